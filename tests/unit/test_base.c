@@ -1,0 +1,190 @@
+/* base/: buffers stop at their bound, the codec keeps what it does not know, text forms are exact. */
+#include <check.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/prng.h"
+#include "base/sm.h"
+#include "base/tlv.h"
+
+START_TEST(buf_stops_at_its_bound_and_says_so)
+{
+    struct rg_buf buf;
+
+    rg_buf_init(&buf, 10);
+    rg_buf_put(&buf, "12345678", 8);
+    ck_assert_int_eq(buf.err, RG_OK);
+    rg_buf_put(&buf, "abc", 3);
+    ck_assert_int_eq(buf.err, RG_ETOOBIG);
+    rg_buf_put(&buf, "x", 1); /* sticky: nothing more gets in */
+    ck_assert_uint_eq(buf.len, 8);
+    rg_buf_clear(&buf);
+    rg_buf_printf(&buf, "%d", 1234567890);
+    ck_assert_int_eq(buf.err, RG_OK);
+    ck_assert_uint_eq(buf.len, 10);
+    rg_buf_printf(&buf, "%s", "");
+    ck_assert_int_eq(buf.err, RG_OK);
+    rg_buf_deinit(&buf);
+}
+END_TEST
+
+START_TEST(printf_past_the_small_buffer)
+{
+    struct rg_buf buf;
+    char text[600];
+
+    memset(text, 'a', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    rg_buf_init(&buf, 2000);
+    rg_buf_printf(&buf, "<%s>", text);
+    ck_assert_uint_eq(buf.len, sizeof text + 1);
+    ck_assert_int_eq(buf.data[0], '<');
+    ck_assert_int_eq(buf.data[buf.len - 1], '>');
+    rg_buf_deinit(&buf);
+}
+END_TEST
+
+START_TEST(varint_round_trip)
+{
+    static const uint64_t values[] = {0, 1, 127, 128, 300, UINT32_MAX, UINT64_MAX - 1, UINT64_MAX};
+    struct rg_cursor cur;
+    struct rg_buf buf;
+
+    rg_buf_init(&buf, 100);
+    rg_buf_put_varint(&buf, values[_i]);
+    rg_cursor_init(&cur, rg_buf_span(&buf));
+    ck_assert_uint_eq(rg_cursor_varint(&cur), values[_i]);
+    ck_assert(!cur.bad);
+    ck_assert_uint_eq(rg_cursor_left(&cur), 0);
+    rg_cursor_init(&cur, rg_span(buf.data, buf.len - 1));
+    rg_cursor_varint(&cur);
+    ck_assert(cur.bad);
+    rg_buf_deinit(&buf);
+}
+END_TEST
+
+START_TEST(varint_over_64_bits_is_bad)
+{
+    uint8_t over[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02};
+    struct rg_cursor cur;
+
+    rg_cursor_init(&cur, rg_span(over, sizeof over));
+    rg_cursor_varint(&cur);
+    ck_assert(cur.bad);
+}
+END_TEST
+
+START_TEST(tlv_finds_fields_and_refuses_rubbish)
+{
+    struct rg_span value;
+    struct rg_buf buf;
+
+    rg_buf_init(&buf, 1000);
+    rg_tlv_put_u64(&buf, 1, 77);
+    rg_tlv_put_str(&buf, 500, "later release");
+    rg_tlv_put_str(&buf, 2, "");
+    ck_assert(rg_tlv_valid(rg_buf_span(&buf)));
+    ck_assert_uint_eq(rg_tlv_u64(rg_buf_span(&buf), 1, 0), 77);
+    ck_assert(rg_tlv_get(rg_buf_span(&buf), 2, &value));
+    ck_assert_uint_eq(value.n, 0);
+    ck_assert(!rg_tlv_get(rg_buf_span(&buf), 3, &value));
+    ck_assert(!rg_tlv_valid(rg_span(buf.data, buf.len - 1)));
+    ck_assert(!rg_tlv_valid(rg_span("\0\0", 2)));
+    rg_buf_deinit(&buf);
+}
+END_TEST
+
+START_TEST(text_forms)
+{
+    char text[RG_REV_TEXT_MAX];
+    struct rg_uuid id;
+    struct rg_rev rev;
+    char uuid[RG_UUID_TEXT_MAX];
+
+    ck_assert(rg_rev_parse(rg_span_str("1.42"), &rev));
+    rg_rev_format(text, rev);
+    ck_assert_str_eq(text, "1.42");
+    ck_assert(rg_rev_parse(rg_span_str("18446744073709551615.18446744073709551615"), &rev));
+    rg_rev_format(text, rev);
+    ck_assert_str_eq(text, "18446744073709551615.18446744073709551615");
+    ck_assert(!rg_rev_parse(rg_span_str("18446744073709551616.1"), &rev));
+    ck_assert(!rg_rev_parse(rg_span_str("1."), &rev));
+    ck_assert(!rg_rev_parse(rg_span_str("1.2.3"), &rev));
+    ck_assert(!rg_rev_parse(rg_span_str(""), &rev));
+    ck_assert(rg_uuid_parse(rg_span_str("0123ABCD-0123-4567-89ab-0123456789ab"), &id));
+    rg_uuid_format(uuid, &id);
+    ck_assert_str_eq(uuid, "0123abcd-0123-4567-89ab-0123456789ab");
+    ck_assert(!rg_uuid_parse(rg_span_str("0123abcd-0123-4567-89ab-0123456789a"), &id));
+    ck_assert(!rg_uuid_parse(rg_span_str("0123abcd_0123-4567-89ab-0123456789ab"), &id));
+}
+END_TEST
+
+START_TEST(every_error_has_a_row)
+{
+    for (int e = 0; e < RG_ERR_COUNT; e++) {
+        ck_assert_ptr_nonnull(rg_err_name((enum rg_err)e));
+        ck_assert_int_ge(rg_err_http((enum rg_err)e), 200);
+        ck_assert_int_le(rg_err_exit((enum rg_err)e), 3);
+        ck_assert(rg_err_text((enum rg_err)e)[0] != '\0');
+    }
+    ck_assert_int_eq(rg_err_http(RG_ENOTPRIMARY), 421);
+}
+END_TEST
+
+START_TEST(prng_repeats_from_its_seed)
+{
+    struct rg_prng a, b;
+
+    rg_prng_init(&a, 7);
+    rg_prng_init(&b, 7);
+    for (int i = 0; i < 1000; i++) {
+        uint64_t v = rg_prng_below(&a, 10);
+
+        ck_assert_uint_lt(v, 10);
+        ck_assert_uint_eq(v, rg_prng_below(&b, 10));
+    }
+}
+END_TEST
+
+static void record(void *arg, enum rg_log_level level, const char *event, const char *keys)
+{
+    (void)level;
+    (void)event;
+    strcpy(arg, keys);
+}
+
+START_TEST(log_values_cannot_forge_lines)
+{
+    char keys[1024] = "";
+    struct rg_log log = {.min = RG_LOG_INFO, .sink = record, .arg = keys};
+
+    rg_log_info(&log, "x", "name=%s", "a\nerror forged");
+    ck_assert_str_eq(keys, "name=a?error forged");
+    rg_log_debug(&log, "x", "%s", "below the level");
+    ck_assert_str_eq(keys, "name=a?error forged");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("base");
+    TCase *t = tcase_create("base");
+    SRunner *r;
+    int failed;
+
+    tcase_add_test(t, buf_stops_at_its_bound_and_says_so);
+    tcase_add_test(t, printf_past_the_small_buffer);
+    tcase_add_loop_test(t, varint_round_trip, 0, 8);
+    tcase_add_test(t, varint_over_64_bits_is_bad);
+    tcase_add_test(t, tlv_finds_fields_and_refuses_rubbish);
+    tcase_add_test(t, text_forms);
+    tcase_add_test(t, every_error_has_a_row);
+    tcase_add_test(t, prng_repeats_from_its_seed);
+    tcase_add_test(t, log_values_cannot_forge_lines);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
