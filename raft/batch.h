@@ -1,0 +1,37 @@
+/* raft/batch.h: proposals in, outcomes out; and waits for a revision. Owned by the submitter, on the raft thread; the
+ * daemon moves them between threads. */
+#ifndef REGENT_RAFT_BATCH_H
+#define REGENT_RAFT_BATCH_H
+
+#include "store/fsm.h"
+
+#define RG_REGIONS_ALL UINT32_MAX
+
+/* One write. Embed it. Borrowed by the node from rg_node_submit until on_done. */
+struct rg_proposal {
+    struct rg_proposal *next;    /* of whoever holds it */
+    struct rg_span cmd;          /* borrow: command bytes */
+    uint32_t wait_regions;       /* answer only once that many other regions have it durable; RG_REGIONS_ALL */
+    uint64_t deadline_ms;        /* monotonic; for wait_regions: RG_EREPLICATION after it */
+    void (*on_done)(struct rg_proposal *proposal); /* once, on the raft thread */
+    /* outcome */
+    enum rg_err err;        /* RG_OK: applied, see reply. RG_ENOTPRIMARY, RG_EBUSY (queue full): not proposed. RG_ESTOPPED:
+                             * the node stopped first, the outcome is open. RG_EREPLICATION: applied, too few regions yet */
+    struct rg_reply reply;
+    struct rg_rev rev;
+    uint32_t regions_durable; /* other regions that had it durable when the answer was given */
+    /* the node's */
+    uint64_t index;
+    uint64_t term;
+};
+
+/* Wait until a revision is visible here. */
+struct rg_wait {
+    struct rg_wait *next;
+    struct rg_rev rev;
+    uint64_t deadline_ms; /* monotonic */
+    void (*on_done)(struct rg_wait *wait);
+    enum rg_err err; /* RG_OK, RG_EREVISION, RG_EREVLOST, RG_ESTOPPED */
+};
+
+#endif
