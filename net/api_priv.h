@@ -1,0 +1,91 @@
+/* net/api_priv.h: one call: a request on its way to its answer. Shared by the files of the API alone.
+ *
+ * ARRIVED → AUTHENTICATED → (waiting for a revision) → running → (proposed) → answered. All on the worker's thread, but
+ * for the raft thread's on_done, which only posts back. */
+#ifndef REGENT_NET_API_PRIV_H
+#define REGENT_NET_API_PRIV_H
+
+#include <jansson.h>
+
+#include "net/api.h"
+#include "store/access.h"
+#include "store/fsm.h"
+
+#define RG_CALLER_BYTES_MAX 128
+#define RG_PAGE_MAX 100
+
+enum rg_style { RG_STYLE_V1, RG_STYLE_AWS }; /* how errors are worded */
+
+struct rg_call {
+    struct rg_api *api;
+    struct rg_request *req; /* borrow until answered */
+    struct rg_worker *worker;
+    enum rg_style style;
+    char request_id[RG_UUID_TEXT_MAX];
+    struct rg_uuid request_uuid;
+    char caller[RG_CALLER_BYTES_MAX]; /* access key id or token name: who, for audit fields */
+    bool admin;                       /* role of the credential; a "read" one may not write */
+    int64_t now_ms;                   /* wall clock, read once when the request arrived */
+    json_t *input;                    /* own; parsed body of a JSON operation, an object */
+    struct rg_txn *txn;               /* own; begun by rg_call_txn */
+    struct rg_rev read_rev;           /* revision the answer was read at */
+    struct rg_buf cmd;                /* own; the command being proposed */
+    struct rg_buf out;                /* own; the answer's body */
+    void (*then)(struct rg_call *call); /* rg_call_propose's continuation */
+    void (*again)(struct rg_call *call); /* to run once more when the write met RG_ESTALE */
+    unsigned attempts;
+    struct rg_proposal proposal;
+    struct rg_wait wait;
+    struct rg_post post;
+    void *state;                      /* an operation's own, freed with free() at the end */
+};
+
+/** The call's read transaction, begun now if there is none. RG_OK or a failure that was answered already (return then). */
+RG_MUST enum rg_err rg_call_txn(struct rg_call *call, struct rg_txn **ret_txn);
+/** End the read transaction (before proposing: a call holds no snapshot while it waits). */
+void rg_call_txn_end(struct rg_call *call);
+
+/**
+ * Propose call->cmd (built with rg_cmd_begin(&call->cmd, …, call->now_ms, caller)). Ends the read transaction.
+ * then    called on the worker's thread when the command was applied or refused by apply: call->proposal.reply says which.
+ *         Whatever else happens (not primary, busy, stopping, replication timeout) is answered centrally.
+ * With `again` set, a refusal RG_ESTALE runs that instead (at most 8 times), to read and propose once more.
+ */
+void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call));
+
+/** Answer with call->out as JSON and free the call (consume). Adds Regent-Revision, Regent-Region, x-amzn-RequestId. */
+void rg_call_answer(struct rg_call *call, int status);
+/** Answer with a JSON value (consume both). */
+void rg_call_answer_json(struct rg_call *call, int status, json_t *body);
+/** Answer an error in the call's style (consume). fmt NULL: the table's text. Local faults are logged, their text is not sent. */
+void rg_call_fail(struct rg_call *call, enum rg_err err, const char *fmt, ...) RG_PRINTF(3, 4);
+/** The same with further members for the AWS style: Reason, ResourceType, ResourceId (each may be NULL). */
+void rg_call_fail_with(struct rg_call *call, enum rg_err err, const char *reason, const char *resource_type,
+                       const char *resource_id, const char *fmt, ...) RG_PRINTF(6, 7);
+/** Refuse a caller whose role may not write. False: answered. */
+bool rg_call_may_write(struct rg_call *call);
+/** Borrowed span of the caller's name, for rg_cmd_begin. */
+struct rg_span rg_call_by(const struct rg_call *call);
+
+/* AWS JSON 1.1 (api_aws.c): runs the operation named by X-Amz-Target. call->input is set. Answers the call. */
+void rg_aws_dispatch(struct rg_call *call, struct rg_span target);
+/* /v1 (api_v1.c). Answers the call. RG_ENOROUTE / RG_EMETHOD answered there too. */
+void rg_v1_dispatch(struct rg_call *call);
+/* Prometheus text (metrics.c). */
+void rg_metrics_write(struct rg_api *api, struct rg_buf *out);
+
+/* Per-process and per-worker state (api.c). */
+struct rg_api {
+    struct rg_api_config config;
+    struct rg_api_region *regions; /* own */
+    struct rg_api_worker *worker;  /* own; workers of them: caches of credentials, counters; api_auth.c and metrics.c know the inside */
+    char instance_arn[128], identity_store_id[64], cluster_id[64], region[33];
+};
+
+/** Authenticate: Bearer, then SigV4. Fills caller and admin; RG_OK, or a refusal (not answered yet) with its text in ctx. (api_auth.c) */
+RG_MUST enum rg_err rg_auth_check(struct rg_call *call, struct rg_errctx *ctx);
+
+/** Count one finished operation for /metrics. op: static string, "identitystore.CreateUser" or "v1.check". */
+void rg_metrics_count(struct rg_call *call, const char *op, enum rg_err err, uint64_t us);
+
+#endif
