@@ -31,7 +31,8 @@ struct rg_api_config {
     void (*wait)(void *arg, struct rg_wait *wait);
     void *arg;
     /* Text appended to /metrics by the daemon (links, server). May be NULL. */
-    void (*more_metrics)(void *arg, struct rg_buf *out);
+    void (*more_metrics)(void *more_arg, struct rg_buf *out);
+    void *more_arg;
 };
 
 RG_MUST enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api **ret_api, struct rg_errctx *ctx);
