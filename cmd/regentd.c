@@ -1,0 +1,649 @@
+/* cmd/regentd.c: one node of one region: wiring and lifetimes. Threads: this one (raft and apply, links), one for each disk
+ * lane, one for each HTTP worker. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "cmd/config.h"
+#include "cmd/shell.h"
+#include "crypto/digest.h"
+#include "crypto/keyprov.h"
+#include "net/api.h"
+#include "net/link.h"
+#include "net/server.h"
+#include "store/permset.h"
+
+enum { LINK_STATS_EVERY_MS = 250, BOOTSTRAP_EVERY_MS = 20, DRAIN_MS = 3000, PASSPHRASE_BYTES_MAX = 1024 };
+
+struct daemon {
+    struct rg_config config;
+    struct rg_log log;
+    int lock_fd;
+    struct rg_keyprov *keys;
+    struct rg_store *store;
+    struct rg_shell *shell;
+    struct rg_node *node;
+    struct rg_links *links;
+    struct rg_api *api;
+    struct rg_server *server;
+    uv_signal_t sigterm, sigint;
+    uv_timer_t bootstrap_timer, stats_timer;
+    uv_async_t stopped; /* the server has drained */
+    pthread_t stopper;
+    bool stopping, failed, links_closed;
+    /* INSTANCE_INIT under way */
+    struct rg_proposal init;
+    struct rg_buf init_cmd;
+    bool init_running;
+    /* link figures for /metrics, copied by the raft thread */
+    pthread_mutex_t stats_mutex;
+    struct rg_link_stat stats[RG_PEERS_MAX];
+};
+
+static void begin_stop(struct daemon *d);
+
+/* ---- callbacks of the node and the links: the raft thread ---- */
+
+static void node_on_applied(void *arg, struct rg_rev rev)
+{
+    (void)arg;
+    (void)rev;
+}
+
+static void node_on_peers(void *arg, const struct rg_peer_config *peers, size_t n)
+{
+    struct daemon *d = arg;
+
+    for (size_t i = 0; d->links != NULL && i < n; i++) {
+        enum rg_err err = rg_links_add(d->links, peers[i].id, peers[i].link);
+
+        if (err)
+            rg_log_error(&d->log, "link.add", "peer=%llu address=%s err=%s", (unsigned long long)peers[i].id,
+                         peers[i].link, rg_err_text(err));
+    }
+}
+
+static void node_on_stop(void *arg, enum rg_err err, const char *text)
+{
+    struct daemon *d = arg;
+
+    rg_log_error(&d->log, "node.stopped", "code=%s reason=\"%s\"", rg_err_symbol(err), text);
+    d->failed = true;
+    begin_stop(d);
+}
+
+static void link_hello(void *arg, uint64_t peer, struct rg_buf *out)
+{
+    rg_node_hello(((struct daemon *)arg)->node, peer, out);
+}
+
+static enum rg_err link_on_hello(void *arg, uint64_t peer, struct rg_span hello, struct rg_errctx *ctx)
+{
+    return rg_node_on_hello(((struct daemon *)arg)->node, peer, hello, ctx);
+}
+
+static void link_on_up(void *arg, uint64_t peer)
+{
+    rg_node_on_up(((struct daemon *)arg)->node, peer);
+}
+
+static void link_on_down(void *arg, uint64_t peer)
+{
+    struct daemon *d = arg;
+
+    if (!d->stopping)
+        rg_node_on_down(d->node, peer);
+}
+
+static void link_on_message(void *arg, uint64_t peer, struct rg_span message)
+{
+    struct daemon *d = arg;
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err = d->stopping && d->failed ? RG_OK : rg_node_on_message(d->node, peer, message, &ctx);
+
+    if (err)
+        rg_log_warn(&d->log, "link.message", "peer=%llu code=%s reason=\"%s\"", (unsigned long long)peer,
+                    rg_err_symbol(err), rg_errctx_text(&ctx, err));
+}
+
+/* ---- the first write of a new instance ---- */
+
+static void put_nested(struct rg_buf *cmd, uint32_t field, const struct rg_buf *nested)
+{
+    rg_tlv_put(cmd, field, rg_buf_span(nested));
+}
+
+static enum rg_err init_regions(struct daemon *d, struct rg_buf *cmd)
+{
+    const struct rg_config *c = &d->config;
+
+    for (size_t i = 0; i < c->n_peers; i++) {
+        RG_AUTO_BUF struct rg_buf region;
+        bool seen = false;
+
+        for (size_t k = 0; k < i; k++)
+            seen |= strcmp(c->peers[k].raft.region, c->peers[i].raft.region) == 0;
+        rg_buf_init(&region, 4096);
+        if (seen)
+            continue;
+        rg_tlv_put_str(&region, RG_F_NAME, c->peers[i].raft.region);
+        rg_tlv_put_str(&region, RG_F_STATUS, "ACTIVE");
+        rg_tlv_put_str(&region, RG_F_URL, c->peers[i].url);
+        rg_tlv_put_u64(&region, RG_F_PRIMARY, c->peers[i].raft.role == RG_ROLE_VOTER);
+        if (region.err)
+            return region.err;
+        put_nested(cmd, RG_F_REGION, &region);
+    }
+    return cmd->err;
+}
+
+static enum rg_err init_credential(struct daemon *d, const struct rg_bootstrap *b, struct rg_buf *cmd)
+{
+    const struct rg_config *c = &d->config;
+    const struct rg_context context = {.instance_arn = rg_span_str(c->instance_arn),
+                                       .identity_store_id = rg_span_str(c->identity_store_id),
+                                       .purpose = rg_span_str("secret")};
+    uint8_t token_hash[RG_SHA256_BYTES];
+    RG_AUTO_BUF struct rg_buf sealed;
+    RG_AUTO_BUF struct rg_buf credential;
+    enum rg_err err;
+
+    rg_buf_init(&sealed, 4096);
+    rg_buf_init(&credential, 8192);
+    err = rg_envelope_seal(d->keys, &context, rg_span_str(b->secret_access_key), &sealed);
+    if (err)
+        return err;
+    rg_sha256(rg_span_str(b->bearer_token), token_hash);
+    rg_tlv_put_str(&credential, RG_F_ACCESS_KEY_ID, b->access_key_id);
+    rg_tlv_put(&credential, RG_F_SECRET_SEALED, rg_buf_span(&sealed));
+    rg_tlv_put(&credential, RG_F_TOKEN_SHA256, rg_span(token_hash, sizeof token_hash));
+    rg_tlv_put_str(&credential, RG_F_ROLE, "admin");
+    if (credential.err)
+        return credential.err;
+    put_nested(cmd, RG_F_CREDENTIAL, &credential);
+    return cmd->err;
+}
+
+static enum rg_err init_build(struct daemon *d, struct rg_errctx *ctx)
+{
+    const struct rg_config *c = &d->config;
+    struct rg_io *io = rg_shell_io(d->shell);
+    struct rg_bootstrap b;
+    uint32_t version;
+    enum rg_err err = rg_bootstrap_load(c->bootstrap, &b, ctx);
+
+    if (err)
+        return err;
+    rg_cmd_begin(&d->init_cmd, RG_CMD_INSTANCE_INIT, io->wall_ms(io), rg_span_str("bootstrap"));
+    rg_tlv_put_str(&d->init_cmd, RG_F_INSTANCE_ARN, c->instance_arn);
+    rg_tlv_put_str(&d->init_cmd, RG_F_IDENTITY_STORE_ID, c->identity_store_id);
+    rg_tlv_put_str(&d->init_cmd, RG_F_OWNER_ACCOUNT_ID, b.account_id);
+    rg_tlv_put_str(&d->init_cmd, RG_F_KEY_ID, d->keys->ops->key_id(d->keys, &version));
+    err = init_regions(d, &d->init_cmd);
+    if (!err)
+        err = init_credential(d, &b, &d->init_cmd);
+    rg_wipe(&b, sizeof b);
+    return err;
+}
+
+static void init_on_done(struct rg_proposal *proposal)
+{
+    struct daemon *d = RG_CONTAINER(proposal, struct daemon, init);
+
+    d->init_running = false;
+    if (proposal->err == RG_OK)
+        rg_log_info(&d->log, "instance.created", "arn=%s revision=%llu.%llu result=%s", d->config.instance_arn,
+                    (unsigned long long)proposal->rev.epoch, (unsigned long long)proposal->rev.index,
+                    rg_err_text(proposal->reply.err));
+    else
+        rg_log_warn(&d->log, "instance.create", "code=%s (tried again)", rg_err_symbol(proposal->err));
+}
+
+/* Until the instance exists: the leader with a bootstrap file creates it. */
+static void bootstrap_on_timer(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    RG_AUTO_MEM struct rg_node_status *status = malloc(sizeof *status);
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_instance instance;
+    enum rg_err err;
+
+    if (d->stopping || d->init_running || status == NULL)
+        return;
+    err = rg_txn_begin(d->store, RG_TXN_READ, &txn);
+    if (!err)
+        err = rg_instance_get(txn, &instance);
+    if (!err) {
+        uv_timer_stop(timer);
+        return;
+    }
+    rg_node_status_copy(d->node, status);
+    if (err != RG_ENOTFOUND || !status->leader || d->config.bootstrap[0] == '\0')
+        return;
+    err = init_build(d, &ctx);
+    if (err) {
+        rg_log_error(&d->log, "instance.create", "code=%s reason=\"%s\"", rg_err_symbol(err), rg_errctx_text(&ctx, err));
+        d->failed = true;
+        begin_stop(d);
+        return;
+    }
+    d->init = (struct rg_proposal){.cmd = rg_buf_span(&d->init_cmd), .on_done = init_on_done};
+    d->init_running = true;
+    rg_node_submit(d->node, &d->init);
+}
+
+/* ---- metrics of links and server ---- */
+
+static void stats_on_timer(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    const struct rg_config *c = &d->config;
+
+    if (d->links == NULL)
+        return;
+    pthread_mutex_lock(&d->stats_mutex);
+    for (size_t i = 0; i < c->n_peers; i++)
+        if (c->peers[i].raft.id != c->id)
+            rg_links_stat(d->links, c->peers[i].raft.id, &d->stats[i]);
+    pthread_mutex_unlock(&d->stats_mutex);
+}
+
+static void link_metric(struct daemon *d, struct rg_buf *out, const char *name, const char *type, const char *help,
+                        size_t offset, bool wide)
+{
+    const struct rg_config *c = &d->config;
+
+    rg_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    for (size_t i = 0; i < c->n_peers; i++) {
+        const uint8_t *at = (const uint8_t *)&d->stats[i] + offset;
+        uint64_t v = 0;
+
+        if (c->peers[i].raft.id == c->id)
+            continue;
+        memcpy(&v, at, wide ? 8 : 4);
+        rg_buf_printf(out, "%s{region=\"%s\",peer=\"%llu\"} %llu\n", name, c->peers[i].raft.region,
+                      (unsigned long long)c->peers[i].raft.id, (unsigned long long)v);
+    }
+}
+
+static void more_metrics(void *arg, struct rg_buf *out)
+{
+    struct daemon *d = arg;
+    struct rg_server_stats s;
+
+    pthread_mutex_lock(&d->stats_mutex);
+#define M(field, type, help)                                                                                           \
+    link_metric(d, out, "regent_link_" #field, type, help, offsetof(struct rg_link_stat, field),                       \
+                sizeof d->stats[0].field == 8)
+    M(rtt_us, "gauge", "Round trip of the last keepalive, microseconds.");
+    M(sent_bytes, "counter", "Bytes written to the peer's link, TLS included.");
+    M(received_bytes, "counter", "Bytes read from the peer's link, TLS included.");
+    M(sent_messages, "counter", "Messages sent to the peer.");
+    M(received_messages, "counter", "Messages received from the peer.");
+    M(queued_bytes, "gauge", "Bytes waiting to be written to the peer.");
+#undef M
+    pthread_mutex_unlock(&d->stats_mutex);
+    if (d->server == NULL)
+        return;
+    rg_server_stats(d->server, &s);
+    rg_buf_printf(out, "# HELP regent_http_connections Open connections.\n# TYPE regent_http_connections gauge\n"
+                       "regent_http_connections %llu\n", (unsigned long long)s.conns_open);
+#define C(name, value, help)                                                                                           \
+    rg_buf_printf(out, "# HELP regent_http_" name " " help "\n# TYPE regent_http_" name " counter\nregent_http_" name  \
+                       " %llu\n", (unsigned long long)(value))
+    C("connections_total", s.conns_total, "Connections accepted.");
+    C("requests_total", s.requests_total, "Requests read.");
+    C("handshakes_failed_total", s.handshakes_failed, "TLS handshakes that failed.");
+    C("refused_total", s.refused_total, "Malformed or over-limit requests refused.");
+    C("timeouts_total", s.timeouts_total, "Connections closed at a deadline.");
+    C("received_bytes_total", s.bytes_in, "Bytes read.");
+    C("sent_bytes_total", s.bytes_out, "Bytes written.");
+#undef C
+}
+
+/* ---- start ---- */
+
+static enum rg_err read_passphrase(const char *path, char out[PASSPHRASE_BYTES_MAX], size_t *ret_n, struct rg_errctx *ctx)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    ssize_t n;
+
+    if (fd < 0)
+        return rg_fail(ctx, RG_EKEY, "%s: the keystore's passphrase cannot be read: %s", path, strerror(errno));
+    if (fstat(fd, &st) == 0 && (st.st_mode & 077) != 0) {
+        close(fd);
+        return rg_fail(ctx, RG_EKEY, "%s: holds a passphrase but others can read it (mode %03o): chmod 600 it", path,
+                       (unsigned)st.st_mode & 0777);
+    }
+    n = read(fd, out, PASSPHRASE_BYTES_MAX);
+    close(fd);
+    if (n <= 0 || n == PASSPHRASE_BYTES_MAX)
+        return rg_fail(ctx, RG_EKEY, "%s: is empty, too long or cannot be read", path);
+    while (n > 0 && (out[n - 1] == '\n' || out[n - 1] == '\r'))
+        n--;
+    *ret_n = (size_t)n;
+    return RG_OK;
+}
+
+static enum rg_err open_keys(struct daemon *d, struct rg_errctx *ctx)
+{
+    char passphrase[PASSPHRASE_BYTES_MAX];
+    size_t n;
+    enum rg_err err = read_passphrase(d->config.passphrase_file, passphrase, &n, ctx);
+
+    if (!err)
+        err = rg_keystore_open(d->config.keystore, d->config.region, rg_span(passphrase, n), &d->keys, ctx);
+    rg_wipe(passphrase, sizeof passphrase);
+    return err;
+}
+
+/* Two daemons on one data directory would destroy each other's log. */
+static enum rg_err lock_data(struct daemon *d, struct rg_errctx *ctx)
+{
+    char path[RG_CONFIG_PATH_MAX + 8];
+
+    if (mkdir(d->config.data_dir, 0700) != 0 && errno != EEXIST)
+        return rg_fail(ctx, RG_EIO, "%s: cannot be made: %s", d->config.data_dir, strerror(errno));
+    snprintf(path, sizeof path, "%s/lock", d->config.data_dir);
+    d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (d->lock_fd < 0)
+        return rg_fail(ctx, RG_EIO, "%s: %s", path, strerror(errno));
+    if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return rg_fail(ctx, RG_ECONFLICT, "%s: another regentd runs on this data directory", path);
+    return RG_OK;
+}
+
+static enum rg_err open_state(struct daemon *d, struct rg_errctx *ctx)
+{
+    struct rg_config *c = &d->config;
+
+    if (c->state_dir[0] == '\0')
+        snprintf(c->state_dir, sizeof c->state_dir, "/dev/shm/regent-%u-%s-%llu", (unsigned)getuid(), c->cluster,
+                 (unsigned long long)c->id);
+    return rg_store_open(c->state_dir, (size_t)c->state_mb_max << 20, c->workers * 64 + 64, &d->store, ctx);
+}
+
+static enum rg_err open_node(struct daemon *d, struct rg_errctx *ctx)
+{
+    const struct rg_config *c = &d->config;
+    RG_AUTO_MEM struct rg_peer_config *peers = calloc(c->n_peers, sizeof *peers);
+    struct rg_node_config nc = {
+        .io = rg_shell_io(d->shell), .store = d->store, .keys = d->keys, .log = &d->log, .data_dir = c->data_dir,
+        .cluster_id = c->cluster, .region = c->region, .id = c->id, .instance_arn = c->instance_arn,
+        .identity_store_id = c->identity_store_id, .peers = peers, .n_peers = c->n_peers,
+        .heartbeat_ms = c->heartbeat_ms, .election_ms = c->election_ms, .snapshot_entries = c->snapshot_entries,
+        .snapshot_bytes = c->snapshot_mb << 20, .arg = d, .on_applied = node_on_applied, .on_peers = node_on_peers,
+        .on_stop = node_on_stop};
+
+    if (peers == NULL)
+        return RG_ENOMEM;
+    for (size_t i = 0; i < c->n_peers; i++)
+        peers[i] = c->peers[i].raft;
+    return rg_node_new(&nc, &d->node, ctx);
+}
+
+static enum rg_err open_links(struct daemon *d, struct rg_errctx *ctx)
+{
+    const struct rg_config *c = &d->config;
+    struct rg_links_config lc = {
+        .loop = rg_shell_loop(d->shell), .listen_address = c->link_address, .listen_port = c->link_port,
+        .ca_path = c->tls_ca, .cert_path = c->tls_cert, .key_path = c->tls_key, .cluster_id = c->cluster,
+        .self_id = c->id, .log = &d->log, .arg = d, .hello = link_hello, .on_hello = link_on_hello,
+        .on_up = link_on_up, .on_down = link_on_down, .on_message = link_on_message};
+    enum rg_err err;
+    uint16_t port;
+
+    rg_random(&lc.seed, sizeof lc.seed);
+    err = rg_links_new(&lc, &d->links, &port, ctx);
+    for (size_t i = 0; !err && i < c->n_peers; i++)
+        if (c->peers[i].raft.id != c->id)
+            err = rg_links_add(d->links, c->peers[i].raft.id, c->peers[i].raft.link);
+    return err;
+}
+
+static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
+{
+    const struct rg_config *c = &d->config;
+    RG_AUTO_MEM struct rg_api_region *regions = calloc(c->n_peers, sizeof *regions);
+    struct rg_api_config ac = {
+        .store = d->store, .keys = d->keys, .node = d->node, .log = &d->log, .region = c->region,
+        .cluster_id = c->cluster, .regions = regions, .n_regions = c->n_peers, .instance_arn = c->instance_arn,
+        .identity_store_id = c->identity_store_id, .workers = c->workers, .submit = rg_shell_submit,
+        .wait = rg_shell_wait, .arg = d->shell, .more_metrics = more_metrics, .more_arg = d};
+    struct rg_server_config sc = {.address = c->https_address, .port = c->https_port, .workers = c->workers,
+                                  .cert_path = c->plain_http ? NULL : c->tls_cert,
+                                  .key_path = c->plain_http ? NULL : c->tls_key, .handler = rg_api_handle,
+                                  .log = &d->log};
+    enum rg_err err;
+    uint16_t port;
+
+    if (regions == NULL)
+        return RG_ENOMEM;
+    for (size_t i = 0; i < c->n_peers; i++) {
+        snprintf(regions[i].name, sizeof regions[i].name, "%s", c->peers[i].raft.region);
+        snprintf(regions[i].url, sizeof regions[i].url, "%s", c->peers[i].url);
+        regions[i].id = c->peers[i].raft.id;
+    }
+    err = rg_api_new(&ac, &d->api, ctx);
+    if (err)
+        return err;
+    sc.arg = d->api;
+    err = rg_server_start(&sc, &d->server, &port, ctx);
+    if (!err)
+        rg_log_info(&d->log, "https.listening", "address=%s port=%u workers=%u", c->https_address, port, c->workers);
+    return err;
+}
+
+/* ---- stop: the workers drain while the raft thread still answers them; then links, lanes, node ---- */
+
+static void *stopper_main(void *arg)
+{
+    struct daemon *d = arg;
+
+    if (d->server != NULL)
+        rg_server_stop(d->server, d->failed ? 200 : DRAIN_MS);
+    uv_async_send(&d->stopped);
+    return NULL;
+}
+
+static void links_closed(void *arg)
+{
+    struct daemon *d = arg;
+
+    d->links_closed = true;
+    rg_shell_stop(d->shell);
+}
+
+static void on_drained(uv_async_t *async)
+{
+    struct daemon *d = async->data;
+
+    pthread_join(d->stopper, NULL);
+    rg_shell_quit(d->shell);
+    rg_node_stop(d->node);
+    rg_shell_attach(d->shell, NULL, NULL);
+    if (d->links != NULL)
+        rg_links_close(RG_STEAL(d->links), links_closed, d);
+    else
+        links_closed(d);
+}
+
+static void begin_stop(struct daemon *d)
+{
+    if (d->stopping)
+        return;
+    d->stopping = true;
+    rg_log_info(&d->log, "regentd.stopping", "id=%llu", (unsigned long long)d->config.id);
+    if (pthread_create(&d->stopper, NULL, stopper_main, d) != 0)
+        _exit(1);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    (void)number;
+    begin_stop(signal->data);
+}
+
+static void start_handles(struct daemon *d)
+{
+    uv_loop_t *loop = rg_shell_loop(d->shell);
+
+    uv_signal_init(loop, &d->sigterm);
+    uv_signal_init(loop, &d->sigint);
+    uv_timer_init(loop, &d->bootstrap_timer);
+    uv_timer_init(loop, &d->stats_timer);
+    uv_async_init(loop, &d->stopped, on_drained);
+    d->sigterm.data = d->sigint.data = d->bootstrap_timer.data = d->stats_timer.data = d->stopped.data = d;
+    uv_signal_start(&d->sigterm, on_signal, SIGTERM);
+    uv_signal_start(&d->sigint, on_signal, SIGINT);
+    uv_timer_start(&d->bootstrap_timer, bootstrap_on_timer, 1, BOOTSTRAP_EVERY_MS);
+    uv_timer_start(&d->stats_timer, stats_on_timer, 1, LINK_STATS_EVERY_MS);
+}
+
+static void close_handles(struct daemon *d)
+{
+    uv_close((uv_handle_t *)&d->sigterm, NULL);
+    uv_close((uv_handle_t *)&d->sigint, NULL);
+    uv_close((uv_handle_t *)&d->bootstrap_timer, NULL);
+    uv_close((uv_handle_t *)&d->stats_timer, NULL);
+    uv_close((uv_handle_t *)&d->stopped, NULL);
+}
+
+static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
+{
+    enum rg_err err = lock_data(d, ctx);
+
+    if (!err)
+        err = open_keys(d, ctx);
+    if (!err)
+        err = open_state(d, ctx);
+    if (!err)
+        err = rg_shell_new(&d->log, &d->shell, ctx);
+    if (!err)
+        err = open_node(d, ctx);
+    if (!err)
+        err = open_links(d, ctx);
+    if (err)
+        return err;
+    rg_shell_attach(d->shell, d->node, d->links);
+    err = rg_node_start(d->node, ctx);
+    if (!err)
+        err = open_api(d, ctx);
+    return err;
+}
+
+static void release(struct daemon *d)
+{
+    rg_shell_free(d->shell);
+    rg_node_free(d->node);
+    rg_api_free(d->api);
+    rg_store_free(d->store);
+    rg_keyprov_free(d->keys);
+    rg_buf_deinit(&d->init_cmd);
+    if (d->lock_fd >= 0)
+        close(d->lock_fd);
+}
+
+static int run(const char *config_path)
+{
+    static struct daemon d; /* one process, one daemon: a megabyte does not belong on the stack */
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+
+    d.lock_fd = -1;
+    d.log = (struct rg_log){.min = RG_LOG_INFO, .sink = rg_log_stderr};
+    pthread_mutex_init(&d.stats_mutex, NULL);
+    rg_buf_init(&d.init_cmd, RG_CMD_BYTES_MAX);
+    err = rg_config_load(config_path, &d.config, &ctx);
+    if (!err) {
+        d.log.min = d.config.log_level;
+        rg_log_info(&d.log, "regentd.starting", "version=%s region=%s id=%llu data=%s", REGENT_VERSION, d.config.region,
+                    (unsigned long long)d.config.id, d.config.data_dir);
+        err = start(&d, &ctx);
+    }
+    if (err) {
+        fprintf(stderr, "regentd: %s\n", rg_errctx_text(&ctx, err));
+        if (d.shell != NULL)
+            _exit(rg_err_exit(err)); /* threads may be at work on half a start: leave it all to the kernel */
+        rg_store_free(d.store);
+        rg_keyprov_free(d.keys);
+        return rg_err_exit(err);
+    }
+    start_handles(&d);
+    rg_log_info(&d.log, "regentd.started", "region=%s id=%llu", d.config.region, (unsigned long long)d.config.id);
+    rg_shell_run(d.shell);
+    close_handles(&d);
+    release(&d);
+    rg_log_info(&d.log, "regentd.stopped", "clean=%s", d.failed ? "no" : "yes");
+    return d.failed;
+}
+
+static const char help[] =
+    "Usage: regentd --config FILE [--check]\n"
+    "One node of one region of a Regent cluster.\n"
+    "\n"
+    "  --config FILE   configuration (YAML); docs/operations.md lists its fields\n"
+    "  --check         read and check the configuration, then exit\n"
+    "  --version       print the version\n"
+    "\n"
+    "Signals: TERM and INT stop it cleanly. Logs go to standard error.\n"
+    "Example: regentd --config /etc/regent/regentd.yaml\n";
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"check", no_argument, NULL, 'k'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {0}};
+    const char *config = NULL;
+    bool check = false;
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:hv", options, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            config = optarg;
+            break;
+        case 'k':
+            check = true;
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return 0;
+        case 'v':
+            puts("regentd " REGENT_VERSION);
+            return 0;
+        default:
+            fputs("Try: regentd --help\n", stderr);
+            return 2;
+        }
+    }
+    if (config == NULL || optind != argc) {
+        fputs(help, stderr);
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    if (check) {
+        static struct rg_config parsed;
+        struct rg_errctx ctx = {.text = ""};
+        enum rg_err err = rg_config_load(config, &parsed, &ctx);
+
+        if (err) {
+            fprintf(stderr, "regentd: %s\n", rg_errctx_text(&ctx, err));
+            return rg_err_exit(err);
+        }
+        printf("%s: good: node %llu of %s in %s\n", config, (unsigned long long)parsed.id, parsed.cluster, parsed.region);
+        return 0;
+    }
+    return run(config);
+}
