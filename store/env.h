@@ -44,6 +44,7 @@ void rg_txn_mark_applied(struct rg_txn *txn, uint64_t index, uint64_t term);
 /* Objects in the state, kept as counters in the transaction too. */
 struct rg_counts {
     uint64_t users, groups, memberships, permsets, accounts, assignments;
+    uint64_t requests; /* request statuses kept */
 };
 void rg_txn_counts(const struct rg_txn *txn, struct rg_counts *ret_counts);
 
@@ -53,6 +54,8 @@ RG_MUST enum rg_err rg_row_get(struct rg_txn *txn, struct rg_span key, struct rg
 RG_MUST enum rg_err rg_row_put(struct rg_txn *txn, struct rg_span key, struct rg_span value);
 /** Delete a row. RG_ENOTFOUND. */
 RG_MUST enum rg_err rg_row_delete(struct rg_txn *txn, struct rg_span key);
+/** Rows this transaction has put, overwritten or deleted so far: a refused command must not move it. */
+uint64_t rg_txn_changes(const struct rg_txn *txn);
 /** Bulk load, for snapshots only: keys in ascending order; does not hash: the hash comes with the (authenticated) snapshot. */
 RG_MUST enum rg_err rg_row_append(struct rg_txn *txn, struct rg_span key, struct rg_span value);
 /** End of a bulk load: set what the snapshot's header says. Counters are counted while appending. */
@@ -67,12 +70,23 @@ struct rg_scan {
     bool started, from_set;
     uint8_t from[RG_KEY_BYTES_MAX];
     size_t from_len;
+    uint8_t only; /* request lists: 'c' or 'd' */
 };
-/** after: whole key to start behind; empty: from the first. The prefix may be empty (all rows but meta). */
+/** after: whole key to start behind; empty: from the first. The prefix may be empty (all rows but meta). RG_EINVALID when it
+ * is longer than the field above. End the scan before its transaction. */
 RG_MUST enum rg_err rg_scan_begin(struct rg_txn *txn, struct rg_span prefix, struct rg_span after, struct rg_scan *scan);
 /** RG_OK with a row, RG_ENOTFOUND at the end, else a local fault. Rows: borrow until the next call. No writes meanwhile. */
 RG_MUST enum rg_err rg_scan_next(struct rg_scan *scan, struct rg_span *ret_key, struct rg_span *ret_value);
+/** The first row at or behind `key` (a whole key, never before where the scan stands), then as rg_scan_next. */
+RG_MUST enum rg_err rg_scan_seek(struct rg_scan *scan, struct rg_span key, struct rg_span *ret_key, struct rg_span *ret_value);
+/** Close the cursor. A zeroed or ended scan is fine. */
 void rg_scan_end(struct rg_scan *scan);
+static inline void rg_scan_auto(struct rg_scan *scan)
+{
+    rg_scan_end(scan);
+}
+/* RG_AUTO_SCAN struct rg_scan s = {0}; … ended on scope exit. */
+#define RG_AUTO_SCAN __attribute__((cleanup(rg_scan_auto)))
 
 /** Recompute the state hash over all rows: for tests, `status --verify` and after a load. */
 RG_MUST enum rg_err rg_store_rehash(struct rg_txn *txn, uint8_t out[RG_STATE_HASH_BYTES]);
