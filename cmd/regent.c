@@ -1,0 +1,131 @@
+/* cmd/regent.c: the command line: finds the command in its table and runs it. */
+#include <signal.h>
+
+#include "cmd/cli.h"
+
+const struct rg_command rg_commands[] = {
+    {"dev up", "--dir DIR [OPTIONS]", "Start a development cluster on this machine, or start it again",
+     "Returns when every region is ready; the nodes go on running. DIR/cluster.json is what other commands need.\n"
+     "Example: regent dev up --dir /tmp/r --regions us-east-1,eu-central-1\n", rg_cmd_dev_up},
+    {"dev down", "[--dir DIR] [--purge]", "Stop a development cluster", "", rg_cmd_dev_down},
+    {"dev kill", "REGION", "Kill a region's nodes (SIGKILL)", "Example: regent dev kill us-east-1\n", rg_cmd_dev_kill},
+    {"dev start", "REGION", "Start a region's nodes again and wait until they are ready", "", rg_cmd_dev_start},
+    {"dev ready", "", "Wait until every region shows the primary's newest revision", "", rg_cmd_dev_ready},
+    {"dev tour", "", "Print the regions and what to try next", "", rg_cmd_dev_tour},
+    {"import", "FILE[.gz]", "Load an organisation (idc-org-dataset/1) into the primary",
+     "What is there already stays as it is, so an interrupted import is simply run again.\n"
+     "Example: regent import organisation.json.gz --cluster /tmp/r/cluster.json\n", rg_cmd_import},
+    {"export", "[--region R] [--output FILE]", "Save the organisation (idc-org-dataset/1)", "", rg_cmd_export},
+    {"access list", "[--region R] [FILTERS]", "Effective access as sorted lines userName<TAB>accountId<TAB>permissionSet",
+     "Example: regent access list --region eu-central-1 --user alice\n", rg_cmd_access_list},
+    {"access check", "USER ACCOUNT PERMISSION-SET", "Whether a user may assume a permission set in an account, and why",
+     "Exit code 0: allowed; 1: denied. USER by name or id, ACCOUNT by id or name.\n", rg_cmd_access_check},
+    {"access who", "ACCOUNT [PERMISSION-SET]", "Users with access to an account", "", rg_cmd_access_who},
+    {"status", "[--watch]", "Every region: role, readiness, revision, lag, state hash", "", rg_cmd_status},
+    {"regions", "", "The regions and where they answer", "", rg_cmd_regions},
+    {"bench", "NAME [OPTIONS]", "Measure: propagation, write, check, restart, memory, or all",
+     "Every figure is printed beside the machine's own floor of the same run. bench/README.md says what each measures.\n"
+     "Example: regent bench propagation --rate 200 --seconds 10 --json\n", rg_cmd_bench},
+    {"wal verify", "DIR --config FILE", "Check a node's log: every record, its seal and its place in the chain",
+     "The node must not be running on it. Example: regent wal verify data/wal --config regentd.yaml\n", rg_cmd_wal_verify},
+    {"snapshot inspect", "FILE --config FILE [--verify]", "What a snapshot file holds", "", rg_cmd_snapshot_inspect},
+    {"completion", "bash", "Print a completion script for the shell", "Example: source <(regent completion bash)\n",
+     rg_cmd_completion},
+};
+const size_t rg_commands_n = RG_LEN(rg_commands);
+
+static void print_usage(FILE *to)
+{
+    fputs("Usage: regent COMMAND [ARGUMENTS]\n\n", to);
+    for (size_t i = 0; i < rg_commands_n; i++)
+        fprintf(to, "  %-18s %s\n", rg_commands[i].name, rg_commands[i].summary);
+    fputs("\nEvery command takes --help, --json and --cluster FILE (default: $REGENT_CLUSTER).\n"
+          "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not reachable.\n", to);
+}
+
+int rg_cmd_completion(struct rg_cli *cli)
+{
+    const char *shell;
+    int code;
+
+    if (!rg_cli_parse(cli, NULL, 0, &shell, 1, 1, NULL, &code))
+        return code;
+    if (strcmp(shell, "bash") != 0)
+        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "only bash is known, not %s", shell));
+    puts("_regent() {\n    local cur=${COMP_WORDS[COMP_CWORD]} line=${COMP_WORDS[*]:1:COMP_CWORD-1} words=");
+    puts("    case \"$line\" in");
+    printf("    '') words='");
+    for (size_t i = 0; i < rg_commands_n; i++) {
+        size_t n = strcspn(rg_commands[i].name, " ");
+
+        if (i == 0 || strncmp(rg_commands[i].name, rg_commands[i - 1].name, n + 1) != 0)
+            printf("%.*s ", (int)n, rg_commands[i].name);
+    }
+    puts("';;");
+    for (size_t i = 0; i < rg_commands_n; i++) {
+        size_t n = strcspn(rg_commands[i].name, " ");
+
+        if (rg_commands[i].name[n] == '\0' ||
+            (i > 0 && strncmp(rg_commands[i].name, rg_commands[i - 1].name, n + 1) == 0))
+            continue;
+        printf("    %.*s) words='", (int)n, rg_commands[i].name);
+        for (size_t k = i; k < rg_commands_n && strncmp(rg_commands[k].name, rg_commands[i].name, n + 1) == 0; k++)
+            printf("%s ", rg_commands[k].name + n + 1);
+        puts("';;");
+    }
+    puts("    *) words='--json --cluster --help --region --dir --output --watch';;\n    esac\n"
+         "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\") $(case \"$cur\" in -*) ;; *) compgen -f -- \"$cur\";; esac))\n"
+         "}\ncomplete -F _regent regent");
+    return 0;
+}
+
+/* The command whose words begin the arguments; *ret_words: how many it took. */
+static const struct rg_command *find(int argc, char **argv, int *ret_words)
+{
+    for (size_t i = 0; i < rg_commands_n; i++) {
+        const char *name = rg_commands[i].name, *space = strchr(name, ' ');
+
+        if (space == NULL && argc >= 1 && strcmp(argv[0], name) == 0) {
+            *ret_words = 1;
+            return &rg_commands[i];
+        }
+        if (space != NULL && argc >= 2 && strlen(argv[0]) == (size_t)(space - name) &&
+            strncmp(argv[0], name, (size_t)(space - name)) == 0 && strcmp(argv[1], space + 1) == 0) {
+            *ret_words = 2;
+            return &rg_commands[i];
+        }
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    static struct rg_cli cli;
+    int words = 0;
+
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        print_usage(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("regent " REGENT_VERSION);
+        return 0;
+    }
+    cli.command = find(argc - 1, argv + 1, &words);
+    if (cli.command == NULL) {
+        fprintf(stderr, "regent: no such command: %s%s%s\nTry: regent --help\n", argv[1], argc > 2 ? " " : "",
+                argc > 2 ? argv[2] : "");
+        return 2;
+    }
+    cli.argc = argc - 1 - words;
+    cli.argv = argv + 1 + words;
+    cli.cluster_path = getenv("REGENT_CLUSTER");
+    if (cli.cluster_path != NULL && cli.cluster_path[0] == '\0')
+        cli.cluster_path = NULL;
+    return cli.command->run(&cli);
+}
