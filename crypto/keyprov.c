@@ -1,0 +1,131 @@
+#include "crypto/keyprov.h"
+
+#include <openssl/evp.h>
+
+#include "crypto/digest.h"
+#include "crypto/keyprov_priv.h"
+
+struct material {
+    struct rg_keyprov base;
+    char key_id[RG_KEY_ID_BYTES_MAX];
+    struct rg_key_version versions[RG_KEY_VERSIONS_MAX];
+    size_t n;
+};
+
+static struct material *material_of(struct rg_keyprov *keys)
+{
+    return RG_CONTAINER(keys, struct material, base);
+}
+
+static const char *material_key_id(struct rg_keyprov *keys, uint32_t *ret_version)
+{
+    struct material *m = material_of(keys);
+
+    *ret_version = m->versions[m->n - 1].version;
+    return m->key_id;
+}
+
+/* One AES-256-GCM operation over 32 bytes. False when it does not authenticate (opening) or OpenSSL fails. */
+static bool gcm(const uint8_t key[RG_DEK_BYTES], const uint8_t nonce[RG_NONCE_BYTES], struct rg_span aad,
+                const uint8_t *in, uint8_t *out, bool encrypt)
+{
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    uint8_t tag[RG_TAG_BYTES];
+    bool ok;
+    int n;
+
+    if (ctx == NULL || aad.n > INT32_MAX) {
+        EVP_CIPHER_CTX_free(ctx);
+        return false;
+    }
+    ok = EVP_CipherInit_ex2(ctx, EVP_aes_256_gcm(), key, nonce, encrypt, NULL) == 1 &&
+         EVP_CipherUpdate(ctx, NULL, &n, aad.p, (int)aad.n) == 1 &&
+         EVP_CipherUpdate(ctx, out, &n, in, RG_DEK_BYTES) == 1;
+    if (ok && !encrypt) {
+        memcpy(tag, in + RG_DEK_BYTES, sizeof tag);
+        ok = EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, RG_TAG_BYTES, tag) == 1;
+    }
+    ok = ok && EVP_CipherFinal_ex(ctx, out + RG_DEK_BYTES, &n) == 1;
+    if (ok && encrypt)
+        ok = EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, RG_TAG_BYTES, out + RG_DEK_BYTES) == 1;
+    EVP_CIPHER_CTX_free(ctx);
+    return ok;
+}
+
+static enum rg_err material_wrap(struct rg_keyprov *keys, struct rg_span aad, const uint8_t dek[RG_DEK_BYTES],
+                                 uint8_t nonce[RG_NONCE_BYTES], uint8_t out[RG_DEK_BYTES + RG_TAG_BYTES])
+{
+    struct material *m = material_of(keys);
+
+    rg_random(nonce, RG_NONCE_BYTES);
+    return gcm(m->versions[m->n - 1].material, nonce, aad, dek, out, true) ? RG_OK : RG_EINTERNAL;
+}
+
+static enum rg_err material_unwrap(struct rg_keyprov *keys, uint32_t version, struct rg_span aad,
+                                   const uint8_t nonce[RG_NONCE_BYTES], const uint8_t in[RG_DEK_BYTES + RG_TAG_BYTES],
+                                   uint8_t ret_dek[RG_DEK_BYTES])
+{
+    struct material *m = material_of(keys);
+
+    for (size_t i = 0; i < m->n; i++) {
+        uint8_t dek[RG_DEK_BYTES + RG_TAG_BYTES];
+        bool ok;
+
+        if (m->versions[i].version != version)
+            continue;
+        ok = gcm(m->versions[i].material, nonce, aad, in, dek, false);
+        if (ok)
+            memcpy(ret_dek, dek, RG_DEK_BYTES);
+        rg_wipe(dek, sizeof dek);
+        return ok ? RG_OK : RG_ECORRUPT;
+    }
+    return RG_EKEY;
+}
+
+static void material_close(struct rg_keyprov *keys)
+{
+    struct material *m = material_of(keys);
+
+    rg_wipe(m, sizeof *m);
+    free(m);
+}
+
+static const struct rg_keyprov_ops material_ops = {material_key_id, material_wrap, material_unwrap, material_close};
+
+enum rg_err rg_keyprov_material_new(const char *key_id, const struct rg_key_version *versions, size_t n,
+                                    struct rg_keyprov **ret_keys)
+{
+    struct material *m;
+
+    if (n < 1 || n > RG_KEY_VERSIONS_MAX || strlen(key_id) >= RG_KEY_ID_BYTES_MAX)
+        return RG_EINVALID;
+    for (size_t i = 1; i < n; i++)
+        if (versions[i].version <= versions[i - 1].version)
+            return RG_EINVALID;
+    m = calloc(1, sizeof *m);
+    if (m == NULL)
+        return RG_ENOMEM;
+    m->base.ops = &material_ops;
+    memcpy(m->key_id, key_id, strlen(key_id) + 1);
+    memcpy(m->versions, versions, n * sizeof *versions);
+    m->n = n;
+    *ret_keys = &m->base;
+    return RG_OK;
+}
+
+enum rg_err rg_keyprov_memory_new(const char *key_id, const uint8_t material[32], struct rg_keyprov **ret_keys)
+{
+    struct rg_key_version version = {.version = 1};
+    enum rg_err err;
+
+    memcpy(version.material, material, sizeof version.material);
+    err = rg_keyprov_material_new(key_id, &version, 1, ret_keys);
+    rg_wipe(&version, sizeof version);
+    return err;
+}
+
+void rg_keyprov_free(struct rg_keyprov *keys)
+{
+    if (keys != NULL)
+        keys->ops->close(keys);
+}
