@@ -34,17 +34,19 @@ const char *rg_access_reason_name(enum rg_access_reason reason);
 RG_MUST enum rg_err rg_access_check(struct rg_txn *txn, const struct rg_uuid *user_id, struct rg_span account_id,
                                     const struct rg_psid *permset, struct rg_verdict *ret_verdict);
 
-/* Distinct (account, permission set) of one user, sorted; at most `max` (RG_ETOOBIG past it). */
+/* Distinct (account, permission set) of one user, sorted; at most `max` (RG_ETOOBIG past it). RG_ENOTFOUND: no such user. */
 struct rg_grant {
     char account_id[13];
     struct rg_psid permset_id;
 };
 RG_MUST enum rg_err rg_access_of(struct rg_txn *txn, const struct rg_uuid *user_id, size_t max, struct rg_grant **ret_grants,
                                  size_t *ret_n); /* ret_grants: own, free() */
-/* As rg_access_of, but every way separately: (account, set, via), for ListAccountAssignmentsForPrincipal. */
+/* As rg_access_of, but every way separately: (account, set, via), for ListAccountAssignmentsForPrincipal. Of a DISABLED user
+ * too: what is assigned stays assigned. */
 RG_MUST enum rg_err rg_access_rows_of(struct rg_txn *txn, const struct rg_uuid *user_id, size_t max,
                                       struct rg_assignment **ret_rows, size_t *ret_n);
-/** Users that can assume permset in account (permset NULL: any), distinct, sorted by id; own, free(). */
+/** Users that can assume permset in account (permset NULL: any), distinct, sorted by id; own, free(). RG_ENOTFOUND: no such
+ * account or set. */
 RG_MUST enum rg_err rg_access_who(struct rg_txn *txn, struct rg_span account_id, const struct rg_psid *permset, size_t max,
                                   struct rg_uuid **ret_users, size_t *ret_n);
 
