@@ -1,10 +1,10 @@
 #include "crypto/envelope.h"
 
-#include <openssl/evp.h>
-#include <pthread.h>
+#include <openssl/err.h>
 
 #include "crypto/digest.h"
 #include "crypto/keyprov.h"
+#include "crypto/ossl_priv.h"
 
 /* Header: "RGE1", u8 version, u8 key id length, key id, u32 key version, nonce, wrapped DEK and tag. docs/formats.md. */
 static const char magic[4] = "RGE1";
@@ -15,23 +15,15 @@ struct rg_dek {
     EVP_CIPHER_CTX *seal, *unseal; /* own; keyed once, made when first used */
 };
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static EVP_CIPHER *aes; /* fetched once */
-
-static void fetch(void)
-{
-    aes = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    RG_ASSERT(aes != NULL);
-}
-
-/* The canonical encoding of the context, with the key it is wrapped by: the AAD of the wrap. */
+/* The canonical encoding of the context, with the key it is wrapped by: the AAD of the wrap. Every field carries its
+ * length, so no two contexts share an encoding. The buffer's bound keeps each length within its 16 bits. */
 static void put_aad(struct rg_buf *out, const struct rg_context *context, struct rg_span key_id, uint32_t key_version)
 {
     const struct rg_span fields[] = {context->instance_arn, context->identity_store_id, context->purpose, key_id};
 
     rg_buf_put_u8(out, CONTEXT_VERSION);
     for (size_t i = 0; i < RG_LEN(fields); i++) {
-        rg_buf_put_u16(out, (uint16_t)RG_MIN(fields[i].n, (size_t)UINT16_MAX));
+        rg_buf_put_u16(out, (uint16_t)fields[i].n);
         rg_buf_put(out, fields[i].p, fields[i].n);
     }
     rg_buf_put_u32(out, key_version);
@@ -41,7 +33,6 @@ static struct rg_dek *dek_make(const uint8_t key[RG_DEK_BYTES])
 {
     struct rg_dek *dek = calloc(1, sizeof *dek);
 
-    pthread_once(&once, fetch);
     if (dek != NULL)
         memcpy(dek->key, key, RG_DEK_BYTES);
     return dek;
@@ -141,6 +132,13 @@ void rg_dek_free(struct rg_dek *dek)
     free(dek);
 }
 
+/* OpenSSL's queue belongs to the thread: an entry left here would be read as the failure of a later TLS call. */
+static enum rg_err ossl_failed(enum rg_err err)
+{
+    ERR_clear_error();
+    return err;
+}
+
 static void put_nonce(uint8_t nonce[RG_NONCE_BYTES], uint32_t stream, uint64_t counter)
 {
     for (size_t i = 0; i < 4; i++)
@@ -154,7 +152,7 @@ static EVP_CIPHER_CTX *keyed(EVP_CIPHER_CTX **slot, const uint8_t key[RG_DEK_BYT
 {
     if (*slot == NULL) {
         *slot = EVP_CIPHER_CTX_new();
-        if (*slot != NULL && EVP_CipherInit_ex2(*slot, aes, key, NULL, encrypt, NULL) != 1) {
+        if (*slot != NULL && EVP_CipherInit_ex2(*slot, rg_ossl_aes256gcm(), key, NULL, encrypt, NULL) != 1) {
             EVP_CIPHER_CTX_free(*slot);
             *slot = NULL;
         }
@@ -179,7 +177,7 @@ enum rg_err rg_dek_seal(struct rg_dek *dek, uint32_t stream, uint64_t counter, s
         (in.n > 0 && EVP_EncryptUpdate(ctx, out, &n, in.p, (int)in.n) != 1) ||
         EVP_EncryptFinal_ex(ctx, out + in.n, &n) != 1 ||
         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, RG_TAG_BYTES, out + in.n) != 1)
-        return RG_EINTERNAL;
+        return ossl_failed(RG_EINTERNAL);
     return RG_OK;
 }
 
@@ -202,10 +200,10 @@ enum rg_err rg_dek_unseal(struct rg_dek *dek, uint32_t stream, uint64_t counter,
         (aad.n > 0 && EVP_DecryptUpdate(ctx, NULL, &n, aad.p, (int)aad.n) != 1) ||
         (len > 0 && EVP_DecryptUpdate(ctx, out, &n, in.p, (int)len) != 1) ||
         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, RG_TAG_BYTES, tag) != 1)
-        return RG_EINTERNAL;
+        return ossl_failed(RG_EINTERNAL);
     if (EVP_DecryptFinal_ex(ctx, out + len, &n) != 1) {
-        rg_wipe(out, len);
-        return RG_ECORRUPT;
+        rg_wipe(out, len); /* what did not authenticate is not handed out */
+        return ossl_failed(RG_ECORRUPT);
     }
     return RG_OK;
 }
@@ -227,6 +225,8 @@ enum rg_err rg_envelope_seal(struct rg_keyprov *keys, const struct rg_context *c
     err = to != NULL ? rg_dek_seal(dek, 0, 0, rg_span(out->data + start, out->len - start), plain, to) : out->err;
     if (!err)
         out->len += plain.n + RG_TAG_BYTES;
+    else
+        out->len = start; /* no header without its object */
     rg_dek_free(dek);
     return err;
 }

@@ -53,7 +53,8 @@ RG_AUTO_DEFINE(dek)
  */
 RG_MUST enum rg_err rg_dek_seal(struct rg_dek *dek, uint32_t stream, uint64_t counter, struct rg_span aad,
                                 struct rg_span in, uint8_t *out);
-/** The reverse. `in` includes the tag; out takes in.n - RG_TAG_BYTES bytes. RG_ECORRUPT when it does not authenticate. */
+/** The reverse. `in` includes the tag; out takes in.n - RG_TAG_BYTES bytes and may be in.p itself. RG_ECORRUPT when it
+ * does not authenticate; out is then zeroed. */
 RG_MUST enum rg_err rg_dek_unseal(struct rg_dek *dek, uint32_t stream, uint64_t counter, struct rg_span aad,
                                   struct rg_span in, uint8_t *out);
 

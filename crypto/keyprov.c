@@ -1,10 +1,12 @@
 #include "crypto/keyprov.h"
 
-#include <openssl/evp.h>
+#include <openssl/err.h>
 
 #include "crypto/digest.h"
 #include "crypto/keyprov_priv.h"
+#include "crypto/ossl_priv.h"
 
+/* Read-only once made, so any number of threads may use it. */
 struct material {
     struct rg_keyprov base;
     char key_id[RG_KEY_ID_BYTES_MAX];
@@ -38,8 +40,8 @@ static bool gcm(const uint8_t key[RG_DEK_BYTES], const uint8_t nonce[RG_NONCE_BY
         EVP_CIPHER_CTX_free(ctx);
         return false;
     }
-    ok = EVP_CipherInit_ex2(ctx, EVP_aes_256_gcm(), key, nonce, encrypt, NULL) == 1 &&
-         EVP_CipherUpdate(ctx, NULL, &n, aad.p, (int)aad.n) == 1 &&
+    ok = EVP_CipherInit_ex2(ctx, rg_ossl_aes256gcm(), key, nonce, encrypt, NULL) == 1 &&
+         (aad.n == 0 || EVP_CipherUpdate(ctx, NULL, &n, aad.p, (int)aad.n) == 1) &&
          EVP_CipherUpdate(ctx, out, &n, in, RG_DEK_BYTES) == 1;
     if (ok && !encrypt) {
         memcpy(tag, in + RG_DEK_BYTES, sizeof tag);
@@ -48,6 +50,8 @@ static bool gcm(const uint8_t key[RG_DEK_BYTES], const uint8_t nonce[RG_NONCE_BY
     ok = ok && EVP_CipherFinal_ex(ctx, out + RG_DEK_BYTES, &n) == 1;
     if (ok && encrypt)
         ok = EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, RG_TAG_BYTES, out + RG_DEK_BYTES) == 1;
+    if (!ok)
+        ERR_clear_error();
     EVP_CIPHER_CTX_free(ctx);
     return ok;
 }

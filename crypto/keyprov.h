@@ -10,7 +10,8 @@ struct rg_keyprov {
 };
 
 struct rg_keyprov_ops {
-    /* Key id ("mrk-…", NUL-terminated, borrowed until close) and the version that new wraps use. */
+    /* Key id ("mrk-…", NUL-terminated, borrowed until close) and the version that new wraps use. Neither changes until
+     * close: a wrap is bound to both. */
     const char *(*key_id)(struct rg_keyprov *keys, uint32_t *ret_version);
     /* Seal 32 bytes under the current version: out = 32 + RG_TAG_BYTES, nonce RG_NONCE_BYTES random by the provider. */
     enum rg_err (*wrap)(struct rg_keyprov *keys, struct rg_span aad, const uint8_t dek[RG_DEK_BYTES],
