@@ -15,4 +15,7 @@ struct rg_key_version {
 RG_MUST enum rg_err rg_keyprov_material_new(const char *key_id, const struct rg_key_version *versions, size_t n,
                                             struct rg_keyprov **ret_keys);
 
+/** A data key over given bytes. NULL: out of memory. */
+struct rg_dek *rg_dek_from(const uint8_t key[RG_DEK_BYTES]);
+
 #endif
