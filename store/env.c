@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "crypto/digest.h"
@@ -18,6 +19,7 @@ enum {
     LOCK_SLOT_BYTES = 64,
     MAP_BYTES_MIN = 1 << 20,
     READERS_MAX = 4096,
+    FREE_BYTES_MIN = 1 << 20, /* less than this free: full */
 };
 
 /* The meta row sorts before every table and is no part of scans, hash or snapshots. */
@@ -48,10 +50,16 @@ struct rg_txn {
     uint64_t changes;
 };
 
+/* A missing file is no missing row. */
+static enum rg_err io_err(int errnum)
+{
+    enum rg_err err = rg_err_from_errno(errnum);
+
+    return err == RG_ENOTFOUND ? RG_EIO : err;
+}
+
 static enum rg_err from_mdb(int rc)
 {
-    enum rg_err err;
-
     switch (rc) {
     case MDB_SUCCESS:
         return RG_OK;
@@ -72,8 +80,7 @@ static enum rg_err from_mdb(int rc)
     case MDB_VERSION_MISMATCH:
         return RG_ECORRUPT;
     default:
-        err = rc > 0 ? rg_err_from_errno(rc) : RG_EINTERNAL;
-        return err == RG_ENOTFOUND ? RG_EIO : err; /* a missing file is no missing row */
+        return rc > 0 ? io_err(rc) : RG_EINTERNAL;
     }
 }
 
@@ -90,6 +97,18 @@ static MDB_val to_val(struct rg_span s)
 static struct rg_span from_val(const MDB_val *v)
 {
     return rg_span(v->mv_data, v->mv_size);
+}
+
+/* LMDB calls a short write, which is what a full memory file system does, an input/output error: ask for the reason. */
+static enum rg_err from_write(struct rg_store *store, int rc)
+{
+    struct statvfs fs;
+    int fd;
+
+    if (rc == EIO && mdb_env_get_fd(store->env, &fd) == 0 && fstatvfs(fd, &fs) == 0 &&
+        (uint64_t)fs.f_bavail * fs.f_frsize < FREE_BYTES_MIN)
+        return RG_ENOSPACE;
+    return from_mdb(rc);
 }
 
 /* --- the state hash: a sum modulo 2^256 of one SHA-256 for each row, so that order does not matter --- */
@@ -174,13 +193,12 @@ static enum rg_err make_dirs(const char *dir, bool *ret_made, struct rg_errctx *
     for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(path, 0700) != 0 && errno != EEXIST)
-            return rg_fail(ctx, rg_err_from_errno(errno), "make state directory %s: %s", path, strerror(errno));
+            return rg_fail(ctx, io_err(errno), "make state directory %s: %s", path, strerror(errno));
         *slash = '/';
     }
     *ret_made = mkdir(path, 0700) == 0;
     if (!*ret_made && errno != EEXIST)
-        return rg_fail(ctx, errno == ENOSPC ? RG_ENOSPACE : RG_EIO, "make state directory %s: %s", path,
-                       strerror(errno));
+        return rg_fail(ctx, io_err(errno), "make state directory %s: %s", path, strerror(errno));
     return RG_OK;
 }
 
@@ -207,13 +225,13 @@ static enum rg_err make_lock_file(int dir_fd, const char *dir, unsigned readers,
     int rc;
 
     if (fd < 0)
-        return rg_fail(ctx, errno == ENOSPC ? RG_ENOSPACE : RG_EIO, "make %s/lock.mdb: %s", dir, strerror(errno));
+        return rg_fail(ctx, io_err(errno), "make %s/lock.mdb: %s", dir, strerror(errno));
     rc = posix_fallocate(fd, 0, (size + 4095) / 4096 * 4096);
     close(fd);
     if (rc == 0)
         return RG_OK;
     (void)unlinkat(dir_fd, "lock.mdb", 0);
-    return rg_fail(ctx, rc == ENOSPC ? RG_ENOSPACE : RG_EIO, "reserve %s/lock.mdb: %s", dir, strerror(rc));
+    return rg_fail(ctx, io_err(rc), "reserve %s/lock.mdb: %s", dir, strerror(rc));
 }
 
 static enum rg_err remove_files(int dir_fd, const char *dir, struct rg_errctx *ctx)
@@ -293,7 +311,7 @@ enum rg_err rg_store_open(const char *dir, size_t map_bytes, unsigned readers_ma
         return err;
     rc = open_env(store, map_bytes, readers);
     if (rc != 0)
-        return rg_fail(ctx, from_mdb(rc), "open state in %s: %s", dir, mdb_strerror(rc));
+        return rg_fail(ctx, from_write(store, rc), "open state in %s: %s", dir, mdb_strerror(rc));
     *ret_store = RG_STEAL(store);
     return RG_OK;
 }
@@ -452,7 +470,7 @@ enum rg_err rg_txn_commit(struct rg_txn *txn)
         rc = mdb_put(txn->mdb, txn->store->dbi, &key, &value, 0);
         if (rc == 0)
             rc = mdb_txn_commit(RG_STEAL(txn->mdb));
-        err = from_mdb(rc);
+        err = from_write(txn->store, rc);
     }
     rg_txn_free(txn);
     return err;
@@ -468,7 +486,7 @@ enum rg_err rg_store_wipe(struct rg_store *store)
         return err;
     rc = mdb_drop(txn->mdb, store->dbi, 0);
     if (rc != 0)
-        return from_mdb(rc);
+        return from_write(store, rc);
     txn->meta = (struct meta){0};
     return rg_txn_commit(RG_STEAL(txn));
 }
@@ -573,7 +591,7 @@ enum rg_err rg_row_put(struct rg_txn *txn, struct rg_span key, struct rg_span va
         count_row(txn, key, 1);
     }
     if (rc != 0)
-        return from_mdb(rc);
+        return from_write(txn->store, rc);
     hash_add(txn->meta.applied.hash, key, value);
     txn->changes++;
     return RG_OK;
@@ -593,7 +611,7 @@ enum rg_err rg_row_delete(struct rg_txn *txn, struct rg_span key)
     hash_subtract(txn->meta.applied.hash, key, from_val(&v));
     rc = mdb_del(txn->mdb, txn->store->dbi, &k, NULL);
     if (rc != 0)
-        return rc == MDB_NOTFOUND ? RG_ECORRUPT : from_mdb(rc);
+        return rc == MDB_NOTFOUND ? RG_ECORRUPT : from_write(txn->store, rc);
     count_row(txn, key, -1);
     txn->changes++;
     return RG_OK;
@@ -611,7 +629,7 @@ enum rg_err rg_row_append(struct rg_txn *txn, struct rg_span key, struct rg_span
     if (rc == MDB_KEYEXIST)
         return RG_EMALFORMED; /* not behind the last row */
     if (rc != 0)
-        return from_mdb(rc);
+        return from_write(txn->store, rc);
     count_row(txn, key, 1);
     txn->changes++;
     return RG_OK;
