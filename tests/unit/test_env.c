@@ -702,7 +702,7 @@ int main(void)
     suite_add_tcase(suite, rows);
     suite_add_tcase(suite, full);
     runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
+    srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed != 0;
