@@ -141,7 +141,7 @@ static enum rg_err wait_ready(const struct rg_cluster *cluster, const struct rg_
                    READY_MS_MAX / 1000, why);
 }
 
-static enum rg_err start_region(const struct rg_cluster *cluster, struct rg_cluster_region *region, struct rg_errctx *ctx)
+static enum rg_err start_region(struct rg_cluster_region *region, struct rg_errctx *ctx)
 {
     for (size_t i = 0; i < region->n_nodes; i++) {
         enum rg_err err = runs(&region->nodes[i]) ? RG_OK : spawn(&region->nodes[i], ctx);
@@ -149,7 +149,6 @@ static enum rg_err start_region(const struct rg_cluster *cluster, struct rg_clus
         if (err)
             return err;
     }
-    (void)cluster;
     return RG_OK;
 }
 
@@ -420,16 +419,19 @@ static void print_regions(struct rg_cli *cli, const struct rg_cluster *c)
     printf("cluster file: %s\n", c->path);
 }
 
-static enum rg_err start_all(struct rg_cluster *c, struct rg_errctx *ctx)
+/* only: the one region to start; NULL: all. */
+static enum rg_err start_all(struct rg_cluster *c, const char *only, struct rg_errctx *ctx)
 {
     enum rg_err err = RG_OK;
 
     for (size_t i = 0; !err && i < c->n_regions; i++)
-        err = start_region(c, &c->regions[i], ctx);
+        if (only == NULL || strcmp(only, c->regions[i].name) == 0)
+            err = start_region(&c->regions[i], ctx);
     if (!err)
         err = rg_cluster_save(c, ctx);
     for (size_t i = 0; !err && i < c->n_regions; i++)
-        err = wait_region(c, &c->regions[i], ctx);
+        if (only == NULL || strcmp(only, c->regions[i].name) == 0)
+            err = wait_region(c, &c->regions[i], ctx);
     return err;
 }
 
@@ -449,7 +451,7 @@ static enum rg_err absolute(const char *dir, char out[400], struct rg_errctx *ct
 
 int rg_cmd_dev_up(struct rg_cli *cli)
 {
-    const char *dir = NULL, *regions = "us-east-1,eu-central-1,ap-southeast-1", *voters = "1", *port = "0", *workers = "1";
+    const char *dir = NULL, *regions = "us-east-1,eu-central-1,ap-southeast-1", *voters = "1", *port = "0", *workers = "1", *only = NULL;
     struct plan p = {.dir = ""};
     const struct rg_option options[] = {
         {"dir", "DIR", "folder of the cluster (made if missing)", &dir, NULL},
@@ -457,6 +459,7 @@ int rg_cmd_dev_up(struct rg_cli *cli)
         {"voters", "1|3", "nodes in the primary region (1)", &voters, NULL},
         {"base-port", "PORT", "ports from here on (default: free ones)", &port, NULL},
         {"workers", "N", "HTTP workers of each node (1)", &workers, NULL},
+        {"only", "REGION", "start this region alone; `dev start` starts the others later", &only, NULL},
         {"http", NULL, "plain HTTP instead of HTTPS", NULL, &p.plain_http}};
     RG_AUTO_MEM struct rg_cluster *c = NULL;
     uint64_t n_voters, base_port = 0;
@@ -493,7 +496,7 @@ int rg_cmd_dev_up(struct rg_cli *cli)
         release_ports(&p);
     }
     if (!err)
-        err = start_all(c, ctx);
+        err = start_all(c, only, ctx);
     if (err)
         return rg_cli_fail(cli, err);
     print_regions(cli, c);
@@ -647,7 +650,7 @@ int rg_cmd_dev_start(struct rg_cli *cli)
 
     if (code != 0)
         return code < 0 ? 0 : code;
-    err = start_region(c, r, &cli->err);
+    err = start_region(r, &cli->err);
     if (!err)
         err = rg_cluster_save(c, &cli->err);
     if (!err)
