@@ -3,7 +3,7 @@
 #include <openssl/err.h>
 
 #include "crypto/digest.h"
-#include "crypto/keyprov_priv.h"
+#include "crypto/keyprov.h"
 #include "crypto/ossl_priv.h"
 
 /* Header: "RGE1", u8 version, u8 key id length, key id, u32 key version, nonce, wrapped DEK and tag. docs/formats.md. */
@@ -29,7 +29,7 @@ static void put_aad(struct rg_buf *out, const struct rg_context *context, struct
     rg_buf_put_u32(out, key_version);
 }
 
-struct rg_dek *rg_dek_from(const uint8_t key[RG_DEK_BYTES])
+static struct rg_dek *dek_make(const uint8_t key[RG_DEK_BYTES])
 {
     struct rg_dek *dek = calloc(1, sizeof *dek);
 
@@ -56,7 +56,7 @@ enum rg_err rg_dek_new(struct rg_keyprov *keys, const struct rg_context *context
     rg_random(key, sizeof key);
     err = keys->ops->wrap(keys, rg_buf_span(&aad), key, nonce, wrapped);
     if (!err) {
-        dek = rg_dek_from(key);
+        dek = dek_make(key);
         if (dek == NULL)
             err = RG_ENOMEM;
     }
@@ -106,14 +106,14 @@ enum rg_err rg_dek_open(struct rg_keyprov *keys, const struct rg_context *contex
                        RG_SPAN_ARG(ours));
     put_aad(&aad, context, key_id, version);
     if (aad.err)
-        return aad.err;
+        return rg_fail(ctx, aad.err, "the context of the sealed object is too long");
     err = keys->ops->unwrap(keys, version, rg_buf_span(&aad), nonce.p, wrapped.p, key);
     if (err == RG_EKEY)
         return rg_fail(ctx, err, "sealed under version %u of the key %.*s, which this node does not hold", version,
                        RG_SPAN_ARG(key_id));
     if (err)
         return rg_fail(ctx, err, "the wrapped data key does not authenticate: damaged, or bound to another instance");
-    dek = rg_dek_from(key);
+    dek = dek_make(key);
     rg_wipe(key, sizeof key);
     if (dek == NULL)
         return RG_ENOMEM;

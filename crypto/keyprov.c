@@ -27,31 +27,28 @@ static const char *material_key_id(struct rg_keyprov *keys, uint32_t *ret_versio
     return m->key_id;
 }
 
-/* One AES-256-GCM operation over 32 bytes. False when it does not authenticate (opening) or OpenSSL fails. */
-static bool gcm(const uint8_t key[RG_DEK_BYTES], const uint8_t nonce[RG_NONCE_BYTES], struct rg_span aad,
-                const uint8_t *in, uint8_t *out, bool encrypt)
+bool rg_gcm_once(const uint8_t key[RG_DEK_BYTES], const uint8_t nonce[RG_NONCE_BYTES], struct rg_span aad,
+                 const uint8_t *in, size_t n, uint8_t *out, bool seal)
 {
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     uint8_t tag[RG_TAG_BYTES];
-    bool ok;
-    int n;
+    int len;
+    bool ok = ctx != NULL && n > 0 && n <= INT32_MAX && aad.n <= INT32_MAX &&
+              EVP_CipherInit_ex2(ctx, rg_ossl_aes256gcm(), key, nonce, seal, NULL) == 1 &&
+              (aad.n == 0 || EVP_CipherUpdate(ctx, NULL, &len, aad.p, (int)aad.n) == 1) &&
+              EVP_CipherUpdate(ctx, out, &len, in, (int)n) == 1;
 
-    if (ctx == NULL || aad.n > INT32_MAX) {
-        EVP_CIPHER_CTX_free(ctx);
-        return false;
-    }
-    ok = EVP_CipherInit_ex2(ctx, rg_ossl_aes256gcm(), key, nonce, encrypt, NULL) == 1 &&
-         (aad.n == 0 || EVP_CipherUpdate(ctx, NULL, &n, aad.p, (int)aad.n) == 1) &&
-         EVP_CipherUpdate(ctx, out, &n, in, RG_DEK_BYTES) == 1;
-    if (ok && !encrypt) {
-        memcpy(tag, in + RG_DEK_BYTES, sizeof tag);
+    if (ok && !seal) {
+        memcpy(tag, in + n, sizeof tag);
         ok = EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, RG_TAG_BYTES, tag) == 1;
     }
-    ok = ok && EVP_CipherFinal_ex(ctx, out + RG_DEK_BYTES, &n) == 1;
-    if (ok && encrypt)
-        ok = EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, RG_TAG_BYTES, out + RG_DEK_BYTES) == 1;
-    if (!ok)
+    ok = ok && EVP_CipherFinal_ex(ctx, out + n, &len) == 1; /* puts out nothing in this mode */
+    if (ok && seal)
+        ok = EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, RG_TAG_BYTES, out + n) == 1;
+    if (!ok) {
         ERR_clear_error();
+        rg_wipe(out, n);
+    }
     EVP_CIPHER_CTX_free(ctx);
     return ok;
 }
@@ -62,7 +59,7 @@ static enum rg_err material_wrap(struct rg_keyprov *keys, struct rg_span aad, co
     struct material *m = material_of(keys);
 
     rg_random(nonce, RG_NONCE_BYTES);
-    return gcm(m->versions[m->n - 1].material, nonce, aad, dek, out, true) ? RG_OK : RG_EINTERNAL;
+    return rg_gcm_once(m->versions[m->n - 1].material, nonce, aad, dek, RG_DEK_BYTES, out, true) ? RG_OK : RG_EINTERNAL;
 }
 
 static enum rg_err material_unwrap(struct rg_keyprov *keys, uint32_t version, struct rg_span aad,
@@ -71,18 +68,10 @@ static enum rg_err material_unwrap(struct rg_keyprov *keys, uint32_t version, st
 {
     struct material *m = material_of(keys);
 
-    for (size_t i = 0; i < m->n; i++) {
-        uint8_t dek[RG_DEK_BYTES + RG_TAG_BYTES];
-        bool ok;
-
-        if (m->versions[i].version != version)
-            continue;
-        ok = gcm(m->versions[i].material, nonce, aad, in, dek, false);
-        if (ok)
-            memcpy(ret_dek, dek, RG_DEK_BYTES);
-        rg_wipe(dek, sizeof dek);
-        return ok ? RG_OK : RG_ECORRUPT;
-    }
+    for (size_t i = 0; i < m->n; i++)
+        if (m->versions[i].version == version)
+            return rg_gcm_once(m->versions[i].material, nonce, aad, in, RG_DEK_BYTES, ret_dek, false) ? RG_OK
+                                                                                                     : RG_ECORRUPT;
     return RG_EKEY;
 }
 

@@ -1,339 +1,377 @@
-/* The file keystore: header in clear (authenticated and with a checksum), key material sealed with a key that scrypt makes
- * of the passphrase. Layout: docs/formats.md, "Keystore". */
-#include <errno.h>
-#include <fcntl.h>
+#include "crypto/keyprov.h"
+
 #include <openssl/core_names.h>
-#include <openssl/evp.h>
+#include <openssl/err.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "crypto/digest.h"
 #include "crypto/keyprov_priv.h"
+#include "crypto/ossl_priv.h"
+#include "crypto/privfile.h"
 
 static const char magic[4] = "RGKS";
+
 enum {
-    FORMAT = 1,
-    SALT_BYTES = 16,
-    FILE_BYTES_MAX = 16384,
-    VERSION_BYTES = 4 + RG_DEK_BYTES,
-    LOG2_N = 15, /* 32 MiB with r = 8 */
-    LOG2_N_MAX = 20,
+    FORMAT_VERSION = 1,
+    SCRYPT_LOG2_N = 15,
     SCRYPT_R = 8,
     SCRYPT_P = 1,
+    /* What a header may ask for: at most 256 MiB and a few seconds, whatever a damaged or hostile file says. */
+    SCRYPT_LOG2_N_MIN = 14,
+    SCRYPT_LOG2_N_MAX = 18,
+    SCRYPT_R_MAX = 8,
+    SCRYPT_P_MAX = 4,
+    PASSPHRASE_BYTES_MAX = 4096,
+    MATERIAL_BYTES_MAX = RG_KEY_VERSIONS_MAX * RG_DEK_BYTES,
 };
+_Static_assert(RG_KEYSTORE_BYTES_MAX > MATERIAL_BYTES_MAX + RG_TAG_BYTES + 4 * RG_KEY_VERSIONS_MAX + 256, "a keystore always fits");
 
+/* A keystore in the clear. */
 struct keystore {
-    char region[33], key_id[RG_KEY_ID_BYTES_MAX];
-    struct rg_key_version versions[RG_KEY_VERSIONS_MAX];
-    size_t n;
+    struct rg_keystore_header header;
+    struct rg_key_version keys[RG_KEY_VERSIONS_MAX];
 };
 
-struct header {
-    uint8_t log2_n, r, p;
-    struct rg_span salt, region, key_id;
-    uint16_t n;
-    size_t length; /* of the header without its checksum */
-};
+/* ---- header ---- */
 
-static enum rg_err derive(const struct header *h, struct rg_span passphrase, uint8_t out[RG_DEK_BYTES])
+static bool region_valid(const char *region)
 {
-    uint64_t n = UINT64_C(1) << h->log2_n, memory = 256 * n * h->r + (64 << 20);
-    uint32_t r = h->r, p = h->p;
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PASSWORD, (void *)(uintptr_t)passphrase.p, passphrase.n),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)(uintptr_t)h->salt.p, h->salt.n),
-        OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_N, &n),
-        OSSL_PARAM_construct_uint32(OSSL_KDF_PARAM_SCRYPT_R, &r),
-        OSSL_PARAM_construct_uint32(OSSL_KDF_PARAM_SCRYPT_P, &p),
-        OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_MAXMEM, &memory),
-        OSSL_PARAM_construct_end()};
-    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "SCRYPT", NULL);
-    EVP_KDF_CTX *ctx = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
-    bool ok = ctx != NULL && EVP_KDF_derive(ctx, out, RG_DEK_BYTES, params) == 1;
+    size_t n = strlen(region);
 
+    return n >= 1 && n < RG_KEYSTORE_REGION_BYTES_MAX && strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
+}
+
+static bool key_id_valid(const char *id)
+{
+    return strlen(id) == 36 && memcmp(id, "mrk-", 4) == 0 && strspn(id + 4, "0123456789abcdef") == 32;
+}
+
+static bool header_valid(const struct rg_keystore_header *h)
+{
+    if (h->log2_n < SCRYPT_LOG2_N_MIN || h->log2_n > SCRYPT_LOG2_N_MAX || h->r < 1 || h->r > SCRYPT_R_MAX || h->p < 1 ||
+        h->p > SCRYPT_P_MAX)
+        return false;
+    if (h->n_versions < 1 || h->n_versions > RG_KEY_VERSIONS_MAX)
+        return false;
+    for (size_t i = 0; i < h->n_versions; i++)
+        if (h->versions[i] <= (i > 0 ? h->versions[i - 1] : 0))
+            return false;
+    return region_valid(h->region) && key_id_valid(h->key_id);
+}
+
+static void put_text(struct rg_buf *out, const char *text)
+{
+    rg_buf_put_u8(out, (uint8_t)strlen(text));
+    rg_buf_put_str(out, text);
+}
+
+void rg_keystore_header_encode(const struct rg_keystore_header *h, struct rg_buf *out)
+{
+    size_t start = out->len;
+    size_t length = 40 + 1 + strlen(h->region) + 1 + strlen(h->key_id) + 2 + 4 * h->n_versions + 4;
+
+    RG_ASSERT(header_valid(h));
+    rg_buf_put(out, magic, sizeof magic);
+    rg_buf_put_u16(out, FORMAT_VERSION);
+    rg_buf_put_u16(out, (uint16_t)length);
+    rg_buf_put_u8(out, h->log2_n);
+    rg_buf_put_u8(out, h->r);
+    rg_buf_put_u8(out, h->p);
+    rg_buf_put_u8(out, 0);
+    rg_buf_put(out, h->salt, sizeof h->salt);
+    rg_buf_put(out, h->nonce, sizeof h->nonce);
+    put_text(out, h->region);
+    put_text(out, h->key_id);
+    rg_buf_put_u16(out, (uint16_t)h->n_versions);
+    for (size_t i = 0; i < h->n_versions; i++)
+        rg_buf_put_u32(out, h->versions[i]);
+    if (out->err)
+        return;
+    rg_buf_put_u32(out, rg_crc32c(0, out->data + start, out->len - start));
+    RG_ASSERT(out->err || out->len - start == length);
+}
+
+/* A counted text of at most room - 1 bytes without NUL. False when it is not. */
+static bool get_text(struct rg_cursor *cur, char *out, size_t room)
+{
+    struct rg_span text = rg_cursor_bytes(cur, rg_cursor_u8(cur));
+
+    if (cur->bad || text.n >= room || memchr(text.p, '\0', text.n) != NULL)
+        return false;
+    memcpy(out, text.p, text.n);
+    out[text.n] = '\0';
+    return true;
+}
+
+/* The fields behind the header's length. False when one does not fit its bounds. */
+static bool get_fields(struct rg_cursor *cur, struct rg_keystore_header *h)
+{
+    struct rg_span salt, nonce;
+
+    h->log2_n = rg_cursor_u8(cur);
+    h->r = rg_cursor_u8(cur);
+    h->p = rg_cursor_u8(cur);
+    if (rg_cursor_u8(cur) != 0)
+        return false;
+    salt = rg_cursor_bytes(cur, sizeof h->salt);
+    nonce = rg_cursor_bytes(cur, sizeof h->nonce);
+    if (cur->bad)
+        return false;
+    memcpy(h->salt, salt.p, sizeof h->salt);
+    memcpy(h->nonce, nonce.p, sizeof h->nonce);
+    if (!get_text(cur, h->region, sizeof h->region) || !get_text(cur, h->key_id, sizeof h->key_id))
+        return false;
+    h->n_versions = rg_cursor_u16(cur);
+    if (h->n_versions > RG_KEY_VERSIONS_MAX)
+        return false;
+    for (size_t i = 0; i < h->n_versions; i++)
+        h->versions[i] = rg_cursor_u32(cur);
+    return rg_cursor_left(cur) == 0 && !cur->bad && header_valid(h);
+}
+
+enum rg_err rg_keystore_header_decode(struct rg_span bytes, struct rg_keystore_header *ret_header, size_t *ret_length,
+                                      struct rg_errctx *ctx)
+{
+    struct rg_keystore_header h = {0};
+    struct rg_cursor cur, tail;
+    struct rg_span mark;
+    uint16_t format, length;
+
+    rg_cursor_init(&cur, bytes);
+    mark = rg_cursor_bytes(&cur, sizeof magic);
+    format = rg_cursor_u16(&cur);
+    length = rg_cursor_u16(&cur);
+    if (cur.bad || memcmp(mark.p, magic, sizeof magic) != 0)
+        return rg_fail(ctx, RG_EMALFORMED, "it is not a keystore");
+    if (format != FORMAT_VERSION)
+        return rg_fail(ctx, RG_EMALFORMED, "it has format %u; this release reads format %u", format, FORMAT_VERSION);
+    if (length < 12 || length > bytes.n)
+        return rg_fail(ctx, RG_ECORRUPT, "it is damaged: cut short, or its length is wrong");
+    rg_cursor_init(&tail, rg_span(bytes.p + length - 4, 4));
+    if (rg_cursor_u32(&tail) != rg_crc32c(0, bytes.p, length - 4u))
+        return rg_fail(ctx, RG_ECORRUPT, "it is damaged: its header does not match its checksum");
+    rg_cursor_init(&cur, rg_span(bytes.p + 8, length - 12u));
+    if (!get_fields(&cur, &h))
+        return rg_fail(ctx, RG_EINVALID, "a value in its header is out of bounds");
+    *ret_header = h;
+    *ret_length = length;
+    return RG_OK;
+}
+
+/* ---- sealing ---- */
+
+static enum rg_err derive(const struct rg_keystore_header *h, struct rg_span passphrase, uint8_t key[RG_DEK_BYTES])
+{
+    uint64_t n = UINT64_C(1) << h->log2_n, maxmem = 128 * (n + h->p + 2) * h->r + (1 << 20);
+    uint32_t r = h->r, p = h->p;
+    uint8_t pass[PASSPHRASE_BYTES_MAX], salt[RG_KEYSTORE_SALT_BYTES];
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PASSWORD, pass, passphrase.n),
+                           OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, salt, sizeof salt),
+                           OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_N, &n),
+                           OSSL_PARAM_construct_uint32(OSSL_KDF_PARAM_SCRYPT_R, &r),
+                           OSSL_PARAM_construct_uint32(OSSL_KDF_PARAM_SCRYPT_P, &p),
+                           OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_MAXMEM, &maxmem),
+                           OSSL_PARAM_construct_end()};
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "SCRYPT", NULL);
+    EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
+    bool ok;
+
+    RG_ASSERT(passphrase.n <= sizeof pass);
+    memcpy(pass, passphrase.p, passphrase.n);
+    memcpy(salt, h->salt, sizeof salt);
+    ok = ctx != NULL && EVP_KDF_derive(ctx, key, RG_DEK_BYTES, params) == 1;
     EVP_KDF_CTX_free(ctx);
     EVP_KDF_free(kdf);
-    return ok ? RG_OK : RG_EINTERNAL;
+    ERR_clear_error();
+    rg_wipe(pass, sizeof pass);
+    return ok ? RG_OK : RG_ENOMEM; /* parameters are checked: what is left is the memory it takes */
 }
 
-/* The derived key is used for one object alone (its salt is fresh), so the nonce is zero. */
-static enum rg_err seal_once(const uint8_t key[RG_DEK_BYTES], struct rg_span aad, struct rg_span in, uint8_t *out)
+static enum rg_err keystore_seal(const struct keystore *ks, struct rg_span passphrase, struct rg_buf *out)
 {
-    struct rg_dek *dek = rg_dek_from(key);
-    enum rg_err err = dek != NULL ? rg_dek_seal(dek, 0, 0, aad, in, out) : RG_ENOMEM;
-
-    rg_dek_free(dek);
-    return err;
-}
-
-static enum rg_err open_once(const uint8_t key[RG_DEK_BYTES], struct rg_span aad, struct rg_span in, uint8_t *out)
-{
-    struct rg_dek *dek = rg_dek_from(key);
-    enum rg_err err = dek != NULL ? rg_dek_unseal(dek, 0, 0, aad, in, out) : RG_ENOMEM;
-
-    rg_dek_free(dek);
-    return err;
-}
-
-static enum rg_err encode(const struct keystore *ks, struct rg_span passphrase, struct rg_buf *out)
-{
-    struct header h = {.log2_n = LOG2_N, .r = SCRYPT_R, .p = SCRYPT_P};
-    uint8_t salt[SALT_BYTES], key[RG_DEK_BYTES];
-    RG_AUTO_BUF struct rg_buf plain;
+    size_t n = ks->header.n_versions * RG_DEK_BYTES;
+    uint8_t key[RG_DEK_BYTES], *sealed;
+    struct rg_span aad;
     enum rg_err err;
+    bool ok;
 
-    rg_random(salt, sizeof salt);
-    h.salt = rg_span(salt, sizeof salt);
-    rg_buf_init(&plain, RG_KEY_VERSIONS_MAX * VERSION_BYTES);
-    for (size_t i = 0; i < ks->n; i++) {
-        rg_buf_put_u32(&plain, ks->versions[i].version);
-        rg_buf_put(&plain, ks->versions[i].material, RG_DEK_BYTES);
-    }
-    rg_buf_put(out, magic, sizeof magic);
-    rg_buf_put_u8(out, FORMAT);
-    rg_buf_put_u8(out, h.log2_n);
-    rg_buf_put_u8(out, h.r);
-    rg_buf_put_u8(out, h.p);
-    rg_buf_put(out, salt, sizeof salt);
-    rg_buf_put_u8(out, (uint8_t)strlen(ks->region));
-    rg_buf_put_str(out, ks->region);
-    rg_buf_put_u8(out, (uint8_t)strlen(ks->key_id));
-    rg_buf_put_str(out, ks->key_id);
-    rg_buf_put_u16(out, (uint16_t)ks->n);
-    rg_buf_put_u32(out, rg_crc32c(0, out->data, out->len));
-    err = plain.err ? plain.err : out->err;
-    if (!err)
-        err = derive(&h, passphrase, key);
-    if (!err) {
-        uint8_t *to = rg_buf_reserve(out, plain.len + RG_TAG_BYTES);
-
-        err = to != NULL ? seal_once(key, rg_span(out->data, out->len), rg_buf_span(&plain), to) : out->err;
-        if (!err)
-            out->len += plain.len + RG_TAG_BYTES;
-    }
+    rg_keystore_header_encode(&ks->header, out);
+    aad.n = out->len;
+    sealed = rg_buf_reserve(out, n + RG_TAG_BYTES);
+    if (sealed == NULL)
+        return out->err;
+    aad.p = out->data;
+    err = derive(&ks->header, passphrase, key);
+    if (err)
+        return err;
+    for (size_t i = 0; i < ks->header.n_versions; i++)
+        memcpy(sealed + i * RG_DEK_BYTES, ks->keys[i].material, RG_DEK_BYTES);
+    ok = rg_gcm_once(key, ks->header.nonce, aad, sealed, n, sealed, true);
     rg_wipe(key, sizeof key);
-    if (plain.data != NULL)
-        rg_wipe(plain.data, plain.len);
-    return err;
+    if (!ok)
+        return RG_EINTERNAL;
+    out->len += n + RG_TAG_BYTES;
+    rg_buf_put_u32(out, rg_crc32c(0, sealed, n + RG_TAG_BYTES));
+    return out->err;
 }
 
-/* RG_EMALFORMED: not a keystore. RG_ECORRUPT: the header's checksum does not match. */
-static enum rg_err parse_header(struct rg_span file, struct header *h)
+/* The reverse, with the reason of a refusal in ctx. */
+static enum rg_err keystore_unseal(struct rg_span bytes, const char *region, struct rg_span passphrase,
+                                   struct keystore *ret_ks, struct rg_errctx *ctx)
 {
-    struct rg_span mark;
-    struct rg_cursor cur;
-    uint8_t format;
-    uint32_t sum;
+    uint8_t key[RG_DEK_BYTES], plain[MATERIAL_BYTES_MAX];
+    struct rg_cursor tail;
+    size_t length, n;
+    enum rg_err err;
+    bool ok;
 
-    rg_cursor_init(&cur, file);
-    mark = rg_cursor_bytes(&cur, sizeof magic);
-    format = rg_cursor_u8(&cur);
-    h->log2_n = rg_cursor_u8(&cur);
-    h->r = rg_cursor_u8(&cur);
-    h->p = rg_cursor_u8(&cur);
-    h->salt = rg_cursor_bytes(&cur, SALT_BYTES);
-    h->region = rg_cursor_bytes(&cur, rg_cursor_u8(&cur));
-    h->key_id = rg_cursor_bytes(&cur, rg_cursor_u8(&cur));
-    h->n = rg_cursor_u16(&cur);
-    if (cur.bad || memcmp(mark.p, magic, sizeof magic) != 0)
-        return RG_EMALFORMED;
-    h->length = file.n - rg_cursor_left(&cur);
-    sum = rg_cursor_u32(&cur);
-    if (cur.bad || sum != rg_crc32c(0, file.p, h->length))
-        return RG_ECORRUPT;
-    if (format != FORMAT || h->log2_n < 1 || h->log2_n > LOG2_N_MAX || h->r < 1 || h->r > 16 || h->p < 1 || h->p > 4 ||
-        h->region.n < 1 || h->region.n > 32 || h->key_id.n < 1 || h->key_id.n >= RG_KEY_ID_BYTES_MAX || h->n < 1 ||
-        h->n > RG_KEY_VERSIONS_MAX)
-        return RG_EMALFORMED;
-    return RG_OK;
-}
-
-static enum rg_err decode(const char *path, struct rg_span file, struct rg_span passphrase, struct keystore *ks,
-                          struct rg_errctx *ctx)
-{
-    uint8_t key[RG_DEK_BYTES], plain[RG_KEY_VERSIONS_MAX * VERSION_BYTES];
-    struct rg_cursor cur;
-    struct rg_span sealed;
-    struct header h;
-    enum rg_err err = parse_header(file, &h);
-    size_t head;
-
-    if (err == RG_ECORRUPT)
-        return rg_fail(ctx, RG_EKEY, "%s: the keystore is damaged (its header's checksum does not match): restore it, or "
-                                     "make a new replica from another region's keystore", path);
+    err = rg_keystore_header_decode(bytes, &ret_ks->header, &length, ctx);
     if (err)
-        return rg_fail(ctx, RG_EKEY, "%s: is not a keystore of a format this version knows", path);
-    head = h.length + 4;
-    sealed = rg_span(file.p + head, file.n - head);
-    if (sealed.n != (size_t)h.n * VERSION_BYTES + RG_TAG_BYTES)
-        return rg_fail(ctx, RG_EKEY, "%s: the keystore is damaged (cut or overlong): restore it, or make a new replica from "
-                                     "another region's keystore", path);
-    err = derive(&h, passphrase, key);
-    if (!err)
-        err = open_once(key, rg_span(file.p, head), sealed, plain);
-    rg_wipe(key, sizeof key);
+        return err;
+    n = ret_ks->header.n_versions * RG_DEK_BYTES;
+    if (bytes.n != length + n + RG_TAG_BYTES + 4)
+        return rg_fail(ctx, RG_ECORRUPT, "it is damaged: %s",
+                       bytes.n < length + n + RG_TAG_BYTES + 4 ? "cut short" : "too long");
+    rg_cursor_init(&tail, rg_span(bytes.p + bytes.n - 4, 4));
+    if (rg_cursor_u32(&tail) != rg_crc32c(0, bytes.p + length, n + RG_TAG_BYTES))
+        return rg_fail(ctx, RG_ECORRUPT, "it is damaged: its sealed part does not match its checksum");
+    if (region != NULL && strcmp(region, ret_ks->header.region) != 0)
+        return rg_fail(ctx, RG_EKEY,
+                       "it is the replica of region %s, and this node is in region %s: each region has its own replica",
+                       ret_ks->header.region, region);
+    err = derive(&ret_ks->header, passphrase, key);
     if (err)
-        return rg_fail(ctx, RG_EKEY, "%s: does not open: the passphrase is wrong, or the key material is damaged (the header "
-                                     "is intact)", path);
-    memcpy(ks->region, h.region.p, h.region.n);
-    ks->region[h.region.n] = '\0';
-    memcpy(ks->key_id, h.key_id.p, h.key_id.n);
-    ks->key_id[h.key_id.n] = '\0';
-    ks->n = h.n;
-    rg_cursor_init(&cur, rg_span(plain, sealed.n - RG_TAG_BYTES));
-    for (size_t i = 0; i < ks->n; i++) {
-        ks->versions[i].version = rg_cursor_u32(&cur);
-        memcpy(ks->versions[i].material, rg_cursor_bytes(&cur, RG_DEK_BYTES).p, RG_DEK_BYTES);
+        return rg_fail(ctx, err, "its key cannot be derived: out of memory");
+    ok = rg_gcm_once(key, ret_ks->header.nonce, rg_span(bytes.p, length), bytes.p + length, n, plain, false);
+    for (size_t i = 0; ok && i < ret_ks->header.n_versions; i++) {
+        ret_ks->keys[i].version = ret_ks->header.versions[i];
+        memcpy(ret_ks->keys[i].material, plain + i * RG_DEK_BYTES, RG_DEK_BYTES);
     }
     rg_wipe(plain, sizeof plain);
-    return RG_OK;
+    rg_wipe(key, sizeof key);
+    return ok ? RG_OK : rg_fail(ctx, RG_EKEY, "the passphrase is wrong (the checksums are right, so the file is whole)");
 }
 
-static enum rg_err read_file(const char *path, uint8_t *out, size_t *ret_n, struct rg_errctx *ctx)
+/* ---- files ---- */
+
+static enum rg_err keystore_load(const char *path, const char *region, struct rg_span passphrase,
+                                 struct keystore *ret_ks, struct rg_errctx *ctx)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    struct stat st;
-    ssize_t n;
-
-    if (fd < 0 && errno == ENOENT)
-        return rg_fail(ctx, RG_EKEY, "%s: there is no keystore: without its region's replica of the shared key this node cannot "
-                                     "start; make a replica from another region's keystore", path);
-    if (fd < 0)
-        return rg_fail(ctx, RG_EKEY, "%s: the keystore cannot be opened: %s", path, strerror(errno));
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        close(fd);
-        return rg_fail(ctx, RG_EKEY, "%s: is not a plain file", path);
-    }
-    if ((st.st_mode & 077) != 0) {
-        close(fd);
-        return rg_fail(ctx, RG_EKEY, "%s: holds a key but others can reach it (mode %03o): chmod 600 it", path,
-                       (unsigned)st.st_mode & 0777);
-    }
-    n = read(fd, out, FILE_BYTES_MAX);
-    close(fd);
-    if (n < 0 || n == FILE_BYTES_MAX)
-        return rg_fail(ctx, RG_EKEY, "%s: cannot be read, or is too long to be a keystore", path);
-    *ret_n = (size_t)n;
-    return RG_OK;
-}
-
-static enum rg_err load(const char *path, struct rg_span passphrase, struct keystore *ks, struct rg_errctx *ctx)
-{
-    uint8_t file[FILE_BYTES_MAX];
-    size_t n;
-    enum rg_err err = read_file(path, file, &n, ctx);
-
-    return err ? err : decode(path, rg_span(file, n), passphrase, ks, ctx);
-}
-
-static enum rg_err sync_parent(const char *path)
-{
-    char dir[1024];
-    const char *slash = strrchr(path, '/');
-    int fd, rv;
-
-    snprintf(dir, sizeof dir, "%.*s", slash == NULL ? 1 : slash == path ? 1 : (int)(slash - path),
-             slash != NULL ? path : ".");
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return RG_EIO;
-    rv = fsync(fd);
-    close(fd);
-    return rv == 0 ? RG_OK : RG_EIO;
-}
-
-static enum rg_err save(const char *path, struct rg_span passphrase, const struct keystore *ks, struct rg_errctx *ctx)
-{
-    RG_AUTO_BUF struct rg_buf out;
-    char temporary[1024];
-    bool ok;
+    struct rg_errctx why = {0};
+    RG_AUTO_BUF struct rg_buf bytes;
     enum rg_err err;
-    int fd;
 
-    if (passphrase.n == 0)
-        return rg_fail(ctx, RG_EINVALID, "%s: the passphrase is empty", path);
-    if (access(path, F_OK) == 0)
-        return rg_fail(ctx, RG_ECONFLICT, "%s: exists already; a keystore is never overwritten", path);
-    rg_buf_init(&out, FILE_BYTES_MAX - 1);
-    err = encode(ks, passphrase, &out);
-    if (err)
-        return rg_fail(ctx, err, "%s: the keystore cannot be sealed", path);
-    if ((size_t)snprintf(temporary, sizeof temporary, "%s.new", path) >= sizeof temporary)
-        return rg_fail(ctx, RG_EINVALID, "%s: the path is too long", path);
-    unlink(temporary);
-    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return rg_fail(ctx, RG_EIO, "%s: %s", temporary, strerror(errno));
-    ok = write(fd, out.data, out.len) == (ssize_t)out.len && fsync(fd) == 0;
-    ok = close(fd) == 0 && ok;
-    if (ok && link(temporary, path) != 0) { /* link, not rename: it refuses to overwrite */
-        err = errno == EEXIST ? RG_ECONFLICT : RG_EIO;
-        rg_fail(ctx, err, "%s: %s", path, strerror(errno));
-        unlink(temporary);
+    if (passphrase.n < 1 || passphrase.n > PASSPHRASE_BYTES_MAX)
+        return rg_fail(ctx, RG_EKEY, "keystore %s: the passphrase is empty or longer than %d bytes", path,
+                       PASSPHRASE_BYTES_MAX);
+    rg_buf_init(&bytes, RG_KEYSTORE_BYTES_MAX);
+    err = rg_privfile_read(path, "keystore", RG_PRIVFILE_SECRET, &bytes, ctx);
+    if (err == RG_ENOTFOUND)
+        return rg_fail(ctx, RG_EKEY,
+                       "keystore %s is missing: this node cannot start without it, since everything it keeps is sealed "
+                       "under the key in it. Put the file back from your backup, or make this region's replica again "
+                       "from another region's keystore, which holds the same key under its own passphrase",
+                       path);
+    if (err == RG_ENOMEM || err == RG_EIO)
         return err;
-    }
-    unlink(temporary);
-    if (!ok || sync_parent(path) != RG_OK)
-        return rg_fail(ctx, RG_EIO, "%s: cannot be written: %s", path, strerror(errno));
-    return RG_OK;
+    if (err)
+        return RG_EKEY; /* the message stands */
+    err = keystore_unseal(rg_buf_span(&bytes), region, passphrase, ret_ks, &why);
+    if (err == RG_ECORRUPT || err == RG_EINVALID || err == RG_EMALFORMED)
+        return rg_fail(ctx, RG_EKEY,
+                       "keystore %s: %s. Put it back from your backup, or make this region's replica again from another "
+                       "region's keystore",
+                       path, why.text);
+    return err ? rg_fail(ctx, err, "keystore %s: %s", path, why.text) : RG_OK;
 }
 
-static enum rg_err set_region(struct keystore *ks, const char *region, struct rg_errctx *ctx)
+/* Seal under a fresh salt and nonce and write. */
+static enum rg_err keystore_save(const char *path, const char *region, struct keystore *ks, struct rg_span passphrase,
+                                 struct rg_errctx *ctx)
 {
-    if (strlen(region) < 1 || strlen(region) > 32)
-        return rg_fail(ctx, RG_EINVALID, "a region's name has 1 to 32 characters");
-    memcpy(ks->region, region, strlen(region) + 1);
-    return RG_OK;
+    RG_AUTO_BUF struct rg_buf bytes;
+    enum rg_err err;
+
+    if (passphrase.n < 1 || passphrase.n > PASSPHRASE_BYTES_MAX)
+        return rg_fail(ctx, RG_EINVALID, "keystore %s: a passphrase of 1 to %d bytes is needed", path,
+                       PASSPHRASE_BYTES_MAX);
+    if (!region_valid(region))
+        return rg_fail(ctx, RG_EINVALID, "keystore %s: '%.40s' is no region's name", path, region);
+    strcpy(ks->header.region, region);
+    ks->header.log2_n = SCRYPT_LOG2_N;
+    ks->header.r = SCRYPT_R;
+    ks->header.p = SCRYPT_P;
+    rg_random(ks->header.salt, sizeof ks->header.salt);
+    rg_random(ks->header.nonce, sizeof ks->header.nonce);
+    rg_buf_init(&bytes, RG_KEYSTORE_BYTES_MAX);
+    err = keystore_seal(ks, passphrase, &bytes);
+    if (err)
+        return rg_fail(ctx, err, "keystore %s cannot be sealed: %s", path, rg_err_text(err));
+    return rg_privfile_write(path, "keystore", RG_PRIVFILE_SECRET, rg_buf_span(&bytes), ctx);
+}
+
+enum rg_err rg_keystore_write(const char *path, const char *region, const char *key_id,
+                              const struct rg_key_version *versions, size_t n, struct rg_span passphrase,
+                              struct rg_errctx *ctx)
+{
+    struct keystore ks = {0};
+    enum rg_err err;
+
+    if (n < 1 || n > RG_KEY_VERSIONS_MAX || !key_id_valid(key_id))
+        return rg_fail(ctx, RG_EINVALID, "keystore %s: no such key", path);
+    strcpy(ks.header.key_id, key_id);
+    ks.header.n_versions = n;
+    for (size_t i = 0; i < n; i++) {
+        if (versions[i].version <= (i > 0 ? versions[i - 1].version : 0))
+            return rg_fail(ctx, RG_EINVALID, "keystore %s: key versions must ascend from 1", path);
+        ks.header.versions[i] = versions[i].version;
+    }
+    memcpy(ks.keys, versions, n * sizeof *versions);
+    err = keystore_save(path, region, &ks, passphrase, ctx);
+    rg_wipe(&ks, sizeof ks);
+    return err;
 }
 
 enum rg_err rg_keystore_create(const char *path, const char *region, struct rg_span passphrase, char *key_id,
                                struct rg_errctx *ctx)
 {
-    struct keystore ks = {.n = 1};
-    enum rg_err err = set_region(&ks, region, ctx);
-    uint8_t id[16];
+    struct rg_key_version first = {.version = 1};
+    char id[RG_KEY_ID_BYTES_MAX] = "mrk-";
+    uint8_t random[16];
+    enum rg_err err;
 
-    if (err)
-        return err;
-    rg_random(id, sizeof id);
-    memcpy(ks.key_id, "mrk-", 4);
-    rg_hex(ks.key_id + 4, id, sizeof id);
-    ks.versions[0].version = 1;
-    rg_random(ks.versions[0].material, RG_DEK_BYTES);
-    err = save(path, passphrase, &ks, ctx);
+    rg_random(random, sizeof random);
+    rg_hex(id + 4, random, sizeof random);
+    rg_random(first.material, sizeof first.material);
+    err = rg_keystore_write(path, region, id, &first, 1, passphrase, ctx);
+    rg_wipe(&first, sizeof first);
     if (!err)
-        memcpy(key_id, ks.key_id, RG_KEY_ID_BYTES_MAX);
-    rg_wipe(&ks, sizeof ks);
+        memcpy(key_id, id, sizeof id);
     return err;
 }
 
 enum rg_err rg_keystore_replicate(const char *from, struct rg_span from_passphrase, const char *to, const char *region,
                                   struct rg_span to_passphrase, struct rg_errctx *ctx)
 {
-    struct keystore ks = {.n = 0};
-    enum rg_err err = load(from, from_passphrase, &ks, ctx);
+    struct keystore ks = {0};
+    enum rg_err err = keystore_load(from, NULL, from_passphrase, &ks, ctx);
 
     if (!err)
-        err = set_region(&ks, region, ctx);
-    if (!err)
-        err = save(to, to_passphrase, &ks, ctx);
+        err = keystore_save(to, region, &ks, to_passphrase, ctx);
     rg_wipe(&ks, sizeof ks);
     return err;
 }
 
-enum rg_err rg_keystore_open(const char *path, const char *region, struct rg_span passphrase, struct rg_keyprov **ret_keys,
-                             struct rg_errctx *ctx)
+enum rg_err rg_keystore_open(const char *path, const char *region, struct rg_span passphrase,
+                             struct rg_keyprov **ret_keys, struct rg_errctx *ctx)
 {
-    struct keystore ks = {.n = 0};
-    enum rg_err err = load(path, passphrase, &ks, ctx);
+    struct keystore ks = {0};
+    enum rg_err err = keystore_load(path, region, passphrase, &ks, ctx);
 
-    if (!err && strcmp(ks.region, region) != 0)
-        err = rg_fail(ctx, RG_EKEY, "%s: is the replica of region %s, but this node is in %s", path, ks.region, region);
-    if (!err && rg_keyprov_material_new(ks.key_id, ks.versions, ks.n, ret_keys) != RG_OK)
-        err = rg_fail(ctx, RG_EKEY, "%s: its key versions are not in order", path);
+    if (!err)
+        err = rg_keyprov_material_new(ks.header.key_id, ks.keys, ks.header.n_versions, ret_keys);
     rg_wipe(&ks, sizeof ks);
     return err;
 }
