@@ -566,6 +566,12 @@ START_TEST(permsets_have_a_limit)
 }
 END_TEST
 
+#ifdef __SANITIZE_ADDRESS__
+enum { FIRST_LIMIT = 1 }; /* a million users take their time here: groups alone */
+#else
+enum { FIRST_LIMIT = 0 };
+#endif
+
 /* The counter is what the limit looks at: rows appended behind apply's back fill it quickly. */
 START_TEST(users_and_groups_have_a_limit)
 {
@@ -688,7 +694,7 @@ int main(void)
     tcase_add_loop_test(empty, bad_init, 0, RG_LEN(bad_inits));
     tcase_add_test(empty, an_init_with_a_giant_region_is_refused_whole);
     tcase_add_test(empty, init_writes_instance_regions_credentials);
-    tcase_add_loop_test(empty, users_and_groups_have_a_limit, 0, 2);
+    tcase_add_loop_test(empty, users_and_groups_have_a_limit, FIRST_LIMIT, 2);
     tcase_set_timeout(empty, 60);
     tcase_add_checked_fixture(world, setup, teardown);
     tcase_set_timeout(world, 60);
