@@ -34,7 +34,8 @@ struct rg_wal_config {
     size_t segment_bytes;  /* [16 MiB]; a larger batch gets a larger segment */
     size_t batch_bytes_max; /* [4 MiB] */
     void *arg;
-    /* Everything up to (index, term) is on disk. On the raft thread; once a flush. */
+    /* Everything up to (index, term) is on disk. On the raft thread; once a flush, always with rg_wal_durable: the same as
+     * before when a truncation took back what was written. May append, flush, and free the log. */
     void (*on_durable)(void *arg, uint64_t index, uint64_t term);
     /* A write or sync failed: the log is dead. Once. */
     void (*on_error)(void *arg, enum rg_err err, const char *text);
