@@ -77,7 +77,8 @@ void rg_sha256_v(const struct rg_span *in, size_t n, uint8_t out[RG_SHA256_BYTES
 
 void rg_sha256(struct rg_span in, uint8_t out[RG_SHA256_BYTES]) { rg_sha256_v(&in, 1, out); }
 
-/* RFC 2104 over the same context: EVP_MAC would allocate and copy a key schedule for each of SigV4's five short calls. */
+/* RFC 2104 over the same context: EVP_MAC would allocate and copy a key schedule for each of SigV4's five short calls.
+ */
 void rg_hmac_sha256(struct rg_span key, struct rg_span in, uint8_t out[RG_SHA256_BYTES])
 {
     uint8_t block[SHA256_BLOCK_BYTES] = {0}, pad[SHA256_BLOCK_BYTES], inner[RG_SHA256_BYTES];

@@ -6,7 +6,8 @@
 #include "crypto/keyprov.h"
 #include "crypto/ossl_priv.h"
 
-/* Header: "RGE1", u8 version, u8 key id length, key id, u32 key version, nonce, wrapped DEK and tag. docs/formats.md. */
+/* Header: "RGE1", u8 version, u8 key id length, key id, u32 key version, nonce, wrapped DEK and tag. docs/formats.md.
+ */
 static const char magic[4] = "RGE1";
 enum { HEADER_VERSION = 1, CONTEXT_VERSION = 1, ENVELOPE_BYTES_MAX = 64 * 1024 };
 
@@ -98,7 +99,8 @@ enum rg_err rg_dek_open(struct rg_keyprov *keys, const struct rg_context *contex
     version = rg_cursor_u32(&cur);
     nonce = rg_cursor_bytes(&cur, RG_NONCE_BYTES);
     wrapped = rg_cursor_bytes(&cur, RG_DEK_BYTES + RG_TAG_BYTES);
-    if (cur.bad || memcmp(mark.p, magic, sizeof magic) != 0 || form != HEADER_VERSION || key_id.n >= RG_KEY_ID_BYTES_MAX)
+    if (cur.bad || memcmp(mark.p, magic, sizeof magic) != 0 || form != HEADER_VERSION ||
+        key_id.n >= RG_KEY_ID_BYTES_MAX)
         return rg_fail(ctx, RG_EMALFORMED, "not the header of a sealed object");
     ours = rg_span_str(keys->ops->key_id(keys, &ours_version));
     if (!rg_span_eq(key_id, ours))

@@ -27,9 +27,8 @@ struct rg_dek;
 
 /**
  * Make a fresh data key and its wrapped header.
- * header     appended: magic "RGE1", version, KEK id, KEK version, nonce, wrapped DEK, tag; at most RG_WRAPPED_BYTES_MAX
- * ret_dek    own
- * RG_EKEY when the provider has no usable key.
+ * header     appended: magic "RGE1", version, KEK id, KEK version, nonce, wrapped DEK, tag; at most
+ * RG_WRAPPED_BYTES_MAX ret_dek    own RG_EKEY when the provider has no usable key.
  */
 RG_MUST enum rg_err rg_dek_new(struct rg_keyprov *keys, const struct rg_context *context, struct rg_buf *header,
                                struct rg_dek **ret_dek);
@@ -37,8 +36,8 @@ RG_MUST enum rg_err rg_dek_new(struct rg_keyprov *keys, const struct rg_context 
  * Unwrap the data key of a header.
  * bytes       borrow; starts with a header, may go on behind it
  * ret_length  bytes the header takes
- * RG_EMALFORMED (not a header), RG_EKEY (another KEK, or version not held), RG_ECORRUPT (does not authenticate: damaged,
- * or bound to another context).
+ * RG_EMALFORMED (not a header), RG_EKEY (another KEK, or version not held), RG_ECORRUPT (does not authenticate:
+ * damaged, or bound to another context).
  */
 RG_MUST enum rg_err rg_dek_open(struct rg_keyprov *keys, const struct rg_context *context, struct rg_span bytes,
                                 size_t *ret_length, struct rg_dek **ret_dek, struct rg_errctx *ctx);

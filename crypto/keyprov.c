@@ -14,10 +14,7 @@ struct material {
     size_t n;
 };
 
-static struct material *material_of(struct rg_keyprov *keys)
-{
-    return RG_CONTAINER(keys, struct material, base);
-}
+static struct material *material_of(struct rg_keyprov *keys) { return RG_CONTAINER(keys, struct material, base); }
 
 static const char *material_key_id(struct rg_keyprov *keys, uint32_t *ret_version)
 {
@@ -71,7 +68,7 @@ static enum rg_err material_unwrap(struct rg_keyprov *keys, uint32_t version, st
     for (size_t i = 0; i < m->n; i++)
         if (m->versions[i].version == version)
             return rg_gcm_once(m->versions[i].material, nonce, aad, in, RG_DEK_BYTES, ret_dek, false) ? RG_OK
-                                                                                                     : RG_ECORRUPT;
+                                                                                                      : RG_ECORRUPT;
     return RG_EKEY;
 }
 

@@ -38,19 +38,19 @@ RG_AUTO_DEFINE(keyprov)
  */
 RG_MUST enum rg_err rg_keystore_create(const char *path, const char *region, struct rg_span passphrase, char *key_id,
                                        struct rg_errctx *ctx);
-/** Write region's replica (same id and material) of the keystore at `from`. Each file has its own passphrase and salt. */
+/** Write region's replica (same id and material) of the keystore at `from`. Each file has its own passphrase and salt.
+ */
 RG_MUST enum rg_err rg_keystore_replicate(const char *from, struct rg_span from_passphrase, const char *to,
                                           const char *region, struct rg_span to_passphrase, struct rg_errctx *ctx);
 /**
  * Open a keystore as a provider.
  * region   must be the one the file names (RG_EKEY otherwise)
- * RG_EKEY with a message that says what is wrong and what to do: missing file, mode wider than 0600, wrong passphrase or
- * damage (told apart where possible: a checksum over the header), another region's replica.
+ * RG_EKEY with a message that says what is wrong and what to do: missing file, mode wider than 0600, wrong passphrase
+ * or damage (told apart where possible: a checksum over the header), another region's replica.
  */
 RG_MUST enum rg_err rg_keystore_open(const char *path, const char *region, struct rg_span passphrase,
                                      struct rg_keyprov **ret_keys, struct rg_errctx *ctx);
 /** A provider over given material, for tests and the simulator. */
-RG_MUST enum rg_err rg_keyprov_memory_new(const char *key_id, const uint8_t material[32],
-                                          struct rg_keyprov **ret_keys);
+RG_MUST enum rg_err rg_keyprov_memory_new(const char *key_id, const uint8_t material[32], struct rg_keyprov **ret_keys);
 
 #endif

@@ -26,7 +26,8 @@ enum {
     PASSPHRASE_BYTES_MAX = 4096,
     MATERIAL_BYTES_MAX = RG_KEY_VERSIONS_MAX * RG_DEK_BYTES,
 };
-_Static_assert(RG_KEYSTORE_BYTES_MAX > MATERIAL_BYTES_MAX + RG_TAG_BYTES + 4 * RG_KEY_VERSIONS_MAX + 256, "a keystore always fits");
+_Static_assert(RG_KEYSTORE_BYTES_MAX > MATERIAL_BYTES_MAX + RG_TAG_BYTES + 4 * RG_KEY_VERSIONS_MAX + 256,
+               "a keystore always fits");
 
 /* A keystore in the clear. */
 struct keystore {
@@ -251,7 +252,8 @@ static enum rg_err keystore_unseal(struct rg_span bytes, const char *region, str
     }
     rg_wipe(plain, sizeof plain);
     rg_wipe(key, sizeof key);
-    return ok ? RG_OK : rg_fail(ctx, RG_EKEY, "the passphrase is wrong (the checksums are right, so the file is whole)");
+    return ok ? RG_OK
+              : rg_fail(ctx, RG_EKEY, "the passphrase is wrong (the checksums are right, so the file is whole)");
 }
 
 /* ---- files ---- */
@@ -280,10 +282,11 @@ static enum rg_err keystore_load(const char *path, const char *region, struct rg
         return RG_EKEY; /* the message stands */
     err = keystore_unseal(rg_buf_span(&bytes), region, passphrase, ret_ks, &why);
     if (err == RG_ECORRUPT || err == RG_EINVALID || err == RG_EMALFORMED)
-        return rg_fail(ctx, RG_EKEY,
-                       "keystore %s: %s. Put it back from your backup, or make this region's replica again from another "
-                       "region's keystore",
-                       path, why.text);
+        return rg_fail(
+            ctx, RG_EKEY,
+            "keystore %s: %s. Put it back from your backup, or make this region's replica again from another "
+            "region's keystore",
+            path, why.text);
     return err ? rg_fail(ctx, err, "keystore %s: %s", path, why.text) : RG_OK;
 }
 

@@ -48,8 +48,8 @@ void rg_keystore_header_encode(const struct rg_keystore_header *header, struct r
 /**
  * Decode and check the header at the start of bytes.
  * ret_length   bytes it takes
- * RG_EMALFORMED, not a keystore, or of another format;  RG_ECORRUPT, the checksum is wrong;  RG_EINVALID, a value is out
- * of bounds
+ * RG_EMALFORMED, not a keystore, or of another format;  RG_ECORRUPT, the checksum is wrong;  RG_EINVALID, a value is
+ * out of bounds
  */
 RG_MUST enum rg_err rg_keystore_header_decode(struct rg_span bytes, struct rg_keystore_header *ret_header,
                                               size_t *ret_length, struct rg_errctx *ctx);

@@ -1,58 +1,117 @@
 #include "crypto/pki.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { CA_DAYS = 3650, NODE_DAYS = 730, BACKDATE_S = 300 };
+#include "crypto/digest.h"
+#include "crypto/ossl_priv.h"
+#include "crypto/privfile.h"
 
-static enum rg_err fail_ssl(struct rg_errctx *ctx, const char *what, const char *path)
+enum {
+    CA_DAYS = 3650,
+    NODE_DAYS = 730,
+    BACKDATE_S = 300, /* a node's clock may be a little behind the one that made its certificate */
+    SERIAL_BYTES = 16,
+    PEM_BYTES_MAX = 64 * 1024,
+    COMMON_NAME_BYTES_MAX = 64, /* ub-common-name, RFC 5280 appendix A */
+    DNS_NAME_BYTES_MAX = 253,
+};
+
+/* A certificate and its key, or the CA's. */
+struct pair {
+    X509 *cert;    /* own */
+    EVP_PKEY *key; /* own */
+};
+
+static void pair_deinit(struct pair *p)
 {
-    char text[160];
-
-    ERR_error_string_n(ERR_get_error(), text, sizeof text);
-    ERR_clear_error();
-    return rg_fail(ctx, RG_EINVALID, "%s: %s: %s", path, what, text);
+    X509_free(p->cert);
+    EVP_PKEY_free(p->key);
+    *p = (struct pair){NULL, NULL};
 }
 
-/* Write PEM from a memory BIO; a file that is there is not overwritten. */
-static enum rg_err write_pem(const char *path, mode_t mode, BIO *bio, struct rg_errctx *ctx)
-{
-    char *data;
-    long n = BIO_get_mem_data(bio, &data);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-    bool ok;
+/* ---- files ---- */
 
-    if (fd < 0)
-        return rg_fail(ctx, errno == EEXIST ? RG_ECONFLICT : RG_EIO, "%s: %s", path, strerror(errno));
-    ok = write(fd, data, (size_t)n) == n && fsync(fd) == 0;
-    ok = close(fd) == 0 && ok;
-    return ok ? RG_OK : rg_fail(ctx, RG_EIO, "%s: cannot be written", path);
+static enum rg_err refuse_existing(const char *path, struct rg_errctx *ctx)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 ? rg_fail(ctx, RG_ECONFLICT, "%s exists; it is not overwritten", path) : RG_OK;
 }
 
-static enum rg_err write_both(const char *cert_path, X509 *cert, const char *key_path, EVP_PKEY *key, struct rg_errctx *ctx)
+/* Neither file is overwritten, and no key stays behind without its certificate. */
+static enum rg_err pair_write(const struct pair *p, const char *cert_path, const char *key_path, struct rg_errctx *ctx)
 {
-    BIO *c = BIO_new(BIO_s_mem()), *k = BIO_new(BIO_s_secmem());
-    enum rg_err err = RG_ENOMEM;
+    BIO *cert = BIO_new(BIO_s_mem()), *key = BIO_new(BIO_s_mem()); /* freed clear, as it grows and at its end */
+    char *cert_pem, *key_pem;
+    enum rg_err err;
 
-    if (c != NULL && k != NULL && PEM_write_bio_X509(c, cert) == 1 &&
-        PEM_write_bio_PKCS8PrivateKey(k, key, NULL, NULL, 0, NULL, NULL) == 1) {
-        err = write_pem(key_path, 0600, k, ctx);
+    if (cert == NULL || key == NULL || PEM_write_bio_X509(cert, p->cert) != 1 ||
+        PEM_write_bio_PKCS8PrivateKey(key, p->key, NULL, NULL, 0, NULL, NULL) != 1) {
+        err = rg_ossl_fail(ctx, RG_EINTERNAL, "the certificate cannot be encoded");
+    } else {
+        long cert_n = BIO_get_mem_data(cert, &cert_pem), key_n = BIO_get_mem_data(key, &key_pem);
+
+        err = refuse_existing(cert_path, ctx);
         if (!err)
-            err = write_pem(cert_path, 0644, c, ctx);
+            err = rg_privfile_write(key_path, "the private key", RG_PRIVFILE_SECRET, rg_span(key_pem, (size_t)key_n),
+                                    ctx);
+        if (!err) {
+            err = rg_privfile_write(cert_path, "the certificate", 0, rg_span(cert_pem, (size_t)cert_n), ctx);
+            if (err)
+                unlink(key_path);
+        }
+    }
+    BIO_free(cert);
+    BIO_free(key);
+    return err;
+}
+
+/* An encrypted key is refused; without this OpenSSL would ask at the terminal. */
+static int no_passphrase(char *buf, int size, int writing, void *arg)
+{
+    (void)buf, (void)size, (void)writing, (void)arg;
+    return -1;
+}
+
+static enum rg_err pair_read(const char *cert_path, const char *key_path, struct pair *ret, struct rg_errctx *ctx)
+{
+    RG_AUTO_BUF struct rg_buf cert;
+    RG_AUTO_BUF struct rg_buf key;
+    BIO *c = NULL, *k = NULL;
+    enum rg_err err;
+
+    rg_buf_init(&cert, PEM_BYTES_MAX);
+    rg_buf_init(&key, PEM_BYTES_MAX);
+    if (rg_buf_reserve(&key, PEM_BYTES_MAX) == NULL) /* so that the secret is not left where it grew out of */
+        return rg_fail(ctx, key.err, "out of memory");
+    err = rg_privfile_read(cert_path, "the CA certificate", 0, &cert, ctx);
+    if (!err)
+        err = rg_privfile_read(key_path, "the CA's private key", RG_PRIVFILE_SECRET, &key, ctx);
+    if (!err) {
+        c = BIO_new_mem_buf(cert.data, (int)cert.len);
+        k = BIO_new_mem_buf(key.data, (int)key.len);
+        ret->cert = c != NULL ? PEM_read_bio_X509(c, NULL, no_passphrase, NULL) : NULL;
+        ret->key = k != NULL ? PEM_read_bio_PrivateKey(k, NULL, no_passphrase, NULL) : NULL;
+        if (ret->cert == NULL)
+            err = rg_fail(ctx, RG_EINVALID, "%s is not a certificate in PEM", cert_path);
+        else if (ret->key == NULL)
+            err = rg_fail(ctx, RG_EINVALID, "%s is not an unencrypted private key in PEM", key_path);
     }
     BIO_free(c);
     BIO_free(k);
+    rg_wipe(key.data, key.len);
+    ERR_clear_error();
     return err;
 }
+
+/* ---- certificates ---- */
 
 static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 {
@@ -67,190 +126,236 @@ static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
     return ok;
 }
 
-/* Version, serial, validity, subject, key: what every certificate of ours has. */
-static X509 *cert_begin(const char *common_name, EVP_PKEY *key, long days)
+static bool set_serial(X509 *cert)
 {
-    X509 *cert = X509_new();
-    BIGNUM *serial = BN_new();
-    X509_NAME *name = cert != NULL ? X509_get_subject_name(cert) : NULL;
-    bool ok = cert != NULL && serial != NULL && X509_set_version(cert, X509_VERSION_3) == 1 &&
-              BN_rand(serial, 127, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY) == 1 &&
-              BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(cert)) != NULL &&
-              X509_gmtime_adj(X509_getm_notBefore(cert), -BACKDATE_S) != NULL &&
-              X509_time_adj_ex(X509_getm_notAfter(cert), (int)days, 0, NULL) != NULL &&
-              X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name, -1, -1, 0) == 1 &&
-              X509_set_pubkey(cert, key) == 1;
+    uint8_t bytes[SERIAL_BYTES];
+    BIGNUM *serial;
+    bool ok;
 
+    rg_random(bytes, sizeof bytes);
+    serial = BN_bin2bn(bytes, sizeof bytes, NULL);
+    ok = serial != NULL && BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(cert)) != NULL;
     BN_free(serial);
-    if (!ok) {
-        X509_free(cert);
-        return NULL;
-    }
-    return cert;
+    return ok;
+}
+
+/* What every certificate of ours has: a fresh P-256 key, version 3, a serial, validity, a subject. */
+static bool pair_begin(struct pair *p, const char *common_name, int days)
+{
+    p->key = EVP_EC_gen("P-256");
+    p->cert = X509_new();
+    return p->key != NULL && p->cert != NULL && X509_set_version(p->cert, X509_VERSION_3) == 1 && set_serial(p->cert) &&
+           X509_gmtime_adj(X509_getm_notBefore(p->cert), -BACKDATE_S) != NULL &&
+           X509_time_adj_ex(X509_getm_notAfter(p->cert), days, 0, NULL) != NULL &&
+           X509_NAME_add_entry_by_txt(X509_get_subject_name(p->cert), "CN", MBSTRING_UTF8,
+                                      (const unsigned char *)common_name, -1, -1, 0) == 1 &&
+           X509_set_pubkey(p->cert, p->key) == 1 && add_extension(p->cert, p->cert, NID_subject_key_identifier, "hash");
+}
+
+/* One part of the name: [a-z0-9-]{1,max}. */
+static bool part_valid(const char *text, size_t max)
+{
+    size_t n = strlen(text);
+
+    return n >= 1 && n <= max && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
+}
+
+static enum rg_err ca_name(const char *cluster_id, char out[COMMON_NAME_BYTES_MAX + 1], struct rg_errctx *ctx)
+{
+    if (!part_valid(cluster_id, COMMON_NAME_BYTES_MAX - strlen("Regent ")))
+        return rg_fail(ctx, RG_EINVALID, "a cluster id has 1 to %d characters of a-z, 0-9 and '-'",
+                       (int)(COMMON_NAME_BYTES_MAX - strlen("Regent ")));
+    snprintf(out, COMMON_NAME_BYTES_MAX + 1, "Regent %.57s", cluster_id);
+    return RG_OK;
 }
 
 enum rg_err rg_pki_ca_create(const char *cluster_id, const char *cert_path, const char *key_path, struct rg_errctx *ctx)
 {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    enum rg_err err = RG_OK;
-    X509 *cert = NULL;
-    char name[65];
+    char name[COMMON_NAME_BYTES_MAX + 1];
+    struct pair ca = {NULL, NULL};
+    enum rg_err err = ca_name(cluster_id, name, ctx);
 
-    if ((size_t)snprintf(name, sizeof name, "Regent %s", cluster_id) >= sizeof name)
-        err = rg_fail(ctx, RG_EINVALID, "the cluster id is too long");
-    if (!err && key != NULL)
-        cert = cert_begin(name, key, CA_DAYS);
-    if (!err && (cert == NULL || X509_set_issuer_name(cert, X509_get_subject_name(cert)) != 1 ||
-                 !add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
-                 !add_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign") ||
-                 !add_extension(cert, cert, NID_subject_key_identifier, "hash") ||
-                 X509_sign(cert, key, EVP_sha256()) == 0))
-        err = fail_ssl(ctx, "the CA cannot be made", cert_path);
+    if (err)
+        return err;
+    if (!pair_begin(&ca, name, CA_DAYS) || X509_set_issuer_name(ca.cert, X509_get_subject_name(ca.cert)) != 1 ||
+        !add_extension(ca.cert, ca.cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
+        !add_extension(ca.cert, ca.cert, NID_key_usage, "critical,keyCertSign,cRLSign") ||
+        X509_sign(ca.cert, ca.key, EVP_sha256()) == 0)
+        err = rg_ossl_fail(ctx, RG_EINTERNAL, "the CA cannot be made");
     if (!err)
-        err = write_both(cert_path, cert, key_path, key, ctx);
-    X509_free(cert);
-    EVP_PKEY_free(key);
+        err = pair_write(&ca, cert_path, key_path, ctx);
+    pair_deinit(&ca);
     return err;
 }
 
-static enum rg_err load_ca(const char *cert_path, const char *key_path, X509 **ret_cert, EVP_PKEY **ret_key,
-                           struct rg_errctx *ctx)
+/* The CA must be this cluster's, in its time, and the two files a pair. */
+static enum rg_err ca_check(const struct pair *ca, const char *cluster_id, const char *cert_path, struct rg_errctx *ctx)
 {
-    BIO *c = BIO_new_file(cert_path, "r"), *k = BIO_new_file(key_path, "r");
+    char want[COMMON_NAME_BYTES_MAX + 1], name[COMMON_NAME_BYTES_MAX + 1] = "";
+    enum rg_err err = ca_name(cluster_id, want, ctx);
 
-    *ret_cert = c != NULL ? PEM_read_bio_X509(c, NULL, NULL, NULL) : NULL;
-    *ret_key = k != NULL ? PEM_read_bio_PrivateKey(k, NULL, NULL, NULL) : NULL;
-    BIO_free(c);
-    BIO_free(k);
-    if (*ret_cert == NULL)
-        return fail_ssl(ctx, "the CA certificate cannot be read", cert_path);
-    if (*ret_key == NULL)
-        return fail_ssl(ctx, "the CA key cannot be read", key_path);
-    if (X509_check_private_key(*ret_cert, *ret_key) != 1)
-        return fail_ssl(ctx, "the CA's key is another one's", key_path);
-    return RG_OK;
+    if (err)
+        return err;
+    X509_NAME_get_text_by_NID(X509_get_subject_name(ca->cert), NID_commonName, name, sizeof name);
+    if (X509_check_ca(ca->cert) != 1)
+        err = rg_fail(ctx, RG_EINVALID, "%s is not the certificate of an authority", cert_path);
+    else if (strcmp(name, want) != 0)
+        err = rg_fail(ctx, RG_EINVALID, "%s is the authority of another cluster (\"%s\", not \"%s\")", cert_path, name,
+                      want);
+    else if (X509_check_private_key(ca->cert, ca->key) != 1)
+        err = rg_fail(ctx, RG_EINVALID, "%s and the given private key are not a pair", cert_path);
+    else if (X509_cmp_current_time(X509_get0_notAfter(ca->cert)) <= 0)
+        err = rg_fail(ctx, RG_EINVALID, "%s has expired", cert_path);
+    ERR_clear_error();
+    return err;
 }
 
+/* The subjectAltName in OpenSSL's notation. Every part is checked here, since a comma would begin another name. */
 static enum rg_err alt_names(struct rg_buf *out, const char *uri, const char *dns_name, const char *ips,
                              struct rg_errctx *ctx)
 {
     rg_buf_printf(out, "URI:%s,DNS:localhost,IP:127.0.0.1,IP:::1", uri);
     if (dns_name != NULL) {
-        if (strspn(dns_name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") != strlen(dns_name))
-            return rg_fail(ctx, RG_EINVALID, "\"%s\" is not a DNS name", dns_name);
+        size_t n = strlen(dns_name);
+
+        if (n < 1 || n > DNS_NAME_BYTES_MAX ||
+            strspn(dns_name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") != n)
+            return rg_fail(ctx, RG_EINVALID, "\"%.80s\" is not a DNS name", dns_name);
         rg_buf_printf(out, ",DNS:%s", dns_name);
     }
     while (ips != NULL && *ips != '\0') {
+        char ip[64];
         size_t n = strcspn(ips, ",");
+        ASN1_OCTET_STRING *octets;
 
-        if (n == 0 || strspn(ips, "0123456789abcdefABCDEF.:") < n)
-            return rg_fail(ctx, RG_EINVALID, "\"%s\" is not a list of IP addresses", ips);
-        rg_buf_printf(out, ",IP:%.*s", (int)n, ips);
+        snprintf(ip, sizeof ip, "%.*s", (int)RG_MIN(n, sizeof ip), ips);
+        octets = n < sizeof ip ? a2i_IPADDRESS(ip) : NULL;
+        ASN1_OCTET_STRING_free(octets);
+        if (octets == NULL) {
+            ERR_clear_error();
+            return rg_fail(ctx, RG_EINVALID, "\"%s\" is not an IP address", ip);
+        }
+        rg_buf_printf(out, ",IP:%s", ip);
         ips += n + (ips[n] == ',');
     }
     rg_buf_put_u8(out, 0);
-    return out->err;
+    return out->err ? rg_fail(ctx, out->err, "too many names for one certificate") : RG_OK;
+}
+
+/* Fill in and sign a node's certificate. It ends with its authority's at the latest. */
+static bool node_sign(struct pair *node, const struct pair *ca, const char *common_name, const char *names)
+{
+    const ASN1_TIME *last = X509_get0_notAfter(ca->cert);
+
+    if (!pair_begin(node, common_name, NODE_DAYS))
+        return false;
+    if (ASN1_TIME_compare(X509_get0_notAfter(node->cert), last) > 0 && X509_set1_notAfter(node->cert, last) != 1)
+        return false;
+    return X509_set_issuer_name(node->cert, X509_get_subject_name(ca->cert)) == 1 &&
+           add_extension(node->cert, ca->cert, NID_authority_key_identifier, "keyid:always") &&
+           add_extension(node->cert, ca->cert, NID_basic_constraints, "critical,CA:FALSE") &&
+           add_extension(node->cert, ca->cert, NID_key_usage, "critical,digitalSignature") &&
+           add_extension(node->cert, ca->cert, NID_ext_key_usage, "serverAuth,clientAuth") &&
+           add_extension(node->cert, ca->cert, NID_subject_alt_name, names) &&
+           X509_sign(node->cert, ca->key, EVP_sha256()) != 0;
 }
 
 enum rg_err rg_pki_node_create(const char *ca_cert_path, const char *ca_key_path, const char *cluster_id,
                                const char *region, uint64_t raft_id, const char *dns_name, const char *ips,
                                const char *cert_path, const char *key_path, struct rg_errctx *ctx)
 {
-    EVP_PKEY *ca_key = NULL, *key = NULL;
-    X509 *ca = NULL, *cert = NULL;
-    char uri[160], name[65];
-    RG_AUTO_BUF struct rg_buf san;
+    struct pair ca = {NULL, NULL}, node = {NULL, NULL};
+    char uri[160], name[COMMON_NAME_BYTES_MAX + 1];
+    RG_AUTO_BUF struct rg_buf names;
     struct rg_pki_name parsed;
     enum rg_err err;
 
-    rg_buf_init(&san, 4096);
-    snprintf(uri, sizeof uri, "regent://%s/%s/%llu", cluster_id, region, (unsigned long long)raft_id);
-    snprintf(name, sizeof name, "%.40s %llu", region, (unsigned long long)raft_id);
-    err = rg_pki_name_parse(rg_span_str(uri), &parsed);
-    if (err)
-        return rg_fail(ctx, RG_EINVALID, "%s: cluster, region or raft id is not of the right form", uri);
-    err = alt_names(&san, uri, dns_name, ips, ctx);
+    rg_buf_init(&names, 4096);
+    if ((size_t)snprintf(uri, sizeof uri, "regent://%s/%s/%llu", cluster_id, region, (unsigned long long)raft_id) >=
+            sizeof uri ||
+        rg_pki_name_parse(rg_span_str(uri), &parsed) != RG_OK)
+        return rg_fail(ctx, RG_EINVALID, "\"%s\" is no node's name: regent://CLUSTER/REGION/ID, of a-z, 0-9 and '-'",
+                       uri);
+    snprintf(name, sizeof name, "%.32s node %llu", region, (unsigned long long)raft_id);
+    err = alt_names(&names, uri, dns_name, ips, ctx);
     if (!err)
-        err = load_ca(ca_cert_path, ca_key_path, &ca, &ca_key, ctx);
-    if (!err) {
-        key = EVP_EC_gen("P-256");
-        cert = key != NULL ? cert_begin(name, key, NODE_DAYS) : NULL;
-        if (cert == NULL || X509_set_issuer_name(cert, X509_get_subject_name(ca)) != 1 ||
-            !add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE") ||
-            !add_extension(cert, ca, NID_key_usage, "critical,digitalSignature") ||
-            !add_extension(cert, ca, NID_ext_key_usage, "serverAuth,clientAuth") ||
-            !add_extension(cert, ca, NID_subject_key_identifier, "hash") ||
-            !add_extension(cert, ca, NID_authority_key_identifier, "keyid") ||
-            !add_extension(cert, ca, NID_subject_alt_name, (const char *)san.data) ||
-            X509_sign(cert, ca_key, EVP_sha256()) == 0)
-            err = fail_ssl(ctx, "the certificate cannot be made", cert_path);
-    }
+        err = pair_read(ca_cert_path, ca_key_path, &ca, ctx);
     if (!err)
-        err = write_both(cert_path, cert, key_path, key, ctx);
-    X509_free(cert);
-    X509_free(ca);
-    EVP_PKEY_free(key);
-    EVP_PKEY_free(ca_key);
+        err = ca_check(&ca, cluster_id, ca_cert_path, ctx);
+    if (!err && !node_sign(&node, &ca, name, (const char *)names.data))
+        err = rg_ossl_fail(ctx, RG_EINTERNAL, "the certificate cannot be made");
+    if (!err)
+        err = pair_write(&node, cert_path, key_path, ctx);
+    pair_deinit(&node);
+    pair_deinit(&ca);
     return err;
 }
 
-/* One path part: [a-z0-9-]{1,max}. */
-static bool take_part(struct rg_cursor *cur, char *out, size_t max)
+/* ---- names ---- */
+
+static const char scheme[] = "regent://";
+
+/* Copy up to the next '/' or the end: a valid part of at most room - 1 bytes. */
+static bool take_part(struct rg_span *rest, char *out, size_t room)
 {
-    size_t n = 0;
+    const uint8_t *slash = rest->n > 0 ? memchr(rest->p, '/', rest->n) : NULL;
+    size_t n = slash != NULL ? (size_t)(slash - rest->p) : rest->n;
 
-    while (cur->p < cur->end && *cur->p != '/') {
-        uint8_t c = *cur->p++;
-
-        if (n == max || !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'))
-            return false;
-        out[n++] = (char)c;
-    }
+    if (n >= room || (n > 0 && memchr(rest->p, '\0', n) != NULL))
+        return false;
+    if (n > 0)
+        memcpy(out, rest->p, n);
     out[n] = '\0';
-    return n > 0;
+    *rest = rg_span(slash != NULL ? slash + 1 : NULL, slash != NULL ? rest->n - n - 1 : 0);
+    return part_valid(out, room - 1);
 }
 
 enum rg_err rg_pki_name_parse(struct rg_span uri, struct rg_pki_name *ret_name)
 {
-    static const char scheme[] = "regent://";
-    struct rg_pki_name name;
-    struct rg_cursor cur;
-    char digits[20];
+    struct rg_pki_name name = {.raft_id = 0};
+    struct rg_span rest;
+    char digits[21];
 
-    if (uri.n <= sizeof scheme - 1 || memcmp(uri.p, scheme, sizeof scheme - 1) != 0)
+    if (uri.n < sizeof scheme - 1 || memcmp(uri.p, scheme, sizeof scheme - 1) != 0)
         return RG_EMALFORMED;
-    rg_cursor_init(&cur, rg_span(uri.p + sizeof scheme - 1, uri.n - (sizeof scheme - 1)));
-    if (!take_part(&cur, name.cluster_id, sizeof name.cluster_id - 1) || rg_cursor_u8(&cur) != '/' ||
-        !take_part(&cur, name.region, sizeof name.region - 1) || rg_cursor_u8(&cur) != '/' ||
-        !take_part(&cur, digits, sizeof digits - 1) || rg_cursor_left(&cur) != 0)
+    rest = rg_span(uri.p + sizeof scheme - 1, uri.n - (sizeof scheme - 1));
+    if (!take_part(&rest, name.cluster_id, sizeof name.cluster_id) ||
+        !take_part(&rest, name.region, sizeof name.region) || !take_part(&rest, digits, sizeof digits) ||
+        rest.p != NULL || digits[0] == '0')
         return RG_EMALFORMED;
-    name.raft_id = 0;
-    for (const char *d = digits; *d != '\0'; d++) {
-        if (*d < '0' || *d > '9')
+    for (const char *d = digits; *d != '\0'; d++)
+        if (*d < '0' || *d > '9' || __builtin_mul_overflow(name.raft_id, 10u, &name.raft_id) ||
+            __builtin_add_overflow(name.raft_id, (uint64_t)(*d - '0'), &name.raft_id))
             return RG_EMALFORMED;
-        name.raft_id = name.raft_id * 10 + (uint64_t)(*d - '0');
-    }
-    if (name.raft_id == 0 || digits[0] == '0')
-        return RG_EMALFORMED;
     *ret_name = name;
     return RG_OK;
 }
 
+/* A certificate with two of our names would let its holder choose who to be, so it has none. */
 enum rg_err rg_pki_name_of(const struct x509_st *cert, struct rg_pki_name *ret_name)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-    enum rg_err err = RG_EPEER;
+    struct rg_pki_name name;
+    size_t found = 0;
+    bool valid = true;
 
-    for (int i = 0; names != NULL && i < sk_GENERAL_NAME_num(names); i++) {
-        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-        const ASN1_IA5STRING *uri = name->type == GEN_URI ? name->d.uniformResourceIdentifier : NULL;
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) { /* of NULL: -1 */
+        const GENERAL_NAME *entry = sk_GENERAL_NAME_value(names, i);
+        struct rg_span uri;
 
-        if (uri != NULL && rg_pki_name_parse(rg_span(ASN1_STRING_get0_data(uri), (size_t)ASN1_STRING_length(uri)), ret_name) ==
-                               RG_OK) {
-            err = RG_OK;
-            break;
-        }
+        if (entry->type != GEN_URI)
+            continue;
+        uri = rg_span(ASN1_STRING_get0_data(entry->d.uniformResourceIdentifier),
+                      (size_t)ASN1_STRING_length(entry->d.uniformResourceIdentifier));
+        if (uri.n < sizeof scheme - 1 || memcmp(uri.p, scheme, sizeof scheme - 1) != 0)
+            continue;
+        found++;
+        valid = valid && rg_pki_name_parse(uri, &name) == RG_OK;
     }
     GENERAL_NAMES_free(names);
-    return err;
+    ERR_clear_error();
+    if (found != 1 || !valid)
+        return RG_EPEER;
+    *ret_name = name;
+    return RG_OK;
 }

@@ -120,8 +120,8 @@ static enum rg_err check_file(int fd, const char *path, const char *what, unsign
         return rg_fail(ctx, RG_EINVALID, "%s %s is not a regular file", what, path);
     if ((flags & RG_PRIVFILE_SECRET) && (st.st_mode & 07777 & ~0600u) != 0)
         return rg_fail(ctx, RG_EDENIED,
-                       "%s %s has mode %04o, so others may read or change it; only its owner may: run chmod 0600 %s", what,
-                       path, (unsigned)st.st_mode & 07777, path);
+                       "%s %s has mode %04o, so others may read or change it; only its owner may: run chmod 0600 %s",
+                       what, path, (unsigned)st.st_mode & 07777, path);
     return RG_OK;
 }
 

@@ -6,7 +6,7 @@
 #include "crypto/sigv4_priv.h"
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
-#define DATE_BYTES 8  /* YYYYMMDD */
+#define DATE_BYTES 8   /* YYYYMMDD */
 #define STAMP_BYTES 16 /* YYYYMMDDTHHMMSSZ */
 #define SIGNATURE_BYTES (2 * RG_SHA256_BYTES)
 
@@ -170,8 +170,7 @@ static enum rg_err parse_credential(struct rg_span text, struct rg_sigv4_claim *
         !all_of(part[0], ACCESS_KEY_ID_BYTES_MAX, "_-") || part[1].n != DATE_BYTES ||
         !digits_of(part[1], 0, DATE_BYTES, &ignored) || !all_of(part[2], SCOPE_PART_BYTES_MAX, "_-") ||
         !all_of(part[3], SCOPE_PART_BYTES_MAX, "_-"))
-        return rg_fail(ctx, RG_EMALFORMED,
-                       "Credential must be ACCESS_KEY_ID/YYYYMMDD/REGION/SERVICE/aws4_request");
+        return rg_fail(ctx, RG_EMALFORMED, "Credential must be ACCESS_KEY_ID/YYYYMMDD/REGION/SERVICE/aws4_request");
     claim->access_key_id = part[0];
     claim->date = part[1];
     claim->region = part[2];
@@ -324,8 +323,8 @@ static enum rg_err parse_authorization(const struct rg_sigv4_request *request, s
 static enum rg_err parse_query(const struct rg_sigv4_request *request, struct rg_span algorithm,
                                struct rg_sigv4_claim *claim, struct rg_errctx *ctx)
 {
-    struct rg_span credential, date, expires, *const into[] = {&credential, &date, &expires, &claim->signed_headers,
-                                                               &claim->signature};
+    struct rg_span credential, date,
+        expires, *const into[] = {&credential, &date, &expires, &claim->signed_headers, &claim->signature};
     const char *const names[] = {"X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders",
                                  "X-Amz-Signature"};
     enum rg_err err;
@@ -458,7 +457,8 @@ static enum rg_err sign_stages(const struct rg_sigv4_request *request, struct rg
     rg_buf_init(&text, 512);
     err = rg_sigv4_canonical(request, signed_headers, in_query, payload, &canonical);
     if (!err)
-        err = rg_sigv4_string_to_sign(amz_date, scope->date, scope->region, scope->service, rg_buf_span(&canonical), &text);
+        err = rg_sigv4_string_to_sign(amz_date, scope->date, scope->region, scope->service, rg_buf_span(&canonical),
+                                      &text);
     return err ? err : signature_of(secret, scope, rg_buf_span(&text), out);
 }
 
@@ -475,20 +475,23 @@ static enum rg_err check_time(const struct rg_sigv4_claim *claim, int64_t now_s,
     int64_t age = now_s - claim->at_s;
 
     if (age < -RG_SIGV4_SKEW_S_MAX)
-        return rg_fail(ctx, RG_EEXPIRED, "the request is signed %lld s in the future; at most %d s are accepted: check the "
-                                         "client's clock",
+        return rg_fail(ctx, RG_EEXPIRED,
+                       "the request is signed %lld s in the future; at most %d s are accepted: check the "
+                       "client's clock",
                        (long long)-age, RG_SIGV4_SKEW_S_MAX);
     if (!claim->in_query && age > RG_SIGV4_SKEW_S_MAX)
-        return rg_fail(ctx, RG_EEXPIRED, "the request was signed %lld s ago; at most %d s are accepted: check the client's "
-                                         "clock",
+        return rg_fail(ctx, RG_EEXPIRED,
+                       "the request was signed %lld s ago; at most %d s are accepted: check the client's "
+                       "clock",
                        (long long)age, RG_SIGV4_SKEW_S_MAX);
     if (claim->in_query && age > claim->expires_s)
-        return rg_fail(ctx, RG_EEXPIRED, "the presigned request expired %lld s ago", (long long)(age - claim->expires_s));
+        return rg_fail(ctx, RG_EEXPIRED, "the presigned request expired %lld s ago",
+                       (long long)(age - claim->expires_s));
     return RG_OK;
 }
 
-/* What the request says of its body, in a header or (presigned) in the query. UNSIGNED-PAYLOAD and the streaming forms are
- * not taken: bodies here are small and whole when they are checked, and an unsigned one could be exchanged. */
+/* What the request says of its body, in a header or (presigned) in the query. UNSIGNED-PAYLOAD and the streaming forms
+ * are not taken: bodies here are small and whole when they are checked, and an unsigned one could be exchanged. */
 static enum rg_err check_content_hash(const struct rg_sigv4_request *request, const char *hash, struct rg_errctx *ctx)
 {
     struct rg_span said[2];
@@ -524,15 +527,17 @@ enum rg_err rg_sigv4_verify(const struct rg_sigv4_request *request, const struct
     err = sign_stages(request, claim->signed_headers, claim->in_query, rg_span_str(stamp), &scope, secret,
                       rg_span_str(hash), want);
     if (err == RG_EMALFORMED)
-        return rg_fail(ctx, err, "the request has no canonical form: check its path, the escapes in its query (a blank is "
-                                 "%%20, a plus %%2B) and its headers");
+        return rg_fail(ctx, err,
+                       "the request has no canonical form: check its path, the escapes in its query (a blank is "
+                       "%%20, a plus %%2B) and its headers");
     if (err)
         return rg_fail(ctx, err, "the request cannot be verified: %s", rg_err_text(err));
     equal = claim->signature.n == SIGNATURE_BYTES && rg_equal_ct(claim->signature.p, want, SIGNATURE_BYTES);
     rg_wipe(want, sizeof want);
     if (!equal)
-        return rg_fail(ctx, RG_EBADSIG, "the signature does not match: check the secret access key, the signed headers and "
-                                        "that no proxy changed the request");
+        return rg_fail(ctx, RG_EBADSIG,
+                       "the signature does not match: check the secret access key, the signed headers and "
+                       "that no proxy changed the request");
     return RG_OK;
 }
 

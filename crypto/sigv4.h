@@ -1,5 +1,5 @@
-/* crypto/sigv4.h: AWS Signature Version 4, verifying and signing. Pure: bytes in, a decision out; the clock is an argument.
- * Source: AWS "Signature Version 4 signing process"; vectors in tests. */
+/* crypto/sigv4.h: AWS Signature Version 4, verifying and signing. Pure: bytes in, a decision out; the clock is an
+ * argument. Source: AWS "Signature Version 4 signing process"; vectors in tests. */
 #ifndef REGENT_CRYPTO_SIGV4_H
 #define REGENT_CRYPTO_SIGV4_H
 
@@ -41,7 +41,8 @@ struct rg_sigv4_claim {
  */
 RG_MUST enum rg_err rg_sigv4_parse(const struct rg_sigv4_request *request, struct rg_sigv4_claim *ret_claim,
                                    struct rg_errctx *ctx);
-/** The security token as it was issued, appended to out: in a query it is percent-encoded. Nothing when there is none. */
+/** The security token as it was issued, appended to out: in a query it is percent-encoded. Nothing when there is none.
+ */
 RG_MUST enum rg_err rg_sigv4_token(const struct rg_sigv4_claim *claim, struct rg_buf *out);
 /**
  * Verify the signature with the secret of claim->access_key_id, in constant time, honouring SignedHeaders.

@@ -51,7 +51,8 @@ int rg_sigv4_nibble(uint8_t c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static const struct rg_sigv4_header *header_find(const struct rg_sigv4_request *request, struct rg_span name, size_t *at)
+static const struct rg_sigv4_header *header_find(const struct rg_sigv4_request *request, struct rg_span name,
+                                                 size_t *at)
 {
     while (*at < request->n_headers) {
         const struct rg_sigv4_header *header = &request->headers[(*at)++];
@@ -82,8 +83,8 @@ const struct rg_sigv4_header *rg_sigv4_header_next(const struct rg_sigv4_request
 
 static bool is_unreserved(uint8_t c)
 {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' ||
-           c == '~';
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_' || c == '~';
 }
 
 static void put_encoded(struct rg_buf *out, uint8_t c)

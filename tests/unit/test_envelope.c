@@ -73,8 +73,10 @@ START_TEST(a_record_is_bound_to_stream_counter_and_aad)
     ck_assert_int_eq(rg_dek_unseal(dek, 1, UINT64_C(1) << 40, rg_span_str("heaD"), all, out), RG_ECORRUPT);
     ck_assert_int_eq(rg_dek_unseal(dek, 1, UINT64_C(1) << 40, rg_span(NULL, 0), all, out), RG_ECORRUPT);
     ck_assert_int_eq(rg_dek_unseal(another, 1, UINT64_C(1) << 40, aad, all, out), RG_ECORRUPT);
-    ck_assert_int_eq(rg_dek_unseal(dek, 1, UINT64_C(1) << 40, aad, rg_span(sealed, sizeof sealed - 1), out), RG_ECORRUPT);
-    ck_assert_int_eq(rg_dek_unseal(dek, 1, UINT64_C(1) << 40, aad, rg_span(sealed, RG_TAG_BYTES - 1), out), RG_ECORRUPT);
+    ck_assert_int_eq(rg_dek_unseal(dek, 1, UINT64_C(1) << 40, aad, rg_span(sealed, sizeof sealed - 1), out),
+                     RG_ECORRUPT);
+    ck_assert_int_eq(rg_dek_unseal(dek, 1, UINT64_C(1) << 40, aad, rg_span(sealed, RG_TAG_BYTES - 1), out),
+                     RG_ECORRUPT);
     ck_assert_int_eq(rg_dek_unseal(dek, 1, UINT64_C(1) << 40, aad, all, out), RG_OK); /* a refusal spoils nothing */
 }
 END_TEST
@@ -96,14 +98,15 @@ START_TEST(what_does_not_authenticate_is_not_handed_out)
 }
 END_TEST
 
-/* Written by another implementation (Python's cryptography) from the layout alone: the format is what is documented, and
- * stays so. The data key is 00 01 … 1f. */
+/* Written by another implementation (Python's cryptography) from the layout alone: the format is what is documented,
+ * and stays so. The data key is 00 01 … 1f. */
 START_TEST(a_foreign_writer_agrees_on_the_format)
 {
-    static const char envelope[] =
-        "5247453101246d726b2d303031313232333334343535363637373838393961616262636364646565666601000000a0a1a2a3a4a5a6a7a8a9"
-        "aaab92e91a28444b2edfa19c9f98e4cc05ffa78702e303ce39e7b989381d42588dfd9f483eb194b2139742f115e0216ecea569d3d9bad042"
-        "d53386b44995d6b43470dca436ecaade";
+    static const char envelope[] = "5247453101246d726b2d303031313232333334343535363637373838393961616262636364646565666"
+                                   "601000000a0a1a2a3a4a5a6a7a8a9"
+                                   "aaab92e91a28444b2edfa19c9f98e4cc05ffa78702e303ce39e7b989381d42588dfd9f483eb194b2139"
+                                   "742f115e0216ecea569d3d9bad042"
+                                   "d53386b44995d6b43470dca436ecaade";
     static const char record[] = "778f39ba9ef0737a98c5a44d32444d85721956760afe"; /* stream 01020304, counter 05…0c */
     uint8_t bytes[sizeof envelope / 2], want[sizeof record / 2], got[sizeof record / 2];
     RG_AUTO(dek) struct rg_dek *dek = NULL;
@@ -117,9 +120,9 @@ START_TEST(a_foreign_writer_agrees_on_the_format)
     ck_assert_uint_eq(out.len, 6);
     ck_assert_mem_eq(out.data, "golden", 6);
     ck_assert_int_eq(rg_dek_open(keys, &context, rg_span(bytes, sizeof bytes), &length, &dek, NULL), RG_OK);
-    ck_assert_int_eq(rg_dek_seal(dek, 0x01020304, UINT64_C(0x05060708090a0b0c), rg_span_str("aad"), rg_span_str("record"),
-                                 got),
-                     RG_OK);
+    ck_assert_int_eq(
+        rg_dek_seal(dek, 0x01020304, UINT64_C(0x05060708090a0b0c), rg_span_str("aad"), rg_span_str("record"), got),
+        RG_OK);
     ck_assert_mem_eq(got, want, sizeof want);
 }
 END_TEST
@@ -159,7 +162,8 @@ START_TEST(a_header_names_its_length_and_fits_its_bound)
 }
 END_TEST
 
-static enum rg_err open_with(struct rg_keyprov *with, const struct rg_context *c, struct rg_span sealed, struct rg_buf *out)
+static enum rg_err open_with(struct rg_keyprov *with, const struct rg_context *c, struct rg_span sealed,
+                             struct rg_buf *out)
 {
     struct rg_errctx ctx = {0};
     enum rg_err err = rg_envelope_open(with, c, sealed, out, &ctx);

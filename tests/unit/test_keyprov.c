@@ -257,8 +257,10 @@ START_TEST(every_damaged_byte_is_called_damage)
         bytes[i] ^= (uint8_t)(1 << i % 8);
         spill(path, bytes, n);
         ck_assert_int_eq(rg_keystore_open(path, "eu-central-1", PASS, &keys, &ctx), RG_EKEY);
-        ck_assert_msg(strstr(ctx.text, i < 4 ? "not a keystore" : i < 6 ? "format" : "damaged") != NULL, "byte %zu: %s", i,
-                      ctx.text);
+        ck_assert_msg(strstr(ctx.text, i < 4   ? "not a keystore"
+                                       : i < 6 ? "format"
+                                               : "damaged") != NULL,
+                      "byte %zu: %s", i, ctx.text);
         bytes[i] ^= (uint8_t)(1 << i % 8);
     }
     for (size_t cut = 0; cut < n; cut += 7) {
@@ -292,7 +294,8 @@ END_TEST
 
 START_TEST(a_header_cannot_ask_for_more_work_than_the_bound)
 {
-    static const uint8_t asked[][3] = {{19, 8, 1}, {63, 8, 1}, {13, 8, 1}, {15, 9, 1}, {15, 0, 1}, {15, 8, 5}, {15, 8, 0}};
+    static const uint8_t asked[][3] = {{19, 8, 1}, {63, 8, 1}, {13, 8, 1}, {15, 9, 1},
+                                       {15, 0, 1}, {15, 8, 5}, {15, 8, 0}};
     uint8_t bytes[RG_KEYSTORE_BYTES_MAX];
     size_t n, length;
 

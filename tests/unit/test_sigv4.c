@@ -1,5 +1,5 @@
-/* crypto/sigv4: AWS's own vectors, stage by stage; requests as SDKs sign them; and nothing verifies that means something
- * else than what was signed. */
+/* crypto/sigv4: AWS's own vectors, stage by stage; requests as SDKs sign them; and nothing verifies that means
+ * something else than what was signed. */
 #include <check.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -150,7 +150,8 @@ static void mean_query(struct rg_buf *out, struct rg_span query)
     }
 }
 
-/* Two requests of one meaning may both verify; nothing else may. Header names have no case, blanks in values no number. */
+/* Two requests of one meaning may both verify; nothing else may. Header names have no case, blanks in values no number.
+ */
 static void mean(struct rg_buf *out, const struct rg_sigv4_request *r)
 {
     rg_buf_clear(out);
@@ -205,7 +206,8 @@ static void flip(const char *name, struct message *m, bool every_bit, int64_t no
             m->text[i] = (char)(m->text[i] ^ (1 << bit));
         }
     ck_assert(message_parse(m, normalize));
-    ck_assert_uint_gt(refused, 20 * same); /* the exceptions are few: the case of names and escapes, what ".." takes away */
+    ck_assert_uint_gt(refused,
+                      20 * same); /* the exceptions are few: the case of names and escapes, what ".." takes away */
     rg_buf_deinit(&before);
     rg_buf_deinit(&after);
 }
@@ -259,12 +261,13 @@ static void hash_hex(struct rg_span in, char out[2 * RG_SHA256_BYTES + 1])
 static void assert_text(const char *name, const char *stage, struct rg_buf *got, const char *want)
 {
     ck_assert_int_eq(got->err, RG_OK);
-    ck_assert_msg(got->len == strlen(want) && memcmp(got->data, want, got->len) == 0, "%s: %s is\n%.*s\nand not\n%s", name,
-                  stage, (int)got->len, (const char *)got->data, want);
+    ck_assert_msg(got->len == strlen(want) && memcmp(got->data, want, got->len) == 0, "%s: %s is\n%.*s\nand not\n%s",
+                  name, stage, (int)got->len, (const char *)got->data, want);
 }
 
 /* One signed form of a case: each stage equals the vector's, it verifies, and it does at no other time. */
-static void run_form(const char *name, const json_t *form, bool normalize, bool in_query, struct message *m, int64_t now_s)
+static void run_form(const char *name, const json_t *form, bool normalize, bool in_query, struct message *m,
+                     int64_t now_s)
 {
     struct rg_sigv4_claim claim = {0};
     RG_AUTO_BUF struct rg_buf canonical;
@@ -283,7 +286,8 @@ static void run_form(const char *name, const json_t *form, bool normalize, bool 
     ck_assert_int_eq(claim.expires_s, in_query ? 3600 : 0);
     ck_assert(rg_span_is(claim.access_key_id, "AKIDEXAMPLE") && rg_span_is(claim.date, "20150830") &&
               rg_span_is(claim.region, "us-east-1") && rg_span_is(claim.service, "service"));
-    ck_assert_int_eq(rg_sigv4_canonical(&m->request, claim.signed_headers, in_query, rg_span_str(hash), &canonical), RG_OK);
+    ck_assert_int_eq(rg_sigv4_canonical(&m->request, claim.signed_headers, in_query, rg_span_str(hash), &canonical),
+                     RG_OK);
     assert_text(name, "the canonical request", &canonical, text_of(form, "canonicalRequest"));
     ck_assert_int_eq(rg_sigv4_string_to_sign(rg_span_str("20150830T123600Z"), claim.date, claim.region, claim.service,
                                              rg_buf_span(&canonical), &to_sign),
@@ -375,7 +379,7 @@ END_TEST
     "Signature=427ec0b65e598467ae51084b7f5e43e7ae9bac6246a5628ff56c257174cc2b56\n"
 #define BOTO_BODY "\n{\"InstanceArn\":\"arn:aws:sso:::instance/ssoins-1\"}"
 #define BOTO_QUERY                                                                                                     \
-    "GET /scim/v2/Users?filter=userName%20eq%20%22a%2Bb%22&count=5&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential="   \
+    "GET /scim/v2/Users?filter=userName%20eq%20%22a%2Bb%22&count=5&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=" \
     "AKIDEXAMPLE%2F20260102%2Feu-central-1%2Fsso%2Faws4_request&X-Amz-Date=20260102T030405Z&X-Amz-Expires=60&"         \
     "X-Amz-SignedHeaders=host&X-Amz-Security-Token=tok%2Fen%2B%3D%3D&X-Amz-Signature="                                 \
     "8f2787d22ff6dcdbc7f199d513601385929642eb742e1655cc6f41ac071ac105 HTTP/1.1\nHost: 127.0.0.1:8443\n"
@@ -586,8 +590,8 @@ START_TEST(times_round_trip_over_leap_days_and_year_ends)
     static const struct {
         const char *stamp;
         int64_t at_s;
-    } times[] = {{"19700101T000000Z", 0},          {"20000229T235959Z", 951868799},  {"20240229T120000Z", 1709208000},
-                 {"20241231T235959Z", 1735689599}, {"20250101T000000Z", 1735689600}, {"21000228T000000Z", 4107456000},
+    } times[] = {{"19700101T000000Z", 0},           {"20000229T235959Z", 951868799},  {"20240229T120000Z", 1709208000},
+                 {"20241231T235959Z", 1735689599},  {"20250101T000000Z", 1735689600}, {"21000228T000000Z", 4107456000},
                  {"99991231T235959Z", 253402300799}};
     static struct message m;
     char text[300];
@@ -600,9 +604,10 @@ START_TEST(times_round_trip_over_leap_days_and_year_ends)
         ck_assert_int_eq(check(&m, times[i].at_s + 301, NULL), RG_EEXPIRED);
     }
     message_set(&m, "GET / HTTP/1.1\nHost: h\nX-Amz-Date: 21000229T000000Z\n", true); /* 2100 has none */
-    m.headers[m.request.n_headers++] = (struct rg_sigv4_header){
-        rg_span_str("Authorization"), rg_span_str("AWS4-HMAC-SHA256 Credential=A/21000229/r/s/aws4_request, SignedHeaders="
-                                                  "host;x-amz-date, Signature=00")};
+    m.headers[m.request.n_headers++] =
+        (struct rg_sigv4_header){rg_span_str("Authorization"),
+                                 rg_span_str("AWS4-HMAC-SHA256 Credential=A/21000229/r/s/aws4_request, SignedHeaders="
+                                             "host;x-amz-date, Signature=00")};
     ck_assert_int_eq(check(&m, 0, NULL), RG_EMALFORMED);
 }
 END_TEST
@@ -639,8 +644,8 @@ START_TEST(the_content_hash_is_the_bodys)
     for (size_t i = 0; i <= RG_LEN(wrong); i++) {
         const char *said = i < RG_LEN(wrong) ? wrong[i] : body_hash;
 
-        snprintf(text, sizeof text, "POST / HTTP/1.1\nHost: h\nX-Amz-Content-Sha256: %s\nX-Amz-Date: 20260102T030405Z\n\n{}",
-                 said);
+        snprintf(text, sizeof text,
+                 "POST / HTTP/1.1\nHost: h\nX-Amz-Content-Sha256: %s\nX-Amz-Date: 20260102T030405Z\n\n{}", said);
         message_set(&m, text, true);
         sign(&m, "20260102T030405Z");
         ck_assert_msg(check(&m, NOW_S, NULL) == (i < RG_LEN(wrong) ? RG_EBADSIG : RG_OK), "'%s'", said);
