@@ -38,6 +38,16 @@ struct rg_call {
     struct rg_wait wait;
     struct rg_post post;
     void *state;                      /* an operation's own, freed with free() at the end */
+    const char *op;                   /* static string: the operation's name in /metrics; NULL: "other" */
+    /* of the lifecycle alone */
+    struct rg_call *next;             /* in the worker's pool */
+    uint64_t began_us;                /* monotonic */
+    enum rg_err outcome;              /* what is counted */
+    bool counted, has_min_rev;
+    struct rg_rev min_rev;
+    uint32_t wait_regions;            /* Regent-Wait-Regions; 0: none */
+    int32_t wait_ms;                  /* Regent-Wait-Ms; -1: not given */
+    struct rg_span authorization, target; /* borrow from the request */
 };
 
 /** The call's read transaction, begun now if there is none. RG_OK or a failure that was answered already (return then). */
@@ -80,12 +90,14 @@ struct rg_api {
     struct rg_api_region *regions; /* own */
     struct rg_api_worker *worker;  /* own; workers of them: caches of credentials, counters; api_auth.c and metrics.c know the inside */
     char instance_arn[128], identity_store_id[64], cluster_id[64], region[33];
+    uint64_t began_us;             /* monotonic: when the API began */
 };
 
 /** Authenticate: Bearer, then SigV4. Fills caller and admin; RG_OK, or a refusal (not answered yet) with its text in ctx. (api_auth.c) */
 RG_MUST enum rg_err rg_auth_check(struct rg_call *call, struct rg_errctx *ctx);
 
-/** Count one finished operation for /metrics. op: static string, "identitystore.CreateUser" or "v1.check". */
+/** Count one finished operation for /metrics. op: static string, "identitystore.CreateUser" or "v1.check". Not needed when
+ * call->op is set: the answer counts it. */
 void rg_metrics_count(struct rg_call *call, const char *op, enum rg_err err, uint64_t us);
 
 #endif
