@@ -114,8 +114,8 @@ static enum rg_err encode_slot(struct rg_keyprov *keys, const struct rg_meta *me
                                uint8_t slot[SLOT_BYTES])
 {
     struct rg_context context = meta_context();
-    RG_AUTO_BUF struct rg_buf plain;
-    RG_AUTO_BUF struct rg_buf sealed;
+    RG_AUTO_BUF struct rg_buf plain = {0};
+    RG_AUTO_BUF struct rg_buf sealed = {0};
     enum rg_err err;
 
     rg_buf_init(&plain, PLAIN_BYTES_MAX);
@@ -141,7 +141,7 @@ static enum rg_err decode_slot(struct rg_keyprov *keys, struct rg_span slot, str
                                uint64_t *ret_sequence, struct rg_errctx *ctx)
 {
     struct rg_context context = meta_context();
-    RG_AUTO_BUF struct rg_buf plain;
+    RG_AUTO_BUF struct rg_buf plain = {0};
     struct rg_span head, sealed;
     struct rg_cursor cur;
     uint32_t magic, n, sum;

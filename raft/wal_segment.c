@@ -79,7 +79,7 @@ void wal_segment_free(struct rg_io *io, struct wal_segment *segment)
 static enum rg_err header_encode(const struct wal_env *env, struct wal_segment *segment,
                                  uint8_t out[WAL_HEADER_BYTES], struct rg_errctx *ctx)
 {
-    RG_AUTO_BUF struct rg_buf dek;
+    RG_AUTO_BUF struct rg_buf dek = {0};
     enum rg_err err;
 
     rg_buf_init(&dek, RG_WRAPPED_BYTES_MAX);
@@ -320,7 +320,7 @@ enum rg_err wal_record_open(const struct wal_env *env, struct rg_dek *dek, struc
 enum rg_err wal_record_scan(const struct wal_env *env, struct rg_dek *dek, struct rg_span file, uint64_t position,
                             uint64_t seq, uint64_t *ret_position)
 {
-    RG_AUTO_BUF struct rg_buf plain;
+    RG_AUTO_BUF struct rg_buf plain = {0};
     struct wal_record record;
     unsigned tried = 0;
 
