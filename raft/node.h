@@ -44,6 +44,7 @@ struct rg_node_config {
     uint64_t trailing;            /* [16384] entries kept behind a snapshot; more than the window */
     size_t wal_segment_bytes;     /* [16 MiB] */
     unsigned announce_ms;         /* [250] primary → learners: commit index and state hash */
+    unsigned test_flags;          /* the simulator's: takes a guard away to show what it guards against; 0 in every program */
     void *arg;
     /* Something became visible (after the store's commit, before proposals are answered). */
     void (*on_applied)(void *arg, struct rg_rev rev);
@@ -51,6 +52,12 @@ struct rg_node_config {
     void (*on_peers)(void *arg, const struct rg_peer_config *peers, size_t n);
     /* The node cannot go on (I/O error, fenced, diverged): it does nothing any more; the shell ends the process. */
     void (*on_stop)(void *arg, enum rg_err err, const char *text);
+};
+
+/* rg_node_config.test_flags */
+enum {
+    RG_TEST_NO_GATE = 1, /* entries leave for learners before they are committed (RAFT.md rule 9) */
+    RG_TEST_NO_BUMP = 2, /* an only voter restarts in the term it had (rule 7) */
 };
 
 struct rg_node;

@@ -1,0 +1,378 @@
+/* Proposals in, outcomes out; waits for a revision. */
+#include "raft/node_priv.h"
+
+/* ---- lists ---- */
+
+void node_proposals_init(struct node_proposals *list)
+{
+    list->head = NULL;
+    list->tail = &list->head;
+    list->n = 0;
+}
+
+static void push(struct node_proposals *list, struct rg_proposal *p)
+{
+    p->next = NULL;
+    *list->tail = p;
+    list->tail = &p->next;
+    list->n++;
+}
+
+static struct rg_proposal *pop(struct node_proposals *list)
+{
+    struct rg_proposal *p = list->head;
+
+    list->head = p->next;
+    if (list->head == NULL)
+        list->tail = &list->head;
+    list->n--;
+    p->next = NULL;
+    return p;
+}
+
+void node_answer_all(struct rg_node *node, struct node_proposals *list, enum rg_err err)
+{
+    (void)node;
+    for (size_t n = list->n; n > 0 && list->head != NULL; n--) { /* not what a callback adds meanwhile */
+        struct rg_proposal *p = pop(list);
+
+        p->err = err;
+        p->on_done(p);
+    }
+}
+
+/* ---- submitting ---- */
+
+static enum rg_err submit_check(const struct rg_node *node, const struct rg_proposal *p)
+{
+    if (node->stage == NODE_STOPPED)
+        return RG_ESTOPPED;
+    if (node->stage != NODE_RUNNING || !node->leading)
+        return RG_ENOTPRIMARY;
+    if (node->alarm || node->diverged)
+        return RG_EUNREADY;
+    if (p->cmd.n == 0 || p->cmd.n > RG_CMD_BYTES_MAX)
+        return RG_ETOOBIG;
+    return node->queue.n + node->regional.n >= node->config.queue_max ? RG_EBUSY : RG_OK;
+}
+
+void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal)
+{
+    enum rg_err err = submit_check(node, proposal);
+
+    proposal->index = proposal->term = 0;
+    proposal->regions_durable = 0;
+    memset(&proposal->reply, 0, sizeof proposal->reply);
+    memset(&proposal->rev, 0, sizeof proposal->rev);
+    node->next_status.proposals++;
+    if (err) {
+        node->next_status.refused++;
+        proposal->err = err;
+        proposal->on_done(proposal);
+        return;
+    }
+    if (node->queue.n == 0)
+        node->queue_since_us = node_now_us(node);
+    push(&node->queue, proposal);
+}
+
+/* Group commit (rule 13): while a write is under way they collect; then all go in one submission and one write. */
+void node_submit_batch(struct rg_node *node)
+{
+    uint64_t term = rg_core_term(node->core), first = rg_wal_last(node->wal) + 1;
+    struct rg_core_update update;
+    struct rg_proposal *p;
+    size_t n = 0, bytes = 0;
+    enum rg_err err;
+
+    if (node->queue.n == 0 || !node->leading || rg_wal_busy(node->wal))
+        return;
+    for (p = node->queue.head; p != NULL && n < node->config.batch_max; p = p->next) {
+        if (n > 0 && bytes + p->cmd.n > NODE_BATCH_BYTES)
+            break;
+        bytes += p->cmd.n;
+        node->batch[n++] = (struct rg_entry){.term = term, .type = RG_ENTRY_COMMAND, .data = p->cmd};
+    }
+    err = rg_core_submit(node->core, node_now_ms(node), node->batch, n, &update);
+    if (err == RG_ENOTPRIMARY) {
+        node_answer_all(node, &node->queue, RG_ENOTPRIMARY);
+        return;
+    }
+    for (size_t i = 0; !err && i < n; i++) { /* before node_take: it answers the flying ones if it must stop */
+        p = pop(&node->queue);
+        p->index = first + i;
+        p->term = term;
+        push(&node->flying, p);
+    }
+    node->flying_since_us = node->queue_since_us;
+    node->queue_since_us = node_now_us(node);
+    node->next_status.batches++;
+    node_take(node, err, &update, false);
+}
+
+struct rg_proposal *node_flying_take(struct rg_node *node, uint64_t index, uint64_t term)
+{
+    struct rg_proposal *p = node->flying.head;
+
+    return p != NULL && p->index == index && p->term == term ? pop(&node->flying) : NULL;
+}
+
+void node_done_add(struct rg_node *node, struct rg_proposal *proposal)
+{
+    push(&node->done, proposal);
+}
+
+/* ---- regions ---- */
+
+struct region_marks {
+    const char *name[RG_PEERS_MAX];
+    uint64_t durable[RG_PEERS_MAX];
+    uint32_t n;
+};
+
+/* Of each other region, how far the furthest of its nodes is durable. */
+static void regions_of(const struct rg_node *node, struct region_marks *marks)
+{
+    marks->n = 0;
+    for (size_t i = 0; i < node->n_peers; i++) {
+        const struct node_peer *peer = &node->peers[i];
+        uint32_t k = 0;
+
+        if (strcmp(peer->config.region, node->config.region) == 0)
+            continue;
+        while (k < marks->n && strcmp(marks->name[k], peer->config.region) != 0)
+            k++;
+        if (k == marks->n) {
+            marks->name[marks->n] = peer->config.region;
+            marks->durable[marks->n++] = 0;
+        }
+        marks->durable[k] = RG_MAX(marks->durable[k], peer->durable);
+    }
+}
+
+static bool regions_have(const struct region_marks *marks, struct rg_proposal *p)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < marks->n; i++)
+        n += marks->durable[i] >= p->index;
+    p->regions_durable = n;
+    return n >= (p->wait_regions == RG_REGIONS_ALL ? marks->n : p->wait_regions);
+}
+
+static void answer_regional(struct rg_node *node, const struct region_marks *marks, uint64_t now_ms)
+{
+    struct node_proposals keep, out;
+    struct rg_proposal *p;
+
+    node_proposals_init(&keep);
+    node_proposals_init(&out);
+    node->regional_deadline_ms = UINT64_MAX;
+    while (node->regional.n > 0) {
+        p = pop(&node->regional);
+        if (regions_have(marks, p))
+            p->err = RG_OK;
+        else if (now_ms >= p->deadline_ms)
+            p->err = RG_EREPLICATION;
+        else {
+            node->regional_deadline_ms = RG_MIN(node->regional_deadline_ms, p->deadline_ms);
+            push(&keep, p);
+            continue;
+        }
+        push(&out, p);
+    }
+    node->regional = keep;
+    if (keep.n == 0)
+        node->regional.tail = &node->regional.head;
+    while (out.n > 0) {
+        p = pop(&out);
+        p->on_done(p);
+    }
+}
+
+/* ---- waits: a heap by revision, smallest on top ---- */
+
+static bool before(const struct rg_wait *a, const struct rg_wait *b)
+{
+    return rg_rev_cmp(a->rev, b->rev) < 0;
+}
+
+static void heap_down(struct rg_node *node, size_t i)
+{
+    struct rg_wait **w = node->waits;
+
+    for (;;) {
+        size_t least = i, l = 2 * i + 1;
+        struct rg_wait *x;
+
+        if (l < node->n_waits && before(w[l], w[least]))
+            least = l;
+        if (l + 1 < node->n_waits && before(w[l + 1], w[least]))
+            least = l + 1;
+        if (least == i)
+            return;
+        x = w[i];
+        w[i] = w[least];
+        w[least] = x;
+        i = least;
+    }
+}
+
+static void heap_up(struct rg_node *node, size_t i)
+{
+    struct rg_wait **w = node->waits;
+
+    while (i > 0 && before(w[i], w[(i - 1) / 2])) {
+        struct rg_wait *x = w[i];
+
+        w[i] = w[(i - 1) / 2];
+        w[(i - 1) / 2] = x;
+        i = (i - 1) / 2;
+    }
+}
+
+static struct rg_wait *heap_pop(struct rg_node *node)
+{
+    struct rg_wait *top = node->waits[0];
+
+    node->waits[0] = node->waits[--node->n_waits];
+    heap_down(node, 0);
+    return top;
+}
+
+/* Visible, and not of a tail that a promotion cut off: an entry of that epoch at an index where a later epoch has begun. */
+static enum rg_err outcome(const struct rg_node *node, struct rg_rev rev, struct rg_rev visible)
+{
+    if (rg_rev_cmp(visible, rev) < 0)
+        return RG_EREVISION;
+    for (size_t i = 0; i < node->n_epochs; i++)
+        if (node->epochs[i].epoch > rev.epoch)
+            return rev.index >= node->epochs[i].first_index && i > 0 ? RG_EREVLOST : RG_OK;
+    return RG_OK;
+}
+
+static enum rg_err waits_room(struct rg_node *node)
+{
+    size_t cap = node->waits_cap == 0 ? 64 : node->waits_cap * 2;
+    struct rg_wait **more;
+
+    if (node->n_waits < node->waits_cap)
+        return RG_OK;
+    if (node->n_waits >= node->config.waits_max)
+        return RG_EBUSY;
+    more = realloc(node->waits, cap * sizeof *more);
+    if (more == NULL)
+        return RG_EBUSY;
+    node->waits = more;
+    node->waits_cap = cap;
+    return RG_OK;
+}
+
+void rg_node_wait(struct rg_node *node, struct rg_wait *wait)
+{
+    enum rg_err err = node->stage == NODE_STOPPED ? RG_ESTOPPED : outcome(node, wait->rev, rg_node_visible(node));
+
+    if (err == RG_EREVISION && node_now_ms(node) < wait->deadline_ms) {
+        if (waits_room(node) == RG_OK) {
+            if (node->n_waits == 0 || wait->deadline_ms < node->waits_deadline_ms)
+                node->waits_deadline_ms = wait->deadline_ms;
+            node->waits[node->n_waits++] = wait;
+            heap_up(node, node->n_waits - 1);
+            return;
+        }
+    }
+    wait->err = err;
+    wait->on_done(wait);
+}
+
+void node_waits_answer(struct rg_node *node, enum rg_err all)
+{
+    while (node->n_waits > 0) {
+        struct rg_wait *w = heap_pop(node);
+
+        w->err = all;
+        w->on_done(w);
+    }
+}
+
+static void waits_visible(struct rg_node *node)
+{
+    struct rg_rev visible = rg_node_visible(node);
+
+    while (node->n_waits > 0 && rg_rev_cmp(node->waits[0]->rev, visible) <= 0) {
+        struct rg_wait *w = heap_pop(node);
+
+        w->err = outcome(node, w->rev, visible);
+        w->on_done(w);
+    }
+}
+
+static void waits_expire(struct rg_node *node, uint64_t now_ms)
+{
+    struct rg_wait *expired = NULL;
+    uint64_t earliest = UINT64_MAX;
+    size_t kept = 0;
+
+    if (node->n_waits == 0 || now_ms < node->waits_deadline_ms || now_ms < node->waits_scan_ms)
+        return;
+    for (size_t i = 0; i < node->n_waits; i++) {
+        struct rg_wait *w = node->waits[i];
+
+        if (now_ms >= w->deadline_ms) {
+            w->next = expired;
+            expired = w;
+            continue;
+        }
+        earliest = RG_MIN(earliest, w->deadline_ms);
+        node->waits[kept++] = w;
+    }
+    node->n_waits = kept;
+    for (size_t i = kept / 2; i-- > 0;)
+        heap_down(node, i);
+    node->waits_deadline_ms = earliest;
+    node->waits_scan_ms = now_ms + NODE_SCAN_MS;
+    while (expired != NULL) {
+        struct rg_wait *w = expired;
+
+        expired = w->next;
+        w->err = RG_EREVISION;
+        w->on_done(w);
+    }
+}
+
+/* ---- answering ---- */
+
+void node_answer(struct rg_node *node)
+{
+    uint64_t now_ms = node_now_ms(node);
+    struct region_marks marks;
+    struct rg_proposal *p;
+
+    regions_of(node, &marks);
+    if (node->regional.n > 0 && (node->regional_dirty || now_ms >= node->regional_deadline_ms))
+        answer_regional(node, &marks, now_ms);
+    node->regional_dirty = false;
+    for (size_t n = node->done.n; n > 0; n--) {
+        p = pop(&node->done);
+        if (!regions_have(&marks, p) && now_ms < p->deadline_ms) {
+            if (node->regional.n == 0)
+                node->regional_deadline_ms = UINT64_MAX;
+            node->regional_deadline_ms = RG_MIN(node->regional_deadline_ms, p->deadline_ms);
+            push(&node->regional, p);
+            continue;
+        }
+        p->err = p->wait_regions > 0 && !regions_have(&marks, p) ? RG_EREPLICATION : RG_OK;
+        p->on_done(p);
+    }
+    waits_visible(node);
+    waits_expire(node, now_ms);
+}
+
+uint64_t node_answer_due(const struct rg_node *node)
+{
+    uint64_t due = node->regional.n > 0 ? node->regional_deadline_ms : UINT64_MAX;
+
+    if (node->n_waits > 0)
+        due = RG_MIN(due, RG_MAX(node->waits_deadline_ms, node->waits_scan_ms));
+    return due;
+}

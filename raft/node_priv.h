@@ -1,0 +1,242 @@
+/* raft/node_priv.h: what the files of the node share. node.c: lifetime and the pump; node_open.c: data directory to running
+ * core; node_step.c: what a step of the core asks for; node_peer.c: links, messages; node_apply.c: apply and snapshots;
+ * node_answer.c: proposals and waits; node_status.c: readiness and figures. */
+#ifndef REGENT_RAFT_NODE_PRIV_H
+#define REGENT_RAFT_NODE_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "raft/core.h"
+#include "raft/gate.h"
+#include "raft/meta.h"
+#include "raft/node.h"
+#include "raft/snapstore.h"
+#include "raft/transfer.h"
+#include "raft/wal.h"
+
+#define NODE_HASHES 8192u       /* state hashes kept, by index */
+#define NODE_COMMITS 4096u      /* moments of commit kept, for lags */
+#define NODE_RECEIPTS 1024u     /* moments of arrival kept, for figures */
+#define NODE_EPOCHS 64u         /* beginnings of epochs kept */
+#define NODE_APPLY_ENTRIES 4096u /* entries in one write transaction */
+#define NODE_APPLY_BYTES (4u * 1024 * 1024)
+#define NODE_BATCH_BYTES (1024u * 1024) /* of commands in one submission */
+#define NODE_RETRY_MS 5u        /* after a full link queue */
+#define NODE_SCAN_MS 8u         /* deadlines of waits are looked at this often at most */
+#define NODE_EPOCH_SHIFT 32
+#define NODE_FIRST_TERM ((UINT64_C(1) << NODE_EPOCH_SHIFT) | 1)
+
+/* NEW → FIRST (the first entry is being written) → RUNNING;  NEW → RUNNING;  any → STOPPED */
+enum node_stage { NODE_NEW, NODE_FIRST, NODE_RUNNING, NODE_STOPPED };
+
+/* NONE → LOAD (next pump) → RESET (the log is being emptied) → DONE (tell the core) → NONE */
+enum node_install { INSTALL_NONE, INSTALL_LOAD, INSTALL_RESET, INSTALL_DONE };
+
+struct node_hash {
+    uint64_t index;
+    uint8_t hash[RG_STATE_HASH_BYTES];
+};
+struct node_commit {
+    uint64_t index, ms, us, bytes; /* bytes: of all entries up to index, counted from some start */
+};
+struct node_receipt {
+    uint64_t index, us;
+};
+struct node_epoch {
+    uint64_t epoch, first_index;
+};
+
+struct node_peer {
+    struct rg_peer_config config;
+    bool up;
+    uint64_t heard_ms;    /* 0: never */
+    uint64_t incarnation; /* of its last hello; 0: none yet */
+    uint64_t durable, applied;
+    uint8_t hash[RG_STATE_HASH_BYTES]; /* its state at applied */
+    bool hash_pending, hash_known, hash_ok;
+    struct rg_gate gate;
+    struct rg_sender *sender; /* own */
+};
+
+struct node_proposals {
+    struct rg_proposal *head, **tail; /* borrow */
+    size_t n;
+};
+
+struct rg_node {
+    struct rg_node_config config; /* defaults filled in; strings: own */
+    struct rg_io *io;
+    enum node_stage stage;
+    bool pumping, settling, strings_owned;
+    bool published; /* in this pump */
+    enum rg_err stop_err; /* RG_OK: stopped by the shell */
+    char stop_text[512];
+    bool stop_told;
+
+    struct rg_metafile *metafile; /* own */
+    struct rg_meta meta;
+    struct rg_wal *wal;
+    struct rg_snapstore *snaps;
+    struct rg_core *core;
+    struct rg_receiver *receiver;
+
+    struct rg_members configured; /* what the shell gave: used until the log holds a configuration */
+    struct rg_members members;    /* in force */
+    struct node_peer peers[RG_PEERS_MAX]; /* of members, self excluded */
+    size_t n_peers;
+
+    /* log and state */
+    uint64_t persisted;     /* said to the core to be durable */
+    uint64_t trusted;       /* committed whatever the core knows yet: a gated log at start */
+    uint64_t committed;     /* the core's commit index as last noted */
+    uint64_t commit_bytes;
+    struct rg_applied applied;
+    struct rg_counts counts;
+    struct rg_buf applied_config; /* encoded members as of applied */
+    uint64_t applied_config_index;
+    bool config_pending;          /* a CHANGE was applied: tell the core */
+    bool leading;                 /* as of the last step */
+    uint64_t led_since_ms;
+
+    /* snapshots */
+    uint64_t snapshot_index, snapshot_term;
+    uint64_t log_bytes; /* applied since the last snapshot */
+    bool snapshot_wanted, snapshot_failed;
+    uint64_t snapshot_retry_ms;
+    struct rg_buf taking_config;
+    uint64_t taking_config_index;
+    enum node_install install;
+    uint64_t install_index, install_term;
+    struct rg_buf install_config;
+    uint64_t install_config_index;
+
+    /* proposals and waits */
+    struct node_proposals queue;    /* not proposed yet */
+    struct node_proposals flying;   /* in the log, by index */
+    struct node_proposals done;     /* applied, to be answered in this pump */
+    struct node_proposals regional; /* applied, waiting for regions, by index */
+    bool regional_dirty;            /* a peer's durable index moved */
+    uint64_t regional_deadline_ms;  /* no deadline is earlier */
+    uint64_t queue_since_us, flying_since_us; /* when the oldest was submitted */
+    struct rg_entry *batch;         /* own; batch_max */
+    struct rg_wait **waits;         /* own; heap by revision */
+    size_t n_waits, waits_cap;
+    uint64_t waits_scan_ms;         /* not before */
+    uint64_t waits_deadline_ms;     /* no deadline is earlier */
+
+    /* time */
+    uint64_t started_ms, tick_ms, announce_due_ms, retry_ms, timer_ms;
+    uint64_t stepped_timeout_ms;
+
+    /* primary as a learner sees it */
+    uint64_t primary_id, primary_heard_ms; /* heard: 0 never */
+    struct rg_msg_announce announced;      /* to be compared when applied gets there */
+    bool announced_pending;
+    bool target_set;
+    uint64_t target;                       /* first announced commit index since not ready */
+    bool hash_matched;
+    bool ready, diverged, alarm, report_due;
+    char not_ready[160], alarm_text[160];
+
+    /* rings */
+    struct node_hash *hashes;       /* own */
+    struct node_commit *commits;    /* own */
+    size_t commits_n;               /* written so far */
+    size_t commits_seen;            /* first whose application everywhere is not yet counted */
+    struct node_receipt *receipts;  /* own */
+    size_t receipts_n, receipts_seen;
+    struct node_epoch epochs[NODE_EPOCHS];
+    size_t n_epochs;
+
+    /* outgoing and incoming messages */
+    struct rg_buf out;
+    struct rg_entry *in_entries;  /* own; RG_MSG_ENTRIES_MAX */
+    struct rg_entry *out_entries; /* own; RG_MSG_ENTRIES_MAX */
+
+    /* read from other threads */
+    pthread_mutex_t status_mutex;
+    struct rg_node_status status; /* as published */
+    struct rg_node_status next_status; /* figures are counted here */
+    atomic_uint_fast64_t visible_seq, visible_epoch, visible_index;
+};
+
+static inline uint64_t node_epoch_of(uint64_t term)
+{
+    return term >> NODE_EPOCH_SHIFT;
+}
+static inline uint64_t node_now_ms(const struct rg_node *node)
+{
+    return node->io->now_ms(node->io);
+}
+static inline uint64_t node_now_us(const struct rg_node *node)
+{
+    return node->io->now_us(node->io);
+}
+
+/* node.c */
+/** The first failure wins: nothing is acknowledged, sent or applied any more; on_stop comes when the public call ends. */
+void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...) RG_PRINTF(3, 4);
+/** Tell the shell of a failure and answer what waits, once; last thing in every public call. */
+void node_settle(struct rg_node *node);
+struct node_peer *node_peer_find(struct rg_node *node, uint64_t id);
+/** Take the members in force from the core; connect, forget. */
+void node_members_update(struct rg_node *node, bool always);
+
+/* node_open.c */
+RG_MUST enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx);
+RG_MUST enum rg_err node_start_core(struct rg_node *node, struct rg_errctx *ctx);
+/** Write the first entry of a new log; the core starts when it is durable. */
+RG_MUST enum rg_err node_first_entry(struct rg_node *node, struct rg_errctx *ctx);
+
+/* node_step.c */
+/** Do what a step asks for, in the order of RAFT.md rule 3. received: the step took a message. */
+void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_update *update, bool received);
+/** Let go what the gates allow. */
+void node_release(struct rg_node *node);
+void node_fence(struct rg_node *node, const char *why);
+void node_quarantine(struct rg_node *node, const char *why);
+/** What is lost is made good: raft repeats, announcements and reports come again. RG_EBUSY: try again after a while. */
+enum rg_err node_send(struct rg_node *node, uint64_t peer, const struct rg_msg *msg);
+
+/* node_peer.c */
+void node_announce(struct rg_node *node, struct node_peer *peer);
+void node_report(struct rg_node *node);
+/** After apply: compare state hashes that were waiting for this index. */
+void node_compare(struct rg_node *node);
+void node_hash_keep(struct rg_node *node, const struct rg_applied *applied);
+
+/* node_apply.c */
+/** Apply what is committed and durable. answers: proposals in flight get their outcome. */
+void node_apply(struct rg_node *node);
+/** Entries up to limit into the store, for the start. */
+RG_MUST enum rg_err node_apply_upto(struct rg_node *node, uint64_t limit, struct rg_errctx *ctx);
+void node_visible_set(struct rg_node *node);
+void node_snapshot_step(struct rg_node *node);
+void node_install_step(struct rg_node *node);
+void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer);
+void node_receiver_failed(void *arg, uint64_t peer, enum rg_err err, const char *text);
+/** Note that an epoch begins with the entry at index. */
+void node_epoch_note(struct rg_node *node, uint64_t term, uint64_t index);
+
+/* node_answer.c */
+void node_proposals_init(struct node_proposals *list);
+void node_submit_batch(struct rg_node *node);
+/** The entry at index was applied: if it is a proposal of ours, take it off the list of flying ones. */
+struct rg_proposal *node_flying_take(struct rg_node *node, uint64_t index, uint64_t term);
+void node_done_add(struct rg_node *node, struct rg_proposal *proposal);
+void node_answer(struct rg_node *node);
+/** Leadership is gone or the node stops: give every proposal of these lists this outcome. */
+void node_answer_all(struct rg_node *node, struct node_proposals *list, enum rg_err err);
+void node_waits_answer(struct rg_node *node, enum rg_err all);
+/** Earliest moment at which node_answer has something to do by itself. */
+uint64_t node_answer_due(const struct rg_node *node);
+
+/* node_status.c */
+void node_ready_update(struct rg_node *node);
+void node_publish(struct rg_node *node);
+void node_commit_note(struct rg_node *node);
+void node_count_us(uint64_t histogram[32], uint64_t us);
+bool node_primary_reachable(const struct rg_node *node);
+
+#endif

@@ -1,0 +1,175 @@
+/* What must hold, looked at after every event that could break it. */
+#include "tests/sim/world.h"
+
+/* The state hash at each index is the same wherever and whenever it is applied, in whatever batches: a lost write, a write
+ * applied twice, another order or another history each give another hash. */
+static void check_history(struct sim *sim, struct sim_node *n)
+{
+    const struct rg_node *node = n->node;
+    uint64_t to = node->applied.index, from = n->seen_index + 1;
+
+    if (to > from + NODE_HASHES - 1)
+        from = to - NODE_HASHES + 1;
+    for (uint64_t i = from; i <= to && i < SIM_INDEX_MAX; i++) {
+        const struct node_hash *h = &node->hashes[i % NODE_HASHES];
+
+        if (h->index != i)
+            continue; /* jumped over by a snapshot */
+        if (i > sim->truth_n) {
+            memcpy(sim->truth[i], h->hash, sizeof h->hash);
+            sim->truth_n = i;
+        } else if (memcmp(sim->truth[i], (uint8_t[RG_STATE_HASH_BYTES]){0}, sizeof h->hash) == 0) {
+            memcpy(sim->truth[i], h->hash, sizeof h->hash);
+        } else if (memcmp(sim->truth[i], h->hash, sizeof h->hash) != 0) {
+            sim_fail(sim, "n%u has another state at %llu than was applied there before", n->at + 1, (unsigned long long)i);
+        }
+    }
+    n->seen_index = RG_MAX(n->seen_index, to);
+}
+
+static void check_commit(struct sim *sim, struct sim_node *n)
+{
+    const struct rg_node *node = n->node;
+
+    if (node->leading && node->stage == NODE_RUNNING)
+        sim->committed_max = RG_MAX(sim->committed_max, node->committed);
+    if (node->applied.index > RG_MAX(sim->committed_max, 1) && !node->leading &&
+        !(n->self.role == RG_ROLE_VOTER && sim->params.voters == 1))
+        sim_fail(sim, "n%u shows entry %llu, and nothing beyond %llu was ever committed", n->at + 1,
+                 (unsigned long long)node->applied.index, (unsigned long long)sim->committed_max);
+}
+
+/* A learner holds nothing that is not committed, not even on its disk: that is what lets it serve after a restart. */
+static void check_gate(struct sim *sim, struct sim_node *n)
+{
+    const struct rg_node *node = n->node;
+
+    if (n->self.role == RG_ROLE_LEARNER && !(sim->params.test_flags & RG_TEST_NO_GATE) && node->core != NULL &&
+        rg_wal_last(node->wal) > RG_MAX(sim->committed_max, 1))
+        sim_fail(sim, "n%u holds entry %llu, and nothing beyond %llu was ever committed", n->at + 1,
+                 (unsigned long long)rg_wal_last(node->wal), (unsigned long long)sim->committed_max);
+}
+
+static void check_revision(struct sim *sim, struct sim_node *n)
+{
+    struct rg_rev now = rg_node_visible(n->node);
+    struct rg_node_status *status = malloc(sizeof *status);
+
+    RG_ASSERT(status != NULL);
+    rg_node_status_copy(n->node, status);
+    if (status->ready) {
+        if (rg_rev_cmp(now, n->best_ready) < 0)
+            sim_fail(sim, "n%u went back from %llu.%llu to %llu.%llu", n->at + 1, (unsigned long long)n->best_ready.epoch,
+                     (unsigned long long)n->best_ready.index, (unsigned long long)now.epoch, (unsigned long long)now.index);
+        n->best_ready = now;
+    }
+    if (status->diverged)
+        sim_fail(sim, "n%u says that it diverged", n->at + 1);
+    free(status);
+}
+
+static void check_order(struct sim *sim, struct sim_node *n)
+{
+    const struct rg_node *node = n->node;
+
+    if (node->applied.index > RG_MAX(node->persisted, node->snapshot_index) && node->install == INSTALL_NONE)
+        sim_fail(sim, "n%u applied %llu with %llu durable", n->at + 1, (unsigned long long)node->applied.index,
+                 (unsigned long long)node->persisted);
+}
+
+void sim_check_node(struct sim *sim, struct sim_node *n)
+{
+    if (n->node == NULL || sim->failed)
+        return;
+    check_history(sim, n);
+    check_commit(sim, n);
+    if (!n->alive || n->stopped)
+        return;
+    check_gate(sim, n);
+    check_order(sim, n);
+    check_revision(sim, n);
+}
+
+/* ---- the end ---- */
+
+static void check_store(struct sim *sim, struct sim_node *n)
+{
+    uint8_t again[RG_STATE_HASH_BYTES];
+    struct rg_applied applied;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
+    rg_txn_applied(txn, &applied);
+    err = rg_store_rehash(txn, again);
+    rg_txn_free(txn);
+    if (err || memcmp(again, applied.hash, sizeof again) != 0)
+        sim_fail(sim, "n%u: the rows do not give the hash they are kept under", n->at + 1);
+    if (applied.index != n->node->applied.index)
+        sim_fail(sim, "n%u: the store is at another index than the node", n->at + 1);
+}
+
+void sim_check_all(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->n_nodes; i++)
+        if (sim->nodes[i].alive)
+            sim_check_node(sim, &sim->nodes[i]);
+}
+
+static bool converged(struct sim *sim)
+{
+    unsigned leader = sim_leader(sim);
+    const struct rg_node *l;
+
+    if (leader == SIM_NODES_MAX)
+        return false;
+    l = sim->nodes[leader].node;
+    if (l->applied.index < rg_wal_last(l->wal) || l->applied.index < sim->acked_max)
+        return false;
+    for (unsigned i = 0; i < sim->n_nodes; i++) {
+        const struct sim_node *n = &sim->nodes[i];
+
+        if (!n->alive || n->stopped || n->node->applied.index != l->applied.index || !n->node->ready ||
+            n->node->install != INSTALL_NONE)
+            return false;
+    }
+    return true;
+}
+
+void sim_converge(struct sim *sim, uint64_t ms)
+{
+    uint64_t end = sim->now_us + ms * 1000;
+
+    sim_workload_stop(sim);
+    sim_heal(sim);
+    for (unsigned i = 0; i < sim->n_nodes && !sim->failed; i++) {
+        struct sim_node *n = &sim->nodes[i];
+
+        if (n->alive && n->stopped)
+            sim_fail(sim, "n%u stopped: %s", i + 1, n->stop_text);
+        if (!n->alive && !sim_start(sim, i))
+            sim_fail(sim, "n%u does not start: %s", i + 1, n->stop_text);
+    }
+    sim_run_ms(sim, 300);
+    sim_write(sim, 3);
+    sim_run_ms(sim, 50);
+    while (!sim->failed && sim->now_us < end && !converged(sim))
+        sim_run_ms(sim, 20);
+    if (sim->failed)
+        return;
+    sim_check_all(sim);
+    for (unsigned i = 0; i < sim->n_nodes; i++) {
+        const struct sim_node *n = &sim->nodes[i];
+
+        sim_trace(sim, "n%u end: applied %llu last %llu durable %llu commit %llu term %llx%s", i + 1,
+                  (unsigned long long)n->node->applied.index, (unsigned long long)rg_wal_last(n->node->wal),
+                  (unsigned long long)n->node->persisted, (unsigned long long)n->node->committed,
+                  (unsigned long long)n->node->meta.term, n->node->ready ? " ready" : "");
+        check_store(sim, &sim->nodes[i]);
+    }
+    if (!converged(sim))
+        sim_fail(sim, "no convergence within %llu ms: %s", (unsigned long long)ms,
+                 sim_leader(sim) == SIM_NODES_MAX ? "no leader" : sim->nodes[sim->n_nodes - 1].node->not_ready);
+    else if (sim->acked_max > sim->nodes[sim_leader(sim)].node->applied.index)
+        sim_fail(sim, "an acknowledged write at %llu is gone", (unsigned long long)sim->acked_max);
+}

@@ -1,0 +1,104 @@
+/* What happens to the cluster. */
+#include "tests/sim/world.h"
+
+static unsigned any_node(struct sim *sim)
+{
+    return (unsigned)rg_prng_below(&sim->prng, sim->n_nodes);
+}
+
+static void run_start(struct sim *sim, struct sim_event *e)
+{
+    if (sim->nodes[e->node].alive)
+        return;
+    if (!sim_start(sim, e->node))
+        sim_fail(sim, "n%u does not come up: %s", e->node + 1, sim->nodes[e->node].stop_text);
+}
+
+static void start_later(struct sim *sim, unsigned at)
+{
+    struct sim_event *e = sim_at(sim, sim->now_us + rg_prng_between(&sim->prng, 5000, 800000), run_start);
+
+    e->node = at;
+}
+
+static void run_heal(struct sim *sim, struct sim_event *e)
+{
+    sim_cut(sim, e->node, e->peer, false);
+}
+
+static void run_fast(struct sim *sim, struct sim_event *e)
+{
+    sim->nodes[e->node].disk_factor = 1;
+}
+
+static void partition(struct sim *sim)
+{
+    unsigned a = any_node(sim), b = any_node(sim);
+    bool whole = rg_prng_chance(&sim->prng, 1, 3);
+
+    for (unsigned i = 0; i < sim->n_nodes; i++) {
+        struct sim_event *e;
+
+        if (i == a || (!whole && i != b))
+            continue;
+        sim_cut(sim, a, i, true);
+        e = sim_at(sim, sim->now_us + rg_prng_between(&sim->prng, 50000, 1500000), run_heal);
+        e->node = a;
+        e->peer = i;
+    }
+}
+
+static void slow_disk(struct sim *sim)
+{
+    unsigned at = any_node(sim);
+    struct sim_event *e;
+
+    sim->nodes[at].disk_factor = rg_prng_between(&sim->prng, 2, 40);
+    sim_trace(sim, "n%u disk x%llu", at + 1, (unsigned long long)sim->nodes[at].disk_factor);
+    e = sim_at(sim, sim->now_us + rg_prng_between(&sim->prng, 50000, 1000000), run_fast);
+    e->node = at;
+}
+
+static void one_fault(struct sim *sim, unsigned kinds)
+{
+    unsigned kind = 1u << rg_prng_below(&sim->prng, 6), at = any_node(sim);
+
+    if (!(kinds & kind))
+        return;
+    switch (kind) {
+    case SIM_CRASH:
+    case SIM_ORDERLY:
+        if (!sim->nodes[at].alive || (sim->nodes[at].self.role == RG_ROLE_VOTER && !(kinds & SIM_VOTERS_TOO)))
+            return;
+        if (kind == SIM_CRASH)
+            sim_crash(sim, at);
+        else
+            sim_stop(sim, at);
+        start_later(sim, at);
+        return;
+    case SIM_PARTITION:
+        partition(sim);
+        return;
+    case SIM_RESET:
+        sim_reset_links(sim, at, any_node(sim));
+        return;
+    case SIM_SLOW_DISK:
+        slow_disk(sim);
+        return;
+    case SIM_SNAPSHOT:
+        if (sim->nodes[at].alive && rg_node_snapshot(sim->nodes[at].node) == RG_OK)
+            sim_pump(sim, at);
+        return;
+    }
+}
+
+void sim_faults(struct sim *sim, unsigned kinds, uint64_t mean_ms, uint64_t ms)
+{
+    uint64_t end = sim->now_us + ms * 1000;
+
+    while (!sim->failed && sim->now_us < end) {
+        sim_run_until(sim, sim->now_us + rg_prng_between(&sim->prng, 1, 2 * mean_ms * 1000));
+        if (!sim->failed)
+            one_fault(sim, kinds);
+    }
+}

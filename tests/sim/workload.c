@@ -1,0 +1,357 @@
+/* What is asked of the cluster: users, groups, memberships, at the leader; waits for what was answered, anywhere. */
+#include <stdio.h>
+
+#include "store/command.h"
+#include "tests/sim/world.h"
+
+#define OBJECTS_MAX 4096
+#define WAIT_MS_MAX 3000
+
+struct op {
+    struct rg_proposal proposal; /* first */
+    struct sim *sim;
+    unsigned node;
+    struct rg_buf cmd; /* own */
+    struct op *prev, *next;
+};
+
+struct wait {
+    struct rg_wait wait; /* first */
+    struct sim *sim;
+    unsigned node;
+    struct wait *prev, *next;
+};
+
+struct sim_work {
+    bool running;
+    struct sim_range pause;
+    unsigned wait_regions_per_mille;
+    bool initialised;
+    struct rg_uuid users[OBJECTS_MAX], groups[OBJECTS_MAX];
+    size_t n_users, n_groups;
+    uint64_t named;
+    struct op *ops;     /* own; not answered yet */
+    struct wait *waits; /* own */
+};
+
+static struct sim_work *work_of(struct sim *sim)
+{
+    if (sim->work == NULL) {
+        sim->work = calloc(1, sizeof *sim->work);
+        RG_ASSERT(sim->work != NULL);
+    }
+    return sim->work;
+}
+
+/* ---- commands ---- */
+
+static struct rg_uuid new_id(struct sim *sim)
+{
+    struct rg_uuid id;
+    uint8_t random[16];
+
+    rg_prng_bytes(&sim->prng, random, sizeof random);
+    rg_uuid_v4(&id, random);
+    return id;
+}
+
+static const struct rg_uuid *any_of(struct sim *sim, const struct rg_uuid *ids, size_t n)
+{
+    return &ids[rg_prng_below(&sim->prng, n)];
+}
+
+static void put_id(struct rg_buf *cmd, uint32_t field, const struct rg_uuid *id)
+{
+    rg_tlv_put(cmd, field, rg_span(id->b, sizeof id->b));
+}
+
+static void put_user(struct sim *sim, struct rg_buf *cmd, const struct rg_uuid *id)
+{
+    struct sim_work *w = work_of(sim);
+    char text[512];
+    size_t n = RG_MIN(sim->params.value_bytes, sizeof text - 16);
+
+    put_id(cmd, RG_F_ID, id);
+    snprintf(text, sizeof text, "user-%llu", (unsigned long long)++w->named);
+    rg_tlv_put_str(cmd, RG_F_NAME, text);
+    rg_tlv_put_str(cmd, RG_F_DISPLAY_NAME, "A User");
+    rg_tlv_put_str(cmd, RG_F_STATUS, "ENABLED");
+    text[0] = '"';
+    for (size_t i = 1; i < n; i++)
+        text[i] = (char)('a' + rg_prng_below(&sim->prng, 26));
+    text[n] = '"';
+    text[n + 1] = '\0';
+    rg_tlv_put_str(cmd, RG_F_ATTRS, text);
+}
+
+static void build_init(struct sim *sim, struct rg_buf *cmd)
+{
+    struct rg_buf region;
+
+    rg_cmd_begin(cmd, RG_CMD_INSTANCE_INIT, 1, rg_span_str("sim"));
+    rg_tlv_put_str(cmd, RG_F_INSTANCE_ARN, "arn:aws:sso:::instance/ssoins-0123456789abcdef");
+    rg_tlv_put_str(cmd, RG_F_IDENTITY_STORE_ID, "d-0123456789");
+    rg_tlv_put_str(cmd, RG_F_OWNER_ACCOUNT_ID, "111122223333");
+    rg_tlv_put_str(cmd, RG_F_KEY_ID, "mrk-00000000000000000000000000000001");
+    rg_buf_init(&region, 1024);
+    rg_tlv_put_str(&region, RG_F_NAME, sim->nodes[0].self.region);
+    rg_tlv_put_str(&region, RG_F_STATUS, "ACTIVE");
+    rg_tlv_put_u64(&region, RG_F_PRIMARY, 1);
+    rg_tlv_put(cmd, RG_F_REGION, rg_buf_span(&region));
+    rg_buf_deinit(&region);
+}
+
+static void build(struct sim *sim, struct rg_buf *cmd)
+{
+    struct sim_work *w = work_of(sim);
+    uint64_t draw = rg_prng_below(&sim->prng, 100);
+    int64_t at = (int64_t)(sim->now_us / 1000);
+    struct rg_uuid id = new_id(sim);
+
+    if (!w->initialised) {
+        build_init(sim, cmd);
+    } else if (draw < 50 || w->n_users == 0 || w->n_groups == 0) {
+        bool group = w->n_groups == 0 || draw < 10;
+
+        rg_cmd_begin(cmd, group ? RG_CMD_GROUP_CREATE : RG_CMD_USER_CREATE, at, rg_span_str("sim"));
+        if (group) {
+            char name[32];
+
+            put_id(cmd, RG_F_ID, &id);
+            snprintf(name, sizeof name, "group-%llu", (unsigned long long)++w->named);
+            rg_tlv_put_str(cmd, RG_F_NAME, name);
+            w->groups[w->n_groups++ % OBJECTS_MAX] = id;
+            w->n_groups = RG_MIN(w->n_groups, OBJECTS_MAX - 1);
+        } else {
+            put_user(sim, cmd, &id);
+            w->users[w->n_users++ % OBJECTS_MAX] = id;
+            w->n_users = RG_MIN(w->n_users, OBJECTS_MAX - 1);
+        }
+    } else if (draw < 80) {
+        rg_cmd_begin(cmd, RG_CMD_MEMBERSHIP_CREATE, at, rg_span_str("sim"));
+        put_id(cmd, RG_F_MEMBERSHIP_ID, &id);
+        put_id(cmd, RG_F_GROUP_ID, any_of(sim, w->groups, w->n_groups));
+        put_id(cmd, RG_F_USER_ID, any_of(sim, w->users, w->n_users));
+    } else if (draw < 90) {
+        rg_cmd_begin(cmd, RG_CMD_USER_REPLACE, at, rg_span_str("sim"));
+        put_user(sim, cmd, any_of(sim, w->users, w->n_users));
+    } else if (draw < 96) {
+        rg_cmd_begin(cmd, RG_CMD_USER_DELETE, at, rg_span_str("sim"));
+        put_id(cmd, RG_F_ID, any_of(sim, w->users, w->n_users));
+    } else {
+        rg_cmd_begin(cmd, RG_CMD_NOOP, at, rg_span_str("sim"));
+    }
+    RG_ASSERT(cmd->err == RG_OK);
+}
+
+/* ---- waits ---- */
+
+static void on_wait(struct rg_wait *rw)
+{
+    struct wait *w = (struct wait *)rw;
+    struct sim *sim = w->sim;
+
+    if (rw->err == RG_OK) {
+        struct sim_node *n = &sim->nodes[w->node];
+
+        sim->waits_ok++;
+        if (n->node != NULL && rg_rev_cmp(rg_node_visible(n->node), rw->rev) < 0)
+            sim_fail(sim, "n%u answers a wait for %llu.%llu that it does not show", w->node + 1,
+                     (unsigned long long)rw->rev.epoch, (unsigned long long)rw->rev.index);
+    } else {
+        sim->waits_late++;
+    }
+    if (w->prev != NULL)
+        w->prev->next = w->next;
+    else
+        work_of(sim)->waits = w->next;
+    if (w->next != NULL)
+        w->next->prev = w->prev;
+    free(w);
+}
+
+static void run_wait(struct sim *sim, struct sim_event *e)
+{
+    struct sim_work *work = work_of(sim);
+    struct sim_node *n = &sim->nodes[e->node];
+    struct wait *w;
+
+    if (!n->alive)
+        return;
+    w = calloc(1, sizeof *w);
+    RG_ASSERT(w != NULL);
+    w->sim = sim;
+    w->node = e->node;
+    w->wait.rev = (struct rg_rev){.epoch = e->n, .index = e->peer};
+    w->wait.deadline_ms = n->io.now_ms(&n->io) + rg_prng_below(&sim->prng, WAIT_MS_MAX);
+    w->wait.on_done = on_wait;
+    w->next = work->waits;
+    if (w->next != NULL)
+        w->next->prev = w;
+    work->waits = w;
+    rg_node_wait(n->node, &w->wait);
+    sim_pump(sim, e->node);
+}
+
+/* ---- proposals ---- */
+
+static void op_free(struct op *op)
+{
+    struct sim_work *w = work_of(op->sim);
+
+    if (op->prev != NULL)
+        op->prev->next = op->next;
+    else
+        w->ops = op->next;
+    if (op->next != NULL)
+        op->next->prev = op->prev;
+    rg_buf_deinit(&op->cmd);
+    free(op);
+}
+
+/* As many other regions as were asked for have it, on disk. */
+static void check_regions(struct sim *sim, const struct op *op)
+{
+    uint32_t have = 0, want = op->proposal.wait_regions, others = 0;
+
+    for (unsigned i = 0; i < sim->n_nodes; i++) {
+        const struct sim_node *n = &sim->nodes[i];
+
+        if (strcmp(n->self.region, sim->nodes[op->node].self.region) == 0)
+            continue;
+        others++; /* one node in each */
+        if (!n->alive) /* it answered, then it crashed: its disk holds it; seen at the end */
+            have++;
+        else
+            have += n->node->persisted >= op->proposal.index;
+    }
+    if (want == RG_REGIONS_ALL)
+        want = others;
+    if (have < want)
+        sim_fail(sim, "write %llu was answered for %u regions, and %u have it", (unsigned long long)op->proposal.index, want,
+                 have);
+}
+
+static void acknowledged(struct sim *sim, const struct op *op)
+{
+    const struct rg_proposal *p = &op->proposal;
+    struct sim_event *e;
+
+    sim->acked++;
+    sim->acked_max = RG_MAX(sim->acked_max, p->rev.index);
+    sim->committed_max = RG_MAX(sim->committed_max, sim->nodes[op->node].node->committed);
+    if (p->rev.index > sim->committed_max)
+        sim_fail(sim, "write %llu was acknowledged before it was committed", (unsigned long long)p->rev.index);
+    if (rg_rev_cmp(rg_node_visible(sim->nodes[op->node].node), p->rev) < 0)
+        sim_fail(sim, "write %llu was acknowledged before it was visible", (unsigned long long)p->rev.index);
+    if (p->err == RG_OK && p->wait_regions > 0)
+        check_regions(sim, op);
+    if (sim->work->running && rg_prng_chance(&sim->prng, 1, 4)) {
+        e = sim_at(sim, sim->now_us + 1, run_wait);
+        e->node = (unsigned)rg_prng_below(&sim->prng, sim->n_nodes);
+        e->n = p->rev.epoch;
+        e->peer = (unsigned)p->rev.index;
+    }
+}
+
+static void on_done(struct rg_proposal *p)
+{
+    struct op *op = (struct op *)p;
+    struct sim *sim = op->sim;
+
+    switch (p->err) {
+    case RG_OK:
+        acknowledged(sim, op);
+        work_of(sim)->initialised = true;
+        break;
+    case RG_EREPLICATION:
+        sim->replication_late++;
+        acknowledged(sim, op);
+        break;
+    case RG_ESTOPPED:
+        sim->open_outcomes++;
+        break;
+    case RG_ENOTPRIMARY:
+    case RG_EBUSY:
+    case RG_EUNREADY:
+        sim->refused++;
+        break;
+    default:
+        sim_fail(sim, "a proposal ended with %s", rg_err_symbol(p->err));
+    }
+    op_free(op);
+}
+
+static void submit_one(struct sim *sim, unsigned at, unsigned wait_regions_per_mille)
+{
+    struct sim_work *w = work_of(sim);
+    struct op *op = calloc(1, sizeof *op);
+    uint64_t now_ms = sim->nodes[at].io.now_ms(&sim->nodes[at].io);
+
+    RG_ASSERT(op != NULL);
+    op->sim = sim;
+    op->node = at;
+    rg_buf_init(&op->cmd, RG_CMD_BYTES_MAX);
+    build(sim, &op->cmd);
+    op->proposal.cmd = rg_buf_span(&op->cmd);
+    op->proposal.on_done = on_done;
+    if (rg_prng_chance(&sim->prng, wait_regions_per_mille, 1000)) {
+        op->proposal.wait_regions = rg_prng_chance(&sim->prng, 1, 2) ? RG_REGIONS_ALL : 1;
+        op->proposal.deadline_ms = now_ms + rg_prng_between(&sim->prng, 1, 2000);
+    }
+    op->next = w->ops;
+    if (op->next != NULL)
+        op->next->prev = op;
+    w->ops = op;
+    rg_node_submit(sim->nodes[at].node, &op->proposal);
+}
+
+void sim_write(struct sim *sim, unsigned n)
+{
+    unsigned leader = sim_leader(sim);
+
+    if (leader == SIM_NODES_MAX || sim->failed || rg_wal_last(sim->nodes[leader].node->wal) + n + 64 >= SIM_INDEX_MAX)
+        return;
+    for (unsigned i = 0; i < n; i++)
+        submit_one(sim, leader, work_of(sim)->wait_regions_per_mille);
+    sim_pump(sim, leader);
+}
+
+static void run_work(struct sim *sim, struct sim_event *e)
+{
+    struct sim_work *w = work_of(sim);
+
+    (void)e;
+    if (!w->running)
+        return;
+    sim_write(sim, (unsigned)rg_prng_between(&sim->prng, 1, 6));
+    sim_at(sim, sim->now_us + sim_draw(sim, w->pause), run_work);
+}
+
+void sim_workload_start(struct sim *sim, struct sim_range pause, unsigned wait_regions_per_mille)
+{
+    struct sim_work *w = work_of(sim);
+
+    w->running = true;
+    w->pause = pause;
+    w->wait_regions_per_mille = wait_regions_per_mille;
+    sim_at(sim, sim->now_us + 1, run_work);
+}
+
+void sim_workload_stop(struct sim *sim)
+{
+    work_of(sim)->running = false;
+    work_of(sim)->wait_regions_per_mille = 0;
+}
+
+/* Every node is gone by now: what was not answered never will be. */
+void sim_workload_free(struct sim *sim)
+{
+    struct sim_work *w = sim->work;
+
+    if (w == NULL)
+        return;
+    RG_ASSERT(w->ops == NULL && w->waits == NULL); /* always answered */
+    free(w);
+    sim->work = NULL;
+}

@@ -1,0 +1,885 @@
+#include "tests/sim/world.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define EVENTS_MAX 3000000
+#define DETECT_LO_US 50000 /* a broken connection is noticed after this long */
+#define DETECT_HI_US 400000
+
+/* ---- trace ---- */
+
+static void mix(struct sim *sim, uint64_t v)
+{
+    for (int i = 0; i < 8; i++)
+        sim->trace_hash = (sim->trace_hash ^ ((v >> (8 * i)) & 0xff)) * UINT64_C(1099511628211);
+}
+
+void sim_trace(struct sim *sim, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    for (const char *p = text; *p != '\0'; p++)
+        sim->trace_hash = (sim->trace_hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
+    if (sim->trace)
+        printf("[%9.3f] %s\n", (double)sim->now_us / 1000, text);
+}
+
+void sim_fail(struct sim *sim, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (sim->failed)
+        return;
+    sim->failed = true;
+    va_start(ap, fmt);
+    vsnprintf(sim->failure, sizeof sim->failure, fmt, ap);
+    va_end(ap);
+    sim_trace(sim, "FAILED: %s", sim->failure);
+}
+
+static void log_sink(void *arg, enum rg_log_level level, const char *event, const char *keys)
+{
+    struct sim *sim = arg;
+
+    if (sim->trace)
+        printf("[%9.3f]   %s %s %s\n", (double)sim->now_us / 1000, level >= RG_LOG_WARN ? "!" : ".", event, keys);
+}
+
+/* ---- events ---- */
+
+static bool earlier(const struct sim_event *a, const struct sim_event *b)
+{
+    return a->at != b->at ? a->at < b->at : a->seq < b->seq;
+}
+
+struct sim_event *sim_at(struct sim *sim, uint64_t at_us, void (*run)(struct sim *sim, struct sim_event *event))
+{
+    struct sim_event *e = calloc(1, sizeof *e);
+    size_t i = sim->heap_n;
+
+    RG_ASSERT(e != NULL);
+    e->at = RG_MAX(at_us, sim->now_us);
+    e->seq = ++sim->seq;
+    e->run = run;
+    if (sim->heap_n == sim->heap_cap) {
+        sim->heap_cap = sim->heap_cap * 2 + 256;
+        sim->heap = realloc(sim->heap, sim->heap_cap * sizeof *sim->heap);
+        RG_ASSERT(sim->heap != NULL);
+    }
+    sim->heap_n++;
+    for (; i > 0 && earlier(e, sim->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        sim->heap[i] = sim->heap[(i - 1) / 2];
+    sim->heap[i] = e;
+    return e;
+}
+
+static struct sim_event *pop_event(struct sim *sim)
+{
+    struct sim_event *top = sim->heap[0], *last = sim->heap[--sim->heap_n];
+    size_t i = 0;
+
+    for (;;) {
+        size_t child = 2 * i + 1;
+
+        if (child + 1 < sim->heap_n && earlier(sim->heap[child + 1], sim->heap[child]))
+            child++;
+        if (child >= sim->heap_n || !earlier(sim->heap[child], last))
+            break;
+        sim->heap[i] = sim->heap[child];
+        i = child;
+    }
+    if (sim->heap_n > 0)
+        sim->heap[i] = last;
+    return top;
+}
+
+static void event_free(struct sim_event *e)
+{
+    free(e->data);
+    free(e);
+}
+
+uint64_t sim_draw(struct sim *sim, struct sim_range range)
+{
+    return rg_prng_between(&sim->prng, range.lo, range.hi);
+}
+
+void sim_run_until(struct sim *sim, uint64_t at_us)
+{
+    while (!sim->failed && sim->heap_n > 0 && sim->heap[0]->at <= at_us) {
+        struct sim_event *e = pop_event(sim);
+
+        sim->now_us = e->at;
+        if (++sim->events > EVENTS_MAX)
+            sim_fail(sim, "more than %d events: something spins", EVENTS_MAX);
+        e->run(sim, e);
+        event_free(e);
+    }
+    if (!sim->failed)
+        sim->now_us = RG_MAX(sim->now_us, at_us);
+}
+
+/* ---- a node's turn ---- */
+
+static void run_pump(struct sim *sim, struct sim_event *e)
+{
+    struct sim_node *n = &sim->nodes[e->node];
+
+    if (!n->alive || e->generation != n->generation)
+        return;
+    n->pump_waits = false;
+    rg_node_pump(n->node);
+    sim_check_node(sim, n);
+}
+
+void sim_pump(struct sim *sim, unsigned at)
+{
+    struct sim_node *n = &sim->nodes[at];
+    struct sim_event *e;
+
+    if (!n->alive || n->pump_waits)
+        return;
+    if (sim->params.pump_late_per_mille > 0 && rg_prng_chance(&sim->prng, sim->params.pump_late_per_mille, 1000)) {
+        n->pump_waits = true;
+        e = sim_at(sim, sim->now_us + rg_prng_between(&sim->prng, 1, 300), run_pump);
+        e->node = at;
+        e->generation = n->generation;
+        return;
+    }
+    rg_node_pump(n->node);
+    sim_check_node(sim, n);
+}
+
+/* ---- rg_io: lanes, clock, timer, random ---- */
+
+static struct sim_node *node_of(struct rg_io *io)
+{
+    return io->impl;
+}
+
+static uint64_t io_now_ms(struct rg_io *io)
+{
+    return 1000 + node_of(io)->sim->now_us / 1000;
+}
+
+static uint64_t io_now_us(struct rg_io *io)
+{
+    return 1000000 + node_of(io)->sim->now_us;
+}
+
+static int64_t io_wall_ms(struct rg_io *io)
+{
+    return INT64_C(1700000000000) + (int64_t)(node_of(io)->sim->now_us / 1000);
+}
+
+static uint64_t io_random(struct rg_io *io)
+{
+    return rg_prng_u64(&node_of(io)->sim->prng);
+}
+
+static void run_timer(struct sim *sim, struct sim_event *e)
+{
+    struct sim_node *n = &sim->nodes[e->node];
+
+    if (!n->alive || e->generation != n->generation || n->timer_at != e->at)
+        return;
+    rg_node_on_timer(n->node);
+    sim_pump(sim, e->node);
+}
+
+static void io_timer(struct rg_io *io, uint64_t at_ms)
+{
+    struct sim_node *n = node_of(io);
+    uint64_t at = at_ms > 1000 ? (at_ms - 1000) * 1000 : 0;
+    struct sim_event *e = sim_at(n->sim, at, run_timer);
+
+    n->timer_at = e->at;
+    e->node = n->at;
+    e->generation = n->generation;
+}
+
+static void lane_next(struct sim_node *n, enum rg_lane lane);
+
+static void run_lane(struct sim *sim, struct sim_event *e)
+{
+    struct sim_node *n = &sim->nodes[e->node];
+    struct sim_lane *lane = &n->lanes[e->peer];
+    struct rg_work *work = lane->current;
+
+    if (!n->alive || e->generation != n->generation)
+        return;
+    if (!lane->current_ran)
+        work->run(work);
+    lane->current = NULL;
+    work->done(work);
+    if (lane->current == NULL)
+        lane_next(n, (enum rg_lane)e->peer);
+    sim_pump(sim, e->node);
+}
+
+/* A job's writes reach the disk when it begins, or when it ends: power may fail between these and the completion's news. */
+static void lane_next(struct sim_node *n, enum rg_lane which)
+{
+    struct sim_lane *lane = &n->lanes[which];
+    struct sim *sim = n->sim;
+    struct sim_event *e;
+
+    if (lane->current != NULL || lane->head == NULL)
+        return;
+    lane->current = lane->head;
+    lane->head = lane->head->next;
+    if (lane->head == NULL)
+        lane->tail = &lane->head;
+    lane->current_ran = rg_prng_chance(&sim->prng, 1, 2);
+    if (lane->current_ran)
+        lane->current->run(lane->current);
+    e = sim_at(sim, sim->now_us + sim_draw(sim, sim->params.disk) * n->disk_factor, run_lane);
+    e->node = n->at;
+    e->peer = which;
+    e->generation = n->generation;
+}
+
+static void io_work(struct rg_io *io, enum rg_lane which, struct rg_work *work)
+{
+    struct sim_node *n = node_of(io);
+    struct sim_lane *lane = &n->lanes[which];
+
+    work->next = NULL;
+    *lane->tail = work;
+    lane->tail = &work->next;
+    lane_next(n, which);
+}
+
+/* ---- rg_io: files of a machine without power ---- */
+
+static enum rg_err dead(struct rg_errctx *ctx)
+{
+    return rg_fail(ctx, RG_EIO, "no power");
+}
+static enum rg_err dead_path(struct rg_io *io, const char *path, struct rg_errctx *ctx)
+{
+    (void)io, (void)path;
+    return dead(ctx);
+}
+static enum rg_err dead_open(struct rg_io *io, const char *path, unsigned flags, int *ret_fd, struct rg_errctx *ctx)
+{
+    (void)io, (void)path, (void)flags, (void)ret_fd;
+    return dead(ctx);
+}
+static void dead_close(struct rg_io *io, int fd)
+{
+    (void)io, (void)fd;
+}
+static enum rg_err dead_pread(struct rg_io *io, int fd, void *p, size_t n, uint64_t offset, size_t *ret_n,
+                              struct rg_errctx *ctx)
+{
+    (void)io, (void)fd, (void)p, (void)n, (void)offset, (void)ret_n;
+    return dead(ctx);
+}
+static enum rg_err dead_pwrite(struct rg_io *io, int fd, const void *p, size_t n, uint64_t offset, struct rg_errctx *ctx)
+{
+    (void)io, (void)fd, (void)p, (void)n, (void)offset;
+    return dead(ctx);
+}
+static enum rg_err dead_size(struct rg_io *io, int fd, uint64_t *ret_size, struct rg_errctx *ctx)
+{
+    (void)io, (void)fd, (void)ret_size;
+    return dead(ctx);
+}
+static enum rg_err dead_resize(struct rg_io *io, int fd, uint64_t size, struct rg_errctx *ctx)
+{
+    (void)io, (void)fd, (void)size;
+    return dead(ctx);
+}
+static enum rg_err dead_sync(struct rg_io *io, int fd, struct rg_errctx *ctx)
+{
+    (void)io, (void)fd;
+    return dead(ctx);
+}
+static enum rg_err dead_rename(struct rg_io *io, const char *from, const char *to, struct rg_errctx *ctx)
+{
+    (void)io, (void)from, (void)to;
+    return dead(ctx);
+}
+static enum rg_err dead_list(struct rg_io *io, const char *dir, void (*each)(void *arg, const char *name), void *arg,
+                             struct rg_errctx *ctx)
+{
+    (void)io, (void)dir, (void)each, (void)arg;
+    return dead(ctx);
+}
+
+static void power_off(struct sim_node *n)
+{
+    struct rg_io *io = &n->io;
+
+    io->mkdir = dead_path;
+    io->open = dead_open;
+    io->close = dead_close;
+    io->pread = dead_pread;
+    io->pwrite = dead_pwrite;
+    io->size = dead_size;
+    io->truncate = dead_resize;
+    io->allocate = dead_resize;
+    io->fdatasync = dead_sync;
+    io->sync_dir = dead_path;
+    io->rename = dead_rename;
+    io->unlink = dead_path;
+    io->list = dead_list;
+}
+
+/* ---- the network ---- */
+
+static struct sim_conn *conn(struct sim *sim, unsigned from, unsigned to)
+{
+    return &sim->conns[from][to];
+}
+
+static void dial(struct sim *sim, unsigned from, unsigned to, uint64_t after_us);
+
+static void run_noticed(struct sim *sim, struct sim_event *e)
+{
+    struct sim_node *n = &sim->nodes[e->node];
+
+    if (!n->alive || e->generation != n->generation)
+        return;
+    rg_node_on_down(n->node, sim->nodes[e->peer].self.id);
+    sim_pump(sim, e->node);
+}
+
+/* The connection is gone: what is on its way is lost at once, and its owner hears of it after a while. */
+static void conn_break(struct sim *sim, unsigned from, unsigned to)
+{
+    struct sim_conn *c = conn(sim, from, to);
+    struct sim_event *e;
+    bool was_up = c->state == SIM_CONN_UP;
+    uint64_t notice = rg_prng_between(&sim->prng, 0, 1) ? 0 : rg_prng_between(&sim->prng, DETECT_LO_US, DETECT_HI_US);
+
+    c->generation++;
+    c->state = SIM_CONN_DOWN;
+    c->under_way = 0;
+    if (was_up && sim->nodes[from].alive) {
+        e = sim_at(sim, sim->now_us + notice, run_noticed);
+        e->node = from;
+        e->peer = to;
+        e->generation = sim->nodes[from].generation;
+    }
+    if (sim->nodes[from].alive)
+        dial(sim, from, to, notice + rg_prng_between(&sim->prng, 1000, 60000));
+}
+
+static uint64_t hop(struct sim *sim, struct sim_conn *c)
+{
+    uint64_t at = sim->now_us + sim_draw(sim, sim->params.network);
+
+    c->last_at = RG_MAX(at, c->last_at);
+    return c->last_at;
+}
+
+static void refused(struct sim *sim, unsigned from, unsigned to, const char *why)
+{
+    struct sim_conn *c = conn(sim, from, to);
+
+    sim_trace(sim, "n%u -> n%u refused: %s", from + 1, to + 1, why);
+    c->refusals++;
+    c->generation++;
+    c->state = SIM_CONN_DOWN;
+    dial(sim, from, to, rg_prng_between(&sim->prng, 50000, 300000));
+}
+
+static void run_hello_back(struct sim *sim, struct sim_event *e)
+{
+    struct sim_node *n = &sim->nodes[e->node];
+    struct sim_conn *c = conn(sim, e->node, e->peer);
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+
+    if (!n->alive || e->generation != c->generation || c->cut)
+        return;
+    err = rg_node_on_hello(n->node, sim->nodes[e->peer].self.id, rg_span(e->data, e->n), &ctx);
+    if (err) {
+        refused(sim, e->node, e->peer, rg_errctx_text(&ctx, err));
+    } else {
+        c->state = SIM_CONN_UP;
+        c->refusals = 0;
+        rg_node_on_up(n->node, sim->nodes[e->peer].self.id);
+    }
+    sim_pump(sim, e->node);
+}
+
+static struct sim_event *send_bytes(struct sim *sim, unsigned from, unsigned to, struct sim_conn *c, struct rg_span bytes,
+                                    void (*run)(struct sim *sim, struct sim_event *event))
+{
+    struct sim_event *e = sim_at(sim, hop(sim, c), run);
+
+    (void)from;
+    e->data = malloc(bytes.n + 1);
+    RG_ASSERT(e->data != NULL);
+    memcpy(e->data, bytes.p, bytes.n);
+    e->n = bytes.n;
+    e->node = to;
+    e->peer = from;
+    e->generation = c->generation;
+    return e;
+}
+
+static void send_hello(struct sim *sim, unsigned from, unsigned to, struct sim_conn *c,
+                       void (*run)(struct sim *sim, struct sim_event *event))
+{
+    RG_AUTO_BUF struct rg_buf hello;
+
+    rg_buf_init(&hello, RG_HELLO_BYTES_MAX);
+    rg_node_hello(sim->nodes[from].node, sim->nodes[to].self.id, &hello);
+    RG_ASSERT(hello.err == RG_OK);
+    send_bytes(sim, from, to, c, rg_buf_span(&hello), run);
+}
+
+/* At the side that was dialled. */
+static void run_hello(struct sim *sim, struct sim_event *e)
+{
+    struct sim_node *n = &sim->nodes[e->node];
+    struct sim_conn *c = conn(sim, e->peer, e->node);
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+
+    if (e->generation != c->generation)
+        return;
+    if (!n->alive || c->cut) {
+        refused(sim, e->peer, e->node, "nobody there");
+        return;
+    }
+    err = rg_node_on_hello(n->node, sim->nodes[e->peer].self.id, rg_span(e->data, e->n), &ctx);
+    if (err)
+        refused(sim, e->peer, e->node, rg_errctx_text(&ctx, err));
+    else
+        send_hello(sim, e->node, e->peer, c, run_hello_back);
+    sim_pump(sim, e->node);
+}
+
+static void run_dial(struct sim *sim, struct sim_event *e)
+{
+    struct sim_conn *c = conn(sim, e->node, e->peer);
+
+    if (!sim->nodes[e->node].alive || e->generation != c->generation || c->state != SIM_CONN_DIALING)
+        return;
+    if (c->cut || !sim->nodes[e->peer].alive) {
+        dial(sim, e->node, e->peer, rg_prng_between(&sim->prng, 20000, 200000));
+        return;
+    }
+    send_hello(sim, e->node, e->peer, c, run_hello);
+}
+
+static void dial(struct sim *sim, unsigned from, unsigned to, uint64_t after_us)
+{
+    struct sim_conn *c = conn(sim, from, to);
+    struct sim_event *e;
+
+    c->generation++;
+    c->state = SIM_CONN_DIALING;
+    e = sim_at(sim, sim->now_us + after_us, run_dial);
+    e->node = from;
+    e->peer = to;
+    e->generation = c->generation;
+}
+
+static void run_message(struct sim *sim, struct sim_event *e)
+{
+    struct sim_node *n = &sim->nodes[e->node];
+    struct sim_conn *c = conn(sim, e->peer, e->node);
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+
+    if (!n->alive || e->generation != c->generation || c->cut)
+        return;
+    c->under_way -= RG_MIN(c->under_way, e->n);
+    mix(sim, e->at ^ ((uint64_t)e->n << 40) ^ e->node);
+    err = rg_node_on_message(n->node, sim->nodes[e->peer].self.id, rg_span(e->data, e->n), &ctx);
+    if (err && err != RG_ESTOPPED) {
+        sim_trace(sim, "n%u refuses a message of n%u: %s", e->node + 1, e->peer + 1, rg_errctx_text(&ctx, err));
+        conn_break(sim, e->peer, e->node);
+    }
+    sim_pump(sim, e->node);
+}
+
+static unsigned place_of(struct sim *sim, uint64_t id)
+{
+    for (unsigned i = 0; i < sim->n_nodes; i++)
+        if (sim->nodes[i].self.id == id)
+            return i;
+    return SIM_NODES_MAX;
+}
+
+static enum rg_err io_send(struct rg_io *io, uint64_t peer, struct rg_span message)
+{
+    struct sim_node *n = node_of(io);
+    unsigned to = place_of(n->sim, peer);
+    struct sim_conn *c;
+
+    if (to == SIM_NODES_MAX)
+        return RG_ECLOSED;
+    c = conn(n->sim, n->at, to);
+    if (c->state != SIM_CONN_UP)
+        return RG_ECLOSED;
+    if (c->under_way > 0 && c->under_way + message.n > n->sim->params.link_queue_bytes)
+        return RG_EBUSY;
+    c->under_way += message.n;
+    send_bytes(n->sim, n->at, to, c, message, run_message);
+    return RG_OK;
+}
+
+static void io_flush(struct rg_io *io)
+{
+    (void)io;
+}
+
+void sim_cut(struct sim *sim, unsigned a, unsigned b, bool cut)
+{
+    if (a == b || conn(sim, a, b)->cut == cut)
+        return;
+    sim_trace(sim, "n%u | n%u %s", a + 1, b + 1, cut ? "cut" : "healed");
+    conn(sim, a, b)->cut = conn(sim, b, a)->cut = cut;
+    if (cut) {
+        conn_break(sim, a, b);
+        conn_break(sim, b, a);
+    }
+}
+
+void sim_reset_links(struct sim *sim, unsigned a, unsigned b)
+{
+    if (a == b)
+        return;
+    sim_trace(sim, "n%u x n%u reset", a + 1, b + 1);
+    conn_break(sim, a, b);
+    conn_break(sim, b, a);
+}
+
+void sim_heal(struct sim *sim)
+{
+    for (unsigned a = 0; a < sim->n_nodes; a++)
+        for (unsigned b = 0; b < a; b++)
+            sim_cut(sim, a, b, false);
+    for (unsigned i = 0; i < sim->n_nodes; i++)
+        sim->nodes[i].disk_factor = 1;
+}
+
+/* ---- nodes ---- */
+
+static void on_applied(void *arg, struct rg_rev rev)
+{
+    struct sim_node *n = arg;
+
+    mix(n->sim, rev.index);
+    sim_check_node(n->sim, n);
+}
+
+static void on_peers(void *arg, const struct rg_peer_config *peers, size_t count)
+{
+    (void)arg, (void)peers, (void)count;
+}
+
+static void on_stop(void *arg, enum rg_err err, const char *text)
+{
+    struct sim_node *n = arg;
+
+    RG_ASSERT(!n->stopped); /* once */
+    n->stopped = true;
+    n->stop_err = err;
+    snprintf(n->stop_text, sizeof n->stop_text, "%s", text);
+    n->sim->stops++;
+    sim_trace(n->sim, "n%u stops: %s: %s", n->at + 1, rg_err_symbol(err), text);
+}
+
+static void io_fill(struct sim_node *n)
+{
+    memset(&n->io, 0, sizeof n->io);
+    n->io.impl = n;
+    simdisk_fill_io(n->disk, &n->io);
+    n->io.work = io_work;
+    n->io.now_ms = io_now_ms;
+    n->io.now_us = io_now_us;
+    n->io.wall_ms = io_wall_ms;
+    n->io.random = io_random;
+    n->io.timer = io_timer;
+    n->io.send = io_send;
+    n->io.flush = io_flush;
+}
+
+static void lanes_clear(struct sim_node *n)
+{
+    for (unsigned i = 0; i < RG_LANE_COUNT; i++) {
+        n->lanes[i].head = n->lanes[i].current = NULL;
+        n->lanes[i].tail = &n->lanes[i].head;
+    }
+}
+
+static void config_fill(struct sim *sim, struct sim_node *n, struct rg_node_config *c)
+{
+    const struct sim_params *p = &sim->params;
+
+    memset(c, 0, sizeof *c);
+    c->io = &n->io;
+    c->store = n->store;
+    c->keys = sim->keys;
+    c->log = &sim->log;
+    c->data_dir = "/data";
+    c->cluster_id = "sim";
+    c->region = n->self.region;
+    c->id = n->self.id;
+    c->instance_arn = "arn:aws:sso:::instance/ssoins-0123456789abcdef";
+    c->identity_store_id = "d-0123456789";
+    c->peers = sim->peers;
+    c->n_peers = sim->n_nodes;
+    c->heartbeat_ms = p->heartbeat_ms;
+    c->election_ms = p->election_ms;
+    c->announce_ms = p->announce_ms;
+    c->window = p->window;
+    c->batch_max = p->batch_max;
+    c->queue_max = p->queue_max;
+    c->snapshot_entries = p->snapshot_entries > 0 ? p->snapshot_entries : UINT64_MAX;
+    c->trailing = p->trailing;
+    c->wal_segment_bytes = 64 * 1024;
+    c->test_flags = p->test_flags;
+    c->arg = n;
+    c->on_applied = on_applied;
+    c->on_peers = on_peers;
+    c->on_stop = on_stop;
+}
+
+bool sim_start(struct sim *sim, unsigned at)
+{
+    struct sim_node *n = &sim->nodes[at];
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_node_config config;
+    enum rg_err err;
+
+    RG_ASSERT(!n->alive);
+    n->generation++;
+    io_fill(n);
+    lanes_clear(n);
+    n->stopped = n->pump_waits = n->refuses_start = n->ready_checked = false;
+    n->seen_index = 0;
+    RG_ASSERT(rg_store_open(n->store_dir, 16u << 20, 16, &n->store, &ctx) == RG_OK);
+    config_fill(sim, n, &config);
+    n->alive = true; /* its lanes run from the first call on */
+    err = rg_node_new(&config, &n->node, &ctx);
+    if (!err) {
+        sim_check_node(sim, n);
+        err = rg_node_start(n->node, &ctx);
+    }
+    sim_trace(sim, "n%u start: %s", at + 1, err ? rg_errctx_text(&ctx, err) : "ok");
+    if (err) {
+        n->refuses_start = true;
+        n->start_err = err;
+        snprintf(n->stop_text, sizeof n->stop_text, "%s", rg_errctx_text(&ctx, err));
+        sim_crash(sim, at);
+        return false;
+    }
+    sim->restarts++;
+    for (unsigned i = 0; i < sim->n_nodes; i++)
+        if (i != at)
+            dial(sim, at, i, rg_prng_between(&sim->prng, 0, 20000));
+    sim_check_node(sim, n);
+    return true;
+}
+
+static void drain(struct sim_node *n)
+{
+    for (unsigned i = 0; i < RG_LANE_COUNT; i++) {
+        struct sim_lane *lane = &n->lanes[i];
+
+        while (lane->current != NULL || lane->head != NULL) {
+            struct rg_work *work = lane->current;
+
+            if (work == NULL) {
+                work = lane->head;
+                lane->head = work->next;
+                if (lane->head == NULL)
+                    lane->tail = &lane->head;
+                lane->current_ran = false;
+            }
+            if (!lane->current_ran)
+                work->run(work);
+            lane->current = NULL;
+            work->done(work);
+        }
+    }
+}
+
+static void node_down(struct sim *sim, unsigned at)
+{
+    struct sim_node *n = &sim->nodes[at];
+
+    if (n->node != NULL) {
+        rg_node_stop(n->node);
+        drain(n);
+        drain(n); /* one lane's end may give another work */
+        rg_node_free(n->node);
+        drain(n);
+    }
+    n->node = NULL;
+    n->alive = false;
+    n->generation++;
+    rg_store_free(n->store);
+    n->store = NULL;
+    for (unsigned i = 0; i < sim->n_nodes; i++)
+        if (i != at) {
+            conn_break(sim, at, i);
+            conn_break(sim, i, at);
+        }
+}
+
+static enum rg_err cut_sync(struct rg_io *io, int fd, struct rg_errctx *ctx)
+{
+    power_off(node_of(io)); /* nothing after the write that power failed in */
+    (void)fd;
+    return dead(ctx);
+}
+
+void sim_crash(struct sim *sim, unsigned at)
+{
+    struct sim_node *n = &sim->nodes[at];
+
+    if (!n->alive)
+        return;
+    sim_trace(sim, "n%u crash", at + 1);
+    for (unsigned i = 0; i < RG_LANE_COUNT; i++) {
+        struct sim_lane *lane = &n->lanes[i];
+
+        if (lane->current != NULL && !lane->current_ran && rg_prng_chance(&sim->prng, 1, 2)) {
+            n->io.fdatasync = cut_sync; /* in the middle of the job: written, not synced */
+            lane->current->run(lane->current);
+            lane->current_ran = true;
+        }
+    }
+    power_off(n);
+    simdisk_crash(n->disk, &sim->prng);
+    node_down(sim, at);
+}
+
+void sim_stop(struct sim *sim, unsigned at)
+{
+    struct sim_node *n = &sim->nodes[at];
+
+    if (!n->alive)
+        return;
+    sim_trace(sim, "n%u stop", at + 1);
+    rg_node_stop(n->node);
+    drain(n);
+    node_down(sim, at);
+    simdisk_kill(n->disk);
+}
+
+unsigned sim_leader(struct sim *sim)
+{
+    unsigned best = SIM_NODES_MAX;
+
+    for (unsigned i = 0; i < sim->n_nodes; i++) {
+        const struct sim_node *n = &sim->nodes[i];
+
+        if (n->alive && !n->stopped && n->node->leading &&
+            (best == SIM_NODES_MAX || n->node->meta.term > sim->nodes[best].node->meta.term))
+            best = i;
+    }
+    return best;
+}
+
+void sim_status(struct sim *sim, unsigned at, struct rg_node_status *ret_status)
+{
+    RG_ASSERT(sim->nodes[at].node != NULL);
+    rg_node_status_copy(sim->nodes[at].node, ret_status);
+}
+
+/* ---- the world ---- */
+
+static void params_fill(struct sim_params *p)
+{
+    if (p->voters == 0)
+        p->voters = 1;
+    if (p->learners == 0)
+        p->learners = 2;
+    if (p->network.hi == 0)
+        p->network = (struct sim_range){200, 2000};
+    if (p->disk.hi == 0)
+        p->disk = (struct sim_range){1000, 9000};
+    if (p->trailing == 0)
+        p->trailing = 4096;
+    if (p->link_queue_bytes == 0)
+        p->link_queue_bytes = 4u << 20;
+    if (p->heartbeat_ms == 0)
+        p->heartbeat_ms = 100;
+    if (p->election_ms == 0)
+        p->election_ms = 1000;
+    if (p->announce_ms == 0)
+        p->announce_ms = 50;
+    if (p->value_bytes == 0)
+        p->value_bytes = 60;
+}
+
+static const char *const regions[SIM_NODES_MAX] = {"us-east-1", "eu-central-1", "ap-south-1", "sa-east-1",
+                                                   "us-west-2", "eu-north-1",   "ap-east-1",  "af-south-1"};
+
+static void node_make(struct sim *sim, unsigned at)
+{
+    struct sim_node *n = &sim->nodes[at];
+    bool voter = at < sim->params.voters;
+
+    n->sim = sim;
+    n->at = at;
+    n->disk_factor = 1;
+    n->disk = simdisk_new(rg_prng_u64(&sim->prng));
+    n->self.id = at + 1;
+    n->self.role = voter ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
+    snprintf(n->self.region, sizeof n->self.region, "%s", regions[voter ? 0 : at - sim->params.voters + 1]);
+    snprintf(n->self.link, sizeof n->self.link, "n%u:7000", at + 1);
+    snprintf(n->store_dir, sizeof n->store_dir, "%s-n%u", sim->base_dir, at + 1);
+    sim->peers[at] = n->self;
+    lanes_clear(n);
+}
+
+struct sim *sim_new(uint64_t seed, const struct sim_params *params, bool trace)
+{
+    static const uint8_t material[32] = {7};
+    struct sim *sim = calloc(1, sizeof *sim);
+    const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp";
+
+    RG_ASSERT(sim != NULL);
+    sim->seed = seed;
+    rg_prng_init(&sim->prng, seed);
+    sim->params = *params;
+    params_fill(&sim->params);
+    sim->trace = trace;
+    sim->trace_hash = UINT64_C(1469598103934665603);
+    sim->log = (struct rg_log){.min = RG_LOG_DEBUG, .sink = log_sink, .arg = sim};
+    sim->truth = calloc(SIM_INDEX_MAX, sizeof *sim->truth);
+    RG_ASSERT(sim->truth != NULL);
+    RG_ASSERT(rg_keyprov_memory_new("mrk-00000000000000000000000000000001", material, &sim->keys) == RG_OK);
+    snprintf(sim->base_dir, sizeof sim->base_dir, "%s/regent-sim-%ld", tmp, (long)getpid());
+    sim->n_nodes = sim->params.voters + sim->params.learners;
+    RG_ASSERT(sim->n_nodes <= SIM_NODES_MAX);
+    for (unsigned i = 0; i < sim->n_nodes; i++)
+        node_make(sim, i);
+    return sim;
+}
+
+void sim_free(struct sim *sim)
+{
+    if (sim == NULL)
+        return;
+    for (unsigned i = 0; i < sim->n_nodes; i++) {
+        if (sim->nodes[i].alive)
+            sim_stop(sim, i);
+        simdisk_free(sim->nodes[i].disk);
+    }
+    sim_workload_free(sim);
+    while (sim->heap_n > 0)
+        event_free(pop_event(sim));
+    free(sim->heap);
+    free(sim->truth);
+    rg_keyprov_free(sim->keys);
+    free(sim);
+}

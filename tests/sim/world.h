@@ -1,0 +1,179 @@
+/* tests/sim/world.h: a cluster in virtual time: real nodes, logs, gates, transfers and stores over simulated disks, lanes, links
+ * and clock. Everything that happens follows from the seed. What happens TO the cluster stands in faults.c, what is asked of
+ * it in workload.c, what must hold in check.c, and which of these meet in scenarios.c. */
+#ifndef REGENT_SIM_WORLD_H
+#define REGENT_SIM_WORLD_H
+
+#include "base/prng.h"
+#include "crypto/keyprov.h"
+#include "raft/node_priv.h" /* the checks look inside */
+#include "tests/sim/simdisk.h"
+
+#define SIM_NODES_MAX 8
+#define SIM_INDEX_MAX 200000
+#define SIM_TEXT_MAX 256
+
+struct sim;
+
+struct sim_range {
+    uint64_t lo, hi; /* µs */
+};
+
+/* What a scenario chooses; zero takes the default. */
+struct sim_params {
+    unsigned voters, learners;         /* [1], [2] */
+    struct sim_range network, disk;    /* [200..2000], [1000..9000]: disks are slower than the network, which exposes most */
+    uint64_t snapshot_entries;         /* [off] */
+    uint64_t trailing;                 /* [4096] */
+    unsigned window, batch_max, queue_max;
+    unsigned test_flags;
+    size_t link_queue_bytes;           /* [4 MiB] under way on one connection; more is RG_EBUSY */
+    unsigned pump_late_per_mille;      /* pumps that come a little later than their event */
+    unsigned heartbeat_ms, election_ms, announce_ms; /* [100], [1000], [50] */
+    size_t value_bytes;                /* [60] size of attributes in commands */
+};
+
+struct sim_event {
+    uint64_t at, seq;
+    void (*run)(struct sim *sim, struct sim_event *event);
+    unsigned node, peer;     /* index into nodes */
+    uint64_t generation;     /* of the node, or of the connection */
+    void *data;              /* own, free() */
+    size_t n;
+};
+
+/* One direction: what `from` dialled to `to`. */
+enum sim_conn_state { SIM_CONN_DOWN, SIM_CONN_DIALING, SIM_CONN_UP };
+struct sim_conn {
+    enum sim_conn_state state;
+    uint64_t generation; /* a new one with each change of state to DOWN: what is on its way then is lost */
+    uint64_t last_at;    /* messages stay in order */
+    size_t under_way;
+    bool cut;            /* partition: nothing passes */
+    unsigned refusals;   /* in a row */
+};
+
+struct sim_lane {
+    struct rg_work *head, **tail, *current;
+    bool current_ran;
+};
+
+struct sim_node {
+    struct simdisk *disk; /* own; first: simdisk's io functions find it here */
+    struct sim *sim;
+    unsigned at; /* its place */
+    struct rg_io io;
+    struct rg_peer_config self;
+    char store_dir[160];
+    struct rg_store *store;
+    struct rg_node *node;
+    bool alive, dead_io, cut_sync;
+    uint64_t generation, timer_at, disk_factor; /* disk_factor: slow disk, times */
+    struct sim_lane lanes[RG_LANE_COUNT];
+    bool pump_waits;
+    bool stopped; /* said so itself */
+    enum rg_err stop_err;
+    char stop_text[SIM_TEXT_MAX];
+    bool refuses_start; /* did not come up: start_err, stop_text */
+    enum rg_err start_err;
+    /* for the checks */
+    uint64_t seen_index;
+    struct rg_rev best_ready; /* most that was visible while ready */
+    bool ready_checked;
+};
+
+struct sim {
+    uint64_t seed;
+    struct rg_prng prng;
+    struct sim_params params;
+    bool trace;
+    uint64_t now_us, seq, events;
+    uint64_t trace_hash;
+    struct sim_event **heap; /* own */
+    size_t heap_n, heap_cap;
+    struct rg_keyprov *keys;
+    struct sim_node nodes[SIM_NODES_MAX];
+    unsigned n_nodes;
+    struct sim_conn conns[SIM_NODES_MAX][SIM_NODES_MAX];
+    struct rg_log log;
+    struct rg_peer_config peers[SIM_NODES_MAX];
+    char base_dir[128];
+    /* checks */
+    uint8_t (*truth)[RG_STATE_HASH_BYTES]; /* own; state hash at each index, as first applied anywhere */
+    uint64_t truth_n;                      /* [1, truth_n] are known */
+    uint64_t committed_max;                /* highest index that a leader ever had committed */
+    uint64_t acked_max, acked, refused, open_outcomes, replication_late, waits_ok, waits_late;
+    bool failed;
+    char failure[SIM_TEXT_MAX * 2];
+    struct sim_work *work; /* own; the workload's */
+    uint64_t stops, restarts, installs;
+};
+
+/* ---- world.c ---- */
+struct sim *sim_new(uint64_t seed, const struct sim_params *params, bool trace);
+void sim_free(struct sim *sim);
+/** Something that must not be: the first one stays, and the run ends. */
+void sim_fail(struct sim *sim, const char *fmt, ...) RG_PRINTF(2, 3);
+void sim_trace(struct sim *sim, const char *fmt, ...) RG_PRINTF(2, 3);
+struct sim_event *sim_at(struct sim *sim, uint64_t at_us, void (*run)(struct sim *sim, struct sim_event *event));
+/** Run all that happens until then, or until something failed. */
+void sim_run_until(struct sim *sim, uint64_t at_us);
+static inline void sim_run_ms(struct sim *sim, uint64_t ms)
+{
+    sim_run_until(sim, sim->now_us + ms * 1000);
+}
+uint64_t sim_draw(struct sim *sim, struct sim_range range);
+
+/** Start a node. False: it refuses to (start_err, stop_text). */
+bool sim_start(struct sim *sim, unsigned at);
+/** Power fails at this node: at any point of a write. */
+void sim_crash(struct sim *sim, unsigned at);
+/** An orderly end: the lanes finish what they hold. */
+void sim_stop(struct sim *sim, unsigned at);
+/** Both directions between two nodes: cut, or passable again. */
+void sim_cut(struct sim *sim, unsigned a, unsigned b, bool cut);
+/** The connections between two nodes break, and may be made again at once. */
+void sim_reset_links(struct sim *sim, unsigned a, unsigned b);
+void sim_heal(struct sim *sim);
+/** Place of the leader; SIM_NODES_MAX: none. */
+unsigned sim_leader(struct sim *sim);
+void sim_status(struct sim *sim, unsigned at, struct rg_node_status *ret_status);
+/** Give a node its turn after something was asked of it from outside. */
+void sim_pump(struct sim *sim, unsigned at);
+
+/* ---- check.c ---- */
+void sim_check_node(struct sim *sim, struct sim_node *n);
+void sim_check_all(struct sim *sim);
+/** Heal and start everything, stop the workload, and see that all nodes reach one state within `ms`. */
+void sim_converge(struct sim *sim, uint64_t ms);
+
+/* ---- workload.c ---- */
+void sim_workload_start(struct sim *sim, struct sim_range pause, unsigned wait_regions_per_mille);
+void sim_workload_stop(struct sim *sim);
+void sim_workload_free(struct sim *sim);
+/** Propose n writes at once, and let them take their course. */
+void sim_write(struct sim *sim, unsigned n);
+
+/* ---- faults.c ---- */
+enum sim_fault {
+    SIM_CRASH = 1,
+    SIM_PARTITION = 2,
+    SIM_RESET = 4,
+    SIM_SLOW_DISK = 8,
+    SIM_ORDERLY = 16, /* stop and start */
+    SIM_SNAPSHOT = 32,
+    SIM_VOTERS_TOO = 64, /* crash voters too */
+};
+/** Faults of these kinds, `mean_ms` apart, for `ms`. */
+void sim_faults(struct sim *sim, unsigned kinds, uint64_t mean_ms, uint64_t ms);
+
+/* ---- scenarios.c ---- */
+struct sim_scenario {
+    const char *name, *what;
+    unsigned weight; /* in a mixed range of seeds; 0: only by name */
+    void (*run)(uint64_t seed, bool trace, struct sim **ret_sim);
+};
+extern const struct sim_scenario sim_scenarios[];
+extern const size_t sim_scenarios_n;
+
+#endif
