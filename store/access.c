@@ -142,10 +142,7 @@ static enum rg_err side_begin(struct rg_txn *txn, const struct rg_key *prefix, s
     return err ? err : side_next(side);
 }
 
-static const uint8_t *side_id(const struct side *side)
-{
-    return side->at.b + side->prefix_n;
-}
+static const uint8_t *side_id(const struct side *side) { return side->at.b + side->prefix_n; }
 
 /* Both sides are sorted by group id, so each leaps to where the other stands: at most two reads for each id of the
  * smaller side, however large the other is. */
@@ -231,10 +228,7 @@ static void gather_free(struct gather *g)
     g->items = NULL;
 }
 
-static int compare_items(const void *a, const void *b, void *bytes)
-{
-    return memcmp(a, b, *(size_t *)bytes);
-}
+static int compare_items(const void *a, const void *b, void *bytes) { return memcmp(a, b, *(size_t *)bytes); }
 
 static enum rg_err gather_keeps(struct gather *g, const uint8_t *item, bool *ret_keep)
 {

@@ -4,6 +4,28 @@
 
 #include "store/schema.h"
 
+/* Fields of each kind, beside the common ones. In (): may be absent; …: repeated. Further fields from 32 up are kept in the
+ * row as they are, but for kinds marked *. Names and the like: 1 to 4096 bytes without 0x00.
+ *
+ *   INSTANCE_INIT       INSTANCE_ARN, IDENTITY_STORE_ID, (OWNER_ACCOUNT_ID), (KEY_ID), (REGION…), (CREDENTIAL…): nested
+ *                       records as REGION_PUT and CREDENTIAL_PUT have them, at most 64 of each and 16 KiB
+ *   REGION_PUT          NAME, STATUS, (URL), (PRIMARY)
+ *   CREDENTIAL_PUT      ACCESS_KEY_ID or TOKEN_SHA256 (32 bytes) or both, ROLE, (SECRET_SEALED), (NAME: needed by a token alone)
+ *   CREDENTIAL_DELETE * ACCESS_KEY_ID, or TOKEN_SHA256
+ *   USER_CREATE/REPLACE ID, NAME, (STATUS), (EMAIL), (EXTERNAL_ID… at most 32), (DISPLAY_NAME), (ATTRS)
+ *   GROUP_…             ID, NAME, (DESCRIPTION), (EXTERNAL_ID…), (ATTRS)
+ *   USER_/GROUP_DELETE* ID
+ *   MEMBERSHIP_CREATE * MEMBERSHIP_ID, GROUP_ID, USER_ID
+ *   MEMBERSHIP_DELETE * MEMBERSHIP_ID, or GROUP_ID and USER_ID
+ *   PERMSET_…           ID (8 bytes), NAME, (DESCRIPTION, SESSION_DURATION, …)
+ *   PERMSET_DELETE *    ID (8 bytes)
+ *   ACCOUNT_PUT         ACCOUNT_ID, (NAME), (DESCRIPTION)
+ *   ACCOUNT_DELETE *    ACCOUNT_ID
+ *   ASSIGNMENT_…        ACCOUNT_ID, PERMSET_ID, PRINCIPAL_TYPE, PRINCIPAL_ID, REQUEST_ID (minted, never used twice)
+ *
+ * BY has at most 256 bytes. Refusals besides those of schema.h: RG_EUNREADY before INSTANCE_INIT, RG_EUNKNOWNOP for an unknown
+ * kind, RG_EMALFORMED for a wrong form, RG_ETOOBIG for a row past RG_ROW_BYTES_MAX, RG_ESTALE (reply.version: what it is). */
+
 /** Begin a command in buf (cleared): kind, time, author. The caller puts the further fields with rg_tlv_put*. */
 void rg_cmd_begin(struct rg_buf *buf, enum rg_cmd_kind kind, int64_t at_ms, struct rg_span by);
 

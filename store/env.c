@@ -94,10 +94,7 @@ static MDB_val to_val(struct rg_span s)
     return (MDB_val){s.n, p.out};
 }
 
-static struct rg_span from_val(const MDB_val *v)
-{
-    return rg_span(v->mv_data, v->mv_size);
-}
+static struct rg_span from_val(const MDB_val *v) { return rg_span(v->mv_data, v->mv_size); }
 
 /* LMDB calls a short write, which is what a full memory file system does, an input/output error: ask for the reason. */
 static enum rg_err from_write(struct rg_store *store, int rc)
@@ -491,10 +488,7 @@ enum rg_err rg_store_wipe(struct rg_store *store)
     return rg_txn_commit(RG_STEAL(txn));
 }
 
-void rg_txn_applied(const struct rg_txn *txn, struct rg_applied *ret_applied)
-{
-    *ret_applied = txn->meta.applied;
-}
+void rg_txn_applied(const struct rg_txn *txn, struct rg_applied *ret_applied) { *ret_applied = txn->meta.applied; }
 
 void rg_txn_mark_applied(struct rg_txn *txn, uint64_t index, uint64_t term)
 {
@@ -510,22 +504,13 @@ void rg_txn_set_applied(struct rg_txn *txn, const struct rg_applied *applied)
     txn->meta.applied = *applied;
 }
 
-void rg_txn_counts(const struct rg_txn *txn, struct rg_counts *ret_counts)
-{
-    *ret_counts = txn->meta.counts;
-}
+void rg_txn_counts(const struct rg_txn *txn, struct rg_counts *ret_counts) { *ret_counts = txn->meta.counts; }
 
-uint64_t rg_txn_changes(const struct rg_txn *txn)
-{
-    return txn->changes;
-}
+uint64_t rg_txn_changes(const struct rg_txn *txn) { return txn->changes; }
 
 /* --- rows --- */
 
-static bool key_ok(struct rg_span key)
-{
-    return key.n > 0 && key.n <= RG_KEY_BYTES_MAX && key.p[0] != meta_key[0];
-}
+static bool key_ok(struct rg_span key) { return key.n > 0 && key.n <= RG_KEY_BYTES_MAX && key.p[0] != meta_key[0]; }
 
 static uint64_t *counter_of(struct meta *meta, uint8_t table)
 {

@@ -11,10 +11,7 @@ enum rg_err rg_fsm_refuse(struct rg_fsm *f, enum rg_err err, enum rg_why why)
 
 /* --- fields --- */
 
-static enum rg_err malformed(struct rg_fsm *f)
-{
-    return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
-}
+static enum rg_err malformed(struct rg_fsm *f) { return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED); }
 
 enum rg_err rg_fsm_id(struct rg_fsm *f, uint32_t field, struct rg_uuid *ret_id)
 {
@@ -168,10 +165,7 @@ enum rg_err rg_fsm_row_put(struct rg_fsm *f, const struct rg_key *key)
 
 /* --- apply --- */
 
-static enum rg_err noop(struct rg_fsm *f)
-{
-    return RG_OK;
-}
+static enum rg_err noop(struct rg_fsm *f) { return RG_OK; }
 
 static enum rg_err (*handler_of(enum rg_cmd_kind kind))(struct rg_fsm *f)
 {
@@ -242,7 +236,8 @@ static enum rg_err run(struct rg_fsm *f, struct rg_span bytes)
     return handler(f);
 }
 
-enum rg_err rg_fsm_apply(struct rg_txn *txn, uint64_t index, uint64_t term, struct rg_span cmd, struct rg_reply *ret_reply)
+enum rg_err rg_fsm_apply(struct rg_txn *txn, uint64_t index, uint64_t term, struct rg_span cmd,
+                         struct rg_reply *ret_reply)
 {
     struct rg_fsm f = {.txn = txn, .index = index, .reply = ret_reply};
     uint64_t changes = rg_txn_changes(txn);

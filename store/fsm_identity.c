@@ -6,7 +6,7 @@ enum { DROP_BATCH = 256 };
 /* What tells users from groups. */
 struct noun {
     enum rg_table row, name, ext;
-    enum rg_table email; /* 0: not indexed */
+    enum rg_table email;   /* 0: not indexed */
     enum rg_table members; /* the membership index that begins with the noun's id */
     enum rg_why why, why_name;
     uint64_t max;
@@ -134,7 +134,7 @@ static enum rg_err uniques_write(struct rg_fsm *f, const struct uniques *old, co
     return err;
 }
 
-/* --- create, replace, delete --- */
+/* --- create, replace, erase --- */
 
 static enum rg_err check_fields(struct rg_fsm *f, const struct noun *noun, struct rg_uuid *ret_id, struct uniques *set)
 {
@@ -216,7 +216,7 @@ static enum rg_err replace(struct rg_fsm *f, const struct noun *noun)
 
 static enum rg_err drop_members(struct rg_fsm *f, const struct noun *noun, const struct rg_uuid *id);
 
-static enum rg_err delete(struct rg_fsm *f, const struct noun *noun)
+static enum rg_err erase(struct rg_fsm *f, const struct noun *noun)
 {
     const struct uniques none = {.n = 0};
     struct uniques before;
@@ -246,10 +246,10 @@ static enum rg_err delete(struct rg_fsm *f, const struct noun *noun)
 
 enum rg_err rg_fsm_user_create(struct rg_fsm *f) { return create(f, &user_noun); }
 enum rg_err rg_fsm_user_replace(struct rg_fsm *f) { return replace(f, &user_noun); }
-enum rg_err rg_fsm_user_delete(struct rg_fsm *f) { return delete (f, &user_noun); }
+enum rg_err rg_fsm_user_delete(struct rg_fsm *f) { return erase(f, &user_noun); }
 enum rg_err rg_fsm_group_create(struct rg_fsm *f) { return create(f, &group_noun); }
 enum rg_err rg_fsm_group_replace(struct rg_fsm *f) { return replace(f, &group_noun); }
-enum rg_err rg_fsm_group_delete(struct rg_fsm *f) { return delete (f, &group_noun); }
+enum rg_err rg_fsm_group_delete(struct rg_fsm *f) { return erase(f, &group_noun); }
 
 /* --- memberships: m row, and an index each way --- */
 

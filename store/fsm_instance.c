@@ -11,7 +11,7 @@ enum {
 
 static enum rg_err region_check(struct rg_fsm *f, struct rg_span fields, struct rg_key *ret_key)
 {
-    static const char *const statuses[] = {"ADDING", "ACTIVE", "REMOVING"};
+    static const char *const statuses[] = {"ADDING", "ACTIVE", "REMOVING", "REMOVED"};
     struct rg_span name, status;
     enum rg_err err = rg_fsm_name(f, fields, RG_F_NAME, &name);
     bool known = false;
@@ -43,6 +43,25 @@ static enum rg_err count_rows(struct rg_fsm *f, const struct rg_key *prefix, siz
     return RG_OK;
 }
 
+static bool region_is_removed(struct rg_span fields)
+{
+    struct rg_span status;
+
+    return rg_tlv_get(fields, RG_F_STATUS, &status) && rg_span_is(status, "REMOVED");
+}
+
+/* The end of a removal: the row goes. Never the primary's. */
+static enum rg_err region_drop(struct rg_fsm *f, const struct rg_key *key, struct rg_span old)
+{
+    enum rg_err err = rg_fsm_check_version(f, old);
+
+    if (err)
+        return err;
+    if (rg_tlv_u64(old, RG_F_PRIMARY, 0) != 0)
+        return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_REGION);
+    return rg_fsm_drop(f, key);
+}
+
 enum rg_err rg_fsm_region_put(struct rg_fsm *f)
 {
     const struct rg_key all = rg_key_table(RG_T_REGION);
@@ -56,8 +75,10 @@ enum rg_err rg_fsm_region_put(struct rg_fsm *f)
         err = rg_fsm_find(f, &key, &found, &old);
     if (err)
         return err;
-    if (!found && f->cmd.if_version != 0)
+    if (!found && (f->cmd.if_version != 0 || region_is_removed(f->cmd.bytes)))
         return rg_fsm_refuse(f, RG_ENOTFOUND, RG_WHY_REGION);
+    if (region_is_removed(f->cmd.bytes))
+        return region_drop(f, &key, old);
     if (!found) {
         err = count_rows(f, &all, REGIONS_MAX, &n);
         if (err)
@@ -126,7 +147,8 @@ static enum rg_err credential_write(struct rg_fsm *f, const struct credential *c
 }
 
 /* The record that a command means: by its access key, else by its token. */
-static enum rg_err credential_find(struct rg_fsm *f, const struct credential *c, bool *ret_found, struct rg_span *ret_row)
+static enum rg_err credential_find(struct rg_fsm *f, const struct credential *c, bool *ret_found,
+                                   struct rg_span *ret_row)
 {
     return rg_fsm_find(f, c->has_key ? &c->key : &c->token, ret_found, ret_row);
 }
@@ -250,6 +272,8 @@ static enum rg_err init_check_regions(struct rg_fsm *f, const struct init *init)
 
     for (size_t i = 0; !err && i < init->n_regions; i++) {
         err = region_check(f, init->regions[i], &key);
+        if (!err && region_is_removed(init->regions[i]))
+            err = rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
         for (size_t k = 0; !err && k < i; k++) {
             err = region_check(f, init->regions[k], &other);
             if (!err && key_same(&key, &other))

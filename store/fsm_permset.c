@@ -14,8 +14,7 @@ static enum rg_err check_permset(struct rg_fsm *f, struct rg_psid *ret_id, struc
     err = rg_fsm_name(f, f->cmd.bytes, RG_F_NAME, &name);
     if (err)
         return err;
-    return rg_key_text(RG_T_PERMSET_NAME, name, ret_name) ? RG_OK
-                                                          : rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
+    return rg_key_text(RG_T_PERMSET_NAME, name, ret_name) ? RG_OK : rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
 }
 
 static enum rg_err check_name_free(struct rg_fsm *f, const struct rg_key *name, const struct rg_psid *id)

@@ -45,9 +45,8 @@ RG_MUST enum rg_err rg_fsm_drop(struct rg_fsm *f, const struct rg_key *key);
 RG_MUST enum rg_err rg_fsm_put(struct rg_fsm *f, const struct rg_key *key, struct rg_span value);
 
 /**
- * Build a row in f->row: version and times, then the fields from 32 up of `fields` as they are, but for those in `skip`.
- * old   the row it replaces (its CREATED_* stay), or empty
- * A refusal when it is over RG_ROW_BYTES_MAX.
+ * Build a row in f->row: version and times, then the fields from 32 up of `fields` as they are, but for those in
+ * `skip`. old   the row it replaces (its CREATED_* stay), or empty A refusal when it is over RG_ROW_BYTES_MAX.
  */
 RG_MUST enum rg_err rg_fsm_row_build(struct rg_fsm *f, struct rg_span old, struct rg_span fields, const uint32_t *skip,
                                      size_t n_skip);

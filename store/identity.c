@@ -29,10 +29,7 @@ static void first(struct rg_span *to, struct rg_span value)
         *to = value;
 }
 
-static bool number(struct rg_span value, uint64_t *ret_number)
-{
-    return rg_tlv_number(value, ret_number);
-}
+static bool number(struct rg_span value, uint64_t *ret_number) { return rg_tlv_number(value, ret_number); }
 
 static bool time_ms(struct rg_span value, int64_t *ret_ms)
 {
@@ -204,7 +201,8 @@ enum rg_err rg_group_by_name(struct rg_txn *txn, struct rg_span name, struct rg_
     return rg_key_folded(RG_T_GROUP_NAME, name, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
 }
 
-enum rg_err rg_group_by_external_id(struct rg_txn *txn, struct rg_span issuer, struct rg_span id, struct rg_uuid *ret_id)
+enum rg_err rg_group_by_external_id(struct rg_txn *txn, struct rg_span issuer, struct rg_span id,
+                                    struct rg_uuid *ret_id)
 {
     struct rg_key key;
 

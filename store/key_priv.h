@@ -18,10 +18,7 @@ struct rg_key {
     size_t n;
 };
 
-static inline struct rg_span rg_key_span(const struct rg_key *key)
-{
-    return rg_span(key->b, key->n);
-}
+static inline struct rg_span rg_key_span(const struct rg_key *key) { return rg_span(key->b, key->n); }
 static inline void rg_key_put(struct rg_key *key, const void *p, size_t n)
 {
     RG_ASSERT(n <= sizeof key->b - key->n);

@@ -38,10 +38,7 @@ static struct rg_span field(struct rg_span row, uint32_t number)
     return value;
 }
 
-static int64_t created_ms(struct rg_span row)
-{
-    return (int64_t)rg_tlv_u64(row, RG_F_CREATED_MS, 0);
-}
+static int64_t created_ms(struct rg_span row) { return (int64_t)rg_tlv_u64(row, RG_F_CREATED_MS, 0); }
 
 static enum rg_err get(struct rg_txn *txn, const struct rg_key *key, struct rg_span *ret_row)
 {
@@ -243,8 +240,8 @@ enum rg_err rg_assignment_list_of(struct rg_txn *txn, char principal_type, const
     return begin(txn, &prefix, &from, scan);
 }
 
-enum rg_err rg_assignment_list_with(struct rg_txn *txn, const struct rg_psid *permset, const struct rg_assignment *after,
-                                    struct rg_scan *scan)
+enum rg_err rg_assignment_list_with(struct rg_txn *txn, const struct rg_psid *permset,
+                                    const struct rg_assignment *after, struct rg_scan *scan)
 {
     struct rg_key prefix = rg_key_psid(RG_T_ASSIGN_PS, permset), from;
 
@@ -475,5 +472,5 @@ enum rg_err rg_credential_by_token(struct rg_txn *txn, const uint8_t token_sha25
     struct rg_key key;
 
     return rg_key_credential('t', rg_span(token_sha256, 32), &key) ? credential_get(txn, &key, ret_credential)
-                                                                    : RG_ENOTFOUND;
+                                                                   : RG_ENOTFOUND;
 }

@@ -91,7 +91,7 @@ enum rg_field {
 enum rg_cmd_kind {
     RG_CMD_NOOP = 1,
     RG_CMD_INSTANCE_INIT = 2, /* once, on an empty state: instance, regions, first credentials */
-    RG_CMD_REGION_PUT = 3,
+    RG_CMD_REGION_PUT = 3,    /* status "REMOVED" deletes the row: RG_ECONFLICT of the primary's */
     RG_CMD_CREDENTIAL_PUT = 4,
     RG_CMD_CREDENTIAL_DELETE = 5,
     RG_CMD_USER_CREATE = 10,

@@ -1,5 +1,5 @@
-/* Command bytes from the log: decoded, and applied to a small organisation. Whatever they are, apply answers with a reply,
- * the state hash stays the hash of the rows, and a refusal changes none. */
+/* Command bytes from the log: decoded, and applied to a small organisation. Whatever they are, apply answers with a
+ * reply, the state hash stays the hash of the rows, and a refusal changes none. */
 #include <stdio.h>
 #include <unistd.h>
 

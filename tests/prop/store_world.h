@@ -1,4 +1,5 @@
-/* tests/prop/store_world.h: the small universe of prop_store: its model, its ids and names, and applying one command. */
+/* tests/prop/store_world.h: the small universe of prop_store: its model, its ids and names, and applying one command.
+ */
 #ifndef REGENT_TESTS_STORE_WORLD_H
 #define REGENT_TESTS_STORE_WORLD_H
 
@@ -27,7 +28,7 @@ static uint64_t seed;
 #define MUST(cond)                                                                                                     \
     do {                                                                                                               \
         if (!(cond)) {                                                                                                 \
-            fprintf(stderr, "RG_SEED=%" PRIu64 " step %d: %s:%d: %s\n", seed, step, __FILE__, __LINE__, #cond);         \
+            fprintf(stderr, "RG_SEED=%" PRIu64 " step %d: %s:%d: %s\n", seed, step, __FILE__, __LINE__, #cond);        \
             exit(1);                                                                                                   \
         }                                                                                                              \
     } while (0)
@@ -65,15 +66,9 @@ struct world {
     struct rg_reply reply;
 };
 
-static int pick(struct world *w, int n)
-{
-    return (int)rg_prng_below(&w->prng, (uint64_t)n);
-}
+static int pick(struct world *w, int n) { return (int)rg_prng_below(&w->prng, (uint64_t)n); }
 
-static bool chance(struct world *w, int percent)
-{
-    return rg_prng_chance(&w->prng, (uint64_t)percent, 100);
-}
+static bool chance(struct world *w, int percent) { return rg_prng_chance(&w->prng, (uint64_t)percent, 100); }
 
 /* Ids whose order is not that of their numbers. */
 static struct rg_uuid id_of(char kind, int n)
@@ -82,14 +77,8 @@ static struct rg_uuid id_of(char kind, int n)
 
     return id;
 }
-static struct rg_psid psid_of(int n)
-{
-    return (struct rg_psid){{(uint8_t)(n * 101 + 7), (uint8_t)n}};
-}
-static void account_of(int n, char out[13])
-{
-    snprintf(out, 13, "%06d%06d", n * 7919 % 1000, n);
-}
+static struct rg_psid psid_of(int n) { return (struct rg_psid){{(uint8_t)(n * 101 + 7), (uint8_t)n}}; }
+static void account_of(int n, char out[13]) { snprintf(out, 13, "%06d%06d", n * 7919 % 1000, n); }
 
 static void put_id(struct rg_buf *cmd, uint32_t field, struct rg_uuid id)
 {

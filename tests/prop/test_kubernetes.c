@@ -1,5 +1,6 @@
-/* A real organisation through commands: the Kubernetes project's, whose effective access was computed without any product.
- * Reads data/kubernetes-org.json.gz of $REGENT_SHARED, or of a folder `shared` beside the source tree; skips without it. */
+/* A real organisation through commands: the Kubernetes project's, whose effective access was computed without any
+ * product. Reads data/kubernetes-org.json.gz of $REGENT_SHARED, or of a folder `shared` beside the source tree; skips
+ * without it. */
 #include <jansson.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -49,10 +50,7 @@ static const char *text_of(const json_t *object, const char *member)
     return json_string_value(json_object_get(object, member));
 }
 
-static struct rg_span span_of(const json_t *object, const char *member)
-{
-    return rg_span_str(text_of(object, member));
-}
+static struct rg_span span_of(const json_t *object, const char *member) { return rg_span_str(text_of(object, member)); }
 
 static void put_text(struct rg_buf *cmd, uint32_t field, const json_t *object, const char *member)
 {
@@ -91,7 +89,8 @@ static void apply(struct load *l)
     err = rg_fsm_apply(l->txn, ++l->index, 1, rg_buf_span(&l->cmd), &reply);
     MUST(err == RG_OK);
     if (reply.err != RG_OK)
-        fprintf(stderr, "entry %llu refused: %s, why %d\n", (unsigned long long)l->index, rg_err_symbol(reply.err), reply.why);
+        fprintf(stderr, "entry %llu refused: %s, why %d\n", (unsigned long long)l->index, rg_err_symbol(reply.err),
+                reply.why);
     MUST(reply.err == RG_OK);
 }
 
@@ -100,7 +99,8 @@ static void load_users(struct load *l, const json_t *root)
     const json_t *user;
     size_t i;
 
-    json_array_foreach(json_object_get(root, "users"), i, user) {
+    json_array_foreach(json_object_get(root, "users"), i, user)
+    {
         struct rg_uuid id = mint(l);
 
         begin(l, RG_CMD_USER_CREATE);
@@ -116,7 +116,8 @@ static void load_groups(struct load *l, const json_t *root)
     const json_t *group, *member;
     size_t i, k;
 
-    json_array_foreach(json_object_get(root, "groups"), i, group) {
+    json_array_foreach(json_object_get(root, "groups"), i, group)
+    {
         struct rg_uuid id = mint(l), user, membership;
         enum rg_err err;
 
@@ -125,7 +126,8 @@ static void load_groups(struct load *l, const json_t *root)
         put_text(&l->cmd, RG_F_NAME, group, "displayName");
         put_text(&l->cmd, RG_F_DESCRIPTION, group, "description");
         apply(l);
-        json_array_foreach(json_object_get(group, "members"), k, member) {
+        json_array_foreach(json_object_get(group, "members"), k, member)
+        {
             err = rg_user_by_name(l->txn, rg_span_str(json_string_value(member)), &user);
             MUST(err == RG_OK);
             membership = mint(l);
@@ -143,7 +145,8 @@ static void load_sets_and_accounts(struct load *l, const json_t *root)
     const json_t *item, *policy;
     size_t i, k;
 
-    json_array_foreach(json_object_get(root, "permissionSets"), i, item) {
+    json_array_foreach(json_object_get(root, "permissionSets"), i, item)
+    {
         uint8_t id[8];
 
         rg_prng_bytes(&l->prng, id, sizeof id);
@@ -157,7 +160,8 @@ static void load_sets_and_accounts(struct load *l, const json_t *root)
             rg_tlv_put_str(&l->cmd, RG_F_MANAGED_POLICY, json_string_value(policy));
         apply(l);
     }
-    json_array_foreach(json_object_get(root, "accounts"), i, item) {
+    json_array_foreach(json_object_get(root, "accounts"), i, item)
+    {
         begin(l, RG_CMD_ACCOUNT_PUT);
         put_text(&l->cmd, RG_F_ACCOUNT_ID, item, "id");
         put_text(&l->cmd, RG_F_NAME, item, "name");
@@ -171,7 +175,8 @@ static void load_assignments(struct load *l, const json_t *root)
     const json_t *item;
     size_t i;
 
-    json_array_foreach(json_object_get(root, "assignments"), i, item) {
+    json_array_foreach(json_object_get(root, "assignments"), i, item)
+    {
         bool group = strcmp(text_of(item, "principalType"), "GROUP") == 0;
         struct rg_uuid principal, request = mint(l);
         struct rg_psid permset;
@@ -214,10 +219,7 @@ static void load(struct rg_store *store, const json_t *root)
 
 /* --- the facts --- */
 
-static int compare_lines(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
+static int compare_lines(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 /* Every grant as its line; each of them is also what the check says. */
 static size_t lines_of(struct rg_txn *txn, const struct rg_user *user, char **lines, size_t n)
@@ -286,8 +288,10 @@ static void check_other_ways(struct rg_txn *txn, const json_t *root)
     size_t i, k, u, total = 0, allowed = 0;
     enum rg_err err;
 
-    json_array_foreach(json_object_get(root, "accounts"), i, account) {
-        json_array_foreach(json_object_get(root, "permissionSets"), k, set) {
+    json_array_foreach(json_object_get(root, "accounts"), i, account)
+    {
+        json_array_foreach(json_object_get(root, "permissionSets"), k, set)
+        {
             struct rg_psid permset;
             struct rg_uuid *users;
             size_t n;
@@ -301,7 +305,8 @@ static void check_other_ways(struct rg_txn *txn, const json_t *root)
             if (i % 16 != 0)
                 continue;
             allowed += n; /* every sixteenth account: all of its users, yes or no */
-            json_array_foreach(json_object_get(root, "users"), u, user) {
+            json_array_foreach(json_object_get(root, "users"), u, user)
+            {
                 struct rg_verdict verdict;
                 struct rg_uuid id;
 

@@ -38,10 +38,7 @@ static inline void fix_open_sized(struct fix *f, size_t map_bytes, unsigned read
     f->at_ms = 1700000000000;
 }
 
-static inline void fix_open(struct fix *f)
-{
-    fix_open_sized(f, FIX_MAP_BYTES, 64);
-}
+static inline void fix_open(struct fix *f) { fix_open_sized(f, FIX_MAP_BYTES, 64); }
 
 static inline void fix_close(struct fix *f)
 {
@@ -262,7 +259,8 @@ static inline void fix_check_hash(struct fix *f)
 static inline void fix_world(struct fix *f)
 {
     fix_must(f, RG_CMD_INSTANCE_INIT, FIX_INIT);
-    fix_must(f, RG_CMD_USER_CREATE, "id=u1 name=Alice display=Alice email=Alice@Example.com ext=okta|a1 status=ENABLED");
+    fix_must(f, RG_CMD_USER_CREATE,
+             "id=u1 name=Alice display=Alice email=Alice@Example.com ext=okta|a1 status=ENABLED");
     fix_must(f, RG_CMD_USER_CREATE, "id=u2 name=bob email=bob@example.com ext=okta|b1 ext=entra|b2");
     fix_must(f, RG_CMD_USER_CREATE, "id=u3 name=carol status=DISABLED");
     fix_must(f, RG_CMD_GROUP_CREATE, "id=g1 name=Admins desc=all ext=okta|ga");

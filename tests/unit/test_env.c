@@ -29,10 +29,7 @@ static void put(struct rg_txn *txn, const char *key, const char *value)
     ck_assert_int_eq(rg_row_put(txn, rg_span_str(key), rg_span_str(value)), RG_OK);
 }
 
-static void commit(struct rg_txn *txn)
-{
-    ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
-}
+static void commit(struct rg_txn *txn) { ck_assert_int_eq(rg_txn_commit(txn), RG_OK); }
 
 /* The assertion fired: tidy up behind it. */
 static void remove_files_and_exit(int signo)
@@ -149,10 +146,12 @@ START_TEST(hash_is_of_the_set_of_rows)
 }
 END_TEST
 
-/* The layout in docs: SHA-256(varint key length, key, value), a little-endian number, summed. One row is its own sum. */
+/* The layout in docs: SHA-256(varint key length, key, value), a little-endian number, summed. One row is its own sum.
+ */
 START_TEST(hash_of_one_row_is_its_sha256)
 {
-    static const char want[] = "d9a5b208fbf0017cb0c36e3d1bb183a98b6aeb729ef7f5f52abe959372e0dafb"; /* printf '\002u1one' | sha256sum */
+    static const char want[] =
+        "d9a5b208fbf0017cb0c36e3d1bb183a98b6aeb729ef7f5f52abe959372e0dafb"; /* printf '\002u1one' | sha256sum */
     uint8_t hash[RG_STATE_HASH_BYTES];
     struct rg_txn *txn = begin_write();
     char hex[65];
@@ -411,7 +410,8 @@ START_TEST(a_full_map_is_an_error)
 }
 END_TEST
 
-/* A tmpfs of 2 MiB in a mount namespace of a child's own. The exit code tells; 77: such namespaces are not allowed here. */
+/* A tmpfs of 2 MiB in a mount namespace of a child's own. The exit code tells; 77: such namespaces are not allowed
+ * here. */
 static int full_tmpfs_child(const char *dir)
 {
     struct rg_errctx ctx = {{0}};

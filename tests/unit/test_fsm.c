@@ -25,15 +25,23 @@ static const struct {
     {"region without a name", RG_CMD_REGION_PUT, "status=ACTIVE", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
     {"region without a status", RG_CMD_REGION_PUT, "name=eu-west-1", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
     {"region of an odd status", RG_CMD_REGION_PUT, "name=eu-west-1 status=GONE", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
-    {"region changed meanwhile", RG_CMD_REGION_PUT, "name=us-east-1 status=ACTIVE if=99", RG_ESTALE, RG_WHY_VERSION, NULL},
+    {"region changed meanwhile", RG_CMD_REGION_PUT, "name=us-east-1 status=ACTIVE if=99", RG_ESTALE, RG_WHY_VERSION,
+     NULL},
     {"version of no region", RG_CMD_REGION_PUT, "name=eu-west-1 status=ACTIVE if=9", RG_ENOTFOUND, RG_WHY_REGION, NULL},
+    {"remove no region", RG_CMD_REGION_PUT, "name=eu-west-1 status=REMOVED", RG_ENOTFOUND, RG_WHY_REGION, NULL},
+    {"remove the primary", RG_CMD_REGION_PUT, "name=us-east-1 status=REMOVED", RG_ECONFLICT, RG_WHY_REGION, NULL},
+    {"remove, changed meanwhile", RG_CMD_REGION_PUT, "name=eu-central-1 status=REMOVED if=9", RG_ESTALE, RG_WHY_VERSION,
+     NULL},
     {"credential of nothing", RG_CMD_CREDENTIAL_PUT, "role=admin", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
     {"credential without a role", RG_CMD_CREDENTIAL_PUT, "akid=AKIA2", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
     {"credential of an odd role", RG_CMD_CREDENTIAL_PUT, "akid=AKIA2 role=root", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
     {"token without a name", RG_CMD_CREDENTIAL_PUT, "token=t2 role=read", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
-    {"token of another key", RG_CMD_CREDENTIAL_PUT, "akid=AKIA2 token=root role=read", RG_ECONFLICT, RG_WHY_CREDENTIAL, NULL},
-    {"token alone, but a key has it", RG_CMD_CREDENTIAL_PUT, "name=x token=root role=read", RG_ECONFLICT, RG_WHY_CREDENTIAL, NULL},
-    {"credential changed meanwhile", RG_CMD_CREDENTIAL_PUT, "akid=AKIAROOT role=admin if=7", RG_ESTALE, RG_WHY_VERSION, NULL},
+    {"token of another key", RG_CMD_CREDENTIAL_PUT, "akid=AKIA2 token=root role=read", RG_ECONFLICT, RG_WHY_CREDENTIAL,
+     NULL},
+    {"token alone, but a key has it", RG_CMD_CREDENTIAL_PUT, "name=x token=root role=read", RG_ECONFLICT,
+     RG_WHY_CREDENTIAL, NULL},
+    {"credential changed meanwhile", RG_CMD_CREDENTIAL_PUT, "akid=AKIAROOT role=admin if=7", RG_ESTALE, RG_WHY_VERSION,
+     NULL},
     {"delete no credential", RG_CMD_CREDENTIAL_DELETE, "akid=AKIA9", RG_ENOTFOUND, RG_WHY_CREDENTIAL, NULL},
     {"delete no token", RG_CMD_CREDENTIAL_DELETE, "token=nobody", RG_ENOTFOUND, RG_WHY_CREDENTIAL, NULL},
     {"delete an unnamed credential", RG_CMD_CREDENTIAL_DELETE, "", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
@@ -43,18 +51,23 @@ static const struct {
     {"user without a name", RG_CMD_USER_CREATE, "id=u9", RG_EMALFORMED, RG_WHY_MALFORMED, "u9"},
     {"user with an empty name", RG_CMD_USER_CREATE, "id=u9 name=", RG_EMALFORMED, RG_WHY_MALFORMED, "u9"},
     {"user of an odd status", RG_CMD_USER_CREATE, "id=u9 name=dave status=AWAY", RG_EMALFORMED, RG_WHY_MALFORMED, "u9"},
-    {"external id without an issuer's end", RG_CMD_USER_CREATE, "id=u9 name=dave ext=okta", RG_EMALFORMED, RG_WHY_MALFORMED, "u9"},
-    {"external id that is empty", RG_CMD_USER_CREATE, "id=u9 name=dave ext=okta|", RG_EMALFORMED, RG_WHY_MALFORMED, "u9"},
+    {"external id without an issuer's end", RG_CMD_USER_CREATE, "id=u9 name=dave ext=okta", RG_EMALFORMED,
+     RG_WHY_MALFORMED, "u9"},
+    {"external id that is empty", RG_CMD_USER_CREATE, "id=u9 name=dave ext=okta|", RG_EMALFORMED, RG_WHY_MALFORMED,
+     "u9"},
     {"external id twice", RG_CMD_USER_CREATE, "id=u9 name=dave ext=o|1 ext=o|1", RG_EMALFORMED, RG_WHY_MALFORMED, "u9"},
     {"user that exists", RG_CMD_USER_CREATE, "id=u1 name=dave", RG_ECONFLICT, RG_WHY_USER, "u1"},
     {"user name taken", RG_CMD_USER_CREATE, "id=u9 name=bob", RG_ECONFLICT, RG_WHY_USER_NAME, "u2"},
     {"user name taken in another case", RG_CMD_USER_CREATE, "id=u9 name=ALICE", RG_ECONFLICT, RG_WHY_USER_NAME, "u1"},
-    {"address taken in another case", RG_CMD_USER_CREATE, "id=u9 name=dave email=alice@EXAMPLE.com", RG_ECONFLICT, RG_WHY_EMAIL, "u1"},
+    {"address taken in another case", RG_CMD_USER_CREATE, "id=u9 name=dave email=alice@EXAMPLE.com", RG_ECONFLICT,
+     RG_WHY_EMAIL, "u1"},
     {"external id taken", RG_CMD_USER_CREATE, "id=u9 name=dave ext=entra|b2", RG_ECONFLICT, RG_WHY_EXTERNAL_ID, "u2"},
     {"replace no user", RG_CMD_USER_REPLACE, "id=u9 name=dave", RG_ENOTFOUND, RG_WHY_USER, "u9"},
     {"replace, name taken", RG_CMD_USER_REPLACE, "id=u1 name=Bob", RG_ECONFLICT, RG_WHY_USER_NAME, "u2"},
-    {"replace, address taken", RG_CMD_USER_REPLACE, "id=u1 name=Alice email=bob@example.com", RG_ECONFLICT, RG_WHY_EMAIL, "u2"},
-    {"replace, external id taken", RG_CMD_USER_REPLACE, "id=u1 name=Alice ext=okta|b1", RG_ECONFLICT, RG_WHY_EXTERNAL_ID, "u2"},
+    {"replace, address taken", RG_CMD_USER_REPLACE, "id=u1 name=Alice email=bob@example.com", RG_ECONFLICT,
+     RG_WHY_EMAIL, "u2"},
+    {"replace, external id taken", RG_CMD_USER_REPLACE, "id=u1 name=Alice ext=okta|b1", RG_ECONFLICT,
+     RG_WHY_EXTERNAL_ID, "u2"},
     {"replace, changed meanwhile", RG_CMD_USER_REPLACE, "id=u1 name=Alice if=1", RG_ESTALE, RG_WHY_VERSION, "u1"},
     {"replace without a name", RG_CMD_USER_REPLACE, "id=u1", RG_EMALFORMED, RG_WHY_MALFORMED, "u1"},
     {"delete no user", RG_CMD_USER_DELETE, "id=u9", RG_ENOTFOUND, RG_WHY_USER, "u9"},
@@ -63,23 +76,33 @@ static const struct {
 
     {"group that exists", RG_CMD_GROUP_CREATE, "id=g1 name=Other", RG_ECONFLICT, RG_WHY_GROUP, "g1"},
     {"group without a name", RG_CMD_GROUP_CREATE, "id=g9", RG_EMALFORMED, RG_WHY_MALFORMED, "g9"},
-    {"group name taken in another case", RG_CMD_GROUP_CREATE, "id=g9 name=aDMINS", RG_ECONFLICT, RG_WHY_GROUP_NAME, "g1"},
-    {"group external id taken", RG_CMD_GROUP_CREATE, "id=g9 name=x ext=okta|ga", RG_ECONFLICT, RG_WHY_EXTERNAL_ID, "g1"},
+    {"group name taken in another case", RG_CMD_GROUP_CREATE, "id=g9 name=aDMINS", RG_ECONFLICT, RG_WHY_GROUP_NAME,
+     "g1"},
+    {"group external id taken", RG_CMD_GROUP_CREATE, "id=g9 name=x ext=okta|ga", RG_ECONFLICT, RG_WHY_EXTERNAL_ID,
+     "g1"},
     {"replace no group", RG_CMD_GROUP_REPLACE, "id=g9 name=x", RG_ENOTFOUND, RG_WHY_GROUP, "g9"},
     {"replace group, name taken", RG_CMD_GROUP_REPLACE, "id=g1 name=readers", RG_ECONFLICT, RG_WHY_GROUP_NAME, "g2"},
-    {"replace group, changed meanwhile", RG_CMD_GROUP_REPLACE, "id=g1 name=Admins if=3", RG_ESTALE, RG_WHY_VERSION, "g1"},
+    {"replace group, changed meanwhile", RG_CMD_GROUP_REPLACE, "id=g1 name=Admins if=3", RG_ESTALE, RG_WHY_VERSION,
+     "g1"},
     {"delete no group", RG_CMD_GROUP_DELETE, "id=g9", RG_ENOTFOUND, RG_WHY_GROUP, "g9"},
     {"delete group, changed meanwhile", RG_CMD_GROUP_DELETE, "id=g1 if=3", RG_ESTALE, RG_WHY_VERSION, "g1"},
 
-    {"member of no group", RG_CMD_MEMBERSHIP_CREATE, "membership=m9 group=g9 user=u1", RG_ENOTFOUND, RG_WHY_GROUP, NULL},
-    {"member that is no user", RG_CMD_MEMBERSHIP_CREATE, "membership=m9 group=g1 user=u9", RG_ENOTFOUND, RG_WHY_USER, NULL},
-    {"member already: its membership", RG_CMD_MEMBERSHIP_CREATE, "membership=m9 group=g2 user=u2", RG_ECONFLICT, RG_WHY_MEMBERSHIP, "m3"},
-    {"membership id taken", RG_CMD_MEMBERSHIP_CREATE, "membership=m1 group=g1 user=u2", RG_ECONFLICT, RG_WHY_MEMBERSHIP, "m1"},
+    {"member of no group", RG_CMD_MEMBERSHIP_CREATE, "membership=m9 group=g9 user=u1", RG_ENOTFOUND, RG_WHY_GROUP,
+     NULL},
+    {"member that is no user", RG_CMD_MEMBERSHIP_CREATE, "membership=m9 group=g1 user=u9", RG_ENOTFOUND, RG_WHY_USER,
+     NULL},
+    {"member already: its membership", RG_CMD_MEMBERSHIP_CREATE, "membership=m9 group=g2 user=u2", RG_ECONFLICT,
+     RG_WHY_MEMBERSHIP, "m3"},
+    {"membership id taken", RG_CMD_MEMBERSHIP_CREATE, "membership=m1 group=g1 user=u2", RG_ECONFLICT, RG_WHY_MEMBERSHIP,
+     "m1"},
     {"membership without an id", RG_CMD_MEMBERSHIP_CREATE, "group=g1 user=u2", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
-    {"membership without a group", RG_CMD_MEMBERSHIP_CREATE, "membership=m9 user=u2", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
-    {"membership without a user", RG_CMD_MEMBERSHIP_CREATE, "membership=m9 group=g1", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
+    {"membership without a group", RG_CMD_MEMBERSHIP_CREATE, "membership=m9 user=u2", RG_EMALFORMED, RG_WHY_MALFORMED,
+     NULL},
+    {"membership without a user", RG_CMD_MEMBERSHIP_CREATE, "membership=m9 group=g1", RG_EMALFORMED, RG_WHY_MALFORMED,
+     NULL},
     {"delete no membership", RG_CMD_MEMBERSHIP_DELETE, "membership=m9", RG_ENOTFOUND, RG_WHY_MEMBERSHIP, "m9"},
-    {"delete no membership by its ends", RG_CMD_MEMBERSHIP_DELETE, "group=g1 user=u2", RG_ENOTFOUND, RG_WHY_MEMBERSHIP, NULL},
+    {"delete no membership by its ends", RG_CMD_MEMBERSHIP_DELETE, "group=g1 user=u2", RG_ENOTFOUND, RG_WHY_MEMBERSHIP,
+     NULL},
     {"delete an unnamed membership", RG_CMD_MEMBERSHIP_DELETE, "group=g1", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
 
     {"set without an id", RG_CMD_PERMSET_CREATE, "name=x", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
@@ -89,7 +112,8 @@ static const struct {
     {"set name taken", RG_CMD_PERMSET_CREATE, "psid=p9 name=Admin", RG_ECONFLICT, RG_WHY_PERMSET_NAME, NULL},
     {"replace no set", RG_CMD_PERMSET_REPLACE, "psid=p9 name=x", RG_ENOTFOUND, RG_WHY_PERMSET, NULL},
     {"replace set, name taken", RG_CMD_PERMSET_REPLACE, "psid=p1 name=View", RG_ECONFLICT, RG_WHY_PERMSET_NAME, NULL},
-    {"replace set, changed meanwhile", RG_CMD_PERMSET_REPLACE, "psid=p1 name=Admin if=2", RG_ESTALE, RG_WHY_VERSION, NULL},
+    {"replace set, changed meanwhile", RG_CMD_PERMSET_REPLACE, "psid=p1 name=Admin if=2", RG_ESTALE, RG_WHY_VERSION,
+     NULL},
     {"delete no set", RG_CMD_PERMSET_DELETE, "psid=p9", RG_ENOTFOUND, RG_WHY_PERMSET, NULL},
     {"delete a set in use", RG_CMD_PERMSET_DELETE, "psid=p1", RG_ECONFLICT, RG_WHY_PERMSET_ASSIGNED, NULL},
     {"delete set, changed meanwhile", RG_CMD_PERMSET_DELETE, "psid=p1 if=2", RG_ESTALE, RG_WHY_VERSION, NULL},
@@ -99,19 +123,31 @@ static const struct {
     {"account changed meanwhile", RG_CMD_ACCOUNT_PUT, "account=111111111111 if=2", RG_ESTALE, RG_WHY_VERSION, NULL},
     {"version of no account", RG_CMD_ACCOUNT_PUT, "account=333333333333 if=2", RG_ENOTFOUND, RG_WHY_ACCOUNT, NULL},
     {"delete no account", RG_CMD_ACCOUNT_DELETE, "account=333333333333", RG_ENOTFOUND, RG_WHY_ACCOUNT, NULL},
-    {"delete an account in use", RG_CMD_ACCOUNT_DELETE, "account=111111111111", RG_ECONFLICT, RG_WHY_ACCOUNT_ASSIGNED, NULL},
+    {"delete an account in use", RG_CMD_ACCOUNT_DELETE, "account=111111111111", RG_ECONFLICT, RG_WHY_ACCOUNT_ASSIGNED,
+     NULL},
 
-    {"assign no set", RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p9 ptype=G principal=g1 request=r9", RG_ENOTFOUND, RG_WHY_PERMSET, "r9"},
-    {"assign to no group", RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 ptype=G principal=g9 request=r9", RG_ENOTFOUND, RG_WHY_GROUP, "r9"},
-    {"assign to a user as a group", RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 ptype=G principal=u1 request=r9", RG_ENOTFOUND, RG_WHY_GROUP, "r9"},
-    {"assign to no user", RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 ptype=U principal=u9 request=r9", RG_ENOTFOUND, RG_WHY_USER, "r9"},
-    {"assign an account of no form", RG_CMD_ASSIGNMENT_CREATE, "account=1 permset=p1 ptype=U principal=u2 request=r9", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
-    {"assign to an odd type", RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 ptype=X principal=u2 request=r9", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
-    {"assign without a type", RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 principal=u2 request=r9", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
-    {"assign without a request id", RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 ptype=U principal=u2", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
-    {"a request id used before", RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 ptype=U principal=u2 request=r1", RG_EMALFORMED, RG_WHY_MALFORMED, "r1"},
-    {"unassign what is not", RG_CMD_ASSIGNMENT_DELETE, "account=222222222222 permset=p1 ptype=G principal=g1 request=r9", RG_ENOTFOUND, RG_WHY_ASSIGNMENT, "r9"},
-    {"unassign without a request id", RG_CMD_ASSIGNMENT_DELETE, "account=111111111111 permset=p1 ptype=G principal=g1", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
+    {"assign no set", RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p9 ptype=G principal=g1 request=r9",
+     RG_ENOTFOUND, RG_WHY_PERMSET, "r9"},
+    {"assign to no group", RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 ptype=G principal=g9 request=r9",
+     RG_ENOTFOUND, RG_WHY_GROUP, "r9"},
+    {"assign to a user as a group", RG_CMD_ASSIGNMENT_CREATE,
+     "account=111111111111 permset=p1 ptype=G principal=u1 request=r9", RG_ENOTFOUND, RG_WHY_GROUP, "r9"},
+    {"assign to no user", RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 ptype=U principal=u9 request=r9",
+     RG_ENOTFOUND, RG_WHY_USER, "r9"},
+    {"assign an account of no form", RG_CMD_ASSIGNMENT_CREATE, "account=1 permset=p1 ptype=U principal=u2 request=r9",
+     RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
+    {"assign to an odd type", RG_CMD_ASSIGNMENT_CREATE,
+     "account=111111111111 permset=p1 ptype=X principal=u2 request=r9", RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
+    {"assign without a type", RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 principal=u2 request=r9",
+     RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
+    {"assign without a request id", RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 ptype=U principal=u2",
+     RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
+    {"a request id used before", RG_CMD_ASSIGNMENT_CREATE,
+     "account=111111111111 permset=p1 ptype=U principal=u2 request=r1", RG_EMALFORMED, RG_WHY_MALFORMED, "r1"},
+    {"unassign what is not", RG_CMD_ASSIGNMENT_DELETE,
+     "account=222222222222 permset=p1 ptype=G principal=g1 request=r9", RG_ENOTFOUND, RG_WHY_ASSIGNMENT, "r9"},
+    {"unassign without a request id", RG_CMD_ASSIGNMENT_DELETE, "account=111111111111 permset=p1 ptype=G principal=g1",
+     RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
 };
 
 START_TEST(refusal)
@@ -201,6 +237,7 @@ static const struct {
     {"no identity store", "arn=a"},
     {"an owner that is no account", "arn=a store=d-1 owner=12"},
     {"a region without a name", "arn=a store=d-1 region=status:ACTIVE"},
+    {"a region removed before it was there", "arn=a store=d-1 region=name:r1,status:REMOVED"},
     {"a region twice", "arn=a store=d-1 region=name:r1,status:ACTIVE region=name:r1,status:ADDING"},
     {"a credential without a role", "arn=a store=d-1 credential=akid:A"},
     {"a key twice", "arn=a store=d-1 credential=akid:A,role:read credential=akid:A,role:read"},
@@ -450,7 +487,8 @@ START_TEST(assignment_create_and_delete)
     struct rg_account account;
     struct rg_txn *txn;
 
-    fix_must(&fix, RG_CMD_ASSIGNMENT_CREATE, "account=333333333333 permset=p2 ptype=U principal=u3 request=r9 future=x");
+    fix_must(&fix, RG_CMD_ASSIGNMENT_CREATE,
+             "account=333333333333 permset=p2 ptype=U principal=u3 request=r9 future=x");
     ck_assert_mem_eq(&fix.reply.id, &r9, sizeof r9);
     ck_assert_int_eq(fix.reply.state[0], 0);
     ck_assert_uint_eq(counts().assignments, 5);
@@ -495,9 +533,13 @@ START_TEST(region_put_and_credentials)
     ck_assert(region.primary);
     rg_txn_free(txn);
     ck_assert_uint_eq(rows_under("R"), 3);
+    fix_must(&fix, RG_CMD_REGION_PUT, "name=eu-central-1 status=REMOVING");
+    fix_must(&fix, RG_CMD_REGION_PUT, "name=eu-central-1 status=REMOVED");
+    ck_assert_uint_eq(rows_under("R"), 2);
 
     fix_must(&fix, RG_CMD_CREDENTIAL_PUT, "akid=AKIA2 secret=s token=t2 role=read");
-    fix_must(&fix, RG_CMD_CREDENTIAL_PUT, "akid=AKIA2 secret=s token=t3 role=admin"); /* a new token: the old one is void */
+    fix_must(&fix, RG_CMD_CREDENTIAL_PUT,
+             "akid=AKIA2 secret=s token=t3 role=admin"); /* a new token: the old one is void */
     fix_must(&fix, RG_CMD_CREDENTIAL_PUT, "name=ci token=t4 role=read");
     txn = fix_read(&fix);
     fix_token("t2", token);
@@ -539,9 +581,9 @@ START_TEST(accounts_have_a_limit)
     ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_ACCOUNT_PUT, "account=333333333333"), RG_EQUOTA);
     ck_assert_int_eq(fix.reply.why, RG_WHY_LIMIT);
-    ck_assert_int_eq(fix_apply(&fix, RG_CMD_ASSIGNMENT_CREATE,
-                               "account=333333333333 permset=p2 ptype=U principal=u3 request=r9"),
-                     RG_EQUOTA);
+    ck_assert_int_eq(
+        fix_apply(&fix, RG_CMD_ASSIGNMENT_CREATE, "account=333333333333 permset=p2 ptype=U principal=u3 request=r9"),
+        RG_EQUOTA);
     fix_must(&fix, RG_CMD_ACCOUNT_PUT, "account=111111111111 name=still"); /* a known one is no new one */
     fix_check_hash(&fix);
 }
@@ -682,6 +724,39 @@ START_TEST(names_of_any_length)
 }
 END_TEST
 
+/* A local fault is the return value, not a reply, and the aborted transaction leaves what was committed. */
+START_TEST(a_full_store_is_a_fault)
+{
+    static char attrs[8000];
+    uint8_t before[RG_STATE_HASH_BYTES], after[RG_STATE_HASH_BYTES];
+    struct rg_reply reply;
+    struct rg_txn *txn;
+    struct fix small;
+    enum rg_err err;
+
+    memset(attrs, 'a', sizeof attrs - 1);
+    fix_open_sized(&small, 1 << 20, 8);
+    fix_world(&small);
+    fix_hash(&small, before);
+    ck_assert_int_eq(rg_txn_begin(small.store, RG_TXN_WRITE, &txn), RG_OK);
+    do {
+        char text[64];
+
+        snprintf(text, sizeof text, "id=f%d name=f%d", (int)small.index, (int)small.index);
+        fix_cmd(&small, RG_CMD_USER_CREATE, text);
+        rg_tlv_put_str(&small.cmd, RG_F_ATTRS, attrs);
+        err = rg_fsm_apply(txn, ++small.index, 1, rg_buf_span(&small.cmd), &reply);
+        ck_assert_uint_lt(small.index, 10000);
+    } while (err == RG_OK);
+    ck_assert_int_eq(err, RG_ENOSPACE);
+    rg_txn_free(txn);
+    fix_hash(&small, after);
+    ck_assert_mem_eq(before, after, sizeof before);
+    fix_check_hash(&small);
+    fix_close(&small);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fsm");
@@ -713,6 +788,7 @@ int main(void)
     tcase_add_test(world, old_requests_make_room);
     tcase_add_test(world, rows_have_a_limit);
     tcase_add_test(world, names_of_any_length);
+    tcase_add_test(world, a_full_store_is_a_fault);
     suite_add_tcase(suite, empty);
     suite_add_tcase(suite, world);
     runner = srunner_create(suite);

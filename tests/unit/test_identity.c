@@ -97,7 +97,8 @@ END_TEST
 
 START_TEST(lists_page_by_the_last_id)
 {
-    const struct rg_uuid g1 = fix_id("g1"), g2 = fix_id("g2"), u1 = fix_id("u1"), u3 = fix_id("u3"), between = fix_id("u11");
+    const struct rg_uuid g1 = fix_id("g1"), g2 = fix_id("g2"), u1 = fix_id("u1"), u3 = fix_id("u3"),
+                         between = fix_id("u11");
     struct rg_membership m;
     struct rg_group group;
     struct rg_scan scan;
@@ -160,9 +161,18 @@ static const struct {
 } damaged[] = {
     {"no TLV", "\x20\x10short", 7},
     {"no id", "\x21\x01x", 3},
-    {"a short id", "\x20\x03" "abc", 5},
-    {"a version that is no number", "\x10\x02\x01\x01\x20\x10" "0123456789abcdef", 22},
-    {"a time that is no number", "\x11\x00\x20\x10" "0123456789abcdef", 20},
+    {"a short id",
+     "\x20\x03"
+     "abc",
+     5},
+    {"a version that is no number",
+     "\x10\x02\x01\x01\x20\x10"
+     "0123456789abcdef",
+     22},
+    {"a time that is no number",
+     "\x11\x00\x20\x10"
+     "0123456789abcdef",
+     20},
     {"nothing", "", 0},
 };
 

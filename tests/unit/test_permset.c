@@ -1,4 +1,5 @@
-/* store/permset: permission sets, accounts, assignments in their three orders, requests, the instance and credentials. */
+/* store/permset: permission sets, accounts, assignments in their three orders, requests, the instance and credentials.
+ */
 #include "store_fixture.h"
 
 static struct fix fix;
