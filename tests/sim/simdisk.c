@@ -729,12 +729,13 @@ static enum rg_err sim_sync_dir(struct rg_io *io, const char *path, struct rg_er
     for (size_t i = 0; i < disk->n_pending; i++) {
         struct name_op *op = &disk->pending[i];
 
-        if (!in_dir(op->path, path) && (op->to == NULL || !in_dir(op->to, path))) {
+        bool here = in_dir(op->path, path) || (op->to != NULL && in_dir(op->to, path));
+
+        if (!here || (failed && rg_prng_chance(&disk->prng, 1, 2))) {
             disk->pending[kept++] = *op;
             continue;
         }
-        if (!failed || rg_prng_chance(&disk->prng, 1, 2))
-            names_apply(&disk->durable, op);
+        names_apply(&disk->durable, op);
         name_op_deinit(op);
     }
     disk->n_pending = kept;

@@ -4,7 +4,8 @@
  * synced: of the writes to a file since its last fdatasync, each 512-byte sector keeps any one of the versions it had
  * (each file draws: nothing, everything, a prefix in time with a torn end, or sector by sector at random), and the size any
  * one of the sizes it had. Creates, renames, unlinks and mkdirs not followed by sync_dir of their directory are lost or
- * kept, each by itself or as a prefix. A failed sync leaves the file's content visible, clean and perhaps not on disk.
+ * kept, each by itself or as a prefix. A failed sync leaves the file's content visible, clean and perhaps not on disk
+ * (of a directory: perhaps still pending).
  * Everything follows from the seed; one thread only. */
 #ifndef REGENT_SIM_SIMDISK_H
 #define REGENT_SIM_SIMDISK_H
