@@ -612,6 +612,48 @@ START_TEST(times_round_trip_over_leap_days_and_year_ends)
 }
 END_TEST
 
+/* A signing key is made for one day: a request of today signed by yesterday's key, however correctly, is refused. */
+START_TEST(the_scope_is_of_the_requests_day)
+{
+    static const char *const days[] = {"20260102", "20260101"};
+    static struct message m;
+
+    for (size_t i = 0; i < RG_LEN(days); i++) {
+        const struct rg_span steps[] = {rg_span_str(days[i]), rg_span_str("r"), rg_span_str("s"),
+                                        rg_span_str("aws4_request")};
+        char hash[2 * RG_SHA256_BYTES + 1], signature[2 * RG_SHA256_BYTES + 1], authorization[300];
+        uint8_t key[RG_SHA256_BYTES], next[RG_SHA256_BYTES];
+        RG_AUTO_BUF struct rg_buf canonical;
+        RG_AUTO_BUF struct rg_buf text;
+
+        rg_buf_init(&canonical, 1000);
+        rg_buf_init(&text, 1000);
+        message_set(&m, "GET / HTTP/1.1\nHost: h\nX-Amz-Date: 20260102T030405Z\n", true);
+        hash_hex(m.request.body, hash);
+        ck_assert_int_eq(
+            rg_sigv4_canonical(&m.request, rg_span_str("host;x-amz-date"), false, rg_span_str(hash), &canonical),
+            RG_OK);
+        ck_assert_int_eq(rg_sigv4_string_to_sign(rg_span_str("20260102T030405Z"), steps[0], steps[1], steps[2],
+                                                 rg_buf_span(&canonical), &text),
+                         RG_OK);
+        rg_hmac_sha256(rg_span_str("AWS4wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"), steps[0], key);
+        for (size_t k = 1; k < RG_LEN(steps); k++) {
+            rg_hmac_sha256(rg_span(key, sizeof key), steps[k], next);
+            memcpy(key, next, sizeof key);
+        }
+        rg_hmac_sha256(rg_span(key, sizeof key), rg_buf_span(&text), next);
+        rg_hex(signature, next, sizeof next);
+        snprintf(authorization, sizeof authorization,
+                 "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/%s/r/s/aws4_request, SignedHeaders=host;x-amz-date, "
+                 "Signature=%s",
+                 days[i], signature);
+        m.headers[m.request.n_headers++] =
+            (struct rg_sigv4_header){rg_span_str("Authorization"), rg_span_str(authorization)};
+        ck_assert_int_eq(check(&m, NOW_S, NULL), i == 0 ? RG_OK : RG_EBADSIG);
+    }
+}
+END_TEST
+
 /* HTTP/2 carries the host as :authority; a client may sign the one and the server see the other. */
 START_TEST(host_and_authority_stand_for_each_other)
 {
@@ -720,6 +762,7 @@ int main(void)
     tcase_add_loop_test(t, an_edited_request, 0, (int)RG_LEN(edits));
     tcase_add_test(t, a_date_header_serves_when_signed);
     tcase_add_test(t, times_round_trip_over_leap_days_and_year_ends);
+    tcase_add_test(t, the_scope_is_of_the_requests_day);
     tcase_add_test(t, host_and_authority_stand_for_each_other);
     tcase_add_test(t, the_content_hash_is_the_bodys);
     tcase_add_test(t, bounds_and_forgeries);
