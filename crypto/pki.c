@@ -19,7 +19,8 @@ enum {
     BACKDATE_S = 300, /* a node's clock may be a little behind the one that made its certificate */
     SERIAL_BYTES = 16,
     PEM_BYTES_MAX = 64 * 1024,
-    COMMON_NAME_BYTES_MAX = 64, /* ub-common-name, RFC 5280 appendix A */
+    COMMON_NAME_BYTES_MAX = 64,                       /* ub-common-name, RFC 5280 appendix A */
+    CA_CLUSTER_BYTES_MAX = COMMON_NAME_BYTES_MAX - 7, /* behind "Regent " */
     DNS_NAME_BYTES_MAX = 253,
 };
 
@@ -160,23 +161,16 @@ static bool part_valid(const char *text, size_t max)
     return n >= 1 && n <= max && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
 }
 
-static enum rg_err ca_name(const char *cluster_id, char out[COMMON_NAME_BYTES_MAX + 1], struct rg_errctx *ctx)
-{
-    if (!part_valid(cluster_id, COMMON_NAME_BYTES_MAX - strlen("Regent ")))
-        return rg_fail(ctx, RG_EINVALID, "a cluster id has 1 to %d characters of a-z, 0-9 and '-'",
-                       (int)(COMMON_NAME_BYTES_MAX - strlen("Regent ")));
-    snprintf(out, COMMON_NAME_BYTES_MAX + 1, "Regent %.57s", cluster_id);
-    return RG_OK;
-}
-
 enum rg_err rg_pki_ca_create(const char *cluster_id, const char *cert_path, const char *key_path, struct rg_errctx *ctx)
 {
     char name[COMMON_NAME_BYTES_MAX + 1];
     struct pair ca = {NULL, NULL};
-    enum rg_err err = ca_name(cluster_id, name, ctx);
+    enum rg_err err = RG_OK;
 
-    if (err)
-        return err;
+    if (!part_valid(cluster_id, CA_CLUSTER_BYTES_MAX))
+        return rg_fail(ctx, RG_EINVALID, "a cluster id has 1 to %d characters of a-z, 0-9 and '-'",
+                       CA_CLUSTER_BYTES_MAX);
+    snprintf(name, sizeof name, "Regent %.57s", cluster_id);
     if (!pair_begin(&ca, name, CA_DAYS) || X509_set_issuer_name(ca.cert, X509_get_subject_name(ca.cert)) != 1 ||
         !add_extension(ca.cert, ca.cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
         !add_extension(ca.cert, ca.cert, NID_key_usage, "critical,keyCertSign,cRLSign") ||
@@ -188,20 +182,13 @@ enum rg_err rg_pki_ca_create(const char *cluster_id, const char *cert_path, cons
     return err;
 }
 
-/* The CA must be this cluster's, in its time, and the two files a pair. */
-static enum rg_err ca_check(const struct pair *ca, const char *cluster_id, const char *cert_path, struct rg_errctx *ctx)
+/* An authority, in its time, and the two files a pair. */
+static enum rg_err ca_check(const struct pair *ca, const char *cert_path, struct rg_errctx *ctx)
 {
-    char want[COMMON_NAME_BYTES_MAX + 1], name[COMMON_NAME_BYTES_MAX + 1] = "";
-    enum rg_err err = ca_name(cluster_id, want, ctx);
+    enum rg_err err = RG_OK;
 
-    if (err)
-        return err;
-    X509_NAME_get_text_by_NID(X509_get_subject_name(ca->cert), NID_commonName, name, sizeof name);
     if (X509_check_ca(ca->cert) != 1)
         err = rg_fail(ctx, RG_EINVALID, "%s is not the certificate of an authority", cert_path);
-    else if (strcmp(name, want) != 0)
-        err = rg_fail(ctx, RG_EINVALID, "%s is the authority of another cluster (\"%s\", not \"%s\")", cert_path, name,
-                      want);
     else if (X509_check_private_key(ca->cert, ca->key) != 1)
         err = rg_fail(ctx, RG_EINVALID, "%s and the given private key are not a pair", cert_path);
     else if (X509_cmp_current_time(X509_get0_notAfter(ca->cert)) <= 0)
@@ -281,7 +268,7 @@ enum rg_err rg_pki_node_create(const char *ca_cert_path, const char *ca_key_path
     if (!err)
         err = pair_read(ca_cert_path, ca_key_path, &ca, ctx);
     if (!err)
-        err = ca_check(&ca, cluster_id, ca_cert_path, ctx);
+        err = ca_check(&ca, ca_cert_path, ctx);
     if (!err && !node_sign(&node, &ca, name, (const char *)names.data))
         err = rg_ossl_fail(ctx, RG_EINTERNAL, "the certificate cannot be made");
     if (!err)

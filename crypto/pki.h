@@ -16,7 +16,7 @@ RG_MUST enum rg_err rg_pki_ca_create(const char *cluster_id, const char *cert_pa
  * URI SAN "regent://<cluster_id>/<region>/<raft_id>", DNS SANs "localhost" and dns_name (may be NULL), IP SANs
  * 127.0.0.1,
  * ::1 and each of `ips` (comma-separated, may be NULL). It ends with the CA's at the latest.
- * RG_EINVALID: a name of the wrong form; the CA expired, of another cluster, or not a pair.
+ * RG_EINVALID: a name of the wrong form; the CA is none, expired, or not a pair with its key.
  */
 RG_MUST enum rg_err rg_pki_node_create(const char *ca_cert_path, const char *ca_key_path, const char *cluster_id,
                                        const char *region, uint64_t raft_id, const char *dns_name, const char *ips,
