@@ -53,6 +53,9 @@ void rg_request_stream_begin(struct rg_request *req, const struct rg_http_reply 
 RG_MUST enum rg_err rg_request_stream_send(struct rg_request *req, struct rg_span bytes);
 void rg_request_stream_end(struct rg_request *req);
 
+/** The client has gone: what is still sent or replied goes nowhere. */
+bool rg_request_gone(const struct rg_request *req);
+
 struct rg_server_config {
     const char *address; /* "127.0.0.1" or "::" */
     uint16_t port;       /* 0: any; all workers share the one found */
@@ -88,6 +91,9 @@ struct uv_loop_s;
 struct uv_loop_s *rg_worker_loop(struct rg_worker *worker);
 /** A slot for the handler's own per-worker state; NULL at first. */
 void **rg_worker_slot(struct rg_worker *worker);
+
+/** The server is stopping: long streams should end now. */
+bool rg_worker_stopping(const struct rg_worker *worker);
 
 /* Work handed to a worker's thread from any thread, in order, without allocation: embed it. */
 struct rg_post {
