@@ -547,6 +547,35 @@ static enum rg_err receive_fill(struct rg_core *core, const struct rg_msg *m, st
     }
 }
 
+/* A message of a leader that was. libraft's answer to it has a last index it never set: a leader that is back in a later term
+ * meanwhile could take it for an acknowledgement of everything. So the answer is ours: rejected, and the term that deposes. */
+static enum rg_err receive_stale(struct rg_core *core, uint64_t from, const struct rg_msg *m,
+                                 struct rg_core_update *ret_update)
+{
+    uint64_t rejected = RG_MAX(m->append.prev_index, UINT64_C(1));
+
+    if (m->type != RG_MSG_APPEND)
+        return RG_OK;
+    if (core->messages_cap == 0) {
+        core->messages = calloc(16, sizeof *core->messages);
+        if (core->messages == NULL)
+            return RG_ENOMEM;
+        core->messages_cap = 16;
+    }
+    memset(&core->messages[0], 0, sizeof core->messages[0]);
+    core->messages[0].to = from;
+    core->messages[0].msg.type = RG_MSG_APPEND_RESULT;
+    core->messages[0].msg.append_result = (struct rg_msg_append_result){
+        .term = rg_core_term(core),
+        .rejected = rejected,
+        .last_index = RG_MIN(raft_last_index(&core->raft), rejected - 1),
+        .capacity = UINT16_MAX,
+    };
+    ret_update->messages = core->messages;
+    ret_update->n_messages = 1;
+    return RG_OK;
+}
+
 enum rg_err rg_core_receive(struct rg_core *core, uint64_t now_ms, uint64_t from, const struct rg_msg *msg,
                             struct rg_core_update *ret_update)
 {
@@ -559,6 +588,9 @@ enum rg_err rg_core_receive(struct rg_core *core, uint64_t now_ms, uint64_t from
     err = receive_check(core, from, msg);
     if (err)
         return err;
+    if ((msg->type == RG_MSG_APPEND && msg->append.term < rg_core_term(core)) ||
+        (msg->type == RG_MSG_INSTALL && msg->install.term < rg_core_term(core)))
+        return receive_stale(core, from, msg, ret_update);
     snprintf(address, sizeof address, "%llu", (unsigned long long)from); /* libraft only keeps it for us: ids are enough */
     message.server_address = address;
     err = receive_fill(core, msg, &message);

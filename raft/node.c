@@ -238,8 +238,10 @@ static enum rg_err node_init(struct rg_node *node, struct rg_errctx *ctx)
 
     node->io = node->config.io;
     defaults(&node->config);
-    if (node->config.trailing < node->config.window)
-        node->config.window = (unsigned)node->config.trailing; /* rule 15 */
+    if (node->config.trailing < 2)
+        node->config.trailing = 2;
+    if (node->config.window >= node->config.trailing) /* rule 15; see append_trim */
+        node->config.window = (unsigned)node->config.trailing - 1;
     node_proposals_init(&node->queue);
     node_proposals_init(&node->flying);
     node_proposals_init(&node->done);

@@ -74,8 +74,6 @@ static enum rg_err open_meta(struct rg_node *node, struct rg_errctx *ctx)
     if (err == RG_ENOTFOUND) {
         err = meta_create(node, path, ctx);
         if (!err)
-            err = node->io->sync_dir(node->io, node->config.data_dir, ctx);
-        if (!err)
             err = rg_metafile_open(node->io, path, node->config.keys, &node->metafile, &node->meta, ctx);
     }
     if (!err)
@@ -240,10 +238,30 @@ static enum rg_err replay(struct rg_node *node, struct rg_errctx *ctx)
     return node_apply_upto(node, node->trusted, ctx);
 }
 
+/* The directory's own name must be as durable as what is in it. */
+static enum rg_err open_dir(struct rg_node *node, struct rg_errctx *ctx)
+{
+    RG_AUTO_MEM char *parent = strdup(node->config.data_dir);
+    enum rg_err err = node->io->mkdir(node->io, node->config.data_dir, ctx);
+    char *slash;
+
+    if (err)
+        return err;
+    if (parent == NULL)
+        return rg_fail(ctx, RG_ENOMEM, "open %s", node->config.data_dir);
+    for (size_t n = strlen(parent); n > 1 && parent[n - 1] == '/'; n--)
+        parent[n - 1] = '\0';
+    slash = strrchr(parent, '/');
+    if (slash == NULL)
+        return node->io->sync_dir(node->io, ".", ctx);
+    slash[slash == parent] = '\0'; /* "/data" stands in "/" */
+    return node->io->sync_dir(node->io, parent, ctx);
+}
+
 enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx)
 {
     struct rg_txn *txn;
-    enum rg_err err = node->io->mkdir(node->io, node->config.data_dir, ctx);
+    enum rg_err err = open_dir(node, ctx);
 
     if (!err)
         err = open_meta(node, ctx);

@@ -317,16 +317,36 @@ static enum rg_err step_one(struct rg_node *node, uint64_t peer, const struct rg
     return RG_OK;
 }
 
+/* libraft refuses entries whose predecessor was compacted here, and the leader then asks for ever lower ones. What a snapshot of
+ * ours holds was committed: a message that reaches over its last entry, and agrees on it, begins behind that. (While every
+ * node keeps more entries behind a snapshot than the window of the leader, only a repeated message can be such a one.) */
+static void append_trim(const struct rg_node *node, struct rg_msg_append *m)
+{
+    uint64_t skip;
+
+    if (m->prev_index >= node->snapshot_index || m->prev_index + 1 >= rg_wal_first(node->wal) ||
+        m->prev_index + m->n < node->snapshot_index)
+        return;
+    skip = node->snapshot_index - m->prev_index;
+    if (m->entries[skip - 1].term != node->snapshot_term)
+        return;
+    m->prev_index = node->snapshot_index;
+    m->prev_term = node->snapshot_term;
+    m->entries += skip;
+    m->n -= skip;
+}
+
 /* Rule 6: a CHANGE is always the first of its message, whoever sent it. */
-static enum rg_err step_append(struct rg_node *node, uint64_t peer, const struct rg_msg *m, struct rg_errctx *ctx)
+static enum rg_err step_append(struct rg_node *node, uint64_t peer, struct rg_msg *m, struct rg_errctx *ctx)
 {
     struct rg_msg part = *m;
     size_t done = 0;
 
+    append_trim(node, &m->append);
     note_receipt(node, &m->append);
     do {
         size_t n = m->append.n > done ? 1 : 0;
-        enum rg_err err;
+        enum rg_err err; /* the first is first whatever it is */
 
         while (done + n < m->append.n && m->append.entries[done + n].type != RG_ENTRY_CHANGE)
             n++;
@@ -359,7 +379,7 @@ static void note_match(struct rg_node *node, struct node_peer *peer)
     }
 }
 
-static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, const struct rg_msg *m, struct rg_errctx *ctx)
+static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct rg_msg *m, struct rg_errctx *ctx)
 {
     enum rg_err err;
 

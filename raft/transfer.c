@@ -241,6 +241,13 @@ static void fail(struct rg_receiver *receiver, enum rg_err err, const char *text
     receiver->config.on_failed(receiver->config.arg, receiver->peer, err, text);
 }
 
+static void complete(struct rg_receiver *receiver)
+{
+    receiver->state = RECEIVER_IDLE;
+    answer_current(receiver, RG_SNAP_COMPLETE);
+    receiver->config.on_complete(receiver->config.arg, receiver->peer, &receiver->offer);
+}
+
 static void on_finished(void *arg, enum rg_err err, const struct rg_snapfile *file, const char *text)
 {
     struct rg_receiver *receiver = arg;
@@ -250,9 +257,7 @@ static void on_finished(void *arg, enum rg_err err, const struct rg_snapfile *fi
         fail(receiver, err, text);
         return;
     }
-    receiver->state = RECEIVER_IDLE;
-    answer_current(receiver, RG_SNAP_COMPLETE);
-    receiver->config.on_complete(receiver->config.arg, receiver->peer, &receiver->offer);
+    complete(receiver);
 }
 
 static void finish(struct rg_receiver *receiver)
@@ -292,14 +297,29 @@ static bool same_file(const struct rg_msg_snap_offer *a, const struct rg_msg_sna
     return a->index == b->index && a->index_term == b->index_term && a->size == b->size;
 }
 
+/* It came whole, but could not be installed: its leader's term had passed. */
+static bool have_already(const struct rg_receiver *receiver, const struct rg_msg_snap_offer *offer)
+{
+    struct rg_snapfile latest;
+
+    return rg_snapstore_latest(receiver->config.snaps, &latest) && latest.index == offer->index &&
+           latest.term == offer->index_term && latest.size == offer->size;
+}
+
 static void take(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_offer *offer)
 {
     struct rg_snapfile file = {.index = offer->index, .term = offer->index_term, .size = offer->size};
     struct rg_errctx ctx = {.text = ""};
-    enum rg_err err = rg_snapstore_receive_begin(receiver->config.snaps, &file, &receiver->durable, &ctx);
+    enum rg_err err;
 
     receiver->peer = peer;
     receiver->offer = *offer;
+    if (have_already(receiver, offer)) {
+        receiver->durable = offer->size;
+        complete(receiver);
+        return;
+    }
+    err = rg_snapstore_receive_begin(receiver->config.snaps, &file, &receiver->durable, &ctx);
     if (err == RG_EBUSY) {
         answer(receiver, peer, offer->index, offer->index_term, 0, RG_SNAP_REFUSED);
         return;

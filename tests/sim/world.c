@@ -342,13 +342,21 @@ static struct sim_conn *conn(struct sim *sim, unsigned from, unsigned to)
 
 static void dial(struct sim *sim, unsigned from, unsigned to, uint64_t after_us);
 
+static void notice_down(struct sim *sim, unsigned from, unsigned to)
+{
+    struct sim_conn *c = conn(sim, from, to);
+
+    if (!c->owes_down || !sim->nodes[from].alive)
+        return;
+    c->owes_down = false;
+    rg_node_on_down(sim->nodes[from].node, sim->nodes[to].self.id);
+}
+
 static void run_noticed(struct sim *sim, struct sim_event *e)
 {
-    struct sim_node *n = &sim->nodes[e->node];
-
-    if (!n->alive || e->generation != n->generation)
+    if (!sim->nodes[e->node].alive || e->generation != sim->nodes[e->node].generation)
         return;
-    rg_node_on_down(n->node, sim->nodes[e->peer].self.id);
+    notice_down(sim, e->node, e->peer);
     sim_pump(sim, e->node);
 }
 
@@ -364,6 +372,7 @@ static void conn_break(struct sim *sim, unsigned from, unsigned to)
     c->state = SIM_CONN_DOWN;
     c->under_way = 0;
     if (was_up && sim->nodes[from].alive) {
+        c->owes_down = true;
         e = sim_at(sim, sim->now_us + notice, run_noticed);
         e->node = from;
         e->peer = to;
@@ -405,6 +414,7 @@ static void run_hello_back(struct sim *sim, struct sim_event *e)
     if (err) {
         refused(sim, e->node, e->peer, rg_errctx_text(&ctx, err));
     } else {
+        notice_down(sim, e->node, e->peer);
         c->state = SIM_CONN_UP;
         c->refusals = 0;
         rg_node_on_up(n->node, sim->nodes[e->peer].self.id);
@@ -506,6 +516,29 @@ static void run_message(struct sim *sim, struct sim_event *e)
     sim_pump(sim, e->node);
 }
 
+/* For a trace only: what a message says. */
+static void show_message(struct sim *sim, unsigned from, unsigned to, struct rg_span bytes)
+{
+    static struct rg_entry entries[RG_MSG_ENTRIES_MAX];
+    struct rg_msg m;
+
+    if (!sim->trace || rg_rpc_decode(bytes, entries, &m, NULL) != RG_OK)
+        return;
+    printf("[%9.3f]     n%u -> n%u %s", (double)sim->now_us / 1000, from + 1, to + 1, rg_msg_type_name(m.type));
+    if (m.type == RG_MSG_APPEND)
+        printf(" %llx prev %llu n %zu commit %llu", (unsigned long long)m.append.term,
+               (unsigned long long)m.append.prev_index, m.append.n, (unsigned long long)m.append.commit);
+    else if (m.type == RG_MSG_APPEND_RESULT)
+        printf(" %llx last %llu rejected %llu", (unsigned long long)m.append_result.term,
+               (unsigned long long)m.append_result.last_index, (unsigned long long)m.append_result.rejected);
+    else if (m.type == RG_MSG_SNAP_ACK)
+        printf(" %llu at %llu status %d", (unsigned long long)m.snap_ack.index, (unsigned long long)m.snap_ack.offset,
+               (int)m.snap_ack.status);
+    else if (m.type == RG_MSG_SNAP_OFFER)
+        printf(" %llu of %llu bytes", (unsigned long long)m.snap_offer.index, (unsigned long long)m.snap_offer.size);
+    printf("\n");
+}
+
 static unsigned place_of(struct sim *sim, uint64_t id)
 {
     for (unsigned i = 0; i < sim->n_nodes; i++)
@@ -528,6 +561,7 @@ static enum rg_err io_send(struct rg_io *io, uint64_t peer, struct rg_span messa
     if (c->under_way > 0 && c->under_way + message.n > n->sim->params.link_queue_bytes)
         return RG_EBUSY;
     c->under_way += message.n;
+    show_message(n->sim, n->at, to, message);
     send_bytes(n->sim, n->at, to, c, message, run_message);
     return RG_OK;
 }
@@ -680,6 +714,8 @@ bool sim_start(struct sim *sim, unsigned at)
         return false;
     }
     sim->restarts++;
+    for (unsigned i = 0; i < sim->n_nodes; i++)
+        sim->conns[at][i].owes_down = false;
     for (unsigned i = 0; i < sim->n_nodes; i++)
         if (i != at)
             dial(sim, at, i, rg_prng_between(&sim->prng, 0, 20000));

@@ -50,6 +50,7 @@ struct sim_conn {
     uint64_t last_at;    /* messages stay in order */
     size_t under_way;
     bool cut;            /* partition: nothing passes */
+    bool owes_down;      /* its owner has not noticed yet */
     unsigned refusals;   /* in a row */
 };
 
