@@ -1,6 +1,5 @@
 #include "net/api_worker.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
 #include <time.h>
@@ -10,9 +9,7 @@
 
 enum {
     BUF_KEPT_BYTES_MAX = 64 * 1024, /* a pooled call does not hold on to more */
-    MESSAGE_BYTES_MAX = 1024,
     MIN_REVISION_WAIT_MS = 1000,
-    REGIONS_WAIT_MS = 5000,
 };
 
 /* --- small things --- */
@@ -31,31 +28,6 @@ static int64_t wall_ms(void)
 
     clock_gettime(CLOCK_REALTIME, &ts);
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-size_t rg_api_digits(char *out, uint64_t v)
-{
-    char back[20];
-    size_t n = 0;
-
-    do {
-        back[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v > 0);
-    for (size_t i = 0; i < n; i++)
-        out[i] = back[n - 1 - i];
-    return n;
-}
-
-/* rg_rev_format without printf: it is on every answer. */
-static size_t rev_text(char out[RG_REV_TEXT_MAX], struct rg_rev rev)
-{
-    size_t n = rg_api_digits(out, rev.epoch);
-
-    out[n++] = '.';
-    n += rg_api_digits(out + n, rev.index);
-    out[n] = '\0';
-    return n;
 }
 
 static void uuid_text(char out[RG_UUID_TEXT_MAX], const struct rg_uuid *id)
@@ -103,7 +75,7 @@ static struct rg_call *call_take(struct rg_api_worker *w)
     call = calloc(1, sizeof *call);
     if (call != NULL) {
         rg_buf_init(&call->cmd, RG_CMD_BYTES_MAX);
-        rg_buf_init(&call->out, RG_OUT_BYTES_MAX);
+        rg_buf_init(&call->out, RG_ANSWER_BYTES_MAX);
     }
     return call;
 }
@@ -202,362 +174,6 @@ enum rg_err rg_call_txn(struct rg_call *call, struct rg_txn **ret_txn)
 }
 
 void rg_call_txn_end(struct rg_call *call) { rg_txn_free(RG_STEAL(call->txn)); }
-
-/* --- answers --- */
-
-void rg_head_add(struct rg_head *head, const char *name, struct rg_span value)
-{
-    RG_ASSERT(head->reply.n_headers < RG_LEN(head->headers));
-    head->headers[head->reply.n_headers++] = (struct rg_http_header){rg_span_str(name), value};
-}
-
-void rg_head_init(struct rg_head *head, const struct rg_call *call, int status, const char *content_type)
-{
-    struct rg_rev rev = call->read_rev;
-    size_t n;
-
-    if (rev.index == 0) /* nothing was read or written: what is visible now */
-        rev = rg_node_visible(call->api->config.node);
-    head->reply = (struct rg_http_reply){.status = status, .content_type = content_type, .headers = head->headers};
-    n = rev_text(head->rev, rev);
-    rg_head_add(head, "regent-revision", rg_span(head->rev, n));
-    rg_head_add(head, "regent-region", rg_span_str(call->api->region));
-    rg_head_add(head, "x-amzn-requestid", rg_span(call->request_id, RG_UUID_TEXT_MAX - 1));
-}
-
-static void reply(struct rg_call *call, struct rg_head *head, struct rg_span body)
-{
-    struct rg_request *req = RG_STEAL(call->req);
-
-    RG_ASSERT(req != NULL);
-    rg_call_txn_end(call);
-    head->reply.body = body;
-    rg_request_reply(req, &head->reply);
-    rg_call_end(call, call->outcome);
-}
-
-void rg_call_reply(struct rg_call *call, int status, const char *content_type, struct rg_span body)
-{
-    struct rg_head head;
-
-    rg_head_init(&head, call, status, content_type);
-    reply(call, &head, body);
-}
-
-static const char *type_of_json(const struct rg_call *call)
-{
-    return call->style == RG_STYLE_AWS ? "application/x-amz-json-1.1" : "application/json";
-}
-
-void rg_call_answer(struct rg_call *call, int status)
-{
-    if (call->out.err) {
-        rg_call_fail(call, call->out.err, "the answer is over %d bytes: ask for less at once", RG_OUT_BYTES_MAX);
-        return;
-    }
-    rg_call_reply(call, status, type_of_json(call), rg_buf_span(&call->out));
-}
-
-static int put_dump(const char *text, size_t n, void *out)
-{
-    rg_buf_put(out, text, n);
-    return ((struct rg_buf *)out)->err ? -1 : 0;
-}
-
-void rg_call_answer_json(struct rg_call *call, int status, json_t *body)
-{
-    rg_buf_clear(&call->out);
-    if ((body == NULL || json_dump_callback(body, put_dump, &call->out, JSON_COMPACT | JSON_ENCODE_ANY) != 0) &&
-        call->out.err == RG_OK)
-        call->out.err = RG_ENOMEM;
-    json_decref(body);
-    rg_call_answer(call, status);
-}
-
-/* --- errors --- */
-
-static bool is_local_fault(enum rg_err err) { return err >= RG_EINTERNAL && err <= RG_EFOREIGN; }
-
-/* AWS answers 400 for every fault of the client but those of access; errors of regions keep their own status. */
-static int http_status(const struct rg_call *call, enum rg_err err)
-{
-    int status = rg_err_http(err);
-
-    if (call->style == RG_STYLE_V1)
-        return err == RG_EUNAUTH ? 401 : status;
-    if (status < 400 || status >= 500 || status == 403 || err == RG_ENOTPRIMARY || err == RG_EREVISION ||
-        err == RG_EREVLOST)
-        return status;
-    return 400;
-}
-
-static void put_member(struct rg_buf *out, const char *name, const char *value)
-{
-    rg_buf_printf(out, "%s\"%s\":", out->len > 1 ? "," : "", name);
-    rg_json_put_string(out, rg_span_str(value));
-}
-
-/* Text made of a client's bytes may be cut within a character, or be none. */
-static void make_utf8(char *text)
-{
-    json_t *probe = json_string(text);
-
-    if (probe == NULL)
-        for (char *c = text; *c != '\0'; c++)
-            if ((unsigned char)*c >= 0x80)
-                *c = '?';
-    json_decref(probe);
-}
-
-struct error_extra {
-    const char *reason, *resource_type, *resource_id;
-    const char *location; /* NULL: none */
-};
-
-static void put_error(struct rg_call *call, enum rg_err err, const char *message, const struct error_extra *extra)
-{
-    struct rg_buf *out = &call->out;
-
-    rg_buf_clear(out);
-    rg_buf_put_str(out, "{");
-    if (call->style == RG_STYLE_V1) {
-        put_member(out, "code", rg_err_name(err));
-        put_member(out, "message", message);
-        put_member(out, "requestId", call->request_id);
-    } else {
-        put_member(out, "__type", rg_err_aws_type(err));
-        put_member(out, "message", message);
-        put_member(out, "Message", message);
-        if (extra->reason != NULL)
-            put_member(out, "Reason", extra->reason);
-        if (extra->resource_type != NULL)
-            put_member(out, "ResourceType", extra->resource_type);
-        if (extra->resource_id != NULL)
-            put_member(out, "ResourceId", extra->resource_id);
-        put_member(out, "RequestId", call->request_id);
-    }
-    rg_buf_put_str(out, "}");
-}
-
-static void fail(struct rg_call *call, enum rg_err err, char *message, const struct error_extra *extra)
-{
-    int status = http_status(call, err);
-    struct rg_span body;
-    struct rg_head head;
-
-    call->outcome = err;
-    if (is_local_fault(err)) {
-        rg_log_error(call->api->config.log, "api.fault", "op=%s code=%s request=%s text=\"%s\"",
-                     call->op != NULL ? call->op : "?", rg_err_symbol(err), call->request_id, message);
-        snprintf(message, MESSAGE_BYTES_MAX, "%s", rg_err_text(err));
-    }
-    make_utf8(message);
-    put_error(call, err, message, extra);
-    rg_head_init(&head, call, status, type_of_json(call));
-    rg_head_add(&head, "x-amzn-errortype",
-                rg_span_str(call->style == RG_STYLE_AWS ? rg_err_aws_type(err) : rg_err_name(err)));
-    if (status == 503 || status == 429)
-        rg_head_add(&head, "retry-after", rg_span_str("1"));
-    if (status == 401)
-        rg_head_add(&head, "www-authenticate", rg_span_str("Bearer"));
-    if (extra->location != NULL)
-        rg_head_add(&head, "location", rg_span_str(extra->location));
-    body = call->out.err ? rg_span_str("{}") : rg_buf_span(&call->out);
-    reply(call, &head, body);
-}
-
-void rg_call_fail_with(struct rg_call *call, enum rg_err err, const char *reason, const char *resource_type,
-                       const char *resource_id, const char *fmt, ...)
-{
-    const struct error_extra extra = {reason, resource_type, resource_id, NULL};
-    char message[MESSAGE_BYTES_MAX];
-    va_list ap;
-
-    if (fmt == NULL) {
-        snprintf(message, sizeof message, "%s", rg_err_text(err));
-    } else {
-        va_start(ap, fmt);
-        vsnprintf(message, sizeof message, fmt, ap);
-        va_end(ap);
-    }
-    fail(call, err, message, &extra);
-}
-
-void rg_call_fail(struct rg_call *call, enum rg_err err, const char *fmt, ...)
-{
-    static const struct error_extra none;
-    char message[MESSAGE_BYTES_MAX];
-    va_list ap;
-
-    if (fmt == NULL) {
-        snprintf(message, sizeof message, "%s", rg_err_text(err));
-    } else {
-        va_start(ap, fmt);
-        vsnprintf(message, sizeof message, fmt, ap);
-        va_end(ap);
-    }
-    fail(call, err, message, &none);
-}
-
-/* --- who may write, and where --- */
-
-static const struct rg_api_region *region_of_node(const struct rg_api *api, uint64_t id)
-{
-    for (size_t i = 0; i < api->config.n_regions; i++)
-        if (id != 0 && api->regions[i].id == id)
-            return &api->regions[i];
-    return NULL;
-}
-
-static void fail_not_primary(struct rg_call *call, const struct rg_api_region *primary)
-{
-    const struct rg_request *req = call->req;
-    char message[MESSAGE_BYTES_MAX];
-    struct error_extra extra = {NULL};
-    RG_AUTO_BUF struct rg_buf location;
-
-    rg_buf_init(&location, RG_HTTP_HEAD_BYTES_MAX + 256);
-    if (primary == NULL) {
-        snprintf(message, sizeof message, "writes go to the primary region, which is not %s", call->api->region);
-    } else {
-        snprintf(message, sizeof message, "writes go to the primary region %s at %s; this is %s", primary->name,
-                 primary->url, call->api->region);
-        rg_buf_put_str(&location, primary->url);
-        rg_buf_put(&location, req->path.p, req->path.n);
-        if (req->query.n > 0) {
-            rg_buf_put_u8(&location, '?');
-            rg_buf_put(&location, req->query.p, req->query.n);
-        }
-        rg_buf_put_u8(&location, 0);
-        extra.location = location.err ? NULL : (const char *)location.data;
-    }
-    fail(call, RG_ENOTPRIMARY, message, &extra);
-}
-
-static void fail_no_primary(struct rg_call *call, const struct rg_api_region *primary, uint64_t heard_ms_ago)
-{
-    const char *where = primary != NULL ? primary->name : "(not known yet)", *url = primary != NULL ? primary->url : "";
-
-    if (heard_ms_ago == UINT64_MAX)
-        rg_call_fail(call, RG_ENOPRIMARY,
-                     "the primary region %s%s%s has not been heard since this node started; reads go on", where,
-                     url[0] != '\0' ? " at " : "", url);
-    else
-        rg_call_fail(call, RG_ENOPRIMARY, "the primary region %s%s%s has not been heard for %llu s; reads go on", where,
-                     url[0] != '\0' ? " at " : "", url, (unsigned long long)(heard_ms_ago / 1000));
-}
-
-/* Answer a write that this node does not take. False: it takes writes after all. */
-static bool refuse_write(struct rg_call *call)
-{
-    const struct rg_node_status *status = rg_api_status(call, true);
-    const struct rg_api_region *primary = region_of_node(call->api, status->leader_id);
-
-    if (status->alarm || status->fenced || status->diverged)
-        rg_call_fail(call, RG_EUNREADY, "writes are refused here: %s",
-                     status->fenced     ? "this node was fenced"
-                     : status->diverged ? "this node's state differs from the primary's"
-                                        : "a replica is ahead of this node");
-    else if (status->leader)
-        return false;
-    else if (status->leader_id != 0 && status->primary_reachable)
-        fail_not_primary(call, primary);
-    else
-        fail_no_primary(call, primary, status->primary_heard_ms_ago);
-    return true;
-}
-
-bool rg_call_may_write(struct rg_call *call)
-{
-    const struct rg_node_status *status;
-
-    if (!call->admin) {
-        rg_call_fail(call, RG_EDENIED, "%s may read only", call->caller);
-        return false;
-    }
-    status = rg_api_status(call, false);
-    if (status->leader && !status->alarm && !status->fenced && !status->diverged)
-        return true;
-    return !refuse_write(call);
-}
-
-struct rg_span rg_call_by(const struct rg_call *call) { return rg_span_str(call->caller); }
-
-/* --- writes --- */
-
-static void fail_replication(struct rg_call *call)
-{
-    const struct rg_proposal *p = &call->proposal;
-    char rev[RG_REV_TEXT_MAX];
-
-    rev_text(rev, p->rev);
-    if (call->wait_regions == RG_REGIONS_ALL)
-        rg_call_fail(call, RG_EREPLICATION,
-                     "the write stands at revision %s, but only %u other regions have it, not all", rev,
-                     p->regions_durable);
-    else
-        rg_call_fail(call, RG_EREPLICATION,
-                     "the write stands at revision %s, but only %u of the %u other regions asked for have it", rev,
-                     p->regions_durable, call->wait_regions);
-}
-
-static void propose_run(struct rg_call *call)
-{
-    struct rg_proposal *p = &call->proposal;
-
-    if (p->err == RG_OK || p->err == RG_EREPLICATION)
-        call->read_rev = p->rev;
-    if (p->err == RG_OK || (p->err == RG_EREPLICATION && p->reply.err != RG_OK)) {
-        if (p->reply.err == RG_ESTALE && call->again != NULL && ++call->attempts < RG_STALE_ATTEMPTS_MAX)
-            call->again(call);
-        else
-            call->then(call);
-        return;
-    }
-    if (p->err == RG_EREPLICATION)
-        fail_replication(call);
-    else if (p->err == RG_ESTOPPED)
-        rg_call_fail(call, RG_ESTOPPED, "the node stopped before the outcome of this write was known: read it back");
-    else if (p->err != RG_ENOTPRIMARY && p->err != RG_EUNREADY)
-        rg_call_fail(call, p->err, NULL);
-    else if (!refuse_write(call)) /* the primary again since: nothing was proposed */
-        rg_call_fail(call, RG_ENOPRIMARY, "the primary is just changing: try again");
-}
-
-static void propose_on_post(struct rg_post *post) { propose_run(RG_CONTAINER(post, struct rg_call, post)); }
-
-static void propose_on_done(struct rg_proposal *proposal)
-{
-    struct rg_call *call = RG_CONTAINER(proposal, struct rg_call, proposal);
-
-    call->post.run = propose_on_post;
-    rg_worker_post(call->worker, &call->post);
-}
-
-void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call))
-{
-    uint64_t wait_ms = call->wait_ms >= 0 ? (uint64_t)call->wait_ms : REGIONS_WAIT_MS;
-
-    rg_call_txn_end(call);
-    if (!call->admin) { /* an operation that forgot to ask */
-        rg_call_fail(call, RG_EDENIED, "%s may read only", call->caller);
-        return;
-    }
-    if (call->cmd.err) {
-        rg_call_fail(call, call->cmd.err,
-                     call->cmd.err == RG_ETOOBIG ? "the object is over %d bytes" : "build the command",
-                     RG_CMD_BYTES_MAX);
-        return;
-    }
-    call->then = then;
-    call->proposal = (struct rg_proposal){
-        .cmd = rg_buf_span(&call->cmd),
-        .wait_regions = call->wait_regions,
-        .deadline_ms = call->wait_regions > 0 ? rg_api_now_us() / 1000 + wait_ms : 0,
-        .on_done = propose_on_done,
-    };
-    call->api->config.submit(call->api->config.arg, &call->proposal);
-}
 
 /* --- requests: what they may ask of revisions and regions --- */
 
@@ -703,7 +319,7 @@ static bool authenticate(struct rg_call *call)
     err = rg_auth_check(call, &ctx);
     if (err == RG_OK)
         return true;
-    if (err != RG_EUNAUTH && !is_local_fault(err))
+    if (err != RG_EUNAUTH && !rg_is_local_fault(err))
         log_refusal(call, err, rg_errctx_text(&ctx, err));
     if (err != RG_EUNAUTH && !status->ready) /* an empty state knows nobody */
         rg_call_fail(call, RG_EUNREADY, "%s", status->not_ready);
@@ -724,8 +340,8 @@ static void wait_run(struct rg_call *call)
             run(call);
         return;
     }
-    rev_text(min, call->min_rev);
-    rev_text(now, rg_node_visible(call->api->config.node));
+    rg_api_rev_text(min, call->min_rev);
+    rg_api_rev_text(now, rg_node_visible(call->api->config.node));
     call->read_rev = (struct rg_rev){0};
     if (err == RG_EREVISION)
         rg_call_fail(call, err, "region %s is at revision %s and has not reached %s in time", call->api->region, now,
@@ -787,7 +403,7 @@ static void serve_ready(struct rg_call *call)
     snprintf(text, sizeof text, "%s\n", why[0] != '\0' ? why : "not ready");
     rg_head_init(&head, call, 503, "text/plain");
     rg_head_add(&head, "retry-after", rg_span_str("1"));
-    reply(call, &head, rg_span_str(text));
+    rg_head_reply(&head, call, rg_span_str(text));
 }
 
 static bool peer_is_loopback(const char *peer)

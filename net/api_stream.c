@@ -42,6 +42,10 @@ static void stream_break(struct rg_stream *s, enum rg_err err)
 {
     static const char text[] = "\n!error: the list is not complete\n";
 
+    if (err == RG_ECLOSED) {
+        stream_end(s, err);
+        return;
+    }
     rg_log_error(s->call->api->config.log, "api.stream", "op=%s code=%s request=%s text=\"%s\"", s->call->op,
                  rg_err_symbol(err), s->call->request_id, rg_errctx_text(&s->ctx, err));
     if (rg_request_stream_send(s->call->req, rg_span_str(text)) != RG_OK)
@@ -129,7 +133,9 @@ static void stream_run(struct rg_stream *s)
     uint64_t now = rg_api_now_us();
     enum rg_err err = RG_OK;
 
-    if (now - s->call->began_us > RG_STREAM_US_MAX)
+    if (rg_request_gone(s->call->req))
+        err = RG_ECLOSED;
+    else if (now - s->call->began_us > RG_STREAM_US_MAX)
         err = rg_fail(&s->ctx, RG_ETIMEOUT, "the answer was not fetched within %d s", RG_STREAM_US_MAX / 1000000);
     if (!err && !s->done && s->out.len < RG_SLICE_BYTES)
         err = s->step(s, now + RG_SLICE_US, &s->done);

@@ -18,9 +18,10 @@ enum {
     RG_OPS_MAX = 192,
     RG_LATENCY_BUCKETS = 24, /* 2^n µs */
     RG_STREAMS_MAX = 4,      /* long answers under way, for each worker */
-    RG_OUT_BYTES_MAX = 8 * 1024 * 1024,
+    RG_ANSWER_BYTES_MAX = 8 * 1024 * 1024,
     RG_WAIT_MS_MAX = 60000,
     RG_STALE_ATTEMPTS_MAX = 8,
+    RG_MESSAGE_BYTES_MAX = 1024,
 };
 
 /* A token that was good at one state: at the same (index, term) it still is. */
@@ -76,6 +77,8 @@ RG_MUST enum rg_err rg_call_txn_try(struct rg_call *call);
 void rg_auth_forget(struct rg_api_worker *worker);
 /** Decimal digits of v into out (20 at most); how many. */
 size_t rg_api_digits(char *out, uint64_t v);
+/** rg_rev_format without printf, for it is on every answer; the length. */
+size_t rg_api_rev_text(char out[RG_REV_TEXT_MAX], struct rg_rev rev);
 
 /* The head of an answer: what every one carries. */
 struct rg_head {
@@ -85,10 +88,22 @@ struct rg_head {
 };
 void rg_head_init(struct rg_head *head, const struct rg_call *call, int status, const char *content_type);
 void rg_head_add(struct rg_head *head, const char *name, struct rg_span value);
+/** Reply with this head (consume the call). */
+void rg_head_reply(struct rg_head *head, struct rg_call *call, struct rg_span body);
 /** Reply with a body of any type (consume). */
 void rg_call_reply(struct rg_call *call, int status, const char *content_type, struct rg_span body);
 /** The request is answered already (a stream has ended): count, free (consume). */
 void rg_call_end(struct rg_call *call, enum rg_err outcome);
+
+/* Further members and headers of an error; each may be NULL. */
+struct rg_fail_extra {
+    const char *reason, *resource_type, *resource_id;
+    const char *location;
+};
+/** Answer an error (consume). message: RG_MESSAGE_BYTES_MAX bytes, changed when it must be. */
+void rg_call_fail_extra(struct rg_call *call, enum rg_err err, char *message, const struct rg_fail_extra *extra);
+/** Whether the fault is ours: logged, its text kept from the client. */
+bool rg_is_local_fault(enum rg_err err);
 
 /* api_v1.c, shared with the other files of /v1 */
 /** GET with these parameters only: values percent-decoded into scratch (a whole request head's worth), absent ones

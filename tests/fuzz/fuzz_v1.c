@@ -1,0 +1,82 @@
+/* The decoders of /v1: a check's body by the quick parser, which must agree with jansson whenever it takes one; query
+ * parameters; JSON strings written must read back. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/api_worker.h"
+#include "net/aws_json.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What rg_v1_query needs of a call. */
+static void try_query(struct rg_span query)
+{
+    static const char *const names[] = {"user", "account", "after"};
+    struct rg_request req = {.query = query};
+    struct rg_call call = {.req = &req};
+    struct rg_span values[RG_LEN(names)];
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_buf scratch;
+
+    rg_buf_init(&scratch, RG_HTTP_HEAD_BYTES_MAX + 64);
+    if (rg_v1_query(&call, names, values, RG_LEN(names), &scratch, &ctx) == RG_OK)
+        for (size_t i = 0; i < RG_LEN(names); i++)
+            if (values[i].p != NULL && (values[i].n > query.n || values[i].p[values[i].n] != '\0'))
+                abort();
+    rg_buf_deinit(&scratch);
+}
+
+static void same(const json_t *object, const char *member, struct rg_span text)
+{
+    const json_t *v = json_object_get(object, member);
+
+    if (!json_is_string(v) || !rg_span_eq(text, rg_span(json_string_value(v), json_string_length(v))))
+        abort();
+}
+
+static void try_check(struct rg_span body)
+{
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_check_names names;
+    json_t *json = NULL;
+
+    if (!rg_check_parse(body, &names))
+        return;
+    if (rg_json_parse_body(body, &json, &ctx) != RG_OK || json_object_size(json) != 3)
+        abort();
+    same(json, "user", names.user);
+    same(json, "account", names.account);
+    same(json, "permissionSet", names.permset);
+    json_decref(json);
+}
+
+static void try_string(struct rg_span text)
+{
+    struct rg_buf out;
+    json_t *json;
+
+    rg_buf_init(&out, 1 << 24);
+    rg_json_put_string(&out, text);
+    json = json_loadb((const char *)out.data, out.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    if (out.err == RG_OK && !json_is_string(json))
+        abort();
+    json_decref(json);
+    rg_buf_deinit(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    /* A copy of its own size: reading past its end is seen. */
+    uint8_t *copy = malloc(size > 0 ? size : 1);
+
+    if (copy == NULL)
+        return 0;
+    if (size > 0)
+        memcpy(copy, data, size);
+    try_check(rg_span(copy, size));
+    if (size <= RG_HTTP_HEAD_BYTES_MAX)
+        try_query(rg_span(copy, size));
+    try_string(rg_span(copy, size));
+    free(copy);
+    return 0;
+}
