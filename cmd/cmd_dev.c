@@ -117,7 +117,6 @@ static enum rg_err wait_ready(const struct rg_cluster *cluster, const struct rg_
     while (rg_cli_now_us() < until) {
         struct rg_answer answer;
         bool ready = false;
-        int status;
 
         if (rg_client_request(client, "GET", "/readyz", NULL, rg_span(NULL, 0), &answer, NULL) == RG_OK) {
             ready = answer.status == 200;
@@ -126,8 +125,8 @@ static enum rg_err wait_ready(const struct rg_cluster *cluster, const struct rg_
         }
         if (ready)
             return RG_OK;
-        waitpid((pid_t)node->pid, &status, WNOHANG); /* ours, if we started it: do not take a zombie for alive */
-        if (!runs(node)) {
+        /* Our own child: alive until it is reaped (just forked, it does not yet show its configuration). Another's: look. */
+        if (waitpid((pid_t)node->pid, NULL, WNOHANG) != 0 && !runs(node)) {
             char tail[500], log[600];
 
             log_tail(node, tail, sizeof tail);
@@ -389,7 +388,7 @@ static void make_identity(struct plan *p)
     char hex[41];
 
     random_hex(hex, 8);
-    snprintf(p->cluster_id, sizeof p->cluster_id, "rc-%s", hex);
+    snprintf(p->cluster_id, sizeof p->cluster_id, "rc-%.16s", hex);
     random_hex(hex, 8);
     snprintf(c->instance_arn, sizeof c->instance_arn, "arn:aws:sso:::instance/ssoins-%s", hex);
     random_hex(hex, 5);

@@ -57,16 +57,26 @@ static void node_on_applied(void *arg, struct rg_rev rev)
     (void)rev;
 }
 
+/* Where a peer answers: the configuration file's word goes before the log's, so that an address can be changed there. */
+static const char *peer_link(const struct daemon *d, const struct rg_peer_config *peer)
+{
+    for (size_t i = 0; i < d->config.n_peers; i++)
+        if (d->config.peers[i].raft.id == peer->id)
+            return d->config.peers[i].raft.link;
+    return peer->link;
+}
+
 static void node_on_peers(void *arg, const struct rg_peer_config *peers, size_t n)
 {
     struct daemon *d = arg;
 
     for (size_t i = 0; d->links != NULL && i < n; i++) {
-        enum rg_err err = rg_links_add(d->links, peers[i].id, peers[i].link);
+        const char *address = peer_link(d, &peers[i]);
+        enum rg_err err = rg_links_add(d->links, peers[i].id, address);
 
         if (err)
-            rg_log_error(&d->log, "link.add", "peer=%llu address=%s err=%s", (unsigned long long)peers[i].id,
-                         peers[i].link, rg_err_text(err));
+            rg_log_error(&d->log, "link.add", "peer=%llu address=%s err=%s", (unsigned long long)peers[i].id, address,
+                         rg_err_text(err));
     }
 }
 

@@ -391,6 +391,26 @@ static enum rg_err bound(struct check *c, const struct rg_shape *shape, size_t n
 
 static enum rg_err check_value(struct check *c, const struct rg_shape *shape, const json_t *value);
 
+static bool one_of(const char *const *values, struct rg_span s)
+{
+    for (size_t i = 0; values[i] != NULL; i++)
+        if (rg_span_is(s, values[i]))
+            return true;
+    return false;
+}
+
+static enum rg_err not_one_of(struct check *c, const char *const *values)
+{
+    RG_AUTO_BUF struct rg_buf rule;
+
+    rg_buf_init(&rule, 400);
+    rg_buf_put_str(&rule, "Member must satisfy enum value set: [");
+    for (size_t k = 0; values[k] != NULL; k++)
+        rg_buf_printf(&rule, "%s%s", k > 0 ? ", " : "", values[k]);
+    rg_buf_put(&rule, "]", 2);
+    return broken(c, rule.err ? "Member must satisfy enum value set" : (const char *)rule.data);
+}
+
 static enum rg_err check_string(struct check *c, const struct rg_shape *shape, const json_t *value)
 {
     struct rg_span s = rg_span(json_string_value(value), json_string_length(value));
@@ -402,21 +422,8 @@ static enum rg_err check_string(struct check *c, const struct rg_shape *shape, c
     err = bound(c, shape, points, "length");
     if (err)
         return err;
-    for (size_t i = 0; shape->values != NULL; i++) {
-        RG_AUTO_BUF struct rg_buf rule;
-
-        if (shape->values[i] != NULL && rg_span_is(s, shape->values[i]))
-            break;
-        if (shape->values[i] != NULL)
-            continue;
-        rg_buf_init(&rule, 400);
-        rg_buf_put_str(&rule, "Member must satisfy enum value set: [");
-        for (size_t k = 0; shape->values[k] != NULL; k++)
-            rg_buf_printf(&rule, "%s%s", k > 0 ? ", " : "", shape->values[k]);
-        rg_buf_put_str(&rule, "]");
-        rg_buf_put_u8(&rule, 0);
-        return broken(c, (const char *)rule.data);
-    }
+    if (shape->values != NULL && !one_of(shape->values, s))
+        return not_one_of(c, shape->values);
     return rg_pattern_matches(shape->pattern, s) ? RG_OK : broken(c, "Member must satisfy regular expression pattern");
 }
 
