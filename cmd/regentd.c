@@ -553,8 +553,9 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
 
 static void release(struct daemon *d)
 {
-    rg_shell_free(d->shell);
+    rg_shell_drain(d->shell);
     rg_node_free(d->node);
+    rg_shell_free(d->shell);
     rg_api_free(d->api);
     rg_store_free(d->store);
     rg_keyprov_free(d->keys);

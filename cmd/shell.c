@@ -334,6 +334,7 @@ enum rg_err rg_shell_new(const struct rg_log *log, struct rg_shell **ret_shell, 
         pthread_cond_init(&lane->wake, NULL);
         rv = pthread_create(&lane->thread, NULL, lane_main, lane);
         if (rv != 0) {
+            rg_shell_drain(shell);
             rg_shell_free(shell);
             return rg_fail(ctx, RG_EINTERNAL, "thread: %s", strerror(rv));
         }
@@ -362,7 +363,7 @@ void rg_shell_stop(struct rg_shell *shell)
     uv_stop(&shell->loop);
 }
 
-void rg_shell_free(struct rg_shell *shell)
+void rg_shell_drain(struct rg_shell *shell)
 {
     for (size_t i = 0; i < RG_LANE_COUNT; i++) {
         struct lane *lane = &shell->lanes[i];
@@ -376,7 +377,12 @@ void rg_shell_free(struct rg_shell *shell)
         pthread_join(lane->thread, NULL);
         pthread_mutex_destroy(&lane->mutex);
         pthread_cond_destroy(&lane->wake);
+        lane->started = false;
     }
+}
+
+void rg_shell_free(struct rg_shell *shell)
+{
     shell->node = NULL;
     shell->links = NULL;
     uv_close((uv_handle_t *)&shell->timer, NULL);

@@ -28,7 +28,9 @@ void rg_shell_quit(struct rg_shell *shell);
 void rg_shell_run(struct rg_shell *shell);
 /** Make rg_shell_run return. On the raft thread. */
 void rg_shell_stop(struct rg_shell *shell);
-/** Wait until the lanes have run all they hold; their `done`s are dropped. Then join them and free the loop (consume). */
+/** Wait until the lanes have run all they hold, and join them; their `done`s are dropped. Then the node may be freed. */
+void rg_shell_drain(struct rg_shell *shell);
+/** Close the loop and free (consume), after rg_shell_drain. */
 void rg_shell_free(struct rg_shell *shell);
 
 #endif

@@ -46,8 +46,8 @@ class Connection:
         except ValueError:
             value = raw.decode(errors="replace")
         if answer.status // 100 != 2:
-            raise Refused(answer.status, value, dict(answer.headers))
-        return value, dict(answer.headers)
+            raise Refused(answer.status, value, {k.lower(): v for k, v in answer.headers.items()})
+        return value, {k.lower(): v for k, v in answer.headers.items()}
 
     def call(self, target, body, headers=None):
         """One AWS JSON operation; the answer's body and headers."""

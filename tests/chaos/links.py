@@ -55,9 +55,9 @@ def main(regent, _sample):
             assert refused.code == "ReplicationTimeout" and refused.status == 504, refused
         assert c.connect(primary).user_id("for-all"), "the write must stand"
         _, headers = c.connect(primary).create_user("for-one", {"Regent-Wait-Regions": "1"})
-        assert c.connect(far).user_id("for-one", {"Regent-Min-Revision": headers["Regent-Revision"]})
+        assert c.connect(far).user_id("for-one", {"Regent-Min-Revision": headers["regent-revision"]})
         try:
-            c.connect(near).user_id("for-one", {"Regent-Min-Revision": headers["Regent-Revision"], "Regent-Wait-Ms": "300"})
+            c.connect(near).user_id("for-one", {"Regent-Min-Revision": headers["regent-revision"], "Regent-Wait-Ms": "300"})
             raise AssertionError("a region that is cut off showed a revision it cannot have")
         except Refused as refused:
             assert refused.code == "RevisionNotReached" and refused.status == 412, refused

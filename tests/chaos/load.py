@@ -26,7 +26,7 @@ class Writer(threading.Thread):
             n += 1
             try:
                 _, headers = connection.create_user(name)
-                self.acknowledged.append((name, headers["Regent-Revision"]))
+                self.acknowledged.append((name, headers["regent-revision"]))
             except Refused as refused:
                 if refused.status not in (429, 503, 504):
                     self.error = f"{name}: {refused}"
@@ -68,7 +68,7 @@ class Reader(threading.Thread):
             now = time.monotonic()
             self.longest_gap = max(self.longest_gap, now - answered_at)
             answered_at = now
-            revision = tuple(int(x) for x in headers["Regent-Revision"].split("."))
+            revision = tuple(int(x) for x in headers["regent-revision"].split("."))
             if revision < last:
                 self.error = f"{self.region}: revision went back from {last} to {revision}"
                 return

@@ -58,7 +58,7 @@ def main(regent, sample):
 
         first, second = c.replicas[0], c.replicas[1]
         refused = expect_refusal(c.connect(first), "nobody", {"NotPrimary"})
-        assert refused.status == 421 and refused.headers.get("Location", "").startswith(c.region(c.primary)["url"]), refused.headers
+        assert refused.status == 421 and refused.headers.get("location", "").startswith(c.region(c.primary)["url"]), refused.headers
         c.connect(c.primary).create_user("acknowledged-before", {"Regent-Wait-Regions": "all"})
         before = c.wait_equal()
 
