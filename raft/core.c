@@ -165,6 +165,7 @@ enum rg_err rg_core_new(const struct rg_core_config *config, struct rg_core **re
     raft_seed(&core->raft, config->seed);
     raft_set_election_timeout(&core->raft, config->election_ms);
     raft_set_heartbeat_timeout(&core->raft, config->heartbeat_ms);
+    raft_set_install_snapshot_timeout(&core->raft, config->install_ms);
     raft_set_max_inflight_entries(&core->raft, config->window);
     raft_set_pre_vote(&core->raft, true);
     *ret_core = core;

@@ -12,6 +12,7 @@ struct rg_core_config {
     uint64_t id;
     const char *address; /* as in the configuration */
     unsigned heartbeat_ms, election_ms, window;
+    unsigned install_ms; /* how long the core keeps believing in a snapshot that it asked for */
     uint32_t seed;
 };
 

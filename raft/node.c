@@ -206,6 +206,9 @@ static enum rg_err make_core(struct rg_node *node)
         .heartbeat_ms = RG_MAX(node->config.heartbeat_ms / 4, 1u),
         .election_ms = node->config.election_ms,
         .window = node->config.window,
+        /* The transfer is ours, and asking again while one runs costs nothing. But a peer that got an older snapshot than the
+         * core last asked for is heard again only when this has passed. */
+        .install_ms = 4 * node->config.heartbeat_ms,
         .seed = (uint32_t)node->io->random(node->io),
     };
     char address[RG_ADDRESS_BYTES_MAX];
