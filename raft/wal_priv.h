@@ -105,7 +105,7 @@ struct wal_segment {
     int fd;
     struct rg_dek *dek; /* own; used on RG_LANE_LOG only once the segment is in use */
     uint64_t size, position, number; /* where and which the next record is */
-    char path[];
+    char *path; /* in the same allocation */
 };
 
 struct wal_segment *wal_segment_new(const struct wal_env *env, uint64_t seq);

@@ -62,6 +62,7 @@ struct wal_segment *wal_segment_new(const struct wal_env *env, uint64_t seq)
     segment->seq = seq;
     segment->base = UINT64_MAX;
     segment->fd = -1;
+    segment->path = (char *)(segment + 1);
     snprintf(segment->path, n, "%s/%016" PRIx64 ".wal", env->dir, seq);
     return segment;
 }
