@@ -30,7 +30,7 @@ static int64_t wall_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static void uuid_text(char out[RG_UUID_TEXT_MAX], const struct rg_uuid *id)
+void rg_api_uuid_text(char out[RG_UUID_TEXT_MAX], const struct rg_uuid *id)
 {
     static const uint8_t dash_after[] = {4, 2, 2, 2, 6};
     size_t at = 0, from = 0;
@@ -52,11 +52,11 @@ struct rg_api_worker *rg_call_worker(const struct rg_call *call)
 const struct rg_node_status *rg_api_status(struct rg_call *call, bool fresh)
 {
     struct rg_api_worker *w = rg_call_worker(call);
-    uint64_t now = rg_api_now_us();
 
-    if (fresh || w->status_at_us == 0 || now - w->status_at_us >= RG_STATUS_KEPT_MS * 1000) {
+    /* By the time the request arrived, which needs no look at the clock: who waits in between asks for a fresh one. */
+    if (fresh || w->status_at_us == 0 || call->began_us >= w->status_at_us + RG_STATUS_KEPT_MS * 1000) {
         rg_node_status_copy(call->api->config.node, &w->status);
-        w->status_at_us = now;
+        w->status_at_us = rg_api_now_us();
     }
     return &w->status;
 }
@@ -131,7 +131,7 @@ static void mint_request_id(struct rg_call *call, struct rg_prng *prng)
     uint64_t random[2] = {rg_prng_u64(prng), rg_prng_u64(prng)};
 
     rg_uuid_v4(&call->request_uuid, (const uint8_t *)random);
-    uuid_text(call->request_id, &call->request_uuid);
+    rg_api_uuid_text(call->request_id, &call->request_uuid);
 }
 
 static void call_begin(struct rg_call *call, struct rg_api *api, struct rg_request *req)
@@ -306,9 +306,9 @@ static void log_refusal(struct rg_call *call, enum rg_err err, const char *text)
 }
 
 /* False: answered. */
-static bool authenticate(struct rg_call *call)
+static bool authenticate(struct rg_call *call, bool fresh)
 {
-    const struct rg_node_status *status = rg_api_status(call, false);
+    const struct rg_node_status *status = rg_api_status(call, fresh);
     struct rg_errctx ctx = {{0}};
     enum rg_err err;
 
@@ -336,7 +336,7 @@ static void wait_run(struct rg_call *call)
     char min[RG_REV_TEXT_MAX], now[RG_REV_TEXT_MAX];
 
     if (err == RG_OK) {
-        if (authenticate(call)) /* anew: the revision waited for may have taken the credential away */
+        if (authenticate(call, true)) /* anew: the revision waited for may have taken the credential away */
             run(call);
         return;
     }
@@ -478,7 +478,7 @@ void rg_api_handle(void *arg, struct rg_request *req)
     call_begin(call, api, req);
     read_headers(call, &asked);
     call->style = rg_span_is(req->path, "/") && rg_span_is(req->method, "POST") ? RG_STYLE_AWS : RG_STYLE_V1;
-    if (serve_open(call) || !take_asked(call, &asked) || !authenticate(call))
+    if (serve_open(call) || !take_asked(call, &asked) || !authenticate(call, false))
         return;
     run_when_reached(call);
 }

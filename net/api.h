@@ -38,7 +38,10 @@ struct rg_api_config {
 RG_MUST enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api **ret_api, struct rg_errctx *ctx);
 /** After the server has stopped. NULL is fine. */
 void rg_api_free(struct rg_api *api);
-/** The rg_http_handler; arg is the rg_api. */
+/**
+ * The rg_http_handler; arg is the rg_api. Every request needs a credential but these: /healthz, /readyz, and /metrics when
+ * it comes from the machine itself (127.0.0.0/8, ::1): a reverse proxy on this machine must not pass /metrics on.
+ */
 void rg_api_handle(void *api, struct rg_request *req);
 
 #endif

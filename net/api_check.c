@@ -197,31 +197,54 @@ enum rg_err rg_find_permset(struct rg_call *call, struct rg_span text, struct rg
 
 /* --- the verdict --- */
 
+/* Digits are an id at first sight: whether there is such an account, the check itself finds out. RG_OK with an empty
+ * span: there is none. */
+static enum rg_err account_of(struct rg_call *call, struct rg_span text, char name_id[13], struct rg_span *ret_id,
+                              struct rg_errctx *ctx)
+{
+    enum rg_err err;
+
+    *ret_id = rg_span(NULL, 0);
+    if (is_account_id(text)) {
+        *ret_id = text;
+        return RG_OK;
+    }
+    err = rg_find_account(call, text, name_id);
+    if (err == RG_ECONFLICT)
+        return rg_fail(ctx, RG_EINVALID, "account: several accounts have this name: give the id");
+    if (err == RG_OK)
+        *ret_id = rg_span(name_id, 12);
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}
+
 static enum rg_err check(struct rg_call *call, const struct rg_check_names *names, struct rg_verdict *verdict,
                          struct rg_errctx *ctx)
 {
     struct rg_psid permset = {{0}};
+    struct rg_span account;
     struct rg_uuid user;
-    char account[13];
-    bool has_account, has_permset;
+    char name_id[13];
+    bool has_permset;
     enum rg_err err = rg_find_user(call, names->user, &user);
 
-    *verdict = (struct rg_verdict){.reason = RG_ACCESS_NO_USER};
+    verdict->allowed = false;
+    verdict->reason = RG_ACCESS_NO_USER;
+    verdict->n_via = 0;
     if (err)
         return err == RG_ENOTFOUND ? RG_OK : err;
-    err = rg_find_account(call, names->account, account);
-    if (err == RG_ECONFLICT)
-        return rg_fail(ctx, RG_EINVALID, "account: several accounts have this name: give the id");
-    if (err != RG_OK && err != RG_ENOTFOUND)
+    err = account_of(call, names->account, name_id, &account, ctx);
+    if (err)
         return err;
-    has_account = err == RG_OK;
     err = rg_find_permset(call, names->permset, &permset);
     if (err != RG_OK && err != RG_ENOTFOUND)
         return err;
     has_permset = err == RG_OK;
-    err = rg_access_check(call->txn, &user, has_account ? rg_span(account, 12) : rg_span(NULL, 0), &permset, verdict);
-    if (!err && !has_permset && (verdict->reason == RG_ACCESS_GRANTED || verdict->reason == RG_ACCESS_NOT_ASSIGNED))
-        *verdict = (struct rg_verdict){.reason = RG_ACCESS_NO_PERMSET};
+    err = rg_access_check(call->txn, &user, account, &permset, verdict);
+    if (!err && !has_permset && (verdict->reason == RG_ACCESS_GRANTED || verdict->reason == RG_ACCESS_NOT_ASSIGNED)) {
+        verdict->allowed = false;
+        verdict->reason = RG_ACCESS_NO_PERMSET;
+        verdict->n_via = 0;
+    }
     return err;
 }
 
@@ -237,7 +260,7 @@ static enum rg_err put_via(struct rg_call *call, const struct rg_via *via)
                                      : rg_group_get(call->txn, &via->principal_id, &group);
     if (err)
         return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
-    rg_uuid_format(id, &via->principal_id);
+    rg_api_uuid_text(id, &via->principal_id);
     rg_buf_put_str(out, via->principal_type == 'U' ? "{\"type\":\"USER\",\"id\":\"" : "{\"type\":\"GROUP\",\"id\":\"");
     rg_buf_put_str(out, id);
     rg_buf_put_str(out, "\",\"name\":");

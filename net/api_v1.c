@@ -103,6 +103,19 @@ static void put_account(struct rg_buf *out, const struct rg_account *account)
     }
 }
 
+static bool parse_limit(struct rg_span text, size_t *ret_limit)
+{
+    size_t v = 0;
+
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] < '0' || text.p[i] > '9')
+            return false;
+        v = RG_MIN(v * 10 + (size_t)(text.p[i] - '0'), (size_t)ACCOUNTS_PAGE + 1);
+    }
+    *ret_limit = v;
+    return text.n > 0;
+}
+
 static enum rg_err list_accounts(struct rg_call *call, struct rg_errctx *ctx)
 {
     static const char *const names[] = {"after", "limit"};
@@ -118,11 +131,8 @@ static enum rg_err list_accounts(struct rg_call *call, struct rg_errctx *ctx)
     err = rg_v1_query(call, names, values, RG_LEN(names), &scratch, ctx);
     if (err)
         return err;
-    if (values[1].p != NULL) {
-        limit = strtoul((const char *)values[1].p, NULL, 10);
-        if (limit == 0 || limit > ACCOUNTS_PAGE)
-            return rg_fail(ctx, RG_EINVALID, "limit: must be 1 to %d", ACCOUNTS_PAGE);
-    }
+    if (values[1].p != NULL && (!parse_limit(values[1], &limit) || limit == 0 || limit > ACCOUNTS_PAGE))
+        return rg_fail(ctx, RG_EINVALID, "limit: must be 1 to %d", ACCOUNTS_PAGE);
     err = rg_account_list(call->txn, values[0].p != NULL ? (const char *)values[0].p : NULL, &scan);
     if (err == RG_EINVALID)
         return rg_fail(ctx, err, "after: must be an account id");

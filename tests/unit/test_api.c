@@ -102,6 +102,8 @@ static const struct {
     {"GET", "/v1/accounts/../status", "", 404, "NotFound"},
     {"GET", "/v1/accounts?limit=0", "", 400, "ValidationException"},
     {"GET", "/v1/accounts?limit=x", "", 400, "ValidationException"},
+    {"GET", "/v1/accounts?limit=1x", "", 400, "ValidationException"},
+    {"GET", "/v1/accounts?limit=1001", "", 400, "ValidationException"},
     {"GET", "/v1/accounts?after=x", "", 400, "ValidationException"},
     {"GET", "/v1/accounts?other=1", "", 400, "ValidationException"},
     {"PATCH", "/v1/accounts/111111111111", "", 405, "MethodNotAllowed"},
