@@ -317,23 +317,23 @@ static enum rg_err step_one(struct rg_node *node, uint64_t peer, const struct rg
     return RG_OK;
 }
 
-/* libraft refuses entries whose predecessor was compacted here, and the leader then asks for ever lower ones. What a snapshot of
- * ours holds was committed: a message that reaches over its last entry, and agrees on it, begins behind that. (While every
- * node keeps more entries behind a snapshot than the window of the leader, only a repeated message can be such a one.) */
+/* libraft refuses entries whose predecessor was compacted here, although what a snapshot holds was committed; the leader then
+ * goes below what it knows this node to have, and never comes back. That happens when answers were lost and this node took a
+ * snapshot since. So such a message begins behind the snapshot: where it reaches over the snapshot's last entry, and agrees on
+ * it; or where it ends below that, and its leader is of the same epoch: then it has that entry too. */
 static void append_trim(const struct rg_node *node, struct rg_msg_append *m)
 {
-    uint64_t skip;
+    uint64_t skip = node->snapshot_index - m->prev_index;
 
-    if (m->prev_index >= node->snapshot_index || m->prev_index + 1 >= rg_wal_first(node->wal) ||
-        m->prev_index + m->n < node->snapshot_index)
+    if (m->prev_index >= node->snapshot_index || m->prev_index >= rg_wal_first(node->wal))
         return;
-    skip = node->snapshot_index - m->prev_index;
-    if (m->entries[skip - 1].term != node->snapshot_term)
+    if (skip <= m->n ? m->entries[skip - 1].term != node->snapshot_term
+                     : node_epoch_of(m->term) != node_epoch_of(node->snapshot_term))
         return;
     m->prev_index = node->snapshot_index;
     m->prev_term = node->snapshot_term;
-    m->entries += skip;
-    m->n -= skip;
+    m->n = skip <= m->n ? m->n - skip : 0;
+    m->entries += m->n > 0 ? skip : 0;
 }
 
 /* Rule 6: a CHANGE is always the first of its message, whoever sent it. */
