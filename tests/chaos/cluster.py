@@ -54,9 +54,9 @@ class Connection:
         return self.request("POST", "/", body, {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1",
                                                 **(headers or {})})
 
-    def create_user(self, name, headers=None):
+    def create_user(self, name, headers=None, **attributes):
         return self.call("AWSIdentityStore.CreateUser",
-                         {"IdentityStoreId": self.cluster.store, "UserName": name, "DisplayName": name}, headers)
+                         {"IdentityStoreId": self.cluster.store, "UserName": name, "DisplayName": name, **attributes}, headers)
 
     def user_id(self, name, headers=None):
         body = {"IdentityStoreId": self.cluster.store,

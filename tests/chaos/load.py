@@ -1,5 +1,6 @@
 """Writers and readers for failure tests: what was acknowledged is remembered, what is read must never go back."""
 import http.client
+import os
 import threading
 import time
 
@@ -11,9 +12,9 @@ BROKEN = (OSError, http.client.HTTPException)
 class Writer(threading.Thread):
     """Writes users at the primary until stopped. A write without an answer may or may not have happened."""
 
-    def __init__(self, cluster, number, pause=0.0):
+    def __init__(self, cluster, number, pause=0.0, large=False):
         super().__init__(daemon=True)
-        self.cluster, self.number, self.pause = cluster, number, pause
+        self.cluster, self.number, self.pause, self.large = cluster, number, pause, large
         self.acknowledged, self.refused, self.unknown = [], 0, 0
         self.halt = threading.Event()
         self.error = None
@@ -25,7 +26,8 @@ class Writer(threading.Thread):
             name = f"w{self.number}-{n}"
             n += 1
             try:
-                _, headers = connection.create_user(name)
+                more = {m: os.urandom(500).hex() for m in ("NickName", "Title", "Website")} if self.large else {}
+                _, headers = connection.create_user(name, **more)
                 self.acknowledged.append((name, headers["regent-revision"]))
             except Refused as refused:
                 if refused.status not in (429, 503, 504):
