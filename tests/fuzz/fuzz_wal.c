@@ -55,7 +55,8 @@ static void read_raw(struct rg_span bytes)
     struct wal_record record;
     uint64_t at, seq;
 
-    (void)wal_header_decode(bytes, &head);
+    if (wal_header_decode(bytes, &head) == RG_OK)
+        RG_ASSERT(head.dek.n <= RG_WRAPPED_BYTES_MAX);
     for (at = 0; at < bytes.n; at += WAL_ALIGN)
         if (wal_record_peek(bytes, at, 0, &record))
             RG_ASSERT(record.sealed_n <= bytes.n);
