@@ -10,6 +10,7 @@
 enum {
     BUF_KEPT_BYTES_MAX = 64 * 1024, /* a pooled call does not hold on to more */
     MIN_REVISION_WAIT_MS = 1000,
+    WAIT_SLICE_MS = 500,
 };
 
 /* --- small things --- */
@@ -330,10 +331,19 @@ static bool authenticate(struct rg_call *call, bool fresh)
 
 static bool reached(struct rg_rev now, struct rg_rev min) { return now.epoch == min.epoch && now.index >= min.index; }
 
+static void wait_begin(struct rg_call *call);
+
 static void wait_run(struct rg_call *call)
 {
     enum rg_err err = call->wait.err;
     char min[RG_REV_TEXT_MAX], now[RG_REV_TEXT_MAX];
+
+    if (err == RG_EREVISION && rg_worker_stopping(call->worker))
+        err = RG_ESTOPPED;
+    else if (err == RG_EREVISION && rg_api_now_us() / 1000 < call->wait_until_ms) {
+        wait_begin(call);
+        return;
+    }
 
     if (err == RG_OK) {
         if (authenticate(call, true)) /* anew: the revision waited for may have taken the credential away */
@@ -363,6 +373,17 @@ static void wait_on_done(struct rg_wait *wait)
     rg_worker_post(call->worker, &call->post);
 }
 
+/* Wait for a while at most: then see whether the server stops, which must not take a minute because of a client's wish.
+ */
+static void wait_begin(struct rg_call *call)
+{
+    uint64_t slice_ms = rg_api_now_us() / 1000 + WAIT_SLICE_MS;
+
+    call->wait = (struct rg_wait){
+        .rev = call->min_rev, .deadline_ms = RG_MIN(call->wait_until_ms, slice_ms), .on_done = wait_on_done};
+    call->api->config.wait(call->api->config.arg, &call->wait);
+}
+
 /* Run now, or once the revision asked for is visible. */
 static void run_when_reached(struct rg_call *call)
 {
@@ -373,9 +394,8 @@ static void run_when_reached(struct rg_call *call)
         return;
     }
     rg_call_txn_end(call); /* older than the revision, or of a later epoch: the node knows what became of it */
-    call->wait = (struct rg_wait){
-        .rev = call->min_rev, .deadline_ms = rg_api_now_us() / 1000 + wait_ms, .on_done = wait_on_done};
-    call->api->config.wait(call->api->config.arg, &call->wait);
+    call->wait_until_ms = rg_api_now_us() / 1000 + wait_ms;
+    wait_begin(call);
 }
 
 /* --- what needs no credential --- */

@@ -47,6 +47,7 @@ struct rg_call {
     struct rg_rev min_rev;
     uint32_t wait_regions;            /* Regent-Wait-Regions; 0: none */
     int32_t wait_ms;                  /* Regent-Wait-Ms; -1: not given */
+    uint64_t wait_until_ms;           /* monotonic: the min revision's deadline */
     struct rg_span authorization, target; /* borrow from the request */
 };
 

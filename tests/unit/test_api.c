@@ -730,6 +730,35 @@ START_TEST(a_lost_revision_and_a_stopping_node)
 }
 END_TEST
 
+static void *ask_far(void *arg)
+{
+    char headers[256];
+
+    revision_headers(headers, API_EPOCH, af.fix.index + 1000, "60000");
+    ask_with(arg, "GET", "/v1/accounts", headers, "");
+    return arg;
+}
+
+START_TEST(a_wait_does_not_hold_up_the_end)
+{
+    uint64_t at = af_now_ms();
+    pthread_t thread;
+    struct answer a;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, ask_far, &a), 0);
+    usleep(700000); /* into its second slice */
+    rg_server_stop(af.server, 3000);
+    pthread_join(thread, NULL);
+    ck_assert_uint_lt(af_now_ms() - at, 2500);
+    ASSERT_CODE(&a, 503, "Stopping");
+    answer_free(&a);
+    ck_assert_ptr_null(strstr(af.logged, "stop_incomplete"));
+    rg_api_free(af.api);
+    af.api = NULL;
+    af_serve();
+}
+END_TEST
+
 static void *revoke_later(void *arg)
 {
     usleep(100000);
@@ -1294,6 +1323,7 @@ int main(void)
     tcase_add_test(t, a_revision_reached_later);
     tcase_add_test(t, a_revision_not_reached);
     tcase_add_test(t, a_lost_revision_and_a_stopping_node);
+    tcase_add_test(t, a_wait_does_not_hold_up_the_end);
     tcase_add_test(t, a_credential_taken_away_while_waiting);
     tcase_add_test(t, headers_that_cannot_be_read);
     tcase_add_test(t, writes_wait_for_regions);
