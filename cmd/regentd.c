@@ -347,7 +347,7 @@ static enum rg_err read_passphrase(const char *path, char out[PASSPHRASE_BYTES_M
 static enum rg_err open_keys(struct daemon *d, struct rg_errctx *ctx)
 {
     char passphrase[PASSPHRASE_BYTES_MAX];
-    size_t n;
+    size_t n = 0;
     enum rg_err err = read_passphrase(d->config.passphrase_file, passphrase, &n, ctx);
 
     if (!err)
