@@ -1,5 +1,6 @@
 /* cmd/bench_write.c: durable writes, and how long until a write is visible in another region. */
 #include <jansson.h>
+#include <unistd.h>
 
 #include "cmd/bench_priv.h"
 #include "cmd/client.h"
@@ -273,15 +274,44 @@ static void print_inside(struct rg_bench *bench, uint64_t rate)
     }
 }
 
+/* Bytes the primary has written to its links to all replicas, TLS included, by its own /metrics; -1: not to be had. */
+static double sent_bytes(struct rg_bench *bench)
+{
+    static const char name[] = "\nregent_link_sent_bytes{";
+    RG_AUTO(client) struct rg_client *client = NULL;
+    struct rg_cluster_region *primary;
+    struct rg_answer answer;
+    double sum = 0;
+
+    if (rg_cluster_region(bench->cluster, NULL, &primary, NULL) != RG_OK ||
+        rg_client_new(bench->cluster, primary->url, &client, NULL) != RG_OK ||
+        rg_client_request(client, "GET", "/metrics", NULL, rg_span(NULL, 0), &answer, NULL) != RG_OK)
+        return -1;
+    rg_buf_put_u8(&answer.body, 0);
+    for (const char *at = (const char *)answer.body.data; at != NULL && (at = strstr(at, name)) != NULL;) {
+        at = strchr(at + 1, '}');
+        sum += at != NULL ? strtod(at + 1, NULL) : 0;
+    }
+    rg_answer_deinit(&answer);
+    return sum;
+}
+
 static enum rg_err propagation_at(struct rg_bench *bench, uint64_t rate)
 {
     RG_AUTO_MEM struct propagation *p = calloc(1, sizeof *p);
+    double before;
     enum rg_err err;
 
     if (p == NULL)
         return RG_ENOMEM;
     p->bench = bench;
+    usleep(600000); /* the figures behind /metrics are a quarter of a second old */
+    before = sent_bytes(bench);
     err = run_propagation(p, rate);
+    usleep(600000);
+    if (!err && p->n > 0 && p->answered > 0)
+        rg_bench_print(bench, "propagation.wire_bytes_each", "each replica",
+                       (sent_bytes(bench) - before) / (double)p->n / (double)p->answered, "B", "", 0);
     for (size_t i = 0; i < p->n; i++) {
         if (!err)
             rg_bench_print_samples(bench, "propagation", p->targets[i].name, rate, &p->targets[i].samples, bench->tls_ms);
