@@ -176,9 +176,7 @@ void rg_core_free(struct rg_core *core)
 {
     if (core == NULL)
         return;
-    /* After a failed step libraft may hold half a transition that raft_close would walk into: the process ends anyway. */
-    if (!core->broken)
-        raft_close(&core->raft, NULL);
+    raft_close(&core->raft, NULL);
     free(core->raft_entries);
     free(core->messages);
     free(core);

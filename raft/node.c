@@ -254,6 +254,7 @@ static enum rg_err node_init(struct rg_node *node, struct rg_errctx *ctx)
     rg_buf_init(&node->taking_config, RG_RAFT_CONFIG_BYTES_MAX);
     rg_buf_init(&node->install_config, RG_RAFT_CONFIG_BYTES_MAX);
     node->retry_ms = UINT64_MAX;
+    node->boot = node->io->random(node->io) | 1;
     err = own_strings(node);
     if (!err)
         err = allocate(node);

@@ -233,6 +233,7 @@ static enum rg_err replay(struct rg_node *node, struct rg_errctx *ctx)
         return err;
     node->members = members.n > 0 ? members : node->configured;
     self = rg_members_find(&members, node->config.id);
+    node->trusts_log = !voted;
     if (!voted || (self != NULL && self->role == RG_ROLE_VOTER && rg_members_voters(&members) == 1))
         node->trusted = rg_wal_last(node->wal);
     return node_apply_upto(node, node->trusted, ctx);

@@ -31,6 +31,7 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     hello.from = node->config.id;
     hello.to = peer;
     hello.incarnation = node->meta.incarnation;
+    hello.boot = node->boot;
     hello.term = node->meta.term;
     hello.last_index = rg_wal_last(node->wal);
     hello.last_term = hello.last_index > 0 ? rg_wal_term(node->wal, hello.last_index) : 0;
@@ -112,7 +113,7 @@ static enum rg_err hello_ahead(struct rg_node *node, uint64_t peer, const struct
 static enum rg_err hello_wiped(struct rg_node *node, const struct node_peer *peer, const struct rg_hello *h,
                                struct rg_errctx *ctx)
 {
-    if (!node->leading || peer == NULL || h->incarnation == peer->incarnation ||
+    if (!node->leading || peer == NULL || h->boot == peer->boot ||
         h->last_index >= rg_core_match(node->core, peer->config.id))
         return RG_OK;
     return rg_fail(ctx, RG_EPEER, "peer %llu had entry %llu durable and comes back with %llu: a wiped node needs a new id",
@@ -143,7 +144,7 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
     if (!err)
         err = hello_wiped(node, known, &h, ctx);
     if (!err && known != NULL)
-        known->incarnation = h.incarnation;
+        known->boot = h.boot;
     node_settle(node);
     return err;
 }
@@ -201,6 +202,8 @@ void node_announce(struct rg_node *node, struct node_peer *peer)
 {
     struct rg_msg m = {.type = RG_MSG_ANNOUNCE};
 
+    if (!node_commit_known(node))
+        return; /* a peer would take too low an index for all there is */
     m.announce.term = rg_core_term(node->core);
     m.announce.commit = rg_core_commit(node->core);
     m.announce.index = node->applied.index;

@@ -51,7 +51,7 @@ struct node_peer {
     struct rg_peer_config config;
     bool up;
     uint64_t heard_ms;    /* 0: never */
-    uint64_t incarnation; /* of its last hello; 0: none yet */
+    uint64_t boot;        /* of its last hello; 0: none yet */
     uint64_t durable, applied;
     uint8_t hash[RG_STATE_HASH_BYTES]; /* its state at applied */
     bool hash_pending, hash_known, hash_ok;
@@ -76,6 +76,7 @@ struct rg_node {
 
     struct rg_metafile *metafile; /* own */
     struct rg_meta meta;
+    uint64_t boot; /* names this process to its peers */
     struct rg_wal *wal;
     struct rg_snapstore *snaps;
     struct rg_core *core;
@@ -88,6 +89,7 @@ struct rg_node {
 
     /* log and state */
     uint64_t persisted;     /* said to the core to be durable */
+    bool trusts_log;        /* nothing but committed entries is in it */
     uint64_t trusted;       /* committed whatever the core knows yet: a gated log at start */
     uint64_t committed;     /* the core's commit index as last noted */
     uint64_t commit_bytes;
@@ -237,6 +239,7 @@ void node_ready_update(struct rg_node *node);
 void node_publish(struct rg_node *node);
 void node_commit_note(struct rg_node *node);
 void node_count_us(uint64_t histogram[32], uint64_t us);
+bool node_commit_known(const struct rg_node *node);
 bool node_primary_reachable(const struct rg_node *node);
 
 #endif

@@ -83,6 +83,13 @@ bool node_primary_reachable(const struct rg_node *node)
                              node_now_ms(node) - node->primary_heard_ms <= 3 * (uint64_t)node->config.announce_ms);
 }
 
+/* A leader chosen among several voters learns how much is committed only by committing an entry of its own term. */
+bool node_commit_known(const struct rg_node *node)
+{
+    return rg_core_voters(node->core) == 1 || node->committed == rg_wal_last(node->wal) ||
+           rg_wal_term(node->wal, node->committed) == rg_core_term(node->core);
+}
+
 static bool not_yet(struct rg_node *node, const char *why)
 {
     snprintf(node->not_ready, sizeof node->not_ready, "%s", why);
@@ -105,6 +112,8 @@ static bool learner_ready(struct rg_node *node)
     /* Out of reach: what is durable here was committed, and a region must answer without its primary. */
     if (up_ms <= 2 * (uint64_t)node->config.announce_ms)
         return not_yet(node, "listening for the primary");
+    if (!node->trusts_log) /* of a voter's log only a leader knows how much is committed */
+        return not_yet(node, "waiting for a leader");
     if (node->applied.index < RG_MIN(node->trusted, node->persisted))
         return not_yet(node, "applying the log");
     return true;
@@ -119,7 +128,8 @@ void node_ready_update(struct rg_node *node)
     else if (node->diverged)
         node->ready = not_yet(node, "the state differs from the primary's");
     else if (node->leading)
-        node->ready = node->applied.index >= node->committed || not_yet(node, "applying what is committed");
+        node->ready = node->ready || (node_commit_known(node) && node->applied.index >= node->committed) ||
+                      not_yet(node, "applying what is committed");
     else if (!node->ready)
         node->ready = learner_ready(node);
     if (node->ready)

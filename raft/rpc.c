@@ -315,6 +315,7 @@ enum hello_field {
     HELLO_VOTER,
     HELLO_LEADER,
     HELLO_FIRST_CRC,
+    HELLO_BOOT,
 };
 
 void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
@@ -331,6 +332,7 @@ void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
     rg_tlv_put_u64(out, HELLO_VOTER, hello->voter);
     rg_tlv_put_u64(out, HELLO_LEADER, hello->leader);
     rg_tlv_put_u64(out, HELLO_FIRST_CRC, hello->first_crc);
+    rg_tlv_put_u64(out, HELLO_BOOT, hello->boot);
 }
 
 static bool hello_text(struct rg_span value, char *out, size_t size)
@@ -375,6 +377,9 @@ static bool hello_number(struct rg_hello *h, uint32_t field, uint64_t v)
     case HELLO_FIRST_CRC:
         h->first_crc = (uint32_t)v;
         return v <= UINT32_MAX;
+    case HELLO_BOOT:
+        h->boot = v;
+        return true;
     default:
         return true;
     }
@@ -395,7 +400,7 @@ enum rg_err rg_hello_decode(struct rg_span bytes, struct rg_hello *ret_hello, st
             ok = hello_text(tlv.value, h.cluster_id, sizeof h.cluster_id);
         else if (tlv.field == HELLO_REGION)
             ok = hello_text(tlv.value, h.region, sizeof h.region);
-        else if (tlv.field <= HELLO_FIRST_CRC)
+        else if (tlv.field <= HELLO_BOOT)
             ok = rg_tlv_number(tlv.value, &v) && hello_number(&h, tlv.field, v);
     }
     if (!ok || cur.bad || h.version == 0 || h.from == 0)

@@ -118,6 +118,7 @@ struct rg_hello {
     char cluster_id[64], region[33];
     uint64_t from, to; /* raft ids */
     uint64_t incarnation;
+    uint64_t boot; /* drawn at each start: tells a process from the one before, even on a wiped disk */
     uint64_t term, last_index, last_term;
     bool voter;  /* a voter in its own view */
     bool leader; /* takes writes, or would: it is the only voter */

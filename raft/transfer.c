@@ -10,8 +10,9 @@ struct rg_sender {
     struct rg_snapfile file;
     int fd;
     uint64_t read_at, sent, acked; /* next byte to read; bytes below these were sent, answered for */
-    uint64_t heard_ms;
-    bool offered, freed, failed;
+    uint64_t heard_ms, offered_ms;
+    bool answered; /* the last offer was */
+    bool freed, failed;
     /* one chunk between disk and link */
     struct rg_work work;
     bool reading, loaded;
@@ -96,8 +97,8 @@ bool rg_sender_on_ack(struct rg_sender *sender, const struct rg_msg_snap_ack *ac
     sender->heard_ms = sender->config.io->now_ms(sender->config.io);
     if (ack->status != RG_SNAP_GOING || ack->offset > sender->file.size)
         return false;
-    if (!sender->offered) { /* the first answer says where to go on */
-        sender->offered = true;
+    if (!sender->answered) { /* the first answer to an offer says where to go on */
+        sender->answered = true;
         sender->read_at = sender->sent = sender->acked = ack->offset;
         return true;
     }
@@ -141,6 +142,19 @@ static void read_next(struct rg_sender *sender)
     sender->config.io->work(sender->config.io, RG_LANE_SNAPSHOT, &sender->work);
 }
 
+/* An offer also asks where the peer stands: answers travel on another connection, which may have been down. */
+static bool offer(struct rg_sender *sender, uint64_t now)
+{
+    enum rg_err err;
+
+    if (sender->offered_ms != 0 && now - sender->offered_ms < RG_TRANSFER_ASK_MS)
+        return true;
+    err = send_offer(sender);
+    if (!err)
+        sender->offered_ms = now;
+    return !err || err == RG_EBUSY;
+}
+
 bool rg_sender_step(struct rg_sender *sender)
 {
     uint64_t now = sender->config.io->now_ms(sender->config.io);
@@ -148,14 +162,11 @@ bool rg_sender_step(struct rg_sender *sender)
 
     if (sender->failed || now - sender->heard_ms > RG_TRANSFER_SILENCE_MS)
         return false;
-    if (!sender->offered && sender->sent == 0) {
-        err = send_offer(sender);
-        if (err && err != RG_EBUSY)
-            return false;
-        sender->sent = err ? 0 : 1; /* offered once; the answer sets the real offset */
-        return true;
-    }
-    if (!sender->offered || sender->reading)
+    if (now - sender->heard_ms >= 2 * RG_TRANSFER_ASK_MS)
+        sender->answered = false;
+    if (!sender->answered)
+        return offer(sender, now);
+    if (sender->reading)
         return true;
     if (sender->loaded && sender->chunk_at == sender->sent) {
         err = send_chunk(sender);

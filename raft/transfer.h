@@ -16,6 +16,7 @@
 
 #define RG_TRANSFER_WINDOW_BYTES (2u * 1024 * 1024) /* sent and not answered */
 #define RG_TRANSFER_SILENCE_MS 15000                /* a peer that answers nothing for so long is given up */
+#define RG_TRANSFER_ASK_MS 1000                   /* unanswered offers are made again this often */
 #define RG_TRANSFER_CHUNK_BYTES (128u * 1024)
 
 /* ---- sending ---- */

@@ -6,7 +6,7 @@
 #define ALL_FAULTS                                                                                                     \
     (SIM_CRASH | SIM_PARTITION | SIM_RESET | SIM_SLOW_DISK | SIM_ORDERLY | SIM_SNAPSHOT | SIM_VOTERS_TOO)
 
-static struct sim *begin(uint64_t seed, const struct sim_params *params, bool trace)
+struct sim *sim_begin(uint64_t seed, const struct sim_params *params, bool trace)
 {
     struct sim *sim = sim_new(seed, params, trace);
 
@@ -20,7 +20,7 @@ static struct sim *begin(uint64_t seed, const struct sim_params *params, bool tr
 
 static void run_calm(uint64_t seed, bool trace, struct sim **ret_sim)
 {
-    struct sim *sim = *ret_sim = begin(seed, &(struct sim_params){0}, trace);
+    struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){0}, trace);
 
     sim_run_ms(sim, 300);
     sim_workload_start(sim, BUSY, 200);
@@ -45,16 +45,61 @@ static void run_faults(uint64_t seed, bool trace, struct sim **ret_sim)
     p.network.hi = p.network.lo * rg_prng_between(&draw, 1, 4);
     p.snapshot_entries = rg_prng_chance(&draw, 1, 2) ? rg_prng_between(&draw, 40, 400) : 0;
     p.trailing = rg_prng_between(&draw, 16, 200);
-    p.window = (unsigned)p.trailing;
-    sim = *ret_sim = begin(seed, &p, trace);
+    p.link_queue_bytes = rg_prng_chance(&draw, 1, 3) ? rg_prng_between(&draw, 300, 20000) : 0;
+    p.batch_max = rg_prng_chance(&draw, 1, 4) ? 3 : 0;
+    sim = *ret_sim = sim_begin(seed, &p, trace);
     sim_run_ms(sim, 200);
     sim_workload_start(sim, BUSY, 100);
     sim_faults(sim, ALL_FAULTS, 60, 6000);
     sim_converge(sim, 30000);
 }
 
+/* Three voters in the first region elect each other; learners elsewhere. */
+static void run_voters(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.voters = 3};
+    struct sim *sim;
+    struct rg_prng draw;
+
+    rg_prng_init(&draw, seed ^ 0x707e);
+    p.learners = (unsigned)rg_prng_between(&draw, 1, 2);
+    p.snapshot_entries = rg_prng_chance(&draw, 1, 2) ? rg_prng_between(&draw, 60, 300) : 0;
+    p.trailing = rg_prng_between(&draw, 30, 200);
+    sim = *ret_sim = sim_begin(seed, &p, trace);
+    sim_run_ms(sim, 3000);
+    sim_workload_start(sim, BUSY, 100);
+    sim_faults(sim, ALL_FAULTS, 150, 8000);
+    sim_converge(sim, 40000);
+}
+
+/* Few writes, so that timers, probes and readiness matter more than the stream. */
+static void run_idle(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){.snapshot_entries = 10, .trailing = 4}, trace);
+
+    sim_run_ms(sim, 200);
+    sim_workload_start(sim, IDLE, 300);
+    sim_faults(sim, ALL_FAULTS, 100, 8000);
+    sim_converge(sim, 30000);
+}
+
 const struct sim_scenario sim_scenarios[] = {
     {"calm", "no faults: everything is written, applied everywhere, answered", 1, run_calm},
-    {"faults", "one voter, learners, every fault there is", 6, run_faults},
+    {"faults", "one voter, learners, every fault there is", 12, run_faults},
+    {"idle", "the same with few writes and many snapshots", 4, run_idle},
+    {"voters", "three voters and learners, every fault", 4, run_voters},
+    {"gate-on", "rule 9: a primary loses an unsynced tail; no learner ever had it", 1, sim_story_gate_on},
+    {"gate-off", "rule 9: without the gate a learner shows what was never committed", 1, sim_story_gate_off},
+    {"fence", "rule 8: a peer of a later epoch fences the primary, for good", 1, sim_story_fence},
+    {"lost-data", "rule 10: learners ahead of the primary: alarm, no writes", 1, sim_story_lost_data},
+    {"wiped", "rule 11: a wiped node is refused under the id that had data", 1, sim_story_wiped},
+    {"snapshot", "rules 14, 15: a transfer is resumed, and entries for others pass by", 2, sim_story_snapshot},
+    {"orphan", "a learner restarts without a primary and shows all it showed", 2, sim_story_orphan},
+    {"full-disk", "rule 4: a full disk stops the node; nothing acknowledged is lost", 1, sim_story_full_disk},
+    {"bad-sync", "rule 4: a failed write or sync stops the node", 2, sim_story_bad_sync},
+    {"bit-flip", "rule 16: a flipped bit is refused, never repaired", 2, sim_story_bit_flip},
+    {"diverged", "a state that differs is noticed on both sides", 1, sim_story_diverged},
+    {"propagation", "an isolated write reaches all learners without waiting for a heartbeat", 1, sim_story_propagation},
+    {"conflict", "rule 18: entries that were applied are never replaced: quarantine", 1, sim_story_conflict},
 };
 const size_t sim_scenarios_n = RG_LEN(sim_scenarios);

@@ -104,7 +104,7 @@ struct sim {
     uint64_t truth_n;                      /* [1, truth_n] are known */
     uint64_t committed_max;                /* highest index that a leader ever had committed */
     uint64_t acked_max, acked, refused, open_outcomes, replication_late, waits_ok, waits_late;
-    bool failed;
+    bool failed, diverged_fine;
     char failure[SIM_TEXT_MAX * 2];
     struct sim_work *work; /* own; the workload's */
     uint64_t stops, restarts, installs;
@@ -168,7 +168,23 @@ enum sim_fault {
 /** Faults of these kinds, `mean_ms` apart, for `ms`. */
 void sim_faults(struct sim *sim, unsigned kinds, uint64_t mean_ms, uint64_t ms);
 
-/* ---- scenarios.c ---- */
+/* ---- scenarios.c, stories.c ---- */
+/** A world with all its nodes started. */
+struct sim *sim_begin(uint64_t seed, const struct sim_params *params, bool trace);
+void sim_story_gate_on(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_gate_off(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_fence(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_lost_data(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_wiped(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_snapshot(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_orphan(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_full_disk(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_bad_sync(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_bit_flip(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_diverged(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_propagation(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_conflict(uint64_t seed, bool trace, struct sim **ret_sim);
+
 struct sim_scenario {
     const char *name, *what;
     unsigned weight; /* in a mixed range of seeds; 0: only by name */

@@ -1,0 +1,375 @@
+/* Stories with a beginning and an end: each shows one rule of the log, by what happens when it is needed. */
+#include <stdio.h>
+
+#include "tests/sim/world.h"
+
+#define EXPECT(sim, cond)                                                                                              \
+    do {                                                                                                               \
+        if (!(sim)->failed && !(cond))                                                                                 \
+            sim_fail((sim), "%s:%d: expected %s", __FILE__, __LINE__, #cond);                                          \
+    } while (0)
+
+static void write_and_settle(struct sim *sim, unsigned n)
+{
+    for (unsigned i = 0; i < n && !sim->failed; i += 20) {
+        sim_write(sim, RG_MIN(n - i, 20u));
+        sim_run_ms(sim, 30);
+    }
+    sim_run_ms(sim, 500);
+}
+
+static struct rg_node_status status_of(struct sim *sim, unsigned at)
+{
+    static struct rg_node_status none;
+    struct rg_node_status status;
+
+    if (sim->nodes[at].node == NULL)
+        return none;
+    rg_node_status_copy(sim->nodes[at].node, &status);
+    return status;
+}
+
+/* ---- rule 9: the gate, when disks are slower than the network ---- */
+
+static struct sim *lose_a_tail(uint64_t seed, bool trace, unsigned test_flags)
+{
+    struct sim_params p = {.test_flags = test_flags};
+    struct sim *sim = sim_begin(seed, &p, trace);
+
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 40);
+    sim->nodes[0].disk_factor = 400; /* the primary's next write takes its time; the learners' do not */
+    sim_write(sim, 30);
+    sim_run_ms(sim, 100);
+    sim_crash(sim, 0);
+    sim_crash(sim, 1); /* a learner that comes back serves all it has */
+    sim->nodes[0].disk_factor = 1;
+    if (!sim->failed && !sim_start(sim, 1))
+        sim_fail(sim, "n2 does not start: %s", sim->nodes[1].stop_text);
+    sim_run_ms(sim, 1000);
+    return sim;
+}
+
+void sim_story_gate_on(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = lose_a_tail(seed, trace, 0);
+
+    EXPECT(sim, status_of(sim, 1).ready);
+    sim_converge(sim, 5000);
+}
+
+void sim_story_gate_off(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = lose_a_tail(seed, trace, RG_TEST_NO_GATE | RG_TEST_NO_BUMP);
+
+    if (!sim->failed || strstr(sim->failure, "ever committed") == NULL) {
+        sim_fail(sim, "without the gate a learner shows what was never committed: it did not");
+        return;
+    }
+    sim->failed = false; /* as it must be */
+}
+
+/* ---- rule 8, 10: another epoch ---- */
+
+/* As a promotion elsewhere leaves it. */
+static void raise_epoch(struct sim *sim, unsigned at)
+{
+    struct sim_node *n = &sim->nodes[at];
+    struct rg_metafile *file;
+    struct rg_meta meta;
+
+    simdisk_fill_io(n->disk, &n->io);
+    RG_ASSERT(rg_metafile_open(&n->io, "/data/meta", sim->keys, &file, &meta, NULL) == RG_OK);
+    meta.term = ((meta.term >> NODE_EPOCH_SHIFT) + 1) << NODE_EPOCH_SHIFT;
+    RG_ASSERT(rg_metafile_save(file, &meta, NULL) == RG_OK);
+    rg_metafile_free(file);
+}
+
+void sim_story_fence(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){0}, trace);
+    uint64_t acked;
+
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 40);
+    sim_stop(sim, 1);
+    raise_epoch(sim, 1);
+    sim_start(sim, 1);
+    sim_run_ms(sim, 1000);
+    EXPECT(sim, sim->nodes[0].stopped && sim->nodes[0].stop_err == RG_EFENCED);
+    acked = sim->acked;
+    sim_write(sim, 5);
+    sim_run_ms(sim, 200);
+    EXPECT(sim, sim->acked == acked);
+    sim_crash(sim, 0);
+    EXPECT(sim, !sim_start(sim, 0) && sim->nodes[0].start_err == RG_EFENCED); /* and stays so */
+}
+
+/* ---- rule 10: a primary that lost data ---- */
+
+void sim_story_lost_data(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){0}, trace);
+    struct sim_node *n = &sim->nodes[0];
+    struct simdisk *old;
+    uint64_t acked, refused;
+
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 40);
+    sim_stop(sim, 0);
+    old = simdisk_clone(n->disk, seed);
+    sim_start(sim, 0);
+    sim_run_ms(sim, 500);
+    write_and_settle(sim, 40);
+    EXPECT(sim, status_of(sim, 1).applied.index == status_of(sim, 0).applied.index);
+    sim_crash(sim, 0);
+    simdisk_free(n->disk);
+    n->disk = old; /* an old backup of the disk */
+    n->best_ready = (struct rg_rev){0};
+    sim_start(sim, 0);
+    sim_run_ms(sim, 1500);
+    EXPECT(sim, status_of(sim, 0).alarm);
+    acked = sim->acked;
+    refused = sim->refused;
+    sim_write(sim, 5);
+    sim_run_ms(sim, 300);
+    EXPECT(sim, sim->acked == acked && sim->refused == refused + 5);
+    EXPECT(sim, status_of(sim, 1).ready && status_of(sim, 2).ready); /* the regions go on answering */
+}
+
+/* ---- rule 11: a wiped node under its old id ---- */
+
+void sim_story_wiped(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){0}, trace);
+
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 60);
+    sim_crash(sim, 2);
+    simdisk_wipe(sim->nodes[2].disk);
+    sim->nodes[2].best_ready = (struct rg_rev){0};
+    sim_start(sim, 2);
+    sim_run_ms(sim, 2000);
+    EXPECT(sim, status_of(sim, 2).applied.index == 0); /* refused while the primary counts on what it had */
+    EXPECT(sim, sim->conns[2][0].refusals > 0);
+    EXPECT(sim, status_of(sim, 1).ready);
+    sim_crash(sim, 0);
+    sim_start(sim, 0); /* which knows nothing of it any more */
+    sim_run_ms(sim, 500);
+    sim_converge(sim, 5000);
+}
+
+/* ---- rules 14, 15: a snapshot to a node far behind ---- */
+
+void sim_story_snapshot(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.snapshot_entries = 200, .trailing = 50, .value_bytes = 480, .link_queue_bytes = 200 * 1024};
+    struct sim *sim = *ret_sim = sim_begin(seed, &p, trace);
+    uint64_t before, resets = 0;
+
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 60);
+    sim_crash(sim, 2);
+    write_and_settle(sim, 2400);
+    EXPECT(sim, status_of(sim, 0).snapshot_index > 0 && status_of(sim, 0).first_index > 60);
+    EXPECT(sim, rg_wal_first(sim->nodes[0].node->wal) > 62);
+    sim_start(sim, 2);
+    before = status_of(sim, 1).applied.index;
+    for (int i = 0; i < 4000 && !sim->failed && status_of(sim, 2).snapshots_installed == 0; i++) {
+        struct rg_sender *sender = sim->nodes[0].node->peers[1].sender;
+
+        if (sender != NULL && resets < 3 && rg_sender_offset(sender) > (resets + 1) * 150000) {
+            resets++;
+            sim_reset_links(sim, 0, 2);
+        }
+        if (i % 20 == 0)
+            sim_write(sim, 2);
+        sim_run_ms(sim, 1);
+    }
+    EXPECT(sim, status_of(sim, 2).snapshots_installed == 1);
+    EXPECT(sim, status_of(sim, 1).applied.index > before); /* entries for others passed by meanwhile */
+    EXPECT(sim, resets > 0);
+    sim_converge(sim, 10000);
+}
+
+/* ---- a learner comes back while the primary is dead ---- */
+
+void sim_story_orphan(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.snapshot_entries = 100, .trailing = 30};
+    struct sim *sim = *ret_sim = sim_begin(seed, &p, trace);
+    struct rg_rev shown;
+
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 30 + (unsigned)(seed % 200));
+    shown = status_of(sim, 1).applied;
+    EXPECT(sim, shown.index == sim->acked_max);
+    sim_crash(sim, 0);
+    sim_crash(sim, 1);
+    sim_start(sim, 1);
+    sim_run_ms(sim, 400);
+    EXPECT(sim, status_of(sim, 1).ready && !status_of(sim, 1).primary_reachable);
+    EXPECT(sim, rg_rev_cmp(status_of(sim, 1).applied, shown) == 0);
+    EXPECT(sim, status_of(sim, 1).primary_heard_ms_ago == UINT64_MAX);
+    sim_converge(sim, 5000);
+}
+
+/* ---- rule 4: disks that fail ---- */
+
+static void revive(struct sim *sim, unsigned at)
+{
+    sim_crash(sim, at);
+    sim_start(sim, at);
+}
+
+void sim_story_full_disk(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){.value_bytes = 400}, trace);
+    unsigned at = seed % 2 ? 0 : 1;
+    uint64_t acked;
+
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 40);
+    simdisk_full(sim->nodes[at].disk, 0);
+    write_and_settle(sim, 600);
+    EXPECT(sim, sim->nodes[at].stopped);
+    acked = sim->acked_max;
+    sim_write(sim, 5);
+    sim_run_ms(sim, 500);
+    if (at == 0)
+        EXPECT(sim, sim->acked_max == acked); /* nothing is acknowledged any more */
+    simdisk_full(sim->nodes[at].disk, UINT64_MAX);
+    revive(sim, at);
+    sim_run_ms(sim, 500);
+    sim_converge(sim, 5000);
+}
+
+void sim_story_bad_sync(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){0}, trace);
+    unsigned at = seed % 2 ? 0 : 1;
+
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 40);
+    if (seed % 4 < 2)
+        simdisk_fail_sync(sim->nodes[at].disk, 1 + (unsigned)(seed % 7));
+    else
+        simdisk_fail_write(sim->nodes[at].disk, 1 + (unsigned)(seed % 7));
+    write_and_settle(sim, 400);
+    EXPECT(sim, sim->nodes[at].stopped && sim->nodes[at].stop_err == RG_EIO);
+    revive(sim, at);
+    sim_run_ms(sim, 500);
+    sim_converge(sim, 5000);
+}
+
+/* A flipped bit is refused at the start, or it stands where nothing is read (then everything is still there). */
+void sim_story_bit_flip(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){.snapshot_entries = 60, .trailing = 20}, trace);
+    unsigned at = seed % 2 ? 0 : 1;
+    uint64_t offset, applied;
+    char path[256];
+
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 150);
+    applied = sim->nodes[at].node->applied.index;
+    sim_stop(sim, at);
+    RG_ASSERT(simdisk_flip_random(sim->nodes[at].disk, seed % 3 ? "wal" : "", &sim->prng, path, &offset));
+    sim_trace(sim, "n%u flip %s at %llu", at + 1, path, (unsigned long long)offset);
+    if (!sim_start(sim, at)) {
+        enum rg_err err = sim->nodes[at].start_err;
+
+        EXPECT(sim, err == RG_ECORRUPT || err == RG_EKEY || err == RG_EFOREIGN || err == RG_EMALFORMED);
+        return;
+    }
+    sim_run_ms(sim, 500);
+    EXPECT(sim, sim->nodes[at].node->applied.index + 1 >= applied); /* a last record may look torn */
+    EXPECT(sim, at != 0 || sim->nodes[at].node->applied.index >= sim->acked_max || sim->nodes[at].node->alarm);
+}
+
+/* ---- state that differs is noticed ---- */
+
+void sim_story_diverged(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){0}, trace);
+    struct rg_txn *txn;
+
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 40);
+    sim->diverged_fine = true;
+    RG_ASSERT(rg_txn_begin(sim->nodes[1].store, RG_TXN_WRITE, &txn) == RG_OK);
+    RG_ASSERT(rg_row_put(txn, rg_span_str("u0123456789abcdef"), rg_span_str("\x01\x01x")) == RG_OK);
+    RG_ASSERT(rg_txn_commit(txn) == RG_OK);
+    sim->nodes[1].seen_index = SIM_INDEX_MAX; /* the checks would see it at once */
+    write_and_settle(sim, 5);
+    EXPECT(sim, status_of(sim, 1).diverged && !status_of(sim, 1).ready);
+    EXPECT(sim, status_of(sim, 0).peers[0].hash_known && !status_of(sim, 0).peers[0].hash_ok);
+    EXPECT(sim, status_of(sim, 0).peers[1].hash_known && status_of(sim, 0).peers[1].hash_ok);
+    EXPECT(sim, status_of(sim, 2).ready);
+}
+
+/* ---- an isolated write does not wait for a heartbeat ---- */
+
+void sim_story_propagation(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 3, .network = {20000, 35000}, .disk = {500, 2000}, .heartbeat_ms = 500,
+                           .election_ms = 5000, .announce_ms = 250};
+    struct sim *sim = *ret_sim = sim_begin(seed, &p, trace);
+    uint64_t worst = 0;
+
+    sim_run_ms(sim, 2000);
+    write_and_settle(sim, 3);
+    for (int i = 0; i < 40 && !sim->failed; i++) {
+        uint64_t begin, want;
+
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 50, 2500));
+        begin = sim->now_us;
+        want = rg_wal_last(sim->nodes[0].node->wal) + 1;
+        sim_write(sim, 1);
+        for (int k = 0; k < 2000; k++) {
+            bool all = true;
+
+            for (unsigned n = 0; n < sim->n_nodes; n++)
+                all &= sim->nodes[n].node->applied.index >= want;
+            if (all)
+                break;
+            sim_run_ms(sim, 1);
+        }
+        worst = RG_MAX(worst, sim->now_us - begin);
+    }
+    sim_trace(sim, "worst propagation %llu us", (unsigned long long)worst);
+    EXPECT(sim, worst < 45000); /* one way and two disks */
+    sim_converge(sim, 3000);
+}
+
+/* ---- rule 18: a leader that contradicts what was applied ---- */
+
+/* Two histories of one cluster, from one disk: the second primary has other entries where the learner has applied the first's.
+ * The hello of an equal epoch would refuse it; here both logs end in entries of their own, in one later epoch. */
+void sim_story_conflict(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){.learners = 1}, trace);
+    struct sim_node *n = &sim->nodes[0];
+    struct simdisk *other;
+
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 20);
+    sim_stop(sim, 0);
+    other = simdisk_clone(n->disk, seed);
+    sim_start(sim, 0);
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 20); /* applied by the learner */
+    sim_crash(sim, 0);
+    simdisk_free(n->disk);
+    n->disk = other;
+    n->best_ready = (struct rg_rev){0};
+    raise_epoch(sim, 0); /* promoted from a backup, while the learner is ahead of it */
+    sim->truth_n = 0;    /* the second history begins */
+    memset(sim->truth, 0, SIM_INDEX_MAX * sizeof *sim->truth);
+    sim_start(sim, 0);
+    sim_run_ms(sim, 100);
+    write_and_settle(sim, 60);
+    EXPECT(sim, sim->nodes[1].stopped && sim->nodes[1].stop_err == RG_ECORRUPT);
+    sim_crash(sim, 1);
+    EXPECT(sim, !sim_start(sim, 1) && sim->nodes[1].start_err == RG_EFENCED); /* quarantined */
+}
