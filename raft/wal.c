@@ -180,7 +180,7 @@ static void choose_segment(struct rg_wal *wal, bool rotate)
 {
     struct wal_write *write = &wal->write;
     struct wal_segment *current = wal->current;
-    uint64_t room = wal_record_room(write->plain.len);
+    uint64_t room = wal_record_room(write->plain.len) + WAL_MARK_ROOM; /* a mark fits behind every record */
 
     write->made = false;
     write->make_seq = 0;
@@ -270,7 +270,8 @@ static void mark_idle(struct rg_wal *wal)
     struct wal_marking *marking = &wal->marking;
     uint64_t last = wal->next_unwritten - 1;
 
-    if (wal->writing || wal->dead || wal->closing || marking->busy || wal->marked == current->position || current->position + WAL_MARK_ROOM > current->size)
+    if (wal->writing || wal->dead || wal->closing || marking->busy ||
+        wal->marked == current->position)
         return;
     marking->record = (struct wal_record){
         .kind = WAL_MARK,

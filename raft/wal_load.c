@@ -337,7 +337,7 @@ static enum rg_err check_tail(struct reader *reader, const struct wal_found *fou
                               bool marked)
 {
     struct rg_span file = rg_buf_span(&reader->bytes);
-    uint64_t behind = at + (marked ? WAL_MARK_ROOM : 0), valid = 0;
+    uint64_t behind = at + (marked ? WAL_MARK_ROOM : 0), valid = 0, bytes;
     struct wal_record record;
     enum rg_err err = wal_record_scan(reader->env, dek, file, behind, found->seq, &valid);
 
@@ -348,9 +348,10 @@ static enum rg_err check_tail(struct reader *reader, const struct wal_found *fou
     }
     if (err != RG_ENOTFOUND)
         return err;
-    reader->tail_bytes = behind < file.n ? nonzero_bytes(file, behind) : 0;
-    if (reader->tail_bytes == 0)
+    bytes = behind < file.n ? nonzero_bytes(file, behind) : 0;
+    if (bytes == 0)
         return RG_OK;
+    reader->tail_bytes = bytes;
     reader->tail_seq = found->seq;
     reader->tail_at = behind;
     reader->tail_mark = !marked && wal_record_peek(file, at, found->seq, &record) && record.kind == WAL_MARK;

@@ -502,6 +502,24 @@ START_TEST(a_missing_segment_is_corruption)
 }
 END_TEST
 
+/* What the missing segment did cancels out: index and term go on as if nothing were missing, only the chain tells. */
+START_TEST(a_missing_segment_is_missed_by_its_tag)
+{
+    OPEN();
+    append_records(1, 4);
+    reopen();
+    append_records(1, 1);
+    ck_assert_int_eq(rg_wal_truncate(rig.wal, 5), RG_OK);
+    write_all();
+    reopen();
+    append_records(1, 1);
+    close_log();
+    ck_assert_uint_eq(files().n, 3);
+    ck_assert(simdisk_remove(rig.disk, files().path[1]));
+    ck_assert_int_eq(open_log(), RG_ECORRUPT);
+}
+END_TEST
+
 START_TEST(a_removed_log_is_not_an_empty_one)
 {
     rig.config.floor_index = 5;
@@ -600,6 +618,7 @@ int main(void)
     tcase_add_test(t, a_torn_last_record_is_cut);
     tcase_add_test(t, damage_is_not_taken_for_a_torn_write);
     tcase_add_loop_test(t, a_missing_segment_is_corruption, 0, 3);
+    tcase_add_test(t, a_missing_segment_is_missed_by_its_tag);
     tcase_add_test(t, a_removed_log_is_not_an_empty_one);
     tcase_add_test(t, verify_reads_without_changing);
     tcase_add_test(t, appends_are_checked);
