@@ -166,7 +166,8 @@ static enum rg_err file_allocate(struct rg_io *io, int fd, uint64_t size, struct
     return err;
 }
 
-/* A failed sync is final (the kernel marks the pages clean), so only EINTR, which Linux does not give here, goes round. */
+/* A failed sync is final (the kernel marks the pages clean), so only EINTR, which Linux does not give here, goes round.
+ */
 static enum rg_err file_fdatasync(struct rg_io *io, int fd, struct rg_errctx *ctx)
 {
     int rc;

@@ -1,5 +1,5 @@
-/* net/file_io.h: the file members of struct rg_io as system calls. Used by the daemon, the tools and tests; the simulator
- * has its own (tests/sim/simdisk.h). */
+/* net/file_io.h: the file members of struct rg_io as system calls. Used by the daemon, the tools and tests; the
+ * simulator has its own (tests/sim/simdisk.h). */
 #ifndef REGENT_NET_FILE_IO_H
 #define REGENT_NET_FILE_IO_H
 

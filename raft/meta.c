@@ -40,10 +40,7 @@ struct rg_metafile {
 };
 
 /* The instance is inside: it is not known before the file is read. */
-static struct rg_context meta_context(void)
-{
-    return (struct rg_context){.purpose = rg_span_str("meta")};
-}
+static struct rg_context meta_context(void) { return (struct rg_context){.purpose = rg_span_str("meta")}; }
 
 /* --- one slot --- */
 
@@ -177,8 +174,8 @@ static enum rg_err decode_slot(struct rg_keyprov *keys, struct rg_span slot, str
 
 /* --- writing --- */
 
-/* Both slots, the second only when the first is durable: once this returns, damage to either one loses nothing, and a bad slot
- * beside an older one can only be a write that was never confirmed. */
+/* Both slots, the second only when the first is durable: once this returns, damage to either one loses nothing, and a
+ * bad slot beside an older one can only be a write that was never confirmed. */
 static enum rg_err write_slots(struct rg_io *io, int fd, const uint8_t slot[SLOT_BYTES], unsigned first,
                                struct rg_errctx *ctx)
 {
@@ -290,8 +287,8 @@ static enum rg_err read_slots(struct rg_metafile *file, const char *path, struct
     return rg_fail(ctx, worst, "%s: no intact slot: %s", path, rg_errctx_text(&why, worst));
 }
 
-enum rg_err rg_metafile_open(struct rg_io *io, const char *path, struct rg_keyprov *keys,
-                             struct rg_metafile **ret_file, struct rg_meta *ret_meta, struct rg_errctx *ctx)
+enum rg_err rg_metafile_open(struct rg_io *io, const char *path, struct rg_keyprov *keys, struct rg_metafile **ret_file,
+                             struct rg_meta *ret_meta, struct rg_errctx *ctx)
 {
     struct rg_metafile *file = calloc(1, sizeof *file);
     struct rg_meta meta;

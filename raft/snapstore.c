@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const char *const suffixes[] = {[SNAP_COMPLETE] = "snap", [SNAP_PART] = "part", [SNAP_TMP] = "tmp",
-                                       [SNAP_BAD] = "bad"};
+static const char *const suffixes[] = {
+    [SNAP_COMPLETE] = "snap", [SNAP_PART] = "part", [SNAP_TMP] = "tmp", [SNAP_BAD] = "bad"};
 
 /* --- names --- */
 
@@ -274,8 +274,7 @@ static enum rg_err copy_strings(struct rg_snapstore *snaps, const char *dir, con
 }
 
 enum rg_err rg_snapstore_open(struct rg_io *io, const char *dir, struct rg_keyprov *keys,
-                              const struct rg_context *context, struct rg_snapstore **ret_snaps,
-                              struct rg_errctx *ctx)
+                              const struct rg_context *context, struct rg_snapstore **ret_snaps, struct rg_errctx *ctx)
 {
     struct rg_snapstore *snaps;
     struct listing listing = {.ctx = ctx};
@@ -508,10 +507,7 @@ static void take_done(struct rg_work *work)
     snap_job_end(snaps);
 }
 
-bool rg_snapstore_taking(const struct rg_snapstore *snaps)
-{
-    return snaps->take != NULL;
-}
+bool rg_snapstore_taking(const struct rg_snapstore *snaps) { return snaps->take != NULL; }
 
 static enum rg_err take_begin(struct snap_take *take, struct rg_store *store, struct rg_span config)
 {
@@ -537,11 +533,10 @@ static enum rg_err take_begin(struct snap_take *take, struct rg_store *store, st
     return RG_OK;
 }
 
-enum rg_err rg_snapstore_take(struct rg_snapstore *snaps, struct rg_store *store, struct rg_span config,
-                              uint64_t config_index, int64_t wall_ms,
-                              void (*done)(void *arg, enum rg_err err, const struct rg_snapfile *file,
-                                           const char *text),
-                              void *arg)
+enum rg_err
+rg_snapstore_take(struct rg_snapstore *snaps, struct rg_store *store, struct rg_span config, uint64_t config_index,
+                  int64_t wall_ms,
+                  void (*done)(void *arg, enum rg_err err, const struct rg_snapfile *file, const char *text), void *arg)
 {
     struct snap_take *take;
     enum rg_err err;

@@ -26,9 +26,9 @@ struct rg_snapstore {
     struct rg_io *io;
     struct rg_keyprov *keys;
     struct rg_context context;
-    uint8_t *strings; /* own; what context points to */
-    char *dir;        /* own */
-    struct snap_entry *entries; /* own */
+    uint8_t *strings;             /* own; what context points to */
+    char *dir;                    /* own */
+    struct snap_entry *entries;   /* own */
     struct snap_take *take;       /* the one under way */
     struct snap_receive *receive; /* own */
     bool publishing;              /* a job may rename a .part: no new one of that name meanwhile */
@@ -51,8 +51,8 @@ struct snap_source {
 };
 struct rg_snapshot_source snap_source(struct snap_source *over, uint64_t size);
 /** Sync, rename to the complete name, sync the directory. */
-RG_MUST enum rg_err snap_publish(const struct rg_snapstore *snaps, int fd, const char *from, uint64_t index, uint64_t term,
-                                 struct rg_errctx *ctx);
+RG_MUST enum rg_err snap_publish(const struct rg_snapstore *snaps, int fd, const char *from, uint64_t index,
+                                 uint64_t term, struct rg_errctx *ctx);
 void snap_receive_free(struct rg_snapstore *snaps);
 
 #endif

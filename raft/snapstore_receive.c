@@ -8,11 +8,11 @@ struct snap_receive {
     struct rg_snapstore *snaps;
     struct rg_snapfile file;
     int fd;
-    uint64_t queued;  /* bytes handed to the lane */
+    uint64_t queued; /* bytes handed to the lane */
     uint64_t durable;
-    unsigned writes;  /* under way */
+    unsigned writes; /* under way */
     bool finishing;
-    bool detached;    /* aborted: no callback comes any more */
+    bool detached; /* aborted: no callback comes any more */
     enum rg_err failed;
 };
 
@@ -85,7 +85,8 @@ static void sweep_each(void *arg, const char *name)
     (void)sweep->snaps->io->unlink(sweep->snaps->io, path, NULL); /* only room; tried again next time */
 }
 
-/* How much of what an earlier attempt left is surely on disk: one write at a time is synced, so only the last can be torn. */
+/* How much of what an earlier attempt left is surely on disk: one write at a time is synced, so only the last can be
+ * torn. */
 static enum rg_err resume_offset(struct snap_receive *receive, struct rg_errctx *ctx)
 {
     struct rg_io *io = receive->snaps->io;
@@ -101,8 +102,8 @@ static enum rg_err resume_offset(struct snap_receive *receive, struct rg_errctx 
     return io->truncate(io, receive->fd, size, ctx);
 }
 
-enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct rg_snapfile *file,
-                                       uint64_t *ret_offset, struct rg_errctx *ctx)
+enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct rg_snapfile *file, uint64_t *ret_offset,
+                                       struct rg_errctx *ctx)
 {
     struct sweep sweep = {snaps, file};
     struct snap_receive *receive;
@@ -187,8 +188,12 @@ enum rg_err rg_snapstore_receive_write(struct rg_snapstore *snaps, uint64_t offs
     write = malloc(sizeof *write + bytes.n);
     if (write == NULL)
         return RG_ENOMEM;
-    *write = (struct snap_write){.work = {.run = write_run, .done = write_done}, .receive = receive, .offset = offset,
-                                 .done = done, .arg = arg, .n = bytes.n};
+    *write = (struct snap_write){.work = {.run = write_run, .done = write_done},
+                                 .receive = receive,
+                                 .offset = offset,
+                                 .done = done,
+                                 .arg = arg,
+                                 .n = bytes.n};
     memcpy(write->bytes, bytes.p, bytes.n);
     receive->queued += bytes.n;
     receive->writes++;
@@ -205,8 +210,8 @@ static enum rg_err finish_check(struct snap_finish *finish)
     struct snap_source over = {snaps->io, receive->fd};
     struct rg_snapshot_info info;
     char path[SNAP_PATH_BYTES_MAX];
-    enum rg_err err = rg_snapshot_verify(snap_source(&over, receive->file.size), snaps->keys, &snaps->context, &info,
-                                         &finish->ctx);
+    enum rg_err err =
+        rg_snapshot_verify(snap_source(&over, receive->file.size), snaps->keys, &snaps->context, &info, &finish->ctx);
 
     if (err)
         return err;
@@ -263,8 +268,8 @@ enum rg_err rg_snapstore_receive_finish(struct rg_snapstore *snaps,
     finish = calloc(1, sizeof *finish);
     if (finish == NULL)
         return RG_ENOMEM;
-    *finish = (struct snap_finish){.work = {.run = finish_run, .done = finish_done}, .receive = receive, .done = done,
-                                   .arg = arg};
+    *finish = (struct snap_finish){
+        .work = {.run = finish_run, .done = finish_done}, .receive = receive, .done = done, .arg = arg};
     receive->finishing = true;
     snaps->publishing = true;
     snap_job_begin(snaps, &finish->work);
@@ -279,6 +284,7 @@ void rg_snapstore_receive_abort(struct rg_snapstore *snaps)
         return;
     snap_path(snaps, snaps->receive->file.index, snaps->receive->file.term, SNAP_PART, path);
     detach(snaps);
-    if (!snaps->publishing) /* else a file of this name is being given its final one; swept at the next begin if it is not */
+    if (!snaps->publishing) /* else a file of this name is being given its final one; swept at the next begin if it is
+                               not */
         (void)snaps->io->unlink(snaps->io, path, NULL);
 }

@@ -1,12 +1,8 @@
 #include "raft/wal_priv.h"
 
-
 /* --- small things --- */
 
-void wal_hold(struct rg_wal *wal)
-{
-    wal->holds++;
-}
+void wal_hold(struct rg_wal *wal) { wal->holds++; }
 
 static void destroy(struct rg_wal *wal)
 {
@@ -53,7 +49,8 @@ void wal_push_segment(struct rg_wal *wal, struct wal_segment *segment)
 
 static uint64_t segment_bytes(const struct rg_wal *wal, uint64_t room)
 {
-    uint64_t need = (WAL_HEADER_BYTES + room + WAL_SEGMENT_BYTES_MIN - 1) / WAL_SEGMENT_BYTES_MIN * WAL_SEGMENT_BYTES_MIN;
+    uint64_t need =
+        (WAL_HEADER_BYTES + room + WAL_SEGMENT_BYTES_MIN - 1) / WAL_SEGMENT_BYTES_MIN * WAL_SEGMENT_BYTES_MIN;
 
     return RG_MAX(need, (uint64_t)wal->config.segment_bytes);
 }
@@ -224,8 +221,8 @@ static void start_write(struct rg_wal *wal, enum wal_kind kind)
 
 static void start_prepare(struct rg_wal *wal)
 {
-    if (wal->ready != NULL || wal->preparing.busy || wal->dead || wal->closing ||
-        (wal->writing && wal->rotating) || wal->current->position < wal->current->size / 2)
+    if (wal->ready != NULL || wal->preparing.busy || wal->dead || wal->closing || (wal->writing && wal->rotating) ||
+        wal->current->position < wal->current->size / 2)
         return;
     wal->preparing.seq = ++wal->seq_last;
     wal->preparing.size = wal->config.segment_bytes;
@@ -257,21 +254,17 @@ static void step(struct rg_wal *wal)
     start_write(wal, wal->cut ? WAL_TRUNCATE : WAL_BATCH);
 }
 
-void rg_wal_flush(struct rg_wal *wal)
-{
-    step(wal);
-}
+void rg_wal_flush(struct rg_wal *wal) { step(wal); }
 
-/* Nothing to write: leave proof on disk that the last record was complete. At most one mark for a place, and the next record
- * overwrites it, so no unsynced byte ever stands before a synced one. */
+/* Nothing to write: leave proof on disk that the last record was complete. At most one mark for a place, and the next
+ * record overwrites it, so no unsynced byte ever stands before a synced one. */
 static void mark_idle(struct rg_wal *wal)
 {
     struct wal_segment *current = wal->current;
     struct wal_marking *marking = &wal->marking;
     uint64_t last = wal->next_unwritten - 1;
 
-    if (wal->writing || wal->dead || wal->closing || marking->busy ||
-        wal->marked == current->position)
+    if (wal->writing || wal->dead || wal->closing || marking->busy || wal->marked == current->position)
         return;
     marking->record = (struct wal_record){
         .kind = WAL_MARK,
@@ -286,7 +279,8 @@ static void mark_idle(struct rg_wal *wal)
 
 /* --- completions --- */
 
-/* Delete files that nothing from `index` on needs: those before the latest segment whose first record stands at or below it. */
+/* Delete files that nothing from `index` on needs: those before the latest segment whose first record stands at or
+ * below it. */
 static void delete_before(struct rg_wal *wal, uint64_t index)
 {
     struct wal_segment *keep = NULL;
@@ -338,7 +332,8 @@ static void settle_reset(struct rg_wal *wal)
 
 static void settle_durable(struct rg_wal *wal)
 {
-    /* What was truncated meanwhile is not in the log any more; what was appended since stands at or behind next_unwritten. */
+    /* What was truncated meanwhile is not in the log any more; what was appended since stands at or behind
+     * next_unwritten. */
     uint64_t durable = RG_MIN(wal->write.last, wal->next_unwritten - 1);
 
     if (wal->write.generation != wal->generation)

@@ -1,7 +1,7 @@
 #include "raft/wal_priv.h"
 
-/* The jobs: run on a lane's thread touches only its own struct, the segment it was lent and env; done decides nothing but
- * hands back to wal.c. */
+/* The jobs: run on a lane's thread touches only its own struct, the segment it was lent and env; done decides nothing
+ * but hands back to wal.c. */
 
 /* --- writing --- */
 
@@ -32,10 +32,7 @@ static void write_run(struct rg_work *work)
                                   &write->ctx);
 }
 
-static void write_done(struct rg_work *work)
-{
-    wal_on_written(RG_CONTAINER(work, struct rg_wal, write.work));
-}
+static void write_done(struct rg_work *work) { wal_on_written(RG_CONTAINER(work, struct rg_wal, write.work)); }
 
 void wal_lane_write(struct rg_wal *wal)
 {
@@ -92,10 +89,7 @@ static void prepare_run(struct rg_work *work)
         wal_segment_create(&wal->env, preparing->seq, preparing->size, &preparing->segment, &preparing->ctx);
 }
 
-static void prepare_done(struct rg_work *work)
-{
-    wal_on_prepared(RG_CONTAINER(work, struct rg_wal, preparing.work));
-}
+static void prepare_done(struct rg_work *work) { wal_on_prepared(RG_CONTAINER(work, struct rg_wal, preparing.work)); }
 
 void wal_lane_prepare(struct rg_wal *wal)
 {
@@ -153,7 +147,8 @@ static void start_chore(struct rg_wal *wal, struct wal_segment *segment, bool re
         return;
     }
     wal_hold(wal);
-    *chore = (struct chore){.work = {.run = chore_run, .done = chore_done}, .wal = wal, .segment = segment, .remove = remove};
+    *chore = (struct chore){
+        .work = {.run = chore_run, .done = chore_done}, .wal = wal, .segment = segment, .remove = remove};
     wal->env.io->work(wal->env.io, RG_LANE_SNAPSHOT, &chore->work);
 }
 
@@ -171,7 +166,4 @@ void wal_lane_finish(struct rg_wal *wal, struct wal_segment *segment)
     start_chore(wal, ended, false);
 }
 
-void wal_lane_delete(struct rg_wal *wal, struct wal_segment *segment)
-{
-    start_chore(wal, segment, true);
-}
+void wal_lane_delete(struct rg_wal *wal, struct wal_segment *segment) { start_chore(wal, segment, true); }

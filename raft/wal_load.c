@@ -10,7 +10,7 @@ struct reader {
     struct wal_load *load;
     struct rg_errctx *ctx;
     struct rg_buf bytes, plain; /* own; the segment being read, a record opened */
-    bool chained; /* tag and log are set: records must follow */
+    bool chained;               /* tag and log are set: records must follow */
     bool identified;
     /* the last end of records with something unreadable behind it: a cut, or a torn write when nothing valid follows */
     uint64_t tail_seq, tail_at, tail_bytes;
@@ -96,8 +96,7 @@ static enum rg_err read_segment(struct reader *reader, struct wal_found *found, 
         rg_buf_clear(&reader->bytes);
         n = (size_t)RG_MIN(found->size, max);
         to = rg_buf_reserve(&reader->bytes, n);
-        err = to == NULL ? reader->bytes.err
-                         : io->pread(io, segment->fd, to, n, 0, &reader->bytes.len, reader->ctx);
+        err = to == NULL ? reader->bytes.err : io->pread(io, segment->fd, to, n, 0, &reader->bytes.len, reader->ctx);
     }
     wal_segment_free(io, segment);
     return err;
@@ -105,8 +104,8 @@ static enum rg_err read_segment(struct reader *reader, struct wal_found *found, 
 
 static enum rg_err fail_header(struct reader *reader, const struct wal_found *found)
 {
-    return rg_fail(reader->ctx, RG_ECORRUPT, "%s/%016" PRIx64 ".wal: the segment's header is damaged",
-                   reader->env->dir, found->seq);
+    return rg_fail(reader->ctx, RG_ECORRUPT, "%s/%016" PRIx64 ".wal: the segment's header is damaged", reader->env->dir,
+                   found->seq);
 }
 
 static enum rg_err check_identity(struct reader *reader, const struct wal_found *found, const struct wal_header *header)
@@ -122,9 +121,8 @@ static enum rg_err check_identity(struct reader *reader, const struct wal_found 
     }
     reader->identified = true;
     if (memcmp(env->cluster, header->cluster, sizeof env->cluster) != 0)
-        return rg_fail(reader->ctx, RG_EFOREIGN,
-                       "%s/%016" PRIx64 ".wal belongs to cluster \"%.*s\", this is \"%.*s\"", env->dir, found->seq,
-                       WAL_CLUSTER_BYTES, header->cluster, WAL_CLUSTER_BYTES, env->cluster);
+        return rg_fail(reader->ctx, RG_EFOREIGN, "%s/%016" PRIx64 ".wal belongs to cluster \"%.*s\", this is \"%.*s\"",
+                       env->dir, found->seq, WAL_CLUSTER_BYTES, header->cluster, WAL_CLUSTER_BYTES, env->cluster);
     if (env->node_id != header->node_id)
         return rg_fail(reader->ctx, RG_EFOREIGN,
                        "%s/%016" PRIx64 ".wal belongs to node %" PRIu64 ", this is node %" PRIu64, env->dir, found->seq,
@@ -171,8 +169,8 @@ static enum rg_err peek_first(struct reader *reader, struct wal_found *found, ui
     *ret_reset = false;
     if (err)
         return err;
-    if (wal_record_peek(rg_buf_span(&reader->bytes), WAL_HEADER_BYTES, found->seq, &record) &&
-        record.number == 0 && record.kind != WAL_MARK) {
+    if (wal_record_peek(rg_buf_span(&reader->bytes), WAL_HEADER_BYTES, found->seq, &record) && record.number == 0 &&
+        record.kind != WAL_MARK) {
         found->base = record.first - 1;
         *ret_reset = record.kind == WAL_RESET;
     }
@@ -258,8 +256,7 @@ static enum rg_err apply_record(struct reader *reader, struct wal_found *found, 
     struct wal_log *log = &reader->load->log;
     enum rg_err err;
 
-    if (!reader->chained || record->kind == WAL_RESET ||
-        (record->kind == WAL_TRUNCATE && record->first <= log->base))
+    if (!reader->chained || record->kind == WAL_RESET || (record->kind == WAL_TRUNCATE && record->first <= log->base))
         wal_log_reset(log, record->first - 1, record->base_term);
     else if (record->kind == WAL_TRUNCATE && record->first <= wal_log_last(log))
         wal_log_truncate(log, record->first);
@@ -397,12 +394,12 @@ static enum rg_err check_floor(struct reader *reader)
     if (!reader->chained) {
         if (config->floor_index == 0)
             return RG_OK;
-        return rg_fail(reader->ctx, RG_ECORRUPT, "%s holds no log, but there is a snapshot at index %" PRIu64
-                       ": the log was removed", reader->env->dir, config->floor_index);
+        return rg_fail(reader->ctx, RG_ECORRUPT,
+                       "%s holds no log, but there is a snapshot at index %" PRIu64 ": the log was removed",
+                       reader->env->dir, config->floor_index);
     }
     RG_ASSERT(log->base <= config->floor_index);
-    if (wal_log_last(log) < config->floor_index ||
-        wal_log_term(log, config->floor_index) != config->floor_term) {
+    if (wal_log_last(log) < config->floor_index || wal_log_term(log, config->floor_index) != config->floor_term) {
         load->conflict = true; /* a crash between a received snapshot and the reset that follows */
         wal_log_reset(log, config->floor_index, config->floor_term);
         return RG_OK;
@@ -424,8 +421,8 @@ static void fill_report(struct reader *reader)
     report->cut_bytes = reader->tail_bytes;
     snprintf(report->note, sizeof report->note,
              "%016" PRIx64 ".wal: %" PRIu64 " bytes of an unfinished write at byte %" PRIu64
-             " cut; the log ends at index %" PRIu64, reader->tail_seq, reader->tail_bytes, reader->tail_at,
-             report->last_index);
+             " cut; the log ends at index %" PRIu64,
+             reader->tail_seq, reader->tail_bytes, reader->tail_at, report->last_index);
 }
 
 enum rg_err wal_load_dir(struct wal_env *env, const struct wal_load_config *config, struct wal_load *load,

@@ -48,8 +48,9 @@ static enum rg_err remove_leftovers(const struct wal_env *env, struct rg_errctx 
 
 /* --- the old segments --- */
 
-/* What we read may be in the page cache only: of a process that was killed, or (pages marked clean, never written) after a
- * sync that failed. Write the last record once more and sync, before anything is called durable or builds upon it. */
+/* What we read may be in the page cache only: of a process that was killed, or (pages marked clean, never written)
+ * after a sync that failed. Write the last record once more and sync, before anything is called durable or builds upon
+ * it. */
 static enum rg_err harden_last(const struct wal_env *env, const struct wal_load *load, struct rg_errctx *ctx)
 {
     const struct wal_found *found = NULL;
@@ -230,8 +231,8 @@ static enum rg_err new_wal(const struct rg_wal_config *config, struct rg_wal **r
     wal->tail = &wal->segments;
     if (wal->config.segment_bytes == 0)
         wal->config.segment_bytes = SEGMENT_BYTES_DEFAULT;
-    wal->config.segment_bytes = RG_MIN(RG_MAX(wal->config.segment_bytes, (size_t)WAL_SEGMENT_BYTES_MIN),
-                                       (size_t)WAL_SEGMENT_BYTES_MAX);
+    wal->config.segment_bytes =
+        RG_MIN(RG_MAX(wal->config.segment_bytes, (size_t)WAL_SEGMENT_BYTES_MIN), (size_t)WAL_SEGMENT_BYTES_MAX);
     if (wal->config.batch_bytes_max == 0)
         wal->config.batch_bytes_max = BATCH_BYTES_DEFAULT;
     wal->config.batch_bytes_max = RG_MIN(wal->config.batch_bytes_max, (size_t)WAL_PLAIN_BYTES_MAX);
@@ -299,8 +300,7 @@ enum rg_err rg_wal_open(const struct rg_wal_config *config, struct rg_wal **ret_
     return RG_OK;
 }
 
-enum rg_err rg_wal_verify(struct rg_io *io, const char *dir, struct rg_keyprov *keys,
-                          const struct rg_context *context,
+enum rg_err rg_wal_verify(struct rg_io *io, const char *dir, struct rg_keyprov *keys, const struct rg_context *context,
                           void (*each)(void *arg, const struct rg_wal_record *record), void *arg,
                           struct rg_wal_report *ret_report, struct rg_errctx *ctx)
 {

@@ -1,25 +1,27 @@
-/* raft/wal_priv.h: what wal*.c share: the entries in memory, the format of segments and records, the reading of a directory.
+/* raft/wal_priv.h: what wal*.c share: the entries in memory, the format of segments and records, the reading of a
+ * directory.
  *
- * The rule that makes torn writes and corruption tell apart: at any time at most one record is not yet synced, and it is the
- * last one. Every record names the tag of the one before it, so a record whose predecessor is damaged proves the damage. */
+ * The rule that makes torn writes and corruption tell apart: at any time at most one record is not yet synced, and it
+ * is the last one. Every record names the tag of the one before it, so a record whose predecessor is damaged proves the
+ * damage. */
 #ifndef REGENT_RAFT_WAL_PRIV_H
 #define REGENT_RAFT_WAL_PRIV_H
 
 #include "raft/wal.h"
 
 enum {
-    WAL_HEADER_BYTES = 512,       /* of a segment; the first record stands behind it */
+    WAL_HEADER_BYTES = 512, /* of a segment; the first record stands behind it */
     WAL_RECORD_HEADER_BYTES = 80,
-    WAL_ALIGN = 64,               /* records begin at multiples of it */
-    WAL_ENTRY_HEADER_BYTES = 13,  /* term, type, length */
-    WAL_MARK_ROOM = 128,          /* a mark; no record is smaller, so the next one overwrites it whole */
+    WAL_ALIGN = 64,              /* records begin at multiples of it */
+    WAL_ENTRY_HEADER_BYTES = 13, /* term, type, length */
+    WAL_MARK_ROOM = 128,         /* a mark; no record is smaller, so the next one overwrites it whole */
     WAL_ENTRY_BYTES_MAX = 16 << 20,
-    WAL_PLAIN_BYTES_MAX = 64 << 20,    /* of one record */
+    WAL_PLAIN_BYTES_MAX = 64 << 20, /* of one record */
     WAL_SEGMENT_BYTES_MIN = 4096,
     WAL_SEGMENT_BYTES_MAX = 256 << 20,
     WAL_SEGMENTS_MAX = 1 << 16,
     WAL_CLUSTER_BYTES = 64,
-    WAL_NAME_BYTES = 24,          /* 16 hex digits, ".wal", NUL */
+    WAL_NAME_BYTES = 24, /* 16 hex digits, ".wal", NUL */
 };
 
 /* --- entries in memory (wal_log.c): a ring of slots; the data of a batch lies in one allocation --- */
@@ -46,10 +48,7 @@ struct wal_log {
 void wal_log_deinit(struct wal_log *log);
 /** Empty it; the next entry is base + 1. */
 void wal_log_reset(struct wal_log *log, uint64_t base, uint64_t base_term);
-static inline uint64_t wal_log_last(const struct wal_log *log)
-{
-    return log->base + log->count;
-}
+static inline uint64_t wal_log_last(const struct wal_log *log) { return log->base + log->count; }
 /** NULL when not there. */
 const struct wal_slot *wal_log_at(const struct wal_log *log, uint64_t index);
 /** Term at an index from base on; 0 when not there. */
@@ -57,7 +56,8 @@ uint64_t wal_log_term(const struct wal_log *log, uint64_t index);
 /** Make room for n more entries. */
 RG_MUST enum rg_err wal_log_reserve(struct wal_log *log, size_t n);
 /** Append; room was reserved. p lies in chunk, which gets one more reference. */
-void wal_log_push(struct wal_log *log, uint64_t term, uint8_t type, const uint8_t *p, size_t n, struct wal_chunk *chunk);
+void wal_log_push(struct wal_log *log, uint64_t term, uint8_t type, const uint8_t *p, size_t n,
+                  struct wal_chunk *chunk);
 /** Drop entries from index on, or up to and with index. */
 void wal_log_truncate(struct wal_log *log, uint64_t index);
 void wal_log_compact(struct wal_log *log, uint64_t index);
@@ -76,11 +76,11 @@ enum wal_kind {
 
 struct wal_record {
     enum wal_kind kind;
-    uint8_t flags; /* 1: LZ4 */
-    uint32_t sealed_n, plain_n; /* sealed_n with its tag */
-    uint64_t seq;      /* of the segment */
-    uint64_t number;   /* in the segment, from 0; the nonce's counter */
-    uint64_t position; /* in the file */
+    uint8_t flags;                        /* 1: LZ4 */
+    uint32_t sealed_n, plain_n;           /* sealed_n with its tag */
+    uint64_t seq;                         /* of the segment */
+    uint64_t number;                      /* in the segment, from 0; the nonce's counter */
+    uint64_t position;                    /* in the file */
     uint64_t first, base_term, last_term; /* base_term: of first - 1; last_term: of the last entry, or base_term */
     uint32_t n_entries;
     uint8_t prev_tag[RG_TAG_BYTES];
@@ -101,11 +101,11 @@ struct wal_env {
 struct wal_segment {
     struct wal_segment *next;
     uint64_t seq;
-    uint64_t base;   /* first - 1 of its first record; UINT64_MAX while there is none */
+    uint64_t base; /* first - 1 of its first record; UINT64_MAX while there is none */
     int fd;
-    struct rg_dek *dek; /* own; used on RG_LANE_LOG only once the segment is in use */
+    struct rg_dek *dek;              /* own; used on RG_LANE_LOG only once the segment is in use */
     uint64_t size, position, number; /* where and which the next record is */
-    char *path; /* in the same allocation */
+    char *path;                      /* in the same allocation */
 };
 
 struct wal_segment *wal_segment_new(const struct wal_env *env, uint64_t seq);
@@ -128,7 +128,8 @@ static inline uint64_t wal_record_room(uint64_t plain_n)
     n = (n + WAL_ALIGN - 1) / WAL_ALIGN * WAL_ALIGN;
     return RG_MAX(n, (uint64_t)WAL_MARK_ROOM);
 }
-/** Compress, seal and pad a record for the segment's next place into out (cleared); fills seq, number, position, sizes, tag. */
+/** Compress, seal and pad a record for the segment's next place into out (cleared); fills seq, number, position, sizes,
+ * tag. */
 RG_MUST enum rg_err wal_record_seal(const struct wal_env *env, const struct wal_segment *segment,
                                     struct wal_record *record, struct rg_span plain, struct rg_buf *out);
 
@@ -139,16 +140,18 @@ struct wal_header {
 };
 /** RG_EMALFORMED: not a header, or damaged. */
 RG_MUST enum rg_err wal_header_decode(struct rg_span bytes, struct wal_header *ret_header);
-/** Read a record's header at `position` of a segment's bytes: plausible (form, place, length), not yet authenticated. */
+/** Read a record's header at `position` of a segment's bytes: plausible (form, place, length), not yet authenticated.
+ */
 bool wal_record_peek(struct rg_span file, uint64_t position, uint64_t seq, struct wal_record *ret_record);
 /** Peek and authenticate; plain: the sealed bytes opened, still compressed. RG_ENOTFOUND: no valid record stands there;
  * anything else is a fault of this machine, and says nothing about the record. */
-RG_MUST enum rg_err wal_record_open(const struct wal_env *env, struct rg_dek *dek, struct rg_span file, uint64_t position,
-                                    uint64_t seq, struct wal_record *ret_record, struct rg_buf *plain);
-/** Look for any valid record at or behind position, and tell where. RG_ENOTFOUND: none. Gives up (as if there were one) on too
- * many damaged look-alikes. */
-RG_MUST enum rg_err wal_record_scan(const struct wal_env *env, struct rg_dek *dek, struct rg_span file, uint64_t position,
-                                    uint64_t seq, uint64_t *ret_position);
+RG_MUST enum rg_err wal_record_open(const struct wal_env *env, struct rg_dek *dek, struct rg_span file,
+                                    uint64_t position, uint64_t seq, struct wal_record *ret_record,
+                                    struct rg_buf *plain);
+/** Look for any valid record at or behind position, and tell where. RG_ENOTFOUND: none. Gives up (as if there were one)
+ * on too many damaged look-alikes. */
+RG_MUST enum rg_err wal_record_scan(const struct wal_env *env, struct rg_dek *dek, struct rg_span file,
+                                    uint64_t position, uint64_t seq, uint64_t *ret_position);
 /** Decompress and decode the entries of an authenticated record behind the log's end (which is record->first - 1).
  * RG_ECORRUPT when they break the format. */
 RG_MUST enum rg_err wal_record_entries(const struct wal_record *record, struct rg_span opened, struct wal_log *log);
@@ -159,21 +162,21 @@ RG_MUST enum rg_err wal_record_entries(const struct wal_record *record, struct r
 struct wal_found {
     uint64_t seq, base;
     uint64_t size;
-    uint64_t used;     /* end of its last valid record (no mark) */
-    uint64_t last_at;  /* where that record begins; 0: none */
+    uint64_t used;    /* end of its last valid record (no mark) */
+    uint64_t last_at; /* where that record begins; 0: none */
     uint64_t records;
-    bool start_only;   /* nothing but a START record */
-    bool loaded;       /* read and checked, not skipped as older than the floor needs */
+    bool start_only; /* nothing but a START record */
+    bool loaded;     /* read and checked, not skipped as older than the floor needs */
 };
 
 struct wal_load {
     struct wal_log log;
     struct wal_found *found; /* own; in sequence order */
     size_t n_found;
-    uint64_t seq_last;   /* largest sequence number seen */
+    uint64_t seq_last;         /* largest sequence number seen */
     uint8_t tag[RG_TAG_BYTES]; /* of the last record: what the next one must name */
-    uint64_t dead_before; /* segments below this number were replaced by a reset */
-    bool conflict; /* the snapshot replaces all of it: to be reset */
+    uint64_t dead_before;      /* segments below this number were replaced by a reset */
+    bool conflict;             /* the snapshot replaces all of it: to be reset */
     struct rg_wal_report report;
 };
 
@@ -195,12 +198,12 @@ void wal_load_deinit(struct wal_load *load);
 /* Write one record and sync, on RG_LANE_LOG; makes the segment first when none is given. */
 struct wal_write {
     struct rg_work work;
-    struct wal_segment *segment; /* borrow while it is the current one; own when made here */
+    struct wal_segment *segment;  /* borrow while it is the current one; own when made here */
     uint64_t make_seq, make_size; /* make_seq 0: the segment is given */
     bool made;
     struct wal_record record;
     struct rg_buf plain, out; /* own */
-    uint64_t last; /* index this record makes durable */
+    uint64_t last;            /* index this record makes durable */
     uint64_t generation;
     enum rg_err err;
     struct rg_errctx ctx;
@@ -237,14 +240,14 @@ struct rg_wal {
     uint64_t next_unwritten; /* first index not handed to a write */
     bool cut;                /* the disk holds entries from next_unwritten on: the next record drops them */
     uint64_t durable;
-    uint64_t generation;     /* one more at each reset: completions of before say nothing */
+    uint64_t generation;                  /* one more at each reset: completions of before say nothing */
     struct wal_segment *segments, **tail; /* own; every file that is there, oldest first; the last is the current one */
-    struct wal_segment *current; /* never NULL once opened */
-    struct wal_segment *ready; /* own; the next one, made ahead */
-    uint64_t seq_last;         /* largest number given to a segment */
-    uint8_t tag[RG_TAG_BYTES]; /* of the last record */
-    uint64_t marked;           /* position of the last mark in the current segment; 0: none */
-    bool writing, rotating; /* rotating: the write goes to a segment behind the current one */
+    struct wal_segment *current;          /* never NULL once opened */
+    struct wal_segment *ready;            /* own; the next one, made ahead */
+    uint64_t seq_last;                    /* largest number given to a segment */
+    uint8_t tag[RG_TAG_BYTES];            /* of the last record */
+    uint64_t marked;                      /* position of the last mark in the current segment; 0: none */
+    bool writing, rotating;               /* rotating: the write goes to a segment behind the current one */
     bool reset_wanted, reset_writing;
     void (*reset_done)(void *arg);
     void *reset_arg;

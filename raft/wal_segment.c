@@ -77,8 +77,8 @@ void wal_segment_free(struct rg_io *io, struct wal_segment *segment)
     free(segment);
 }
 
-static enum rg_err header_encode(const struct wal_env *env, struct wal_segment *segment,
-                                 uint8_t out[WAL_HEADER_BYTES], struct rg_errctx *ctx)
+static enum rg_err header_encode(const struct wal_env *env, struct wal_segment *segment, uint8_t out[WAL_HEADER_BYTES],
+                                 struct rg_errctx *ctx)
 {
     RG_AUTO_BUF struct rg_buf dek = {0};
     enum rg_err err;
@@ -142,12 +142,13 @@ static enum rg_err fill_segment(const struct wal_env *env, struct wal_segment *s
     if (!err)
         err = io->sync_dir(io, env->dir, ctx);
     if (err)
-        (void)io->unlink(io, tmp, NULL); /* leaves the room it took on a full disk; the next opening removes it as well */
+        (void)io->unlink(io, tmp,
+                         NULL); /* leaves the room it took on a full disk; the next opening removes it as well */
     return err;
 }
 
-enum rg_err wal_segment_create(const struct wal_env *env, uint64_t seq, uint64_t size,
-                               struct wal_segment **ret_segment, struct rg_errctx *ctx)
+enum rg_err wal_segment_create(const struct wal_env *env, uint64_t seq, uint64_t size, struct wal_segment **ret_segment,
+                               struct rg_errctx *ctx)
 {
     struct wal_segment *segment = wal_segment_new(env, seq);
     RG_AUTO_MEM char *tmp = NULL;
@@ -214,8 +215,8 @@ static uint32_t stream_of(const struct wal_record *record)
     return record->kind == WAL_MARK ? STREAM_MARK : STREAM_RECORD;
 }
 
-enum rg_err wal_record_seal(const struct wal_env *env, const struct wal_segment *segment,
-                            struct wal_record *record, struct rg_span plain, struct rg_buf *out)
+enum rg_err wal_record_seal(const struct wal_env *env, const struct wal_segment *segment, struct wal_record *record,
+                            struct rg_span plain, struct rg_buf *out)
 {
     size_t room = (size_t)wal_record_room(plain.n), used;
     uint8_t aad[AAD_BYTES], *to, *body;
@@ -383,8 +384,8 @@ enum rg_err wal_record_entries(const struct wal_record *record, struct rg_span o
     if ((record->flags & FLAG_LZ4) == 0) {
         if (opened.n > 0)
             memcpy(chunk->data, opened.p, opened.n);
-    } else if (LZ4_decompress_safe((const char *)opened.p, (char *)chunk->data, (int)opened.n,
-                                   (int)record->plain_n) != (int)record->plain_n) {
+    } else if (LZ4_decompress_safe((const char *)opened.p, (char *)chunk->data, (int)opened.n, (int)record->plain_n) !=
+               (int)record->plain_n) {
         err = RG_ECORRUPT;
     }
     if (!err)

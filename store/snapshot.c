@@ -88,7 +88,8 @@ static enum rg_err write_chunk(struct writer *writer, enum chunk_kind kind)
     if (head == NULL)
         return writer->out.err;
     body = head + CHUNK_HEAD_BYTES;
-    packed = plain.n > 1 ? LZ4_compress_default((const char *)plain.p, (char *)body, (int)plain.n, (int)plain.n - 1) : 0;
+    packed =
+        plain.n > 1 ? LZ4_compress_default((const char *)plain.p, (char *)body, (int)plain.n, (int)plain.n - 1) : 0;
     if (packed > 0)
         n = (size_t)packed;
     else if (n > 0)
@@ -342,9 +343,9 @@ static enum rg_err read_chunk(struct reader *reader)
         return fail_at(reader, "it does not authenticate: damaged, or not in its place");
     if (err)
         return rg_fail(reader->ctx, err, "open chunk %" PRIu64 ": %s", reader->number, rg_err_text(err));
-    if (packed && LZ4_decompress_safe((const char *)reader->packed, (char *)reader->plain,
-                                      (int)(chunk->sealed_n - RG_TAG_BYTES), (int)chunk->plain_n) !=
-                      (int)chunk->plain_n)
+    if (packed &&
+        LZ4_decompress_safe((const char *)reader->packed, (char *)reader->plain, (int)(chunk->sealed_n - RG_TAG_BYTES),
+                            (int)chunk->plain_n) != (int)chunk->plain_n)
         return fail_at(reader, "it does not decompress");
     reader->bytes = rg_span(reader->plain, chunk->plain_n);
     reader->number++;
@@ -370,10 +371,9 @@ static enum rg_err read_info(struct reader *reader, struct rg_buf *config_buf, s
     memset(info, 0, sizeof *info);
     if (reader->chunk.kind != CHUNK_INFO || !rg_tlv_valid(b) || !take_u64(b, INFO_INDEX, &info->index) ||
         !take_u64(b, INFO_TERM, &info->term) || !take_u64(b, INFO_CONFIG_INDEX, &info->config_index) ||
-        !rg_tlv_get(b, INFO_CONFIG, &config) || !rg_tlv_get(b, INFO_HASH, &hash) ||
-        hash.n != sizeof info->hash || !take_u64(b, INFO_ROWS, &info->rows) ||
-        !take_u64(b, INFO_CREATED_MS, &created) || !rg_tlv_get(b, INFO_KEY_ID, &key_id) ||
-        key_id.n >= sizeof info->key_id)
+        !rg_tlv_get(b, INFO_CONFIG, &config) || !rg_tlv_get(b, INFO_HASH, &hash) || hash.n != sizeof info->hash ||
+        !take_u64(b, INFO_ROWS, &info->rows) || !take_u64(b, INFO_CREATED_MS, &created) ||
+        !rg_tlv_get(b, INFO_KEY_ID, &key_id) || key_id.n >= sizeof info->key_id)
         return fail_at(reader, "of a form this release cannot read");
     memcpy(info->hash, hash.p, hash.n);
     if (key_id.n > 0)
@@ -564,8 +564,8 @@ enum rg_err rg_snapshot_load(struct rg_snapshot_source source, struct rg_keyprov
 
     wiped = rg_store_wipe(store);
     if (!err)
-        err = wiped ? rg_fail(ctx, wiped, "empty the state: %s", rg_err_text(wiped))
-                    : load_chunks(&reader, store, &info);
+        err =
+            wiped ? rg_fail(ctx, wiped, "empty the state: %s", rg_err_text(wiped)) : load_chunks(&reader, store, &info);
     if (!err) {
         *ret_info = info;
     } else if (rg_store_wipe(store) != RG_OK) {

@@ -1,5 +1,5 @@
-/* The log under random appends, flushes, truncations, compactions, resets, faults, crashes and reopenings, over a disk that
- * keeps any subset of what was not synced. After every reopening:
+/* The log under random appends, flushes, truncations, compactions, resets, faults, crashes and reopenings, over a disk
+ * that keeps any subset of what was not synced. After every reopening:
  *   - all that was reported durable (and not truncated since) is there, byte for byte;
  *   - what is there beyond it was once appended, and each entry follows the one it was appended behind;
  *   - it opens: a crash is never taken for corruption.
@@ -36,9 +36,9 @@ static unsigned long long crashes, reopenings, entries_checked, faults;
 #define CHECK(cond, ...)                                                                                               \
     do {                                                                                                               \
         if (!(cond)) {                                                                                                 \
-            fprintf(stderr, "RG_SEED=%llu: %s: ", (unsigned long long)w.prng.seed, #cond);                                      \
-            fprintf(stderr, __VA_ARGS__);                                                                                       \
-            fprintf(stderr, "\n");                                                                                              \
+            fprintf(stderr, "RG_SEED=%llu: %s: ", (unsigned long long)w.prng.seed, #cond);                             \
+            fprintf(stderr, __VA_ARGS__);                                                                              \
+            fprintf(stderr, "\n");                                                                                     \
             abort();                                                                                                   \
         }                                                                                                              \
     } while (0)
@@ -102,7 +102,8 @@ static void check_entry(uint64_t index)
     if (index <= w.durable)
         CHECK(id == w.at[index], "entry %llu was durable and is another now", (unsigned long long)index);
     if (index > w.floor + 1)
-        CHECK(w.known[id - 1].prev == w.at[index - 1], "entry %llu does not follow the one before", (unsigned long long)index);
+        CHECK(w.known[id - 1].prev == w.at[index - 1], "entry %llu does not follow the one before",
+              (unsigned long long)index);
     w.at[index] = id;
     entries_checked++;
 }
@@ -200,10 +201,7 @@ static void compact_some(void)
         CHECK(rg_wal_compact(w.wal, to, rg_wal_term(w.wal, to)) == RG_OK, "compact to %llu", (unsigned long long)to);
 }
 
-static void on_reset(void *arg)
-{
-    *(bool *)arg = true;
-}
+static void on_reset(void *arg) { *(bool *)arg = true; }
 
 static bool reset_done = true;
 

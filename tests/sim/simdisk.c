@@ -20,10 +20,7 @@ void simdisk_crash(struct simdisk *disk, struct rg_prng *prng)
         sd_crash_inode(disk, disk->live.v[i].inode, prng);
 }
 
-void simdisk_kill(struct simdisk *disk)
-{
-    close_all(disk);
-}
+void simdisk_kill(struct simdisk *disk) { close_all(disk); }
 
 void simdisk_wipe(struct simdisk *disk)
 {
@@ -37,10 +34,7 @@ void simdisk_wipe(struct simdisk *disk)
 
 /* --- the functions of rg_io --- */
 
-static struct simdisk *io_disk(struct rg_io *io)
-{
-    return *(struct simdisk **)io->impl;
-}
+static struct simdisk *io_disk(struct rg_io *io) { return *(struct simdisk **)io->impl; }
 
 static struct handle *find_handle(struct simdisk *disk, int fd)
 {
@@ -56,10 +50,7 @@ static enum rg_err need_handle(struct rg_io *io, int fd, struct handle **ret_han
     return *ret_handle != NULL ? RG_OK : rg_fail(ctx, RG_EIO, "descriptor %d is not open", fd);
 }
 
-static bool falls_due(unsigned *nth)
-{
-    return *nth > 0 && --*nth == 0;
-}
+static bool falls_due(unsigned *nth) { return *nth > 0 && --*nth == 0; }
 
 static enum rg_err sim_mkdir(struct rg_io *io, const char *path, struct rg_errctx *ctx)
 {
@@ -98,8 +89,8 @@ static enum rg_err sim_open(struct rg_io *io, const char *path, unsigned flags, 
         inode = name->inode;
     }
     sd_grow_array((void **)&disk->handles, &disk->cap_handles, disk->n_handles, sizeof *disk->handles);
-    disk->handles[disk->n_handles++] = (struct handle){disk->next_fd, sd_inode_ref(inode), sd_copy_text(path),
-                                                       (flags & RG_OPEN_READ) != 0};
+    disk->handles[disk->n_handles++] =
+        (struct handle){disk->next_fd, sd_inode_ref(inode), sd_copy_text(path), (flags & RG_OPEN_READ) != 0};
     *ret_fd = disk->next_fd++;
     return RG_OK;
 }
@@ -435,10 +426,7 @@ bool simdisk_flip_random(struct simdisk *disk, const char *part, struct rg_prng 
     return simdisk_flip(disk, chosen->path, offset, (uint8_t)(1 << rg_prng_below(prng, 8)));
 }
 
-bool simdisk_exists(const struct simdisk *disk, const char *path)
-{
-    return sd_names_find(&disk->live, path) != NULL;
-}
+bool simdisk_exists(const struct simdisk *disk, const char *path) { return sd_names_find(&disk->live, path) != NULL; }
 
 uint64_t simdisk_size(const struct simdisk *disk, const char *path)
 {
@@ -557,7 +545,4 @@ uint64_t simdisk_hash(const struct simdisk *disk)
     return h;
 }
 
-const struct simdisk_stats *simdisk_stats(const struct simdisk *disk)
-{
-    return &disk->stats;
-}
+const struct simdisk_stats *simdisk_stats(const struct simdisk *disk) { return &disk->stats; }

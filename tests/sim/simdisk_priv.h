@@ -1,5 +1,5 @@
-/* tests/sim/simdisk_priv.h: the state behind simdisk: contents by pages, inodes with what is not synced, names. simdisk_state.c
- * keeps and crashes it; simdisk.c is the interface. */
+/* tests/sim/simdisk_priv.h: the state behind simdisk: contents by pages, inodes with what is not synced, names.
+ * simdisk_state.c keeps and crashes it; simdisk.c is the interface. */
 #ifndef REGENT_SIM_SIMDISK_PRIV_H
 #define REGENT_SIM_SIMDISK_PRIV_H
 
@@ -68,6 +68,7 @@ struct simdisk {
     struct simdisk_stats stats;
 };
 
+
 void *sd_must(void *p);
 char *sd_copy_text(const char *s);
 void sd_grow_array(void **v, size_t *cap, size_t n, size_t item);
@@ -83,7 +84,8 @@ void sd_names_link(struct names *names, const char *path, struct inode *inode);
 void sd_names_clear(struct names *names);
 void sd_names_apply(struct names *names, const struct name_op *op);
 void sd_name_op_deinit(struct name_op *op);
-void sd_push_name_op(struct simdisk *disk, enum name_op_kind kind, const char *path, const char *to, struct inode *inode);
+void sd_push_name_op(struct simdisk *disk, enum name_op_kind kind, const char *path, const char *to,
+                     struct inode *inode);
 size_t sd_parent_length(const char *path);
 bool sd_in_dir(const char *path, const char *dir);
 bool sd_parent_exists(const struct names *names, const char *path);

@@ -6,10 +6,7 @@ void *sd_must(void *p)
     return p;
 }
 
-char *sd_copy_text(const char *s)
-{
-    return sd_must(strdup(s));
-}
+char *sd_copy_text(const char *s) { return sd_must(strdup(s)); }
 
 void sd_grow_array(void **v, size_t *cap, size_t n, size_t item)
 {
@@ -218,7 +215,7 @@ void sd_name_op_deinit(struct name_op *op)
 }
 
 void sd_push_name_op(struct simdisk *disk, enum name_op_kind kind, const char *path, const char *to,
-                         struct inode *inode)
+                     struct inode *inode)
 {
     struct name_op op = {kind, sd_copy_text(path), to != NULL ? sd_copy_text(to) : NULL, sd_inode_ref(inode)};
 
@@ -358,7 +355,8 @@ static void crash_apply(struct simdisk *disk, struct inode *inode, const uint32_
             uint64_t from = RG_MAX(op->offset, s * SECTOR), to = RG_MIN(op->offset + op->n, (s + 1) * SECTOR);
 
             if (seen[s]++ < (limit[s] & 0x7fffffffu))
-                sd_content_write(&inode->durable, from, op->data != NULL ? op->data + (from - op->offset) : NULL, to - from);
+                sd_content_write(&inode->durable, from, op->data != NULL ? op->data + (from - op->offset) : NULL,
+                                 to - from);
             else
                 disk->stats.sectors_lost++;
         }

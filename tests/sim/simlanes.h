@@ -1,5 +1,6 @@
-/* tests/sim/simlanes.h: a simulated disk and its work lanes for tests of one module: jobs wait in their lane until the test
- * runs them, in order within a lane. The lane's two halves (run, done) are separate steps, so a test can crash between. */
+/* tests/sim/simlanes.h: a simulated disk and its work lanes for tests of one module: jobs wait in their lane until the
+ * test runs them, in order within a lane. The lane's two halves (run, done) are separate steps, so a test can crash
+ * between. */
 #ifndef REGENT_SIM_SIMLANES_H
 #define REGENT_SIM_SIMLANES_H
 

@@ -33,10 +33,7 @@ static void setup(void)
     ck_assert_ptr_nonnull(mkdtemp(dir));
 }
 
-static void remove_each(void *arg, const char *name)
-{
-    ck_assert_int_eq(remove(in_dir(name)), 0);
-}
+static void remove_each(void *arg, const char *name) { ck_assert_int_eq(remove(in_dir(name)), 0); }
 
 static void teardown(void)
 {

@@ -154,7 +154,8 @@ START_TEST(crashes_leave_old_or_new)
                 ck_assert_msg(same(&got, &first), "RG_SEED=%llu", (unsigned long long)seed);
                 continue;
             }
-            ck_assert_msg(err != RG_OK && open_meta(&got) == RG_ENOTFOUND, "RG_SEED=%llu %s", (unsigned long long)seed, ctx.text);
+            ck_assert_msg(err != RG_OK && open_meta(&got) == RG_ENOTFOUND, "RG_SEED=%llu %s", (unsigned long long)seed,
+                          ctx.text);
         }
         ck_assert_int_eq(rg_metafile_create(&lanes.io, "d/meta", keys, &first, &ctx), RG_OK);
         confirmed = meta = first;

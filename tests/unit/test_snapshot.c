@@ -49,7 +49,7 @@ static void fill(unsigned n, bool large)
     rg_prng_init(&prng, 3);
     ck_assert_int_eq(rg_txn_begin(from, RG_TXN_WRITE, &txn), RG_OK);
     for (unsigned i = 0; i < n; i++) {
-        uint8_t key[RG_KEY_BYTES_MAX] = {(uint8_t)"umg"[i % 3]};
+        uint8_t key[RG_KEY_BYTES_MAX] = {(uint8_t) "umg"[i % 3]};
         size_t key_n = 17 + i % 50, value_n = i % 7 == 0 ? 0 : 20 + i % 300;
 
         rg_prng_bytes(&prng, key + 1, 16);
@@ -70,7 +70,8 @@ static enum rg_err sink_write(void *arg, struct rg_span bytes)
 
 static enum rg_err write_snapshot(const volatile bool *cancel)
 {
-    struct rg_snapshot_info info = {.config = rg_span_str("the configuration"), .config_index = 17, .created_ms = 12345};
+    struct rg_snapshot_info info = {
+        .config = rg_span_str("the configuration"), .config_index = 17, .created_ms = 12345};
     struct rg_txn *txn;
     enum rg_err err;
 
@@ -91,10 +92,7 @@ static enum rg_err source_read(void *arg, uint64_t offset, void *out, size_t n)
     return RG_OK;
 }
 
-static struct rg_snapshot_source source(void)
-{
-    return (struct rg_snapshot_source){source_read, file.len, &file};
-}
+static struct rg_snapshot_source source(void) { return (struct rg_snapshot_source){source_read, file.len, &file}; }
 
 static enum rg_err load(struct rg_snapshot_info *info, struct rg_buf *config)
 {

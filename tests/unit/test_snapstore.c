@@ -15,8 +15,17 @@ static struct rg_store *store, *other;
 static struct rg_snapstore *snaps;
 static struct rg_errctx ctx;
 static char dir[128], path[2][160], note[256];
-static struct { enum rg_err err; struct rg_snapfile file; unsigned calls; char text[200]; } took, finished;
-static struct { enum rg_err err; uint64_t offset; unsigned calls; } wrote;
+static struct {
+    enum rg_err err;
+    struct rg_snapfile file;
+    unsigned calls;
+    char text[200];
+} took, finished;
+static struct {
+    enum rg_err err;
+    uint64_t offset;
+    unsigned calls;
+} wrote;
 static uint64_t applied;
 
 static void open_snaps(void)
@@ -117,10 +126,7 @@ static void take(void)
     ck_assert_msg(took.err == RG_OK, "%s", took.text);
 }
 
-static void count_file(void *arg, const char *name, uint64_t size)
-{
-    ++*(unsigned *)arg;
-}
+static void count_file(void *arg, const char *name, uint64_t size) { ++*(unsigned *)arg; }
 
 static unsigned count_files(void)
 {
@@ -243,7 +249,8 @@ static uint8_t *snapshot_bytes(struct rg_snapfile *file)
     take();
     *file = took.file;
     bytes = malloc(file->size);
-    snprintf(name, sizeof name, "snapshots/%llu-%llu.snap", (unsigned long long)file->index, (unsigned long long)file->term);
+    snprintf(name, sizeof name, "snapshots/%llu-%llu.snap", (unsigned long long)file->index,
+             (unsigned long long)file->term);
     ck_assert_uint_eq(simdisk_peek(lanes.disk, name, 0, bytes, file->size), file->size);
     close_snaps();
     ck_assert(simdisk_remove(lanes.disk, name));
@@ -278,7 +285,8 @@ START_TEST(received_in_pieces_over_a_crash)
     receive(bytes, &file, 0, 2500000);
     ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_EINVALID); /* not all there */
     /* one more write is under way when the power fails */
-    ck_assert_int_eq(rg_snapstore_receive_write(snaps, 2500000, rg_span(bytes + 2500000, 100000), on_wrote, NULL), RG_OK);
+    ck_assert_int_eq(rg_snapstore_receive_write(snaps, 2500000, rg_span(bytes + 2500000, 100000), on_wrote, NULL),
+                     RG_OK);
     if (_i > 0) {
         simdisk_fail_sync(lanes.disk, 1);
         simlanes_run(&lanes, RG_LANE_SNAPSHOT);

@@ -33,10 +33,7 @@ static void on_error(void *arg, enum rg_err err, const char *text)
     rig.error = err;
 }
 
-static void on_reset(void *arg)
-{
-    rig.resets++;
-}
+static void on_reset(void *arg) { rig.resets++; }
 
 static void setup(void)
 {
@@ -305,7 +302,9 @@ END_TEST
 
 START_TEST(a_snapshot_that_covers_the_log_resets_it)
 {
-    static const struct { uint64_t index, term, want_last; } rows[] = {
+    static const struct {
+        uint64_t index, term, want_last;
+    } rows[] = {
         {15, 2, 15}, /* ends below the snapshot */
         {10, 2, 10}, /* same place, another term */
         {5, 2, 5},   /* inside, but another term there */
@@ -552,7 +551,8 @@ START_TEST(verify_reads_without_changing)
     close_log();
     hash = simdisk_hash(rig.disk);
     ck_assert_msg(rg_wal_verify(&rig.lanes.io, "wal", rig.keys, &rig.config.context, count_records, n, &report,
-                                &rig.ctx) == RG_OK, "%s", rig.ctx.text);
+                                &rig.ctx) == RG_OK,
+                  "%s", rig.ctx.text);
     ck_assert_uint_eq(report.last_index, 90);
     ck_assert_uint_eq(report.last_term, 2);
     ck_assert_uint_eq(report.records, n[0]);
