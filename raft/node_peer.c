@@ -90,10 +90,11 @@ static void raise_alarm(struct rg_node *node, const char *text)
 /* What a learner has on disk was committed here first. If it is not here (any more), this primary has lost data. */
 static enum rg_err hello_ahead(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
 {
+    bool primary = node->leading || (self_votes(node) && rg_members_voters(&node->members) == 1);
     uint64_t last = rg_wal_last(node->wal), term;
     enum rg_err err;
 
-    if (h->voter || !self_votes(node) || node_epoch_of(h->last_term) != node_epoch_of(node->meta.term) ||
+    if (h->voter || !primary || node_epoch_of(h->last_term) != node_epoch_of(node->meta.term) ||
         h->last_index == 0)
         return RG_OK;
     term = rg_wal_term(node->wal, h->last_index);
@@ -103,8 +104,7 @@ static enum rg_err hello_ahead(struct rg_node *node, uint64_t peer, const struct
                   "learner %llu holds entry %llu of term %llu, this primary ends at %llu: it has lost data; writes are refused",
                   (unsigned long long)peer, (unsigned long long)h->last_index, (unsigned long long)h->last_term,
                   (unsigned long long)last);
-    if (node->leading || rg_members_voters(&node->members) == 1)
-        raise_alarm(node, rg_errctx_text(ctx, err));
+    raise_alarm(node, rg_errctx_text(ctx, err));
     return err;
 }
 

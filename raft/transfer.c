@@ -363,7 +363,7 @@ void rg_receiver_on_offer(struct rg_receiver *receiver, uint64_t peer, const str
             answer(receiver, peer, offer->index, offer->index_term, receiver->expected, RG_SNAP_GOING);
             return;
         }
-        if (offer->index > receiver->offer.index) {
+        if (offer->term >= receiver->offer.term) { /* a leader has one offer open: the newest; the other is dead */
             drop(receiver);
             if (receiver->state == RECEIVER_IDLE) {
                 take(receiver, peer, offer);
