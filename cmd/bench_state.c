@@ -1,6 +1,7 @@
 /* cmd/bench_state.c: a large state: time to restart with it, memory it takes, time for a region that had nothing to get it.
  * Makes its own cluster of two regions, of which the second is first started when the first has the whole state. */
 #include <errno.h>
+#include <jansson.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -207,12 +208,37 @@ static double anonymous_mb(long pid)
     return kb / 1024;
 }
 
+/* A region that says it is ready must have all of it. */
+static enum rg_err check_counts(struct rg_bench *bench, const char *region)
+{
+    RG_AUTO(client) struct rg_client *client = NULL;
+    struct rg_cluster_region *r;
+    json_t *status = NULL, *counts;
+    long long users, memberships;
+    enum rg_err err = rg_cluster_region(bench->cluster, region, &r, &bench->cli->err);
+
+    if (!err)
+        err = rg_client_new(bench->cluster, r->url, &client, &bench->cli->err);
+    if (!err)
+        err = rg_client_json(client, "GET", "/v1/status", NULL, rg_span(NULL, 0), &status, &bench->cli->err);
+    counts = json_object_get(status, "counts");
+    users = (long long)json_integer_value(json_object_get(counts, "users"));
+    memberships = (long long)json_integer_value(json_object_get(counts, "memberships"));
+    if (!err && (users != (long long)bench->users || memberships != (long long)bench->memberships))
+        err = rg_fail(&bench->cli->err, RG_EINTERNAL, "%s says it is ready with %lld users and %lld memberships", region, users,
+                      memberships);
+    json_decref(status);
+    return err;
+}
+
 static enum rg_err timed(struct rg_bench *bench, const char *figure, const char *region, const char *dir)
 {
     const char *const args[] = {"dev", "start", region, "--dir", dir, NULL};
     uint64_t from = rg_cli_now_us();
     enum rg_err err = regent(bench, args);
 
+    if (!err)
+        err = check_counts(bench, region);
     if (!err)
         rg_bench_print(bench, figure, region, (double)(rg_cli_now_us() - from) / 1e6, "s", "", 0);
     return err;

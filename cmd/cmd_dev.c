@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -35,6 +36,25 @@ static bool runs(const struct rg_cluster_node *node)
     n = read(fd, line, sizeof line - 1);
     close(fd);
     return n > 0 && memmem(line, (size_t)n, node->config, strlen(node->config)) != NULL;
+}
+
+/* Whether a node's process has ended for good: nobody holds its data directory's lock. (A killed process with much memory
+ * is long without a command line before its files are closed.) */
+static bool ended(const struct rg_cluster_node *node)
+{
+    char path[600];
+    bool free_lock;
+    int fd;
+
+    if (runs(node))
+        return false;
+    snprintf(path, sizeof path, "%.500s/lock", node->data_dir);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return true;
+    free_lock = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    close(fd);
+    return free_lock;
 }
 
 static void daemon_path(char out[600])
@@ -527,15 +547,14 @@ static void stop_node(const struct rg_cluster_node *node, int signal_first)
 {
     uint64_t until = rg_cli_now_us() + (uint64_t)STOP_MS_MAX * 1000;
 
-    if (!runs(node))
-        return;
-    kill((pid_t)node->pid, signal_first);
-    while (runs(node) && rg_cli_now_us() < until) {
-        waitpid((pid_t)node->pid, NULL, WNOHANG);
+    if (runs(node))
+        kill((pid_t)node->pid, signal_first);
+    while (!ended(node) && rg_cli_now_us() < until)
         usleep(POLL_US);
-    }
     if (runs(node))
         kill((pid_t)node->pid, SIGKILL);
+    while (!ended(node) && rg_cli_now_us() < until + (uint64_t)STOP_MS_MAX * 1000)
+        usleep(POLL_US);
 }
 
 /* Delete the folder of a cluster: only names that dev up makes. */
