@@ -329,7 +329,7 @@ static void client_open(struct client *c, const char *alpn)
     ck_assert_msg(client_try(c, alpn), "TLS: %s", ERR_reason_error_string(ERR_peek_error()));
 }
 
-static void client_open_plain(struct client *c)
+static inline void client_open_plain(struct client *c)
 {
     *c = (struct client){.fd = dial(fix.port)};
 }
@@ -463,7 +463,7 @@ static struct answer client_answer(struct client *c, bool head_only)
                       (const char *)a_.body);                                                                          \
     } while (0)
 
-static bool client_ended(struct client *c)
+static inline bool client_ended(struct client *c)
 {
     c->n = 0;
     return !client_more(c);
