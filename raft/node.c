@@ -166,6 +166,7 @@ static enum rg_err take_members(struct rg_node *node, struct rg_errctx *ctx)
     const struct rg_node_config *c = &node->config;
     RG_AUTO_BUF struct rg_buf bytes;
 
+    rg_buf_init(&bytes, RG_RAFT_CONFIG_BYTES_MAX);
     if (c->n_peers == 0 || c->n_peers > RG_PEERS_MAX)
         return rg_fail(ctx, RG_EINVALID, "%zu peers: 1 to %d are possible", c->n_peers, RG_PEERS_MAX);
     for (size_t i = 0; i < c->n_peers; i++)
@@ -174,7 +175,6 @@ static enum rg_err take_members(struct rg_node *node, struct rg_errctx *ctx)
     node->config.peers = node->configured.peers;
     if (rg_members_find(&node->configured, c->id) == NULL)
         return rg_fail(ctx, RG_EINVALID, "node %llu is not among the peers", (unsigned long long)c->id);
-    rg_buf_init(&bytes, RG_RAFT_CONFIG_BYTES_MAX);
     if (rg_members_encode(&node->configured, &bytes) != RG_OK)
         return rg_fail(ctx, RG_EINVALID, "the peers: an id or a link is empty, too long or given twice");
     if (rg_members_voters(&node->configured) == 0)

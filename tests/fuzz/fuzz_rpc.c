@@ -12,9 +12,9 @@ static void message(struct rg_span bytes)
     struct rg_members members;
     struct rg_msg m;
 
+    rg_buf_init(&again, RG_MSG_BYTES_MAX * 2);
     if (rg_rpc_decode(bytes, entries, &m, NULL) != RG_OK)
         return;
-    rg_buf_init(&again, RG_MSG_BYTES_MAX * 2);
     rg_rpc_encode(&m, &again);
     RG_ASSERT(again.err == RG_OK && rg_span_eq(rg_buf_span(&again), bytes));
     for (size_t i = 0; m.type == RG_MSG_APPEND && i < m.append.n; i++)
@@ -27,11 +27,11 @@ static void hello(struct rg_span bytes)
     RG_AUTO_BUF struct rg_buf again;
     struct rg_hello a, b;
 
+    rg_buf_init(&again, RG_HELLO_BYTES_MAX);
     memset(&a, 0, sizeof a);
     memset(&b, 0, sizeof b);
     if (rg_hello_decode(bytes, &a, NULL) != RG_OK)
         return;
-    rg_buf_init(&again, RG_HELLO_BYTES_MAX);
     rg_hello_encode(&a, &again);
     RG_ASSERT(again.err == RG_OK && rg_hello_decode(rg_buf_span(&again), &b, NULL) == RG_OK);
     RG_ASSERT(a.from == b.from && a.last_index == b.last_index && strcmp(a.region, b.region) == 0);
@@ -42,9 +42,9 @@ static void members(struct rg_span bytes)
     RG_AUTO_BUF struct rg_buf again;
     struct rg_members a, b;
 
+    rg_buf_init(&again, 65536);
     if (rg_members_decode(bytes, &a) != RG_OK)
         return;
-    rg_buf_init(&again, 65536);
     RG_ASSERT(rg_members_encode(&a, &again) == RG_OK && rg_members_decode(rg_buf_span(&again), &b) == RG_OK);
     RG_ASSERT(a.n == b.n);
 }
