@@ -231,19 +231,26 @@ static const char *refusal_code(int status)
     }
 }
 
-void rg_exchange_refuse(struct rg_exchange *x, int status, const char *reason)
+/* reason: our own words, nothing to escape. body: REFUSAL_BYTES_MAX, borrowed by the reply. */
+static struct rg_http_reply refusal(struct rg_httpconn *conn, int status, const char *reason, char *body)
 {
-    struct rg_worker *worker = x->worker;
-    struct rg_httpconn *conn = x->conn;
-    char body[REFUSAL_BYTES_MAX];
-    int n = snprintf(body, sizeof body, "{\"code\":\"%s\",\"message\":\"%s\"}", refusal_code(status), reason);
-    struct rg_http_reply reply = {.status = status, .content_type = "application/json",
-                                  .body = rg_span(body, RG_MIN((size_t)n, sizeof body - 1))};
+    struct rg_worker *worker = conn->worker;
+    int n = snprintf(body, REFUSAL_BYTES_MAX, "{\"code\":\"%s\",\"message\":\"%s\"}", refusal_code(status), reason);
 
     rg_log_debug(worker->server->config.log, "http.refused", "peer=%s status=%d reason=\"%s\"", conn->peer, status,
                  reason);
     RG_COUNT(worker->stats.refused_total, 1);
     count_status(worker, status);
+    return (struct rg_http_reply){.status = status, .content_type = "application/json",
+                                  .body = rg_span(body, RG_MIN((size_t)n, REFUSAL_BYTES_MAX - 1))};
+}
+
+void rg_exchange_refuse(struct rg_exchange *x, int status, const char *reason)
+{
+    struct rg_httpconn *conn = x->conn;
+    char body[REFUSAL_BYTES_MAX];
+    struct rg_http_reply reply = refusal(conn, status, reason, body);
+
     x->head_only = rg_span_is(x->msg.req.method, "HEAD");
     if (conn->h2 != NULL) {
         reply2(x, &reply, false);
@@ -255,6 +262,19 @@ void rg_exchange_refuse(struct rg_exchange *x, int status, const char *reason)
         rg_exchange_put(x);
         rg_httpconn_finish(conn);
     }
+}
+
+void rg_httpconn_refuse(struct rg_httpconn *conn, int status, const char *reason)
+{
+    char body[REFUSAL_BYTES_MAX];
+    struct rg_http_reply reply = refusal(conn, status, reason, body);
+    struct rg_reply_frame frame = {.date = rg_worker_date(conn->worker), .close = true};
+    struct rg_buf *scratch = &conn->worker->scratch;
+
+    rg_buf_clear(scratch);
+    rg_http1_encode(scratch, &reply, &frame);
+    rg_httpconn_write(conn, rg_buf_span(scratch));
+    rg_httpconn_finish(conn);
 }
 
 /* ---- streamed replies ---- */

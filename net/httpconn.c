@@ -299,19 +299,6 @@ void rg_httpconn_flush(struct rg_httpconn *conn)
 
 /* ---- HTTP/1.1 ---- */
 
-void rg_httpconn_refuse(struct rg_httpconn *conn, int status, const char *reason)
-{
-    struct rg_http_reply reply = {.status = status, .content_type = "text/plain", .body = rg_span_str(reason)};
-    struct rg_reply_frame frame = {.date = rg_worker_date(conn->worker), .close = true};
-    struct rg_buf *scratch = &conn->worker->scratch;
-
-    RG_COUNT(conn->worker->stats.refused_total, 1);
-    rg_buf_clear(scratch);
-    rg_http1_encode(scratch, &reply, &frame);
-    rg_httpconn_write(conn, rg_buf_span(scratch));
-    rg_httpconn_finish(conn);
-}
-
 static bool begin1(struct rg_httpconn *conn)
 {
     conn->x = rg_exchange_take(conn);
@@ -361,7 +348,7 @@ static void on_event1(struct rg_httpconn *conn, enum rg_http1_event event)
     }
 }
 
-/* Requests in order, one at a time: stops at one that its handler answers later, or when the client reads too slowly. */
+/* Requests in order, one at a time: stops at one that is answered later, or when the client reads too slowly. */
 static size_t parse1(struct rg_httpconn *conn, struct rg_span bytes)
 {
     size_t at = 0, used;
@@ -647,7 +634,8 @@ static bool stalled(struct rg_httpconn *conn, uint64_t now_ms)
 {
     size_t flying = conn->writing ? uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp) : 0;
     size_t waiting = rg_httpconn_queued(conn) + (conn->h2 != NULL ? rg_http2_pending(conn->h2) : 0);
-    uint64_t mark = conn->writes * UINT64_C(0x9e3779b97f4a7c15) + flying + (conn->h2 != NULL ? rg_http2_sent(conn->h2) : 0);
+    uint64_t frames = conn->h2 != NULL ? rg_http2_sent(conn->h2) : 0;
+    uint64_t mark = conn->writes * UINT64_C(0x9e3779b97f4a7c15) + flying + frames;
 
     if (waiting == 0 || mark != conn->progress) {
         conn->progress = mark;

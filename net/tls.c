@@ -127,7 +127,7 @@ static enum rg_err load_files(SSL_CTX *ssl, const struct rg_tls_config *config, 
         if (config->key_path == NULL || SSL_CTX_use_PrivateKey_file(ssl, config->key_path, SSL_FILETYPE_PEM) != 1)
             return ctx_fail(errctx, RG_EIO, "private key", config->key_path);
         if (SSL_CTX_check_private_key(ssl) != 1)
-            return ctx_fail(errctx, RG_EINVALID, "the private key does not belong to the certificate", config->cert_path);
+            return ctx_fail(errctx, RG_EINVALID, "the private key does not belong to", config->cert_path);
     } else if (config->server) {
         return rg_fail(errctx, RG_EINVALID, "a TLS server needs a certificate");
     }
