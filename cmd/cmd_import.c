@@ -518,6 +518,25 @@ static void import_deinit(struct import *im)
     free(im->cluster);
 }
 
+/* The node of the primary region that takes writes: with several voters, the one that leads. */
+static const char *leader_url(const struct rg_cluster *c, const struct rg_cluster_region *primary)
+{
+    for (size_t i = 0; primary->n_nodes > 1 && i < primary->n_nodes; i++) {
+        RG_AUTO(client) struct rg_client *client = NULL;
+        json_t *status = NULL;
+        bool leads;
+
+        if (rg_client_new(c, primary->nodes[i].url, &client, NULL) != RG_OK ||
+            rg_client_json(client, "GET", "/v1/status", NULL, rg_span(NULL, 0), &status, NULL) != RG_OK)
+            continue;
+        leads = rg_span_is(rg_span_str(json_string_value(json_object_get(status, "role"))), "PRIMARY");
+        json_decref(status);
+        if (leads)
+            return primary->nodes[i].url;
+    }
+    return primary->url;
+}
+
 int rg_cmd_import(struct rg_cli *cli)
 {
     struct import im = {.cli = cli};
@@ -539,7 +558,7 @@ int rg_cmd_import(struct rg_cli *cli)
     if (!err)
         err = load(&im, path);
     if (!err)
-        err = rg_client_new(im.cluster, primary->url, &im.client, &cli->err);
+        err = rg_client_new(im.cluster, leader_url(im.cluster, primary), &im.client, &cli->err);
     if (!err)
         err = import_all(&im);
     seconds = (double)(rg_cli_now_us() - from) / 1e6;
