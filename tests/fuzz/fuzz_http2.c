@@ -110,11 +110,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t piece;
     bool more = true;
 
+    rg_buf_init(&out, 64 * 1024 * 1024);
     if (size < 2)
         return 0;
     how = data[0];
     piece = 1 + data[1] * 4u;
-    rg_buf_init(&out, 64 * 1024 * 1024);
     RG_ASSERT(rg_http2_new(&events, 100, &h2) == RG_OK);
     err = (how & 128) != 0 ? RG_OK : rg_http2_recv(h2, rg_span(preface, sizeof preface - 1));
     for (size_t at = 2; at < size && err == RG_OK; at += piece) {
