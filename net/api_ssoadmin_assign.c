@@ -9,30 +9,26 @@ enum { ROWS_OF_USER_MAX = 200000 };
 static const char *const principal_types[] = {"USER", "GROUP", NULL};
 static const char *const target_types[] = {"AWS_ACCOUNT", NULL};
 static const char *const status_values[] = {"IN_PROGRESS", "FAILED", "SUCCEEDED", NULL};
-#define ACCOUNT(name, required) {name, RG_SHAPE_STRING, required, 12, 12, RG_PAT_ACCOUNT_ID, NULL, NULL, false}
-#define PRINCIPAL_TYPE {"PrincipalType", RG_SHAPE_STRING, true, 0, 0, RG_PAT_ANY, principal_types, NULL, false}
-#define REQUEST(name) {name, RG_SHAPE_STRING, true, 36, 36, RG_PAT_UUID, NULL, NULL, false}
+#define ACCOUNT(name, required) RG_TEXT_MEMBER(name, required, 12, 12, RG_PAT_ACCOUNT_ID)
+#define PRINCIPAL_TYPE RG_ENUM_MEMBER("PrincipalType", true, principal_types)
+#define REQUEST(name) RG_TEXT_MEMBER(name, true, 36, 36, RG_PAT_UUID)
 
 const struct rg_shape rg_sso_assignment_shape[] = {
-    RG_SHAPE_INSTANCE, ACCOUNT("TargetId", true),
-    {"TargetType", RG_SHAPE_STRING, true, 0, 0, RG_PAT_ANY, target_types, NULL, false}, RG_SHAPE_PERMSET, PRINCIPAL_TYPE,
-    RG_SHAPE_ID("PrincipalId", true), RG_SHAPE_END};
+    RG_SHAPE_INSTANCE, ACCOUNT("TargetId", true),          RG_ENUM_MEMBER("TargetType", true, target_types), RG_SHAPE_PERMSET,
+    PRINCIPAL_TYPE,    RG_SHAPE_ID("PrincipalId", true), RG_SHAPE_END};
 const struct rg_shape rg_sso_list_assignments_shape[] = {RG_SHAPE_INSTANCE, ACCOUNT("AccountId", true), RG_SHAPE_PERMSET,
                                                          RG_SHAPE_MAX_RESULTS, RG_SHAPE_TOKEN, RG_SHAPE_END};
 static const struct rg_shape principal_filter[] = {ACCOUNT("AccountId", false), RG_SHAPE_END};
 const struct rg_shape rg_sso_list_for_principal_shape[] = {
-    RG_SHAPE_INSTANCE, RG_SHAPE_ID("PrincipalId", true), PRINCIPAL_TYPE,
-    {"Filter", RG_SHAPE_STRUCT, false, 0, 0, RG_PAT_ANY, NULL, principal_filter, false}, RG_SHAPE_MAX_RESULTS, RG_SHAPE_TOKEN,
-    RG_SHAPE_END};
+    RG_SHAPE_INSTANCE,    RG_SHAPE_ID("PrincipalId", true), PRINCIPAL_TYPE, RG_STRUCT_MEMBER("Filter", false, principal_filter),
+    RG_SHAPE_MAX_RESULTS, RG_SHAPE_TOKEN,                   RG_SHAPE_END};
 const struct rg_shape rg_sso_creation_status_shape[] = {RG_SHAPE_INSTANCE, REQUEST("AccountAssignmentCreationRequestId"),
                                                         RG_SHAPE_END};
 const struct rg_shape rg_sso_deletion_status_shape[] = {RG_SHAPE_INSTANCE, REQUEST("AccountAssignmentDeletionRequestId"),
                                                         RG_SHAPE_END};
-static const struct rg_shape status_filter[] = {
-    {"Status", RG_SHAPE_STRING, false, 0, 0, RG_PAT_ANY, status_values, NULL, false}, RG_SHAPE_END};
-const struct rg_shape rg_sso_list_status_shape[] = {
-    RG_SHAPE_INSTANCE, RG_SHAPE_MAX_RESULTS, RG_SHAPE_TOKEN,
-    {"Filter", RG_SHAPE_STRUCT, false, 0, 0, RG_PAT_ANY, NULL, status_filter, false}, RG_SHAPE_END};
+static const struct rg_shape status_filter[] = {RG_ENUM_MEMBER("Status", false, status_values), RG_SHAPE_END};
+const struct rg_shape rg_sso_list_status_shape[] = {RG_SHAPE_INSTANCE, RG_SHAPE_MAX_RESULTS, RG_SHAPE_TOKEN,
+                                                    RG_STRUCT_MEMBER("Filter", false, status_filter), RG_SHAPE_END};
 
 /* ---- create and delete ---- */
 
@@ -42,16 +38,14 @@ static void put_status(struct rg_call *call, struct rg_buf *out, const struct rg
 
     rg_buf_put_u8(out, '{');
     rg_aws_put_member(out, "Status", s->status);
-    rg_aws_put_name(out, "RequestId");
-    rg_aws_put_uuid(out, &s->id);
+    rg_aws_put_id(out, "RequestId", &s->id);
     rg_aws_put_member(out, "FailureReason", s->reason);
     rg_aws_put_member(out, "TargetId", rg_span_str(a->account_id));
     rg_aws_put_member(out, "TargetType", rg_span_str("AWS_ACCOUNT"));
     rg_aws_put_name(out, "PermissionSetArn");
     rg_sso_put_permset_arn(call, out, &a->permset_id);
     rg_aws_put_member(out, "PrincipalType", rg_span_str(a->principal_type == 'U' ? "USER" : "GROUP"));
-    rg_aws_put_name(out, "PrincipalId");
-    rg_aws_put_uuid(out, &a->principal_id);
+    rg_aws_put_id(out, "PrincipalId", &a->principal_id);
     rg_aws_put_time(out, "CreatedDate", s->at_ms);
     rg_buf_put_u8(out, '}');
 }
@@ -120,8 +114,7 @@ static void put_assignment(struct rg_call *call, const struct rg_assignment *a)
     rg_aws_put_name(out, "PermissionSetArn");
     rg_sso_put_permset_arn(call, out, &a->permset_id);
     rg_aws_put_member(out, "PrincipalType", rg_span_str(a->principal_type == 'U' ? "USER" : "GROUP"));
-    rg_aws_put_name(out, "PrincipalId");
-    rg_aws_put_uuid(out, &a->principal_id);
+    rg_aws_put_id(out, "PrincipalId", &a->principal_id);
     rg_buf_put_u8(out, '}');
 }
 
@@ -137,14 +130,14 @@ static struct rg_span assignment_key(const struct rg_assignment *a, uint8_t key[
     return rg_span(key, ASSIGNMENT_KEY_BYTES);
 }
 
-static bool assignment_of_key(const struct rg_buf *key, struct rg_assignment *a)
+static bool assignment_of_key(struct rg_span key, struct rg_assignment *a)
 {
-    if (key->len != ASSIGNMENT_KEY_BYTES)
+    if (key.n != ASSIGNMENT_KEY_BYTES)
         return false;
-    *a = (struct rg_assignment){.principal_type = (char)key->data[20]};
-    memcpy(a->account_id, key->data, 12);
-    memcpy(a->permset_id.b, key->data + 12, 8);
-    memcpy(a->principal_id.b, key->data + 21, 16);
+    *a = (struct rg_assignment){.principal_type = (char)key.p[20]};
+    memcpy(a->account_id, key.p, 12);
+    memcpy(a->permset_id.b, key.p + 12, 8);
+    memcpy(a->principal_id.b, key.p + 21, 16);
     return true;
 }
 
@@ -160,15 +153,15 @@ void rg_sso_list_assignments(struct rg_call *call)
     enum rg_err err;
     bool go_on;
 
-    if (!rg_sso_permset(call, "PermissionSetArn", &txn, &p) || !rg_page_begin(call, "ListAccountAssignments", &page))
+    if (!rg_page_begin(call, "ListAccountAssignments", &page) || !rg_sso_permset(call, "PermissionSetArn", &txn, &p))
         return;
     snprintf(account, sizeof account, "%.*s", RG_SPAN_ARG(rg_json_text(call->input, "AccountId")));
-    go_on = assignment_of_key(&page.after, &after);
+    go_on = assignment_of_key(page.after, &after);
     rg_buf_put_str(&call->out, "{\"AccountAssignments\":[");
     err = rg_assignment_list(txn, account, &p.id, go_on ? &after : NULL, &scan);
     while (!err && (err = rg_assignment_list_next(&scan, &a)) == RG_OK && !rg_page_full(&page, assignment_key(&a, key)))
         put_assignment(call, &a);
-    rg_sso_end_list(call, &scan, &page, err);
+    rg_page_answer(call, &page, &scan, err);
 }
 
 static int compare_keys(const struct rg_assignment *a, const struct rg_assignment *b)
@@ -242,13 +235,13 @@ void rg_sso_list_for_principal(struct rg_call *call)
     bool go_on;
     enum rg_err err;
 
-    if (rg_call_txn(call, &txn) != RG_OK || !principal_exists(call, txn, type, &id) ||
-        !rg_page_begin(call, "ListAccountAssignmentsForPrincipal", &page))
+    if (!rg_page_begin(call, "ListAccountAssignmentsForPrincipal", &page) || rg_call_txn(call, &txn) != RG_OK ||
+        !principal_exists(call, txn, type, &id))
         return;
     err = rows_of(txn, type, &id, &rows, &n);
     if (n > 0)
         qsort(rows, n, sizeof *rows, by_key);
-    go_on = assignment_of_key(&page.after, &after);
+    go_on = assignment_of_key(page.after, &after);
     rg_buf_put_str(&call->out, "{\"AccountAssignments\":[");
     for (size_t i = 0; !err && i < n; i++) {
         if ((account.n > 0 && !rg_span_is(account, rows[i].account_id)) || (go_on && compare_keys(&rows[i], &after) <= 0))
@@ -257,7 +250,7 @@ void rg_sso_list_for_principal(struct rg_call *call)
             break;
         put_assignment(call, &rows[i]);
     }
-    rg_sso_end_list(call, NULL, &page, err);
+    rg_page_answer(call, &page, NULL, err);
 }
 
 /* ---- statuses ---- */
@@ -289,12 +282,9 @@ static void list_statuses(struct rg_call *call, bool deletion)
     struct rg_txn *txn;
     enum rg_err err;
 
-    if (!rg_page_begin(call, deletion ? "ListDeletionStatus" : "ListCreationStatus", &page))
+    if (!rg_page_begin(call, deletion ? "ListAccountAssignmentDeletionStatus" : "ListAccountAssignmentCreationStatus", &page) ||
+        rg_call_txn(call, &txn) != RG_OK)
         return;
-    if (rg_call_txn(call, &txn) != RG_OK) {
-        rg_buf_deinit(&page.after);
-        return;
-    }
     rg_buf_printf(&call->out, "{\"AccountAssignments%sStatus\":[", deletion ? "Deletion" : "Creation");
     err = rg_request_status_list(txn, deletion, rg_page_after_id(&page, &after), &scan);
     while (!err && (err = rg_request_status_list_next(&scan, &s)) == RG_OK) {
@@ -305,12 +295,11 @@ static void list_statuses(struct rg_call *call, bool deletion)
         rg_aws_put_name(&call->out, NULL);
         rg_buf_put_u8(&call->out, '{');
         rg_aws_put_member(&call->out, "Status", s.status);
-        rg_aws_put_name(&call->out, "RequestId");
-        rg_aws_put_uuid(&call->out, &s.id);
+        rg_aws_put_id(&call->out, "RequestId", &s.id);
         rg_aws_put_time(&call->out, "CreatedDate", s.at_ms);
         rg_buf_put_u8(&call->out, '}');
     }
-    rg_sso_end_list(call, &scan, &page, err);
+    rg_page_answer(call, &page, &scan, err);
 }
 
 void rg_sso_list_creation(struct rg_call *call) { list_statuses(call, false); }
