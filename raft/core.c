@@ -590,6 +590,8 @@ enum rg_err rg_core_receive(struct rg_core *core, uint64_t now_ms, uint64_t from
     if ((msg->type == RG_MSG_APPEND && msg->append.term < rg_core_term(core)) ||
         (msg->type == RG_MSG_INSTALL && msg->install.term < rg_core_term(core)))
         return receive_stale(core, from, msg, ret_update);
+    if (msg->type == RG_MSG_VOTE_RESULT && rg_core_state(core) != RG_CORE_CANDIDATE)
+        return RG_OK; /* late; libraft would read a candidate's fields in a state that has none */
     snprintf(address, sizeof address, "%llu", (unsigned long long)from); /* libraft only keeps it for us: ids are enough */
     message.server_address = address;
     err = receive_fill(core, msg, &message);

@@ -84,7 +84,6 @@ static void raise_alarm(struct rg_node *node, const char *text)
     if (!node->alarm)
         rg_log_error(node->config.log, "primary.alarm", "text=\"%s\"", text);
     node->alarm = true;
-    snprintf(node->alarm_text, sizeof node->alarm_text, "%s", text);
 }
 
 /* What a learner has on disk was committed here first. If it is not here (any more), this primary has lost data. */

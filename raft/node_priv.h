@@ -99,12 +99,11 @@ struct rg_node {
     uint64_t applied_config_index;
     bool config_pending;          /* a CHANGE was applied: tell the core */
     bool leading;                 /* as of the last step */
-    uint64_t led_since_ms;
 
     /* snapshots */
     uint64_t snapshot_index, snapshot_term;
     uint64_t log_bytes; /* applied since the last snapshot */
-    bool snapshot_wanted, snapshot_failed;
+    bool snapshot_wanted;
     uint64_t snapshot_retry_ms;
     struct rg_buf taking_config;
     uint64_t taking_config_index;
@@ -139,7 +138,7 @@ struct rg_node {
     uint64_t target;                       /* first announced commit index since not ready */
     bool hash_matched;
     bool ready, diverged, alarm, report_due;
-    char not_ready[160], alarm_text[160];
+    char not_ready[160];
 
     /* rings */
     struct node_hash *hashes;       /* own */

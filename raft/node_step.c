@@ -157,8 +157,7 @@ static void lose_leadership(struct rg_node *node)
 
 static void gain_leadership(struct rg_node *node)
 {
-    node->tick_ms = node->led_since_ms = node_now_ms(node);
-    node->announce_due_ms = node->led_since_ms;
+    node->tick_ms = node->announce_due_ms = node_now_ms(node);
     for (size_t i = 0; i < node->n_peers; i++) {
         node->peers[i].durable = 0;
         node->peers[i].hash_known = node->peers[i].hash_pending = false;

@@ -5,12 +5,10 @@
 #include <unistd.h>
 
 #define EVENTS_MAX 3000000
-#define DETECT_LO_US 50000 /* a broken connection is noticed after this long */
-#define DETECT_HI_US 400000
 
 /* ---- trace ---- */
 
-static void mix(struct sim *sim, uint64_t v)
+void sim_mix(struct sim *sim, uint64_t v)
 {
     for (int i = 0; i < 8; i++)
         sim->trace_hash = (sim->trace_hash ^ ((v >> (8 * i)) & 0xff)) * UINT64_C(1099511628211);
@@ -333,272 +331,9 @@ static void power_off(struct sim_node *n)
     io->list = dead_list;
 }
 
-/* ---- the network ---- */
-
-static struct sim_conn *conn(struct sim *sim, unsigned from, unsigned to)
-{
-    return &sim->conns[from][to];
-}
-
-static void dial(struct sim *sim, unsigned from, unsigned to, uint64_t after_us);
-
-static void notice_down(struct sim *sim, unsigned from, unsigned to)
-{
-    struct sim_conn *c = conn(sim, from, to);
-
-    if (!c->owes_down || !sim->nodes[from].alive)
-        return;
-    c->owes_down = false;
-    rg_node_on_down(sim->nodes[from].node, sim->nodes[to].self.id);
-}
-
-static void run_noticed(struct sim *sim, struct sim_event *e)
-{
-    if (!sim->nodes[e->node].alive || e->generation != sim->nodes[e->node].generation)
-        return;
-    notice_down(sim, e->node, e->peer);
-    sim_pump(sim, e->node);
-}
-
-/* The connection is gone: what is on its way is lost at once, and its owner hears of it after a while. */
-static void conn_break(struct sim *sim, unsigned from, unsigned to)
-{
-    struct sim_conn *c = conn(sim, from, to);
-    struct sim_event *e;
-    bool was_up = c->state == SIM_CONN_UP;
-    uint64_t notice = rg_prng_between(&sim->prng, 0, 1) ? 0 : rg_prng_between(&sim->prng, DETECT_LO_US, DETECT_HI_US);
-
-    c->generation++;
-    c->state = SIM_CONN_DOWN;
-    c->under_way = 0;
-    if (was_up && sim->nodes[from].alive) {
-        c->owes_down = true;
-        e = sim_at(sim, sim->now_us + notice, run_noticed);
-        e->node = from;
-        e->peer = to;
-        e->generation = sim->nodes[from].generation;
-    }
-    if (sim->nodes[from].alive)
-        dial(sim, from, to, notice + rg_prng_between(&sim->prng, 1000, 60000));
-}
-
-static uint64_t hop(struct sim *sim, struct sim_conn *c)
-{
-    uint64_t at = sim->now_us + sim_draw(sim, sim->params.network);
-
-    c->last_at = RG_MAX(at, c->last_at);
-    return c->last_at;
-}
-
-static void refused(struct sim *sim, unsigned from, unsigned to, const char *why)
-{
-    struct sim_conn *c = conn(sim, from, to);
-
-    sim_trace(sim, "n%u -> n%u refused: %s", from + 1, to + 1, why);
-    c->refusals++;
-    c->generation++;
-    c->state = SIM_CONN_DOWN;
-    dial(sim, from, to, rg_prng_between(&sim->prng, 50000, 300000));
-}
-
-static void run_hello_back(struct sim *sim, struct sim_event *e)
-{
-    struct sim_node *n = &sim->nodes[e->node];
-    struct sim_conn *c = conn(sim, e->node, e->peer);
-    struct rg_errctx ctx = {.text = ""};
-    enum rg_err err;
-
-    if (!n->alive || e->generation != c->generation || c->cut)
-        return;
-    err = rg_node_on_hello(n->node, sim->nodes[e->peer].self.id, rg_span(e->data, e->n), &ctx);
-    if (err) {
-        refused(sim, e->node, e->peer, rg_errctx_text(&ctx, err));
-    } else {
-        notice_down(sim, e->node, e->peer);
-        c->state = SIM_CONN_UP;
-        c->refusals = 0;
-        rg_node_on_up(n->node, sim->nodes[e->peer].self.id);
-    }
-    sim_pump(sim, e->node);
-}
-
-static struct sim_event *send_bytes(struct sim *sim, unsigned from, unsigned to, struct sim_conn *c, struct rg_span bytes,
-                                    void (*run)(struct sim *sim, struct sim_event *event))
-{
-    struct sim_event *e = sim_at(sim, hop(sim, c), run);
-
-    (void)from;
-    e->data = malloc(bytes.n + 1);
-    RG_ASSERT(e->data != NULL);
-    memcpy(e->data, bytes.p, bytes.n);
-    e->n = bytes.n;
-    e->node = to;
-    e->peer = from;
-    e->generation = c->generation;
-    return e;
-}
-
-static void send_hello(struct sim *sim, unsigned from, unsigned to, struct sim_conn *c,
-                       void (*run)(struct sim *sim, struct sim_event *event))
-{
-    RG_AUTO_BUF struct rg_buf hello;
-
-    rg_buf_init(&hello, RG_HELLO_BYTES_MAX);
-    rg_node_hello(sim->nodes[from].node, sim->nodes[to].self.id, &hello);
-    RG_ASSERT(hello.err == RG_OK);
-    send_bytes(sim, from, to, c, rg_buf_span(&hello), run);
-}
-
-/* At the side that was dialled. */
-static void run_hello(struct sim *sim, struct sim_event *e)
-{
-    struct sim_node *n = &sim->nodes[e->node];
-    struct sim_conn *c = conn(sim, e->peer, e->node);
-    struct rg_errctx ctx = {.text = ""};
-    enum rg_err err;
-
-    if (e->generation != c->generation)
-        return;
-    if (!n->alive || c->cut) {
-        refused(sim, e->peer, e->node, "nobody there");
-        return;
-    }
-    err = rg_node_on_hello(n->node, sim->nodes[e->peer].self.id, rg_span(e->data, e->n), &ctx);
-    if (err)
-        refused(sim, e->peer, e->node, rg_errctx_text(&ctx, err));
-    else
-        send_hello(sim, e->node, e->peer, c, run_hello_back);
-    sim_pump(sim, e->node);
-}
-
-static void run_dial(struct sim *sim, struct sim_event *e)
-{
-    struct sim_conn *c = conn(sim, e->node, e->peer);
-
-    if (!sim->nodes[e->node].alive || e->generation != c->generation || c->state != SIM_CONN_DIALING)
-        return;
-    if (c->cut || !sim->nodes[e->peer].alive) {
-        dial(sim, e->node, e->peer, rg_prng_between(&sim->prng, 20000, 200000));
-        return;
-    }
-    send_hello(sim, e->node, e->peer, c, run_hello);
-}
-
-static void dial(struct sim *sim, unsigned from, unsigned to, uint64_t after_us)
-{
-    struct sim_conn *c = conn(sim, from, to);
-    struct sim_event *e;
-
-    c->generation++;
-    c->state = SIM_CONN_DIALING;
-    e = sim_at(sim, sim->now_us + after_us, run_dial);
-    e->node = from;
-    e->peer = to;
-    e->generation = c->generation;
-}
-
-static void run_message(struct sim *sim, struct sim_event *e)
-{
-    struct sim_node *n = &sim->nodes[e->node];
-    struct sim_conn *c = conn(sim, e->peer, e->node);
-    struct rg_errctx ctx = {.text = ""};
-    enum rg_err err;
-
-    if (!n->alive || e->generation != c->generation || c->cut)
-        return;
-    c->under_way -= RG_MIN(c->under_way, e->n);
-    mix(sim, e->at ^ ((uint64_t)e->n << 40) ^ e->node);
-    err = rg_node_on_message(n->node, sim->nodes[e->peer].self.id, rg_span(e->data, e->n), &ctx);
-    if (err && err != RG_ESTOPPED) {
-        sim_trace(sim, "n%u refuses a message of n%u: %s", e->node + 1, e->peer + 1, rg_errctx_text(&ctx, err));
-        conn_break(sim, e->peer, e->node);
-    }
-    sim_pump(sim, e->node);
-}
-
-/* For a trace only: what a message says. */
-static void show_message(struct sim *sim, unsigned from, unsigned to, struct rg_span bytes)
-{
-    static struct rg_entry entries[RG_MSG_ENTRIES_MAX];
-    struct rg_msg m;
-
-    if (!sim->trace || rg_rpc_decode(bytes, entries, &m, NULL) != RG_OK)
-        return;
-    printf("[%9.3f]     n%u -> n%u %s", (double)sim->now_us / 1000, from + 1, to + 1, rg_msg_type_name(m.type));
-    if (m.type == RG_MSG_APPEND)
-        printf(" %llx prev %llu n %zu commit %llu", (unsigned long long)m.append.term,
-               (unsigned long long)m.append.prev_index, m.append.n, (unsigned long long)m.append.commit);
-    else if (m.type == RG_MSG_APPEND_RESULT)
-        printf(" %llx last %llu rejected %llu", (unsigned long long)m.append_result.term,
-               (unsigned long long)m.append_result.last_index, (unsigned long long)m.append_result.rejected);
-    else if (m.type == RG_MSG_SNAP_ACK)
-        printf(" %llu at %llu status %d", (unsigned long long)m.snap_ack.index, (unsigned long long)m.snap_ack.offset,
-               (int)m.snap_ack.status);
-    else if (m.type == RG_MSG_SNAP_OFFER)
-        printf(" %llu of %llu bytes", (unsigned long long)m.snap_offer.index, (unsigned long long)m.snap_offer.size);
-    printf("\n");
-}
-
-static unsigned place_of(struct sim *sim, uint64_t id)
-{
-    for (unsigned i = 0; i < sim->n_nodes; i++)
-        if (sim->nodes[i].self.id == id)
-            return i;
-    return SIM_NODES_MAX;
-}
-
-static enum rg_err io_send(struct rg_io *io, uint64_t peer, struct rg_span message)
-{
-    struct sim_node *n = node_of(io);
-    unsigned to = place_of(n->sim, peer);
-    struct sim_conn *c;
-
-    if (to == SIM_NODES_MAX)
-        return RG_ECLOSED;
-    c = conn(n->sim, n->at, to);
-    if (c->state != SIM_CONN_UP)
-        return RG_ECLOSED;
-    if (c->under_way > 0 && c->under_way + message.n > n->sim->params.link_queue_bytes)
-        return RG_EBUSY;
-    c->under_way += message.n;
-    show_message(n->sim, n->at, to, message);
-    send_bytes(n->sim, n->at, to, c, message, run_message);
-    return RG_OK;
-}
-
 static void io_flush(struct rg_io *io)
 {
     (void)io;
-}
-
-void sim_cut(struct sim *sim, unsigned a, unsigned b, bool cut)
-{
-    if (a == b || conn(sim, a, b)->cut == cut)
-        return;
-    sim_trace(sim, "n%u | n%u %s", a + 1, b + 1, cut ? "cut" : "healed");
-    conn(sim, a, b)->cut = conn(sim, b, a)->cut = cut;
-    if (cut) {
-        conn_break(sim, a, b);
-        conn_break(sim, b, a);
-    }
-}
-
-void sim_reset_links(struct sim *sim, unsigned a, unsigned b)
-{
-    if (a == b)
-        return;
-    sim_trace(sim, "n%u x n%u reset", a + 1, b + 1);
-    conn_break(sim, a, b);
-    conn_break(sim, b, a);
-}
-
-void sim_heal(struct sim *sim)
-{
-    for (unsigned a = 0; a < sim->n_nodes; a++)
-        for (unsigned b = 0; b < a; b++)
-            sim_cut(sim, a, b, false);
-    for (unsigned i = 0; i < sim->n_nodes; i++)
-        sim->nodes[i].disk_factor = 1;
 }
 
 /* ---- nodes ---- */
@@ -607,7 +342,7 @@ static void on_applied(void *arg, struct rg_rev rev)
 {
     struct sim_node *n = arg;
 
-    mix(n->sim, rev.index);
+    sim_mix(n->sim, rev.index);
     sim_check_node(n->sim, n);
 }
 
@@ -639,7 +374,7 @@ static void io_fill(struct sim_node *n)
     n->io.wall_ms = io_wall_ms;
     n->io.random = io_random;
     n->io.timer = io_timer;
-    n->io.send = io_send;
+    n->io.send = sim_io_send;
     n->io.flush = io_flush;
 }
 
@@ -718,7 +453,7 @@ bool sim_start(struct sim *sim, unsigned at)
         sim->conns[at][i].owes_down = false;
     for (unsigned i = 0; i < sim->n_nodes; i++)
         if (i != at)
-            dial(sim, at, i, rg_prng_between(&sim->prng, 0, 20000));
+            sim_dial(sim, at, i, rg_prng_between(&sim->prng, 0, 20000));
     sim_check_node(sim, n);
     return true;
 }
@@ -764,8 +499,8 @@ static void node_down(struct sim *sim, unsigned at)
     n->store = NULL;
     for (unsigned i = 0; i < sim->n_nodes; i++)
         if (i != at) {
-            conn_break(sim, at, i);
-            conn_break(sim, i, at);
+            sim_conn_break(sim, at, i);
+            sim_conn_break(sim, i, at);
         }
 }
 

@@ -131,16 +131,25 @@ bool sim_start(struct sim *sim, unsigned at);
 void sim_crash(struct sim *sim, unsigned at);
 /** An orderly end: the lanes finish what they hold. */
 void sim_stop(struct sim *sim, unsigned at);
-/** Both directions between two nodes: cut, or passable again. */
-void sim_cut(struct sim *sim, unsigned a, unsigned b, bool cut);
-/** The connections between two nodes break, and may be made again at once. */
-void sim_reset_links(struct sim *sim, unsigned a, unsigned b);
-void sim_heal(struct sim *sim);
 /** Place of the leader; SIM_NODES_MAX: none. */
 unsigned sim_leader(struct sim *sim);
 void sim_status(struct sim *sim, unsigned at, struct rg_node_status *ret_status);
 /** Give a node its turn after something was asked of it from outside. */
 void sim_pump(struct sim *sim, unsigned at);
+
+void sim_mix(struct sim *sim, uint64_t v); /* into the trace hash */
+
+/* ---- network.c ---- */
+enum rg_err sim_io_send(struct rg_io *io, uint64_t peer, struct rg_span message);
+/** Dial, and again, until it stands. */
+void sim_dial(struct sim *sim, unsigned from, unsigned to, uint64_t after_us);
+void sim_conn_break(struct sim *sim, unsigned from, unsigned to);
+/** Both directions between two nodes: cut, or passable again. */
+void sim_cut(struct sim *sim, unsigned a, unsigned b, bool cut);
+/** The connections between two nodes break, and may be made again at once. */
+void sim_reset_links(struct sim *sim, unsigned a, unsigned b);
+/** Everything passes, and every disk is as fast as it was. */
+void sim_heal(struct sim *sim);
 
 /* ---- check.c ---- */
 void sim_check_node(struct sim *sim, struct sim_node *n);

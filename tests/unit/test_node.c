@@ -559,6 +559,33 @@ START_TEST(rubbish_is_the_peers_fault)
 }
 END_TEST
 
+/* Rule 8, when the news comes with a message. */
+START_TEST(a_later_term_fences_the_primary_for_good)
+{
+    struct rg_msg m = {.type = RG_MSG_APPEND_RESULT, .append_result = {.term = UINT64_C(2) << 32}};
+    struct rg_buf buf;
+    struct op op;
+
+    start(1);
+    submit(&op, 0);
+    rg_node_pump(node); /* in the log, not durable */
+    rg_buf_init(&buf, 1024);
+    rg_rpc_encode(&m, &buf);
+    ck_assert_int_eq(rg_node_on_message(node, 2, rg_buf_span(&buf), &ctx), RG_OK);
+    rg_buf_deinit(&buf);
+    ck_assert_uint_eq(stops, 1);
+    ck_assert_int_eq(stop_err, RG_EFENCED);
+    ck_assert_int_eq(op.p.err, RG_ESTOPPED);
+    work();
+    ck_assert_uint_eq(rg_node_visible(node).index, 1); /* nothing happens any more */
+    op_free(&op);
+    stop();
+    ck_assert_int_eq(make(1), RG_EFENCED);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "promoted"));
+    node = NULL;
+}
+END_TEST
+
 START_TEST(a_learner_that_connects_is_told_where_things_stand)
 {
     start(1);
@@ -610,6 +637,7 @@ int main(void)
     tcase_add_test(tc, a_learner_takes_no_writes_and_waits_for_data);
     tcase_add_test(tc, hellos_that_do_not_fit_are_refused);
     tcase_add_test(tc, rubbish_is_the_peers_fault);
+    tcase_add_test(tc, a_later_term_fences_the_primary_for_good);
     tcase_add_test(tc, a_learner_that_connects_is_told_where_things_stand);
     tcase_add_test(tc, a_snapshot_on_demand_compacts);
     suite_add_tcase(suite, tc);
