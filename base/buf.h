@@ -39,7 +39,7 @@ static inline void rg_buf_auto(struct rg_buf *buf)
 {
     rg_buf_deinit(buf);
 }
-/* RG_AUTO_BUF struct rg_buf b; rg_buf_init(&b, N); … freed on scope exit. */
+/* RG_AUTO_BUF struct rg_buf b = {.max = 0}; rg_buf_init(&b, N); … freed on scope exit. */
 #define RG_AUTO_BUF __attribute__((cleanup(rg_buf_auto)))
 
 /* Reads from borrowed bytes. `bad` is sticky: after the first short read every get gives zero. */

@@ -141,7 +141,7 @@ static void read_on_reply(void *arg, struct rg_bench_conn *conn, const struct rg
 static void follow(struct propagation *p, struct target *t, struct rg_span revision, struct rg_span user_id, uint64_t from_us)
 {
     char extra[128];
-    RG_AUTO_BUF struct rg_buf body;
+    RG_AUTO_BUF struct rg_buf body = {.max = 0};
 
     for (size_t i = 0; i < READERS_EACH; i++) {
         if (!rg_bench_idle(t->readers[i]))

@@ -343,7 +343,7 @@ enum rg_err rg_cluster_save(const struct rg_cluster *c, struct rg_errctx *ctx)
 enum rg_err rg_cluster_region(struct rg_cluster *cluster, const char *name, struct rg_cluster_region **ret_region,
                               struct rg_errctx *ctx)
 {
-    RG_AUTO_BUF struct rg_buf names;
+    RG_AUTO_BUF struct rg_buf names = {.max = 0};
 
     rg_buf_init(&names, 2048);
     for (size_t i = 0; i < cluster->n_regions; i++) {

@@ -53,7 +53,7 @@ int rg_cmd_access_list(struct rg_cli *cli)
                                         {"permission-set", "NAME", "only this permission set", &set, NULL}};
     RG_AUTO(client) struct rg_client *client = NULL;
     RG_AUTO_MEM struct rg_cluster *c = NULL;
-    RG_AUTO_BUF struct rg_buf path;
+    RG_AUTO_BUF struct rg_buf path = {.max = 0};
     struct rg_answer answer;
     enum rg_err err;
     int code;
@@ -124,7 +124,7 @@ int rg_cmd_access_who(struct rg_cli *cli)
     const struct rg_option options[] = {{"region", "R", "compute it there (the primary)", &region, NULL}};
     RG_AUTO(client) struct rg_client *client = NULL;
     RG_AUTO_MEM struct rg_cluster *c = NULL;
-    RG_AUTO_BUF struct rg_buf path;
+    RG_AUTO_BUF struct rg_buf path = {.max = 0};
     struct rg_answer answer;
     json_t *json, *user;
     enum rg_err err;

@@ -305,7 +305,7 @@ static void put_peers(const struct plan *p, struct rg_buf *out)
 static enum rg_err write_config(const struct plan *p, const struct rg_cluster_region *r, const struct rg_cluster_node *n,
                                 struct rg_errctx *ctx)
 {
-    RG_AUTO_BUF struct rg_buf out;
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
 
     rg_buf_init(&out, 65536);
     rg_buf_printf(&out,
@@ -331,7 +331,7 @@ static enum rg_err write_config(const struct plan *p, const struct rg_cluster_re
 
 static enum rg_err write_passphrase(const char *path, char text[65], struct rg_errctx *ctx)
 {
-    RG_AUTO_BUF struct rg_buf out;
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
 
     rg_buf_init(&out, 100);
     random_hex(text, 32);
@@ -371,7 +371,7 @@ static enum rg_err make_files(struct plan *p, struct rg_errctx *ctx)
 {
     char ca_key[512], keystore[512], file[512], passphrase[65], key_id[RG_KEY_ID_BYTES_MAX];
     struct rg_cluster *c = p->cluster;
-    RG_AUTO_BUF struct rg_buf out;
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
     enum rg_err err;
 
     rg_buf_init(&out, 4096);

@@ -49,7 +49,7 @@ static enum rg_err load(struct import *im, const char *path)
 {
     static const char *const arrays[] = {"users", "groups", "accounts", "permissionSets", "assignments"};
     struct rg_errctx *ctx = &im->cli->err;
-    RG_AUTO_BUF struct rg_buf text;
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
     json_error_t error;
     enum rg_err err;
     const char *format;
@@ -322,7 +322,7 @@ static enum rg_err member_answer(void *arg, size_t i, const struct rg_answer *an
 static enum rg_err call(struct import *im, const char *operation, json_t *input, const char *what, const char *name,
                         struct rg_answer *ret_answer)
 {
-    RG_AUTO_BUF struct rg_buf body;
+    RG_AUTO_BUF struct rg_buf body = {.max = 0};
     enum rg_err err;
 
     rg_buf_init(&body, 1 << 20);
@@ -339,7 +339,7 @@ static enum rg_err call(struct import *im, const char *operation, json_t *input,
 
 static enum rg_err find_permset(struct import *im, const char *name)
 {
-    RG_AUTO_BUF struct rg_buf body;
+    RG_AUTO_BUF struct rg_buf body = {.max = 0};
     json_t *list = NULL, *arn;
     enum rg_err err = RG_ENOTFOUND;
     char token[2100] = "";

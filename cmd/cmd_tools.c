@@ -150,7 +150,7 @@ int rg_cmd_snapshot_inspect(struct rg_cli *cli)
                                         {"verify", NULL, "authenticate every chunk", NULL, &verify}};
     struct tool *t = calloc(1, sizeof *t);
     struct rg_snapshot_info info = {0};
-    RG_AUTO_BUF struct rg_buf raft_config;
+    RG_AUTO_BUF struct rg_buf raft_config = {.max = 0};
     struct rg_snapshot_source source;
     enum rg_err err;
     struct stat st;

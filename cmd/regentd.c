@@ -135,7 +135,7 @@ static enum rg_err init_regions(struct daemon *d, struct rg_buf *cmd)
     const struct rg_config *c = &d->config;
 
     for (size_t i = 0; i < c->n_peers; i++) {
-        RG_AUTO_BUF struct rg_buf region;
+        RG_AUTO_BUF struct rg_buf region = {.max = 0};
         bool seen = false;
 
         for (size_t k = 0; k < i; k++)
@@ -161,8 +161,8 @@ static enum rg_err init_credential(struct daemon *d, const struct rg_bootstrap *
                                        .identity_store_id = rg_span_str(c->identity_store_id),
                                        .purpose = rg_span_str("secret")};
     uint8_t token_hash[RG_SHA256_BYTES];
-    RG_AUTO_BUF struct rg_buf sealed;
-    RG_AUTO_BUF struct rg_buf credential;
+    RG_AUTO_BUF struct rg_buf sealed = {.max = 0};
+    RG_AUTO_BUF struct rg_buf credential = {.max = 0};
     enum rg_err err;
 
     rg_buf_init(&sealed, 4096);

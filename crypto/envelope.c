@@ -44,7 +44,7 @@ enum rg_err rg_dek_new(struct rg_keyprov *keys, const struct rg_context *context
 {
     uint8_t key[RG_DEK_BYTES], nonce[RG_NONCE_BYTES], wrapped[RG_DEK_BYTES + RG_TAG_BYTES];
     struct rg_dek *dek = NULL;
-    RG_AUTO_BUF struct rg_buf aad;
+    RG_AUTO_BUF struct rg_buf aad = {.max = 0};
     struct rg_span key_id;
     uint32_t version;
     enum rg_err err;
@@ -84,7 +84,7 @@ enum rg_err rg_dek_open(struct rg_keyprov *keys, const struct rg_context *contex
 {
     struct rg_span mark, key_id, nonce, wrapped, ours;
     uint8_t key[RG_DEK_BYTES];
-    RG_AUTO_BUF struct rg_buf aad;
+    RG_AUTO_BUF struct rg_buf aad = {.max = 0};
     struct rg_cursor cur;
     uint32_t version, ours_version;
     struct rg_dek *dek;

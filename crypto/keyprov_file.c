@@ -262,7 +262,7 @@ static enum rg_err keystore_load(const char *path, const char *region, struct rg
                                  struct keystore *ret_ks, struct rg_errctx *ctx)
 {
     struct rg_errctx why = {0};
-    RG_AUTO_BUF struct rg_buf bytes;
+    RG_AUTO_BUF struct rg_buf bytes = {.max = 0};
     enum rg_err err;
 
     if (passphrase.n < 1 || passphrase.n > PASSPHRASE_BYTES_MAX)
@@ -294,7 +294,7 @@ static enum rg_err keystore_load(const char *path, const char *region, struct rg
 static enum rg_err keystore_save(const char *path, const char *region, struct keystore *ks, struct rg_span passphrase,
                                  struct rg_errctx *ctx)
 {
-    RG_AUTO_BUF struct rg_buf bytes;
+    RG_AUTO_BUF struct rg_buf bytes = {.max = 0};
     enum rg_err err;
 
     if (passphrase.n < 1 || passphrase.n > PASSPHRASE_BYTES_MAX)

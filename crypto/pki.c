@@ -83,8 +83,8 @@ static int no_passphrase(char *buf, int size, int writing, void *arg)
 
 static enum rg_err pair_read(const char *cert_path, const char *key_path, struct pair *ret, struct rg_errctx *ctx)
 {
-    RG_AUTO_BUF struct rg_buf cert;
-    RG_AUTO_BUF struct rg_buf key;
+    RG_AUTO_BUF struct rg_buf cert = {.max = 0};
+    RG_AUTO_BUF struct rg_buf key = {.max = 0};
     BIO *c = NULL, *k = NULL;
     enum rg_err err;
 
@@ -253,7 +253,7 @@ enum rg_err rg_pki_node_create(const char *ca_cert_path, const char *ca_key_path
 {
     struct pair ca = {NULL, NULL}, node = {NULL, NULL};
     char uri[160], name[COMMON_NAME_BYTES_MAX + 1];
-    RG_AUTO_BUF struct rg_buf names;
+    RG_AUTO_BUF struct rg_buf names = {.max = 0};
     struct rg_pki_name parsed;
     enum rg_err err;
 

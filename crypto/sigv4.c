@@ -449,8 +449,8 @@ static enum rg_err sign_stages(const struct rg_sigv4_request *request, struct rg
                                struct rg_span amz_date, const struct scope *scope, struct rg_span secret,
                                struct rg_span payload, char out[SIGNATURE_BYTES + 1])
 {
-    RG_AUTO_BUF struct rg_buf canonical;
-    RG_AUTO_BUF struct rg_buf text;
+    RG_AUTO_BUF struct rg_buf canonical = {.max = 0};
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
     enum rg_err err;
 
     rg_buf_init(&canonical, RG_SIGV4_CANONICAL_BYTES_MAX);
@@ -556,7 +556,7 @@ static int name_cmp(const void *pa, const void *pb)
 static enum rg_err put_signed_list(const struct rg_sigv4_request *request, struct rg_buf *out)
 {
     struct rg_span names[RG_SIGV4_HEADERS_MAX];
-    RG_AUTO_BUF struct rg_buf lower;
+    RG_AUTO_BUF struct rg_buf lower = {.max = 0};
     size_t total = 0, n = request->n_headers;
 
     rg_buf_init(&lower, RG_SIGV4_CANONICAL_BYTES_MAX);
@@ -591,7 +591,7 @@ enum rg_err rg_sigv4_sign(const struct rg_sigv4_request *request, struct rg_span
 {
     const struct scope scope = {rg_span(amz_date.p, DATE_BYTES), region, service};
     char hash[2 * RG_SHA256_BYTES + 1], signature[SIGNATURE_BYTES + 1];
-    RG_AUTO_BUF struct rg_buf list;
+    RG_AUTO_BUF struct rg_buf list = {.max = 0};
     int64_t ignored;
     enum rg_err err;
 

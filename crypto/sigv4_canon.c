@@ -212,7 +212,7 @@ static enum rg_err split_query(struct rg_span query, struct rg_buf *scratch, str
 static enum rg_err put_query(struct rg_span query, bool drop_signature, struct rg_buf *out)
 {
     struct param params[QUERY_PARAMS_MAX];
-    RG_AUTO_BUF struct rg_buf scratch;
+    RG_AUTO_BUF struct rg_buf scratch = {.max = 0};
     bool first = true;
     enum rg_err err;
     size_t n;

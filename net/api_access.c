@@ -378,7 +378,7 @@ static enum rg_err access_ask(struct access *a, struct rg_errctx *ctx)
 {
     static const char *const names[] = {"user", "account", "permissionSet", "format", "after", "limit"};
     struct rg_span values[RG_LEN(names)];
-    RG_AUTO_BUF struct rg_buf scratch;
+    RG_AUTO_BUF struct rg_buf scratch = {.max = 0};
     enum rg_err err;
 
     rg_buf_init(&scratch, RG_HTTP_HEAD_BYTES_MAX + 64);
@@ -402,7 +402,7 @@ static enum rg_err who_ask(struct access *a, struct rg_errctx *ctx)
 {
     static const char *const names[] = {"account", "permissionSet"};
     struct rg_span values[RG_LEN(names)];
-    RG_AUTO_BUF struct rg_buf scratch;
+    RG_AUTO_BUF struct rg_buf scratch = {.max = 0};
     enum rg_err err;
 
     a->json = a->who = true;

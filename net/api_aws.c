@@ -73,7 +73,7 @@ void rg_aws_put_field(struct rg_buf *cmd, uint32_t field, struct rg_span text)
 
 void rg_aws_put_pair(struct rg_buf *cmd, uint32_t field, struct rg_span a, struct rg_span b)
 {
-    RG_AUTO_BUF struct rg_buf both;
+    RG_AUTO_BUF struct rg_buf both = {.max = 0};
 
     rg_buf_init(&both, 4096);
     rg_buf_put(&both, a.p, a.n);

@@ -418,7 +418,7 @@ void rg_v1_export(struct rg_call *call)
 {
     static const char *const no_names[] = {NULL};
     struct rg_errctx ctx = {.text = ""};
-    RG_AUTO_BUF struct rg_buf scratch;
+    RG_AUTO_BUF struct rg_buf scratch = {.max = 0};
     struct rg_span none;
     struct rg_txn *txn;
     struct export *e;

@@ -54,7 +54,7 @@ const struct rg_shape rg_ids_list_users_shape[] = {
 static void put_user_fields(struct rg_buf *cmd, const struct rg_uuid *id, const json_t *user)
 {
     struct rg_span status = rg_json_text(user, "UserStatus");
-    RG_AUTO_BUF struct rg_buf attrs;
+    RG_AUTO_BUF struct rg_buf attrs = {.max = 0};
 
     rg_tlv_put(cmd, RG_F_ID, rg_span(id->b, sizeof id->b));
     rg_aws_put_field(cmd, RG_F_NAME, rg_json_text(user, "UserName"));
@@ -158,7 +158,7 @@ static void put_some_extensions(struct rg_buf *out, json_t *attrs, const json_t 
 static void put_attributes(struct rg_call *call, struct rg_span attrs)
 {
     struct rg_buf *out = &call->out;
-    RG_AUTO_BUF struct rg_buf some;
+    RG_AUTO_BUF struct rg_buf some = {.max = 0};
 
     rg_buf_init(&some, RG_CMD_BYTES_MAX);
     /* Inside of a JSON string a quote is escaped: this is the name of a member, if of an extension's own. */

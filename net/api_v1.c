@@ -121,7 +121,7 @@ static enum rg_err list_accounts(struct rg_call *call, struct rg_errctx *ctx)
     static const char *const names[] = {"after", "limit"};
     struct rg_span values[RG_LEN(names)];
     RG_AUTO_SCAN struct rg_scan scan = {0};
-    RG_AUTO_BUF struct rg_buf scratch;
+    RG_AUTO_BUF struct rg_buf scratch = {.max = 0};
     struct rg_account account;
     char last[13] = "";
     size_t n = 0, limit = ACCOUNTS_PAGE;

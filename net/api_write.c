@@ -20,7 +20,7 @@ static void fail_not_primary(struct rg_call *call, const struct rg_api_region *p
     const struct rg_request *req = call->req;
     char message[RG_MESSAGE_BYTES_MAX];
     struct rg_fail_extra extra = {NULL};
-    RG_AUTO_BUF struct rg_buf location;
+    RG_AUTO_BUF struct rg_buf location = {.max = 0};
 
     rg_buf_init(&location, RG_HTTP_HEAD_BYTES_MAX + 256);
     if (primary == NULL) {

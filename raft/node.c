@@ -164,7 +164,7 @@ static void free_string(const char *text)
 static enum rg_err take_members(struct rg_node *node, struct rg_errctx *ctx)
 {
     const struct rg_node_config *c = &node->config;
-    RG_AUTO_BUF struct rg_buf bytes;
+    RG_AUTO_BUF struct rg_buf bytes = {.max = 0};
 
     rg_buf_init(&bytes, RG_RAFT_CONFIG_BYTES_MAX);
     if (c->n_peers == 0 || c->n_peers > RG_PEERS_MAX)

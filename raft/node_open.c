@@ -292,7 +292,7 @@ enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx)
 
 enum rg_err node_first_entry(struct rg_node *node, struct rg_errctx *ctx)
 {
-    RG_AUTO_BUF struct rg_buf config;
+    RG_AUTO_BUF struct rg_buf config = {.max = 0};
     struct rg_entry entry = {.term = NODE_FIRST_TERM, .type = RG_ENTRY_CHANGE};
     enum rg_err err;
 
@@ -343,7 +343,7 @@ enum rg_err node_start_core(struct rg_node *node, struct rg_errctx *ctx)
     struct rg_core_base base = {.index = node->snapshot_index, .term = node->snapshot_term};
     struct rg_core_update update;
     RG_AUTO_MEM struct rg_entry *entries = NULL;
-    RG_AUTO_BUF struct rg_buf config;
+    RG_AUTO_BUF struct rg_buf config = {.max = 0};
     enum rg_err err;
     size_t n;
 

@@ -34,7 +34,7 @@ static void must(struct rg_txn *txn, uint64_t index, const struct rg_buf *cmd)
 /* A few objects whose ids are short words, so that a mutation can meet them. */
 static uint64_t world(struct rg_txn *txn)
 {
-    RG_AUTO_BUF struct rg_buf cmd;
+    RG_AUTO_BUF struct rg_buf cmd = {.max = 0};
     const struct rg_span by = rg_span_str("f");
     uint64_t index = 0;
 

@@ -21,7 +21,7 @@ static void open_bytes(struct rg_span bytes, bool genuine)
 {
     RG_AUTO(dek) struct rg_dek *dek = NULL;
     struct rg_errctx ctx = {0};
-    RG_AUTO_BUF struct rg_buf out;
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
     size_t length = 0;
     enum rg_err err;
 
@@ -37,8 +37,8 @@ static void open_bytes(struct rg_span bytes, bool genuine)
 /* Pairs of bytes change a good envelope: where, and by what. */
 static void open_changed(const uint8_t *data, size_t size)
 {
-    RG_AUTO_BUF struct rg_buf sealed;
-    RG_AUTO_BUF struct rg_buf copy;
+    RG_AUTO_BUF struct rg_buf sealed = {.max = 0};
+    RG_AUTO_BUF struct rg_buf copy = {.max = 0};
 
     rg_buf_init(&sealed, 1024);
     rg_buf_init(&copy, 1024);

@@ -104,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0";
     struct rg_http2_events events = {NULL, on_begin, on_head, on_body, on_request, on_refused, on_close};
-    RG_AUTO_BUF struct rg_buf out;
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
     struct rg_http2 *h2 = NULL;
     enum rg_err err;
     size_t piece;

@@ -9,7 +9,7 @@ static void decode(struct rg_span bytes)
 {
     struct rg_keystore_header header;
     struct rg_errctx ctx = {0};
-    RG_AUTO_BUF struct rg_buf again;
+    RG_AUTO_BUF struct rg_buf again = {.max = 0};
     size_t length = 0;
 
     rg_buf_init(&again, RG_KEYSTORE_BYTES_MAX);
@@ -28,7 +28,7 @@ static void decode(struct rg_span bytes)
  */
 static void decode_fields(const uint8_t *data, size_t size, bool shape)
 {
-    RG_AUTO_BUF struct rg_buf bytes;
+    RG_AUTO_BUF struct rg_buf bytes = {.max = 0};
     size_t n = RG_MIN(size, (size_t)1000);
 
     rg_buf_init(&bytes, 2048);

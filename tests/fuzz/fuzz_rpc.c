@@ -8,7 +8,7 @@ static struct rg_entry entries[RG_MSG_ENTRIES_MAX];
 
 static void message(struct rg_span bytes)
 {
-    RG_AUTO_BUF struct rg_buf again;
+    RG_AUTO_BUF struct rg_buf again = {.max = 0};
     struct rg_members members;
     struct rg_msg m;
 
@@ -24,7 +24,7 @@ static void message(struct rg_span bytes)
 
 static void hello(struct rg_span bytes)
 {
-    RG_AUTO_BUF struct rg_buf again;
+    RG_AUTO_BUF struct rg_buf again = {.max = 0};
     struct rg_hello a, b;
 
     rg_buf_init(&again, RG_HELLO_BYTES_MAX);
@@ -39,7 +39,7 @@ static void hello(struct rg_span bytes)
 
 static void members(struct rg_span bytes)
 {
-    RG_AUTO_BUF struct rg_buf again;
+    RG_AUTO_BUF struct rg_buf again = {.max = 0};
     struct rg_members a, b;
 
     rg_buf_init(&again, 65536);

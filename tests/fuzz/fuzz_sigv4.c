@@ -43,7 +43,7 @@ static void verify_foreign(const struct rg_sigv4_request *request)
 {
     struct rg_sigv4_claim claim;
     struct rg_errctx ctx = {0};
-    RG_AUTO_BUF struct rg_buf token;
+    RG_AUTO_BUF struct rg_buf token = {.max = 0};
 
     rg_buf_init(&token, 1 << 16);
     if (rg_sigv4_parse(request, &claim, &ctx) != RG_OK) {
@@ -70,7 +70,7 @@ static void sign_and_verify(struct rg_sigv4_request *request, struct rg_sigv4_he
 {
     struct rg_sigv4_claim claim;
     struct rg_errctx ctx = {0};
-    RG_AUTO_BUF struct rg_buf authorization;
+    RG_AUTO_BUF struct rg_buf authorization = {.max = 0};
     size_t n = 0;
 
     rg_buf_init(&authorization, 1 << 16);

@@ -251,7 +251,7 @@ static void check_facts(struct rg_txn *txn, const json_t *facts)
     static char *lines[GRANTS_MAX];
     uint8_t digest[RG_SHA256_BYTES];
     char hex[2 * RG_SHA256_BYTES + 1];
-    RG_AUTO_BUF struct rg_buf text;
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
     struct rg_counts counts;
     struct rg_scan scan;
     struct rg_user user;

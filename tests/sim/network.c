@@ -110,7 +110,7 @@ static struct sim_event *send_bytes(struct sim *sim, unsigned from, unsigned to,
 static void send_hello(struct sim *sim, unsigned from, unsigned to, struct sim_conn *c,
                        void (*run)(struct sim *sim, struct sim_event *event))
 {
-    RG_AUTO_BUF struct rg_buf hello;
+    RG_AUTO_BUF struct rg_buf hello = {.max = 0};
 
     rg_buf_init(&hello, RG_HELLO_BYTES_MAX);
     rg_node_hello(sim->nodes[from].node, sim->nodes[to].self.id, &hello);

@@ -249,7 +249,7 @@ static inline void af_put_credential(struct rg_buf *out, const char *key, const 
                                      const char *role)
 {
     const struct rg_context context = {rg_span_str(API_ARN), rg_span_str(API_STORE), rg_span_str("secret")};
-    RG_AUTO_BUF struct rg_buf sealed;
+    RG_AUTO_BUF struct rg_buf sealed = {.max = 0};
     uint8_t hash[32];
     enum rg_err err;
 

@@ -129,7 +129,7 @@ static inline void fix_put_field(struct rg_buf *buf, const char *word, size_t wo
     copy[n] = '\0';
     for (size_t i = 0; i < RG_LEN(fix_words); i++) {
         uint32_t field = fix_words[i].field;
-        RG_AUTO_BUF struct rg_buf nested;
+        RG_AUTO_BUF struct rg_buf nested = {.max = 0};
 
         rg_buf_init(&nested, RG_CMD_BYTES_MAX);
         if (strlen(fix_words[i].word) != word_n || memcmp(fix_words[i].word, word, word_n) != 0)

@@ -12,7 +12,7 @@ static struct rg_span at(struct rg_buf *buf, const char *bytes, size_t n)
 
 START_TEST(built_and_read_back)
 {
-    RG_AUTO_BUF struct rg_buf buf;
+    RG_AUTO_BUF struct rg_buf buf = {.max = 0};
     struct rg_span name;
     struct rg_cmd cmd;
 
@@ -65,7 +65,7 @@ static const struct {
 
 START_TEST(form)
 {
-    RG_AUTO_BUF struct rg_buf buf;
+    RG_AUTO_BUF struct rg_buf buf = {.max = 0};
     struct rg_cmd cmd;
     enum rg_err err;
 
@@ -80,7 +80,7 @@ END_TEST
 START_TEST(size_has_a_limit)
 {
     static uint8_t filler[RG_CMD_BYTES_MAX];
-    RG_AUTO_BUF struct rg_buf buf;
+    RG_AUTO_BUF struct rg_buf buf = {.max = 0};
     struct rg_cmd cmd;
 
     for (size_t over = 0; over < 2; over++) {
@@ -111,7 +111,7 @@ END_TEST
 
 START_TEST(folding_is_of_ascii_letters_alone)
 {
-    RG_AUTO_BUF struct rg_buf buf;
+    RG_AUTO_BUF struct rg_buf buf = {.max = 0};
 
     rg_buf_init(&buf, 40);
     rg_buf_put_str(&buf, "X");

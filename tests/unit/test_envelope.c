@@ -28,7 +28,7 @@ static void teardown(void)
 
 static struct rg_dek *fresh_dek(void)
 {
-    RG_AUTO_BUF struct rg_buf header;
+    RG_AUTO_BUF struct rg_buf header = {.max = 0};
     struct rg_dek *dek = NULL;
 
     rg_buf_init(&header, RG_WRAPPED_BYTES_MAX);
@@ -110,7 +110,7 @@ START_TEST(a_foreign_writer_agrees_on_the_format)
     static const char record[] = "778f39ba9ef0737a98c5a44d32444d85721956760afe"; /* stream 01020304, counter 05…0c */
     uint8_t bytes[sizeof envelope / 2], want[sizeof record / 2], got[sizeof record / 2];
     RG_AUTO(dek) struct rg_dek *dek = NULL;
-    RG_AUTO_BUF struct rg_buf out;
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
     size_t length;
 
     rg_buf_init(&out, 100);
@@ -145,7 +145,7 @@ START_TEST(a_header_names_its_length_and_fits_its_bound)
     RG_AUTO(dek) struct rg_dek *made = NULL;
     RG_AUTO(dek) struct rg_dek *opened = NULL;
     uint8_t sealed[4 + RG_TAG_BYTES], out[4];
-    RG_AUTO_BUF struct rg_buf buf;
+    RG_AUTO_BUF struct rg_buf buf = {.max = 0};
     size_t head, length = 0;
 
     rg_buf_init(&buf, 1000);
@@ -174,8 +174,8 @@ static enum rg_err open_with(struct rg_keyprov *with, const struct rg_context *c
 
 START_TEST(no_changed_or_missing_byte_opens)
 {
-    RG_AUTO_BUF struct rg_buf sealed;
-    RG_AUTO_BUF struct rg_buf out;
+    RG_AUTO_BUF struct rg_buf sealed = {.max = 0};
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
 
     rg_buf_init(&sealed, 1000);
     rg_buf_init(&out, 1000);
@@ -206,8 +206,8 @@ START_TEST(another_context_does_not_open)
         {context.identity_store_id, context.instance_arn, context.purpose},
         {.purpose = context.purpose},
     };
-    RG_AUTO_BUF struct rg_buf sealed;
-    RG_AUTO_BUF struct rg_buf out;
+    RG_AUTO_BUF struct rg_buf sealed = {.max = 0};
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
 
     rg_buf_init(&sealed, 1000);
     rg_buf_init(&out, 1000);
@@ -221,8 +221,8 @@ START_TEST(another_key_is_named)
 {
     RG_AUTO(keyprov) struct rg_keyprov *stranger = NULL;
     RG_AUTO(keyprov) struct rg_keyprov *namesake = NULL;
-    RG_AUTO_BUF struct rg_buf sealed;
-    RG_AUTO_BUF struct rg_buf out;
+    RG_AUTO_BUF struct rg_buf sealed = {.max = 0};
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
     struct rg_errctx ctx = {0};
     uint8_t material[32] = {1};
 
@@ -242,9 +242,9 @@ START_TEST(bounds_hold_and_leave_nothing_behind)
 {
     static uint8_t much[64 * 1024 + 1], arn[2000];
     const struct rg_context too_long = {.instance_arn = {arn, sizeof arn}};
-    RG_AUTO_BUF struct rg_buf sealed;
-    RG_AUTO_BUF struct rg_buf small;
-    RG_AUTO_BUF struct rg_buf out;
+    RG_AUTO_BUF struct rg_buf sealed = {.max = 0};
+    RG_AUTO_BUF struct rg_buf small = {.max = 0};
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
 
     rg_buf_init(&sealed, 1 << 17);
     rg_buf_init(&out, 1 << 17);
@@ -263,8 +263,8 @@ END_TEST
 
 START_TEST(an_empty_secret_is_a_secret)
 {
-    RG_AUTO_BUF struct rg_buf sealed;
-    RG_AUTO_BUF struct rg_buf out;
+    RG_AUTO_BUF struct rg_buf sealed = {.max = 0};
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
 
     rg_buf_init(&sealed, 1000);
     rg_buf_init(&out, 1000);

@@ -256,7 +256,7 @@ END_TEST
 START_TEST(an_init_with_a_giant_region_is_refused_whole)
 {
     static uint8_t filler[RG_CMD_BYTES_MAX];
-    RG_AUTO_BUF struct rg_buf region;
+    RG_AUTO_BUF struct rg_buf region = {.max = 0};
 
     rg_buf_init(&region, RG_CMD_BYTES_MAX);
     rg_tlv_put_str(&region, RG_F_NAME, "r1");

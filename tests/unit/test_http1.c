@@ -255,7 +255,7 @@ END_TEST
 
 START_TEST(a_head_has_its_limits)
 {
-    RG_AUTO_BUF struct rg_buf b;
+    RG_AUTO_BUF struct rg_buf b = {.max = 0};
     size_t left;
 
     rg_buf_init(&b, 100000);
@@ -287,7 +287,7 @@ END_TEST
 
 START_TEST(a_body_has_its_limit)
 {
-    RG_AUTO_BUF struct rg_buf b;
+    RG_AUTO_BUF struct rg_buf b = {.max = 0};
     struct outcome o;
 
     rg_buf_init(&b, 4 * 1024 * 1024);
@@ -468,7 +468,7 @@ static const char *encoded(struct rg_buf *b, const struct rg_http_reply *reply, 
 
 START_TEST(replies_are_framed)
 {
-    RG_AUTO_BUF struct rg_buf b;
+    RG_AUTO_BUF struct rg_buf b = {.max = 0};
     struct rg_http_header headers[] = {{rg_span_str("X-A"), rg_span_str("b")},
                                        {rg_span_str("Location"), rg_span_str("/\r\nSet-Cookie: a")},
                                        {rg_span_str("Content-Length"), rg_span_str("7")},
@@ -497,7 +497,7 @@ END_TEST
 
 START_TEST(chunks_are_framed)
 {
-    RG_AUTO_BUF struct rg_buf b;
+    RG_AUTO_BUF struct rg_buf b = {.max = 0};
     static uint8_t big[4096];
 
     rg_buf_init(&b, 10000);

@@ -76,7 +76,7 @@ static enum rg_err carry(struct rg_keyprov *from, struct rg_keyprov *to)
                                        .purpose = rg_span_str("wal")};
     RG_AUTO(dek) struct rg_dek *made = NULL;
     RG_AUTO(dek) struct rg_dek *opened = NULL;
-    RG_AUTO_BUF struct rg_buf header;
+    RG_AUTO_BUF struct rg_buf header = {.max = 0};
     size_t length;
 
     rg_buf_init(&header, RG_WRAPPED_BYTES_MAX);

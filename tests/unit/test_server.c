@@ -110,7 +110,7 @@ END_TEST
 
 START_TEST(pipelined_requests_are_answered_in_order)
 {
-    RG_AUTO_BUF struct rg_buf all;
+    RG_AUTO_BUF struct rg_buf all = {.max = 0};
     struct client c;
     char want[32];
 
@@ -150,7 +150,7 @@ END_TEST
 
 START_TEST(bodies_of_both_kinds)
 {
-    RG_AUTO_BUF struct rg_buf b;
+    RG_AUTO_BUF struct rg_buf b = {.max = 0};
     struct client c;
     struct answer a;
     size_t n = RG_HTTP_BODY_BYTES_MAX;

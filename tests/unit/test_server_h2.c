@@ -549,7 +549,7 @@ static const struct {
 
 START_TEST(attacks_end_the_session)
 {
-    RG_AUTO_BUF struct rg_buf b;
+    RG_AUTO_BUF struct rg_buf b = {.max = 0};
     struct client c;
     bool ended;
     int64_t code;
@@ -589,7 +589,7 @@ END_TEST
 
 START_TEST(half_a_head_has_a_deadline)
 {
-    RG_AUTO_BUF struct rg_buf b;
+    RG_AUTO_BUF struct rg_buf b = {.max = 0};
     struct client c;
     uint64_t from;
 
@@ -629,7 +629,7 @@ END_TEST
 
 START_TEST(a_window_never_opened_ends_the_session)
 {
-    RG_AUTO_BUF struct rg_buf b;
+    RG_AUTO_BUF struct rg_buf b = {.max = 0};
     static const uint8_t no_window[6] = {0, 4, 0, 0, 0, 0};
     struct client c;
     uint64_t from;
@@ -652,7 +652,7 @@ END_TEST
 
 START_TEST(bodies_held_for_one_client_are_capped)
 {
-    RG_AUTO_BUF struct rg_buf b;
+    RG_AUTO_BUF struct rg_buf b = {.max = 0};
     bool ended;
     static uint8_t chunk[16000];
 

@@ -270,8 +270,8 @@ static void run_form(const char *name, const json_t *form, bool normalize, bool 
                      int64_t now_s)
 {
     struct rg_sigv4_claim claim = {0};
-    RG_AUTO_BUF struct rg_buf canonical;
-    RG_AUTO_BUF struct rg_buf to_sign;
+    RG_AUTO_BUF struct rg_buf canonical = {.max = 0};
+    RG_AUTO_BUF struct rg_buf to_sign = {.max = 0};
     struct rg_errctx ctx = {0};
     char hash[2 * RG_SHA256_BYTES + 1];
     const char *signature = text_of(form, "signature"), *authorization = text_of(form, "authorization");
@@ -306,7 +306,7 @@ static void run_form(const char *name, const json_t *form, bool normalize, bool 
 static void sign_again(const char *name, const json_t *form, struct message *m)
 {
     struct rg_span want = {NULL, 0};
-    RG_AUTO_BUF struct rg_buf out;
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
     size_t kept = 0;
 
     rg_buf_init(&out, 4096);
@@ -388,7 +388,7 @@ START_TEST(botocore_by_header)
 {
     static struct message m;
     struct rg_sigv4_claim claim;
-    RG_AUTO_BUF struct rg_buf token;
+    RG_AUTO_BUF struct rg_buf token = {.max = 0};
 
     rg_buf_init(&token, 100);
     message_set(&m, BOTO_HEADER BOTO_BODY, true);
@@ -408,7 +408,7 @@ START_TEST(botocore_presigned)
 {
     static struct message m;
     struct rg_sigv4_claim claim;
-    RG_AUTO_BUF struct rg_buf token;
+    RG_AUTO_BUF struct rg_buf token = {.max = 0};
 
     rg_buf_init(&token, 100);
     message_set(&m, BOTO_QUERY, true);
@@ -543,7 +543,7 @@ END_TEST
 static void sign(struct message *m, const char *stamp)
 {
     static uint8_t authorization[4096];
-    RG_AUTO_BUF struct rg_buf out;
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
 
     rg_buf_init(&out, sizeof authorization);
     ck_assert_int_eq(rg_sigv4_sign(&m->request, rg_span_str("AKIDEXAMPLE"), SECRET, rg_span_str("eu-central-1"),
@@ -623,8 +623,8 @@ START_TEST(the_scope_is_of_the_requests_day)
                                         rg_span_str("aws4_request")};
         char hash[2 * RG_SHA256_BYTES + 1], signature[2 * RG_SHA256_BYTES + 1], authorization[300];
         uint8_t key[RG_SHA256_BYTES], next[RG_SHA256_BYTES];
-        RG_AUTO_BUF struct rg_buf canonical;
-        RG_AUTO_BUF struct rg_buf text;
+        RG_AUTO_BUF struct rg_buf canonical = {.max = 0};
+        RG_AUTO_BUF struct rg_buf text = {.max = 0};
 
         rg_buf_init(&canonical, 1000);
         rg_buf_init(&text, 1000);
@@ -699,7 +699,7 @@ START_TEST(bounds_and_forgeries)
 {
     static char text[TEXT_BYTES_MAX];
     static struct message m;
-    RG_AUTO_BUF struct rg_buf out;
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
     size_t n;
 
     rg_buf_init(&out, 1 << 16);
