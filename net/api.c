@@ -158,6 +158,10 @@ enum rg_err rg_call_txn_try(struct rg_call *call)
     if (err)
         return err;
     rg_txn_applied(call->txn, &applied);
+    if (applied.index == 0) { /* nothing yet, or a snapshot is being loaded: what is there is not a state */
+        rg_call_txn_end(call);
+        return RG_EUNREADY;
+    }
     call->read_rev = (struct rg_rev){applied.term >> 32, applied.index};
     return RG_OK;
 }
@@ -167,7 +171,7 @@ enum rg_err rg_call_txn(struct rg_call *call, struct rg_txn **ret_txn)
     enum rg_err err = rg_call_txn_try(call);
 
     if (err) {
-        rg_call_fail(call, err, "begin to read: %s", rg_err_text(err));
+        rg_call_fail(call, err, err == RG_EUNREADY ? "this region is loading its state" : "begin to read: %s", rg_err_text(err));
         return err;
     }
     *ret_txn = call->txn;
@@ -417,7 +421,7 @@ static void serve_ready(struct rg_call *call)
             rg_call_reply(call, 200, "text/plain", rg_span_str("ready\n"));
             return;
         }
-        why = err == RG_ENOTFOUND ? "the instance is not created yet" : "the state cannot be read";
+        why = err == RG_ENOTFOUND || err == RG_EUNREADY ? "the instance is not created yet" : "the state cannot be read";
     }
     call->outcome = RG_EUNREADY;
     snprintf(text, sizeof text, "%s\n", why[0] != '\0' ? why : "not ready");
