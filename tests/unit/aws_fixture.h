@@ -143,9 +143,11 @@ void rg_call_fail(struct rg_call *call, enum rg_err err, const char *fmt, ...)
 
 bool rg_call_may_write(struct rg_call *call)
 {
-    if (!aws_of(call)->may_write)
+    bool may = aws_of(call)->may_write;
+
+    if (!may)
         rg_call_fail(call, RG_EDENIED, NULL);
-    return aws_of(call)->may_write;
+    return may;
 }
 
 struct rg_span rg_call_by(const struct rg_call *call)
