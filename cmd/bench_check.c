@@ -228,14 +228,24 @@ static int h2_on_header(nghttp2_session *session, const nghttp2_frame *frame, co
     return 0;
 }
 
-static ssize_t h2_send(nghttp2_session *session, const uint8_t *p, size_t n, int flags, void *arg)
+/* All frames that wait, in one TLS record and one write. */
+static enum rg_err h2_flush(struct h2 *h)
 {
-    struct h2 *h = arg;
-    int rv = SSL_write(h->ssl, p, (int)n);
+    static uint8_t out[256 * 1024];
+    const uint8_t *frame;
+    size_t n = 0;
 
-    (void)session;
-    (void)flags;
-    return rv > 0 ? rv : NGHTTP2_ERR_CALLBACK_FAILURE;
+    for (;;) {
+        ssize_t got = nghttp2_session_mem_send(h->session, &frame);
+
+        if (got < 0 || n + (size_t)got > sizeof out)
+            return RG_ECLOSED;
+        if (got == 0)
+            break;
+        memcpy(out + n, frame, (size_t)got);
+        n += (size_t)got;
+    }
+    return n == 0 || SSL_write(h->ssl, out, (int)n) == (int)n ? RG_OK : RG_ECLOSED;
 }
 
 static enum rg_err h2_open(struct h2 *h, SSL_CTX *tls, const char *url, const nghttp2_session_callbacks *callbacks)
@@ -274,7 +284,7 @@ static enum rg_err h2_turns(struct h2 *conns, uint64_t *next, uint64_t *done)
         for (int k = 0; k < H2_STREAMS; k++)
             h2_submit(&conns[i]);
     for (size_t i = 0; i < H2_CONNS; i++)
-        if (nghttp2_session_send(conns[i].session) != 0)
+        if (h2_flush(&conns[i]) != RG_OK)
             return RG_ECLOSED;
     while (*done < *next) {
         for (size_t i = 0; i < H2_CONNS; i++) {
@@ -287,7 +297,7 @@ static enum rg_err h2_turns(struct h2 *conns, uint64_t *next, uint64_t *done)
                 break;
             n = SSL_read(h->ssl, buf, sizeof buf);
             if (n <= 0 || nghttp2_session_mem_recv(h->session, buf, (size_t)n) < 0 || h->failed ||
-                nghttp2_session_send(h->session) != 0)
+                h2_flush(h) != RG_OK)
                 return RG_ECLOSED;
             if (rg_cli_now_us() > h->until_us + 10000000)
                 return RG_ETIMEOUT;
@@ -314,7 +324,6 @@ static enum rg_err run_h2(struct rg_bench *bench, const char *url, long pid, con
         SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
         nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, h2_on_close);
         nghttp2_session_callbacks_set_on_header_callback(callbacks, h2_on_header);
-        nghttp2_session_callbacks_set_send_callback(callbacks, h2_send);
     }
     until = rg_cli_now_us() + (uint64_t)(bench->seconds * 1e6);
     for (size_t i = 0; !err && i < H2_CONNS; i++) {
