@@ -1,6 +1,8 @@
 /* net/link.h: mutual-TLS 1.3 links between nodes, on the raft thread's loop. Both sides dial; one connection for each
- * direction is enough: A's messages to B travel on the connection that A dialled, and B answers on its own. Messages are
- * framed, LZ4-compressed when that helps, and arrive whole and in order or not at all. */
+ * direction is enough: A's messages to B travel on the connection that A dialled, and B answers on its own. Messages
+ * are framed, LZ4-compressed when that helps, and arrive whole and in order or not at all.
+ *
+ * Callbacks come from the loop alone, never from inside a function of this header, and may call any of them. */
 #ifndef REGENT_NET_LINK_H
 #define REGENT_NET_LINK_H
 
@@ -15,9 +17,9 @@ struct uv_loop_s;
 struct rg_links;
 
 struct rg_link_stat {
-    bool up;                 /* handshake done, hello accepted, keepalives answered */
-    uint32_t rtt_us;         /* last keepalive's round trip; 0: none yet */
-    uint64_t heard_ms;       /* loop time of the last byte from the peer; 0: never */
+    bool up;                             /* handshake done, hello accepted, keepalives answered */
+    uint32_t rtt_us;                     /* last keepalive's round trip; 0: none yet */
+    uint64_t heard_ms;                   /* loop time of the last byte from the peer; 0: never */
     uint64_t sent_bytes, received_bytes; /* on the wire, TLS included */
     uint64_t sent_messages, received_messages;
     size_t queued_bytes;
@@ -32,12 +34,13 @@ struct rg_links_config {
     const char *cluster_id; /* must equal the one in the peer's certificate */
     uint64_t self_id;
     const struct rg_log *log;
-    unsigned keepalive_ms;     /* [250]; the peer is down after 8 without an answer (at least 2 s) */
-    unsigned backoff_ms_max;   /* [2000] reconnect with jitter, from 20 ms */
-    size_t queue_bytes_max;    /* [32 MiB] for each peer */
-    uint64_t seed;             /* for jitter */
+    unsigned keepalive_ms;   /* [250]; the peer is down after 8 without an answer (at least 2 s) */
+    unsigned backoff_ms_max; /* [2000] reconnect with jitter, from 20 ms */
+    size_t queue_bytes_max;  /* [32 MiB] for each peer */
+    uint64_t seed;           /* for jitter */
     void *arg;
-    /* Our hello, sent first on every new connection: cluster state the node wants checked (RAFT.md rule 10). Appended to out. */
+    /* Our hello, sent first on every new connection: cluster state the node wants checked (RAFT.md rule 10). Appended
+     * to out. */
     void (*hello)(void *arg, uint64_t peer, struct rg_buf *out);
     /* The peer's hello, on either side. Not RG_OK: the connection is closed and the reason logged. */
     enum rg_err (*on_hello)(void *arg, uint64_t peer, struct rg_span hello, struct rg_errctx *ctx);
@@ -50,20 +53,24 @@ struct rg_links_config {
 /** Listen and be ready to dial. ret_port: the port in use. */
 RG_MUST enum rg_err rg_links_new(const struct rg_links_config *config, struct rg_links **ret_links, uint16_t *ret_port,
                                  struct rg_errctx *ctx);
-/** Dial this peer ("host:port") until it is removed. A known id with another address is moved there. */
+/**
+ * Dial this peer ("host:port", "[v6]:port") until it is removed. A known id with another address is moved there.
+ * RG_EINVALID: not of that form, or our own id. RG_ETOOBIG: over RG_LINK_PEERS_MAX, or 127 bytes.
+ */
 RG_MUST enum rg_err rg_links_add(struct rg_links *links, uint64_t peer, const char *address);
 /** Close both directions and refuse the peer from now on. */
 void rg_links_remove(struct rg_links *links, uint64_t peer);
 /**
  * Queue one message. Messages queued in one loop turn leave in as few TLS records and writes as possible (flushed by
  * rg_links_flush or at the end of the turn).
- * RG_ECLOSED: no connection. RG_EBUSY: the queue is full (the caller drops the message: raft sends again).
+ * RG_ECLOSED: no connection. RG_EBUSY: the queue is full (the caller drops the message: raft sends again). RG_ETOOBIG:
+ * over RG_LINK_MESSAGE_BYTES_MAX, or over the queue as a whole.
  */
 RG_MUST enum rg_err rg_links_send(struct rg_links *links, uint64_t peer, struct rg_span message);
 /** Write out what is queued now. */
 void rg_links_flush(struct rg_links *links);
 void rg_links_stat(struct rg_links *links, uint64_t peer, struct rg_link_stat *ret_stat);
-/** Close everything, then call closed (memory returns there). */
+/** Close everything, then call closed (memory returns there). No other callback comes any more. */
 void rg_links_close(struct rg_links *links, void (*closed)(void *arg), void *arg);
 
 #endif

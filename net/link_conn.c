@@ -21,7 +21,14 @@ static void unlink_conn(struct conn *c)
     *c->link = c->next;
     if (c->next != NULL)
         c->next->link = c->link;
-    c->links->n_conns--;
+}
+
+/* A buffer that is empty does not keep the memory of the largest message there ever was. */
+static void empty(struct rg_buf *buf)
+{
+    rg_buf_clear(buf);
+    if (buf->cap > KEEP_BYTES_MAX)
+        rg_buf_deinit(buf);
 }
 
 static void conn_free(struct conn *c)
@@ -52,7 +59,7 @@ struct conn *rg_conn_new(struct rg_links *links, struct peer *peer)
     c->ssl = SSL_new(links->tls);
     c->in = BIO_new(BIO_s_mem());
     c->out = BIO_new(BIO_s_mem());
-    if (c->ssl == NULL || c->in == NULL || c->out == NULL || rg_frame_writer_new(&c->writer) != RG_OK ||
+    if (c->ssl == NULL || c->in == NULL || c->out == NULL || (c->dialled && rg_frame_writer_new(&c->writer) != RG_OK) ||
         rg_frame_reader_new(RG_LINK_MESSAGE_BYTES_MAX, &c->reader) != RG_OK ||
         uv_tcp_init(links->config.loop, &c->tcp) != 0) {
         BIO_free(c->in);
@@ -71,7 +78,7 @@ struct conn *rg_conn_new(struct rg_links *links, struct peer *peer)
         c->next->link = &c->next;
     c->link = &links->conns;
     links->conns = c;
-    links->n_conns++;
+    rg_links_wake(links, c->since_ms + HANDSHAKE_MS_MAX);
     return c;
 }
 
@@ -81,20 +88,46 @@ static void on_closed(uv_handle_t *handle)
 {
     struct conn *c = handle->data;
     struct rg_links *links = c->links;
+    uint64_t peer = c->tell_down;
 
     unlink_conn(c);
     conn_free(c);
+    if (peer != 0 && !links->closing)
+        links->config.on_down(links->config.arg, peer);
     rg_links_try_finish(links);
+}
+
+/* From here on it belongs to no peer. The reason may hold the other side's words, and goes into a quoted value of the
+ * log. */
+static void lose(struct conn *c, const char *why)
+{
+    char clean[480];
+
+    snprintf(clean, sizeof clean, "%s", why);
+    for (char *p = clean; *p != '\0'; p++)
+        if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f || *p == '"' || *p == '\\')
+            *p = '?';
+    rg_links_on_conn_lost(c, clean);
+    c->peer = NULL;
 }
 
 void rg_conn_close(struct conn *c, const char *why)
 {
     if (c->state == CONN_CLOSED)
         return;
+    if (c->state != CONN_LINGER)
+        lose(c, why);
     c->state = CONN_CLOSED;
-    rg_links_on_conn_closed(c, why);
     uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
+
+static void on_shut_down(uv_shutdown_t *req, int status)
+{
+    (void)req;
+    (void)status; /* the other side's end, or the deadline, closes */
+}
+
+static void push_out(struct conn *c);
 
 static void close_ssl(struct conn *c, const char *what)
 {
@@ -106,6 +139,7 @@ static void close_ssl(struct conn *c, const char *what)
     snprintf(why, sizeof why, "%s: %s%s%s", what, reason != NULL ? reason : "connection broke",
              verify != X509_V_OK ? ": " : "", verify != X509_V_OK ? X509_verify_cert_error_string(verify) : "");
     ERR_clear_error();
+    push_out(c); /* the alert */
     rg_conn_close(c, why);
 }
 
@@ -122,54 +156,66 @@ static void on_written(uv_write_t *req, int status)
         rg_conn_close(c, uv_strerror(status));
 }
 
-/* Ciphertext from OpenSSL to the socket: at once where the kernel takes it. */
+/* What the kernel does not take now waits in libuv. */
+static void write_later(struct conn *c, const uint8_t *bytes, size_t n)
+{
+    struct write_req *w = malloc(sizeof *w + n);
+    uv_buf_t buf;
+    int rv;
+
+    if (w == NULL) {
+        rg_conn_close(c, "out of memory");
+        return;
+    }
+    w->conn = c;
+    w->n = n;
+    memcpy(w->bytes, bytes, n);
+    buf = uv_buf_init((char *)w->bytes, (unsigned)n);
+    rv = uv_write(&w->req, (uv_stream_t *)&c->tcp, &buf, 1, on_written);
+    if (rv != 0) {
+        free(w);
+        rg_conn_close(c, uv_strerror(rv));
+        return;
+    }
+    c->writing += n;
+    if (c->writing > c->links->config.queue_bytes_max + RG_FRAME_BYTES_MAX) /* answers to somebody who does not read */
+        rg_conn_close(c, "the peer takes nothing");
+}
+
+static void write_out(struct conn *c, uint8_t *bytes, size_t n)
+{
+    uv_buf_t buf = uv_buf_init((char *)bytes, (unsigned)n);
+    int sent = 0;
+
+    c->sent_ms = now_ms(c);
+    if (c->peer != NULL)
+        c->peer->stat.sent_bytes += n;
+    if (c->writing == 0)
+        sent = uv_try_write((uv_stream_t *)&c->tcp, &buf, 1);
+    if (sent < 0 && sent != UV_EAGAIN)
+        rg_conn_close(c, uv_strerror(sent));
+    else if ((size_t)RG_MAX(sent, 0) < n)
+        write_later(c, bytes + RG_MAX(sent, 0), n - (size_t)RG_MAX(sent, 0));
+}
+
+/* Ciphertext from OpenSSL to the socket: at once where the kernel takes it. It is read from the BIO, not reset there: a
+ * reset clears all the memory that the BIO ever had. */
 static void push_out(struct conn *c)
 {
-    char *data;
-    long n = BIO_get_mem_data(c->out, &data);
-    struct write_req *w;
-    uv_buf_t buf;
-    int sent = 0, rv;
+    struct rg_links *links = c->links;
 
-    if (n <= 0 || c->state == CONN_CLOSED)
-        return;
-    if (c->peer != NULL)
-        c->peer->stat.sent_bytes += (uint64_t)n;
-    if (c->writing == 0) {
-        buf = uv_buf_init(data, (unsigned)n);
-        sent = uv_try_write((uv_stream_t *)&c->tcp, &buf, 1);
-        if (sent < 0 && sent != UV_EAGAIN) {
-            rg_conn_close(c, uv_strerror(sent));
-            return;
-        }
-        sent = sent > 0 ? sent : 0;
-    }
-    if (sent < n) {
-        size_t left = (size_t)(n - sent);
+    while (c->state != CONN_CLOSED && BIO_ctrl_pending(c->out) > 0) {
+        int n = BIO_read(c->out, links->write_buf, (int)sizeof links->write_buf);
 
-        w = malloc(sizeof *w + left);
-        if (w == NULL) {
-            rg_conn_close(c, "out of memory");
+        if (n <= 0)
             return;
-        }
-        w->conn = c;
-        w->n = left;
-        memcpy(w->bytes, data + sent, left);
-        buf = uv_buf_init((char *)w->bytes, (unsigned)left);
-        rv = uv_write(&w->req, (uv_stream_t *)&c->tcp, &buf, 1, on_written);
-        if (rv != 0) {
-            free(w);
-            rg_conn_close(c, uv_strerror(rv));
-            return;
-        }
-        c->writing += left;
+        write_out(c, links->write_buf, (size_t)n);
     }
-    (void)BIO_reset(c->out);
 }
 
 void rg_conn_flush(struct conn *c)
 {
-    if (c->state == CONN_CLOSED || c->state < CONN_HELLO)
+    if (c->state != CONN_HELLO && c->state != CONN_UP)
         return;
     if (c->packed.len > 0) {
         rg_frame_put_batch(c->writer, &c->plain_out, rg_buf_span(&c->packed));
@@ -179,24 +225,25 @@ void rg_conn_flush(struct conn *c)
         rg_conn_close(c, "output over its bound");
         return;
     }
-    for (size_t at = 0; at < c->plain_out.len;) {
-        size_t n = RG_MIN(c->plain_out.len - at, (size_t)1 << 20);
+    for (size_t at = 0; at < c->plain_out.len && c->state != CONN_CLOSED;) {
+        size_t n = RG_MIN(c->plain_out.len - at, (size_t)WRITE_BYTES);
 
+        ERR_clear_error();
         if (SSL_write(c->ssl, c->plain_out.data + at, (int)n) != (int)n) {
             close_ssl(c, "TLS write");
             return;
         }
         at += n;
+        push_out(c);
     }
-    rg_buf_clear(&c->plain_out);
-    push_out(c);
+    empty(&c->plain_out);
 }
 
 enum rg_err rg_conn_send(struct conn *c, struct rg_span message)
 {
     size_t queued = c->writing + c->plain_out.len + c->packed.len;
 
-    if (message.n > RG_LINK_MESSAGE_BYTES_MAX)
+    if (message.n > RG_LINK_MESSAGE_BYTES_MAX || message.n > c->links->config.queue_bytes_max)
         return RG_ETOOBIG;
     if (queued + message.n > c->links->config.queue_bytes_max)
         return RG_EBUSY;
@@ -220,8 +267,9 @@ enum rg_err rg_conn_send(struct conn *c, struct rg_span message)
 
 void rg_conn_ping(struct conn *c)
 {
-    RG_AUTO_BUF struct rg_buf stamp;
+    RG_AUTO_BUF struct rg_buf stamp = {.max = 0};
 
+    c->pinged_ms = now_ms(c);
     rg_buf_init(&stamp, 8);
     rg_buf_put_u64(&stamp, uv_hrtime() / 1000);
     rg_frame_put(&c->plain_out, RG_FRAME_PING, rg_buf_span(&stamp));
@@ -232,12 +280,14 @@ void rg_conn_ping(struct conn *c)
 
 static void send_hello(struct conn *c)
 {
-    RG_AUTO_BUF struct rg_buf hello;
+    RG_AUTO_BUF struct rg_buf hello = {.max = 0};
 
     rg_buf_init(&hello, RG_LINK_HELLO_BYTES_MAX + 16);
     rg_buf_put(&hello, hello_magic, sizeof hello_magic);
     rg_buf_put_u8(&hello, LINK_VERSION);
     c->links->config.hello(c->links->config.arg, c->peer->id, &hello);
+    if (c->state != CONN_HELLO) /* removed meanwhile */
+        return;
     if (hello.err) {
         rg_conn_close(c, "our hello is too long");
         return;
@@ -248,7 +298,7 @@ static void send_hello(struct conn *c)
 
 static void send_ack(struct conn *c, bool accepted, const char *why)
 {
-    RG_AUTO_BUF struct rg_buf ack;
+    RG_AUTO_BUF struct rg_buf ack = {.max = 0};
 
     rg_buf_init(&ack, 1024);
     rg_buf_put_u8(&ack, accepted);
@@ -257,10 +307,27 @@ static void send_ack(struct conn *c, bool accepted, const char *why)
     rg_conn_flush(c);
 }
 
+/* The refusal leaves, then our end of the stream; what the other side still says is read and dropped, since unread
+ * bytes would make the kernel reset the connection and the refusal with it. */
+void rg_conn_refuse(struct conn *c, const char *why)
+{
+    send_ack(c, false, why);
+    if (c->state == CONN_CLOSED)
+        return;
+    lose(c, why);
+    c->state = CONN_LINGER;
+    c->since_ms = now_ms(c);
+    if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shut_down) != 0)
+        rg_conn_close(c, why);
+    else
+        rg_links_wake(c->links, c->since_ms + LINGER_MS_MAX);
+}
+
 static void maybe_up(struct conn *c)
 {
     if (c->state == CONN_HELLO && c->heard_hello && c->heard_ack) {
         c->state = CONN_UP;
+        c->since_ms = now_ms(c);
         rg_links_on_conn_up(c);
     }
 }
@@ -270,24 +337,23 @@ static void on_hello(struct conn *c, struct rg_span payload)
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
-    if (c->heard_hello || payload.n < 5 || memcmp(payload.p, hello_magic, 4) != 0) {
+    if (c->state != CONN_HELLO || c->heard_hello || payload.n < 5 || memcmp(payload.p, hello_magic, 4) != 0) {
         rg_conn_close(c, "the peer's hello is malformed");
         return;
     }
     if (payload.p[4] != LINK_VERSION) {
-        rg_conn_close(c, "the peer speaks another version of the link protocol");
+        rg_conn_refuse(c, "the hello is of another version of the link protocol");
         return;
     }
     if (payload.n > RG_LINK_HELLO_BYTES_MAX + 16) {
-        rg_conn_close(c, "the peer's hello is too long");
+        rg_conn_refuse(c, "the hello is too long");
         return;
     }
     err = c->links->config.on_hello(c->links->config.arg, c->peer->id, rg_span(payload.p + 5, payload.n - 5), &ctx);
-    if (c->state == CONN_CLOSED)
+    if (c->state != CONN_HELLO)
         return;
     if (err) {
-        send_ack(c, false, rg_errctx_text(&ctx, err));
-        rg_conn_close(c, rg_errctx_text(&ctx, err));
+        rg_conn_refuse(c, rg_errctx_text(&ctx, err));
         return;
     }
     c->heard_hello = true;
@@ -299,7 +365,7 @@ static void on_ack(struct conn *c, struct rg_span payload)
 {
     char why[480];
 
-    if (c->heard_ack || payload.n < 1) {
+    if (c->state != CONN_HELLO || c->heard_ack || payload.n < 1) {
         rg_conn_close(c, "the peer's answer to our hello is malformed");
         return;
     }
@@ -310,9 +376,6 @@ static void on_ack(struct conn *c, struct rg_span payload)
     }
     snprintf(why, sizeof why, "refused by the peer: %.*s", (int)RG_MIN(payload.n - 1, (size_t)400),
              (const char *)payload.p + 1);
-    for (char *p = why; *p != '\0'; p++)
-        if ((unsigned char)*p < 0x20)
-            *p = '?';
     rg_conn_close(c, why);
 }
 
@@ -363,7 +426,7 @@ static void on_frame(struct conn *c, const struct rg_frame *frame)
 
             rg_cursor_init(&cur, frame->payload);
             sent = rg_cursor_u64(&cur);
-            if (sent <= now && now - sent < UINT32_MAX)
+            if (c->dialled && sent <= now && now - sent < UINT32_MAX)
                 c->peer->stat.rtt_us = (uint32_t)(now - sent > 0 ? now - sent : 1);
         }
         return;
@@ -386,11 +449,12 @@ static void take_frames(struct conn *c)
 {
     size_t at = 0;
 
-    while (c->state != CONN_CLOSED && at < c->plain_in.len) {
+    while ((c->state == CONN_HELLO || c->state == CONN_UP) && at < c->plain_in.len) {
         struct rg_errctx ctx = {.text = ""};
         struct rg_frame frame;
         size_t n;
-        enum rg_err err = rg_frame_decode(c->reader, rg_span(c->plain_in.data + at, c->plain_in.len - at), &frame, &n, &ctx);
+        enum rg_err err =
+            rg_frame_decode(c->reader, rg_span(c->plain_in.data + at, c->plain_in.len - at), &frame, &n, &ctx);
 
         if (err == RG_ENOTFOUND)
             break;
@@ -401,7 +465,9 @@ static void take_frames(struct conn *c)
         at += n;
         on_frame(c, &frame);
     }
-    if (c->state != CONN_CLOSED)
+    if (at == c->plain_in.len)
+        empty(&c->plain_in);
+    else
         rg_buf_consume(&c->plain_in, at);
 }
 
@@ -415,13 +481,13 @@ static bool check_name(struct conn *c)
 
     if (cert == NULL || rg_pki_name_of(cert, &name) != RG_OK) {
         X509_free(cert);
-        rg_conn_close(c, "the peer's certificate names no node");
+        rg_conn_refuse(c, "the certificate names no node");
         return false;
     }
     X509_free(cert);
     peer = rg_links_peer(c->links, name.raft_id);
     if (strcmp(name.cluster_id, c->links->config.cluster_id) != 0)
-        snprintf(why, sizeof why, "the peer's certificate is of cluster %s, not %s", name.cluster_id,
+        snprintf(why, sizeof why, "the certificate is of cluster %s, not %s", name.cluster_id,
                  c->links->config.cluster_id);
     else if (c->dialled && name.raft_id != c->peer->id)
         snprintf(why, sizeof why, "dialled node %llu, but node %llu answers", (unsigned long long)c->peer->id,
@@ -432,14 +498,17 @@ static bool check_name(struct conn *c)
         c->peer = peer;
         return true;
     }
-    rg_conn_close(c, why);
+    rg_conn_refuse(c, why);
     return false;
 }
 
 static bool shake_hands(struct conn *c)
 {
-    int rv = SSL_do_handshake(c->ssl), why = SSL_get_error(c->ssl, rv);
+    int rv, why;
 
+    ERR_clear_error(); /* what others left would be taken for this connection's */
+    rv = SSL_do_handshake(c->ssl);
+    why = SSL_get_error(c->ssl, rv);
     push_out(c);
     if (c->state == CONN_CLOSED)
         return false;
@@ -449,9 +518,9 @@ static bool shake_hands(struct conn *c)
     }
     if (rv != 1)
         return false;
+    c->state = CONN_HELLO;
     if (!check_name(c))
         return false;
-    c->state = CONN_HELLO;
     if (!c->dialled) { /* the newest connection of a peer is the one */
         struct conn *old = c->peer->in;
 
@@ -460,14 +529,14 @@ static bool shake_hands(struct conn *c)
             rg_conn_close(old, "the peer has connected anew");
     }
     send_hello(c);
-    return c->state != CONN_CLOSED;
+    return c->state == CONN_HELLO;
 }
 
 static void on_ciphertext(struct conn *c)
 {
     if (c->state == CONN_TLS && !shake_hands(c))
         return;
-    while (c->state != CONN_CLOSED) {
+    while (c->state == CONN_HELLO || c->state == CONN_UP) {
         uint8_t *to = rg_buf_reserve(&c->plain_in, READ_BYTES);
         int n;
 
@@ -475,6 +544,7 @@ static void on_ciphertext(struct conn *c)
             rg_conn_close(c, "a frame is over its bound");
             return;
         }
+        ERR_clear_error();
         n = SSL_read(c->ssl, to, READ_BYTES);
         if (n <= 0) {
             int why = SSL_get_error(c->ssl, n);
@@ -490,8 +560,7 @@ static void on_ciphertext(struct conn *c)
         c->plain_in.len += (size_t)n;
         take_frames(c);
     }
-    if (c->state != CONN_CLOSED)
-        push_out(c); /* session tickets, key updates */
+    push_out(c); /* what TLS itself answers: key updates, alerts */
 }
 
 static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf)
@@ -517,6 +586,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         c->peer->stat.received_bytes += (uint64_t)n;
         c->peer->stat.heard_ms = c->heard_ms;
     }
+    if (c->state == CONN_LINGER)
+        return;
     if (BIO_write(c->in, buf->base, (int)n) != (int)n) {
         rg_conn_close(c, "out of memory");
         return;

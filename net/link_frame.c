@@ -12,7 +12,7 @@ struct rg_frame_writer {
 struct rg_frame_reader {
     LZ4_streamDecode_t lz4;
     size_t at, message_max;
-    char ring[RG_FRAME_RING_BYTES]; /* as large as the writer's, so that both wrap at the same place */
+    char *ring; /* own; made for the first batch: as large as the writer's, so that both wrap at the same place */
     struct rg_buf large;
 };
 
@@ -28,10 +28,7 @@ enum rg_err rg_frame_writer_new(struct rg_frame_writer **ret_writer)
     return RG_OK;
 }
 
-void rg_frame_writer_free(struct rg_frame_writer *writer)
-{
-    free(writer);
-}
+void rg_frame_writer_free(struct rg_frame_writer *writer) { free(writer); }
 
 enum rg_err rg_frame_reader_new(size_t message_max, struct rg_frame_reader **ret_reader)
 {
@@ -40,6 +37,7 @@ enum rg_err rg_frame_reader_new(size_t message_max, struct rg_frame_reader **ret
     if (r == NULL)
         return RG_ENOMEM;
     LZ4_setStreamDecode(&r->lz4, NULL, 0);
+    r->ring = NULL;
     r->at = 0;
     r->message_max = message_max;
     rg_buf_init(&r->large, message_max);
@@ -52,14 +50,12 @@ void rg_frame_reader_free(struct rg_frame_reader *reader)
     if (reader == NULL)
         return;
     rg_buf_deinit(&reader->large);
+    free(reader->ring);
     free(reader);
 }
 
 /* Where the next block of at most a batch lies: the same rule on both sides. */
-static size_t ring_place(size_t at)
-{
-    return at + RG_FRAME_BATCH_BYTES_MAX > RG_FRAME_RING_BYTES ? 0 : at;
-}
+static size_t ring_place(size_t at) { return at + RG_FRAME_BATCH_BYTES_MAX > RG_FRAME_RING_BYTES ? 0 : at; }
 
 static size_t varint_bytes(uint64_t v)
 {
@@ -119,6 +115,10 @@ static enum rg_err expand_batch(struct rg_frame_reader *r, size_t raw, struct rg
 
     if (raw < 1 || raw > RG_FRAME_BATCH_BYTES_MAX)
         return rg_fail(ctx, RG_ETOOBIG, "a batch of %zu bytes", raw);
+    if (r->ring == NULL)
+        r->ring = malloc(RG_FRAME_RING_BYTES);
+    if (r->ring == NULL)
+        return RG_ENOMEM;
     r->at = ring_place(r->at);
     n = LZ4_decompress_safe_continue(&r->lz4, (const char *)packed.p, r->ring + r->at, (int)packed.n, (int)raw);
     if (n < 0 || (size_t)n != raw)
@@ -136,7 +136,7 @@ static enum rg_err expand_large(struct rg_frame_reader *r, size_t raw, struct rg
 
     if (raw < 1 || raw > r->message_max)
         return rg_fail(ctx, RG_ETOOBIG, "a message of %zu bytes", raw);
-    rg_buf_clear(&r->large);
+    rg_buf_deinit(&r->large); /* few are so large: their memory is not kept, nor copied to grow */
     to = rg_buf_reserve(&r->large, raw);
     if (to == NULL)
         return r->large.err;
@@ -147,8 +147,22 @@ static enum rg_err expand_large(struct rg_frame_reader *r, size_t raw, struct rg
     return RG_OK;
 }
 
-enum rg_err rg_frame_decode(struct rg_frame_reader *r, struct rg_span bytes, struct rg_frame *ret_frame, size_t *ret_length,
-                            struct rg_errctx *ctx)
+/* Most that a frame of this type stores. */
+static size_t stored_max(uint8_t type)
+{
+    switch (type) {
+    case RG_FRAME_LARGE:
+    case RG_FRAME_RAW:
+        return RG_FRAME_BYTES_MAX;
+    case RG_FRAME_BATCH:
+        return LZ4_COMPRESSBOUND(RG_FRAME_BATCH_BYTES_MAX) + 10;
+    default:
+        return RG_FRAME_CONTROL_BYTES_MAX;
+    }
+}
+
+enum rg_err rg_frame_decode(struct rg_frame_reader *r, struct rg_span bytes, struct rg_frame *ret_frame,
+                            size_t *ret_length, struct rg_errctx *ctx)
 {
     struct rg_cursor cur;
     struct rg_frame frame;
@@ -169,8 +183,8 @@ enum rg_err rg_frame_decode(struct rg_frame_reader *r, struct rg_span bytes, str
     }
     if (type < RG_FRAME_HELLO || type > RG_FRAME_RAW)
         return rg_fail(ctx, RG_EMALFORMED, "a frame of unknown type %u", type);
-    if (length > RG_FRAME_BYTES_MAX)
-        return rg_fail(ctx, RG_ETOOBIG, "a frame of %llu bytes", (unsigned long long)length);
+    if (length > stored_max(type))
+        return rg_fail(ctx, RG_ETOOBIG, "a frame of type %u and %llu bytes", type, (unsigned long long)length);
     if (rg_cursor_left(&cur) < length)
         return RG_ENOTFOUND;
     stored = rg_cursor_bytes(&cur, (size_t)length);
