@@ -237,7 +237,7 @@ static uint8_t big[RG_LINK_MESSAGE_BYTES_MAX];
 
 static void send_number(uint64_t from, uint64_t to, uint64_t number, size_t n)
 {
-    RG_AUTO_BUF struct rg_buf head;
+    RG_AUTO_BUF struct rg_buf head = {.max = 0};
 
     rg_buf_init(&head, 8);
     rg_buf_put_u64(&head, number);
@@ -311,7 +311,7 @@ START_TEST(a_full_queue_says_busy_and_nothing_is_torn)
     connect_both(1, 2);
     RUN_UNTIL(nodes[1].ups == 1);
     while (err == RG_OK && sent < 10) { /* nothing is flushed meanwhile */
-        RG_AUTO_BUF struct rg_buf head;
+        RG_AUTO_BUF struct rg_buf head = {.max = 0};
 
         rg_buf_init(&head, 8);
         rg_buf_put_u64(&head, sent);
