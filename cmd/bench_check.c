@@ -418,6 +418,69 @@ static enum rg_err run_nginx(struct rg_bench *bench, double *ret_cpu_us)
     return err;
 }
 
+/* ---- all workers: a node of its own with one for each processor ---- */
+
+static const char organisation[] =
+    "{\"format\":\"idc-org-dataset/1\",\"users\":[{\"userName\":\"u\",\"displayName\":\"U\"}],\"groups\":[{\"displayName\":\"g\","
+    "\"members\":[\"u\"]}],\"accounts\":[{\"id\":\"111111111111\",\"name\":\"a\"}],\"permissionSets\":[{\"name\":\"p\"}],"
+    "\"assignments\":[{\"principalType\":\"GROUP\",\"principal\":\"g\",\"account\":\"111111111111\",\"permissionSet\":\"p\"}]}\n";
+
+static enum rg_err make_node(struct rg_bench *bench, const char *dir, const char *workers, const char *cluster_path)
+{
+    const char *const up[] = {"dev", "up", "--dir", dir, "--regions", "bench-a", "--workers", workers, NULL};
+    char path[600];
+    enum rg_err err = rg_bench_regent(bench, up);
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/organisation.json", dir);
+    f = err ? NULL : fopen(path, "we");
+    if (f != NULL) {
+        const char *const import[] = {"import", path, "--cluster", cluster_path, NULL};
+        bool written = fputs(organisation, f) >= 0;
+
+        written = fclose(f) == 0 && written;
+        err = written ? rg_bench_regent(bench, import) : RG_EIO;
+    } else if (!err) {
+        err = RG_EIO;
+    }
+    return err ? err : rg_cluster_load_file(cluster_path, &bench->cluster, &bench->cli->err);
+}
+
+static enum rg_err run_all_workers(struct rg_bench *bench)
+{
+    struct rg_cluster *given = RG_STEAL(bench->cluster);
+    struct probes probes = {.n = 0};
+    char dir[64], path[128], workers[24], name[64];
+    double one = 0, many = 0;
+    enum rg_err err;
+
+    snprintf(dir, sizeof dir, "/tmp/regent-bench-check-%ld", (long)getpid());
+    snprintf(path, sizeof path, "%s/cluster.json", dir);
+    snprintf(workers, sizeof workers, "%ld", RG_MIN(sysconf(_SC_NPROCESSORS_ONLN), 64L));
+    const char *const down[] = {"dev", "down", "--dir", dir, "--purge", NULL};
+
+    err = make_node(bench, dir, workers, path);
+    if (!err) {
+        const struct rg_cluster_region *r = &bench->cluster->regions[0];
+
+        err = load_probes(bench, r->url, &probes);
+        snprintf(name, sizeof name, "check.h1.1.workers_%s", workers);
+        if (!err)
+            err = run_h1(bench, bench->cluster->ca, r->url, r->nodes[0].pid, 1, &probes, name, r->name, &one);
+        snprintf(name, sizeof name, "check.h1.64.workers_%s", workers);
+        if (!err)
+            err = run_h1(bench, bench->cluster->ca, r->url, r->nodes[0].pid, CONNS, &probes, name, r->name, &many);
+        snprintf(name, sizeof name, "check.h1.64.workers_%s.cpu", workers);
+        if (!err)
+            rg_bench_print(bench, name, r->name, many, "us", "", 0);
+    }
+    (void)!rg_bench_regent(bench, down);
+    probes_deinit(&probes);
+    free(bench->cluster);
+    bench->cluster = given;
+    return err;
+}
+
 enum rg_err rg_bench_check(struct rg_bench *bench)
 {
     struct rg_cluster *c = bench->cluster;
@@ -444,5 +507,5 @@ enum rg_err rg_bench_check(struct rg_bench *bench)
         err = run_h2(bench, r->url, r->nodes[0].pid, &probes, r->name);
     }
     probes_deinit(&probes);
-    return err;
+    return err ? err : run_all_workers(bench);
 }

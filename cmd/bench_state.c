@@ -12,8 +12,7 @@
 
 enum { CONNS = 128, GROUPS_EACH = 1000 };
 
-/* `regent ARGS…` as a child, since the commands print and exit by themselves. */
-static enum rg_err regent(struct rg_bench *bench, const char *const *args)
+enum rg_err rg_bench_regent(struct rg_bench *bench, const char *const *args)
 {
     const char *argv[16] = {"regent"};
     char program[600];
@@ -235,7 +234,7 @@ static enum rg_err timed(struct rg_bench *bench, const char *figure, const char 
 {
     const char *const args[] = {"dev", "start", region, "--dir", dir, NULL};
     uint64_t from = rg_cli_now_us();
-    enum rg_err err = regent(bench, args);
+    enum rg_err err = rg_bench_regent(bench, args);
 
     if (!err)
         err = check_counts(bench, region);
@@ -248,7 +247,7 @@ static enum rg_err measure(struct rg_bench *bench, const char *dir, const char *
 {
     const char *const kill_second[] = {"dev", "kill", "bench-b", "--dir", dir, NULL};
     const char *const kill_first[] = {"dev", "kill", "bench-a", "--dir", dir, NULL};
-    enum rg_err err = regent(bench, kill_first);
+    enum rg_err err = rg_bench_regent(bench, kill_first);
     struct rg_cluster_node *node;
 
     if (!err)
@@ -256,7 +255,7 @@ static enum rg_err measure(struct rg_bench *bench, const char *dir, const char *
     if (!err)
         err = timed(bench, "restart.new_learner", "bench-b", dir);
     if (!err)
-        err = regent(bench, kill_second);
+        err = rg_bench_regent(bench, kill_second);
     if (!err)
         err = timed(bench, "restart.learner", "bench-b", dir);
     free(bench->cluster);
@@ -287,14 +286,14 @@ enum rg_err rg_bench_state(struct rg_bench *bench)
     const char *const up[] = {"dev", "up", "--dir", dir, "--regions", "bench-a,bench-b", "--only", "bench-a", NULL};
     const char *const down[] = {"dev", "down", "--dir", dir, "--purge", NULL};
 
-    err = regent(bench, up);
+    err = rg_bench_regent(bench, up);
     if (!err)
         err = rg_cluster_load_file(path, &bench->cluster, &bench->cli->err);
     if (!err)
         err = fill_state(bench, bench->cluster->regions[0].url);
     if (!err)
         err = measure(bench, dir, path);
-    (void)!regent(bench, down);
+    (void)!rg_bench_regent(bench, down);
     free(bench->cluster);
     bench->cluster = given;
     return err;
