@@ -43,6 +43,10 @@
     X(RG_EREVLOST, "RevisionLost", 410, "RevisionLost", 1, "the revision was lost with an old primary")                \
     X(RG_EREPLICATION, "ReplicationTimeout", 504, "ReplicationTimeout", 1,                                             \
       "the write stands, but not in as many regions as asked")                                                         \
+    X(RG_EPAUSED, "WritesPaused", 503, "InternalServerException", 1, "writes are paused for a moment: a switchover runs")  \
+    X(RG_ESHORTAGE, "RegionsShort", 503, "InternalServerException", 1,                                                 \
+      "too few regions are reachable for the durability asked for")                                                    \
+    X(RG_ELEASE, "LeaseNotHeld", 503, "InternalServerException", 1, "the write lease is not held by enough regions")   \
     X(RG_EUNREADY, "NotReady", 503, "InternalServerException", 1, "the node is not ready yet")                         \
     X(RG_EBUSY, "ThrottlingException", 429, "ThrottlingException", 1, "too much at once; try again")                   \
     /* transport */                                                                                                    \

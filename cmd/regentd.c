@@ -428,7 +428,7 @@ static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
         .store = d->store, .keys = d->keys, .node = d->node, .log = &d->log, .region = c->region,
         .cluster_id = c->cluster, .regions = regions, .n_regions = c->n_peers, .instance_arn = c->instance_arn,
         .identity_store_id = c->identity_store_id, .workers = c->workers, .submit = rg_shell_submit,
-        .wait = rg_shell_wait, .arg = d->shell, .more_metrics = more_metrics, .more_arg = d};
+        .wait = rg_shell_wait, .task = rg_shell_task, .arg = d->shell, .more_metrics = more_metrics, .more_arg = d};
     struct rg_server_config sc = {.address = c->https_address, .port = c->https_port, .workers = c->workers,
                                   .cert_path = c->plain_http ? NULL : c->tls_cert,
                                   .key_path = c->plain_http ? NULL : c->tls_key, .handler = rg_api_handle,

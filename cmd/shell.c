@@ -34,6 +34,7 @@ struct rg_shell {
     struct queue done;
     struct rg_proposal *proposals, **proposals_tail;
     struct rg_wait *waits, **waits_tail;
+    struct rg_task *tasks, **tasks_tail;
     bool quit;
 };
 
@@ -171,17 +172,38 @@ static void io_flush(struct rg_io *io)
 
 /* ---- the loop ---- */
 
-/* What other threads handed over: completions of lanes first, then waits, then proposals. */
+static struct rg_task *tasks_take(struct rg_shell *shell)
+{
+    struct rg_task *tasks = shell->tasks;
+
+    shell->tasks = NULL;
+    shell->tasks_tail = &shell->tasks;
+    return tasks;
+}
+
+static void tasks_run(struct rg_task *tasks, struct rg_node *node)
+{
+    while (tasks != NULL) {
+        struct rg_task *next = tasks->next;
+
+        tasks->run(tasks, node);
+        tasks = next;
+    }
+}
+
+/* What other threads handed over: completions of lanes first, then waits, proposals, tasks. */
 static void on_wake(uv_async_t *async)
 {
     struct rg_shell *shell = async->data;
     struct rg_proposal *proposals;
     struct rg_wait *waits;
+    struct rg_task *tasks;
     struct rg_work *done;
 
     pthread_mutex_lock(&shell->mutex);
     done = shell->done.head;
     queue_init(&shell->done);
+    tasks = tasks_take(shell);
     proposals = shell->proposals;
     shell->proposals = NULL;
     shell->proposals_tail = &shell->proposals;
@@ -208,6 +230,7 @@ static void on_wake(uv_async_t *async)
         rg_node_submit(shell->node, proposals);
         proposals = next;
     }
+    tasks_run(tasks, shell->node);
 }
 
 /* Before the loop sleeps: one pump for all that the turn brought. */
@@ -263,10 +286,30 @@ void rg_shell_wait(void *arg, struct rg_wait *wait)
     wait->on_done(wait);
 }
 
+void rg_shell_task(void *arg, struct rg_task *task)
+{
+    struct rg_shell *shell = arg;
+    bool quit;
+
+    task->next = NULL;
+    pthread_mutex_lock(&shell->mutex);
+    quit = shell->quit;
+    if (!quit) {
+        *shell->tasks_tail = task;
+        shell->tasks_tail = &task->next;
+    }
+    pthread_mutex_unlock(&shell->mutex);
+    if (!quit)
+        uv_async_send(&shell->wake);
+    else
+        task->run(task, NULL);
+}
+
 void rg_shell_quit(struct rg_shell *shell)
 {
     struct rg_proposal *proposals;
     struct rg_wait *waits;
+    struct rg_task *tasks;
 
     pthread_mutex_lock(&shell->mutex);
     shell->quit = true;
@@ -276,6 +319,7 @@ void rg_shell_quit(struct rg_shell *shell)
     shell->waits = NULL;
     shell->proposals_tail = &shell->proposals;
     shell->waits_tail = &shell->waits;
+    tasks = tasks_take(shell);
     pthread_mutex_unlock(&shell->mutex);
     while (proposals != NULL) {
         struct rg_proposal *next = proposals->next;
@@ -291,6 +335,7 @@ void rg_shell_quit(struct rg_shell *shell)
         waits->on_done(waits);
         waits = next;
     }
+    tasks_run(tasks, NULL);
 }
 
 enum rg_err rg_shell_new(const struct rg_log *log, struct rg_shell **ret_shell, struct rg_errctx *ctx)
@@ -315,6 +360,7 @@ enum rg_err rg_shell_new(const struct rg_log *log, struct rg_shell **ret_shell, 
     queue_init(&shell->done);
     shell->proposals_tail = &shell->proposals;
     shell->waits_tail = &shell->waits;
+    shell->tasks_tail = &shell->tasks;
     rv = uv_loop_init(&shell->loop);
     if (rv != 0) {
         free(shell);

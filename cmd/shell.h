@@ -21,6 +21,8 @@ void rg_shell_attach(struct rg_shell *shell, struct rg_node *node, struct rg_lin
  * answered RG_ESTOPPED at once, on the caller's thread. */
 void rg_shell_submit(void *shell, struct rg_proposal *proposal);
 void rg_shell_wait(void *shell, struct rg_wait *wait);
+/** From any thread: have a task run on the raft thread; after rg_shell_quit it runs at once, with no node. */
+void rg_shell_task(void *shell, struct rg_task *task);
 /** Answer every later hand-over with RG_ESTOPPED. */
 void rg_shell_quit(struct rg_shell *shell);
 

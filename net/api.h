@@ -29,6 +29,7 @@ struct rg_api_config {
     /* Hand over to the raft thread, from any worker thread; on_done then comes on the raft thread. */
     void (*submit)(void *arg, struct rg_proposal *proposal);
     void (*wait)(void *arg, struct rg_wait *wait);
+    void (*task)(void *arg, struct rg_task *task); /* run there; its node is NULL when the daemon is stopping */
     void *arg;
     /* Text appended to /metrics by the daemon (links, server). May be NULL. */
     void (*more_metrics)(void *more_arg, struct rg_buf *out);

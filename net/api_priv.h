@@ -36,6 +36,9 @@ struct rg_call {
     unsigned attempts;
     struct rg_proposal proposal;
     struct rg_wait wait;
+    struct rg_task task;
+    void (*raft_run)(struct rg_call *call, struct rg_node *node);
+    enum rg_err raft_err;
     struct rg_post post;
     void *state;                      /* an operation's own, freed with free() at the end */
     const char *op;                   /* static string: the operation's name in /metrics; NULL: "other" */
@@ -63,6 +66,16 @@ void rg_call_txn_end(struct rg_call *call);
  * With `again` set, a refusal RG_ESTALE runs that instead (at most 8 times), to read and propose once more.
  */
 void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call));
+
+/**
+ * Do something on the raft thread, then go on. Ends the read transaction.
+ * run     on the raft thread. There or in any later callback of the node, rg_call_raft_done(call, err) must be called once.
+ * then    back on the worker's thread: call->raft_err has that err. RG_ESTOPPED (the daemon is stopping; run was not called)
+ *         is answered centrally.
+ */
+void rg_call_raft(struct rg_call *call, void (*run)(struct rg_call *call, struct rg_node *node),
+                  void (*then)(struct rg_call *call));
+void rg_call_raft_done(struct rg_call *call, enum rg_err err);
 
 /** Answer with call->out as JSON and free the call (consume). Adds Regent-Revision, Regent-Region, x-amzn-RequestId. */
 void rg_call_answer(struct rg_call *call, int status);

@@ -164,3 +164,42 @@ void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call))
     };
     call->api->config.submit(call->api->config.arg, &call->proposal);
 }
+
+/* --- on the raft thread --- */
+
+static void raft_on_post(struct rg_post *post)
+{
+    struct rg_call *call = RG_CONTAINER(post, struct rg_call, post);
+
+    if (call->raft_err == RG_ESTOPPED)
+        rg_call_fail(call, RG_ESTOPPED, NULL);
+    else
+        call->then(call);
+}
+
+void rg_call_raft_done(struct rg_call *call, enum rg_err err)
+{
+    call->raft_err = err;
+    call->post.run = raft_on_post;
+    rg_worker_post(call->worker, &call->post);
+}
+
+static void raft_on_task(struct rg_task *task, struct rg_node *node)
+{
+    struct rg_call *call = RG_CONTAINER(task, struct rg_call, task);
+
+    if (node == NULL)
+        rg_call_raft_done(call, RG_ESTOPPED);
+    else
+        call->raft_run(call, node);
+}
+
+void rg_call_raft(struct rg_call *call, void (*run)(struct rg_call *call, struct rg_node *node),
+                  void (*then)(struct rg_call *call))
+{
+    rg_call_txn_end(call);
+    call->raft_run = run;
+    call->then = then;
+    call->task.run = raft_on_task;
+    call->api->config.task(call->api->config.arg, &call->task);
+}

@@ -25,6 +25,13 @@ struct rg_proposal {
     uint64_t term;
 };
 
+/* Something to be done on the raft thread. Embed it. Borrowed until run. */
+struct rg_node;
+struct rg_task {
+    struct rg_task *next; /* of whoever holds it */
+    void (*run)(struct rg_task *task, struct rg_node *node); /* once; node NULL: the daemon is stopping */
+};
+
 /* Wait until a revision is visible here. */
 struct rg_wait {
     struct rg_wait *next;

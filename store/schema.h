@@ -31,6 +31,12 @@ enum rg_table {
     RG_T_ASSIGN_BY = 't',    /* ptype, id, acct, ps → (empty) */
     RG_T_ASSIGN_PS = 'w',    /* ps, acct, ptype, id → (empty) */
     RG_T_REQUEST = 'r',      /* 'c' or 'd' (creation, deletion), request id → TLV status */
+    RG_T_NODE = 'N',       /* u64 raft id → TLV node record: ids are never used twice, so rows stay */
+    RG_T_JOIN_TOKEN = 'J', /* SHA-256 of a join token's secret → TLV */
+    RG_T_SECRET = 'S',     /* name → TLV: a sealed secret of the instance */
+    RG_T_SETTING = 'G',    /* name → TLV: "durability", "lease" */
+    RG_T_EPOCH = 'E',      /* u64 epoch → TLV: where it began, who declared it and why */
+    RG_T_DEGRADED = 'D',   /* u64 raft index → TLV: a write acknowledged with fewer regions than the policy wants */
     RG_T_REQUEST_AGE = 'z',  /* u64 raft index of the request → 'c'|'d', request id: the oldest go first past the limit */
 };
 
@@ -86,6 +92,24 @@ enum rg_field {
     RG_F_TOKEN_SHA256 = 73,
     RG_F_CREDENTIAL = 74, /* in INSTANCE_INIT repeated: nested TLV of a credential record */
     RG_F_ROLE = 75,       /* credential: "admin" | "read" */
+    /* regions and their nodes */
+    RG_F_NODE_ID = 76, /* u64 raft id */
+    RG_F_LINK = 77,    /* host:port */
+    RG_F_EXPIRES_MS = 78,
+    RG_F_CERT = 79,    /* DER */
+    RG_F_PHASE = 80,   /* region being added: where it is */
+    RG_F_ERROR = 81,   /* region: what went wrong last */
+    RG_F_OWNER = 82,   /* region: who answers for it */
+    RG_F_OLD_NODE_ID = 83, /* node that came back: the id it had */
+    RG_F_REJOIN = 84,      /* node: 1 when it comes back by itself */
+    /* settings, epochs */
+    RG_F_REGIONS = 85,     /* u64: how many other regions */
+    RG_F_ON_SHORTAGE = 86, /* "refuse" | "degrade" */
+    RG_F_LEASE_MS = 87,
+    RG_F_DEGRADED = 88, /* on any command: u64, other regions that were reachable when it was accepted */
+    RG_F_EPOCH = 89,
+    RG_F_FIRST_INDEX = 90,
+    RG_F_DECLARED_BY = 91,
 };
 
 enum rg_cmd_kind {
@@ -109,6 +133,12 @@ enum rg_cmd_kind {
     RG_CMD_ACCOUNT_DELETE = 51, /* RG_ECONFLICT while assigned */
     RG_CMD_ASSIGNMENT_CREATE = 60, /* an unknown account is registered by it; exists already: SUCCEEDED, as at AWS */
     RG_CMD_ASSIGNMENT_DELETE = 61,
+    RG_CMD_NODE_PUT = 70,
+    RG_CMD_NODE_JOIN = 71, /* uses a join token up (or names the node's old id), allocates the next raft id */
+    RG_CMD_TOKEN_PUT = 72,
+    RG_CMD_SECRET_PUT = 73,
+    RG_CMD_SETTING_PUT = 74,
+    RG_CMD_EPOCH_NOTE = 75, /* who declared the epoch, and why: the new primary's first write */
 };
 
 /* Why a command was refused: replicated with the reply, equal on every node; the API words it. */
@@ -135,6 +165,9 @@ enum rg_why {
     RG_WHY_CREDENTIAL,
     RG_WHY_VERSION,        /* RG_F_IF_VERSION does not match */
     RG_WHY_LIMIT,          /* RG_EQUOTA */
+    RG_WHY_NODE,
+    RG_WHY_TOKEN,          /* join token: unknown, used, expired, or another region's */
+    RG_WHY_SETTING,
 };
 
 /* Limits (docs/operations.md lists them). */
