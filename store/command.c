@@ -75,6 +75,12 @@ const char *rg_cmd_kind_name(enum rg_cmd_kind kind)
         NAME(ACCOUNT_DELETE)
         NAME(ASSIGNMENT_CREATE)
         NAME(ASSIGNMENT_DELETE)
+        NAME(NODE_PUT)
+        NAME(NODE_JOIN)
+        NAME(TOKEN_PUT)
+        NAME(SECRET_PUT)
+        NAME(SETTING_PUT)
+        NAME(EPOCH_NOTE)
 #undef NAME
     }
     return "?";
