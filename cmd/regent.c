@@ -23,6 +23,17 @@ const struct rg_command rg_commands[] = {
     {"access who", "ACCOUNT [PERMISSION-SET]", "Users with access to an account", "", rg_cmd_access_who},
     {"status", "[--watch]", "Every region: role, readiness, revision, lag, state hash", "", rg_cmd_status},
     {"regions", "", "The regions and where they answer", "", rg_cmd_regions},
+    {"region add", "NAME [--owner WHO] [--description TEXT] [--no-wait]", "Add a region, showing how far it is",
+     "Its node must be prepared and running (regent region preflight NAME says what is missing). The adding goes on by itself,\n"
+     "also when this command is interrupted or the primary restarts.\n", rg_cmd_region_add},
+    {"region remove", "NAME [--force] [--yes]", "Remove a region: its node wipes its key and its data",
+     "A node that cannot be reached for a minute (with --force: at once) is removed all the same, and told when it comes back.\n",
+     rg_cmd_region_remove},
+    {"region list", "", "The regions: role, status, phase, owner", "", rg_cmd_region_list},
+    {"region show", "NAME", "One region, and how far it is", "", rg_cmd_region_show},
+    {"region preflight", "NAME", "What stands against adding a region", "Exit code 0: nothing; 1: something, with what to do.\n",
+     rg_cmd_region_preflight},
+    {"region names", "", "Names of regions and where they are; own names may be given too", "", rg_cmd_region_names},
     {"bench", "NAME [OPTIONS]", "Measure: propagation, write, check, restart, memory, or all",
      "Every figure is printed beside the machine's own floor of the same run. bench/README.md says what each measures.\n"
      "Example: regent bench propagation --rate 200 --seconds 10 --json\n", rg_cmd_bench},

@@ -10,6 +10,7 @@
 #include "store/env.h"
 
 struct rg_api;
+struct rg_region_ops; /* net/region_ops.h */
 
 struct rg_api_region {
     char name[33], url[160]; /* url: "https://host:port", for Location and /v1/regions */
@@ -31,6 +32,9 @@ struct rg_api_config {
     void (*wait)(void *arg, struct rg_wait *wait);
     void (*task)(void *arg, struct rg_task *task); /* run there; its node is NULL when the daemon is stopping */
     void *arg;
+    /* Regions that come and go; NULL: AddRegion and preflights are refused. */
+    const struct rg_region_ops *region_ops;
+    void *region_arg;
     /* Text appended to /metrics by the daemon (links, server). May be NULL. */
     void (*more_metrics)(void *more_arg, struct rg_buf *out);
     void *more_arg;

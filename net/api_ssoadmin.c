@@ -1,6 +1,8 @@
 /* sso-admin, API version 2020-07-20: instance and regions, what its files share, and the table of its operations. */
 #include "net/api_ssoadmin.h"
 
+#include "net/api_region.h"
+
 #include <stdio.h>
 
 static const struct rg_shape page_shape[] = {RG_SHAPE_MAX_RESULTS, RG_SHAPE_TOKEN, RG_SHAPE_END};
@@ -171,6 +173,15 @@ static void describe_region(struct rg_call *call)
     rg_call_answer(call, 200);
 }
 
+static void add_region(struct rg_call *call)
+{
+    const struct rg_span none = {NULL, 0};
+
+    rg_region_add(call, rg_json_text(call->input, "RegionName"), none, none);
+}
+
+static void remove_region(struct rg_call *call) { rg_region_remove(call, rg_json_text(call->input, "RegionName"), false); }
+
 /* ---- the table ---- */
 
 #define OPERATION(name, shape, run, write) {"SWBExternalService." name, "sso-admin." name, shape, run, write}
@@ -179,6 +190,8 @@ const struct rg_operation rg_ssoadmin_operations[] = {
     OPERATION("DescribeInstance", instance_shape, describe_instance, false),
     OPERATION("ListRegions", instance_page_shape, list_regions, false),
     OPERATION("DescribeRegion", region_shape, describe_region, false),
+    OPERATION("AddRegion", region_shape, add_region, true),
+    OPERATION("RemoveRegion", region_shape, remove_region, true),
     OPERATION("CreatePermissionSet", rg_sso_create_permset_shape, rg_sso_create_permset, true),
     OPERATION("DescribePermissionSet", rg_sso_permset_shape, rg_sso_describe_permset, false),
     OPERATION("ListPermissionSets", instance_page_shape, rg_sso_list_permsets, false),

@@ -1,6 +1,8 @@
 /* GET /v1/status and /v1/regions: what this region knows of itself and of the others. */
+#include "net/api_region.h"
 #include "net/api_worker.h"
 #include "net/aws_json.h"
+#include "store/permset.h"
 
 #include <stdio.h>
 
@@ -9,6 +11,7 @@
 struct region_view {
     struct rg_span name, status, url;
     bool primary;
+    const struct rg_region *row; /* NULL: none yet */
 };
 
 static void put_text(struct rg_buf *out, const char *name, struct rg_span value)
@@ -126,6 +129,17 @@ static void put_node(struct rg_buf *out, const struct rg_node_status *s, const s
     rg_buf_put_str(out, "}");
 }
 
+static void put_row(struct rg_call *call, const struct rg_region *row)
+{
+    if (row == NULL)
+        return;
+    if (row->owner.n > 0)
+        put_text(&call->out, "owner", row->owner);
+    if (row->description.n > 0)
+        put_text(&call->out, "description", row->description);
+    rg_region_put_progress(call, &call->out, row);
+}
+
 static void put_region(struct rg_call *call, const struct rg_node_status *s, const struct region_view *r)
 {
     const struct rg_peer_status *p = best_peer(s, r->name);
@@ -138,6 +152,7 @@ static void put_region(struct rg_call *call, const struct rg_node_status *s, con
     rg_buf_printf(out, ",\"role\":\"%s\"", region_leads(s, r->name, r->primary) ? "PRIMARY" : "REPLICA");
     put_text(out, "status", r->status);
     put_text(out, "url", r->url);
+    put_row(call, r->row);
     if (rg_span_is(r->name, s->region))
         put_self(out, s);
     else if (p != NULL)
@@ -170,7 +185,7 @@ static enum rg_err put_regions(struct rg_call *call, const struct rg_node_status
     enum rg_err err = rg_region_list(call->txn, rg_span(NULL, 0), &scan);
 
     while (!err && (err = rg_region_list_next(&scan, &row)) == RG_OK) {
-        const struct region_view view = {row.name, row.status, row.url, row.primary};
+        const struct region_view view = {row.name, row.status, row.url, row.primary, &row};
 
         if (only.n > 0 && !rg_span_eq(only, row.name))
             continue;
@@ -182,7 +197,7 @@ static enum rg_err put_regions(struct rg_call *call, const struct rg_node_status
         return err;
     for (size_t i = 0; i < api->config.n_regions; i++) {
         struct region_view view = {rg_span_str(api->regions[i].name), rg_span_str("ADDING"),
-                                   rg_span_str(api->regions[i].url), false};
+                                   rg_span_str(api->regions[i].url), false, NULL};
         bool seen = false;
 
         err = rg_region_get(call->txn, view.name, &row);

@@ -191,8 +191,7 @@ static bool is_account_id(struct rg_span id)
 }
 
 /* A text member; absent is fine. Control characters would break lines of /v1/access and logs. */
-static enum rg_err take_text(json_t *input, const char *name, size_t max, struct rg_span *ret_text,
-                             struct rg_errctx *ctx)
+enum rg_err rg_v1_take_text(json_t *input, const char *name, size_t max, struct rg_span *ret_text, struct rg_errctx *ctx)
 {
     json_t *v = json_object_get(input, name);
 
@@ -243,9 +242,9 @@ static enum rg_err account_put_build(struct rg_call *call, struct rg_span id, st
     if (!err && !is_account_id(id))
         return rg_fail(ctx, RG_EINVALID, "an account id is twelve digits");
     if (!err)
-        err = take_text(call->input, "name", ACCOUNT_NAME_BYTES_MAX, &name, ctx);
+        err = rg_v1_take_text(call->input, "name", ACCOUNT_NAME_BYTES_MAX, &name, ctx);
     if (!err)
-        err = take_text(call->input, "description", ACCOUNT_TEXT_BYTES_MAX, &description, ctx);
+        err = rg_v1_take_text(call->input, "description", ACCOUNT_TEXT_BYTES_MAX, &description, ctx);
     if (err)
         return err;
     members = (name.p != NULL) + (description.p != NULL);
@@ -347,6 +346,10 @@ static const struct route {
     {"GET", "/v1/status", "v1.status", false, status},
     {"GET", "/v1/regions", "v1.regions", false, rg_v1_regions},
     {"GET", "/v1/regions/", "v1.region", true, rg_v1_regions},
+    {"POST", "/v1/regions", "v1.addRegion", false, rg_v1_regions_add},
+    {"PUT", "/v1/regions/", "v1.putRegion", true, rg_v1_regions_put},
+    {"DELETE", "/v1/regions/", "v1.removeRegion", true, rg_v1_regions_delete},
+    {"POST", "/v1/regions/*/preflight", "v1.preflight", true, rg_v1_regions_preflight},
     {"GET", "/v1/access", "v1.access", false, access_lines},
     {"GET", "/v1/who", "v1.who", false, who},
     {"GET", "/v1/export", "v1.export", false, export},
@@ -356,10 +359,24 @@ static const struct route {
     {"DELETE", "/v1/accounts/", "v1.deleteAccount", true, accounts_delete},
 };
 
+/* A path with a star in it: the star is the argument. */
+static bool star_matches(const char *pattern, struct rg_span path, struct rg_span *ret_argument)
+{
+    size_t before = strcspn(pattern, "*"), after = strlen(pattern) - before - 1;
+
+    if (path.n <= before + after || memcmp(path.p, pattern, before) != 0 ||
+        memcmp(path.p + path.n - after, pattern + before + 1, after) != 0)
+        return false;
+    *ret_argument = rg_span(path.p + before, path.n - before - after);
+    return memchr(ret_argument->p, '/', ret_argument->n) == NULL;
+}
+
 static bool route_matches(const struct route *route, struct rg_span path, struct rg_span *ret_argument)
 {
     size_t n = strlen(route->path);
 
+    if (route->below && strchr(route->path, '*') != NULL)
+        return star_matches(route->path, path, ret_argument);
     if (route->below ? path.n <= n : path.n != n)
         return false;
     *ret_argument = rg_span(path.p + n, path.n - n);

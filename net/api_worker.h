@@ -112,6 +112,9 @@ bool rg_is_local_fault(enum rg_err err);
  * empty with p NULL. RG_EINVALID: unknown, repeated, badly encoded. */
 RG_MUST enum rg_err rg_v1_query(struct rg_call *call, const char *const *names, struct rg_span *values, size_t n,
                                 struct rg_buf *scratch, struct rg_errctx *ctx);
+/** A text member of a body, of at most max bytes and without control characters; absent: p NULL. RG_EINVALID. */
+RG_MUST enum rg_err rg_v1_take_text(json_t *input, const char *name, size_t max, struct rg_span *ret_text,
+                                    struct rg_errctx *ctx);
 /** "epoch.index" of the transaction the answer was read at, as a JSON member `,"revision":"…"`. */
 void rg_v1_put_revision(struct rg_buf *out, struct rg_rev rev);
 
@@ -136,5 +139,11 @@ void rg_v1_export(struct rg_call *call);
 /* api_status.c */
 void rg_v1_status(struct rg_call *call);
 void rg_v1_regions(struct rg_call *call, struct rg_span name);
+
+/* api_regions.c */
+void rg_v1_regions_add(struct rg_call *call, struct rg_span none);
+void rg_v1_regions_put(struct rg_call *call, struct rg_span name);
+void rg_v1_regions_delete(struct rg_call *call, struct rg_span name);
+void rg_v1_regions_preflight(struct rg_call *call, struct rg_span name);
 
 #endif

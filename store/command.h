@@ -9,7 +9,9 @@
  *
  *   INSTANCE_INIT       INSTANCE_ARN, IDENTITY_STORE_ID, (OWNER_ACCOUNT_ID), (KEY_ID), (REGION…), (CREDENTIAL…): nested
  *                       records as REGION_PUT and CREDENTIAL_PUT have them, at most 64 of each and 16 KiB
- *   REGION_PUT          NAME, STATUS, (URL), (PRIMARY)
+ *   REGION_PUT          NAME, STATUS, (URL), (PRIMARY), (OWNER), (DESCRIPTION), (PHASE), (ERROR), (NODE_ID). ADDING is refused
+ *                       of a region that is there (unless it goes on being ADDING), REMOVING of the primary, and both while
+ *                       another region is ADDING or REMOVING; REMOVED deletes the row
  *   CREDENTIAL_PUT      ACCESS_KEY_ID or TOKEN_SHA256 (32 bytes) or both, ROLE, (SECRET_SEALED), (NAME: needed by a token alone)
  *   CREDENTIAL_DELETE * ACCESS_KEY_ID, or TOKEN_SHA256
  *   USER_CREATE/REPLACE ID, NAME, (STATUS), (EMAIL), (EXTERNAL_ID… at most 32), (DISPLAY_NAME), (ATTRS)

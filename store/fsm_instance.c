@@ -50,6 +50,14 @@ static bool region_is_removed(struct rg_span fields)
     return rg_tlv_get(fields, RG_F_STATUS, &status) && rg_span_is(status, "REMOVED");
 }
 
+/* REMOVING and REMOVED are of a region that is there. */
+static bool region_goes(struct rg_span fields)
+{
+    struct rg_span status;
+
+    return region_is_removed(fields) || (rg_tlv_get(fields, RG_F_STATUS, &status) && rg_span_is(status, "REMOVING"));
+}
+
 /* The end of a removal: the row goes. Never the primary's. */
 static enum rg_err region_drop(struct rg_fsm *f, const struct rg_key *key, struct rg_span old)
 {
@@ -60,6 +68,33 @@ static enum rg_err region_drop(struct rg_fsm *f, const struct rg_key *key, struc
     if (rg_tlv_u64(old, RG_F_PRIMARY, 0) != 0)
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_REGION);
     return rg_fsm_drop(f, key);
+}
+
+/* A region comes or goes one at a time, is not added twice, and the primary does not go. */
+static enum rg_err region_check_change(struct rg_fsm *f, const struct rg_key *self, struct rg_span old)
+{
+    const struct rg_key all = rg_key_table(RG_T_REGION);
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_span key, row, status, before;
+    enum rg_err err;
+
+    (void)rg_tlv_get(f->cmd.bytes, RG_F_STATUS, &status);
+    if (rg_span_is(status, "ACTIVE"))
+        return RG_OK;
+    (void)rg_tlv_get(old, RG_F_STATUS, &before);
+    if (rg_span_eq(status, before) && f->cmd.if_version != 0) /* the change under way goes on */
+        return RG_OK;
+    if (old.n > 0 && rg_span_is(status, "ADDING"))
+        return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_REGION);
+    if (rg_tlv_u64(old, RG_F_PRIMARY, 0) != 0)
+        return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_REGION);
+    err = rg_scan_begin(f->txn, rg_key_span(&all), rg_span(NULL, 0), &scan);
+    while (!err && (err = rg_scan_next(&scan, &key, &row)) == RG_OK) {
+        (void)rg_tlv_get(row, RG_F_STATUS, &before);
+        if (!rg_span_is(before, "ACTIVE") && !rg_span_eq(key, rg_key_span(self)))
+            return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_REGION_CHANGE);
+    }
+    return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
 enum rg_err rg_fsm_region_put(struct rg_fsm *f)
@@ -75,7 +110,7 @@ enum rg_err rg_fsm_region_put(struct rg_fsm *f)
         err = rg_fsm_find(f, &key, &found, &old);
     if (err)
         return err;
-    if (!found && (f->cmd.if_version != 0 || region_is_removed(f->cmd.bytes)))
+    if (!found && (f->cmd.if_version != 0 || region_goes(f->cmd.bytes)))
         return rg_fsm_refuse(f, RG_ENOTFOUND, RG_WHY_REGION);
     if (region_is_removed(f->cmd.bytes))
         return region_drop(f, &key, old);
@@ -87,6 +122,8 @@ enum rg_err rg_fsm_region_put(struct rg_fsm *f)
             return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
     }
     err = rg_fsm_check_version(f, old);
+    if (!err)
+        err = region_check_change(f, &key, old);
     if (!err)
         err = rg_fsm_row_build(f, old, f->cmd.bytes, NULL, 0);
     return err ? err : rg_fsm_row_put(f, &key);

@@ -401,9 +401,34 @@ static void region_parse(struct rg_span row, struct rg_region *ret_region)
         .name = field(row, RG_F_NAME),
         .status = field(row, RG_F_STATUS),
         .url = field(row, RG_F_URL),
+        .owner = field(row, RG_F_OWNER),
+        .description = field(row, RG_F_DESCRIPTION),
+        .phase = field(row, RG_F_PHASE),
+        .error = field(row, RG_F_ERROR),
         .primary = rg_tlv_u64(row, RG_F_PRIMARY, 0) != 0,
+        .node_id = rg_tlv_u64(row, RG_F_NODE_ID, 0),
+        .version = rg_tlv_u64(row, RG_F_VERSION, 0),
         .added_ms = created_ms(row),
+        .updated_ms = (int64_t)rg_tlv_u64(row, RG_F_UPDATED_MS, 0),
+        .row = row,
     };
+}
+
+void rg_region_rewrite(struct rg_buf *cmd, const struct rg_region *region, const uint32_t *without, size_t n)
+{
+    struct rg_cursor cur;
+    struct rg_tlv tlv;
+
+    rg_tlv_put_u64(cmd, RG_F_IF_VERSION, region->version);
+    rg_cursor_init(&cur, region->row);
+    while (rg_tlv_next(&cur, &tlv)) {
+        bool skip = tlv.field < RG_F_ID;
+
+        for (size_t i = 0; i < n; i++)
+            skip |= tlv.field == without[i];
+        if (!skip)
+            rg_tlv_put(cmd, tlv.field, tlv.value);
+    }
 }
 
 enum rg_err rg_region_get(struct rg_txn *txn, struct rg_span name, struct rg_region *ret_region)

@@ -35,9 +35,13 @@ struct rg_instance {
     int64_t created_ms;
 };
 struct rg_region {
-    struct rg_span name, status, url;
+    struct rg_span name, status, url, owner, description;
+    struct rg_span phase, error; /* while it is added or removed: where that is, and what went wrong last */
     bool primary;
-    int64_t added_ms;
+    uint64_t node_id; /* of the node that is being added or was added last; 0: none */
+    uint64_t version;
+    int64_t added_ms, updated_ms;
+    struct rg_span row; /* all of it, for rg_region_rewrite */
 };
 struct rg_credential {
     struct rg_span access_key_id, secret_sealed, token_sha256, role, by;
@@ -77,6 +81,9 @@ RG_MUST enum rg_err rg_instance_get(struct rg_txn *txn, struct rg_instance *ret_
 RG_MUST enum rg_err rg_region_get(struct rg_txn *txn, struct rg_span name, struct rg_region *ret_region);
 RG_MUST enum rg_err rg_region_list(struct rg_txn *txn, struct rg_span after, struct rg_scan *scan);
 RG_MUST enum rg_err rg_region_list_next(struct rg_scan *scan, struct rg_region *ret_region);
+/** The fields of a REGION_PUT that changes a region: IF_VERSION, then all the row has but for those in `without`, which the
+ * caller puts. */
+void rg_region_rewrite(struct rg_buf *cmd, const struct rg_region *region, const uint32_t *without, size_t n);
 RG_MUST enum rg_err rg_credential_by_key(struct rg_txn *txn, struct rg_span access_key_id,
                                          struct rg_credential *ret_credential);
 RG_MUST enum rg_err rg_credential_by_token(struct rg_txn *txn, const uint8_t token_sha256[32],

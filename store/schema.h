@@ -168,6 +168,7 @@ enum rg_why {
     RG_WHY_NODE,
     RG_WHY_TOKEN,          /* join token: unknown, used, expired, or another region's */
     RG_WHY_SETTING,
+    RG_WHY_REGION_CHANGE,  /* another region is being added or removed */
 };
 
 /* Limits (docs/operations.md lists them). */

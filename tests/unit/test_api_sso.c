@@ -1,5 +1,6 @@
 /* sso-admin's operations: instance and regions, permission sets and what is in them, assignments, provisioning. */
 #include "aws_fixture.h"
+#include "net/region_ops.h"
 
 static struct aws aws;
 
@@ -46,6 +47,83 @@ START_TEST(test_instance)
     ck_assert(json_is_number(aws_at(&aws, "CreatedDate")));
     aws_refused(&aws, RG_ENOTFOUND, "Instance not found", "DescribeInstance", "{'InstanceArn':'arn:aws:sso:::instance/ssoins-ffffffffffffffff'}");
     ck_assert_str_eq(aws.type, "");
+}
+END_TEST
+
+/* What the daemon would find of a candidate. */
+static bool candidate_ok;
+static unsigned preflights;
+
+static void fake_preflight(void *arg, struct rg_preflight *p)
+{
+    (void)arg;
+    preflights++;
+    ck_assert_uint_gt(strlen(p->region), 0);
+    p->items[0] = (struct rg_preflight_item){"node", true, "node 3 is prepared", ""};
+    p->items[1] = (struct rg_preflight_item){"clock", candidate_ok, "the clocks differ by 9 s", "set the clock of node 3"};
+    p->items[2] = (struct rg_preflight_item){"disk", candidate_ok, "1 MiB is free", "make room"};
+    p->n = 3;
+    snprintf(p->url, sizeof p->url, "https://candidate:1");
+    p->on_done(p);
+}
+
+static bool fake_progress(void *arg, const char *region, struct rg_region_progress *ret_progress)
+{
+    (void)arg;
+    (void)region;
+    (void)ret_progress;
+    return false;
+}
+
+START_TEST(test_regions_change)
+{
+    static const struct rg_region_ops ops = {fake_preflight, fake_progress};
+
+    aws_refused(&aws, RG_EUNREADY, "does not manage regions", "AddRegion", "{'RegionName':'ap-south-1'}");
+    aws.api.config.region_ops = &ops;
+    aws_refused(&aws, RG_EINVALID, "[clock] the clocks differ by 9 s: set the clock of node 3. [disk] 1 MiB is free: make room.",
+                "AddRegion", "{'RegionName':'ap-south-1'}");
+    ck_assert_uint_eq(aws.proposals, 0); /* nothing was changed */
+    candidate_ok = true;
+    aws_must(&aws, "AddRegion", "{'RegionName':'ap-south-1'}");
+    ck_assert_str_eq(aws_text(&aws, "Status"), "ADDING");
+    ck_assert_uint_eq(json_object_size(aws.body), 1);
+    aws_must(&aws, "DescribeRegion", "{'RegionName':'ap-south-1'}");
+    ck_assert_str_eq(aws_text(&aws, "Status"), "ADDING");
+    ck_assert(json_is_false(aws_at(&aws, "IsPrimaryRegion")));
+    ck_assert_uint_eq(preflights, 2);
+
+    aws_refused(&aws, RG_ECONFLICT, "there already", "AddRegion", "{'RegionName':'ap-south-1'}");
+    aws_refused(&aws, RG_ECONFLICT, "one region is added or removed at a time", "AddRegion", "{'RegionName':'eu-west-1'}");
+    aws_refused(&aws, RG_ECONFLICT, "one at a time", "RemoveRegion", "{'RegionName':'eu-central-1'}");
+    ck_assert_uint_eq(preflights, 2);
+    aws_must(&aws, "RemoveRegion", "{'RegionName':'ap-south-1'}"); /* an adding is given up */
+    ck_assert_str_eq(aws_text(&aws, "Status"), "REMOVING");
+    aws_refused(&aws, RG_ECONFLICT, "being removed already", "RemoveRegion", "{'RegionName':'ap-south-1'}");
+    fix_must(&aws.f, RG_CMD_REGION_PUT, "name=ap-south-1 status=REMOVED");
+    aws_refused(&aws, RG_ENOTFOUND, "Region not found", "RemoveRegion", "{'RegionName':'ap-south-1'}");
+    aws_refused(&aws, RG_ECONFLICT, "primary region us-east-1 cannot be removed", "RemoveRegion", "{'RegionName':'us-east-1'}");
+    aws_refused(&aws, RG_EINVALID, "regionName", "AddRegion", "{'RegionName':'frankfurt'}");
+    aws_refused(&aws, RG_EINVALID, "regionName", "RemoveRegion", "{}");
+    aws.stale = 2;
+    aws_must(&aws, "RemoveRegion", "{'RegionName':'eu-central-1'}");
+    ck_assert_str_eq(aws_text(&aws, "Status"), "REMOVING");
+    aws.may_write = false;
+    aws_refused(&aws, RG_EDENIED, "", "AddRegion", "{'RegionName':'eu-west-1'}");
+}
+END_TEST
+
+START_TEST(test_regions_have_a_limit)
+{
+    static const struct rg_region_ops ops = {fake_preflight, fake_progress};
+    char fields[64];
+
+    aws.api.config.region_ops = &ops;
+    for (unsigned i = 2; i < RG_REGIONS_MAX; i++) {
+        snprintf(fields, sizeof fields, "name=dc-%u status=ACTIVE", i);
+        fix_must(&aws.f, RG_CMD_REGION_PUT, fields);
+    }
+    aws_refused(&aws, RG_EQUOTA, "at most 32 regions", "AddRegion", "{'RegionName':'ap-south-1'}");
 }
 END_TEST
 
@@ -424,7 +502,7 @@ END_TEST
 
 START_TEST(test_access)
 {
-    static const char *const verbs[] = {"Create", "Update", "Delete", "Attach", "Detach", "Put", "Tag", "Untag", "Provision"};
+    static const char *const verbs[] = {"Create", "Update", "Delete", "Attach", "Detach", "Put", "Tag", "Untag", "Provision", "Add", "Remove"};
 
     for (size_t i = 0; i < rg_ssoadmin_operations_n; i++) { /* every operation that changes something asks first */
         const char *name = rg_ssoadmin_operations[i].target + strlen("SWBExternalService.");
@@ -452,6 +530,8 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, test_instance);
     tcase_add_test(tc, test_regions);
+    tcase_add_test(tc, test_regions_change);
+    tcase_add_test(tc, test_regions_have_a_limit);
     tcase_add_test(tc, test_permsets);
     tcase_add_test(tc, test_permset_race);
     tcase_add_test(tc, test_managed);

@@ -29,6 +29,9 @@ static const struct {
      NULL},
     {"version of no region", RG_CMD_REGION_PUT, "name=eu-west-1 status=ACTIVE if=9", RG_ENOTFOUND, RG_WHY_REGION, NULL},
     {"remove no region", RG_CMD_REGION_PUT, "name=eu-west-1 status=REMOVED", RG_ENOTFOUND, RG_WHY_REGION, NULL},
+    {"begin to remove no region", RG_CMD_REGION_PUT, "name=eu-west-1 status=REMOVING", RG_ENOTFOUND, RG_WHY_REGION, NULL},
+    {"begin to remove the primary", RG_CMD_REGION_PUT, "name=us-east-1 status=REMOVING", RG_ECONFLICT, RG_WHY_REGION, NULL},
+    {"add what is there", RG_CMD_REGION_PUT, "name=eu-central-1 status=ADDING", RG_ECONFLICT, RG_WHY_REGION, NULL},
     {"remove the primary", RG_CMD_REGION_PUT, "name=us-east-1 status=REMOVED", RG_ECONFLICT, RG_WHY_REGION, NULL},
     {"remove, changed meanwhile", RG_CMD_REGION_PUT, "name=eu-central-1 status=REMOVED if=9", RG_ESTALE, RG_WHY_VERSION,
      NULL},
@@ -518,6 +521,48 @@ START_TEST(assignment_create_and_delete)
 }
 END_TEST
 
+START_TEST(regions_come_and_go_one_at_a_time)
+{
+    static const uint32_t phase[] = {RG_F_PHASE};
+    RG_AUTO_BUF struct rg_buf cmd = {.max = 0};
+    struct rg_region region;
+    struct rg_txn *txn;
+    struct rg_reply reply;
+
+    fix_must(&fix, RG_CMD_REGION_PUT, "name=ap-south-1 status=ADDING url=https://x desc=third");
+    fix_apply(&fix, RG_CMD_REGION_PUT, "name=eu-west-1 status=ADDING");
+    ck_assert_int_eq(fix.reply.err, RG_ECONFLICT);
+    ck_assert_int_eq(fix.reply.why, RG_WHY_REGION_CHANGE);
+    fix_apply(&fix, RG_CMD_REGION_PUT, "name=eu-central-1 status=REMOVING");
+    ck_assert_int_eq(fix.reply.why, RG_WHY_REGION_CHANGE);
+    fix_apply(&fix, RG_CMD_REGION_PUT, "name=ap-south-1 status=ADDING"); /* asked for again */
+    ck_assert_int_eq(fix.reply.why, RG_WHY_REGION);
+
+    /* Its manager goes on writing how far it is, and all else of the row stays. */
+    rg_buf_init(&cmd, RG_CMD_BYTES_MAX);
+    txn = fix_read(&fix);
+    ck_assert_int_eq(rg_region_get(txn, rg_span_str("ap-south-1"), &region), RG_OK);
+    rg_cmd_begin(&cmd, RG_CMD_REGION_PUT, fix.at_ms, rg_span_str("regions"));
+    rg_region_rewrite(&cmd, &region, phase, RG_LEN(phase));
+    rg_tlv_put_str(&cmd, RG_F_PHASE, "snapshot");
+    rg_txn_free(txn);
+    ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &txn), RG_OK);
+    ck_assert_int_eq(rg_fsm_apply(txn, ++fix.index, 1, rg_buf_span(&cmd), &reply), RG_OK);
+    ck_assert_int_eq(reply.err, RG_OK);
+    ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
+    txn = fix_read(&fix);
+    ck_assert_int_eq(rg_region_get(txn, rg_span_str("ap-south-1"), &region), RG_OK);
+    ck_assert(rg_span_is(region.phase, "snapshot") && rg_span_is(region.description, "third"));
+    ck_assert(rg_span_is(region.status, "ADDING") && region.version == fix.index);
+    rg_txn_free(txn);
+
+    fix_must(&fix, RG_CMD_REGION_PUT, "name=ap-south-1 status=REMOVING"); /* given up */
+    fix_must(&fix, RG_CMD_REGION_PUT, "name=ap-south-1 status=REMOVED");
+    fix_must(&fix, RG_CMD_REGION_PUT, "name=eu-west-1 status=ADDING");
+    fix_check_hash(&fix);
+}
+END_TEST
+
 START_TEST(region_put_and_credentials)
 {
     struct rg_credential c;
@@ -782,6 +827,7 @@ int main(void)
     tcase_add_test(world, permset_replace_and_delete);
     tcase_add_test(world, account_put_and_delete);
     tcase_add_test(world, assignment_create_and_delete);
+    tcase_add_test(world, regions_come_and_go_one_at_a_time);
     tcase_add_test(world, region_put_and_credentials);
     tcase_add_test(world, accounts_have_a_limit);
     tcase_add_test(world, permsets_have_a_limit);

@@ -1,0 +1,438 @@
+/* cmd/cmd_region.c: regions added, removed, described and looked at, over the primary's /v1/regions. */
+#include <signal.h>
+#include <unistd.h>
+
+#include "cmd/cli.h"
+#include "cmd/client.h"
+#include "net/region_names.h"
+
+enum { ASK_MS_MAX = 5000, CHANGE_MS_MAX = 60000, POLL_US = 100000, SILENT_MS_MAX = 120000, BAR = 30 };
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+static const char *text(const json_t *json, const char *key)
+{
+    const char *s = json_string_value(json_object_get(json, key));
+
+    return s != NULL ? s : "";
+}
+
+static long long number(const json_t *json, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(json, key));
+}
+
+static void print_json(const json_t *json)
+{
+    json_dumpf(json, stdout, JSON_COMPACT);
+    printf("\n");
+}
+
+/* ---- the primary: who says it is ---- */
+
+static bool is_primary(const struct rg_cluster *c, const char *url, struct rg_errctx *ctx)
+{
+    RG_AUTO(client) struct rg_client *client = NULL;
+    json_t *json = NULL;
+    bool is = false;
+
+    if (rg_client_new(c, url, &client, ctx) != RG_OK)
+        return false;
+    rg_client_timeout(client, ASK_MS_MAX);
+    if (rg_client_json(client, "GET", "/v1/status", NULL, rg_span(NULL, 0), &json, ctx) == RG_OK)
+        is = strcmp(text(json, "role"), "PRIMARY") == 0;
+    json_decref(json);
+    return is;
+}
+
+/* Every node of the cluster file is asked, the one marked there first: it may have changed since. */
+static enum rg_err find_primary(const struct rg_cluster *c, struct rg_client **ret_client, struct rg_errctx *ctx)
+{
+    struct rg_errctx last = {.text = ""};
+
+    for (int marked = 1; marked >= 0; marked--)
+        for (size_t i = 0; i < c->n_regions; i++)
+            for (size_t k = 0; k < RG_MAX(c->regions[i].n_nodes, (size_t)1); k++) {
+                const char *url = k < c->regions[i].n_nodes ? c->regions[i].nodes[k].url : c->regions[i].url;
+
+                if (c->regions[i].primary == (marked == 1) && is_primary(c, url, &last)) {
+                    enum rg_err err = rg_client_new(c, url, ret_client, ctx);
+
+                    if (!err)
+                        rg_client_timeout(*ret_client, CHANGE_MS_MAX);
+                    return err;
+                }
+            }
+    return rg_fail(ctx, RG_EUNREACHABLE, "no region of %s says that it is the primary%s%s", c->path,
+                   last.text[0] != '\0' ? "; the last one asked: " : "", last.text);
+}
+
+static enum rg_err check_name(struct rg_cli *cli, const char *name)
+{
+    if (rg_region_name_ok(rg_span_str(name)))
+        return RG_OK;
+    return rg_fail(&cli->err, RG_EUSAGE, "\"%s\" is no region's name: 1 to %d of a-z, 0-9 and '-'", name,
+                   RG_REGION_NAME_BYTES_MAX);
+}
+
+/* Cluster file, name, primary: how every command begins. */
+static enum rg_err begin(struct rg_cli *cli, const char *name, struct rg_cluster **ret_cluster, struct rg_client **ret_client)
+{
+    enum rg_err err = name != NULL ? check_name(cli, name) : RG_OK;
+
+    if (!err)
+        err = rg_cluster_load(cli, ret_cluster);
+    return err ? err : find_primary(*ret_cluster, ret_client, &cli->err);
+}
+
+static enum rg_err ask(struct rg_client *client, const char *method, const char *name, const char *suffix, json_t *body,
+                       json_t **ret_json, struct rg_errctx *ctx)
+{
+    RG_AUTO_MEM char *bytes = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    char path[128];
+
+    json_decref(body);
+    snprintf(path, sizeof path, "/v1/regions%s%s%s", name != NULL ? "/" : "", name != NULL ? name : "", suffix);
+    return rg_client_json(client, method, path, NULL, bytes != NULL ? rg_span_str(bytes) : rg_span(NULL, 0), ret_json, ctx);
+}
+
+/* ---- progress ---- */
+
+static void put_size(char *out, size_t size, double bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
+    size_t u = 0;
+
+    while (bytes >= 1024 && u + 1 < RG_LEN(units)) {
+        bytes /= 1024;
+        u++;
+    }
+    snprintf(out, size, u == 0 ? "%.0f %s" : "%.1f %s", bytes, units[u]);
+}
+
+/* One line on a terminal; elsewhere a line for each phase. */
+struct watch {
+    bool terminal, quiet;
+    char phase[32], error[256];
+};
+
+static void watch_line(const json_t *p, const char *phase)
+{
+    char bar[BAR + 1], bytes[32], total[32], rate[32];
+    long long percent = number(p, "percent");
+    size_t fill = (size_t)(percent < 0 ? 0 : percent > 100 ? 100 : percent) * BAR / 100;
+
+    memset(bar, '.', BAR);
+    memset(bar, '#', fill);
+    bar[BAR] = '\0';
+    fprintf(stderr, "\r\033[K%-10s [%s] %3lld %%", phase, bar, percent);
+    if (number(p, "bytesTotal") > 0) {
+        put_size(bytes, sizeof bytes, (double)number(p, "bytes"));
+        put_size(total, sizeof total, (double)number(p, "bytesTotal"));
+        put_size(rate, sizeof rate, (double)number(p, "rate"));
+        fprintf(stderr, "  %s of %s", bytes, total);
+        if (number(p, "rate") > 0)
+            fprintf(stderr, ", %s/s", rate);
+    }
+    if (number(p, "rowsTotal") > 0)
+        fprintf(stderr, ", %lld of %lld rows", number(p, "rows"), number(p, "rowsTotal"));
+    if (json_is_integer(json_object_get(p, "etaMs")))
+        fprintf(stderr, ", %lld s left", (number(p, "etaMs") + 999) / 1000);
+    fflush(stderr);
+}
+
+static void watch_show(struct watch *w, const json_t *region)
+{
+    const json_t *p = json_object_get(region, "progress");
+    const char *phase = json_is_object(p) ? text(p, "phase") : text(region, "status"), *error = text(p, "lastError");
+    bool moved = strcmp(phase, w->phase) != 0, failed = error[0] != '\0' && strcmp(error, w->error) != 0;
+
+    snprintf(w->phase, sizeof w->phase, "%s", phase);
+    snprintf(w->error, sizeof w->error, "%s", error);
+    if (w->quiet)
+        return;
+    if (failed)
+        fprintf(stderr, "%s%s: %s\n", w->terminal ? "\r\033[K" : "", phase, error);
+    if (w->terminal && json_is_object(p))
+        watch_line(p, phase);
+    else if (!w->terminal && moved)
+        fprintf(stderr, "%s\n", phase);
+}
+
+static void watch_end(const struct watch *w)
+{
+    if (w->terminal && !w->quiet)
+        fprintf(stderr, "\r\033[K");
+}
+
+/* Until the region is ACTIVE (adding) or gone (removing). The primary may restart, or be another one, meanwhile. */
+static enum rg_err follow(struct rg_cli *cli, const struct rg_cluster *c, struct rg_client **client, const char *name,
+                          bool adding, json_t **ret_region)
+{
+    struct watch w = {.terminal = isatty(STDERR_FILENO), .quiet = cli->json};
+    uint64_t heard_us = rg_cli_now_us();
+    enum rg_err err = RG_OK;
+
+    signal(SIGINT, on_interrupt);
+    signal(SIGTERM, on_interrupt);
+    while (!interrupted) {
+        json_t *region = NULL;
+
+        err = *client != NULL ? ask(*client, "GET", name, "", NULL, &region, &cli->err) : RG_EUNREACHABLE;
+        if (err == RG_OK || err == RG_ENOTFOUND)
+            heard_us = rg_cli_now_us();
+        if (err == RG_ENOTFOUND)
+            break;
+        if (!err) {
+            watch_show(&w, region);
+            if (adding && strcmp(text(region, "status"), "ADDING") != 0) {
+                *ret_region = region;
+                break;
+            }
+            json_decref(region);
+        } else if (rg_cli_now_us() - heard_us > (uint64_t)SILENT_MS_MAX * 1000) {
+            break;
+        } else {
+            rg_client_free(RG_STEAL(*client));
+            if (find_primary(c, client, &cli->err) != RG_OK)
+                usleep(POLL_US);
+        }
+        usleep(POLL_US);
+    }
+    watch_end(&w);
+    if (interrupted)
+        return rg_fail(&cli->err, RG_ESTOPPED, "interrupted; it goes on by itself: regent region show %s", name);
+    if (err == RG_ENOTFOUND)
+        return adding ? rg_fail(&cli->err, err, "%s was removed meanwhile", name) : RG_OK;
+    if (!err && strcmp(text(*ret_region, "status"), "ACTIVE") != 0)
+        return rg_fail(&cli->err, RG_ECONFLICT, "%s is %s now", name, text(*ret_region, "status"));
+    return err;
+}
+
+/* ---- the commands ---- */
+
+int rg_cmd_region_names(struct rg_cli *cli)
+{
+    int code;
+
+    if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
+        return code;
+    if (cli->json)
+        printf("[");
+    for (size_t i = 0; i < rg_region_names_n; i++)
+        printf(cli->json ? "%s{\"name\":\"%s\",\"place\":\"%s\"}" : "%s%-16s %s\n", cli->json && i > 0 ? "," : "",
+               rg_region_names[i].name, rg_region_names[i].place);
+    if (cli->json)
+        printf("]\n");
+    return 0;
+}
+
+int rg_cmd_region_add(struct rg_cli *cli)
+{
+    const char *name, *owner = NULL, *description = NULL;
+    bool wait = false, no_wait = false;
+    const struct rg_option options[] = {{"owner", "WHO", "who answers for the region", &owner, NULL},
+                                        {"description", "TEXT", "what it is for", &description, NULL},
+                                        {"wait", NULL, "until it is ACTIVE, showing the progress (the default)", NULL, &wait},
+                                        {"no-wait", NULL, "return when the adding has begun", NULL, &no_wait}};
+    RG_AUTO(client) struct rg_client *client = NULL;
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    json_t *region = NULL, *body;
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, options, RG_LEN(options), &name, 1, 1, NULL, &code))
+        return code;
+    if (wait && no_wait)
+        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--wait and --no-wait: one of them"));
+    err = begin(cli, name, &c, &client);
+    if (err)
+        return rg_cli_fail(cli, err);
+    body = json_pack("{s:s, s:s*, s:s*}", "name", name, "owner", owner, "description", description);
+    if (body == NULL)
+        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--owner, --description: not UTF-8"));
+    err = ask(client, "POST", NULL, "", body, &region, &cli->err);
+    if (!err && !no_wait) {
+        json_decref(RG_STEAL(region));
+        err = follow(cli, c, &client, name, true, &region);
+    }
+    if (!err && cli->json)
+        print_json(region);
+    else if (!err)
+        printf("%s is %s\n", name, text(region, "status"));
+    json_decref(region);
+    return err ? rg_cli_fail(cli, err) : 0;
+}
+
+static bool confirmed(const char *name)
+{
+    char line[64];
+
+    fprintf(stderr, "Remove the region %s, with its key replica and all data there? Type its name: ", name);
+    if (fgets(line, sizeof line, stdin) == NULL)
+        return false;
+    line[strcspn(line, "\r\n")] = '\0';
+    return strcmp(line, name) == 0;
+}
+
+int rg_cmd_region_remove(struct rg_cli *cli)
+{
+    const char *name;
+    bool force = false, yes = false, no_wait = false;
+    const struct rg_option options[] = {
+        {"force", NULL, "do not wait for its node to be told (it is told when it comes back)", NULL, &force},
+        {"yes", NULL, "do not ask", NULL, &yes},
+        {"no-wait", NULL, "return when the removing has begun", NULL, &no_wait}};
+    RG_AUTO(client) struct rg_client *client = NULL;
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    json_t *region = NULL;
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, options, RG_LEN(options), &name, 1, 1, NULL, &code))
+        return code;
+    err = begin(cli, name, &c, &client);
+    if (!err && !yes && !confirmed(name))
+        err = rg_fail(&cli->err, RG_EUSAGE, "not confirmed: nothing was changed (--yes does not ask)");
+    if (!err)
+        err = ask(client, "DELETE", name, force ? "?force=true" : "", NULL, &region, &cli->err);
+    json_decref(RG_STEAL(region));
+    if (!err && !no_wait)
+        err = follow(cli, c, &client, name, false, &region);
+    if (err)
+        return rg_cli_fail(cli, err);
+    if (cli->json)
+        printf("{\"name\":\"%s\",\"status\":\"%s\"}\n", name, no_wait ? "REMOVING" : "REMOVED");
+    else
+        printf("%s is %s\n", name, no_wait ? "REMOVING" : "removed");
+    return 0;
+}
+
+int rg_cmd_region_list(struct rg_cli *cli)
+{
+    RG_AUTO(client) struct rg_client *client = NULL;
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    json_t *answer = NULL, *r;
+    enum rg_err err;
+    size_t i;
+    int code;
+
+    if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
+        return code;
+    err = begin(cli, NULL, &c, &client);
+    if (!err)
+        err = ask(client, "GET", NULL, "", NULL, &answer, &cli->err);
+    if (err)
+        return rg_cli_fail(cli, err);
+    if (cli->json) {
+        print_json(answer);
+    } else {
+        printf("%-20s %-8s %-9s %-12s %-20s %s\n", "REGION", "ROLE", "STATUS", "PHASE", "OWNER", "URL");
+        json_array_foreach(json_object_get(answer, "regions"), i, r) {
+            const char *phase = text(json_object_get(r, "progress"), "phase");
+
+            printf("%-20s %-8s %-9s %-12s %-20s %s\n", text(r, "name"), text(r, "role"), text(r, "status"),
+                   phase[0] != '\0' ? phase : "-", text(r, "owner")[0] != '\0' ? text(r, "owner") : "-", text(r, "url"));
+        }
+    }
+    json_decref(answer);
+    return 0;
+}
+
+static void show_line(const char *label, const char *value)
+{
+    if (value[0] != '\0')
+        printf("%-13s %s\n", label, value);
+}
+
+static void show_region(const json_t *r)
+{
+    const json_t *p = json_object_get(r, "progress"), *node;
+    const char *place = rg_region_place(rg_span_str(text(r, "name")));
+    char bytes[32], total[32];
+    size_t i;
+
+    show_line("region", text(r, "name"));
+    show_line("place", place != NULL ? place : "");
+    show_line("role", text(r, "role"));
+    show_line("status", text(r, "status"));
+    show_line("owner", text(r, "owner"));
+    show_line("description", text(r, "description"));
+    show_line("url", text(r, "url"));
+    show_line("revision", text(r, "revision"));
+    json_array_foreach(json_object_get(r, "nodes"), i, node)
+        printf("%-13s %lld %s\n", "node", number(node, "id"), text(node, "url"));
+    if (!json_is_object(p))
+        return;
+    printf("%-13s %s, %lld %%\n", "progress", text(p, "phase"), number(p, "percent"));
+    if (number(p, "bytesTotal") > 0) {
+        put_size(bytes, sizeof bytes, (double)number(p, "bytes"));
+        put_size(total, sizeof total, (double)number(p, "bytesTotal"));
+        printf("%-13s %s of %s\n", "snapshot", bytes, total);
+    }
+    show_line("last error", text(p, "lastError"));
+}
+
+int rg_cmd_region_show(struct rg_cli *cli)
+{
+    const char *name;
+    RG_AUTO(client) struct rg_client *client = NULL;
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    json_t *region = NULL;
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, NULL, 0, &name, 1, 1, NULL, &code))
+        return code;
+    err = begin(cli, name, &c, &client);
+    if (!err)
+        err = ask(client, "GET", name, "", NULL, &region, &cli->err);
+    if (err)
+        return rg_cli_fail(cli, err);
+    if (cli->json)
+        print_json(region);
+    else
+        show_region(region);
+    json_decref(region);
+    return 0;
+}
+
+int rg_cmd_region_preflight(struct rg_cli *cli)
+{
+    const char *name;
+    RG_AUTO(client) struct rg_client *client = NULL;
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    json_t *report = NULL, *item;
+    enum rg_err err;
+    size_t i;
+    bool ok;
+    int code;
+
+    if (!rg_cli_parse(cli, NULL, 0, &name, 1, 1, NULL, &code))
+        return code;
+    err = begin(cli, name, &c, &client);
+    if (!err)
+        err = ask(client, "POST", name, "/preflight", NULL, &report, &cli->err);
+    if (err)
+        return rg_cli_fail(cli, err);
+    ok = json_is_true(json_object_get(report, "ok"));
+    if (cli->json) {
+        print_json(report);
+    } else {
+        json_array_foreach(json_object_get(report, "items"), i, item) {
+            printf("%-4s %-10s %s\n", json_is_true(json_object_get(item, "ok")) ? "ok" : "FAIL", text(item, "check"),
+                   text(item, "detail"));
+            if (text(item, "remedy")[0] != '\0')
+                printf("                %s\n", text(item, "remedy"));
+        }
+        printf(ok ? "%s can be added\n" : "%s cannot be added yet\n", name);
+    }
+    json_decref(report);
+    return ok ? 0 : 1;
+}
