@@ -6,6 +6,16 @@
 #include "store/fsm.h"
 
 #define RG_REGIONS_ALL UINT32_MAX
+#define RG_PEERS_MAX 32
+
+enum rg_role { RG_ROLE_LEARNER, RG_ROLE_VOTER };
+
+struct rg_peer_config {
+    uint64_t id;
+    char region[33];
+    enum rg_role role;
+    char link[128]; /* host:port */
+};
 
 /* One write. Embed it. Borrowed by the node from rg_node_submit until on_done. */
 struct rg_proposal {
@@ -23,6 +33,24 @@ struct rg_proposal {
     /* the node's */
     uint64_t index;
     uint64_t term;
+};
+
+/* One change of the configuration. Embed it. Borrowed by the node from rg_node_change until on_done. */
+enum rg_change_kind {
+    RG_CHANGE_ADD,    /* a learner; nobody has had this id before */
+    RG_CHANGE_REMOVE, /* anyone but the leader itself */
+    RG_CHANGE_ROLE,   /* learner ↔ voter, not the leader itself */
+};
+struct rg_change {
+    struct rg_change *next; /* of whoever holds it */
+    enum rg_change_kind kind;
+    struct rg_peer_config peer; /* REMOVE: its id; ROLE: id and role */
+    void (*on_done)(struct rg_change *change); /* once, on the raft thread */
+    /* outcome: RG_OK: in force and applied here. RG_ENOTPRIMARY; RG_EBUSY: another one is under way; RG_EINVALID: not possible
+     * (text says why); RG_ESTOPPED: leadership or the node went first, the outcome is open */
+    enum rg_err err;
+    char text[160];
+    uint64_t index, term; /* the node's */
 };
 
 /* Something to be done on the raft thread. Embed it. Borrowed until run. */

@@ -770,6 +770,11 @@ size_t rg_core_voters(const struct rg_core *core)
     return n;
 }
 
+bool rg_core_change_pending(const struct rg_core *core)
+{
+    return core->raft.configuration_uncommitted_index != 0;
+}
+
 const char *rg_core_text(const struct rg_core *core)
 {
     return core->text;

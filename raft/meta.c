@@ -28,6 +28,8 @@ enum meta_field {
     META_FENCED = 10,
     META_QUARANTINED = 11,
     META_NOTE = 12,
+    META_PROMISED = 13,
+    META_LEASE_MS = 14,
 };
 
 struct rg_metafile {
@@ -58,6 +60,8 @@ static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta, uint64_
     rg_tlv_put_u64(buf, META_FENCED, meta->fenced);
     rg_tlv_put_u64(buf, META_QUARANTINED, meta->quarantined);
     rg_tlv_put_str(buf, META_NOTE, meta->note);
+    rg_tlv_put_u64(buf, META_PROMISED, meta->promised);
+    rg_tlv_put_u64(buf, META_LEASE_MS, meta->lease_ms);
 }
 
 static bool take_text(struct rg_span plain, uint32_t field, char *out, size_t size)
@@ -95,6 +99,8 @@ static bool decode_plain(struct rg_span plain, struct rg_meta *meta, uint64_t *r
         !take_number(plain, META_QUARANTINED, &quarantined) ||
         !take_text(plain, META_NOTE, meta->note, sizeof meta->note))
         return false;
+    meta->promised = rg_tlv_u64(plain, META_PROMISED, 0); /* these two: not written by 0.1.0 */
+    meta->lease_ms = rg_tlv_u64(plain, META_LEASE_MS, 0);
     meta->fenced = fenced != 0;
     meta->quarantined = quarantined != 0;
     return true;

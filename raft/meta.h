@@ -20,6 +20,8 @@ struct rg_meta {
     bool fenced;
     bool quarantined; /* RAFT.md rule 18 */
     char note[128];   /* why */
+    uint64_t promised; /* nobody of an epoch before this one is followed */
+    uint64_t lease_ms; /* the longest lease granted: after a restart it may still run */
 };
 
 struct rg_metafile;

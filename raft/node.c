@@ -26,6 +26,8 @@ static void answer_stopped(struct rg_node *node)
     node_answer_all(node, &node->flying, RG_ESTOPPED);
     node_answer_all(node, &node->queue, RG_ESTOPPED);
     node_answer_all(node, &node->regional, RG_ESTOPPED);
+    node_answer_all(node, &node->forwarded, RG_ESTOPPED);
+    node_change_answer(node);
     node_waits_answer(node, RG_ESTOPPED);
 }
 
@@ -249,6 +251,8 @@ static enum rg_err node_init(struct rg_node *node, struct rg_errctx *ctx)
     node_proposals_init(&node->flying);
     node_proposals_init(&node->done);
     node_proposals_init(&node->regional);
+    node_proposals_init(&node->forwarded);
+    rg_buf_init(&node->change_bytes, RG_RAFT_CONFIG_BYTES_MAX);
     rg_buf_init(&node->out, RG_MSG_BYTES_MAX);
     rg_buf_init(&node->applied_config, RG_RAFT_CONFIG_BYTES_MAX);
     rg_buf_init(&node->taking_config, RG_RAFT_CONFIG_BYTES_MAX);
@@ -336,6 +340,7 @@ void rg_node_free(struct rg_node *node)
     rg_buf_deinit(&node->applied_config);
     rg_buf_deinit(&node->taking_config);
     rg_buf_deinit(&node->install_config);
+    rg_buf_deinit(&node->change_bytes);
     free(node->batch);
     free(node->in_entries);
     free(node->out_entries);

@@ -9,17 +9,6 @@
 #include "raft/batch.h"
 #include "raft/io.h"
 
-#define RG_PEERS_MAX 32
-
-enum rg_role { RG_ROLE_LEARNER, RG_ROLE_VOTER };
-
-struct rg_peer_config {
-    uint64_t id;
-    char region[33];
-    enum rg_role role;
-    char link[128]; /* host:port */
-};
-
 struct rg_node_config {
     struct rg_io *io;
     struct rg_store *store; /* borrow; empty: filled at start from snapshot and log */
@@ -60,8 +49,6 @@ enum {
     RG_TEST_NO_BUMP = 2, /* an only voter restarts in the term it had (rule 7) */
 };
 
-struct rg_node;
-
 /**
  * Open or create the data directory and rebuild the state from snapshot and log (long, synchronous). progress (may be NULL)
  * is told what is being done. RG_EFOREIGN (another cluster's, instance's or id's data), RG_EFENCED, RG_ECORRUPT, RG_EKEY … with
@@ -76,6 +63,21 @@ void rg_node_free(struct rg_node *node);
 
 /** Propose a write (batched into the next flush). Always answered through on_done, possibly before returning. */
 void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal);
+/**
+ * Propose from any region: on the primary as rg_node_submit; elsewhere the command travels to the primary over the link, and its
+ * outcome back. Always answered through on_done, possibly before returning. wait_regions does not travel.
+ * deadline_ms   monotonic; 0: ten seconds from now
+ * Outcomes beside those of rg_node_submit: RG_ENOPRIMARY: no primary is reachable, nothing was proposed. RG_ESTOPPED: the link
+ * broke or the deadline passed first: it may or may not have been applied.
+ */
+void rg_node_forward(struct rg_node *node, struct rg_proposal *proposal);
+/**
+ * What a command would come to in the state visible here. Nothing changes.
+ * RG_OK: ret_reply says it. RG_EUNREADY: there is no state here (yet). Anything else: a local fault.
+ */
+RG_MUST enum rg_err rg_node_try(struct rg_node *node, struct rg_span cmd, struct rg_reply *ret_reply);
+/** Change the configuration by one step. Always answered through on_done, possibly before returning. One at a time. */
+void rg_node_change(struct rg_node *node, struct rg_change *change);
 /** Wait for a revision. Always answered, possibly before returning. */
 void rg_node_wait(struct rg_node *node, struct rg_wait *wait);
 /** Take a snapshot now and compact (for tests, `regent` maintenance). RG_EBUSY. */

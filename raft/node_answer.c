@@ -364,14 +364,18 @@ void node_answer(struct rg_node *node)
         p->err = p->wait_regions > 0 && !regions_have(&marks, p) ? RG_EREPLICATION : RG_OK;
         p->on_done(p);
     }
+    node_change_answer(node);
     waits_visible(node);
     waits_expire(node, now_ms);
+    node_forward_expire(node, now_ms);
 }
 
 uint64_t node_answer_due(const struct rg_node *node)
 {
     uint64_t due = node->regional.n > 0 ? node->regional_deadline_ms : UINT64_MAX;
 
+    if (node->forwarded.n > 0)
+        due = RG_MIN(due, node->forward_deadline_ms);
     if (node->n_waits > 0)
         due = RG_MIN(due, RG_MAX(node->waits_deadline_ms, node->waits_scan_ms));
     return due;

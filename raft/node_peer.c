@@ -170,6 +170,7 @@ void rg_node_on_down(struct rg_node *node, uint64_t peer)
         return;
     p->up = false;
     rg_gate_drop(&p->gate);
+    node_forward_lost(node, peer, RG_ESTOPPED);
     rg_sender_free(RG_STEAL(p->sender)); /* offered again, and resumed, when the core asks again */
 }
 
@@ -274,6 +275,8 @@ static void on_announce(struct rg_node *node, struct node_peer *peer, const stru
 {
     if (node->leading || m->term < node->meta.term)
         return; /* of a leader that was */
+    if (node->primary_id != peer->config.id)
+        node_forward_lost(node, 0, RG_ESTOPPED);
     node->primary_id = peer->config.id;
     node->primary_heard_ms = node_now_ms(node);
     peer->durable = m->commit;
@@ -416,6 +419,15 @@ static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct
         if (peer->sender != NULL && !rg_sender_on_ack(peer->sender, &m->snap_ack))
             rg_sender_free(RG_STEAL(peer->sender));
         return RG_OK;
+    case RG_MSG_PROPOSE:
+        node_on_propose(node, peer, &m->propose);
+        return RG_OK;
+    case RG_MSG_PROPOSED:
+        node_on_proposed(node, peer, &m->proposed);
+        return RG_OK;
+    case RG_MSG_FENCE:
+    case RG_MSG_FENCE_RESULT:
+    case RG_MSG_HANDOVER:
     case RG_MSG_INSTALL:
         break;
     }

@@ -24,6 +24,8 @@
 #define NODE_BATCH_BYTES (1024u * 1024) /* of commands in one submission */
 #define NODE_RETRY_MS 5u        /* after a full link queue */
 #define NODE_SCAN_MS 8u         /* deadlines of waits are looked at this often at most */
+#define NODE_GUESTS_MAX 1024u    /* proposals of other regions under way here */
+#define NODE_FORWARD_MS 10000u
 #define NODE_EPOCH_SHIFT 32
 #define NODE_FIRST_TERM ((UINT64_C(1) << NODE_EPOCH_SHIFT) | 1)
 
@@ -125,6 +127,17 @@ struct rg_node {
     size_t n_waits, waits_cap;
     uint64_t waits_scan_ms;         /* not before */
     uint64_t waits_deadline_ms;     /* no deadline is earlier */
+
+    /* membership: one change at a time */
+    struct rg_change *change;          /* borrow; in the log, not applied yet */
+    struct rg_buf change_bytes;        /* its entry */
+
+    /* proposals carried to the primary, and those carried here from others */
+    struct node_proposals forwarded;   /* by number, in proposal->index */
+    uint64_t forward_number;
+    uint64_t forward_deadline_ms;      /* no deadline is earlier */
+    uint64_t forward_to;               /* where those went */
+    size_t n_guests;
 
     /* time */
     uint64_t started_ms, tick_ms, announce_due_ms, retry_ms, timer_ms;
@@ -232,6 +245,17 @@ void node_answer_all(struct rg_node *node, struct node_proposals *list, enum rg_
 void node_waits_answer(struct rg_node *node, enum rg_err all);
 /** Earliest moment at which node_answer has something to do by itself. */
 uint64_t node_answer_due(const struct rg_node *node);
+
+/* node_change.c */
+/** After apply, and when leadership is lost. */
+void node_change_answer(struct rg_node *node);
+
+/* node_forward.c */
+void node_on_propose(struct rg_node *node, struct node_peer *peer, const struct rg_msg_propose *m);
+void node_on_proposed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_proposed *m);
+/** What was carried to this peer, or to whoever leads no more, has an open outcome. peer 0: all of them. */
+void node_forward_lost(struct rg_node *node, uint64_t peer, enum rg_err err);
+void node_forward_expire(struct rg_node *node, uint64_t now_ms);
 
 /* node_status.c */
 void node_ready_update(struct rg_node *node);

@@ -153,6 +153,7 @@ static void lose_leadership(struct rg_node *node)
     }
     node_answer_all(node, &node->queue, RG_ENOTPRIMARY);
     node_answer_all(node, &node->flying, RG_ESTOPPED); /* they may yet be committed: the outcome is open */
+    node_change_answer(node);
 }
 
 static void gain_leadership(struct rg_node *node)

@@ -2,7 +2,7 @@
 
 #include "base/tlv.h"
 
-#define MSG_VERSION 1
+#define MSG_VERSION 2
 #define INDEX_MAX (UINT64_MAX / 4) /* far beyond any log: sums of indexes cannot overflow */
 
 /* ---- encoding ---- */
@@ -21,6 +21,45 @@ static void put_append(const struct rg_msg_append *m, struct rg_buf *out)
         rg_buf_put_u32(out, (uint32_t)m->entries[i].data.n);
         rg_buf_put(out, m->entries[i].data.p, m->entries[i].data.n);
     }
+}
+
+static void put_proposed(const struct rg_msg_proposed *m, struct rg_buf *out)
+{
+    rg_buf_put_u64(out, m->number);
+    rg_buf_put_u16(out, (uint16_t)m->err);
+    rg_buf_put_u64(out, m->rev.epoch);
+    rg_buf_put_u64(out, m->rev.index);
+    rg_buf_put_u16(out, (uint16_t)m->reply.err);
+    rg_buf_put_u16(out, (uint16_t)m->reply.why);
+    rg_buf_put(out, m->reply.id.b, sizeof m->reply.id.b);
+    rg_buf_put(out, m->reply.psid.b, sizeof m->reply.psid.b);
+    rg_buf_put_u64(out, m->reply.version);
+    rg_buf_put(out, m->reply.state, sizeof m->reply.state);
+}
+
+static void put_fence_result(const struct rg_msg_fence_result *m, struct rg_buf *out)
+{
+    rg_buf_put_u64(out, m->number);
+    rg_buf_put_u8(out, m->promised);
+    rg_buf_put_u8(out, m->voter);
+    rg_buf_put_u8(out, m->leader);
+    rg_buf_put_u64(out, m->epoch);
+    rg_buf_put_u64(out, m->last_term);
+    rg_buf_put_u64(out, m->last_index);
+    rg_buf_put_u64(out, m->lease_left_ms);
+    rg_buf_put_u64(out, m->primary_heard_ms);
+}
+
+static void put_handover(const struct rg_msg_handover *m, struct rg_buf *out)
+{
+    RG_ASSERT(m->config.n <= RG_RAFT_CONFIG_BYTES_MAX);
+    rg_buf_put_u64(out, m->number);
+    rg_buf_put_u8(out, (uint8_t)m->step);
+    rg_buf_put_u64(out, m->term);
+    rg_buf_put_u64(out, m->last_index);
+    rg_buf_put_u64(out, m->last_term);
+    rg_buf_put_u32(out, (uint32_t)m->config.n);
+    rg_buf_put(out, m->config.p, m->config.n);
 }
 
 void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
@@ -63,12 +102,16 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         rg_buf_put_u64(out, msg->announce.commit);
         rg_buf_put_u64(out, msg->announce.index);
         rg_buf_put(out, msg->announce.hash, sizeof msg->announce.hash);
+        rg_buf_put_u64(out, msg->announce.stamp);
+        rg_buf_put_u32(out, msg->announce.lease_ms);
         break;
     case RG_MSG_REPORT:
         rg_buf_put_u64(out, msg->report.term);
         rg_buf_put_u64(out, msg->report.durable);
         rg_buf_put_u64(out, msg->report.index);
         rg_buf_put(out, msg->report.hash, sizeof msg->report.hash);
+        rg_buf_put_u64(out, msg->report.stamp);
+        rg_buf_put_u32(out, msg->report.lease_ms);
         break;
     case RG_MSG_SNAP_OFFER:
         rg_buf_put_u64(out, msg->snap_offer.term);
@@ -89,6 +132,25 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         rg_buf_put_u64(out, msg->snap_chunk.offset);
         rg_buf_put_u32(out, (uint32_t)msg->snap_chunk.data.n);
         rg_buf_put(out, msg->snap_chunk.data.p, msg->snap_chunk.data.n);
+        break;
+    case RG_MSG_PROPOSE:
+        RG_ASSERT(msg->propose.cmd.n <= RG_CMD_BYTES_MAX);
+        rg_buf_put_u64(out, msg->propose.number);
+        rg_buf_put_u32(out, (uint32_t)msg->propose.cmd.n);
+        rg_buf_put(out, msg->propose.cmd.p, msg->propose.cmd.n);
+        break;
+    case RG_MSG_PROPOSED:
+        put_proposed(&msg->proposed, out);
+        break;
+    case RG_MSG_FENCE:
+        rg_buf_put_u64(out, msg->fence.number);
+        rg_buf_put_u64(out, msg->fence.epoch);
+        break;
+    case RG_MSG_FENCE_RESULT:
+        put_fence_result(&msg->fence_result, out);
+        break;
+    case RG_MSG_HANDOVER:
+        put_handover(&msg->handover, out);
         break;
     case RG_MSG_INSTALL:
         RG_ASSERT(!"an INSTALL never goes on the wire");
@@ -177,9 +239,82 @@ static void get_chunk(struct rg_cursor *cur, struct rg_msg_snap_chunk *m)
         m->data = rg_cursor_bytes(cur, n);
 }
 
+static void get_bytes(struct rg_cursor *cur, uint8_t *out, size_t n)
+{
+    struct rg_span bytes = rg_cursor_bytes(cur, n);
+
+    memset(out, 0, n);
+    if (bytes.n == n)
+        memcpy(out, bytes.p, n);
+}
+
+static enum rg_err get_err(struct rg_cursor *cur)
+{
+    uint16_t v = rg_cursor_u16(cur);
+
+    if (v >= RG_ERR_COUNT)
+        cur->bad = true;
+    return (enum rg_err)v;
+}
+
+static void get_proposed(struct rg_cursor *cur, struct rg_msg_proposed *m)
+{
+    m->number = rg_cursor_u64(cur);
+    m->err = get_err(cur);
+    m->rev.epoch = rg_cursor_u64(cur);
+    m->rev.index = get_index(cur);
+    m->reply.err = get_err(cur);
+    m->reply.why = (enum rg_why)rg_cursor_u16(cur);
+    get_bytes(cur, m->reply.id.b, sizeof m->reply.id.b);
+    get_bytes(cur, m->reply.psid.b, sizeof m->reply.psid.b);
+    m->reply.version = rg_cursor_u64(cur);
+    get_bytes(cur, m->reply.state, sizeof m->reply.state);
+}
+
+static uint64_t get_epoch(struct rg_cursor *cur)
+{
+    uint64_t v = rg_cursor_u64(cur);
+
+    if (v > UINT32_MAX)
+        cur->bad = true;
+    return v;
+}
+
+static void get_fence_result(struct rg_cursor *cur, struct rg_msg_fence_result *m)
+{
+    m->number = rg_cursor_u64(cur);
+    m->promised = get_bool(cur);
+    m->voter = get_bool(cur);
+    m->leader = get_bool(cur);
+    m->epoch = get_epoch(cur);
+    m->last_term = rg_cursor_u64(cur);
+    m->last_index = get_index(cur);
+    m->lease_left_ms = rg_cursor_u64(cur);
+    m->primary_heard_ms = rg_cursor_u64(cur);
+}
+
+static void get_handover(struct rg_cursor *cur, struct rg_msg_handover *m)
+{
+    uint8_t step;
+    uint32_t n;
+
+    m->number = rg_cursor_u64(cur);
+    step = rg_cursor_u8(cur);
+    m->step = (enum rg_handover_step)step;
+    m->term = get_term(cur);
+    m->last_index = get_index(cur);
+    m->last_term = get_term(cur);
+    n = rg_cursor_u32(cur);
+    if (step >= RG_HANDOVER_STEP_COUNT || n > RG_RAFT_CONFIG_BYTES_MAX)
+        cur->bad = true;
+    else
+        m->config = rg_cursor_bytes(cur, n);
+}
+
 static void get_body(struct rg_cursor *cur, struct rg_entry *entries, struct rg_msg *m)
 {
     uint8_t status;
+    uint32_t n;
 
     switch (m->type) {
     case RG_MSG_APPEND:
@@ -217,12 +352,16 @@ static void get_body(struct rg_cursor *cur, struct rg_entry *entries, struct rg_
         m->announce.commit = get_index(cur);
         m->announce.index = get_index(cur);
         get_hash(cur, m->announce.hash);
+        m->announce.stamp = rg_cursor_u64(cur);
+        m->announce.lease_ms = rg_cursor_u32(cur);
         return;
     case RG_MSG_REPORT:
         m->report.term = rg_cursor_u64(cur); /* 0 from a node that has heard nothing yet */
         m->report.durable = get_index(cur);
         m->report.index = get_index(cur);
         get_hash(cur, m->report.hash);
+        m->report.stamp = rg_cursor_u64(cur);
+        m->report.lease_ms = rg_cursor_u32(cur);
         return;
     case RG_MSG_SNAP_OFFER:
         m->snap_offer.term = get_term(cur);
@@ -243,6 +382,27 @@ static void get_body(struct rg_cursor *cur, struct rg_entry *entries, struct rg_
         return;
     case RG_MSG_SNAP_CHUNK:
         get_chunk(cur, &m->snap_chunk);
+        return;
+    case RG_MSG_PROPOSE:
+        m->propose.number = rg_cursor_u64(cur);
+        n = rg_cursor_u32(cur);
+        if (n == 0 || n > RG_CMD_BYTES_MAX)
+            cur->bad = true;
+        else
+            m->propose.cmd = rg_cursor_bytes(cur, n);
+        return;
+    case RG_MSG_PROPOSED:
+        get_proposed(cur, &m->proposed);
+        return;
+    case RG_MSG_FENCE:
+        m->fence.number = rg_cursor_u64(cur);
+        m->fence.epoch = get_epoch(cur);
+        return;
+    case RG_MSG_FENCE_RESULT:
+        get_fence_result(cur, &m->fence_result);
+        return;
+    case RG_MSG_HANDOVER:
+        get_handover(cur, &m->handover);
         return;
     case RG_MSG_INSTALL:
         break;
@@ -296,6 +456,16 @@ const char *rg_msg_type_name(enum rg_msg_type type)
         return "snap-ack";
     case RG_MSG_SNAP_CHUNK:
         return "snap-chunk";
+    case RG_MSG_PROPOSE:
+        return "propose";
+    case RG_MSG_PROPOSED:
+        return "proposed";
+    case RG_MSG_FENCE:
+        return "fence";
+    case RG_MSG_FENCE_RESULT:
+        return "fence-result";
+    case RG_MSG_HANDOVER:
+        return "handover";
     }
     return "?";
 }
@@ -316,6 +486,7 @@ enum hello_field {
     HELLO_LEADER,
     HELLO_FIRST_CRC,
     HELLO_BOOT,
+    HELLO_PROMISED,
 };
 
 void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
@@ -333,6 +504,7 @@ void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
     rg_tlv_put_u64(out, HELLO_LEADER, hello->leader);
     rg_tlv_put_u64(out, HELLO_FIRST_CRC, hello->first_crc);
     rg_tlv_put_u64(out, HELLO_BOOT, hello->boot);
+    rg_tlv_put_u64(out, HELLO_PROMISED, hello->promised);
 }
 
 static bool hello_text(struct rg_span value, char *out, size_t size)
@@ -380,6 +552,9 @@ static bool hello_number(struct rg_hello *h, uint32_t field, uint64_t v)
     case HELLO_BOOT:
         h->boot = v;
         return true;
+    case HELLO_PROMISED:
+        h->promised = v;
+        return v <= UINT32_MAX;
     default:
         return true;
     }
@@ -400,7 +575,7 @@ enum rg_err rg_hello_decode(struct rg_span bytes, struct rg_hello *ret_hello, st
             ok = hello_text(tlv.value, h.cluster_id, sizeof h.cluster_id);
         else if (tlv.field == HELLO_REGION)
             ok = hello_text(tlv.value, h.region, sizeof h.region);
-        else if (tlv.field <= HELLO_BOOT)
+        else if (tlv.field <= HELLO_PROMISED)
             ok = rg_tlv_number(tlv.value, &v) && hello_number(&h, tlv.field, v);
     }
     if (!ok || cur.bad || h.version == 0 || h.from == 0)

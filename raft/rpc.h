@@ -5,6 +5,7 @@
 
 #include "raft/wal.h"
 #include "store/env.h"
+#include "store/fsm.h"
 
 #define RG_MSG_ENTRIES_MAX 1024               /* entries in one message */
 #define RG_MSG_DATA_BYTES_MAX (1024 * 1024)   /* of their data; a single larger entry goes alone */
@@ -12,6 +13,7 @@
 #define RG_MSG_BYTES_MAX (2 * 1024 * 1024)    /* an encoded message */
 #define RG_ENTRY_BYTES_MAX RG_CMD_BYTES_MAX   /* one entry's data */
 #define RG_HELLO_BYTES_MAX 1024
+#define RG_RAFT_CONFIG_BYTES_MAX 16384       /* an encoded configuration */
 
 enum rg_msg_type {
     /* raft's own, as libraft numbers them */
@@ -27,6 +29,11 @@ enum rg_msg_type {
     RG_MSG_SNAP_OFFER = 18, /* primary → peer: a snapshot file */
     RG_MSG_SNAP_ACK = 19,   /* back: go on from this offset; or how it ended */
     RG_MSG_SNAP_CHUNK = 20,
+    RG_MSG_PROPOSE = 21,      /* replica → primary: a command to be proposed for it */
+    RG_MSG_PROPOSED = 22,     /* back: what became of it */
+    RG_MSG_FENCE = 23,        /* who would be primary → all: promise to follow nobody of an epoch before this one */
+    RG_MSG_FENCE_RESULT = 24, /* back: promised or not, and how far I am */
+    RG_MSG_HANDOVER = 25,     /* primary ↔ the one that is to take over */
 };
 
 struct rg_msg_append {
@@ -56,10 +63,14 @@ struct rg_msg_timeout_now {
 struct rg_msg_announce {
     uint64_t term, commit, index; /* index: applied; hash: of the state there */
     uint8_t hash[RG_STATE_HASH_BYTES];
+    uint64_t stamp;    /* the primary's clock, given back with the report */
+    uint32_t lease_ms; /* 0: no lease is asked for */
 };
 struct rg_msg_report {
     uint64_t term, durable, index;
     uint8_t hash[RG_STATE_HASH_BYTES];
+    uint64_t stamp;    /* of the announcement that is answered; 0: of none */
+    uint32_t lease_ms; /* granted from the arrival of that announcement on; 0: none */
 };
 struct rg_msg_snap_offer {
     uint64_t term, index, index_term, size;
@@ -80,6 +91,44 @@ struct rg_msg_snap_chunk {
     struct rg_span data; /* borrow */
 };
 
+struct rg_msg_propose {
+    uint64_t number; /* the sender's, given back */
+    struct rg_span cmd; /* borrow */
+};
+struct rg_msg_proposed {
+    uint64_t number;
+    enum rg_err err; /* as of rg_proposal */
+    struct rg_rev rev;
+    struct rg_reply reply;
+};
+struct rg_msg_fence {
+    uint64_t number; /* of the round */
+    uint64_t epoch;  /* 0: nothing is to be promised, only told */
+};
+struct rg_msg_fence_result {
+    uint64_t number;
+    bool promised;
+    bool voter, leader;            /* in its own view; leader: it takes writes now */
+    uint64_t epoch;                /* the latest it knows of or has promised */
+    uint64_t last_term, last_index; /* durable */
+    uint64_t lease_left_ms;        /* of what it has granted */
+    uint64_t primary_heard_ms;     /* ago; UINT64_MAX: never */
+};
+enum rg_handover_step {
+    RG_HANDOVER_PREPARE, /* primary → target: are you level with this? */
+    RG_HANDOVER_READY,   /* back */
+    RG_HANDOVER_REFUSED, /* back */
+    RG_HANDOVER_COMMIT,  /* primary → target: it is yours */
+    RG_HANDOVER_STEP_COUNT,
+};
+struct rg_msg_handover {
+    uint64_t number;
+    enum rg_handover_step step;
+    uint64_t term;                 /* in which the target begins: its epoch << 32 */
+    uint64_t last_index, last_term; /* of the old primary's log, before the hand-over's entry */
+    struct rg_span config;         /* borrow: the hand-over's entry; PREPARE and COMMIT */
+};
+
 struct rg_msg {
     enum rg_msg_type type;
     union {
@@ -94,6 +143,11 @@ struct rg_msg {
         struct rg_msg_snap_offer snap_offer;
         struct rg_msg_snap_ack snap_ack;
         struct rg_msg_snap_chunk snap_chunk;
+        struct rg_msg_propose propose;
+        struct rg_msg_proposed proposed;
+        struct rg_msg_fence fence;
+        struct rg_msg_fence_result fence_result;
+        struct rg_msg_handover handover;
     };
 };
 
@@ -123,6 +177,7 @@ struct rg_hello {
     bool voter;  /* a voter in its own view */
     bool leader; /* takes writes, or would: it is the only voter */
     uint32_t first_crc; /* of the first entry while it is in the log, else 0 */
+    uint64_t promised;  /* epoch before which it follows nobody */
 };
 void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out);
 /** RG_EMALFORMED. Unknown fields are skipped, so that a later release may add some. */

@@ -3,11 +3,10 @@
 #ifndef REGENT_RAFT_SNAPSTORE_H
 #define REGENT_RAFT_SNAPSTORE_H
 
-#include "raft/io.h"
+#include "raft/rpc.h"
 #include "store/snapshot.h"
 
 #define RG_SNAPSTORE_KEEP 2
-#define RG_RAFT_CONFIG_BYTES_MAX 16384
 
 struct rg_snapstore;
 

@@ -129,6 +129,8 @@ static bool converged(struct sim *sim)
     for (unsigned i = 0; i < sim->n_nodes; i++) {
         const struct sim_node *n = &sim->nodes[i];
 
+        if (n->absent)
+            continue;
         if (!n->alive || n->stopped || n->node->applied.index != l->applied.index || !n->node->ready ||
             n->node->install != INSTALL_NONE)
             return false;
@@ -145,6 +147,8 @@ void sim_converge(struct sim *sim, uint64_t ms)
     for (unsigned i = 0; i < sim->n_nodes && !sim->failed; i++) {
         struct sim_node *n = &sim->nodes[i];
 
+        if (n->absent)
+            continue;
         if (n->alive && n->stopped)
             sim_fail(sim, "n%u stopped: %s", i + 1, n->stop_text);
         if (!n->alive && !sim_start(sim, i))
@@ -161,6 +165,8 @@ void sim_converge(struct sim *sim, uint64_t ms)
     for (unsigned i = 0; i < sim->n_nodes; i++) {
         const struct sim_node *n = &sim->nodes[i];
 
+        if (n->absent)
+            continue;
         sim_trace(sim, "n%u end: applied %llu last %llu durable %llu commit %llu term %llx%s", i + 1,
                   (unsigned long long)n->node->applied.index, (unsigned long long)rg_wal_last(n->node->wal),
                   (unsigned long long)n->node->persisted, (unsigned long long)n->node->committed,

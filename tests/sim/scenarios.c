@@ -11,7 +11,7 @@ struct sim *sim_begin(uint64_t seed, const struct sim_params *params, bool trace
     struct sim *sim = sim_new(seed, params, trace);
 
     for (unsigned i = 0; i < sim->n_nodes; i++)
-        if (!sim_start(sim, i))
+        if (!sim->nodes[i].absent && !sim_start(sim, i))
             sim_fail(sim, "n%u does not start: %s", i + 1, sim->nodes[i].stop_text);
     return sim;
 }
@@ -100,6 +100,8 @@ const struct sim_scenario sim_scenarios[] = {
     {"bit-flip", "rule 16: a flipped bit is refused, never repaired", 2, sim_story_bit_flip},
     {"diverged", "a state that differs is noticed on both sides", 1, sim_story_diverged},
     {"propagation", "an isolated write reaches all learners without waiting for a heartbeat", 1, sim_story_propagation},
+    {"members", "a learner is added, another removed, under load and restarts", 2, sim_story_members},
+    {"forward", "writes of a region, carried to the primary: one outcome each", 1, sim_story_forward},
     {"conflict", "rule 18: entries that were applied are never replaced: quarantine", 1, sim_story_conflict},
 };
 const size_t sim_scenarios_n = RG_LEN(sim_scenarios);

@@ -373,3 +373,68 @@ void sim_story_conflict(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_crash(sim, 1);
     EXPECT(sim, !sim_start(sim, 1) && sim->nodes[1].start_err == RG_EFENCED); /* quarantined */
 }
+
+/* ---- members come and go while writes go on ---- */
+
+void sim_story_members(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.spares = 2, .snapshot_entries = seed % 2 ? 60 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = sim_begin(seed, &p, trace);
+    struct sim_node *spare = &sim->nodes[3], *gone = &sim->nodes[1];
+
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 150);
+    EXPECT(sim, sim_change(sim, RG_CHANGE_ADD, &sim->nodes[2].self, 2000) == RG_EINVALID); /* is one already */
+    EXPECT(sim, sim_change(sim, RG_CHANGE_REMOVE, &spare->self, 2000) == RG_EINVALID);
+    sim_start(sim, 3);
+    sim_run_ms(sim, 500);
+    EXPECT(sim, sim->nodes[3].node->applied.index == 0 && sim->conns[3][0].refusals > 0); /* not before it is added */
+    sim_workload_start(sim, (struct sim_range){500, 20000}, 100);
+    EXPECT(sim, sim_change(sim, RG_CHANGE_ADD, &spare->self, 3000) == RG_OK);
+    spare->absent = false;
+    sim_run_ms(sim, 2500);
+    EXPECT(sim, spare->node->ready);
+    if (seed % 3 == 0) {
+        sim_crash(sim, 0);
+        sim_start(sim, 0);
+        sim_run_ms(sim, 500);
+    }
+    EXPECT(sim, sim_change(sim, RG_CHANGE_REMOVE, &gone->self, 3000) == RG_OK);
+    gone->absent = true;
+    sim_run_ms(sim, 500);
+    EXPECT(sim, status_of(sim, 0).n_peers == 2);
+    sim_reset_links(sim, 0, 1);
+    sim_run_ms(sim, 1000);
+    EXPECT(sim, gone->node->applied.index < sim->nodes[0].node->applied.index); /* it gets nothing any more */
+    sim_stop(sim, 1);
+    sim_start(sim, 4);
+    EXPECT(sim, sim_change(sim, RG_CHANGE_ADD, &sim->nodes[4].self, 3000) == RG_OK);
+    sim->nodes[4].absent = false;
+    sim_converge(sim, 10000);
+}
+
+/* ---- writes made in a region, carried to the primary ---- */
+
+void sim_story_forward(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){0}, trace);
+    uint64_t acked, refused;
+
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 20);
+    acked = sim->acked;
+    for (unsigned i = 0; i < 10; i++) {
+        sim_forward(sim, 1 + i % 2, 3);
+        sim_run_ms(sim, 20);
+    }
+    sim_run_ms(sim, 500);
+    EXPECT(sim, sim->acked == acked + 30);
+    sim_forward(sim, 1, 5);
+    sim_run_ms(sim, rg_prng_between(&sim->prng, 0, 6));
+    sim_crash(sim, 0); /* some are carried, some applied, some answered: each has exactly one outcome */
+    sim_run_ms(sim, 1500);
+    refused = sim->refused;
+    sim_forward(sim, 2, 4);
+    EXPECT(sim, sim->refused == refused + 4);
+    sim_converge(sim, 5000);
+}

@@ -11,6 +11,7 @@ struct op {
     struct rg_proposal proposal; /* first */
     struct sim *sim;
     unsigned node;
+    bool forwarded;
     struct rg_buf cmd; /* own */
     struct op *prev, *next;
 };
@@ -217,7 +218,8 @@ static void check_regions(struct sim *sim, const struct op *op)
     for (unsigned i = 0; i < sim->n_nodes; i++) {
         const struct sim_node *n = &sim->nodes[i];
 
-        if (strcmp(n->self.region, sim->nodes[op->node].self.region) == 0)
+        if (strcmp(n->self.region, sim->nodes[op->node].self.region) == 0 ||
+            rg_members_find(&sim->nodes[op->node].node->members, n->self.id) == NULL)
             continue;
         others++; /* one node in each */
         if (!n->alive) /* it answered, then it crashed: its disk holds it; seen at the end */
@@ -239,6 +241,8 @@ static void acknowledged(struct sim *sim, const struct op *op)
 
     sim->acked++;
     sim->acked_max = RG_MAX(sim->acked_max, p->rev.index);
+    if (op->forwarded)
+        return; /* judged where it was proposed */
     sim->committed_max = RG_MAX(sim->committed_max, sim->nodes[op->node].node->committed);
     if (p->rev.index > sim->committed_max)
         sim_fail(sim, "write %llu was acknowledged before it was committed", (unsigned long long)p->rev.index);
@@ -271,6 +275,7 @@ static void on_done(struct rg_proposal *p)
     case RG_ESTOPPED:
         sim->open_outcomes++;
         break;
+    case RG_ENOPRIMARY:
     case RG_ENOTPRIMARY:
     case RG_EBUSY:
     case RG_EUNREADY:
@@ -282,7 +287,7 @@ static void on_done(struct rg_proposal *p)
     op_free(op);
 }
 
-static void submit_one(struct sim *sim, unsigned at, unsigned wait_regions_per_mille)
+static void submit_one(struct sim *sim, unsigned at, unsigned wait_regions_per_mille, bool forward)
 {
     struct sim_work *w = work_of(sim);
     struct op *op = calloc(1, sizeof *op);
@@ -303,7 +308,11 @@ static void submit_one(struct sim *sim, unsigned at, unsigned wait_regions_per_m
     if (op->next != NULL)
         op->next->prev = op;
     w->ops = op;
-    rg_node_submit(sim->nodes[at].node, &op->proposal);
+    op->forwarded = forward && !sim->nodes[at].node->leading;
+    if (forward)
+        rg_node_forward(sim->nodes[at].node, &op->proposal);
+    else
+        rg_node_submit(sim->nodes[at].node, &op->proposal);
 }
 
 void sim_write(struct sim *sim, unsigned n)
@@ -313,8 +322,48 @@ void sim_write(struct sim *sim, unsigned n)
     if (leader == SIM_NODES_MAX || sim->failed || rg_wal_last(sim->nodes[leader].node->wal) + n + 64 >= SIM_INDEX_MAX)
         return;
     for (unsigned i = 0; i < n; i++)
-        submit_one(sim, leader, work_of(sim)->wait_regions_per_mille);
+        submit_one(sim, leader, work_of(sim)->wait_regions_per_mille, false);
     sim_pump(sim, leader);
+}
+
+void sim_forward(struct sim *sim, unsigned at, unsigned n)
+{
+    if (!sim->nodes[at].alive || sim->failed)
+        return;
+    for (unsigned i = 0; i < n; i++)
+        submit_one(sim, at, 0, true);
+    sim_pump(sim, at);
+}
+
+struct change {
+    struct rg_change change; /* first */
+    bool done;
+};
+
+static void on_change(struct rg_change *change)
+{
+    ((struct change *)change)->done = true;
+}
+
+enum rg_err sim_change(struct sim *sim, enum rg_change_kind kind, const struct rg_peer_config *peer, uint64_t ms)
+{
+    struct change c = {.change = {.kind = kind, .peer = *peer, .on_done = on_change}};
+    unsigned leader = sim_leader(sim);
+    uint64_t end = sim->now_us + ms * 1000;
+
+    if (leader == SIM_NODES_MAX)
+        return RG_ENOTPRIMARY;
+    rg_node_change(sim->nodes[leader].node, &c.change);
+    sim_pump(sim, leader);
+    while (!sim->failed && !c.done && sim->now_us < end)
+        sim_run_ms(sim, 5);
+    if (!c.done) {
+        sim_fail(sim, "a change of the configuration was not answered within %llu ms", (unsigned long long)ms);
+        sim_crash(sim, leader); /* which answers it, before this function's frame goes */
+    }
+    sim_trace(sim, "change %d of n%llu: %s %s", (int)kind, (unsigned long long)peer->id, rg_err_symbol(c.change.err),
+              c.change.text);
+    return c.change.err;
 }
 
 static void run_work(struct sim *sim, struct sim_event *e)

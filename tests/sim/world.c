@@ -401,8 +401,8 @@ static void config_fill(struct sim *sim, struct sim_node *n, struct rg_node_conf
     c->id = n->self.id;
     c->instance_arn = "arn:aws:sso:::instance/ssoins-0123456789abcdef";
     c->identity_store_id = "d-0123456789";
-    c->peers = sim->peers;
-    c->n_peers = sim->n_nodes;
+    c->peers = n->first_peers;
+    c->n_peers = n->n_first_peers;
     c->heartbeat_ms = p->heartbeat_ms;
     c->election_ms = p->election_ms;
     c->announce_ms = p->announce_ms;
@@ -609,7 +609,23 @@ static void node_make(struct sim *sim, unsigned at)
     snprintf(n->self.link, sizeof n->self.link, "n%u:7000", at + 1);
     snprintf(n->store_dir, sizeof n->store_dir, "%s-n%u", sim->base_dir, at + 1);
     sim->peers[at] = n->self;
+    n->absent = at >= sim->params.voters + sim->params.learners;
     lanes_clear(n);
+}
+
+/* The first configuration, the same for all its members; a node that comes later knows itself beside them. */
+static void first_peers(struct sim *sim)
+{
+    unsigned members = sim->params.voters + sim->params.learners;
+
+    for (unsigned at = 0; at < sim->n_nodes; at++) {
+        struct sim_node *n = &sim->nodes[at];
+
+        memcpy(n->first_peers, sim->peers, members * sizeof sim->peers[0]);
+        n->n_first_peers = members;
+        if (n->absent)
+            n->first_peers[n->n_first_peers++] = n->self;
+    }
 }
 
 struct sim *sim_new(uint64_t seed, const struct sim_params *params, bool trace)
@@ -630,10 +646,11 @@ struct sim *sim_new(uint64_t seed, const struct sim_params *params, bool trace)
     RG_ASSERT(sim->truth != NULL);
     RG_ASSERT(rg_keyprov_memory_new("mrk-00000000000000000000000000000001", material, &sim->keys) == RG_OK);
     snprintf(sim->base_dir, sizeof sim->base_dir, "%s/regent-sim-%ld", tmp, (long)getpid());
-    sim->n_nodes = sim->params.voters + sim->params.learners;
+    sim->n_nodes = sim->params.voters + sim->params.learners + sim->params.spares;
     RG_ASSERT(sim->n_nodes <= SIM_NODES_MAX);
     for (unsigned i = 0; i < sim->n_nodes; i++)
         node_make(sim, i);
+    first_peers(sim);
     return sim;
 }
 

@@ -21,7 +21,7 @@ struct sim_range {
 
 /* What a scenario chooses; zero takes the default. */
 struct sim_params {
-    unsigned voters, learners;         /* [1], [2] */
+    unsigned voters, learners, spares; /* [1], [2], [0]: nodes that are no members at first, and not started */
     struct sim_range network, disk;    /* [200..2000], [1000..9000]: disks are slower than the network, which exposes most */
     uint64_t snapshot_entries;         /* [off] */
     uint64_t trailing;                 /* [4096] */
@@ -65,10 +65,13 @@ struct sim_node {
     unsigned at; /* its place */
     struct rg_io io;
     struct rg_peer_config self;
+    struct rg_peer_config first_peers[SIM_NODES_MAX + 1];
+    size_t n_first_peers;
     char store_dir[160];
     struct rg_store *store;
     struct rg_node *node;
     bool alive, dead_io, cut_sync;
+    bool absent; /* no part of the cluster (yet, or any more): nothing is expected of it */
     uint64_t generation, timer_at, disk_factor; /* disk_factor: slow disk, times */
     struct sim_lane lanes[RG_LANE_COUNT];
     bool pump_waits;
@@ -163,6 +166,10 @@ void sim_workload_stop(struct sim *sim);
 void sim_workload_free(struct sim *sim);
 /** Propose n writes at once, and let them take their course. */
 void sim_write(struct sim *sim, unsigned n);
+/** The same from this node, wherever the primary is. */
+void sim_forward(struct sim *sim, unsigned at, unsigned n);
+/** Change the configuration at the leader, and wait for the outcome; `ms` at most. */
+enum rg_err sim_change(struct sim *sim, enum rg_change_kind kind, const struct rg_peer_config *peer, uint64_t ms);
 
 /* ---- faults.c ---- */
 enum sim_fault {
@@ -193,6 +200,8 @@ void sim_story_bit_flip(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_diverged(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_propagation(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_conflict(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_members(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_forward(uint64_t seed, bool trace, struct sim **ret_sim);
 
 struct sim_scenario {
     const char *name, *what;
