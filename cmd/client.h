@@ -52,4 +52,8 @@ struct rg_batch {
 /** Stops at the first error. */
 RG_MUST enum rg_err rg_client_batch(struct rg_client *client, const struct rg_batch *batch, struct rg_errctx *ctx);
 
+/** Load an organisation (idc-org-dataset/1; consume) into the region that `cluster` marks primary, as `regent import` does:
+ * what is there already stays. */
+RG_MUST enum rg_err rg_import_data(struct rg_cli *cli, const struct rg_cluster *cluster, json_t *data);
+
 #endif

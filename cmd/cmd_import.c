@@ -45,14 +45,27 @@ static enum rg_err read_all(const char *path, struct rg_buf *out, struct rg_errc
     return RG_OK;
 }
 
-static enum rg_err load(struct import *im, const char *path)
+/* What every organisation has. where: for messages. */
+static enum rg_err check_data(const json_t *data, const char *where, struct rg_errctx *ctx)
 {
     static const char *const arrays[] = {"users", "groups", "accounts", "permissionSets", "assignments"};
+    const char *format = json_string_value(json_object_get(data, "format"));
+
+    if (format == NULL || strcmp(format, "idc-org-dataset/1") != 0)
+        return rg_fail(ctx, RG_EINVALID, "%s: format: must be \"idc-org-dataset/1\", not \"%s\"", where,
+                       format != NULL ? format : "(missing)");
+    for (size_t i = 0; i < RG_LEN(arrays); i++)
+        if (!json_is_array(json_object_get(data, arrays[i])))
+            return rg_fail(ctx, RG_EINVALID, "%s: %s: must be an array", where, arrays[i]);
+    return RG_OK;
+}
+
+static enum rg_err load(struct import *im, const char *path)
+{
     struct rg_errctx *ctx = &im->cli->err;
     RG_AUTO_BUF struct rg_buf text = {.max = 0};
     json_error_t error;
     enum rg_err err;
-    const char *format;
 
     rg_buf_init(&text, FILE_BYTES_MAX);
     err = read_all(path, &text, ctx);
@@ -61,14 +74,7 @@ static enum rg_err load(struct import *im, const char *path)
     im->data = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
     if (im->data == NULL)
         return rg_fail(ctx, RG_EMALFORMED, "%s:%d: %s", path, error.line, error.text);
-    format = json_string_value(json_object_get(im->data, "format"));
-    if (format == NULL || strcmp(format, "idc-org-dataset/1") != 0)
-        return rg_fail(ctx, RG_EINVALID, "%s: format: must be \"idc-org-dataset/1\", not \"%s\"", path,
-                       format != NULL ? format : "(missing)");
-    for (size_t i = 0; i < RG_LEN(arrays); i++)
-        if (!json_is_array(json_object_get(im->data, arrays[i])))
-            return rg_fail(ctx, RG_EINVALID, "%s: %s: must be an array", path, arrays[i]);
-    return RG_OK;
+    return check_data(im->data, path, ctx);
 }
 
 static const char *text_of(const json_t *row, const char *key)
@@ -537,11 +543,37 @@ static const char *leader_url(const struct rg_cluster *c, const struct rg_cluste
     return primary->url;
 }
 
+/* The data of im into the primary that the cluster file names. */
+static enum rg_err run(struct import *im)
+{
+    struct rg_cluster_region *primary;
+    enum rg_err err = rg_cluster_region(im->cluster, NULL, &primary, &im->cli->err);
+
+    im->user_ids = json_object();
+    im->group_ids = json_object();
+    im->permset_arns = json_object();
+    if (!err)
+        err = rg_client_new(im->cluster, leader_url(im->cluster, primary), &im->client, &im->cli->err);
+    return err ? err : import_all(im);
+}
+
+enum rg_err rg_import_data(struct rg_cli *cli, const struct rg_cluster *cluster, json_t *data)
+{
+    struct import im = {.cli = cli, .data = data, .cluster = malloc(sizeof *cluster)};
+    enum rg_err err = im.cluster != NULL ? check_data(data, "the organisation", &cli->err) : RG_ENOMEM;
+
+    if (!err) {
+        *im.cluster = *cluster;
+        err = run(&im);
+    }
+    import_deinit(&im);
+    return err;
+}
+
 int rg_cmd_import(struct rg_cli *cli)
 {
     struct import im = {.cli = cli};
     uint64_t from = rg_cli_now_us();
-    struct rg_cluster_region *primary;
     const char *path = NULL;
     double seconds;
     enum rg_err err;
@@ -549,18 +581,11 @@ int rg_cmd_import(struct rg_cli *cli)
 
     if (!rg_cli_parse(cli, NULL, 0, &path, 1, 1, NULL, &code))
         return code;
-    im.user_ids = json_object();
-    im.group_ids = json_object();
-    im.permset_arns = json_object();
     err = rg_cluster_load(cli, &im.cluster);
-    if (!err)
-        err = rg_cluster_region(im.cluster, NULL, &primary, &cli->err);
     if (!err)
         err = load(&im, path);
     if (!err)
-        err = rg_client_new(im.cluster, leader_url(im.cluster, primary), &im.client, &cli->err);
-    if (!err)
-        err = import_all(&im);
+        err = run(&im);
     seconds = (double)(rg_cli_now_us() - from) / 1e6;
     if (!err && cli->json)
         printf("{\"created\":%zu,\"existed\":%zu,\"seconds\":%.3f}\n", im.created, im.conflicts, seconds);

@@ -34,6 +34,10 @@ const struct rg_command rg_commands[] = {
     {"region preflight", "NAME", "What stands against adding a region", "Exit code 0: nothing; 1: something, with what to do.\n",
      rg_cmd_region_preflight},
     {"region names", "", "Names of regions and where they are; own names may be given too", "", rg_cmd_region_names},
+    {"probe", "--account A [OPTIONS]", "Ask every region whether a synthetic user may sign in, and keep metrics of it",
+     "Success, latency and revision lag of each region, as Prometheus text too. A region that hangs fails at the deadline.\n"
+     "Example: regent probe --synthetic --account 111111111111 --every 10 --metrics-file /var/lib/node_exporter/regent.prom\n",
+     rg_cmd_probe},
     {"bench", "NAME [OPTIONS]", "Measure: propagation, write, check, restart, memory, or all",
      "Every figure is printed beside the machine's own floor of the same run. bench/README.md says what each measures.\n"
      "Example: regent bench propagation --rate 200 --seconds 10 --json\n", rg_cmd_bench},
