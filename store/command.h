@@ -24,6 +24,12 @@
  *   ACCOUNT_PUT         ACCOUNT_ID, (NAME), (DESCRIPTION)
  *   ACCOUNT_DELETE *    ACCOUNT_ID
  *   ASSIGNMENT_…        ACCOUNT_ID, PERMSET_ID, PRINCIPAL_TYPE, PRINCIPAL_ID, REQUEST_ID (minted, never used twice)
+ *   NODE_PUT            NODE_ID (1 to 1023), NAME (region), LINK, URL, STATUS, (CERT), (OLD_NODE_ID), (REJOIN)
+ *   NODE_JOIN           TOKEN_SHA256 or OLD_NODE_ID, NAME (region), LINK, URL; the id is answered in reply.id's first 8 bytes,
+ *                       big-endian. A token that is unknown: RG_EBADTOKEN; used: RG_ECONFLICT; expired: RG_EEXPIRED; another
+ *                       region's: RG_EINVALID. A node that comes back: RG_ENOTFOUND, RG_EINVALID (region), RG_ECONFLICT (removed)
+ *   TOKEN_PUT           TOKEN_SHA256, NAME (region), EXPIRES_MS; expired ones are dropped
+ *   SECRET_PUT          NAME, SECRET_SEALED
  *
  * BY has at most 256 bytes. Refusals besides those of schema.h: RG_EUNREADY before INSTANCE_INIT, RG_EUNKNOWNOP for an unknown
  * kind, RG_EMALFORMED for a wrong form, RG_ETOOBIG for a row past RG_ROW_BYTES_MAX, RG_ESTALE (reply.version: what it is). */

@@ -210,6 +210,14 @@ static enum rg_err (*handler_of(enum rg_cmd_kind kind))(struct rg_fsm *f)
         return rg_fsm_assignment_create;
     case RG_CMD_ASSIGNMENT_DELETE:
         return rg_fsm_assignment_delete;
+    case RG_CMD_NODE_PUT:
+        return rg_fsm_node_put;
+    case RG_CMD_NODE_JOIN:
+        return rg_fsm_node_join;
+    case RG_CMD_TOKEN_PUT:
+        return rg_fsm_token_put;
+    case RG_CMD_SECRET_PUT:
+        return rg_fsm_secret_put;
     }
     return NULL;
 }

@@ -41,6 +41,17 @@ static inline struct rg_key rg_key_id(enum rg_table table, const struct rg_uuid 
     rg_key_put(&key, id->b, RG_ID_BYTES);
     return key;
 }
+/** table, number big-endian. */
+static inline struct rg_key rg_key_u64(enum rg_table table, uint64_t number)
+{
+    struct rg_key key = rg_key_table(table);
+    uint8_t bytes[8];
+
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(number >> (56 - 8 * i));
+    rg_key_put(&key, bytes, sizeof bytes);
+    return key;
+}
 /** table, two ids. */
 static inline struct rg_key rg_key_ids(enum rg_table table, const struct rg_uuid *a, const struct rg_uuid *b)
 {

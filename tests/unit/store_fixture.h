@@ -109,6 +109,12 @@ static const struct {
     {"token", RG_F_TOKEN_SHA256, FIX_TOKEN},
     {"role", RG_F_ROLE, FIX_TEXT},
     {"if", RG_F_IF_VERSION, FIX_NUMBER},
+    {"node", RG_F_NODE_ID, FIX_NUMBER},
+    {"oldnode", RG_F_OLD_NODE_ID, FIX_NUMBER},
+    {"rejoin", RG_F_REJOIN, FIX_NUMBER},
+    {"link", RG_F_LINK, FIX_TEXT},
+    {"cert", RG_F_CERT, FIX_TEXT},
+    {"expires", RG_F_EXPIRES_MS, FIX_NUMBER},
     {"region", RG_F_REGION, FIX_NESTED},         /* region=name:eu-west-1,status:ACTIVE */
     {"credential", RG_F_CREDENTIAL, FIX_NESTED}, /* credential=akid:AKIA1,token:t1,role:admin */
     {"shortid", RG_F_ID, FIX_TEXT},              /* ids of a wrong length */
