@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "cmd/config.h"
+#include "cmd/intents_host.h"
 #include "cmd/shell.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov.h"
@@ -31,6 +32,7 @@ struct daemon {
     struct rg_shell *shell;
     struct rg_node *node;
     struct rg_links *links;
+    struct rg_intents_host intents;
     struct rg_api *api;
     struct rg_server *server;
     uv_signal_t sigterm, sigint;
@@ -428,7 +430,7 @@ static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
         .store = d->store, .keys = d->keys, .node = d->node, .log = &d->log, .region = c->region,
         .cluster_id = c->cluster, .regions = regions, .n_regions = c->n_peers, .instance_arn = c->instance_arn,
         .identity_store_id = c->identity_store_id, .workers = c->workers, .submit = rg_shell_submit,
-        .wait = rg_shell_wait, .task = rg_shell_task, .arg = d->shell, .more_metrics = more_metrics, .more_arg = d};
+        .wait = rg_shell_wait, .task = rg_shell_task, .arg = d->shell, .intents = d->intents.intents, .more_metrics = more_metrics, .more_arg = d};
     struct rg_server_config sc = {.address = c->https_address, .port = c->https_port, .workers = c->workers,
                                   .cert_path = c->plain_http ? NULL : c->tls_cert,
                                   .key_path = c->plain_http ? NULL : c->tls_key, .handler = rg_api_handle,
@@ -479,6 +481,7 @@ static void on_drained(uv_async_t *async)
 
     pthread_join(d->stopper, NULL);
     rg_shell_quit(d->shell);
+    rg_intents_stop(d->intents.intents);
     rg_node_stop(d->node);
     rg_shell_attach(d->shell, NULL, NULL);
     if (d->links != NULL)
@@ -512,6 +515,7 @@ static void start_handles(struct daemon *d)
     uv_timer_init(loop, &d->bootstrap_timer);
     uv_timer_init(loop, &d->stats_timer);
     uv_async_init(loop, &d->stopped, on_drained);
+    rg_intents_host_start(&d->intents, loop);
     d->sigterm.data = d->sigint.data = d->bootstrap_timer.data = d->stats_timer.data = d->stopped.data = d;
     uv_signal_start(&d->sigterm, on_signal, SIGTERM);
     uv_signal_start(&d->sigint, on_signal, SIGINT);
@@ -526,6 +530,7 @@ static void close_handles(struct daemon *d)
     uv_close((uv_handle_t *)&d->bootstrap_timer, NULL);
     uv_close((uv_handle_t *)&d->stats_timer, NULL);
     uv_close((uv_handle_t *)&d->stopped, NULL);
+    rg_intents_host_close(&d->intents);
 }
 
 static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
@@ -547,6 +552,8 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
     rg_shell_attach(d->shell, d->node, d->links);
     err = rg_node_start(d->node, ctx);
     if (!err)
+        err = rg_intents_host_open(&d->intents, &d->config, rg_shell_io(d->shell), d->store, d->keys, &d->log, d->node, ctx);
+    if (!err)
         err = open_api(d, ctx);
     return err;
 }
@@ -554,6 +561,7 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
 static void release(struct daemon *d)
 {
     rg_shell_drain(d->shell);
+    rg_intents_host_free(&d->intents);
     rg_node_free(d->node);
     rg_shell_free(d->shell);
     rg_api_free(d->api);

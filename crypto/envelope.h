@@ -17,7 +17,7 @@
 struct rg_context {
     struct rg_span instance_arn;      /* aws:sso:instance-arn */
     struct rg_span identity_store_id; /* aws:identitystore:identitystore-arn */
-    struct rg_span purpose;           /* "wal", "snapshot", "meta", "secret", "keystore" */
+    struct rg_span purpose;           /* "wal", "snapshot", "meta", "secret", "keystore", "intent" */
 };
 
 struct rg_keyprov;

@@ -200,7 +200,7 @@ static bool parse_number(struct rg_span text, uint32_t max, uint32_t *ret_number
 static bool equals_all(struct rg_span text) { return text.n == 3 && strncasecmp((const char *)text.p, "all", 3) == 0; }
 
 struct asked {
-    struct rg_span min_revision, wait_ms, wait_regions;
+    struct rg_span min_revision, wait_ms, wait_regions, intent;
     const char *repeated;
 };
 
@@ -214,7 +214,7 @@ static void read_headers(struct rg_call *call, struct asked *asked)
     } wanted[] = {
         {"authorization", 13, &call->authorization},       {"x-amz-target", 12, &call->target},
         {"regent-min-revision", 19, &asked->min_revision}, {"regent-wait-ms", 14, &asked->wait_ms},
-        {"regent-wait-regions", 19, &asked->wait_regions},
+        {"regent-wait-regions", 19, &asked->wait_regions}, {"regent-intent", 13, &asked->intent},
     };
 
     for (size_t i = 0; i < call->req->n_headers; i++) {
@@ -264,6 +264,11 @@ static bool take_asked(struct rg_call *call, const struct asked *asked)
                          RG_PEERS_MAX);
             return false;
         }
+    }
+    call->queue = rg_span_is(asked->intent, "queue");
+    if (asked->intent.p != NULL && !call->queue) {
+        rg_call_fail(call, RG_EINVALID, "Regent-Intent: must be queue");
+        return false;
     }
     return true;
 }

@@ -11,6 +11,7 @@
 
 struct rg_api;
 struct rg_region_ops; /* net/region_ops.h */
+struct rg_intents;
 
 struct rg_api_region {
     char name[33], url[160]; /* url: "https://host:port", for Location and /v1/regions */
@@ -35,6 +36,7 @@ struct rg_api_config {
     /* Regions that come and go; NULL: AddRegion and preflights are refused. */
     const struct rg_region_ops *region_ops;
     void *region_arg;
+    struct rg_intents *intents; /* borrow; used on the raft thread. NULL: writes never wait here */
     /* Text appended to /metrics by the daemon (links, server). May be NULL. */
     void (*more_metrics)(void *more_arg, struct rg_buf *out);
     void *more_arg;

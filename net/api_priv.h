@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "net/api.h"
+#include "net/intents.h"
 #include "store/access.h"
 #include "store/fsm.h"
 
@@ -40,6 +41,8 @@ struct rg_call {
     void (*raft_run)(struct rg_call *call, struct rg_node *node);
     enum rg_err raft_err;
     struct rg_post post;
+    bool queue;                       /* Regent-Intent: queue */
+    struct rg_intent_ask ask;
     void *state;                      /* an operation's own, freed with free() at the end */
     const char *op;                   /* static string: the operation's name in /metrics; NULL: "other" */
     /* of the lifecycle alone */

@@ -136,6 +136,19 @@ void rg_v1_access(struct rg_call *call);
 void rg_v1_who(struct rg_call *call);
 void rg_v1_export(struct rg_call *call);
 
+/* api_intents.c: writes that wait for a primary */
+/** Whether this write may become an intent: it asks to, and no primary can be reached. False: *ret_answered tells whether
+ * it was refused already. */
+bool rg_call_may_queue(struct rg_call *call, bool *ret_answered);
+/** Instead of proposing: keep call->cmd as an intent and answer 202, or run call->then with the state's refusal. */
+void rg_call_queue(struct rg_call *call);
+/** Answer a write that was not proposed since this node takes none (api_write.c). */
+void rg_call_not_primary(struct rg_call *call);
+void rg_v1_intents(struct rg_call *call, struct rg_span none);
+void rg_v1_intent(struct rg_call *call, struct rg_span id);
+void rg_v1_intent_approve(struct rg_call *call, struct rg_span id);
+void rg_v1_intent_drop(struct rg_call *call, struct rg_span id);
+
 /* api_status.c */
 void rg_v1_status(struct rg_call *call);
 void rg_v1_regions(struct rg_call *call, struct rg_span name);

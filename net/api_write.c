@@ -76,6 +76,7 @@ static bool refuse_write(struct rg_call *call)
 bool rg_call_may_write(struct rg_call *call)
 {
     const struct rg_node_status *status;
+    bool answered = false;
 
     if (!call->admin) {
         rg_call_fail(call, RG_EDENIED, "%s may read only", call->caller);
@@ -84,7 +85,9 @@ bool rg_call_may_write(struct rg_call *call)
     status = rg_api_status(call, false);
     if (status->leader && !status->alarm && !status->fenced && !status->diverged)
         return true;
-    return !refuse_write(call);
+    if (call->queue && rg_call_may_queue(call, &answered))
+        return true;
+    return !answered && !refuse_write(call);
 }
 
 struct rg_span rg_call_by(const struct rg_call *call) { return rg_span_str(call->caller); }
@@ -107,6 +110,12 @@ static void fail_replication(struct rg_call *call)
                      p->regions_durable, call->wait_regions);
 }
 
+void rg_call_not_primary(struct rg_call *call)
+{
+    if (!refuse_write(call)) /* the primary again since: nothing was proposed */
+        rg_call_fail(call, RG_ENOPRIMARY, "the primary is just changing: try again");
+}
+
 static void propose_run(struct rg_call *call)
 {
     struct rg_proposal *p = &call->proposal;
@@ -126,8 +135,8 @@ static void propose_run(struct rg_call *call)
         rg_call_fail(call, RG_ESTOPPED, "the node stopped before the outcome of this write was known: read it back");
     else if (p->err != RG_ENOTPRIMARY && p->err != RG_EUNREADY)
         rg_call_fail(call, p->err, NULL);
-    else if (!refuse_write(call)) /* the primary again since: nothing was proposed */
-        rg_call_fail(call, RG_ENOPRIMARY, "the primary is just changing: try again");
+    else
+        rg_call_not_primary(call);
 }
 
 static void propose_on_post(struct rg_post *post) { propose_run(RG_CONTAINER(post, struct rg_call, post)); }
@@ -143,6 +152,7 @@ static void propose_on_done(struct rg_proposal *proposal)
 void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call))
 {
     uint64_t wait_ms = call->wait_ms >= 0 ? (uint64_t)call->wait_ms : REGIONS_WAIT_MS;
+    bool answered = false;
 
     rg_call_txn_end(call);
     if (!call->admin) { /* an operation that forgot to ask */
@@ -156,6 +166,12 @@ void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call))
         return;
     }
     call->then = then;
+    if (call->queue && rg_call_may_queue(call, &answered)) {
+        rg_call_queue(call);
+        return;
+    }
+    if (answered)
+        return;
     call->proposal = (struct rg_proposal){
         .cmd = rg_buf_span(&call->cmd),
         .wait_regions = call->wait_regions,

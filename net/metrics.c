@@ -265,6 +265,20 @@ static void put_counts(struct page *p, const struct rg_node_status *s)
                       (unsigned long long)counts[i].n);
 }
 
+static void put_intents(const struct rg_api *api, struct page *p)
+{
+    uint64_t counts[RG_INTENT_STATUS_COUNT];
+
+    if (api->config.intents == NULL)
+        return;
+    rg_intents_counts(api->config.intents, counts);
+    head(p, "intents", "gauge", "Write intents this region keeps, by status.");
+    for (unsigned i = RG_INTENT_QUEUED; i < RG_INTENT_STATUS_COUNT; i++)
+        rg_buf_printf(p->out, "regent_intents{region=\"%s\",status=\"%s\"} %llu\n", p->region,
+                      rg_intent_status_name((enum rg_intent_status)i), (unsigned long long)counts[i]);
+    one(p, "intents_unreadable", "gauge", "Files of write intents that could not be read at the start.", counts[0]);
+}
+
 static void put_rows(const struct rg_api *api, struct page *p)
 {
     RG_AUTO(txn) struct rg_txn *txn = NULL;
@@ -368,6 +382,7 @@ void rg_metrics_write(struct rg_api *api, struct rg_buf *out)
     put_node(&page, status);
     put_counts(&page, status);
     put_rows(api, &page);
+    put_intents(api, &page);
     put_all_peers(&page, status);
     put_requests(api, &page);
     one_seconds(&page, "uptime_seconds", "gauge", "Since the interfaces were opened.", rg_api_now_us() - api->began_us);

@@ -16,6 +16,7 @@ enum rg_open_flags {
 enum rg_lane {
     RG_LANE_LOG,      /* WAL writes: nothing slow may stand before them */
     RG_LANE_SNAPSHOT, /* taking, receiving and verifying snapshots, making segments ready */
+    RG_LANE_INTENTS,  /* write intents: small files, each synced */
     RG_LANE_COUNT,
 };
 
