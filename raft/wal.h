@@ -92,5 +92,11 @@ RG_MUST enum rg_err rg_wal_verify(struct rg_io *io, const char *dir, struct rg_k
                                   const struct rg_context *context,
                                   void (*each)(void *arg, const struct rg_wal_record *record), void *arg,
                                   struct rg_wal_report *ret_report, struct rg_errctx *ctx);
+/** Every entry of a log that no node writes to any more, in order, without changing it: false from `each` ends it early.
+ * entry: borrow until each returns. Whose log it is does not matter. Errors as from rg_wal_open. */
+RG_MUST enum rg_err rg_wal_read(struct rg_io *io, const char *dir, struct rg_keyprov *keys,
+                                const struct rg_context *context,
+                                bool (*each)(void *arg, uint64_t index, const struct rg_entry *entry), void *arg,
+                                struct rg_wal_report *ret_report, struct rg_errctx *ctx);
 
 #endif

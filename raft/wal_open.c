@@ -316,3 +316,30 @@ enum rg_err rg_wal_verify(struct rg_io *io, const char *dir, struct rg_keyprov *
     wal_load_deinit(&load);
     return err;
 }
+
+enum rg_err rg_wal_read(struct rg_io *io, const char *dir, struct rg_keyprov *keys, const struct rg_context *context,
+                        bool (*each)(void *arg, uint64_t index, const struct rg_entry *entry), void *arg,
+                        struct rg_wal_report *ret_report, struct rg_errctx *ctx)
+{
+    struct wal_load_config how = {.any_identity = true, .any_floor = true};
+    struct wal_load load = {0};
+    struct wal_env env;
+    enum rg_err err = fill_env(&env, io, dir, keys, context, ctx);
+
+    if (!err)
+        err = wal_load_dir(&env, &how, &load, ctx);
+    for (uint64_t i = load.log.base + 1; !err && each != NULL && i <= wal_log_last(&load.log); i++) {
+        const struct wal_slot *slot = wal_log_at(&load.log, i);
+        struct rg_entry entry;
+
+        if (slot == NULL)
+            break;
+        entry = (struct rg_entry){slot->term, (enum rg_entry_type)slot->type, rg_span(slot->p, slot->n)};
+        if (!each(arg, i, &entry))
+            break;
+    }
+    if (!err && ret_report != NULL)
+        *ret_report = load.report;
+    wal_load_deinit(&load);
+    return err;
+}
