@@ -243,7 +243,7 @@ static enum rg_err read_region(const json_t *json, struct rg_cluster_region *reg
 
 static enum rg_err read_cluster(const json_t *root, struct rg_cluster *c, struct rg_errctx *ctx)
 {
-    const json_t *admin = json_object_get(root, "admin"), *regions = json_object_get(root, "regions"), *region;
+    const json_t *proxy = json_object_get(root, "proxy"), *admin = json_object_get(root, "admin"), *regions = json_object_get(root, "regions"), *region;
     enum rg_err err = copy_string(root, "instance_arn", c->instance_arn, sizeof c->instance_arn, c->path, ctx);
     size_t i;
 
@@ -257,6 +257,10 @@ static enum rg_err read_cluster(const json_t *root, struct rg_cluster *c, struct
     COPY(admin, "secret_access_key", c->secret_access_key);
     COPY(admin, "bearer_token", c->bearer_token);
 #undef COPY
+    if (!err && proxy != NULL) {
+        c->proxy.pid = (long)json_integer_value(json_object_get(proxy, "pid"));
+        err = copy_string(proxy, "config", c->proxy.config, sizeof c->proxy.config, c->path, ctx);
+    }
     json_array_foreach(regions, i, region) {
         if (!err && c->n_regions == RG_CLUSTER_REGIONS_MAX)
             err = rg_fail(ctx, RG_EINVALID, "%s: too many regions", c->path);
@@ -327,6 +331,12 @@ enum rg_err rg_cluster_save(const struct rg_cluster *c, struct rg_errctx *ctx)
                      c->identity_store_id, "account_id", c->account_id, "ca", c->ca, "admin", "access_key_id",
                      c->access_key_id, "secret_access_key", c->secret_access_key, "bearer_token", c->bearer_token,
                      "regions", regions);
+    if (root != NULL && c->proxy.config[0] != '\0' &&
+        json_object_set_new(root, "proxy", json_pack("{s:I, s:s}", "pid", (json_int_t)c->proxy.pid, "config",
+                                                     c->proxy.config)) != 0) {
+        json_decref(root);
+        root = NULL;
+    }
     if (root == NULL)
         return rg_fail(ctx, RG_ENOMEM, "%s: out of memory", c->path);
     snprintf(temporary, sizeof temporary, "%s.new", c->path);

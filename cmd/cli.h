@@ -13,6 +13,7 @@ struct rg_cli;
 struct rg_command {
     const char *name, *args, *summary, *help;
     int (*run)(struct rg_cli *cli);
+    bool hidden; /* not in the list of commands: for other commands, not for people */
 };
 extern const struct rg_command rg_commands[];
 extern const size_t rg_commands_n;
@@ -65,6 +66,10 @@ struct rg_cluster {
     char access_key_id[64], secret_access_key[128], bearer_token[128];
     struct rg_cluster_region regions[RG_CLUSTER_REGIONS_MAX];
     size_t n_regions;
+    struct {
+        long pid;
+        char config[512]; /* cmd/devproxy.h; "": the cluster has no proxy */
+    } proxy;
 };
 /** Read the cluster file of --cluster or REGENT_CLUSTER. RG_EUSAGE when neither is given. ret_cluster: own, free(). */
 RG_MUST enum rg_err rg_cluster_load(struct rg_cli *cli, struct rg_cluster **ret_cluster);
@@ -94,6 +99,8 @@ int rg_cmd_dev_kill(struct rg_cli *cli);
 int rg_cmd_dev_start(struct rg_cli *cli);
 int rg_cmd_dev_ready(struct rg_cli *cli);
 int rg_cmd_dev_tour(struct rg_cli *cli);
+int rg_cmd_dev_link(struct rg_cli *cli);
+int rg_cmd_dev_proxy(struct rg_cli *cli);
 int rg_cmd_import(struct rg_cli *cli);
 int rg_cmd_export(struct rg_cli *cli);
 int rg_cmd_access_list(struct rg_cli *cli);

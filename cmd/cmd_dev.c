@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "cmd/client.h"
-#include "cmd/dev.h"
+#include "cmd/devproxy.h"
 
 static void print_regions(struct rg_cli *cli, const struct rg_cluster *c)
 {
@@ -21,8 +21,10 @@ static void print_regions(struct rg_cli *cli, const struct rg_cluster *c)
 /* only: the one region to start; NULL: all. */
 static enum rg_err start_all(struct rg_cluster *c, const char *only, struct rg_errctx *ctx)
 {
-    enum rg_err err = RG_OK;
+    enum rg_err err = rg_devproxy_start(c, ctx);
 
+    if (!err)
+        err = rg_cluster_save(c, ctx); /* whatever happens next, `dev down` ends the proxy */
     for (size_t i = 0; !err && i < c->n_regions; i++)
         if (only == NULL || strcmp(only, c->regions[i].name) == 0)
             err = rg_dev_start_region(&c->regions[i], ctx);
@@ -37,9 +39,18 @@ static enum rg_err start_all(struct rg_cluster *c, const char *only, struct rg_e
 /* What `dev up` was asked for. */
 struct wish {
     const char *dir, *regions, *only;
-    uint64_t voters, workers, base_port;
-    bool plain_http;
+    uint64_t voters, workers, base_port, rtt_ms, jitter_ms;
+    bool plain_http, proxy, timed;
 };
+
+static size_t nodes(const struct rg_cluster *c)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n_regions; i++)
+        n += c->regions[i].n_nodes;
+    return n;
+}
 
 /* Everything of a new cluster but its processes. */
 static enum rg_err make(const struct wish *wish, const char *dir, struct rg_cluster *c, struct rg_errctx *ctx)
@@ -52,11 +63,15 @@ static enum rg_err make(const struct wish *wish, const char *dir, struct rg_clus
     p->cluster = c;
     p->workers = wish->workers;
     p->plain_http = wish->plain_http;
+    p->routes = wish->proxy;
     snprintf(p->dir, sizeof p->dir, "%s", dir);
     rg_dev_plan_identity(p);
     err = rg_dev_plan_nodes(p, wish->regions, (unsigned)wish->voters, wish->base_port, ctx);
     if (!err)
         err = rg_dev_make_files(p, ctx);
+    if (!err && wish->proxy)
+        err = rg_devproxy_make(c, wish->rtt_ms, wish->jitter_ms, &p->ports,
+                               wish->base_port > 0 ? wish->base_port + 2 * (uint64_t)nodes(c) : 0, ctx);
     rg_dev_ports_release(&p->ports);
     return err;
 }
@@ -72,6 +87,10 @@ static enum rg_err up(const struct wish *wish, struct rg_cluster **ret_cluster, 
     snprintf(path, sizeof path, "%s/cluster.json", dir);
     if (access(path, F_OK) == 0) { /* made before: start what does not run */
         err = rg_cluster_load_file(path, &c, ctx);
+        if (!err && wish->proxy && !rg_devproxy_has(c))
+            err = rg_fail(ctx, RG_EINVALID, "%s: was made without a proxy: --rtt, --jitter and --proxy need a new cluster", path);
+        if (!err && wish->timed)
+            err = rg_devproxy_retime(c, wish->rtt_ms, wish->jitter_ms, ctx);
     } else {
         c = calloc(1, sizeof *c);
         if (c == NULL)
@@ -88,7 +107,7 @@ static enum rg_err up(const struct wish *wish, struct rg_cluster **ret_cluster, 
 
 int rg_cmd_dev_up(struct rg_cli *cli)
 {
-    const char *voters = "1", *port = "0", *workers = "1";
+    const char *voters = "1", *port = "0", *workers = "1", *rtt = NULL, *jitter = NULL;
     struct wish wish = {.regions = "us-east-1,eu-central-1,ap-southeast-1"};
     const struct rg_option options[] = {
         {"dir", "DIR", "folder of the cluster (made if missing)", &wish.dir, NULL},
@@ -97,6 +116,9 @@ int rg_cmd_dev_up(struct rg_cli *cli)
         {"base-port", "PORT", "ports from here on (default: free ones)", &port, NULL},
         {"workers", "N", "HTTP workers of each node (1)", &workers, NULL},
         {"only", "REGION", "start this region alone; `dev start` starts the others later", &wish.only, NULL},
+        {"rtt", "MS", "round trip between regions: their links go through a proxy (see `dev link`)", &rtt, NULL},
+        {"jitter", "MS", "with --rtt: up to so much more each way", &jitter, NULL},
+        {"proxy", NULL, "links between regions go through a proxy, without delay", NULL, &wish.proxy},
         {"http", NULL, "plain HTTP instead of HTTPS", NULL, &wish.plain_http}};
     RG_AUTO_MEM struct rg_cluster *c = NULL;
     enum rg_err err;
@@ -108,8 +130,12 @@ int rg_cmd_dev_up(struct rg_cli *cli)
         return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--dir is missing"));
     if (!rg_cli_number(cli, "voters", voters, 1, 3, &wish.voters) ||
         !rg_cli_number(cli, "workers", workers, 1, 64, &wish.workers) ||
-        (strcmp(port, "0") != 0 && !rg_cli_number(cli, "base-port", port, 1024, 65000, &wish.base_port)))
+        (strcmp(port, "0") != 0 && !rg_cli_number(cli, "base-port", port, 1024, 65000, &wish.base_port)) ||
+        (rtt != NULL && !rg_cli_number(cli, "rtt", rtt, 0, 60000, &wish.rtt_ms)) ||
+        (jitter != NULL && !rg_cli_number(cli, "jitter", jitter, 0, 60000, &wish.jitter_ms)))
         return 2;
+    wish.timed = rtt != NULL || jitter != NULL;
+    wish.proxy |= wish.timed;
     if (wish.voters == 2)
         return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--voters: 1 or 3"));
     err = up(&wish, &c, &cli->err);
@@ -174,6 +200,7 @@ int rg_cmd_dev_down(struct rg_cli *cli)
             rg_dev_remove_state(&c->regions[i].nodes[k]);
         }
     }
+    rg_devproxy_stop(c);
     if (purge && dir != NULL)
         purge_dir(dir, 4);
     if (!cli->json)
@@ -232,7 +259,9 @@ int rg_cmd_dev_start(struct rg_cli *cli)
 
     if (code != 0)
         return code < 0 ? 0 : code;
-    err = rg_dev_start_region(r, &cli->err);
+    err = rg_devproxy_start(c, &cli->err);
+    if (!err)
+        err = rg_dev_start_region(r, &cli->err);
     if (!err)
         err = rg_cluster_save(c, &cli->err);
     if (!err)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cmd/routes.h"
 #include "cmd/yaml.h"
 
 struct reader {
@@ -248,6 +249,7 @@ static enum rg_err get_all(struct reader *r, struct rg_config *c)
     GET(get_path(r, "tls.key", true, c->tls_key));
     GET(get_path(r, "keystore.file", true, c->keystore));
     GET(get_path(r, "keystore.passphrase_file", true, c->passphrase_file));
+    GET(get_path(r, "link_routes", false, c->link_routes));
     GET(get_path(r, "bootstrap", false, c->bootstrap));
     GET(get_number(r, "snapshot.entries", false, 1, UINT32_MAX, &c->snapshot_entries));
     GET(get_number(r, "snapshot.log_mb", false, 1, 1 << 20, &c->snapshot_mb));
@@ -322,6 +324,8 @@ enum rg_err rg_config_load(const char *path, struct rg_config *ret_config, struc
     if (err)
         return err;
     err = close_reader(&r, get_all(&r, c));
+    if (!err && c->link_routes[0] != '\0')
+        err = rg_routes_check(c->link_routes, ctx);
     if (!err)
         *ret_config = *c;
     return err;

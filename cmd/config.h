@@ -26,6 +26,7 @@ struct rg_config {
     bool plain_http; /* development only: listen.https speaks plain HTTP */
     char tls_ca[RG_CONFIG_PATH_MAX], tls_cert[RG_CONFIG_PATH_MAX], tls_key[RG_CONFIG_PATH_MAX];
     char keystore[RG_CONFIG_PATH_MAX], passphrase_file[RG_CONFIG_PATH_MAX];
+    char link_routes[RG_CONFIG_PATH_MAX]; /* may be empty: cmd/routes.h */
     char bootstrap[RG_CONFIG_PATH_MAX]; /* may be empty */
     enum rg_log_level log_level;
     uint64_t snapshot_entries, snapshot_mb;

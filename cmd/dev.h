@@ -46,6 +46,7 @@ struct rg_dev_plan {
     struct rg_cluster *cluster; /* borrow */
     uint64_t workers;
     bool plain_http;
+    bool routes; /* the nodes' links go through a proxy: cmd/devproxy.h */
     struct rg_dev_ports ports;
 };
 /** Absolute form of a folder, made if missing. */

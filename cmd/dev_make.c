@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cmd/devproxy.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov.h"
 #include "crypto/pki.h"
@@ -142,6 +143,8 @@ static enum rg_err write_config(const struct rg_dev_plan *p, const struct rg_clu
         rg_buf_put_str(&out, "  plain_http: true\n");
     rg_buf_put_str(&out, "tls: {ca: ../ca.pem, cert: cert.pem, key: key.pem}\n"
                          "keystore: {file: keystore, passphrase_file: passphrase}\n");
+    if (p->routes)
+        rg_buf_put_str(&out, "link_routes: " RG_DEVPROXY_ROUTES "\n");
     if (r->primary)
         rg_buf_put_str(&out, "bootstrap: ../bootstrap.yaml\n");
     put_peers(p, &out);

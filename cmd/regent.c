@@ -11,6 +11,12 @@ const struct rg_command rg_commands[] = {
     {"dev kill", "REGION", "Kill a region's nodes (SIGKILL)", "Example: regent dev kill us-east-1\n", rg_cmd_dev_kill},
     {"dev start", "REGION", "Start a region's nodes again and wait until they are ready", "", rg_cmd_dev_start},
     {"dev ready", "", "Wait until every region shows the primary's newest revision", "", rg_cmd_dev_ready},
+    {"dev link", "show | cut A B | stall A B | heal A B|all | delay A B|all MS", "Cut, stall, slow and heal lines between regions",
+     "For a cluster that `regent dev up --rtt MS` (or --proxy) made.\n"
+     "cut: connections are reset, new ones refused. stall: half-open, nothing arrives and nothing is closed. heal: both end,\n"
+     "and what was held back arrives. delay: milliseconds each way.\n"
+     "Example: regent dev link cut us-east-1 eu-central-1\n", rg_cmd_dev_link},
+    {"dev proxy", "--config FILE", "Carry the lines of a development cluster", "", rg_cmd_dev_proxy, true},
     {"dev tour", "", "Print the regions and what to try next", "", rg_cmd_dev_tour},
     {"import", "FILE[.gz]", "Load an organisation (idc-org-dataset/1) into the primary",
      "What is there already stays as it is, so an interrupted import is simply run again.\n"
@@ -53,7 +59,8 @@ static void print_usage(FILE *to)
 {
     fputs("Usage: regent COMMAND [ARGUMENTS]\n\n", to);
     for (size_t i = 0; i < rg_commands_n; i++)
-        fprintf(to, "  %-18s %s\n", rg_commands[i].name, rg_commands[i].summary);
+        if (!rg_commands[i].hidden)
+            fprintf(to, "  %-18s %s\n", rg_commands[i].name, rg_commands[i].summary);
     fputs("\nEvery command takes --help, --json and --cluster FILE (default: $REGENT_CLUSTER).\n"
           "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not reachable.\n", to);
 }
@@ -85,7 +92,8 @@ int rg_cmd_completion(struct rg_cli *cli)
             continue;
         printf("    %.*s) words='", (int)n, rg_commands[i].name);
         for (size_t k = i; k < rg_commands_n && strncmp(rg_commands[k].name, rg_commands[i].name, n + 1) == 0; k++)
-            printf("%s ", rg_commands[k].name + n + 1);
+            if (!rg_commands[k].hidden)
+                printf("%s ", rg_commands[k].name + n + 1);
         puts("';;");
     }
     puts("    *) words='--json --cluster --help --region --dir --output --watch';;\n    esac\n"

@@ -13,6 +13,7 @@
 
 #include "cmd/config.h"
 #include "cmd/intents_host.h"
+#include "cmd/routes.h"
 #include "cmd/shell.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov.h"
@@ -66,6 +67,18 @@ static const char *peer_link(const struct daemon *d, const struct rg_peer_config
         if (d->config.peers[i].raft.id == peer->id)
             return d->config.peers[i].raft.link;
     return peer->link;
+}
+
+/* A development cluster's links go through its proxy. Read at each dial: it may change while the node runs. */
+static bool link_route(void *arg, const char *address, char ret_via[128])
+{
+    struct daemon *d = arg;
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err = rg_routes_find(d->config.link_routes, address, ret_via, &ctx);
+
+    if (err)
+        rg_log_error(&d->log, "link.routes", "err=\"%s\"", rg_errctx_text(&ctx, err));
+    return !err && ret_via[0] != '\0';
 }
 
 static void node_on_peers(void *arg, const struct rg_peer_config *peers, size_t n)
@@ -410,7 +423,8 @@ static enum rg_err open_links(struct daemon *d, struct rg_errctx *ctx)
         .loop = rg_shell_loop(d->shell), .listen_address = c->link_address, .listen_port = c->link_port,
         .ca_path = c->tls_ca, .cert_path = c->tls_cert, .key_path = c->tls_key, .cluster_id = c->cluster,
         .self_id = c->id, .log = &d->log, .arg = d, .hello = link_hello, .on_hello = link_on_hello,
-        .on_up = link_on_up, .on_down = link_on_down, .on_message = link_on_message};
+        .on_up = link_on_up, .on_down = link_on_down, .on_message = link_on_message,
+        .route = c->link_routes[0] != '\0' ? link_route : NULL};
     enum rg_err err;
     uint16_t port;
 

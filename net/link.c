@@ -194,6 +194,17 @@ static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *foun
     rg_links_try_finish(links);
 }
 
+/* Where to dial: the peer's address, or what it is reached through. */
+static void dial_where(const struct rg_links *links, const struct peer *peer, char host[100], char port[8])
+{
+    char via[128];
+
+    if (links->config.route != NULL && links->config.route(links->config.arg, peer->address, via) &&
+        split_address(via, host, port))
+        return;
+    RG_ASSERT(split_address(peer->address, host, port)); /* checked when it was added */
+}
+
 static void dial(struct rg_links *links, struct peer *peer)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
@@ -202,7 +213,7 @@ static void dial(struct rg_links *links, struct peer *peer)
     struct lookup *l;
 
     peer->dial_at_ms = UINT64_MAX;
-    RG_ASSERT(split_address(peer->address, host, port)); /* checked when it was added */
+    dial_where(links, peer, host, port);
     if (uv_ip4_addr(host, atoi(port), (struct sockaddr_in *)&sa) == 0 ||
         uv_ip6_addr(host, atoi(port), (struct sockaddr_in6 *)&sa) == 0) {
         dial_address(links, peer, (struct sockaddr *)&sa);

@@ -47,6 +47,8 @@ struct rg_links_config {
     /* Our outgoing connection to the peer is usable (after each (re)connect) / is gone: what was queued is lost. */
     void (*on_up)(void *arg, uint64_t peer);
     void (*on_down)(void *arg, uint64_t peer);
+    /* Asked before each dial: the address to use instead of the peer's own. False: its own. NULL: always its own. */
+    bool (*route)(void *arg, const char *address, char ret_via[128]);
     void (*on_message)(void *arg, uint64_t peer, struct rg_span message); /* borrow until the call returns */
 };
 
