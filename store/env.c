@@ -473,6 +473,16 @@ enum rg_err rg_txn_commit(struct rg_txn *txn)
     return err;
 }
 
+uint64_t rg_store_bytes(struct rg_store *store)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+
+    mdb_env_info(store->env, &info);
+    mdb_env_stat(store->env, &stat);
+    return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+}
+
 enum rg_err rg_store_wipe(struct rg_store *store)
 {
     RG_AUTO(txn) struct rg_txn *txn = NULL;

@@ -20,6 +20,8 @@ RG_MUST enum rg_err rg_store_open(const char *dir, size_t map_bytes, unsigned re
 /** Close and remove the files. No transaction may be open. NULL is fine. */
 void rg_store_free(struct rg_store *store);
 RG_AUTO_DEFINE(store)
+/** Bytes of memory that rows and their free pages take. From any thread. */
+uint64_t rg_store_bytes(struct rg_store *store);
 /** Throw all rows away, in one write transaction. */
 RG_MUST enum rg_err rg_store_wipe(struct rg_store *store);
 

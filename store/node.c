@@ -29,6 +29,7 @@ static enum rg_err parse(struct rg_span row, struct rg_node_row *ret_row)
         .cert = field(row, RG_F_CERT),
         .old_id = rg_tlv_u64(row, RG_F_OLD_NODE_ID, 0),
         .rejoin = rg_tlv_u64(row, RG_F_REJOIN, 0) != 0,
+        .phase = field(row, RG_F_PHASE),
     };
     return ret_row->id != 0 ? RG_OK : RG_ECORRUPT;
 }
@@ -74,6 +75,8 @@ void rg_node_row_put(struct rg_buf *cmd, const struct rg_node_row *row)
         rg_tlv_put_u64(cmd, RG_F_OLD_NODE_ID, row->old_id);
     if (row->rejoin)
         rg_tlv_put_u64(cmd, RG_F_REJOIN, 1);
+    if (row->phase.n > 0)
+        rg_tlv_put(cmd, RG_F_PHASE, row->phase);
 }
 
 enum rg_err rg_join_token_get(struct rg_txn *txn, const uint8_t sha256[32], struct rg_join_token *ret_token)

@@ -16,6 +16,7 @@ struct rg_node_row {
     struct rg_span cert; /* DER; empty: not known here (a node of the first configuration) */
     uint64_t old_id;     /* the id it had before it came back; 0: none */
     bool rejoin;         /* came back by itself: to be added without being asked for */
+    struct rg_span phase; /* "untold": REMOVED, but it was away and does not know yet; empty: nothing is left to do */
 };
 
 /** RG_ENOTFOUND. */
