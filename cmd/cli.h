@@ -118,6 +118,8 @@ int rg_cmd_bench(struct rg_cli *cli);
 int rg_cmd_wal_verify(struct rg_cli *cli);
 int rg_cmd_snapshot_inspect(struct rg_cli *cli);
 int rg_cmd_probe(struct rg_cli *cli);
+int rg_cmd_runbook_failover(struct rg_cli *cli);
+int rg_cmd_runbook_verify(struct rg_cli *cli);
 int rg_cmd_completion(struct rg_cli *cli);
 
 #endif

@@ -130,7 +130,7 @@ static enum rg_err open_locked(const char *path, int flags, struct rg_evidence *
 
 enum rg_err rg_evidence_create(const char *path, struct rg_evidence **ret_evidence, struct rg_errctx *ctx)
 {
-    struct rg_evidence *evidence;
+    struct rg_evidence *evidence = NULL;
     enum rg_err err = open_locked(path, O_WRONLY | O_CREAT | O_EXCL, &evidence, ctx);
 
     if (err)
@@ -181,7 +181,7 @@ enum rg_err rg_evidence_resume(const char *path, void (*on_line)(void *arg, cons
                                struct rg_evidence **ret_evidence, struct rg_errctx *ctx)
 {
     RG_AUTO_BUF struct rg_buf bytes = {.max = 0};
-    struct rg_evidence *evidence;
+    struct rg_evidence *evidence = NULL;
     enum rg_err err = open_locked(path, O_WRONLY, &evidence, ctx);
 
     if (err)

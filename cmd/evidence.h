@@ -34,7 +34,9 @@ struct rg_evidence_key {
     const char *pem_path; /* private key to sign, public key to verify; NULL: the secret */
     const char *secret, *secret_id; /* the admin's secret access key and its id; NULL: none at hand */
 };
-/** Append the signature; nothing can be added afterwards. operator may be NULL. */
+/** Whether it can sign: known before the first line, not after the last. */
+RG_MUST enum rg_err rg_evidence_key_ready(const struct rg_evidence_key *key, struct rg_errctx *ctx);
+/** Append the signature; nothing can be added afterwards. */
 RG_MUST enum rg_err rg_evidence_sign(struct rg_evidence *evidence, int64_t at_ms, const struct rg_evidence_key *key,
                                      struct rg_errctx *ctx);
 

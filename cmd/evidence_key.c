@@ -97,6 +97,13 @@ enum rg_err evidence_key_name(const struct rg_evidence_key *key, bool sign, char
     return RG_OK;
 }
 
+enum rg_err rg_evidence_key_ready(const struct rg_evidence_key *key, struct rg_errctx *ctx)
+{
+    char name[80];
+
+    return evidence_key_name(key, true, name, ctx);
+}
+
 static enum rg_err hmac(const struct rg_evidence_key *key, struct rg_span text, uint8_t out[RG_SHA256_BYTES])
 {
     RG_AUTO_BUF struct rg_buf all = {.max = 0};

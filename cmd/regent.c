@@ -40,6 +40,12 @@ const struct rg_command rg_commands[] = {
     {"region preflight", "NAME", "What stands against adding a region", "Exit code 0: nothing; 1: something, with what to do.\n",
      rg_cmd_region_preflight},
     {"region names", "", "Names of regions and where they are; own names may be given too", "", rg_cmd_region_names},
+    {"runbook failover", "--to REGION --by NAME --reason TEXT [OPTIONS]", "Declare a promotion step by step, with evidence",
+     "Steps: declare, pause, validate, promote, verify, notify, resume; each is shown and asked for. A run that stopped goes on\n"
+     "with --resume FILE. docs/failover.md says what everything means.\n"
+     "Example: regent runbook failover --game-day --to eu-central-1 --by ada --reason exercise --yes\n", rg_cmd_runbook_failover},
+    {"runbook verify", "FILE [--public-key PEM]", "Whether a runbook's evidence is as it was written",
+     "Exit code 0: nothing was changed; 1: the first bad line is named, or it is not signed yet.\n", rg_cmd_runbook_verify},
     {"probe", "--account A [OPTIONS]", "Ask every region whether a synthetic user may sign in, and keep metrics of it",
      "Success, latency and revision lag of each region, as Prometheus text too. A region that hangs fails at the deadline.\n"
      "Example: regent probe --synthetic --account 111111111111 --every 10 --metrics-file /var/lib/node_exporter/regent.prom\n",
