@@ -199,7 +199,7 @@ enum rg_err rg_intent_is_automatic(struct rg_txn *txn, struct rg_span bytes, boo
         return RG_OK;
     err = user_of(txn, bytes, &user);
     if (!err)
-        *ret_automatic = !is_disabled(user.row) && same_fields(bytes, user.row);
+        *ret_automatic = same_fields(bytes, user.row); /* disabled already: nothing at all, here at least */
     return err;
 }
 

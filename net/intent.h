@@ -51,7 +51,7 @@ bool rg_intent_takes(enum rg_cmd_kind kind);
 RG_MUST enum rg_err rg_intent_hash(struct rg_span cmd, uint8_t out[32]);
 /**
  * Whether the command only takes access away: deletes a membership, an assignment or a credential, or replaces a user so
- * that nothing but its status changes, from enabled to DISABLED, compared with the row in txn.
+ * that nothing but its status changes, to DISABLED, compared with the row in txn.
  */
 RG_MUST enum rg_err rg_intent_is_automatic(struct rg_txn *txn, struct rg_span cmd, bool *ret_automatic);
 /**

@@ -276,6 +276,8 @@ enum rg_err intent_disk_load(struct rg_intents *q, struct rg_errctx *ctx)
 
     if (!err)
         err = io->sync_dir(io, q->config.data_dir, ctx);
+    if (!err) /* what a process renamed and had not synced when it ended: what is read now must stay so */
+        err = io->sync_dir(io, q->dir, ctx);
     if (!err)
         err = io->list(io, q->dir, names_add, &names, ctx);
     if (!err && names.err)
