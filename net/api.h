@@ -28,6 +28,7 @@ struct rg_api_config {
     size_t n_regions;
     const char *instance_arn, *identity_store_id;
     unsigned workers;
+    const char *data_dir; /* borrow: where lost tails are kept (net/lost.h); NULL: none are */
     /* Hand over to the raft thread, from any worker thread; on_done then comes on the raft thread. */
     void (*submit)(void *arg, struct rg_proposal *proposal);
     void (*wait)(void *arg, struct rg_wait *wait);

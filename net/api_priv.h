@@ -6,6 +6,7 @@
 #define REGENT_NET_API_PRIV_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 #include "net/api.h"
 #include "net/intents.h"
@@ -108,6 +109,7 @@ struct rg_api {
     struct rg_api_worker *worker;  /* own; workers of them: caches of credentials, counters; api_auth.c and metrics.c know the inside */
     char instance_arn[128], identity_store_id[64], cluster_id[64], region[33];
     uint64_t began_us;             /* monotonic: when the API began */
+    atomic_bool lost_replaying;    /* one replay of lost writes at a time */
 };
 
 /** Authenticate: Bearer, then SigV4. Fills caller and admin; RG_OK, or a refusal (not answered yet) with its text in ctx. (api_auth.c) */

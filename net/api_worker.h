@@ -159,4 +159,11 @@ void rg_v1_regions_put(struct rg_call *call, struct rg_span name);
 void rg_v1_regions_delete(struct rg_call *call, struct rg_span name);
 void rg_v1_regions_preflight(struct rg_call *call, struct rg_span name);
 
+/* api_lost.c, api_lost_replay.c: writes that were lost with an old primary */
+void rg_v1_lost_list(struct rg_call *call, struct rg_span none);
+void rg_v1_lost_show(struct rg_call *call, struct rg_span epoch);
+void rg_v1_lost_export(struct rg_call *call, struct rg_span epoch);
+void rg_v1_lost_drop(struct rg_call *call, struct rg_span epoch);
+void rg_v1_lost_replay(struct rg_call *call, struct rg_span epoch);
+
 #endif

@@ -31,6 +31,7 @@ struct rg_node {
     struct rg_node_status status; /* under mutex */
     struct rg_proposal *proposals;
     struct rg_wait *waits;
+    struct rg_task *tasks;
     bool quit;
     struct fix *store;
     /* what happens to the next proposals */
@@ -109,6 +110,16 @@ static inline void node_answer(struct rg_node *node, struct rg_proposal *p)
     p->on_done(p);
 }
 
+/* What the API calls on the node's own thread. */
+void rg_node_forward(struct rg_node *node, struct rg_proposal *proposal) { node_answer(node, proposal); }
+enum rg_err rg_node_try(struct rg_node *node, struct rg_span cmd, struct rg_reply *ret_reply)
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    enum rg_err err = rg_txn_begin(node->store->store, RG_TXN_WRITE, &txn);
+
+    return err ? err : rg_fsm_apply(txn, node->store->index + 1, (uint64_t)API_EPOCH << 32 | 1, cmd, ret_reply);
+}
+
 static inline bool wait_is_over(struct rg_node *node, struct rg_wait *w)
 {
     struct rg_rev now = rg_node_visible(node);
@@ -136,6 +147,7 @@ static inline void *node_main(void *arg)
     while (!quit) {
         struct rg_proposal *proposals;
         struct rg_wait *waits, *kept = NULL;
+        struct rg_task *tasks;
         struct timespec until;
 
         pthread_mutex_lock(&node->mutex);
@@ -143,14 +155,22 @@ static inline void *node_main(void *arg)
         until.tv_nsec += 5000000;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
-        if (node->proposals == NULL && !node->quit)
+        if (node->proposals == NULL && node->tasks == NULL && !node->quit)
             pthread_cond_timedwait(&node->wake, &node->mutex, &until);
         proposals = node->proposals;
         waits = node->waits;
         node->proposals = NULL;
         node->waits = NULL;
+        tasks = node->tasks;
+        node->tasks = NULL;
         quit = node->quit;
         pthread_mutex_unlock(&node->mutex);
+        while (tasks != NULL) {
+            struct rg_task *task = tasks;
+
+            tasks = task->next;
+            task->run(task, quit ? NULL : node);
+        }
         while (proposals != NULL) {
             struct rg_proposal *p = proposals;
 
@@ -193,6 +213,17 @@ static inline void node_submit(void *arg, struct rg_proposal *p)
     pthread_mutex_unlock(&node->mutex);
 }
 
+static inline void node_task(void *arg, struct rg_task *task)
+{
+    struct rg_node *node = arg;
+
+    pthread_mutex_lock(&node->mutex);
+    task->next = node->tasks;
+    node->tasks = task;
+    pthread_cond_signal(&node->wake);
+    pthread_mutex_unlock(&node->mutex);
+}
+
 static inline void node_wait(void *arg, struct rg_wait *w)
 {
     struct rg_node *node = arg;
@@ -220,6 +251,7 @@ struct af {
     struct rg_api_region regions[2];
 };
 static struct af af;
+static const char *af_data_dir __attribute__((unused)); /* set before af_open; NULL: none */
 
 static inline void af_sink(void *arg, enum rg_log_level level, const char *event, const char *keys)
 {
@@ -347,6 +379,8 @@ static inline void af_serve(void)
                                    .workers = af.workers,
                                    .submit = node_submit,
                                    .wait = node_wait,
+                                   .task = node_task,
+                                   .data_dir = af_data_dir,
                                    .arg = &af.node};
     struct rg_server_config server = {
         .address = "127.0.0.1", .workers = af.workers, .handler = rg_api_handle, .log = &af.log};
