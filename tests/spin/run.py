@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Search failover.pml with spin: what must hold is searched whole, and every fault built in on purpose must be found.
+
+usage: run.py [--long] [--trail] [NAME...]
+  NAME     only the rows whose name contains one of NAMEs
+  --long   the long rows too (minutes)
+  --trail  print the steps to each counterexample
+
+Exit: 0 all rows as expected, 1 not, 77 skipped (spin or gcc is missing).
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MODEL = os.path.join(HERE, "failover.pml")
+MEMORY_MB = 980
+SECONDS_MAX = 400
+DEPTH = 100000
+
+ONE_ACKER = "one acknowledger an epoch"
+ONE_AT_A_TIME = "one acknowledger at a time"
+NOTHING_LOST = "nothing acknowledged is lost"
+REACHED = "reached"
+ASSERTIONS = {"acker[": ONE_ACKER, "started[": ONE_AT_A_TIME, "kept": NOTHING_LOST, "acked[": REACHED}
+
+LEASE1 = "-DLEASE -DK=1 "
+LEASE2 = "-DLEASE -DK=2 "
+DEATH = "-DK=1 "
+
+# name, options, what is expected: nothing: all properties hold; else the properties of which one must be seen to fail
+ROWS = [
+    # What must hold.
+    ("lease of 1 region, crashes", LEASE1 + "-DLENGTH=2 -DCRASH=0", ()),
+    ("lease of 2 regions, crashes", LEASE2 + "-DLENGTH=1 -DCRASH=0", ()),
+    ("lease of 2 regions, longer", LEASE2 + "-DLENGTH=2", ()),
+    ("lease of 2 regions, messages take any time", LEASE2 + "-DLENGTH=1 -DCHANNELS -DRACE", ()),
+    ("lease of 1, switchover, a crash", LEASE1 + "-DLENGTH=1 -DSWITCH -DCRASH=1", ()),
+    ("lease of 2, switchover", LEASE2 + "-DLENGTH=1 -DSWITCH", ()),
+    ("lease of 2 of 4, switchover beside promotion", LEASE2 + "-DN=4 -DLENGTH=1 -DSWITCH -DRACE", ()),
+    ("lease of 1, a region is added", LEASE1 + "-DLENGTH=1 -DGROW", ()),
+    ("no lease, the primary dies, crashes", DEATH + "-DCRASH=0", ()),
+    ("no lease, switchover, the primary dies, crashes", DEATH + "-DSWITCH -DCRASH=0", ()),
+    # With --long alone.
+    ("long: lease of 2 regions, longer, crashes", LEASE2 + "-DLENGTH=2 -DCRASH=0", ()),
+    ("long: lease of 2 regions, 2 writes", LEASE2 + "-DLENGTH=1 -DW=2", ()),
+    ("long: no lease, messages take any time", DEATH + "-DCHANNELS -DCRASH=0", ()),
+    ("long, bitstate: messages take any time", LEASE2 + "-DLENGTH=1 -DCHANNELS", ()),
+    ("long, bitstate: switchover, crashes", LEASE2 + "-DLENGTH=1 -DSWITCH -DCRASH=2", ()),
+    # What must be reachable, or the rows above would say little.
+    ("reached: three primaries acknowledge, lease of 1", LEASE1 + "-DLENGTH=1 -DREACH", (REACHED,)),
+    ("reached: two primaries acknowledge, lease of 2", LEASE2 + "-DLENGTH=1 -DREACH", (REACHED,)),
+    ("reached: after a switchover", LEASE2 + "-DLENGTH=1 -DSWITCH -DREACH_SWITCH", (REACHED,)),
+    ("reached: after a death", DEATH + "-DREACH", (REACHED,)),
+    # Faults built in on purpose: each must be found.
+    ("NO_PROMISE", LEASE2 + "-DNO_PROMISE", (ONE_AT_A_TIME, NOTHING_LOST)),
+    ("NO_WAIT", LEASE2 + "-DNO_WAIT", (ONE_AT_A_TIME,)),
+    ("NO_QUORUM", LEASE2 + "-DNO_QUORUM", (ONE_AT_A_TIME, NOTHING_LOST)),
+    ("NO_QUORUM, no lease", DEATH + "-DNO_QUORUM", (NOTHING_LOST,)),
+    ("SAME_EPOCH", LEASE1 + "-DSAME_EPOCH", (ONE_ACKER,)),
+    ("SAME_EPOCH, no lease", DEATH + "-DSAME_EPOCH", (ONE_ACKER,)),
+    ("FORGET_GRANT", LEASE2 + "-DCRASH=1 -DFORGET_GRANT", (ONE_AT_A_TIME,)),
+    ("NO_HANDOVER_RECORD", LEASE2 + "-DLENGTH=1 -DCRASH=1 -DSWITCH -DNO_HANDOVER_RECORD", (ONE_AT_A_TIME, NOTHING_LOST)),
+    ("NO_SWITCH_PROMISE", LEASE2 + "-DN=4 -DLENGTH=1 -DSWITCH -DRACE -DNO_SWITCH_PROMISE", (ONE_AT_A_TIME, NOTHING_LOST)),
+    ("LATE_ANSWER", LEASE2 + "-DLATE_ANSWER", (NOTHING_LOST,)),
+    ("ANY_LOG", LEASE2 + "-DANY_LOG", (NOTHING_LOST,)),
+    ("COUNT_AT_ONCE", LEASE1 + "-DLENGTH=1 -DGROW -DCOUNT_AT_ONCE", (ONE_AT_A_TIME, NOTHING_LOST)),
+    ("LEASE_FROM_ANSWER", LEASE2 + "-DLEASE_FROM_ANSWER", (ONE_AT_A_TIME,)),
+    ("NO_LEASE_MARGIN", LEASE2 + "-DNO_LEASE_MARGIN", (ONE_AT_A_TIME,)),
+    ("NO_GRANT_MARGIN", LEASE2 + "-DNO_GRANT_MARGIN", (ONE_AT_A_TIME,)),
+    ("NO_WAIT_MARGIN", LEASE2 + "-DNO_WAIT_MARGIN", (ONE_AT_A_TIME,)),
+]
+
+
+def run(argv, folder, seconds):
+    return subprocess.run(argv, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False)
+
+
+def must(argv, folder, seconds):
+    done = run(argv, folder, seconds)
+    if done.returncode != 0:
+        raise RuntimeError(f"{argv[0]} failed: {done.stdout.strip()[-2000:]}")
+    return done.stdout
+
+
+def failed_property(line):
+    for mark, name in ASSERTIONS.items():
+        if mark in line:
+            return name
+    raise RuntimeError(f"an assertion without a name: {line}")
+
+
+def search(options, bitstate, hurry, folder):
+    """Build and run one row's search. (property that fails or None, states, depth, MB). bitstate: a state is remembered by bits of
+    its hash, so that a few may be taken for seen; else all are kept. hurry: compile quickly, the search will be short."""
+    must(["spin", "-a", *options.split(), MODEL], folder, 60)
+    kept = "-DBITSTATE" if bitstate else "-DCOLLAPSE"
+    optimised = "-O0" if hurry else "-O2"
+    must(["gcc", "-w", optimised, "-DSAFETY", "-DNOFAIR", kept, f"-DMEMLIM={MEMORY_MB}", "-o", "pan", "pan.c"], folder, 120)
+    out = run(["./pan", "-E", "-w32" if bitstate else "-w22", f"-m{DEPTH}"], folder, SECONDS_MAX).stdout
+    for line in ("max search depth too small", "memory limit", "out of memory", "aborting"):
+        if line in out:
+            raise RuntimeError(f"the search is not whole: {line}")
+    states = re.search(r"(\d+) states, stored", out)
+    depth = re.search(r"depth reached (\d+), errors: (\d+)", out)
+    memory = re.search(r"([\d.]+)\ttotal actual memory", out)
+    if not (states and depth and memory):
+        raise RuntimeError(f"the search ended without a result: {out.strip()[-2000:]}")
+    violated = re.search(r"assertion violated (.*)", out)
+    if bool(violated) != (depth.group(2) != "0"):
+        raise RuntimeError(f"an error that is no assertion: {out.strip()[-2000:]}")
+    return failed_property(violated.group(1)) if violated else None, int(states.group(1)), int(depth.group(1)), float(memory.group(1))
+
+
+def trail(folder, options):
+    """The steps to the counterexample, the model's lines in order."""
+    out = run(["spin", "-t", "-p", *options.split(), MODEL], folder, 60).stdout
+    return "\n".join(line.strip() for line in out.splitlines() if "proc" in line or "violated" in line)
+
+
+def main(argv):
+    show_trail, long = "--trail" in argv, "--long" in argv
+    names = [arg for arg in argv if arg not in ("--trail", "--long")]
+    missing = [tool for tool in ("spin", "gcc") if not shutil.which(tool)]
+    if missing:
+        print(f"skipped: {' and '.join(missing)} not installed: the model is not searched")
+        return 77
+    rows = [row for row in ROWS if not names or any(name in row[0] for name in names)]
+    if not names and not long:
+        rows = [row for row in rows if not row[0].startswith("long")]
+    if not rows:
+        print("no such row; there are: " + ", ".join(row[0] for row in ROWS), file=sys.stderr)
+        return 1
+    bad = 0
+    print(f"{'':5}{'what':<52}{'states':>10}{'depth':>7}{'MB':>6}{'s':>6}  result", flush=True)
+    for name, options, expected in rows:
+        folder = tempfile.mkdtemp(prefix="regent-spin-")
+        began = time.monotonic()
+        try:
+            found, states, depth, memory = search(options, "bitstate" in name, bool(expected), folder)
+            good = found in expected if expected else found is None
+            numbers = f"{states:>10}{depth:>7}{memory:>6.0f}{time.monotonic() - began:>6.1f}"
+            result = "holds" if found is None else f"found: {found}" if good else f"FAILS: {found}"
+            if expected and found is None:
+                result = "NOT FOUND: " + " or ".join(expected)
+            print(f"{'ok' if good else 'BAD':<5}{name:<52}{numbers}  {result}", flush=True)
+            if found and (show_trail or not good):
+                print(trail(folder, options))
+        except (RuntimeError, subprocess.TimeoutExpired, OSError) as error:
+            good = False
+            print(f"BAD  {name:<52} {error}", flush=True)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        bad += not good
+    print(f"{len(rows) - bad} as expected, {bad} not")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
