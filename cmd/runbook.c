@@ -407,7 +407,7 @@ enum rg_err rg_runbook_run(struct rg_runbook *rb)
     rg_runbook_say(rb, "Declared promotion of %s by %s: %s\nEvidence: %s\n", rb->to, rb->by, rb->reason, rb->evidence_path);
     for (size_t i = 0; !err && i < RG_STEPS; i++)
         err = run_step(rb, i);
-    if (err)
+    if (err && !rb->options.game_day)
         fprintf(stderr, "\nNothing is undone. When what stood in the way is cleared, go on with:\n"
                         "  regent runbook failover --resume %s\n", rb->evidence_path);
     return err;

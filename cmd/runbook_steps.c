@@ -245,7 +245,7 @@ static enum rg_err confirm_promotion(struct rg_runbook *rb)
 
     if (!rb->may_lose)
         return rg_runbook_confirm(rb, "Promote now: there is no way back to the old primary's epoch. continue?");
-    if (rb->options.yes && !rb->options.accept_loss)
+    if (rb->options.yes && !rb->options.accept_loss && !rb->options.game_day)
         return rg_fail(&rb->cli->err, RG_EDENIED, "writes may be lost (%.300s): with --yes say --accept-loss too", rb->lost);
     rg_runbook_say(rb, "  may be lost: %s\n", rb->lost);
     err = rg_runbook_confirm(rb, "Promote now and accept that loss: there is no way back. continue?");

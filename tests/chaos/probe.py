@@ -4,10 +4,12 @@ their deadline without holding up the others; the metrics file is whole at every
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 from cluster import Cluster
 
@@ -43,7 +45,7 @@ def by_region(line):
     return {r["region"]: r for r in line["regions"]}
 
 
-def main(regent, _sample):
+def main(regent, sample):
     with Cluster(regent) as c:
         file = c.dir / "probe.prom"
         # Without the user it is denied, and says why; created twice it is allowed everywhere.
@@ -59,6 +61,15 @@ def main(regent, _sample):
             check_histogram(values, name)
         assert len(by_region(probe(c, "--region", ",".join(c.names[:2]))[0])) == 2
         print("synthetic: allowed in every region", flush=True)
+
+        # What the alert rules ask for is there: at the primary or a replica, or from the probe.
+        known = set(values)
+        for name in (c.primary, c.replicas[0]):
+            known |= set(metrics(c.connect(name).request("GET", "/metrics")[0]))
+        known = {key.split("{")[0] for key in known}
+        rules = Path(sample).parents[1].joinpath("alerts.yaml").read_text()
+        asked = {name for line in rules.splitlines() if "expr:" in line for name in re.findall(r"regent_\w+", line)}
+        assert len(asked) >= 8 and asked <= known, asked - known
 
         # One region hangs (stopped), one is dead: both fail, in their time; the others answer as ever.
         hung, dead, well = c.primary, c.replicas[0], c.replicas[1]
@@ -84,7 +95,9 @@ def main(regent, _sample):
         # Endless, with its page; a reader of the file never sees half of it; ended by a signal it exits 0.
         for node in c.region(hung)["nodes"]:
             c.signal_node(node, signal.SIGCONT)
-        port = 20000 + int(time.monotonic_ns() % 10000)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
         run = subprocess.Popen([c.regent, "probe", "--account", ACCOUNT, "--every", "1", "--listen", f"127.0.0.1:{port}",
                                 "--metrics-file", str(file)], env=c.env, stdout=subprocess.PIPE, text=True)
         try:
