@@ -50,6 +50,17 @@ const struct rg_command rg_commands[] = {
      "Success, latency and revision lag of each region, as Prometheus text too. A region that hangs fails at the deadline.\n"
      "Example: regent probe --synthetic --account 111111111111 --every 10 --metrics-file /var/lib/node_exporter/regent.prom\n",
      rg_cmd_probe},
+    {"intent disable-user", "USER --region R", "While no primary can be reached: disable a user as soon as there is one",
+     "Kept by region R, not in effect until then, applied by itself. Where the write can be made at once, it is made or refused.\n"
+     "Example: regent intent disable-user alice --region eu-central-1\n", rg_cmd_intent_disable_user},
+    {"intent remove-member", "GROUP USER --region R", "The same: take a user out of a group", "", rg_cmd_intent_remove_member},
+    {"intent revoke", "ACCOUNT PERMISSION-SET PRINCIPAL --region R [--type USER|GROUP]", "The same: delete an assignment",
+     "Names or ids. Example: regent intent revoke prod Admin contractors --region eu-central-1\n", rg_cmd_intent_revoke},
+    {"intent list", "[--region R] [--status S]", "Writes that wait for a primary, and what became of them", "", rg_cmd_intent_list},
+    {"intent show", "ID [--region R]", "One of them, with its whole command", "", rg_cmd_intent_show},
+    {"intent approve", "ID [--region R]", "Let one that does more than take access away be presented to the primary", "",
+     rg_cmd_intent_approve},
+    {"intent drop", "ID [--region R]", "Drop one that still waits", "", rg_cmd_intent_drop},
     {"bench", "NAME [OPTIONS]", "Measure: propagation, write, check, restart, memory, or all",
      "Every figure is printed beside the machine's own floor of the same run. bench/README.md says what each measures.\n"
      "Example: regent bench propagation --rate 200 --seconds 10 --json\n", rg_cmd_bench},

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Write intents: while the primary is dead a replica takes writes that wait. They are not visible, survive kill -9, and are
 presented when the primary is back: what only takes access away by itself, the rest when somebody approves it."""
+import json
 import sys
 import time
 
@@ -64,6 +65,9 @@ class Story:
     def decide(self, intent_id, verb):
         return self.c.connect(self.here).request("POST", f"/v1/intents/{intent_id}/{verb}", {})[0]
 
+    def cli(self, *args, ok=(0,)):
+        return json.loads(self.c.run("intent", *args, "--json", ok=ok))
+
     def listed(self, status=None):
         query = f"?status={status}" if status else ""
         return self.c.connect(self.here).request("GET", "/v1/intents" + query)[0]["intents"]
@@ -77,6 +81,7 @@ class Story:
         self.set = self.sso(p, "CreatePermissionSet", {"Name": "View"})["PermissionSet"]["PermissionSetArn"]
         self.assign(p, "GROUP", group)
         self.assign(p, "USER", self.users["dave"])
+        self.c.connect(p).request("PUT", "/v1/accounts/" + ACCOUNT, {"name": "first"})
         self.c.wait_equal()
 
     def assign(self, region, kind, principal, operation="CreateAccountAssignment", headers=None):
@@ -104,9 +109,19 @@ class Story:
         assert "not in effect" in taken["message"]
         again = self.disable(here, self.users["alice"], QUEUE)
         assert again["intentId"] == taken["intentId"], "the same write again is the same intent"
-        self.auto = [taken["intentId"],
-                     self.ids(here, "DeleteGroupMembership", {"MembershipId": self.members["bob"]}, QUEUE)["intentId"],
-                     self.assign(here, "USER", self.users["dave"], "DeleteAccountAssignment", QUEUE)["intentId"]]
+        assert self.cli("disable-user", "alice", "--region", here)["intentId"] == taken["intentId"]
+        assert taken["intentId"] in c.run("intent", "disable-user", self.users["alice"], "--region", here)
+        left = self.ids(here, "DeleteGroupMembership", {"MembershipId": self.members["bob"]}, QUEUE)
+        assert self.cli("remove-member", "staff", "bob", "--region", here)["intentId"] == left["intentId"]
+        revoked = self.cli("revoke", "first", "View", "dave", "--region", here)
+        assert revoked["auto"], revoked
+        again = self.assign(here, "USER", self.users["dave"], "DeleteAccountAssignment", QUEUE)
+        assert again["intentId"] == revoked["intentId"]
+        for wrong, code in ((("disable-user", "nobody", "--region", here), 1), (("revoke", ACCOUNT, "Nothing", "dave", "--region", here), 1),
+                            (("disable-user", "alice"), 2), (("disable-user", "alice", "--region", "mars"), 1)):
+            c.run("intent", *wrong, ok=(code,))
+        c.run("intent", "disable-user", "alice", "--region", c.primary, ok=(3,))
+        self.auto = [taken["intentId"], left["intentId"], revoked["intentId"]]
         manual = [c.connect(here).create_user("erin", QUEUE)[0], self.rename(here, self.users["carol"], "Carol", QUEUE),
                   self.ids(here, "DeleteUser", {"UserId": self.users["carol"]}, QUEUE),
                   c.connect(here).request("PUT", "/v1/accounts/222222222222", {"name": "new"}, QUEUE)[0]]
@@ -127,9 +142,13 @@ class Story:
             assert self.allowed(self.here, name)
         refused(lambda: self.decide(self.auto[0], "approve"), "ConflictException", 409)
         refused(lambda: self.decide("00000000-0000-4000-8000-000000000000", "drop"), "ResourceNotFoundException", 404)
-        assert self.decide(self.delete, "drop")["status"] == "DROPPED"
+        assert self.cli("drop", self.delete)["status"] == "DROPPED"
         refused(lambda: self.decide(self.delete, "approve"), "ConflictException", 409)
-        approved = self.decide(self.account, "approve")  # before there is a primary: it waits on
+        assert "waits" in self.c.run("intent", "list") and "auto" in self.c.run("intent", "list", "--region", self.here)
+        assert [i["id"] for i in self.cli("list", "--status", "DROPPED")] == [self.delete]
+        assert self.cli("list", "--region", self.c.replicas[1]) == []
+        self.c.run("intent", "drop", "00000000-0000-4000-8000-000000000000", ok=(1, 3))
+        approved = self.cli("approve", self.account)  # before there is a primary: it waits on
         assert approved["status"] == "QUEUED" and approved["approvedBy"], approved
 
     def with_primary_again(self):
@@ -143,7 +162,7 @@ class Story:
             assert c.connect(name).request("GET", "/v1/accounts/222222222222")[0]["name"] == "new"
         alice = self.ids(self.here, "DescribeUser", {"UserId": self.users["alice"]})
         assert (alice["UserStatus"], alice["DisplayName"]) == ("DISABLED", "Alice"), alice
-        revision = self.intent(self.auto[0])["revision"]
+        revision = json.loads(c.run("intent", "show", self.auto[0]))["revision"]
         assert tuple(map(int, revision.split("."))) > (0, 0)
         assert self.intent(self.create)["status"] == "QUEUED" and self.intent(self.create)["waitsForApproval"]
         refused(lambda: c.connect(self.here).user_id("erin"), "ResourceNotFoundException")
