@@ -8,6 +8,7 @@
 
 #include "cmd/routes.h"
 #include "cmd/yaml.h"
+#include "store/node.h"
 
 struct reader {
     struct rg_yaml yaml;
@@ -150,7 +151,7 @@ static enum rg_err get_peer(struct reader *r, size_t i, struct rg_config_peer *p
     enum rg_err err;
 
     snprintf(path, sizeof path, "peers[%zu].id", i);
-    err = get_number(r, path, true, 1, UINT32_MAX, &peer->raft.id);
+    err = get_number(r, path, true, 1, RG_NODE_ID_MAX, &peer->raft.id);
     if (err)
         return err;
     peer->line = rg_yaml_get(&r->yaml, path)->line;
@@ -234,7 +235,7 @@ static enum rg_err get_all(struct reader *r, struct rg_config *c)
     } while (0)
     GET(get_text(r, "cluster", true, c->cluster, sizeof c->cluster));
     GET(get_region(r, "region", c->region));
-    GET(get_number(r, "id", true, 1, UINT32_MAX, &c->id));
+    GET(get_number(r, "id", true, 1, RG_NODE_ID_MAX, &c->id));
     GET(get_text(r, "instance.arn", true, c->instance_arn, sizeof c->instance_arn));
     GET(get_text(r, "instance.identity_store_id", true, c->identity_store_id, sizeof c->identity_store_id));
     GET(get_path(r, "data_dir", true, c->data_dir));
@@ -348,6 +349,8 @@ enum rg_err rg_bootstrap_load(const char *path, struct rg_bootstrap *ret_bootstr
         err = get_text(&r, "admin.secret_access_key", true, b.secret_access_key, sizeof b.secret_access_key);
     if (!err)
         err = get_text(&r, "admin.bearer_token", true, b.bearer_token, sizeof b.bearer_token);
+    if (!err)
+        err = get_path(&r, "ca_key", false, b.ca_key);
     err = close_reader(&r, err);
     if (!err)
         *ret_bootstrap = b;

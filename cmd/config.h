@@ -45,6 +45,7 @@ RG_MUST enum rg_err rg_config_load(const char *path, struct rg_config *ret_confi
 struct rg_bootstrap {
     char account_id[13];
     char access_key_id[64], secret_access_key[128], bearer_token[128];
+    char ca_key[RG_CONFIG_PATH_MAX]; /* the CA's private key, kept sealed in the state from then on; may be empty */
 };
 /** The bootstrap file, 0600 (RG_EINVALID when others can read it). Errors as above. */
 RG_MUST enum rg_err rg_bootstrap_load(const char *path, struct rg_bootstrap *ret_bootstrap, struct rg_errctx *ctx);

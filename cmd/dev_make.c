@@ -208,7 +208,7 @@ enum rg_err rg_dev_make_files(struct rg_dev_plan *p, struct rg_errctx *ctx)
         err = rg_keystore_create(keystore, c->regions[0].name, rg_span_str(passphrase), key_id, ctx);
     rg_buf_printf(&out,
                   "# Read once, when the instance is created.\naccount_id: '%s'\nadmin:\n  access_key_id: '%s'\n"
-                  "  secret_access_key: '%s'\n  bearer_token: '%s'\n",
+                  "  secret_access_key: '%s'\n  bearer_token: '%s'\nca_key: ca.key\n",
                   c->account_id, c->access_key_id, c->secret_access_key, c->bearer_token);
     if (!err) {
         char path[512];

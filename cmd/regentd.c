@@ -13,12 +13,12 @@
 
 #include "cmd/config.h"
 #include "cmd/intents_host.h"
-#include "cmd/routes.h"
+#include "cmd/peering.h"
+#include "cmd/seed.h"
 #include "cmd/shell.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov.h"
 #include "net/api.h"
-#include "net/link.h"
 #include "net/server.h"
 #include "store/permset.h"
 
@@ -32,8 +32,8 @@ struct daemon {
     struct rg_store *store;
     struct rg_shell *shell;
     struct rg_node *node;
-    struct rg_links *links;
     struct rg_intents_host intents;
+    struct rg_peering peering;
     struct rg_api *api;
     struct rg_server *server;
     uv_signal_t sigterm, sigint;
@@ -41,10 +41,7 @@ struct daemon {
     uv_async_t stopped; /* the server has drained */
     pthread_t stopper;
     bool stopping, failed, links_closed;
-    /* INSTANCE_INIT under way */
-    struct rg_proposal init;
-    struct rg_buf init_cmd;
-    bool init_running;
+    struct rg_seed seed;
     /* link figures for /metrics, copied by the raft thread */
     pthread_mutex_t stats_mutex;
     struct rg_link_stat stats[RG_PEERS_MAX];
@@ -60,39 +57,9 @@ static void node_on_applied(void *arg, struct rg_rev rev)
     (void)rev;
 }
 
-/* Where a peer answers: the configuration file's word goes before the log's, so that an address can be changed there. */
-static const char *peer_link(const struct daemon *d, const struct rg_peer_config *peer)
-{
-    for (size_t i = 0; i < d->config.n_peers; i++)
-        if (d->config.peers[i].raft.id == peer->id)
-            return d->config.peers[i].raft.link;
-    return peer->link;
-}
-
-/* A development cluster's links go through its proxy. Read at each dial: it may change while the node runs. */
-static bool link_route(void *arg, const char *address, char ret_via[128])
-{
-    struct daemon *d = arg;
-    struct rg_errctx ctx = {.text = ""};
-    enum rg_err err = rg_routes_find(d->config.link_routes, address, ret_via, &ctx);
-
-    if (err)
-        rg_log_error(&d->log, "link.routes", "err=\"%s\"", rg_errctx_text(&ctx, err));
-    return !err && ret_via[0] != '\0';
-}
-
 static void node_on_peers(void *arg, const struct rg_peer_config *peers, size_t n)
 {
-    struct daemon *d = arg;
-
-    for (size_t i = 0; d->links != NULL && i < n; i++) {
-        const char *address = peer_link(d, &peers[i]);
-        enum rg_err err = rg_links_add(d->links, peers[i].id, address);
-
-        if (err)
-            rg_log_error(&d->log, "link.add", "peer=%llu address=%s err=%s", (unsigned long long)peers[i].id, address,
-                         rg_err_text(err));
-    }
+    rg_peering_on_peers(&((struct daemon *)arg)->peering, peers, n);
 }
 
 static void node_on_stop(void *arg, enum rg_err err, const char *text)
@@ -104,165 +71,22 @@ static void node_on_stop(void *arg, enum rg_err err, const char *text)
     begin_stop(d);
 }
 
-static void link_hello(void *arg, uint64_t peer, struct rg_buf *out)
-{
-    rg_node_hello(((struct daemon *)arg)->node, peer, out);
-}
+/* ---- the first writes ---- */
 
-static enum rg_err link_on_hello(void *arg, uint64_t peer, struct rg_span hello, struct rg_errctx *ctx)
-{
-    return rg_node_on_hello(((struct daemon *)arg)->node, peer, hello, ctx);
-}
-
-static void link_on_up(void *arg, uint64_t peer)
-{
-    rg_node_on_up(((struct daemon *)arg)->node, peer);
-}
-
-static void link_on_down(void *arg, uint64_t peer)
-{
-    struct daemon *d = arg;
-
-    if (!d->stopping)
-        rg_node_on_down(d->node, peer);
-}
-
-static void link_on_message(void *arg, uint64_t peer, struct rg_span message)
-{
-    struct daemon *d = arg;
-    struct rg_errctx ctx = {.text = ""};
-    enum rg_err err = d->stopping && d->failed ? RG_OK : rg_node_on_message(d->node, peer, message, &ctx);
-
-    if (err)
-        rg_log_warn(&d->log, "link.message", "peer=%llu code=%s reason=\"%s\"", (unsigned long long)peer,
-                    rg_err_symbol(err), rg_errctx_text(&ctx, err));
-}
-
-/* ---- the first write of a new instance ---- */
-
-static void put_nested(struct rg_buf *cmd, uint32_t field, const struct rg_buf *nested)
-{
-    rg_tlv_put(cmd, field, rg_buf_span(nested));
-}
-
-static enum rg_err init_regions(struct daemon *d, struct rg_buf *cmd)
-{
-    const struct rg_config *c = &d->config;
-
-    for (size_t i = 0; i < c->n_peers; i++) {
-        RG_AUTO_BUF struct rg_buf region = {.max = 0};
-        bool seen = false;
-
-        for (size_t k = 0; k < i; k++)
-            seen |= strcmp(c->peers[k].raft.region, c->peers[i].raft.region) == 0;
-        rg_buf_init(&region, 4096);
-        if (seen)
-            continue;
-        rg_tlv_put_str(&region, RG_F_NAME, c->peers[i].raft.region);
-        rg_tlv_put_str(&region, RG_F_STATUS, "ACTIVE");
-        rg_tlv_put_str(&region, RG_F_URL, c->peers[i].url);
-        rg_tlv_put_u64(&region, RG_F_PRIMARY, c->peers[i].raft.role == RG_ROLE_VOTER);
-        if (region.err)
-            return region.err;
-        put_nested(cmd, RG_F_REGION, &region);
-    }
-    return cmd->err;
-}
-
-static enum rg_err init_credential(struct daemon *d, const struct rg_bootstrap *b, struct rg_buf *cmd)
-{
-    const struct rg_config *c = &d->config;
-    const struct rg_context context = {.instance_arn = rg_span_str(c->instance_arn),
-                                       .identity_store_id = rg_span_str(c->identity_store_id),
-                                       .purpose = rg_span_str("secret")};
-    uint8_t token_hash[RG_SHA256_BYTES];
-    RG_AUTO_BUF struct rg_buf sealed = {.max = 0};
-    RG_AUTO_BUF struct rg_buf credential = {.max = 0};
-    enum rg_err err;
-
-    rg_buf_init(&sealed, 4096);
-    rg_buf_init(&credential, 8192);
-    err = rg_envelope_seal(d->keys, &context, rg_span_str(b->secret_access_key), &sealed);
-    if (err)
-        return err;
-    rg_sha256(rg_span_str(b->bearer_token), token_hash);
-    rg_tlv_put_str(&credential, RG_F_ACCESS_KEY_ID, b->access_key_id);
-    rg_tlv_put(&credential, RG_F_SECRET_SEALED, rg_buf_span(&sealed));
-    rg_tlv_put(&credential, RG_F_TOKEN_SHA256, rg_span(token_hash, sizeof token_hash));
-    rg_tlv_put_str(&credential, RG_F_ROLE, "admin");
-    if (credential.err)
-        return credential.err;
-    put_nested(cmd, RG_F_CREDENTIAL, &credential);
-    return cmd->err;
-}
-
-static enum rg_err init_build(struct daemon *d, struct rg_errctx *ctx)
-{
-    const struct rg_config *c = &d->config;
-    struct rg_io *io = rg_shell_io(d->shell);
-    struct rg_bootstrap b;
-    uint32_t version;
-    enum rg_err err = rg_bootstrap_load(c->bootstrap, &b, ctx);
-
-    if (err)
-        return err;
-    rg_cmd_begin(&d->init_cmd, RG_CMD_INSTANCE_INIT, io->wall_ms(io), rg_span_str("bootstrap"));
-    rg_tlv_put_str(&d->init_cmd, RG_F_INSTANCE_ARN, c->instance_arn);
-    rg_tlv_put_str(&d->init_cmd, RG_F_IDENTITY_STORE_ID, c->identity_store_id);
-    rg_tlv_put_str(&d->init_cmd, RG_F_OWNER_ACCOUNT_ID, b.account_id);
-    rg_tlv_put_str(&d->init_cmd, RG_F_KEY_ID, d->keys->ops->key_id(d->keys, &version));
-    err = init_regions(d, &d->init_cmd);
-    if (!err)
-        err = init_credential(d, &b, &d->init_cmd);
-    rg_wipe(&b, sizeof b);
-    return err;
-}
-
-static void init_on_done(struct rg_proposal *proposal)
-{
-    struct daemon *d = RG_CONTAINER(proposal, struct daemon, init);
-
-    d->init_running = false;
-    if (proposal->err == RG_OK)
-        rg_log_info(&d->log, "instance.created", "arn=%s revision=%llu.%llu result=%s", d->config.instance_arn,
-                    (unsigned long long)proposal->rev.epoch, (unsigned long long)proposal->rev.index,
-                    rg_err_text(proposal->reply.err));
-    else
-        rg_log_warn(&d->log, "instance.create", "code=%s (tried again)", rg_err_symbol(proposal->err));
-}
-
-/* Until the instance exists: the leader with a bootstrap file creates it. */
 static void bootstrap_on_timer(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
-    RG_AUTO_MEM struct rg_node_status *status = malloc(sizeof *status);
-    RG_AUTO(txn) struct rg_txn *txn = NULL;
     struct rg_errctx ctx = {.text = ""};
-    struct rg_instance instance;
-    enum rg_err err;
+    bool done = false;
+    enum rg_err err = d->stopping ? RG_OK : rg_seed_step(&d->seed, &done, &ctx);
 
-    if (d->stopping || d->init_running || status == NULL)
-        return;
-    err = rg_txn_begin(d->store, RG_TXN_READ, &txn);
-    if (!err)
-        err = rg_instance_get(txn, &instance);
-    if (!err) {
+    if (done)
         uv_timer_stop(timer);
-        return;
-    }
-    rg_node_status_copy(d->node, status);
-    if (err != RG_ENOTFOUND || !status->leader || d->config.bootstrap[0] == '\0')
-        return;
-    err = init_build(d, &ctx);
     if (err) {
         rg_log_error(&d->log, "instance.create", "code=%s reason=\"%s\"", rg_err_symbol(err), rg_errctx_text(&ctx, err));
         d->failed = true;
         begin_stop(d);
-        return;
     }
-    d->init = (struct rg_proposal){.cmd = rg_buf_span(&d->init_cmd), .on_done = init_on_done};
-    d->init_running = true;
-    rg_node_submit(d->node, &d->init);
 }
 
 /* ---- metrics of links and server ---- */
@@ -272,12 +96,13 @@ static void stats_on_timer(uv_timer_t *timer)
     struct daemon *d = timer->data;
     const struct rg_config *c = &d->config;
 
-    if (d->links == NULL)
+    if (d->peering.links == NULL)
         return;
+    rg_peering_sync(&d->peering);
     pthread_mutex_lock(&d->stats_mutex);
     for (size_t i = 0; i < c->n_peers; i++)
         if (c->peers[i].raft.id != c->id)
-            rg_links_stat(d->links, c->peers[i].raft.id, &d->stats[i]);
+            rg_links_stat(d->peering.links, c->peers[i].raft.id, &d->stats[i]);
     pthread_mutex_unlock(&d->stats_mutex);
 }
 
@@ -416,26 +241,6 @@ static enum rg_err open_node(struct daemon *d, struct rg_errctx *ctx)
     return rg_node_new(&nc, &d->node, ctx);
 }
 
-static enum rg_err open_links(struct daemon *d, struct rg_errctx *ctx)
-{
-    const struct rg_config *c = &d->config;
-    struct rg_links_config lc = {
-        .loop = rg_shell_loop(d->shell), .listen_address = c->link_address, .listen_port = c->link_port,
-        .ca_path = c->tls_ca, .cert_path = c->tls_cert, .key_path = c->tls_key, .cluster_id = c->cluster,
-        .self_id = c->id, .log = &d->log, .arg = d, .hello = link_hello, .on_hello = link_on_hello,
-        .on_up = link_on_up, .on_down = link_on_down, .on_message = link_on_message,
-        .route = c->link_routes[0] != '\0' ? link_route : NULL};
-    enum rg_err err;
-    uint16_t port;
-
-    rg_random(&lc.seed, sizeof lc.seed);
-    err = rg_links_new(&lc, &d->links, &port, ctx);
-    for (size_t i = 0; !err && i < c->n_peers; i++)
-        if (c->peers[i].raft.id != c->id)
-            err = rg_links_add(d->links, c->peers[i].raft.id, c->peers[i].raft.link);
-    return err;
-}
-
 static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
 {
     const struct rg_config *c = &d->config;
@@ -498,17 +303,15 @@ static void on_drained(uv_async_t *async)
     rg_intents_stop(d->intents.intents);
     rg_node_stop(d->node);
     rg_shell_attach(d->shell, NULL, NULL);
-    if (d->links != NULL)
-        rg_links_close(RG_STEAL(d->links), links_closed, d);
-    else
-        links_closed(d);
+    rg_peering_close(&d->peering, links_closed, d);
 }
 
 static void begin_stop(struct daemon *d)
 {
     if (d->stopping)
         return;
-    d->stopping = true;
+    d->stopping = d->peering.stopping = true;
+    d->peering.failed = d->failed;
     rg_log_info(&d->log, "regentd.stopping", "id=%llu", (unsigned long long)d->config.id);
     if (pthread_create(&d->stopper, NULL, stopper_main, d) != 0)
         _exit(1);
@@ -560,10 +363,14 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
     if (!err)
         err = open_node(d, ctx);
     if (!err)
-        err = open_links(d, ctx);
+        err = rg_peering_open(&d->peering, rg_shell_loop(d->shell), &d->config, &d->log, ctx);
     if (err)
         return err;
-    rg_shell_attach(d->shell, d->node, d->links);
+    rg_peering_attach(&d->peering, d->node, d->store);
+    d->seed = (struct rg_seed){.config = &d->config, .log = &d->log, .io = rg_shell_io(d->shell), .keys = d->keys,
+                               .store = d->store, .node = d->node};
+    rg_seed_init(&d->seed);
+    rg_shell_attach(d->shell, d->node, d->peering.links);
     err = rg_node_start(d->node, ctx);
     if (!err)
         err = rg_intents_host_open(&d->intents, &d->config, rg_shell_io(d->shell), d->store, d->keys, &d->log, d->node, ctx);
@@ -581,7 +388,7 @@ static void release(struct daemon *d)
     rg_api_free(d->api);
     rg_store_free(d->store);
     rg_keyprov_free(d->keys);
-    rg_buf_deinit(&d->init_cmd);
+    rg_seed_deinit(&d->seed);
     if (d->lock_fd >= 0)
         close(d->lock_fd);
 }
@@ -595,7 +402,6 @@ static int run(const char *config_path)
     d.lock_fd = -1;
     d.log = (struct rg_log){.min = RG_LOG_INFO, .sink = rg_log_stderr};
     pthread_mutex_init(&d.stats_mutex, NULL);
-    rg_buf_init(&d.init_cmd, RG_CMD_BYTES_MAX);
     err = rg_config_load(config_path, &d.config, &ctx);
     if (!err) {
         d.log.min = d.config.log_level;

@@ -103,6 +103,20 @@ enum rg_err rg_keyprov_material_new(const char *key_id, const struct rg_key_vers
     return RG_OK;
 }
 
+enum rg_err rg_keyprov_material(struct rg_keyprov *keys, char key_id[RG_KEY_ID_BYTES_MAX],
+                                struct rg_key_version *versions, size_t *ret_n)
+{
+    const struct material *m;
+
+    if (keys->ops != &material_ops)
+        return RG_EKEY;
+    m = material_of(keys);
+    memcpy(key_id, m->key_id, sizeof m->key_id);
+    memcpy(versions, m->versions, m->n * sizeof *versions);
+    *ret_n = m->n;
+    return RG_OK;
+}
+
 enum rg_err rg_keyprov_memory_new(const char *key_id, const uint8_t material[32], struct rg_keyprov **ret_keys)
 {
     struct rg_key_version version = {.version = 1};

@@ -19,6 +19,11 @@ struct rg_key_version {
 RG_MUST enum rg_err rg_keyprov_material_new(const char *key_id, const struct rg_key_version *versions, size_t n,
                                             struct rg_keyprov **ret_keys);
 
+/** What such a provider was made of, for another region's replica; wipe it. versions: room for RG_KEY_VERSIONS_MAX. RG_EKEY: the
+ * provider is of another kind, and gives nothing away. */
+RG_MUST enum rg_err rg_keyprov_material(struct rg_keyprov *keys, char key_id[RG_KEY_ID_BYTES_MAX],
+                                        struct rg_key_version *versions, size_t *ret_n);
+
 /**
  * AES-256-GCM under a key that is used once or seldom: n bytes (at least one) and the tag behind them. For a stream of
  * records there is struct rg_dek, which keeps its key schedule.

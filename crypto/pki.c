@@ -140,10 +140,11 @@ static bool set_serial(X509 *cert)
     return ok;
 }
 
-/* What every certificate of ours has: a fresh P-256 key, version 3, a serial, validity, a subject. */
+/* What every certificate of ours has: a P-256 key (fresh, unless there is one), version 3, a serial, validity, a subject. */
 static bool pair_begin(struct pair *p, const char *common_name, int days)
 {
-    p->key = EVP_EC_gen("P-256");
+    if (p->key == NULL)
+        p->key = EVP_EC_gen("P-256");
     p->cert = X509_new();
     return p->key != NULL && p->cert != NULL && X509_set_version(p->cert, X509_VERSION_3) == 1 && set_serial(p->cert) &&
            X509_gmtime_adj(X509_getm_notBefore(p->cert), -BACKDATE_S) != NULL &&
@@ -198,17 +199,18 @@ static enum rg_err ca_check(const struct pair *ca, const char *cert_path, struct
 }
 
 /* The subjectAltName in OpenSSL's notation. Every part is checked here, since a comma would begin another name. */
-static enum rg_err alt_names(struct rg_buf *out, const char *uri, const char *dns_name, const char *ips,
+static enum rg_err alt_names(struct rg_buf *out, const char *uri, const char *dns_names, const char *ips,
                              struct rg_errctx *ctx)
 {
     rg_buf_printf(out, "URI:%s,DNS:localhost,IP:127.0.0.1,IP:::1", uri);
-    if (dns_name != NULL) {
-        size_t n = strlen(dns_name);
+    while (dns_names != NULL) {
+        size_t n = strcspn(dns_names, ",");
 
         if (n < 1 || n > DNS_NAME_BYTES_MAX ||
-            strspn(dns_name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") != n)
-            return rg_fail(ctx, RG_EINVALID, "\"%.80s\" is not a DNS name", dns_name);
-        rg_buf_printf(out, ",DNS:%s", dns_name);
+            strspn(dns_names, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") != n)
+            return rg_fail(ctx, RG_EINVALID, "\"%.*s\" is not a DNS name", (int)RG_MIN(n, (size_t)80), dns_names);
+        rg_buf_printf(out, ",DNS:%.*s", (int)n, dns_names);
+        dns_names = dns_names[n] == ',' ? dns_names + n + 1 : NULL;
     }
     while (ips != NULL && *ips != '\0') {
         char ip[64];
@@ -247,24 +249,34 @@ static bool node_sign(struct pair *node, const struct pair *ca, const char *comm
            X509_sign(node->cert, ca->key, EVP_sha256()) != 0;
 }
 
-enum rg_err rg_pki_node_create(const char *ca_cert_path, const char *ca_key_path, const char *cluster_id,
-                               const char *region, uint64_t raft_id, const char *dns_name, const char *ips,
-                               const char *cert_path, const char *key_path, struct rg_errctx *ctx)
+/* The names of a node's certificate: its URI's parts checked, its common name, all its alternative names. */
+static enum rg_err node_names(const char *cluster_id, const char *region, uint64_t raft_id, const char *dns_names,
+                              const char *ips, char common_name[COMMON_NAME_BYTES_MAX + 1], struct rg_buf *names,
+                              struct rg_errctx *ctx)
 {
-    struct pair ca = {NULL, NULL}, node = {NULL, NULL};
-    char uri[160], name[COMMON_NAME_BYTES_MAX + 1];
-    RG_AUTO_BUF struct rg_buf names = {.max = 0};
     struct rg_pki_name parsed;
-    enum rg_err err;
+    char uri[160];
 
-    rg_buf_init(&names, 4096);
     if ((size_t)snprintf(uri, sizeof uri, "regent://%s/%s/%llu", cluster_id, region, (unsigned long long)raft_id) >=
             sizeof uri ||
         rg_pki_name_parse(rg_span_str(uri), &parsed) != RG_OK)
         return rg_fail(ctx, RG_EINVALID, "\"%s\" is no node's name: regent://CLUSTER/REGION/ID, of a-z, 0-9 and '-'",
                        uri);
-    snprintf(name, sizeof name, "%.32s node %llu", region, (unsigned long long)raft_id);
-    err = alt_names(&names, uri, dns_name, ips, ctx);
+    snprintf(common_name, COMMON_NAME_BYTES_MAX + 1, "%.32s node %llu", region, (unsigned long long)raft_id);
+    return alt_names(names, uri, dns_names, ips, ctx);
+}
+
+enum rg_err rg_pki_node_create(const char *ca_cert_path, const char *ca_key_path, const char *cluster_id,
+                               const char *region, uint64_t raft_id, const char *dns_name, const char *ips,
+                               const char *cert_path, const char *key_path, struct rg_errctx *ctx)
+{
+    struct pair ca = {NULL, NULL}, node = {NULL, NULL};
+    char name[COMMON_NAME_BYTES_MAX + 1];
+    RG_AUTO_BUF struct rg_buf names = {.max = 0};
+    enum rg_err err;
+
+    rg_buf_init(&names, 4096);
+    err = node_names(cluster_id, region, raft_id, dns_name, ips, name, &names, ctx);
     if (!err)
         err = pair_read(ca_cert_path, ca_key_path, &ca, ctx);
     if (!err)
@@ -273,6 +285,110 @@ enum rg_err rg_pki_node_create(const char *ca_cert_path, const char *ca_key_path
         err = rg_ossl_fail(ctx, RG_EINTERNAL, "the certificate cannot be made");
     if (!err)
         err = pair_write(&node, cert_path, key_path, ctx);
+    pair_deinit(&node);
+    pair_deinit(&ca);
+    return err;
+}
+
+/* ---- requests ---- */
+
+static BIO *reader(struct rg_span bytes)
+{
+    return bytes.n > 0 && bytes.n <= PEM_BYTES_MAX ? BIO_new_mem_buf(bytes.p, (int)bytes.n) : NULL;
+}
+
+static bool is_p256(EVP_PKEY *key)
+{
+    char group[32];
+    size_t n;
+
+    return key != NULL && EVP_PKEY_is_a(key, "EC") == 1 &&
+           EVP_PKEY_get_group_name(key, group, sizeof group, &n) == 1 && strcmp(group, "prime256v1") == 0;
+}
+
+/* The key of a request, which must have signed it: nobody gets a certificate for a key that is another's. */
+static enum rg_err csr_key(struct rg_span csr, EVP_PKEY **ret_key, struct rg_errctx *ctx)
+{
+    BIO *bio = reader(csr);
+    X509_REQ *req = NULL;
+    EVP_PKEY *key = NULL;
+    enum rg_err err = RG_OK;
+
+    if (bio != NULL && csr.p[0] == 0x30)
+        req = d2i_X509_REQ_bio(bio, NULL);
+    else if (bio != NULL)
+        req = PEM_read_bio_X509_REQ(bio, NULL, no_passphrase, NULL);
+    if (req != NULL)
+        key = X509_REQ_get_pubkey(req);
+    if (req == NULL)
+        err = rg_fail(ctx, RG_EINVALID, "csr: is not a certificate request");
+    else if (!is_p256(key))
+        err = rg_fail(ctx, RG_EINVALID, "csr: its key is not one of the curve P-256");
+    else if (X509_REQ_verify(req, key) != 1)
+        err = rg_fail(ctx, RG_EINVALID, "csr: is not signed with its own key");
+    if (err)
+        EVP_PKEY_free(key);
+    else
+        *ret_key = key;
+    X509_REQ_free(req);
+    BIO_free(bio);
+    ERR_clear_error();
+    return err;
+}
+
+enum rg_err rg_pki_csr_check(struct rg_span csr, struct rg_errctx *ctx)
+{
+    EVP_PKEY *key = NULL;
+    enum rg_err err = csr_key(csr, &key, ctx);
+
+    EVP_PKEY_free(key);
+    return err;
+}
+
+static enum rg_err ca_open(struct rg_span cert_pem, struct rg_span key_pem, struct pair *ret, struct rg_errctx *ctx)
+{
+    BIO *bio = reader(key_pem);
+    enum rg_err err = RG_OK;
+
+    ret->cert = rg_pki_cert_decode(cert_pem);
+    ret->key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    BIO_free(bio);
+    if (ret->cert == NULL || ret->key == NULL)
+        err = rg_fail(ctx, RG_EINVALID, "the CA's %s cannot be read", ret->cert == NULL ? "certificate" : "private key");
+    else
+        err = ca_check(ret, "the CA's certificate", ctx);
+    ERR_clear_error();
+    return err;
+}
+
+enum rg_err rg_pki_ca_check(struct rg_span ca_cert_pem, struct rg_span ca_key_pem, struct rg_errctx *ctx)
+{
+    struct pair ca = {NULL, NULL};
+    enum rg_err err = ca_open(ca_cert_pem, ca_key_pem, &ca, ctx);
+
+    pair_deinit(&ca);
+    return err;
+}
+
+enum rg_err rg_pki_sign(struct rg_span ca_cert_pem, struct rg_span ca_key_pem, struct rg_span csr,
+                        const char *cluster_id, const char *region, uint64_t raft_id, const char *dns_names,
+                        const char *ips, struct x509_st **ret_cert, struct rg_errctx *ctx)
+{
+    struct pair ca = {NULL, NULL}, node = {NULL, NULL};
+    char name[COMMON_NAME_BYTES_MAX + 1];
+    RG_AUTO_BUF struct rg_buf names = {.max = 0};
+    enum rg_err err;
+
+    rg_buf_init(&names, 4096);
+    err = node_names(cluster_id, region, raft_id, dns_names, ips, name, &names, ctx);
+    if (!err)
+        err = csr_key(csr, &node.key, ctx);
+    if (!err)
+        err = ca_open(ca_cert_pem, ca_key_pem, &ca, ctx);
+    if (!err && !node_sign(&node, &ca, name, (const char *)names.data))
+        err = rg_ossl_fail(ctx, RG_EINTERNAL, "the certificate cannot be made");
+    if (!err)
+        *ret_cert = RG_STEAL(node.cert);
     pair_deinit(&node);
     pair_deinit(&ca);
     return err;

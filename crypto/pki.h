@@ -22,6 +22,51 @@ RG_MUST enum rg_err rg_pki_node_create(const char *ca_cert_path, const char *ca_
                                        const char *region, uint64_t raft_id, const char *dns_name, const char *ips,
                                        const char *cert_path, const char *key_path, struct rg_errctx *ctx);
 
+/* ---- joining ---- */
+
+/** A new P-256 key (PKCS#8 PEM; wipe it) and a certificate request signed with it (PEM). Appended. */
+RG_MUST enum rg_err rg_pki_key_csr(struct rg_buf *key_pem, struct rg_buf *csr_pem, struct rg_errctx *ctx);
+/** Whether rg_pki_sign would take this request: PEM or DER, a P-256 key, signed with it. RG_EINVALID says why not. */
+RG_MUST enum rg_err rg_pki_csr_check(struct rg_span csr, struct rg_errctx *ctx);
+/** Whether rg_pki_sign could sign with this CA. */
+RG_MUST enum rg_err rg_pki_ca_check(struct rg_span ca_cert_pem, struct rg_span ca_key_pem, struct rg_errctx *ctx);
+/**
+ * Sign a request: a node's certificate as rg_pki_node_create makes it, for the request's key.
+ * dns_name   comma-separated, may be NULL; ips likewise
+ * ret_cert   own: rg_pki_cert_free
+ * RG_EINVALID: what is wrong with the request, a name, or the CA.
+ */
+struct x509_st;
+RG_MUST enum rg_err rg_pki_sign(struct rg_span ca_cert_pem, struct rg_span ca_key_pem, struct rg_span csr,
+                                const char *cluster_id, const char *region, uint64_t raft_id, const char *dns_names,
+                                const char *ips, struct x509_st **ret_cert, struct rg_errctx *ctx);
+
+/** A certificate from PEM or DER; NULL: it is none. rg_pki_cert_free. */
+struct x509_st *rg_pki_cert_decode(struct rg_span bytes);
+/** Appended. */
+RG_MUST enum rg_err rg_pki_cert_der(struct x509_st *cert, struct rg_buf *out);
+RG_MUST enum rg_err rg_pki_cert_pem(struct x509_st *cert, struct rg_buf *out);
+/** NULL is fine. */
+void rg_pki_cert_free(struct x509_st *cert);
+struct rg_pki_name;
+/** Whether a certificate is of this CA and in its time, and whom it names. RG_EPEER says why not. */
+RG_MUST enum rg_err rg_pki_cert_check(struct rg_span ca_pem, struct x509_st *cert, struct rg_pki_name *ret_name,
+                                      struct rg_errctx *ctx);
+
+/** ECDSA with SHA-256 (DER) over a text, with a private key in PEM; and whether one is by a certificate's key. */
+RG_MUST enum rg_err rg_pki_sign_text(struct rg_span key_pem, struct rg_span text, struct rg_buf *signature,
+                                     struct rg_errctx *ctx);
+bool rg_pki_verify_text(struct x509_st *cert, struct rg_span text, struct rg_span signature);
+
+/* What a node that comes back signs with the key it had (POST /v1/rejoin). */
+struct rg_pki_rejoin {
+    struct rg_span cluster_id, region, csr, link, url; /* csr: as it stands in the request */
+    uint64_t old_id;
+    int64_t at; /* Unix seconds */
+};
+/** The text to sign: "regent-rejoin-1", cluster, old id, region, hex SHA-256 of csr, link, url, at; each ends a line. */
+void rg_pki_rejoin_text(const struct rg_pki_rejoin *rejoin, struct rg_buf *out);
+
 /* Who a certificate says it is. */
 struct rg_pki_name {
     char cluster_id[64];
