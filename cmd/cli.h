@@ -122,6 +122,8 @@ int rg_cmd_intent_show(struct rg_cli *cli);
 int rg_cmd_intent_approve(struct rg_cli *cli);
 int rg_cmd_intent_drop(struct rg_cli *cli);
 int rg_cmd_bench(struct rg_cli *cli);
+int rg_cmd_region_token(struct rg_cli *cli);
+int rg_cmd_node_init(struct rg_cli *cli);
 int rg_cmd_wal_verify(struct rg_cli *cli);
 int rg_cmd_snapshot_inspect(struct rg_cli *cli);
 int rg_cmd_probe(struct rg_cli *cli);

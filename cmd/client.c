@@ -53,6 +53,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 
     copy_header(line, size * n, "Regent-Revision:", answer->revision, sizeof answer->revision);
     copy_header(line, size * n, "Regent-Region:", answer->region, sizeof answer->region);
+    copy_header(line, size * n, "Location:", answer->location, sizeof answer->location);
     return size * n;
 }
 
@@ -73,8 +74,9 @@ enum rg_err rg_client_new(const struct rg_cluster *cluster, const char *url, str
     snprintf(client->authorization, sizeof client->authorization, "Authorization: Bearer %s", cluster->bearer_token);
     client->timeout_ms = 30000;
     client->easy = curl_easy_init();
-    client->headers = curl_slist_append(NULL, client->authorization);
-    if (client->easy == NULL || client->headers == NULL) {
+    if (cluster->bearer_token[0] != '\0') /* who joins has none */
+        client->headers = curl_slist_append(NULL, client->authorization);
+    if (client->easy == NULL || (client->headers == NULL && cluster->bearer_token[0] != '\0')) {
         rg_client_free(client);
         return RG_ENOMEM;
     }
@@ -140,7 +142,7 @@ static enum rg_err prepare(struct rg_client *client, struct transfer *t, const c
     t->headers = headers;
     rg_buf_clear(&t->answer.body);
     t->answer.status = 0;
-    t->answer.revision[0] = t->answer.region[0] = '\0';
+    t->answer.revision[0] = t->answer.region[0] = t->answer.location[0] = '\0';
     curl_easy_reset(easy);
     curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);

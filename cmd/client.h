@@ -13,6 +13,7 @@ struct rg_answer {
     struct rg_buf body; /* own */
     char revision[RG_REV_TEXT_MAX];
     char region[33];
+    char location[256]; /* where a replica sends a write */
 };
 void rg_answer_deinit(struct rg_answer *answer);
 

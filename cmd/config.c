@@ -251,6 +251,7 @@ static enum rg_err get_all(struct reader *r, struct rg_config *c)
     GET(get_path(r, "keystore.file", true, c->keystore));
     GET(get_path(r, "keystore.passphrase_file", true, c->passphrase_file));
     GET(get_path(r, "link_routes", false, c->link_routes));
+    GET(get_bool(r, "keystore.fetch", &c->keystore_fetch));
     GET(get_path(r, "bootstrap", false, c->bootstrap));
     GET(get_number(r, "snapshot.entries", false, 1, UINT32_MAX, &c->snapshot_entries));
     GET(get_number(r, "snapshot.log_mb", false, 1, 1 << 20, &c->snapshot_mb));

@@ -27,6 +27,7 @@ struct rg_config {
     char tls_ca[RG_CONFIG_PATH_MAX], tls_cert[RG_CONFIG_PATH_MAX], tls_key[RG_CONFIG_PATH_MAX];
     char keystore[RG_CONFIG_PATH_MAX], passphrase_file[RG_CONFIG_PATH_MAX];
     char link_routes[RG_CONFIG_PATH_MAX]; /* may be empty: cmd/routes.h */
+    bool keystore_fetch; /* a missing keystore is fetched from the primary */
     char bootstrap[RG_CONFIG_PATH_MAX]; /* may be empty */
     enum rg_log_level log_level;
     uint64_t snapshot_entries, snapshot_mb;

@@ -40,6 +40,13 @@ const struct rg_command rg_commands[] = {
     {"region preflight", "NAME", "What stands against adding a region", "Exit code 0: nothing; 1: something, with what to do.\n",
      rg_cmd_region_preflight},
     {"region names", "", "Names of regions and where they are; own names may be given too", "", rg_cmd_region_names},
+    {"region token", "REGION [--ttl SECONDS]", "Make a token that lets one node of a region join, once",
+     "Printed to standard output: whoever has it may join in the region's name.\n"
+     "Example: regent region token eu-west-1 | ssh host regent node init --join - --dir /srv/regent --advertise host:9443\n",
+     rg_cmd_region_token},
+    {"node init", "--join TOKEN|- --dir DIR [OPTIONS]", "Make a node's folder: its key, certificate and configuration",
+     "The region is the token's. The other regions and clients must reach the addresses given.\n"
+     "Example: regent node init --join - --dir /srv/regent --advertise regent.west.example:9443 < token\n", rg_cmd_node_init},
     {"runbook failover", "--to REGION --by NAME --reason TEXT [OPTIONS]", "Declare a promotion step by step, with evidence",
      "Steps: declare, pause, validate, promote, verify, notify, resume; each is shown and asked for. A run that stopped goes on\n"
      "with --resume FILE. docs/failover.md says what everything means.\n"

@@ -13,16 +13,19 @@
 
 #include "cmd/config.h"
 #include "cmd/intents_host.h"
+#include "cmd/fetch_key.h"
+#include "cmd/key_server.h"
 #include "cmd/peering.h"
 #include "cmd/seed.h"
 #include "cmd/shell.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov.h"
+#include "crypto/privfile.h"
 #include "net/api.h"
 #include "net/server.h"
 #include "store/permset.h"
 
-enum { LINK_STATS_EVERY_MS = 250, BOOTSTRAP_EVERY_MS = 20, DRAIN_MS = 3000, PASSPHRASE_BYTES_MAX = 1024 };
+enum { LINK_STATS_EVERY_MS = 250, BOOTSTRAP_EVERY_MS = 20, DRAIN_MS = 3000, PASSPHRASE_BYTES_MAX = 1024, CA_PEM_BYTES_MAX = 16 * 1024 };
 
 struct daemon {
     struct rg_config config;
@@ -42,6 +45,8 @@ struct daemon {
     pthread_t stopper;
     bool stopping, failed, links_closed;
     struct rg_seed seed;
+    struct rg_key_server key_server;
+    struct rg_buf ca_pem; /* own; NUL-terminated */
     /* link figures for /metrics, copied by the raft thread */
     pthread_mutex_t stats_mutex;
     struct rg_link_stat stats[RG_PEERS_MAX];
@@ -190,6 +195,8 @@ static enum rg_err open_keys(struct daemon *d, struct rg_errctx *ctx)
     size_t n = 0;
     enum rg_err err = read_passphrase(d->config.passphrase_file, passphrase, &n, ctx);
 
+    if (!err && d->config.keystore_fetch && access(d->config.keystore, F_OK) != 0 && errno == ENOENT)
+        err = rg_fetch_key(&d->config, &d->log, rg_span(passphrase, n), ctx);
     if (!err)
         err = rg_keystore_open(d->config.keystore, d->config.region, rg_span(passphrase, n), &d->keys, ctx);
     rg_wipe(passphrase, sizeof passphrase);
@@ -210,6 +217,14 @@ static enum rg_err lock_data(struct daemon *d, struct rg_errctx *ctx)
     if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0)
         return rg_fail(ctx, RG_ECONFLICT, "%s: another regentd runs on this data directory", path);
     return RG_OK;
+}
+
+static enum rg_err read_ca(struct daemon *d, struct rg_errctx *ctx)
+{
+    enum rg_err err = rg_privfile_read(d->config.tls_ca, "the CA certificate", 0, &d->ca_pem, ctx);
+
+    rg_buf_put_u8(&d->ca_pem, 0);
+    return err ? err : d->ca_pem.err;
 }
 
 static enum rg_err open_state(struct daemon *d, struct rg_errctx *ctx)
@@ -259,6 +274,7 @@ static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
 
     if (regions == NULL)
         return RG_ENOMEM;
+    ac.ca_pem = (const char *)d->ca_pem.data;
     for (size_t i = 0; i < c->n_peers; i++) {
         snprintf(regions[i].name, sizeof regions[i].name, "%s", c->peers[i].raft.region);
         snprintf(regions[i].url, sizeof regions[i].url, "%s", c->peers[i].url);
@@ -355,6 +371,8 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
     enum rg_err err = lock_data(d, ctx);
 
     if (!err)
+        err = read_ca(d, ctx);
+    if (!err)
         err = open_keys(d, ctx);
     if (!err)
         err = open_state(d, ctx);
@@ -370,6 +388,11 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
     d->seed = (struct rg_seed){.config = &d->config, .log = &d->log, .io = rg_shell_io(d->shell), .keys = d->keys,
                                .store = d->store, .node = d->node};
     rg_seed_init(&d->seed);
+    d->key_server = (struct rg_key_server){.config = &d->config, .log = &d->log, .keys = d->keys, .store = d->store,
+                                           .node = d->node, .ca_pem = (const char *)d->ca_pem.data};
+    err = rg_key_serve(&d->key_server, d->peering.control);
+    if (err)
+        return err;
     rg_shell_attach(d->shell, d->node, d->peering.links);
     err = rg_node_start(d->node, ctx);
     if (!err)
@@ -389,6 +412,7 @@ static void release(struct daemon *d)
     rg_store_free(d->store);
     rg_keyprov_free(d->keys);
     rg_seed_deinit(&d->seed);
+    rg_buf_deinit(&d->ca_pem);
     if (d->lock_fd >= 0)
         close(d->lock_fd);
 }
@@ -402,12 +426,18 @@ static int run(const char *config_path)
     d.lock_fd = -1;
     d.log = (struct rg_log){.min = RG_LOG_INFO, .sink = rg_log_stderr};
     pthread_mutex_init(&d.stats_mutex, NULL);
+    rg_buf_init(&d.ca_pem, CA_PEM_BYTES_MAX);
     err = rg_config_load(config_path, &d.config, &ctx);
     if (!err) {
         d.log.min = d.config.log_level;
         rg_log_info(&d.log, "regentd.starting", "version=%s region=%s id=%llu data=%s", REGENT_VERSION, d.config.region,
                     (unsigned long long)d.config.id, d.config.data_dir);
         err = start(&d, &ctx);
+    }
+    if (err == RG_ESTOPPED && d.shell == NULL) { /* by a signal, while it waited for its key */
+        rg_buf_deinit(&d.ca_pem);
+        rg_log_info(&d.log, "regentd.stopped", "clean=yes");
+        return 0;
     }
     if (err) {
         fprintf(stderr, "regentd: %s\n", rg_errctx_text(&ctx, err));

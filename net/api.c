@@ -507,7 +507,7 @@ void rg_api_handle(void *arg, struct rg_request *req)
     call_begin(call, api, req);
     read_headers(call, &asked);
     call->style = rg_span_is(req->path, "/") && rg_span_is(req->method, "POST") ? RG_STYLE_AWS : RG_STYLE_V1;
-    if (serve_open(call) || !take_asked(call, &asked) || !authenticate(call, false))
+    if (serve_open(call) || !take_asked(call, &asked) || rg_join_serve(call) || !authenticate(call, false))
         return;
     run_when_reached(call);
 }

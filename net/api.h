@@ -38,6 +38,7 @@ struct rg_api_config {
     const struct rg_region_ops *region_ops;
     void *region_arg;
     struct rg_intents *intents; /* borrow; used on the raft thread. NULL: writes never wait here */
+    const char *ca_pem; /* the CA's certificate, borrow; NULL: no node can join through this one */
     /* Text appended to /metrics by the daemon (links, server). May be NULL. */
     void (*more_metrics)(void *more_arg, struct rg_buf *out);
     void *more_arg;
@@ -47,8 +48,8 @@ RG_MUST enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api
 /** After the server has stopped. NULL is fine. */
 void rg_api_free(struct rg_api *api);
 /**
- * The rg_http_handler; arg is the rg_api. Every request needs a credential but these: /healthz, /readyz, and /metrics when
- * it comes from the machine itself (127.0.0.0/8, ::1): a reverse proxy on this machine must not pass /metrics on.
+ * The rg_http_handler; arg is the rg_api. Every request needs a credential but these: /healthz, /readyz, /v1/join and
+ * /v1/rejoin, which bring their own proof, and /metrics when it comes from the machine itself (127.0.0.0/8, ::1): a reverse proxy on this machine must not pass /metrics on.
  */
 void rg_api_handle(void *api, struct rg_request *req);
 

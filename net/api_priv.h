@@ -108,6 +108,7 @@ struct rg_api {
     struct rg_api_region *regions; /* own */
     struct rg_api_worker *worker;  /* own; workers of them: caches of credentials, counters; api_auth.c and metrics.c know the inside */
     char instance_arn[128], identity_store_id[64], cluster_id[64], region[33];
+    uint64_t join_failures;        /* second << 8 | refused attempts to join in it; atomic */
     uint64_t began_us;             /* monotonic: when the API began */
     atomic_bool lost_replaying;    /* one replay of lost writes at a time */
 };

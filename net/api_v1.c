@@ -350,6 +350,7 @@ static const struct route {
     {"PUT", "/v1/regions/", "v1.putRegion", true, rg_v1_regions_put},
     {"DELETE", "/v1/regions/", "v1.removeRegion", true, rg_v1_regions_delete},
     {"POST", "/v1/regions/*/preflight", "v1.preflight", true, rg_v1_regions_preflight},
+    {"POST", "/v1/join-tokens", "v1.joinToken", false, rg_v1_join_tokens},
     {"GET", "/v1/access", "v1.access", false, access_lines},
     {"GET", "/v1/who", "v1.who", false, who},
     {"GET", "/v1/export", "v1.export", false, export},

@@ -149,6 +149,11 @@ void rg_v1_intent(struct rg_call *call, struct rg_span id);
 void rg_v1_intent_approve(struct rg_call *call, struct rg_span id);
 void rg_v1_intent_drop(struct rg_call *call, struct rg_span id);
 
+/* api_join.c */
+/** POST /v1/join and /v1/rejoin, which need no credential. True: answered, or will be. */
+bool rg_join_serve(struct rg_call *call);
+void rg_v1_join_tokens(struct rg_call *call, struct rg_span none);
+
 /* api_status.c */
 void rg_v1_status(struct rg_call *call);
 void rg_v1_regions(struct rg_call *call, struct rg_span name);

@@ -1,6 +1,7 @@
 /* base/: buffers stop at their bound, the codec keeps what it does not know, text forms are exact. */
 #include <check.h>
 
+#include "base/base64.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/prng.h"
@@ -165,6 +166,36 @@ START_TEST(log_values_cannot_forge_lines)
 }
 END_TEST
 
+START_TEST(base64_has_one_text_for_each_value)
+{
+    static const struct {
+        const char *bytes, *std, *url;
+    } good[] = {{"", "", ""}, {"f", "Zg==", "Zg"}, {"fo", "Zm8=", "Zm8"}, {"foo", "Zm9v", "Zm9v"},
+                {"foob", "Zm9vYg==", "Zm9vYg"}, {"\xfb\xff\xfe", "+//+", "-__-"}}; /* RFC 4648 section 10 */
+    static const char *const bad[] = {"Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Zm 9", "Zm9v\n", "====", "-__-"};
+    static const char *const bad_url[] = {"Z", "Zg==", "Zh", "Zm9", "+//+", "Zm9vZ"};
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
+
+    rg_buf_init(&out, 100);
+    for (size_t i = 0; i < RG_LEN(good); i++) {
+        for (int form = 0; form < 2; form++) {
+            const char *text = form == 0 ? good[i].std : good[i].url;
+
+            rg_buf_clear(&out);
+            rg_base64_put(&out, (enum rg_base64)form, rg_span_str(good[i].bytes));
+            ck_assert(rg_span_is(rg_buf_span(&out), text));
+            rg_buf_clear(&out);
+            ck_assert(rg_base64_get(rg_span_str(text), (enum rg_base64)form, &out));
+            ck_assert(rg_span_is(rg_buf_span(&out), good[i].bytes));
+        }
+    }
+    for (size_t i = 0; i < RG_LEN(bad); i++)
+        ck_assert_msg(!rg_base64_get(rg_span_str(bad[i]), RG_BASE64, &out), "%s", bad[i]);
+    for (size_t i = 0; i < RG_LEN(bad_url); i++)
+        ck_assert_msg(!rg_base64_get(rg_span_str(bad_url[i]), RG_BASE64_URL, &out), "%s", bad_url[i]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("base");
@@ -181,6 +212,7 @@ int main(void)
     tcase_add_test(t, every_error_has_a_row);
     tcase_add_test(t, prng_repeats_from_its_seed);
     tcase_add_test(t, log_values_cannot_forge_lines);
+    tcase_add_test(t, base64_has_one_text_for_each_value);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
