@@ -252,6 +252,7 @@ struct af {
 };
 static struct af af;
 static const char *af_data_dir __attribute__((unused)); /* set before af_open; NULL: none */
+static const char *af_ca_pem __attribute__((unused)); /* may be set before af_open */
 
 static inline void af_sink(void *arg, enum rg_log_level level, const char *event, const char *keys)
 {
@@ -376,6 +377,7 @@ static inline void af_serve(void)
                                    .n_regions = 2,
                                    .instance_arn = API_ARN,
                                    .identity_store_id = API_STORE,
+                                   .ca_pem = af_ca_pem,
                                    .workers = af.workers,
                                    .submit = node_submit,
                                    .wait = node_wait,
