@@ -12,6 +12,7 @@
 #include "crypto/keyprov.h"
 #include "crypto/sigv4.h"
 #include "net/api_priv.h"
+#include "net/intents.h"
 #include "store_fixture.h"
 
 #define API_ARN "arn:aws:sso:::instance/ssoins-0123456789abcdef"
@@ -249,6 +250,7 @@ struct af {
     uint16_t port;
     unsigned workers;
     struct rg_api_region regions[2];
+    struct rg_intents *intents; /* of the test; NULL: none */
 };
 static struct af af;
 static const char *af_data_dir __attribute__((unused)); /* set before af_open; NULL: none */
@@ -382,6 +384,7 @@ static inline void af_serve(void)
                                    .submit = node_submit,
                                    .wait = node_wait,
                                    .task = node_task,
+                                   .intents = af.intents,
                                    .data_dir = af_data_dir,
                                    .arg = &af.node};
     struct rg_server_config server = {
@@ -393,6 +396,8 @@ static inline void af_serve(void)
     err = rg_server_start(&server, &af.server, &af.port, &ctx);
     ck_assert_msg(err == RG_OK, "%s", rg_errctx_text(&ctx, err));
 }
+
+static void (*af_before_serve)(void); /* of the test; may be NULL */
 
 static inline void af_open_bare(void)
 {
@@ -414,6 +419,8 @@ static inline void af_open_bare(void)
     af.workers = 2;
     af.regions[0] = (struct rg_api_region){.name = "us-east-1", .url = "https://one.example:1", .id = 1};
     af.regions[1] = (struct rg_api_region){.name = "eu-central-1", .url = "https://two.example:2", .id = 2};
+    if (af_before_serve != NULL)
+        af_before_serve();
     af_serve();
 }
 
