@@ -148,6 +148,19 @@ class Cluster:
         self.run("dev", "start", name)
         self.load()
 
+    def link(self, *args):
+        """`regent dev link ARGS`; the lines by (from region, to region)."""
+        return {(l["from"], l["to"]): l for l in json.loads(self.run("dev", "link", *args, "--json"))}
+
+    def wait_link(self, at, to, up, seconds=20):
+        """Until the region `at` holds its own link to the region `to` for up, or for down."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if next(r for r in self.connect(at).status()["regions"] if r["name"] == to)["up"] == up:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"{at}'s link to {to} is not {'up' if up else 'down'} after {seconds} s")
+
     def wait_equal(self, seconds=30):
         """Until every region has the primary's revision and state hash; the hash."""
         until = time.monotonic() + seconds
