@@ -38,6 +38,17 @@ void rg_runbook_say(struct rg_runbook *rb, const char *fmt, ...)
     fflush(rb->out);
 }
 
+/* A whole line of the terminal; of a longer one the rest is no answer to the next question. False: none came. */
+static bool read_answer(char *line, size_t size)
+{
+    if (fgets(line, (int)size, stdin) == NULL)
+        return false;
+    if (strchr(line, '\n') == NULL)
+        for (int c = getchar(); c != '\n' && c != EOF;)
+            c = getchar();
+    return true;
+}
+
 enum rg_err rg_runbook_confirm(struct rg_runbook *rb, const char *question)
 {
     char line[64] = "";
@@ -47,7 +58,7 @@ enum rg_err rg_runbook_confirm(struct rg_runbook *rb, const char *question)
     rg_runbook_say(rb, "  %s [y/N] ", question);
     if (yes)
         rg_runbook_say(rb, "yes (--yes)\n");
-    else if (fgets(line, sizeof line, stdin) != NULL)
+    else if (read_answer(line, sizeof line))
         yes = strcasecmp(line, "y\n") == 0 || strcasecmp(line, "yes\n") == 0;
     else
         rg_runbook_say(rb, "(no answer)\n");

@@ -2,7 +2,6 @@
 #include <poll.h>
 
 #include "cmd/runbook.h"
-#include "crypto/digest.h"
 
 enum { STATUS_MS_MAX = 5000, PLAN_MS_MAX = 20000, PROMOTE_MS_MAX = 120000, WRITE_MS_MAX = 10000, SEE_MS_MAX = 20000,
        WRITE_TRIES = 20 };
@@ -342,21 +341,41 @@ static enum rg_err seen_everywhere(struct rg_runbook *rb, const char *revision)
     return err ? err : compare_hashes(rb);
 }
 
+/* Of a run that ended between its write and its deletion. */
+static enum rg_err delete_left(struct rg_runbook *rb, const char *name)
+{
+    char revision[RG_REV_TEXT_MAX];
+    json_t *body = json_pack("{s:s, s:{s:{s:s, s:s}}}", "IdentityStoreId", rb->cluster->identity_store_id, "AlternateIdentifier",
+                             "UniqueAttribute", "AttributePath", "userName", "AttributeValue", name);
+    enum rg_err err = write_there(rb, "AWSIdentityStore.GetUserId", body, revision);
+
+    json_decref(body);
+    if (err)
+        return err;
+    body = json_pack("{s:s, s:s}", "IdentityStoreId", rb->cluster->identity_store_id, "UserId",
+                     rg_runbook_text(rb, rb->target, "UserId"));
+    err = write_there(rb, "AWSIdentityStore.DeleteUser", body, revision);
+    json_decref(body);
+    return err;
+}
+
 static enum rg_err create_marker(struct rg_runbook *rb, char ret_id[64], char ret_revision[RG_REV_TEXT_MAX])
 {
-    char name[80], hex[17];
-    uint8_t random[8];
+    char name[80];
     json_t *body;
     enum rg_err err;
 
-    rg_random(random, sizeof random);
-    rg_hex(hex, random, sizeof random);
-    snprintf(name, sizeof name, "regent-runbook-%llu-%s", (unsigned long long)rb->epoch, hex);
+    snprintf(name, sizeof name, "regent-runbook-%llu", (unsigned long long)rb->epoch);
     body = json_pack("{s:s, s:s, s:s}", "IdentityStoreId", rb->cluster->identity_store_id, "UserName", name, "DisplayName", name);
     err = write_there(rb, "AWSIdentityStore.CreateUser", body, ret_revision);
+    if (err == RG_ECONFLICT) {
+        err = delete_left(rb, name);
+        if (!err)
+            err = write_there(rb, "AWSIdentityStore.CreateUser", body, ret_revision);
+    }
     json_decref(body);
     if (!err) {
-        snprintf(ret_id, 64, "%s", rg_runbook_text(rb, rb->target, "UserId"));
+        rg_runbook_copy(ret_id, 64, rg_runbook_text(rb, rb->target, "UserId"));
         rg_runbook_say(rb, "  created user %s in %s, revision %s\n", name, rb->to, ret_revision);
     }
     return err;
