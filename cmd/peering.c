@@ -138,7 +138,9 @@ static bool text_of(struct rg_span span, char *out, size_t size)
 static void sync_row(struct rg_peering *p, const struct rg_node_row *row)
 {
     struct rg_peering_peer *peer = find(p, row->id);
-    bool prepared = rg_span_is(row->status, "PREPARED");
+    /* One that was removed while it was away is to be told. */
+    bool prepared = rg_span_is(row->status, "PREPARED") ||
+                    (rg_span_is(row->status, "REMOVED") && rg_span_is(row->phase, "untold"));
     char region[33], link[128];
 
     if (row->id == p->config->id || !text_of(row->region, region, sizeof region) ||

@@ -16,6 +16,8 @@
 #include "cmd/fetch_key.h"
 #include "cmd/key_server.h"
 #include "cmd/peering.h"
+#include "cmd/regions.h"
+#include "cmd/removal.h"
 #include "cmd/seed.h"
 #include "cmd/shell.h"
 #include "crypto/digest.h"
@@ -37,6 +39,7 @@ struct daemon {
     struct rg_node *node;
     struct rg_intents_host intents;
     struct rg_peering peering;
+    struct rg_regions *regions;
     struct rg_api *api;
     struct rg_server *server;
     uv_signal_t sigterm, sigint;
@@ -44,6 +47,7 @@ struct daemon {
     uv_async_t stopped; /* the server has drained */
     pthread_t stopper;
     bool stopping, failed, links_closed;
+    bool removed; /* this node's region was removed: its data goes when nothing uses it any more */
     struct rg_seed seed;
     struct rg_key_server key_server;
     struct rg_buf ca_pem; /* own; NUL-terminated */
@@ -207,7 +211,11 @@ static enum rg_err open_keys(struct daemon *d, struct rg_errctx *ctx)
 static enum rg_err lock_data(struct daemon *d, struct rg_errctx *ctx)
 {
     char path[RG_CONFIG_PATH_MAX + 8];
+    struct rg_config *c = &d->config;
 
+    if (c->state_dir[0] == '\0')
+        snprintf(c->state_dir, sizeof c->state_dir, "/dev/shm/regent-%u-%s-%llu", (unsigned)getuid(), c->cluster,
+                 (unsigned long long)c->id);
     if (mkdir(d->config.data_dir, 0700) != 0 && errno != EEXIST)
         return rg_fail(ctx, RG_EIO, "%s: cannot be made: %s", d->config.data_dir, strerror(errno));
     snprintf(path, sizeof path, "%s/lock", d->config.data_dir);
@@ -231,9 +239,6 @@ static enum rg_err open_state(struct daemon *d, struct rg_errctx *ctx)
 {
     struct rg_config *c = &d->config;
 
-    if (c->state_dir[0] == '\0')
-        snprintf(c->state_dir, sizeof c->state_dir, "/dev/shm/regent-%u-%s-%llu", (unsigned)getuid(), c->cluster,
-                 (unsigned long long)c->id);
     return rg_store_open(c->state_dir, (size_t)c->state_mb_max << 20, c->workers * 64 + 64, &d->store, ctx);
 }
 
@@ -264,7 +269,8 @@ static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
         .store = d->store, .keys = d->keys, .node = d->node, .log = &d->log, .region = c->region,
         .cluster_id = c->cluster, .regions = regions, .n_regions = c->n_peers, .instance_arn = c->instance_arn,
         .identity_store_id = c->identity_store_id, .workers = c->workers, .data_dir = c->data_dir, .submit = rg_shell_submit,
-        .wait = rg_shell_wait, .task = rg_shell_task, .arg = d->shell, .intents = d->intents.intents, .more_metrics = more_metrics, .more_arg = d};
+        .wait = rg_shell_wait, .task = rg_shell_task, .arg = d->shell, .region_ops = &rg_regions_ops, .region_arg = d->regions,
+        .intents = d->intents.intents, .more_metrics = more_metrics, .more_arg = d};
     struct rg_server_config sc = {.address = c->https_address, .port = c->https_port, .workers = c->workers,
                                   .cert_path = c->plain_http ? NULL : c->tls_cert,
                                   .key_path = c->plain_http ? NULL : c->tls_key, .handler = rg_api_handle,
@@ -318,6 +324,7 @@ static void on_drained(uv_async_t *async)
     rg_shell_quit(d->shell);
     rg_intents_stop(d->intents.intents);
     rg_node_stop(d->node);
+    rg_regions_close(RG_STEAL(d->regions));
     rg_shell_attach(d->shell, NULL, NULL);
     rg_peering_close(&d->peering, links_closed, d);
 }
@@ -331,6 +338,14 @@ static void begin_stop(struct daemon *d)
     rg_log_info(&d->log, "regentd.stopping", "id=%llu", (unsigned long long)d->config.id);
     if (pthread_create(&d->stopper, NULL, stopper_main, d) != 0)
         _exit(1);
+}
+
+static void on_removed(void *arg)
+{
+    struct daemon *d = arg;
+
+    d->removed = true;
+    begin_stop(d);
 }
 
 static void on_signal(uv_signal_t *signal, int number)
@@ -366,10 +381,23 @@ static void close_handles(struct daemon *d)
     rg_intents_host_close(&d->intents);
 }
 
+static enum rg_err open_regions(struct daemon *d)
+{
+    const struct rg_regions_config rc = {
+        .loop = rg_shell_loop(d->shell), .io = rg_shell_io(d->shell), .log = &d->log, .node = d->node,
+        .parts = {.config = &d->config, .store = d->store, .keys = d->keys, .links = d->peering.links,
+                  .control = d->peering.control},
+        .arg = d, .on_removed = on_removed};
+
+    return rg_regions_new(&rc, &d->regions);
+}
+
 static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
 {
     enum rg_err err = lock_data(d, ctx);
 
+    if (!err)
+        err = rg_removal_check(&d->config, ctx);
     if (!err)
         err = read_ca(d, ctx);
     if (!err)
@@ -396,6 +424,8 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
     rg_shell_attach(d->shell, d->node, d->peering.links);
     err = rg_node_start(d->node, ctx);
     if (!err)
+        err = open_regions(d);
+    if (!err)
         err = rg_intents_host_open(&d->intents, &d->config, rg_shell_io(d->shell), d->store, d->keys, &d->log, d->node, ctx);
     if (!err)
         err = open_api(d, ctx);
@@ -404,6 +434,8 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
 
 static void release(struct daemon *d)
 {
+    struct rg_errctx ctx = {.text = ""};
+
     rg_shell_drain(d->shell);
     rg_intents_host_free(&d->intents);
     rg_node_free(d->node);
@@ -413,6 +445,8 @@ static void release(struct daemon *d)
     rg_keyprov_free(d->keys);
     rg_seed_deinit(&d->seed);
     rg_buf_deinit(&d->ca_pem);
+    if (d->removed && rg_removal_finish(&d->config, &ctx) != RG_OK)
+        rg_log_error(&d->log, "node.remove", "reason=\"%s\" note=\"start it once more to finish\"", ctx.text);
     if (d->lock_fd >= 0)
         close(d->lock_fd);
 }

@@ -362,7 +362,9 @@ static void step_adding(struct rg_regions *r, struct rg_txn *txn, const struct r
     show_phase(r, row->name, "preflight", 0);
     if (node.id == 0)
         snprintf(error, sizeof error, "no node is prepared for the region: regent region token %.*s", RG_SPAN_ARG(row->name));
-    else if (!reached(r, node.id, &stat))
+    else if (!reached(r, node.id, &stat) && now_ms(r) - r->silent_ms <= QUIET_MS)
+        return;
+    else if (!stat.up)
         unreached_text(error, &node, &stat);
     else if (r->failed_text[0] != '\0')
         snprintf(error, sizeof error, "%s", r->failed_text);
@@ -547,8 +549,6 @@ static void do_it(struct rg_regions *r)
         tell(r);
         break;
     }
-    if (r->todo != TODO_NOTHING)
-        rg_node_pump(r->config.node);
 }
 
 /* ---- the tick ---- */

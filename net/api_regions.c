@@ -10,9 +10,17 @@
 
 /* ---- progress ---- */
 
-/* Where there is no manager (a replica), the row alone tells. */
+/* Where no manager is at work (on a replica, or just now), the row alone tells. */
 static void progress_of_row(const struct rg_region *r, struct rg_region_progress *p)
 {
+    static const struct {
+        const char *phase;
+        unsigned percent;
+    } begins[] = {{"snapshot", 5}, {"catch-up", 85}, {"verify", 95}, {"tell", 20}, {"forced", 20}};
+
+    for (size_t i = 0; i < RG_LEN(begins); i++)
+        if (rg_span_is(r->phase, begins[i].phase))
+            p->percent = begins[i].percent;
     snprintf(p->phase, sizeof p->phase, "%.*s", (int)RG_MIN(r->phase.n, sizeof p->phase - 1), (const char *)r->phase.p);
     p->eta_ms = UINT64_MAX;
 }
@@ -22,20 +30,17 @@ void rg_region_put_progress(const struct rg_call *call, struct rg_buf *out, cons
     const struct rg_api_config *config = &call->api->config;
     struct rg_region_progress p = {.phase = ""};
     char name[RG_REGION_NAME_BYTES_MAX + 1];
-    bool known;
 
     if (rg_span_is(r->status, "ACTIVE"))
         return;
     snprintf(name, sizeof name, "%.*s", (int)RG_MIN(r->name.n, sizeof name - 1), (const char *)r->name.p);
-    known = config->region_ops != NULL && config->region_ops->progress(config->region_arg, name, &p);
-    if (!known)
+    if (config->region_ops == NULL || !config->region_ops->progress(config->region_arg, name, &p))
         progress_of_row(r, &p);
     rg_buf_put_str(out, ",\"progress\":{\"phase\":");
     rg_json_put_string(out, rg_span_str(p.phase));
-    if (known)
-        rg_buf_printf(out, ",\"percent\":%u,\"bytes\":%llu,\"bytesTotal\":%llu,\"rows\":%llu,\"rowsTotal\":%llu,\"rate\":%llu",
-                      p.percent, (unsigned long long)p.bytes, (unsigned long long)p.bytes_total, (unsigned long long)p.rows,
-                      (unsigned long long)p.rows_total, (unsigned long long)p.rate);
+    rg_buf_printf(out, ",\"percent\":%u,\"bytes\":%llu,\"bytesTotal\":%llu,\"rows\":%llu,\"rowsTotal\":%llu,\"rate\":%llu",
+                  p.percent, (unsigned long long)p.bytes, (unsigned long long)p.bytes_total, (unsigned long long)p.rows,
+                  (unsigned long long)p.rows_total, (unsigned long long)p.rate);
     if (p.eta_ms != UINT64_MAX)
         rg_buf_printf(out, ",\"etaMs\":%llu", (unsigned long long)p.eta_ms);
     else

@@ -2,6 +2,7 @@
 #include "net/api_region.h"
 #include "net/api_worker.h"
 #include "net/aws_json.h"
+#include "store/node.h"
 #include "store/permset.h"
 
 #include <stdio.h>
@@ -113,14 +114,15 @@ static void put_peer(struct rg_buf *out, const struct rg_node_status *s, const s
                       (unsigned long long)p->snapshot_total);
 }
 
-static void put_node(struct rg_buf *out, const struct rg_node_status *s, const struct rg_api_region *node)
+static void put_node(struct rg_buf *out, const struct rg_node_status *s, uint64_t id, struct rg_span url, struct rg_span status)
 {
-    const struct rg_peer_status *p = peer_of(s, node->id);
+    const struct rg_peer_status *p = peer_of(s, id);
 
-    rg_buf_printf(out, "{\"id\":%llu,\"leader\":%s", (unsigned long long)node->id,
-                  s->leader_id == node->id && node->id != 0 ? "true" : "false");
-    put_text(out, "url", rg_span_str(node->url));
-    if (node->id == s->id)
+    rg_buf_printf(out, "{\"id\":%llu,\"leader\":%s", (unsigned long long)id, s->leader_id == id && id != 0 ? "true" : "false");
+    put_text(out, "url", url);
+    if (status.n > 0)
+        put_text(out, "status", status);
+    if (id == s->id)
         put_self(out, s);
     else if (p != NULL)
         put_peer(out, s, p);
@@ -140,12 +142,36 @@ static void put_row(struct rg_call *call, const struct rg_region *row)
     rg_region_put_progress(call, &call->out, row);
 }
 
+/* The nodes of a region: those of the state's rows that are or will be members; before there are rows, the configuration's. */
+static void put_nodes(struct rg_call *call, const struct rg_node_status *s, struct rg_span region)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    const struct rg_api *api = call->api;
+    struct rg_node_row row;
+    size_t n = 0, rows = 0;
+    enum rg_err err = rg_node_row_list(call->txn, &scan);
+
+    while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK) {
+        rows++;
+        if (!rg_span_eq(row.region, region) || rg_span_is(row.status, "REMOVED") || rg_span_is(row.status, "FENCED"))
+            continue;
+        if (n++ > 0)
+            rg_buf_put_u8(&call->out, ',');
+        put_node(&call->out, s, row.id, row.url, row.status);
+    }
+    for (size_t i = 0; rows == 0 && i < api->config.n_regions; i++) {
+        if (!rg_span_is(region, api->regions[i].name))
+            continue;
+        if (n++ > 0)
+            rg_buf_put_u8(&call->out, ',');
+        put_node(&call->out, s, api->regions[i].id, rg_span_str(api->regions[i].url), rg_span(NULL, 0));
+    }
+}
+
 static void put_region(struct rg_call *call, const struct rg_node_status *s, const struct region_view *r)
 {
     const struct rg_peer_status *p = best_peer(s, r->name);
-    const struct rg_api *api = call->api;
     struct rg_buf *out = &call->out;
-    bool first = true;
 
     rg_buf_put_str(out, "{\"name\":");
     rg_json_put_string(out, r->name);
@@ -161,19 +187,11 @@ static void put_region(struct rg_call *call, const struct rg_node_status *s, con
         rg_buf_put_str(
             out, ",\"self\":false,\"up\":null,\"revision\":null,\"lag\":null,\"hashMatch\":null,\"heardMsAgo\":null");
     rg_buf_put_str(out, ",\"nodes\":[");
-    for (size_t i = 0; i < api->config.n_regions; i++) {
-        if (!rg_span_is(r->name, api->regions[i].name))
-            continue;
-        if (!first)
-            rg_buf_put_u8(out, ',');
-        first = false;
-        put_node(out, s, &api->regions[i]);
-    }
+    put_nodes(call, s, r->name);
     rg_buf_put_str(out, "]}");
 }
 
-/* --- the list: rows first; regions of the configuration that have no row yet (before the first write) after them ---
- */
+/* --- the list: the rows; before the first write the regions of the configuration --- */
 
 /* RG_ENOTFOUND when `only` is given and is no region. */
 static enum rg_err put_regions(struct rg_call *call, const struct rg_node_status *s, struct rg_span only)
@@ -181,10 +199,10 @@ static enum rg_err put_regions(struct rg_call *call, const struct rg_node_status
     RG_AUTO_SCAN struct rg_scan scan = {0};
     const struct rg_api *api = call->api;
     struct rg_region row;
-    size_t n = 0;
+    size_t n = 0, rows = 0;
     enum rg_err err = rg_region_list(call->txn, rg_span(NULL, 0), &scan);
 
-    while (!err && (err = rg_region_list_next(&scan, &row)) == RG_OK) {
+    while (!err && (err = rg_region_list_next(&scan, &row)) == RG_OK && ++rows > 0) {
         const struct region_view view = {row.name, row.status, row.url, row.primary, &row};
 
         if (only.n > 0 && !rg_span_eq(only, row.name))
@@ -195,17 +213,14 @@ static enum rg_err put_regions(struct rg_call *call, const struct rg_node_status
     }
     if (err != RG_ENOTFOUND)
         return err;
-    for (size_t i = 0; i < api->config.n_regions; i++) {
+    for (size_t i = 0; rows == 0 && i < api->config.n_regions; i++) {
         struct region_view view = {rg_span_str(api->regions[i].name), rg_span_str("ADDING"),
                                    rg_span_str(api->regions[i].url), false, NULL};
         bool seen = false;
 
-        err = rg_region_get(call->txn, view.name, &row);
-        if (err != RG_OK && err != RG_ENOTFOUND)
-            return err;
         for (size_t k = 0; k < i; k++)
             seen |= strcmp(api->regions[k].name, api->regions[i].name) == 0;
-        if (err == RG_OK || seen || (only.n > 0 && !rg_span_eq(only, view.name)))
+        if (seen || (only.n > 0 && !rg_span_eq(only, view.name)))
             continue;
         if (n++ > 0)
             rg_buf_put_u8(&call->out, ',');

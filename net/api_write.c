@@ -2,17 +2,32 @@
 #include <stdio.h>
 
 #include "net/api_worker.h"
+#include "store/node.h"
 
 enum { REGIONS_WAIT_MS = 5000 };
 
 /* --- who may write, and where --- */
 
-static const struct rg_api_region *region_of_node(const struct rg_api *api, uint64_t id)
+/* Where a node answers: its row says it, the configuration before there is one. */
+static bool place_of_node(const struct rg_api *api, uint64_t id, struct rg_api_region *ret_place)
 {
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    struct rg_node_row row;
+
+    if (id == 0)
+        return false;
+    if (rg_txn_begin(api->config.store, RG_TXN_READ, &txn) == RG_OK && rg_node_row_get(txn, id, &row) == RG_OK) {
+        ret_place->id = id;
+        snprintf(ret_place->name, sizeof ret_place->name, "%.*s", RG_SPAN_ARG(row.region));
+        snprintf(ret_place->url, sizeof ret_place->url, "%.*s", RG_SPAN_ARG(row.url));
+        return true;
+    }
     for (size_t i = 0; i < api->config.n_regions; i++)
-        if (id != 0 && api->regions[i].id == id)
-            return &api->regions[i];
-    return NULL;
+        if (api->regions[i].id == id) {
+            *ret_place = api->regions[i];
+            return true;
+        }
+    return false;
 }
 
 static void fail_not_primary(struct rg_call *call, const struct rg_api_region *primary)
@@ -57,7 +72,8 @@ static void fail_no_primary(struct rg_call *call, const struct rg_api_region *pr
 static bool refuse_write(struct rg_call *call)
 {
     const struct rg_node_status *status = rg_api_status(call, true);
-    const struct rg_api_region *primary = region_of_node(call->api, status->leader_id);
+    struct rg_api_region place;
+    const struct rg_api_region *primary = place_of_node(call->api, status->leader_id, &place) ? &place : NULL;
 
     if (status->alarm || status->fenced || status->diverged)
         rg_call_fail(call, RG_EUNREADY, "writes are refused here: %s",
