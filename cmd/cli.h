@@ -108,6 +108,7 @@ int rg_cmd_access_check(struct rg_cli *cli);
 int rg_cmd_access_who(struct rg_cli *cli);
 int rg_cmd_status(struct rg_cli *cli);
 int rg_cmd_regions(struct rg_cli *cli);
+int rg_cmd_dev_add(struct rg_cli *cli);
 int rg_cmd_region_add(struct rg_cli *cli);
 int rg_cmd_region_remove(struct rg_cli *cli);
 int rg_cmd_region_list(struct rg_cli *cli);

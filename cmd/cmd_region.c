@@ -3,7 +3,8 @@
 #include <unistd.h>
 
 #include "cmd/cli.h"
-#include "cmd/client.h"
+#include "cmd/devproxy.h"
+#include "cmd/region_cli.h"
 #include "net/region_names.h"
 
 enum { ASK_MS_MAX = 5000, CHANGE_MS_MAX = 60000, POLL_US = 100000, SILENT_MS_MAX = 120000, BAR = 30 };
@@ -51,8 +52,8 @@ static bool is_primary(const struct rg_cluster *c, const char *url, struct rg_er
     return is;
 }
 
-/* Every node of the cluster file is asked, the one marked there first: it may have changed since. */
-static enum rg_err find_primary(const struct rg_cluster *c, struct rg_client **ret_client, struct rg_errctx *ctx)
+/* The region marked in the file is asked first: it may have changed since. */
+enum rg_err rg_region_primary(const struct rg_cluster *c, struct rg_client **ret_client, struct rg_errctx *ctx)
 {
     struct rg_errctx last = {.text = ""};
 
@@ -88,10 +89,10 @@ static enum rg_err begin(struct rg_cli *cli, const char *name, struct rg_cluster
 
     if (!err)
         err = rg_cluster_load(cli, ret_cluster);
-    return err ? err : find_primary(*ret_cluster, ret_client, &cli->err);
+    return err ? err : rg_region_primary(*ret_cluster, ret_client, &cli->err);
 }
 
-static enum rg_err ask(struct rg_client *client, const char *method, const char *name, const char *suffix, json_t *body,
+enum rg_err rg_region_ask(struct rg_client *client, const char *method, const char *name, const char *suffix, json_t *body,
                        json_t **ret_json, struct rg_errctx *ctx)
 {
     RG_AUTO_MEM char *bytes = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -171,8 +172,7 @@ static void watch_end(const struct watch *w)
         fprintf(stderr, "\r\033[K");
 }
 
-/* Until the region is ACTIVE (adding) or gone (removing). The primary may restart, or be another one, meanwhile. */
-static enum rg_err follow(struct rg_cli *cli, const struct rg_cluster *c, struct rg_client **client, const char *name,
+enum rg_err rg_region_follow(struct rg_cli *cli, const struct rg_cluster *c, struct rg_client **client, const char *name,
                           bool adding, json_t **ret_region)
 {
     struct watch w = {.terminal = isatty(STDERR_FILENO), .quiet = cli->json};
@@ -184,7 +184,7 @@ static enum rg_err follow(struct rg_cli *cli, const struct rg_cluster *c, struct
     while (!interrupted) {
         json_t *region = NULL;
 
-        err = *client != NULL ? ask(*client, "GET", name, "", NULL, &region, &cli->err) : RG_EUNREACHABLE;
+        err = *client != NULL ? rg_region_ask(*client, "GET", name, "", NULL, &region, &cli->err) : RG_EUNREACHABLE;
         if (err == RG_OK || err == RG_ENOTFOUND)
             heard_us = rg_cli_now_us();
         if (err == RG_ENOTFOUND)
@@ -200,7 +200,7 @@ static enum rg_err follow(struct rg_cli *cli, const struct rg_cluster *c, struct
             break;
         } else {
             rg_client_free(RG_STEAL(*client));
-            if (find_primary(c, client, &cli->err) != RG_OK)
+            if (rg_region_primary(c, client, &cli->err) != RG_OK)
                 usleep(POLL_US);
         }
         usleep(POLL_US);
@@ -213,6 +213,43 @@ static enum rg_err follow(struct rg_cli *cli, const struct rg_cluster *c, struct
     if (!err && strcmp(text(*ret_region, "status"), "ACTIVE") != 0)
         return rg_fail(&cli->err, RG_ECONFLICT, "%s is %s now", name, text(*ret_region, "status"));
     return err;
+}
+
+/* ---- the cluster file ---- */
+
+/* A region that came is listed, one that went is not: best effort, for the file may be somebody else's. */
+static void note_in_file(struct rg_cli *cli, struct rg_cluster *c, const char *name, const json_t *region)
+{
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_cluster_region gone;
+    size_t at = 0;
+
+    while (at < c->n_regions && strcmp(c->regions[at].name, name) != 0)
+        at++;
+    if ((region == NULL) == (at == c->n_regions) || (region != NULL && at == RG_CLUSTER_REGIONS_MAX))
+        return;
+    if (region == NULL) {
+        for (size_t k = 0, waited = 0; k < c->regions[at].n_nodes; k++) { /* a development cluster's: stopped by `dev down` */
+            while (rg_dev_runs(&c->regions[at].nodes[k]) && waited++ < 50)
+                usleep(POLL_US);
+            if (rg_dev_runs(&c->regions[at].nodes[k]))
+                return;
+        }
+        gone = c->regions[at];
+        c->n_regions--;
+        memmove(&c->regions[at], &c->regions[at + 1], (c->n_regions - at) * sizeof c->regions[0]);
+        for (size_t k = 0; k < gone.n_nodes; k++)
+            if (rg_devproxy_remove_node(c, &gone.nodes[k], &ctx) != RG_OK && !cli->json)
+                fprintf(stderr, "%s (its lines stay in the proxy)\n", ctx.text);
+    } else {
+        struct rg_cluster_region *r = &c->regions[c->n_regions++];
+
+        memset(r, 0, sizeof *r);
+        snprintf(r->name, sizeof r->name, "%s", name);
+        snprintf(r->url, sizeof r->url, "%s", text(region, "url"));
+    }
+    if (rg_cluster_save(c, &ctx) != RG_OK && !cli->json)
+        fprintf(stderr, "%s (%s it there by hand)\n", ctx.text, region == NULL ? "take" : "add");
 }
 
 /* ---- the commands ---- */
@@ -257,11 +294,13 @@ int rg_cmd_region_add(struct rg_cli *cli)
     body = json_pack("{s:s, s:s*, s:s*}", "name", name, "owner", owner, "description", description);
     if (body == NULL)
         return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--owner, --description: not UTF-8"));
-    err = ask(client, "POST", NULL, "", body, &region, &cli->err);
+    err = rg_region_ask(client, "POST", NULL, "", body, &region, &cli->err);
     if (!err && !no_wait) {
         json_decref(RG_STEAL(region));
-        err = follow(cli, c, &client, name, true, &region);
+        err = rg_region_follow(cli, c, &client, name, true, &region);
     }
+    if (!err && !no_wait)
+        note_in_file(cli, c, name, region);
     if (!err && cli->json)
         print_json(region);
     else if (!err)
@@ -301,12 +340,14 @@ int rg_cmd_region_remove(struct rg_cli *cli)
     if (!err && !yes && !confirmed(name))
         err = rg_fail(&cli->err, RG_EUSAGE, "not confirmed: nothing was changed (--yes does not ask)");
     if (!err)
-        err = ask(client, "DELETE", name, force ? "?force=true" : "", NULL, &region, &cli->err);
+        err = rg_region_ask(client, "DELETE", name, force ? "?force=true" : "", NULL, &region, &cli->err);
     json_decref(RG_STEAL(region));
     if (!err && !no_wait)
-        err = follow(cli, c, &client, name, false, &region);
+        err = rg_region_follow(cli, c, &client, name, false, &region);
     if (err)
         return rg_cli_fail(cli, err);
+    if (!no_wait)
+        note_in_file(cli, c, name, NULL);
     if (cli->json)
         printf("{\"name\":\"%s\",\"status\":\"%s\"}\n", name, no_wait ? "REMOVING" : "REMOVED");
     else
@@ -327,7 +368,7 @@ int rg_cmd_region_list(struct rg_cli *cli)
         return code;
     err = begin(cli, NULL, &c, &client);
     if (!err)
-        err = ask(client, "GET", NULL, "", NULL, &answer, &cli->err);
+        err = rg_region_ask(client, "GET", NULL, "", NULL, &answer, &cli->err);
     if (err)
         return rg_cli_fail(cli, err);
     if (cli->json) {
@@ -392,7 +433,7 @@ int rg_cmd_region_show(struct rg_cli *cli)
         return code;
     err = begin(cli, name, &c, &client);
     if (!err)
-        err = ask(client, "GET", name, "", NULL, &region, &cli->err);
+        err = rg_region_ask(client, "GET", name, "", NULL, &region, &cli->err);
     if (err)
         return rg_cli_fail(cli, err);
     if (cli->json)
@@ -418,7 +459,7 @@ int rg_cmd_region_preflight(struct rg_cli *cli)
         return code;
     err = begin(cli, name, &c, &client);
     if (!err)
-        err = ask(client, "POST", name, "/preflight", NULL, &report, &cli->err);
+        err = rg_region_ask(client, "POST", name, "/preflight", NULL, &report, &cli->err);
     if (err)
         return rg_cli_fail(cli, err);
     ok = json_is_true(json_object_get(report, "ok"));

@@ -186,7 +186,7 @@ void rg_dev_remove_state(const struct rg_cluster_node *node)
     FILE *f = fopen(node->config, "re");
 
     while (f != NULL && fgets(line, sizeof line, f) != NULL)
-        if (sscanf(line, "state_dir: %599s", dir) == 1)
+        if (sscanf(line, "state_dir: '%599[^']", dir) == 1 || sscanf(line, "state_dir: %599s", dir) == 1)
             break;
     if (f != NULL)
         fclose(f);

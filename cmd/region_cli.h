@@ -1,0 +1,24 @@
+/* cmd/region_cli.h: what commands about regions share: finding the primary, asking it, following a change to its end. */
+#ifndef REGENT_CMD_REGION_CLI_H
+#define REGENT_CMD_REGION_CLI_H
+
+#include "cmd/client.h"
+
+/** A client of the region that says it is the primary: every node of the cluster file is asked. RG_EUNREACHABLE: none does. */
+RG_MUST enum rg_err rg_region_primary(const struct rg_cluster *cluster, struct rg_client **ret_client, struct rg_errctx *ctx);
+/**
+ * One request under /v1/regions.
+ * name     NULL: the list;  suffix: what follows the name ("/preflight"), or ""
+ * body     consume; NULL: none
+ * ret_json own
+ */
+RG_MUST enum rg_err rg_region_ask(struct rg_client *client, const char *method, const char *name, const char *suffix,
+                                  json_t *body, json_t **ret_json, struct rg_errctx *ctx);
+/**
+ * Show the progress until the region is ACTIVE (adding: ret_region, own) or gone (removing). The primary may restart, or be
+ * another one, meanwhile: *client is replaced then. RG_ESTOPPED: interrupted; the change goes on.
+ */
+RG_MUST enum rg_err rg_region_follow(struct rg_cli *cli, const struct rg_cluster *cluster, struct rg_client **client,
+                                     const char *name, bool adding, json_t **ret_region);
+
+#endif
