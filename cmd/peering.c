@@ -191,6 +191,12 @@ static bool as_member(const struct rg_peering *p, const struct rg_peering_peer *
     return p->node != NULL && peer != NULL && peer->member;
 }
 
+/* One that is no member any more, and is not to become one, learns from the node's hello which epoch has begun without it. */
+static bool outside(const struct rg_peering *p, const struct rg_peering_peer *peer)
+{
+    return p->node != NULL && rg_node_visible(p->node).index > 0 && (peer == NULL || !peer->prepared);
+}
+
 static void on_hello_due(void *arg, uint64_t id, struct rg_buf *out)
 {
     struct rg_peering *p = arg;
@@ -203,6 +209,10 @@ static void on_hello_due(void *arg, uint64_t id, struct rg_buf *out)
     }
     if (peer != NULL)
         peer->candidate = true;
+    if (outside(p, peer)) {
+        rg_node_hello(p->node, id, out);
+        return;
+    }
     snprintf(hello.cluster_id, sizeof hello.cluster_id, "%s", p->config->cluster);
     snprintf(hello.region, sizeof hello.region, "%s", p->config->region);
     rg_candidate_hello_encode(&hello, out);

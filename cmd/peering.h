@@ -2,7 +2,8 @@
  * a node that is prepared, removed, or has no state yet (a candidate's link) control frames alone. On the raft thread.
  *
  * Both sides say in their hello what they take the other for: on a member's link each sends rg_node_hello, otherwise the
- * candidate's hello; where the two differ the link is a candidate's. When a peer becomes a member, or is one no more, its link is
+ * candidate's hello; where the two differ the link is a candidate's. A node that was replaced hears rg_node_hello as well, so that
+ * it learns of the later epoch. When a peer becomes a member, or is one no more, its link is
  * closed and opened anew, so that the hellos are exchanged again. */
 #ifndef REGENT_CMD_PEERING_H
 #define REGENT_CMD_PEERING_H

@@ -278,14 +278,14 @@ void rg_conn_ping(struct conn *c)
 
 /* ---- hello ---- */
 
-static void send_hello(struct conn *c)
+static void send_hello(struct conn *c, uint64_t to)
 {
     RG_AUTO_BUF struct rg_buf hello = {.max = 0};
 
     rg_buf_init(&hello, RG_LINK_HELLO_BYTES_MAX + 16);
     rg_buf_put(&hello, hello_magic, sizeof hello_magic);
     rg_buf_put_u8(&hello, LINK_VERSION);
-    c->links->config.hello(c->links->config.arg, c->peer->id, &hello);
+    c->links->config.hello(c->links->config.arg, to, &hello);
     if (c->state != CONN_HELLO) /* removed meanwhile */
         return;
     if (hello.err) {
@@ -477,6 +477,7 @@ static bool check_name(struct conn *c)
     X509 *cert = SSL_get1_peer_certificate(c->ssl);
     struct rg_pki_name name;
     struct peer *peer;
+    bool outside = false; /* of our cluster, but no peer of ours */
     char why[200];
 
     if (cert == NULL || rg_pki_name_of(cert, &name) != RG_OK) {
@@ -492,13 +493,17 @@ static bool check_name(struct conn *c)
     else if (c->dialled && name.raft_id != c->peer->id)
         snprintf(why, sizeof why, "dialled node %llu, but node %llu answers", (unsigned long long)c->peer->id,
                  (unsigned long long)name.raft_id);
-    else if (peer == NULL || peer->removed)
+    else if (peer == NULL || peer->removed) {
         snprintf(why, sizeof why, "node %llu is not a member here", (unsigned long long)name.raft_id);
-    else {
+        outside = true;
+    } else {
         c->peer = peer;
         return true;
     }
-    rg_conn_refuse(c, why);
+    if (outside) /* it may be one that was replaced while it was away: from our hello it learns so */
+        send_hello(c, name.raft_id);
+    if (c->state != CONN_CLOSED)
+        rg_conn_refuse(c, why);
     return false;
 }
 
@@ -528,7 +533,7 @@ static bool shake_hands(struct conn *c)
         if (old != NULL)
             rg_conn_close(old, "the peer has connected anew");
     }
-    send_hello(c);
+    send_hello(c, c->peer->id);
     return c->state == CONN_HELLO;
 }
 

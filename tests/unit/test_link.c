@@ -16,7 +16,7 @@ struct node {
     struct rg_links *links;
     uint64_t id;
     uint16_t port;
-    unsigned ups, downs;
+    unsigned ups, downs, hellos;
     uint64_t received, received_bytes, next_number;
     bool out_of_order, refuse_hello, echo;
     char log[LOG_MAX][300];
@@ -59,6 +59,7 @@ static enum rg_err on_hello(void *arg, uint64_t peer, struct rg_span bytes, stru
 
     snprintf(want, sizeof want, "from %llu to %llu", (unsigned long long)peer, (unsigned long long)n->id);
     ck_assert(rg_span_is(bytes, want));
+    n->hellos++;
     return n->refuse_hello ? rg_fail(ctx, RG_EPEER, "not today") : RG_OK;
 }
 
@@ -389,6 +390,36 @@ START_TEST(strangers_are_refused)
 }
 END_TEST
 
+/* Whoever is refused hears the other side's hello first, from which a replaced primary learns the later epoch; a stranger to
+ * the cluster does not. */
+START_TEST(who_is_refused_hears_our_hello)
+{
+    open_node(1);
+    if (_i == 0)
+        make_cert("rc-evil", 2, "ca");
+    open_node(2);
+    if (_i == 1) { /* 1 does not know 2 */
+        introduce(2, 1);
+    } else if (_i == 2) { /* nor any more */
+        introduce(1, 2);
+        rg_links_remove(nodes[1].links, 2);
+        introduce(2, 1);
+    } else {
+        nodes[1].refuse_hello = true;
+        connect_both(1, 2);
+    }
+    if (_i == 0) {
+        RUN_UNTIL(logged(&nodes[1], "is of cluster rc-evil"));
+        run_ms(100);
+        ck_assert_uint_eq(nodes[2].hellos, 0);
+    } else {
+        RUN_UNTIL(nodes[2].hellos > 0);
+        RUN_UNTIL(logged(&nodes[2], _i == 3 ? "not today" : "is not a member here"));
+    }
+    ck_assert_uint_eq(nodes[1].ups + nodes[2].ups, 0);
+}
+END_TEST
+
 START_TEST(garbage_on_the_port_is_closed)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -435,6 +466,7 @@ int main(void)
     tcase_add_test(t, a_full_queue_says_busy_and_nothing_is_torn);
     tcase_add_test(t, a_peer_that_comes_back_is_found_again);
     tcase_add_loop_test(t, strangers_are_refused, 0, 5);
+    tcase_add_loop_test(t, who_is_refused_hears_our_hello, 0, 4);
     tcase_add_test(t, garbage_on_the_port_is_closed);
     tcase_add_test(t, a_removed_peer_is_out);
     suite_add_tcase(s, t);
