@@ -130,6 +130,7 @@ def main(regent, sample):
         assert poller.phases == [p for p in order if p in poller.phases] and "verify" in poller.phases, poller.phases
         assert poller.percents == sorted(poller.percents) and poller.percents[-1] < 100, poller.percents
         first = c.region(NEW)["nodes"][0]
+        assert NEW in (c.dir / "proxy.json").read_text()  # its lines go through the proxy, like the others'
         c.wait_equal()
         shown = primary.request("GET", f"/v1/regions/{NEW}")[0]
         assert shown["owner"] == "team-apac" and shown["description"] == "closer to Mumbai" and shown["hashMatch"], shown
@@ -157,7 +158,7 @@ def main(regent, sample):
         assert "regent region token" in again.stderr, again.stderr
         primary.create_user("for-the-two-left", {"Regent-Wait-Regions": "all"})
         c.load()
-        assert NEW not in c.names and NEW not in c.run("dev", "link", "show"), c.names
+        assert NEW not in c.names and NEW not in (c.dir / "proxy.json").read_text(), c.names
 
         # And again: another node, a new id.
         add(c)
