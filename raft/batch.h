@@ -4,6 +4,7 @@
 #define REGENT_RAFT_BATCH_H
 
 #include "store/fsm.h"
+#include "store/policy.h"
 
 #define RG_REGIONS_ALL UINT32_MAX
 #define RG_PEERS_MAX 32
@@ -21,12 +22,16 @@ struct rg_peer_config {
 struct rg_proposal {
     struct rg_proposal *next;    /* of whoever holds it */
     struct rg_span cmd;          /* borrow: command bytes */
+    bool exempt;                 /* of durability policy and lease: what administers them */
+    bool degraded;               /* the command notes that too few regions are reachable, and the policy allows it */
     uint32_t wait_regions;       /* answer only once that many other regions have it durable; RG_REGIONS_ALL */
     uint64_t deadline_ms;        /* monotonic; for wait_regions: RG_EREPLICATION after it */
     void (*on_done)(struct rg_proposal *proposal); /* once, on the raft thread */
     /* outcome */
     enum rg_err err;        /* RG_OK: applied, see reply. RG_ENOTPRIMARY, RG_EBUSY (queue full): not proposed. RG_ESTOPPED:
-                             * the node stopped first, the outcome is open. RG_EREPLICATION: applied, too few regions yet */
+                             * the node stopped first, the outcome is open. RG_EREPLICATION: applied, too few regions yet.
+                             * RG_EPAUSED, RG_ESHORTAGE: not proposed. RG_ELEASE: not proposed (rev.index 0), or applied while
+                             * the lease ran out: it may not survive */
     struct rg_reply reply;
     struct rg_rev rev;
     uint32_t regions_durable; /* other regions that had it durable when the answer was given */
@@ -51,6 +56,53 @@ struct rg_change {
     enum rg_err err;
     char text[160];
     uint64_t index, term; /* the node's */
+};
+
+/* What a node says when a promotion asks it (MSG_FENCE). */
+struct rg_candidate {
+    uint64_t id;
+    char region[33];
+    bool answered, promised;
+    bool voter, leader;        /* leader: it takes writes at this moment */
+    uint64_t epoch;            /* the latest it knows of */
+    struct rg_rev durable;     /* its last durable entry */
+    uint64_t primary_heard_ms; /* ago; UINT64_MAX: never since its start */
+    uint64_t lease_left_ms;
+};
+
+/* One declared promotion of this node. Embed it. Borrowed by the node from rg_node_failover until on_done. */
+struct rg_failover {
+    bool dry_run;     /* ask and judge, promise and change nothing */
+    bool accept_loss; /* also when a more advanced node answers, or when a lease cannot be proved to have ended */
+    void (*on_done)(struct rg_failover *failover); /* once, on the raft thread */
+    /* outcome: RG_OK: this node is the primary of `epoch` (dry_run: it could be). RG_ECONFLICT: a primary is alive, or this node
+     * is the primary. RG_EREVISION: somebody who answers is ahead. RG_ELEASE: too few regions answer to be sure that the old
+     * primary has stopped. RG_EBUSY, RG_EUNREADY, RG_ESTOPPED. text says it in words. */
+    enum rg_err err;
+    char text[512];
+    uint64_t epoch;
+    struct rg_rev durable;          /* this node's */
+    struct rg_candidate candidates[RG_PEERS_MAX]; /* this node first */
+    size_t n_candidates;
+    uint32_t regions, regions_answered; /* besides the old primary's: in all; answered, or promised */
+    uint32_t policy_regions, lease_regions; /* in force as this node knows it */
+    bool nothing_lost;     /* every write acknowledged under the policy is here */
+    uint64_t known_lost;   /* entries that the old primary had announced and this node lacks */
+    uint64_t unknown_ms;   /* nothing is known of the old primary for this long; UINT64_MAX: never heard */
+};
+
+/* One planned hand-over to another node. Embed it. Borrowed by the node from rg_node_handover until on_done. */
+struct rg_handover {
+    uint64_t to;
+    bool dry_run;
+    uint64_t pause_ms_max; /* writes are paused no longer than this before it is given up; 0: 5000 */
+    void (*on_done)(struct rg_handover *handover);
+    /* outcome: RG_OK: the target leads. RG_ETIMEOUT: handed over, the target was not heard yet. RG_EUNREADY: given up before the
+     * hand-over point, this node is the primary as before. RG_ENOTPRIMARY, RG_EBUSY, RG_EINVALID, RG_ESTOPPED. */
+    enum rg_err err;
+    char text[512];
+    uint64_t epoch, paused_ms; /* paused_ms: from the pause to the hand-over's end as seen here */
+    uint64_t lag_entries, heard_ms;
 };
 
 /* Something to be done on the raft thread. Embed it. Borrowed until run. */

@@ -7,7 +7,7 @@
 
 struct rg_core {
     struct raft raft;
-    uint64_t id;
+    uint64_t id, guest;
     bool started, broken;
     char text[RAFT_ERRMSG_BUF_SIZE + 64];
     /* what libraft and our caller see of the entries of a step */
@@ -451,7 +451,9 @@ static enum rg_err receive_check(struct rg_core *core, uint64_t from, const stru
     const struct rg_msg_append *a = &m->append;
     bool leads = rg_core_state(core) == RG_CORE_LEADER;
 
-    if (core->raft.configuration.n > 0 && !rg_core_is_member(core, from))
+    /* Not while the configuration is one from before this node: its log is only now being received. */
+    if (core->raft.configuration.n > 0 && from != core->guest && rg_core_is_member(core, core->id) &&
+        !rg_core_is_member(core, from))
         return refuse(core, from, "not a member of the configuration");
     switch (m->type) {
     case RG_MSG_APPEND:
@@ -573,6 +575,11 @@ static enum rg_err receive_stale(struct rg_core *core, uint64_t from, const stru
     ret_update->messages = core->messages;
     ret_update->n_messages = 1;
     return RG_OK;
+}
+
+void rg_core_guest(struct rg_core *core, uint64_t id)
+{
+    core->guest = id;
 }
 
 enum rg_err rg_core_receive(struct rg_core *core, uint64_t now_ms, uint64_t from, const struct rg_msg *msg,

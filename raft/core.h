@@ -55,6 +55,8 @@ void rg_core_free(struct rg_core *core);
 RG_MUST enum rg_err rg_core_start(struct rg_core *core, uint64_t now_ms, uint64_t term, uint64_t vote,
                                   const struct rg_core_base *base, uint64_t first_index, const struct rg_entry *entries,
                                   size_t n, struct rg_core_update *ret_update);
+/** A sender that need not be a member: a primary of a later configuration than this node has. 0: nobody. */
+void rg_core_guest(struct rg_core *core, uint64_t id);
 /** A message of raft's own, or an INSTALL. The sender must be a member. An APPEND holds a CHANGE only as its first entry. */
 RG_MUST enum rg_err rg_core_receive(struct rg_core *core, uint64_t now_ms, uint64_t from, const struct rg_msg *msg,
                                     struct rg_core_update *ret_update);

@@ -30,6 +30,8 @@ enum meta_field {
     META_NOTE = 12,
     META_PROMISED = 13,
     META_LEASE_MS = 14,
+    META_CEDED_INDEX = 15,
+    META_CEDED_TERM = 16,
 };
 
 struct rg_metafile {
@@ -62,6 +64,8 @@ static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta, uint64_
     rg_tlv_put_str(buf, META_NOTE, meta->note);
     rg_tlv_put_u64(buf, META_PROMISED, meta->promised);
     rg_tlv_put_u64(buf, META_LEASE_MS, meta->lease_ms);
+    rg_tlv_put_u64(buf, META_CEDED_INDEX, meta->ceded_index);
+    rg_tlv_put_u64(buf, META_CEDED_TERM, meta->ceded_term);
 }
 
 static bool take_text(struct rg_span plain, uint32_t field, char *out, size_t size)
@@ -99,7 +103,9 @@ static bool decode_plain(struct rg_span plain, struct rg_meta *meta, uint64_t *r
         !take_number(plain, META_QUARANTINED, &quarantined) ||
         !take_text(plain, META_NOTE, meta->note, sizeof meta->note))
         return false;
-    meta->promised = rg_tlv_u64(plain, META_PROMISED, 0); /* these two: not written by 0.1.0 */
+    meta->promised = rg_tlv_u64(plain, META_PROMISED, 0); /* these: not written by 0.1.0 */
+    meta->ceded_index = rg_tlv_u64(plain, META_CEDED_INDEX, 0);
+    meta->ceded_term = rg_tlv_u64(plain, META_CEDED_TERM, 0);
     meta->lease_ms = rg_tlv_u64(plain, META_LEASE_MS, 0);
     meta->fenced = fenced != 0;
     meta->quarantined = quarantined != 0;

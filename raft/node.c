@@ -28,6 +28,8 @@ static void answer_stopped(struct rg_node *node)
     node_answer_all(node, &node->regional, RG_ESTOPPED);
     node_answer_all(node, &node->forwarded, RG_ESTOPPED);
     node_change_answer(node);
+    node_failover_answer(node, RG_ESTOPPED);
+    node_handover_end(node, RG_ESTOPPED, "the node stopped");
     node_waits_answer(node, RG_ESTOPPED);
 }
 
@@ -87,8 +89,32 @@ static void peers_rebuild(struct rg_node *node)
         peer->config = node->members.peers[i];
         node->n_peers++;
     }
+    if (rg_members_find(&node->members, node->guest) != NULL)
+        node->guest = 0;
     for (size_t k = 0; k < n_old; k++)
-        rg_sender_free(old[k].sender);
+        if (node->guest != 0 && old[k].config.id == node->guest && node->n_peers < RG_PEERS_MAX)
+            node->peers[node->n_peers++] = old[k]; /* a learner's: it has no sender */
+        else
+            rg_sender_free(old[k].sender);
+    rg_core_guest(node->core, node->guest);
+}
+
+struct node_peer *node_guest(struct rg_node *node, const struct rg_hello *hello)
+{
+    struct node_peer *peer = node_peer_find(node, node->guest);
+
+    if (peer == NULL && node->n_peers == RG_PEERS_MAX)
+        return NULL;
+    if (peer == NULL)
+        peer = &node->peers[node->n_peers++];
+    else if (node->guest == hello->from)
+        return peer;
+    memset(peer, 0, sizeof *peer);
+    peer->config.id = node->guest = hello->from;
+    peer->config.role = RG_ROLE_VOTER;
+    memcpy(peer->config.region, hello->region, sizeof peer->config.region);
+    rg_core_guest(node->core, node->guest);
+    return peer;
 }
 
 static void peers_tell(struct rg_node *node)
@@ -105,12 +131,14 @@ void node_members_update(struct rg_node *node, bool always)
     struct rg_members members;
 
     rg_core_members(node->core, &members);
-    if (members.n == 0)
+    /* A log that is only now being received shows configurations of long ago, from before this node was a member. */
+    if (rg_members_find(&members, node->config.id) == NULL && rg_core_state(node->core) == RG_CORE_FOLLOWER)
         members = node->configured;
     if (!always && members_equal(&members, &node->members))
         return;
     node->members = members;
     peers_rebuild(node);
+    node->policy_dirty = true; /* which regions count */
     peers_tell(node);
 }
 
@@ -201,7 +229,7 @@ static enum rg_err allocate(struct rg_node *node)
 /* The core's own heartbeat period is a quarter of ours. It decides which peers a tick reaches: all of them, so that they stay
  * in step whatever was sent meanwhile (a peer that a tick skips counts as silent at the next one, and falls back to probing);
  * and a probed peer gets a new entry at once unless it got something just before. */
-static enum rg_err make_core(struct rg_node *node)
+enum rg_err node_make_core(struct rg_node *node)
 {
     struct rg_core_config config = {
         .id = node->config.id,
@@ -253,6 +281,7 @@ static enum rg_err node_init(struct rg_node *node, struct rg_errctx *ctx)
     node_proposals_init(&node->regional);
     node_proposals_init(&node->forwarded);
     rg_buf_init(&node->change_bytes, RG_RAFT_CONFIG_BYTES_MAX);
+    rg_buf_init(&node->handover.config, RG_RAFT_CONFIG_BYTES_MAX);
     rg_buf_init(&node->out, RG_MSG_BYTES_MAX);
     rg_buf_init(&node->applied_config, RG_RAFT_CONFIG_BYTES_MAX);
     rg_buf_init(&node->taking_config, RG_RAFT_CONFIG_BYTES_MAX);
@@ -270,11 +299,12 @@ static enum rg_err node_init(struct rg_node *node, struct rg_errctx *ctx)
     node->members = node->configured;
     err = node_open(node, ctx);
     if (!err)
-        err = make_core(node);
+        err = node_make_core(node);
     if (!err)
         err = make_receiver(node);
     if (!err) {
         peers_rebuild(node);
+        node_policy_load(node);
         node_publish(node);
     }
     return err;
@@ -305,11 +335,14 @@ enum rg_err rg_node_start(struct rg_node *node, struct rg_errctx *ctx)
 
     RG_ASSERT(node->stage == NODE_NEW);
     node->started_ms = node_now_ms(node);
+    node_lease_start(node);
     if (self->role == RG_ROLE_VOTER && node->snapshot_index == 0 && rg_wal_last(node->wal) == 0) {
         node->stage = NODE_FIRST;
         err = node_first_entry(node, ctx);
     } else {
         err = node_start_core(node, ctx);
+        if (!err && !node->leading)
+            node_handover_resume(node);
     }
     if (err)
         return err;
@@ -341,6 +374,7 @@ void rg_node_free(struct rg_node *node)
     rg_buf_deinit(&node->taking_config);
     rg_buf_deinit(&node->install_config);
     rg_buf_deinit(&node->change_bytes);
+    rg_buf_deinit(&node->handover.config);
     free(node->batch);
     free(node->in_entries);
     free(node->out_entries);
@@ -378,6 +412,11 @@ static void pump_durable(struct rg_node *node)
         err = node_start_core(node, &ctx);
         if (err)
             node_fail(node, err, "%s", rg_errctx_text(&ctx, err));
+        return;
+    }
+    if (node->stage == NODE_REBORN && durable >= node->reborn_index) {
+        node->persisted = durable;
+        node_reborn_durable(node);
         return;
     }
     if (node->stage != NODE_RUNNING || node->install != INSTALL_NONE || durable <= node->persisted)
@@ -455,6 +494,7 @@ static void pump_timer(struct rg_node *node)
     if (node->stage != NODE_RUNNING)
         return; /* the log's completion brings the next turn */
     due = RG_MIN(due, RG_MIN(core_due(node), node_answer_due(node)));
+    due = RG_MIN(due, RG_MIN(node_failover_due(node), node_handover_due(node)));
     due = RG_MAX(due, node_now_ms(node));
     if (due != node->timer_ms) {
         node->timer_ms = due;
@@ -489,8 +529,14 @@ static void pump_running(struct rg_node *node)
         pump_config(node);
     if (node->stage == NODE_RUNNING)
         node_snapshot_step(node);
+    if (node->stage == NODE_RUNNING && node->policy_dirty && node->install == INSTALL_NONE)
+        node_policy_load(node);
     if (node->stage == NODE_RUNNING)
         node_answer(node);
+    if (node->stage == NODE_RUNNING)
+        node_failover_step(node);
+    if (node->stage == NODE_RUNNING)
+        node_handover_step(node);
     if (node->stage == NODE_RUNNING)
         pump_out(node);
     if (node->stage == NODE_RUNNING)

@@ -78,6 +78,13 @@ void rg_node_forward(struct rg_node *node, struct rg_proposal *proposal);
 RG_MUST enum rg_err rg_node_try(struct rg_node *node, struct rg_span cmd, struct rg_reply *ret_reply);
 /** Change the configuration by one step. Always answered through on_done, possibly before returning. One at a time. */
 void rg_node_change(struct rg_node *node, struct rg_change *change);
+/**
+ * Promote this node: ask who is how far, have every reachable node promise to follow no older epoch, wait leases out, then begin
+ * the next epoch here as the only voter. The old voters are no members any more. Always answered.
+ */
+void rg_node_failover(struct rg_node *node, struct rg_failover *failover);
+/** Hand over to another region, planned: nothing is lost, reads go on, this node stays as a learner. Always answered. */
+void rg_node_handover(struct rg_node *node, struct rg_handover *handover);
 /** Wait for a revision. Always answered, possibly before returning. */
 void rg_node_wait(struct rg_node *node, struct rg_wait *wait);
 /** Take a snapshot now and compact (for tests, `regent` maintenance). RG_EBUSY. */
@@ -109,6 +116,7 @@ struct rg_peer_status {
     bool hash_ok, hash_known; /* its state hash at its applied index equals ours there */
     bool snapshot;           /* a snapshot transfer to it is under way */
     uint64_t snapshot_bytes, snapshot_total;
+    uint64_t lease_ms;       /* primary: how long its lease still runs; 0: none */
 };
 struct rg_node_status {
     uint64_t id, incarnation;
@@ -125,6 +133,13 @@ struct rg_node_status {
     bool ready;              /* may serve: see rg_node_status_why */
     char not_ready[160];     /* why not */
     bool diverged, fenced, alarm; /* alarm: a learner is ahead of us: writes are refused */
+    bool paused;             /* a hand-over is under way: writes wait */
+    uint64_t epoch, promised; /* epoch: the latest this node takes part in */
+    struct rg_policy policy; /* as applied here */
+    uint32_t regions, regions_reachable; /* other regions that count */
+    bool lease_held, lease_settled; /* settled: every member knows the lease's terms */
+    bool members_settled;    /* primary: every member has the configuration in force */
+    uint64_t degraded;       /* writes acknowledged with fewer regions than the policy wants, as applied here */
     struct rg_peer_status peers[RG_PEERS_MAX];
     size_t n_peers;
     /* figures since start */

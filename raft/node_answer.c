@@ -51,6 +51,17 @@ static enum rg_err submit_check(const struct rg_node *node, const struct rg_prop
         return RG_ENOTPRIMARY;
     if (node->alarm || node->diverged)
         return RG_EUNREADY;
+    if (node->paused)
+        return RG_EPAUSED;
+    if (!p->exempt && (node->policy.regions > 0 || node->policy.lease_index > 0)) {
+        struct node_regions r;
+
+        node_regions_of(node, &r);
+        if (!node_lease_held(node, &r))
+            return RG_ELEASE;
+        if (!p->degraded && node_regions_reachable(&r) < node->policy.regions)
+            return RG_ESHORTAGE;
+    }
     if (p->cmd.n == 0 || p->cmd.n > RG_CMD_BYTES_MAX)
         return RG_ETOOBIG;
     return node->queue.n + node->regional.n >= node->config.queue_max ? RG_EBUSY : RG_OK;
@@ -124,43 +135,26 @@ void node_done_add(struct rg_node *node, struct rg_proposal *proposal)
 
 /* ---- regions ---- */
 
-struct region_marks {
-    const char *name[RG_PEERS_MAX];
-    uint64_t durable[RG_PEERS_MAX];
-    uint32_t n;
-};
-
-/* Of each other region, how far the furthest of its nodes is durable. */
-static void regions_of(const struct rg_node *node, struct region_marks *marks)
+static bool regions_have(const struct rg_node *node, const struct node_regions *r, struct rg_proposal *p)
 {
-    marks->n = 0;
-    for (size_t i = 0; i < node->n_peers; i++) {
-        const struct node_peer *peer = &node->peers[i];
-        uint32_t k = 0;
+    uint32_t asked = p->wait_regions == RG_REGIONS_ALL ? (uint32_t)r->n : p->wait_regions, lease, policy;
 
-        if (strcmp(peer->config.region, node->config.region) == 0)
-            continue;
-        while (k < marks->n && strcmp(marks->name[k], peer->config.region) != 0)
-            k++;
-        if (k == marks->n) {
-            marks->name[marks->n] = peer->config.region;
-            marks->durable[marks->n++] = 0;
-        }
-        marks->durable[k] = RG_MAX(marks->durable[k], peer->durable);
-    }
+    p->regions_durable = node_regions_durable(r, p->index, false);
+    if (p->exempt)
+        return p->regions_durable >= asked;
+    lease = node_lease_needed(node, r);
+    policy = p->degraded ? lease : RG_MAX(lease, node->policy.regions);
+    return p->regions_durable >= asked && (policy == 0 || node_regions_durable(r, p->index, true) >= policy) &&
+           (lease == 0 || node_lease_held(node, r));
 }
 
-static bool regions_have(const struct region_marks *marks, struct rg_proposal *p)
+/* Too late: what is to be said. */
+static enum rg_err late(const struct rg_node *node, const struct node_regions *r, const struct rg_proposal *p)
 {
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < marks->n; i++)
-        n += marks->durable[i] >= p->index;
-    p->regions_durable = n;
-    return n >= (p->wait_regions == RG_REGIONS_ALL ? marks->n : p->wait_regions);
+    return !p->exempt && !node_lease_held(node, r) ? RG_ELEASE : RG_EREPLICATION;
 }
 
-static void answer_regional(struct rg_node *node, const struct region_marks *marks, uint64_t now_ms)
+static void answer_regional(struct rg_node *node, const struct node_regions *r, uint64_t now_ms)
 {
     struct node_proposals keep, out;
     struct rg_proposal *p;
@@ -170,10 +164,10 @@ static void answer_regional(struct rg_node *node, const struct region_marks *mar
     node->regional_deadline_ms = UINT64_MAX;
     while (node->regional.n > 0) {
         p = pop(&node->regional);
-        if (regions_have(marks, p))
+        if (regions_have(node, r, p))
             p->err = RG_OK;
         else if (now_ms >= p->deadline_ms)
-            p->err = RG_EREPLICATION;
+            p->err = late(node, r, p);
         else {
             node->regional_deadline_ms = RG_MIN(node->regional_deadline_ms, p->deadline_ms);
             push(&keep, p);
@@ -243,11 +237,17 @@ static struct rg_wait *heap_pop(struct rg_node *node)
 /* Visible, and not of a tail that a promotion cut off: an entry of that epoch at an index where a later epoch has begun. */
 static enum rg_err outcome(const struct rg_node *node, struct rg_rev rev, struct rg_rev visible)
 {
+    bool began = false; /* the revision's epoch is part of this history */
+
     if (rg_rev_cmp(visible, rev) < 0)
         return RG_EREVISION;
-    for (size_t i = 0; i < node->n_epochs; i++)
+    if (node->n_epochs > 0 && rev.epoch < node->epochs[0].epoch)
+        return RG_OK; /* from before what is kept */
+    for (size_t i = 0; i < node->n_epochs; i++) {
+        began |= node->epochs[i].epoch == rev.epoch;
         if (node->epochs[i].epoch > rev.epoch)
-            return rev.index >= node->epochs[i].first_index && i > 0 ? RG_EREVLOST : RG_OK;
+            return !began || rev.index >= node->epochs[i].first_index ? RG_EREVLOST : RG_OK;
+    }
     return RG_OK;
 }
 
@@ -345,23 +345,30 @@ static void waits_expire(struct rg_node *node, uint64_t now_ms)
 void node_answer(struct rg_node *node)
 {
     uint64_t now_ms = node_now_ms(node);
-    struct region_marks marks;
+    struct node_regions regions;
     struct rg_proposal *p;
 
-    regions_of(node, &marks);
+    node_regions_of(node, &regions);
     if (node->regional.n > 0 && (node->regional_dirty || now_ms >= node->regional_deadline_ms))
-        answer_regional(node, &marks, now_ms);
+        answer_regional(node, &regions, now_ms);
     node->regional_dirty = false;
     for (size_t n = node->done.n; n > 0; n--) {
         p = pop(&node->done);
-        if (!regions_have(&marks, p) && now_ms < p->deadline_ms) {
+        if (regions_have(node, &regions, p)) {
+            p->err = RG_OK;
+            p->on_done(p);
+            continue;
+        }
+        if (p->deadline_ms == 0)
+            p->deadline_ms = now_ms + NODE_POLICY_WAIT_MS;
+        if (now_ms < p->deadline_ms) {
             if (node->regional.n == 0)
                 node->regional_deadline_ms = UINT64_MAX;
             node->regional_deadline_ms = RG_MIN(node->regional_deadline_ms, p->deadline_ms);
             push(&node->regional, p);
             continue;
         }
-        p->err = p->wait_regions > 0 && !regions_have(&marks, p) ? RG_EREPLICATION : RG_OK;
+        p->err = late(node, &regions, p);
         p->on_done(p);
     }
     node_change_answer(node);

@@ -29,19 +29,6 @@ struct rg_rev rg_node_visible(const struct rg_node *node)
     return rev;
 }
 
-void node_epoch_note(struct rg_node *node, uint64_t term, uint64_t index)
-{
-    uint64_t epoch = node_epoch_of(term);
-
-    if (node->n_epochs > 0 && node->epochs[node->n_epochs - 1].epoch >= epoch)
-        return;
-    if (node->n_epochs == NODE_EPOCHS) { /* the oldest goes: its revisions then count as reached */
-        memmove(node->epochs, node->epochs + 1, (NODE_EPOCHS - 1) * sizeof node->epochs[0]);
-        node->n_epochs--;
-    }
-    node->epochs[node->n_epochs++] = (struct node_epoch){.epoch = epoch, .first_index = index};
-}
-
 /* ---- apply ---- */
 
 static enum rg_err apply_one(struct rg_node *node, struct rg_txn *txn, uint64_t index, const struct rg_entry *entry)
@@ -51,11 +38,20 @@ static enum rg_err apply_one(struct rg_node *node, struct rg_txn *txn, uint64_t 
     struct rg_applied applied;
 
     memset(&reply, 0, sizeof reply);
+    rg_txn_applied(txn, &applied);
+    if (node_epoch_of(entry->term) != node_epoch_of(applied.term)) {
+        enum rg_err err = rg_epoch_begin(txn, node_epoch_of(entry->term), index);
+
+        if (err)
+            return err;
+        node->policy_dirty = true;
+    }
     if (entry->type == RG_ENTRY_COMMAND) {
         enum rg_err err = rg_fsm_apply(txn, index, entry->term, entry->data, &reply);
 
         if (err)
             return err;
+        node_policy_note(node, entry->data);
     } else {
         rg_txn_mark_applied(txn, index, entry->term);
     }
@@ -69,7 +65,6 @@ static enum rg_err apply_one(struct rg_node *node, struct rg_txn *txn, uint64_t 
     }
     rg_txn_applied(txn, &applied);
     node_hash_keep(node, &applied);
-    node_epoch_note(node, entry->term, index);
     node->log_bytes += entry->data.n;
     node->next_status.entries_applied++;
     proposal = node_flying_take(node, index, entry->term);
@@ -195,6 +190,9 @@ static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file,
         return;
     node->snapshot_index = file->index;
     node->snapshot_term = file->term;
+    rg_buf_clear(&node->install_config); /* the configuration as of the snapshot, should the core begin again */
+    rg_buf_put(&node->install_config, node->taking_config.data, node->taking_config.len);
+    node->install_config_index = node->taking_config_index;
     node->next_status.snapshots_taken++;
     floor = file->index > node->config.trailing ? file->index - node->config.trailing : 0;
     floor_term = floor > 0 ? rg_wal_term(node->wal, floor) : 0;
@@ -256,7 +254,8 @@ void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_o
     struct rg_core_update update;
     enum rg_err err;
 
-    if (node->stage != NODE_RUNNING || node->install != INSTALL_NONE || offer->index <= node->applied.index)
+    if (node->stage != NODE_RUNNING || node->install != INSTALL_NONE || offer->index <= node->applied.index ||
+        node_bygone(node, offer->term))
         return;
     m.install = (struct rg_msg_install){.term = offer->term, .index = offer->index, .index_term = offer->index_term};
     err = rg_core_receive(node->core, node_now_ms(node), peer, &m, &update);
@@ -313,7 +312,7 @@ static void install_load(struct rg_node *node)
     rg_txn_counts(txn, &node->counts);
     rg_txn_free(txn);
     node_hash_keep(node, &node->applied);
-    node_epoch_note(node, info.term, info.index);
+    node->policy_dirty = true;
     node->install = INSTALL_RESET;
     err = rg_wal_reset(node->wal, info.index, info.term, on_reset, node);
     if (err)

@@ -117,7 +117,6 @@ static enum rg_err open_snapshot(struct rg_node *node, struct rg_errctx *ctx)
     rg_buf_put(&node->install_config, node->applied_config.data, node->applied_config.len); /* replay moves the other on */
     if (node->install_config.err)
         return node->install_config.err;
-    node_epoch_note(node, info.term, info.index);
     return RG_OK;
 }
 
@@ -192,8 +191,8 @@ static enum rg_err check_log(const struct rg_node *node, struct rg_errctx *ctx)
 
 /* ---- what is committed without being told ---- */
 
-/* The last configuration in the log, and whether this node ever was a voter in it: then its log may hold entries that were
- * never committed. */
+/* The last configuration in the log, and whether this node ever was a voter among others in it: then its log may hold entries
+ * that were never committed. (What an only voter wrote is.) */
 static enum rg_err scan_members(struct rg_node *node, struct rg_members *ret_members, bool *ret_voted, struct rg_errctx *ctx)
 {
     struct rg_members m;
@@ -208,7 +207,7 @@ static enum rg_err scan_members(struct rg_node *node, struct rg_members *ret_mem
     for (uint64_t i = rg_wal_first(node->wal);; i++) {
         const struct rg_peer_config *self = rg_members_find(&m, node->config.id);
 
-        *ret_voted |= self != NULL && self->role == RG_ROLE_VOTER;
+        *ret_voted |= self != NULL && self->role == RG_ROLE_VOTER && rg_members_voters(&m) > 1;
         while (i <= rg_wal_last(node->wal) && rg_wal_get(node->wal, i, &entry) && entry.type != RG_ENTRY_CHANGE)
             i++;
         if (i > rg_wal_last(node->wal))
@@ -316,6 +315,10 @@ static enum rg_err bump_term(struct rg_node *node, struct rg_errctx *ctx)
     if (self == NULL || self->role != RG_ROLE_VOTER || rg_members_voters(&node->members) != 1 ||
         (node->config.test_flags & RG_TEST_NO_BUMP))
         return RG_OK;
+    if (node_epoch_of(node->meta.term) != node_epoch_of(rg_wal_term(node->wal, rg_wal_last(node->wal))) &&
+        node_epoch_of(node->meta.term) % NODE_EPOCH_IDS != node->config.id % NODE_EPOCH_IDS)
+        /* A hand-over was about to be written when this node crashed: that epoch is the target's. */
+        node->meta.term = node_epoch_next(node_epoch_of(node->meta.term), node->config.id) << NODE_EPOCH_SHIFT;
     node->meta.term++;
     node->meta.vote = 0;
     return rg_metafile_save(node->metafile, &node->meta, ctx);

@@ -38,7 +38,16 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     hello.voter = self_votes(node);
     hello.leader = node->leading;
     hello.first_crc = first_crc(node);
+    hello.promised = node->meta.promised;
     rg_hello_encode(&hello, out);
+}
+
+/* A primary of a later epoch that joined while this node was away: everybody this node knows may have been replaced since. It fences
+ * this node when it was a primary; otherwise its log makes it a member. */
+static bool is_guest(const struct rg_node *node, const struct rg_hello *h)
+{
+    return h->voter && node->meta.term != 0 && node_epoch_of(h->term) > node_epoch_of(node->meta.term) &&
+           node_epoch_of(h->term) >= node->meta.promised;
 }
 
 static enum rg_err hello_identity(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
@@ -52,6 +61,8 @@ static enum rg_err hello_identity(struct rg_node *node, uint64_t peer, const str
         return rg_fail(ctx, RG_EPEER, "peer says it is %llu and wants %llu, but this is the link from %llu to %llu",
                        (unsigned long long)h->from, (unsigned long long)h->to, (unsigned long long)peer,
                        (unsigned long long)node->config.id);
+    if (member == NULL && is_guest(node, h))
+        return RG_OK;
     if (member == NULL)
         return rg_fail(ctx, RG_EPEER, "peer %llu is not a member of this cluster's configuration",
                        (unsigned long long)peer);
@@ -68,7 +79,7 @@ static enum rg_err hello_epoch(struct rg_node *node, uint64_t peer, const struct
 
     if (h->term == 0 || node->meta.term == 0)
         return RG_OK;
-    if (theirs > ours && self_votes(node) && rg_members_voters(&node->members) == 1) {
+    if (theirs > ours && self_votes(node) && node->stage != NODE_REBORN) {
         node_fence(node, "a peer has seen a later epoch: another primary was promoted");
         return rg_fail(ctx, RG_EFENCED, "peer %llu is in epoch %llu, this primary in %llu: it is fenced",
                        (unsigned long long)peer, (unsigned long long)theirs, (unsigned long long)ours);
@@ -76,6 +87,10 @@ static enum rg_err hello_epoch(struct rg_node *node, uint64_t peer, const struct
     if (theirs < ours && h->voter)
         return rg_fail(ctx, RG_EFENCED, "peer %llu is a primary of epoch %llu, and epoch %llu has begun",
                        (unsigned long long)peer, (unsigned long long)theirs, (unsigned long long)ours);
+    if (h->voter && theirs < node->meta.promised)
+        return rg_fail(ctx, RG_EFENCED, "peer %llu is a primary of epoch %llu, and this node has promised to follow none before "
+                       "epoch %llu", (unsigned long long)peer, (unsigned long long)theirs,
+                       (unsigned long long)node->meta.promised);
     return RG_OK;
 }
 
@@ -142,6 +157,8 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
         err = hello_ahead(node, peer, &h, ctx);
     if (!err)
         err = hello_wiped(node, known, &h, ctx);
+    if (!err && rg_members_find(&node->members, peer) == NULL)
+        known = node_guest(node, &h);
     if (!err && known != NULL)
         known->boot = h.boot;
     node_settle(node);
@@ -181,20 +198,22 @@ void node_hash_keep(struct rg_node *node, const struct rg_applied *applied)
     struct node_hash *h = &node->hashes[applied->index % NODE_HASHES];
 
     h->index = applied->index;
+    h->term = applied->term;
     memcpy(h->hash, applied->hash, sizeof h->hash);
 }
 
 /* Unknown: not applied yet (pending), or too long ago. */
 enum compare { COMPARE_PENDING, COMPARE_UNKNOWN, COMPARE_EQUAL, COMPARE_DIFFERENT };
 
-static enum compare compare_hash(const struct rg_node *node, uint64_t index, const uint8_t hash[RG_STATE_HASH_BYTES])
+static enum compare compare_hash(const struct rg_node *node, uint64_t index, uint64_t term,
+                                 const uint8_t hash[RG_STATE_HASH_BYTES])
 {
     const struct node_hash *h = &node->hashes[index % NODE_HASHES];
 
     if (index > node->applied.index)
         return COMPARE_PENDING;
-    if (h->index != index || index == 0)
-        return COMPARE_UNKNOWN;
+    if (h->index != index || index == 0 || h->term != term)
+        return COMPARE_UNKNOWN; /* of another term: another history, which is the log's affair */
     return memcmp(h->hash, hash, sizeof h->hash) == 0 ? COMPARE_EQUAL : COMPARE_DIFFERENT;
 }
 
@@ -207,7 +226,10 @@ void node_announce(struct rg_node *node, struct node_peer *peer)
     m.announce.term = rg_core_term(node->core);
     m.announce.commit = rg_core_commit(node->core);
     m.announce.index = node->applied.index;
+    m.announce.index_term = node->applied.term;
     memcpy(m.announce.hash, node->applied.hash, sizeof m.announce.hash);
+    m.announce.stamp = node_now_ms(node);
+    m.announce.lease_ms = node_lease_ms(node);
     (void)node_send(node, peer->config.id, &m); /* the next one makes up for it */
 }
 
@@ -217,19 +239,23 @@ void node_report(struct rg_node *node)
     struct node_peer *primary = node_peer_find(node, node->primary_id);
 
     node->report_due = false;
-    if (node->leading || primary == NULL || !primary->up || node->install != INSTALL_NONE)
+    if (node->leading || primary == NULL || !primary->up || node->install != INSTALL_NONE ||
+        node_bygone(node, rg_core_term(node->core)))
         return;
     m.report.term = rg_core_term(node->core);
     m.report.durable = node->persisted;
     m.report.index = node->applied.index;
+    m.report.index_term = node->applied.term;
     memcpy(m.report.hash, node->applied.hash, sizeof m.report.hash);
+    m.report.stamp = node->announce_stamp;
+    m.report.lease_ms = node->announce_granted_ms;
     if (node_send(node, primary->config.id, &m) != RG_OK)
         node->report_due = true;
 }
 
 static void compare_announced(struct rg_node *node)
 {
-    switch (compare_hash(node, node->announced.index, node->announced.hash)) {
+    switch (compare_hash(node, node->announced.index, node->announced.index_term, node->announced.hash)) {
     case COMPARE_PENDING:
         node->announced_pending = true;
         return;
@@ -250,7 +276,7 @@ static void compare_announced(struct rg_node *node)
 
 static void compare_reported(struct rg_node *node, struct node_peer *peer)
 {
-    enum compare c = compare_hash(node, peer->applied, peer->hash);
+    enum compare c = compare_hash(node, peer->applied, peer->applied_term, peer->hash);
 
     peer->hash_pending = c == COMPARE_PENDING;
     if (c != COMPARE_EQUAL && c != COMPARE_DIFFERENT)
@@ -273,8 +299,15 @@ void node_compare(struct rg_node *node)
 
 static void on_announce(struct rg_node *node, struct node_peer *peer, const struct rg_msg_announce *m)
 {
-    if (node->leading || m->term < node->meta.term)
+    if (node->leading || m->term < node->meta.term || node_bygone(node, m->term))
         return; /* of a leader that was */
+    node_handover_heard(node, peer->config.id, m->term);
+    node->announce_stamp = m->stamp;
+    node->announce_granted_ms = node_lease_grant(node, m->lease_ms);
+    if (node_epoch_of(m->term) != node->announced_epoch)
+        node->announced_commit = 0;
+    node->announced_epoch = node_epoch_of(m->term);
+    node->announced_commit = RG_MAX(node->announced_commit, m->commit);
     if (node->primary_id != peer->config.id)
         node_forward_lost(node, 0, RG_ESTOPPED);
     node->primary_id = peer->config.id;
@@ -297,6 +330,8 @@ static void on_report(struct rg_node *node, struct node_peer *peer, const struct
     if (!node->leading)
         return;
     peer->applied = m->index;
+    peer->applied_term = m->index_term;
+    node_lease_renewed(node, peer, m);
     memcpy(peer->hash, m->hash, sizeof peer->hash);
     compare_reported(node, peer);
 }
@@ -322,23 +357,40 @@ static enum rg_err step_one(struct rg_node *node, uint64_t peer, const struct rg
     return RG_OK;
 }
 
+/* A later term at an index that is applied here: terms never go down in a log, so this leader's log is another one. */
+static bool append_contradicts(const struct rg_node *node, const struct rg_msg_append *m)
+{
+    uint64_t applied = node->applied.index;
+
+    if (m->prev_index >= applied)
+        return false;
+    if (m->prev_term > node->applied.term)
+        return true;
+    for (size_t i = 0; i < m->n && m->prev_index + 1 + i <= applied; i++)
+        if (m->entries[i].term > node->applied.term ||
+            (m->prev_index + 1 + i == node->snapshot_index && m->entries[i].term != node->snapshot_term))
+            return true;
+    return false;
+}
+
 /* libraft refuses entries whose predecessor was compacted here, although what a snapshot holds was committed; the leader then
- * goes below what it knows this node to have, and never comes back. That happens when answers were lost and this node took a
- * snapshot since. So such a message begins behind the snapshot: where it reaches over the snapshot's last entry, and agrees on
- * it; or where it ends below that, and its leader is of the same epoch: then it has that entry too. */
-static void append_trim(const struct rg_node *node, struct rg_msg_append *m)
+ * goes below what it knows this node to have, and never comes back (and from entry 1 on it takes them as new). That happens when
+ * answers were lost and this node took a snapshot since. So such a message begins behind the snapshot: where it reaches over the
+ * snapshot's last entry; or where it ends below that, and its leader is of the same epoch: then it has that entry too. False: of
+ * another epoch, and nothing in it shows whether its log has that entry. */
+static bool append_trim(const struct rg_node *node, struct rg_msg_append *m)
 {
     uint64_t skip = node->snapshot_index - m->prev_index;
 
     if (m->prev_index >= node->snapshot_index || m->prev_index >= rg_wal_first(node->wal))
-        return;
-    if (skip <= m->n ? m->entries[skip - 1].term != node->snapshot_term
-                     : node_epoch_of(m->term) != node_epoch_of(node->snapshot_term))
-        return;
+        return true;
+    if (skip > m->n && node_epoch_of(m->term) != node_epoch_of(node->snapshot_term))
+        return false;
     m->prev_index = node->snapshot_index;
     m->prev_term = node->snapshot_term;
     m->n = skip <= m->n ? m->n - skip : 0;
     m->entries += m->n > 0 ? skip : 0;
+    return true;
 }
 
 /* Rule 6: a CHANGE is always the first of its message, whoever sent it. */
@@ -347,7 +399,12 @@ static enum rg_err step_append(struct rg_node *node, uint64_t peer, struct rg_ms
     struct rg_msg part = *m;
     size_t done = 0;
 
-    append_trim(node, &m->append);
+    if (append_contradicts(node, &m->append)) {
+        node_quarantine(node, "a leader contradicts entries that are applied here: this node must be seeded again under a new id");
+        return RG_OK;
+    }
+    if (!append_trim(node, &m->append))
+        return RG_OK;
     note_receipt(node, &m->append);
     do {
         size_t n = m->append.n > done ? 1 : 0;
@@ -384,10 +441,31 @@ static void note_match(struct rg_node *node, struct node_peer *peer)
     }
 }
 
+/* A message of raft's own, of an epoch that this node has promised not to follow. */
+static bool bygone(const struct rg_node *node, const struct rg_msg *m)
+{
+    switch (m->type) {
+    case RG_MSG_APPEND:
+        return node_bygone(node, m->append.term);
+    case RG_MSG_VOTE:
+        return node_bygone(node, m->vote.term);
+    case RG_MSG_VOTE_RESULT:
+        return node_bygone(node, m->vote_result.term);
+    case RG_MSG_TIMEOUT_NOW:
+        return node_bygone(node, m->timeout_now.term);
+    case RG_MSG_SNAP_OFFER:
+        return node_bygone(node, m->snap_offer.term);
+    default:
+        return false;
+    }
+}
+
 static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct rg_msg *m, struct rg_errctx *ctx)
 {
     enum rg_err err;
 
+    if (bygone(node, m))
+        return RG_OK;
     switch (m->type) {
     case RG_MSG_APPEND:
         if (node->install != INSTALL_NONE)
@@ -426,8 +504,14 @@ static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct
         node_on_proposed(node, peer, &m->proposed);
         return RG_OK;
     case RG_MSG_FENCE:
+        node_on_fence(node, peer, &m->fence);
+        return RG_OK;
     case RG_MSG_FENCE_RESULT:
+        node_on_fence_result(node, peer, &m->fence_result);
+        return RG_OK;
     case RG_MSG_HANDOVER:
+        node_on_handover(node, peer, &m->handover);
+        return RG_OK;
     case RG_MSG_INSTALL:
         break;
     }

@@ -26,17 +26,20 @@
 #define NODE_SCAN_MS 8u         /* deadlines of waits are looked at this often at most */
 #define NODE_GUESTS_MAX 1024u    /* proposals of other regions under way here */
 #define NODE_FORWARD_MS 10000u
+#define NODE_POLICY_WAIT_MS 5000u /* for the regions that the policy wants, when nothing else was asked for */
 #define NODE_EPOCH_SHIFT 32
+#define NODE_EPOCH_IDS 1024 /* an epoch's remainder by this is its primary's id: no two nodes ever take the same one */
 #define NODE_FIRST_TERM ((UINT64_C(1) << NODE_EPOCH_SHIFT) | 1)
 
-/* NEW → FIRST (the first entry is being written) → RUNNING;  NEW → RUNNING;  any → STOPPED */
-enum node_stage { NODE_NEW, NODE_FIRST, NODE_RUNNING, NODE_STOPPED };
+/* NEW → FIRST (the first entry is being written) → RUNNING;  NEW → RUNNING;  RUNNING → REBORN (the first entry of another epoch is
+ * being written: there is no core meanwhile) → RUNNING;  any → STOPPED */
+enum node_stage { NODE_NEW, NODE_FIRST, NODE_RUNNING, NODE_REBORN, NODE_STOPPED };
 
 /* NONE → LOAD (next pump) → RESET (the log is being emptied) → DONE (tell the core) → NONE */
 enum node_install { INSTALL_NONE, INSTALL_LOAD, INSTALL_RESET, INSTALL_DONE };
 
 struct node_hash {
-    uint64_t index;
+    uint64_t index, term;
     uint8_t hash[RG_STATE_HASH_BYTES];
 };
 struct node_commit {
@@ -54,11 +57,54 @@ struct node_peer {
     bool up;
     uint64_t heard_ms;    /* 0: never */
     uint64_t boot;        /* of its last hello; 0: none yet */
-    uint64_t durable, applied;
+    uint64_t durable, applied, applied_term;
     uint8_t hash[RG_STATE_HASH_BYTES]; /* its state at applied */
     bool hash_pending, hash_known, hash_ok;
+    bool counts;             /* its region is ACTIVE: it counts for policy and lease */
+    uint64_t lease_until_ms; /* of the lease it granted this primary */
     struct rg_gate gate;
     struct rg_sender *sender; /* own */
+};
+
+/* Other regions than our own, and what the best of each one's nodes has. */
+struct node_regions {
+    const char *name[RG_PEERS_MAX];
+    uint64_t durable[RG_PEERS_MAX], lease_until_ms[RG_PEERS_MAX];
+    bool reachable[RG_PEERS_MAX], counts[RG_PEERS_MAX];
+    size_t n;
+    uint64_t least_durable; /* over all members */
+};
+
+/* A declared promotion of this node. NONE → ASK → (dry run: NONE) → PROMISE → WAIT (leases) → BEGIN → NONE */
+enum failover_stage { FAILOVER_NONE, FAILOVER_ASK, FAILOVER_PROMISE, FAILOVER_WAIT, FAILOVER_BEGIN };
+struct node_failover {
+    enum failover_stage stage;
+    struct rg_failover *request; /* borrow */
+    uint64_t number, epoch, deadline_ms, wait_until_ms;
+};
+
+/* A planned hand-over, on the side that gives: NONE → DEMOTE (other voters) → DRAIN → PREPARE → CEDE → COMMIT → NONE; given up
+ * before CEDE: RESTORE (the voters) → NONE */
+enum handover_stage {
+    HANDOVER_NONE,
+    HANDOVER_DEMOTE,
+    HANDOVER_DRAIN,
+    HANDOVER_PREPARE,
+    HANDOVER_CEDE,
+    HANDOVER_COMMIT,
+    HANDOVER_RESTORE,
+};
+struct node_handover {
+    enum handover_stage stage;
+    struct rg_handover *request; /* borrow; NULL: answered, or resumed after a restart */
+    uint64_t to, number, term, last_index, last_term;
+    uint64_t paused_ms, deadline_ms, again_ms;
+    bool changing;              /* `change` is under way */
+    enum rg_err change_err;
+    struct rg_change change;
+    uint64_t demoted[RG_PEERS_MAX];
+    size_t n_demoted;
+    struct rg_buf config;       /* the first entry of the next epoch */
 };
 
 struct node_proposals {
@@ -84,6 +130,7 @@ struct rg_node {
     struct rg_core *core;
     struct rg_receiver *receiver;
 
+    uint64_t guest; /* id of a peer that is in no configuration of this node's; 0: none */
     struct rg_members configured; /* what the shell gave: used until the log holds a configuration */
     struct rg_members members;    /* in force */
     struct node_peer peers[RG_PEERS_MAX]; /* of members, self excluded */
@@ -127,6 +174,21 @@ struct rg_node {
     size_t n_waits, waits_cap;
     uint64_t waits_scan_ms;         /* not before */
     uint64_t waits_deadline_ms;     /* no deadline is earlier */
+
+    /* policy and lease */
+    struct rg_policy policy;
+    bool policy_dirty;
+    uint64_t degraded;
+    uint64_t granted_until_ms;         /* no part in a promotion before */
+    uint64_t announce_stamp;           /* of the last announcement, to be given back */
+    uint32_t announce_granted_ms;
+    uint64_t announced_epoch, announced_commit; /* the furthest that a primary of this epoch has announced */
+
+    /* another epoch */
+    struct node_failover failover;
+    struct node_handover handover;
+    bool paused;                       /* no new proposals: a hand-over is under way */
+    uint64_t reborn_index;             /* REBORN: the entry that must be durable */
 
     /* membership: one change at a time */
     struct rg_change *change;          /* borrow; in the log, not applied yet */
@@ -193,6 +255,8 @@ static inline uint64_t node_now_us(const struct rg_node *node)
 void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...) RG_PRINTF(3, 4);
 /** Tell the shell of a failure and answer what waits, once; last thing in every public call. */
 void node_settle(struct rg_node *node);
+/* Take the sender of this hello, a primary that is not in this node's configuration, for a peer until it is in it. NULL: no room. */
+struct node_peer *node_guest(struct rg_node *node, const struct rg_hello *hello);
 struct node_peer *node_peer_find(struct rg_node *node, uint64_t id);
 /** Take the members in force from the core; connect, forget. */
 void node_members_update(struct rg_node *node, bool always);
@@ -202,12 +266,14 @@ RG_MUST enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx);
 RG_MUST enum rg_err node_start_core(struct rg_node *node, struct rg_errctx *ctx);
 /** Write the first entry of a new log; the core starts when it is durable. */
 RG_MUST enum rg_err node_first_entry(struct rg_node *node, struct rg_errctx *ctx);
+RG_MUST enum rg_err node_make_core(struct rg_node *node);
 
 /* node_step.c */
 /** Do what a step asks for, in the order of RAFT.md rule 3. received: the step took a message. */
 void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_update *update, bool received);
 /** Let go what the gates allow. */
 void node_release(struct rg_node *node);
+void node_lose_leadership(struct rg_node *node);
 void node_fence(struct rg_node *node, const char *why);
 void node_quarantine(struct rg_node *node, const char *why);
 /** What is lost is made good: raft repeats, announcements and reports come again. RG_EBUSY: try again after a while. */
@@ -230,8 +296,6 @@ void node_snapshot_step(struct rg_node *node);
 void node_install_step(struct rg_node *node);
 void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer);
 void node_receiver_failed(void *arg, uint64_t peer, enum rg_err err, const char *text);
-/** Note that an epoch begins with the entry at index. */
-void node_epoch_note(struct rg_node *node, uint64_t term, uint64_t index);
 
 /* node_answer.c */
 void node_proposals_init(struct node_proposals *list);
@@ -245,6 +309,46 @@ void node_answer_all(struct rg_node *node, struct node_proposals *list, enum rg_
 void node_waits_answer(struct rg_node *node, enum rg_err all);
 /** Earliest moment at which node_answer has something to do by itself. */
 uint64_t node_answer_due(const struct rg_node *node);
+
+/* node_lease.c */
+void node_policy_load(struct rg_node *node);
+/** A command was applied: it may have changed what node_policy_load reads. */
+void node_policy_note(struct rg_node *node, struct rg_span cmd);
+void node_regions_of(const struct rg_node *node, struct node_regions *regions);
+uint32_t node_regions_durable(const struct node_regions *regions, uint64_t index, bool counting);
+uint32_t node_regions_reachable(const struct node_regions *regions);
+/** How many regions must have renewed; 0: no lease. */
+uint32_t node_lease_needed(const struct rg_node *node, const struct node_regions *regions);
+bool node_lease_settled(const struct rg_node *node, const struct node_regions *regions);
+bool node_lease_held(const struct rg_node *node, const struct node_regions *regions);
+uint32_t node_lease_ms(const struct rg_node *node);
+void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_report *m);
+uint64_t node_lease_left(const struct rg_node *node);
+void node_lease_start(struct rg_node *node);
+uint32_t node_lease_grant(struct rg_node *node, uint32_t lease_ms);
+
+/* node_failover.c */
+/** Whether messages of this term are of an epoch that this node has promised not to follow. */
+bool node_bygone(const struct rg_node *node, uint64_t term);
+uint64_t node_epoch_next(uint64_t known, uint64_t id);
+void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence *m);
+void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence_result *m);
+void node_failover_step(struct rg_node *node);
+void node_failover_answer(struct rg_node *node, enum rg_err err);
+uint64_t node_failover_due(const struct rg_node *node);
+/** Write the first entry of another epoch, durably, then begin again from the log with it as the configuration. */
+void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config);
+void node_reborn_durable(struct rg_node *node);
+
+/* node_handover.c */
+void node_on_handover(struct rg_node *node, struct node_peer *peer, const struct rg_msg_handover *m);
+void node_handover_step(struct rg_node *node);
+/** A leader was heard, or leadership was lost, or the node stops (err). */
+void node_handover_heard(struct rg_node *node, uint64_t peer, uint64_t term);
+void node_handover_end(struct rg_node *node, enum rg_err err, const char *text);
+uint64_t node_handover_due(const struct rg_node *node);
+/** After a restart: go on with a hand-over of ours that may not have reached its target. */
+void node_handover_resume(struct rg_node *node);
 
 /* node_change.c */
 /** After apply, and when leadership is lost. */

@@ -123,6 +123,8 @@ void node_ready_update(struct rg_node *node)
 {
     if (node->stage == NODE_STOPPED)
         node->ready = not_yet(node, node->stop_err ? "stopped by a fault" : "stopping");
+    else if (node->stage == NODE_REBORN)
+        return; /* as it was: reads go on */
     else if (node->stage != NODE_RUNNING)
         node->ready = not_yet(node, "starting");
     else if (node->diverged)
@@ -160,6 +162,7 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     }
     if (!node->leading)
         return;
+    s->lease_ms = peer->lease_until_ms > now ? peer->lease_until_ms - now : 0;
     behind = peer->applied;
     if (behind >= node->committed)
         return;
@@ -167,6 +170,20 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     s->lag_bytes = bytes_beyond(node, behind);
     c = commit_beyond(node, behind);
     s->lag_ms = c != NULL ? now - c->ms : 0;
+}
+
+static void publish_regions(struct rg_node *node, struct rg_node_status *s)
+{
+    struct node_regions r;
+
+    node_regions_of(node, &r);
+    s->regions = 0;
+    for (size_t i = 0; i < r.n; i++)
+        s->regions += r.counts[i];
+    s->regions_reachable = node_regions_reachable(&r);
+    s->lease_settled = !node->leading || node_lease_settled(node, &r);
+    s->lease_held = node->leading && node_lease_held(node, &r);
+    s->members_settled = node->leading && !node->config_pending && r.least_durable >= node->applied_config_index;
 }
 
 void node_publish(struct rg_node *node)
@@ -203,6 +220,12 @@ void node_publish(struct rg_node *node)
     s->diverged = node->diverged;
     s->fenced = node->meta.fenced;
     s->alarm = node->alarm;
+    s->paused = node->paused;
+    s->epoch = node_epoch_of(node->meta.term);
+    s->promised = node->meta.promised;
+    s->policy = node->policy;
+    s->degraded = node->degraded;
+    publish_regions(node, s);
     s->n_peers = node->n_peers;
     for (size_t i = 0; i < node->n_peers; i++)
         publish_peer(node, &node->peers[i], &s->peers[i]);

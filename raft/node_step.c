@@ -137,7 +137,8 @@ static void route(struct rg_node *node, const struct rg_core_message *m)
         route_install(node, peer);
         return;
     default:
-        if (peer->up)
+        /* Nothing is confirmed to a leader whose epoch is over: it might acknowledge it. */
+        if (peer->up && !node_bygone(node, rg_core_term(node->core)))
             (void)node_send(node, m->to, &m->msg); /* raft repeats what is lost */
         return;
     }
@@ -145,7 +146,7 @@ static void route(struct rg_node *node, const struct rg_core_message *m)
 
 /* ---- leadership ---- */
 
-static void lose_leadership(struct rg_node *node)
+void node_lose_leadership(struct rg_node *node)
 {
     for (size_t i = 0; i < node->n_peers; i++) {
         rg_gate_drop(&node->peers[i].gate);
@@ -154,6 +155,7 @@ static void lose_leadership(struct rg_node *node)
     node_answer_all(node, &node->queue, RG_ENOTPRIMARY);
     node_answer_all(node, &node->flying, RG_ESTOPPED); /* they may yet be committed: the outcome is open */
     node_change_answer(node);
+    node_handover_end(node, RG_ENOTPRIMARY, "this node leads no more");
 }
 
 static void gain_leadership(struct rg_node *node)
@@ -161,6 +163,7 @@ static void gain_leadership(struct rg_node *node)
     node->tick_ms = node->announce_due_ms = node_now_ms(node);
     for (size_t i = 0; i < node->n_peers; i++) {
         node->peers[i].durable = 0;
+        node->peers[i].lease_until_ms = 0;
         node->peers[i].hash_known = node->peers[i].hash_pending = false;
     }
 }
@@ -177,7 +180,7 @@ static void take_state(struct rg_node *node)
     if (leading)
         gain_leadership(node);
     else
-        lose_leadership(node);
+        node_lose_leadership(node);
 }
 
 /* ---- the order ---- */

@@ -101,6 +101,7 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         rg_buf_put_u64(out, msg->announce.term);
         rg_buf_put_u64(out, msg->announce.commit);
         rg_buf_put_u64(out, msg->announce.index);
+        rg_buf_put_u64(out, msg->announce.index_term);
         rg_buf_put(out, msg->announce.hash, sizeof msg->announce.hash);
         rg_buf_put_u64(out, msg->announce.stamp);
         rg_buf_put_u32(out, msg->announce.lease_ms);
@@ -109,6 +110,7 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         rg_buf_put_u64(out, msg->report.term);
         rg_buf_put_u64(out, msg->report.durable);
         rg_buf_put_u64(out, msg->report.index);
+        rg_buf_put_u64(out, msg->report.index_term);
         rg_buf_put(out, msg->report.hash, sizeof msg->report.hash);
         rg_buf_put_u64(out, msg->report.stamp);
         rg_buf_put_u32(out, msg->report.lease_ms);
@@ -351,6 +353,7 @@ static void get_body(struct rg_cursor *cur, struct rg_entry *entries, struct rg_
         m->announce.term = get_term(cur);
         m->announce.commit = get_index(cur);
         m->announce.index = get_index(cur);
+        m->announce.index_term = rg_cursor_u64(cur);
         get_hash(cur, m->announce.hash);
         m->announce.stamp = rg_cursor_u64(cur);
         m->announce.lease_ms = rg_cursor_u32(cur);
@@ -359,6 +362,7 @@ static void get_body(struct rg_cursor *cur, struct rg_entry *entries, struct rg_
         m->report.term = rg_cursor_u64(cur); /* 0 from a node that has heard nothing yet */
         m->report.durable = get_index(cur);
         m->report.index = get_index(cur);
+        m->report.index_term = rg_cursor_u64(cur);
         get_hash(cur, m->report.hash);
         m->report.stamp = rg_cursor_u64(cur);
         m->report.lease_ms = rg_cursor_u32(cur);

@@ -61,13 +61,13 @@ struct rg_msg_timeout_now {
     uint64_t term, last_index, last_term;
 };
 struct rg_msg_announce {
-    uint64_t term, commit, index; /* index: applied; hash: of the state there */
+    uint64_t term, commit, index, index_term; /* index: applied; hash: of the state there */
     uint8_t hash[RG_STATE_HASH_BYTES];
     uint64_t stamp;    /* the primary's clock, given back with the report */
     uint32_t lease_ms; /* 0: no lease is asked for */
 };
 struct rg_msg_report {
-    uint64_t term, durable, index;
+    uint64_t term, durable, index, index_term;
     uint8_t hash[RG_STATE_HASH_BYTES];
     uint64_t stamp;    /* of the announcement that is answered; 0: of none */
     uint32_t lease_ms; /* granted from the arrival of that announcement on; 0: none */

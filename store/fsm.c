@@ -132,7 +132,7 @@ static void copy_fields(struct rg_buf *row, struct rg_span fields, const uint32_
 
     rg_cursor_init(&cur, fields);
     while (rg_tlv_next(&cur, &tlv))
-        if (tlv.field >= RG_F_ID && !among(tlv.field, skip, n_skip))
+        if (tlv.field >= RG_F_ID && tlv.field != RG_F_DEGRADED && !among(tlv.field, skip, n_skip))
             rg_tlv_put(row, tlv.field, tlv.value);
 }
 
@@ -218,6 +218,10 @@ static enum rg_err (*handler_of(enum rg_cmd_kind kind))(struct rg_fsm *f)
         return rg_fsm_token_put;
     case RG_CMD_SECRET_PUT:
         return rg_fsm_secret_put;
+    case RG_CMD_SETTING_PUT:
+        return rg_fsm_setting_put;
+    case RG_CMD_EPOCH_NOTE:
+        return rg_fsm_epoch_note;
     }
     return NULL;
 }
@@ -225,6 +229,7 @@ static enum rg_err (*handler_of(enum rg_cmd_kind kind))(struct rg_fsm *f)
 static enum rg_err run(struct rg_fsm *f, struct rg_span bytes)
 {
     const struct rg_key instance = rg_key_table(RG_T_INSTANCE);
+    struct rg_span degraded;
     enum rg_err (*handler)(struct rg_fsm *);
     enum rg_err err;
     bool found;
@@ -241,7 +246,10 @@ static enum rg_err run(struct rg_fsm *f, struct rg_span bytes)
         return rg_fsm_refuse(f, RG_EUNREADY, RG_WHY_NOT_INIT);
     if (found && f->cmd.kind == RG_CMD_INSTANCE_INIT)
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_ALREADY_INIT);
-    return handler(f);
+    err = handler(f);
+    if (!err && rg_tlv_get(bytes, RG_F_DEGRADED, &degraded))
+        err = rg_fsm_degraded(f, rg_tlv_u64(bytes, RG_F_DEGRADED, 0));
+    return err;
 }
 
 enum rg_err rg_fsm_apply(struct rg_txn *txn, uint64_t index, uint64_t term, struct rg_span cmd,

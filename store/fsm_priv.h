@@ -80,5 +80,9 @@ enum rg_err rg_fsm_account_put(struct rg_fsm *f);
 enum rg_err rg_fsm_account_delete(struct rg_fsm *f);
 enum rg_err rg_fsm_assignment_create(struct rg_fsm *f);
 enum rg_err rg_fsm_assignment_delete(struct rg_fsm *f);
+enum rg_err rg_fsm_setting_put(struct rg_fsm *f);
+enum rg_err rg_fsm_epoch_note(struct rg_fsm *f);
+/** Note that the command being applied was accepted with fewer regions than the policy wants (policy.c). */
+RG_MUST enum rg_err rg_fsm_degraded(struct rg_fsm *f, uint64_t regions);
 
 #endif

@@ -110,6 +110,8 @@ enum rg_field {
     RG_F_EPOCH = 89,
     RG_F_FIRST_INDEX = 90,
     RG_F_DECLARED_BY = 91,
+    RG_F_OLD_REGIONS = 92, /* lease: its terms before, which hold until every member knows the new ones */
+    RG_F_OLD_LEASE_MS = 93,
 };
 
 enum rg_cmd_kind {

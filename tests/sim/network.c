@@ -118,6 +118,21 @@ static void send_hello(struct sim *sim, unsigned from, unsigned to, struct sim_c
     send_bytes(sim, from, to, c, rg_buf_span(&hello), run);
 }
 
+/* The answer of one that does not want this connection. */
+static void run_hello_refused(struct sim *sim, struct sim_event *e)
+{
+    struct sim_node *n = &sim->nodes[e->node];
+    struct sim_conn *c = conn(sim, e->node, e->peer);
+    struct rg_errctx ctx = {.text = ""};
+
+    if (!n->alive || e->generation != c->generation)
+        return;
+    if (!c->cut)
+        (void)!rg_node_on_hello(n->node, sim->nodes[e->peer].self.id, rg_span(e->data, e->n), &ctx);
+    refused(sim, e->node, e->peer, "by the other side");
+    sim_pump(sim, e->node);
+}
+
 /* At the side that was dialled. */
 static void run_hello(struct sim *sim, struct sim_event *e)
 {
@@ -133,10 +148,10 @@ static void run_hello(struct sim *sim, struct sim_event *e)
         return;
     }
     err = rg_node_on_hello(n->node, sim->nodes[e->peer].self.id, rg_span(e->data, e->n), &ctx);
-    if (err)
-        refused(sim, e->peer, e->node, rg_errctx_text(&ctx, err));
+    if (n->alive && !n->stopped) /* also the one that is refused hears why: it may be of an epoch that is over */
+        send_hello(sim, e->node, e->peer, c, err ? run_hello_refused : run_hello_back);
     else
-        send_hello(sim, e->node, e->peer, c, run_hello_back);
+        refused(sim, e->peer, e->node, "stopped");
     sim_pump(sim, e->node);
 }
 

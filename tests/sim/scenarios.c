@@ -102,6 +102,15 @@ const struct sim_scenario sim_scenarios[] = {
     {"propagation", "an isolated write reaches all learners without waiting for a heartbeat", 1, sim_story_propagation},
     {"members", "a learner is added, another removed, under load and restarts", 2, sim_story_members},
     {"forward", "writes of a region, carried to the primary: one outcome each", 1, sim_story_forward},
+    {"switchover", "planned hand-overs under load, 100 ms links: nothing lost, nobody stopped", 3, sim_story_switchover},
+    {"switchover-faults", "a crash or a cut at any step of a hand-over: one of the two leads, by itself", 6,
+     sim_story_switchover_faults},
+    {"switchover-voters", "three voters hand over to another region", 2, sim_story_switchover_voters},
+    {"failover", "the primary dies, the most advanced region takes over, the old one is fenced", 4, sim_story_failover},
+    {"failover-isolated", "the old primary lives on, cut off", 3, sim_story_failover_isolated},
+    {"failover-twice", "two promotions at once, on both sides of a partition: two epochs", 3, sim_story_failover_twice},
+    {"lease", "a write lease: no two primaries acknowledge at once, nothing acknowledged is lost", 4, sim_story_lease},
+    {"takeovers", "hand-overs, promotions, crashes, partitions, returns, in any order", 12, sim_story_takeovers},
     {"conflict", "rule 18: entries that were applied are never replaced: quarantine", 1, sim_story_conflict},
 };
 const size_t sim_scenarios_n = RG_LEN(sim_scenarios);

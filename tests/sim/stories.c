@@ -364,8 +364,7 @@ void sim_story_conflict(uint64_t seed, bool trace, struct sim **ret_sim)
     n->disk = other;
     n->best_ready = (struct rg_rev){0};
     raise_epoch(sim, 0); /* promoted from a backup, while the learner is ahead of it */
-    sim->truth_n = 0;    /* the second history begins */
-    memset(sim->truth, 0, SIM_INDEX_MAX * sizeof *sim->truth);
+    sim_history_forget(sim); /* the second history begins */
     sim_start(sim, 0);
     sim_run_ms(sim, 100);
     write_and_settle(sim, 60);

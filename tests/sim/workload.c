@@ -214,18 +214,25 @@ static void op_free(struct op *op)
 static void check_regions(struct sim *sim, const struct op *op)
 {
     uint32_t have = 0, want = op->proposal.wait_regions, others = 0;
+    const struct rg_members *members = &sim->nodes[op->node].node->members;
 
     for (unsigned i = 0; i < sim->n_nodes; i++) {
         const struct sim_node *n = &sim->nodes[i];
+        bool has = false, seen = false;
 
-        if (strcmp(n->self.region, sim->nodes[op->node].self.region) == 0 ||
-            rg_members_find(&sim->nodes[op->node].node->members, n->self.id) == NULL)
+        if (strcmp(n->self.region, sim->nodes[op->node].self.region) == 0 || rg_members_find(members, n->self.id) == NULL)
             continue;
-        others++; /* one node in each */
-        if (!n->alive) /* it answered, then it crashed: its disk holds it; seen at the end */
-            have++;
-        else
-            have += n->node->persisted >= op->proposal.index;
+        for (unsigned k = 0; k < sim->n_nodes; k++) {
+            const struct sim_node *same = &sim->nodes[k];
+
+            if (strcmp(same->self.region, n->self.region) != 0 || rg_members_find(members, same->self.id) == NULL)
+                continue;
+            seen |= k < i;
+            /* One that is not alive answered, then crashed: its disk holds it; seen at the end. */
+            has |= !same->alive || same->node->persisted >= op->proposal.index;
+        }
+        others += !seen;
+        have += !seen && has;
     }
     if (want == RG_REGIONS_ALL)
         want = others;
@@ -243,6 +250,7 @@ static void acknowledged(struct sim *sim, const struct op *op)
     sim->acked_max = RG_MAX(sim->acked_max, p->rev.index);
     if (op->forwarded)
         return; /* judged where it was proposed */
+    sim_history_acked(sim, &sim->nodes[op->node], p);
     sim->committed_max = RG_MAX(sim->committed_max, sim->nodes[op->node].node->committed);
     if (p->rev.index > sim->committed_max)
         sim_fail(sim, "write %llu was acknowledged before it was committed", (unsigned long long)p->rev.index);
@@ -275,6 +283,9 @@ static void on_done(struct rg_proposal *p)
     case RG_ESTOPPED:
         sim->open_outcomes++;
         break;
+    case RG_ELEASE: /* not proposed, or not to be relied on */
+    case RG_EPAUSED:
+    case RG_ESHORTAGE:
     case RG_ENOPRIMARY:
     case RG_ENOTPRIMARY:
     case RG_EBUSY:
@@ -326,6 +337,21 @@ void sim_write(struct sim *sim, unsigned n)
     sim_pump(sim, leader);
 }
 
+/* Whoever believes to be the primary gets writes: an isolated one too. */
+static void write_everywhere(struct sim *sim, unsigned n)
+{
+    for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
+        const struct sim_node *node = &sim->nodes[at];
+
+        if (!node->alive || node->stopped || !node->node->leading ||
+            rg_wal_last(node->node->wal) + n + 64 >= SIM_INDEX_MAX)
+            continue;
+        for (unsigned i = 0; i < n; i++)
+            submit_one(sim, at, work_of(sim)->wait_regions_per_mille, false);
+        sim_pump(sim, at);
+    }
+}
+
 void sim_forward(struct sim *sim, unsigned at, unsigned n)
 {
     if (!sim->nodes[at].alive || sim->failed)
@@ -333,6 +359,43 @@ void sim_forward(struct sim *sim, unsigned at, unsigned n)
     for (unsigned i = 0; i < n; i++)
         submit_one(sim, at, 0, true);
     sim_pump(sim, at);
+}
+
+static void on_setting(struct rg_proposal *p)
+{
+    struct op *op = (struct op *)p;
+
+    sim_trace(op->sim, "setting: %s %s", rg_err_symbol(p->err), rg_err_symbol(p->reply.err));
+    op_free(op);
+}
+
+void sim_setting(struct sim *sim, const char *name, unsigned regions, const char *on_shortage, unsigned lease_ms)
+{
+    unsigned leader = sim_leader(sim);
+    struct sim_work *w = work_of(sim);
+    struct op *op;
+
+    if (leader == SIM_NODES_MAX)
+        return;
+    op = calloc(1, sizeof *op);
+    RG_ASSERT(op != NULL);
+    op->sim = sim;
+    op->node = leader;
+    rg_buf_init(&op->cmd, RG_CMD_BYTES_MAX);
+    rg_cmd_begin(&op->cmd, RG_CMD_SETTING_PUT, 1, rg_span_str("sim"));
+    rg_tlv_put_str(&op->cmd, RG_F_NAME, name);
+    rg_tlv_put_u64(&op->cmd, RG_F_REGIONS, regions);
+    if (on_shortage != NULL)
+        rg_tlv_put_str(&op->cmd, RG_F_ON_SHORTAGE, on_shortage);
+    else
+        rg_tlv_put_u64(&op->cmd, RG_F_LEASE_MS, lease_ms);
+    op->proposal = (struct rg_proposal){.cmd = rg_buf_span(&op->cmd), .on_done = on_setting, .exempt = true};
+    op->next = w->ops;
+    if (op->next != NULL)
+        op->next->prev = op;
+    w->ops = op;
+    rg_node_submit(sim->nodes[leader].node, &op->proposal);
+    sim_pump(sim, leader);
 }
 
 struct change {
@@ -373,7 +436,10 @@ static void run_work(struct sim *sim, struct sim_event *e)
     (void)e;
     if (!w->running)
         return;
-    sim_write(sim, (unsigned)rg_prng_between(&sim->prng, 1, 6));
+    if (sim->takeovers)
+        write_everywhere(sim, (unsigned)rg_prng_between(&sim->prng, 1, 6));
+    else
+        sim_write(sim, (unsigned)rg_prng_between(&sim->prng, 1, 6));
     sim_at(sim, sim->now_us + sim_draw(sim, w->pause), run_work);
 }
 

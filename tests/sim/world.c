@@ -161,14 +161,17 @@ static struct sim_node *node_of(struct rg_io *io)
     return io->impl;
 }
 
-static uint64_t io_now_ms(struct rg_io *io)
-{
-    return 1000 + node_of(io)->sim->now_us / 1000;
-}
-
+/* Its own clock: it may run a little fast or slow. */
 static uint64_t io_now_us(struct rg_io *io)
 {
-    return 1000000 + node_of(io)->sim->now_us;
+    const struct sim_node *n = node_of(io);
+
+    return 1000000 + n->sim->now_us + (uint64_t)((int64_t)n->sim->now_us * n->drift_ppm / 1000000);
+}
+
+static uint64_t io_now_ms(struct rg_io *io)
+{
+    return io_now_us(io) / 1000;
 }
 
 static int64_t io_wall_ms(struct rg_io *io)
@@ -194,7 +197,8 @@ static void run_timer(struct sim *sim, struct sim_event *e)
 static void io_timer(struct rg_io *io, uint64_t at_ms)
 {
     struct sim_node *n = node_of(io);
-    uint64_t at = at_ms > 1000 ? (at_ms - 1000) * 1000 : 0;
+    int64_t clock_us = at_ms > 1000 ? (int64_t)(at_ms - 1000) * 1000 : 0;
+    uint64_t at = (uint64_t)(n->drift_ppm == 0 ? clock_us : clock_us * 1000000 / (1000000 + n->drift_ppm) + 1);
     struct sim_event *e = sim_at(n->sim, at, run_timer);
 
     n->timer_at = e->at;
@@ -602,6 +606,8 @@ static void node_make(struct sim *sim, unsigned at)
     n->sim = sim;
     n->at = at;
     n->disk_factor = 1;
+    if (sim->params.drift_ppm > 0)
+        n->drift_ppm = (int64_t)rg_prng_between(&sim->prng, 0, 2 * sim->params.drift_ppm) - (int64_t)sim->params.drift_ppm;
     n->disk = simdisk_new(rg_prng_u64(&sim->prng));
     n->self.id = at + 1;
     n->self.role = voter ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
@@ -642,8 +648,7 @@ struct sim *sim_new(uint64_t seed, const struct sim_params *params, bool trace)
     sim->trace = trace;
     sim->trace_hash = UINT64_C(1469598103934665603);
     sim->log = (struct rg_log){.min = RG_LOG_DEBUG, .sink = log_sink, .arg = sim};
-    sim->truth = calloc(SIM_INDEX_MAX, sizeof *sim->truth);
-    RG_ASSERT(sim->truth != NULL);
+    sim_history_new(sim);
     RG_ASSERT(rg_keyprov_memory_new("mrk-00000000000000000000000000000001", material, &sim->keys) == RG_OK);
     snprintf(sim->base_dir, sizeof sim->base_dir, "%s/regent-sim-%ld", tmp, (long)getpid());
     sim->n_nodes = sim->params.voters + sim->params.learners + sim->params.spares;
@@ -651,6 +656,7 @@ struct sim *sim_new(uint64_t seed, const struct sim_params *params, bool trace)
     for (unsigned i = 0; i < sim->n_nodes; i++)
         node_make(sim, i);
     first_peers(sim);
+    sim->next_id = sim->n_nodes;
     return sim;
 }
 
@@ -667,7 +673,7 @@ void sim_free(struct sim *sim)
     while (sim->heap_n > 0)
         event_free(pop_event(sim));
     free(sim->heap);
-    free(sim->truth);
+    sim_history_free(sim);
     rg_keyprov_free(sim->keys);
     free(sim);
 }

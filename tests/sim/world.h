@@ -29,6 +29,7 @@ struct sim_params {
     unsigned test_flags;
     size_t link_queue_bytes;           /* [4 MiB] under way on one connection; more is RG_EBUSY */
     unsigned pump_late_per_mille;      /* pumps that come a little later than their event */
+    unsigned drift_ppm;                /* clocks run this much fast or slow at most */
     unsigned heartbeat_ms, election_ms, announce_ms; /* [100], [1000], [50] */
     size_t value_bytes;                /* [60] size of attributes in commands */
 };
@@ -73,6 +74,7 @@ struct sim_node {
     bool alive, dead_io, cut_sync;
     bool absent; /* no part of the cluster (yet, or any more): nothing is expected of it */
     uint64_t generation, timer_at, disk_factor; /* disk_factor: slow disk, times */
+    int64_t drift_ppm;
     struct sim_lane lanes[RG_LANE_COUNT];
     bool pump_waits;
     bool stopped; /* said so itself */
@@ -84,6 +86,11 @@ struct sim_node {
     uint64_t seen_index;
     struct rg_rev best_ready; /* most that was visible while ready */
     bool ready_checked;
+};
+
+struct sim_ack {
+    uint64_t index, term;
+    bool safe; /* its policy says that no promotion loses it */
 };
 
 struct sim {
@@ -103,8 +110,15 @@ struct sim {
     struct rg_peer_config peers[SIM_NODES_MAX];
     char base_dir[128];
     /* checks */
-    uint8_t (*truth)[RG_STATE_HASH_BYTES]; /* own; state hash at each index, as first applied anywhere */
-    uint64_t truth_n;                      /* [1, truth_n] are known */
+    struct sim_truth *truth; /* own; SIM_INDEX_MAX lists: what was applied at each index, in each history there was */
+    struct sim_ack *acks;    /* own; what was acknowledged */
+    size_t n_acks, acks_cap;
+    uint64_t lost, lost_revisions; /* acknowledged writes that a promotion lost, as far as their policy allows */
+    bool takeovers;          /* epochs change: histories branch */
+    bool durable_policy, lease_policy; /* nothing acknowledged from now on may be lost */
+    struct sim_epoch { uint64_t epoch; char region[33]; uint64_t led_us; } epochs[256]; /* who acknowledged in it, who led when */
+    size_t n_epochs;
+    uint64_t next_id;        /* of a node that comes back under another one */
     uint64_t committed_max;                /* highest index that a leader ever had committed */
     uint64_t acked_max, acked, refused, open_outcomes, replication_late, waits_ok, waits_late;
     bool failed, diverged_fine;
@@ -154,6 +168,34 @@ void sim_reset_links(struct sim *sim, unsigned a, unsigned b);
 /** Everything passes, and every disk is as fast as it was. */
 void sim_heal(struct sim *sim);
 
+/* ---- history.c: what was applied and acknowledged, in which history ---- */
+struct sim_truth;
+void sim_history_new(struct sim *sim);
+void sim_history_free(struct sim *sim);
+/** Another history of the same indexes begins, by the story's own doing. */
+void sim_history_forget(struct sim *sim);
+/** The state at (index, term) is the same wherever it is applied. prev_term: of the entry before, 0: not known. */
+void sim_history_applied(struct sim *sim, const struct sim_node *n, const struct node_hash *at, uint64_t prev_term);
+void sim_history_acked(struct sim *sim, const struct sim_node *n, const struct rg_proposal *p);
+void sim_history_leading(struct sim *sim, const struct sim_node *n);
+/** At the end: what was acknowledged is in the leader's history, or was allowed to be lost and is told to be. */
+void sim_history_judge(struct sim *sim, unsigned leader);
+
+/* ---- takeover.c ---- */
+/** The node stopped for good under its id: wiped, it comes back under a new one, and is added. */
+void sim_reseed(struct sim *sim, unsigned at);
+/** Hand over to a node / promote a node: the outcome, or RG_ETIMEOUT when there was none within `ms`. */
+enum rg_err sim_handover(struct sim *sim, unsigned to, uint64_t ms);
+enum rg_err sim_failover(struct sim *sim, unsigned at, bool accept_loss, uint64_t ms);
+void sim_story_switchover(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_switchover_faults(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_switchover_voters(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_failover(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_failover_isolated(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_failover_twice(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_lease(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_takeovers(uint64_t seed, bool trace, struct sim **ret_sim);
+
 /* ---- check.c ---- */
 void sim_check_node(struct sim *sim, struct sim_node *n);
 void sim_check_all(struct sim *sim);
@@ -166,6 +208,8 @@ void sim_workload_stop(struct sim *sim);
 void sim_workload_free(struct sim *sim);
 /** Propose n writes at once, and let them take their course. */
 void sim_write(struct sim *sim, unsigned n);
+/** Set the policy "durability" (on_shortage) or "lease" at the leader. */
+void sim_setting(struct sim *sim, const char *name, unsigned regions, const char *on_shortage, unsigned lease_ms);
 /** The same from this node, wherever the primary is. */
 void sim_forward(struct sim *sim, unsigned at, unsigned n);
 /** Change the configuration at the leader, and wait for the outcome; `ms` at most. */

@@ -1,0 +1,505 @@
+/* Another primary: planned, declared, and everything that can go wrong on the way. */
+#include <stdio.h>
+
+#include "tests/sim/world.h"
+
+#define EXPECT(sim, cond)                                                                                              \
+    do {                                                                                                               \
+        if (!(sim)->failed && !(cond))                                                                                 \
+            sim_fail((sim), "%s:%d: expected %s", __FILE__, __LINE__, #cond);                                          \
+    } while (0)
+
+#define BUSY ((struct sim_range){500, 15000})
+
+/* ---- doing it ---- */
+
+struct handing {
+    struct rg_handover handover; /* first */
+    bool done;
+};
+
+static void on_handover(struct rg_handover *h)
+{
+    ((struct handing *)h)->done = true;
+}
+
+enum rg_err sim_handover(struct sim *sim, unsigned to, uint64_t ms)
+{
+    struct handing h = {.handover = {.to = sim->nodes[to].self.id, .on_done = on_handover}};
+    unsigned leader = sim_leader(sim);
+    uint64_t end = sim->now_us + ms * 1000;
+
+    if (leader == SIM_NODES_MAX)
+        return RG_ENOTPRIMARY;
+    rg_node_handover(sim->nodes[leader].node, &h.handover);
+    sim_pump(sim, leader);
+    while (!sim->failed && !h.done && sim->now_us < end)
+        sim_run_ms(sim, 2);
+    if (!h.done)
+        sim_crash(sim, leader); /* which answers it, before this frame goes */
+    sim_trace(sim, "handover n%u -> n%u: %s %s (paused %llu ms)", leader + 1, to + 1, rg_err_symbol(h.handover.err),
+              h.handover.text, (unsigned long long)h.handover.paused_ms);
+    return h.handover.err;
+}
+
+struct failing {
+    struct rg_failover failover; /* first */
+    bool done;
+};
+
+static void on_failover(struct rg_failover *f)
+{
+    ((struct failing *)f)->done = true;
+}
+
+enum rg_err sim_failover(struct sim *sim, unsigned at, bool accept_loss, uint64_t ms)
+{
+    struct failing *f = calloc(1, sizeof *f);
+    uint64_t end = sim->now_us + ms * 1000;
+    enum rg_err err;
+
+    RG_ASSERT(f != NULL);
+    f->failover.accept_loss = accept_loss;
+    f->failover.on_done = on_failover;
+    if (!sim->nodes[at].alive) {
+        free(f);
+        return RG_ESTOPPED;
+    }
+    rg_node_failover(sim->nodes[at].node, &f->failover);
+    sim_pump(sim, at);
+    while (!sim->failed && !f->done && sim->now_us < end)
+        sim_run_ms(sim, 2);
+    if (!f->done)
+        sim_crash(sim, at);
+    err = f->failover.err;
+    sim_trace(sim, "failover n%u: %s %s", at + 1, rg_err_symbol(err), f->failover.text);
+    free(f);
+    return err;
+}
+
+void sim_reseed(struct sim *sim, unsigned at)
+{
+    struct sim_node *n = &sim->nodes[at];
+    unsigned leader = sim_leader(sim);
+    struct rg_peer_config old = n->self;
+    enum rg_err err;
+
+    if (leader == SIM_NODES_MAX || leader == at)
+        return;
+    sim_crash(sim, at);
+    simdisk_wipe(n->disk);
+    n->best_ready = (struct rg_rev){0};
+    n->self.id = ++sim->next_id;
+    n->self.role = RG_ROLE_LEARNER;
+    snprintf(n->self.link, sizeof n->self.link, "n%llu:7000", (unsigned long long)n->self.id);
+    n->n_first_peers = 0;
+    for (size_t i = 0; i < sim->nodes[leader].node->members.n; i++)
+        if (sim->nodes[leader].node->members.peers[i].id != old.id && n->n_first_peers < SIM_NODES_MAX)
+            n->first_peers[n->n_first_peers++] = sim->nodes[leader].node->members.peers[i];
+    n->first_peers[n->n_first_peers++] = n->self;
+    sim_trace(sim, "n%u comes back as %llu", at + 1, (unsigned long long)n->self.id);
+    if (rg_members_find(&sim->nodes[leader].node->members, old.id) != NULL) {
+        err = sim_change(sim, RG_CHANGE_REMOVE, &old, 3000);
+        if (err)
+            sim_trace(sim, "remove: %s", rg_err_symbol(err));
+    }
+    err = sim_change(sim, RG_CHANGE_ADD, &n->self, 3000);
+    if (!err)
+        (void)sim_start(sim, at);
+}
+
+/* Whoever has stopped for good comes back under a new id, until nobody has. */
+static void return_all(struct sim *sim)
+{
+    for (unsigned round = 0; round < 12 && !sim->failed; round++) {
+        bool all = true;
+
+        for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
+            struct sim_node *n = &sim->nodes[at];
+
+            if (!n->alive)
+                (void)sim_start(sim, at);
+        }
+        sim_run_ms(sim, 1500);
+        for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
+            struct sim_node *n = &sim->nodes[at];
+            bool fenced = n->alive ? n->stopped && (n->stop_err == RG_EFENCED || n->stop_err == RG_ECORRUPT)
+                                   : n->refuses_start && n->start_err == RG_EFENCED;
+            bool out = n->alive && !n->stopped && sim_leader(sim) != SIM_NODES_MAX &&
+                       rg_members_find(&sim->nodes[sim_leader(sim)].node->members, n->self.id) == NULL;
+
+            if (fenced || out)
+                sim_reseed(sim, at);
+            all &= n->alive && !n->stopped && !fenced && !out;
+        }
+        if (all)
+            return;
+    }
+    if (!sim->failed)
+        sim_fail(sim, "a node does not come back");
+}
+
+static void settle(struct sim *sim)
+{
+    sim_heal(sim);
+    if (sim_leader(sim) == SIM_NODES_MAX) {
+        unsigned best = SIM_NODES_MAX;
+
+        for (unsigned at = 0; at < sim->n_nodes; at++)
+            if (!sim->nodes[at].alive && !sim->nodes[at].refuses_start)
+                (void)sim_start(sim, at);
+        sim_run_ms(sim, 3000);
+        for (unsigned at = 0; at < sim->n_nodes && sim_leader(sim) == SIM_NODES_MAX; at++) {
+            struct sim_node *n = &sim->nodes[at];
+
+            if (!n->alive || n->stopped || n->node->applied.index == 0)
+                continue;
+            if (best == SIM_NODES_MAX || rg_wal_last(n->node->wal) > rg_wal_last(sim->nodes[best].node->wal))
+                best = at;
+        }
+        for (unsigned at = 0; at < sim->n_nodes && sim_leader(sim) == SIM_NODES_MAX && !sim->failed; at++)
+            (void)sim_failover(sim, (best + at) % sim->n_nodes, false, 20000); /* the most advanced one is let through */
+    }
+    return_all(sim);
+    sim_converge(sim, 20000);
+}
+
+static struct sim *begin(uint64_t seed, struct sim_params *p, bool trace)
+{
+    struct sim *sim;
+
+    p->learners = p->learners > 0 ? p->learners : 3;
+    p->drift_ppm = 5000;
+    sim = sim_begin(seed, p, trace);
+    sim->takeovers = true;
+    sim_run_ms(sim, p->voters > 1 ? 3000 : 300);
+    sim_write(sim, 3); /* the instance */
+    sim_run_ms(sim, 200);
+    return sim;
+}
+
+/* ---- planned ---- */
+
+/* Refused while the target is behind: asked again. */
+static enum rg_err handover_soon(struct sim *sim, unsigned to)
+{
+    enum rg_err err = RG_EUNREADY;
+
+    for (unsigned i = 0; i < 20 && err == RG_EUNREADY && !sim->failed; i++) {
+        err = sim_handover(sim, to, 15000);
+        sim_run_ms(sim, err ? 500 : 0);
+    }
+    return err;
+}
+
+void sim_story_switchover(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20, .network = {20000, 50000}};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+
+    sim_workload_start(sim, BUSY, 100);
+    for (unsigned i = 0; i < 4 && !sim->failed; i++) {
+        unsigned to = (sim_leader(sim) + 1 + (unsigned)rg_prng_below(&sim->prng, sim->n_nodes - 1)) % sim->n_nodes;
+        uint64_t before;
+
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 500, 1500));
+        EXPECT(sim, handover_soon(sim, to) == RG_OK);
+        EXPECT(sim, sim_leader(sim) == to);
+        before = sim->acked;
+        sim_run_ms(sim, 1000);
+        EXPECT(sim, sim->acked > before);
+    }
+    for (unsigned at = 0; at < sim->n_nodes; at++)
+        EXPECT(sim, sim->nodes[at].alive && !sim->nodes[at].stopped); /* nobody had to go */
+    sim_converge(sim, 10000);
+    EXPECT(sim, sim->lost == 0);
+}
+
+void sim_story_switchover_faults(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct handing h = {.done = false};
+
+    sim_workload_start(sim, BUSY, 100);
+    for (unsigned i = 0; i < 5 && !sim->failed; i++) {
+        unsigned from = sim_leader(sim), to, victim;
+        uint64_t after;
+
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 300, 1000));
+        from = sim_leader(sim);
+        if (from == SIM_NODES_MAX)
+            break;
+        to = (from + 1 + (unsigned)rg_prng_below(&sim->prng, sim->n_nodes - 1)) % sim->n_nodes;
+        victim = rg_prng_chance(&sim->prng, 1, 2) ? from : to;
+        memset(&h, 0, sizeof h);
+        h.handover = (struct rg_handover){.to = sim->nodes[to].self.id, .on_done = on_handover, .pause_ms_max = 1000};
+        rg_node_handover(sim->nodes[from].node, &h.handover);
+        sim_pump(sim, from);
+        after = rg_prng_between(&sim->prng, 0, 120);
+        while (!sim->failed && !h.done && after-- > 0)
+            sim_run_ms(sim, 1); /* at any step of it */
+        if (rg_prng_chance(&sim->prng, 1, 3))
+            sim_cut(sim, from, to, true);
+        else
+            sim_crash(sim, victim);
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 100, 3000));
+        sim_cut(sim, from, to, false);
+        if (!sim->nodes[victim].alive)
+            EXPECT(sim, sim_start(sim, victim));
+        while (!sim->failed && !h.done)
+            sim_run_ms(sim, 20);
+        sim_trace(sim, "handover ended: %s %s", rg_err_symbol(h.handover.err), h.handover.text);
+        for (unsigned k = 0; k < 100 && sim_leader(sim) == SIM_NODES_MAX && !sim->failed; k++)
+            sim_run_ms(sim, 50);
+        EXPECT(sim, sim_leader(sim) == from || sim_leader(sim) == to); /* by itself, whatever went wrong */
+    }
+    sim_converge(sim, 20000);
+    EXPECT(sim, sim->lost == 0);
+}
+
+void sim_story_switchover_voters(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.voters = 3, .learners = 2, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+
+    sim_workload_start(sim, BUSY, 100);
+    sim_run_ms(sim, 500);
+    if (seed % 3 == 0) { /* one of the voters is gone already */
+        sim_crash(sim, (sim_leader(sim) + 1) % 3);
+        sim_run_ms(sim, 500);
+    }
+    EXPECT(sim, handover_soon(sim, 4) == RG_OK);
+    EXPECT(sim, sim_leader(sim) == 4);
+    sim_run_ms(sim, 500);
+    settle(sim); /* the voter that was away is fenced, and comes back under a new id */
+    EXPECT(sim, sim->lost == 0);
+}
+
+/* ---- declared ---- */
+
+void sim_story_failover(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    unsigned best = 1;
+    enum rg_err err;
+
+    if (seed % 3 != 0) {
+        sim_setting(sim, "durability", 1, "refuse", 0);
+        sim_run_ms(sim, 300);
+        sim->durable_policy = true;
+    }
+    sim_workload_start(sim, BUSY, 0);
+    sim_run_ms(sim, 800);
+    EXPECT(sim, sim_failover(sim, 1, true, 20000) == RG_ECONFLICT); /* the primary is alive */
+    sim->nodes[1 + seed % 3].disk_factor = rg_prng_between(&sim->prng, 1, 60); /* one is behind */
+    sim_run_ms(sim, rg_prng_between(&sim->prng, 100, 800));
+    sim_crash(sim, 0);
+    sim_run_ms(sim, 1500);
+    for (unsigned at = 2; at < 4; at++)
+        if (rg_wal_last(sim->nodes[at].node->wal) > rg_wal_last(sim->nodes[best].node->wal))
+            best = at;
+    for (unsigned at = 1; at < 4; at++) {
+        if (rg_wal_last(sim->nodes[at].node->wal) == rg_wal_last(sim->nodes[best].node->wal))
+            continue;
+        err = sim_failover(sim, at, false, 20000);
+        EXPECT(sim, err == RG_EREVISION);
+    }
+    EXPECT(sim, sim_failover(sim, best, false, 20000) == RG_OK);
+    EXPECT(sim, sim_leader(sim) == best);
+    sim_run_ms(sim, 1000);
+    EXPECT(sim, sim_start(sim, 0)); /* the old primary is back, with what it had */
+    sim_run_ms(sim, 1500);
+    EXPECT(sim, sim->nodes[0].stopped && sim->nodes[0].stop_err == RG_EFENCED);
+    settle(sim);
+}
+
+/* The old primary lives on where nobody hears it, and goes on writing. */
+void sim_story_failover_isolated(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    uint64_t acked;
+
+    if (seed % 2 == 0) {
+        sim_setting(sim, "durability", 1, "refuse", 0);
+        sim_run_ms(sim, 300);
+        sim->durable_policy = true;
+    }
+    sim_workload_start(sim, BUSY, 0);
+    sim_run_ms(sim, 800);
+    for (unsigned at = 1; at < 4; at++)
+        sim_cut(sim, 0, at, true);
+    sim_run_ms(sim, 3500);
+    acked = sim->acked;
+    sim_run_ms(sim, 500);
+    if (seed % 2 == 0)
+        EXPECT(sim, sim->acked == acked); /* nothing is acknowledged that other regions do not have */
+    else
+        EXPECT(sim, sim->acked > acked); /* without a policy it goes on: what it writes now is lost */
+    EXPECT(sim, sim_failover(sim, 1, true, 20000) == RG_OK);
+    sim_run_ms(sim, 1000);
+    sim_heal(sim);
+    sim_run_ms(sim, 2500);
+    EXPECT(sim, sim->nodes[0].stopped && sim->nodes[0].stop_err == RG_EFENCED);
+    settle(sim);
+    EXPECT(sim, seed % 2 == 0 || sim->lost > 0);
+}
+
+/* Two operators, two sides of a partition. */
+void sim_story_failover_twice(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 4, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+
+    sim_workload_start(sim, BUSY, 0);
+    sim_run_ms(sim, 800);
+    sim_crash(sim, 0);
+    for (unsigned a = 1; a < 3; a++)
+        for (unsigned b = 3; b < 5; b++)
+            sim_cut(sim, a, b, true);
+    sim_run_ms(sim, 1000);
+    EXPECT(sim, sim_failover(sim, 1, true, 20000) == RG_OK);
+    EXPECT(sim, sim_failover(sim, 3, true, 20000) == RG_OK);
+    EXPECT(sim, node_epoch_of(sim->nodes[1].node->meta.term) != node_epoch_of(sim->nodes[3].node->meta.term));
+    sim_run_ms(sim, 1000);
+    settle(sim);
+}
+
+void sim_story_lease(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    unsigned k = 1 + (unsigned)(seed % 2);
+    uint64_t acked;
+    enum rg_err err;
+
+    sim_setting(sim, "lease", k, NULL, 1000);
+    sim_run_ms(sim, 600);
+    sim->lease_policy = true;
+    sim_workload_start(sim, BUSY, 0);
+    sim_run_ms(sim, 800);
+    acked = sim->acked;
+    sim_run_ms(sim, 500);
+    EXPECT(sim, sim->acked > acked);
+    /* The primary keeps one region; the others go their way. */
+    for (unsigned at = 1; at < 3; at++) {
+        sim_cut(sim, 0, at, true);
+        sim_cut(sim, 3, at, true);
+    }
+    sim_run_ms(sim, rg_prng_between(&sim->prng, 10, 3000));
+    err = sim_failover(sim, 1, false, 20000);
+    if (err == RG_EREVISION)
+        err = sim_failover(sim, 2, false, 20000);
+    if (k == 1)
+        EXPECT(sim, err == RG_ELEASE); /* one region is enough for the old primary: it may go on */
+    else
+        EXPECT(sim, err == RG_OK);
+    acked = sim->acked;
+    sim_run_ms(sim, 1500);
+    if (k == 1)
+        EXPECT(sim, sim->acked > acked);
+    else /* neither side has two regions */
+        EXPECT(sim, sim->acked == acked);
+    settle(sim);
+    EXPECT(sim, sim->lost == 0);
+}
+
+/* ---- all of it, again and again ---- */
+
+static unsigned any_node(struct sim *sim)
+{
+    return (unsigned)rg_prng_below(&sim->prng, sim->n_nodes);
+}
+
+static void start_all(struct sim *sim)
+{
+    for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++)
+        if (!sim->nodes[at].alive && rg_prng_chance(&sim->prng, 2, 3))
+            (void)sim_start(sim, at);
+}
+
+static void promote_somebody(struct sim *sim, bool accept)
+{
+    unsigned first = any_node(sim);
+
+    for (unsigned i = 0; i < sim->n_nodes && !sim->failed; i++) {
+        unsigned at = (first + i) % sim->n_nodes;
+
+        if (sim->nodes[at].alive && !sim->nodes[at].stopped && !sim->nodes[at].node->leading &&
+            sim_failover(sim, at, accept, 8000) == RG_OK)
+            return;
+    }
+}
+
+static void one_move(struct sim *sim, bool may_lose)
+{
+    unsigned leader = sim_leader(sim), at = any_node(sim), other = any_node(sim);
+
+    switch (rg_prng_below(&sim->prng, 8)) {
+    case 0:
+    case 1:
+        if (leader != SIM_NODES_MAX && at != leader)
+            (void)sim_handover(sim, at, 15000);
+        return;
+    case 2: /* the primary dies */
+        if (leader == SIM_NODES_MAX)
+            return;
+        sim_crash(sim, leader);
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 300, 1500));
+        promote_somebody(sim, false);
+        return;
+    case 3: /* the primary is cut off, and lives */
+        if (leader == SIM_NODES_MAX)
+            return;
+        for (unsigned i = 0; i < sim->n_nodes; i++)
+            if (i != leader)
+                sim_cut(sim, leader, i, true);
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 300, 3500));
+        promote_somebody(sim, may_lose);
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 0, 1000));
+        return;
+    case 4:
+        sim_crash(sim, at);
+        return;
+    case 5:
+        sim_cut(sim, at, other, true);
+        return;
+    case 6:
+        sim_heal(sim);
+        start_all(sim);
+        sim_run_ms(sim, 1000);
+        return;
+    case 7:
+        sim_heal(sim);
+        for (unsigned i = 0; i < sim->n_nodes; i++) {
+            struct sim_node *n = &sim->nodes[i];
+
+            if ((n->alive && n->stopped && (n->stop_err == RG_EFENCED || n->stop_err == RG_ECORRUPT)) ||
+                (!n->alive && n->refuses_start && n->start_err == RG_EFENCED))
+                sim_reseed(sim, i);
+        }
+        start_all(sim);
+        return;
+    }
+}
+
+void sim_story_takeovers(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.snapshot_entries = seed % 2 ? 60 : 0, .trailing = 20};
+    struct sim *sim;
+
+    p.learners = 2 + (unsigned)(seed / 2 % 3);
+    sim = *ret_sim = begin(seed, &p, trace);
+    if (seed % 3 == 1)
+        sim_setting(sim, "lease", (p.learners + 1) / 2, NULL, 1000);
+    sim_run_ms(sim, 600);
+    sim->lease_policy = seed % 3 == 1;
+    sim_workload_start(sim, BUSY, 50);
+    for (unsigned i = 0; i < 14 && !sim->failed; i++) {
+        one_move(sim, seed % 3 != 1);
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 50, 800));
+    }
+    settle(sim);
+}
