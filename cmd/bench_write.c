@@ -279,12 +279,10 @@ static double sent_bytes(struct rg_bench *bench)
 {
     static const char name[] = "\nregent_link_sent_bytes{";
     RG_AUTO(client) struct rg_client *client = NULL;
-    struct rg_cluster_region *primary;
     struct rg_answer answer;
     double sum = 0;
 
-    if (rg_cluster_region(bench->cluster, NULL, &primary, NULL) != RG_OK ||
-        rg_client_new(bench->cluster, primary->url, &client, NULL) != RG_OK ||
+    if (rg_client_primary(bench->cluster, &client, NULL) != RG_OK ||
         rg_client_request(client, "GET", "/metrics", NULL, rg_span(NULL, 0), &answer, NULL) != RG_OK)
         return -1;
     rg_buf_put_u8(&answer.body, 0);

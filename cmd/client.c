@@ -1,18 +1,8 @@
-#include "cmd/client.h"
-
-#include <curl/curl.h>
 #include <strings.h>
 
-enum { HEADERS_MAX = 16, CONCURRENCY_MAX = 256 };
+#include "cmd/client_priv.h"
 
-struct rg_client {
-    char url[160];
-    char ca[512];
-    char authorization[160];
-    struct curl_slist *headers; /* own */
-    CURL *easy;                 /* own */
-    long timeout_ms;
-};
+enum { CONCURRENCY_MAX = 256, CONNECT_MS_MAX = 5000 };
 
 void rg_answer_deinit(struct rg_answer *answer)
 {
@@ -90,6 +80,7 @@ void rg_client_free(struct rg_client *client)
         return;
     curl_easy_cleanup(client->easy);
     curl_slist_free_all(client->headers);
+    free(client->nodes);
     rg_wipe(client->authorization, sizeof client->authorization);
     free(client);
 }
@@ -109,23 +100,14 @@ enum rg_err rg_client_header(struct rg_client *client, const char *header)
     return RG_OK;
 }
 
-/* One transfer: its handle and what belongs to it. */
-struct transfer {
-    CURL *easy;
-    struct curl_slist *headers; /* own: this request's */
-    struct rg_buf path, target, body;
-    struct rg_answer answer;
-    size_t i;
-    bool busy;
-};
-
-static enum rg_err prepare(struct rg_client *client, struct transfer *t, const char *method)
+enum rg_err client_transfer_prepare(const struct rg_client *client, struct transfer *t, const char *base, const char *method,
+                                    long timeout_ms)
 {
     char url[2048], target[256];
     struct curl_slist *headers = NULL;
     CURL *easy = t->easy;
 
-    snprintf(url, sizeof url, "%s%.*s", client->url, (int)t->path.len, (const char *)t->path.data);
+    snprintf(url, sizeof url, "%s%.*s", base, (int)t->path.len, (const char *)t->path.data);
     for (struct curl_slist *h = client->headers; h != NULL; h = h->next)
         headers = curl_slist_append(headers, h->data);
     if (t->target.len > 0) {
@@ -143,6 +125,8 @@ static enum rg_err prepare(struct rg_client *client, struct transfer *t, const c
     rg_buf_clear(&t->answer.body);
     t->answer.status = 0;
     t->answer.revision[0] = t->answer.region[0] = t->answer.location[0] = '\0';
+    t->base = base;
+    t->timeout_ms = timeout_ms;
     curl_easy_reset(easy);
     curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
@@ -150,8 +134,8 @@ static enum rg_err prepare(struct rg_client *client, struct transfer *t, const c
     curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, client->timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, RG_MIN(client->timeout_ms, 5000L));
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, RG_MIN(timeout_ms, (long)CONNECT_MS_MAX));
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -167,19 +151,19 @@ static enum rg_err prepare(struct rg_client *client, struct transfer *t, const c
     return RG_OK;
 }
 
-static enum rg_err finished(struct rg_client *client, struct transfer *t, CURLcode code, struct rg_errctx *ctx)
+enum rg_err client_transfer_finished(struct transfer *t, CURLcode code, struct rg_errctx *ctx)
 {
     if (code == CURLE_OPERATION_TIMEDOUT)
-        return rg_fail(ctx, RG_ETIMEOUT, "%s: no answer within %ld ms", client->url, client->timeout_ms);
+        return rg_fail(ctx, RG_ETIMEOUT, "%s: no answer within %ld ms", t->base, t->timeout_ms);
     if (code == CURLE_WRITE_ERROR && t->answer.body.err)
-        return rg_fail(ctx, t->answer.body.err, "%s: the answer is over %u bytes", client->url, RG_CLIENT_BODY_BYTES_MAX);
+        return rg_fail(ctx, t->answer.body.err, "%s: the answer is over %u bytes", t->base, RG_CLIENT_BODY_BYTES_MAX);
     if (code != CURLE_OK)
-        return rg_fail(ctx, RG_EUNREACHABLE, "%s cannot be reached: %s", client->url, curl_easy_strerror(code));
+        return rg_fail(ctx, RG_EUNREACHABLE, "%s cannot be reached: %s", t->base, curl_easy_strerror(code));
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->answer.status);
     return RG_OK;
 }
 
-static void transfer_init(struct transfer *t, CURL *easy)
+void client_transfer_init(struct transfer *t, CURL *easy)
 {
     *t = (struct transfer){.easy = easy};
     rg_buf_init(&t->path, 2000);
@@ -188,7 +172,7 @@ static void transfer_init(struct transfer *t, CURL *easy)
     rg_buf_init(&t->answer.body, RG_CLIENT_BODY_BYTES_MAX);
 }
 
-static void transfer_deinit(struct transfer *t)
+void client_transfer_deinit(struct transfer *t)
 {
     rg_buf_deinit(&t->path);
     rg_buf_deinit(&t->target);
@@ -197,27 +181,31 @@ static void transfer_deinit(struct transfer *t)
     curl_slist_free_all(t->headers);
 }
 
-enum rg_err rg_client_request(struct rg_client *client, const char *method, const char *path, const char *target,
-                              struct rg_span body, struct rg_answer *ret_answer, struct rg_errctx *ctx)
+enum rg_err client_request_once(struct rg_client *client, const struct client_request *request, long timeout_ms,
+                                struct rg_answer *ret_answer, bool *ret_sent, struct rg_errctx *ctx)
 {
     struct transfer t;
+    curl_off_t us = 0;
     enum rg_err err;
 
-    transfer_init(&t, client->easy);
-    rg_buf_put_str(&t.path, path);
-    if (target != NULL)
-        rg_buf_put_str(&t.target, target);
-    rg_buf_put(&t.body, body.p, body.n);
+    client_transfer_init(&t, client->easy);
+    *ret_sent = false;
+    rg_buf_put_str(&t.path, request->path);
+    if (request->target != NULL)
+        rg_buf_put_str(&t.target, request->target);
+    rg_buf_put(&t.body, request->body.p, request->body.n);
     err = t.path.err ? t.path.err : t.body.err;
     if (!err)
-        err = prepare(client, &t, method);
-    if (!err)
-        err = finished(client, &t, curl_easy_perform(client->easy), ctx);
+        err = client_transfer_prepare(client, &t, client->url, request->method, timeout_ms);
+    if (!err) {
+        err = client_transfer_finished(&t, curl_easy_perform(client->easy), ctx);
+        *ret_sent = curl_easy_getinfo(client->easy, CURLINFO_PRETRANSFER_TIME_T, &us) != CURLE_OK || us != 0;
+    }
     if (!err) {
         *ret_answer = t.answer;
         rg_buf_init(&t.answer.body, RG_CLIENT_BODY_BYTES_MAX);
     }
-    transfer_deinit(&t);
+    client_transfer_deinit(&t);
     return err;
 }
 
@@ -281,7 +269,9 @@ static enum rg_err feed(struct rg_client *client, const struct rg_batch *batch, 
             rg_buf_clear(&t->body);
             if (!batch->next(batch->arg, t->i, &t->path, &t->target, &t->body, &method))
                 continue;
-            err = t->body.err ? t->body.err : t->path.err ? t->path.err : prepare(client, t, method);
+            err = t->body.err ? t->body.err : t->path.err;
+            if (!err)
+                err = client_transfer_prepare(client, t, client->url, method, client->timeout_ms);
             if (err)
                 return err;
             if (curl_multi_add_handle(multi, t->easy) != CURLM_OK)
@@ -293,8 +283,7 @@ static enum rg_err feed(struct rg_client *client, const struct rg_batch *batch, 
     return RG_OK;
 }
 
-static enum rg_err collect(struct rg_client *client, const struct rg_batch *batch, CURLM *multi, unsigned *busy,
-                           size_t *done, struct rg_errctx *ctx)
+static enum rg_err collect(const struct rg_batch *batch, CURLM *multi, unsigned *busy, size_t *done, struct rg_errctx *ctx)
 {
     enum rg_err err = RG_OK;
     CURLMsg *msg;
@@ -306,7 +295,7 @@ static enum rg_err collect(struct rg_client *client, const struct rg_batch *batc
         if (msg->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&t);
-        err = finished(client, t, msg->data.result, ctx);
+        err = client_transfer_finished(t, msg->data.result, ctx);
         curl_multi_remove_handle(multi, t->easy);
         t->busy = false;
         (*busy)--;
@@ -323,7 +312,7 @@ enum rg_err rg_client_batch(struct rg_client *client, const struct rg_batch *bat
     RG_AUTO_MEM struct transfer *transfers = calloc(n > 0 ? n : 1, sizeof *transfers);
     CURLM *multi = curl_multi_init();
     size_t next = 0, done = 0;
-    enum rg_err err = RG_OK;
+    enum rg_err err = client_find(client, ctx);
 
     if (transfers == NULL || multi == NULL) {
         curl_multi_cleanup(multi);
@@ -331,7 +320,7 @@ enum rg_err rg_client_batch(struct rg_client *client, const struct rg_batch *bat
     }
     curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
     for (unsigned k = 0; k < n; k++) {
-        transfer_init(&transfers[k], curl_easy_init());
+        client_transfer_init(&transfers[k], curl_easy_init());
         if (transfers[k].easy == NULL)
             err = RG_ENOMEM;
     }
@@ -344,7 +333,7 @@ enum rg_err rg_client_batch(struct rg_client *client, const struct rg_batch *bat
         if (curl_multi_perform(multi, &running) != CURLM_OK)
             err = RG_EINTERNAL;
         if (!err)
-            err = collect(client, batch, multi, &busy, &done, ctx);
+            err = collect(batch, multi, &busy, &done, ctx);
         if (!err && busy > 0)
             curl_multi_poll(multi, NULL, 0, 1000, NULL);
         if (batch->progress != NULL)
@@ -354,7 +343,7 @@ enum rg_err rg_client_batch(struct rg_client *client, const struct rg_batch *bat
         if (transfers[k].busy)
             curl_multi_remove_handle(multi, transfers[k].easy);
         curl_easy_cleanup(transfers[k].easy);
-        transfer_deinit(&transfers[k]);
+        client_transfer_deinit(&transfers[k]);
     }
     curl_multi_cleanup(multi);
     return err;

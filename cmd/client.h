@@ -1,4 +1,5 @@
-/* cmd/client.h: requests of `regent` to a region, over libcurl: one at a time, or many at once over HTTP/2. */
+/* cmd/client.h: requests of `regent` to a node, to whichever node of a region answers, or to the primary wherever it is, over
+ * libcurl: one at a time, or many at once over HTTP/2. */
 #ifndef REGENT_CMD_CLIENT_H
 #define REGENT_CMD_CLIENT_H
 
@@ -13,15 +14,36 @@ struct rg_answer {
     struct rg_buf body; /* own */
     char revision[RG_REV_TEXT_MAX];
     char region[33];
-    char location[256]; /* where a replica sends a write */
+    char location[512]; /* where a replica sends a write */
 };
 void rg_answer_deinit(struct rg_answer *answer);
 
 struct rg_client;
 
-/** A client of one region, with the cluster's CA and bearer token. */
+/** A client of one node, with the cluster's CA and bearer token. */
 RG_MUST enum rg_err rg_client_new(const struct rg_cluster *cluster, const char *url, struct rg_client **ret_client,
                                   struct rg_errctx *ctx);
+/**
+ * A client of a region: of its one node; of several, the one that leads, else one that is ready, else one that answers. They
+ * are asked before the first request, and again when the chosen one cannot be reached. What may have been done there is not
+ * asked for twice: only a GET, or what was certainly not sent.
+ */
+RG_MUST enum rg_err rg_client_region(const struct rg_cluster *cluster, const struct rg_cluster_region *region,
+                                     struct rg_client **ret_client, struct rg_errctx *ctx);
+/**
+ * A client of the primary, wherever it is: every node of the cluster file is asked, whatever the file calls PRIMARY, and a
+ * request follows 421 to where it points. While a region of several nodes may be electing, a request waits for it for up to
+ * 5 s. RG_EUNREACHABLE when nobody says it is the primary.
+ */
+RG_MUST enum rg_err rg_client_primary(const struct rg_cluster *cluster, struct rg_client **ret_client, struct rg_errctx *ctx);
+/** Mark the region that leads now as the primary, with the leading node's address, in memory only: the file may be older
+ * than the last change of primary. */
+RG_MUST enum rg_err rg_cluster_mark_primary(struct rg_cluster *cluster, struct rg_errctx *ctx);
+/** By --region: of that region; NULL: of the primary. */
+RG_MUST enum rg_err rg_client_open(struct rg_cluster *cluster, const char *region, struct rg_client **ret_client,
+                                   struct rg_errctx *ctx);
+/** The node it talks to now; "": not chosen yet. */
+const char *rg_client_url(const struct rg_client *client);
 void rg_client_free(struct rg_client *client);
 RG_AUTO_DEFINE(client)
 /** Milliseconds before a request is given up; default 30,000. */
@@ -40,6 +62,21 @@ RG_MUST enum rg_err rg_client_json(struct rg_client *client, const char *method,
                                    struct rg_span body, json_t **ret_json, struct rg_errctx *ctx);
 /** The error of a non-2xx answer: code from the body's `__type` or `code`. */
 enum rg_err rg_answer_error(const struct rg_answer *answer, struct rg_errctx *ctx);
+
+/* One of several addresses that are asked the same. */
+struct rg_look {
+    const char *url; /* borrow */
+    enum rg_err err; /* RG_OK: an HTTP answer came, whatever its status */
+    struct rg_errctx ctx;
+    long status;
+    json_t *body; /* own; NULL: none, or not JSON */
+};
+void rg_looks_deinit(struct rg_look *looks, size_t n);
+/** GET path at every address at once, with client's credentials. */
+RG_MUST enum rg_err rg_client_look(struct rg_client *client, const char *path, long timeout_ms, struct rg_look *looks,
+                                   size_t n, struct rg_errctx *ctx);
+/** Of answers to GET /v1/status: who says it is PRIMARY, of the highest epoch if several do. n: none. */
+size_t rg_looks_primary(const struct rg_look *looks, size_t n);
 
 /* Many requests at once: `next` fills the i-th one (false: nothing to send for it), `on_answer` gets each answer. */
 struct rg_batch {

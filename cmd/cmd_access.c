@@ -8,14 +8,9 @@
 static enum rg_err open_region(struct rg_cli *cli, const char *region, struct rg_cluster **ret_cluster,
                                struct rg_client **ret_client)
 {
-    struct rg_cluster_region *r;
     enum rg_err err = rg_cluster_load(cli, ret_cluster);
 
-    if (!err)
-        err = rg_cluster_region(*ret_cluster, region, &r, &cli->err);
-    if (!err)
-        err = rg_client_new(*ret_cluster, r->url, ret_client, &cli->err);
-    return err;
+    return err ? err : rg_client_open(*ret_cluster, region, ret_client, &cli->err);
 }
 
 /* Percent-encode a query value (RFC 3986). */

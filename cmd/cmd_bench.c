@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cmd/bench_priv.h"
+#include "cmd/client.h"
 #include "crypto/digest.h"
 #include "crypto/pki.h"
 
@@ -296,8 +297,11 @@ int rg_cmd_bench(struct rg_cli *cli)
             continue;
         if (all && strcmp(benches[i].name, "memory") == 0)
             continue; /* measured with restart */
-        if (!benches[i].own_cluster && b.cluster == NULL)
+        if (!benches[i].own_cluster && b.cluster == NULL) {
             err = rg_cluster_load(cli, &b.cluster);
+            if (!err && rg_cluster_mark_primary(b.cluster, &cli->err) != RG_OK)
+                fprintf(stderr, "%s; taking the cluster file's\n", cli->err.text);
+        }
         floor_dir(&b, dir);
         if (!err && b.fdatasync_ms == 0)
             err = rg_bench_floor(&b, dir);

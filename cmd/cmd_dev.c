@@ -27,12 +27,12 @@ static enum rg_err start_all(struct rg_cluster *c, const char *only, struct rg_e
         err = rg_cluster_save(c, ctx); /* whatever happens next, `dev down` ends the proxy */
     for (size_t i = 0; !err && i < c->n_regions; i++)
         if (only == NULL || strcmp(only, c->regions[i].name) == 0)
-            err = rg_dev_start_region(&c->regions[i], ctx);
+            err = rg_dev_start_region(&c->regions[i], 0, ctx);
     if (!err)
         err = rg_cluster_save(c, ctx);
     for (size_t i = 0; !err && i < c->n_regions; i++)
         if (only == NULL || strcmp(only, c->regions[i].name) == 0)
-            err = rg_dev_wait_region(c, &c->regions[i], ctx);
+            err = rg_dev_wait_region(c, &c->regions[i], 0, ctx);
     return err;
 }
 
@@ -208,16 +208,21 @@ int rg_cmd_dev_down(struct rg_cli *cli)
     return 0;
 }
 
-static int one_region(struct rg_cli *cli, struct rg_cluster **ret_cluster, struct rg_cluster_region **ret_region)
+/* ret_node 0: all of the region. */
+static int one_region(struct rg_cli *cli, struct rg_cluster **ret_cluster, struct rg_cluster_region **ret_region,
+                      uint64_t *ret_node)
 {
-    const char *dir = NULL, *name = NULL;
-    const struct rg_option options[] = {{"dir", "DIR", "folder of the cluster (instead of --cluster)", &dir, NULL}};
+    const char *dir = NULL, *name = NULL, *node = NULL;
+    const struct rg_option options[] = {{"dir", "DIR", "folder of the cluster (instead of --cluster)", &dir, NULL},
+                                        {"node", "ID", "only this node of the region", &node, NULL}};
     static char path[600];
     enum rg_err err;
     int code = 0;
 
     if (!rg_cli_parse(cli, options, RG_LEN(options), &name, 1, 1, NULL, &code))
         return code == 0 ? -1 : code;
+    if (node != NULL && !rg_cli_number(cli, "node", node, 1, INT64_MAX, ret_node))
+        return 2;
     if (dir != NULL) {
         snprintf(path, sizeof path, "%s/cluster.json", dir);
         cli->cluster_path = path;
@@ -225,6 +230,12 @@ static int one_region(struct rg_cli *cli, struct rg_cluster **ret_cluster, struc
     err = rg_cluster_load(cli, ret_cluster);
     if (!err)
         err = rg_cluster_region(*ret_cluster, name, ret_region, &cli->err);
+    for (size_t k = 0; !err && *ret_node != 0; k++) {
+        if (k == (*ret_region)->n_nodes)
+            err = rg_fail(&cli->err, RG_ENOTFOUND, "--node: %s has no node %llu", name, (unsigned long long)*ret_node);
+        else if ((*ret_region)->nodes[k].id == *ret_node)
+            break;
+    }
     return err ? rg_cli_fail(cli, err) : 0;
 }
 
@@ -232,11 +243,14 @@ int rg_cmd_dev_kill(struct rg_cli *cli)
 {
     RG_AUTO_MEM struct rg_cluster *c = NULL;
     struct rg_cluster_region *r = NULL;
-    int code = one_region(cli, &c, &r);
+    uint64_t node = 0;
+    int code = one_region(cli, &c, &r, &node);
 
     if (code != 0)
         return code < 0 ? 0 : code;
     for (size_t k = 0; k < r->n_nodes; k++) {
+        if (node != 0 && r->nodes[k].id != node)
+            continue;
         if (!rg_dev_runs(&r->nodes[k])) {
             fprintf(stderr, "node %llu of %s does not run\n", (unsigned long long)r->nodes[k].id, r->name);
             continue;
@@ -253,64 +267,73 @@ int rg_cmd_dev_start(struct rg_cli *cli)
 {
     RG_AUTO_MEM struct rg_cluster *c = NULL;
     struct rg_cluster_region *r = NULL;
-    int code = one_region(cli, &c, &r);
-    uint64_t from = rg_cli_now_us();
+    uint64_t from = rg_cli_now_us(), node = 0;
+    int code = one_region(cli, &c, &r, &node);
     enum rg_err err;
 
     if (code != 0)
         return code < 0 ? 0 : code;
     err = rg_devproxy_start(c, &cli->err);
     if (!err)
-        err = rg_dev_start_region(r, &cli->err);
+        err = rg_dev_start_region(r, node, &cli->err);
     if (!err)
         err = rg_cluster_save(c, &cli->err);
     if (!err)
-        err = rg_dev_wait_region(c, r, &cli->err);
+        err = rg_dev_wait_region(c, r, node, &cli->err);
     if (err)
         return rg_cli_fail(cli, err);
-    if (!cli->json)
+    if (!cli->json && node != 0)
+        printf("node %llu of %s is ready (%.2f s)\n", (unsigned long long)node, r->name, (double)(rg_cli_now_us() - from) / 1e6);
+    else if (!cli->json)
         printf("%s is ready (%.2f s)\n", r->name, (double)(rg_cli_now_us() - from) / 1e6);
     return 0;
 }
 
 /* ---- ready, tour ---- */
 
+/* region NULL: the primary's revision; else wait until the region shows it. */
+static enum rg_err ask_revision(struct rg_cli *cli, const struct rg_cluster *c, const struct rg_cluster_region *region,
+                                char revision[RG_REV_TEXT_MAX])
+{
+    RG_AUTO(client) struct rg_client *client = NULL;
+    struct rg_answer answer;
+    char header[100];
+    enum rg_err err = region == NULL ? rg_client_primary(c, &client, &cli->err)
+                                     : rg_client_region(c, region, &client, &cli->err);
+
+    if (!err && region != NULL) {
+        snprintf(header, sizeof header, "Regent-Min-Revision: %s", revision);
+        err = rg_client_header(client, header);
+        if (!err)
+            err = rg_client_header(client, "Regent-Wait-Ms: 20000");
+    }
+    if (!err)
+        err = rg_client_request(client, "GET", "/v1/status", NULL, rg_span(NULL, 0), &answer, &cli->err);
+    if (err)
+        return err;
+    if (answer.status != 200)
+        err = rg_answer_error(&answer, &cli->err);
+    if (region == NULL)
+        memcpy(revision, answer.revision, sizeof answer.revision);
+    rg_answer_deinit(&answer);
+    return err;
+}
+
 /* Until every region shows the newest revision of the primary. */
 int rg_cmd_dev_ready(struct rg_cli *cli)
 {
     RG_AUTO_MEM struct rg_cluster *c = NULL;
-    char header[100], revision[RG_REV_TEXT_MAX] = "";
+    char revision[RG_REV_TEXT_MAX] = "";
     enum rg_err err;
     int code;
 
     if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
         return code;
     err = rg_cluster_load(cli, &c);
-    for (size_t pass = 0; !err && pass < 2; pass++) {
-        for (size_t i = 0; !err && i < c->n_regions; i++) {
-            RG_AUTO(client) struct rg_client *client = NULL;
-            struct rg_answer answer;
-
-            if (c->regions[i].primary != (pass == 0))
-                continue;
-            err = rg_client_new(c, c->regions[i].url, &client, &cli->err);
-            if (!err && pass == 1) {
-                snprintf(header, sizeof header, "Regent-Min-Revision: %s", revision);
-                err = rg_client_header(client, header);
-                if (!err)
-                    err = rg_client_header(client, "Regent-Wait-Ms: 20000");
-            }
-            if (!err)
-                err = rg_client_request(client, "GET", "/v1/status", NULL, rg_span(NULL, 0), &answer, &cli->err);
-            if (err)
-                break;
-            if (answer.status != 200)
-                err = rg_answer_error(&answer, &cli->err);
-            if (pass == 0)
-                memcpy(revision, answer.revision, sizeof revision);
-            rg_answer_deinit(&answer);
-        }
-    }
+    if (!err)
+        err = ask_revision(cli, c, NULL, revision);
+    for (size_t i = 0; !err && i < c->n_regions; i++)
+        err = ask_revision(cli, c, &c->regions[i], revision);
     if (err)
         return rg_cli_fail(cli, err);
     if (cli->json)

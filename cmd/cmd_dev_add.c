@@ -255,7 +255,7 @@ static enum rg_err check(struct adding *a)
 
 static enum rg_err start_node(struct adding *a)
 {
-    enum rg_err err = rg_dev_start_region(a->region, &a->cli->err);
+    enum rg_err err = rg_dev_start_region(a->region, 0, &a->cli->err);
 
     return err ? err : rg_cluster_save(a->c, &a->cli->err);
 }
@@ -271,7 +271,7 @@ static enum rg_err add_and_follow(struct adding *a, const char *owner, const cha
         return err;
     err = rg_region_follow(a->cli, a->c, &a->client, a->name, true, &region);
     json_decref(region);
-    return err ? err : rg_dev_wait_region(a->c, a->region, &a->cli->err);
+    return err ? err : rg_dev_wait_region(a->c, a->region, 0, &a->cli->err);
 }
 
 int rg_cmd_dev_add(struct rg_cli *cli)

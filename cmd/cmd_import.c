@@ -524,36 +524,14 @@ static void import_deinit(struct import *im)
     free(im->cluster);
 }
 
-/* The node of the primary region that takes writes: with several voters, the one that leads. */
-static const char *leader_url(const struct rg_cluster *c, const struct rg_cluster_region *primary)
-{
-    for (size_t i = 0; primary->n_nodes > 1 && i < primary->n_nodes; i++) {
-        RG_AUTO(client) struct rg_client *client = NULL;
-        json_t *status = NULL;
-        bool leads;
-
-        if (rg_client_new(c, primary->nodes[i].url, &client, NULL) != RG_OK ||
-            rg_client_json(client, "GET", "/v1/status", NULL, rg_span(NULL, 0), &status, NULL) != RG_OK)
-            continue;
-        leads = rg_span_is(rg_span_str(json_string_value(json_object_get(status, "role"))), "PRIMARY");
-        json_decref(status);
-        if (leads)
-            return primary->nodes[i].url;
-    }
-    return primary->url;
-}
-
-/* The data of im into the primary that the cluster file names. */
+/* The data of im into the primary. */
 static enum rg_err run(struct import *im)
 {
-    struct rg_cluster_region *primary;
-    enum rg_err err = rg_cluster_region(im->cluster, NULL, &primary, &im->cli->err);
+    enum rg_err err = rg_client_primary(im->cluster, &im->client, &im->cli->err);
 
     im->user_ids = json_object();
     im->group_ids = json_object();
     im->permset_arns = json_object();
-    if (!err)
-        err = rg_client_new(im->cluster, leader_url(im->cluster, primary), &im->client, &im->cli->err);
     return err ? err : import_all(im);
 }
 
@@ -602,7 +580,6 @@ int rg_cmd_export(struct rg_cli *cli)
                                         {"output", "FILE", "write there (standard output)", &output, NULL}};
     RG_AUTO(client) struct rg_client *client = NULL;
     RG_AUTO_MEM struct rg_cluster *c = NULL;
-    struct rg_cluster_region *r;
     json_t *json = NULL;
     enum rg_err err;
     int code, rv;
@@ -611,9 +588,7 @@ int rg_cmd_export(struct rg_cli *cli)
         return code;
     err = rg_cluster_load(cli, &c);
     if (!err)
-        err = rg_cluster_region(c, region, &r, &cli->err);
-    if (!err)
-        err = rg_client_new(c, r->url, &client, &cli->err);
+        err = rg_client_open(c, region, &client, &cli->err);
     if (!err) {
         rg_client_timeout(client, 300000);
         err = rg_client_json(client, "GET", "/v1/export", NULL, rg_span(NULL, 0), &json, &cli->err);

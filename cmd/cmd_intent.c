@@ -44,7 +44,7 @@ static enum rg_err region_dial(struct region *r, const struct rg_cluster_region 
 
     rg_client_free(RG_STEAL(r->client));
     r->name = region->name;
-    err = rg_client_new(r->cluster, region->url, &r->client, &r->cli->err);
+    err = rg_client_region(r->cluster, region, &r->client, &r->cli->err);
     if (!err)
         rg_client_timeout(r->client, ASK_MS_MAX);
     return err;

@@ -7,7 +7,7 @@
 #include "cmd/region_cli.h"
 #include "net/region_names.h"
 
-enum { ASK_MS_MAX = 5000, CHANGE_MS_MAX = 60000, POLL_US = 100000, SILENT_MS_MAX = 120000, BAR = 30 };
+enum { CHANGE_MS_MAX = 60000, POLL_US = 100000, SILENT_MS_MAX = 120000, BAR = 30 };
 
 static volatile sig_atomic_t interrupted;
 
@@ -35,43 +35,13 @@ static void print_json(const json_t *json)
     printf("\n");
 }
 
-/* ---- the primary: who says it is ---- */
-
-static bool is_primary(const struct rg_cluster *c, const char *url, struct rg_errctx *ctx)
-{
-    RG_AUTO(client) struct rg_client *client = NULL;
-    json_t *json = NULL;
-    bool is = false;
-
-    if (rg_client_new(c, url, &client, ctx) != RG_OK)
-        return false;
-    rg_client_timeout(client, ASK_MS_MAX);
-    if (rg_client_json(client, "GET", "/v1/status", NULL, rg_span(NULL, 0), &json, ctx) == RG_OK)
-        is = strcmp(text(json, "role"), "PRIMARY") == 0;
-    json_decref(json);
-    return is;
-}
-
-/* The region marked in the file is asked first: it may have changed since. */
 enum rg_err rg_region_primary(const struct rg_cluster *c, struct rg_client **ret_client, struct rg_errctx *ctx)
 {
-    struct rg_errctx last = {.text = ""};
+    enum rg_err err = rg_client_primary(c, ret_client, ctx);
 
-    for (int marked = 1; marked >= 0; marked--)
-        for (size_t i = 0; i < c->n_regions; i++)
-            for (size_t k = 0; k < RG_MAX(c->regions[i].n_nodes, (size_t)1); k++) {
-                const char *url = k < c->regions[i].n_nodes ? c->regions[i].nodes[k].url : c->regions[i].url;
-
-                if (c->regions[i].primary == (marked == 1) && is_primary(c, url, &last)) {
-                    enum rg_err err = rg_client_new(c, url, ret_client, ctx);
-
-                    if (!err)
-                        rg_client_timeout(*ret_client, CHANGE_MS_MAX);
-                    return err;
-                }
-            }
-    return rg_fail(ctx, RG_EUNREACHABLE, "no region of %s says that it is the primary%s%s", c->path,
-                   last.text[0] != '\0' ? "; the last one asked: " : "", last.text);
+    if (!err)
+        rg_client_timeout(*ret_client, CHANGE_MS_MAX);
+    return err;
 }
 
 static enum rg_err check_name(struct rg_cli *cli, const char *name)

@@ -16,21 +16,6 @@ static void on_interrupt(int number)
     interrupted = 1;
 }
 
-/* What a region says of itself; NULL when it does not answer (why in ctx). */
-static json_t *ask(const struct rg_cluster *c, const char *url, struct rg_errctx *ctx)
-{
-    RG_AUTO(client) struct rg_client *client = NULL;
-    json_t *json = NULL;
-
-    ctx->text[0] = '\0';
-    if (rg_client_new(c, url, &client, ctx) != RG_OK)
-        return NULL;
-    rg_client_timeout(client, ASK_MS_MAX);
-    if (rg_client_json(client, "GET", "/v1/status", NULL, rg_span(NULL, 0), &json, ctx) != RG_OK)
-        return NULL;
-    return json;
-}
-
 static const char *text(const json_t *json, const char *key)
 {
     const char *s = json_string_value(json_object_get(json, key));
@@ -55,60 +40,155 @@ static void lag_text(const json_t *primary, const char *region, char *out, size_
     }
 }
 
-static void print_table(const struct rg_cluster *c, json_t **states, const struct rg_errctx *errors)
+/* What was heard of one region's nodes. */
+struct view {
+    const struct rg_cluster_region *region;
+    struct rg_look looks[RG_CLUSTER_NODES_MAX];
+    size_t n, up;
+    const struct rg_look *best; /* the node that leads, else a ready one, else any that answers; NULL: none does */
+};
+
+static const struct rg_look *best_of(const struct view *v)
+{
+    size_t at = rg_looks_primary(v->looks, v->n);
+    const struct rg_look *best = at < v->n ? &v->looks[at] : NULL;
+
+    for (size_t i = 0; at == v->n && i < v->n; i++) {
+        const struct rg_look *look = &v->looks[i];
+
+        if (!look->err && look->status == 200 && look->body != NULL &&
+            (best == NULL || (json_is_true(json_object_get(look->body, "ready")) && !json_is_true(json_object_get(best->body, "ready")))))
+            best = look;
+    }
+    return best;
+}
+
+/* An answer that is none of ours says why. */
+static const char *why(struct rg_look *look)
+{
+    if (!look->err && look->body == NULL)
+        rg_fail(&look->ctx, RG_EMALFORMED, "%s: the answer is not JSON", look->url);
+    else if (!look->err)
+        rg_fail(&look->ctx, RG_EINVALID, "%s: HTTP status %ld: %.300s", look->url, look->status, text(look->body, "message"));
+    return rg_errctx_text(&look->ctx, look->err);
+}
+
+static void print_table(struct view *views, size_t n)
 {
     const json_t *primary = NULL;
     char lag[64];
 
-    for (size_t i = 0; i < c->n_regions; i++)
-        if (states[i] != NULL && strcmp(text(states[i], "role"), "PRIMARY") == 0)
-            primary = states[i];
+    for (size_t i = 0; i < n; i++)
+        if (views[i].best != NULL && strcmp(text(views[i].best->body, "role"), "PRIMARY") == 0)
+            primary = views[i].best->body;
     printf("%-16s %-8s %-6s %-14s %-20s %-9s %s\n", "REGION", "ROLE", "READY", "REVISION", "LAG", "HASH", "URL");
-    for (size_t i = 0; i < c->n_regions; i++) {
-        const struct rg_cluster_region *r = &c->regions[i];
+    for (size_t i = 0; i < n; i++) {
+        struct view *v = &views[i];
+        const json_t *body;
 
-        if (states[i] == NULL) {
-            printf("%-16s %-8s %-6s %.70s\n", r->name, r->primary ? "PRIMARY" : "REPLICA", "down", errors[i].text);
+        if (v->best == NULL) {
+            printf("%-16s %-8s %-6s %.70s\n", v->region->name, v->region->primary ? "PRIMARY" : "REPLICA", "down", why(&v->looks[0]));
             continue;
         }
-        lag_text(primary, r->name, lag, sizeof lag);
-        printf("%-16s %-8s %-6s %-14s %-20s %-9.8s %s\n", r->name, text(states[i], "role"),
-               json_is_true(json_object_get(states[i], "ready")) ? "yes" : "no", text(states[i], "revision"), lag,
-               text(states[i], "hash"), r->url);
+        body = v->best->body;
+        lag_text(primary, v->region->name, lag, sizeof lag);
+        printf("%-16s %-8s %-6s %-14s %-20s %-9.8s %s", v->region->name, text(body, "role"),
+               json_is_true(json_object_get(body, "ready")) ? "yes" : "no", text(body, "revision"), lag, text(body, "hash"),
+               v->best->url);
+        if (v->n > 1)
+            printf("  (%zu of %zu nodes answer)", v->up, v->n);
+        printf("\n");
     }
 }
 
-static void print_json(const struct rg_cluster *c, json_t **states, const struct rg_errctx *errors)
+static json_t *nodes_json(struct view *v)
+{
+    json_t *nodes = json_array();
+
+    for (size_t i = 0; i < v->n; i++) {
+        struct rg_look *look = &v->looks[i];
+        bool up = !look->err && look->status == 200 && look->body != NULL;
+        json_t *node = json_pack("{s:s, s:b}", "url", look->url, "answers", up);
+
+        if (up)
+            json_object_set_new(node, "role", json_string(text(look->body, "role")));
+        else
+            json_object_set_new(node, "error", json_string(why(look)));
+        json_array_append_new(nodes, node);
+    }
+    return nodes;
+}
+
+/* What each region says of itself; of several nodes also which of them answer. */
+static void print_json(struct view *views, size_t n)
 {
     json_t *all = json_array();
 
-    for (size_t i = 0; i < c->n_regions; i++)
-        json_array_append_new(all, states[i] != NULL ? json_incref(states[i])
-                                                     : json_pack("{s:s, s:s, s:s}", "region", c->regions[i].name, "url",
-                                                                 c->regions[i].url, "error", errors[i].text));
+    for (size_t i = 0; i < n; i++) {
+        struct view *v = &views[i];
+        json_t *row = v->best != NULL ? json_incref(v->best->body)
+                                      : json_pack("{s:s, s:s, s:s}", "region", v->region->name, "url", v->looks[0].url, "error",
+                                                  why(&v->looks[0]));
+
+        if (v->n > 1)
+            json_object_set_new(row, "answers", nodes_json(v));
+        json_array_append_new(all, row);
+    }
     all = json_pack("{s:o}", "regions", all);
     json_dumpf(all, stdout, JSON_COMPACT);
     printf("\n");
     json_decref(all);
 }
 
+/* Ask every node of the cluster at once. */
+static enum rg_err ask_all(struct rg_cli *cli, const struct rg_cluster *c, struct view *views)
+{
+    RG_AUTO(client) struct rg_client *client = NULL;
+    RG_AUTO_MEM struct rg_look *looks = calloc(RG_CLUSTER_REGIONS_MAX * RG_CLUSTER_NODES_MAX, sizeof *looks);
+    size_t n = 0;
+    enum rg_err err = looks != NULL ? rg_client_new(c, c->regions[0].url, &client, &cli->err) : RG_ENOMEM;
+
+    for (size_t i = 0; i < c->n_regions; i++) {
+        views[i] = (struct view){.region = &c->regions[i], .n = RG_MAX(c->regions[i].n_nodes, (size_t)1)};
+        for (size_t k = 0; !err && k < views[i].n; k++)
+            looks[n++].url = c->regions[i].n_nodes > 0 ? c->regions[i].nodes[k].url : c->regions[i].url;
+    }
+    if (!err)
+        err = rg_client_look(client, "/v1/status", ASK_MS_MAX, looks, n, &cli->err);
+    if (err)
+        return err;
+    n = 0;
+    for (size_t i = 0; i < c->n_regions; i++) {
+        struct view *v = &views[i];
+
+        for (size_t k = 0; k < v->n; k++) {
+            v->looks[k] = looks[n++];
+            v->up += !v->looks[k].err && v->looks[k].status == 200;
+        }
+        v->best = best_of(v);
+    }
+    return RG_OK;
+}
+
 /* One look at all regions; how many answered. */
 static size_t show(struct rg_cli *cli, const struct rg_cluster *c)
 {
-    static struct rg_errctx errors[RG_CLUSTER_REGIONS_MAX];
-    json_t *states[RG_CLUSTER_REGIONS_MAX];
+    RG_AUTO_MEM struct view *views = calloc(c->n_regions, sizeof *views);
+    enum rg_err err = views != NULL ? ask_all(cli, c, views) : RG_ENOMEM;
     size_t up = 0;
 
-    for (size_t i = 0; i < c->n_regions; i++) {
-        states[i] = ask(c, c->regions[i].url, &errors[i]);
-        up += states[i] != NULL;
+    if (err) {
+        rg_cli_fail(cli, err);
+        return 0;
     }
     if (cli->json)
-        print_json(c, states, errors);
+        print_json(views, c->n_regions);
     else
-        print_table(c, states, errors);
-    for (size_t i = 0; i < c->n_regions; i++)
-        json_decref(states[i]);
+        print_table(views, c->n_regions);
+    for (size_t i = 0; i < c->n_regions; i++) {
+        up += views[i].best != NULL;
+        rg_looks_deinit(views[i].looks, views[i].n);
+    }
     fflush(stdout);
     return up;
 }

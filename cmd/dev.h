@@ -22,9 +22,10 @@ RG_MUST enum rg_err rg_dev_spawn(const char *const *argv, const char *log, long 
 /** The last lines of a log, for the message about why something did not start. */
 void rg_dev_log_tail(const char *log, char *out, size_t size);
 
-RG_MUST enum rg_err rg_dev_start_region(struct rg_cluster_region *region, struct rg_errctx *ctx);
-/** Until every node of the region answers /readyz with 200; they must stay alive meanwhile. */
-RG_MUST enum rg_err rg_dev_wait_region(const struct rg_cluster *cluster, const struct rg_cluster_region *region,
+/** Start the nodes of the region that do not run; only: that one, 0: all. */
+RG_MUST enum rg_err rg_dev_start_region(struct rg_cluster_region *region, uint64_t only, struct rg_errctx *ctx);
+/** Until every node of the region (only: that one, 0: all) answers /readyz with 200; they must stay alive meanwhile. */
+RG_MUST enum rg_err rg_dev_wait_region(const struct rg_cluster *cluster, const struct rg_cluster_region *region, uint64_t only,
                                        struct rg_errctx *ctx);
 /** Send the signal, wait until the node has ended, with SIGKILL at last. */
 void rg_dev_stop_node(const struct rg_cluster_node *node, int signal_first);

@@ -158,10 +158,11 @@ static enum rg_err wait_ready(const struct rg_cluster *cluster, const struct rg_
                    READY_MS_MAX / 1000, why);
 }
 
-enum rg_err rg_dev_start_region(struct rg_cluster_region *region, struct rg_errctx *ctx)
+enum rg_err rg_dev_start_region(struct rg_cluster_region *region, uint64_t only, struct rg_errctx *ctx)
 {
     for (size_t i = 0; i < region->n_nodes; i++) {
-        enum rg_err err = rg_dev_runs(&region->nodes[i]) ? RG_OK : spawn(&region->nodes[i], ctx);
+        bool skip = only != 0 && region->nodes[i].id != only;
+        enum rg_err err = skip || rg_dev_runs(&region->nodes[i]) ? RG_OK : spawn(&region->nodes[i], ctx);
 
         if (err)
             return err;
@@ -169,10 +170,12 @@ enum rg_err rg_dev_start_region(struct rg_cluster_region *region, struct rg_errc
     return RG_OK;
 }
 
-enum rg_err rg_dev_wait_region(const struct rg_cluster *cluster, const struct rg_cluster_region *region, struct rg_errctx *ctx)
+enum rg_err rg_dev_wait_region(const struct rg_cluster *cluster, const struct rg_cluster_region *region, uint64_t only,
+                               struct rg_errctx *ctx)
 {
     for (size_t i = 0; i < region->n_nodes; i++) {
-        enum rg_err err = wait_ready(cluster, &region->nodes[i], ctx);
+        bool skip = only != 0 && region->nodes[i].id != only;
+        enum rg_err err = skip ? RG_OK : wait_ready(cluster, &region->nodes[i], ctx);
 
         if (err)
             return err;

@@ -160,7 +160,7 @@ static enum rg_err job_new(struct rg_fanout *fanout, const struct rg_fanout_requ
     job->target = copy(request->target);
     job->body = copy(request->body);
     rg_buf_init(&job->answer.body, BODY_BYTES_MAX);
-    err = rg_client_new(fanout->cluster, fanout->cluster->regions[region].url, &job->client, ctx);
+    err = rg_client_region(fanout->cluster, &fanout->cluster->regions[region], &job->client, ctx);
     if (!err)
         err = job_headers(job, request);
     if (!err && (job->method == NULL || job->path == NULL || (job->target == NULL) != (request->target == NULL) ||

@@ -336,11 +336,14 @@ static enum rg_err begin(struct gameday *g)
 {
     enum rg_err err = RG_OK;
 
-    if (g->cli->cluster_path != NULL)
+    if (g->cli->cluster_path != NULL) {
         err = rg_cluster_load(g->cli, &g->real);
-    else if (g->options.sign_key == NULL)
+        if (!err && rg_cluster_mark_primary(g->real, &g->cli->err) != RG_OK) /* replicas can be copied too */
+            fprintf(stderr, "%s; taking the cluster file's\n", g->cli->err.text);
+    } else if (g->options.sign_key == NULL) {
         err = rg_fail(&g->cli->err, RG_EUSAGE,
                       "a game day needs --cluster FILE (whose regions it copies and whose admin secret signs) or --sign-key PEM");
+    }
     if (!err && (g->options.account != NULL || g->options.user != NULL))
         err = rg_fail(&g->cli->err, RG_EUSAGE, "--game-day tries its own synthetic user: leave --account and --user out");
     return err ? err : plan_regions(g);

@@ -8,8 +8,8 @@ const struct rg_command rg_commands[] = {
      "Returns when every region is ready; the nodes go on running. DIR/cluster.json is what other commands need.\n"
      "Example: regent dev up --dir /tmp/r --regions us-east-1,eu-central-1\n", rg_cmd_dev_up},
     {"dev down", "[--dir DIR] [--purge]", "Stop a development cluster", "", rg_cmd_dev_down},
-    {"dev kill", "REGION", "Kill a region's nodes (SIGKILL)", "Example: regent dev kill us-east-1\n", rg_cmd_dev_kill},
-    {"dev start", "REGION", "Start a region's nodes again and wait until they are ready", "", rg_cmd_dev_start},
+    {"dev kill", "REGION [--node ID]", "Kill a region's nodes (SIGKILL)", "Example: regent dev kill us-east-1\n", rg_cmd_dev_kill},
+    {"dev start", "REGION [--node ID]", "Start a region's nodes again and wait until they are ready", "", rg_cmd_dev_start},
     {"dev add", "REGION [OPTIONS]", "Add a region to a development cluster: token, node, start, add",
      "Shows how far it is, and returns when the region is ACTIVE. Example: regent dev add ap-south-1\n", rg_cmd_dev_add},
     {"dev ready", "", "Wait until every region shows the primary's newest revision", "", rg_cmd_dev_ready},

@@ -144,12 +144,25 @@ void node_members_update(struct rg_node *node, bool always)
 
 /* ---- lifetime ---- */
 
+/* Several voters stand close together and elect quickly: writes go on within 2 s when the leader dies. Learners may be far
+ * away whatever the voters' times: what they are sent again does not come more often for it. */
+static void default_times(struct rg_node_config *c)
+{
+    unsigned voters = 0;
+
+    for (size_t i = 0; i < c->n_peers; i++)
+        voters += c->peers[i].role == RG_ROLE_VOTER;
+    if (c->repeat_ms == 0)
+        c->repeat_ms = c->heartbeat_ms != 0 ? c->heartbeat_ms : 500;
+    if (c->heartbeat_ms == 0)
+        c->heartbeat_ms = voters > 1 ? 150 : 500;
+    if (c->election_ms == 0)
+        c->election_ms = voters > 1 ? 600 : 5000;
+}
+
 static void defaults(struct rg_node_config *c)
 {
-    if (c->heartbeat_ms == 0)
-        c->heartbeat_ms = 500;
-    if (c->election_ms == 0)
-        c->election_ms = 5000;
+    default_times(c);
     if (c->window == 0)
         c->window = 8192;
     if (c->batch_max == 0)
@@ -238,7 +251,7 @@ enum rg_err node_make_core(struct rg_node *node)
         .window = node->config.window,
         /* The transfer is ours, and asking again while one runs costs nothing. But a peer that got an older snapshot than the
          * core last asked for is heard again only when this has passed. */
-        .install_ms = 4 * node->config.heartbeat_ms,
+        .install_ms = 4 * node->config.repeat_ms,
         .seed = (uint32_t)node->io->random(node->io),
     };
     char address[RG_ADDRESS_BYTES_MAX];

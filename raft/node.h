@@ -22,8 +22,9 @@ struct rg_node_config {
     const struct rg_peer_config *peers;
     size_t n_peers;
     /* tuning; 0 takes the default in brackets */
-    unsigned heartbeat_ms;        /* [500] */
-    unsigned election_ms;         /* [5000] */
+    unsigned heartbeat_ms;        /* [500; 150 with several voters] */
+    unsigned election_ms;         /* [5000; 600 with several voters]; an election begins after one to two of these */
+    unsigned repeat_ms;           /* [heartbeat_ms if given, else 500] before a peer that is slow to answer is sent things again */
     unsigned window;              /* [8192] entries under way to a peer */
     unsigned batch_max;           /* [512] proposals a flush */
     unsigned queue_max;           /* [16384] proposals waiting */

@@ -131,7 +131,7 @@ static void route(struct rg_node *node, const struct rg_core_message *m)
     switch (m->msg.type) {
     case RG_MSG_APPEND:
         if (peer->sender == NULL && peer->up)
-            rg_gate_hold(&peer->gate, &m->msg.append, node_now_ms(node), node->config.heartbeat_ms);
+            rg_gate_hold(&peer->gate, &m->msg.append, node_now_ms(node), node->config.repeat_ms);
         return;
     case RG_MSG_INSTALL:
         route_install(node, peer);

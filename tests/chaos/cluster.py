@@ -23,8 +23,9 @@ class Refused(Exception):
 class Connection:
     """One keep-alive connection to a region; dials again by itself after an error."""
 
-    def __init__(self, cluster, region, timeout=10):
-        self.cluster, self.region, self.timeout = cluster, region, timeout
+    def __init__(self, cluster, region, timeout=10, url=None):
+        """url: of one node of the region; its first one otherwise."""
+        self.cluster, self.region, self.timeout, self.url = cluster, region, timeout, url
         self.conn = None
 
     def request(self, method, path, body=None, headers=None):
@@ -33,7 +34,7 @@ class Connection:
             body = json.dumps(body)
         try:
             if self.conn is None:
-                address = self.cluster.region(self.region)["url"].split("//")[1]
+                address = (self.url or self.cluster.region(self.region)["url"]).split("//")[1]
                 self.conn = http.client.HTTPSConnection(address, timeout=self.timeout, context=self.cluster.tls)
             self.conn.request(method, path, body, all_headers)
             answer = self.conn.getresponse()

@@ -4,7 +4,7 @@ import os
 import threading
 import time
 
-from cluster import Refused
+from cluster import Connection, Refused
 
 BROKEN = (OSError, http.client.HTTPException)
 
@@ -89,11 +89,11 @@ def finish(threads):
 
 
 def check_acknowledged(cluster, writers):
-    """Every acknowledged user is in every region; returns how many there are."""
+    """Every acknowledged user is on every node; returns how many there are."""
     names = [name for w in writers for name, _ in w.acknowledged]
-    for region in cluster.names:
+    for region, node in [(r["name"], n) for r in cluster.file["regions"] for n in r["nodes"]]:
         found = set()
-        connection, token = cluster.connect(region), None
+        connection, token = Connection(cluster, region, url=node["url"]), None
         while True:
             body = {"IdentityStoreId": cluster.store, "MaxResults": 100, **({"NextToken": token} if token else {})}
             page, _ = connection.call("AWSIdentityStore.ListUsers", body)
@@ -102,5 +102,5 @@ def check_acknowledged(cluster, writers):
             if not token:
                 break
         lost = [n for n in names if n not in found]
-        assert not lost, f"{region} lost {len(lost)} of {len(names)} acknowledged writes: {lost[:5]}"
+        assert not lost, f"node {node['id']} of {region} lost {len(lost)} of {len(names)} acknowledged writes: {lost[:5]}"
     return len(names)
