@@ -277,9 +277,10 @@ static enum rg_err add_and_follow(struct adding *a, const char *owner, const cha
 int rg_cmd_dev_add(struct rg_cli *cli)
 {
     const char *owner = NULL, *description = NULL;
-    bool no_wait = false;
+    bool no_wait = false, prepare = false;
     const struct rg_option options[] = {{"owner", "WHO", "who answers for the region", &owner, NULL},
                                         {"description", "TEXT", "what it is for", &description, NULL},
+                                        {"prepare", NULL, "only make and start its node", NULL, &prepare},
                                         {"no-wait", NULL, "return when the adding has begun", NULL, &no_wait}};
     RG_AUTO_MEM struct rg_cluster *c = NULL;
     struct adding a = {.cli = cli};
@@ -302,7 +303,7 @@ int rg_cmd_dev_add(struct rg_cli *cli)
         err = start_node(&a);
     if (!err)
         err = wait_fit(&a);
-    if (!err)
+    if (!err && !prepare)
         err = add_and_follow(&a, owner, description, no_wait);
     rg_client_free(a.client);
     if (a.token != NULL)
@@ -314,6 +315,6 @@ int rg_cmd_dev_add(struct rg_cli *cli)
         printf("{\"region\":\"%s\",\"node\":%llu,\"url\":\"%s\"}\n", a.name, (unsigned long long)a.region->nodes[0].id,
                a.region->url);
     else
-        printf("%-16s %-8s %s\n", a.name, no_wait ? "ADDING" : "REPLICA", a.region->url);
+        printf("%-16s %-8s %s\n", a.name, prepare ? "PREPARED" : no_wait ? "ADDING" : "REPLICA", a.region->url);
     return 0;
 }

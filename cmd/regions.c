@@ -290,6 +290,18 @@ static bool hashes_agree(struct rg_regions *r, const struct rg_peer_status *peer
     return now_ms(r) - r->good_ms >= VERIFIED_MS;
 }
 
+/* It has the state, and some other node has not heard yet that it is a member. */
+static void unsettled_text(const struct rg_regions *r, char out[ERROR_BYTES_MAX])
+{
+    const struct rg_peer_status *last = &r->status.peers[0];
+
+    for (size_t i = 1; i < r->status.n_peers; i++)
+        if (r->status.peers[i].durable_index < last->durable_index)
+            last = &r->status.peers[i];
+    snprintf(out, ERROR_BYTES_MAX, "every node must know the new member first: node %llu of %s %s",
+             (unsigned long long)last->id, last->region, last->up ? "is behind" : "is not reached");
+}
+
 static void finish_adding(struct rg_regions *r, const struct rg_region *row, const struct rg_node_row *node)
 {
     rg_log_info(r->config.log, "region.active", "region=%.*s node=%llu", RG_SPAN_ARG(row->name), (unsigned long long)node->id);
@@ -323,10 +335,12 @@ static void fill(struct rg_regions *r, const struct rg_region *row, const struct
         }
     } else {
         show_entries(r, row->name, "verify", 95, 4, peer);
-        if (hashes_agree(r, peer)) {
+        if (hashes_agree(r, peer) && r->status.members_settled) {
             finish_adding(r, row, node);
             return;
         }
+        if (error[0] == '\0' && r->good_ms != 0 && now_ms(r) - r->good_ms > QUIET_MS)
+            unsettled_text(r, error);
     }
     if ((error[0] != '\0') != (row->error.n > 0) || error[0] != '\0')
         (void)want_error(r, row, error);
@@ -335,6 +349,18 @@ static void fill(struct rg_regions *r, const struct rg_region *row, const struct
 static bool phase_is_of_member(struct rg_span phase)
 {
     return rg_span_is(phase, "snapshot") || rg_span_is(phase, "catch-up") || rg_span_is(phase, "verify");
+}
+
+/* It came or went, and took over meanwhile: it stays. */
+static void keep_own(struct rg_regions *r, const struct rg_region *row, const struct rg_node_row *node)
+{
+    if (node->id == r->status.id && rg_span_is(node->status, "PREPARED")) {
+        want_node(r, node, "MEMBER", "");
+        return;
+    }
+    rg_log_warn(r->config.log, "region.kept", "region=%.*s was=%.*s reason=\"it is the primary's region now\"",
+                RG_SPAN_ARG(row->name), RG_SPAN_ARG(row->status));
+    want_region(r, row, "ACTIVE", "", "", node->id != 0 ? node->id : row->node_id, node->id != 0 ? node->url : row->url);
 }
 
 static void step_adding(struct rg_regions *r, struct rg_txn *txn, const struct rg_region *row)
@@ -346,6 +372,10 @@ static void step_adding(struct rg_regions *r, struct rg_txn *txn, const struct r
 
     if (pick_node(txn, row, &node) != RG_OK)
         return;
+    if (rg_span_is(row->name, r->status.region)) {
+        keep_own(r, row, &node);
+        return;
+    }
     peer = node.id != 0 ? peer_of(r, node.id) : NULL;
     if (peer != NULL && rg_span_is(node.status, "PREPARED")) {
         want_node(r, &node, "MEMBER", "");
@@ -420,8 +450,14 @@ static enum rg_err next_to_send_off(struct rg_txn *txn, struct rg_span region, s
 static void step_removing(struct rg_regions *r, struct rg_txn *txn, const struct rg_region *row)
 {
     struct rg_node_row node;
-    enum rg_err err = next_to_send_off(txn, row->name, &node);
+    enum rg_err err;
 
+    if (rg_span_is(row->name, r->status.region)) {
+        if (pick_node(txn, row, &node) == RG_OK)
+            keep_own(r, row, &node);
+        return;
+    }
+    err = next_to_send_off(txn, row->name, &node);
     if (!err) {
         send_off(r, row, &node);
         return;
@@ -445,26 +481,65 @@ static void step_removing(struct rg_regions *r, struct rg_txn *txn, const struct
 
 /* ---- nodes that came back, and nodes that were removed while away ---- */
 
-static void step_node(struct rg_regions *r, struct rg_txn *txn, const struct rg_node_row *node)
+/* Removed while it was away: told when it is there. */
+static void step_untold(struct rg_regions *r, const struct rg_node_row *node)
 {
     struct rg_link_stat stat = {.up = false};
+
+    r->waiting = true;
+    rg_links_stat(r->config.parts.links, node->id, &stat);
+    if (r->told_id == node->id)
+        want_node(r, node, "REMOVED", "");
+    else if (stat.up)
+        want_tell(r, node->id, node->region);
+}
+
+/* Back under a new id, in a region that is there: let in as a learner. */
+static void step_returned(struct rg_regions *r, const struct rg_node_row *node)
+{
+    struct rg_link_stat stat = {.up = false};
+
+    r->waiting = true;
+    rg_links_stat(r->config.parts.links, node->id, &stat);
+    if (peer_of(r, node->id) != NULL)
+        want_node(r, node, "MEMBER", "");
+    else if (stat.up)
+        let_in(r, node);
+}
+
+/* Whether what the region's row names is the node that this one was, or one that is gone too. */
+static bool stands_for(struct rg_txn *txn, const struct rg_region *region, const struct rg_node_row *node)
+{
+    struct rg_node_row named;
+
+    if (region->node_id == node->id || node->old_id == 0)
+        return false;
+    if (region->node_id != 0)
+        return rg_node_row_get(txn, region->node_id, &named) != RG_OK || !is_live(&named);
+    return rg_node_row_get(txn, node->old_id, &named) == RG_OK && rg_span_eq(named.url, region->url);
+}
+
+/* The region's row names the node that came back, and where it answers. */
+static void step_heir(struct rg_regions *r, struct rg_txn *txn, const struct rg_region *region, const struct rg_node_row *node)
+{
+    if (!stands_for(txn, region, node))
+        return;
+    rg_log_info(r->config.log, "region.node", "region=%.*s node=%llu before=%llu", RG_SPAN_ARG(region->name),
+                (unsigned long long)node->id, (unsigned long long)node->old_id);
+    want_region(r, region, "ACTIVE", "", "", node->id, node->url);
+}
+
+static void step_node(struct rg_regions *r, struct rg_txn *txn, const struct rg_node_row *node)
+{
     struct rg_region region;
 
     if (rg_span_is(node->status, "REMOVED") && rg_span_is(node->phase, "untold")) {
-        r->waiting = true;
-        rg_links_stat(r->config.parts.links, node->id, &stat);
-        if (r->told_id == node->id)
-            want_node(r, node, "REMOVED", "");
-        else if (stat.up)
-            want_tell(r, node->id, node->region);
-    } else if (rg_span_is(node->status, "PREPARED") && node->rejoin && rg_region_get(txn, node->region, &region) == RG_OK &&
-               rg_span_is(region.status, "ACTIVE")) {
-        r->waiting = true;
-        rg_links_stat(r->config.parts.links, node->id, &stat);
-        if (peer_of(r, node->id) != NULL)
-            want_node(r, node, "MEMBER", "");
-        else if (stat.up)
-            let_in(r, node);
+        step_untold(r, node);
+    } else if (node->rejoin && rg_region_get(txn, node->region, &region) == RG_OK && rg_span_is(region.status, "ACTIVE")) {
+        if (rg_span_is(node->status, "PREPARED"))
+            step_returned(r, node);
+        else if (rg_span_is(node->status, "MEMBER"))
+            step_heir(r, txn, &region, node);
     }
 }
 
@@ -536,7 +611,7 @@ static void do_it(struct rg_regions *r)
             rg_log_error(r->config.log, "region.write", "code=%s", rg_err_symbol(r->cmd.err));
             break;
         }
-        r->proposal = (struct rg_proposal){.cmd = rg_buf_span(&r->cmd), .on_done = on_proposed};
+        r->proposal = (struct rg_proposal){.cmd = rg_buf_span(&r->cmd), .exempt = true, .on_done = on_proposed};
         r->busy = true;
         rg_node_submit(r->config.node, &r->proposal);
         break;

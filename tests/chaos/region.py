@@ -28,7 +28,7 @@ class Poller(threading.Thread):
     def __init__(self, cluster, region):
         super().__init__(daemon=True)
         self.cluster, self.region = cluster, region
-        self.statuses, self.phases, self.percents = [], [], []
+        self.statuses, self.phases, self.percents, self.dates = [], [], [], set()
         self.halt = threading.Event()
 
     def run(self):
@@ -42,6 +42,7 @@ class Poller(threading.Thread):
                 assert error.status in (400, 404), error
                 time.sleep(0.02)
                 continue
+            self.dates.add(described["AddedDate"])
             if not self.statuses or self.statuses[-1] != described["Status"]:
                 self.statuses.append(described["Status"])
             if shown["status"] == "ADDING":
@@ -125,7 +126,7 @@ def main(regent, sample):
         refusals(c, primary)
 
         poller = add(c, "--owner", "team-apac", "--description", "closer to Mumbai")
-        assert poller.statuses == ["ADDING", "ACTIVE"], poller.statuses
+        assert poller.statuses == ["ADDING", "ACTIVE"] and len(poller.dates) == 1, (poller.statuses, poller.dates)
         order = ["preflight", "snapshot", "catch-up", "verify"]
         assert poller.phases == [p for p in order if p in poller.phases] and "verify" in poller.phases, poller.phases
         assert poller.percents == sorted(poller.percents) and poller.percents[-1] < 100, poller.percents
@@ -160,8 +161,21 @@ def main(regent, sample):
         c.load()
         assert NEW not in c.names and NEW not in (c.dir / "proxy.json").read_text(), c.names
 
-        # And again: another node, a new id.
-        add(c)
+        # And again: another node, a new id. Not ACTIVE before every node knows it, also one that is away.
+        c.kill("eu-central-1")
+        c.run("dev", "add", NEW, "--no-wait")
+        c.load()
+        until = time.monotonic() + 30
+        while True:
+            shown = primary.request("GET", f"/v1/regions/{NEW}")[0]
+            assert shown["status"] == "ADDING" and time.monotonic() < until, shown
+            if shown["progress"]["phase"] == "verify" and "node 2 of eu-central-1 is not reached" in str(shown["progress"]["lastError"]):
+                break
+            time.sleep(0.05)
+        c.start("eu-central-1")
+        while (shown := primary.request("GET", f"/v1/regions/{NEW}")[0])["status"] != "ACTIVE":
+            assert time.monotonic() < until, shown
+            time.sleep(0.05)
         second = c.region(NEW)["nodes"][0]
         assert second["id"] > first["id"], (first, second)
         c.wait_equal()
