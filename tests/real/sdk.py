@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The official AWS SDK for JavaScript against a cluster: it loads a real organisation into the primary and every region then
-computes the same effective access; then a tour of reads, changes and refusals."""
+computes the same effective access; then a tour of reads, changes and refusals; a region is added and removed."""
 import gzip
 import hashlib
 import json
@@ -41,7 +41,7 @@ def main(regent, _sample):
     facts = json.loads(gzip.decompress(path.read_bytes()))["facts"]
     folder = Path(tempfile.mkdtemp(prefix="regent-sdk-"))
     try:
-        for name in ("package.json", "package-lock.json", "load_k8s.mjs", "tour.mjs"):
+        for name in ("package.json", "package-lock.json", "load_k8s.mjs", "tour.mjs", "regions.mjs"):
             shutil.copy(HERE / name, folder)
         done = subprocess.run(["npm", "ci", "--no-fund", "--no-audit", "--ignore-scripts"], cwd=folder, capture_output=True,
                               text=True, timeout=240, check=False)
@@ -57,6 +57,8 @@ def main(regent, _sample):
             run(folder, c, "load_k8s.mjs", str(c.dir / "cluster.json"), str(path))  # again: nothing changes
             c.wait_equal()
             run(folder, c, "tour.mjs", str(c.dir / "cluster.json"))
+            c.run("dev", "add", "ap-south-1", "--prepare")
+            run(folder, c, "regions.mjs", str(c.dir / "cluster.json"), "ap-south-1")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"{facts['effectiveAccess']} lines of effective access in every region, loaded by the SDK")
