@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cmd/identity.h"
 #include "cmd/routes.h"
 #include "cmd/yaml.h"
 #include "store/node.h"
@@ -328,6 +329,8 @@ enum rg_err rg_config_load(const char *path, struct rg_config *ret_config, struc
     err = close_reader(&r, get_all(&r, c));
     if (!err && c->link_routes[0] != '\0')
         err = rg_routes_check(c->link_routes, ctx);
+    if (!err)
+        err = rg_identity_apply(c, ctx);
     if (!err)
         *ret_config = *c;
     return err;

@@ -70,6 +70,13 @@ const struct rg_command rg_commands[] = {
     {"intent approve", "ID [--region R]", "Let one that does more than take access away be presented to the primary", "",
      rg_cmd_intent_approve},
     {"intent drop", "ID [--region R]", "Drop one that still waits", "", rg_cmd_intent_drop},
+    {"lost-tail list", "[--region R]", "Writes that a promotion cut off, and which region keeps them", "", rg_cmd_lost_list},
+    {"lost-tail show", "EPOCH [--region R]", "Each of them: when, by whom, what, and whether it was made again", "", rg_cmd_lost_show},
+    {"lost-tail export", "EPOCH [--output FILE]", "The same as a plan: operations with their parameters, as JSON", "",
+     rg_cmd_lost_export},
+    {"lost-tail replay", "EPOCH --index N,N-M | --all [--dry-run]", "Make chosen ones again, with the checks of any other write",
+     "Exit code 1 when one was refused. Example: regent lost-tail replay 1025 --index 120,131-140 --dry-run\n", rg_cmd_lost_replay},
+    {"lost-tail drop", "EPOCH --yes", "Delete them for good", "", rg_cmd_lost_drop},
     {"bench", "NAME [OPTIONS]", "Measure: propagation, write, check, restart, memory, or all",
      "Every figure is printed beside the machine's own floor of the same run. bench/README.md says what each measures.\n"
      "Example: regent bench propagation --rate 200 --seconds 10 --json\n", rg_cmd_bench},

@@ -17,6 +17,7 @@
 #include "cmd/key_server.h"
 #include "cmd/peering.h"
 #include "cmd/regions.h"
+#include "cmd/rejoin.h"
 #include "cmd/removal.h"
 #include "cmd/seed.h"
 #include "cmd/shell.h"
@@ -30,6 +31,7 @@
 enum { LINK_STATS_EVERY_MS = 250, BOOTSTRAP_EVERY_MS = 20, DRAIN_MS = 3000, PASSPHRASE_BYTES_MAX = 1024, CA_PEM_BYTES_MAX = 16 * 1024 };
 
 struct daemon {
+    const char *config_path;
     struct rg_config config;
     struct rg_log log;
     int lock_fd;
@@ -47,10 +49,13 @@ struct daemon {
     uv_async_t stopped; /* the server has drained */
     pthread_t stopper;
     bool stopping, failed, links_closed;
+    bool told;    /* by a signal to end */
     bool removed; /* this node's region was removed: its data goes when nothing uses it any more */
     struct rg_seed seed;
     struct rg_key_server key_server;
     struct rg_buf ca_pem; /* own; NUL-terminated */
+    bool replaced;                  /* by a later epoch: this life ends, and the next begins with setting its data aside */
+    struct rg_rejoin_places places; /* whom to ask then */
     /* link figures for /metrics, copied by the raft thread */
     pthread_mutex_t stats_mutex;
     struct rg_link_stat stats[RG_PEERS_MAX];
@@ -77,6 +82,7 @@ static void node_on_stop(void *arg, enum rg_err err, const char *text)
 
     rg_log_error(&d->log, "node.stopped", "code=%s reason=\"%s\"", rg_err_symbol(err), text);
     d->failed = true;
+    d->replaced |= err == RG_EFENCED;
     begin_stop(d);
 }
 
@@ -207,15 +213,32 @@ static enum rg_err open_keys(struct daemon *d, struct rg_errctx *ctx)
     return err;
 }
 
+static enum rg_err load_config(struct daemon *d, struct rg_errctx *ctx)
+{
+    struct rg_config *c = &d->config;
+    enum rg_err err = rg_config_load(d->config_path, c, ctx);
+
+    if (err)
+        return err;
+    if (c->state_dir[0] == '\0')
+        snprintf(c->state_dir, sizeof c->state_dir, "/dev/shm/regent-%u-%s-%llu", (unsigned)getuid(), c->cluster,
+                 (unsigned long long)c->id);
+    d->log.min = c->log_level;
+    rg_log_info(&d->log, "regentd.starting", "version=%s region=%s id=%llu data=%s", REGENT_VERSION, c->region,
+                (unsigned long long)c->id, c->data_dir);
+    if (c->id != c->file_id)
+        rg_log_info(&d->log, "regentd.identity", "id=%llu configured=%llu file=%s/identity.json", (unsigned long long)c->id,
+                    (unsigned long long)c->file_id, c->data_dir);
+    return RG_OK;
+}
+
 /* Two daemons on one data directory would destroy each other's log. */
 static enum rg_err lock_data(struct daemon *d, struct rg_errctx *ctx)
 {
     char path[RG_CONFIG_PATH_MAX + 8];
-    struct rg_config *c = &d->config;
 
-    if (c->state_dir[0] == '\0')
-        snprintf(c->state_dir, sizeof c->state_dir, "/dev/shm/regent-%u-%s-%llu", (unsigned)getuid(), c->cluster,
-                 (unsigned long long)c->id);
+    if (d->lock_fd >= 0)
+        return RG_OK; /* from the life before */
     if (mkdir(d->config.data_dir, 0700) != 0 && errno != EEXIST)
         return rg_fail(ctx, RG_EIO, "%s: cannot be made: %s", d->config.data_dir, strerror(errno));
     snprintf(path, sizeof path, "%s/lock", d->config.data_dir);
@@ -350,8 +373,11 @@ static void on_removed(void *arg)
 
 static void on_signal(uv_signal_t *signal, int number)
 {
+    struct daemon *d = signal->data;
+
     (void)number;
-    begin_stop(signal->data);
+    d->told = true;
+    begin_stop(d);
 }
 
 static void start_handles(struct daemon *d)
@@ -392,6 +418,36 @@ static enum rg_err open_regions(struct daemon *d)
     return rg_regions_new(&rc, &d->regions);
 }
 
+static volatile sig_atomic_t ended; /* by a signal, while no loop runs that takes it */
+
+static void on_plain_signal(int number)
+{
+    (void)number;
+    ended = 1;
+}
+
+/* libuv takes the signals over, and leaves them without a handler when its loop is closed. */
+static void take_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_plain_signal};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+}
+
+/* A node that was replaced gets its new identity before anything of the old one is opened. */
+static enum rg_err come_back(struct daemon *d, struct rg_errctx *ctx)
+{
+    enum rg_err err = rg_rejoin_due(&d->config, d->keys, &d->places, &d->log, ctx);
+
+    if (err == RG_ENOTFOUND)
+        return ended ? RG_ESTOPPED : RG_OK;
+    if (!err)
+        err = rg_rejoin_run(&d->config, &d->log, &ended, NULL, ctx);
+    return err ? err : load_config(d, ctx);
+}
+
 static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
 {
     enum rg_err err = lock_data(d, ctx);
@@ -402,6 +458,8 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
         err = read_ca(d, ctx);
     if (!err)
         err = open_keys(d, ctx);
+    if (!err)
+        err = come_back(d, ctx);
     if (!err)
         err = open_state(d, ctx);
     if (!err)
@@ -441,53 +499,88 @@ static void release(struct daemon *d)
     rg_node_free(d->node);
     rg_shell_free(d->shell);
     rg_api_free(d->api);
+    if (d->replaced)
+        rg_rejoin_note(&d->places, d->store, d->config.id);
     rg_store_free(d->store);
     rg_keyprov_free(d->keys);
     rg_seed_deinit(&d->seed);
     rg_buf_deinit(&d->ca_pem);
     if (d->removed && rg_removal_finish(&d->config, &ctx) != RG_OK)
         rg_log_error(&d->log, "node.remove", "reason=\"%s\" note=\"start it once more to finish\"", ctx.text);
-    if (d->lock_fd >= 0)
-        close(d->lock_fd);
+}
+
+/* Nothing is left of the life before but the lock and what it knew of others. */
+static void begin_life(struct daemon *d)
+{
+    const char *config_path = d->config_path;
+    struct rg_rejoin_places places = d->places;
+    struct rg_log log = d->log;
+    int lock_fd = d->lock_fd;
+
+    memset(d, 0, sizeof *d);
+    d->config_path = config_path;
+    d->places = places;
+    d->log = log;
+    d->lock_fd = lock_fd;
+    pthread_mutex_init(&d->stats_mutex, NULL);
+    rg_buf_init(&d->ca_pem, CA_PEM_BYTES_MAX);
+}
+
+static int start_failed(struct daemon *d, enum rg_err err, const struct rg_errctx *ctx)
+{
+    if (err != RG_ESTOPPED || d->shell != NULL)
+        fprintf(stderr, "regentd: %s\n", rg_errctx_text(ctx, err));
+    if (d->shell != NULL)
+        _exit(rg_err_exit(err)); /* threads may be at work on half a start: leave it all to the kernel */
+    rg_store_free(d->store);
+    rg_keyprov_free(d->keys);
+    rg_buf_deinit(&d->ca_pem);
+    if (err != RG_ESTOPPED)
+        return rg_err_exit(err);
+    rg_log_info(&d->log, "regentd.stopped", "clean=yes"); /* by a signal, while it waited for its key or its new id */
+    return 0;
+}
+
+/* From start to stop under one identity. */
+static int live(struct daemon *d)
+{
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+
+    begin_life(d);
+    err = load_config(d, &ctx);
+    if (!err)
+        err = start(d, &ctx);
+    if (err)
+        return start_failed(d, err, &ctx);
+    start_handles(d);
+    rg_log_info(&d->log, "regentd.started", "region=%s id=%llu", d->config.region, (unsigned long long)d->config.id);
+    rg_shell_run(d->shell);
+    close_handles(d);
+    release(d);
+    take_signals();
+    pthread_mutex_destroy(&d->stats_mutex);
+    rg_log_info(&d->log, "regentd.stopped", "clean=%s%s", d->failed ? "no" : "yes", d->replaced ? " replaced=yes" : "");
+    return d->failed;
 }
 
 static int run(const char *config_path)
 {
     static struct daemon d; /* one process, one daemon: a megabyte does not belong on the stack */
-    struct rg_errctx ctx = {.text = ""};
-    enum rg_err err;
+    int code;
 
+    d.config_path = config_path;
     d.lock_fd = -1;
     d.log = (struct rg_log){.min = RG_LOG_INFO, .sink = rg_log_stderr};
-    pthread_mutex_init(&d.stats_mutex, NULL);
-    rg_buf_init(&d.ca_pem, CA_PEM_BYTES_MAX);
-    err = rg_config_load(config_path, &d.config, &ctx);
-    if (!err) {
-        d.log.min = d.config.log_level;
-        rg_log_info(&d.log, "regentd.starting", "version=%s region=%s id=%llu data=%s", REGENT_VERSION, d.config.region,
-                    (unsigned long long)d.config.id, d.config.data_dir);
-        err = start(&d, &ctx);
-    }
-    if (err == RG_ESTOPPED && d.shell == NULL) { /* by a signal, while it waited for its key */
-        rg_buf_deinit(&d.ca_pem);
-        rg_log_info(&d.log, "regentd.stopped", "clean=yes");
-        return 0;
-    }
-    if (err) {
-        fprintf(stderr, "regentd: %s\n", rg_errctx_text(&ctx, err));
-        if (d.shell != NULL)
-            _exit(rg_err_exit(err)); /* threads may be at work on half a start: leave it all to the kernel */
-        rg_store_free(d.store);
-        rg_keyprov_free(d.keys);
-        return rg_err_exit(err);
-    }
-    start_handles(&d);
-    rg_log_info(&d.log, "regentd.started", "region=%s id=%llu", d.config.region, (unsigned long long)d.config.id);
-    rg_shell_run(d.shell);
-    close_handles(&d);
-    release(&d);
-    rg_log_info(&d.log, "regentd.stopped", "clean=%s", d.failed ? "no" : "yes");
-    return d.failed;
+    take_signals();
+    do
+        code = live(&d);
+    while (d.replaced && !d.told && !ended);
+    if (d.replaced)
+        code = 0; /* ended in between: the next start goes on */
+    if (d.lock_fd >= 0)
+        close(d.lock_fd);
+    return code;
 }
 
 static const char help[] =
@@ -546,6 +639,9 @@ int main(int argc, char **argv)
             return rg_err_exit(err);
         }
         printf("%s: good: node %llu of %s in %s\n", config, (unsigned long long)parsed.id, parsed.cluster, parsed.region);
+        if (parsed.id != parsed.file_id)
+            printf("%s/identity.json: node %llu was replaced and came back as %llu; its certificate is %s\n", parsed.data_dir,
+                   (unsigned long long)parsed.file_id, (unsigned long long)parsed.id, parsed.tls_cert);
         return 0;
     }
     return run(config);

@@ -136,7 +136,7 @@ static enum rg_err remove_tree(const char *path, unsigned depth, struct rg_errct
 /* What a node keeps in its data directory; whatever else an operator put there stays. */
 static bool is_ours(const char *name)
 {
-    static const char *const kept[] = {"wal", "snapshots", "meta", "lost", "intents", "old"};
+    static const char *const kept[] = {"wal", "snapshots", "meta", "lost", "intents", "old", "identity.json", "rejoin.json", "node-"};
 
     for (size_t i = 0; i < RG_LEN(kept); i++)
         if (strncmp(name, kept[i], strlen(kept[i])) == 0)

@@ -40,7 +40,8 @@ struct rg_node_config {
     void (*on_applied)(void *arg, struct rg_rev rev);
     /* The peers of the configuration changed: connect to these (self excluded). */
     void (*on_peers)(void *arg, const struct rg_peer_config *peers, size_t n);
-    /* The node cannot go on (I/O error, fenced, diverged): it does nothing any more; the shell ends the process. */
+    /* The node cannot go on (I/O error, diverged): it does nothing any more; the shell ends the process. RG_EFENCED: a later epoch
+     * replaced it; under its id it never starts again. */
     void (*on_stop)(void *arg, enum rg_err err, const char *text);
 };
 

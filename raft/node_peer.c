@@ -80,7 +80,7 @@ static enum rg_err hello_epoch(struct rg_node *node, uint64_t peer, const struct
     if (h->term == 0 || node->meta.term == 0)
         return RG_OK;
     if (theirs > ours && self_votes(node) && node->stage != NODE_REBORN) {
-        node_fence(node, "a peer has seen a later epoch: another primary was promoted");
+        node_fence(node, theirs, "a peer has seen a later epoch: another primary was promoted");
         return rg_fail(ctx, RG_EFENCED, "peer %llu is in epoch %llu, this primary in %llu: it is fenced",
                        (unsigned long long)peer, (unsigned long long)theirs, (unsigned long long)ours);
     }
@@ -400,7 +400,8 @@ static enum rg_err step_append(struct rg_node *node, uint64_t peer, struct rg_ms
     size_t done = 0;
 
     if (append_contradicts(node, &m->append)) {
-        node_quarantine(node, "a leader contradicts entries that are applied here: this node must be seeded again under a new id");
+        node_contradicted(node, m->append.term, "a leader contradicts entries that are applied here: this node must be seeded again "
+                                                "under a new id");
         return RG_OK;
     }
     if (!append_trim(node, &m->append))

@@ -274,8 +274,10 @@ void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_updat
 /** Let go what the gates allow. */
 void node_release(struct rg_node *node);
 void node_lose_leadership(struct rg_node *node);
-void node_fence(struct rg_node *node, const char *why);
-void node_quarantine(struct rg_node *node, const char *why);
+void node_fence(struct rg_node *node, uint64_t epoch, const char *why);
+/** A leader of that term has other entries where this node has applied some. Of a later epoch: they were cut off by a promotion,
+ * and this node is fenced. Otherwise something is wrong with one of the logs: quarantine. */
+void node_contradicted(struct rg_node *node, uint64_t term, const char *why);
 /** What is lost is made good: raft repeats, announcements and reports come again. RG_EBUSY: try again after a while. */
 enum rg_err node_send(struct rg_node *node, uint64_t peer, const struct rg_msg *msg);
 

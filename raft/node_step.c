@@ -27,18 +27,25 @@ static void meta_mark(struct rg_node *node, bool fenced, const char *why)
         node_fail(node, err, "cannot note \"%s\": %s", why, rg_errctx_text(&ctx, err));
 }
 
-void node_fence(struct rg_node *node, const char *why)
+void node_fence(struct rg_node *node, uint64_t epoch, const char *why)
 {
     if (node->stage == NODE_STOPPED)
         return;
+    node->meta.promised = RG_MAX(node->meta.promised, epoch); /* so that the next start knows which one replaced it */
     meta_mark(node, true, why);
     node_fail(node, RG_EFENCED, "%s", why);
 }
 
-void node_quarantine(struct rg_node *node, const char *why)
+void node_contradicted(struct rg_node *node, uint64_t term, const char *why)
 {
+    uint64_t last = rg_wal_last(node->wal);
+
     if (node->stage == NODE_STOPPED)
         return;
+    if (last > 0 && node_epoch_of(term) > node_epoch_of(rg_wal_term(node->wal, last))) {
+        node_fence(node, node_epoch_of(term), "a promotion cut off entries that were applied here");
+        return;
+    }
     meta_mark(node, false, why);
     node_fail(node, RG_ECORRUPT, "%s", why);
 }
@@ -51,7 +58,7 @@ static void take_entries(struct rg_node *node, const struct rg_core_update *u)
 
     if (u->first_index <= rg_wal_last(node->wal)) {
         if (u->first_index <= node->applied.index) {
-            node_quarantine(node, "a leader replaces entries that were applied here: this node must be seeded again under a "
+            node_contradicted(node, u->entries[0].term, "a leader replaces entries that were applied here: this node must be seeded again under a "
                                   "new id");
             return;
         }
@@ -216,8 +223,8 @@ void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_updat
     if (node->stage == NODE_STOPPED)
         return;
     if (err == RG_ECORRUPT && received) {
-        node_quarantine(node, "a leader contradicts entries that are committed here: this node must be seeded again under a "
-                              "new id");
+        node_contradicted(node, rg_core_term(node->core), "a leader contradicts entries that are committed here: this node must be "
+                                                          "seeded again under a new id");
         return;
     }
     if (err) {
@@ -227,7 +234,7 @@ void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_updat
     if (update->state && received && node->leading && rg_core_state(node->core) != RG_CORE_LEADER && only_voter(node)) {
         node->meta.term = rg_core_term(node->core);
         node->meta.vote = 0;
-        node_fence(node, "a message of a later term deposed this primary: another one was promoted");
+        node_fence(node, node_epoch_of(node->meta.term), "a message of a later term deposed this primary: another one was promoted");
         return;
     }
     if (update->save)

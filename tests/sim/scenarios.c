@@ -111,6 +111,6 @@ const struct sim_scenario sim_scenarios[] = {
     {"failover-twice", "two promotions at once, on both sides of a partition: two epochs", 3, sim_story_failover_twice},
     {"lease", "a write lease: no two primaries acknowledge at once, nothing acknowledged is lost", 4, sim_story_lease},
     {"takeovers", "hand-overs, promotions, crashes, partitions, returns, in any order", 12, sim_story_takeovers},
-    {"conflict", "rule 18: entries that were applied are never replaced: quarantine", 1, sim_story_conflict},
+    {"conflict", "rule 18: entries that were applied are never replaced: the node is fenced, and comes back under a new id", 1, sim_story_conflict},
 };
 const size_t sim_scenarios_n = RG_LEN(sim_scenarios);
