@@ -11,6 +11,9 @@
  *   CRASH=n       any node may crash and restart at any moment, n times in all; 0: any number of times
  *   W=1           writes of one primary
  *   GROW          region N is not there at first; P adds it
+ *   KNEW=k        P changes the lease from K regions to KNEW, by an entry of its log. No lease is written K=N: a promotion
+ *                 needs no promise but its own, and nothing is promised before the new lease is settled but of what all have
+ *   BEAT          a lease is renewed by itself too, also while the region's disk is busy
  *   RACE          of the two, node 1 is promoted and node 2 switched to; no promise is lost
  *   CHANNELS      requests and answers are under way for any time; without it an exchange happens, or does not, in one step
  *                 (and takes any time at the disk): an answer that comes at once only allows more
@@ -26,6 +29,8 @@
  *   LEASE_FROM_ANSWER   the primary counts a lease from the answer, not from its own sending
  *   NO_GRANT_MARGIN, NO_WAIT_MARGIN, NO_LEASE_MARGIN  a clock's tolerance is left out
  *   COUNT_AT_ONCE a region that is being added counts before the others know of it
+ *   SET_AT_ONCE   a smaller lease counts before every region knows of it
+ *   SET_LATE      a larger lease counts only when every region does
  *   ANY_LOG       a promotion does not compare logs
  *
  * A log is written (epoch of its last entry, length): the entries of an epoch have one author, and where an epoch's log begins is
@@ -126,6 +131,11 @@ byte crashes;
 byte grown_at; /* the entry that adds region N */
 #endif
 
+#ifdef KNEW
+byte set_at;        /* the entry that changes the lease */
+bit has_set[EPOCHS]; /* it stands before the epoch's first entry */
+#endif
+
 /* What is true of each epoch, whoever knows it. */
 byte base_epoch[EPOCHS], base_len[EPOCHS], members[EPOCHS];
 bit started[EPOCHS];
@@ -157,6 +167,30 @@ inline holds(node, ep, index)
     od;
     kept = (index == 0) || (e == ep && index <= n);
 }
+
+/* A promotion goes by the lease that its node's log has. A primary whose log has the change goes by the larger lease of both, until
+ * every other member has the change too. (As many as the old lease needs would do; the larger one for longer only forbids more.) */
+#ifdef KNEW
+#define HAS_SET(node) (has_set[log_epoch[node]] || (log_epoch[node] == 1 && set_at != 0 && log_len[node] >= set_at))
+#define SET_AT(p, r) (match[X(p, r)] >= set_at || (r) == (p) || !IN(OTHERS(p), r))
+#if N == 3
+#define SET_KNOWN(p) (SET_AT(p, 1) && SET_AT(p, 2) && SET_AT(p, 3))
+#else
+#define SET_KNOWN(p) (SET_AT(p, 1) && SET_AT(p, 2) && SET_AT(p, 3) && SET_AT(p, 4))
+#endif
+#if defined(SET_AT_ONCE)
+#define K_UNTIL KNEW
+#elif defined(SET_LATE) || K > KNEW
+#define K_UNTIL K
+#else
+#define K_UNTIL KNEW
+#endif
+#define K_PROMOTE(c) (HAS_SET(c) -> KNEW : K)
+#define K_ACK(p) (HAS_SET(p) -> (SET_KNOWN(p) -> KNEW : K_UNTIL) : K)
+#else
+#define K_PROMOTE(c) K
+#define K_ACK(p) K
+#endif
 
 inline end(p, r)
 {
@@ -274,8 +308,10 @@ inline sync(p, r)
 
 /* ---- A primary ---- */
 
-#ifdef GROW
+#if defined(GROW)
 #define STARTED_WITH(p) ((p) != 0 || grown_at != 0)
+#elif defined(KNEW)
+#define STARTED_WITH(p) ((p) != 0 || set_at != 0)
 #else
 #define STARTED_WITH(p) ((p) != 0)
 #endif
@@ -284,6 +320,15 @@ inline write(p)
 {
     log_len[p]++;
 }
+
+#ifdef KNEW
+#define CAN_SET (ACTS(0) && set_at == 0)
+inline set()
+{
+    log_len[0]++;
+    set_at = log_len[0];
+}
+#endif
 
 #ifdef GROW
 /* P adds region N by an entry of its log. Whoever has the entry knows of it; P counts on it once the entry is acknowledged. */
@@ -326,6 +371,22 @@ inline send(p, r)
 #endif
 }
 
+#ifdef BEAT
+#define CAN_BEAT(p, r) (MAY_SEND(p, r) && (lease[X(p, r)] < HELD || grant[r] < GRANT))
+inline beat(p, r)
+{
+    promise(r, EPOCH_OF(p));
+    grant[r] = GRANT;
+#ifdef SWITCH
+    grant_epoch[r] = EPOCH_OF(p);
+#endif
+    lease[X(p, r)] = HELD;
+}
+#define BEATS(p, r) :: d_step { CAN_BEAT(p, r) -> beat(p, r) }
+#else
+#define BEATS(p, r)
+#endif
+
 #define CAN_HEAR(p, r) (x_state[X(p, r)] == ANSWER && !((p) == 0 && dead))
 inline hear(p, r)
 {
@@ -340,7 +401,7 @@ inline hear(p, r)
 #define LEASES(p) (LEASED(p, 0) + LEASED(p, 1) + LEASED(p, 2) + LEASED(p, 3) + LEASED(p, 4))
 #endif
 #ifdef LEASE
-#define CAN_ACK(p) (ACTS(p) && !((p) == 0 && paused) && LEASES(p) >= K)
+#define CAN_ACK(p) (ACTS(p) && !((p) == 0 && paused) && LEASES(p) >= K_ACK(p))
 #else
 #define CAN_ACK(p) (ACTS(p) && !((p) == 0 && (paused || dead)) && log_len[p] > acked[EPOCH_OF(p)])
 #endif
@@ -353,7 +414,7 @@ inline ack(p)
             n = n + (match[X(p, i)] >= j && COUNTED(p, i));
         }
         if
-        :: n >= K -> n2 = j;
+        :: n >= K_ACK(p) -> n2 = j;
         :: else
         fi;
     }
@@ -457,7 +518,7 @@ inline ask_in_vain(c, r)
 #ifdef NO_QUORUM
 #define ENOUGH(c) 1
 #elif defined(LEASE)
-#define ENOUGH(c) (SIZE(got[c] & OTHERS(c)) + K > SIZE(OTHERS(c)))
+#define ENOUGH(c) (SIZE(got[c] & OTHERS(c)) + K_PROMOTE(c) > SIZE(OTHERS(c)))
 #else /* all others are reachable */
 #define ENOUGH(c) ((got[c] & OTHERS(c)) == OTHERS(c))
 #endif
@@ -473,6 +534,9 @@ inline start(c)
         fi;
     }
     j = EPOCH_OF(c);
+#ifdef KNEW
+    has_set[j] = HAS_SET(c);
+#endif
     base_epoch[j] = log_epoch[c];
     base_len[j] = log_len[c];
     members[j] = OTHERS(c) & (255 - BIT(c));
@@ -630,6 +694,7 @@ inline tick()
 #endif
 #define EXCHANGE(p, r) \
     :: d_step { CAN_SEND(p, r) -> send(p, r) } \
+    BEATS(p, r) \
     :: d_step { CAN_SYNC(p, r) -> sync(p, r) } \
     CHANNEL(p, r)
 #define ASK(c, r) \
@@ -668,6 +733,9 @@ init
     EXCHANGE(1, 2) EXCHANGE(1, 3) EXCHANGE(2, 1) EXCHANGE(2, 3)
 #ifdef GROW
     :: d_step { CAN_GROW -> grow() }
+#endif
+#ifdef KNEW
+    :: d_step { CAN_SET -> set() }
 #endif
     CANDIDATE(1) CANDIDATE(2)
     ASK(1, 2) ASK(1, 3) ASK(2, 1) ASK(2, 3)

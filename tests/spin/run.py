@@ -37,17 +37,23 @@ ROWS = [
     # What must hold.
     ("lease of 1 region, crashes", LEASE1 + "-DLENGTH=2 -DCRASH=0", ()),
     ("lease of 2 regions, crashes", LEASE2 + "-DLENGTH=1 -DCRASH=0", ()),
-    ("lease of 2 regions, longer", LEASE2 + "-DLENGTH=2", ()),
+    ("lease of 2 regions, longer, renewed by itself", LEASE2 + "-DLENGTH=2 -DBEAT", ()),
     ("lease of 2 regions, messages take any time", LEASE2 + "-DLENGTH=1 -DCHANNELS -DRACE", ()),
     ("lease of 1, switchover, a crash", LEASE1 + "-DLENGTH=1 -DSWITCH -DCRASH=1", ()),
     ("lease of 2, switchover", LEASE2 + "-DLENGTH=1 -DSWITCH", ()),
     ("lease of 2 of 4, switchover beside promotion", LEASE2 + "-DN=4 -DLENGTH=1 -DSWITCH -DRACE", ()),
     ("lease of 1, a region is added", LEASE1 + "-DLENGTH=1 -DGROW", ()),
+    ("a lease of 2 becomes one of 1", LEASE2 + "-DLENGTH=1 -DRACE -DKNEW=1", ()),
+    ("a lease of 1 becomes one of 2", LEASE1 + "-DLENGTH=1 -DRACE -DKNEW=2", ()),
+    ("no lease becomes one of 1", "-DLEASE -DK=3 -DLENGTH=1 -DRACE -DKNEW=1", ()),
     ("no lease, the primary dies, crashes", DEATH + "-DCRASH=0", ()),
     ("no lease, switchover, the primary dies, crashes", DEATH + "-DSWITCH -DCRASH=0", ()),
     # With --long alone.
     ("long: lease of 2 regions, longer, crashes", LEASE2 + "-DLENGTH=2 -DCRASH=0", ()),
     ("long: lease of 2 regions, 2 writes", LEASE2 + "-DLENGTH=1 -DW=2", ()),
+    ("long: a lease of 2 becomes one of 1, two promotions", LEASE2 + "-DLENGTH=1 -DKNEW=1", ()),
+    ("long: a lease of 1 becomes one of 2, two promotions", LEASE1 + "-DLENGTH=1 -DKNEW=2", ()),
+    ("long: no lease becomes one of 1, two promotions", "-DLEASE -DK=3 -DLENGTH=1 -DKNEW=1", ()),
     ("long: no lease, messages take any time", DEATH + "-DCHANNELS -DCRASH=0", ()),
     ("long, bitstate: messages take any time", LEASE2 + "-DLENGTH=1 -DCHANNELS", ()),
     ("long, bitstate: switchover, crashes", LEASE2 + "-DLENGTH=1 -DSWITCH -DCRASH=2", ()),
@@ -69,6 +75,9 @@ ROWS = [
     ("LATE_ANSWER", LEASE2 + "-DLATE_ANSWER", (NOTHING_LOST,)),
     ("ANY_LOG", LEASE2 + "-DANY_LOG", (NOTHING_LOST,)),
     ("COUNT_AT_ONCE", LEASE1 + "-DLENGTH=1 -DGROW -DCOUNT_AT_ONCE", (ONE_AT_A_TIME, NOTHING_LOST)),
+    ("SET_AT_ONCE", LEASE2 + "-DLENGTH=1 -DKNEW=1 -DSET_AT_ONCE", (ONE_AT_A_TIME, NOTHING_LOST)),
+    ("SET_AT_ONCE, switched on", "-DLEASE -DK=3 -DLENGTH=1 -DKNEW=1 -DSET_AT_ONCE", (ONE_AT_A_TIME, NOTHING_LOST)),
+    ("SET_LATE", LEASE1 + "-DLENGTH=1 -DKNEW=2 -DSET_LATE", (ONE_AT_A_TIME, NOTHING_LOST)),
     ("LEASE_FROM_ANSWER", LEASE2 + "-DLEASE_FROM_ANSWER", (ONE_AT_A_TIME,)),
     ("NO_LEASE_MARGIN", LEASE2 + "-DNO_LEASE_MARGIN", (ONE_AT_A_TIME,)),
     ("NO_GRANT_MARGIN", LEASE2 + "-DNO_GRANT_MARGIN", (ONE_AT_A_TIME,)),
@@ -102,15 +111,15 @@ def search(options, bitstate, hurry, folder):
     optimised = "-O0" if hurry else "-O2"
     must(["gcc", "-w", optimised, "-DSAFETY", "-DNOFAIR", kept, f"-DMEMLIM={MEMORY_MB}", "-o", "pan", "pan.c"], folder, 120)
     out = run(["./pan", "-E", "-w32" if bitstate else "-w22", f"-m{DEPTH}"], folder, SECONDS_MAX).stdout
-    for line in ("max search depth too small", "memory limit", "out of memory", "aborting"):
-        if line in out:
+    violated = re.search(r"assertion violated (.*)", out)
+    for line in ("max search depth too small", "MEMLIM", "memory limit", "out of memory", "aborting", "Search not completed"):
+        if line in out and not violated:
             raise RuntimeError(f"the search is not whole: {line}")
     states = re.search(r"(\d+) states, stored", out)
     depth = re.search(r"depth reached (\d+), errors: (\d+)", out)
     memory = re.search(r"([\d.]+)\ttotal actual memory", out)
     if not (states and depth and memory):
         raise RuntimeError(f"the search ended without a result: {out.strip()[-2000:]}")
-    violated = re.search(r"assertion violated (.*)", out)
     if bool(violated) != (depth.group(2) != "0"):
         raise RuntimeError(f"an error that is no assertion: {out.strip()[-2000:]}")
     return failed_property(violated.group(1)) if violated else None, int(states.group(1)), int(depth.group(1)), float(memory.group(1))
