@@ -1,10 +1,10 @@
 #include "cmd/regions.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <uv.h>
 
+#include "cmd/region_meter.h"
 #include "cmd/removal.h"
 #include "store/command.h"
 #include "store/node.h"
@@ -17,7 +17,6 @@ enum {
     QUIET_MS = 5000,         /* a peer may be away so long before it is an error */
     ERROR_EVERY_MS = 5000,   /* an error that changes all the time is written so often */
     VERIFIED_MS = 500,       /* how long the hashes must agree */
-    RATE_EVERY_MS = 500,
     ERROR_BYTES_MAX = 300,
 };
 
@@ -43,14 +42,12 @@ struct rg_regions {
     uint64_t good_ms;     /* since when the hashes agree */
     uint64_t silent_ms;   /* since when its node is not reached */
     uint64_t error_ms;    /* when an error was written last */
-    uint64_t rate_ms, rate_bytes, rate;
     bool waiting;         /* there is something to do that no write announces */
     uint64_t seen_index;  /* applied when there was nothing to do */
     char failed_text[200]; /* why the last step was refused: to be shown in the row */
-    /* for the API's threads */
-    pthread_mutex_t mutex;
-    char shown[33];
-    struct rg_region_progress progress;
+    char logged_text[200]; /* what of that was logged last, and when */
+    uint64_t logged_ms;
+    struct rg_region_meter meter;
 };
 
 static uint64_t now_ms(const struct rg_regions *r) { return r->config.io->now_ms(r->config.io); }
@@ -63,88 +60,16 @@ static const struct rg_peer_status *peer_of(const struct rg_regions *r, uint64_t
     return NULL;
 }
 
-/* ---- progress ---- */
-
-static void show(struct rg_regions *r, struct rg_span region, const struct rg_region_progress *p)
-{
-    pthread_mutex_lock(&r->mutex);
-    snprintf(r->shown, sizeof r->shown, "%.*s", RG_SPAN_ARG(region));
-    r->progress = *p;
-    pthread_mutex_unlock(&r->mutex);
-}
-
 static void show_phase(struct rg_regions *r, struct rg_span region, const char *phase, unsigned percent)
 {
-    struct rg_region_progress p = {.percent = percent, .eta_ms = UINT64_MAX};
-
-    snprintf(p.phase, sizeof p.phase, "%s", phase);
-    show(r, region, &p);
-}
-
-static uint64_t rows_of(const struct rg_counts *c)
-{
-    return c->users + c->groups + c->memberships + c->permsets + c->accounts + c->assignments;
-}
-
-/* Bytes a second, smoothed over a few looks. */
-static void measure_rate(struct rg_regions *r, uint64_t bytes)
-{
-    uint64_t now = now_ms(r), ms = now - r->rate_ms;
-
-    if (r->rate_ms == 0 || bytes < r->rate_bytes) {
-        r->rate = 0;
-    } else if (ms < RATE_EVERY_MS) {
-        return;
-    } else {
-        uint64_t current = (bytes - r->rate_bytes) * 1000 / ms;
-
-        r->rate = r->rate == 0 ? current : (r->rate * 3 + current) / 4;
-    }
-    r->rate_ms = now;
-    r->rate_bytes = bytes;
-}
-
-static void show_snapshot(struct rg_regions *r, struct rg_span region, const struct rg_peer_status *peer)
-{
-    struct rg_region_progress p = {.phase = "snapshot", .percent = 5, .eta_ms = UINT64_MAX};
-
-    p.rows_total = rows_of(&r->status.counts);
-    if (peer->snapshot && peer->snapshot_total > 0) {
-        measure_rate(r, peer->snapshot_bytes);
-        p.bytes = peer->snapshot_bytes;
-        p.bytes_total = peer->snapshot_total;
-        p.percent = 5 + (unsigned)(p.bytes * 80 / p.bytes_total);
-        p.rows = (uint64_t)((double)p.rows_total * (double)p.bytes / (double)p.bytes_total);
-        p.rate = r->rate;
-        if (r->rate > 0)
-            p.eta_ms = (p.bytes_total - RG_MIN(p.bytes, p.bytes_total)) * 1000 / r->rate;
-    }
-    show(r, region, &p);
-}
-
-static void show_entries(struct rg_regions *r, struct rg_span region, const char *phase, unsigned percent, unsigned span,
-                         const struct rg_peer_status *peer)
-{
-    struct rg_region_progress p = {.percent = percent, .eta_ms = UINT64_MAX};
-
-    snprintf(p.phase, sizeof p.phase, "%s", phase);
-    p.rows = p.rows_total = rows_of(&r->status.counts);
-    if (r->target > 0)
-        p.percent += (unsigned)(RG_MIN(peer->applied_index, r->target) * span / r->target);
-    show(r, region, &p);
+    rg_meter_phase(&r->meter, region, phase, percent);
 }
 
 static bool progress(void *arg, const char *region, struct rg_region_progress *ret_progress)
 {
     struct rg_regions *r = arg;
-    bool known;
 
-    pthread_mutex_lock(&r->mutex);
-    known = r->shown[0] != '\0' && strcmp(r->shown, region) == 0;
-    if (known)
-        *ret_progress = r->progress;
-    pthread_mutex_unlock(&r->mutex);
-    return known;
+    return rg_meter_read(&r->meter, region, ret_progress);
 }
 
 /* ---- what a step does: prepared while the rows are read, done after ---- */
@@ -322,19 +247,19 @@ static void fill(struct rg_regions *r, const struct rg_region *row, const struct
         snprintf(error, sizeof error, "the state of node %llu differs from the primary's: remove the region and add it again",
                  (unsigned long long)node->id);
     if (rg_span_is(row->phase, "snapshot")) {
-        show_snapshot(r, row->name, peer);
+        rg_meter_snapshot(&r->meter, row->name, peer, &r->status.counts, now_ms(r));
         if (peer->applied_index > 0 && !peer->snapshot) {
             want_phase(r, row, "catch-up", node);
             return;
         }
     } else if (rg_span_is(row->phase, "catch-up")) {
-        show_entries(r, row->name, "catch-up", 85, 10, peer);
+        rg_meter_entries(&r->meter, row->name, "catch-up", 85, 10, &r->status.counts, peer->applied_index, r->target);
         if (peer->applied_index >= r->target) {
             want_phase(r, row, "verify", node);
             return;
         }
     } else {
-        show_entries(r, row->name, "verify", 95, 4, peer);
+        rg_meter_entries(&r->meter, row->name, "verify", 95, 4, &r->status.counts, peer->applied_index, r->target);
         if (hashes_agree(r, peer) && r->status.members_settled) {
             finish_adding(r, row, node);
             return;
@@ -564,6 +489,18 @@ static void on_proposed(struct rg_proposal *proposal)
         rg_log_warn(r->config.log, "region.write", "code=%s why=%d", rg_err_symbol(proposal->reply.err), (int)proposal->reply.why);
 }
 
+/* Steps are tried again every tick: the log hears of it once in a while. */
+static void complain(struct rg_regions *r, const char *event, uint64_t id, enum rg_err err)
+{
+    uint64_t now = now_ms(r);
+
+    if (strcmp(r->failed_text, r->logged_text) == 0 && now - r->logged_ms < SILENT_MS_MAX)
+        return;
+    memcpy(r->logged_text, r->failed_text, sizeof r->logged_text);
+    r->logged_ms = now;
+    rg_log_warn(r->config.log, event, "node=%llu code=%s reason=\"%s\"", (unsigned long long)id, rg_err_symbol(err), r->failed_text);
+}
+
 static void on_changed(struct rg_change *change)
 {
     struct rg_regions *r = RG_CONTAINER(change, struct rg_regions, change);
@@ -572,8 +509,7 @@ static void on_changed(struct rg_change *change)
     if (change->err == RG_OK || change->err == RG_EBUSY || change->err == RG_ESTOPPED || change->err == RG_ENOTPRIMARY)
         return;
     snprintf(r->failed_text, sizeof r->failed_text, "%s", change->text[0] != '\0' ? change->text : rg_err_text(change->err));
-    rg_log_warn(r->config.log, "region.change", "node=%llu code=%s reason=\"%s\"", (unsigned long long)change->peer.id,
-                rg_err_symbol(change->err), r->failed_text);
+    complain(r, "region.change", change->peer.id, change->err);
 }
 
 static void on_told(void *arg, uint64_t peer, enum rg_err err, const json_t *answer, const char *text)
@@ -588,14 +524,14 @@ static void on_told(void *arg, uint64_t peer, enum rg_err err, const json_t *ans
     } else {
         snprintf(r->failed_text, sizeof r->failed_text, "node %llu does not end itself: %.150s", (unsigned long long)peer,
                  text[0] != '\0' ? text : rg_err_text(err));
-        rg_log_warn(r->config.log, "region.tell", "node=%llu code=%s reason=\"%s\"", (unsigned long long)peer, rg_err_symbol(err), text);
+        complain(r, "region.tell", peer, err);
     }
 }
 
 static void tell(struct rg_regions *r)
 {
-    json_t *args = json_pack("{s:s, s:I, s:s}", "cluster", r->config.parts.config->cluster, "id", (json_int_t)r->tell_id, "region",
-                             r->tell_region);
+    json_t *args = json_pack("{s:s, s:I, s:s, s:I}", "cluster", r->config.parts.config->cluster, "id", (json_int_t)r->tell_id,
+                             "region", r->tell_region, "epoch", (json_int_t)r->status.epoch);
 
     r->busy = args != NULL &&
               rg_control_ask(r->config.parts.control, r->tell_id, "removed", args, TELL_MS_MAX, on_told, r) == RG_OK;
@@ -631,10 +567,8 @@ static void do_it(struct rg_regions *r)
 static void forget_work(struct rg_regions *r)
 {
     r->region[0] = r->phase[0] = r->failed_text[0] = '\0';
-    r->target = r->good_ms = r->silent_ms = r->error_ms = r->rate_ms = r->rate_bytes = r->rate = 0;
-    pthread_mutex_lock(&r->mutex);
-    r->shown[0] = '\0';
-    pthread_mutex_unlock(&r->mutex);
+    r->target = r->good_ms = r->silent_ms = r->error_ms = 0;
+    rg_meter_clear(&r->meter);
 }
 
 /* What is remembered is of one region in one phase. */
@@ -714,18 +648,15 @@ static enum rg_err serve_removed(void *arg, uint64_t peer, const json_t *args, j
 {
     struct rg_regions *r = arg;
     const struct rg_config *c = r->config.parts.config;
-    const char *cluster = json_string_value(json_object_get(args, "cluster"));
-    const char *region = json_string_value(json_object_get(args, "region"));
     enum rg_err err;
 
     (void)ret_answer;
-    if (cluster == NULL || region == NULL || strcmp(cluster, c->cluster) != 0 || strcmp(region, c->region) != 0 ||
-        json_integer_value(json_object_get(args, "id")) != (json_int_t)c->id)
-        return rg_fail(ctx, RG_EINVALID, "this is node %llu of region %s, cluster %s: another one is meant",
-                       (unsigned long long)c->id, c->region, c->cluster);
     rg_node_status_copy(r->config.node, &r->status);
     if (r->status.leader)
         return rg_fail(ctx, RG_ECONFLICT, "this node is the primary, which cannot be removed");
+    err = rg_removal_asked(c, args, RG_MAX(r->status.epoch, r->status.promised), ctx);
+    if (err)
+        return err;
     err = rg_removal_begin(c, peer, ctx);
     if (err) {
         rg_log_error(r->config.log, "node.remove", "code=%s reason=\"%s\"", rg_err_symbol(err), rg_errctx_text(ctx, err));
@@ -757,12 +688,12 @@ enum rg_err rg_regions_new(const struct rg_regions_config *config, struct rg_reg
         return RG_ENOMEM;
     r->config = *config;
     rg_buf_init(&r->cmd, RG_CMD_BYTES_MAX);
-    pthread_mutex_init(&r->mutex, NULL);
+    rg_meter_init(&r->meter);
     err = rg_preflight_serve(&r->config.parts);
     if (!err)
         err = rg_control_serve(config->parts.control, "removed", serve_removed, r);
     if (err) {
-        pthread_mutex_destroy(&r->mutex);
+        rg_meter_deinit(&r->meter);
         free(r);
         return err;
     }
@@ -779,7 +710,7 @@ static void on_closed(uv_handle_t *handle)
     struct rg_regions *r = handle->data;
 
     rg_buf_deinit(&r->cmd);
-    pthread_mutex_destroy(&r->mutex);
+    rg_meter_deinit(&r->meter);
     free(r);
 }
 

@@ -18,6 +18,22 @@ static void marker_path(const struct rg_config *config, char out[RG_CONFIG_PATH_
     snprintf(out, RG_CONFIG_PATH_MAX + 16, "%s/removed", config->data_dir);
 }
 
+enum rg_err rg_removal_asked(const struct rg_config *config, const json_t *args, uint64_t epoch, struct rg_errctx *ctx)
+{
+    const char *cluster = json_string_value(json_object_get(args, "cluster"));
+    const char *region = json_string_value(json_object_get(args, "region"));
+    json_int_t asked = json_integer_value(json_object_get(args, "epoch"));
+
+    if (cluster == NULL || region == NULL || strcmp(cluster, config->cluster) != 0 || strcmp(region, config->region) != 0 ||
+        json_integer_value(json_object_get(args, "id")) != (json_int_t)config->id)
+        return rg_fail(ctx, RG_EINVALID, "this is node %llu of region %s, cluster %s: another one is meant",
+                       (unsigned long long)config->id, config->region, config->cluster);
+    if (asked < 1 || (uint64_t)asked < epoch)
+        return rg_fail(ctx, RG_EFENCED, "asked by a primary of epoch %lld: this node knows of epoch %llu", (long long)asked,
+                       (unsigned long long)epoch);
+    return RG_OK;
+}
+
 /* ---- keys ---- */
 
 static enum rg_err sync_parent(const char *path, struct rg_errctx *ctx)
@@ -136,12 +152,15 @@ static enum rg_err remove_tree(const char *path, unsigned depth, struct rg_errct
 /* What a node keeps in its data directory; whatever else an operator put there stays. */
 static bool is_ours(const char *name)
 {
-    static const char *const kept[] = {"wal", "snapshots", "meta", "lost", "intents", "old", "identity.json", "rejoin.json", "node-"};
+    static const char *const kept[] = {"wal", "snapshots", "meta", "lost", "intents", "identity.json", "rejoin.json"};
 
     for (size_t i = 0; i < RG_LEN(kept); i++)
         if (strncmp(name, kept[i], strlen(kept[i])) == 0)
             return true;
-    return false;
+    /* what it got when it came back: node-7.pem, node-7.key */
+    return strncmp(name, "node-", 5) == 0 && name[5] >= '0' && name[5] <= '9' &&
+           (strcmp(name + 5 + strspn(name + 5, "0123456789"), ".pem") == 0 ||
+            strcmp(name + 5 + strspn(name + 5, "0123456789"), ".key") == 0);
 }
 
 static enum rg_err remove_data(const struct rg_config *config, struct rg_errctx *ctx)

@@ -3,7 +3,15 @@
 #ifndef REGENT_CMD_REMOVAL_H
 #define REGENT_CMD_REMOVAL_H
 
+#include <jansson.h>
+
 #include "cmd/config.h"
+
+/**
+ * Whether a primary that asks this node to end itself means this node, and has not been replaced meanwhile.
+ * args   of the question: cluster, id, region, epoch;  epoch   the latest that this node knows of, or promised to follow
+ */
+RG_MUST enum rg_err rg_removal_asked(const struct rg_config *config, const json_t *args, uint64_t epoch, struct rg_errctx *ctx);
 
 /**
  * Mark the data directory, then overwrite and delete the keystore and its passphrase: from here on nothing that is sealed can

@@ -61,6 +61,9 @@ static void setup(void)
     write_file("data/snapshots/s-1", "sealed");
     write_file("data/meta", "sealed");
     write_file("data/lock", "");
+    write_file("data/identity.json", "{}");
+    write_file("data/node-7.key", "a key");
+    write_file("data/node-7.notes", "mine");
     write_file("data/operators/notes", "mine");
     write_file("state/data.mdb", "plain");
     write_file("state/lock.mdb", "");
@@ -108,7 +111,8 @@ START_TEST(keys_go_first_and_data_after)
     ck_assert_int_eq(rg_removal_begin(&config, 1, &ctx), RG_OK); /* told twice */
     ck_assert_int_eq(rg_removal_finish(&config, &ctx), RG_OK);
     ck_assert(!there("data/wal") && !there("data/snapshots") && !there("data/meta") && !there("state"));
-    ck_assert(there("data/operators/notes") && there("regentd.yaml"));
+    ck_assert(!there("data/identity.json") && !there("data/node-7.key"));
+    ck_assert(there("data/node-7.notes") && there("data/operators/notes") && there("regentd.yaml"));
     ck_assert_int_eq(rg_removal_finish(&config, &ctx), RG_OK);
 }
 END_TEST
@@ -143,6 +147,42 @@ START_TEST(what_cannot_be_destroyed_is_said)
 }
 END_TEST
 
+START_TEST(only_its_primary_ends_it)
+{
+    static const struct {
+        const char *args;
+        enum rg_err err;
+        const char *says;
+    } cases[] = {
+        {"{'cluster':'rc-test','id':4,'region':'ap-south-1','epoch':7}", RG_OK, ""},
+        {"{'cluster':'rc-test','id':4,'region':'ap-south-1','epoch':8}", RG_OK, ""}, /* it was away while that began */
+        {"{'cluster':'rc-test','id':4,'region':'ap-south-1','epoch':6}", RG_EFENCED, "knows of epoch 7"},
+        {"{'cluster':'rc-test','id':4,'region':'ap-south-1'}", RG_EFENCED, "epoch 0"},
+        {"{'cluster':'rc-test','id':4,'region':'ap-south-1','epoch':-1}", RG_EFENCED, "epoch -1"},
+        {"{'cluster':'rc-test','id':5,'region':'ap-south-1','epoch':7}", RG_EINVALID, "another one is meant"},
+        {"{'cluster':'rc-test','id':4,'region':'eu-west-1','epoch':7}", RG_EINVALID, "another one is meant"},
+        {"{'cluster':'rc-other','id':4,'region':'ap-south-1','epoch':7}", RG_EINVALID, "another one is meant"},
+        {"{'cluster':7,'id':4,'region':'ap-south-1','epoch':7}", RG_EINVALID, "another one is meant"},
+        {"{'id':'4'}", RG_EINVALID, "another one is meant"},
+    };
+
+    for (size_t i = 0; i < RG_LEN(cases); i++) {
+        struct rg_errctx ctx = {.text = ""};
+        char text[128];
+        json_t *args;
+
+        snprintf(text, sizeof text, "%s", cases[i].args);
+        for (char *at = text; *at != '\0'; at++)
+            *at = *at == '\'' ? '"' : *at;
+        args = json_loads(text, 0, NULL);
+        ck_assert_ptr_nonnull(args);
+        ck_assert_int_eq(rg_removal_asked(&config, args, 7, &ctx), cases[i].err);
+        ck_assert_ptr_nonnull(strstr(ctx.text, cases[i].says));
+        json_decref(args);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("removal");
@@ -155,6 +195,7 @@ int main(void)
     tcase_add_test(t, keys_go_first_and_data_after);
     tcase_add_test(t, a_start_finishes_it_and_is_refused);
     tcase_add_test(t, what_cannot_be_destroyed_is_said);
+    tcase_add_test(t, only_its_primary_ends_it);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
