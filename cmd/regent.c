@@ -49,6 +49,26 @@ const struct rg_command rg_commands[] = {
     {"node init", "--join TOKEN|- --dir DIR [OPTIONS]", "Make a node's folder: its key, certificate and configuration",
      "The region is the token's. The other regions and clients must reach the addresses given.\n"
      "Example: regent node init --join - --dir /srv/regent --advertise regent.west.example:9443 < token\n", rg_cmd_node_init},
+    {"switchover", "--to REGION [--by NAME] [--reason TEXT] [--dry-run]", "Make another region the primary, planned: nothing is lost",
+     "Writes pause for a moment (clients wait, or get 503 with Retry-After), reads go on; the old primary stays as a replica.\n"
+     "Example: regent switchover --to eu-central-1 --dry-run\n", rg_cmd_switchover},
+    {"failover plan", "--to REGION", "What declaring a promotion would find: who answers, who is how far, what may be lost",
+     "Changes nothing. Exit code 0: it could be declared; 1: not, and why.\n", rg_cmd_failover_plan},
+    {"failover declare", "--to REGION --by NAME --reason TEXT [--accept-loss] [--yes]",
+     "Make a region the primary because the old one is gone",
+     "Asks every region that can be reached never to follow the old primary again, waits out write leases, begins a new epoch.\n"
+     "Refused while a region that answers has more than REGION, unless the loss is accepted.\n"
+     "Example: regent failover declare --to eu-central-1 --by ada --reason 'us-east-1 burns'\n", rg_cmd_failover_declare},
+    {"failover history", "", "The epochs: which region was primary since when, and who said so", "", rg_cmd_failover_history},
+    {"durability show", "", "In how many other regions a write is durable before it is acknowledged", "", rg_cmd_durability_show},
+    {"durability set", "--regions N [--on-shortage refuse|degrade]", "Change that for all writes",
+     "With 1, a declared promotion loses nothing that was acknowledged. A request may ask for more: Regent-Wait-Regions.\n"
+     "Example: regent durability set --regions 1 --on-shortage degrade\n", rg_cmd_durability_set},
+    {"durability degraded", "", "Writes that were acknowledged with fewer regions", "", rg_cmd_durability_degraded},
+    {"lease show", "", "The write lease: which other regions let the primary take writes", "", rg_cmd_lease_show},
+    {"lease set", "--regions N [--seconds S] | --off", "Change it",
+     "A primary that fewer than N other regions answered within S seconds stops taking writes; a promotion waits that long.\n"
+     "Example: regent lease set --regions 1 --seconds 5\n", rg_cmd_lease_set},
     {"runbook failover", "--to REGION --by NAME --reason TEXT [OPTIONS]", "Declare a promotion step by step, with evidence",
      "Steps: declare, pause, validate, promote, verify, notify, resume; each is shown and asked for. A run that stopped goes on\n"
      "with --resume FILE. docs/failover.md says what everything means.\n"

@@ -14,6 +14,7 @@
 #include "cmd/config.h"
 #include "cmd/intents_host.h"
 #include "cmd/fetch_key.h"
+#include "cmd/keeper.h"
 #include "cmd/key_server.h"
 #include "cmd/peering.h"
 #include "cmd/regions.h"
@@ -42,6 +43,7 @@ struct daemon {
     struct rg_intents_host intents;
     struct rg_peering peering;
     struct rg_regions *regions;
+    struct rg_keeper keeper;
     struct rg_api *api;
     struct rg_server *server;
     uv_signal_t sigterm, sigint;
@@ -348,6 +350,7 @@ static void on_drained(uv_async_t *async)
     rg_intents_stop(d->intents.intents);
     rg_node_stop(d->node);
     rg_regions_close(RG_STEAL(d->regions));
+    rg_keeper_close(&d->keeper);
     rg_shell_attach(d->shell, NULL, NULL);
     rg_peering_close(&d->peering, links_closed, d);
 }
@@ -448,6 +451,12 @@ static enum rg_err come_back(struct daemon *d, struct rg_errctx *ctx)
     return err ? err : load_config(d, ctx);
 }
 
+static enum rg_err open_keeper(struct daemon *d)
+{
+    d->keeper = (struct rg_keeper){.log = &d->log, .io = rg_shell_io(d->shell), .store = d->store, .node = d->node};
+    return rg_keeper_open(&d->keeper, rg_shell_loop(d->shell));
+}
+
 static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
 {
     enum rg_err err = lock_data(d, ctx);
@@ -483,6 +492,8 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
     err = rg_node_start(d->node, ctx);
     if (!err)
         err = open_regions(d);
+    if (!err)
+        err = open_keeper(d);
     if (!err)
         err = rg_intents_host_open(&d->intents, &d->config, rg_shell_io(d->shell), d->store, d->keys, &d->log, d->node, ctx);
     if (!err)

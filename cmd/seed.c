@@ -53,7 +53,7 @@ static enum rg_err submit(struct rg_seed *seed, const char *what)
     if (seed->cmd.err)
         return seed->cmd.err;
     seed->what = what;
-    seed->proposal = (struct rg_proposal){.cmd = rg_buf_span(&seed->cmd), .on_done = on_done};
+    seed->proposal = (struct rg_proposal){.cmd = rg_buf_span(&seed->cmd), .exempt = true, .on_done = on_done};
     seed->running = true;
     rg_node_submit(seed->node, &seed->proposal);
     return RG_OK;

@@ -353,6 +353,7 @@ static void put_cert(struct rg_call *call)
         return;
     }
     call->again = put_cert; /* the region manager may have made it a member meanwhile */
+    call->exempt = true;
     rg_call_propose(call, cert_done);
 }
 
@@ -396,6 +397,7 @@ static void propose_id(struct rg_call *call, const uint8_t *token_sha256)
     rg_tlv_put_str(&call->cmd, RG_F_NAME, j->region);
     rg_tlv_put_str(&call->cmd, RG_F_LINK, j->link);
     rg_tlv_put_str(&call->cmd, RG_F_URL, j->url);
+    call->exempt = true;
     rg_call_propose(call, id_done);
 }
 
@@ -752,5 +754,6 @@ void rg_v1_join_tokens(struct rg_call *call, struct rg_span none)
     rg_tlv_put(&call->cmd, RG_F_TOKEN_SHA256, rg_span(sha256, sizeof sha256));
     rg_tlv_put_str(&call->cmd, RG_F_NAME, t->region);
     rg_tlv_put_u64(&call->cmd, RG_F_EXPIRES_MS, (uint64_t)t->expires_ms);
+    call->exempt = true;
     rg_call_propose(call, token_done);
 }

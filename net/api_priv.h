@@ -43,6 +43,7 @@ struct rg_call {
     enum rg_err raft_err;
     struct rg_post post;
     bool queue;                       /* Regent-Intent: queue */
+    bool exempt;                      /* administers durability, lease or regions: the policies do not hold it up */
     struct rg_intent_ask ask;
     void *state;                      /* an operation's own, freed with free() at the end */
     const char *op;                   /* static string: the operation's name in /metrics; NULL: "other" */

@@ -32,6 +32,7 @@ static struct change *change_begin(struct rg_call *call, struct rg_span name)
         return NULL;
     }
     c->call = call;
+    call->exempt = true;
     snprintf(c->name, sizeof c->name, "%.*s", RG_SPAN_ARG(name));
     call->state = c;
     return c;

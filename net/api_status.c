@@ -1,5 +1,6 @@
 /* GET /v1/status and /v1/regions: what this region knows of itself and of the others. */
 #include "net/api_region.h"
+#include "net/api_takeover.h"
 #include "net/api_worker.h"
 #include "net/aws_json.h"
 #include "store/node.h"
@@ -308,6 +309,7 @@ static void put_head(struct rg_call *call, const struct rg_node_status *s)
         put_text(out, "notReady", rg_span_str(s->not_ready));
     rg_buf_printf(out, ",\"hash\":\"%s\",\"diverged\":%s,\"fenced\":%s,\"alarm\":%s", hash,
                   s->diverged ? "true" : "false", s->fenced ? "true" : "false", s->alarm ? "true" : "false");
+    rg_policy_put_status(out, s);
 }
 
 static void put_figures(struct rg_buf *out, const struct rg_node_status *s)

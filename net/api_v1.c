@@ -1,4 +1,5 @@
 /* /v1: routing, query parameters, accounts. What no standard interface has. */
+#include "net/api_takeover.h"
 #include "net/api_worker.h"
 #include "net/aws_json.h"
 
@@ -350,6 +351,14 @@ static const struct route {
     {"PUT", "/v1/regions/", "v1.putRegion", true, rg_v1_regions_put},
     {"DELETE", "/v1/regions/", "v1.removeRegion", true, rg_v1_regions_delete},
     {"POST", "/v1/regions/*/preflight", "v1.preflight", true, rg_v1_regions_preflight},
+    {"POST", "/v1/switchover", "v1.switchover", false, rg_v1_switchover},
+    {"POST", "/v1/failover", "v1.failover", false, rg_v1_failover},
+    {"GET", "/v1/epochs", "v1.epochs", false, rg_v1_epochs},
+    {"GET", "/v1/settings/durability", "v1.durability", false, rg_v1_durability},
+    {"PUT", "/v1/settings/durability", "v1.putDurability", false, rg_v1_durability_put},
+    {"GET", "/v1/settings/lease", "v1.lease", false, rg_v1_lease},
+    {"PUT", "/v1/settings/lease", "v1.putLease", false, rg_v1_lease_put},
+    {"GET", "/v1/degraded", "v1.degraded", false, rg_v1_degraded},
     {"POST", "/v1/join-tokens", "v1.joinToken", false, rg_v1_join_tokens},
     {"GET", "/v1/access", "v1.access", false, access_lines},
     {"GET", "/v1/who", "v1.who", false, who},

@@ -99,8 +99,8 @@ bool rg_call_may_write(struct rg_call *call)
         return false;
     }
     status = rg_api_status(call, false);
-    if (status->leader && !status->alarm && !status->fenced && !status->diverged)
-        return true;
+    if ((status->leader || status->paused) && !status->alarm && !status->fenced && !status->diverged)
+        return true; /* paused: held until it is known who leads then */
     if (call->queue && rg_call_may_queue(call, &answered))
         return true;
     return !answered && !refuse_write(call);
@@ -132,10 +132,49 @@ void rg_call_not_primary(struct rg_call *call)
         rg_call_fail(call, RG_ENOPRIMARY, "the primary is just changing: try again");
 }
 
+/* Not acknowledged under an instance's own policy. What was not proposed has no revision. */
+static void fail_policy(struct rg_call *call)
+{
+    const struct rg_node_status *s = rg_api_status(call, true);
+    const struct rg_proposal *p = &call->proposal;
+    char rev[RG_REV_TEXT_MAX];
+
+    if (p->err == RG_ESHORTAGE)
+        rg_call_fail(call, p->err, "a write must be durable in %u other regions, and %u can be reached: nothing was written",
+                     s->policy.regions, s->regions_reachable);
+    else if (p->err == RG_EPAUSED)
+        rg_call_fail(call, p->err, NULL);
+    else if (p->rev.index == 0)
+        rg_call_fail(call, p->err, "%u other regions must renew the write lease, and too few did: nothing was written",
+                     s->policy.lease_regions);
+    else {
+        rg_api_rev_text(rev, p->rev);
+        rg_call_fail(call, p->err, "the write is at revision %s here, but the write lease ran out meanwhile: if another region "
+                     "takes over, it may be lost", rev);
+    }
+}
+
+/* Once more, noting how few regions are there: the policy wants that rather than a refusal. */
+static bool propose_degraded(struct rg_call *call, unsigned reachable)
+{
+    if (call->proposal.degraded)
+        return false;
+    call->proposal.degraded = true;
+    rg_tlv_put_u64(&call->cmd, RG_F_DEGRADED, reachable);
+    call->proposal.cmd = rg_buf_span(&call->cmd);
+    return call->cmd.err == RG_OK;
+}
+
 static void propose_run(struct rg_call *call)
 {
     struct rg_proposal *p = &call->proposal;
+    const struct rg_node_status *s;
 
+    if (p->err == RG_ESHORTAGE && (s = rg_api_status(call, true))->policy.degrade &&
+        propose_degraded(call, s->regions_reachable)) {
+        call->api->config.submit(call->api->config.arg, p);
+        return;
+    }
     if (p->err == RG_OK || p->err == RG_EREPLICATION)
         call->read_rev = p->rev;
     if (p->err == RG_OK || (p->err == RG_EREPLICATION && p->reply.err != RG_OK)) {
@@ -147,6 +186,8 @@ static void propose_run(struct rg_call *call)
     }
     if (p->err == RG_EREPLICATION)
         fail_replication(call);
+    else if (p->err == RG_ESHORTAGE || p->err == RG_ELEASE || p->err == RG_EPAUSED)
+        fail_policy(call);
     else if (p->err == RG_ESTOPPED)
         rg_call_fail(call, RG_ESTOPPED, "the node stopped before the outcome of this write was known: read it back");
     else if (p->err != RG_ENOTPRIMARY && p->err != RG_EUNREADY)
@@ -190,6 +231,8 @@ void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call))
         return;
     call->proposal = (struct rg_proposal){
         .cmd = rg_buf_span(&call->cmd),
+        .exempt = call->exempt,
+        .hold = call->wait_ms != 0,
         .wait_regions = call->wait_regions,
         .deadline_ms = call->wait_regions > 0 ? rg_api_now_us() / 1000 + wait_ms : 0,
         .on_done = propose_on_done,

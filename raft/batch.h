@@ -23,6 +23,8 @@ struct rg_proposal {
     struct rg_proposal *next;    /* of whoever holds it */
     struct rg_span cmd;          /* borrow: command bytes */
     bool exempt;                 /* of durability policy and lease: what administers them */
+    bool hold;                   /* while writes are paused: wait for the outcome of the hand-over, a few seconds, instead of
+                                  * RG_EPAUSED */
     bool degraded;               /* the command notes that too few regions are reachable, and the policy allows it */
     uint32_t wait_regions;       /* answer only once that many other regions have it durable; RG_REGIONS_ALL */
     uint64_t deadline_ms;        /* monotonic; for wait_regions: RG_EREPLICATION after it */

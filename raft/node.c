@@ -25,6 +25,7 @@ static void answer_stopped(struct rg_node *node)
     node_answer_all(node, &node->done, RG_ESTOPPED);
     node_answer_all(node, &node->flying, RG_ESTOPPED);
     node_answer_all(node, &node->queue, RG_ESTOPPED);
+    node_answer_all(node, &node->held, RG_ESTOPPED);
     node_answer_all(node, &node->regional, RG_ESTOPPED);
     node_answer_all(node, &node->forwarded, RG_ESTOPPED);
     node_change_answer(node);
@@ -289,6 +290,7 @@ static enum rg_err node_init(struct rg_node *node, struct rg_errctx *ctx)
     if (node->config.window >= node->config.trailing) /* rule 15; see append_trim */
         node->config.window = (unsigned)node->config.trailing - 1;
     node_proposals_init(&node->queue);
+    node_proposals_init(&node->held);
     node_proposals_init(&node->flying);
     node_proposals_init(&node->done);
     node_proposals_init(&node->regional);

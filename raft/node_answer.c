@@ -47,12 +47,12 @@ static enum rg_err submit_check(const struct rg_node *node, const struct rg_prop
 {
     if (node->stage == NODE_STOPPED)
         return RG_ESTOPPED;
+    if (node->paused) /* also while the node has ceded and the new primary was not heard yet */
+        return RG_EPAUSED;
     if (node->stage != NODE_RUNNING || !node->leading)
         return RG_ENOTPRIMARY;
     if (node->alarm || node->diverged)
         return RG_EUNREADY;
-    if (node->paused)
-        return RG_EPAUSED;
     if (!p->exempt && (node->policy.regions > 0 || node->policy.lease_index > 0)) {
         struct node_regions r;
 
@@ -76,6 +76,10 @@ void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal)
     memset(&proposal->reply, 0, sizeof proposal->reply);
     memset(&proposal->rev, 0, sizeof proposal->rev);
     node->next_status.proposals++;
+    if (err == RG_EPAUSED && proposal->hold && node->held.n < node->config.queue_max) {
+        push(&node->held, proposal);
+        return;
+    }
     if (err) {
         node->next_status.refused++;
         proposal->err = err;
@@ -85,6 +89,17 @@ void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal)
     if (node->queue.n == 0)
         node->queue_since_us = node_now_us(node);
     push(&node->queue, proposal);
+}
+
+void node_held_release(struct rg_node *node)
+{
+    struct node_proposals held = node->held;
+
+    if (held.n == 0)
+        return;
+    node_proposals_init(&node->held);
+    while (held.head != NULL)
+        rg_node_submit(node, pop(&held));
 }
 
 /* Group commit (rule 13): while a write is under way they collect; then all go in one submission and one write. */

@@ -87,7 +87,8 @@ void rg_node_change(struct rg_node *node, struct rg_change *change)
     else if (node->stage != NODE_RUNNING || !node->leading)
         err = RG_ENOTPRIMARY;
     else if (node->change != NULL || node->config_pending ||
-             rg_core_change_pending(node->core))
+             rg_core_change_pending(node->core) ||
+             (node->handover.stage != HANDOVER_NONE && change != &node->handover.change))
         err = RG_EBUSY;
     else if (node->alarm || node->diverged || !node_commit_known(node))
         err = RG_EUNREADY;

@@ -262,6 +262,7 @@ static void step_commit(struct rg_node *node)
     if (now >= s->deadline_ms && s->request != NULL) {
         say(s->request, RG_OK, "handed over, but the new primary has not been heard yet; the hand-over goes on");
         answer(node, RG_ETIMEOUT);
+        node->paused = false;
     }
     if (now >= s->again_ms)
         (void)send_step(node, s->to, RG_HANDOVER_COMMIT);
@@ -324,6 +325,8 @@ void node_handover_step(struct rg_node *node)
 {
     struct node_handover *s = &node->handover;
 
+    if (!node->paused)
+        node_held_release(node);
     switch (s->stage) {
     case HANDOVER_NONE:
         return;

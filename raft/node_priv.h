@@ -163,6 +163,7 @@ struct rg_node {
 
     /* proposals and waits */
     struct node_proposals queue;    /* not proposed yet */
+    struct node_proposals held;     /* came while writes were paused */
     struct node_proposals flying;   /* in the log, by index */
     struct node_proposals done;     /* applied, to be answered in this pump */
     struct node_proposals regional; /* applied, waiting for regions, by index */
@@ -344,6 +345,8 @@ void node_reborn_durable(struct rg_node *node);
 
 /* node_handover.c */
 void node_on_handover(struct rg_node *node, struct node_peer *peer, const struct rg_msg_handover *m);
+/* Writes are not paused any more: what was held goes its way. */
+void node_held_release(struct rg_node *node);
 void node_handover_step(struct rg_node *node);
 /** A leader was heard, or leadership was lost, or the node stops (err). */
 void node_handover_heard(struct rg_node *node, uint64_t peer, uint64_t term);

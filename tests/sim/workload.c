@@ -320,6 +320,7 @@ static void submit_one(struct sim *sim, unsigned at, unsigned wait_regions_per_m
         op->next->prev = op;
     w->ops = op;
     op->forwarded = forward && !sim->nodes[at].node->leading;
+    op->proposal.hold = op->proposal.deadline_ms % 2 == 0;
     if (forward)
         rg_node_forward(sim->nodes[at].node, &op->proposal);
     else

@@ -37,6 +37,7 @@ struct rg_node {
     struct fix *store;
     /* what happens to the next proposals */
     enum rg_err refuse;   /* not RG_OK: answered so, without apply */
+    enum rg_err refuse_degraded; /* the same for those that note a shortage of regions */
     uint32_t regions;     /* other regions that have everything durable */
     unsigned stale;       /* this many are answered RG_ESTALE by apply */
     enum rg_err wait_err; /* not RG_OK: waits are answered so at once */
@@ -96,7 +97,7 @@ static inline enum rg_err af_apply_bytes(struct rg_node *node, struct rg_span cm
 
 static inline void node_answer(struct rg_node *node, struct rg_proposal *p)
 {
-    p->err = node->refuse;
+    p->err = p->degraded ? node->refuse_degraded : node->refuse;
     if (p->err == RG_OK && node->stale > 0) {
         node->stale--;
         p->reply = (struct rg_reply){.err = RG_ESTALE, .why = RG_WHY_VERSION};
@@ -113,6 +114,31 @@ static inline void node_answer(struct rg_node *node, struct rg_proposal *p)
 
 /* What the API calls on the node's own thread. */
 void rg_node_forward(struct rg_node *node, struct rg_proposal *proposal) { node_answer(node, proposal); }
+/* What a test lets a takeover come to. */
+static struct rg_handover af_handover = {.err = RG_EUNREADY};
+static struct rg_failover af_failover = {.err = RG_EUNREADY};
+void rg_node_handover(struct rg_node *node, struct rg_handover *handover)
+{
+    (void)node;
+    handover->err = af_handover.err;
+    memcpy(handover->text, af_handover.text, sizeof handover->text);
+    handover->epoch = af_handover.epoch;
+    handover->paused_ms = af_handover.paused_ms;
+    af_handover.to = handover->to;
+    af_handover.dry_run = handover->dry_run;
+    handover->on_done(handover);
+}
+void rg_node_failover(struct rg_node *node, struct rg_failover *failover)
+{
+    const struct rg_failover asked = *failover;
+
+    (void)node;
+    *failover = af_failover;
+    failover->dry_run = af_failover.dry_run = asked.dry_run;
+    failover->accept_loss = af_failover.accept_loss = asked.accept_loss;
+    failover->on_done = asked.on_done;
+    failover->on_done(failover);
+}
 enum rg_err rg_node_try(struct rg_node *node, struct rg_span cmd, struct rg_reply *ret_reply)
 {
     RG_AUTO(txn) struct rg_txn *txn = NULL;

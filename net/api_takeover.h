@@ -1,0 +1,21 @@
+/* net/api_takeover.h: planned switchover, declared promotion, and the policies about what is acknowledged (/v1). */
+#ifndef REGENT_NET_API_TAKEOVER_H
+#define REGENT_NET_API_TAKEOVER_H
+
+#include "net/api_priv.h"
+
+/* api_policy.c */
+/** `,"writes":…,"durability":{…},"lease":{…},"alarms":[…]` of /v1/status. */
+void rg_policy_put_status(struct rg_buf *out, const struct rg_node_status *status);
+void rg_v1_durability(struct rg_call *call, struct rg_span none);
+void rg_v1_durability_put(struct rg_call *call, struct rg_span none);
+void rg_v1_lease(struct rg_call *call, struct rg_span none);
+void rg_v1_lease_put(struct rg_call *call, struct rg_span none);
+void rg_v1_degraded(struct rg_call *call, struct rg_span none);
+void rg_v1_epochs(struct rg_call *call, struct rg_span none);
+
+/* api_takeover.c */
+void rg_v1_switchover(struct rg_call *call, struct rg_span none);
+void rg_v1_failover(struct rg_call *call, struct rg_span none);
+
+#endif
