@@ -280,6 +280,15 @@ static bool may_look(struct rg_client *client, struct course *course)
     return again;
 }
 
+static enum rg_err open_outcome(enum rg_err err, struct rg_errctx *ctx)
+{
+    struct rg_errctx why = {.text = ""};
+
+    if (ctx != NULL)
+        why = *ctx;
+    return rg_fail(ctx, err, "%.600s; the request was sent, and may have been carried out", why.text);
+}
+
 enum rg_err rg_client_request(struct rg_client *client, const char *method, const char *path, const char *target,
                               struct rg_span body, struct rg_answer *ret_answer, struct rg_errctx *ctx)
 {
@@ -303,9 +312,10 @@ enum rg_err rg_client_request(struct rg_client *client, const char *method, cons
         err = client_request_once(client, &request, left_ms(&course), ret_answer, &sent, ctx);
         if (client->kind == CLIENT_NODE || (!err && (client->kind == CLIENT_REGION || !is_misdirected(ret_answer))))
             return err;
+        if (err && sent && strcmp(method, "GET") != 0)
+            return open_outcome(err, ctx);
         if (err) {
-            if ((sent && strcmp(method, "GET") != 0) || rg_err_exit(err) != rg_err_exit(RG_EUNREACHABLE) ||
-                !may_look(client, &course))
+            if (rg_err_exit(err) != rg_err_exit(RG_EUNREACHABLE) || !may_look(client, &course))
                 return err;
             continue;
         }

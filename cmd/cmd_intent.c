@@ -38,21 +38,18 @@ static void region_deinit(struct region *r)
 }
 #define AUTO_REGION __attribute__((cleanup(region_deinit)))
 
-static enum rg_err region_dial(struct region *r, const struct rg_cluster_region *region)
+static void region_dialled(struct region *r, const struct rg_cluster_region *region, struct rg_client *client)
 {
-    enum rg_err err;
-
-    rg_client_free(RG_STEAL(r->client));
+    rg_client_free(r->client);
+    r->client = client;
     r->name = region->name;
-    err = rg_client_region(r->cluster, region, &r->client, &r->cli->err);
-    if (!err)
-        rg_client_timeout(r->client, ASK_MS_MAX);
-    return err;
+    rg_client_timeout(client, ASK_MS_MAX);
 }
 
 static enum rg_err region_open(struct region *r, struct rg_cli *cli, const char *name)
 {
     struct rg_cluster_region *region;
+    struct rg_client *client = NULL;
     enum rg_err err;
 
     r->cli = cli;
@@ -63,8 +60,11 @@ static enum rg_err region_open(struct region *r, struct rg_cli *cli, const char 
         return rg_fail(&cli->err, RG_EUSAGE, "--region: name the region that is to keep the intent");
     err = rg_cluster_region(r->cluster, name, &region, &cli->err);
     if (!err)
-        err = region_dial(r, region);
-    return err ? err : rg_client_header(r->client, "Regent-Intent: queue");
+        err = rg_client_region(r->cluster, region, &client, &cli->err);
+    if (err)
+        return err;
+    region_dialled(r, region, client);
+    return rg_client_header(client, "Regent-Intent: queue");
 }
 
 /* An AWS operation; body: consume, the instance or store is added. */
@@ -344,31 +344,50 @@ static enum rg_err list_region(struct region *r, const char *status, json_t *all
     return err;
 }
 
-/* Of every region that answers, or the one named. */
-static enum rg_err list_all(struct region *r, const char *only, const char *status, json_t *all, size_t *ret_silent)
-{
-    enum rg_err err = RG_OK;
-    size_t asked = 0;
+/* One node after the other, of all regions or of the one named: an intent is only where it was taken. Zeroed: the first. */
+struct walk {
+    size_t region, node;
+};
 
-    *ret_silent = 0;
-    for (size_t i = 0; i < r->cluster->n_regions; i++) {
-        if (only != NULL && strcmp(r->cluster->regions[i].name, only) != 0)
+/* RG_ENOTFOUND: that was all. */
+static enum rg_err walk_next(struct region *r, const char *only, struct walk *w)
+{
+    for (; w->region < r->cluster->n_regions; w->region++, w->node = 0) {
+        const struct rg_cluster_region *region = &r->cluster->regions[w->region];
+        struct rg_client *client = NULL;
+        enum rg_err err;
+
+        if ((only != NULL && strcmp(region->name, only) != 0) || w->node >= RG_MAX(region->n_nodes, (size_t)1))
             continue;
-        asked++;
-        err = region_dial(r, &r->cluster->regions[i]);
+        err = rg_client_new(r->cluster, region->n_nodes > 0 ? region->nodes[w->node].url : region->url, &client, &r->cli->err);
+        w->node++;
         if (!err)
-            err = list_region(r, status, all);
-        if (err && only == NULL && rg_err_exit(err) == rg_err_exit(RG_EUNREACHABLE)) {
-            fprintf(stderr, "%s: %s\n", r->name, rg_errctx_text(&r->cli->err, err));
-            ++*ret_silent;
-            err = RG_OK;
-        }
-        if (err)
-            return err;
+            region_dialled(r, region, client);
+        return err == RG_ENOTFOUND ? RG_EINTERNAL : err;
     }
-    if (asked > *ret_silent)
-        return RG_OK;
-    return rg_fail(&r->cli->err, RG_EUNREACHABLE, "no region answers");
+    return RG_ENOTFOUND;
+}
+
+/* Of every node that answers. */
+static enum rg_err list_all(struct region *r, const char *only, const char *status, json_t *all)
+{
+    struct walk walk = {0};
+    size_t heard = 0;
+    enum rg_err err, silent = RG_OK;
+
+    while ((err = walk_next(r, only, &walk)) == RG_OK) {
+        err = list_region(r, status, all);
+        if (err && rg_err_exit(err) != rg_err_exit(RG_EUNREACHABLE))
+            return err;
+        heard += !err;
+        if (err) {
+            fprintf(stderr, "%s: %s\n", r->name, rg_errctx_text(&r->cli->err, err));
+            silent = err;
+        }
+    }
+    if (err != RG_ENOTFOUND)
+        return err;
+    return heard > 0 ? RG_OK : rg_fail(&r->cli->err, silent, "%s answers", only != NULL ? "no node of the region" : "no region");
 }
 
 int rg_cmd_intent_list(struct rg_cli *cli)
@@ -379,7 +398,7 @@ int rg_cmd_intent_list(struct rg_cli *cli)
     AUTO_REGION struct region r = {.cli = cli};
     struct rg_cluster_region *known;
     json_t *all = json_array(), *intent;
-    size_t i, silent = 0;
+    size_t i;
     enum rg_err err;
     int code;
 
@@ -393,7 +412,7 @@ int rg_cmd_intent_list(struct rg_cli *cli)
     if (!err && region != NULL)
         err = rg_cluster_region(r.cluster, region, &known, &cli->err);
     if (!err)
-        err = list_all(&r, region, status, all, &silent);
+        err = list_all(&r, region, status, all);
     if (err) {
         json_decref(all);
         return rg_cli_fail(cli, err);
@@ -409,30 +428,28 @@ int rg_cmd_intent_list(struct rg_cli *cli)
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
-/* Ask the region named, or each until one has the intent. */
+/* Ask one after the other until one has the intent. */
 static enum rg_err find_intent(struct region *r, const char *only, const char *id, json_t **ret_intent)
 {
-    enum rg_err err = RG_ENOTFOUND, silent = RG_OK;
     struct rg_errctx why = {.text = ""};
+    enum rg_err err, silent = RG_OK;
+    struct walk walk = {0};
     char path[96];
 
     snprintf(path, sizeof path, "/v1/intents/%.60s", id);
-    for (size_t i = 0; err == RG_ENOTFOUND && i < r->cluster->n_regions; i++) {
-        if (only != NULL && strcmp(r->cluster->regions[i].name, only) != 0)
-            continue;
-        err = region_dial(r, &r->cluster->regions[i]);
-        if (!err)
-            err = rg_client_json(r->client, "GET", path, NULL, rg_span(NULL, 0), ret_intent, &r->cli->err);
-        if (err && err != RG_ENOTFOUND && only == NULL) { /* another may have it */
+    while ((err = walk_next(r, only, &walk)) == RG_OK) {
+        err = rg_client_json(r->client, "GET", path, NULL, rg_span(NULL, 0), ret_intent, &r->cli->err);
+        if (err == RG_OK)
+            return RG_OK;
+        if (err != RG_ENOTFOUND) { /* another may have it */
             silent = err;
             why = r->cli->err;
-            err = RG_ENOTFOUND;
         }
     }
     if (err != RG_ENOTFOUND)
         return err;
     if (silent)
-        return rg_fail(&r->cli->err, silent, "no region that answers has intent %.60s; another: %.600s", id, why.text);
+        return rg_fail(&r->cli->err, silent, "nobody who answers has intent %.60s; another: %.600s", id, why.text);
     return rg_fail(&r->cli->err, err, "%s has no intent %.60s", only != NULL ? only : "no region", id);
 }
 

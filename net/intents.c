@@ -472,20 +472,21 @@ static void settle_refused(struct intent_item *item, const struct rg_reply *repl
     settle(item, RG_INTENT_REFUSED, reply->err, rev, text);
 }
 
-/* Errors of a proposal after which it is certain that nothing happened. */
-static bool nothing_happened(enum rg_err err)
+/* Whether it is certain that a proposal with an error changed nothing. */
+static bool nothing_happened(const struct rg_proposal *p)
 {
-    switch (err) {
+    switch (p->err) {
     case RG_ENOPRIMARY:
     case RG_ENOTPRIMARY:
     case RG_EBUSY:
     case RG_EPAUSED:
     case RG_ESHORTAGE:
-    case RG_ELEASE:
     case RG_EUNREADY:
     case RG_ENOMEM:
     case RG_ETOOBIG:
         return true;
+    case RG_ELEASE: /* with a revision: applied, and it may not survive */
+        return p->rev.index == 0;
     default:
         return false;
     }
@@ -499,7 +500,7 @@ static void on_forwarded(struct rg_proposal *p)
     RG_ASSERT(item->flying);
     item->flying = false;
     rg_buf_deinit(&item->present);
-    if (!known && !nothing_happened(p->err))
+    if (!known && !nothing_happened(p))
         item->r.uncertain = true;
     if (item->q->stopped)
         return; /* on disk it is queued, or presenting: it comes again after the start */

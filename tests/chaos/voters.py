@@ -117,7 +117,29 @@ class Story:
             assert len(json.loads(c.run("export", *args))["users"]) > 0
             assert json.loads(c.run("region", "list", "--json", *args))
             c.run("dev", "ready", *args)
+        rounds = json.loads(c.run("probe", "--account", "111111111111", "--synthetic", "--json"))
+        assert all(r["ok"] for r in rounds["regions"]), rounds
+        assert json.loads(c.run("intent", "list", "--json")) == []
         assert url != self.nodes[dead]["url"]
+
+
+    def take_intent(self, node_id, name):
+        """At a node without a leader: it waits, and changes nothing yet. The intent's id."""
+        node = Connection(self.c, self.region, url=self.nodes[node_id]["url"])
+        user = {"IdentityStoreId": self.c.store, "UserId": node.user_id(name)}
+        change = {**user, "Operations": [{"AttributePath": "userStatus", "AttributeValue": "DISABLED"}]}
+        taken = until(lambda: node.call("AWSIdentityStore.UpdateUser", change, {"Regent-Intent": "queue"})[0])
+        assert taken["status"] == "QUEUED" and taken["auto"], taken
+        assert node.call("AWSIdentityStore.DescribeUser", user)[0]["UserStatus"] == "ENABLED"
+        assert json.loads(self.c.run("intent", "show", taken["intentId"]))["status"] == "QUEUED"
+        return taken["intentId"], user
+
+    def intent_applied(self, node_id, intent, user):
+        node = Connection(self.c, self.region, url=self.nodes[node_id]["url"])
+        until(lambda: node.request("GET", "/v1/intents/" + intent)[0]["status"] == "APPLIED")
+        assert [i["id"] for i in json.loads(self.c.run("intent", "list", "--json"))] == [intent]
+        for name in self.c.names:
+            until(lambda n=name: self.c.connect(n).call("AWSIdentityStore.DescribeUser", user)[0]["UserStatus"] == "DISABLED")
 
 
 def pause(writers, killed):
@@ -157,10 +179,12 @@ def main(regent, sample, kills="4"):
         killed = story.kill(leader)
         time.sleep(2.5)
         assert pause(writers, killed) is None, "one of three voters acknowledged a write"
-        assert Connection(c, story.region, url=story.nodes[last]["url"]).user_id(writers[0].acknowledged[0][0])
+        intent = story.take_intent(last, writers[0].acknowledged[0][0])
         began = time.monotonic()
         story.start(follower)
         until(lambda: pause(writers, killed))
+        assert until(story.leader) == last, "only it had every acknowledged write"
+        story.intent_applied(last, *intent)  # its own primary now
         print(f"two of three dead: no write for {time.monotonic() - killed:.1f} s, the first {time.monotonic() - began:.1f} s "
               "after one was started again (until it said it was ready)")
         story.start(leader)
