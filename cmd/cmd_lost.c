@@ -56,13 +56,13 @@ static void tail_deinit(struct tail *t)
 }
 #define AUTO_TAIL __attribute__((cleanup(tail_deinit)))
 
-static enum rg_err dial(struct tail *t, const struct rg_cluster_region *region)
+static enum rg_err dial(struct tail *t, const char *name, const char *url)
 {
     enum rg_err err;
 
     rg_client_free(RG_STEAL(t->client));
-    t->name = region->name;
-    err = rg_client_new(t->cluster, region->url, &t->client, &t->cli->err);
+    t->name = name;
+    err = rg_client_new(t->cluster, url, &t->client, &t->cli->err);
     if (!err)
         rg_client_timeout(t->client, ASK_MS_MAX);
     return err;
@@ -76,35 +76,46 @@ static enum rg_err load(struct tail *t, const char *only)
     return !err && only != NULL ? rg_cluster_region(t->cluster, only, &known, &t->cli->err) : err;
 }
 
-/* Every tail of the region that is named, or of all that answer; each gets "region" of where it is kept. */
+/* A node's tails; each gets where it is kept. */
+static enum rg_err list_node(struct tail *t, const char *name, const char *url, json_t *all)
+{
+    json_t *tails = NULL, *one;
+    size_t i;
+    enum rg_err err = dial(t, name, url);
+
+    if (!err)
+        err = rg_client_json(t->client, "GET", "/v1/lost-tail", NULL, rg_span(NULL, 0), &tails, &t->cli->err);
+    if (err)
+        return err;
+    json_array_foreach(tails, i, one) {
+        json_object_set_new(one, "keptIn", json_string(name));
+        json_object_set_new(one, "url", json_string(url));
+        json_array_append(all, one);
+    }
+    json_decref(tails);
+    return RG_OK;
+}
+
+/* Every tail of the region that is named, or of all: of each of their nodes that answers. */
 static enum rg_err list_all(struct tail *t, const char *only, json_t *all, size_t *ret_silent)
 {
     size_t asked = 0;
 
     *ret_silent = 0;
     for (size_t i = 0; i < t->cluster->n_regions; i++) {
-        json_t *tails = NULL, *one;
-        enum rg_err err;
-        size_t k;
+        const struct rg_cluster_region *region = &t->cluster->regions[i];
 
-        if (only != NULL && strcmp(t->cluster->regions[i].name, only) != 0)
+        if (only != NULL && strcmp(region->name, only) != 0)
             continue;
-        asked++;
-        err = dial(t, &t->cluster->regions[i]);
-        if (!err)
-            err = rg_client_json(t->client, "GET", "/v1/lost-tail", NULL, rg_span(NULL, 0), &tails, &t->cli->err);
-        if (err && only == NULL) {
-            fprintf(stderr, "%s: %s\n", t->name, rg_errctx_text(&t->cli->err, err));
+        for (size_t k = 0; k < RG_MAX(region->n_nodes, (size_t)1); k++) {
+            enum rg_err err = list_node(t, region->name, region->n_nodes > 0 ? region->nodes[k].url : region->url, all);
+
+            asked++;
+            if (!err)
+                continue;
             ++*ret_silent;
-            continue;
+            fprintf(stderr, "%s: %s\n", t->name, rg_errctx_text(&t->cli->err, err));
         }
-        if (err)
-            return err;
-        json_array_foreach(tails, k, one) {
-            json_object_set_new(one, "keptIn", json_string(t->name));
-            json_array_append(all, one);
-        }
-        json_decref(tails);
     }
     return asked > *ret_silent ? RG_OK : rg_fail(&t->cli->err, RG_EUNREACHABLE, "no region answers");
 }
@@ -112,28 +123,28 @@ static enum rg_err list_all(struct tail *t, const char *only, json_t *all, size_
 /* Dial the region that keeps the tail of t->epoch. */
 static enum rg_err find(struct tail *t, const char *only)
 {
-    json_t *all = json_array(), *one;
-    const char *found = NULL;
+    json_t *all = json_array(), *one, *found = NULL;
     size_t i, silent = 0;
     enum rg_err err = load(t, only);
 
     if (!err)
         err = list_all(t, only, all, &silent);
-    json_array_foreach(all, i, one) {
+    json_array_foreach(all, i, one) { /* of a region's nodes, the one that has most */
         if ((uint64_t)number(one, "epoch") != t->epoch)
             continue;
-        if (found != NULL && !err)
-            err = rg_fail(&t->cli->err, RG_EUSAGE, "--region: %s and %s both keep writes that epoch %llu cut off", found,
-                          text(one, "keptIn"), (unsigned long long)t->epoch);
-        found = text(one, "keptIn");
+        if (found != NULL && !err && strcmp(text(found, "keptIn"), text(one, "keptIn")) != 0)
+            err = rg_fail(&t->cli->err, RG_EUSAGE, "--region: %s and %s both keep writes that epoch %llu cut off",
+                          text(found, "keptIn"), text(one, "keptIn"), (unsigned long long)t->epoch);
+        if (found == NULL || number(one, "entries") > number(found, "entries"))
+            found = one;
     }
     if (!err && found == NULL)
         err = rg_fail(&t->cli->err, RG_ENOTFOUND, "%s keeps no writes that epoch %llu cut off%s",
                       only != NULL ? only : "the cluster", (unsigned long long)t->epoch,
                       silent > 0 ? ", as far as its regions answer" : "");
     for (i = 0; !err && i < t->cluster->n_regions; i++)
-        if (strcmp(t->cluster->regions[i].name, found) == 0)
-            err = dial(t, &t->cluster->regions[i]);
+        if (strcmp(t->cluster->regions[i].name, text(found, "keptIn")) == 0)
+            err = dial(t, t->cluster->regions[i].name, text(found, "url"));
     json_decref(all);
     return err;
 }

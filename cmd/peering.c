@@ -150,6 +150,12 @@ static void sync_row(struct rg_peering *p, const struct rg_node_row *row)
         peer = add(p, row->id, region, link);
         if (peer != NULL)
             peer->prepared = true;
+    } else if (rg_span_is(row->status, "FENCED")) { /* it came back under another id, at the same address */
+        if (peer == NULL || peer->member)
+            return;
+        rg_links_remove(p->links, peer->id);
+        node_down(p, peer);
+        peer->id = 0;
     } else if (peer != NULL && peer->prepared) {
         peer->prepared = false;
         if (peer->member || peer->configured)

@@ -460,6 +460,8 @@ static void step_node(struct rg_regions *r, struct rg_txn *txn, const struct rg_
 
     if (rg_span_is(node->status, "REMOVED") && rg_span_is(node->phase, "untold")) {
         step_untold(r, node);
+    } else if (rg_span_is(node->status, "FENCED") && peer_of(r, node->id) != NULL) {
+        want_change(r, RG_CHANGE_REMOVE, node->id, node->region, rg_span(NULL, 0)); /* it came back under another id */
     } else if (node->rejoin && rg_region_get(txn, node->region, &region) == RG_OK && rg_span_is(region.status, "ACTIVE")) {
         if (rg_span_is(node->status, "PREPARED"))
             step_returned(r, node);

@@ -294,6 +294,8 @@ void rg_links_on_conn_lost(struct conn *c, const char *why)
 
     if (was_in)
         peer->in = NULL;
+    if (peer != NULL && peer->greeting == c)
+        peer->greeting = NULL;
     if (links->closing) {
         if (peer != NULL && peer->out == c) {
             peer->out = NULL;
@@ -618,6 +620,8 @@ void rg_links_remove(struct rg_links *links, uint64_t id)
         rg_conn_close(peer->out, "the peer was removed");
     if (peer->in != NULL)
         rg_conn_close(peer->in, "the peer was removed");
+    if (peer->greeting != NULL)
+        rg_conn_close(peer->greeting, "the peer was removed");
 }
 
 enum rg_err rg_links_send(struct rg_links *links, uint64_t id, struct rg_span message)

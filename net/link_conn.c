@@ -323,6 +323,17 @@ void rg_conn_refuse(struct conn *c, const char *why)
         rg_links_wake(c->links, c->since_ms + LINGER_MS_MAX);
 }
 
+/* The newest connection of a peer is the one. Not before its hello: it may have dialled somebody else, who was here once. */
+static void take_over(struct conn *c)
+{
+    struct conn *old = c->peer->in;
+
+    c->peer->greeting = NULL;
+    c->peer->in = c;
+    if (old != NULL)
+        rg_conn_close(old, "the peer has connected anew");
+}
+
 static void maybe_up(struct conn *c)
 {
     if (c->state == CONN_HELLO && c->heard_hello && c->heard_ack) {
@@ -357,6 +368,8 @@ static void on_hello(struct conn *c, struct rg_span payload)
         return;
     }
     c->heard_hello = true;
+    if (!c->dialled)
+        take_over(c);
     send_ack(c, true, "");
     maybe_up(c);
 }
@@ -526,10 +539,10 @@ static bool shake_hands(struct conn *c)
     c->state = CONN_HELLO;
     if (!check_name(c))
         return false;
-    if (!c->dialled) { /* the newest connection of a peer is the one */
-        struct conn *old = c->peer->in;
+    if (!c->dialled) {
+        struct conn *old = c->peer->greeting;
 
-        c->peer->in = c;
+        c->peer->greeting = c;
         if (old != NULL)
             rg_conn_close(old, "the peer has connected anew");
     }

@@ -54,6 +54,7 @@ struct peer {
     char address[128];
     bool removed;
     struct conn *out, *in; /* borrow: dialled and accepted connection */
+    struct conn *greeting; /* borrow: accepted, its hello not heard yet: it does not push another aside */
     bool up;               /* on_up was told */
     uint64_t dial_at_ms;   /* UINT64_MAX: an address is being looked up */
     unsigned backoff_ms, dials;

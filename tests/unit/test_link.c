@@ -420,6 +420,27 @@ START_TEST(who_is_refused_hears_our_hello)
 }
 END_TEST
 
+/* Somebody who is not there any more is looked for at a peer's address: its own connection stays. */
+START_TEST(a_wrong_number_does_not_disturb)
+{
+    struct rg_link_stat stat;
+
+    open_node(1);
+    open_node(2);
+    connect_both(1, 2);
+    RUN_UNTIL(nodes[1].ups == 1 && nodes[2].ups == 1);
+    nodes[3].port = nodes[2].port;
+    introduce(1, 3);
+    for (int i = 0; i < 8; i++)
+        run_ms(100);
+    rg_links_stat(nodes[1].links, 3, &stat);
+    ck_assert_msg(strstr(stat.last_error, "node 2 answers") != NULL, "%s", stat.last_error);
+    ck_assert_uint_eq(nodes[1].downs + nodes[2].downs, 0);
+    send_number(1, 2, 0, 300);
+    RUN_UNTIL(nodes[2].received == 1);
+}
+END_TEST
+
 START_TEST(garbage_on_the_port_is_closed)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -467,6 +488,7 @@ int main(void)
     tcase_add_test(t, a_peer_that_comes_back_is_found_again);
     tcase_add_loop_test(t, strangers_are_refused, 0, 5);
     tcase_add_loop_test(t, who_is_refused_hears_our_hello, 0, 4);
+    tcase_add_test(t, a_wrong_number_does_not_disturb);
     tcase_add_test(t, garbage_on_the_port_is_closed);
     tcase_add_test(t, a_removed_peer_is_out);
     suite_add_tcase(s, t);
