@@ -184,7 +184,40 @@ class Story:
             assert f'regent_intents{{region="{self.here}",status="{status}"}} {n}\n' in metrics, metrics
 
 
+    def promoted(self):
+        """The region that took intents takes over itself: it presents them to itself; another region, to it."""
+        c, here, other = self.c, self.here, self.c.replicas[1]
+        mine = self.disable(here, self.users["alice"], QUEUE)["intentId"]
+        create = c.connect(here).create_user("erin", QUEUE)[0]["intentId"]
+        theirs = self.disable(other, self.users["bob"], QUEUE)["intentId"]
+        c.run("failover", "declare", "--to", here, "--by", "tests", "--reason", "the old one is dead", "--yes")
+        until(lambda: self.intent(mine)["status"] == "APPLIED")
+        until(lambda: c.connect(other).request("GET", "/v1/intents/" + theirs)[0]["status"] == "APPLIED")
+        epoch = c.connect(here).status()["epoch"]
+        assert epoch > 1 and self.intent(mine)["revision"].startswith(f"{epoch}."), self.intent(mine)
+        assert self.intent(create)["waitsForApproval"]
+        self.decide(create, "approve")
+        until(lambda: self.intent(create)["status"] == "APPLIED")
+        refused(lambda: self.disable(other, self.users["carol"], QUEUE), "NotPrimary", 421)
+        old = c.primary
+        c.start(old)
+        assert (c.load() or c.primary) == here, "the cluster file names the new primary"
+        c.wait_equal(60)
+        for name in c.names:
+            users = {u: self.ids(name, "DescribeUser", {"UserId": i})["UserStatus"] for u, i in self.users.items()}
+            assert users == {"alice": "DISABLED", "bob": "DISABLED", "carol": "ENABLED", "dave": "ENABLED"}, (name, users)
+            assert c.connect(name).user_id("erin")
+
+
 def main(regent, _sample):
+    with Cluster(regent) as c:
+        story = Story(c)
+        story.world()
+        c.kill(c.primary)
+        for name in c.replicas:
+            until(lambda n=name: f'regent_primary_reachable{{region="{n}"}} 0\n' in c.connect(n).request("GET", "/metrics")[0])
+        story.promoted()
+    print("a region that took over presented its intents to itself, and another one its own to it")
     with Cluster(regent) as c:
         story = Story(c)
         story.world()
