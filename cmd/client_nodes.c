@@ -211,8 +211,15 @@ static enum rg_err choose(struct rg_client *client, struct rg_look *looks, struc
                    last != NULL ? "; one of them: " : "", last != NULL ? last->text : "");
 }
 
+/* How long to wait for a region that elects; a region of one node does not. */
+static uint64_t election_us(const struct rg_client *client)
+{
+    return client->elects ? RG_MIN((uint64_t)client->timeout_ms, (uint64_t)ELECTION_MS_MAX) * 1000 : 0;
+}
+
 enum rg_err client_find(struct rg_client *client, struct rg_errctx *ctx)
 {
+    uint64_t until = rg_cli_now_us() + election_us(client);
     RG_AUTO_MEM struct rg_look *looks = NULL;
     enum rg_err err;
 
@@ -223,9 +230,13 @@ enum rg_err client_find(struct rg_client *client, struct rg_errctx *ctx)
         return RG_ENOMEM;
     for (size_t i = 0; i < client->n_nodes; i++)
         looks[i].url = client->nodes[i];
-    err = choose(client, looks, ctx);
-    rg_looks_deinit(looks, client->n_nodes);
-    return err;
+    for (;;) {
+        err = choose(client, looks, ctx);
+        rg_looks_deinit(looks, client->n_nodes);
+        if (err != RG_EUNREACHABLE || client->kind != CLIENT_PRIMARY || rg_cli_now_us() >= until)
+            return err;
+        usleep(AGAIN_US);
+    }
 }
 
 const char *rg_client_url(const struct rg_client *client) { return client->url; }
@@ -295,7 +306,7 @@ enum rg_err rg_client_request(struct rg_client *client, const char *method, cons
     const struct client_request request = {.method = method, .path = path, .target = target, .body = body};
     uint64_t now = rg_cli_now_us();
     struct course course = {.until_us = now + (uint64_t)client->timeout_ms * 1000,
-                            .elect_until_us = now + (client->elects ? (uint64_t)ELECTION_MS_MAX * 1000 : 0)};
+                            .elect_until_us = now + election_us(client)};
 
     for (;;) {
         bool sent = false;
@@ -304,8 +315,6 @@ enum rg_err rg_client_request(struct rg_client *client, const char *method, cons
         if (client->url[0] == '\0') {
             err = client_find(client, ctx);
             course.fresh = true;
-            if (err == RG_EUNREACHABLE && may_look(client, &course))
-                continue;
             if (err)
                 return err;
         }

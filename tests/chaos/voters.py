@@ -161,6 +161,8 @@ def main(regent, sample, kills="4"):
         for n in range(int(kills)):
             leader = until(story.leader)
             killed = story.kill(leader)
+            if n == 1:  # at once: the command waits for the election
+                c.run("import", sample)
             pauses.append(until(lambda k=killed: pause(writers, k), seconds=20, every=0.005))
             following = until(story.leader)
             assert following != leader
