@@ -7,6 +7,8 @@
 #include "raft/rpc.h"
 #include "store/node.h"
 
+enum { STRANGER_LOOKS = 20 };
+
 static struct rg_peering_peer *find(struct rg_peering *p, uint64_t id)
 {
     for (size_t i = 0; i < RG_LEN(p->peers); i++)
@@ -135,6 +137,62 @@ static bool text_of(struct rg_span span, char *out, size_t size)
     return true;
 }
 
+/* Where nodes of a region are. */
+static bool link_in_region(struct rg_peering *p, const char *region, char out[128])
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    struct rg_scan scan = {0};
+    struct rg_node_row row;
+    bool found = false;
+    enum rg_err err = rg_txn_begin(p->store, RG_TXN_READ, &txn);
+
+    if (!err)
+        err = rg_node_row_list(txn, &scan);
+    while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK)
+        if (rg_span_is(row.region, region))
+            found |= text_of(row.link, out, 128);
+    rg_scan_end(&scan);
+    return found;
+}
+
+/* While no primary can be reached: perhaps it is one that this node does not know, for it was away when everybody it knew was
+ * replaced. A node that comes back under a new id answers where it did. */
+static bool on_stranger(void *arg, uint64_t id, const char *region)
+{
+    struct rg_peering *p = arg;
+    RG_AUTO_MEM struct rg_node_status *s = NULL;
+    struct rg_peering_peer *peer;
+    char link[128];
+
+    if (p->node == NULL || p->stopping || (s = malloc(sizeof *s)) == NULL)
+        return false;
+    rg_node_status_copy(p->node, s);
+    if (s->leader || s->primary_reachable || s->applied.index == 0 || !link_in_region(p, region, link))
+        return false;
+    peer = add(p, id, region, link);
+    if (peer == NULL)
+        return false;
+    peer->stranger = STRANGER_LOOKS;
+    return true;
+}
+
+/* One that its hello did not make a peer of the node goes again. */
+static void forget_strangers(struct rg_peering *p)
+{
+    for (size_t i = 0; i < RG_LEN(p->peers); i++) {
+        struct rg_peering_peer *peer = &p->peers[i];
+
+        if (peer->id == 0 || peer->stranger == 0)
+            continue;
+        if (peer->member || peer->prepared || peer->configured) {
+            peer->stranger = 0;
+        } else if (--peer->stranger == 0) {
+            rg_links_remove(p->links, peer->id);
+            peer->id = 0;
+        }
+    }
+}
+
 static void sync_row(struct rg_peering *p, const struct rg_node_row *row)
 {
     struct rg_peering_peer *peer = find(p, row->id);
@@ -163,6 +221,11 @@ static void sync_row(struct rg_peering *p, const struct rg_node_row *row)
         rg_links_remove(p->links, peer->id);
         node_down(p, peer);
         peer->id = 0;
+    } else if (peer != NULL && peer->configured && !peer->member &&
+               (rg_span_is(row->status, "REMOVED") || rg_span_is(row->status, "FENCED"))) {
+        rg_links_remove(p->links, peer->id); /* another may answer at its address; should it come itself, it is told */
+        node_down(p, peer);
+        peer->id = 0;
     }
 }
 
@@ -174,7 +237,10 @@ void rg_peering_sync(struct rg_peering *p)
     struct rg_node_row row;
     enum rg_err err;
 
-    if (p->node == NULL || p->stopping || rg_node_visible(p->node).index == p->synced_index)
+    if (p->node == NULL || p->stopping)
+        return;
+    forget_strangers(p);
+    if (rg_node_visible(p->node).index == p->synced_index)
         return;
     if (rg_txn_begin(p->store, RG_TXN_READ, &txn) != RG_OK)
         return; /* next time */
@@ -272,6 +338,15 @@ static enum rg_err on_hello(void *arg, uint64_t id, struct rg_span hello, struct
 
     if (peer == NULL)
         return rg_fail(ctx, RG_EPEER, "node %llu is not a member here", (unsigned long long)id);
+    if (peer->stranger > 0 && p->node != NULL && !rg_candidate_hello_is(hello)) {
+        err = rg_node_on_hello(p->node, id, hello, ctx);
+        if (!err) {
+            peer->member = true;
+            peer->candidate = false;
+            rg_log_info(p->log, "link.guest", "peer=%llu region=%s", (unsigned long long)id, peer->region);
+        }
+        return err;
+    }
     if (rg_candidate_hello_is(hello) || !as_member(p, peer))
         return on_candidate(p, peer, hello, ctx);
     err = rg_node_on_hello(p->node, id, hello, ctx);
@@ -353,7 +428,7 @@ enum rg_err rg_peering_open(struct rg_peering *p, struct uv_loop_s *loop, const 
     struct rg_links_config lc = {
         .loop = loop, .listen_address = c->link_address, .listen_port = c->link_port, .ca_path = c->tls_ca,
         .cert_path = c->tls_cert, .key_path = c->tls_key, .cluster_id = c->cluster, .self_id = c->id, .log = log,
-        .arg = p, .hello = on_hello_due, .on_hello = on_hello, .on_up = on_up, .on_down = on_down,
+        .arg = p, .hello = on_hello_due, .on_hello = on_hello, .on_stranger = on_stranger, .on_up = on_up, .on_down = on_down,
         .on_message = on_message, .route = c->link_routes[0] != '\0' ? route : NULL};
     enum rg_err err;
     uint16_t port;

@@ -19,6 +19,7 @@ struct rg_peering_peer {
     bool member;    /* of the node's configuration */
     bool configured, prepared; /* in the configuration file; by its row */
     bool candidate; /* its link carries control frames only */
+    unsigned stranger; /* it came by itself: looks left until its hello must have made it a peer of the node */
     bool up, node_up; /* our connection is; the node was told so */
 };
 

@@ -500,6 +500,10 @@ static bool check_name(struct conn *c)
     }
     X509_free(cert);
     peer = rg_links_peer(c->links, name.raft_id);
+    if (peer == NULL && !c->dialled && strcmp(name.cluster_id, c->links->config.cluster_id) == 0 &&
+        c->links->config.on_stranger != NULL &&
+        c->links->config.on_stranger(c->links->config.arg, name.raft_id, name.region))
+        peer = rg_links_peer(c->links, name.raft_id);
     if (strcmp(name.cluster_id, c->links->config.cluster_id) != 0)
         snprintf(why, sizeof why, "the certificate is of cluster %s, not %s", name.cluster_id,
                  c->links->config.cluster_id);
