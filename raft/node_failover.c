@@ -58,14 +58,24 @@ static bool promise(struct rg_node *node, uint64_t epoch)
     return true;
 }
 
+/* Its log has reached the entry that made it a member. Until then what others acknowledged before that may be missing here, while
+ * the configuration it was given counts it as one of those that have it. */
+static bool is_whole(const struct rg_node *node)
+{
+    struct rg_members m;
+
+    rg_core_members(node->core, &m);
+    return rg_members_find(&m, node->config.id) != NULL;
+}
+
 void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence *m)
 {
     struct rg_msg out = {.type = RG_MSG_FENCE_RESULT};
     struct rg_msg_fence_result *r = &out.fence_result;
 
     r->promised = m->epoch > 0 && promise(node, m->epoch);
-    if (node->stage != NODE_RUNNING)
-        return;
+    if (node->stage != NODE_RUNNING || !is_whole(node))
+        return; /* promised, but it says nothing about what was acknowledged before it came */
     r->number = m->number;
     r->voter = self_votes(node);
     r->leader = node->leading;
@@ -285,8 +295,8 @@ static enum rg_err begin_check(struct rg_node *node, struct rg_failover *f)
         return say(f, RG_EUNREADY, "this node has no whole state yet");
     if (node->diverged)
         return say(f, RG_EUNREADY, "this node's state differs from the primary's");
-    if (rg_members_find(&node->members, node->config.id) == NULL)
-        return say(f, RG_EUNREADY, "this node is no member of the cluster");
+    if (!is_whole(node))
+        return say(f, RG_EUNREADY, "this node is no member of the cluster, or has not received the log up to where it became one");
     return RG_OK;
 }
 
