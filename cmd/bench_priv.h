@@ -9,7 +9,7 @@ struct rg_bench {
     struct rg_cluster *cluster; /* own; NULL for those that make their own */
     double seconds;
     uint64_t rate; /* 0: default */
-    uint64_t users, memberships;
+    uint64_t users, memberships, rounds;
     const char *region, *nginx, *dir;
     /* this machine, in this run */
     double fdatasync_ms, loopback_ms, tls_ms; /* p50 */
@@ -32,6 +32,12 @@ RG_MUST enum rg_err rg_bench_propagation(struct rg_bench *bench);
 RG_MUST enum rg_err rg_bench_write(struct rg_bench *bench);
 RG_MUST enum rg_err rg_bench_check(struct rg_bench *bench);
 RG_MUST enum rg_err rg_bench_state(struct rg_bench *bench);
+RG_MUST enum rg_err rg_bench_region(struct rg_bench *bench);
+
+/** Write bench->users users and bench->memberships memberships at the region that answers at url. */
+RG_MUST enum rg_err rg_bench_fill(struct rg_bench *bench, const char *url);
+/** A region that says it is ready must have all of that. */
+RG_MUST enum rg_err rg_bench_counts(struct rg_bench *bench, const char *region);
 
 /** The body of a CreateUser of about 300 bytes, unique by n. */
 void rg_bench_user(struct rg_buf *out, const struct rg_cluster *cluster, const char *run, uint64_t n);

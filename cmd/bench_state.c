@@ -118,7 +118,7 @@ static enum rg_err fill_phase(struct fill *f, const char *what, int phase, uint6
     return err;
 }
 
-static enum rg_err fill_state(struct rg_bench *bench, const char *url)
+enum rg_err rg_bench_fill(struct rg_bench *bench, const char *url)
 {
     struct fill f = {.bench = bench, .users = bench->users, .memberships = bench->memberships};
     struct rg_bench_conn *conns[CONNS];
@@ -207,8 +207,7 @@ static double anonymous_mb(long pid)
     return kb / 1024;
 }
 
-/* A region that says it is ready must have all of it. */
-static enum rg_err check_counts(struct rg_bench *bench, const char *region)
+enum rg_err rg_bench_counts(struct rg_bench *bench, const char *region)
 {
     RG_AUTO(client) struct rg_client *client = NULL;
     struct rg_cluster_region *r;
@@ -237,7 +236,7 @@ static enum rg_err timed(struct rg_bench *bench, const char *figure, const char 
     enum rg_err err = rg_bench_regent(bench, args);
 
     if (!err)
-        err = check_counts(bench, region);
+        err = rg_bench_counts(bench, region);
     if (!err)
         rg_bench_print(bench, figure, region, (double)(rg_cli_now_us() - from) / 1e6, "s", "", 0);
     return err;
@@ -290,7 +289,7 @@ enum rg_err rg_bench_state(struct rg_bench *bench)
     if (!err)
         err = rg_cluster_load_file(path, &bench->cluster, &bench->cli->err);
     if (!err)
-        err = fill_state(bench, bench->cluster->regions[0].url);
+        err = rg_bench_fill(bench, bench->cluster->regions[0].url);
     if (!err)
         err = measure(bench, dir, path);
     (void)!rg_bench_regent(bench, down);

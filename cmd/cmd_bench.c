@@ -249,6 +249,7 @@ static const struct {
 } benches[] = {
     {"propagation", rg_bench_propagation, false}, {"write", rg_bench_write, false},   {"check", rg_bench_check, false},
     {"restart", rg_bench_state, true},            {"memory", rg_bench_state, true},
+    {"region", rg_bench_region, true},
 };
 
 /* Folder for the floor's files: where the cluster's data is. */
@@ -264,16 +265,17 @@ static void floor_dir(const struct rg_bench *bench, char out[512])
 
 int rg_cmd_bench(struct rg_cli *cli)
 {
-    const char *name, *rate = "200", *seconds = "10", *users = "100000", *memberships = "1000000";
+    const char *name, *rate = "200", *seconds = "10", *users = "100000", *memberships = "1000000", *rounds = "10";
     struct rg_bench b = {.cli = cli};
     const struct rg_option options[] = {
         {"rate", "N", "propagation: writes a second (200, then half of the maximum)", &rate, NULL},
         {"seconds", "S", "length of each measurement (10)", &seconds, NULL},
         {"region", "R", "check: the region to ask (the last one)", &b.region, NULL},
         {"nginx", "PROGRAM", "check: compare with this nginx in the same run", &b.nginx, NULL},
-        {"users", "N", "restart, memory: size of the state (100000)", &users, NULL},
-        {"memberships", "N", "restart, memory: size of the state (1000000)", &memberships, NULL},
-        {"dir", "DIR", "restart, memory: where to make the cluster (/tmp/regent-bench-PID)", &b.dir, NULL}};
+        {"users", "N", "restart, memory, region: size of the state (100000)", &users, NULL},
+        {"memberships", "N", "restart, memory, region: size of the state (1000000)", &memberships, NULL},
+        {"rounds", "N", "region: how often each is done (10)", &rounds, NULL},
+        {"dir", "DIR", "restart, memory, region: where to make the cluster (/tmp/regent-bench-PID)", &b.dir, NULL}};
     bool known = false, all;
     uint64_t n_seconds;
     char dir[512];
@@ -284,7 +286,8 @@ int rg_cmd_bench(struct rg_cli *cli)
         return code;
     if (!rg_cli_number(cli, "rate", rate, 1, 100000, &b.rate) || !rg_cli_number(cli, "seconds", seconds, 1, 3600, &n_seconds) ||
         !rg_cli_number(cli, "users", users, 1, 1000000, &b.users) ||
-        !rg_cli_number(cli, "memberships", memberships, 1, 10000000, &b.memberships))
+        !rg_cli_number(cli, "memberships", memberships, 1, 10000000, &b.memberships) ||
+        !rg_cli_number(cli, "rounds", rounds, 1, 1000, &b.rounds))
         return 2;
     b.seconds = (double)n_seconds;
     all = strcmp(name, "all") == 0;

@@ -188,7 +188,7 @@ enum rg_err rg_region_follow(struct rg_cli *cli, const struct rg_cluster *c, str
 /* ---- the cluster file ---- */
 
 /* A region that came is listed, one that went is not: best effort, for the file may be somebody else's. */
-static void note_in_file(struct rg_cli *cli, struct rg_cluster *c, const char *name, const json_t *region)
+static void note_in_file(struct rg_cli *cli, struct rg_cluster *c, const char *name, const json_t *region, bool away)
 {
     struct rg_errctx ctx = {.text = ""};
     struct rg_cluster_region gone;
@@ -208,7 +208,7 @@ static void note_in_file(struct rg_cli *cli, struct rg_cluster *c, const char *n
         gone = c->regions[at];
         c->n_regions--;
         memmove(&c->regions[at], &c->regions[at + 1], (c->n_regions - at) * sizeof c->regions[0]);
-        for (size_t k = 0; k < gone.n_nodes; k++)
+        for (size_t k = 0; !away && k < gone.n_nodes; k++) /* one that is away must be reached to be told */
             if (rg_devproxy_remove_node(c, &gone.nodes[k], &ctx) != RG_OK && !cli->json)
                 fprintf(stderr, "%s (its lines stay in the proxy)\n", ctx.text);
     } else {
@@ -270,7 +270,7 @@ int rg_cmd_region_add(struct rg_cli *cli)
         err = rg_region_follow(cli, c, &client, name, true, &region);
     }
     if (!err && !no_wait)
-        note_in_file(cli, c, name, region);
+        note_in_file(cli, c, name, region, false);
     if (!err && cli->json)
         print_json(region);
     else if (!err)
@@ -317,7 +317,7 @@ int rg_cmd_region_remove(struct rg_cli *cli)
     if (err)
         return rg_cli_fail(cli, err);
     if (!no_wait)
-        note_in_file(cli, c, name, NULL);
+        note_in_file(cli, c, name, NULL, force);
     if (cli->json)
         printf("{\"name\":\"%s\",\"status\":\"%s\"}\n", name, no_wait ? "REMOVING" : "REMOVED");
     else

@@ -97,7 +97,7 @@ const struct rg_command rg_commands[] = {
     {"lost-tail replay", "EPOCH --index N,N-M | --all [--dry-run]", "Make chosen ones again, with the checks of any other write",
      "Exit code 1 when one was refused. Example: regent lost-tail replay 1025 --index 120,131-140 --dry-run\n", rg_cmd_lost_replay},
     {"lost-tail drop", "EPOCH --yes", "Delete them for good", "", rg_cmd_lost_drop},
-    {"bench", "NAME [OPTIONS]", "Measure: propagation, write, check, restart, memory, or all",
+    {"bench", "NAME [OPTIONS]", "Measure: propagation, write, check, restart, memory, region, or all",
      "Every figure is printed beside the machine's own floor of the same run. bench/README.md says what each measures.\n"
      "Example: regent bench propagation --rate 200 --seconds 10 --json\n", rg_cmd_bench},
     {"wal verify", "DIR --config FILE", "Check a node's log: every record, its seal and its place in the chain",

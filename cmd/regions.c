@@ -654,9 +654,8 @@ static enum rg_err serve_removed(void *arg, uint64_t peer, const json_t *args, j
 
     (void)ret_answer;
     rg_node_status_copy(r->config.node, &r->status);
-    if (r->status.leader)
-        return rg_fail(ctx, RG_ECONFLICT, "this node is the primary, which cannot be removed");
-    err = rg_removal_asked(c, args, RG_MAX(r->status.epoch, r->status.promised), ctx);
+    /* One that still leads an epoch that is over, and does not know it, is not the primary. */
+    err = rg_removal_asked(c, args, RG_MAX(r->status.epoch + r->status.leader, r->status.promised), ctx);
     if (err)
         return err;
     err = rg_removal_begin(c, peer, ctx);

@@ -6,6 +6,7 @@
 
 #include "base/base64.h"
 #include "cmd/identity.h"
+#include "cmd/removal.h"
 #include "crypto/pki.h"
 #include "crypto/privfile.h"
 #include "net/file_io.h"
@@ -281,6 +282,22 @@ static enum rg_err keep(struct rejoin *r, struct rg_span cert)
     return err ? err : rg_identity_write(r->config->data_dir, &r->identity, r->ctx);
 }
 
+/* It was removed while it was away: it ends. RG_EFENCED: done; RG_EUNREACHABLE: that is not for this node. */
+static enum rg_err end(struct rejoin *r, const json_t *removed, struct rg_errctx *why)
+{
+    enum rg_err err = rg_removal_asked(r->config, removed, r->info.epoch, why);
+
+    if (err)
+        return RG_EUNREACHABLE;
+    err = rg_removal_begin(r->config, 0, r->ctx);
+    if (err)
+        return err;
+    rg_log_warn(r->log, "node.removed", "id=%llu note=\"the key replica is destroyed; this node ends\"",
+                (unsigned long long)r->config->id);
+    err = rg_removal_check(r->config, r->ctx);
+    return err ? err : RG_EINTERNAL;
+}
+
 /* RG_OK: the new identity is kept. RG_EUNREACHABLE: not this time. */
 static enum rg_err attempt(struct rejoin *r)
 {
@@ -297,7 +314,12 @@ static enum rg_err attempt(struct rejoin *r)
             return RG_ESTOPPED;
         err = ask_one(r, r->info.urls[i], &json, &why);
         if (!err) {
-            err = take_answer(r, json, &cert, &why) == RG_OK ? keep(r, cert) : RG_EUNREACHABLE;
+            const json_t *removed = json_object_get(json, "removed");
+
+            if (removed != NULL)
+                err = end(r, removed, &why);
+            else
+                err = take_answer(r, json, &cert, &why) == RG_OK ? keep(r, cert) : RG_EUNREACHABLE;
             json_decref(json);
         }
         if (err == RG_EUNREACHABLE)

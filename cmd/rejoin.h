@@ -35,7 +35,8 @@ struct rg_rejoin_asker {
     enum rg_err (*ask)(void *arg, const char *url, struct rg_span body, json_t **ret_json, struct rg_errctx *ctx);
 };
 /**
- * Set aside, ask for as long as it takes, keep the new identity. Then load the configuration anew.
+ * Set aside, ask for as long as it takes, keep the new identity. Then load the configuration anew. RG_EFENCED: the primary says that
+ * this node was removed: its key and data are destroyed.
  * stop    set by a signal: RG_ESTOPPED, and the next start goes on
  * asker   NULL: over HTTPS
  */
@@ -43,7 +44,7 @@ RG_MUST enum rg_err rg_rejoin_run(const struct rg_config *config, const struct r
                                   const volatile sig_atomic_t *stop, const struct rg_rejoin_asker *asker,
                                   struct rg_errctx *ctx);
 
-/** POST to url's /v1/rejoin, following a replica's word about who is primary. */
+/** POST to url's /v1/rejoin: its answer, or {"removed": …} of a 410, following a replica's word about who is primary. */
 RG_MUST enum rg_err rg_rejoin_ask(const char *ca_path, const char *url, struct rg_span body,
                                   const volatile sig_atomic_t *stop, json_t **ret_json, struct rg_errctx *ctx);
 

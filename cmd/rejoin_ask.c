@@ -110,7 +110,8 @@ static enum rg_err take(const struct answer *a, const char *base, json_t **ret_j
     const char *text;
     enum rg_err err;
 
-    if (a->status == 200 && json_is_object(json)) {
+    if ((a->status == 200 && json_is_object(json)) ||
+        (a->status == 410 && json_is_object(json_object_get(json, "removed")))) {
         *ret_json = json;
         return RG_OK;
     }

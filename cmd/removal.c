@@ -110,8 +110,11 @@ enum rg_err rg_removal_begin(const struct rg_config *config, uint64_t by, struct
     if (gmtime_r(&now, &tm) != NULL)
         strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", &tm);
     rg_buf_init(&text, MARK_BYTES_MAX);
-    rg_buf_printf(&text, "node %llu of region %s was removed from %s at %s by node %llu\n", (unsigned long long)config->id,
-                  config->region, config->cluster, at, (unsigned long long)by);
+    rg_buf_printf(&text, "node %llu of region %s was removed from %s at %s", (unsigned long long)config->id, config->region,
+                  config->cluster, at);
+    if (by != 0)
+        rg_buf_printf(&text, " by node %llu", (unsigned long long)by);
+    rg_buf_put_str(&text, "\n");
     marker_path(config, path);
     err = rg_privfile_write(path, "removal mark", 0, rg_buf_span(&text), ctx);
     if (err == RG_ECONFLICT) /* marked before */

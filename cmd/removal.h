@@ -15,7 +15,7 @@ RG_MUST enum rg_err rg_removal_asked(const struct rg_config *config, const json_
 
 /**
  * Mark the data directory, then overwrite and delete the keystore and its passphrase: from here on nothing that is sealed can
- * be opened. Durable when it returns. Safe while the node runs. Again: fine.
+ * be opened. by: who said so; 0: not known. Durable when it returns. Safe while the node runs. Again: fine.
  */
 RG_MUST enum rg_err rg_removal_begin(const struct rg_config *config, uint64_t by, struct rg_errctx *ctx);
 /** Delete log, snapshots, metadata and the state in memory. Once nothing of them is in use. */

@@ -359,12 +359,28 @@ static void put_cert(struct rg_call *call)
 
 /* ---- the first write: an id ---- */
 
+/* The node learns it in a form that it can act upon: it is to destroy its key and data (cmd/removal.h). */
+static void answer_removed(struct rg_call *call, const struct join *j)
+{
+    const struct rg_node_status *status = rg_api_status(call, true);
+    struct rg_buf *out = &call->out;
+
+    rg_buf_clear(out);
+    rg_buf_printf(out, "{\"code\":\"Removed\",\"message\":\"node %llu was removed: join with a new token\",\"requestId\":\"%s\"",
+                  (unsigned long long)j->old_id, call->request_id);
+    rg_buf_put_str(out, ",\"removed\":{\"cluster\":");
+    rg_json_put_string(out, rg_span_str(call->api->cluster_id));
+    rg_buf_printf(out, ",\"id\":%llu,\"region\":\"%s\",\"epoch\":%llu}}", (unsigned long long)j->old_id, j->region,
+                  (unsigned long long)status->epoch);
+    rg_call_answer(call, 410);
+}
+
 static void fail_join(struct rg_call *call, const struct join *j, const struct rg_reply *reply)
 {
     if (reply->why == RG_WHY_LIMIT)
         rg_call_fail(call, reply->err, "all %d node ids of this cluster have been given away", RG_NODE_ID_MAX);
     else if (reply->why == RG_WHY_NODE && reply->err == RG_ECONFLICT)
-        rg_call_fail(call, reply->err, "node %llu was removed: join with a new token", (unsigned long long)j->old_id);
+        answer_removed(call, j);
     else if (reply->why == RG_WHY_TOKEN)
         refuse(call, reply->err, reply->err == RG_ECONFLICT ? "the join token has been used already" : rg_err_text(reply->err));
     else

@@ -361,6 +361,17 @@ START_TEST(who_proves_the_old_id_is_given_a_new_one)
     post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", now, rg_buf_span(&key))); /* the answer was lost */
     ck_assert_int_eq(json_integer_value(json_object_get(a.json, "nodeId")), 5);
     check(&a, 200, NULL);
+
+    /* Removed while it was away: it is told in a form it can act upon. */
+    af_apply(RG_CMD_NODE_PUT, "node=5 oldnode=3 name=eu-west-1 link=h:1 url=https://h:2 status=REMOVED");
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", now, rg_buf_span(&key)));
+    ck_assert_str_eq(text_at(a.json, "code"), "Removed");
+    body = json_object_get(a.json, "removed");
+    ck_assert_str_eq(text_at(body, "cluster"), "test");
+    ck_assert_str_eq(text_at(body, "region"), "eu-west-1");
+    ck_assert_int_eq(json_integer_value(json_object_get(body, "id")), 3);
+    ck_assert(json_is_integer(json_object_get(body, "epoch")));
+    check(&a, 410, "join with a new token");
 }
 END_TEST
 

@@ -172,7 +172,7 @@ END_TEST
 
 /* ---- a primary ---- */
 
-enum answers { GOOD, SILENT, OTHER_KEY, OTHER_REGION, OTHER_ID, OTHER_CA, SAME_ID, OTHER_CLUSTER, NO_VOTER, NO_CERT, ANSWERS, STOPS };
+enum answers { GOOD, SILENT, OTHER_KEY, OTHER_REGION, OTHER_ID, OTHER_CA, SAME_ID, OTHER_CLUSTER, NO_VOTER, NO_CERT, ANSWERS, STOPS, REMOVED, REMOVED_BEFORE };
 
 static enum answers script[8];
 static size_t asked;
@@ -255,7 +255,10 @@ static enum rg_err ask(void *arg, const char *url, struct rg_span body, json_t *
     ck_assert(there("data/rejoin.json") && !there("data/meta") && !there("data/wal"));
     if (what == STOPS)
         stop = 1;
-    if (what != STOPS && what != SILENT)
+    if (what == REMOVED || what == REMOVED_BEFORE)
+        *ret_json = json_pack("{s:{s:s,s:I,s:s,s:i}}", "removed", "cluster", "rc-test", "id", (json_int_t)config.id, "region",
+                              "us-east-1", "epoch", what == REMOVED ? 1026 : 1);
+    else if (what != STOPS && what != SILENT)
         *ret_json = answer(what, rg_span_str(json_string_value(json_object_get(json, "csr"))));
     json_decref(json);
     *(unsigned *)arg += 1;
@@ -308,6 +311,28 @@ static void check_came_back(uint64_t id, const char *cert, const char *key)
     ck_assert_int_eq(stat(config.tls_key, &st), 0);
     ck_assert_uint_eq(st.st_mode & 0777, 0600);
 }
+
+/* Its region was removed while it was away. A primary of the epoch that ended, too, does not decide that. */
+START_TEST(a_removed_node_ends)
+{
+    make_meta(1, true, false);
+    must(due());
+    snprintf(config.keystore, sizeof config.keystore, "%s/keystore", dir);
+    write_text("keystore", "the key");
+    write_text("data/notes", "the operator's");
+    gives = 4;
+    asked = 0;
+    memset(script, 0, sizeof script);
+    script[0] = REMOVED_BEFORE;
+    script[1] = SILENT;
+    script[2] = REMOVED;
+    ck_assert_int_eq(run(), RG_EFENCED);
+    ck_assert_uint_eq(asked, 3);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "node 1 of region us-east-1 was removed from rc-test"));
+    ck_assert(!there("keystore") && !there("data/lost") && !there("data/rejoin.json") && !there("data/identity.json"));
+    ck_assert(there("data/removed") && there("data/notes"));
+}
+END_TEST
 
 START_TEST(it_comes_back_and_again)
 {
@@ -431,6 +456,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, only_a_fenced_node_must_come_back);
+    tcase_add_test(t, a_removed_node_ends);
     tcase_add_test(t, it_comes_back_and_again);
     tcase_add_loop_test(t, an_answer_that_is_not_ours_is_not_taken, OTHER_KEY, ANSWERS);
     tcase_add_test(t, it_goes_on_after_an_end);
