@@ -206,13 +206,13 @@ static void count_regions(const struct rg_node *node, struct rg_failover *f, boo
 static void judge_loss(const struct rg_node *node, struct rg_failover *f)
 {
     uint64_t last = f->candidates[0].durable.index, heard = UINT64_MAX;
-    uint32_t need = RG_MAX(f->policy_regions, f->lease_regions);
+    uint32_t need = RG_MAX(node->policy.degrade ? 0 : f->policy_regions, f->lease_regions);
 
     for (size_t i = 0; i < f->n_candidates; i++)
         heard = RG_MIN(heard, f->candidates[i].primary_heard_ms);
     f->unknown_ms = heard;
     f->known_lost = node->announced_commit > last ? node->announced_commit - last : 0;
-    /* A write was acknowledged when `need` regions had it: one of them is among those that answer. */
+    /* A write was acknowledged when `need` regions had it (with degrade perhaps none): one of them is among those that answer. */
     f->nothing_lost = need > 0 && f->regions_answered + need > f->regions && f->known_lost == 0;
 }
 

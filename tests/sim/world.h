@@ -115,6 +115,7 @@ struct sim {
     size_t n_acks, acks_cap;
     uint64_t lost, lost_revisions; /* acknowledged writes that a promotion lost, as far as their policy allows */
     bool takeovers;          /* epochs change: histories branch */
+    bool nothing_lost;       /* as the last promotion judged */
     bool durable_policy, lease_policy; /* nothing acknowledged from now on may be lost */
     struct sim_epoch { uint64_t epoch; char region[33]; uint64_t led_us; } epochs[256]; /* who acknowledged in it, who led when */
     size_t n_epochs;
