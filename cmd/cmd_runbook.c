@@ -63,7 +63,7 @@ int rg_cmd_runbook_failover(struct rg_cli *cli)
         {"evidence", "FILE", "record (regent-failover-TIME.jsonl)", &o.evidence_path, NULL},
         {"resume", "FILE", "go on with the run of this record", &o.resume_path, NULL},
         {"sign-key", "PEM", "ECDSA P-256 key that signs the record (the cluster's admin secret)", &o.sign_key, NULL},
-        {"accept-loss", NULL, "with --yes: promote although writes may be lost", NULL, &o.accept_loss},
+        {"accept-loss", NULL, "with --yes: promote although writes may be lost; also against the plan's objection", NULL, &o.accept_loss},
         {"yes", NULL, "answer every question with yes", NULL, &o.yes},
         {"game-day", NULL, "on a development cluster with the same regions, and its primary killed", NULL, &o.game_day},
         {"organisation", "FILE", "game day: load this instead of a copy of the cluster's", &o.organisation, NULL}};

@@ -73,13 +73,59 @@ static const char *why(struct rg_look *look)
     return rg_errctx_text(&look->ctx, look->err);
 }
 
-static void print_table(struct view *views, size_t n)
+static bool leads(const struct view *v) { return v->best != NULL && strcmp(text(v->best->body, "role"), "PRIMARY") == 0; }
+
+/* What a region says that it suffers from; lines printed. A replica repeats the primary's note of degraded writes: left out. */
+static size_t print_alarms(const struct view *v, bool primary_known)
+{
+    json_t *alarm;
+    size_t lines = 0, i;
+
+    json_array_foreach(json_object_get(v->best->body, "alarms"), i, alarm) {
+        if (primary_known && !leads(v) && strcmp(text(alarm, "code"), "DegradedWrites") == 0)
+            continue;
+        printf("alarm at %s: %s: %s\n", v->region->name, text(alarm, "code"), text(alarm, "text"));
+        lines++;
+    }
+    return lines;
+}
+
+/* Who takes writes, unless it is one region and all is well; lines printed. */
+static size_t print_writes(const struct view *views, size_t n)
+{
+    size_t primaries = 0, lines = 0;
+
+    for (size_t i = 0; i < n; i++)
+        primaries += leads(&views[i]);
+    if (primaries == 0)
+        printf("writes: nowhere: no region that answers is PRIMARY\n");
+    else if (primaries > 1)
+        printf("writes: %zu regions say that they are PRIMARY: the one of an older epoch is cut off from the others\n", primaries);
+    lines += primaries != 1;
+    for (size_t i = 0; i < n; i++) {
+        const char *state = leads(&views[i]) ? text(views[i].best->body, "writes") : "open";
+
+        if (primaries > 1 ? leads(&views[i]) : strcmp(state, "open") != 0) {
+            printf("writes: %s at %s, epoch %lld\n", state, views[i].region->name,
+                   (long long)json_integer_value(json_object_get(views[i].best->body, "epoch")));
+            lines++;
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        if (views[i].best != NULL)
+            lines += print_alarms(&views[i], primaries > 0);
+    return lines;
+}
+
+/* Lines printed. */
+static size_t print_table(struct view *views, size_t n)
 {
     const json_t *primary = NULL;
     char lag[64];
 
     for (size_t i = 0; i < n; i++)
-        if (views[i].best != NULL && strcmp(text(views[i].best->body, "role"), "PRIMARY") == 0)
+        if (leads(&views[i]) && (primary == NULL || json_integer_value(json_object_get(views[i].best->body, "epoch")) >
+                                                        json_integer_value(json_object_get(primary, "epoch"))))
             primary = views[i].best->body;
     printf("%-16s %-8s %-6s %-14s %-20s %-9s %s\n", "REGION", "ROLE", "READY", "REVISION", "LAG", "HASH", "URL");
     for (size_t i = 0; i < n; i++) {
@@ -99,6 +145,7 @@ static void print_table(struct view *views, size_t n)
             printf("  (%zu of %zu nodes answer)", v->up, v->n);
         printf("\n");
     }
+    return 1 + n + print_writes(views, n);
 }
 
 static json_t *nodes_json(struct view *v)
@@ -170,13 +217,15 @@ static enum rg_err ask_all(struct rg_cli *cli, const struct rg_cluster *c, struc
     return RG_OK;
 }
 
-/* One look at all regions; how many answered. */
-static size_t show(struct rg_cli *cli, const struct rg_cluster *c)
+/* One look at all regions; how many answered. ret_lines: how many were printed as text. */
+static size_t show(struct rg_cli *cli, const struct rg_cluster *c, size_t *ret_lines)
 {
     RG_AUTO_MEM struct view *views = calloc(c->n_regions, sizeof *views);
     enum rg_err err = views != NULL ? ask_all(cli, c, views) : RG_ENOMEM;
-    size_t up = 0;
+    size_t up = 0, lines = 0;
 
+    if (ret_lines != NULL)
+        *ret_lines = 0;
     if (err) {
         rg_cli_fail(cli, err);
         return 0;
@@ -184,7 +233,9 @@ static size_t show(struct rg_cli *cli, const struct rg_cluster *c)
     if (cli->json)
         print_json(views, c->n_regions);
     else
-        print_table(views, c->n_regions);
+        lines = print_table(views, c->n_regions);
+    if (ret_lines != NULL)
+        *ret_lines = lines;
     for (size_t i = 0; i < c->n_regions; i++) {
         up += views[i].best != NULL;
         rg_looks_deinit(views[i].looks, views[i].n);
@@ -195,15 +246,20 @@ static size_t show(struct rg_cli *cli, const struct rg_cluster *c)
 
 static int watch(struct rg_cli *cli, const struct rg_cluster *c)
 {
-    bool terminal = !cli->json && isatty(STDOUT_FILENO), first = true;
+    bool terminal = !cli->json && isatty(STDOUT_FILENO);
+    size_t lines = 0;
 
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
     while (!interrupted) {
-        if (terminal && !first)
-            printf("\033[%zuA\033[J", c->n_regions + 1); /* back to the table's first line */
-        show(cli, c);
-        first = false;
+        if (terminal && lines > 0)
+            printf("\033[%zuA\033[J", lines); /* back to the table's first line */
+        if (terminal)
+            printf("\033[?7l"); /* a long line is cut, or it would be two */
+        show(cli, c, &lines);
+        if (terminal)
+            printf("\033[?7h");
+        fflush(stdout);
         for (int ms = 0; ms < WATCH_EVERY_MS && !interrupted; ms += 50)
             usleep(50000);
     }
@@ -225,7 +281,7 @@ int rg_cmd_status(struct rg_cli *cli)
         return rg_cli_fail(cli, err);
     if (watching)
         return watch(cli, c);
-    return show(cli, c) > 0 ? 0 : 3;
+    return show(cli, c, NULL) > 0 ? 0 : 3;
 }
 
 int rg_cmd_regions(struct rg_cli *cli)
@@ -239,5 +295,5 @@ int rg_cmd_regions(struct rg_cli *cli)
     err = rg_cluster_load(cli, &c);
     if (err)
         return rg_cli_fail(cli, err);
-    return show(cli, c) > 0 ? 0 : 3;
+    return show(cli, c, NULL) > 0 ? 0 : 3;
 }

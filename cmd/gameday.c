@@ -31,6 +31,8 @@ struct gameday {
     FILE *out;
     char dir[300], cluster_dir[320], cluster_path[340], organisation[340];
     char regions[1200], old[33], account[13];
+    json_int_t durability, lease, lease_seconds; /* the real one's: other regions, and for how long */
+    bool degrade;
     uint64_t killed_us;
 };
 
@@ -104,6 +106,19 @@ static enum rg_err plan_regions(struct gameday *g)
                  : rg_fail(&g->cli->err, RG_EUSAGE, "--to: must be one of %s, and not the first, which is PRIMARY", g->regions);
 }
 
+/* Durability and lease: what they cost is part of the exercise. */
+static void copy_policy(struct gameday *g, const json_t *status)
+{
+    const json_t *durability = json_object_get(status, "durability"), *lease = json_object_get(status, "lease");
+    const char *shortage = json_string_value(json_object_get(durability, "onShortage"));
+    json_int_t others = (json_int_t)g->real->n_regions - 1;
+
+    g->durability = RG_MIN(json_integer_value(json_object_get(durability, "regions")), others);
+    g->degrade = shortage != NULL && strcmp(shortage, "degrade") == 0;
+    g->lease = RG_MIN(json_integer_value(json_object_get(lease, "regions")), others);
+    g->lease_seconds = (json_int_t)(json_number_value(json_object_get(lease, "seconds")) + 0.999);
+}
+
 /* Names the region that is asked for the copy: one that answers now, rather a replica. NULL: none does. */
 static const char *region_to_read(struct gameday *g)
 {
@@ -118,6 +133,9 @@ static const char *region_to_read(struct gameday *g)
     for (size_t i = 0; i < g->real->n_regions; i++)
         if (!answers[i].err && answers[i].status == 200 && (best == NULL || !g->real->regions[i].primary))
             best = g->real->regions[i].name;
+    for (size_t i = 0; i < g->real->n_regions; i++)
+        if (best == g->real->regions[i].name)
+            copy_policy(g, answers[i].body);
     rg_fanout_answers_deinit(answers, g->real->n_regions);
     return best;
 }
@@ -182,6 +200,22 @@ static enum rg_err make_dir(struct gameday *g)
     return RG_OK;
 }
 
+static enum rg_err set_policy(struct gameday *g)
+{
+    char regions[24], lease[24], seconds[24];
+    const char *const durable[] = {"durability", "set", "--regions", regions, "--on-shortage", g->degrade ? "degrade" : "refuse",
+                                   "--cluster", g->cluster_path, NULL};
+    const char *const leased[] = {"lease", "set", "--regions", lease, "--seconds", seconds, "--cluster", g->cluster_path, NULL};
+    enum rg_err err = RG_OK;
+
+    snprintf(regions, sizeof regions, "%lld", (long long)g->durability);
+    snprintf(lease, sizeof lease, "%lld", (long long)g->lease);
+    snprintf(seconds, sizeof seconds, "%lld", (long long)g->lease_seconds);
+    if (g->durability > 0)
+        err = regent(g, durable);
+    return err || g->lease <= 0 ? err : regent(g, leased);
+}
+
 static enum rg_err set_stage(struct gameday *g)
 {
     const char *const up[] = {"dev", "up", "--dir", g->cluster_dir, "--regions", g->regions, NULL};
@@ -194,14 +228,39 @@ static enum rg_err set_stage(struct gameday *g)
         err = regent(g, up);
     if (!err)
         err = regent(g, import);
-    return err ? err : regent(g, probe);
+    if (!err)
+        err = regent(g, probe);
+    return err ? err : set_policy(g);
+}
+
+/* The lease that was just set is held: from then on a promotion has to wait for it. */
+static enum rg_err wait_leased(struct gameday *g)
+{
+    const struct rg_fanout_request request = {.method = "GET", .path = "/v1/status", .timeout_ms = STATUS_MS_MAX};
+    uint64_t until = rg_cli_now_us() + (uint64_t)RETURN_MS_MAX * 1000;
+    struct rg_runbook *rb = g->rb;
+
+    while (rg_cli_now_us() < until && !interrupted) {
+        enum rg_err err = rg_fanout_ask(rb->fanout, &request, NULL, rb->answers, &g->cli->err);
+        size_t at = rg_fanout_primary(rb->answers, rb->cluster->n_regions);
+        const json_t *lease = at < rb->cluster->n_regions ? json_object_get(rb->answers[at].body, "lease") : NULL;
+
+        if (err)
+            return err;
+        if (json_is_true(json_object_get(lease, "held")) && json_is_true(json_object_get(lease, "settled")))
+            return RG_OK;
+        poll(NULL, 0, 50);
+    }
+    return rg_fail(&g->cli->err, RG_ETIMEOUT, "the exercise's primary does not hold its write lease after %d s", RETURN_MS_MAX / 1000);
 }
 
 static enum rg_err kill_primary(struct gameday *g)
 {
     const char *const kill_it[] = {"dev", "kill", g->old, "--dir", g->cluster_dir, NULL};
-    enum rg_err err;
+    enum rg_err err = g->lease > 0 ? wait_leased(g) : RG_OK;
 
+    if (err)
+        return err;
     say(g, "The primary dies");
     err = regent(g, kill_it);
     g->killed_us = rg_cli_now_us();

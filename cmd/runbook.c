@@ -245,6 +245,8 @@ static void on_line(void *arg, const json_t *line)
     keep(rb->lost, sizeof rb->lost, line, "lost");
     if (json_object_get(line, "mayLose") != NULL)
         rb->may_lose = json_is_true(json_object_get(line, "mayLose"));
+    if (json_object_get(line, "force") != NULL)
+        rb->force = json_is_true(json_object_get(line, "force"));
     if (json_object_get(line, "epochBefore") != NULL)
         rb->epoch_before = (uint64_t)json_integer_value(json_object_get(line, "epochBefore"));
     if (json_object_get(line, "epoch") != NULL)
@@ -400,8 +402,8 @@ static enum rg_err run_step(struct rg_runbook *rb, size_t i)
     if (!err) {
         rb->done[i] = true;
         return rg_runbook_note(rb, "done",
-                               json_pack("{s:s, s:s, s:b, s:I, s:I}", "from", rb->from, "lost", rb->lost, "mayLose",
-                                         rb->may_lose, "epochBefore", (json_int_t)rb->epoch_before, "epoch",
+                               json_pack("{s:s, s:s, s:b, s:b, s:I, s:I}", "from", rb->from, "lost", rb->lost, "mayLose",
+                                         rb->may_lose, "force", rb->force, "epochBefore", (json_int_t)rb->epoch_before, "epoch",
                                          (json_int_t)rb->epoch));
     }
     if (rg_runbook_note(rb, "failed",

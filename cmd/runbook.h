@@ -45,6 +45,7 @@ struct rg_runbook {
     uint64_t epoch_before, epoch;  /* epoch 0: not promoted yet */
     char lost[512];                /* what may be lost, as the plan says */
     bool may_lose;
+    bool force;                    /* promote against the plan's objection: it was accepted */
     struct rg_fanout_answer answers[RG_CLUSTER_REGIONS_MAX]; /* own: the last request's */
     bool hangs;                    /* after close: a thread was left behind, so end by _exit */
 };

@@ -34,6 +34,22 @@ static bool is_true(const struct rg_runbook *rb, size_t region, const char *name
     return json_is_true(json_object_get(rb->answers[region].body, name));
 }
 
+static const char *member_text(const json_t *json, const char *name)
+{
+    const char *text = json_string_value(json_object_get(json, name));
+
+    return text != NULL ? text : "";
+}
+
+static void say_alarms(struct rg_runbook *rb, size_t region)
+{
+    const json_t *alarm;
+    size_t i;
+
+    json_array_foreach(json_object_get(rb->answers[region].body, "alarms"), i, alarm)
+        rg_runbook_say(rb, "  %-16s alarm %s: %s\n", "", member_text(alarm, "code"), member_text(alarm, "text"));
+}
+
 static void say_status(struct rg_runbook *rb)
 {
     rg_runbook_say(rb, "  %-16s %-8s %-6s %-16s %s\n", "REGION", "ROLE", "READY", "REVISION", "STATE HASH");
@@ -44,6 +60,8 @@ static void say_status(struct rg_runbook *rb)
             rg_runbook_say(rb, "  %-16s %-8s %-6s %-16s %.16s%s\n", name_of(rb, i), rg_runbook_text(rb, i, "role"),
                            is_true(rb, i, "ready") ? "yes" : "no", rg_runbook_text(rb, i, "revision"),
                            rg_runbook_text(rb, i, "hash"), is_true(rb, i, "diverged") ? " DIVERGED" : "");
+        if (rg_runbook_good(rb, i))
+            say_alarms(rb, i);
     }
 }
 
@@ -75,21 +93,78 @@ static void keep_plan(struct rg_runbook *rb)
 
 static void say_candidates(struct rg_runbook *rb)
 {
-    const json_t *candidate;
+    const json_t *c;
     size_t i;
 
-    json_array_foreach(json_object_get(rb->answers[rb->target].body, "candidates"), i, candidate) {
-        char *text = json_dumps(candidate, JSON_COMPACT);
+    rg_runbook_say(rb, "  %-16s %-6s %-8s %-16s %s\n", "CANDIDATE", "NODE", "ANSWERS", "LAST ENTRY", "HEARD PRIMARY");
+    json_array_foreach(json_object_get(rb->answers[rb->target].body, "candidates"), i, c) {
+        const json_t *heard = json_object_get(c, "primaryHeardMsAgo");
+        long long node = (long long)json_integer_value(json_object_get(c, "node"));
 
-        rg_runbook_say(rb, "  candidate %s\n", text != NULL ? text : "?");
-        free(text);
+        if (!json_is_true(json_object_get(c, "answered")))
+            rg_runbook_say(rb, "  %-16s %-6lld no\n", member_text(c, "region"), node);
+        else if (json_is_true(json_object_get(c, "takesWrites")))
+            rg_runbook_say(rb, "  %-16s %-6lld %-8s %-16s is the primary\n", member_text(c, "region"), node, "yes", member_text(c, "last"));
+        else if (json_is_integer(heard))
+            rg_runbook_say(rb, "  %-16s %-6lld %-8s %-16s %.1f s ago\n", member_text(c, "region"), node, "yes", member_text(c, "last"),
+                           (double)json_integer_value(heard) / 1000);
+        else
+            rg_runbook_say(rb, "  %-16s %-6lld %-8s %-16s never since its start\n", member_text(c, "region"), node, "yes",
+                           member_text(c, "last"));
     }
 }
 
 static json_t *failover_body(const struct rg_runbook *rb, bool dry_run)
 {
     return json_pack("{s:s, s:s, s:s, s:b, s:b}", "to", rb->to, "by", rb->by, "reason", rb->reason, "dryRun", dry_run,
-                     "acceptLoss", rb->options.accept_loss);
+                     "acceptLoss", rb->force);
+}
+
+/* A policy that the regions that are left cannot meet: nothing would be written after the promotion either. */
+static void say_shortage(struct rg_runbook *rb)
+{
+    const json_t *plan = rb->answers[rb->target].body;
+    json_int_t others = json_integer_value(json_object_get(plan, "regionsAnswered")) - 1;
+    const struct {
+        const char *member, *what;
+    } needs[] = {{"durabilityRegions", "durability"}, {"leaseRegions", "lease"}};
+
+    for (size_t i = 0; i < RG_LEN(needs); i++) {
+        json_int_t need = json_integer_value(json_object_get(plan, needs[i].member));
+
+        if (need > others)
+            rg_runbook_say(rb, "  %s wants %lld other regions, and %lld would be left: without one more, or `regent %s set` after the\n"
+                               "  promotion, writes there are refused (noted, if durability degrades)\n",
+                           needs[i].what, (long long)need, (long long)RG_MAX(others, (json_int_t)0), needs[i].what);
+    }
+}
+
+/* Whether the region may be promoted: as things are, else (and only when the loss was accepted beforehand) against its objection. */
+static enum rg_err ask_plan(struct rg_runbook *rb)
+{
+    char objection[600];
+    enum rg_err err = rg_runbook_call(rb, rb->target, "/v1/failover", NULL, failover_body(rb, true), PLAN_MS_MAX);
+
+    if (err)
+        return err;
+    keep_plan(rb);
+    say_candidates(rb);
+    say_shortage(rb);
+    if (is_true(rb, rb->target, "possible"))
+        return RG_OK;
+    snprintf(objection, sizeof objection, "%.64s: %.500s", rg_runbook_text(rb, rb->target, "code"), rg_runbook_text(rb, rb->target, "text"));
+    rg_runbook_say(rb, "  the plan objects: %s\n", objection);
+    rb->force = true;
+    err = rg_runbook_call(rb, rb->target, "/v1/failover", NULL, failover_body(rb, true), PLAN_MS_MAX);
+    if (err)
+        return err;
+    if (is_true(rb, rb->target, "possible") && rb->options.accept_loss) {
+        rg_runbook_say(rb, "  --accept-loss overrides that\n");
+        rb->may_lose = true;
+        return RG_OK;
+    }
+    return rg_fail(&rb->cli->err, RG_ECONFLICT, "%s cannot be promoted%s: %s", rb->to,
+                   is_true(rb, rb->target, "possible") ? " without --accept-loss" : "", objection);
 }
 
 enum rg_err rg_runbook_declare(struct rg_runbook *rb)
@@ -106,12 +181,11 @@ enum rg_err rg_runbook_declare(struct rg_runbook *rb)
     for (size_t i = 0; i < rb->cluster->n_regions; i++)
         if (is_primary(rb, i))
             rg_runbook_say(rb, "  %s still answers as PRIMARY. If it can be reached by the other regions, nothing need be lost:\n"
-                               "    regent switchover %s\n", name_of(rb, i), rb->to);
-    err = rg_runbook_call(rb, rb->target, "/v1/failover", NULL, failover_body(rb, true), PLAN_MS_MAX);
+                               "    regent switchover --to %s\n", name_of(rb, i), rb->to);
+    rb->force = false;
+    err = ask_plan(rb);
     if (err)
         return err;
-    keep_plan(rb);
-    say_candidates(rb);
     rg_runbook_say(rb, "  from %s (epoch %llu) to %s\n  may be lost: %s\n", rb->from[0] != '\0' ? rb->from : "?",
                    (unsigned long long)rb->epoch_before, rb->to, rb->lost);
     return rg_runbook_confirm(rb, "This is what is declared. continue?");
@@ -126,7 +200,8 @@ enum rg_err rg_runbook_pause(struct rg_runbook *rb)
                    "  - identity providers: pause SCIM provisioning (Entra ID: Provisioning > Stop provisioning; Okta: Provisioning\n"
                    "    > To App > disable; others: disable the provisioning connector). Do not delete assignments there.\n"
                    "  - pipelines and scripts that create users, permission sets or assignments: stop them.\n"
-                   "  - people: say that administration is closed. Sign-in and access checks go on in every region meanwhile.\n");
+                   "  - people: say that administration is closed. Sign-in and access checks go on in every region meanwhile.\n"
+                   "  Access that must go at once: `regent intent disable-user USER --region REGION` is applied after the promotion.\n");
     return rg_runbook_confirm(rb, "Provisioning is paused. continue?");
 }
 
@@ -240,17 +315,12 @@ static enum rg_err look_promoted(struct rg_runbook *rb, bool *ret_promoted)
 
 static enum rg_err confirm_promotion(struct rg_runbook *rb)
 {
-    enum rg_err err;
-
     if (!rb->may_lose)
         return rg_runbook_confirm(rb, "Promote now: there is no way back to the old primary's epoch. continue?");
     if (rb->options.yes && !rb->options.accept_loss && !rb->options.game_day)
         return rg_fail(&rb->cli->err, RG_EDENIED, "writes may be lost (%.300s): with --yes say --accept-loss too", rb->lost);
     rg_runbook_say(rb, "  may be lost: %s\n", rb->lost);
-    err = rg_runbook_confirm(rb, "Promote now and accept that loss: there is no way back. continue?");
-    if (!err)
-        rb->options.accept_loss = true;
-    return err;
+    return rg_runbook_confirm(rb, "Promote now and accept that loss: there is no way back. continue?");
 }
 
 /* The answer may have been lost on its way: then the region itself says what became of it. */
@@ -266,6 +336,8 @@ static enum rg_err promote_now(struct rg_runbook *rb)
         rb->epoch = epoch_of(rb, rb->target);
         if (text != NULL)
             rg_runbook_copy(rb->lost, sizeof rb->lost, text);
+        if (!is_true(rb, rb->target, "noted"))
+            rg_runbook_say(rb, "  the record of epochs has no name and reason for it (yet): this evidence has\n");
         return RG_OK;
     }
     if (look_promoted(rb, &promoted) == RG_OK && promoted) {
@@ -437,7 +509,9 @@ enum rg_err rg_runbook_resume(struct rg_runbook *rb)
                    rb->cluster->regions[rb->target].url, rb->from[0] != '\0' ? rb->from : "the old primary");
     for (size_t i = 0; i < rb->cluster->n_regions; i++)
         rg_runbook_say(rb, "      %-16s %s\n", name_of(rb, i), rb->cluster->regions[i].url);
-    rg_runbook_say(rb, "  When %s comes back it joins as a replica; writes that only it had are listed by GET /v1/lost-tail.\n",
+    rg_runbook_say(rb, "  Clients that kept a revision of %s's may be told RevisionLost (410): that write is lost, and must be made again.\n"
+                       "  When %s comes back it joins as a replica by itself; what only it had: regent lost-tail list.\n",
+                   rb->from[0] != '\0' ? rb->from : "the old primary",
                    rb->from[0] != '\0' ? rb->from : "the old primary");
     return rg_runbook_confirm(rb, "Provisioning goes on at the new endpoint. continue?");
 }

@@ -42,7 +42,7 @@ static void put_lease(struct rg_buf *out, const struct rg_policy *p, const struc
         rg_buf_printf(out, ",\"settled\":%s", bool_text(s->lease_settled));
 }
 
-static const char *writes_text(const struct rg_node_status *s)
+const char *rg_policy_writes(const struct rg_node_status *s)
 {
     const struct rg_policy *p = &s->policy;
 
@@ -87,7 +87,7 @@ static void put_alarms(struct rg_buf *out, const struct rg_node_status *s)
 
 void rg_policy_put_status(struct rg_buf *out, const struct rg_node_status *s)
 {
-    rg_buf_printf(out, ",\"writes\":\"%s\",\"promisedEpoch\":%llu,\"durability\":", writes_text(s),
+    rg_buf_printf(out, ",\"writes\":\"%s\",\"promisedEpoch\":%llu,\"durability\":", rg_policy_writes(s),
                   (unsigned long long)s->promised);
     put_durability(out, &s->policy, s);
     rg_buf_printf(out, ",\"degradedWrites\":%llu},\"lease\":", (unsigned long long)s->degraded);

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "net/api_takeover.h"
 #include "net/api_worker.h"
 
 enum { METRICS_BYTES_MAX = 4 * 1024 * 1024, NODE_BUCKETS = 32 };
@@ -246,6 +247,27 @@ static void put_node(struct page *p, const struct rg_node_status *s)
     put_node_histogram(p, "durable_seconds", "Submit to durable.", s->durable_us);
 }
 
+/* Whether writes are taken, and what stands behind one that is acknowledged. */
+static void put_writes(struct page *p, const struct rg_node_status *s)
+{
+    const char *writes = rg_policy_writes(s);
+
+    one(p, "promised_epoch", "gauge", "No older epoch is followed by this node any more; 0: none was promised.", s->promised);
+    one(p, "writes_open", "gauge", "1 when this node takes writes and acknowledges them.",
+        strcmp(writes, "open") == 0 || strcmp(writes, "degraded") == 0);
+    one(p, "writes_paused", "gauge", "1 while writes wait here for a switchover.", s->paused);
+    one(p, "lease_configured_regions", "gauge", "Other regions that must renew the write lease; 0: no lease.",
+        s->policy.lease_regions);
+    one(p, "lease_held", "gauge", "1 when this node leads, a write lease is set, and enough regions have renewed it.",
+        s->leader && s->policy.lease_regions > 0 && s->lease_held);
+    one(p, "durability_regions", "gauge", "Other regions that must have a write on disk before it is acknowledged.",
+        s->policy.regions);
+    one(p, "regions", "gauge", "Other regions that count for lease and durability.", s->regions);
+    one(p, "regions_reachable", "gauge", "Those of them that this node hears.", s->regions_reachable);
+    one(p, "degraded_writes_total", "counter", "Writes acknowledged with fewer regions than wanted, in the whole cluster.",
+        s->degraded);
+}
+
 static void put_counts(struct page *p, const struct rg_node_status *s)
 {
     const struct {
@@ -380,6 +402,7 @@ void rg_metrics_write(struct rg_api *api, struct rg_buf *out)
     rg_buf_printf(&text, "regent_info{region=\"%s\",version=\"%s\",node=\"%llu\"} 1\n", page.region, REGENT_VERSION,
                   (unsigned long long)status->id);
     put_node(&page, status);
+    put_writes(&page, status);
     put_counts(&page, status);
     put_rows(api, &page);
     put_intents(api, &page);

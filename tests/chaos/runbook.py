@@ -20,7 +20,7 @@ class Stage:
     def __init__(self):
         self.lock = threading.Lock()
         self.primary, self.epoch, self.index = "us-east-1", 3, 40
-        self.lose_answer = self.hash_differs = self.refuse_writes = False
+        self.lose_answer = self.hash_differs = self.refuse_writes = self.behind = False
         self.may_lose = {"known": True, "writes": 0, "seconds": 0, "text": "nothing: eu-central-1 has all"}
         self.failovers, self.hooks, self.users, self.hook_status = [], [], set(), 500
 
@@ -63,10 +63,12 @@ def handler(stage, region):
         def failover(self, body):
             assert body["to"] == region and body["by"] and body["reason"], body
             if body["dryRun"]:
-                return self.answer(200, {"epoch": stage.epoch, "candidates": [{"region": region, "last": "3.40"}],
-                                         "mayLose": stage.may_lose})
-            if stage.may_lose["writes"] and not body["acceptLoss"]:
-                return self.answer(409, {"code": "ConflictException", "message": "writes may be lost: acceptLoss"})
+                objection = {"code": "RevisionNotReached", "text": "ap-southeast-1 is ahead"} if stage.behind else {}
+                return self.answer(200, {"epoch": stage.epoch, "possible": not stage.behind or body["acceptLoss"],
+                                         "candidates": [{"region": region, "node": 2, "answered": True, "last": "3.40",
+                                                         "primaryHeardMsAgo": 1500}], "mayLose": stage.may_lose, **objection})
+            if stage.behind and not body["acceptLoss"]:
+                return self.answer(412, {"code": "RevisionNotReached", "message": "ap-southeast-1 is ahead"})
             stage.failovers.append(body)
             stage.primary, stage.epoch, stage.index = region, 1026, stage.index + 1
             if stage.lose_answer:
@@ -202,8 +204,16 @@ def refusals(regent):
         assert "--accept-loss" in text and not t.stage.failovers, text
         assert "not finished" in t.run("verify", "a", code=1)
         text = t.failover("--evidence", "b", answers="y\ny\ny\ny\ny\ny\ny\n")
-        assert "accept that loss" in text and t.stage.failovers[0]["acceptLoss"] is True, text
+        assert "accept that loss" in text and "1.5 s ago" in text and t.stage.failovers[0]["acceptLoss"] is False, text
         assert "PRIMARY already" in t.failover("--yes", "--evidence", "c", code=1)
+    with Theatre(regent) as t:
+        t.stage.behind = True
+        text = t.failover("--evidence", "a", answers="y\n" * 7, code=1)
+        assert "without --accept-loss: RevisionNotReached: ap-southeast-1 is ahead" in text and not t.stage.failovers, text
+        text = t.failover("--evidence", "b", "--accept-loss", answers="y\ny\n", code=1)  # stopped before the promotion
+        assert "3 of 7" in text and not t.stage.failovers, text
+        t.run("failover", "--resume", "b", answers="y\n" * 5)
+        assert t.stage.failovers[0]["acceptLoss"] is True  # the plan's objection was accepted before
     with Theatre(regent) as t:
         t.stage.hash_differs = True
         text = t.failover("--yes", "--evidence", "a", code=1)

@@ -107,6 +107,56 @@ START_TEST(paused_and_leaseless_writes_say_so)
 }
 END_TEST
 
+/* One line of /metrics, by its start and value. */
+static void metric(const char *name, int value)
+{
+    char line[128];
+
+    snprintf(line, sizeof line, "\nregent_%s{region=\"us-east-1\"} %d\n", name, value);
+    expect("GET", "/metrics", "", 200, line);
+}
+
+START_TEST(metrics_show_what_stands_behind_a_write)
+{
+    struct rg_policy p = {.regions = 2, .lease_regions = 1, .lease_ms = 5000};
+
+    API_STATUS(policy, p);
+    API_STATUS(lease_held, true);
+    API_STATUS(promised, 1026);
+    API_STATUS(degraded, 7);
+    metric("writes_open", 1);
+    metric("writes_paused", 0);
+    metric("lease_held", 1);
+    metric("lease_configured_regions", 1);
+    metric("durability_regions", 2);
+    metric("regions", 2);
+    metric("regions_reachable", 2);
+    metric("promised_epoch", 1026);
+    metric("degraded_writes_total", 7);
+    API_STATUS(lease_held, false);
+    metric("lease_held", 0);
+    metric("writes_open", 0);
+    API_STATUS(lease_held, true);
+    API_STATUS(regions_reachable, 1);
+    metric("regions_reachable", 1);
+    metric("writes_open", 0);
+    p.degrade = true;
+    API_STATUS(policy, p);
+    metric("writes_open", 1); /* degraded */
+    API_STATUS(paused, true);
+    metric("writes_paused", 1);
+    metric("writes_open", 0);
+    API_STATUS(paused, false);
+    API_STATUS(leader, false);
+    metric("writes_open", 0);
+    metric("lease_held", 0);
+    p.lease_regions = 0;
+    API_STATUS(leader, true);
+    API_STATUS(policy, p);
+    metric("lease_held", 0); /* none is set */
+}
+END_TEST
+
 START_TEST(a_switchover_is_asked_for)
 {
     struct rg_node_status *s = &af.node.status;
@@ -173,6 +223,7 @@ int main(void)
     tcase_add_test(tc, a_lease_is_set_and_checked);
     tcase_add_test(tc, a_shortage_refuses_or_is_noted);
     tcase_add_test(tc, paused_and_leaseless_writes_say_so);
+    tcase_add_test(tc, metrics_show_what_stands_behind_a_write);
     tcase_add_test(tc, a_switchover_is_asked_for);
     tcase_add_test(tc, a_promotion_is_declared_where_it_happens);
     suite_add_tcase(suite, tc);
