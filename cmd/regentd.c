@@ -429,10 +429,11 @@ static void on_plain_signal(int number)
     ended = 1;
 }
 
-/* libuv takes the signals over, and leaves them without a handler when its loop is closed. */
-static void take_signals(void)
+/* From one life to the next, and while a new identity is asked for: then a signal ends it cleanly. In a life libuv takes them, and
+ * leaves them without a handler when its loop is closed; while a state is built up they end the process, as they always did. */
+static void take_signals(bool take)
 {
-    struct sigaction action = {.sa_handler = on_plain_signal};
+    struct sigaction action = {.sa_handler = take ? on_plain_signal : SIG_DFL};
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, NULL);
@@ -443,12 +444,19 @@ static void take_signals(void)
 static enum rg_err come_back(struct daemon *d, struct rg_errctx *ctx)
 {
     enum rg_err err = rg_rejoin_due(&d->config, d->keys, &d->places, &d->log, ctx);
+    bool due = err != RG_ENOTFOUND;
 
-    if (err == RG_ENOTFOUND)
-        return ended ? RG_ESTOPPED : RG_OK;
-    if (!err)
+    if (!due)
+        err = RG_OK;
+    if (!err && due) {
+        take_signals(true);
+        rg_removal_state(&d->config); /* the new id has its own place */
         err = rg_rejoin_run(&d->config, &d->log, &ended, NULL, ctx);
-    return err ? err : load_config(d, ctx);
+    }
+    if (!err && due)
+        err = load_config(d, ctx);
+    take_signals(false);
+    return !err && ended ? RG_ESTOPPED : err;
 }
 
 static enum rg_err open_keeper(struct daemon *d)
@@ -569,7 +577,7 @@ static int live(struct daemon *d)
     rg_shell_run(d->shell);
     close_handles(d);
     release(d);
-    take_signals();
+    take_signals(true);
     pthread_mutex_destroy(&d->stats_mutex);
     rg_log_info(&d->log, "regentd.stopped", "clean=%s%s", d->failed ? "no" : "yes", d->replaced ? " replaced=yes" : "");
     return d->failed;
@@ -583,7 +591,6 @@ static int run(const char *config_path)
     d.config_path = config_path;
     d.lock_fd = -1;
     d.log = (struct rg_log){.min = RG_LOG_INFO, .sink = rg_log_stderr};
-    take_signals();
     do
         code = live(&d);
     while (d.replaced && !d.told && !ended);

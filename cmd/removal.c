@@ -192,8 +192,7 @@ static enum rg_err remove_data(const struct rg_config *config, struct rg_errctx 
     return err;
 }
 
-/* The state is plain text in memory: a process that was killed leaves it there. */
-static void remove_state(const struct rg_config *config)
+void rg_removal_state(const struct rg_config *config)
 {
     static const char *const names[] = {"data.mdb", "lock.mdb"};
     char path[RG_CONFIG_PATH_MAX + 16];
@@ -211,7 +210,7 @@ enum rg_err rg_removal_finish(const struct rg_config *config, struct rg_errctx *
 {
     enum rg_err err = destroy_keys(config, ctx);
 
-    remove_state(config);
+    rg_removal_state(config);
     return err ? err : remove_data(config, ctx);
 }
 

@@ -20,6 +20,8 @@ RG_MUST enum rg_err rg_removal_asked(const struct rg_config *config, const json_
 RG_MUST enum rg_err rg_removal_begin(const struct rg_config *config, uint64_t by, struct rg_errctx *ctx);
 /** Delete log, snapshots, metadata and the state in memory. Once nothing of them is in use. */
 RG_MUST enum rg_err rg_removal_finish(const struct rg_config *config, struct rg_errctx *ctx);
+/** Delete the state alone, in plain text in memory where a process that was killed left it. Once nothing of it is in use. */
+void rg_removal_state(const struct rg_config *config);
 /** At the start: RG_OK when the data directory is not marked. Otherwise the removal is finished, and RG_EFENCED says so. */
 RG_MUST enum rg_err rg_removal_check(const struct rg_config *config, struct rg_errctx *ctx);
 

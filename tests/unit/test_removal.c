@@ -117,6 +117,17 @@ START_TEST(keys_go_first_and_data_after)
 }
 END_TEST
 
+START_TEST(the_state_alone)
+{
+    rg_removal_state(&config);
+    ck_assert(!there("state") && there("keystore") && there("data/meta") && there("data/wal/segment-1"));
+    rg_removal_state(&config); /* nothing is there: fine */
+    config.state_dir[0] = '\0';
+    rg_removal_state(&config);
+    ck_assert(there("data/meta"));
+}
+END_TEST
+
 START_TEST(a_start_finishes_it_and_is_refused)
 {
     struct rg_errctx ctx = {.text = ""};
@@ -195,6 +206,7 @@ int main(void)
     tcase_add_test(t, keys_go_first_and_data_after);
     tcase_add_test(t, a_start_finishes_it_and_is_refused);
     tcase_add_test(t, what_cannot_be_destroyed_is_said);
+    tcase_add_test(t, the_state_alone);
     tcase_add_test(t, only_its_primary_ends_it);
     suite_add_tcase(s, t);
     r = srunner_create(s);
