@@ -138,8 +138,8 @@ class Story:
         node = Connection(self.c, self.region, url=self.nodes[node_id]["url"])
         until(lambda: node.request("GET", "/v1/intents/" + intent)[0]["status"] == "APPLIED")
         assert [i["id"] for i in json.loads(self.c.run("intent", "list", "--json"))] == [intent]
-        for name in self.c.names:
-            until(lambda n=name: self.c.connect(n).call("AWSIdentityStore.DescribeUser", user)[0]["UserStatus"] == "DISABLED")
+        for there in [node] + [self.c.connect(n) for n in self.c.replicas]:  # one of the voters is still down
+            until(lambda t=there: t.call("AWSIdentityStore.DescribeUser", user)[0]["UserStatus"] == "DISABLED")
 
 
 def pause(writers, killed):
