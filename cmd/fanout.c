@@ -1,6 +1,7 @@
 #include "cmd/fanout.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -114,6 +115,7 @@ static void *job_run(void *arg)
                                  &job->ctx);
     job->us = rg_cli_now_us() - from;
     rg_client_free(RG_STEAL(job->client)); /* may hang in the resolver: before the slot is given back */
+    OPENSSL_thread_stop(); /* this thread's, now: the process may end as soon as the answer is there */
     pthread_mutex_lock(&fanout->mutex);
     left = job->left;
     job->done = true;
