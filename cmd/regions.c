@@ -426,9 +426,9 @@ static void step_returned(struct rg_regions *r, const struct rg_node_row *node)
 
     r->waiting = true;
     rg_links_stat(r->config.parts.links, node->id, &stat);
-    if (peer_of(r, node->id) != NULL)
+    if (peer_of(r, node->id) != NULL && r->status.members_known) /* as a MEMBER it counts for lease and durability */
         want_node(r, node, "MEMBER", "");
-    else if (stat.up)
+    else if (peer_of(r, node->id) == NULL && stat.up)
         let_in(r, node);
 }
 

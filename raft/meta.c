@@ -32,6 +32,7 @@ enum meta_field {
     META_LEASE_MS = 14,
     META_CEDED_INDEX = 15,
     META_CEDED_TERM = 16,
+    META_TERM_BEFORE = 17,
 };
 
 struct rg_metafile {
@@ -66,6 +67,7 @@ static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta, uint64_
     rg_tlv_put_u64(buf, META_LEASE_MS, meta->lease_ms);
     rg_tlv_put_u64(buf, META_CEDED_INDEX, meta->ceded_index);
     rg_tlv_put_u64(buf, META_CEDED_TERM, meta->ceded_term);
+    rg_tlv_put_u64(buf, META_TERM_BEFORE, meta->term_before);
 }
 
 static bool take_text(struct rg_span plain, uint32_t field, char *out, size_t size)
@@ -106,6 +108,7 @@ static bool decode_plain(struct rg_span plain, struct rg_meta *meta, uint64_t *r
     meta->promised = rg_tlv_u64(plain, META_PROMISED, 0); /* these: not written by 0.1.0 */
     meta->ceded_index = rg_tlv_u64(plain, META_CEDED_INDEX, 0);
     meta->ceded_term = rg_tlv_u64(plain, META_CEDED_TERM, 0);
+    meta->term_before = rg_tlv_u64(plain, META_TERM_BEFORE, 0);
     meta->lease_ms = rg_tlv_u64(plain, META_LEASE_MS, 0);
     meta->fenced = fenced != 0;
     meta->quarantined = quarantined != 0;

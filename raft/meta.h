@@ -21,6 +21,7 @@ struct rg_meta {
     bool quarantined; /* RAFT.md rule 18 */
     char note[128];   /* why */
     uint64_t promised; /* nobody of an epoch before this one is followed */
+    uint64_t term_before; /* a node that begins another epoch: its term until that epoch's first entry is in the log */
     uint64_t ceded_index, ceded_term; /* the last entry before a hand-over of this node's; 0: none */
     uint64_t lease_ms; /* the longest lease granted: after a restart it may still run */
 };

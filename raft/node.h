@@ -141,6 +141,7 @@ struct rg_node_status {
     uint32_t regions, regions_reachable; /* other regions that count */
     bool lease_held, lease_settled; /* settled: every member knows the lease's terms */
     bool members_settled;    /* primary: every member has the configuration in force */
+    bool members_known;      /* primary: so many regions have it that no promotion misses a member: a new one may count */
     uint64_t degraded;       /* writes acknowledged with fewer regions than the policy wants, as applied here */
     struct rg_peer_status peers[RG_PEERS_MAX];
     size_t n_peers;

@@ -43,9 +43,10 @@ static bool promise(struct rg_node *node, uint64_t epoch)
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
-    if (node->leading || node->install != INSTALL_NONE || node->handover.stage >= HANDOVER_CEDE ||
-        epoch <= node_epoch_of(node->meta.term) || epoch < node->meta.promised)
+    if (node->leading || node->install != INSTALL_NONE || epoch <= node_epoch_of(node->meta.term) ||
+        epoch < node->meta.promised)
         return false;
+    node_handover_overtaken(node);
     if (epoch == node->meta.promised)
         return true; /* the same one asks again: epochs are its own */
     node->meta.promised = epoch;
@@ -82,7 +83,7 @@ void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg
     r->epoch = epoch_known(node);
     r->last_index = rg_wal_last(node->wal); /* not only what is durable: the rest will be */
     r->last_term = r->last_index > 0 ? rg_wal_term(node->wal, r->last_index) : 0;
-    r->lease_left_ms = node_lease_left(node);
+    r->lease_left_ms = node_lease_left(node, m->ceded);
     r->primary_heard_ms = node->leading ? 0 : heard_ms_ago(node);
     (void)node_send(node, peer->config.id, &out); /* lost: this node counts as gone */
 }
@@ -101,7 +102,7 @@ static void candidate_self(struct rg_node *node, struct rg_candidate *c)
     c->epoch = epoch_known(node);
     c->durable = (struct rg_rev){.epoch = last > 0 ? node_epoch_of(rg_wal_term(node->wal, last)) : 0, .index = last};
     c->primary_heard_ms = heard_ms_ago(node);
-    c->lease_left_ms = node_lease_left(node);
+    c->lease_left_ms = node_lease_left(node, node->failover.ceded);
 }
 
 static void ask(struct rg_node *node, uint64_t epoch)
@@ -113,7 +114,7 @@ static void ask(struct rg_node *node, uint64_t epoch)
     node->failover.deadline_ms = node_now_ms(node) + ASK_MS;
     candidate_self(node, &f->candidates[0]);
     f->n_candidates = 1;
-    m.fence = (struct rg_msg_fence){.number = node->failover.number, .epoch = epoch};
+    m.fence = (struct rg_msg_fence){.number = node->failover.number, .epoch = epoch, .ceded = node->failover.ceded};
     for (size_t i = 0; i < node->n_peers; i++) {
         struct rg_candidate *c = &f->candidates[f->n_candidates++];
 
@@ -183,13 +184,14 @@ static bool seen_before(const struct rg_failover *f, size_t i)
     return false;
 }
 
+/* Every node of it: to the primary, a region has what any one of its nodes has. */
 static bool region_has(const struct rg_failover *f, size_t first, bool promised)
 {
     for (size_t k = first; k < f->n_candidates; k++)
         if (strcmp(f->candidates[k].region, f->candidates[first].region) == 0 &&
-            (promised ? f->candidates[k].promised : f->candidates[k].answered))
-            return true;
-    return false;
+            !(promised ? f->candidates[k].promised : f->candidates[k].answered))
+            return false;
+    return true;
 }
 
 static void count_regions(const struct rg_node *node, struct rg_failover *f, bool promised)
@@ -199,7 +201,7 @@ static void count_regions(const struct rg_node *node, struct rg_failover *f, boo
         if (seen_before(f, i) || primary_region(node, f->candidates[i].region))
             continue;
         f->regions++;
-        f->regions_answered += i == 0 || region_has(f, i, promised);
+        f->regions_answered += region_has(f, i, promised);
     }
 }
 
@@ -234,8 +236,8 @@ static enum rg_err judge_others(const struct rg_node *node, struct rg_failover *
     for (size_t i = 1; i < f->n_candidates; i++) {
         const struct rg_candidate *c = &f->candidates[i];
 
-        if (!c->answered || (promised && !c->promised && !c->leader))
-            continue;
+        if (!c->answered || (promised && !c->promised && !c->leader) || c->id == node->failover.ceded)
+            continue; /* ceded: it is ahead by the entry that this node is about to write */
         if (c->leader && c->epoch >= (promised ? node_epoch_of(node->meta.term) : known))
             return say(f, RG_ECONFLICT, "%s (node %llu) is alive and takes writes: use a switchover", c->region,
                        (unsigned long long)c->id);
@@ -287,7 +289,8 @@ static enum rg_err begin_check(struct rg_node *node, struct rg_failover *f)
 {
     if (node->stage == NODE_STOPPED)
         return RG_ESTOPPED;
-    if (node->failover.request != NULL || node->handover.stage != HANDOVER_NONE)
+    if (node->failover.request != NULL ||
+        (node->handover.stage != HANDOVER_NONE && node->handover.stage != HANDOVER_COMMIT))
         return say(f, RG_EBUSY, "a promotion or hand-over is under way here");
     if (node->leading)
         return say(f, RG_ECONFLICT, "this node is the primary");
@@ -334,7 +337,10 @@ static void step_asked(struct rg_node *node)
     struct rg_failover *f = node->failover.request;
     enum rg_err err = judge(node, false);
 
-    f->epoch = node_epoch_next(highest_epoch(node), node->config.id);
+    if (node->failover.ceded == 0)
+        f->epoch = node_epoch_next(RG_MAX(highest_epoch(node), node->epoch_heard), node->config.id);
+    else if (!err && highest_epoch(node) > f->epoch)
+        err = say(f, RG_EBUSY, "a later epoch than the one handed over has been promised");
     if (err || f->dry_run) {
         node_failover_answer(node, err);
         return;
@@ -350,6 +356,22 @@ static void step_asked(struct rg_node *node)
     f->candidates[0].promised = true;
 }
 
+/* The epoch was handed over. What remains to be seen is whether a promotion came in between, which may have acknowledged under a
+ * lease already: the way is that of a promotion, so that one meets the other. */
+void node_failover_take(struct rg_node *node, uint64_t term, uint64_t ceded)
+{
+    struct rg_failover *f = &node->handover.take;
+
+    memset(&node->failover, 0, sizeof node->failover);
+    memset(f, 0, sizeof *f);
+    f->epoch = node_epoch_of(term);
+    f->on_done = node_handover_taken;
+    node->failover.request = f;
+    node->failover.ceded = ceded;
+    node->failover.stage = FAILOVER_ASK;
+    ask(node, 0);
+}
+
 static void step_promised(struct rg_node *node)
 {
     struct rg_failover *f = node->failover.request;
@@ -362,7 +384,7 @@ static void step_promised(struct rg_node *node)
         node_failover_answer(node, err);
         return;
     }
-    node->failover.wait_until_ms = RG_MAX(node->failover.wait_until_ms, now + node_lease_left(node));
+    node->failover.wait_until_ms = RG_MAX(node->failover.wait_until_ms, now + node_lease_left(node, node->failover.ceded));
     /* Accepted: a lease through regions that do not answer can only be waited for, not proved to have ended. */
     if (f->lease_regions > 0 && f->regions_answered + f->lease_regions <= f->regions)
         node->failover.wait_until_ms = RG_MAX(node->failover.wait_until_ms, now + node->policy.lease_ms * 101 / 100 + 1);
@@ -397,7 +419,9 @@ static void step_begin(struct rg_node *node)
         return;
     }
     rg_buf_init(&config, RG_RAFT_CONFIG_BYTES_MAX);
-    if (next_members(node, &config) != RG_OK) {
+    if (node->failover.ceded != 0)
+        rg_buf_put(&config, node->handover.config.data, node->handover.config.len);
+    if (config.err || (node->failover.ceded == 0 && next_members(node, &config) != RG_OK)) {
         node_failover_answer(node, RG_EINTERNAL);
         return;
     }
@@ -461,6 +485,7 @@ void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config)
     }
     for (size_t i = 0; i < node->n_peers; i++)
         rg_gate_drop(&node->peers[i].gate);
+    node->meta.term_before = node->meta.term;
     node->meta.term = term;
     node->meta.vote = 0;
     node->meta.promised = RG_MAX(node->meta.promised, node_epoch_of(term));

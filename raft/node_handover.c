@@ -10,6 +10,7 @@
 #define COMMIT_MS 10000u   /* how long the outcome is waited for after the hand-over point */
 #define PAUSE_MS 5000u
 #define HEARD_MS_MAX 2000u
+#define TAKE_MS 500u       /* between two attempts of the target to begin */
 #define LAG_MAX 20000u     /* entries: more than this is not made good within a pause */
 
 static enum rg_err say(struct rg_handover *h, enum rg_err err, const char *fmt, ...) RG_PRINTF(3, 4);
@@ -36,6 +37,28 @@ static void answer(struct rg_node *node, enum rg_err err)
 }
 
 /* ---- beginning ---- */
+
+/* Under a lease the target needs promises before it begins (take): past the hand-over point is too late to miss them. */
+static enum rg_err check_lease(const struct rg_node *node, struct rg_handover *h)
+{
+    struct node_regions r;
+    uint32_t lease, reachable = 0;
+
+    node_regions_of(node, &r);
+    lease = node_lease_needed(node, &r);
+    for (size_t i = 0; i < r.n; i++)
+        reachable += r.reachable[i];
+    if (lease == 0)
+        return RG_OK;
+    if (!node_lease_held(node, &r))
+        return say(h, RG_EUNREADY, "the write lease is not held");
+    if (!node_lease_settled(node, &r))
+        return say(h, RG_EUNREADY, "the write lease was changed and not every region knows its terms yet");
+    if (reachable + lease <= r.n)
+        return say(h, RG_EUNREADY, "with a write lease of %u regions the new primary needs %zu of the %zu other regions, and %u "
+                   "are reachable", lease, r.n - lease + 1, r.n, reachable);
+    return RG_OK;
+}
 
 static enum rg_err check(struct rg_node *node, struct rg_handover *h)
 {
@@ -67,7 +90,7 @@ static enum rg_err check(struct rg_node *node, struct rg_handover *h)
         return say(h, RG_EUNREADY, "%s has another state than this primary", peer->config.region);
     if (h->lag_entries > LAG_MAX)
         return say(h, RG_EUNREADY, "%s is %llu entries behind", peer->config.region, (unsigned long long)h->lag_entries);
-    return RG_OK;
+    return check_lease(node, h);
 }
 
 void rg_node_handover(struct rg_node *node, struct rg_handover *h)
@@ -79,7 +102,7 @@ void rg_node_handover(struct rg_node *node, struct rg_handover *h)
     h->epoch = h->paused_ms = h->lag_entries = h->heard_ms = 0;
     err = check(node, h);
     if (!err)
-        h->epoch = node_epoch_next(RG_MAX(node->meta.promised, node_epoch_of(node->meta.term)), h->to);
+        h->epoch = node_epoch_next(RG_MAX(RG_MAX(node->meta.promised, node->epoch_heard), node_epoch_of(node->meta.term)), h->to);
     if (err || h->dry_run) {
         h->err = err;
         h->on_done(h);
@@ -295,13 +318,26 @@ void node_handover_end(struct rg_node *node, enum rg_err err, const char *text)
     answer(node, err);
 }
 
+void node_handover_overtaken(struct rg_node *node)
+{
+    struct node_handover *s = &node->handover;
+
+    if (s->stage != HANDOVER_COMMIT)
+        return;
+    s->stage = HANDOVER_NONE;
+    node->paused = false;
+    if (s->request != NULL)
+        say(s->request, RG_OK, "handed over, but a promotion was declared before the new primary was heard");
+    answer(node, RG_ETIMEOUT);
+}
+
 /* This node has ceded, and has heard no leader since: the target may never have been told. */
 void node_handover_resume(struct rg_node *node)
 {
     struct node_handover *s = &node->handover;
     struct rg_members m;
 
-    if (node->meta.ceded_index == 0 || node->applied_config_index != node->meta.ceded_index + 1 ||
+    if (node->meta.ceded_index == 0 || node_bygone(node, node->meta.term) || node->applied_config_index != node->meta.ceded_index + 1 ||
         rg_wal_last(node->wal) != node->applied_config_index || (node->meta.term & UINT32_MAX) != 0 ||
         rg_members_decode(rg_buf_span(&node->applied_config), &m) != RG_OK || rg_members_voters(&m) != 1)
         return;
@@ -400,6 +436,38 @@ static void reply(struct rg_node *node, uint64_t peer, const struct rg_msg_hando
     (void)node_send(node, peer, &out);
 }
 
+static void take(struct rg_node *node, uint64_t from, const struct rg_msg_handover *m)
+{
+    struct node_handover *s = &node->handover;
+    uint64_t now = node_now_ms(node);
+
+    if (node->policy.lease_regions == 0) {
+        rg_log_warn(node->config.log, "handover.take", "from=%llu epoch=%llu", (unsigned long long)from,
+                    (unsigned long long)node_epoch_of(m->term));
+        node_reborn(node, m->term, m->config);
+        return;
+    }
+    if (now < s->take_ms)
+        return; /* COMMIT comes again */
+    s->take_ms = now + TAKE_MS;
+    rg_buf_clear(&s->config);
+    rg_buf_put(&s->config, m->config.p, m->config.n);
+    if (s->config.err) {
+        node_fail(node, s->config.err, "take over: %s", rg_err_text(s->config.err));
+        return;
+    }
+    node_failover_take(node, m->term, from);
+}
+
+void node_handover_taken(struct rg_failover *f)
+{
+    struct node_handover *s = RG_CONTAINER(f, struct node_handover, take);
+    struct rg_node *node = RG_CONTAINER(s, struct rg_node, handover);
+
+    if (f->err)
+        rg_log_warn(node->config.log, "handover.not_taken", "err=%s text=\"%s\"", rg_err_symbol(f->err), f->text);
+}
+
 void node_on_handover(struct rg_node *node, struct node_peer *peer, const struct rg_msg_handover *m)
 {
     struct node_handover *s = &node->handover;
@@ -419,11 +487,8 @@ void node_on_handover(struct rg_node *node, struct node_peer *peer, const struct
             s->again_ms = RG_MIN(s->again_ms, node_now_ms(node) + AGAIN_MS / 4); /* perhaps it only has to apply something */
         return;
     case RG_HANDOVER_COMMIT:
-        if (level(node, m) && config_fits(node, m->config)) {
-            rg_log_warn(node->config.log, "handover.take", "from=%llu epoch=%llu", (unsigned long long)peer->config.id,
-                        (unsigned long long)node_epoch_of(m->term));
-            node_reborn(node, m->term, m->config);
-        }
+        if (level(node, m) && config_fits(node, m->config))
+            take(node, peer->config.id, m);
         return;
     case RG_HANDOVER_STEP_COUNT:
         return;

@@ -6,6 +6,7 @@
  * waits for the regions' grants begins after the primary has stopped. The primary acknowledges only while enough regions have
  * renewed, and only what as many have durable: then every promotion meets a region that has it. */
 #include "raft/node_priv.h"
+#include "store/node.h"
 #include "store/permset.h"
 
 #define REACHABLE_MS 2000u /* a region is reachable if one of its nodes was heard within this */
@@ -29,11 +30,15 @@ static void epochs_load(struct rg_node *node, struct rg_txn *txn)
     }
 }
 
-static bool region_counts(struct rg_txn *txn, const char *name)
+/* A node that was just let in is PREPARED still: somebody who does not know it yet could be promoted without asking it. */
+static bool peer_counts(struct rg_txn *txn, const struct rg_peer_config *peer)
 {
-    struct rg_region row;
+    struct rg_region region;
+    struct rg_node_row row;
 
-    return rg_region_get(txn, rg_span_str(name), &row) != RG_OK || rg_span_is(row.status, "ACTIVE");
+    if (rg_node_row_get(txn, peer->id, &row) == RG_OK && rg_span_is(row.status, "PREPARED"))
+        return false;
+    return rg_region_get(txn, rg_span_str(peer->region), &region) != RG_OK || rg_span_is(region.status, "ACTIVE");
 }
 
 void node_policy_load(struct rg_node *node)
@@ -51,7 +56,7 @@ void node_policy_load(struct rg_node *node)
     }
     epochs_load(node, txn);
     for (size_t i = 0; i < node->n_peers; i++)
-        node->peers[i].counts = region_counts(txn, node->peers[i].config.region);
+        node->peers[i].counts = peer_counts(txn, &node->peers[i].config);
     node->policy_dirty = false;
     node->regional_dirty = true;
 }
@@ -61,6 +66,8 @@ void node_policy_note(struct rg_node *node, struct rg_span cmd)
     switch (rg_tlv_u64(cmd, RG_F_KIND, 0)) {
     case RG_CMD_INSTANCE_INIT:
     case RG_CMD_REGION_PUT:
+    case RG_CMD_NODE_PUT:
+    case RG_CMD_NODE_JOIN:
     case RG_CMD_SETTING_PUT:
     case RG_CMD_EPOCH_NOTE:
         node->policy_dirty = true;
@@ -80,9 +87,8 @@ static size_t region_at(struct node_regions *r, const struct node_peer *peer)
         k++;
     if (k == r->n) {
         r->name[k] = peer->config.region;
-        r->durable[k] = r->lease_until_ms[k] = 0;
-        r->reachable[k] = false;
-        r->counts[k] = peer->counts;
+        r->durable[k] = r->counted[k] = r->lease_until_ms[k] = 0;
+        r->reachable[k] = r->counts[k] = false;
         r->n++;
     }
     return k;
@@ -103,7 +109,11 @@ void node_regions_of(const struct rg_node *node, struct node_regions *r)
             continue;
         k = region_at(r, peer);
         r->durable[k] = RG_MAX(r->durable[k], peer->durable);
-        r->lease_until_ms[k] = RG_MAX(r->lease_until_ms[k], peer->lease_until_ms);
+        if (peer->counts) {
+            r->counts[k] = true;
+            r->counted[k] = RG_MAX(r->counted[k], peer->durable);
+            r->lease_until_ms[k] = RG_MAX(r->lease_until_ms[k], peer->lease_until_ms);
+        }
         r->reachable[k] |= peer->up && peer->heard_ms != 0 && now - peer->heard_ms <= REACHABLE_MS;
     }
 }
@@ -113,7 +123,7 @@ uint32_t node_regions_durable(const struct node_regions *r, uint64_t index, bool
     uint32_t n = 0;
 
     for (size_t i = 0; i < r->n; i++)
-        n += r->durable[i] >= index && (r->counts[i] || !counting);
+        n += counting ? r->counts[i] && r->counted[i] >= index : r->durable[i] >= index;
     return n;
 }
 
@@ -143,6 +153,15 @@ uint32_t node_lease_needed(const struct rg_node *node, const struct node_regions
 bool node_lease_settled(const struct rg_node *node, const struct node_regions *r)
 {
     return settled(node, r);
+}
+
+bool node_members_known(const struct rg_node *node, const struct node_regions *r)
+{
+    uint32_t need = RG_MAX(node_lease_needed(node, r), node->policy.regions), n = 0;
+
+    for (size_t i = 0; i < r->n; i++)
+        n += r->counts[i];
+    return node_regions_durable(r, node->applied_config_index, true) >= RG_MIN(need, n);
 }
 
 bool node_lease_held(const struct rg_node *node, const struct node_regions *r)
@@ -175,11 +194,12 @@ void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const stru
 
 /* ---- lease: the region's side ---- */
 
-uint64_t node_lease_left(const struct rg_node *node)
+uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded)
 {
     uint64_t now = node_now_ms(node);
+    uint64_t until = ceded != 0 && ceded == node->granted_to ? node->granted_others_ms : node->granted_until_ms;
 
-    return node->granted_until_ms > now ? node->granted_until_ms - now : 0;
+    return until > now ? until - now : 0;
 }
 
 void node_lease_start(struct rg_node *node)
@@ -189,7 +209,7 @@ void node_lease_start(struct rg_node *node)
 }
 
 /* 0: none is granted. */
-uint32_t node_lease_grant(struct rg_node *node, uint32_t lease_ms)
+uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms)
 {
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
@@ -204,6 +224,10 @@ uint32_t node_lease_grant(struct rg_node *node, uint32_t lease_ms)
             node_fail(node, err, "save the lease: %s", rg_errctx_text(&ctx, err));
             return 0;
         }
+    }
+    if (node->granted_to != peer) {
+        node->granted_others_ms = node->granted_until_ms;
+        node->granted_to = peer;
     }
     node->granted_until_ms = RG_MAX(node->granted_until_ms, node_now_ms(node) + (uint64_t)lease_ms * 101 / 100 + 1);
     return lease_ms;

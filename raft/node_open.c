@@ -189,6 +189,17 @@ static enum rg_err check_log(const struct rg_node *node, struct rg_errctx *ctx)
     return RG_OK;
 }
 
+/* A crash between an epoch's term and its first entry: the epoch has not begun, and nobody may be told that it has. What was
+ * promised for it stays so. */
+static void undo_reborn(struct rg_node *node)
+{
+    uint64_t last = rg_wal_last(node->wal);
+
+    if (node->meta.term_before != 0 && (node->meta.term & UINT32_MAX) == 0 && !log_empty(node) &&
+        node_epoch_of(rg_wal_term(node->wal, last)) < node_epoch_of(node->meta.term))
+        node->meta.term = node->meta.term_before;
+}
+
 /* ---- what is committed without being told ---- */
 
 /* The last configuration in the log, and whether this node ever was a voter among others in it: then its log may hold entries
@@ -273,6 +284,7 @@ enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx)
         err = check_log(node, ctx);
     if (err)
         return err;
+    undo_reborn(node);
     err = rg_txn_begin(node->config.store, RG_TXN_READ, &txn);
     if (err)
         return rg_fail(ctx, err, "read the store: %s", rg_err_text(err));
@@ -315,10 +327,6 @@ static enum rg_err bump_term(struct rg_node *node, struct rg_errctx *ctx)
     if (self == NULL || self->role != RG_ROLE_VOTER || rg_members_voters(&node->members) != 1 ||
         (node->config.test_flags & RG_TEST_NO_BUMP))
         return RG_OK;
-    if (node_epoch_of(node->meta.term) != node_epoch_of(rg_wal_term(node->wal, rg_wal_last(node->wal))) &&
-        node_epoch_of(node->meta.term) % NODE_EPOCH_IDS != node->config.id % NODE_EPOCH_IDS)
-        /* A hand-over was about to be written when this node crashed: that epoch is the target's. */
-        node->meta.term = node_epoch_next(node_epoch_of(node->meta.term), node->config.id) << NODE_EPOCH_SHIFT;
     node->meta.term++;
     node->meta.vote = 0;
     return rg_metafile_save(node->metafile, &node->meta, ctx);

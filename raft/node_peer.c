@@ -39,6 +39,8 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     hello.leader = node->leading;
     hello.first_crc = first_crc(node);
     hello.promised = node->meta.promised;
+    if (node->handover.stage == HANDOVER_COMMIT)
+        hello.term = node->meta.ceded_term; /* nobody leads in the next epoch yet: it is no reason to be fenced */
     rg_hello_encode(&hello, out);
 }
 
@@ -150,6 +152,8 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
     if (!err)
         err = hello_identity(node, peer, &h, ctx);
     if (!err)
+        node->epoch_heard = RG_MAX(node->epoch_heard, RG_MIN(h.promised, (uint64_t)UINT32_MAX - 2 * NODE_EPOCH_IDS));
+    if (!err)
         err = hello_epoch(node, peer, &h, ctx);
     if (!err && h.first_crc != 0 && first_crc(node) != 0 && h.first_crc != first_crc(node))
         err = rg_fail(ctx, RG_EPEER, "peer %llu began with another first configuration", (unsigned long long)peer);
@@ -186,6 +190,8 @@ void rg_node_on_down(struct rg_node *node, uint64_t peer)
     if (p == NULL)
         return;
     p->up = false;
+    if (peer == node->primary_id) /* its clock may be another when it is back */
+        node->announce_stamp = node->announce_granted_ms = 0;
     rg_gate_drop(&p->gate);
     node_forward_lost(node, peer, RG_ESTOPPED);
     rg_sender_free(RG_STEAL(p->sender)); /* offered again, and resumed, when the core asks again */
@@ -303,7 +309,7 @@ static void on_announce(struct rg_node *node, struct node_peer *peer, const stru
         return; /* of a leader that was */
     node_handover_heard(node, peer->config.id, m->term);
     node->announce_stamp = m->stamp;
-    node->announce_granted_ms = node_lease_grant(node, m->lease_ms);
+    node->announce_granted_ms = node_lease_grant(node, peer->config.id, m->lease_ms);
     if (node_epoch_of(m->term) != node->announced_epoch)
         node->announced_commit = 0;
     node->announced_epoch = node_epoch_of(m->term);

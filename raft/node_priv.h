@@ -60,7 +60,7 @@ struct node_peer {
     uint64_t durable, applied, applied_term;
     uint8_t hash[RG_STATE_HASH_BYTES]; /* its state at applied */
     bool hash_pending, hash_known, hash_ok;
-    bool counts;             /* its region is ACTIVE: it counts for policy and lease */
+    bool counts;             /* its region is ACTIVE, and it is known to enough: it counts for policy and lease */
     uint64_t lease_until_ms; /* of the lease it granted this primary */
     struct rg_gate gate;
     struct rg_sender *sender; /* own */
@@ -70,6 +70,7 @@ struct node_peer {
 struct node_regions {
     const char *name[RG_PEERS_MAX];
     uint64_t durable[RG_PEERS_MAX], lease_until_ms[RG_PEERS_MAX];
+    uint64_t counted[RG_PEERS_MAX]; /* durable at a node that counts */
     bool reachable[RG_PEERS_MAX], counts[RG_PEERS_MAX];
     size_t n;
     uint64_t least_durable; /* over all members */
@@ -81,6 +82,7 @@ struct node_failover {
     enum failover_stage stage;
     struct rg_failover *request; /* borrow */
     uint64_t number, epoch, deadline_ms, wait_until_ms;
+    uint64_t ceded; /* a hand-over: from this node, which acknowledges nothing more; 0: declared */
 };
 
 /* A planned hand-over, on the side that gives: NONE → DEMOTE (other voters) → DRAIN → PREPARE → CEDE → COMMIT → NONE; given up
@@ -105,6 +107,8 @@ struct node_handover {
     uint64_t demoted[RG_PEERS_MAX];
     size_t n_demoted;
     struct rg_buf config;       /* the first entry of the next epoch */
+    struct rg_failover take;    /* the target: promises for the epoch that was handed to it */
+    uint64_t take_ms;           /* the target: not again before */
 };
 
 struct node_proposals {
@@ -181,6 +185,7 @@ struct rg_node {
     bool policy_dirty;
     uint64_t degraded;
     uint64_t granted_until_ms;         /* no part in a promotion before */
+    uint64_t granted_to, granted_others_ms; /* the last one it was granted to, and until when it was to others */
     uint64_t announce_stamp;           /* of the last announcement, to be given back */
     uint32_t announce_granted_ms;
     uint64_t announced_epoch, announced_commit; /* the furthest that a primary of this epoch has announced */
@@ -190,6 +195,7 @@ struct rg_node {
     struct node_handover handover;
     bool paused;                       /* no new proposals: a hand-over is under way */
     uint64_t reborn_index;             /* REBORN: the entry that must be durable */
+    uint64_t epoch_heard;              /* the highest one that a peer has promised: the next one must be higher */
 
     /* membership: one change at a time */
     struct rg_change *change;          /* borrow; in the log, not applied yet */
@@ -323,12 +329,15 @@ uint32_t node_regions_reachable(const struct node_regions *regions);
 /** How many regions must have renewed; 0: no lease. */
 uint32_t node_lease_needed(const struct rg_node *node, const struct node_regions *regions);
 bool node_lease_settled(const struct rg_node *node, const struct node_regions *regions);
+/** Whether as many regions have the configuration in force as every promotion meets one of. */
+bool node_members_known(const struct rg_node *node, const struct node_regions *regions);
 bool node_lease_held(const struct rg_node *node, const struct node_regions *regions);
 uint32_t node_lease_ms(const struct rg_node *node);
 void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_report *m);
-uint64_t node_lease_left(const struct rg_node *node);
+/** Of what was granted to others than `ceded` (0: to all). */
+uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded);
 void node_lease_start(struct rg_node *node);
-uint32_t node_lease_grant(struct rg_node *node, uint32_t lease_ms);
+uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms);
 
 /* node_failover.c */
 /** Whether messages of this term are of an epoch that this node has promised not to follow. */
@@ -338,12 +347,17 @@ void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg
 void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence_result *m);
 void node_failover_step(struct rg_node *node);
 void node_failover_answer(struct rg_node *node, enum rg_err err);
+/** The target of a hand-over, under a lease: gather promises for its epoch, then begin it with node->handover.config. */
+void node_failover_take(struct rg_node *node, uint64_t term, uint64_t ceded);
 uint64_t node_failover_due(const struct rg_node *node);
 /** Write the first entry of another epoch, durably, then begin again from the log with it as the configuration. */
 void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config);
 void node_reborn_durable(struct rg_node *node);
 
 /* node_handover.c */
+/** This node promises itself to somebody else: a hand-over that its target has not taken yet goes no further. */
+void node_handover_overtaken(struct rg_node *node);
+void node_handover_taken(struct rg_failover *take);
 void node_on_handover(struct rg_node *node, struct node_peer *peer, const struct rg_msg_handover *m);
 /* Writes are not paused any more: what was held goes its way. */
 void node_held_release(struct rg_node *node);

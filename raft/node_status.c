@@ -184,6 +184,7 @@ static void publish_regions(struct rg_node *node, struct rg_node_status *s)
     s->lease_settled = !node->leading || node_lease_settled(node, &r);
     s->lease_held = node->leading && node_lease_held(node, &r);
     s->members_settled = node->leading && !node->config_pending && r.least_durable >= node->applied_config_index;
+    s->members_known = node->leading && !node->config_pending && node_members_known(node, &r);
 }
 
 void node_publish(struct rg_node *node)

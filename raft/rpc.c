@@ -147,6 +147,7 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
     case RG_MSG_FENCE:
         rg_buf_put_u64(out, msg->fence.number);
         rg_buf_put_u64(out, msg->fence.epoch);
+        rg_buf_put_u64(out, msg->fence.ceded);
         break;
     case RG_MSG_FENCE_RESULT:
         put_fence_result(&msg->fence_result, out);
@@ -401,6 +402,7 @@ static void get_body(struct rg_cursor *cur, struct rg_entry *entries, struct rg_
     case RG_MSG_FENCE:
         m->fence.number = rg_cursor_u64(cur);
         m->fence.epoch = get_epoch(cur);
+        m->fence.ceded = rg_cursor_u64(cur);
         return;
     case RG_MSG_FENCE_RESULT:
         get_fence_result(cur, &m->fence_result);

@@ -104,6 +104,7 @@ struct rg_msg_proposed {
 struct rg_msg_fence {
     uint64_t number; /* of the round */
     uint64_t epoch;  /* 0: nothing is to be promised, only told */
+    uint64_t ceded;  /* this node has handed over: leases granted to it matter no more; 0: none has */
 };
 struct rg_msg_fence_result {
     uint64_t number;

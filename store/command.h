@@ -23,7 +23,8 @@
  *   PERMSET_DELETE *    ID (8 bytes)
  *   ACCOUNT_PUT         ACCOUNT_ID, (NAME), (DESCRIPTION)
  *   ACCOUNT_DELETE *    ACCOUNT_ID
- *   SETTING_PUT         NAME "durability": REGIONS, ON_SHORTAGE; NAME "lease": REGIONS, LEASE_MS
+ *   SETTING_PUT         NAME "durability": REGIONS, ON_SHORTAGE; NAME "lease": REGIONS, LEASE_MS, SETTLED (the version of the row
+ *                       that every member was seen to have; without it the terms before that one hold on too)
  *   EPOCH_NOTE          EPOCH (begun already), NAME (the primary's region now), NODE_ID, DECLARED_BY, REASON
  *   ASSIGNMENT_…        ACCOUNT_ID, PERMSET_ID, PRINCIPAL_TYPE, PRINCIPAL_ID, REQUEST_ID (minted, never used twice)
  *   NODE_PUT            NODE_ID (1 to 1023), NAME (region), LINK, URL, STATUS, (CERT), (OLD_NODE_ID), (REJOIN)

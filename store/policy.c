@@ -75,21 +75,30 @@ static bool lease_terms_ok(uint64_t regions, uint64_t ms)
     return regions <= RG_POLICY_REGIONS_MAX && ms >= RG_LEASE_MS_MIN && ms <= RG_LEASE_MS_MAX;
 }
 
-/* The terms before stay in the row: whoever becomes the primary must know what members may still believe in. */
+static uint64_t larger(struct rg_span row, uint32_t a, uint32_t b)
+{
+    return RG_MAX(rg_tlv_u64(row, a, 0), rg_tlv_u64(row, b, 0));
+}
+
+/* The terms before stay in the row: whoever becomes the primary must know what members may still believe in. The largest ones: a
+ * member may have missed more than one change. */
 static enum rg_err lease_row(struct rg_fsm *f, struct rg_span old)
 {
-    static const uint32_t skip[] = {RG_F_OLD_REGIONS, RG_F_OLD_LEASE_MS};
+    static const uint32_t skip[] = {RG_F_OLD_REGIONS, RG_F_OLD_LEASE_MS, RG_F_SETTLED};
+    uint64_t set_at = rg_tlv_u64(old, RG_F_VERSION, 0);
+    bool settled = set_at != 0 && rg_tlv_u64(f->cmd.bytes, RG_F_SETTLED, 0) == set_at;
     enum rg_err err = rg_fsm_row_build(f, old, f->cmd.bytes, skip, RG_LEN(skip));
 
     if (err)
         return err;
-    rg_tlv_put_u64(&f->row, RG_F_OLD_REGIONS, rg_tlv_u64(old, RG_F_REGIONS, 0));
-    rg_tlv_put_u64(&f->row, RG_F_OLD_LEASE_MS, rg_tlv_u64(old, RG_F_LEASE_MS, 0));
+    rg_tlv_put_u64(&f->row, RG_F_OLD_REGIONS, larger(old, RG_F_REGIONS, settled ? RG_F_REGIONS : RG_F_OLD_REGIONS));
+    rg_tlv_put_u64(&f->row, RG_F_OLD_LEASE_MS, larger(old, RG_F_LEASE_MS, settled ? RG_F_LEASE_MS : RG_F_OLD_LEASE_MS));
     return f->row.err;
 }
 
 enum rg_err rg_fsm_setting_put(struct rg_fsm *f)
 {
+    static const uint32_t skip[] = {RG_F_SETTLED};
     uint64_t regions = rg_tlv_u64(f->cmd.bytes, RG_F_REGIONS, 0), ms = rg_tlv_u64(f->cmd.bytes, RG_F_LEASE_MS, 0);
     struct rg_span name, shortage = text_of(f->cmd.bytes, RG_F_ON_SHORTAGE), old;
     struct rg_key key;
@@ -113,7 +122,7 @@ enum rg_err rg_fsm_setting_put(struct rg_fsm *f)
     if (!err)
         err = rg_fsm_check_version(f, old);
     if (!err)
-        err = rg_span_is(name, "lease") ? lease_row(f, old) : rg_fsm_row_build(f, old, f->cmd.bytes, NULL, 0);
+        err = rg_span_is(name, "lease") ? lease_row(f, old) : rg_fsm_row_build(f, old, f->cmd.bytes, skip, RG_LEN(skip));
     return err ? err : rg_fsm_row_put(f, &key);
 }
 

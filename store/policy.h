@@ -16,7 +16,7 @@ struct rg_policy {
     bool degrade;     /* with too few of them reachable: acknowledge and note it; else refuse */
     uint32_t lease_regions; /* other regions that must have renewed the write lease; 0: no lease */
     uint64_t lease_ms;
-    uint32_t old_lease_regions; /* the terms before, enforced too until every member knows the new ones */
+    uint32_t old_lease_regions; /* the largest terms that a member may still know, enforced too until all know the new ones */
     uint64_t old_lease_ms;
     uint64_t lease_index; /* raft index at which the terms were set; 0: never */
 };

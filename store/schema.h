@@ -112,6 +112,7 @@ enum rg_field {
     RG_F_DECLARED_BY = 91,
     RG_F_OLD_REGIONS = 92, /* lease: its terms before, which hold until every member knows the new ones */
     RG_F_OLD_LEASE_MS = 93,
+    RG_F_SETTLED = 94, /* command: the row version at which whoever sends it saw the terms before known to every member */
 };
 
 enum rg_cmd_kind {

@@ -110,6 +110,11 @@ const struct sim_scenario sim_scenarios[] = {
     {"failover-isolated", "the old primary lives on, cut off", 3, sim_story_failover_isolated},
     {"failover-twice", "two promotions at once, on both sides of a partition: two epochs", 3, sim_story_failover_twice},
     {"lease", "a write lease: no two primaries acknowledge at once, nothing acknowledged is lost", 4, sim_story_lease},
+    {"switchover-race", "a switchover and a promotion on two sides of a partition, under a lease", 3, sim_story_switchover_race},
+    {"switchover-crash", "the primary dies while it hands over, another is promoted, it comes back", 2, sim_story_switchover_crash},
+    {"switchover-gone", "the target dies past the hand-over point: the old primary is promoted", 2, sim_story_switchover_gone},
+    {"lease-nodes", "a region of several nodes on both sides of a partition, under a lease", 2, sim_story_lease_nodes},
+    {"lease-return", "a region is let in while those that matter do not hear of it", 2, sim_story_lease_return},
     {"takeovers", "hand-overs, promotions, crashes, partitions, returns, in any order", 12, sim_story_takeovers},
     {"conflict", "rule 18: entries that were applied are never replaced: the node is fenced, and comes back under a new id", 1, sim_story_conflict},
 };

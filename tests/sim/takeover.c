@@ -104,9 +104,24 @@ void sim_reseed(struct sim *sim, unsigned at)
         if (err)
             sim_trace(sim, "remove: %s", rg_err_symbol(err));
     }
+    sim_node_row(sim, at, "PREPARED");
     err = sim_change(sim, RG_CHANGE_ADD, &n->self, 3000);
     if (!err)
         (void)sim_start(sim, at);
+}
+
+/* Whoever was let in counts as soon as it may. */
+static void count_all(struct sim *sim)
+{
+    unsigned leader = sim_leader(sim);
+
+    if (leader == SIM_NODES_MAX || !sim->nodes[leader].node->status.members_known)
+        return;
+    for (size_t i = 0; i < sim->nodes[leader].node->n_peers && sim_leader(sim) == leader; i++)
+        for (unsigned at = 0; at < sim->n_nodes; at++)
+            if (sim->nodes[at].self.id == sim->nodes[leader].node->peers[i].config.id && sim->nodes[at].self.id > 8 &&
+                !sim->nodes[leader].node->peers[i].counts)
+                sim_node_row(sim, at, "MEMBER");
 }
 
 /* Whoever has stopped for good comes back under a new id, until nobody has. */
@@ -122,6 +137,7 @@ static void return_all(struct sim *sim)
                 (void)sim_start(sim, at);
         }
         sim_run_ms(sim, 1500);
+        count_all(sim);
         for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
             struct sim_node *n = &sim->nodes[at];
             bool fenced = n->alive ? n->stopped && (n->stop_err == RG_EFENCED || n->stop_err == RG_ECORRUPT)
@@ -138,6 +154,24 @@ static void return_all(struct sim *sim)
     }
     if (!sim->failed)
         sim_fail(sim, "a node does not come back");
+}
+
+/* A node that has promised an epoch that never began follows nobody before a later one does. */
+static void free_promised(struct sim *sim)
+{
+    for (unsigned round = 0; round < 4 && sim_leader(sim) != SIM_NODES_MAX && !sim->failed; round++) {
+        unsigned leader = sim_leader(sim);
+        uint64_t promised = 0;
+
+        for (unsigned at = 0; at < sim->n_nodes; at++)
+            if (sim->nodes[at].alive && !sim->nodes[at].stopped)
+                promised = RG_MAX(promised, sim->nodes[at].node->meta.promised);
+        if (promised <= node_epoch_of(sim->nodes[leader].node->meta.term))
+            return;
+        for (unsigned at = 0; at < sim->n_nodes && sim_leader(sim) == leader && !sim->failed; at++)
+            if (at != leader && sim->nodes[at].alive && !sim->nodes[at].stopped)
+                (void)sim_handover(sim, at, 15000);
+    }
 }
 
 static void settle(struct sim *sim)
@@ -161,6 +195,8 @@ static void settle(struct sim *sim)
         for (unsigned at = 0; at < sim->n_nodes && sim_leader(sim) == SIM_NODES_MAX && !sim->failed; at++)
             (void)sim_failover(sim, (best + at) % sim->n_nodes, false, 20000); /* the most advanced one is let through */
     }
+    sim_run_ms(sim, 1500);
+    free_promised(sim);
     return_all(sim);
     sim_converge(sim, 20000);
 }
@@ -198,6 +234,11 @@ void sim_story_switchover(uint64_t seed, bool trace, struct sim **ret_sim)
     struct sim_params p = {.snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20, .network = {20000, 50000}};
     struct sim *sim = *ret_sim = begin(seed, &p, trace);
 
+    if (seed % 3 == 0) {
+        sim_setting(sim, "lease", 1 + (unsigned)(seed / 3 % 3), NULL, 2000);
+        sim_run_ms(sim, 1000);
+        sim->lease_policy = true;
+    }
     sim_workload_start(sim, BUSY, 100);
     for (unsigned i = 0; i < 4 && !sim->failed; i++) {
         unsigned to = (sim_leader(sim) + 1 + (unsigned)rg_prng_below(&sim->prng, sim->n_nodes - 1)) % sim->n_nodes;
@@ -409,6 +450,188 @@ void sim_story_lease(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, sim->lost == 0);
 }
 
+/* ---- two things at once ---- */
+
+static enum rg_err hand_over_from(struct sim *sim, unsigned from, unsigned to, uint64_t ms)
+{
+    struct handing h = {.handover = {.to = sim->nodes[to].self.id, .on_done = on_handover}};
+    uint64_t end = sim->now_us + ms * 1000;
+
+    rg_node_handover(sim->nodes[from].node, &h.handover);
+    sim_pump(sim, from);
+    while (!sim->failed && !h.done && sim->now_us < end)
+        sim_run_ms(sim, 1);
+    if (!h.done)
+        sim_crash(sim, from);
+    sim_trace(sim, "handover n%u -> n%u: %s %s", from + 1, to + 1, rg_err_symbol(h.handover.err), h.handover.text);
+    return h.handover.err;
+}
+
+static void cut_apart(struct sim *sim, unsigned mask)
+{
+    for (unsigned a = 0; a < sim->n_nodes; a++)
+        for (unsigned b = a + 1; b < sim->n_nodes; b++)
+            if (((mask >> a) & 1) != ((mask >> b) & 1))
+                sim_cut(sim, a, b, true);
+}
+
+/* A switchover on one side of a partition, a promotion on the other, under a lease. */
+void sim_story_switchover_race(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 4, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    uint64_t acked;
+    enum rg_err err;
+
+    sim_setting(sim, "lease", 2, NULL, 1000);
+    sim_run_ms(sim, 600);
+    sim->lease_policy = true;
+    sim_write(sim, 20);
+    sim_run_ms(sim, 400);
+    if (seed % 3 == 0) { /* the partition comes at any step of the switchover */
+        struct handing h = {.handover = {.to = sim->nodes[2].self.id, .on_done = on_handover}};
+
+        rg_node_handover(sim->nodes[0].node, &h.handover);
+        sim_pump(sim, 0);
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 0, 30));
+        cut_apart(sim, 1 | 4);
+        (void)sim_failover(sim, 1, false, 20000);
+        while (!sim->failed && !h.done)
+            sim_run_ms(sim, 20);
+    } else {
+        cut_apart(sim, 1 | 4);
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 0, 1500));
+        EXPECT(sim, sim_failover(sim, 1, false, 20000) == RG_OK);
+        sim_write(sim, 5);
+        err = hand_over_from(sim, 0, 2, 20000);
+        EXPECT(sim, err != RG_OK);
+    }
+    acked = sim->acked;
+    for (unsigned at = 0; at < sim->n_nodes && sim_leader(sim) != SIM_NODES_MAX; at++)
+        sim_write(sim, 1);
+    sim_run_ms(sim, 1000);
+    sim_trace(sim, "acked %llu", (unsigned long long)(sim->acked - acked));
+    sim_heal(sim);
+    sim_run_ms(sim, 4000);
+    if (sim_leader(sim) == SIM_NODES_MAX) /* one side had handed over, and may not begin: one declares */
+        for (unsigned at = 0; at < sim->n_nodes && sim_leader(sim) == SIM_NODES_MAX && !sim->failed; at++)
+            (void)sim_failover(sim, at, false, 20000);
+    settle(sim);
+    EXPECT(sim, sim->lost == 0);
+}
+
+/* The primary dies between the term of the next epoch and its first entry; another region is promoted; it comes back. */
+void sim_story_switchover_crash(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct handing h = {.handover = {.to = sim->nodes[3].self.id, .on_done = on_handover}};
+    uint64_t acked;
+
+    sim_write(sim, 20);
+    sim_run_ms(sim, 1000);
+    sim->nodes[0].disk_factor = 20;
+    rg_node_handover(sim->nodes[0].node, &h.handover);
+    sim_pump(sim, 0);
+    for (unsigned i = 0; i < 3000 && sim->nodes[0].node->stage != NODE_REBORN && !sim->failed; i++)
+        sim_run_ms(sim, 1);
+    EXPECT(sim, sim->nodes[0].node->stage == NODE_REBORN);
+    sim_crash(sim, 0);
+    sim_run_ms(sim, 1500);
+    EXPECT(sim, sim_failover(sim, 1 + seed % 2, false, 20000) == RG_OK);
+    acked = sim->acked;
+    sim_write(sim, 10);
+    sim_run_ms(sim, 500);
+    EXPECT(sim, sim->acked == acked + 10);
+    EXPECT(sim, sim_start(sim, 0));
+    sim_run_ms(sim, 2000);
+    EXPECT(sim, sim_leader(sim) == 1 + seed % 2);
+    settle(sim);
+    EXPECT(sim, sim->lost == 0);
+}
+
+/* The target is gone for good, past the hand-over point. */
+void sim_story_switchover_gone(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct handing h = {.handover = {.to = sim->nodes[3].self.id, .on_done = on_handover}};
+
+    sim_write(sim, 20);
+    sim_run_ms(sim, 1000);
+    rg_node_handover(sim->nodes[0].node, &h.handover);
+    sim_pump(sim, 0);
+    for (unsigned i = 0; i < 3000 && sim->nodes[0].node->stage != NODE_REBORN && !sim->failed; i++)
+        sim_run_ms(sim, 1);
+    sim_crash(sim, 3);
+    sim_run_ms(sim, 1000);
+    EXPECT(sim, sim_leader(sim) == SIM_NODES_MAX);
+    if (seed % 3 == 0) {
+        sim_crash(sim, 0);
+        EXPECT(sim, sim_start(sim, 0));
+        sim_run_ms(sim, 1500);
+    }
+    EXPECT(sim, sim_failover(sim, 1, false, 20000) == RG_EREVISION); /* the old one has more */
+    EXPECT(sim, sim_failover(sim, 0, false, 20000) == RG_OK);
+    EXPECT(sim, h.done);
+    sim_write(sim, 5);
+    sim_run_ms(sim, 500);
+    settle(sim);
+    EXPECT(sim, sim->lost == 0);
+}
+
+/* A region of several nodes: the primary's old one. One of them promises, another one goes on with the primary. */
+void sim_story_lease_nodes(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.voters = 3, .learners = 3, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    enum rg_err err;
+
+    EXPECT(sim, handover_soon(sim, 3) == RG_OK);
+    sim_setting(sim, "lease", 1, NULL, 1000);
+    sim_run_ms(sim, 1000);
+    sim->lease_policy = true;
+    sim_workload_start(sim, BUSY, 0);
+    sim_run_ms(sim, 500);
+    cut_apart(sim, 8 | 1 | (seed % 2 ? 2 : 0)); /* with one or two of its nodes */
+    sim_run_ms(sim, rg_prng_between(&sim->prng, 10, 2000));
+    err = sim_failover(sim, 4, false, 20000);
+    if (err == RG_EREVISION)
+        err = sim_failover(sim, 5, false, 20000);
+    EXPECT(sim, err != RG_OK);
+    sim_run_ms(sim, 500);
+    settle(sim);
+    EXPECT(sim, sim->lost == 0);
+}
+
+/* A region comes back under a new id where the others do not hear of it. */
+void sim_story_lease_return(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.spares = 1, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    enum rg_err err;
+
+    sim_setting(sim, "lease", 1, NULL, 1000);
+    sim_run_ms(sim, 600);
+    sim->lease_policy = true;
+    sim_node_row(sim, 4, "PREPARED");
+    sim_run_ms(sim, seed % 2 ? 300 : 0);
+    cut_apart(sim, 1 | 16);
+    EXPECT(sim, sim_start(sim, 4));
+    EXPECT(sim, sim_change(sim, RG_CHANGE_ADD, &sim->nodes[4].self, 3000) == RG_OK);
+    sim->nodes[4].absent = false;
+    sim_workload_start(sim, BUSY, 0);
+    sim_run_ms(sim, rg_prng_between(&sim->prng, 500, 2500));
+    EXPECT(sim, !sim->nodes[0].node->status.members_settled);
+    err = sim_failover(sim, 1, false, 20000);
+    for (unsigned at = 2; at < 4 && err == RG_EREVISION; at++)
+        err = sim_failover(sim, at, false, 20000);
+    EXPECT(sim, err == RG_OK); /* all that knew of a lease are here */
+    sim_run_ms(sim, 1000);
+    settle(sim);
+    EXPECT(sim, sim->lost == 0);
+}
+
 /* ---- all of it, again and again ---- */
 
 static unsigned any_node(struct sim *sim)
@@ -502,6 +725,7 @@ void sim_story_takeovers(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_workload_start(sim, BUSY, 50);
     for (unsigned i = 0; i < 14 && !sim->failed; i++) {
         one_move(sim, seed % 3 != 1);
+        count_all(sim);
         sim_run_ms(sim, rg_prng_between(&sim->prng, 50, 800));
     }
     settle(sim);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "store/command.h"
+#include "store/node.h"
 #include "tests/sim/world.h"
 
 #define OBJECTS_MAX 4096
@@ -370,33 +371,64 @@ static void on_setting(struct rg_proposal *p)
     op_free(op);
 }
 
-void sim_setting(struct sim *sim, const char *name, unsigned regions, const char *on_shortage, unsigned lease_ms)
+/** An operation at the leader that no policy holds up; NULL: there is none. */
+static struct op *admin_op(struct sim *sim, uint64_t kind)
 {
     unsigned leader = sim_leader(sim);
     struct sim_work *w = work_of(sim);
     struct op *op;
 
     if (leader == SIM_NODES_MAX)
-        return;
+        return NULL;
     op = calloc(1, sizeof *op);
     RG_ASSERT(op != NULL);
     op->sim = sim;
     op->node = leader;
     rg_buf_init(&op->cmd, RG_CMD_BYTES_MAX);
-    rg_cmd_begin(&op->cmd, RG_CMD_SETTING_PUT, 1, rg_span_str("sim"));
+    rg_cmd_begin(&op->cmd, kind, 1, rg_span_str("sim"));
+    op->next = w->ops;
+    if (op->next != NULL)
+        op->next->prev = op;
+    w->ops = op;
+    return op;
+}
+
+static void admin_submit(struct op *op)
+{
+    struct sim *sim = op->sim;
+    unsigned node = op->node;
+
+    op->proposal = (struct rg_proposal){.cmd = rg_buf_span(&op->cmd), .on_done = on_setting, .exempt = true};
+    rg_node_submit(sim->nodes[node].node, &op->proposal);
+    sim_pump(sim, node);
+}
+
+void sim_setting(struct sim *sim, const char *name, unsigned regions, const char *on_shortage, unsigned lease_ms)
+{
+    struct op *op = admin_op(sim, RG_CMD_SETTING_PUT);
+
+    if (op == NULL)
+        return;
     rg_tlv_put_str(&op->cmd, RG_F_NAME, name);
     rg_tlv_put_u64(&op->cmd, RG_F_REGIONS, regions);
     if (on_shortage != NULL)
         rg_tlv_put_str(&op->cmd, RG_F_ON_SHORTAGE, on_shortage);
     else
         rg_tlv_put_u64(&op->cmd, RG_F_LEASE_MS, lease_ms);
-    op->proposal = (struct rg_proposal){.cmd = rg_buf_span(&op->cmd), .on_done = on_setting, .exempt = true};
-    op->next = w->ops;
-    if (op->next != NULL)
-        op->next->prev = op;
-    w->ops = op;
-    rg_node_submit(sim->nodes[leader].node, &op->proposal);
-    sim_pump(sim, leader);
+    admin_submit(op);
+}
+
+void sim_node_row(struct sim *sim, unsigned at, const char *status)
+{
+    const struct rg_peer_config *self = &sim->nodes[at].self;
+    struct rg_node_row row = {.id = self->id, .region = rg_span_str(self->region), .link = rg_span_str(self->link),
+                              .url = rg_span_str("https://node"), .status = rg_span_str(status)};
+    struct op *op = admin_op(sim, RG_CMD_NODE_PUT);
+
+    if (op == NULL)
+        return;
+    rg_node_row_put(&op->cmd, &row);
+    admin_submit(op);
 }
 
 struct change {

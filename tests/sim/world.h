@@ -195,6 +195,11 @@ void sim_story_failover(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_failover_isolated(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_failover_twice(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_lease(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_switchover_race(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_switchover_crash(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_switchover_gone(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_lease_nodes(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_lease_return(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_takeovers(uint64_t seed, bool trace, struct sim **ret_sim);
 
 /* ---- check.c ---- */
@@ -211,6 +216,8 @@ void sim_workload_free(struct sim *sim);
 void sim_write(struct sim *sim, unsigned n);
 /** Set the policy "durability" (on_shortage) or "lease" at the leader. */
 void sim_setting(struct sim *sim, const char *name, unsigned regions, const char *on_shortage, unsigned lease_ms);
+/** Write the row of a node (store/node.h) at the leader. */
+void sim_node_row(struct sim *sim, unsigned at, const char *status);
 /** The same from this node, wherever the primary is. */
 void sim_forward(struct sim *sim, unsigned at, unsigned n);
 /** Change the configuration at the leader, and wait for the outcome; `ms` at most. */

@@ -115,6 +115,14 @@ static const struct {
     {"link", RG_F_LINK, FIX_TEXT},
     {"cert", RG_F_CERT, FIX_TEXT},
     {"expires", RG_F_EXPIRES_MS, FIX_NUMBER},
+    {"regions", RG_F_REGIONS, FIX_NUMBER},
+    {"shortage", RG_F_ON_SHORTAGE, FIX_TEXT},
+    {"lease", RG_F_LEASE_MS, FIX_NUMBER},
+    {"settled", RG_F_SETTLED, FIX_NUMBER},
+    {"degraded", RG_F_DEGRADED, FIX_NUMBER},
+    {"epoch", RG_F_EPOCH, FIX_NUMBER},
+    {"declared", RG_F_DECLARED_BY, FIX_TEXT},
+    {"reason", RG_F_REASON, FIX_TEXT},
     {"region", RG_F_REGION, FIX_NESTED},         /* region=name:eu-west-1,status:ACTIVE */
     {"credential", RG_F_CREDENTIAL, FIX_NESTED}, /* credential=akid:AKIA1,token:t1,role:admin */
     {"shortid", RG_F_ID, FIX_TEXT},              /* ids of a wrong length */

@@ -39,7 +39,8 @@ static bool same(const struct rg_meta *a, const struct rg_meta *b)
     return strcmp(a->cluster_id, b->cluster_id) == 0 && strcmp(a->region, b->region) == 0 && a->node_id == b->node_id &&
            strcmp(a->instance_arn, b->instance_arn) == 0 && strcmp(a->identity_store_id, b->identity_store_id) == 0 &&
            a->term == b->term && a->vote == b->vote && a->incarnation == b->incarnation && a->fenced == b->fenced &&
-           a->quarantined == b->quarantined && strcmp(a->note, b->note) == 0;
+           a->promised == b->promised && a->term_before == b->term_before && a->ceded_index == b->ceded_index &&
+           a->ceded_term == b->ceded_term && a->lease_ms == b->lease_ms && a->quarantined == b->quarantined && strcmp(a->note, b->note) == 0;
 }
 
 static enum rg_err open_meta(struct rg_meta *meta)
@@ -66,6 +67,8 @@ START_TEST(what_was_saved_comes_back)
         meta.vote = i;
         meta.incarnation++;
         meta.fenced = i % 2;
+        meta.term_before = meta.promised = (uint64_t)i;
+        meta.ceded_index = meta.ceded_term = meta.lease_ms = (uint64_t)i + 1;
         meta.quarantined = i % 3 == 0;
         snprintf(meta.note, sizeof meta.note, "note %u", i);
         ck_assert_int_eq(rg_metafile_save(file, &meta, &ctx), RG_OK);

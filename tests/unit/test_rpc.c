@@ -25,7 +25,7 @@ static const struct rg_msg messages[] = {
     {.type = RG_MSG_PROPOSE, .propose = {.number = 5, .cmd = {(const uint8_t *)"command", 7}}},
     {.type = RG_MSG_PROPOSED,
      .proposed = {.number = 5, .err = RG_OK, .rev = {1, 9}, .reply = {.err = RG_ECONFLICT, .why = RG_WHY_USER, .version = 9}}},
-    {.type = RG_MSG_FENCE, .fence = {.number = 4, .epoch = 1026}},
+    {.type = RG_MSG_FENCE, .fence = {.number = 4, .epoch = 1026, .ceded = 7}},
     {.type = RG_MSG_FENCE_RESULT,
      .fence_result = {.number = 4, .promised = true, .voter = true, .epoch = 1026, .last_term = 9, .last_index = 8,
                       .lease_left_ms = 100, .primary_heard_ms = UINT64_MAX}},
