@@ -43,13 +43,15 @@ static enum rg_err carry(struct rg_node *node, struct node_peer *primary, struct
     return node_send(node, primary->config.id, &m);
 }
 
+static void forward_here(struct rg_node *node, struct rg_proposal *p);
+
 void rg_node_forward(struct rg_node *node, struct rg_proposal *p)
 {
     struct node_peer *primary = node_peer_find(node, node->primary_id);
     enum rg_err err = RG_OK;
 
     if (node->stage == NODE_RUNNING && node->leading) {
-        rg_node_submit(node, p);
+        forward_here(node, p);
         return;
     }
     memset(&p->reply, 0, sizeof p->reply);
@@ -120,12 +122,37 @@ void node_forward_expire(struct rg_node *node, uint64_t now_ms)
 
 /* ---- on the primary ---- */
 
+/* A command that came over a link, or one of this region's own that may have to be noted as degraded. */
 struct guest {
     struct rg_proposal proposal;
+    struct rg_proposal *own; /* borrow; NULL: a peer's */
     struct rg_node *node;
     uint64_t peer, number;
-    uint8_t cmd[];
+    struct rg_buf cmd;
 };
+
+static void guest_free(struct guest *g)
+{
+    rg_buf_deinit(&g->cmd);
+    free(g);
+}
+
+static struct guest *guest_new(struct rg_node *node, struct rg_span cmd)
+{
+    struct guest *g = calloc(1, sizeof *g);
+
+    if (g == NULL)
+        return NULL;
+    rg_buf_init(&g->cmd, RG_CMD_BYTES_MAX);
+    rg_buf_put(&g->cmd, cmd.p, cmd.n);
+    if (g->cmd.err) {
+        guest_free(g);
+        return NULL;
+    }
+    g->node = node;
+    g->proposal.cmd = rg_buf_span(&g->cmd);
+    return g;
+}
 
 static void guest_answer(struct rg_node *node, uint64_t peer, uint64_t number, const struct rg_proposal *p)
 {
@@ -135,18 +162,50 @@ static void guest_answer(struct rg_node *node, uint64_t peer, uint64_t number, c
     (void)node_send(node, peer, &m); /* lost: the outcome is open there */
 }
 
+static void own_answer(struct rg_proposal *own, const struct rg_proposal *p)
+{
+    own->err = p->err;
+    own->reply = p->reply;
+    own->rev = p->rev;
+    own->regions_durable = p->regions_durable;
+    own->on_done(own);
+}
+
+/* Refused because too few regions are reachable, and the policy wants it noted instead: once more. */
+static bool guest_degrade(struct guest *g)
+{
+    struct node_regions r;
+
+    if (g->proposal.err != RG_ESHORTAGE || !g->node->policy.degrade || g->proposal.degraded)
+        return false;
+    node_regions_of(g->node, &r);
+    rg_tlv_put_u64(&g->cmd, RG_F_DEGRADED, node_regions_reachable(&r));
+    if (g->cmd.err)
+        return false;
+    g->proposal.degraded = true;
+    g->proposal.cmd = rg_buf_span(&g->cmd);
+    return true;
+}
+
 static void guest_done(struct rg_proposal *proposal)
 {
     struct guest *g = RG_CONTAINER(proposal, struct guest, proposal);
 
+    if (guest_degrade(g)) {
+        rg_node_submit(g->node, proposal);
+        return;
+    }
     g->node->n_guests--;
-    guest_answer(g->node, g->peer, g->number, proposal);
-    free(g);
+    if (g->own != NULL)
+        own_answer(g->own, proposal);
+    else
+        guest_answer(g->node, g->peer, g->number, proposal);
+    guest_free(g);
 }
 
 void node_on_propose(struct rg_node *node, struct node_peer *peer, const struct rg_msg_propose *m)
 {
-    struct guest *g = node->n_guests < NODE_GUESTS_MAX ? malloc(sizeof *g + m->cmd.n) : NULL;
+    struct guest *g = node->n_guests < NODE_GUESTS_MAX ? guest_new(node, m->cmd) : NULL;
 
     if (g == NULL) {
         struct rg_proposal busy = {.err = RG_EBUSY};
@@ -154,12 +213,27 @@ void node_on_propose(struct rg_node *node, struct node_peer *peer, const struct 
         guest_answer(node, peer->config.id, m->number, &busy);
         return;
     }
-    memset(&g->proposal, 0, sizeof g->proposal);
-    memcpy(g->cmd, m->cmd.p, m->cmd.n);
-    g->node = node;
     g->peer = peer->config.id;
     g->number = m->number;
-    g->proposal.cmd = rg_span(g->cmd, m->cmd.n);
+    g->proposal.on_done = guest_done;
+    node->n_guests++;
+    rg_node_submit(node, &g->proposal);
+}
+
+/* On the primary itself. */
+static void forward_here(struct rg_node *node, struct rg_proposal *p)
+{
+    bool noted = node->policy.degrade && !p->degraded && !p->exempt && p->cmd.n > 0 && p->cmd.n <= RG_CMD_BYTES_MAX;
+    struct guest *g = noted && node->n_guests < NODE_GUESTS_MAX ? guest_new(node, p->cmd) : NULL;
+
+    if (g == NULL) { /* at worst refused for now */
+        rg_node_submit(node, p);
+        return;
+    }
+    g->own = p;
+    g->proposal.hold = p->hold;
+    g->proposal.wait_regions = p->wait_regions;
+    g->proposal.deadline_ms = p->deadline_ms;
     g->proposal.on_done = guest_done;
     node->n_guests++;
     rg_node_submit(node, &g->proposal);

@@ -198,6 +198,8 @@ class Story:
         assert self.intent(create)["waitsForApproval"]
         self.decide(create, "approve")
         until(lambda: self.intent(create)["status"] == "APPLIED")
+        noted = c.connect(here).request("GET", "/v1/degraded")[0]
+        assert len(noted["writes"]) >= 3, noted
         refused(lambda: self.disable(other, self.users["carol"], QUEUE), "NotPrimary", 421)
         old = c.primary
         c.start(old)
@@ -213,6 +215,7 @@ def main(regent, _sample):
     with Cluster(regent) as c:
         story = Story(c)
         story.world()
+        c.run("durability", "set", "--regions", "2", "--on-shortage", "degrade")  # with one of three dead: only noted
         c.kill(c.primary)
         for name in c.replicas:
             until(lambda n=name: f'regent_primary_reachable{{region="{n}"}} 0\n' in c.connect(n).request("GET", "/metrics")[0])
