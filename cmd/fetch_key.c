@@ -50,7 +50,7 @@ static void say(struct fetch *f, const char *text)
 {
     if (strncmp(f->said, text, sizeof f->said - 1) == 0)
         return;
-    snprintf(f->said, sizeof f->said, "%s", text);
+    snprintf(f->said, sizeof f->said, "%.*s", (int)sizeof f->said - 1, text);
     rg_log_info(f->log, "key.waiting", "region=%s reason=\"%s\"", f->config->region, f->said);
 }
 

@@ -5,6 +5,7 @@
 #include "net/api_worker.h"
 #include "net/aws_json.h"
 #include "net/region_names.h"
+#include "store/permset.h"
 
 enum { BY_BYTES_MAX = 256, REASON_BYTES_MAX = 1024, NOTE_MS = 5000 };
 
@@ -331,6 +332,30 @@ static void failover_run(struct rg_call *call, struct rg_node *node)
     rg_node_failover(node, &t->failover);
 }
 
+/* While a region is being added, others that are away may never have heard of it: they could not follow it. */
+static bool region_may_lead(struct rg_call *call)
+{
+    struct rg_region region;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    if (rg_call_txn(call, &txn) != RG_OK)
+        return false;
+    err = rg_region_get(txn, rg_span_str(call->api->region), &region);
+    if (err == RG_OK && rg_span_is(region.status, "ACTIVE")) {
+        rg_call_txn_end(call); /* a promotion may take a while */
+        return true;
+    }
+    if (err == RG_OK)
+        rg_call_fail(call, RG_EUNREADY,
+                     "%s is %.*s: a region that is away now may not know it and could not follow it; promote another one, or say "
+                     "acceptLoss and add such a region anew afterwards",
+                     call->api->region, RG_SPAN_ARG(region.status));
+    else
+        rg_call_fail(call, err == RG_ENOTFOUND ? RG_EUNREADY : err, "%s is no region of the instance", call->api->region);
+    return false;
+}
+
 /* Admin, and no rg_call_may_write: there is no primary. */
 void rg_v1_failover(struct rg_call *call, struct rg_span none)
 {
@@ -353,6 +378,8 @@ void rg_v1_failover(struct rg_call *call, struct rg_span none)
         rg_call_fail(call, RG_EINVALID, "reason: must say why, for the record of epochs");
         return;
     }
+    if (!accept_loss && !region_may_lead(call))
+        return;
     t->failover.dry_run = t->dry_run;
     t->failover.accept_loss = accept_loss;
     rg_call_raft(call, failover_run, failover_then);

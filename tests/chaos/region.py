@@ -172,6 +172,10 @@ def main(regent, sample):
             if shown["progress"]["phase"] == "verify" and "node 2 of eu-central-1 is not reached" in str(shown["progress"]["lastError"]):
                 break
             time.sleep(0.05)
+        # Nor may it take over: the one that is away could not follow it.
+        declared = {"to": NEW, "by": "test", "reason": "too early"}
+        early = refused(lambda: c.connect(NEW).request("POST", "/v1/failover", declared), "NotReady", f"{NEW} is ADDING")
+        assert early.status == 503, early
         c.start("eu-central-1")
         while (shown := primary.request("GET", f"/v1/regions/{NEW}")[0])["status"] != "ACTIVE":
             assert time.monotonic() < until, shown
