@@ -120,6 +120,9 @@ static void fail_replication(struct rg_call *call)
         rg_call_fail(call, RG_EREPLICATION,
                      "the write stands at revision %s, but only %u other regions have it, not all", rev,
                      p->regions_durable);
+    else if (call->wait_regions < rg_api_status(call, true)->policy.regions)
+        rg_call_fail(call, RG_EREPLICATION, "the write stands at revision %s, but not in the %u other regions that durability wants",
+                     rev, rg_api_status(call, true)->policy.regions);
     else
         rg_call_fail(call, RG_EREPLICATION,
                      "the write stands at revision %s, but only %u of the %u other regions asked for have it", rev,

@@ -80,6 +80,9 @@ START_TEST(a_shortage_refuses_or_is_noted)
     expect("GET", "/v1/status", "", 200, "\"writes\":\"refused\"");
     expect("GET", "/v1/status", "", 200, "RegionsShort");
     expect("GET", "/v1/degraded", "", 200, "{\"total\":0,\"kept\":10000,\"writes\":[]");
+    af.node.refuse = RG_EREPLICATION;
+    expect("PUT", "/v1/accounts/111122223333", "{\"name\":\"a\"}", 504, "not in the 1 other regions that durability wants");
+    af.node.refuse = RG_ESHORTAGE;
     policy(1, true, 0);
     af.node.refuse_degraded = RG_OK;
     expect("PUT", "/v1/accounts/111122223333", "{\"name\":\"a\"}", 200, "111122223333");
