@@ -109,11 +109,12 @@ static void io_work(struct rg_io *io, enum rg_lane which, struct rg_work *work)
 
 /* ---- clock, timer, network ---- */
 
+/* Goes on while the machine is suspended: a lease runs out meanwhile. rg_api_now_us is the same clock. */
 static uint64_t io_now_us(struct rg_io *io)
 {
     struct timespec ts;
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
+    clock_gettime(CLOCK_BOOTTIME, &ts);
     return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
