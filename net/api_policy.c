@@ -61,6 +61,22 @@ static void put_alarm(struct rg_buf *out, size_t *n, const char *code, const cha
     rg_buf_printf(out, "%s{\"code\":\"%s\",\"text\":\"%s\"}", (*n)++ > 0 ? "," : "", code, text);
 }
 
+/* Since a promotion that did not come about, or one that this primary has not heard of yet. */
+static void put_detached(struct rg_buf *out, const struct rg_node_status *s, size_t *n)
+{
+    char text[256];
+
+    for (size_t i = 0; s->leader && i < s->n_peers; i++) {
+        const struct rg_peer_status *p = &s->peers[i];
+
+        if (p->up || p->promised <= s->epoch)
+            continue;
+        snprintf(text, sizeof text, "%s (node %llu) has promised to follow no epoch before %llu, and so not this primary: a switchover "
+                 "to any region, or back, begins a later one", p->region, (unsigned long long)p->id, (unsigned long long)p->promised);
+        put_alarm(out, n, "RegionDetached", text);
+    }
+}
+
 static void put_alarms(struct rg_buf *out, const struct rg_node_status *s)
 {
     const struct rg_policy *p = &s->policy;
@@ -80,6 +96,7 @@ static void put_alarms(struct rg_buf *out, const struct rg_node_status *s)
     if (s->leader && p->lease_regions == 0 && s->regions > 0 && s->regions_reachable == 0)
         put_alarm(out, &n, "Isolated",
                   "no other region can be reached, and no write lease is set: writes go on here even if another region is promoted");
+    put_detached(out, s, &n);
     if (s->degraded > 0)
         put_alarm(out, &n, "DegradedWrites", "writes were acknowledged with fewer regions than the policy wants: GET /v1/degraded");
     rg_buf_put_str(out, "]");
@@ -187,6 +204,7 @@ static enum rg_err durability_build(struct rg_call *call, struct rg_errctx *ctx)
 
 static enum rg_err lease_build(struct rg_call *call, struct rg_errctx *ctx)
 {
+    const struct rg_node_status *status;
     const json_t *seconds;
     uint32_t regions = 0;
     double s = 0;
@@ -203,12 +221,14 @@ static enum rg_err lease_build(struct rg_call *call, struct rg_errctx *ctx)
         return rg_fail(ctx, RG_EINVALID, "seconds: must be %d to %d", SECONDS_MIN, SECONDS_MAX);
     if (json_object_size(call->input) != 1 + (size_t)(seconds != NULL))
         return rg_fail(ctx, RG_EINVALID, "a lease has regions and seconds, and nothing else");
-    if (!rg_api_status(call, true)->lease_settled)
+    status = rg_api_status(call, true);
+    if (!status->lease_settled)
         return rg_fail(ctx, RG_ECONFLICT, "not every member knows the lease's last change yet: bring them back or remove them first");
     rg_cmd_begin(&call->cmd, RG_CMD_SETTING_PUT, call->now_ms, rg_call_by(call));
     rg_tlv_put_str(&call->cmd, RG_F_NAME, "lease");
     rg_tlv_put_u64(&call->cmd, RG_F_REGIONS, regions);
     rg_tlv_put_u64(&call->cmd, RG_F_LEASE_MS, regions > 0 ? (uint64_t)(s * 1000) : 0);
+    rg_tlv_put_u64(&call->cmd, RG_F_SETTLED, status->policy.lease_index);
     return RG_OK;
 }
 

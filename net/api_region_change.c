@@ -7,6 +7,7 @@
 #include "net/region_names.h"
 #include "net/region_ops.h"
 #include "store/permset.h"
+#include "store/policy.h"
 
 /* What a change remembers between its steps: call->state. */
 struct change {
@@ -252,6 +253,33 @@ static bool find_row(struct rg_call *call, struct rg_region *ret_region)
     return err == RG_OK;
 }
 
+/* One region less must do for what writes are to be durable in, or be leased from. False: answered. */
+static bool spare(struct rg_call *call)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_policy p;
+    struct rg_region r;
+    uint32_t others = 0, need;
+    enum rg_err err = rg_policy_get(call->txn, &p);
+
+    if (!err)
+        err = rg_region_list(call->txn, rg_span(NULL, 0), &scan);
+    while (!err && (err = rg_region_list_next(&scan, &r)) == RG_OK)
+        others += rg_span_is(r.status, "ACTIVE") && !r.primary;
+    rg_scan_end(&scan);
+    need = RG_MAX(p.regions, p.lease_regions);
+    if (err != RG_ENOTFOUND) {
+        rg_call_fail(call, err, NULL);
+        return false;
+    }
+    if (others > need)
+        return true;
+    if (need > 0)
+        rg_call_fail(call, RG_ECONFLICT, "Writes must be durable in, or leased from, %u of %u other regions: lower that first.", need,
+                     others);
+    return need == 0;
+}
+
 static void remove_try(struct rg_call *call)
 {
     static const uint32_t without[] = {RG_F_STATUS, RG_F_PHASE, RG_F_ERROR};
@@ -264,6 +292,8 @@ static void remove_try(struct rg_call *call)
         rg_call_fail(call, RG_ECONFLICT, "The primary region %s cannot be removed.", c->name);
         return;
     }
+    if (rg_span_is(r.status, "ACTIVE") && !spare(call))
+        return;
     if (rg_span_is(r.status, "REMOVING") && !c->force) {
         rg_call_fail(call, RG_ECONFLICT, "The region %s is being removed already.", c->name);
         return;

@@ -119,6 +119,7 @@ struct rg_peer_status {
     bool snapshot;           /* a snapshot transfer to it is under way */
     uint64_t snapshot_bytes, snapshot_total;
     uint64_t lease_ms;       /* primary: how long its lease still runs; 0: none */
+    uint64_t promised;       /* as its last hello said: it follows no epoch before this one; 0: none */
 };
 struct rg_node_status {
     uint64_t id, incarnation;

@@ -151,6 +151,8 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
     err = rg_hello_decode(hello, &h, ctx);
     if (!err)
         err = hello_identity(node, peer, &h, ctx);
+    if (!err && known != NULL)
+        known->promised = h.promised;
     if (!err)
         node->epoch_heard = RG_MAX(node->epoch_heard, RG_MIN(h.promised, (uint64_t)UINT32_MAX - 2 * NODE_EPOCH_IDS));
     if (!err)

@@ -57,6 +57,7 @@ struct node_peer {
     bool up;
     uint64_t heard_ms;    /* 0: never */
     uint64_t boot;        /* of its last hello; 0: none yet */
+    uint64_t promised;    /* of its last hello, also one that was refused */
     uint64_t durable, applied, applied_term;
     uint8_t hash[RG_STATE_HASH_BYTES]; /* its state at applied */
     bool hash_pending, hash_known, hash_ok;

@@ -155,6 +155,7 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     s->heard_ms_ago = peer->heard_ms == 0 ? UINT64_MAX : now - peer->heard_ms;
     s->hash_known = peer->hash_known;
     s->hash_ok = peer->hash_ok;
+    s->promised = peer->promised;
     if (peer->sender != NULL) {
         s->snapshot = true;
         s->snapshot_bytes = rg_sender_offset(peer->sender);

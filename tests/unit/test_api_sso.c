@@ -105,6 +105,9 @@ START_TEST(test_regions_change)
     aws_refused(&aws, RG_ECONFLICT, "primary region us-east-1 cannot be removed", "RemoveRegion", "{'RegionName':'us-east-1'}");
     aws_refused(&aws, RG_EINVALID, "regionName", "AddRegion", "{'RegionName':'frankfurt'}");
     aws_refused(&aws, RG_EINVALID, "regionName", "RemoveRegion", "{}");
+    fix_must(&aws.f, RG_CMD_SETTING_PUT, "name=durability regions=1 shortage=refuse");
+    aws_refused(&aws, RG_ECONFLICT, "durable in, or leased from, 1 of 1 other regions", "RemoveRegion", "{'RegionName':'eu-central-1'}");
+    fix_must(&aws.f, RG_CMD_SETTING_PUT, "name=durability regions=0 shortage=refuse");
     aws.stale = 2;
     aws_must(&aws, "RemoveRegion", "{'RegionName':'eu-central-1'}");
     ck_assert_str_eq(aws_text(&aws, "Status"), "REMOVING");
