@@ -259,9 +259,13 @@ int rg_cmd_failover_history(struct rg_cli *cli)
         print_json(answer);
     } else {
         printf("%-8s %-12s %-16s %-6s %-26s %-16s %s\n", "EPOCH", "FIRST INDEX", "PRIMARY", "NODE", "SINCE", "BY", "REASON");
-        json_array_foreach(json_object_get(answer, "epochs"), i, e)
-            printf("%-8lld %-12lld %-16s %-6lld %-26s %-16s %s\n", number(e, "epoch"), number(e, "firstIndex"), text(e, "region"),
-                   number(e, "node"), text(e, "at"), text(e, "by"), text(e, "reason"));
+        json_array_foreach(json_object_get(answer, "epochs"), i, e) {
+            if (json_object_get(e, "region") == NULL)
+                printf("%-8lld %-12lld (not noted)\n", number(e, "epoch"), number(e, "firstIndex"));
+            else
+                printf("%-8lld %-12lld %-16s %-6lld %-26s %-16s %s\n", number(e, "epoch"), number(e, "firstIndex"),
+                       text(e, "region"), number(e, "node"), text(e, "at"), text(e, "by"), text(e, "reason"));
+        }
     }
     json_decref(answer);
     return 0;

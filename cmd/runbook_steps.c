@@ -82,6 +82,19 @@ static void find_old(struct rg_runbook *rb)
         snprintf(rb->from, sizeof rb->from, "%s", name_of(rb, at));
 }
 
+/* Entries that the old primary shows and the target lacks, while both still answer us. */
+static uint64_t ahead_of_target(const struct rg_runbook *rb)
+{
+    size_t n = rb->cluster->n_regions, at = rg_fanout_primary(rb->answers, n);
+    struct rg_rev old, here;
+
+    if (at == n || at == rb->target || !rg_runbook_good(rb, rb->target) ||
+        !rg_rev_parse(rg_span_str(rg_runbook_text(rb, at, "revision")), &old) ||
+        !rg_rev_parse(rg_span_str(rg_runbook_text(rb, rb->target, "revision")), &here) || old.epoch != here.epoch)
+        return 0;
+    return old.index > here.index ? old.index - here.index : 0;
+}
+
 static void keep_plan(struct rg_runbook *rb)
 {
     const json_t *lose = json_object_get(rb->answers[rb->target].body, "mayLose");
@@ -170,11 +183,13 @@ static enum rg_err ask_plan(struct rg_runbook *rb)
 enum rg_err rg_runbook_declare(struct rg_runbook *rb)
 {
     enum rg_err err = ask_status(rb, NULL);
+    uint64_t ahead;
 
     if (err)
         return err;
     say_status(rb);
     find_old(rb);
+    ahead = ahead_of_target(rb);
     if (is_primary(rb, rb->target))
         return rg_fail(&rb->cli->err, RG_ECONFLICT, "%s is PRIMARY already (epoch %llu)", rb->to,
                        (unsigned long long)epoch_of(rb, rb->target));
@@ -188,6 +203,9 @@ enum rg_err rg_runbook_declare(struct rg_runbook *rb)
         return err;
     rg_runbook_say(rb, "  from %s (epoch %llu) to %s\n  may be lost: %s\n", rb->from[0] != '\0' ? rb->from : "?",
                    (unsigned long long)rb->epoch_before, rb->to, rb->lost);
+    if (ahead > 0)
+        rg_runbook_say(rb, "  %s itself shows %llu %s that %s lacks now\n", rb->from, (unsigned long long)ahead,
+                       ahead == 1 ? "entry" : "entries", rb->to);
     return rg_runbook_confirm(rb, "This is what is declared. continue?");
 }
 
@@ -238,7 +256,7 @@ static void say_lag(struct rg_runbook *rb)
             rg_runbook_say(rb, "  %s is in epoch %llu, the newest in %llu\n", name_of(rb, i), (unsigned long long)rev.epoch,
                            (unsigned long long)best.epoch);
         else if (rev.index < best.index)
-            rg_runbook_say(rb, "  %s is %llu entries behind the newest region\n", name_of(rb, i),
+            rg_runbook_say(rb, "  %s is %llu behind the newest region's last entry\n", name_of(rb, i),
                            (unsigned long long)(best.index - rev.index));
     }
 }
