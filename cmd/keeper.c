@@ -1,29 +1,57 @@
 #include "cmd/keeper.h"
 
+#include <stdio.h>
+
+#include "store/node.h"
 #include "store/policy.h"
 
 enum { EVERY_MS = 250, NOTE_AFTER_MS = 3000, LAG_MAX = 1000 };
 
 /* ---- the epoch's note ---- */
 
-/* RG_ENOTFOUND: the state has no such epoch yet. */
-static enum rg_err is_noted(struct rg_keeper *k, uint64_t epoch, bool *ret_noted)
+/* Whose epoch it was, by its number. Of this node's own nothing is looked up. */
+static enum rg_err owner(struct rg_keeper *k, struct rg_txn *txn, uint64_t epoch, uint64_t *ret_node)
 {
     RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_node_row row;
+    enum rg_err err;
+
+    *ret_node = k->status.id;
+    snprintf(k->region, sizeof k->region, "%s", k->status.region);
+    if (epoch == k->status.applied.epoch)
+        return RG_OK;
+    err = rg_node_row_list(txn, &scan);
+    while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK) {
+        if (!rg_epoch_of_node(epoch, row.id))
+            continue;
+        *ret_node = row.id;
+        snprintf(k->region, sizeof k->region, "%.*s", RG_SPAN_ARG(row.region));
+        return RG_OK;
+    }
+    return err;
+}
+
+/* The first epoch up to this primary's that nobody has noted; its owner. RG_ENOTFOUND: none. */
+static enum rg_err find_unnoted(struct rg_keeper *k, uint64_t *ret_epoch, uint64_t *ret_node)
+{
     RG_AUTO(txn) struct rg_txn *txn = NULL;
+    RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_epoch e;
-    bool found = false;
+    bool first = true;
     enum rg_err err = rg_txn_begin(k->store, RG_TXN_READ, &txn);
 
     if (!err)
         err = rg_epoch_list(txn, &scan);
-    while (!err && (err = rg_epoch_list_next(&scan, &e)) == RG_OK)
-        if (e.epoch == epoch) {
-            found = true;
-            *ret_noted = e.region.n > 0;
-        }
-    rg_scan_end(&scan);
-    return err == RG_ENOTFOUND && found ? RG_OK : err;
+    for (; !err && (err = rg_epoch_list_next(&scan, &e)) == RG_OK; first = false) {
+        if (e.region.n > 0 || (first && e.epoch != k->status.applied.epoch))
+            continue; /* the instance's first is nobody's by its number */
+        err = owner(k, txn, e.epoch, ret_node);
+        *ret_epoch = e.epoch;
+        if (err != RG_ENOTFOUND)
+            return err;
+        err = RG_OK;
+    }
+    return err;
 }
 
 static void on_noted(struct rg_proposal *proposal)
@@ -31,17 +59,18 @@ static void on_noted(struct rg_proposal *proposal)
     struct rg_keeper *k = RG_CONTAINER(proposal, struct rg_keeper, proposal);
 
     k->noting = false;
-    k->seen_ms = k->io->now_ms(k->io); /* not at once again */
     if (!proposal->err && !proposal->reply.err)
-        rg_log_info(k->log, "epoch.noted", "epoch=%llu", (unsigned long long)k->seen_epoch);
+        rg_log_info(k->log, "epoch.noted", "region=%s", k->region);
+    else
+        k->seen_ms = k->io->now_ms(k->io); /* not at once again */
 }
 
-static void note(struct rg_keeper *k)
+static void note(struct rg_keeper *k, uint64_t epoch, uint64_t node)
 {
     rg_cmd_begin(&k->cmd, RG_CMD_EPOCH_NOTE, k->io->wall_ms(k->io), rg_span_str("regentd"));
-    rg_tlv_put_u64(&k->cmd, RG_F_EPOCH, k->seen_epoch);
-    rg_tlv_put_u64(&k->cmd, RG_F_NODE_ID, k->status.id);
-    rg_tlv_put_str(&k->cmd, RG_F_NAME, k->status.region);
+    rg_tlv_put_u64(&k->cmd, RG_F_EPOCH, epoch);
+    rg_tlv_put_u64(&k->cmd, RG_F_NODE_ID, node);
+    rg_tlv_put_str(&k->cmd, RG_F_NAME, k->region);
     rg_tlv_put_str(&k->cmd, RG_F_DECLARED_BY, "");
     rg_tlv_put_str(&k->cmd, RG_F_REASON, "");
     if (k->cmd.err)
@@ -54,19 +83,22 @@ static void note(struct rg_keeper *k)
 /* Whoever asked for the takeover notes it with a name and a reason, and comes first. */
 static void step_epoch(struct rg_keeper *k)
 {
-    uint64_t epoch = k->status.applied.epoch, now = k->io->now_ms(k->io);
-    bool noted = false;
+    uint64_t current = k->status.applied.epoch, now = k->io->now_ms(k->io), epoch, node;
+    enum rg_err err;
 
-    if (k->noting || epoch == k->noted_epoch || is_noted(k, epoch, &noted) != RG_OK)
+    if (k->noting || current == k->noted_epoch)
         return;
-    if (noted) {
-        k->noted_epoch = epoch;
-    } else if (k->seen_epoch != epoch) {
-        k->seen_epoch = epoch;
+    if (k->seen_epoch != current) {
+        k->seen_epoch = current;
         k->seen_ms = now;
-    } else if (now - k->seen_ms >= NOTE_AFTER_MS) {
-        note(k);
     }
+    if (now - k->seen_ms < NOTE_AFTER_MS)
+        return;
+    err = find_unnoted(k, &epoch, &node);
+    if (err == RG_ENOTFOUND)
+        k->noted_epoch = current;
+    else if (err == RG_OK)
+        note(k, epoch, node);
 }
 
 /* ---- voters ---- */

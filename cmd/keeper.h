@@ -1,11 +1,12 @@
 /* cmd/keeper.h: what a primary looks after by itself: that its epoch is noted in the state, with its region as the primary's,
- * also when whoever asked for the takeover is gone; and that the nodes of its region vote, when they are three or more. Raft
+ * also when whoever asked for the takeover is gone, and those before it that ended too soon; and that the nodes of its region vote, when they are three or more. Raft
  * thread. */
 #ifndef REGENT_CMD_KEEPER_H
 #define REGENT_CMD_KEEPER_H
 
 #include <uv.h>
 
+#include "net/region_names.h"
 #include "raft/node.h"
 
 struct rg_keeper { /* zero, then the borrowed ones, then rg_keeper_open */
@@ -16,8 +17,9 @@ struct rg_keeper { /* zero, then the borrowed ones, then rg_keeper_open */
     /* its own */
     uv_timer_t timer;
     struct rg_node_status status;
-    uint64_t noted_epoch, seen_epoch, seen_ms;
+    uint64_t noted_epoch, seen_epoch, seen_ms; /* noted: it and all before it */
     bool noting, changing;
+    char region[RG_REGION_NAME_BYTES_MAX + 1];
     struct rg_buf cmd;
     struct rg_proposal proposal;
     struct rg_change change;

@@ -94,9 +94,12 @@ void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal)
 void node_held_release(struct rg_node *node)
 {
     struct node_proposals held = node->held;
+    bool published = node->published;
 
     if (held.n == 0)
         return;
+    node_publish(node); /* whom they are told must show who leads now */
+    node->published = published;
     node_proposals_init(&node->held);
     while (held.head != NULL)
         rg_node_submit(node, pop(&held));

@@ -14,6 +14,11 @@ uint64_t node_epoch_next(uint64_t known, uint64_t id)
     return e > known ? e : e + NODE_EPOCH_IDS;
 }
 
+bool rg_epoch_of_node(uint64_t epoch, uint64_t id)
+{
+    return epoch % NODE_EPOCH_IDS == id % NODE_EPOCH_IDS;
+}
+
 bool node_bygone(const struct rg_node *node, uint64_t term)
 {
     return node->meta.promised > node_epoch_of(term);

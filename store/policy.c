@@ -205,11 +205,26 @@ static enum rg_err move_primary(struct rg_fsm *f, struct rg_span region)
     return RG_OK;
 }
 
+/* A note may come late, when the next primary has its own already. */
+static enum rg_err newest_epoch(struct rg_fsm *f, const struct rg_key *key, bool *ret_newest)
+{
+    const struct rg_key prefix = rg_key_table(RG_T_EPOCH);
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_span next, row;
+    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(&prefix), rg_key_span(key), &scan);
+
+    if (!err)
+        err = rg_scan_next(&scan, &next, &row);
+    *ret_newest = err == RG_ENOTFOUND;
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}
+
 enum rg_err rg_fsm_epoch_note(struct rg_fsm *f)
 {
     const struct rg_key key = key_u64(RG_T_EPOCH, rg_tlv_u64(f->cmd.bytes, RG_F_EPOCH, 0));
     static const uint32_t skip[] = {RG_F_FIRST_INDEX};
     struct rg_span old, region;
+    bool newest = false;
     enum rg_err err = rg_fsm_name(f, f->cmd.bytes, RG_F_NAME, &region);
 
     if (!err)
@@ -222,7 +237,9 @@ enum rg_err rg_fsm_epoch_note(struct rg_fsm *f)
         return err;
     rg_tlv_put_u64(&f->row, RG_F_FIRST_INDEX, rg_tlv_u64(old, RG_F_FIRST_INDEX, 0));
     err = f->row.err ? f->row.err : rg_fsm_row_put(f, &key);
-    return err ? err : move_primary(f, region);
+    if (!err)
+        err = newest_epoch(f, &key, &newest);
+    return err || !newest ? err : move_primary(f, region);
 }
 
 /* --- writes with fewer regions than the policy wants --- */

@@ -2,19 +2,19 @@
 #include "api_fixture.h"
 
 /* As the first entry of the epoch does. */
-static void begin_epoch(void)
+static void begin_epoch(uint64_t epoch, uint64_t index)
 {
     struct rg_txn *txn = NULL;
 
     ck_assert_int_eq(rg_txn_begin(af.fix.store, RG_TXN_WRITE, &txn), RG_OK);
-    ck_assert_int_eq(rg_epoch_begin(txn, API_EPOCH, 1), RG_OK);
+    ck_assert_int_eq(rg_epoch_begin(txn, epoch, index), RG_OK);
     ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
 }
 
 static void setup(void)
 {
     af_open();
-    begin_epoch();
+    begin_epoch(API_EPOCH, 1);
     API_STATUS(regions, 2);
     API_STATUS(regions_reachable, 2);
     API_STATUS(lease_settled, true);
@@ -188,6 +188,37 @@ START_TEST(a_switchover_is_asked_for)
 }
 END_TEST
 
+static bool is_primary(const char *region)
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    struct rg_region row;
+
+    ck_assert_int_eq(rg_txn_begin(af.fix.store, RG_TXN_READ, &txn), RG_OK);
+    ck_assert_int_eq(rg_region_get(txn, rg_span_str(region), &row), RG_OK);
+    return row.primary;
+}
+
+START_TEST(a_note_that_comes_late_moves_no_primary)
+{
+    struct rg_node_status *s = &af.node.status;
+
+    pthread_mutex_lock(&af.node.mutex);
+    s->n_peers = 1;
+    s->peers[0] = (struct rg_peer_status){.id = 3, .region = "ap-south-1", .up = true};
+    pthread_mutex_unlock(&af.node.mutex);
+    af_apply(RG_CMD_REGION_PUT, "name=us-east-1 status=ACTIVE url=https://a:1 primary=1");
+    af_apply(RG_CMD_REGION_PUT, "name=ap-south-1 status=ACTIVE url=https://b:1");
+    begin_epoch(API_EPOCH + 1, 2); /* the next primary's, before the one of this was noted */
+    af_handover = (struct rg_handover){.err = RG_OK, .epoch = API_EPOCH};
+    expect("POST", "/v1/switchover", "{\"to\":\"ap-south-1\"}", 200, "\"noted\":true");
+    expect("GET", "/v1/epochs", "", 200, "\"region\":\"ap-south-1\"");
+    ck_assert(is_primary("us-east-1") && !is_primary("ap-south-1"));
+    af_handover.epoch = API_EPOCH + 1;
+    expect("POST", "/v1/switchover", "{\"to\":\"ap-south-1\"}", 200, "\"noted\":true");
+    ck_assert(!is_primary("us-east-1") && is_primary("ap-south-1"));
+}
+END_TEST
+
 START_TEST(a_promotion_is_declared_where_it_happens)
 {
     API_STATUS(leader, false);
@@ -228,6 +259,7 @@ int main(void)
     tcase_add_test(tc, paused_and_leaseless_writes_say_so);
     tcase_add_test(tc, metrics_show_what_stands_behind_a_write);
     tcase_add_test(tc, a_switchover_is_asked_for);
+    tcase_add_test(tc, a_note_that_comes_late_moves_no_primary);
     tcase_add_test(tc, a_promotion_is_declared_where_it_happens);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
