@@ -257,8 +257,8 @@ static void put_loss(struct rg_buf *out, const struct rg_failover *f)
     else if (f->unknown_ms == UINT64_MAX)
         snprintf(text, sizeof text, "unknown: no region that answers has heard the old primary since it started");
     else if (f->known_lost > 0)
-        snprintf(text, sizeof text, "at least %llu entries that the old primary had announced, and what it acknowledged in the %.1f s "
-                 "since it was last heard", (unsigned long long)f->known_lost, (double)f->unknown_ms / 1000);
+        snprintf(text, sizeof text, "at least %llu entries that the old primary had announced or another region has, and what it "
+                 "acknowledged in the %.1f s since it was last heard", (unsigned long long)f->known_lost, (double)f->unknown_ms / 1000);
     else
         snprintf(text, sizeof text, "what the old primary acknowledged and did not send on before it was last heard, %.1f s ago, or since",
                  (double)f->unknown_ms / 1000);

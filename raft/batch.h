@@ -89,7 +89,7 @@ struct rg_failover {
     uint32_t regions, regions_answered; /* besides the old primary's: in all; answered, or promised */
     uint32_t policy_regions, lease_regions; /* in force as this node knows it */
     bool nothing_lost;     /* every write acknowledged under the policy is here */
-    uint64_t known_lost;   /* entries that the old primary had announced and this node lacks */
+    uint64_t known_lost;   /* entries that the old primary had announced, or a node that answers has, and this one lacks */
     uint64_t unknown_ms;   /* nothing is known of the old primary for this long; UINT64_MAX: never heard */
 };
 

@@ -210,17 +210,35 @@ static void count_regions(const struct rg_node *node, struct rg_failover *f, boo
     }
 }
 
+/* Whether no node that answers has more than this one. ahead: the last index that any has. */
+static bool foremost(const struct rg_failover *f, uint64_t *ret_ahead)
+{
+    bool is = true;
+
+    *ret_ahead = f->candidates[0].durable.index;
+    for (size_t i = 1; i < f->n_candidates; i++) {
+        if (!f->candidates[i].answered || rg_rev_cmp(f->candidates[i].durable, f->candidates[0].durable) <= 0)
+            continue;
+        is = false;
+        *ret_ahead = RG_MAX(*ret_ahead, f->candidates[i].durable.index);
+    }
+    return is;
+}
+
 static void judge_loss(const struct rg_node *node, struct rg_failover *f)
 {
-    uint64_t last = f->candidates[0].durable.index, heard = UINT64_MAX;
+    uint64_t last = f->candidates[0].durable.index, heard = UINT64_MAX, ahead;
     uint32_t need = RG_MAX(node->policy.degrade ? 0 : f->policy_regions, f->lease_regions);
+    bool first = foremost(f, &ahead);
 
     for (size_t i = 0; i < f->n_candidates; i++)
         heard = RG_MIN(heard, f->candidates[i].primary_heard_ms);
     f->unknown_ms = heard;
-    f->known_lost = node->announced_commit > last ? node->announced_commit - last : 0;
-    /* A write was acknowledged when `need` regions had it (with degrade perhaps none): one of them is among those that answer. */
-    f->nothing_lost = need > 0 && f->regions_answered + need > f->regions && f->known_lost == 0;
+    ahead = RG_MAX(ahead, node->announced_commit);
+    f->known_lost = ahead > last ? ahead - last : 0;
+    /* A write was acknowledged when `need` regions had it (with degrade perhaps none): one of them is among those that answer,
+     * and none of these has more than this node. */
+    f->nothing_lost = need > 0 && f->regions_answered + need > f->regions && f->known_lost == 0 && first;
 }
 
 static enum rg_err say(struct rg_failover *f, enum rg_err err, const char *fmt, ...) RG_PRINTF(3, 4);

@@ -203,6 +203,12 @@ def settled(c, seconds=40):
                                                         for r, s in statuses(c).items()})) from error
 
 
+def came_back(c, region, old_id, seconds=40):
+    """Until the region is a ready replica under another id than that; its status."""
+    return until(lambda: (lambda s: s if s["node"] != old_id and s["ready"] and s["role"] == "REPLICA" else None)(
+        c.connect(region, timeout=2).status()), seconds)
+
+
 def check_kept(c, clients, lost=()):
     """Every acknowledged write is in every region, but those of the keys in `lost`; how many there are."""
     wanted = {w.key for x in clients for w in x.acknowledged if w.key[0] != "counter"} - set(lost)
