@@ -1,6 +1,6 @@
 /* cmd/keeper.h: what a primary looks after by itself: that its epoch is noted in the state, with its region as the primary's,
- * also when whoever asked for the takeover is gone, and those before it that ended too soon; and that the nodes of its region vote, when they are three or more. Raft
- * thread. */
+ * also when whoever asked for the takeover is gone, and those before it that ended too soon for that; and that the nodes of its
+ * region vote, when they are three or more. Raft thread. */
 #ifndef REGENT_CMD_KEEPER_H
 #define REGENT_CMD_KEEPER_H
 

@@ -278,6 +278,8 @@ static enum rg_err judge(struct rg_node *node, bool promised)
     struct rg_failover *f = node->failover.request;
     enum rg_err err;
 
+    candidate_self(node, &f->candidates[0]); /* as it is now: it may have got what others had when they answered */
+    f->candidates[0].promised = promised;
     f->durable = f->candidates[0].durable;
     f->policy_regions = node->policy.regions;
     f->lease_regions = node->policy.lease_regions;
@@ -376,7 +378,6 @@ static void step_asked(struct rg_node *node)
     }
     node->failover.stage = FAILOVER_PROMISE;
     ask(node, f->epoch);
-    f->candidates[0].promised = true;
 }
 
 /* The epoch was handed over. What remains to be seen is whether a promotion came in between, which may have acknowledged under a

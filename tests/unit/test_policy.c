@@ -161,7 +161,6 @@ START_TEST(an_epoch_is_noted_once_and_moves_the_primary)
 
     begin_epoch(1026);
     first = fix.index;
-    begin_epoch(2051);
     ck_assert_uint_eq(epoch_at(0, region, by).epoch, 1026);
     ck_assert_str_eq(region, "");
     ck_assert(primary_is("us-east-1") && !primary_is("eu-central-1"));
@@ -174,10 +173,16 @@ START_TEST(an_epoch_is_noted_once_and_moves_the_primary)
     ck_assert_str_eq(by, "ann");
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_EPOCH_NOTE, "epoch=1026 name=us-east-1 node=1"), RG_ECONFLICT);
     ck_assert(primary_is("eu-central-1"));
-    fix_must(&fix, RG_CMD_EPOCH_NOTE, "epoch=2051 name=us-east-1 node=3");
+    begin_epoch(2050);
+    begin_epoch(3073);
+    fix_must(&fix, RG_CMD_EPOCH_NOTE, "epoch=3073 name=us-east-1 node=1");
     ck_assert(primary_is("us-east-1") && !primary_is("eu-central-1"));
-    ck_assert_uint_eq(epoch_at(1, region, by).epoch, 2051);
-    ck_assert_uint_eq(epoch_at(2, region, by).epoch, 0);
+    fix_must(&fix, RG_CMD_EPOCH_NOTE, "epoch=2050 name=eu-central-1 node=2"); /* late: it is over */
+    ck_assert(primary_is("us-east-1") && !primary_is("eu-central-1"));
+    ck_assert_uint_eq(epoch_at(1, region, by).epoch, 2050);
+    ck_assert_str_eq(region, "eu-central-1");
+    ck_assert_uint_eq(epoch_at(2, region, by).epoch, 3073);
+    ck_assert_uint_eq(epoch_at(3, region, by).epoch, 0);
 }
 END_TEST
 
