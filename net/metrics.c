@@ -346,6 +346,7 @@ static void put_all_peers(struct page *p, const struct rg_node_status *s)
     PEER("peer_heard_milliseconds", heard_ms_ago, false, "Since the peer's last message.");
     PEER("peer_durable_index", durable_index, false, "Last entry on the peer's disk, as reported.");
     PEER("peer_applied_index", applied_index, false, "Last entry visible at the peer, as reported.");
+    PEER("peer_promised_epoch", promised, false, "No older epoch is followed by the peer, as it last said.");
     if (s->leader) {
         PEER("peer_lag_entries", lag_entries, false, "Committed entries the peer lacks.");
         PEER("peer_lag_bytes", lag_bytes, false, "Bytes of committed entries the peer lacks.");

@@ -1002,6 +1002,7 @@ START_TEST(metrics_page)
         "regent_ready{region=\"us-east-1\"} 1\n",
         "regent_objects{region=\"us-east-1\",kind=\"users\"} 3\n",
         "regent_peer_lag_entries{region=\"us-east-1\",peer_region=\"eu-central-1\",peer=\"2\"} 5\n",
+        "regent_peer_promised_epoch{region=\"us-east-1\",peer_region=\"eu-central-1\",peer=\"2\"} 0\n",
         "regent_visible_seconds_count{region=\"us-east-1\"} 100\n",
         "regent_process_resident_memory_bytes{region=\"us-east-1\"} ",
     };
