@@ -247,13 +247,16 @@ static void put_candidate(struct rg_buf *out, const struct rg_candidate *c, bool
     rg_buf_put_u8(out, '}');
 }
 
-/* What could be missing here of what the old primary acknowledged. */
+/* What could be missing here of what the old primary acknowledged. A lowered durability is in force at once, for it may be what
+ * ends a shortage; a lowered lease only when every member knows. */
 static void put_loss(struct rg_buf *out, const struct rg_failover *f)
 {
+    bool by_lease = f->regions_answered + f->lease_regions > f->regions;
     char text[256];
 
     if (f->nothing_lost)
-        snprintf(text, sizeof text, "nothing that was acknowledged: it is all here");
+        snprintf(text, sizeof text, "nothing that was acknowledged: it is all here%s",
+                 by_lease ? "" : ", unless durability was lowered at the old primary while no other region heard it");
     else if (f->unknown_ms == UINT64_MAX)
         snprintf(text, sizeof text, "unknown: no region that answers has heard the old primary since it started");
     else if (f->known_lost > 0)

@@ -51,6 +51,31 @@ def nothing_lost(c, clients):
           f"began; {old} came back", flush=True)
 
 
+def lowered_alone(c):
+    """Cut off from all others, the primary's durability is lowered: what it takes then, nobody else can know of."""
+    old, to = c.primary, c.replicas[0]
+    old_id = c.connect(old).status()["node"]
+    for other in c.replicas:
+        c.link("cut", old, other)
+    w = c.connect(old)
+    until(lambda: w.status()["writes"] == "refused")
+    refused(lambda: w.create_user("too-few"), "InternalServerException", 503)
+    w.request("PUT", "/v1/settings/durability", {"regions": 0})
+    w.create_user("alone")
+    kill(c, old)
+    answer = declare(c, to)
+    assert "unless durability was lowered" in answer["mayLose"]["text"], answer
+    c.link("heal", "all")
+    c.load()
+    refused(lambda: c.connect(to).user_id("alone"), "ResourceNotFoundException")
+    refused(lambda: c.connect(to).user_id("too-few"), "ResourceNotFoundException")
+    c.start(old)
+    came_back(c, old, old_id)
+    assert settled(c) == to
+    print(f"{old}'s durability was lowered while it was cut off: \"{answer['mayLose']['text']}\"", flush=True)
+    return to
+
+
 def laggard_refused(c, clients):
     """One region's line to the primary swallows everything, so that it lags; then the primary dies."""
     old, (near, far) = c.primary, c.replicas
@@ -127,10 +152,11 @@ def main(regent, sample):
         more(second_clients)
         laggard_refused(c, second_clients)
         second = c.primary
+        third = lowered_alone(c)
         tail_is_said(c)
         c.wait_equal()
         check_kept(c, clients)
-        check_epochs(c, [first, second, c.primary])
+        check_epochs(c, [first, second, third, c.primary])
     print(f"{count} writes acknowledged around a primary's death, all in every region; {sum(len(x.unknown) for x in clients)} without "
           "an answer")
 
