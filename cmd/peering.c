@@ -152,6 +152,9 @@ static bool link_in_region(struct rg_peering *p, const char *region, char out[12
         if (rg_span_is(row.region, region))
             found |= text_of(row.link, out, 128);
     rg_scan_end(&scan);
+    for (size_t i = 0; !found && i < p->config->n_peers; i++) /* before there is a state */
+        if (strcmp(p->config->peers[i].raft.region, region) == 0)
+            found = text_of(rg_span_str(p->config->peers[i].raft.link), out, 128);
     return found;
 }
 
@@ -167,7 +170,7 @@ static bool on_stranger(void *arg, uint64_t id, const char *region)
     if (p->node == NULL || p->stopping || (s = malloc(sizeof *s)) == NULL)
         return false;
     rg_node_status_copy(p->node, s);
-    if (s->leader || s->primary_reachable || s->applied.index == 0 || !link_in_region(p, region, link))
+    if (s->leader || s->primary_reachable || !link_in_region(p, region, link))
         return false;
     peer = add(p, id, region, link);
     if (peer == NULL)

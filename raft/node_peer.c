@@ -48,7 +48,7 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
  * this node when it was a primary; otherwise its log makes it a member. */
 static bool is_guest(const struct rg_node *node, const struct rg_hello *h)
 {
-    return h->voter && node->meta.term != 0 && node_epoch_of(h->term) > node_epoch_of(node->meta.term) &&
+    return h->voter && node_epoch_of(h->term) > node_epoch_of(node->meta.term) &&
            node_epoch_of(h->term) >= node->meta.promised;
 }
 
@@ -312,8 +312,11 @@ static void on_announce(struct rg_node *node, struct node_peer *peer, const stru
     node_handover_heard(node, peer->config.id, m->term);
     node->announce_stamp = m->stamp;
     node->announce_granted_ms = node_lease_grant(node, peer->config.id, m->lease_ms);
-    if (node_epoch_of(m->term) != node->announced_epoch)
+    if (node_epoch_of(m->term) != node->announced_epoch) { /* what another primary had, this one may not have */
         node->announced_commit = 0;
+        node->target_set = false;
+        node->announced_pending = false;
+    }
     node->announced_epoch = node_epoch_of(m->term);
     node->announced_commit = RG_MAX(node->announced_commit, m->commit);
     if (node->primary_id != peer->config.id)
