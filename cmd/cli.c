@@ -13,7 +13,7 @@ static void print_help(const struct rg_cli *cli, const struct rg_option *options
 {
     const struct rg_command *c = cli->command;
 
-    printf("Usage: regent %s %s\n%s.\n", c->name, c->args, c->summary);
+    printf("Usage: regent %s%s%s\n%s.\n", c->name, c->args[0] != '\0' ? " " : "", c->args, c->summary);
     if (n > 0)
         printf("\n");
     for (size_t i = 0; i < n; i++) {

@@ -111,6 +111,7 @@ int rg_cmd_regions(struct rg_cli *cli);
 int rg_cmd_dev_add(struct rg_cli *cli);
 int rg_cmd_region_add(struct rg_cli *cli);
 int rg_cmd_region_remove(struct rg_cli *cli);
+int rg_cmd_region_set(struct rg_cli *cli);
 int rg_cmd_region_list(struct rg_cli *cli);
 int rg_cmd_region_show(struct rg_cli *cli);
 int rg_cmd_region_preflight(struct rg_cli *cli);

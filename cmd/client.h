@@ -36,10 +36,13 @@ RG_MUST enum rg_err rg_client_region(const struct rg_cluster *cluster, const str
  * 5 s. RG_EUNREACHABLE when nobody says it is the primary.
  */
 RG_MUST enum rg_err rg_client_primary(const struct rg_cluster *cluster, struct rg_client **ret_client, struct rg_errctx *ctx);
+/** For what every region knows: the primary, or while nobody says that it is, the region that knows most, which is said on
+ * standard error. Only for GET. */
+RG_MUST enum rg_err rg_client_reader(const struct rg_cluster *cluster, struct rg_client **ret_client, struct rg_errctx *ctx);
 /** Mark the region that leads now as the primary, with the leading node's address, in memory only: the file may be older
  * than the last change of primary. */
 RG_MUST enum rg_err rg_cluster_mark_primary(struct rg_cluster *cluster, struct rg_errctx *ctx);
-/** By --region: of that region; NULL: of the primary. */
+/** By --region, for what is only read: of that region; NULL: rg_client_reader. */
 RG_MUST enum rg_err rg_client_open(struct rg_cluster *cluster, const char *region, struct rg_client **ret_client,
                                    struct rg_errctx *ctx);
 /** The node it talks to now; "": not chosen yet. */

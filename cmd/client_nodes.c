@@ -180,6 +180,20 @@ static size_t choose_of_region(const struct rg_look *looks, size_t n)
     return at;
 }
 
+/* Without a primary: a ready node of the latest epoch, else any that answers. */
+static size_t choose_reader(const struct rg_look *looks, size_t n)
+{
+    size_t at = n;
+
+    for (size_t i = 0; i < n; i++)
+        if (is_ready(&looks[i]) && (at == n || epoch_of(&looks[i]) > epoch_of(&looks[at])))
+            at = i;
+    for (size_t i = 0; at == n && i < n; i++)
+        if (is_good(&looks[i]))
+            at = i;
+    return at;
+}
+
 static bool region_fits(const struct rg_look *looks, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -199,6 +213,9 @@ static enum rg_err choose(struct rg_client *client, struct rg_look *looks, struc
     if (err)
         return err;
     at = primary ? rg_looks_primary(looks, n) : choose_of_region(looks, n);
+    if (at == n && client->any && (at = choose_reader(looks, n)) < n)
+        fprintf(stderr, "no region that answers is PRIMARY: this is what %s knows\n",
+                json_string_value(json_object_get(looks[at].body, "region")));
     if (at < n) {
         snprintf(client->url, sizeof client->url, "%s", looks[at].url);
         return RG_OK;
@@ -386,6 +403,17 @@ enum rg_err rg_client_primary(const struct rg_cluster *cluster, struct rg_client
     return err;
 }
 
+enum rg_err rg_client_reader(const struct rg_cluster *cluster, struct rg_client **ret_client, struct rg_errctx *ctx)
+{
+    enum rg_err err = rg_client_primary(cluster, ret_client, ctx);
+
+    if (!err) {
+        (*ret_client)->any = true;
+        (*ret_client)->elects = false; /* whoever knows answers at once */
+    }
+    return err;
+}
+
 enum rg_err rg_client_open(struct rg_cluster *cluster, const char *region, struct rg_client **ret_client,
                            struct rg_errctx *ctx)
 {
@@ -393,7 +421,7 @@ enum rg_err rg_client_open(struct rg_cluster *cluster, const char *region, struc
     enum rg_err err;
 
     if (region == NULL)
-        return rg_client_primary(cluster, ret_client, ctx);
+        return rg_client_reader(cluster, ret_client, ctx);
     err = rg_cluster_region(cluster, region, &r, ctx);
     return err ? err : rg_client_region(cluster, r, ret_client, ctx);
 }

@@ -13,6 +13,7 @@ struct rg_client {
     char url[160];        /* "": to be chosen among nodes */
     char (*nodes)[160];   /* own */
     size_t n_nodes;
+    bool any;             /* CLIENT_PRIMARY: where there is none, whoever knows most */
     bool elects;          /* some region has several nodes: it may be without a leader for a moment */
     char ca[512];
     char authorization[160];

@@ -127,7 +127,7 @@ int rg_cmd_region_token(struct rg_cli *cli)
 
     if (!rg_cli_parse(cli, options, RG_LEN(options), &region, 1, 1, NULL, &code))
         return code;
-    if (!rg_cli_number(cli, "--ttl", ttl, TTL_S_MIN, TTL_S_MAX, &ttl_s))
+    if (!rg_cli_number(cli, "ttl", ttl, TTL_S_MIN, TTL_S_MAX, &ttl_s))
         return 2;
     if (strlen(region) > 32 || strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(region))
         return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "\"%s\" is no region's name", region));

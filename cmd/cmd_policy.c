@@ -35,12 +35,15 @@ static void print_lease(const json_t *l)
     }
     printf("%lld other region%s must renew within %g s, or writes stop. ", number(l, "regions"), number(l, "regions") == 1 ? "" : "s",
            json_number_value(json_object_get(l, "seconds")));
-    printf("Held: %s. Known to every member: %s.\n", json_is_true(json_object_get(l, "held")) ? "yes" : "no",
-           json_is_true(json_object_get(l, "settled")) ? "yes" : "not yet");
+    if (json_object_get(l, "held") == NULL) /* a replica's answer: only a primary holds it */
+        printf("Held: not known here.\n");
+    else
+        printf("Held: %s. Known to every member: %s.\n", json_is_true(json_object_get(l, "held")) ? "yes" : "no",
+               json_is_true(json_object_get(l, "settled")) ? "yes" : "not yet");
 }
 
-/* One request at the primary; body: consume, NULL: GET. */
-static int at_primary(struct rg_cli *cli, const char *path, json_t *body, void (*print)(const json_t *answer))
+/* PUT of body (consume) at the primary; NULL: GET, of whoever knows. */
+static int ask(struct rg_cli *cli, const char *path, json_t *body, void (*print)(const json_t *answer))
 {
     RG_AUTO_MEM char *bytes = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
     RG_AUTO(client) struct rg_client *client = NULL;
@@ -50,7 +53,7 @@ static int at_primary(struct rg_cli *cli, const char *path, json_t *body, void (
 
     json_decref(body);
     if (!err)
-        err = rg_region_primary(c, &client, &cli->err);
+        err = bytes != NULL ? rg_region_primary(c, &client, &cli->err) : rg_region_reader(c, &client, &cli->err);
     if (!err)
         err = rg_client_json(client, bytes != NULL ? "PUT" : "GET", path, NULL,
                              bytes != NULL ? rg_span_str(bytes) : rg_span(NULL, 0), &answer, &cli->err);
@@ -70,7 +73,7 @@ int rg_cmd_durability_show(struct rg_cli *cli)
 
     if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
         return code;
-    return at_primary(cli, "/v1/settings/durability", NULL, print_durability);
+    return ask(cli, "/v1/settings/durability", NULL, print_durability);
 }
 
 int rg_cmd_durability_set(struct rg_cli *cli)
@@ -88,8 +91,8 @@ int rg_cmd_durability_set(struct rg_cli *cli)
         return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--regions N is missing"));
     if (!rg_cli_number(cli, "regions", regions, 0, 32, &n))
         return 2;
-    return at_primary(cli, "/v1/settings/durability", json_pack("{s:I, s:s}", "regions", (json_int_t)n, "onShortage", shortage),
-                      print_durability);
+    return ask(cli, "/v1/settings/durability", json_pack("{s:I, s:s}", "regions", (json_int_t)n, "onShortage", shortage),
+               print_durability);
 }
 
 static void print_degraded(const json_t *d)
@@ -98,9 +101,10 @@ static void print_degraded(const json_t *d)
     size_t i;
 
     json_array_foreach(json_object_get(d, "writes"), i, w)
-        printf("%-10lld %-26s %-24s %-20s %lld regions\n", number(w, "index"), text(w, "at"), text(w, "kind"), text(w, "by"),
-               number(w, "regionsReachable"));
-    printf("%lld writes in all were acknowledged with fewer regions than the policy wants.\n", number(d, "total"));
+        printf("%-10lld %-26s %-24s %-20s %lld region%s reachable\n", number(w, "index"), text(w, "at"), text(w, "kind"),
+               text(w, "by"), number(w, "regionsReachable"), number(w, "regionsReachable") == 1 ? "" : "s");
+    printf("%lld write%s acknowledged with fewer regions than the policy wanted.\n", number(d, "total"),
+           number(d, "total") == 1 ? " was" : "s were");
 }
 
 int rg_cmd_durability_degraded(struct rg_cli *cli)
@@ -109,7 +113,7 @@ int rg_cmd_durability_degraded(struct rg_cli *cli)
 
     if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
         return code;
-    return at_primary(cli, "/v1/degraded", NULL, print_degraded);
+    return ask(cli, "/v1/degraded", NULL, print_degraded);
 }
 
 int rg_cmd_lease_show(struct rg_cli *cli)
@@ -118,7 +122,7 @@ int rg_cmd_lease_show(struct rg_cli *cli)
 
     if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
         return code;
-    return at_primary(cli, "/v1/settings/lease", NULL, print_lease);
+    return ask(cli, "/v1/settings/lease", NULL, print_lease);
 }
 
 int rg_cmd_lease_set(struct rg_cli *cli)
@@ -137,7 +141,7 @@ int rg_cmd_lease_set(struct rg_cli *cli)
         return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--regions N or --off: one of them"));
     if (!off && (!rg_cli_number(cli, "regions", regions, 1, 32, &n) || !rg_cli_number(cli, "seconds", seconds, 1, 60, &s)))
         return 2;
-    return at_primary(cli, "/v1/settings/lease", off ? json_pack("{s:i}", "regions", 0)
-                                                     : json_pack("{s:I, s:I}", "regions", (json_int_t)n, "seconds", (json_int_t)s),
-                      print_lease);
+    return ask(cli, "/v1/settings/lease",
+               off ? json_pack("{s:i}", "regions", 0) : json_pack("{s:I, s:I}", "regions", (json_int_t)n, "seconds", (json_int_t)s),
+               print_lease);
 }

@@ -44,6 +44,15 @@ enum rg_err rg_region_primary(const struct rg_cluster *c, struct rg_client **ret
     return err;
 }
 
+enum rg_err rg_region_reader(const struct rg_cluster *c, struct rg_client **ret_client, struct rg_errctx *ctx)
+{
+    enum rg_err err = rg_client_reader(c, ret_client, ctx);
+
+    if (!err)
+        rg_client_timeout(*ret_client, CHANGE_MS_MAX);
+    return err;
+}
+
 static enum rg_err check_name(struct rg_cli *cli, const char *name)
 {
     if (rg_region_name_ok(rg_span_str(name)))
@@ -52,14 +61,15 @@ static enum rg_err check_name(struct rg_cli *cli, const char *name)
                    RG_REGION_NAME_BYTES_MAX);
 }
 
-/* Cluster file, name, primary: how every command begins. */
-static enum rg_err begin(struct rg_cli *cli, const char *name, struct rg_cluster **ret_cluster, struct rg_client **ret_client)
+/* Cluster file, name, whom to ask (rg_region_primary or rg_region_reader): how every command begins. */
+static enum rg_err begin(struct rg_cli *cli, const char *name, struct rg_cluster **ret_cluster, struct rg_client **ret_client,
+                         enum rg_err (*whom)(const struct rg_cluster *, struct rg_client **, struct rg_errctx *))
 {
     enum rg_err err = name != NULL ? check_name(cli, name) : RG_OK;
 
     if (!err)
         err = rg_cluster_load(cli, ret_cluster);
-    return err ? err : rg_region_primary(*ret_cluster, ret_client, &cli->err);
+    return err ? err : whom(*ret_cluster, ret_client, &cli->err);
 }
 
 enum rg_err rg_region_ask(struct rg_client *client, const char *method, const char *name, const char *suffix, json_t *body,
@@ -87,6 +97,42 @@ static void put_size(char *out, size_t size, double bytes)
     snprintf(out, size, u == 0 ? "%.0f %s" : "%.1f %s", bytes, units[u]);
 }
 
+/* "  12.0 MiB of 40.0 MiB, 8.0 MiB/s, 300 of 1000 rows, 4 s left": what of it is known. */
+static void put_amounts(FILE *out, const json_t *p)
+{
+    char bytes[32], total[32], rate[32];
+    const char *before = "  ";
+
+    if (number(p, "bytesTotal") > 0) {
+        put_size(bytes, sizeof bytes, (double)number(p, "bytes"));
+        put_size(total, sizeof total, (double)number(p, "bytesTotal"));
+        put_size(rate, sizeof rate, (double)number(p, "rate"));
+        fprintf(out, "%s%s of %s", before, bytes, total);
+        before = ", ";
+        if (number(p, "rate") > 0)
+            fprintf(out, ", %s/s", rate);
+    }
+    if (number(p, "rowsTotal") > 0) {
+        fprintf(out, "%s%lld of %lld rows", before, number(p, "rows"), number(p, "rowsTotal"));
+        before = ", ";
+    }
+    if (json_is_integer(json_object_get(p, "etaMs")))
+        fprintf(out, "%s%lld s left", before, (number(p, "etaMs") + 999) / 1000);
+}
+
+size_t rg_region_print_progress(FILE *out, const json_t *region)
+{
+    const json_t *p = json_object_get(region, "progress");
+    bool failed = text(p, "lastError")[0] != '\0';
+
+    fprintf(out, "%s, %lld %%", text(p, "phase"), number(p, "percent"));
+    put_amounts(out, p);
+    fprintf(out, "\n");
+    if (failed)
+        fprintf(out, "%-13s %s\n", "last error", text(p, "lastError"));
+    return failed ? 2 : 1;
+}
+
 /* One line on a terminal; elsewhere a line for each phase. */
 struct watch {
     bool terminal, quiet;
@@ -95,7 +141,7 @@ struct watch {
 
 static void watch_line(const json_t *p, const char *phase)
 {
-    char bar[BAR + 1], bytes[32], total[32], rate[32];
+    char bar[BAR + 1];
     long long percent = number(p, "percent");
     size_t fill = (size_t)(percent < 0 ? 0 : percent > 100 ? 100 : percent) * BAR / 100;
 
@@ -103,18 +149,7 @@ static void watch_line(const json_t *p, const char *phase)
     memset(bar, '#', fill);
     bar[BAR] = '\0';
     fprintf(stderr, "\r\033[K%-10s [%s] %3lld %%", phase, bar, percent);
-    if (number(p, "bytesTotal") > 0) {
-        put_size(bytes, sizeof bytes, (double)number(p, "bytes"));
-        put_size(total, sizeof total, (double)number(p, "bytesTotal"));
-        put_size(rate, sizeof rate, (double)number(p, "rate"));
-        fprintf(stderr, "  %s of %s", bytes, total);
-        if (number(p, "rate") > 0)
-            fprintf(stderr, ", %s/s", rate);
-    }
-    if (number(p, "rowsTotal") > 0)
-        fprintf(stderr, ", %lld of %lld rows", number(p, "rows"), number(p, "rowsTotal"));
-    if (json_is_integer(json_object_get(p, "etaMs")))
-        fprintf(stderr, ", %lld s left", (number(p, "etaMs") + 999) / 1000);
+    put_amounts(stderr, p);
     fflush(stderr);
 }
 
@@ -222,6 +257,36 @@ static void note_in_file(struct rg_cli *cli, struct rg_cluster *c, const char *n
         fprintf(stderr, "%s (%s it there by hand)\n", ctx.text, region == NULL ? "take" : "add");
 }
 
+/* ---- one region as text ---- */
+
+static void show_line(const char *label, const char *value)
+{
+    if (value[0] != '\0')
+        printf("%-13s %s\n", label, value);
+}
+
+static void show_region(const json_t *r)
+{
+    const json_t *p = json_object_get(r, "progress"), *node;
+    const char *place = rg_region_place(rg_span_str(text(r, "name")));
+    size_t i;
+
+    show_line("region", text(r, "name"));
+    show_line("place", place != NULL ? place : "");
+    show_line("role", text(r, "role"));
+    show_line("status", text(r, "status"));
+    show_line("owner", text(r, "owner"));
+    show_line("description", text(r, "description"));
+    show_line("url", text(r, "url"));
+    show_line("revision", text(r, "revision"));
+    json_array_foreach(json_object_get(r, "nodes"), i, node)
+        printf("%-13s %lld %s\n", "node", number(node, "id"), text(node, "url"));
+    if (!json_is_object(p))
+        return;
+    printf("%-13s ", "progress");
+    (void)rg_region_print_progress(stdout, r);
+}
+
 /* ---- the commands ---- */
 
 int rg_cmd_region_names(struct rg_cli *cli)
@@ -258,7 +323,7 @@ int rg_cmd_region_add(struct rg_cli *cli)
         return code;
     if (wait && no_wait)
         return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--wait and --no-wait: one of them"));
-    err = begin(cli, name, &c, &client);
+    err = begin(cli, name, &c, &client, rg_region_primary);
     if (err)
         return rg_cli_fail(cli, err);
     body = json_pack("{s:s, s:s*, s:s*}", "name", name, "owner", owner, "description", description);
@@ -306,9 +371,14 @@ int rg_cmd_region_remove(struct rg_cli *cli)
 
     if (!rg_cli_parse(cli, options, RG_LEN(options), &name, 1, 1, NULL, &code))
         return code;
-    err = begin(cli, name, &c, &client);
+    err = begin(cli, name, &c, &client, rg_region_primary);
+    if (!err && !yes) /* no question about a region that is not there */
+        err = rg_region_ask(client, "GET", name, "", NULL, &region, &cli->err);
+    json_decref(RG_STEAL(region));
+    if (!err && !yes && !isatty(STDIN_FILENO))
+        err = rg_fail(&cli->err, RG_EUSAGE, "this wants confirmation: --yes, when there is nobody to ask");
     if (!err && !yes && !confirmed(name))
-        err = rg_fail(&cli->err, RG_EUSAGE, "not confirmed: nothing was changed (--yes does not ask)");
+        err = rg_fail(&cli->err, RG_EUSAGE, "not confirmed: nothing was changed");
     if (!err)
         err = rg_region_ask(client, "DELETE", name, force ? "?force=true" : "", NULL, &region, &cli->err);
     json_decref(RG_STEAL(region));
@@ -325,6 +395,36 @@ int rg_cmd_region_remove(struct rg_cli *cli)
     return 0;
 }
 
+int rg_cmd_region_set(struct rg_cli *cli)
+{
+    const char *name, *owner = NULL, *description = NULL;
+    const struct rg_option options[] = {{"owner", "WHO", "who answers for the region", &owner, NULL},
+                                        {"description", "TEXT", "what it is for", &description, NULL}};
+    RG_AUTO(client) struct rg_client *client = NULL;
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    json_t *region = NULL, *body;
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, options, RG_LEN(options), &name, 1, 1, NULL, &code))
+        return code;
+    if (owner == NULL && description == NULL)
+        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--owner, --description: one of them, or both"));
+    err = begin(cli, name, &c, &client, rg_region_primary);
+    if (err)
+        return rg_cli_fail(cli, err);
+    body = json_pack("{s:s*, s:s*}", "owner", owner, "description", description);
+    if (body == NULL)
+        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--owner, --description: not UTF-8"));
+    err = rg_region_ask(client, "PUT", name, "", body, &region, &cli->err);
+    if (!err && cli->json)
+        print_json(region);
+    else if (!err)
+        show_region(region);
+    json_decref(region);
+    return err ? rg_cli_fail(cli, err) : 0;
+}
+
 int rg_cmd_region_list(struct rg_cli *cli)
 {
     RG_AUTO(client) struct rg_client *client = NULL;
@@ -336,7 +436,7 @@ int rg_cmd_region_list(struct rg_cli *cli)
 
     if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
         return code;
-    err = begin(cli, NULL, &c, &client);
+    err = begin(cli, NULL, &c, &client, rg_region_reader);
     if (!err)
         err = rg_region_ask(client, "GET", NULL, "", NULL, &answer, &cli->err);
     if (err)
@@ -356,40 +456,6 @@ int rg_cmd_region_list(struct rg_cli *cli)
     return 0;
 }
 
-static void show_line(const char *label, const char *value)
-{
-    if (value[0] != '\0')
-        printf("%-13s %s\n", label, value);
-}
-
-static void show_region(const json_t *r)
-{
-    const json_t *p = json_object_get(r, "progress"), *node;
-    const char *place = rg_region_place(rg_span_str(text(r, "name")));
-    char bytes[32], total[32];
-    size_t i;
-
-    show_line("region", text(r, "name"));
-    show_line("place", place != NULL ? place : "");
-    show_line("role", text(r, "role"));
-    show_line("status", text(r, "status"));
-    show_line("owner", text(r, "owner"));
-    show_line("description", text(r, "description"));
-    show_line("url", text(r, "url"));
-    show_line("revision", text(r, "revision"));
-    json_array_foreach(json_object_get(r, "nodes"), i, node)
-        printf("%-13s %lld %s\n", "node", number(node, "id"), text(node, "url"));
-    if (!json_is_object(p))
-        return;
-    printf("%-13s %s, %lld %%\n", "progress", text(p, "phase"), number(p, "percent"));
-    if (number(p, "bytesTotal") > 0) {
-        put_size(bytes, sizeof bytes, (double)number(p, "bytes"));
-        put_size(total, sizeof total, (double)number(p, "bytesTotal"));
-        printf("%-13s %s of %s\n", "snapshot", bytes, total);
-    }
-    show_line("last error", text(p, "lastError"));
-}
-
 int rg_cmd_region_show(struct rg_cli *cli)
 {
     const char *name;
@@ -401,7 +467,7 @@ int rg_cmd_region_show(struct rg_cli *cli)
 
     if (!rg_cli_parse(cli, NULL, 0, &name, 1, 1, NULL, &code))
         return code;
-    err = begin(cli, name, &c, &client);
+    err = begin(cli, name, &c, &client, rg_region_reader);
     if (!err)
         err = rg_region_ask(client, "GET", name, "", NULL, &region, &cli->err);
     if (err)
@@ -427,7 +493,7 @@ int rg_cmd_region_preflight(struct rg_cli *cli)
 
     if (!rg_cli_parse(cli, NULL, 0, &name, 1, 1, NULL, &code))
         return code;
-    err = begin(cli, name, &c, &client);
+    err = begin(cli, name, &c, &client, rg_region_primary);
     if (!err)
         err = rg_region_ask(client, "POST", name, "/preflight", NULL, &report, &cli->err);
     if (err)

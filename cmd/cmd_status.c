@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "cmd/cli.h"
-#include "cmd/client.h"
+#include "cmd/region_cli.h"
 
 enum { ASK_MS_MAX = 2000, WATCH_EVERY_MS = 1000 };
 
@@ -117,6 +117,29 @@ static size_t print_writes(const struct view *views, size_t n)
     return lines;
 }
 
+/* Regions that come or go, and those that the cluster file does not have: nobody was asked there. Lines printed. */
+static size_t print_changes(const json_t *primary, const struct view *views, size_t n)
+{
+    json_t *row;
+    size_t lines = 0, i;
+
+    json_array_foreach(json_object_get(primary, "regions"), i, row) {
+        size_t at = 0;
+
+        while (at < n && strcmp(views[at].region->name, text(row, "name")) != 0)
+            at++;
+        if (json_is_object(json_object_get(row, "progress"))) {
+            printf("region %s is %s: ", text(row, "name"), text(row, "status"));
+            lines += rg_region_print_progress(stdout, row);
+        } else if (at == n) {
+            printf("region %s is %s at %s, and not in the cluster file\n", text(row, "name"), text(row, "status"),
+                   text(row, "url"));
+            lines++;
+        }
+    }
+    return lines;
+}
+
 /* Lines printed. */
 static size_t print_table(struct view *views, size_t n)
 {
@@ -145,7 +168,7 @@ static size_t print_table(struct view *views, size_t n)
             printf("  (%zu of %zu nodes answer)", v->up, v->n);
         printf("\n");
     }
-    return 1 + n + print_writes(views, n);
+    return 1 + n + print_changes(primary, views, n) + print_writes(views, n);
 }
 
 static json_t *nodes_json(struct view *v)

@@ -128,7 +128,9 @@ static void print_plan(const json_t *p, FILE *out)
     json_t *candidate;
     size_t i;
 
-    fprintf(out, "%-16s %-6s %-8s %-14s %-12s %s\n", "REGION", "NODE", "ANSWERS", "LAST ENTRY", "EPOCH", "HEARD PRIMARY");
+    if (json_array_size(json_object_get(p, "candidates")) > 0)
+        fprintf(out, "%-16s %-6s %-8s %-14s %-12s %s\n", "REGION", "NODE", "ANSWERS", "LAST ENTRY", "EPOCH",
+                "HEARD PRIMARY");
     json_array_foreach(json_object_get(p, "candidates"), i, candidate) {
         const json_t *heard = json_object_get(candidate, "primaryHeardMsAgo");
         char when[40] = "never since its start";
@@ -143,7 +145,8 @@ static void print_plan(const json_t *p, FILE *out)
             fprintf(out, "%-16s %-6lld yes      %-14s %-12lld %s\n", text(candidate, "region"), number(candidate, "node"),
                     text(candidate, "last"), number(candidate, "epoch"), when);
     }
-    fprintf(out, "May be lost: %s.\n", text(json_object_get(p, "mayLose"), "text"));
+    if (strcmp(text(p, "code"), "ConflictException") != 0) /* a primary is alive: nothing is to be promoted */
+        fprintf(out, "May be lost: %s.\n", text(json_object_get(p, "mayLose"), "text"));
     if (flag(p, "possible"))
         fprintf(out, "%s would begin epoch %lld.\n", text(p, "to"), number(p, "epoch"));
     else
@@ -230,7 +233,7 @@ int rg_cmd_failover_declare(struct rg_cli *cli)
     if (!err && cli->json)
         print_json(answer);
     else if (!err)
-        printf("%s is the primary now, in epoch %lld. Lost: %s.\nThe old primary is fenced when it meets any region, and comes "
+        printf("%s is the primary now, in epoch %lld. May be lost: %s.\nThe old primary is fenced when it meets any region, and comes "
                "back as a replica.\n",
                to, number(answer, "epoch"), text(json_object_get(answer, "mayLose"), "text"));
     json_decref(answer);
@@ -250,7 +253,7 @@ int rg_cmd_failover_history(struct rg_cli *cli)
         return code;
     err = rg_cluster_load(cli, &c);
     if (!err)
-        err = rg_region_primary(c, &client, &cli->err);
+        err = rg_region_reader(c, &client, &cli->err);
     if (!err)
         err = rg_client_json(client, "GET", "/v1/epochs", NULL, rg_span(NULL, 0), &answer, &cli->err);
     if (err)

@@ -34,9 +34,11 @@ const struct rg_command rg_commands[] = {
     {"region add", "NAME [--owner WHO] [--description TEXT] [--no-wait]", "Add a region, showing how far it is",
      "Its node must be prepared and running (regent region preflight NAME says what is missing). The adding goes on by itself,\n"
      "also when this command is interrupted or the primary restarts.\n", rg_cmd_region_add},
-    {"region remove", "NAME [--force] [--yes]", "Remove a region: its node wipes its key and its data",
+    {"region remove", "NAME [--force] [--yes] [--no-wait]", "Remove a region: its node wipes its key and its data",
      "A node that cannot be reached for a minute (with --force: at once) is removed all the same, and told when it comes back.\n",
      rg_cmd_region_remove},
+    {"region set", "NAME [--owner WHO] [--description TEXT]", "Say who answers for a region, and what it is for",
+     "Example: regent region set eu-central-1 --owner team-emea\n", rg_cmd_region_set},
     {"region list", "", "The regions: role, status, phase, owner", "", rg_cmd_region_list},
     {"region show", "NAME", "One region, and how far it is", "", rg_cmd_region_show},
     {"region preflight", "NAME", "What stands against adding a region", "Exit code 0: nothing; 1: something, with what to do.\n",
@@ -61,12 +63,13 @@ const struct rg_command rg_commands[] = {
      "Example: regent failover declare --to eu-central-1 --by ada --reason 'us-east-1 burns'\n", rg_cmd_failover_declare},
     {"failover history", "", "The epochs: which region was primary since when, and who said so", "", rg_cmd_failover_history},
     {"durability show", "", "In how many other regions a write is durable before it is acknowledged", "", rg_cmd_durability_show},
-    {"durability set", "--regions N [--on-shortage refuse|degrade]", "Change that for all writes",
+    {"durability set", "--regions N [--on-shortage refuse|degrade]",
+     "Set in how many other regions a write must be durable before it is acknowledged",
      "With 1, a declared promotion loses nothing that was acknowledged. A request may ask for more: Regent-Wait-Regions.\n"
      "Example: regent durability set --regions 1 --on-shortage degrade\n", rg_cmd_durability_set},
     {"durability degraded", "", "Writes that were acknowledged with fewer regions", "", rg_cmd_durability_degraded},
     {"lease show", "", "The write lease: which other regions let the primary take writes", "", rg_cmd_lease_show},
-    {"lease set", "--regions N [--seconds S] | --off", "Change it",
+    {"lease set", "--regions N [--seconds S] | --off", "Set or end the write lease",
      "A primary that fewer than N other regions answered within S seconds stops taking writes; a promotion waits that long.\n"
      "Example: regent lease set --regions 1 --seconds 5\n", rg_cmd_lease_set},
     {"runbook failover", "--to REGION --by NAME --reason TEXT [OPTIONS]", "Declare a promotion step by step, with evidence",
@@ -82,21 +85,23 @@ const struct rg_command rg_commands[] = {
     {"intent disable-user", "USER --region R", "While no primary can be reached: disable a user as soon as there is one",
      "Kept by region R, not in effect until then, applied by itself. Where the write can be made at once, it is made or refused.\n"
      "Example: regent intent disable-user alice --region eu-central-1\n", rg_cmd_intent_disable_user},
-    {"intent remove-member", "GROUP USER --region R", "The same: take a user out of a group", "", rg_cmd_intent_remove_member},
-    {"intent revoke", "ACCOUNT PERMISSION-SET PRINCIPAL --region R [--type USER|GROUP]", "The same: delete an assignment",
+    {"intent remove-member", "GROUP USER --region R",
+     "While no primary can be reached: take a user out of a group as soon as there is one", "", rg_cmd_intent_remove_member},
+    {"intent revoke", "ACCOUNT PERMISSION-SET PRINCIPAL --region R [--type USER|GROUP]",
+     "While no primary can be reached: delete an assignment as soon as there is one",
      "Names or ids. Example: regent intent revoke prod Admin contractors --region eu-central-1\n", rg_cmd_intent_revoke},
     {"intent list", "[--region R] [--status S]", "Writes that wait for a primary, and what became of them", "", rg_cmd_intent_list},
-    {"intent show", "ID [--region R]", "One of them, with its whole command", "", rg_cmd_intent_show},
-    {"intent approve", "ID [--region R]", "Let one that does more than take access away be presented to the primary", "",
+    {"intent show", "ID [--region R]", "One intent, with its whole command", "", rg_cmd_intent_show},
+    {"intent approve", "ID [--region R]", "Let an intent that does more than take access away be presented to the primary", "",
      rg_cmd_intent_approve},
-    {"intent drop", "ID [--region R]", "Drop one that still waits", "", rg_cmd_intent_drop},
+    {"intent drop", "ID [--region R]", "Drop an intent that still waits", "", rg_cmd_intent_drop},
     {"lost-tail list", "[--region R]", "Writes that a promotion cut off, and which region keeps them", "", rg_cmd_lost_list},
-    {"lost-tail show", "EPOCH [--region R]", "Each of them: when, by whom, what, and whether it was made again", "", rg_cmd_lost_show},
-    {"lost-tail export", "EPOCH [--output FILE]", "The same as a plan: operations with their parameters, as JSON", "",
+    {"lost-tail show", "EPOCH [--region R]", "Each lost write: when, by whom, what, and whether it was made again", "", rg_cmd_lost_show},
+    {"lost-tail export", "EPOCH [--output FILE]", "Lost writes as a plan: operations with their parameters, as JSON", "",
      rg_cmd_lost_export},
-    {"lost-tail replay", "EPOCH --index N,N-M | --all [--dry-run]", "Make chosen ones again, with the checks of any other write",
-     "Exit code 1 when one was refused. Example: regent lost-tail replay 1025 --index 120,131-140 --dry-run\n", rg_cmd_lost_replay},
-    {"lost-tail drop", "EPOCH --yes", "Delete them for good", "", rg_cmd_lost_drop},
+    {"lost-tail replay", "EPOCH --index N,N-M | --all [--dry-run]", "Make chosen lost writes again, with the checks of any other write",
+     "Exit code 1 when one was not made again. Example: regent lost-tail replay 1025 --index 120,131-140 --dry-run\n", rg_cmd_lost_replay},
+    {"lost-tail drop", "EPOCH --yes", "Delete lost writes for good", "", rg_cmd_lost_drop},
     {"bench", "NAME [OPTIONS]", "Measure: propagation, write, check, restart, memory, region, or all",
      "Every figure is printed beside the machine's own floor of the same run. bench/README.md says what each measures.\n"
      "Example: regent bench propagation --rate 200 --seconds 10 --json\n", rg_cmd_bench},
@@ -113,7 +118,7 @@ static void print_usage(FILE *to)
     fputs("Usage: regent COMMAND [ARGUMENTS]\n\n", to);
     for (size_t i = 0; i < rg_commands_n; i++)
         if (!rg_commands[i].hidden)
-            fprintf(to, "  %-18s %s\n", rg_commands[i].name, rg_commands[i].summary);
+            fprintf(to, "  %-20s %s\n", rg_commands[i].name, rg_commands[i].summary);
     fputs("\nEvery command takes --help, --json and --cluster FILE (default: $REGENT_CLUSTER).\n"
           "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not reachable.\n", to);
 }
@@ -174,6 +179,33 @@ static const struct rg_command *find(int argc, char **argv, int *ret_words)
     return NULL;
 }
 
+/* The first word of commands of two. */
+static bool is_group(const char *word)
+{
+    size_t n = strlen(word);
+
+    for (size_t i = 0; i < rg_commands_n; i++)
+        if (strncmp(rg_commands[i].name, word, n) == 0 && rg_commands[i].name[n] == ' ')
+            return true;
+    return false;
+}
+
+/* `regent region`, `regent region --help`, `regent region wrong`: what there is. */
+static int group(const char *word, const char *second)
+{
+    bool help = second != NULL && (strcmp(second, "--help") == 0 || strcmp(second, "-h") == 0 || strcmp(second, "help") == 0);
+    FILE *to = help ? stdout : stderr;
+    size_t n = strlen(word);
+
+    if (second != NULL && !help)
+        fprintf(to, "regent: no such command: %s %s\n", word, second);
+    fprintf(to, "Usage: regent %s COMMAND [ARGUMENTS]\n\n", word);
+    for (size_t i = 0; i < rg_commands_n; i++)
+        if (strncmp(rg_commands[i].name, word, n) == 0 && rg_commands[i].name[n] == ' ' && !rg_commands[i].hidden)
+            fprintf(to, "  %-20s %s\n", rg_commands[i].name, rg_commands[i].summary);
+    return help ? 0 : 2;
+}
+
 int main(int argc, char **argv)
 {
     static struct rg_cli cli;
@@ -193,6 +225,8 @@ int main(int argc, char **argv)
         return 0;
     }
     cli.command = find(argc - 1, argv + 1, &words);
+    if (cli.command == NULL && is_group(argv[1]))
+        return group(argv[1], argc > 2 ? argv[2] : NULL);
     if (cli.command == NULL) {
         fprintf(stderr, "regent: no such command: %s%s%s\nTry: regent --help\n", argv[1], argc > 2 ? " " : "",
                 argc > 2 ? argv[2] : "");

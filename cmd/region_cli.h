@@ -6,6 +6,8 @@
 
 /** A client of the region that says it is the primary: every node of the cluster file is asked. RG_EUNREACHABLE: none does. */
 RG_MUST enum rg_err rg_region_primary(const struct rg_cluster *cluster, struct rg_client **ret_client, struct rg_errctx *ctx);
+/** The same for what is only read: see rg_client_reader. */
+RG_MUST enum rg_err rg_region_reader(const struct rg_cluster *cluster, struct rg_client **ret_client, struct rg_errctx *ctx);
 /**
  * One request under /v1/regions.
  * name     NULL: the list;  suffix: what follows the name ("/preflight"), or ""
@@ -20,5 +22,8 @@ RG_MUST enum rg_err rg_region_ask(struct rg_client *client, const char *method, 
  */
 RG_MUST enum rg_err rg_region_follow(struct rg_cli *cli, const struct rg_cluster *cluster, struct rg_client **client,
                                      const char *name, bool adding, json_t **ret_region);
+/** "snapshot, 42 %  3.0 MiB of 9.1 MiB, …" and, if there is one, a line with the last error, of a region that comes or goes.
+ * Lines printed. */
+size_t rg_region_print_progress(FILE *out, const json_t *region);
 
 #endif

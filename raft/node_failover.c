@@ -318,7 +318,7 @@ static enum rg_err begin_check(struct rg_node *node, struct rg_failover *f)
         (node->handover.stage != HANDOVER_NONE && node->handover.stage != HANDOVER_COMMIT))
         return say(f, RG_EBUSY, "a promotion or hand-over is under way here");
     if (node->leading)
-        return say(f, RG_ECONFLICT, "this node is the primary");
+        return say(f, RG_ECONFLICT, "%s is the primary region already", node->config.region);
     if (node->stage != NODE_RUNNING || node->install != INSTALL_NONE || node->applied.index == 0)
         return say(f, RG_EUNREADY, "this node has no whole state yet");
     if (node->diverged)

@@ -74,6 +74,13 @@ def main(regent, sample):
             time.sleep(0.1)
         assert refused.code == "PrimaryUnavailable", refused
 
+        # What every region knows can be looked up without one: that is when people look.
+        for command in (("region", "list"), ("region", "show", first), ("failover", "history"), ("durability", "show"),
+                        ("durability", "degraded"), ("lease", "show"),
+                        ("access", "check", *c.run("access", "list").splitlines()[0].split("\t"))):
+            assert c.run(*command), command
+        c.run("region", "set", first, "--owner", "nobody", ok=(3,))  # but not changed
+
         c.kill(second)  # and back, while the primary is dead
         c.start(second)
         assert access_hash(c, second) == (count, digest)

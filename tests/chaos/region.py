@@ -136,7 +136,7 @@ def main(regent, sample):
         shown = primary.request("GET", f"/v1/regions/{NEW}")[0]
         assert shown["owner"] == "team-apac" and shown["description"] == "closer to Mumbai" and shown["hashMatch"], shown
         assert [n["id"] for n in shown["nodes"]] == [first["id"]], shown
-        primary.request("PUT", f"/v1/regions/{NEW}", {"owner": "team-emea"})
+        c.run("region", "set", NEW, "--owner", "team-emea")
         shown = primary.request("GET", f"/v1/regions/{NEW}")[0]
         assert shown["owner"] == "team-emea" and shown["description"] == "closer to Mumbai" and shown["status"] == "ACTIVE", shown
 
@@ -172,6 +172,8 @@ def main(regent, sample):
             if shown["progress"]["phase"] == "verify" and "node 2 of eu-central-1 is not reached" in str(shown["progress"]["lastError"]):
                 break
             time.sleep(0.05)
+        shown = c.run("status")
+        assert f"region {NEW} is ADDING: verify, " in shown and "node 2 of eu-central-1 is not reached" in shown, shown
         # Nor may it take over: the one that is away could not follow it.
         declared = {"to": NEW, "by": "test", "reason": "too early"}
         early = refused(lambda: c.connect(NEW).request("POST", "/v1/failover", declared), "NotReady", f"{NEW} is ADDING")
