@@ -75,15 +75,13 @@ static const char *why(struct rg_look *look)
 
 static bool leads(const struct view *v) { return v->best != NULL && strcmp(text(v->best->body, "role"), "PRIMARY") == 0; }
 
-/* What a region says that it suffers from; lines printed. A replica repeats the primary's note of degraded writes: left out. */
-static size_t print_alarms(const struct view *v, bool primary_known)
+/* What a region says that it suffers from; lines printed. */
+static size_t print_alarms(const struct view *v)
 {
     json_t *alarm;
     size_t lines = 0, i;
 
     json_array_foreach(json_object_get(v->best->body, "alarms"), i, alarm) {
-        if (primary_known && !leads(v) && strcmp(text(alarm, "code"), "DegradedWrites") == 0)
-            continue;
         printf("alarm at %s: %s: %s\n", v->region->name, text(alarm, "code"), text(alarm, "text"));
         lines++;
     }
@@ -113,7 +111,7 @@ static size_t print_writes(const struct view *views, size_t n)
     }
     for (size_t i = 0; i < n; i++)
         if (views[i].best != NULL)
-            lines += print_alarms(&views[i], primaries > 0);
+            lines += print_alarms(&views[i]);
     return lines;
 }
 

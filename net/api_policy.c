@@ -97,8 +97,9 @@ static void put_alarms(struct rg_buf *out, const struct rg_node_status *s)
         put_alarm(out, &n, "Isolated",
                   "no other region can be reached, and no write lease is set: writes go on here even if another region is promoted");
     put_detached(out, s, &n);
-    if (s->degraded > 0)
-        put_alarm(out, &n, "DegradedWrites", "writes were acknowledged with fewer regions than the policy wants: GET /v1/degraded");
+    if (s->degraded_open)
+        put_alarm(out, &n, "DegradedWrites", "writes were acknowledged that are still in fewer regions than the policy wants: "
+                  "GET /v1/degraded");
     rg_buf_put_str(out, "]");
 }
 

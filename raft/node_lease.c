@@ -54,6 +54,8 @@ void node_policy_load(struct rg_node *node)
         node_fail(node, err, "read the durability policy: %s", rg_err_text(err));
         return;
     }
+    if (node->degraded > 0 && node->degraded_last == 0)
+        node->degraded_last = node->applied.index; /* of before this start */
     epochs_load(node, txn);
     for (size_t i = 0; i < node->n_peers; i++)
         node->peers[i].counts = peer_counts(txn, &node->peers[i].config);
@@ -61,7 +63,7 @@ void node_policy_load(struct rg_node *node)
     node->regional_dirty = true;
 }
 
-void node_policy_note(struct rg_node *node, struct rg_span cmd)
+void node_policy_note(struct rg_node *node, uint64_t index, struct rg_span cmd)
 {
     switch (rg_tlv_u64(cmd, RG_F_KIND, 0)) {
     case RG_CMD_INSTANCE_INIT:
@@ -73,7 +75,10 @@ void node_policy_note(struct rg_node *node, struct rg_span cmd)
         node->policy_dirty = true;
         return;
     default:
-        node->policy_dirty |= node->policy.regions > 0 && rg_tlv_u64(cmd, RG_F_DEGRADED, UINT64_MAX) != UINT64_MAX;
+        if (node->policy.regions > 0 && rg_tlv_u64(cmd, RG_F_DEGRADED, UINT64_MAX) != UINT64_MAX) {
+            node->policy_dirty = true;
+            node->degraded_last = index;
+        }
     }
 }
 

@@ -184,7 +184,7 @@ struct rg_node {
     /* policy and lease */
     struct rg_policy policy;
     bool policy_dirty;
-    uint64_t degraded;
+    uint64_t degraded, degraded_last;  /* how many; index of the last, or a later one */
     uint64_t granted_until_ms;         /* no part in a promotion before */
     uint64_t granted_to, granted_others_ms; /* the last one it was granted to, and until when it was to others */
     uint64_t announce_stamp;           /* of the last announcement, to be given back */
@@ -323,7 +323,7 @@ uint64_t node_answer_due(const struct rg_node *node);
 /* node_lease.c */
 void node_policy_load(struct rg_node *node);
 /** A command was applied: it may have changed what node_policy_load reads. */
-void node_policy_note(struct rg_node *node, struct rg_span cmd);
+void node_policy_note(struct rg_node *node, uint64_t index, struct rg_span cmd);
 void node_regions_of(const struct rg_node *node, struct node_regions *regions);
 uint32_t node_regions_durable(const struct node_regions *regions, uint64_t index, bool counting);
 uint32_t node_regions_reachable(const struct node_regions *regions);

@@ -185,6 +185,8 @@ static void publish_regions(struct rg_node *node, struct rg_node_status *s)
     s->lease_settled = !node->leading || node_lease_settled(node, &r);
     s->lease_held = node->leading && node_lease_held(node, &r);
     s->members_settled = node->leading && !node->config_pending && r.least_durable >= node->applied_config_index;
+    s->degraded_open = node->leading && node->degraded > 0 &&
+                       node_regions_durable(&r, node->degraded_last, true) < node->policy.regions;
     s->members_known = node->leading && !node->config_pending && node_members_known(node, &r);
 }
 

@@ -200,11 +200,14 @@ class Story:
         until(lambda: self.intent(create)["status"] == "APPLIED")
         noted = c.connect(here).request("GET", "/v1/degraded")[0]
         assert len(noted["writes"]) >= 3, noted
+        alarms = lambda: [a["code"] for a in c.connect(here).status()["alarms"]]
+        assert "DegradedWrites" in alarms() and "RegionsShort" in alarms(), alarms()
         refused(lambda: self.disable(other, self.users["carol"], QUEUE), "NotPrimary", 421)
         old = c.primary
         c.start(old)
         assert (c.load() or c.primary) == here, "the cluster file names the new primary"
         c.wait_equal(60)
+        until(lambda: not alarms())  # what was short of a region is in it now
         for name in c.names:
             users = {u: self.ids(name, "DescribeUser", {"UserId": i})["UserStatus"] for u, i in self.users.items()}
             assert users == {"alice": "DISABLED", "bob": "DISABLED", "carol": "ENABLED", "dave": "ENABLED"}, (name, users)

@@ -90,6 +90,8 @@ START_TEST(a_shortage_refuses_or_is_noted)
     expect("GET", "/v1/degraded", "", 200, "\"regionsReachable\":0,\"kind\":\"ACCOUNT_PUT\"");
     expect("GET", "/v1/degraded?after=1000000", "", 200, "\"total\":1,\"kept\":10000,\"writes\":[]");
     expect("GET", "/v1/degraded?after=x", "", 400, "after");
+    API_STATUS(degraded_open, true);
+    expect("GET", "/v1/status", "", 200, "DegradedWrites");
 }
 END_TEST
 
