@@ -48,8 +48,10 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
  * this node when it was a primary; otherwise its log makes it a member. */
 static bool is_guest(const struct rg_node *node, const struct rg_hello *h)
 {
-    return h->voter && node_epoch_of(h->term) > node_epoch_of(node->meta.term) &&
-           node_epoch_of(h->term) >= node->meta.promised;
+    uint64_t theirs = node_epoch_of(h->term), ours = node_epoch_of(node->meta.term);
+
+    /* The same epoch: it was a guest here before, and its log has not come far enough yet. */
+    return h->voter && theirs >= node->meta.promised && (theirs > ours || (theirs == ours && !self_votes(node)));
 }
 
 static enum rg_err hello_identity(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
