@@ -142,7 +142,10 @@ static void fail_policy(struct rg_call *call)
     const struct rg_proposal *p = &call->proposal;
     char rev[RG_REV_TEXT_MAX];
 
-    if (p->err == RG_ESHORTAGE)
+    if (p->err == RG_ESHORTAGE && call->wait_regions > s->regions_reachable && call->wait_regions != RG_REGIONS_ALL)
+        rg_call_fail(call, p->err, "Regent-Wait-Regions: %u other regions are asked for, and %u can be reached: nothing was written",
+                     call->wait_regions, s->regions_reachable);
+    else if (p->err == RG_ESHORTAGE)
         rg_call_fail(call, p->err, "a write must be durable in %u other regions, and %u can be reached: nothing was written",
                      s->policy.regions, s->regions_reachable);
     else if (p->err == RG_EPAUSED)

@@ -43,8 +43,26 @@ void node_answer_all(struct rg_node *node, struct node_proposals *list, enum rg_
 
 /* ---- submitting ---- */
 
+/* What the policy wants may be degraded; what the write asks for itself may not. `all` is known only when it is written. */
+static enum rg_err policy_check(const struct rg_node *node, const struct rg_proposal *p)
+{
+    uint32_t asked = p->wait_regions == RG_REGIONS_ALL ? 0 : p->wait_regions;
+    struct node_regions r;
+
+    if (asked == 0 && (p->exempt || (node->policy.regions == 0 && node->policy.lease_index == 0)))
+        return RG_OK;
+    node_regions_of(node, &r);
+    if (!p->exempt && !node_lease_held(node, &r))
+        return RG_ELEASE;
+    if (!p->exempt && !p->degraded && node_regions_reachable(&r) < node->policy.regions)
+        return RG_ESHORTAGE;
+    return node_regions_reachable(&r) < asked ? RG_ESHORTAGE : RG_OK;
+}
+
 static enum rg_err submit_check(const struct rg_node *node, const struct rg_proposal *p)
 {
+    enum rg_err err;
+
     if (node->stage == NODE_STOPPED)
         return RG_ESTOPPED;
     if (node->paused) /* also while the node has ceded and the new primary was not heard yet */
@@ -53,15 +71,9 @@ static enum rg_err submit_check(const struct rg_node *node, const struct rg_prop
         return RG_ENOTPRIMARY;
     if (node->alarm || node->diverged)
         return RG_EUNREADY;
-    if (!p->exempt && (node->policy.regions > 0 || node->policy.lease_index > 0)) {
-        struct node_regions r;
-
-        node_regions_of(node, &r);
-        if (!node_lease_held(node, &r))
-            return RG_ELEASE;
-        if (!p->degraded && node_regions_reachable(&r) < node->policy.regions)
-            return RG_ESHORTAGE;
-    }
+    err = policy_check(node, p);
+    if (err)
+        return err;
     if (p->cmd.n == 0 || p->cmd.n > RG_CMD_BYTES_MAX)
         return RG_ETOOBIG;
     return node->queue.n + node->regional.n >= node->config.queue_max ? RG_EBUSY : RG_OK;

@@ -26,6 +26,16 @@ def main(regent, _sample):
         except Refused as refused:
             assert refused.code == "ReplicationTimeout" and refused.status == 504, refused
         assert c.connect(primary).user_id("for-all"), "the write must stand"
+        try:
+            c.connect(primary).create_user("for-two", {"Regent-Wait-Regions": "2"})
+            raise AssertionError("a write for two regions was acknowledged while one can be reached")
+        except Refused as refused:
+            assert refused.status == 503 and "1 can be reached: nothing was written" in str(refused), refused
+        try:
+            c.connect(primary).user_id("for-two")
+            raise AssertionError("a refused write is there")
+        except Refused as refused:
+            assert refused.code == "ResourceNotFoundException", refused
         _, headers = c.connect(primary).create_user("for-one", {"Regent-Wait-Regions": "1"})
         assert c.connect(far).user_id("for-one", {"Regent-Min-Revision": headers["regent-revision"]})
         try:

@@ -325,6 +325,29 @@ START_TEST(a_write_that_waits_for_regions_says_when_they_are_late)
 }
 END_TEST
 
+START_TEST(a_write_for_more_regions_than_are_there_is_not_made)
+{
+    struct op op = {0};
+
+    start(1);
+    rg_buf_init(&op.cmd, 4096);
+    rg_cmd_begin(&op.cmd, RG_CMD_NOOP, 1, rg_span_str("t"));
+    op.p.cmd = rg_buf_span(&op.cmd);
+    op.p.on_done = op_done;
+    op.p.wait_regions = 1;
+    op.p.deadline_ms = now_us / 1000 + 40;
+    for (unsigned degraded = 0; degraded < 2; degraded++) { /* what it asks for itself is not degraded */
+        op.p.degraded = degraded != 0;
+        rg_node_submit(node, &op.p);
+        ck_assert_uint_eq(op.calls, 1 + degraded);
+        ck_assert_int_eq(op.p.err, RG_ESHORTAGE);
+    }
+    work();
+    ck_assert_uint_eq(rg_node_visible(node).index, 1);
+    op_free(&op);
+}
+END_TEST
+
 START_TEST(everything_is_answered_when_the_node_stops)
 {
     struct op ops[3];
@@ -682,6 +705,7 @@ int main(void)
     tcase_add_test(tc, the_queue_is_bounded);
     tcase_add_test(tc, a_refusal_is_a_reply_with_a_revision);
     tcase_add_test(tc, a_write_that_waits_for_regions_says_when_they_are_late);
+    tcase_add_test(tc, a_write_for_more_regions_than_are_there_is_not_made);
     tcase_add_test(tc, everything_is_answered_when_the_node_stops);
     tcase_add_test(tc, a_failed_sync_stops_the_node_once);
     tcase_add_test(tc, a_wait_ends_when_it_is_visible_or_too_late);
