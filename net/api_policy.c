@@ -69,10 +69,10 @@ static void put_detached(struct rg_buf *out, const struct rg_node_status *s, siz
     for (size_t i = 0; s->leader && i < s->n_peers; i++) {
         const struct rg_peer_status *p = &s->peers[i];
 
-        if (p->up || p->promised <= s->epoch)
+        if (p->promised <= s->epoch)
             continue;
-        snprintf(text, sizeof text, "%s (node %llu) has promised to follow no epoch before %llu, and so not this primary: a switchover "
-                 "to any region, or back, begins a later one", p->region, (unsigned long long)p->id, (unsigned long long)p->promised);
+        snprintf(text, sizeof text, "%s (node %llu) has promised to follow no epoch before %llu, and so not this primary, which begins a later one "
+                 "in some seconds if nobody else does; with several voters a switchover must", p->region, (unsigned long long)p->id, (unsigned long long)p->promised);
         put_alarm(out, n, "RegionDetached", text);
     }
 }

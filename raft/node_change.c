@@ -88,7 +88,7 @@ void rg_node_change(struct rg_node *node, struct rg_change *change)
         err = RG_ENOTPRIMARY;
     else if (node->change != NULL || node->config_pending ||
              rg_core_change_pending(node->core) ||
-             (node->handover.stage != HANDOVER_NONE && change != &node->handover.change))
+             (node->handover.stage != HANDOVER_NONE && change != &node->handover.change) || node->failover.request != NULL)
         err = RG_EBUSY;
     else if (node->alarm || node->diverged || !node_commit_known(node))
         err = RG_EUNREADY;

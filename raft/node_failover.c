@@ -6,6 +6,7 @@
 #include "raft/node_priv.h"
 
 #define ASK_MS 2000u   /* a node that does not answer within this counts as gone */
+#define RAISE_MS 3000u /* with the lease's time: how long a promotion is left to come about */
 
 uint64_t node_epoch_next(uint64_t known, uint64_t id)
 {
@@ -74,6 +75,16 @@ static bool is_whole(const struct rg_node *node)
     return rg_members_find(&m, node->config.id) != NULL;
 }
 
+void node_promise_tell(struct rg_node *node, struct node_peer *peer)
+{
+    struct rg_msg out = {.type = RG_MSG_FENCE_RESULT};
+
+    out.fence_result.epoch = node->meta.promised;
+    out.fence_result.last_index = rg_wal_last(node->wal);
+    out.fence_result.last_term = out.fence_result.last_index > 0 ? rg_wal_term(node->wal, out.fence_result.last_index) : 0;
+    (void)node_send(node, peer->config.id, &out); /* the next announcement gets it again */
+}
+
 void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence *m)
 {
     struct rg_msg out = {.type = RG_MSG_FENCE_RESULT};
@@ -137,6 +148,10 @@ void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const st
 {
     struct rg_failover *f = node->failover.request;
 
+    if (m->number == 0) { /* unasked: it does not follow us */
+        peer->promised = m->epoch;
+        node_promise_heard(node, m->epoch);
+    }
     if ((node->failover.stage != FAILOVER_ASK && node->failover.stage != FAILOVER_PROMISE) ||
         m->number != node->failover.number)
         return;
@@ -357,12 +372,76 @@ static uint64_t highest_epoch(const struct rg_node *node)
     return epoch;
 }
 
+/* ---- a primary raises its epoch ---- */
+
+/* Regions that promised an epoch which nobody began follow no one. Their primary hears of it, and goes the way of a promotion,
+ * while it leads, to an epoch of its own above that one. Not at once: the promotion may be under way. Among several voters
+ * another could be elected meanwhile: there a hand-over is left to people. */
+static bool raising(const struct rg_node *node) { return node->failover.ceded == node->config.id; }
+
+void node_promise_heard(struct rg_node *node, uint64_t epoch)
+{
+    if (!node->leading || epoch <= node_epoch_of(node->meta.term) || epoch >= (uint64_t)UINT32_MAX - 2 * NODE_EPOCH_IDS)
+        return;
+    node->epoch_heard = RG_MAX(node->epoch_heard, epoch);
+    if (node->raise_ms == 0)
+        node->raise_ms = node_now_ms(node) + RAISE_MS + node->policy.lease_ms;
+}
+
+static void raise_epoch(struct rg_node *node)
+{
+    struct rg_failover *f = &node->handover.take;
+
+    node->raise_ms = 0;
+    if (!node->leading || node->epoch_heard <= node_epoch_of(node->meta.term) || rg_members_voters(&node->members) != 1)
+        return;
+    if (node->alarm || node->diverged || node->handover.stage != HANDOVER_NONE || node->change != NULL || node->config_pending ||
+        rg_core_change_pending(node->core)) {
+        node->raise_ms = node_now_ms(node) + RAISE_MS;
+        return;
+    }
+    rg_buf_clear(&node->handover.config);
+    if (rg_members_encode(&node->members, &node->handover.config) != RG_OK)
+        return;
+    rg_log_warn(node->config.log, "epoch.raise", "over=%llu", (unsigned long long)node->epoch_heard);
+    memset(&node->failover, 0, sizeof node->failover);
+    memset(f, 0, sizeof *f);
+    f->on_done = node_raised;
+    node->failover.request = f;
+    node->failover.ceded = node->config.id;
+    node->failover.stage = FAILOVER_ASK;
+    ask(node, 0);
+}
+
+void node_raised(struct rg_failover *f)
+{
+    struct node_handover *s = RG_CONTAINER(f, struct node_handover, take);
+    struct rg_node *node = RG_CONTAINER(s, struct rg_node, handover);
+
+    node->paused = false;
+    if (f->err == RG_OK)
+        return;
+    rg_log_warn(node->config.log, "epoch.not_raised", "err=%s text=\"%s\"", rg_err_symbol(f->err), f->text);
+    if (node->leading)
+        node->raise_ms = node_now_ms(node) + RAISE_MS;
+}
+
+/* Everything that was proposed is answered, or is only waiting for regions. */
+static bool quiet(const struct rg_node *node)
+{
+    uint64_t last = rg_wal_last(node->wal);
+
+    return node->queue.n == 0 && node->flying.n == 0 && node->done.n == 0 && node->applied.index == last && !rg_wal_busy(node->wal);
+}
+
+/* ---- the steps ---- */
+
 static void step_asked(struct rg_node *node)
 {
     struct rg_failover *f = node->failover.request;
     enum rg_err err = judge(node, false);
 
-    if (node->failover.ceded == 0)
+    if (node->failover.ceded == 0 || raising(node))
         f->epoch = node_epoch_next(RG_MAX(highest_epoch(node), node->epoch_heard), node->config.id);
     else if (!err && highest_epoch(node) > f->epoch)
         err = say(f, RG_EBUSY, "a later epoch than the one handed over has been promised");
@@ -372,7 +451,7 @@ static void step_asked(struct rg_node *node)
     }
     node->failover.epoch = f->epoch;
     node->failover.wait_until_ms = 0;
-    if (!promise(node, f->epoch)) {
+    if (!raising(node) && !promise(node, f->epoch)) {
         node_failover_answer(node, say(f, RG_EBUSY, "this node has promised itself elsewhere meanwhile"));
         return;
     }
@@ -436,7 +515,9 @@ static void step_begin(struct rg_node *node)
     RG_AUTO_BUF struct rg_buf config = {.max = 0};
     struct rg_failover *f = node->failover.request;
 
-    if (node->persisted < rg_wal_last(node->wal))
+    if (raising(node))
+        node->paused = true;
+    if (node->persisted < rg_wal_last(node->wal) || (raising(node) && !quiet(node)))
         return; /* nothing of an older epoch is accepted any more: this ends */
     if (epoch_known(node) > node->failover.epoch) {
         node_failover_answer(node, say(f, RG_EBUSY, "another promotion went ahead meanwhile"));
@@ -459,8 +540,14 @@ void node_failover_step(struct rg_node *node)
 {
     uint64_t now = node_now_ms(node);
 
+    if (node->failover.stage != FAILOVER_NONE && node->failover.stage != FAILOVER_BEGIN && raising(node) && !node->leading) {
+        node_failover_answer(node, RG_ENOTPRIMARY);
+        return;
+    }
     switch (node->failover.stage) {
     case FAILOVER_NONE:
+        if (node->raise_ms != 0 && now >= node->raise_ms)
+            raise_epoch(node);
         return;
     case FAILOVER_ASK:
         if (all_answered(node) || now >= node->failover.deadline_ms)
@@ -489,6 +576,8 @@ uint64_t node_failover_due(const struct rg_node *node)
         return node->failover.deadline_ms;
     case FAILOVER_WAIT:
         return RG_MAX(node->failover.wait_until_ms, node_now_ms(node) + 1);
+    case FAILOVER_NONE:
+        return node->raise_ms != 0 ? node->raise_ms : UINT64_MAX;
     default:
         return UINT64_MAX;
     }

@@ -91,10 +91,7 @@ static enum rg_err hello_epoch(struct rg_node *node, uint64_t peer, const struct
     if (theirs < ours && h->voter)
         return rg_fail(ctx, RG_EFENCED, "peer %llu is a primary of epoch %llu, and epoch %llu has begun",
                        (unsigned long long)peer, (unsigned long long)theirs, (unsigned long long)ours);
-    if (h->voter && theirs < node->meta.promised)
-        return rg_fail(ctx, RG_EFENCED, "peer %llu is a primary of epoch %llu, and this node has promised to follow none before "
-                       "epoch %llu", (unsigned long long)peer, (unsigned long long)theirs,
-                       (unsigned long long)node->meta.promised);
+    /* Nor is one followed that this node has promised not to follow; but it may hear so, and be asked for a promise itself. */
     return RG_OK;
 }
 
@@ -153,8 +150,10 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
     err = rg_hello_decode(hello, &h, ctx);
     if (!err)
         err = hello_identity(node, peer, &h, ctx);
-    if (!err && known != NULL)
+    if (!err && known != NULL) {
         known->promised = h.promised;
+        node_promise_heard(node, h.promised);
+    }
     if (!err)
         node->epoch_heard = RG_MAX(node->epoch_heard, RG_MIN(h.promised, (uint64_t)UINT32_MAX - 2 * NODE_EPOCH_IDS));
     if (!err)
@@ -309,6 +308,8 @@ void node_compare(struct rg_node *node)
 
 static void on_announce(struct rg_node *node, struct node_peer *peer, const struct rg_msg_announce *m)
 {
+    if (!node->leading && m->term >= node->meta.term && node_bygone(node, m->term))
+        node_promise_tell(node, peer); /* it may be the primary still: then nobody began what was promised */
     if (node->leading || m->term < node->meta.term || node_bygone(node, m->term))
         return; /* of a leader that was */
     node_handover_heard(node, peer->config.id, m->term);

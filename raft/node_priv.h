@@ -196,6 +196,7 @@ struct rg_node {
     struct node_handover handover;
     bool paused;                       /* no new proposals: a hand-over is under way */
     uint64_t reborn_index;             /* REBORN: the entry that must be durable */
+    uint64_t raise_ms;                 /* a primary: when to begin an epoch above epoch_heard; 0: no need */
     uint64_t epoch_heard;              /* the highest one that a peer has promised: the next one must be higher */
 
     /* membership: one change at a time */
@@ -346,6 +347,11 @@ bool node_bygone(const struct rg_node *node, uint64_t term);
 uint64_t node_epoch_next(uint64_t known, uint64_t id);
 void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence *m);
 void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence_result *m);
+/* A member follows nobody of an epoch before this one. */
+void node_promise_heard(struct rg_node *node, uint64_t epoch);
+void node_raised(struct rg_failover *raise);
+/* Tell a primary that it is not followed here any more. */
+void node_promise_tell(struct rg_node *node, struct node_peer *peer);
 void node_failover_step(struct rg_node *node);
 void node_failover_answer(struct rg_node *node, enum rg_err err);
 /** The target of a hand-over, under a lease: gather promises for its epoch, then begin it with node->handover.config. */
