@@ -365,6 +365,8 @@ enum rg_err rg_evidence_verify(struct rg_span bytes, const struct rg_evidence_ke
     }
     if (!err && torn)
         err = rg_fail(&why, RG_ECORRUPT, chain.is_signed ? "it stands after the signature" : "it has no end (cut short)");
+    if (!err && report.lines == 0)
+        err = rg_fail(&why, RG_EMALFORMED, "it is empty: this is no runbook's evidence");
     if (!err && !report.is_signed)
         err = RG_EUNREADY;
     if (err == RG_EBADSIG)

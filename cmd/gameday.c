@@ -326,7 +326,7 @@ static enum rg_err bring_back(struct gameday *g)
         err = regent(g, probe);
     if (err)
         return err;
-    fprintf(g->out, "\nFrom the primary's death to the end of the runbook: %.1f s. %s is a replica with the same state.\n", seconds,
+    fprintf(g->out, "\nFrom the primary's death to the end of the runbook: %.2f s. %s is a replica with the same state.\n", seconds,
             g->old);
     return rg_runbook_note(g->rb, "returned", json_pack("{s:s, s:f}", "region", g->old, "secondsFromDeathToEnd", seconds));
 }
@@ -393,6 +393,7 @@ static enum rg_err perform(struct gameday *g)
 
 static enum rg_err begin(struct gameday *g)
 {
+    const struct rg_evidence_key key = {.pem_path = g->options.sign_key};
     enum rg_err err = RG_OK;
 
     if (g->cli->cluster_path != NULL) {
@@ -405,6 +406,10 @@ static enum rg_err begin(struct gameday *g)
     }
     if (!err && (g->options.account != NULL || g->options.user != NULL))
         err = rg_fail(&g->cli->err, RG_EUSAGE, "--game-day tries its own synthetic user: leave --account and --user out");
+    if (!err && key.pem_path != NULL) /* not only when the exercise's cluster stands */
+        err = rg_evidence_key_ready(&key, &g->cli->err);
+    if (!err && g->options.evidence_path != NULL && access(g->options.evidence_path, F_OK) == 0)
+        err = rg_fail(&g->cli->err, RG_EINVALID, "%s exists already: evidence is never written over", g->options.evidence_path);
     return err ? err : plan_regions(g);
 }
 

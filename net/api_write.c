@@ -146,13 +146,13 @@ static void fail_policy(struct rg_call *call)
         rg_call_fail(call, p->err, "Regent-Wait-Regions: %u other regions are asked for, and %u can be reached: nothing was written",
                      call->wait_regions, s->regions_reachable);
     else if (p->err == RG_ESHORTAGE)
-        rg_call_fail(call, p->err, "a write must be durable in %u other regions, and %u can be reached: nothing was written",
-                     s->policy.regions, s->regions_reachable);
+        rg_call_fail(call, p->err, "a write must be durable in %u other region%s, and %u can be reached: nothing was written",
+                     s->policy.regions, s->policy.regions == 1 ? "" : "s", s->regions_reachable);
     else if (p->err == RG_EPAUSED)
         rg_call_fail(call, p->err, NULL);
     else if (p->rev.index == 0)
-        rg_call_fail(call, p->err, "%u other regions must renew the write lease, and too few did: nothing was written",
-                     s->policy.lease_regions);
+        rg_call_fail(call, p->err, "the write lease needs %u other region%s, and too few renewed it: nothing was written",
+                     s->policy.lease_regions, s->policy.lease_regions == 1 ? "" : "s");
     else {
         rg_api_rev_text(rev, p->rev);
         rg_call_fail(call, p->err, "the write is at revision %s here, but the write lease ran out meanwhile: if another region "

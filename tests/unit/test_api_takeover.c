@@ -76,7 +76,7 @@ START_TEST(a_shortage_refuses_or_is_noted)
 {
     af.node.refuse = RG_ESHORTAGE;
     policy(1, false, 0);
-    expect("PUT", "/v1/accounts/111122223333", "{\"name\":\"a\"}", 503, "durable in 1 other regions, and 0 can be reached");
+    expect("PUT", "/v1/accounts/111122223333", "{\"name\":\"a\"}", 503, "durable in 1 other region, and 0 can be reached");
     expect("GET", "/v1/status", "", 200, "\"writes\":\"refused\"");
     expect("GET", "/v1/status", "", 200, "RegionsShort");
     expect("GET", "/v1/degraded", "", 200, "{\"total\":0,\"kept\":10000,\"writes\":[]");
