@@ -83,6 +83,9 @@ enum rg_err rg_dev_plan_nodes(struct rg_dev_plan *p, const char *regions, unsign
             return rg_fail(ctx, RG_EUSAGE, "--regions: \"%s\" is not a region name", name);
         if (p->cluster->n_regions == RG_CLUSTER_REGIONS_MAX || id + n > RG_PEERS_MAX)
             return rg_fail(ctx, RG_EUSAGE, "--regions: too many");
+        for (size_t i = 0; i < p->cluster->n_regions; i++)
+            if (strcmp(p->cluster->regions[i].name, name) == 0)
+                return rg_fail(ctx, RG_EUSAGE, "--regions: %s is there twice", name);
         p->cluster->n_regions++;
         snprintf(r->name, sizeof r->name, "%s", name);
         r->primary = p->cluster->n_regions == 1;
