@@ -15,6 +15,8 @@ static enum rg_err check_options(struct rg_cli *cli, const struct rg_runbook_opt
         return rg_fail(&cli->err, RG_EUSAGE, "--user and --permission-set go together, with --account");
     if (o->organisation != NULL && !o->game_day)
         return rg_fail(&cli->err, RG_EUSAGE, "--organisation is for --game-day");
+    if (o->webhook != NULL && strncmp(o->webhook, "https://", 8) != 0 && strncmp(o->webhook, "http://", 7) != 0)
+        return rg_fail(&cli->err, RG_EUSAGE, "--webhook: must begin with https:// or http://");
     return RG_OK;
 }
 

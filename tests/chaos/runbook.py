@@ -220,6 +220,7 @@ def refusals(regent):
         assert "different state hashes" in text and not t.stage.failovers, text
         t.run("failover", "--to", "eu-central-1", "--by", "ada", code=2)
         assert "no region nowhere" in t.run("failover", "--to", "nowhere", "--by", "a", "--reason", "b", code=1)
+        assert "--webhook" in t.failover("--yes", "--evidence", "w", "--webhook", "ftp://chat", code=2)  # not at its last step
         print("no promotion with an unaccepted loss, differing hashes, or half an order", flush=True)
 
 
