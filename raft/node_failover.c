@@ -185,6 +185,9 @@ static bool all_answered(const struct rg_node *node)
 
 /* ---- judging ---- */
 
+/* A primary that raises its own epoch (raise_epoch). */
+static bool raising(const struct rg_node *node) { return node->failover.ceded == node->config.id; }
+
 /* A region of the old primary's: it has a voter, and is not ours. */
 static bool primary_region(const struct rg_node *node, const char *region)
 {
@@ -288,6 +291,16 @@ static enum rg_err judge_others(const struct rg_node *node, struct rg_failover *
     return RG_OK;
 }
 
+/* Who begins an epoch of its own accord must be sure that nobody has begun the promised one: it would be among the members. */
+static enum rg_err judge_raise(struct rg_failover *f, bool promised)
+{
+    for (size_t i = 1; i < f->n_candidates; i++)
+        if (!f->candidates[i].answered || (promised && !f->candidates[i].promised))
+            return say(f, RG_EUNREADY, "%s (node %llu) does not answer: it may have begun the epoch that was promised",
+                       f->candidates[i].region, (unsigned long long)f->candidates[i].id);
+    return RG_OK;
+}
+
 static enum rg_err judge(struct rg_node *node, bool promised)
 {
     struct rg_failover *f = node->failover.request;
@@ -301,6 +314,8 @@ static enum rg_err judge(struct rg_node *node, bool promised)
     count_regions(node, f, promised);
     judge_loss(node, f);
     err = judge_others(node, f, promised);
+    if (!err && raising(node))
+        err = judge_raise(f, promised);
     if (err)
         return err;
     if (f->lease_regions > 0 && f->regions_answered + f->lease_regions <= f->regions && !f->accept_loss)
@@ -375,10 +390,8 @@ static uint64_t highest_epoch(const struct rg_node *node)
 /* ---- a primary raises its epoch ---- */
 
 /* Regions that promised an epoch which nobody began follow no one. Their primary hears of it, and goes the way of a promotion,
- * while it leads, to an epoch of its own above that one. Not at once: the promotion may be under way. Among several voters
- * another could be elected meanwhile: there a hand-over is left to people. */
-static bool raising(const struct rg_node *node) { return node->failover.ceded == node->config.id; }
-
+ * while it leads, to an epoch of its own above that one. Not at once, for the promotion may be under way; and only when every member
+ * answers, for one that does not may have begun. Among several voters another could be elected meanwhile: that is left to people. */
 void node_promise_heard(struct rg_node *node, uint64_t epoch)
 {
     if (!node->leading || epoch <= node_epoch_of(node->meta.term) || epoch >= (uint64_t)UINT32_MAX - 2 * NODE_EPOCH_IDS)
