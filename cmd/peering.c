@@ -116,7 +116,9 @@ void rg_peering_on_peers(struct rg_peering *p, const struct rg_peer_config *peer
             peer->id = 0;
     }
     for (size_t i = 0; i < n; i++) {
-        struct rg_peering_peer *peer = add(p, peers[i].id, peers[i].region, peers[i].link);
+        struct rg_peering_peer *peer = peers[i].link[0] == '\0' /* a guest: it was added when it came */
+                                           ? NULL
+                                           : add(p, peers[i].id, peers[i].region, peers[i].link);
 
         if (peer == NULL || peer->member)
             continue;

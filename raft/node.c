@@ -88,34 +88,14 @@ static void peers_rebuild(struct rg_node *node)
                 old[k].sender = NULL;
             }
         peer->config = node->members.peers[i];
+        peer->guest = false;
         node->n_peers++;
     }
-    if (rg_members_find(&node->members, node->guest) != NULL)
-        node->guest = 0;
     for (size_t k = 0; k < n_old; k++)
-        if (node->guest != 0 && old[k].config.id == node->guest && node->n_peers < RG_PEERS_MAX)
+        if (old[k].guest && rg_members_find(&node->members, old[k].config.id) == NULL && node->n_peers < RG_PEERS_MAX)
             node->peers[node->n_peers++] = old[k]; /* a learner's: it has no sender */
         else
             rg_sender_free(old[k].sender);
-    rg_core_guest(node->core, node->guest);
-}
-
-struct node_peer *node_guest(struct rg_node *node, const struct rg_hello *hello)
-{
-    struct node_peer *peer = node_peer_find(node, node->guest);
-
-    if (peer == NULL && node->n_peers == RG_PEERS_MAX)
-        return NULL;
-    if (peer == NULL)
-        peer = &node->peers[node->n_peers++];
-    else if (node->guest == hello->from)
-        return peer;
-    memset(peer, 0, sizeof *peer);
-    peer->config.id = node->guest = hello->from;
-    peer->config.role = RG_ROLE_VOTER;
-    memcpy(peer->config.region, hello->region, sizeof peer->config.region);
-    rg_core_guest(node->core, node->guest);
-    return peer;
 }
 
 static void peers_tell(struct rg_node *node)
@@ -125,6 +105,35 @@ static void peers_tell(struct rg_node *node)
     for (size_t i = 0; i < node->n_peers; i++)
         peers[i] = node->peers[i].config;
     node->config.on_peers(node->config.arg, peers, node->n_peers);
+}
+
+struct node_peer *node_guest(struct rg_node *node, const struct rg_hello *hello)
+{
+    struct node_peer *peer = node_peer_find(node, hello->from);
+
+    if (peer != NULL)
+        return peer;
+    for (size_t i = 0; peer == NULL && node->n_peers == RG_PEERS_MAX && i < node->n_peers; i++)
+        if (node->peers[i].guest && !node->peers[i].up)
+            peer = &node->peers[i];
+    if (peer == NULL && node->n_peers == RG_PEERS_MAX)
+        return NULL;
+    if (peer == NULL)
+        peer = &node->peers[node->n_peers++];
+    memset(peer, 0, sizeof *peer);
+    peer->guest = true;
+    peer->config.id = hello->from;
+    peer->config.role = RG_ROLE_VOTER;
+    memcpy(peer->config.region, hello->region, sizeof peer->config.region);
+    peers_tell(node);
+    return peer;
+}
+
+void node_guest_step(struct rg_node *node, uint64_t peer)
+{
+    const struct node_peer *from = node_peer_find(node, peer);
+
+    rg_core_guest(node->core, from != NULL && from->guest ? peer : 0);
 }
 
 void node_members_update(struct rg_node *node, bool always)

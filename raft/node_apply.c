@@ -258,6 +258,7 @@ void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_o
         node_bygone(node, offer->term))
         return;
     m.install = (struct rg_msg_install){.term = offer->term, .index = offer->index, .index_term = offer->index_term};
+    node_guest_step(node, peer);
     err = rg_core_receive(node->core, node_now_ms(node), peer, &m, &update);
     if (err == RG_EPEER) {
         rg_log_warn(node->config.log, "snapshot.install", "peer=%llu err=\"%s\"", (unsigned long long)peer,

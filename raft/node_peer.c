@@ -363,7 +363,10 @@ static void note_receipt(struct rg_node *node, const struct rg_msg_append *m)
 static enum rg_err step_one(struct rg_node *node, uint64_t peer, const struct rg_msg *m, struct rg_errctx *ctx)
 {
     struct rg_core_update update;
-    enum rg_err err = rg_core_receive(node->core, node_now_ms(node), peer, m, &update);
+    enum rg_err err;
+
+    node_guest_step(node, peer);
+    err = rg_core_receive(node->core, node_now_ms(node), peer, m, &update);
 
     if (err == RG_EPEER)
         return rg_fail(ctx, err, "%s", rg_core_text(node->core));

@@ -55,6 +55,7 @@ struct node_epoch {
 struct node_peer {
     struct rg_peer_config config;
     bool up;
+    bool guest;           /* in no configuration of this node's */
     uint64_t heard_ms;    /* 0: never */
     uint64_t boot;        /* of its last hello; 0: none yet */
     uint64_t promised;    /* of its last hello, also one that was refused */
@@ -135,7 +136,6 @@ struct rg_node {
     struct rg_core *core;
     struct rg_receiver *receiver;
 
-    uint64_t guest; /* id of a peer that is in no configuration of this node's; 0: none */
     struct rg_members configured; /* what the shell gave: used until the log holds a configuration */
     struct rg_members members;    /* in force */
     struct node_peer peers[RG_PEERS_MAX]; /* of members, self excluded */
@@ -266,6 +266,8 @@ void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...) RG_P
 void node_settle(struct rg_node *node);
 /* Take the sender of this hello, a primary that is not in this node's configuration, for a peer until it is in it. NULL: no room. */
 struct node_peer *node_guest(struct rg_node *node, const struct rg_hello *hello);
+/* Before the core gets a message of this peer's: it takes those of guests too. */
+void node_guest_step(struct rg_node *node, uint64_t peer);
 struct node_peer *node_peer_find(struct rg_node *node, uint64_t id);
 /** Take the members in force from the core; connect, forget. */
 void node_members_update(struct rg_node *node, bool always);
