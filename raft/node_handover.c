@@ -46,8 +46,8 @@ static enum rg_err check_lease(const struct rg_node *node, struct rg_handover *h
 
     node_regions_of(node, &r);
     lease = node_lease_needed(node, &r);
-    for (size_t i = 0; i < r.n; i++)
-        reachable += r.reachable[i];
+    for (size_t i = 0; i < r.n; i++) /* one that is still being filled promises nothing */
+        reachable += r.reachable[i] && r.durable[i] >= node->applied_config_index;
     if (lease == 0)
         return RG_OK;
     if (!node_lease_held(node, &r))
@@ -56,7 +56,7 @@ static enum rg_err check_lease(const struct rg_node *node, struct rg_handover *h
         return say(h, RG_EUNREADY, "the write lease was changed and not every region knows its terms yet");
     if (reachable + lease <= r.n)
         return say(h, RG_EUNREADY, "with a write lease of %u regions the new primary needs %zu of the %zu other regions, and %u "
-                   "are reachable", lease, r.n - lease + 1, r.n, reachable);
+                   "are reachable and have the configuration in force", lease, r.n - lease + 1, r.n, reachable);
     return RG_OK;
 }
 
