@@ -85,8 +85,8 @@ class Cluster:
         try:
             self.run("dev", "up", "--dir", str(self.dir), "--regions", self.regions_text, *self.options)
             self.load()
-        except BaseException:
-            self.__exit__(None, None, None)
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
         return self
 
