@@ -177,6 +177,19 @@ class Cluster:
         raise AssertionError(f"regions do not agree after {seconds} s: {seen}")
 
 
+def wait(what, seconds, look):
+    """Until look() gives something true; a region that does not answer is asked again."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if look():
+                return
+        except (OSError, Refused):
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
 def shared_data():
     """The folder of real data sets, or None."""
     named = os.environ.get("REGENT_SHARED")

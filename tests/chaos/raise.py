@@ -5,19 +5,7 @@ import subprocess
 import sys
 import time
 
-from cluster import Cluster, Refused
-
-
-def wait(what, seconds, look):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            if look():
-                return
-        except (OSError, Refused):
-            pass
-        time.sleep(0.05)
-    raise AssertionError(f"{what}: not within {seconds} s")
+from cluster import Cluster, wait
 
 
 def main(regent, organisation):

@@ -1,20 +1,7 @@
 """A region that was away while every other node was replaced under a new id still finds the primary, which it has never heard of."""
 import sys
-import time
 
-from cluster import Cluster, Refused
-
-
-def wait(what, seconds, look):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            if look():
-                return
-        except (OSError, Refused):
-            pass
-        time.sleep(0.05)
-    raise AssertionError(f"{what}: not within {seconds} s")
+from cluster import Cluster, wait
 
 
 def take_over(c, dead, heir):
