@@ -5,35 +5,13 @@
 
 #include "net/aws_json.h"
 #include "net/command_json.h"
+#include "net/intent.h"
 
 /* --- which commands, and how they are written anew --- */
 
-/* What the cluster does for itself, and settings: they are of their time and place. */
-static bool may_replay(enum rg_cmd_kind kind)
-{
-    switch (kind) {
-    case RG_CMD_CREDENTIAL_PUT:
-    case RG_CMD_CREDENTIAL_DELETE:
-    case RG_CMD_USER_CREATE:
-    case RG_CMD_USER_REPLACE:
-    case RG_CMD_USER_DELETE:
-    case RG_CMD_GROUP_CREATE:
-    case RG_CMD_GROUP_REPLACE:
-    case RG_CMD_GROUP_DELETE:
-    case RG_CMD_MEMBERSHIP_CREATE:
-    case RG_CMD_MEMBERSHIP_DELETE:
-    case RG_CMD_PERMSET_CREATE:
-    case RG_CMD_PERMSET_REPLACE:
-    case RG_CMD_PERMSET_DELETE:
-    case RG_CMD_ACCOUNT_PUT:
-    case RG_CMD_ACCOUNT_DELETE:
-    case RG_CMD_ASSIGNMENT_CREATE:
-    case RG_CMD_ASSIGNMENT_DELETE:
-        return true;
-    default:
-        return false;
-    }
-}
+/* What clients write; a credential's secret is nothing for an intent, but was in the log. What the cluster does for itself, and
+ * settings, are of their time and place. */
+static bool may_replay(enum rg_cmd_kind kind) { return kind == RG_CMD_CREDENTIAL_PUT || rg_intent_takes(kind); }
 
 /* The version that a replayed write gave its object; 0: it was not replayed. */
 static uint64_t version_now(const struct lost *l, uint64_t index)
