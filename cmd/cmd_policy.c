@@ -1,39 +1,24 @@
 /* cmd/cmd_policy.c: write durability and the write lease, shown and set at the primary. */
 #include "cmd/region_cli.h"
 
-static void print_json(const json_t *json)
-{
-    json_dumpf(json, stdout, JSON_COMPACT);
-    printf("\n");
-}
-
-static const char *text(const json_t *json, const char *key)
-{
-    const char *s = json_string_value(json_object_get(json, key));
-
-    return s != NULL ? s : "";
-}
-
-static long long number(const json_t *json, const char *key) { return (long long)json_integer_value(json_object_get(json, key)); }
-
 static void print_durability(const json_t *d)
 {
-    if (number(d, "regions") == 0)
+    if (rg_number(d, "regions") == 0)
         printf("local: a write is acknowledged when the primary region has it durable.\n");
     else
         printf("regions: %lld. A write is acknowledged when %lld other region%s it durable too; %lld of %lld can be reached. With "
                "fewer: %s.\n",
-               number(d, "regions"), number(d, "regions"), number(d, "regions") == 1 ? " has" : "s have", number(d, "regionsReachable"),
-               number(d, "regionsInAll"), text(d, "onShortage"));
+               rg_number(d, "regions"), rg_number(d, "regions"), rg_number(d, "regions") == 1 ? " has" : "s have", rg_number(d, "regionsReachable"),
+               rg_number(d, "regionsInAll"), rg_text(d, "onShortage"));
 }
 
 static void print_lease(const json_t *l)
 {
-    if (number(l, "regions") == 0) {
+    if (rg_number(l, "regions") == 0) {
         printf("off: a primary that is cut off goes on taking writes, which are lost when another region is promoted.\n");
         return;
     }
-    printf("%lld other region%s must renew within %g s, or writes stop. ", number(l, "regions"), number(l, "regions") == 1 ? "" : "s",
+    printf("%lld other region%s must renew within %g s, or writes stop. ", rg_number(l, "regions"), rg_number(l, "regions") == 1 ? "" : "s",
            json_number_value(json_object_get(l, "seconds")));
     if (json_object_get(l, "held") == NULL) /* a replica's answer: only a primary holds it */
         printf("Held: not known here.\n");
@@ -60,7 +45,7 @@ static int ask(struct rg_cli *cli, const char *path, json_t *body, void (*print)
     if (err)
         return rg_cli_fail(cli, err);
     if (cli->json)
-        print_json(answer);
+        rg_print(answer, JSON_COMPACT);
     else
         print(answer);
     json_decref(answer);
@@ -101,10 +86,10 @@ static void print_degraded(const json_t *d)
     size_t i;
 
     json_array_foreach(json_object_get(d, "writes"), i, w)
-        printf("%-10lld %-26s %-24s %-20s %lld region%s reachable\n", number(w, "index"), text(w, "at"), text(w, "kind"),
-               text(w, "by"), number(w, "regionsReachable"), number(w, "regionsReachable") == 1 ? "" : "s");
-    printf("%lld write%s acknowledged with fewer regions than the policy wanted.\n", number(d, "total"),
-           number(d, "total") == 1 ? " was" : "s were");
+        printf("%-10lld %-26s %-24s %-20s %lld region%s reachable\n", rg_number(w, "index"), rg_text(w, "at"), rg_text(w, "kind"),
+               rg_text(w, "by"), rg_number(w, "regionsReachable"), rg_number(w, "regionsReachable") == 1 ? "" : "s");
+    printf("%lld write%s acknowledged with fewer regions than the policy wanted.\n", rg_number(d, "total"),
+           rg_number(d, "total") == 1 ? " was" : "s were");
 }
 
 int rg_cmd_durability_degraded(struct rg_cli *cli)

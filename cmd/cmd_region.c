@@ -17,24 +17,6 @@ static void on_interrupt(int number)
     interrupted = 1;
 }
 
-static const char *text(const json_t *json, const char *key)
-{
-    const char *s = json_string_value(json_object_get(json, key));
-
-    return s != NULL ? s : "";
-}
-
-static long long number(const json_t *json, const char *key)
-{
-    return (long long)json_integer_value(json_object_get(json, key));
-}
-
-static void print_json(const json_t *json)
-{
-    json_dumpf(json, stdout, JSON_COMPACT);
-    printf("\n");
-}
-
 enum rg_err rg_region_primary(const struct rg_cluster *c, struct rg_client **ret_client, struct rg_errctx *ctx)
 {
     enum rg_err err = rg_client_primary(c, ret_client, ctx);
@@ -103,33 +85,33 @@ static void put_amounts(FILE *out, const json_t *p)
     char bytes[32], total[32], rate[32];
     const char *before = "  ";
 
-    if (number(p, "bytesTotal") > 0) {
-        put_size(bytes, sizeof bytes, (double)number(p, "bytes"));
-        put_size(total, sizeof total, (double)number(p, "bytesTotal"));
-        put_size(rate, sizeof rate, (double)number(p, "rate"));
+    if (rg_number(p, "bytesTotal") > 0) {
+        put_size(bytes, sizeof bytes, (double)rg_number(p, "bytes"));
+        put_size(total, sizeof total, (double)rg_number(p, "bytesTotal"));
+        put_size(rate, sizeof rate, (double)rg_number(p, "rate"));
         fprintf(out, "%s%s of %s", before, bytes, total);
         before = ", ";
-        if (number(p, "rate") > 0)
+        if (rg_number(p, "rate") > 0)
             fprintf(out, ", %s/s", rate);
     }
-    if (number(p, "rowsTotal") > 0) {
-        fprintf(out, "%s%lld of %lld rows", before, number(p, "rows"), number(p, "rowsTotal"));
+    if (rg_number(p, "rowsTotal") > 0) {
+        fprintf(out, "%s%lld of %lld rows", before, rg_number(p, "rows"), rg_number(p, "rowsTotal"));
         before = ", ";
     }
     if (json_is_integer(json_object_get(p, "etaMs")))
-        fprintf(out, "%s%lld s left", before, (number(p, "etaMs") + 999) / 1000);
+        fprintf(out, "%s%lld s left", before, (rg_number(p, "etaMs") + 999) / 1000);
 }
 
 size_t rg_region_print_progress(FILE *out, const json_t *region)
 {
     const json_t *p = json_object_get(region, "progress");
-    bool failed = text(p, "lastError")[0] != '\0';
+    bool failed = rg_text(p, "lastError")[0] != '\0';
 
-    fprintf(out, "%s, %lld %%", text(p, "phase"), number(p, "percent"));
+    fprintf(out, "%s, %lld %%", rg_text(p, "phase"), rg_number(p, "percent"));
     put_amounts(out, p);
     fprintf(out, "\n");
     if (failed)
-        fprintf(out, "%-13s %s\n", "last error", text(p, "lastError"));
+        fprintf(out, "%-13s %s\n", "last error", rg_text(p, "lastError"));
     return failed ? 2 : 1;
 }
 
@@ -142,7 +124,7 @@ struct watch {
 static void watch_line(const json_t *p, const char *phase)
 {
     char bar[BAR + 1];
-    long long percent = number(p, "percent");
+    long long percent = rg_number(p, "percent");
     size_t fill = (size_t)(percent < 0 ? 0 : percent > 100 ? 100 : percent) * BAR / 100;
 
     memset(bar, '.', BAR);
@@ -156,7 +138,7 @@ static void watch_line(const json_t *p, const char *phase)
 static void watch_show(struct watch *w, const json_t *region)
 {
     const json_t *p = json_object_get(region, "progress");
-    const char *phase = json_is_object(p) ? text(p, "phase") : text(region, "status"), *error = text(p, "lastError");
+    const char *phase = json_is_object(p) ? rg_text(p, "phase") : rg_text(region, "status"), *error = rg_text(p, "lastError");
     bool moved = strcmp(phase, w->phase) != 0, failed = error[0] != '\0' && strcmp(error, w->error) != 0;
 
     snprintf(w->phase, sizeof w->phase, "%s", phase);
@@ -196,7 +178,7 @@ enum rg_err rg_region_follow(struct rg_cli *cli, const struct rg_cluster *c, str
             break;
         if (!err) {
             watch_show(&w, region);
-            if (adding && strcmp(text(region, "status"), "ADDING") != 0) {
+            if (adding && strcmp(rg_text(region, "status"), "ADDING") != 0) {
                 *ret_region = region;
                 break;
             }
@@ -215,8 +197,8 @@ enum rg_err rg_region_follow(struct rg_cli *cli, const struct rg_cluster *c, str
         return rg_fail(&cli->err, RG_ESTOPPED, "interrupted; it goes on by itself: regent region show %s", name);
     if (err == RG_ENOTFOUND)
         return adding ? rg_fail(&cli->err, err, "%s was removed meanwhile", name) : RG_OK;
-    if (!err && strcmp(text(*ret_region, "status"), "ACTIVE") != 0)
-        return rg_fail(&cli->err, RG_ECONFLICT, "%s is %s now", name, text(*ret_region, "status"));
+    if (!err && strcmp(rg_text(*ret_region, "status"), "ACTIVE") != 0)
+        return rg_fail(&cli->err, RG_ECONFLICT, "%s is %s now", name, rg_text(*ret_region, "status"));
     return err;
 }
 
@@ -251,7 +233,7 @@ static void note_in_file(struct rg_cli *cli, struct rg_cluster *c, const char *n
 
         memset(r, 0, sizeof *r);
         snprintf(r->name, sizeof r->name, "%s", name);
-        snprintf(r->url, sizeof r->url, "%s", text(region, "url"));
+        snprintf(r->url, sizeof r->url, "%s", rg_text(region, "url"));
     }
     if (rg_cluster_save(c, &ctx) != RG_OK && !cli->json)
         fprintf(stderr, "%s (%s it there by hand)\n", ctx.text, region == NULL ? "take" : "add");
@@ -268,19 +250,19 @@ static void show_line(const char *label, const char *value)
 static void show_region(const json_t *r)
 {
     const json_t *p = json_object_get(r, "progress"), *node;
-    const char *place = rg_region_place(rg_span_str(text(r, "name")));
+    const char *place = rg_region_place(rg_span_str(rg_text(r, "name")));
     size_t i;
 
-    show_line("region", text(r, "name"));
+    show_line("region", rg_text(r, "name"));
     show_line("place", place != NULL ? place : "");
-    show_line("role", text(r, "role"));
-    show_line("status", text(r, "status"));
-    show_line("owner", text(r, "owner"));
-    show_line("description", text(r, "description"));
-    show_line("url", text(r, "url"));
-    show_line("revision", text(r, "revision"));
+    show_line("role", rg_text(r, "role"));
+    show_line("status", rg_text(r, "status"));
+    show_line("owner", rg_text(r, "owner"));
+    show_line("description", rg_text(r, "description"));
+    show_line("url", rg_text(r, "url"));
+    show_line("revision", rg_text(r, "revision"));
     json_array_foreach(json_object_get(r, "nodes"), i, node)
-        printf("%-13s %lld %s\n", "node", number(node, "id"), text(node, "url"));
+        printf("%-13s %lld %s\n", "node", rg_number(node, "id"), rg_text(node, "url"));
     if (!json_is_object(p))
         return;
     printf("%-13s ", "progress");
@@ -337,9 +319,9 @@ int rg_cmd_region_add(struct rg_cli *cli)
     if (!err && !no_wait)
         note_in_file(cli, c, name, region, false);
     if (!err && cli->json)
-        print_json(region);
+        rg_print(region, JSON_COMPACT);
     else if (!err)
-        printf("%s is %s\n", name, text(region, "status"));
+        printf("%s is %s\n", name, rg_text(region, "status"));
     json_decref(region);
     return err ? rg_cli_fail(cli, err) : 0;
 }
@@ -418,7 +400,7 @@ int rg_cmd_region_set(struct rg_cli *cli)
         return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--owner, --description: not UTF-8"));
     err = rg_region_ask(client, "PUT", name, "", body, &region, &cli->err);
     if (!err && cli->json)
-        print_json(region);
+        rg_print(region, JSON_COMPACT);
     else if (!err)
         show_region(region);
     json_decref(region);
@@ -442,14 +424,14 @@ int rg_cmd_region_list(struct rg_cli *cli)
     if (err)
         return rg_cli_fail(cli, err);
     if (cli->json) {
-        print_json(answer);
+        rg_print(answer, JSON_COMPACT);
     } else {
         printf("%-20s %-8s %-9s %-12s %-20s %s\n", "REGION", "ROLE", "STATUS", "PHASE", "OWNER", "URL");
         json_array_foreach(json_object_get(answer, "regions"), i, r) {
-            const char *phase = text(json_object_get(r, "progress"), "phase");
+            const char *phase = rg_text(json_object_get(r, "progress"), "phase");
 
-            printf("%-20s %-8s %-9s %-12s %-20s %s\n", text(r, "name"), text(r, "role"), text(r, "status"),
-                   phase[0] != '\0' ? phase : "-", text(r, "owner")[0] != '\0' ? text(r, "owner") : "-", text(r, "url"));
+            printf("%-20s %-8s %-9s %-12s %-20s %s\n", rg_text(r, "name"), rg_text(r, "role"), rg_text(r, "status"),
+                   phase[0] != '\0' ? phase : "-", rg_text(r, "owner")[0] != '\0' ? rg_text(r, "owner") : "-", rg_text(r, "url"));
         }
     }
     json_decref(answer);
@@ -473,7 +455,7 @@ int rg_cmd_region_show(struct rg_cli *cli)
     if (err)
         return rg_cli_fail(cli, err);
     if (cli->json)
-        print_json(region);
+        rg_print(region, JSON_COMPACT);
     else
         show_region(region);
     json_decref(region);
@@ -500,13 +482,13 @@ int rg_cmd_region_preflight(struct rg_cli *cli)
         return rg_cli_fail(cli, err);
     ok = json_is_true(json_object_get(report, "ok"));
     if (cli->json) {
-        print_json(report);
+        rg_print(report, JSON_COMPACT);
     } else {
         json_array_foreach(json_object_get(report, "items"), i, item) {
-            printf("%-4s %-10s %s\n", json_is_true(json_object_get(item, "ok")) ? "ok" : "FAIL", text(item, "check"),
-                   text(item, "detail"));
-            if (text(item, "remedy")[0] != '\0')
-                printf("                %s\n", text(item, "remedy"));
+            printf("%-4s %-10s %s\n", json_is_true(json_object_get(item, "ok")) ? "ok" : "FAIL", rg_text(item, "check"),
+                   rg_text(item, "detail"));
+            if (rg_text(item, "remedy")[0] != '\0')
+                printf("                %s\n", rg_text(item, "remedy"));
         }
         printf(ok ? "%s can be added\n" : "%s cannot be added yet\n", name);
     }
