@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "net/server.h"
+#include "net/http/server.h"
 
 static void answer(void *arg, struct rg_request *req)
 {

@@ -1,7 +1,7 @@
 /* cmd/regent.c: the command line: finds the command in its table and runs it. */
 #include <signal.h>
 
-#include "cmd/cli.h"
+#include "cmd/cli/cli.h"
 
 const struct rg_command rg_commands[] = {
     {"dev up", "--dir DIR [OPTIONS]", "Start a development cluster on this machine, or start it again",

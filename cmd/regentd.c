@@ -11,23 +11,23 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "cmd/config.h"
-#include "cmd/intents_host.h"
-#include "cmd/fetch_key.h"
-#include "cmd/keeper.h"
-#include "cmd/key_server.h"
-#include "cmd/peering.h"
-#include "cmd/regions.h"
-#include "cmd/rejoin.h"
-#include "cmd/removal.h"
-#include "cmd/seed.h"
-#include "cmd/shell.h"
+#include "cmd/config/config.h"
+#include "cmd/daemon/intents_host.h"
+#include "cmd/daemon/fetch_key.h"
+#include "cmd/daemon/keeper.h"
+#include "cmd/daemon/key_server.h"
+#include "cmd/daemon/peering.h"
+#include "cmd/daemon/regions.h"
+#include "cmd/daemon/rejoin.h"
+#include "cmd/daemon/removal.h"
+#include "cmd/daemon/seed.h"
+#include "cmd/host/host.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov.h"
 #include "crypto/privfile.h"
-#include "net/api.h"
-#include "net/server.h"
-#include "store/permset.h"
+#include "net/api/api.h"
+#include "net/http/server.h"
+#include "store/model/permset.h"
 
 enum { LINK_STATS_EVERY_MS = 250, BOOTSTRAP_EVERY_MS = 20, DRAIN_MS = 3000, PASSPHRASE_BYTES_MAX = 1024, CA_PEM_BYTES_MAX = 16 * 1024 };
 

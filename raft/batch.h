@@ -3,8 +3,8 @@
 #ifndef REGENT_RAFT_BATCH_H
 #define REGENT_RAFT_BATCH_H
 
-#include "store/fsm.h"
-#include "store/policy.h"
+#include "store/apply/fsm.h"
+#include "store/model/setting.h"
 
 #define RG_REGIONS_ALL UINT32_MAX
 #define RG_PEERS_MAX 32

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/api_aws.h"
-#include "net/unicode.h"
+#include "net/aws/aws.h"
+#include "base/unicode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

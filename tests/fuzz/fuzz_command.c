@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "store/fsm.h"
+#include "store/apply/fsm.h"
 
 static struct rg_store *store;
 static char dir[] = "/tmp/regent-fuzz-XXXXXX";

@@ -1,8 +1,8 @@
 /* Any bytes as a command in JSON: an object with a kind, which reads back the same. */
 #include <stdlib.h>
 
-#include "net/command_json.h"
-#include "store/command.h"
+#include "store/db/command_json.h"
+#include "store/db/command.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,5 +1,5 @@
 /* cmd/control: any bytes are a control frame, a candidate's hello, or an error; what decodes encodes and decodes again. */
-#include "cmd/control.h"
+#include "net/link/control.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

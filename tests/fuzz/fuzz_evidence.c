@@ -1,6 +1,6 @@
 /* cmd/evidence: any bytes are a good record or name a bad line; only what was signed is taken. */
-#include "cmd/evidence.h"
-#include "cmd/template.h"
+#include "cmd/runbook/evidence.h"
+#include "cmd/runbook/template.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,5 +1,5 @@
 /* Any bytes, cut anywhere: no crash, the state stays sound, and the cut changes nothing. The first byte says how to cut. */
-#include "net/http1.h"
+#include "net/http/http1.h"
 
 struct seen {
     unsigned messages, status;

@@ -1,6 +1,6 @@
 /* A server's session fed with any bytes after the preface; requests are answered at once, later, streamed or never, as
  * the first bytes say. What it sends is drawn off as a socket would, or not at all. */
-#include "net/http2.h"
+#include "net/http/http2.h"
 
 enum { STREAMS = 128 };
 

@@ -1,5 +1,5 @@
 /* The file of an intent: raw bytes, raw bytes behind a good head, and raw bytes sealed as a record. */
-#include "net/intent.h"
+#include "raft/intent/intent.h"
 #include "tests/sim/simlanes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,6 +1,6 @@
 /* net/join_token, base/base64: any text is a token within bounds or is refused with a reason; what decodes encodes and decodes. */
 #include "base/base64.h"
-#include "net/join_token.h"
+#include "net/ops/join_token.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,5 +1,5 @@
 /* net/link_frame: any bytes give frames or an error, within bounds. */
-#include "net/link_frame.h"
+#include "net/link/frame.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

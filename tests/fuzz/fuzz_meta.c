@@ -1,6 +1,6 @@
 /* The metadata file: raw bytes as a slot, and raw bytes inside a sealed one. */
 #include "crypto/digest.h"
-#include "raft/meta.h"
+#include "raft/core/meta.h"
 #include "tests/sim/simlanes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -2,7 +2,7 @@
  * and a number that such bytes hardly have; those that do are taken away again. */
 #include <uv.h>
 
-#include "cmd/proxy_control.h"
+#include "cmd/dev/proxy_control.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

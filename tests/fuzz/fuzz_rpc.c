@@ -1,6 +1,6 @@
 /* Messages and hellos of peers: whatever decodes encodes to the same bytes, and a CHANGE's bytes are walked safely. */
-#include "raft/core.h"
-#include "raft/rpc.h"
+#include "raft/core/core.h"
+#include "raft/core/rpc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

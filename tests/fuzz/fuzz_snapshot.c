@@ -1,7 +1,7 @@
 /* Snapshots: raw bytes as a file, and raw bytes as the inside of authentic chunks. */
 #include "base/tlv.h"
 #include "crypto/digest.h"
-#include "store/snapshot.h"
+#include "store/db/snapshot.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

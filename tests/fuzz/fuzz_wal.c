@@ -1,7 +1,7 @@
 /* The log's readers: raw bytes as a segment, raw bytes as the inside of an authentic record, and a valid log with bytes
  * changed: opening it never crashes, and never gives an entry that was not written. */
 #include "base/prng.h"
-#include "raft/wal_priv.h"
+#include "raft/log/wal_priv.h"
 #include "tests/sim/simlanes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -413,7 +413,7 @@ static bool has_row(struct rg_txn *txn, const uint8_t *key, size_t n, const uint
     return err == RG_OK && (value == NULL || rg_span_eq(got, rg_span(value, value_n)));
 }
 
-/* Each row of an index has its object, each object its index rows, from the layout of store/schema.h alone. */
+/* Each row of an index has its object, each object its index rows, from the layout of store/db/schema.h alone. */
 static void check_row(struct rg_txn *txn, struct rg_span key, struct rg_span value, unsigned tables[256])
 {
     uint8_t other[64];

@@ -6,7 +6,7 @@
  * At the end one bit is flipped somewhere: it is found, or it changed nothing. RG_SEED=n reruns one seed. */
 #include <stdio.h>
 
-#include "raft/wal.h"
+#include "raft/log/wal.h"
 #include "tests/sim/simlanes.h"
 
 enum { INDEX_MAX = 4096, STEPS = 250, SEEDS = 1500 };

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "base/prng.h"
-#include "store/access.h"
-#include "store/fsm.h"
+#include "store/authz/access.h"
+#include "store/apply/fsm.h"
 
 enum {
     USERS = 12,

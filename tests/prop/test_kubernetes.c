@@ -8,8 +8,8 @@
 
 #include "base/prng.h"
 #include "crypto/digest.h"
-#include "store/access.h"
-#include "store/fsm.h"
+#include "store/authz/access.h"
+#include "store/apply/fsm.h"
 
 enum { JSON_BYTES_MAX = 16 << 20, GRANTS_MAX = 10000, SKIP = 77 };
 

@@ -1,8 +1,8 @@
 /* What is asked of the cluster: users, groups, memberships, at the leader; waits for what was answered, anywhere. */
 #include <stdio.h>
 
-#include "store/command.h"
-#include "store/node.h"
+#include "store/db/command.h"
+#include "store/model/node.h"
 #include "tests/sim/world.h"
 
 #define OBJECTS_MAX 4096

@@ -6,7 +6,7 @@
 
 #include "base/prng.h"
 #include "crypto/keyprov.h"
-#include "raft/node_priv.h" /* the checks look inside */
+#include "raft/node/node_priv.h" /* the checks look inside */
 #include "tests/sim/simdisk.h"
 
 #define SIM_NODES_MAX 8
@@ -216,7 +216,7 @@ void sim_workload_free(struct sim *sim);
 void sim_write(struct sim *sim, unsigned n);
 /** Set the policy "durability" (on_shortage) or "lease" at the leader. */
 void sim_setting(struct sim *sim, const char *name, unsigned regions, const char *on_shortage, unsigned lease_ms);
-/** Write the row of a node (store/node.h) at the leader. */
+/** Write the row of a node (store/model/node.h) at the leader. */
 void sim_node_row(struct sim *sim, unsigned at, const char *status);
 /** The same from this node, wherever the primary is. */
 void sim_forward(struct sim *sim, unsigned at, unsigned n);

@@ -1,0 +1,30 @@
+/* base/yaml_rows.h: a YAML file flattened into (path, value, line) rows: "listen.https", "peers[0].id". Over libyaml. */
+#ifndef REGENT_BASE_YAML_ROWS_H
+#define REGENT_BASE_YAML_ROWS_H
+
+#include "base/err.h"
+
+#define RG_YAML_ROWS_MAX 2048
+#define RG_YAML_DEPTH_MAX 8
+
+struct rg_yaml_row {
+    char path[160];
+    char value[1024];
+    unsigned line;
+    bool used;
+};
+struct rg_yaml {
+    const char *file; /* borrow */
+    struct rg_yaml_row *rows; /* own */
+    size_t n;
+};
+
+/** Parse text (borrow; file is for messages). RG_EMALFORMED with file and line: not YAML, anchors, duplicate keys, too deep. */
+RG_MUST enum rg_err rg_yaml_parse(const char *file, struct rg_span text, struct rg_yaml *ret_yaml, struct rg_errctx *ctx);
+void rg_yaml_deinit(struct rg_yaml *yaml);
+/** The row of a path, marked as used; NULL when absent. */
+const struct rg_yaml_row *rg_yaml_get(struct rg_yaml *yaml, const char *path);
+/** First row that nobody asked for, so that a misspelt field is an error; NULL when there is none. */
+const struct rg_yaml_row *rg_yaml_unused(const struct rg_yaml *yaml);
+
+#endif

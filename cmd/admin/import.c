@@ -1,0 +1,603 @@
+/* cmd/admin/import.c: load an organisation (idc-org-dataset/1) into the primary through its AWS interfaces, and save one.
+ * Running an import again is harmless: what is there already is found by its name and left as it is. */
+#include <errno.h>
+#include <jansson.h>
+#include <zlib.h>
+
+#include "cmd/cli/cli.h"
+#include "cmd/cli/client.h"
+
+enum { FILE_BYTES_MAX = 512 * 1024 * 1024, CONCURRENCY = 64 };
+
+struct import {
+    struct rg_cli *cli;
+    struct rg_cluster *cluster;
+    struct rg_client *client;
+    json_t *data;                       /* own */
+    json_t *user_ids, *group_ids;       /* own: name → id */
+    json_t *permset_arns;               /* own */
+    json_t *rows;                       /* borrow: the phase's array */
+    json_t *pairs;                      /* own: memberships or policies, flattened */
+    size_t conflicts, created;
+};
+
+static enum rg_err read_all(const char *path, struct rg_buf *out, struct rg_errctx *ctx)
+{
+    gzFile f = gzopen(path, "rbe"); /* reads plain files as they are */
+    int n;
+
+    if (f == NULL)
+        return rg_fail(ctx, rg_err_from_errno(errno), "%s: %s", path, strerror(errno));
+    for (;;) {
+        uint8_t *to = rg_buf_reserve(out, 65536);
+
+        if (to == NULL) {
+            gzclose(f);
+            return rg_fail(ctx, out->err, "%s: is over %d bytes", path, FILE_BYTES_MAX);
+        }
+        n = gzread(f, to, 65536);
+        if (n <= 0)
+            break;
+        out->len += (size_t)n;
+    }
+    if (n < 0 || gzclose_r(f) != Z_OK)
+        return rg_fail(ctx, RG_EMALFORMED, "%s: is damaged (gzip)", path);
+    return RG_OK;
+}
+
+/* What every organisation has. where: for messages. */
+static enum rg_err check_data(const json_t *data, const char *where, struct rg_errctx *ctx)
+{
+    static const char *const arrays[] = {"users", "groups", "accounts", "permissionSets", "assignments"};
+    const char *format = json_string_value(json_object_get(data, "format"));
+
+    if (format == NULL || strcmp(format, "idc-org-dataset/1") != 0)
+        return rg_fail(ctx, RG_EINVALID, "%s: format: must be \"idc-org-dataset/1\", not \"%s\"", where,
+                       format != NULL ? format : "(missing)");
+    for (size_t i = 0; i < RG_LEN(arrays); i++)
+        if (!json_is_array(json_object_get(data, arrays[i])))
+            return rg_fail(ctx, RG_EINVALID, "%s: %s: must be an array", where, arrays[i]);
+    return RG_OK;
+}
+
+static enum rg_err load(struct import *im, const char *path)
+{
+    struct rg_errctx *ctx = &im->cli->err;
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
+    json_error_t error;
+    enum rg_err err;
+
+    rg_buf_init(&text, FILE_BYTES_MAX);
+    err = read_all(path, &text, ctx);
+    if (err)
+        return err;
+    im->data = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
+    if (im->data == NULL)
+        return rg_fail(ctx, RG_EMALFORMED, "%s:%d: %s", path, error.line, error.text);
+    return check_data(im->data, path, ctx);
+}
+
+static const char *text_of(const json_t *row, const char *key)
+{
+    return json_string_value(json_object_get(row, key));
+}
+
+/* Compact JSON of `json` (consume) into body. */
+static bool put_json(struct rg_buf *body, json_t *json)
+{
+    char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+
+    if (text != NULL)
+        rg_buf_put_str(body, text);
+    else
+        body->err = RG_ENOMEM;
+    free(text);
+    json_decref(json);
+    return true;
+}
+
+static bool put_call(struct rg_buf *path, struct rg_buf *target, struct rg_buf *body, const char *operation, json_t *json)
+{
+    rg_buf_put_str(path, "/");
+    rg_buf_put_str(target, operation);
+    return put_json(body, json);
+}
+
+static void set_optional(json_t *to, const char *key, const json_t *row, const char *from)
+{
+    json_t *v = json_object_get(row, from);
+
+    if (json_is_string(v) && json_string_length(v) > 0)
+        json_object_set(to, key, v);
+}
+
+/* An answer that says "exists already" is fine. */
+static enum rg_err accept(struct import *im, const struct rg_answer *answer, const char *what, const char *name,
+                          struct rg_errctx *ctx)
+{
+    struct rg_errctx inner = {.text = ""};
+    enum rg_err err;
+
+    if (answer->status == 200) {
+        im->created++;
+        return RG_OK;
+    }
+    err = rg_answer_error(answer, &inner);
+    if (err == RG_ECONFLICT) {
+        im->conflicts++;
+        return RG_OK;
+    }
+    return rg_fail(ctx, err, "%s %s: %.600s", what, name, inner.text);
+}
+
+static enum rg_err keep_id(json_t *map, const char *name, const struct rg_answer *answer, const char *member,
+                           struct rg_errctx *ctx)
+{
+    json_t *body = json_loadb((const char *)answer->body.data, answer->body.len, 0, NULL);
+    json_t *inner = json_object_get(body, "PermissionSet");
+    json_t *id = json_object_get(inner != NULL ? inner : body, member);
+    enum rg_err err = RG_OK;
+
+    if (!json_is_string(id))
+        err = rg_fail(ctx, RG_EMALFORMED, "%s: the answer has no %s", name, member);
+    else if (json_object_set(map, name, id) != 0)
+        err = RG_ENOMEM;
+    json_decref(body);
+    return err;
+}
+
+static enum rg_err run_phase(struct import *im, const char *what, size_t n,
+                             bool (*next)(void *, size_t, struct rg_buf *, struct rg_buf *, struct rg_buf *, const char **),
+                             enum rg_err (*on_answer)(void *, size_t, const struct rg_answer *, struct rg_errctx *))
+{
+    struct rg_progress progress;
+    struct rg_batch batch = {.n = n, .concurrency = CONCURRENCY, .arg = im, .next = next, .on_answer = on_answer,
+                             .progress = &progress};
+    enum rg_err err;
+
+    rg_progress_begin(&progress, im->cli, what, n);
+    err = rg_client_batch(im->client, &batch, &im->cli->err);
+    if (!err)
+        rg_progress_end(&progress, n);
+    return err;
+}
+
+/* ---- accounts ---- */
+
+static bool account_next(void *arg, size_t i, struct rg_buf *path, struct rg_buf *target, struct rg_buf *body,
+                         const char **method)
+{
+    struct import *im = arg;
+    const json_t *row = json_array_get(im->rows, i);
+    const char *id = text_of(row, "id");
+    json_t *json = json_object();
+
+    *method = "PUT";
+    rg_buf_printf(path, "/v1/accounts/%s", id != NULL ? id : "");
+    set_optional(json, "name", row, "name");
+    set_optional(json, "description", row, "description");
+    return put_json(body, json);
+}
+
+static enum rg_err account_answer(void *arg, size_t i, const struct rg_answer *answer, struct rg_errctx *ctx)
+{
+    struct import *im = arg;
+    const char *id = text_of(json_array_get(im->rows, i), "id");
+
+    return accept(im, answer, "account", id != NULL ? id : "(no id)", ctx);
+}
+
+/* ---- users ---- */
+
+static bool user_next(void *arg, size_t i, struct rg_buf *path, struct rg_buf *target, struct rg_buf *body,
+                      const char **method)
+{
+    struct import *im = arg;
+    const json_t *row = json_array_get(im->rows, i);
+    json_t *json = json_pack("{s:s}", "IdentityStoreId", im->cluster->identity_store_id);
+
+    set_optional(json, "UserName", row, "userName");
+    set_optional(json, "DisplayName", row, "displayName");
+    return put_call(path, target, body, "AWSIdentityStore.CreateUser", json);
+}
+
+static enum rg_err user_answer(void *arg, size_t i, const struct rg_answer *answer, struct rg_errctx *ctx)
+{
+    struct import *im = arg;
+    const char *name = text_of(json_array_get(im->rows, i), "userName");
+    enum rg_err err = accept(im, answer, "user", name != NULL ? name : "(no userName)", ctx);
+
+    if (!err && answer->status == 200)
+        err = keep_id(im->user_ids, name, answer, "UserId", ctx);
+    return err;
+}
+
+/* Users that existed: ask for their ids. */
+static bool user_id_next(void *arg, size_t i, struct rg_buf *path, struct rg_buf *target, struct rg_buf *body,
+                         const char **method)
+{
+    struct import *im = arg;
+    const char *name = text_of(json_array_get(im->rows, i), "userName");
+
+    if (name == NULL || json_object_get(im->user_ids, name) != NULL)
+        return false;
+    return put_call(path, target, body, "AWSIdentityStore.GetUserId",
+                    json_pack("{s:s, s:{s:{s:s, s:s}}}", "IdentityStoreId", im->cluster->identity_store_id,
+                              "AlternateIdentifier", "UniqueAttribute", "AttributePath", "userName", "AttributeValue",
+                              name));
+}
+
+static enum rg_err user_id_answer(void *arg, size_t i, const struct rg_answer *answer, struct rg_errctx *ctx)
+{
+    struct import *im = arg;
+
+    if (answer->status != 200)
+        return rg_answer_error(answer, ctx);
+    return keep_id(im->user_ids, text_of(json_array_get(im->rows, i), "userName"), answer, "UserId", ctx);
+}
+
+/* ---- groups and memberships ---- */
+
+static bool group_next(void *arg, size_t i, struct rg_buf *path, struct rg_buf *target, struct rg_buf *body,
+                       const char **method)
+{
+    struct import *im = arg;
+    const json_t *row = json_array_get(im->rows, i);
+    json_t *json = json_pack("{s:s}", "IdentityStoreId", im->cluster->identity_store_id);
+
+    set_optional(json, "DisplayName", row, "displayName");
+    set_optional(json, "Description", row, "description");
+    return put_call(path, target, body, "AWSIdentityStore.CreateGroup", json);
+}
+
+static enum rg_err group_answer(void *arg, size_t i, const struct rg_answer *answer, struct rg_errctx *ctx)
+{
+    struct import *im = arg;
+    const char *name = text_of(json_array_get(im->rows, i), "displayName");
+    enum rg_err err = accept(im, answer, "group", name != NULL ? name : "(no displayName)", ctx);
+
+    if (!err && answer->status == 200)
+        err = keep_id(im->group_ids, name, answer, "GroupId", ctx);
+    return err;
+}
+
+static bool group_id_next(void *arg, size_t i, struct rg_buf *path, struct rg_buf *target, struct rg_buf *body,
+                          const char **method)
+{
+    struct import *im = arg;
+    const char *name = text_of(json_array_get(im->rows, i), "displayName");
+
+    if (name == NULL || json_object_get(im->group_ids, name) != NULL)
+        return false;
+    return put_call(path, target, body, "AWSIdentityStore.GetGroupId",
+                    json_pack("{s:s, s:{s:{s:s, s:s}}}", "IdentityStoreId", im->cluster->identity_store_id,
+                              "AlternateIdentifier", "UniqueAttribute", "AttributePath", "displayName", "AttributeValue",
+                              name));
+}
+
+static enum rg_err group_id_answer(void *arg, size_t i, const struct rg_answer *answer, struct rg_errctx *ctx)
+{
+    struct import *im = arg;
+
+    if (answer->status != 200)
+        return rg_answer_error(answer, ctx);
+    return keep_id(im->group_ids, text_of(json_array_get(im->rows, i), "displayName"), answer, "GroupId", ctx);
+}
+
+static enum rg_err flatten_members(struct import *im)
+{
+    json_t *group, *member;
+    size_t i, k;
+
+    im->pairs = json_array();
+    json_array_foreach(im->rows, i, group) {
+        json_t *group_id = json_object_get(im->group_ids, text_of(group, "displayName"));
+
+        json_array_foreach(json_object_get(group, "members"), k, member) {
+            const char *name = json_string_value(member);
+            json_t *user_id = name != NULL ? json_object_get(im->user_ids, name) : NULL;
+
+            if (user_id == NULL)
+                return rg_fail(&im->cli->err, RG_EINVALID, "group %s: members[%zu]: no user \"%s\" in the file",
+                               text_of(group, "displayName"), k, name != NULL ? name : "?");
+            if (json_array_append_new(im->pairs, json_pack("[O, O]", group_id, user_id)) != 0)
+                return RG_ENOMEM;
+        }
+    }
+    return RG_OK;
+}
+
+static bool member_next(void *arg, size_t i, struct rg_buf *path, struct rg_buf *target, struct rg_buf *body,
+                        const char **method)
+{
+    struct import *im = arg;
+    json_t *pair = json_array_get(im->pairs, i);
+
+    return put_call(path, target, body, "AWSIdentityStore.CreateGroupMembership",
+                    json_pack("{s:s, s:O, s:{s:O}}", "IdentityStoreId", im->cluster->identity_store_id, "GroupId",
+                              json_array_get(pair, 0), "MemberId", "UserId", json_array_get(pair, 1)));
+}
+
+static enum rg_err member_answer(void *arg, size_t i, const struct rg_answer *answer, struct rg_errctx *ctx)
+{
+    return accept(arg, answer, "membership", "", ctx);
+}
+
+/* ---- permission sets: few, one after the other ---- */
+
+static enum rg_err call(struct import *im, const char *operation, json_t *input, const char *what, const char *name,
+                        struct rg_answer *ret_answer)
+{
+    RG_AUTO_BUF struct rg_buf body = {.max = 0};
+    enum rg_err err;
+
+    rg_buf_init(&body, 1 << 20);
+    put_json(&body, input);
+    err = body.err ? body.err
+                   : rg_client_request(im->client, "POST", "/", operation, rg_buf_span(&body), ret_answer, &im->cli->err);
+    if (!err) {
+        err = accept(im, ret_answer, what, name, &im->cli->err);
+        if (err)
+            rg_answer_deinit(ret_answer);
+    }
+    return err;
+}
+
+static enum rg_err find_permset(struct import *im, const char *name)
+{
+    RG_AUTO_BUF struct rg_buf body = {.max = 0};
+    json_t *list = NULL, *arn;
+    enum rg_err err = RG_ENOTFOUND;
+    char token[2100] = "";
+    size_t i;
+
+    rg_buf_init(&body, 8192);
+    do {
+        rg_buf_clear(&body);
+        json_decref(list);
+        list = NULL;
+        put_json(&body, token[0] != '\0' ? json_pack("{s:s, s:s}", "InstanceArn", im->cluster->instance_arn, "NextToken", token)
+                                         : json_pack("{s:s}", "InstanceArn", im->cluster->instance_arn));
+        err = rg_client_json(im->client, "POST", "/", "SWBExternalService.ListPermissionSets", rg_buf_span(&body), &list,
+                             &im->cli->err);
+        if (err)
+            return err;
+        err = RG_ENOTFOUND;
+        json_array_foreach(json_object_get(list, "PermissionSets"), i, arn) {
+            json_t *one = NULL;
+            const char *found;
+
+            rg_buf_clear(&body);
+            put_json(&body, json_pack("{s:s, s:O}", "InstanceArn", im->cluster->instance_arn, "PermissionSetArn", arn));
+            if (rg_client_json(im->client, "POST", "/", "SWBExternalService.DescribePermissionSet", rg_buf_span(&body), &one,
+                               &im->cli->err) != RG_OK)
+                continue;
+            found = text_of(json_object_get(one, "PermissionSet"), "Name");
+            if (found != NULL && strcmp(found, name) == 0) {
+                json_object_set(im->permset_arns, name, arn);
+                err = RG_OK;
+            }
+            json_decref(one);
+        }
+        snprintf(token, sizeof token, "%s", text_of(list, "NextToken") != NULL ? text_of(list, "NextToken") : "");
+    } while (err == RG_ENOTFOUND && token[0] != '\0');
+    json_decref(list);
+    return err;
+}
+
+static enum rg_err import_policies(struct import *im, const json_t *row, const char *name)
+{
+    json_t *arn = json_object_get(im->permset_arns, name), *policy, *inline_policy = json_object_get(row, "inlinePolicy");
+    struct rg_answer answer;
+    enum rg_err err;
+    size_t i;
+
+    json_array_foreach(json_object_get(row, "managedPolicies"), i, policy) {
+        err = call(im, "SWBExternalService.AttachManagedPolicyToPermissionSet",
+                   json_pack("{s:s, s:O, s:O}", "InstanceArn", im->cluster->instance_arn, "PermissionSetArn", arn,
+                             "ManagedPolicyArn", policy),
+                   "managed policy of", name, &answer);
+        if (err)
+            return err;
+        rg_answer_deinit(&answer);
+    }
+    if (json_is_object(inline_policy)) {
+        char *text = json_dumps(inline_policy, JSON_COMPACT);
+
+        if (text == NULL)
+            return RG_ENOMEM;
+        err = call(im, "SWBExternalService.PutInlinePolicyToPermissionSet",
+                   json_pack("{s:s, s:O, s:s}", "InstanceArn", im->cluster->instance_arn, "PermissionSetArn", arn,
+                             "InlinePolicy", text),
+                   "inline policy of", name, &answer);
+        free(text);
+        if (err)
+            return err;
+        rg_answer_deinit(&answer);
+    }
+    return RG_OK;
+}
+
+static enum rg_err import_permset(struct import *im, const json_t *row)
+{
+    const char *name = text_of(row, "name");
+    json_t *input = json_pack("{s:s}", "InstanceArn", im->cluster->instance_arn);
+    struct rg_answer answer;
+    enum rg_err err;
+
+    set_optional(input, "Name", row, "name");
+    set_optional(input, "Description", row, "description");
+    set_optional(input, "SessionDuration", row, "sessionDuration");
+    set_optional(input, "RelayState", row, "relayState");
+    err = call(im, "SWBExternalService.CreatePermissionSet", input, "permission set", name != NULL ? name : "(no name)",
+               &answer);
+    if (err)
+        return err;
+    if (answer.status == 200)
+        err = keep_id(im->permset_arns, name, &answer, "PermissionSetArn", &im->cli->err);
+    else
+        err = find_permset(im, name);
+    rg_answer_deinit(&answer);
+    return err ? err : import_policies(im, row, name);
+}
+
+/* ---- assignments ---- */
+
+static bool assignment_next(void *arg, size_t i, struct rg_buf *path, struct rg_buf *target, struct rg_buf *body,
+                            const char **method)
+{
+    struct import *im = arg;
+    const json_t *row = json_array_get(im->rows, i);
+    const char *type = text_of(row, "principalType"), *principal = text_of(row, "principal"), *set = text_of(row, "permissionSet");
+    bool group = type != NULL && strcmp(type, "GROUP") == 0;
+    json_t *id = principal != NULL ? json_object_get(group ? im->group_ids : im->user_ids, principal) : NULL;
+    json_t *arn = set != NULL ? json_object_get(im->permset_arns, set) : NULL;
+    json_t *json = json_pack("{s:s, s:s}", "InstanceArn", im->cluster->instance_arn, "TargetType", "AWS_ACCOUNT");
+
+    set_optional(json, "TargetId", row, "account");
+    set_optional(json, "PrincipalType", row, "principalType");
+    if (id != NULL)
+        json_object_set(json, "PrincipalId", id);
+    if (arn != NULL)
+        json_object_set(json, "PermissionSetArn", arn);
+    return put_call(path, target, body, "SWBExternalService.CreateAccountAssignment", json);
+}
+
+static enum rg_err assignment_answer(void *arg, size_t i, const struct rg_answer *answer, struct rg_errctx *ctx)
+{
+    struct import *im = arg;
+    const char *principal = text_of(json_array_get(im->rows, i), "principal");
+
+    return accept(im, answer, "assignment of", principal != NULL ? principal : "(no principal)", ctx);
+}
+
+/* ---- the whole ---- */
+
+static enum rg_err import_identities(struct import *im)
+{
+    enum rg_err err;
+
+    im->rows = json_object_get(im->data, "users");
+    err = run_phase(im, "users", json_array_size(im->rows), user_next, user_answer);
+    if (!err)
+        err = run_phase(im, "user ids", json_array_size(im->rows), user_id_next, user_id_answer);
+    if (err)
+        return err;
+    im->rows = json_object_get(im->data, "groups");
+    err = run_phase(im, "groups", json_array_size(im->rows), group_next, group_answer);
+    if (!err)
+        err = run_phase(im, "group ids", json_array_size(im->rows), group_id_next, group_id_answer);
+    if (!err)
+        err = flatten_members(im);
+    if (!err)
+        err = run_phase(im, "memberships", json_array_size(im->pairs), member_next, member_answer);
+    return err;
+}
+
+static enum rg_err import_all(struct import *im)
+{
+    json_t *row;
+    enum rg_err err;
+    size_t i;
+
+    im->rows = json_object_get(im->data, "accounts");
+    err = run_phase(im, "accounts", json_array_size(im->rows), account_next, account_answer);
+    if (!err)
+        err = import_identities(im);
+    json_array_foreach(json_object_get(im->data, "permissionSets"), i, row)
+        if (!err)
+            err = import_permset(im, row);
+    if (err)
+        return err;
+    im->rows = json_object_get(im->data, "assignments");
+    return run_phase(im, "assignments", json_array_size(im->rows), assignment_next, assignment_answer);
+}
+
+static void import_deinit(struct import *im)
+{
+    rg_client_free(im->client);
+    json_decref(im->data);
+    json_decref(im->user_ids);
+    json_decref(im->group_ids);
+    json_decref(im->permset_arns);
+    json_decref(im->pairs);
+    free(im->cluster);
+}
+
+/* The data of im into the primary. */
+static enum rg_err run(struct import *im)
+{
+    enum rg_err err = rg_client_primary(im->cluster, &im->client, &im->cli->err);
+
+    im->user_ids = json_object();
+    im->group_ids = json_object();
+    im->permset_arns = json_object();
+    return err ? err : import_all(im);
+}
+
+enum rg_err rg_import_data(struct rg_cli *cli, const struct rg_cluster *cluster, json_t *data)
+{
+    struct import im = {.cli = cli, .data = data, .cluster = malloc(sizeof *cluster)};
+    enum rg_err err = im.cluster != NULL ? check_data(data, "the organisation", &cli->err) : RG_ENOMEM;
+
+    if (!err) {
+        *im.cluster = *cluster;
+        err = run(&im);
+    }
+    import_deinit(&im);
+    return err;
+}
+
+int rg_cmd_import(struct rg_cli *cli)
+{
+    struct import im = {.cli = cli};
+    uint64_t from = rg_cli_now_us();
+    const char *path = NULL;
+    double seconds;
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, NULL, 0, &path, 1, 1, NULL, &code))
+        return code;
+    err = rg_cluster_load(cli, &im.cluster);
+    if (!err)
+        err = load(&im, path);
+    if (!err)
+        err = run(&im);
+    seconds = (double)(rg_cli_now_us() - from) / 1e6;
+    if (!err && cli->json)
+        printf("{\"created\":%zu,\"existed\":%zu,\"seconds\":%.3f}\n", im.created, im.conflicts, seconds);
+    else if (!err)
+        printf("imported %s: %zu objects made, %zu were there already, %.2f s\n", path, im.created, im.conflicts, seconds);
+    import_deinit(&im);
+    return err ? rg_cli_fail(cli, err) : 0;
+}
+
+int rg_cmd_export(struct rg_cli *cli)
+{
+    const char *region = NULL, *output = NULL;
+    const struct rg_option options[] = {{"region", "R", "read there (the primary)", &region, NULL},
+                                        {"output", "FILE", "write there (standard output)", &output, NULL}};
+    RG_AUTO(client) struct rg_client *client = NULL;
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    json_t *json = NULL;
+    enum rg_err err;
+    int code, rv;
+
+    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
+        return code;
+    err = rg_cluster_load(cli, &c);
+    if (!err)
+        err = rg_client_open(c, region, &client, &cli->err);
+    if (!err) {
+        rg_client_timeout(client, 300000);
+        err = rg_client_json(client, "GET", "/v1/export", NULL, rg_span(NULL, 0), &json, &cli->err);
+    }
+    if (err)
+        return rg_cli_fail(cli, err);
+    rv = output != NULL ? json_dump_file(json, output, JSON_INDENT(1)) : json_dumpf(json, stdout, JSON_INDENT(1));
+    json_decref(json);
+    if (rv != 0)
+        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EIO, "%s: cannot be written", output != NULL ? output : "output"));
+    return 0;
+}

@@ -1,0 +1,185 @@
+/* cmd/admin/inspect.c: looking into a node's files: the log and snapshots. They are sealed: the region's keystore is needed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/cli/cli.h"
+#include "cmd/config/config.h"
+#include "cmd/host/file_io.h"
+#include "raft/log/wal.h"
+#include "store/db/snapshot.h"
+
+struct tool {
+    struct rg_cli *cli;
+    struct rg_config config;
+    struct rg_keyprov *keys;
+    struct rg_context context;
+    uint64_t shown;
+};
+
+/* The node's configuration and its keystore. */
+static enum rg_err open_tool(struct tool *t, const char *config_path, const char *purpose)
+{
+    struct rg_errctx *ctx = &t->cli->err;
+    char passphrase[1024];
+    enum rg_err err;
+    ssize_t n;
+    int fd;
+
+    if (config_path == NULL)
+        return rg_fail(ctx, RG_EUSAGE, "--config is missing: the node's regentd.yaml names the keystore that opens its files");
+    err = rg_config_load(config_path, &t->config, ctx);
+    if (err)
+        return err;
+    fd = open(t->config.passphrase_file, O_RDONLY | O_CLOEXEC);
+    n = fd >= 0 ? read(fd, passphrase, sizeof passphrase) : -1;
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        return rg_fail(ctx, RG_EKEY, "%s: the keystore's passphrase cannot be read: %s", t->config.passphrase_file,
+                       strerror(errno));
+    while (n > 0 && (passphrase[n - 1] == '\n' || passphrase[n - 1] == '\r'))
+        n--;
+    err = rg_keystore_open(t->config.keystore, t->config.region, rg_span(passphrase, (size_t)n), &t->keys, ctx);
+    rg_wipe(passphrase, sizeof passphrase);
+    t->context = (struct rg_context){.instance_arn = rg_span_str(t->config.instance_arn),
+                                     .identity_store_id = rg_span_str(t->config.identity_store_id),
+                                     .purpose = rg_span_str(purpose)};
+    return err;
+}
+
+static void on_record(void *arg, const struct rg_wal_record *r)
+{
+    struct tool *t = arg;
+
+    t->shown++;
+    if (t->cli->json)
+        printf("{\"file\":\"%s\",\"offset\":%llu,\"first\":%llu,\"last\":%llu,\"term\":%llu,\"bytes\":%zu,\"truncation\":%s}\n",
+               r->file, (unsigned long long)r->offset, (unsigned long long)r->first_index, (unsigned long long)r->last_index,
+               (unsigned long long)r->term, r->bytes, r->truncation ? "true" : "false");
+    else
+        printf("%s @%llu: %s %llu..%llu term %llu, %zu bytes\n", r->file, (unsigned long long)r->offset,
+               r->truncation ? "truncated from" : "entries", (unsigned long long)r->first_index,
+               (unsigned long long)r->last_index, (unsigned long long)r->term, r->bytes);
+}
+
+int rg_cmd_wal_verify(struct rg_cli *cli)
+{
+    const char *config = NULL, *dir = NULL;
+    bool records = false;
+    const struct rg_option options[] = {{"config", "FILE", "the node's regentd.yaml", &config, NULL},
+                                        {"records", NULL, "print every record", NULL, &records}};
+    struct tool *t = calloc(1, sizeof *t);
+    struct rg_wal_report report;
+    struct rg_io io = {0};
+    enum rg_err err;
+    int code;
+
+    if (t == NULL)
+        return rg_cli_fail(cli, RG_ENOMEM);
+    t->cli = cli;
+    if (!rg_cli_parse(cli, options, RG_LEN(options), &dir, 1, 1, NULL, &code)) {
+        free(t);
+        return code;
+    }
+    rg_file_io_fill(&io);
+    err = open_tool(t, config, "wal");
+    if (!err)
+        err = rg_wal_verify(&io, dir, t->keys, &t->context, records ? on_record : NULL, t, &report, &cli->err);
+    if (!err && cli->json)
+        printf("{\"segments\":%llu,\"records\":%llu,\"entries\":%llu,\"bytes\":%llu,\"first\":%llu,\"last\":%llu,\"cutBytes\":%llu}\n",
+               (unsigned long long)report.segments, (unsigned long long)report.records, (unsigned long long)report.entries,
+               (unsigned long long)report.bytes, (unsigned long long)report.first_index,
+               (unsigned long long)report.last_index, (unsigned long long)report.cut_bytes);
+    else if (!err)
+        printf("%s: intact: %llu segments, %llu records, entries %llu..%llu, %llu bytes%s%s\n", dir,
+               (unsigned long long)report.segments, (unsigned long long)report.records,
+               (unsigned long long)report.first_index, (unsigned long long)report.last_index,
+               (unsigned long long)report.bytes, report.note[0] != '\0' ? "; " : "", report.note);
+    rg_keyprov_free(t->keys);
+    free(t);
+    return err ? rg_cli_fail(cli, err) : 0;
+}
+
+static enum rg_err read_fd(void *arg, uint64_t offset, void *out, size_t n)
+{
+    uint8_t *to = out;
+
+    while (n > 0) {
+        ssize_t got = pread(*(int *)arg, to, n, (off_t)offset);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return RG_EIO;
+        if (got == 0)
+            return RG_EMALFORMED;
+        to += got;
+        offset += (uint64_t)got;
+        n -= (size_t)got;
+    }
+    return RG_OK;
+}
+
+static void print_snapshot(const struct rg_cli *cli, const char *path, const struct rg_snapshot_info *info, uint64_t size,
+                           bool verified)
+{
+    char hash[2 * RG_STATE_HASH_BYTES + 1];
+
+    rg_hex(hash, info->hash, sizeof info->hash);
+    if (cli->json)
+        printf("{\"file\":\"%s\",\"revision\":\"%llu.%llu\",\"term\":%llu,\"rows\":%llu,\"bytes\":%llu,\"createdMs\":%lld,"
+               "\"keyId\":\"%s\",\"hash\":\"%s\",\"verified\":%s}\n",
+               path, (unsigned long long)(info->term >> 32), (unsigned long long)info->index, (unsigned long long)info->term,
+               (unsigned long long)info->rows, (unsigned long long)size, (long long)info->created_ms, info->key_id, hash,
+               verified ? "true" : "false");
+    else
+        printf("file      %s\nrevision  %llu.%llu (term %llu)\nrows      %llu\nbytes     %llu\ncreated   %lld ms\nkey       %s\n"
+               "hash      %s\nverified  %s\n",
+               path, (unsigned long long)(info->term >> 32), (unsigned long long)info->index, (unsigned long long)info->term,
+               (unsigned long long)info->rows, (unsigned long long)size, (long long)info->created_ms, info->key_id, hash,
+               verified ? "every chunk" : "header only (--verify reads it all)");
+}
+
+int rg_cmd_snapshot_inspect(struct rg_cli *cli)
+{
+    const char *config = NULL, *path = NULL;
+    bool verify = false;
+    const struct rg_option options[] = {{"config", "FILE", "the node's regentd.yaml", &config, NULL},
+                                        {"verify", NULL, "authenticate every chunk", NULL, &verify}};
+    struct tool *t = calloc(1, sizeof *t);
+    struct rg_snapshot_info info = {0};
+    RG_AUTO_BUF struct rg_buf raft_config = {.max = 0};
+    struct rg_snapshot_source source;
+    enum rg_err err;
+    struct stat st;
+    int code, fd = -1;
+
+    rg_buf_init(&raft_config, 65536);
+    if (t == NULL)
+        return rg_cli_fail(cli, RG_ENOMEM);
+    t->cli = cli;
+    if (!rg_cli_parse(cli, options, RG_LEN(options), &path, 1, 1, NULL, &code)) {
+        free(t);
+        return code;
+    }
+    err = open_tool(t, config, "snapshot");
+    if (!err) {
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &st) != 0)
+            err = rg_fail(&cli->err, rg_err_from_errno(errno), "%s: %s", path, strerror(errno));
+    }
+    if (!err) {
+        source = (struct rg_snapshot_source){.read = read_fd, .size = (uint64_t)st.st_size, .arg = &fd};
+        err = verify ? rg_snapshot_verify(source, t->keys, &t->context, &info, &cli->err)
+                     : rg_snapshot_inspect(source, t->keys, &t->context, &raft_config, &info, &cli->err);
+    }
+    if (!err)
+        print_snapshot(cli, path, &info, (uint64_t)st.st_size, verify);
+    if (fd >= 0)
+        close(fd);
+    rg_keyprov_free(t->keys);
+    free(t);
+    return err ? rg_cli_fail(cli, err) : 0;
+}

@@ -1,0 +1,467 @@
+/* cmd/admin/node.c: a join token for a region, and a node's folder made with one. */
+#include <errno.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/cli/cli.h"
+#include "cmd/cli/client.h"
+#include "cmd/config/config.h"
+#include "crypto/digest.h"
+#include "crypto/pki.h"
+#include "crypto/privfile.h"
+#include "base/json.h"
+#include "net/ops/join_token.h"
+
+enum {
+    ASK_MS_MAX = 30000,
+    HOPS_MAX = 4,
+    TTL_S_MIN = 60,
+    TTL_S_MAX = 86400,
+    PEM_BYTES_MAX = 64 * 1024,
+    CONFIG_BYTES_MAX = 64 * 1024,
+    DIR_BYTES_MAX = 400,
+};
+
+/* ---- asking whoever is primary ---- */
+
+/* The place a replica sent us to, without the path. */
+static bool base_of(const char *location, char url[160])
+{
+    const char *host = strstr(location, "://");
+    size_t n = host != NULL ? (size_t)(host + 3 - location) + strcspn(host + 3, "/?#") : 0;
+
+    if (n == 0 || n >= 160)
+        return false;
+    memcpy(url, location, n);
+    url[n] = '\0';
+    return true;
+}
+
+static enum rg_err post_to(const struct rg_cluster *c, const char *first, const char *path, struct rg_span body,
+                           json_t **ret_json, struct rg_errctx *ctx)
+{
+    char url[160];
+    enum rg_err err = RG_ENOPRIMARY;
+
+    snprintf(url, sizeof url, "%s", first);
+    for (int hop = 0; hop < HOPS_MAX; hop++) {
+        RG_AUTO(client) struct rg_client *client = NULL;
+        struct rg_answer answer;
+        bool again;
+
+        err = rg_client_new(c, url, &client, ctx);
+        if (err)
+            return err;
+        rg_client_timeout(client, ASK_MS_MAX);
+        err = rg_client_request(client, "POST", path, NULL, body, &answer, ctx);
+        if (err)
+            return err;
+        again = answer.status == 421 && base_of(answer.location, url);
+        if (answer.status >= 200 && answer.status < 300)
+            err = rg_json_parse_body(rg_buf_span(&answer.body), ret_json, ctx);
+        else
+            err = rg_answer_error(&answer, ctx);
+        rg_answer_deinit(&answer);
+        if (!again)
+            return err;
+    }
+    return err;
+}
+
+/* Whether another region may know better. */
+static bool worth_another(enum rg_err err)
+{
+    return err == RG_EUNREACHABLE || err == RG_ETIMEOUT || err == RG_ECLOSED || err == RG_ENOPRIMARY || err == RG_EUNREADY ||
+           err == RG_ESTOPPED || err == RG_ENOTPRIMARY || err == RG_EFENCED;
+}
+
+static enum rg_err post(const struct rg_cluster *c, const char *const *urls, size_t n, const char *path, struct rg_span body,
+                        json_t **ret_json, struct rg_errctx *ctx)
+{
+    struct rg_errctx last = {.text = ""};
+    enum rg_err err = RG_EUNREACHABLE;
+
+    for (size_t i = 0; i < n; i++) {
+        err = post_to(c, urls[i], path, body, ret_json, &last);
+        if (!worth_another(err))
+            return rg_fail(ctx, err, "%s", rg_errctx_text(&last, err));
+    }
+    return rg_fail(ctx, err, "no primary can be reached at %zu known address%s; the last answer: %.500s", n,
+                   n == 1 ? "" : "es", rg_errctx_text(&last, err));
+}
+
+/* ---- region token ---- */
+
+static size_t cluster_urls(const struct rg_cluster *c, const char **urls, size_t max)
+{
+    size_t n = 0;
+
+    for (int marked = 1; marked >= 0; marked--)
+        for (size_t i = 0; i < c->n_regions; i++)
+            for (size_t k = 0; k < c->regions[i].n_nodes; k++)
+                if (c->regions[i].primary == (marked == 1) && n < max)
+                    urls[n++] = c->regions[i].nodes[k].url;
+    return n;
+}
+
+int rg_cmd_region_token(struct rg_cli *cli)
+{
+    const char *region, *ttl = "900";
+    const struct rg_option options[] = {{"ttl", "SECONDS", "how long it may be used (default 900)", &ttl, NULL}};
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    const char *urls[RG_CLUSTER_REGIONS_MAX];
+    json_t *json = NULL;
+    char body[128];
+    uint64_t ttl_s;
+    size_t n;
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, options, RG_LEN(options), &region, 1, 1, NULL, &code))
+        return code;
+    if (!rg_cli_number(cli, "ttl", ttl, TTL_S_MIN, TTL_S_MAX, &ttl_s))
+        return 2;
+    if (strlen(region) > 32 || strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(region))
+        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "\"%s\" is no region's name", region));
+    err = rg_cluster_load(cli, &c);
+    if (err)
+        return rg_cli_fail(cli, err);
+    n = cluster_urls(c, urls, RG_LEN(urls));
+    snprintf(body, sizeof body, "{\"region\":\"%s\",\"ttlSeconds\":%llu}", region, (unsigned long long)ttl_s);
+    err = post(c, urls, n, "/v1/join-tokens", rg_span_str(body), &json, &cli->err);
+    if (err)
+        return rg_cli_fail(cli, err);
+    if (cli->json) {
+        json_dumpf(json, stdout, JSON_COMPACT);
+        printf("\n");
+    } else {
+        printf("%s\n", rg_text(json, "token"));
+        fprintf(stderr, "It lets one node of %s join, once, until %s. On that node's machine:\n"
+                        "  regent node init --join - --dir DIR --link ADDRESS:PORT --https ADDRESS:PORT\n",
+                rg_text(json, "region"), rg_text(json, "expires"));
+    }
+    json_decref(json);
+    return 0;
+}
+
+/* ---- node init ---- */
+
+struct init {
+    struct rg_cli *cli;
+    const char *dir, *https, *link, *url, *advertise, *state_dir; /* as given */
+    char own_link[128], own_url[160];                            /* where others reach this node */
+    char config[512], ca[512], cert[512], key[512], passphrase[512];
+    struct rg_join_offer offer;
+    struct rg_buf key_pem, csr; /* own */
+    json_t *answer;             /* own */
+};
+
+static bool is_wildcard(const char *address)
+{
+    return strncmp(address, "0.0.0.0:", 8) == 0 || strncmp(address, "[::]:", 5) == 0 || address[0] == ':';
+}
+
+/* Where others reach it: as given, else where it listens, unless that is every address of this machine. */
+static enum rg_err places(struct init *in)
+{
+    struct rg_errctx *ctx = &in->cli->err;
+    const char *colon = strrchr(in->https, ':');
+
+    if (colon == NULL || strrchr(in->link, ':') == NULL)
+        return rg_fail(ctx, RG_EUSAGE, "--https and --link are ADDRESS:PORT");
+    if (in->advertise == NULL && is_wildcard(in->link))
+        return rg_fail(ctx, RG_EUSAGE, "--advertise HOST:PORT is needed: --link listens on every address, and the other "
+                                       "regions must know one");
+    if (snprintf(in->own_link, sizeof in->own_link, "%s", in->advertise != NULL ? in->advertise : in->link) >=
+        (int)sizeof in->own_link)
+        return rg_fail(ctx, RG_EUSAGE, "the link's address is too long");
+    if (in->url != NULL)
+        snprintf(in->own_url, sizeof in->own_url, "%s", in->url);
+    else if (!is_wildcard(in->https))
+        snprintf(in->own_url, sizeof in->own_url, "https://%s", in->https);
+    else
+        snprintf(in->own_url, sizeof in->own_url, "https://%.*s%s", (int)(strrchr(in->own_link, ':') - in->own_link),
+                 in->own_link, colon);
+    return RG_OK;
+}
+
+static enum rg_err read_token(const char *given, struct rg_buf *out, struct rg_errctx *ctx)
+{
+    rg_buf_init(out, RG_JOIN_TOKEN_BYTES_MAX + 2);
+    if (strcmp(given, "-") != 0) {
+        rg_buf_put_str(out, given);
+    } else {
+        for (;;) {
+            uint8_t *to = rg_buf_reserve(out, 1024);
+            ssize_t n = to != NULL ? read(STDIN_FILENO, to, 1024) : 0;
+
+            if (n < 0)
+                return rg_fail(ctx, RG_EIO, "the join token cannot be read from standard input: %s", strerror(errno));
+            if (n == 0)
+                break;
+            out->len += (size_t)n;
+        }
+    }
+    while (out->len > 0 && (out->data[out->len - 1] == '\n' || out->data[out->len - 1] == '\r' ||
+                            out->data[out->len - 1] == ' '))
+        out->len--;
+    return out->err ? rg_fail(ctx, out->err, "the join token is too long") : RG_OK;
+}
+
+static enum rg_err make_dir(struct init *in)
+{
+    struct rg_errctx *ctx = &in->cli->err;
+    struct stat st;
+
+    if (strlen(in->dir) > DIR_BYTES_MAX)
+        return rg_fail(ctx, RG_EUSAGE, "--dir: the path is too long");
+    snprintf(in->config, sizeof in->config, "%s/regentd.yaml", in->dir);
+    snprintf(in->ca, sizeof in->ca, "%s/ca.pem", in->dir);
+    snprintf(in->cert, sizeof in->cert, "%s/cert.pem", in->dir);
+    snprintf(in->key, sizeof in->key, "%s/key.pem", in->dir);
+    snprintf(in->passphrase, sizeof in->passphrase, "%s/passphrase", in->dir);
+    if (lstat(in->config, &st) == 0)
+        return rg_fail(ctx, RG_ECONFLICT, "%s exists: a node was made here already; choose another folder", in->config);
+    if (mkdir(in->dir, 0700) != 0 && errno != EEXIST)
+        return rg_fail(ctx, RG_EIO, "%s cannot be made: %s", in->dir, strerror(errno));
+    return RG_OK;
+}
+
+static enum rg_err join(struct init *in)
+{
+    const struct rg_join_offer *o = &in->offer;
+    RG_AUTO_MEM struct rg_cluster *c = calloc(1, sizeof *c);
+    json_t *json = json_pack("{s:s, s:s, s:s%, s:s, s:s}", "secret", o->secret, "region", o->region, "csr", in->csr.data,
+                             in->csr.len, "link", in->own_link, "url", in->own_url);
+    char *body = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+    enum rg_err err = RG_ENOMEM;
+
+    json_decref(json);
+    if (c != NULL && body != NULL) {
+        snprintf(c->ca, sizeof c->ca, "%s", in->ca);
+        err = post(c, o->urls, o->n_urls, "/v1/join", rg_span_str(body), &in->answer, &in->cli->err);
+    }
+    if (body != NULL)
+        rg_wipe(body, strlen(body));
+    free(body);
+    return err;
+}
+
+/* In YAML's single quotes. */
+static bool quotable(const char *s)
+{
+    size_t n = strlen(s);
+
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)s[i] < 0x20 || (unsigned char)s[i] > 0x7e || s[i] == '\'')
+            return false;
+    return n > 0;
+}
+
+static bool put_peer(struct rg_buf *out, uint64_t id, const char *region, const char *role, const char *link, const char *url)
+{
+    if (id == 0 || !quotable(region) || !quotable(link) || !quotable(url) ||
+        (strcmp(role, "voter") != 0 && strcmp(role, "learner") != 0))
+        return false;
+    rg_buf_printf(out, "  - {id: %llu, region: '%s', role: %s, link: '%s', url: '%s'}\n", (unsigned long long)id, region,
+                  role, link, url);
+    return true;
+}
+
+/* False: the answer is not what it must be. */
+static bool put_config(struct init *in, struct rg_buf *out)
+{
+    const json_t *a = in->answer, *member;
+    long long id = (long long)json_integer_value(json_object_get(a, "nodeId"));
+    bool ok = id > 0 && quotable(in->offer.cluster) && quotable(rg_text(a, "instanceArn")) &&
+              quotable(rg_text(a, "identityStoreId")) && quotable(in->https) && quotable(in->link);
+    size_t i;
+
+    rg_buf_printf(out,
+                  "# Written by `regent node init`.\ncluster: '%s'\nregion: '%s'\nid: %lld\n"
+                  "instance: {arn: '%s', identity_store_id: '%s'}\ndata_dir: data\n",
+                  in->offer.cluster, in->offer.region, id, rg_text(a, "instanceArn"), rg_text(a, "identityStoreId"));
+    if (in->state_dir != NULL) {
+        ok = ok && quotable(in->state_dir);
+        rg_buf_printf(out, "state_dir: '%s'\n", in->state_dir);
+    }
+    rg_buf_printf(out,
+                  "listen:\n  https: '%s'\n  link: '%s'\ntls: {ca: ca.pem, cert: cert.pem, key: key.pem}\n"
+                  "keystore: {file: keystore, passphrase_file: passphrase, fetch: true}\npeers:\n",
+                  in->https, in->link);
+    json_array_foreach(json_object_get(a, "members"), i, member)
+        ok = ok && put_peer(out, (uint64_t)json_integer_value(json_object_get(member, "id")), rg_text(member, "region"),
+                            rg_text(member, "role"), rg_text(member, "link"), rg_text(member, "url"));
+    return ok && put_peer(out, (uint64_t)id, in->offer.region, "learner", in->own_link, in->own_url);
+}
+
+/* The certificate must be for our key and by the CA of the token. */
+static enum rg_err check_cert(struct init *in, struct rg_errctx *ctx)
+{
+    const char *pem = rg_text(in->answer, "cert");
+    struct x509_st *cert = rg_pki_cert_decode(rg_span_str(pem));
+    struct rg_pki_name name;
+    RG_AUTO_BUF struct rg_buf proof = {.max = 0};
+    enum rg_err err;
+
+    rg_buf_init(&proof, 256);
+    if (cert == NULL)
+        return rg_fail(ctx, RG_EPEER, "the primary's answer holds no certificate");
+    err = rg_pki_cert_check(rg_span_str(in->offer.ca), cert, &name, ctx);
+    if (!err)
+        err = rg_pki_sign_text(rg_buf_span(&in->key_pem), rg_span_str("mine"), &proof, ctx);
+    if (!err && (strcmp(name.cluster_id, in->offer.cluster) != 0 || strcmp(name.region, in->offer.region) != 0 ||
+                 name.raft_id != (uint64_t)json_integer_value(json_object_get(in->answer, "nodeId")) ||
+                 !rg_pki_verify_text(cert, rg_span_str("mine"), rg_buf_span(&proof))))
+        err = rg_fail(ctx, RG_EPEER, "the primary's answer holds another node's certificate");
+    rg_pki_cert_free(cert);
+    return err;
+}
+
+static enum rg_err write_passphrase(const char *path, struct rg_errctx *ctx)
+{
+    uint8_t random[32];
+    char line[sizeof random * 2 + 2];
+    enum rg_err err;
+
+    rg_random(random, sizeof random);
+    rg_hex(line, random, sizeof random);
+    strcat(line, "\n");
+    err = rg_privfile_write(path, "the passphrase", RG_PRIVFILE_SECRET | RG_PRIVFILE_REPLACE, rg_span_str(line), ctx);
+    rg_wipe(random, sizeof random);
+    rg_wipe(line, sizeof line);
+    return err;
+}
+
+/* The configuration comes last: with it the folder is whole. */
+static enum rg_err write_all(struct init *in)
+{
+    RG_AUTO_BUF struct rg_buf config = {.max = 0};
+    RG_AUTO_MEM struct rg_config *parsed = calloc(1, sizeof *parsed);
+    struct rg_errctx *ctx = &in->cli->err;
+    enum rg_err err = parsed != NULL ? check_cert(in, ctx) : RG_ENOMEM;
+
+    rg_buf_init(&config, CONFIG_BYTES_MAX);
+    if (!err && !put_config(in, &config))
+        err = rg_fail(ctx, RG_EPEER, "the primary's answer, or an address given here, does not fit into a configuration file");
+    if (!err && config.err)
+        err = config.err;
+    if (!err)
+        err = rg_privfile_write(in->key, "the private key", RG_PRIVFILE_SECRET | RG_PRIVFILE_REPLACE,
+                                rg_buf_span(&in->key_pem), ctx);
+    if (!err)
+        err = rg_privfile_write(in->cert, "the certificate", RG_PRIVFILE_REPLACE, rg_span_str(rg_text(in->answer, "cert")), ctx);
+    if (!err)
+        err = write_passphrase(in->passphrase, ctx);
+    if (!err)
+        err = rg_privfile_write(in->config, "the configuration", 0, rg_buf_span(&config), ctx);
+    if (!err) {
+        err = rg_config_load(in->config, parsed, ctx);
+        if (err)
+            unlink(in->config);
+    }
+    return err;
+}
+
+static void print_done(const struct init *in)
+{
+    long long id = (long long)json_integer_value(json_object_get(in->answer, "nodeId"));
+
+    if (in->cli->json) {
+        json_t *json = json_pack("{s:I, s:s, s:s, s:s, s:s}", "nodeId", (json_int_t)id, "region", in->offer.region, "config",
+                                 in->config, "link", in->own_link, "url", in->own_url);
+
+        if (json != NULL)
+            json_dumpf(json, stdout, JSON_COMPACT);
+        printf("\n");
+        json_decref(json);
+        return;
+    }
+    printf("Node %lld of region %s is prepared in %s.\n\nNext:\n"
+           "  1. here:    regentd --config %s      it fetches its replica of the key from the primary\n"
+           "  2. anywhere: regent region add %s    copies the state to it and lets it serve\n",
+           id, in->offer.region, in->dir, in->config, in->offer.region);
+}
+
+/* What stays behind of an attempt that failed would only be in the way. */
+static void clean(const struct init *in, bool used)
+{
+    unlink(in->ca);
+    if (used) {
+        unlink(in->key);
+        unlink(in->cert);
+        unlink(in->passphrase);
+    }
+    rmdir(in->dir); /* if it is ours and empty */
+}
+
+static enum rg_err run(struct init *in, const char *token)
+{
+    struct rg_errctx *ctx = &in->cli->err;
+    struct rg_buf given;
+    enum rg_err err = read_token(token, &given, ctx);
+
+    if (!err)
+        err = rg_join_token_decode(rg_buf_span(&given), &in->offer, ctx);
+    if (given.data != NULL)
+        rg_wipe(given.data, given.cap);
+    rg_buf_deinit(&given);
+    if (!err)
+        err = places(in);
+    if (!err)
+        err = make_dir(in);
+    if (!err)
+        err = rg_pki_key_csr(&in->key_pem, &in->csr, ctx);
+    if (err)
+        return err;
+    err = rg_privfile_write(in->ca, "the CA certificate", RG_PRIVFILE_REPLACE, rg_span_str(in->offer.ca), ctx);
+    if (!err)
+        err = join(in);
+    if (!err) {
+        err = write_all(in);
+        if (err) {
+            struct rg_errctx why = *ctx;
+
+            err = rg_fail(ctx, err, "the token is used up, but the folder could not be written: %.600s. Make another token",
+                          rg_errctx_text(&why, err));
+        }
+    }
+    if (err)
+        clean(in, in->answer != NULL);
+    return err;
+}
+
+int rg_cmd_node_init(struct rg_cli *cli)
+{
+    struct init in = {.cli = cli, .https = "0.0.0.0:8443", .link = "0.0.0.0:9443"};
+    const char *token = NULL;
+    const struct rg_option options[] = {
+        {"join", "TOKEN", "from `regent region token`; - reads it from standard input", &token, NULL},
+        {"dir", "DIR", "folder to make, for its configuration, keys and data", &in.dir, NULL},
+        {"https", "ADDR:PORT", "where it serves clients (default 0.0.0.0:8443)", &in.https, NULL},
+        {"link", "ADDR:PORT", "where it takes links (default 0.0.0.0:9443)", &in.link, NULL},
+        {"advertise", "HOST:PORT", "where other regions reach its link (default: --link)", &in.advertise, NULL},
+        {"url", "URL", "where clients reach it (default: from --https, or --advertise's host)", &in.url, NULL},
+        {"state-dir", "DIR", "memory file system for its state (default: below /dev/shm)", &in.state_dir, NULL},
+    };
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
+        return code;
+    if (token == NULL || in.dir == NULL)
+        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--join and --dir are needed"));
+    rg_buf_init(&in.key_pem, PEM_BYTES_MAX);
+    rg_buf_init(&in.csr, PEM_BYTES_MAX);
+    err = run(&in, token);
+    if (!err)
+        print_done(&in);
+    if (in.key_pem.data != NULL)
+        rg_wipe(in.key_pem.data, in.key_pem.cap);
+    rg_buf_deinit(&in.key_pem);
+    rg_buf_deinit(&in.csr);
+    rg_join_offer_deinit(&in.offer);
+    json_decref(in.answer);
+    return err ? rg_cli_fail(cli, err) : 0;
+}

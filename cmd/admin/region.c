@@ -1,0 +1,497 @@
+/* cmd/admin/region.c: regions added, removed, described and looked at, over the primary's /v1/regions. */
+#include <signal.h>
+#include <unistd.h>
+
+#include "cmd/cli/cli.h"
+#include "cmd/dev/devproxy.h"
+#include "cmd/cli/region_ask.h"
+#include "store/model/region_name.h"
+
+enum { CHANGE_MS_MAX = 60000, POLL_US = 100000, SILENT_MS_MAX = 120000, BAR = 30 };
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+enum rg_err rg_region_primary(const struct rg_cluster *c, struct rg_client **ret_client, struct rg_errctx *ctx)
+{
+    enum rg_err err = rg_client_primary(c, ret_client, ctx);
+
+    if (!err)
+        rg_client_timeout(*ret_client, CHANGE_MS_MAX);
+    return err;
+}
+
+enum rg_err rg_region_reader(const struct rg_cluster *c, struct rg_client **ret_client, struct rg_errctx *ctx)
+{
+    enum rg_err err = rg_client_reader(c, ret_client, ctx);
+
+    if (!err)
+        rg_client_timeout(*ret_client, CHANGE_MS_MAX);
+    return err;
+}
+
+static enum rg_err check_name(struct rg_cli *cli, const char *name)
+{
+    if (rg_region_name_ok(rg_span_str(name)))
+        return RG_OK;
+    return rg_fail(&cli->err, RG_EUSAGE, "\"%s\" is no region's name: 1 to %d of a-z, 0-9 and '-'", name,
+                   RG_REGION_NAME_BYTES_MAX);
+}
+
+/* Cluster file, name, whom to ask (rg_region_primary or rg_region_reader): how every command begins. */
+static enum rg_err begin(struct rg_cli *cli, const char *name, struct rg_cluster **ret_cluster, struct rg_client **ret_client,
+                         enum rg_err (*whom)(const struct rg_cluster *, struct rg_client **, struct rg_errctx *))
+{
+    enum rg_err err = name != NULL ? check_name(cli, name) : RG_OK;
+
+    if (!err)
+        err = rg_cluster_load(cli, ret_cluster);
+    return err ? err : whom(*ret_cluster, ret_client, &cli->err);
+}
+
+enum rg_err rg_region_ask(struct rg_client *client, const char *method, const char *name, const char *suffix, json_t *body,
+                       json_t **ret_json, struct rg_errctx *ctx)
+{
+    RG_AUTO_MEM char *bytes = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    char path[128];
+
+    json_decref(body);
+    snprintf(path, sizeof path, "/v1/regions%s%s%s", name != NULL ? "/" : "", name != NULL ? name : "", suffix);
+    return rg_client_json(client, method, path, NULL, bytes != NULL ? rg_span_str(bytes) : rg_span(NULL, 0), ret_json, ctx);
+}
+
+/* ---- progress ---- */
+
+static void put_size(char *out, size_t size, double bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
+    size_t u = 0;
+
+    while (bytes >= 1024 && u + 1 < RG_LEN(units)) {
+        bytes /= 1024;
+        u++;
+    }
+    snprintf(out, size, u == 0 ? "%.0f %s" : "%.1f %s", bytes, units[u]);
+}
+
+/* "  12.0 MiB of 40.0 MiB, 8.0 MiB/s, 300 of 1000 rows, 4 s left": what of it is known. */
+static void put_amounts(FILE *out, const json_t *p)
+{
+    char bytes[32], total[32], rate[32];
+    const char *before = "  ";
+
+    if (rg_number(p, "bytesTotal") > 0) {
+        put_size(bytes, sizeof bytes, (double)rg_number(p, "bytes"));
+        put_size(total, sizeof total, (double)rg_number(p, "bytesTotal"));
+        put_size(rate, sizeof rate, (double)rg_number(p, "rate"));
+        fprintf(out, "%s%s of %s", before, bytes, total);
+        before = ", ";
+        if (rg_number(p, "rate") > 0)
+            fprintf(out, ", %s/s", rate);
+    }
+    if (rg_number(p, "rowsTotal") > 0) {
+        fprintf(out, "%s%lld of %lld rows", before, rg_number(p, "rows"), rg_number(p, "rowsTotal"));
+        before = ", ";
+    }
+    if (json_is_integer(json_object_get(p, "etaMs")))
+        fprintf(out, "%s%lld s left", before, (rg_number(p, "etaMs") + 999) / 1000);
+}
+
+size_t rg_region_print_progress(FILE *out, const json_t *region)
+{
+    const json_t *p = json_object_get(region, "progress");
+    bool failed = rg_text(p, "lastError")[0] != '\0';
+
+    fprintf(out, "%s, %lld %%", rg_text(p, "phase"), rg_number(p, "percent"));
+    put_amounts(out, p);
+    fprintf(out, "\n");
+    if (failed)
+        fprintf(out, "%-13s %s\n", "last error", rg_text(p, "lastError"));
+    return failed ? 2 : 1;
+}
+
+/* One line on a terminal; elsewhere a line for each phase. */
+struct watch {
+    bool terminal, quiet;
+    char phase[32], error[256];
+};
+
+static void watch_line(const json_t *p, const char *phase)
+{
+    char bar[BAR + 1];
+    long long percent = rg_number(p, "percent");
+    size_t fill = (size_t)(percent < 0 ? 0 : percent > 100 ? 100 : percent) * BAR / 100;
+
+    memset(bar, '.', BAR);
+    memset(bar, '#', fill);
+    bar[BAR] = '\0';
+    fprintf(stderr, "\r\033[K%-10s [%s] %3lld %%", phase, bar, percent);
+    put_amounts(stderr, p);
+    fflush(stderr);
+}
+
+static void watch_show(struct watch *w, const json_t *region)
+{
+    const json_t *p = json_object_get(region, "progress");
+    const char *phase = json_is_object(p) ? rg_text(p, "phase") : rg_text(region, "status"), *error = rg_text(p, "lastError");
+    bool moved = strcmp(phase, w->phase) != 0, failed = error[0] != '\0' && strcmp(error, w->error) != 0;
+
+    snprintf(w->phase, sizeof w->phase, "%s", phase);
+    snprintf(w->error, sizeof w->error, "%s", error);
+    if (w->quiet)
+        return;
+    if (failed)
+        fprintf(stderr, "%s%s: %s\n", w->terminal ? "\r\033[K" : "", phase, error);
+    if (w->terminal && json_is_object(p))
+        watch_line(p, phase);
+    else if (!w->terminal && moved)
+        fprintf(stderr, "%s\n", phase);
+}
+
+static void watch_end(const struct watch *w)
+{
+    if (w->terminal && !w->quiet)
+        fprintf(stderr, "\r\033[K");
+}
+
+enum rg_err rg_region_follow(struct rg_cli *cli, const struct rg_cluster *c, struct rg_client **client, const char *name,
+                          bool adding, json_t **ret_region)
+{
+    struct watch w = {.terminal = isatty(STDERR_FILENO), .quiet = cli->json};
+    uint64_t heard_us = rg_cli_now_us();
+    enum rg_err err = RG_OK;
+
+    signal(SIGINT, on_interrupt);
+    signal(SIGTERM, on_interrupt);
+    while (!interrupted) {
+        json_t *region = NULL;
+
+        err = *client != NULL ? rg_region_ask(*client, "GET", name, "", NULL, &region, &cli->err) : RG_EUNREACHABLE;
+        if (err == RG_OK || err == RG_ENOTFOUND)
+            heard_us = rg_cli_now_us();
+        if (err == RG_ENOTFOUND)
+            break;
+        if (!err) {
+            watch_show(&w, region);
+            if (adding && strcmp(rg_text(region, "status"), "ADDING") != 0) {
+                *ret_region = region;
+                break;
+            }
+            json_decref(region);
+        } else if (rg_cli_now_us() - heard_us > (uint64_t)SILENT_MS_MAX * 1000) {
+            break;
+        } else {
+            rg_client_free(RG_STEAL(*client));
+            if (rg_region_primary(c, client, &cli->err) != RG_OK)
+                usleep(POLL_US);
+        }
+        usleep(POLL_US);
+    }
+    watch_end(&w);
+    if (interrupted)
+        return rg_fail(&cli->err, RG_ESTOPPED, "interrupted; it goes on by itself: regent region show %s", name);
+    if (err == RG_ENOTFOUND)
+        return adding ? rg_fail(&cli->err, err, "%s was removed meanwhile", name) : RG_OK;
+    if (!err && strcmp(rg_text(*ret_region, "status"), "ACTIVE") != 0)
+        return rg_fail(&cli->err, RG_ECONFLICT, "%s is %s now", name, rg_text(*ret_region, "status"));
+    return err;
+}
+
+/* ---- the cluster file ---- */
+
+/* A region that came is listed, one that went is not: best effort, for the file may be somebody else's. */
+static void note_in_file(struct rg_cli *cli, struct rg_cluster *c, const char *name, const json_t *region, bool away)
+{
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_cluster_region gone;
+    size_t at = 0;
+
+    while (at < c->n_regions && strcmp(c->regions[at].name, name) != 0)
+        at++;
+    if ((region == NULL) == (at == c->n_regions) || (region != NULL && at == RG_CLUSTER_REGIONS_MAX))
+        return;
+    if (region == NULL) {
+        for (size_t k = 0, waited = 0; k < c->regions[at].n_nodes; k++) { /* a development cluster's: stopped by `dev down` */
+            while (rg_dev_runs(&c->regions[at].nodes[k]) && waited++ < 50)
+                usleep(POLL_US);
+            if (rg_dev_runs(&c->regions[at].nodes[k]))
+                return;
+        }
+        gone = c->regions[at];
+        c->n_regions--;
+        memmove(&c->regions[at], &c->regions[at + 1], (c->n_regions - at) * sizeof c->regions[0]);
+        for (size_t k = 0; !away && k < gone.n_nodes; k++) /* one that is away must be reached to be told */
+            if (rg_devproxy_remove_node(c, &gone.nodes[k], &ctx) != RG_OK && !cli->json)
+                fprintf(stderr, "%s (its lines stay in the proxy)\n", ctx.text);
+    } else {
+        struct rg_cluster_region *r = &c->regions[c->n_regions++];
+
+        memset(r, 0, sizeof *r);
+        snprintf(r->name, sizeof r->name, "%s", name);
+        snprintf(r->url, sizeof r->url, "%s", rg_text(region, "url"));
+    }
+    if (rg_cluster_save(c, &ctx) != RG_OK && !cli->json)
+        fprintf(stderr, "%s (%s it there by hand)\n", ctx.text, region == NULL ? "take" : "add");
+}
+
+/* ---- one region as text ---- */
+
+static void show_line(const char *label, const char *value)
+{
+    if (value[0] != '\0')
+        printf("%-13s %s\n", label, value);
+}
+
+static void show_region(const json_t *r)
+{
+    const json_t *p = json_object_get(r, "progress"), *node;
+    const char *place = rg_region_place(rg_span_str(rg_text(r, "name")));
+    size_t i;
+
+    show_line("region", rg_text(r, "name"));
+    show_line("place", place != NULL ? place : "");
+    show_line("role", rg_text(r, "role"));
+    show_line("status", rg_text(r, "status"));
+    show_line("owner", rg_text(r, "owner"));
+    show_line("description", rg_text(r, "description"));
+    show_line("url", rg_text(r, "url"));
+    show_line("revision", rg_text(r, "revision"));
+    json_array_foreach(json_object_get(r, "nodes"), i, node)
+        printf("%-13s %lld %s\n", "node", rg_number(node, "id"), rg_text(node, "url"));
+    if (!json_is_object(p))
+        return;
+    printf("%-13s ", "progress");
+    (void)rg_region_print_progress(stdout, r);
+}
+
+/* ---- the commands ---- */
+
+int rg_cmd_region_names(struct rg_cli *cli)
+{
+    int code;
+
+    if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
+        return code;
+    if (cli->json)
+        printf("[");
+    for (size_t i = 0; i < rg_region_names_n; i++)
+        printf(cli->json ? "%s{\"name\":\"%s\",\"place\":\"%s\"}" : "%s%-16s %s\n", cli->json && i > 0 ? "," : "",
+               rg_region_names[i].name, rg_region_names[i].place);
+    if (cli->json)
+        printf("]\n");
+    return 0;
+}
+
+int rg_cmd_region_add(struct rg_cli *cli)
+{
+    const char *name, *owner = NULL, *description = NULL;
+    bool wait = false, no_wait = false;
+    const struct rg_option options[] = {{"owner", "WHO", "who answers for the region", &owner, NULL},
+                                        {"description", "TEXT", "what it is for", &description, NULL},
+                                        {"wait", NULL, "until it is ACTIVE, showing the progress (the default)", NULL, &wait},
+                                        {"no-wait", NULL, "return when the adding has begun", NULL, &no_wait}};
+    RG_AUTO(client) struct rg_client *client = NULL;
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    json_t *region = NULL, *body;
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, options, RG_LEN(options), &name, 1, 1, NULL, &code))
+        return code;
+    if (wait && no_wait)
+        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--wait and --no-wait: one of them"));
+    err = begin(cli, name, &c, &client, rg_region_primary);
+    if (err)
+        return rg_cli_fail(cli, err);
+    body = json_pack("{s:s, s:s*, s:s*}", "name", name, "owner", owner, "description", description);
+    if (body == NULL)
+        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--owner, --description: not UTF-8"));
+    err = rg_region_ask(client, "POST", NULL, "", body, &region, &cli->err);
+    if (!err && !no_wait) {
+        json_decref(RG_STEAL(region));
+        err = rg_region_follow(cli, c, &client, name, true, &region);
+    }
+    if (!err && !no_wait)
+        note_in_file(cli, c, name, region, false);
+    if (!err && cli->json)
+        rg_print(region, JSON_COMPACT);
+    else if (!err)
+        printf("%s is %s\n", name, rg_text(region, "status"));
+    json_decref(region);
+    return err ? rg_cli_fail(cli, err) : 0;
+}
+
+static bool confirmed(const char *name)
+{
+    char line[64];
+
+    fprintf(stderr, "Remove the region %s, with its key replica and all data there? Type its name: ", name);
+    if (fgets(line, sizeof line, stdin) == NULL)
+        return false;
+    line[strcspn(line, "\r\n")] = '\0';
+    return strcmp(line, name) == 0;
+}
+
+int rg_cmd_region_remove(struct rg_cli *cli)
+{
+    const char *name;
+    bool force = false, yes = false, no_wait = false;
+    const struct rg_option options[] = {
+        {"force", NULL, "do not wait for its node to be told (it is told when it comes back)", NULL, &force},
+        {"yes", NULL, "do not ask", NULL, &yes},
+        {"no-wait", NULL, "return when the removing has begun", NULL, &no_wait}};
+    RG_AUTO(client) struct rg_client *client = NULL;
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    json_t *region = NULL;
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, options, RG_LEN(options), &name, 1, 1, NULL, &code))
+        return code;
+    err = begin(cli, name, &c, &client, rg_region_primary);
+    if (!err && !yes) /* no question about a region that is not there */
+        err = rg_region_ask(client, "GET", name, "", NULL, &region, &cli->err);
+    json_decref(RG_STEAL(region));
+    if (!err && !yes && !isatty(STDIN_FILENO))
+        err = rg_fail(&cli->err, RG_EUSAGE, "this wants confirmation: --yes, when there is nobody to ask");
+    if (!err && !yes && !confirmed(name))
+        err = rg_fail(&cli->err, RG_EUSAGE, "not confirmed: nothing was changed");
+    if (!err)
+        err = rg_region_ask(client, "DELETE", name, force ? "?force=true" : "", NULL, &region, &cli->err);
+    json_decref(RG_STEAL(region));
+    if (!err && !no_wait)
+        err = rg_region_follow(cli, c, &client, name, false, &region);
+    if (err)
+        return rg_cli_fail(cli, err);
+    if (!no_wait)
+        note_in_file(cli, c, name, NULL, force);
+    if (cli->json)
+        printf("{\"name\":\"%s\",\"status\":\"%s\"}\n", name, no_wait ? "REMOVING" : "REMOVED");
+    else
+        printf("%s is %s\n", name, no_wait ? "REMOVING" : "removed");
+    return 0;
+}
+
+int rg_cmd_region_set(struct rg_cli *cli)
+{
+    const char *name, *owner = NULL, *description = NULL;
+    const struct rg_option options[] = {{"owner", "WHO", "who answers for the region", &owner, NULL},
+                                        {"description", "TEXT", "what it is for", &description, NULL}};
+    RG_AUTO(client) struct rg_client *client = NULL;
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    json_t *region = NULL, *body;
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, options, RG_LEN(options), &name, 1, 1, NULL, &code))
+        return code;
+    if (owner == NULL && description == NULL)
+        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--owner, --description: one of them, or both"));
+    err = begin(cli, name, &c, &client, rg_region_primary);
+    if (err)
+        return rg_cli_fail(cli, err);
+    body = json_pack("{s:s*, s:s*}", "owner", owner, "description", description);
+    if (body == NULL)
+        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--owner, --description: not UTF-8"));
+    err = rg_region_ask(client, "PUT", name, "", body, &region, &cli->err);
+    if (!err && cli->json)
+        rg_print(region, JSON_COMPACT);
+    else if (!err)
+        show_region(region);
+    json_decref(region);
+    return err ? rg_cli_fail(cli, err) : 0;
+}
+
+int rg_cmd_region_list(struct rg_cli *cli)
+{
+    RG_AUTO(client) struct rg_client *client = NULL;
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    json_t *answer = NULL, *r;
+    enum rg_err err;
+    size_t i;
+    int code;
+
+    if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
+        return code;
+    err = begin(cli, NULL, &c, &client, rg_region_reader);
+    if (!err)
+        err = rg_region_ask(client, "GET", NULL, "", NULL, &answer, &cli->err);
+    if (err)
+        return rg_cli_fail(cli, err);
+    if (cli->json) {
+        rg_print(answer, JSON_COMPACT);
+    } else {
+        printf("%-20s %-8s %-9s %-12s %-20s %s\n", "REGION", "ROLE", "STATUS", "PHASE", "OWNER", "URL");
+        json_array_foreach(json_object_get(answer, "regions"), i, r) {
+            const char *phase = rg_text(json_object_get(r, "progress"), "phase");
+
+            printf("%-20s %-8s %-9s %-12s %-20s %s\n", rg_text(r, "name"), rg_text(r, "role"), rg_text(r, "status"),
+                   phase[0] != '\0' ? phase : "-", rg_text(r, "owner")[0] != '\0' ? rg_text(r, "owner") : "-", rg_text(r, "url"));
+        }
+    }
+    json_decref(answer);
+    return 0;
+}
+
+int rg_cmd_region_show(struct rg_cli *cli)
+{
+    const char *name;
+    RG_AUTO(client) struct rg_client *client = NULL;
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    json_t *region = NULL;
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, NULL, 0, &name, 1, 1, NULL, &code))
+        return code;
+    err = begin(cli, name, &c, &client, rg_region_reader);
+    if (!err)
+        err = rg_region_ask(client, "GET", name, "", NULL, &region, &cli->err);
+    if (err)
+        return rg_cli_fail(cli, err);
+    if (cli->json)
+        rg_print(region, JSON_COMPACT);
+    else
+        show_region(region);
+    json_decref(region);
+    return 0;
+}
+
+int rg_cmd_region_preflight(struct rg_cli *cli)
+{
+    const char *name;
+    RG_AUTO(client) struct rg_client *client = NULL;
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    json_t *report = NULL, *item;
+    enum rg_err err;
+    size_t i;
+    bool ok;
+    int code;
+
+    if (!rg_cli_parse(cli, NULL, 0, &name, 1, 1, NULL, &code))
+        return code;
+    err = begin(cli, name, &c, &client, rg_region_primary);
+    if (!err)
+        err = rg_region_ask(client, "POST", name, "/preflight", NULL, &report, &cli->err);
+    if (err)
+        return rg_cli_fail(cli, err);
+    ok = json_is_true(json_object_get(report, "ok"));
+    if (cli->json) {
+        rg_print(report, JSON_COMPACT);
+    } else {
+        json_array_foreach(json_object_get(report, "items"), i, item) {
+            printf("%-4s %-10s %s\n", json_is_true(json_object_get(item, "ok")) ? "ok" : "FAIL", rg_text(item, "check"),
+                   rg_text(item, "detail"));
+            if (rg_text(item, "remedy")[0] != '\0')
+                printf("                %s\n", rg_text(item, "remedy"));
+        }
+        printf(ok ? "%s can be added\n" : "%s cannot be added yet\n", name);
+    }
+    json_decref(report);
+    return ok ? 0 : 1;
+}

@@ -1,0 +1,172 @@
+#include "cmd/daemon/keeper.h"
+
+#include <stdio.h>
+
+#include "store/model/node.h"
+#include "store/model/setting.h"
+
+enum { EVERY_MS = 250, NOTE_AFTER_MS = 3000, LAG_MAX = 1000 };
+
+/* ---- the epoch's note ---- */
+
+/* Whose epoch it was, by its number. Of this node's own nothing is looked up. */
+static enum rg_err owner(struct rg_keeper *k, struct rg_txn *txn, uint64_t epoch, uint64_t *ret_node)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_node_row row;
+    enum rg_err err;
+
+    *ret_node = k->status.id;
+    snprintf(k->region, sizeof k->region, "%s", k->status.region);
+    if (epoch == k->status.applied.epoch)
+        return RG_OK;
+    err = rg_node_row_list(txn, &scan);
+    while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK) {
+        if (!rg_epoch_of_node(epoch, row.id))
+            continue;
+        *ret_node = row.id;
+        snprintf(k->region, sizeof k->region, "%.*s", RG_SPAN_ARG(row.region));
+        return RG_OK;
+    }
+    return err;
+}
+
+/* The first epoch up to this primary's that nobody has noted; its owner. RG_ENOTFOUND: none. */
+static enum rg_err find_unnoted(struct rg_keeper *k, uint64_t *ret_epoch, uint64_t *ret_node)
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_epoch e;
+    bool first = true;
+    enum rg_err err = rg_txn_begin(k->store, RG_TXN_READ, &txn);
+
+    if (!err)
+        err = rg_epoch_list(txn, &scan);
+    for (; !err && (err = rg_epoch_list_next(&scan, &e)) == RG_OK; first = false) {
+        if (e.region.n > 0 || (first && e.epoch != k->status.applied.epoch))
+            continue; /* the instance's first is nobody's by its number */
+        err = owner(k, txn, e.epoch, ret_node);
+        *ret_epoch = e.epoch;
+        if (err != RG_ENOTFOUND)
+            return err;
+        err = RG_OK;
+    }
+    return err;
+}
+
+static void on_noted(struct rg_proposal *proposal)
+{
+    struct rg_keeper *k = RG_CONTAINER(proposal, struct rg_keeper, proposal);
+
+    k->noting = false;
+    if (!proposal->err && !proposal->reply.err)
+        rg_log_info(k->log, "epoch.noted", "region=%s", k->region);
+    else
+        k->seen_ms = k->io->now_ms(k->io); /* not at once again */
+}
+
+static void note(struct rg_keeper *k, uint64_t epoch, uint64_t node)
+{
+    rg_cmd_begin(&k->cmd, RG_CMD_EPOCH_NOTE, k->io->wall_ms(k->io), rg_span_str("regentd"));
+    rg_tlv_put_u64(&k->cmd, RG_F_EPOCH, epoch);
+    rg_tlv_put_u64(&k->cmd, RG_F_NODE_ID, node);
+    rg_tlv_put_str(&k->cmd, RG_F_NAME, k->region);
+    rg_tlv_put_str(&k->cmd, RG_F_DECLARED_BY, "");
+    rg_tlv_put_str(&k->cmd, RG_F_REASON, "");
+    if (k->cmd.err)
+        return;
+    k->proposal = (struct rg_proposal){.cmd = rg_buf_span(&k->cmd), .exempt = true, .on_done = on_noted};
+    k->noting = true;
+    rg_node_submit(k->node, &k->proposal);
+}
+
+/* Whoever asked for the takeover notes it with a name and a reason, and comes first. */
+static void step_epoch(struct rg_keeper *k)
+{
+    uint64_t current = k->status.applied.epoch, now = k->io->now_ms(k->io), epoch, node;
+    enum rg_err err;
+
+    if (k->noting || current == k->noted_epoch)
+        return;
+    if (k->seen_epoch != current) {
+        k->seen_epoch = current;
+        k->seen_ms = now;
+    }
+    if (now - k->seen_ms < NOTE_AFTER_MS)
+        return;
+    err = find_unnoted(k, &epoch, &node);
+    if (err == RG_ENOTFOUND)
+        k->noted_epoch = current;
+    else if (err == RG_OK)
+        note(k, epoch, node);
+}
+
+/* ---- voters ---- */
+
+static void on_changed(struct rg_change *change)
+{
+    struct rg_keeper *k = RG_CONTAINER(change, struct rg_keeper, change);
+
+    k->changing = false;
+    if (change->err != RG_OK && change->err != RG_EBUSY)
+        rg_log_warn(k->log, "voter.refused", "node=%llu code=%s reason=\"%s\"", (unsigned long long)change->peer.id,
+                    rg_err_symbol(change->err), change->text);
+    else if (change->err == RG_OK)
+        rg_log_info(k->log, "voter.added", "node=%llu", (unsigned long long)change->peer.id);
+}
+
+/* An odd number of the region's nodes votes, as many as there can be: one that is level becomes a voter. */
+static void step_voters(struct rg_keeper *k)
+{
+    const struct rg_peer_status *next = NULL;
+    size_t nodes = 1, voters = 1;
+
+    for (size_t i = 0; i < k->status.n_peers; i++) {
+        const struct rg_peer_status *p = &k->status.peers[i];
+
+        if (strcmp(p->region, k->status.region) != 0)
+            continue;
+        nodes++;
+        voters += p->role == RG_ROLE_VOTER;
+        if (p->role != RG_ROLE_VOTER && p->up && p->lag_entries < LAG_MAX && !p->snapshot && p->hash_known && p->hash_ok)
+            next = p;
+    }
+    if (k->changing || next == NULL || voters >= (nodes % 2 == 1 ? nodes : nodes - 1))
+        return;
+    k->change = (struct rg_change){.kind = RG_CHANGE_ROLE, .on_done = on_changed};
+    k->change.peer.id = next->id;
+    k->change.peer.role = RG_ROLE_VOTER;
+    k->changing = true;
+    rg_node_change(k->node, &k->change);
+}
+
+/* ---- the tick ---- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct rg_keeper *k = timer->data;
+
+    rg_node_status_copy(k->node, &k->status);
+    if (!k->status.leader || k->status.paused || !k->status.ready)
+        return;
+    step_epoch(k);
+    step_voters(k);
+}
+
+enum rg_err rg_keeper_open(struct rg_keeper *k, uv_loop_t *loop)
+{
+    rg_buf_init(&k->cmd, RG_CMD_BYTES_MAX);
+    if (uv_timer_init(loop, &k->timer) != 0 || uv_timer_start(&k->timer, on_timer, EVERY_MS, EVERY_MS) != 0)
+        return RG_EINTERNAL;
+    k->timer.data = k;
+    return RG_OK;
+}
+
+void rg_keeper_close(struct rg_keeper *k)
+{
+    if (k->timer.data == NULL)
+        return;
+    uv_close((uv_handle_t *)&k->timer, NULL);
+    k->timer.data = NULL;
+    rg_buf_deinit(&k->cmd);
+}

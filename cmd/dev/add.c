@@ -1,0 +1,313 @@
+/* cmd/dev/add.c: one more region in a development cluster: what an operator does by hand, at once. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cmd/dev/dev.h"
+#include "cmd/dev/devproxy.h"
+#include "cmd/cli/region_ask.h"
+#include "crypto/digest.h"
+#include "store/model/region_name.h"
+
+enum { TOKEN_SECONDS = 600, OUTPUT_BYTES_MAX = 64 * 1024, FIT_MS_MAX = 60000, POLL_US = 200000 };
+
+struct adding {
+    struct rg_cli *cli;
+    struct rg_cluster *c;
+    struct rg_client *client; /* own: of the primary */
+    const char *name;
+    struct rg_cluster_region *region; /* in c, once its node is made */
+    char dir[RG_DEV_DIR_MAX], https[32], link[32];
+    char *token; /* own; wiped */
+};
+
+/* ---- token ---- */
+
+static enum rg_err get_token(struct adding *a)
+{
+    json_t *answer = NULL, *body = json_pack("{s:s, s:i}", "region", a->name, "ttlSeconds", TOKEN_SECONDS);
+    RG_AUTO_MEM char *bytes = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    enum rg_err err = RG_ENOMEM;
+
+    json_decref(body);
+    if (bytes != NULL)
+        err = rg_client_json(a->client, "POST", "/v1/join-tokens", NULL, rg_span_str(bytes), &answer, &a->cli->err);
+    if (!err) {
+        a->token = strdup(rg_text(answer, "token"));
+        err = a->token != NULL ? RG_OK : RG_ENOMEM;
+    }
+    json_decref(answer);
+    return err;
+}
+
+/* ---- the node's folder ---- */
+
+/* The cluster's folder, and in it a new one for the node. */
+static enum rg_err plan_dir(struct adding *a)
+{
+    const char *slash = strrchr(a->c->path, '/');
+    int base = slash != NULL ? (int)(slash - a->c->path) : 1;
+    uint64_t id = 0;
+
+    for (size_t i = 0; i < a->c->n_regions; i++)
+        for (size_t k = 0; k < a->c->regions[i].n_nodes; k++)
+            id = RG_MAX(id, a->c->regions[i].nodes[k].id);
+    do {
+        id++;
+        if (snprintf(a->dir, sizeof a->dir, "%.*s/%s-%llu", base, slash != NULL ? a->c->path : ".", a->name,
+                     (unsigned long long)id) >= (int)sizeof a->dir)
+            return rg_fail(&a->cli->err, RG_EINVALID, "%s: the path is too long", a->c->path);
+    } while (access(a->dir, F_OK) == 0 && id < 100000);
+    return RG_OK;
+}
+
+static enum rg_err plan_ports(struct adding *a, struct rg_dev_ports *ports)
+{
+    uint16_t https, link;
+    enum rg_err err = rg_dev_port_free(ports, &https, &a->cli->err);
+
+    if (!err)
+        err = rg_dev_port_free(ports, &link, &a->cli->err);
+    if (err)
+        return err;
+    snprintf(a->https, sizeof a->https, "127.0.0.1:%u", https);
+    snprintf(a->link, sizeof a->link, "127.0.0.1:%u", link);
+    return RG_OK;
+}
+
+/* Run this program with other arguments: the token on its standard input, its output back, what it says to stderr as it is. */
+static enum rg_err run_self(struct adding *a, const char *const *argv, struct rg_buf *out)
+{
+    int in[2] = {-1, -1}, back[2] = {-1, -1}, status = 0;
+    struct rg_errctx *ctx = &a->cli->err;
+    pid_t pid = -1;
+    ssize_t n;
+
+    if (pipe2(in, O_CLOEXEC) == 0 && pipe2(back, O_CLOEXEC) == 0)
+        pid = fork();
+    if (pid == 0) {
+        dup2(in[0], STDIN_FILENO);
+        dup2(back[1], STDOUT_FILENO);
+        execv(argv[0], (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    close(in[0]);
+    close(back[1]);
+    if (pid < 0) {
+        close(in[1]);
+        close(back[0]);
+        return rg_fail(ctx, RG_EIO, "regent node init cannot be run: %s", strerror(errno));
+    }
+    n = write(in[1], a->token, strlen(a->token)); /* far below what a pipe holds */
+    (void)n;
+    close(in[1]);
+    while (out->err == RG_OK) {
+        uint8_t *to = rg_buf_reserve(out, 4096);
+
+        n = to != NULL ? read(back[0], to, 4096) : 0;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        out->len += (size_t)n;
+    }
+    close(back[0]);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (out->err || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return rg_fail(ctx, RG_EINVALID, "regent node init failed (see above)");
+    return RG_OK;
+}
+
+static enum rg_err node_init(struct adding *a, uint64_t *ret_id)
+{
+    char program[600], url[64], state[500], suffix[17];
+    const char *const argv[] = {program, "node",  "init",  "--join", "-",         "--dir", a->dir, "--https", a->https, "--link",
+                                a->link, "--url", url,     "--state-dir", state, "--json", NULL};
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
+    uint8_t random[8];
+    json_t *answer;
+    enum rg_err err = rg_dev_program("regent", program, &a->cli->err);
+
+    if (err)
+        return err;
+    rg_random(random, sizeof random);
+    rg_hex(suffix, random, sizeof random);
+    snprintf(url, sizeof url, "https://%s", a->https);
+    if (access("/dev/shm", W_OK) == 0)
+        snprintf(state, sizeof state, "/dev/shm/regent-%u-dev-%s", (unsigned)getuid(), suffix);
+    else
+        snprintf(state, sizeof state, "%s/state", a->dir);
+    rg_buf_init(&out, OUTPUT_BYTES_MAX);
+    err = run_self(a, argv, &out);
+    if (err)
+        return err;
+    answer = json_loadb((const char *)out.data, out.len, 0, NULL);
+    *ret_id = (uint64_t)json_integer_value(json_object_get(answer, "nodeId"));
+    json_decref(answer);
+    return *ret_id != 0 ? RG_OK : rg_fail(&a->cli->err, RG_EMALFORMED, "regent node init did not say which id the node has");
+}
+
+/* A line more in its configuration: its links go through the cluster's proxy. */
+static enum rg_err route_links(struct adding *a, const char *config)
+{
+    FILE *f;
+
+    if (!rg_devproxy_has(a->c))
+        return RG_OK;
+    f = fopen(config, "ae");
+    if (f == NULL || fprintf(f, "link_routes: %s\n", RG_DEVPROXY_ROUTES) < 0 || fclose(f) != 0)
+        return rg_fail(&a->cli->err, RG_EIO, "%s cannot be written: %s", config, strerror(errno));
+    return rg_devproxy_add_node(a->c, a->name, &a->region->nodes[0], &a->cli->err);
+}
+
+static enum rg_err make_node(struct adding *a)
+{
+    struct rg_dev_ports ports = {.n = 0};
+    struct rg_cluster_node *node;
+    uint64_t id = 0;
+    enum rg_err err = plan_dir(a);
+
+    if (!err)
+        err = plan_ports(a, &ports);
+    rg_dev_ports_release(&ports);
+    if (!err)
+        err = node_init(a, &id);
+    if (err)
+        return err;
+    a->region = &a->c->regions[a->c->n_regions++];
+    memset(a->region, 0, sizeof *a->region);
+    snprintf(a->region->name, sizeof a->region->name, "%s", a->name);
+    snprintf(a->region->url, sizeof a->region->url, "https://%s", a->https);
+    node = &a->region->nodes[a->region->n_nodes++];
+    node->id = id;
+    memcpy(node->url, a->region->url, sizeof node->url);
+    snprintf(node->link, sizeof node->link, "%s", a->link);
+    snprintf(node->config, sizeof node->config, "%s/regentd.yaml", a->dir);
+    snprintf(node->data_dir, sizeof node->data_dir, "%s/data", a->dir);
+    return route_links(a, node->config);
+}
+
+/* ---- until it may be added ---- */
+
+static void print_failing(const json_t *report)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(json_object_get(report, "items"), i, item)
+        if (!json_is_true(json_object_get(item, "ok")))
+            fprintf(stderr, "%s: %s: %s\n", rg_text(item, "check"), rg_text(item, "detail"), rg_text(item, "remedy"));
+}
+
+static enum rg_err wait_fit(struct adding *a)
+{
+    uint64_t until = rg_cli_now_us() + (uint64_t)FIT_MS_MAX * 1000;
+    json_t *report = NULL;
+    enum rg_err err;
+
+    for (;;) {
+        bool ok;
+
+        err = rg_region_ask(a->client, "POST", a->name, "/preflight", NULL, &report, &a->cli->err);
+        if (err)
+            return err;
+        ok = json_is_true(json_object_get(report, "ok"));
+        if (!ok && rg_cli_now_us() > until) {
+            print_failing(report);
+            err = rg_fail(&a->cli->err, RG_ETIMEOUT, "%s cannot be added after %d s (log: %s/regentd.yaml.log); later: regent region add %s",
+                          a->name, FIT_MS_MAX / 1000, a->dir, a->name);
+        }
+        json_decref(RG_STEAL(report));
+        if (ok || err)
+            return err;
+        usleep(POLL_US);
+    }
+}
+
+/* ---- the command ---- */
+
+static enum rg_err check(struct adding *a)
+{
+    if (!rg_region_name_ok(rg_span_str(a->name)))
+        return rg_fail(&a->cli->err, RG_EUSAGE, "\"%s\" is no region's name: 1 to %d of a-z, 0-9 and '-'", a->name,
+                       RG_REGION_NAME_BYTES_MAX);
+    for (size_t i = 0; i < a->c->n_regions; i++) {
+        if (strcmp(a->c->regions[i].name, a->name) == 0)
+            return rg_fail(&a->cli->err, RG_ECONFLICT, "%s is in %s already", a->name, a->c->path);
+        if (strncmp(a->c->regions[i].url, "http:", 5) == 0)
+            return rg_fail(&a->cli->err, RG_EINVALID, "a cluster of plain HTTP (--http) cannot grow: nodes join over HTTPS");
+    }
+    if (a->c->n_regions == RG_CLUSTER_REGIONS_MAX)
+        return rg_fail(&a->cli->err, RG_EQUOTA, "%s has %d regions already", a->c->path, RG_CLUSTER_REGIONS_MAX);
+    return RG_OK;
+}
+
+static enum rg_err start_node(struct adding *a)
+{
+    enum rg_err err = rg_dev_start_region(a->region, 0, &a->cli->err);
+
+    return err ? err : rg_cluster_save(a->c, &a->cli->err);
+}
+
+static enum rg_err add_and_follow(struct adding *a, const char *owner, const char *description, bool no_wait)
+{
+    json_t *region = NULL, *body = json_pack("{s:s, s:s*, s:s*}", "name", a->name, "owner", owner, "description", description);
+    enum rg_err err = body != NULL ? rg_region_ask(a->client, "POST", NULL, "", body, &region, &a->cli->err)
+                                   : rg_fail(&a->cli->err, RG_EUSAGE, "--owner, --description: not UTF-8");
+
+    json_decref(RG_STEAL(region));
+    if (err || no_wait)
+        return err;
+    err = rg_region_follow(a->cli, a->c, &a->client, a->name, true, &region);
+    json_decref(region);
+    return err ? err : rg_dev_wait_region(a->c, a->region, 0, &a->cli->err);
+}
+
+int rg_cmd_dev_add(struct rg_cli *cli)
+{
+    const char *owner = NULL, *description = NULL;
+    bool no_wait = false, prepare = false;
+    const struct rg_option options[] = {{"owner", "WHO", "who answers for the region", &owner, NULL},
+                                        {"description", "TEXT", "what it is for", &description, NULL},
+                                        {"prepare", NULL, "only make and start its node", NULL, &prepare},
+                                        {"no-wait", NULL, "return when the adding has begun", NULL, &no_wait}};
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    struct adding a = {.cli = cli};
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, options, RG_LEN(options), &a.name, 1, 1, NULL, &code))
+        return code;
+    err = rg_cluster_load(cli, &c);
+    a.c = c;
+    if (!err)
+        err = check(&a);
+    if (!err)
+        err = rg_region_primary(c, &a.client, &cli->err);
+    if (!err)
+        err = get_token(&a);
+    if (!err)
+        err = make_node(&a);
+    if (!err)
+        err = start_node(&a);
+    if (!err)
+        err = wait_fit(&a);
+    if (!err && !prepare)
+        err = add_and_follow(&a, owner, description, no_wait);
+    rg_client_free(a.client);
+    if (a.token != NULL)
+        rg_wipe(a.token, strlen(a.token));
+    free(a.token);
+    if (err)
+        return rg_cli_fail(cli, err);
+    if (cli->json)
+        printf("{\"region\":\"%s\",\"node\":%llu,\"url\":\"%s\"}\n", a.name, (unsigned long long)a.region->nodes[0].id,
+               a.region->url);
+    else
+        printf("%-16s %-8s %s\n", a.name, prepare ? "PREPARED" : no_wait ? "ADDING" : "REPLICA", a.region->url);
+    return 0;
+}

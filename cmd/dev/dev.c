@@ -1,0 +1,380 @@
+/* cmd/dev/dev.c: a development cluster on this machine: made, started, killed and stopped by region. */
+#include <dirent.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/cli/client.h"
+#include "cmd/dev/devproxy.h"
+
+static void print_regions(struct rg_cli *cli, const struct rg_cluster *c)
+{
+    if (cli->json) {
+        printf("{\"cluster\":\"%s\",\"regions\":%zu}\n", c->path, c->n_regions);
+        return;
+    }
+    for (size_t i = 0; i < c->n_regions; i++)
+        printf("%-16s %-8s %s\n", c->regions[i].name, c->regions[i].primary ? "PRIMARY" : "REPLICA", c->regions[i].url);
+    printf("cluster file: %s\n", c->path);
+}
+
+/* only: the one region to start; NULL: all. */
+static enum rg_err start_all(struct rg_cluster *c, const char *only, struct rg_errctx *ctx)
+{
+    enum rg_err err = rg_devproxy_start(c, ctx);
+
+    if (!err)
+        err = rg_cluster_save(c, ctx); /* whatever happens next, `dev down` ends the proxy */
+    for (size_t i = 0; !err && i < c->n_regions; i++)
+        if (only == NULL || strcmp(only, c->regions[i].name) == 0)
+            err = rg_dev_start_region(&c->regions[i], 0, ctx);
+    if (!err)
+        err = rg_cluster_save(c, ctx);
+    for (size_t i = 0; !err && i < c->n_regions; i++)
+        if (only == NULL || strcmp(only, c->regions[i].name) == 0)
+            err = rg_dev_wait_region(c, &c->regions[i], 0, ctx);
+    return err;
+}
+
+/* What `dev up` was asked for. */
+struct wish {
+    const char *dir, *regions, *only;
+    uint64_t voters, workers, base_port, rtt_ms, jitter_ms;
+    bool plain_http, proxy, timed;
+};
+
+static size_t nodes(const struct rg_cluster *c)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n_regions; i++)
+        n += c->regions[i].n_nodes;
+    return n;
+}
+
+/* Everything of a new cluster but its processes. */
+static enum rg_err make(const struct wish *wish, const char *dir, struct rg_cluster *c, struct rg_errctx *ctx)
+{
+    RG_AUTO_MEM struct rg_dev_plan *p = calloc(1, sizeof *p);
+    enum rg_err err;
+
+    if (p == NULL)
+        return RG_ENOMEM;
+    p->cluster = c;
+    p->workers = wish->workers;
+    p->plain_http = wish->plain_http;
+    p->routes = wish->proxy;
+    snprintf(p->dir, sizeof p->dir, "%s", dir);
+    rg_dev_plan_identity(p);
+    err = rg_dev_plan_nodes(p, wish->regions, (unsigned)wish->voters, wish->base_port, ctx);
+    if (!err)
+        err = rg_dev_make_files(p, ctx);
+    if (!err && wish->proxy)
+        err = rg_devproxy_make(c, wish->rtt_ms, wish->jitter_ms, &p->ports,
+                               wish->base_port > 0 ? wish->base_port + 2 * (uint64_t)nodes(c) : 0, ctx);
+    rg_dev_ports_release(&p->ports);
+    return err;
+}
+
+static enum rg_err up(const struct wish *wish, struct rg_cluster **ret_cluster, struct rg_errctx *ctx)
+{
+    char dir[RG_DEV_DIR_MAX], path[RG_DEV_DIR_MAX + 20];
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    enum rg_err err = rg_dev_absolute(wish->dir, dir, ctx);
+
+    if (err)
+        return err;
+    snprintf(path, sizeof path, "%s/cluster.json", dir);
+    if (access(path, F_OK) == 0) { /* made before: start what does not run */
+        err = rg_cluster_load_file(path, &c, ctx);
+        if (!err && wish->proxy && !rg_devproxy_has(c))
+            err = rg_fail(ctx, RG_EINVALID, "%s: was made without a proxy: --rtt, --jitter and --proxy need a new cluster", path);
+        if (!err && wish->timed)
+            err = rg_devproxy_retime(c, wish->rtt_ms, wish->jitter_ms, ctx);
+    } else {
+        c = calloc(1, sizeof *c);
+        if (c == NULL)
+            return RG_ENOMEM;
+        memcpy(c->path, path, sizeof path);
+        err = make(wish, dir, c, ctx);
+    }
+    if (!err)
+        err = start_all(c, wish->only, ctx);
+    if (!err)
+        *ret_cluster = RG_STEAL(c);
+    return err;
+}
+
+int rg_cmd_dev_up(struct rg_cli *cli)
+{
+    const char *voters = "1", *port = "0", *workers = "1", *rtt = NULL, *jitter = NULL;
+    struct wish wish = {.regions = "us-east-1,eu-central-1,ap-southeast-1"};
+    const struct rg_option options[] = {
+        {"dir", "DIR", "folder of the cluster (made if missing)", &wish.dir, NULL},
+        {"regions", "A,B,C", "regions, the first is PRIMARY (us-east-1,eu-central-1,ap-southeast-1)", &wish.regions, NULL},
+        {"voters", "1|3", "nodes in the primary region (1)", &voters, NULL},
+        {"base-port", "PORT", "ports from here on (default: free ones)", &port, NULL},
+        {"workers", "N", "HTTP workers of each node (1)", &workers, NULL},
+        {"only", "REGION", "start this region alone; `dev start` starts the others later", &wish.only, NULL},
+        {"rtt", "MS", "round trip between regions: their links go through a proxy (see `dev link`)", &rtt, NULL},
+        {"jitter", "MS", "with --rtt: up to so much more each way", &jitter, NULL},
+        {"proxy", NULL, "links between regions go through a proxy, without delay", NULL, &wish.proxy},
+        {"http", NULL, "plain HTTP instead of HTTPS", NULL, &wish.plain_http}};
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
+        return code;
+    if (wish.dir == NULL)
+        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--dir is missing"));
+    if (!rg_cli_number(cli, "voters", voters, 1, 3, &wish.voters) ||
+        !rg_cli_number(cli, "workers", workers, 1, 64, &wish.workers) ||
+        (strcmp(port, "0") != 0 && !rg_cli_number(cli, "base-port", port, 1024, 65000, &wish.base_port)) ||
+        (rtt != NULL && !rg_cli_number(cli, "rtt", rtt, 0, 60000, &wish.rtt_ms)) ||
+        (jitter != NULL && !rg_cli_number(cli, "jitter", jitter, 0, 60000, &wish.jitter_ms)))
+        return 2;
+    wish.timed = rtt != NULL || jitter != NULL;
+    wish.proxy |= wish.timed;
+    if (wish.voters == 2)
+        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--voters: 1 or 3"));
+    err = up(&wish, &c, &cli->err);
+    if (err)
+        return rg_cli_fail(cli, err);
+    print_regions(cli, c);
+    return 0;
+}
+
+/* ---- stop, kill, start ---- */
+
+/* Delete the folder of a cluster: only names that dev up makes. */
+static void purge_dir(const char *path, unsigned depth)
+{
+    DIR *d = opendir(path);
+    struct dirent *e;
+
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        char child[1024];
+        struct stat st;
+
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        snprintf(child, sizeof child, "%s/%s", path, e->d_name);
+        if (lstat(child, &st) == 0 && S_ISDIR(st.st_mode) && depth > 0)
+            purge_dir(child, depth - 1);
+        else
+            unlink(child);
+    }
+    if (d != NULL)
+        closedir(d);
+    rmdir(path);
+}
+
+int rg_cmd_dev_down(struct rg_cli *cli)
+{
+    const char *dir = NULL;
+    bool purge = false;
+    const struct rg_option options[] = {{"dir", "DIR", "folder of the cluster", &dir, NULL},
+                                        {"purge", NULL, "delete the folder and all its data too", NULL, &purge}};
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    char path[600];
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
+        return code;
+    if (dir != NULL) {
+        snprintf(path, sizeof path, "%s/cluster.json", dir);
+        cli->cluster_path = path;
+    }
+    err = rg_cluster_load(cli, &c);
+    if (err)
+        return rg_cli_fail(cli, err);
+    for (size_t i = 0; i < c->n_regions; i++)
+        for (size_t k = 0; k < c->regions[i].n_nodes; k++)
+            if (rg_dev_runs(&c->regions[i].nodes[k]))
+                kill((pid_t)c->regions[i].nodes[k].pid, SIGTERM);
+    for (size_t i = 0; i < c->n_regions; i++) {
+        for (size_t k = 0; k < c->regions[i].n_nodes; k++) {
+            rg_dev_stop_node(&c->regions[i].nodes[k], SIGTERM);
+            rg_dev_remove_state(&c->regions[i].nodes[k]);
+        }
+    }
+    rg_devproxy_stop(c);
+    if (purge && dir != NULL)
+        purge_dir(dir, 4);
+    if (!cli->json)
+        printf("stopped%s\n", purge && dir != NULL ? " and deleted" : "; `regent dev up` with the same --dir starts it again");
+    return 0;
+}
+
+/* ret_node 0: all of the region. */
+static int one_region(struct rg_cli *cli, struct rg_cluster **ret_cluster, struct rg_cluster_region **ret_region,
+                      uint64_t *ret_node)
+{
+    const char *dir = NULL, *name = NULL, *node = NULL;
+    const struct rg_option options[] = {{"dir", "DIR", "folder of the cluster (instead of --cluster)", &dir, NULL},
+                                        {"node", "ID", "only this node of the region", &node, NULL}};
+    static char path[600];
+    enum rg_err err;
+    int code = 0;
+
+    if (!rg_cli_parse(cli, options, RG_LEN(options), &name, 1, 1, NULL, &code))
+        return code == 0 ? -1 : code;
+    if (node != NULL && !rg_cli_number(cli, "node", node, 1, INT64_MAX, ret_node))
+        return 2;
+    if (dir != NULL) {
+        snprintf(path, sizeof path, "%s/cluster.json", dir);
+        cli->cluster_path = path;
+    }
+    err = rg_cluster_load(cli, ret_cluster);
+    if (!err)
+        err = rg_cluster_region(*ret_cluster, name, ret_region, &cli->err);
+    for (size_t k = 0; !err && *ret_node != 0; k++) {
+        if (k == (*ret_region)->n_nodes)
+            err = rg_fail(&cli->err, RG_ENOTFOUND, "--node: %s has no node %llu", name, (unsigned long long)*ret_node);
+        else if ((*ret_region)->nodes[k].id == *ret_node)
+            break;
+    }
+    return err ? rg_cli_fail(cli, err) : 0;
+}
+
+int rg_cmd_dev_kill(struct rg_cli *cli)
+{
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    struct rg_cluster_region *r = NULL;
+    uint64_t node = 0;
+    int code = one_region(cli, &c, &r, &node);
+
+    if (code != 0)
+        return code < 0 ? 0 : code;
+    for (size_t k = 0; k < r->n_nodes; k++) {
+        if (node != 0 && r->nodes[k].id != node)
+            continue;
+        if (!rg_dev_runs(&r->nodes[k])) {
+            fprintf(stderr, "node %llu of %s does not run\n", (unsigned long long)r->nodes[k].id, r->name);
+            continue;
+        }
+        rg_dev_stop_node(&r->nodes[k], SIGKILL);
+        if (!cli->json)
+            printf("killed node %llu of %s (pid %ld, SIGKILL)\n", (unsigned long long)r->nodes[k].id, r->name,
+                   r->nodes[k].pid);
+    }
+    return 0;
+}
+
+int rg_cmd_dev_start(struct rg_cli *cli)
+{
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    struct rg_cluster_region *r = NULL;
+    uint64_t from = rg_cli_now_us(), node = 0;
+    int code = one_region(cli, &c, &r, &node);
+    enum rg_err err;
+
+    if (code != 0)
+        return code < 0 ? 0 : code;
+    err = rg_devproxy_start(c, &cli->err);
+    if (!err)
+        err = rg_dev_start_region(r, node, &cli->err);
+    if (!err)
+        err = rg_cluster_save(c, &cli->err);
+    if (!err)
+        err = rg_dev_wait_region(c, r, node, &cli->err);
+    if (err)
+        return rg_cli_fail(cli, err);
+    if (!cli->json && node != 0)
+        printf("node %llu of %s is ready (%.2f s)\n", (unsigned long long)node, r->name, (double)(rg_cli_now_us() - from) / 1e6);
+    else if (!cli->json)
+        printf("%s is ready (%.2f s)\n", r->name, (double)(rg_cli_now_us() - from) / 1e6);
+    return 0;
+}
+
+/* ---- ready, tour ---- */
+
+/* region NULL: the primary's revision; else wait until the region shows it. */
+static enum rg_err ask_revision(struct rg_cli *cli, const struct rg_cluster *c, const struct rg_cluster_region *region,
+                                char revision[RG_REV_TEXT_MAX])
+{
+    RG_AUTO(client) struct rg_client *client = NULL;
+    struct rg_answer answer;
+    char header[100];
+    enum rg_err err = region == NULL ? rg_client_primary(c, &client, &cli->err)
+                                     : rg_client_region(c, region, &client, &cli->err);
+
+    if (!err && region != NULL) {
+        snprintf(header, sizeof header, "Regent-Min-Revision: %s", revision);
+        err = rg_client_header(client, header);
+        if (!err)
+            err = rg_client_header(client, "Regent-Wait-Ms: 20000");
+    }
+    if (!err)
+        err = rg_client_request(client, "GET", "/v1/status", NULL, rg_span(NULL, 0), &answer, &cli->err);
+    if (err)
+        return err;
+    if (answer.status != 200)
+        err = rg_answer_error(&answer, &cli->err);
+    if (region == NULL)
+        memcpy(revision, answer.revision, sizeof answer.revision);
+    rg_answer_deinit(&answer);
+    return err;
+}
+
+/* Until every region shows the newest revision of the primary. */
+int rg_cmd_dev_ready(struct rg_cli *cli)
+{
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    char revision[RG_REV_TEXT_MAX] = "";
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
+        return code;
+    err = rg_cluster_load(cli, &c);
+    if (!err)
+        err = ask_revision(cli, c, NULL, revision);
+    for (size_t i = 0; !err && i < c->n_regions; i++)
+        err = ask_revision(cli, c, &c->regions[i], revision);
+    if (err)
+        return rg_cli_fail(cli, err);
+    if (cli->json)
+        printf("{\"revision\":\"%s\"}\n", revision);
+    else
+        printf("every region shows revision %s\n", revision);
+    return 0;
+}
+
+static void try_next(const char *what, const char *command, const char *region)
+{
+    size_t at = strcspn(command, "%");
+    char line[120];
+
+    snprintf(line, sizeof line, "%.*s%s%s", (int)at, command, command[at] != '\0' ? region : "", command[at] != '\0' ? command + at + 2 : "");
+    printf("  build/regent %-48s %s\n", line, what);
+}
+
+int rg_cmd_dev_tour(struct rg_cli *cli)
+{
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
+        return code;
+    err = rg_cluster_load(cli, &c);
+    if (err)
+        return rg_cli_fail(cli, err);
+    cli->argc = 0;
+    code = rg_cmd_regions(cli);
+    if (code != 0 || cli->json)
+        return code;
+    printf("\nWhat to try next (export REGENT_CLUSTER=%s):\n", c->path);
+    try_next("effective access, as this region computes it", "access list --region %s | head", c->regions[c->n_regions - 1].name);
+    try_next("may they sign in, and why", "access check USER ACCOUNT PERMISSION-SET", "");
+    try_next("the primary dies; every other region goes on answering", "dev kill %s", c->regions[0].name);
+    try_next("it comes back with every acknowledged write", "dev start %s", c->regions[0].name);
+    if (c->n_regions > 1)
+        try_next("another primary, planned: nothing is lost", "switchover --to %s", c->regions[1].name);
+    try_next("a region more; `region remove` takes it away again", "dev add %s", "ap-south-1");
+    try_next("how long until a write is visible elsewhere", "bench propagation", "");
+    return 0;
+}

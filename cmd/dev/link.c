@@ -1,0 +1,121 @@
+/* cmd/dev/link.c: `regent dev link`: what the proxy of a development cluster does to the lines between regions. */
+#include "cmd/dev/devproxy.h"
+
+/* The action's words: how many regions or numbers follow it. */
+static const struct action {
+    const char *name;
+    size_t min, max;
+    const char *words;
+} actions[] = {{"show", 0, 0, "show"},
+               {"cut", 2, 2, "cut A B"},
+               {"stall", 2, 2, "stall A B"},
+               {"heal", 1, 2, "heal A B, or heal all"},
+               {"delay", 2, 3, "delay A B MS, or delay all MS"}};
+
+static const struct action *action_find(const char *name)
+{
+    for (size_t i = 0; i < RG_LEN(actions); i++)
+        if (strcmp(actions[i].name, name) == 0)
+            return &actions[i];
+    return NULL;
+}
+
+static bool milliseconds(const char *text, double *ret)
+{
+    char *end;
+
+    *ret = strtod(text, &end);
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && *ret <= 60000;
+}
+
+/* words[0] is the action. NULL without memory. */
+static enum rg_err request(const struct action *action, const char *const *words, size_t n, bool one_way, const char *jitter,
+                           json_t **ret_request, struct rg_errctx *ctx)
+{
+    bool all = n > 1 && strcmp(words[1], "all") == 0, delay = strcmp(action->name, "delay") == 0;
+    size_t regions = n - 1 - (delay ? 1 : 0);
+    json_t *in = json_pack("{s:s, s:b}", "op", action->name, "oneWay", one_way);
+    double ms = 0, jitter_ms = 0;
+    enum rg_err err = in == NULL ? RG_ENOMEM : RG_OK;
+
+    if (n - 1 < action->min || n - 1 > action->max || (action->max > 0 && regions != (all ? 1 : 2)))
+        err = rg_fail(ctx, RG_EUSAGE, "usage: regent dev link %s", action->words);
+    else if ((delay && !milliseconds(words[n - 1], &ms)) || (jitter != NULL && !milliseconds(jitter, &jitter_ms)))
+        err = rg_fail(ctx, RG_EUSAGE, "\"%s\" is not a number of milliseconds up to 60000",
+                      delay && !milliseconds(words[n - 1], &ms) ? words[n - 1] : jitter);
+    else if (jitter != NULL && !delay)
+        err = rg_fail(ctx, RG_EUSAGE, "--jitter goes with delay");
+    if (!err && delay)
+        json_object_set_new(in, "ms", json_real(ms));
+    if (!err && jitter != NULL)
+        json_object_set_new(in, "jitterMs", json_real(jitter_ms));
+    if (!err && action->max > 0 && !all) {
+        json_object_set_new(in, "a", json_string(words[1]));
+        json_object_set_new(in, "b", json_string(words[2]));
+    }
+    if (err)
+        json_decref(in);
+    else
+        *ret_request = in;
+    return err;
+}
+
+static void print_lines(const json_t *answer)
+{
+    const json_t *list = json_object_get(answer, "links"), *line;
+    size_t i;
+
+    printf("%-16s   %-16s %-8s %9s %9s %6s %14s %10s\n", "FROM", "TO", "STATE", "DELAY MS", "JITTER MS", "CONNS", "DELIVERED B",
+           "HELD B");
+    json_array_foreach(list, i, line) {
+        printf("%-16s → %-16s %-8s %9.1f %9.1f %6lld %14lld %10lld\n", json_string_value(json_object_get(line, "from")),
+               json_string_value(json_object_get(line, "to")), json_string_value(json_object_get(line, "state")),
+               json_number_value(json_object_get(line, "delayMs")), json_number_value(json_object_get(line, "jitterMs")),
+               (long long)json_integer_value(json_object_get(line, "connections")),
+               (long long)json_integer_value(json_object_get(line, "deliveredBytes")),
+               (long long)json_integer_value(json_object_get(line, "heldBytes")));
+    }
+}
+
+int rg_cmd_dev_link(struct rg_cli *cli)
+{
+    const char *dir = NULL, *jitter = NULL, *words[4] = {NULL};
+    bool one_way = false;
+    const struct rg_option options[] = {
+        {"one-way", NULL, "stall, heal or delay only what goes from A to B", NULL, &one_way},
+        {"jitter", "MS", "with delay: up to so much more", &jitter, NULL},
+        {"dir", "DIR", "folder of the cluster (instead of --cluster)", &dir, NULL}};
+    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    const struct action *action;
+    json_t *in = NULL, *answer = NULL;
+    char path[600];
+    size_t n = 0;
+    enum rg_err err;
+    int code;
+
+    if (!rg_cli_parse(cli, options, RG_LEN(options), words, 1, RG_LEN(words), &n, &code))
+        return code;
+    action = action_find(words[0]);
+    if (action == NULL)
+        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "%s: is not one of show, cut, stall, heal, delay", words[0]));
+    if (dir != NULL) {
+        snprintf(path, sizeof path, "%s/cluster.json", dir);
+        cli->cluster_path = path;
+    }
+    err = request(action, words, n, one_way, jitter, &in, &cli->err);
+    if (!err)
+        err = rg_cluster_load(cli, &c);
+    if (!err)
+        err = rg_devproxy_ask(c, in, &answer, &cli->err);
+    json_decref(in);
+    if (err)
+        return rg_cli_fail(cli, err);
+    if (cli->json) {
+        json_dumpf(json_object_get(answer, "links"), stdout, JSON_COMPACT);
+        printf("\n");
+    } else {
+        print_lines(answer);
+    }
+    json_decref(answer);
+    return 0;
+}

@@ -1,0 +1,173 @@
+/* cmd/runbook/notify.c: telling people and systems: a text from a template, and a webhook. A message that cannot be
+ * delivered stops nothing. */
+#include <curl/curl.h>
+#include <poll.h>
+#include <time.h>
+
+#include "cmd/runbook/runbook.h"
+#include "cmd/runbook/template.h"
+#include "crypto/privfile.h"
+
+enum { TEXT_BYTES_MAX = 64 * 1024, HOOK_MS_MAX = 10000, HOOK_TRIES = 3, ANSWER_BYTES_MAX = 4096 };
+
+static const char default_template[] = "Regent: {{to}} is PRIMARY since {{time}} (epoch {{epoch}}), in place of {{from}}.\n"
+                                       "Declared by {{by}}: {{reason}}\n"
+                                       "May be lost: {{lost}}\n"
+                                       "Writes go to {{url}}; reads and access checks go on in every region.\n";
+
+static void now_text(char out[40])
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    rg_evidence_time(out, (int64_t)ts.tv_sec * 1000);
+}
+
+enum rg_err rg_runbook_render(struct rg_runbook *rb, struct rg_buf *out)
+{
+    char epoch[24], when[40];
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
+    struct rg_errctx why = {.text = ""};
+    enum rg_err err = RG_OK;
+
+    now_text(when);
+    snprintf(epoch, sizeof epoch, "%llu", (unsigned long long)rb->epoch);
+    rg_buf_init(&text, TEXT_BYTES_MAX);
+    if (rb->options.template_path != NULL)
+        err = rg_privfile_read(rb->options.template_path, "template", 0, &text, &rb->cli->err);
+    else
+        rg_buf_put_str(&text, default_template);
+    if (err)
+        return err;
+    const struct rg_template_value values[] = {
+        {"epoch", epoch}, {"from", rb->from[0] != '\0' ? rb->from : "?"}, {"to", rb->to}, {"by", rb->by}, {"reason", rb->reason},
+        {"lost", rb->lost}, {"time", when}, {"url", rb->cluster->regions[rb->target].url}};
+    err = rg_template_render(rg_buf_span(&text), values, RG_LEN(values), out, &why);
+    return err ? rg_fail(&rb->cli->err, err, "%s: %.600s",
+                         rb->options.template_path != NULL ? rb->options.template_path : "template", rg_errctx_text(&why, err))
+               : RG_OK;
+}
+
+/* ---- the webhook ---- */
+
+static size_t on_body(char *data, size_t size, size_t n, void *arg)
+{
+    struct rg_buf *out = arg;
+    size_t room = out->max - out->len;
+
+    rg_buf_put(out, data, RG_MIN(size * n, room)); /* the beginning is enough to tell what went wrong */
+    return size * n;
+}
+
+/* Scheme and host of the address: the rest may be a secret. */
+static void host_of(const char *url, char *out, size_t size)
+{
+    const char *slashes = strstr(url, "//"), *host = slashes != NULL ? slashes + 2 : url, *at;
+    size_t n = strcspn(host, "/?#");
+
+    at = memchr(host, '@', n);
+    if (at != NULL) {
+        n -= (size_t)(at + 1 - host);
+        host = at + 1;
+    }
+    snprintf(out, size, "%.*s%.*s", slashes != NULL ? (int)(slashes + 2 - url) : 0, url, (int)RG_MIN(n, (size_t)100), host);
+}
+
+/* One try: the HTTP status; 0: none, why says. */
+static long post(const char *url, const char *body, char *why, size_t size)
+{
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    RG_AUTO_BUF struct rg_buf answer = {.max = 0};
+    CURL *easy = curl_easy_init();
+    CURLcode code = CURLE_OUT_OF_MEMORY;
+    long status = 0;
+
+    rg_buf_init(&answer, ANSWER_BYTES_MAX);
+    if (easy != NULL && headers != NULL) {
+        curl_easy_setopt(easy, CURLOPT_URL, url);
+        curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
+        curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)HOOK_MS_MAX);
+        curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+        curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+        curl_easy_setopt(easy, CURLOPT_WRITEDATA, &answer);
+        code = curl_easy_perform(easy);
+        if (code == CURLE_OK)
+            curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    }
+    if (code != CURLE_OK)
+        snprintf(why, size, "%s", curl_easy_strerror(code));
+    else
+        snprintf(why, size, "HTTP %ld", status);
+    curl_easy_cleanup(easy);
+    curl_slist_free_all(headers);
+    return status;
+}
+
+static json_t *hook_json(const struct rg_runbook *rb, const char *text)
+{
+    char when[40];
+
+    now_text(when);
+    return json_pack("{s:s, s:o, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "event", "regent.failover", "text",
+                     rg_runbook_string(text), "epoch", (json_int_t)rb->epoch, "from", rb->from, "to", rb->to, "by", rb->by,
+                     "reason", rb->reason, "lost", rb->lost, "time", when, "url", rb->cluster->regions[rb->target].url, "gameDay",
+                     rb->options.game_day);
+}
+
+static enum rg_err call_hook(struct rg_runbook *rb, const char *text)
+{
+    json_t *json = hook_json(rb, text);
+    RG_AUTO_MEM char *body = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+    char host[160], why[200] = "";
+    bool delivered = false;
+    unsigned n = 0;
+
+    json_decref(json);
+    if (body == NULL)
+        return RG_ENOMEM;
+    host_of(rb->options.webhook, host, sizeof host);
+    while (!delivered && n < HOOK_TRIES) {
+        if (n > 0)
+            poll(NULL, 0, 1000 << (n - 1));
+        n++;
+        delivered = post(rb->options.webhook, body, why, sizeof why) / 100 == 2;
+        rg_runbook_say(rb, "  webhook %s: %s (try %u of %d)\n", host, why, n, HOOK_TRIES);
+    }
+    if (!delivered)
+        rg_runbook_say(rb, "  NOT DELIVERED: tell them yourself\n");
+    return rg_runbook_note(rb, "webhook",
+                           json_pack("{s:s, s:b, s:i, s:s}", "host", host, "delivered", delivered, "tries", (int)n, "last", why));
+}
+
+static void say_indented(struct rg_runbook *rb, const char *text)
+{
+    while (*text != '\0') {
+        size_t n = strcspn(text, "\n");
+
+        rg_runbook_say(rb, "  | %.*s\n", (int)n, text);
+        text += n + (text[n] == '\n');
+    }
+}
+
+enum rg_err rg_runbook_notify(struct rg_runbook *rb)
+{
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
+    enum rg_err err;
+
+    rg_buf_init(&text, TEXT_BYTES_MAX);
+    err = rg_runbook_render(rb, &text);
+    if (err) { /* it was fine at the beginning; say it, and go on */
+        rg_runbook_say(rb, "  the text cannot be made: %s\n", rg_errctx_text(&rb->cli->err, err));
+        return rg_runbook_confirm(rb, "Tell them yourself. continue?");
+    }
+    rg_buf_put_u8(&text, 0);
+    if (text.err)
+        return text.err;
+    say_indented(rb, (const char *)text.data);
+    err = rg_runbook_note(rb, "message", json_pack("{s:o}", "text", rg_runbook_string((const char *)text.data)));
+    if (!err && rb->options.webhook != NULL)
+        err = call_hook(rb, (const char *)text.data);
+    return err ? err : rg_runbook_confirm(rb, "Those who must know are told. continue?");
+}

@@ -1,0 +1,222 @@
+/* Answers and errors, in the style the request was asked in. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "net/api/worker.h"
+#include "base/json.h"
+
+size_t rg_api_digits(char *out, uint64_t v)
+{
+    char back[20];
+    size_t n = 0;
+
+    do {
+        back[n++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    for (size_t i = 0; i < n; i++)
+        out[i] = back[n - 1 - i];
+    return n;
+}
+
+/* rg_rev_format without printf: it is on every answer. */
+size_t rg_api_rev_text(char out[RG_REV_TEXT_MAX], struct rg_rev rev)
+{
+    size_t n = rg_api_digits(out, rev.epoch);
+
+    out[n++] = '.';
+    n += rg_api_digits(out + n, rev.index);
+    out[n] = '\0';
+    return n;
+}
+
+/* --- answers --- */
+
+void rg_head_add(struct rg_head *head, const char *name, struct rg_span value)
+{
+    RG_ASSERT(head->reply.n_headers < RG_LEN(head->headers));
+    head->headers[head->reply.n_headers++] = (struct rg_http_header){rg_span_str(name), value};
+}
+
+void rg_head_init(struct rg_head *head, const struct rg_call *call, int status, const char *content_type)
+{
+    struct rg_rev rev = call->read_rev;
+    size_t n;
+
+    if (rev.index == 0) /* nothing was read or written: what is visible now */
+        rev = rg_node_visible(call->api->config.node);
+    head->reply = (struct rg_http_reply){.status = status, .content_type = content_type, .headers = head->headers};
+    n = rg_api_rev_text(head->rev, rev);
+    rg_head_add(head, "regent-revision", rg_span(head->rev, n));
+    rg_head_add(head, "regent-region", rg_span_str(call->api->region));
+    rg_head_add(head, "x-amzn-requestid", rg_span(call->request_id, RG_UUID_TEXT_MAX - 1));
+}
+
+void rg_head_reply(struct rg_head *head, struct rg_call *call, struct rg_span body)
+{
+    struct rg_request *req = RG_STEAL(call->req);
+
+    RG_ASSERT(req != NULL);
+    rg_call_txn_end(call);
+    head->reply.body = body;
+    rg_request_reply(req, &head->reply);
+    rg_call_end(call, call->outcome);
+}
+
+void rg_call_reply(struct rg_call *call, int status, const char *content_type, struct rg_span body)
+{
+    struct rg_head head;
+
+    rg_head_init(&head, call, status, content_type);
+    rg_head_reply(&head, call, body);
+}
+
+static const char *type_of_json(const struct rg_call *call)
+{
+    return call->style == RG_STYLE_AWS ? "application/x-amz-json-1.1" : "application/json";
+}
+
+void rg_call_answer(struct rg_call *call, int status)
+{
+    if (call->out.err) {
+        rg_call_fail(call, call->out.err, "the answer is over %d bytes: ask for less at once", RG_ANSWER_BYTES_MAX);
+        return;
+    }
+    rg_call_reply(call, status, type_of_json(call), rg_buf_span(&call->out));
+}
+
+static int put_dump(const char *text, size_t n, void *out)
+{
+    rg_buf_put(out, text, n);
+    return ((struct rg_buf *)out)->err ? -1 : 0;
+}
+
+void rg_call_answer_json(struct rg_call *call, int status, json_t *body)
+{
+    rg_buf_clear(&call->out);
+    if ((body == NULL || json_dump_callback(body, put_dump, &call->out, JSON_COMPACT | JSON_ENCODE_ANY) != 0) &&
+        call->out.err == RG_OK)
+        call->out.err = RG_ENOMEM;
+    json_decref(body);
+    rg_call_answer(call, status);
+}
+
+/* --- errors --- */
+
+bool rg_is_local_fault(enum rg_err err) { return err >= RG_EINTERNAL && err <= RG_EFOREIGN; }
+
+/* AWS answers 400 for every fault of the client but those of access; errors of regions keep their own status. */
+static int http_status(const struct rg_call *call, enum rg_err err)
+{
+    int status = rg_err_http(err);
+
+    if (call->style == RG_STYLE_V1)
+        return err == RG_EUNAUTH ? 401 : status;
+    if (status < 400 || status >= 500 || status == 403 || err == RG_ENOTPRIMARY || err == RG_EREVISION ||
+        err == RG_EREVLOST)
+        return status;
+    return 400;
+}
+
+static void put_member(struct rg_buf *out, const char *name, const char *value)
+{
+    rg_buf_printf(out, "%s\"%s\":", out->len > 1 ? "," : "", name);
+    rg_json_put_string(out, rg_span_str(value));
+}
+
+/* Text made of a client's bytes may be cut within a character, or be none. */
+static void make_utf8(char *text)
+{
+    json_t *probe = json_string(text);
+
+    if (probe == NULL)
+        for (char *c = text; *c != '\0'; c++)
+            if ((unsigned char)*c >= 0x80)
+                *c = '?';
+    json_decref(probe);
+}
+
+static void put_error(struct rg_call *call, enum rg_err err, const char *message, const struct rg_fail_extra *extra)
+{
+    struct rg_buf *out = &call->out;
+
+    rg_buf_clear(out);
+    rg_buf_put_str(out, "{");
+    if (call->style == RG_STYLE_V1) {
+        put_member(out, "code", rg_err_name(err));
+        put_member(out, "message", message);
+        put_member(out, "requestId", call->request_id);
+    } else {
+        put_member(out, "__type", rg_err_aws_type(err));
+        put_member(out, "message", message);
+        put_member(out, "Message", message);
+        if (extra->reason != NULL)
+            put_member(out, "Reason", extra->reason);
+        if (extra->resource_type != NULL)
+            put_member(out, "ResourceType", extra->resource_type);
+        if (extra->resource_id != NULL)
+            put_member(out, "ResourceId", extra->resource_id);
+        put_member(out, "RequestId", call->request_id);
+    }
+    rg_buf_put_str(out, "}");
+}
+
+void rg_call_fail_extra(struct rg_call *call, enum rg_err err, char *message, const struct rg_fail_extra *extra)
+{
+    int status = http_status(call, err);
+    struct rg_span body;
+    struct rg_head head;
+
+    call->outcome = err;
+    if (rg_is_local_fault(err)) {
+        rg_log_error(call->api->config.log, "api.fault", "op=%s code=%s request=%s text=\"%s\"",
+                     call->op != NULL ? call->op : "?", rg_err_symbol(err), call->request_id, message);
+        snprintf(message, RG_MESSAGE_BYTES_MAX, "%s", rg_err_text(err));
+    }
+    make_utf8(message);
+    put_error(call, err, message, extra);
+    rg_head_init(&head, call, status, type_of_json(call));
+    rg_head_add(&head, "x-amzn-errortype",
+                rg_span_str(call->style == RG_STYLE_AWS ? rg_err_aws_type(err) : rg_err_name(err)));
+    if (status == 503 || status == 429)
+        rg_head_add(&head, "retry-after", rg_span_str("1"));
+    if (status == 401)
+        rg_head_add(&head, "www-authenticate", rg_span_str("Bearer"));
+    if (extra->location != NULL)
+        rg_head_add(&head, "location", rg_span_str(extra->location));
+    body = call->out.err ? rg_span_str("{}") : rg_buf_span(&call->out);
+    rg_head_reply(&head, call, body);
+}
+
+void rg_call_fail_with(struct rg_call *call, enum rg_err err, const char *reason, const char *resource_type,
+                       const char *resource_id, const char *fmt, ...)
+{
+    const struct rg_fail_extra extra = {reason, resource_type, resource_id, NULL};
+    char message[RG_MESSAGE_BYTES_MAX];
+    va_list ap;
+
+    if (fmt == NULL) {
+        snprintf(message, sizeof message, "%s", rg_err_text(err));
+    } else {
+        va_start(ap, fmt);
+        vsnprintf(message, sizeof message, fmt, ap);
+        va_end(ap);
+    }
+    rg_call_fail_extra(call, err, message, &extra);
+}
+
+void rg_call_fail(struct rg_call *call, enum rg_err err, const char *fmt, ...)
+{
+    static const struct rg_fail_extra none;
+    char message[RG_MESSAGE_BYTES_MAX];
+    va_list ap;
+
+    if (fmt == NULL) {
+        snprintf(message, sizeof message, "%s", rg_err_text(err));
+    } else {
+        va_start(ap, fmt);
+        vsnprintf(message, sizeof message, fmt, ap);
+        va_end(ap);
+    }
+    rg_call_fail_extra(call, err, message, &none);
+}

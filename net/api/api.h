@@ -1,0 +1,56 @@
+/* net/api/api.h: the interfaces a region serves: one handler for the HTTPS server (net/http/server.h), over the store for reads and
+ * the raft node for writes. */
+#ifndef REGENT_NET_API_API_H
+#define REGENT_NET_API_API_H
+
+#include "base/log.h"
+#include "crypto/keyprov.h"
+#include "net/http/server.h"
+#include "raft/node/node.h"
+#include "store/db/env.h"
+
+struct rg_api;
+struct rg_region_ops; /* net/ops/region_ops.h */
+struct rg_intents;
+
+struct rg_api_region {
+    char name[33], url[160]; /* url: "https://host:port", for Location and /v1/regions */
+    uint64_t id;             /* raft id of its node */
+};
+
+struct rg_api_config {
+    struct rg_store *store;
+    struct rg_keyprov *keys;
+    struct rg_node *node; /* only rg_node_status_copy and rg_node_visible are called on it */
+    const struct rg_log *log;
+    const char *region, *cluster_id;
+    const struct rg_api_region *regions; /* where each node answers; copied */
+    size_t n_regions;
+    const char *instance_arn, *identity_store_id;
+    unsigned workers;
+    const char *data_dir; /* borrow: where lost tails are kept (raft/log/lost.h); NULL: none are */
+    /* Hand over to the raft thread, from any worker thread; on_done then comes on the raft thread. */
+    void (*submit)(void *arg, struct rg_proposal *proposal);
+    void (*wait)(void *arg, struct rg_wait *wait);
+    void (*task)(void *arg, struct rg_task *task); /* run there; its node is NULL when the daemon is stopping */
+    void *arg;
+    /* Regions that come and go; NULL: AddRegion and preflights are refused. */
+    const struct rg_region_ops *region_ops;
+    void *region_arg;
+    struct rg_intents *intents; /* borrow; used on the raft thread. NULL: writes never wait here */
+    const char *ca_pem; /* the CA's certificate, borrow; NULL: no node can join through this one */
+    /* Text appended to /metrics by the daemon (links, server). May be NULL. */
+    void (*more_metrics)(void *more_arg, struct rg_buf *out);
+    void *more_arg;
+};
+
+RG_MUST enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api **ret_api, struct rg_errctx *ctx);
+/** After the server has stopped. NULL is fine. */
+void rg_api_free(struct rg_api *api);
+/**
+ * The rg_http_handler; arg is the rg_api. Every request needs a credential but these: /healthz, /readyz, /v1/join and
+ * /v1/rejoin, which bring their own proof, and /metrics when it comes from the machine itself (127.0.0.0/8, ::1): a reverse proxy on this machine must not pass /metrics on.
+ */
+void rg_api_handle(void *api, struct rg_request *req);
+
+#endif

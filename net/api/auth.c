@@ -1,0 +1,232 @@
+/* Who asks: a bearer token or an AWS signature, against the credential rows of the state. Every doubt is a refusal. */
+#include <strings.h>
+
+#include "crypto/digest.h"
+#include "crypto/sigv4.h"
+#include "net/api/worker.h"
+
+enum { TOKEN_BYTES_MAX = 512, BEARER_BYTES = 7 };
+
+_Static_assert(sizeof(struct rg_http_header) == sizeof(struct rg_sigv4_header) &&
+                   offsetof(struct rg_http_header, value) == offsetof(struct rg_sigv4_header, value),
+               "a header is a header");
+
+void rg_auth_forget(struct rg_api_worker *worker)
+{
+    rg_wipe(worker->secrets, sizeof worker->secrets);
+    rg_wipe(worker->tokens, sizeof worker->tokens);
+}
+
+static void copy_name(char to[RG_CALLER_BYTES_MAX], struct rg_span name)
+{
+    size_t n = RG_MIN(name.n, (size_t)RG_CALLER_BYTES_MAX - 1);
+
+    if (n > 0)
+        memcpy(to, name.p, n);
+    to[n] = '\0';
+}
+
+/* Fill caller and admin from a credential that has proved itself. */
+static enum rg_err admit(struct rg_call *call, const struct rg_credential *credential, struct rg_errctx *ctx)
+{
+    bool admin = rg_span_is(credential->role, "admin");
+
+    if (!admin && !rg_span_is(credential->role, "read"))
+        return rg_fail(ctx, RG_EDENIED, "the credential has no role that this release knows");
+    call->admin = admin;
+    copy_name(call->caller, credential->by);
+    return RG_OK;
+}
+
+static enum rg_err unknown(struct rg_errctx *ctx)
+{
+    return rg_fail(ctx, RG_EBADTOKEN, "The security token included in the request is invalid.");
+}
+
+/* --- bearer tokens --- */
+
+static bool is_bearer(struct rg_span authorization)
+{
+    return authorization.n > BEARER_BYTES && strncasecmp((const char *)authorization.p, "Bearer ", BEARER_BYTES) == 0;
+}
+
+static struct rg_token_kept *token_slot(struct rg_api_worker *w, const uint8_t sha256[32])
+{
+    return &w->tokens[sha256[0] & (RG_TOKENS_KEPT - 1)];
+}
+
+static enum rg_err check_row(struct rg_call *call, const uint8_t sha256[32], struct rg_errctx *ctx)
+{
+    struct rg_credential credential;
+    enum rg_err err = rg_credential_by_token(call->txn, sha256, &credential);
+
+    if (err == RG_ENOTFOUND)
+        return unknown(ctx);
+    if (err)
+        return err;
+    if (credential.token_sha256.n != 32 || !rg_equal_ct(credential.token_sha256.p, sha256, 32))
+        return unknown(ctx);
+    return admit(call, &credential, ctx);
+}
+
+static enum rg_err check_bearer(struct rg_call *call, struct rg_errctx *ctx)
+{
+    struct rg_span token = rg_span(call->authorization.p + BEARER_BYTES, call->authorization.n - BEARER_BYTES);
+    struct rg_token_kept *kept;
+    struct rg_applied applied;
+    uint8_t sha256[32];
+    enum rg_err err;
+
+    while (token.n > 0 && token.p[0] == ' ')
+        token = rg_span(token.p + 1, token.n - 1);
+    if (token.n == 0 || token.n > TOKEN_BYTES_MAX)
+        return unknown(ctx);
+    rg_sha256(token, sha256);
+    rg_txn_applied(call->txn, &applied);
+    kept = token_slot(rg_call_worker(call), sha256);
+    if (applied.index != 0 && kept->index == applied.index && kept->term == applied.term &&
+        rg_equal_ct(kept->sha256, sha256, sizeof sha256)) { /* the same state says the same */
+        call->admin = kept->admin;
+        memcpy(call->caller, kept->caller, sizeof call->caller);
+        return RG_OK;
+    }
+    err = check_row(call, sha256, ctx);
+    if (err)
+        return err;
+    memcpy(kept->sha256, sha256, sizeof sha256);
+    memcpy(kept->caller, call->caller, sizeof kept->caller);
+    kept->admin = call->admin;
+    kept->index = applied.index;
+    kept->term = applied.term;
+    return RG_OK;
+}
+
+/* --- AWS signatures --- */
+
+static struct rg_secret_kept *secret_slot(struct rg_api_worker *w, struct rg_span access_key_id)
+{
+    unsigned h = 5381;
+
+    for (size_t i = 0; i < access_key_id.n; i++)
+        h = h * 33 + access_key_id.p[i];
+    return &w->secrets[h & (RG_SECRETS_KEPT - 1)];
+}
+
+static bool secret_is(const struct rg_secret_kept *kept, struct rg_span access_key_id, struct rg_span sealed)
+{
+    return kept->secret_n > 0 && rg_span_is(access_key_id, kept->access_key_id) && sealed.n == kept->sealed_n &&
+           memcmp(sealed.p, kept->sealed, sealed.n) == 0;
+}
+
+/* Open the row's secret into the slot, so that the next request has it at hand. */
+static enum rg_err open_secret(struct rg_call *call, struct rg_span access_key_id, struct rg_span sealed,
+                               struct rg_secret_kept *kept, struct rg_errctx *ctx)
+{
+    const struct rg_api *api = call->api;
+    const struct rg_context context = {.instance_arn = rg_span_str(api->instance_arn),
+                                       .identity_store_id = rg_span_str(api->identity_store_id),
+                                       .purpose = rg_span_str("secret")};
+    struct rg_buf plain;
+    enum rg_err err;
+
+    if (access_key_id.n >= sizeof kept->access_key_id || sealed.n > sizeof kept->sealed)
+        return rg_fail(ctx, RG_ECORRUPT, "the credential's row is of a wrong form");
+    rg_wipe(kept, sizeof *kept);
+    rg_buf_init(&plain, RG_SECRET_BYTES_MAX);
+    if (rg_buf_reserve(&plain, RG_SECRET_BYTES_MAX) == NULL) /* at once: growing would leave copies behind */
+        return RG_ENOMEM;
+    err = rg_envelope_open(api->config.keys, &context, sealed, &plain, ctx);
+    if (!err && plain.len == 0)
+        err = rg_fail(ctx, RG_ECORRUPT, "the credential's secret is empty");
+    if (!err) {
+        copy_name(kept->access_key_id, access_key_id);
+        memcpy(kept->sealed, sealed.p, sealed.n);
+        memcpy(kept->secret, plain.data, plain.len);
+        kept->sealed_n = sealed.n;
+        kept->secret_n = plain.len;
+    }
+    rg_wipe(plain.data, plain.cap);
+    rg_buf_deinit(&plain);
+    return err;
+}
+
+/* Which service the client thinks it speaks to; the region in the scope may be any: clients keep one profile for all.
+ */
+static bool service_ok(struct rg_span service)
+{
+    return rg_span_is(service, "sso") || rg_span_is(service, "identitystore") || rg_span_is(service, "regent");
+}
+
+static enum rg_err verify(struct rg_call *call, const struct rg_sigv4_request *request, struct rg_errctx *ctx)
+{
+    struct rg_credential credential;
+    struct rg_secret_kept *kept;
+    struct rg_sigv4_claim claim;
+    enum rg_err err = rg_sigv4_parse(request, &claim, ctx);
+
+    if (err == RG_EMALFORMED)
+        return RG_EBADSIG; /* as AWS's IncompleteSignature: a matter of access, not of the operation's input */
+    if (err)
+        return err;
+    if (claim.in_query)
+        return rg_fail(ctx, RG_EBADSIG,
+                       "Presigned requests are not taken: sign the request with an Authorization header.");
+    if (!service_ok(claim.service))
+        return rg_fail(ctx, RG_EBADSIG,
+                       "Credential should be scoped to correct service: sso, identitystore or regent.");
+    if (claim.security_token.n > 0 || claim.access_key_id.n == 0)
+        return unknown(ctx);
+    err = rg_credential_by_key(call->txn, claim.access_key_id, &credential);
+    if (err == RG_ENOTFOUND)
+        return unknown(ctx);
+    if (err)
+        return err;
+    if (!rg_span_eq(credential.access_key_id, claim.access_key_id) || credential.secret_sealed.n == 0)
+        return unknown(ctx);
+    kept = secret_slot(rg_call_worker(call), claim.access_key_id);
+    if (!secret_is(kept, claim.access_key_id, credential.secret_sealed)) {
+        err = open_secret(call, claim.access_key_id, credential.secret_sealed, kept, ctx);
+        if (err)
+            return err == RG_EMALFORMED ? RG_ECORRUPT : err;
+    }
+    err = rg_sigv4_verify(request, &claim, rg_span(kept->secret, kept->secret_n), call->now_ms / 1000, ctx);
+    return err ? err : admit(call, &credential, ctx);
+}
+
+static enum rg_err check_sigv4(struct rg_call *call, struct rg_errctx *ctx)
+{
+    const struct rg_request *req = call->req;
+    struct rg_sigv4_header headers[RG_HTTP_HEADERS_MAX + 1];
+    struct rg_sigv4_request request = {.method = req->method,
+                                       .path = req->path,
+                                       .query = req->query,
+                                       .headers = headers,
+                                       .n_headers = req->n_headers,
+                                       .body = req->body,
+                                       .normalize_path = true};
+    bool has_host = false;
+
+    for (size_t i = 0; i < req->n_headers; i++) {
+        headers[i] = (struct rg_sigv4_header){req->headers[i].name, req->headers[i].value};
+        has_host |= rg_span_is(req->headers[i].name, "host");
+    }
+    if (!has_host && req->n_headers < RG_SIGV4_HEADERS_MAX) /* HTTP/2 calls it :authority, what is signed is host */
+        headers[request.n_headers++] = (struct rg_sigv4_header){rg_span_str("host"), req->authority};
+    return verify(call, &request, ctx);
+}
+
+enum rg_err rg_auth_check(struct rg_call *call, struct rg_errctx *ctx)
+{
+    enum rg_err err;
+
+    if (call->authorization.n == 0)
+        return rg_fail(ctx, RG_EUNAUTH, "Missing Authentication Token");
+    err = rg_call_txn_try(call);
+    if (!err)
+        err = is_bearer(call->authorization) ? check_bearer(call, ctx) : check_sigv4(call, ctx);
+    /* Whatever went wrong while looking is no proof: codes that an operation would word in its own way become refusals.
+     */
+    if (err == RG_ENOTFOUND || err == RG_EMALFORMED || err == RG_EINVALID || err == RG_ETOOBIG)
+        return rg_fail(ctx, RG_EBADSIG, "The request's authorization cannot be read.");
+    return err;
+}

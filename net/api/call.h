@@ -1,0 +1,124 @@
+/* net/api/call.h: one call: a request on its way to its answer. Shared by the files of the API alone.
+ *
+ * ARRIVED → AUTHENTICATED → (waiting for a revision) → running → (proposed) → answered. All on the worker's thread, but
+ * for the raft thread's on_done, which only posts back. */
+#ifndef REGENT_NET_API_CALL_H
+#define REGENT_NET_API_CALL_H
+
+#include <jansson.h>
+#include <stdatomic.h>
+
+#include "net/api/api.h"
+#include "raft/intent/intents.h"
+#include "store/authz/access.h"
+#include "store/apply/fsm.h"
+
+#define RG_CALLER_BYTES_MAX 128
+#define RG_PAGE_MAX 100
+
+enum rg_style { RG_STYLE_V1, RG_STYLE_AWS }; /* how errors are worded */
+
+struct rg_call {
+    struct rg_api *api;
+    struct rg_request *req; /* borrow until answered */
+    struct rg_worker *worker;
+    enum rg_style style;
+    char request_id[RG_UUID_TEXT_MAX];
+    struct rg_uuid request_uuid;
+    char caller[RG_CALLER_BYTES_MAX]; /* access key id or token name: who, for audit fields */
+    bool admin;                       /* role of the credential; a "read" one may not write */
+    int64_t now_ms;                   /* wall clock, read once when the request arrived */
+    json_t *input;                    /* own; parsed body of a JSON operation, an object */
+    struct rg_txn *txn;               /* own; begun by rg_call_txn */
+    struct rg_rev read_rev;           /* revision the answer was read at */
+    struct rg_buf cmd;                /* own; the command being proposed */
+    struct rg_buf out;                /* own; the answer's body */
+    void (*then)(struct rg_call *call); /* rg_call_propose's continuation */
+    void (*again)(struct rg_call *call); /* to run once more when the write met RG_ESTALE */
+    unsigned attempts;
+    struct rg_proposal proposal;
+    struct rg_wait wait;
+    struct rg_task task;
+    void (*raft_run)(struct rg_call *call, struct rg_node *node);
+    enum rg_err raft_err;
+    struct rg_post post;
+    bool queue;                       /* Regent-Intent: queue */
+    bool exempt;                      /* administers durability, lease or regions: the policies do not hold it up */
+    struct rg_intent_ask ask;
+    void *state;                      /* an operation's own, freed with free() at the end */
+    const char *op;                   /* static string: the operation's name in /metrics; NULL: "other" */
+    /* of the lifecycle alone */
+    struct rg_call *next;             /* in the worker's pool */
+    uint64_t began_us;                /* monotonic */
+    enum rg_err outcome;              /* what is counted */
+    bool counted, has_min_rev;
+    struct rg_rev min_rev;
+    uint32_t wait_regions;            /* Regent-Wait-Regions; 0: none */
+    int32_t wait_ms;                  /* Regent-Wait-Ms; -1: not given */
+    uint64_t wait_until_ms;           /* monotonic: the min revision's deadline */
+    struct rg_span authorization, target; /* borrow from the request */
+};
+
+/** The call's read transaction, begun now if there is none. RG_OK or a failure that was answered already (return then). */
+RG_MUST enum rg_err rg_call_txn(struct rg_call *call, struct rg_txn **ret_txn);
+/** End the read transaction (before proposing: a call holds no snapshot while it waits). */
+void rg_call_txn_end(struct rg_call *call);
+
+/**
+ * Propose call->cmd (built with rg_cmd_begin(&call->cmd, …, call->now_ms, caller)). Ends the read transaction.
+ * then    called on the worker's thread when the command was applied or refused by apply: call->proposal.reply says which.
+ *         Whatever else happens (not primary, busy, stopping, replication timeout) is answered centrally.
+ * With `again` set, a refusal RG_ESTALE runs that instead (at most 8 times), to read and propose once more.
+ */
+void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call));
+
+/**
+ * Do something on the raft thread, then go on. Ends the read transaction.
+ * run     on the raft thread. There or in any later callback of the node, rg_call_raft_done(call, err) must be called once.
+ * then    back on the worker's thread: call->raft_err has that err. RG_ESTOPPED (the daemon is stopping; run was not called)
+ *         is answered centrally.
+ */
+void rg_call_raft(struct rg_call *call, void (*run)(struct rg_call *call, struct rg_node *node),
+                  void (*then)(struct rg_call *call));
+void rg_call_raft_done(struct rg_call *call, enum rg_err err);
+
+/** Answer with call->out as JSON and free the call (consume). Adds Regent-Revision, Regent-Region, x-amzn-RequestId. */
+void rg_call_answer(struct rg_call *call, int status);
+/** Answer with a JSON value (consume both). */
+void rg_call_answer_json(struct rg_call *call, int status, json_t *body);
+/** Answer an error in the call's style (consume). fmt NULL: the table's text. Local faults are logged, their text is not sent. */
+void rg_call_fail(struct rg_call *call, enum rg_err err, const char *fmt, ...) RG_PRINTF(3, 4);
+/** The same with further members for the AWS style: Reason, ResourceType, ResourceId (each may be NULL). */
+void rg_call_fail_with(struct rg_call *call, enum rg_err err, const char *reason, const char *resource_type,
+                       const char *resource_id, const char *fmt, ...) RG_PRINTF(6, 7);
+/** Refuse a caller whose role may not write. False: answered. */
+bool rg_call_may_write(struct rg_call *call);
+/** Borrowed span of the caller's name, for rg_cmd_begin. */
+struct rg_span rg_call_by(const struct rg_call *call);
+
+/* AWS JSON 1.1 (aws.c): runs the operation named by X-Amz-Target. call->input is set. Answers the call. */
+void rg_aws_dispatch(struct rg_call *call, struct rg_span target);
+/* /v1 (v1.c). Answers the call. RG_ENOROUTE / RG_EMETHOD answered there too. */
+void rg_v1_dispatch(struct rg_call *call);
+/* Prometheus text (metrics.c). */
+void rg_metrics_write(struct rg_api *api, struct rg_buf *out);
+
+/* Per-process and per-worker state (api.c). */
+struct rg_api {
+    struct rg_api_config config;
+    struct rg_api_region *regions; /* own */
+    struct rg_api_worker *worker;  /* own; workers of them: caches of credentials, counters; auth.c and metrics.c know the inside */
+    char instance_arn[128], identity_store_id[64], cluster_id[64], region[33];
+    uint64_t join_failures;        /* second << 8 | refused attempts to join in it; atomic */
+    uint64_t began_us;             /* monotonic: when the API began */
+    atomic_bool lost_replaying;    /* one replay of lost writes at a time */
+};
+
+/** Authenticate: Bearer, then SigV4. Fills caller and admin; RG_OK, or a refusal (not answered yet) with its text in ctx. (auth.c) */
+RG_MUST enum rg_err rg_auth_check(struct rg_call *call, struct rg_errctx *ctx);
+
+/** Count one finished operation for /metrics. op: static string, "identitystore.CreateUser" or "v1.check". Not needed when
+ * call->op is set: the answer counts it. */
+void rg_metrics_count(struct rg_call *call, const char *op, enum rg_err err, uint64_t us);
+
+#endif

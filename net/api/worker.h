@@ -1,0 +1,174 @@
+/* net/api/worker.h: what each worker of the API keeps to itself: pooled calls, the node's status of a moment ago, known
+ * credentials, counters. No locks: one thread each; /metrics alone reads the counters of others. For net/api*.c and
+ * net/api/metrics.c. */
+#ifndef REGENT_NET_API_WORKER_H
+#define REGENT_NET_API_WORKER_H
+
+#include "base/prng.h"
+#include "net/api/call.h"
+
+enum {
+    RG_CALLS_POOLED_MAX = 64,
+    RG_STATUS_KEPT_MS = 5, /* how old the status may be that an ordinary request is judged by */
+    RG_TOKENS_KEPT = 64,   /* a power of two */
+    RG_SECRETS_KEPT = 16,  /* a power of two */
+    RG_NAMES_KEPT = 64,    /* a power of two */
+    RG_SECRET_BYTES_MAX = 128,
+    RG_SEALED_BYTES_MAX = 512,
+    RG_OPS_MAX = 192,
+    RG_LATENCY_BUCKETS = 24, /* 2^n µs */
+    RG_STREAMS_MAX = 4,      /* long answers under way, for each worker */
+    RG_ANSWER_BYTES_MAX = 8 * 1024 * 1024,
+    RG_WAIT_MS_MAX = 60000,
+    RG_STALE_ATTEMPTS_MAX = 8,
+    RG_MESSAGE_BYTES_MAX = 1024,
+};
+
+/* A token that was good at one state: at the same (index, term) it still is. */
+struct rg_token_kept {
+    uint8_t sha256[32];
+    uint64_t index, term;
+    char caller[RG_CALLER_BYTES_MAX];
+    bool admin;
+};
+
+/* An opened secret, good as long as the row holds the same sealed bytes. */
+struct rg_secret_kept {
+    char access_key_id[RG_CALLER_BYTES_MAX];
+    uint8_t sealed[RG_SEALED_BYTES_MAX], secret[RG_SECRET_BYTES_MAX];
+    size_t sealed_n, secret_n; /* 0: nothing kept */
+};
+
+/* An account's name found at one state. */
+struct rg_name_kept {
+    char name[64], id[13];
+    uint64_t index, term;
+};
+
+struct rg_op_count {
+    const char *op; /* static */
+    uint64_t by_err[RG_ERR_COUNT], latency[RG_LATENCY_BUCKETS + 1], sum_us;
+};
+
+struct rg_api_worker {
+    struct rg_call *pool; /* own */
+    unsigned pooled;
+    struct rg_prng prng; /* request ids */
+    struct rg_node_status status;
+    uint64_t status_at_us; /* 0: none yet */
+    struct rg_token_kept tokens[RG_TOKENS_KEPT];
+    struct rg_secret_kept secrets[RG_SECRETS_KEPT];
+    struct rg_name_kept names[RG_NAMES_KEPT];
+    uint64_t refusals_at_us; /* log lines about refused credentials: so many a second */
+    unsigned refusals_logged;
+    unsigned streams;
+    struct rg_op_count ops[RG_OPS_MAX];
+    unsigned n_ops; /* written last: others read up to it */
+};
+
+struct rg_api_worker *rg_call_worker(const struct rg_call *call);
+/** Monotonic microseconds. */
+uint64_t rg_api_now_us(void);
+/** The node's status, at most RG_STATUS_KEPT_MS old unless fresh. Borrow until the next call of this. */
+const struct rg_node_status *rg_api_status(struct rg_call *call, bool fresh);
+/** Begin the read transaction without answering a failure. */
+RG_MUST enum rg_err rg_call_txn_try(struct rg_call *call);
+/** Wipe what a worker keeps of credentials (auth.c). */
+void rg_auth_forget(struct rg_api_worker *worker);
+/** Decimal digits of v into out (20 at most); how many. */
+size_t rg_api_digits(char *out, uint64_t v);
+/** rg_uuid_format without printf. */
+void rg_api_uuid_text(char out[RG_UUID_TEXT_MAX], const struct rg_uuid *id);
+/** rg_rev_format without printf, for it is on every answer; the length. */
+size_t rg_api_rev_text(char out[RG_REV_TEXT_MAX], struct rg_rev rev);
+
+/* The head of an answer: what every one carries. */
+struct rg_head {
+    char rev[RG_REV_TEXT_MAX];
+    struct rg_http_header headers[10];
+    struct rg_http_reply reply;
+};
+void rg_head_init(struct rg_head *head, const struct rg_call *call, int status, const char *content_type);
+void rg_head_add(struct rg_head *head, const char *name, struct rg_span value);
+/** Reply with this head (consume the call). */
+void rg_head_reply(struct rg_head *head, struct rg_call *call, struct rg_span body);
+/** Reply with a body of any type (consume). */
+void rg_call_reply(struct rg_call *call, int status, const char *content_type, struct rg_span body);
+/** The request is answered already (a stream has ended): count, free (consume). */
+void rg_call_end(struct rg_call *call, enum rg_err outcome);
+
+/* Further members and headers of an error; each may be NULL. */
+struct rg_fail_extra {
+    const char *reason, *resource_type, *resource_id;
+    const char *location;
+};
+/** Answer an error (consume). message: RG_MESSAGE_BYTES_MAX bytes, changed when it must be. */
+void rg_call_fail_extra(struct rg_call *call, enum rg_err err, char *message, const struct rg_fail_extra *extra);
+/** Whether the fault is ours: logged, its text kept from the client. */
+bool rg_is_local_fault(enum rg_err err);
+
+/* v1.c, shared with the other files of /v1 */
+/** GET with these parameters only: values percent-decoded into scratch (a whole request head's worth), absent ones
+ * empty with p NULL. RG_EINVALID: unknown, repeated, badly encoded. */
+RG_MUST enum rg_err rg_v1_query(struct rg_call *call, const char *const *names, struct rg_span *values, size_t n,
+                                struct rg_buf *scratch, struct rg_errctx *ctx);
+/** A text member of a body, of at most max bytes and without control characters; absent: p NULL. RG_EINVALID. */
+RG_MUST enum rg_err rg_v1_take_text(json_t *input, const char *name, size_t max, struct rg_span *ret_text,
+                                    struct rg_errctx *ctx);
+/** "epoch.index" of the transaction the answer was read at, as a JSON member `,"revision":"…"`. */
+void rg_v1_put_revision(struct rg_buf *out, struct rg_rev rev);
+
+/* check.c */
+struct rg_check_names {
+    struct rg_span user, account, permset; /* borrow */
+};
+/** The request of POST /v1/check in its usual plain shape, without allocation. False: let jansson look. */
+bool rg_check_parse(struct rg_span body, struct rg_check_names *ret_names);
+/** RG_ENOTFOUND when nothing has this name. */
+RG_MUST enum rg_err rg_find_user(struct rg_call *call, struct rg_span text, struct rg_uuid *ret_id);
+/** By id or name; RG_ECONFLICT when several accounts share the name. */
+RG_MUST enum rg_err rg_find_account(struct rg_call *call, struct rg_span text, char ret_id[13]);
+RG_MUST enum rg_err rg_find_permset(struct rg_call *call, struct rg_span text, struct rg_psid *ret_id);
+void rg_v1_check(struct rg_call *call);
+
+/* access.c, export.c: long answers */
+void rg_v1_access(struct rg_call *call);
+void rg_v1_who(struct rg_call *call);
+void rg_v1_export(struct rg_call *call);
+
+/* intents.c: writes that wait for a primary */
+/** Whether this write may become an intent: it asks to, and no primary can be reached. False: *ret_answered tells whether
+ * it was refused already. */
+bool rg_call_may_queue(struct rg_call *call, bool *ret_answered);
+/** Instead of proposing: keep call->cmd as an intent and answer 202, or run call->then with the state's refusal. */
+void rg_call_queue(struct rg_call *call);
+/** Answer a write that was not proposed since this node takes none (write.c). */
+void rg_call_not_primary(struct rg_call *call);
+void rg_v1_intents(struct rg_call *call, struct rg_span none);
+void rg_v1_intent(struct rg_call *call, struct rg_span id);
+void rg_v1_intent_approve(struct rg_call *call, struct rg_span id);
+void rg_v1_intent_drop(struct rg_call *call, struct rg_span id);
+
+/* join.c */
+/** POST /v1/join and /v1/rejoin, which need no credential. True: answered, or will be. */
+bool rg_join_serve(struct rg_call *call);
+void rg_v1_join_tokens(struct rg_call *call, struct rg_span none);
+
+/* status.c */
+void rg_v1_status(struct rg_call *call);
+void rg_v1_regions(struct rg_call *call, struct rg_span name);
+
+/* regions.c */
+void rg_v1_regions_add(struct rg_call *call, struct rg_span none);
+void rg_v1_regions_put(struct rg_call *call, struct rg_span name);
+void rg_v1_regions_delete(struct rg_call *call, struct rg_span name);
+void rg_v1_regions_preflight(struct rg_call *call, struct rg_span name);
+
+/* lost.c, lost_replay.c: writes that were lost with an old primary */
+void rg_v1_lost_list(struct rg_call *call, struct rg_span none);
+void rg_v1_lost_show(struct rg_call *call, struct rg_span epoch);
+void rg_v1_lost_export(struct rg_call *call, struct rg_span epoch);
+void rg_v1_lost_drop(struct rg_call *call, struct rg_span epoch);
+void rg_v1_lost_replay(struct rg_call *call, struct rg_span epoch);
+
+#endif

@@ -1,0 +1,286 @@
+/* Writes: who may, where, and what became of them. */
+#include <stdio.h>
+
+#include "net/api/worker.h"
+#include "store/model/node.h"
+
+enum { REGIONS_WAIT_MS = 5000 };
+
+/* --- who may write, and where --- */
+
+/* Where a node answers: its row says it, the configuration before there is one. */
+static bool place_of_node(const struct rg_api *api, uint64_t id, struct rg_api_region *ret_place)
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    struct rg_node_row row;
+
+    if (id == 0)
+        return false;
+    if (rg_txn_begin(api->config.store, RG_TXN_READ, &txn) == RG_OK && rg_node_row_get(txn, id, &row) == RG_OK) {
+        ret_place->id = id;
+        snprintf(ret_place->name, sizeof ret_place->name, "%.*s", RG_SPAN_ARG(row.region));
+        snprintf(ret_place->url, sizeof ret_place->url, "%.*s", RG_SPAN_ARG(row.url));
+        return true;
+    }
+    for (size_t i = 0; i < api->config.n_regions; i++)
+        if (api->regions[i].id == id) {
+            *ret_place = api->regions[i];
+            return true;
+        }
+    return false;
+}
+
+static void fail_not_primary(struct rg_call *call, const struct rg_api_region *primary)
+{
+    const struct rg_request *req = call->req;
+    char message[RG_MESSAGE_BYTES_MAX];
+    struct rg_fail_extra extra = {NULL};
+    RG_AUTO_BUF struct rg_buf location = {.max = 0};
+
+    rg_buf_init(&location, RG_HTTP_HEAD_BYTES_MAX + 256);
+    if (primary == NULL) {
+        snprintf(message, sizeof message, "writes go to the primary region, which is not %s", call->api->region);
+    } else {
+        snprintf(message, sizeof message, "writes go to the primary region %s at %s; this is %s", primary->name,
+                 primary->url, call->api->region);
+        rg_buf_put_str(&location, primary->url);
+        rg_buf_put(&location, req->path.p, req->path.n);
+        if (req->query.n > 0) {
+            rg_buf_put_u8(&location, '?');
+            rg_buf_put(&location, req->query.p, req->query.n);
+        }
+        rg_buf_put_u8(&location, 0);
+        extra.location = location.err ? NULL : (const char *)location.data;
+    }
+    rg_call_fail_extra(call, RG_ENOTPRIMARY, message, &extra);
+}
+
+static void fail_no_primary(struct rg_call *call, const struct rg_api_region *primary, uint64_t heard_ms_ago)
+{
+    const char *where = primary != NULL ? primary->name : "(not known yet)", *url = primary != NULL ? primary->url : "";
+
+    if (heard_ms_ago == UINT64_MAX)
+        rg_call_fail(call, RG_ENOPRIMARY,
+                     "the primary region %s%s%s has not been heard since this node started; reads go on", where,
+                     url[0] != '\0' ? " at " : "", url);
+    else
+        rg_call_fail(call, RG_ENOPRIMARY, "the primary region %s%s%s has not been heard for %llu s; reads go on", where,
+                     url[0] != '\0' ? " at " : "", url, (unsigned long long)(heard_ms_ago / 1000));
+}
+
+/* Answer a write that this node does not take. False: it takes writes after all. */
+static bool refuse_write(struct rg_call *call)
+{
+    const struct rg_node_status *status = rg_api_status(call, true);
+    struct rg_api_region place;
+    const struct rg_api_region *primary = place_of_node(call->api, status->leader_id, &place) ? &place : NULL;
+
+    if (status->alarm || status->fenced || status->diverged)
+        rg_call_fail(call, RG_EUNREADY, "writes are refused here: %s",
+                     status->fenced     ? "this node was fenced"
+                     : status->diverged ? "this node's state differs from the primary's"
+                                        : "a replica is ahead of this node");
+    else if (status->leader)
+        return false;
+    else if (status->leader_id != 0 && status->primary_reachable)
+        fail_not_primary(call, primary);
+    else
+        fail_no_primary(call, primary, status->primary_heard_ms_ago);
+    return true;
+}
+
+bool rg_call_may_write(struct rg_call *call)
+{
+    const struct rg_node_status *status;
+    bool answered = false;
+
+    if (!call->admin) {
+        rg_call_fail(call, RG_EDENIED, "%s may read only", call->caller);
+        return false;
+    }
+    status = rg_api_status(call, false);
+    if ((status->leader || status->paused) && !status->alarm && !status->fenced && !status->diverged)
+        return true; /* paused: held until it is known who leads then */
+    if (call->queue && rg_call_may_queue(call, &answered))
+        return true;
+    return !answered && !refuse_write(call);
+}
+
+struct rg_span rg_call_by(const struct rg_call *call) { return rg_span_str(call->caller); }
+
+/* --- writes --- */
+
+static void fail_replication(struct rg_call *call)
+{
+    const struct rg_proposal *p = &call->proposal;
+    char rev[RG_REV_TEXT_MAX];
+
+    rg_api_rev_text(rev, p->rev);
+    if (call->wait_regions == RG_REGIONS_ALL)
+        rg_call_fail(call, RG_EREPLICATION,
+                     "the write stands at revision %s, but only %u other regions have it, not all", rev,
+                     p->regions_durable);
+    else if (call->wait_regions < rg_api_status(call, true)->policy.regions)
+        rg_call_fail(call, RG_EREPLICATION, "the write stands at revision %s, but not in the %u other regions that durability wants",
+                     rev, rg_api_status(call, true)->policy.regions);
+    else
+        rg_call_fail(call, RG_EREPLICATION,
+                     "the write stands at revision %s, but only %u of the %u other regions asked for have it", rev,
+                     p->regions_durable, call->wait_regions);
+}
+
+void rg_call_not_primary(struct rg_call *call)
+{
+    if (!refuse_write(call)) /* the primary again since: nothing was proposed */
+        rg_call_fail(call, RG_ENOPRIMARY, "the primary is just changing: try again");
+}
+
+/* Not acknowledged under an instance's own policy. What was not proposed has no revision. */
+static void fail_policy(struct rg_call *call)
+{
+    const struct rg_node_status *s = rg_api_status(call, true);
+    const struct rg_proposal *p = &call->proposal;
+    char rev[RG_REV_TEXT_MAX];
+
+    if (p->err == RG_ESHORTAGE && call->wait_regions > s->regions_reachable && call->wait_regions != RG_REGIONS_ALL)
+        rg_call_fail(call, p->err, "Regent-Wait-Regions: %u other regions are asked for, and %u can be reached: nothing was written",
+                     call->wait_regions, s->regions_reachable);
+    else if (p->err == RG_ESHORTAGE)
+        rg_call_fail(call, p->err, "a write must be durable in %u other region%s, and %u can be reached: nothing was written",
+                     s->policy.regions, s->policy.regions == 1 ? "" : "s", s->regions_reachable);
+    else if (p->err == RG_EPAUSED)
+        rg_call_fail(call, p->err, NULL);
+    else if (p->rev.index == 0)
+        rg_call_fail(call, p->err, "the write lease needs %u other region%s, and too few renewed it: nothing was written",
+                     s->policy.lease_regions, s->policy.lease_regions == 1 ? "" : "s");
+    else {
+        rg_api_rev_text(rev, p->rev);
+        rg_call_fail(call, p->err, "the write is at revision %s here, but the write lease ran out meanwhile: if another region "
+                     "takes over, it may be lost", rev);
+    }
+}
+
+/* Once more, noting how few regions are there: the policy wants that rather than a refusal. */
+static bool propose_degraded(struct rg_call *call, unsigned reachable)
+{
+    if (call->proposal.degraded)
+        return false;
+    call->proposal.degraded = true;
+    rg_tlv_put_u64(&call->cmd, RG_F_DEGRADED, reachable);
+    call->proposal.cmd = rg_buf_span(&call->cmd);
+    return call->cmd.err == RG_OK;
+}
+
+static void propose_run(struct rg_call *call)
+{
+    struct rg_proposal *p = &call->proposal;
+    const struct rg_node_status *s;
+
+    if (p->err == RG_ESHORTAGE && (s = rg_api_status(call, true))->policy.degrade &&
+        propose_degraded(call, s->regions_reachable)) {
+        call->api->config.submit(call->api->config.arg, p);
+        return;
+    }
+    if (p->err == RG_OK || p->err == RG_EREPLICATION)
+        call->read_rev = p->rev;
+    if (p->err == RG_OK || (p->err == RG_EREPLICATION && p->reply.err != RG_OK)) {
+        if (p->reply.err == RG_ESTALE && call->again != NULL && ++call->attempts < RG_STALE_ATTEMPTS_MAX)
+            call->again(call);
+        else
+            call->then(call);
+        return;
+    }
+    if (p->err == RG_EREPLICATION)
+        fail_replication(call);
+    else if (p->err == RG_ESHORTAGE || p->err == RG_ELEASE || p->err == RG_EPAUSED)
+        fail_policy(call);
+    else if (p->err == RG_ESTOPPED)
+        rg_call_fail(call, RG_ESTOPPED, "the node stopped before the outcome of this write was known: read it back");
+    else if (p->err != RG_ENOTPRIMARY && p->err != RG_EUNREADY)
+        rg_call_fail(call, p->err, NULL);
+    else
+        rg_call_not_primary(call);
+}
+
+static void propose_on_post(struct rg_post *post) { propose_run(RG_CONTAINER(post, struct rg_call, post)); }
+
+static void propose_on_done(struct rg_proposal *proposal)
+{
+    struct rg_call *call = RG_CONTAINER(proposal, struct rg_call, proposal);
+
+    call->post.run = propose_on_post;
+    rg_worker_post(call->worker, &call->post);
+}
+
+void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call))
+{
+    uint64_t wait_ms = call->wait_ms >= 0 ? (uint64_t)call->wait_ms : REGIONS_WAIT_MS;
+    bool answered = false;
+
+    rg_call_txn_end(call);
+    if (!call->admin) { /* an operation that forgot to ask */
+        rg_call_fail(call, RG_EDENIED, "%s may read only", call->caller);
+        return;
+    }
+    if (call->cmd.err) {
+        rg_call_fail(call, call->cmd.err,
+                     call->cmd.err == RG_ETOOBIG ? "the object is over %d bytes" : "build the command",
+                     RG_CMD_BYTES_MAX);
+        return;
+    }
+    call->then = then;
+    if (call->queue && rg_call_may_queue(call, &answered)) {
+        rg_call_queue(call);
+        return;
+    }
+    if (answered)
+        return;
+    call->proposal = (struct rg_proposal){
+        .cmd = rg_buf_span(&call->cmd),
+        .exempt = call->exempt,
+        .hold = call->wait_ms != 0,
+        .wait_regions = call->wait_regions,
+        .deadline_ms = call->wait_regions > 0 ? rg_api_now_us() / 1000 + wait_ms : 0,
+        .on_done = propose_on_done,
+    };
+    call->api->config.submit(call->api->config.arg, &call->proposal);
+}
+
+/* --- on the raft thread --- */
+
+static void raft_on_post(struct rg_post *post)
+{
+    struct rg_call *call = RG_CONTAINER(post, struct rg_call, post);
+
+    if (call->raft_err == RG_ESTOPPED)
+        rg_call_fail(call, RG_ESTOPPED, NULL);
+    else
+        call->then(call);
+}
+
+void rg_call_raft_done(struct rg_call *call, enum rg_err err)
+{
+    call->raft_err = err;
+    call->post.run = raft_on_post;
+    rg_worker_post(call->worker, &call->post);
+}
+
+static void raft_on_task(struct rg_task *task, struct rg_node *node)
+{
+    struct rg_call *call = RG_CONTAINER(task, struct rg_call, task);
+
+    if (node == NULL)
+        rg_call_raft_done(call, RG_ESTOPPED);
+    else
+        call->raft_run(call, node);
+}
+
+void rg_call_raft(struct rg_call *call, void (*run)(struct rg_call *call, struct rg_node *node),
+                  void (*then)(struct rg_call *call))
+{
+    rg_call_txn_end(call);
+    call->raft_run = run;
+    call->then = then;
+    call->task.run = raft_on_task;
+    call->api->config.task(call->api->config.arg, &call->task);
+}

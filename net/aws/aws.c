@@ -1,0 +1,249 @@
+#include "net/aws/aws.h"
+
+#include <stdio.h>
+
+#include "crypto/digest.h"
+
+struct rg_uuid rg_aws_id_of(struct rg_span text)
+{
+    struct rg_uuid id = {{0}};
+
+    if (text.n == 47)
+        text = rg_span(text.p + 11, 36);
+    RG_ASSERT(rg_uuid_parse(text, &id)); /* the shape was checked */
+    return id;
+}
+
+struct rg_uuid rg_aws_id(const json_t *object, const char *name) { return rg_aws_id_of(rg_json_text(object, name)); }
+
+struct rg_uuid rg_aws_mint(void)
+{
+    struct rg_uuid id;
+    uint8_t random[16];
+
+    rg_random(random, sizeof random);
+    rg_uuid_v4(&id, random);
+    return id;
+}
+
+/* ---- answers ---- */
+
+void rg_aws_put_name(struct rg_buf *out, const char *name)
+{
+    uint8_t last = out->len > 0 ? out->data[out->len - 1] : '{';
+
+    if (last != '{' && last != '[')
+        rg_buf_put_u8(out, ',');
+    if (name == NULL)
+        return;
+    rg_buf_put_u8(out, '"');
+    rg_buf_put_str(out, name);
+    rg_buf_put(out, "\":", 2);
+}
+
+void rg_aws_put_member(struct rg_buf *out, const char *name, struct rg_span text)
+{
+    if (text.n == 0)
+        return;
+    rg_aws_put_name(out, name);
+    rg_json_put_string(out, text);
+}
+
+void rg_aws_put_id(struct rg_buf *out, const char *name, const struct rg_uuid *id)
+{
+    char text[RG_UUID_TEXT_MAX];
+
+    rg_uuid_format(text, id);
+    rg_aws_put_member(out, name, rg_span(text, RG_UUID_TEXT_MAX - 1));
+}
+
+void rg_aws_put_time(struct rg_buf *out, const char *name, int64_t at_ms)
+{
+    rg_aws_put_name(out, name);
+    rg_buf_printf(out, "%lld.%03lld", (long long)(at_ms / 1000), (long long)(at_ms % 1000));
+}
+
+/* ---- commands ---- */
+
+void rg_aws_put_field(struct rg_buf *cmd, uint32_t field, struct rg_span text)
+{
+    if (text.n > 0)
+        rg_tlv_put(cmd, field, text);
+}
+
+void rg_aws_put_pair(struct rg_buf *cmd, uint32_t field, struct rg_span a, struct rg_span b)
+{
+    RG_AUTO_BUF struct rg_buf both = {.max = 0};
+
+    rg_buf_init(&both, 4096);
+    rg_buf_put(&both, a.p, a.n);
+    rg_buf_put_u8(&both, 0);
+    rg_buf_put(&both, b.p, b.n);
+    if (both.err && cmd->err == RG_OK)
+        cmd->err = both.err;
+    rg_tlv_put(cmd, field, rg_buf_span(&both));
+}
+
+bool rg_aws_pair(struct rg_span value, struct rg_span *ret_a, struct rg_span *ret_b)
+{
+    const uint8_t *zero = value.n > 0 ? memchr(value.p, 0, value.n) : NULL;
+
+    if (zero == NULL)
+        return false;
+    *ret_a = rg_span(value.p, (size_t)(zero - value.p));
+    *ret_b = rg_span(zero + 1, value.n - ret_a->n - 1);
+    return true;
+}
+
+/* ---- refusals ---- */
+
+void rg_aws_invalid(struct rg_call *call, const char *path, const char *rule)
+{
+    struct rg_errctx ctx = {.text = ""};
+
+    rg_call_fail(call, rg_shape_broken(&ctx, path, rule), "%s", ctx.text);
+}
+
+/* Only identitystore's errors name the resource. */
+static bool names_resources(const struct rg_call *call)
+{
+    return call->op != NULL && strncmp(call->op, "identitystore.", 14) == 0;
+}
+
+static void fail_missing(struct rg_call *call, const char *type, struct rg_span id, const char *text)
+{
+    char id_text[64];
+
+    snprintf(id_text, sizeof id_text, "%.*s", (int)RG_MIN(id.n, (size_t)47), (const char *)(id.p != NULL ? id.p : (const uint8_t *)""));
+    if (names_resources(call))
+        rg_call_fail_with(call, RG_ENOTFOUND, NULL, type, id.n > 0 ? id_text : NULL, "%s", text);
+    else
+        rg_call_fail(call, RG_ENOTFOUND, "%s", text);
+}
+
+bool rg_aws_failed(struct rg_call *call, enum rg_err err, const char *type, struct rg_span id, const char *text)
+{
+    if (err == RG_ENOTFOUND)
+        fail_missing(call, type, id, text);
+    else if (err)
+        rg_call_fail(call, err, NULL);
+    return err != RG_OK;
+}
+
+static const struct {
+    enum rg_why why;
+    bool unique; /* a claim of uniqueness, in identitystore's words */
+    const char *resource, *member, *missing, *exists;
+} words[] = {
+    {RG_WHY_USER, false, "USER", "UserId", "User not found.", "The user exists already."},
+    {RG_WHY_USER_NAME, true, "USER", NULL, "", "Duplicate UserName: another user has it."},
+    {RG_WHY_EMAIL, true, "USER", NULL, "", "Duplicate email address: another user has it."},
+    {RG_WHY_EXTERNAL_ID, true, "USER", NULL, "", "Duplicate external id: another object has it."},
+    {RG_WHY_GROUP, false, "GROUP", "GroupId", "Group not found.", "The group exists already."},
+    {RG_WHY_GROUP_NAME, true, "GROUP", NULL, "", "Duplicate DisplayName: another group has it."},
+    {RG_WHY_MEMBERSHIP, true, "GROUP_MEMBERSHIP", "MembershipId", "Group membership not found.",
+     "The user is a member of the group already."},
+    {RG_WHY_PERMSET, false, NULL, NULL, "PermissionSet not found.", "The permission set exists already."},
+    {RG_WHY_PERMSET_NAME, false, NULL, NULL, "", "A permission set with this name exists already."},
+    {RG_WHY_PERMSET_ASSIGNED, false, NULL, NULL, "", "The permission set is still assigned: delete its assignments first."},
+    {RG_WHY_ACCOUNT, false, NULL, NULL, "Account not found.", "The account exists already."},
+    {RG_WHY_ASSIGNMENT, false, NULL, NULL, "Account assignment not found.", "The assignment exists already."},
+    {RG_WHY_LIMIT, false, NULL, NULL, "", "A limit of this instance is reached."},
+};
+
+/* The id that the request named a missing resource by. */
+static struct rg_span named_id(const struct rg_call *call, const char *member)
+{
+    struct rg_span id = member != NULL ? rg_json_text(call->input, member) : rg_span(NULL, 0);
+
+    return id.n == 0 && member != NULL ? rg_json_text(json_object_get(call->input, "MemberId"), member) : id;
+}
+
+void rg_aws_refused(struct rg_call *call, const struct rg_reply *reply)
+{
+    if (reply->err == RG_ESTALE) {
+        rg_call_fail_with(call, RG_ECONFLICT, names_resources(call) ? "CONCURRENT_MODIFICATION" : NULL, NULL, NULL,
+                          "The object was changed by others again and again while this request changed it: try later.");
+        return;
+    }
+    for (size_t i = 0; i < RG_LEN(words); i++) {
+        if (words[i].why != reply->why)
+            continue;
+        if (reply->err == RG_ENOTFOUND)
+            fail_missing(call, words[i].resource, named_id(call, words[i].member), words[i].missing);
+        else
+            rg_call_fail_with(call, reply->err,
+                              reply->err == RG_ECONFLICT && words[i].unique && names_resources(call)
+                                  ? "UNIQUENESS_CONSTRAINT_VIOLATION"
+                                  : NULL,
+                              NULL, NULL, "%s", words[i].exists);
+        return;
+    }
+    rg_call_fail(call, reply->err, NULL);
+}
+
+void rg_aws_answer_empty(struct rg_call *call)
+{
+    if (call->proposal.reply.err) {
+        rg_aws_refused(call, &call->proposal.reply);
+        return;
+    }
+    rg_buf_clear(&call->out);
+    rg_buf_put_str(&call->out, "{}");
+    rg_call_answer(call, 200);
+}
+
+/* ---- dispatch ---- */
+
+static const struct rg_operation *find_in(const struct rg_operation *operations, size_t n, struct rg_span target)
+{
+    for (size_t i = 0; i < n; i++)
+        if (rg_span_is(target, operations[i].target))
+            return &operations[i];
+    return NULL;
+}
+
+static const struct rg_operation *find(struct rg_span target)
+{
+    const struct rg_operation *found = find_in(rg_identitystore_operations, rg_identitystore_operations_n, target);
+
+    return found != NULL ? found : find_in(rg_ssoadmin_operations, rg_ssoadmin_operations_n, target);
+}
+
+/* The identity store and the instance of the request must be ours. */
+static bool ours(struct rg_call *call)
+{
+    struct rg_span store = rg_json_text(call->input, "IdentityStoreId"), instance = rg_json_text(call->input, "InstanceArn");
+
+    if (store.n > 0 && names_resources(call) && !rg_span_is(store, call->api->identity_store_id)) {
+        fail_missing(call, "IDENTITY_STORE", store, "IdentityStore not found.");
+        return false;
+    }
+    if (instance.n > 0 && !names_resources(call) && !rg_span_is(instance, call->api->instance_arn)) {
+        rg_call_fail(call, RG_ENOTFOUND, "Instance not found.");
+        return false;
+    }
+    return true;
+}
+
+void rg_aws_dispatch(struct rg_call *call, struct rg_span target)
+{
+    const struct rg_operation *operation = find(target);
+    struct rg_errctx ctx;
+    enum rg_err err;
+
+    if (operation == NULL) {
+        rg_call_fail(call, RG_EUNKNOWNOP, "%.*s is not an operation that Regent serves", (int)RG_MIN(target.n, (size_t)128),
+                     (const char *)(target.n > 0 ? target.p : (const uint8_t *)""));
+        return;
+    }
+    call->op = operation->name;
+    err = rg_shape_check(operation->input, call->input, &ctx);
+    if (err) {
+        rg_call_fail(call, err, "%s", ctx.text);
+        return;
+    }
+    if (!ours(call) || (operation->write && !rg_call_may_write(call)))
+        return;
+    operation->run(call);
+}

@@ -1,0 +1,364 @@
+/* identitystore, API version 2020-06-15: what its files share, and the table of its operations. */
+#include "net/aws/identitystore.h"
+
+#include <stdio.h>
+#include <strings.h>
+
+enum { PATH_BYTES_MAX = 4 * 255 + 1 }; /* AttributePath: 255 code points */
+
+static const struct rg_shape external_id_members[] = {RG_TEXT_MEMBER("Issuer", true, 1, 256, RG_PAT_NAME),
+                                                      RG_TEXT_MEMBER("Id", true, 1, 256, RG_PAT_NAME), RG_SHAPE_END};
+const struct rg_shape rg_ids_external_id = RG_STRUCT_MEMBER(NULL, false, external_id_members);
+static const struct rg_shape operation_members[] = {RG_IDS_PATH, RG_DOCUMENT_MEMBER("AttributeValue", false), RG_SHAPE_END};
+const struct rg_shape rg_ids_operation = RG_STRUCT_MEMBER(NULL, false, operation_members);
+static const struct rg_shape filter_members[] = {RG_IDS_PATH, RG_TEXT_MEMBER("AttributeValue", true, 1, 1024, RG_PAT_TEXT),
+                                                 RG_SHAPE_END};
+const struct rg_shape rg_ids_filter = RG_STRUCT_MEMBER(NULL, false, filter_members);
+const struct rg_shape rg_ids_extension_name = RG_TEXT_MEMBER(NULL, false, 1, 50, RG_PAT_EXTENSION);
+static const struct rg_shape unique_members[] = {RG_IDS_PATH, RG_DOCUMENT_MEMBER("AttributeValue", true), RG_SHAPE_END};
+static const struct rg_shape alternate_members[] = {RG_STRUCT_MEMBER("ExternalId", false, external_id_members),
+                                                    RG_STRUCT_MEMBER("UniqueAttribute", false, unique_members), RG_SHAPE_END};
+const struct rg_shape rg_ids_get_id_shape[] = {RG_SHAPE_STORE_ID, RG_UNION_MEMBER("AlternateIdentifier", alternate_members),
+                                               RG_SHAPE_END};
+
+/* ---- objects in answers ---- */
+
+void rg_ids_begin(struct rg_call *call)
+{
+    rg_buf_put_u8(&call->out, '{');
+    rg_aws_put_member(&call->out, "IdentityStoreId", rg_span_str(call->api->identity_store_id));
+}
+
+void rg_ids_put_external_ids(struct rg_buf *out, struct rg_span row)
+{
+    struct rg_cursor cur;
+    struct rg_tlv tlv;
+    bool any = false;
+
+    rg_cursor_init(&cur, row);
+    while (rg_tlv_next(&cur, &tlv)) {
+        struct rg_span issuer, id;
+
+        if (tlv.field != RG_F_EXTERNAL_ID || !rg_aws_pair(tlv.value, &issuer, &id))
+            continue;
+        rg_buf_put_str(out, any ? "," : ",\"ExternalIds\":[");
+        any = true;
+        rg_buf_put_u8(out, '{');
+        rg_aws_put_member(out, "Issuer", issuer);
+        rg_aws_put_member(out, "Id", id);
+        rg_buf_put_u8(out, '}');
+    }
+    if (any)
+        rg_buf_put_u8(out, ']');
+}
+
+void rg_ids_put_audit(struct rg_buf *out, int64_t created_ms, int64_t updated_ms, struct rg_span created_by, struct rg_span updated_by)
+{
+    rg_aws_put_time(out, "CreatedAt", created_ms);
+    rg_aws_put_time(out, "UpdatedAt", updated_ms > 0 ? updated_ms : created_ms);
+    rg_aws_put_member(out, "CreatedBy", created_by);
+    rg_aws_put_member(out, "UpdatedBy", updated_by.n > 0 ? updated_by : created_by);
+}
+
+/* ---- external ids ---- */
+
+void rg_ids_external_id_fields(struct rg_buf *cmd, const json_t *object)
+{
+    json_t *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(object, "ExternalIds"), i, row)
+    {
+        rg_aws_put_pair(cmd, RG_F_EXTERNAL_ID, rg_json_text(row, "Issuer"), rg_json_text(row, "Id"));
+    }
+}
+
+bool rg_ids_set_text(json_t *object, const char *name, struct rg_span text)
+{
+    return text.n == 0 || json_object_set_new(object, name, json_stringn((const char *)text.p, text.n)) == 0;
+}
+
+bool rg_ids_external_ids_of(json_t *object, struct rg_span row)
+{
+    json_t *list = json_array();
+    struct rg_cursor cur;
+    struct rg_tlv tlv;
+
+    rg_cursor_init(&cur, row);
+    while (rg_tlv_next(&cur, &tlv)) {
+        struct rg_span issuer, id;
+        json_t *one;
+
+        if (tlv.field != RG_F_EXTERNAL_ID || !rg_aws_pair(tlv.value, &issuer, &id))
+            continue;
+        one = json_object();
+        if (!rg_ids_set_text(one, "Issuer", issuer) || !rg_ids_set_text(one, "Id", id)) {
+            json_decref(one);
+            one = NULL;
+        }
+        if (json_array_append_new(list, one) != 0) {
+            json_decref(list);
+            return false;
+        }
+    }
+    if (json_array_size(list) > 0)
+        return json_object_set_new(object, "ExternalIds", list) == 0;
+    json_decref(list);
+    return true;
+}
+
+/* ---- steps of several operations ---- */
+
+bool rg_ids_user(struct rg_call *call, struct rg_txn *txn, struct rg_span id, struct rg_user *ret_user)
+{
+    struct rg_uuid uuid = rg_aws_id_of(id);
+
+    return !rg_aws_failed(call, rg_user_get(txn, &uuid, ret_user), "USER", id, "User not found.");
+}
+
+bool rg_ids_group(struct rg_call *call, struct rg_txn *txn, struct rg_span id, struct rg_group *ret_group)
+{
+    struct rg_uuid uuid = rg_aws_id_of(id);
+
+    return !rg_aws_failed(call, rg_group_get(txn, &uuid, ret_group), "GROUP", id, "Group not found.");
+}
+
+/* "Administrator and AWSAdministrators are reserved names and can't be used for users or groups." (CreateUser, CreateGroup) */
+bool rg_ids_reserved(struct rg_call *call, struct rg_span name, const char *path)
+{
+    static const char *const names[] = {"Administrator", "AWSAdministrators"};
+
+    for (size_t i = 0; i < RG_LEN(names); i++) {
+        if (name.n != strlen(names[i]) || strncasecmp((const char *)name.p, names[i], name.n) != 0)
+            continue;
+        rg_aws_invalid(call, path, "Administrator and AWSAdministrators are reserved names");
+        return true;
+    }
+    return false;
+}
+
+void rg_ids_answer_created(struct rg_call *call, const char *name)
+{
+    if (call->proposal.reply.err)
+        rg_aws_refused(call, &call->proposal.reply);
+    else
+        rg_ids_answer_found(call, name, &call->proposal.reply.id);
+}
+
+void rg_ids_answer_found(struct rg_call *call, const char *name, const struct rg_uuid *id)
+{
+    rg_buf_clear(&call->out);
+    rg_ids_begin(call);
+    rg_aws_put_id(&call->out, name, id);
+    rg_buf_put_u8(&call->out, '}');
+    rg_call_answer(call, 200);
+}
+
+void rg_ids_delete(struct rg_call *call, enum rg_cmd_kind kind, uint32_t field, const char *member)
+{
+    struct rg_uuid id = rg_aws_id(call->input, member);
+
+    rg_cmd_begin(&call->cmd, kind, call->now_ms, rg_call_by(call));
+    rg_tlv_put(&call->cmd, field, rg_span(id.b, sizeof id.b));
+    rg_call_propose(call, rg_aws_answer_empty);
+}
+
+bool rg_ids_alternate(struct rg_call *call, struct rg_ids_alternate *ret)
+{
+    const json_t *alternate = json_object_get(call->input, "AlternateIdentifier");
+    const json_t *external = json_object_get(alternate, "ExternalId"), *unique = json_object_get(alternate, "UniqueAttribute");
+
+    *ret = (struct rg_ids_alternate){.external = json_is_object(external)};
+    if (ret->external) {
+        ret->issuer = rg_json_text(external, "Issuer");
+        ret->value = rg_json_text(external, "Id");
+        return true;
+    }
+    ret->path = rg_json_text(unique, "AttributePath");
+    ret->value = rg_json_text(unique, "AttributeValue");
+    if (ret->value.n > 0)
+        return true;
+    rg_aws_invalid(call, "alternateIdentifier.uniqueAttribute.attributeValue", "Member must be a string, not an empty one");
+    return false;
+}
+
+bool rg_ids_filter_of(const struct rg_call *call, struct rg_span *ret_path, struct rg_span *ret_value)
+{
+    const json_t *row = json_array_get(json_object_get(call->input, "Filters"), 0);
+
+    *ret_path = rg_json_text(row, "AttributePath");
+    *ret_value = rg_json_text(row, "AttributeValue");
+    return row != NULL;
+}
+
+bool rg_ids_path_is(struct rg_span path, const char *attribute)
+{
+    return path.n > 0 && path.n == strlen(attribute) && (path.p[0] | 0x20) == (attribute[0] | 0x20) &&
+           memcmp(path.p + 1, attribute + 1, path.n - 1) == 0;
+}
+
+/* ---- updates ---- */
+
+static json_t *shaped(const struct rg_shape *shape, const json_t *value);
+
+static bool shape_list(const struct rg_shape *element, const json_t *value, json_t *copy)
+{
+    for (size_t i = 0; i < json_array_size(value); i++)
+        if (json_array_append_new(copy, shaped(element, json_array_get(value, i))) != 0)
+            return false;
+    return true;
+}
+
+static bool shape_members(const struct rg_shape *members, const json_t *value, json_t *copy)
+{
+    for (const struct rg_shape *m = members; m->name != NULL; m++) {
+        const json_t *inner = json_object_get(value, m->name);
+        char name[64];
+
+        if (inner == NULL) {
+            snprintf(name, sizeof name, "%c%s", m->name[0] | 0x20, m->name + 1);
+            inner = json_object_get(value, name);
+        }
+        if (inner != NULL && !json_is_null(inner) && json_object_set_new(copy, m->name, shaped(m, inner)) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* A value for this member as a body would have it: inside of an AttributeValue names are camelCase, in our shapes they begin
+ * with a capital. Members that the shape does not have are dropped; a wrong type stays, for the check of the outcome to tell.
+ * NULL: no memory. */
+static json_t *shaped(const struct rg_shape *shape, const json_t *value)
+{
+    bool list = shape->kind == RG_SHAPE_LIST && json_is_array(value),
+         object = shape->kind == RG_SHAPE_STRUCT && json_is_object(value);
+    json_t *copy = list ? json_array() : object ? json_object() : json_deep_copy(value);
+
+    if ((list && !shape_list(shape->of, value, copy)) || (object && !shape_members(shape->of, value, copy))) {
+        json_decref(copy);
+        return NULL;
+    }
+    return copy;
+}
+
+/* Set a member, or with NULL or null unset it. */
+static enum rg_err set_member(json_t *object, const struct rg_shape *shape, const char *name, const json_t *value)
+{
+    json_t *copy;
+
+    if (value == NULL || json_is_null(value)) {
+        (void)json_object_del(object, name); /* may be absent already */
+        return RG_OK;
+    }
+    copy = shape != NULL ? shaped(shape, value) : json_deep_copy(value);
+    return json_object_set_new(object, name, copy) == 0 ? RG_OK : RG_ENOMEM;
+}
+
+static const struct rg_shape *member_of(const struct rg_shape *members, const char *name)
+{
+    for (const struct rg_shape *m = members; m->name != NULL; m++)
+        if (strcmp(m->name, name) == 0)
+            return m;
+    return NULL;
+}
+
+/* Set something inside of a member that is an object, which comes and goes with what is in it. rest: a path, or with
+ * members NULL a name. */
+static enum rg_err set_path(json_t *object, const struct rg_shape *members, struct rg_span path, const json_t *value);
+static enum rg_err set_inside(json_t *object, const char *name, const struct rg_shape *members, struct rg_span rest,
+                              const json_t *value)
+{
+    json_t *inner = json_object_get(object, name);
+    char key[PATH_BYTES_MAX] = "";
+    enum rg_err err;
+
+    if (!json_is_object(inner)) {
+        inner = json_object();
+        if (json_object_set_new(object, name, inner) != 0)
+            return RG_ENOMEM;
+    }
+    memcpy(key, rest.p, rest.n);
+    err = members != NULL ? set_path(inner, members, rest, value) : set_member(inner, NULL, key, value);
+    if (json_object_size(inner) == 0)
+        (void)json_object_del(object, name);
+    return err;
+}
+
+/* Set one path of the object. RG_ENOTFOUND: there is no such attribute. */
+static enum rg_err set_path(json_t *object, const struct rg_shape *members, struct rg_span path, const json_t *value)
+{
+    const uint8_t *dot = memchr(path.p, '.', path.n);
+    size_t n = dot != NULL ? (size_t)(dot - path.p) : path.n;
+    const struct rg_shape *member;
+    char name[PATH_BYTES_MAX] = "";
+
+    RG_ASSERT(path.n < sizeof name);
+    if (memchr(path.p, ':', path.n) != NULL) /* an extension, whole: aws:identitystore:enterprise */
+        return dot == NULL && member_of(members, "Extensions") != NULL ? set_inside(object, "Extensions", NULL, path, value)
+                                                                       : RG_ENOTFOUND;
+    memcpy(name, path.p, n);
+    if (name[0] >= 'a' && name[0] <= 'z')
+        name[0] = (char)(name[0] - 32); /* "displayName" → "DisplayName" */
+    member = member_of(members, name);
+    if (member == NULL || (dot != NULL && member->kind != RG_SHAPE_STRUCT))
+        return RG_ENOTFOUND;
+    if (dot == NULL)
+        return set_member(object, member, name, value);
+    return set_inside(object, name, member->of, rg_span(dot + 1, path.n - n - 1), value);
+}
+
+bool rg_ids_update(struct rg_call *call, json_t *object, const struct rg_shape *members, const char *needed)
+{
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+    json_t *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(call->input, "Operations"), i, row)
+    {
+        struct rg_span path = rg_json_text(row, "AttributePath");
+
+        err = set_path(object, members, path, json_object_get(row, "AttributeValue"));
+        if (err == RG_ENOTFOUND)
+            rg_call_fail(call, RG_EINVALID,
+                         "1 validation error detected: Value at 'operations.%zu.member.attributePath' failed to satisfy "
+                         "constraint: there is no attribute %.*s to update",
+                         i + 1, RG_SPAN_ARG(path));
+        else if (err)
+            rg_call_fail(call, err, NULL);
+        if (err)
+            return false;
+    }
+    err = rg_shape_check(members, object, &ctx);
+    if (err)
+        rg_call_fail(call, RG_EINVALID, "%s", ctx.text);
+    else if (rg_json_text(object, needed).n == 0)
+        rg_call_fail(call, RG_EINVALID, "%s cannot be removed", needed);
+    return !err && rg_json_text(object, needed).n > 0;
+}
+
+/* ---- the table ---- */
+
+#define OPERATION(name, shape, run, write) {"AWSIdentityStore." name, "identitystore." name, shape, run, write}
+const struct rg_operation rg_identitystore_operations[] = {
+    OPERATION("CreateUser", rg_ids_create_user_shape, rg_ids_create_user, true),
+    OPERATION("CreateGroupMembership", rg_ids_pair_shape, rg_ids_create_membership, true),
+    OPERATION("CreateGroup", rg_ids_create_group_shape, rg_ids_create_group, true),
+    OPERATION("DescribeUser", rg_ids_describe_user_shape, rg_ids_describe_user, false),
+    OPERATION("UpdateUser", rg_ids_update_user_shape, rg_ids_update_user, true),
+    OPERATION("DeleteUser", rg_ids_delete_user_shape, rg_ids_delete_user, true),
+    OPERATION("ListUsers", rg_ids_list_users_shape, rg_ids_list_users, false),
+    OPERATION("GetUserId", rg_ids_get_id_shape, rg_ids_get_user_id, false),
+    OPERATION("DescribeGroup", rg_ids_group_shape, rg_ids_describe_group, false),
+    OPERATION("UpdateGroup", rg_ids_update_group_shape, rg_ids_update_group, true),
+    OPERATION("DeleteGroup", rg_ids_group_shape, rg_ids_delete_group, true),
+    OPERATION("ListGroups", rg_ids_list_groups_shape, rg_ids_list_groups, false),
+    OPERATION("GetGroupId", rg_ids_get_id_shape, rg_ids_get_group_id, false),
+    OPERATION("DescribeGroupMembership", rg_ids_membership_shape, rg_ids_describe_membership, false),
+    OPERATION("GetGroupMembershipId", rg_ids_pair_shape, rg_ids_get_membership_id, false),
+    OPERATION("DeleteGroupMembership", rg_ids_membership_shape, rg_ids_delete_membership, true),
+    OPERATION("ListGroupMemberships", rg_ids_list_members_shape, rg_ids_list_members, false),
+    OPERATION("ListGroupMembershipsForMember", rg_ids_list_groups_of_shape, rg_ids_list_groups_of, false),
+    OPERATION("IsMemberInGroups", rg_ids_is_member_shape, rg_ids_is_member, false),
+};
+const size_t rg_identitystore_operations_n = RG_LEN(rg_identitystore_operations);

@@ -1,0 +1,159 @@
+/* identitystore: memberships. */
+#include "net/aws/identitystore.h"
+
+static const struct rg_shape member_members[] = {RG_SHAPE_ID("UserId", false), RG_SHAPE_END};
+static const struct rg_shape group_id_element = RG_SHAPE_ID(NULL, false);
+#define MEMBER_ID RG_UNION_MEMBER("MemberId", member_members)
+
+const struct rg_shape rg_ids_pair_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("GroupId", true), MEMBER_ID, RG_SHAPE_END};
+const struct rg_shape rg_ids_membership_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("MembershipId", true), RG_SHAPE_END};
+const struct rg_shape rg_ids_list_members_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("GroupId", true), RG_SHAPE_MAX_RESULTS,
+                                                     RG_SHAPE_STORE_TOKEN, RG_SHAPE_END};
+const struct rg_shape rg_ids_list_groups_of_shape[] = {RG_SHAPE_STORE_ID, MEMBER_ID, RG_SHAPE_MAX_RESULTS, RG_SHAPE_STORE_TOKEN,
+                                                       RG_SHAPE_END};
+const struct rg_shape rg_ids_is_member_shape[] = {RG_SHAPE_STORE_ID, MEMBER_ID,
+                                                  RG_LIST_MEMBER("GroupIds", true, 1, 100, &group_id_element), RG_SHAPE_END};
+
+static struct rg_span member_text(const struct rg_call *call)
+{
+    return rg_json_text(json_object_get(call->input, "MemberId"), "UserId");
+}
+
+static void put_member_id(struct rg_buf *out, const struct rg_uuid *user_id)
+{
+    rg_aws_put_name(out, "MemberId");
+    rg_buf_put_u8(out, '{');
+    rg_aws_put_id(out, "UserId", user_id);
+    rg_buf_put_u8(out, '}');
+}
+
+static void put_membership(struct rg_call *call, const struct rg_membership *m)
+{
+    rg_ids_begin(call);
+    rg_aws_put_id(&call->out, "MembershipId", &m->id);
+    rg_aws_put_id(&call->out, "GroupId", &m->group_id);
+    put_member_id(&call->out, &m->user_id);
+    rg_buf_put_u8(&call->out, '}');
+}
+
+static void membership_created(struct rg_call *call) { rg_ids_answer_created(call, "MembershipId"); }
+
+void rg_ids_create_membership(struct rg_call *call)
+{
+    struct rg_uuid id = rg_aws_mint(), group = rg_aws_id(call->input, "GroupId"), user = rg_aws_id_of(member_text(call));
+
+    rg_cmd_begin(&call->cmd, RG_CMD_MEMBERSHIP_CREATE, call->now_ms, rg_call_by(call));
+    rg_tlv_put(&call->cmd, RG_F_MEMBERSHIP_ID, rg_span(id.b, sizeof id.b));
+    rg_tlv_put(&call->cmd, RG_F_GROUP_ID, rg_span(group.b, sizeof group.b));
+    rg_tlv_put(&call->cmd, RG_F_USER_ID, rg_span(user.b, sizeof user.b));
+    rg_call_propose(call, membership_created);
+}
+
+void rg_ids_delete_membership(struct rg_call *call)
+{
+    rg_ids_delete(call, RG_CMD_MEMBERSHIP_DELETE, RG_F_MEMBERSHIP_ID, "MembershipId");
+}
+
+void rg_ids_describe_membership(struct rg_call *call)
+{
+    struct rg_span id_text = rg_json_text(call->input, "MembershipId");
+    struct rg_uuid id = rg_aws_id_of(id_text);
+    struct rg_membership m;
+    struct rg_txn *txn;
+
+    if (rg_call_txn(call, &txn) != RG_OK ||
+        rg_aws_failed(call, rg_membership_get(txn, &id, &m), "GROUP_MEMBERSHIP", id_text, "Group membership not found."))
+        return;
+    put_membership(call, &m);
+    rg_call_answer(call, 200);
+}
+
+void rg_ids_get_membership_id(struct rg_call *call)
+{
+    struct rg_uuid group = rg_aws_id(call->input, "GroupId"), user = rg_aws_id_of(member_text(call));
+    struct rg_membership m;
+    struct rg_txn *txn;
+
+    if (rg_call_txn(call, &txn) != RG_OK || rg_aws_failed(call, rg_membership_find(txn, &group, &user, &m), "GROUP_MEMBERSHIP",
+                                                          rg_span(NULL, 0), "Group membership not found."))
+        return;
+    rg_ids_answer_found(call, "MembershipId", &m.id);
+}
+
+void rg_ids_list_members(struct rg_call *call)
+{
+    struct rg_scan scan = {.cursor = NULL};
+    struct rg_membership m;
+    struct rg_group group;
+    struct rg_page page;
+    struct rg_uuid after;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    if (!rg_page_begin(call, "ListGroupMemberships", &page) || rg_call_txn(call, &txn) != RG_OK ||
+        !rg_ids_group(call, txn, rg_json_text(call->input, "GroupId"), &group))
+        return;
+    rg_buf_put_str(&call->out, "{\"GroupMemberships\":[");
+    err = rg_member_list(txn, &group.id, rg_page_after_id(&page, &after), &scan);
+    while (!err && (err = rg_member_list_next(&scan, &m)) == RG_OK &&
+           !rg_page_full(&page, rg_span(m.user_id.b, sizeof m.user_id.b))) {
+        rg_aws_put_name(&call->out, NULL);
+        put_membership(call, &m);
+    }
+    rg_page_answer(call, &page, &scan, err);
+}
+
+void rg_ids_list_groups_of(struct rg_call *call)
+{
+    struct rg_scan scan = {.cursor = NULL};
+    struct rg_membership m;
+    struct rg_page page;
+    struct rg_user user;
+    struct rg_uuid after;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    if (!rg_page_begin(call, "ListGroupMembershipsForMember", &page) || rg_call_txn(call, &txn) != RG_OK ||
+        !rg_ids_user(call, txn, member_text(call), &user))
+        return;
+    rg_buf_put_str(&call->out, "{\"GroupMemberships\":[");
+    err = rg_groups_of_list(txn, &user.id, rg_page_after_id(&page, &after), &scan);
+    while (!err && (err = rg_groups_of_list_next(&scan, &m)) == RG_OK &&
+           !rg_page_full(&page, rg_span(m.group_id.b, sizeof m.group_id.b))) {
+        rg_aws_put_name(&call->out, NULL);
+        put_membership(call, &m);
+    }
+    rg_page_answer(call, &page, &scan, err);
+}
+
+/* A group that is not there has no members: MembershipExists is false. */
+void rg_ids_is_member(struct rg_call *call)
+{
+    struct rg_buf *out = &call->out;
+    struct rg_user user;
+    struct rg_txn *txn;
+    json_t *row;
+    size_t i;
+
+    if (rg_call_txn(call, &txn) != RG_OK || !rg_ids_user(call, txn, member_text(call), &user))
+        return;
+    rg_buf_put_str(out, "{\"Results\":[");
+    json_array_foreach(json_object_get(call->input, "GroupIds"), i, row)
+    {
+        struct rg_uuid group_id = rg_aws_id_of(rg_json_string(row));
+        struct rg_membership m;
+        enum rg_err err = rg_membership_find(txn, &group_id, &user.id, &m);
+
+        if (err != RG_OK && err != RG_ENOTFOUND) {
+            rg_call_fail(call, err, NULL);
+            return;
+        }
+        rg_aws_put_name(out, NULL);
+        rg_buf_put_u8(out, '{');
+        rg_aws_put_id(out, "GroupId", &group_id);
+        put_member_id(out, &user.id);
+        rg_buf_put_str(out, err == RG_OK ? ",\"MembershipExists\":true}" : ",\"MembershipExists\":false}");
+    }
+    rg_buf_put_str(out, "]}");
+    rg_call_answer(call, 200);
+}

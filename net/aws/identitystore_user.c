@@ -1,0 +1,272 @@
+/* identitystore: users. */
+#include "net/aws/identitystore.h"
+
+#define TEXT RG_IDS_TEXT
+#define FLAG RG_IDS_FLAG
+
+static const struct rg_shape name_members[] = {TEXT("Formatted"),  TEXT("FamilyName"),      TEXT("GivenName"),
+                                               TEXT("MiddleName"), TEXT("HonorificPrefix"), TEXT("HonorificSuffix"),
+                                               RG_SHAPE_END};
+static const struct rg_shape value_members[] = {TEXT("Value"), TEXT("Type"), FLAG("Primary"), RG_SHAPE_END};
+static const struct rg_shape value_element = RG_STRUCT_MEMBER(NULL, false, value_members);
+static const struct rg_shape address_members[] = {TEXT("StreetAddress"), TEXT("Locality"),  TEXT("Region"),
+                                                  TEXT("PostalCode"),    TEXT("Country"),   TEXT("Formatted"),
+                                                  TEXT("Type"),          FLAG("Primary"),   RG_SHAPE_END};
+static const struct rg_shape address_element = RG_STRUCT_MEMBER(NULL, false, address_members);
+static const struct rg_shape photo_members[] = {RG_TEXT_MEMBER("Value", true, 1, 1024, RG_PAT_TEXT), TEXT("Type"), TEXT("Display"),
+                                                FLAG("Primary"), RG_SHAPE_END};
+static const struct rg_shape photo_element = RG_STRUCT_MEMBER(NULL, false, photo_members);
+static const struct rg_shape document_element = RG_DOCUMENT_MEMBER(NULL, false);
+static const char *const statuses[] = {"ENABLED", "DISABLED", NULL};
+
+/* What a user has besides the fields of its own: kept together as one JSON object. */
+#define ATTRIBUTES                                                                                                     \
+    RG_STRUCT_MEMBER("Name", false, name_members), TEXT("NickName"), TEXT("ProfileUrl"),                               \
+        RG_LIST_MEMBER("Emails", false, 1, 1, &value_element), RG_LIST_MEMBER("Addresses", false, 1, 1, &address_element), \
+        RG_LIST_MEMBER("PhoneNumbers", false, 1, 1, &value_element), TEXT("UserType"), TEXT("Title"),                  \
+        TEXT("PreferredLanguage"), TEXT("Locale"), TEXT("Timezone"),                                                   \
+        RG_LIST_MEMBER("Photos", false, 1, 3, &photo_element), TEXT("Website"), TEXT("Birthdate"),                     \
+        RG_LIST_MEMBER("Roles", false, 1, 1, &value_element),                                                          \
+    {                                                                                                                  \
+        "Extensions", RG_SHAPE_MAP, false, 1, 10, RG_PAT_EXTENSION, NULL, &document_element, false                     \
+    }
+/* UserStatus and ExternalIds are no members of CreateUser at AWS; here they may be given at once. */
+#define FIELDS                                                                                                         \
+    RG_TEXT_MEMBER("UserName", false, 1, 128, RG_PAT_NAME), TEXT("DisplayName"), RG_ENUM_MEMBER("UserStatus", false, statuses), \
+        RG_LIST_MEMBER("ExternalIds", false, 1, 10, &rg_ids_external_id)
+
+static const struct rg_shape attribute_members[] = {ATTRIBUTES, RG_SHAPE_END};
+static const struct rg_shape attributes = RG_STRUCT_MEMBER(NULL, false, attribute_members);
+static const struct rg_shape user_members[] = {FIELDS, ATTRIBUTES, RG_SHAPE_END};
+#define EXTENSION_NAMES RG_LIST_MEMBER("Extensions", false, 1, 10, &rg_ids_extension_name)
+
+const struct rg_shape rg_ids_create_user_shape[] = {RG_SHAPE_STORE_ID, FIELDS, ATTRIBUTES, RG_SHAPE_END};
+const struct rg_shape rg_ids_describe_user_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("UserId", true), EXTENSION_NAMES, RG_SHAPE_END};
+const struct rg_shape rg_ids_update_user_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("UserId", true),
+                                                    RG_LIST_MEMBER("Operations", true, 1, 100, &rg_ids_operation), RG_SHAPE_END};
+const struct rg_shape rg_ids_delete_user_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("UserId", true), RG_SHAPE_END};
+const struct rg_shape rg_ids_list_users_shape[] = {
+    RG_SHAPE_STORE_ID, EXTENSION_NAMES, RG_SHAPE_MAX_RESULTS, RG_SHAPE_STORE_TOKEN,
+    RG_LIST_MEMBER("Filters", false, 0, 1, &rg_ids_filter), RG_SHAPE_END};
+
+/* ---- to commands ---- */
+
+static void put_user_fields(struct rg_buf *cmd, const struct rg_uuid *id, const json_t *user)
+{
+    struct rg_span status = rg_json_text(user, "UserStatus");
+    RG_AUTO_BUF struct rg_buf attrs = {.max = 0};
+
+    rg_tlv_put(cmd, RG_F_ID, rg_span(id->b, sizeof id->b));
+    rg_aws_put_field(cmd, RG_F_NAME, rg_json_text(user, "UserName"));
+    rg_aws_put_field(cmd, RG_F_DISPLAY_NAME, rg_json_text(user, "DisplayName"));
+    rg_tlv_put(cmd, RG_F_STATUS, status.n > 0 ? status : rg_span_str("ENABLED"));
+    rg_aws_put_field(cmd, RG_F_EMAIL, rg_json_text(json_array_get(json_object_get(user, "Emails"), 0), "Value"));
+    rg_ids_external_id_fields(cmd, user);
+    rg_buf_init(&attrs, RG_CMD_BYTES_MAX);
+    rg_shape_put(&attrs, &attributes, user);
+    if (attrs.err && cmd->err == RG_OK)
+        cmd->err = attrs.err;
+    if (attrs.len > 2)
+        rg_tlv_put(cmd, RG_F_ATTRS, rg_buf_span(&attrs));
+}
+
+static void user_created(struct rg_call *call) { rg_ids_answer_created(call, "UserId"); }
+
+void rg_ids_create_user(struct rg_call *call)
+{
+    struct rg_span name = rg_json_text(call->input, "UserName");
+    struct rg_uuid id = rg_aws_mint();
+
+    if (name.n == 0) { /* the model does not say so */
+        rg_aws_invalid(call, "userName", "Member must not be null");
+        return;
+    }
+    if (rg_ids_reserved(call, name, "userName"))
+        return;
+    rg_cmd_begin(&call->cmd, RG_CMD_USER_CREATE, call->now_ms, rg_call_by(call));
+    put_user_fields(&call->cmd, &id, call->input);
+    rg_call_propose(call, user_created);
+}
+
+/* A user as a body has it. Own; NULL: no memory. */
+static json_t *user_body(const struct rg_user *u)
+{
+    json_t *user = u->attrs.n > 0 ? json_loadb((const char *)u->attrs.p, u->attrs.n, 0, NULL) : json_object();
+
+    if (rg_ids_set_text(user, "UserName", u->name) && rg_ids_set_text(user, "DisplayName", u->display_name) &&
+        rg_ids_set_text(user, "UserStatus", u->status) && rg_ids_external_ids_of(user, u->row))
+        return user;
+    json_decref(user);
+    return NULL;
+}
+
+void rg_ids_update_user(struct rg_call *call)
+{
+    struct rg_span id_text = rg_json_text(call->input, "UserId");
+    struct rg_user user;
+    struct rg_txn *txn;
+    json_t *body;
+
+    if (rg_call_txn(call, &txn) != RG_OK || !rg_ids_user(call, txn, id_text, &user))
+        return;
+    body = user_body(&user);
+    if (body == NULL) {
+        rg_call_fail(call, RG_ENOMEM, NULL);
+        return;
+    }
+    if (rg_ids_update(call, body, user_members, "UserName") &&
+        !rg_ids_reserved(call, rg_json_text(body, "UserName"), "userName")) {
+        rg_cmd_begin(&call->cmd, RG_CMD_USER_REPLACE, call->now_ms, rg_call_by(call));
+        rg_tlv_put_u64(&call->cmd, RG_F_IF_VERSION, user.version);
+        put_user_fields(&call->cmd, &user.id, body);
+        call->again = rg_ids_update_user;
+        rg_call_propose(call, rg_aws_answer_empty);
+    }
+    json_decref(body);
+}
+
+void rg_ids_delete_user(struct rg_call *call) { rg_ids_delete(call, RG_CMD_USER_DELETE, RG_F_ID, "UserId"); }
+
+/* ---- to answers ---- */
+
+/* Extensions are read when they are asked for, by name. */
+static void put_some_extensions(struct rg_buf *out, json_t *attrs, const json_t *names)
+{
+    json_t *extensions = json_object_get(attrs, "Extensions"), *name, *value;
+    const char *key;
+    void *next;
+    size_t i;
+
+    json_object_foreach_safe(extensions, next, key, value)
+    {
+        bool wanted = false;
+
+        json_array_foreach((json_t *)(uintptr_t)names, i, name)
+        {
+            wanted |= rg_span_is(rg_json_string(name), key);
+        }
+        if (!wanted)
+            (void)json_object_del(extensions, key);
+    }
+    if (json_object_size(extensions) == 0)
+        (void)json_object_del(attrs, "Extensions");
+    if (json_object_size(attrs) > 0)
+        rg_shape_put(out, &attributes, attrs);
+}
+
+/* The attributes as they were stored: their members become members of the answer. */
+static void put_attributes(struct rg_call *call, struct rg_span attrs)
+{
+    struct rg_buf *out = &call->out;
+    RG_AUTO_BUF struct rg_buf some = {.max = 0};
+
+    rg_buf_init(&some, RG_CMD_BYTES_MAX);
+    /* Inside of a JSON string a quote is escaped: this is the name of a member, if of an extension's own. */
+    if (attrs.n > 0 && memmem(attrs.p, attrs.n, "\"Extensions\":", 13) != NULL) {
+        json_t *json = json_loadb((const char *)attrs.p, attrs.n, 0, NULL);
+
+        if (json == NULL)
+            out->err = RG_ENOMEM;
+        put_some_extensions(&some, json, json_object_get(call->input, "Extensions"));
+        json_decref(json);
+        if (some.err)
+            out->err = some.err;
+        attrs = rg_buf_span(&some);
+    }
+    if (attrs.n <= 2)
+        return;
+    rg_aws_put_name(out, NULL);
+    rg_buf_put(out, attrs.p + 1, attrs.n - 2); /* without its braces */
+}
+
+static void put_user(struct rg_call *call, const struct rg_user *u)
+{
+    struct rg_buf *out = &call->out;
+
+    rg_ids_begin(call);
+    rg_aws_put_id(out, "UserId", &u->id);
+    rg_aws_put_member(out, "UserName", u->name);
+    rg_aws_put_member(out, "DisplayName", u->display_name);
+    rg_aws_put_member(out, "UserStatus", u->status);
+    rg_ids_put_external_ids(out, u->row);
+    put_attributes(call, u->attrs);
+    rg_ids_put_audit(out, u->created_ms, u->updated_ms, u->created_by, u->updated_by);
+    rg_buf_put_u8(out, '}');
+}
+
+void rg_ids_describe_user(struct rg_call *call)
+{
+    struct rg_user user;
+    struct rg_txn *txn;
+
+    if (rg_call_txn(call, &txn) != RG_OK || !rg_ids_user(call, txn, rg_json_text(call->input, "UserId"), &user))
+        return;
+    put_user(call, &user);
+    rg_call_answer(call, 200);
+}
+
+void rg_ids_get_user_id(struct rg_call *call)
+{
+    struct rg_ids_alternate by;
+    struct rg_txn *txn;
+    struct rg_uuid id;
+    enum rg_err err;
+
+    if (!rg_ids_alternate(call, &by))
+        return;
+    if (!by.external && !rg_ids_path_is(by.path, "userName") && !rg_span_is(by.path, "emails.value")) {
+        rg_aws_invalid(call, "alternateIdentifier.uniqueAttribute.attributePath", "Member must be userName or emails.value");
+        return;
+    }
+    if (rg_call_txn(call, &txn) != RG_OK)
+        return;
+    if (by.external)
+        err = rg_user_by_external_id(txn, by.issuer, by.value, &id);
+    else if (by.path.p[0] == 'e')
+        err = rg_user_by_email(txn, by.value, &id);
+    else
+        err = rg_user_by_name(txn, by.value, &id);
+    if (!rg_aws_failed(call, err, "USER", rg_span(NULL, 0), "User not found."))
+        rg_ids_answer_found(call, "UserId", &id);
+}
+
+/* The one user that a filter names, or none. */
+static enum rg_err put_filtered(struct rg_call *call, struct rg_txn *txn, struct rg_span name)
+{
+    struct rg_user user;
+    struct rg_uuid id;
+    enum rg_err err = rg_user_by_name(txn, name, &id);
+
+    if (!err)
+        err = rg_user_get(txn, &id, &user);
+    if (!err)
+        put_user(call, &user);
+    return err;
+}
+
+void rg_ids_list_users(struct rg_call *call)
+{
+    struct rg_scan scan = {.cursor = NULL};
+    struct rg_span path, value;
+    struct rg_page page;
+    struct rg_user user;
+    struct rg_txn *txn;
+    struct rg_uuid id;
+    enum rg_err err;
+    bool filtered = rg_ids_filter_of(call, &path, &value);
+
+    if (filtered && !rg_ids_path_is(path, "UserName")) {
+        rg_aws_invalid(call, "filters.1.member.attributePath", "Member must be UserName");
+        return;
+    }
+    if (!rg_page_begin(call, "ListUsers", &page) || rg_call_txn(call, &txn) != RG_OK)
+        return;
+    rg_buf_put_str(&call->out, "{\"Users\":[");
+    err = filtered ? put_filtered(call, txn, value) : rg_user_list(txn, rg_page_after_id(&page, &id), &scan);
+    while (!filtered && !err && (err = rg_user_list_next(&scan, &user)) == RG_OK &&
+           !rg_page_full(&page, rg_span(user.id.b, sizeof user.id.b))) {
+        rg_aws_put_name(&call->out, NULL);
+        put_user(call, &user);
+    }
+    rg_page_answer(call, &page, &scan, err);
+}

@@ -1,0 +1,223 @@
+/* sso-admin, API version 2020-07-20: instance and regions, what its files share, and the table of its operations. */
+#include "net/aws/ssoadmin.h"
+
+#include "net/ops/region.h"
+
+#include <stdio.h>
+
+static const struct rg_shape page_shape[] = {RG_SHAPE_MAX_RESULTS, RG_SHAPE_TOKEN, RG_SHAPE_END};
+static const struct rg_shape instance_shape[] = {RG_SHAPE_INSTANCE, RG_SHAPE_END};
+static const struct rg_shape instance_page_shape[] = {RG_SHAPE_INSTANCE, RG_SHAPE_MAX_RESULTS, RG_SHAPE_TOKEN, RG_SHAPE_END};
+static const struct rg_shape region_shape[] = {RG_SHAPE_INSTANCE, RG_TEXT_MEMBER("RegionName", true, 1, 32, RG_PAT_REGION),
+                                               RG_SHAPE_END};
+
+/* ---- names ---- */
+
+/* "…:instance/ssoins-x" → "x" of ours, as in permission set ARNs. */
+static const char *instance_name(const struct rg_call *call)
+{
+    const char *slash = strrchr(call->api->instance_arn, '/');
+
+    return slash != NULL ? slash + 1 : call->api->instance_arn;
+}
+
+void rg_sso_put_permset_arn(const struct rg_call *call, struct rg_buf *out, const struct rg_psid *id)
+{
+    char hex[17];
+
+    rg_hex(hex, id->b, sizeof id->b);
+    rg_buf_printf(out, "\"arn:aws:sso:::permissionSet/%s/ps-%s\"", instance_name(call), hex);
+}
+
+bool rg_sso_permset_id(const struct rg_call *call, struct rg_span arn, struct rg_psid *ret_id)
+{
+    char want[160];
+    int n = snprintf(want, sizeof want, "arn:aws:sso:::permissionSet/%s/ps-", instance_name(call));
+
+    return arn.n == (size_t)n + 16 && memcmp(arn.p, want, (size_t)n) == 0 &&
+           rg_unhex(ret_id->b, (const char *)arn.p + n, sizeof ret_id->b);
+}
+
+bool rg_sso_failed(struct rg_call *call, enum rg_err err, const char *text)
+{
+    if (err == RG_ENOTFOUND)
+        rg_call_fail(call, err, "%s", text);
+    else if (err)
+        rg_call_fail(call, err, NULL);
+    return err != RG_OK;
+}
+
+bool rg_sso_permset(struct rg_call *call, const char *member, struct rg_txn **ret_txn, struct rg_permset *ret_permset)
+{
+    struct rg_psid id;
+
+    if (!rg_sso_permset_id(call, rg_json_text(call->input, member), &id)) {
+        rg_call_fail(call, RG_ENOTFOUND, "PermissionSet not found.");
+        return false;
+    }
+    if (rg_call_txn(call, ret_txn) != RG_OK)
+        return false;
+    return !rg_sso_failed(call, rg_permset_get(*ret_txn, &id, ret_permset), "PermissionSet not found.");
+}
+
+/* ---- instance and regions ---- */
+
+static void put_region(struct rg_buf *out, const struct rg_region *r)
+{
+    rg_aws_put_name(out, NULL);
+    rg_buf_put_u8(out, '{');
+    rg_aws_put_member(out, "RegionName", r->name);
+    rg_aws_put_member(out, "Status", r->status);
+    rg_aws_put_time(out, "AddedDate", r->added_ms);
+    rg_buf_printf(out, ",\"IsPrimaryRegion\":%s}", r->primary ? "true" : "false");
+}
+
+static void put_instance(struct rg_buf *out, const struct rg_instance *i)
+{
+    rg_aws_put_member(out, "InstanceArn", i->arn);
+    rg_aws_put_member(out, "IdentityStoreId", i->identity_store_id);
+    rg_aws_put_member(out, "OwnerAccountId", i->owner_account_id);
+    rg_aws_put_time(out, "CreatedDate", i->created_ms);
+    rg_aws_put_member(out, "Status", rg_span_str("ACTIVE"));
+}
+
+/* The regions' list, and the primary's name. */
+static enum rg_err put_regions(struct rg_txn *txn, struct rg_buf *out, char primary[33])
+{
+    struct rg_scan scan = {.cursor = NULL};
+    struct rg_region r;
+    enum rg_err err = rg_region_list(txn, rg_span(NULL, 0), &scan);
+
+    rg_buf_put_u8(out, '[');
+    while (!err && (err = rg_region_list_next(&scan, &r)) == RG_OK) {
+        put_region(out, &r);
+        if (r.primary)
+            snprintf(primary, 33, "%.*s", RG_SPAN_ARG(r.name));
+    }
+    rg_scan_end(&scan);
+    rg_buf_put_u8(out, ']');
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}
+
+static void list_instances(struct rg_call *call)
+{
+    struct rg_instance instance;
+    struct rg_page page;
+    struct rg_txn *txn;
+    char primary[33] = "";
+    enum rg_err err;
+
+    if (!rg_page_begin(call, "ListInstances", &page) || rg_call_txn(call, &txn) != RG_OK)
+        return; /* there is one instance: never a second page */
+    err = rg_instance_get(txn, &instance);
+    rg_buf_put_str(&call->out, "{\"Instances\":[");
+    if (!err) {
+        rg_buf_put_u8(&call->out, '{');
+        put_instance(&call->out, &instance);
+        rg_aws_put_name(&call->out, "Regions");
+        err = put_regions(txn, &call->out, primary);
+        rg_aws_put_member(&call->out, "PrimaryRegion", rg_span_str(primary));
+        rg_buf_put_u8(&call->out, '}');
+    }
+    rg_buf_put_str(&call->out, "]}");
+    if (err && err != RG_ENOTFOUND)
+        rg_call_fail(call, err, NULL);
+    else
+        rg_call_answer(call, 200);
+}
+
+static void describe_instance(struct rg_call *call)
+{
+    struct rg_instance instance;
+    struct rg_txn *txn;
+
+    if (rg_call_txn(call, &txn) != RG_OK || rg_sso_failed(call, rg_instance_get(txn, &instance), "Instance not found."))
+        return;
+    rg_buf_put_u8(&call->out, '{');
+    put_instance(&call->out, &instance);
+    rg_buf_put_str(&call->out, ",\"PermissionSetsEnabled\":true,\"EncryptionConfigurationDetails\":{\"KeyType\":"
+                               "\"CUSTOMER_MANAGED_KEY\"");
+    if (instance.owner_account_id.n > 0 && instance.key_id.n > 0)
+        rg_buf_printf(&call->out, ",\"KmsKeyArn\":\"arn:aws:kms:%s:%.*s:key/%.*s\"", call->api->region,
+                      RG_SPAN_ARG(instance.owner_account_id), RG_SPAN_ARG(instance.key_id));
+    rg_buf_put_str(&call->out, ",\"EncryptionStatus\":\"ENABLED\"}}");
+    rg_call_answer(call, 200);
+}
+
+static void list_regions(struct rg_call *call)
+{
+    struct rg_scan scan = {.cursor = NULL};
+    struct rg_region r;
+    struct rg_page page;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    if (!rg_page_begin(call, "ListRegions", &page) || rg_call_txn(call, &txn) != RG_OK)
+        return;
+    rg_buf_put_str(&call->out, "{\"Regions\":[");
+    err = rg_region_list(txn, page.after, &scan);
+    while (!err && (err = rg_region_list_next(&scan, &r)) == RG_OK && !rg_page_full(&page, r.name))
+        put_region(&call->out, &r);
+    rg_page_answer(call, &page, &scan, err);
+}
+
+static void describe_region(struct rg_call *call)
+{
+    struct rg_region r;
+    struct rg_txn *txn;
+
+    if (rg_call_txn(call, &txn) != RG_OK ||
+        rg_sso_failed(call, rg_region_get(txn, rg_json_text(call->input, "RegionName"), &r), "Region not found."))
+        return;
+    put_region(&call->out, &r);
+    rg_call_answer(call, 200);
+}
+
+static void add_region(struct rg_call *call)
+{
+    const struct rg_span none = {NULL, 0};
+
+    rg_region_add(call, rg_json_text(call->input, "RegionName"), none, none);
+}
+
+static void remove_region(struct rg_call *call) { rg_region_remove(call, rg_json_text(call->input, "RegionName"), false); }
+
+/* ---- the table ---- */
+
+#define OPERATION(name, shape, run, write) {"SWBExternalService." name, "sso-admin." name, shape, run, write}
+const struct rg_operation rg_ssoadmin_operations[] = {
+    OPERATION("ListInstances", page_shape, list_instances, false),
+    OPERATION("DescribeInstance", instance_shape, describe_instance, false),
+    OPERATION("ListRegions", instance_page_shape, list_regions, false),
+    OPERATION("DescribeRegion", region_shape, describe_region, false),
+    OPERATION("AddRegion", region_shape, add_region, true),
+    OPERATION("RemoveRegion", region_shape, remove_region, true),
+    OPERATION("CreatePermissionSet", rg_sso_create_permset_shape, rg_sso_create_permset, true),
+    OPERATION("DescribePermissionSet", rg_sso_permset_shape, rg_sso_describe_permset, false),
+    OPERATION("ListPermissionSets", instance_page_shape, rg_sso_list_permsets, false),
+    OPERATION("UpdatePermissionSet", rg_sso_update_permset_shape, rg_sso_update_permset, true),
+    OPERATION("DeletePermissionSet", rg_sso_permset_shape, rg_sso_delete_permset, true),
+    OPERATION("AttachManagedPolicyToPermissionSet", rg_sso_managed_shape, rg_sso_attach_managed, true),
+    OPERATION("DetachManagedPolicyFromPermissionSet", rg_sso_managed_shape, rg_sso_detach_managed, true),
+    OPERATION("ListManagedPoliciesInPermissionSet", rg_sso_list_managed_shape, rg_sso_list_managed, false),
+    OPERATION("PutInlinePolicyToPermissionSet", rg_sso_inline_shape, rg_sso_put_inline, true),
+    OPERATION("GetInlinePolicyForPermissionSet", rg_sso_permset_shape, rg_sso_get_inline, false),
+    OPERATION("DeleteInlinePolicyFromPermissionSet", rg_sso_permset_shape, rg_sso_delete_inline, true),
+    OPERATION("ListTagsForResource", rg_sso_list_tags_shape, rg_sso_list_tags, false),
+    OPERATION("TagResource", rg_sso_tag_shape, rg_sso_change_tags, true),
+    OPERATION("UntagResource", rg_sso_untag_shape, rg_sso_change_tags, true),
+    OPERATION("CreateAccountAssignment", rg_sso_assignment_shape, rg_sso_create_assignment, true),
+    OPERATION("DeleteAccountAssignment", rg_sso_assignment_shape, rg_sso_delete_assignment, true),
+    OPERATION("ListAccountAssignments", rg_sso_list_assignments_shape, rg_sso_list_assignments, false),
+    OPERATION("ListAccountAssignmentsForPrincipal", rg_sso_list_for_principal_shape, rg_sso_list_for_principal, false),
+    OPERATION("DescribeAccountAssignmentCreationStatus", rg_sso_creation_status_shape, rg_sso_describe_creation, false),
+    OPERATION("DescribeAccountAssignmentDeletionStatus", rg_sso_deletion_status_shape, rg_sso_describe_deletion, false),
+    OPERATION("ListAccountAssignmentCreationStatus", rg_sso_list_status_shape, rg_sso_list_creation, false),
+    OPERATION("ListAccountAssignmentDeletionStatus", rg_sso_list_status_shape, rg_sso_list_deletion, false),
+    OPERATION("ProvisionPermissionSet", rg_sso_provision_shape, rg_sso_provision, true),
+    OPERATION("DescribePermissionSetProvisioningStatus", rg_sso_provision_status_shape, rg_sso_describe_provision, false),
+    OPERATION("ListPermissionSetProvisioningStatus", rg_sso_list_status_shape, rg_sso_list_provision, false),
+    OPERATION("ListAccountsForProvisionedPermissionSet", rg_sso_accounts_of_set_shape, rg_sso_accounts_of_set, false),
+    OPERATION("ListPermissionSetsProvisionedToAccount", rg_sso_sets_of_account_shape, rg_sso_sets_of_account, false),
+};
+const size_t rg_ssoadmin_operations_n = RG_LEN(rg_ssoadmin_operations);

@@ -1,0 +1,181 @@
+/* sso-admin: provisioning. A permission set is read when access is checked, so a change is everywhere as soon as it is visible,
+ * and a request to provision is done when it is answered. Nothing is kept of it: its id says what it was. */
+#include "net/aws/ssoadmin.h"
+
+#include "crypto/digest.h"
+
+static const char *const target_types[] = {"AWS_ACCOUNT", "ALL_PROVISIONED_ACCOUNTS", NULL};
+static const char *const provisioned_values[] = {"LATEST_PERMISSION_SET_PROVISIONED", "LATEST_PERMISSION_SET_NOT_PROVISIONED", NULL};
+#define PROVISIONED RG_ENUM_MEMBER("ProvisioningStatus", false, provisioned_values)
+
+const struct rg_shape rg_sso_provision_shape[] = {RG_SHAPE_INSTANCE, RG_SHAPE_PERMSET,
+                                                  RG_TEXT_MEMBER("TargetId", false, 12, 12, RG_PAT_ACCOUNT_ID),
+                                                  RG_ENUM_MEMBER("TargetType", true, target_types), RG_SHAPE_END};
+const struct rg_shape rg_sso_provision_status_shape[] = {
+    RG_SHAPE_INSTANCE, RG_TEXT_MEMBER("ProvisionPermissionSetRequestId", true, 36, 36, RG_PAT_UUID), RG_SHAPE_END};
+const struct rg_shape rg_sso_accounts_of_set_shape[] = {RG_SHAPE_INSTANCE, RG_SHAPE_PERMSET, PROVISIONED, RG_SHAPE_MAX_RESULTS,
+                                                        RG_SHAPE_TOKEN, RG_SHAPE_END};
+const struct rg_shape rg_sso_sets_of_account_shape[] = {
+    RG_SHAPE_INSTANCE,    RG_TEXT_MEMBER("AccountId", true, 12, 12, RG_PAT_ACCOUNT_ID), PROVISIONED,
+    RG_SHAPE_MAX_RESULTS, RG_SHAPE_TOKEN, RG_SHAPE_END};
+
+/* ---- requests ---- */
+
+/* A request's id is a UUID of version 8 (RFC 9562 §5.8): seconds, permission set, and 26 bits of a check over both and the
+ * instance, so that other UUIDs are not taken for requests. */
+static struct rg_uuid request_id(const struct rg_call *call, const struct rg_psid *set, uint32_t at)
+{
+    const uint8_t seconds[] = {(uint8_t)(at >> 24), (uint8_t)(at >> 16), (uint8_t)(at >> 8), (uint8_t)at};
+    const struct rg_span parts[] = {rg_span_str("provision"), rg_span_str(call->api->instance_arn), rg_span(seconds, sizeof seconds),
+                                    rg_span(set->b, sizeof set->b)};
+    uint8_t check[RG_SHA256_BYTES];
+    const uint8_t *ps = set->b;
+
+    rg_sha256_v(parts, RG_LEN(parts), check);
+    return (struct rg_uuid){{seconds[0], seconds[1], seconds[2], seconds[3], ps[0], ps[1], (uint8_t)(0x80 | ps[2] >> 4),
+                             (uint8_t)(ps[2] << 4 | ps[3] >> 4), (uint8_t)(0x80 | (ps[3] & 0xf) << 2 | (check[0] & 3)), ps[4],
+                             ps[5], ps[6], ps[7], check[1], check[2], check[3]}};
+}
+
+/* False: it is no id of a request. */
+static bool request_of(const struct rg_call *call, const struct rg_uuid *id, struct rg_psid *set, uint32_t *ret_at)
+{
+    const uint8_t *b = id->b;
+    struct rg_uuid again;
+
+    *ret_at = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+    *set = (struct rg_psid){{b[4], b[5], (uint8_t)(b[6] << 4 | b[7] >> 4), (uint8_t)(b[7] << 4 | (b[8] >> 2 & 0xf)), b[9], b[10],
+                             b[11], b[12]}};
+    again = request_id(call, set, *ret_at);
+    return memcmp(&again, id, sizeof again) == 0;
+}
+
+static void answer_status(struct rg_call *call, const struct rg_uuid *id, const struct rg_psid *set, uint32_t at)
+{
+    struct rg_buf *out = &call->out;
+
+    rg_buf_put_str(out, "{\"PermissionSetProvisioningStatus\":{\"Status\":\"SUCCEEDED\"");
+    rg_aws_put_id(out, "RequestId", id);
+    rg_aws_put_member(out, "AccountId", rg_json_text(call->input, "TargetId"));
+    rg_aws_put_name(out, "PermissionSetArn");
+    rg_sso_put_permset_arn(call, out, set);
+    rg_aws_put_time(out, "CreatedDate", (int64_t)at * 1000);
+    rg_buf_put_str(out, "}}");
+    rg_call_answer(call, 200);
+}
+
+void rg_sso_provision(struct rg_call *call)
+{
+    bool one = rg_span_is(rg_json_text(call->input, "TargetType"), "AWS_ACCOUNT");
+    struct rg_span account_id = rg_json_text(call->input, "TargetId");
+    uint32_t at = (uint32_t)(call->now_ms / 1000);
+    struct rg_account account;
+    struct rg_permset p;
+    struct rg_txn *txn;
+    struct rg_uuid id;
+
+    if (one != (account_id.n > 0)) {
+        rg_aws_invalid(call, "targetId", one ? "Member must not be null for the target type AWS_ACCOUNT"
+                                             : "Member must be null for the target type ALL_PROVISIONED_ACCOUNTS");
+        return;
+    }
+    if (!rg_sso_permset(call, "PermissionSetArn", &txn, &p) ||
+        (one && rg_sso_failed(call, rg_account_get(txn, account_id, &account), "Account not found.")))
+        return;
+    id = request_id(call, &p.id, at);
+    answer_status(call, &id, &p.id, at);
+}
+
+void rg_sso_describe_provision(struct rg_call *call)
+{
+    struct rg_uuid id = rg_aws_id(call->input, "ProvisionPermissionSetRequestId");
+    struct rg_psid set;
+    uint32_t at;
+
+    if (request_of(call, &id, &set, &at))
+        answer_status(call, &id, &set, at);
+    else
+        rg_call_fail(call, RG_ENOTFOUND, "Request not found.");
+}
+
+/* No request is under way, none has failed, and those done are not kept: the list is empty whatever the filter. */
+void rg_sso_list_provision(struct rg_call *call)
+{
+    struct rg_page page;
+
+    if (!rg_page_begin(call, "ListPermissionSetProvisioningStatus", &page))
+        return;
+    rg_buf_put_str(&call->out, "{\"PermissionSetsProvisioningStatus\":[");
+    rg_page_answer(call, &page, NULL, RG_OK);
+}
+
+/* ---- what is provisioned where: what is assigned there ---- */
+
+/* What is provisioned has its set's latest content. */
+static bool none_wanted(const struct rg_call *call)
+{
+    return rg_span_is(rg_json_text(call->input, "ProvisioningStatus"), provisioned_values[1]);
+}
+
+void rg_sso_accounts_of_set(struct rg_call *call)
+{
+    struct rg_assignment a, after = {.account_id = ""};
+    struct rg_scan scan = {.cursor = NULL};
+    struct rg_permset p;
+    struct rg_page page;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    if (!rg_page_begin(call, "ListAccountsForProvisionedPermissionSet", &page) ||
+        !rg_sso_permset(call, "PermissionSetArn", &txn, &p))
+        return;
+    if (page.after.n == 12) { /* behind every assignment in this account */
+        after.permset_id = p.id;
+        after.principal_type = (char)0xff;
+        memcpy(after.account_id, page.after.p, 12);
+        memset(after.principal_id.b, 0xff, sizeof after.principal_id.b);
+    }
+    rg_buf_put_str(&call->out, "{\"AccountIds\":[");
+    err = none_wanted(call) ? RG_ENOTFOUND : rg_assignment_list_with(txn, &p.id, page.after.n == 12 ? &after : NULL, &scan);
+    while (!err && (err = rg_assignment_list_next(&scan, &a)) == RG_OK) {
+        if (page.last_n > 0 && memcmp(page.last, a.account_id, 12) == 0)
+            continue;
+        if (rg_page_full(&page, rg_span(a.account_id, 12)))
+            break;
+        rg_aws_put_name(&call->out, NULL);
+        rg_json_put_string(&call->out, rg_span(a.account_id, 12));
+    }
+    rg_page_answer(call, &page, &scan, err);
+}
+
+void rg_sso_sets_of_account(struct rg_call *call)
+{
+    struct rg_span account_id = rg_json_text(call->input, "AccountId");
+    struct rg_assignment a, after = {.account_id = ""};
+    struct rg_scan scan = {.cursor = NULL};
+    struct rg_account account;
+    struct rg_page page;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    if (!rg_page_begin(call, "ListPermissionSetsProvisionedToAccount", &page) || rg_call_txn(call, &txn) != RG_OK ||
+        rg_sso_failed(call, rg_account_get(txn, account_id, &account), "Account not found."))
+        return;
+    if (page.after.n == sizeof after.permset_id.b) { /* behind every assignment of this set */
+        after.principal_type = (char)0xff;
+        memcpy(after.account_id, account.id, sizeof after.account_id);
+        memcpy(after.permset_id.b, page.after.p, sizeof after.permset_id.b);
+        memset(after.principal_id.b, 0xff, sizeof after.principal_id.b);
+    }
+    rg_buf_put_str(&call->out, "{\"PermissionSets\":[");
+    err = none_wanted(call) ? RG_ENOTFOUND : rg_assignment_list(txn, account.id, NULL, page.after.n > 0 ? &after : NULL, &scan);
+    while (!err && (err = rg_assignment_list_next(&scan, &a)) == RG_OK) {
+        if (page.last_n > 0 && memcmp(page.last, a.permset_id.b, sizeof a.permset_id.b) == 0)
+            continue;
+        if (rg_page_full(&page, rg_span(a.permset_id.b, sizeof a.permset_id.b)))
+            break;
+        rg_aws_put_name(&call->out, NULL);
+        rg_sso_put_permset_arn(call, &call->out, &a.permset_id);
+    }
+    rg_page_answer(call, &page, &scan, err);
+}

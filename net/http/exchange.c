@@ -1,0 +1,431 @@
+/* net/http/exchange.c: requests on their way to the handler and replies on their way back, whichever the protocol. */
+#include "net/http/server_priv.h"
+
+enum { REFUSAL_BYTES_MAX = 256, BODY_KEEP_BYTES = 64 * 1024 };
+
+/* ---- pool ---- */
+
+struct rg_exchange *rg_exchange_take(struct rg_httpconn *conn)
+{
+    struct rg_worker *worker = conn->worker;
+    struct rg_exchange *x = worker->free_exchanges;
+
+    if (worker->n_exchanges >= RG_EXCHANGES_MAX)
+        return NULL;
+    if (x != NULL) {
+        worker->free_exchanges = x->next;
+        worker->n_free_exchanges--;
+    } else {
+        x = malloc(sizeof *x);
+        if (x == NULL)
+            return NULL;
+        rg_http2_stream_init(&x->stream);
+        rg_message_init(&x->msg);
+        x->worker = x->msg.req.worker = worker;
+        x->body_counted = 0;
+    }
+    worker->n_exchanges++;
+    x->next = x->left = NULL;
+    x->right = conn->exchanges;
+    if (conn->exchanges != NULL)
+        conn->exchanges->left = x;
+    conn->exchanges = x;
+    conn->n_exchanges++;
+    x->conn = conn;
+    x->state = RG_X_ASSEMBLING;
+    x->deadline_ms = RG_NEVER;
+    x->head_only = x->raw = false;
+    x->stream.msg = &x->msg;
+    rg_message_reset(&x->msg);
+    x->msg.req.http2 = conn->h2 != NULL;
+    return x;
+}
+
+static void detach(struct rg_exchange *x)
+{
+    struct rg_httpconn *conn = x->conn;
+
+    if (conn == NULL)
+        return;
+    if (x->left != NULL)
+        x->left->right = x->right;
+    else
+        conn->exchanges = x->right;
+    if (x->right != NULL)
+        x->right->left = x->left;
+    conn->n_exchanges--;
+    if (conn->x == x)
+        conn->x = NULL;
+    x->conn = NULL;
+}
+
+static void destroy(struct rg_exchange *x)
+{
+    rg_http2_stream_deinit(&x->stream);
+    rg_buf_deinit(&x->msg.body);
+    free(x);
+}
+
+void rg_exchange_put(struct rg_exchange *x)
+{
+    struct rg_worker *worker = x->worker;
+
+    RG_ASSERT(x->state != RG_X_FREE);
+    detach(x);
+    x->state = RG_X_FREE;
+    worker->n_exchanges--;
+    worker->body_bytes -= x->body_counted;
+    x->body_counted = 0;
+    if (worker->n_free_exchanges >= RG_EXCHANGES_KEPT) {
+        destroy(x);
+        return;
+    }
+    if (x->msg.body.cap > BODY_KEEP_BYTES)
+        rg_buf_deinit(&x->msg.body);
+    if (x->stream.out.cap > BODY_KEEP_BYTES)
+        rg_buf_deinit(&x->stream.out);
+    x->next = worker->free_exchanges;
+    worker->free_exchanges = x;
+    worker->n_free_exchanges++;
+}
+
+void rg_exchange_orphan(struct rg_exchange *x)
+{
+    if (x->state == RG_X_RUNNING || x->state == RG_X_STREAMING)
+        detach(x); /* the handler still holds it */
+    else
+        rg_exchange_put(x);
+}
+
+void rg_exchange_free_pool(struct rg_worker *worker)
+{
+    while (worker->free_exchanges != NULL) {
+        struct rg_exchange *x = worker->free_exchanges;
+
+        worker->free_exchanges = x->next;
+        destroy(x);
+    }
+    worker->n_free_exchanges = 0;
+}
+
+/* ---- to the handler ---- */
+
+void rg_exchange_run(struct rg_exchange *x)
+{
+    const struct rg_server_config *config = &x->worker->server->config;
+    struct rg_request *req = &x->msg.req;
+
+    x->state = RG_X_RUNNING;
+    x->deadline_ms = RG_NEVER;
+    x->head_only = rg_span_is(req->method, "HEAD");
+    memcpy(req->peer, x->conn->peer, sizeof req->peer);
+    RG_COUNT(x->worker->stats.requests_total, 1);
+    config->handler(config->arg, req);
+}
+
+struct rg_span rg_request_header(const struct rg_request *req, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (size_t i = 0; i < req->n_headers; i++) {
+        if (req->headers[i].name.n == n && memcmp(req->headers[i].name.p, name, n) == 0)
+            return req->headers[i].value;
+    }
+    return rg_span(NULL, 0);
+}
+
+/* ---- replies ---- */
+
+static struct rg_exchange *exchange_of(struct rg_request *req)
+{
+    return RG_CONTAINER(req, struct rg_exchange, msg.req);
+}
+
+static void count_status(struct rg_worker *worker, int status)
+{
+    unsigned class = (unsigned)status / 100;
+
+    if (class < RG_LEN(worker->stats.status_class))
+        RG_COUNT(worker->stats.status_class[class], 1);
+}
+
+/* The client reads too slowly for what it asks. */
+static bool over_cap(const struct rg_httpconn *conn)
+{
+    size_t queued = rg_httpconn_queued(conn) + (conn->h2 != NULL ? rg_http2_pending(conn->h2) : 0);
+
+    return queued > conn->worker->server->config.output_bytes_max;
+}
+
+static void reply2(struct rg_exchange *x, const struct rg_http_reply *reply, bool stream)
+{
+    struct rg_reply_frame frame = {.date = rg_worker_date(x->worker), .head_only = x->head_only, .stream = stream};
+
+    x->state = stream ? RG_X_STREAMING : RG_X_SENDING;
+    if (over_cap(x->conn) || rg_http2_reply(&x->stream, reply, &frame) != RG_OK)
+        rg_http2_reset(&x->stream);
+    rg_httpconn_dirty(x->conn);
+}
+
+static void encode1(struct rg_exchange *x, const struct rg_http_reply *reply, bool stream, bool close)
+{
+    struct rg_reply_frame frame = {.date = rg_worker_date(x->worker), .head_only = x->head_only, .stream = stream,
+                                   .close = close, .raw = stream && x->raw};
+    struct rg_buf *scratch = &x->worker->scratch;
+
+    rg_buf_clear(scratch);
+    rg_http1_encode(scratch, reply, &frame);
+    if (scratch->err != RG_OK || over_cap(x->conn))
+        rg_httpconn_close(x->conn);
+    else
+        rg_httpconn_write(x->conn, rg_buf_span(scratch));
+    if (scratch->cap > RG_READ_BYTES)
+        rg_buf_deinit(scratch);
+}
+
+void rg_request_reply(struct rg_request *req, const struct rg_http_reply *reply)
+{
+    struct rg_exchange *x = exchange_of(req);
+    struct rg_worker *worker = x->worker;
+    struct rg_httpconn *conn = x->conn;
+
+    RG_ASSERT(x->state == RG_X_RUNNING);
+    rg_worker_enter(worker);
+    count_status(worker, reply->status);
+    if (conn == NULL) {
+        rg_exchange_put(x);
+    } else if (conn->h2 != NULL) {
+        reply2(x, reply, false);
+    } else {
+        bool close = conn->h1.close || worker->stopping;
+
+        x->state = RG_X_SENDING; /* all of it is copied: whatever closes the connection frees it */
+        encode1(x, reply, false, close);
+        if (rg_httpconn_state(conn) == RG_HTTPCONN_OPEN) {
+            rg_exchange_put(x);
+            rg_httpconn_replied(conn, close);
+        }
+    }
+    rg_worker_leave(worker);
+}
+
+static const char *refusal_code(int status)
+{
+    switch (status) {
+    case 408:
+        return "RequestTimeout";
+    case 413:
+        return "RequestTooLarge";
+    case 417:
+        return "ExpectationFailed";
+    case 431:
+        return "HeadersTooLarge";
+    case 501:
+        return "NotImplemented";
+    case 503:
+        return "ThrottlingException";
+    case 505:
+        return "HttpVersionNotSupported";
+    default:
+        return "BadRequest";
+    }
+}
+
+/* reason: our own words, nothing to escape. body: REFUSAL_BYTES_MAX, borrowed by the reply. */
+static struct rg_http_reply refusal(struct rg_httpconn *conn, int status, const char *reason, char *body)
+{
+    struct rg_worker *worker = conn->worker;
+    int n = snprintf(body, REFUSAL_BYTES_MAX, "{\"code\":\"%s\",\"message\":\"%s\"}", refusal_code(status), reason);
+
+    rg_log_debug(worker->server->config.log, "http.refused", "peer=%s status=%d reason=\"%s\"", conn->peer, status,
+                 reason);
+    RG_COUNT(worker->stats.refused_total, 1);
+    count_status(worker, status);
+    return (struct rg_http_reply){.status = status, .content_type = "application/json",
+                                  .body = rg_span(body, RG_MIN((size_t)n, REFUSAL_BYTES_MAX - 1))};
+}
+
+void rg_exchange_refuse(struct rg_exchange *x, int status, const char *reason)
+{
+    struct rg_httpconn *conn = x->conn;
+    char body[REFUSAL_BYTES_MAX];
+    struct rg_http_reply reply = refusal(conn, status, reason, body);
+
+    x->head_only = rg_span_is(x->msg.req.method, "HEAD");
+    if (conn->h2 != NULL) {
+        reply2(x, &reply, false);
+        return;
+    }
+    x->state = RG_X_SENDING;
+    encode1(x, &reply, false, true);
+    if (rg_httpconn_state(conn) == RG_HTTPCONN_OPEN) {
+        rg_exchange_put(x);
+        rg_httpconn_finish(conn);
+    }
+}
+
+void rg_httpconn_refuse(struct rg_httpconn *conn, int status, const char *reason)
+{
+    char body[REFUSAL_BYTES_MAX];
+    struct rg_http_reply reply = refusal(conn, status, reason, body);
+    struct rg_reply_frame frame = {.date = rg_worker_date(conn->worker), .close = true};
+    struct rg_buf *scratch = &conn->worker->scratch;
+
+    rg_buf_clear(scratch);
+    rg_http1_encode(scratch, &reply, &frame);
+    rg_httpconn_write(conn, rg_buf_span(scratch));
+    rg_httpconn_finish(conn);
+}
+
+/* ---- streamed replies ---- */
+
+void rg_request_stream_begin(struct rg_request *req, const struct rg_http_reply *head)
+{
+    struct rg_exchange *x = exchange_of(req);
+    struct rg_httpconn *conn = x->conn;
+
+    RG_ASSERT(x->state == RG_X_RUNNING);
+    rg_worker_enter(x->worker);
+    count_status(x->worker, head->status);
+    x->state = RG_X_STREAMING;
+    if (conn != NULL && conn->h2 != NULL) {
+        reply2(x, head, true);
+    } else if (conn != NULL) {
+        x->raw = conn->h1.http10;
+        conn->h1.close |= x->worker->stopping || conn->eof;
+        encode1(x, head, true, conn->h1.close);
+        if (conn->eof && rg_httpconn_state(conn) == RG_HTTPCONN_OPEN)
+            rg_httpconn_close(conn); /* nobody would be seen leaving */
+    }
+    rg_worker_leave(x->worker);
+}
+
+enum rg_err rg_request_stream_send(struct rg_request *req, struct rg_span bytes)
+{
+    struct rg_exchange *x = exchange_of(req);
+    struct rg_buf *scratch = &x->worker->scratch;
+    struct rg_httpconn *conn = x->conn;
+    enum rg_err err = RG_OK;
+
+    RG_ASSERT(x->state == RG_X_STREAMING);
+    if (conn == NULL)
+        return RG_ECLOSED;
+    if (over_cap(conn))
+        return RG_EBUSY;
+    if (bytes.n == 0)
+        return RG_OK;
+    rg_worker_enter(x->worker);
+    if (conn->h2 != NULL) {
+        err = x->stream.replied ? rg_http2_append(&x->stream, bytes) : RG_ECLOSED;
+        rg_httpconn_dirty(conn);
+    } else if (!x->head_only) {
+        rg_buf_clear(scratch);
+        if (x->raw)
+            rg_buf_put(scratch, bytes.p, bytes.n);
+        else
+            rg_http1_encode_chunk(scratch, bytes);
+        err = scratch->err;
+        if (err == RG_OK)
+            rg_httpconn_write(conn, rg_buf_span(scratch));
+    }
+    rg_worker_leave(x->worker);
+    return x->conn != NULL ? err : RG_ECLOSED;
+}
+
+void rg_request_stream_end(struct rg_request *req)
+{
+    struct rg_exchange *x = exchange_of(req);
+    struct rg_worker *worker = x->worker;
+    struct rg_httpconn *conn = x->conn;
+    struct rg_buf *scratch = &worker->scratch;
+
+    RG_ASSERT(x->state == RG_X_STREAMING);
+    rg_worker_enter(worker);
+    if (conn == NULL) {
+        rg_exchange_put(x);
+    } else if (conn->h2 != NULL) {
+        x->state = RG_X_SENDING;
+        if (x->stream.replied)
+            rg_http2_end(&x->stream);
+        rg_httpconn_dirty(conn);
+    } else {
+        x->state = RG_X_SENDING;
+        if (!x->raw && !x->head_only) {
+            rg_buf_clear(scratch);
+            rg_http1_encode_chunk(scratch, rg_span(NULL, 0));
+            rg_httpconn_write(conn, rg_buf_span(scratch));
+        }
+        if (rg_httpconn_state(conn) == RG_HTTPCONN_OPEN) {
+            rg_exchange_put(x);
+            rg_httpconn_replied(conn, conn->h1.close || worker->stopping);
+        }
+    }
+    rg_worker_leave(worker);
+}
+
+bool rg_request_gone(const struct rg_request *req)
+{
+    return exchange_of((struct rg_request *)(uintptr_t)req)->conn == NULL;
+}
+
+/* ---- what HTTP/2 tells ---- */
+
+static struct rg_exchange *exchange_on(struct rg_http2_stream *stream)
+{
+    return RG_CONTAINER(stream, struct rg_exchange, stream);
+}
+
+static struct rg_http2_stream *on_begin(void *arg)
+{
+    struct rg_httpconn *conn = arg;
+    struct rg_exchange *x = rg_exchange_take(conn);
+
+    if (x == NULL)
+        return NULL;
+    x->deadline_ms = uv_now(&conn->worker->loop) + conn->worker->server->config.head_ms_max;
+    conn->deadline_ms = RG_NEVER; /* not idle */
+    return &x->stream;
+}
+
+static void on_head(void *arg, struct rg_http2_stream *stream)
+{
+    struct rg_httpconn *conn = arg;
+
+    exchange_on(stream)->deadline_ms = uv_now(&conn->worker->loop) + conn->worker->server->config.body_ms_max;
+}
+
+static bool on_body(void *arg, struct rg_http2_stream *stream, size_t n)
+{
+    struct rg_worker *worker = ((struct rg_httpconn *)arg)->worker;
+
+    if (worker->body_bytes + n > RG_BODIES_BYTES_MAX)
+        return false;
+    worker->body_bytes += n;
+    exchange_on(stream)->body_counted += n;
+    return true;
+}
+
+static void on_request(void *arg, struct rg_http2_stream *stream)
+{
+    (void)arg;
+    rg_exchange_run(exchange_on(stream));
+}
+
+static void on_refused(void *arg, struct rg_http2_stream *stream)
+{
+    (void)arg;
+    rg_exchange_refuse(exchange_on(stream), stream->status, stream->reason);
+}
+
+static void on_close(void *arg, struct rg_http2_stream *stream)
+{
+    struct rg_httpconn *conn = arg;
+
+    rg_exchange_orphan(exchange_on(stream));
+    if (conn->n_exchanges == 0)
+        conn->deadline_ms = uv_now(&conn->worker->loop) + conn->worker->server->config.idle_ms_max;
+}
+
+const struct rg_http2_events rg_exchange_events = {.on_begin = on_begin, .on_head = on_head, .on_body = on_body,
+                                                   .on_request = on_request, .on_refused = on_refused,
+                                                   .on_close = on_close};

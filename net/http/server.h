@@ -1,0 +1,114 @@
+/* net/http/server.h: the HTTPS listener: workers, connections, requests and replies. HTTP/1.1 and HTTP/2 (by ALPN) come out
+ * as one request type. N workers, each a thread with its own libuv loop and its own SO_REUSEPORT listener. */
+#ifndef REGENT_NET_HTTP_SERVER_H
+#define REGENT_NET_HTTP_SERVER_H
+
+#include "base/buf.h"
+#include "base/log.h"
+
+#define RG_HTTP_HEADERS_MAX 64
+#define RG_HTTP_HEAD_BYTES_MAX 8192
+#define RG_HTTP_BODY_BYTES_MAX (1024 * 1024)
+#define RG_HTTP_WORKERS_MAX 64
+
+struct rg_http_header {
+    struct rg_span name, value; /* name lower case; value trimmed */
+};
+
+struct rg_worker;
+
+/* One request, complete with its body. Everything is borrowed until rg_request_reply. */
+struct rg_request {
+    struct rg_span method, path, query; /* path as on the wire without the query; query without '?' */
+    struct rg_span authority;           /* Host or :authority */
+    struct rg_http_header headers[RG_HTTP_HEADERS_MAX];
+    size_t n_headers;
+    struct rg_span body;
+    struct rg_worker *worker; /* the worker (and its loop thread) this request lives on */
+    bool http2;
+    char peer[64]; /* "address:port", for logs */
+};
+
+/** Value of a header by lower-case name; empty span when absent. */
+struct rg_span rg_request_header(const struct rg_request *req, const char *name);
+
+struct rg_http_reply {
+    int status;
+    const char *content_type; /* NULL: none */
+    const struct rg_http_header *headers;
+    size_t n_headers;
+    struct rg_span body; /* borrow until the call returns */
+};
+
+/* Called on the worker's thread for each complete, well-formed request. Answers at once or later, exactly once, through
+ * rg_request_reply, always on the worker's thread. A request whose client has gone stays valid until it is answered. */
+typedef void (*rg_http_handler)(void *arg, struct rg_request *req);
+
+/** Answer and give the request back (consume). On the worker's thread. */
+void rg_request_reply(struct rg_request *req, const struct rg_http_reply *reply);
+
+/* Server-sent events and other long replies: begin sends the head (chunked on 1.1), send appends (RG_EBUSY when the
+ * connection's queued output is over its cap, RG_ECLOSED when the client has gone), end finishes (consume). */
+void rg_request_stream_begin(struct rg_request *req, const struct rg_http_reply *head);
+RG_MUST enum rg_err rg_request_stream_send(struct rg_request *req, struct rg_span bytes);
+void rg_request_stream_end(struct rg_request *req);
+
+/** The client has gone: what is still sent or replied goes nowhere. */
+bool rg_request_gone(const struct rg_request *req);
+
+struct rg_server_config {
+    const char *address; /* "127.0.0.1" or "::" */
+    uint16_t port;       /* 0: any; all workers share the one found */
+    unsigned workers;    /* 1 to RG_HTTP_WORKERS_MAX */
+    const char *cert_path, *key_path; /* PEM; both NULL: plain HTTP (development only) */
+    rg_http_handler handler;
+    void *arg;
+    const struct rg_log *log;
+    /* bounds; 0 takes the default in brackets */
+    unsigned handshake_ms_max; /* [10000] */
+    unsigned head_ms_max;      /* [10000] absolute: bytes arriving extend none of these */
+    unsigned body_ms_max;      /* [30000] */
+    unsigned idle_ms_max;      /* [60000] between requests */
+    unsigned write_ms_max;     /* [30000] queued output without progress */
+    unsigned conns_max;        /* [4096] for each worker */
+    unsigned conns_per_address_max; /* [1024] for each worker */
+    unsigned streams_max;      /* [100] for each HTTP/2 connection */
+    size_t output_bytes_max;   /* [4 MiB] queued for each connection */
+};
+
+struct rg_server;
+
+/** Bind, start the worker threads, begin to accept. ret_port: the port in use. RG_EIO with the address and the reason. */
+RG_MUST enum rg_err rg_server_start(const struct rg_server_config *config, struct rg_server **ret_server,
+                                    uint16_t *ret_port, struct rg_errctx *ctx);
+/** Stop accepting, let requests under way finish for at most drain_ms, close all, join the threads, free (consume). Not from a worker. */
+void rg_server_stop(struct rg_server *server, unsigned drain_ms);
+
+/** Worker number, 0 to workers - 1. */
+unsigned rg_worker_index(const struct rg_worker *worker);
+/** The worker's uv_loop_t, for timers on its thread. */
+struct uv_loop_s;
+struct uv_loop_s *rg_worker_loop(struct rg_worker *worker);
+/** A slot for the handler's own per-worker state; NULL at first. */
+void **rg_worker_slot(struct rg_worker *worker);
+
+/** The server is stopping: long streams should end now. */
+bool rg_worker_stopping(const struct rg_worker *worker);
+
+/* Work handed to a worker's thread from any thread, in order, without allocation: embed it. */
+struct rg_post {
+    struct rg_post *next;
+    void (*run)(struct rg_post *post);
+};
+/** Queue post for the worker's loop thread (take; yours again when run is called). Thread-safe; wakes the loop once a batch. */
+void rg_worker_post(struct rg_worker *worker, struct rg_post *post);
+
+/* Counters for /metrics, summed over workers. */
+struct rg_server_stats {
+    uint64_t conns_open, conns_total, requests_total, handshakes_failed, refused_total, timeouts_total, bytes_in,
+        bytes_out;
+    uint64_t status_class[6]; /* [2] = 2xx … */
+};
+void rg_server_stats(struct rg_server *server, struct rg_server_stats *ret_stats);
+
+#endif

@@ -1,0 +1,198 @@
+/* net/http/server_priv.h: workers, connections and exchanges. Shared by server.c (threads, listeners), conn.c (sockets, TLS,
+ * deadlines) and exchange.c (requests and their replies). All but the posts and the stop flag is the worker thread's. */
+#ifndef REGENT_NET_HTTP_SERVER_PRIV_H
+#define REGENT_NET_HTTP_SERVER_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "base/sm.h"
+#include "net/http/http1.h"
+#include "net/http/http2.h"
+#include "net/http/tls.h"
+
+#define RG_NEVER UINT64_MAX
+
+enum {
+    RG_READ_BYTES = 64 * 1024,         /* one read from a socket */
+    RG_PLAIN_BYTES = 32 * 1024,        /* one read from TLS; a record has 16 KiB at most */
+    RG_STASH_BYTES_MAX = 160 * 1024,   /* pipelined requests that wait: what one read can hold, and what TLS kept */
+    RG_OUT_PAUSE_BYTES = 256 * 1024,   /* queued for the socket: no further requests are taken */
+    RG_OUT_BYTES_MAX = 80 * 1024 * 1024, /* one reply over the cap on queued output, at most */
+    RG_OUT_KEEP_BYTES = 16 * 1024,     /* buffers larger than this go back to the system when empty */
+    RG_EXCHANGES_MAX = 16 * 1024,      /* of a worker, at once */
+    RG_EXCHANGES_KEPT = 256,
+    RG_BODIES_BYTES_MAX = 256 * 1024 * 1024, /* request bodies of a worker */
+    RG_LINGER_MS = 1000,
+    RG_LINGER_BYTES_MAX = 4 * 1024 * 1024,
+    RG_STOP_GRACE_MS = 3000,           /* for handlers that have not answered when everything was closed */
+    RG_TICKET_KEY_MS = 12 * 3600 * 1000,
+    RG_DATE_BYTES = 32,
+};
+
+/* HANDSHAKE → OPEN → ENDING → LINGERING;  any → CLOSED. In ENDING the last bytes leave, in LINGERING what the client
+ * still sends is read and dropped, so that it gets the reply and no reset. */
+enum rg_httpconn_state { RG_HTTPCONN_HANDSHAKE, RG_HTTPCONN_OPEN, RG_HTTPCONN_ENDING, RG_HTTPCONN_LINGERING, RG_HTTPCONN_CLOSED };
+
+/* ASSEMBLING → RUNNING → (STREAMING →) SENDING → free. SENDING only on HTTP/2. */
+enum rg_exchange_state { RG_X_FREE, RG_X_ASSEMBLING, RG_X_RUNNING, RG_X_STREAMING, RG_X_SENDING };
+
+/* One request and its reply. */
+struct rg_exchange {
+    struct rg_exchange *next;       /* in the pool */
+    struct rg_exchange *left, *right; /* among the connection's */
+    struct rg_worker *worker;
+    struct rg_httpconn *conn; /* NULL: the client has gone */
+    enum rg_exchange_state state;
+    uint64_t deadline_ms; /* HTTP/2: of head, then of body */
+    bool head_only, raw;  /* HEAD; HTTP/1.0 stream */
+    size_t body_counted;
+    struct rg_http2_stream stream;
+    struct rg_message msg;
+};
+
+/* Who has how many connections. */
+struct rg_address {
+    struct rg_address *next;
+    uint8_t key[16];
+    unsigned conns;
+};
+
+struct rg_httpconn {
+    uv_tcp_t tcp;
+    uv_write_t write;
+    uv_shutdown_t shutdown;
+    struct rg_worker *worker;
+    struct rg_httpconn *prev, *next; /* among the worker's */
+    struct rg_httpconn *next_dirty;
+    struct rg_sm sm;
+    struct rg_address *address;
+    uint64_t deadline_ms;  /* of what the state waits for */
+    struct rg_tls *tls;    /* own; NULL: plain */
+    struct rg_http2 *h2;   /* own; NULL: HTTP/1.1 */
+    struct rg_http1 h1;
+    struct rg_exchange *x; /* HTTP/1.1: the request that arrives or runs */
+    struct rg_exchange *exchanges; /* all of this connection */
+    unsigned n_exchanges;
+    struct rg_buf stash;   /* own; bytes after a request that is not answered yet */
+    struct rg_buf out;     /* own; for the socket */
+    struct rg_buf flying;  /* own; in the hands of uv_write */
+    uint64_t writes;       /* that took bytes */
+    uint64_t progress;     /* mark of the output's state when it last moved, at progress_ms */
+    uint64_t progress_ms;
+    size_t lingered;
+    bool writing, reading, dirty;
+    bool parsing;  /* in the loop over requests */
+    bool in_body;  /* the body's deadline is set */
+    bool eof;      /* the client has ended its side */
+    bool draining; /* no new requests */
+    bool failed;   /* HTTP/2: the session is broken */
+    char peer[64];
+};
+
+struct rg_worker {
+    uv_loop_t loop;
+    uv_tcp_t listener;
+    uv_async_t wake;
+    uv_timer_t sweep;
+    pthread_t thread;
+    struct rg_server *server;
+    unsigned index;
+    int depth; /* within a callback that flushes at its end */
+    struct rg_tls_ctx *tls;
+    unsigned ticket_generation;
+    struct rg_httpconn *conns, *dirty;
+    unsigned n_conns;
+    struct rg_httpconn *free_conns;
+    unsigned n_free_conns;
+    struct rg_exchange *free_exchanges;
+    unsigned n_exchanges, n_free_exchanges; /* with a connection or handler; in the pool */
+    size_t body_bytes;
+    struct rg_address **addresses; /* buckets */
+    uint64_t address_seed;
+    struct rg_buf scratch; /* one reply before TLS */
+    uint8_t *read_buf, *plain_buf;
+    time_t date_at;
+    char date[RG_DATE_BYTES];
+    void *slot;
+    bool stopping, stopped, listening, accept_stalled;
+    uint64_t stop_at_ms, refilled_ms;
+    _Atomic(struct rg_post *) posts; /* newest first */
+    atomic_uint posting;             /* threads within rg_worker_post: the handle must outlive them */
+    atomic_bool stop_asked;
+    struct {
+        _Atomic uint64_t conns_open, conns_total, requests_total, handshakes_failed, refused_total, timeouts_total,
+            bytes_in, bytes_out, status_class[6];
+    } stats; /* written by this worker alone */
+};
+
+struct rg_server {
+    struct rg_server_config config; /* defaults filled in; strings are own copies */
+    char *address, *cert_path, *key_path;
+    struct rg_worker *workers;
+    unsigned n_workers, n_running;
+    atomic_uint stop_ms;
+    pthread_mutex_t ticket_mutex;
+    bool ticket_mutex_made;
+    unsigned ticket_generation;
+    uint64_t ticket_made_ms;
+    uint8_t ticket_key[RG_TLS_TICKET_KEY_BYTES];
+};
+
+/* A counter with one writer: no locked instruction. */
+#define RG_COUNT(counter, n)                                                                                           \
+    atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + (uint64_t)(n),          \
+                          memory_order_relaxed)
+
+/* ---- server.c ---- */
+/** Bracket everything that may queue output: the last leave flushes the connections that have some. */
+void rg_worker_enter(struct rg_worker *worker);
+void rg_worker_leave(struct rg_worker *worker);
+/** The Date of this second. */
+const char *rg_worker_date(struct rg_worker *worker);
+/** A place for one more connection of this address (16 bytes). NULL: it has as many as it may, or no memory. */
+struct rg_address *rg_address_take(struct rg_worker *worker, const uint8_t key[16]);
+/** Give the place back. NULL is fine. */
+void rg_address_put(struct rg_worker *worker, struct rg_address *address);
+
+/* ---- conn.c ---- */
+/** A connection that waits on the listener. */
+void rg_httpconn_accept(struct rg_worker *worker, uv_stream_t *listener);
+void rg_httpconn_free_pool(struct rg_worker *worker);
+static inline enum rg_httpconn_state rg_httpconn_state(const struct rg_httpconn *conn) { return (enum rg_httpconn_state)conn->sm.state; }
+/** Queue plaintext. A connection that cannot take it is closed. */
+void rg_httpconn_write(struct rg_httpconn *conn, struct rg_span plain);
+/** There is something to flush. */
+void rg_httpconn_dirty(struct rg_httpconn *conn);
+void rg_httpconn_flush(struct rg_httpconn *conn);
+/** Bytes that wait for the socket. */
+size_t rg_httpconn_queued(const struct rg_httpconn *conn);
+/** HTTP/1.1: the reply to conn->x is queued. */
+void rg_httpconn_replied(struct rg_httpconn *conn, bool close);
+/** Send what is queued, then say goodbye. */
+void rg_httpconn_finish(struct rg_httpconn *conn);
+/** Now, whatever is queued. Idempotent. */
+void rg_httpconn_close(struct rg_httpconn *conn);
+/** Check the deadlines. */
+void rg_httpconn_sweep(struct rg_httpconn *conn, uint64_t now_ms);
+/** The server stops: finish when what is under way is done. */
+void rg_httpconn_drain(struct rg_httpconn *conn);
+
+/* ---- exchange.c ---- */
+/** An exchange for a new request of conn. NULL: too many. */
+struct rg_exchange *rg_exchange_take(struct rg_httpconn *conn);
+/** Back to the pool. */
+void rg_exchange_put(struct rg_exchange *x);
+/** Its client has gone: give it back, or leave it to its handler. */
+void rg_exchange_orphan(struct rg_exchange *x);
+/** Hand the complete request to the handler. */
+void rg_exchange_run(struct rg_exchange *x);
+/** Answer in place of the handler: small JSON. HTTP/1.1: and close. */
+void rg_exchange_refuse(struct rg_exchange *x, int status, const char *reason);
+/** The same for a connection that has no exchange to spare. */
+void rg_httpconn_refuse(struct rg_httpconn *conn, int status, const char *reason);
+void rg_exchange_free_pool(struct rg_worker *worker);
+extern const struct rg_http2_events rg_exchange_events; /* arg: to be set to the rg_httpconn */
+
+#endif

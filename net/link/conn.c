@@ -1,0 +1,631 @@
+#include <errno.h>
+#include <openssl/err.h>
+#include <stdio.h>
+
+#include "crypto/pki.h"
+#include "net/link/link_priv.h"
+
+struct write_req {
+    uv_write_t req;
+    struct conn *conn;
+    size_t n;
+    uint8_t bytes[];
+};
+
+static const char hello_magic[4] = "RGL1";
+
+static uint64_t now_ms(const struct conn *c) { return uv_now(c->links->config.loop); }
+
+static void unlink_conn(struct conn *c)
+{
+    *c->link = c->next;
+    if (c->next != NULL)
+        c->next->link = c->link;
+}
+
+/* A buffer that is empty does not keep the memory of the largest message there ever was. */
+static void empty(struct rg_buf *buf)
+{
+    rg_buf_clear(buf);
+    if (buf->cap > KEEP_BYTES_MAX)
+        rg_buf_deinit(buf);
+}
+
+static void conn_free(struct conn *c)
+{
+    SSL_free(c->ssl);
+    rg_buf_deinit(&c->plain_in);
+    rg_buf_deinit(&c->packed);
+    rg_buf_deinit(&c->plain_out);
+    rg_frame_writer_free(c->writer);
+    rg_frame_reader_free(c->reader);
+    free(c);
+}
+
+struct conn *rg_conn_new(struct rg_links *links, struct peer *peer)
+{
+    struct conn *c = calloc(1, sizeof *c);
+
+    if (c == NULL)
+        return NULL;
+    c->links = links;
+    c->peer = peer;
+    c->dialled = peer != NULL;
+    c->state = c->dialled ? CONN_CONNECTING : CONN_TLS;
+    c->since_ms = c->heard_ms = uv_now(links->config.loop);
+    rg_buf_init(&c->plain_in, RG_FRAME_BYTES_MAX + 64);
+    rg_buf_init(&c->packed, RG_FRAME_BATCH_BYTES_MAX);
+    rg_buf_init(&c->plain_out, links->config.queue_bytes_max + RG_FRAME_BYTES_MAX);
+    c->ssl = SSL_new(links->tls);
+    c->in = BIO_new(BIO_s_mem());
+    c->out = BIO_new(BIO_s_mem());
+    if (c->ssl == NULL || c->in == NULL || c->out == NULL || (c->dialled && rg_frame_writer_new(&c->writer) != RG_OK) ||
+        rg_frame_reader_new(RG_LINK_MESSAGE_BYTES_MAX, &c->reader) != RG_OK ||
+        uv_tcp_init(links->config.loop, &c->tcp) != 0) {
+        BIO_free(c->in);
+        BIO_free(c->out);
+        conn_free(c);
+        return NULL;
+    }
+    SSL_set_bio(c->ssl, c->in, c->out);
+    if (c->dialled)
+        SSL_set_connect_state(c->ssl);
+    else
+        SSL_set_accept_state(c->ssl);
+    c->tcp.data = c;
+    c->next = links->conns;
+    if (c->next != NULL)
+        c->next->link = &c->next;
+    c->link = &links->conns;
+    links->conns = c;
+    rg_links_wake(links, c->since_ms + HANDSHAKE_MS_MAX);
+    return c;
+}
+
+/* ---- closing ---- */
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct conn *c = handle->data;
+    struct rg_links *links = c->links;
+    uint64_t peer = c->tell_down;
+
+    unlink_conn(c);
+    conn_free(c);
+    if (peer != 0 && !links->closing)
+        links->config.on_down(links->config.arg, peer);
+    rg_links_try_finish(links);
+}
+
+/* From here on it belongs to no peer. The reason may hold the other side's words, and goes into a quoted value of the
+ * log. */
+static void lose(struct conn *c, const char *why)
+{
+    char clean[480];
+
+    snprintf(clean, sizeof clean, "%s", why);
+    for (char *p = clean; *p != '\0'; p++)
+        if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f || *p == '"' || *p == '\\')
+            *p = '?';
+    rg_links_on_conn_lost(c, clean);
+    c->peer = NULL;
+}
+
+void rg_conn_close(struct conn *c, const char *why)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    if (c->state != CONN_LINGER)
+        lose(c, why);
+    c->state = CONN_CLOSED;
+    uv_close((uv_handle_t *)&c->tcp, on_closed);
+}
+
+static void on_shut_down(uv_shutdown_t *req, int status)
+{
+    (void)req;
+    (void)status; /* the other side's end, or the deadline, closes */
+}
+
+static void push_out(struct conn *c);
+
+static void close_ssl(struct conn *c, const char *what)
+{
+    char why[200];
+    unsigned long code = ERR_peek_last_error();
+    const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
+    long verify = SSL_get_verify_result(c->ssl);
+
+    snprintf(why, sizeof why, "%s: %s%s%s", what, reason != NULL ? reason : "connection broke",
+             verify != X509_V_OK ? ": " : "", verify != X509_V_OK ? X509_verify_cert_error_string(verify) : "");
+    ERR_clear_error();
+    push_out(c); /* the alert */
+    rg_conn_close(c, why);
+}
+
+/* ---- writing ---- */
+
+static void on_written(uv_write_t *req, int status)
+{
+    struct write_req *w = RG_CONTAINER(req, struct write_req, req);
+    struct conn *c = w->conn;
+
+    c->writing -= w->n;
+    free(w);
+    if (status < 0 && status != UV_ECANCELED)
+        rg_conn_close(c, uv_strerror(status));
+}
+
+/* What the kernel does not take now waits in libuv. */
+static void write_later(struct conn *c, const uint8_t *bytes, size_t n)
+{
+    struct write_req *w = malloc(sizeof *w + n);
+    uv_buf_t buf;
+    int rv;
+
+    if (w == NULL) {
+        rg_conn_close(c, "out of memory");
+        return;
+    }
+    w->conn = c;
+    w->n = n;
+    memcpy(w->bytes, bytes, n);
+    buf = uv_buf_init((char *)w->bytes, (unsigned)n);
+    rv = uv_write(&w->req, (uv_stream_t *)&c->tcp, &buf, 1, on_written);
+    if (rv != 0) {
+        free(w);
+        rg_conn_close(c, uv_strerror(rv));
+        return;
+    }
+    c->writing += n;
+    if (c->writing > c->links->config.queue_bytes_max + RG_FRAME_BYTES_MAX) /* answers to somebody who does not read */
+        rg_conn_close(c, "the peer takes nothing");
+}
+
+static void write_out(struct conn *c, uint8_t *bytes, size_t n)
+{
+    uv_buf_t buf = uv_buf_init((char *)bytes, (unsigned)n);
+    int sent = 0;
+
+    c->sent_ms = now_ms(c);
+    if (c->peer != NULL)
+        c->peer->stat.sent_bytes += n;
+    if (c->writing == 0)
+        sent = uv_try_write((uv_stream_t *)&c->tcp, &buf, 1);
+    if (sent < 0 && sent != UV_EAGAIN)
+        rg_conn_close(c, uv_strerror(sent));
+    else if ((size_t)RG_MAX(sent, 0) < n)
+        write_later(c, bytes + RG_MAX(sent, 0), n - (size_t)RG_MAX(sent, 0));
+}
+
+/* Ciphertext from OpenSSL to the socket: at once where the kernel takes it. It is read from the BIO, not reset there: a
+ * reset clears all the memory that the BIO ever had. */
+static void push_out(struct conn *c)
+{
+    struct rg_links *links = c->links;
+
+    while (c->state != CONN_CLOSED && BIO_ctrl_pending(c->out) > 0) {
+        int n = BIO_read(c->out, links->write_buf, (int)sizeof links->write_buf);
+
+        if (n <= 0)
+            return;
+        write_out(c, links->write_buf, (size_t)n);
+    }
+}
+
+void rg_conn_flush(struct conn *c)
+{
+    if (c->state != CONN_HELLO && c->state != CONN_UP)
+        return;
+    if (c->packed.len > 0) {
+        rg_frame_put_batch(c->writer, &c->plain_out, rg_buf_span(&c->packed));
+        rg_buf_clear(&c->packed);
+    }
+    if (c->plain_out.err) {
+        rg_conn_close(c, "output over its bound");
+        return;
+    }
+    for (size_t at = 0; at < c->plain_out.len && c->state != CONN_CLOSED;) {
+        size_t n = RG_MIN(c->plain_out.len - at, (size_t)WRITE_BYTES);
+
+        ERR_clear_error();
+        if (SSL_write(c->ssl, c->plain_out.data + at, (int)n) != (int)n) {
+            close_ssl(c, "TLS write");
+            return;
+        }
+        at += n;
+        push_out(c);
+    }
+    empty(&c->plain_out);
+}
+
+enum rg_err rg_conn_send(struct conn *c, struct rg_span message)
+{
+    size_t queued = c->writing + c->plain_out.len + c->packed.len;
+
+    if (message.n > RG_LINK_MESSAGE_BYTES_MAX || message.n > c->links->config.queue_bytes_max)
+        return RG_ETOOBIG;
+    if (queued + message.n > c->links->config.queue_bytes_max)
+        return RG_EBUSY;
+    if (message.n + 10 + c->packed.len > RG_FRAME_BATCH_BYTES_MAX && c->packed.len > 0) {
+        rg_frame_put_batch(c->writer, &c->plain_out, rg_buf_span(&c->packed));
+        rg_buf_clear(&c->packed);
+    }
+    if (message.n + 10 > RG_FRAME_BATCH_BYTES_MAX) {
+        rg_frame_put_large(c->writer, &c->plain_out, message);
+    } else {
+        rg_buf_put_varint(&c->packed, message.n);
+        rg_buf_put(&c->packed, message.p, message.n);
+    }
+    if (c->packed.err || c->plain_out.err) {
+        rg_conn_close(c, "out of memory");
+        return RG_ECLOSED;
+    }
+    c->peer->stat.sent_messages++;
+    return RG_OK;
+}
+
+void rg_conn_ping(struct conn *c)
+{
+    RG_AUTO_BUF struct rg_buf stamp = {.max = 0};
+
+    c->pinged_ms = now_ms(c);
+    rg_buf_init(&stamp, 8);
+    rg_buf_put_u64(&stamp, uv_hrtime() / 1000);
+    rg_frame_put(&c->plain_out, RG_FRAME_PING, rg_buf_span(&stamp));
+    rg_conn_flush(c);
+}
+
+/* ---- hello ---- */
+
+static void send_hello(struct conn *c, uint64_t to)
+{
+    RG_AUTO_BUF struct rg_buf hello = {.max = 0};
+
+    rg_buf_init(&hello, RG_LINK_HELLO_BYTES_MAX + 16);
+    rg_buf_put(&hello, hello_magic, sizeof hello_magic);
+    rg_buf_put_u8(&hello, LINK_VERSION);
+    c->links->config.hello(c->links->config.arg, to, &hello);
+    if (c->state != CONN_HELLO) /* removed meanwhile */
+        return;
+    if (hello.err) {
+        rg_conn_close(c, "our hello is too long");
+        return;
+    }
+    rg_frame_put(&c->plain_out, RG_FRAME_HELLO, rg_buf_span(&hello));
+    rg_conn_flush(c);
+}
+
+static void send_ack(struct conn *c, bool accepted, const char *why)
+{
+    RG_AUTO_BUF struct rg_buf ack = {.max = 0};
+
+    rg_buf_init(&ack, 1024);
+    rg_buf_put_u8(&ack, accepted);
+    rg_buf_printf(&ack, "%.400s", why);
+    rg_frame_put(&c->plain_out, RG_FRAME_HELLO_ACK, rg_buf_span(&ack));
+    rg_conn_flush(c);
+}
+
+/* The refusal leaves, then our end of the stream; what the other side still says is read and dropped, since unread
+ * bytes would make the kernel reset the connection and the refusal with it. */
+void rg_conn_refuse(struct conn *c, const char *why)
+{
+    send_ack(c, false, why);
+    if (c->state == CONN_CLOSED)
+        return;
+    lose(c, why);
+    c->state = CONN_LINGER;
+    c->since_ms = now_ms(c);
+    if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shut_down) != 0)
+        rg_conn_close(c, why);
+    else
+        rg_links_wake(c->links, c->since_ms + LINGER_MS_MAX);
+}
+
+/* The newest connection of a peer is the one. Not before its hello: it may have dialled somebody else, who was here once. */
+static void take_over(struct conn *c)
+{
+    struct conn *old = c->peer->in;
+
+    c->peer->greeting = NULL;
+    c->peer->in = c;
+    if (old != NULL)
+        rg_conn_close(old, "the peer has connected anew");
+}
+
+static void maybe_up(struct conn *c)
+{
+    if (c->state == CONN_HELLO && c->heard_hello && c->heard_ack) {
+        c->state = CONN_UP;
+        c->since_ms = now_ms(c);
+        rg_links_on_conn_up(c);
+    }
+}
+
+static void on_hello(struct conn *c, struct rg_span payload)
+{
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+
+    if (c->state != CONN_HELLO || c->heard_hello || payload.n < 5 || memcmp(payload.p, hello_magic, 4) != 0) {
+        rg_conn_close(c, "the peer's hello is malformed");
+        return;
+    }
+    if (payload.p[4] != LINK_VERSION) {
+        rg_conn_refuse(c, "the hello is of another version of the link protocol");
+        return;
+    }
+    if (payload.n > RG_LINK_HELLO_BYTES_MAX + 16) {
+        rg_conn_refuse(c, "the hello is too long");
+        return;
+    }
+    err = c->links->config.on_hello(c->links->config.arg, c->peer->id, rg_span(payload.p + 5, payload.n - 5), &ctx);
+    if (c->state != CONN_HELLO)
+        return;
+    if (err) {
+        rg_conn_refuse(c, rg_errctx_text(&ctx, err));
+        return;
+    }
+    c->heard_hello = true;
+    if (!c->dialled)
+        take_over(c);
+    send_ack(c, true, "");
+    maybe_up(c);
+}
+
+static void on_ack(struct conn *c, struct rg_span payload)
+{
+    char why[480];
+
+    if (c->state != CONN_HELLO || c->heard_ack || payload.n < 1) {
+        rg_conn_close(c, "the peer's answer to our hello is malformed");
+        return;
+    }
+    if (payload.p[0] == 1) {
+        c->heard_ack = true;
+        maybe_up(c);
+        return;
+    }
+    snprintf(why, sizeof why, "refused by the peer: %.*s", (int)RG_MIN(payload.n - 1, (size_t)400),
+             (const char *)payload.p + 1);
+    rg_conn_close(c, why);
+}
+
+/* ---- reading ---- */
+
+static void deliver(struct conn *c, struct rg_span message)
+{
+    c->peer->stat.received_messages++;
+    c->links->config.on_message(c->links->config.arg, c->peer->id, message);
+}
+
+static void on_batch(struct conn *c, struct rg_span packed)
+{
+    struct rg_cursor cur;
+
+    rg_cursor_init(&cur, packed);
+    while (c->state != CONN_CLOSED && rg_cursor_left(&cur) > 0) {
+        uint64_t n = rg_cursor_varint(&cur);
+        struct rg_span message = n <= rg_cursor_left(&cur) ? rg_cursor_bytes(&cur, (size_t)n) : rg_span(NULL, 0);
+
+        if (cur.bad || (n > 0 && message.n == 0)) {
+            rg_conn_close(c, "a batch of messages is malformed");
+            return;
+        }
+        deliver(c, message);
+    }
+}
+
+static void on_frame(struct conn *c, const struct rg_frame *frame)
+{
+    switch (frame->type) {
+    case RG_FRAME_HELLO:
+        on_hello(c, frame->payload);
+        return;
+    case RG_FRAME_HELLO_ACK:
+        on_ack(c, frame->payload);
+        return;
+    case RG_FRAME_PING:
+        if (frame->payload.n == 8) {
+            rg_frame_put(&c->plain_out, RG_FRAME_PONG, frame->payload);
+            rg_conn_flush(c);
+        }
+        return;
+    case RG_FRAME_PONG:
+        if (frame->payload.n == 8) {
+            struct rg_cursor cur;
+            uint64_t sent, now = uv_hrtime() / 1000;
+
+            rg_cursor_init(&cur, frame->payload);
+            sent = rg_cursor_u64(&cur);
+            if (c->dialled && sent <= now && now - sent < UINT32_MAX)
+                c->peer->stat.rtt_us = (uint32_t)(now - sent > 0 ? now - sent : 1);
+        }
+        return;
+    case RG_FRAME_BATCH:
+    case RG_FRAME_LARGE:
+    case RG_FRAME_RAW:
+        if (c->state != CONN_UP || c->dialled) {
+            rg_conn_close(c, "a message came before the hellos, or on the wrong connection");
+            return;
+        }
+        if (frame->type == RG_FRAME_BATCH)
+            on_batch(c, frame->payload);
+        else
+            deliver(c, frame->payload);
+        return;
+    }
+}
+
+static void take_frames(struct conn *c)
+{
+    size_t at = 0;
+
+    while ((c->state == CONN_HELLO || c->state == CONN_UP) && at < c->plain_in.len) {
+        struct rg_errctx ctx = {.text = ""};
+        struct rg_frame frame;
+        size_t n;
+        enum rg_err err =
+            rg_frame_decode(c->reader, rg_span(c->plain_in.data + at, c->plain_in.len - at), &frame, &n, &ctx);
+
+        if (err == RG_ENOTFOUND)
+            break;
+        if (err) {
+            rg_conn_close(c, rg_errctx_text(&ctx, err));
+            return;
+        }
+        at += n;
+        on_frame(c, &frame);
+    }
+    if (at == c->plain_in.len)
+        empty(&c->plain_in);
+    else
+        rg_buf_consume(&c->plain_in, at);
+}
+
+/* Who is it? The certificate was checked against the CA; now its name. */
+static bool check_name(struct conn *c)
+{
+    X509 *cert = SSL_get1_peer_certificate(c->ssl);
+    struct rg_pki_name name;
+    struct peer *peer;
+    bool outside = false; /* of our cluster, but no peer of ours */
+    char why[200];
+
+    if (cert == NULL || rg_pki_name_of(cert, &name) != RG_OK) {
+        X509_free(cert);
+        rg_conn_refuse(c, "the certificate names no node");
+        return false;
+    }
+    X509_free(cert);
+    peer = rg_links_peer(c->links, name.raft_id);
+    if (peer == NULL && !c->dialled && strcmp(name.cluster_id, c->links->config.cluster_id) == 0 &&
+        c->links->config.on_stranger != NULL &&
+        c->links->config.on_stranger(c->links->config.arg, name.raft_id, name.region))
+        peer = rg_links_peer(c->links, name.raft_id);
+    if (strcmp(name.cluster_id, c->links->config.cluster_id) != 0)
+        snprintf(why, sizeof why, "the certificate is of cluster %s, not %s", name.cluster_id,
+                 c->links->config.cluster_id);
+    else if (c->dialled && name.raft_id != c->peer->id)
+        snprintf(why, sizeof why, "dialled node %llu, but node %llu answers", (unsigned long long)c->peer->id,
+                 (unsigned long long)name.raft_id);
+    else if (peer == NULL || peer->removed) {
+        snprintf(why, sizeof why, "node %llu is not a member here", (unsigned long long)name.raft_id);
+        outside = true;
+    } else {
+        c->peer = peer;
+        return true;
+    }
+    if (outside) /* it may be one that was replaced while it was away: from our hello it learns so */
+        send_hello(c, name.raft_id);
+    if (c->state != CONN_CLOSED)
+        rg_conn_refuse(c, why);
+    return false;
+}
+
+static bool shake_hands(struct conn *c)
+{
+    int rv, why;
+
+    ERR_clear_error(); /* what others left would be taken for this connection's */
+    rv = SSL_do_handshake(c->ssl);
+    why = SSL_get_error(c->ssl, rv);
+    push_out(c);
+    if (c->state == CONN_CLOSED)
+        return false;
+    if (rv != 1 && why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) {
+        close_ssl(c, "TLS handshake");
+        return false;
+    }
+    if (rv != 1)
+        return false;
+    c->state = CONN_HELLO;
+    if (!check_name(c))
+        return false;
+    if (!c->dialled) {
+        struct conn *old = c->peer->greeting;
+
+        c->peer->greeting = c;
+        if (old != NULL)
+            rg_conn_close(old, "the peer has connected anew");
+    }
+    send_hello(c, c->peer->id);
+    return c->state == CONN_HELLO;
+}
+
+static void on_ciphertext(struct conn *c)
+{
+    if (c->state == CONN_TLS && !shake_hands(c))
+        return;
+    while (c->state == CONN_HELLO || c->state == CONN_UP) {
+        uint8_t *to = rg_buf_reserve(&c->plain_in, READ_BYTES);
+        int n;
+
+        if (to == NULL) { /* no whole frame in so many bytes */
+            rg_conn_close(c, "a frame is over its bound");
+            return;
+        }
+        ERR_clear_error();
+        n = SSL_read(c->ssl, to, READ_BYTES);
+        if (n <= 0) {
+            int why = SSL_get_error(c->ssl, n);
+
+            if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
+                break;
+            if (why == SSL_ERROR_ZERO_RETURN)
+                rg_conn_close(c, "closed by the peer");
+            else
+                close_ssl(c, "TLS read");
+            return;
+        }
+        c->plain_in.len += (size_t)n;
+        take_frames(c);
+    }
+    push_out(c); /* what TLS itself answers: key updates, alerts */
+}
+
+static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf)
+{
+    struct conn *c = handle->data;
+
+    (void)size;
+    *buf = uv_buf_init((char *)c->links->read_buf, READ_BYTES);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct conn *c = stream->data;
+
+    if (c->state == CONN_CLOSED || n == 0)
+        return;
+    if (n < 0) {
+        rg_conn_close(c, n == UV_EOF ? "closed by the peer" : uv_strerror((int)n));
+        return;
+    }
+    c->heard_ms = now_ms(c);
+    if (c->peer != NULL) {
+        c->peer->stat.received_bytes += (uint64_t)n;
+        c->peer->stat.heard_ms = c->heard_ms;
+    }
+    if (c->state == CONN_LINGER)
+        return;
+    if (BIO_write(c->in, buf->base, (int)n) != (int)n) {
+        rg_conn_close(c, "out of memory");
+        return;
+    }
+    on_ciphertext(c);
+}
+
+void rg_conn_start(struct conn *c)
+{
+    int rv;
+
+    c->state = CONN_TLS;
+    uv_tcp_nodelay(&c->tcp, 1);
+    rv = uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
+    if (rv != 0)
+        rg_conn_close(c, uv_strerror(rv));
+    else if (c->dialled)
+        shake_hands(c);
+}

@@ -1,0 +1,671 @@
+#include "net/link/link.h"
+
+#include <openssl/err.h>
+#include <stdio.h>
+
+#include "net/link/link_priv.h"
+
+enum {
+    DEAD_AFTER = 8,
+    DEAD_MS_MIN = 2000,
+    BACKOFF_MS_MIN = 20,
+    STEADY_MS = 500,      /* up for so long: the next loss begins with the shortest backoff */
+    STUCK_DIAL_MS = 500,  /* a dial that old is begun anew when the peer itself comes */
+    ACCEPT_RETRY_MS = 50, /* no memory for a connection */
+    REFUSAL_WINDOW_MS = 10000,
+    REFUSAL_LINES_MAX = 10,
+    RELOG_MS = 60000,
+};
+
+struct peer *rg_links_peer(struct rg_links *links, uint64_t id)
+{
+    for (size_t i = 0; i < links->n_peers; i++)
+        if (links->peers[i].id == id)
+            return &links->peers[i];
+    return NULL;
+}
+
+static uint64_t dead_ms(const struct rg_links *links)
+{
+    return RG_MAX((uint64_t)links->config.keepalive_ms * DEAD_AFTER, (uint64_t)DEAD_MS_MIN);
+}
+
+/* ---- the log ---- */
+
+static void log_refused(struct rg_links *links, const struct conn *c, const char *why)
+{
+    struct refusals *r = &links->refusals;
+    uint64_t now = uv_now(links->config.loop);
+
+    if (now - r->window_ms >= REFUSAL_WINDOW_MS) {
+        r->window_ms = now;
+        r->lines = 0;
+        r->last[0] = '\0';
+    }
+    if (r->lines >= REFUSAL_LINES_MAX || strncmp(r->last, why, sizeof r->last - 1) == 0) {
+        r->unlogged++;
+        return;
+    }
+    rg_log_warn(links->config.log, "link.refused", "from=%s unlogged=%u reason=\"%s\"", c->from, r->unlogged, why);
+    snprintf(r->last, sizeof r->last, "%s", why);
+    r->unlogged = 0;
+    r->lines++;
+}
+
+/* Why a peer cannot be reached: once for each reason, and again each minute. */
+static void log_failed(struct rg_links *links, struct peer *peer, const char *why)
+{
+    uint64_t now = uv_now(links->config.loop);
+
+    snprintf(peer->stat.last_error, sizeof peer->stat.last_error, "%s", why);
+    if (strcmp(peer->logged, peer->stat.last_error) == 0 && now - peer->logged_ms < RELOG_MS)
+        return;
+    strcpy(peer->logged, peer->stat.last_error);
+    peer->logged_ms = now;
+    rg_log_info(links->config.log, "link.failed", "peer=%llu address=%s reason=\"%s\"", (unsigned long long)peer->id,
+                peer->address, why);
+}
+
+/* ---- dialling ---- */
+
+static void on_tick(uv_timer_t *timer);
+
+void rg_links_wake(struct rg_links *links, uint64_t at_ms)
+{
+    uint64_t now = uv_now(links->config.loop);
+
+    if (links->closing || at_ms >= links->tick_at_ms)
+        return;
+    links->tick_at_ms = at_ms;
+    uv_timer_start(&links->tick, on_tick, at_ms > now ? at_ms - now : 0, 0);
+}
+
+static void plan_dial_at(struct rg_links *links, struct peer *peer, uint64_t at_ms)
+{
+    peer->dial_at_ms = at_ms;
+    rg_links_wake(links, at_ms);
+}
+
+static void plan_dial(struct rg_links *links, struct peer *peer)
+{
+    unsigned top = RG_MIN(peer->backoff_ms, links->config.backoff_ms_max);
+
+    if (peer->backoff_ms < links->config.backoff_ms_max)
+        peer->backoff_ms *= 2;
+    plan_dial_at(links, peer, uv_now(links->config.loop) + rg_prng_between(&links->prng, top / 2, top));
+}
+
+static void on_dialled(uv_connect_t *req, int status)
+{
+    struct conn *c = RG_CONTAINER(req, struct conn, dial);
+
+    if (c->state == CONN_CLOSED)
+        return;
+    if (status < 0)
+        rg_conn_close(c, uv_strerror(status));
+    else
+        rg_conn_start(c);
+}
+
+static void dial_address(struct rg_links *links, struct peer *peer, const struct sockaddr *sa)
+{
+    struct conn *c = rg_conn_new(links, peer);
+    int rv;
+
+    if (c == NULL) {
+        plan_dial(links, peer);
+        return;
+    }
+    peer->out = c;
+    snprintf(c->from, sizeof c->from, "%.63s", peer->address);
+    rv = uv_tcp_connect(&c->dial, &c->tcp, sa, on_dialled);
+    if (rv != 0)
+        rg_conn_close(c, uv_strerror(rv));
+}
+
+static bool port_parse(const char *text, char port[8])
+{
+    unsigned n = 0;
+    size_t i;
+
+    for (i = 0; i < 5 && text[i] >= '0' && text[i] <= '9'; i++)
+        n = n * 10 + (unsigned)(text[i] - '0');
+    if (i == 0 || text[i] != '\0' || n == 0 || n > 65535)
+        return false;
+    strcpy(port, text);
+    return true;
+}
+
+/* "host:port" or "[v6]:port" into its parts. */
+static bool split_address(const char *address, char host[100], char port[8])
+{
+    const char *colon = strrchr(address, ':');
+    size_t n = colon != NULL ? (size_t)(colon - address) : 0;
+
+    if (n < 1 || !port_parse(colon + 1, port))
+        return false;
+    if (n > 2 && address[0] == '[' && address[n - 1] == ']') {
+        address++;
+        n -= 2;
+    }
+    if (n >= 100)
+        return false;
+    memcpy(host, address, n);
+    host[n] = '\0';
+    return true;
+}
+
+struct lookup {
+    uv_getaddrinfo_t req;
+    struct rg_links *links;
+    uint64_t peer, serial;
+};
+
+/* Each dial takes the next of a name's addresses: one that nobody listens on must not hide the others. */
+static const struct sockaddr *choose(const struct addrinfo *found, unsigned nth)
+{
+    const struct addrinfo *a = found;
+    unsigned n = 0;
+
+    for (; a != NULL; a = a->ai_next)
+        n++;
+    for (a = found, nth %= n; nth > 0; nth--)
+        a = a->ai_next;
+    return a->ai_addr;
+}
+
+static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
+{
+    struct lookup *l = RG_CONTAINER(req, struct lookup, req);
+    struct rg_links *links = l->links;
+    struct peer *peer = rg_links_peer(links, l->peer);
+
+    links->handles--;
+    if (!links->closing && peer != NULL && !peer->removed && peer->serial == l->serial && peer->out == NULL) {
+        if (status == 0 && found != NULL) {
+            dial_address(links, peer, choose(found, peer->dials++));
+        } else {
+            log_failed(links, peer, status != 0 ? uv_strerror(status) : "the name has no address");
+            plan_dial(links, peer);
+        }
+    }
+    uv_freeaddrinfo(found);
+    free(l);
+    rg_links_try_finish(links);
+}
+
+/* Where to dial: the peer's address, or what it is reached through. */
+static void dial_where(const struct rg_links *links, const struct peer *peer, char host[100], char port[8])
+{
+    char via[128];
+
+    if (links->config.route != NULL && links->config.route(links->config.arg, peer->address, via) &&
+        split_address(via, host, port))
+        return;
+    RG_ASSERT(split_address(peer->address, host, port)); /* checked when it was added */
+}
+
+static void dial(struct rg_links *links, struct peer *peer)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    char host[100], port[8];
+    struct sockaddr_storage sa;
+    struct lookup *l;
+
+    peer->dial_at_ms = UINT64_MAX;
+    dial_where(links, peer, host, port);
+    if (uv_ip4_addr(host, atoi(port), (struct sockaddr_in *)&sa) == 0 ||
+        uv_ip6_addr(host, atoi(port), (struct sockaddr_in6 *)&sa) == 0) {
+        dial_address(links, peer, (struct sockaddr *)&sa);
+        return;
+    }
+    l = calloc(1, sizeof *l);
+    if (l != NULL) {
+        l->links = links;
+        l->peer = peer->id;
+        l->serial = peer->serial;
+        if (uv_getaddrinfo(links->config.loop, &l->req, on_resolved, host, port, &hints) == 0) {
+            links->handles++;
+            return;
+        }
+        free(l);
+    }
+    plan_dial(links, peer);
+}
+
+/* ---- what connections tell ---- */
+
+/* The peer is there: do not wait out a backoff or a dial that went nowhere; and if it was restarted, see so at once. */
+static void on_accepted_up(struct rg_links *links, struct peer *peer)
+{
+    uint64_t now = uv_now(links->config.loop);
+
+    if (peer->out != NULL && peer->out->state == CONN_UP)
+        rg_conn_ping(peer->out);
+    else if (peer->out != NULL && now - peer->out->since_ms >= STUCK_DIAL_MS)
+        rg_conn_close(peer->out, "the dial is stuck, but the peer has come");
+    if (peer->out == NULL && peer->dial_at_ms != UINT64_MAX)
+        plan_dial_at(links, peer, now);
+}
+
+void rg_links_on_conn_up(struct conn *c)
+{
+    struct rg_links *links = c->links;
+    struct peer *peer = c->peer;
+
+    rg_links_wake(links, uv_now(links->config.loop) + links->config.keepalive_ms);
+    if (!c->dialled) {
+        on_accepted_up(links, peer);
+        return;
+    }
+    rg_conn_ping(c);
+    if (c->state != CONN_UP)
+        return;
+    peer->stat.last_error[0] = peer->logged[0] = '\0';
+    peer->up = true;
+    rg_log_info(links->config.log, "link.up", "peer=%llu address=%s", (unsigned long long)peer->id, peer->address);
+    links->config.on_up(links->config.arg, peer->id);
+}
+
+static void dialled_lost(struct rg_links *links, struct conn *c, const char *why)
+{
+    struct peer *peer = c->peer;
+
+    peer->out = NULL;
+    if (peer->up) {
+        peer->up = false;
+        snprintf(peer->stat.last_error, sizeof peer->stat.last_error, "%s", why);
+        rg_log_info(links->config.log, "link.down", "peer=%llu reason=\"%s\"", (unsigned long long)peer->id, why);
+        c->tell_down = peer->id;
+        if (uv_now(links->config.loop) - c->since_ms >= STEADY_MS)
+            peer->backoff_ms = BACKOFF_MS_MIN;
+    } else if (!peer->removed) {
+        log_failed(links, peer, why);
+    }
+    if (!peer->removed)
+        plan_dial(links, peer);
+}
+
+void rg_links_on_conn_lost(struct conn *c, const char *why)
+{
+    struct rg_links *links = c->links;
+    struct peer *peer = c->peer;
+    bool was_in = peer != NULL && peer->in == c;
+
+    if (was_in)
+        peer->in = NULL;
+    if (peer != NULL && peer->greeting == c)
+        peer->greeting = NULL;
+    if (links->closing) {
+        if (peer != NULL && peer->out == c) {
+            peer->out = NULL;
+            peer->up = false;
+        }
+    } else if (peer != NULL && peer->out == c) {
+        dialled_lost(links, c, why);
+    } else if (c->dialled) {
+        return;
+    } else if (c->state == CONN_UP && was_in) {
+        rg_log_info(links->config.log, "link.closed", "peer=%llu side=accepted reason=\"%s\"",
+                    (unsigned long long)peer->id, why);
+    } else if (c->state != CONN_UP) {
+        log_refused(links, c, why);
+    }
+}
+
+void rg_links_try_finish(struct rg_links *links)
+{
+    void (*closed)(void *) = links->closed;
+    void *arg = links->closed_arg;
+
+    if (!links->closing || links->conns != NULL || links->handles > 0)
+        return;
+    SSL_CTX_free(links->tls);
+    free(links);
+    closed(arg);
+}
+
+/* ---- keepalives, deadlines, reconnects ---- */
+
+/* What is due on a connection is done; the answer is when to look again. */
+static uint64_t tick_conn(struct rg_links *links, struct conn *c, uint64_t now)
+{
+    uint64_t keepalive = links->config.keepalive_ms, dead, ping;
+
+    switch (c->state) {
+    case CONN_CLOSED:
+        return UINT64_MAX;
+    case CONN_LINGER:
+        if (now - c->since_ms >= LINGER_MS_MAX)
+            rg_conn_close(c, "");
+        return c->since_ms + LINGER_MS_MAX;
+    case CONN_UP:
+        break;
+    default:
+        if (now - c->since_ms >= HANDSHAKE_MS_MAX)
+            rg_conn_close(c, c->state == CONN_CONNECTING ? "connecting took too long" : "the handshake took too long");
+        return c->since_ms + HANDSHAKE_MS_MAX;
+    }
+    dead = c->heard_ms + dead_ms(links);
+    if (now >= dead) {
+        rg_conn_close(c, "nothing was heard from the peer");
+        return UINT64_MAX;
+    }
+    /* The dialled side asks. The accepted one is silent but for its answers; where those stay out because the questions
+     * wait behind much data, it speaks by itself, so that a slow line is not taken for a dead peer. */
+    ping = c->dialled ? c->pinged_ms + keepalive : RG_MAX(c->pinged_ms, c->sent_ms) + 2 * keepalive;
+    if (now >= ping) {
+        rg_conn_ping(c);
+        ping = now + keepalive;
+    }
+    return RG_MIN(dead, ping);
+}
+
+/* When this loop itself stood still, the peers' silence proves nothing: what they sent is yet to be read. */
+static void forgive(struct rg_links *links, uint64_t late_ms)
+{
+    for (struct conn *c = links->conns; c != NULL; c = c->next) {
+        c->heard_ms += late_ms;
+        if (c->state != CONN_UP)
+            c->since_ms += late_ms;
+    }
+}
+
+static void accept_one(struct rg_links *links);
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct rg_links *links = timer->data;
+    uint64_t now = uv_now(links->config.loop), next = UINT64_MAX;
+
+    if (now - links->tick_at_ms > dead_ms(links) / 8)
+        forgive(links, now - links->tick_at_ms);
+    links->tick_at_ms = UINT64_MAX;
+    if (links->accept_waits)
+        accept_one(links);
+    for (struct conn *c = links->conns, *after; c != NULL; c = after) {
+        uint64_t at;
+
+        after = c->next;
+        at = tick_conn(links, c, now);
+        next = RG_MIN(next, at);
+    }
+    for (size_t i = 0; i < links->n_peers; i++) {
+        struct peer *peer = &links->peers[i];
+
+        if (peer->removed || peer->out != NULL)
+            continue;
+        if (peer->dial_at_ms <= now)
+            dial(links, peer);
+        else
+            next = RG_MIN(next, peer->dial_at_ms);
+    }
+    if (next != UINT64_MAX)
+        rg_links_wake(links, next);
+}
+
+/* ---- accepting ---- */
+
+/* Whoever holds many connections open without a certificate pushes out his own oldest, not our peers. */
+static void make_room(struct rg_links *links)
+{
+    struct conn *oldest = NULL;
+    unsigned n = 0;
+
+    for (struct conn *c = links->conns; c != NULL; c = c->next)
+        if (!c->dialled && c->peer == NULL && c->state != CONN_CLOSED) {
+            oldest = c;
+            n++;
+        }
+    if (n > STRANGERS_MAX)
+        rg_conn_close(oldest, "too many connections at once");
+}
+
+static void name_stranger(struct conn *c)
+{
+    struct sockaddr_storage sa;
+    int len = sizeof sa;
+
+    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&sa, &len) != 0 ||
+        uv_ip_name((struct sockaddr *)&sa, c->from, sizeof c->from) != 0)
+        strcpy(c->from, "?");
+}
+
+static void accept_one(struct rg_links *links)
+{
+    struct conn *c = rg_conn_new(links, NULL);
+
+    links->accept_waits = c == NULL; /* the listener rests until the connection was taken */
+    if (c == NULL) {
+        rg_links_wake(links, uv_now(links->config.loop) + ACCEPT_RETRY_MS);
+        return;
+    }
+    if (uv_accept((uv_stream_t *)&links->listener, (uv_stream_t *)&c->tcp) != 0) {
+        rg_conn_close(c, "cannot be accepted");
+        return;
+    }
+    name_stranger(c);
+    rg_conn_start(c);
+    make_room(links);
+}
+
+static void on_accept(uv_stream_t *listener, int status)
+{
+    struct rg_links *links = listener->data;
+
+    if (status >= 0 && !links->closing)
+        accept_one(links);
+}
+
+/* ---- public ---- */
+
+static enum rg_err tls_new(const struct rg_links_config *config, SSL_CTX **ret_tls, struct rg_errctx *ctx)
+{
+    SSL_CTX *tls = SSL_CTX_new(TLS_method());
+    const char *file = config->ca_path;
+    char text[160];
+    bool ok;
+
+    ERR_clear_error();
+    ok = tls != NULL && SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION) == 1 &&
+         SSL_CTX_load_verify_locations(tls, config->ca_path, NULL) == 1;
+    if (ok) {
+        file = config->cert_path;
+        ok = SSL_CTX_use_certificate_chain_file(tls, config->cert_path) == 1;
+    }
+    if (ok) {
+        file = config->key_path;
+        ok = SSL_CTX_use_PrivateKey_file(tls, config->key_path, SSL_FILETYPE_PEM) == 1 &&
+             SSL_CTX_check_private_key(tls) == 1;
+    }
+    if (!ok) {
+        ERR_error_string_n(ERR_peek_last_error(), text, sizeof text);
+        ERR_clear_error();
+        SSL_CTX_free(tls);
+        return rg_fail(ctx, RG_EINVALID, "%s: %s", file, text);
+    }
+    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(tls, 0);
+    SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
+    *ret_tls = tls;
+    return RG_OK;
+}
+
+static enum rg_err listen_on(struct rg_links *links, uint16_t *ret_port, struct rg_errctx *ctx)
+{
+    const struct rg_links_config *config = &links->config;
+    struct sockaddr_storage sa;
+    int len = sizeof sa, rv;
+
+    if (uv_ip4_addr(config->listen_address, config->listen_port, (struct sockaddr_in *)&sa) != 0 &&
+        uv_ip6_addr(config->listen_address, config->listen_port, (struct sockaddr_in6 *)&sa) != 0)
+        return rg_fail(ctx, RG_EINVALID, "link: %s is not an IP address", config->listen_address);
+    rv = uv_tcp_bind(&links->listener, (struct sockaddr *)&sa, 0);
+    if (rv == 0)
+        rv = uv_listen((uv_stream_t *)&links->listener, 64, on_accept);
+    if (rv == 0)
+        rv = uv_tcp_getsockname(&links->listener, (struct sockaddr *)&sa, &len);
+    if (rv != 0)
+        return rg_fail(ctx, RG_EIO, "link: listen on %s port %u: %s", config->listen_address, config->listen_port,
+                       uv_strerror(rv));
+    *ret_port = ntohs(sa.ss_family == AF_INET ? ((struct sockaddr_in *)&sa)->sin_port
+                                              : ((struct sockaddr_in6 *)&sa)->sin6_port);
+    return RG_OK;
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct rg_links *links = handle->data;
+
+    links->handles--;
+    rg_links_try_finish(links);
+}
+
+static void nothing(void *arg) { (void)arg; }
+
+static void on_before_poll(uv_prepare_t *hook) { rg_links_flush(hook->data); }
+
+static void on_after_poll(uv_check_t *hook) { rg_links_flush(hook->data); }
+
+static void open_handles(struct rg_links *links)
+{
+    uv_loop_t *loop = links->config.loop;
+
+    uv_tcp_init(loop, &links->listener);
+    uv_timer_init(loop, &links->tick);
+    uv_prepare_init(loop, &links->before_poll);
+    uv_check_init(loop, &links->after_poll);
+    links->listener.data = links->tick.data = links->before_poll.data = links->after_poll.data = links;
+    links->handles = 4;
+}
+
+enum rg_err rg_links_new(const struct rg_links_config *config, struct rg_links **ret_links, uint16_t *ret_port,
+                         struct rg_errctx *ctx)
+{
+    struct rg_links *links = calloc(1, sizeof *links);
+    enum rg_err err;
+
+    if (links == NULL)
+        return RG_ENOMEM;
+    links->config = *config;
+    links->config.keepalive_ms = config->keepalive_ms > 0 ? config->keepalive_ms : 250;
+    links->config.backoff_ms_max = config->backoff_ms_max > 0 ? config->backoff_ms_max : 2000;
+    links->config.queue_bytes_max = config->queue_bytes_max > 0 ? config->queue_bytes_max : 32u << 20;
+    links->tick_at_ms = UINT64_MAX;
+    rg_prng_init(&links->prng, config->seed);
+    err = tls_new(config, &links->tls, ctx);
+    if (err) {
+        free(links);
+        return err;
+    }
+    open_handles(links);
+    err = listen_on(links, ret_port, ctx);
+    if (err) {
+        rg_links_close(links, nothing, NULL); /* its memory returns when the loop runs next */
+        return err;
+    }
+    uv_prepare_start(&links->before_poll, on_before_poll);
+    uv_check_start(&links->after_poll, on_after_poll);
+    *ret_links = links;
+    return RG_OK;
+}
+
+/* A new slot, or that of a peer that was removed: no connection knows it any more. */
+static struct peer *peer_slot(struct rg_links *links)
+{
+    if (links->n_peers < RG_LINK_PEERS_MAX)
+        return &links->peers[links->n_peers++];
+    for (size_t i = 0; i < links->n_peers; i++)
+        if (links->peers[i].removed)
+            return &links->peers[i];
+    return NULL;
+}
+
+enum rg_err rg_links_add(struct rg_links *links, uint64_t id, const char *address)
+{
+    struct peer *peer = rg_links_peer(links, id);
+    char host[100], port[8];
+
+    if (strlen(address) >= sizeof peer->address)
+        return RG_ETOOBIG;
+    if (id == links->config.self_id || !split_address(address, host, port))
+        return RG_EINVALID;
+    if (peer == NULL) {
+        peer = peer_slot(links);
+        if (peer == NULL)
+            return RG_ETOOBIG;
+        *peer = (struct peer){.id = id};
+    } else if (!peer->removed && strcmp(peer->address, address) == 0) {
+        return RG_OK;
+    }
+    strcpy(peer->address, address);
+    peer->removed = false;
+    peer->serial = ++links->serial;
+    peer->backoff_ms = BACKOFF_MS_MIN;
+    if (peer->out != NULL)
+        rg_conn_close(peer->out, "the peer has moved");
+    plan_dial_at(links, peer, uv_now(links->config.loop));
+    return RG_OK;
+}
+
+void rg_links_remove(struct rg_links *links, uint64_t id)
+{
+    struct peer *peer = rg_links_peer(links, id);
+
+    if (peer == NULL)
+        return;
+    peer->removed = true;
+    if (peer->out != NULL)
+        rg_conn_close(peer->out, "the peer was removed");
+    if (peer->in != NULL)
+        rg_conn_close(peer->in, "the peer was removed");
+    if (peer->greeting != NULL)
+        rg_conn_close(peer->greeting, "the peer was removed");
+}
+
+enum rg_err rg_links_send(struct rg_links *links, uint64_t id, struct rg_span message)
+{
+    struct peer *peer = rg_links_peer(links, id);
+
+    if (peer == NULL || peer->out == NULL || peer->out->state != CONN_UP)
+        return RG_ECLOSED;
+    return rg_conn_send(peer->out, message);
+}
+
+void rg_links_flush(struct rg_links *links)
+{
+    for (size_t i = 0; i < links->n_peers; i++) {
+        struct conn *c = links->peers[i].out;
+
+        if (c != NULL && (c->packed.len > 0 || c->plain_out.len > 0))
+            rg_conn_flush(c);
+    }
+}
+
+void rg_links_stat(struct rg_links *links, uint64_t id, struct rg_link_stat *ret_stat)
+{
+    struct peer *peer = rg_links_peer(links, id);
+
+    *ret_stat = peer != NULL ? peer->stat : (struct rg_link_stat){.up = false};
+    if (peer == NULL || peer->out == NULL)
+        return;
+    ret_stat->up = peer->up;
+    ret_stat->queued_bytes = peer->out->writing + peer->out->plain_out.len + peer->out->packed.len;
+}
+
+void rg_links_close(struct rg_links *links, void (*closed)(void *arg), void *arg)
+{
+    RG_ASSERT(!links->closing);
+    links->closing = true;
+    links->closed = closed;
+    links->closed_arg = arg;
+    for (struct conn *c = links->conns; c != NULL; c = c->next)
+        rg_conn_close(c, "stopping");
+    for (size_t i = 0; i < links->n_peers; i++)
+        links->peers[i].removed = true; /* no dial from a callback that runs now */
+    uv_close((uv_handle_t *)&links->listener, on_handle_closed);
+    uv_close((uv_handle_t *)&links->tick, on_handle_closed);
+    uv_close((uv_handle_t *)&links->before_poll, on_handle_closed);
+    uv_close((uv_handle_t *)&links->after_poll, on_handle_closed);
+}

@@ -1,0 +1,80 @@
+/* net/link/link.h: mutual-TLS 1.3 links between nodes, on the raft thread's loop. Both sides dial; one connection for each
+ * direction is enough: A's messages to B travel on the connection that A dialled, and B answers on its own. Messages
+ * are framed, LZ4-compressed when that helps, and arrive whole and in order or not at all.
+ *
+ * Callbacks come from the loop alone, never from inside a function of this header, and may call any of them. */
+#ifndef REGENT_NET_LINK_LINK_H
+#define REGENT_NET_LINK_LINK_H
+
+#include "base/buf.h"
+#include "base/log.h"
+
+#define RG_LINK_PEERS_MAX 64
+#define RG_LINK_MESSAGE_BYTES_MAX (8 * 1024 * 1024)
+#define RG_LINK_HELLO_BYTES_MAX 1024
+
+struct uv_loop_s;
+struct rg_links;
+
+struct rg_link_stat {
+    bool up;                             /* handshake done, hello accepted, keepalives answered */
+    uint32_t rtt_us;                     /* last keepalive's round trip; 0: none yet */
+    uint64_t heard_ms;                   /* loop time of the last byte from the peer; 0: never */
+    uint64_t sent_bytes, received_bytes; /* on the wire, TLS included */
+    uint64_t sent_messages, received_messages;
+    size_t queued_bytes;
+    char last_error[128];
+};
+
+struct rg_links_config {
+    struct uv_loop_s *loop;
+    const char *listen_address;
+    uint16_t listen_port; /* 0: any */
+    const char *ca_path, *cert_path, *key_path;
+    const char *cluster_id; /* must equal the one in the peer's certificate */
+    uint64_t self_id;
+    const struct rg_log *log;
+    unsigned keepalive_ms;   /* [250]; the peer is down after 8 without an answer (at least 2 s) */
+    unsigned backoff_ms_max; /* [2000] reconnect with jitter, from 20 ms */
+    size_t queue_bytes_max;  /* [32 MiB] for each peer */
+    uint64_t seed;           /* for jitter */
+    void *arg;
+    /* Our hello, sent first on every new connection: cluster state the node wants checked (RAFT.md rule 10). Appended
+     * to out. */
+    void (*hello)(void *arg, uint64_t peer, struct rg_buf *out);
+    /* The peer's hello, on either side. Not RG_OK: the connection is closed and the reason logged. */
+    enum rg_err (*on_hello)(void *arg, uint64_t peer, struct rg_span hello, struct rg_errctx *ctx);
+    /* A node of our cluster that is no peer dials us. True: it was added (rg_links_add) and its hello shall decide. NULL: never. */
+    bool (*on_stranger)(void *arg, uint64_t id, const char *region);
+    /* Our outgoing connection to the peer is usable (after each (re)connect) / is gone: what was queued is lost. */
+    void (*on_up)(void *arg, uint64_t peer);
+    void (*on_down)(void *arg, uint64_t peer);
+    /* Asked before each dial: the address to use instead of the peer's own. False: its own. NULL: always its own. */
+    bool (*route)(void *arg, const char *address, char ret_via[128]);
+    void (*on_message)(void *arg, uint64_t peer, struct rg_span message); /* borrow until the call returns */
+};
+
+/** Listen and be ready to dial. ret_port: the port in use. */
+RG_MUST enum rg_err rg_links_new(const struct rg_links_config *config, struct rg_links **ret_links, uint16_t *ret_port,
+                                 struct rg_errctx *ctx);
+/**
+ * Dial this peer ("host:port", "[v6]:port") until it is removed. A known id with another address is moved there.
+ * RG_EINVALID: not of that form, or our own id. RG_ETOOBIG: over RG_LINK_PEERS_MAX, or 127 bytes.
+ */
+RG_MUST enum rg_err rg_links_add(struct rg_links *links, uint64_t peer, const char *address);
+/** Close both directions and refuse the peer from now on. */
+void rg_links_remove(struct rg_links *links, uint64_t peer);
+/**
+ * Queue one message. Messages queued in one loop turn leave in as few TLS records and writes as possible (flushed by
+ * rg_links_flush or at the end of the turn).
+ * RG_ECLOSED: no connection. RG_EBUSY: the queue is full (the caller drops the message: raft sends again). RG_ETOOBIG:
+ * over RG_LINK_MESSAGE_BYTES_MAX, or over the queue as a whole.
+ */
+RG_MUST enum rg_err rg_links_send(struct rg_links *links, uint64_t peer, struct rg_span message);
+/** Write out what is queued now. */
+void rg_links_flush(struct rg_links *links);
+void rg_links_stat(struct rg_links *links, uint64_t peer, struct rg_link_stat *ret_stat);
+/** Close everything, then call closed (memory returns there). No other callback comes any more. */
+void rg_links_close(struct rg_links *links, void (*closed)(void *arg), void *arg);
+
+#endif

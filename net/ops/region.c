@@ -1,0 +1,376 @@
+/* Regions come and go: what AddRegion and RemoveRegion check and begin. The daemon's region manager carries it through from the
+ * region's row (cmd/daemon/regions.c). */
+#include <stdio.h>
+
+#include "net/ops/region.h"
+#include "base/json.h"
+#include "store/model/region_name.h"
+#include "net/ops/region_ops.h"
+#include "store/model/permset.h"
+#include "store/model/setting.h"
+
+/* What a change remembers between its steps: call->state. */
+struct change {
+    struct rg_call *call;
+    char name[RG_REGION_NAME_BYTES_MAX + 1];
+    char owner[RG_REGION_OWNER_BYTES_MAX + 1], description[RG_REGION_TEXT_BYTES_MAX + 1];
+    bool has_owner, has_description, force;
+    const char *status; /* what is answered */
+    struct rg_preflight preflight;
+};
+
+static struct change *change_begin(struct rg_call *call, struct rg_span name)
+{
+    struct change *c;
+
+    if (!rg_region_name_ok(name)) {
+        rg_call_fail(call, RG_EINVALID, "a region's name is 1 to %d of a-z, 0-9 and '-'", RG_REGION_NAME_BYTES_MAX);
+        return NULL;
+    }
+    c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        rg_call_fail(call, RG_ENOMEM, NULL);
+        return NULL;
+    }
+    c->call = call;
+    call->exempt = true;
+    snprintf(c->name, sizeof c->name, "%.*s", RG_SPAN_ARG(name));
+    call->state = c;
+    return c;
+}
+
+static void copy_text(char *to, size_t size, struct rg_span text, bool *ret_has)
+{
+    *ret_has = text.p != NULL;
+    snprintf(to, size, "%.*s", (int)text.n, text.p != NULL ? (const char *)text.p : "");
+}
+
+/* ---- answers ---- */
+
+static void answer_change(struct rg_call *call)
+{
+    const struct change *c = call->state;
+    const struct rg_reply *reply = &call->proposal.reply;
+
+    if (reply->err == RG_ECONFLICT && reply->why == RG_WHY_REGION_CHANGE) {
+        rg_call_fail(call, RG_ECONFLICT, "Another region is being added or removed: one at a time.");
+    } else if (reply->err == RG_ECONFLICT) {
+        rg_call_fail(call, RG_ECONFLICT, strcmp(c->status, "ADDING") == 0 ? "The region %s is there already."
+                                                                          : "The primary region %s cannot be removed.", c->name);
+    } else if (reply->err == RG_ENOTFOUND) {
+        rg_call_fail(call, RG_ENOTFOUND, "Region not found.");
+    } else if (reply->err) {
+        rg_call_fail(call, reply->err, NULL);
+    } else {
+        rg_buf_clear(&call->out);
+        if (call->style == RG_STYLE_AWS)
+            rg_buf_printf(&call->out, "{\"Status\":\"%s\"}", c->status);
+        else
+            rg_buf_printf(&call->out, "{\"name\":\"%s\",\"status\":\"%s\"}", c->name, c->status);
+        rg_call_answer(call, 200);
+    }
+}
+
+/* ---- the look before ---- */
+
+static void preflight_on_done(struct rg_preflight *preflight)
+{
+    struct change *c = RG_CONTAINER(preflight, struct change, preflight);
+
+    rg_call_raft_done(c->call, preflight->err);
+}
+
+static void preflight_run(struct rg_call *call, struct rg_node *node)
+{
+    struct change *c = call->state;
+
+    (void)node;
+    call->api->config.region_ops->preflight(call->api->config.region_arg, &c->preflight);
+}
+
+static void preflight_begin(struct change *c, void (*then)(struct rg_call *call))
+{
+    struct rg_call *call = c->call;
+
+    if (call->api->config.region_ops == NULL) {
+        rg_call_fail(call, RG_EUNREADY, "this node does not manage regions");
+        return;
+    }
+    snprintf(c->preflight.region, sizeof c->preflight.region, "%s", c->name);
+    c->preflight.on_done = preflight_on_done;
+    rg_call_raft(call, preflight_run, then);
+}
+
+static bool all_ok(const struct rg_preflight *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (!p->items[i].ok)
+            return false;
+    return p->n > 0;
+}
+
+static void put_items(struct rg_buf *out, const struct rg_preflight *p)
+{
+    rg_buf_printf(out, "{\"region\":\"%s\",\"ok\":%s,\"items\":[", p->region, all_ok(p) ? "true" : "false");
+    for (size_t i = 0; i < p->n; i++) {
+        const struct rg_preflight_item *item = &p->items[i];
+
+        rg_buf_printf(out, "%s{\"check\":\"%s\",\"ok\":%s,\"detail\":", i > 0 ? "," : "", item->check, item->ok ? "true" : "false");
+        rg_json_put_string(out, rg_span_str(item->detail));
+        rg_buf_put_str(out, ",\"remedy\":");
+        rg_json_put_string(out, rg_span_str(item->remedy));
+        rg_buf_put_u8(out, '}');
+    }
+    rg_buf_put_str(out, "]}");
+}
+
+static void preflight_answer(struct rg_call *call)
+{
+    const struct change *c = call->state;
+
+    if (call->raft_err) {
+        rg_call_fail(call, call->raft_err, "the preflight could not be finished");
+        return;
+    }
+    rg_buf_clear(&call->out);
+    put_items(&call->out, &c->preflight);
+    rg_call_answer(call, 200);
+}
+
+void rg_region_preflight(struct rg_call *call, struct rg_span name)
+{
+    struct change *c = change_begin(call, name);
+
+    if (c != NULL)
+        preflight_begin(c, preflight_answer);
+}
+
+/* ---- add ---- */
+
+static void fail_preflight(struct rg_call *call, const struct rg_preflight *p)
+{
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
+
+    rg_buf_init(&text, 16 * 1024);
+    rg_buf_printf(&text, "Region %s cannot be added, nothing was changed.", p->region);
+    for (size_t i = 0; i < p->n; i++)
+        if (!p->items[i].ok)
+            rg_buf_printf(&text, " [%s] %s: %s.", p->items[i].check, p->items[i].detail, p->items[i].remedy);
+    rg_call_fail(call, RG_EINVALID, "%.*s", RG_SPAN_ARG(rg_buf_span(&text)));
+}
+
+static void add_propose(struct rg_call *call)
+{
+    struct change *c = call->state;
+
+    if (call->raft_err) {
+        rg_call_fail(call, call->raft_err, "the preflight could not be finished");
+        return;
+    }
+    if (!all_ok(&c->preflight)) {
+        fail_preflight(call, &c->preflight);
+        return;
+    }
+    rg_cmd_begin(&call->cmd, RG_CMD_REGION_PUT, call->now_ms, rg_call_by(call));
+    rg_tlv_put_str(&call->cmd, RG_F_NAME, c->name);
+    rg_tlv_put_str(&call->cmd, RG_F_STATUS, "ADDING");
+    rg_tlv_put_str(&call->cmd, RG_F_URL, c->preflight.url);
+    rg_tlv_put_u64(&call->cmd, RG_F_PRIMARY, 0);
+    rg_tlv_put_str(&call->cmd, RG_F_PHASE, "preflight");
+    if (c->owner[0] != '\0')
+        rg_tlv_put_str(&call->cmd, RG_F_OWNER, c->owner);
+    if (c->description[0] != '\0')
+        rg_tlv_put_str(&call->cmd, RG_F_DESCRIPTION, c->description);
+    rg_call_propose(call, answer_change);
+}
+
+/* Whether nothing in the state stands against adding it; answered if something does. */
+static bool may_add(struct rg_call *call, struct rg_span name)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_region r;
+    struct rg_txn *txn;
+    size_t n = 0;
+    enum rg_err err;
+
+    if (rg_call_txn(call, &txn) != RG_OK)
+        return false;
+    err = rg_region_list(txn, rg_span(NULL, 0), &scan);
+    while (!err && (err = rg_region_list_next(&scan, &r)) == RG_OK) {
+        bool same = rg_span_eq(r.name, name), active = rg_span_is(r.status, "ACTIVE");
+
+        n++;
+        if (!same && active)
+            continue;
+        rg_scan_end(&scan);
+        if (same)
+            rg_call_fail(call, RG_ECONFLICT, "The region %.*s is there already: its status is %.*s.", RG_SPAN_ARG(name),
+                         RG_SPAN_ARG(r.status));
+        else
+            rg_call_fail(call, RG_ECONFLICT, "The region %.*s is %.*s: one region is added or removed at a time.",
+                         RG_SPAN_ARG(r.name), RG_SPAN_ARG(r.status));
+        return false;
+    }
+    if (err == RG_ENOTFOUND && n < RG_REGIONS_MAX)
+        return true;
+    rg_scan_end(&scan);
+    if (err == RG_ENOTFOUND)
+        rg_call_fail(call, RG_EQUOTA, "An instance has at most %d regions.", RG_REGIONS_MAX);
+    else
+        rg_call_fail(call, err, NULL);
+    return false;
+}
+
+void rg_region_add(struct rg_call *call, struct rg_span name, struct rg_span owner, struct rg_span description)
+{
+    struct change *c = change_begin(call, name);
+    bool has;
+
+    if (c == NULL || !may_add(call, name))
+        return;
+    copy_text(c->owner, sizeof c->owner, owner, &has);
+    copy_text(c->description, sizeof c->description, description, &has);
+    c->status = "ADDING";
+    preflight_begin(c, add_propose);
+}
+
+/* ---- remove, describe: the row again, but for what changes ---- */
+
+/* False: answered. */
+static bool find_row(struct rg_call *call, struct rg_region *ret_region)
+{
+    const struct change *c = call->state;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    if (rg_call_txn(call, &txn) != RG_OK)
+        return false;
+    err = rg_region_get(txn, rg_span_str(c->name), ret_region);
+    if (err == RG_ENOTFOUND)
+        rg_call_fail(call, err, "Region not found.");
+    else if (err)
+        rg_call_fail(call, err, NULL);
+    return err == RG_OK;
+}
+
+/* One region less must do for what writes are to be durable in, or be leased from. False: answered. */
+static bool spare(struct rg_call *call)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_policy p;
+    struct rg_region r;
+    uint32_t others = 0, need;
+    enum rg_err err = rg_policy_get(call->txn, &p);
+
+    if (!err)
+        err = rg_region_list(call->txn, rg_span(NULL, 0), &scan);
+    while (!err && (err = rg_region_list_next(&scan, &r)) == RG_OK)
+        others += rg_span_is(r.status, "ACTIVE") && !r.primary;
+    rg_scan_end(&scan);
+    need = RG_MAX(p.regions, p.lease_regions);
+    if (err != RG_ENOTFOUND) {
+        rg_call_fail(call, err, NULL);
+        return false;
+    }
+    if (others > need)
+        return true;
+    if (need > 0)
+        rg_call_fail(call, RG_ECONFLICT, "Writes must be durable in, or leased from, %u of %u other regions: lower that first.", need,
+                     others);
+    return need == 0;
+}
+
+static void remove_try(struct rg_call *call)
+{
+    static const uint32_t without[] = {RG_F_STATUS, RG_F_PHASE, RG_F_ERROR};
+    struct change *c = call->state;
+    struct rg_region r;
+
+    if (!find_row(call, &r))
+        return;
+    if (r.primary || strcmp(c->name, call->api->region) == 0) { /* writes are taken by the primary alone: we are it */
+        rg_call_fail(call, RG_ECONFLICT, "The primary region %s cannot be removed.", c->name);
+        return;
+    }
+    if (rg_span_is(r.status, "ACTIVE") && !spare(call))
+        return;
+    if (rg_span_is(r.status, "REMOVING") && !c->force) {
+        rg_call_fail(call, RG_ECONFLICT, "The region %s is being removed already.", c->name);
+        return;
+    }
+    rg_cmd_begin(&call->cmd, RG_CMD_REGION_PUT, call->now_ms, rg_call_by(call));
+    rg_region_rewrite(&call->cmd, &r, without, RG_LEN(without));
+    rg_tlv_put_str(&call->cmd, RG_F_STATUS, "REMOVING");
+    rg_tlv_put_str(&call->cmd, RG_F_PHASE, c->force ? "forced" : "tell");
+    call->again = remove_try;
+    rg_call_propose(call, answer_change);
+}
+
+void rg_region_remove(struct rg_call *call, struct rg_span name, bool force)
+{
+    struct change *c = change_begin(call, name);
+
+    if (c == NULL)
+        return;
+    c->status = "REMOVING";
+    c->force = force;
+    remove_try(call);
+}
+
+static void describe_done(struct rg_call *call)
+{
+    const struct change *c = call->state;
+
+    if (call->proposal.reply.err == RG_ENOTFOUND) {
+        rg_call_fail(call, RG_ENOTFOUND, "Region not found.");
+    } else if (call->proposal.reply.err) {
+        rg_call_fail(call, call->proposal.reply.err, NULL);
+    } else {
+        rg_buf_clear(&call->out);
+        rg_buf_printf(&call->out, "{\"name\":\"%s\"", c->name);
+        if (c->has_owner) {
+            rg_buf_put_str(&call->out, ",\"owner\":");
+            rg_json_put_string(&call->out, rg_span_str(c->owner));
+        }
+        if (c->has_description) {
+            rg_buf_put_str(&call->out, ",\"description\":");
+            rg_json_put_string(&call->out, rg_span_str(c->description));
+        }
+        rg_buf_put_u8(&call->out, '}');
+        rg_call_answer(call, 200);
+    }
+}
+
+static void describe_try(struct rg_call *call)
+{
+    struct change *c = call->state;
+    uint32_t without[2];
+    struct rg_region r;
+    size_t n = 0;
+
+    if (!find_row(call, &r))
+        return;
+    if (c->has_owner)
+        without[n++] = RG_F_OWNER;
+    if (c->has_description)
+        without[n++] = RG_F_DESCRIPTION;
+    rg_cmd_begin(&call->cmd, RG_CMD_REGION_PUT, call->now_ms, rg_call_by(call));
+    rg_region_rewrite(&call->cmd, &r, without, n);
+    if (c->owner[0] != '\0')
+        rg_tlv_put_str(&call->cmd, RG_F_OWNER, c->owner);
+    if (c->description[0] != '\0')
+        rg_tlv_put_str(&call->cmd, RG_F_DESCRIPTION, c->description);
+    call->again = describe_try;
+    rg_call_propose(call, describe_done);
+}
+
+void rg_region_describe(struct rg_call *call, struct rg_span name, struct rg_span owner, struct rg_span description)
+{
+    struct change *c = change_begin(call, name);
+
+    if (c == NULL)
+        return;
+    copy_text(c->owner, sizeof c->owner, owner, &c->has_owner);
+    copy_text(c->description, sizeof c->description, description, &c->has_description);
+    describe_try(call);
+}

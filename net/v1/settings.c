@@ -1,0 +1,378 @@
+/* /v1/settings, /v1/degraded, /v1/epochs: how durable a write is before it is acknowledged, the write lease, and their records. */
+#include <stdio.h>
+
+#include "net/v1/takeover.h"
+#include "net/api/worker.h"
+#include "base/json.h"
+#include "store/db/command_json.h"
+#include "store/model/setting.h"
+
+enum { LIST_PAGE = 1000, SECONDS_MIN = RG_LEASE_MS_MIN / 1000, SECONDS_MAX = RG_LEASE_MS_MAX / 1000 };
+
+static const char *bool_text(bool b) { return b ? "true" : "false"; }
+
+static void put_text(struct rg_buf *out, const char *name, struct rg_span value)
+{
+    rg_buf_printf(out, ",\"%s\":", name);
+    rg_json_put_string(out, value);
+}
+
+static void put_time(struct rg_buf *out, const char *name, int64_t ms)
+{
+    char text[RG_TIME_TEXT_MAX];
+
+    rg_time_text(text, ms);
+    rg_buf_printf(out, ",\"%s\":\"%s\"", name, text);
+}
+
+/* ---- in /v1/status ---- */
+
+static void put_durability(struct rg_buf *out, const struct rg_policy *p, const struct rg_node_status *s)
+{
+    rg_buf_printf(out, "{\"regions\":%u,\"onShortage\":\"%s\",\"regionsReachable\":%u,\"regionsInAll\":%u", p->regions,
+                  p->degrade ? "degrade" : "refuse", s->regions_reachable, s->regions);
+}
+
+static void put_lease(struct rg_buf *out, const struct rg_policy *p, const struct rg_node_status *s)
+{
+    rg_buf_printf(out, "{\"regions\":%u,\"seconds\":%.3f", p->lease_regions, (double)p->lease_ms / 1000);
+    if (p->lease_regions > 0 && s->leader)
+        rg_buf_printf(out, ",\"held\":%s", bool_text(s->lease_held));
+    if (s->leader)
+        rg_buf_printf(out, ",\"settled\":%s", bool_text(s->lease_settled));
+}
+
+const char *rg_policy_writes(const struct rg_node_status *s)
+{
+    const struct rg_policy *p = &s->policy;
+
+    if (s->paused)
+        return "paused";
+    if (!s->leader)
+        return "elsewhere";
+    if (s->alarm || s->diverged || s->fenced || (p->lease_regions > 0 && !s->lease_held) ||
+        (p->regions > s->regions_reachable && !p->degrade))
+        return "refused";
+    return p->regions > s->regions_reachable ? "degraded" : "open";
+}
+
+static void put_alarm(struct rg_buf *out, size_t *n, const char *code, const char *text)
+{
+    rg_buf_printf(out, "%s{\"code\":\"%s\",\"text\":\"%s\"}", (*n)++ > 0 ? "," : "", code, text);
+}
+
+/* Since a promotion that did not come about, or one that this primary has not heard of yet. */
+static void put_detached(struct rg_buf *out, const struct rg_node_status *s, size_t *n)
+{
+    char text[256];
+
+    for (size_t i = 0; s->leader && i < s->n_peers; i++) {
+        const struct rg_peer_status *p = &s->peers[i];
+
+        if (p->promised <= s->epoch)
+            continue;
+        snprintf(text, sizeof text, "%s (node %llu) has promised to follow no epoch before %llu, and so not this primary, which begins a later one "
+                 "in some seconds if nobody else does; with several voters a switchover must", p->region, (unsigned long long)p->id, (unsigned long long)p->promised);
+        put_alarm(out, n, "RegionDetached", text);
+    }
+}
+
+static void put_alarms(struct rg_buf *out, const struct rg_node_status *s)
+{
+    const struct rg_policy *p = &s->policy;
+    size_t n = 0;
+
+    rg_buf_put_str(out, ",\"alarms\":[");
+    if (s->alarm)
+        put_alarm(out, &n, "ReplicaAhead", "a replica is ahead of this primary, which has lost data: writes are refused");
+    if (s->diverged)
+        put_alarm(out, &n, "Diverged", "the state here differs from the primary's: reads and writes are refused");
+    if (s->leader && p->regions > s->regions_reachable)
+        put_alarm(out, &n, "RegionsShort",
+                  p->degrade ? "fewer regions can be reached than writes should be durable in: writes are acknowledged without them"
+                             : "fewer regions can be reached than writes must be durable in: writes are refused");
+    if (s->leader && p->lease_regions > 0 && !s->lease_held)
+        put_alarm(out, &n, "LeaseNotHeld", "too few regions renew the write lease: writes are refused");
+    if (s->leader && p->lease_regions == 0 && s->regions > 0 && s->regions_reachable == 0)
+        put_alarm(out, &n, "Isolated",
+                  "no other region can be reached, and no write lease is set: writes go on here even if another region is promoted");
+    put_detached(out, s, &n);
+    if (s->degraded_open)
+        put_alarm(out, &n, "DegradedWrites", "writes were acknowledged that are still in fewer regions than the policy wants: "
+                  "GET /v1/degraded");
+    rg_buf_put_str(out, "]");
+}
+
+void rg_policy_put_status(struct rg_buf *out, const struct rg_node_status *s)
+{
+    rg_buf_printf(out, ",\"writes\":\"%s\",\"promisedEpoch\":%llu,\"durability\":", rg_policy_writes(s),
+                  (unsigned long long)s->promised);
+    put_durability(out, &s->policy, s);
+    rg_buf_printf(out, ",\"degradedWrites\":%llu},\"lease\":", (unsigned long long)s->degraded);
+    put_lease(out, &s->policy, s);
+    rg_buf_put_u8(out, '}');
+    put_alarms(out, s);
+}
+
+/* ---- settings ---- */
+
+static void setting_answer(struct rg_call *call, bool lease)
+{
+    const struct rg_node_status *s = rg_api_status(call, true);
+    struct rg_policy p;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    if (rg_call_txn(call, &txn) != RG_OK)
+        return;
+    err = rg_policy_get(txn, &p);
+    if (err) {
+        rg_call_fail(call, err, "read the setting");
+        return;
+    }
+    rg_buf_clear(&call->out);
+    if (lease)
+        put_lease(&call->out, &p, s);
+    else
+        put_durability(&call->out, &p, s);
+    rg_v1_put_revision(&call->out, call->read_rev);
+    rg_buf_put_u8(&call->out, '}');
+    rg_call_answer(call, 200);
+}
+
+void rg_v1_durability(struct rg_call *call, struct rg_span none)
+{
+    (void)none;
+    setting_answer(call, false);
+}
+
+void rg_v1_lease(struct rg_call *call, struct rg_span none)
+{
+    (void)none;
+    setting_answer(call, true);
+}
+
+static void setting_done(struct rg_call *call)
+{
+    struct rg_span name;
+
+    (void)rg_tlv_get(rg_buf_span(&call->cmd), RG_F_NAME, &name);
+    if (call->proposal.reply.err)
+        rg_call_fail(call, call->proposal.reply.err, "the setting is not possible");
+    else
+        setting_answer(call, rg_span_is(name, "lease"));
+}
+
+/* A whole number of other regions: as many as there are, at most, or every write would be refused. */
+static enum rg_err take_regions(struct rg_call *call, uint32_t *ret_regions, struct rg_errctx *ctx)
+{
+    const struct rg_node_status *s = rg_api_status(call, true);
+    const json_t *v = json_object_get(call->input, "regions");
+
+    if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > RG_POLICY_REGIONS_MAX)
+        return rg_fail(ctx, RG_EINVALID, "regions: must be a whole number of other regions, 0 to %d", RG_POLICY_REGIONS_MAX);
+    *ret_regions = (uint32_t)json_integer_value(v);
+    if (*ret_regions > s->regions)
+        return rg_fail(ctx, RG_EINVALID, "regions: there are %u other active regions, and %u are asked for", s->regions,
+                       *ret_regions);
+    return RG_OK;
+}
+
+static enum rg_err durability_build(struct rg_call *call, struct rg_errctx *ctx)
+{
+    struct rg_span shortage;
+    uint32_t regions = 0;
+    enum rg_err err = rg_json_parse_body(call->req->body, &call->input, ctx);
+
+    if (!err)
+        err = take_regions(call, &regions, ctx);
+    if (!err)
+        err = rg_v1_take_text(call->input, "onShortage", 16, &shortage, ctx);
+    if (err)
+        return err;
+    if (shortage.p == NULL)
+        shortage = rg_span_str("refuse");
+    if ((!rg_span_is(shortage, "refuse") && !rg_span_is(shortage, "degrade")))
+        return rg_fail(ctx, RG_EINVALID, "onShortage: must be \"refuse\" or \"degrade\"");
+    if (json_object_size(call->input) != 1 + (size_t)(json_object_get(call->input, "onShortage") != NULL))
+        return rg_fail(ctx, RG_EINVALID, "durability has regions and onShortage, and nothing else");
+    rg_cmd_begin(&call->cmd, RG_CMD_SETTING_PUT, call->now_ms, rg_call_by(call));
+    rg_tlv_put_str(&call->cmd, RG_F_NAME, "durability");
+    rg_tlv_put_u64(&call->cmd, RG_F_REGIONS, regions);
+    rg_tlv_put(&call->cmd, RG_F_ON_SHORTAGE, shortage);
+    return RG_OK;
+}
+
+static enum rg_err lease_build(struct rg_call *call, struct rg_errctx *ctx)
+{
+    const struct rg_node_status *status;
+    const json_t *seconds;
+    uint32_t regions = 0;
+    double s = 0;
+    enum rg_err err = rg_json_parse_body(call->req->body, &call->input, ctx);
+
+    if (!err)
+        err = take_regions(call, &regions, ctx);
+    if (err)
+        return err;
+    seconds = json_object_get(call->input, "seconds");
+    if (seconds != NULL)
+        s = json_number_value(seconds);
+    if ((seconds != NULL && !json_is_number(seconds)) || (regions > 0 && !(s >= SECONDS_MIN && s <= SECONDS_MAX)))
+        return rg_fail(ctx, RG_EINVALID, "seconds: must be %d to %d", SECONDS_MIN, SECONDS_MAX);
+    if (json_object_size(call->input) != 1 + (size_t)(seconds != NULL))
+        return rg_fail(ctx, RG_EINVALID, "a lease has regions and seconds, and nothing else");
+    status = rg_api_status(call, true);
+    if (!status->lease_settled)
+        return rg_fail(ctx, RG_ECONFLICT, "not every member knows the lease's last change yet: bring them back or remove them first");
+    rg_cmd_begin(&call->cmd, RG_CMD_SETTING_PUT, call->now_ms, rg_call_by(call));
+    rg_tlv_put_str(&call->cmd, RG_F_NAME, "lease");
+    rg_tlv_put_u64(&call->cmd, RG_F_REGIONS, regions);
+    rg_tlv_put_u64(&call->cmd, RG_F_LEASE_MS, regions > 0 ? (uint64_t)(s * 1000) : 0);
+    rg_tlv_put_u64(&call->cmd, RG_F_SETTLED, status->policy.lease_index);
+    return RG_OK;
+}
+
+static void setting_put(struct rg_call *call, enum rg_err (*build)(struct rg_call *call, struct rg_errctx *ctx))
+{
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+
+    if (!rg_call_may_write(call))
+        return;
+    err = build(call, &ctx);
+    call->exempt = true;
+    if (err)
+        rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
+    else
+        rg_call_propose(call, setting_done);
+}
+
+void rg_v1_durability_put(struct rg_call *call, struct rg_span none)
+{
+    (void)none;
+    setting_put(call, durability_build);
+}
+
+void rg_v1_lease_put(struct rg_call *call, struct rg_span none)
+{
+    (void)none;
+    setting_put(call, lease_build);
+}
+
+/* ---- lists ---- */
+
+static enum rg_err take_after(struct rg_call *call, uint64_t *ret_after, struct rg_errctx *ctx)
+{
+    static const char *const names[] = {"after"};
+    RG_AUTO_BUF struct rg_buf scratch = {.max = 0};
+    struct rg_span value;
+    enum rg_err err;
+
+    *ret_after = 0;
+    rg_buf_init(&scratch, RG_HTTP_HEAD_BYTES_MAX + 64);
+    err = rg_v1_query(call, names, &value, 1, &scratch, ctx);
+    if (err || value.p == NULL)
+        return err;
+    for (size_t i = 0; i < value.n; i++) {
+        if (value.p[i] < '0' || value.p[i] > '9' || value.n > 19)
+            return rg_fail(ctx, RG_EINVALID, "after: must be an index of the list");
+        *ret_after = *ret_after * 10 + (uint64_t)(value.p[i] - '0');
+    }
+    return RG_OK;
+}
+
+static enum rg_err put_degraded(struct rg_call *call, uint64_t after)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_degraded d;
+    struct rg_buf *out = &call->out;
+    uint64_t total, last = 0;
+    size_t n = 0;
+    enum rg_err err = rg_degraded_count(call->txn, &total);
+
+    if (!err)
+        err = rg_degraded_list(call->txn, after, &scan);
+    rg_buf_printf(out, "{\"total\":%llu,\"kept\":%d,\"writes\":[", (unsigned long long)total, RG_DEGRADED_KEPT_MAX);
+    while (!err && (err = rg_degraded_list_next(&scan, &d)) == RG_OK && n < LIST_PAGE) {
+        if (d.index <= after)
+            continue;
+        rg_buf_printf(out, "%s{\"index\":%llu,\"regionsReachable\":%llu,\"kind\":\"%s\"", n++ > 0 ? "," : "",
+                      (unsigned long long)d.index, (unsigned long long)d.regions, rg_cmd_kind_name((uint32_t)d.kind));
+        put_time(out, "at", d.at_ms);
+        put_text(out, "by", d.by);
+        rg_buf_put_u8(out, '}');
+        last = d.index;
+    }
+    rg_buf_put_u8(out, ']');
+    if (err == RG_OK)
+        rg_buf_printf(out, ",\"next\":%llu", (unsigned long long)last);
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}
+
+void rg_v1_degraded(struct rg_call *call, struct rg_span none)
+{
+    struct rg_errctx ctx = {.text = ""};
+    uint64_t after;
+    struct rg_txn *txn;
+    enum rg_err err = take_after(call, &after, &ctx);
+
+    (void)none;
+    if (err) {
+        rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
+        return;
+    }
+    if (rg_call_txn(call, &txn) != RG_OK)
+        return;
+    err = put_degraded(call, after);
+    if (err) {
+        rg_call_fail(call, err, "list the writes");
+        return;
+    }
+    rg_v1_put_revision(&call->out, call->read_rev);
+    rg_buf_put_u8(&call->out, '}');
+    rg_call_answer(call, 200);
+}
+
+static enum rg_err put_epochs(struct rg_call *call)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_buf *out = &call->out;
+    struct rg_epoch e;
+    size_t n = 0;
+    enum rg_err err = rg_epoch_list(call->txn, &scan);
+
+    rg_buf_put_str(out, "{\"epochs\":[");
+    while (!err && (err = rg_epoch_list_next(&scan, &e)) == RG_OK) {
+        rg_buf_printf(out, "%s{\"epoch\":%llu,\"firstIndex\":%llu", n++ > 0 ? "," : "", (unsigned long long)e.epoch,
+                      (unsigned long long)e.first_index);
+        if (e.region.n > 0) {
+            rg_buf_printf(out, ",\"node\":%llu", (unsigned long long)e.node_id);
+            put_text(out, "region", e.region);
+            put_text(out, "by", e.by);
+            put_text(out, "reason", e.reason);
+            put_time(out, "at", e.at_ms);
+        }
+        rg_buf_put_u8(out, '}');
+    }
+    rg_buf_put_u8(out, ']');
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}
+
+void rg_v1_epochs(struct rg_call *call, struct rg_span none)
+{
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    (void)none;
+    if (rg_call_txn(call, &txn) != RG_OK)
+        return;
+    err = put_epochs(call);
+    if (err) {
+        rg_call_fail(call, err, "list the epochs");
+        return;
+    }
+    rg_v1_put_revision(&call->out, call->read_rev);
+    rg_buf_put_u8(&call->out, '}');
+    rg_call_answer(call, 200);
+}

@@ -1,0 +1,23 @@
+/* net/v1/takeover.h: planned switchover, declared promotion, and the policies about what is acknowledged (/v1). */
+#ifndef REGENT_NET_V1_TAKEOVER_H
+#define REGENT_NET_V1_TAKEOVER_H
+
+#include "net/api/call.h"
+
+/* settings.c */
+/** "open", "degraded" (open, with fewer regions than wanted), "refused", "paused", or "elsewhere" on a replica. */
+const char *rg_policy_writes(const struct rg_node_status *status);
+/** `,"writes":…,"durability":{…},"lease":{…},"alarms":[…]` of /v1/status. */
+void rg_policy_put_status(struct rg_buf *out, const struct rg_node_status *status);
+void rg_v1_durability(struct rg_call *call, struct rg_span none);
+void rg_v1_durability_put(struct rg_call *call, struct rg_span none);
+void rg_v1_lease(struct rg_call *call, struct rg_span none);
+void rg_v1_lease_put(struct rg_call *call, struct rg_span none);
+void rg_v1_degraded(struct rg_call *call, struct rg_span none);
+void rg_v1_epochs(struct rg_call *call, struct rg_span none);
+
+/* takeover.c */
+void rg_v1_switchover(struct rg_call *call, struct rg_span none);
+void rg_v1_failover(struct rg_call *call, struct rg_span none);
+
+#endif

@@ -1,0 +1,428 @@
+/* /v1: routing, query parameters, accounts. What no standard interface has. */
+#include "net/v1/takeover.h"
+#include "net/api/worker.h"
+#include "base/json.h"
+
+#include <stdio.h>
+
+enum { ACCOUNTS_PAGE = 1000, ACCOUNT_NAME_BYTES_MAX = 256, ACCOUNT_TEXT_BYTES_MAX = 1024 };
+
+void rg_v1_put_revision(struct rg_buf *out, struct rg_rev rev)
+{
+    char text[2 * 20 + 1];
+    size_t n = rg_api_digits(text, rev.epoch);
+
+    text[n++] = '.';
+    n += rg_api_digits(text + n, rev.index);
+    rg_buf_put_str(out, ",\"revision\":\"");
+    rg_buf_put(out, text, n);
+    rg_buf_put_u8(out, '"');
+}
+
+/* --- query parameters --- */
+
+static bool decode(struct rg_span text, struct rg_buf *scratch, struct rg_span *ret_value)
+{
+    uint8_t *to = rg_buf_reserve(scratch, text.n + 1);
+    size_t n = 0;
+
+    if (to == NULL)
+        return false;
+    for (size_t i = 0; i < text.n; i++) {
+        uint8_t c = text.p[i];
+
+        if (c == '%') {
+            if (text.n - i < 3 || !rg_unhex(&c, (const char *)text.p + i + 1, 1))
+                return false;
+            i += 2;
+        } else if (c == '+') {
+            c = ' ';
+        }
+        to[n++] = c;
+    }
+    to[n] = '\0';
+    scratch->len += n + 1;
+    *ret_value = rg_span(to, n);
+    return true;
+}
+
+static bool next_param(struct rg_span *query, struct rg_span *ret_name, struct rg_span *ret_value)
+{
+    const uint8_t *amp, *eq;
+    struct rg_span param;
+
+    while (query->n > 0 && query->p[0] == '&')
+        *query = rg_span(query->p + 1, query->n - 1);
+    if (query->n == 0)
+        return false;
+    amp = memchr(query->p, '&', query->n);
+    param = rg_span(query->p, amp != NULL ? (size_t)(amp - query->p) : query->n);
+    *query = rg_span(query->p + param.n, query->n - param.n);
+    eq = memchr(param.p, '=', param.n);
+    *ret_name = rg_span(param.p, eq != NULL ? (size_t)(eq - param.p) : param.n);
+    *ret_value = eq != NULL ? rg_span(eq + 1, param.n - ret_name->n - 1) : rg_span("", 0);
+    return true;
+}
+
+enum rg_err rg_v1_query(struct rg_call *call, const char *const *names, struct rg_span *values, size_t n,
+                        struct rg_buf *scratch, struct rg_errctx *ctx)
+{
+    struct rg_span query = call->req->query, name, value;
+
+    memset(values, 0, n * sizeof *values);
+    /* Room for all, at once: the values point into it. */
+    if (rg_buf_reserve(scratch, query.n + 2 * n + 2) == NULL)
+        return scratch->err;
+    while (next_param(&query, &name, &value)) {
+        size_t i = 0;
+
+        while (i < n && !rg_span_is(name, names[i]))
+            i++;
+        if (i == n)
+            return rg_fail(ctx, RG_EINVALID, "query: no parameter is called \"%.*s\" here",
+                           (int)RG_MIN(name.n, (size_t)100), (const char *)name.p);
+        if (values[i].p != NULL)
+            return rg_fail(ctx, RG_EINVALID, "query: %s is repeated", names[i]);
+        if (!decode(value, scratch, &values[i]))
+            return rg_fail(ctx, RG_EINVALID, "query: %s is badly percent-encoded", names[i]);
+    }
+    return RG_OK;
+}
+
+/* --- accounts --- */
+
+static void put_account(struct rg_buf *out, const struct rg_account *account)
+{
+    rg_buf_printf(out, "{\"id\":\"%s\"", account->id);
+    if (account->name.n > 0) {
+        rg_buf_put_str(out, ",\"name\":");
+        rg_json_put_string(out, account->name);
+    }
+    if (account->description.n > 0) {
+        rg_buf_put_str(out, ",\"description\":");
+        rg_json_put_string(out, account->description);
+    }
+}
+
+static bool parse_limit(struct rg_span text, size_t *ret_limit)
+{
+    size_t v = 0;
+
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] < '0' || text.p[i] > '9')
+            return false;
+        v = RG_MIN(v * 10 + (size_t)(text.p[i] - '0'), (size_t)ACCOUNTS_PAGE + 1);
+    }
+    *ret_limit = v;
+    return text.n > 0;
+}
+
+static enum rg_err list_accounts(struct rg_call *call, struct rg_errctx *ctx)
+{
+    static const char *const names[] = {"after", "limit"};
+    struct rg_span values[RG_LEN(names)];
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    RG_AUTO_BUF struct rg_buf scratch = {.max = 0};
+    struct rg_account account;
+    char last[13] = "";
+    size_t n = 0, limit = ACCOUNTS_PAGE;
+    enum rg_err err;
+
+    rg_buf_init(&scratch, RG_HTTP_HEAD_BYTES_MAX + 64);
+    err = rg_v1_query(call, names, values, RG_LEN(names), &scratch, ctx);
+    if (err)
+        return err;
+    if (values[1].p != NULL && (!parse_limit(values[1], &limit) || limit == 0 || limit > ACCOUNTS_PAGE))
+        return rg_fail(ctx, RG_EINVALID, "limit: must be 1 to %d", ACCOUNTS_PAGE);
+    err = rg_account_list(call->txn, values[0].p != NULL ? (const char *)values[0].p : NULL, &scan);
+    if (err == RG_EINVALID)
+        return rg_fail(ctx, err, "after: must be an account id");
+    rg_buf_put_str(&call->out, "{\"accounts\":[");
+    while (!err && (err = rg_account_list_next(&scan, &account)) == RG_OK && n < limit) {
+        if (n++ > 0)
+            rg_buf_put_u8(&call->out, ',');
+        put_account(&call->out, &account);
+        rg_buf_put_u8(&call->out, '}');
+        memcpy(last, account.id, sizeof last);
+    }
+    if (err != RG_OK && err != RG_ENOTFOUND)
+        return err;
+    rg_buf_put_u8(&call->out, ']');
+    if (err == RG_OK) /* one more is there */
+        rg_buf_printf(&call->out, ",\"next\":\"%s\"", last);
+    rg_v1_put_revision(&call->out, call->read_rev);
+    rg_buf_put_u8(&call->out, '}');
+    return RG_OK;
+}
+
+static void accounts_get(struct rg_call *call, struct rg_span id)
+{
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_account account;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    call->op = id.n > 0 ? "v1.getAccount" : "v1.listAccounts";
+    if (rg_call_txn(call, &txn) != RG_OK)
+        return;
+    if (id.n == 0) {
+        err = list_accounts(call, &ctx);
+    } else {
+        err = rg_account_get(txn, id, &account);
+        if (err == RG_ENOTFOUND)
+            err = rg_fail(&ctx, err, "there is no account %.*s", (int)RG_MIN(id.n, (size_t)100), (const char *)id.p);
+        if (!err) {
+            put_account(&call->out, &account);
+            rg_v1_put_revision(&call->out, call->read_rev);
+            rg_buf_put_u8(&call->out, '}');
+        }
+    }
+    if (err)
+        rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
+    else
+        rg_call_answer(call, 200);
+}
+
+static bool is_account_id(struct rg_span id)
+{
+    for (size_t i = 0; i < id.n; i++)
+        if (id.p[i] < '0' || id.p[i] > '9')
+            return false;
+    return id.n == 12;
+}
+
+/* A text member; absent is fine. Control characters would break lines of /v1/access and logs. */
+enum rg_err rg_v1_take_text(json_t *input, const char *name, size_t max, struct rg_span *ret_text, struct rg_errctx *ctx)
+{
+    json_t *v = json_object_get(input, name);
+
+    *ret_text = rg_span(NULL, 0);
+    if (v == NULL)
+        return RG_OK;
+    if (!json_is_string(v))
+        return rg_fail(ctx, RG_EINVALID, "%s: must be a string", name);
+    *ret_text = rg_span(json_string_value(v), json_string_length(v));
+    if (ret_text->n > max)
+        return rg_fail(ctx, RG_EINVALID, "%s: is over %zu bytes", name, max);
+    for (size_t i = 0; i < ret_text->n; i++)
+        if (ret_text->p[i] < 0x20 || ret_text->p[i] == 0x7f)
+            return rg_fail(ctx, RG_EINVALID, "%s: holds a control character", name);
+    return RG_OK;
+}
+
+/* The account as the command has it, which is as the row has it now. */
+static void account_put_done(struct rg_call *call)
+{
+    const struct rg_reply *reply = &call->proposal.reply;
+    struct rg_span id, name, description;
+    struct rg_account account = {.id = ""};
+
+    if (reply->err) {
+        rg_call_fail(call, reply->err, reply->why == RG_WHY_LIMIT ? "there are %d accounts already" : NULL,
+                     RG_ACCOUNTS_MAX);
+        return;
+    }
+    (void)rg_tlv_get(rg_buf_span(&call->cmd), RG_F_ACCOUNT_ID, &id);
+    (void)rg_tlv_get(rg_buf_span(&call->cmd), RG_F_NAME, &name);
+    (void)rg_tlv_get(rg_buf_span(&call->cmd), RG_F_DESCRIPTION, &description);
+    memcpy(account.id, id.p, 12);
+    account.name = name;
+    account.description = description;
+    put_account(&call->out, &account);
+    rg_v1_put_revision(&call->out, call->read_rev);
+    rg_buf_put_u8(&call->out, '}');
+    rg_call_answer(call, 200);
+}
+
+static enum rg_err account_put_build(struct rg_call *call, struct rg_span id, struct rg_errctx *ctx)
+{
+    struct rg_span name, description;
+    enum rg_err err = rg_json_parse_body(call->req->body, &call->input, ctx);
+    size_t members;
+
+    if (!err && !is_account_id(id))
+        return rg_fail(ctx, RG_EINVALID, "an account id is twelve digits");
+    if (!err)
+        err = rg_v1_take_text(call->input, "name", ACCOUNT_NAME_BYTES_MAX, &name, ctx);
+    if (!err)
+        err = rg_v1_take_text(call->input, "description", ACCOUNT_TEXT_BYTES_MAX, &description, ctx);
+    if (err)
+        return err;
+    members = (name.p != NULL) + (description.p != NULL);
+    if (json_object_size(call->input) != members)
+        return rg_fail(ctx, RG_EINVALID, "an account has name and description, and nothing else");
+    rg_cmd_begin(&call->cmd, RG_CMD_ACCOUNT_PUT, call->now_ms, rg_call_by(call));
+    rg_tlv_put(&call->cmd, RG_F_ACCOUNT_ID, id);
+    if (name.n > 0)
+        rg_tlv_put(&call->cmd, RG_F_NAME, name);
+    if (description.n > 0)
+        rg_tlv_put(&call->cmd, RG_F_DESCRIPTION, description);
+    return RG_OK;
+}
+
+static void accounts_put(struct rg_call *call, struct rg_span id)
+{
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+
+    call->op = "v1.putAccount";
+    if (!rg_call_may_write(call))
+        return;
+    err = account_put_build(call, id, &ctx);
+    if (err)
+        rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
+    else
+        rg_call_propose(call, account_put_done);
+}
+
+static void account_delete_done(struct rg_call *call)
+{
+    const struct rg_reply *reply = &call->proposal.reply;
+    struct rg_span id;
+
+    (void)rg_tlv_get(rg_buf_span(&call->cmd), RG_F_ACCOUNT_ID, &id);
+    if (reply->err == RG_ENOTFOUND) {
+        rg_call_fail(call, reply->err, "there is no account %.*s", RG_SPAN_ARG(id));
+    } else if (reply->err) {
+        rg_call_fail(call, reply->err,
+                     reply->why == RG_WHY_ACCOUNT_ASSIGNED ? "the account has assignments: delete them first" : NULL);
+    } else {
+        rg_buf_printf(&call->out, "{\"id\":\"%.*s\",\"deleted\":true", RG_SPAN_ARG(id));
+        rg_v1_put_revision(&call->out, call->read_rev);
+        rg_buf_put_u8(&call->out, '}');
+        rg_call_answer(call, 200);
+    }
+}
+
+static void accounts_delete(struct rg_call *call, struct rg_span id)
+{
+    call->op = "v1.deleteAccount";
+    if (!rg_call_may_write(call))
+        return;
+    if (!is_account_id(id)) {
+        rg_call_fail(call, RG_EINVALID, "an account id is twelve digits");
+        return;
+    }
+    rg_cmd_begin(&call->cmd, RG_CMD_ACCOUNT_DELETE, call->now_ms, rg_call_by(call));
+    rg_tlv_put(&call->cmd, RG_F_ACCOUNT_ID, id);
+    rg_call_propose(call, account_delete_done);
+}
+
+static void accounts_list(struct rg_call *call, struct rg_span none) { accounts_get(call, none); }
+
+/* --- routes --- */
+
+static void check(struct rg_call *call, struct rg_span none)
+{
+    (void)none;
+    rg_v1_check(call);
+}
+static void access_lines(struct rg_call *call, struct rg_span none)
+{
+    (void)none;
+    rg_v1_access(call);
+}
+static void who(struct rg_call *call, struct rg_span none)
+{
+    (void)none;
+    rg_v1_who(call);
+}
+static void export(struct rg_call *call, struct rg_span none)
+{
+    (void)none;
+    rg_v1_export(call);
+}
+static void status(struct rg_call *call, struct rg_span none)
+{
+    (void)none;
+    rg_v1_status(call);
+}
+
+static const struct route {
+    const char *method, *path, *op;
+    bool below; /* what stands behind the path is the argument */
+    void (*run)(struct rg_call *call, struct rg_span argument);
+} routes[] = {
+    {"POST", "/v1/check", "v1.check", false, check},
+    {"GET", "/v1/status", "v1.status", false, status},
+    {"GET", "/v1/regions", "v1.regions", false, rg_v1_regions},
+    {"GET", "/v1/regions/", "v1.region", true, rg_v1_regions},
+    {"POST", "/v1/regions", "v1.addRegion", false, rg_v1_regions_add},
+    {"PUT", "/v1/regions/", "v1.putRegion", true, rg_v1_regions_put},
+    {"DELETE", "/v1/regions/", "v1.removeRegion", true, rg_v1_regions_delete},
+    {"POST", "/v1/regions/*/preflight", "v1.preflight", true, rg_v1_regions_preflight},
+    {"POST", "/v1/switchover", "v1.switchover", false, rg_v1_switchover},
+    {"POST", "/v1/failover", "v1.failover", false, rg_v1_failover},
+    {"GET", "/v1/epochs", "v1.epochs", false, rg_v1_epochs},
+    {"GET", "/v1/settings/durability", "v1.durability", false, rg_v1_durability},
+    {"PUT", "/v1/settings/durability", "v1.putDurability", false, rg_v1_durability_put},
+    {"GET", "/v1/settings/lease", "v1.lease", false, rg_v1_lease},
+    {"PUT", "/v1/settings/lease", "v1.putLease", false, rg_v1_lease_put},
+    {"GET", "/v1/degraded", "v1.degraded", false, rg_v1_degraded},
+    {"POST", "/v1/join-tokens", "v1.joinToken", false, rg_v1_join_tokens},
+    {"GET", "/v1/access", "v1.access", false, access_lines},
+    {"GET", "/v1/who", "v1.who", false, who},
+    {"GET", "/v1/export", "v1.export", false, export},
+    {"GET", "/v1/intents", "v1.intents", false, rg_v1_intents},
+    {"GET", "/v1/intents/", "v1.intent", true, rg_v1_intent},
+    {"POST", "/v1/intents/*/approve", "v1.approveIntent", true, rg_v1_intent_approve},
+    {"POST", "/v1/intents/*/drop", "v1.dropIntent", true, rg_v1_intent_drop},
+    {"GET", "/v1/lost-tail", "v1.lostTails", false, rg_v1_lost_list},
+    {"GET", "/v1/lost-tail/", "v1.lostTail", true, rg_v1_lost_show},
+    {"DELETE", "/v1/lost-tail/", "v1.dropLostTail", true, rg_v1_lost_drop},
+    {"GET", "/v1/lost-tail/*/export", "v1.exportLostTail", true, rg_v1_lost_export},
+    {"POST", "/v1/lost-tail/*/replay", "v1.replayLostTail", true, rg_v1_lost_replay},
+    {"GET", "/v1/accounts", "v1.listAccounts", false, accounts_list},
+    {"GET", "/v1/accounts/", "v1.getAccount", true, accounts_get},
+    {"PUT", "/v1/accounts/", "v1.putAccount", true, accounts_put},
+    {"DELETE", "/v1/accounts/", "v1.deleteAccount", true, accounts_delete},
+};
+
+/* A path with a star in it: the star is the argument. */
+static bool star_matches(const char *pattern, struct rg_span path, struct rg_span *ret_argument)
+{
+    size_t before = strcspn(pattern, "*"), after = strlen(pattern) - before - 1;
+
+    if (path.n <= before + after || memcmp(path.p, pattern, before) != 0 ||
+        memcmp(path.p + path.n - after, pattern + before + 1, after) != 0)
+        return false;
+    *ret_argument = rg_span(path.p + before, path.n - before - after);
+    return memchr(ret_argument->p, '/', ret_argument->n) == NULL;
+}
+
+static bool route_matches(const struct route *route, struct rg_span path, struct rg_span *ret_argument)
+{
+    size_t n = strlen(route->path);
+
+    if (route->below && strchr(route->path, '*') != NULL)
+        return star_matches(route->path, path, ret_argument);
+    if (route->below ? path.n <= n : path.n != n)
+        return false;
+    *ret_argument = rg_span(path.p + n, path.n - n);
+    return memcmp(path.p, route->path, n) == 0 && (path.n == n || memchr(path.p + n, '/', path.n - n) == NULL);
+}
+
+void rg_v1_dispatch(struct rg_call *call)
+{
+    struct rg_span argument, path = call->req->path;
+    const char *known = NULL;
+
+    for (size_t i = 0; i < RG_LEN(routes); i++) {
+        if (!route_matches(&routes[i], path, &argument))
+            continue;
+        if (rg_span_is(call->req->method, routes[i].method)) {
+            call->op = routes[i].op;
+            routes[i].run(call, argument);
+            return;
+        }
+        known = routes[i].path;
+    }
+    if (known != NULL)
+        rg_call_fail(call, RG_EMETHOD, "%s does not take %.*s", known, (int)RG_MIN(call->req->method.n, (size_t)20),
+                     (const char *)call->req->method.p);
+    else if (rg_span_is(path, "/v1/watch"))
+        rg_call_fail(call, RG_ENOROUTE, "/v1/watch is not served by this release");
+    else
+        rg_call_fail(call, RG_ENOROUTE, "nothing is served at %.*s", (int)RG_MIN(path.n, (size_t)200),
+                     (const char *)path.p);
+}

@@ -1,0 +1,788 @@
+#include "raft/core/core.h"
+
+#include <raft.h>
+#include <stdio.h>
+
+#define CHANGE_VERSION 1 /* libraft's encoding of a configuration */
+
+struct rg_core {
+    struct raft raft;
+    uint64_t id, guest;
+    bool started, broken;
+    char text[RAFT_ERRMSG_BUF_SIZE + 64];
+    /* what libraft and our caller see of the entries of a step */
+    struct raft_entry *raft_entries; /* own */
+    size_t raft_entries_cap;
+    struct rg_entry barrier;
+    uint8_t barrier_data[8];
+    struct rg_core_message *messages; /* own */
+    size_t messages_cap;
+};
+
+static char batch_of_submit; /* libraft wants a batch that is not NULL, and leaves that of a submission alone */
+
+/* ---- members ---- */
+
+void rg_member_address(const struct rg_peer_config *peer, char out[RG_ADDRESS_BYTES_MAX])
+{
+    snprintf(out, RG_ADDRESS_BYTES_MAX, "region=%s;link=%s", peer->region, peer->link);
+}
+
+static bool address_parse(const char *address, struct rg_peer_config *peer)
+{
+    const char *semicolon = strchr(address, ';');
+    size_t region, link;
+
+    if (strncmp(address, "region=", 7) != 0 || semicolon == NULL || strncmp(semicolon, ";link=", 6) != 0)
+        return false;
+    region = (size_t)(semicolon - (address + 7));
+    link = strlen(semicolon + 6);
+    if (region == 0 || region >= sizeof peer->region || link == 0 || link >= sizeof peer->link)
+        return false;
+    memcpy(peer->region, address + 7, region);
+    peer->region[region] = '\0';
+    memcpy(peer->link, semicolon + 6, link + 1);
+    return true;
+}
+
+static int raft_role_of(enum rg_role role)
+{
+    return role == RG_ROLE_VOTER ? RAFT_VOTER : RAFT_STANDBY;
+}
+
+enum rg_err rg_members_encode(const struct rg_members *members, struct rg_buf *out)
+{
+    struct raft_configuration conf;
+    struct raft_buffer bytes;
+    int rv = 0;
+
+    if (members->n == 0 || members->n > RG_PEERS_MAX)
+        return RG_EINVALID;
+    raft_configuration_init(&conf);
+    for (size_t i = 0; rv == 0 && i < members->n; i++) {
+        char address[RG_ADDRESS_BYTES_MAX];
+        struct rg_peer_config again;
+
+        rg_member_address(&members->peers[i], address);
+        rv = members->peers[i].id != 0 && address_parse(address, &again)
+                 ? raft_configuration_add(&conf, members->peers[i].id, address, raft_role_of(members->peers[i].role))
+                 : RAFT_BADID;
+    }
+    if (rv == 0)
+        rv = raft_configuration_encode(&conf, &bytes);
+    raft_configuration_close(&conf);
+    if (rv != 0)
+        return rv == RAFT_NOMEM ? RG_ENOMEM : RG_EINVALID;
+    rg_buf_put(out, bytes.base, bytes.len);
+    raft_free(bytes.base);
+    return out->err;
+}
+
+/* libraft's own decoder trusts counts and lengths; this walk over the same layout does not. Every configuration passes it
+ * before libraft sees it. */
+enum rg_err rg_members_decode(struct rg_span bytes, struct rg_members *ret_members)
+{
+    struct rg_members m;
+    struct rg_cursor cur;
+    uint64_t n;
+
+    memset(&m, 0, sizeof m);
+    rg_cursor_init(&cur, bytes);
+    if (rg_cursor_u8(&cur) != CHANGE_VERSION)
+        return RG_EMALFORMED;
+    n = rg_cursor_u64(&cur);
+    if (cur.bad || n == 0 || n > RG_PEERS_MAX)
+        return RG_EMALFORMED;
+    for (m.n = 0; m.n < n; m.n++) {
+        struct rg_peer_config *peer = &m.peers[m.n];
+        const uint8_t *end;
+        uint8_t role;
+
+        peer->id = rg_cursor_u64(&cur);
+        end = cur.bad ? NULL : memchr(cur.p, 0, (size_t)(cur.end - cur.p));
+        if (end == NULL || peer->id == 0 || rg_members_find(&m, peer->id) != NULL ||
+            !address_parse((const char *)cur.p, peer))
+            return RG_EMALFORMED;
+        (void)rg_cursor_bytes(&cur, (size_t)(end - cur.p) + 1);
+        for (size_t i = 0; i < m.n; i++)
+            if (strcmp(m.peers[i].link, peer->link) == 0 && strcmp(m.peers[i].region, peer->region) == 0)
+                return RG_EMALFORMED;
+        role = rg_cursor_u8(&cur);
+        if (cur.bad || (role != RAFT_VOTER && role != RAFT_STANDBY))
+            return RG_EMALFORMED;
+        peer->role = role == RAFT_VOTER ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
+    }
+    *ret_members = m;
+    return RG_OK;
+}
+
+const struct rg_peer_config *rg_members_find(const struct rg_members *members, uint64_t id)
+{
+    for (size_t i = 0; i < members->n; i++)
+        if (members->peers[i].id == id)
+            return &members->peers[i];
+    return NULL;
+}
+
+size_t rg_members_voters(const struct rg_members *members)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < members->n; i++)
+        n += members->peers[i].role == RG_ROLE_VOTER;
+    return n;
+}
+
+/* Checked, then as libraft wants it. */
+static enum rg_err conf_decode(struct rg_span bytes, struct raft_configuration *conf)
+{
+    struct rg_members members;
+    struct raft_buffer buf = {.base = (void *)(uintptr_t)bytes.p, .len = bytes.n};
+    enum rg_err err = rg_members_decode(bytes, &members);
+    int rv;
+
+    if (err)
+        return err;
+    raft_configuration_init(conf);
+    rv = raft_configuration_decode(&buf, conf);
+    return rv == 0 ? RG_OK : rv == RAFT_NOMEM ? RG_ENOMEM : RG_EMALFORMED;
+}
+
+/* ---- lifetime ---- */
+
+enum rg_err rg_core_new(const struct rg_core_config *config, struct rg_core **ret_core)
+{
+    struct rg_core *core = calloc(1, sizeof *core);
+
+    if (core == NULL)
+        return RG_ENOMEM;
+    if (raft_init(&core->raft, NULL, NULL, config->id, config->address) != 0) {
+        free(core);
+        return RG_ENOMEM;
+    }
+    core->id = config->id;
+    core->raft.tracer = NULL; /* the default one formats every trace even when off */
+    raft_seed(&core->raft, config->seed);
+    raft_set_election_timeout(&core->raft, config->election_ms);
+    raft_set_heartbeat_timeout(&core->raft, config->heartbeat_ms);
+    raft_set_install_snapshot_timeout(&core->raft, config->install_ms);
+    raft_set_max_inflight_entries(&core->raft, config->window);
+    raft_set_pre_vote(&core->raft, true);
+    *ret_core = core;
+    return RG_OK;
+}
+
+void rg_core_free(struct rg_core *core)
+{
+    if (core == NULL)
+        return;
+    raft_close(&core->raft, NULL);
+    free(core->raft_entries);
+    free(core->messages);
+    free(core);
+}
+
+/* ---- one step ---- */
+
+static enum rg_err err_of(int rv)
+{
+    switch (rv) {
+    case 0:
+        return RG_OK;
+    case RAFT_NOMEM:
+        return RG_ENOMEM;
+    case RAFT_SHUTDOWN:
+        return RG_ECORRUPT;
+    case RAFT_NOTLEADER:
+        return RG_ENOTPRIMARY;
+    default:
+        return RG_EINTERNAL;
+    }
+}
+
+static enum rg_err entries_room(struct rg_core *core, size_t n)
+{
+    struct raft_entry *more;
+    size_t cap = core->raft_entries_cap;
+
+    if (n <= cap)
+        return RG_OK;
+    while (cap < n)
+        cap = cap == 0 ? 1024 : cap * 2;
+    more = realloc(core->raft_entries, cap * sizeof *more);
+    if (more == NULL)
+        return RG_ENOMEM;
+    core->raft_entries = more;
+    core->raft_entries_cap = cap;
+    return RG_OK;
+}
+
+/* libraft keeps no entry and writes into none: the payload stays ours. */
+static void entries_fill(struct raft_entry *out, const struct rg_entry *entries, size_t n, void *batch)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i].term = entries[i].term;
+        out[i].type = (enum raft_entry_type)entries[i].type;
+        out[i].buf.base = (void *)(uintptr_t)entries[i].data.p;
+        out[i].buf.len = entries[i].data.n;
+        out[i].batch = batch;
+    }
+}
+
+static bool message_out(const struct raft_message *in, struct rg_core_message *out)
+{
+    memset(out, 0, sizeof *out);
+    out->to = in->server_id;
+    out->msg.type = (enum rg_msg_type)in->type;
+    switch (in->type) {
+    case RAFT_APPEND_ENTRIES:
+        out->msg.append = (struct rg_msg_append){
+            .term = in->append_entries.term,
+            .prev_index = in->append_entries.prev_log_index,
+            .prev_term = in->append_entries.prev_log_term,
+            .commit = in->append_entries.leader_commit,
+            .n = in->append_entries.n_entries,
+        };
+        return true;
+    case RAFT_APPEND_ENTRIES_RESULT:
+        out->msg.append_result = (struct rg_msg_append_result){
+            .term = in->append_entries_result.term,
+            .rejected = in->append_entries_result.rejected,
+            .last_index = in->append_entries_result.last_log_index,
+            .features = in->append_entries_result.features,
+            .capacity = in->append_entries_result.capacity,
+        };
+        return true;
+    case RAFT_REQUEST_VOTE:
+        out->msg.vote = (struct rg_msg_vote){
+            .term = in->request_vote.term,
+            .candidate = in->request_vote.candidate_id,
+            .last_index = in->request_vote.last_log_index,
+            .last_term = in->request_vote.last_log_term,
+            .disrupt = in->request_vote.disrupt_leader,
+            .pre_vote = in->request_vote.pre_vote,
+        };
+        return true;
+    case RAFT_REQUEST_VOTE_RESULT:
+        out->msg.vote_result = (struct rg_msg_vote_result){
+            .term = in->request_vote_result.term,
+            .granted = in->request_vote_result.vote_granted,
+            .pre_vote = in->request_vote_result.pre_vote,
+            .features = in->request_vote_result.features,
+            .capacity = in->request_vote_result.capacity,
+        };
+        return true;
+    case RAFT_INSTALL_SNAPSHOT: /* the fields behind these are not filled in by libraft */
+        out->msg.install = (struct rg_msg_install){
+            .term = in->install_snapshot.term,
+            .index = in->install_snapshot.last_index,
+            .index_term = in->install_snapshot.last_term,
+        };
+        return true;
+    case RAFT_TIMEOUT_NOW:
+        out->msg.timeout_now = (struct rg_msg_timeout_now){
+            .term = in->timeout_now.term,
+            .last_index = in->timeout_now.last_log_index,
+            .last_term = in->timeout_now.last_log_term,
+        };
+        return true;
+    }
+    return false;
+}
+
+static enum rg_err messages_out(struct rg_core *core, const struct raft_update *u, struct rg_core_update *ret_update)
+{
+    if (u->messages.n > core->messages_cap) {
+        size_t cap = u->messages.n + 16;
+        struct rg_core_message *more = realloc(core->messages, cap * sizeof *more);
+
+        if (more == NULL)
+            return RG_ENOMEM;
+        core->messages = more;
+        core->messages_cap = cap;
+    }
+    for (unsigned i = 0; i < u->messages.n; i++)
+        if (message_out(&u->messages.batch[i], &core->messages[ret_update->n_messages]))
+            ret_update->n_messages++;
+    ret_update->messages = core->messages;
+    return RG_OK;
+}
+
+/* The entries of the update are a tail of the ones that were passed in, or the barrier of a new leader (which hands over its
+ * eight bytes). given: what the array core->raft_entries stands for. */
+static void entries_out(struct rg_core *core, const struct raft_event *event, struct raft_update *u,
+                        const struct rg_entry *given, size_t n_given, struct rg_core_update *ret_update)
+{
+    struct raft_entry *batch = u->entries.batch;
+
+    ret_update->first_index = u->entries.index;
+    ret_update->n_entries = u->entries.n;
+    if (given != NULL && batch >= core->raft_entries && batch < core->raft_entries + n_given) {
+        ret_update->entries = given + (batch - core->raft_entries);
+        RG_ASSERT((size_t)(batch - core->raft_entries) + u->entries.n <= n_given);
+        if (event->type == RAFT_RECEIVE)
+            raft_free(batch[0].batch); /* our token; in all other outcomes libraft has freed it */
+        return;
+    }
+    RG_ASSERT(u->entries.n == 1 && batch[0].type == RAFT_BARRIER && batch[0].buf.len == sizeof core->barrier_data);
+    memcpy(core->barrier_data, batch[0].buf.base, sizeof core->barrier_data);
+    core->barrier = (struct rg_entry){
+        .term = batch[0].term,
+        .type = RG_ENTRY_BARRIER,
+        .data = rg_span(core->barrier_data, sizeof core->barrier_data),
+    };
+    ret_update->entries = &core->barrier;
+    raft_free(batch[0].buf.base);
+    if (batch != &core->raft.barrier)
+        raft_free(batch);
+}
+
+static enum rg_err step(struct rg_core *core, uint64_t now_ms, struct raft_event *event, const struct rg_entry *given,
+                        size_t n_given, struct rg_core_update *ret_update)
+{
+    struct raft_update u;
+    enum rg_err err;
+    int rv;
+
+    RG_ASSERT(!core->broken);
+    memset(ret_update, 0, sizeof *ret_update);
+    memset(&u, 0, sizeof u);
+    event->time = now_ms;
+    event->capacity = UINT16_MAX;
+    rv = raft_step(&core->raft, event, &u);
+    err = err_of(rv);
+    if (err) {
+        snprintf(core->text, sizeof core->text, "raft_step of event %d: %s", (int)event->type, raft_strerror(rv));
+        if (event->type != RAFT_SUBMIT || err != RG_ENOTPRIMARY)
+            core->broken = true;
+        return err;
+    }
+    ret_update->save = (u.flags & ((RAFT_UPDATE_CURRENT_TERM) | (RAFT_UPDATE_VOTED_FOR))) != 0;
+    ret_update->state = (u.flags & (RAFT_UPDATE_STATE)) != 0;
+    ret_update->commit = (u.flags & (RAFT_UPDATE_COMMIT_INDEX)) != 0;
+    if (u.flags & (RAFT_UPDATE_ENTRIES))
+        entries_out(core, event, &u, given, n_given, ret_update);
+    if (u.flags & (RAFT_UPDATE_SNAPSHOT)) {
+        ret_update->snapshot = true;
+        ret_update->snapshot_index = u.snapshot.metadata.index;
+        ret_update->snapshot_term = u.snapshot.metadata.term;
+        raft_configuration_close(&u.snapshot.metadata.configuration);
+        raft_free(u.snapshot.chunk.base);
+    }
+    return u.flags & (RAFT_UPDATE_MESSAGES) ? messages_out(core, &u, ret_update) : RG_OK;
+}
+
+static enum rg_err base_metadata(const struct rg_core_base *base, struct raft_snapshot_metadata *metadata)
+{
+    metadata->index = base->index;
+    metadata->term = base->term;
+    metadata->configuration_index = base->config_index;
+    return conf_decode(base->config, &metadata->configuration);
+}
+
+/* Checked here since libraft's decoder trusts its input. */
+static enum rg_err changes_check(const struct rg_entry *entries, size_t n)
+{
+    struct rg_members members;
+
+    for (size_t i = 0; i < n; i++)
+        if (entries[i].type == RG_ENTRY_CHANGE && rg_members_decode(entries[i].data, &members) != RG_OK)
+            return RG_EMALFORMED;
+    return RG_OK;
+}
+
+enum rg_err rg_core_start(struct rg_core *core, uint64_t now_ms, uint64_t term, uint64_t vote,
+                          const struct rg_core_base *base, uint64_t first_index, const struct rg_entry *entries, size_t n,
+                          struct rg_core_update *ret_update)
+{
+    struct raft_event event = {.type = RAFT_START};
+    struct raft_snapshot_metadata metadata;
+    struct raft_entry *given = NULL;
+    void *token = NULL;
+    enum rg_err err;
+
+    RG_ASSERT(!core->started);
+    core->started = true;
+    if (term == 0 && (n > 0 || base->index > 0 || vote != 0))
+        return RG_ECORRUPT;
+    if (base->index == 0 && n > 0 && (first_index != 1 || entries[0].type != RG_ENTRY_CHANGE))
+        return RG_ECORRUPT;
+    if (changes_check(entries, n) != RG_OK || n > UINT32_MAX)
+        return RG_ECORRUPT;
+    if (base->index > 0) {
+        err = base_metadata(base, &metadata);
+        if (err)
+            return err == RG_EMALFORMED ? RG_ECORRUPT : err;
+        event.start.metadata = &metadata;
+    }
+    if (n > 0) { /* on an error libraft frees both */
+        given = raft_malloc(n * sizeof *given);
+        token = raft_malloc(1);
+        if (given == NULL || token == NULL) {
+            raft_free(given);
+            raft_free(token);
+            return RG_ENOMEM;
+        }
+        entries_fill(given, entries, n, token);
+    }
+    event.start.term = term;
+    event.start.voted_for = vote;
+    event.start.start_index = first_index;
+    event.start.entries = given;
+    event.start.n_entries = (unsigned)n;
+    err = step(core, now_ms, &event, NULL, 0, ret_update);
+    if (!err) {
+        raft_free(given);
+        raft_free(token);
+    }
+    return err;
+}
+
+/* ---- receiving ---- */
+
+static enum rg_err refuse(struct rg_core *core, uint64_t from, const char *why)
+{
+    snprintf(core->text, sizeof core->text, "peer %llu: %s", (unsigned long long)from, why);
+    return RG_EPEER;
+}
+
+static enum rg_err receive_check(struct rg_core *core, uint64_t from, const struct rg_msg *m)
+{
+    const struct rg_msg_append *a = &m->append;
+    bool leads = rg_core_state(core) == RG_CORE_LEADER;
+
+    /* Not while the configuration is one from before this node: its log is only now being received. */
+    if (core->raft.configuration.n > 0 && from != core->guest && rg_core_is_member(core, core->id) &&
+        !rg_core_is_member(core, from))
+        return refuse(core, from, "not a member of the configuration");
+    switch (m->type) {
+    case RG_MSG_APPEND:
+        if (leads && a->term == rg_core_term(core))
+            return refuse(core, from, "claims to lead in the term in which this node leads");
+        for (size_t i = 1; i < a->n; i++)
+            RG_ASSERT(a->entries[i].type != RG_ENTRY_CHANGE);
+        return changes_check(a->entries, a->n) == RG_OK ? RG_OK : refuse(core, from, "malformed configuration entry");
+    case RG_MSG_INSTALL:
+        if (leads && m->install.term == rg_core_term(core))
+            return refuse(core, from, "claims to lead in the term in which this node leads");
+        return RG_OK;
+    case RG_MSG_VOTE:
+    case RG_MSG_VOTE_RESULT:
+    case RG_MSG_TIMEOUT_NOW:
+        /* Nobody can be elected beside an only voter, and a learner has no vote. */
+        if (core->raft.configuration.n > 0 && (rg_core_voters(core) == 1 || !rg_core_is_voter(core, from)))
+            return refuse(core, from, "has no part in an election");
+        if (m->type == RG_MSG_VOTE && m->vote.candidate != from)
+            return refuse(core, from, "asks for a vote in another's name");
+        return RG_OK;
+    default:
+        return RG_OK;
+    }
+}
+
+static enum rg_err receive_append(struct rg_core *core, const struct rg_msg_append *m, struct raft_message *out)
+{
+    void *token = NULL;
+
+    out->append_entries.term = m->term;
+    out->append_entries.prev_log_index = m->prev_index;
+    out->append_entries.prev_log_term = m->prev_term;
+    out->append_entries.leader_commit = m->commit;
+    out->append_entries.n_entries = (unsigned)m->n;
+    if (m->n == 0)
+        return RG_OK;
+    if (entries_room(core, m->n) != RG_OK)
+        return RG_ENOMEM;
+    token = raft_malloc(1);
+    if (token == NULL)
+        return RG_ENOMEM;
+    entries_fill(core->raft_entries, m->entries, m->n, token);
+    out->append_entries.entries = core->raft_entries;
+    return RG_OK;
+}
+
+static enum rg_err receive_fill(struct rg_core *core, const struct rg_msg *m, struct raft_message *out)
+{
+    switch (m->type) {
+    case RG_MSG_APPEND:
+        return receive_append(core, &m->append, out);
+    case RG_MSG_APPEND_RESULT:
+        out->append_entries_result.term = m->append_result.term;
+        out->append_entries_result.rejected = m->append_result.rejected;
+        out->append_entries_result.last_log_index = m->append_result.last_index;
+        out->append_entries_result.features = m->append_result.features;
+        out->append_entries_result.capacity = m->append_result.capacity;
+        return RG_OK;
+    case RG_MSG_VOTE:
+        out->request_vote.version = 2;
+        out->request_vote.term = m->vote.term;
+        out->request_vote.candidate_id = m->vote.candidate;
+        out->request_vote.last_log_index = m->vote.last_index;
+        out->request_vote.last_log_term = m->vote.last_term;
+        out->request_vote.disrupt_leader = m->vote.disrupt;
+        out->request_vote.pre_vote = m->vote.pre_vote;
+        return RG_OK;
+    case RG_MSG_VOTE_RESULT:
+        out->request_vote_result.version = 2;
+        out->request_vote_result.term = m->vote_result.term;
+        out->request_vote_result.vote_granted = m->vote_result.granted;
+        out->request_vote_result.pre_vote = m->vote_result.pre_vote;
+        out->request_vote_result.features = m->vote_result.features;
+        out->request_vote_result.capacity = m->vote_result.capacity;
+        return RG_OK;
+    case RG_MSG_TIMEOUT_NOW:
+        out->timeout_now.term = m->timeout_now.term;
+        out->timeout_now.last_log_index = m->timeout_now.last_index;
+        out->timeout_now.last_log_term = m->timeout_now.last_term;
+        return RG_OK;
+    case RG_MSG_INSTALL:
+        out->install_snapshot.term = m->install.term;
+        out->install_snapshot.last_index = m->install.index;
+        out->install_snapshot.last_term = m->install.index_term;
+        raft_configuration_init(&out->install_snapshot.conf); /* the real one comes, proved, with the snapshot's header */
+        out->install_snapshot.data.len = 1;
+        out->install_snapshot.data.base = raft_malloc(1);
+        return out->install_snapshot.data.base != NULL ? RG_OK : RG_ENOMEM;
+    default:
+        return RG_EINTERNAL;
+    }
+}
+
+/* A message of a leader that was. libraft's answer to it has a last index it never set: a leader that is back in a later term
+ * meanwhile could take it for an acknowledgement of everything. So the answer is ours: rejected, and the term that deposes. */
+static enum rg_err receive_stale(struct rg_core *core, uint64_t from, const struct rg_msg *m,
+                                 struct rg_core_update *ret_update)
+{
+    uint64_t rejected = RG_MAX(m->append.prev_index, UINT64_C(1));
+
+    if (m->type != RG_MSG_APPEND)
+        return RG_OK;
+    if (core->messages_cap == 0) {
+        core->messages = calloc(16, sizeof *core->messages);
+        if (core->messages == NULL)
+            return RG_ENOMEM;
+        core->messages_cap = 16;
+    }
+    memset(&core->messages[0], 0, sizeof core->messages[0]);
+    core->messages[0].to = from;
+    core->messages[0].msg.type = RG_MSG_APPEND_RESULT;
+    core->messages[0].msg.append_result = (struct rg_msg_append_result){
+        .term = rg_core_term(core),
+        .rejected = rejected,
+        .last_index = RG_MIN(raft_last_index(&core->raft), rejected - 1),
+        .capacity = UINT16_MAX,
+    };
+    ret_update->messages = core->messages;
+    ret_update->n_messages = 1;
+    return RG_OK;
+}
+
+void rg_core_guest(struct rg_core *core, uint64_t id)
+{
+    core->guest = id;
+}
+
+enum rg_err rg_core_receive(struct rg_core *core, uint64_t now_ms, uint64_t from, const struct rg_msg *msg,
+                            struct rg_core_update *ret_update)
+{
+    struct raft_message message = {.type = (enum raft_message_type)msg->type, .server_id = from};
+    struct raft_event event = {.type = RAFT_RECEIVE};
+    char address[24];
+    enum rg_err err;
+
+    memset(ret_update, 0, sizeof *ret_update);
+    err = receive_check(core, from, msg);
+    if (err)
+        return err;
+    if ((msg->type == RG_MSG_APPEND && msg->append.term < rg_core_term(core)) ||
+        (msg->type == RG_MSG_INSTALL && msg->install.term < rg_core_term(core)))
+        return receive_stale(core, from, msg, ret_update);
+    if (msg->type == RG_MSG_VOTE_RESULT && rg_core_state(core) != RG_CORE_CANDIDATE)
+        return RG_OK; /* late; libraft would read a candidate's fields in a state that has none */
+    snprintf(address, sizeof address, "%llu", (unsigned long long)from); /* libraft only keeps it for us: ids are enough */
+    message.server_address = address;
+    err = receive_fill(core, msg, &message);
+    if (err)
+        return err;
+    event.receive.message = &message;
+    return step(core, now_ms, &event, msg->type == RG_MSG_APPEND ? msg->append.entries : NULL,
+                msg->type == RG_MSG_APPEND ? msg->append.n : 0, ret_update);
+}
+
+/* ---- the other steps ---- */
+
+enum rg_err rg_core_persisted(struct rg_core *core, uint64_t now_ms, uint64_t index, struct rg_core_update *ret_update)
+{
+    struct raft_event event = {.type = RAFT_PERSISTED_ENTRIES};
+
+    RG_ASSERT(index > core->raft.last_stored);
+    RG_ASSERT(index <= raft_last_index(&core->raft));
+    if (raft_state(&core->raft) == RAFT_CANDIDATE) { /* a candidate has no write under way: libraft waits for them first */
+        snprintf(core->text, sizeof core->text, "entry %llu became durable while a candidate", (unsigned long long)index);
+        return RG_EINTERNAL;
+    }
+    event.persisted_entries.index = index;
+    return step(core, now_ms, &event, NULL, 0, ret_update);
+}
+
+enum rg_err rg_core_installed(struct rg_core *core, uint64_t now_ms, const struct rg_core_base *base,
+                              struct rg_core_update *ret_update)
+{
+    struct raft_event event = {.type = RAFT_PERSISTED_SNAPSHOT};
+    enum rg_err err = base_metadata(base, &event.persisted_snapshot.metadata);
+
+    if (err)
+        return err;
+    event.persisted_snapshot.last = true;
+    return step(core, now_ms, &event, NULL, 0, ret_update);
+}
+
+enum rg_err rg_core_configured(struct rg_core *core, uint64_t now_ms, uint64_t index, struct rg_span config,
+                               struct rg_core_update *ret_update)
+{
+    struct raft_event event = {.type = RAFT_CONFIGURATION};
+    enum rg_err err = conf_decode(config, &event.configuration.conf);
+
+    if (err)
+        return err;
+    event.configuration.index = index;
+    return step(core, now_ms, &event, NULL, 0, ret_update);
+}
+
+enum rg_err rg_core_snapshotted(struct rg_core *core, uint64_t now_ms, const struct rg_core_base *base, unsigned trailing,
+                                struct rg_core_update *ret_update)
+{
+    struct raft_event event = {.type = RAFT_SNAPSHOT};
+    enum rg_err err = base_metadata(base, &event.snapshot.metadata);
+
+    if (err)
+        return err;
+    event.snapshot.trailing = trailing;
+    return step(core, now_ms, &event, NULL, 0, ret_update);
+}
+
+enum rg_err rg_core_timeout(struct rg_core *core, uint64_t now_ms, struct rg_core_update *ret_update)
+{
+    struct raft_event event = {.type = RAFT_TIMEOUT};
+
+    return step(core, now_ms, &event, NULL, 0, ret_update);
+}
+
+enum rg_err rg_core_submit(struct rg_core *core, uint64_t now_ms, const struct rg_entry *entries, size_t n,
+                           struct rg_core_update *ret_update)
+{
+    struct raft_event event = {.type = RAFT_SUBMIT};
+    enum rg_err err = entries_room(core, n);
+
+    if (err)
+        return err;
+    RG_ASSERT(n > 0);
+    for (size_t i = 0; i < n; i++)
+        RG_ASSERT(entries[i].term == rg_core_term(core));
+    entries_fill(core->raft_entries, entries, n, &batch_of_submit);
+    event.submit.entries = core->raft_entries;
+    event.submit.n = (unsigned)n;
+    return step(core, now_ms, &event, entries, n, ret_update);
+}
+
+/* ---- what it knows ---- */
+
+uint64_t rg_core_term(const struct rg_core *core)
+{
+    return raft_current_term(&core->raft);
+}
+
+uint64_t rg_core_vote(const struct rg_core *core)
+{
+    return raft_voted_for(&core->raft);
+}
+
+uint64_t rg_core_commit(const struct rg_core *core)
+{
+    return raft_commit_index(&core->raft);
+}
+
+enum rg_core_state rg_core_state(const struct rg_core *core)
+{
+    switch (core->raft.state) {
+    case RAFT_LEADER:
+        return RG_CORE_LEADER;
+    case RAFT_CANDIDATE:
+        return RG_CORE_CANDIDATE;
+    default:
+        return RG_CORE_FOLLOWER;
+    }
+}
+
+uint64_t rg_core_leader(const struct rg_core *core)
+{
+    if (core->raft.state == RAFT_LEADER)
+        return core->id;
+    return core->raft.state == RAFT_FOLLOWER ? core->raft.follower_state.current_leader.id : 0;
+}
+
+uint64_t rg_core_deadline(const struct rg_core *core)
+{
+    return raft_timeout(&core->raft);
+}
+
+uint64_t rg_core_match(const struct rg_core *core, uint64_t peer)
+{
+    raft_index index;
+
+    return raft_match_index(&core->raft, peer, &index) == 0 ? index : 0;
+}
+
+static const struct raft_server *server_of(const struct rg_core *core, uint64_t id)
+{
+    for (unsigned i = 0; i < core->raft.configuration.n; i++)
+        if (core->raft.configuration.servers[i].id == id)
+            return &core->raft.configuration.servers[i];
+    return NULL;
+}
+
+bool rg_core_is_member(const struct rg_core *core, uint64_t id)
+{
+    return server_of(core, id) != NULL;
+}
+
+bool rg_core_is_voter(const struct rg_core *core, uint64_t id)
+{
+    const struct raft_server *server = server_of(core, id);
+
+    return server != NULL && server->role == RAFT_VOTER;
+}
+
+void rg_core_members(const struct rg_core *core, struct rg_members *ret_members)
+{
+    const struct raft_configuration *conf = &core->raft.configuration;
+
+    memset(ret_members, 0, sizeof *ret_members);
+    RG_ASSERT(conf->n <= RG_PEERS_MAX);
+    for (unsigned i = 0; i < conf->n; i++) {
+        struct rg_peer_config *peer = &ret_members->peers[ret_members->n++];
+
+        peer->id = conf->servers[i].id;
+        peer->role = conf->servers[i].role == RAFT_VOTER ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
+        RG_ASSERT(address_parse(conf->servers[i].address, peer)); /* all of them passed rg_members_decode */
+    }
+}
+
+size_t rg_core_voters(const struct rg_core *core)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < core->raft.configuration.n; i++)
+        n += core->raft.configuration.servers[i].role == RAFT_VOTER;
+    return n;
+}
+
+bool rg_core_change_pending(const struct rg_core *core)
+{
+    return core->raft.configuration_uncommitted_index != 0;
+}
+
+const char *rg_core_text(const struct rg_core *core)
+{
+    return core->text;
+}

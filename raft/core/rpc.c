@@ -1,0 +1,591 @@
+#include "raft/core/rpc.h"
+
+#include "base/tlv.h"
+
+#define MSG_VERSION 2
+#define INDEX_MAX (UINT64_MAX / 4) /* far beyond any log: sums of indexes cannot overflow */
+
+/* ---- encoding ---- */
+
+static void put_append(const struct rg_msg_append *m, struct rg_buf *out)
+{
+    RG_ASSERT(m->n <= RG_MSG_ENTRIES_MAX);
+    rg_buf_put_u64(out, m->term);
+    rg_buf_put_u64(out, m->prev_index);
+    rg_buf_put_u64(out, m->prev_term);
+    rg_buf_put_u64(out, m->commit);
+    rg_buf_put_u32(out, (uint32_t)m->n);
+    for (size_t i = 0; i < m->n; i++) {
+        rg_buf_put_u64(out, m->entries[i].term);
+        rg_buf_put_u8(out, (uint8_t)m->entries[i].type);
+        rg_buf_put_u32(out, (uint32_t)m->entries[i].data.n);
+        rg_buf_put(out, m->entries[i].data.p, m->entries[i].data.n);
+    }
+}
+
+static void put_proposed(const struct rg_msg_proposed *m, struct rg_buf *out)
+{
+    rg_buf_put_u64(out, m->number);
+    rg_buf_put_u16(out, (uint16_t)m->err);
+    rg_buf_put_u64(out, m->rev.epoch);
+    rg_buf_put_u64(out, m->rev.index);
+    rg_buf_put_u16(out, (uint16_t)m->reply.err);
+    rg_buf_put_u16(out, (uint16_t)m->reply.why);
+    rg_buf_put(out, m->reply.id.b, sizeof m->reply.id.b);
+    rg_buf_put(out, m->reply.psid.b, sizeof m->reply.psid.b);
+    rg_buf_put_u64(out, m->reply.version);
+    rg_buf_put(out, m->reply.state, sizeof m->reply.state);
+}
+
+static void put_fence_result(const struct rg_msg_fence_result *m, struct rg_buf *out)
+{
+    rg_buf_put_u64(out, m->number);
+    rg_buf_put_u8(out, m->promised);
+    rg_buf_put_u8(out, m->voter);
+    rg_buf_put_u8(out, m->leader);
+    rg_buf_put_u64(out, m->epoch);
+    rg_buf_put_u64(out, m->last_term);
+    rg_buf_put_u64(out, m->last_index);
+    rg_buf_put_u64(out, m->lease_left_ms);
+    rg_buf_put_u64(out, m->primary_heard_ms);
+}
+
+static void put_handover(const struct rg_msg_handover *m, struct rg_buf *out)
+{
+    RG_ASSERT(m->config.n <= RG_RAFT_CONFIG_BYTES_MAX);
+    rg_buf_put_u64(out, m->number);
+    rg_buf_put_u8(out, (uint8_t)m->step);
+    rg_buf_put_u64(out, m->term);
+    rg_buf_put_u64(out, m->last_index);
+    rg_buf_put_u64(out, m->last_term);
+    rg_buf_put_u32(out, (uint32_t)m->config.n);
+    rg_buf_put(out, m->config.p, m->config.n);
+}
+
+void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
+{
+    rg_buf_put_u8(out, (uint8_t)msg->type);
+    rg_buf_put_u8(out, MSG_VERSION);
+    switch (msg->type) {
+    case RG_MSG_APPEND:
+        put_append(&msg->append, out);
+        break;
+    case RG_MSG_APPEND_RESULT:
+        rg_buf_put_u64(out, msg->append_result.term);
+        rg_buf_put_u64(out, msg->append_result.rejected);
+        rg_buf_put_u64(out, msg->append_result.last_index);
+        rg_buf_put_u16(out, msg->append_result.features);
+        rg_buf_put_u16(out, msg->append_result.capacity);
+        break;
+    case RG_MSG_VOTE:
+        rg_buf_put_u64(out, msg->vote.term);
+        rg_buf_put_u64(out, msg->vote.candidate);
+        rg_buf_put_u64(out, msg->vote.last_index);
+        rg_buf_put_u64(out, msg->vote.last_term);
+        rg_buf_put_u8(out, msg->vote.disrupt);
+        rg_buf_put_u8(out, msg->vote.pre_vote);
+        break;
+    case RG_MSG_VOTE_RESULT:
+        rg_buf_put_u64(out, msg->vote_result.term);
+        rg_buf_put_u8(out, msg->vote_result.granted);
+        rg_buf_put_u8(out, msg->vote_result.pre_vote);
+        rg_buf_put_u16(out, msg->vote_result.features);
+        rg_buf_put_u16(out, msg->vote_result.capacity);
+        break;
+    case RG_MSG_TIMEOUT_NOW:
+        rg_buf_put_u64(out, msg->timeout_now.term);
+        rg_buf_put_u64(out, msg->timeout_now.last_index);
+        rg_buf_put_u64(out, msg->timeout_now.last_term);
+        break;
+    case RG_MSG_ANNOUNCE:
+        rg_buf_put_u64(out, msg->announce.term);
+        rg_buf_put_u64(out, msg->announce.commit);
+        rg_buf_put_u64(out, msg->announce.index);
+        rg_buf_put_u64(out, msg->announce.index_term);
+        rg_buf_put(out, msg->announce.hash, sizeof msg->announce.hash);
+        rg_buf_put_u64(out, msg->announce.stamp);
+        rg_buf_put_u32(out, msg->announce.lease_ms);
+        break;
+    case RG_MSG_REPORT:
+        rg_buf_put_u64(out, msg->report.term);
+        rg_buf_put_u64(out, msg->report.durable);
+        rg_buf_put_u64(out, msg->report.index);
+        rg_buf_put_u64(out, msg->report.index_term);
+        rg_buf_put(out, msg->report.hash, sizeof msg->report.hash);
+        rg_buf_put_u64(out, msg->report.stamp);
+        rg_buf_put_u32(out, msg->report.lease_ms);
+        break;
+    case RG_MSG_SNAP_OFFER:
+        rg_buf_put_u64(out, msg->snap_offer.term);
+        rg_buf_put_u64(out, msg->snap_offer.index);
+        rg_buf_put_u64(out, msg->snap_offer.index_term);
+        rg_buf_put_u64(out, msg->snap_offer.size);
+        break;
+    case RG_MSG_SNAP_ACK:
+        rg_buf_put_u64(out, msg->snap_ack.index);
+        rg_buf_put_u64(out, msg->snap_ack.index_term);
+        rg_buf_put_u64(out, msg->snap_ack.offset);
+        rg_buf_put_u8(out, (uint8_t)msg->snap_ack.status);
+        break;
+    case RG_MSG_SNAP_CHUNK:
+        RG_ASSERT(msg->snap_chunk.data.n <= RG_MSG_CHUNK_BYTES_MAX);
+        rg_buf_put_u64(out, msg->snap_chunk.index);
+        rg_buf_put_u64(out, msg->snap_chunk.index_term);
+        rg_buf_put_u64(out, msg->snap_chunk.offset);
+        rg_buf_put_u32(out, (uint32_t)msg->snap_chunk.data.n);
+        rg_buf_put(out, msg->snap_chunk.data.p, msg->snap_chunk.data.n);
+        break;
+    case RG_MSG_PROPOSE:
+        RG_ASSERT(msg->propose.cmd.n <= RG_CMD_BYTES_MAX);
+        rg_buf_put_u64(out, msg->propose.number);
+        rg_buf_put_u32(out, (uint32_t)msg->propose.cmd.n);
+        rg_buf_put(out, msg->propose.cmd.p, msg->propose.cmd.n);
+        break;
+    case RG_MSG_PROPOSED:
+        put_proposed(&msg->proposed, out);
+        break;
+    case RG_MSG_FENCE:
+        rg_buf_put_u64(out, msg->fence.number);
+        rg_buf_put_u64(out, msg->fence.epoch);
+        rg_buf_put_u64(out, msg->fence.ceded);
+        break;
+    case RG_MSG_FENCE_RESULT:
+        put_fence_result(&msg->fence_result, out);
+        break;
+    case RG_MSG_HANDOVER:
+        put_handover(&msg->handover, out);
+        break;
+    case RG_MSG_INSTALL:
+        RG_ASSERT(!"an INSTALL never goes on the wire");
+    }
+}
+
+/* ---- decoding ---- */
+
+static uint64_t get_index(struct rg_cursor *cur)
+{
+    uint64_t v = rg_cursor_u64(cur);
+
+    if (v > INDEX_MAX)
+        cur->bad = true;
+    return v;
+}
+
+static uint64_t get_term(struct rg_cursor *cur)
+{
+    uint64_t v = rg_cursor_u64(cur);
+
+    if (v == 0)
+        cur->bad = true;
+    return v;
+}
+
+static bool get_bool(struct rg_cursor *cur)
+{
+    uint8_t v = rg_cursor_u8(cur);
+
+    if (v > 1)
+        cur->bad = true;
+    return v == 1;
+}
+
+static void get_hash(struct rg_cursor *cur, uint8_t out[RG_STATE_HASH_BYTES])
+{
+    struct rg_span bytes = rg_cursor_bytes(cur, RG_STATE_HASH_BYTES);
+
+    memset(out, 0, RG_STATE_HASH_BYTES);
+    if (bytes.n == RG_STATE_HASH_BYTES)
+        memcpy(out, bytes.p, bytes.n);
+}
+
+/* Terms never fall along a log, and none is later than the term it is sent in: libraft relies on both and checks neither. */
+static void get_append(struct rg_cursor *cur, struct rg_entry *entries, struct rg_msg_append *m)
+{
+    uint64_t before;
+
+    m->term = get_term(cur);
+    m->prev_index = get_index(cur);
+    m->prev_term = rg_cursor_u64(cur);
+    m->commit = get_index(cur);
+    m->n = rg_cursor_u32(cur);
+    m->entries = entries;
+    if (m->n > RG_MSG_ENTRIES_MAX || (m->prev_index == 0) != (m->prev_term == 0) || m->prev_term > m->term)
+        cur->bad = true;
+    before = m->prev_term;
+    for (size_t i = 0; !cur->bad && i < m->n; i++) {
+        uint32_t n;
+
+        entries[i].term = get_term(cur);
+        entries[i].type = (enum rg_entry_type)rg_cursor_u8(cur);
+        n = rg_cursor_u32(cur);
+        if (n > RG_ENTRY_BYTES_MAX || entries[i].type < RG_ENTRY_COMMAND || entries[i].type > RG_ENTRY_CHANGE ||
+            entries[i].term < before || entries[i].term > m->term) {
+            cur->bad = true;
+            return;
+        }
+        entries[i].data = rg_cursor_bytes(cur, n);
+        before = entries[i].term;
+    }
+}
+
+static void get_chunk(struct rg_cursor *cur, struct rg_msg_snap_chunk *m)
+{
+    uint32_t n;
+
+    m->index = get_index(cur);
+    m->index_term = get_term(cur);
+    m->offset = get_index(cur);
+    n = rg_cursor_u32(cur);
+    if (n == 0 || n > RG_MSG_CHUNK_BYTES_MAX)
+        cur->bad = true;
+    else
+        m->data = rg_cursor_bytes(cur, n);
+}
+
+static void get_bytes(struct rg_cursor *cur, uint8_t *out, size_t n)
+{
+    struct rg_span bytes = rg_cursor_bytes(cur, n);
+
+    memset(out, 0, n);
+    if (bytes.n == n)
+        memcpy(out, bytes.p, n);
+}
+
+static enum rg_err get_err(struct rg_cursor *cur)
+{
+    uint16_t v = rg_cursor_u16(cur);
+
+    if (v >= RG_ERR_COUNT)
+        cur->bad = true;
+    return (enum rg_err)v;
+}
+
+static void get_proposed(struct rg_cursor *cur, struct rg_msg_proposed *m)
+{
+    m->number = rg_cursor_u64(cur);
+    m->err = get_err(cur);
+    m->rev.epoch = rg_cursor_u64(cur);
+    m->rev.index = get_index(cur);
+    m->reply.err = get_err(cur);
+    m->reply.why = (enum rg_why)rg_cursor_u16(cur);
+    get_bytes(cur, m->reply.id.b, sizeof m->reply.id.b);
+    get_bytes(cur, m->reply.psid.b, sizeof m->reply.psid.b);
+    m->reply.version = rg_cursor_u64(cur);
+    get_bytes(cur, m->reply.state, sizeof m->reply.state);
+}
+
+static uint64_t get_epoch(struct rg_cursor *cur)
+{
+    uint64_t v = rg_cursor_u64(cur);
+
+    if (v > UINT32_MAX)
+        cur->bad = true;
+    return v;
+}
+
+static void get_fence_result(struct rg_cursor *cur, struct rg_msg_fence_result *m)
+{
+    m->number = rg_cursor_u64(cur);
+    m->promised = get_bool(cur);
+    m->voter = get_bool(cur);
+    m->leader = get_bool(cur);
+    m->epoch = get_epoch(cur);
+    m->last_term = rg_cursor_u64(cur);
+    m->last_index = get_index(cur);
+    m->lease_left_ms = rg_cursor_u64(cur);
+    m->primary_heard_ms = rg_cursor_u64(cur);
+}
+
+static void get_handover(struct rg_cursor *cur, struct rg_msg_handover *m)
+{
+    uint8_t step;
+    uint32_t n;
+
+    m->number = rg_cursor_u64(cur);
+    step = rg_cursor_u8(cur);
+    m->step = (enum rg_handover_step)step;
+    m->term = get_term(cur);
+    m->last_index = get_index(cur);
+    m->last_term = get_term(cur);
+    n = rg_cursor_u32(cur);
+    if (step >= RG_HANDOVER_STEP_COUNT || n > RG_RAFT_CONFIG_BYTES_MAX)
+        cur->bad = true;
+    else
+        m->config = rg_cursor_bytes(cur, n);
+}
+
+static void get_body(struct rg_cursor *cur, struct rg_entry *entries, struct rg_msg *m)
+{
+    uint8_t status;
+    uint32_t n;
+
+    switch (m->type) {
+    case RG_MSG_APPEND:
+        get_append(cur, entries, &m->append);
+        return;
+    case RG_MSG_APPEND_RESULT:
+        m->append_result.term = get_term(cur);
+        m->append_result.rejected = get_index(cur);
+        m->append_result.last_index = get_index(cur);
+        m->append_result.features = rg_cursor_u16(cur);
+        m->append_result.capacity = rg_cursor_u16(cur);
+        return;
+    case RG_MSG_VOTE:
+        m->vote.term = get_term(cur);
+        m->vote.candidate = get_term(cur);
+        m->vote.last_index = get_index(cur);
+        m->vote.last_term = rg_cursor_u64(cur);
+        m->vote.disrupt = get_bool(cur);
+        m->vote.pre_vote = get_bool(cur);
+        return;
+    case RG_MSG_VOTE_RESULT:
+        m->vote_result.term = get_term(cur);
+        m->vote_result.granted = get_bool(cur);
+        m->vote_result.pre_vote = get_bool(cur);
+        m->vote_result.features = rg_cursor_u16(cur);
+        m->vote_result.capacity = rg_cursor_u16(cur);
+        return;
+    case RG_MSG_TIMEOUT_NOW:
+        m->timeout_now.term = get_term(cur);
+        m->timeout_now.last_index = get_index(cur);
+        m->timeout_now.last_term = rg_cursor_u64(cur);
+        return;
+    case RG_MSG_ANNOUNCE:
+        m->announce.term = get_term(cur);
+        m->announce.commit = get_index(cur);
+        m->announce.index = get_index(cur);
+        m->announce.index_term = rg_cursor_u64(cur);
+        get_hash(cur, m->announce.hash);
+        m->announce.stamp = rg_cursor_u64(cur);
+        m->announce.lease_ms = rg_cursor_u32(cur);
+        return;
+    case RG_MSG_REPORT:
+        m->report.term = rg_cursor_u64(cur); /* 0 from a node that has heard nothing yet */
+        m->report.durable = get_index(cur);
+        m->report.index = get_index(cur);
+        m->report.index_term = rg_cursor_u64(cur);
+        get_hash(cur, m->report.hash);
+        m->report.stamp = rg_cursor_u64(cur);
+        m->report.lease_ms = rg_cursor_u32(cur);
+        return;
+    case RG_MSG_SNAP_OFFER:
+        m->snap_offer.term = get_term(cur);
+        m->snap_offer.index = get_index(cur);
+        m->snap_offer.index_term = get_term(cur);
+        m->snap_offer.size = get_index(cur);
+        if (m->snap_offer.index == 0 || m->snap_offer.size == 0 || m->snap_offer.index_term > m->snap_offer.term)
+            cur->bad = true;
+        return;
+    case RG_MSG_SNAP_ACK:
+        m->snap_ack.index = get_index(cur);
+        m->snap_ack.index_term = get_term(cur);
+        m->snap_ack.offset = get_index(cur);
+        status = rg_cursor_u8(cur);
+        if (status >= RG_SNAP_STATUS_COUNT)
+            cur->bad = true;
+        m->snap_ack.status = (enum rg_snap_status)status;
+        return;
+    case RG_MSG_SNAP_CHUNK:
+        get_chunk(cur, &m->snap_chunk);
+        return;
+    case RG_MSG_PROPOSE:
+        m->propose.number = rg_cursor_u64(cur);
+        n = rg_cursor_u32(cur);
+        if (n == 0 || n > RG_CMD_BYTES_MAX)
+            cur->bad = true;
+        else
+            m->propose.cmd = rg_cursor_bytes(cur, n);
+        return;
+    case RG_MSG_PROPOSED:
+        get_proposed(cur, &m->proposed);
+        return;
+    case RG_MSG_FENCE:
+        m->fence.number = rg_cursor_u64(cur);
+        m->fence.epoch = get_epoch(cur);
+        m->fence.ceded = rg_cursor_u64(cur);
+        return;
+    case RG_MSG_FENCE_RESULT:
+        get_fence_result(cur, &m->fence_result);
+        return;
+    case RG_MSG_HANDOVER:
+        get_handover(cur, &m->handover);
+        return;
+    case RG_MSG_INSTALL:
+        break;
+    }
+    cur->bad = true;
+}
+
+enum rg_err rg_rpc_decode(struct rg_span bytes, struct rg_entry entries[RG_MSG_ENTRIES_MAX], struct rg_msg *ret_msg,
+                          struct rg_errctx *ctx)
+{
+    struct rg_cursor cur;
+    struct rg_msg m;
+    uint8_t version;
+
+    memset(&m, 0, sizeof m);
+    rg_cursor_init(&cur, bytes);
+    m.type = (enum rg_msg_type)rg_cursor_u8(&cur);
+    version = rg_cursor_u8(&cur);
+    if (cur.bad || version != MSG_VERSION)
+        return rg_fail(ctx, RG_EMALFORMED, "message of %zu bytes, version %u: %u is spoken here", bytes.n, version,
+                       MSG_VERSION);
+    get_body(&cur, entries, &m);
+    if (cur.bad || cur.p != cur.end)
+        return rg_fail(ctx, RG_EMALFORMED, "malformed message: type %u, %zu bytes", (unsigned)m.type, bytes.n);
+    *ret_msg = m;
+    return RG_OK;
+}
+
+const char *rg_msg_type_name(enum rg_msg_type type)
+{
+    switch (type) {
+    case RG_MSG_APPEND:
+        return "append";
+    case RG_MSG_APPEND_RESULT:
+        return "append-result";
+    case RG_MSG_VOTE:
+        return "vote";
+    case RG_MSG_VOTE_RESULT:
+        return "vote-result";
+    case RG_MSG_INSTALL:
+        return "install";
+    case RG_MSG_TIMEOUT_NOW:
+        return "timeout-now";
+    case RG_MSG_ANNOUNCE:
+        return "announce";
+    case RG_MSG_REPORT:
+        return "report";
+    case RG_MSG_SNAP_OFFER:
+        return "snap-offer";
+    case RG_MSG_SNAP_ACK:
+        return "snap-ack";
+    case RG_MSG_SNAP_CHUNK:
+        return "snap-chunk";
+    case RG_MSG_PROPOSE:
+        return "propose";
+    case RG_MSG_PROPOSED:
+        return "proposed";
+    case RG_MSG_FENCE:
+        return "fence";
+    case RG_MSG_FENCE_RESULT:
+        return "fence-result";
+    case RG_MSG_HANDOVER:
+        return "handover";
+    }
+    return "?";
+}
+
+/* ---- hello ---- */
+
+enum hello_field {
+    HELLO_VERSION = 1,
+    HELLO_CLUSTER,
+    HELLO_REGION,
+    HELLO_FROM,
+    HELLO_TO,
+    HELLO_INCARNATION,
+    HELLO_TERM,
+    HELLO_LAST_INDEX,
+    HELLO_LAST_TERM,
+    HELLO_VOTER,
+    HELLO_LEADER,
+    HELLO_FIRST_CRC,
+    HELLO_BOOT,
+    HELLO_PROMISED,
+};
+
+void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
+{
+    rg_tlv_put_u64(out, HELLO_VERSION, hello->version);
+    rg_tlv_put_str(out, HELLO_CLUSTER, hello->cluster_id);
+    rg_tlv_put_str(out, HELLO_REGION, hello->region);
+    rg_tlv_put_u64(out, HELLO_FROM, hello->from);
+    rg_tlv_put_u64(out, HELLO_TO, hello->to);
+    rg_tlv_put_u64(out, HELLO_INCARNATION, hello->incarnation);
+    rg_tlv_put_u64(out, HELLO_TERM, hello->term);
+    rg_tlv_put_u64(out, HELLO_LAST_INDEX, hello->last_index);
+    rg_tlv_put_u64(out, HELLO_LAST_TERM, hello->last_term);
+    rg_tlv_put_u64(out, HELLO_VOTER, hello->voter);
+    rg_tlv_put_u64(out, HELLO_LEADER, hello->leader);
+    rg_tlv_put_u64(out, HELLO_FIRST_CRC, hello->first_crc);
+    rg_tlv_put_u64(out, HELLO_BOOT, hello->boot);
+    rg_tlv_put_u64(out, HELLO_PROMISED, hello->promised);
+}
+
+static bool hello_text(struct rg_span value, char *out, size_t size)
+{
+    if (value.n >= size || memchr(value.p, 0, value.n) != NULL)
+        return false;
+    memcpy(out, value.p, value.n);
+    out[value.n] = '\0';
+    return true;
+}
+
+static bool hello_number(struct rg_hello *h, uint32_t field, uint64_t v)
+{
+    switch (field) {
+    case HELLO_VERSION:
+        h->version = v;
+        return true;
+    case HELLO_FROM:
+        h->from = v;
+        return true;
+    case HELLO_TO:
+        h->to = v;
+        return true;
+    case HELLO_INCARNATION:
+        h->incarnation = v;
+        return true;
+    case HELLO_TERM:
+        h->term = v;
+        return true;
+    case HELLO_LAST_INDEX:
+        h->last_index = v;
+        return v <= INDEX_MAX;
+    case HELLO_LAST_TERM:
+        h->last_term = v;
+        return true;
+    case HELLO_VOTER:
+        h->voter = v != 0;
+        return true;
+    case HELLO_LEADER:
+        h->leader = v != 0;
+        return true;
+    case HELLO_FIRST_CRC:
+        h->first_crc = (uint32_t)v;
+        return v <= UINT32_MAX;
+    case HELLO_BOOT:
+        h->boot = v;
+        return true;
+    case HELLO_PROMISED:
+        h->promised = v;
+        return v <= UINT32_MAX;
+    default:
+        return true;
+    }
+}
+
+enum rg_err rg_hello_decode(struct rg_span bytes, struct rg_hello *ret_hello, struct rg_errctx *ctx)
+{
+    struct rg_hello h;
+    struct rg_cursor cur;
+    struct rg_tlv tlv;
+    uint64_t v;
+    bool ok = bytes.n <= RG_HELLO_BYTES_MAX;
+
+    memset(&h, 0, sizeof h);
+    rg_cursor_init(&cur, bytes);
+    while (ok && rg_tlv_next(&cur, &tlv)) {
+        if (tlv.field == HELLO_CLUSTER)
+            ok = hello_text(tlv.value, h.cluster_id, sizeof h.cluster_id);
+        else if (tlv.field == HELLO_REGION)
+            ok = hello_text(tlv.value, h.region, sizeof h.region);
+        else if (tlv.field <= HELLO_PROMISED)
+            ok = rg_tlv_number(tlv.value, &v) && hello_number(&h, tlv.field, v);
+    }
+    if (!ok || cur.bad || h.version == 0 || h.from == 0)
+        return rg_fail(ctx, RG_EMALFORMED, "malformed hello of %zu bytes", bytes.n);
+    *ret_hello = h;
+    return RG_OK;
+}

@@ -1,0 +1,795 @@
+#include "raft/intent/intents.h"
+
+#include <stdio.h>
+
+#include "crypto/digest.h"
+#include "raft/intent/intents_priv.h"
+
+/* ---- items and lists ---- */
+
+struct intent_item *intent_item_new(struct rg_intents *q, struct rg_span cmd)
+{
+    struct intent_item *item = calloc(1, sizeof *item);
+
+    if (item == NULL)
+        return NULL;
+    item->cmd = malloc(RG_MAX(cmd.n, (size_t)1));
+    if (item->cmd == NULL) {
+        free(item);
+        return NULL;
+    }
+    memcpy(item->cmd, cmd.p, cmd.n);
+    item->q = q;
+    item->r.cmd = rg_span(item->cmd, cmd.n);
+    rg_buf_init(&item->record, RG_INTENT_RECORD_BYTES_MAX);
+    rg_buf_init(&item->file, RG_INTENT_FILE_BYTES_MAX);
+    rg_buf_init(&item->present, RG_CMD_BYTES_MAX);
+    return item;
+}
+
+void intent_item_free(struct intent_item *item)
+{
+    if (item == NULL)
+        return;
+    rg_buf_deinit(&item->record);
+    rg_buf_deinit(&item->file);
+    rg_buf_deinit(&item->present);
+    free(item->cmd);
+    free(item);
+}
+
+static bool is_approved(const struct intent_item *item)
+{
+    return !item->r.automatic && item->r.decided_by[0] != '\0' && !rg_intent_is_over(item->r.status);
+}
+
+static void count(struct rg_intents *q, enum rg_intent_status status, int by)
+{
+    atomic_fetch_add_explicit(&q->counts[status], (uint64_t)(int64_t)by, memory_order_relaxed);
+}
+
+/* Into pending or over. */
+static void turn_enter(struct rg_intents *q, struct intent_item *item)
+{
+    if (rg_intent_is_over(item->r.status)) {
+        TAILQ_INSERT_TAIL(&q->over, item, turn);
+        q->over_n++;
+        q->over_bytes += intent_bytes(item);
+    } else {
+        TAILQ_INSERT_TAIL(&q->pending, item, turn);
+        q->pending_n++;
+        q->pending_bytes += intent_bytes(item);
+        q->approved += is_approved(item);
+    }
+    count(q, item->r.status, 1);
+}
+
+static void turn_leave(struct rg_intents *q, struct intent_item *item)
+{
+    if (rg_intent_is_over(item->r.status)) {
+        TAILQ_REMOVE(&q->over, item, turn);
+        q->over_n--;
+        q->over_bytes -= intent_bytes(item);
+    } else {
+        TAILQ_REMOVE(&q->pending, item, turn);
+        q->pending_n--;
+        q->pending_bytes -= intent_bytes(item);
+        q->approved -= is_approved(item);
+    }
+    count(q, item->r.status, -1);
+}
+
+void intent_item_enter(struct rg_intents *q, struct intent_item *item)
+{
+    RG_ASSERT(TAILQ_EMPTY(&q->all) || TAILQ_LAST(&q->all, intent_list)->r.seq < item->r.seq);
+    rg_intent_name(item->name, item->r.seq, &item->r.id);
+    TAILQ_INSERT_TAIL(&q->all, item, all);
+    turn_enter(q, item);
+}
+
+void intent_item_leave(struct rg_intents *q, struct intent_item *item)
+{
+    turn_leave(q, item);
+    TAILQ_REMOVE(&q->all, item, all);
+}
+
+static const uint8_t may_move[RG_INTENT_STATUS_COUNT] = {
+    [RG_INTENT_QUEUED] = RG_BIT(RG_INTENT_PRESENTING) | RG_BIT(RG_INTENT_DROPPED),
+    [RG_INTENT_PRESENTING] = RG_BIT(RG_INTENT_QUEUED) | RG_BIT(RG_INTENT_APPLIED) | RG_BIT(RG_INTENT_REFUSED),
+};
+
+/* Put what is in effect in place of what was: the one way a status changes. */
+static void put_in_effect(struct intent_item *item, const struct rg_intent *next)
+{
+    struct rg_intents *q = item->q;
+    bool over = rg_intent_is_over(next->status);
+
+    RG_ASSERT(next->status == item->r.status || (may_move[item->r.status] & RG_BIT(next->status)) != 0);
+    if (over) {
+        turn_leave(q, item);
+        item->r = *next;
+        turn_enter(q, item);
+        return;
+    }
+    count(q, item->r.status, -1);
+    q->approved -= is_approved(item);
+    item->r = *next;
+    q->approved += is_approved(item);
+    count(q, item->r.status, 1);
+}
+
+void intent_item_move(struct intent_item *item, enum rg_intent_status status)
+{
+    struct rg_intent next = item->r;
+
+    next.status = status;
+    put_in_effect(item, &next);
+}
+
+static struct intent_item *find(const struct rg_intents *q, const struct rg_uuid *id)
+{
+    struct intent_item *item;
+
+    TAILQ_FOREACH(item, &q->all, all)
+        if (memcmp(&item->r.id, id, sizeof *id) == 0)
+            return item;
+    return NULL;
+}
+
+static const char *id_text(const struct intent_item *item, char out[RG_UUID_TEXT_MAX])
+{
+    rg_uuid_format(out, &item->r.id);
+    return out;
+}
+
+static int64_t wall_ms(const struct rg_intents *q) { return q->config.io->wall_ms(q->config.io); }
+static uint64_t now_ms(const struct rg_intents *q) { return q->config.io->now_ms(q->config.io); }
+
+/* ---- answering ---- */
+
+static void answer(struct rg_intent_ask *ask, enum rg_err err)
+{
+    ask->err = err;
+    ask->on_done(ask);
+}
+
+static void answer_item(const struct intent_item *item, struct rg_intent_ask *ask)
+{
+    ask->id = item->r.id;
+    ask->status = item->r.status;
+    ask->automatic = item->r.automatic;
+    answer(ask, RG_OK);
+}
+
+static void ask_add(struct intent_item *item, struct rg_intent_ask *ask)
+{
+    ask->next = item->asks;
+    item->asks = ask;
+}
+
+static void answer_waiting(struct intent_item *item, enum rg_err err, const char *text)
+{
+    struct rg_intent_ask *ask = RG_STEAL(item->asks);
+
+    while (ask != NULL) {
+        struct rg_intent_ask *next = ask->next;
+
+        if (err) {
+            snprintf(ask->ctx.text, sizeof ask->ctx.text, "%s", text);
+            answer(ask, err);
+        } else {
+            answer_item(item, ask);
+        }
+        ask = next;
+    }
+}
+
+/* ---- taking ---- */
+
+static struct intent_item *find_same(const struct rg_intents *q, const uint8_t hash[32])
+{
+    struct intent_item *item;
+
+    TAILQ_FOREACH(item, &q->pending, turn)
+        if (memcmp(item->hash, hash, sizeof item->hash) == 0)
+            return item;
+    return NULL;
+}
+
+static enum rg_err is_automatic(struct rg_intents *q, struct rg_span cmd, bool *ret_automatic)
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    enum rg_err err = rg_txn_begin(q->config.store, RG_TXN_READ, &txn);
+
+    return err ? err : rg_intent_is_automatic(txn, cmd, ret_automatic);
+}
+
+/* What can be said before anything is kept. RG_OK with *ret_same: it is there already. */
+static enum rg_err take_check(struct rg_intents *q, struct rg_span cmd, struct rg_intent_ask *ask, uint8_t hash[32],
+                              struct intent_item **ret_same, bool *ret_automatic)
+{
+    struct rg_cmd head;
+    enum rg_err err = rg_cmd_decode(cmd, &head);
+
+    *ret_same = NULL;
+    if (q->stopped)
+        return RG_ESTOPPED;
+    if (err)
+        return err;
+    if (!rg_intent_takes(head.kind))
+        return rg_fail(&ask->ctx, RG_EINVALID, "Regent-Intent: %s cannot wait as an intent", rg_cmd_kind_name(head.kind));
+    if (q->config.primary(q->config.arg) == RG_OK)
+        return RG_ENOTPRIMARY;
+    err = rg_intent_hash(cmd, hash);
+    if (err)
+        return err;
+    *ret_same = find_same(q, hash);
+    if (*ret_same != NULL)
+        return RG_OK;
+    if (q->pending_n >= RG_INTENTS_MAX || q->pending_bytes + cmd.n + INTENTS_OVERHEAD_BYTES > RG_INTENTS_BYTES_MAX)
+        return rg_fail(&ask->ctx, RG_EBUSY,
+                       "%zu intents wait in this region, which is as many as it keeps (%d, %u MiB): wait for the primary", q->pending_n,
+                       RG_INTENTS_MAX, RG_INTENTS_BYTES_MAX >> 20);
+    err = q->config.try(q->config.arg, cmd, &ask->reply);
+    if (err || ask->reply.err)
+        return err;
+    return is_automatic(q, cmd, ret_automatic);
+}
+
+void rg_intents_take(struct rg_intents *q, struct rg_span cmd, struct rg_intent_ask *ask)
+{
+    struct intent_item *item, *same;
+    uint8_t hash[32], random[16];
+    bool automatic = false;
+    enum rg_err err;
+
+    ask->ctx.text[0] = '\0';
+    ask->reply = (struct rg_reply){.err = RG_OK};
+    err = take_check(q, cmd, ask, hash, &same, &automatic);
+    if (err || ask->reply.err) {
+        answer(ask, err);
+        return;
+    }
+    if (same != NULL && same->busy && same->job == JOB_TAKE) {
+        ask_add(same, ask);
+        return;
+    }
+    if (same != NULL) {
+        answer_item(same, ask);
+        return;
+    }
+    item = intent_item_new(q, cmd);
+    if (item == NULL) {
+        answer(ask, RG_ENOMEM);
+        return;
+    }
+    memcpy(item->hash, hash, sizeof hash);
+    rg_random(random, sizeof random);
+    rg_uuid_v4(&item->r.id, random);
+    item->r.seq = q->next_seq++;
+    item->r.status = RG_INTENT_QUEUED;
+    item->r.automatic = automatic;
+    item->r.since_ms = wall_ms(q);
+    item->want = item->r;
+    ask_add(item, ask);
+    intent_item_enter(q, item);
+    intent_disk_begin(item, JOB_TAKE);
+}
+
+static void take_done(struct intent_item *item)
+{
+    struct rg_intents *q = item->q;
+    char id[RG_UUID_TEXT_MAX];
+    struct rg_cmd cmd;
+
+    if (item->job_err) {
+        rg_log_error(q->config.log, "intent.write", "code=%s reason=\"%s\"", rg_err_symbol(item->job_err),
+                     rg_errctx_text(&item->job_ctx, item->job_err));
+        answer_waiting(item, item->job_err, item->job_ctx.text);
+        intent_item_leave(q, item);
+        intent_item_free(item);
+        return;
+    }
+    if (rg_cmd_decode(item->r.cmd, &cmd) == RG_OK)
+        rg_log_info(q->config.log, "intent.taken", "id=%s kind=%s by=\"%.*s\" auto=%s", id_text(item, id),
+                    rg_cmd_kind_name(cmd.kind), RG_SPAN_ARG(cmd.by), item->r.automatic ? "yes" : "no");
+    answer_waiting(item, RG_OK, NULL);
+    rg_intents_step(q);
+}
+
+/* ---- deciding ---- */
+
+static void decide(struct rg_intents *q, struct rg_span by, struct rg_intent_ask *ask, bool drop)
+{
+    struct intent_item *item = find(q, &ask->id);
+    enum rg_err err = RG_OK;
+
+    ask->ctx.text[0] = '\0';
+    if (q->stopped)
+        err = RG_ESTOPPED;
+    else if (item == NULL || (item->busy && item->job == JOB_TAKE)) /* nobody knows its id yet */
+        err = rg_fail(&ask->ctx, RG_ENOTFOUND, "this region has no such intent; intents are local to the region that took them");
+    else if (by.n == 0 || by.n >= sizeof item->want.decided_by)
+        err = rg_fail(&ask->ctx, RG_EINVALID, "who decides must have 1 to %zu bytes", sizeof item->want.decided_by - 1);
+    else if (item->r.status != RG_INTENT_QUEUED)
+        err = rg_fail(&ask->ctx, RG_ECONFLICT, "the intent is %s", rg_intent_status_name(item->r.status));
+    else if (item->busy)
+        err = rg_fail(&ask->ctx, RG_ECONFLICT, "the intent is just being changed");
+    else if (!drop && item->r.automatic)
+        err = rg_fail(&ask->ctx, RG_ECONFLICT, "the intent only takes access away: it is presented without approval");
+    else if (!drop && is_approved(item))
+        err = rg_fail(&ask->ctx, RG_ECONFLICT, "%.200s has approved the intent already", item->r.decided_by);
+    if (err) {
+        answer(ask, err);
+        return;
+    }
+    item->want = item->r;
+    snprintf(item->want.decided_by, sizeof item->want.decided_by, "%.*s", RG_SPAN_ARG(by));
+    item->want.decided_ms = wall_ms(q);
+    if (drop) {
+        item->want.status = RG_INTENT_DROPPED;
+        item->want.since_ms = item->want.decided_ms;
+    }
+    ask_add(item, ask);
+    intent_disk_begin(item, JOB_DECIDE);
+}
+
+void rg_intents_approve(struct rg_intents *q, struct rg_span by, struct rg_intent_ask *ask) { decide(q, by, ask, false); }
+void rg_intents_drop(struct rg_intents *q, struct rg_span by, struct rg_intent_ask *ask) { decide(q, by, ask, true); }
+
+static void decide_done(struct intent_item *item)
+{
+    char id[RG_UUID_TEXT_MAX];
+
+    if (item->job_err) {
+        rg_log_error(item->q->config.log, "intent.write", "id=%s code=%s reason=\"%s\"", id_text(item, id),
+                     rg_err_symbol(item->job_err), rg_errctx_text(&item->job_ctx, item->job_err));
+        answer_waiting(item, item->job_err, item->job_ctx.text);
+        return;
+    }
+    put_in_effect(item, &item->want);
+    rg_log_info(item->q->config.log, item->r.status == RG_INTENT_DROPPED ? "intent.dropped" : "intent.approved",
+                "id=%s by=\"%s\"", id_text(item, id), item->r.decided_by);
+    answer_waiting(item, RG_OK, NULL);
+    rg_intents_step(item->q);
+}
+
+/* ---- presenting ---- */
+
+static void try_later(struct intent_item *item)
+{
+    uint64_t wait_ms = RG_MIN((uint64_t)INTENTS_AGAIN_MS << RG_MIN(item->failures, 8u), (uint64_t)INTENTS_AGAIN_MS_MAX);
+
+    item->failures++;
+    item->again_ms = now_ms(item->q) + wait_ms;
+}
+
+/* No longer on its way. */
+static void land(struct intent_item *item)
+{
+    if (item->r.automatic)
+        item->q->flying_auto--;
+    else
+        item->q->flying_manual = false;
+}
+
+static void back_to_queue(struct intent_item *item)
+{
+    land(item);
+    intent_item_move(item, RG_INTENT_QUEUED);
+    try_later(item);
+}
+
+/* The outcome is known: keep it. It stays PRESENTING until it is on disk. */
+static void settle(struct intent_item *item, enum rg_intent_status status, enum rg_err refusal, struct rg_rev rev,
+                   const char *text)
+{
+    item->want = item->r;
+    item->want.status = status;
+    item->want.since_ms = wall_ms(item->q);
+    item->want.rev = rev;
+    snprintf(item->want.code, sizeof item->want.code, "%s", refusal ? rg_err_name(refusal) : "");
+    snprintf(item->want.text, sizeof item->want.text, "%s", text);
+    intent_disk_begin(item, JOB_SETTLE);
+}
+
+static void settle_done(struct intent_item *item)
+{
+    struct rg_intents *q = item->q;
+    char id[RG_UUID_TEXT_MAX];
+
+    q->unsaved -= item->unsaved;
+    item->unsaved = item->job_err != RG_OK;
+    q->unsaved += item->unsaved;
+    if (item->unsaved) { /* a restart now would present it again, which is safe */
+        rg_log_error(q->config.log, "intent.write", "id=%s code=%s reason=\"%s\" (tried again)", id_text(item, id),
+                     rg_err_symbol(item->job_err), rg_errctx_text(&item->job_ctx, item->job_err));
+        try_later(item);
+        return;
+    }
+    land(item);
+    put_in_effect(item, &item->want);
+    if (item->r.status == RG_INTENT_APPLIED)
+        rg_log_info(q->config.log, "intent.applied", "id=%s revision=%llu.%llu", id_text(item, id),
+                    (unsigned long long)item->r.rev.epoch, (unsigned long long)item->r.rev.index);
+    else
+        rg_log_warn(q->config.log, "intent.refused", "id=%s code=%s reason=\"%s\"", id_text(item, id), item->r.code,
+                    item->r.text);
+    rg_intents_step(q);
+}
+
+static const char *why_text(enum rg_why why)
+{
+    switch (why) {
+    case RG_WHY_USER:
+        return "the user";
+    case RG_WHY_USER_NAME:
+        return "the userName";
+    case RG_WHY_EMAIL:
+        return "the email address";
+    case RG_WHY_EXTERNAL_ID:
+        return "the external id";
+    case RG_WHY_GROUP:
+        return "the group";
+    case RG_WHY_GROUP_NAME:
+        return "the group's name";
+    case RG_WHY_MEMBERSHIP:
+        return "the membership";
+    case RG_WHY_PERMSET:
+        return "the permission set";
+    case RG_WHY_PERMSET_NAME:
+        return "the permission set's name";
+    case RG_WHY_PERMSET_ASSIGNED:
+        return "the permission set is assigned";
+    case RG_WHY_ACCOUNT:
+        return "the account";
+    case RG_WHY_ACCOUNT_ASSIGNED:
+        return "the account has assignments";
+    case RG_WHY_ASSIGNMENT:
+        return "the assignment";
+    case RG_WHY_CREDENTIAL:
+        return "the credential";
+    case RG_WHY_VERSION:
+        return "the object";
+    case RG_WHY_LIMIT:
+        return "a limit of the instance";
+    default:
+        return "the command";
+    }
+}
+
+static void settle_refused(struct intent_item *item, const struct rg_reply *reply, struct rg_rev rev)
+{
+    char text[256];
+
+    if (item->r.automatic && reply->err == RG_ENOTFOUND) { /* what was to be taken away is not there */
+        snprintf(text, sizeof text, "nothing was left to take away: %s was gone already", why_text(reply->why));
+        settle(item, RG_INTENT_APPLIED, RG_OK, rev, text);
+        return;
+    }
+    snprintf(text, sizeof text, "%s: %s%s", why_text(reply->why), rg_err_text(reply->err),
+             item->r.uncertain ? "; it was presented before and the answer was lost: it may have been applied then" : "");
+    settle(item, RG_INTENT_REFUSED, reply->err, rev, text);
+}
+
+/* Whether it is certain that a proposal with an error changed nothing. */
+static bool nothing_happened(const struct rg_proposal *p)
+{
+    switch (p->err) {
+    case RG_ENOPRIMARY:
+    case RG_ENOTPRIMARY:
+    case RG_EBUSY:
+    case RG_EPAUSED:
+    case RG_ESHORTAGE:
+    case RG_EUNREADY:
+    case RG_ENOMEM:
+    case RG_ETOOBIG:
+        return true;
+    case RG_ELEASE: /* with a revision: applied, and it may not survive */
+        return p->rev.index == 0;
+    default:
+        return false;
+    }
+}
+
+static void on_forwarded(struct rg_proposal *p)
+{
+    struct intent_item *item = RG_CONTAINER(p, struct intent_item, proposal);
+    bool known = p->err == RG_OK || p->err == RG_EREPLICATION;
+
+    RG_ASSERT(item->flying);
+    item->flying = false;
+    rg_buf_deinit(&item->present);
+    if (!known && !nothing_happened(p))
+        item->r.uncertain = true;
+    if (item->q->stopped)
+        return; /* on disk it is queued, or presenting: it comes again after the start */
+    if (known && p->reply.err == RG_OK) {
+        settle(item, RG_INTENT_APPLIED, RG_OK, p->rev, "");
+    } else if (known && p->reply.err == RG_ESTALE && item->r.automatic) {
+        back_to_queue(item); /* this region lags behind: once it has the user as it is now */
+    } else if (known) {
+        settle_refused(item, &p->reply, p->rev);
+    } else if (p->err == RG_ETOOBIG) {
+        settle(item, RG_INTENT_REFUSED, p->err, p->rev, "the command is over a limit");
+    } else {
+        back_to_queue(item);
+    }
+    rg_intents_step(item->q);
+}
+
+/* What there is to say to the primary; *ret_done: nothing. */
+static enum rg_err present_build(struct intent_item *item, bool *ret_done, struct rg_rev *ret_rev)
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    struct rg_applied applied;
+    enum rg_err err = rg_txn_begin(item->q->config.store, RG_TXN_READ, &txn);
+
+    if (err)
+        return err;
+    rg_txn_applied(txn, &applied);
+    if (applied.index == 0) /* a snapshot is being loaded: what is not there may come */
+        return RG_EUNREADY;
+    *ret_rev = (struct rg_rev){applied.term >> 32, applied.index};
+    return rg_intent_present(txn, &item->r, &item->present, ret_done);
+}
+
+static void fly(struct intent_item *item)
+{
+    struct rg_intents *q = item->q;
+    struct rg_rev rev = {0};
+    bool done = false;
+    enum rg_err err = present_build(item, &done, &rev);
+
+    if (err) {
+        if (err != RG_EUNREADY)
+            rg_log_error(q->config.log, "intent.present", "code=%s (tried again)", rg_err_symbol(err));
+        back_to_queue(item);
+        return;
+    }
+    if (done) {
+        settle(item, RG_INTENT_APPLIED, RG_OK, rev, "nothing was left to take away: the user is disabled or gone already");
+        return;
+    }
+    item->flying = true;
+    item->proposal = (struct rg_proposal){.cmd = rg_buf_span(&item->present), .on_done = on_forwarded};
+    q->config.forward(q->config.arg, &item->proposal);
+}
+
+/* An automatic one may be presented again without harm. That a manual one was presented is kept first: after a crash a
+ * refusal is then known to be doubtful. */
+static void present(struct intent_item *item)
+{
+    if (item->r.automatic) {
+        item->q->flying_auto++;
+        item->r.attempts++;
+        intent_item_move(item, RG_INTENT_PRESENTING);
+        fly(item);
+        return;
+    }
+    item->q->flying_manual = true;
+    item->want = item->r;
+    item->want.status = RG_INTENT_PRESENTING;
+    item->want.attempts++;
+    intent_disk_begin(item, JOB_MARK);
+}
+
+static void mark_done(struct intent_item *item)
+{
+    char id[RG_UUID_TEXT_MAX];
+
+    if (item->job_err) {
+        rg_log_error(item->q->config.log, "intent.write", "id=%s code=%s reason=\"%s\" (tried again)", id_text(item, id),
+                     rg_err_symbol(item->job_err), rg_errctx_text(&item->job_ctx, item->job_err));
+        land(item);
+        try_later(item);
+        return;
+    }
+    put_in_effect(item, &item->want);
+    fly(item);
+}
+
+/* ---- what is over and old ---- */
+
+static void forget_old(struct rg_intents *q)
+{
+    int64_t before_ms = wall_ms(q) - RG_INTENTS_KEPT_MS;
+    struct intent_item *item;
+
+    while ((item = TAILQ_FIRST(&q->over)) != NULL && !item->busy &&
+           (q->over_n > RG_INTENTS_KEPT_MAX || q->over_bytes > RG_INTENTS_KEPT_BYTES_MAX || item->r.since_ms < before_ms)) {
+        intent_item_leave(q, item);
+        TAILQ_INSERT_TAIL(&q->forgotten, item, turn);
+        intent_disk_begin(item, JOB_FORGET);
+    }
+}
+
+static void forget_done(struct intent_item *item)
+{
+    if (item->job_err) /* read again at the next start, and forgotten again */
+        rg_log_warn(item->q->config.log, "intent.forget", "file=%s code=%s reason=\"%s\"", item->name,
+                    rg_err_symbol(item->job_err), rg_errctx_text(&item->job_ctx, item->job_err));
+    TAILQ_REMOVE(&item->q->forgotten, item, turn);
+    intent_item_free(item);
+}
+
+/* ---- jobs, steps ---- */
+
+void intent_on_job(struct intent_item *item)
+{
+    if (item->q->stopped && item->job != JOB_FORGET) {
+        answer_waiting(item, RG_ESTOPPED, "");
+        return;
+    }
+    switch (item->job) {
+    case JOB_TAKE:
+        take_done(item);
+        return;
+    case JOB_DECIDE:
+        decide_done(item);
+        return;
+    case JOB_MARK:
+        mark_done(item);
+        return;
+    case JOB_SETTLE:
+        settle_done(item);
+        return;
+    case JOB_FORGET:
+        forget_done(item);
+        return;
+    }
+}
+
+static bool is_due(const struct intent_item *item, uint64_t now)
+{
+    const struct rg_intents *q = item->q;
+
+    if (item->busy || item->flying || item->again_ms > now || item->r.status != RG_INTENT_QUEUED)
+        return false;
+    return item->r.automatic ? q->flying_auto < INTENTS_FLYING_MAX : is_approved(item) && !q->flying_manual;
+}
+
+static void present_due(struct rg_intents *q, bool primary)
+{
+    uint64_t now = now_ms(q);
+    struct intent_item *item, *next;
+
+    for (item = TAILQ_FIRST(&q->pending); item != NULL && !q->stopped; item = next) {
+        if (q->flying_auto == INTENTS_FLYING_MAX && (q->approved == 0 || q->flying_manual) && q->unsaved == 0)
+            break;
+        if (item->unsaved && !item->busy && item->again_ms <= now)
+            intent_disk_begin(item, JOB_SETTLE);
+        else if (primary && is_due(item, now))
+            present(item);
+        next = TAILQ_NEXT(item, turn);
+    }
+}
+
+void rg_intents_step(struct rg_intents *q)
+{
+    if (q->stopped)
+        return;
+    if (q->stepping) { /* from within one: once more at its end */
+        q->again = true;
+        return;
+    }
+    q->stepping = true;
+    do {
+        q->again = false;
+        if (q->pending_n > 0)
+            present_due(q, q->config.primary(q->config.arg) == RG_OK);
+    } while (q->again && !q->stopped);
+    q->stepping = false;
+    if (!q->stopped)
+        forget_old(q);
+}
+
+/* ---- looking ---- */
+
+static bool is_visible(const struct intent_item *item)
+{
+    return !(item->busy && item->job == JOB_TAKE); /* else it is not durable yet */
+}
+
+enum rg_err rg_intents_get(const struct rg_intents *q, const struct rg_uuid *id, struct rg_buf *out)
+{
+    const struct intent_item *item = find(q, id);
+
+    if (item == NULL || !is_visible(item))
+        return RG_ENOTFOUND;
+    rg_intent_encode(&item->r, out);
+    return out->err;
+}
+
+enum rg_err rg_intents_list(const struct rg_intents *q, enum rg_intent_status status, uint64_t after, size_t limit,
+                            size_t bytes_max, struct rg_buf *out, bool *ret_more)
+{
+    RG_AUTO_BUF struct rg_buf record = {.max = 0};
+    const struct intent_item *item;
+    size_t n = 0, begin = out->len;
+
+    rg_buf_init(&record, RG_INTENT_RECORD_BYTES_MAX);
+    *ret_more = false;
+    TAILQ_FOREACH(item, &q->all, all) {
+        if (item->r.seq <= after || (status != 0 && item->r.status != status) || !is_visible(item))
+            continue;
+        if (n++ >= limit || out->len - begin >= bytes_max) {
+            *ret_more = true;
+            break;
+        }
+        rg_buf_clear(&record);
+        rg_intent_encode(&item->r, &record);
+        if (record.err)
+            return record.err;
+        rg_buf_put_varint(out, record.len);
+        rg_buf_put(out, record.data, record.len);
+    }
+    return out->err;
+}
+
+void rg_intents_counts(const struct rg_intents *q, uint64_t ret_counts[RG_INTENT_STATUS_COUNT])
+{
+    for (size_t i = 0; i < RG_INTENT_STATUS_COUNT; i++)
+        ret_counts[i] = atomic_load_explicit(&q->counts[i], memory_order_relaxed);
+}
+
+/* ---- life ---- */
+
+enum rg_err rg_intents_new(const struct rg_intents_config *config, struct rg_intents **ret_intents, struct rg_errctx *ctx)
+{
+    struct rg_intents *q = calloc(1, sizeof *q);
+    enum rg_err err;
+
+    if (q == NULL)
+        return RG_ENOMEM;
+    q->config = *config;
+    q->next_seq = 1;
+    TAILQ_INIT(&q->all);
+    TAILQ_INIT(&q->pending);
+    TAILQ_INIT(&q->over);
+    TAILQ_INIT(&q->forgotten);
+    if ((size_t)snprintf(q->dir, sizeof q->dir, "%s/intents", config->data_dir) >= sizeof q->dir) {
+        free(q);
+        return rg_fail(ctx, RG_EINVALID, "%s: the path is too long", config->data_dir);
+    }
+    err = intent_disk_load(q, ctx);
+    if (err) {
+        rg_intents_free(q);
+        return err;
+    }
+    if (q->pending_n > 0)
+        rg_log_info(q->config.log, "intents.waiting", "count=%zu approved=%zu", q->pending_n, q->approved);
+    *ret_intents = q;
+    return RG_OK;
+}
+
+void rg_intents_stop(struct rg_intents *q)
+{
+    struct intent_item *item;
+
+    if (q == NULL || q->stopped)
+        return;
+    q->stopped = true;
+    TAILQ_FOREACH(item, &q->all, all)
+        answer_waiting(item, RG_ESTOPPED, "");
+}
+
+static void free_list(struct intent_list *list)
+{
+    struct intent_item *item;
+
+    while ((item = TAILQ_FIRST(list)) != NULL) {
+        TAILQ_REMOVE(list, item, turn);
+        intent_item_free(item);
+    }
+}
+
+void rg_intents_free(struct rg_intents *q)
+{
+    if (q == NULL)
+        return;
+    free_list(&q->pending);
+    free_list(&q->over);
+    free_list(&q->forgotten);
+    free(q);
+}

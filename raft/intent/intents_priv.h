@@ -1,0 +1,85 @@
+/* raft/intent/intents_priv.h: what the files of the intents' queue share: intents.c asks and answers, intents_disk.c keeps. */
+#ifndef REGENT_RAFT_INTENT_INTENTS_PRIV_H
+#define REGENT_RAFT_INTENT_INTENTS_PRIV_H
+
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#include "raft/intent/intents.h"
+
+enum {
+    INTENTS_FLYING_MAX = 16, /* automatic ones on their way at once */
+    INTENTS_FILES_MAX = 100000,
+    INTENTS_PATH_MAX = 1200,
+    INTENTS_AGAIN_MS = 500, /* after nothing happened */
+    INTENTS_AGAIN_MS_MAX = 5000,
+    INTENTS_OVERHEAD_BYTES = 1024, /* counted for each, beside its command */
+};
+
+/* What a job is for, and so what follows it. */
+enum intent_job { JOB_TAKE, JOB_DECIDE, JOB_MARK, JOB_SETTLE, JOB_FORGET };
+
+struct intent_item {
+    TAILQ_ENTRY(intent_item) all;  /* by seq */
+    TAILQ_ENTRY(intent_item) turn; /* pending: by seq; over: by the time it was over; forgotten: any */
+    struct rg_intents *q;
+    struct rg_intent r;    /* what is in effect */
+    struct rg_intent want; /* what is being written */
+    uint8_t *cmd;          /* own: both borrow it */
+    uint8_t hash[32];
+    bool flying;  /* with the primary */
+    bool unsaved; /* want is an outcome that could not be written: again at again_ms */
+    unsigned failures; /* in a row: the next attempt comes later */
+    uint64_t again_ms; /* monotonic: nothing is begun before */
+    struct rg_intent_ask *asks; /* waiting for the job */
+    struct rg_proposal proposal;
+    struct rg_buf present; /* own: what flies */
+    /* the job: the lane's between work and done */
+    bool busy;
+    enum intent_job job;
+    struct rg_work work;
+    struct rg_buf record, file; /* own */
+    char name[RG_INTENT_NAME_MAX];
+    enum rg_err job_err;
+    struct rg_errctx job_ctx;
+};
+TAILQ_HEAD(intent_list, intent_item);
+
+struct rg_intents {
+    struct rg_intents_config config;
+    char dir[INTENTS_PATH_MAX];
+    struct intent_list all, pending, over, forgotten;
+    uint64_t next_seq;
+    size_t pending_n, pending_bytes, over_n, over_bytes;
+    size_t approved;      /* pending ones that somebody approved */
+    size_t unsaved;       /* outcomes that wait to be written again */
+    unsigned flying_auto; /* automatic ones presented */
+    bool flying_manual;   /* one is marked or presented */
+    bool stopped, stepping, again;
+    _Atomic uint64_t counts[RG_INTENT_STATUS_COUNT];
+};
+
+/** Bytes an item counts for. */
+static inline size_t intent_bytes(const struct intent_item *item)
+{
+    return item->r.cmd.n + INTENTS_OVERHEAD_BYTES;
+}
+
+/** A new item with a copy of the command, in no list. NULL: no memory. */
+struct intent_item *intent_item_new(struct rg_intents *q, struct rg_span cmd);
+void intent_item_free(struct intent_item *item);
+/** Put it into all and pending or over (at the end), and count it. */
+void intent_item_enter(struct rg_intents *q, struct intent_item *item);
+/** Take it out of the lists it is in. */
+void intent_item_leave(struct rg_intents *q, struct intent_item *item);
+/** Change its status in memory. */
+void intent_item_move(struct intent_item *item, enum rg_intent_status status);
+
+/** Write item->want to disk (JOB_FORGET: remove the file); intent_on_job follows on the raft thread. Failing at once is
+ * told there too. */
+void intent_disk_begin(struct intent_item *item, enum intent_job job);
+void intent_on_job(struct intent_item *item);
+/** Read the folder. */
+RG_MUST enum rg_err intent_disk_load(struct rg_intents *q, struct rg_errctx *ctx);
+
+#endif

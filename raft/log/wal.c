@@ -1,0 +1,437 @@
+#include "raft/log/wal_priv.h"
+
+/* --- small things --- */
+
+void wal_hold(struct rg_wal *wal) { wal->holds++; }
+
+static void destroy(struct rg_wal *wal)
+{
+    struct rg_io *io = wal->config.io;
+
+    while (wal->segments != NULL) {
+        struct wal_segment *next = wal->segments->next;
+
+        wal_segment_free(io, wal->segments);
+        wal->segments = next;
+    }
+    wal_segment_free(io, wal->ready);
+    wal_log_deinit(&wal->log);
+    rg_buf_deinit(&wal->write.plain);
+    rg_buf_deinit(&wal->write.out);
+    rg_buf_deinit(&wal->marking.out);
+    free(wal->dir);
+    free(wal->strings);
+    free(wal);
+}
+
+void wal_release(struct rg_wal *wal)
+{
+    RG_ASSERT(wal->holds > 0);
+    if (--wal->holds == 0 && wal->closing)
+        destroy(wal);
+}
+
+void wal_die(struct rg_wal *wal, enum rg_err err, const struct rg_errctx *ctx)
+{
+    if (wal->dead || wal->closing)
+        return;
+    wal->dead = err;
+    if (wal->config.on_error != NULL)
+        wal->config.on_error(wal->config.arg, err, rg_errctx_text(ctx, err));
+}
+
+void wal_push_segment(struct rg_wal *wal, struct wal_segment *segment)
+{
+    segment->next = NULL;
+    *wal->tail = segment;
+    wal->tail = &segment->next;
+}
+
+static uint64_t segment_bytes(const struct rg_wal *wal, uint64_t room)
+{
+    uint64_t need =
+        (WAL_HEADER_BYTES + room + WAL_SEGMENT_BYTES_MIN - 1) / WAL_SEGMENT_BYTES_MIN * WAL_SEGMENT_BYTES_MIN;
+
+    return RG_MAX(need, (uint64_t)wal->config.segment_bytes);
+}
+
+/* --- reading --- */
+
+uint64_t rg_wal_first(const struct rg_wal *wal) { return wal->log.base + 1; }
+uint64_t rg_wal_last(const struct rg_wal *wal) { return wal_log_last(&wal->log); }
+uint64_t rg_wal_term(const struct rg_wal *wal, uint64_t index) { return wal_log_term(&wal->log, index); }
+size_t rg_wal_bytes(const struct rg_wal *wal) { return wal->log.bytes; }
+uint64_t rg_wal_durable(const struct rg_wal *wal) { return wal->durable; }
+bool rg_wal_busy(const struct rg_wal *wal) { return wal->writing; }
+
+bool rg_wal_get(const struct rg_wal *wal, uint64_t index, struct rg_entry *ret_entry)
+{
+    const struct wal_slot *slot = wal_log_at(&wal->log, index);
+
+    if (slot == NULL)
+        return false;
+    *ret_entry = (struct rg_entry){slot->term, (enum rg_entry_type)slot->type, rg_span(slot->p, slot->n)};
+    return true;
+}
+
+/* --- changing memory --- */
+
+static enum rg_err check_entries(const struct rg_wal *wal, const struct rg_entry *entries, size_t n, size_t *ret_bytes)
+{
+    uint64_t term = wal_log_term(&wal->log, wal_log_last(&wal->log));
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (entries[i].term == 0 || entries[i].term < term || entries[i].type < RG_ENTRY_COMMAND ||
+            entries[i].type > RG_ENTRY_CHANGE)
+            return RG_EINVALID;
+        if (entries[i].data.n > WAL_ENTRY_BYTES_MAX)
+            return RG_ETOOBIG;
+        term = entries[i].term;
+        bytes += entries[i].data.n;
+    }
+    *ret_bytes = bytes;
+    return RG_OK;
+}
+
+enum rg_err rg_wal_append(struct rg_wal *wal, const struct rg_entry *entries, size_t n)
+{
+    struct wal_chunk *chunk;
+    enum rg_err err;
+    uint8_t *to;
+    size_t bytes;
+
+    if (wal->dead || wal->closing)
+        return wal->dead ? wal->dead : RG_ESTOPPED;
+    err = check_entries(wal, entries, n, &bytes);
+    if (!err)
+        err = wal_log_reserve(&wal->log, n);
+    if (err)
+        return err;
+    chunk = wal_chunk_new(bytes);
+    if (chunk == NULL)
+        return RG_ENOMEM;
+    to = chunk->data;
+    for (size_t i = 0; i < n; i++) {
+        const struct rg_entry *entry = &entries[i];
+
+        if (entry->data.n > 0)
+            memcpy(to, entry->data.p, entry->data.n);
+        wal_log_push(&wal->log, entry->term, (uint8_t)entry->type, to, entry->data.n, chunk);
+        to += entry->data.n;
+    }
+    wal_chunk_unref(chunk);
+    return RG_OK;
+}
+
+enum rg_err rg_wal_truncate(struct rg_wal *wal, uint64_t index)
+{
+    if (wal->dead || wal->closing)
+        return wal->dead ? wal->dead : RG_ESTOPPED;
+    if (index <= wal->log.base)
+        return RG_EINVALID;
+    wal_log_truncate(&wal->log, index);
+    if (index < wal->next_unwritten) {
+        wal->next_unwritten = index;
+        wal->cut = true;
+    }
+    if (wal->durable >= index)
+        wal->durable = index - 1;
+    return RG_OK;
+}
+
+/* --- writing --- */
+
+/* Entries from next_unwritten on, as many as a record takes, into write->plain. RG_ENOMEM. */
+static enum rg_err encode_batch(struct rg_wal *wal)
+{
+    struct wal_write *write = &wal->write;
+    uint64_t last = wal_log_last(&wal->log), index = wal->next_unwritten;
+
+    rg_buf_clear(&write->plain);
+    for (; index <= last; index++) {
+        const struct wal_slot *slot = wal_log_at(&wal->log, index);
+        size_t n = WAL_ENTRY_HEADER_BYTES + slot->n;
+        uint8_t *to;
+
+        if (write->plain.len > 0 && write->plain.len + n > wal->config.batch_bytes_max)
+            break;
+        to = rg_buf_reserve(&write->plain, n);
+        if (to == NULL)
+            return write->plain.err;
+        for (size_t i = 0; i < 8; i++)
+            to[i] = (uint8_t)(slot->term >> (8 * i));
+        to[8] = slot->type;
+        for (size_t i = 0; i < 4; i++)
+            to[9 + i] = (uint8_t)(slot->n >> (8 * i));
+        if (slot->n > 0)
+            memcpy(to + WAL_ENTRY_HEADER_BYTES, slot->p, slot->n);
+        write->plain.len += n;
+    }
+    write->last = index - 1;
+    return RG_OK;
+}
+
+/* Where the record goes: the current segment, the one made ahead, or one the job makes. */
+static void choose_segment(struct rg_wal *wal, bool rotate)
+{
+    struct wal_write *write = &wal->write;
+    struct wal_segment *current = wal->current;
+    uint64_t room = wal_record_room(write->plain.len) + WAL_MARK_ROOM; /* a mark fits behind every record */
+
+    write->made = false;
+    write->make_seq = 0;
+    wal->rotating = false;
+    if (!rotate && current->position + room <= current->size) {
+        write->segment = current;
+        return;
+    }
+    wal->rotating = true;
+    if (wal->ready != NULL && WAL_HEADER_BYTES + room <= wal->ready->size) {
+        write->segment = RG_STEAL(wal->ready);
+        write->made = true;
+        return;
+    }
+    write->segment = NULL;
+    write->make_seq = ++wal->seq_last;
+    write->make_size = segment_bytes(wal, room);
+}
+
+static void start_write(struct rg_wal *wal, enum wal_kind kind)
+{
+    struct wal_write *write = &wal->write;
+    uint64_t first = wal->next_unwritten;
+
+    write->record = (struct wal_record){
+        .kind = kind,
+        .first = first,
+        .base_term = wal_log_term(&wal->log, first - 1),
+        .last_term = wal_log_term(&wal->log, write->last),
+        .n_entries = (uint32_t)(write->last + 1 - first),
+    };
+    memcpy(write->record.prev_tag, wal->tag, RG_TAG_BYTES);
+    write->generation = wal->generation;
+    write->err = RG_OK;
+    choose_segment(wal, kind == WAL_RESET);
+    wal->next_unwritten = write->last + 1;
+    wal->cut = false;
+    wal->writing = true;
+    wal_lane_write(wal);
+}
+
+static void start_prepare(struct rg_wal *wal)
+{
+    if (wal->ready != NULL || wal->preparing.busy || wal->dead || wal->closing || (wal->writing && wal->rotating) ||
+        wal->current->position < wal->current->size / 2)
+        return;
+    wal->preparing.seq = ++wal->seq_last;
+    wal->preparing.size = wal->config.segment_bytes;
+    wal_lane_prepare(wal);
+}
+
+/* The only place where writes begin. */
+static void step(struct rg_wal *wal)
+{
+    enum rg_err err;
+
+    if (wal->writing || wal->dead || wal->closing)
+        return;
+    if (wal->reset_wanted) {
+        wal->reset_wanted = false;
+        wal->reset_writing = true;
+        rg_buf_clear(&wal->write.plain);
+        wal->write.last = wal->next_unwritten - 1;
+        start_write(wal, WAL_RESET);
+        return;
+    }
+    if (!wal->cut && wal->next_unwritten > wal_log_last(&wal->log))
+        return;
+    err = encode_batch(wal);
+    if (err) {
+        wal_die(wal, err, NULL);
+        return;
+    }
+    start_write(wal, wal->cut ? WAL_TRUNCATE : WAL_BATCH);
+}
+
+void rg_wal_flush(struct rg_wal *wal) { step(wal); }
+
+/* Nothing to write: leave proof on disk that the last record was complete. At most one mark for a place, and the next
+ * record overwrites it, so no unsynced byte ever stands before a synced one. */
+static void mark_idle(struct rg_wal *wal)
+{
+    struct wal_segment *current = wal->current;
+    struct wal_marking *marking = &wal->marking;
+    uint64_t last = wal->next_unwritten - 1;
+
+    if (wal->writing || wal->dead || wal->closing || marking->busy || wal->marked == current->position)
+        return;
+    marking->record = (struct wal_record){
+        .kind = WAL_MARK,
+        .first = last + 1,
+        .base_term = wal_log_term(&wal->log, last),
+        .last_term = wal_log_term(&wal->log, last),
+    };
+    memcpy(marking->record.prev_tag, wal->tag, RG_TAG_BYTES);
+    wal->marked = current->position;
+    wal_lane_mark(wal);
+}
+
+/* --- completions --- */
+
+/* Delete files that nothing from `index` on needs: those before the latest segment whose first record stands at or
+ * below it. */
+static void delete_before(struct rg_wal *wal, uint64_t index)
+{
+    struct wal_segment *keep = NULL;
+
+    for (struct wal_segment *s = wal->segments; s != NULL; s = s->next)
+        if (s->base <= index)
+            keep = s;
+    while (keep != NULL && wal->segments != keep) {
+        struct wal_segment *old = wal->segments;
+
+        wal->segments = old->next;
+        wal_lane_delete(wal, old);
+    }
+}
+
+/* The record is in its segment: the segment may be new. */
+static void settle_segment(struct rg_wal *wal)
+{
+    struct wal_write *write = &wal->write;
+    struct wal_segment *segment = write->segment;
+
+    if (write->made) {
+        wal_lane_finish(wal, wal->current);
+        if (wal->ready != NULL && wal->ready->seq < segment->seq)
+            wal_lane_delete(wal, RG_STEAL(wal->ready)); /* was too small: sequence numbers only grow */
+        wal_push_segment(wal, segment);
+        wal->current = segment;
+        wal->marked = 0;
+    }
+    if (segment->base == UINT64_MAX)
+        segment->base = write->record.first - 1;
+    segment->number++;
+    segment->position += write->out.len;
+    memcpy(wal->tag, write->record.tag, RG_TAG_BYTES);
+}
+
+static void settle_reset(struct rg_wal *wal)
+{
+    wal->reset_writing = false;
+    while (wal->segments != wal->current) {
+        struct wal_segment *old = wal->segments;
+
+        wal->segments = old->next;
+        wal_lane_delete(wal, old);
+    }
+    if (wal->reset_done != NULL)
+        wal->reset_done(wal->reset_arg);
+}
+
+static void settle_durable(struct rg_wal *wal)
+{
+    /* What was truncated meanwhile is not in the log any more; what was appended since stands at or behind
+     * next_unwritten. */
+    uint64_t durable = RG_MIN(wal->write.last, wal->next_unwritten - 1);
+
+    if (wal->write.generation != wal->generation)
+        return;
+    if (durable > wal->durable)
+        wal->durable = durable;
+    if (wal->config.on_durable != NULL)
+        wal->config.on_durable(wal->config.arg, wal->durable, wal_log_term(&wal->log, wal->durable));
+}
+
+void wal_on_written(struct rg_wal *wal)
+{
+    struct wal_write *write = &wal->write;
+    bool reset = wal->reset_writing;
+
+    wal->writing = false;
+    if (wal->closing || wal->dead || write->err) {
+        if (write->made)
+            wal_segment_free(wal->env.io, write->segment);
+        wal_die(wal, write->err, &write->ctx);
+        wal_release(wal);
+        return;
+    }
+    settle_segment(wal);
+    if (reset)
+        settle_reset(wal);
+    else
+        settle_durable(wal);
+    step(wal);
+    start_prepare(wal);
+    mark_idle(wal);
+    wal_release(wal);
+}
+
+/* Sequence numbers only grow: a write that could not wait made a later segment, or is making one. */
+static bool overtaken(const struct rg_wal *wal, const struct wal_segment *segment)
+{
+    return segment->seq < wal->current->seq || (wal->writing && segment->seq < wal->write.make_seq);
+}
+
+void wal_on_prepared(struct rg_wal *wal)
+{
+    struct wal_preparing *preparing = &wal->preparing;
+    struct wal_segment *segment = RG_STEAL(preparing->segment);
+
+    preparing->busy = false;
+    if (preparing->err == RG_ENOSPACE) {
+        /* Not needed yet. When it is, the write makes one itself, and fails then if there is still no space. */
+    } else if (preparing->err) {
+        wal_die(wal, preparing->err, &preparing->ctx);
+    } else if (segment != NULL && !wal->closing && overtaken(wal, segment)) {
+        wal_lane_delete(wal, RG_STEAL(segment));
+    } else if (segment != NULL && !wal->closing) {
+        wal->ready = RG_STEAL(segment);
+    }
+    wal_segment_free(wal->env.io, segment);
+    wal_release(wal);
+}
+
+/* --- compaction and reset --- */
+
+enum rg_err rg_wal_compact(struct rg_wal *wal, uint64_t index, uint64_t term)
+{
+    if (wal->dead || wal->closing)
+        return wal->dead ? wal->dead : RG_ESTOPPED;
+    if (index > wal->durable || (index >= wal->log.base && wal_log_term(&wal->log, index) != term))
+        return RG_EINVALID;
+    if (index > wal->log.base)
+        wal_log_compact(&wal->log, index);
+    delete_before(wal, index);
+    return RG_OK;
+}
+
+enum rg_err rg_wal_reset(struct rg_wal *wal, uint64_t index, uint64_t term, void (*done)(void *arg), void *arg)
+{
+    if (wal->dead || wal->closing)
+        return wal->dead ? wal->dead : RG_ESTOPPED;
+    if (wal->reset_wanted || wal->reset_writing)
+        return RG_EBUSY;
+    if (index == 0 || term == 0)
+        return RG_EINVALID;
+    wal_log_reset(&wal->log, index, term);
+    wal->next_unwritten = index + 1;
+    wal->cut = false;
+    wal->durable = index;
+    wal->generation++;
+    wal->reset_wanted = true;
+    wal->reset_done = done;
+    wal->reset_arg = arg;
+    step(wal);
+    return RG_OK;
+}
+
+void rg_wal_free(struct rg_wal *wal)
+{
+    if (wal == NULL)
+        return;
+    wal->closing = true;
+    if (wal->holds == 0)
+        destroy(wal);
+}

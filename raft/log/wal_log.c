@@ -1,0 +1,115 @@
+#include "raft/log/wal_priv.h"
+
+enum { SLOTS_MIN = 256 };
+
+struct wal_chunk *wal_chunk_new(size_t n)
+{
+    struct wal_chunk *chunk = malloc(sizeof *chunk + n);
+
+    if (chunk != NULL)
+        chunk->refs = 1;
+    return chunk;
+}
+
+void wal_chunk_unref(struct wal_chunk *chunk)
+{
+    if (chunk != NULL && --chunk->refs == 0)
+        free(chunk);
+}
+
+static struct wal_slot *slot_of(const struct wal_log *log, uint64_t index)
+{
+    return &log->slots[(log->head + (size_t)(index - log->base - 1)) & (log->cap - 1)];
+}
+
+const struct wal_slot *wal_log_at(const struct wal_log *log, uint64_t index)
+{
+    return index > log->base && index <= wal_log_last(log) ? slot_of(log, index) : NULL;
+}
+
+uint64_t wal_log_term(const struct wal_log *log, uint64_t index)
+{
+    const struct wal_slot *slot = wal_log_at(log, index);
+
+    if (slot != NULL)
+        return slot->term;
+    return index == log->base ? log->base_term : 0;
+}
+
+enum rg_err wal_log_reserve(struct wal_log *log, size_t n)
+{
+    size_t cap = log->cap < SLOTS_MIN ? SLOTS_MIN : log->cap;
+    struct wal_slot *slots;
+
+    if (log->cap - log->count >= n)
+        return RG_OK;
+    while (cap - log->count < n) {
+        if (cap > SIZE_MAX / 4 / sizeof *slots)
+            return RG_ENOMEM;
+        cap *= 2;
+    }
+    slots = malloc(cap * sizeof *slots);
+    if (slots == NULL)
+        return RG_ENOMEM;
+    for (size_t i = 0; i < log->count; i++)
+        slots[i] = log->slots[(log->head + i) & (log->cap - 1)];
+    free(log->slots);
+    log->slots = slots;
+    log->cap = cap;
+    log->head = 0;
+    return RG_OK;
+}
+
+void wal_log_push(struct wal_log *log, uint64_t term, uint8_t type, const uint8_t *p, size_t n, struct wal_chunk *chunk)
+{
+    RG_ASSERT(log->count < log->cap);
+    log->slots[(log->head + log->count) & (log->cap - 1)] =
+        (struct wal_slot){.term = term, .p = p, .chunk = chunk, .n = (uint32_t)n, .type = type};
+    log->count++;
+    log->bytes += n;
+    chunk->refs++;
+}
+
+static void drop(struct wal_log *log, struct wal_slot *slot)
+{
+    log->bytes -= slot->n;
+    wal_chunk_unref(slot->chunk);
+}
+
+void wal_log_truncate(struct wal_log *log, uint64_t index)
+{
+    RG_ASSERT(index > log->base);
+    while (wal_log_last(log) >= index) {
+        drop(log, slot_of(log, wal_log_last(log)));
+        log->count--;
+    }
+}
+
+void wal_log_compact(struct wal_log *log, uint64_t index)
+{
+    RG_ASSERT(index <= wal_log_last(log));
+    while (log->base < index) {
+        struct wal_slot *slot = slot_of(log, log->base + 1);
+
+        log->base_term = slot->term;
+        drop(log, slot);
+        log->head = (log->head + 1) & (log->cap - 1);
+        log->count--;
+        log->base++;
+    }
+}
+
+void wal_log_reset(struct wal_log *log, uint64_t base, uint64_t base_term)
+{
+    if (log->count > 0)
+        wal_log_truncate(log, log->base + 1);
+    log->base = base;
+    log->base_term = base_term;
+}
+
+void wal_log_deinit(struct wal_log *log)
+{
+    wal_log_reset(log, 0, 0);
+    free(log->slots);
+    *log = (struct wal_log){0};
+}

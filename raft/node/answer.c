@@ -1,0 +1,419 @@
+/* Proposals in, outcomes out; waits for a revision. */
+#include "raft/node/node_priv.h"
+
+/* ---- lists ---- */
+
+void node_proposals_init(struct node_proposals *list)
+{
+    list->head = NULL;
+    list->tail = &list->head;
+    list->n = 0;
+}
+
+static void push(struct node_proposals *list, struct rg_proposal *p)
+{
+    p->next = NULL;
+    *list->tail = p;
+    list->tail = &p->next;
+    list->n++;
+}
+
+static struct rg_proposal *pop(struct node_proposals *list)
+{
+    struct rg_proposal *p = list->head;
+
+    list->head = p->next;
+    if (list->head == NULL)
+        list->tail = &list->head;
+    list->n--;
+    p->next = NULL;
+    return p;
+}
+
+void node_answer_all(struct rg_node *node, struct node_proposals *list, enum rg_err err)
+{
+    (void)node;
+    for (size_t n = list->n; n > 0 && list->head != NULL; n--) { /* not what a callback adds meanwhile */
+        struct rg_proposal *p = pop(list);
+
+        p->err = err;
+        p->on_done(p);
+    }
+}
+
+/* ---- submitting ---- */
+
+/* What the policy wants may be degraded; what the write asks for itself may not. `all` is known only when it is written. */
+static enum rg_err policy_check(const struct rg_node *node, const struct rg_proposal *p)
+{
+    uint32_t asked = p->wait_regions == RG_REGIONS_ALL ? 0 : p->wait_regions;
+    struct node_regions r;
+
+    if (asked == 0 && (p->exempt || (node->policy.regions == 0 && node->policy.lease_index == 0)))
+        return RG_OK;
+    node_regions_of(node, &r);
+    if (!p->exempt && !node_lease_held(node, &r))
+        return RG_ELEASE;
+    if (!p->exempt && !p->degraded && node_regions_reachable(&r) < node->policy.regions)
+        return RG_ESHORTAGE;
+    return node_regions_reachable(&r) < asked ? RG_ESHORTAGE : RG_OK;
+}
+
+static enum rg_err submit_check(const struct rg_node *node, const struct rg_proposal *p)
+{
+    enum rg_err err;
+
+    if (node->stage == NODE_STOPPED)
+        return RG_ESTOPPED;
+    if (node->paused) /* also while the node has ceded and the new primary was not heard yet */
+        return RG_EPAUSED;
+    if (node->stage != NODE_RUNNING || !node->leading)
+        return RG_ENOTPRIMARY;
+    if (node->alarm || node->diverged)
+        return RG_EUNREADY;
+    err = policy_check(node, p);
+    if (err)
+        return err;
+    if (p->cmd.n == 0 || p->cmd.n > RG_CMD_BYTES_MAX)
+        return RG_ETOOBIG;
+    return node->queue.n + node->regional.n >= node->config.queue_max ? RG_EBUSY : RG_OK;
+}
+
+void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal)
+{
+    enum rg_err err = submit_check(node, proposal);
+
+    proposal->index = proposal->term = 0;
+    proposal->regions_durable = 0;
+    memset(&proposal->reply, 0, sizeof proposal->reply);
+    memset(&proposal->rev, 0, sizeof proposal->rev);
+    node->next_status.proposals++;
+    if (err == RG_EPAUSED && proposal->hold && node->held.n < node->config.queue_max) {
+        push(&node->held, proposal);
+        return;
+    }
+    if (err) {
+        node->next_status.refused++;
+        proposal->err = err;
+        proposal->on_done(proposal);
+        return;
+    }
+    if (node->queue.n == 0)
+        node->queue_since_us = node_now_us(node);
+    push(&node->queue, proposal);
+}
+
+void node_held_release(struct rg_node *node)
+{
+    struct node_proposals held = node->held;
+    bool published = node->published;
+
+    if (held.n == 0)
+        return;
+    node_publish(node); /* whom they are told must show who leads now */
+    node->published = published;
+    node_proposals_init(&node->held);
+    while (held.head != NULL)
+        rg_node_submit(node, pop(&held));
+}
+
+/* Group commit (rule 13): while a write is under way they collect; then all go in one submission and one write. */
+void node_submit_batch(struct rg_node *node)
+{
+    uint64_t term = rg_core_term(node->core), first = rg_wal_last(node->wal) + 1;
+    struct rg_core_update update;
+    struct rg_proposal *p;
+    size_t n = 0, bytes = 0;
+    enum rg_err err;
+
+    if (node->queue.n == 0 || !node->leading || rg_wal_busy(node->wal))
+        return;
+    for (p = node->queue.head; p != NULL && n < node->config.batch_max; p = p->next) {
+        if (n > 0 && bytes + p->cmd.n > NODE_BATCH_BYTES)
+            break;
+        bytes += p->cmd.n;
+        node->batch[n++] = (struct rg_entry){.term = term, .type = RG_ENTRY_COMMAND, .data = p->cmd};
+    }
+    err = rg_core_submit(node->core, node_now_ms(node), node->batch, n, &update);
+    if (err == RG_ENOTPRIMARY) {
+        node_answer_all(node, &node->queue, RG_ENOTPRIMARY);
+        return;
+    }
+    for (size_t i = 0; !err && i < n; i++) { /* before node_take: it answers the flying ones if it must stop */
+        p = pop(&node->queue);
+        p->index = first + i;
+        p->term = term;
+        push(&node->flying, p);
+    }
+    node->flying_since_us = node->queue_since_us;
+    node->queue_since_us = node_now_us(node);
+    node->next_status.batches++;
+    node_take(node, err, &update, false);
+}
+
+struct rg_proposal *node_flying_take(struct rg_node *node, uint64_t index, uint64_t term)
+{
+    struct rg_proposal *p = node->flying.head;
+
+    return p != NULL && p->index == index && p->term == term ? pop(&node->flying) : NULL;
+}
+
+void node_done_add(struct rg_node *node, struct rg_proposal *proposal)
+{
+    push(&node->done, proposal);
+}
+
+/* ---- regions ---- */
+
+static bool regions_have(const struct rg_node *node, const struct node_regions *r, struct rg_proposal *p)
+{
+    uint32_t asked = p->wait_regions == RG_REGIONS_ALL ? (uint32_t)r->n : p->wait_regions, lease, policy;
+
+    p->regions_durable = node_regions_durable(r, p->index, false);
+    if (p->exempt)
+        return p->regions_durable >= asked;
+    lease = node_lease_needed(node, r);
+    policy = p->degraded ? lease : RG_MAX(lease, node->policy.regions);
+    return p->regions_durable >= asked && (policy == 0 || node_regions_durable(r, p->index, true) >= policy) &&
+           (lease == 0 || node_lease_held(node, r));
+}
+
+/* Too late: what is to be said. */
+static enum rg_err late(const struct rg_node *node, const struct node_regions *r, const struct rg_proposal *p)
+{
+    return !p->exempt && !node_lease_held(node, r) ? RG_ELEASE : RG_EREPLICATION;
+}
+
+static void answer_regional(struct rg_node *node, const struct node_regions *r, uint64_t now_ms)
+{
+    struct node_proposals keep, out;
+    struct rg_proposal *p;
+
+    node_proposals_init(&keep);
+    node_proposals_init(&out);
+    node->regional_deadline_ms = UINT64_MAX;
+    while (node->regional.n > 0) {
+        p = pop(&node->regional);
+        if (regions_have(node, r, p))
+            p->err = RG_OK;
+        else if (now_ms >= p->deadline_ms)
+            p->err = late(node, r, p);
+        else {
+            node->regional_deadline_ms = RG_MIN(node->regional_deadline_ms, p->deadline_ms);
+            push(&keep, p);
+            continue;
+        }
+        push(&out, p);
+    }
+    node->regional = keep;
+    if (keep.n == 0)
+        node->regional.tail = &node->regional.head;
+    while (out.n > 0) {
+        p = pop(&out);
+        p->on_done(p);
+    }
+}
+
+/* ---- waits: a heap by revision, smallest on top ---- */
+
+static bool before(const struct rg_wait *a, const struct rg_wait *b)
+{
+    return rg_rev_cmp(a->rev, b->rev) < 0;
+}
+
+static void heap_down(struct rg_node *node, size_t i)
+{
+    struct rg_wait **w = node->waits;
+
+    for (;;) {
+        size_t least = i, l = 2 * i + 1;
+        struct rg_wait *x;
+
+        if (l < node->n_waits && before(w[l], w[least]))
+            least = l;
+        if (l + 1 < node->n_waits && before(w[l + 1], w[least]))
+            least = l + 1;
+        if (least == i)
+            return;
+        x = w[i];
+        w[i] = w[least];
+        w[least] = x;
+        i = least;
+    }
+}
+
+static void heap_up(struct rg_node *node, size_t i)
+{
+    struct rg_wait **w = node->waits;
+
+    while (i > 0 && before(w[i], w[(i - 1) / 2])) {
+        struct rg_wait *x = w[i];
+
+        w[i] = w[(i - 1) / 2];
+        w[(i - 1) / 2] = x;
+        i = (i - 1) / 2;
+    }
+}
+
+static struct rg_wait *heap_pop(struct rg_node *node)
+{
+    struct rg_wait *top = node->waits[0];
+
+    node->waits[0] = node->waits[--node->n_waits];
+    heap_down(node, 0);
+    return top;
+}
+
+/* Visible, and not of a tail that a promotion cut off: an entry of that epoch at an index where a later epoch has begun. */
+static enum rg_err outcome(const struct rg_node *node, struct rg_rev rev, struct rg_rev visible)
+{
+    bool began = false; /* the revision's epoch is part of this history */
+
+    if (rg_rev_cmp(visible, rev) < 0)
+        return RG_EREVISION;
+    if (node->n_epochs > 0 && rev.epoch < node->epochs[0].epoch)
+        return RG_OK; /* from before what is kept */
+    for (size_t i = 0; i < node->n_epochs; i++) {
+        began |= node->epochs[i].epoch == rev.epoch;
+        if (node->epochs[i].epoch > rev.epoch)
+            return !began || rev.index >= node->epochs[i].first_index ? RG_EREVLOST : RG_OK;
+    }
+    return RG_OK;
+}
+
+static enum rg_err waits_room(struct rg_node *node)
+{
+    size_t cap = node->waits_cap == 0 ? 64 : node->waits_cap * 2;
+    struct rg_wait **more;
+
+    if (node->n_waits < node->waits_cap)
+        return RG_OK;
+    if (node->n_waits >= node->config.waits_max)
+        return RG_EBUSY;
+    more = realloc(node->waits, cap * sizeof *more);
+    if (more == NULL)
+        return RG_EBUSY;
+    node->waits = more;
+    node->waits_cap = cap;
+    return RG_OK;
+}
+
+void rg_node_wait(struct rg_node *node, struct rg_wait *wait)
+{
+    enum rg_err err = node->stage == NODE_STOPPED ? RG_ESTOPPED : outcome(node, wait->rev, rg_node_visible(node));
+
+    if (err == RG_EREVISION && node_now_ms(node) < wait->deadline_ms) {
+        if (waits_room(node) == RG_OK) {
+            if (node->n_waits == 0 || wait->deadline_ms < node->waits_deadline_ms)
+                node->waits_deadline_ms = wait->deadline_ms;
+            node->waits[node->n_waits++] = wait;
+            heap_up(node, node->n_waits - 1);
+            return;
+        }
+    }
+    wait->err = err;
+    wait->on_done(wait);
+}
+
+void node_waits_answer(struct rg_node *node, enum rg_err all)
+{
+    while (node->n_waits > 0) {
+        struct rg_wait *w = heap_pop(node);
+
+        w->err = all;
+        w->on_done(w);
+    }
+}
+
+static void waits_visible(struct rg_node *node)
+{
+    struct rg_rev visible = rg_node_visible(node);
+
+    while (node->n_waits > 0 && rg_rev_cmp(node->waits[0]->rev, visible) <= 0) {
+        struct rg_wait *w = heap_pop(node);
+
+        w->err = outcome(node, w->rev, visible);
+        w->on_done(w);
+    }
+}
+
+static void waits_expire(struct rg_node *node, uint64_t now_ms)
+{
+    struct rg_wait *expired = NULL;
+    uint64_t earliest = UINT64_MAX;
+    size_t kept = 0;
+
+    if (node->n_waits == 0 || now_ms < node->waits_deadline_ms || now_ms < node->waits_scan_ms)
+        return;
+    for (size_t i = 0; i < node->n_waits; i++) {
+        struct rg_wait *w = node->waits[i];
+
+        if (now_ms >= w->deadline_ms) {
+            w->next = expired;
+            expired = w;
+            continue;
+        }
+        earliest = RG_MIN(earliest, w->deadline_ms);
+        node->waits[kept++] = w;
+    }
+    node->n_waits = kept;
+    for (size_t i = kept / 2; i-- > 0;)
+        heap_down(node, i);
+    node->waits_deadline_ms = earliest;
+    node->waits_scan_ms = now_ms + NODE_SCAN_MS;
+    while (expired != NULL) {
+        struct rg_wait *w = expired;
+
+        expired = w->next;
+        w->err = RG_EREVISION;
+        w->on_done(w);
+    }
+}
+
+/* ---- answering ---- */
+
+void node_answer(struct rg_node *node)
+{
+    uint64_t now_ms = node_now_ms(node);
+    struct node_regions regions;
+    struct rg_proposal *p;
+
+    node_regions_of(node, &regions);
+    if (node->regional.n > 0 && (node->regional_dirty || now_ms >= node->regional_deadline_ms))
+        answer_regional(node, &regions, now_ms);
+    node->regional_dirty = false;
+    for (size_t n = node->done.n; n > 0; n--) {
+        p = pop(&node->done);
+        if (regions_have(node, &regions, p)) {
+            p->err = RG_OK;
+            p->on_done(p);
+            continue;
+        }
+        if (p->deadline_ms == 0)
+            p->deadline_ms = now_ms + NODE_POLICY_WAIT_MS;
+        if (now_ms < p->deadline_ms) {
+            if (node->regional.n == 0)
+                node->regional_deadline_ms = UINT64_MAX;
+            node->regional_deadline_ms = RG_MIN(node->regional_deadline_ms, p->deadline_ms);
+            push(&node->regional, p);
+            continue;
+        }
+        p->err = late(node, &regions, p);
+        p->on_done(p);
+    }
+    node_change_answer(node);
+    waits_visible(node);
+    waits_expire(node, now_ms);
+    node_forward_expire(node, now_ms);
+}
+
+uint64_t node_answer_due(const struct rg_node *node)
+{
+    uint64_t due = node->regional.n > 0 ? node->regional_deadline_ms : UINT64_MAX;
+
+    if (node->forwarded.n > 0)
+        due = RG_MIN(due, node->forward_deadline_ms);
+    if (node->n_waits > 0)
+        due = RG_MIN(due, RG_MAX(node->waits_deadline_ms, node->waits_scan_ms));
+    return due;
+}

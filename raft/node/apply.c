@@ -1,0 +1,360 @@
+/* Apply, and what grows out of it: snapshots taken, snapshots put in place. */
+#include "raft/node/node_priv.h"
+
+/* ---- the revision readers see ---- */
+
+/* A sequence number that is odd while the pair is being written: a reader never sees one half. */
+void node_visible_set(struct rg_node *node)
+{
+    uint64_t seq = atomic_load_explicit(&node->visible_seq, memory_order_relaxed);
+
+    atomic_store_explicit(&node->visible_seq, seq + 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    atomic_store_explicit(&node->visible_epoch, node_epoch_of(node->applied.term), memory_order_relaxed);
+    atomic_store_explicit(&node->visible_index, node->applied.index, memory_order_relaxed);
+    atomic_store_explicit(&node->visible_seq, seq + 2, memory_order_release);
+}
+
+struct rg_rev rg_node_visible(const struct rg_node *node)
+{
+    struct rg_rev rev;
+    uint64_t seq;
+
+    do {
+        seq = atomic_load_explicit(&node->visible_seq, memory_order_acquire);
+        rev.epoch = atomic_load_explicit(&node->visible_epoch, memory_order_relaxed);
+        rev.index = atomic_load_explicit(&node->visible_index, memory_order_relaxed);
+        atomic_thread_fence(memory_order_acquire);
+    } while ((seq & 1) != 0 || seq != atomic_load_explicit(&node->visible_seq, memory_order_relaxed));
+    return rev;
+}
+
+/* ---- apply ---- */
+
+static enum rg_err apply_one(struct rg_node *node, struct rg_txn *txn, uint64_t index, const struct rg_entry *entry)
+{
+    struct rg_reply reply;
+    struct rg_proposal *proposal;
+    struct rg_applied applied;
+
+    memset(&reply, 0, sizeof reply);
+    rg_txn_applied(txn, &applied);
+    if (node_epoch_of(entry->term) != node_epoch_of(applied.term)) {
+        enum rg_err err = rg_epoch_begin(txn, node_epoch_of(entry->term), index);
+
+        if (err)
+            return err;
+        node->policy_dirty = true;
+    }
+    if (entry->type == RG_ENTRY_COMMAND) {
+        enum rg_err err = rg_fsm_apply(txn, index, entry->term, entry->data, &reply);
+
+        if (err)
+            return err;
+        node_policy_note(node, index, entry->data);
+    } else {
+        rg_txn_mark_applied(txn, index, entry->term);
+    }
+    if (entry->type == RG_ENTRY_CHANGE) {
+        rg_buf_clear(&node->applied_config);
+        rg_buf_put(&node->applied_config, entry->data.p, entry->data.n);
+        if (node->applied_config.err)
+            return node->applied_config.err;
+        node->applied_config_index = index;
+        node->config_pending = true;
+    }
+    rg_txn_applied(txn, &applied);
+    node_hash_keep(node, &applied);
+    node->log_bytes += entry->data.n;
+    node->next_status.entries_applied++;
+    proposal = node_flying_take(node, index, entry->term);
+    if (proposal != NULL) {
+        proposal->reply = reply;
+        proposal->err = RG_OK;
+        proposal->rev = (struct rg_rev){.epoch = node_epoch_of(entry->term), .index = index};
+        node_done_add(node, proposal);
+    }
+    return RG_OK;
+}
+
+/* One write transaction: up to `limit`, or as much as is good in one. */
+static enum rg_err apply_some(struct rg_node *node, uint64_t limit)
+{
+    struct rg_applied applied;
+    struct rg_counts counts;
+    struct rg_entry entry;
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    enum rg_err err = rg_txn_begin(node->config.store, RG_TXN_WRITE, &txn);
+    uint64_t index = node->applied.index;
+    size_t bytes = 0;
+
+    if (err)
+        return err;
+    for (size_t n = 0; index < limit && n < NODE_APPLY_ENTRIES && bytes < NODE_APPLY_BYTES; n++) {
+        index++;
+        RG_ASSERT(rg_wal_get(node->wal, index, &entry));
+        bytes += entry.data.n;
+        err = apply_one(node, txn, index, &entry);
+        if (err)
+            return err;
+    }
+    rg_txn_applied(txn, &applied);
+    rg_txn_counts(txn, &counts);
+    err = rg_txn_commit(RG_STEAL(txn));
+    if (err)
+        return err;
+    node->applied = applied;
+    node->counts = counts;
+    return RG_OK;
+}
+
+enum rg_err node_apply_upto(struct rg_node *node, uint64_t limit, struct rg_errctx *ctx)
+{
+    while (node->applied.index < limit) {
+        enum rg_err err = apply_some(node, limit);
+
+        if (err)
+            return rg_fail(ctx, err, "apply behind entry %llu: %s", (unsigned long long)node->applied.index,
+                           rg_err_text(err));
+    }
+    node_visible_set(node);
+    return RG_OK;
+}
+
+static void count_receipts(struct rg_node *node)
+{
+    uint64_t now = node_now_us(node);
+
+    while (node->receipts_seen < node->receipts_n) {
+        const struct node_receipt *r = &node->receipts[node->receipts_seen % NODE_RECEIPTS];
+
+        if (node->receipts_n - node->receipts_seen <= NODE_RECEIPTS) {
+            if (r->index > node->applied.index)
+                return;
+            node_count_us(node->next_status.visible_us, now - r->us);
+        }
+        node->receipts_seen++;
+    }
+}
+
+void node_apply(struct rg_node *node)
+{
+    uint64_t begin_us, limit = RG_MIN(RG_MAX(rg_core_commit(node->core), node->trusted), node->persisted);
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+
+    if (node->install != INSTALL_NONE || limit <= node->applied.index)
+        return;
+    begin_us = node_now_us(node);
+    err = node_apply_upto(node, limit, &ctx);
+    if (err) {
+        node_fail(node, err, "%s", rg_errctx_text(&ctx, err));
+        return;
+    }
+    node->next_status.apply_us_last = node_now_us(node) - begin_us;
+    node->report_due = true;
+    if (!node->leading)
+        count_receipts(node);
+    node_compare(node);
+    node_publish(node);
+    node->config.on_applied(node->config.arg, rg_node_visible(node));
+}
+
+/* ---- taking snapshots ---- */
+
+static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file, const char *text)
+{
+    struct rg_node *node = arg;
+    struct rg_core_base base;
+    struct rg_core_update update;
+    uint64_t floor, floor_term;
+
+    if (node->stage != NODE_RUNNING)
+        return;
+    if (err) {
+        /* The log still holds everything; a full disk will make itself known there. */
+        rg_log_error(node->config.log, "snapshot.take", "err=%s text=\"%s\"", rg_err_symbol(err), text);
+        node->snapshot_retry_ms = node_now_ms(node) + 10000;
+        return;
+    }
+    if (node->install != INSTALL_NONE || file->index <= node->snapshot_index)
+        return; /* overtaken by one that was received */
+    node_release(node); /* what may leave leaves before its entries are forgotten */
+    base = (struct rg_core_base){.index = file->index,
+                                 .term = file->term,
+                                 .config_index = node->taking_config_index,
+                                 .config = rg_buf_span(&node->taking_config)};
+    err = rg_core_snapshotted(node->core, node_now_ms(node), &base, (unsigned)node->config.trailing, &update);
+    node_take(node, err, &update, false);
+    if (node->stage != NODE_RUNNING)
+        return;
+    node->snapshot_index = file->index;
+    node->snapshot_term = file->term;
+    rg_buf_clear(&node->install_config); /* the configuration as of the snapshot, should the core begin again */
+    rg_buf_put(&node->install_config, node->taking_config.data, node->taking_config.len);
+    node->install_config_index = node->taking_config_index;
+    node->next_status.snapshots_taken++;
+    floor = file->index > node->config.trailing ? file->index - node->config.trailing : 0;
+    floor_term = floor > 0 ? rg_wal_term(node->wal, floor) : 0;
+    if (floor < rg_wal_first(node->wal) || floor_term == 0)
+        return;
+    err = rg_wal_compact(node->wal, floor, floor_term);
+    if (err)
+        node_fail(node, err, "compact the log up to %llu: %s", (unsigned long long)floor, rg_err_text(err));
+}
+
+static bool snapshot_due(const struct rg_node *node)
+{
+    if (node->applied.index <= node->snapshot_index)
+        return false;
+    return node->snapshot_wanted || node->applied.index - node->snapshot_index >= node->config.snapshot_entries ||
+           node->log_bytes >= node->config.snapshot_bytes;
+}
+
+void node_snapshot_step(struct rg_node *node)
+{
+    enum rg_err err;
+
+    if (node->install != INSTALL_NONE || node->applied_config_index == 0 || rg_snapstore_taking(node->snaps) ||
+        !snapshot_due(node) || node_now_ms(node) < node->snapshot_retry_ms)
+        return;
+    rg_buf_clear(&node->taking_config);
+    rg_buf_put(&node->taking_config, node->applied_config.data, node->applied_config.len);
+    node->taking_config_index = node->applied_config_index;
+    err = node->taking_config.err;
+    if (!err)
+        err = rg_snapstore_take(node->snaps, node->config.store, rg_buf_span(&node->taking_config),
+                                node->taking_config_index, node->io->wall_ms(node->io), on_taken, node);
+    if (err == RG_EBUSY)
+        return;
+    if (err) {
+        node_fail(node, err, "begin a snapshot: %s", rg_err_text(err));
+        return;
+    }
+    node->snapshot_wanted = false;
+    node->log_bytes = 0;
+}
+
+enum rg_err rg_node_snapshot(struct rg_node *node)
+{
+    if (node->stage != NODE_RUNNING || node->install != INSTALL_NONE || rg_snapstore_taking(node->snaps))
+        return RG_EBUSY;
+    node->snapshot_wanted = true;
+    return RG_OK;
+}
+
+/* ---- putting a received snapshot in place ---- */
+
+/* The file is here and proved. What is left of the InstallSnapshot of the paper is this message, which the core takes as if
+ * the leader had sent it now. */
+void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer)
+{
+    struct rg_node *node = arg;
+    struct rg_msg m = {.type = RG_MSG_INSTALL};
+    struct rg_core_update update;
+    enum rg_err err;
+
+    if (node->stage != NODE_RUNNING || node->install != INSTALL_NONE || offer->index <= node->applied.index ||
+        node_bygone(node, offer->term))
+        return;
+    m.install = (struct rg_msg_install){.term = offer->term, .index = offer->index, .index_term = offer->index_term};
+    node_guest_step(node, peer);
+    err = rg_core_receive(node->core, node_now_ms(node), peer, &m, &update);
+    if (err == RG_EPEER) {
+        rg_log_warn(node->config.log, "snapshot.install", "peer=%llu err=\"%s\"", (unsigned long long)peer,
+                    rg_core_text(node->core));
+        return;
+    }
+    node_take(node, err, &update, true);
+}
+
+void node_receiver_failed(void *arg, uint64_t peer, enum rg_err err, const char *text)
+{
+    struct rg_node *node = arg;
+
+    rg_log_error(node->config.log, "snapshot.receive", "peer=%llu err=%s text=\"%s\"", (unsigned long long)peer,
+                 rg_err_symbol(err), text);
+    if (err == RG_EIO || err == RG_ENOSPACE || err == RG_ENOMEM)
+        node_fail(node, err, "receive a snapshot: %s", text);
+}
+
+static void on_reset(void *arg)
+{
+    struct rg_node *node = arg;
+
+    if (node->install == INSTALL_RESET)
+        node->install = INSTALL_DONE;
+}
+
+static void install_load(struct rg_node *node)
+{
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_snapshot_info info;
+    struct rg_txn *txn;
+    char note[256] = "";
+    enum rg_err err;
+
+    node_publish(node); /* not ready from here on: while it loads, the store holds half of a state */
+    rg_buf_clear(&node->install_config);
+    err = rg_snapstore_load(node->snaps, node->config.store, &node->install_config, &info, note, &ctx);
+    if (!err && (info.index != node->install_index || info.term != node->install_term))
+        err = rg_fail(&ctx, RG_ECORRUPT, "the newest snapshot is %llu^%llu, not the received %llu^%llu",
+                      (unsigned long long)info.index, (unsigned long long)info.term,
+                      (unsigned long long)node->install_index, (unsigned long long)node->install_term);
+    if (!err)
+        err = rg_txn_begin(node->config.store, RG_TXN_READ, &txn);
+    if (err) {
+        node_fail(node, err, "load the received snapshot: %s", rg_errctx_text(&ctx, err));
+        return;
+    }
+    RG_ASSERT(info.index > node->applied.index); /* revisions never go back */
+    node->install_config_index = info.config_index;
+    rg_txn_applied(txn, &node->applied);
+    rg_txn_counts(txn, &node->counts);
+    rg_txn_free(txn);
+    node_hash_keep(node, &node->applied);
+    node->policy_dirty = true;
+    node->install = INSTALL_RESET;
+    err = rg_wal_reset(node->wal, info.index, info.term, on_reset, node);
+    if (err)
+        node_fail(node, err, "empty the log: %s", rg_err_text(err));
+}
+
+static void install_done(struct rg_node *node)
+{
+    struct rg_core_base base = {.index = node->install_index,
+                                .term = node->install_term,
+                                .config_index = node->install_config_index,
+                                .config = rg_buf_span(&node->install_config)};
+    struct rg_core_update update;
+    enum rg_err err;
+
+    node->install = INSTALL_NONE;
+    node->persisted = node->trusted = node->install_index;
+    node->snapshot_index = node->install_index;
+    node->snapshot_term = node->install_term;
+    node->log_bytes = 0;
+    rg_buf_clear(&node->applied_config);
+    rg_buf_put(&node->applied_config, node->install_config.data, node->install_config.len);
+    node->applied_config_index = node->install_config_index;
+    node->next_status.snapshots_installed++;
+    err = rg_core_installed(node->core, node_now_ms(node), &base, &update);
+    node_take(node, err, &update, false);
+    if (node->stage != NODE_RUNNING)
+        return;
+    node_members_update(node, false);
+    node_visible_set(node);
+    node->report_due = true;
+    rg_log_info(node->config.log, "snapshot.installed", "index=%llu", (unsigned long long)node->install_index);
+    node_compare(node);
+    node_publish(node);
+    node->config.on_applied(node->config.arg, rg_node_visible(node));
+}
+
+void node_install_step(struct rg_node *node)
+{
+    if (node->install == INSTALL_LOAD)
+        install_load(node);
+    if (node->install == INSTALL_DONE && node->stage == NODE_RUNNING)
+        install_done(node);
+}

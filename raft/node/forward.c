@@ -1,0 +1,255 @@
+/* Proposals made in one region and carried to the primary; and what a command would come to here. */
+#include "raft/node/node_priv.h"
+
+/* ---- on the replica ---- */
+
+static void push(struct node_proposals *list, struct rg_proposal *p)
+{
+    p->next = NULL;
+    *list->tail = p;
+    list->tail = &p->next;
+    list->n++;
+}
+
+static struct rg_proposal *take(struct node_proposals *list, uint64_t number)
+{
+    for (struct rg_proposal **at = &list->head; *at != NULL; at = &(*at)->next) {
+        struct rg_proposal *p = *at;
+
+        if (p->index != number)
+            continue;
+        *at = p->next;
+        if (*at == NULL)
+            list->tail = at;
+        list->n--;
+        p->next = NULL;
+        return p;
+    }
+    return NULL;
+}
+
+static void refuse(struct rg_proposal *p, enum rg_err err)
+{
+    p->err = err;
+    p->on_done(p);
+}
+
+static enum rg_err carry(struct rg_node *node, struct node_peer *primary, struct rg_proposal *p)
+{
+    struct rg_msg m = {.type = RG_MSG_PROPOSE};
+
+    m.propose.number = p->index;
+    m.propose.cmd = p->cmd;
+    return node_send(node, primary->config.id, &m);
+}
+
+static void forward_here(struct rg_node *node, struct rg_proposal *p);
+
+void rg_node_forward(struct rg_node *node, struct rg_proposal *p)
+{
+    struct node_peer *primary = node_peer_find(node, node->primary_id);
+    enum rg_err err = RG_OK;
+
+    if (node->stage == NODE_RUNNING && node->leading) {
+        forward_here(node, p);
+        return;
+    }
+    memset(&p->reply, 0, sizeof p->reply);
+    memset(&p->rev, 0, sizeof p->rev);
+    p->regions_durable = 0;
+    p->term = 0;
+    if (node->stage == NODE_STOPPED)
+        err = RG_ESTOPPED;
+    else if (node->stage != NODE_RUNNING || primary == NULL || !primary->up || !node_primary_reachable(node))
+        err = RG_ENOPRIMARY;
+    else if (p->cmd.n == 0 || p->cmd.n > RG_CMD_BYTES_MAX)
+        err = RG_ETOOBIG;
+    else if (node->forwarded.n >= NODE_GUESTS_MAX)
+        err = RG_EBUSY;
+    if (!err) {
+        p->index = ++node->forward_number;
+        err = carry(node, primary, p);
+        if (err == RG_ECLOSED)
+            err = RG_ENOPRIMARY;
+    }
+    if (err) {
+        refuse(p, err);
+        return;
+    }
+    if (p->deadline_ms == 0)
+        p->deadline_ms = node_now_ms(node) + NODE_FORWARD_MS;
+    if (node->forwarded.n == 0 || p->deadline_ms < node->forward_deadline_ms)
+        node->forward_deadline_ms = p->deadline_ms;
+    node->forward_to = primary->config.id;
+    push(&node->forwarded, p);
+}
+
+void node_on_proposed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_proposed *m)
+{
+    struct rg_proposal *p = peer->config.id == node->forward_to ? take(&node->forwarded, m->number) : NULL;
+
+    if (p == NULL)
+        return; /* given up meanwhile */
+    p->reply = m->reply;
+    p->rev = m->rev;
+    refuse(p, m->err);
+}
+
+void node_forward_lost(struct rg_node *node, uint64_t peer, enum rg_err err)
+{
+    if (peer == 0 || peer == node->forward_to)
+        node_answer_all(node, &node->forwarded, err);
+}
+
+void node_forward_expire(struct rg_node *node, uint64_t now_ms)
+{
+    uint64_t earliest = UINT64_MAX;
+    struct rg_proposal *p, *next;
+
+    if (node->forwarded.n == 0 || now_ms < node->forward_deadline_ms)
+        return;
+    for (p = node->forwarded.head; p != NULL; p = next) {
+        next = p->next;
+        if (now_ms < p->deadline_ms) {
+            earliest = RG_MIN(earliest, p->deadline_ms);
+            continue;
+        }
+        RG_ASSERT(take(&node->forwarded, p->index) == p);
+        refuse(p, RG_ESTOPPED);
+    }
+    node->forward_deadline_ms = earliest;
+}
+
+/* ---- on the primary ---- */
+
+/* A command that came over a link, or one of this region's own that may have to be noted as degraded. */
+struct guest {
+    struct rg_proposal proposal;
+    struct rg_proposal *own; /* borrow; NULL: a peer's */
+    struct rg_node *node;
+    uint64_t peer, number;
+    struct rg_buf cmd;
+};
+
+static void guest_free(struct guest *g)
+{
+    rg_buf_deinit(&g->cmd);
+    free(g);
+}
+
+static struct guest *guest_new(struct rg_node *node, struct rg_span cmd)
+{
+    struct guest *g = calloc(1, sizeof *g);
+
+    if (g == NULL)
+        return NULL;
+    rg_buf_init(&g->cmd, RG_CMD_BYTES_MAX);
+    rg_buf_put(&g->cmd, cmd.p, cmd.n);
+    if (g->cmd.err) {
+        guest_free(g);
+        return NULL;
+    }
+    g->node = node;
+    g->proposal.cmd = rg_buf_span(&g->cmd);
+    return g;
+}
+
+static void guest_answer(struct rg_node *node, uint64_t peer, uint64_t number, const struct rg_proposal *p)
+{
+    struct rg_msg m = {.type = RG_MSG_PROPOSED};
+
+    m.proposed = (struct rg_msg_proposed){.number = number, .err = p->err, .rev = p->rev, .reply = p->reply};
+    (void)node_send(node, peer, &m); /* lost: the outcome is open there */
+}
+
+static void own_answer(struct rg_proposal *own, const struct rg_proposal *p)
+{
+    own->err = p->err;
+    own->reply = p->reply;
+    own->rev = p->rev;
+    own->regions_durable = p->regions_durable;
+    own->on_done(own);
+}
+
+/* Refused because too few regions are reachable, and the policy wants it noted instead: once more. */
+static bool guest_degrade(struct guest *g)
+{
+    struct node_regions r;
+
+    if (g->proposal.err != RG_ESHORTAGE || !g->node->policy.degrade || g->proposal.degraded)
+        return false;
+    node_regions_of(g->node, &r);
+    rg_tlv_put_u64(&g->cmd, RG_F_DEGRADED, node_regions_reachable(&r));
+    if (g->cmd.err)
+        return false;
+    g->proposal.degraded = true;
+    g->proposal.cmd = rg_buf_span(&g->cmd);
+    return true;
+}
+
+static void guest_done(struct rg_proposal *proposal)
+{
+    struct guest *g = RG_CONTAINER(proposal, struct guest, proposal);
+
+    if (guest_degrade(g)) {
+        rg_node_submit(g->node, proposal);
+        return;
+    }
+    g->node->n_guests--;
+    if (g->own != NULL)
+        own_answer(g->own, proposal);
+    else
+        guest_answer(g->node, g->peer, g->number, proposal);
+    guest_free(g);
+}
+
+void node_on_propose(struct rg_node *node, struct node_peer *peer, const struct rg_msg_propose *m)
+{
+    struct guest *g = node->n_guests < NODE_GUESTS_MAX ? guest_new(node, m->cmd) : NULL;
+
+    if (g == NULL) {
+        struct rg_proposal busy = {.err = RG_EBUSY};
+
+        guest_answer(node, peer->config.id, m->number, &busy);
+        return;
+    }
+    g->peer = peer->config.id;
+    g->number = m->number;
+    g->proposal.on_done = guest_done;
+    node->n_guests++;
+    rg_node_submit(node, &g->proposal);
+}
+
+/* On the primary itself. */
+static void forward_here(struct rg_node *node, struct rg_proposal *p)
+{
+    bool noted = node->policy.degrade && !p->degraded && !p->exempt && p->cmd.n > 0 && p->cmd.n <= RG_CMD_BYTES_MAX;
+    struct guest *g = noted && node->n_guests < NODE_GUESTS_MAX ? guest_new(node, p->cmd) : NULL;
+
+    if (g == NULL) { /* at worst refused for now */
+        rg_node_submit(node, p);
+        return;
+    }
+    g->own = p;
+    g->proposal.hold = p->hold;
+    g->proposal.wait_regions = p->wait_regions;
+    g->proposal.deadline_ms = p->deadline_ms;
+    g->proposal.on_done = guest_done;
+    node->n_guests++;
+    rg_node_submit(node, &g->proposal);
+}
+
+/* ---- what would be ---- */
+
+enum rg_err rg_node_try(struct rg_node *node, struct rg_span cmd, struct rg_reply *ret_reply)
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    enum rg_err err;
+
+    if (node->stage != NODE_RUNNING || node->install != INSTALL_NONE || node->applied.index == 0)
+        return RG_EUNREADY;
+    if (cmd.n == 0 || cmd.n > RG_CMD_BYTES_MAX)
+        return RG_ETOOBIG;
+    err = rg_txn_begin(node->config.store, RG_TXN_WRITE, &txn);
+    return err ? err : rg_fsm_apply(txn, node->applied.index + 1, node->applied.term, cmd, ret_reply);
+}

@@ -1,0 +1,496 @@
+/* A planned hand-over. The primary pauses writes, the target gets level, and the primary writes the first entry of the target's
+ * epoch to its own log: from the moment that is durable it never acknowledges anything again in its own. The target writes
+ * the same entry, byte for byte, and leads. Before that moment everything can be taken back. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "raft/node/node_priv.h"
+
+#define AGAIN_MS 100u      /* a message that may be lost is sent again after this */
+#define COMMIT_MS 10000u   /* how long the outcome is waited for after the hand-over point */
+#define PAUSE_MS 5000u
+#define HEARD_MS_MAX 2000u
+#define TAKE_MS 500u       /* between two attempts of the target to begin */
+#define LAG_MAX 20000u     /* entries: more than this is not made good within a pause */
+
+static enum rg_err say(struct rg_handover *h, enum rg_err err, const char *fmt, ...) RG_PRINTF(3, 4);
+static enum rg_err say(struct rg_handover *h, enum rg_err err, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(h->text, sizeof h->text, fmt, ap);
+    va_end(ap);
+    return err;
+}
+
+static void answer(struct rg_node *node, enum rg_err err)
+{
+    struct rg_handover *h = RG_STEAL(node->handover.request);
+
+    if (h == NULL)
+        return;
+    if (node->handover.paused_ms > 0)
+        h->paused_ms = node_now_ms(node) - node->handover.paused_ms;
+    h->err = err;
+    h->on_done(h);
+}
+
+/* ---- beginning ---- */
+
+/* Under a lease the target needs promises before it begins (take): past the hand-over point is too late to miss them. */
+static enum rg_err check_lease(const struct rg_node *node, struct rg_handover *h)
+{
+    struct node_regions r;
+    uint32_t lease, reachable = 0;
+
+    node_regions_of(node, &r);
+    lease = node_lease_needed(node, &r);
+    for (size_t i = 0; i < r.n; i++) /* one that is still being filled promises nothing */
+        reachable += r.reachable[i] && r.durable[i] >= node->applied_config_index;
+    if (lease == 0)
+        return RG_OK;
+    if (!node_lease_held(node, &r))
+        return say(h, RG_EUNREADY, "the write lease is not held");
+    if (!node_lease_settled(node, &r))
+        return say(h, RG_EUNREADY, "the write lease was changed and not every region knows its terms yet");
+    if (reachable + lease <= r.n)
+        return say(h, RG_EUNREADY, "with a write lease of %u regions the new primary needs %zu of the %zu other regions, and %u "
+                   "are reachable and have the configuration in force", lease, r.n - lease + 1, r.n, reachable);
+    return RG_OK;
+}
+
+static enum rg_err check(struct rg_node *node, struct rg_handover *h)
+{
+    const struct node_peer *peer = node_peer_find(node, h->to);
+    uint64_t now = node_now_ms(node);
+
+    if (node->stage == NODE_STOPPED)
+        return RG_ESTOPPED;
+    if (node->stage != NODE_RUNNING || !node->leading)
+        return RG_ENOTPRIMARY;
+    if (node->handover.stage != HANDOVER_NONE || node->failover.request != NULL || node->change != NULL ||
+        node->config_pending || rg_core_change_pending(node->core))
+        return say(h, RG_EBUSY, "another change of the cluster is under way");
+    if (node->alarm || node->diverged || !node_commit_known(node))
+        return say(h, RG_EUNREADY, "this primary is not healthy itself");
+    if (peer == NULL)
+        return say(h, RG_EINVALID, "node %llu is no member of the cluster", (unsigned long long)h->to);
+    if (strcmp(peer->config.region, node->config.region) == 0)
+        return say(h, RG_EINVALID, "node %llu is in this region", (unsigned long long)h->to);
+    h->lag_entries = node->committed > peer->applied ? node->committed - peer->applied : 0;
+    h->heard_ms = peer->heard_ms == 0 ? UINT64_MAX : now - peer->heard_ms;
+    if (!peer->up || h->heard_ms > HEARD_MS_MAX)
+        return say(h, RG_EUNREADY, "%s cannot be reached", peer->config.region);
+    if (!peer->counts)
+        return say(h, RG_EUNREADY, "%s is not ACTIVE", peer->config.region);
+    if (peer->sender != NULL)
+        return say(h, RG_EUNREADY, "%s is still receiving a snapshot", peer->config.region);
+    if (peer->hash_known && !peer->hash_ok)
+        return say(h, RG_EUNREADY, "%s has another state than this primary", peer->config.region);
+    if (h->lag_entries > LAG_MAX)
+        return say(h, RG_EUNREADY, "%s is %llu entries behind", peer->config.region, (unsigned long long)h->lag_entries);
+    return check_lease(node, h);
+}
+
+void rg_node_handover(struct rg_node *node, struct rg_handover *h)
+{
+    struct node_handover *s = &node->handover;
+    enum rg_err err;
+
+    h->text[0] = '\0';
+    h->epoch = h->paused_ms = h->lag_entries = h->heard_ms = 0;
+    err = check(node, h);
+    if (!err)
+        h->epoch = node_epoch_next(RG_MAX(RG_MAX(node->meta.promised, node->epoch_heard), node_epoch_of(node->meta.term)), h->to);
+    if (err || h->dry_run) {
+        h->err = err;
+        h->on_done(h);
+        return;
+    }
+    s->stage = HANDOVER_DEMOTE;
+    s->request = h;
+    s->to = h->to;
+    s->term = h->epoch << NODE_EPOCH_SHIFT;
+    s->number = node->io->random(node->io);
+    s->paused_ms = s->again_ms = 0;
+    s->n_demoted = 0;
+    s->changing = false;
+    s->change_err = RG_OK;
+}
+
+/* ---- roles of the other voters ---- */
+
+static void on_change(struct rg_change *change)
+{
+    struct node_handover *s = RG_CONTAINER(change, struct node_handover, change);
+
+    s->changing = false;
+    s->change_err = change->err;
+}
+
+static void change_role(struct rg_node *node, uint64_t id, enum rg_role role)
+{
+    struct node_handover *s = &node->handover;
+
+    s->changing = true;
+    s->change = (struct rg_change){.kind = RG_CHANGE_ROLE, .peer = {.id = id, .role = role}, .on_done = on_change};
+    rg_node_change(node, &s->change);
+}
+
+/* Before the hand-over point: as it was before. */
+static void give_up(struct rg_node *node, const char *why)
+{
+    struct node_handover *s = &node->handover;
+
+    if (s->request != NULL && s->request->text[0] == '\0')
+        say(s->request, RG_OK, "given up, nothing has changed: %s", why);
+    rg_log_warn(node->config.log, "handover.given_up", "why=\"%s\"", why);
+    node->paused = false;
+    s->stage = HANDOVER_RESTORE;
+    answer(node, RG_EUNREADY);
+}
+
+static void step_restore(struct rg_node *node)
+{
+    struct node_handover *s = &node->handover;
+
+    if (s->changing)
+        return;
+    if (s->n_demoted == 0 || !node->leading) {
+        s->stage = HANDOVER_NONE;
+        return;
+    }
+    change_role(node, s->demoted[--s->n_demoted], RG_ROLE_VOTER);
+}
+
+static void step_demote(struct rg_node *node)
+{
+    struct node_handover *s = &node->handover;
+
+    if (s->changing)
+        return;
+    if (s->change_err) {
+        give_up(node, "a voter could not be made a learner");
+        return;
+    }
+    for (size_t up = 0; up < 2; up++) /* those that are gone first: what remains must have a majority */
+        for (size_t i = 0; i < node->n_peers; i++)
+            if (node->peers[i].config.role == RG_ROLE_VOTER && node->peers[i].up == (up == 1)) {
+                s->demoted[s->n_demoted++] = node->peers[i].config.id;
+                change_role(node, node->peers[i].config.id, RG_ROLE_LEARNER);
+                return;
+            }
+    if (rg_core_change_pending(node->core) || node->config_pending)
+        return;
+    node->paused = true;
+    s->paused_ms = node_now_ms(node);
+    s->deadline_ms = s->paused_ms + (s->request->pause_ms_max > 0 ? s->request->pause_ms_max : PAUSE_MS);
+    s->stage = HANDOVER_DRAIN;
+}
+
+/* ---- getting level ---- */
+
+static bool drained(const struct rg_node *node)
+{
+    uint64_t last = rg_wal_last(node->wal);
+
+    return node->queue.n == 0 && node->flying.n == 0 && node->done.n == 0 && node->regional.n == 0 &&
+           node->persisted == last && node->committed == last && node->applied.index == last && !rg_wal_busy(node->wal);
+}
+
+static enum rg_err next_config(const struct rg_node *node, uint64_t to, struct rg_buf *out)
+{
+    struct rg_members m = node->members;
+
+    for (size_t i = 0; i < m.n; i++)
+        m.peers[i].role = m.peers[i].id == to ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
+    rg_buf_clear(out);
+    return rg_members_encode(&m, out);
+}
+
+static enum rg_err send_step(struct rg_node *node, uint64_t to, enum rg_handover_step step)
+{
+    struct node_handover *s = &node->handover;
+    struct rg_msg m = {.type = RG_MSG_HANDOVER};
+
+    m.handover = (struct rg_msg_handover){.number = s->number,
+                                          .step = step,
+                                          .term = s->term,
+                                          .last_index = s->last_index,
+                                          .last_term = s->last_term,
+                                          .config = rg_buf_span(&s->config)};
+    s->again_ms = node_now_ms(node) + AGAIN_MS;
+    return node_send(node, to, &m);
+}
+
+static void step_drain(struct rg_node *node)
+{
+    struct node_handover *s = &node->handover;
+    const struct node_peer *peer = node_peer_find(node, s->to);
+    uint64_t last = rg_wal_last(node->wal);
+
+    if (peer == NULL || !peer->up)
+        give_up(node, "the target is gone");
+    else if (drained(node) && peer->durable >= last) {
+        s->last_index = last;
+        s->last_term = rg_wal_term(node->wal, last);
+        if (next_config(node, s->to, &s->config) != RG_OK) {
+            give_up(node, "the next configuration cannot be made");
+            return;
+        }
+        s->stage = HANDOVER_PREPARE;
+        (void)send_step(node, s->to, RG_HANDOVER_PREPARE);
+    } else if (node_now_ms(node) >= s->deadline_ms)
+        give_up(node, "the target does not get level within the time that writes may be paused");
+}
+
+static void step_prepare(struct rg_node *node)
+{
+    struct node_handover *s = &node->handover;
+    const struct node_peer *peer = node_peer_find(node, s->to);
+
+    if (peer == NULL || !peer->up)
+        give_up(node, "the target is gone");
+    else if (node_now_ms(node) >= s->deadline_ms)
+        give_up(node, "the target does not say that it is ready");
+    else if (node_now_ms(node) >= s->again_ms)
+        (void)send_step(node, s->to, RG_HANDOVER_PREPARE);
+}
+
+/* ---- the hand-over point, and after ---- */
+
+static void cede(struct rg_node *node)
+{
+    struct node_handover *s = &node->handover;
+
+    if (rg_wal_last(node->wal) != s->last_index) { /* paused: a configuration's entry, or none of ours */
+        give_up(node, "the log has grown meanwhile");
+        return;
+    }
+    rg_log_warn(node->config.log, "handover.cede", "to=%llu epoch=%llu last=%llu", (unsigned long long)s->to,
+                (unsigned long long)node_epoch_of(s->term), (unsigned long long)s->last_index);
+    s->stage = HANDOVER_CEDE;
+    s->deadline_ms = node_now_ms(node) + COMMIT_MS;
+    node->meta.ceded_index = s->last_index;
+    node->meta.ceded_term = s->last_term;
+    node_reborn(node, s->term, rg_buf_span(&s->config));
+}
+
+static void step_commit(struct rg_node *node)
+{
+    struct node_handover *s = &node->handover;
+    uint64_t now = node_now_ms(node);
+
+    if (now >= s->deadline_ms && s->request != NULL) {
+        say(s->request, RG_OK, "handed over, but the new primary has not been heard yet; the hand-over goes on");
+        answer(node, RG_ETIMEOUT);
+        node->paused = false;
+    }
+    if (now >= s->again_ms)
+        (void)send_step(node, s->to, RG_HANDOVER_COMMIT);
+}
+
+void node_handover_heard(struct rg_node *node, uint64_t peer, uint64_t term)
+{
+    struct node_handover *s = &node->handover;
+
+    if (s->stage != HANDOVER_COMMIT || term < s->term || node_epoch_of(term) < node_epoch_of(s->term))
+        return;
+    s->stage = HANDOVER_NONE;
+    node->paused = false;
+    rg_log_info(node->config.log, "handover.done", "to=%llu epoch=%llu paused_ms=%llu", (unsigned long long)peer,
+                (unsigned long long)node_epoch_of(term),
+                (unsigned long long)(s->paused_ms > 0 ? node_now_ms(node) - s->paused_ms : 0));
+    answer(node, RG_OK);
+}
+
+void node_handover_end(struct rg_node *node, enum rg_err err, const char *text)
+{
+    struct node_handover *s = &node->handover;
+
+    if (s->stage == HANDOVER_NONE || (s->stage >= HANDOVER_CEDE && s->stage <= HANDOVER_COMMIT && err != RG_ESTOPPED))
+        return; /* past the hand-over point it goes on */
+    if (s->request != NULL)
+        say(s->request, RG_OK, "%s", text);
+    node->paused = false;
+    s->stage = HANDOVER_NONE;
+    answer(node, err);
+}
+
+void node_handover_overtaken(struct rg_node *node)
+{
+    struct node_handover *s = &node->handover;
+
+    if (s->stage != HANDOVER_COMMIT)
+        return;
+    s->stage = HANDOVER_NONE;
+    node->paused = false;
+    if (s->request != NULL)
+        say(s->request, RG_OK, "handed over, but a promotion was declared before the new primary was heard");
+    answer(node, RG_ETIMEOUT);
+}
+
+/* This node has ceded, and has heard no leader since: the target may never have been told. */
+void node_handover_resume(struct rg_node *node)
+{
+    struct node_handover *s = &node->handover;
+    struct rg_members m;
+
+    if (node->meta.ceded_index == 0 || node_bygone(node, node->meta.term) || node->applied_config_index != node->meta.ceded_index + 1 ||
+        rg_wal_last(node->wal) != node->applied_config_index || (node->meta.term & UINT32_MAX) != 0 ||
+        rg_members_decode(rg_buf_span(&node->applied_config), &m) != RG_OK || rg_members_voters(&m) != 1)
+        return;
+    for (size_t i = 0; i < m.n; i++)
+        if (m.peers[i].role == RG_ROLE_VOTER)
+            s->to = m.peers[i].id;
+    rg_buf_clear(&s->config);
+    rg_buf_put(&s->config, node->applied_config.data, node->applied_config.len);
+    if (s->config.err || s->to == node->config.id)
+        return;
+    s->term = node->meta.term;
+    s->last_index = node->meta.ceded_index;
+    s->last_term = node->meta.ceded_term;
+    s->number = node->io->random(node->io);
+    s->deadline_ms = UINT64_MAX;
+    s->paused_ms = s->again_ms = 0;
+    s->stage = HANDOVER_COMMIT;
+}
+
+void node_handover_step(struct rg_node *node)
+{
+    struct node_handover *s = &node->handover;
+
+    if (!node->paused)
+        node_held_release(node);
+    switch (s->stage) {
+    case HANDOVER_NONE:
+        return;
+    case HANDOVER_DEMOTE:
+        step_demote(node);
+        return;
+    case HANDOVER_DRAIN:
+        step_drain(node);
+        return;
+    case HANDOVER_PREPARE:
+        step_prepare(node);
+        return;
+    case HANDOVER_CEDE:
+        s->stage = HANDOVER_COMMIT; /* running again: the entry is durable */
+        step_commit(node);
+        return;
+    case HANDOVER_COMMIT:
+        step_commit(node);
+        return;
+    case HANDOVER_RESTORE:
+        step_restore(node);
+        return;
+    }
+}
+
+uint64_t node_handover_due(const struct rg_node *node)
+{
+    const struct node_handover *s = &node->handover;
+
+    switch (s->stage) {
+    case HANDOVER_DRAIN:
+        return s->deadline_ms;
+    case HANDOVER_PREPARE:
+    case HANDOVER_COMMIT:
+        return RG_MIN(s->again_ms, s->deadline_ms > node_now_ms(node) ? s->deadline_ms : UINT64_MAX);
+    default:
+        return UINT64_MAX;
+    }
+}
+
+/* ---- the target's side ---- */
+
+static bool level(const struct rg_node *node, const struct rg_msg_handover *m)
+{
+    uint64_t last = rg_wal_last(node->wal);
+
+    return !node->leading && node->install == INSTALL_NONE && node->failover.request == NULL && !node->diverged &&
+           last == m->last_index && rg_wal_term(node->wal, last) == m->last_term && node->persisted == last &&
+           node->applied.index <= last && (m->term & UINT32_MAX) == 0 &&
+           m->term >= node->meta.term && /* equal: a crash, after the term was saved and before the entry was */
+           m->term > m->last_term && node_epoch_of(m->term) >= node->meta.promised;
+}
+
+static bool config_fits(const struct rg_node *node, struct rg_span config)
+{
+    struct rg_members m;
+    const struct rg_peer_config *self;
+
+    if (rg_members_decode(config, &m) != RG_OK || rg_members_voters(&m) != 1)
+        return false;
+    self = rg_members_find(&m, node->config.id);
+    return self != NULL && self->role == RG_ROLE_VOTER;
+}
+
+static void reply(struct rg_node *node, uint64_t peer, const struct rg_msg_handover *m, enum rg_handover_step step)
+{
+    struct rg_msg out = {.type = RG_MSG_HANDOVER, .handover = *m};
+
+    out.handover.step = step;
+    out.handover.config = rg_span(NULL, 0);
+    (void)node_send(node, peer, &out);
+}
+
+static void take(struct rg_node *node, uint64_t from, const struct rg_msg_handover *m)
+{
+    struct node_handover *s = &node->handover;
+    uint64_t now = node_now_ms(node);
+
+    if (node->policy.lease_regions == 0) {
+        rg_log_warn(node->config.log, "handover.take", "from=%llu epoch=%llu", (unsigned long long)from,
+                    (unsigned long long)node_epoch_of(m->term));
+        node_reborn(node, m->term, m->config);
+        return;
+    }
+    if (now < s->take_ms)
+        return; /* COMMIT comes again */
+    s->take_ms = now + TAKE_MS;
+    rg_buf_clear(&s->config);
+    rg_buf_put(&s->config, m->config.p, m->config.n);
+    if (s->config.err) {
+        node_fail(node, s->config.err, "take over: %s", rg_err_text(s->config.err));
+        return;
+    }
+    node_failover_take(node, m->term, from);
+}
+
+void node_handover_taken(struct rg_failover *f)
+{
+    struct node_handover *s = RG_CONTAINER(f, struct node_handover, take);
+    struct rg_node *node = RG_CONTAINER(s, struct rg_node, handover);
+
+    if (f->err)
+        rg_log_warn(node->config.log, "handover.not_taken", "err=%s text=\"%s\"", rg_err_symbol(f->err), f->text);
+}
+
+void node_on_handover(struct rg_node *node, struct node_peer *peer, const struct rg_msg_handover *m)
+{
+    struct node_handover *s = &node->handover;
+    bool ours = s->stage == HANDOVER_PREPARE && peer->config.id == s->to && m->number == s->number;
+
+    switch (m->step) {
+    case RG_HANDOVER_PREPARE:
+        reply(node, peer->config.id, m,
+              level(node, m) && config_fits(node, m->config) ? RG_HANDOVER_READY : RG_HANDOVER_REFUSED);
+        return;
+    case RG_HANDOVER_READY:
+        if (ours)
+            cede(node);
+        return;
+    case RG_HANDOVER_REFUSED:
+        if (ours && m->number == s->number)
+            s->again_ms = RG_MIN(s->again_ms, node_now_ms(node) + AGAIN_MS / 4); /* perhaps it only has to apply something */
+        return;
+    case RG_HANDOVER_COMMIT:
+        if (level(node, m) && config_fits(node, m->config))
+            take(node, peer->config.id, m);
+        return;
+    case RG_HANDOVER_STEP_COUNT:
+        return;
+    }
+}

@@ -1,0 +1,592 @@
+#include "raft/node/node.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "raft/node/node_priv.h"
+
+/* ---- failing ---- */
+
+void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (node->stage == NODE_STOPPED)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(node->stop_text, sizeof node->stop_text, fmt, ap);
+    va_end(ap);
+    node->stop_err = err;
+    node->stage = NODE_STOPPED;
+}
+
+static void answer_stopped(struct rg_node *node)
+{
+    node_answer_all(node, &node->done, RG_ESTOPPED);
+    node_answer_all(node, &node->flying, RG_ESTOPPED);
+    node_answer_all(node, &node->queue, RG_ESTOPPED);
+    node_answer_all(node, &node->held, RG_ESTOPPED);
+    node_answer_all(node, &node->regional, RG_ESTOPPED);
+    node_answer_all(node, &node->forwarded, RG_ESTOPPED);
+    node_change_answer(node);
+    node_failover_answer(node, RG_ESTOPPED);
+    node_handover_end(node, RG_ESTOPPED, "the node stopped");
+    node_waits_answer(node, RG_ESTOPPED);
+}
+
+void node_settle(struct rg_node *node)
+{
+    if (node->stage != NODE_STOPPED || node->settling || node->pumping)
+        return;
+    node->settling = true;
+    answer_stopped(node);
+    if (node->stop_err && !node->stop_told) {
+        node->stop_told = true;
+        node_publish(node);
+        node->config.on_stop(node->config.arg, node->stop_err, node->stop_text);
+    }
+    node->settling = false;
+}
+
+/* ---- peers ---- */
+
+struct node_peer *node_peer_find(struct rg_node *node, uint64_t id)
+{
+    for (size_t i = 0; i < node->n_peers; i++)
+        if (node->peers[i].config.id == id)
+            return &node->peers[i];
+    return NULL;
+}
+
+static bool members_equal(const struct rg_members *a, const struct rg_members *b)
+{
+    bool equal = a->n == b->n;
+
+    for (size_t i = 0; equal && i < a->n; i++)
+        equal = a->peers[i].id == b->peers[i].id && a->peers[i].role == b->peers[i].role &&
+                strcmp(a->peers[i].link, b->peers[i].link) == 0 && strcmp(a->peers[i].region, b->peers[i].region) == 0;
+    return equal;
+}
+
+/* Peers that stay keep what is known of them. */
+static void peers_rebuild(struct rg_node *node)
+{
+    struct node_peer old[RG_PEERS_MAX];
+    size_t n_old = node->n_peers;
+
+    memcpy(old, node->peers, sizeof old);
+    memset(node->peers, 0, sizeof node->peers);
+    node->n_peers = 0;
+    for (size_t i = 0; i < node->members.n; i++) {
+        struct node_peer *peer = &node->peers[node->n_peers];
+
+        if (node->members.peers[i].id == node->config.id)
+            continue;
+        for (size_t k = 0; k < n_old; k++)
+            if (old[k].config.id == node->members.peers[i].id) {
+                *peer = old[k];
+                old[k].sender = NULL;
+            }
+        peer->config = node->members.peers[i];
+        peer->guest = false;
+        node->n_peers++;
+    }
+    for (size_t k = 0; k < n_old; k++)
+        if (old[k].guest && rg_members_find(&node->members, old[k].config.id) == NULL && node->n_peers < RG_PEERS_MAX)
+            node->peers[node->n_peers++] = old[k]; /* a learner's: it has no sender */
+        else
+            rg_sender_free(old[k].sender);
+}
+
+static void peers_tell(struct rg_node *node)
+{
+    struct rg_peer_config peers[RG_PEERS_MAX];
+
+    for (size_t i = 0; i < node->n_peers; i++)
+        peers[i] = node->peers[i].config;
+    node->config.on_peers(node->config.arg, peers, node->n_peers);
+}
+
+struct node_peer *node_guest(struct rg_node *node, const struct rg_hello *hello)
+{
+    struct node_peer *peer = node_peer_find(node, hello->from);
+
+    if (peer != NULL)
+        return peer;
+    for (size_t i = 0; peer == NULL && node->n_peers == RG_PEERS_MAX && i < node->n_peers; i++)
+        if (node->peers[i].guest && !node->peers[i].up)
+            peer = &node->peers[i];
+    if (peer == NULL && node->n_peers == RG_PEERS_MAX)
+        return NULL;
+    if (peer == NULL)
+        peer = &node->peers[node->n_peers++];
+    memset(peer, 0, sizeof *peer);
+    peer->guest = true;
+    peer->config.id = hello->from;
+    peer->config.role = RG_ROLE_VOTER;
+    memcpy(peer->config.region, hello->region, sizeof peer->config.region);
+    peers_tell(node);
+    return peer;
+}
+
+void node_guest_step(struct rg_node *node, uint64_t peer)
+{
+    const struct node_peer *from = node_peer_find(node, peer);
+
+    rg_core_guest(node->core, from != NULL && from->guest ? peer : 0);
+}
+
+void node_members_update(struct rg_node *node, bool always)
+{
+    struct rg_members members;
+
+    rg_core_members(node->core, &members);
+    /* A log that is only now being received shows configurations of long ago, from before this node was a member. */
+    if (rg_members_find(&members, node->config.id) == NULL && rg_core_state(node->core) == RG_CORE_FOLLOWER)
+        members = node->configured;
+    if (!always && members_equal(&members, &node->members))
+        return;
+    node->members = members;
+    peers_rebuild(node);
+    node->policy_dirty = true; /* which regions count */
+    peers_tell(node);
+}
+
+/* ---- lifetime ---- */
+
+/* Several voters stand close together and elect quickly: writes go on within 2 s when the leader dies. Learners may be far
+ * away whatever the voters' times: what they are sent again does not come more often for it. */
+static void default_times(struct rg_node_config *c)
+{
+    unsigned voters = 0;
+
+    for (size_t i = 0; i < c->n_peers; i++)
+        voters += c->peers[i].role == RG_ROLE_VOTER;
+    if (c->repeat_ms == 0)
+        c->repeat_ms = c->heartbeat_ms != 0 ? c->heartbeat_ms : 500;
+    if (c->heartbeat_ms == 0)
+        c->heartbeat_ms = voters > 1 ? 150 : 500;
+    if (c->election_ms == 0)
+        c->election_ms = voters > 1 ? 600 : 5000;
+}
+
+static void defaults(struct rg_node_config *c)
+{
+    default_times(c);
+    if (c->window == 0)
+        c->window = 8192;
+    if (c->batch_max == 0)
+        c->batch_max = 512;
+    if (c->queue_max == 0)
+        c->queue_max = 16384;
+    if (c->waits_max == 0)
+        c->waits_max = 16384;
+    if (c->snapshot_entries == 0)
+        c->snapshot_entries = 100000;
+    if (c->snapshot_bytes == 0)
+        c->snapshot_bytes = 64u * 1024 * 1024;
+    if (c->trailing == 0)
+        c->trailing = 16384;
+    c->trailing = RG_MIN(c->trailing, UINT32_MAX / 2);
+    if (c->wal_segment_bytes == 0)
+        c->wal_segment_bytes = 16u * 1024 * 1024;
+    if (c->announce_ms == 0)
+        c->announce_ms = 250;
+}
+
+/* The caller's strings may go when rg_node_new returns. */
+static enum rg_err own_strings(struct rg_node *node)
+{
+    struct rg_node_config *c = &node->config;
+    const char **texts[] = {&c->data_dir, &c->cluster_id, &c->region, &c->instance_arn, &c->identity_store_id};
+    bool ok = true;
+
+    node->strings_owned = true;
+    for (size_t i = 0; i < RG_LEN(texts); i++) {
+        *texts[i] = strdup(*texts[i]);
+        ok &= *texts[i] != NULL;
+    }
+    return ok ? RG_OK : RG_ENOMEM;
+}
+
+static void free_string(const char *text)
+{
+    free((void *)(uintptr_t)text);
+}
+
+static enum rg_err take_members(struct rg_node *node, struct rg_errctx *ctx)
+{
+    const struct rg_node_config *c = &node->config;
+    RG_AUTO_BUF struct rg_buf bytes = {.max = 0};
+
+    rg_buf_init(&bytes, RG_RAFT_CONFIG_BYTES_MAX);
+    if (c->n_peers == 0 || c->n_peers > RG_PEERS_MAX)
+        return rg_fail(ctx, RG_EINVALID, "%zu peers: 1 to %d are possible", c->n_peers, RG_PEERS_MAX);
+    for (size_t i = 0; i < c->n_peers; i++)
+        node->configured.peers[i] = c->peers[i];
+    node->configured.n = c->n_peers;
+    node->config.peers = node->configured.peers;
+    if (rg_members_find(&node->configured, c->id) == NULL)
+        return rg_fail(ctx, RG_EINVALID, "node %llu is not among the peers", (unsigned long long)c->id);
+    if (rg_members_encode(&node->configured, &bytes) != RG_OK)
+        return rg_fail(ctx, RG_EINVALID, "the peers: an id or a link is empty, too long or given twice");
+    if (rg_members_voters(&node->configured) == 0)
+        return rg_fail(ctx, RG_EINVALID, "none of the peers is a voter");
+    return RG_OK;
+}
+
+static enum rg_err allocate(struct rg_node *node)
+{
+    node->batch = calloc(node->config.batch_max, sizeof *node->batch);
+    node->in_entries = calloc(RG_MSG_ENTRIES_MAX, sizeof *node->in_entries);
+    node->out_entries = calloc(RG_MSG_ENTRIES_MAX, sizeof *node->out_entries);
+    node->hashes = calloc(NODE_HASHES, sizeof *node->hashes);
+    node->commits = calloc(NODE_COMMITS, sizeof *node->commits);
+    node->receipts = calloc(NODE_RECEIPTS, sizeof *node->receipts);
+    return node->batch != NULL && node->in_entries != NULL && node->out_entries != NULL && node->hashes != NULL &&
+                   node->commits != NULL && node->receipts != NULL
+               ? RG_OK
+               : RG_ENOMEM;
+}
+
+/* The core's own heartbeat period is a quarter of ours. It decides which peers a tick reaches: all of them, so that they stay
+ * in step whatever was sent meanwhile (a peer that a tick skips counts as silent at the next one, and falls back to probing);
+ * and a probed peer gets a new entry at once unless it got something just before. */
+enum rg_err node_make_core(struct rg_node *node)
+{
+    struct rg_core_config config = {
+        .id = node->config.id,
+        .heartbeat_ms = RG_MAX(node->config.heartbeat_ms / 4, 1u),
+        .election_ms = node->config.election_ms,
+        .window = node->config.window,
+        /* The transfer is ours, and asking again while one runs costs nothing. But a peer that got an older snapshot than the
+         * core last asked for is heard again only when this has passed. */
+        .install_ms = 4 * node->config.repeat_ms,
+        .seed = (uint32_t)node->io->random(node->io),
+    };
+    char address[RG_ADDRESS_BYTES_MAX];
+
+    rg_member_address(rg_members_find(&node->configured, node->config.id), address);
+    config.address = address;
+    return rg_core_new(&config, &node->core);
+}
+
+static enum rg_err receiver_send(void *arg, uint64_t peer, const struct rg_msg *msg)
+{
+    return node_send(arg, peer, msg);
+}
+
+static enum rg_err make_receiver(struct rg_node *node)
+{
+    struct rg_receiver_config config = {.io = node->io,
+                                        .snaps = node->snaps,
+                                        .arg = node,
+                                        .send = receiver_send,
+                                        .on_complete = node_receiver_complete,
+                                        .on_failed = node_receiver_failed};
+
+    return rg_receiver_new(&config, &node->receiver);
+}
+
+static enum rg_err node_init(struct rg_node *node, struct rg_errctx *ctx)
+{
+    enum rg_err err;
+
+    node->io = node->config.io;
+    defaults(&node->config);
+    if (node->config.trailing < 2)
+        node->config.trailing = 2;
+    if (node->config.window >= node->config.trailing) /* rule 15; see append_trim */
+        node->config.window = (unsigned)node->config.trailing - 1;
+    node_proposals_init(&node->queue);
+    node_proposals_init(&node->held);
+    node_proposals_init(&node->flying);
+    node_proposals_init(&node->done);
+    node_proposals_init(&node->regional);
+    node_proposals_init(&node->forwarded);
+    rg_buf_init(&node->change_bytes, RG_RAFT_CONFIG_BYTES_MAX);
+    rg_buf_init(&node->handover.config, RG_RAFT_CONFIG_BYTES_MAX);
+    rg_buf_init(&node->out, RG_MSG_BYTES_MAX);
+    rg_buf_init(&node->applied_config, RG_RAFT_CONFIG_BYTES_MAX);
+    rg_buf_init(&node->taking_config, RG_RAFT_CONFIG_BYTES_MAX);
+    rg_buf_init(&node->install_config, RG_RAFT_CONFIG_BYTES_MAX);
+    node->retry_ms = UINT64_MAX;
+    node->boot = node->io->random(node->io) | 1;
+    err = own_strings(node);
+    if (!err)
+        err = allocate(node);
+    if (err)
+        return rg_fail(ctx, err, "make a node: %s", rg_err_text(err));
+    err = take_members(node, ctx);
+    if (err)
+        return err;
+    node->members = node->configured;
+    err = node_open(node, ctx);
+    if (!err)
+        err = node_make_core(node);
+    if (!err)
+        err = make_receiver(node);
+    if (!err) {
+        peers_rebuild(node);
+        node_policy_load(node);
+        node_publish(node);
+    }
+    return err;
+}
+
+enum rg_err rg_node_new(const struct rg_node_config *config, struct rg_node **ret_node, struct rg_errctx *ctx)
+{
+    struct rg_node *node = calloc(1, sizeof *node);
+    enum rg_err err;
+
+    if (node == NULL)
+        return rg_fail(ctx, RG_ENOMEM, "make a node");
+    node->config = *config;
+    pthread_mutex_init(&node->status_mutex, NULL);
+    err = node_init(node, ctx);
+    if (err) {
+        rg_node_free(node);
+        return err;
+    }
+    *ret_node = node;
+    return RG_OK;
+}
+
+enum rg_err rg_node_start(struct rg_node *node, struct rg_errctx *ctx)
+{
+    const struct rg_peer_config *self = rg_members_find(&node->configured, node->config.id);
+    enum rg_err err;
+
+    RG_ASSERT(node->stage == NODE_NEW);
+    node->started_ms = node_now_ms(node);
+    node_lease_start(node);
+    if (self->role == RG_ROLE_VOTER && node->snapshot_index == 0 && rg_wal_last(node->wal) == 0) {
+        node->stage = NODE_FIRST;
+        err = node_first_entry(node, ctx);
+    } else {
+        err = node_start_core(node, ctx);
+        if (!err && !node->leading)
+            node_handover_resume(node);
+    }
+    if (err)
+        return err;
+    rg_node_pump(node);
+    return RG_OK;
+}
+
+void rg_node_stop(struct rg_node *node)
+{
+    if (node->stage != NODE_STOPPED)
+        node->stage = NODE_STOPPED;
+    if (!node->pumping)
+        answer_stopped(node);
+}
+
+void rg_node_free(struct rg_node *node)
+{
+    if (node == NULL)
+        return;
+    for (size_t i = 0; i < node->n_peers; i++)
+        rg_sender_free(node->peers[i].sender);
+    rg_receiver_free(node->receiver);
+    rg_core_free(node->core);
+    rg_wal_free(node->wal);
+    rg_snapstore_free(node->snaps);
+    rg_metafile_free(node->metafile);
+    rg_buf_deinit(&node->out);
+    rg_buf_deinit(&node->applied_config);
+    rg_buf_deinit(&node->taking_config);
+    rg_buf_deinit(&node->install_config);
+    rg_buf_deinit(&node->change_bytes);
+    rg_buf_deinit(&node->handover.config);
+    free(node->batch);
+    free(node->in_entries);
+    free(node->out_entries);
+    free(node->hashes);
+    free(node->commits);
+    free(node->receipts);
+    free(node->waits);
+    if (node->strings_owned) {
+        free_string(node->config.data_dir);
+        free_string(node->config.cluster_id);
+        free_string(node->config.region);
+        free_string(node->config.instance_arn);
+        free_string(node->config.identity_store_id);
+    }
+    pthread_mutex_destroy(&node->status_mutex);
+    free(node);
+}
+
+/* ---- the pump ---- */
+
+void rg_node_on_timer(struct rg_node *node)
+{
+    node->timer_ms = 0; /* it has fired; the pump looks at the clock itself */
+}
+
+/* What the log has made durable since. Between a snapshot's arrival and its being in place that says nothing (rule 15). */
+static void pump_durable(struct rg_node *node)
+{
+    struct rg_core_update update;
+    struct rg_errctx ctx = {.text = ""};
+    uint64_t durable = rg_wal_durable(node->wal);
+    enum rg_err err;
+
+    if (node->stage == NODE_FIRST && durable >= 1) {
+        err = node_start_core(node, &ctx);
+        if (err)
+            node_fail(node, err, "%s", rg_errctx_text(&ctx, err));
+        return;
+    }
+    if (node->stage == NODE_REBORN && durable >= node->reborn_index) {
+        node->persisted = durable;
+        node_reborn_durable(node);
+        return;
+    }
+    if (node->stage != NODE_RUNNING || node->install != INSTALL_NONE || durable <= node->persisted)
+        return;
+    node->persisted = durable;
+    node->next_status.flushes++;
+    if (node->leading && node->flying.n > 0)
+        node_count_us(node->next_status.durable_us, node_now_us(node) - node->flying_since_us);
+    err = rg_core_persisted(node->core, node_now_ms(node), durable, &update);
+    node_take(node, err, &update, false);
+}
+
+/* Ticks of a leader come a heartbeat apart and no sooner, whatever the core asks for: one tick reaches every peer. */
+static uint64_t core_due(const struct rg_node *node)
+{
+    uint64_t due = RG_MAX(rg_core_deadline(node->core), node->stepped_timeout_ms);
+
+    return node->leading ? RG_MAX(due, node->tick_ms + node->config.heartbeat_ms) : due;
+}
+
+static void pump_clock(struct rg_node *node)
+{
+    struct rg_core_update update;
+    uint64_t now = node_now_ms(node);
+    enum rg_err err;
+
+    if (now < core_due(node))
+        return;
+    node->tick_ms = now;
+    err = rg_core_timeout(node->core, now, &update);
+    node_take(node, err, &update, false);
+    node->stepped_timeout_ms = now + 10; /* a deadline that does not move must not spin */
+}
+
+static void pump_config(struct rg_node *node)
+{
+    struct rg_core_update update;
+    enum rg_err err;
+
+    if (!node->config_pending || node->install != INSTALL_NONE)
+        return;
+    node->config_pending = false;
+    err = rg_core_configured(node->core, node_now_ms(node), node->applied_config_index, rg_buf_span(&node->applied_config),
+                             &update);
+    node_take(node, err, &update, false);
+    if (node->stage == NODE_RUNNING)
+        node_members_update(node, false);
+}
+
+static void pump_announce(struct rg_node *node)
+{
+    uint64_t now = node_now_ms(node);
+
+    if (now < node->announce_due_ms)
+        return;
+    node->announce_due_ms = now + node->config.announce_ms;
+    for (size_t i = 0; node->leading && i < node->n_peers; i++)
+        if (node->peers[i].up)
+            node_announce(node, &node->peers[i]);
+}
+
+static void pump_senders(struct rg_node *node)
+{
+    for (size_t i = 0; i < node->n_peers; i++)
+        if (node->peers[i].sender != NULL && !rg_sender_step(node->peers[i].sender)) {
+            rg_log_info(node->config.log, "snapshot.send.ended", "peer=%llu", (unsigned long long)node->peers[i].config.id);
+            rg_sender_free(RG_STEAL(node->peers[i].sender));
+        }
+}
+
+static void pump_timer(struct rg_node *node)
+{
+    uint64_t due = RG_MIN(node->announce_due_ms, node->retry_ms);
+
+    if (node->stage != NODE_RUNNING)
+        return; /* the log's completion brings the next turn */
+    due = RG_MIN(due, RG_MIN(core_due(node), node_answer_due(node)));
+    due = RG_MIN(due, RG_MIN(node_failover_due(node), node_handover_due(node)));
+    due = RG_MAX(due, node_now_ms(node));
+    if (due != node->timer_ms) {
+        node->timer_ms = due;
+        node->io->timer(node->io, due);
+    }
+}
+
+/* Entries and messages of everything that happened since the last pump, and of what was submitted. */
+static void pump_out(struct rg_node *node)
+{
+    node_submit_batch(node);
+    if (node->stage != NODE_RUNNING)
+        return;
+    rg_wal_flush(node->wal); /* the disk works while the rest goes on */
+    node_release(node);
+}
+
+static void pump_running(struct rg_node *node)
+{
+    if (node->retry_ms <= node_now_ms(node))
+        node->retry_ms = UINT64_MAX;
+    pump_clock(node);
+    if (node->stage == NODE_RUNNING)
+        pump_out(node);
+    if (node->stage == NODE_RUNNING && node->leading)
+        node->io->flush(node->io); /* what was committed is on its way before its own cost here */
+    if (node->stage == NODE_RUNNING)
+        node_install_step(node);
+    if (node->stage == NODE_RUNNING)
+        node_apply(node);
+    if (node->stage == NODE_RUNNING)
+        pump_config(node);
+    if (node->stage == NODE_RUNNING)
+        node_snapshot_step(node);
+    if (node->stage == NODE_RUNNING && node->policy_dirty && node->install == INSTALL_NONE)
+        node_policy_load(node);
+    if (node->stage == NODE_RUNNING)
+        node_answer(node);
+    if (node->stage == NODE_RUNNING)
+        node_failover_step(node);
+    if (node->stage == NODE_RUNNING)
+        node_handover_step(node);
+    if (node->stage == NODE_RUNNING)
+        pump_out(node);
+    if (node->stage == NODE_RUNNING)
+        pump_senders(node);
+    if (node->stage == NODE_RUNNING && node->report_due)
+        node_report(node);
+    if (node->stage == NODE_RUNNING)
+        pump_announce(node);
+    if (node->stage == NODE_RUNNING)
+        node->io->flush(node->io);
+}
+
+void rg_node_pump(struct rg_node *node)
+{
+    if (node->pumping)
+        return;
+    node->pumping = true;
+    if (node->stage != NODE_STOPPED)
+        pump_durable(node);
+    if (node->stage == NODE_RUNNING)
+        pump_running(node);
+    if (node->stage != NODE_STOPPED) {
+        if (!node->published)
+            node_publish(node);
+        pump_timer(node);
+    }
+    node->pumping = node->published = false;
+    node_settle(node);
+}

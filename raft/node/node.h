@@ -1,0 +1,165 @@
+/* raft/node/node.h: the driver: one node of one region. Steps the raft core, orders disk, messages and apply (RAFT.md), takes and
+ * installs snapshots, knows its peers' progress. One thread: every call and callback on the raft thread, but for
+ * rg_node_status_copy. No loop, no clock, no socket: raft/io.h. */
+#ifndef REGENT_RAFT_NODE_NODE_H
+#define REGENT_RAFT_NODE_NODE_H
+
+#include "base/log.h"
+#include "crypto/keyprov.h"
+#include "raft/batch.h"
+#include "raft/io.h"
+
+struct rg_node_config {
+    struct rg_io *io;
+    struct rg_store *store; /* borrow; empty: filled at start from snapshot and log */
+    struct rg_keyprov *keys;
+    const struct rg_log *log;
+    const char *data_dir; /* meta, wal/, snapshots/ */
+    const char *cluster_id, *region;
+    uint64_t id;
+    const char *instance_arn, *identity_store_id;
+    /* The first configuration, self included; used only when the data directory is new. The same on every node. */
+    const struct rg_peer_config *peers;
+    size_t n_peers;
+    /* tuning; 0 takes the default in brackets */
+    unsigned heartbeat_ms;        /* [500; 150 with several voters] */
+    unsigned election_ms;         /* [5000; 600 with several voters]; an election begins after one to two of these */
+    unsigned repeat_ms;           /* [heartbeat_ms if given, else 500] before a peer that is slow to answer is sent things again */
+    unsigned window;              /* [8192] entries under way to a peer */
+    unsigned batch_max;           /* [512] proposals a flush */
+    unsigned queue_max;           /* [16384] proposals waiting */
+    unsigned waits_max;           /* [16384] */
+    uint64_t snapshot_entries;    /* [100000] entries between snapshots */
+    uint64_t snapshot_bytes;      /* [64 MiB] of log data between snapshots, whichever is first */
+    uint64_t trailing;            /* [16384] entries kept behind a snapshot; more than the window */
+    size_t wal_segment_bytes;     /* [16 MiB] */
+    unsigned announce_ms;         /* [250] primary → learners: commit index and state hash */
+    unsigned test_flags;          /* the simulator's: takes a guard away to show what it guards against; 0 in every program */
+    void *arg;
+    /* Something became visible (after the store's commit, before proposals are answered). */
+    void (*on_applied)(void *arg, struct rg_rev rev);
+    /* The peers of the configuration changed: connect to these (self excluded). */
+    void (*on_peers)(void *arg, const struct rg_peer_config *peers, size_t n);
+    /* The node cannot go on (I/O error, diverged): it does nothing any more; the shell ends the process. RG_EFENCED: a later epoch
+     * replaced it; under its id it never starts again. */
+    void (*on_stop)(void *arg, enum rg_err err, const char *text);
+};
+
+/* rg_node_config.test_flags */
+enum {
+    RG_TEST_NO_GATE = 1, /* entries leave for learners before they are committed (RAFT.md rule 9) */
+    RG_TEST_NO_BUMP = 2, /* an only voter restarts in the term it had (rule 7) */
+};
+
+/**
+ * Open or create the data directory and rebuild the state from snapshot and log (long, synchronous). progress (may be NULL)
+ * is told what is being done. RG_EFOREIGN (another cluster's, instance's or id's data), RG_EFENCED, RG_ECORRUPT, RG_EKEY … with
+ * what and where.
+ */
+RG_MUST enum rg_err rg_node_new(const struct rg_node_config *config, struct rg_node **ret_node, struct rg_errctx *ctx);
+/** Begin: persist the bumped term when we are the only voter, START the core, ask for the first timer. */
+RG_MUST enum rg_err rg_node_start(struct rg_node *node, struct rg_errctx *ctx);
+/** Refuse new work, answer what waits with RG_ESTOPPED. The lanes must be drained by the shell before rg_node_free. */
+void rg_node_stop(struct rg_node *node);
+void rg_node_free(struct rg_node *node);
+
+/** Propose a write (batched into the next flush). Always answered through on_done, possibly before returning. */
+void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal);
+/**
+ * Propose from any region: on the primary as rg_node_submit; elsewhere the command travels to the primary over the link, and its
+ * outcome back. Always answered through on_done, possibly before returning. wait_regions does not travel.
+ * deadline_ms   monotonic; 0: ten seconds from now
+ * Outcomes beside those of rg_node_submit: RG_ENOPRIMARY: no primary is reachable, nothing was proposed. RG_ESTOPPED: the link
+ * broke or the deadline passed first: it may or may not have been applied.
+ */
+void rg_node_forward(struct rg_node *node, struct rg_proposal *proposal);
+/**
+ * What a command would come to in the state visible here. Nothing changes.
+ * RG_OK: ret_reply says it. RG_EUNREADY: there is no state here (yet). Anything else: a local fault.
+ */
+RG_MUST enum rg_err rg_node_try(struct rg_node *node, struct rg_span cmd, struct rg_reply *ret_reply);
+/** Change the configuration by one step. Always answered through on_done, possibly before returning. One at a time. */
+void rg_node_change(struct rg_node *node, struct rg_change *change);
+/** Whether the epoch, but the first, can be one that the node with this id began: those of others differ. */
+bool rg_epoch_of_node(uint64_t epoch, uint64_t id);
+/**
+ * Promote this node: ask who is how far, have every reachable node promise to follow no older epoch, wait leases out, then begin
+ * the next epoch here as the only voter. The old voters are no members any more. Always answered.
+ */
+void rg_node_failover(struct rg_node *node, struct rg_failover *failover);
+/** Hand over to another region, planned: nothing is lost, reads go on, this node stays as a learner. Always answered. */
+void rg_node_handover(struct rg_node *node, struct rg_handover *handover);
+/** Wait for a revision. Always answered, possibly before returning. */
+void rg_node_wait(struct rg_node *node, struct rg_wait *wait);
+/** Take a snapshot now and compact (for tests, `regent` maintenance). RG_EBUSY. */
+RG_MUST enum rg_err rg_node_snapshot(struct rg_node *node);
+
+/* Events from the shell. */
+void rg_node_on_timer(struct rg_node *node);
+/** Our hello for a new connection to peer: cluster id, region, raft id, incarnation, epoch, (term, last index), versions. */
+void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out);
+/** Check the peer's hello. RG_EPEER / RG_EFENCED with the reason: close the connection. */
+RG_MUST enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span hello, struct rg_errctx *ctx);
+void rg_node_on_up(struct rg_node *node, uint64_t peer);
+void rg_node_on_down(struct rg_node *node, uint64_t peer);
+/** RG_EMALFORMED, RG_EPEER: the peer sends rubbish; close the connection. */
+RG_MUST enum rg_err rg_node_on_message(struct rg_node *node, uint64_t peer, struct rg_span message, struct rg_errctx *ctx);
+/** End of a batch of events (one loop turn): start the flush, release the gate, write out messages, answer. The shell calls
+ * it after every group of calls above. */
+void rg_node_pump(struct rg_node *node);
+
+struct rg_peer_status {
+    uint64_t id;
+    char region[33];
+    enum rg_role role;
+    bool up;                 /* link */
+    uint64_t durable_index, applied_index; /* as the peer reported them (primary), or announced (learner: the primary's) */
+    uint64_t heard_ms_ago;   /* since its last message; UINT64_MAX: never */
+    uint64_t lag_entries, lag_bytes; /* primary only: behind our commit index */
+    uint64_t lag_ms;         /* how long the oldest entry it lacks has been committed here; 0 when it has all */
+    bool hash_ok, hash_known; /* its state hash at its applied index equals ours there */
+    bool snapshot;           /* a snapshot transfer to it is under way */
+    uint64_t snapshot_bytes, snapshot_total;
+    uint64_t lease_ms;       /* primary: how long its lease still runs; 0: none */
+    uint64_t promised;       /* as its last hello said: it follows no epoch before this one; 0: none */
+};
+struct rg_node_status {
+    uint64_t id, incarnation;
+    char region[33];
+    bool leader;             /* this node takes writes */
+    uint64_t leader_id;      /* 0: unknown */
+    bool primary_reachable;  /* the leader is we, or was heard within 3 announcements */
+    uint64_t primary_heard_ms_ago; /* UINT64_MAX: never since this start */
+    uint64_t term;
+    struct rg_rev applied;   /* visible here */
+    uint64_t commit_index, last_index, durable_index, first_index, snapshot_index;
+    uint8_t hash[RG_STATE_HASH_BYTES];
+    struct rg_counts counts;
+    bool ready;              /* may serve: see rg_node_status_why */
+    char not_ready[160];     /* why not */
+    bool diverged, fenced, alarm; /* alarm: a learner is ahead of us: writes are refused */
+    bool paused;             /* a hand-over is under way: writes wait */
+    uint64_t epoch, promised; /* epoch: the latest this node takes part in */
+    struct rg_policy policy; /* as applied here */
+    uint32_t regions, regions_reachable; /* other regions that count */
+    bool lease_held, lease_settled; /* settled: every member knows the lease's terms */
+    bool members_settled;    /* primary: every member has the configuration in force */
+    bool members_known;      /* primary: so many regions have it that no promotion misses a member: a new one may count */
+    uint64_t degraded;       /* writes acknowledged with fewer regions than the policy wants, as applied here */
+    bool degraded_open;      /* primary: some of them are still not in as many regions */
+    struct rg_peer_status peers[RG_PEERS_MAX];
+    size_t n_peers;
+    /* figures since start */
+    uint64_t proposals, refused, batches, flushes, entries_applied, snapshots_taken, snapshots_installed;
+    uint64_t wal_flush_us_last, apply_us_last;
+    /* commit → visible, on a learner from the primary's wall clock in announcements is not comparable: the primary measures
+     * commit → the learner's report, and the learner receive → visible. Histograms, 2^n µs buckets. */
+    uint64_t visible_us[32];  /* learner: AppendEntries received → visible; primary: commit → all learners reported it applied */
+    uint64_t durable_us[32];  /* submit → durable */
+};
+/** Copy of the status as of the last pump. From any thread. */
+void rg_node_status_copy(struct rg_node *node, struct rg_node_status *ret_status);
+/** Revision visible here now (one atomic read). From any thread. */
+struct rg_rev rg_node_visible(const struct rg_node *node);
+
+#endif

@@ -1,0 +1,400 @@
+/* raft/node/node_priv.h: what the files of the node share. node.c: lifetime and the pump; open.c: data directory to running
+ * core; step.c: what a step of the core asks for; peer.c: links, messages; apply.c: apply and snapshots;
+ * answer.c: proposals and waits; status.c: readiness and figures. */
+#ifndef REGENT_RAFT_NODE_NODE_PRIV_H
+#define REGENT_RAFT_NODE_NODE_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "raft/core/core.h"
+#include "raft/core/gate.h"
+#include "raft/core/meta.h"
+#include "raft/node/node.h"
+#include "raft/snap/snapstore.h"
+#include "raft/snap/transfer.h"
+#include "raft/log/wal.h"
+
+#define NODE_HASHES 8192u       /* state hashes kept, by index */
+#define NODE_COMMITS 4096u      /* moments of commit kept, for lags */
+#define NODE_RECEIPTS 1024u     /* moments of arrival kept, for figures */
+#define NODE_EPOCHS 64u         /* beginnings of epochs kept */
+#define NODE_APPLY_ENTRIES 4096u /* entries in one write transaction */
+#define NODE_APPLY_BYTES (4u * 1024 * 1024)
+#define NODE_BATCH_BYTES (1024u * 1024) /* of commands in one submission */
+#define NODE_RETRY_MS 5u        /* after a full link queue */
+#define NODE_SCAN_MS 8u         /* deadlines of waits are looked at this often at most */
+#define NODE_GUESTS_MAX 1024u    /* proposals of other regions under way here */
+#define NODE_FORWARD_MS 10000u
+#define NODE_POLICY_WAIT_MS 5000u /* for the regions that the policy wants, when nothing else was asked for */
+#define NODE_EPOCH_SHIFT 32
+#define NODE_EPOCH_IDS 1024 /* an epoch's remainder by this is its primary's id: no two nodes ever take the same one */
+#define NODE_FIRST_TERM ((UINT64_C(1) << NODE_EPOCH_SHIFT) | 1)
+
+/* NEW → FIRST (the first entry is being written) → RUNNING;  NEW → RUNNING;  RUNNING → REBORN (the first entry of another epoch is
+ * being written: there is no core meanwhile) → RUNNING;  any → STOPPED */
+enum node_stage { NODE_NEW, NODE_FIRST, NODE_RUNNING, NODE_REBORN, NODE_STOPPED };
+
+/* NONE → LOAD (next pump) → RESET (the log is being emptied) → DONE (tell the core) → NONE */
+enum node_install { INSTALL_NONE, INSTALL_LOAD, INSTALL_RESET, INSTALL_DONE };
+
+struct node_hash {
+    uint64_t index, term;
+    uint8_t hash[RG_STATE_HASH_BYTES];
+};
+struct node_commit {
+    uint64_t index, ms, us, bytes; /* bytes: of all entries up to index, counted from some start */
+};
+struct node_receipt {
+    uint64_t index, us;
+};
+struct node_epoch {
+    uint64_t epoch, first_index;
+};
+
+struct node_peer {
+    struct rg_peer_config config;
+    bool up;
+    bool guest;           /* in no configuration of this node's */
+    uint64_t heard_ms;    /* 0: never */
+    uint64_t boot;        /* of its last hello; 0: none yet */
+    uint64_t promised;    /* of its last hello, also one that was refused */
+    uint64_t durable, applied, applied_term;
+    uint8_t hash[RG_STATE_HASH_BYTES]; /* its state at applied */
+    bool hash_pending, hash_known, hash_ok;
+    bool counts;             /* its region is ACTIVE, and it is known to enough: it counts for policy and lease */
+    uint64_t lease_until_ms; /* of the lease it granted this primary */
+    struct rg_gate gate;
+    struct rg_sender *sender; /* own */
+};
+
+/* Other regions than our own, and what the best of each one's nodes has. */
+struct node_regions {
+    const char *name[RG_PEERS_MAX];
+    uint64_t durable[RG_PEERS_MAX], lease_until_ms[RG_PEERS_MAX];
+    uint64_t counted[RG_PEERS_MAX]; /* durable at a node that counts */
+    bool reachable[RG_PEERS_MAX], counts[RG_PEERS_MAX];
+    size_t n;
+    uint64_t least_durable; /* over all members */
+};
+
+/* A declared promotion of this node. NONE → ASK → (dry run: NONE) → PROMISE → WAIT (leases) → BEGIN → NONE */
+enum failover_stage { FAILOVER_NONE, FAILOVER_ASK, FAILOVER_PROMISE, FAILOVER_WAIT, FAILOVER_BEGIN };
+struct node_failover {
+    enum failover_stage stage;
+    struct rg_failover *request; /* borrow */
+    uint64_t number, epoch, deadline_ms, wait_until_ms;
+    uint64_t ceded; /* a hand-over: from this node, which acknowledges nothing more; 0: declared */
+};
+
+/* A planned hand-over, on the side that gives: NONE → DEMOTE (other voters) → DRAIN → PREPARE → CEDE → COMMIT → NONE; given up
+ * before CEDE: RESTORE (the voters) → NONE */
+enum handover_stage {
+    HANDOVER_NONE,
+    HANDOVER_DEMOTE,
+    HANDOVER_DRAIN,
+    HANDOVER_PREPARE,
+    HANDOVER_CEDE,
+    HANDOVER_COMMIT,
+    HANDOVER_RESTORE,
+};
+struct node_handover {
+    enum handover_stage stage;
+    struct rg_handover *request; /* borrow; NULL: answered, or resumed after a restart */
+    uint64_t to, number, term, last_index, last_term;
+    uint64_t paused_ms, deadline_ms, again_ms;
+    bool changing;              /* `change` is under way */
+    enum rg_err change_err;
+    struct rg_change change;
+    uint64_t demoted[RG_PEERS_MAX];
+    size_t n_demoted;
+    struct rg_buf config;       /* the first entry of the next epoch */
+    struct rg_failover take;    /* the target: promises for the epoch that was handed to it */
+    uint64_t take_ms;           /* the target: not again before */
+};
+
+struct node_proposals {
+    struct rg_proposal *head, **tail; /* borrow */
+    size_t n;
+};
+
+struct rg_node {
+    struct rg_node_config config; /* defaults filled in; strings: own */
+    struct rg_io *io;
+    enum node_stage stage;
+    bool pumping, settling, strings_owned;
+    bool published; /* in this pump */
+    enum rg_err stop_err; /* RG_OK: stopped by the shell */
+    char stop_text[512];
+    bool stop_told;
+
+    struct rg_metafile *metafile; /* own */
+    struct rg_meta meta;
+    uint64_t boot; /* names this process to its peers */
+    struct rg_wal *wal;
+    struct rg_snapstore *snaps;
+    struct rg_core *core;
+    struct rg_receiver *receiver;
+
+    struct rg_members configured; /* what the shell gave: used until the log holds a configuration */
+    struct rg_members members;    /* in force */
+    struct node_peer peers[RG_PEERS_MAX]; /* of members, self excluded */
+    size_t n_peers;
+
+    /* log and state */
+    uint64_t persisted;     /* said to the core to be durable */
+    bool trusts_log;        /* nothing but committed entries is in it */
+    uint64_t trusted;       /* committed whatever the core knows yet: a gated log at start */
+    uint64_t committed;     /* the core's commit index as last noted */
+    uint64_t commit_bytes;
+    struct rg_applied applied;
+    struct rg_counts counts;
+    struct rg_buf applied_config; /* encoded members as of applied */
+    uint64_t applied_config_index;
+    bool config_pending;          /* a CHANGE was applied: tell the core */
+    bool leading;                 /* as of the last step */
+
+    /* snapshots */
+    uint64_t snapshot_index, snapshot_term;
+    uint64_t log_bytes; /* applied since the last snapshot */
+    bool snapshot_wanted;
+    uint64_t snapshot_retry_ms;
+    struct rg_buf taking_config;
+    uint64_t taking_config_index;
+    enum node_install install;
+    uint64_t install_index, install_term;
+    struct rg_buf install_config;
+    uint64_t install_config_index;
+
+    /* proposals and waits */
+    struct node_proposals queue;    /* not proposed yet */
+    struct node_proposals held;     /* came while writes were paused */
+    struct node_proposals flying;   /* in the log, by index */
+    struct node_proposals done;     /* applied, to be answered in this pump */
+    struct node_proposals regional; /* applied, waiting for regions, by index */
+    bool regional_dirty;            /* a peer's durable index moved */
+    uint64_t regional_deadline_ms;  /* no deadline is earlier */
+    uint64_t queue_since_us, flying_since_us; /* when the oldest was submitted */
+    struct rg_entry *batch;         /* own; batch_max */
+    struct rg_wait **waits;         /* own; heap by revision */
+    size_t n_waits, waits_cap;
+    uint64_t waits_scan_ms;         /* not before */
+    uint64_t waits_deadline_ms;     /* no deadline is earlier */
+
+    /* policy and lease */
+    struct rg_policy policy;
+    bool policy_dirty;
+    uint64_t degraded, degraded_last;  /* how many; index of the last, or a later one */
+    uint64_t granted_until_ms;         /* no part in a promotion before */
+    uint64_t granted_to, granted_others_ms; /* the last one it was granted to, and until when it was to others */
+    uint64_t announce_stamp;           /* of the last announcement, to be given back */
+    uint32_t announce_granted_ms;
+    uint64_t announced_epoch, announced_commit; /* the furthest that a primary of this epoch has announced */
+
+    /* another epoch */
+    struct node_failover failover;
+    struct node_handover handover;
+    bool paused;                       /* no new proposals: a hand-over is under way */
+    uint64_t reborn_index;             /* REBORN: the entry that must be durable */
+    uint64_t raise_ms;                 /* a primary: when to begin an epoch above epoch_heard; 0: no need */
+    uint64_t epoch_heard;              /* the highest one that a peer has promised: the next one must be higher */
+
+    /* membership: one change at a time */
+    struct rg_change *change;          /* borrow; in the log, not applied yet */
+    struct rg_buf change_bytes;        /* its entry */
+
+    /* proposals carried to the primary, and those carried here from others */
+    struct node_proposals forwarded;   /* by number, in proposal->index */
+    uint64_t forward_number;
+    uint64_t forward_deadline_ms;      /* no deadline is earlier */
+    uint64_t forward_to;               /* where those went */
+    size_t n_guests;
+
+    /* time */
+    uint64_t started_ms, tick_ms, announce_due_ms, retry_ms, timer_ms;
+    uint64_t stepped_timeout_ms;
+
+    /* primary as a learner sees it */
+    uint64_t primary_id, primary_heard_ms; /* heard: 0 never */
+    struct rg_msg_announce announced;      /* to be compared when applied gets there */
+    bool announced_pending;
+    bool target_set;
+    uint64_t target;                       /* first announced commit index since not ready */
+    bool hash_matched;
+    bool ready, diverged, alarm, report_due;
+    char not_ready[160];
+
+    /* rings */
+    struct node_hash *hashes;       /* own */
+    struct node_commit *commits;    /* own */
+    size_t commits_n;               /* written so far */
+    size_t commits_seen;            /* first whose application everywhere is not yet counted */
+    struct node_receipt *receipts;  /* own */
+    size_t receipts_n, receipts_seen;
+    struct node_epoch epochs[NODE_EPOCHS];
+    size_t n_epochs;
+
+    /* outgoing and incoming messages */
+    struct rg_buf out;
+    struct rg_entry *in_entries;  /* own; RG_MSG_ENTRIES_MAX */
+    struct rg_entry *out_entries; /* own; RG_MSG_ENTRIES_MAX */
+
+    /* read from other threads */
+    pthread_mutex_t status_mutex;
+    struct rg_node_status status; /* as published */
+    struct rg_node_status next_status; /* figures are counted here */
+    atomic_uint_fast64_t visible_seq, visible_epoch, visible_index;
+};
+
+static inline uint64_t node_epoch_of(uint64_t term)
+{
+    return term >> NODE_EPOCH_SHIFT;
+}
+static inline uint64_t node_now_ms(const struct rg_node *node)
+{
+    return node->io->now_ms(node->io);
+}
+static inline uint64_t node_now_us(const struct rg_node *node)
+{
+    return node->io->now_us(node->io);
+}
+
+/* node.c */
+/** The first failure wins: nothing is acknowledged, sent or applied any more; on_stop comes when the public call ends. */
+void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...) RG_PRINTF(3, 4);
+/** Tell the shell of a failure and answer what waits, once; last thing in every public call. */
+void node_settle(struct rg_node *node);
+/* Take the sender of this hello, a primary that is not in this node's configuration, for a peer until it is in it. NULL: no room. */
+struct node_peer *node_guest(struct rg_node *node, const struct rg_hello *hello);
+/* Before the core gets a message of this peer's: it takes those of guests too. */
+void node_guest_step(struct rg_node *node, uint64_t peer);
+struct node_peer *node_peer_find(struct rg_node *node, uint64_t id);
+/** Take the members in force from the core; connect, forget. */
+void node_members_update(struct rg_node *node, bool always);
+
+/* open.c */
+RG_MUST enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx);
+RG_MUST enum rg_err node_start_core(struct rg_node *node, struct rg_errctx *ctx);
+/** Write the first entry of a new log; the core starts when it is durable. */
+RG_MUST enum rg_err node_first_entry(struct rg_node *node, struct rg_errctx *ctx);
+RG_MUST enum rg_err node_make_core(struct rg_node *node);
+
+/* step.c */
+/** Do what a step asks for, in the order of RAFT.md rule 3. received: the step took a message. */
+void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_update *update, bool received);
+/** Let go what the gates allow. */
+void node_release(struct rg_node *node);
+void node_lose_leadership(struct rg_node *node);
+void node_fence(struct rg_node *node, uint64_t epoch, const char *why);
+/** A leader of that term has other entries where this node has applied some. Of a later epoch: they were cut off by a promotion,
+ * and this node is fenced. Otherwise something is wrong with one of the logs: quarantine. */
+void node_contradicted(struct rg_node *node, uint64_t term, const char *why);
+/** What is lost is made good: raft repeats, announcements and reports come again. RG_EBUSY: try again after a while. */
+enum rg_err node_send(struct rg_node *node, uint64_t peer, const struct rg_msg *msg);
+
+/* peer.c */
+void node_announce(struct rg_node *node, struct node_peer *peer);
+void node_report(struct rg_node *node);
+/** After apply: compare state hashes that were waiting for this index. */
+void node_compare(struct rg_node *node);
+void node_hash_keep(struct rg_node *node, const struct rg_applied *applied);
+
+/* apply.c */
+/** Apply what is committed and durable. answers: proposals in flight get their outcome. */
+void node_apply(struct rg_node *node);
+/** Entries up to limit into the store, for the start. */
+RG_MUST enum rg_err node_apply_upto(struct rg_node *node, uint64_t limit, struct rg_errctx *ctx);
+void node_visible_set(struct rg_node *node);
+void node_snapshot_step(struct rg_node *node);
+void node_install_step(struct rg_node *node);
+void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer);
+void node_receiver_failed(void *arg, uint64_t peer, enum rg_err err, const char *text);
+
+/* answer.c */
+void node_proposals_init(struct node_proposals *list);
+void node_submit_batch(struct rg_node *node);
+/** The entry at index was applied: if it is a proposal of ours, take it off the list of flying ones. */
+struct rg_proposal *node_flying_take(struct rg_node *node, uint64_t index, uint64_t term);
+void node_done_add(struct rg_node *node, struct rg_proposal *proposal);
+void node_answer(struct rg_node *node);
+/** Leadership is gone or the node stops: give every proposal of these lists this outcome. */
+void node_answer_all(struct rg_node *node, struct node_proposals *list, enum rg_err err);
+void node_waits_answer(struct rg_node *node, enum rg_err all);
+/** Earliest moment at which node_answer has something to do by itself. */
+uint64_t node_answer_due(const struct rg_node *node);
+
+/* lease.c */
+void node_policy_load(struct rg_node *node);
+/** A command was applied: it may have changed what node_policy_load reads. */
+void node_policy_note(struct rg_node *node, uint64_t index, struct rg_span cmd);
+void node_regions_of(const struct rg_node *node, struct node_regions *regions);
+uint32_t node_regions_durable(const struct node_regions *regions, uint64_t index, bool counting);
+uint32_t node_regions_reachable(const struct node_regions *regions);
+/** How many regions must have renewed; 0: no lease. */
+uint32_t node_lease_needed(const struct rg_node *node, const struct node_regions *regions);
+bool node_lease_settled(const struct rg_node *node, const struct node_regions *regions);
+/** Whether as many regions have the configuration in force as every promotion meets one of. */
+bool node_members_known(const struct rg_node *node, const struct node_regions *regions);
+bool node_lease_held(const struct rg_node *node, const struct node_regions *regions);
+uint32_t node_lease_ms(const struct rg_node *node);
+void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_report *m);
+/** Of what was granted to others than `ceded` (0: to all). */
+uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded);
+void node_lease_start(struct rg_node *node);
+uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms);
+
+/* failover.c */
+/** Whether messages of this term are of an epoch that this node has promised not to follow. */
+bool node_bygone(const struct rg_node *node, uint64_t term);
+uint64_t node_epoch_next(uint64_t known, uint64_t id);
+void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence *m);
+void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence_result *m);
+/* A member follows nobody of an epoch before this one. */
+void node_promise_heard(struct rg_node *node, uint64_t epoch);
+void node_raised(struct rg_failover *raise);
+/* Tell a primary that it is not followed here any more. */
+void node_promise_tell(struct rg_node *node, struct node_peer *peer);
+void node_failover_step(struct rg_node *node);
+void node_failover_answer(struct rg_node *node, enum rg_err err);
+/** The target of a hand-over, under a lease: gather promises for its epoch, then begin it with node->handover.config. */
+void node_failover_take(struct rg_node *node, uint64_t term, uint64_t ceded);
+uint64_t node_failover_due(const struct rg_node *node);
+/** Write the first entry of another epoch, durably, then begin again from the log with it as the configuration. */
+void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config);
+void node_reborn_durable(struct rg_node *node);
+
+/* handover.c */
+/** This node promises itself to somebody else: a hand-over that its target has not taken yet goes no further. */
+void node_handover_overtaken(struct rg_node *node);
+void node_handover_taken(struct rg_failover *take);
+void node_on_handover(struct rg_node *node, struct node_peer *peer, const struct rg_msg_handover *m);
+/* Writes are not paused any more: what was held goes its way. */
+void node_held_release(struct rg_node *node);
+void node_handover_step(struct rg_node *node);
+/** A leader was heard, or leadership was lost, or the node stops (err). */
+void node_handover_heard(struct rg_node *node, uint64_t peer, uint64_t term);
+void node_handover_end(struct rg_node *node, enum rg_err err, const char *text);
+uint64_t node_handover_due(const struct rg_node *node);
+/** After a restart: go on with a hand-over of ours that may not have reached its target. */
+void node_handover_resume(struct rg_node *node);
+
+/* change.c */
+/** After apply, and when leadership is lost. */
+void node_change_answer(struct rg_node *node);
+
+/* forward.c */
+void node_on_propose(struct rg_node *node, struct node_peer *peer, const struct rg_msg_propose *m);
+void node_on_proposed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_proposed *m);
+/** What was carried to this peer, or to whoever leads no more, has an open outcome. peer 0: all of them. */
+void node_forward_lost(struct rg_node *node, uint64_t peer, enum rg_err err);
+void node_forward_expire(struct rg_node *node, uint64_t now_ms);
+
+/* status.c */
+void node_ready_update(struct rg_node *node);
+void node_publish(struct rg_node *node);
+void node_commit_note(struct rg_node *node);
+void node_count_us(uint64_t histogram[32], uint64_t us);
+bool node_commit_known(const struct rg_node *node);
+bool node_primary_reachable(const struct rg_node *node);
+
+#endif

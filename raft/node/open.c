@@ -1,0 +1,381 @@
+/* From a data directory to a running core. */
+#include <stdio.h>
+
+#include "raft/node/node_priv.h"
+
+static bool configured_voter(const struct rg_node *node)
+{
+    const struct rg_peer_config *self = rg_members_find(&node->configured, node->config.id);
+
+    return self != NULL && self->role == RG_ROLE_VOTER;
+}
+
+/* ---- meta ---- */
+
+static void text_set(char *out, size_t size, const char *text)
+{
+    size_t n = RG_MIN(strlen(text), size - 1);
+
+    memcpy(out, text, n);
+    out[n] = '\0';
+}
+
+/* A voter begins in the first term, with the first configuration as entry 1, byte for byte the same on every voter. A learner
+ * begins with nothing at all and is given both by the primary: what it never wrote itself cannot differ. */
+static enum rg_err meta_create(struct rg_node *node, const char *path, struct rg_errctx *ctx)
+{
+    struct rg_meta *m = &node->meta;
+
+    memset(m, 0, sizeof *m);
+    text_set(m->cluster_id, sizeof m->cluster_id, node->config.cluster_id);
+    text_set(m->region, sizeof m->region, node->config.region);
+    text_set(m->instance_arn, sizeof m->instance_arn, node->config.instance_arn);
+    text_set(m->identity_store_id, sizeof m->identity_store_id, node->config.identity_store_id);
+    m->node_id = node->config.id;
+    m->term = configured_voter(node) ? NODE_FIRST_TERM : 0;
+    return rg_metafile_create(node->io, path, node->config.keys, m, ctx);
+}
+
+static enum rg_err foreign(struct rg_errctx *ctx, const char *what, const char *here, const char *wanted)
+{
+    return rg_fail(ctx, RG_EFOREIGN, "the data directory belongs to %s \"%s\", not to \"%s\"", what, here, wanted);
+}
+
+static enum rg_err meta_check(const struct rg_node *node, struct rg_errctx *ctx)
+{
+    const struct rg_node_config *c = &node->config;
+    const struct rg_meta *m = &node->meta;
+
+    if (strcmp(m->cluster_id, c->cluster_id) != 0)
+        return foreign(ctx, "cluster", m->cluster_id, c->cluster_id);
+    if (strcmp(m->instance_arn, c->instance_arn) != 0)
+        return foreign(ctx, "instance", m->instance_arn, c->instance_arn);
+    if (strcmp(m->identity_store_id, c->identity_store_id) != 0)
+        return foreign(ctx, "identity store", m->identity_store_id, c->identity_store_id);
+    if (strcmp(m->region, c->region) != 0)
+        return foreign(ctx, "region", m->region, c->region);
+    if (m->node_id != c->id)
+        return rg_fail(ctx, RG_EFOREIGN, "the data directory belongs to node %llu, not to %llu",
+                       (unsigned long long)m->node_id, (unsigned long long)c->id);
+    if (m->fenced)
+        return rg_fail(ctx, RG_EFENCED, "this node is fenced: %s. Its data is kept; seed a node with a new id", m->note);
+    if (m->quarantined)
+        return rg_fail(ctx, RG_EFENCED, "this node's data is quarantined: %s", m->note);
+    return RG_OK;
+}
+
+static enum rg_err open_meta(struct rg_node *node, struct rg_errctx *ctx)
+{
+    char path[1024];
+    enum rg_err err;
+
+    snprintf(path, sizeof path, "%s/meta", node->config.data_dir);
+    err = rg_metafile_open(node->io, path, node->config.keys, &node->metafile, &node->meta, ctx);
+    if (err == RG_ENOTFOUND) {
+        err = meta_create(node, path, ctx);
+        if (!err)
+            err = rg_metafile_open(node->io, path, node->config.keys, &node->metafile, &node->meta, ctx);
+    }
+    if (!err)
+        err = meta_check(node, ctx);
+    if (err)
+        return err;
+    node->meta.incarnation++;
+    return rg_metafile_save(node->metafile, &node->meta, ctx);
+}
+
+/* ---- snapshot and log ---- */
+
+static struct rg_context context_of(const struct rg_node *node)
+{
+    return (struct rg_context){.instance_arn = rg_span_str(node->config.instance_arn),
+                               .identity_store_id = rg_span_str(node->config.identity_store_id)};
+}
+
+static enum rg_err open_snapshot(struct rg_node *node, struct rg_errctx *ctx)
+{
+    struct rg_context context = context_of(node);
+    struct rg_snapshot_info info;
+    char dir[1024], note[256] = "";
+    enum rg_err err;
+
+    snprintf(dir, sizeof dir, "%s/snapshots", node->config.data_dir);
+    context.purpose = rg_span_str("snapshot");
+    err = rg_snapstore_open(node->io, dir, node->config.keys, &context, &node->snaps, ctx);
+    if (err)
+        return err;
+    err = rg_snapstore_load(node->snaps, node->config.store, &node->applied_config, &info, note, ctx);
+    if (note[0] != '\0')
+        rg_log_warn(node->config.log, "snapshot.damaged", "note=\"%s\"", note);
+    if (err == RG_ENOTFOUND)
+        return RG_OK;
+    if (err)
+        return err;
+    node->snapshot_index = info.index;
+    node->snapshot_term = info.term;
+    node->applied_config_index = node->install_config_index = info.config_index;
+    rg_buf_put(&node->install_config, node->applied_config.data, node->applied_config.len); /* replay moves the other on */
+    if (node->install_config.err)
+        return node->install_config.err;
+    return RG_OK;
+}
+
+static void on_durable(void *arg, uint64_t index, uint64_t term)
+{
+    (void)arg; /* the pump that follows asks the log itself: what was truncated meanwhile is not durable */
+    (void)index;
+    (void)term;
+}
+
+static void on_wal_error(void *arg, enum rg_err err, const char *text)
+{
+    node_fail(arg, err, "log: %s", text);
+}
+
+static enum rg_err open_log(struct rg_node *node, struct rg_errctx *ctx)
+{
+    struct rg_wal_config config = {
+        .io = node->io,
+        .keys = node->config.keys,
+        .context = context_of(node),
+        .cluster_id = node->config.cluster_id,
+        .node_id = node->config.id,
+        .floor_index = node->snapshot_index,
+        .floor_term = node->snapshot_term,
+        .segment_bytes = node->config.wal_segment_bytes,
+        .arg = node,
+        .on_durable = on_durable,
+        .on_error = on_wal_error,
+    };
+    struct rg_wal_report report;
+    char dir[1024];
+    enum rg_err err;
+
+    snprintf(dir, sizeof dir, "%s/wal", node->config.data_dir);
+    config.dir = dir;
+    memset(&report, 0, sizeof report);
+    err = rg_wal_open(&config, &node->wal, &report, ctx);
+    if (err)
+        return err;
+    if (report.note[0] != '\0')
+        rg_log_warn(node->config.log, "wal.cut", "bytes=%llu note=\"%s\"", (unsigned long long)report.cut_bytes,
+                    report.note);
+    node->persisted = rg_wal_last(node->wal);
+    return RG_OK;
+}
+
+static bool log_empty(const struct rg_node *node)
+{
+    return node->snapshot_index == 0 && rg_wal_last(node->wal) < rg_wal_first(node->wal);
+}
+
+static enum rg_err check_log(const struct rg_node *node, struct rg_errctx *ctx)
+{
+    uint64_t first = rg_wal_first(node->wal), last = rg_wal_last(node->wal);
+
+    if (log_empty(node)) {
+        /* Before entry 1 is durable nobody leads, so no later term can have been saved with an empty log. */
+        if (configured_voter(node) && node->meta.term > NODE_FIRST_TERM)
+            return rg_fail(ctx, RG_ECORRUPT, "%s/wal is empty, though this node has taken part in term %llu: its log is gone",
+                           node->config.data_dir, (unsigned long long)node->meta.term);
+        return RG_OK;
+    }
+    if (first > node->snapshot_index + 1 || last < node->snapshot_index)
+        return rg_fail(ctx, RG_ECORRUPT, "the log holds %llu..%llu and does not join the snapshot at %llu",
+                       (unsigned long long)first, (unsigned long long)last, (unsigned long long)node->snapshot_index);
+    if (rg_wal_term(node->wal, last) > node->meta.term)
+        return rg_fail(ctx, RG_ECORRUPT, "the log ends in term %llu, later than the term %llu in meta",
+                       (unsigned long long)rg_wal_term(node->wal, last), (unsigned long long)node->meta.term);
+    return RG_OK;
+}
+
+/* A crash between an epoch's term and its first entry: the epoch has not begun, and nobody may be told that it has. What was
+ * promised for it stays so. */
+static void undo_reborn(struct rg_node *node)
+{
+    uint64_t last = rg_wal_last(node->wal);
+
+    if (node->meta.term_before != 0 && (node->meta.term & UINT32_MAX) == 0 && !log_empty(node) &&
+        node_epoch_of(rg_wal_term(node->wal, last)) < node_epoch_of(node->meta.term))
+        node->meta.term = node->meta.term_before;
+}
+
+/* ---- what is committed without being told ---- */
+
+/* The last configuration in the log, and whether this node ever was a voter among others in it: then its log may hold entries
+ * that were never committed. (What an only voter wrote is.) */
+static enum rg_err scan_members(struct rg_node *node, struct rg_members *ret_members, bool *ret_voted, struct rg_errctx *ctx)
+{
+    struct rg_members m;
+    struct rg_entry entry;
+
+    memset(ret_members, 0, sizeof *ret_members);
+    *ret_voted = false;
+    if (node->applied_config.len > 0 && rg_members_decode(rg_buf_span(&node->applied_config), ret_members) != RG_OK)
+        return rg_fail(ctx, RG_ECORRUPT, "the snapshot at %llu holds no readable configuration",
+                       (unsigned long long)node->snapshot_index);
+    m = *ret_members;
+    for (uint64_t i = rg_wal_first(node->wal);; i++) {
+        const struct rg_peer_config *self = rg_members_find(&m, node->config.id);
+
+        *ret_voted |= self != NULL && self->role == RG_ROLE_VOTER && rg_members_voters(&m) > 1;
+        while (i <= rg_wal_last(node->wal) && rg_wal_get(node->wal, i, &entry) && entry.type != RG_ENTRY_CHANGE)
+            i++;
+        if (i > rg_wal_last(node->wal))
+            return RG_OK;
+        if (rg_members_decode(entry.data, &m) != RG_OK)
+            return rg_fail(ctx, RG_ECORRUPT, "entry %llu is no readable configuration", (unsigned long long)i);
+        if (i > node->applied_config_index)
+            *ret_members = m;
+    }
+}
+
+/* An only voter's durable log is committed by definition. A learner's is, since nothing but committed entries ever left for
+ * it (rule 9). Of a voter among others only the snapshot is, until a leader says more. */
+static enum rg_err replay(struct rg_node *node, struct rg_errctx *ctx)
+{
+    struct rg_members members;
+    const struct rg_peer_config *self;
+    bool voted;
+    enum rg_err err = scan_members(node, &members, &voted, ctx);
+
+    if (err)
+        return err;
+    node->members = members.n > 0 ? members : node->configured;
+    self = rg_members_find(&members, node->config.id);
+    node->trusts_log = !voted;
+    if (!voted || (self != NULL && self->role == RG_ROLE_VOTER && rg_members_voters(&members) == 1))
+        node->trusted = rg_wal_last(node->wal);
+    return node_apply_upto(node, node->trusted, ctx);
+}
+
+/* The directory's own name must be as durable as what is in it. */
+static enum rg_err open_dir(struct rg_node *node, struct rg_errctx *ctx)
+{
+    RG_AUTO_MEM char *parent = strdup(node->config.data_dir);
+    enum rg_err err = node->io->mkdir(node->io, node->config.data_dir, ctx);
+    char *slash;
+
+    if (err)
+        return err;
+    if (parent == NULL)
+        return rg_fail(ctx, RG_ENOMEM, "open %s", node->config.data_dir);
+    for (size_t n = strlen(parent); n > 1 && parent[n - 1] == '/'; n--)
+        parent[n - 1] = '\0';
+    slash = strrchr(parent, '/');
+    if (slash == NULL)
+        return node->io->sync_dir(node->io, ".", ctx);
+    slash[slash == parent] = '\0'; /* "/data" stands in "/" */
+    return node->io->sync_dir(node->io, parent, ctx);
+}
+
+enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx)
+{
+    struct rg_txn *txn;
+    enum rg_err err = open_dir(node, ctx);
+
+    if (!err)
+        err = open_meta(node, ctx);
+    if (!err)
+        err = open_snapshot(node, ctx);
+    if (!err)
+        err = open_log(node, ctx);
+    if (!err)
+        err = check_log(node, ctx);
+    if (err)
+        return err;
+    undo_reborn(node);
+    err = rg_txn_begin(node->config.store, RG_TXN_READ, &txn);
+    if (err)
+        return rg_fail(ctx, err, "read the store: %s", rg_err_text(err));
+    rg_txn_applied(txn, &node->applied);
+    rg_txn_counts(txn, &node->counts);
+    rg_txn_free(txn);
+    if (node->applied.index != node->snapshot_index)
+        return rg_fail(ctx, RG_EINTERNAL, "the store is at %llu before replay, not at the snapshot %llu",
+                       (unsigned long long)node->applied.index, (unsigned long long)node->snapshot_index);
+    if (node->applied.index > 0)
+        node_hash_keep(node, &node->applied);
+    return replay(node, ctx);
+}
+
+/* ---- start ---- */
+
+enum rg_err node_first_entry(struct rg_node *node, struct rg_errctx *ctx)
+{
+    RG_AUTO_BUF struct rg_buf config = {.max = 0};
+    struct rg_entry entry = {.term = NODE_FIRST_TERM, .type = RG_ENTRY_CHANGE};
+    enum rg_err err;
+
+    rg_buf_init(&config, RG_RAFT_CONFIG_BYTES_MAX);
+    err = rg_members_encode(&node->configured, &config);
+    if (err)
+        return rg_fail(ctx, err, "the first configuration: %s", rg_err_text(err));
+    entry.data = rg_buf_span(&config);
+    err = rg_wal_append(node->wal, &entry, 1);
+    if (err)
+        return rg_fail(ctx, err, "append the first configuration: %s", rg_err_text(err));
+    rg_wal_flush(node->wal);
+    return RG_OK;
+}
+
+/* Rule 7: an only voter never campaigns, so nothing but this raises its term. */
+static enum rg_err bump_term(struct rg_node *node, struct rg_errctx *ctx)
+{
+    const struct rg_peer_config *self = rg_members_find(&node->members, node->config.id);
+
+    if (self == NULL || self->role != RG_ROLE_VOTER || rg_members_voters(&node->members) != 1 ||
+        (node->config.test_flags & RG_TEST_NO_BUMP))
+        return RG_OK;
+    node->meta.term++;
+    node->meta.vote = 0;
+    return rg_metafile_save(node->metafile, &node->meta, ctx);
+}
+
+static enum rg_err log_entries(struct rg_node *node, struct rg_entry **ret_entries, size_t *ret_n)
+{
+    uint64_t first = rg_wal_first(node->wal), last = rg_wal_last(node->wal);
+    size_t n = last >= first ? (size_t)(last - first + 1) : 0;
+
+    *ret_entries = NULL;
+    *ret_n = n;
+    if (n == 0)
+        return RG_OK;
+    *ret_entries = malloc(n * sizeof **ret_entries);
+    if (*ret_entries == NULL)
+        return RG_ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        RG_ASSERT(rg_wal_get(node->wal, first + i, &(*ret_entries)[i]));
+    return RG_OK;
+}
+
+enum rg_err node_start_core(struct rg_node *node, struct rg_errctx *ctx)
+{
+    struct rg_core_base base = {.index = node->snapshot_index, .term = node->snapshot_term};
+    struct rg_core_update update;
+    RG_AUTO_MEM struct rg_entry *entries = NULL;
+    RG_AUTO_BUF struct rg_buf config = {.max = 0};
+    enum rg_err err;
+    size_t n;
+
+    rg_buf_init(&config, RG_RAFT_CONFIG_BYTES_MAX);
+    if (base.index > 0) { /* the configuration as of the snapshot, which replay has left behind */
+        rg_buf_put(&config, node->install_config.data, node->install_config.len);
+        base.config = rg_buf_span(&config);
+        base.config_index = node->install_config_index;
+    }
+    err = bump_term(node, ctx);
+    if (!err)
+        err = log_entries(node, &entries, &n);
+    if (err)
+        return err;
+    node->persisted = rg_wal_last(node->wal);
+    node->stage = NODE_RUNNING;
+    err = rg_core_start(node->core, node_now_ms(node), node->meta.term, node->meta.vote, &base, rg_wal_first(node->wal),
+                        entries, n, &update);
+    if (err)
+        return rg_fail(ctx, err, "start the core: %s", rg_core_text(node->core));
+    node_take(node, RG_OK, &update, false);
+    node_members_update(node, true);
+    return RG_OK;
+}

@@ -1,0 +1,557 @@
+/* Links: hello, up, down, and every message that comes in. */
+#include <stdio.h>
+
+#include "crypto/digest.h"
+#include "raft/node/node_priv.h"
+
+/* ---- hello ---- */
+
+static bool self_votes(const struct rg_node *node)
+{
+    const struct rg_peer_config *self = rg_members_find(&node->members, node->config.id);
+
+    return self != NULL && self->role == RG_ROLE_VOTER;
+}
+
+static uint32_t first_crc(const struct rg_node *node)
+{
+    struct rg_entry entry;
+
+    return rg_wal_get(node->wal, 1, &entry) ? rg_crc32c(0, entry.data.p, entry.data.n) : 0;
+}
+
+void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
+{
+    struct rg_hello hello;
+
+    memset(&hello, 0, sizeof hello);
+    hello.version = RG_HELLO_VERSION;
+    memcpy(hello.cluster_id, node->meta.cluster_id, sizeof hello.cluster_id);
+    memcpy(hello.region, node->meta.region, sizeof hello.region);
+    hello.from = node->config.id;
+    hello.to = peer;
+    hello.incarnation = node->meta.incarnation;
+    hello.boot = node->boot;
+    hello.term = node->meta.term;
+    hello.last_index = rg_wal_last(node->wal);
+    hello.last_term = hello.last_index > 0 ? rg_wal_term(node->wal, hello.last_index) : 0;
+    hello.voter = self_votes(node);
+    hello.leader = node->leading;
+    hello.first_crc = first_crc(node);
+    hello.promised = node->meta.promised;
+    if (node->handover.stage == HANDOVER_COMMIT)
+        hello.term = node->meta.ceded_term; /* nobody leads in the next epoch yet: it is no reason to be fenced */
+    rg_hello_encode(&hello, out);
+}
+
+/* A primary of a later epoch that joined while this node was away: everybody this node knows may have been replaced since. It fences
+ * this node when it was a primary; otherwise its log makes it a member. */
+static bool is_guest(const struct rg_node *node, const struct rg_hello *h)
+{
+    uint64_t theirs = node_epoch_of(h->term), ours = node_epoch_of(node->meta.term);
+
+    /* The same epoch: it was a guest here before, and its log has not come far enough yet. */
+    return h->voter && theirs >= node->meta.promised && (theirs > ours || (theirs == ours && !self_votes(node)));
+}
+
+static enum rg_err hello_identity(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
+{
+    const struct rg_peer_config *member = rg_members_find(&node->members, peer);
+
+    if (strcmp(h->cluster_id, node->meta.cluster_id) != 0)
+        return rg_fail(ctx, RG_EPEER, "peer %llu is of cluster \"%s\", not of \"%s\"", (unsigned long long)peer,
+                       h->cluster_id, node->meta.cluster_id);
+    if (h->from != peer || h->to != node->config.id)
+        return rg_fail(ctx, RG_EPEER, "peer says it is %llu and wants %llu, but this is the link from %llu to %llu",
+                       (unsigned long long)h->from, (unsigned long long)h->to, (unsigned long long)peer,
+                       (unsigned long long)node->config.id);
+    if (member == NULL && is_guest(node, h))
+        return RG_OK;
+    if (member == NULL)
+        return rg_fail(ctx, RG_EPEER, "peer %llu is not a member of this cluster's configuration",
+                       (unsigned long long)peer);
+    if (strcmp(h->region, member->region) != 0)
+        return rg_fail(ctx, RG_EPEER, "peer %llu is in region \"%s\", not in \"%s\"", (unsigned long long)peer, h->region,
+                       member->region);
+    return RG_OK;
+}
+
+/* Two promotions apart, at most one of two nodes is right about who leads. */
+static enum rg_err hello_epoch(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
+{
+    uint64_t theirs = node_epoch_of(h->term), ours = node_epoch_of(node->meta.term);
+
+    if (h->term == 0 || node->meta.term == 0)
+        return RG_OK;
+    if (theirs > ours && self_votes(node) && node->stage != NODE_REBORN) {
+        node_fence(node, theirs, "a peer has seen a later epoch: another primary was promoted");
+        return rg_fail(ctx, RG_EFENCED, "peer %llu is in epoch %llu, this primary in %llu: it is fenced",
+                       (unsigned long long)peer, (unsigned long long)theirs, (unsigned long long)ours);
+    }
+    if (theirs < ours && h->voter)
+        return rg_fail(ctx, RG_EFENCED, "peer %llu is a primary of epoch %llu, and epoch %llu has begun",
+                       (unsigned long long)peer, (unsigned long long)theirs, (unsigned long long)ours);
+    /* Nor is one followed that this node has promised not to follow; but it may hear so, and be asked for a promise itself. */
+    return RG_OK;
+}
+
+static void raise_alarm(struct rg_node *node, const char *text)
+{
+    if (!node->alarm)
+        rg_log_error(node->config.log, "primary.alarm", "text=\"%s\"", text);
+    node->alarm = true;
+}
+
+/* What a learner has on disk was committed here first. If it is not here (any more), this primary has lost data. */
+static enum rg_err hello_ahead(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
+{
+    bool primary = node->leading || (self_votes(node) && rg_members_voters(&node->members) == 1);
+    uint64_t last = rg_wal_last(node->wal), term;
+    enum rg_err err;
+
+    if (h->voter || !primary || node_epoch_of(h->last_term) != node_epoch_of(node->meta.term) ||
+        h->last_index == 0)
+        return RG_OK;
+    term = rg_wal_term(node->wal, h->last_index);
+    if (h->last_index <= last && (term == 0 || term == h->last_term))
+        return RG_OK;
+    err = rg_fail(ctx, RG_EPEER,
+                  "learner %llu holds entry %llu of term %llu, this primary ends at %llu: it has lost data; writes are refused",
+                  (unsigned long long)peer, (unsigned long long)h->last_index, (unsigned long long)h->last_term,
+                  (unsigned long long)last);
+    raise_alarm(node, rg_errctx_text(ctx, err));
+    return err;
+}
+
+/* A node that comes back with less than it had answered for was wiped. Under its old id the core would wait for ever for
+ * entries that it takes to be there (rule 11). */
+static enum rg_err hello_wiped(struct rg_node *node, const struct node_peer *peer, const struct rg_hello *h,
+                               struct rg_errctx *ctx)
+{
+    if (!node->leading || peer == NULL || h->boot == peer->boot ||
+        h->last_index >= rg_core_match(node->core, peer->config.id))
+        return RG_OK;
+    return rg_fail(ctx, RG_EPEER, "peer %llu had entry %llu durable and comes back with %llu: a wiped node needs a new id",
+                   (unsigned long long)peer->config.id,
+                   (unsigned long long)rg_core_match(node->core, peer->config.id), (unsigned long long)h->last_index);
+}
+
+enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span hello, struct rg_errctx *ctx)
+{
+    struct rg_errctx local = {.text = ""};
+    struct node_peer *known = node_peer_find(node, peer);
+    struct rg_hello h;
+    enum rg_err err;
+
+    if (ctx == NULL)
+        ctx = &local;
+    if (node->stage == NODE_STOPPED)
+        return RG_ESTOPPED;
+    err = rg_hello_decode(hello, &h, ctx);
+    if (!err)
+        err = hello_identity(node, peer, &h, ctx);
+    if (!err && known != NULL) {
+        known->promised = h.promised;
+        node_promise_heard(node, h.promised);
+    }
+    if (!err)
+        node->epoch_heard = RG_MAX(node->epoch_heard, RG_MIN(h.promised, (uint64_t)UINT32_MAX - 2 * NODE_EPOCH_IDS));
+    if (!err)
+        err = hello_epoch(node, peer, &h, ctx);
+    if (!err && h.first_crc != 0 && first_crc(node) != 0 && h.first_crc != first_crc(node))
+        err = rg_fail(ctx, RG_EPEER, "peer %llu began with another first configuration", (unsigned long long)peer);
+    if (!err)
+        err = hello_ahead(node, peer, &h, ctx);
+    if (!err)
+        err = hello_wiped(node, known, &h, ctx);
+    if (!err && rg_members_find(&node->members, peer) == NULL)
+        known = node_guest(node, &h);
+    if (!err && known != NULL)
+        known->boot = h.boot;
+    node_settle(node);
+    return err;
+}
+
+void rg_node_on_up(struct rg_node *node, uint64_t peer)
+{
+    struct node_peer *p = node_peer_find(node, peer);
+
+    if (p == NULL || node->stage == NODE_STOPPED)
+        return;
+    p->up = true;
+    rg_gate_drop(&p->gate); /* a new line: nothing is on its way */
+    if (node->leading)
+        node_announce(node, p);
+    else
+        node->report_due = true;
+}
+
+void rg_node_on_down(struct rg_node *node, uint64_t peer)
+{
+    struct node_peer *p = node_peer_find(node, peer);
+
+    if (p == NULL)
+        return;
+    p->up = false;
+    if (peer == node->primary_id) /* its clock may be another when it is back */
+        node->announce_stamp = node->announce_granted_ms = 0;
+    rg_gate_drop(&p->gate);
+    node_forward_lost(node, peer, RG_ESTOPPED);
+    rg_sender_free(RG_STEAL(p->sender)); /* offered again, and resumed, when the core asks again */
+}
+
+/* ---- announcements and reports ---- */
+
+void node_hash_keep(struct rg_node *node, const struct rg_applied *applied)
+{
+    struct node_hash *h = &node->hashes[applied->index % NODE_HASHES];
+
+    h->index = applied->index;
+    h->term = applied->term;
+    memcpy(h->hash, applied->hash, sizeof h->hash);
+}
+
+/* Unknown: not applied yet (pending), or too long ago. */
+enum compare { COMPARE_PENDING, COMPARE_UNKNOWN, COMPARE_EQUAL, COMPARE_DIFFERENT };
+
+static enum compare compare_hash(const struct rg_node *node, uint64_t index, uint64_t term,
+                                 const uint8_t hash[RG_STATE_HASH_BYTES])
+{
+    const struct node_hash *h = &node->hashes[index % NODE_HASHES];
+
+    if (index > node->applied.index)
+        return COMPARE_PENDING;
+    if (h->index != index || index == 0 || h->term != term)
+        return COMPARE_UNKNOWN; /* of another term: another history, which is the log's affair */
+    return memcmp(h->hash, hash, sizeof h->hash) == 0 ? COMPARE_EQUAL : COMPARE_DIFFERENT;
+}
+
+void node_announce(struct rg_node *node, struct node_peer *peer)
+{
+    struct rg_msg m = {.type = RG_MSG_ANNOUNCE};
+
+    if (!node_commit_known(node))
+        return; /* a peer would take too low an index for all there is */
+    m.announce.term = rg_core_term(node->core);
+    m.announce.commit = rg_core_commit(node->core);
+    m.announce.index = node->applied.index;
+    m.announce.index_term = node->applied.term;
+    memcpy(m.announce.hash, node->applied.hash, sizeof m.announce.hash);
+    m.announce.stamp = node_now_ms(node);
+    m.announce.lease_ms = node_lease_ms(node);
+    (void)node_send(node, peer->config.id, &m); /* the next one makes up for it */
+}
+
+void node_report(struct rg_node *node)
+{
+    struct rg_msg m = {.type = RG_MSG_REPORT};
+    struct node_peer *primary = node_peer_find(node, node->primary_id);
+
+    node->report_due = false;
+    if (node->leading || primary == NULL || !primary->up || node->install != INSTALL_NONE ||
+        node_bygone(node, rg_core_term(node->core)))
+        return;
+    m.report.term = rg_core_term(node->core);
+    m.report.durable = node->persisted;
+    m.report.index = node->applied.index;
+    m.report.index_term = node->applied.term;
+    memcpy(m.report.hash, node->applied.hash, sizeof m.report.hash);
+    m.report.stamp = node->announce_stamp;
+    m.report.lease_ms = node->announce_granted_ms;
+    if (node_send(node, primary->config.id, &m) != RG_OK)
+        node->report_due = true;
+}
+
+static void compare_announced(struct rg_node *node)
+{
+    switch (compare_hash(node, node->announced.index, node->announced.index_term, node->announced.hash)) {
+    case COMPARE_PENDING:
+        node->announced_pending = true;
+        return;
+    case COMPARE_UNKNOWN:
+        break;
+    case COMPARE_EQUAL:
+        node->hash_matched = true;
+        break;
+    case COMPARE_DIFFERENT:
+        if (!node->diverged)
+            rg_log_error(node->config.log, "state.diverged", "index=%llu primary=%llu",
+                         (unsigned long long)node->announced.index, (unsigned long long)node->primary_id);
+        node->diverged = true;
+        break;
+    }
+    node->announced_pending = false;
+}
+
+static void compare_reported(struct rg_node *node, struct node_peer *peer)
+{
+    enum compare c = compare_hash(node, peer->applied, peer->applied_term, peer->hash);
+
+    peer->hash_pending = c == COMPARE_PENDING;
+    if (c != COMPARE_EQUAL && c != COMPARE_DIFFERENT)
+        return;
+    if (c == COMPARE_DIFFERENT && (!peer->hash_known || peer->hash_ok))
+        rg_log_error(node->config.log, "state.diverged", "index=%llu peer=%llu", (unsigned long long)peer->applied,
+                     (unsigned long long)peer->config.id);
+    peer->hash_known = true;
+    peer->hash_ok = c == COMPARE_EQUAL;
+}
+
+void node_compare(struct rg_node *node)
+{
+    if (node->announced_pending && node->announced.index <= node->applied.index)
+        compare_announced(node);
+    for (size_t i = 0; i < node->n_peers; i++)
+        if (node->peers[i].hash_pending && node->peers[i].applied <= node->applied.index)
+            compare_reported(node, &node->peers[i]);
+}
+
+static void on_announce(struct rg_node *node, struct node_peer *peer, const struct rg_msg_announce *m)
+{
+    if (!node->leading && m->term >= node->meta.term && node_bygone(node, m->term))
+        node_promise_tell(node, peer); /* it may be the primary still: then nobody began what was promised */
+    if (node->leading || m->term < node->meta.term || node_bygone(node, m->term))
+        return; /* of a leader that was */
+    node_handover_heard(node, peer->config.id, m->term);
+    node->announce_stamp = m->stamp;
+    node->announce_granted_ms = node_lease_grant(node, peer->config.id, m->lease_ms);
+    if (node_epoch_of(m->term) != node->announced_epoch) { /* what another primary had, this one may not have */
+        node->announced_commit = 0;
+        node->target_set = false;
+        node->announced_pending = false;
+    }
+    node->announced_epoch = node_epoch_of(m->term);
+    node->announced_commit = RG_MAX(node->announced_commit, m->commit);
+    if (node->primary_id != peer->config.id)
+        node_forward_lost(node, 0, RG_ESTOPPED);
+    node->primary_id = peer->config.id;
+    node->primary_heard_ms = node_now_ms(node);
+    peer->durable = m->commit;
+    peer->applied = m->index;
+    if (!node->target_set) {
+        node->target_set = true;
+        node->target = m->commit;
+    }
+    if (!node->announced_pending) { /* one at a time: a newer one would never be reached by a node that lags */
+        node->announced = *m;
+        compare_announced(node);
+    }
+    node->report_due = true;
+}
+
+static void on_report(struct rg_node *node, struct node_peer *peer, const struct rg_msg_report *m)
+{
+    if (!node->leading)
+        return;
+    peer->applied = m->index;
+    peer->applied_term = m->index_term;
+    node_lease_renewed(node, peer, m);
+    memcpy(peer->hash, m->hash, sizeof peer->hash);
+    compare_reported(node, peer);
+}
+
+/* ---- raft's own messages ---- */
+
+static void note_receipt(struct rg_node *node, const struct rg_msg_append *m)
+{
+    if (m->n == 0)
+        return;
+    node->receipts[node->receipts_n++ % NODE_RECEIPTS] =
+        (struct node_receipt){.index = m->prev_index + m->n, .us = node_now_us(node)};
+}
+
+static enum rg_err step_one(struct rg_node *node, uint64_t peer, const struct rg_msg *m, struct rg_errctx *ctx)
+{
+    struct rg_core_update update;
+    enum rg_err err;
+
+    node_guest_step(node, peer);
+    err = rg_core_receive(node->core, node_now_ms(node), peer, m, &update);
+
+    if (err == RG_EPEER)
+        return rg_fail(ctx, err, "%s", rg_core_text(node->core));
+    node_take(node, err, &update, true);
+    return RG_OK;
+}
+
+/* A later term at an index that is applied here: terms never go down in a log, so this leader's log is another one. */
+static bool append_contradicts(const struct rg_node *node, const struct rg_msg_append *m)
+{
+    uint64_t applied = node->applied.index;
+
+    if (m->prev_index >= applied)
+        return false;
+    if (m->prev_term > node->applied.term)
+        return true;
+    for (size_t i = 0; i < m->n && m->prev_index + 1 + i <= applied; i++)
+        if (m->entries[i].term > node->applied.term ||
+            (m->prev_index + 1 + i == node->snapshot_index && m->entries[i].term != node->snapshot_term))
+            return true;
+    return false;
+}
+
+/* libraft refuses entries whose predecessor was compacted here, although what a snapshot holds was committed; the leader then
+ * goes below what it knows this node to have, and never comes back (and from entry 1 on it takes them as new). That happens when
+ * answers were lost and this node took a snapshot since. So such a message begins behind the snapshot: where it reaches over the
+ * snapshot's last entry; or where it ends below that, and its leader is of the same epoch: then it has that entry too. False: of
+ * another epoch, and nothing in it shows whether its log has that entry. */
+static bool append_trim(const struct rg_node *node, struct rg_msg_append *m)
+{
+    uint64_t skip = node->snapshot_index - m->prev_index;
+
+    if (m->prev_index >= node->snapshot_index || m->prev_index >= rg_wal_first(node->wal))
+        return true;
+    if (skip > m->n && node_epoch_of(m->term) != node_epoch_of(node->snapshot_term))
+        return false;
+    m->prev_index = node->snapshot_index;
+    m->prev_term = node->snapshot_term;
+    m->n = skip <= m->n ? m->n - skip : 0;
+    m->entries += m->n > 0 ? skip : 0;
+    return true;
+}
+
+/* Rule 6: a CHANGE is always the first of its message, whoever sent it. */
+static enum rg_err step_append(struct rg_node *node, uint64_t peer, struct rg_msg *m, struct rg_errctx *ctx)
+{
+    struct rg_msg part = *m;
+    size_t done = 0;
+
+    if (append_contradicts(node, &m->append)) {
+        node_contradicted(node, m->append.term, "a leader contradicts entries that are applied here: this node must be seeded again "
+                                                "under a new id");
+        return RG_OK;
+    }
+    if (!append_trim(node, &m->append))
+        return RG_OK;
+    note_receipt(node, &m->append);
+    do {
+        size_t n = m->append.n > done ? 1 : 0;
+        enum rg_err err; /* the first is first whatever it is */
+
+        while (done + n < m->append.n && m->append.entries[done + n].type != RG_ENTRY_CHANGE)
+            n++;
+        part.append.entries = m->append.entries + done;
+        part.append.n = n;
+        part.append.prev_index = m->append.prev_index + done;
+        part.append.prev_term = done > 0 ? m->append.entries[done - 1].term : m->append.prev_term;
+        err = step_one(node, peer, &part, ctx);
+        if (err)
+            return err;
+        done += n;
+    } while (done < m->append.n && node->stage == NODE_RUNNING && node->install == INSTALL_NONE);
+    return RG_OK;
+}
+
+static void note_match(struct rg_node *node, struct node_peer *peer)
+{
+    uint64_t match = node->leading ? rg_core_match(node->core, peer->config.id) : 0;
+    struct rg_entry entry;
+    size_t bytes = 0;
+
+    if (match <= peer->durable && match <= peer->gate.acked)
+        return;
+    for (uint64_t i = peer->gate.acked + 1; peer->gate.held && i <= match && i < peer->gate.next; i++)
+        bytes += rg_wal_get(node->wal, i, &entry) ? entry.data.n : 0;
+    rg_gate_answered(&peer->gate, match, bytes);
+    if (match > peer->durable) {
+        peer->durable = match;
+        node->regional_dirty = true;
+    }
+}
+
+/* A message of raft's own, of an epoch that this node has promised not to follow. */
+static bool bygone(const struct rg_node *node, const struct rg_msg *m)
+{
+    switch (m->type) {
+    case RG_MSG_APPEND:
+        return node_bygone(node, m->append.term);
+    case RG_MSG_VOTE:
+        return node_bygone(node, m->vote.term);
+    case RG_MSG_VOTE_RESULT:
+        return node_bygone(node, m->vote_result.term);
+    case RG_MSG_TIMEOUT_NOW:
+        return node_bygone(node, m->timeout_now.term);
+    case RG_MSG_SNAP_OFFER:
+        return node_bygone(node, m->snap_offer.term);
+    default:
+        return false;
+    }
+}
+
+static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct rg_msg *m, struct rg_errctx *ctx)
+{
+    enum rg_err err;
+
+    if (bygone(node, m))
+        return RG_OK;
+    switch (m->type) {
+    case RG_MSG_APPEND:
+        if (node->install != INSTALL_NONE)
+            return RG_OK; /* rule 15: the leader sends it again */
+        return step_append(node, peer->config.id, m, ctx);
+    case RG_MSG_APPEND_RESULT:
+        err = step_one(node, peer->config.id, m, ctx);
+        if (!err && node->stage == NODE_RUNNING)
+            note_match(node, peer);
+        return err;
+    case RG_MSG_VOTE:
+    case RG_MSG_VOTE_RESULT:
+    case RG_MSG_TIMEOUT_NOW:
+        return step_one(node, peer->config.id, m, ctx);
+    case RG_MSG_ANNOUNCE:
+        on_announce(node, peer, &m->announce);
+        return RG_OK;
+    case RG_MSG_REPORT:
+        on_report(node, peer, &m->report);
+        return RG_OK;
+    case RG_MSG_SNAP_OFFER:
+        if (!node->leading && node->install == INSTALL_NONE)
+            rg_receiver_on_offer(node->receiver, peer->config.id, &m->snap_offer, node->applied.index);
+        return RG_OK;
+    case RG_MSG_SNAP_CHUNK:
+        rg_receiver_on_chunk(node->receiver, peer->config.id, &m->snap_chunk);
+        return RG_OK;
+    case RG_MSG_SNAP_ACK:
+        if (peer->sender != NULL && !rg_sender_on_ack(peer->sender, &m->snap_ack))
+            rg_sender_free(RG_STEAL(peer->sender));
+        return RG_OK;
+    case RG_MSG_PROPOSE:
+        node_on_propose(node, peer, &m->propose);
+        return RG_OK;
+    case RG_MSG_PROPOSED:
+        node_on_proposed(node, peer, &m->proposed);
+        return RG_OK;
+    case RG_MSG_FENCE:
+        node_on_fence(node, peer, &m->fence);
+        return RG_OK;
+    case RG_MSG_FENCE_RESULT:
+        node_on_fence_result(node, peer, &m->fence_result);
+        return RG_OK;
+    case RG_MSG_HANDOVER:
+        node_on_handover(node, peer, &m->handover);
+        return RG_OK;
+    case RG_MSG_INSTALL:
+        break;
+    }
+    return rg_fail(ctx, RG_EMALFORMED, "message of type %u", (unsigned)m->type);
+}
+
+enum rg_err rg_node_on_message(struct rg_node *node, uint64_t peer, struct rg_span message, struct rg_errctx *ctx)
+{
+    struct node_peer *p = node_peer_find(node, peer);
+    struct rg_msg m;
+    enum rg_err err;
+
+    if (node->stage == NODE_STOPPED)
+        return RG_ESTOPPED;
+    if (p == NULL)
+        return rg_fail(ctx, RG_EPEER, "peer %llu is not a member", (unsigned long long)peer);
+    err = rg_rpc_decode(message, node->in_entries, &m, ctx);
+    if (err)
+        return err;
+    p->heard_ms = node_now_ms(node);
+    if (node->stage == NODE_RUNNING)
+        err = dispatch(node, p, &m, ctx);
+    node_settle(node);
+    return err;
+}

@@ -1,0 +1,328 @@
+/* What a step of the core asks for: the one place where the order of disk, messages and commit is decided. */
+#include "raft/node/node_priv.h"
+
+/* ---- stops for good ---- */
+
+static void meta_note(struct rg_node *node, const char *why)
+{
+    size_t n = RG_MIN(strlen(why), sizeof node->meta.note - 1);
+
+    memcpy(node->meta.note, why, n);
+    node->meta.note[n] = '\0';
+}
+
+/* Saved even when the node is failing already: the next start must see it. */
+static void meta_mark(struct rg_node *node, bool fenced, const char *why)
+{
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+
+    if (fenced)
+        node->meta.fenced = true;
+    else
+        node->meta.quarantined = true;
+    meta_note(node, why);
+    err = rg_metafile_save(node->metafile, &node->meta, &ctx);
+    if (err)
+        node_fail(node, err, "cannot note \"%s\": %s", why, rg_errctx_text(&ctx, err));
+}
+
+void node_fence(struct rg_node *node, uint64_t epoch, const char *why)
+{
+    if (node->stage == NODE_STOPPED)
+        return;
+    node->meta.promised = RG_MAX(node->meta.promised, epoch); /* so that the next start knows which one replaced it */
+    meta_mark(node, true, why);
+    node_fail(node, RG_EFENCED, "%s", why);
+}
+
+void node_contradicted(struct rg_node *node, uint64_t term, const char *why)
+{
+    uint64_t last = rg_wal_last(node->wal);
+
+    if (node->stage == NODE_STOPPED)
+        return;
+    if (last > 0 && node_epoch_of(term) > node_epoch_of(rg_wal_term(node->wal, last))) {
+        node_fence(node, node_epoch_of(term), "a promotion cut off entries that were applied here");
+        return;
+    }
+    meta_mark(node, false, why);
+    node_fail(node, RG_ECORRUPT, "%s", why);
+}
+
+/* ---- entries ---- */
+
+static void take_entries(struct rg_node *node, const struct rg_core_update *u)
+{
+    enum rg_err err;
+
+    if (u->first_index <= rg_wal_last(node->wal)) {
+        if (u->first_index <= node->applied.index) {
+            node_contradicted(node, u->entries[0].term, "a leader replaces entries that were applied here: this node must be seeded again under a "
+                                  "new id");
+            return;
+        }
+        err = rg_wal_truncate(node->wal, u->first_index);
+        if (err) {
+            node_fail(node, err, "truncate the log at %llu: %s", (unsigned long long)u->first_index, rg_err_text(err));
+            return;
+        }
+        node->persisted = RG_MIN(node->persisted, u->first_index - 1);
+        node->trusted = RG_MIN(node->trusted, u->first_index - 1);
+    }
+    RG_ASSERT(u->first_index == rg_wal_last(node->wal) + 1);
+    err = rg_wal_append(node->wal, u->entries, u->n_entries);
+    if (err)
+        node_fail(node, err, "append %zu entries to the log: %s", u->n_entries, rg_err_text(err));
+}
+
+static bool holds_change(const struct rg_core_update *u)
+{
+    for (size_t i = 0; i < u->n_entries; i++)
+        if (u->entries[i].type == RG_ENTRY_CHANGE)
+            return true;
+    return false;
+}
+
+/* ---- messages ---- */
+
+enum rg_err node_send(struct rg_node *node, uint64_t peer, const struct rg_msg *msg)
+{
+    enum rg_err err;
+
+    if (node->stage == NODE_STOPPED)
+        return RG_ECLOSED;
+    rg_buf_clear(&node->out);
+    rg_rpc_encode(msg, &node->out);
+    if (node->out.err) {
+        node_fail(node, node->out.err, "encode a message: %s", rg_err_text(node->out.err));
+        return RG_ECLOSED;
+    }
+    err = node->io->send(node->io, peer, rg_buf_span(&node->out));
+    if (err == RG_EBUSY)
+        node->retry_ms = RG_MIN(node->retry_ms, node_now_ms(node) + NODE_RETRY_MS);
+    return err;
+}
+
+static enum rg_err sender_send(void *arg, uint64_t peer, const struct rg_msg *msg)
+{
+    return node_send(arg, peer, msg);
+}
+
+/* While a transfer runs, the core goes on asking for it, and for heartbeats anchored at the snapshot: both are swallowed. */
+static void route_install(struct rg_node *node, struct node_peer *peer)
+{
+    struct rg_sender_config config = {.io = node->io, .snaps = node->snaps, .arg = node, .send = sender_send};
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+
+    if (peer->sender != NULL || !peer->up)
+        return;
+    err = rg_sender_new(&config, peer->config.id, rg_core_term(node->core), &peer->sender, &ctx);
+    if (err) {
+        rg_log_error(node->config.log, "snapshot.send", "peer=%llu err=\"%s\"", (unsigned long long)peer->config.id,
+                     rg_errctx_text(&ctx, err));
+        return;
+    }
+    rg_gate_drop(&peer->gate);
+    rg_log_info(node->config.log, "snapshot.send", "peer=%llu bytes=%llu", (unsigned long long)peer->config.id,
+                (unsigned long long)rg_sender_size(peer->sender));
+}
+
+static void route(struct rg_node *node, const struct rg_core_message *m)
+{
+    struct node_peer *peer = node_peer_find(node, m->to);
+
+    if (peer == NULL)
+        return;
+    switch (m->msg.type) {
+    case RG_MSG_APPEND:
+        if (peer->sender == NULL && peer->up)
+            rg_gate_hold(&peer->gate, &m->msg.append, node_now_ms(node), node->config.repeat_ms);
+        return;
+    case RG_MSG_INSTALL:
+        route_install(node, peer);
+        return;
+    default:
+        /* Nothing is confirmed to a leader whose epoch is over: it might acknowledge it. */
+        if (peer->up && !node_bygone(node, rg_core_term(node->core)))
+            (void)node_send(node, m->to, &m->msg); /* raft repeats what is lost */
+        return;
+    }
+}
+
+/* ---- leadership ---- */
+
+void node_lose_leadership(struct rg_node *node)
+{
+    for (size_t i = 0; i < node->n_peers; i++) {
+        rg_gate_drop(&node->peers[i].gate);
+        rg_sender_free(RG_STEAL(node->peers[i].sender));
+    }
+    node_answer_all(node, &node->queue, RG_ENOTPRIMARY);
+    node_answer_all(node, &node->flying, RG_ESTOPPED); /* they may yet be committed: the outcome is open */
+    node_change_answer(node);
+    node_handover_end(node, RG_ENOTPRIMARY, "this node leads no more");
+}
+
+static void gain_leadership(struct rg_node *node)
+{
+    node->tick_ms = node->announce_due_ms = node_now_ms(node);
+    for (size_t i = 0; i < node->n_peers; i++) {
+        node->peers[i].durable = 0;
+        node->peers[i].lease_until_ms = 0;
+        node->peers[i].hash_known = node->peers[i].hash_pending = false;
+    }
+}
+
+static void take_state(struct rg_node *node)
+{
+    bool leading = rg_core_state(node->core) == RG_CORE_LEADER;
+
+    if (leading == node->leading)
+        return;
+    node->leading = leading;
+    rg_log_info(node->config.log, leading ? "raft.leader" : "raft.follower", "term=%llu last=%llu",
+                (unsigned long long)rg_core_term(node->core), (unsigned long long)rg_wal_last(node->wal));
+    if (leading)
+        gain_leadership(node);
+    else
+        node_lose_leadership(node);
+}
+
+/* ---- the order ---- */
+
+static bool only_voter(const struct rg_node *node)
+{
+    return rg_core_voters(node->core) == 1 && rg_core_is_voter(node->core, node->config.id);
+}
+
+static void take_meta(struct rg_node *node)
+{
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+
+    node->meta.term = rg_core_term(node->core);
+    node->meta.vote = rg_core_vote(node->core);
+    err = rg_metafile_save(node->metafile, &node->meta, &ctx);
+    if (err)
+        node_fail(node, err, "save term and vote: %s", rg_errctx_text(&ctx, err));
+}
+
+/* A learner gets entry and commit in one message. A voter got the entry earlier: without this it would learn of the commit
+ * with the next heartbeat only. */
+static void nudge_voters(struct rg_node *node)
+{
+    for (size_t i = 0; node->leading && i < node->n_peers; i++)
+        if (node->peers[i].config.role == RG_ROLE_VOTER && node->peers[i].gate.held)
+            node->peers[i].gate.beat = true;
+}
+
+void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_update *update, bool received)
+{
+    if (node->stage == NODE_STOPPED)
+        return;
+    if (err == RG_ECORRUPT && received) {
+        node_contradicted(node, rg_core_term(node->core), "a leader contradicts entries that are committed here: this node must be "
+                                                          "seeded again under a new id");
+        return;
+    }
+    if (err) {
+        node_fail(node, err, "%s", rg_core_text(node->core)[0] != '\0' ? rg_core_text(node->core) : rg_err_text(err));
+        return;
+    }
+    if (update->state && received && node->leading && rg_core_state(node->core) != RG_CORE_LEADER && only_voter(node)) {
+        node->meta.term = rg_core_term(node->core);
+        node->meta.vote = 0;
+        node_fence(node, node_epoch_of(node->meta.term), "a message of a later term deposed this primary: another one was promoted");
+        return;
+    }
+    if (update->save)
+        take_meta(node);
+    if (node->stage != NODE_STOPPED && update->n_entries > 0)
+        take_entries(node, update);
+    if (node->stage == NODE_STOPPED)
+        return;
+    if (update->snapshot) {
+        node->install = INSTALL_LOAD;
+        node->install_index = update->snapshot_index;
+        node->install_term = update->snapshot_term;
+    }
+    if (update->state)
+        take_state(node);
+    if (holds_change(update))
+        node_members_update(node, false);
+    for (size_t i = 0; i < update->n_messages && node->stage != NODE_STOPPED; i++)
+        route(node, &update->messages[i]);
+    if (rg_core_commit(node->core) > node->committed) {
+        node_commit_note(node);
+        nudge_voters(node);
+    }
+}
+
+/* ---- the gate ---- */
+
+/* As many entries as fit one message. A CHANGE begins a message of its own: libraft registers it at the index of the first. */
+static size_t gather(struct rg_node *node, const struct rg_gate_span *span, size_t *ret_bytes)
+{
+    size_t n = 0, bytes = 0;
+
+    for (uint64_t index = span->prev_index + 1; index <= span->last && n < RG_MSG_ENTRIES_MAX; index++) {
+        struct rg_entry *entry = &node->out_entries[n];
+
+        if (!rg_wal_get(node->wal, index, entry))
+            break;
+        if (n > 0 && (entry->type == RG_ENTRY_CHANGE || bytes + entry->data.n > RG_MSG_DATA_BYTES_MAX))
+            break;
+        bytes += entry->data.n;
+        n++;
+    }
+    *ret_bytes = bytes;
+    return n;
+}
+
+static bool release_one(struct rg_node *node, struct node_peer *peer, uint64_t limit)
+{
+    struct rg_msg m = {.type = RG_MSG_APPEND};
+    struct rg_gate_span span;
+    enum rg_err err;
+    size_t bytes;
+
+    if (!rg_gate_next(&peer->gate, limit, rg_core_term(node->core), rg_wal_first(node->wal), &span))
+        return false;
+    m.append.term = rg_core_term(node->core);
+    m.append.prev_index = span.prev_index;
+    m.append.prev_term = span.prev_term;
+    m.append.commit = rg_core_commit(node->core);
+    m.append.entries = node->out_entries;
+    m.append.n = gather(node, &span, &bytes);
+    if (m.append.n == 0 && span.last > span.prev_index) {
+        rg_gate_drop(&peer->gate); /* no longer in the log: the core will ask for a snapshot */
+        return false;
+    }
+    err = node_send(node, peer->config.id, &m);
+    if (err) {
+        if (err != RG_EBUSY)
+            rg_gate_drop(&peer->gate);
+        return false;
+    }
+    rg_gate_sent(&peer->gate, span.prev_index + m.append.n,
+                 m.append.n > 0 ? node->out_entries[m.append.n - 1].term : span.prev_term, bytes);
+    return true;
+}
+
+void node_release(struct rg_node *node)
+{
+    bool gated = (node->config.test_flags & RG_TEST_NO_GATE) == 0;
+
+    for (size_t i = 0; i < node->n_peers && node->stage == NODE_RUNNING; i++) {
+        struct node_peer *peer = &node->peers[i];
+        uint64_t limit = peer->config.role == RG_ROLE_VOTER || !gated ? UINT64_MAX : rg_core_commit(node->core);
+
+        if (!node->leading || !peer->up || peer->sender != NULL)
+            rg_gate_drop(&peer->gate);
+        else
+            while (release_one(node, peer, limit))
+                ;
+    }
+}

@@ -1,0 +1,596 @@
+#include "raft/snap/snapstore_priv.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static const char *const suffixes[] = {
+    [SNAP_COMPLETE] = "snap", [SNAP_PART] = "part", [SNAP_TMP] = "tmp", [SNAP_BAD] = "bad"};
+
+/* --- names --- */
+
+void snap_path(const struct rg_snapstore *snaps, uint64_t index, uint64_t term, enum snap_suffix suffix,
+               char out[SNAP_PATH_BYTES_MAX])
+{
+    snprintf(out, SNAP_PATH_BYTES_MAX, "%s/%" PRIu64 "-%" PRIu64 ".%s", snaps->dir, index, term, suffixes[suffix]);
+}
+
+static bool take_number(const char **p, uint64_t *ret_n)
+{
+    const char *start = *p;
+    uint64_t n = 0;
+
+    for (; **p >= '0' && **p <= '9'; (*p)++)
+        if (__builtin_mul_overflow(n, UINT64_C(10), &n) || __builtin_add_overflow(n, (uint64_t)(**p - '0'), &n))
+            return false;
+    *ret_n = n;
+    return *p > start && (*start != '0' || *p == start + 1);
+}
+
+static bool name_parse(const char *name, uint64_t *ret_index, uint64_t *ret_term, enum snap_suffix *ret_suffix)
+{
+    const char *p = name;
+
+    if (!take_number(&p, ret_index) || *p++ != '-' || !take_number(&p, ret_term) || *p++ != '.')
+        return false;
+    for (size_t i = 0; i < RG_LEN(suffixes); i++)
+        if (strcmp(p, suffixes[i]) == 0) {
+            *ret_suffix = (enum snap_suffix)i;
+            return true;
+        }
+    return false;
+}
+
+/* --- memory --- */
+
+static void destroy(struct rg_snapstore *snaps)
+{
+    while (snaps->entries != NULL) {
+        struct snap_entry *next = snaps->entries->next;
+
+        free(snaps->entries);
+        snaps->entries = next;
+    }
+    free(snaps->strings);
+    free(snaps->dir);
+    free(snaps);
+}
+
+void snap_job_begin(struct rg_snapstore *snaps, struct rg_work *work)
+{
+    snaps->jobs++;
+    snaps->io->work(snaps->io, RG_LANE_SNAPSHOT, work);
+}
+
+void snap_job_end(struct rg_snapstore *snaps)
+{
+    RG_ASSERT(snaps->jobs > 0);
+    if (--snaps->jobs == 0 && snaps->closing)
+        destroy(snaps);
+}
+
+void rg_snapstore_free(struct rg_snapstore *snaps)
+{
+    if (snaps == NULL)
+        return;
+    snaps->closing = true;
+    snap_receive_free(snaps);
+    if (snaps->jobs == 0)
+        destroy(snaps);
+}
+
+/* --- entries --- */
+
+static struct snap_entry *find_entry(const struct rg_snapstore *snaps, uint64_t index, uint64_t term)
+{
+    for (struct snap_entry *e = snaps->entries; e != NULL; e = e->next)
+        if (e->file.index == index && e->file.term == term)
+            return e;
+    return NULL;
+}
+
+static bool newer(const struct rg_snapfile *a, const struct rg_snapfile *b)
+{
+    return a->index != b->index ? a->index > b->index : a->term > b->term;
+}
+
+static enum rg_err insert_entry(struct rg_snapstore *snaps, const struct rg_snapfile *file)
+{
+    struct snap_entry *entry = find_entry(snaps, file->index, file->term), **at = &snaps->entries;
+
+    if (entry != NULL) { /* received again: the new one took the name */
+        entry->file = *file;
+        entry->doomed = false;
+        return RG_OK;
+    }
+    entry = calloc(1, sizeof *entry);
+    if (entry == NULL)
+        return RG_ENOMEM;
+    entry->file = *file;
+    while (*at != NULL && newer(&(*at)->file, file))
+        at = &(*at)->next;
+    entry->next = *at;
+    *at = entry;
+    return RG_OK;
+}
+
+static void remove_entry(struct rg_snapstore *snaps, struct snap_entry *entry)
+{
+    struct snap_entry **at = &snaps->entries;
+
+    while (*at != entry)
+        at = &(*at)->next;
+    *at = entry->next;
+    free(entry);
+}
+
+bool rg_snapstore_latest(const struct rg_snapstore *snaps, struct rg_snapfile *ret_file)
+{
+    for (const struct snap_entry *e = snaps->entries; e != NULL; e = e->next)
+        if (!e->doomed) {
+            *ret_file = e->file;
+            return true;
+        }
+    return false;
+}
+
+/* --- deleting --- */
+
+struct removal {
+    struct rg_work work;
+    struct rg_snapstore *snaps;
+    char path[SNAP_PATH_BYTES_MAX];
+};
+
+static void removal_run(struct rg_work *work)
+{
+    struct removal *removal = RG_CONTAINER(work, struct removal, work);
+    struct rg_io *io = removal->snaps->io;
+
+    /* A file that cannot be deleted is tried again at the next opening; it costs room, nothing else. */
+    if (io->unlink(io, removal->path, NULL) == RG_OK)
+        (void)io->sync_dir(io, removal->snaps->dir, NULL);
+}
+
+static void removal_done(struct rg_work *work)
+{
+    struct removal *removal = RG_CONTAINER(work, struct removal, work);
+    struct rg_snapstore *snaps = removal->snaps;
+
+    free(removal);
+    snap_job_end(snaps);
+}
+
+static void remove_file(struct rg_snapstore *snaps, const struct rg_snapfile *file)
+{
+    struct removal *removal = calloc(1, sizeof *removal);
+
+    if (removal == NULL)
+        return;
+    removal->work = (struct rg_work){.run = removal_run, .done = removal_done};
+    removal->snaps = snaps;
+    snap_path(snaps, file->index, file->term, SNAP_COMPLETE, removal->path);
+    snap_job_begin(snaps, &removal->work);
+}
+
+static void prune(struct rg_snapstore *snaps)
+{
+    unsigned kept = 0;
+
+    for (struct snap_entry *e = snaps->entries, *next; e != NULL; e = next) {
+        next = e->next;
+        if (!e->doomed && kept < RG_SNAPSTORE_KEEP) {
+            kept++;
+            continue;
+        }
+        e->doomed = true;
+        if (e->holds > 0)
+            continue;
+        remove_file(snaps, &e->file);
+        remove_entry(snaps, e);
+    }
+}
+
+enum rg_err snap_add(struct rg_snapstore *snaps, const struct rg_snapfile *file)
+{
+    enum rg_err err = insert_entry(snaps, file);
+
+    if (!err)
+        prune(snaps);
+    return err;
+}
+
+/* --- opening --- */
+
+struct listing {
+    struct rg_snapstore *snaps;
+    struct rg_errctx *ctx;
+    enum rg_err err;
+    bool removed;
+};
+
+static enum rg_err list_complete(struct rg_snapstore *snaps, const char *path, uint64_t index, uint64_t term,
+                                 struct rg_errctx *ctx)
+{
+    struct rg_snapfile file = {.index = index, .term = term};
+    enum rg_err err;
+    int fd;
+
+    err = snaps->io->open(snaps->io, path, RG_OPEN_READ, &fd, ctx);
+    if (err)
+        return err;
+    err = snaps->io->size(snaps->io, fd, &file.size, ctx);
+    snaps->io->close(snaps->io, fd);
+    return err ? err : insert_entry(snaps, &file);
+}
+
+static void list_each(void *arg, const char *name)
+{
+    struct listing *listing = arg;
+    struct rg_snapstore *snaps = listing->snaps;
+    char path[SNAP_PATH_BYTES_MAX];
+    uint64_t index, term;
+    enum snap_suffix suffix;
+
+    if (listing->err || !name_parse(name, &index, &term, &suffix))
+        return;
+    snap_path(snaps, index, term, suffix, path);
+    if (suffix == SNAP_COMPLETE) {
+        listing->err = list_complete(snaps, path, index, term, listing->ctx);
+    } else if (suffix == SNAP_TMP) {
+        listing->err = snaps->io->unlink(snaps->io, path, listing->ctx);
+        listing->removed = true;
+    }
+}
+
+static enum rg_err make_dir(struct rg_io *io, const char *dir, struct rg_errctx *ctx)
+{
+    const char *slash = strrchr(dir, '/');
+    char parent[SNAP_DIR_BYTES_MAX + 1];
+    enum rg_err err = io->mkdir(io, dir, ctx);
+
+    if (err)
+        return err;
+    if (slash == NULL)
+        return io->sync_dir(io, ".", ctx);
+    snprintf(parent, sizeof parent, "%.*s", slash == dir ? 1 : (int)(slash - dir), dir);
+    return io->sync_dir(io, parent, ctx);
+}
+
+static enum rg_err copy_strings(struct rg_snapstore *snaps, const char *dir, const struct rg_context *context)
+{
+    size_t arn = context->instance_arn.n, store = context->identity_store_id.n;
+
+    snaps->dir = strdup(dir);
+    snaps->strings = malloc(arn + store + 1);
+    if (snaps->dir == NULL || snaps->strings == NULL)
+        return RG_ENOMEM;
+    if (arn > 0)
+        memcpy(snaps->strings, context->instance_arn.p, arn);
+    if (store > 0)
+        memcpy(snaps->strings + arn, context->identity_store_id.p, store);
+    snaps->context.instance_arn = rg_span(snaps->strings, arn);
+    snaps->context.identity_store_id = rg_span(snaps->strings + arn, store);
+    return RG_OK;
+}
+
+enum rg_err rg_snapstore_open(struct rg_io *io, const char *dir, struct rg_keyprov *keys,
+                              const struct rg_context *context, struct rg_snapstore **ret_snaps, struct rg_errctx *ctx)
+{
+    struct rg_snapstore *snaps;
+    struct listing listing = {.ctx = ctx};
+    enum rg_err err;
+
+    if (strlen(dir) == 0 || strlen(dir) > SNAP_DIR_BYTES_MAX)
+        return rg_fail(ctx, RG_EINVALID, "snapshot directory: the path is empty or too long");
+    snaps = calloc(1, sizeof *snaps);
+    if (snaps == NULL)
+        return RG_ENOMEM;
+    snaps->io = io;
+    snaps->keys = keys;
+    listing.snaps = snaps;
+    err = copy_strings(snaps, dir, context);
+    if (!err)
+        err = make_dir(io, dir, ctx);
+    if (!err)
+        err = io->list(io, dir, list_each, &listing, ctx);
+    if (!err)
+        err = listing.err;
+    if (!err && listing.removed)
+        err = io->sync_dir(io, dir, ctx);
+    if (err) {
+        rg_snapstore_free(snaps);
+        return err;
+    }
+    *ret_snaps = snaps;
+    return RG_OK;
+}
+
+/* --- loading --- */
+
+static enum rg_err source_read(void *arg, uint64_t offset, void *out, size_t n)
+{
+    struct snap_source *source = arg;
+    size_t got;
+    enum rg_err err = source->io->pread(source->io, source->fd, out, n, offset, &got, NULL);
+
+    if (err)
+        return err;
+    return got == n ? RG_OK : RG_EMALFORMED;
+}
+
+struct rg_snapshot_source snap_source(struct snap_source *over, uint64_t size)
+{
+    return (struct rg_snapshot_source){.read = source_read, .size = size, .arg = over};
+}
+
+static enum rg_err load_file(struct rg_snapstore *snaps, const struct snap_entry *entry, struct rg_store *store,
+                             struct rg_buf *config_buf, struct rg_snapshot_info *info, struct rg_errctx *ctx)
+{
+    struct snap_source over = {.io = snaps->io};
+    struct rg_errctx why = {""};
+    char path[SNAP_PATH_BYTES_MAX];
+    enum rg_err err;
+
+    snap_path(snaps, entry->file.index, entry->file.term, SNAP_COMPLETE, path);
+    err = snaps->io->open(snaps->io, path, RG_OPEN_READ, &over.fd, ctx);
+    if (err)
+        return err;
+    err = rg_snapshot_load(snap_source(&over, entry->file.size), snaps->keys, &snaps->context, store, config_buf, info,
+                           &why);
+    snaps->io->close(snaps->io, over.fd);
+    if (!err && (info->index != entry->file.index || info->term != entry->file.term)) {
+        err = rg_store_wipe(store);
+        if (!err)
+            err = rg_fail(&why, RG_ECORRUPT, "it is a snapshot at %" PRIu64 "-%" PRIu64 " under another name",
+                          info->index, info->term);
+    }
+    return err ? rg_fail(ctx, err, "%s: %s", path, rg_errctx_text(&why, err)) : RG_OK;
+}
+
+static void remove_bad(void *arg, const char *name)
+{
+    struct rg_snapstore *snaps = arg;
+    char path[SNAP_PATH_BYTES_MAX];
+    uint64_t index, term;
+    enum snap_suffix suffix;
+
+    if (!name_parse(name, &index, &term, &suffix) || suffix != SNAP_BAD)
+        return;
+    snap_path(snaps, index, term, suffix, path);
+    (void)snaps->io->unlink(snaps->io, path, NULL);
+}
+
+/* Out of the way, but the latest kept for whoever wants to look at it. */
+static enum rg_err set_aside(struct rg_snapstore *snaps, struct snap_entry *entry, struct rg_errctx *ctx)
+{
+    char from[SNAP_PATH_BYTES_MAX], to[SNAP_PATH_BYTES_MAX];
+    enum rg_err err;
+
+    snap_path(snaps, entry->file.index, entry->file.term, SNAP_COMPLETE, from);
+    snap_path(snaps, entry->file.index, entry->file.term, SNAP_BAD, to);
+    err = snaps->io->list(snaps->io, snaps->dir, remove_bad, snaps, ctx);
+    if (!err)
+        err = snaps->io->rename(snaps->io, from, to, ctx);
+    if (!err)
+        err = snaps->io->sync_dir(snaps->io, snaps->dir, ctx);
+    if (err)
+        return err;
+    if (entry->holds > 0)
+        entry->doomed = true;
+    else
+        remove_entry(snaps, entry);
+    return RG_OK;
+}
+
+static struct snap_entry *first_usable(const struct rg_snapstore *snaps)
+{
+    struct snap_entry *entry = snaps->entries;
+
+    while (entry != NULL && entry->doomed)
+        entry = entry->next;
+    return entry;
+}
+
+enum rg_err rg_snapstore_load(struct rg_snapstore *snaps, struct rg_store *store, struct rg_buf *config_buf,
+                              struct rg_snapshot_info *ret_info, char note[256], struct rg_errctx *ctx)
+{
+    struct snap_entry *entry;
+    struct rg_errctx why = {""};
+    bool damaged = false;
+
+    note[0] = '\0';
+    while ((entry = first_usable(snaps)) != NULL) {
+        enum rg_err err = load_file(snaps, entry, store, config_buf, ret_info, &why);
+
+        if (err == RG_OK)
+            return RG_OK;
+        if (err != RG_ECORRUPT)
+            return rg_fail(ctx, err, "%s", rg_errctx_text(&why, err));
+        if (!damaged)
+            snprintf(note, 256, "set aside as damaged: %.220s", why.text);
+        damaged = true;
+        err = set_aside(snaps, entry, ctx);
+        if (err)
+            return err;
+    }
+    if (damaged)
+        return rg_fail(ctx, RG_ECORRUPT, "no snapshot is intact: %s", why.text);
+    return rg_fail(ctx, RG_ENOTFOUND, "%s holds no snapshot", snaps->dir);
+}
+
+/* --- taking --- */
+
+struct snap_take {
+    struct rg_work work;
+    struct rg_snapstore *snaps;
+    struct rg_txn *txn; /* own until the job runs; NULL: the file is there already */
+    struct rg_snapshot_info info;
+    struct rg_buf config; /* own */
+    struct rg_snapfile file;
+    int fd;
+    enum rg_err err;
+    struct rg_errctx ctx;
+    void (*done)(void *arg, enum rg_err err, const struct rg_snapfile *file, const char *text);
+    void *arg;
+};
+
+static enum rg_err sink_write(void *arg, struct rg_span bytes)
+{
+    struct snap_take *take = arg;
+    struct rg_io *io = take->snaps->io;
+    enum rg_err err = io->pwrite(io, take->fd, bytes.p, bytes.n, take->file.size, &take->ctx);
+
+    take->file.size += bytes.n;
+    return err;
+}
+
+enum rg_err snap_publish(const struct rg_snapstore *snaps, int fd, const char *from, uint64_t index, uint64_t term,
+                         struct rg_errctx *ctx)
+{
+    struct rg_io *io = snaps->io;
+    char to[SNAP_PATH_BYTES_MAX];
+    enum rg_err err;
+
+    snap_path(snaps, index, term, SNAP_COMPLETE, to);
+    err = io->fdatasync(io, fd, ctx);
+    if (!err)
+        err = io->rename(io, from, to, ctx);
+    return err ? err : io->sync_dir(io, snaps->dir, ctx);
+}
+
+static enum rg_err take_write(struct snap_take *take, const char *path)
+{
+    struct rg_snapstore *snaps = take->snaps;
+    struct rg_io *io = snaps->io;
+    enum rg_err err = io->open(io, path, RG_OPEN_CREATE, &take->fd, &take->ctx);
+
+    if (err)
+        return err;
+    err = io->truncate(io, take->fd, 0, &take->ctx);
+    if (!err)
+        err = rg_snapshot_write(take->txn, snaps->keys, &snaps->context, &take->info,
+                                (struct rg_snapshot_sink){sink_write, take}, &snaps->closing);
+    rg_txn_free(RG_STEAL(take->txn)); /* readers' pages are given back before the sync */
+    if (!err)
+        err = snap_publish(snaps, take->fd, path, take->file.index, take->file.term, &take->ctx);
+    io->close(io, take->fd);
+    return err;
+}
+
+static void take_run(struct rg_work *work)
+{
+    struct snap_take *take = RG_CONTAINER(work, struct snap_take, work);
+    char path[SNAP_PATH_BYTES_MAX];
+
+    if (take->txn == NULL)
+        return;
+    snap_path(take->snaps, take->file.index, take->file.term, SNAP_TMP, path);
+    take->err = take_write(take, path);
+    if (take->err)
+        (void)take->snaps->io->unlink(take->snaps->io, path, NULL);
+}
+
+static void take_done(struct rg_work *work)
+{
+    struct snap_take *take = RG_CONTAINER(work, struct snap_take, work);
+    struct rg_snapstore *snaps = take->snaps;
+
+    rg_txn_free(take->txn);
+    snaps->take = NULL;
+    if (!snaps->closing) {
+        if (!take->err)
+            take->err = snap_add(snaps, &take->file);
+        take->done(take->arg, take->err, take->err ? NULL : &take->file, rg_errctx_text(&take->ctx, take->err));
+    }
+    rg_buf_deinit(&take->config);
+    free(take);
+    snap_job_end(snaps);
+}
+
+bool rg_snapstore_taking(const struct rg_snapstore *snaps) { return snaps->take != NULL; }
+
+static enum rg_err take_begin(struct snap_take *take, struct rg_store *store, struct rg_span config)
+{
+    const struct snap_entry *there;
+    struct rg_applied applied;
+    enum rg_err err = rg_txn_begin(store, RG_TXN_READ, &take->txn);
+
+    if (err)
+        return err;
+    rg_txn_applied(take->txn, &applied);
+    if (applied.index == 0)
+        return RG_EINVALID; /* nothing was applied: nothing to keep */
+    take->file = (struct rg_snapfile){.index = applied.index, .term = applied.term};
+    rg_buf_put(&take->config, config.p, config.n);
+    if (take->config.err)
+        return take->config.err;
+    take->info.config = rg_buf_span(&take->config);
+    there = find_entry(take->snaps, applied.index, applied.term);
+    if (there != NULL && !there->doomed) {
+        take->file = there->file;
+        rg_txn_free(RG_STEAL(take->txn));
+    }
+    return RG_OK;
+}
+
+enum rg_err
+rg_snapstore_take(struct rg_snapstore *snaps, struct rg_store *store, struct rg_span config, uint64_t config_index,
+                  int64_t wall_ms,
+                  void (*done)(void *arg, enum rg_err err, const struct rg_snapfile *file, const char *text), void *arg)
+{
+    struct snap_take *take;
+    enum rg_err err;
+
+    if (snaps->take != NULL)
+        return RG_EBUSY;
+    take = calloc(1, sizeof *take);
+    if (take == NULL)
+        return RG_ENOMEM;
+    take->work = (struct rg_work){.run = take_run, .done = take_done};
+    take->snaps = snaps;
+    take->info.config_index = config_index;
+    take->info.created_ms = wall_ms;
+    take->done = done;
+    take->arg = arg;
+    rg_buf_init(&take->config, RG_RAFT_CONFIG_BYTES_MAX);
+    err = take_begin(take, store, config);
+    if (err) {
+        rg_txn_free(take->txn);
+        rg_buf_deinit(&take->config);
+        free(take);
+        return err;
+    }
+    snaps->take = take;
+    snap_job_begin(snaps, &take->work);
+    return RG_OK;
+}
+
+/* --- sending --- */
+
+enum rg_err rg_snapstore_hold(struct rg_snapstore *snaps, const struct rg_snapfile *file, int *ret_fd,
+                              struct rg_errctx *ctx)
+{
+    struct snap_entry *entry = find_entry(snaps, file->index, file->term);
+    char path[SNAP_PATH_BYTES_MAX];
+    enum rg_err err;
+
+    if (entry == NULL || entry->doomed || entry->file.size != file->size)
+        return rg_fail(ctx, RG_ENOTFOUND, "snapshot %" PRIu64 "-%" PRIu64 " is not here", file->index, file->term);
+    snap_path(snaps, file->index, file->term, SNAP_COMPLETE, path);
+    err = snaps->io->open(snaps->io, path, RG_OPEN_READ, ret_fd, ctx);
+    if (!err)
+        entry->holds++;
+    return err;
+}
+
+void rg_snapstore_release(struct rg_snapstore *snaps, const struct rg_snapfile *file, int fd)
+{
+    struct snap_entry *entry = find_entry(snaps, file->index, file->term);
+
+    snaps->io->close(snaps->io, fd);
+    if (entry == NULL)
+        return;
+    RG_ASSERT(entry->holds > 0);
+    if (--entry->holds == 0 && entry->doomed)
+        prune(snaps);
+}

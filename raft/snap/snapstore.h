@@ -1,0 +1,64 @@
+/* raft/snap/snapstore.h: sealed snapshot files in one directory: `<index>-<term>.snap`, complete and synced before they get that
+ * name; `<index>-<term>.part` while one is received. The newest two are kept. */
+#ifndef REGENT_RAFT_SNAP_SNAPSTORE_H
+#define REGENT_RAFT_SNAP_SNAPSTORE_H
+
+#include "raft/core/rpc.h"
+#include "store/db/snapshot.h"
+
+#define RG_SNAPSTORE_KEEP 2
+
+struct rg_snapstore;
+
+struct rg_snapfile {
+    uint64_t index, term, size;
+};
+
+/** Open the directory (made if missing), remove what a crash left under temporary names, list what is there. */
+RG_MUST enum rg_err rg_snapstore_open(struct rg_io *io, const char *dir, struct rg_keyprov *keys,
+                                      const struct rg_context *context, struct rg_snapstore **ret_snaps,
+                                      struct rg_errctx *ctx);
+void rg_snapstore_free(struct rg_snapstore *snaps);
+/** Newest complete snapshot. False when there is none. */
+bool rg_snapstore_latest(const struct rg_snapstore *snaps, struct rg_snapfile *ret_file);
+/**
+ * Load the newest snapshot into the store; a damaged one is set aside (renamed *.bad, reported in note) and the one before
+ * is tried. RG_ENOTFOUND: there is none at all. The log must reach down to what was loaded: the caller checks.
+ * config_buf  the encoded raft configuration
+ */
+RG_MUST enum rg_err rg_snapstore_load(struct rg_snapstore *snaps, struct rg_store *store, struct rg_buf *config_buf,
+                                      struct rg_snapshot_info *ret_info, char note[256], struct rg_errctx *ctx);
+
+/**
+ * Take a snapshot of the store's state on RG_LANE_SNAPSHOT from a read transaction begun at once (so it is exactly the
+ * state of now). One at a time (RG_EBUSY).
+ * config      encoded configuration as of config_index (copied)
+ * done        on the raft thread: err and the file; afterwards older files past RG_SNAPSTORE_KEEP are deleted
+ */
+RG_MUST enum rg_err rg_snapstore_take(struct rg_snapstore *snaps, struct rg_store *store, struct rg_span config,
+                                      uint64_t config_index, int64_t wall_ms,
+                                      void (*done)(void *arg, enum rg_err err, const struct rg_snapfile *file,
+                                                   const char *text),
+                                      void *arg);
+bool rg_snapstore_taking(const struct rg_snapstore *snaps);
+
+/* Sending: hold a file open against deletion while a transfer reads it. */
+RG_MUST enum rg_err rg_snapstore_hold(struct rg_snapstore *snaps, const struct rg_snapfile *file, int *ret_fd,
+                                      struct rg_errctx *ctx);
+void rg_snapstore_release(struct rg_snapstore *snaps, const struct rg_snapfile *file, int fd);
+
+/* Receiving: one at a time. begin gives the offset to go on from (what an earlier attempt at the same file left, durable);
+ * write queues on RG_LANE_SNAPSHOT, in order, and calls done with the new durable offset; finish verifies every chunk
+ * (rg_snapshot_verify), syncs, renames. */
+RG_MUST enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct rg_snapfile *file,
+                                               uint64_t *ret_offset, struct rg_errctx *ctx);
+RG_MUST enum rg_err rg_snapstore_receive_write(struct rg_snapstore *snaps, uint64_t offset, struct rg_span bytes,
+                                               void (*done)(void *arg, enum rg_err err, uint64_t offset), void *arg);
+RG_MUST enum rg_err rg_snapstore_receive_finish(struct rg_snapstore *snaps,
+                                                void (*done)(void *arg, enum rg_err err, const struct rg_snapfile *file,
+                                                             const char *text),
+                                                void *arg);
+/** Drop a half-received file (a newer one is offered, or it did not verify). */
+void rg_snapstore_receive_abort(struct rg_snapstore *snaps);
+
+#endif

@@ -1,0 +1,58 @@
+/* raft/snap/snapstore_priv.h: what snapstore.c (the directory, loading, taking, sending) and snapstore_receive.c share. */
+#ifndef REGENT_RAFT_SNAP_SNAPSTORE_PRIV_H
+#define REGENT_RAFT_SNAP_SNAPSTORE_PRIV_H
+
+#include "raft/snap/snapstore.h"
+
+enum {
+    SNAP_DIR_BYTES_MAX = 3072,
+    SNAP_PATH_BYTES_MAX = SNAP_DIR_BYTES_MAX + 64,
+    SNAP_RECEIVE_BYTES_MAX = 1 << 20, /* of one write */
+    SNAP_RECEIVE_QUEUE_MAX = 256,     /* writes waiting */
+};
+
+/* A complete file. */
+struct snap_entry {
+    struct snap_entry *next; /* newest first */
+    struct rg_snapfile file;
+    unsigned holds;
+    bool doomed; /* past RG_SNAPSTORE_KEEP, or damaged: deleted when nobody holds it */
+};
+
+struct snap_take;
+struct snap_receive;
+
+struct rg_snapstore {
+    struct rg_io *io;
+    struct rg_keyprov *keys;
+    struct rg_context context;
+    uint8_t *strings;             /* own; what context points to */
+    char *dir;                    /* own */
+    struct snap_entry *entries;   /* own */
+    struct snap_take *take;       /* the one under way */
+    struct snap_receive *receive; /* own */
+    bool publishing;              /* a job may rename a .part: no new one of that name meanwhile */
+    volatile bool closing;        /* read by a taking job: it gives up */
+    unsigned jobs;                /* under way: memory stays */
+};
+
+enum snap_suffix { SNAP_COMPLETE, SNAP_PART, SNAP_TMP, SNAP_BAD };
+void snap_path(const struct rg_snapstore *snaps, uint64_t index, uint64_t term, enum snap_suffix suffix,
+               char out[SNAP_PATH_BYTES_MAX]);
+/** A job was handed to the lane, or is done with; the last one frees a closing store. */
+void snap_job_begin(struct rg_snapstore *snaps, struct rg_work *work);
+void snap_job_end(struct rg_snapstore *snaps);
+/** A complete file is there: list it, and delete what is past RG_SNAPSTORE_KEEP. RG_ENOMEM. */
+RG_MUST enum rg_err snap_add(struct rg_snapstore *snaps, const struct rg_snapfile *file);
+/** Source over an open file, for rg_snapshot_*. */
+struct snap_source {
+    struct rg_io *io;
+    int fd;
+};
+struct rg_snapshot_source snap_source(struct snap_source *over, uint64_t size);
+/** Sync, rename to the complete name, sync the directory. */
+RG_MUST enum rg_err snap_publish(const struct rg_snapstore *snaps, int fd, const char *from, uint64_t index,
+                                 uint64_t term, struct rg_errctx *ctx);
+void snap_receive_free(struct rg_snapstore *snaps);
+
+#endif

@@ -1,0 +1,290 @@
+#include "raft/snap/snapstore_priv.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* One file being received. Lives until it is aborted or finished and no job of it is under way. */
+struct snap_receive {
+    struct rg_snapstore *snaps;
+    struct rg_snapfile file;
+    int fd;
+    uint64_t queued; /* bytes handed to the lane */
+    uint64_t durable;
+    unsigned writes; /* under way */
+    bool finishing;
+    bool detached; /* aborted: no callback comes any more */
+    enum rg_err failed;
+};
+
+struct snap_write {
+    struct rg_work work;
+    struct snap_receive *receive;
+    uint64_t offset;
+    enum rg_err err;
+    void (*done)(void *arg, enum rg_err err, uint64_t offset);
+    void *arg;
+    size_t n;
+    uint8_t bytes[];
+};
+
+struct snap_finish {
+    struct rg_work work;
+    struct snap_receive *receive;
+    enum rg_err err;
+    struct rg_errctx ctx;
+    void (*done)(void *arg, enum rg_err err, const struct rg_snapfile *file, const char *text);
+    void *arg;
+};
+
+static void receive_unref(struct snap_receive *receive)
+{
+    if (!receive->detached || receive->writes > 0 || receive->finishing)
+        return;
+    receive->snaps->io->close(receive->snaps->io, receive->fd);
+    free(receive);
+}
+
+static void detach(struct rg_snapstore *snaps)
+{
+    struct snap_receive *receive = RG_STEAL(snaps->receive);
+
+    receive->detached = true;
+    receive_unref(receive);
+}
+
+void snap_receive_free(struct rg_snapstore *snaps)
+{
+    if (snaps->receive != NULL)
+        detach(snaps);
+}
+
+/* --- begin --- */
+
+static bool part_parse(const char *name, uint64_t *ret_index, uint64_t *ret_term)
+{
+    int end = 0;
+
+    return sscanf(name, "%" SCNu64 "-%" SCNu64 ".part%n", ret_index, ret_term, &end) == 2 && end > 0 &&
+           name[end] == '\0';
+}
+
+struct sweep {
+    struct rg_snapstore *snaps;
+    const struct rg_snapfile *keep;
+};
+
+static void sweep_each(void *arg, const char *name)
+{
+    struct sweep *sweep = arg;
+    uint64_t index, term;
+    char path[SNAP_PATH_BYTES_MAX];
+
+    if (!part_parse(name, &index, &term) || (index == sweep->keep->index && term == sweep->keep->term))
+        return;
+    snap_path(sweep->snaps, index, term, SNAP_PART, path);
+    (void)sweep->snaps->io->unlink(sweep->snaps->io, path, NULL); /* only room; tried again next time */
+}
+
+/* How much of what an earlier attempt left is surely on disk: one write at a time is synced, so only the last can be
+ * torn. */
+static enum rg_err resume_offset(struct snap_receive *receive, struct rg_errctx *ctx)
+{
+    struct rg_io *io = receive->snaps->io;
+    uint64_t size;
+    enum rg_err err = io->size(io, receive->fd, &size, ctx);
+
+    if (err)
+        return err;
+    if (size > receive->file.size)
+        size = 0; /* of another file of this name */
+    size = size > SNAP_RECEIVE_BYTES_MAX ? size - SNAP_RECEIVE_BYTES_MAX : 0;
+    receive->queued = receive->durable = size;
+    return io->truncate(io, receive->fd, size, ctx);
+}
+
+enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct rg_snapfile *file, uint64_t *ret_offset,
+                                       struct rg_errctx *ctx)
+{
+    struct sweep sweep = {snaps, file};
+    struct snap_receive *receive;
+    char path[SNAP_PATH_BYTES_MAX];
+    enum rg_err err;
+
+    if (snaps->receive != NULL || snaps->publishing)
+        return rg_fail(ctx, RG_EBUSY, "a snapshot is being received already");
+    if (file->index == 0 || file->size == 0 || file->size > INT64_MAX)
+        return rg_fail(ctx, RG_EINVALID, "a snapshot of this place or size cannot be");
+    receive = calloc(1, sizeof *receive);
+    if (receive == NULL)
+        return RG_ENOMEM;
+    *receive = (struct snap_receive){.snaps = snaps, .file = *file};
+    snap_path(snaps, file->index, file->term, SNAP_PART, path);
+    err = snaps->io->list(snaps->io, snaps->dir, sweep_each, &sweep, ctx);
+    if (!err)
+        err = snaps->io->open(snaps->io, path, RG_OPEN_CREATE, &receive->fd, ctx);
+    if (err) {
+        free(receive);
+        return err;
+    }
+    err = resume_offset(receive, ctx);
+    if (!err) /* the name, so that a crash leaves something to go on with */
+        err = snaps->io->sync_dir(snaps->io, snaps->dir, ctx);
+    if (err) {
+        snaps->io->close(snaps->io, receive->fd);
+        free(receive);
+        return err;
+    }
+    snaps->receive = receive;
+    *ret_offset = receive->durable;
+    return RG_OK;
+}
+
+/* --- write --- */
+
+static void write_run(struct rg_work *work)
+{
+    struct snap_write *write = RG_CONTAINER(work, struct snap_write, work);
+    struct snap_receive *receive = write->receive;
+    struct rg_io *io = receive->snaps->io;
+
+    write->err = io->pwrite(io, receive->fd, write->bytes, write->n, write->offset, NULL);
+    if (!write->err)
+        write->err = io->fdatasync(io, receive->fd, NULL);
+}
+
+static void write_done(struct rg_work *work)
+{
+    struct snap_write *write = RG_CONTAINER(work, struct snap_write, work);
+    struct snap_receive *receive = write->receive;
+    struct rg_snapstore *snaps = receive->snaps;
+
+    if (write->err && !receive->failed)
+        receive->failed = write->err;
+    if (!receive->failed)
+        receive->durable = write->offset + write->n;
+    if (!receive->detached)
+        write->done(write->arg, receive->failed, receive->durable); /* may abort: this write still holds it */
+    receive->writes--;
+    free(write);
+    receive_unref(receive);
+    snap_job_end(snaps);
+}
+
+enum rg_err rg_snapstore_receive_write(struct rg_snapstore *snaps, uint64_t offset, struct rg_span bytes,
+                                       void (*done)(void *arg, enum rg_err err, uint64_t offset), void *arg)
+{
+    struct snap_receive *receive = snaps->receive;
+    struct snap_write *write;
+
+    if (receive == NULL || receive->finishing || offset != receive->queued || bytes.n == 0 ||
+        bytes.n > receive->file.size - offset)
+        return RG_EINVALID;
+    if (bytes.n > SNAP_RECEIVE_BYTES_MAX)
+        return RG_ETOOBIG;
+    if (receive->failed)
+        return receive->failed;
+    if (receive->writes >= SNAP_RECEIVE_QUEUE_MAX)
+        return RG_EBUSY;
+    write = malloc(sizeof *write + bytes.n);
+    if (write == NULL)
+        return RG_ENOMEM;
+    *write = (struct snap_write){.work = {.run = write_run, .done = write_done},
+                                 .receive = receive,
+                                 .offset = offset,
+                                 .done = done,
+                                 .arg = arg,
+                                 .n = bytes.n};
+    memcpy(write->bytes, bytes.p, bytes.n);
+    receive->queued += bytes.n;
+    receive->writes++;
+    snap_job_begin(snaps, &write->work);
+    return RG_OK;
+}
+
+/* --- finish --- */
+
+static enum rg_err finish_check(struct snap_finish *finish)
+{
+    const struct snap_receive *receive = finish->receive;
+    struct rg_snapstore *snaps = receive->snaps;
+    struct snap_source over = {snaps->io, receive->fd};
+    struct rg_snapshot_info info;
+    char path[SNAP_PATH_BYTES_MAX];
+    enum rg_err err =
+        rg_snapshot_verify(snap_source(&over, receive->file.size), snaps->keys, &snaps->context, &info, &finish->ctx);
+
+    if (err)
+        return err;
+    if (info.index != receive->file.index || info.term != receive->file.term)
+        return rg_fail(&finish->ctx, RG_ECORRUPT, "a snapshot at %" PRIu64 "-%" PRIu64 " came, not the one offered",
+                       info.index, info.term);
+    snap_path(snaps, receive->file.index, receive->file.term, SNAP_PART, path);
+    return snap_publish(snaps, receive->fd, path, receive->file.index, receive->file.term, &finish->ctx);
+}
+
+static void finish_run(struct rg_work *work)
+{
+    struct snap_finish *finish = RG_CONTAINER(work, struct snap_finish, work);
+
+    finish->err = finish_check(finish);
+}
+
+static void finish_done(struct rg_work *work)
+{
+    struct snap_finish *finish = RG_CONTAINER(work, struct snap_finish, work);
+    struct snap_receive *receive = finish->receive;
+    struct rg_snapstore *snaps = receive->snaps;
+    struct rg_snapfile file = receive->file;
+    bool wanted = !receive->detached;
+
+    receive->finishing = false;
+    snaps->publishing = false;
+    if (!finish->err && !snaps->closing)
+        finish->err = snap_add(snaps, &file); /* it has its name now, aborted or not */
+    if (finish->err && !receive->failed)
+        receive->failed = finish->err; /* until it is aborted */
+    if (wanted && !finish->err)
+        detach(snaps);
+    else
+        receive_unref(receive);
+    if (wanted && !snaps->closing)
+        finish->done(finish->arg, finish->err, finish->err ? NULL : &file, rg_errctx_text(&finish->ctx, finish->err));
+    free(finish);
+    snap_job_end(snaps);
+}
+
+enum rg_err rg_snapstore_receive_finish(struct rg_snapstore *snaps,
+                                        void (*done)(void *arg, enum rg_err err, const struct rg_snapfile *file,
+                                                     const char *text),
+                                        void *arg)
+{
+    struct snap_receive *receive = snaps->receive;
+    struct snap_finish *finish;
+
+    if (receive == NULL || receive->finishing || receive->durable != receive->file.size)
+        return RG_EINVALID;
+    if (receive->failed)
+        return receive->failed;
+    finish = calloc(1, sizeof *finish);
+    if (finish == NULL)
+        return RG_ENOMEM;
+    *finish = (struct snap_finish){
+        .work = {.run = finish_run, .done = finish_done}, .receive = receive, .done = done, .arg = arg};
+    receive->finishing = true;
+    snaps->publishing = true;
+    snap_job_begin(snaps, &finish->work);
+    return RG_OK;
+}
+
+void rg_snapstore_receive_abort(struct rg_snapstore *snaps)
+{
+    char path[SNAP_PATH_BYTES_MAX];
+
+    if (snaps->receive == NULL)
+        return;
+    snap_path(snaps, snaps->receive->file.index, snaps->receive->file.term, SNAP_PART, path);
+    detach(snaps);
+    if (!snaps->publishing) /* else a file of this name is being given its final one; swept at the next begin if it is
+                               not */
+        (void)snaps->io->unlink(snaps->io, path, NULL);
+}

@@ -1,0 +1,415 @@
+#include "raft/snap/transfer.h"
+
+#include "base/buf.h"
+
+/* ---- sending ---- */
+
+struct rg_sender {
+    struct rg_sender_config config;
+    uint64_t peer, term;
+    struct rg_snapfile file;
+    int fd;
+    uint64_t read_at, sent, acked; /* next byte to read; bytes below these were sent, answered for */
+    uint64_t heard_ms, offered_ms;
+    bool answered; /* the last offer was */
+    bool freed, failed;
+    /* one chunk between disk and link */
+    struct rg_work work;
+    bool reading, loaded;
+    uint64_t chunk_at;
+    size_t chunk_n;
+    enum rg_err chunk_err;
+    uint8_t chunk[RG_TRANSFER_CHUNK_BYTES];
+};
+
+static void sender_destroy(struct rg_sender *sender)
+{
+    rg_snapstore_release(sender->config.snaps, &sender->file, sender->fd);
+    free(sender);
+}
+
+static void chunk_run(struct rg_work *work)
+{
+    struct rg_sender *sender = RG_CONTAINER(work, struct rg_sender, work);
+    size_t n = 0;
+
+    sender->chunk_err = sender->config.io->pread(sender->config.io, sender->fd, sender->chunk, sender->chunk_n,
+                                                 sender->chunk_at, &n, NULL);
+    if (!sender->chunk_err && n != sender->chunk_n)
+        sender->chunk_err = RG_EIO;
+}
+
+static void chunk_done(struct rg_work *work)
+{
+    struct rg_sender *sender = RG_CONTAINER(work, struct rg_sender, work);
+
+    sender->reading = false;
+    if (sender->freed) {
+        sender_destroy(sender);
+        return;
+    }
+    sender->loaded = true;
+    sender->failed |= sender->chunk_err != RG_OK;
+}
+
+enum rg_err rg_sender_new(const struct rg_sender_config *config, uint64_t peer, uint64_t term,
+                          struct rg_sender **ret_sender, struct rg_errctx *ctx)
+{
+    struct rg_sender *sender;
+    struct rg_snapfile file;
+    enum rg_err err;
+
+    if (!rg_snapstore_latest(config->snaps, &file))
+        return rg_fail(ctx, RG_ENOTFOUND, "no snapshot to send");
+    sender = calloc(1, sizeof *sender);
+    if (sender == NULL)
+        return RG_ENOMEM;
+    sender->config = *config;
+    sender->peer = peer;
+    sender->term = term;
+    sender->file = file;
+    sender->work.run = chunk_run;
+    sender->work.done = chunk_done;
+    sender->heard_ms = config->io->now_ms(config->io);
+    err = rg_snapstore_hold(config->snaps, &file, &sender->fd, ctx);
+    if (err) {
+        free(sender);
+        return err;
+    }
+    *ret_sender = sender;
+    return RG_OK;
+}
+
+void rg_sender_free(struct rg_sender *sender)
+{
+    if (sender == NULL)
+        return;
+    if (sender->reading)
+        sender->freed = true;
+    else
+        sender_destroy(sender);
+}
+
+bool rg_sender_on_ack(struct rg_sender *sender, const struct rg_msg_snap_ack *ack)
+{
+    if (ack->index != sender->file.index || ack->index_term != sender->file.term)
+        return true; /* of an earlier file */
+    sender->heard_ms = sender->config.io->now_ms(sender->config.io);
+    if (ack->status != RG_SNAP_GOING || ack->offset > sender->file.size)
+        return false;
+    if (!sender->answered) { /* the first answer to an offer says where to go on */
+        sender->answered = true;
+        sender->read_at = sender->sent = sender->acked = ack->offset;
+        return true;
+    }
+    if (ack->offset > sender->sent)
+        return false;
+    sender->acked = RG_MAX(sender->acked, ack->offset);
+    return true;
+}
+
+static enum rg_err send_offer(struct rg_sender *sender)
+{
+    struct rg_msg m = {.type = RG_MSG_SNAP_OFFER};
+
+    m.snap_offer = (struct rg_msg_snap_offer){
+        .term = sender->term, .index = sender->file.index, .index_term = sender->file.term, .size = sender->file.size};
+    return sender->config.send(sender->config.arg, sender->peer, &m);
+}
+
+static enum rg_err send_chunk(struct rg_sender *sender)
+{
+    struct rg_msg m = {.type = RG_MSG_SNAP_CHUNK};
+
+    m.snap_chunk = (struct rg_msg_snap_chunk){.index = sender->file.index,
+                                              .index_term = sender->file.term,
+                                              .offset = sender->chunk_at,
+                                              .data = rg_span(sender->chunk, sender->chunk_n)};
+    return sender->config.send(sender->config.arg, sender->peer, &m);
+}
+
+static void read_next(struct rg_sender *sender)
+{
+    uint64_t left = sender->file.size - sender->read_at;
+
+    if (left == 0 || sender->read_at - sender->acked >= RG_TRANSFER_WINDOW_BYTES)
+        return;
+    sender->reading = true;
+    sender->loaded = false;
+    sender->chunk_at = sender->read_at;
+    sender->chunk_n = (size_t)RG_MIN(left, RG_TRANSFER_CHUNK_BYTES);
+    sender->read_at += sender->chunk_n;
+    sender->config.io->work(sender->config.io, RG_LANE_SNAPSHOT, &sender->work);
+}
+
+/* An offer also asks where the peer stands: answers travel on another connection, which may have been down. */
+static bool offer(struct rg_sender *sender, uint64_t now)
+{
+    enum rg_err err;
+
+    if (sender->offered_ms != 0 && now - sender->offered_ms < RG_TRANSFER_ASK_MS)
+        return true;
+    err = send_offer(sender);
+    if (!err)
+        sender->offered_ms = now;
+    return !err || err == RG_EBUSY;
+}
+
+bool rg_sender_step(struct rg_sender *sender)
+{
+    uint64_t now = sender->config.io->now_ms(sender->config.io);
+    enum rg_err err;
+
+    if (sender->failed || now - sender->heard_ms > RG_TRANSFER_SILENCE_MS)
+        return false;
+    if (now - sender->heard_ms >= 2 * RG_TRANSFER_ASK_MS)
+        sender->answered = false;
+    if (!sender->answered)
+        return offer(sender, now);
+    if (sender->reading)
+        return true;
+    if (sender->loaded && sender->chunk_at == sender->sent) {
+        err = send_chunk(sender);
+        if (err)
+            return err == RG_EBUSY;
+        sender->sent += sender->chunk_n;
+    }
+    sender->loaded = false;
+    read_next(sender);
+    return true;
+}
+
+uint64_t rg_sender_offset(const struct rg_sender *sender)
+{
+    return sender->acked;
+}
+
+uint64_t rg_sender_size(const struct rg_sender *sender)
+{
+    return sender->file.size;
+}
+
+/* ---- receiving ---- */
+
+/* IDLE → TAKING → FINISHING → IDLE;  TAKING → DROPPING (writes under way) → IDLE */
+enum receiver_state { RECEIVER_IDLE, RECEIVER_TAKING, RECEIVER_FINISHING, RECEIVER_DROPPING };
+
+struct rg_receiver {
+    struct rg_receiver_config config;
+    enum receiver_state state;
+    uint64_t peer;
+    struct rg_msg_snap_offer offer;
+    uint64_t expected; /* next byte to come: everything below is written or queued */
+    uint64_t durable;
+    unsigned writing; /* writes under way */
+};
+
+enum rg_err rg_receiver_new(const struct rg_receiver_config *config, struct rg_receiver **ret_receiver)
+{
+    struct rg_receiver *receiver = calloc(1, sizeof *receiver);
+
+    if (receiver == NULL)
+        return RG_ENOMEM;
+    receiver->config = *config;
+    *ret_receiver = receiver;
+    return RG_OK;
+}
+
+void rg_receiver_free(struct rg_receiver *receiver)
+{
+    free(receiver);
+}
+
+static void answer(struct rg_receiver *receiver, uint64_t peer, uint64_t index, uint64_t index_term, uint64_t offset,
+                   enum rg_snap_status status)
+{
+    struct rg_msg m = {.type = RG_MSG_SNAP_ACK};
+
+    m.snap_ack = (struct rg_msg_snap_ack){.index = index, .index_term = index_term, .offset = offset, .status = status};
+    /* A lost answer is made good by the next one, or by the sender's silence limit and a new offer. */
+    (void)receiver->config.send(receiver->config.arg, peer, &m);
+}
+
+static void answer_current(struct rg_receiver *receiver, enum rg_snap_status status)
+{
+    answer(receiver, receiver->peer, receiver->offer.index, receiver->offer.index_term, receiver->durable, status);
+}
+
+static void drop(struct rg_receiver *receiver)
+{
+    if (receiver->writing > 0) {
+        receiver->state = RECEIVER_DROPPING;
+        return;
+    }
+    rg_snapstore_receive_abort(receiver->config.snaps);
+    receiver->state = RECEIVER_IDLE;
+}
+
+static void fail(struct rg_receiver *receiver, enum rg_err err, const char *text)
+{
+    answer_current(receiver, RG_SNAP_DAMAGED);
+    drop(receiver);
+    receiver->config.on_failed(receiver->config.arg, receiver->peer, err, text);
+}
+
+static void complete(struct rg_receiver *receiver)
+{
+    receiver->state = RECEIVER_IDLE;
+    answer_current(receiver, RG_SNAP_COMPLETE);
+    receiver->config.on_complete(receiver->config.arg, receiver->peer, &receiver->offer);
+}
+
+static void on_finished(void *arg, enum rg_err err, const struct rg_snapfile *file, const char *text)
+{
+    struct rg_receiver *receiver = arg;
+
+    (void)file;
+    if (err) {
+        fail(receiver, err, text);
+        return;
+    }
+    complete(receiver);
+}
+
+static void finish(struct rg_receiver *receiver)
+{
+    enum rg_err err;
+
+    receiver->state = RECEIVER_FINISHING;
+    err = rg_snapstore_receive_finish(receiver->config.snaps, on_finished, receiver);
+    if (err)
+        fail(receiver, err, rg_err_text(err));
+}
+
+static void on_written(void *arg, enum rg_err err, uint64_t offset)
+{
+    struct rg_receiver *receiver = arg;
+
+    RG_ASSERT(receiver->writing > 0);
+    receiver->writing--;
+    if (receiver->state == RECEIVER_DROPPING) {
+        drop(receiver);
+        return;
+    }
+    if (err) {
+        fail(receiver, err, "a write of the received snapshot failed");
+        return;
+    }
+    receiver->durable = offset;
+    if (receiver->state != RECEIVER_TAKING)
+        return;
+    answer_current(receiver, RG_SNAP_GOING);
+    if (receiver->durable == receiver->offer.size && receiver->writing == 0)
+        finish(receiver);
+}
+
+static bool same_file(const struct rg_msg_snap_offer *a, const struct rg_msg_snap_offer *b)
+{
+    return a->index == b->index && a->index_term == b->index_term && a->size == b->size;
+}
+
+/* It came whole, but could not be installed: its leader's term had passed. */
+static bool have_already(const struct rg_receiver *receiver, const struct rg_msg_snap_offer *offer)
+{
+    struct rg_snapfile latest;
+
+    return rg_snapstore_latest(receiver->config.snaps, &latest) && latest.index == offer->index &&
+           latest.term == offer->index_term && latest.size == offer->size;
+}
+
+static void take(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_offer *offer)
+{
+    struct rg_snapfile file = {.index = offer->index, .term = offer->index_term, .size = offer->size};
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+
+    receiver->peer = peer;
+    receiver->offer = *offer;
+    if (have_already(receiver, offer)) {
+        receiver->durable = offer->size;
+        complete(receiver);
+        return;
+    }
+    err = rg_snapstore_receive_begin(receiver->config.snaps, &file, &receiver->durable, &ctx);
+    if (err == RG_EBUSY) {
+        answer(receiver, peer, offer->index, offer->index_term, 0, RG_SNAP_REFUSED);
+        return;
+    }
+    if (err) {
+        receiver->config.on_failed(receiver->config.arg, peer, err, rg_errctx_text(&ctx, err));
+        return;
+    }
+    receiver->expected = receiver->durable;
+    receiver->state = RECEIVER_TAKING;
+    answer_current(receiver, RG_SNAP_GOING);
+    if (receiver->durable == offer->size)
+        finish(receiver);
+}
+
+void rg_receiver_on_offer(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_offer *offer, uint64_t above)
+{
+    if (offer->index <= above) {
+        answer(receiver, peer, offer->index, offer->index_term, 0, RG_SNAP_REFUSED);
+        return;
+    }
+    switch (receiver->state) {
+    case RECEIVER_IDLE:
+        take(receiver, peer, offer);
+        return;
+    case RECEIVER_TAKING:
+        if (same_file(offer, &receiver->offer)) { /* a new connection: go on behind what is already here */
+            receiver->peer = peer;
+            receiver->offer.term = offer->term;
+            answer(receiver, peer, offer->index, offer->index_term, receiver->expected, RG_SNAP_GOING);
+            return;
+        }
+        if (offer->term >= receiver->offer.term) { /* a leader has one offer open: the newest; the other is dead */
+            drop(receiver);
+            if (receiver->state == RECEIVER_IDLE) {
+                take(receiver, peer, offer);
+                return;
+            }
+        }
+        break;
+    case RECEIVER_FINISHING:
+        if (same_file(offer, &receiver->offer)) { /* the verdict goes to the newest connection */
+            receiver->peer = peer;
+            receiver->offer.term = offer->term;
+            return;
+        }
+        break;
+    case RECEIVER_DROPPING:
+        break;
+    }
+    answer(receiver, peer, offer->index, offer->index_term, 0, RG_SNAP_REFUSED);
+}
+
+void rg_receiver_on_chunk(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_chunk *chunk)
+{
+    enum rg_err err;
+
+    if (receiver->state != RECEIVER_TAKING || peer != receiver->peer || chunk->index != receiver->offer.index ||
+        chunk->index_term != receiver->offer.index_term)
+        return;
+    if (chunk->offset != receiver->expected)
+        return; /* of before a resumption, or behind a loss: answers and the silence limit sort it out */
+    if (chunk->data.n > receiver->offer.size - receiver->expected) {
+        fail(receiver, RG_EMALFORMED, "the peer sends more than it offered");
+        return;
+    }
+    receiver->writing++;
+    err = rg_snapstore_receive_write(receiver->config.snaps, chunk->offset, chunk->data, on_written, receiver);
+    if (err) {
+        receiver->writing--;
+        fail(receiver, err, rg_err_text(err));
+        return;
+    }
+    receiver->expected += chunk->data.n;
+}
+
+bool rg_receiver_busy(const struct rg_receiver *receiver, uint64_t *ret_offset, uint64_t *ret_size)
+{
+    *ret_offset = receiver->durable;
+    *ret_size = receiver->offer.size;
+    return receiver->state == RECEIVER_TAKING || receiver->state == RECEIVER_FINISHING;
+}

@@ -1,0 +1,68 @@
+/* raft/snap/transfer.h: snapshot files between two nodes: in chunks, resumable, flow-controlled, at most one to a peer and one from
+ * anybody. Sender and receiver are separate nouns. Reading and writing happens on RG_LANE_SNAPSHOT; entries for other peers
+ * pass by. The file travels as it rests: sealed.
+ *
+ *   sender                              receiver
+ *   OFFER(index, term, size)     →      open or go on with the .part file
+ *                                ←      ACK(offset, GOING)            what is durable there; again after each write
+ *   CHUNK(offset, bytes) …       →      write, in order
+ *                                ←      ACK(size, COMPLETE)           verified, renamed: install it
+ */
+#ifndef REGENT_RAFT_SNAP_TRANSFER_H
+#define REGENT_RAFT_SNAP_TRANSFER_H
+
+#include "raft/core/rpc.h"
+#include "raft/snap/snapstore.h"
+
+#define RG_TRANSFER_WINDOW_BYTES (2u * 1024 * 1024) /* sent and not answered */
+#define RG_TRANSFER_SILENCE_MS 15000                /* a peer that answers nothing for so long is given up */
+#define RG_TRANSFER_ASK_MS 1000                   /* unanswered offers are made again this often */
+#define RG_TRANSFER_CHUNK_BYTES (128u * 1024)
+
+/* ---- sending ---- */
+
+struct rg_sender;
+
+struct rg_sender_config {
+    struct rg_io *io;
+    struct rg_snapstore *snaps; /* borrow */
+    void *arg;
+    /* As rg_io's send: RG_EBUSY is tried again by rg_sender_step, RG_ECLOSED ends the transfer. */
+    enum rg_err (*send)(void *arg, uint64_t peer, const struct rg_msg *msg);
+};
+/** Hold the newest snapshot and offer it to the peer in this term. RG_ENOTFOUND: there is none. */
+RG_MUST enum rg_err rg_sender_new(const struct rg_sender_config *config, uint64_t peer, uint64_t term,
+                                  struct rg_sender **ret_sender, struct rg_errctx *ctx);
+/** The file is released; while a read is under way memory goes when it is done. NULL is fine. */
+void rg_sender_free(struct rg_sender *sender);
+/** Answer from the peer. False: the transfer is over (however it ended): free it. */
+bool rg_sender_on_ack(struct rg_sender *sender, const struct rg_msg_snap_ack *ack);
+/** Go on: read and send what the window allows. False: given up (silence, no connection, a failed read): free it. */
+bool rg_sender_step(struct rg_sender *sender);
+uint64_t rg_sender_offset(const struct rg_sender *sender); /* answered for */
+uint64_t rg_sender_size(const struct rg_sender *sender);
+
+/* ---- receiving ---- */
+
+struct rg_receiver;
+
+struct rg_receiver_config {
+    struct rg_io *io;
+    struct rg_snapstore *snaps;
+    void *arg;
+    enum rg_err (*send)(void *arg, uint64_t peer, const struct rg_msg *msg);
+    /* A file is complete, verified and the newest in the store: install it. */
+    void (*on_complete)(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer);
+    /* The disk failed, or what came did not verify. */
+    void (*on_failed)(void *arg, uint64_t peer, enum rg_err err, const char *text);
+};
+RG_MUST enum rg_err rg_receiver_new(const struct rg_receiver_config *config, struct rg_receiver **ret_receiver);
+/** The lanes are drained. NULL is fine. */
+void rg_receiver_free(struct rg_receiver *receiver);
+/** above: index of what this node has already; an offer at or below is refused. */
+void rg_receiver_on_offer(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_offer *offer, uint64_t above);
+void rg_receiver_on_chunk(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_chunk *chunk);
+/** A file is on its way here; ret_offset of ret_size is durable. */
+bool rg_receiver_busy(const struct rg_receiver *receiver, uint64_t *ret_offset, uint64_t *ret_size);
+
+#endif

@@ -1,0 +1,274 @@
+#include "store/apply/fsm_priv.h"
+
+enum rg_err rg_fsm_refuse(struct rg_fsm *f, enum rg_err err, enum rg_why why)
+{
+    RG_ASSERT(err != RG_OK);
+    f->refused = true;
+    f->reply->err = err;
+    f->reply->why = why;
+    return err;
+}
+
+/* --- fields --- */
+
+static enum rg_err malformed(struct rg_fsm *f) { return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED); }
+
+enum rg_err rg_fsm_id(struct rg_fsm *f, uint32_t field, struct rg_uuid *ret_id)
+{
+    struct rg_span value;
+
+    if (!rg_tlv_get(f->cmd.bytes, field, &value) || value.n != sizeof ret_id->b)
+        return malformed(f);
+    memcpy(ret_id->b, value.p, sizeof ret_id->b);
+    return RG_OK;
+}
+
+enum rg_err rg_fsm_psid(struct rg_fsm *f, uint32_t field, struct rg_psid *ret_id)
+{
+    struct rg_span value;
+
+    if (!rg_tlv_get(f->cmd.bytes, field, &value) || value.n != sizeof ret_id->b)
+        return malformed(f);
+    memcpy(ret_id->b, value.p, sizeof ret_id->b);
+    return RG_OK;
+}
+
+enum rg_err rg_fsm_account(struct rg_fsm *f, char ret_id[13])
+{
+    struct rg_span value;
+
+    if (!rg_tlv_get(f->cmd.bytes, RG_F_ACCOUNT_ID, &value) || !rg_account_id_ok(value))
+        return malformed(f);
+    memcpy(ret_id, value.p, RG_ACCT_BYTES);
+    ret_id[RG_ACCT_BYTES] = '\0';
+    return RG_OK;
+}
+
+enum rg_err rg_fsm_name(struct rg_fsm *f, struct rg_span bytes, uint32_t field, struct rg_span *ret_name)
+{
+    struct rg_span value;
+
+    if (!rg_tlv_get(bytes, field, &value) || value.n == 0 || value.n > RG_NAME_BYTES_MAX ||
+        memchr(value.p, 0, value.n) != NULL)
+        return malformed(f);
+    *ret_name = value;
+    return RG_OK;
+}
+
+/* --- rows --- */
+
+enum rg_err rg_fsm_find(struct rg_fsm *f, const struct rg_key *key, bool *ret_found, struct rg_span *ret_value)
+{
+    struct rg_span value;
+    enum rg_err err = rg_row_get(f->txn, rg_key_span(key), &value);
+
+    if (err != RG_OK && err != RG_ENOTFOUND)
+        return err;
+    *ret_found = err == RG_OK;
+    if (ret_value != NULL)
+        *ret_value = err == RG_OK ? value : rg_span(NULL, 0);
+    return RG_OK;
+}
+
+enum rg_err rg_fsm_need(struct rg_fsm *f, const struct rg_key *key, enum rg_why why, struct rg_span *ret_value)
+{
+    bool found;
+    enum rg_err err = rg_fsm_find(f, key, &found, ret_value);
+
+    if (err)
+        return err;
+    return found ? RG_OK : rg_fsm_refuse(f, RG_ENOTFOUND, why);
+}
+
+enum rg_err rg_fsm_any(struct rg_fsm *f, const struct rg_key *prefix, bool *ret_any)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_span key, value;
+    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(prefix), rg_span(NULL, 0), &scan);
+
+    if (err)
+        return err;
+    err = rg_scan_next(&scan, &key, &value);
+    if (err != RG_OK && err != RG_ENOTFOUND)
+        return err;
+    *ret_any = err == RG_OK;
+    return RG_OK;
+}
+
+enum rg_err rg_fsm_check_version(struct rg_fsm *f, struct rg_span row)
+{
+    uint64_t version = rg_tlv_u64(row, RG_F_VERSION, 0);
+
+    if (f->cmd.if_version == 0 || f->cmd.if_version == version)
+        return RG_OK;
+    f->reply->version = version;
+    return rg_fsm_refuse(f, RG_ESTALE, RG_WHY_VERSION);
+}
+
+enum rg_err rg_fsm_drop(struct rg_fsm *f, const struct rg_key *key)
+{
+    enum rg_err err = rg_row_delete(f->txn, rg_key_span(key));
+
+    return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
+}
+
+enum rg_err rg_fsm_put(struct rg_fsm *f, const struct rg_key *key, struct rg_span value)
+{
+    return rg_row_put(f->txn, rg_key_span(key), value);
+}
+
+static bool among(uint32_t field, const uint32_t *fields, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (fields[i] == field)
+            return true;
+    return false;
+}
+
+static void copy_fields(struct rg_buf *row, struct rg_span fields, const uint32_t *skip, size_t n_skip)
+{
+    struct rg_cursor cur;
+    struct rg_tlv tlv;
+
+    rg_cursor_init(&cur, fields);
+    while (rg_tlv_next(&cur, &tlv))
+        if (tlv.field >= RG_F_ID && tlv.field != RG_F_DEGRADED && !among(tlv.field, skip, n_skip))
+            rg_tlv_put(row, tlv.field, tlv.value);
+}
+
+enum rg_err rg_fsm_row_build(struct rg_fsm *f, struct rg_span old, struct rg_span fields, const uint32_t *skip,
+                             size_t n_skip)
+{
+    uint64_t created_ms = (uint64_t)f->cmd.at_ms;
+    struct rg_span created_by = f->cmd.by;
+
+    if (old.n > 0) {
+        created_ms = rg_tlv_u64(old, RG_F_CREATED_MS, 0);
+        (void)rg_tlv_get(old, RG_F_CREATED_BY, &created_by);
+    }
+    rg_buf_clear(&f->row);
+    rg_tlv_put_u64(&f->row, RG_F_VERSION, f->index);
+    rg_tlv_put_u64(&f->row, RG_F_CREATED_MS, created_ms);
+    rg_tlv_put(&f->row, RG_F_CREATED_BY, created_by);
+    rg_tlv_put_u64(&f->row, RG_F_UPDATED_MS, (uint64_t)f->cmd.at_ms);
+    rg_tlv_put(&f->row, RG_F_UPDATED_BY, f->cmd.by);
+    copy_fields(&f->row, fields, skip, n_skip);
+    if (f->row.err == RG_ETOOBIG)
+        return rg_fsm_refuse(f, RG_ETOOBIG, RG_WHY_MALFORMED);
+    return f->row.err;
+}
+
+enum rg_err rg_fsm_row_put(struct rg_fsm *f, const struct rg_key *key)
+{
+    return rg_fsm_put(f, key, rg_buf_span(&f->row));
+}
+
+/* --- apply --- */
+
+static enum rg_err noop(struct rg_fsm *f) { return RG_OK; }
+
+static enum rg_err (*handler_of(enum rg_cmd_kind kind))(struct rg_fsm *f)
+{
+    switch (kind) {
+    case RG_CMD_NOOP:
+        return noop;
+    case RG_CMD_INSTANCE_INIT:
+        return rg_fsm_instance_init;
+    case RG_CMD_REGION_PUT:
+        return rg_fsm_region_put;
+    case RG_CMD_CREDENTIAL_PUT:
+        return rg_fsm_credential_put;
+    case RG_CMD_CREDENTIAL_DELETE:
+        return rg_fsm_credential_delete;
+    case RG_CMD_USER_CREATE:
+        return rg_fsm_user_create;
+    case RG_CMD_USER_REPLACE:
+        return rg_fsm_user_replace;
+    case RG_CMD_USER_DELETE:
+        return rg_fsm_user_delete;
+    case RG_CMD_GROUP_CREATE:
+        return rg_fsm_group_create;
+    case RG_CMD_GROUP_REPLACE:
+        return rg_fsm_group_replace;
+    case RG_CMD_GROUP_DELETE:
+        return rg_fsm_group_delete;
+    case RG_CMD_MEMBERSHIP_CREATE:
+        return rg_fsm_membership_create;
+    case RG_CMD_MEMBERSHIP_DELETE:
+        return rg_fsm_membership_delete;
+    case RG_CMD_PERMSET_CREATE:
+        return rg_fsm_permset_create;
+    case RG_CMD_PERMSET_REPLACE:
+        return rg_fsm_permset_replace;
+    case RG_CMD_PERMSET_DELETE:
+        return rg_fsm_permset_delete;
+    case RG_CMD_ACCOUNT_PUT:
+        return rg_fsm_account_put;
+    case RG_CMD_ACCOUNT_DELETE:
+        return rg_fsm_account_delete;
+    case RG_CMD_ASSIGNMENT_CREATE:
+        return rg_fsm_assignment_create;
+    case RG_CMD_ASSIGNMENT_DELETE:
+        return rg_fsm_assignment_delete;
+    case RG_CMD_NODE_PUT:
+        return rg_fsm_node_put;
+    case RG_CMD_NODE_JOIN:
+        return rg_fsm_node_join;
+    case RG_CMD_TOKEN_PUT:
+        return rg_fsm_token_put;
+    case RG_CMD_SECRET_PUT:
+        return rg_fsm_secret_put;
+    case RG_CMD_SETTING_PUT:
+        return rg_fsm_setting_put;
+    case RG_CMD_EPOCH_NOTE:
+        return rg_fsm_epoch_note;
+    }
+    return NULL;
+}
+
+static enum rg_err run(struct rg_fsm *f, struct rg_span bytes)
+{
+    const struct rg_key instance = rg_key_table(RG_T_INSTANCE);
+    struct rg_span degraded;
+    enum rg_err (*handler)(struct rg_fsm *);
+    enum rg_err err;
+    bool found;
+
+    if (rg_cmd_decode(bytes, &f->cmd) != RG_OK || f->cmd.by.n > RG_BY_BYTES_MAX)
+        return malformed(f);
+    handler = handler_of(f->cmd.kind);
+    if (handler == NULL)
+        return rg_fsm_refuse(f, RG_EUNKNOWNOP, RG_WHY_UNKNOWN_KIND);
+    err = rg_fsm_find(f, &instance, &found, NULL);
+    if (err)
+        return err;
+    if (!found && f->cmd.kind != RG_CMD_INSTANCE_INIT && f->cmd.kind != RG_CMD_NOOP)
+        return rg_fsm_refuse(f, RG_EUNREADY, RG_WHY_NOT_INIT);
+    if (found && f->cmd.kind == RG_CMD_INSTANCE_INIT)
+        return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_ALREADY_INIT);
+    err = handler(f);
+    if (!err && rg_tlv_get(bytes, RG_F_DEGRADED, &degraded))
+        err = rg_fsm_degraded(f, rg_tlv_u64(bytes, RG_F_DEGRADED, 0));
+    return err;
+}
+
+enum rg_err rg_fsm_apply(struct rg_txn *txn, uint64_t index, uint64_t term, struct rg_span cmd,
+                         struct rg_reply *ret_reply)
+{
+    struct rg_fsm f = {.txn = txn, .index = index, .reply = ret_reply};
+    uint64_t changes = rg_txn_changes(txn);
+    enum rg_err err;
+
+    *ret_reply = (struct rg_reply){.err = RG_OK};
+    rg_buf_init(&f.row, RG_ROW_BYTES_MAX);
+    err = run(&f, cmd);
+    rg_buf_deinit(&f.row);
+    if (err && !f.refused)
+        return err;
+    if (f.refused)
+        RG_ASSERT(rg_txn_changes(txn) == changes); /* check first, write after */
+    else
+        ret_reply->version = index;
+    rg_txn_mark_applied(txn, index, term);
+    return RG_OK;
+}

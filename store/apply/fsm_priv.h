@@ -1,0 +1,88 @@
+/* store/apply/fsm_priv.h: one command being applied, and what its handlers share. For store/apply/ only.
+ *
+ * A handler checks everything first, then writes. It returns RG_OK, or a local fault, or what rg_fsm_refuse returned:
+ * `refused` tells the last two apart, so that every handler can say `if (err) return err`. */
+#ifndef REGENT_STORE_APPLY_FSM_PRIV_H
+#define REGENT_STORE_APPLY_FSM_PRIV_H
+
+#include "store/apply/fsm.h"
+#include "store/db/rowkey.h"
+
+enum {
+    RG_EXTERNAL_IDS_MAX = 32, /* of one user or group */
+    RG_BY_BYTES_MAX = 256,
+};
+
+struct rg_fsm {
+    struct rg_txn *txn;
+    struct rg_cmd cmd;
+    uint64_t index;
+    struct rg_reply *reply;
+    bool refused;
+    struct rg_buf row; /* own: the row being built */
+};
+
+/** Refuse the command: sets the reply. Returns err, for `return rg_fsm_refuse(…)`. */
+RG_MUST enum rg_err rg_fsm_refuse(struct rg_fsm *f, enum rg_err err, enum rg_why why);
+
+/* Required fields of the command; a refusal when missing or of the wrong form. */
+RG_MUST enum rg_err rg_fsm_id(struct rg_fsm *f, uint32_t field, struct rg_uuid *ret_id);
+RG_MUST enum rg_err rg_fsm_psid(struct rg_fsm *f, uint32_t field, struct rg_psid *ret_id);
+RG_MUST enum rg_err rg_fsm_account(struct rg_fsm *f, char ret_id[13]);
+/** A text of 1 to RG_NAME_BYTES_MAX bytes without 0x00. */
+RG_MUST enum rg_err rg_fsm_name(struct rg_fsm *f, struct rg_span bytes, uint32_t field, struct rg_span *ret_name);
+
+/** Whether a row exists; ret_value may be NULL. */
+RG_MUST enum rg_err rg_fsm_find(struct rg_fsm *f, const struct rg_key *key, bool *ret_found, struct rg_span *ret_value);
+/** Read a row that must be there, else refuse with RG_ENOTFOUND and why. */
+RG_MUST enum rg_err rg_fsm_need(struct rg_fsm *f, const struct rg_key *key, enum rg_why why, struct rg_span *ret_value);
+/** Whether any row's key begins with the prefix. */
+RG_MUST enum rg_err rg_fsm_any(struct rg_fsm *f, const struct rg_key *prefix, bool *ret_any);
+/** RG_F_IF_VERSION of the command against a row. */
+RG_MUST enum rg_err rg_fsm_check_version(struct rg_fsm *f, struct rg_span row);
+/** Delete a row that an index says is there: RG_ECORRUPT when it is not. */
+RG_MUST enum rg_err rg_fsm_drop(struct rg_fsm *f, const struct rg_key *key);
+RG_MUST enum rg_err rg_fsm_put(struct rg_fsm *f, const struct rg_key *key, struct rg_span value);
+
+/**
+ * Build a row in f->row: version and times, then the fields from 32 up of `fields` as they are, but for those in
+ * `skip`. old   the row it replaces (its CREATED_* stay), or empty A refusal when it is over RG_ROW_BYTES_MAX.
+ */
+RG_MUST enum rg_err rg_fsm_row_build(struct rg_fsm *f, struct rg_span old, struct rg_span fields, const uint32_t *skip,
+                                     size_t n_skip);
+/** Write f->row. */
+RG_MUST enum rg_err rg_fsm_row_put(struct rg_fsm *f, const struct rg_key *key);
+
+/** Delete the assignments of a principal, with their indexes (assign.c). */
+RG_MUST enum rg_err rg_fsm_unassign(struct rg_fsm *f, char principal_type, const struct rg_uuid *id);
+
+/* Handlers, by file. */
+enum rg_err rg_fsm_instance_init(struct rg_fsm *f);
+enum rg_err rg_fsm_region_put(struct rg_fsm *f);
+enum rg_err rg_fsm_credential_put(struct rg_fsm *f);
+enum rg_err rg_fsm_credential_delete(struct rg_fsm *f);
+enum rg_err rg_fsm_node_put(struct rg_fsm *f);
+enum rg_err rg_fsm_node_join(struct rg_fsm *f);
+enum rg_err rg_fsm_token_put(struct rg_fsm *f);
+enum rg_err rg_fsm_secret_put(struct rg_fsm *f);
+enum rg_err rg_fsm_user_create(struct rg_fsm *f);
+enum rg_err rg_fsm_user_replace(struct rg_fsm *f);
+enum rg_err rg_fsm_user_delete(struct rg_fsm *f);
+enum rg_err rg_fsm_group_create(struct rg_fsm *f);
+enum rg_err rg_fsm_group_replace(struct rg_fsm *f);
+enum rg_err rg_fsm_group_delete(struct rg_fsm *f);
+enum rg_err rg_fsm_membership_create(struct rg_fsm *f);
+enum rg_err rg_fsm_membership_delete(struct rg_fsm *f);
+enum rg_err rg_fsm_permset_create(struct rg_fsm *f);
+enum rg_err rg_fsm_permset_replace(struct rg_fsm *f);
+enum rg_err rg_fsm_permset_delete(struct rg_fsm *f);
+enum rg_err rg_fsm_account_put(struct rg_fsm *f);
+enum rg_err rg_fsm_account_delete(struct rg_fsm *f);
+enum rg_err rg_fsm_assignment_create(struct rg_fsm *f);
+enum rg_err rg_fsm_assignment_delete(struct rg_fsm *f);
+enum rg_err rg_fsm_setting_put(struct rg_fsm *f);
+enum rg_err rg_fsm_epoch_note(struct rg_fsm *f);
+/** Note that the command being applied was accepted with fewer regions than the policy wants (setting.c). */
+RG_MUST enum rg_err rg_fsm_degraded(struct rg_fsm *f, uint64_t regions);
+
+#endif

@@ -1,0 +1,413 @@
+/* Users, groups and memberships. Users and groups are the same thing twice: a row, and indexes that are unique. */
+#include "store/apply/fsm_priv.h"
+
+enum { DROP_BATCH = 256 };
+
+/* What tells users from groups. */
+struct noun {
+    enum rg_table row, name, ext;
+    enum rg_table email;   /* 0: not indexed */
+    enum rg_table members; /* the membership index that begins with the noun's id */
+    enum rg_why why, why_name;
+    uint64_t max;
+    char principal_type;
+};
+
+static const struct noun user_noun = {
+    .row = RG_T_USER,
+    .name = RG_T_USER_NAME,
+    .ext = RG_T_USER_EXT,
+    .email = RG_T_USER_EMAIL,
+    .members = RG_T_MEMBER_GROUP,
+    .why = RG_WHY_USER,
+    .why_name = RG_WHY_USER_NAME,
+    .max = RG_USERS_MAX,
+    .principal_type = 'U',
+};
+static const struct noun group_noun = {
+    .row = RG_T_GROUP,
+    .name = RG_T_GROUP_NAME,
+    .ext = RG_T_GROUP_EXT,
+    .members = RG_T_GROUP_MEMBER,
+    .why = RG_WHY_GROUP,
+    .why_name = RG_WHY_GROUP_NAME,
+    .max = RG_GROUPS_MAX,
+    .principal_type = 'G',
+};
+
+/* --- unique indexes of one object --- */
+
+struct unique {
+    struct rg_key key;
+    enum rg_why why;
+};
+struct uniques {
+    struct unique at[2 + RG_EXTERNAL_IDS_MAX];
+    size_t n;
+};
+
+static const struct unique *uniques_find(const struct uniques *set, const struct rg_key *key)
+{
+    for (size_t i = 0; i < set->n; i++)
+        if (rg_span_eq(rg_key_span(&set->at[i].key), rg_key_span(key)))
+            return &set->at[i];
+    return NULL;
+}
+
+static bool uniques_add(struct uniques *set, const struct rg_key *key, enum rg_why why)
+{
+    if (set->n == RG_LEN(set->at) || uniques_find(set, key) != NULL)
+        return false;
+    set->at[set->n++] = (struct unique){*key, why};
+    return true;
+}
+
+static bool add_external(struct uniques *set, const struct noun *noun, struct rg_span value)
+{
+    const uint8_t *zero = value.n > 0 ? memchr(value.p, 0, value.n) : NULL;
+    struct rg_key key;
+    size_t issuer_n;
+
+    if (zero == NULL)
+        return false;
+    issuer_n = (size_t)(zero - value.p);
+    return rg_key_external(noun->ext, rg_span(value.p, issuer_n), rg_span(zero + 1, value.n - issuer_n - 1), &key) &&
+           uniques_add(set, &key, RG_WHY_EXTERNAL_ID);
+}
+
+/* The index keys of a command or row. False: a field is of the wrong form. */
+static bool uniques_of(const struct noun *noun, struct rg_span fields, struct uniques *set)
+{
+    struct rg_span name, email;
+    struct rg_cursor cur;
+    struct rg_key key;
+    struct rg_tlv tlv;
+
+    set->n = 0;
+    if (!rg_tlv_get(fields, RG_F_NAME, &name) || name.n == 0 || memchr(name.p, 0, name.n) != NULL ||
+        !rg_key_folded(noun->name, name, &key) || !uniques_add(set, &key, noun->why_name))
+        return false;
+    if (noun->email != 0 && rg_tlv_get(fields, RG_F_EMAIL, &email) && email.n > 0 &&
+        (memchr(email.p, 0, email.n) != NULL || !rg_key_folded(noun->email, email, &key) ||
+         !uniques_add(set, &key, RG_WHY_EMAIL)))
+        return false;
+    rg_cursor_init(&cur, fields);
+    while (rg_tlv_next(&cur, &tlv))
+        if (tlv.field == RG_F_EXTERNAL_ID && !add_external(set, noun, tlv.value))
+            return false;
+    return true;
+}
+
+/* Refuse when any key is another object's. */
+static enum rg_err uniques_check(struct rg_fsm *f, const struct uniques *set, const struct rg_uuid *id)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        struct rg_span holder;
+        bool found;
+        enum rg_err err = rg_fsm_find(f, &set->at[i].key, &found, &holder);
+
+        if (err)
+            return err;
+        if (!found)
+            continue;
+        if (holder.n != sizeof id->b)
+            return RG_ECORRUPT;
+        if (memcmp(holder.p, id->b, sizeof id->b) == 0)
+            continue;
+        memcpy(f->reply->id.b, holder.p, sizeof id->b);
+        return rg_fsm_refuse(f, RG_ECONFLICT, set->at[i].why);
+    }
+    return RG_OK;
+}
+
+static enum rg_err uniques_write(struct rg_fsm *f, const struct uniques *old, const struct uniques *new,
+                                 const struct rg_uuid *id)
+{
+    enum rg_err err = RG_OK;
+
+    for (size_t i = 0; !err && i < old->n; i++)
+        if (uniques_find(new, &old->at[i].key) == NULL)
+            err = rg_fsm_drop(f, &old->at[i].key);
+    for (size_t i = 0; !err && i < new->n; i++)
+        if (uniques_find(old, &new->at[i].key) == NULL)
+            err = rg_fsm_put(f, &new->at[i].key, rg_span(id->b, sizeof id->b));
+    return err;
+}
+
+/* --- create, replace, erase --- */
+
+static enum rg_err check_fields(struct rg_fsm *f, const struct noun *noun, struct rg_uuid *ret_id, struct uniques *set)
+{
+    struct rg_span status;
+    enum rg_err err = rg_fsm_id(f, RG_F_ID, ret_id);
+
+    if (err)
+        return err;
+    f->reply->id = *ret_id;
+    if (noun == &user_noun && rg_tlv_get(f->cmd.bytes, RG_F_STATUS, &status) && !rg_span_is(status, "ENABLED") &&
+        !rg_span_is(status, "DISABLED"))
+        return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
+    if (!uniques_of(noun, f->cmd.bytes, set))
+        return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
+    return RG_OK;
+}
+
+static uint64_t count_of(struct rg_fsm *f, const struct noun *noun)
+{
+    struct rg_counts counts;
+
+    rg_txn_counts(f->txn, &counts);
+    return noun == &user_noun ? counts.users : counts.groups;
+}
+
+static enum rg_err create(struct rg_fsm *f, const struct noun *noun)
+{
+    const struct uniques none = {.n = 0};
+    struct uniques set;
+    struct rg_uuid id;
+    struct rg_key key;
+    bool found;
+    enum rg_err err = check_fields(f, noun, &id, &set);
+
+    if (err)
+        return err;
+    key = rg_key_id(noun->row, &id);
+    err = rg_fsm_find(f, &key, &found, NULL);
+    if (err)
+        return err;
+    if (found)
+        return rg_fsm_refuse(f, RG_ECONFLICT, noun->why);
+    err = uniques_check(f, &set, &id);
+    if (err)
+        return err;
+    if (count_of(f, noun) >= noun->max)
+        return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
+    err = rg_fsm_row_build(f, rg_span(NULL, 0), f->cmd.bytes, NULL, 0);
+    if (!err)
+        err = rg_fsm_row_put(f, &key);
+    return err ? err : uniques_write(f, &none, &set, &id);
+}
+
+static enum rg_err replace(struct rg_fsm *f, const struct noun *noun)
+{
+    struct uniques set, before;
+    struct rg_span old;
+    struct rg_uuid id;
+    struct rg_key key;
+    enum rg_err err = check_fields(f, noun, &id, &set);
+
+    if (err)
+        return err;
+    key = rg_key_id(noun->row, &id);
+    err = rg_fsm_need(f, &key, noun->why, &old);
+    if (!err)
+        err = rg_fsm_check_version(f, old);
+    if (!err)
+        err = uniques_check(f, &set, &id);
+    if (!err)
+        err = rg_fsm_row_build(f, old, f->cmd.bytes, NULL, 0);
+    if (err)
+        return err;
+    if (!uniques_of(noun, old, &before))
+        return RG_ECORRUPT;
+    err = rg_fsm_row_put(f, &key);
+    return err ? err : uniques_write(f, &before, &set, &id);
+}
+
+static enum rg_err drop_members(struct rg_fsm *f, const struct noun *noun, const struct rg_uuid *id);
+
+static enum rg_err erase(struct rg_fsm *f, const struct noun *noun)
+{
+    const struct uniques none = {.n = 0};
+    struct uniques before;
+    struct rg_span old;
+    struct rg_uuid id;
+    struct rg_key key;
+    enum rg_err err = rg_fsm_id(f, RG_F_ID, &id);
+
+    if (err)
+        return err;
+    f->reply->id = id;
+    key = rg_key_id(noun->row, &id);
+    err = rg_fsm_need(f, &key, noun->why, &old);
+    if (!err)
+        err = rg_fsm_check_version(f, old);
+    if (err)
+        return err;
+    if (!uniques_of(noun, old, &before))
+        return RG_ECORRUPT;
+    err = drop_members(f, noun, &id);
+    if (!err)
+        err = rg_fsm_unassign(f, noun->principal_type, &id);
+    if (!err)
+        err = uniques_write(f, &before, &none, &id);
+    return err ? err : rg_fsm_drop(f, &key);
+}
+
+enum rg_err rg_fsm_user_create(struct rg_fsm *f) { return create(f, &user_noun); }
+enum rg_err rg_fsm_user_replace(struct rg_fsm *f) { return replace(f, &user_noun); }
+enum rg_err rg_fsm_user_delete(struct rg_fsm *f) { return erase(f, &user_noun); }
+enum rg_err rg_fsm_group_create(struct rg_fsm *f) { return create(f, &group_noun); }
+enum rg_err rg_fsm_group_replace(struct rg_fsm *f) { return replace(f, &group_noun); }
+enum rg_err rg_fsm_group_delete(struct rg_fsm *f) { return erase(f, &group_noun); }
+
+/* --- memberships: m row, and an index each way --- */
+
+static enum rg_err drop_membership(struct rg_fsm *f, const struct rg_uuid *id, const struct rg_uuid *group,
+                                   const struct rg_uuid *user)
+{
+    const struct rg_key row = rg_key_id(RG_T_MEMBERSHIP, id);
+    const struct rg_key by_group = rg_key_ids(RG_T_GROUP_MEMBER, group, user);
+    const struct rg_key by_user = rg_key_ids(RG_T_MEMBER_GROUP, user, group);
+    enum rg_err err = rg_fsm_drop(f, &row);
+
+    if (!err)
+        err = rg_fsm_drop(f, &by_group);
+    return err ? err : rg_fsm_drop(f, &by_user);
+}
+
+/* The other ends of up to DROP_BATCH memberships of one user or group: rows cannot be deleted under a scan. */
+static enum rg_err collect_others(struct rg_fsm *f, const struct rg_key *prefix, struct rg_uuid others[DROP_BATCH],
+                                  size_t *ret_n)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_span key, value;
+    size_t n = 0;
+    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(prefix), rg_span(NULL, 0), &scan);
+
+    if (err)
+        return err;
+    while (n < DROP_BATCH && (err = rg_scan_next(&scan, &key, &value)) == RG_OK) {
+        if (key.n != 1 + 2 * RG_ID_BYTES)
+            return RG_ECORRUPT;
+        memcpy(others[n++].b, key.p + 1 + RG_ID_BYTES, RG_ID_BYTES);
+    }
+    if (err != RG_OK && err != RG_ENOTFOUND)
+        return err;
+    *ret_n = n;
+    return RG_OK;
+}
+
+static enum rg_err drop_members(struct rg_fsm *f, const struct noun *noun, const struct rg_uuid *id)
+{
+    const struct rg_key prefix = rg_key_id(noun->members, id);
+    struct rg_uuid others[DROP_BATCH];
+    size_t n;
+
+    do {
+        enum rg_err err = collect_others(f, &prefix, others, &n);
+
+        for (size_t i = 0; !err && i < n; i++) {
+            const struct rg_uuid *group = noun == &group_noun ? id : &others[i];
+            const struct rg_uuid *user = noun == &group_noun ? &others[i] : id;
+            const struct rg_key key = rg_key_ids(RG_T_GROUP_MEMBER, group, user);
+            struct rg_uuid membership;
+            struct rg_span value;
+
+            err = rg_row_get(f->txn, rg_key_span(&key), &value);
+            if (err == RG_ENOTFOUND || (!err && value.n != sizeof membership.b))
+                err = RG_ECORRUPT;
+            if (err)
+                break;
+            memcpy(membership.b, value.p, sizeof membership.b);
+            err = drop_membership(f, &membership, group, user);
+        }
+        if (err)
+            return err;
+    } while (n == DROP_BATCH);
+    return RG_OK;
+}
+
+enum rg_err rg_fsm_membership_create(struct rg_fsm *f)
+{
+    struct rg_key row, by_group, by_user, key;
+    struct rg_uuid id, group, user;
+    struct rg_span value;
+    uint8_t both[2 * RG_ID_BYTES];
+    bool found;
+    enum rg_err err = rg_fsm_id(f, RG_F_MEMBERSHIP_ID, &id);
+
+    if (!err)
+        err = rg_fsm_id(f, RG_F_GROUP_ID, &group);
+    if (!err)
+        err = rg_fsm_id(f, RG_F_USER_ID, &user);
+    if (err)
+        return err;
+    f->reply->id = id;
+    key = rg_key_id(RG_T_GROUP, &group);
+    err = rg_fsm_need(f, &key, RG_WHY_GROUP, NULL);
+    key = rg_key_id(RG_T_USER, &user);
+    if (!err)
+        err = rg_fsm_need(f, &key, RG_WHY_USER, NULL);
+    if (err)
+        return err;
+    by_group = rg_key_ids(RG_T_GROUP_MEMBER, &group, &user);
+    err = rg_fsm_find(f, &by_group, &found, &value);
+    if (err)
+        return err;
+    if (found) {
+        if (value.n != sizeof id.b)
+            return RG_ECORRUPT;
+        memcpy(f->reply->id.b, value.p, sizeof id.b);
+        return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_MEMBERSHIP);
+    }
+    row = rg_key_id(RG_T_MEMBERSHIP, &id);
+    err = rg_fsm_find(f, &row, &found, NULL);
+    if (err)
+        return err;
+    if (found)
+        return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_MEMBERSHIP);
+    memcpy(both, group.b, RG_ID_BYTES);
+    memcpy(both + RG_ID_BYTES, user.b, RG_ID_BYTES);
+    by_user = rg_key_ids(RG_T_MEMBER_GROUP, &user, &group);
+    err = rg_fsm_put(f, &row, rg_span(both, sizeof both));
+    if (!err)
+        err = rg_fsm_put(f, &by_group, rg_span(id.b, sizeof id.b));
+    return err ? err : rg_fsm_put(f, &by_user, rg_span(NULL, 0));
+}
+
+/* Named by its id, or else by group and user. */
+static enum rg_err membership_id(struct rg_fsm *f, struct rg_uuid *ret_id)
+{
+    struct rg_uuid group, user;
+    struct rg_span value;
+    struct rg_key key;
+    enum rg_err err;
+
+    if (rg_tlv_get(f->cmd.bytes, RG_F_MEMBERSHIP_ID, &value))
+        return rg_fsm_id(f, RG_F_MEMBERSHIP_ID, ret_id);
+    err = rg_fsm_id(f, RG_F_GROUP_ID, &group);
+    if (!err)
+        err = rg_fsm_id(f, RG_F_USER_ID, &user);
+    if (err)
+        return err;
+    key = rg_key_ids(RG_T_GROUP_MEMBER, &group, &user);
+    err = rg_fsm_need(f, &key, RG_WHY_MEMBERSHIP, &value);
+    if (err)
+        return err;
+    if (value.n != sizeof ret_id->b)
+        return RG_ECORRUPT;
+    memcpy(ret_id->b, value.p, sizeof ret_id->b);
+    return RG_OK;
+}
+
+enum rg_err rg_fsm_membership_delete(struct rg_fsm *f)
+{
+    struct rg_uuid id, group, user;
+    struct rg_span value;
+    struct rg_key key;
+    enum rg_err err = membership_id(f, &id);
+
+    if (err)
+        return err;
+    f->reply->id = id;
+    key = rg_key_id(RG_T_MEMBERSHIP, &id);
+    err = rg_fsm_need(f, &key, RG_WHY_MEMBERSHIP, &value);
+    if (err)
+        return err;
+    if (value.n != 2 * RG_ID_BYTES)
+        return RG_ECORRUPT;
+    memcpy(group.b, value.p, RG_ID_BYTES);
+    memcpy(user.b, value.p + RG_ID_BYTES, RG_ID_BYTES);
+    return drop_membership(f, &id, &group, &user);
+}

@@ -1,0 +1,322 @@
+/* Nodes of regions, the tokens they join with, and secrets of the instance. */
+#include "store/apply/fsm_priv.h"
+#include "store/model/node.h"
+
+enum {
+    REGION_BYTES_MAX = 32,
+    LINK_BYTES_MAX = 127,
+    URL_BYTES_MAX = 159,
+    CERT_BYTES_MAX = 8192,
+    SECRET_BYTES_MAX = 16 * 1024,
+    CMD_BYTES_MAX = 16 * 1024, /* far below a row: no row written by these commands is too big */
+};
+
+/* --- nodes --- */
+
+static bool text_ok(struct rg_span fields, uint32_t field, size_t max)
+{
+    struct rg_span text;
+
+    return rg_tlv_get(fields, field, &text) && text.n >= 1 && text.n <= max && memchr(text.p, 0, text.n) == NULL;
+}
+
+static bool place_ok(struct rg_span fields)
+{
+    return text_ok(fields, RG_F_NAME, REGION_BYTES_MAX) && text_ok(fields, RG_F_LINK, LINK_BYTES_MAX) &&
+           text_ok(fields, RG_F_URL, URL_BYTES_MAX);
+}
+
+static bool node_ok(struct rg_span fields)
+{
+    static const char *const statuses[] = {"PREPARED", "MEMBER", "REMOVED", "FENCED"};
+    uint64_t id = rg_tlv_u64(fields, RG_F_NODE_ID, 0);
+    struct rg_span status, cert;
+    bool known = false;
+
+    (void)rg_tlv_get(fields, RG_F_STATUS, &status);
+    (void)rg_tlv_get(fields, RG_F_CERT, &cert);
+    for (size_t i = 0; i < RG_LEN(statuses); i++)
+        known |= rg_span_is(status, statuses[i]);
+    return fields.n <= CMD_BYTES_MAX && known && id >= 1 && id <= RG_NODE_ID_MAX && cert.n <= CERT_BYTES_MAX && place_ok(fields);
+}
+
+enum rg_err rg_fsm_node_put(struct rg_fsm *f)
+{
+    struct rg_span old;
+    struct rg_key key;
+    bool found;
+    enum rg_err err;
+
+    if (!node_ok(f->cmd.bytes))
+        return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
+    key = rg_key_u64(RG_T_NODE, rg_tlv_u64(f->cmd.bytes, RG_F_NODE_ID, 0));
+    err = rg_fsm_find(f, &key, &found, &old);
+    if (err)
+        return err;
+    if (!found && f->cmd.if_version != 0)
+        return rg_fsm_refuse(f, RG_ENOTFOUND, RG_WHY_NODE);
+    err = rg_fsm_check_version(f, old);
+    if (!err)
+        err = rg_fsm_row_build(f, old, f->cmd.bytes, NULL, 0);
+    return err ? err : rg_fsm_row_put(f, &key);
+}
+
+/* What a joining node needs to know of all the rows. */
+struct census {
+    uint64_t id_max;
+    uint64_t heir;     /* the last id of the line that began with the id asked about: that id itself, if none came back */
+    bool heir_prepared; /* it waits to be added */
+    bool heir_removed;
+};
+
+/* Rows come by ascending id, and whoever came back has a higher id than before: one pass follows the line. */
+static enum rg_err take_census(struct rg_fsm *f, uint64_t begin, struct census *ret_census)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct census c = {.heir = begin};
+    struct rg_node_row row;
+    enum rg_err err = rg_node_row_list(f->txn, &scan);
+
+    while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK) {
+        c.id_max = row.id;
+        if (begin == 0 || (row.id != begin && row.old_id != c.heir))
+            continue;
+        c.heir = row.id;
+        c.heir_prepared = row.id != begin && rg_span_is(row.status, "PREPARED");
+        c.heir_removed = rg_span_is(row.status, "REMOVED");
+    }
+    if (err != RG_ENOTFOUND)
+        return err;
+    *ret_census = c;
+    return RG_OK;
+}
+
+static void answer_id(struct rg_fsm *f, uint64_t id)
+{
+    for (size_t i = 0; i < 8; i++)
+        f->reply->id.b[i] = (uint8_t)(id >> (56 - 8 * i));
+}
+
+/* The new row: what the command says of the place, and what is decided here. */
+static enum rg_err put_prepared(struct rg_fsm *f, uint64_t id, uint64_t old_id)
+{
+    static const uint32_t skip[] = {RG_F_TOKEN_SHA256, RG_F_NODE_ID, RG_F_STATUS, RG_F_OLD_NODE_ID, RG_F_REJOIN};
+    const struct rg_key key = rg_key_u64(RG_T_NODE, id);
+    enum rg_err err = rg_fsm_row_build(f, rg_span(NULL, 0), f->cmd.bytes, skip, RG_LEN(skip));
+
+    if (err)
+        return err;
+    rg_tlv_put_u64(&f->row, RG_F_NODE_ID, id);
+    rg_tlv_put_str(&f->row, RG_F_STATUS, "PREPARED");
+    if (old_id != 0) {
+        rg_tlv_put_u64(&f->row, RG_F_OLD_NODE_ID, old_id);
+        rg_tlv_put_u64(&f->row, RG_F_REJOIN, 1);
+    }
+    if (f->row.err)
+        return f->row.err;
+    answer_id(f, id);
+    return rg_fsm_row_put(f, &key);
+}
+
+/* Write a row again with another status. Its bytes are in the store, which a write may move: they are copied first. */
+static enum rg_err set_status(struct rg_fsm *f, const struct rg_key *key, const char *status)
+{
+    static const uint32_t skip[] = {RG_F_STATUS};
+    struct rg_span old;
+    bool found;
+    enum rg_err err = rg_fsm_find(f, key, &found, &old);
+
+    if (!err && !found)
+        err = RG_ECORRUPT;
+    if (!err)
+        err = rg_fsm_row_build(f, old, old, skip, RG_LEN(skip));
+    if (err)
+        return err;
+    rg_tlv_put_str(&f->row, RG_F_STATUS, status);
+    return f->row.err ? f->row.err : rg_fsm_row_put(f, key);
+}
+
+/* A token opens once, for one region, until it expires. */
+static enum rg_err check_token(struct rg_fsm *f, struct rg_span sha256, struct rg_key *ret_key)
+{
+    struct rg_span region, row, of, status;
+    bool found;
+    enum rg_err err;
+
+    *ret_key = rg_key_table(RG_T_JOIN_TOKEN);
+    rg_key_put(ret_key, sha256.p, sha256.n);
+    err = rg_fsm_find(f, ret_key, &found, &row);
+    if (err)
+        return err;
+    if (!found)
+        return rg_fsm_refuse(f, RG_EBADTOKEN, RG_WHY_TOKEN);
+    (void)rg_tlv_get(row, RG_F_STATUS, &status);
+    (void)rg_tlv_get(row, RG_F_NAME, &of);
+    (void)rg_tlv_get(f->cmd.bytes, RG_F_NAME, &region);
+    if (!rg_span_is(status, "NEW"))
+        return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_TOKEN);
+    if ((int64_t)rg_tlv_u64(row, RG_F_EXPIRES_MS, 0) <= f->cmd.at_ms)
+        return rg_fsm_refuse(f, RG_EEXPIRED, RG_WHY_TOKEN);
+    if (!rg_span_eq(of, region))
+        return rg_fsm_refuse(f, RG_EINVALID, RG_WHY_TOKEN);
+    return RG_OK;
+}
+
+static enum rg_err join_by_token(struct rg_fsm *f, struct rg_span sha256)
+{
+    struct census census = {.id_max = 0};
+    struct rg_key token;
+    enum rg_err err = check_token(f, sha256, &token);
+
+    if (!err)
+        err = take_census(f, 0, &census);
+    if (err)
+        return err;
+    if (census.id_max >= RG_NODE_ID_MAX)
+        return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
+    err = set_status(f, &token, "USED");
+    return err ? err : put_prepared(f, census.id_max + 1, 0);
+}
+
+/* A node that comes back takes the place of the last of its line. One that asked before, and has not been added yet, is given
+ * the same id again: it may have lost the answer. */
+static enum rg_err join_again(struct rg_fsm *f, uint64_t old_id)
+{
+    struct census census = {.id_max = 0};
+    struct rg_span region, row, of;
+    struct rg_key key = rg_key_u64(RG_T_NODE, old_id);
+    enum rg_err err = rg_fsm_need(f, &key, RG_WHY_NODE, &row);
+
+    if (err)
+        return err;
+    (void)rg_tlv_get(row, RG_F_NAME, &of);
+    (void)rg_tlv_get(f->cmd.bytes, RG_F_NAME, &region);
+    if (!rg_span_eq(of, region))
+        return rg_fsm_refuse(f, RG_EINVALID, RG_WHY_NODE);
+    err = take_census(f, old_id, &census);
+    if (err)
+        return err;
+    if (census.heir_removed)
+        return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_NODE);
+    if (census.heir_prepared) {
+        key = rg_key_u64(RG_T_NODE, census.heir);
+        err = rg_fsm_find(f, &key, &(bool){false}, &row);
+        return err ? err : put_prepared(f, census.heir, rg_tlv_u64(row, RG_F_OLD_NODE_ID, old_id));
+    }
+    if (census.id_max >= RG_NODE_ID_MAX)
+        return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
+    key = rg_key_u64(RG_T_NODE, census.heir);
+    err = set_status(f, &key, "FENCED");
+    return err ? err : put_prepared(f, census.id_max + 1, census.heir);
+}
+
+enum rg_err rg_fsm_node_join(struct rg_fsm *f)
+{
+    uint64_t old_id = rg_tlv_u64(f->cmd.bytes, RG_F_OLD_NODE_ID, 0);
+    struct rg_span sha256;
+    bool token = rg_tlv_get(f->cmd.bytes, RG_F_TOKEN_SHA256, &sha256);
+
+    if (f->cmd.bytes.n > CMD_BYTES_MAX || !place_ok(f->cmd.bytes) || token == (old_id != 0) || (token && sha256.n != 32))
+        return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
+    return token ? join_by_token(f, sha256) : join_again(f, old_id);
+}
+
+/* --- join tokens --- */
+
+/* At most RG_JOIN_TOKENS_MAX rows, ever: each put drops the expired ones before it counts. */
+static enum rg_err expired_tokens(struct rg_fsm *f, struct rg_key expired[RG_JOIN_TOKENS_MAX], size_t *ret_expired,
+                                  size_t *ret_live)
+{
+    const struct rg_key prefix = rg_key_table(RG_T_JOIN_TOKEN);
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_span key, row;
+    size_t n = 0, live = 0;
+    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(&prefix), rg_span(NULL, 0), &scan);
+
+    while (!err && (err = rg_scan_next(&scan, &key, &row)) == RG_OK) {
+        if ((int64_t)rg_tlv_u64(row, RG_F_EXPIRES_MS, 0) > f->cmd.at_ms || n == RG_JOIN_TOKENS_MAX) {
+            live++;
+            continue;
+        }
+        expired[n] = (struct rg_key){.n = 0};
+        rg_key_put(&expired[n++], key.p, key.n);
+    }
+    if (err != RG_ENOTFOUND)
+        return err;
+    *ret_expired = n;
+    *ret_live = live;
+    return RG_OK;
+}
+
+enum rg_err rg_fsm_token_put(struct rg_fsm *f)
+{
+    static const uint32_t skip[] = {RG_F_TOKEN_SHA256, RG_F_STATUS};
+    struct rg_key key = rg_key_table(RG_T_JOIN_TOKEN), expired[RG_JOIN_TOKENS_MAX];
+    size_t n_expired = 0, live = 0;
+    struct rg_span sha256;
+    bool found;
+    enum rg_err err;
+
+    if (f->cmd.bytes.n > CMD_BYTES_MAX || !rg_tlv_get(f->cmd.bytes, RG_F_TOKEN_SHA256, &sha256) || sha256.n != 32 ||
+        !text_ok(f->cmd.bytes, RG_F_NAME, REGION_BYTES_MAX) || rg_tlv_u64(f->cmd.bytes, RG_F_EXPIRES_MS, 0) == 0)
+        return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
+    rg_key_put(&key, sha256.p, sha256.n);
+    err = rg_fsm_find(f, &key, &found, NULL);
+    if (!err && found)
+        return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_TOKEN);
+    if (!err)
+        err = expired_tokens(f, expired, &n_expired, &live);
+    if (err)
+        return err;
+    if (live >= RG_JOIN_TOKENS_MAX)
+        return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
+    err = rg_fsm_row_build(f, rg_span(NULL, 0), f->cmd.bytes, skip, RG_LEN(skip));
+    for (size_t i = 0; !err && i < n_expired; i++)
+        err = rg_fsm_drop(f, &expired[i]);
+    if (err)
+        return err;
+    rg_tlv_put_str(&f->row, RG_F_STATUS, "NEW");
+    return f->row.err ? f->row.err : rg_fsm_row_put(f, &key);
+}
+
+/* --- secrets --- */
+
+static enum rg_err secrets_room(struct rg_fsm *f)
+{
+    const struct rg_key prefix = rg_key_table(RG_T_SECRET);
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_span key, row;
+    size_t n = 0;
+    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(&prefix), rg_span(NULL, 0), &scan);
+
+    while (!err && (err = rg_scan_next(&scan, &key, &row)) == RG_OK)
+        n++;
+    if (err != RG_ENOTFOUND)
+        return err;
+    return n < RG_SECRETS_MAX ? RG_OK : rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
+}
+
+enum rg_err rg_fsm_secret_put(struct rg_fsm *f)
+{
+    struct rg_span name, sealed, old;
+    struct rg_key key;
+    bool found;
+    enum rg_err err = rg_fsm_name(f, f->cmd.bytes, RG_F_NAME, &name);
+
+    if (err)
+        return err;
+    if (!rg_tlv_get(f->cmd.bytes, RG_F_SECRET_SEALED, &sealed) || sealed.n == 0 || sealed.n > SECRET_BYTES_MAX ||
+        !rg_key_text(RG_T_SECRET, name, &key))
+        return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
+    err = rg_fsm_find(f, &key, &found, &old);
+    if (!err && !found)
+        err = secrets_room(f);
+    if (err)
+        return err;
+    if (!found && f->cmd.if_version != 0)
+        return rg_fsm_refuse(f, RG_ENOTFOUND, RG_WHY_MALFORMED);
+    err = rg_fsm_check_version(f, old);
+    if (!err)
+        err = rg_fsm_row_build(f, old, f->cmd.bytes, NULL, 0);
+    return err ? err : rg_fsm_row_put(f, &key);
+}

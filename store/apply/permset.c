@@ -1,0 +1,175 @@
+/* Permission sets and accounts. */
+#include "store/apply/fsm_priv.h"
+
+/* --- permission sets --- */
+
+static enum rg_err check_permset(struct rg_fsm *f, struct rg_psid *ret_id, struct rg_key *ret_name)
+{
+    struct rg_span name;
+    enum rg_err err = rg_fsm_psid(f, RG_F_ID, ret_id);
+
+    if (err)
+        return err;
+    f->reply->psid = *ret_id;
+    err = rg_fsm_name(f, f->cmd.bytes, RG_F_NAME, &name);
+    if (err)
+        return err;
+    return rg_key_text(RG_T_PERMSET_NAME, name, ret_name) ? RG_OK : rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
+}
+
+static enum rg_err check_name_free(struct rg_fsm *f, const struct rg_key *name, const struct rg_psid *id)
+{
+    struct rg_span holder;
+    bool found;
+    enum rg_err err = rg_fsm_find(f, name, &found, &holder);
+
+    if (err || !found)
+        return err;
+    if (holder.n != sizeof id->b)
+        return RG_ECORRUPT;
+    if (memcmp(holder.p, id->b, sizeof id->b) == 0)
+        return RG_OK;
+    memcpy(f->reply->psid.b, holder.p, sizeof id->b);
+    return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_PERMSET_NAME);
+}
+
+enum rg_err rg_fsm_permset_create(struct rg_fsm *f)
+{
+    struct rg_counts counts;
+    struct rg_key key, name;
+    struct rg_psid id;
+    bool found;
+    enum rg_err err = check_permset(f, &id, &name);
+
+    if (err)
+        return err;
+    key = rg_key_psid(RG_T_PERMSET, &id);
+    err = rg_fsm_find(f, &key, &found, NULL);
+    if (err)
+        return err;
+    if (found)
+        return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_PERMSET);
+    err = check_name_free(f, &name, &id);
+    if (err)
+        return err;
+    rg_txn_counts(f->txn, &counts);
+    if (counts.permsets >= RG_PERMSETS_MAX)
+        return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
+    err = rg_fsm_row_build(f, rg_span(NULL, 0), f->cmd.bytes, NULL, 0);
+    if (!err)
+        err = rg_fsm_row_put(f, &key);
+    return err ? err : rg_fsm_put(f, &name, rg_span(id.b, sizeof id.b));
+}
+
+static bool name_of(struct rg_span row, struct rg_key *ret_name)
+{
+    struct rg_span name;
+
+    return rg_tlv_get(row, RG_F_NAME, &name) && rg_key_text(RG_T_PERMSET_NAME, name, ret_name);
+}
+
+enum rg_err rg_fsm_permset_replace(struct rg_fsm *f)
+{
+    struct rg_key key, name, before;
+    struct rg_psid id;
+    struct rg_span old;
+    enum rg_err err = check_permset(f, &id, &name);
+
+    if (err)
+        return err;
+    key = rg_key_psid(RG_T_PERMSET, &id);
+    err = rg_fsm_need(f, &key, RG_WHY_PERMSET, &old);
+    if (!err)
+        err = rg_fsm_check_version(f, old);
+    if (!err)
+        err = check_name_free(f, &name, &id);
+    if (!err)
+        err = rg_fsm_row_build(f, old, f->cmd.bytes, NULL, 0);
+    if (err)
+        return err;
+    if (!name_of(old, &before))
+        return RG_ECORRUPT;
+    err = rg_fsm_row_put(f, &key);
+    if (err || rg_span_eq(rg_key_span(&before), rg_key_span(&name)))
+        return err;
+    err = rg_fsm_drop(f, &before);
+    return err ? err : rg_fsm_put(f, &name, rg_span(id.b, sizeof id.b));
+}
+
+enum rg_err rg_fsm_permset_delete(struct rg_fsm *f)
+{
+    struct rg_key key, name, assigned;
+    struct rg_psid id;
+    struct rg_span old;
+    bool any;
+    enum rg_err err = rg_fsm_psid(f, RG_F_ID, &id);
+
+    if (err)
+        return err;
+    f->reply->psid = id;
+    key = rg_key_psid(RG_T_PERMSET, &id);
+    err = rg_fsm_need(f, &key, RG_WHY_PERMSET, &old);
+    if (!err)
+        err = rg_fsm_check_version(f, old);
+    assigned = rg_key_psid(RG_T_ASSIGN_PS, &id);
+    if (!err)
+        err = rg_fsm_any(f, &assigned, &any);
+    if (err)
+        return err;
+    if (any)
+        return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_PERMSET_ASSIGNED);
+    if (!name_of(old, &name))
+        return RG_ECORRUPT;
+    err = rg_fsm_drop(f, &name);
+    return err ? err : rg_fsm_drop(f, &key);
+}
+
+/* --- accounts --- */
+
+enum rg_err rg_fsm_account_put(struct rg_fsm *f)
+{
+    struct rg_counts counts;
+    struct rg_span old;
+    struct rg_key key;
+    char id[13];
+    bool found;
+    enum rg_err err = rg_fsm_account(f, id);
+
+    if (err)
+        return err;
+    key = rg_key_account(id);
+    err = rg_fsm_find(f, &key, &found, &old);
+    if (err)
+        return err;
+    rg_txn_counts(f->txn, &counts);
+    if (!found && f->cmd.if_version != 0)
+        return rg_fsm_refuse(f, RG_ENOTFOUND, RG_WHY_ACCOUNT);
+    if (!found && counts.accounts >= RG_ACCOUNTS_MAX)
+        return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
+    err = rg_fsm_check_version(f, old);
+    if (!err)
+        err = rg_fsm_row_build(f, old, f->cmd.bytes, NULL, 0);
+    return err ? err : rg_fsm_row_put(f, &key);
+}
+
+enum rg_err rg_fsm_account_delete(struct rg_fsm *f)
+{
+    struct rg_key key, assigned = rg_key_table(RG_T_ASSIGN);
+    struct rg_span old;
+    char id[13];
+    bool any;
+    enum rg_err err = rg_fsm_account(f, id);
+
+    if (err)
+        return err;
+    key = rg_key_account(id);
+    rg_key_put(&assigned, id, RG_ACCT_BYTES);
+    err = rg_fsm_need(f, &key, RG_WHY_ACCOUNT, &old);
+    if (!err)
+        err = rg_fsm_check_version(f, old);
+    if (!err)
+        err = rg_fsm_any(f, &assigned, &any);
+    if (err)
+        return err;
+    return any ? rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_ACCOUNT_ASSIGNED) : rg_fsm_drop(f, &key);
+}

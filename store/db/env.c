@@ -1,0 +1,739 @@
+#include "store/db/env.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "crypto/digest.h"
+
+enum {
+    PATH_BYTES_MAX = 4096,
+    /* LMDB's lock file: a header of less than a page, then one 64-byte slot for each reader. */
+    LOCK_HEAD_BYTES = 4096,
+    LOCK_SLOT_BYTES = 64,
+    MAP_BYTES_MIN = 1 << 20,
+    READERS_MAX = 4096,
+    FREE_BYTES_MIN = 1 << 20, /* less than this free: full */
+};
+
+/* The meta row sorts before every table and is no part of scans, hash or snapshots. */
+static const uint8_t meta_key[1] = {0};
+static const uint8_t first_row_key[1] = {1};
+
+struct meta {
+    struct rg_applied applied;
+    struct rg_counts counts;
+};
+
+struct rg_store {
+    MDB_env *env; /* own */
+    MDB_dbi dbi;
+    char *dir; /* own */
+    bool dir_made;
+    pthread_mutex_t lock;
+    struct rg_txn *idle; /* own; list of reset read transactions, under lock */
+    unsigned open;       /* transactions begun and not ended, under lock */
+};
+
+struct rg_txn {
+    struct rg_store *store;
+    MDB_txn *mdb; /* own; NULL once a commit took it */
+    struct rg_txn *next;
+    enum rg_txn_mode mode;
+    struct meta meta;
+    uint64_t changes;
+};
+
+/* A missing file is no missing row. */
+static enum rg_err io_err(int errnum)
+{
+    enum rg_err err = rg_err_from_errno(errnum);
+
+    return err == RG_ENOTFOUND ? RG_EIO : err;
+}
+
+static enum rg_err from_mdb(int rc)
+{
+    switch (rc) {
+    case MDB_SUCCESS:
+        return RG_OK;
+    case MDB_NOTFOUND:
+        return RG_ENOTFOUND;
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL:
+    case EFBIG: /* a file size limit is a full disk of another name */
+        return RG_ENOSPACE;
+    case MDB_READERS_FULL:
+        return RG_EBUSY;
+    case MDB_BAD_VALSIZE:
+        return RG_EINVALID;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_PANIC:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+        return RG_ECORRUPT;
+    default:
+        return rc > 0 ? io_err(rc) : RG_EINTERNAL;
+    }
+}
+
+static MDB_val to_val(struct rg_span s)
+{
+    union {
+        const uint8_t *in;
+        void *out; /* LMDB only reads through it */
+    } p = {s.p};
+
+    return (MDB_val){s.n, p.out};
+}
+
+static struct rg_span from_val(const MDB_val *v) { return rg_span(v->mv_data, v->mv_size); }
+
+/* LMDB calls a short write, which is what a full memory file system does, an input/output error: ask for the reason. */
+static enum rg_err from_write(struct rg_store *store, int rc)
+{
+    struct statvfs fs;
+    int fd;
+
+    if (rc == EIO && mdb_env_get_fd(store->env, &fd) == 0 && fstatvfs(fd, &fs) == 0 &&
+        (uint64_t)fs.f_bavail * fs.f_frsize < FREE_BYTES_MIN)
+        return RG_ENOSPACE;
+    return from_mdb(rc);
+}
+
+/* --- the state hash: a sum modulo 2^256 of one SHA-256 for each row, so that order does not matter --- */
+
+static void row_digest(struct rg_span key, struct rg_span value, uint64_t out[4])
+{
+    uint8_t head[2], digest[RG_SHA256_BYTES];
+    struct rg_span in[3];
+    size_t n = 0;
+
+    _Static_assert(RG_KEY_BYTES_MAX < 1 << 14, "a key's length is a varint of at most two bytes");
+    if (key.n >= 0x80)
+        head[n++] = (uint8_t)(key.n | 0x80);
+    head[n++] = (uint8_t)(key.n >= 0x80 ? key.n >> 7 : key.n);
+    in[0] = rg_span(head, n);
+    in[1] = key;
+    in[2] = value;
+    rg_sha256_v(in, 3, digest);
+    memcpy(out, digest, sizeof digest);
+    for (size_t i = 0; i < 4; i++)
+        out[i] = le64toh(out[i]);
+}
+
+static void hash_load(const uint8_t hash[RG_STATE_HASH_BYTES], uint64_t out[4])
+{
+    memcpy(out, hash, RG_STATE_HASH_BYTES);
+    for (size_t i = 0; i < 4; i++)
+        out[i] = le64toh(out[i]);
+}
+
+static void hash_store(uint8_t hash[RG_STATE_HASH_BYTES], uint64_t in[4])
+{
+    for (size_t i = 0; i < 4; i++)
+        in[i] = htole64(in[i]);
+    memcpy(hash, in, RG_STATE_HASH_BYTES);
+}
+
+static void hash_add(uint8_t hash[RG_STATE_HASH_BYTES], struct rg_span key, struct rg_span value)
+{
+    uint64_t sum[4], row[4];
+    unsigned carry = 0;
+
+    hash_load(hash, sum);
+    row_digest(key, value, row);
+    for (size_t i = 0; i < 4; i++) {
+        bool over = __builtin_add_overflow(sum[i], row[i], &sum[i]);
+
+        over |= __builtin_add_overflow(sum[i], (uint64_t)carry, &sum[i]);
+        carry = over;
+    }
+    hash_store(hash, sum);
+}
+
+static void hash_subtract(uint8_t hash[RG_STATE_HASH_BYTES], struct rg_span key, struct rg_span value)
+{
+    uint64_t sum[4], row[4];
+    unsigned borrow = 0;
+
+    hash_load(hash, sum);
+    row_digest(key, value, row);
+    for (size_t i = 0; i < 4; i++) {
+        bool under = __builtin_sub_overflow(sum[i], row[i], &sum[i]);
+
+        under |= __builtin_sub_overflow(sum[i], (uint64_t)borrow, &sum[i]);
+        borrow = under;
+    }
+    hash_store(hash, sum);
+}
+
+/* --- opening --- */
+
+static enum rg_err make_dirs(const char *dir, bool *ret_made, struct rg_errctx *ctx)
+{
+    char path[PATH_BYTES_MAX];
+    size_t n = strlen(dir);
+
+    if (n == 0 || n >= sizeof path)
+        return rg_fail(ctx, RG_EINVALID, "state directory: the path is empty or too long");
+    memcpy(path, dir, n + 1);
+    while (n > 1 && path[n - 1] == '/')
+        path[--n] = '\0';
+    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(path, 0700) != 0 && errno != EEXIST)
+            return rg_fail(ctx, io_err(errno), "make state directory %s: %s", path, strerror(errno));
+        *slash = '/';
+    }
+    *ret_made = mkdir(path, 0700) == 0;
+    if (!*ret_made && errno != EEXIST)
+        return rg_fail(ctx, io_err(errno), "make state directory %s: %s", path, strerror(errno));
+    return RG_OK;
+}
+
+/* On a shared memory file system somebody else may have made the directory first: only ours or root's will do. */
+static enum rg_err check_dir(int fd, const char *dir, struct rg_errctx *ctx)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return rg_fail(ctx, RG_EIO, "state directory %s: %s", dir, strerror(errno));
+    if (st.st_uid != geteuid() && st.st_uid != 0)
+        return rg_fail(ctx, RG_EIO, "state directory %s belongs to user %u", dir, (unsigned)st.st_uid);
+    if (st.st_uid == geteuid() && fchmod(fd, 0700) != 0)
+        return rg_fail(ctx, RG_EIO, "state directory %s: set mode: %s", dir, strerror(errno));
+    return RG_OK;
+}
+
+/* LMDB writes its lock file through a mapping, where a full file system is a SIGBUS: take all its blocks beforehand.
+ * LMDB then derives the number of readers from the file's size. */
+static enum rg_err make_lock_file(int dir_fd, const char *dir, unsigned readers, struct rg_errctx *ctx)
+{
+    off_t size = LOCK_HEAD_BYTES + (off_t)(readers + 1) * LOCK_SLOT_BYTES;
+    int fd = openat(dir_fd, "lock.mdb", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int rc;
+
+    if (fd < 0)
+        return rg_fail(ctx, io_err(errno), "make %s/lock.mdb: %s", dir, strerror(errno));
+    rc = posix_fallocate(fd, 0, (size + 4095) / 4096 * 4096);
+    close(fd);
+    if (rc == 0)
+        return RG_OK;
+    (void)unlinkat(dir_fd, "lock.mdb", 0);
+    return rg_fail(ctx, io_err(rc), "reserve %s/lock.mdb: %s", dir, strerror(rc));
+}
+
+static enum rg_err remove_files(int dir_fd, const char *dir, struct rg_errctx *ctx)
+{
+    static const char *const names[] = {"data.mdb", "lock.mdb"};
+
+    for (size_t i = 0; i < RG_LEN(names); i++)
+        if (unlinkat(dir_fd, names[i], 0) != 0 && errno != ENOENT)
+            return rg_fail(ctx, RG_EIO, "remove %s/%s: %s", dir, names[i], strerror(errno));
+    return RG_OK;
+}
+
+static enum rg_err prepare_dir(struct rg_store *store, const char *dir, unsigned readers, struct rg_errctx *ctx)
+{
+    enum rg_err err = make_dirs(dir, &store->dir_made, ctx);
+    int fd;
+
+    if (err)
+        return err;
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return rg_fail(ctx, RG_EIO, "open state directory %s: %s", dir, strerror(errno));
+    err = check_dir(fd, dir, ctx);
+    if (!err)
+        err = remove_files(fd, dir, ctx);
+    if (!err)
+        err = make_lock_file(fd, dir, readers, ctx);
+    close(fd);
+    return err;
+}
+
+static int open_env(struct rg_store *store, size_t map_bytes, unsigned readers)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t map = RG_MAX(map_bytes, (size_t)MAP_BYTES_MIN) / page * page;
+    MDB_txn *txn;
+    int rc = mdb_env_create(&store->env);
+
+    if (rc != 0)
+        return rc;
+    rc = mdb_env_set_mapsize(store->env, map);
+    if (rc == 0)
+        rc = mdb_env_set_maxreaders(store->env, readers);
+    /* Not MDB_WRITEMAP: pages are written with pwrite, which can say ENOSPC. */
+    if (rc == 0)
+        rc = mdb_env_open(store->env, store->dir, MDB_NOSYNC | MDB_NOMETASYNC | MDB_NOTLS, 0600);
+    if (rc != 0)
+        return rc;
+    rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+    if (rc != 0)
+        return rc;
+    rc = mdb_dbi_open(txn, NULL, 0, &store->dbi);
+    if (rc != 0) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    return mdb_txn_commit(txn);
+}
+
+enum rg_err rg_store_open(const char *dir, size_t map_bytes, unsigned readers_max, struct rg_store **ret_store,
+                          struct rg_errctx *ctx)
+{
+    unsigned readers = RG_MIN(RG_MAX(readers_max, 1u), (unsigned)READERS_MAX);
+    RG_AUTO(store) struct rg_store *store = calloc(1, sizeof *store);
+    enum rg_err err;
+    int rc;
+
+    if (store == NULL)
+        return rg_fail(ctx, RG_ENOMEM, "open state in %s", dir);
+    rc = pthread_mutex_init(&store->lock, NULL);
+    RG_ASSERT(rc == 0);
+    store->dir = strdup(dir);
+    if (store->dir == NULL)
+        return rg_fail(ctx, RG_ENOMEM, "open state in %s", dir);
+    err = prepare_dir(store, dir, readers, ctx);
+    if (err)
+        return err;
+    rc = open_env(store, map_bytes, readers);
+    if (rc != 0)
+        return rg_fail(ctx, from_write(store, rc), "open state in %s: %s", dir, mdb_strerror(rc));
+    *ret_store = RG_STEAL(store);
+    return RG_OK;
+}
+
+static void remove_dir(struct rg_store *store)
+{
+    int fd = open(store->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd < 0)
+        return;
+    if (remove_files(fd, store->dir, NULL) == RG_OK && store->dir_made)
+        (void)rmdir(store->dir); /* only when empty: else somebody keeps a file there */
+    close(fd);
+}
+
+void rg_store_free(struct rg_store *store)
+{
+    if (store == NULL)
+        return;
+    RG_ASSERT(store->open == 0);
+    while (store->idle != NULL) {
+        struct rg_txn *txn = store->idle;
+
+        store->idle = txn->next;
+        mdb_txn_abort(txn->mdb);
+        free(txn);
+    }
+    if (store->env != NULL) {
+        mdb_env_close(store->env);
+        remove_dir(store);
+    }
+    pthread_mutex_destroy(&store->lock);
+    free(store->dir);
+    free(store);
+}
+
+/* --- transactions --- */
+
+static struct rg_txn *take_idle(struct rg_store *store)
+{
+    struct rg_txn *txn;
+
+    pthread_mutex_lock(&store->lock);
+    txn = store->idle;
+    if (txn != NULL)
+        store->idle = txn->next;
+    store->open++;
+    pthread_mutex_unlock(&store->lock);
+    return txn;
+}
+
+static void count_end(struct rg_store *store, struct rg_txn *idle)
+{
+    pthread_mutex_lock(&store->lock);
+    RG_ASSERT(store->open > 0);
+    store->open--;
+    if (idle != NULL) {
+        idle->next = store->idle;
+        store->idle = idle;
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+static int begin_read(struct rg_store *store, struct rg_txn *txn)
+{
+    int rc;
+
+    if (txn->mdb != NULL) {
+        rc = mdb_txn_renew(txn->mdb);
+        if (rc == 0)
+            return 0;
+        mdb_txn_abort(txn->mdb);
+        txn->mdb = NULL;
+    }
+    return mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn->mdb);
+}
+
+static enum rg_err load_meta(struct rg_txn *txn)
+{
+    MDB_val key = to_val(rg_span(meta_key, sizeof meta_key)), value;
+    int rc = mdb_get(txn->mdb, txn->store->dbi, &key, &value);
+
+    if (rc == MDB_NOTFOUND) {
+        txn->meta = (struct meta){0};
+        return RG_OK;
+    }
+    if (rc != 0)
+        return from_mdb(rc);
+    if (value.mv_size != sizeof txn->meta)
+        return RG_ECORRUPT;
+    memcpy(&txn->meta, value.mv_data, sizeof txn->meta);
+    return RG_OK;
+}
+
+enum rg_err rg_txn_begin(struct rg_store *store, enum rg_txn_mode mode, struct rg_txn **ret_txn)
+{
+    struct rg_txn *txn = NULL;
+    enum rg_err err;
+    int rc;
+
+    if (mode == RG_TXN_READ) {
+        txn = take_idle(store);
+    } else {
+        pthread_mutex_lock(&store->lock);
+        store->open++;
+        pthread_mutex_unlock(&store->lock);
+    }
+    if (txn == NULL)
+        txn = calloc(1, sizeof *txn);
+    if (txn == NULL) {
+        count_end(store, NULL);
+        return RG_ENOMEM;
+    }
+    txn->store = store;
+    txn->mode = mode;
+    txn->changes = 0;
+    txn->next = NULL;
+    rc = mode == RG_TXN_READ ? begin_read(store, txn) : mdb_txn_begin(store->env, NULL, 0, &txn->mdb);
+    if (rc != 0) {
+        count_end(store, NULL);
+        free(txn);
+        return from_mdb(rc);
+    }
+    err = load_meta(txn);
+    if (err) {
+        rg_txn_free(txn);
+        return err;
+    }
+    *ret_txn = txn;
+    return RG_OK;
+}
+
+void rg_txn_free(struct rg_txn *txn)
+{
+    if (txn == NULL)
+        return;
+    if (txn->mode == RG_TXN_READ) {
+        mdb_txn_reset(txn->mdb);
+        count_end(txn->store, txn);
+        return;
+    }
+    if (txn->mdb != NULL)
+        mdb_txn_abort(txn->mdb);
+    count_end(txn->store, NULL);
+    free(txn);
+}
+
+enum rg_err rg_txn_commit(struct rg_txn *txn)
+{
+    MDB_val key = to_val(rg_span(meta_key, sizeof meta_key));
+    MDB_val value = {sizeof txn->meta, &txn->meta};
+    enum rg_err err = RG_OK;
+    int rc;
+
+    if (txn->mode == RG_TXN_WRITE) {
+        rc = mdb_put(txn->mdb, txn->store->dbi, &key, &value, 0);
+        if (rc == 0)
+            rc = mdb_txn_commit(RG_STEAL(txn->mdb));
+        err = from_write(txn->store, rc);
+    }
+    rg_txn_free(txn);
+    return err;
+}
+
+uint64_t rg_store_bytes(struct rg_store *store)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+
+    mdb_env_info(store->env, &info);
+    mdb_env_stat(store->env, &stat);
+    return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+}
+
+enum rg_err rg_store_wipe(struct rg_store *store)
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    enum rg_err err = rg_txn_begin(store, RG_TXN_WRITE, &txn);
+    int rc;
+
+    if (err)
+        return err;
+    rc = mdb_drop(txn->mdb, store->dbi, 0);
+    if (rc != 0)
+        return from_write(store, rc);
+    txn->meta = (struct meta){0};
+    return rg_txn_commit(RG_STEAL(txn));
+}
+
+void rg_txn_applied(const struct rg_txn *txn, struct rg_applied *ret_applied) { *ret_applied = txn->meta.applied; }
+
+void rg_txn_mark_applied(struct rg_txn *txn, uint64_t index, uint64_t term)
+{
+    RG_ASSERT(txn->mode == RG_TXN_WRITE);
+    RG_ASSERT(index > txn->meta.applied.index);
+    txn->meta.applied.index = index;
+    txn->meta.applied.term = term;
+}
+
+void rg_txn_set_applied(struct rg_txn *txn, const struct rg_applied *applied)
+{
+    RG_ASSERT(txn->mode == RG_TXN_WRITE);
+    txn->meta.applied = *applied;
+}
+
+void rg_txn_counts(const struct rg_txn *txn, struct rg_counts *ret_counts) { *ret_counts = txn->meta.counts; }
+
+uint64_t rg_txn_changes(const struct rg_txn *txn) { return txn->changes; }
+
+/* --- rows --- */
+
+static bool key_ok(struct rg_span key) { return key.n > 0 && key.n <= RG_KEY_BYTES_MAX && key.p[0] != meta_key[0]; }
+
+static uint64_t *counter_of(struct meta *meta, uint8_t table)
+{
+    switch (table) {
+    case RG_T_USER:
+        return &meta->counts.users;
+    case RG_T_GROUP:
+        return &meta->counts.groups;
+    case RG_T_MEMBERSHIP:
+        return &meta->counts.memberships;
+    case RG_T_PERMSET:
+        return &meta->counts.permsets;
+    case RG_T_ACCOUNT:
+        return &meta->counts.accounts;
+    case RG_T_ASSIGN:
+        return &meta->counts.assignments;
+    case RG_T_REQUEST_AGE:
+        return &meta->counts.requests;
+    default:
+        return NULL;
+    }
+}
+
+static void count_row(struct rg_txn *txn, struct rg_span key, int by)
+{
+    uint64_t *counter = counter_of(&txn->meta, key.p[0]);
+
+    txn->meta.applied.rows += (uint64_t)(int64_t)by;
+    if (counter != NULL)
+        *counter += (uint64_t)(int64_t)by;
+}
+
+enum rg_err rg_row_get(struct rg_txn *txn, struct rg_span key, struct rg_span *ret_value)
+{
+    MDB_val k = to_val(key), v;
+    int rc;
+
+    if (!key_ok(key))
+        return RG_ENOTFOUND;
+    rc = mdb_get(txn->mdb, txn->store->dbi, &k, &v);
+    if (rc != 0)
+        return from_mdb(rc);
+    *ret_value = from_val(&v);
+    return RG_OK;
+}
+
+enum rg_err rg_row_put(struct rg_txn *txn, struct rg_span key, struct rg_span value)
+{
+    MDB_val k = to_val(key), v = to_val(value);
+    int rc;
+
+    RG_ASSERT(txn->mode == RG_TXN_WRITE);
+    if (!key_ok(key) || value.n > RG_ROW_BYTES_MAX)
+        return RG_EINVALID;
+    rc = mdb_put(txn->mdb, txn->store->dbi, &k, &v, MDB_NOOVERWRITE); /* one descent for the new rows, which are most */
+    if (rc == MDB_KEYEXIST) {
+        if (rg_span_eq(from_val(&v), value))
+            return RG_OK;
+        hash_subtract(txn->meta.applied.hash, key, from_val(&v));
+        v = to_val(value);
+        rc = mdb_put(txn->mdb, txn->store->dbi, &k, &v, 0);
+    } else if (rc == 0) {
+        count_row(txn, key, 1);
+    }
+    if (rc != 0)
+        return from_write(txn->store, rc);
+    hash_add(txn->meta.applied.hash, key, value);
+    txn->changes++;
+    return RG_OK;
+}
+
+enum rg_err rg_row_delete(struct rg_txn *txn, struct rg_span key)
+{
+    MDB_val k = to_val(key), v;
+    int rc;
+
+    RG_ASSERT(txn->mode == RG_TXN_WRITE);
+    if (!key_ok(key))
+        return RG_ENOTFOUND;
+    rc = mdb_get(txn->mdb, txn->store->dbi, &k, &v);
+    if (rc != 0)
+        return from_mdb(rc);
+    hash_subtract(txn->meta.applied.hash, key, from_val(&v));
+    rc = mdb_del(txn->mdb, txn->store->dbi, &k, NULL);
+    if (rc != 0)
+        return rc == MDB_NOTFOUND ? RG_ECORRUPT : from_write(txn->store, rc);
+    count_row(txn, key, -1);
+    txn->changes++;
+    return RG_OK;
+}
+
+enum rg_err rg_row_append(struct rg_txn *txn, struct rg_span key, struct rg_span value)
+{
+    MDB_val k = to_val(key), v = to_val(value);
+    int rc;
+
+    RG_ASSERT(txn->mode == RG_TXN_WRITE);
+    if (!key_ok(key) || value.n > RG_ROW_BYTES_MAX)
+        return RG_EMALFORMED;
+    rc = mdb_put(txn->mdb, txn->store->dbi, &k, &v, MDB_APPEND);
+    if (rc == MDB_KEYEXIST)
+        return RG_EMALFORMED; /* not behind the last row */
+    if (rc != 0)
+        return from_write(txn->store, rc);
+    count_row(txn, key, 1);
+    txn->changes++;
+    return RG_OK;
+}
+
+/* --- scans --- */
+
+static int span_cmp(struct rg_span a, struct rg_span b)
+{
+    size_t n = RG_MIN(a.n, b.n);
+    int order = n > 0 ? memcmp(a.p, b.p, n) : 0;
+
+    return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
+}
+
+enum rg_err rg_scan_begin(struct rg_txn *txn, struct rg_span prefix, struct rg_span after, struct rg_scan *scan)
+{
+    MDB_cursor *cursor;
+    int rc;
+
+    *scan = (struct rg_scan){.txn = txn, .prefix_len = prefix.n};
+    if (prefix.n > sizeof scan->prefix || after.n > sizeof scan->from)
+        return RG_EINVALID;
+    if (prefix.n > 0)
+        memcpy(scan->prefix, prefix.p, prefix.n);
+    if (after.n > 0 && span_cmp(after, prefix) >= 0) { /* behind a key before the prefix: from the first */
+        memcpy(scan->from, after.p, after.n);
+        scan->from_len = after.n;
+        scan->from_set = true;
+    }
+    rc = mdb_cursor_open(txn->mdb, txn->store->dbi, &cursor);
+    if (rc != 0)
+        return from_mdb(rc);
+    scan->cursor = cursor;
+    return RG_OK;
+}
+
+static enum rg_err scan_found(struct rg_scan *scan, int rc, const MDB_val *k, const MDB_val *v, struct rg_span *ret_key,
+                              struct rg_span *ret_value)
+{
+    if (rc == 0 && k->mv_size >= scan->prefix_len &&
+        (scan->prefix_len == 0 || memcmp(k->mv_data, scan->prefix, scan->prefix_len) == 0)) {
+        *ret_key = from_val(k);
+        *ret_value = from_val(v);
+        return RG_OK;
+    }
+    rg_scan_end(scan); /* at the end once, at the end for ever */
+    return rc == 0 ? RG_ENOTFOUND : from_mdb(rc);
+}
+
+static int scan_first(struct rg_scan *scan, MDB_val *k, MDB_val *v)
+{
+    struct rg_span from = scan->from_set         ? rg_span(scan->from, scan->from_len)
+                          : scan->prefix_len > 0 ? rg_span(scan->prefix, scan->prefix_len)
+                                                 : rg_span(first_row_key, sizeof first_row_key);
+    int rc;
+
+    *k = to_val(from);
+    rc = mdb_cursor_get(scan->cursor, k, v, MDB_SET_RANGE);
+    if (rc == 0 && scan->from_set && rg_span_eq(from_val(k), from))
+        rc = mdb_cursor_get(scan->cursor, k, v, MDB_NEXT);
+    return rc;
+}
+
+enum rg_err rg_scan_next(struct rg_scan *scan, struct rg_span *ret_key, struct rg_span *ret_value)
+{
+    MDB_val k, v;
+    int rc;
+
+    if (scan->cursor == NULL)
+        return RG_ENOTFOUND;
+    rc = scan->started ? mdb_cursor_get(scan->cursor, &k, &v, MDB_NEXT) : scan_first(scan, &k, &v);
+    scan->started = true;
+    return scan_found(scan, rc, &k, &v, ret_key, ret_value);
+}
+
+enum rg_err rg_scan_seek(struct rg_scan *scan, struct rg_span key, struct rg_span *ret_key, struct rg_span *ret_value)
+{
+    MDB_val k = to_val(key), v;
+    int rc;
+
+    if (scan->cursor == NULL)
+        return RG_ENOTFOUND;
+    RG_ASSERT(key.n > 0 && key.p[0] != meta_key[0]);
+    rc = mdb_cursor_get(scan->cursor, &k, &v, MDB_SET_RANGE);
+    scan->started = true;
+    return scan_found(scan, rc, &k, &v, ret_key, ret_value);
+}
+
+void rg_scan_end(struct rg_scan *scan)
+{
+    if (scan->cursor != NULL)
+        mdb_cursor_close(scan->cursor);
+    scan->cursor = NULL;
+}
+
+enum rg_err rg_store_rehash(struct rg_txn *txn, uint8_t out[RG_STATE_HASH_BYTES])
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    uint8_t hash[RG_STATE_HASH_BYTES] = {0};
+    struct rg_span key, value;
+    enum rg_err err = rg_scan_begin(txn, rg_span(NULL, 0), rg_span(NULL, 0), &scan);
+
+    if (err)
+        return err;
+    while ((err = rg_scan_next(&scan, &key, &value)) == RG_OK)
+        hash_add(hash, key, value);
+    if (err != RG_ENOTFOUND)
+        return err;
+    memcpy(out, hash, sizeof hash);
+    return RG_OK;
+}

@@ -1,0 +1,41 @@
+/* store/model/node.h: the nodes of regions as the state knows them, join tokens, and secrets of the instance. Spans are borrowed
+ * until the next write in, or the end of, the transaction. */
+#ifndef REGENT_STORE_MODEL_NODE_H
+#define REGENT_STORE_MODEL_NODE_H
+
+#include "store/db/env.h"
+
+#define RG_NODE_ID_MAX 1023 /* an epoch names its primary by raft id modulo 1024; ids are never used twice */
+#define RG_JOIN_TOKENS_MAX 64
+#define RG_SECRETS_MAX 16
+
+/* PREPARED: has an id and a certificate, and is no member yet. MEMBER. REMOVED and FENCED: never a member again. */
+struct rg_node_row {
+    uint64_t id, version;
+    struct rg_span region, link, url, status;
+    struct rg_span cert; /* DER; empty: not known here (a node of the first configuration) */
+    uint64_t old_id;     /* the id it had before it came back; 0: none */
+    bool rejoin;         /* came back by itself: to be added without being asked for */
+    struct rg_span phase; /* "untold": REMOVED, but it was away and does not know yet; empty: nothing is left to do */
+};
+
+/** RG_ENOTFOUND. */
+RG_MUST enum rg_err rg_node_row_get(struct rg_txn *txn, uint64_t id, struct rg_node_row *ret_row);
+/** All of them by id; end the scan with rg_scan_end. */
+RG_MUST enum rg_err rg_node_row_list(struct rg_txn *txn, struct rg_scan *scan);
+RG_MUST enum rg_err rg_node_row_next(struct rg_scan *scan, struct rg_node_row *ret_row);
+/** The fields of RG_CMD_NODE_PUT that make the row what *row says; IF_VERSION when row->version is not 0. */
+void rg_node_row_put(struct rg_buf *cmd, const struct rg_node_row *row);
+
+struct rg_join_token {
+    struct rg_span region;
+    int64_t expires_ms;
+    bool used;
+};
+/** By the SHA-256 of its secret. RG_ENOTFOUND: never made, or expired and dropped since. */
+RG_MUST enum rg_err rg_join_token_get(struct rg_txn *txn, const uint8_t sha256[32], struct rg_join_token *ret_token);
+
+/** The sealed bytes of a secret (an envelope, purpose "secret"). RG_ENOTFOUND. */
+RG_MUST enum rg_err rg_secret_get(struct rg_txn *txn, struct rg_span name, struct rg_span *ret_sealed);
+
+#endif

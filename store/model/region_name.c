@@ -1,0 +1,60 @@
+#include "store/model/region_name.h"
+
+const struct rg_region_name rg_region_names[] = {
+    {"us-east-1", "N. Virginia, United States"},
+    {"us-east-2", "Ohio, United States"},
+    {"us-west-1", "N. California, United States"},
+    {"us-west-2", "Oregon, United States"},
+    {"ap-south-1", "Mumbai, India"},
+    {"ap-northeast-1", "Tokyo, Japan"},
+    {"ap-northeast-2", "Seoul, South Korea"},
+    {"ap-northeast-3", "Osaka, Japan"},
+    {"ap-southeast-1", "Singapore"},
+    {"ap-southeast-2", "Sydney, Australia"},
+    {"ca-central-1", "Montreal, Canada"},
+    {"eu-central-1", "Frankfurt, Germany"},
+    {"eu-north-1", "Stockholm, Sweden"},
+    {"eu-west-1", "Dublin, Ireland"},
+    {"eu-west-2", "London, United Kingdom"},
+    {"eu-west-3", "Paris, France"},
+    {"sa-east-1", "Sao Paulo, Brazil"},
+};
+const size_t rg_region_names_n = RG_LEN(rg_region_names);
+
+const char *rg_region_place(struct rg_span name)
+{
+    for (size_t i = 0; i < rg_region_names_n; i++)
+        if (rg_span_is(name, rg_region_names[i].name))
+            return rg_region_names[i].place;
+    return NULL;
+}
+
+static bool is_lower(uint8_t c) { return c >= 'a' && c <= 'z'; }
+static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
+
+bool rg_region_name_ok(struct rg_span name)
+{
+    if (name.n == 0 || name.n > RG_REGION_NAME_BYTES_MAX || name.p[0] == '-' || name.p[name.n - 1] == '-')
+        return false;
+    for (size_t i = 0; i < name.n; i++)
+        if (!is_lower(name.p[i]) && !is_digit(name.p[i]) && name.p[i] != '-')
+            return false;
+    return true;
+}
+
+bool rg_region_name_is_aws(struct rg_span name)
+{
+    size_t at = 0, words = 0;
+
+    if (name.n > RG_REGION_NAME_BYTES_MAX)
+        return false;
+    while (at < name.n && is_lower(name.p[at])) {
+        while (at < name.n && is_lower(name.p[at]))
+            at++;
+        if (at == name.n || name.p[at] != '-')
+            return false;
+        at++;
+        words++;
+    }
+    return (words == 2 || words == 3) && at + 1 == name.n && is_digit(name.p[at]);
+}

@@ -1,0 +1,335 @@
+/* tests/lib/aws_fixture.h: the AWS operations without sockets, raft or authentication: the calls' life (net/api/call.h) over
+ * a real store, where a proposal is applied at once. Shared data read for tests that have it. */
+#ifndef REGENT_TESTS_AWS_FIXTURE_H
+#define REGENT_TESTS_AWS_FIXTURE_H
+
+#include <stdarg.h>
+#include <zlib.h>
+
+#include "net/aws/aws.h"
+#include "tests/lib/store_fixture.h"
+
+#define AWS_INSTANCE "arn:aws:sso:::instance/ssoins-0123456789abcdef"
+#define AWS_STORE "d-0123456789"
+#define AWS_NO_ID "01234567-89ab-4cde-8f01-23456789abcd"
+#define AWS_NO_PERMSET "arn:aws:sso:::permissionSet/ssoins-0123456789abcdef/ps-ffffffffffffffff"
+
+struct aws {
+    struct rg_api api;
+    struct fix f;
+    bool may_write;
+    uint64_t prng;
+    void (*before_apply)(struct aws *aws); /* once, before the next proposal is applied: somebody else's write */
+    unsigned stale;                        /* this many proposals are refused as stale */
+    unsigned proposals, dispatches, open_txns;
+    /* the last answer */
+    bool answered;
+    int status;
+    enum rg_err err;
+    char message[2048], reason[64], type[64], id[64];
+    json_t *body; /* own */
+};
+
+static inline struct aws *aws_of(const struct rg_call *call) { return RG_CONTAINER(call->api, struct aws, api); }
+
+/* ---- the double of the calls' life ---- */
+
+static inline void aws_end(struct rg_call *call)
+{
+    rg_call_txn_end(call);
+    json_decref(call->input);
+    rg_buf_deinit(&call->cmd);
+    rg_buf_deinit(&call->out);
+    free(call->state);
+    free(call);
+}
+
+enum rg_err rg_call_txn(struct rg_call *call, struct rg_txn **ret_txn)
+{
+    if (call->txn == NULL) {
+        ck_assert_int_eq(rg_txn_begin(aws_of(call)->f.store, RG_TXN_READ, &call->txn), RG_OK);
+        aws_of(call)->open_txns++;
+    }
+    *ret_txn = call->txn;
+    return RG_OK;
+}
+
+void rg_call_txn_end(struct rg_call *call)
+{
+    if (call->txn != NULL)
+        aws_of(call)->open_txns--;
+    rg_txn_free(RG_STEAL(call->txn));
+}
+
+void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call))
+{
+    struct aws *aws = aws_of(call);
+
+    rg_call_txn_end(call);
+    ck_assert(aws->may_write); /* no operation that writes forgets to ask */
+    if (call->cmd.err) {
+        rg_call_fail(call, call->cmd.err, NULL);
+        return;
+    }
+    if (aws->before_apply != NULL) {
+        void (*before)(struct aws *aws_arg) = aws->before_apply;
+
+        aws->before_apply = NULL;
+        before(aws);
+    }
+    aws->proposals++;
+    if (aws->stale > 0) {
+        aws->stale--;
+        call->proposal.reply = (struct rg_reply){.err = RG_ESTALE, .why = RG_WHY_VERSION};
+    } else {
+        fix_apply_bytes(&aws->f, rg_buf_span(&call->cmd));
+        call->proposal.reply = aws->f.reply;
+    }
+    if (call->proposal.reply.err == RG_ESTALE && call->again != NULL && ++call->attempts < 8)
+        call->again(call);
+    else
+        then(call);
+}
+
+/* The raft thread is this one, and has no node. */
+void rg_call_raft_done(struct rg_call *call, enum rg_err err)
+{
+    call->raft_err = err;
+    call->then(call);
+}
+
+void rg_call_raft(struct rg_call *call, void (*run)(struct rg_call *call, struct rg_node *node),
+                  void (*then)(struct rg_call *call))
+{
+    rg_call_txn_end(call);
+    call->then = then;
+    run(call, NULL);
+}
+
+static inline void aws_note(struct rg_call *call, int status, enum rg_err err)
+{
+    struct aws *aws = aws_of(call);
+
+    ck_assert_msg(!aws->answered, "answered twice");
+    aws->answered = true;
+    aws->status = status;
+    aws->err = err;
+}
+
+void rg_call_answer(struct rg_call *call, int status)
+{
+    struct aws *aws = aws_of(call);
+    json_error_t error;
+
+    aws_note(call, status, call->out.err);
+    ck_assert_int_eq(call->out.err, RG_OK);
+    aws->body = json_loadb((const char *)call->out.data, call->out.len, JSON_REJECT_DUPLICATES, &error);
+    ck_assert_msg(json_is_object(aws->body), "%s: %.*s", error.text, RG_SPAN_ARG(rg_buf_span(&call->out)));
+    aws_end(call);
+}
+
+void rg_call_fail_with(struct rg_call *call, enum rg_err err, const char *reason, const char *resource_type, const char *resource_id,
+                       const char *fmt, ...)
+{
+    struct aws *aws = aws_of(call);
+    va_list ap;
+
+    ck_assert_int_ne(err, RG_OK);
+    aws_note(call, 400, err);
+    snprintf(aws->reason, sizeof aws->reason, "%s", reason != NULL ? reason : "");
+    snprintf(aws->type, sizeof aws->type, "%s", resource_type != NULL ? resource_type : "");
+    snprintf(aws->id, sizeof aws->id, "%s", resource_id != NULL ? resource_id : "");
+    va_start(ap, fmt);
+    vsnprintf(aws->message, sizeof aws->message, fmt != NULL ? fmt : rg_err_text(err), ap);
+    va_end(ap);
+    aws_end(call);
+}
+
+void rg_call_fail(struct rg_call *call, enum rg_err err, const char *fmt, ...)
+{
+    char text[2048];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt != NULL ? fmt : rg_err_text(err), ap);
+    va_end(ap);
+    rg_call_fail_with(call, err, NULL, NULL, NULL, "%s", text);
+}
+
+bool rg_call_may_write(struct rg_call *call)
+{
+    bool may = aws_of(call)->may_write;
+
+    if (!may)
+        rg_call_fail(call, RG_EDENIED, NULL);
+    return may;
+}
+
+struct rg_span rg_call_by(const struct rg_call *call)
+{
+    (void)call;
+    return rg_span_str("AKIATEST");
+}
+
+/* ---- asking ---- */
+
+static inline void aws_open(struct aws *aws)
+{
+    memset(aws, 0, sizeof *aws);
+    fix_open(&aws->f);
+    fix_must(&aws->f, RG_CMD_INSTANCE_INIT, FIX_INIT);
+    aws->may_write = true;
+    snprintf(aws->api.instance_arn, sizeof aws->api.instance_arn, "%s", AWS_INSTANCE);
+    snprintf(aws->api.identity_store_id, sizeof aws->api.identity_store_id, "%s", AWS_STORE);
+    snprintf(aws->api.region, sizeof aws->api.region, "us-east-1");
+}
+
+static inline void aws_close(struct aws *aws)
+{
+    ck_assert_uint_eq(aws->open_txns, 0);
+    json_decref(aws->body);
+    fix_check_hash(&aws->f);
+    fix_close(&aws->f);
+}
+
+/* The service of an operation. */
+static inline const char *aws_target(const char *operation, char out[128])
+{
+    snprintf(out, 128, "AWSIdentityStore.%s", operation);
+    for (size_t i = 0; i < rg_identitystore_operations_n; i++)
+        if (strcmp(rg_identitystore_operations[i].target, out) == 0)
+            return out;
+    snprintf(out, 128, "SWBExternalService.%s", operation);
+    return out;
+}
+
+/* Ask with a parsed body (consume). */
+static inline enum rg_err aws_ask_json(struct aws *aws, const char *operation, json_t *input)
+{
+    struct rg_call *call = calloc(1, sizeof *call);
+    char target[128];
+
+    ck_assert_ptr_nonnull(call);
+    ck_assert_ptr_nonnull(input);
+    json_decref(aws->body);
+    aws->body = NULL;
+    aws->answered = false;
+    aws->message[0] = aws->reason[0] = aws->type[0] = aws->id[0] = '\0';
+    aws->dispatches++;
+    call->api = &aws->api;
+    call->style = RG_STYLE_AWS;
+    call->admin = true;
+    call->now_ms = aws->f.at_ms + 123;
+    call->input = input;
+    rg_buf_init(&call->cmd, RG_CMD_BYTES_MAX);
+    rg_buf_init(&call->out, 8 * 1024 * 1024);
+    aws->prng += 0x9e3779b97f4a7c15;
+    memcpy(call->request_uuid.b, &aws->prng, sizeof aws->prng);
+    memcpy(call->request_uuid.b + 8, &aws->dispatches, sizeof aws->dispatches);
+    rg_uuid_v4(&call->request_uuid, call->request_uuid.b);
+    rg_aws_dispatch(call, rg_span_str(aws_target(operation, target)));
+    ck_assert_msg(aws->answered, "%s was not answered", operation);
+    ck_assert_uint_eq(aws->open_txns, 0);
+    return aws->err;
+}
+
+/* Ask with a body as text, where ' stands for ". IdentityStoreId and InstanceArn are put in unless the text has them. */
+static inline enum rg_err RG_PRINTF(3, 4) aws_ask(struct aws *aws, const char *operation, const char *fmt, ...)
+{
+    struct rg_errctx ctx = {.text = ""};
+    static char text[200000];
+    json_t *input;
+    enum rg_err err;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    ck_assert_uint_lt((size_t)n, sizeof text);
+    for (char *c = text; *c != '\0'; c++)
+        *c = *c == '\'' ? '"' : *c;
+    err = rg_json_parse_body(rg_span(text, (size_t)n), &input, &ctx);
+    ck_assert_msg(err == RG_OK, "%s: %s", text, ctx.text);
+    if (json_object_get(input, "IdentityStoreId") == NULL)
+        json_object_set_new(input, "IdentityStoreId", json_string(AWS_STORE));
+    if (json_object_get(input, "InstanceArn") == NULL)
+        json_object_set_new(input, "InstanceArn", json_string(AWS_INSTANCE));
+    return aws_ask_json(aws, operation, input);
+}
+
+/* It must go well. */
+#define aws_must(aws, operation, ...)                                                                                  \
+    do {                                                                                                               \
+        enum rg_err must_err = aws_ask(aws, operation, __VA_ARGS__);                                                   \
+        ck_assert_msg(must_err == RG_OK, "%s: %s: %s", operation, rg_err_symbol(must_err), (aws)->message);            \
+    } while (0)
+/* It must be refused so, with a message that holds this. */
+#define aws_refused(aws, want, says, operation, ...)                                                                   \
+    do {                                                                                                               \
+        enum rg_err refused_err = aws_ask(aws, operation, __VA_ARGS__);                                                \
+        ck_assert_msg(refused_err == (want), "%s: %s, not %s: %s", operation, rg_err_symbol(refused_err),              \
+                      rg_err_symbol(want), (aws)->message);                                                            \
+        ck_assert_msg(strstr((aws)->message, says) != NULL, "%s: %s", operation, (aws)->message);                      \
+    } while (0)
+
+/* A member of the answer by its path, "PermissionSet.Name", "Users.0.UserId"; NULL: absent. */
+static inline const json_t *aws_at(const struct aws *aws, const char *path)
+{
+    const json_t *at = aws->body;
+    char name[128];
+
+    while (at != NULL && *path != '\0') {
+        size_t n = strcspn(path, ".");
+
+        snprintf(name, sizeof name, "%.*s", (int)n, path);
+        at = json_is_array(at) ? json_array_get(at, strtoul(name, NULL, 10)) : json_object_get(at, name);
+        path += n + (path[n] == '.');
+    }
+    return at;
+}
+
+static inline const char *aws_text(const struct aws *aws, const char *path)
+{
+    const char *text = json_string_value(aws_at(aws, path));
+
+    return text != NULL ? text : "";
+}
+
+/* ---- shared data ---- */
+
+#ifndef SOURCE_ROOT
+#define SOURCE_ROOT "."
+#endif
+/** A file under data/, unpacked and parsed; NULL: not there (said so). Own. */
+static inline json_t *shared_json(const char *name)
+{
+    const char *shared = getenv("REGENT_SHARED");
+    const size_t max = 64 << 20;
+    char path[4096];
+    gzFile file;
+    json_t *root;
+    char *text;
+    int n;
+
+    if (shared != NULL)
+        snprintf(path, sizeof path, "%s/data/%s", shared, name);
+    else
+        snprintf(path, sizeof path, "%s/../shared/data/%s", SOURCE_ROOT, name);
+    file = gzopen(path, "rb");
+    if (file == NULL) {
+        printf("SKIPPED: no %s (set REGENT_SHARED)\n", path);
+        return NULL;
+    }
+    text = malloc(max);
+    ck_assert_ptr_nonnull(text);
+    n = gzread(file, text, (unsigned)max);
+    gzclose(file);
+    ck_assert_int_gt(n, 0);
+    root = json_loadb(text, (size_t)n, 0, NULL);
+    ck_assert_ptr_nonnull(root);
+    free(text);
+    return root;
+}
+
+#endif

@@ -1,0 +1,296 @@
+/* tests/lib/store_fixture.h: a store in a directory of its own, and commands written as short texts:
+ *   fix_apply(&f, RG_CMD_USER_CREATE, "id=u1 name=alice email=alice@example.com ext=okta|00u1 status=ENABLED")
+ * An environment must not cross a fork: open it in a checked fixture. */
+#ifndef REGENT_TESTS_STORE_FIXTURE_H
+#define REGENT_TESTS_STORE_FIXTURE_H
+
+#include <check.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/prng.h"
+#include "store/authz/access.h"
+#include "store/apply/fsm.h"
+
+#define FIX_MAP_BYTES ((size_t)256 << 20)
+
+struct fix {
+    char dir[256];
+    struct rg_store *store;
+    uint64_t index;
+    int64_t at_ms;
+    struct rg_buf cmd;
+    struct rg_reply reply; /* of the last command */
+};
+
+static inline void fix_open_sized(struct fix *f, size_t map_bytes, unsigned readers)
+{
+    const char *tmp = getenv("TMPDIR");
+    struct rg_errctx ctx = {{0}};
+    enum rg_err err;
+
+    memset(f, 0, sizeof *f);
+    snprintf(f->dir, sizeof f->dir, "%s/regent-test-XXXXXX", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
+    ck_assert_ptr_nonnull(mkdtemp(f->dir));
+    err = rg_store_open(f->dir, map_bytes, 64, &f->store, &ctx);
+    ck_assert_msg(err == RG_OK, "%s", rg_errctx_text(&ctx, err));
+    rg_buf_init(&f->cmd, 2 * RG_CMD_BYTES_MAX);
+    f->at_ms = 1700000000000;
+}
+
+static inline void fix_open(struct fix *f) { fix_open_sized(f, FIX_MAP_BYTES, 64); }
+
+static inline void fix_close(struct fix *f)
+{
+    rg_store_free(f->store);
+    rg_buf_deinit(&f->cmd);
+    ck_assert_int_eq(rmdir(f->dir), 0);
+}
+
+/* Ids are their names, padded: "u1" is 75310000-0000-…, so order by name is order by id. */
+static inline struct rg_uuid fix_id(const char *name)
+{
+    struct rg_uuid id = {{0}};
+
+    memcpy(id.b, name, RG_MIN(strlen(name), sizeof id.b));
+    return id;
+}
+static inline struct rg_psid fix_psid(const char *name)
+{
+    struct rg_psid id = {{0}};
+
+    memcpy(id.b, name, RG_MIN(strlen(name), sizeof id.b));
+    return id;
+}
+static inline void fix_token(const char *name, uint8_t out[32])
+{
+    memset(out, 0x5a, 32);
+    memcpy(out, name, RG_MIN(strlen(name), (size_t)32));
+}
+
+enum fix_form { FIX_ID, FIX_PSID, FIX_TEXT, FIX_NUMBER, FIX_PAIR, FIX_TOKEN, FIX_NESTED };
+
+static const struct {
+    const char *word;
+    uint32_t field;
+    enum fix_form form;
+} fix_words[] = {
+    {"id", RG_F_ID, FIX_ID},
+    {"psid", RG_F_ID, FIX_PSID},
+    {"name", RG_F_NAME, FIX_TEXT},
+    {"display", RG_F_DISPLAY_NAME, FIX_TEXT},
+    {"desc", RG_F_DESCRIPTION, FIX_TEXT},
+    {"status", RG_F_STATUS, FIX_TEXT},
+    {"email", RG_F_EMAIL, FIX_TEXT},
+    {"ext", RG_F_EXTERNAL_ID, FIX_PAIR},
+    {"attrs", RG_F_ATTRS, FIX_TEXT},
+    {"group", RG_F_GROUP_ID, FIX_ID},
+    {"user", RG_F_USER_ID, FIX_ID},
+    {"membership", RG_F_MEMBERSHIP_ID, FIX_ID},
+    {"account", RG_F_ACCOUNT_ID, FIX_TEXT},
+    {"permset", RG_F_PERMSET_ID, FIX_PSID},
+    {"ptype", RG_F_PRINCIPAL_TYPE, FIX_TEXT},
+    {"principal", RG_F_PRINCIPAL_ID, FIX_ID},
+    {"request", RG_F_REQUEST_ID, FIX_ID},
+    {"policy", RG_F_MANAGED_POLICY, FIX_TEXT},
+    {"duration", RG_F_SESSION_DURATION, FIX_TEXT},
+    {"relay", RG_F_RELAY_STATE, FIX_TEXT},
+    {"inline", RG_F_INLINE_POLICY, FIX_TEXT},
+    {"boundary", RG_F_BOUNDARY, FIX_TEXT},
+    {"tag", RG_F_TAG, FIX_PAIR},
+    {"arn", RG_F_INSTANCE_ARN, FIX_TEXT},
+    {"store", RG_F_IDENTITY_STORE_ID, FIX_TEXT},
+    {"owner", RG_F_OWNER_ACCOUNT_ID, FIX_TEXT},
+    {"key", RG_F_KEY_ID, FIX_TEXT},
+    {"url", RG_F_URL, FIX_TEXT},
+    {"primary", RG_F_PRIMARY, FIX_NUMBER},
+    {"akid", RG_F_ACCESS_KEY_ID, FIX_TEXT},
+    {"secret", RG_F_SECRET_SEALED, FIX_TEXT},
+    {"token", RG_F_TOKEN_SHA256, FIX_TOKEN},
+    {"role", RG_F_ROLE, FIX_TEXT},
+    {"if", RG_F_IF_VERSION, FIX_NUMBER},
+    {"node", RG_F_NODE_ID, FIX_NUMBER},
+    {"oldnode", RG_F_OLD_NODE_ID, FIX_NUMBER},
+    {"rejoin", RG_F_REJOIN, FIX_NUMBER},
+    {"link", RG_F_LINK, FIX_TEXT},
+    {"cert", RG_F_CERT, FIX_TEXT},
+    {"expires", RG_F_EXPIRES_MS, FIX_NUMBER},
+    {"regions", RG_F_REGIONS, FIX_NUMBER},
+    {"shortage", RG_F_ON_SHORTAGE, FIX_TEXT},
+    {"lease", RG_F_LEASE_MS, FIX_NUMBER},
+    {"settled", RG_F_SETTLED, FIX_NUMBER},
+    {"degraded", RG_F_DEGRADED, FIX_NUMBER},
+    {"epoch", RG_F_EPOCH, FIX_NUMBER},
+    {"declared", RG_F_DECLARED_BY, FIX_TEXT},
+    {"reason", RG_F_REASON, FIX_TEXT},
+    {"region", RG_F_REGION, FIX_NESTED},         /* region=name:eu-west-1,status:ACTIVE */
+    {"credential", RG_F_CREDENTIAL, FIX_NESTED}, /* credential=akid:AKIA1,token:t1,role:admin */
+    {"shortid", RG_F_ID, FIX_TEXT},              /* ids of a wrong length */
+    {"future", 999, FIX_TEXT},                   /* a field of a later release */
+};
+
+static inline void fix_put_fields(struct rg_buf *buf, const char *text, const char *end, char eq, char sep);
+
+static inline void fix_put_field(struct rg_buf *buf, const char *word, size_t word_n, const char *value, size_t n)
+{
+    uint8_t token[32];
+    struct rg_uuid id;
+    char copy[8192];
+    char *bar;
+
+    ck_assert_uint_lt(n, sizeof copy);
+    memcpy(copy, value, n);
+    copy[n] = '\0';
+    for (size_t i = 0; i < RG_LEN(fix_words); i++) {
+        uint32_t field = fix_words[i].field;
+        RG_AUTO_BUF struct rg_buf nested = {.max = 0};
+
+        rg_buf_init(&nested, RG_CMD_BYTES_MAX);
+        if (strlen(fix_words[i].word) != word_n || memcmp(fix_words[i].word, word, word_n) != 0)
+            continue;
+        switch (fix_words[i].form) {
+        case FIX_ID:
+            id = fix_id(copy);
+            rg_tlv_put(buf, field, rg_span(id.b, 16));
+            return;
+        case FIX_PSID:
+            id = fix_id(copy);
+            rg_tlv_put(buf, field, rg_span(id.b, 8));
+            return;
+        case FIX_PAIR:
+            bar = strchr(copy, '|');
+            if (bar != NULL)
+                *bar = '\0';
+            rg_tlv_put(buf, field, rg_span(copy, n));
+            return;
+        case FIX_NUMBER:
+            rg_tlv_put_u64(buf, field, strtoull(copy, NULL, 10));
+            return;
+        case FIX_TOKEN:
+            fix_token(copy, token);
+            rg_tlv_put(buf, field, rg_span(token, 32));
+            return;
+        case FIX_NESTED:
+            fix_put_fields(&nested, copy, copy + n, ':', ',');
+            rg_tlv_put(buf, field, rg_buf_span(&nested));
+            return;
+        case FIX_TEXT:
+            rg_tlv_put(buf, field, rg_span(copy, n));
+            return;
+        }
+    }
+    ck_abort_msg("no field is called %.*s", (int)word_n, word);
+}
+
+static inline void fix_put_fields(struct rg_buf *buf, const char *text, const char *end, char eq, char sep)
+{
+    while (text < end) {
+        const char *stop = memchr(text, sep, (size_t)(end - text));
+        const char *sign;
+
+        if (stop == NULL)
+            stop = end;
+        sign = memchr(text, eq, (size_t)(stop - text));
+        if (stop > text) {
+            ck_assert_ptr_nonnull(sign);
+            fix_put_field(buf, text, (size_t)(sign - text), sign + 1, (size_t)(stop - sign - 1));
+        }
+        text = stop + 1;
+    }
+}
+
+/* Build f->cmd. */
+static inline void fix_cmd(struct fix *f, enum rg_cmd_kind kind, const char *fields)
+{
+    rg_cmd_begin(&f->cmd, kind, f->at_ms, rg_span_str("tester"));
+    fix_put_fields(&f->cmd, fields, fields + strlen(fields), '=', ' ');
+    ck_assert_int_eq(f->cmd.err, RG_OK);
+}
+
+/* Apply bytes in a transaction of their own. */
+static inline enum rg_err fix_apply_bytes(struct fix *f, struct rg_span bytes)
+{
+    struct rg_txn *txn;
+
+    ck_assert_int_eq(rg_txn_begin(f->store, RG_TXN_WRITE, &txn), RG_OK);
+    f->index++;
+    f->at_ms += 1000;
+    ck_assert_int_eq(rg_fsm_apply(txn, f->index, 1, bytes, &f->reply), RG_OK);
+    ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
+    return f->reply.err;
+}
+
+static inline enum rg_err fix_apply(struct fix *f, enum rg_cmd_kind kind, const char *fields)
+{
+    fix_cmd(f, kind, fields);
+    return fix_apply_bytes(f, rg_buf_span(&f->cmd));
+}
+
+static inline void fix_must(struct fix *f, enum rg_cmd_kind kind, const char *fields)
+{
+    enum rg_err err = fix_apply(f, kind, fields);
+
+    ck_assert_msg(err == RG_OK, "%s %s: %s, why %d", rg_cmd_kind_name(kind), fields, rg_err_symbol(err), f->reply.why);
+}
+
+static inline struct rg_txn *fix_read(struct fix *f)
+{
+    struct rg_txn *txn;
+
+    ck_assert_int_eq(rg_txn_begin(f->store, RG_TXN_READ, &txn), RG_OK);
+    return txn;
+}
+
+static inline void fix_hash(struct fix *f, uint8_t out[RG_STATE_HASH_BYTES])
+{
+    struct rg_txn *txn = fix_read(f);
+    struct rg_applied applied;
+
+    rg_txn_applied(txn, &applied);
+    memcpy(out, applied.hash, RG_STATE_HASH_BYTES);
+    rg_txn_free(txn);
+}
+
+/* The incremental hash is the hash of what is there. */
+static inline void fix_check_hash(struct fix *f)
+{
+    struct rg_txn *txn = fix_read(f);
+    uint8_t hash[RG_STATE_HASH_BYTES];
+    struct rg_applied applied;
+
+    rg_txn_applied(txn, &applied);
+    ck_assert_int_eq(rg_store_rehash(txn, hash), RG_OK);
+    ck_assert_mem_eq(applied.hash, hash, sizeof hash);
+    rg_txn_free(txn);
+}
+
+#define FIX_INIT                                                                                                       \
+    "arn=arn:aws:sso:::instance/ssoins-0123456789abcdef store=d-0123456789 owner=999999999999 key=mrk-1 "              \
+    "region=name:us-east-1,status:ACTIVE,primary:1 region=name:eu-central-1,status:ACTIVE,primary:0 "                  \
+    "credential=akid:AKIAROOT,secret:sealed,token:root,role:admin"
+
+/* A small organisation: three users, two groups, two sets, two accounts. */
+static inline void fix_world(struct fix *f)
+{
+    fix_must(f, RG_CMD_INSTANCE_INIT, FIX_INIT);
+    fix_must(f, RG_CMD_USER_CREATE,
+             "id=u1 name=Alice display=Alice email=Alice@Example.com ext=okta|a1 status=ENABLED");
+    fix_must(f, RG_CMD_USER_CREATE, "id=u2 name=bob email=bob@example.com ext=okta|b1 ext=entra|b2");
+    fix_must(f, RG_CMD_USER_CREATE, "id=u3 name=carol status=DISABLED");
+    fix_must(f, RG_CMD_GROUP_CREATE, "id=g1 name=Admins desc=all ext=okta|ga");
+    fix_must(f, RG_CMD_GROUP_CREATE, "id=g2 name=Readers");
+    fix_must(f, RG_CMD_MEMBERSHIP_CREATE, "membership=m1 group=g1 user=u1");
+    fix_must(f, RG_CMD_MEMBERSHIP_CREATE, "membership=m2 group=g2 user=u1");
+    fix_must(f, RG_CMD_MEMBERSHIP_CREATE, "membership=m3 group=g2 user=u2");
+    fix_must(f, RG_CMD_MEMBERSHIP_CREATE, "membership=m4 group=g1 user=u3");
+    fix_must(f, RG_CMD_PERMSET_CREATE, "psid=p1 name=Admin duration=PT8H policy=arn:aws:iam::aws:policy/X");
+    fix_must(f, RG_CMD_PERMSET_CREATE, "psid=p2 name=View");
+    fix_must(f, RG_CMD_ACCOUNT_PUT, "account=111111111111 name=prod");
+    fix_must(f, RG_CMD_ACCOUNT_PUT, "account=222222222222 name=dev");
+    fix_must(f, RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 ptype=G principal=g1 request=r1");
+    fix_must(f, RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p2 ptype=G principal=g2 request=r2");
+    fix_must(f, RG_CMD_ASSIGNMENT_CREATE, "account=222222222222 permset=p2 ptype=U principal=u2 request=r3");
+    fix_must(f, RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 ptype=U principal=u1 request=r4");
+}
+
+#endif

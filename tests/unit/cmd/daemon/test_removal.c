@@ -1,0 +1,217 @@
+/* The end of a removed node: marked, keys gone, data gone, whatever was interrupted; and nothing else deleted. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/daemon/removal.h"
+
+static char dir[256];
+static struct rg_config config;
+
+static void write_file(const char *name, const char *text)
+{
+    char path[512];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    f = fopen(path, "we");
+    ck_assert_ptr_nonnull(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static bool there(const char *name)
+{
+    char path[512];
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return access(path, F_OK) == 0;
+}
+
+static void make_dir(const char *name)
+{
+    char path[512];
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+}
+
+static void setup(void)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    snprintf(dir, sizeof dir, "%s/regent-test-XXXXXX", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    memset(&config, 0, sizeof config);
+    config.id = 4;
+    snprintf(config.region, sizeof config.region, "ap-south-1");
+    snprintf(config.cluster, sizeof config.cluster, "rc-test");
+    snprintf(config.data_dir, sizeof config.data_dir, "%s/data", dir);
+    snprintf(config.state_dir, sizeof config.state_dir, "%s/state", dir);
+    snprintf(config.keystore, sizeof config.keystore, "%s/keystore", dir);
+    snprintf(config.passphrase_file, sizeof config.passphrase_file, "%s/passphrase", dir);
+    make_dir("data");
+    make_dir("data/wal");
+    make_dir("data/snapshots");
+    make_dir("data/operators");
+    make_dir("state");
+    write_file("data/wal/segment-1", "sealed");
+    write_file("data/snapshots/s-1", "sealed");
+    write_file("data/meta", "sealed");
+    write_file("data/lock", "");
+    write_file("data/identity.json", "{}");
+    write_file("data/node-7.key", "a key");
+    write_file("data/node-7.notes", "mine");
+    write_file("data/operators/notes", "mine");
+    write_file("state/data.mdb", "plain");
+    write_file("state/lock.mdb", "");
+    write_file("keystore", "the key");
+    write_file("passphrase", "the passphrase");
+    write_file("regentd.yaml", "cluster: rc-test");
+}
+
+static void teardown(void)
+{
+    char command[300];
+
+    snprintf(command, sizeof command, "rm -r '%s'", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+START_TEST(nothing_is_removed_that_is_not_marked)
+{
+    struct rg_errctx ctx = {.text = ""};
+
+    ck_assert_int_eq(rg_removal_check(&config, &ctx), RG_OK);
+    ck_assert(there("keystore") && there("data/meta") && there("state/data.mdb"));
+}
+END_TEST
+
+START_TEST(keys_go_first_and_data_after)
+{
+    struct rg_errctx ctx = {.text = ""};
+    char alias[512], keystore[600];
+    FILE *f;
+    char text[32] = "";
+
+    snprintf(alias, sizeof alias, "%s/alias", dir); /* another name of the same bytes */
+    snprintf(keystore, sizeof keystore, "%s", config.keystore);
+    ck_assert_int_eq(link(keystore, alias), 0);
+    ck_assert_int_eq(rg_removal_begin(&config, 1, &ctx), RG_OK);
+    ck_assert(there("data/removed") && !there("keystore") && !there("passphrase"));
+    ck_assert(there("data/wal/segment-1")); /* the node still runs on it */
+    f = fopen(alias, "re");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fread(text, 1, sizeof text, f), 7);
+    fclose(f);
+    ck_assert(memcmp(text, "the key", 7) != 0); /* overwritten, not only unlinked */
+
+    ck_assert_int_eq(rg_removal_begin(&config, 1, &ctx), RG_OK); /* told twice */
+    ck_assert_int_eq(rg_removal_finish(&config, &ctx), RG_OK);
+    ck_assert(!there("data/wal") && !there("data/snapshots") && !there("data/meta") && !there("state"));
+    ck_assert(!there("data/identity.json") && !there("data/node-7.key"));
+    ck_assert(there("data/node-7.notes") && there("data/operators/notes") && there("regentd.yaml"));
+    ck_assert_int_eq(rg_removal_finish(&config, &ctx), RG_OK);
+}
+END_TEST
+
+START_TEST(the_state_alone)
+{
+    rg_removal_state(&config);
+    ck_assert(!there("state") && there("keystore") && there("data/meta") && there("data/wal/segment-1"));
+    rg_removal_state(&config); /* nothing is there: fine */
+    config.state_dir[0] = '\0';
+    rg_removal_state(&config);
+    ck_assert(there("data/meta"));
+}
+END_TEST
+
+START_TEST(a_start_finishes_it_and_is_refused)
+{
+    struct rg_errctx ctx = {.text = ""};
+
+    ck_assert_int_eq(rg_removal_begin(&config, 1, &ctx), RG_OK); /* killed here */
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(rg_removal_check(&config, &ctx), RG_EFENCED);
+        ck_assert_msg(strstr(ctx.text, "node 4 of region ap-south-1 was removed from rc-test at 2") != NULL &&
+                          strstr(ctx.text, "by node 1") != NULL && strstr(ctx.text, "regent region token ap-south-1") != NULL,
+                      "%s", ctx.text);
+        ck_assert(!there("data/wal") && !there("data/meta") && !there("state") && there("data/removed"));
+    }
+    write_file("keystore", "put back"); /* killed between mark and keys */
+    ck_assert_int_eq(rg_removal_check(&config, &ctx), RG_EFENCED);
+    ck_assert(!there("keystore"));
+}
+END_TEST
+
+START_TEST(what_cannot_be_destroyed_is_said)
+{
+    struct rg_errctx ctx = {.text = ""};
+
+    ck_assert_int_eq(unlink(config.keystore), 0);
+    ck_assert_int_eq(symlink("passphrase", config.keystore), 0); /* no link is followed */
+    ck_assert_int_eq(rg_removal_begin(&config, 1, &ctx), RG_EIO);
+    ck_assert_ptr_nonnull(strstr(ctx.text, config.keystore));
+    ck_assert(there("passphrase"));
+}
+END_TEST
+
+START_TEST(only_its_primary_ends_it)
+{
+    static const struct {
+        const char *args;
+        enum rg_err err;
+        const char *says;
+    } cases[] = {
+        {"{'cluster':'rc-test','id':4,'region':'ap-south-1','epoch':7}", RG_OK, ""},
+        {"{'cluster':'rc-test','id':4,'region':'ap-south-1','epoch':8}", RG_OK, ""}, /* it was away while that began */
+        {"{'cluster':'rc-test','id':4,'region':'ap-south-1','epoch':6}", RG_EFENCED, "knows of epoch 7"},
+        {"{'cluster':'rc-test','id':4,'region':'ap-south-1'}", RG_EFENCED, "epoch 0"},
+        {"{'cluster':'rc-test','id':4,'region':'ap-south-1','epoch':-1}", RG_EFENCED, "epoch -1"},
+        {"{'cluster':'rc-test','id':5,'region':'ap-south-1','epoch':7}", RG_EINVALID, "another one is meant"},
+        {"{'cluster':'rc-test','id':4,'region':'eu-west-1','epoch':7}", RG_EINVALID, "another one is meant"},
+        {"{'cluster':'rc-other','id':4,'region':'ap-south-1','epoch':7}", RG_EINVALID, "another one is meant"},
+        {"{'cluster':7,'id':4,'region':'ap-south-1','epoch':7}", RG_EINVALID, "another one is meant"},
+        {"{'id':'4'}", RG_EINVALID, "another one is meant"},
+    };
+
+    for (size_t i = 0; i < RG_LEN(cases); i++) {
+        struct rg_errctx ctx = {.text = ""};
+        char text[128];
+        json_t *args;
+
+        snprintf(text, sizeof text, "%s", cases[i].args);
+        for (char *at = text; *at != '\0'; at++)
+            *at = *at == '\'' ? '"' : *at;
+        args = json_loads(text, 0, NULL);
+        ck_assert_ptr_nonnull(args);
+        ck_assert_int_eq(rg_removal_asked(&config, args, 7, &ctx), cases[i].err);
+        ck_assert_ptr_nonnull(strstr(ctx.text, cases[i].says));
+        json_decref(args);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("removal");
+    TCase *t = tcase_create("all");
+    SRunner *r;
+    int failed;
+
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, nothing_is_removed_that_is_not_marked);
+    tcase_add_test(t, keys_go_first_and_data_after);
+    tcase_add_test(t, a_start_finishes_it_and_is_refused);
+    tcase_add_test(t, what_cannot_be_destroyed_is_said);
+    tcase_add_test(t, the_state_alone);
+    tcase_add_test(t, only_its_primary_ends_it);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}

@@ -1,0 +1,324 @@
+/* net/api/auth: who is let in, and who is not. */
+#include "tests/lib/api_fixture.h"
+
+/* Stands for the AWS operations: says who the caller is. */
+void rg_aws_dispatch(struct rg_call *call, struct rg_span target)
+{
+    (void)target;
+    rg_buf_put_str(&call->out, "{\"caller\":\"");
+    rg_buf_put_str(&call->out, call->caller);
+    rg_buf_put_str(&call->out, call->admin ? "\",\"admin\":true}" : "\",\"admin\":false}");
+    rg_call_answer(call, 200);
+}
+
+/* A signed request, and ways to spoil it. */
+struct signed_request {
+    const char *method, *path, *query, *key, *secret, *service, *region, *body;
+    const char *sent_body, *sent_path, *more; /* what is sent in place of what was signed */
+    int age_s;
+    bool spoil_signature;
+};
+
+static void send_signed(struct answer *a, const struct signed_request *r)
+{
+    const char *query = r->query != NULL ? r->query : "";
+    char host[64], date[32], path[512], headers[8192];
+    struct rg_sigv4_header signed_headers[2] = {{rg_span_str("host"), {0}}, {rg_span_str("x-amz-date"), {0}}};
+    struct rg_sigv4_request request = {.method = rg_span_str(r->method),
+                                       .path = rg_span_str(r->path),
+                                       .query = rg_span_str(query),
+                                       .headers = signed_headers,
+                                       .n_headers = 2,
+                                       .body = rg_span_str(r->body),
+                                       .normalize_path = true};
+    const char *body = r->sent_body != NULL ? r->sent_body : r->body;
+    time_t at = time(NULL) - r->age_s;
+    struct rg_buf authorization;
+    struct tm tm;
+    enum rg_err err;
+
+    snprintf(host, sizeof host, "127.0.0.1:%u", af.port);
+    strftime(date, sizeof date, "%Y%m%dT%H%M%SZ", gmtime_r(&at, &tm));
+    signed_headers[0].value = rg_span_str(host);
+    signed_headers[1].value = rg_span_str(date);
+    rg_buf_init(&authorization, 4096);
+    err = rg_sigv4_sign(&request, rg_span_str(r->key), rg_span_str(r->secret), rg_span_str(r->region),
+                        rg_span_str(r->service), rg_span_str(date), &authorization);
+    ck_assert_int_eq(err, RG_OK);
+    if (r->spoil_signature)
+        authorization.data[authorization.len - 1] = authorization.data[authorization.len - 1] == '0' ? '1' : '0';
+    snprintf(path, sizeof path, "%s%s%s", r->sent_path != NULL ? r->sent_path : r->path, query[0] != '\0' ? "?" : "",
+             query);
+    snprintf(headers, sizeof headers, "X-Amz-Date: %s\r\nAuthorization: %.*s\r\n%s", date, (int)authorization.len,
+             (const char *)authorization.data, r->more != NULL ? r->more : "");
+    ask_raw(a, r->method, path, headers, body, strlen(body));
+    rg_buf_deinit(&authorization);
+}
+
+static const struct {
+    const char *name;
+    struct signed_request request;
+    int status;
+    const char *type; /* __type or code */
+} signed_cases[] = {
+    {"good", {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "sso", "us-east-1", ""}, 200, NULL},
+    {"good, with a query", {"GET", "/v1/accounts", "limit=1", API_KEY, API_SECRET, "sso", "us-east-1", ""}, 200, NULL},
+    {"good, another service",
+     {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "identitystore", "us-east-1", ""},
+     200,
+     NULL},
+    {"good, our service", {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "regent", "us-east-1", ""}, 200, NULL},
+    {"good, another region", {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "sso", "ap-south-1", ""}, 200, NULL},
+    {"good, four minutes old",
+     {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "sso", "us-east-1", "", .age_s = 240},
+     200,
+     NULL},
+    {"good, reading", {"GET", "/v1/accounts", "", "AKIAREAD", "read-secret", "sso", "us-east-1", ""}, 200, NULL},
+    {"wrong service", {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "s3", "us-east-1", ""}, 403, "InvalidSignature"},
+    {"wrong secret", {"GET", "/v1/accounts", "", API_KEY, "another", "sso", "us-east-1", ""}, 403, "InvalidSignature"},
+    {"unknown key",
+     {"GET", "/v1/accounts", "", "AKIANOBODY", API_SECRET, "sso", "us-east-1", ""},
+     403,
+     "UnrecognizedClient"},
+    {"stale",
+     {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "sso", "us-east-1", "", .age_s = 400},
+     403,
+     "ExpiredToken"},
+    {"from the future",
+     {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "sso", "us-east-1", "", .age_s = -400},
+     403,
+     "ExpiredToken"},
+    {"spoilt signature",
+     {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "sso", "us-east-1", "", .spoil_signature = true},
+     403,
+     "InvalidSignature"},
+    {"another path",
+     {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "sso", "us-east-1", "", .sent_path = "/v1/regions"},
+     403,
+     "InvalidSignature"},
+    {"tampered body",
+     {"POST", "/v1/check", "", API_KEY, API_SECRET, "sso", "us-east-1",
+      "{\"user\":\"alice\",\"account\":\"1\",\"permissionSet\":\"x\"}",
+      .sent_body = "{\"user\":\"carol\",\"account\":\"1\",\"permissionSet\":\"x\"}"},
+     403,
+     "InvalidSignature"},
+    {"body",
+     {"POST", "/v1/check", "", API_KEY, API_SECRET, "sso", "us-east-1",
+      "{\"user\":\"alice\",\"account\":\"1\",\"permissionSet\":\"x\"}"},
+     200,
+     NULL},
+    {"unsigned x-amz header",
+     {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "sso", "us-east-1", "", .more = "X-Amz-Something: x\r\n"},
+     403,
+     "InvalidSignature"},
+    {"a key that has no secret",
+     {"GET", "/v1/accounts", "", "AKIABARE", "any", "sso", "us-east-1", ""},
+     403,
+     "UnrecognizedClient"},
+};
+
+START_TEST(signatures)
+{
+    struct answer a;
+
+    af_credential("AKIABARE", NULL, "bare-token", "admin");
+    send_signed(&a, &signed_cases[_i].request);
+    ck_assert_msg(a.status == signed_cases[_i].status, "%s: %d %s", signed_cases[_i].name, a.status,
+                  (char *)a.body.data);
+    if (signed_cases[_i].type != NULL)
+        ck_assert_msg(strcmp(text_at(a.json, "code"), signed_cases[_i].type) == 0, "%s: %s", signed_cases[_i].name,
+                      (char *)a.body.data);
+    answer_free(&a);
+}
+END_TEST
+
+START_TEST(a_changed_secret_counts_at_once)
+{
+    struct signed_request request = {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "sso", "us-east-1", ""};
+    struct answer a;
+
+    for (int i = 0; i < 6; i++) { /* both workers have it in their caches, most likely */
+        send_signed(&a, &request);
+        ck_assert_int_eq(a.status, 200);
+        answer_free(&a);
+    }
+    af_credential(API_KEY, "new-secret", API_TOKEN, "admin");
+    for (int i = 0; i < 6; i++) {
+        request.secret = API_SECRET;
+        send_signed(&a, &request);
+        ck_assert_int_eq(a.status, 403);
+        answer_free(&a);
+        request.secret = "new-secret";
+        send_signed(&a, &request);
+        ck_assert_int_eq(a.status, 200);
+        answer_free(&a);
+    }
+    af_apply(RG_CMD_CREDENTIAL_DELETE, "akid=" API_KEY);
+    for (int i = 0; i < 6; i++) {
+        send_signed(&a, &request);
+        ck_assert_int_eq(a.status, 403);
+        ck_assert_str_eq(text_at(a.json, "code"), "UnrecognizedClient");
+        answer_free(&a);
+        ask(&a, "GET", "/v1/accounts", ""); /* the token of the same credential */
+        ck_assert_int_eq(a.status, 403);
+        answer_free(&a);
+    }
+}
+END_TEST
+
+START_TEST(a_damaged_secret_is_a_refusal_logged)
+{
+    struct signed_request request = {"GET", "/v1/accounts", "", "AKIABAD", "x", "sso", "us-east-1", ""};
+    struct answer a;
+
+    af_apply(RG_CMD_CREDENTIAL_PUT, "akid=AKIABAD secret=not-an-envelope role=admin");
+    send_signed(&a, &request);
+    ck_assert_int_eq(a.status, 500);
+    ck_assert_str_eq(text_at(a.json, "code"), "InternalError");
+    ck_assert_ptr_nonnull(strstr(af.logged, "api.fault"));
+    answer_free(&a);
+}
+END_TEST
+
+static const struct {
+    const char *name, *headers;
+    int status;
+    const char *code;
+} bearer_cases[] = {
+    {"good", "Authorization: Bearer " API_TOKEN "\r\n", 200, NULL},
+    {"scheme in any case", "Authorization: bearer " API_TOKEN "\r\n", 200, NULL},
+    {"none", "", 401, "MissingAuthenticationToken"},
+    {"empty", "Authorization: \r\n", 401, "MissingAuthenticationToken"},
+    {"another scheme", "Authorization: Basic cm9vdDpyb290\r\n", 401, "MissingAuthenticationToken"},
+    {"wrong", "Authorization: Bearer " API_TOKEN "x\r\n", 403, "UnrecognizedClient"},
+    {"cut", "Authorization: Bearer root\r\n", 403, "UnrecognizedClient"},
+    {"no token", "Authorization: Bearer \r\n", 401, "MissingAuthenticationToken"},
+    {"twice", "Authorization: Bearer " API_TOKEN "\r\nAuthorization: Bearer " API_TOKEN "\r\n", 400,
+     "ValidationException"},
+    {"half a signature", "Authorization: AWS4-HMAC-SHA256 Credential=x\r\n", 403, "InvalidSignature"},
+    {"a token of an unknown role", "Authorization: Bearer odd-token\r\n", 403, "UnrecognizedClient"},
+};
+
+START_TEST(bearer_tokens)
+{
+    struct answer a;
+
+    for (int again = 0; again < 2; again++) { /* the second time from what the worker keeps */
+        ask_raw(&a, "GET", "/v1/accounts", bearer_cases[_i].headers, "", 0);
+        ck_assert_msg(a.status == bearer_cases[_i].status, "%s: %d %s", bearer_cases[_i].name, a.status,
+                      (char *)a.body.data);
+        if (bearer_cases[_i].code != NULL)
+            ck_assert_str_eq(text_at(a.json, "code"), bearer_cases[_i].code);
+        if (a.status == 401)
+            ck_assert_str_eq(header(&a, "www-authenticate"), "Bearer");
+        ck_assert_ptr_nonnull(header(&a, "regent-revision"));
+        ck_assert_str_eq(header(&a, "regent-region"), "us-east-1");
+        answer_free(&a);
+    }
+}
+END_TEST
+
+START_TEST(aws_style_refusals_are_403)
+{
+    struct answer a;
+
+    ask_raw(&a, "POST", "/", "X-Amz-Target: AWSIdentityStore.ListUsers\r\n", "{}", 2);
+    ck_assert_int_eq(a.status, 403);
+    ck_assert_str_eq(text_at(a.json, "__type"), "MissingAuthenticationTokenException");
+    ck_assert_str_eq(header(&a, "x-amzn-errortype"), "MissingAuthenticationTokenException");
+    ck_assert_str_eq(header(&a, "content-type"), "application/x-amz-json-1.1");
+    ck_assert_str_eq(text_at(a.json, "message"), text_at(a.json, "Message"));
+    answer_free(&a);
+    ask_raw(&a, "POST", "/", "X-Amz-Target: AWSIdentityStore.ListUsers\r\nAuthorization: Bearer x\r\n", "{}", 2);
+    ck_assert_int_eq(a.status, 403);
+    ck_assert_str_eq(text_at(a.json, "__type"), "UnrecognizedClientException");
+    answer_free(&a);
+    ask_raw(&a, "POST", "/", "X-Amz-Target: AWSIdentityStore.ListUsers\r\nAuthorization: Bearer " API_READ_TOKEN "\r\n",
+            "{}", 2);
+    ck_assert_int_eq(a.status, 200);
+    ck_assert_str_eq(text_at(a.json, "caller"), "AKIAREAD");
+    ck_assert(json_is_false(json_object_get(a.json, "admin")));
+    answer_free(&a);
+}
+END_TEST
+
+START_TEST(reading_is_not_writing)
+{
+    struct answer a;
+
+    ask_raw(&a, "PUT", "/v1/accounts/333333333333", "Authorization: Bearer " API_READ_TOKEN "\r\n", "{\"name\":\"x\"}",
+            12);
+    ck_assert_int_eq(a.status, 403);
+    ck_assert_str_eq(text_at(a.json, "code"), "AccessDeniedException");
+    ck_assert_uint_eq(af.node.submitted, 0);
+    answer_free(&a);
+    ask_raw(&a, "GET", "/v1/accounts", "Authorization: Bearer " API_READ_TOKEN "\r\n", "", 0);
+    ck_assert_int_eq(a.status, 200);
+    answer_free(&a);
+}
+END_TEST
+
+START_TEST(a_role_taken_away_counts_at_once)
+{
+    struct answer a;
+
+    for (int i = 0; i < 4; i++) {
+        ask(&a, "GET", "/v1/accounts", "");
+        ck_assert_int_eq(a.status, 200);
+        answer_free(&a);
+    }
+    af_credential(API_KEY, API_SECRET, API_TOKEN, "read");
+    for (int i = 0; i < 4; i++) {
+        ask(&a, "DELETE", "/v1/accounts/222222222222", "");
+        ck_assert_int_eq(a.status, 403);
+        answer_free(&a);
+    }
+}
+END_TEST
+
+START_TEST(open_pages_need_no_credential)
+{
+    struct answer a;
+
+    ask_raw(&a, "GET", "/healthz", "", "", 0);
+    ck_assert_int_eq(a.status, 200);
+    answer_free(&a);
+    ask_raw(&a, "GET", "/readyz", "", "", 0);
+    ck_assert_int_eq(a.status, 200);
+    answer_free(&a);
+    ask_raw(&a, "GET", "/metrics", "", "", 0); /* from this machine */
+    ck_assert_int_eq(a.status, 200);
+    answer_free(&a);
+    ask_raw(&a, "GET", "/metrics", "Authorization: Bearer wrong\r\n", "", 0); /* given, so it must be right */
+    ck_assert_int_eq(a.status, 403);
+    answer_free(&a);
+    ask_raw(&a, "GET", "/v1/status", "", "", 0);
+    ck_assert_int_eq(a.status, 401);
+    answer_free(&a);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("api_auth");
+    TCase *t = tcase_create("auth");
+    SRunner *r;
+    int failed;
+
+    tcase_add_checked_fixture(t, af_open, af_close);
+    tcase_set_timeout(t, 30);
+    tcase_add_loop_test(t, signatures, 0, RG_LEN(signed_cases));
+    tcase_add_test(t, a_changed_secret_counts_at_once);
+    tcase_add_test(t, a_damaged_secret_is_a_refusal_logged);
+    tcase_add_loop_test(t, bearer_tokens, 0, RG_LEN(bearer_cases));
+    tcase_add_test(t, aws_style_refusals_are_403);
+    tcase_add_test(t, reading_is_not_writing);
+    tcase_add_test(t, a_role_taken_away_counts_at_once);
+    tcase_add_test(t, open_pages_need_no_credential);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}

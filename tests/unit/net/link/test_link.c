@@ -1,0 +1,502 @@
+/* net/link: two nodes on one loop: messages whole and in order, strangers refused, a broken connection made again. */
+#include <signal.h>
+#include <arpa/inet.h>
+#include <check.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/prng.h"
+#include "crypto/pki.h"
+#include "net/link/link.h"
+
+enum { NODES = 3, LOG_MAX = 64 };
+
+struct node {
+    struct rg_links *links;
+    uint64_t id;
+    uint16_t port;
+    unsigned ups, downs, hellos;
+    uint64_t received, received_bytes, next_number;
+    bool out_of_order, refuse_hello, echo;
+    char log[LOG_MAX][300];
+    size_t n_log;
+    struct rg_log sink;
+};
+
+static char dir[64];
+static uv_loop_t loop;
+static struct node nodes[NODES + 1];
+
+static void on_log(void *arg, enum rg_log_level level, const char *event, const char *keys)
+{
+    struct node *n = arg;
+
+    (void)level;
+    if (n->n_log < LOG_MAX)
+        snprintf(n->log[n->n_log++], sizeof n->log[0], "%s %s", event, keys);
+}
+
+static bool logged(const struct node *n, const char *text)
+{
+    for (size_t i = 0; i < n->n_log; i++)
+        if (strstr(n->log[i], text) != NULL)
+            return true;
+    return false;
+}
+
+static void hello(void *arg, uint64_t peer, struct rg_buf *out)
+{
+    struct node *n = arg;
+
+    rg_buf_printf(out, "from %llu to %llu", (unsigned long long)n->id, (unsigned long long)peer);
+}
+
+static enum rg_err on_hello(void *arg, uint64_t peer, struct rg_span bytes, struct rg_errctx *ctx)
+{
+    struct node *n = arg;
+    char want[64];
+
+    snprintf(want, sizeof want, "from %llu to %llu", (unsigned long long)peer, (unsigned long long)n->id);
+    ck_assert(rg_span_is(bytes, want));
+    n->hellos++;
+    return n->refuse_hello ? rg_fail(ctx, RG_EPEER, "not today") : RG_OK;
+}
+
+static void on_up(void *arg, uint64_t peer)
+{
+    (void)peer;
+    ((struct node *)arg)->ups++;
+}
+
+static void on_down(void *arg, uint64_t peer)
+{
+    (void)peer;
+    ((struct node *)arg)->downs++;
+}
+
+/* A message is u64 number and filler. */
+static void on_message(void *arg, uint64_t peer, struct rg_span message)
+{
+    struct node *n = arg;
+    struct rg_cursor cur;
+
+    rg_cursor_init(&cur, message);
+    if (rg_cursor_u64(&cur) != n->next_number++)
+        n->out_of_order = true;
+    n->received++;
+    n->received_bytes += message.n;
+    if (n->echo) /* re-entrant: send from inside the callback */
+        ck_assert_int_eq(rg_links_send(n->links, peer, message), RG_OK);
+}
+
+static void path_of(char out[200], const char *name)
+{
+    snprintf(out, 200, "%s/%s", dir, name);
+}
+
+static void make_cert(const char *cluster, uint64_t id, const char *ca)
+{
+    char ca_cert[200], ca_key[200], cert[200], key[200], name[64];
+    struct rg_errctx ctx = {.text = ""};
+
+    snprintf(name, sizeof name, "%s.pem", ca);
+    path_of(ca_cert, name);
+    snprintf(name, sizeof name, "%s.key", ca);
+    path_of(ca_key, name);
+    snprintf(name, sizeof name, "%llu.pem", (unsigned long long)id);
+    path_of(cert, name);
+    snprintf(name, sizeof name, "%llu.key", (unsigned long long)id);
+    path_of(key, name);
+    unlink(cert);
+    unlink(key);
+    ck_assert_msg(rg_pki_node_create(ca_cert, ca_key, cluster, "eu-central-1", id, NULL, NULL, cert, key, &ctx) == RG_OK, "%s",
+                  ctx.text);
+}
+
+static void make_ca(const char *ca)
+{
+    char cert[200], key[200], name[64];
+    struct rg_errctx ctx = {.text = ""};
+
+    snprintf(name, sizeof name, "%s.pem", ca);
+    path_of(cert, name);
+    snprintf(name, sizeof name, "%s.key", ca);
+    path_of(key, name);
+    ck_assert_msg(rg_pki_ca_create("rc-test", cert, key, &ctx) == RG_OK, "%s", ctx.text);
+}
+
+static void open_node(uint64_t id)
+{
+    struct node *n = &nodes[id];
+    char ca[200], cert[200], key[200], name[64];
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_links_config c = {.loop = &loop, .listen_address = "127.0.0.1", .ca_path = ca, .cert_path = cert,
+                                .key_path = key, .cluster_id = "rc-test", .self_id = id, .arg = n, .hello = hello,
+                                .on_hello = on_hello, .on_up = on_up, .on_down = on_down, .on_message = on_message,
+                                .keepalive_ms = 50, .backoff_ms_max = 200, .queue_bytes_max = 20 << 20, .seed = id};
+
+    n->id = id;
+    n->sink = (struct rg_log){.min = RG_LOG_DEBUG, .sink = on_log, .arg = n};
+    c.log = &n->sink;
+    path_of(ca, "ca.pem");
+    snprintf(name, sizeof name, "%llu.pem", (unsigned long long)id);
+    path_of(cert, name);
+    snprintf(name, sizeof name, "%llu.key", (unsigned long long)id);
+    path_of(key, name);
+    ck_assert_msg(rg_links_new(&c, &n->links, &n->port, &ctx) == RG_OK, "%s", ctx.text);
+}
+
+static void introduce(uint64_t a, uint64_t b)
+{
+    char address[64];
+
+    snprintf(address, sizeof address, "127.0.0.1:%u", nodes[b].port);
+    ck_assert_int_eq(rg_links_add(nodes[a].links, b, address), RG_OK);
+}
+
+static void connect_both(uint64_t a, uint64_t b)
+{
+    introduce(a, b);
+    introduce(b, a);
+}
+
+#define RUN_UNTIL(cond)                                                                                                \
+    do {                                                                                                               \
+        uint64_t until_ = uv_hrtime() + UINT64_C(8000000000);                                                          \
+        while (!(cond) && uv_hrtime() < until_)                                                                        \
+            run_some();                                                                                                \
+        ck_assert_msg(cond, "not within 8 s: %s", #cond);                                                              \
+    } while (0)
+
+static void run_some(void)
+{
+    for (uint64_t i = 1; i <= NODES; i++)
+        if (nodes[i].links != NULL)
+            rg_links_flush(nodes[i].links);
+    uv_run(&loop, UV_RUN_ONCE);
+}
+
+static void run_ms(uint64_t ms)
+{
+    for (uint64_t until = uv_hrtime() + ms * 1000000; uv_hrtime() < until;)
+        run_some();
+}
+
+static void setup(void)
+{
+    strcpy(dir, "/tmp/regent-test-link-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    uv_loop_init(&loop);
+    memset(nodes, 0, sizeof nodes);
+    make_ca("ca");
+    for (uint64_t id = 1; id <= NODES; id++)
+        make_cert("rc-test", id, "ca");
+}
+
+static void on_links_closed(void *arg)
+{
+    ((struct node *)arg)->links = NULL;
+}
+
+static void close_node(struct node *n)
+{
+    struct rg_links *links = n->links;
+
+    if (links == NULL)
+        return;
+    rg_links_close(links, on_links_closed, n);
+    while (n->links != NULL)
+        uv_run(&loop, UV_RUN_ONCE);
+}
+
+static void teardown(void)
+{
+    static const char *const names[] = {"ca.pem", "ca.key", "other.pem", "other.key"};
+    char path[200], name[64];
+
+    for (uint64_t id = 1; id <= NODES; id++)
+        close_node(&nodes[id]);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(uv_loop_close(&loop), 0);
+    for (size_t i = 0; i < RG_LEN(names); i++) {
+        path_of(path, names[i]);
+        unlink(path);
+    }
+    for (uint64_t id = 1; id <= NODES; id++) {
+        snprintf(name, sizeof name, "%llu.pem", (unsigned long long)id);
+        path_of(path, name);
+        unlink(path);
+        snprintf(name, sizeof name, "%llu.key", (unsigned long long)id);
+        path_of(path, name);
+        unlink(path);
+    }
+    rmdir(dir);
+}
+
+static uint8_t big[RG_LINK_MESSAGE_BYTES_MAX];
+
+static void send_number(uint64_t from, uint64_t to, uint64_t number, size_t n)
+{
+    RG_AUTO_BUF struct rg_buf head = {.max = 0};
+
+    rg_buf_init(&head, 8);
+    rg_buf_put_u64(&head, number);
+    memcpy(big, head.data, 8);
+    ck_assert_int_eq(rg_links_send(nodes[from].links, to, rg_span(big, n)), RG_OK);
+}
+
+START_TEST(messages_of_any_size_arrive_whole_and_in_order)
+{
+    static const size_t sizes[] = {8, 9, 300, 32 * 1024 - 11, 32 * 1024 - 10, 32 * 1024, 100000, RG_LINK_MESSAGE_BYTES_MAX};
+    struct rg_prng prng;
+    uint64_t sent = 0, bytes = 0;
+
+    rg_prng_init(&prng, (uint64_t)_i + 1);
+    open_node(1);
+    open_node(2);
+    connect_both(1, 2);
+    RUN_UNTIL(nodes[1].ups == 1 && nodes[2].ups == 1);
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < RG_LEN(sizes); i++) {
+            if (_i == 1) /* incompressible */
+                rg_prng_bytes(&prng, big, sizes[i]);
+            send_number(1, 2, sent++, sizes[i]);
+            bytes += sizes[i];
+        }
+        for (int i = 0; i < 500; i++) {
+            size_t n = (size_t)rg_prng_between(&prng, 8, 900);
+
+            send_number(1, 2, sent++, n);
+            bytes += n;
+        }
+        RUN_UNTIL(nodes[2].received == sent);
+    }
+    ck_assert(!nodes[2].out_of_order);
+    ck_assert_uint_eq(nodes[2].received_bytes, bytes);
+}
+END_TEST
+
+START_TEST(a_message_is_answered_from_inside_its_callback)
+{
+    struct rg_link_stat stat;
+
+    open_node(1);
+    open_node(2);
+    connect_both(1, 2);
+    nodes[2].echo = true;
+    RUN_UNTIL(nodes[1].ups == 1 && nodes[2].ups == 1);
+    for (uint64_t i = 0; i < 1000; i++)
+        send_number(1, 2, i, 300);
+    RUN_UNTIL(nodes[1].received == 1000);
+    ck_assert(!nodes[1].out_of_order);
+    rg_links_stat(nodes[1].links, 2, &stat);
+    ck_assert(stat.up);
+    ck_assert_uint_lt(stat.sent_bytes, 1000 * 300 / 2); /* alike messages compress */
+    run_ms(150);
+    rg_links_stat(nodes[1].links, 2, &stat);
+    ck_assert_uint_gt(stat.rtt_us, 0);
+}
+END_TEST
+
+START_TEST(a_full_queue_says_busy_and_nothing_is_torn)
+{
+    uint64_t sent = 0;
+    enum rg_err err = RG_OK;
+    struct rg_prng prng;
+
+    rg_prng_init(&prng, 3);
+    rg_prng_bytes(&prng, big, sizeof big);
+    open_node(1);
+    open_node(2);
+    connect_both(1, 2);
+    RUN_UNTIL(nodes[1].ups == 1);
+    while (err == RG_OK && sent < 10) { /* nothing is flushed meanwhile */
+        RG_AUTO_BUF struct rg_buf head = {.max = 0};
+
+        rg_buf_init(&head, 8);
+        rg_buf_put_u64(&head, sent);
+        memcpy(big, head.data, 8);
+        err = rg_links_send(nodes[1].links, 2, rg_span(big, sizeof big));
+        sent += err == RG_OK;
+    }
+    ck_assert_int_eq(err, RG_EBUSY);
+    ck_assert_uint_eq(sent, 2); /* 20 MiB hold two of 8 */
+    RUN_UNTIL(nodes[2].received == sent);
+    ck_assert_int_eq(rg_links_send(nodes[1].links, 2, rg_span(big, sizeof big)), RG_OK);
+    ck_assert_int_eq(rg_links_send(nodes[1].links, 3, rg_span(big, 8)), RG_ECLOSED);
+}
+END_TEST
+
+START_TEST(a_peer_that_comes_back_is_found_again)
+{
+    char address[64];
+    uint16_t port;
+
+    open_node(1);
+    open_node(2);
+    connect_both(1, 2);
+    RUN_UNTIL(nodes[1].ups == 1 && nodes[2].ups == 1);
+    port = nodes[1].port;
+    close_node(&nodes[2]);
+    RUN_UNTIL(nodes[1].downs == 1);
+    ck_assert_int_eq(rg_links_send(nodes[1].links, 2, rg_span(big, 8)), RG_ECLOSED);
+    open_node(2);
+    introduce(1, 2); /* at its new port */
+    snprintf(address, sizeof address, "127.0.0.1:%u", port);
+    ck_assert_int_eq(rg_links_add(nodes[2].links, 1, address), RG_OK);
+    RUN_UNTIL(nodes[1].ups == 2 && nodes[2].ups == 2);
+    send_number(1, 2, 0, 300);
+    RUN_UNTIL(nodes[2].received == 1);
+}
+END_TEST
+
+START_TEST(strangers_are_refused)
+{
+    static const char *const reasons[] = {"is of cluster rc-evil", "is not a member here", "node 3 answers",
+                                          "certificate", "not today"};
+
+    open_node(1);
+    if (_i == 0)
+        make_cert("rc-evil", 2, "ca");
+    if (_i == 3) {
+        make_ca("other");
+        make_cert("rc-test", 2, "other");
+    }
+    open_node(2);
+    if (_i == 1) { /* 1 does not know 2 */
+        introduce(2, 1);
+    } else if (_i == 2) { /* somebody else at its address */
+        open_node(3);
+        nodes[2].port = nodes[3].port;
+        introduce(1, 2);
+        introduce(3, 1);
+    } else {
+        nodes[1].refuse_hello = _i == 4;
+        connect_both(1, 2);
+    }
+    run_ms(600);
+    ck_assert_uint_eq(nodes[1].ups, 0);
+    ck_assert_uint_eq(nodes[2].ups, 0);
+    if (_i != 2 && _i != 4)
+        ck_assert_msg(logged(&nodes[1], reasons[_i]), "last: %s", nodes[1].n_log > 0 ? nodes[1].log[nodes[1].n_log - 1] : "");
+    if (_i == 2 || _i == 4) {
+        struct rg_link_stat stat;
+
+        rg_links_stat(nodes[_i == 2 ? 1 : 2].links, _i == 2 ? 2 : 1, &stat);
+        ck_assert_msg(strstr(stat.last_error, reasons[_i]) != NULL, "%s", stat.last_error);
+    }
+    ck_assert_uint_eq(nodes[1].received + nodes[2].received, 0);
+}
+END_TEST
+
+/* Whoever is refused hears the other side's hello first, from which a replaced primary learns the later epoch; a stranger to
+ * the cluster does not. */
+START_TEST(who_is_refused_hears_our_hello)
+{
+    open_node(1);
+    if (_i == 0)
+        make_cert("rc-evil", 2, "ca");
+    open_node(2);
+    if (_i == 1) { /* 1 does not know 2 */
+        introduce(2, 1);
+    } else if (_i == 2) { /* nor any more */
+        introduce(1, 2);
+        rg_links_remove(nodes[1].links, 2);
+        introduce(2, 1);
+    } else {
+        nodes[1].refuse_hello = true;
+        connect_both(1, 2);
+    }
+    if (_i == 0) {
+        RUN_UNTIL(logged(&nodes[1], "is of cluster rc-evil"));
+        run_ms(100);
+        ck_assert_uint_eq(nodes[2].hellos, 0);
+    } else {
+        RUN_UNTIL(nodes[2].hellos > 0);
+        RUN_UNTIL(logged(&nodes[2], _i == 3 ? "not today" : "is not a member here"));
+    }
+    ck_assert_uint_eq(nodes[1].ups + nodes[2].ups, 0);
+}
+END_TEST
+
+/* Somebody who is not there any more is looked for at a peer's address: its own connection stays. */
+START_TEST(a_wrong_number_does_not_disturb)
+{
+    struct rg_link_stat stat;
+
+    open_node(1);
+    open_node(2);
+    connect_both(1, 2);
+    RUN_UNTIL(nodes[1].ups == 1 && nodes[2].ups == 1);
+    nodes[3].port = nodes[2].port;
+    introduce(1, 3);
+    for (int i = 0; i < 8; i++)
+        run_ms(100);
+    rg_links_stat(nodes[1].links, 3, &stat);
+    ck_assert_msg(strstr(stat.last_error, "node 2 answers") != NULL, "%s", stat.last_error);
+    ck_assert_uint_eq(nodes[1].downs + nodes[2].downs, 0);
+    send_number(1, 2, 0, 300);
+    RUN_UNTIL(nodes[2].received == 1);
+}
+END_TEST
+
+START_TEST(garbage_on_the_port_is_closed)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    char text[4096];
+    int fd;
+
+    open_node(1);
+    sa.sin_port = htons(nodes[1].port);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+    memset(text, 'G', sizeof text);
+    ck_assert_int_eq(send(fd, text, sizeof text, MSG_NOSIGNAL), (int)sizeof text);
+    RUN_UNTIL(logged(&nodes[1], "link.refused"));
+    close(fd);
+}
+END_TEST
+
+START_TEST(a_removed_peer_is_out)
+{
+    open_node(1);
+    open_node(2);
+    connect_both(1, 2);
+    RUN_UNTIL(nodes[1].ups == 1 && nodes[2].ups == 1);
+    rg_links_remove(nodes[1].links, 2);
+    ck_assert_int_eq(rg_links_send(nodes[1].links, 2, rg_span(big, 8)), RG_ECLOSED);
+    RUN_UNTIL(nodes[2].downs == 1);
+    run_ms(400);
+    ck_assert_uint_eq(nodes[2].ups, 1);
+    ck_assert(logged(&nodes[1], "is not a member here"));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("link");
+    TCase *t = tcase_create("link");
+    SRunner *r;
+    int failed;
+
+    signal(SIGPIPE, SIG_IGN); /* as in the daemon: a peer may be gone when we write */
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_loop_test(t, messages_of_any_size_arrive_whole_and_in_order, 0, 2);
+    tcase_add_test(t, a_message_is_answered_from_inside_its_callback);
+    tcase_add_test(t, a_full_queue_says_busy_and_nothing_is_torn);
+    tcase_add_test(t, a_peer_that_comes_back_is_found_again);
+    tcase_add_loop_test(t, strangers_are_refused, 0, 5);
+    tcase_add_loop_test(t, who_is_refused_hears_our_hello, 0, 4);
+    tcase_add_test(t, a_wrong_number_does_not_disturb);
+    tcase_add_test(t, garbage_on_the_port_is_closed);
+    tcase_add_test(t, a_removed_peer_is_out);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}

@@ -1,0 +1,421 @@
+/* net/v1/join: tokens for administrators, ids and certificates for whoever has one, a new id for who proves the old one. */
+#include "tests/lib/api_fixture.h"
+#include "base/base64.h"
+#include "crypto/pki.h"
+#include "crypto/privfile.h"
+#include "net/ops/join_token.h"
+#include "store/model/node.h"
+
+/* Nothing here speaks AWS. */
+void rg_aws_dispatch(struct rg_call *call, struct rg_span target)
+{
+    (void)target;
+    rg_call_fail(call, RG_EUNKNOWNOP, NULL);
+}
+
+static struct rg_buf ca, key, csr;
+
+static void seal_ca_key(const char *path)
+{
+    const struct rg_context context = {rg_span_str(API_ARN), rg_span_str(API_STORE), rg_span_str("secret")};
+    RG_AUTO_BUF struct rg_buf pem = {.max = 0};
+    RG_AUTO_BUF struct rg_buf sealed = {.max = 0};
+    struct rg_reply reply;
+
+    rg_buf_init(&pem, 65536);
+    rg_buf_init(&sealed, 65536);
+    ck_assert_int_eq(rg_privfile_read(path, "", 0, &pem, NULL), RG_OK);
+    ck_assert_int_eq(rg_envelope_seal(af.keys, &context, rg_buf_span(&pem), &sealed), RG_OK);
+    rg_cmd_begin(&af.fix.cmd, RG_CMD_SECRET_PUT, af.fix.at_ms, rg_span_str("tester"));
+    rg_tlv_put_str(&af.fix.cmd, RG_F_NAME, "ca-key");
+    rg_tlv_put(&af.fix.cmd, RG_F_SECRET_SEALED, rg_buf_span(&sealed));
+    ck_assert_int_eq(af_apply_bytes(&af.node, rg_buf_span(&af.fix.cmd), &reply), RG_OK);
+    ck_assert_int_eq(reply.err, RG_OK);
+}
+
+static void open_all(bool with_key)
+{
+    char dir[] = "/tmp/regent-test-join-XXXXXX", cert_path[64], key_path[64];
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(cert_path, sizeof cert_path, "%s/ca.pem", dir);
+    snprintf(key_path, sizeof key_path, "%s/ca.key", dir);
+    ck_assert_int_eq(rg_pki_ca_create("test", cert_path, key_path, NULL), RG_OK);
+    rg_buf_init(&ca, 65536);
+    rg_buf_init(&key, 65536);
+    rg_buf_init(&csr, 65536);
+    ck_assert_int_eq(rg_privfile_read(cert_path, "", 0, &ca, NULL), RG_OK);
+    rg_buf_put_u8(&ca, 0);
+    ck_assert_int_eq(rg_pki_key_csr(&key, &csr, NULL), RG_OK);
+    rg_buf_put_u8(&csr, 0);
+    af_ca_pem = (const char *)ca.data;
+    af_open();
+    if (with_key)
+        seal_ca_key(key_path);
+    af_apply(RG_CMD_NODE_PUT, "node=1 name=us-east-1 link=one.example:3 url=https://one.example:1 status=MEMBER");
+    af_apply(RG_CMD_NODE_PUT, "node=2 name=eu-central-1 link=two.example:4 url=https://two.example:2 status=MEMBER");
+    unlink(cert_path);
+    unlink(key_path);
+    rmdir(dir);
+}
+
+static void setup(void) { open_all(true); }
+static void setup_keyless(void) { open_all(false); }
+
+static void teardown(void)
+{
+    af_close();
+    rg_buf_deinit(&ca);
+    rg_buf_deinit(&key);
+    rg_buf_deinit(&csr);
+    af_ca_pem = NULL;
+}
+
+static void post(struct answer *a, const char *path, json_t *body)
+{
+    char *text = json_dumps(body, 0);
+
+    ask_raw(a, "POST", path, "", text, strlen(text));
+    free(text);
+    json_decref(body);
+}
+
+static void check(struct answer *a, int status, const char *says)
+{
+    ck_assert_msg(a->status == status, "%d, not %d: %s", a->status, status, (const char *)a->body.data);
+    if (says != NULL)
+        ck_assert_msg(strstr((const char *)a->body.data, says) != NULL, "\"%s\" not in %s", says,
+                      (const char *)a->body.data);
+    answer_free(a);
+}
+
+/* A fresh token's secret. */
+static void make_token(const char *region, char secret[64])
+{
+    struct rg_join_offer offer;
+    struct answer a;
+    char body[128];
+
+    snprintf(body, sizeof body, "{\"region\":\"%s\",\"ttlSeconds\":60}", region);
+    ask(&a, "POST", "/v1/join-tokens", body);
+    ck_assert_msg(a.status == 200, "%s", (const char *)a.body.data);
+    ck_assert_int_eq(rg_join_token_decode(rg_span_str(text_at(a.json, "token")), &offer, NULL), RG_OK);
+    ck_assert_str_eq(offer.cluster, "test");
+    ck_assert_str_eq(offer.region, region);
+    ck_assert_str_eq(offer.ca, (const char *)ca.data);
+    ck_assert_uint_eq(offer.n_urls, 2);
+    ck_assert_str_eq(offer.urls[0], "https://one.example:1");
+    ck_assert_str_eq(offer.urls[1], "https://two.example:2");
+    snprintf(secret, 64, "%s", offer.secret);
+    rg_join_offer_deinit(&offer);
+    answer_free(&a);
+}
+
+static json_t *join_body(const char *secret, const char *region)
+{
+    return json_pack("{s:s,s:s,s:s,s:s,s:s}", "secret", secret, "region", region, "csr", (const char *)csr.data, "link",
+                     "10.0.0.9:9443", "url", "https://west.example:8443");
+}
+
+static const struct {
+    const char *body, *says;
+} bad_tokens[] = {
+    {"{}", "region"},
+    {"{\"region\":\"\"}", "region"},
+    {"{\"region\":7}", "region"},
+    {"{\"region\":\"EU\"}", "region"},
+    {"{\"region\":\"1eu\"}", "begins with a letter"},
+    {"{\"region\":\"eu\",\"ttlSeconds\":59}", "ttlSeconds"},
+    {"{\"region\":\"eu\",\"ttlSeconds\":86401}", "ttlSeconds"},
+    {"{\"region\":\"eu\",\"ttlSeconds\":\"60\"}", "ttlSeconds"},
+    {"{\"region\":\"eu\",\"more\":1}", "nothing else"},
+    {"[]", NULL},
+};
+
+START_TEST(tokens_are_for_administrators_and_well_formed)
+{
+    struct answer a;
+
+    for (size_t i = 0; i < RG_LEN(bad_tokens); i++) {
+        ask(&a, "POST", "/v1/join-tokens", bad_tokens[i].body);
+        check(&a, 400, bad_tokens[i].says);
+    }
+    ask_raw(&a, "POST", "/v1/join-tokens", "", "{\"region\":\"eu\"}", 15);
+    check(&a, 401, NULL);
+    ask_raw(&a, "POST", "/v1/join-tokens", "Authorization: Bearer " API_READ_TOKEN "\r\n", "{\"region\":\"eu\"}", 15);
+    check(&a, 403, "may read only");
+    ask(&a, "GET", "/v1/join-tokens", "");
+    check(&a, 405, NULL);
+}
+END_TEST
+
+START_TEST(a_token_brings_an_id_and_a_certificate)
+{
+    struct answer a;
+    char secret[64];
+    struct x509_st *cert;
+    struct rg_pki_name name;
+    struct rg_node_row row;
+    struct rg_txn *txn;
+
+    make_token("eu-west-1", secret);
+    post(&a, "/v1/join", join_body(secret, "eu-west-1"));
+    ck_assert_msg(a.status == 200, "%s", (const char *)a.body.data);
+    ck_assert_int_eq(json_integer_value(json_object_get(a.json, "nodeId")), 3);
+    ck_assert_str_eq(text_at(a.json, "instanceArn"), API_ARN);
+    ck_assert_str_eq(text_at(a.json, "identityStoreId"), API_STORE);
+    ck_assert_uint_eq(json_array_size(json_object_get(a.json, "members")), 2);
+    ck_assert_str_eq(text_at(json_array_get(json_object_get(a.json, "members"), 0), "role"), "voter");
+    ck_assert_str_eq(text_at(json_array_get(json_object_get(a.json, "members"), 1), "link"), "two.example:4");
+    cert = rg_pki_cert_decode(rg_span_str(text_at(a.json, "cert")));
+    ck_assert_ptr_nonnull(cert);
+    ck_assert_int_eq(rg_pki_cert_check(rg_span_str((const char *)ca.data), cert, &name, NULL), RG_OK);
+    ck_assert_uint_eq(name.raft_id, 3);
+    ck_assert_str_eq(name.region, "eu-west-1");
+    rg_pki_cert_free(cert);
+    answer_free(&a);
+    txn = fix_read(&af.fix);
+    ck_assert_int_eq(rg_node_row_get(txn, 3, &row), RG_OK);
+    ck_assert(rg_span_is(row.status, "PREPARED") && row.cert.n > 0 && rg_span_is(row.link, "10.0.0.9:9443"));
+    rg_txn_free(txn);
+    post(&a, "/v1/join", join_body(secret, "eu-west-1"));
+    check(&a, 409, "used already");
+}
+END_TEST
+
+static const struct {
+    const char *member, *value, *says;
+} bad_joins[] = {
+    {"link", "", "link"},
+    {"link", "host", "link"},
+    {"link", "host:0", "link"},
+    {"link", "host:70000", "link"},
+    {"link", "ho,st:1", "link"},
+    {"link", "a:b:1", "link"},
+    {"url", "ftp://h:1", "url"},
+    {"url", "https://h", "url"},
+    {"url", "https://h:1/path", "url"},
+    {"csr", "rubbish", "csr"},
+    {"region", "EU", "region"},
+    {"secret", "", "secret"},
+};
+
+START_TEST(what_is_malformed_uses_nothing_up)
+{
+    struct answer a;
+    char secret[64];
+    json_t *body;
+
+    make_token("eu-west-1", secret);
+    for (size_t i = 0; i < RG_LEN(bad_joins); i++) {
+        body = join_body(secret, "eu-west-1");
+        json_object_set_new(body, bad_joins[i].member, json_string(bad_joins[i].value));
+        post(&a, "/v1/join", body);
+        check(&a, 400, bad_joins[i].says);
+    }
+    ask_raw(&a, "GET", "/v1/join", "", "", 0);
+    check(&a, 405, NULL);
+    post(&a, "/v1/join", join_body(secret, "eu-west-1"));
+    check(&a, 200, NULL);
+}
+END_TEST
+
+START_TEST(bad_secrets_are_refused_and_not_too_often)
+{
+    struct answer a;
+    char secret[64], fields[160];
+    uint8_t sha256[32];
+    unsigned limited = 0, refused = 0;
+    uint64_t before;
+
+    make_token("eu-west-1", secret);
+    post(&a, "/v1/join", join_body(secret, "eu-west-2"));
+    check(&a, 400, "for region eu-west-1, not for eu-west-2");
+    /* Expired: made a while ago. */
+    rg_sha256(rg_span_str("old"), sha256);
+    rg_cmd_begin(&af.fix.cmd, RG_CMD_TOKEN_PUT, 1000, rg_span_str("tester"));
+    rg_tlv_put(&af.fix.cmd, RG_F_TOKEN_SHA256, rg_span(sha256, sizeof sha256));
+    rg_tlv_put_str(&af.fix.cmd, RG_F_NAME, "eu-west-1");
+    rg_tlv_put_u64(&af.fix.cmd, RG_F_EXPIRES_MS, 2000);
+    ck_assert_int_eq(af_apply_bytes(&af.node, rg_buf_span(&af.fix.cmd), &(struct rg_reply){.err = RG_OK}), RG_OK);
+    post(&a, "/v1/join", join_body("old", "eu-west-1"));
+    check(&a, 403, "has expired");
+    usleep(1000000);
+    before = af.node.submitted;
+    for (int i = 0; i < 40; i++) {
+        snprintf(fields, sizeof fields, "guess-%d", i);
+        post(&a, "/v1/join", join_body(fields, "eu-west-1"));
+        limited += a.status == 429;
+        refused += a.status == 403;
+        answer_free(&a);
+    }
+    ck_assert_uint_eq(limited + refused, 40);
+    ck_assert_uint_ge(limited, 1);
+    ck_assert_uint_eq(af.node.submitted, before); /* no guess reaches the log */
+    usleep(1100000);
+    post(&a, "/v1/join", join_body(secret, "eu-west-1"));
+    check(&a, 200, NULL);
+}
+END_TEST
+
+START_TEST(a_replica_names_the_primary)
+{
+    struct answer a;
+    char secret[64];
+
+    make_token("eu-west-1", secret);
+    API_STATUS(leader, false);
+    API_STATUS(leader_id, 2);
+    post(&a, "/v1/join", join_body(secret, "eu-west-1"));
+    ck_assert_str_eq(header(&a, "location"), "https://two.example:2/v1/join");
+    check(&a, 421, NULL);
+    ask(&a, "POST", "/v1/join-tokens", "{\"region\":\"eu\"}");
+    check(&a, 421, NULL);
+    API_STATUS(ready, false);
+    post(&a, "/v1/join", join_body(secret, "eu-west-1"));
+    check(&a, 503, NULL);
+}
+END_TEST
+
+START_TEST(without_the_cas_key_nobody_joins)
+{
+    struct answer a;
+
+    ask(&a, "POST", "/v1/join-tokens", "{\"region\":\"eu\"}");
+    check(&a, 409, "ca_key");
+}
+END_TEST
+
+/* ---- coming back ---- */
+
+static json_t *rejoin_body(uint64_t old_id, const char *region, int64_t at, struct rg_span with_key)
+{
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
+    RG_AUTO_BUF struct rg_buf proof = {.max = 0};
+    RG_AUTO_BUF struct rg_buf base64 = {.max = 0};
+    struct rg_pki_rejoin r = {.cluster_id = rg_span_str("test"), .region = rg_span_str(region),
+                              .csr = rg_span_str((const char *)csr.data), .link = rg_span_str("h:1"),
+                              .url = rg_span_str("https://h:2"), .old_id = old_id, .at = at};
+
+    rg_buf_init(&text, 4096);
+    rg_buf_init(&proof, 4096);
+    rg_buf_init(&base64, 4096);
+    rg_pki_rejoin_text(&r, &text);
+    ck_assert_int_eq(rg_pki_sign_text(with_key, rg_buf_span(&text), &proof, NULL), RG_OK);
+    rg_base64_put(&base64, RG_BASE64, rg_buf_span(&proof));
+    return json_pack("{s:I,s:s,s:s,s:s,s:s,s:I,s:s%}", "oldId", (json_int_t)old_id, "region", region, "csr",
+                     (const char *)csr.data, "link", "h:1", "url", "https://h:2", "at", (json_int_t)at, "signature",
+                     base64.data, base64.len);
+}
+
+START_TEST(who_proves_the_old_id_is_given_a_new_one)
+{
+    RG_AUTO_BUF struct rg_buf other = {.max = 0};
+    RG_AUTO_BUF struct rg_buf request = {.max = 0};
+    struct answer a;
+    char secret[64];
+    int64_t now = time(NULL);
+    struct rg_node_row row;
+    struct rg_txn *txn;
+    json_t *body;
+
+    make_token("eu-west-1", secret);
+    post(&a, "/v1/join", join_body(secret, "eu-west-1"));
+    check(&a, 200, NULL); /* node 3, with our key */
+    af_apply(RG_CMD_NODE_PUT, "node=4 name=eu-west-2 link=x:1 url=https://x:2 status=MEMBER");
+    rg_buf_init(&other, 65536);
+    rg_buf_init(&request, 65536);
+    ck_assert_int_eq(rg_pki_key_csr(&other, &request, NULL), RG_OK);
+
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", now, rg_buf_span(&other)));
+    check(&a, 403, "not by the key");
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", now - 400, rg_buf_span(&key)));
+    check(&a, 403, "more than 300 s");
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-2", now, rg_buf_span(&key)));
+    check(&a, 403, "not of region");
+    usleep(1100000);
+    post(&a, "/v1/rejoin", rejoin_body(9, "eu-west-1", now, rg_buf_span(&key)));
+    check(&a, 403, "not known here");
+    post(&a, "/v1/rejoin", rejoin_body(4, "eu-west-2", now, rg_buf_span(&key)));
+    check(&a, 403, "own certificate is needed");
+    body = rejoin_body(3, "eu-west-1", now, rg_buf_span(&key));
+    json_object_set_new(body, "link", json_string("elsewhere:1"));
+    post(&a, "/v1/rejoin", body);
+    check(&a, 403, "not by the key");
+    usleep(1100000);
+    body = rejoin_body(3, "eu-west-1", now, rg_buf_span(&key));
+    json_object_set_new(body, "signature", json_string("!"));
+    post(&a, "/v1/rejoin", body);
+    check(&a, 403, "base64");
+
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", now, rg_buf_span(&key)));
+    ck_assert_msg(a.status == 200, "%s", (const char *)a.body.data);
+    ck_assert_int_eq(json_integer_value(json_object_get(a.json, "nodeId")), 5);
+    answer_free(&a);
+    txn = fix_read(&af.fix);
+    ck_assert_int_eq(rg_node_row_get(txn, 3, &row), RG_OK);
+    ck_assert(rg_span_is(row.status, "FENCED"));
+    ck_assert_int_eq(rg_node_row_get(txn, 5, &row), RG_OK);
+    ck_assert(rg_span_is(row.status, "PREPARED") && row.old_id == 3 && row.rejoin && row.cert.n > 0);
+    rg_txn_free(txn);
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", now, rg_buf_span(&key))); /* the answer was lost */
+    ck_assert_int_eq(json_integer_value(json_object_get(a.json, "nodeId")), 5);
+    check(&a, 200, NULL);
+
+    /* Removed while it was away: it is told in a form it can act upon. */
+    af_apply(RG_CMD_NODE_PUT, "node=5 oldnode=3 name=eu-west-1 link=h:1 url=https://h:2 status=REMOVED");
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", now, rg_buf_span(&key)));
+    ck_assert_str_eq(text_at(a.json, "code"), "Removed");
+    body = json_object_get(a.json, "removed");
+    ck_assert_str_eq(text_at(body, "cluster"), "test");
+    ck_assert_str_eq(text_at(body, "region"), "eu-west-1");
+    ck_assert_int_eq(json_integer_value(json_object_get(body, "id")), 3);
+    ck_assert(json_is_integer(json_object_get(body, "epoch")));
+    check(&a, 410, "join with a new token");
+}
+END_TEST
+
+START_TEST(a_voter_has_nothing_to_come_back_to)
+{
+    struct answer a;
+    char secret[64];
+
+    make_token("eu-west-1", secret);
+    post(&a, "/v1/join", join_body(secret, "eu-west-1"));
+    check(&a, 200, NULL);
+    API_STATUS(peers[0].id, 3);
+    API_STATUS(peers[0].role, RG_ROLE_VOTER);
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));
+    check(&a, 409, "is a voter");
+    API_STATUS(peers[0].role, RG_ROLE_LEARNER);
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));
+    check(&a, 200, NULL);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("api_join");
+    TCase *tc = tcase_create("join"), *keyless = tcase_create("keyless");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, tokens_are_for_administrators_and_well_formed);
+    tcase_add_test(tc, a_token_brings_an_id_and_a_certificate);
+    tcase_add_test(tc, what_is_malformed_uses_nothing_up);
+    tcase_add_test(tc, bad_secrets_are_refused_and_not_too_often);
+    tcase_add_test(tc, a_replica_names_the_primary);
+    tcase_add_test(tc, who_proves_the_old_id_is_given_a_new_one);
+    tcase_add_test(tc, a_voter_has_nothing_to_come_back_to);
+    suite_add_tcase(suite, tc);
+    tcase_add_checked_fixture(keyless, setup_keyless, teardown);
+    tcase_add_test(keyless, without_the_cas_key_nobody_joins);
+    suite_add_tcase(suite, keyless);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

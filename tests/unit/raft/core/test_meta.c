@@ -1,0 +1,205 @@
+/* The metadata file: two slots, whatever happens to one of them. */
+#include <check.h>
+#include <stdio.h>
+
+#include "raft/core/meta.h"
+#include "tests/sim/simlanes.h"
+
+static const uint8_t material[32] = {7};
+static struct simlanes lanes;
+static struct rg_keyprov *keys;
+static struct rg_errctx ctx;
+static struct rg_meta first = {
+    .cluster_id = "c1",
+    .region = "eu-central-1",
+    .node_id = 2,
+    .instance_arn = "arn:aws:sso:::instance/ssoins-0123456789abcdef",
+    .identity_store_id = "d-0123456789",
+    .term = UINT64_C(1) << 32,
+    .vote = 2,
+    .note = "",
+};
+
+static void setup(void)
+{
+    simlanes_init(&lanes, simdisk_new(1));
+    ck_assert_int_eq(rg_keyprov_memory_new("mrk-00000000000000000000000000000001", material, &keys), RG_OK);
+    ck_assert_int_eq(lanes.io.mkdir(&lanes.io, "d", NULL), RG_OK);
+    ck_assert_int_eq(lanes.io.sync_dir(&lanes.io, ".", NULL), RG_OK);
+}
+
+static void teardown(void)
+{
+    rg_keyprov_free(keys);
+    simdisk_free(lanes.disk);
+}
+
+static bool same(const struct rg_meta *a, const struct rg_meta *b)
+{
+    return strcmp(a->cluster_id, b->cluster_id) == 0 && strcmp(a->region, b->region) == 0 && a->node_id == b->node_id &&
+           strcmp(a->instance_arn, b->instance_arn) == 0 && strcmp(a->identity_store_id, b->identity_store_id) == 0 &&
+           a->term == b->term && a->vote == b->vote && a->incarnation == b->incarnation && a->fenced == b->fenced &&
+           a->promised == b->promised && a->term_before == b->term_before && a->ceded_index == b->ceded_index &&
+           a->ceded_term == b->ceded_term && a->lease_ms == b->lease_ms && a->quarantined == b->quarantined && strcmp(a->note, b->note) == 0;
+}
+
+static enum rg_err open_meta(struct rg_meta *meta)
+{
+    struct rg_metafile *file = NULL;
+    enum rg_err err = rg_metafile_open(&lanes.io, "d/meta", keys, &file, meta, &ctx);
+
+    rg_metafile_free(file);
+    return err;
+}
+
+START_TEST(what_was_saved_comes_back)
+{
+    struct rg_metafile *file;
+    struct rg_meta meta, got;
+
+    ck_assert_int_eq(open_meta(&got), RG_ENOTFOUND);
+    ck_assert_int_eq(rg_metafile_create(&lanes.io, "d/meta", keys, &first, &ctx), RG_OK);
+    ck_assert_int_eq(rg_metafile_create(&lanes.io, "d/meta", keys, &first, &ctx), RG_ECONFLICT);
+    ck_assert_int_eq(rg_metafile_open(&lanes.io, "d/meta", keys, &file, &meta, &ctx), RG_OK);
+    ck_assert(same(&meta, &first));
+    for (unsigned i = 1; i <= 5; i++) {
+        meta.term += i;
+        meta.vote = i;
+        meta.incarnation++;
+        meta.fenced = i % 2;
+        meta.term_before = meta.promised = (uint64_t)i;
+        meta.ceded_index = meta.ceded_term = meta.lease_ms = (uint64_t)i + 1;
+        meta.quarantined = i % 3 == 0;
+        snprintf(meta.note, sizeof meta.note, "note %u", i);
+        ck_assert_int_eq(rg_metafile_save(file, &meta, &ctx), RG_OK);
+        ck_assert_int_eq(open_meta(&got), RG_OK);
+        ck_assert(same(&meta, &got));
+    }
+    rg_metafile_free(file);
+}
+END_TEST
+
+/* One damaged byte anywhere costs nothing: the other slot says the same. */
+START_TEST(either_slot_alone_is_enough)
+{
+    struct rg_metafile *file;
+    struct rg_meta meta, got;
+
+    ck_assert_int_eq(rg_metafile_create(&lanes.io, "d/meta", keys, &first, &ctx), RG_OK);
+    ck_assert_int_eq(rg_metafile_open(&lanes.io, "d/meta", keys, &file, &meta, &ctx), RG_OK);
+    meta.vote = 9;
+    ck_assert_int_eq(rg_metafile_save(file, &meta, &ctx), RG_OK);
+    rg_metafile_free(file);
+    for (uint64_t at = 0; at < 8192; at++) {
+        if (at % 4096 > 1024)
+            continue;
+        ck_assert(simdisk_flip(lanes.disk, "d/meta", at, 0x10));
+        ck_assert_int_eq(open_meta(&got), RG_OK);
+        ck_assert(same(&meta, &got));
+        ck_assert(simdisk_flip(lanes.disk, "d/meta", at, 0x10));
+    }
+    ck_assert(simdisk_flip(lanes.disk, "d/meta", 100, 1));
+    ck_assert(simdisk_flip(lanes.disk, "d/meta", 4196, 1));
+    ck_assert_int_eq(open_meta(&got), RG_ECORRUPT);
+    simdisk_resize(lanes.disk, "d/meta", 0);
+    ck_assert_int_eq(open_meta(&got), RG_ECORRUPT);
+}
+END_TEST
+
+START_TEST(another_key_is_said_to_be_one)
+{
+    static const uint8_t other[32] = {8};
+    struct rg_keyprov *mine = keys;
+    struct rg_meta got;
+
+    ck_assert_int_eq(rg_metafile_create(&lanes.io, "d/meta", keys, &first, &ctx), RG_OK);
+    ck_assert_int_eq(rg_keyprov_memory_new("mrk-00000000000000000000000000000002", other, &keys), RG_OK);
+    ck_assert_int_eq(open_meta(&got), RG_EKEY);
+    rg_keyprov_free(keys);
+    keys = mine;
+}
+END_TEST
+
+START_TEST(a_failed_save_ends_it)
+{
+    struct rg_metafile *file;
+    struct rg_meta meta;
+
+    ck_assert_int_eq(rg_metafile_create(&lanes.io, "d/meta", keys, &first, &ctx), RG_OK);
+    ck_assert_int_eq(rg_metafile_open(&lanes.io, "d/meta", keys, &file, &meta, &ctx), RG_OK);
+    simdisk_fail_sync(lanes.disk, 1);
+    ck_assert_int_eq(rg_metafile_save(file, &meta, &ctx), RG_EIO);
+    ck_assert_int_eq(rg_metafile_save(file, &meta, &ctx), RG_EIO);
+    rg_metafile_free(file);
+}
+END_TEST
+
+/* Crash at any write or sync of any save: what was confirmed last, or what was being saved, comes back. */
+START_TEST(crashes_leave_old_or_new)
+{
+    for (uint64_t seed = 0; seed < 2000; seed++) {
+        struct rg_prng prng;
+        struct rg_meta confirmed, meta, got;
+        struct rg_metafile *file;
+        enum rg_err err = RG_OK;
+
+        simdisk_free(lanes.disk);
+        rg_prng_init(&prng, seed);
+        simlanes_init(&lanes, simdisk_new(seed));
+        ck_assert_int_eq(lanes.io.mkdir(&lanes.io, "d", NULL), RG_OK);
+        ck_assert_int_eq(lanes.io.sync_dir(&lanes.io, ".", NULL), RG_OK);
+        if (seed % 4 == 0) {
+            simdisk_fail_sync(lanes.disk, 1 + (unsigned)rg_prng_below(&prng, 4));
+            err = rg_metafile_create(&lanes.io, "d/meta", keys, &first, &ctx);
+            simdisk_fail_sync(lanes.disk, 0);
+            simdisk_crash(lanes.disk, &prng);
+            if (open_meta(&got) == RG_OK) {
+                ck_assert_msg(same(&got, &first), "RG_SEED=%llu", (unsigned long long)seed);
+                continue;
+            }
+            ck_assert_msg(err != RG_OK && open_meta(&got) == RG_ENOTFOUND, "RG_SEED=%llu %s", (unsigned long long)seed,
+                          ctx.text);
+        }
+        ck_assert_int_eq(rg_metafile_create(&lanes.io, "d/meta", keys, &first, &ctx), RG_OK);
+        confirmed = meta = first;
+        for (unsigned round = 0; round < 4; round++) {
+            err = RG_OK;
+            ck_assert_int_eq(rg_metafile_open(&lanes.io, "d/meta", keys, &file, &got, &ctx), RG_OK);
+            simdisk_fail_sync(lanes.disk, 1 + (unsigned)rg_prng_below(&prng, 6));
+            while (err == RG_OK) {
+                confirmed = meta;
+                meta.term++;
+                meta.vote = rg_prng_u64(&prng);
+                err = rg_metafile_save(file, &meta, &ctx);
+            }
+            rg_metafile_free(file);
+            simdisk_crash(lanes.disk, &prng);
+            ck_assert_msg(open_meta(&got) == RG_OK, "RG_SEED=%llu %s", (unsigned long long)seed, ctx.text);
+            ck_assert_msg(same(&got, &confirmed) || same(&got, &meta), "RG_SEED=%llu", (unsigned long long)seed);
+            meta = got;
+        }
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("meta");
+    TCase *t = tcase_create("meta");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, what_was_saved_comes_back);
+    tcase_add_test(t, either_slot_alone_is_enough);
+    tcase_add_test(t, another_key_is_said_to_be_one);
+    tcase_add_test(t, a_failed_save_ends_it);
+    tcase_add_test(t, crashes_leave_old_or_new);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}

@@ -1,0 +1,636 @@
+/* The log: appending, group commit, truncation, compaction, reset, recovery, damage. */
+#include <check.h>
+#include <stdio.h>
+
+#include "raft/log/wal.h"
+#include "tests/sim/simlanes.h"
+
+static struct rig {
+    struct simlanes lanes;
+    struct simdisk *disk;
+    struct rg_keyprov *keys;
+    struct rg_wal *wal;
+    struct rg_wal_report report;
+    struct rg_errctx ctx;
+    uint64_t durable_index, durable_term;
+    unsigned durables, errors, resets;
+    enum rg_err error;
+    struct rg_wal_config config;
+} rig;
+
+static const uint8_t material[32] = {7};
+
+static void on_durable(void *arg, uint64_t index, uint64_t term)
+{
+    rig.durables++;
+    rig.durable_index = index;
+    rig.durable_term = term;
+}
+
+static void on_error(void *arg, enum rg_err err, const char *text)
+{
+    rig.errors++;
+    rig.error = err;
+}
+
+static void on_reset(void *arg) { rig.resets++; }
+
+static void setup(void)
+{
+    memset(&rig, 0, sizeof rig);
+    rig.disk = simdisk_new(1);
+    simlanes_init(&rig.lanes, rig.disk);
+    ck_assert_int_eq(rg_keyprov_memory_new("mrk-00000000000000000000000000000001", material, &rig.keys), RG_OK);
+    rig.config = (struct rg_wal_config){
+        .io = &rig.lanes.io,
+        .dir = "wal",
+        .keys = rig.keys,
+        .context = {.instance_arn = rg_span_str("arn:aws:sso:::instance/ssoins-0123456789abcdef"),
+                    .identity_store_id = rg_span_str("d-0123456789")},
+        .cluster_id = "c1",
+        .node_id = 3,
+        .segment_bytes = 8192,
+        .on_durable = on_durable,
+        .on_error = on_error,
+    };
+}
+
+static void close_log(void)
+{
+    rg_wal_free(rig.wal);
+    rig.wal = NULL;
+    simlanes_abandon(&rig.lanes);
+}
+
+static void teardown(void)
+{
+    close_log();
+    rg_keyprov_free(rig.keys);
+    simdisk_free(rig.disk);
+}
+
+static enum rg_err open_log(void)
+{
+    memset(&rig.ctx, 0, sizeof rig.ctx);
+    return rg_wal_open(&rig.config, &rig.wal, &rig.report, &rig.ctx);
+}
+
+#define OPEN() ck_assert_msg(open_log() == RG_OK, "%s", rig.ctx.text)
+
+static void reopen(void)
+{
+    close_log();
+    simdisk_kill(rig.disk);
+    OPEN();
+}
+
+static void append(uint64_t term, const char *text)
+{
+    struct rg_entry entry = {term, RG_ENTRY_COMMAND, rg_span_str(text)};
+
+    ck_assert_int_eq(rg_wal_append(rig.wal, &entry, 1), RG_OK);
+}
+
+static void write_all(void)
+{
+    rg_wal_flush(rig.wal);
+    simlanes_drain(&rig.lanes);
+}
+
+/* n entries, each its own record */
+static void append_records(uint64_t term, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        char text[64];
+
+        snprintf(text, sizeof text, "entry %u of term %llu", i, (unsigned long long)term);
+        append(term, text);
+        write_all();
+    }
+}
+
+static void expect(uint64_t index, uint64_t term, const char *text)
+{
+    struct rg_entry entry;
+
+    ck_assert_msg(rg_wal_get(rig.wal, index, &entry), "no entry %llu", (unsigned long long)index);
+    ck_assert_uint_eq(entry.term, term);
+    ck_assert_msg(rg_span_is(entry.data, text), "%.*s, not %s", RG_SPAN_ARG(entry.data), text);
+}
+
+struct files {
+    char path[32][64];
+    uint64_t size[32];
+    size_t n;
+};
+
+static void file_each(void *arg, const char *path, uint64_t size)
+{
+    struct files *files = arg;
+
+    ck_assert_uint_lt(files->n, 32);
+    snprintf(files->path[files->n], 64, "%s", path);
+    files->size[files->n++] = size;
+}
+
+static struct files files(void)
+{
+    struct files f = {.n = 0};
+
+    simdisk_each(rig.disk, file_each, &f);
+    return f;
+}
+
+START_TEST(entries_come_back)
+{
+    OPEN();
+    ck_assert_uint_eq(rg_wal_first(rig.wal), 1);
+    ck_assert_uint_eq(rg_wal_last(rig.wal), 0);
+    append(1, "one");
+    append(1, "two");
+    append(2, "");
+    ck_assert_uint_eq(rg_wal_last(rig.wal), 3);
+    ck_assert_uint_eq(rg_wal_durable(rig.wal), 0);
+    write_all();
+    ck_assert_uint_eq(rg_wal_durable(rig.wal), 3);
+    ck_assert_uint_eq(rig.durable_index, 3);
+    ck_assert_uint_eq(rig.durable_term, 2);
+    ck_assert_uint_eq(rig.durables, 1);
+    reopen();
+    ck_assert_uint_eq(rg_wal_durable(rig.wal), 3);
+    ck_assert_uint_eq(rig.report.entries, 3);
+    expect(1, 1, "one");
+    expect(2, 1, "two");
+    expect(3, 2, "");
+    ck_assert_uint_eq(rg_wal_bytes(rig.wal), 6);
+    ck_assert_uint_eq(rg_wal_term(rig.wal, 3), 2);
+    ck_assert_uint_eq(rg_wal_term(rig.wal, 4), 0);
+}
+END_TEST
+
+START_TEST(appends_collect_while_a_write_is_under_way)
+{
+    OPEN();
+    append(1, "a");
+    rg_wal_flush(rig.wal);
+    ck_assert(rg_wal_busy(rig.wal));
+    for (int i = 0; i < 10; i++)
+        append(1, "b");
+    rg_wal_flush(rig.wal);
+    simlanes_step(&rig.lanes, RG_LANE_LOG);
+    ck_assert_uint_eq(rig.durable_index, 1);
+    ck_assert_msg(rg_wal_busy(rig.wal), "the next write starts by itself");
+    simlanes_step(&rig.lanes, RG_LANE_LOG);
+    ck_assert_uint_eq(rig.durable_index, 11);
+    ck_assert_uint_eq(rig.durables, 2);
+    ck_assert(!rg_wal_busy(rig.wal));
+}
+END_TEST
+
+START_TEST(truncation_reaches_the_disk)
+{
+    OPEN();
+    append_records(1, 6);
+    ck_assert_int_eq(rg_wal_truncate(rig.wal, 4), RG_OK);
+    ck_assert_uint_eq(rg_wal_durable(rig.wal), 3);
+    append(2, "new four");
+    write_all();
+    ck_assert_uint_eq(rig.durable_index, 4);
+    ck_assert_uint_eq(rig.durable_term, 2);
+    ck_assert_int_eq(rg_wal_truncate(rig.wal, 2), RG_OK); /* alone, without entries */
+    write_all();
+    ck_assert_uint_eq(rig.durable_index, 1);
+    reopen();
+    ck_assert_uint_eq(rg_wal_last(rig.wal), 1);
+    ck_assert_int_eq(rg_wal_truncate(rig.wal, 0), RG_EINVALID);
+}
+END_TEST
+
+START_TEST(truncation_during_a_write_is_not_reported_durable)
+{
+    OPEN();
+    append(1, "a");
+    append(1, "b");
+    append(1, "c");
+    rg_wal_flush(rig.wal);
+    ck_assert_int_eq(rg_wal_truncate(rig.wal, 2), RG_OK);
+    append(2, "B");
+    simlanes_step(&rig.lanes, RG_LANE_LOG);
+    ck_assert_uint_eq(rig.durable_index, 1);
+    ck_assert_uint_eq(rig.durable_term, 1);
+    simlanes_drain(&rig.lanes);
+    ck_assert_uint_eq(rig.durable_index, 2);
+    ck_assert_uint_eq(rig.durable_term, 2);
+    reopen();
+    expect(1, 1, "a");
+    expect(2, 2, "B");
+    ck_assert_uint_eq(rg_wal_last(rig.wal), 2);
+}
+END_TEST
+
+START_TEST(segments_rotate_and_are_deleted)
+{
+    unsigned most = 0;
+
+    OPEN();
+    for (unsigned i = 1; i <= 40; i++) {
+        append_records(1, 20);
+        most = RG_MAX(most, (unsigned)files().n);
+        if (i % 4 == 0)
+            ck_assert_int_eq(rg_wal_compact(rig.wal, i * 20 - 30, 1), RG_OK);
+        simlanes_drain(&rig.lanes);
+    }
+    ck_assert_uint_eq(rg_wal_first(rig.wal), 771);
+    ck_assert_uint_gt(most, 3);
+    ck_assert_uint_lt(files().n, 6);
+    ck_assert_int_eq(rg_wal_compact(rig.wal, 801, 1), RG_EINVALID); /* behind the end */
+    ck_assert_int_eq(rg_wal_compact(rig.wal, 790, 2), RG_EINVALID); /* another term */
+    rig.config.floor_index = 780;
+    rig.config.floor_term = 1;
+    reopen();
+    ck_assert_uint_eq(rg_wal_first(rig.wal), 781);
+    ck_assert_uint_eq(rg_wal_last(rig.wal), 800);
+    close_log();
+    rig.config.floor_index = 100;
+    ck_assert_int_eq(open_log(), RG_ECORRUPT); /* it does not reach down */
+}
+END_TEST
+
+START_TEST(a_batch_larger_than_a_segment)
+{
+    static char big[20000];
+
+    memset(big, 'x', sizeof big - 1);
+    for (size_t i = 0; i < sizeof big - 1; i += 7)
+        big[i] = (char)('a' + i * i % 26);
+    OPEN();
+    append_records(1, 3);
+    append(1, big);
+    write_all();
+    append_records(1, 100);
+    reopen();
+    expect(4, 1, big);
+    ck_assert_uint_eq(rg_wal_last(rig.wal), 104);
+}
+END_TEST
+
+START_TEST(a_reset_replaces_everything)
+{
+    OPEN();
+    append_records(1, 100);
+    append(1, "under way");
+    rg_wal_flush(rig.wal);
+    rig.durables = 0;
+    ck_assert_int_eq(rg_wal_reset(rig.wal, 500, 4, on_reset, NULL), RG_OK);
+    ck_assert_int_eq(rg_wal_reset(rig.wal, 501, 4, on_reset, NULL), RG_EBUSY);
+    ck_assert_uint_eq(rg_wal_first(rig.wal), 501);
+    ck_assert_uint_eq(rg_wal_last(rig.wal), 500);
+    ck_assert_uint_eq(rg_wal_term(rig.wal, 500), 4);
+    append(4, "after");
+    simlanes_drain(&rig.lanes);
+    ck_assert_uint_eq(rig.resets, 1);
+    ck_assert_uint_eq(rig.durable_index, 501);
+    ck_assert_uint_eq(rig.durables, 1);
+    ck_assert_uint_eq(files().n, 1);
+    rig.config.floor_index = 500;
+    rig.config.floor_term = 4;
+    reopen();
+    expect(501, 4, "after");
+    ck_assert_uint_eq(rg_wal_last(rig.wal), 501);
+}
+END_TEST
+
+START_TEST(a_snapshot_that_covers_the_log_resets_it)
+{
+    static const struct {
+        uint64_t index, term, want_last;
+    } rows[] = {
+        {15, 2, 15}, /* ends below the snapshot */
+        {10, 2, 10}, /* same place, another term */
+        {5, 2, 5},   /* inside, but another term there */
+        {10, 1, 10}, /* all of it */
+        {7, 1, 10},  /* the rest stays */
+    };
+
+    OPEN();
+    append_records(1, 10);
+    rig.config.floor_index = rows[_i].index;
+    rig.config.floor_term = rows[_i].term;
+    reopen();
+    ck_assert_uint_eq(rg_wal_first(rig.wal), rows[_i].index + 1);
+    ck_assert_uint_eq(rg_wal_last(rig.wal), rows[_i].want_last);
+    append_records(3, 2);
+    reopen();
+    ck_assert_uint_eq(rg_wal_last(rig.wal), rows[_i].want_last + 2);
+}
+END_TEST
+
+START_TEST(idle_reopenings_leave_no_files)
+{
+    OPEN();
+    append_records(1, 3);
+    for (int i = 0; i < 10; i++)
+        reopen();
+    ck_assert_uint_eq(files().n, 2);
+    ck_assert_uint_eq(rg_wal_last(rig.wal), 3);
+}
+END_TEST
+
+START_TEST(failures_kill_the_log_once)
+{
+    OPEN();
+    append_records(1, 3);
+    rig.durables = 0;
+    append(1, "lost");
+    if (_i == 0)
+        simdisk_fail_sync(rig.disk, 1);
+    else
+        simdisk_fail_write(rig.disk, 1);
+    write_all();
+    ck_assert_uint_eq(rig.errors, 1);
+    ck_assert_int_eq(rig.error, RG_EIO);
+    ck_assert_uint_eq(rig.durables, 0);
+    ck_assert_uint_eq(rg_wal_durable(rig.wal), 3);
+    ck_assert_int_eq(rg_wal_append(rig.wal, &(struct rg_entry){1, RG_ENTRY_COMMAND, {0}}, 1), RG_EIO);
+    write_all();
+    ck_assert_uint_eq(rig.errors, 1);
+    reopen();
+    ck_assert_uint_ge(rg_wal_last(rig.wal), 3);
+}
+END_TEST
+
+START_TEST(a_full_disk_stops_only_when_space_is_needed)
+{
+    OPEN();
+    simdisk_full(rig.disk, 100);
+    for (unsigned i = 0; rig.errors == 0; i++) {
+        struct rg_entry entry = {1, RG_ENTRY_COMMAND, rg_span_str("something to write")};
+
+        ck_assert_uint_lt(i, 1000);
+        ck_assert_int_eq(rg_wal_append(rig.wal, &entry, 1), RG_OK);
+        write_all();
+    }
+    ck_assert_int_eq(rig.error, RG_ENOSPACE);
+    ck_assert_uint_gt(rg_wal_durable(rig.wal), 50); /* the segment was used to its end */
+    ck_assert_uint_eq(rg_wal_durable(rig.wal), rg_wal_last(rig.wal) - 1);
+    simdisk_full(rig.disk, UINT64_MAX);
+    reopen();
+    ck_assert_uint_ge(rg_wal_last(rig.wal), 50);
+}
+END_TEST
+
+START_TEST(foreign_logs_are_refused)
+{
+    static const uint8_t other[32] = {8};
+    struct rg_keyprov *keys = rig.keys;
+
+    OPEN();
+    append_records(1, 3);
+    close_log();
+    rig.config.node_id = 4;
+    ck_assert_int_eq(open_log(), RG_EFOREIGN);
+    rig.config.node_id = 3;
+    rig.config.cluster_id = "c2";
+    ck_assert_int_eq(open_log(), RG_EFOREIGN);
+    rig.config.cluster_id = "c1";
+    rig.config.context.identity_store_id = rg_span_str("d-9999999999");
+    ck_assert_int_eq(open_log(), RG_EFOREIGN);
+    rig.config.context.identity_store_id = rg_span_str("d-0123456789");
+    ck_assert_int_eq(rg_keyprov_memory_new("mrk-00000000000000000000000000000002", other, &rig.config.keys), RG_OK);
+    ck_assert_int_eq(open_log(), RG_EKEY);
+    rg_keyprov_free(rig.config.keys);
+    rig.config.keys = keys;
+    OPEN();
+    ck_assert_uint_eq(rg_wal_last(rig.wal), 3);
+}
+END_TEST
+
+/* The last record cut at any byte: the log opens without it (and with it when nothing was cut). */
+START_TEST(a_torn_last_record_is_cut)
+{
+    struct simdisk *intact;
+    char path[64];
+    uint64_t from, end, whole;
+    uint8_t zeros[512] = {0}, was[512];
+    struct files f;
+
+    OPEN();
+    append_records(1, 5);
+    append(2, "the last one, a little longer than the others");
+    rg_wal_flush(rig.wal);
+    simlanes_step(&rig.lanes, RG_LANE_LOG); /* no mark yet */
+    f = files();
+    snprintf(path, sizeof path, "%s", f.path[f.n - 1]);
+    close_log();
+    intact = rig.disk;
+    /* START and five records of 128 and one of 192 bytes */
+    from = 512 + 6 * 128;
+    end = from + 192;
+    whole = from + 80 + 45 + 13 + 16; /* behind: padding */
+    ck_assert_uint_eq(simdisk_peek(intact, path, from, was, end - from), end - from);
+    while (was[whole - from - 1] == 0)
+        whole--; /* what ends in zeros is not torn by them: the seal's last byte is any of 256 */
+    for (uint64_t cut = from; cut <= end; cut++) {
+        struct simdisk *disk = simdisk_clone(intact, cut);
+
+        rig.disk = disk;
+        simlanes_init(&rig.lanes, disk);
+        simdisk_poke(disk, path, cut, zeros, end - cut + 64);
+        OPEN();
+        if (cut < whole) {
+            ck_assert_uint_eq(rg_wal_last(rig.wal), 5);
+            ck_assert_msg(cut == from || rig.report.cut_bytes > 0, "said at %llu", (unsigned long long)(cut - from));
+        } else {
+            ck_assert_uint_eq(rg_wal_last(rig.wal), 6);
+        }
+        append_records(2, 1);
+        reopen();
+        ck_assert_uint_eq(rig.report.cut_bytes, 0);
+        close_log();
+        simdisk_free(disk);
+    }
+    rig.disk = intact;
+    simlanes_init(&rig.lanes, intact);
+}
+END_TEST
+
+/* A bit flipped anywhere before the last record is found, or changes nothing. */
+START_TEST(damage_is_not_taken_for_a_torn_write)
+{
+    struct simdisk *intact = rig.disk;
+    struct files f;
+    unsigned found = 0, harmless = 0;
+
+    OPEN();
+    append_records(1, 12);
+    f = files();
+    close_log();
+    ck_assert_uint_eq(f.n, 1);
+    for (uint64_t at = 0; at < 512 + 13 * 128; at++) { /* the last record too: a mark stands behind it */
+        struct simdisk *disk = simdisk_clone(intact, at);
+        enum rg_err err;
+
+        rig.disk = disk;
+        simlanes_init(&rig.lanes, disk);
+        ck_assert(simdisk_flip(disk, f.path[0], at, (uint8_t)(1 << at % 8)));
+        err = open_log();
+        if (err == RG_OK) {
+            ck_assert_uint_eq(rg_wal_last(rig.wal), 12);
+            harmless++;
+            close_log();
+        } else {
+            ck_assert_msg(err == RG_ECORRUPT, "%s at %llu", rig.ctx.text, (unsigned long long)at);
+            found++;
+        }
+        simdisk_free(disk);
+    }
+    rig.disk = intact;
+    simlanes_init(&rig.lanes, intact);
+    ck_assert_uint_gt(found, 512 + 13 * 100);
+    ck_assert_uint_lt(harmless, 13 * 28); /* padding */
+}
+END_TEST
+
+START_TEST(a_missing_segment_is_corruption)
+{
+    struct files f;
+
+    OPEN();
+    append_records(1, 200);
+    f = files();
+    ck_assert_uint_ge(f.n, 4);
+    close_log();
+    ck_assert(simdisk_remove(rig.disk, f.path[_i]));
+    ck_assert_int_eq(open_log(), RG_ECORRUPT);
+}
+END_TEST
+
+/* What the missing segment did cancels out: index and term go on as if nothing were missing, only the chain tells. */
+START_TEST(a_missing_segment_is_missed_by_its_tag)
+{
+    OPEN();
+    append_records(1, 4);
+    reopen();
+    append_records(1, 1);
+    ck_assert_int_eq(rg_wal_truncate(rig.wal, 5), RG_OK);
+    write_all();
+    reopen();
+    append_records(1, 1);
+    close_log();
+    ck_assert_uint_eq(files().n, 3);
+    ck_assert(simdisk_remove(rig.disk, files().path[1]));
+    ck_assert_int_eq(open_log(), RG_ECORRUPT);
+}
+END_TEST
+
+START_TEST(a_removed_log_is_not_an_empty_one)
+{
+    rig.config.floor_index = 5;
+    rig.config.floor_term = 1;
+    ck_assert_int_eq(open_log(), RG_ECORRUPT);
+}
+END_TEST
+
+static void count_records(void *arg, const struct rg_wal_record *record)
+{
+    unsigned *n = arg;
+
+    n[0]++;
+    n[1] += record->truncation;
+    ck_assert_str_eq(record->file + 16, ".wal");
+}
+
+START_TEST(verify_reads_without_changing)
+{
+    struct rg_wal_report report;
+    unsigned n[2] = {0};
+    uint64_t hash;
+
+    OPEN();
+    append_records(1, 100);
+    ck_assert_int_eq(rg_wal_truncate(rig.wal, 90), RG_OK);
+    append_records(2, 1);
+    ck_assert_int_eq(rg_wal_compact(rig.wal, 50, 1), RG_OK);
+    simlanes_drain(&rig.lanes);
+    close_log();
+    hash = simdisk_hash(rig.disk);
+    ck_assert_msg(rg_wal_verify(&rig.lanes.io, "wal", rig.keys, &rig.config.context, count_records, n, &report,
+                                &rig.ctx) == RG_OK,
+                  "%s", rig.ctx.text);
+    ck_assert_uint_eq(report.last_index, 90);
+    ck_assert_uint_eq(report.last_term, 2);
+    ck_assert_uint_eq(report.records, n[0]);
+    ck_assert_uint_eq(n[1], 1);
+    ck_assert_uint_eq(hash, simdisk_hash(rig.disk));
+}
+END_TEST
+
+START_TEST(appends_are_checked)
+{
+    struct rg_entry entry = {0, RG_ENTRY_COMMAND, rg_span_str("x")};
+
+    OPEN();
+    ck_assert_int_eq(rg_wal_append(rig.wal, &entry, 1), RG_EINVALID); /* term 0 */
+    append(5, "x");
+    entry.term = 4;
+    ck_assert_int_eq(rg_wal_append(rig.wal, &entry, 1), RG_EINVALID); /* terms do not fall */
+    entry.term = 5;
+    entry.type = 0;
+    ck_assert_int_eq(rg_wal_append(rig.wal, &entry, 1), RG_EINVALID);
+    ck_assert_uint_eq(rg_wal_last(rig.wal), 1);
+}
+END_TEST
+
+START_TEST(freeing_with_work_under_way)
+{
+    OPEN();
+    append(1, "x");
+    rg_wal_flush(rig.wal);
+    rg_wal_free(rig.wal);
+    rig.wal = NULL;
+    if (_i == 0)
+        simlanes_drain(&rig.lanes);
+    else
+        simlanes_abandon(&rig.lanes);
+    ck_assert_uint_eq(rig.durables, 0);
+    OPEN();
+    ck_assert_uint_eq(rg_wal_last(rig.wal), _i == 0 ? 1 : 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("wal");
+    TCase *t = tcase_create("wal");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, entries_come_back);
+    tcase_add_test(t, appends_collect_while_a_write_is_under_way);
+    tcase_add_test(t, truncation_reaches_the_disk);
+    tcase_add_test(t, truncation_during_a_write_is_not_reported_durable);
+    tcase_add_test(t, segments_rotate_and_are_deleted);
+    tcase_add_test(t, a_batch_larger_than_a_segment);
+    tcase_add_test(t, a_reset_replaces_everything);
+    tcase_add_loop_test(t, a_snapshot_that_covers_the_log_resets_it, 0, 5);
+    tcase_add_test(t, idle_reopenings_leave_no_files);
+    tcase_add_loop_test(t, failures_kill_the_log_once, 0, 2);
+    tcase_add_test(t, a_full_disk_stops_only_when_space_is_needed);
+    tcase_add_test(t, foreign_logs_are_refused);
+    tcase_add_test(t, a_torn_last_record_is_cut);
+    tcase_add_test(t, damage_is_not_taken_for_a_torn_write);
+    tcase_add_loop_test(t, a_missing_segment_is_corruption, 0, 3);
+    tcase_add_test(t, a_missing_segment_is_missed_by_its_tag);
+    tcase_add_test(t, a_removed_log_is_not_an_empty_one);
+    tcase_add_test(t, verify_reads_without_changing);
+    tcase_add_test(t, appends_are_checked);
+    tcase_add_loop_test(t, freeing_with_work_under_way, 0, 2);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}

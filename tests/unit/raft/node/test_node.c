@@ -1,0 +1,729 @@
+/* raft/node: what its callers may rely on. What clusters do under faults is the simulator's (tests/sim). */
+#include <check.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "raft/core/core.h"
+#include "raft/core/meta.h"
+#include "raft/node/node.h"
+#include "raft/core/rpc.h"
+#include "store/db/command.h"
+#include "tests/sim/simlanes.h"
+
+static const uint8_t material[32] = {9};
+static struct simlanes lanes;
+static struct simdisk *disk;
+static struct rg_keyprov *keys;
+static struct rg_store *store;
+static struct rg_node *node;
+static struct rg_errctx ctx;
+static char dir[128], store_dir[160];
+static uint64_t now_us, timer_at, draws;
+static unsigned stops, applied_calls, peers_told;
+static enum rg_err stop_err;
+static struct rg_rev applied_rev;
+static size_t sent;
+
+static uint64_t test_now_ms(struct rg_io *io)
+{
+    (void)io;
+    return now_us / 1000;
+}
+static uint64_t test_now_us(struct rg_io *io)
+{
+    (void)io;
+    return now_us;
+}
+static int64_t test_wall_ms(struct rg_io *io)
+{
+    (void)io;
+    return INT64_C(1700000000000);
+}
+static uint64_t test_random(struct rg_io *io)
+{
+    (void)io;
+    return ++draws * UINT64_C(0x9e3779b97f4a7c15);
+}
+static void test_timer(struct rg_io *io, uint64_t at_ms)
+{
+    (void)io;
+    timer_at = at_ms;
+}
+static enum rg_err test_send(struct rg_io *io, uint64_t peer, struct rg_span message)
+{
+    (void)io;
+    (void)peer;
+    sent += message.n > 0;
+    return RG_OK;
+}
+static void test_flush(struct rg_io *io)
+{
+    (void)io;
+}
+static void on_applied(void *arg, struct rg_rev rev)
+{
+    (void)arg;
+    applied_calls++;
+    applied_rev = rev;
+    ck_assert_int_eq(rg_rev_cmp(rg_node_visible(node), rev), 0);
+}
+static void on_peers(void *arg, const struct rg_peer_config *peers, size_t n)
+{
+    (void)arg;
+    (void)peers;
+    peers_told = (unsigned)n;
+}
+static void on_stop(void *arg, enum rg_err err, const char *text)
+{
+    (void)arg;
+    ck_assert_uint_gt(strlen(text), 0);
+    stops++;
+    stop_err = err;
+}
+
+static struct rg_peer_config peers[2] = {{1, "us-east-1", RG_ROLE_VOTER, "a:1"}, {2, "eu-central-1", RG_ROLE_LEARNER, "b:1"}};
+static struct rg_node_config config;
+
+static void io_fill(void)
+{
+    simlanes_init(&lanes, disk);
+    lanes.io.now_ms = test_now_ms;
+    lanes.io.now_us = test_now_us;
+    lanes.io.wall_ms = test_wall_ms;
+    lanes.io.random = test_random;
+    lanes.io.timer = test_timer;
+    lanes.io.send = test_send;
+    lanes.io.flush = test_flush;
+}
+
+static enum rg_err make(uint64_t id)
+{
+    io_fill();
+    memset(&ctx, 0, sizeof ctx);
+    stops = applied_calls = peers_told = 0;
+    ck_assert_int_eq(rg_store_open(store_dir, 16u << 20, 8, &store, &ctx), RG_OK);
+    config = (struct rg_node_config){
+        .io = &lanes.io, .store = store, .keys = keys, .data_dir = "/data", .cluster_id = "c", .region = peers[id - 1].region,
+        .id = id, .instance_arn = "arn:aws:sso:::instance/ssoins-0", .identity_store_id = "d-0", .peers = peers,
+        .n_peers = 2, .queue_max = 100, .batch_max = 50, .waits_max = 64, .wal_segment_bytes = 64 * 1024,
+        .snapshot_entries = UINT64_MAX, .on_applied = on_applied, .on_peers = on_peers, .on_stop = on_stop};
+    return rg_node_new(&config, &node, &ctx);
+}
+
+static void work(void)
+{
+    for (int i = 0; i < 4; i++) {
+        simlanes_drain(&lanes);
+        rg_node_pump(node);
+    }
+}
+
+static void start(uint64_t id)
+{
+    enum rg_err err = make(id);
+
+    ck_assert_msg(err == RG_OK, "%s", ctx.text);
+    ck_assert_int_eq(rg_node_start(node, &ctx), RG_OK);
+    work();
+}
+
+static void stop(void)
+{
+    if (node != NULL) {
+        rg_node_stop(node);
+        simlanes_drain(&lanes);
+        rg_node_free(node);
+        simlanes_abandon(&lanes);
+    }
+    node = NULL;
+    rg_store_free(store);
+    store = NULL;
+}
+
+static void setup(void)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    snprintf(dir, sizeof dir, "%s/regent-node-XXXXXX", tmp != NULL && strlen(tmp) < 64 ? tmp : "/tmp");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(store_dir, sizeof store_dir, "%s/s", dir);
+    ck_assert_int_eq(rg_keyprov_memory_new("mrk-00000000000000000000000000000001", material, &keys), RG_OK);
+    disk = simdisk_new(1);
+    now_us = 5000000;
+    sent = 0;
+    node = NULL;
+}
+
+static void teardown(void)
+{
+    stop();
+    simdisk_free(disk);
+    rg_keyprov_free(keys);
+    rmdir(dir);
+}
+
+/* ---- proposals ---- */
+
+struct op {
+    struct rg_proposal p;
+    struct rg_buf cmd;
+    unsigned calls;
+};
+
+static void op_done(struct rg_proposal *p)
+{
+    ((struct op *)p)->calls++;
+}
+
+static void submit(struct op *op, unsigned i)
+{
+    struct rg_uuid id = {{(uint8_t)i, (uint8_t)(i >> 8), 1}};
+    char name[32];
+
+    memset(op, 0, sizeof *op);
+    rg_buf_init(&op->cmd, 4096);
+    if (i == 0) {
+        rg_cmd_begin(&op->cmd, RG_CMD_NOOP, 1, rg_span_str("t"));
+    } else {
+        rg_cmd_begin(&op->cmd, RG_CMD_USER_CREATE, 1, rg_span_str("t"));
+        snprintf(name, sizeof name, "user-%u", i);
+        rg_tlv_put(&op->cmd, RG_F_ID, rg_span(id.b, sizeof id.b));
+        rg_tlv_put_str(&op->cmd, RG_F_NAME, name);
+    }
+    op->p.cmd = rg_buf_span(&op->cmd);
+    op->p.on_done = op_done;
+    rg_node_submit(node, &op->p);
+}
+
+static void op_free(struct op *op)
+{
+    rg_buf_deinit(&op->cmd);
+}
+
+static struct rg_node_status status(void)
+{
+    struct rg_node_status s;
+
+    rg_node_status_copy(node, &s);
+    return s;
+}
+
+START_TEST(a_new_primary_leads_and_is_ready)
+{
+    start(1);
+    ck_assert(status().leader && status().ready);
+    ck_assert_uint_eq(status().applied.index, 1);
+    ck_assert_uint_eq(status().applied.epoch, 1);
+    ck_assert_uint_eq(peers_told, 1);
+    ck_assert_uint_eq(status().peers[0].id, 2);
+    ck_assert_uint_eq(status().peers[0].heard_ms_ago, UINT64_MAX);
+    ck_assert_uint_gt(timer_at, now_us / 1000);
+}
+END_TEST
+
+START_TEST(a_write_is_answered_after_it_is_durable_and_visible)
+{
+    struct op op;
+
+    start(1);
+    submit(&op, 0);
+    rg_node_pump(node);
+    ck_assert_uint_eq(op.calls, 0); /* the disk has not done its part */
+    ck_assert_uint_eq(rg_node_visible(node).index, 1);
+    work();
+    ck_assert_uint_eq(op.calls, 1);
+    ck_assert_int_eq(op.p.err, RG_OK);
+    ck_assert_uint_eq(op.p.rev.index, 2);
+    ck_assert_uint_eq(op.p.rev.epoch, 1);
+    ck_assert_uint_eq(rg_node_visible(node).index, 2);
+    ck_assert_uint_eq(applied_rev.index, 2);
+    op_free(&op);
+}
+END_TEST
+
+START_TEST(writes_collect_while_the_disk_is_busy)
+{
+    struct op ops[40];
+    uint64_t flushes;
+
+    start(1);
+    flushes = status().flushes;
+    for (unsigned i = 0; i < RG_LEN(ops); i++) {
+        submit(&ops[i], 0);
+        rg_node_pump(node); /* the first goes at once, the others in one write behind it */
+    }
+    work();
+    for (unsigned i = 0; i < RG_LEN(ops); i++) {
+        ck_assert_uint_eq(ops[i].calls, 1);
+        ck_assert_uint_eq(ops[i].p.rev.index, 2 + i); /* in order */
+        op_free(&ops[i]);
+    }
+    ck_assert_uint_eq(status().flushes - flushes, 2);
+    ck_assert_uint_eq(status().batches, 2);
+}
+END_TEST
+
+START_TEST(the_queue_is_bounded)
+{
+    struct op ops[150];
+    unsigned busy = 0, ok = 0;
+
+    start(1);
+    for (unsigned i = 0; i < RG_LEN(ops); i++)
+        submit(&ops[i], 0);
+    for (unsigned i = 0; i < RG_LEN(ops); i++)
+        busy += ops[i].calls == 1 && ops[i].p.err == RG_EBUSY;
+    ck_assert_uint_eq(busy, 50);
+    work();
+    for (unsigned i = 0; i < RG_LEN(ops); i++) {
+        ck_assert_uint_eq(ops[i].calls, 1);
+        ok += ops[i].p.err == RG_OK;
+        op_free(&ops[i]);
+    }
+    ck_assert_uint_eq(ok, 100);
+}
+END_TEST
+
+START_TEST(a_refusal_is_a_reply_with_a_revision)
+{
+    struct op op;
+
+    start(1);
+    submit(&op, 7); /* no instance yet */
+    work();
+    ck_assert_int_eq(op.p.err, RG_OK);
+    ck_assert_int_ne(op.p.reply.err, RG_OK);
+    ck_assert_int_eq(op.p.reply.why, RG_WHY_NOT_INIT);
+    ck_assert_uint_eq(op.p.rev.index, 2);
+    op_free(&op);
+}
+END_TEST
+
+START_TEST(a_write_that_waits_for_regions_says_when_they_are_late)
+{
+    struct op op = {0};
+
+    start(1);
+    rg_buf_init(&op.cmd, 4096);
+    rg_cmd_begin(&op.cmd, RG_CMD_NOOP, 1, rg_span_str("t"));
+    op.p.cmd = rg_buf_span(&op.cmd);
+    op.p.on_done = op_done;
+    op.p.wait_regions = RG_REGIONS_ALL;
+    op.p.deadline_ms = now_us / 1000 + 40;
+    rg_node_submit(node, &op.p);
+    work();
+    ck_assert_uint_eq(op.calls, 0);
+    ck_assert_uint_eq(rg_node_visible(node).index, 2); /* it stands all the same */
+    ck_assert_uint_le(timer_at, op.p.deadline_ms);
+    now_us += 41000;
+    rg_node_on_timer(node);
+    rg_node_pump(node);
+    ck_assert_uint_eq(op.calls, 1);
+    ck_assert_int_eq(op.p.err, RG_EREPLICATION);
+    ck_assert_uint_eq(op.p.regions_durable, 0);
+    op_free(&op);
+}
+END_TEST
+
+START_TEST(a_write_for_more_regions_than_are_there_is_not_made)
+{
+    struct op op = {0};
+
+    start(1);
+    rg_buf_init(&op.cmd, 4096);
+    rg_cmd_begin(&op.cmd, RG_CMD_NOOP, 1, rg_span_str("t"));
+    op.p.cmd = rg_buf_span(&op.cmd);
+    op.p.on_done = op_done;
+    op.p.wait_regions = 1;
+    op.p.deadline_ms = now_us / 1000 + 40;
+    for (unsigned degraded = 0; degraded < 2; degraded++) { /* what it asks for itself is not degraded */
+        op.p.degraded = degraded != 0;
+        rg_node_submit(node, &op.p);
+        ck_assert_uint_eq(op.calls, 1 + degraded);
+        ck_assert_int_eq(op.p.err, RG_ESHORTAGE);
+    }
+    work();
+    ck_assert_uint_eq(rg_node_visible(node).index, 1);
+    op_free(&op);
+}
+END_TEST
+
+START_TEST(everything_is_answered_when_the_node_stops)
+{
+    struct op ops[3];
+
+    start(1);
+    submit(&ops[0], 0);
+    rg_node_pump(node);
+    submit(&ops[1], 0);
+    rg_node_stop(node);
+    submit(&ops[2], 0);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_uint_eq(ops[i].calls, 1);
+        ck_assert_int_eq(ops[i].p.err, RG_ESTOPPED);
+        op_free(&ops[i]);
+    }
+    ck_assert_uint_eq(stops, 0); /* the shell knows */
+}
+END_TEST
+
+START_TEST(a_failed_sync_stops_the_node_once)
+{
+    struct op ops[2];
+
+    start(1);
+    simdisk_fail_sync(disk, 1);
+    submit(&ops[0], 0);
+    work();
+    ck_assert_uint_eq(stops, 1);
+    ck_assert_int_eq(stop_err, RG_EIO);
+    ck_assert_int_eq(ops[0].p.err, RG_ESTOPPED);
+    submit(&ops[1], 0);
+    work();
+    ck_assert_int_eq(ops[1].p.err, RG_ESTOPPED);
+    ck_assert_uint_eq(stops, 1);
+    ck_assert(!status().ready);
+    op_free(&ops[0]);
+    op_free(&ops[1]);
+}
+END_TEST
+
+/* ---- waits ---- */
+
+struct waiter {
+    struct rg_wait w;
+    unsigned calls;
+};
+
+static void wait_done(struct rg_wait *w)
+{
+    ((struct waiter *)w)->calls++;
+}
+
+static void wait_for(struct waiter *w, uint64_t epoch, uint64_t index, uint64_t ms)
+{
+    memset(w, 0, sizeof *w);
+    w->w.rev = (struct rg_rev){epoch, index};
+    w->w.deadline_ms = now_us / 1000 + ms;
+    w->w.on_done = wait_done;
+    rg_node_wait(node, &w->w);
+}
+
+START_TEST(a_wait_ends_when_it_is_visible_or_too_late)
+{
+    struct waiter here, soon, late, none;
+    struct op op;
+
+    start(1);
+    wait_for(&here, 1, 1, 100);
+    ck_assert_uint_eq(here.calls, 1); /* before returning */
+    ck_assert_int_eq(here.w.err, RG_OK);
+    wait_for(&none, 1, 5, 0);
+    ck_assert_int_eq(none.w.err, RG_EREVISION);
+    wait_for(&late, 1, 9, 50);
+    wait_for(&soon, 1, 2, 100);
+    submit(&op, 0);
+    work();
+    ck_assert_uint_eq(soon.calls, 1);
+    ck_assert_int_eq(soon.w.err, RG_OK);
+    ck_assert_uint_eq(late.calls, 0);
+    now_us += 60000;
+    rg_node_on_timer(node);
+    rg_node_pump(node);
+    ck_assert_uint_eq(late.calls, 1);
+    ck_assert_int_eq(late.w.err, RG_EREVISION);
+    op_free(&op);
+}
+END_TEST
+
+START_TEST(many_waits_in_any_order)
+{
+    static struct waiter ws[64];
+    struct op ops[30];
+
+    start(1);
+    for (unsigned i = 0; i < RG_LEN(ws); i++)
+        wait_for(&ws[i], 1, 2 + i * 37 % 64, 1000);
+    for (unsigned i = 0; i < RG_LEN(ops); i++)
+        submit(&ops[i], 0);
+    work();
+    for (unsigned i = 0; i < RG_LEN(ws); i++) {
+        bool due = ws[i].w.rev.index <= 31;
+
+        ck_assert_uint_eq(ws[i].calls, due);
+        if (due)
+            ck_assert_int_eq(ws[i].w.err, RG_OK);
+    }
+    for (unsigned i = 0; i < RG_LEN(ops); i++)
+        op_free(&ops[i]);
+    stop();
+    for (unsigned i = 0; i < RG_LEN(ws); i++)
+        ck_assert_uint_eq(ws[i].calls, 1);
+}
+END_TEST
+
+/* ---- starting again, and what is refused ---- */
+
+START_TEST(a_restart_shows_all_and_raises_the_term)
+{
+    struct op ops[20];
+    uint64_t term;
+    uint8_t hash[RG_STATE_HASH_BYTES];
+
+    start(1);
+    for (unsigned i = 0; i < RG_LEN(ops); i++)
+        submit(&ops[i], i);
+    work();
+    term = status().term;
+    memcpy(hash, status().hash, sizeof hash);
+    for (unsigned i = 0; i < RG_LEN(ops); i++)
+        op_free(&ops[i]);
+    stop();
+    ck_assert_int_eq(make(1), RG_OK);
+    ck_assert_uint_eq(rg_node_visible(node).index, 21); /* before it even starts */
+    ck_assert_int_eq(rg_node_start(node, &ctx), RG_OK);
+    work();
+    ck_assert_uint_eq(status().term, term + 1);
+    ck_assert_uint_eq(status().incarnation, 2);
+    ck_assert_mem_eq(status().hash, hash, sizeof hash);
+    ck_assert(status().ready && status().leader);
+}
+END_TEST
+
+START_TEST(data_of_another_is_refused)
+{
+    start(1);
+    stop();
+    peers[0].id = 3;
+    config.id = 3;
+    io_fill();
+    ck_assert_int_eq(rg_store_open(store_dir, 16u << 20, 8, &store, &ctx), RG_OK);
+    config.store = store;
+    ck_assert_int_eq(rg_node_new(&config, &node, &ctx), RG_EFOREIGN);
+    config.id = 1;
+    peers[0].id = 1;
+    config.cluster_id = "other";
+    node = NULL;
+    ck_assert_int_eq(rg_node_new(&config, &node, &ctx), RG_EFOREIGN);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "other"));
+    node = NULL;
+}
+END_TEST
+
+START_TEST(a_primary_whose_log_is_gone_does_not_begin_a_new_one)
+{
+    struct op op;
+    char path[256];
+
+    start(1);
+    submit(&op, 0);
+    work();
+    op_free(&op);
+    stop();
+    while (simdisk_flip_random(disk, "/data/wal/", NULL, path, NULL)) /* finds them all */
+        ck_assert(simdisk_remove(disk, path));
+    ck_assert_int_eq(make(1), RG_ECORRUPT);
+    node = NULL;
+}
+END_TEST
+
+START_TEST(a_learner_takes_no_writes_and_waits_for_data)
+{
+    struct op op;
+
+    start(2);
+    submit(&op, 0);
+    ck_assert_int_eq(op.p.err, RG_ENOTPRIMARY);
+    ck_assert(!status().leader && !status().ready);
+    ck_assert_uint_eq(status().primary_heard_ms_ago, UINT64_MAX);
+    ck_assert_uint_gt(strlen(status().not_ready), 0);
+    now_us += 5000000;
+    rg_node_pump(node);
+    ck_assert(!status().ready); /* with nothing to show */
+    op_free(&op);
+}
+END_TEST
+
+START_TEST(hellos_that_do_not_fit_are_refused)
+{
+    struct rg_hello h = {.version = 1, .cluster_id = "c", .region = "eu-central-1", .from = 2, .to = 1, .boot = 5};
+    struct rg_buf buf;
+
+    start(1);
+    rg_buf_init(&buf, RG_HELLO_BYTES_MAX);
+    for (int i = 0; i < 6; i++) {
+        struct rg_hello other = h;
+        static const enum rg_err want[] = {RG_OK, RG_EPEER, RG_EPEER, RG_EPEER, RG_EPEER, RG_EMALFORMED};
+
+        if (i == 1)
+            strcpy(other.cluster_id, "d");
+        if (i == 2)
+            strcpy(other.region, "ap-south-1");
+        if (i == 3)
+            other.to = 7;
+        if (i == 4)
+            other.from = 9;
+        rg_buf_clear(&buf);
+        rg_hello_encode(&other, &buf);
+        ck_assert_msg(rg_node_on_hello(node, 2, rg_span(buf.data, buf.len - (i == 5)), &ctx) == want[i], "%d: %s", i, ctx.text);
+    }
+    rg_buf_deinit(&buf);
+    ck_assert_uint_eq(stops, 0);
+}
+END_TEST
+
+START_TEST(rubbish_is_the_peers_fault)
+{
+    start(1);
+    rg_node_on_up(node, 2);
+    ck_assert_int_eq(rg_node_on_message(node, 2, rg_span_str("rubbish"), &ctx), RG_EMALFORMED);
+    ck_assert_int_eq(rg_node_on_message(node, 2, rg_span(NULL, 0), &ctx), RG_EMALFORMED);
+    ck_assert_int_eq(rg_node_on_message(node, 9, rg_span_str("rubbish"), &ctx), RG_EPEER);
+    ck_assert_uint_eq(stops, 0);
+    ck_assert(status().leader);
+}
+END_TEST
+
+/* Rule 8, when the news comes with a message. */
+START_TEST(a_later_term_fences_the_primary_for_good)
+{
+    struct rg_msg m = {.type = RG_MSG_APPEND_RESULT, .append_result = {.term = UINT64_C(2) << 32}};
+    struct rg_buf buf;
+    struct op op;
+
+    start(1);
+    submit(&op, 0);
+    rg_node_pump(node); /* in the log, not durable */
+    rg_buf_init(&buf, 1024);
+    rg_rpc_encode(&m, &buf);
+    ck_assert_int_eq(rg_node_on_message(node, 2, rg_buf_span(&buf), &ctx), RG_OK);
+    rg_buf_deinit(&buf);
+    ck_assert_uint_eq(stops, 1);
+    ck_assert_int_eq(stop_err, RG_EFENCED);
+    ck_assert_int_eq(op.p.err, RG_ESTOPPED);
+    work();
+    ck_assert_uint_eq(rg_node_visible(node).index, 1); /* nothing happens any more */
+    op_free(&op);
+    stop();
+    ck_assert_int_eq(make(1), RG_EFENCED);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "promoted"));
+    node = NULL;
+}
+END_TEST
+
+/* To node 2 from the primary: the n-th entry alone, with a term. */
+static void append(uint64_t index, uint64_t term, uint64_t prev_term)
+{
+    struct rg_members members = {.n = 2};
+    struct rg_msg m = {.type = RG_MSG_APPEND};
+    struct rg_buf data, out;
+    struct rg_entry entry = {.term = term, .type = index == 1 ? RG_ENTRY_CHANGE : RG_ENTRY_COMMAND};
+
+    rg_buf_init(&data, 65536);
+    rg_buf_init(&out, 65536);
+    memcpy(members.peers, peers, sizeof peers);
+    if (index == 1)
+        ck_assert_int_eq(rg_members_encode(&members, &data), RG_OK);
+    else
+        rg_cmd_begin(&data, RG_CMD_NOOP, 1, rg_span_str("t"));
+    entry.data = rg_buf_span(&data);
+    m.append = (struct rg_msg_append){.term = term, .prev_index = index - 1, .prev_term = prev_term, .commit = index,
+                                      .entries = &entry, .n = 1};
+    rg_rpc_encode(&m, &out);
+    ck_assert_int_eq(rg_node_on_message(node, 1, rg_buf_span(&out), &ctx), RG_OK);
+    work();
+    rg_buf_deinit(&data);
+    rg_buf_deinit(&out);
+}
+
+/* Rule 18: what was applied is never replaced. By a later epoch it was cut off, and the node comes back under a new id, knowing
+ * which epoch that was; within one epoch a log is wrong, and a person must look. */
+START_TEST(entries_that_were_applied_are_not_replaced)
+{
+    const uint64_t first = UINT64_C(1) << 32 | 1, term = _i == 0 ? first + 1 : UINT64_C(1026) << 32;
+    struct rg_metafile *file;
+    struct rg_meta meta;
+
+    start(2);
+    rg_node_on_up(node, 1);
+    append(1, first, 0);
+    append(2, first, first);
+    ck_assert_uint_eq(rg_node_visible(node).index, 2);
+    append(2, term, first);
+    ck_assert_uint_eq(stops, 1);
+    ck_assert_int_eq(stop_err, _i == 0 ? RG_ECORRUPT : RG_EFENCED);
+    stop();
+    io_fill();
+    ck_assert_int_eq(rg_metafile_open(&lanes.io, "/data/meta", keys, &file, &meta, &ctx), RG_OK);
+    rg_metafile_free(file);
+    ck_assert_int_eq(meta.fenced, _i == 1);
+    ck_assert_int_eq(meta.quarantined, _i == 0);
+    ck_assert_uint_eq(meta.promised, _i == 0 ? 0 : 1026);
+    ck_assert_int_eq(make(2), RG_EFENCED); /* either way not under this id again */
+    node = NULL;
+}
+END_TEST
+
+START_TEST(a_learner_that_connects_is_told_where_things_stand)
+{
+    start(1);
+    sent = 0;
+    rg_node_on_up(node, 2);
+    ck_assert_uint_eq(sent, 1);
+}
+END_TEST
+
+START_TEST(a_snapshot_on_demand_compacts)
+{
+    struct op op;
+
+    start(1);
+    submit(&op, 0);
+    work();
+    ck_assert_int_eq(rg_node_snapshot(node), RG_OK);
+    work();
+    ck_assert_uint_eq(status().snapshot_index, 2);
+    ck_assert_uint_eq(status().snapshots_taken, 1);
+    op_free(&op);
+    stop();
+    ck_assert_int_eq(make(1), RG_OK);
+    ck_assert_uint_eq(rg_node_visible(node).index, 2);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("node");
+    TCase *tc = tcase_create("node");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, a_new_primary_leads_and_is_ready);
+    tcase_add_test(tc, a_write_is_answered_after_it_is_durable_and_visible);
+    tcase_add_test(tc, writes_collect_while_the_disk_is_busy);
+    tcase_add_test(tc, the_queue_is_bounded);
+    tcase_add_test(tc, a_refusal_is_a_reply_with_a_revision);
+    tcase_add_test(tc, a_write_that_waits_for_regions_says_when_they_are_late);
+    tcase_add_test(tc, a_write_for_more_regions_than_are_there_is_not_made);
+    tcase_add_test(tc, everything_is_answered_when_the_node_stops);
+    tcase_add_test(tc, a_failed_sync_stops_the_node_once);
+    tcase_add_test(tc, a_wait_ends_when_it_is_visible_or_too_late);
+    tcase_add_test(tc, many_waits_in_any_order);
+    tcase_add_test(tc, a_restart_shows_all_and_raises_the_term);
+    tcase_add_test(tc, data_of_another_is_refused);
+    tcase_add_test(tc, a_primary_whose_log_is_gone_does_not_begin_a_new_one);
+    tcase_add_test(tc, a_learner_takes_no_writes_and_waits_for_data);
+    tcase_add_test(tc, hellos_that_do_not_fit_are_refused);
+    tcase_add_test(tc, rubbish_is_the_peers_fault);
+    tcase_add_test(tc, a_later_term_fences_the_primary_for_good);
+    tcase_add_loop_test(tc, entries_that_were_applied_are_not_replaced, 0, 2);
+    tcase_add_test(tc, a_learner_that_connects_is_told_where_things_stand);
+    tcase_add_test(tc, a_snapshot_on_demand_compacts);
+    suite_add_tcase(suite, tc);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

@@ -1,0 +1,433 @@
+/* The snapshot directory: taking, keeping two, loading past damage, sending, receiving, crashes. */
+#include <check.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "raft/snap/snapstore.h"
+#include "tests/sim/simlanes.h"
+
+static const uint8_t material[32] = {7};
+static const struct rg_context context = {.instance_arn = {(const uint8_t *)"i", 1},
+                                          .identity_store_id = {(const uint8_t *)"d", 1}};
+static struct simlanes lanes;
+static struct rg_keyprov *keys;
+static struct rg_store *store, *other;
+static struct rg_snapstore *snaps;
+static struct rg_errctx ctx;
+static char dir[128], path[2][160], note[256];
+static struct {
+    enum rg_err err;
+    struct rg_snapfile file;
+    unsigned calls;
+    char text[200];
+} took, finished;
+static struct {
+    enum rg_err err;
+    uint64_t offset;
+    unsigned calls;
+} wrote;
+static uint64_t applied;
+
+static void open_snaps(void)
+{
+    memset(&ctx, 0, sizeof ctx);
+    ck_assert_msg(rg_snapstore_open(&lanes.io, "snapshots", keys, &context, &snaps, &ctx) == RG_OK, "%s", ctx.text);
+}
+
+static void setup(void)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    memset(&took, 0, sizeof took);
+    memset(&finished, 0, sizeof finished);
+    memset(&wrote, 0, sizeof wrote);
+    applied = 0;
+    snprintf(dir, sizeof dir, "%s/regent-snapstore-XXXXXX", tmp != NULL && strlen(tmp) < 64 ? tmp : "/tmp");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(path[0], sizeof path[0], "%s/a", dir);
+    snprintf(path[1], sizeof path[1], "%s/b", dir);
+    ck_assert_int_eq(rg_store_open(path[0], 1u << 28, 8, &store, &ctx), RG_OK);
+    ck_assert_int_eq(rg_store_open(path[1], 1u << 28, 8, &other, &ctx), RG_OK);
+    ck_assert_int_eq(rg_keyprov_memory_new("mrk-00000000000000000000000000000001", material, &keys), RG_OK);
+    simlanes_init(&lanes, simdisk_new(1));
+    open_snaps();
+}
+
+static void close_snaps(void)
+{
+    rg_snapstore_free(snaps);
+    snaps = NULL;
+    simlanes_abandon(&lanes);
+}
+
+static void teardown(void)
+{
+    close_snaps();
+    rg_store_free(store);
+    rg_store_free(other);
+    rg_keyprov_free(keys);
+    simdisk_free(lanes.disk);
+    ck_assert_int_eq(rmdir(dir), 0);
+}
+
+static void apply(unsigned n)
+{
+    struct rg_txn *txn;
+
+    ck_assert_int_eq(rg_txn_begin(store, RG_TXN_WRITE, &txn), RG_OK);
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t key[17] = {'u'};
+        uint8_t value[400];
+        struct rg_prng prng;
+
+        applied++;
+        rg_prng_init(&prng, applied);
+        rg_prng_bytes(&prng, key + 1, 16);
+        rg_prng_bytes(&prng, value, sizeof value);
+        ck_assert_int_eq(rg_row_put(txn, rg_span(key, sizeof key), rg_span(value, sizeof value)), RG_OK);
+        rg_txn_mark_applied(txn, applied, 3);
+    }
+    ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
+}
+
+static void on_took(void *arg, enum rg_err err, const struct rg_snapfile *file, const char *text)
+{
+    took.err = err;
+    took.calls++;
+    if (file != NULL)
+        took.file = *file;
+    snprintf(took.text, sizeof took.text, "%s", text);
+}
+
+static void on_finished(void *arg, enum rg_err err, const struct rg_snapfile *file, const char *text)
+{
+    finished.err = err;
+    finished.calls++;
+    if (file != NULL)
+        finished.file = *file;
+    snprintf(finished.text, sizeof finished.text, "%s", text);
+}
+
+static void on_wrote(void *arg, enum rg_err err, uint64_t offset)
+{
+    wrote.err = err;
+    wrote.offset = offset;
+    wrote.calls++;
+}
+
+static void take(void)
+{
+    took.calls = 0;
+    ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_OK);
+    ck_assert(rg_snapstore_taking(snaps));
+    ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_EBUSY);
+    simlanes_drain(&lanes);
+    ck_assert_uint_eq(took.calls, 1);
+    ck_assert_msg(took.err == RG_OK, "%s", took.text);
+}
+
+static void count_file(void *arg, const char *name, uint64_t size) { ++*(unsigned *)arg; }
+
+static unsigned count_files(void)
+{
+    unsigned n = 0;
+
+    simdisk_each(lanes.disk, count_file, &n);
+    return n;
+}
+
+static enum rg_err load(uint64_t *ret_index)
+{
+    struct rg_snapshot_info info = {0};
+    RG_AUTO_BUF struct rg_buf config = {0};
+    enum rg_err err;
+
+    rg_buf_init(&config, 100);
+    memset(&ctx, 0, sizeof ctx);
+    err = rg_snapstore_load(snaps, other, &config, &info, note, &ctx);
+    if (!err)
+        ck_assert(rg_span_is(info.config, "conf"));
+    *ret_index = info.index;
+    return err;
+}
+
+START_TEST(taken_and_loaded_and_two_kept)
+{
+    struct rg_snapfile file;
+    uint64_t index;
+
+    ck_assert_int_eq(load(&index), RG_ENOTFOUND);
+    ck_assert(!rg_snapstore_latest(snaps, &file));
+    ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_EINVALID);
+    for (unsigned i = 1; i <= 5; i++) {
+        apply(100);
+        take();
+        ck_assert_uint_eq(took.file.index, i * 100);
+        ck_assert_uint_eq(count_files(), i < 2 ? i : 2);
+    }
+    take(); /* the same state again: it is there */
+    ck_assert_uint_eq(count_files(), 2);
+    ck_assert(rg_snapstore_latest(snaps, &file));
+    ck_assert_uint_eq(file.index, 500);
+    ck_assert_uint_eq(file.size, simdisk_size(lanes.disk, "snapshots/500-3.snap"));
+    close_snaps();
+    simdisk_crash(lanes.disk, NULL);
+    open_snaps();
+    ck_assert_int_eq(load(&index), RG_OK);
+    ck_assert_uint_eq(index, 500);
+    ck_assert_str_eq(note, "");
+}
+END_TEST
+
+/* The state is that of the call, not of when the job runs. */
+START_TEST(taken_at_once)
+{
+    uint64_t index;
+
+    apply(10);
+    ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_OK);
+    apply(10);
+    simlanes_drain(&lanes);
+    ck_assert_int_eq(took.err, RG_OK);
+    ck_assert_int_eq(load(&index), RG_OK);
+    ck_assert_uint_eq(index, 10);
+}
+END_TEST
+
+START_TEST(damaged_ones_are_set_aside)
+{
+    uint64_t index;
+
+    apply(50);
+    take();
+    apply(50);
+    take();
+    ck_assert(simdisk_flip(lanes.disk, "snapshots/100-3.snap", 4000, 1));
+    ck_assert_int_eq(load(&index), RG_OK);
+    ck_assert_uint_eq(index, 50);
+    ck_assert_ptr_nonnull(strstr(note, "100-3.snap"));
+    ck_assert(simdisk_exists(lanes.disk, "snapshots/100-3.bad"));
+    ck_assert(simdisk_flip(lanes.disk, "snapshots/50-3.snap", 4000, 1));
+    ck_assert_int_eq(load(&index), RG_ECORRUPT);
+    ck_assert_uint_eq(count_files(), 1); /* one bad one is kept */
+    ck_assert_int_eq(load(&index), RG_ENOTFOUND);
+}
+END_TEST
+
+START_TEST(a_held_file_stays_until_released)
+{
+    struct rg_snapfile first;
+    uint8_t byte;
+    size_t n;
+    int fd;
+
+    apply(10);
+    take();
+    first = took.file;
+    ck_assert_int_eq(rg_snapstore_hold(snaps, &first, &fd, &ctx), RG_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        apply(10);
+        take();
+    }
+    ck_assert_uint_eq(count_files(), 3);
+    ck_assert_int_eq(lanes.io.pread(&lanes.io, fd, &byte, 1, first.size - 1, &n, NULL), RG_OK);
+    ck_assert_uint_eq(n, 1);
+    rg_snapstore_release(snaps, &first, fd);
+    simlanes_drain(&lanes);
+    ck_assert_uint_eq(count_files(), 2);
+    ck_assert_int_eq(rg_snapstore_hold(snaps, &first, &fd, &ctx), RG_ENOTFOUND);
+}
+END_TEST
+
+/* A snapshot as a sender would have it, in memory. */
+static uint8_t *snapshot_bytes(struct rg_snapfile *file)
+{
+    uint8_t *bytes;
+    char name[64];
+
+    apply(10000);
+    take();
+    *file = took.file;
+    bytes = malloc(file->size);
+    snprintf(name, sizeof name, "snapshots/%llu-%llu.snap", (unsigned long long)file->index,
+             (unsigned long long)file->term);
+    ck_assert_uint_eq(simdisk_peek(lanes.disk, name, 0, bytes, file->size), file->size);
+    close_snaps();
+    ck_assert(simdisk_remove(lanes.disk, name));
+    open_snaps();
+    return bytes;
+}
+
+static void receive(const uint8_t *bytes, const struct rg_snapfile *file, uint64_t from, uint64_t until)
+{
+    while (from < until) {
+        size_t n = (size_t)RG_MIN(until - from, UINT64_C(100000));
+
+        ck_assert_int_eq(rg_snapstore_receive_write(snaps, from, rg_span(bytes + from, n), on_wrote, NULL), RG_OK);
+        from += n;
+    }
+    simlanes_drain(&lanes);
+    ck_assert_int_eq(wrote.err, RG_OK);
+    ck_assert_uint_eq(wrote.offset, until);
+}
+
+START_TEST(received_in_pieces_over_a_crash)
+{
+    struct rg_snapfile file;
+    RG_AUTO_MEM uint8_t *bytes = snapshot_bytes(&file);
+    uint64_t offset, index;
+
+    ck_assert_uint_gt(file.size, 3u << 20);
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+    ck_assert_uint_eq(offset, 0);
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_EBUSY);
+    ck_assert_int_eq(rg_snapstore_receive_write(snaps, 5, rg_span(bytes, 10), on_wrote, NULL), RG_EINVALID);
+    receive(bytes, &file, 0, 2500000);
+    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_EINVALID); /* not all there */
+    /* one more write is under way when the power fails */
+    ck_assert_int_eq(rg_snapstore_receive_write(snaps, 2500000, rg_span(bytes + 2500000, 100000), on_wrote, NULL),
+                     RG_OK);
+    if (_i > 0) {
+        simdisk_fail_sync(lanes.disk, 1);
+        simlanes_run(&lanes, RG_LANE_SNAPSHOT);
+    }
+    simdisk_crash(lanes.disk, NULL);
+    close_snaps();
+    open_snaps();
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+    ck_assert_uint_gt(offset, 0);
+    ck_assert_uint_le(offset, 2500000);
+    receive(bytes, &file, offset, file.size);
+    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_OK);
+    simlanes_drain(&lanes);
+    ck_assert_msg(finished.err == RG_OK && finished.calls == 1, "%s", finished.text);
+    simdisk_crash(lanes.disk, NULL);
+    close_snaps();
+    open_snaps();
+    ck_assert_int_eq(load(&index), RG_OK);
+    ck_assert_uint_eq(index, file.index);
+    ck_assert_uint_eq(count_files(), 1);
+}
+END_TEST
+
+START_TEST(what_does_not_verify_is_not_kept)
+{
+    struct rg_snapfile file, latest;
+    RG_AUTO_MEM uint8_t *bytes = snapshot_bytes(&file);
+    uint64_t offset;
+
+    bytes[file.size / 2] ^= 1;
+    if (_i == 1) { /* intact, but not what was offered */
+        bytes[file.size / 2] ^= 1;
+        file.index++;
+    }
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+    receive(bytes, &file, 0, file.size);
+    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_OK);
+    simlanes_drain(&lanes);
+    ck_assert_int_eq(finished.err, RG_ECORRUPT);
+    rg_snapstore_receive_abort(snaps);
+    ck_assert(!rg_snapstore_latest(snaps, &latest));
+    ck_assert_uint_eq(count_files(), 0);
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+    ck_assert_uint_eq(offset, 0);
+}
+END_TEST
+
+START_TEST(aborting_in_the_middle)
+{
+    struct rg_snapfile file;
+    RG_AUTO_MEM uint8_t *bytes = snapshot_bytes(&file);
+    uint64_t offset;
+
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+    ck_assert_int_eq(rg_snapstore_receive_write(snaps, 0, rg_span(bytes, 1000), on_wrote, NULL), RG_OK);
+    rg_snapstore_receive_abort(snaps);
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+    simlanes_drain(&lanes);
+    ck_assert_uint_eq(wrote.calls, 0); /* of the aborted one: nothing is heard */
+    receive(bytes, &file, 0, file.size);
+    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_OK);
+    rg_snapstore_receive_abort(snaps); /* too late: the file gets its name */
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_EBUSY);
+    simlanes_drain(&lanes);
+    ck_assert_uint_eq(finished.calls, 0);
+    ck_assert(rg_snapstore_latest(snaps, &file));
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+}
+END_TEST
+
+START_TEST(a_failed_taking_leaves_nothing)
+{
+    struct rg_snapfile file;
+
+    apply(1000);
+    switch (_i) {
+    case 0:
+        simdisk_full(lanes.disk, 10000);
+        break;
+    case 1:
+        simdisk_fail_sync(lanes.disk, 1);
+        break;
+    default:
+        simdisk_fail_write(lanes.disk, 2);
+    }
+    ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_OK);
+    simlanes_drain(&lanes);
+    ck_assert_int_eq(took.err, _i == 0 ? RG_ENOSPACE : RG_EIO);
+    ck_assert(strlen(took.text) > 0);
+    ck_assert(!rg_snapstore_latest(snaps, &file));
+    ck_assert_uint_eq(count_files(), 0);
+    simdisk_full(lanes.disk, UINT64_MAX);
+    take();
+}
+END_TEST
+
+/* Power fails during taking, at any step: the old one or the new one is there, whole. */
+START_TEST(crashes_while_taking)
+{
+    for (unsigned i = 0; i < 40; i++) {
+        uint64_t index;
+
+        apply(20);
+        take();
+        apply(20);
+        ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_OK);
+        simdisk_fail_sync(lanes.disk, i % 4);
+        simlanes_run(&lanes, RG_LANE_SNAPSHOT);
+        simdisk_fail_sync(lanes.disk, 0);
+        simdisk_crash(lanes.disk, NULL);
+        close_snaps();
+        open_snaps();
+        ck_assert_int_eq(load(&index), RG_OK);
+        ck_assert_str_eq(note, "");
+        ck_assert_uint_ge(index, applied - 20);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("snapstore");
+    TCase *t = tcase_create("snapstore");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, taken_and_loaded_and_two_kept);
+    tcase_add_test(t, taken_at_once);
+    tcase_add_test(t, damaged_ones_are_set_aside);
+    tcase_add_test(t, a_held_file_stays_until_released);
+    tcase_add_loop_test(t, received_in_pieces_over_a_crash, 0, 2);
+    tcase_add_loop_test(t, what_does_not_verify_is_not_kept, 0, 2);
+    tcase_add_test(t, aborting_in_the_middle);
+    tcase_add_loop_test(t, a_failed_taking_leaves_nothing, 0, 3);
+    tcase_add_test(t, crashes_while_taking);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}

@@ -1,0 +1,274 @@
+/* store/fsm_node, store/node: ids are given once, tokens open once, and all of it is bounded. */
+#include "store/model/node.h"
+#include "tests/lib/store_fixture.h"
+
+static struct fix fix;
+
+static void setup(void)
+{
+    fix_open(&fix);
+    fix_must(&fix, RG_CMD_INSTANCE_INIT, FIX_INIT);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=1 name=us-east-1 link=a:1 url=https://a:2 status=MEMBER");
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=2 name=eu-central-1 link=b:1 url=https://b:2 status=MEMBER cert=der");
+    fix_must(&fix, RG_CMD_TOKEN_PUT, "token=t1 name=eu-west-1 expires=1700000900000");
+}
+static void teardown(void)
+{
+    fix_check_hash(&fix);
+    fix_close(&fix);
+}
+
+#define PLACE "name=eu-west-1 link=c:1 url=https://c:2"
+
+static uint64_t answered_id(void)
+{
+    uint64_t id = 0;
+
+    for (size_t i = 0; i < 8; i++)
+        id = id << 8 | fix.reply.id.b[i];
+    return id;
+}
+
+static void check_row(uint64_t id, const char *status, const char *region, uint64_t old_id)
+{
+    struct rg_txn *txn = fix_read(&fix);
+    struct rg_node_row row;
+
+    ck_assert_int_eq(rg_node_row_get(txn, id, &row), RG_OK);
+    ck_assert_uint_eq(row.id, id);
+    ck_assert_msg(rg_span_is(row.status, status), "%.*s", RG_SPAN_ARG(row.status));
+    ck_assert(rg_span_is(row.region, region));
+    ck_assert_uint_eq(row.old_id, old_id);
+    ck_assert_int_eq(row.rejoin, old_id != 0);
+    rg_txn_free(txn);
+}
+
+START_TEST(a_token_opens_once)
+{
+    struct rg_join_token token;
+    uint8_t sha256[32];
+    struct rg_txn *txn;
+
+    fix_token("t1", sha256);
+    txn = fix_read(&fix);
+    ck_assert_int_eq(rg_join_token_get(txn, sha256, &token), RG_OK);
+    ck_assert(!token.used && rg_span_is(token.region, "eu-west-1") && token.expires_ms == 1700000900000);
+    rg_txn_free(txn);
+    fix_must(&fix, RG_CMD_NODE_JOIN, "token=t1 " PLACE);
+    ck_assert_uint_eq(answered_id(), 3);
+    check_row(3, "PREPARED", "eu-west-1", 0);
+    txn = fix_read(&fix);
+    ck_assert_int_eq(rg_join_token_get(txn, sha256, &token), RG_OK);
+    ck_assert(token.used);
+    rg_txn_free(txn);
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "token=t1 " PLACE), RG_ECONFLICT);
+    ck_assert_int_eq(fix.reply.why, RG_WHY_TOKEN);
+}
+END_TEST
+
+static const struct {
+    const char *name;
+    enum rg_cmd_kind kind;
+    const char *fields;
+    enum rg_err err;
+    enum rg_why why;
+} refusals[] = {
+    {"unknown token", RG_CMD_NODE_JOIN, "token=t2 " PLACE, RG_EBADTOKEN, RG_WHY_TOKEN},
+    {"another region's", RG_CMD_NODE_JOIN, "token=t1 name=eu-west-2 link=c:1 url=https://c:2", RG_EINVALID, RG_WHY_TOKEN},
+    {"no place", RG_CMD_NODE_JOIN, "token=t1 name=eu-west-1 url=https://c:2", RG_EMALFORMED, RG_WHY_MALFORMED},
+    {"neither token nor id", RG_CMD_NODE_JOIN, PLACE, RG_EMALFORMED, RG_WHY_MALFORMED},
+    {"token and id", RG_CMD_NODE_JOIN, "token=t1 oldnode=2 " PLACE, RG_EMALFORMED, RG_WHY_MALFORMED},
+    {"nobody comes back", RG_CMD_NODE_JOIN, "oldnode=9 " PLACE, RG_ENOTFOUND, RG_WHY_NODE},
+    {"comes back elsewhere", RG_CMD_NODE_JOIN, "oldnode=2 " PLACE, RG_EINVALID, RG_WHY_NODE},
+    {"id 0", RG_CMD_NODE_PUT, "node=0 status=MEMBER " PLACE, RG_EMALFORMED, RG_WHY_MALFORMED},
+    {"id 1024", RG_CMD_NODE_PUT, "node=1024 status=MEMBER " PLACE, RG_EMALFORMED, RG_WHY_MALFORMED},
+    {"odd status", RG_CMD_NODE_PUT, "node=3 status=READY " PLACE, RG_EMALFORMED, RG_WHY_MALFORMED},
+    {"no link", RG_CMD_NODE_PUT, "node=3 status=MEMBER name=x url=y", RG_EMALFORMED, RG_WHY_MALFORMED},
+    {"version of no node", RG_CMD_NODE_PUT, "node=3 status=MEMBER if=4 " PLACE, RG_ENOTFOUND, RG_WHY_NODE},
+    {"changed meanwhile", RG_CMD_NODE_PUT, "node=2 status=MEMBER if=99 " PLACE, RG_ESTALE, RG_WHY_VERSION},
+    {"token twice", RG_CMD_TOKEN_PUT, "token=t1 name=x expires=1800000000000", RG_ECONFLICT, RG_WHY_TOKEN},
+    {"token without an end", RG_CMD_TOKEN_PUT, "token=t9 name=x", RG_EMALFORMED, RG_WHY_MALFORMED},
+    {"token of no region", RG_CMD_TOKEN_PUT, "token=t9 expires=1", RG_EMALFORMED, RG_WHY_MALFORMED},
+    {"secret of no name", RG_CMD_SECRET_PUT, "secret=x", RG_EMALFORMED, RG_WHY_MALFORMED},
+    {"secret of nothing", RG_CMD_SECRET_PUT, "name=x", RG_EMALFORMED, RG_WHY_MALFORMED},
+};
+
+START_TEST(refusal)
+{
+    uint8_t before[RG_STATE_HASH_BYTES], after[RG_STATE_HASH_BYTES];
+    enum rg_err err;
+
+    fix_hash(&fix, before);
+    err = fix_apply(&fix, refusals[_i].kind, refusals[_i].fields);
+    ck_assert_msg(err == refusals[_i].err, "%s: %s", refusals[_i].name, rg_err_symbol(err));
+    ck_assert_msg(fix.reply.why == refusals[_i].why, "%s: why %d", refusals[_i].name, fix.reply.why);
+    fix_hash(&fix, after);
+    ck_assert_mem_eq(before, after, sizeof before);
+}
+END_TEST
+
+START_TEST(a_token_expires)
+{
+    fix.at_ms = 1700000899999;
+    fix_must(&fix, RG_CMD_TOKEN_PUT, "token=t2 name=eu-west-1 expires=1700000901000");
+    fix.at_ms = 1700000900000;
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "token=t1 " PLACE), RG_EEXPIRED);
+    ck_assert_int_eq(fix.reply.why, RG_WHY_TOKEN);
+    fix.at_ms = 1700000900999;
+    fix_must(&fix, RG_CMD_NODE_JOIN, "token=t2 " PLACE);
+}
+END_TEST
+
+START_TEST(tokens_are_bounded_and_expired_ones_go)
+{
+    char text[80];
+
+    for (int i = 1; i < RG_JOIN_TOKENS_MAX; i++) {
+        snprintf(text, sizeof text, "token=x%d name=r expires=1700009000000", i);
+        fix_must(&fix, RG_CMD_TOKEN_PUT, text);
+    }
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_TOKEN_PUT, "token=y name=r expires=1700009000000"), RG_EQUOTA);
+    ck_assert_int_eq(fix.reply.why, RG_WHY_LIMIT);
+    fix.at_ms = 1700000900000; /* t1's end */
+    fix_must(&fix, RG_CMD_TOKEN_PUT, "token=y name=r expires=1700009000000");
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "token=t1 " PLACE), RG_EBADTOKEN);
+    fix.at_ms = 1700009000000;
+    fix_must(&fix, RG_CMD_TOKEN_PUT, "token=z name=r expires=1700019000000");
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "token=y " PLACE), RG_EBADTOKEN);
+}
+END_TEST
+
+START_TEST(ids_are_never_given_twice)
+{
+    fix_must(&fix, RG_CMD_NODE_JOIN, "token=t1 " PLACE);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=3 status=REMOVED " PLACE);
+    fix_must(&fix, RG_CMD_TOKEN_PUT, "token=t2 name=eu-west-1 expires=1700000900000");
+    fix_must(&fix, RG_CMD_NODE_JOIN, "token=t2 " PLACE);
+    ck_assert_uint_eq(answered_id(), 4);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=1023 status=REMOVED " PLACE);
+    fix_must(&fix, RG_CMD_TOKEN_PUT, "token=t3 name=eu-west-1 expires=1700000900000");
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "token=t3 " PLACE), RG_EQUOTA);
+    ck_assert_int_eq(fix.reply.why, RG_WHY_LIMIT);
+}
+END_TEST
+
+#define HOME "name=eu-central-1 link=b:9 url=https://b:8"
+
+START_TEST(a_node_comes_back_under_a_new_id)
+{
+    struct rg_node_row row;
+    struct rg_txn *txn;
+
+    fix_must(&fix, RG_CMD_NODE_JOIN, "oldnode=2 " HOME);
+    ck_assert_uint_eq(answered_id(), 3);
+    check_row(2, "FENCED", "eu-central-1", 0);
+    check_row(3, "PREPARED", "eu-central-1", 2);
+    txn = fix_read(&fix);
+    ck_assert_int_eq(rg_node_row_get(txn, 2, &row), RG_OK);
+    ck_assert(rg_span_is(row.cert, "der") && rg_span_is(row.link, "b:1"));
+    rg_txn_free(txn);
+    /* The answer was lost: it asks again, from another place. */
+    fix_must(&fix, RG_CMD_NODE_JOIN, "oldnode=2 name=eu-central-1 link=b:7 url=https://b:8");
+    ck_assert_uint_eq(answered_id(), 3);
+    check_row(3, "PREPARED", "eu-central-1", 2);
+    /* It was added, and the answer had been lost all the same: the whole line is followed. */
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=3 status=MEMBER oldnode=2 rejoin=1 " HOME);
+    fix_must(&fix, RG_CMD_NODE_JOIN, "oldnode=2 " HOME);
+    ck_assert_uint_eq(answered_id(), 4);
+    check_row(3, "FENCED", "eu-central-1", 2);
+    check_row(4, "PREPARED", "eu-central-1", 3);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=4 status=REMOVED oldnode=3 rejoin=1 " HOME);
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "oldnode=2 " HOME), RG_ECONFLICT);
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "oldnode=4 " HOME), RG_ECONFLICT);
+}
+END_TEST
+
+START_TEST(rows_are_listed_and_put_back)
+{
+    RG_AUTO_BUF struct rg_buf cmd = {.max = 0};
+    struct rg_node_row row;
+    struct rg_scan scan;
+    struct rg_txn *txn = fix_read(&fix);
+
+    rg_buf_init(&cmd, RG_CMD_BYTES_MAX);
+    ck_assert_int_eq(rg_node_row_list(txn, &scan), RG_OK);
+    ck_assert_int_eq(rg_node_row_next(&scan, &row), RG_OK);
+    ck_assert_uint_eq(row.id, 1);
+    ck_assert_int_eq(rg_node_row_next(&scan, &row), RG_OK);
+    ck_assert_uint_eq(row.id, 2);
+    rg_cmd_begin(&cmd, RG_CMD_NODE_PUT, 1, rg_span_str("x"));
+    row.status = rg_span_str("REMOVED");
+    rg_node_row_put(&cmd, &row);
+    ck_assert_int_eq(rg_node_row_next(&scan, &row), RG_ENOTFOUND);
+    ck_assert_int_eq(rg_node_row_get(txn, 3, &row), RG_ENOTFOUND);
+    rg_scan_end(&scan);
+    rg_txn_free(txn);
+    ck_assert_int_eq(fix_apply_bytes(&fix, rg_buf_span(&cmd)), RG_OK);
+    check_row(2, "REMOVED", "eu-central-1", 0);
+    ck_assert_int_eq(fix_apply_bytes(&fix, rg_buf_span(&cmd)), RG_ESTALE);
+}
+END_TEST
+
+START_TEST(secrets)
+{
+    struct rg_span sealed;
+    struct rg_txn *txn;
+    char text[40];
+
+    fix_must(&fix, RG_CMD_SECRET_PUT, "name=ca-key secret=one");
+    fix_must(&fix, RG_CMD_SECRET_PUT, "name=ca-key secret=two");
+    txn = fix_read(&fix);
+    ck_assert_int_eq(rg_secret_get(txn, rg_span_str("ca-key"), &sealed), RG_OK);
+    ck_assert(rg_span_is(sealed, "two"));
+    ck_assert_int_eq(rg_secret_get(txn, rg_span_str("other"), &sealed), RG_ENOTFOUND);
+    rg_txn_free(txn);
+    for (int i = 1; i < RG_SECRETS_MAX; i++) {
+        snprintf(text, sizeof text, "name=s%d secret=x", i);
+        fix_must(&fix, RG_CMD_SECRET_PUT, text);
+    }
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_SECRET_PUT, "name=one-more secret=x"), RG_EQUOTA);
+    fix_must(&fix, RG_CMD_SECRET_PUT, "name=ca-key secret=three");
+}
+END_TEST
+
+START_TEST(giant_commands_are_refused_whole)
+{
+    RG_AUTO_MEM char *big = malloc(200 * 1024);
+
+    memset(big, 'x', 200 * 1024);
+    for (int i = 0; i < 3; i++) {
+        static const enum rg_cmd_kind kinds[] = {RG_CMD_NODE_JOIN, RG_CMD_NODE_PUT, RG_CMD_TOKEN_PUT};
+        static const char *const fields[] = {"token=t1 " PLACE, "node=2 status=MEMBER " PLACE,
+                                             "token=t8 name=x expires=1800000000000"};
+
+        fix_cmd(&fix, kinds[i], fields[i]);
+        rg_tlv_put(&fix.cmd, 999, rg_span(big, 200 * 1024));
+        ck_assert_int_eq(fix_apply_bytes(&fix, rg_buf_span(&fix.cmd)), RG_EMALFORMED);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("fsm_node");
+    TCase *tc = tcase_create("node");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, a_token_opens_once);
+    tcase_add_loop_test(tc, refusal, 0, (int)RG_LEN(refusals));
+    tcase_add_test(tc, a_token_expires);
+    tcase_add_test(tc, tokens_are_bounded_and_expired_ones_go);
+    tcase_add_test(tc, ids_are_never_given_twice);
+    tcase_add_test(tc, a_node_comes_back_under_a_new_id);
+    tcase_add_test(tc, rows_are_listed_and_put_back);
+    tcase_add_test(tc, secrets);
+    tcase_add_test(tc, giant_commands_are_refused_whole);
+    suite_add_tcase(suite, tc);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
