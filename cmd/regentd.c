@@ -293,7 +293,7 @@ static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
     struct rg_api_config ac = {
         .store = d->store, .keys = d->keys, .node = d->node, .log = &d->log, .region = c->region,
         .cluster_id = c->cluster, .regions = regions, .n_regions = c->n_peers, .instance_arn = c->instance_arn,
-        .identity_store_id = c->identity_store_id, .workers = c->workers, .data_dir = c->data_dir, .submit = rg_shell_submit,
+        .identity_store_id = c->identity_store_id, .workers = c->workers, .io = rg_shell_io(d->shell), .data_dir = c->data_dir, .submit = rg_shell_submit,
         .wait = rg_shell_wait, .task = rg_shell_task, .arg = d->shell, .region_ops = &rg_regions_ops, .region_arg = d->regions,
         .intents = d->intents.intents, .more_metrics = more_metrics, .more_arg = d};
     struct rg_server_config sc = {.address = c->https_address, .port = c->https_port, .workers = c->workers,

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
-#include "raft/node/node.h"
+#include "raft/batch.h"
 
 struct rg_cli;
 

@@ -28,6 +28,7 @@ struct rg_api_config {
     size_t n_regions;
     const char *instance_arn, *identity_store_id;
     unsigned workers;
+    struct rg_io *io;     /* borrow: only its file functions are used, from any thread; needed with data_dir */
     const char *data_dir; /* borrow: where lost tails are kept (raft/log/lost.h); NULL: none are */
     /* Hand over to the raft thread, from any worker thread; on_done then comes on the raft thread. */
     void (*submit)(void *arg, struct rg_proposal *proposal);

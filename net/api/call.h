@@ -96,10 +96,6 @@ bool rg_call_may_write(struct rg_call *call);
 /** Borrowed span of the caller's name, for rg_cmd_begin. */
 struct rg_span rg_call_by(const struct rg_call *call);
 
-/* AWS JSON 1.1 (aws.c): runs the operation named by X-Amz-Target. call->input is set. Answers the call. */
-void rg_aws_dispatch(struct rg_call *call, struct rg_span target);
-/* /v1 (v1.c). Answers the call. RG_ENOROUTE / RG_EMETHOD answered there too. */
-void rg_v1_dispatch(struct rg_call *call);
 /* Prometheus text (metrics.c). */
 void rg_metrics_write(struct rg_api *api, struct rg_buf *out);
 

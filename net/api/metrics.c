@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "net/v1/takeover.h"
 #include "net/api/worker.h"
 
 enum { METRICS_BYTES_MAX = 4 * 1024 * 1024, NODE_BUCKETS = 32 };
@@ -250,7 +249,7 @@ static void put_node(struct page *p, const struct rg_node_status *s)
 /* Whether writes are taken, and what stands behind one that is acknowledged. */
 static void put_writes(struct page *p, const struct rg_node_status *s)
 {
-    const char *writes = rg_policy_writes(s);
+    const char *writes = rg_api_writes(s);
 
     one(p, "promised_epoch", "gauge", "No older epoch is followed by this node any more; 0: none was promised.", s->promised);
     one(p, "writes_open", "gauge", "1 when this node takes writes and acknowledges them.",

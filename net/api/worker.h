@@ -66,11 +66,16 @@ struct rg_api_worker {
     unsigned n_ops; /* written last: others read up to it */
 };
 
+/** A call for the request, from the worker's pool. NULL: no memory. */
+struct rg_call *rg_call_begin(struct rg_api *api, struct rg_request *req);
+void rg_call_free(struct rg_call *call);
 struct rg_api_worker *rg_call_worker(const struct rg_call *call);
 /** Monotonic microseconds. */
 uint64_t rg_api_now_us(void);
 /** The node's status, at most RG_STATUS_KEPT_MS old unless fresh. Borrow until the next call of this. */
 const struct rg_node_status *rg_api_status(struct rg_call *call, bool fresh);
+/** "open", "degraded" (open, with fewer regions than wanted), "refused", "paused", or "elsewhere" on a replica. */
+const char *rg_api_writes(const struct rg_node_status *status);
 /** Begin the read transaction without answering a failure. */
 RG_MUST enum rg_err rg_call_txn_try(struct rg_call *call);
 /** Wipe what a worker keeps of credentials (auth.c). */
@@ -107,36 +112,7 @@ void rg_call_fail_extra(struct rg_call *call, enum rg_err err, char *message, co
 /** Whether the fault is ours: logged, its text kept from the client. */
 bool rg_is_local_fault(enum rg_err err);
 
-/* v1.c, shared with the other files of /v1 */
-/** GET with these parameters only: values percent-decoded into scratch (a whole request head's worth), absent ones
- * empty with p NULL. RG_EINVALID: unknown, repeated, badly encoded. */
-RG_MUST enum rg_err rg_v1_query(struct rg_call *call, const char *const *names, struct rg_span *values, size_t n,
-                                struct rg_buf *scratch, struct rg_errctx *ctx);
-/** A text member of a body, of at most max bytes and without control characters; absent: p NULL. RG_EINVALID. */
-RG_MUST enum rg_err rg_v1_take_text(json_t *input, const char *name, size_t max, struct rg_span *ret_text,
-                                    struct rg_errctx *ctx);
-/** "epoch.index" of the transaction the answer was read at, as a JSON member `,"revision":"…"`. */
-void rg_v1_put_revision(struct rg_buf *out, struct rg_rev rev);
-
-/* check.c */
-struct rg_check_names {
-    struct rg_span user, account, permset; /* borrow */
-};
-/** The request of POST /v1/check in its usual plain shape, without allocation. False: let jansson look. */
-bool rg_check_parse(struct rg_span body, struct rg_check_names *ret_names);
-/** RG_ENOTFOUND when nothing has this name. */
-RG_MUST enum rg_err rg_find_user(struct rg_call *call, struct rg_span text, struct rg_uuid *ret_id);
-/** By id or name; RG_ECONFLICT when several accounts share the name. */
-RG_MUST enum rg_err rg_find_account(struct rg_call *call, struct rg_span text, char ret_id[13]);
-RG_MUST enum rg_err rg_find_permset(struct rg_call *call, struct rg_span text, struct rg_psid *ret_id);
-void rg_v1_check(struct rg_call *call);
-
-/* access.c, export.c: long answers */
-void rg_v1_access(struct rg_call *call);
-void rg_v1_who(struct rg_call *call);
-void rg_v1_export(struct rg_call *call);
-
-/* intents.c: writes that wait for a primary */
+/* queue.c: writes that wait for a primary */
 /** Whether this write may become an intent: it asks to, and no primary can be reached. False: *ret_answered tells whether
  * it was refused already. */
 bool rg_call_may_queue(struct rg_call *call, bool *ret_answered);
@@ -144,31 +120,5 @@ bool rg_call_may_queue(struct rg_call *call, bool *ret_answered);
 void rg_call_queue(struct rg_call *call);
 /** Answer a write that was not proposed since this node takes none (write.c). */
 void rg_call_not_primary(struct rg_call *call);
-void rg_v1_intents(struct rg_call *call, struct rg_span none);
-void rg_v1_intent(struct rg_call *call, struct rg_span id);
-void rg_v1_intent_approve(struct rg_call *call, struct rg_span id);
-void rg_v1_intent_drop(struct rg_call *call, struct rg_span id);
-
-/* join.c */
-/** POST /v1/join and /v1/rejoin, which need no credential. True: answered, or will be. */
-bool rg_join_serve(struct rg_call *call);
-void rg_v1_join_tokens(struct rg_call *call, struct rg_span none);
-
-/* status.c */
-void rg_v1_status(struct rg_call *call);
-void rg_v1_regions(struct rg_call *call, struct rg_span name);
-
-/* regions.c */
-void rg_v1_regions_add(struct rg_call *call, struct rg_span none);
-void rg_v1_regions_put(struct rg_call *call, struct rg_span name);
-void rg_v1_regions_delete(struct rg_call *call, struct rg_span name);
-void rg_v1_regions_preflight(struct rg_call *call, struct rg_span name);
-
-/* lost.c, lost_replay.c: writes that were lost with an old primary */
-void rg_v1_lost_list(struct rg_call *call, struct rg_span none);
-void rg_v1_lost_show(struct rg_call *call, struct rg_span epoch);
-void rg_v1_lost_export(struct rg_call *call, struct rg_span epoch);
-void rg_v1_lost_drop(struct rg_call *call, struct rg_span epoch);
-void rg_v1_lost_replay(struct rg_call *call, struct rg_span epoch);
 
 #endif

@@ -284,3 +284,19 @@ void rg_call_raft(struct rg_call *call, void (*run)(struct rg_call *call, struct
     call->task.run = raft_on_task;
     call->api->config.task(call->api->config.arg, &call->task);
 }
+
+/* --- in a word, for status and metrics --- */
+
+const char *rg_api_writes(const struct rg_node_status *s)
+{
+    const struct rg_policy *p = &s->policy;
+
+    if (s->paused)
+        return "paused";
+    if (!s->leader)
+        return "elsewhere";
+    if (s->alarm || s->diverged || s->fenced || (p->lease_regions > 0 && !s->lease_held) ||
+        (p->regions > s->regions_reachable && !p->degrade))
+        return "refused";
+    return p->regions > s->regions_reachable ? "degraded" : "open";
+}

@@ -5,6 +5,9 @@
 #include "net/aws/shape.h"
 #include "net/aws/paging.h"
 
+/** Run the operation named by X-Amz-Target. call->input is set. Answers the call. */
+void rg_aws_dispatch(struct rg_call *call, struct rg_span target);
+
 struct rg_operation {
     const char *target; /* X-Amz-Target */
     const char *name;   /* for /metrics */

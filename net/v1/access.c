@@ -1,6 +1,7 @@
 /* GET /v1/access: the effective access as sorted lines; GET /v1/who: the users that have one permission set. Both are
  * lists of users in the order of their names, made in slices. */
 #include "net/api/stream.h"
+#include "net/v1/v1.h"
 #include "base/json.h"
 
 #include <stdio.h>

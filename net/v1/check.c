@@ -1,6 +1,6 @@
 /* POST /v1/check: may this user assume this permission set in this account? The hot path: a plain request is read
  * without jansson and answered from one transaction without allocation. */
-#include "net/api/worker.h"
+#include "net/v1/v1.h"
 #include "base/json.h"
 
 enum { CHECKS_MAX = 100, PSID_TEXT_BYTES = 3 + 16, UUID_TEXT_BYTES = RG_UUID_TEXT_MAX - 1, STORE_PREFIX_BYTES = 11 };

@@ -2,6 +2,7 @@
  * in the order of their names, so that two exports can be compared line by line; what the format has no member for
  * (status, external ids, further attributes) stands in members of our own, which readers of the format leave alone. */
 #include "net/api/stream.h"
+#include "net/v1/v1.h"
 #include "base/json.h"
 
 #include <stdio.h>

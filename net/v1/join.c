@@ -8,7 +8,7 @@
 #include "crypto/digest.h"
 #include "crypto/envelope.h"
 #include "crypto/pki.h"
-#include "net/api/worker.h"
+#include "net/v1/v1.h"
 #include "base/json.h"
 #include "net/ops/join_token.h"
 #include "store/model/region_name.h"

@@ -1,12 +1,12 @@
 /* GET /v1/lost-tail: the writes that were lost when another region became primary without them, kept by the region that has
  * them: listed, shown, exported, dropped. */
 #include "net/v1/lost_priv.h"
+#include "net/v1/v1.h"
 
 #include <stdio.h>
 
 #include "base/json.h"
 #include "store/db/command_json.h"
-#include "cmd/host/file_io.h"
 
 /* --- one question --- */
 
@@ -81,7 +81,7 @@ struct lost *lost_new(struct rg_call *call, struct rg_span epoch)
     l->call = call;
     l->data_dir = call->api->config.data_dir;
     l->epoch = number;
-    rg_file_io_fill(&l->io);
+    l->io = *l->call->api->config.io;
     return l;
 }
 

@@ -1,5 +1,6 @@
 /* POST /v1/lost-tail/EPOCH/replay: lost writes made again, one after the other, each with the checks of any other write. */
 #include "net/v1/lost_priv.h"
+#include "net/v1/v1.h"
 
 #include <stdio.h>
 

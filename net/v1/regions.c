@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "net/ops/region.h"
-#include "net/api/worker.h"
+#include "net/v1/v1.h"
 #include "base/json.h"
 #include "store/model/region_name.h"
 #include "net/ops/region_ops.h"

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "net/v1/takeover.h"
-#include "net/api/worker.h"
+#include "net/v1/v1.h"
 #include "base/json.h"
 #include "store/db/command_json.h"
 #include "store/model/setting.h"
@@ -40,20 +40,6 @@ static void put_lease(struct rg_buf *out, const struct rg_policy *p, const struc
         rg_buf_printf(out, ",\"held\":%s", bool_text(s->lease_held));
     if (s->leader)
         rg_buf_printf(out, ",\"settled\":%s", bool_text(s->lease_settled));
-}
-
-const char *rg_policy_writes(const struct rg_node_status *s)
-{
-    const struct rg_policy *p = &s->policy;
-
-    if (s->paused)
-        return "paused";
-    if (!s->leader)
-        return "elsewhere";
-    if (s->alarm || s->diverged || s->fenced || (p->lease_regions > 0 && !s->lease_held) ||
-        (p->regions > s->regions_reachable && !p->degrade))
-        return "refused";
-    return p->regions > s->regions_reachable ? "degraded" : "open";
 }
 
 static void put_alarm(struct rg_buf *out, size_t *n, const char *code, const char *text)
@@ -105,7 +91,7 @@ static void put_alarms(struct rg_buf *out, const struct rg_node_status *s)
 
 void rg_policy_put_status(struct rg_buf *out, const struct rg_node_status *s)
 {
-    rg_buf_printf(out, ",\"writes\":\"%s\",\"promisedEpoch\":%llu,\"durability\":", rg_policy_writes(s),
+    rg_buf_printf(out, ",\"writes\":\"%s\",\"promisedEpoch\":%llu,\"durability\":", rg_api_writes(s),
                   (unsigned long long)s->promised);
     put_durability(out, &s->policy, s);
     rg_buf_printf(out, ",\"degradedWrites\":%llu},\"lease\":", (unsigned long long)s->degraded);

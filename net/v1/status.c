@@ -1,7 +1,7 @@
 /* GET /v1/status and /v1/regions: what this region knows of itself and of the others. */
 #include "net/ops/region.h"
 #include "net/v1/takeover.h"
-#include "net/api/worker.h"
+#include "net/v1/v1.h"
 #include "base/json.h"
 #include "store/model/node.h"
 #include "store/model/permset.h"

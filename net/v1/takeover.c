@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "net/v1/takeover.h"
-#include "net/api/worker.h"
+#include "net/v1/v1.h"
 #include "base/json.h"
 #include "store/model/region_name.h"
 #include "store/model/permset.h"

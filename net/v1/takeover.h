@@ -5,8 +5,6 @@
 #include "net/api/call.h"
 
 /* settings.c */
-/** "open", "degraded" (open, with fewer regions than wanted), "refused", "paused", or "elsewhere" on a replica. */
-const char *rg_policy_writes(const struct rg_node_status *status);
 /** `,"writes":…,"durability":{…},"lease":{…},"alarms":[…]` of /v1/status. */
 void rg_policy_put_status(struct rg_buf *out, const struct rg_node_status *status);
 void rg_v1_durability(struct rg_call *call, struct rg_span none);

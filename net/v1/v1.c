@@ -1,6 +1,6 @@
 /* /v1: routing, query parameters, accounts. What no standard interface has. */
 #include "net/v1/takeover.h"
-#include "net/api/worker.h"
+#include "net/v1/v1.h"
 #include "base/json.h"
 
 #include <stdio.h>

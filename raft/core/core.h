@@ -3,7 +3,7 @@
 #ifndef REGENT_RAFT_CORE_CORE_H
 #define REGENT_RAFT_CORE_CORE_H
 
-#include "raft/node/node.h"
+#include "raft/batch.h"
 #include "raft/core/rpc.h"
 
 struct rg_core;

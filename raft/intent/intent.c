@@ -237,14 +237,12 @@ static enum rg_err present_disabling(struct rg_txn *txn, const struct rg_cmd *cm
     return out->err;
 }
 
-static enum rg_err with_fresh_request(struct rg_span bytes, struct rg_buf *out)
+static enum rg_err with_fresh_request(struct rg_span bytes, const uint8_t random[16], struct rg_buf *out)
 {
     struct rg_cursor cur;
     struct rg_uuid id;
     struct rg_tlv tlv;
-    uint8_t random[16];
 
-    rg_random(random, sizeof random);
     rg_uuid_v4(&id, random);
     rg_cursor_init(&cur, bytes);
     while (rg_tlv_next(&cur, &tlv))
@@ -252,7 +250,8 @@ static enum rg_err with_fresh_request(struct rg_span bytes, struct rg_buf *out)
     return out->err;
 }
 
-enum rg_err rg_intent_present(struct rg_txn *txn, const struct rg_intent *intent, struct rg_buf *out, bool *ret_done)
+enum rg_err rg_intent_present(struct rg_txn *txn, const struct rg_intent *intent, const uint8_t random[16], struct rg_buf *out,
+                              bool *ret_done)
 {
     struct rg_cmd cmd;
     enum rg_err err = rg_cmd_decode(intent->cmd, &cmd);
@@ -264,7 +263,7 @@ enum rg_err rg_intent_present(struct rg_txn *txn, const struct rg_intent *intent
     if (intent->automatic && cmd.kind == RG_CMD_USER_REPLACE)
         return present_disabling(txn, &cmd, out, ret_done);
     if (intent->uncertain && (cmd.kind == RG_CMD_ASSIGNMENT_CREATE || cmd.kind == RG_CMD_ASSIGNMENT_DELETE))
-        return with_fresh_request(intent->cmd, out);
+        return with_fresh_request(intent->cmd, random, out);
     rg_buf_put(out, intent->cmd.p, intent->cmd.n);
     return out->err;
 }

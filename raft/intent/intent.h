@@ -57,10 +57,12 @@ RG_MUST enum rg_err rg_intent_is_automatic(struct rg_txn *txn, struct rg_span cm
 /**
  * The command to present now. A disabling is made anew from the user's row in txn, so that it changes nothing else whatever
  * happened to the user since; with `uncertain` an assignment's request gets a fresh id (used ones are refused).
+ * random    for that id
  * out       cleared first
  * ret_done  there is nothing to present: the user is disabled or gone already
  */
-RG_MUST enum rg_err rg_intent_present(struct rg_txn *txn, const struct rg_intent *intent, struct rg_buf *out, bool *ret_done);
+RG_MUST enum rg_err rg_intent_present(struct rg_txn *txn, const struct rg_intent *intent, const uint8_t random[16],
+                                   struct rg_buf *out, bool *ret_done);
 
 /** Append the record. */
 void rg_intent_encode(const struct rg_intent *intent, struct rg_buf *out);

@@ -93,6 +93,15 @@ void intent_item_leave(struct rg_intents *q, struct intent_item *item)
     TAILQ_REMOVE(&q->all, item, all);
 }
 
+static void intents_random(const struct rg_intents *q, uint8_t out[16])
+{
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t v = q->config.io->random(q->config.io);
+
+        memcpy(out + 8 * i, &v, sizeof v);
+    }
+}
+
 static const uint8_t may_move[RG_INTENT_STATUS_COUNT] = {
     [RG_INTENT_QUEUED] = RG_BIT(RG_INTENT_PRESENTING) | RG_BIT(RG_INTENT_DROPPED),
     [RG_INTENT_PRESENTING] = RG_BIT(RG_INTENT_QUEUED) | RG_BIT(RG_INTENT_APPLIED) | RG_BIT(RG_INTENT_REFUSED),
@@ -264,7 +273,7 @@ void rg_intents_take(struct rg_intents *q, struct rg_span cmd, struct rg_intent_
         return;
     }
     memcpy(item->hash, hash, sizeof hash);
-    rg_random(random, sizeof random);
+    intents_random(q, random);
     rg_uuid_v4(&item->r.id, random);
     item->r.seq = q->next_seq++;
     item->r.status = RG_INTENT_QUEUED;
@@ -523,6 +532,7 @@ static enum rg_err present_build(struct intent_item *item, bool *ret_done, struc
 {
     RG_AUTO(txn) struct rg_txn *txn = NULL;
     struct rg_applied applied;
+    uint8_t random[16];
     enum rg_err err = rg_txn_begin(item->q->config.store, RG_TXN_READ, &txn);
 
     if (err)
@@ -531,7 +541,8 @@ static enum rg_err present_build(struct intent_item *item, bool *ret_done, struc
     if (applied.index == 0) /* a snapshot is being loaded: what is not there may come */
         return RG_EUNREADY;
     *ret_rev = (struct rg_rev){applied.term >> 32, applied.index};
-    return rg_intent_present(txn, &item->r, &item->present, ret_done);
+    intents_random(item->q, random);
+    return rg_intent_present(txn, &item->r, random, &item->present, ret_done);
 }
 
 static void fly(struct intent_item *item)

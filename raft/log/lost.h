@@ -11,7 +11,7 @@
 
 #include <jansson.h>
 
-#include "raft/node/node.h"
+#include "raft/batch.h"
 #include "raft/log/wal.h"
 
 #define RG_LOST_PATH_MAX 1024

@@ -279,6 +279,7 @@ struct af {
     struct rg_intents *intents; /* of the test; NULL: none */
 };
 static struct af af;
+static struct rg_io af_io __attribute__((unused)); /* file functions; filled by those that set af_data_dir */
 static const char *af_data_dir __attribute__((unused)); /* set before af_open; NULL: none */
 static const char *af_ca_pem __attribute__((unused)); /* may be set before af_open */
 
@@ -411,7 +412,7 @@ static inline void af_serve(void)
                                    .wait = node_wait,
                                    .task = node_task,
                                    .intents = af.intents,
-                                   .data_dir = af_data_dir,
+                                   .io = &af_io, .data_dir = af_data_dir,
                                    .arg = &af.node};
     struct rg_server_config server = {
         .address = "127.0.0.1", .workers = af.workers, .handler = rg_api_handle, .log = &af.log};

@@ -1,4 +1,5 @@
 /* Writes that wait, over a real server: which, when, how they are answered, and /v1/intents. */
+#include "base/prng.h"
 #include "tests/lib/api_fixture.h"
 
 #include "tests/sim/simlanes.h"
@@ -15,6 +16,16 @@ static void lane_work(struct rg_io *io, enum rg_lane lane, struct rg_work *work)
     work->done(work);
 }
 static uint64_t lane_now(struct rg_io *io) { return ++clock_ms; }
+static uint64_t drawn(struct rg_io *io)
+{
+    static struct rg_prng prng;
+
+    (void)io;
+    if (prng.seed == 0)
+        rg_prng_init(&prng, 1);
+    return rg_prng_u64(&prng);
+}
+
 static int64_t lane_wall(struct rg_io *io) { return 1767323045678; }
 
 static enum rg_err q_primary(void *arg)
@@ -50,6 +61,7 @@ static void make_intents(void)
     lanes.io.work = lane_work;
     lanes.io.now_ms = lane_now;
     lanes.io.wall_ms = lane_wall;
+    lanes.io.random = drawn;
     ck_assert_int_eq(lanes.io.mkdir(&lanes.io, "d", NULL), RG_OK);
     ck_assert_msg(rg_intents_new(&config, &af.intents, &ctx) == RG_OK, "%s", ctx.text);
 }

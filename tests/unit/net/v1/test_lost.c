@@ -85,6 +85,7 @@ static void setup(void)
     snprintf(dir, sizeof dir, "%s/regent-test-XXXXXX", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     af_data_dir = dir;
+    rg_file_io_fill(&af_io);
     af_open();
     write_old_log();
     put_epoch(1, 1);

@@ -31,6 +31,16 @@ static struct rig {
 } rig;
 
 static uint64_t rig_now(struct rg_io *io) { return rig.now_ms; }
+static uint64_t drawn(struct rg_io *io)
+{
+    static struct rg_prng prng;
+
+    (void)io;
+    if (prng.seed == 0)
+        rg_prng_init(&prng, 1);
+    return rg_prng_u64(&prng);
+}
+
 static int64_t rig_wall(struct rg_io *io) { return rig.wall_ms; }
 static enum rg_err rig_primary(void *arg) { return rig.primary ? RG_OK : RG_ENOPRIMARY; }
 
@@ -104,6 +114,7 @@ static void setup(void)
     simlanes_init(&rig.lanes, simdisk_new(1));
     rig.lanes.io.now_ms = rig_now;
     rig.lanes.io.wall_ms = rig_wall;
+    rig.lanes.io.random = drawn;
     rig.now_ms = 1;
     rig.wall_ms = 1700000000000;
     ck_assert_int_eq(rg_keyprov_memory_new("mrk-00000000000000000000000000000001", material, &rig.keys), RG_OK);

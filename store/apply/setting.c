@@ -1,0 +1,180 @@
+/* Settings and epochs being applied, and the writes that were acknowledged with less than the policy wants. */
+#include "store/apply/fsm_priv.h"
+#include "store/model/setting_priv.h"
+
+static enum rg_err refuse_setting(struct rg_fsm *f) { return rg_fsm_refuse(f, RG_EINVALID, RG_WHY_SETTING); }
+
+static bool lease_terms_ok(uint64_t regions, uint64_t ms)
+{
+    if (regions == 0)
+        return ms == 0;
+    return regions <= RG_POLICY_REGIONS_MAX && ms >= RG_LEASE_MS_MIN && ms <= RG_LEASE_MS_MAX;
+}
+
+static uint64_t larger(struct rg_span row, uint32_t a, uint32_t b)
+{
+    return RG_MAX(rg_tlv_u64(row, a, 0), rg_tlv_u64(row, b, 0));
+}
+
+/* The terms before stay in the row: whoever becomes the primary must know what members may still believe in. The largest ones: a
+ * member may have missed more than one change. */
+static enum rg_err lease_row(struct rg_fsm *f, struct rg_span old)
+{
+    static const uint32_t skip[] = {RG_F_OLD_REGIONS, RG_F_OLD_LEASE_MS, RG_F_SETTLED};
+    uint64_t set_at = rg_tlv_u64(old, RG_F_VERSION, 0);
+    bool settled = set_at != 0 && rg_tlv_u64(f->cmd.bytes, RG_F_SETTLED, 0) == set_at;
+    enum rg_err err = rg_fsm_row_build(f, old, f->cmd.bytes, skip, RG_LEN(skip));
+
+    if (err)
+        return err;
+    rg_tlv_put_u64(&f->row, RG_F_OLD_REGIONS, larger(old, RG_F_REGIONS, settled ? RG_F_REGIONS : RG_F_OLD_REGIONS));
+    rg_tlv_put_u64(&f->row, RG_F_OLD_LEASE_MS, larger(old, RG_F_LEASE_MS, settled ? RG_F_LEASE_MS : RG_F_OLD_LEASE_MS));
+    return f->row.err;
+}
+
+enum rg_err rg_fsm_setting_put(struct rg_fsm *f)
+{
+    static const uint32_t skip[] = {RG_F_SETTLED};
+    uint64_t regions = rg_tlv_u64(f->cmd.bytes, RG_F_REGIONS, 0), ms = rg_tlv_u64(f->cmd.bytes, RG_F_LEASE_MS, 0);
+    struct rg_span name, shortage = setting_text(f->cmd.bytes, RG_F_ON_SHORTAGE), old;
+    struct rg_key key;
+    bool found;
+    enum rg_err err = rg_fsm_name(f, f->cmd.bytes, RG_F_NAME, &name);
+
+    if (err)
+        return err;
+    if (rg_span_is(name, "durability")) {
+        if (regions > RG_POLICY_REGIONS_MAX || ms != 0 ||
+            (!rg_span_is(shortage, "refuse") && !rg_span_is(shortage, "degrade")))
+            return refuse_setting(f);
+    } else if (rg_span_is(name, "lease")) {
+        if (!lease_terms_ok(regions, ms) || shortage.n > 0)
+            return refuse_setting(f);
+    } else {
+        return refuse_setting(f);
+    }
+    RG_ASSERT(rg_key_text(RG_T_SETTING, name, &key));
+    err = rg_fsm_find(f, &key, &found, &old);
+    if (!err)
+        err = rg_fsm_check_version(f, old);
+    if (!err)
+        err = rg_span_is(name, "lease") ? lease_row(f, old) : rg_fsm_row_build(f, old, f->cmd.bytes, skip, RG_LEN(skip));
+    return err ? err : rg_fsm_row_put(f, &key);
+}
+
+/* Where the epoch begins is in its row already; the primary's region is another now. */
+static enum rg_err move_primary(struct rg_fsm *f, struct rg_span region)
+{
+    static const uint32_t skip[] = {RG_F_PRIMARY};
+    const struct rg_key prefix = rg_key_table(RG_T_REGION);
+    struct rg_key keys[RG_POLICY_REGIONS_MAX * 2];
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_span key, row;
+    size_t n = 0;
+    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(&prefix), rg_span(NULL, 0), &scan);
+
+    while (!err && n < RG_LEN(keys) && (err = rg_scan_next(&scan, &key, &row)) == RG_OK) {
+        bool is = rg_tlv_u64(row, RG_F_PRIMARY, 0) != 0, shall = rg_span_eq(setting_text(row, RG_F_NAME), region);
+
+        if (is == shall || key.n > sizeof keys[n].b)
+            continue;
+        keys[n] = (struct rg_key){.n = 0};
+        rg_key_put(&keys[n++], key.p, key.n);
+    }
+    rg_scan_end(&scan);
+    if (err != RG_OK && err != RG_ENOTFOUND)
+        return err;
+    for (size_t i = 0; i < n; i++) {
+        bool shall;
+
+        err = rg_row_get(f->txn, rg_key_span(&keys[i]), &row);
+        if (err)
+            return err;
+        shall = rg_span_eq(setting_text(row, RG_F_NAME), region);
+        err = rg_fsm_row_build(f, row, row, skip, RG_LEN(skip));
+        if (err)
+            return err;
+        rg_tlv_put_u64(&f->row, RG_F_PRIMARY, shall);
+        err = f->row.err ? f->row.err : rg_fsm_row_put(f, &keys[i]);
+        if (err)
+            return err;
+    }
+    return RG_OK;
+}
+
+/* A note may come late, when the next primary has its own already. */
+static enum rg_err newest_epoch(struct rg_fsm *f, const struct rg_key *key, bool *ret_newest)
+{
+    const struct rg_key prefix = rg_key_table(RG_T_EPOCH);
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_span next, row;
+    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(&prefix), rg_key_span(key), &scan);
+
+    if (!err)
+        err = rg_scan_next(&scan, &next, &row);
+    *ret_newest = err == RG_ENOTFOUND;
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}
+
+enum rg_err rg_fsm_epoch_note(struct rg_fsm *f)
+{
+    const struct rg_key key = rg_key_u64(RG_T_EPOCH, rg_tlv_u64(f->cmd.bytes, RG_F_EPOCH, 0));
+    static const uint32_t skip[] = {RG_F_FIRST_INDEX};
+    struct rg_span old, region;
+    bool newest = false;
+    enum rg_err err = rg_fsm_name(f, f->cmd.bytes, RG_F_NAME, &region);
+
+    if (!err)
+        err = rg_fsm_need(f, &key, RG_WHY_NODE, &old);
+    if (!err && setting_text(old, RG_F_NAME).n > 0)
+        return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_NODE); /* noted already */
+    if (!err)
+        err = rg_fsm_row_build(f, rg_span(NULL, 0), f->cmd.bytes, skip, RG_LEN(skip));
+    if (err)
+        return err;
+    rg_tlv_put_u64(&f->row, RG_F_FIRST_INDEX, rg_tlv_u64(old, RG_F_FIRST_INDEX, 0));
+    err = f->row.err ? f->row.err : rg_fsm_row_put(f, &key);
+    if (!err)
+        err = newest_epoch(f, &key, &newest);
+    return err || !newest ? err : move_primary(f, region);
+}
+
+static enum rg_err drop_oldest(struct rg_fsm *f)
+{
+    const struct rg_key prefix = rg_key_table(RG_T_DEGRADED);
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_key oldest = {.n = 0};
+    struct rg_span key, row;
+    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(&prefix), rg_span(NULL, 0), &scan);
+
+    if (!err)
+        err = rg_scan_next(&scan, &key, &row);
+    if (err)
+        return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
+    rg_key_put(&oldest, key.p, key.n);
+    rg_scan_end(&scan);
+    return rg_fsm_drop(f, &oldest);
+}
+
+enum rg_err rg_fsm_degraded(struct rg_fsm *f, uint64_t regions)
+{
+    const struct rg_key key = rg_key_u64(RG_T_DEGRADED, f->index), total = setting_count_key();
+    uint64_t count;
+    enum rg_err err = rg_degraded_count(f->txn, &count);
+
+    if (!err && count >= RG_DEGRADED_KEPT_MAX)
+        err = drop_oldest(f);
+    if (err)
+        return err;
+    rg_buf_clear(&f->row);
+    rg_tlv_put_u64(&f->row, RG_F_KIND, f->cmd.kind);
+    rg_tlv_put_u64(&f->row, RG_F_AT_MS, (uint64_t)f->cmd.at_ms);
+    rg_tlv_put(&f->row, RG_F_BY, f->cmd.by);
+    rg_tlv_put_u64(&f->row, RG_F_DEGRADED, regions);
+    err = f->row.err ? f->row.err : rg_fsm_row_put(f, &key);
+    if (err)
+        return err;
+    rg_buf_clear(&f->row);
+    rg_tlv_put_u64(&f->row, RG_F_REGIONS, count + 1);
+    return f->row.err ? f->row.err : rg_fsm_row_put(f, &total);
+}
