@@ -2,7 +2,6 @@
 
 /* Ranges of one class, ascending, from U+0080 up; what is in none is RG_CHAR_OTHER. */
 enum { L = RG_CHAR_LETTER, M = RG_CHAR_MARK, N = RG_CHAR_NUMBER, P = RG_CHAR_SIGN, Z = RG_CHAR_SEPARATOR };
-/* clang-format off */
 static const struct {
     uint32_t from, to;
     uint8_t is;
@@ -299,7 +298,6 @@ static const struct {
     {0x2b820, 0x2cead, L}, {0x2ceb0, 0x2ebe0, L}, {0x2ebf0, 0x2ee5d, L}, {0x2f800, 0x2fa1d, L}, {0x30000, 0x3134a, L},
     {0x31350, 0x33479, L}, {0xe0100, 0xe01ef, M},
 };
-/* clang-format on */
 
 static enum rg_char class_of_ascii(uint32_t c)
 {

@@ -14,13 +14,13 @@
 #include "cmd/config/config.h"
 #include "cmd/daemon/intents_host.h"
 #include "cmd/daemon/fetch_key.h"
-#include "cmd/daemon/keeper.h"
+#include "cmd/daemon/primary_duties.h"
 #include "cmd/daemon/key_server.h"
 #include "cmd/daemon/peering.h"
 #include "cmd/daemon/regions.h"
 #include "cmd/daemon/rejoin.h"
 #include "cmd/daemon/removal.h"
-#include "cmd/daemon/seed.h"
+#include "cmd/daemon/bootstrap.h"
 #include "cmd/host/host.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov.h"
@@ -38,12 +38,12 @@ struct daemon {
     int lock_fd;
     struct rg_keyprov *keys;
     struct rg_store *store;
-    struct rg_shell *shell;
+    struct rg_host *host;
     struct rg_node *node;
     struct rg_intents_host intents;
     struct rg_peering peering;
     struct rg_regions *regions;
-    struct rg_keeper keeper;
+    struct rg_primary_duties duties;
     struct rg_api *api;
     struct rg_server *server;
     uv_signal_t sigterm, sigint;
@@ -53,7 +53,7 @@ struct daemon {
     bool stopping, failed, links_closed;
     bool told;    /* by a signal to end */
     bool removed; /* this node's region was removed: its data goes when nothing uses it any more */
-    struct rg_seed seed;
+    struct rg_bootstrapping boot;
     struct rg_key_server key_server;
     struct rg_buf ca_pem; /* own; NUL-terminated */
     bool replaced;                  /* by a later epoch: this life ends, and the next begins with setting its data aside */
@@ -95,7 +95,7 @@ static void bootstrap_on_timer(uv_timer_t *timer)
     struct daemon *d = timer->data;
     struct rg_errctx ctx = {.text = ""};
     bool done = false;
-    enum rg_err err = d->stopping ? RG_OK : rg_seed_step(&d->seed, &done, &ctx);
+    enum rg_err err = d->stopping ? RG_OK : rg_bootstrapping_step(&d->boot, &done, &ctx);
 
     if (done)
         uv_timer_stop(timer);
@@ -272,7 +272,7 @@ static enum rg_err open_node(struct daemon *d, struct rg_errctx *ctx)
     const struct rg_config *c = &d->config;
     RG_AUTO_MEM struct rg_peer_config *peers = calloc(c->n_peers, sizeof *peers);
     struct rg_node_config nc = {
-        .io = rg_shell_io(d->shell), .store = d->store, .keys = d->keys, .log = &d->log, .data_dir = c->data_dir,
+        .io = rg_host_io(d->host), .store = d->store, .keys = d->keys, .log = &d->log, .data_dir = c->data_dir,
         .cluster_id = c->cluster, .region = c->region, .id = c->id, .instance_arn = c->instance_arn,
         .identity_store_id = c->identity_store_id, .peers = peers, .n_peers = c->n_peers,
         .heartbeat_ms = c->heartbeat_ms, .election_ms = c->election_ms, .snapshot_entries = c->snapshot_entries,
@@ -290,12 +290,28 @@ static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
 {
     const struct rg_config *c = &d->config;
     RG_AUTO_MEM struct rg_api_region *regions = calloc(c->n_peers, sizeof *regions);
-    struct rg_api_config ac = {
-        .store = d->store, .keys = d->keys, .node = d->node, .log = &d->log, .region = c->region,
-        .cluster_id = c->cluster, .regions = regions, .n_regions = c->n_peers, .instance_arn = c->instance_arn,
-        .identity_store_id = c->identity_store_id, .workers = c->workers, .io = rg_shell_io(d->shell), .data_dir = c->data_dir, .submit = rg_shell_submit,
-        .wait = rg_shell_wait, .task = rg_shell_task, .arg = d->shell, .region_ops = &rg_regions_ops, .region_arg = d->regions,
-        .intents = d->intents.intents, .more_metrics = more_metrics, .more_arg = d};
+    struct rg_api_config ac = {.store = d->store,
+                               .keys = d->keys,
+                               .node = d->node,
+                               .log = &d->log,
+                               .region = c->region,
+                               .cluster_id = c->cluster,
+                               .regions = regions,
+                               .n_regions = c->n_peers,
+                               .instance_arn = c->instance_arn,
+                               .identity_store_id = c->identity_store_id,
+                               .workers = c->workers,
+                               .io = rg_host_io(d->host),
+                               .data_dir = c->data_dir,
+                               .submit = rg_host_submit,
+                               .wait = rg_host_wait,
+                               .task = rg_host_task,
+                               .arg = d->host,
+                               .region_ops = &rg_regions_ops,
+                               .region_arg = d->regions,
+                               .intents = d->intents.intents,
+                               .more_metrics = more_metrics,
+                               .more_arg = d};
     struct rg_server_config sc = {.address = c->https_address, .port = c->https_port, .workers = c->workers,
                                   .cert_path = c->plain_http ? NULL : c->tls_cert,
                                   .key_path = c->plain_http ? NULL : c->tls_key, .handler = rg_api_handle,
@@ -338,7 +354,7 @@ static void links_closed(void *arg)
     struct daemon *d = arg;
 
     d->links_closed = true;
-    rg_shell_stop(d->shell);
+    rg_host_stop(d->host);
 }
 
 static void on_drained(uv_async_t *async)
@@ -346,12 +362,12 @@ static void on_drained(uv_async_t *async)
     struct daemon *d = async->data;
 
     pthread_join(d->stopper, NULL);
-    rg_shell_quit(d->shell);
+    rg_host_quit(d->host);
     rg_intents_stop(d->intents.intents);
     rg_node_stop(d->node);
     rg_regions_close(RG_STEAL(d->regions));
-    rg_keeper_close(&d->keeper);
-    rg_shell_attach(d->shell, NULL, NULL);
+    rg_primary_duties_close(&d->duties);
+    rg_host_attach(d->host, NULL, NULL);
     rg_peering_close(&d->peering, links_closed, d);
 }
 
@@ -385,7 +401,7 @@ static void on_signal(uv_signal_t *signal, int number)
 
 static void start_handles(struct daemon *d)
 {
-    uv_loop_t *loop = rg_shell_loop(d->shell);
+    uv_loop_t *loop = rg_host_loop(d->host);
 
     uv_signal_init(loop, &d->sigterm);
     uv_signal_init(loop, &d->sigint);
@@ -413,7 +429,7 @@ static void close_handles(struct daemon *d)
 static enum rg_err open_regions(struct daemon *d)
 {
     const struct rg_regions_config rc = {
-        .loop = rg_shell_loop(d->shell), .io = rg_shell_io(d->shell), .log = &d->log, .node = d->node,
+        .loop = rg_host_loop(d->host), .io = rg_host_io(d->host), .log = &d->log, .node = d->node,
         .parts = {.config = &d->config, .store = d->store, .keys = d->keys, .links = d->peering.links,
                   .control = d->peering.control},
         .arg = d, .on_removed = on_removed};
@@ -461,8 +477,8 @@ static enum rg_err come_back(struct daemon *d, struct rg_errctx *ctx)
 
 static enum rg_err open_keeper(struct daemon *d)
 {
-    d->keeper = (struct rg_keeper){.log = &d->log, .io = rg_shell_io(d->shell), .store = d->store, .node = d->node};
-    return rg_keeper_open(&d->keeper, rg_shell_loop(d->shell));
+    d->duties = (struct rg_primary_duties){.log = &d->log, .io = rg_host_io(d->host), .store = d->store, .node = d->node};
+    return rg_primary_duties_open(&d->duties, rg_host_loop(d->host));
 }
 
 static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
@@ -480,30 +496,30 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
     if (!err)
         err = open_state(d, ctx);
     if (!err)
-        err = rg_shell_new(&d->log, &d->shell, ctx);
+        err = rg_host_new(&d->log, &d->host, ctx);
     if (!err)
         err = open_node(d, ctx);
     if (!err)
-        err = rg_peering_open(&d->peering, rg_shell_loop(d->shell), &d->config, &d->log, ctx);
+        err = rg_peering_open(&d->peering, rg_host_loop(d->host), &d->config, &d->log, ctx);
     if (err)
         return err;
     rg_peering_attach(&d->peering, d->node, d->store);
-    d->seed = (struct rg_seed){.config = &d->config, .log = &d->log, .io = rg_shell_io(d->shell), .keys = d->keys,
+    d->boot = (struct rg_bootstrapping){.config = &d->config, .log = &d->log, .io = rg_host_io(d->host), .keys = d->keys,
                                .store = d->store, .node = d->node};
-    rg_seed_init(&d->seed);
+    rg_bootstrapping_init(&d->boot);
     d->key_server = (struct rg_key_server){.config = &d->config, .log = &d->log, .keys = d->keys, .store = d->store,
                                            .node = d->node, .ca_pem = (const char *)d->ca_pem.data};
     err = rg_key_serve(&d->key_server, d->peering.control);
     if (err)
         return err;
-    rg_shell_attach(d->shell, d->node, d->peering.links);
+    rg_host_attach(d->host, d->node, d->peering.links);
     err = rg_node_start(d->node, ctx);
     if (!err)
         err = open_regions(d);
     if (!err)
         err = open_keeper(d);
     if (!err)
-        err = rg_intents_host_open(&d->intents, &d->config, rg_shell_io(d->shell), d->store, d->keys, &d->log, d->node, ctx);
+        err = rg_intents_host_open(&d->intents, &d->config, rg_host_io(d->host), d->store, d->keys, &d->log, d->node, ctx);
     if (!err)
         err = open_api(d, ctx);
     return err;
@@ -513,16 +529,16 @@ static void release(struct daemon *d)
 {
     struct rg_errctx ctx = {.text = ""};
 
-    rg_shell_drain(d->shell);
+    rg_host_drain(d->host);
     rg_intents_host_free(&d->intents);
     rg_node_free(d->node);
-    rg_shell_free(d->shell);
+    rg_host_free(d->host);
     rg_api_free(d->api);
     if (d->replaced)
         rg_rejoin_note(&d->places, d->store, d->config.id);
     rg_store_free(d->store);
     rg_keyprov_free(d->keys);
-    rg_seed_deinit(&d->seed);
+    rg_bootstrapping_deinit(&d->boot);
     rg_buf_deinit(&d->ca_pem);
     if (d->removed && rg_removal_finish(&d->config, &ctx) != RG_OK)
         rg_log_error(&d->log, "node.remove", "reason=\"%s\" note=\"start it once more to finish\"", ctx.text);
@@ -547,9 +563,9 @@ static void begin_life(struct daemon *d)
 
 static int start_failed(struct daemon *d, enum rg_err err, const struct rg_errctx *ctx)
 {
-    if (err != RG_ESTOPPED || d->shell != NULL)
+    if (err != RG_ESTOPPED || d->host != NULL)
         fprintf(stderr, "regentd: %s\n", rg_errctx_text(ctx, err));
-    if (d->shell != NULL)
+    if (d->host != NULL)
         _exit(rg_err_exit(err)); /* threads may be at work on half a start: leave it all to the kernel */
     rg_store_free(d->store);
     rg_keyprov_free(d->keys);
@@ -574,7 +590,7 @@ static int live(struct daemon *d)
         return start_failed(d, err, &ctx);
     start_handles(d);
     rg_log_info(&d->log, "regentd.started", "region=%s id=%llu", d->config.region, (unsigned long long)d->config.id);
-    rg_shell_run(d->shell);
+    rg_host_run(d->host);
     close_handles(d);
     release(d);
     take_signals(true);

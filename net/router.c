@@ -238,7 +238,7 @@ static void serve_ready(struct rg_call *call)
     const struct rg_node_status *status = rg_api_status(call, true);
     const char *why = status->not_ready;
     struct rg_instance instance;
-    struct rg_head head;
+    struct rg_answer_head head;
     char text[256];
     enum rg_err err = RG_OK;
 
@@ -254,9 +254,9 @@ static void serve_ready(struct rg_call *call)
     }
     call->outcome = RG_EUNREADY;
     snprintf(text, sizeof text, "%s\n", why[0] != '\0' ? why : "not ready");
-    rg_head_init(&head, call, 503, "text/plain");
-    rg_head_add(&head, "retry-after", rg_span_str("1"));
-    rg_head_reply(&head, call, rg_span_str(text));
+    rg_answer_head_init(&head, call, 503, "text/plain");
+    rg_answer_head_add(&head, "retry-after", rg_span_str("1"));
+    rg_answer_head_reply(&head, call, rg_span_str(text));
 }
 
 static bool peer_is_loopback(const char *peer)

@@ -305,10 +305,11 @@ static void print_row(const json_t *intent)
     printf("%-36s  %-16s %-10s %-8s %-24s %-18s %-20s %s\n", rg_text(intent, "id"), rg_text(intent, "region"), status,
            json_is_true(json_object_get(intent, "auto"))               ? "auto"
            : json_is_true(json_object_get(intent, "waitsForApproval")) ? "waits"
-           : rg_text(intent, "approvedBy")[0] != '\0'                     ? "approved"
+           : rg_text(intent, "approvedBy")[0] != '\0'                  ? "approved"
                                                                        : "-",
            rg_text(command, "at"), rg_text(command, "kind"), rg_text(command, "by"),
-           rg_text(intent, "revision")[0] != '\0' && rg_text(intent, "code")[0] == '\0' ? rg_text(intent, "revision") : rg_text(intent, "text"));
+           rg_text(intent, "revision")[0] != '\0' && rg_text(intent, "code")[0] == '\0' ? rg_text(intent, "revision")
+                                                                                        : rg_text(intent, "text"));
 }
 
 /* All pages of one region, appended to all. */

@@ -6,10 +6,11 @@ static void print_durability(const json_t *d)
     if (rg_number(d, "regions") == 0)
         printf("local: a write is acknowledged when the primary region has it durable.\n");
     else
-        printf("regions: %lld. A write is acknowledged when %lld other region%s it durable too; %lld of %lld can be reached. With "
+        printf("regions: %lld. A write is acknowledged when %lld other region%s it durable too; %lld of %lld can be "
+               "reached. With "
                "fewer: %s.\n",
-               rg_number(d, "regions"), rg_number(d, "regions"), rg_number(d, "regions") == 1 ? " has" : "s have", rg_number(d, "regionsReachable"),
-               rg_number(d, "regionsInAll"), rg_text(d, "onShortage"));
+               rg_number(d, "regions"), rg_number(d, "regions"), rg_number(d, "regions") == 1 ? " has" : "s have",
+               rg_number(d, "regionsReachable"), rg_number(d, "regionsInAll"), rg_text(d, "onShortage"));
 }
 
 static void print_lease(const json_t *l)

@@ -8,7 +8,8 @@ static void try_next(const char *what, const char *command, const char *region)
     size_t at = strcspn(command, "%");
     char line[120];
 
-    snprintf(line, sizeof line, "%.*s%s%s", (int)at, command, command[at] != '\0' ? region : "", command[at] != '\0' ? command + at + 2 : "");
+    snprintf(line, sizeof line, "%.*s%s%s", (int)at, command, command[at] != '\0' ? region : "",
+             command[at] != '\0' ? command + at + 2 : "");
     printf("  build/regent %-48s %s\n", line, what);
 }
 

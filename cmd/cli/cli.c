@@ -243,7 +243,8 @@ static enum rg_err read_region(const json_t *json, struct rg_cluster_region *reg
 
 static enum rg_err read_cluster(const json_t *root, struct rg_cluster *c, struct rg_errctx *ctx)
 {
-    const json_t *proxy = json_object_get(root, "proxy"), *admin = json_object_get(root, "admin"), *regions = json_object_get(root, "regions"), *region;
+    const json_t *proxy = json_object_get(root, "proxy"), *admin = json_object_get(root, "admin"),
+                 *regions = json_object_get(root, "regions"), *region;
     enum rg_err err = copy_string(root, "instance_arn", c->instance_arn, sizeof c->instance_arn, c->path, ctx);
     size_t i;
 

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cmd/config/identity.h"
+#include "cmd/config/node_identity.h"
 #include "cmd/config/routes.h"
 #include "base/yaml_rows.h"
 #include "store/model/node.h"
@@ -330,7 +330,7 @@ enum rg_err rg_config_load(const char *path, struct rg_config *ret_config, struc
     if (!err && c->link_routes[0] != '\0')
         err = rg_routes_check(c->link_routes, ctx);
     if (!err)
-        err = rg_identity_apply(c, ctx);
+        err = rg_node_identity_apply(c, ctx);
     if (!err)
         *ret_config = *c;
     return err;

@@ -17,7 +17,7 @@ struct rg_config_peer {
 struct rg_config {
     char cluster[64], region[33];
     uint64_t id;
-    uint64_t file_id; /* the file's; another than id: the node came back under a new one (cmd/config/identity.h) */
+    uint64_t file_id; /* the file's; another than id: the node came back under a new one (cmd/config/node_identity.h) */
     char instance_arn[128], identity_store_id[64];
     char data_dir[RG_CONFIG_PATH_MAX], state_dir[RG_CONFIG_PATH_MAX];
     uint64_t state_mb_max;
@@ -39,7 +39,7 @@ struct rg_config {
 
 /**
  * Read and check a configuration file. Relative paths in it are taken from the file's directory. Where the data directory holds
- * an identity (cmd/config/identity.h), its id, certificate, key and peers go before the file's.
+ * an identity (cmd/config/node_identity.h), its id, certificate, key and peers go before the file's.
  * RG_EINVALID / RG_EMALFORMED: ctx says "FILE:LINE: field: what is wrong".
  */
 RG_MUST enum rg_err rg_config_load(const char *path, struct rg_config *ret_config, struct rg_errctx *ctx);

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/base64.h"
-#include "cmd/config/identity.h"
+#include "cmd/config/node_identity.h"
 #include "cmd/daemon/removal.h"
 #include "crypto/pki.h"
 #include "crypto/privfile.h"
@@ -131,7 +131,7 @@ struct rejoin {
     const struct rg_rejoin_asker *asker;
     struct rg_errctx *ctx;
     struct rg_lost_info info;
-    struct rg_identity identity;
+    struct rg_node_identity identity;
     const struct rg_config_peer *self;
     struct rg_buf ca, old_cert, old_key, key, csr; /* own: PEM */
     char said[256];                                /* logged last */
@@ -247,7 +247,7 @@ static enum rg_err check_cert(struct rejoin *r, struct rg_span pem, uint64_t id,
 
 static enum rg_err take_answer(struct rejoin *r, const json_t *json, struct rg_span *ret_cert, struct rg_errctx *ctx)
 {
-    struct rg_identity *d = &r->identity;
+    struct rg_node_identity *d = &r->identity;
     const json_t *cert = json_object_get(json, "cert");
     json_int_t id = json_integer_value(json_object_get(json, "nodeId"));
     const char *cluster = json_string_value(json_object_get(json, "cluster"));
@@ -267,8 +267,8 @@ static enum rg_err take_answer(struct rejoin *r, const json_t *json, struct rg_s
     d->epoch = r->info.epoch;
     snprintf(d->cluster, sizeof d->cluster, "%s", r->config->cluster);
     snprintf(d->region, sizeof d->region, "%s", r->config->region);
-    err = rg_identity_take_members(d, json_object_get(json, "members"), d->id, ctx);
-    return err ? err : rg_identity_paths(r->config->data_dir, d->id, d->cert, d->key, ctx);
+    err = rg_node_identity_take_members(d, json_object_get(json, "members"), d->id, ctx);
+    return err ? err : rg_node_identity_paths(r->config->data_dir, d->id, d->cert, d->key, ctx);
 }
 
 /* Key and certificate first: with the identity they count. */
@@ -279,7 +279,7 @@ static enum rg_err keep(struct rejoin *r, struct rg_span cert)
 
     if (!err)
         err = rg_privfile_write(r->identity.cert, "the certificate", RG_PRIVFILE_REPLACE, cert, r->ctx);
-    return err ? err : rg_identity_write(r->config->data_dir, &r->identity, r->ctx);
+    return err ? err : rg_node_identity_write(r->config->data_dir, &r->identity, r->ctx);
 }
 
 /* It was removed while it was away: it ends. RG_EFENCED: done; RG_EUNREACHABLE: that is not for this node. */
@@ -347,7 +347,7 @@ static void forget_old_key(const struct rejoin *r)
 {
     char cert[RG_CONFIG_PATH_MAX], key[RG_CONFIG_PATH_MAX];
 
-    if (rg_identity_paths(r->config->data_dir, r->info.old_id, cert, key, NULL) != RG_OK)
+    if (rg_node_identity_paths(r->config->data_dir, r->info.old_id, cert, key, NULL) != RG_OK)
         return;
     if (strcmp(r->config->tls_key, key) == 0)
         (void)unlink(key);

@@ -218,7 +218,8 @@ static enum rg_err wait_fit(struct adding *a)
         ok = json_is_true(json_object_get(report, "ok"));
         if (!ok && rg_cli_now_us() > until) {
             print_failing(report);
-            err = rg_fail(&a->cli->err, RG_ETIMEOUT, "%s cannot be added after %d s (log: %s/regentd.yaml.log); later: regent region add %s",
+            err = rg_fail(&a->cli->err, RG_ETIMEOUT,
+                          "%s cannot be added after %d s (log: %s/regentd.yaml.log); later: regent region add %s",
                           a->name, FIT_MS_MAX / 1000, a->dir, a->name);
         }
         json_decref(RG_STEAL(report));

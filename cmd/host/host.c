@@ -12,7 +12,7 @@ struct queue {
 };
 
 struct lane {
-    struct rg_shell *shell;
+    struct rg_host *host;
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
@@ -20,7 +20,7 @@ struct lane {
     bool stop, started;
 };
 
-struct rg_shell {
+struct rg_host {
     struct rg_io io;
     const struct rg_log *log;
     uv_loop_t loop;
@@ -38,7 +38,7 @@ struct rg_shell {
     bool quit;
 };
 
-static struct rg_shell *shell_of(struct rg_io *io)
+static struct rg_host *host_of(struct rg_io *io)
 {
     return io->impl;
 }
@@ -73,7 +73,7 @@ static struct rg_work *queue_pop(struct queue *q)
 static void *lane_main(void *arg)
 {
     struct lane *lane = arg;
-    struct rg_shell *shell = lane->shell;
+    struct rg_host *host = lane->host;
 
     pthread_mutex_lock(&lane->mutex);
     for (;;) {
@@ -87,10 +87,10 @@ static void *lane_main(void *arg)
         }
         pthread_mutex_unlock(&lane->mutex);
         work->run(work);
-        pthread_mutex_lock(&shell->mutex);
-        queue_push(&shell->done, work);
-        pthread_mutex_unlock(&shell->mutex);
-        uv_async_send(&shell->wake);
+        pthread_mutex_lock(&host->mutex);
+        queue_push(&host->done, work);
+        pthread_mutex_unlock(&host->mutex);
+        uv_async_send(&host->wake);
         pthread_mutex_lock(&lane->mutex);
     }
     pthread_mutex_unlock(&lane->mutex);
@@ -99,7 +99,7 @@ static void *lane_main(void *arg)
 
 static void io_work(struct rg_io *io, enum rg_lane which, struct rg_work *work)
 {
-    struct lane *lane = &shell_of(io)->lanes[which];
+    struct lane *lane = &host_of(io)->lanes[which];
 
     pthread_mutex_lock(&lane->mutex);
     queue_push(&lane->todo, work);
@@ -141,44 +141,44 @@ static uint64_t io_random(struct rg_io *io)
 
 static void on_timer(uv_timer_t *timer)
 {
-    struct rg_shell *shell = timer->data;
+    struct rg_host *host = timer->data;
 
-    if (shell->node != NULL)
-        rg_node_on_timer(shell->node);
+    if (host->node != NULL)
+        rg_node_on_timer(host->node);
 }
 
 static void io_timer(struct rg_io *io, uint64_t at_ms)
 {
-    struct rg_shell *shell = shell_of(io);
+    struct rg_host *host = host_of(io);
     uint64_t now = io_now_ms(io);
 
-    uv_update_time(&shell->loop);
-    uv_timer_start(&shell->timer, on_timer, at_ms > now ? at_ms - now : 0, 0);
+    uv_update_time(&host->loop);
+    uv_timer_start(&host->timer, on_timer, at_ms > now ? at_ms - now : 0, 0);
 }
 
 static enum rg_err io_send(struct rg_io *io, uint64_t peer, struct rg_span message)
 {
-    struct rg_shell *shell = shell_of(io);
+    struct rg_host *host = host_of(io);
 
-    return shell->links != NULL ? rg_links_send(shell->links, peer, message) : RG_ECLOSED;
+    return host->links != NULL ? rg_links_send(host->links, peer, message) : RG_ECLOSED;
 }
 
 static void io_flush(struct rg_io *io)
 {
-    struct rg_shell *shell = shell_of(io);
+    struct rg_host *host = host_of(io);
 
-    if (shell->links != NULL)
-        rg_links_flush(shell->links);
+    if (host->links != NULL)
+        rg_links_flush(host->links);
 }
 
 /* ---- the loop ---- */
 
-static struct rg_task *tasks_take(struct rg_shell *shell)
+static struct rg_task *tasks_take(struct rg_host *host)
 {
-    struct rg_task *tasks = shell->tasks;
+    struct rg_task *tasks = host->tasks;
 
-    shell->tasks = NULL;
-    shell->tasks_tail = &shell->tasks;
+    host->tasks = NULL;
+    host->tasks_tail = &host->tasks;
     return tasks;
 }
 
@@ -195,23 +195,23 @@ static void tasks_run(struct rg_task *tasks, struct rg_node *node)
 /* What other threads handed over: completions of lanes first, then waits, proposals, tasks. */
 static void on_wake(uv_async_t *async)
 {
-    struct rg_shell *shell = async->data;
+    struct rg_host *host = async->data;
     struct rg_proposal *proposals;
     struct rg_wait *waits;
     struct rg_task *tasks;
     struct rg_work *done;
 
-    pthread_mutex_lock(&shell->mutex);
-    done = shell->done.head;
-    queue_init(&shell->done);
-    tasks = tasks_take(shell);
-    proposals = shell->proposals;
-    shell->proposals = NULL;
-    shell->proposals_tail = &shell->proposals;
-    waits = shell->waits;
-    shell->waits = NULL;
-    shell->waits_tail = &shell->waits;
-    pthread_mutex_unlock(&shell->mutex);
+    pthread_mutex_lock(&host->mutex);
+    done = host->done.head;
+    queue_init(&host->done);
+    tasks = tasks_take(host);
+    proposals = host->proposals;
+    host->proposals = NULL;
+    host->proposals_tail = &host->proposals;
+    waits = host->waits;
+    host->waits = NULL;
+    host->waits_tail = &host->waits;
+    pthread_mutex_unlock(&host->mutex);
 
     while (done != NULL) {
         struct rg_work *next = done->next;
@@ -222,106 +222,106 @@ static void on_wake(uv_async_t *async)
     while (waits != NULL) {
         struct rg_wait *next = waits->next;
 
-        rg_node_wait(shell->node, waits);
+        rg_node_wait(host->node, waits);
         waits = next;
     }
     while (proposals != NULL) {
         struct rg_proposal *next = proposals->next;
 
-        rg_node_submit(shell->node, proposals);
+        rg_node_submit(host->node, proposals);
         proposals = next;
     }
-    tasks_run(tasks, shell->node);
+    tasks_run(tasks, host->node);
 }
 
 /* Before the loop sleeps: one pump for all that the turn brought. */
 static void on_prepare(uv_prepare_t *prepare)
 {
-    struct rg_shell *shell = prepare->data;
+    struct rg_host *host = prepare->data;
 
-    if (shell->node != NULL)
-        rg_node_pump(shell->node);
-    if (shell->links != NULL)
-        rg_links_flush(shell->links);
+    if (host->node != NULL)
+        rg_node_pump(host->node);
+    if (host->links != NULL)
+        rg_links_flush(host->links);
 }
 
-void rg_shell_submit(void *arg, struct rg_proposal *proposal)
+void rg_host_submit(void *arg, struct rg_proposal *proposal)
 {
-    struct rg_shell *shell = arg;
+    struct rg_host *host = arg;
     bool quit;
 
     proposal->next = NULL;
-    pthread_mutex_lock(&shell->mutex);
-    quit = shell->quit;
+    pthread_mutex_lock(&host->mutex);
+    quit = host->quit;
     if (!quit) {
-        *shell->proposals_tail = proposal;
-        shell->proposals_tail = &proposal->next;
+        *host->proposals_tail = proposal;
+        host->proposals_tail = &proposal->next;
     }
-    pthread_mutex_unlock(&shell->mutex);
+    pthread_mutex_unlock(&host->mutex);
     if (!quit) {
-        uv_async_send(&shell->wake);
+        uv_async_send(&host->wake);
         return;
     }
     proposal->err = RG_ESTOPPED;
     proposal->on_done(proposal);
 }
 
-void rg_shell_wait(void *arg, struct rg_wait *wait)
+void rg_host_wait(void *arg, struct rg_wait *wait)
 {
-    struct rg_shell *shell = arg;
+    struct rg_host *host = arg;
     bool quit;
 
     wait->next = NULL;
-    pthread_mutex_lock(&shell->mutex);
-    quit = shell->quit;
+    pthread_mutex_lock(&host->mutex);
+    quit = host->quit;
     if (!quit) {
-        *shell->waits_tail = wait;
-        shell->waits_tail = &wait->next;
+        *host->waits_tail = wait;
+        host->waits_tail = &wait->next;
     }
-    pthread_mutex_unlock(&shell->mutex);
+    pthread_mutex_unlock(&host->mutex);
     if (!quit) {
-        uv_async_send(&shell->wake);
+        uv_async_send(&host->wake);
         return;
     }
     wait->err = RG_ESTOPPED;
     wait->on_done(wait);
 }
 
-void rg_shell_task(void *arg, struct rg_task *task)
+void rg_host_task(void *arg, struct rg_task *task)
 {
-    struct rg_shell *shell = arg;
+    struct rg_host *host = arg;
     bool quit;
 
     task->next = NULL;
-    pthread_mutex_lock(&shell->mutex);
-    quit = shell->quit;
+    pthread_mutex_lock(&host->mutex);
+    quit = host->quit;
     if (!quit) {
-        *shell->tasks_tail = task;
-        shell->tasks_tail = &task->next;
+        *host->tasks_tail = task;
+        host->tasks_tail = &task->next;
     }
-    pthread_mutex_unlock(&shell->mutex);
+    pthread_mutex_unlock(&host->mutex);
     if (!quit)
-        uv_async_send(&shell->wake);
+        uv_async_send(&host->wake);
     else
         task->run(task, NULL);
 }
 
-void rg_shell_quit(struct rg_shell *shell)
+void rg_host_quit(struct rg_host *host)
 {
     struct rg_proposal *proposals;
     struct rg_wait *waits;
     struct rg_task *tasks;
 
-    pthread_mutex_lock(&shell->mutex);
-    shell->quit = true;
-    proposals = shell->proposals;
-    waits = shell->waits;
-    shell->proposals = NULL;
-    shell->waits = NULL;
-    shell->proposals_tail = &shell->proposals;
-    shell->waits_tail = &shell->waits;
-    tasks = tasks_take(shell);
-    pthread_mutex_unlock(&shell->mutex);
+    pthread_mutex_lock(&host->mutex);
+    host->quit = true;
+    proposals = host->proposals;
+    waits = host->waits;
+    host->proposals = NULL;
+    host->waits = NULL;
+    host->proposals_tail = &host->proposals;
+    host->waits_tail = &host->waits;
+    tasks = tasks_take(host);
+    pthread_mutex_unlock(&host->mutex);
     while (proposals != NULL) {
         struct rg_proposal *next = proposals->next;
 
@@ -339,81 +339,81 @@ void rg_shell_quit(struct rg_shell *shell)
     tasks_run(tasks, NULL);
 }
 
-enum rg_err rg_shell_new(const struct rg_log *log, struct rg_shell **ret_shell, struct rg_errctx *ctx)
+enum rg_err rg_host_new(const struct rg_log *log, struct rg_host **ret_shell, struct rg_errctx *ctx)
 {
-    struct rg_shell *shell = calloc(1, sizeof *shell);
+    struct rg_host *host = calloc(1, sizeof *host);
     int rv;
 
-    if (shell == NULL)
+    if (host == NULL)
         return RG_ENOMEM;
-    shell->log = log;
-    rg_file_io_fill(&shell->io);
-    shell->io.impl = shell;
-    shell->io.work = io_work;
-    shell->io.now_ms = io_now_ms;
-    shell->io.now_us = io_now_us;
-    shell->io.wall_ms = io_wall_ms;
-    shell->io.random = io_random;
-    shell->io.timer = io_timer;
-    shell->io.send = io_send;
-    shell->io.flush = io_flush;
-    pthread_mutex_init(&shell->mutex, NULL);
-    queue_init(&shell->done);
-    shell->proposals_tail = &shell->proposals;
-    shell->waits_tail = &shell->waits;
-    shell->tasks_tail = &shell->tasks;
-    rv = uv_loop_init(&shell->loop);
+    host->log = log;
+    rg_file_io_fill(&host->io);
+    host->io.impl = host;
+    host->io.work = io_work;
+    host->io.now_ms = io_now_ms;
+    host->io.now_us = io_now_us;
+    host->io.wall_ms = io_wall_ms;
+    host->io.random = io_random;
+    host->io.timer = io_timer;
+    host->io.send = io_send;
+    host->io.flush = io_flush;
+    pthread_mutex_init(&host->mutex, NULL);
+    queue_init(&host->done);
+    host->proposals_tail = &host->proposals;
+    host->waits_tail = &host->waits;
+    host->tasks_tail = &host->tasks;
+    rv = uv_loop_init(&host->loop);
     if (rv != 0) {
-        free(shell);
+        free(host);
         return rg_fail(ctx, RG_EINTERNAL, "event loop: %s", uv_strerror(rv));
     }
-    uv_timer_init(&shell->loop, &shell->timer);
-    uv_prepare_init(&shell->loop, &shell->prepare);
-    uv_async_init(&shell->loop, &shell->wake, on_wake);
-    shell->timer.data = shell->prepare.data = shell->wake.data = shell;
-    uv_prepare_start(&shell->prepare, on_prepare);
+    uv_timer_init(&host->loop, &host->timer);
+    uv_prepare_init(&host->loop, &host->prepare);
+    uv_async_init(&host->loop, &host->wake, on_wake);
+    host->timer.data = host->prepare.data = host->wake.data = host;
+    uv_prepare_start(&host->prepare, on_prepare);
     for (size_t i = 0; i < RG_LANE_COUNT; i++) {
-        struct lane *lane = &shell->lanes[i];
+        struct lane *lane = &host->lanes[i];
 
-        lane->shell = shell;
+        lane->host = host;
         queue_init(&lane->todo);
         pthread_mutex_init(&lane->mutex, NULL);
         pthread_cond_init(&lane->wake, NULL);
         rv = pthread_create(&lane->thread, NULL, lane_main, lane);
         if (rv != 0) {
-            rg_shell_drain(shell);
-            rg_shell_free(shell);
+            rg_host_drain(host);
+            rg_host_free(host);
             return rg_fail(ctx, RG_EINTERNAL, "thread: %s", strerror(rv));
         }
         lane->started = true;
     }
-    *ret_shell = shell;
+    *ret_shell = host;
     return RG_OK;
 }
 
-struct rg_io *rg_shell_io(struct rg_shell *shell) { return &shell->io; }
-struct uv_loop_s *rg_shell_loop(struct rg_shell *shell) { return &shell->loop; }
+struct rg_io *rg_host_io(struct rg_host *host) { return &host->io; }
+struct uv_loop_s *rg_host_loop(struct rg_host *host) { return &host->loop; }
 
-void rg_shell_attach(struct rg_shell *shell, struct rg_node *node, struct rg_links *links)
+void rg_host_attach(struct rg_host *host, struct rg_node *node, struct rg_links *links)
 {
-    shell->node = node;
-    shell->links = links;
+    host->node = node;
+    host->links = links;
 }
 
-void rg_shell_run(struct rg_shell *shell)
+void rg_host_run(struct rg_host *host)
 {
-    uv_run(&shell->loop, UV_RUN_DEFAULT);
+    uv_run(&host->loop, UV_RUN_DEFAULT);
 }
 
-void rg_shell_stop(struct rg_shell *shell)
+void rg_host_stop(struct rg_host *host)
 {
-    uv_stop(&shell->loop);
+    uv_stop(&host->loop);
 }
 
-void rg_shell_drain(struct rg_shell *shell)
+void rg_host_drain(struct rg_host *host)
 {
     for (size_t i = 0; i < RG_LANE_COUNT; i++) {
-        struct lane *lane = &shell->lanes[i];
+        struct lane *lane = &host->lanes[i];
 
         if (!lane->started)
             continue;
@@ -428,15 +428,15 @@ void rg_shell_drain(struct rg_shell *shell)
     }
 }
 
-void rg_shell_free(struct rg_shell *shell)
+void rg_host_free(struct rg_host *host)
 {
-    shell->node = NULL;
-    shell->links = NULL;
-    uv_close((uv_handle_t *)&shell->timer, NULL);
-    uv_close((uv_handle_t *)&shell->prepare, NULL);
-    uv_close((uv_handle_t *)&shell->wake, NULL);
-    uv_run(&shell->loop, UV_RUN_DEFAULT);
-    RG_ASSERT(uv_loop_close(&shell->loop) == 0);
-    pthread_mutex_destroy(&shell->mutex);
-    free(shell);
+    host->node = NULL;
+    host->links = NULL;
+    uv_close((uv_handle_t *)&host->timer, NULL);
+    uv_close((uv_handle_t *)&host->prepare, NULL);
+    uv_close((uv_handle_t *)&host->wake, NULL);
+    uv_run(&host->loop, UV_RUN_DEFAULT);
+    RG_ASSERT(uv_loop_close(&host->loop) == 0);
+    pthread_mutex_destroy(&host->mutex);
+    free(host);
 }

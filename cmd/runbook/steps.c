@@ -13,8 +13,10 @@ static const char *name_of(const struct rg_runbook *rb, size_t region)
 
 static enum rg_err ask_status(struct rg_runbook *rb, const char *min_revision)
 {
-    const struct rg_fanout_request request = {
-        .method = "GET", .path = "/v1/status", .min_revision = min_revision, .timeout_ms = min_revision != NULL ? SEE_MS_MAX : STATUS_MS_MAX};
+    const struct rg_fanout_request request = {.method = "GET",
+                                              .path = "/v1/status",
+                                              .min_revision = min_revision,
+                                              .timeout_ms = min_revision != NULL ? SEE_MS_MAX : STATUS_MS_MAX};
 
     return rg_runbook_ask(rb, &request, NULL);
 }
@@ -165,7 +167,8 @@ static enum rg_err ask_plan(struct rg_runbook *rb)
     say_shortage(rb);
     if (is_true(rb, rb->target, "possible"))
         return RG_OK;
-    snprintf(objection, sizeof objection, "%.64s: %.500s", rg_runbook_text(rb, rb->target, "code"), rg_runbook_text(rb, rb->target, "text"));
+    snprintf(objection, sizeof objection, "%.64s: %.500s", rg_runbook_text(rb, rb->target, "code"),
+             rg_runbook_text(rb, rb->target, "text"));
     rg_runbook_say(rb, "  the plan objects: %s\n", objection);
     rb->force = true;
     err = rg_runbook_call(rb, rb->target, "/v1/failover", NULL, failover_body(rb, true), PLAN_MS_MAX);
@@ -527,8 +530,10 @@ enum rg_err rg_runbook_resume(struct rg_runbook *rb)
                    rb->cluster->regions[rb->target].url, rb->from[0] != '\0' ? rb->from : "the old primary");
     for (size_t i = 0; i < rb->cluster->n_regions; i++)
         rg_runbook_say(rb, "      %-16s %s\n", name_of(rb, i), rb->cluster->regions[i].url);
-    rg_runbook_say(rb, "  Clients that kept a revision of %s's may be told RevisionLost (410): that write is lost, and must be made again.\n"
-                       "  When %s comes back it joins as a replica by itself; what only it had: regent lost-tail list.\n",
+    rg_runbook_say(rb,
+                   "  Clients that kept a revision of %s's may be told RevisionLost (410): that write is lost, and "
+                   "must be made again.\n"
+                   "  When %s comes back it joins as a replica by itself; what only it had: regent lost-tail list.\n",
                    rb->from[0] != '\0' ? rb->from : "the old primary",
                    rb->from[0] != '\0' ? rb->from : "the old primary");
     return rg_runbook_confirm(rb, "Provisioning goes on at the new endpoint. continue?");

@@ -32,13 +32,13 @@ size_t rg_api_rev_text(char out[RG_REV_TEXT_MAX], struct rg_rev rev)
 
 /* --- answers --- */
 
-void rg_head_add(struct rg_head *head, const char *name, struct rg_span value)
+void rg_answer_head_add(struct rg_answer_head *head, const char *name, struct rg_span value)
 {
     RG_ASSERT(head->reply.n_headers < RG_LEN(head->headers));
     head->headers[head->reply.n_headers++] = (struct rg_http_header){rg_span_str(name), value};
 }
 
-void rg_head_init(struct rg_head *head, const struct rg_call *call, int status, const char *content_type)
+void rg_answer_head_init(struct rg_answer_head *head, const struct rg_call *call, int status, const char *content_type)
 {
     struct rg_rev rev = call->read_rev;
     size_t n;
@@ -47,12 +47,12 @@ void rg_head_init(struct rg_head *head, const struct rg_call *call, int status, 
         rev = rg_node_visible(call->api->config.node);
     head->reply = (struct rg_http_reply){.status = status, .content_type = content_type, .headers = head->headers};
     n = rg_api_rev_text(head->rev, rev);
-    rg_head_add(head, "regent-revision", rg_span(head->rev, n));
-    rg_head_add(head, "regent-region", rg_span_str(call->api->region));
-    rg_head_add(head, "x-amzn-requestid", rg_span(call->request_id, RG_UUID_TEXT_MAX - 1));
+    rg_answer_head_add(head, "regent-revision", rg_span(head->rev, n));
+    rg_answer_head_add(head, "regent-region", rg_span_str(call->api->region));
+    rg_answer_head_add(head, "x-amzn-requestid", rg_span(call->request_id, RG_UUID_TEXT_MAX - 1));
 }
 
-void rg_head_reply(struct rg_head *head, struct rg_call *call, struct rg_span body)
+void rg_answer_head_reply(struct rg_answer_head *head, struct rg_call *call, struct rg_span body)
 {
     struct rg_request *req = RG_STEAL(call->req);
 
@@ -65,10 +65,10 @@ void rg_head_reply(struct rg_head *head, struct rg_call *call, struct rg_span bo
 
 void rg_call_reply(struct rg_call *call, int status, const char *content_type, struct rg_span body)
 {
-    struct rg_head head;
+    struct rg_answer_head head;
 
-    rg_head_init(&head, call, status, content_type);
-    rg_head_reply(&head, call, body);
+    rg_answer_head_init(&head, call, status, content_type);
+    rg_answer_head_reply(&head, call, body);
 }
 
 static const char *type_of_json(const struct rg_call *call)
@@ -165,7 +165,7 @@ void rg_call_fail_extra(struct rg_call *call, enum rg_err err, char *message, co
 {
     int status = http_status(call, err);
     struct rg_span body;
-    struct rg_head head;
+    struct rg_answer_head head;
 
     call->outcome = err;
     if (rg_is_local_fault(err)) {
@@ -175,17 +175,17 @@ void rg_call_fail_extra(struct rg_call *call, enum rg_err err, char *message, co
     }
     make_utf8(message);
     put_error(call, err, message, extra);
-    rg_head_init(&head, call, status, type_of_json(call));
-    rg_head_add(&head, "x-amzn-errortype",
+    rg_answer_head_init(&head, call, status, type_of_json(call));
+    rg_answer_head_add(&head, "x-amzn-errortype",
                 rg_span_str(call->style == RG_STYLE_AWS ? rg_err_aws_type(err) : rg_err_name(err)));
     if (status == 503 || status == 429)
-        rg_head_add(&head, "retry-after", rg_span_str("1"));
+        rg_answer_head_add(&head, "retry-after", rg_span_str("1"));
     if (status == 401)
-        rg_head_add(&head, "www-authenticate", rg_span_str("Bearer"));
+        rg_answer_head_add(&head, "www-authenticate", rg_span_str("Bearer"));
     if (extra->location != NULL)
-        rg_head_add(&head, "location", rg_span_str(extra->location));
+        rg_answer_head_add(&head, "location", rg_span_str(extra->location));
     body = call->out.err ? rg_span_str("{}") : rg_buf_span(&call->out);
-    rg_head_reply(&head, call, body);
+    rg_answer_head_reply(&head, call, body);
 }
 
 void rg_call_fail_with(struct rg_call *call, enum rg_err err, const char *reason, const char *resource_type,

@@ -50,7 +50,8 @@ RG_MUST enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api
 void rg_api_free(struct rg_api *api);
 /**
  * The rg_http_handler; arg is the rg_api. Every request needs a credential but these: /healthz, /readyz, /v1/join and
- * /v1/rejoin, which bring their own proof, and /metrics when it comes from the machine itself (127.0.0.0/8, ::1): a reverse proxy on this machine must not pass /metrics on.
+ * /v1/rejoin, which bring their own proof, and /metrics when it comes from the machine itself (127.0.0.0/8, ::1):
+ * a reverse proxy on this machine must not pass /metrics on.
  */
 void rg_api_handle(void *api, struct rg_request *req);
 

@@ -256,11 +256,11 @@ static void put_writes(struct page *p, const struct rg_node_status *s)
         strcmp(writes, "open") == 0 || strcmp(writes, "degraded") == 0);
     one(p, "writes_paused", "gauge", "1 while writes wait here for a switchover.", s->paused);
     one(p, "lease_configured_regions", "gauge", "Other regions that must renew the write lease; 0: no lease.",
-        s->policy.lease_regions);
+        s->settings.lease_regions);
     one(p, "lease_held", "gauge", "1 when this node leads, a write lease is set, and enough regions have renewed it.",
-        s->leader && s->policy.lease_regions > 0 && s->lease_held);
+        s->leader && s->settings.lease_regions > 0 && s->lease_held);
     one(p, "durability_regions", "gauge", "Other regions that must have a write on disk before it is acknowledged.",
-        s->policy.regions);
+        s->settings.regions);
     one(p, "regions", "gauge", "Other regions that count for lease and durability.", s->regions);
     one(p, "regions_reachable", "gauge", "Those of them that this node hears.", s->regions_reachable);
     one(p, "degraded_writes_total", "counter", "Writes acknowledged with fewer regions than wanted, in the whole cluster.",

@@ -105,11 +105,11 @@ static void stream_later(struct rg_stream *s)
 
 static void stream_send(struct rg_stream *s)
 {
-    struct rg_head head;
+    struct rg_answer_head head;
     enum rg_err err = RG_OK;
 
     if (!s->begun) {
-        rg_head_init(&head, s->call, 200, s->content_type);
+        rg_answer_head_init(&head, s->call, 200, s->content_type);
         rg_request_stream_begin(s->call->req, &head.reply);
         s->begun = true;
     }
@@ -186,7 +186,7 @@ static int compare(const void *a, const void *b)
     return order != 0 ? order : memcmp(x->id.b, y->id.b, sizeof x->id.b);
 }
 
-enum rg_err rg_names_add(struct rg_names *names, struct rg_span text, const struct rg_uuid *id)
+enum rg_err rg_sorted_names_add(struct rg_sorted_names *names, struct rg_span text, const struct rg_uuid *id)
 {
     struct rg_name *at;
     size_t cap;
@@ -203,15 +203,15 @@ enum rg_err rg_names_add(struct rg_names *names, struct rg_span text, const stru
     return RG_OK;
 }
 
-void rg_names_deinit(struct rg_names *names)
+void rg_sorted_names_deinit(struct rg_sorted_names *names)
 {
     free(names->at);
     free(names->spare);
-    *names = (struct rg_names){.n = 0};
+    *names = (struct rg_sorted_names){.n = 0};
 }
 
 /* Stand before merging the pair of runs that begins at lo. */
-static void pair_begin(struct rg_names *s, size_t lo)
+static void pair_begin(struct rg_sorted_names *s, size_t lo)
 {
     s->mid = RG_MIN(lo + s->width, s->n);
     s->hi = RG_MIN(lo + 2 * s->width, s->n);
@@ -219,7 +219,7 @@ static void pair_begin(struct rg_names *s, size_t lo)
     s->b = s->mid;
 }
 
-static void merge_one(struct rg_names *s)
+static void merge_one(struct rg_sorted_names *s)
 {
     bool left = s->a < s->mid && (s->b == s->hi || compare(&s->at[s->a], &s->at[s->b]) <= 0);
 
@@ -227,7 +227,7 @@ static void merge_one(struct rg_names *s)
 }
 
 /* Runs of RUN by qsort, then merges from `at` to `spare` and back, of twice the width each time. */
-enum rg_err rg_names_sort(struct rg_names *s, uint64_t until_us, bool *ret_done)
+enum rg_err rg_sorted_names_sort(struct rg_sorted_names *s, uint64_t until_us, bool *ret_done)
 {
     struct rg_name *swap;
 
@@ -267,26 +267,26 @@ enum rg_err rg_names_sort(struct rg_names *s, uint64_t until_us, bool *ret_done)
     return RG_OK;
 }
 
-enum rg_err rg_names_of_users(struct rg_names *names, struct rg_scan *scan, uint64_t until_us)
+enum rg_err rg_sorted_names_of_users(struct rg_sorted_names *names, struct rg_scan *scan, uint64_t until_us)
 {
     struct rg_user user;
     enum rg_err err = RG_OK;
 
     for (unsigned k = 1; !err && (err = rg_user_list_next(scan, &user)) == RG_OK; k++) {
-        err = rg_names_add(names, user.name, &user.id);
+        err = rg_sorted_names_add(names, user.name, &user.id);
         if (k % LOOK_EVERY == 0 && rg_api_now_us() >= until_us)
             break;
     }
     return err;
 }
 
-enum rg_err rg_names_of_groups(struct rg_names *names, struct rg_scan *scan, uint64_t until_us)
+enum rg_err rg_sorted_names_of_groups(struct rg_sorted_names *names, struct rg_scan *scan, uint64_t until_us)
 {
     struct rg_group group;
     enum rg_err err = RG_OK;
 
     for (unsigned k = 1; !err && (err = rg_group_list_next(scan, &group)) == RG_OK; k++) {
-        err = rg_names_add(names, group.name, &group.id);
+        err = rg_sorted_names_add(names, group.name, &group.id);
         if (k % LOOK_EVERY == 0 && rg_api_now_us() >= until_us)
             break;
     }

@@ -40,20 +40,20 @@ struct rg_name {
     struct rg_span text;
     struct rg_uuid id; /* or a permission set's id in its first bytes */
 };
-struct rg_names {
+struct rg_sorted_names {
     struct rg_name *at, *spare; /* own */
     size_t n, cap;
     size_t run, width, mid, hi, a, b, to; /* where sorting stands */
 };
-RG_MUST enum rg_err rg_names_add(struct rg_names *names, struct rg_span text, const struct rg_uuid *id);
+RG_MUST enum rg_err rg_sorted_names_add(struct rg_sorted_names *names, struct rg_span text, const struct rg_uuid *id);
 /** Sort on until until_us; ret_done when all is in order. */
-RG_MUST enum rg_err rg_names_sort(struct rg_names *names, uint64_t until_us, bool *ret_done);
+RG_MUST enum rg_err rg_sorted_names_sort(struct rg_sorted_names *names, uint64_t until_us, bool *ret_done);
 /** Forget all, free the memory. */
-void rg_names_deinit(struct rg_names *names);
+void rg_sorted_names_deinit(struct rg_sorted_names *names);
 /** Order of two texts, each followed by a TAB. */
 int rg_name_order(struct rg_span a, struct rg_span b);
 /** Add all users, or all groups, of a scan begun, until until_us. RG_ENOTFOUND: that was the last. */
-RG_MUST enum rg_err rg_names_of_users(struct rg_names *names, struct rg_scan *scan, uint64_t until_us);
-RG_MUST enum rg_err rg_names_of_groups(struct rg_names *names, struct rg_scan *scan, uint64_t until_us);
+RG_MUST enum rg_err rg_sorted_names_of_users(struct rg_sorted_names *names, struct rg_scan *scan, uint64_t until_us);
+RG_MUST enum rg_err rg_sorted_names_of_groups(struct rg_sorted_names *names, struct rg_scan *scan, uint64_t until_us);
 
 #endif

@@ -88,15 +88,15 @@ void rg_api_uuid_text(char out[RG_UUID_TEXT_MAX], const struct rg_uuid *id);
 size_t rg_api_rev_text(char out[RG_REV_TEXT_MAX], struct rg_rev rev);
 
 /* The head of an answer: what every one carries. */
-struct rg_head {
+struct rg_answer_head {
     char rev[RG_REV_TEXT_MAX];
     struct rg_http_header headers[10];
     struct rg_http_reply reply;
 };
-void rg_head_init(struct rg_head *head, const struct rg_call *call, int status, const char *content_type);
-void rg_head_add(struct rg_head *head, const char *name, struct rg_span value);
+void rg_answer_head_init(struct rg_answer_head *head, const struct rg_call *call, int status, const char *content_type);
+void rg_answer_head_add(struct rg_answer_head *head, const char *name, struct rg_span value);
 /** Reply with this head (consume the call). */
-void rg_head_reply(struct rg_head *head, struct rg_call *call, struct rg_span body);
+void rg_answer_head_reply(struct rg_answer_head *head, struct rg_call *call, struct rg_span body);
 /** Reply with a body of any type (consume). */
 void rg_call_reply(struct rg_call *call, int status, const char *content_type, struct rg_span body);
 /** The request is answered already (a stream has ended): count, free (consume). */

@@ -120,9 +120,9 @@ static void fail_replication(struct rg_call *call)
         rg_call_fail(call, RG_EREPLICATION,
                      "the write stands at revision %s, but only %u other regions have it, not all", rev,
                      p->regions_durable);
-    else if (call->wait_regions < rg_api_status(call, true)->policy.regions)
+    else if (call->wait_regions < rg_api_status(call, true)->settings.regions)
         rg_call_fail(call, RG_EREPLICATION, "the write stands at revision %s, but not in the %u other regions that durability wants",
-                     rev, rg_api_status(call, true)->policy.regions);
+                     rev, rg_api_status(call, true)->settings.regions);
     else
         rg_call_fail(call, RG_EREPLICATION,
                      "the write stands at revision %s, but only %u of the %u other regions asked for have it", rev,
@@ -147,12 +147,12 @@ static void fail_policy(struct rg_call *call)
                      call->wait_regions, s->regions_reachable);
     else if (p->err == RG_ESHORTAGE)
         rg_call_fail(call, p->err, "a write must be durable in %u other region%s, and %u can be reached: nothing was written",
-                     s->policy.regions, s->policy.regions == 1 ? "" : "s", s->regions_reachable);
+                     s->settings.regions, s->settings.regions == 1 ? "" : "s", s->regions_reachable);
     else if (p->err == RG_EPAUSED)
         rg_call_fail(call, p->err, NULL);
     else if (p->rev.index == 0)
         rg_call_fail(call, p->err, "the write lease needs %u other region%s, and too few renewed it: nothing was written",
-                     s->policy.lease_regions, s->policy.lease_regions == 1 ? "" : "s");
+                     s->settings.lease_regions, s->settings.lease_regions == 1 ? "" : "s");
     else {
         rg_api_rev_text(rev, p->rev);
         rg_call_fail(call, p->err, "the write is at revision %s here, but the write lease ran out meanwhile: if another region "
@@ -176,7 +176,7 @@ static void propose_run(struct rg_call *call)
     struct rg_proposal *p = &call->proposal;
     const struct rg_node_status *s;
 
-    if (p->err == RG_ESHORTAGE && (s = rg_api_status(call, true))->policy.degrade &&
+    if (p->err == RG_ESHORTAGE && (s = rg_api_status(call, true))->settings.degrade &&
         propose_degraded(call, s->regions_reachable)) {
         call->api->config.submit(call->api->config.arg, p);
         return;
@@ -289,7 +289,7 @@ void rg_call_raft(struct rg_call *call, void (*run)(struct rg_call *call, struct
 
 const char *rg_api_writes(const struct rg_node_status *s)
 {
-    const struct rg_policy *p = &s->policy;
+    const struct rg_settings *p = &s->settings;
 
     if (s->paused)
         return "paused";

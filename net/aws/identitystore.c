@@ -8,28 +8,28 @@ enum { PATH_BYTES_MAX = 4 * 255 + 1 }; /* AttributePath: 255 code points */
 
 static const struct rg_shape external_id_members[] = {RG_TEXT_MEMBER("Issuer", true, 1, 256, RG_PAT_NAME),
                                                       RG_TEXT_MEMBER("Id", true, 1, 256, RG_PAT_NAME), RG_SHAPE_END};
-const struct rg_shape rg_ids_external_id = RG_STRUCT_MEMBER(NULL, false, external_id_members);
+const struct rg_shape rg_idstore_external_id = RG_STRUCT_MEMBER(NULL, false, external_id_members);
 static const struct rg_shape operation_members[] = {RG_IDS_PATH, RG_DOCUMENT_MEMBER("AttributeValue", false), RG_SHAPE_END};
-const struct rg_shape rg_ids_operation = RG_STRUCT_MEMBER(NULL, false, operation_members);
+const struct rg_shape rg_idstore_operation = RG_STRUCT_MEMBER(NULL, false, operation_members);
 static const struct rg_shape filter_members[] = {RG_IDS_PATH, RG_TEXT_MEMBER("AttributeValue", true, 1, 1024, RG_PAT_TEXT),
                                                  RG_SHAPE_END};
-const struct rg_shape rg_ids_filter = RG_STRUCT_MEMBER(NULL, false, filter_members);
-const struct rg_shape rg_ids_extension_name = RG_TEXT_MEMBER(NULL, false, 1, 50, RG_PAT_EXTENSION);
+const struct rg_shape rg_idstore_filter = RG_STRUCT_MEMBER(NULL, false, filter_members);
+const struct rg_shape rg_idstore_extension_name = RG_TEXT_MEMBER(NULL, false, 1, 50, RG_PAT_EXTENSION);
 static const struct rg_shape unique_members[] = {RG_IDS_PATH, RG_DOCUMENT_MEMBER("AttributeValue", true), RG_SHAPE_END};
 static const struct rg_shape alternate_members[] = {RG_STRUCT_MEMBER("ExternalId", false, external_id_members),
                                                     RG_STRUCT_MEMBER("UniqueAttribute", false, unique_members), RG_SHAPE_END};
-const struct rg_shape rg_ids_get_id_shape[] = {RG_SHAPE_STORE_ID, RG_UNION_MEMBER("AlternateIdentifier", alternate_members),
+const struct rg_shape rg_idstore_get_id_shape[] = {RG_SHAPE_STORE_ID, RG_UNION_MEMBER("AlternateIdentifier", alternate_members),
                                                RG_SHAPE_END};
 
 /* ---- objects in answers ---- */
 
-void rg_ids_begin(struct rg_call *call)
+void rg_idstore_begin(struct rg_call *call)
 {
     rg_buf_put_u8(&call->out, '{');
     rg_aws_put_member(&call->out, "IdentityStoreId", rg_span_str(call->api->identity_store_id));
 }
 
-void rg_ids_put_external_ids(struct rg_buf *out, struct rg_span row)
+void rg_idstore_put_external_ids(struct rg_buf *out, struct rg_span row)
 {
     struct rg_cursor cur;
     struct rg_tlv tlv;
@@ -52,7 +52,7 @@ void rg_ids_put_external_ids(struct rg_buf *out, struct rg_span row)
         rg_buf_put_u8(out, ']');
 }
 
-void rg_ids_put_audit(struct rg_buf *out, int64_t created_ms, int64_t updated_ms, struct rg_span created_by, struct rg_span updated_by)
+void rg_idstore_put_audit(struct rg_buf *out, int64_t created_ms, int64_t updated_ms, struct rg_span created_by, struct rg_span updated_by)
 {
     rg_aws_put_time(out, "CreatedAt", created_ms);
     rg_aws_put_time(out, "UpdatedAt", updated_ms > 0 ? updated_ms : created_ms);
@@ -62,7 +62,7 @@ void rg_ids_put_audit(struct rg_buf *out, int64_t created_ms, int64_t updated_ms
 
 /* ---- external ids ---- */
 
-void rg_ids_external_id_fields(struct rg_buf *cmd, const json_t *object)
+void rg_idstore_external_id_fields(struct rg_buf *cmd, const json_t *object)
 {
     json_t *row;
     size_t i;
@@ -73,12 +73,12 @@ void rg_ids_external_id_fields(struct rg_buf *cmd, const json_t *object)
     }
 }
 
-bool rg_ids_set_text(json_t *object, const char *name, struct rg_span text)
+bool rg_idstore_set_text(json_t *object, const char *name, struct rg_span text)
 {
     return text.n == 0 || json_object_set_new(object, name, json_stringn((const char *)text.p, text.n)) == 0;
 }
 
-bool rg_ids_external_ids_of(json_t *object, struct rg_span row)
+bool rg_idstore_external_ids_of(json_t *object, struct rg_span row)
 {
     json_t *list = json_array();
     struct rg_cursor cur;
@@ -92,7 +92,7 @@ bool rg_ids_external_ids_of(json_t *object, struct rg_span row)
         if (tlv.field != RG_F_EXTERNAL_ID || !rg_aws_pair(tlv.value, &issuer, &id))
             continue;
         one = json_object();
-        if (!rg_ids_set_text(one, "Issuer", issuer) || !rg_ids_set_text(one, "Id", id)) {
+        if (!rg_idstore_set_text(one, "Issuer", issuer) || !rg_idstore_set_text(one, "Id", id)) {
             json_decref(one);
             one = NULL;
         }
@@ -109,14 +109,14 @@ bool rg_ids_external_ids_of(json_t *object, struct rg_span row)
 
 /* ---- steps of several operations ---- */
 
-bool rg_ids_user(struct rg_call *call, struct rg_txn *txn, struct rg_span id, struct rg_user *ret_user)
+bool rg_idstore_user(struct rg_call *call, struct rg_txn *txn, struct rg_span id, struct rg_user *ret_user)
 {
     struct rg_uuid uuid = rg_aws_id_of(id);
 
     return !rg_aws_failed(call, rg_user_get(txn, &uuid, ret_user), "USER", id, "User not found.");
 }
 
-bool rg_ids_group(struct rg_call *call, struct rg_txn *txn, struct rg_span id, struct rg_group *ret_group)
+bool rg_idstore_group(struct rg_call *call, struct rg_txn *txn, struct rg_span id, struct rg_group *ret_group)
 {
     struct rg_uuid uuid = rg_aws_id_of(id);
 
@@ -124,7 +124,7 @@ bool rg_ids_group(struct rg_call *call, struct rg_txn *txn, struct rg_span id, s
 }
 
 /* "Administrator and AWSAdministrators are reserved names and can't be used for users or groups." (CreateUser, CreateGroup) */
-bool rg_ids_reserved(struct rg_call *call, struct rg_span name, const char *path)
+bool rg_idstore_reserved(struct rg_call *call, struct rg_span name, const char *path)
 {
     static const char *const names[] = {"Administrator", "AWSAdministrators"};
 
@@ -137,24 +137,24 @@ bool rg_ids_reserved(struct rg_call *call, struct rg_span name, const char *path
     return false;
 }
 
-void rg_ids_answer_created(struct rg_call *call, const char *name)
+void rg_idstore_answer_created(struct rg_call *call, const char *name)
 {
     if (call->proposal.reply.err)
         rg_aws_refused(call, &call->proposal.reply);
     else
-        rg_ids_answer_found(call, name, &call->proposal.reply.id);
+        rg_idstore_answer_found(call, name, &call->proposal.reply.id);
 }
 
-void rg_ids_answer_found(struct rg_call *call, const char *name, const struct rg_uuid *id)
+void rg_idstore_answer_found(struct rg_call *call, const char *name, const struct rg_uuid *id)
 {
     rg_buf_clear(&call->out);
-    rg_ids_begin(call);
+    rg_idstore_begin(call);
     rg_aws_put_id(&call->out, name, id);
     rg_buf_put_u8(&call->out, '}');
     rg_call_answer(call, 200);
 }
 
-void rg_ids_delete(struct rg_call *call, enum rg_cmd_kind kind, uint32_t field, const char *member)
+void rg_idstore_delete(struct rg_call *call, enum rg_cmd_kind kind, uint32_t field, const char *member)
 {
     struct rg_uuid id = rg_aws_id(call->input, member);
 
@@ -163,12 +163,12 @@ void rg_ids_delete(struct rg_call *call, enum rg_cmd_kind kind, uint32_t field, 
     rg_call_propose(call, rg_aws_answer_empty);
 }
 
-bool rg_ids_alternate(struct rg_call *call, struct rg_ids_alternate *ret)
+bool rg_idstore_alternate(struct rg_call *call, struct rg_idstore_alternate *ret)
 {
     const json_t *alternate = json_object_get(call->input, "AlternateIdentifier");
     const json_t *external = json_object_get(alternate, "ExternalId"), *unique = json_object_get(alternate, "UniqueAttribute");
 
-    *ret = (struct rg_ids_alternate){.external = json_is_object(external)};
+    *ret = (struct rg_idstore_alternate){.external = json_is_object(external)};
     if (ret->external) {
         ret->issuer = rg_json_text(external, "Issuer");
         ret->value = rg_json_text(external, "Id");
@@ -182,7 +182,7 @@ bool rg_ids_alternate(struct rg_call *call, struct rg_ids_alternate *ret)
     return false;
 }
 
-bool rg_ids_filter_of(const struct rg_call *call, struct rg_span *ret_path, struct rg_span *ret_value)
+bool rg_idstore_filter_of(const struct rg_call *call, struct rg_span *ret_path, struct rg_span *ret_value)
 {
     const json_t *row = json_array_get(json_object_get(call->input, "Filters"), 0);
 
@@ -191,7 +191,7 @@ bool rg_ids_filter_of(const struct rg_call *call, struct rg_span *ret_path, stru
     return row != NULL;
 }
 
-bool rg_ids_path_is(struct rg_span path, const char *attribute)
+bool rg_idstore_path_is(struct rg_span path, const char *attribute)
 {
     return path.n > 0 && path.n == strlen(attribute) && (path.p[0] | 0x20) == (attribute[0] | 0x20) &&
            memcmp(path.p + 1, attribute + 1, path.n - 1) == 0;
@@ -307,7 +307,7 @@ static enum rg_err set_path(json_t *object, const struct rg_shape *members, stru
     return set_inside(object, name, member->of, rg_span(dot + 1, path.n - n - 1), value);
 }
 
-bool rg_ids_update(struct rg_call *call, json_t *object, const struct rg_shape *members, const char *needed)
+bool rg_idstore_update(struct rg_call *call, json_t *object, const struct rg_shape *members, const char *needed)
 {
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
@@ -341,24 +341,24 @@ bool rg_ids_update(struct rg_call *call, json_t *object, const struct rg_shape *
 
 #define OPERATION(name, shape, run, write) {"AWSIdentityStore." name, "identitystore." name, shape, run, write}
 const struct rg_operation rg_identitystore_operations[] = {
-    OPERATION("CreateUser", rg_ids_create_user_shape, rg_ids_create_user, true),
-    OPERATION("CreateGroupMembership", rg_ids_pair_shape, rg_ids_create_membership, true),
-    OPERATION("CreateGroup", rg_ids_create_group_shape, rg_ids_create_group, true),
-    OPERATION("DescribeUser", rg_ids_describe_user_shape, rg_ids_describe_user, false),
-    OPERATION("UpdateUser", rg_ids_update_user_shape, rg_ids_update_user, true),
-    OPERATION("DeleteUser", rg_ids_delete_user_shape, rg_ids_delete_user, true),
-    OPERATION("ListUsers", rg_ids_list_users_shape, rg_ids_list_users, false),
-    OPERATION("GetUserId", rg_ids_get_id_shape, rg_ids_get_user_id, false),
-    OPERATION("DescribeGroup", rg_ids_group_shape, rg_ids_describe_group, false),
-    OPERATION("UpdateGroup", rg_ids_update_group_shape, rg_ids_update_group, true),
-    OPERATION("DeleteGroup", rg_ids_group_shape, rg_ids_delete_group, true),
-    OPERATION("ListGroups", rg_ids_list_groups_shape, rg_ids_list_groups, false),
-    OPERATION("GetGroupId", rg_ids_get_id_shape, rg_ids_get_group_id, false),
-    OPERATION("DescribeGroupMembership", rg_ids_membership_shape, rg_ids_describe_membership, false),
-    OPERATION("GetGroupMembershipId", rg_ids_pair_shape, rg_ids_get_membership_id, false),
-    OPERATION("DeleteGroupMembership", rg_ids_membership_shape, rg_ids_delete_membership, true),
-    OPERATION("ListGroupMemberships", rg_ids_list_members_shape, rg_ids_list_members, false),
-    OPERATION("ListGroupMembershipsForMember", rg_ids_list_groups_of_shape, rg_ids_list_groups_of, false),
-    OPERATION("IsMemberInGroups", rg_ids_is_member_shape, rg_ids_is_member, false),
+    OPERATION("CreateUser", rg_idstore_create_user_shape, rg_idstore_create_user, true),
+    OPERATION("CreateGroupMembership", rg_idstore_pair_shape, rg_idstore_create_membership, true),
+    OPERATION("CreateGroup", rg_idstore_create_group_shape, rg_idstore_create_group, true),
+    OPERATION("DescribeUser", rg_idstore_describe_user_shape, rg_idstore_describe_user, false),
+    OPERATION("UpdateUser", rg_idstore_update_user_shape, rg_idstore_update_user, true),
+    OPERATION("DeleteUser", rg_idstore_delete_user_shape, rg_idstore_delete_user, true),
+    OPERATION("ListUsers", rg_idstore_list_users_shape, rg_idstore_list_users, false),
+    OPERATION("GetUserId", rg_idstore_get_id_shape, rg_idstore_get_user_id, false),
+    OPERATION("DescribeGroup", rg_idstore_group_shape, rg_idstore_describe_group, false),
+    OPERATION("UpdateGroup", rg_idstore_update_group_shape, rg_idstore_update_group, true),
+    OPERATION("DeleteGroup", rg_idstore_group_shape, rg_idstore_delete_group, true),
+    OPERATION("ListGroups", rg_idstore_list_groups_shape, rg_idstore_list_groups, false),
+    OPERATION("GetGroupId", rg_idstore_get_id_shape, rg_idstore_get_group_id, false),
+    OPERATION("DescribeGroupMembership", rg_idstore_membership_shape, rg_idstore_describe_membership, false),
+    OPERATION("GetGroupMembershipId", rg_idstore_pair_shape, rg_idstore_get_membership_id, false),
+    OPERATION("DeleteGroupMembership", rg_idstore_membership_shape, rg_idstore_delete_membership, true),
+    OPERATION("ListGroupMemberships", rg_idstore_list_members_shape, rg_idstore_list_members, false),
+    OPERATION("ListGroupMembershipsForMember", rg_idstore_list_groups_of_shape, rg_idstore_list_groups_of, false),
+    OPERATION("IsMemberInGroups", rg_idstore_is_member_shape, rg_idstore_is_member, false),
 };
 const size_t rg_identitystore_operations_n = RG_LEN(rg_identitystore_operations);

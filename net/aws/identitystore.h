@@ -10,78 +10,79 @@
 #define RG_IDS_PATH RG_TEXT_MEMBER("AttributePath", true, 1, 255, RG_PAT_ATTRIBUTE_PATH)
 
 /* Elements and members that several shapes have (identitystore.c). */
-extern const struct rg_shape rg_ids_external_id, rg_ids_operation, rg_ids_filter, rg_ids_extension_name;
-extern const struct rg_shape rg_ids_get_id_shape[];
+extern const struct rg_shape rg_idstore_external_id, rg_idstore_operation, rg_idstore_filter, rg_idstore_extension_name;
+extern const struct rg_shape rg_idstore_get_id_shape[];
 
 /** `{"IdentityStoreId":"…"`: how an object of an answer begins. */
-void rg_ids_begin(struct rg_call *call);
+void rg_idstore_begin(struct rg_call *call);
 /** ExternalIds of a row, when it has any. */
-void rg_ids_put_external_ids(struct rg_buf *out, struct rg_span row);
-void rg_ids_put_audit(struct rg_buf *out, int64_t created_ms, int64_t updated_ms, struct rg_span created_by, struct rg_span updated_by);
+void rg_idstore_put_external_ids(struct rg_buf *out, struct rg_span row);
+void rg_idstore_put_audit(struct rg_buf *out, int64_t created_ms, int64_t updated_ms, struct rg_span created_by, struct rg_span updated_by);
 /** ExternalIds of a body into fields of a command, and of a row into a body. False: no memory. */
-void rg_ids_external_id_fields(struct rg_buf *cmd, const json_t *object);
-bool rg_ids_external_ids_of(json_t *object, struct rg_span row);
+void rg_idstore_external_id_fields(struct rg_buf *cmd, const json_t *object);
+bool rg_idstore_external_ids_of(json_t *object, struct rg_span row);
 /** A member, unless text is empty. False: no memory. */
-bool rg_ids_set_text(json_t *object, const char *name, struct rg_span text);
+bool rg_idstore_set_text(json_t *object, const char *name, struct rg_span text);
 
 /** The user or group that the id names. False: answered. */
-bool rg_ids_user(struct rg_call *call, struct rg_txn *txn, struct rg_span id, struct rg_user *ret_user);
-bool rg_ids_group(struct rg_call *call, struct rg_txn *txn, struct rg_span id, struct rg_group *ret_group);
+bool rg_idstore_user(struct rg_call *call, struct rg_txn *txn, struct rg_span id, struct rg_user *ret_user);
+bool rg_idstore_group(struct rg_call *call, struct rg_txn *txn, struct rg_span id, struct rg_group *ret_group);
 /** Answer a name that nobody may have. True: it was one. */
-bool rg_ids_reserved(struct rg_call *call, struct rg_span name, const char *path);
+bool rg_idstore_reserved(struct rg_call *call, struct rg_span name, const char *path);
 
 /** Answer a create: identity store and `name`: the id in the reply. */
-void rg_ids_answer_created(struct rg_call *call, const char *name);
+void rg_idstore_answer_created(struct rg_call *call, const char *name);
 /** Answer a look-up by another name than the id. */
-void rg_ids_answer_found(struct rg_call *call, const char *name, const struct rg_uuid *id);
+void rg_idstore_answer_found(struct rg_call *call, const char *name, const struct rg_uuid *id);
 /** Propose the deletion of what input's `member` names, in this field of the command. */
-void rg_ids_delete(struct rg_call *call, enum rg_cmd_kind kind, uint32_t field, const char *member);
+void rg_idstore_delete(struct rg_call *call, enum rg_cmd_kind kind, uint32_t field, const char *member);
 
 /* AlternateIdentifier of GetUserId and GetGroupId. */
-struct rg_ids_alternate {
+struct rg_idstore_alternate {
     bool external;              /* issuer and value; else path and value */
     struct rg_span issuer, path, value;
 };
 /** False: answered. */
-bool rg_ids_alternate(struct rg_call *call, struct rg_ids_alternate *ret);
+bool rg_idstore_alternate(struct rg_call *call, struct rg_idstore_alternate *ret);
 /** The filter of a list, at most one. True: there is one. */
-bool rg_ids_filter_of(const struct rg_call *call, struct rg_span *ret_path, struct rg_span *ret_value);
+bool rg_idstore_filter_of(const struct rg_call *call, struct rg_span *ret_path, struct rg_span *ret_value);
 /** Whether a path is this attribute, as AWS writes it ("userName") or as the filters of old have it ("UserName"). */
-bool rg_ids_path_is(struct rg_span path, const char *attribute);
+bool rg_idstore_path_is(struct rg_span path, const char *attribute);
 
 /**
  * Apply input's Operations to an object of these members, and check what comes out.
  * needed   member that must stay, as in "UserName"
  * False: answered.
  */
-bool rg_ids_update(struct rg_call *call, json_t *object, const struct rg_shape *members, const char *needed);
+bool rg_idstore_update(struct rg_call *call, json_t *object, const struct rg_shape *members, const char *needed);
 
 /* Operations: identitystore_user.c, _group.c, _member.c */
-extern const struct rg_shape rg_ids_create_user_shape[], rg_ids_describe_user_shape[], rg_ids_update_user_shape[],
-    rg_ids_delete_user_shape[], rg_ids_list_users_shape[];
-void rg_ids_create_user(struct rg_call *call);
-void rg_ids_describe_user(struct rg_call *call);
-void rg_ids_update_user(struct rg_call *call);
-void rg_ids_delete_user(struct rg_call *call);
-void rg_ids_list_users(struct rg_call *call);
-void rg_ids_get_user_id(struct rg_call *call);
+extern const struct rg_shape rg_idstore_create_user_shape[], rg_idstore_describe_user_shape[], rg_idstore_update_user_shape[],
+    rg_idstore_delete_user_shape[], rg_idstore_list_users_shape[];
+void rg_idstore_create_user(struct rg_call *call);
+void rg_idstore_describe_user(struct rg_call *call);
+void rg_idstore_update_user(struct rg_call *call);
+void rg_idstore_delete_user(struct rg_call *call);
+void rg_idstore_list_users(struct rg_call *call);
+void rg_idstore_get_user_id(struct rg_call *call);
 
-extern const struct rg_shape rg_ids_create_group_shape[], rg_ids_group_shape[], rg_ids_update_group_shape[], rg_ids_list_groups_shape[];
-void rg_ids_create_group(struct rg_call *call);
-void rg_ids_describe_group(struct rg_call *call);
-void rg_ids_update_group(struct rg_call *call);
-void rg_ids_delete_group(struct rg_call *call);
-void rg_ids_list_groups(struct rg_call *call);
-void rg_ids_get_group_id(struct rg_call *call);
+extern const struct rg_shape rg_idstore_create_group_shape[], rg_idstore_group_shape[], rg_idstore_update_group_shape[],
+    rg_idstore_list_groups_shape[];
+void rg_idstore_create_group(struct rg_call *call);
+void rg_idstore_describe_group(struct rg_call *call);
+void rg_idstore_update_group(struct rg_call *call);
+void rg_idstore_delete_group(struct rg_call *call);
+void rg_idstore_list_groups(struct rg_call *call);
+void rg_idstore_get_group_id(struct rg_call *call);
 
-extern const struct rg_shape rg_ids_pair_shape[], rg_ids_membership_shape[], rg_ids_list_members_shape[],
-    rg_ids_list_groups_of_shape[], rg_ids_is_member_shape[];
-void rg_ids_create_membership(struct rg_call *call);
-void rg_ids_describe_membership(struct rg_call *call);
-void rg_ids_delete_membership(struct rg_call *call);
-void rg_ids_get_membership_id(struct rg_call *call);
-void rg_ids_list_members(struct rg_call *call);
-void rg_ids_list_groups_of(struct rg_call *call);
-void rg_ids_is_member(struct rg_call *call);
+extern const struct rg_shape rg_idstore_pair_shape[], rg_idstore_membership_shape[], rg_idstore_list_members_shape[],
+    rg_idstore_list_groups_of_shape[], rg_idstore_is_member_shape[];
+void rg_idstore_create_membership(struct rg_call *call);
+void rg_idstore_describe_membership(struct rg_call *call);
+void rg_idstore_delete_membership(struct rg_call *call);
+void rg_idstore_get_membership_id(struct rg_call *call);
+void rg_idstore_list_members(struct rg_call *call);
+void rg_idstore_list_groups_of(struct rg_call *call);
+void rg_idstore_is_member(struct rg_call *call);
 
 #endif

@@ -4,15 +4,15 @@
 /* ExternalIds are no member of CreateGroup at AWS; here they may be given at once. */
 #define FIELDS                                                                                                         \
     RG_TEXT_MEMBER("DisplayName", false, 1, 1024, RG_PAT_GROUP_NAME), RG_IDS_TEXT("Description"),                      \
-        RG_LIST_MEMBER("ExternalIds", false, 1, 10, &rg_ids_external_id)
+        RG_LIST_MEMBER("ExternalIds", false, 1, 10, &rg_idstore_external_id)
 
 static const struct rg_shape group_members[] = {FIELDS, RG_SHAPE_END};
-const struct rg_shape rg_ids_create_group_shape[] = {RG_SHAPE_STORE_ID, FIELDS, RG_SHAPE_END};
-const struct rg_shape rg_ids_group_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("GroupId", true), RG_SHAPE_END};
-const struct rg_shape rg_ids_update_group_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("GroupId", true),
-                                                     RG_LIST_MEMBER("Operations", true, 1, 100, &rg_ids_operation), RG_SHAPE_END};
-const struct rg_shape rg_ids_list_groups_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_MAX_RESULTS, RG_SHAPE_STORE_TOKEN,
-                                                    RG_LIST_MEMBER("Filters", false, 0, 1, &rg_ids_filter), RG_SHAPE_END};
+const struct rg_shape rg_idstore_create_group_shape[] = {RG_SHAPE_STORE_ID, FIELDS, RG_SHAPE_END};
+const struct rg_shape rg_idstore_group_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("GroupId", true), RG_SHAPE_END};
+const struct rg_shape rg_idstore_update_group_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("GroupId", true),
+                                                     RG_LIST_MEMBER("Operations", true, 1, 100, &rg_idstore_operation), RG_SHAPE_END};
+const struct rg_shape rg_idstore_list_groups_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_MAX_RESULTS, RG_SHAPE_STORE_TOKEN,
+                                                    RG_LIST_MEMBER("Filters", false, 0, 1, &rg_idstore_filter), RG_SHAPE_END};
 
 /* ---- to commands ---- */
 
@@ -21,12 +21,12 @@ static void put_group_fields(struct rg_buf *cmd, const struct rg_uuid *id, const
     rg_tlv_put(cmd, RG_F_ID, rg_span(id->b, sizeof id->b));
     rg_aws_put_field(cmd, RG_F_NAME, rg_json_text(group, "DisplayName"));
     rg_aws_put_field(cmd, RG_F_DESCRIPTION, rg_json_text(group, "Description"));
-    rg_ids_external_id_fields(cmd, group);
+    rg_idstore_external_id_fields(cmd, group);
 }
 
-static void group_created(struct rg_call *call) { rg_ids_answer_created(call, "GroupId"); }
+static void group_created(struct rg_call *call) { rg_idstore_answer_created(call, "GroupId"); }
 
-void rg_ids_create_group(struct rg_call *call)
+void rg_idstore_create_group(struct rg_call *call)
 {
     struct rg_span name = rg_json_text(call->input, "DisplayName");
     struct rg_uuid id = rg_aws_mint();
@@ -35,7 +35,7 @@ void rg_ids_create_group(struct rg_call *call)
         rg_aws_invalid(call, "displayName", "Member must not be null");
         return;
     }
-    if (rg_ids_reserved(call, name, "displayName"))
+    if (rg_idstore_reserved(call, name, "displayName"))
         return;
     rg_cmd_begin(&call->cmd, RG_CMD_GROUP_CREATE, call->now_ms, rg_call_by(call));
     put_group_fields(&call->cmd, &id, call->input);
@@ -47,40 +47,40 @@ static json_t *group_body(const struct rg_group *g)
 {
     json_t *group = json_object();
 
-    if (rg_ids_set_text(group, "DisplayName", g->name) && rg_ids_set_text(group, "Description", g->description) &&
-        rg_ids_external_ids_of(group, g->row))
+    if (rg_idstore_set_text(group, "DisplayName", g->name) && rg_idstore_set_text(group, "Description", g->description) &&
+        rg_idstore_external_ids_of(group, g->row))
         return group;
     json_decref(group);
     return NULL;
 }
 
-void rg_ids_update_group(struct rg_call *call)
+void rg_idstore_update_group(struct rg_call *call)
 {
     struct rg_span id_text = rg_json_text(call->input, "GroupId");
     struct rg_group group;
     struct rg_txn *txn;
     json_t *body;
 
-    if (rg_call_txn(call, &txn) != RG_OK || !rg_ids_group(call, txn, id_text, &group))
+    if (rg_call_txn(call, &txn) != RG_OK || !rg_idstore_group(call, txn, id_text, &group))
         return;
     body = group_body(&group);
     if (body == NULL) {
         rg_call_fail(call, RG_ENOMEM, NULL);
         return;
     }
-    if (rg_ids_update(call, body, group_members, "DisplayName") &&
-        !rg_ids_reserved(call, rg_json_text(body, "DisplayName"), "displayName")) {
+    if (rg_idstore_update(call, body, group_members, "DisplayName") &&
+        !rg_idstore_reserved(call, rg_json_text(body, "DisplayName"), "displayName")) {
         rg_cmd_begin(&call->cmd, RG_CMD_GROUP_REPLACE, call->now_ms, rg_call_by(call));
         rg_tlv_put_u64(&call->cmd, RG_F_IF_VERSION, group.version);
         put_group_fields(&call->cmd, &group.id, body);
         rg_aws_put_field(&call->cmd, RG_F_ATTRS, group.attrs);
-        call->again = rg_ids_update_group;
+        call->again = rg_idstore_update_group;
         rg_call_propose(call, rg_aws_answer_empty);
     }
     json_decref(body);
 }
 
-void rg_ids_delete_group(struct rg_call *call) { rg_ids_delete(call, RG_CMD_GROUP_DELETE, RG_F_ID, "GroupId"); }
+void rg_idstore_delete_group(struct rg_call *call) { rg_idstore_delete(call, RG_CMD_GROUP_DELETE, RG_F_ID, "GroupId"); }
 
 /* ---- to answers ---- */
 
@@ -88,36 +88,36 @@ static void put_group(struct rg_call *call, const struct rg_group *g)
 {
     struct rg_buf *out = &call->out;
 
-    rg_ids_begin(call);
+    rg_idstore_begin(call);
     rg_aws_put_id(out, "GroupId", &g->id);
     rg_aws_put_member(out, "DisplayName", g->name);
     rg_aws_put_member(out, "Description", g->description);
-    rg_ids_put_external_ids(out, g->row);
-    rg_ids_put_audit(out, g->created_ms, g->updated_ms, g->created_by, g->updated_by);
+    rg_idstore_put_external_ids(out, g->row);
+    rg_idstore_put_audit(out, g->created_ms, g->updated_ms, g->created_by, g->updated_by);
     rg_buf_put_u8(out, '}');
 }
 
-void rg_ids_describe_group(struct rg_call *call)
+void rg_idstore_describe_group(struct rg_call *call)
 {
     struct rg_group group;
     struct rg_txn *txn;
 
-    if (rg_call_txn(call, &txn) != RG_OK || !rg_ids_group(call, txn, rg_json_text(call->input, "GroupId"), &group))
+    if (rg_call_txn(call, &txn) != RG_OK || !rg_idstore_group(call, txn, rg_json_text(call->input, "GroupId"), &group))
         return;
     put_group(call, &group);
     rg_call_answer(call, 200);
 }
 
-void rg_ids_get_group_id(struct rg_call *call)
+void rg_idstore_get_group_id(struct rg_call *call)
 {
-    struct rg_ids_alternate by;
+    struct rg_idstore_alternate by;
     struct rg_txn *txn;
     struct rg_uuid id;
     enum rg_err err;
 
-    if (!rg_ids_alternate(call, &by))
+    if (!rg_idstore_alternate(call, &by))
         return;
-    if (!by.external && !rg_ids_path_is(by.path, "displayName")) {
+    if (!by.external && !rg_idstore_path_is(by.path, "displayName")) {
         rg_aws_invalid(call, "alternateIdentifier.uniqueAttribute.attributePath", "Member must be displayName");
         return;
     }
@@ -125,7 +125,7 @@ void rg_ids_get_group_id(struct rg_call *call)
         return;
     err = by.external ? rg_group_by_external_id(txn, by.issuer, by.value, &id) : rg_group_by_name(txn, by.value, &id);
     if (!rg_aws_failed(call, err, "GROUP", rg_span(NULL, 0), "Group not found."))
-        rg_ids_answer_found(call, "GroupId", &id);
+        rg_idstore_answer_found(call, "GroupId", &id);
 }
 
 /* The one group that a filter names, or none. */
@@ -142,7 +142,7 @@ static enum rg_err put_filtered(struct rg_call *call, struct rg_txn *txn, struct
     return err;
 }
 
-void rg_ids_list_groups(struct rg_call *call)
+void rg_idstore_list_groups(struct rg_call *call)
 {
     struct rg_scan scan = {.cursor = NULL};
     struct rg_span path, value;
@@ -151,9 +151,9 @@ void rg_ids_list_groups(struct rg_call *call)
     struct rg_txn *txn;
     struct rg_uuid id;
     enum rg_err err;
-    bool filtered = rg_ids_filter_of(call, &path, &value);
+    bool filtered = rg_idstore_filter_of(call, &path, &value);
 
-    if (filtered && !rg_ids_path_is(path, "DisplayName")) {
+    if (filtered && !rg_idstore_path_is(path, "DisplayName")) {
         rg_aws_invalid(call, "filters.1.member.attributePath", "Member must be DisplayName");
         return;
     }

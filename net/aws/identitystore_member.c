@@ -5,13 +5,13 @@ static const struct rg_shape member_members[] = {RG_SHAPE_ID("UserId", false), R
 static const struct rg_shape group_id_element = RG_SHAPE_ID(NULL, false);
 #define MEMBER_ID RG_UNION_MEMBER("MemberId", member_members)
 
-const struct rg_shape rg_ids_pair_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("GroupId", true), MEMBER_ID, RG_SHAPE_END};
-const struct rg_shape rg_ids_membership_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("MembershipId", true), RG_SHAPE_END};
-const struct rg_shape rg_ids_list_members_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("GroupId", true), RG_SHAPE_MAX_RESULTS,
+const struct rg_shape rg_idstore_pair_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("GroupId", true), MEMBER_ID, RG_SHAPE_END};
+const struct rg_shape rg_idstore_membership_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("MembershipId", true), RG_SHAPE_END};
+const struct rg_shape rg_idstore_list_members_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("GroupId", true), RG_SHAPE_MAX_RESULTS,
                                                      RG_SHAPE_STORE_TOKEN, RG_SHAPE_END};
-const struct rg_shape rg_ids_list_groups_of_shape[] = {RG_SHAPE_STORE_ID, MEMBER_ID, RG_SHAPE_MAX_RESULTS, RG_SHAPE_STORE_TOKEN,
+const struct rg_shape rg_idstore_list_groups_of_shape[] = {RG_SHAPE_STORE_ID, MEMBER_ID, RG_SHAPE_MAX_RESULTS, RG_SHAPE_STORE_TOKEN,
                                                        RG_SHAPE_END};
-const struct rg_shape rg_ids_is_member_shape[] = {RG_SHAPE_STORE_ID, MEMBER_ID,
+const struct rg_shape rg_idstore_is_member_shape[] = {RG_SHAPE_STORE_ID, MEMBER_ID,
                                                   RG_LIST_MEMBER("GroupIds", true, 1, 100, &group_id_element), RG_SHAPE_END};
 
 static struct rg_span member_text(const struct rg_call *call)
@@ -29,16 +29,16 @@ static void put_member_id(struct rg_buf *out, const struct rg_uuid *user_id)
 
 static void put_membership(struct rg_call *call, const struct rg_membership *m)
 {
-    rg_ids_begin(call);
+    rg_idstore_begin(call);
     rg_aws_put_id(&call->out, "MembershipId", &m->id);
     rg_aws_put_id(&call->out, "GroupId", &m->group_id);
     put_member_id(&call->out, &m->user_id);
     rg_buf_put_u8(&call->out, '}');
 }
 
-static void membership_created(struct rg_call *call) { rg_ids_answer_created(call, "MembershipId"); }
+static void membership_created(struct rg_call *call) { rg_idstore_answer_created(call, "MembershipId"); }
 
-void rg_ids_create_membership(struct rg_call *call)
+void rg_idstore_create_membership(struct rg_call *call)
 {
     struct rg_uuid id = rg_aws_mint(), group = rg_aws_id(call->input, "GroupId"), user = rg_aws_id_of(member_text(call));
 
@@ -49,12 +49,12 @@ void rg_ids_create_membership(struct rg_call *call)
     rg_call_propose(call, membership_created);
 }
 
-void rg_ids_delete_membership(struct rg_call *call)
+void rg_idstore_delete_membership(struct rg_call *call)
 {
-    rg_ids_delete(call, RG_CMD_MEMBERSHIP_DELETE, RG_F_MEMBERSHIP_ID, "MembershipId");
+    rg_idstore_delete(call, RG_CMD_MEMBERSHIP_DELETE, RG_F_MEMBERSHIP_ID, "MembershipId");
 }
 
-void rg_ids_describe_membership(struct rg_call *call)
+void rg_idstore_describe_membership(struct rg_call *call)
 {
     struct rg_span id_text = rg_json_text(call->input, "MembershipId");
     struct rg_uuid id = rg_aws_id_of(id_text);
@@ -68,7 +68,7 @@ void rg_ids_describe_membership(struct rg_call *call)
     rg_call_answer(call, 200);
 }
 
-void rg_ids_get_membership_id(struct rg_call *call)
+void rg_idstore_get_membership_id(struct rg_call *call)
 {
     struct rg_uuid group = rg_aws_id(call->input, "GroupId"), user = rg_aws_id_of(member_text(call));
     struct rg_membership m;
@@ -77,10 +77,10 @@ void rg_ids_get_membership_id(struct rg_call *call)
     if (rg_call_txn(call, &txn) != RG_OK || rg_aws_failed(call, rg_membership_find(txn, &group, &user, &m), "GROUP_MEMBERSHIP",
                                                           rg_span(NULL, 0), "Group membership not found."))
         return;
-    rg_ids_answer_found(call, "MembershipId", &m.id);
+    rg_idstore_answer_found(call, "MembershipId", &m.id);
 }
 
-void rg_ids_list_members(struct rg_call *call)
+void rg_idstore_list_members(struct rg_call *call)
 {
     struct rg_scan scan = {.cursor = NULL};
     struct rg_membership m;
@@ -91,7 +91,7 @@ void rg_ids_list_members(struct rg_call *call)
     enum rg_err err;
 
     if (!rg_page_begin(call, "ListGroupMemberships", &page) || rg_call_txn(call, &txn) != RG_OK ||
-        !rg_ids_group(call, txn, rg_json_text(call->input, "GroupId"), &group))
+        !rg_idstore_group(call, txn, rg_json_text(call->input, "GroupId"), &group))
         return;
     rg_buf_put_str(&call->out, "{\"GroupMemberships\":[");
     err = rg_member_list(txn, &group.id, rg_page_after_id(&page, &after), &scan);
@@ -103,7 +103,7 @@ void rg_ids_list_members(struct rg_call *call)
     rg_page_answer(call, &page, &scan, err);
 }
 
-void rg_ids_list_groups_of(struct rg_call *call)
+void rg_idstore_list_groups_of(struct rg_call *call)
 {
     struct rg_scan scan = {.cursor = NULL};
     struct rg_membership m;
@@ -114,7 +114,7 @@ void rg_ids_list_groups_of(struct rg_call *call)
     enum rg_err err;
 
     if (!rg_page_begin(call, "ListGroupMembershipsForMember", &page) || rg_call_txn(call, &txn) != RG_OK ||
-        !rg_ids_user(call, txn, member_text(call), &user))
+        !rg_idstore_user(call, txn, member_text(call), &user))
         return;
     rg_buf_put_str(&call->out, "{\"GroupMemberships\":[");
     err = rg_groups_of_list(txn, &user.id, rg_page_after_id(&page, &after), &scan);
@@ -127,7 +127,7 @@ void rg_ids_list_groups_of(struct rg_call *call)
 }
 
 /* A group that is not there has no members: MembershipExists is false. */
-void rg_ids_is_member(struct rg_call *call)
+void rg_idstore_is_member(struct rg_call *call)
 {
     struct rg_buf *out = &call->out;
     struct rg_user user;
@@ -135,7 +135,7 @@ void rg_ids_is_member(struct rg_call *call)
     json_t *row;
     size_t i;
 
-    if (rg_call_txn(call, &txn) != RG_OK || !rg_ids_user(call, txn, member_text(call), &user))
+    if (rg_call_txn(call, &txn) != RG_OK || !rg_idstore_user(call, txn, member_text(call), &user))
         return;
     rg_buf_put_str(out, "{\"Results\":[");
     json_array_foreach(json_object_get(call->input, "GroupIds"), i, row)

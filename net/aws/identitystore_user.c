@@ -33,21 +33,21 @@ static const char *const statuses[] = {"ENABLED", "DISABLED", NULL};
 /* UserStatus and ExternalIds are no members of CreateUser at AWS; here they may be given at once. */
 #define FIELDS                                                                                                         \
     RG_TEXT_MEMBER("UserName", false, 1, 128, RG_PAT_NAME), TEXT("DisplayName"), RG_ENUM_MEMBER("UserStatus", false, statuses), \
-        RG_LIST_MEMBER("ExternalIds", false, 1, 10, &rg_ids_external_id)
+        RG_LIST_MEMBER("ExternalIds", false, 1, 10, &rg_idstore_external_id)
 
 static const struct rg_shape attribute_members[] = {ATTRIBUTES, RG_SHAPE_END};
 static const struct rg_shape attributes = RG_STRUCT_MEMBER(NULL, false, attribute_members);
 static const struct rg_shape user_members[] = {FIELDS, ATTRIBUTES, RG_SHAPE_END};
-#define EXTENSION_NAMES RG_LIST_MEMBER("Extensions", false, 1, 10, &rg_ids_extension_name)
+#define EXTENSION_NAMES RG_LIST_MEMBER("Extensions", false, 1, 10, &rg_idstore_extension_name)
 
-const struct rg_shape rg_ids_create_user_shape[] = {RG_SHAPE_STORE_ID, FIELDS, ATTRIBUTES, RG_SHAPE_END};
-const struct rg_shape rg_ids_describe_user_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("UserId", true), EXTENSION_NAMES, RG_SHAPE_END};
-const struct rg_shape rg_ids_update_user_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("UserId", true),
-                                                    RG_LIST_MEMBER("Operations", true, 1, 100, &rg_ids_operation), RG_SHAPE_END};
-const struct rg_shape rg_ids_delete_user_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("UserId", true), RG_SHAPE_END};
-const struct rg_shape rg_ids_list_users_shape[] = {
+const struct rg_shape rg_idstore_create_user_shape[] = {RG_SHAPE_STORE_ID, FIELDS, ATTRIBUTES, RG_SHAPE_END};
+const struct rg_shape rg_idstore_describe_user_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("UserId", true), EXTENSION_NAMES, RG_SHAPE_END};
+const struct rg_shape rg_idstore_update_user_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("UserId", true),
+                                                    RG_LIST_MEMBER("Operations", true, 1, 100, &rg_idstore_operation), RG_SHAPE_END};
+const struct rg_shape rg_idstore_delete_user_shape[] = {RG_SHAPE_STORE_ID, RG_SHAPE_ID("UserId", true), RG_SHAPE_END};
+const struct rg_shape rg_idstore_list_users_shape[] = {
     RG_SHAPE_STORE_ID, EXTENSION_NAMES, RG_SHAPE_MAX_RESULTS, RG_SHAPE_STORE_TOKEN,
-    RG_LIST_MEMBER("Filters", false, 0, 1, &rg_ids_filter), RG_SHAPE_END};
+    RG_LIST_MEMBER("Filters", false, 0, 1, &rg_idstore_filter), RG_SHAPE_END};
 
 /* ---- to commands ---- */
 
@@ -61,7 +61,7 @@ static void put_user_fields(struct rg_buf *cmd, const struct rg_uuid *id, const 
     rg_aws_put_field(cmd, RG_F_DISPLAY_NAME, rg_json_text(user, "DisplayName"));
     rg_tlv_put(cmd, RG_F_STATUS, status.n > 0 ? status : rg_span_str("ENABLED"));
     rg_aws_put_field(cmd, RG_F_EMAIL, rg_json_text(json_array_get(json_object_get(user, "Emails"), 0), "Value"));
-    rg_ids_external_id_fields(cmd, user);
+    rg_idstore_external_id_fields(cmd, user);
     rg_buf_init(&attrs, RG_CMD_BYTES_MAX);
     rg_shape_put(&attrs, &attributes, user);
     if (attrs.err && cmd->err == RG_OK)
@@ -70,9 +70,9 @@ static void put_user_fields(struct rg_buf *cmd, const struct rg_uuid *id, const 
         rg_tlv_put(cmd, RG_F_ATTRS, rg_buf_span(&attrs));
 }
 
-static void user_created(struct rg_call *call) { rg_ids_answer_created(call, "UserId"); }
+static void user_created(struct rg_call *call) { rg_idstore_answer_created(call, "UserId"); }
 
-void rg_ids_create_user(struct rg_call *call)
+void rg_idstore_create_user(struct rg_call *call)
 {
     struct rg_span name = rg_json_text(call->input, "UserName");
     struct rg_uuid id = rg_aws_mint();
@@ -81,7 +81,7 @@ void rg_ids_create_user(struct rg_call *call)
         rg_aws_invalid(call, "userName", "Member must not be null");
         return;
     }
-    if (rg_ids_reserved(call, name, "userName"))
+    if (rg_idstore_reserved(call, name, "userName"))
         return;
     rg_cmd_begin(&call->cmd, RG_CMD_USER_CREATE, call->now_ms, rg_call_by(call));
     put_user_fields(&call->cmd, &id, call->input);
@@ -93,39 +93,39 @@ static json_t *user_body(const struct rg_user *u)
 {
     json_t *user = u->attrs.n > 0 ? json_loadb((const char *)u->attrs.p, u->attrs.n, 0, NULL) : json_object();
 
-    if (rg_ids_set_text(user, "UserName", u->name) && rg_ids_set_text(user, "DisplayName", u->display_name) &&
-        rg_ids_set_text(user, "UserStatus", u->status) && rg_ids_external_ids_of(user, u->row))
+    if (rg_idstore_set_text(user, "UserName", u->name) && rg_idstore_set_text(user, "DisplayName", u->display_name) &&
+        rg_idstore_set_text(user, "UserStatus", u->status) && rg_idstore_external_ids_of(user, u->row))
         return user;
     json_decref(user);
     return NULL;
 }
 
-void rg_ids_update_user(struct rg_call *call)
+void rg_idstore_update_user(struct rg_call *call)
 {
     struct rg_span id_text = rg_json_text(call->input, "UserId");
     struct rg_user user;
     struct rg_txn *txn;
     json_t *body;
 
-    if (rg_call_txn(call, &txn) != RG_OK || !rg_ids_user(call, txn, id_text, &user))
+    if (rg_call_txn(call, &txn) != RG_OK || !rg_idstore_user(call, txn, id_text, &user))
         return;
     body = user_body(&user);
     if (body == NULL) {
         rg_call_fail(call, RG_ENOMEM, NULL);
         return;
     }
-    if (rg_ids_update(call, body, user_members, "UserName") &&
-        !rg_ids_reserved(call, rg_json_text(body, "UserName"), "userName")) {
+    if (rg_idstore_update(call, body, user_members, "UserName") &&
+        !rg_idstore_reserved(call, rg_json_text(body, "UserName"), "userName")) {
         rg_cmd_begin(&call->cmd, RG_CMD_USER_REPLACE, call->now_ms, rg_call_by(call));
         rg_tlv_put_u64(&call->cmd, RG_F_IF_VERSION, user.version);
         put_user_fields(&call->cmd, &user.id, body);
-        call->again = rg_ids_update_user;
+        call->again = rg_idstore_update_user;
         rg_call_propose(call, rg_aws_answer_empty);
     }
     json_decref(body);
 }
 
-void rg_ids_delete_user(struct rg_call *call) { rg_ids_delete(call, RG_CMD_USER_DELETE, RG_F_ID, "UserId"); }
+void rg_idstore_delete_user(struct rg_call *call) { rg_idstore_delete(call, RG_CMD_USER_DELETE, RG_F_ID, "UserId"); }
 
 /* ---- to answers ---- */
 
@@ -183,38 +183,38 @@ static void put_user(struct rg_call *call, const struct rg_user *u)
 {
     struct rg_buf *out = &call->out;
 
-    rg_ids_begin(call);
+    rg_idstore_begin(call);
     rg_aws_put_id(out, "UserId", &u->id);
     rg_aws_put_member(out, "UserName", u->name);
     rg_aws_put_member(out, "DisplayName", u->display_name);
     rg_aws_put_member(out, "UserStatus", u->status);
-    rg_ids_put_external_ids(out, u->row);
+    rg_idstore_put_external_ids(out, u->row);
     put_attributes(call, u->attrs);
-    rg_ids_put_audit(out, u->created_ms, u->updated_ms, u->created_by, u->updated_by);
+    rg_idstore_put_audit(out, u->created_ms, u->updated_ms, u->created_by, u->updated_by);
     rg_buf_put_u8(out, '}');
 }
 
-void rg_ids_describe_user(struct rg_call *call)
+void rg_idstore_describe_user(struct rg_call *call)
 {
     struct rg_user user;
     struct rg_txn *txn;
 
-    if (rg_call_txn(call, &txn) != RG_OK || !rg_ids_user(call, txn, rg_json_text(call->input, "UserId"), &user))
+    if (rg_call_txn(call, &txn) != RG_OK || !rg_idstore_user(call, txn, rg_json_text(call->input, "UserId"), &user))
         return;
     put_user(call, &user);
     rg_call_answer(call, 200);
 }
 
-void rg_ids_get_user_id(struct rg_call *call)
+void rg_idstore_get_user_id(struct rg_call *call)
 {
-    struct rg_ids_alternate by;
+    struct rg_idstore_alternate by;
     struct rg_txn *txn;
     struct rg_uuid id;
     enum rg_err err;
 
-    if (!rg_ids_alternate(call, &by))
+    if (!rg_idstore_alternate(call, &by))
         return;
-    if (!by.external && !rg_ids_path_is(by.path, "userName") && !rg_span_is(by.path, "emails.value")) {
+    if (!by.external && !rg_idstore_path_is(by.path, "userName") && !rg_span_is(by.path, "emails.value")) {
         rg_aws_invalid(call, "alternateIdentifier.uniqueAttribute.attributePath", "Member must be userName or emails.value");
         return;
     }
@@ -227,7 +227,7 @@ void rg_ids_get_user_id(struct rg_call *call)
     else
         err = rg_user_by_name(txn, by.value, &id);
     if (!rg_aws_failed(call, err, "USER", rg_span(NULL, 0), "User not found."))
-        rg_ids_answer_found(call, "UserId", &id);
+        rg_idstore_answer_found(call, "UserId", &id);
 }
 
 /* The one user that a filter names, or none. */
@@ -244,7 +244,7 @@ static enum rg_err put_filtered(struct rg_call *call, struct rg_txn *txn, struct
     return err;
 }
 
-void rg_ids_list_users(struct rg_call *call)
+void rg_idstore_list_users(struct rg_call *call)
 {
     struct rg_scan scan = {.cursor = NULL};
     struct rg_span path, value;
@@ -253,9 +253,9 @@ void rg_ids_list_users(struct rg_call *call)
     struct rg_txn *txn;
     struct rg_uuid id;
     enum rg_err err;
-    bool filtered = rg_ids_filter_of(call, &path, &value);
+    bool filtered = rg_idstore_filter_of(call, &path, &value);
 
-    if (filtered && !rg_ids_path_is(path, "UserName")) {
+    if (filtered && !rg_idstore_path_is(path, "UserName")) {
         rg_aws_invalid(call, "filters.1.member.attributePath", "Member must be UserName");
         return;
     }

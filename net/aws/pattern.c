@@ -260,9 +260,13 @@ static const struct {
     [RG_PAT_STORE_TOKEN] = {store_token, "[-a-zA-Z0-9+=/:_]*"},
     [RG_PAT_INSTANCE_ARN] = {instance_arn, "arn:aws(-[a-z]{1,5}){0,3}:sso:::instance/(sso)?ins-[a-zA-Z0-9-.]{16}"},
     [RG_PAT_PERMSET_ARN] = {permset_arn, "arn:aws(-[a-z]{1,5}){0,3}:sso:::permissionSet/(sso)?ins-[a-zA-Z0-9-.]{16}/ps-[a-zA-Z0-9-./]{16}"},
-    [RG_PAT_MANAGED_POLICY_ARN] = {managed_policy_arn, "arn:aws(-[a-z]{1,5}){0,3}:iam::aws:policy((/[A-Za-z0-9\\.,\\+@=_-]+)*)/([A-Za-z0-9\\.,\\+=@_-]+)"},
-    [RG_PAT_TAGGABLE_ARN] = {taggable_arn, "arn:aws(-[a-z]{1,5}){0,3}:sso::((:instance/(sso)?ins-[a-zA-Z0-9-.]{16})|(:permissionSet/(sso)?ins-[a"
-                               "-zA-Z0-9-.]{16}/ps-[a-zA-Z0-9-./]{16})|(\\d{12}:application/(sso)?ins-[a-zA-Z0-9-.]{16}/apl-[a-zA-Z0"
+    [RG_PAT_MANAGED_POLICY_ARN] = {managed_policy_arn,
+                               "arn:aws(-[a-z]{1,5}){0,3}:iam::aws:policy((/[A-Za-z0-9\\.,\\+@=_-]+)*)/([A-Za-z0-9\\.,\\+"
+                               "=@_-]+)"},
+    [RG_PAT_TAGGABLE_ARN] = {taggable_arn,
+                               "arn:aws(-[a-z]{1,5}){0,3}:sso::((:instance/(sso)?ins-[a-zA-Z0-9-.]{16})|(:permissionSet/("
+                               "sso)?ins-[a-zA-Z0-9-.]{16}/ps-[a-zA-Z0-9-./]{16})|(\\d{12}:application/(sso)?i"
+                               "ns-[a-zA-Z0-9-.]{16}/apl-[a-zA-Z0"
                                "-9]{16})|(\\d{12}:trustedTokenIssuer/(sso)?ins-[a-zA-Z0-9-.]{16}/tti-[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9"
                                "]{4}-[a-f0-9]{4}-[a-f0-9]{12}))"},
     [RG_PAT_PERMSET_NAME] = {permset_name, "[\\w+=,.@-]+"},

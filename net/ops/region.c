@@ -257,10 +257,10 @@ static bool find_row(struct rg_call *call, struct rg_region *ret_region)
 static bool spare(struct rg_call *call)
 {
     RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct rg_policy p;
+    struct rg_settings p;
     struct rg_region r;
     uint32_t others = 0, need;
-    enum rg_err err = rg_policy_get(call->txn, &p);
+    enum rg_err err = rg_settings_get(call->txn, &p);
 
     if (!err)
         err = rg_region_list(call->txn, rg_span(NULL, 0), &scan);

@@ -27,7 +27,7 @@ struct access {
     struct rg_stream stream;
     enum { COLLECT, SORT, EMIT } phase;
     struct rg_scan scan; /* COLLECT of all users */
-    struct rg_names names;
+    struct rg_sorted_names names;
     size_t at;            /* EMIT: the user */
     struct grant *grants; /* own: of that user, in order */
     size_t n_grants, at_grant;
@@ -46,7 +46,7 @@ static void access_deinit(struct rg_stream *stream)
     struct access *a = RG_CONTAINER(stream, struct access, stream);
 
     rg_scan_end(&a->scan);
-    rg_names_deinit(&a->names);
+    rg_sorted_names_deinit(&a->names);
     free(a->grants);
     free(a->permsets);
     rg_buf_deinit(&a->after);
@@ -259,14 +259,14 @@ static enum rg_err access_step(struct rg_stream *stream, uint64_t until_us, bool
     enum rg_err err = RG_OK;
 
     if (a->phase == COLLECT) {
-        err = a->scan.cursor != NULL ? rg_names_of_users(&a->names, &a->scan, until_us) : RG_ENOTFOUND;
+        err = a->scan.cursor != NULL ? rg_sorted_names_of_users(&a->names, &a->scan, until_us) : RG_ENOTFOUND;
         if (err != RG_ENOTFOUND)
             return err;
         rg_scan_end(&a->scan);
         a->phase = SORT;
     }
     if (a->phase == SORT) {
-        err = rg_names_sort(&a->names, until_us, &sorted);
+        err = rg_sorted_names_sort(&a->names, until_us, &sorted);
         if (err || !sorted)
             return err;
         a->phase = EMIT;
@@ -299,7 +299,7 @@ static enum rg_err choose_users(struct access *a, struct rg_span user, struct rg
             return rg_fail(ctx, err, "there is no user %.*s", (int)RG_MIN(user.n, (size_t)200), (const char *)user.p);
         if (!err)
             err = rg_user_get(call->txn, &one, &row);
-        return err ? err : rg_names_add(&a->names, row.name, &one);
+        return err ? err : rg_sorted_names_add(&a->names, row.name, &one);
     }
     if (a->account_id[0] == '\0')
         return rg_user_list(call->txn, NULL, &a->scan);
@@ -308,7 +308,7 @@ static enum rg_err choose_users(struct access *a, struct rg_span user, struct rg
     for (size_t i = 0; !err && i < n; i++) {
         err = rg_user_get(call->txn, &ids[i], &row);
         if (!err)
-            err = rg_names_add(&a->names, row.name, &ids[i]);
+            err = rg_sorted_names_add(&a->names, row.name, &ids[i]);
     }
     return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
 }

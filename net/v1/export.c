@@ -22,7 +22,7 @@ struct export
         ASSIGNMENTS,
         END
     } phase;
-    struct rg_names names;
+    struct rg_sorted_names names;
     struct rg_scan scan, inner; /* inner: members of a group, assignments of an account */
     size_t at, rows;            /* rows: of the array being written */
     bool in_group, in_account;
@@ -35,7 +35,7 @@ static void export_deinit(struct rg_stream *stream)
 
     rg_scan_end(&e->inner);
     rg_scan_end(&e->scan);
-    rg_names_deinit(&e->names);
+    rg_sorted_names_deinit(&e->names);
 }
 
 /* --- members --- */
@@ -302,12 +302,12 @@ static enum rg_err collect_permsets(struct export *e, uint64_t until_us)
     err = rg_permset_list(e->stream.call->txn, NULL, &e->scan);
     while (!err && (err = rg_permset_list_next(&e->scan, &permset)) == RG_OK) {
         memcpy(id.b, permset.id.b, sizeof permset.id.b);
-        err = rg_names_add(&e->names, permset.name, &id);
+        err = rg_sorted_names_add(&e->names, permset.name, &id);
     }
     rg_scan_end(&e->scan);
     if (err != RG_ENOTFOUND)
         return err;
-    return rg_names_sort(&e->names, UINT64_MAX, &sorted);
+    return rg_sorted_names_sort(&e->names, UINT64_MAX, &sorted);
 }
 
 /* Run `next` for the slice's time; RG_ENOTFOUND after the last. */
@@ -331,12 +331,12 @@ static enum rg_err phase_run(struct export *e, uint64_t until_us)
 
     switch (e->phase) {
     case USERS:
-        return rg_names_of_users(&e->names, &e->scan, until_us);
+        return rg_sorted_names_of_users(&e->names, &e->scan, until_us);
     case GROUPS:
-        return rg_names_of_groups(&e->names, &e->scan, until_us);
+        return rg_sorted_names_of_groups(&e->names, &e->scan, until_us);
     case USERS_SORT:
     case GROUPS_SORT:
-        err = rg_names_sort(&e->names, until_us, &sorted);
+        err = rg_sorted_names_sort(&e->names, until_us, &sorted);
         return !err && sorted ? RG_ENOTFOUND : err;
     case USERS_EMIT:
         return repeat(e, next_user, until_us);
@@ -367,7 +367,7 @@ static enum rg_err phase_next(struct export *e, uint64_t until_us)
         return RG_OK;
     case GROUPS:
         array_end(e);
-        rg_names_deinit(&e->names);
+        rg_sorted_names_deinit(&e->names);
         rg_scan_end(&e->scan);
         return rg_group_list(txn, NULL, &e->scan);
     case GROUPS_EMIT:
@@ -376,7 +376,7 @@ static enum rg_err phase_next(struct export *e, uint64_t until_us)
     case ACCOUNTS:
         array_end(e);
         array_begin(e, "accounts");
-        rg_names_deinit(&e->names);
+        rg_sorted_names_deinit(&e->names);
         rg_scan_end(&e->scan);
         return rg_account_list(txn, NULL, &e->scan);
     case PERMSETS:
@@ -387,7 +387,7 @@ static enum rg_err phase_next(struct export *e, uint64_t until_us)
     case ASSIGNMENTS:
         array_end(e);
         array_begin(e, "assignments");
-        rg_names_deinit(&e->names);
+        rg_sorted_names_deinit(&e->names);
         return rg_account_list(txn, NULL, &e->scan);
     case END:
         array_end(e);

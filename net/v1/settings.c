@@ -27,13 +27,13 @@ static void put_time(struct rg_buf *out, const char *name, int64_t ms)
 
 /* ---- in /v1/status ---- */
 
-static void put_durability(struct rg_buf *out, const struct rg_policy *p, const struct rg_node_status *s)
+static void put_durability(struct rg_buf *out, const struct rg_settings *p, const struct rg_node_status *s)
 {
     rg_buf_printf(out, "{\"regions\":%u,\"onShortage\":\"%s\",\"regionsReachable\":%u,\"regionsInAll\":%u", p->regions,
                   p->degrade ? "degrade" : "refuse", s->regions_reachable, s->regions);
 }
 
-static void put_lease(struct rg_buf *out, const struct rg_policy *p, const struct rg_node_status *s)
+static void put_lease(struct rg_buf *out, const struct rg_settings *p, const struct rg_node_status *s)
 {
     rg_buf_printf(out, "{\"regions\":%u,\"seconds\":%.3f", p->lease_regions, (double)p->lease_ms / 1000);
     if (p->lease_regions > 0 && s->leader)
@@ -57,15 +57,18 @@ static void put_detached(struct rg_buf *out, const struct rg_node_status *s, siz
 
         if (p->promised <= s->epoch)
             continue;
-        snprintf(text, sizeof text, "%s (node %llu) has promised to follow no epoch before %llu, and so not this primary, which begins a later one "
-                 "in some seconds if nobody else does; with several voters a switchover must", p->region, (unsigned long long)p->id, (unsigned long long)p->promised);
+        snprintf(text, sizeof text,
+                 "%s (node %llu) has promised to follow no epoch before %llu, and so not this primary, which begins a "
+                 "later one "
+                 "in some seconds if nobody else does; with several voters a switchover must",
+                 p->region, (unsigned long long)p->id, (unsigned long long)p->promised);
         put_alarm(out, n, "RegionDetached", text);
     }
 }
 
 static void put_alarms(struct rg_buf *out, const struct rg_node_status *s)
 {
-    const struct rg_policy *p = &s->policy;
+    const struct rg_settings *p = &s->settings;
     size_t n = 0;
 
     rg_buf_put_str(out, ",\"alarms\":[");
@@ -89,13 +92,13 @@ static void put_alarms(struct rg_buf *out, const struct rg_node_status *s)
     rg_buf_put_str(out, "]");
 }
 
-void rg_policy_put_status(struct rg_buf *out, const struct rg_node_status *s)
+void rg_settings_put_status(struct rg_buf *out, const struct rg_node_status *s)
 {
     rg_buf_printf(out, ",\"writes\":\"%s\",\"promisedEpoch\":%llu,\"durability\":", rg_api_writes(s),
                   (unsigned long long)s->promised);
-    put_durability(out, &s->policy, s);
+    put_durability(out, &s->settings, s);
     rg_buf_printf(out, ",\"degradedWrites\":%llu},\"lease\":", (unsigned long long)s->degraded);
-    put_lease(out, &s->policy, s);
+    put_lease(out, &s->settings, s);
     rg_buf_put_u8(out, '}');
     put_alarms(out, s);
 }
@@ -105,13 +108,13 @@ void rg_policy_put_status(struct rg_buf *out, const struct rg_node_status *s)
 static void setting_answer(struct rg_call *call, bool lease)
 {
     const struct rg_node_status *s = rg_api_status(call, true);
-    struct rg_policy p;
+    struct rg_settings p;
     struct rg_txn *txn;
     enum rg_err err;
 
     if (rg_call_txn(call, &txn) != RG_OK)
         return;
-    err = rg_policy_get(txn, &p);
+    err = rg_settings_get(txn, &p);
     if (err) {
         rg_call_fail(call, err, "read the setting");
         return;
@@ -155,8 +158,8 @@ static enum rg_err take_regions(struct rg_call *call, uint32_t *ret_regions, str
     const struct rg_node_status *s = rg_api_status(call, true);
     const json_t *v = json_object_get(call->input, "regions");
 
-    if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > RG_POLICY_REGIONS_MAX)
-        return rg_fail(ctx, RG_EINVALID, "regions: must be a whole number of other regions, 0 to %d", RG_POLICY_REGIONS_MAX);
+    if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > RG_DURABLE_REGIONS_MAX)
+        return rg_fail(ctx, RG_EINVALID, "regions: must be a whole number of other regions, 0 to %d", RG_DURABLE_REGIONS_MAX);
     *ret_regions = (uint32_t)json_integer_value(v);
     if (*ret_regions > s->regions)
         return rg_fail(ctx, RG_EINVALID, "regions: there are %u other active regions, and %u are asked for", s->regions,
@@ -215,7 +218,7 @@ static enum rg_err lease_build(struct rg_call *call, struct rg_errctx *ctx)
     rg_tlv_put_str(&call->cmd, RG_F_NAME, "lease");
     rg_tlv_put_u64(&call->cmd, RG_F_REGIONS, regions);
     rg_tlv_put_u64(&call->cmd, RG_F_LEASE_MS, regions > 0 ? (uint64_t)(s * 1000) : 0);
-    rg_tlv_put_u64(&call->cmd, RG_F_SETTLED, status->policy.lease_index);
+    rg_tlv_put_u64(&call->cmd, RG_F_SETTLED, status->settings.lease_index);
     return RG_OK;
 }
 

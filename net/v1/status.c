@@ -309,7 +309,7 @@ static void put_head(struct rg_call *call, const struct rg_node_status *s)
         put_text(out, "notReady", rg_span_str(s->not_ready));
     rg_buf_printf(out, ",\"hash\":\"%s\",\"diverged\":%s,\"fenced\":%s,\"alarm\":%s", hash,
                   s->diverged ? "true" : "false", s->fenced ? "true" : "false", s->alarm ? "true" : "false");
-    rg_policy_put_status(out, s);
+    rg_settings_put_status(out, s);
 }
 
 static void put_figures(struct rg_buf *out, const struct rg_node_status *s)

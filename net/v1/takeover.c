@@ -263,7 +263,9 @@ static void put_loss(struct rg_buf *out, const struct rg_failover *f)
         snprintf(text, sizeof text, "at least %llu entries that the old primary had announced or another region has, and what it "
                  "acknowledged in the %.1f s since it was last heard", (unsigned long long)f->known_lost, (double)f->unknown_ms / 1000);
     else
-        snprintf(text, sizeof text, "what the old primary acknowledged and had not sent on when it was last heard, %.1f s ago, or acknowledged since",
+        snprintf(text, sizeof text,
+                 "what the old primary acknowledged and had not sent on when it was last heard, %.1f s ago, or "
+                 "acknowledged since",
                  (double)f->unknown_ms / 1000);
     rg_buf_printf(out, ",\"mayLose\":{\"known\":%s,\"writes\":%llu", f->nothing_lost ? "true" : "false",
                   (unsigned long long)f->known_lost);

@@ -49,12 +49,12 @@ static enum rg_err policy_check(const struct rg_node *node, const struct rg_prop
     uint32_t asked = p->wait_regions == RG_REGIONS_ALL ? 0 : p->wait_regions;
     struct node_regions r;
 
-    if (asked == 0 && (p->exempt || (node->policy.regions == 0 && node->policy.lease_index == 0)))
+    if (asked == 0 && (p->exempt || (node->settings.regions == 0 && node->settings.lease_index == 0)))
         return RG_OK;
     node_regions_of(node, &r);
     if (!p->exempt && !node_lease_held(node, &r))
         return RG_ELEASE;
-    if (!p->exempt && !p->degraded && node_regions_reachable(&r) < node->policy.regions)
+    if (!p->exempt && !p->degraded && node_regions_reachable(&r) < node->settings.regions)
         return RG_ESHORTAGE;
     return node_regions_reachable(&r) < asked ? RG_ESHORTAGE : RG_OK;
 }
@@ -173,7 +173,7 @@ static bool regions_have(const struct rg_node *node, const struct node_regions *
     if (p->exempt)
         return p->regions_durable >= asked;
     lease = node_lease_needed(node, r);
-    policy = p->degraded ? lease : RG_MAX(lease, node->policy.regions);
+    policy = p->degraded ? lease : RG_MAX(lease, node->settings.regions);
     return p->regions_durable >= asked && (policy == 0 || node_regions_durable(r, p->index, true) >= policy) &&
            (lease == 0 || node_lease_held(node, r));
 }

@@ -51,7 +51,7 @@ static enum rg_err apply_one(struct rg_node *node, struct rg_txn *txn, uint64_t 
 
         if (err)
             return err;
-        node_policy_note(node, index, entry->data);
+        node_settings_note(node, index, entry->data);
     } else {
         rg_txn_mark_applied(txn, index, entry->term);
     }

@@ -246,7 +246,7 @@ static bool foremost(const struct rg_failover *f, uint64_t *ret_ahead)
 static void judge_loss(const struct rg_node *node, struct rg_failover *f)
 {
     uint64_t last = f->candidates[0].durable.index, heard = UINT64_MAX, ahead;
-    uint32_t need = RG_MAX(node->policy.degrade ? 0 : f->policy_regions, f->lease_regions);
+    uint32_t need = RG_MAX(node->settings.degrade ? 0 : f->policy_regions, f->lease_regions);
     bool first = foremost(f, &ahead);
 
     for (size_t i = 0; i < f->n_candidates; i++)
@@ -309,8 +309,8 @@ static enum rg_err judge(struct rg_node *node, bool promised)
     candidate_self(node, &f->candidates[0]); /* as it is now: it may have got what others had when they answered */
     f->candidates[0].promised = promised;
     f->durable = f->candidates[0].durable;
-    f->policy_regions = node->policy.regions;
-    f->lease_regions = node->policy.lease_regions;
+    f->policy_regions = node->settings.regions;
+    f->lease_regions = node->settings.lease_regions;
     count_regions(node, f, promised);
     judge_loss(node, f);
     err = judge_others(node, f, promised);
@@ -398,7 +398,7 @@ void node_promise_heard(struct rg_node *node, uint64_t epoch)
         return;
     node->epoch_heard = RG_MAX(node->epoch_heard, epoch);
     if (node->raise_ms == 0)
-        node->raise_ms = node_now_ms(node) + RAISE_MS + node->policy.lease_ms;
+        node->raise_ms = node_now_ms(node) + RAISE_MS + node->settings.lease_ms;
 }
 
 static void raise_epoch(struct rg_node *node)
@@ -503,7 +503,7 @@ static void step_promised(struct rg_node *node)
     node->failover.wait_until_ms = RG_MAX(node->failover.wait_until_ms, now + node_lease_left(node, node->failover.ceded));
     /* Accepted: a lease through regions that do not answer can only be waited for, not proved to have ended. */
     if (f->lease_regions > 0 && f->regions_answered + f->lease_regions <= f->regions)
-        node->failover.wait_until_ms = RG_MAX(node->failover.wait_until_ms, now + node->policy.lease_ms * 101 / 100 + 1);
+        node->failover.wait_until_ms = RG_MAX(node->failover.wait_until_ms, now + node->settings.lease_ms * 101 / 100 + 1);
     node->failover.stage = FAILOVER_WAIT;
 }
 

@@ -176,7 +176,7 @@ static bool guest_degrade(struct guest *g)
 {
     struct node_regions r;
 
-    if (g->proposal.err != RG_ESHORTAGE || !g->node->policy.degrade || g->proposal.degraded)
+    if (g->proposal.err != RG_ESHORTAGE || !g->node->settings.degrade || g->proposal.degraded)
         return false;
     node_regions_of(g->node, &r);
     rg_tlv_put_u64(&g->cmd, RG_F_DEGRADED, node_regions_reachable(&r));
@@ -223,7 +223,7 @@ void node_on_propose(struct rg_node *node, struct node_peer *peer, const struct 
 /* On the primary itself. */
 static void forward_here(struct rg_node *node, struct rg_proposal *p)
 {
-    bool noted = node->policy.degrade && !p->degraded && !p->exempt && p->cmd.n > 0 && p->cmd.n <= RG_CMD_BYTES_MAX;
+    bool noted = node->settings.degrade && !p->degraded && !p->exempt && p->cmd.n > 0 && p->cmd.n <= RG_CMD_BYTES_MAX;
     struct guest *g = noted && node->n_guests < NODE_GUESTS_MAX ? guest_new(node, p->cmd) : NULL;
 
     if (g == NULL) { /* at worst refused for now */

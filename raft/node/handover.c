@@ -441,7 +441,7 @@ static void take(struct rg_node *node, uint64_t from, const struct rg_msg_handov
     struct node_handover *s = &node->handover;
     uint64_t now = node_now_ms(node);
 
-    if (node->policy.lease_regions == 0) {
+    if (node->settings.lease_regions == 0) {
         rg_log_warn(node->config.log, "handover.take", "from=%llu epoch=%llu", (unsigned long long)from,
                     (unsigned long long)node_epoch_of(m->term));
         node_reborn(node, m->term, m->config);

@@ -47,7 +47,7 @@ void node_policy_load(struct rg_node *node)
     enum rg_err err = rg_txn_begin(node->config.store, RG_TXN_READ, &txn);
 
     if (!err)
-        err = rg_policy_get(txn, &node->policy);
+        err = rg_settings_get(txn, &node->settings);
     if (!err)
         err = rg_degraded_count(txn, &node->degraded);
     if (err) {
@@ -63,7 +63,7 @@ void node_policy_load(struct rg_node *node)
     node->regional_dirty = true;
 }
 
-void node_policy_note(struct rg_node *node, uint64_t index, struct rg_span cmd)
+void node_settings_note(struct rg_node *node, uint64_t index, struct rg_span cmd)
 {
     switch (rg_tlv_u64(cmd, RG_F_KIND, 0)) {
     case RG_CMD_INSTANCE_INIT:
@@ -75,7 +75,7 @@ void node_policy_note(struct rg_node *node, uint64_t index, struct rg_span cmd)
         node->policy_dirty = true;
         return;
     default:
-        if (node->policy.regions > 0 && rg_tlv_u64(cmd, RG_F_DEGRADED, UINT64_MAX) != UINT64_MAX) {
+        if (node->settings.regions > 0 && rg_tlv_u64(cmd, RG_F_DEGRADED, UINT64_MAX) != UINT64_MAX) {
             node->policy_dirty = true;
             node->degraded_last = index;
         }
@@ -145,12 +145,12 @@ uint32_t node_regions_reachable(const struct node_regions *r)
 
 static bool settled(const struct rg_node *node, const struct node_regions *r)
 {
-    return node->policy.lease_index == 0 || r->least_durable >= node->policy.lease_index;
+    return node->settings.lease_index == 0 || r->least_durable >= node->settings.lease_index;
 }
 
 uint32_t node_lease_needed(const struct rg_node *node, const struct node_regions *r)
 {
-    const struct rg_policy *p = &node->policy;
+    const struct rg_settings *p = &node->settings;
 
     return settled(node, r) ? p->lease_regions : RG_MAX(p->lease_regions, p->old_lease_regions);
 }
@@ -162,7 +162,7 @@ bool node_lease_settled(const struct rg_node *node, const struct node_regions *r
 
 bool node_members_known(const struct rg_node *node, const struct node_regions *r)
 {
-    uint32_t need = RG_MAX(node_lease_needed(node, r), node->policy.regions), n = 0;
+    uint32_t need = RG_MAX(node_lease_needed(node, r), node->settings.regions), n = 0;
 
     for (size_t i = 0; i < r->n; i++)
         n += r->counts[i];
@@ -182,7 +182,7 @@ bool node_lease_held(const struct rg_node *node, const struct node_regions *r)
 /* How long a lease is asked for. */
 uint32_t node_lease_ms(const struct rg_node *node)
 {
-    const struct rg_policy *p = &node->policy;
+    const struct rg_settings *p = &node->settings;
 
     return (uint32_t)RG_MIN(RG_MAX(p->lease_ms, p->old_lease_ms), (uint64_t)RG_LEASE_MS_MAX);
 }

@@ -140,7 +140,7 @@ struct rg_node_status {
     bool diverged, fenced, alarm; /* alarm: a learner is ahead of us: writes are refused */
     bool paused;             /* a hand-over is under way: writes wait */
     uint64_t epoch, promised; /* epoch: the latest this node takes part in */
-    struct rg_policy policy; /* as applied here */
+    struct rg_settings settings; /* as applied here */
     uint32_t regions, regions_reachable; /* other regions that count */
     bool lease_held, lease_settled; /* settled: every member knows the lease's terms */
     bool members_settled;    /* primary: every member has the configuration in force */

@@ -182,7 +182,7 @@ struct rg_node {
     uint64_t waits_deadline_ms;     /* no deadline is earlier */
 
     /* policy and lease */
-    struct rg_policy policy;
+    struct rg_settings settings;
     bool policy_dirty;
     uint64_t degraded, degraded_last;  /* how many; index of the last, or a later one */
     uint64_t granted_until_ms;         /* no part in a promotion before */
@@ -326,7 +326,7 @@ uint64_t node_answer_due(const struct rg_node *node);
 /* lease.c */
 void node_policy_load(struct rg_node *node);
 /** A command was applied: it may have changed what node_policy_load reads. */
-void node_policy_note(struct rg_node *node, uint64_t index, struct rg_span cmd);
+void node_settings_note(struct rg_node *node, uint64_t index, struct rg_span cmd);
 void node_regions_of(const struct rg_node *node, struct node_regions *regions);
 uint32_t node_regions_durable(const struct node_regions *regions, uint64_t index, bool counting);
 uint32_t node_regions_reachable(const struct node_regions *regions);

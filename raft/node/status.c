@@ -186,7 +186,7 @@ static void publish_regions(struct rg_node *node, struct rg_node_status *s)
     s->lease_held = node->leading && node_lease_held(node, &r);
     s->members_settled = node->leading && !node->config_pending && r.least_durable >= node->applied_config_index;
     s->degraded_open = node->leading && node->degraded > 0 &&
-                       node_regions_durable(&r, node->degraded_last, true) < node->policy.regions;
+                       node_regions_durable(&r, node->degraded_last, true) < node->settings.regions;
     s->members_known = node->leading && !node->config_pending && node_members_known(node, &r);
 }
 
@@ -203,7 +203,9 @@ void node_publish(struct rg_node *node)
     s->incarnation = node->meta.incarnation;
     memcpy(s->region, node->meta.region, sizeof s->region);
     s->leader = node->leading && node->stage == NODE_RUNNING;
-    s->leader_id = node->leading ? node->config.id : running && rg_core_leader(node->core) != 0 ? rg_core_leader(node->core) : node->primary_id;
+    s->leader_id = node->leading                                ? node->config.id
+                   : running && rg_core_leader(node->core) != 0 ? rg_core_leader(node->core)
+                                                                : node->primary_id;
     s->primary_reachable = node_primary_reachable(node);
     s->primary_heard_ms_ago = node->leading ? 0 : node->primary_heard_ms == 0 ? UINT64_MAX : now - node->primary_heard_ms;
     s->term = node->meta.term;
@@ -227,7 +229,7 @@ void node_publish(struct rg_node *node)
     s->paused = node->paused;
     s->epoch = node_epoch_of(node->meta.term);
     s->promised = node->meta.promised;
-    s->policy = node->policy;
+    s->settings = node->settings;
     s->degraded = node->degraded;
     publish_regions(node, s);
     s->n_peers = node->n_peers;

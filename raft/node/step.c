@@ -58,8 +58,10 @@ static void take_entries(struct rg_node *node, const struct rg_core_update *u)
 
     if (u->first_index <= rg_wal_last(node->wal)) {
         if (u->first_index <= node->applied.index) {
-            node_contradicted(node, u->entries[0].term, "a leader replaces entries that were applied here: this node must be seeded again under a "
-                                  "new id");
+            node_contradicted(
+                node, u->entries[0].term,
+                "a leader replaces entries that were applied here: this node must be seeded again under a "
+                "new id");
             return;
         }
         err = rg_wal_truncate(node->wal, u->first_index);

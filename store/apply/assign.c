@@ -12,29 +12,29 @@ struct assignment {
     struct rg_uuid principal;
 };
 struct assignment_keys {
-    struct rg_key row, by_principal, by_permset;
+    struct rg_rowkey row, by_principal, by_permset;
 };
 
 static void keys_of(const struct assignment *a, struct assignment_keys *ret_keys)
 {
-    struct rg_key key = rg_key_table(RG_T_ASSIGN);
+    struct rg_rowkey key = rg_rowkey_table(RG_T_ASSIGN);
 
-    rg_key_put(&key, a->account, RG_ACCT_BYTES);
-    rg_key_put(&key, a->permset.b, RG_PSID_BYTES);
-    rg_key_put(&key, &a->principal_type, 1);
-    rg_key_put(&key, a->principal.b, RG_ID_BYTES);
+    rg_rowkey_put(&key, a->account, RG_ACCT_BYTES);
+    rg_rowkey_put(&key, a->permset.b, RG_PSID_BYTES);
+    rg_rowkey_put(&key, &a->principal_type, 1);
+    rg_rowkey_put(&key, a->principal.b, RG_ID_BYTES);
     ret_keys->row = key;
-    key = rg_key_table(RG_T_ASSIGN_BY);
-    rg_key_put(&key, &a->principal_type, 1);
-    rg_key_put(&key, a->principal.b, RG_ID_BYTES);
-    rg_key_put(&key, a->account, RG_ACCT_BYTES);
-    rg_key_put(&key, a->permset.b, RG_PSID_BYTES);
+    key = rg_rowkey_table(RG_T_ASSIGN_BY);
+    rg_rowkey_put(&key, &a->principal_type, 1);
+    rg_rowkey_put(&key, a->principal.b, RG_ID_BYTES);
+    rg_rowkey_put(&key, a->account, RG_ACCT_BYTES);
+    rg_rowkey_put(&key, a->permset.b, RG_PSID_BYTES);
     ret_keys->by_principal = key;
-    key = rg_key_table(RG_T_ASSIGN_PS);
-    rg_key_put(&key, a->permset.b, RG_PSID_BYTES);
-    rg_key_put(&key, a->account, RG_ACCT_BYTES);
-    rg_key_put(&key, &a->principal_type, 1);
-    rg_key_put(&key, a->principal.b, RG_ID_BYTES);
+    key = rg_rowkey_table(RG_T_ASSIGN_PS);
+    rg_rowkey_put(&key, a->permset.b, RG_PSID_BYTES);
+    rg_rowkey_put(&key, a->account, RG_ACCT_BYTES);
+    rg_rowkey_put(&key, &a->principal_type, 1);
+    rg_rowkey_put(&key, a->principal.b, RG_ID_BYTES);
     ret_keys->by_permset = key;
 }
 
@@ -52,12 +52,12 @@ static enum rg_err drop_assignment(struct rg_fsm *f, const struct assignment *a)
 
 /* --- all of a principal, when it is deleted --- */
 
-static enum rg_err collect(struct rg_fsm *f, const struct rg_key *prefix, struct assignment *list, size_t *ret_n)
+static enum rg_err collect(struct rg_fsm *f, const struct rg_rowkey *prefix, struct assignment *list, size_t *ret_n)
 {
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_span key, value;
     size_t n = 0;
-    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(prefix), rg_span(NULL, 0), &scan);
+    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(prefix), rg_span(NULL, 0), &scan);
 
     if (err)
         return err;
@@ -76,12 +76,12 @@ static enum rg_err collect(struct rg_fsm *f, const struct rg_key *prefix, struct
 
 enum rg_err rg_fsm_unassign(struct rg_fsm *f, char principal_type, const struct rg_uuid *id)
 {
-    struct rg_key prefix = rg_key_table(RG_T_ASSIGN_BY);
+    struct rg_rowkey prefix = rg_rowkey_table(RG_T_ASSIGN_BY);
     struct assignment list[UNASSIGN_BATCH];
     size_t n;
 
-    rg_key_put(&prefix, &principal_type, 1);
-    rg_key_put(&prefix, id->b, RG_ID_BYTES);
+    rg_rowkey_put(&prefix, &principal_type, 1);
+    rg_rowkey_put(&prefix, id->b, RG_ID_BYTES);
     do {
         enum rg_err err = collect(f, &prefix, list, &n);
 
@@ -103,18 +103,18 @@ struct request {
     struct rg_uuid id;
 };
 
-static struct rg_key request_key(const struct request *r)
+static struct rg_rowkey request_key(const struct request *r)
 {
-    struct rg_key key = rg_key_table(RG_T_REQUEST);
+    struct rg_rowkey key = rg_rowkey_table(RG_T_REQUEST);
 
-    rg_key_put(&key, &r->kind, 1);
-    rg_key_put(&key, r->id.b, RG_ID_BYTES);
+    rg_rowkey_put(&key, &r->kind, 1);
+    rg_rowkey_put(&key, r->id.b, RG_ID_BYTES);
     return key;
 }
 
 static enum rg_err check_request(struct rg_fsm *f, char kind, struct request *ret_request)
 {
-    struct rg_key key;
+    struct rg_rowkey key;
     bool found;
     enum rg_err err = rg_fsm_id(f, RG_F_REQUEST_ID, &ret_request->id);
 
@@ -131,12 +131,12 @@ static enum rg_err check_request(struct rg_fsm *f, char kind, struct request *re
 
 static enum rg_err drop_oldest_request(struct rg_fsm *f)
 {
-    const struct rg_key all = rg_key_table(RG_T_REQUEST_AGE);
+    const struct rg_rowkey all = rg_rowkey_table(RG_T_REQUEST_AGE);
     RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct rg_key age = all, row;
+    struct rg_rowkey age = all, row;
     struct rg_span key, value;
     struct request request;
-    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(&all), rg_span(NULL, 0), &scan);
+    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(&all), rg_span(NULL, 0), &scan);
 
     if (!err)
         err = rg_scan_next(&scan, &key, &value);
@@ -144,7 +144,7 @@ static enum rg_err drop_oldest_request(struct rg_fsm *f)
         err = RG_ECORRUPT;
     if (err)
         return err;
-    rg_key_put(&age, key.p + 1, key.n - 1);
+    rg_rowkey_put(&age, key.p + 1, key.n - 1);
     request.kind = (char)value.p[0];
     memcpy(request.id.b, value.p + 1, RG_ID_BYTES);
     rg_scan_end(&scan);
@@ -156,12 +156,12 @@ static enum rg_err drop_oldest_request(struct rg_fsm *f)
 /* The status row, and its place in the order of age; the oldest make room. */
 static enum rg_err put_request(struct rg_fsm *f, const struct request *request, const struct assignment *a)
 {
-    const struct rg_key row = request_key(request);
-    const struct rg_key empty = {.n = 0};
-    struct rg_key age = rg_key_table(RG_T_REQUEST_AGE);
+    const struct rg_rowkey row = request_key(request);
+    const struct rg_rowkey empty = {.n = 0};
+    struct rg_rowkey age = rg_rowkey_table(RG_T_REQUEST_AGE);
     uint64_t index = htobe64(f->index);
     struct rg_counts counts;
-    struct rg_key value = empty;
+    struct rg_rowkey value = empty;
     enum rg_err err;
 
     err = rg_fsm_row_build(f, rg_span(NULL, 0), rg_span(NULL, 0), NULL, 0);
@@ -175,12 +175,12 @@ static enum rg_err put_request(struct rg_fsm *f, const struct request *request, 
     rg_tlv_put(&f->row, RG_F_PRINCIPAL_ID, rg_span(a->principal.b, RG_ID_BYTES));
     if (f->row.err)
         return f->row.err;
-    rg_key_put(&age, &index, sizeof index);
-    rg_key_put(&value, &request->kind, 1);
-    rg_key_put(&value, request->id.b, RG_ID_BYTES);
+    rg_rowkey_put(&age, &index, sizeof index);
+    rg_rowkey_put(&value, &request->kind, 1);
+    rg_rowkey_put(&value, request->id.b, RG_ID_BYTES);
     err = rg_fsm_row_put(f, &row);
     if (!err)
-        err = rg_fsm_put(f, &age, rg_key_span(&value));
+        err = rg_fsm_put(f, &age, rg_rowkey_span(&value));
     rg_txn_counts(f->txn, &counts);
     while (!err && counts.requests > RG_REQUESTS_KEPT_MAX) {
         err = drop_oldest_request(f);
@@ -213,8 +213,8 @@ static enum rg_err assignment_fields(struct rg_fsm *f, struct assignment *a)
 static enum rg_err check_parties(struct rg_fsm *f, const struct assignment *a)
 {
     const bool group = a->principal_type == 'G';
-    const struct rg_key permset = rg_key_psid(RG_T_PERMSET, &a->permset);
-    const struct rg_key principal = rg_key_id(group ? RG_T_GROUP : RG_T_USER, &a->principal);
+    const struct rg_rowkey permset = rg_rowkey_psid(RG_T_PERMSET, &a->permset);
+    const struct rg_rowkey principal = rg_rowkey_id(group ? RG_T_GROUP : RG_T_USER, &a->principal);
     enum rg_err err = rg_fsm_need(f, &permset, RG_WHY_PERMSET, NULL);
 
     return err ? err : rg_fsm_need(f, &principal, group ? RG_WHY_GROUP : RG_WHY_USER, NULL);
@@ -223,7 +223,7 @@ static enum rg_err check_parties(struct rg_fsm *f, const struct assignment *a)
 /* An account nobody spoke of before is registered by its first assignment. */
 static enum rg_err check_account(struct rg_fsm *f, const struct assignment *a, bool *ret_new)
 {
-    const struct rg_key key = rg_key_account(a->account);
+    const struct rg_rowkey key = rg_rowkey_account(a->account);
     struct rg_counts counts;
     bool found;
     enum rg_err err = rg_fsm_find(f, &key, &found, NULL);
@@ -239,7 +239,7 @@ static enum rg_err check_account(struct rg_fsm *f, const struct assignment *a, b
 
 static enum rg_err register_account(struct rg_fsm *f, const struct assignment *a)
 {
-    const struct rg_key key = rg_key_account(a->account);
+    const struct rg_rowkey key = rg_rowkey_account(a->account);
     enum rg_err err = rg_fsm_row_build(f, rg_span(NULL, 0), rg_span(NULL, 0), NULL, 0);
 
     if (err)

@@ -57,10 +57,10 @@ enum rg_err rg_fsm_name(struct rg_fsm *f, struct rg_span bytes, uint32_t field, 
 
 /* --- rows --- */
 
-enum rg_err rg_fsm_find(struct rg_fsm *f, const struct rg_key *key, bool *ret_found, struct rg_span *ret_value)
+enum rg_err rg_fsm_find(struct rg_fsm *f, const struct rg_rowkey *key, bool *ret_found, struct rg_span *ret_value)
 {
     struct rg_span value;
-    enum rg_err err = rg_row_get(f->txn, rg_key_span(key), &value);
+    enum rg_err err = rg_row_get(f->txn, rg_rowkey_span(key), &value);
 
     if (err != RG_OK && err != RG_ENOTFOUND)
         return err;
@@ -70,7 +70,7 @@ enum rg_err rg_fsm_find(struct rg_fsm *f, const struct rg_key *key, bool *ret_fo
     return RG_OK;
 }
 
-enum rg_err rg_fsm_need(struct rg_fsm *f, const struct rg_key *key, enum rg_why why, struct rg_span *ret_value)
+enum rg_err rg_fsm_need(struct rg_fsm *f, const struct rg_rowkey *key, enum rg_why why, struct rg_span *ret_value)
 {
     bool found;
     enum rg_err err = rg_fsm_find(f, key, &found, ret_value);
@@ -80,11 +80,11 @@ enum rg_err rg_fsm_need(struct rg_fsm *f, const struct rg_key *key, enum rg_why 
     return found ? RG_OK : rg_fsm_refuse(f, RG_ENOTFOUND, why);
 }
 
-enum rg_err rg_fsm_any(struct rg_fsm *f, const struct rg_key *prefix, bool *ret_any)
+enum rg_err rg_fsm_any(struct rg_fsm *f, const struct rg_rowkey *prefix, bool *ret_any)
 {
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_span key, value;
-    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(prefix), rg_span(NULL, 0), &scan);
+    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(prefix), rg_span(NULL, 0), &scan);
 
     if (err)
         return err;
@@ -105,16 +105,16 @@ enum rg_err rg_fsm_check_version(struct rg_fsm *f, struct rg_span row)
     return rg_fsm_refuse(f, RG_ESTALE, RG_WHY_VERSION);
 }
 
-enum rg_err rg_fsm_drop(struct rg_fsm *f, const struct rg_key *key)
+enum rg_err rg_fsm_drop(struct rg_fsm *f, const struct rg_rowkey *key)
 {
-    enum rg_err err = rg_row_delete(f->txn, rg_key_span(key));
+    enum rg_err err = rg_row_delete(f->txn, rg_rowkey_span(key));
 
     return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
 }
 
-enum rg_err rg_fsm_put(struct rg_fsm *f, const struct rg_key *key, struct rg_span value)
+enum rg_err rg_fsm_put(struct rg_fsm *f, const struct rg_rowkey *key, struct rg_span value)
 {
-    return rg_row_put(f->txn, rg_key_span(key), value);
+    return rg_row_put(f->txn, rg_rowkey_span(key), value);
 }
 
 static bool among(uint32_t field, const uint32_t *fields, size_t n)
@@ -158,7 +158,7 @@ enum rg_err rg_fsm_row_build(struct rg_fsm *f, struct rg_span old, struct rg_spa
     return f->row.err;
 }
 
-enum rg_err rg_fsm_row_put(struct rg_fsm *f, const struct rg_key *key)
+enum rg_err rg_fsm_row_put(struct rg_fsm *f, const struct rg_rowkey *key)
 {
     return rg_fsm_put(f, key, rg_buf_span(&f->row));
 }
@@ -228,7 +228,7 @@ static enum rg_err (*handler_of(enum rg_cmd_kind kind))(struct rg_fsm *f)
 
 static enum rg_err run(struct rg_fsm *f, struct rg_span bytes)
 {
-    const struct rg_key instance = rg_key_table(RG_T_INSTANCE);
+    const struct rg_rowkey instance = rg_rowkey_table(RG_T_INSTANCE);
     struct rg_span degraded;
     enum rg_err (*handler)(struct rg_fsm *);
     enum rg_err err;

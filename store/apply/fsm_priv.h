@@ -33,16 +33,16 @@ RG_MUST enum rg_err rg_fsm_account(struct rg_fsm *f, char ret_id[13]);
 RG_MUST enum rg_err rg_fsm_name(struct rg_fsm *f, struct rg_span bytes, uint32_t field, struct rg_span *ret_name);
 
 /** Whether a row exists; ret_value may be NULL. */
-RG_MUST enum rg_err rg_fsm_find(struct rg_fsm *f, const struct rg_key *key, bool *ret_found, struct rg_span *ret_value);
+RG_MUST enum rg_err rg_fsm_find(struct rg_fsm *f, const struct rg_rowkey *key, bool *ret_found, struct rg_span *ret_value);
 /** Read a row that must be there, else refuse with RG_ENOTFOUND and why. */
-RG_MUST enum rg_err rg_fsm_need(struct rg_fsm *f, const struct rg_key *key, enum rg_why why, struct rg_span *ret_value);
+RG_MUST enum rg_err rg_fsm_need(struct rg_fsm *f, const struct rg_rowkey *key, enum rg_why why, struct rg_span *ret_value);
 /** Whether any row's key begins with the prefix. */
-RG_MUST enum rg_err rg_fsm_any(struct rg_fsm *f, const struct rg_key *prefix, bool *ret_any);
+RG_MUST enum rg_err rg_fsm_any(struct rg_fsm *f, const struct rg_rowkey *prefix, bool *ret_any);
 /** RG_F_IF_VERSION of the command against a row. */
 RG_MUST enum rg_err rg_fsm_check_version(struct rg_fsm *f, struct rg_span row);
 /** Delete a row that an index says is there: RG_ECORRUPT when it is not. */
-RG_MUST enum rg_err rg_fsm_drop(struct rg_fsm *f, const struct rg_key *key);
-RG_MUST enum rg_err rg_fsm_put(struct rg_fsm *f, const struct rg_key *key, struct rg_span value);
+RG_MUST enum rg_err rg_fsm_drop(struct rg_fsm *f, const struct rg_rowkey *key);
+RG_MUST enum rg_err rg_fsm_put(struct rg_fsm *f, const struct rg_rowkey *key, struct rg_span value);
 
 /**
  * Build a row in f->row: version and times, then the fields from 32 up of `fields` as they are, but for those in
@@ -51,7 +51,7 @@ RG_MUST enum rg_err rg_fsm_put(struct rg_fsm *f, const struct rg_key *key, struc
 RG_MUST enum rg_err rg_fsm_row_build(struct rg_fsm *f, struct rg_span old, struct rg_span fields, const uint32_t *skip,
                                      size_t n_skip);
 /** Write f->row. */
-RG_MUST enum rg_err rg_fsm_row_put(struct rg_fsm *f, const struct rg_key *key);
+RG_MUST enum rg_err rg_fsm_row_put(struct rg_fsm *f, const struct rg_rowkey *key);
 
 /** Delete the assignments of a principal, with their indexes (assign.c). */
 RG_MUST enum rg_err rg_fsm_unassign(struct rg_fsm *f, char principal_type, const struct rg_uuid *id);

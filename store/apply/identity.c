@@ -38,7 +38,7 @@ static const struct noun group_noun = {
 /* --- unique indexes of one object --- */
 
 struct unique {
-    struct rg_key key;
+    struct rg_rowkey key;
     enum rg_why why;
 };
 struct uniques {
@@ -46,15 +46,15 @@ struct uniques {
     size_t n;
 };
 
-static const struct unique *uniques_find(const struct uniques *set, const struct rg_key *key)
+static const struct unique *uniques_find(const struct uniques *set, const struct rg_rowkey *key)
 {
     for (size_t i = 0; i < set->n; i++)
-        if (rg_span_eq(rg_key_span(&set->at[i].key), rg_key_span(key)))
+        if (rg_span_eq(rg_rowkey_span(&set->at[i].key), rg_rowkey_span(key)))
             return &set->at[i];
     return NULL;
 }
 
-static bool uniques_add(struct uniques *set, const struct rg_key *key, enum rg_why why)
+static bool uniques_add(struct uniques *set, const struct rg_rowkey *key, enum rg_why why)
 {
     if (set->n == RG_LEN(set->at) || uniques_find(set, key) != NULL)
         return false;
@@ -65,13 +65,13 @@ static bool uniques_add(struct uniques *set, const struct rg_key *key, enum rg_w
 static bool add_external(struct uniques *set, const struct noun *noun, struct rg_span value)
 {
     const uint8_t *zero = value.n > 0 ? memchr(value.p, 0, value.n) : NULL;
-    struct rg_key key;
+    struct rg_rowkey key;
     size_t issuer_n;
 
     if (zero == NULL)
         return false;
     issuer_n = (size_t)(zero - value.p);
-    return rg_key_external(noun->ext, rg_span(value.p, issuer_n), rg_span(zero + 1, value.n - issuer_n - 1), &key) &&
+    return rg_rowkey_external(noun->ext, rg_span(value.p, issuer_n), rg_span(zero + 1, value.n - issuer_n - 1), &key) &&
            uniques_add(set, &key, RG_WHY_EXTERNAL_ID);
 }
 
@@ -80,15 +80,15 @@ static bool uniques_of(const struct noun *noun, struct rg_span fields, struct un
 {
     struct rg_span name, email;
     struct rg_cursor cur;
-    struct rg_key key;
+    struct rg_rowkey key;
     struct rg_tlv tlv;
 
     set->n = 0;
     if (!rg_tlv_get(fields, RG_F_NAME, &name) || name.n == 0 || memchr(name.p, 0, name.n) != NULL ||
-        !rg_key_folded(noun->name, name, &key) || !uniques_add(set, &key, noun->why_name))
+        !rg_rowkey_folded(noun->name, name, &key) || !uniques_add(set, &key, noun->why_name))
         return false;
     if (noun->email != 0 && rg_tlv_get(fields, RG_F_EMAIL, &email) && email.n > 0 &&
-        (memchr(email.p, 0, email.n) != NULL || !rg_key_folded(noun->email, email, &key) ||
+        (memchr(email.p, 0, email.n) != NULL || !rg_rowkey_folded(noun->email, email, &key) ||
          !uniques_add(set, &key, RG_WHY_EMAIL)))
         return false;
     rg_cursor_init(&cur, fields);
@@ -165,13 +165,13 @@ static enum rg_err create(struct rg_fsm *f, const struct noun *noun)
     const struct uniques none = {.n = 0};
     struct uniques set;
     struct rg_uuid id;
-    struct rg_key key;
+    struct rg_rowkey key;
     bool found;
     enum rg_err err = check_fields(f, noun, &id, &set);
 
     if (err)
         return err;
-    key = rg_key_id(noun->row, &id);
+    key = rg_rowkey_id(noun->row, &id);
     err = rg_fsm_find(f, &key, &found, NULL);
     if (err)
         return err;
@@ -193,12 +193,12 @@ static enum rg_err replace(struct rg_fsm *f, const struct noun *noun)
     struct uniques set, before;
     struct rg_span old;
     struct rg_uuid id;
-    struct rg_key key;
+    struct rg_rowkey key;
     enum rg_err err = check_fields(f, noun, &id, &set);
 
     if (err)
         return err;
-    key = rg_key_id(noun->row, &id);
+    key = rg_rowkey_id(noun->row, &id);
     err = rg_fsm_need(f, &key, noun->why, &old);
     if (!err)
         err = rg_fsm_check_version(f, old);
@@ -222,13 +222,13 @@ static enum rg_err erase(struct rg_fsm *f, const struct noun *noun)
     struct uniques before;
     struct rg_span old;
     struct rg_uuid id;
-    struct rg_key key;
+    struct rg_rowkey key;
     enum rg_err err = rg_fsm_id(f, RG_F_ID, &id);
 
     if (err)
         return err;
     f->reply->id = id;
-    key = rg_key_id(noun->row, &id);
+    key = rg_rowkey_id(noun->row, &id);
     err = rg_fsm_need(f, &key, noun->why, &old);
     if (!err)
         err = rg_fsm_check_version(f, old);
@@ -256,9 +256,9 @@ enum rg_err rg_fsm_group_delete(struct rg_fsm *f) { return erase(f, &group_noun)
 static enum rg_err drop_membership(struct rg_fsm *f, const struct rg_uuid *id, const struct rg_uuid *group,
                                    const struct rg_uuid *user)
 {
-    const struct rg_key row = rg_key_id(RG_T_MEMBERSHIP, id);
-    const struct rg_key by_group = rg_key_ids(RG_T_GROUP_MEMBER, group, user);
-    const struct rg_key by_user = rg_key_ids(RG_T_MEMBER_GROUP, user, group);
+    const struct rg_rowkey row = rg_rowkey_id(RG_T_MEMBERSHIP, id);
+    const struct rg_rowkey by_group = rg_rowkey_ids(RG_T_GROUP_MEMBER, group, user);
+    const struct rg_rowkey by_user = rg_rowkey_ids(RG_T_MEMBER_GROUP, user, group);
     enum rg_err err = rg_fsm_drop(f, &row);
 
     if (!err)
@@ -267,13 +267,13 @@ static enum rg_err drop_membership(struct rg_fsm *f, const struct rg_uuid *id, c
 }
 
 /* The other ends of up to DROP_BATCH memberships of one user or group: rows cannot be deleted under a scan. */
-static enum rg_err collect_others(struct rg_fsm *f, const struct rg_key *prefix, struct rg_uuid others[DROP_BATCH],
+static enum rg_err collect_others(struct rg_fsm *f, const struct rg_rowkey *prefix, struct rg_uuid others[DROP_BATCH],
                                   size_t *ret_n)
 {
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_span key, value;
     size_t n = 0;
-    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(prefix), rg_span(NULL, 0), &scan);
+    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(prefix), rg_span(NULL, 0), &scan);
 
     if (err)
         return err;
@@ -290,7 +290,7 @@ static enum rg_err collect_others(struct rg_fsm *f, const struct rg_key *prefix,
 
 static enum rg_err drop_members(struct rg_fsm *f, const struct noun *noun, const struct rg_uuid *id)
 {
-    const struct rg_key prefix = rg_key_id(noun->members, id);
+    const struct rg_rowkey prefix = rg_rowkey_id(noun->members, id);
     struct rg_uuid others[DROP_BATCH];
     size_t n;
 
@@ -300,11 +300,11 @@ static enum rg_err drop_members(struct rg_fsm *f, const struct noun *noun, const
         for (size_t i = 0; !err && i < n; i++) {
             const struct rg_uuid *group = noun == &group_noun ? id : &others[i];
             const struct rg_uuid *user = noun == &group_noun ? &others[i] : id;
-            const struct rg_key key = rg_key_ids(RG_T_GROUP_MEMBER, group, user);
+            const struct rg_rowkey key = rg_rowkey_ids(RG_T_GROUP_MEMBER, group, user);
             struct rg_uuid membership;
             struct rg_span value;
 
-            err = rg_row_get(f->txn, rg_key_span(&key), &value);
+            err = rg_row_get(f->txn, rg_rowkey_span(&key), &value);
             if (err == RG_ENOTFOUND || (!err && value.n != sizeof membership.b))
                 err = RG_ECORRUPT;
             if (err)
@@ -320,7 +320,7 @@ static enum rg_err drop_members(struct rg_fsm *f, const struct noun *noun, const
 
 enum rg_err rg_fsm_membership_create(struct rg_fsm *f)
 {
-    struct rg_key row, by_group, by_user, key;
+    struct rg_rowkey row, by_group, by_user, key;
     struct rg_uuid id, group, user;
     struct rg_span value;
     uint8_t both[2 * RG_ID_BYTES];
@@ -334,14 +334,14 @@ enum rg_err rg_fsm_membership_create(struct rg_fsm *f)
     if (err)
         return err;
     f->reply->id = id;
-    key = rg_key_id(RG_T_GROUP, &group);
+    key = rg_rowkey_id(RG_T_GROUP, &group);
     err = rg_fsm_need(f, &key, RG_WHY_GROUP, NULL);
-    key = rg_key_id(RG_T_USER, &user);
+    key = rg_rowkey_id(RG_T_USER, &user);
     if (!err)
         err = rg_fsm_need(f, &key, RG_WHY_USER, NULL);
     if (err)
         return err;
-    by_group = rg_key_ids(RG_T_GROUP_MEMBER, &group, &user);
+    by_group = rg_rowkey_ids(RG_T_GROUP_MEMBER, &group, &user);
     err = rg_fsm_find(f, &by_group, &found, &value);
     if (err)
         return err;
@@ -351,7 +351,7 @@ enum rg_err rg_fsm_membership_create(struct rg_fsm *f)
         memcpy(f->reply->id.b, value.p, sizeof id.b);
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_MEMBERSHIP);
     }
-    row = rg_key_id(RG_T_MEMBERSHIP, &id);
+    row = rg_rowkey_id(RG_T_MEMBERSHIP, &id);
     err = rg_fsm_find(f, &row, &found, NULL);
     if (err)
         return err;
@@ -359,7 +359,7 @@ enum rg_err rg_fsm_membership_create(struct rg_fsm *f)
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_MEMBERSHIP);
     memcpy(both, group.b, RG_ID_BYTES);
     memcpy(both + RG_ID_BYTES, user.b, RG_ID_BYTES);
-    by_user = rg_key_ids(RG_T_MEMBER_GROUP, &user, &group);
+    by_user = rg_rowkey_ids(RG_T_MEMBER_GROUP, &user, &group);
     err = rg_fsm_put(f, &row, rg_span(both, sizeof both));
     if (!err)
         err = rg_fsm_put(f, &by_group, rg_span(id.b, sizeof id.b));
@@ -371,7 +371,7 @@ static enum rg_err membership_id(struct rg_fsm *f, struct rg_uuid *ret_id)
 {
     struct rg_uuid group, user;
     struct rg_span value;
-    struct rg_key key;
+    struct rg_rowkey key;
     enum rg_err err;
 
     if (rg_tlv_get(f->cmd.bytes, RG_F_MEMBERSHIP_ID, &value))
@@ -381,7 +381,7 @@ static enum rg_err membership_id(struct rg_fsm *f, struct rg_uuid *ret_id)
         err = rg_fsm_id(f, RG_F_USER_ID, &user);
     if (err)
         return err;
-    key = rg_key_ids(RG_T_GROUP_MEMBER, &group, &user);
+    key = rg_rowkey_ids(RG_T_GROUP_MEMBER, &group, &user);
     err = rg_fsm_need(f, &key, RG_WHY_MEMBERSHIP, &value);
     if (err)
         return err;
@@ -395,13 +395,13 @@ enum rg_err rg_fsm_membership_delete(struct rg_fsm *f)
 {
     struct rg_uuid id, group, user;
     struct rg_span value;
-    struct rg_key key;
+    struct rg_rowkey key;
     enum rg_err err = membership_id(f, &id);
 
     if (err)
         return err;
     f->reply->id = id;
-    key = rg_key_id(RG_T_MEMBERSHIP, &id);
+    key = rg_rowkey_id(RG_T_MEMBERSHIP, &id);
     err = rg_fsm_need(f, &key, RG_WHY_MEMBERSHIP, &value);
     if (err)
         return err;

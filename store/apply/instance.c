@@ -9,7 +9,7 @@ enum {
 
 /* --- regions --- */
 
-static enum rg_err region_check(struct rg_fsm *f, struct rg_span fields, struct rg_key *ret_key)
+static enum rg_err region_check(struct rg_fsm *f, struct rg_span fields, struct rg_rowkey *ret_key)
 {
     static const char *const statuses[] = {"ADDING", "ACTIVE", "REMOVING", "REMOVED"};
     struct rg_span name, status;
@@ -21,17 +21,17 @@ static enum rg_err region_check(struct rg_fsm *f, struct rg_span fields, struct 
     (void)rg_tlv_get(fields, RG_F_STATUS, &status);
     for (size_t i = 0; i < RG_LEN(statuses); i++)
         known |= rg_span_is(status, statuses[i]);
-    if (!known || !rg_key_text(RG_T_REGION, name, ret_key))
+    if (!known || !rg_rowkey_text(RG_T_REGION, name, ret_key))
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
     return RG_OK;
 }
 
-static enum rg_err count_rows(struct rg_fsm *f, const struct rg_key *prefix, size_t max, size_t *ret_n)
+static enum rg_err count_rows(struct rg_fsm *f, const struct rg_rowkey *prefix, size_t max, size_t *ret_n)
 {
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_span key, value;
     size_t n = 0;
-    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(prefix), rg_span(NULL, 0), &scan);
+    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(prefix), rg_span(NULL, 0), &scan);
 
     if (err)
         return err;
@@ -59,7 +59,7 @@ static bool region_goes(struct rg_span fields)
 }
 
 /* The end of a removal: the row goes. Never the primary's. */
-static enum rg_err region_drop(struct rg_fsm *f, const struct rg_key *key, struct rg_span old)
+static enum rg_err region_drop(struct rg_fsm *f, const struct rg_rowkey *key, struct rg_span old)
 {
     enum rg_err err = rg_fsm_check_version(f, old);
 
@@ -71,9 +71,9 @@ static enum rg_err region_drop(struct rg_fsm *f, const struct rg_key *key, struc
 }
 
 /* A region comes or goes one at a time, is not added twice, and the primary does not go. */
-static enum rg_err region_check_change(struct rg_fsm *f, const struct rg_key *self, struct rg_span old)
+static enum rg_err region_check_change(struct rg_fsm *f, const struct rg_rowkey *self, struct rg_span old)
 {
-    const struct rg_key all = rg_key_table(RG_T_REGION);
+    const struct rg_rowkey all = rg_rowkey_table(RG_T_REGION);
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_span key, row, status, before;
     enum rg_err err;
@@ -88,10 +88,10 @@ static enum rg_err region_check_change(struct rg_fsm *f, const struct rg_key *se
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_REGION);
     if (rg_tlv_u64(old, RG_F_PRIMARY, 0) != 0)
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_REGION);
-    err = rg_scan_begin(f->txn, rg_key_span(&all), rg_span(NULL, 0), &scan);
+    err = rg_scan_begin(f->txn, rg_rowkey_span(&all), rg_span(NULL, 0), &scan);
     while (!err && (err = rg_scan_next(&scan, &key, &row)) == RG_OK) {
         (void)rg_tlv_get(row, RG_F_STATUS, &before);
-        if (!rg_span_is(before, "ACTIVE") && !rg_span_eq(key, rg_key_span(self)))
+        if (!rg_span_is(before, "ACTIVE") && !rg_span_eq(key, rg_rowkey_span(self)))
             return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_REGION_CHANGE);
     }
     return err == RG_ENOTFOUND ? RG_OK : err;
@@ -99,9 +99,9 @@ static enum rg_err region_check_change(struct rg_fsm *f, const struct rg_key *se
 
 enum rg_err rg_fsm_region_put(struct rg_fsm *f)
 {
-    const struct rg_key all = rg_key_table(RG_T_REGION);
+    const struct rg_rowkey all = rg_rowkey_table(RG_T_REGION);
     struct rg_span old;
-    struct rg_key key;
+    struct rg_rowkey key;
     bool found;
     size_t n = 0;
     enum rg_err err = region_check(f, f->cmd.bytes, &key);
@@ -133,7 +133,7 @@ enum rg_err rg_fsm_region_put(struct rg_fsm *f)
 
 struct credential {
     bool has_key, has_token;
-    struct rg_key key, token;
+    struct rg_rowkey key, token;
 };
 
 static bool credential_parse(struct rg_span fields, struct credential *ret_c)
@@ -142,12 +142,12 @@ static bool credential_parse(struct rg_span fields, struct credential *ret_c)
 
     *ret_c = (struct credential){0};
     if (rg_tlv_get(fields, RG_F_ACCESS_KEY_ID, &id)) {
-        if (!rg_key_credential('k', id, &ret_c->key) || memchr(id.p, 0, id.n) != NULL)
+        if (!rg_rowkey_credential('k', id, &ret_c->key) || memchr(id.p, 0, id.n) != NULL)
             return false;
         ret_c->has_key = true;
     }
     if (rg_tlv_get(fields, RG_F_TOKEN_SHA256, &hash)) {
-        if (hash.n != 32 || !rg_key_credential('t', hash, &ret_c->token))
+        if (hash.n != 32 || !rg_rowkey_credential('t', hash, &ret_c->token))
             return false;
         ret_c->has_token = true;
     }
@@ -167,9 +167,9 @@ static bool credential_check(struct rg_span fields, struct credential *ret_c)
     return rg_span_is(role, "admin") || rg_span_is(role, "read");
 }
 
-static bool key_same(const struct rg_key *a, const struct rg_key *b)
+static bool key_same(const struct rg_rowkey *a, const struct rg_rowkey *b)
 {
-    return rg_span_eq(rg_key_span(a), rg_key_span(b));
+    return rg_span_eq(rg_rowkey_span(a), rg_rowkey_span(b));
 }
 
 static enum rg_err credential_write(struct rg_fsm *f, const struct credential *c)
@@ -212,7 +212,7 @@ static enum rg_err credential_check_token(struct rg_fsm *f, const struct credent
 
 enum rg_err rg_fsm_credential_put(struct rg_fsm *f)
 {
-    const struct rg_key all = rg_key_table(RG_T_CREDENTIAL);
+    const struct rg_rowkey all = rg_rowkey_table(RG_T_CREDENTIAL);
     struct credential c, before = {0};
     struct rg_span old;
     bool found;
@@ -304,7 +304,7 @@ static bool init_collect(struct rg_span bytes, struct init *init)
 
 static enum rg_err init_check_regions(struct rg_fsm *f, const struct init *init)
 {
-    struct rg_key key, other;
+    struct rg_rowkey key, other;
     enum rg_err err = RG_OK;
 
     for (size_t i = 0; !err && i < init->n_regions; i++) {
@@ -357,10 +357,10 @@ static enum rg_err init_check(struct rg_fsm *f, struct init *init)
 enum rg_err rg_fsm_instance_init(struct rg_fsm *f)
 {
     static const uint32_t skip[] = {RG_F_REGION, RG_F_CREDENTIAL};
-    const struct rg_key instance = rg_key_table(RG_T_INSTANCE);
+    const struct rg_rowkey instance = rg_rowkey_table(RG_T_INSTANCE);
     const struct rg_span none = {0};
     struct credential c;
-    struct rg_key key;
+    struct rg_rowkey key;
     struct init init = {.n_regions = 0};
     enum rg_err err = init_check(f, &init);
 

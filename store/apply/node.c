@@ -43,13 +43,13 @@ static bool node_ok(struct rg_span fields)
 enum rg_err rg_fsm_node_put(struct rg_fsm *f)
 {
     struct rg_span old;
-    struct rg_key key;
+    struct rg_rowkey key;
     bool found;
     enum rg_err err;
 
     if (!node_ok(f->cmd.bytes))
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
-    key = rg_key_u64(RG_T_NODE, rg_tlv_u64(f->cmd.bytes, RG_F_NODE_ID, 0));
+    key = rg_rowkey_u64(RG_T_NODE, rg_tlv_u64(f->cmd.bytes, RG_F_NODE_ID, 0));
     err = rg_fsm_find(f, &key, &found, &old);
     if (err)
         return err;
@@ -101,7 +101,7 @@ static void answer_id(struct rg_fsm *f, uint64_t id)
 static enum rg_err put_prepared(struct rg_fsm *f, uint64_t id, uint64_t old_id)
 {
     static const uint32_t skip[] = {RG_F_TOKEN_SHA256, RG_F_NODE_ID, RG_F_STATUS, RG_F_OLD_NODE_ID, RG_F_REJOIN};
-    const struct rg_key key = rg_key_u64(RG_T_NODE, id);
+    const struct rg_rowkey key = rg_rowkey_u64(RG_T_NODE, id);
     enum rg_err err = rg_fsm_row_build(f, rg_span(NULL, 0), f->cmd.bytes, skip, RG_LEN(skip));
 
     if (err)
@@ -119,7 +119,7 @@ static enum rg_err put_prepared(struct rg_fsm *f, uint64_t id, uint64_t old_id)
 }
 
 /* Write a row again with another status. Its bytes are in the store, which a write may move: they are copied first. */
-static enum rg_err set_status(struct rg_fsm *f, const struct rg_key *key, const char *status)
+static enum rg_err set_status(struct rg_fsm *f, const struct rg_rowkey *key, const char *status)
 {
     static const uint32_t skip[] = {RG_F_STATUS};
     struct rg_span old;
@@ -137,14 +137,14 @@ static enum rg_err set_status(struct rg_fsm *f, const struct rg_key *key, const 
 }
 
 /* A token opens once, for one region, until it expires. */
-static enum rg_err check_token(struct rg_fsm *f, struct rg_span sha256, struct rg_key *ret_key)
+static enum rg_err check_token(struct rg_fsm *f, struct rg_span sha256, struct rg_rowkey *ret_key)
 {
     struct rg_span region, row, of, status;
     bool found;
     enum rg_err err;
 
-    *ret_key = rg_key_table(RG_T_JOIN_TOKEN);
-    rg_key_put(ret_key, sha256.p, sha256.n);
+    *ret_key = rg_rowkey_table(RG_T_JOIN_TOKEN);
+    rg_rowkey_put(ret_key, sha256.p, sha256.n);
     err = rg_fsm_find(f, ret_key, &found, &row);
     if (err)
         return err;
@@ -165,7 +165,7 @@ static enum rg_err check_token(struct rg_fsm *f, struct rg_span sha256, struct r
 static enum rg_err join_by_token(struct rg_fsm *f, struct rg_span sha256)
 {
     struct census census = {.id_max = 0};
-    struct rg_key token;
+    struct rg_rowkey token;
     enum rg_err err = check_token(f, sha256, &token);
 
     if (!err)
@@ -184,7 +184,7 @@ static enum rg_err join_again(struct rg_fsm *f, uint64_t old_id)
 {
     struct census census = {.id_max = 0};
     struct rg_span region, row, of;
-    struct rg_key key = rg_key_u64(RG_T_NODE, old_id);
+    struct rg_rowkey key = rg_rowkey_u64(RG_T_NODE, old_id);
     enum rg_err err = rg_fsm_need(f, &key, RG_WHY_NODE, &row);
 
     if (err)
@@ -199,13 +199,13 @@ static enum rg_err join_again(struct rg_fsm *f, uint64_t old_id)
     if (census.heir_removed)
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_NODE);
     if (census.heir_prepared) {
-        key = rg_key_u64(RG_T_NODE, census.heir);
+        key = rg_rowkey_u64(RG_T_NODE, census.heir);
         err = rg_fsm_find(f, &key, &(bool){false}, &row);
         return err ? err : put_prepared(f, census.heir, rg_tlv_u64(row, RG_F_OLD_NODE_ID, old_id));
     }
     if (census.id_max >= RG_NODE_ID_MAX)
         return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
-    key = rg_key_u64(RG_T_NODE, census.heir);
+    key = rg_rowkey_u64(RG_T_NODE, census.heir);
     err = set_status(f, &key, "FENCED");
     return err ? err : put_prepared(f, census.id_max + 1, census.heir);
 }
@@ -224,22 +224,22 @@ enum rg_err rg_fsm_node_join(struct rg_fsm *f)
 /* --- join tokens --- */
 
 /* At most RG_JOIN_TOKENS_MAX rows, ever: each put drops the expired ones before it counts. */
-static enum rg_err expired_tokens(struct rg_fsm *f, struct rg_key expired[RG_JOIN_TOKENS_MAX], size_t *ret_expired,
+static enum rg_err expired_tokens(struct rg_fsm *f, struct rg_rowkey expired[RG_JOIN_TOKENS_MAX], size_t *ret_expired,
                                   size_t *ret_live)
 {
-    const struct rg_key prefix = rg_key_table(RG_T_JOIN_TOKEN);
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_JOIN_TOKEN);
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_span key, row;
     size_t n = 0, live = 0;
-    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(&prefix), rg_span(NULL, 0), &scan);
+    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(&prefix), rg_span(NULL, 0), &scan);
 
     while (!err && (err = rg_scan_next(&scan, &key, &row)) == RG_OK) {
         if ((int64_t)rg_tlv_u64(row, RG_F_EXPIRES_MS, 0) > f->cmd.at_ms || n == RG_JOIN_TOKENS_MAX) {
             live++;
             continue;
         }
-        expired[n] = (struct rg_key){.n = 0};
-        rg_key_put(&expired[n++], key.p, key.n);
+        expired[n] = (struct rg_rowkey){.n = 0};
+        rg_rowkey_put(&expired[n++], key.p, key.n);
     }
     if (err != RG_ENOTFOUND)
         return err;
@@ -251,7 +251,7 @@ static enum rg_err expired_tokens(struct rg_fsm *f, struct rg_key expired[RG_JOI
 enum rg_err rg_fsm_token_put(struct rg_fsm *f)
 {
     static const uint32_t skip[] = {RG_F_TOKEN_SHA256, RG_F_STATUS};
-    struct rg_key key = rg_key_table(RG_T_JOIN_TOKEN), expired[RG_JOIN_TOKENS_MAX];
+    struct rg_rowkey key = rg_rowkey_table(RG_T_JOIN_TOKEN), expired[RG_JOIN_TOKENS_MAX];
     size_t n_expired = 0, live = 0;
     struct rg_span sha256;
     bool found;
@@ -260,7 +260,7 @@ enum rg_err rg_fsm_token_put(struct rg_fsm *f)
     if (f->cmd.bytes.n > CMD_BYTES_MAX || !rg_tlv_get(f->cmd.bytes, RG_F_TOKEN_SHA256, &sha256) || sha256.n != 32 ||
         !text_ok(f->cmd.bytes, RG_F_NAME, REGION_BYTES_MAX) || rg_tlv_u64(f->cmd.bytes, RG_F_EXPIRES_MS, 0) == 0)
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
-    rg_key_put(&key, sha256.p, sha256.n);
+    rg_rowkey_put(&key, sha256.p, sha256.n);
     err = rg_fsm_find(f, &key, &found, NULL);
     if (!err && found)
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_TOKEN);
@@ -283,11 +283,11 @@ enum rg_err rg_fsm_token_put(struct rg_fsm *f)
 
 static enum rg_err secrets_room(struct rg_fsm *f)
 {
-    const struct rg_key prefix = rg_key_table(RG_T_SECRET);
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_SECRET);
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_span key, row;
     size_t n = 0;
-    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(&prefix), rg_span(NULL, 0), &scan);
+    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(&prefix), rg_span(NULL, 0), &scan);
 
     while (!err && (err = rg_scan_next(&scan, &key, &row)) == RG_OK)
         n++;
@@ -299,14 +299,14 @@ static enum rg_err secrets_room(struct rg_fsm *f)
 enum rg_err rg_fsm_secret_put(struct rg_fsm *f)
 {
     struct rg_span name, sealed, old;
-    struct rg_key key;
+    struct rg_rowkey key;
     bool found;
     enum rg_err err = rg_fsm_name(f, f->cmd.bytes, RG_F_NAME, &name);
 
     if (err)
         return err;
     if (!rg_tlv_get(f->cmd.bytes, RG_F_SECRET_SEALED, &sealed) || sealed.n == 0 || sealed.n > SECRET_BYTES_MAX ||
-        !rg_key_text(RG_T_SECRET, name, &key))
+        !rg_rowkey_text(RG_T_SECRET, name, &key))
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
     err = rg_fsm_find(f, &key, &found, &old);
     if (!err && !found)

@@ -3,7 +3,7 @@
 
 /* --- permission sets --- */
 
-static enum rg_err check_permset(struct rg_fsm *f, struct rg_psid *ret_id, struct rg_key *ret_name)
+static enum rg_err check_permset(struct rg_fsm *f, struct rg_psid *ret_id, struct rg_rowkey *ret_name)
 {
     struct rg_span name;
     enum rg_err err = rg_fsm_psid(f, RG_F_ID, ret_id);
@@ -14,10 +14,10 @@ static enum rg_err check_permset(struct rg_fsm *f, struct rg_psid *ret_id, struc
     err = rg_fsm_name(f, f->cmd.bytes, RG_F_NAME, &name);
     if (err)
         return err;
-    return rg_key_text(RG_T_PERMSET_NAME, name, ret_name) ? RG_OK : rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
+    return rg_rowkey_text(RG_T_PERMSET_NAME, name, ret_name) ? RG_OK : rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
 }
 
-static enum rg_err check_name_free(struct rg_fsm *f, const struct rg_key *name, const struct rg_psid *id)
+static enum rg_err check_name_free(struct rg_fsm *f, const struct rg_rowkey *name, const struct rg_psid *id)
 {
     struct rg_span holder;
     bool found;
@@ -36,14 +36,14 @@ static enum rg_err check_name_free(struct rg_fsm *f, const struct rg_key *name, 
 enum rg_err rg_fsm_permset_create(struct rg_fsm *f)
 {
     struct rg_counts counts;
-    struct rg_key key, name;
+    struct rg_rowkey key, name;
     struct rg_psid id;
     bool found;
     enum rg_err err = check_permset(f, &id, &name);
 
     if (err)
         return err;
-    key = rg_key_psid(RG_T_PERMSET, &id);
+    key = rg_rowkey_psid(RG_T_PERMSET, &id);
     err = rg_fsm_find(f, &key, &found, NULL);
     if (err)
         return err;
@@ -61,23 +61,23 @@ enum rg_err rg_fsm_permset_create(struct rg_fsm *f)
     return err ? err : rg_fsm_put(f, &name, rg_span(id.b, sizeof id.b));
 }
 
-static bool name_of(struct rg_span row, struct rg_key *ret_name)
+static bool name_of(struct rg_span row, struct rg_rowkey *ret_name)
 {
     struct rg_span name;
 
-    return rg_tlv_get(row, RG_F_NAME, &name) && rg_key_text(RG_T_PERMSET_NAME, name, ret_name);
+    return rg_tlv_get(row, RG_F_NAME, &name) && rg_rowkey_text(RG_T_PERMSET_NAME, name, ret_name);
 }
 
 enum rg_err rg_fsm_permset_replace(struct rg_fsm *f)
 {
-    struct rg_key key, name, before;
+    struct rg_rowkey key, name, before;
     struct rg_psid id;
     struct rg_span old;
     enum rg_err err = check_permset(f, &id, &name);
 
     if (err)
         return err;
-    key = rg_key_psid(RG_T_PERMSET, &id);
+    key = rg_rowkey_psid(RG_T_PERMSET, &id);
     err = rg_fsm_need(f, &key, RG_WHY_PERMSET, &old);
     if (!err)
         err = rg_fsm_check_version(f, old);
@@ -90,7 +90,7 @@ enum rg_err rg_fsm_permset_replace(struct rg_fsm *f)
     if (!name_of(old, &before))
         return RG_ECORRUPT;
     err = rg_fsm_row_put(f, &key);
-    if (err || rg_span_eq(rg_key_span(&before), rg_key_span(&name)))
+    if (err || rg_span_eq(rg_rowkey_span(&before), rg_rowkey_span(&name)))
         return err;
     err = rg_fsm_drop(f, &before);
     return err ? err : rg_fsm_put(f, &name, rg_span(id.b, sizeof id.b));
@@ -98,7 +98,7 @@ enum rg_err rg_fsm_permset_replace(struct rg_fsm *f)
 
 enum rg_err rg_fsm_permset_delete(struct rg_fsm *f)
 {
-    struct rg_key key, name, assigned;
+    struct rg_rowkey key, name, assigned;
     struct rg_psid id;
     struct rg_span old;
     bool any;
@@ -107,11 +107,11 @@ enum rg_err rg_fsm_permset_delete(struct rg_fsm *f)
     if (err)
         return err;
     f->reply->psid = id;
-    key = rg_key_psid(RG_T_PERMSET, &id);
+    key = rg_rowkey_psid(RG_T_PERMSET, &id);
     err = rg_fsm_need(f, &key, RG_WHY_PERMSET, &old);
     if (!err)
         err = rg_fsm_check_version(f, old);
-    assigned = rg_key_psid(RG_T_ASSIGN_PS, &id);
+    assigned = rg_rowkey_psid(RG_T_ASSIGN_PS, &id);
     if (!err)
         err = rg_fsm_any(f, &assigned, &any);
     if (err)
@@ -130,14 +130,14 @@ enum rg_err rg_fsm_account_put(struct rg_fsm *f)
 {
     struct rg_counts counts;
     struct rg_span old;
-    struct rg_key key;
+    struct rg_rowkey key;
     char id[13];
     bool found;
     enum rg_err err = rg_fsm_account(f, id);
 
     if (err)
         return err;
-    key = rg_key_account(id);
+    key = rg_rowkey_account(id);
     err = rg_fsm_find(f, &key, &found, &old);
     if (err)
         return err;
@@ -154,7 +154,7 @@ enum rg_err rg_fsm_account_put(struct rg_fsm *f)
 
 enum rg_err rg_fsm_account_delete(struct rg_fsm *f)
 {
-    struct rg_key key, assigned = rg_key_table(RG_T_ASSIGN);
+    struct rg_rowkey key, assigned = rg_rowkey_table(RG_T_ASSIGN);
     struct rg_span old;
     char id[13];
     bool any;
@@ -162,8 +162,8 @@ enum rg_err rg_fsm_account_delete(struct rg_fsm *f)
 
     if (err)
         return err;
-    key = rg_key_account(id);
-    rg_key_put(&assigned, id, RG_ACCT_BYTES);
+    key = rg_rowkey_account(id);
+    rg_rowkey_put(&assigned, id, RG_ACCT_BYTES);
     err = rg_fsm_need(f, &key, RG_WHY_ACCOUNT, &old);
     if (!err)
         err = rg_fsm_check_version(f, old);

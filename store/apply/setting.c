@@ -8,7 +8,7 @@ static bool lease_terms_ok(uint64_t regions, uint64_t ms)
 {
     if (regions == 0)
         return ms == 0;
-    return regions <= RG_POLICY_REGIONS_MAX && ms >= RG_LEASE_MS_MIN && ms <= RG_LEASE_MS_MAX;
+    return regions <= RG_DURABLE_REGIONS_MAX && ms >= RG_LEASE_MS_MIN && ms <= RG_LEASE_MS_MAX;
 }
 
 static uint64_t larger(struct rg_span row, uint32_t a, uint32_t b)
@@ -37,14 +37,14 @@ enum rg_err rg_fsm_setting_put(struct rg_fsm *f)
     static const uint32_t skip[] = {RG_F_SETTLED};
     uint64_t regions = rg_tlv_u64(f->cmd.bytes, RG_F_REGIONS, 0), ms = rg_tlv_u64(f->cmd.bytes, RG_F_LEASE_MS, 0);
     struct rg_span name, shortage = setting_text(f->cmd.bytes, RG_F_ON_SHORTAGE), old;
-    struct rg_key key;
+    struct rg_rowkey key;
     bool found;
     enum rg_err err = rg_fsm_name(f, f->cmd.bytes, RG_F_NAME, &name);
 
     if (err)
         return err;
     if (rg_span_is(name, "durability")) {
-        if (regions > RG_POLICY_REGIONS_MAX || ms != 0 ||
+        if (regions > RG_DURABLE_REGIONS_MAX || ms != 0 ||
             (!rg_span_is(shortage, "refuse") && !rg_span_is(shortage, "degrade")))
             return refuse_setting(f);
     } else if (rg_span_is(name, "lease")) {
@@ -53,7 +53,7 @@ enum rg_err rg_fsm_setting_put(struct rg_fsm *f)
     } else {
         return refuse_setting(f);
     }
-    RG_ASSERT(rg_key_text(RG_T_SETTING, name, &key));
+    RG_ASSERT(rg_rowkey_text(RG_T_SETTING, name, &key));
     err = rg_fsm_find(f, &key, &found, &old);
     if (!err)
         err = rg_fsm_check_version(f, old);
@@ -66,20 +66,20 @@ enum rg_err rg_fsm_setting_put(struct rg_fsm *f)
 static enum rg_err move_primary(struct rg_fsm *f, struct rg_span region)
 {
     static const uint32_t skip[] = {RG_F_PRIMARY};
-    const struct rg_key prefix = rg_key_table(RG_T_REGION);
-    struct rg_key keys[RG_POLICY_REGIONS_MAX * 2];
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_REGION);
+    struct rg_rowkey keys[RG_DURABLE_REGIONS_MAX * 2];
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_span key, row;
     size_t n = 0;
-    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(&prefix), rg_span(NULL, 0), &scan);
+    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(&prefix), rg_span(NULL, 0), &scan);
 
     while (!err && n < RG_LEN(keys) && (err = rg_scan_next(&scan, &key, &row)) == RG_OK) {
         bool is = rg_tlv_u64(row, RG_F_PRIMARY, 0) != 0, shall = rg_span_eq(setting_text(row, RG_F_NAME), region);
 
         if (is == shall || key.n > sizeof keys[n].b)
             continue;
-        keys[n] = (struct rg_key){.n = 0};
-        rg_key_put(&keys[n++], key.p, key.n);
+        keys[n] = (struct rg_rowkey){.n = 0};
+        rg_rowkey_put(&keys[n++], key.p, key.n);
     }
     rg_scan_end(&scan);
     if (err != RG_OK && err != RG_ENOTFOUND)
@@ -87,7 +87,7 @@ static enum rg_err move_primary(struct rg_fsm *f, struct rg_span region)
     for (size_t i = 0; i < n; i++) {
         bool shall;
 
-        err = rg_row_get(f->txn, rg_key_span(&keys[i]), &row);
+        err = rg_row_get(f->txn, rg_rowkey_span(&keys[i]), &row);
         if (err)
             return err;
         shall = rg_span_eq(setting_text(row, RG_F_NAME), region);
@@ -103,12 +103,12 @@ static enum rg_err move_primary(struct rg_fsm *f, struct rg_span region)
 }
 
 /* A note may come late, when the next primary has its own already. */
-static enum rg_err newest_epoch(struct rg_fsm *f, const struct rg_key *key, bool *ret_newest)
+static enum rg_err newest_epoch(struct rg_fsm *f, const struct rg_rowkey *key, bool *ret_newest)
 {
-    const struct rg_key prefix = rg_key_table(RG_T_EPOCH);
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_EPOCH);
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_span next, row;
-    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(&prefix), rg_key_span(key), &scan);
+    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(&prefix), rg_rowkey_span(key), &scan);
 
     if (!err)
         err = rg_scan_next(&scan, &next, &row);
@@ -118,7 +118,7 @@ static enum rg_err newest_epoch(struct rg_fsm *f, const struct rg_key *key, bool
 
 enum rg_err rg_fsm_epoch_note(struct rg_fsm *f)
 {
-    const struct rg_key key = rg_key_u64(RG_T_EPOCH, rg_tlv_u64(f->cmd.bytes, RG_F_EPOCH, 0));
+    const struct rg_rowkey key = rg_rowkey_u64(RG_T_EPOCH, rg_tlv_u64(f->cmd.bytes, RG_F_EPOCH, 0));
     static const uint32_t skip[] = {RG_F_FIRST_INDEX};
     struct rg_span old, region;
     bool newest = false;
@@ -141,24 +141,24 @@ enum rg_err rg_fsm_epoch_note(struct rg_fsm *f)
 
 static enum rg_err drop_oldest(struct rg_fsm *f)
 {
-    const struct rg_key prefix = rg_key_table(RG_T_DEGRADED);
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_DEGRADED);
     RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct rg_key oldest = {.n = 0};
+    struct rg_rowkey oldest = {.n = 0};
     struct rg_span key, row;
-    enum rg_err err = rg_scan_begin(f->txn, rg_key_span(&prefix), rg_span(NULL, 0), &scan);
+    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(&prefix), rg_span(NULL, 0), &scan);
 
     if (!err)
         err = rg_scan_next(&scan, &key, &row);
     if (err)
         return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
-    rg_key_put(&oldest, key.p, key.n);
+    rg_rowkey_put(&oldest, key.p, key.n);
     rg_scan_end(&scan);
     return rg_fsm_drop(f, &oldest);
 }
 
 enum rg_err rg_fsm_degraded(struct rg_fsm *f, uint64_t regions)
 {
-    const struct rg_key key = rg_key_u64(RG_T_DEGRADED, f->index), total = setting_count_key();
+    const struct rg_rowkey key = rg_rowkey_u64(RG_T_DEGRADED, f->index), total = setting_count_key();
     uint64_t count;
     enum rg_err err = rg_degraded_count(f->txn, &count);
 

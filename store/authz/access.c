@@ -25,10 +25,10 @@ const char *rg_access_reason_name(enum rg_access_reason reason)
 
 /* --- small reads --- */
 
-static enum rg_err exists(struct rg_txn *txn, const struct rg_key *key, bool *ret_exists)
+static enum rg_err exists(struct rg_txn *txn, const struct rg_rowkey *key, bool *ret_exists)
 {
     struct rg_span row;
-    enum rg_err err = rg_row_get(txn, rg_key_span(key), &row);
+    enum rg_err err = rg_row_get(txn, rg_rowkey_span(key), &row);
 
     if (err != RG_OK && err != RG_ENOTFOUND)
         return err;
@@ -39,9 +39,9 @@ static enum rg_err exists(struct rg_txn *txn, const struct rg_key *key, bool *re
 /* RG_ENOTFOUND when there is no such user. */
 static enum rg_err user_enabled(struct rg_txn *txn, const struct rg_uuid *id, bool *ret_enabled)
 {
-    const struct rg_key key = rg_key_id(RG_T_USER, id);
+    const struct rg_rowkey key = rg_rowkey_id(RG_T_USER, id);
     struct rg_span row, status;
-    enum rg_err err = rg_row_get(txn, rg_key_span(&key), &row);
+    enum rg_err err = rg_row_get(txn, rg_rowkey_span(&key), &row);
 
     if (err)
         return err;
@@ -51,13 +51,13 @@ static enum rg_err user_enabled(struct rg_txn *txn, const struct rg_uuid *id, bo
 }
 
 /* acct, ps, then the principal type: what precedes the ids in the table of assignments. */
-static struct rg_key assigned_prefix(struct rg_span account_id, const struct rg_psid *permset, char principal_type)
+static struct rg_rowkey assigned_prefix(struct rg_span account_id, const struct rg_psid *permset, char principal_type)
 {
-    struct rg_key key = rg_key_table(RG_T_ASSIGN);
+    struct rg_rowkey key = rg_rowkey_table(RG_T_ASSIGN);
 
-    rg_key_put(&key, account_id.p, RG_ACCT_BYTES);
-    rg_key_put(&key, permset->b, RG_PSID_BYTES);
-    rg_key_put(&key, &principal_type, 1);
+    rg_rowkey_put(&key, account_id.p, RG_ACCT_BYTES);
+    rg_rowkey_put(&key, permset->b, RG_PSID_BYTES);
+    rg_rowkey_put(&key, &principal_type, 1);
     return key;
 }
 
@@ -67,7 +67,7 @@ static struct rg_key assigned_prefix(struct rg_span account_id, const struct rg_
 static enum rg_err check_parties(struct rg_txn *txn, const struct rg_uuid *user_id, struct rg_span account_id,
                                  const struct rg_psid *permset, enum rg_access_reason *ret_reason)
 {
-    struct rg_key key;
+    struct rg_rowkey key;
     bool enabled = false, found;
     enum rg_err err = user_enabled(txn, user_id, &enabled);
 
@@ -80,11 +80,11 @@ static enum rg_err check_parties(struct rg_txn *txn, const struct rg_uuid *user_
     *ret_reason = RG_ACCESS_NO_ACCOUNT;
     if (!rg_account_id_ok(account_id))
         return RG_OK;
-    key = rg_key_account((const char *)account_id.p);
+    key = rg_rowkey_account((const char *)account_id.p);
     err = exists(txn, &key, &found);
     if (err || !found)
         return err;
-    key = rg_key_psid(RG_T_PERMSET, permset);
+    key = rg_rowkey_psid(RG_T_PERMSET, permset);
     err = exists(txn, &key, &found);
     *ret_reason = found ? RG_ACCESS_GRANTED : RG_ACCESS_NO_PERMSET;
     return err;
@@ -100,7 +100,7 @@ static void add_via(struct rg_verdict *verdict, char principal_type, const struc
 /* One side of the join: the ids at the end of the keys under a prefix, ascending. */
 struct side {
     struct rg_scan scan;
-    struct rg_key at; /* prefix, then the id the scan stands at */
+    struct rg_rowkey at; /* prefix, then the id the scan stands at */
     size_t prefix_n;
 };
 
@@ -129,13 +129,13 @@ static enum rg_err side_seek(struct side *side, const uint8_t *id)
     enum rg_err err;
 
     memcpy(side->at.b + side->prefix_n, id, RG_ID_BYTES);
-    err = rg_scan_seek(&side->scan, rg_key_span(&side->at), &key, &value);
+    err = rg_scan_seek(&side->scan, rg_rowkey_span(&side->at), &key, &value);
     return side_take(side, err, key);
 }
 
-static enum rg_err side_begin(struct rg_txn *txn, const struct rg_key *prefix, struct side *side)
+static enum rg_err side_begin(struct rg_txn *txn, const struct rg_rowkey *prefix, struct side *side)
 {
-    enum rg_err err = rg_scan_begin(txn, rg_key_span(prefix), rg_span(NULL, 0), &side->scan);
+    enum rg_err err = rg_scan_begin(txn, rg_rowkey_span(prefix), rg_span(NULL, 0), &side->scan);
 
     side->at = *prefix;
     side->prefix_n = prefix->n;
@@ -173,8 +173,8 @@ static enum rg_err join(struct side *groups, struct side *assigned, struct rg_ve
 static enum rg_err join_groups(struct rg_txn *txn, const struct rg_uuid *user_id, struct rg_span account_id,
                                const struct rg_psid *permset, struct rg_verdict *verdict)
 {
-    const struct rg_key of_user = rg_key_id(RG_T_MEMBER_GROUP, user_id);
-    const struct rg_key of_set = assigned_prefix(account_id, permset, 'G');
+    const struct rg_rowkey of_user = rg_rowkey_id(RG_T_MEMBER_GROUP, user_id);
+    const struct rg_rowkey of_set = assigned_prefix(account_id, permset, 'G');
     struct side groups = {.prefix_n = 0}, assigned = {.prefix_n = 0};
     enum rg_err err = side_begin(txn, &of_user, &groups);
 
@@ -190,7 +190,7 @@ static enum rg_err join_groups(struct rg_txn *txn, const struct rg_uuid *user_id
 enum rg_err rg_access_check(struct rg_txn *txn, const struct rg_uuid *user_id, struct rg_span account_id,
                             const struct rg_psid *permset, struct rg_verdict *ret_verdict)
 {
-    struct rg_key direct;
+    struct rg_rowkey direct;
     bool found;
     enum rg_err err;
 
@@ -200,7 +200,7 @@ enum rg_err rg_access_check(struct rg_txn *txn, const struct rg_uuid *user_id, s
     if (err || ret_verdict->reason != RG_ACCESS_GRANTED)
         return err;
     direct = assigned_prefix(account_id, permset, 'U');
-    rg_key_put(&direct, user_id->b, RG_ID_BYTES);
+    rg_rowkey_put(&direct, user_id->b, RG_ID_BYTES);
     err = exists(txn, &direct, &found);
     if (err)
         return err;
@@ -318,7 +318,7 @@ _Static_assert(offsetof(struct rg_grant, permset_id) == offsetof(struct rg_assig
 
 static enum rg_err gather_of_user(struct rg_txn *txn, const struct rg_uuid *user_id, struct gather *g)
 {
-    const struct rg_key prefix = rg_key_id(RG_T_MEMBER_GROUP, user_id);
+    const struct rg_rowkey prefix = rg_rowkey_id(RG_T_MEMBER_GROUP, user_id);
     struct side groups = {.prefix_n = 0};
     enum rg_err err = add_of_principal(txn, 'U', user_id, g);
 
@@ -393,7 +393,7 @@ static enum rg_err gather_principals(struct rg_txn *txn, const char *account_id,
 
 static enum rg_err add_members(struct rg_txn *txn, const struct rg_uuid *group_id, struct gather *users)
 {
-    const struct rg_key prefix = rg_key_id(RG_T_GROUP_MEMBER, group_id);
+    const struct rg_rowkey prefix = rg_rowkey_id(RG_T_GROUP_MEMBER, group_id);
     struct side members = {.prefix_n = 0};
     enum rg_err err = side_begin(txn, &prefix, &members);
 
@@ -427,12 +427,12 @@ enum rg_err rg_access_who(struct rg_txn *txn, struct rg_span account_id, const s
 {
     struct gather g = {.item_bytes = sizeof(struct rg_uuid), .max = max, .users = txn};
     struct rg_account account;
-    struct rg_key key;
+    struct rg_rowkey key;
     bool found = true;
     enum rg_err err = rg_account_get(txn, account_id, &account);
 
     if (!err && permset != NULL) {
-        key = rg_key_psid(RG_T_PERMSET, permset);
+        key = rg_rowkey_psid(RG_T_PERMSET, permset);
         err = exists(txn, &key, &found);
     }
     if (!err && !found)

@@ -13,76 +13,76 @@ enum {
 };
 
 /* A key on the stack. Fixed-size parts only overflow by our own mistake. */
-struct rg_key {
+struct rg_rowkey {
     uint8_t b[256];
     size_t n;
 };
 
-static inline struct rg_span rg_key_span(const struct rg_key *key) { return rg_span(key->b, key->n); }
-static inline void rg_key_put(struct rg_key *key, const void *p, size_t n)
+static inline struct rg_span rg_rowkey_span(const struct rg_rowkey *key) { return rg_span(key->b, key->n); }
+static inline void rg_rowkey_put(struct rg_rowkey *key, const void *p, size_t n)
 {
     RG_ASSERT(n <= sizeof key->b - key->n);
     memcpy(key->b + key->n, p, n);
     key->n += n;
 }
-static inline struct rg_key rg_key_table(enum rg_table table)
+static inline struct rg_rowkey rg_rowkey_table(enum rg_table table)
 {
-    struct rg_key key;
+    struct rg_rowkey key;
 
     key.b[0] = (uint8_t)table;
     key.n = 1;
     return key;
 }
 /** table, 16-byte id. */
-static inline struct rg_key rg_key_id(enum rg_table table, const struct rg_uuid *id)
+static inline struct rg_rowkey rg_rowkey_id(enum rg_table table, const struct rg_uuid *id)
 {
-    struct rg_key key = rg_key_table(table);
+    struct rg_rowkey key = rg_rowkey_table(table);
 
-    rg_key_put(&key, id->b, RG_ID_BYTES);
+    rg_rowkey_put(&key, id->b, RG_ID_BYTES);
     return key;
 }
 /** table, number big-endian. */
-static inline struct rg_key rg_key_u64(enum rg_table table, uint64_t number)
+static inline struct rg_rowkey rg_rowkey_u64(enum rg_table table, uint64_t number)
 {
-    struct rg_key key = rg_key_table(table);
+    struct rg_rowkey key = rg_rowkey_table(table);
     uint8_t bytes[8];
 
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (uint8_t)(number >> (56 - 8 * i));
-    rg_key_put(&key, bytes, sizeof bytes);
+    rg_rowkey_put(&key, bytes, sizeof bytes);
     return key;
 }
 /** table, two ids. */
-static inline struct rg_key rg_key_ids(enum rg_table table, const struct rg_uuid *a, const struct rg_uuid *b)
+static inline struct rg_rowkey rg_rowkey_ids(enum rg_table table, const struct rg_uuid *a, const struct rg_uuid *b)
 {
-    struct rg_key key = rg_key_id(table, a);
+    struct rg_rowkey key = rg_rowkey_id(table, a);
 
-    rg_key_put(&key, b->b, RG_ID_BYTES);
+    rg_rowkey_put(&key, b->b, RG_ID_BYTES);
     return key;
 }
-static inline struct rg_key rg_key_psid(enum rg_table table, const struct rg_psid *id)
+static inline struct rg_rowkey rg_rowkey_psid(enum rg_table table, const struct rg_psid *id)
 {
-    struct rg_key key = rg_key_table(table);
+    struct rg_rowkey key = rg_rowkey_table(table);
 
-    rg_key_put(&key, id->b, RG_PSID_BYTES);
+    rg_rowkey_put(&key, id->b, RG_PSID_BYTES);
     return key;
 }
-static inline struct rg_key rg_key_account(const char *account_id)
+static inline struct rg_rowkey rg_rowkey_account(const char *account_id)
 {
-    struct rg_key key = rg_key_table(RG_T_ACCOUNT);
+    struct rg_rowkey key = rg_rowkey_table(RG_T_ACCOUNT);
 
-    rg_key_put(&key, account_id, RG_ACCT_BYTES);
+    rg_rowkey_put(&key, account_id, RG_ACCT_BYTES);
     return key;
 }
 
 /** table, text as it is, or cut and hashed when long. False: empty or over RG_NAME_BYTES_MAX, so no row can have it. */
-bool rg_key_text(enum rg_table table, struct rg_span text, struct rg_key *ret_key);
+bool rg_rowkey_text(enum rg_table table, struct rg_span text, struct rg_rowkey *ret_key);
 /** The same of the folded text. */
-bool rg_key_folded(enum rg_table table, struct rg_span text, struct rg_key *ret_key);
+bool rg_rowkey_folded(enum rg_table table, struct rg_span text, struct rg_rowkey *ret_key);
 /** table, issuer 0x00 id. */
-bool rg_key_external(enum rg_table table, struct rg_span issuer, struct rg_span id, struct rg_key *ret_key);
+bool rg_rowkey_external(enum rg_table table, struct rg_span issuer, struct rg_span id, struct rg_rowkey *ret_key);
 /** Credentials: sub 'k' or 't'. */
-bool rg_key_credential(char sub, struct rg_span text, struct rg_key *ret_key);
+bool rg_rowkey_credential(char sub, struct rg_span text, struct rg_rowkey *ret_key);
 /** Twelve ASCII digits. */
 bool rg_account_id_ok(struct rg_span id);
 

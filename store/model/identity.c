@@ -11,10 +11,10 @@ static bool take_id(struct rg_span value, struct rg_uuid *ret_id)
 }
 
 /* An index row's value. */
-static enum rg_err get_id(struct rg_txn *txn, const struct rg_key *key, struct rg_uuid *ret_id)
+static enum rg_err get_id(struct rg_txn *txn, const struct rg_rowkey *key, struct rg_uuid *ret_id)
 {
     struct rg_span value;
-    enum rg_err err = rg_row_get(txn, rg_key_span(key), &value);
+    enum rg_err err = rg_row_get(txn, rg_rowkey_span(key), &value);
 
     if (err)
         return err;
@@ -157,63 +157,63 @@ static enum rg_err membership_parse(const struct rg_uuid *id, struct rg_span row
 
 enum rg_err rg_user_get(struct rg_txn *txn, const struct rg_uuid *id, struct rg_user *ret_user)
 {
-    const struct rg_key key = rg_key_id(RG_T_USER, id);
+    const struct rg_rowkey key = rg_rowkey_id(RG_T_USER, id);
     struct rg_span row;
-    enum rg_err err = rg_row_get(txn, rg_key_span(&key), &row);
+    enum rg_err err = rg_row_get(txn, rg_rowkey_span(&key), &row);
 
     return err ? err : user_parse(row, ret_user);
 }
 
 enum rg_err rg_user_by_name(struct rg_txn *txn, struct rg_span name, struct rg_uuid *ret_id)
 {
-    struct rg_key key;
+    struct rg_rowkey key;
 
-    return rg_key_folded(RG_T_USER_NAME, name, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
+    return rg_rowkey_folded(RG_T_USER_NAME, name, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
 }
 
 enum rg_err rg_user_by_email(struct rg_txn *txn, struct rg_span email, struct rg_uuid *ret_id)
 {
-    struct rg_key key;
+    struct rg_rowkey key;
 
-    return rg_key_folded(RG_T_USER_EMAIL, email, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
+    return rg_rowkey_folded(RG_T_USER_EMAIL, email, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
 }
 
 enum rg_err rg_user_by_external_id(struct rg_txn *txn, struct rg_span issuer, struct rg_span id, struct rg_uuid *ret_id)
 {
-    struct rg_key key;
+    struct rg_rowkey key;
 
-    return rg_key_external(RG_T_USER_EXT, issuer, id, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
+    return rg_rowkey_external(RG_T_USER_EXT, issuer, id, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
 }
 
 enum rg_err rg_group_get(struct rg_txn *txn, const struct rg_uuid *id, struct rg_group *ret_group)
 {
-    const struct rg_key key = rg_key_id(RG_T_GROUP, id);
+    const struct rg_rowkey key = rg_rowkey_id(RG_T_GROUP, id);
     struct rg_span row;
-    enum rg_err err = rg_row_get(txn, rg_key_span(&key), &row);
+    enum rg_err err = rg_row_get(txn, rg_rowkey_span(&key), &row);
 
     return err ? err : group_parse(row, ret_group);
 }
 
 enum rg_err rg_group_by_name(struct rg_txn *txn, struct rg_span name, struct rg_uuid *ret_id)
 {
-    struct rg_key key;
+    struct rg_rowkey key;
 
-    return rg_key_folded(RG_T_GROUP_NAME, name, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
+    return rg_rowkey_folded(RG_T_GROUP_NAME, name, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
 }
 
 enum rg_err rg_group_by_external_id(struct rg_txn *txn, struct rg_span issuer, struct rg_span id,
                                     struct rg_uuid *ret_id)
 {
-    struct rg_key key;
+    struct rg_rowkey key;
 
-    return rg_key_external(RG_T_GROUP_EXT, issuer, id, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
+    return rg_rowkey_external(RG_T_GROUP_EXT, issuer, id, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
 }
 
 enum rg_err rg_membership_get(struct rg_txn *txn, const struct rg_uuid *id, struct rg_membership *ret_membership)
 {
-    const struct rg_key key = rg_key_id(RG_T_MEMBERSHIP, id);
+    const struct rg_rowkey key = rg_rowkey_id(RG_T_MEMBERSHIP, id);
     struct rg_span row;
-    enum rg_err err = rg_row_get(txn, rg_key_span(&key), &row);
+    enum rg_err err = rg_row_get(txn, rg_rowkey_span(&key), &row);
 
     return err ? err : membership_parse(id, row, ret_membership);
 }
@@ -221,7 +221,7 @@ enum rg_err rg_membership_get(struct rg_txn *txn, const struct rg_uuid *id, stru
 enum rg_err rg_membership_find(struct rg_txn *txn, const struct rg_uuid *group_id, const struct rg_uuid *user_id,
                                struct rg_membership *ret_membership)
 {
-    const struct rg_key key = rg_key_ids(RG_T_GROUP_MEMBER, group_id, user_id);
+    const struct rg_rowkey key = rg_rowkey_ids(RG_T_GROUP_MEMBER, group_id, user_id);
     struct rg_uuid id;
     enum rg_err err = get_id(txn, &key, &id);
 
@@ -234,20 +234,20 @@ enum rg_err rg_membership_find(struct rg_txn *txn, const struct rg_uuid *group_i
 /* --- lists --- */
 
 /* Rows of `prefix`, from behind the one that `after` completes. */
-static enum rg_err list(struct rg_txn *txn, const struct rg_key *prefix, const struct rg_uuid *after,
+static enum rg_err list(struct rg_txn *txn, const struct rg_rowkey *prefix, const struct rg_uuid *after,
                         struct rg_scan *scan)
 {
-    struct rg_key from = *prefix;
+    struct rg_rowkey from = *prefix;
 
     if (after == NULL)
-        return rg_scan_begin(txn, rg_key_span(prefix), rg_span(NULL, 0), scan);
-    rg_key_put(&from, after->b, sizeof after->b);
-    return rg_scan_begin(txn, rg_key_span(prefix), rg_key_span(&from), scan);
+        return rg_scan_begin(txn, rg_rowkey_span(prefix), rg_span(NULL, 0), scan);
+    rg_rowkey_put(&from, after->b, sizeof after->b);
+    return rg_scan_begin(txn, rg_rowkey_span(prefix), rg_rowkey_span(&from), scan);
 }
 
 enum rg_err rg_user_list(struct rg_txn *txn, const struct rg_uuid *after, struct rg_scan *scan)
 {
-    const struct rg_key prefix = rg_key_table(RG_T_USER);
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_USER);
 
     return list(txn, &prefix, after, scan);
 }
@@ -262,7 +262,7 @@ enum rg_err rg_user_list_next(struct rg_scan *scan, struct rg_user *ret_user)
 
 enum rg_err rg_group_list(struct rg_txn *txn, const struct rg_uuid *after, struct rg_scan *scan)
 {
-    const struct rg_key prefix = rg_key_table(RG_T_GROUP);
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_GROUP);
 
     return list(txn, &prefix, after, scan);
 }
@@ -278,7 +278,7 @@ enum rg_err rg_group_list_next(struct rg_scan *scan, struct rg_group *ret_group)
 enum rg_err rg_member_list(struct rg_txn *txn, const struct rg_uuid *group_id, const struct rg_uuid *after,
                            struct rg_scan *scan)
 {
-    const struct rg_key prefix = rg_key_id(RG_T_GROUP_MEMBER, group_id);
+    const struct rg_rowkey prefix = rg_rowkey_id(RG_T_GROUP_MEMBER, group_id);
 
     return list(txn, &prefix, after, scan);
 }
@@ -307,7 +307,7 @@ enum rg_err rg_member_list_next(struct rg_scan *scan, struct rg_membership *ret_
 enum rg_err rg_groups_of_list(struct rg_txn *txn, const struct rg_uuid *user_id, const struct rg_uuid *after,
                               struct rg_scan *scan)
 {
-    const struct rg_key prefix = rg_key_id(RG_T_MEMBER_GROUP, user_id);
+    const struct rg_rowkey prefix = rg_rowkey_id(RG_T_MEMBER_GROUP, user_id);
 
     return list(txn, &prefix, after, scan);
 }

@@ -10,9 +10,9 @@ static struct rg_span field(struct rg_span row, uint32_t number)
     return value;
 }
 
-static enum rg_err get(struct rg_txn *txn, const struct rg_key *key, struct rg_span *ret_row)
+static enum rg_err get(struct rg_txn *txn, const struct rg_rowkey *key, struct rg_span *ret_row)
 {
-    enum rg_err err = rg_row_get(txn, rg_key_span(key), ret_row);
+    enum rg_err err = rg_row_get(txn, rg_rowkey_span(key), ret_row);
 
     return !err && !rg_tlv_valid(*ret_row) ? RG_ECORRUPT : err;
 }
@@ -36,7 +36,7 @@ static enum rg_err parse(struct rg_span row, struct rg_node_row *ret_row)
 
 enum rg_err rg_node_row_get(struct rg_txn *txn, uint64_t id, struct rg_node_row *ret_row)
 {
-    const struct rg_key key = rg_key_u64(RG_T_NODE, id);
+    const struct rg_rowkey key = rg_rowkey_u64(RG_T_NODE, id);
     struct rg_span row;
     enum rg_err err = get(txn, &key, &row);
 
@@ -45,9 +45,9 @@ enum rg_err rg_node_row_get(struct rg_txn *txn, uint64_t id, struct rg_node_row 
 
 enum rg_err rg_node_row_list(struct rg_txn *txn, struct rg_scan *scan)
 {
-    const struct rg_key prefix = rg_key_table(RG_T_NODE);
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_NODE);
 
-    return rg_scan_begin(txn, rg_key_span(&prefix), rg_span(NULL, 0), scan);
+    return rg_scan_begin(txn, rg_rowkey_span(&prefix), rg_span(NULL, 0), scan);
 }
 
 enum rg_err rg_node_row_next(struct rg_scan *scan, struct rg_node_row *ret_row)
@@ -81,11 +81,11 @@ void rg_node_row_put(struct rg_buf *cmd, const struct rg_node_row *row)
 
 enum rg_err rg_join_token_get(struct rg_txn *txn, const uint8_t sha256[32], struct rg_join_token *ret_token)
 {
-    struct rg_key key = rg_key_table(RG_T_JOIN_TOKEN);
+    struct rg_rowkey key = rg_rowkey_table(RG_T_JOIN_TOKEN);
     struct rg_span row;
     enum rg_err err;
 
-    rg_key_put(&key, sha256, 32);
+    rg_rowkey_put(&key, sha256, 32);
     err = get(txn, &key, &row);
     if (err)
         return err;
@@ -98,10 +98,10 @@ enum rg_err rg_join_token_get(struct rg_txn *txn, const uint8_t sha256[32], stru
 enum rg_err rg_secret_get(struct rg_txn *txn, struct rg_span name, struct rg_span *ret_sealed)
 {
     struct rg_span row;
-    struct rg_key key;
+    struct rg_rowkey key;
     enum rg_err err;
 
-    if (!rg_key_text(RG_T_SECRET, name, &key))
+    if (!rg_rowkey_text(RG_T_SECRET, name, &key))
         return RG_ENOTFOUND;
     err = get(txn, &key, &row);
     if (!err)

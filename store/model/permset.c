@@ -40,9 +40,9 @@ static struct rg_span field(struct rg_span row, uint32_t number)
 
 static int64_t created_ms(struct rg_span row) { return (int64_t)rg_tlv_u64(row, RG_F_CREATED_MS, 0); }
 
-static enum rg_err get(struct rg_txn *txn, const struct rg_key *key, struct rg_span *ret_row)
+static enum rg_err get(struct rg_txn *txn, const struct rg_rowkey *key, struct rg_span *ret_row)
 {
-    enum rg_err err = rg_row_get(txn, rg_key_span(key), ret_row);
+    enum rg_err err = rg_row_get(txn, rg_rowkey_span(key), ret_row);
 
     return !err && !rg_tlv_valid(*ret_row) ? RG_ECORRUPT : err;
 }
@@ -79,7 +79,7 @@ static enum rg_err permset_parse(struct rg_span row, struct rg_permset *ret_perm
 
 enum rg_err rg_permset_get(struct rg_txn *txn, const struct rg_psid *id, struct rg_permset *ret_permset)
 {
-    const struct rg_key key = rg_key_psid(RG_T_PERMSET, id);
+    const struct rg_rowkey key = rg_rowkey_psid(RG_T_PERMSET, id);
     struct rg_span row;
     enum rg_err err = get(txn, &key, &row);
 
@@ -89,12 +89,12 @@ enum rg_err rg_permset_get(struct rg_txn *txn, const struct rg_psid *id, struct 
 enum rg_err rg_permset_by_name(struct rg_txn *txn, struct rg_span name, struct rg_psid *ret_id)
 {
     struct rg_span value;
-    struct rg_key key;
+    struct rg_rowkey key;
     enum rg_err err;
 
-    if (!rg_key_text(RG_T_PERMSET_NAME, name, &key))
+    if (!rg_rowkey_text(RG_T_PERMSET_NAME, name, &key))
         return RG_ENOTFOUND;
-    err = rg_row_get(txn, rg_key_span(&key), &value);
+    err = rg_row_get(txn, rg_rowkey_span(&key), &value);
     if (err)
         return err;
     return take_psid(value, ret_id) ? RG_OK : RG_ECORRUPT;
@@ -102,10 +102,10 @@ enum rg_err rg_permset_by_name(struct rg_txn *txn, struct rg_span name, struct r
 
 enum rg_err rg_permset_list(struct rg_txn *txn, const struct rg_psid *after, struct rg_scan *scan)
 {
-    const struct rg_key prefix = rg_key_table(RG_T_PERMSET);
-    const struct rg_key from = after != NULL ? rg_key_psid(RG_T_PERMSET, after) : (struct rg_key){.n = 0};
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_PERMSET);
+    const struct rg_rowkey from = after != NULL ? rg_rowkey_psid(RG_T_PERMSET, after) : (struct rg_rowkey){.n = 0};
 
-    return rg_scan_begin(txn, rg_key_span(&prefix), rg_key_span(&from), scan);
+    return rg_scan_begin(txn, rg_rowkey_span(&prefix), rg_rowkey_span(&from), scan);
 }
 
 enum rg_err rg_permset_list_next(struct rg_scan *scan, struct rg_permset *ret_permset)
@@ -131,27 +131,27 @@ static enum rg_err account_parse(struct rg_span row, struct rg_account *ret_acco
 enum rg_err rg_account_get(struct rg_txn *txn, struct rg_span id, struct rg_account *ret_account)
 {
     struct rg_span row;
-    struct rg_key key;
+    struct rg_rowkey key;
     enum rg_err err;
 
     if (!rg_account_id_ok(id))
         return RG_ENOTFOUND;
-    key = rg_key_account((const char *)id.p);
+    key = rg_rowkey_account((const char *)id.p);
     err = get(txn, &key, &row);
     return err ? err : account_parse(row, ret_account);
 }
 
 enum rg_err rg_account_list(struct rg_txn *txn, const char *after, struct rg_scan *scan)
 {
-    const struct rg_key prefix = rg_key_table(RG_T_ACCOUNT);
-    struct rg_key from = {.n = 0};
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_ACCOUNT);
+    struct rg_rowkey from = {.n = 0};
 
     if (after != NULL) {
         if (!rg_account_id_ok(rg_span_str(after)))
             return RG_EINVALID;
-        from = rg_key_account(after);
+        from = rg_rowkey_account(after);
     }
-    return rg_scan_begin(txn, rg_key_span(&prefix), rg_key_span(&from), scan);
+    return rg_scan_begin(txn, rg_rowkey_span(&prefix), rg_rowkey_span(&from), scan);
 }
 
 enum rg_err rg_account_list_next(struct rg_scan *scan, struct rg_account *ret_account)
@@ -164,63 +164,63 @@ enum rg_err rg_account_list_next(struct rg_scan *scan, struct rg_account *ret_ac
 
 /* --- assignments: the row's key and its two indexes hold the same parts in other orders --- */
 
-static struct rg_key by_account(const struct rg_assignment *a)
+static struct rg_rowkey by_account(const struct rg_assignment *a)
 {
-    struct rg_key key = rg_key_table(RG_T_ASSIGN);
+    struct rg_rowkey key = rg_rowkey_table(RG_T_ASSIGN);
 
-    rg_key_put(&key, a->account_id, RG_ACCT_BYTES);
-    rg_key_put(&key, a->permset_id.b, RG_PSID_BYTES);
-    rg_key_put(&key, &a->principal_type, 1);
-    rg_key_put(&key, a->principal_id.b, RG_ID_BYTES);
+    rg_rowkey_put(&key, a->account_id, RG_ACCT_BYTES);
+    rg_rowkey_put(&key, a->permset_id.b, RG_PSID_BYTES);
+    rg_rowkey_put(&key, &a->principal_type, 1);
+    rg_rowkey_put(&key, a->principal_id.b, RG_ID_BYTES);
     return key;
 }
 
-static struct rg_key by_principal(const struct rg_assignment *a)
+static struct rg_rowkey by_principal(const struct rg_assignment *a)
 {
-    struct rg_key key = rg_key_table(RG_T_ASSIGN_BY);
+    struct rg_rowkey key = rg_rowkey_table(RG_T_ASSIGN_BY);
 
-    rg_key_put(&key, &a->principal_type, 1);
-    rg_key_put(&key, a->principal_id.b, RG_ID_BYTES);
-    rg_key_put(&key, a->account_id, RG_ACCT_BYTES);
-    rg_key_put(&key, a->permset_id.b, RG_PSID_BYTES);
+    rg_rowkey_put(&key, &a->principal_type, 1);
+    rg_rowkey_put(&key, a->principal_id.b, RG_ID_BYTES);
+    rg_rowkey_put(&key, a->account_id, RG_ACCT_BYTES);
+    rg_rowkey_put(&key, a->permset_id.b, RG_PSID_BYTES);
     return key;
 }
 
-static struct rg_key by_permset(const struct rg_assignment *a)
+static struct rg_rowkey by_permset(const struct rg_assignment *a)
 {
-    struct rg_key key = rg_key_table(RG_T_ASSIGN_PS);
+    struct rg_rowkey key = rg_rowkey_table(RG_T_ASSIGN_PS);
 
-    rg_key_put(&key, a->permset_id.b, RG_PSID_BYTES);
-    rg_key_put(&key, a->account_id, RG_ACCT_BYTES);
-    rg_key_put(&key, &a->principal_type, 1);
-    rg_key_put(&key, a->principal_id.b, RG_ID_BYTES);
+    rg_rowkey_put(&key, a->permset_id.b, RG_PSID_BYTES);
+    rg_rowkey_put(&key, a->account_id, RG_ACCT_BYTES);
+    rg_rowkey_put(&key, &a->principal_type, 1);
+    rg_rowkey_put(&key, a->principal_id.b, RG_ID_BYTES);
     return key;
 }
 
 enum rg_err rg_assignment_get(struct rg_txn *txn, const struct rg_assignment *assignment)
 {
-    const struct rg_key key = by_account(assignment);
+    const struct rg_rowkey key = by_account(assignment);
     struct rg_span row;
 
-    return rg_row_get(txn, rg_key_span(&key), &row);
+    return rg_row_get(txn, rg_rowkey_span(&key), &row);
 }
 
-static enum rg_err begin(struct rg_txn *txn, const struct rg_key *prefix, const struct rg_key *after,
+static enum rg_err begin(struct rg_txn *txn, const struct rg_rowkey *prefix, const struct rg_rowkey *after,
                          struct rg_scan *scan)
 {
-    return rg_scan_begin(txn, rg_key_span(prefix), after != NULL ? rg_key_span(after) : rg_span(NULL, 0), scan);
+    return rg_scan_begin(txn, rg_rowkey_span(prefix), after != NULL ? rg_rowkey_span(after) : rg_span(NULL, 0), scan);
 }
 
 enum rg_err rg_assignment_list(struct rg_txn *txn, const char *account_id, const struct rg_psid *permset,
                                const struct rg_assignment *after, struct rg_scan *scan)
 {
-    struct rg_key prefix = rg_key_table(RG_T_ASSIGN), from;
+    struct rg_rowkey prefix = rg_rowkey_table(RG_T_ASSIGN), from;
 
     if (!rg_account_id_ok(rg_span_str(account_id)))
         return RG_EINVALID;
-    rg_key_put(&prefix, account_id, RG_ACCT_BYTES);
+    rg_rowkey_put(&prefix, account_id, RG_ACCT_BYTES);
     if (permset != NULL)
-        rg_key_put(&prefix, permset->b, RG_PSID_BYTES);
+        rg_rowkey_put(&prefix, permset->b, RG_PSID_BYTES);
     if (after == NULL)
         return begin(txn, &prefix, NULL, scan);
     from = by_account(after);
@@ -230,10 +230,10 @@ enum rg_err rg_assignment_list(struct rg_txn *txn, const char *account_id, const
 enum rg_err rg_assignment_list_of(struct rg_txn *txn, char principal_type, const struct rg_uuid *principal_id,
                                   const struct rg_assignment *after, struct rg_scan *scan)
 {
-    struct rg_key prefix = rg_key_table(RG_T_ASSIGN_BY), from;
+    struct rg_rowkey prefix = rg_rowkey_table(RG_T_ASSIGN_BY), from;
 
-    rg_key_put(&prefix, &principal_type, 1);
-    rg_key_put(&prefix, principal_id->b, RG_ID_BYTES);
+    rg_rowkey_put(&prefix, &principal_type, 1);
+    rg_rowkey_put(&prefix, principal_id->b, RG_ID_BYTES);
     if (after == NULL)
         return begin(txn, &prefix, NULL, scan);
     from = by_principal(after);
@@ -243,7 +243,7 @@ enum rg_err rg_assignment_list_of(struct rg_txn *txn, char principal_type, const
 enum rg_err rg_assignment_list_with(struct rg_txn *txn, const struct rg_psid *permset,
                                     const struct rg_assignment *after, struct rg_scan *scan)
 {
-    struct rg_key prefix = rg_key_psid(RG_T_ASSIGN_PS, permset), from;
+    struct rg_rowkey prefix = rg_rowkey_psid(RG_T_ASSIGN_PS, permset), from;
 
     if (after == NULL)
         return begin(txn, &prefix, NULL, scan);
@@ -293,12 +293,12 @@ enum rg_err rg_assignment_list_next(struct rg_scan *scan, struct rg_assignment *
 
 /* --- request statuses --- */
 
-static struct rg_key request_key(bool deletion, const struct rg_uuid *id)
+static struct rg_rowkey request_key(bool deletion, const struct rg_uuid *id)
 {
-    struct rg_key key = rg_key_table(RG_T_REQUEST);
+    struct rg_rowkey key = rg_rowkey_table(RG_T_REQUEST);
 
-    rg_key_put(&key, deletion ? "d" : "c", 1);
-    rg_key_put(&key, id->b, sizeof id->b);
+    rg_rowkey_put(&key, deletion ? "d" : "c", 1);
+    rg_rowkey_put(&key, id->b, sizeof id->b);
     return key;
 }
 
@@ -324,7 +324,7 @@ static enum rg_err request_parse(bool deletion, struct rg_span row, struct rg_re
 enum rg_err rg_request_status_get(struct rg_txn *txn, bool deletion, const struct rg_uuid *id,
                                   struct rg_request_status *ret_status)
 {
-    const struct rg_key key = request_key(deletion, id);
+    const struct rg_rowkey key = request_key(deletion, id);
     struct rg_span row;
     enum rg_err err = get(txn, &key, &row);
 
@@ -335,8 +335,8 @@ enum rg_err rg_request_status_get(struct rg_txn *txn, bool deletion, const struc
  * list then goes on from its start. */
 enum rg_err rg_request_status_list(struct rg_txn *txn, bool deletion, const struct rg_uuid *after, struct rg_scan *scan)
 {
-    const struct rg_key prefix = rg_key_table(RG_T_REQUEST_AGE);
-    struct rg_key from = {.n = 0}, last;
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_REQUEST_AGE);
+    struct rg_rowkey from = {.n = 0}, last;
     struct rg_span row;
     uint64_t index;
     enum rg_err err;
@@ -349,7 +349,7 @@ enum rg_err rg_request_status_list(struct rg_txn *txn, bool deletion, const stru
         if (err == RG_OK) {
             index = htobe64(rg_tlv_u64(row, RG_F_VERSION, 0));
             from = prefix;
-            rg_key_put(&from, &index, sizeof index);
+            rg_rowkey_put(&from, &index, sizeof index);
         }
     }
     err = begin(txn, &prefix, &from, scan);
@@ -379,7 +379,7 @@ enum rg_err rg_request_status_list_next(struct rg_scan *scan, struct rg_request_
 
 enum rg_err rg_instance_get(struct rg_txn *txn, struct rg_instance *ret_instance)
 {
-    const struct rg_key key = rg_key_table(RG_T_INSTANCE);
+    const struct rg_rowkey key = rg_rowkey_table(RG_T_INSTANCE);
     struct rg_span row;
     enum rg_err err = get(txn, &key, &row);
 
@@ -434,10 +434,10 @@ void rg_region_rewrite(struct rg_buf *cmd, const struct rg_region *region, const
 enum rg_err rg_region_get(struct rg_txn *txn, struct rg_span name, struct rg_region *ret_region)
 {
     struct rg_span row;
-    struct rg_key key;
+    struct rg_rowkey key;
     enum rg_err err;
 
-    if (!rg_key_text(RG_T_REGION, name, &key))
+    if (!rg_rowkey_text(RG_T_REGION, name, &key))
         return RG_ENOTFOUND;
     err = get(txn, &key, &row);
     if (!err)
@@ -447,10 +447,10 @@ enum rg_err rg_region_get(struct rg_txn *txn, struct rg_span name, struct rg_reg
 
 enum rg_err rg_region_list(struct rg_txn *txn, struct rg_span after, struct rg_scan *scan)
 {
-    const struct rg_key prefix = rg_key_table(RG_T_REGION);
-    struct rg_key from = {.n = 0};
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_REGION);
+    struct rg_rowkey from = {.n = 0};
 
-    if (after.n > 0 && !rg_key_text(RG_T_REGION, after, &from))
+    if (after.n > 0 && !rg_rowkey_text(RG_T_REGION, after, &from))
         return RG_EINVALID;
     return begin(txn, &prefix, &from, scan);
 }
@@ -465,7 +465,7 @@ enum rg_err rg_region_list_next(struct rg_scan *scan, struct rg_region *ret_regi
     return err;
 }
 
-static enum rg_err credential_get(struct rg_txn *txn, const struct rg_key *key, struct rg_credential *ret_credential)
+static enum rg_err credential_get(struct rg_txn *txn, const struct rg_rowkey *key, struct rg_credential *ret_credential)
 {
     struct rg_span row;
     enum rg_err err = get(txn, key, &row);
@@ -486,16 +486,16 @@ static enum rg_err credential_get(struct rg_txn *txn, const struct rg_key *key, 
 
 enum rg_err rg_credential_by_key(struct rg_txn *txn, struct rg_span access_key_id, struct rg_credential *ret_credential)
 {
-    struct rg_key key;
+    struct rg_rowkey key;
 
-    return rg_key_credential('k', access_key_id, &key) ? credential_get(txn, &key, ret_credential) : RG_ENOTFOUND;
+    return rg_rowkey_credential('k', access_key_id, &key) ? credential_get(txn, &key, ret_credential) : RG_ENOTFOUND;
 }
 
 enum rg_err rg_credential_by_token(struct rg_txn *txn, const uint8_t token_sha256[32],
                                    struct rg_credential *ret_credential)
 {
-    struct rg_key key;
+    struct rg_rowkey key;
 
-    return rg_key_credential('t', rg_span(token_sha256, 32), &key) ? credential_get(txn, &key, ret_credential)
+    return rg_rowkey_credential('t', rg_span(token_sha256, 32), &key) ? credential_get(txn, &key, ret_credential)
                                                                    : RG_ENOTFOUND;
 }

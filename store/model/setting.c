@@ -17,19 +17,19 @@ static uint64_t u64_of_key(struct rg_span key)
 
 static enum rg_err setting_row(struct rg_txn *txn, const char *name, struct rg_span *ret_row)
 {
-    struct rg_key key;
+    struct rg_rowkey key;
     enum rg_err err;
 
-    RG_ASSERT(rg_key_text(RG_T_SETTING, rg_span_str(name), &key));
-    err = rg_row_get(txn, rg_key_span(&key), ret_row);
+    RG_ASSERT(rg_rowkey_text(RG_T_SETTING, rg_span_str(name), &key));
+    err = rg_row_get(txn, rg_rowkey_span(&key), ret_row);
     if (err == RG_ENOTFOUND)
         *ret_row = rg_span(NULL, 0);
     return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
-enum rg_err rg_policy_get(struct rg_txn *txn, struct rg_policy *ret_policy)
+enum rg_err rg_settings_get(struct rg_txn *txn, struct rg_settings *ret_policy)
 {
-    struct rg_policy p;
+    struct rg_settings p;
     struct rg_span row;
     enum rg_err err = setting_row(txn, "durability", &row);
 
@@ -54,20 +54,20 @@ enum rg_err rg_policy_get(struct rg_txn *txn, struct rg_policy *ret_policy)
 
 enum rg_err rg_epoch_begin(struct rg_txn *txn, uint64_t epoch, uint64_t index)
 {
-    const struct rg_key key = rg_key_u64(RG_T_EPOCH, epoch);
+    const struct rg_rowkey key = rg_rowkey_u64(RG_T_EPOCH, epoch);
     RG_AUTO_BUF struct rg_buf row = {.max = 0};
 
     rg_buf_init(&row, 256);
     rg_tlv_put_u64(&row, RG_F_EPOCH, epoch);
     rg_tlv_put_u64(&row, RG_F_FIRST_INDEX, index);
-    return row.err ? row.err : rg_row_put(txn, rg_key_span(&key), rg_buf_span(&row));
+    return row.err ? row.err : rg_row_put(txn, rg_rowkey_span(&key), rg_buf_span(&row));
 }
 
 enum rg_err rg_epoch_list(struct rg_txn *txn, struct rg_scan *scan)
 {
-    const struct rg_key prefix = rg_key_table(RG_T_EPOCH);
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_EPOCH);
 
-    return rg_scan_begin(txn, rg_key_span(&prefix), rg_span(NULL, 0), scan);
+    return rg_scan_begin(txn, rg_rowkey_span(&prefix), rg_span(NULL, 0), scan);
 }
 
 enum rg_err rg_epoch_list_next(struct rg_scan *scan, struct rg_epoch *ret_epoch)
@@ -102,9 +102,9 @@ enum rg_err rg_degraded_count(struct rg_txn *txn, uint64_t *ret_count)
 
 enum rg_err rg_degraded_list(struct rg_txn *txn, uint64_t after, struct rg_scan *scan)
 {
-    const struct rg_key prefix = rg_key_table(RG_T_DEGRADED), from = rg_key_u64(RG_T_DEGRADED, after);
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_DEGRADED), from = rg_rowkey_u64(RG_T_DEGRADED, after);
 
-    return rg_scan_begin(txn, rg_key_span(&prefix), after > 0 ? rg_key_span(&from) : rg_span(NULL, 0), scan);
+    return rg_scan_begin(txn, rg_rowkey_span(&prefix), after > 0 ? rg_rowkey_span(&from) : rg_span(NULL, 0), scan);
 }
 
 enum rg_err rg_degraded_list_next(struct rg_scan *scan, struct rg_degraded *ret_degraded)

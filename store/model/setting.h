@@ -5,13 +5,13 @@
 
 #include "store/db/env.h"
 
-#define RG_POLICY_REGIONS_MAX 32
+#define RG_DURABLE_REGIONS_MAX 32
 #define RG_LEASE_MS_MIN 1000
 #define RG_LEASE_MS_MAX 60000
 #define RG_DEGRADED_KEPT_MAX 10000
 
 /* Zero: acknowledged when the primary has it durable; no lease. */
-struct rg_policy {
+struct rg_settings {
     uint32_t regions; /* other regions that must have a write durable before it is acknowledged */
     bool degrade;     /* with too few of them reachable: acknowledge and note it; else refuse */
     uint32_t lease_regions; /* other regions that must have renewed the write lease; 0: no lease */
@@ -20,7 +20,7 @@ struct rg_policy {
     uint64_t old_lease_ms;
     uint64_t lease_index; /* raft index at which the terms were set; 0: never */
 };
-RG_MUST enum rg_err rg_policy_get(struct rg_txn *txn, struct rg_policy *ret_policy);
+RG_MUST enum rg_err rg_settings_get(struct rg_txn *txn, struct rg_settings *ret_policy);
 
 /* Texts: borrow from the transaction; empty for an epoch that nobody declared (the first). */
 struct rg_epoch {

@@ -12,11 +12,11 @@ static inline struct rg_span setting_text(struct rg_span row, uint32_t field)
     return rg_tlv_get(row, field, &value) ? value : rg_span(NULL, 0);
 }
 
-static inline struct rg_key setting_count_key(void)
+static inline struct rg_rowkey setting_count_key(void)
 {
-    struct rg_key key;
+    struct rg_rowkey key;
 
-    RG_ASSERT(rg_key_text(RG_T_SETTING, rg_span_str("degraded-count"), &key));
+    RG_ASSERT(rg_rowkey_text(RG_T_SETTING, rg_span_str("degraded-count"), &key));
     return key;
 }
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/base64.h"
-#include "cmd/config/identity.h"
+#include "cmd/config/node_identity.h"
 #include "cmd/daemon/rejoin.h"
 #include "crypto/pki.h"
 #include "crypto/privfile.h"
@@ -290,7 +290,7 @@ static void check_came_back(uint64_t id, const char *cert, const char *key)
 
     ck_assert(!there("data/rejoin.json") && there("data/identity.json"));
     configure();
-    must(rg_identity_apply(&config, &ctx));
+    must(rg_node_identity_apply(&config, &ctx));
     ck_assert_uint_eq(config.id, id);
     ck_assert_uint_eq(config.file_id, 1);
     ck_assert_uint_eq(config.n_peers, 3);
@@ -436,11 +436,11 @@ START_TEST(an_identity_is_checked)
 {
     write_text("data/identity.json", identities[_i].text);
     if (identities[_i].says == NULL) {
-        must(rg_identity_apply(&config, &ctx));
+        must(rg_node_identity_apply(&config, &ctx));
         ck_assert_uint_eq(config.id, 4);
         return;
     }
-    ck_assert_int_eq(rg_identity_apply(&config, &ctx), RG_EINVALID);
+    ck_assert_int_eq(rg_node_identity_apply(&config, &ctx), RG_EINVALID);
     ck_assert_msg(strstr(ctx.text, identities[_i].says) != NULL && strstr(ctx.text, "identity.json") != NULL, "%s", ctx.text);
     ck_assert_uint_eq(config.id, 1);
 }

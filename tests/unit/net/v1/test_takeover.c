@@ -35,9 +35,9 @@ static void expect(const char *method, const char *path, const char *body, int s
 /* What the API is told of the policy, as the node would tell it. */
 static void policy(uint32_t regions, bool degrade, uint32_t reachable)
 {
-    const struct rg_policy p = {.regions = regions, .degrade = degrade};
+    const struct rg_settings p = {.regions = regions, .degrade = degrade};
 
-    API_STATUS(policy, p);
+    API_STATUS(settings, p);
     API_STATUS(regions_reachable, reachable);
 }
 
@@ -123,9 +123,9 @@ static void metric(const char *name, int value)
 
 START_TEST(metrics_show_what_stands_behind_a_write)
 {
-    struct rg_policy p = {.regions = 2, .lease_regions = 1, .lease_ms = 5000};
+    struct rg_settings p = {.regions = 2, .lease_regions = 1, .lease_ms = 5000};
 
-    API_STATUS(policy, p);
+    API_STATUS(settings, p);
     API_STATUS(lease_held, true);
     API_STATUS(promised, 1026);
     API_STATUS(degraded, 7);
@@ -146,7 +146,7 @@ START_TEST(metrics_show_what_stands_behind_a_write)
     metric("regions_reachable", 1);
     metric("writes_open", 0);
     p.degrade = true;
-    API_STATUS(policy, p);
+    API_STATUS(settings, p);
     metric("writes_open", 1); /* degraded */
     API_STATUS(paused, true);
     metric("writes_paused", 1);
@@ -157,7 +157,7 @@ START_TEST(metrics_show_what_stands_behind_a_write)
     metric("lease_held", 0);
     p.lease_regions = 0;
     API_STATUS(leader, true);
-    API_STATUS(policy, p);
+    API_STATUS(settings, p);
     metric("lease_held", 0); /* none is set */
 }
 END_TEST

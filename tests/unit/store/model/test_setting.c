@@ -16,19 +16,19 @@ static void teardown(void)
     fix_close(&fix);
 }
 
-static struct rg_policy policy(void)
+static struct rg_settings policy(void)
 {
     struct rg_txn *txn = fix_read(&fix);
-    struct rg_policy p;
+    struct rg_settings p;
 
-    ck_assert_int_eq(rg_policy_get(txn, &p), RG_OK);
+    ck_assert_int_eq(rg_settings_get(txn, &p), RG_OK);
     rg_txn_free(txn);
     return p;
 }
 
 START_TEST(without_settings_nothing_is_asked_for)
 {
-    struct rg_policy p = policy(), none = {.regions = 0};
+    struct rg_settings p = policy(), none = {.regions = 0};
 
     ck_assert_mem_eq(&p, &none, sizeof p);
 }
@@ -68,14 +68,14 @@ static const char *const refused[] = {
 
 START_TEST(a_setting_out_of_bounds_is_refused)
 {
-    struct rg_policy p;
+    struct rg_settings p;
 
     fix_must(&fix, RG_CMD_SETTING_PUT, "name=lease regions=32 lease=60000");
     fix_must(&fix, RG_CMD_SETTING_PUT, "name=lease regions=1 lease=1000");
     p = policy();
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_SETTING_PUT, refused[_i]), RG_EINVALID);
     ck_assert_int_eq(fix.reply.why, RG_WHY_SETTING);
-    ck_assert_mem_eq(&p, &(struct rg_policy[]){policy()}, sizeof p);
+    ck_assert_mem_eq(&p, &(struct rg_settings[]){policy()}, sizeof p);
 }
 END_TEST
 

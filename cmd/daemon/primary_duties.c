@@ -1,4 +1,4 @@
-#include "cmd/daemon/keeper.h"
+#include "cmd/daemon/primary_duties.h"
 
 #include <stdio.h>
 
@@ -10,7 +10,7 @@ enum { EVERY_MS = 250, NOTE_AFTER_MS = 3000, LAG_MAX = 1000 };
 /* ---- the epoch's note ---- */
 
 /* Whose epoch it was, by its number. Of this node's own nothing is looked up. */
-static enum rg_err owner(struct rg_keeper *k, struct rg_txn *txn, uint64_t epoch, uint64_t *ret_node)
+static enum rg_err owner(struct rg_primary_duties *k, struct rg_txn *txn, uint64_t epoch, uint64_t *ret_node)
 {
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_node_row row;
@@ -32,7 +32,7 @@ static enum rg_err owner(struct rg_keeper *k, struct rg_txn *txn, uint64_t epoch
 }
 
 /* The first epoch up to this primary's that nobody has noted; its owner. RG_ENOTFOUND: none. */
-static enum rg_err find_unnoted(struct rg_keeper *k, uint64_t *ret_epoch, uint64_t *ret_node)
+static enum rg_err find_unnoted(struct rg_primary_duties *k, uint64_t *ret_epoch, uint64_t *ret_node)
 {
     RG_AUTO(txn) struct rg_txn *txn = NULL;
     RG_AUTO_SCAN struct rg_scan scan = {0};
@@ -56,7 +56,7 @@ static enum rg_err find_unnoted(struct rg_keeper *k, uint64_t *ret_epoch, uint64
 
 static void on_noted(struct rg_proposal *proposal)
 {
-    struct rg_keeper *k = RG_CONTAINER(proposal, struct rg_keeper, proposal);
+    struct rg_primary_duties *k = RG_CONTAINER(proposal, struct rg_primary_duties, proposal);
 
     k->noting = false;
     if (!proposal->err && !proposal->reply.err)
@@ -65,7 +65,7 @@ static void on_noted(struct rg_proposal *proposal)
         k->seen_ms = k->io->now_ms(k->io); /* not at once again */
 }
 
-static void note(struct rg_keeper *k, uint64_t epoch, uint64_t node)
+static void note(struct rg_primary_duties *k, uint64_t epoch, uint64_t node)
 {
     rg_cmd_begin(&k->cmd, RG_CMD_EPOCH_NOTE, k->io->wall_ms(k->io), rg_span_str("regentd"));
     rg_tlv_put_u64(&k->cmd, RG_F_EPOCH, epoch);
@@ -81,7 +81,7 @@ static void note(struct rg_keeper *k, uint64_t epoch, uint64_t node)
 }
 
 /* Whoever asked for the takeover notes it with a name and a reason, and comes first. */
-static void step_epoch(struct rg_keeper *k)
+static void step_epoch(struct rg_primary_duties *k)
 {
     uint64_t current = k->status.applied.epoch, now = k->io->now_ms(k->io), epoch, node;
     enum rg_err err;
@@ -105,7 +105,7 @@ static void step_epoch(struct rg_keeper *k)
 
 static void on_changed(struct rg_change *change)
 {
-    struct rg_keeper *k = RG_CONTAINER(change, struct rg_keeper, change);
+    struct rg_primary_duties *k = RG_CONTAINER(change, struct rg_primary_duties, change);
 
     k->changing = false;
     if (change->err != RG_OK && change->err != RG_EBUSY)
@@ -116,7 +116,7 @@ static void on_changed(struct rg_change *change)
 }
 
 /* An odd number of the region's nodes votes, as many as there can be: one that is level becomes a voter. */
-static void step_voters(struct rg_keeper *k)
+static void step_voters(struct rg_primary_duties *k)
 {
     const struct rg_peer_status *next = NULL;
     size_t nodes = 1, voters = 1;
@@ -144,7 +144,7 @@ static void step_voters(struct rg_keeper *k)
 
 static void on_timer(uv_timer_t *timer)
 {
-    struct rg_keeper *k = timer->data;
+    struct rg_primary_duties *k = timer->data;
 
     rg_node_status_copy(k->node, &k->status);
     if (!k->status.leader || k->status.paused || !k->status.ready)
@@ -153,7 +153,7 @@ static void on_timer(uv_timer_t *timer)
     step_voters(k);
 }
 
-enum rg_err rg_keeper_open(struct rg_keeper *k, uv_loop_t *loop)
+enum rg_err rg_primary_duties_open(struct rg_primary_duties *k, uv_loop_t *loop)
 {
     rg_buf_init(&k->cmd, RG_CMD_BYTES_MAX);
     if (uv_timer_init(loop, &k->timer) != 0 || uv_timer_start(&k->timer, on_timer, EVERY_MS, EVERY_MS) != 0)
@@ -162,7 +162,7 @@ enum rg_err rg_keeper_open(struct rg_keeper *k, uv_loop_t *loop)
     return RG_OK;
 }
 
-void rg_keeper_close(struct rg_keeper *k)
+void rg_primary_duties_close(struct rg_primary_duties *k)
 {
     if (k->timer.data == NULL)
         return;

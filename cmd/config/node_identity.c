@@ -1,4 +1,4 @@
-#include "cmd/config/identity.h"
+#include "cmd/config/node_identity.h"
 
 #include <stdio.h>
 
@@ -16,7 +16,7 @@ static enum rg_err path_of(const char *data_dir, char out[RG_CONFIG_PATH_MAX], s
                : rg_fail(ctx, RG_EINVALID, "data_dir: the path is too long");
 }
 
-enum rg_err rg_identity_paths(const char *data_dir, uint64_t id, char cert[RG_CONFIG_PATH_MAX], char key[RG_CONFIG_PATH_MAX],
+enum rg_err rg_node_identity_paths(const char *data_dir, uint64_t id, char cert[RG_CONFIG_PATH_MAX], char key[RG_CONFIG_PATH_MAX],
                               struct rg_errctx *ctx)
 {
     if (snprintf(cert, RG_CONFIG_PATH_MAX, "%s/node-%llu.pem", data_dir, (unsigned long long)id) >= RG_CONFIG_PATH_MAX ||
@@ -62,7 +62,7 @@ static bool take_member(const json_t *json, struct rg_config_peer *peer)
     return peer->raft.role == RG_ROLE_VOTER || strcmp(role, "learner") == 0;
 }
 
-enum rg_err rg_identity_take_members(struct rg_identity *identity, json_t *members, uint64_t self,
+enum rg_err rg_node_identity_take_members(struct rg_node_identity *identity, json_t *members, uint64_t self,
                                      struct rg_errctx *ctx)
 {
     bool voter = false;
@@ -92,7 +92,7 @@ enum rg_err rg_identity_take_members(struct rg_identity *identity, json_t *membe
 
 /* ---- the file ---- */
 
-static json_t *members_json(const struct rg_identity *identity)
+static json_t *members_json(const struct rg_node_identity *identity)
 {
     json_t *members = json_array();
 
@@ -110,7 +110,7 @@ static json_t *members_json(const struct rg_identity *identity)
     return members;
 }
 
-enum rg_err rg_identity_write(const char *data_dir, const struct rg_identity *identity, struct rg_errctx *ctx)
+enum rg_err rg_node_identity_write(const char *data_dir, const struct rg_node_identity *identity, struct rg_errctx *ctx)
 {
     RG_AUTO_MEM char *text = NULL;
     char path[RG_CONFIG_PATH_MAX];
@@ -129,9 +129,9 @@ enum rg_err rg_identity_write(const char *data_dir, const struct rg_identity *id
     return rg_privfile_write(path, "the node's identity", RG_PRIVFILE_REPLACE, rg_span_str(text), ctx);
 }
 
-enum rg_err rg_identity_read(const char *data_dir, struct rg_identity *ret_identity, struct rg_errctx *ctx)
+enum rg_err rg_node_identity_read(const char *data_dir, struct rg_node_identity *ret_identity, struct rg_errctx *ctx)
 {
-    struct rg_identity *d = ret_identity;
+    struct rg_node_identity *d = ret_identity;
     RG_AUTO_BUF struct rg_buf bytes = {.max = 0};
     char path[RG_CONFIG_PATH_MAX], format[32];
     struct rg_errctx why = {.text = ""};
@@ -157,10 +157,10 @@ enum rg_err rg_identity_read(const char *data_dir, struct rg_identity *ret_ident
              !take_number(json, "oldId", 1, RG_NODE_ID_MAX, &d->old_id) ||
              !take_number(json, "epoch", 0, UINT32_MAX, &d->epoch))
         err = rg_fail(ctx, RG_EINVALID, "%s: cluster, region, configId, id, oldId and epoch are needed", path);
-    else if (rg_identity_take_members(d, json_object_get(json, "members"), d->id, &why) != RG_OK)
+    else if (rg_node_identity_take_members(d, json_object_get(json, "members"), d->id, &why) != RG_OK)
         err = rg_fail(ctx, RG_EINVALID, "%s: %s", path, why.text);
     json_decref(json);
-    return err ? err : rg_identity_paths(data_dir, d->id, d->cert, d->key, ctx);
+    return err ? err : rg_node_identity_paths(data_dir, d->id, d->cert, d->key, ctx);
 }
 
 /* ---- in the place of the configuration's ---- */
@@ -173,7 +173,7 @@ static struct rg_config_peer *peer_of(struct rg_config_peer *peers, size_t n, ui
     return NULL;
 }
 
-static void apply(struct rg_config *c, const struct rg_identity *d, struct rg_config_peer *file)
+static void apply(struct rg_config *c, const struct rg_node_identity *d, struct rg_config_peer *file)
 {
     const struct rg_config_peer *self = peer_of(c->peers, c->n_peers, c->id);
     size_t n_file = c->n_peers;
@@ -198,11 +198,11 @@ static void apply(struct rg_config *c, const struct rg_identity *d, struct rg_co
     memcpy(c->tls_key, d->key, sizeof c->tls_key);
 }
 
-enum rg_err rg_identity_apply(struct rg_config *config, struct rg_errctx *ctx)
+enum rg_err rg_node_identity_apply(struct rg_config *config, struct rg_errctx *ctx)
 {
-    RG_AUTO_MEM struct rg_identity *d = calloc(1, sizeof *d);
+    RG_AUTO_MEM struct rg_node_identity *d = calloc(1, sizeof *d);
     RG_AUTO_MEM struct rg_config_peer *file = calloc(RG_PEERS_MAX, sizeof *file);
-    enum rg_err err = d != NULL && file != NULL ? rg_identity_read(config->data_dir, d, ctx) : RG_ENOMEM;
+    enum rg_err err = d != NULL && file != NULL ? rg_node_identity_read(config->data_dir, d, ctx) : RG_ENOMEM;
 
     config->file_id = config->id;
     if (err == RG_ENOTFOUND)

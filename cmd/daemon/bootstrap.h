@@ -1,13 +1,13 @@
-/* cmd/daemon/seed.h: what the leader writes into a state that lacks it: the instance (from the bootstrap file), the nodes that the
+/* cmd/daemon/bootstrap.h: what the leader writes into a state that lacks it: the instance (from the bootstrap file), the nodes that the
  * configuration file names, the CA's private key. One write at a time, on the raft thread. */
-#ifndef REGENT_CMD_DAEMON_SEED_H
-#define REGENT_CMD_DAEMON_SEED_H
+#ifndef REGENT_CMD_DAEMON_BOOTSTRAP_H
+#define REGENT_CMD_DAEMON_BOOTSTRAP_H
 
 #include "cmd/config/config.h"
 #include "crypto/keyprov.h"
 #include "store/db/env.h"
 
-struct rg_seed {
+struct rg_bootstrapping {
     const struct rg_config *config; /* borrow, as all below */
     const struct rg_log *log;
     struct rg_io *io;
@@ -22,11 +22,11 @@ struct rg_seed {
 };
 
 /** The fields above `its own` are set; the rest zero. */
-void rg_seed_init(struct rg_seed *seed);
+void rg_bootstrapping_init(struct rg_bootstrapping *boot);
 /** Write what is missing, if it is this node's to write. *ret_done: nothing is missing any more. An error: the bootstrap file
  * cannot be used, and there is no instance without it. */
-RG_MUST enum rg_err rg_seed_step(struct rg_seed *seed, bool *ret_done, struct rg_errctx *ctx);
+RG_MUST enum rg_err rg_bootstrapping_step(struct rg_bootstrapping *boot, bool *ret_done, struct rg_errctx *ctx);
 /** After the node. */
-void rg_seed_deinit(struct rg_seed *seed);
+void rg_bootstrapping_deinit(struct rg_bootstrapping *boot);
 
 #endif

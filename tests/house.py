@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""The house holds its own lines. Usage: house.py SOURCE BUILD
+
+ARCHITECTURE.md lists the rooms, each under the ones that may use it. This reads that list, the includes of the sources and the
+symbols of the objects in BUILD, and fails, with the file and the function, on
+  - a call or an include that runs upward, from a room to one that stands above it;
+  - a folder with sources that is not listed, or a room that is not there;
+  - a room of more than FILES_MAX files or LINES_MAX lines;
+  - a header whose guard is not its path, a line over COLUMNS_MAX columns, a tab, blanks at the end of a line.
+It first holds the list upside down, which must find arrows: a check that cannot fail is none."""
+import json
+import os
+import re
+import subprocess
+import sys
+
+FILES_MAX, LINES_MAX, COLUMNS_MAX = 25, 5500, 140
+FOLDERS = ("base", "crypto", "store", "raft", "net", "cmd")
+
+
+def rooms_of(text):
+    """The rooms, lowest first, from the table under "## Rooms"."""
+    section = text.split("\n## Rooms\n", 1)[1].split("\n## ", 1)[0]
+    return list(reversed(re.findall(r"^\| `([\w/]+?)/?` \|", section, re.M)))
+
+
+def objects(source, build, rooms):
+    """(source file, object file) of what was built of the product."""
+    for row in json.load(open(os.path.join(build, "compile_commands.json"), encoding="utf-8")):
+        path = os.path.relpath(os.path.join(row["directory"], row["file"]), source)
+        out = os.path.join(row["directory"], row["output"])
+        if os.path.dirname(path) in rooms and os.path.exists(out):
+            yield path, out
+
+
+def symbols(path):
+    """Names that an object defines for others, and names that it wants."""
+    out = subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in out.splitlines()]
+    return {r[2] for r in rows if len(r) == 3 and r[1] in "TDBRC"}, {r[1] for r in rows if len(r) == 2 and r[0] == "U"}
+
+
+def arrows_of(source, build, rooms, files):
+    """{(from, to, name)}: calls and includes between our files, and how many objects were read."""
+    named = {path: symbols(out) for path, out in objects(source, build, rooms)}
+    owner = {name: path for path, (defined, _) in named.items() for name in defined if name != "main"}
+    arrows = {(path, owner[n], n) for path, (_, wanted) in named.items() for n in wanted if n in owner}
+    for path, text in files.items():
+        arrows |= {(path, to, "#include") for to in re.findall(r'^#include "([^"]+)"', text, re.M)}
+    return arrows, len(named)
+
+
+def upward(arrows, rank):
+    """Those that run from a room to one above it, or to none."""
+    return sorted(a for a in arrows if rank.get(os.path.dirname(a[1]), 1 << 30) > rank[os.path.dirname(a[0])])
+
+
+def product(source):
+    """{path: text} of every source of the product."""
+    found = {}
+    for folder in FOLDERS:
+        for where, _, names in os.walk(os.path.join(source, folder)):
+            for name in sorted(names):
+                if name.endswith((".c", ".h")):
+                    path = os.path.relpath(os.path.join(where, name), source)
+                    found[path] = open(os.path.join(source, path), encoding="utf-8").read()
+    return found
+
+
+def form(path, text):
+    """What is wrong with the form of one file."""
+    if path.endswith(".h"):
+        guard = "REGENT_" + re.sub(r"[/.]", "_", path).upper()
+        if f"#ifndef {guard}\n#define {guard}\n" not in text:
+            yield f"{path}: its guard is not {guard}"
+    for n, line in enumerate(text.split("\n"), 1):
+        if len(line) > COLUMNS_MAX:
+            yield f"{path}:{n}: {len(line)} columns, over {COLUMNS_MAX}"
+        if "\t" in line or line != line.rstrip():
+            yield f"{path}:{n}: a tab, or blanks at its end"
+
+
+def sizes(rooms, files):
+    """What is wrong with the rooms themselves."""
+    inside = {room: [p for p in files if os.path.dirname(p) == room] for room in rooms}
+    for room, paths in inside.items():
+        lines = sum(files[p].count("\n") for p in paths)
+        if not paths:
+            yield f"{room}: ARCHITECTURE.md lists it, and nothing stands there"
+        if len(paths) > FILES_MAX or lines > LINES_MAX:
+            yield f"{room}: {len(paths)} files, {lines} lines; a room has at most {FILES_MAX} and {LINES_MAX}"
+    for path in files:
+        if os.path.dirname(path) not in inside:
+            yield f"{path}: stands in no room that ARCHITECTURE.md lists"
+
+
+def main():
+    source, build = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+    rooms = rooms_of(open(os.path.join(source, "ARCHITECTURE.md"), encoding="utf-8").read())
+    files = product(source)
+    wrong = list(sizes(rooms, files)) + [w for path in sorted(files) for w in form(path, files[path])]
+    if not wrong:
+        arrows, objects_n = arrows_of(source, build, rooms, files)
+        wrong = [f"{path} -> {to}: {name}" for path, to, name in upward(arrows, {r: i for i, r in enumerate(rooms)})]
+        turned = upward(arrows, {r: -i for i, r in enumerate(rooms)})
+        if objects_n < 100 or len(turned) < 1000:
+            wrong.append(f"only {objects_n} objects were read, and the list upside down shows only {len(turned)} arrows")
+        print(f"{len(files)} files, {objects_n} objects, {len(rooms)} rooms, {len(arrows)} arrows")
+    print("\n".join(wrong) if wrong else "none runs upward")
+    return 1 if wrong else 0
+
+
+sys.exit(main())
