@@ -1,23 +1,40 @@
-/* base/sm.h: a state table. Only rg_sm_move changes a state: it asserts that the edge is drawn. */
+/* base/sm.h: a state table. Only rg_sm_move changes a state: it asserts that the edge is drawn, and traces it. */
 #ifndef REGENT_BASE_SM_H
 #define REGENT_BASE_SM_H
 
 #include "base/util.h"
 
-/* may[s] has bit t set where s → t is allowed; at most 32 states. */
+#define RG_SM_STATES_MAX 32
+
+/* One machine: may[s] has bit t set where s → t is drawn. Static and constant: RG_SM_TABLE("link", link_may, link_names). */
 struct rg_sm_table {
+    const char *machine; /* for traces */
     const uint32_t *may;
     const char *const *names;
     unsigned n;
 };
 
+/* Of two arrays, which must be equally long. */
+#define RG_SM_TABLE(machine, may, names) \
+    {(machine), (may), (names), (unsigned)(RG_LEN(may) + 0 * sizeof(char[RG_LEN(may) == RG_LEN(names) ? 1 : -1]))}
+
 struct rg_sm {
     const struct rg_sm_table *table;
-    unsigned state;
+    unsigned state; /* anybody may read it */
 };
 
 void rg_sm_init(struct rg_sm *sm, const struct rg_sm_table *table, unsigned state);
 void rg_sm_move(struct rg_sm *sm, unsigned to);
+/** Name of its state. Static string. */
 const char *rg_sm_name(const struct rg_sm *sm);
+/** The first half of rg_sm_move, assert and trace, for a state that is kept in another form (in a record on disk). */
+void rg_sm_edge(const struct rg_sm_table *table, unsigned from, unsigned to);
+
+/**
+ * Call this for every move of every machine of the process, before the state changes, on the thread that moves it. For tests and
+ * the simulator: set it before threads begin. NULL (as it starts): nobody.
+ */
+typedef void (*rg_sm_trace_fn)(const struct rg_sm_table *table, unsigned from, unsigned to);
+void rg_sm_trace(rg_sm_trace_fn trace);
 
 #endif

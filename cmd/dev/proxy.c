@@ -58,7 +58,7 @@ enum conn_state { ARRIVED, DIALING, OPEN, CLOSED };
 static const uint32_t conn_may[] = {
     [ARRIVED] = RG_BIT(DIALING) | RG_BIT(CLOSED), [DIALING] = RG_BIT(OPEN) | RG_BIT(CLOSED), [OPEN] = RG_BIT(CLOSED), [CLOSED] = 0};
 static const char *const conn_names[] = {"ARRIVED", "DIALING", "OPEN", "CLOSED"};
-static const struct rg_sm_table conn_table = {conn_may, conn_names, 4};
+static const struct rg_sm_table conn_table = RG_SM_TABLE("proxied connection", conn_may, conn_names);
 
 struct conn {
     struct conn *next, *prev; /* newest first */

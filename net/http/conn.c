@@ -13,7 +13,7 @@ static const uint32_t conn_may[] = {
     [RG_HTTPCONN_CLOSED] = 0,
 };
 static const char *const conn_names[] = {"handshake", "open", "ending", "lingering", "closed"};
-static const struct rg_sm_table conn_table = {conn_may, conn_names, RG_LEN(conn_may)};
+static const struct rg_sm_table conn_table = RG_SM_TABLE("http connection", conn_may, conn_names);
 
 static void resume1(struct rg_httpconn *conn);
 static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf);

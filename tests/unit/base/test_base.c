@@ -1,5 +1,7 @@
 /* base/: buffers stop at their bound, the codec keeps what it does not know, text forms are exact. */
 #include <check.h>
+#include <signal.h>
+#include <stdio.h>
 
 #include "base/base64.h"
 #include "base/buf.h"
@@ -196,6 +198,44 @@ START_TEST(base64_has_one_text_for_each_value)
 }
 END_TEST
 
+/* ---- state tables ---- */
+
+static const uint32_t door_may[] = {RG_BIT(1), RG_BIT(0) | RG_BIT(2), 0};
+static const char *const door_names[] = {"SHUT", "OPEN", "GONE"};
+static const struct rg_sm_table door = RG_SM_TABLE("door", door_may, door_names);
+static char door_traced[64];
+
+static void door_trace(const struct rg_sm_table *table, unsigned from, unsigned to)
+{
+    size_t n = strlen(door_traced);
+
+    snprintf(door_traced + n, sizeof door_traced - n, "%s %s>%s;", table->machine, table->names[from], table->names[to]);
+}
+
+START_TEST(a_machine_moves_along_drawn_edges_and_says_so)
+{
+    struct rg_sm sm;
+
+    rg_sm_init(&sm, &door, 0);
+    rg_sm_move(&sm, 1); /* nobody listens yet */
+    rg_sm_trace(door_trace);
+    rg_sm_move(&sm, 0);
+    rg_sm_edge(&door, 1, 2);
+    rg_sm_trace(NULL);
+    ck_assert_str_eq(door_traced, "door OPEN>SHUT;door OPEN>GONE;");
+    ck_assert_str_eq(rg_sm_name(&sm), "SHUT");
+}
+END_TEST
+
+START_TEST(an_edge_that_is_not_drawn_aborts)
+{
+    struct rg_sm sm;
+
+    rg_sm_init(&sm, &door, 0);
+    rg_sm_move(&sm, 2);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("base");
@@ -213,6 +253,8 @@ int main(void)
     tcase_add_test(t, prng_repeats_from_its_seed);
     tcase_add_test(t, log_values_cannot_forge_lines);
     tcase_add_test(t, base64_has_one_text_for_each_value);
+    tcase_add_test(t, a_machine_moves_along_drawn_edges_and_says_so);
+    tcase_add_test_raise_signal(t, an_edge_that_is_not_drawn_aborts, SIGABRT);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
