@@ -21,7 +21,7 @@
 #include "cmd/daemon/rejoin.h"
 #include "cmd/daemon/removal.h"
 #include "cmd/daemon/bootstrap.h"
-#include "cmd/host/host.h"
+#include "cmd/host/api_node.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov.h"
 #include "crypto/privfile.h"
@@ -292,7 +292,7 @@ static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
     RG_AUTO_MEM struct rg_api_region *regions = calloc(c->n_peers, sizeof *regions);
     struct rg_api_config ac = {.store = d->store,
                                .keys = d->keys,
-                               .node = d->node,
+                               .node = rg_host_api_node(d->host),
                                .log = &d->log,
                                .region = c->region,
                                .cluster_id = c->cluster,
@@ -303,10 +303,6 @@ static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
                                .workers = c->workers,
                                .io = rg_host_io(d->host),
                                .data_dir = c->data_dir,
-                               .submit = rg_host_submit,
-                               .wait = rg_host_wait,
-                               .task = rg_host_task,
-                               .arg = d->host,
                                .region_ops = &rg_regions_ops,
                                .region_arg = d->regions,
                                .intents = d->intents.intents,

@@ -186,7 +186,7 @@ static void wait_run(struct rg_call *call)
         return;
     }
     rg_api_rev_text(min, call->min_rev);
-    rg_api_rev_text(now, rg_node_visible(call->api->config.node));
+    rg_api_rev_text(now, call->api->config.node.visible(call->api->config.node.arg));
     call->read_rev = (struct rg_rev){0};
     if (err == RG_EREVISION)
         rg_call_fail(call, err, "region %s is at revision %s and has not reached %s in time", call->api->region, now,
@@ -216,7 +216,7 @@ static void wait_begin(struct rg_call *call)
 
     call->wait = (struct rg_wait){
         .rev = call->min_rev, .deadline_ms = RG_MIN(call->wait_until_ms, slice_ms), .on_done = wait_on_done};
-    call->api->config.wait(call->api->config.arg, &call->wait);
+    call->api->config.node.wait(call->api->config.node.arg, &call->wait);
 }
 
 /* Run now, or once the revision asked for is visible. */

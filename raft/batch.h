@@ -108,10 +108,9 @@ struct rg_handover {
 };
 
 /* Something to be done on the raft thread. Embed it. Borrowed until run. */
-struct rg_node;
 struct rg_task {
     struct rg_task *next; /* of whoever holds it */
-    void (*run)(struct rg_task *task, struct rg_node *node); /* once; node NULL: the daemon is stopping */
+    void (*run)(struct rg_task *task, bool stopping); /* once; stopping: the daemon is, and nothing can be asked of the node */
 };
 
 /* Wait until a revision is visible here. */

@@ -182,12 +182,12 @@ static struct rg_task *tasks_take(struct rg_host *host)
     return tasks;
 }
 
-static void tasks_run(struct rg_task *tasks, struct rg_node *node)
+static void tasks_run(struct rg_task *tasks, bool stopping)
 {
     while (tasks != NULL) {
         struct rg_task *next = tasks->next;
 
-        tasks->run(tasks, node);
+        tasks->run(tasks, stopping);
         tasks = next;
     }
 }
@@ -231,7 +231,7 @@ static void on_wake(uv_async_t *async)
         rg_node_submit(host->node, proposals);
         proposals = next;
     }
-    tasks_run(tasks, host->node);
+    tasks_run(tasks, false);
 }
 
 /* Before the loop sleeps: one pump for all that the turn brought. */
@@ -303,7 +303,7 @@ void rg_host_task(void *arg, struct rg_task *task)
     if (!quit)
         uv_async_send(&host->wake);
     else
-        task->run(task, NULL);
+        task->run(task, true);
 }
 
 void rg_host_quit(struct rg_host *host)
@@ -336,7 +336,7 @@ void rg_host_quit(struct rg_host *host)
         waits->on_done(waits);
         waits = next;
     }
-    tasks_run(tasks, NULL);
+    tasks_run(tasks, true);
 }
 
 enum rg_err rg_host_new(const struct rg_log *log, struct rg_host **ret_shell, struct rg_errctx *ctx)
@@ -399,6 +399,8 @@ void rg_host_attach(struct rg_host *host, struct rg_node *node, struct rg_links 
     host->node = node;
     host->links = links;
 }
+
+struct rg_node *rg_host_node(struct rg_host *host) { return host->node; }
 
 void rg_host_run(struct rg_host *host)
 {

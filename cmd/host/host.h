@@ -16,12 +16,14 @@ struct rg_io *rg_host_io(struct rg_host *host);
 struct uv_loop_s *rg_host_loop(struct rg_host *host);
 /** Attach what the loop drives; both may be NULL until then. */
 void rg_host_attach(struct rg_host *host, struct rg_node *node, struct rg_links *links);
+/** The node attached; NULL before and after. */
+struct rg_node *rg_host_node(struct rg_host *host);
 
 /** From any thread: hand over a proposal or a wait; their on_done comes on the raft thread. After rg_host_quit they are
  * answered RG_ESTOPPED at once, on the caller's thread. */
 void rg_host_submit(void *host, struct rg_proposal *proposal);
 void rg_host_wait(void *host, struct rg_wait *wait);
-/** From any thread: have a task run on the raft thread; after rg_host_quit it runs at once, with no node. */
+/** From any thread: have a task run on the raft thread; after rg_host_quit it runs at once, with `stopping` set. */
 void rg_host_task(void *host, struct rg_task *task);
 /** Answer every later hand-over with RG_ESTOPPED. */
 void rg_host_quit(struct rg_host *host);

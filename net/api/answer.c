@@ -44,7 +44,7 @@ void rg_answer_head_init(struct rg_answer_head *head, const struct rg_call *call
     size_t n;
 
     if (rev.index == 0) /* nothing was read or written: what is visible now */
-        rev = rg_node_visible(call->api->config.node);
+        rev = call->api->config.node.visible(call->api->config.node.arg);
     head->reply = (struct rg_http_reply){.status = status, .content_type = content_type, .headers = head->headers};
     n = rg_api_rev_text(head->rev, rev);
     rg_answer_head_add(head, "regent-revision", rg_span(head->rev, n));

@@ -5,8 +5,8 @@
 
 #include "base/log.h"
 #include "crypto/keyprov.h"
+#include "net/api/node.h"
 #include "net/http/server.h"
-#include "raft/node/node.h"
 #include "store/db/env.h"
 
 struct rg_api;
@@ -21,7 +21,7 @@ struct rg_api_region {
 struct rg_api_config {
     struct rg_store *store;
     struct rg_keyprov *keys;
-    struct rg_node *node; /* only rg_node_status_copy and rg_node_visible are called on it */
+    struct rg_api_node node;
     const struct rg_log *log;
     const char *region, *cluster_id;
     const struct rg_api_region *regions; /* where each node answers; copied */
@@ -30,11 +30,6 @@ struct rg_api_config {
     unsigned workers;
     struct rg_io *io;     /* borrow: only its file functions are used, from any thread; needed with data_dir */
     const char *data_dir; /* borrow: where lost tails are kept (raft/log/lost.h); NULL: none are */
-    /* Hand over to the raft thread, from any worker thread; on_done then comes on the raft thread. */
-    void (*submit)(void *arg, struct rg_proposal *proposal);
-    void (*wait)(void *arg, struct rg_wait *wait);
-    void (*task)(void *arg, struct rg_task *task); /* run there; its node is NULL when the daemon is stopping */
-    void *arg;
     /* Regions that come and go; NULL: AddRegion and preflights are refused. */
     const struct rg_region_ops *region_ops;
     void *region_arg;

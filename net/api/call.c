@@ -54,7 +54,7 @@ const struct rg_node_status *rg_api_status(struct rg_call *call, bool fresh)
 
     /* By the time the request arrived, which needs no look at the clock: who waits in between asks for a fresh one. */
     if (fresh || w->status_at_us == 0 || call->began_us >= w->status_at_us + RG_STATUS_KEPT_MS * 1000) {
-        rg_node_status_copy(call->api->config.node, &w->status);
+        call->api->config.node.status(call->api->config.node.arg, &w->status);
         w->status_at_us = rg_api_now_us();
     }
     return &w->status;

@@ -39,7 +39,7 @@ struct rg_call {
     struct rg_proposal proposal;
     struct rg_wait wait;
     struct rg_task task;
-    void (*raft_run)(struct rg_call *call, struct rg_node *node);
+    void (*raft_run)(struct rg_call *call);
     enum rg_err raft_err;
     struct rg_post post;
     bool queue;                       /* Regent-Intent: queue */
@@ -78,8 +78,7 @@ void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call));
  * then    back on the worker's thread: call->raft_err has that err. RG_ESTOPPED (the daemon is stopping; run was not called)
  *         is answered centrally.
  */
-void rg_call_raft(struct rg_call *call, void (*run)(struct rg_call *call, struct rg_node *node),
-                  void (*then)(struct rg_call *call));
+void rg_call_raft(struct rg_call *call, void (*run)(struct rg_call *call), void (*then)(struct rg_call *call));
 void rg_call_raft_done(struct rg_call *call, enum rg_err err);
 
 /** Answer with call->out as JSON and free the call (consume). Adds Regent-Revision, Regent-Region, x-amzn-RequestId. */

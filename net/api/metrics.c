@@ -397,7 +397,7 @@ void rg_metrics_write(struct rg_api *api, struct rg_buf *out)
         return;
     }
     page = (struct page){&text, (const char *)region.data};
-    rg_node_status_copy(api->config.node, status);
+    api->config.node.status(api->config.node.arg, status);
     head(&page, "info", "gauge", "Always 1; the version is a label.");
     rg_buf_printf(&text, "regent_info{region=\"%s\",version=\"%s\",node=\"%llu\"} 1\n", page.region, REGENT_VERSION,
                   (unsigned long long)status->id);

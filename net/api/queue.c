@@ -96,12 +96,12 @@ static void queue_on_done(struct rg_intent_ask *ask)
     rg_worker_post(call->worker, &call->post);
 }
 
-static void queue_on_task(struct rg_task *task, struct rg_node *node)
+static void queue_on_task(struct rg_task *task, bool stopping)
 {
     struct rg_call *call = RG_CONTAINER(task, struct rg_call, task);
 
     call->ask = (struct rg_intent_ask){.on_done = queue_on_done};
-    if (node == NULL) {
+    if (stopping) {
         call->ask.err = RG_ESTOPPED;
         queue_on_done(&call->ask);
     } else {
@@ -112,5 +112,5 @@ static void queue_on_task(struct rg_task *task, struct rg_node *node)
 void rg_call_queue(struct rg_call *call)
 {
     call->task.run = queue_on_task;
-    call->api->config.task(call->api->config.arg, &call->task);
+    call->api->config.node.task(call->api->config.node.arg, &call->task);
 }

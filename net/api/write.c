@@ -178,7 +178,7 @@ static void propose_run(struct rg_call *call)
 
     if (p->err == RG_ESHORTAGE && (s = rg_api_status(call, true))->settings.degrade &&
         propose_degraded(call, s->regions_reachable)) {
-        call->api->config.submit(call->api->config.arg, p);
+        call->api->config.node.submit(call->api->config.node.arg, p);
         return;
     }
     if (p->err == RG_OK || p->err == RG_EREPLICATION)
@@ -243,7 +243,7 @@ void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call))
         .deadline_ms = call->wait_regions > 0 ? rg_api_now_us() / 1000 + wait_ms : 0,
         .on_done = propose_on_done,
     };
-    call->api->config.submit(call->api->config.arg, &call->proposal);
+    call->api->config.node.submit(call->api->config.node.arg, &call->proposal);
 }
 
 /* --- on the raft thread --- */
@@ -265,24 +265,23 @@ void rg_call_raft_done(struct rg_call *call, enum rg_err err)
     rg_worker_post(call->worker, &call->post);
 }
 
-static void raft_on_task(struct rg_task *task, struct rg_node *node)
+static void raft_on_task(struct rg_task *task, bool stopping)
 {
     struct rg_call *call = RG_CONTAINER(task, struct rg_call, task);
 
-    if (node == NULL)
+    if (stopping)
         rg_call_raft_done(call, RG_ESTOPPED);
     else
-        call->raft_run(call, node);
+        call->raft_run(call);
 }
 
-void rg_call_raft(struct rg_call *call, void (*run)(struct rg_call *call, struct rg_node *node),
-                  void (*then)(struct rg_call *call))
+void rg_call_raft(struct rg_call *call, void (*run)(struct rg_call *call), void (*then)(struct rg_call *call))
 {
     rg_call_txn_end(call);
     call->raft_run = run;
     call->then = then;
     call->task.run = raft_on_task;
-    call->api->config.task(call->api->config.arg, &call->task);
+    call->api->config.node.task(call->api->config.node.arg, &call->task);
 }
 
 /* --- in a word, for status and metrics --- */

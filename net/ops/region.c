@@ -80,11 +80,10 @@ static void preflight_on_done(struct rg_preflight *preflight)
     rg_call_raft_done(c->call, preflight->err);
 }
 
-static void preflight_run(struct rg_call *call, struct rg_node *node)
+static void preflight_run(struct rg_call *call)
 {
     struct change *c = call->state;
 
-    (void)node;
     call->api->config.region_ops->preflight(call->api->config.region_arg, &c->preflight);
 }
 

@@ -85,9 +85,8 @@ static bool take_id(struct rg_call *call, struct rg_span id)
     return true;
 }
 
-static void get_run(struct rg_call *call, struct rg_node *node)
+static void get_run(struct rg_call *call)
 {
-    (void)node;
     rg_call_raft_done(call, rg_intents_get(call->api->config.intents, &call->ask.id, &call->out));
 }
 
@@ -132,21 +131,19 @@ static void ask_begin(struct rg_call *call)
     call->ask = (struct rg_intent_ask){.id = call->ask.id, .on_done = decide_on_done};
 }
 
-static void approve_run(struct rg_call *call, struct rg_node *node)
+static void approve_run(struct rg_call *call)
 {
-    (void)node;
     ask_begin(call);
     rg_intents_approve(call->api->config.intents, rg_call_by(call), &call->ask);
 }
 
-static void drop_run(struct rg_call *call, struct rg_node *node)
+static void drop_run(struct rg_call *call)
 {
-    (void)node;
     ask_begin(call);
     rg_intents_drop(call->api->config.intents, rg_call_by(call), &call->ask);
 }
 
-static void decide(struct rg_call *call, struct rg_span id, void (*run)(struct rg_call *call, struct rg_node *node))
+static void decide(struct rg_call *call, struct rg_span id, void (*run)(struct rg_call *call))
 {
     if (!call->admin)
         rg_call_fail(call, RG_EDENIED, "%s may read only", call->caller);
@@ -203,11 +200,10 @@ static enum rg_err list_parse(struct rg_call *call, struct list *list, struct rg
     return RG_OK;
 }
 
-static void list_run(struct rg_call *call, struct rg_node *node)
+static void list_run(struct rg_call *call)
 {
     struct list *list = call->state;
 
-    (void)node;
     rg_call_raft_done(call, rg_intents_list(call->api->config.intents, list->status, list->after, list->limit,
                                             PAGE_BYTES_MAX, &call->out, &list->more));
 }

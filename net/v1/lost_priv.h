@@ -54,7 +54,6 @@ struct lost {
     struct rg_task task;
     struct rg_post post;
     bool stepping, stepped;
-    struct rg_node *node; /* while on the raft thread */
 };
 
 /** Begin: the caller must be an administrator, and this region must keep its data somewhere. NULL: answered. */

@@ -262,6 +262,8 @@ static void on_done(struct rg_proposal *proposal)
 
 static void step(struct lost *l)
 {
+    const struct rg_api_node *node = &l->call->api->config.node;
+
     while (l->at < l->n_items) {
         struct lost_item *item = &l->items[l->at];
 
@@ -274,7 +276,7 @@ static void step(struct lost *l)
         l->proposal = (struct rg_proposal){.cmd = rg_buf_span(&l->call->cmd), .on_done = on_done};
         l->stepping = true;
         l->stepped = false;
-        rg_node_forward(l->node, &l->proposal);
+        node->forward(node->arg, &l->proposal);
         l->stepping = false;
         if (!l->stepped)
             return;
@@ -312,11 +314,12 @@ static enum rg_err try_on_raft(struct lost *l)
 {
     RG_AUTO(txn) struct rg_txn *txn = NULL;
     struct rg_call *call = l->call;
+    const struct rg_api_node *node = &call->api->config.node;
     struct rg_reply reply;
     enum rg_err err;
 
     rg_cmd_begin(&call->cmd, RG_CMD_NOOP, call->now_ms, rg_call_by(call));
-    err = rg_node_try(l->node, rg_buf_span(&call->cmd), &reply); /* whether there is a state at all */
+    err = node->try(node->arg, rg_buf_span(&call->cmd), &reply); /* whether there is a state at all */
     if (!err)
         err = rg_txn_begin(call->api->config.store, RG_TXN_WRITE, &txn);
     if (!err)
@@ -324,12 +327,11 @@ static enum rg_err try_on_raft(struct lost *l)
     return err;
 }
 
-static void on_task(struct rg_task *task, struct rg_node *node)
+static void on_task(struct rg_task *task, bool stopping)
 {
     struct lost *l = RG_CONTAINER(task, struct lost, task);
 
-    l->node = node;
-    if (node == NULL)
+    if (stopping)
         raft_done(l, RG_ESTOPPED);
     else if (l->dry_run)
         raft_done(l, try_on_raft(l));
@@ -446,7 +448,7 @@ static void loaded(struct lost *l)
         return;
     }
     l->task.run = on_task;
-    l->call->api->config.task(l->call->api->config.arg, &l->task);
+    l->call->api->config.node.task(l->call->api->config.node.arg, &l->task);
 }
 
 void rg_v1_lost_replay(struct rg_call *call, struct rg_span epoch)

@@ -101,14 +101,15 @@ static void note_on_done(struct rg_proposal *note)
     rg_call_raft_done(t->call, RG_OK);
 }
 
-static void note_run(struct rg_call *call, struct rg_node *node)
+static void note_run(struct rg_call *call)
 {
     struct takeover *t = call->state;
+    const struct rg_api_node *node = &call->api->config.node;
 
     t->note.on_done = note_on_done;
     t->note.exempt = true;
     t->note.deadline_ms = rg_api_now_us() / 1000 + NOTE_MS;
-    rg_node_forward(node, &t->note);
+    node->forward(node->arg, &t->note);
 }
 
 static void note(struct takeover *t, void (*then)(struct rg_call *call))
@@ -175,9 +176,10 @@ static void handover_on_done(struct rg_handover *h)
     rg_call_raft_done(RG_CONTAINER(h, struct takeover, handover)->call, RG_OK);
 }
 
-static void switchover_run(struct rg_call *call, struct rg_node *node)
+static void switchover_run(struct rg_call *call)
 {
     struct takeover *t = call->state;
+    const struct rg_api_node *node = &call->api->config.node;
     struct rg_node_status *s = malloc(sizeof *s);
     const struct rg_peer_status *best = NULL;
 
@@ -186,7 +188,7 @@ static void switchover_run(struct rg_call *call, struct rg_node *node)
         rg_call_raft_done(call, RG_OK);
         return;
     }
-    rg_node_status_copy(node, s);
+    node->status(node->arg, s);
     for (size_t i = 0; i < s->n_peers; i++) {
         const struct rg_peer_status *p = &s->peers[i];
 
@@ -209,7 +211,7 @@ static void switchover_run(struct rg_call *call, struct rg_node *node)
     }
     t->handover.dry_run = t->dry_run;
     t->handover.on_done = handover_on_done;
-    rg_node_handover(node, &t->handover);
+    node->handover(node->arg, &t->handover);
 }
 
 void rg_v1_switchover(struct rg_call *call, struct rg_span none)
@@ -329,12 +331,13 @@ static void failover_on_done(struct rg_failover *f)
     rg_call_raft_done(RG_CONTAINER(f, struct takeover, failover)->call, RG_OK);
 }
 
-static void failover_run(struct rg_call *call, struct rg_node *node)
+static void failover_run(struct rg_call *call)
 {
     struct takeover *t = call->state;
+    const struct rg_api_node *node = &call->api->config.node;
 
     t->failover.on_done = failover_on_done;
-    rg_node_failover(node, &t->failover);
+    node->failover(node->arg, &t->failover);
 }
 
 /* While a region is being added, others that are away may never have heard of it: they could not follow it. */

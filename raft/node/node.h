@@ -9,6 +9,8 @@
 #include "raft/batch.h"
 #include "raft/io.h"
 
+struct rg_node;
+
 struct rg_node_config {
     struct rg_io *io;
     struct rg_store *store; /* borrow; empty: filled at start from snapshot and log */

@@ -23,9 +23,9 @@
 #define API_READ_TOKEN "read-token"
 #define API_EPOCH 3
 
-/* ---- the node's place: the two functions the API calls, and what is behind config.submit and config.wait ---- */
+/* ---- in the node's place: what is behind the API's table (net/api/node.h) ---- */
 
-struct rg_node {
+struct af_node {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     pthread_t thread;
@@ -44,23 +44,23 @@ struct rg_node {
     uint64_t submitted;
 };
 
-void rg_node_status_copy(struct rg_node *node, struct rg_node_status *ret_status)
+static inline void node_status(void *arg, struct rg_node_status *ret_status)
 {
+    struct af_node *node = arg;
+
     pthread_mutex_lock(&node->mutex);
     *ret_status = node->status;
     pthread_mutex_unlock(&node->mutex);
 }
 
-static struct rg_node *the_node; /* there is one */
-
-struct rg_rev rg_node_visible(const struct rg_node *node)
+static inline struct rg_rev node_visible(void *arg)
 {
+    struct af_node *node = arg;
     struct rg_rev rev;
 
-    ck_assert_ptr_eq(node, the_node);
-    pthread_mutex_lock(&the_node->mutex);
-    rev = the_node->status.applied;
-    pthread_mutex_unlock(&the_node->mutex);
+    pthread_mutex_lock(&node->mutex);
+    rev = node->status.applied;
+    pthread_mutex_unlock(&node->mutex);
     return rev;
 }
 
@@ -73,7 +73,7 @@ static inline uint64_t af_now_ms(void)
 }
 
 /* Apply at term epoch << 32, as a primary of that epoch writes. */
-static inline enum rg_err af_apply_bytes(struct rg_node *node, struct rg_span cmd, struct rg_reply *reply)
+static inline enum rg_err af_apply_bytes(struct af_node *node, struct rg_span cmd, struct rg_reply *reply)
 {
     struct rg_txn *txn;
     enum rg_err err = rg_txn_begin(node->store->store, RG_TXN_WRITE, &txn);
@@ -95,7 +95,7 @@ static inline enum rg_err af_apply_bytes(struct rg_node *node, struct rg_span cm
     return err;
 }
 
-static inline void node_answer(struct rg_node *node, struct rg_proposal *p)
+static inline void node_answer(struct af_node *node, struct rg_proposal *p)
 {
     p->err = p->degraded ? node->refuse_degraded : node->refuse;
     if (p->err == RG_OK && node->stale > 0) {
@@ -113,11 +113,11 @@ static inline void node_answer(struct rg_node *node, struct rg_proposal *p)
 }
 
 /* What the API calls on the node's own thread. */
-void rg_node_forward(struct rg_node *node, struct rg_proposal *proposal) { node_answer(node, proposal); }
+static inline void node_forward(void *node, struct rg_proposal *proposal) { node_answer(node, proposal); }
 /* What a test lets a takeover come to. */
 static struct rg_handover af_handover = {.err = RG_EUNREADY};
 static struct rg_failover af_failover = {.err = RG_EUNREADY};
-void rg_node_handover(struct rg_node *node, struct rg_handover *handover)
+static inline void node_handover(void *node, struct rg_handover *handover)
 {
     (void)node;
     handover->err = af_handover.err;
@@ -128,7 +128,7 @@ void rg_node_handover(struct rg_node *node, struct rg_handover *handover)
     af_handover.dry_run = handover->dry_run;
     handover->on_done(handover);
 }
-void rg_node_failover(struct rg_node *node, struct rg_failover *failover)
+static inline void node_failover(void *node, struct rg_failover *failover)
 {
     const struct rg_failover asked = *failover;
 
@@ -139,17 +139,18 @@ void rg_node_failover(struct rg_node *node, struct rg_failover *failover)
     failover->on_done = asked.on_done;
     failover->on_done(failover);
 }
-enum rg_err rg_node_try(struct rg_node *node, struct rg_span cmd, struct rg_reply *ret_reply)
+static inline enum rg_err node_try(void *arg, struct rg_span cmd, struct rg_reply *ret_reply)
 {
+    struct af_node *node = arg;
     RG_AUTO(txn) struct rg_txn *txn = NULL;
     enum rg_err err = rg_txn_begin(node->store->store, RG_TXN_WRITE, &txn);
 
     return err ? err : rg_fsm_apply(txn, node->store->index + 1, (uint64_t)API_EPOCH << 32 | 1, cmd, ret_reply);
 }
 
-static inline bool wait_is_over(struct rg_node *node, struct rg_wait *w)
+static inline bool wait_is_over(struct af_node *node, struct rg_wait *w)
 {
-    struct rg_rev now = rg_node_visible(node);
+    struct rg_rev now = node_visible(node);
 
     if (node->wait_err != RG_OK)
         w->err = node->wait_err;
@@ -168,7 +169,7 @@ static inline bool wait_is_over(struct rg_node *node, struct rg_wait *w)
 
 static inline void *node_main(void *arg)
 {
-    struct rg_node *node = arg;
+    struct af_node *node = arg;
     bool quit = false;
 
     while (!quit) {
@@ -196,7 +197,7 @@ static inline void *node_main(void *arg)
             struct rg_task *task = tasks;
 
             tasks = task->next;
-            task->run(task, quit ? NULL : node);
+            task->run(task, quit);
         }
         while (proposals != NULL) {
             struct rg_proposal *p = proposals;
@@ -230,7 +231,7 @@ static inline void *node_main(void *arg)
 
 static inline void node_submit(void *arg, struct rg_proposal *p)
 {
-    struct rg_node *node = arg;
+    struct af_node *node = arg;
 
     pthread_mutex_lock(&node->mutex);
     p->next = node->proposals; /* order does not matter to these tests: one at a time */
@@ -242,7 +243,7 @@ static inline void node_submit(void *arg, struct rg_proposal *p)
 
 static inline void node_task(void *arg, struct rg_task *task)
 {
-    struct rg_node *node = arg;
+    struct af_node *node = arg;
 
     pthread_mutex_lock(&node->mutex);
     task->next = node->tasks;
@@ -253,7 +254,7 @@ static inline void node_task(void *arg, struct rg_task *task)
 
 static inline void node_wait(void *arg, struct rg_wait *w)
 {
-    struct rg_node *node = arg;
+    struct af_node *node = arg;
 
     pthread_mutex_lock(&node->mutex);
     w->next = node->waits;
@@ -266,7 +267,7 @@ static inline void node_wait(void *arg, struct rg_wait *w)
 
 struct af {
     struct fix fix;
-    struct rg_node node;
+    struct af_node node;
     struct rg_keyprov *keys;
     struct rg_api *api;
     struct rg_server *server;
@@ -398,7 +399,9 @@ static inline void af_serve(void)
     struct rg_errctx ctx = {{0}};
     struct rg_api_config config = {.store = af.fix.store,
                                    .keys = af.keys,
-                                   .node = &af.node,
+                                   .node = {.arg = &af.node, .status = node_status, .visible = node_visible, .submit = node_submit,
+                                            .wait = node_wait, .task = node_task, .forward = node_forward, .try = node_try,
+                                            .handover = node_handover, .failover = node_failover},
                                    .log = &af.log,
                                    .region = "us-east-1",
                                    .cluster_id = "test",
@@ -408,12 +411,8 @@ static inline void af_serve(void)
                                    .identity_store_id = API_STORE,
                                    .ca_pem = af_ca_pem,
                                    .workers = af.workers,
-                                   .submit = node_submit,
-                                   .wait = node_wait,
-                                   .task = node_task,
                                    .intents = af.intents,
-                                   .io = &af_io, .data_dir = af_data_dir,
-                                   .arg = &af.node};
+                                   .io = &af_io, .data_dir = af_data_dir};
     struct rg_server_config server = {
         .address = "127.0.0.1", .workers = af.workers, .handler = rg_api_handle, .log = &af.log};
     enum rg_err err = rg_api_new(&config, &af.api, &ctx);
@@ -439,7 +438,6 @@ static inline void af_open_bare(void)
     ck_assert_int_eq(err, RG_OK);
     pthread_mutex_init(&af.node.mutex, NULL);
     pthread_cond_init(&af.node.wake, NULL);
-    the_node = &af.node;
     af.node.store = &af.fix;
     af_status_init(&af.node.status);
     ck_assert_int_eq(pthread_create(&af.node.thread, NULL, node_main, &af.node), 0);

@@ -98,12 +98,11 @@ void rg_call_raft_done(struct rg_call *call, enum rg_err err)
     call->then(call);
 }
 
-void rg_call_raft(struct rg_call *call, void (*run)(struct rg_call *call, struct rg_node *node),
-                  void (*then)(struct rg_call *call))
+void rg_call_raft(struct rg_call *call, void (*run)(struct rg_call *call), void (*then)(struct rg_call *call))
 {
     rg_call_txn_end(call);
     call->then = then;
-    run(call, NULL);
+    run(call);
 }
 
 static inline void aws_note(struct rg_call *call, int status, enum rg_err err)

@@ -32,7 +32,7 @@ static enum rg_err q_primary(void *arg)
 {
     struct rg_node_status s;
 
-    rg_node_status_copy(&af.node, &s);
+    node_status(&af.node, &s);
     return s.leader || s.primary_reachable ? RG_OK : RG_ENOPRIMARY;
 }
 

@@ -1,0 +1,28 @@
+#include "cmd/host/api_node.h"
+
+static void status(void *host, struct rg_node_status *ret_status) { rg_node_status_copy(rg_host_node(host), ret_status); }
+static struct rg_rev visible(void *host) { return rg_node_visible(rg_host_node(host)); }
+static void forward(void *host, struct rg_proposal *proposal) { rg_node_forward(rg_host_node(host), proposal); }
+static void handover(void *host, struct rg_handover *asked) { rg_node_handover(rg_host_node(host), asked); }
+static void failover(void *host, struct rg_failover *asked) { rg_node_failover(rg_host_node(host), asked); }
+
+static enum rg_err try(void *host, struct rg_span cmd, struct rg_reply *ret_reply)
+{
+    return rg_node_try(rg_host_node(host), cmd, ret_reply);
+}
+
+struct rg_api_node rg_host_api_node(struct rg_host *host)
+{
+    return (struct rg_api_node){
+        .arg = host,
+        .status = status,
+        .visible = visible,
+        .submit = rg_host_submit,
+        .wait = rg_host_wait,
+        .task = rg_host_task,
+        .forward = forward,
+        .try = try,
+        .handover = handover,
+        .failover = failover,
+    };
+}
