@@ -6,13 +6,12 @@
 
 #include "base/json.h"
 #include "store/db/command_json.h"
-#include "raft/intent/intent.h"
+#include "store/db/command.h"
 
 /* --- which commands, and how they are written anew --- */
 
-/* What clients write; a credential's secret is nothing for an intent, but was in the log. What the cluster does for itself, and
- * settings, are of their time and place. */
-static bool may_replay(enum rg_cmd_kind kind) { return kind == RG_CMD_CREDENTIAL_PUT || rg_intent_takes(kind); }
+/* What clients write. What the cluster does for itself, and settings, are of their time and place. */
+static bool may_replay(enum rg_cmd_kind kind) { return (rg_cmd_kind_flags(kind) & RG_CMDF_CLIENT) != 0; }
 
 /* The version that a replayed write gave its object; 0: it was not replayed. */
 static uint64_t version_now(const struct lost *l, uint64_t index)

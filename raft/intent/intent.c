@@ -49,44 +49,15 @@ enum rg_err rg_intent_status_parse(struct rg_span name, enum rg_intent_status *r
 
 /* ---- what a command is ---- */
 
-bool rg_intent_takes(enum rg_cmd_kind kind)
-{
-    switch (kind) {
-    case RG_CMD_CREDENTIAL_DELETE:
-    case RG_CMD_USER_CREATE:
-    case RG_CMD_USER_REPLACE:
-    case RG_CMD_USER_DELETE:
-    case RG_CMD_GROUP_CREATE:
-    case RG_CMD_GROUP_REPLACE:
-    case RG_CMD_GROUP_DELETE:
-    case RG_CMD_MEMBERSHIP_CREATE:
-    case RG_CMD_MEMBERSHIP_DELETE:
-    case RG_CMD_PERMSET_CREATE:
-    case RG_CMD_PERMSET_REPLACE:
-    case RG_CMD_PERMSET_DELETE:
-    case RG_CMD_ACCOUNT_PUT:
-    case RG_CMD_ACCOUNT_DELETE:
-    case RG_CMD_ASSIGNMENT_CREATE:
-    case RG_CMD_ASSIGNMENT_DELETE:
-        return true;
-    default:
-        return false;
-    }
-}
+bool rg_intent_takes(enum rg_cmd_kind kind) { return (rg_cmd_kind_flags(kind) & RG_CMDF_INTENT) != 0; }
 
 /* Whether the field is minted anew each time the same thing is asked. */
 static bool is_minted(enum rg_cmd_kind kind, uint32_t field)
 {
-    switch (kind) {
-    case RG_CMD_USER_CREATE:
-    case RG_CMD_GROUP_CREATE:
-    case RG_CMD_PERMSET_CREATE:
-        return field == RG_F_ID;
-    case RG_CMD_MEMBERSHIP_CREATE:
-        return field == RG_F_MEMBERSHIP_ID;
-    default:
-        return false;
-    }
+    unsigned flags = rg_cmd_kind_flags(kind);
+
+    return ((flags & RG_CMDF_MINTS_ID) != 0 && field == RG_F_ID) ||
+           ((flags & RG_CMDF_MINTS_MEMBERSHIP_ID) != 0 && field == RG_F_MEMBERSHIP_ID);
 }
 
 enum rg_err rg_intent_hash(struct rg_span bytes, uint8_t out[32])
@@ -193,8 +164,7 @@ enum rg_err rg_intent_is_automatic(struct rg_txn *txn, struct rg_span bytes, boo
 
     if (err)
         return err;
-    *ret_automatic = cmd.kind == RG_CMD_MEMBERSHIP_DELETE || cmd.kind == RG_CMD_ASSIGNMENT_DELETE ||
-                     cmd.kind == RG_CMD_CREDENTIAL_DELETE;
+    *ret_automatic = (rg_cmd_kind_flags(cmd.kind) & RG_CMDF_AUTOMATIC) != 0;
     if (cmd.kind != RG_CMD_USER_REPLACE || !is_disabled(bytes))
         return RG_OK;
     err = user_of(txn, bytes, &user);
@@ -262,7 +232,7 @@ enum rg_err rg_intent_present(struct rg_txn *txn, const struct rg_intent *intent
     *ret_done = false;
     if (intent->automatic && cmd.kind == RG_CMD_USER_REPLACE)
         return present_disabling(txn, &cmd, out, ret_done);
-    if (intent->uncertain && (cmd.kind == RG_CMD_ASSIGNMENT_CREATE || cmd.kind == RG_CMD_ASSIGNMENT_DELETE))
+    if (intent->uncertain && (rg_cmd_kind_flags(cmd.kind) & RG_CMDF_REQUEST_ONCE) != 0)
         return with_fresh_request(intent->cmd, random, out);
     rg_buf_put(out, intent->cmd.p, intent->cmd.n);
     return out->err;

@@ -65,20 +65,11 @@ void node_policy_load(struct rg_node *node)
 
 void node_settings_note(struct rg_node *node, uint64_t index, struct rg_span cmd)
 {
-    switch (rg_tlv_u64(cmd, RG_F_KIND, 0)) {
-    case RG_CMD_INSTANCE_INIT:
-    case RG_CMD_REGION_PUT:
-    case RG_CMD_NODE_PUT:
-    case RG_CMD_NODE_JOIN:
-    case RG_CMD_SETTING_PUT:
-    case RG_CMD_EPOCH_NOTE:
+    if ((rg_cmd_kind_flags(rg_tlv_u64(cmd, RG_F_KIND, 0)) & RG_CMDF_TOUCHES_SETTINGS) != 0) {
         node->policy_dirty = true;
-        return;
-    default:
-        if (node->settings.regions > 0 && rg_tlv_u64(cmd, RG_F_DEGRADED, UINT64_MAX) != UINT64_MAX) {
-            node->policy_dirty = true;
-            node->degraded_last = index;
-        }
+    } else if (node->settings.regions > 0 && rg_tlv_u64(cmd, RG_F_DEGRADED, UINT64_MAX) != UINT64_MAX) {
+        node->policy_dirty = true;
+        node->degraded_last = index;
     }
 }
 

@@ -165,63 +165,20 @@ enum rg_err rg_fsm_row_put(struct rg_fsm *f, const struct rg_rowkey *key)
 
 /* --- apply --- */
 
-static enum rg_err noop(struct rg_fsm *f) { return RG_OK; }
+enum rg_err rg_fsm_noop(struct rg_fsm *f)
+{
+    RG_ASSERT(f->cmd.kind == RG_CMD_NOOP);
+    return RG_OK;
+}
 
 static enum rg_err (*handler_of(enum rg_cmd_kind kind))(struct rg_fsm *f)
 {
     switch (kind) {
-    case RG_CMD_NOOP:
-        return noop;
-    case RG_CMD_INSTANCE_INIT:
-        return rg_fsm_instance_init;
-    case RG_CMD_REGION_PUT:
-        return rg_fsm_region_put;
-    case RG_CMD_CREDENTIAL_PUT:
-        return rg_fsm_credential_put;
-    case RG_CMD_CREDENTIAL_DELETE:
-        return rg_fsm_credential_delete;
-    case RG_CMD_USER_CREATE:
-        return rg_fsm_user_create;
-    case RG_CMD_USER_REPLACE:
-        return rg_fsm_user_replace;
-    case RG_CMD_USER_DELETE:
-        return rg_fsm_user_delete;
-    case RG_CMD_GROUP_CREATE:
-        return rg_fsm_group_create;
-    case RG_CMD_GROUP_REPLACE:
-        return rg_fsm_group_replace;
-    case RG_CMD_GROUP_DELETE:
-        return rg_fsm_group_delete;
-    case RG_CMD_MEMBERSHIP_CREATE:
-        return rg_fsm_membership_create;
-    case RG_CMD_MEMBERSHIP_DELETE:
-        return rg_fsm_membership_delete;
-    case RG_CMD_PERMSET_CREATE:
-        return rg_fsm_permset_create;
-    case RG_CMD_PERMSET_REPLACE:
-        return rg_fsm_permset_replace;
-    case RG_CMD_PERMSET_DELETE:
-        return rg_fsm_permset_delete;
-    case RG_CMD_ACCOUNT_PUT:
-        return rg_fsm_account_put;
-    case RG_CMD_ACCOUNT_DELETE:
-        return rg_fsm_account_delete;
-    case RG_CMD_ASSIGNMENT_CREATE:
-        return rg_fsm_assignment_create;
-    case RG_CMD_ASSIGNMENT_DELETE:
-        return rg_fsm_assignment_delete;
-    case RG_CMD_NODE_PUT:
-        return rg_fsm_node_put;
-    case RG_CMD_NODE_JOIN:
-        return rg_fsm_node_join;
-    case RG_CMD_TOKEN_PUT:
-        return rg_fsm_token_put;
-    case RG_CMD_SECRET_PUT:
-        return rg_fsm_secret_put;
-    case RG_CMD_SETTING_PUT:
-        return rg_fsm_setting_put;
-    case RG_CMD_EPOCH_NOTE:
-        return rg_fsm_epoch_note;
+#define HANDLER(name, number, handler, flags)                                                                          \
+    case RG_CMD_##name:                                                                                                \
+        return rg_fsm_##handler;
+        RG_CMD_MAP(HANDLER)
+#undef HANDLER
     }
     return NULL;
 }
@@ -242,7 +199,7 @@ static enum rg_err run(struct rg_fsm *f, struct rg_span bytes)
     err = rg_fsm_find(f, &instance, &found, NULL);
     if (err)
         return err;
-    if (!found && f->cmd.kind != RG_CMD_INSTANCE_INIT && f->cmd.kind != RG_CMD_NOOP)
+    if (!found && (rg_cmd_kind_flags(f->cmd.kind) & RG_CMDF_UNINIT) == 0)
         return rg_fsm_refuse(f, RG_EUNREADY, RG_WHY_NOT_INIT);
     if (found && f->cmd.kind == RG_CMD_INSTANCE_INIT)
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_ALREADY_INIT);

@@ -56,32 +56,10 @@ RG_MUST enum rg_err rg_fsm_row_put(struct rg_fsm *f, const struct rg_rowkey *key
 /** Delete the assignments of a principal, with their indexes (assign.c). */
 RG_MUST enum rg_err rg_fsm_unassign(struct rg_fsm *f, char principal_type, const struct rg_uuid *id);
 
-/* Handlers, by file. */
-enum rg_err rg_fsm_instance_init(struct rg_fsm *f);
-enum rg_err rg_fsm_region_put(struct rg_fsm *f);
-enum rg_err rg_fsm_credential_put(struct rg_fsm *f);
-enum rg_err rg_fsm_credential_delete(struct rg_fsm *f);
-enum rg_err rg_fsm_node_put(struct rg_fsm *f);
-enum rg_err rg_fsm_node_join(struct rg_fsm *f);
-enum rg_err rg_fsm_token_put(struct rg_fsm *f);
-enum rg_err rg_fsm_secret_put(struct rg_fsm *f);
-enum rg_err rg_fsm_user_create(struct rg_fsm *f);
-enum rg_err rg_fsm_user_replace(struct rg_fsm *f);
-enum rg_err rg_fsm_user_delete(struct rg_fsm *f);
-enum rg_err rg_fsm_group_create(struct rg_fsm *f);
-enum rg_err rg_fsm_group_replace(struct rg_fsm *f);
-enum rg_err rg_fsm_group_delete(struct rg_fsm *f);
-enum rg_err rg_fsm_membership_create(struct rg_fsm *f);
-enum rg_err rg_fsm_membership_delete(struct rg_fsm *f);
-enum rg_err rg_fsm_permset_create(struct rg_fsm *f);
-enum rg_err rg_fsm_permset_replace(struct rg_fsm *f);
-enum rg_err rg_fsm_permset_delete(struct rg_fsm *f);
-enum rg_err rg_fsm_account_put(struct rg_fsm *f);
-enum rg_err rg_fsm_account_delete(struct rg_fsm *f);
-enum rg_err rg_fsm_assignment_create(struct rg_fsm *f);
-enum rg_err rg_fsm_assignment_delete(struct rg_fsm *f);
-enum rg_err rg_fsm_setting_put(struct rg_fsm *f);
-enum rg_err rg_fsm_epoch_note(struct rg_fsm *f);
+/* Handlers: rg_fsm_user_create and so on, one for each row of the table. */
+#define RG_FSM_HANDLER(name, number, handler, flags) RG_MUST enum rg_err rg_fsm_##handler(struct rg_fsm *f);
+RG_CMD_MAP(RG_FSM_HANDLER)
+#undef RG_FSM_HANDLER
 /** Note that the command being applied was accepted with fewer regions than the policy wants (setting.c). */
 RG_MUST enum rg_err rg_fsm_degraded(struct rg_fsm *f, uint64_t regions);
 

@@ -52,38 +52,25 @@ enum rg_err rg_cmd_decode(struct rg_span bytes, struct rg_cmd *ret_cmd)
 const char *rg_cmd_kind_name(enum rg_cmd_kind kind)
 {
     switch (kind) {
-#define NAME(kind)                                                                                                     \
-    case RG_CMD_##kind:                                                                                                \
-        return #kind;
-        NAME(NOOP)
-        NAME(INSTANCE_INIT)
-        NAME(REGION_PUT)
-        NAME(CREDENTIAL_PUT)
-        NAME(CREDENTIAL_DELETE)
-        NAME(USER_CREATE)
-        NAME(USER_REPLACE)
-        NAME(USER_DELETE)
-        NAME(GROUP_CREATE)
-        NAME(GROUP_REPLACE)
-        NAME(GROUP_DELETE)
-        NAME(MEMBERSHIP_CREATE)
-        NAME(MEMBERSHIP_DELETE)
-        NAME(PERMSET_CREATE)
-        NAME(PERMSET_REPLACE)
-        NAME(PERMSET_DELETE)
-        NAME(ACCOUNT_PUT)
-        NAME(ACCOUNT_DELETE)
-        NAME(ASSIGNMENT_CREATE)
-        NAME(ASSIGNMENT_DELETE)
-        NAME(NODE_PUT)
-        NAME(NODE_JOIN)
-        NAME(TOKEN_PUT)
-        NAME(SECRET_PUT)
-        NAME(SETTING_PUT)
-        NAME(EPOCH_NOTE)
-#undef NAME
+#define KIND_NAME(name, number, handler, flags)                                                                        \
+    case RG_CMD_##name:                                                                                                \
+        return #name;
+        RG_CMD_MAP(KIND_NAME)
+#undef KIND_NAME
     }
     return "?";
+}
+
+unsigned rg_cmd_kind_flags(uint64_t kind)
+{
+    switch (kind) {
+#define KIND_FLAGS(name, number, handler, flags)                                                                       \
+    case RG_CMD_##name:                                                                                                \
+        return flags;
+        RG_CMD_MAP(KIND_FLAGS)
+#undef KIND_FLAGS
+    }
+    return 0;
 }
 
 void rg_fold(struct rg_span name, struct rg_buf *out)

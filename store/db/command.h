@@ -4,8 +4,8 @@
 
 #include "store/db/schema.h"
 
-/* Fields of each kind, beside the common ones. In (): may be absent; …: repeated. Further fields from 32 up are kept in the
- * row as they are, but for kinds marked *. Names and the like: 1 to 4096 bytes without 0x00.
+/* Fields of each kind (a row of RG_CMD_MAP), beside the common ones. In (): may be absent; …: repeated. Further fields from 32
+ * up are kept in the row as they are, but for kinds marked *. Names and the like: 1 to 4096 bytes without 0x00.
  *
  *   INSTANCE_INIT       INSTANCE_ARN, IDENTITY_STORE_ID, (OWNER_ACCOUNT_ID), (KEY_ID), (REGION…), (CREDENTIAL…): nested
  *                       records as REGION_PUT and CREDENTIAL_PUT have them, at most 64 of each and 16 KiB
@@ -51,6 +51,8 @@ struct rg_cmd {
 RG_MUST enum rg_err rg_cmd_decode(struct rg_span bytes, struct rg_cmd *ret_cmd);
 /** Name of a kind ("USER_CREATE"); "?" for an unknown one. */
 const char *rg_cmd_kind_name(enum rg_cmd_kind kind);
+/** The kind's enum rg_cmd_flag bits; 0 for an unknown one. kind: as the bytes say it, whatever that is. */
+unsigned rg_cmd_kind_flags(uint64_t kind);
 
 /** Case folding of names for the unique indexes: ASCII letters to lower case, all other bytes as they are. Appended to out. */
 void rg_fold(struct rg_span name, struct rg_buf *out);

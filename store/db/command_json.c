@@ -9,6 +9,7 @@ enum { HEX_BYTES_MAX = 4096, NESTED_MAX = 2, JSON_DEPTH_MAX = 1000 };
 
 enum form {
     FORM_TEXT,
+    FORM_TEXTS, /* repeats */
     FORM_NUMBER,
     FORM_TIME,
     FORM_ID,    /* UUID, or a permission set's 8 bytes */
@@ -17,77 +18,21 @@ enum form {
     FORM_JSON,
     FORM_PTYPE,
     FORM_FLAG,
-    FORM_PAIR,  /* two texts with 0x00 between */
-    FORM_NESTED,
+    FORM_PAIRS,  /* two texts with 0x00 between; repeats */
+    FORM_NESTED, /* repeats */
 };
 
 static const struct known {
     uint32_t field;
-    const char *name;
+    const char *name; /* NULL: an object's head, or never shown by name */
     enum form form;
-    bool repeats;
     const char *first, *second; /* of a pair */
 } known[] = {
-    {RG_F_AT_MS, "at", FORM_TIME},
-    {RG_F_BY, "by", FORM_TEXT},
-    {RG_F_REQUEST_ID, "requestId", FORM_ID},
-    {RG_F_IF_VERSION, "ifVersion", FORM_NUMBER},
-    {RG_F_VERSION, "version", FORM_NUMBER},
-    {RG_F_CREATED_MS, "createdAt", FORM_TIME},
-    {RG_F_CREATED_BY, "createdBy", FORM_TEXT},
-    {RG_F_UPDATED_MS, "updatedAt", FORM_TIME},
-    {RG_F_UPDATED_BY, "updatedBy", FORM_TEXT},
-    {RG_F_ID, "id", FORM_ID},
-    {RG_F_NAME, "name", FORM_TEXT},
-    {RG_F_DISPLAY_NAME, "displayName", FORM_TEXT},
-    {RG_F_DESCRIPTION, "description", FORM_TEXT},
-    {RG_F_STATUS, "status", FORM_TEXT},
-    {RG_F_EMAIL, "email", FORM_TEXT},
-    {RG_F_EXTERNAL_ID, "externalIds", FORM_PAIR, true, "issuer", "id"},
-    {RG_F_ATTRS, "attributes", FORM_JSON},
-    {RG_F_GROUP_ID, "groupId", FORM_ID},
-    {RG_F_USER_ID, "userId", FORM_ID},
-    {RG_F_MEMBERSHIP_ID, "membershipId", FORM_ID},
-    {RG_F_ACCOUNT_ID, "accountId", FORM_TEXT},
-    {RG_F_PERMSET_ID, "permissionSetId", FORM_ID},
-    {RG_F_PRINCIPAL_TYPE, "principalType", FORM_PTYPE},
-    {RG_F_PRINCIPAL_ID, "principalId", FORM_ID},
-    {RG_F_SESSION_DURATION, "sessionDuration", FORM_TEXT},
-    {RG_F_RELAY_STATE, "relayState", FORM_TEXT},
-    {RG_F_MANAGED_POLICY, "managedPolicies", FORM_TEXT, true},
-    {RG_F_INLINE_POLICY, "inlinePolicy", FORM_TEXT},
-    {RG_F_TAG, "tags", FORM_PAIR, true, "key", "value"},
-    {RG_F_REASON, "reason", FORM_TEXT},
-    {RG_F_BOUNDARY, "permissionsBoundary", FORM_TEXT},
-    {RG_F_CUSTOMER_POLICY, "customerPolicies", FORM_PAIR, true, "name", "path"},
-    {RG_F_INSTANCE_ARN, "instanceArn", FORM_TEXT},
-    {RG_F_IDENTITY_STORE_ID, "identityStoreId", FORM_TEXT},
-    {RG_F_OWNER_ACCOUNT_ID, "ownerAccountId", FORM_TEXT},
-    {RG_F_KEY_ID, "keyId", FORM_TEXT},
-    {RG_F_REGION, "regions", FORM_NESTED, true},
-    {RG_F_PRIMARY, "primary", FORM_FLAG},
-    {RG_F_URL, "url", FORM_TEXT},
-    {RG_F_ACCESS_KEY_ID, "accessKeyId", FORM_TEXT},
-    {RG_F_SECRET_SEALED, "secretSealed", FORM_SIZE},
-    {RG_F_TOKEN_SHA256, "tokenSha256", FORM_HEX},
-    {RG_F_CREDENTIAL, "credentials", FORM_NESTED, true},
-    {RG_F_ROLE, "role", FORM_TEXT},
-    {RG_F_NODE_ID, "nodeId", FORM_NUMBER},
-    {RG_F_LINK, "link", FORM_TEXT},
-    {RG_F_EXPIRES_MS, "expires", FORM_TIME},
-    {RG_F_CERT, "certificate", FORM_HEX},
-    {RG_F_PHASE, "phase", FORM_TEXT},
-    {RG_F_ERROR, "error", FORM_TEXT},
-    {RG_F_OWNER, "owner", FORM_TEXT},
-    {RG_F_OLD_NODE_ID, "oldNodeId", FORM_NUMBER},
-    {RG_F_REJOIN, "rejoin", FORM_FLAG},
-    {RG_F_REGIONS, "otherRegions", FORM_NUMBER},
-    {RG_F_ON_SHORTAGE, "onShortage", FORM_TEXT},
-    {RG_F_LEASE_MS, "leaseMs", FORM_NUMBER},
-    {RG_F_DEGRADED, "regionsReachable", FORM_NUMBER},
-    {RG_F_EPOCH, "epoch", FORM_NUMBER},
-    {RG_F_FIRST_INDEX, "firstIndex", FORM_NUMBER},
-    {RG_F_DECLARED_BY, "declaredBy", FORM_TEXT},
+#define FORM_PAIR(first, second) FORM_PAIRS, first, second
+#define KNOWN(name, number, json, form) {RG_F_##name, json, FORM_##form},
+    RG_FIELD_MAP(KNOWN)
+#undef KNOWN
+#undef FORM_PAIR
 };
 
 size_t rg_time_text(char out[RG_TIME_TEXT_MAX], int64_t ms)
@@ -224,6 +169,7 @@ static json_t *field_value(const struct known *k, struct rg_span bytes, unsigned
         return hex_object(bytes);
     switch (k->form) {
     case FORM_TEXT:
+    case FORM_TEXTS:
         return text_value(bytes);
     case FORM_NUMBER:
     case FORM_TIME:
@@ -239,7 +185,7 @@ static json_t *field_value(const struct known *k, struct rg_span bytes, unsigned
         return json_value(bytes);
     case FORM_PTYPE:
         return ptype_value(bytes);
-    case FORM_PAIR:
+    case FORM_PAIRS:
         return pair_value(k, bytes);
     case FORM_NESTED:
         return record_value(bytes, depth + 1);
@@ -252,13 +198,18 @@ static json_t *field_value(const struct known *k, struct rg_span bytes, unsigned
 static const struct known *find(uint32_t field)
 {
     for (size_t i = 0; i < RG_LEN(known); i++)
-        if (known[i].field == field)
+        if (known[i].field == field && known[i].name != NULL)
             return &known[i];
     return NULL;
 }
 
+static bool repeats(const struct known *k)
+{
+    return k != NULL && (k->form == FORM_TEXTS || k->form == FORM_PAIRS || k->form == FORM_NESTED);
+}
+
 /* A second value makes an array, whatever the field: nothing that is there is left out. */
-static bool add(json_t *object, const char *name, bool repeats, json_t *value)
+static bool add(json_t *object, const char *name, bool array_always, json_t *value)
 {
     json_t *there = json_object_get(object, name), *array;
 
@@ -266,7 +217,7 @@ static bool add(json_t *object, const char *name, bool repeats, json_t *value)
         return false;
     if (there != NULL && json_is_array(there))
         return json_array_append_new(there, value) == 0;
-    if (there == NULL && !repeats)
+    if (there == NULL && !array_always)
         return json_object_set_new(object, name, value) == 0;
     array = json_array();
     if (array == NULL || (there != NULL && json_array_append(array, there) != 0)) {
@@ -289,7 +240,7 @@ static bool add_field(json_t *object, const struct rg_tlv *tlv, unsigned depth)
     if (k != NULL && k->form == FORM_JSON && json_object_get(object, k->name) != NULL)
         return true;
     snprintf(unknown, sizeof unknown, "field%u", tlv->field);
-    return add(object, k != NULL ? k->name : unknown, k != NULL && k->repeats, field_value(k, tlv->value, depth));
+    return add(object, k != NULL ? k->name : unknown, repeats(k), field_value(k, tlv->value, depth));
 }
 
 static bool add_fields(json_t *object, struct rg_span bytes, unsigned depth)

@@ -40,108 +40,144 @@ enum rg_table {
     RG_T_REQUEST_AGE = 'z',  /* u64 raft index of the request → 'c'|'d', request id: the oldest go first past the limit */
 };
 
-/* Fields of commands and rows (base/tlv.h). A create or replace command carries the object's own fields (32 and up) exactly
- * as the row keeps them; apply copies them, unknown ones too, and adds version and times. */
+/* Fields of commands and rows (base/tlv.h), one row each: X(name, number, name in JSON, form in JSON). A create or replace
+ * command carries the object's own fields (32 and up) exactly as the row keeps them; apply copies them, unknown ones too, and
+ * adds version and times. Forms are those of store/db/command_json.c; a field without a name is shown as "fieldN", in hex. */
+#define RG_FIELD_MAP(X)                                                                                                \
+    /* of every command */                                                                                             \
+    X(KIND, 1, NULL, HEX)                  /* enum rg_cmd_kind */                                                      \
+    X(AT_MS, 2, "at", TIME)                /* Unix milliseconds, read by the leader's shell */                         \
+    X(BY, 3, "by", TEXT)                   /* who asked: access key id or token name */                                \
+    X(REQUEST_ID, 4, "requestId", ID)      /* 16 bytes */                                                              \
+    X(IF_VERSION, 5, "ifVersion", NUMBER)  /* replace, delete: only if the row has this version (0 or absent: any) */  \
+    /* kept by apply in rows */                                                                                        \
+    X(VERSION, 16, "version", NUMBER)      /* raft index of the last change */                                         \
+    X(CREATED_MS, 17, "createdAt", TIME)                                                                               \
+    X(CREATED_BY, 18, "createdBy", TEXT)                                                                               \
+    X(UPDATED_MS, 19, "updatedAt", TIME)                                                                               \
+    X(UPDATED_BY, 20, "updatedBy", TEXT)                                                                               \
+    /* objects */                                                                                                      \
+    X(ID, 32, "id", ID)                    /* 16 bytes (8 for a permission set) */                                     \
+    X(NAME, 33, "name", TEXT)              /* userName, group displayName; permission set, account, region name */     \
+    X(DISPLAY_NAME, 34, "displayName", TEXT) /* user */                                                                \
+    X(DESCRIPTION, 35, "description", TEXT)                                                                            \
+    X(STATUS, 36, "status", TEXT)          /* user ENABLED|DISABLED; region ADDING|ACTIVE|REMOVING;                    \
+                                              request SUCCEEDED|FAILED */                                              \
+    X(EMAIL, 37, "email", TEXT)            /* user: the value to index (emails[0].value), also inside ATTRS */         \
+    X(EXTERNAL_ID, 38, "externalIds", PAIR("issuer", "id")) /* repeated: issuer, 0x00, id */                           \
+    X(ATTRS, 39, "attributes", JSON)       /* compact JSON object: all that has no field of its own, AWS names */      \
+    X(GROUP_ID, 40, "groupId", ID)                                                                                     \
+    X(USER_ID, 41, "userId", ID)                                                                                       \
+    X(MEMBERSHIP_ID, 42, "membershipId", ID)                                                                           \
+    X(ACCOUNT_ID, 43, "accountId", TEXT)   /* 12 digits */                                                             \
+    X(PERMSET_ID, 44, "permissionSetId", ID) /* 8 bytes */                                                             \
+    X(PRINCIPAL_TYPE, 45, "principalType", PTYPE) /* 'G' or 'U' */                                                     \
+    X(PRINCIPAL_ID, 46, "principalId", ID)                                                                             \
+    X(SESSION_DURATION, 47, "sessionDuration", TEXT) /* ISO 8601 */                                                    \
+    X(RELAY_STATE, 48, "relayState", TEXT)                                                                             \
+    X(MANAGED_POLICY, 49, "managedPolicies", TEXTS) /* repeated: ARN */                                                \
+    X(INLINE_POLICY, 50, "inlinePolicy", TEXT) /* JSON text */                                                         \
+    X(TAG, 51, "tags", PAIR("key", "value")) /* repeated: key, 0x00, value */                                          \
+    X(REASON, 52, "reason", TEXT)          /* request: failure reason */                                               \
+    X(BOUNDARY, 53, "permissionsBoundary", TEXT) /* JSON */                                                            \
+    X(CUSTOMER_POLICY, 54, "customerPolicies", PAIR("name", "path")) /* repeated: name, 0x00, path */                  \
+    /* instance, regions, credentials */                                                                               \
+    X(INSTANCE_ARN, 64, "instanceArn", TEXT)                                                                           \
+    X(IDENTITY_STORE_ID, 65, "identityStoreId", TEXT)                                                                  \
+    X(OWNER_ACCOUNT_ID, 66, "ownerAccountId", TEXT)                                                                    \
+    X(KEY_ID, 67, "keyId", TEXT)           /* mrk-… */                                                                 \
+    X(REGION, 68, "regions", NESTED)       /* in INSTANCE_INIT repeated: nested TLV of a region record */              \
+    X(PRIMARY, 69, "primary", FLAG)                                                                                    \
+    X(URL, 70, "url", TEXT)                                                                                            \
+    X(ACCESS_KEY_ID, 71, "accessKeyId", TEXT)                                                                          \
+    X(SECRET_SEALED, 72, "secretSealed", SIZE) /* envelope, purpose "secret" */                                        \
+    X(TOKEN_SHA256, 73, "tokenSha256", HEX)                                                                            \
+    X(CREDENTIAL, 74, "credentials", NESTED) /* in INSTANCE_INIT repeated: nested TLV of a credential record */        \
+    X(ROLE, 75, "role", TEXT)              /* credential: "admin" | "read" */                                          \
+    /* regions and their nodes */                                                                                      \
+    X(NODE_ID, 76, "nodeId", NUMBER)       /* u64 raft id */                                                           \
+    X(LINK, 77, "link", TEXT)              /* host:port */                                                             \
+    X(EXPIRES_MS, 78, "expires", TIME)                                                                                 \
+    X(CERT, 79, "certificate", HEX)        /* DER */                                                                   \
+    X(PHASE, 80, "phase", TEXT)            /* region being added: where it is */                                       \
+    X(ERROR, 81, "error", TEXT)            /* region: what went wrong last */                                          \
+    X(OWNER, 82, "owner", TEXT)            /* region: who answers for it */                                            \
+    X(OLD_NODE_ID, 83, "oldNodeId", NUMBER) /* node that came back: the id it had */                                   \
+    X(REJOIN, 84, "rejoin", FLAG)          /* node: 1 when it comes back by itself */                                  \
+    /* settings, epochs */                                                                                             \
+    X(REGIONS, 85, "otherRegions", NUMBER) /* how many other regions */                                                \
+    X(ON_SHORTAGE, 86, "onShortage", TEXT) /* "refuse" | "degrade" */                                                  \
+    X(LEASE_MS, 87, "leaseMs", NUMBER)                                                                                 \
+    X(DEGRADED, 88, "regionsReachable", NUMBER) /* on any command: other regions reachable when it was accepted */     \
+    X(EPOCH, 89, "epoch", NUMBER)                                                                                      \
+    X(FIRST_INDEX, 90, "firstIndex", NUMBER)                                                                           \
+    X(DECLARED_BY, 91, "declaredBy", TEXT)                                                                             \
+    X(OLD_REGIONS, 92, NULL, HEX)          /* lease: its terms before, which hold until every member knows the new */  \
+    X(OLD_LEASE_MS, 93, NULL, HEX)                                                                                     \
+    X(SETTLED, 94, NULL, HEX)              /* command: the row version at which whoever sends it saw the terms before  \
+                                              known to every member */
+
 enum rg_field {
-    /* of every command */
-    RG_F_KIND = 1,       /* enum rg_cmd_kind */
-    RG_F_AT_MS = 2,      /* Unix milliseconds, read by the leader's shell */
-    RG_F_BY = 3,         /* who asked: access key id or token name */
-    RG_F_REQUEST_ID = 4, /* 16 bytes */
-    RG_F_IF_VERSION = 5, /* replace, delete: only if the row has this version (0 or absent: any) */
-    /* kept by apply in rows */
-    RG_F_VERSION = 16, /* raft index of the last change */
-    RG_F_CREATED_MS = 17,
-    RG_F_CREATED_BY = 18,
-    RG_F_UPDATED_MS = 19,
-    RG_F_UPDATED_BY = 20,
-    /* objects */
-    RG_F_ID = 32,           /* 16 bytes (8 for a permission set) */
-    RG_F_NAME = 33,         /* userName, group displayName, permission set name, account name, region name */
-    RG_F_DISPLAY_NAME = 34, /* user */
-    RG_F_DESCRIPTION = 35,
-    RG_F_STATUS = 36,      /* user "ENABLED"|"DISABLED"; region "ADDING"|"ACTIVE"|"REMOVING"; request "SUCCEEDED"|"FAILED" */
-    RG_F_EMAIL = 37,       /* user: the value to index (emails[0].value), also inside RG_F_ATTRS */
-    RG_F_EXTERNAL_ID = 38, /* repeated: issuer, 0x00, id */
-    RG_F_ATTRS = 39,       /* compact JSON object: all attributes that have no field of their own, AWS member names */
-    RG_F_GROUP_ID = 40,
-    RG_F_USER_ID = 41,
-    RG_F_MEMBERSHIP_ID = 42,
-    RG_F_ACCOUNT_ID = 43, /* 12 digits */
-    RG_F_PERMSET_ID = 44, /* 8 bytes */
-    RG_F_PRINCIPAL_TYPE = 45, /* 'G' or 'U' */
-    RG_F_PRINCIPAL_ID = 46,
-    RG_F_SESSION_DURATION = 47, /* ISO 8601 */
-    RG_F_RELAY_STATE = 48,
-    RG_F_MANAGED_POLICY = 49, /* repeated: ARN */
-    RG_F_INLINE_POLICY = 50,  /* JSON text */
-    RG_F_TAG = 51,            /* repeated: key, 0x00, value */
-    RG_F_REASON = 52,         /* request: failure reason */
-    RG_F_BOUNDARY = 53,       /* permissions boundary, JSON */
-    RG_F_CUSTOMER_POLICY = 54, /* repeated: name, 0x00, path */
-    /* instance, regions, credentials */
-    RG_F_INSTANCE_ARN = 64,
-    RG_F_IDENTITY_STORE_ID = 65,
-    RG_F_OWNER_ACCOUNT_ID = 66,
-    RG_F_KEY_ID = 67, /* mrk-… */
-    RG_F_REGION = 68, /* in INSTANCE_INIT repeated: nested TLV of a region record */
-    RG_F_PRIMARY = 69,
-    RG_F_URL = 70,
-    RG_F_ACCESS_KEY_ID = 71,
-    RG_F_SECRET_SEALED = 72, /* envelope, purpose "secret" */
-    RG_F_TOKEN_SHA256 = 73,
-    RG_F_CREDENTIAL = 74, /* in INSTANCE_INIT repeated: nested TLV of a credential record */
-    RG_F_ROLE = 75,       /* credential: "admin" | "read" */
-    /* regions and their nodes */
-    RG_F_NODE_ID = 76, /* u64 raft id */
-    RG_F_LINK = 77,    /* host:port */
-    RG_F_EXPIRES_MS = 78,
-    RG_F_CERT = 79,    /* DER */
-    RG_F_PHASE = 80,   /* region being added: where it is */
-    RG_F_ERROR = 81,   /* region: what went wrong last */
-    RG_F_OWNER = 82,   /* region: who answers for it */
-    RG_F_OLD_NODE_ID = 83, /* node that came back: the id it had */
-    RG_F_REJOIN = 84,      /* node: 1 when it comes back by itself */
-    /* settings, epochs */
-    RG_F_REGIONS = 85,     /* u64: how many other regions */
-    RG_F_ON_SHORTAGE = 86, /* "refuse" | "degrade" */
-    RG_F_LEASE_MS = 87,
-    RG_F_DEGRADED = 88, /* on any command: u64, other regions that were reachable when it was accepted */
-    RG_F_EPOCH = 89,
-    RG_F_FIRST_INDEX = 90,
-    RG_F_DECLARED_BY = 91,
-    RG_F_OLD_REGIONS = 92, /* lease: its terms before, which hold until every member knows the new ones */
-    RG_F_OLD_LEASE_MS = 93,
-    RG_F_SETTLED = 94, /* command: the row version at which whoever sends it saw the terms before known to every member */
+#define RG_FIELD_ENUM(name, number, json, form) RG_F_##name = number,
+    RG_FIELD_MAP(RG_FIELD_ENUM)
+#undef RG_FIELD_ENUM
 };
 
+/* What is true of a command's kind. */
+enum rg_cmd_flag {
+    RG_CMDF_CLIENT = 1 << 0,              /* clients write it: a lost one may be made again */
+    RG_CMDF_INTENT = 1 << 1,              /* it may wait for a primary as an intent */
+    RG_CMDF_AUTOMATIC = 1 << 2,           /* only takes access away: an intent that needs nobody's approval */
+    RG_CMDF_MINTS_ID = 1 << 3,            /* RG_F_ID is minted anew each time the same thing is asked */
+    RG_CMDF_MINTS_MEMBERSHIP_ID = 1 << 4, /* the same of RG_F_MEMBERSHIP_ID */
+    RG_CMDF_REQUEST_ONCE = 1 << 5,        /* RG_F_REQUEST_ID names a row: never used twice */
+    RG_CMDF_TOUCHES_SETTINGS = 1 << 6,    /* may change settings, regions, nodes or epochs, which nodes keep a copy of */
+    RG_CMDF_UNINIT = 1 << 7,              /* is applied while there is no instance */
+};
+
+/* The commands, one row each: X(name, number, handler in store/apply/, flags). */
+#define RG_CMD_MAP(X)                                                                                                  \
+    X(NOOP, 1, noop, RG_CMDF_UNINIT)                                                                                   \
+    /* once, on an empty state: instance, regions, first credentials */                                                \
+    X(INSTANCE_INIT, 2, instance_init, RG_CMDF_UNINIT | RG_CMDF_TOUCHES_SETTINGS)                                      \
+    /* status "REMOVED" deletes the row: RG_ECONFLICT of the primary's */                                              \
+    X(REGION_PUT, 3, region_put, RG_CMDF_TOUCHES_SETTINGS)                                                             \
+    /* its secret is nothing for an intent */                                                                          \
+    X(CREDENTIAL_PUT, 4, credential_put, RG_CMDF_CLIENT)                                                               \
+    X(CREDENTIAL_DELETE, 5, credential_delete, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_AUTOMATIC)                    \
+    X(USER_CREATE, 10, user_create, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_MINTS_ID)                                \
+    X(USER_REPLACE, 11, user_replace, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                                 \
+    /* with its memberships and assignments */                                                                         \
+    X(USER_DELETE, 12, user_delete, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                                   \
+    X(GROUP_CREATE, 20, group_create, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_MINTS_ID)                              \
+    X(GROUP_REPLACE, 21, group_replace, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                               \
+    X(GROUP_DELETE, 22, group_delete, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                                 \
+    X(MEMBERSHIP_CREATE, 30, membership_create, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_MINTS_MEMBERSHIP_ID)         \
+    X(MEMBERSHIP_DELETE, 31, membership_delete, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_AUTOMATIC)                   \
+    X(PERMSET_CREATE, 40, permset_create, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_MINTS_ID)                          \
+    /* attributes, managed and inline policies, tags: all of it */                                                     \
+    X(PERMSET_REPLACE, 41, permset_replace, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                           \
+    /* RG_ECONFLICT while assigned, as an account's */                                                                 \
+    X(PERMSET_DELETE, 42, permset_delete, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                             \
+    X(ACCOUNT_PUT, 50, account_put, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                                   \
+    X(ACCOUNT_DELETE, 51, account_delete, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                             \
+    /* an unknown account is registered by it; exists already: SUCCEEDED, as at AWS */                                 \
+    X(ASSIGNMENT_CREATE, 60, assignment_create, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_REQUEST_ONCE)                \
+    X(ASSIGNMENT_DELETE, 61, assignment_delete,                                                                        \
+      RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_AUTOMATIC | RG_CMDF_REQUEST_ONCE)                                      \
+    X(NODE_PUT, 70, node_put, RG_CMDF_TOUCHES_SETTINGS)                                                                \
+    /* uses a join token up (or names the node's old id), allocates the next raft id */                                \
+    X(NODE_JOIN, 71, node_join, RG_CMDF_TOUCHES_SETTINGS)                                                              \
+    X(TOKEN_PUT, 72, token_put, 0)                                                                                     \
+    X(SECRET_PUT, 73, secret_put, 0)                                                                                   \
+    X(SETTING_PUT, 74, setting_put, RG_CMDF_TOUCHES_SETTINGS)                                                          \
+    /* who declared the epoch, and why: the new primary's first write */                                               \
+    X(EPOCH_NOTE, 75, epoch_note, RG_CMDF_TOUCHES_SETTINGS)
+
 enum rg_cmd_kind {
-    RG_CMD_NOOP = 1,
-    RG_CMD_INSTANCE_INIT = 2, /* once, on an empty state: instance, regions, first credentials */
-    RG_CMD_REGION_PUT = 3,    /* status "REMOVED" deletes the row: RG_ECONFLICT of the primary's */
-    RG_CMD_CREDENTIAL_PUT = 4,
-    RG_CMD_CREDENTIAL_DELETE = 5,
-    RG_CMD_USER_CREATE = 10,
-    RG_CMD_USER_REPLACE = 11,
-    RG_CMD_USER_DELETE = 12, /* with its memberships and assignments */
-    RG_CMD_GROUP_CREATE = 20,
-    RG_CMD_GROUP_REPLACE = 21,
-    RG_CMD_GROUP_DELETE = 22,
-    RG_CMD_MEMBERSHIP_CREATE = 30,
-    RG_CMD_MEMBERSHIP_DELETE = 31,
-    RG_CMD_PERMSET_CREATE = 40,
-    RG_CMD_PERMSET_REPLACE = 41, /* attributes, managed and inline policies, tags: all of it */
-    RG_CMD_PERMSET_DELETE = 42,  /* RG_ECONFLICT while assigned */
-    RG_CMD_ACCOUNT_PUT = 50,
-    RG_CMD_ACCOUNT_DELETE = 51, /* RG_ECONFLICT while assigned */
-    RG_CMD_ASSIGNMENT_CREATE = 60, /* an unknown account is registered by it; exists already: SUCCEEDED, as at AWS */
-    RG_CMD_ASSIGNMENT_DELETE = 61,
-    RG_CMD_NODE_PUT = 70,
-    RG_CMD_NODE_JOIN = 71, /* uses a join token up (or names the node's old id), allocates the next raft id */
-    RG_CMD_TOKEN_PUT = 72,
-    RG_CMD_SECRET_PUT = 73,
-    RG_CMD_SETTING_PUT = 74,
-    RG_CMD_EPOCH_NOTE = 75, /* who declared the epoch, and why: the new primary's first write */
+#define RG_CMD_ENUM(name, number, handler, flags) RG_CMD_##name = number,
+    RG_CMD_MAP(RG_CMD_ENUM)
+#undef RG_CMD_ENUM
 };
 
 /* Why a command was refused: replicated with the reply, equal on every node; the API words it. */

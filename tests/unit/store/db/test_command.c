@@ -95,18 +95,142 @@ START_TEST(size_has_a_limit)
 }
 END_TEST
 
-START_TEST(kinds_have_names)
+/* What is on disk and in the logs of clusters: these numbers never change and are never used for another meaning. A new kind
+ * or field gets a row here. Flags: c client, i intent, a automatic, m/M mints an id/a membership's, r request once, s settings,
+ * u without an instance. */
+static const struct {
+    unsigned number;
+    const char *name, *flags;
+} kinds[] = {
+    {1, "NOOP", "u"}, {2, "INSTANCE_INIT", "su"}, {3, "REGION_PUT", "s"},
+    {4, "CREDENTIAL_PUT", "c"}, {5, "CREDENTIAL_DELETE", "cia"}, {10, "USER_CREATE", "cim"},
+    {11, "USER_REPLACE", "ci"}, {12, "USER_DELETE", "ci"}, {20, "GROUP_CREATE", "cim"},
+    {21, "GROUP_REPLACE", "ci"}, {22, "GROUP_DELETE", "ci"}, {30, "MEMBERSHIP_CREATE", "ciM"},
+    {31, "MEMBERSHIP_DELETE", "cia"}, {40, "PERMSET_CREATE", "cim"}, {41, "PERMSET_REPLACE", "ci"},
+    {42, "PERMSET_DELETE", "ci"}, {50, "ACCOUNT_PUT", "ci"}, {51, "ACCOUNT_DELETE", "ci"},
+    {60, "ASSIGNMENT_CREATE", "cir"}, {61, "ASSIGNMENT_DELETE", "ciar"}, {70, "NODE_PUT", "s"},
+    {71, "NODE_JOIN", "s"}, {72, "TOKEN_PUT", ""}, {73, "SECRET_PUT", ""},
+    {74, "SETTING_PUT", "s"}, {75, "EPOCH_NOTE", "s"},
+};
+static const struct {
+    unsigned number;
+    const char *name, *json;
+} fields[] = {
+    {1, "KIND", NULL}, {2, "AT_MS", "at"}, {3, "BY", "by"},
+    {4, "REQUEST_ID", "requestId"}, {5, "IF_VERSION", "ifVersion"}, {16, "VERSION", "version"},
+    {17, "CREATED_MS", "createdAt"}, {18, "CREATED_BY", "createdBy"}, {19, "UPDATED_MS", "updatedAt"},
+    {20, "UPDATED_BY", "updatedBy"}, {32, "ID", "id"}, {33, "NAME", "name"},
+    {34, "DISPLAY_NAME", "displayName"}, {35, "DESCRIPTION", "description"}, {36, "STATUS", "status"},
+    {37, "EMAIL", "email"}, {38, "EXTERNAL_ID", "externalIds"}, {39, "ATTRS", "attributes"},
+    {40, "GROUP_ID", "groupId"}, {41, "USER_ID", "userId"}, {42, "MEMBERSHIP_ID", "membershipId"},
+    {43, "ACCOUNT_ID", "accountId"}, {44, "PERMSET_ID", "permissionSetId"}, {45, "PRINCIPAL_TYPE", "principalType"},
+    {46, "PRINCIPAL_ID", "principalId"}, {47, "SESSION_DURATION", "sessionDuration"}, {48, "RELAY_STATE", "relayState"},
+    {49, "MANAGED_POLICY", "managedPolicies"}, {50, "INLINE_POLICY", "inlinePolicy"}, {51, "TAG", "tags"},
+    {52, "REASON", "reason"}, {53, "BOUNDARY", "permissionsBoundary"}, {54, "CUSTOMER_POLICY", "customerPolicies"},
+    {64, "INSTANCE_ARN", "instanceArn"}, {65, "IDENTITY_STORE_ID", "identityStoreId"}, {66, "OWNER_ACCOUNT_ID", "ownerAccountId"},
+    {67, "KEY_ID", "keyId"}, {68, "REGION", "regions"}, {69, "PRIMARY", "primary"},
+    {70, "URL", "url"}, {71, "ACCESS_KEY_ID", "accessKeyId"}, {72, "SECRET_SEALED", "secretSealed"},
+    {73, "TOKEN_SHA256", "tokenSha256"}, {74, "CREDENTIAL", "credentials"}, {75, "ROLE", "role"},
+    {76, "NODE_ID", "nodeId"}, {77, "LINK", "link"}, {78, "EXPIRES_MS", "expires"},
+    {79, "CERT", "certificate"}, {80, "PHASE", "phase"}, {81, "ERROR", "error"},
+    {82, "OWNER", "owner"}, {83, "OLD_NODE_ID", "oldNodeId"}, {84, "REJOIN", "rejoin"},
+    {85, "REGIONS", "otherRegions"}, {86, "ON_SHORTAGE", "onShortage"}, {87, "LEASE_MS", "leaseMs"},
+    {88, "DEGRADED", "regionsReachable"}, {89, "EPOCH", "epoch"}, {90, "FIRST_INDEX", "firstIndex"},
+    {91, "DECLARED_BY", "declaredBy"}, {92, "OLD_REGIONS", NULL}, {93, "OLD_LEASE_MS", NULL},
+    {94, "SETTLED", NULL},
+};
+
+/* The table's rows, in its order. */
+static const struct {
+    unsigned number;
+    const char *name;
+    unsigned flags;
+} kind_rows[] = {
+#define ROW(name, number, handler, flags) {RG_CMD_##name, #name, flags},
+    RG_CMD_MAP(ROW)
+#undef ROW
+};
+static const struct {
+    unsigned number;
+    const char *name, *json;
+} field_rows[] = {
+#define ROW(name, number, json, form) {RG_F_##name, #name, json},
+    RG_FIELD_MAP(ROW)
+#undef ROW
+};
+
+static unsigned flags_of(const char *letters)
 {
-    static const uint8_t known[] = {1, 2, 3, 4, 5, 10, 11, 12, 20, 21, 22, 30, 31, 40, 41, 42, 50, 51, 60, 61,
-                                    70, 71, 72, 73, 74, 75};
+    static const char all[] = "ciamMrsu";
+    unsigned flags = 0;
+
+    for (; *letters != '\0'; letters++) {
+        ck_assert_ptr_nonnull(strchr(all, *letters));
+        flags |= 1u << (strchr(all, *letters) - all);
+    }
+    return flags;
+}
+
+START_TEST(kinds_are_what_they_ever_were)
+{
     unsigned named = 0;
 
-    for (unsigned kind = 0; kind < 256; kind++)
-        named += strcmp(rg_cmd_kind_name((enum rg_cmd_kind)kind), "?") != 0;
-    ck_assert_uint_eq(named, RG_LEN(known));
-    for (size_t i = 0; i < RG_LEN(known); i++)
-        ck_assert_str_ne(rg_cmd_kind_name((enum rg_cmd_kind)known[i]), "?");
-    ck_assert_str_eq(rg_cmd_kind_name(RG_CMD_ASSIGNMENT_DELETE), "ASSIGNMENT_DELETE");
+    ck_assert_uint_eq(RG_LEN(kind_rows), RG_LEN(kinds));
+    for (size_t i = 0; i < RG_LEN(kinds); i++) {
+        ck_assert_uint_eq(kind_rows[i].number, kinds[i].number);
+        ck_assert_str_eq(kind_rows[i].name, kinds[i].name);
+        ck_assert_str_eq(rg_cmd_kind_name((enum rg_cmd_kind)kinds[i].number), kinds[i].name);
+        ck_assert_msg(rg_cmd_kind_flags(kinds[i].number) == flags_of(kinds[i].flags), "flags of %s", kinds[i].name);
+    }
+    for (unsigned kind = 0; kind < 4096; kind++) {
+        bool known = strcmp(rg_cmd_kind_name((enum rg_cmd_kind)kind), "?") != 0;
+
+        named += known;
+        ck_assert(known || rg_cmd_kind_flags(kind) == 0);
+    }
+    ck_assert_uint_eq(named, RG_LEN(kinds));
+    /* bytes may say any number: no other kind by its lower half */
+    ck_assert_uint_eq(rg_cmd_kind_flags(((uint64_t)1 << 32) + RG_CMD_SETTING_PUT), 0);
+    ck_assert_uint_eq(rg_cmd_kind_flags(UINT64_MAX), 0);
+}
+END_TEST
+
+START_TEST(flags_agree_with_each_other)
+{
+    for (size_t i = 0; i < RG_LEN(kind_rows); i++) {
+        const char *name = kind_rows[i].name;
+        unsigned f = kind_rows[i].flags;
+        const unsigned minted = RG_CMDF_MINTS_ID | RG_CMDF_MINTS_MEMBERSHIP_ID;
+
+        ck_assert_msg(!(f & RG_CMDF_INTENT) || (f & RG_CMDF_CLIENT), "%s: an intent that no client writes", name);
+        ck_assert_msg(!(f & RG_CMDF_AUTOMATIC) || (f & RG_CMDF_INTENT), "%s: automatic, but no intent", name);
+        ck_assert_msg(!(f & RG_CMDF_AUTOMATIC) || !(f & minted), "%s: takes access away, yet makes an object", name);
+        ck_assert_msg(!(f & minted) || (f & RG_CMDF_INTENT), "%s: mints an id that nobody compares", name);
+        ck_assert_msg((f & minted) != minted, "%s: mints two ids", name);
+        ck_assert_msg(!(f & RG_CMDF_REQUEST_ONCE) || (f & RG_CMDF_INTENT), "%s: a request that is never presented", name);
+        ck_assert_msg(!(f & RG_CMDF_TOUCHES_SETTINGS) || !(f & RG_CMDF_CLIENT), "%s: the cluster's own, of clients", name);
+        ck_assert_msg(!(f & RG_CMDF_UNINIT) || !(f & RG_CMDF_CLIENT), "%s: a client's, before there is an instance", name);
+        for (size_t k = 0; k < i; k++)
+            ck_assert_msg(kind_rows[k].number < kind_rows[i].number, "%s: out of order, or a number twice", name);
+    }
+}
+END_TEST
+
+START_TEST(fields_are_what_they_ever_were)
+{
+    ck_assert_uint_eq(RG_LEN(field_rows), RG_LEN(fields));
+    for (size_t i = 0; i < RG_LEN(fields); i++) {
+        ck_assert_uint_eq(field_rows[i].number, fields[i].number);
+        ck_assert_str_eq(field_rows[i].name, fields[i].name);
+        if (fields[i].json == NULL)
+            ck_assert_ptr_null(field_rows[i].json);
+        else
+            ck_assert_str_eq(field_rows[i].json, fields[i].json);
+        for (size_t k = 0; k < i; k++) {
+            ck_assert_uint_lt(fields[k].number, fields[i].number);
+            ck_assert(fields[k].json == NULL || fields[i].json == NULL || strcmp(fields[k].json, fields[i].json) != 0);
+        }
+    }
 }
 END_TEST
 
@@ -135,7 +259,9 @@ int main(void)
     tcase_add_test(tcase, built_and_read_back);
     tcase_add_loop_test(tcase, form, 0, RG_LEN(forms));
     tcase_add_test(tcase, size_has_a_limit);
-    tcase_add_test(tcase, kinds_have_names);
+    tcase_add_test(tcase, kinds_are_what_they_ever_were);
+    tcase_add_test(tcase, flags_agree_with_each_other);
+    tcase_add_test(tcase, fields_are_what_they_ever_were);
     tcase_add_test(tcase, folding_is_of_ascii_letters_alone);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
