@@ -5,10 +5,17 @@
 
 #define CHANGE_VERSION 1 /* libraft's encoding of a configuration */
 
+/* NEW → STARTED → BROKEN (a step failed: what libraft holds is not known any more) */
+enum core_life { CORE_NEW, CORE_STARTED, CORE_BROKEN };
+
+static const uint32_t life_may[] = {[CORE_NEW] = RG_BIT(CORE_STARTED), [CORE_STARTED] = RG_BIT(CORE_BROKEN), [CORE_BROKEN] = 0};
+static const char *const life_names[] = {"NEW", "STARTED", "BROKEN"};
+const struct rg_sm_table rg_core_lives = RG_SM_TABLE("core", life_may, life_names);
+
 struct rg_core {
     struct raft raft;
     uint64_t id, guest;
-    bool started, broken;
+    struct rg_sm life;
     char text[RAFT_ERRMSG_BUF_SIZE + 64];
     /* what libraft and our caller see of the entries of a step */
     struct raft_entry *raft_entries; /* own */
@@ -161,6 +168,7 @@ enum rg_err rg_core_new(const struct rg_core_config *config, struct rg_core **re
         return RG_ENOMEM;
     }
     core->id = config->id;
+    rg_sm_init(&core->life, &rg_core_lives, CORE_NEW);
     core->raft.tracer = NULL; /* the default one formats every trace even when off */
     raft_seed(&core->raft, config->seed);
     raft_set_election_timeout(&core->raft, config->election_ms);
@@ -344,7 +352,7 @@ static enum rg_err step(struct rg_core *core, uint64_t now_ms, struct raft_event
     enum rg_err err;
     int rv;
 
-    RG_ASSERT(!core->broken);
+    RG_ASSERT(core->life.state == CORE_STARTED);
     memset(ret_update, 0, sizeof *ret_update);
     memset(&u, 0, sizeof u);
     event->time = now_ms;
@@ -354,7 +362,7 @@ static enum rg_err step(struct rg_core *core, uint64_t now_ms, struct raft_event
     if (err) {
         snprintf(core->text, sizeof core->text, "raft_step of event %d: %s", (int)event->type, raft_strerror(rv));
         if (event->type != RAFT_SUBMIT || err != RG_ENOTPRIMARY)
-            core->broken = true;
+            rg_sm_move(&core->life, CORE_BROKEN);
         return err;
     }
     ret_update->save = (u.flags & ((RAFT_UPDATE_CURRENT_TERM) | (RAFT_UPDATE_VOTED_FOR))) != 0;
@@ -401,8 +409,7 @@ enum rg_err rg_core_start(struct rg_core *core, uint64_t now_ms, uint64_t term, 
     void *token = NULL;
     enum rg_err err;
 
-    RG_ASSERT(!core->started);
-    core->started = true;
+    rg_sm_move(&core->life, CORE_STARTED);
     if (term == 0 && (n > 0 || base->index > 0 || vote != 0))
         return RG_ECORRUPT;
     if (base->index == 0 && n > 0 && (first_index != 1 || entries[0].type != RG_ENTRY_CHANGE))

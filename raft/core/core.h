@@ -3,10 +3,12 @@
 #ifndef REGENT_RAFT_CORE_CORE_H
 #define REGENT_RAFT_CORE_CORE_H
 
+#include "base/sm.h"
 #include "raft/batch.h"
 #include "raft/core/rpc.h"
 
 struct rg_core;
+extern const struct rg_sm_table rg_core_lives; /* for whoever traces */
 
 struct rg_core_config {
     uint64_t id;

@@ -102,10 +102,12 @@ static void intents_random(const struct rg_intents *q, uint8_t out[16])
     }
 }
 
-static const uint8_t may_move[RG_INTENT_STATUS_COUNT] = {
+static const uint32_t status_may[RG_INTENT_STATUS_COUNT] = {
     [RG_INTENT_QUEUED] = RG_BIT(RG_INTENT_PRESENTING) | RG_BIT(RG_INTENT_DROPPED),
     [RG_INTENT_PRESENTING] = RG_BIT(RG_INTENT_QUEUED) | RG_BIT(RG_INTENT_APPLIED) | RG_BIT(RG_INTENT_REFUSED),
 };
+static const char *const status_names[] = {"", "QUEUED", "PRESENTING", "APPLIED", "REFUSED", "DROPPED"};
+const struct rg_sm_table intent_statuses = RG_SM_TABLE("intent", status_may, status_names);
 
 /* Put what is in effect in place of what was: the one way a status changes. */
 static void put_in_effect(struct intent_item *item, const struct rg_intent *next)
@@ -113,7 +115,8 @@ static void put_in_effect(struct intent_item *item, const struct rg_intent *next
     struct rg_intents *q = item->q;
     bool over = rg_intent_is_over(next->status);
 
-    RG_ASSERT(next->status == item->r.status || (may_move[item->r.status] & RG_BIT(next->status)) != 0);
+    if (next->status != item->r.status)
+        rg_sm_edge(&intent_statuses, item->r.status, next->status);
     if (over) {
         turn_leave(q, item);
         item->r = *next;

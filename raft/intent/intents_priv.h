@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
+#include "base/sm.h"
 #include "raft/intent/intents.h"
 
 enum {
@@ -72,6 +73,8 @@ void intent_item_free(struct intent_item *item);
 void intent_item_enter(struct rg_intents *q, struct intent_item *item);
 /** Take it out of the lists it is in. */
 void intent_item_leave(struct rg_intents *q, struct intent_item *item);
+/* An intent's status: drawn in intents.h. */
+extern const struct rg_sm_table intent_statuses;
 /** Change its status in memory. */
 void intent_item_move(struct intent_item *item, enum rg_intent_status status);
 

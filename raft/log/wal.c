@@ -1,5 +1,13 @@
 #include "raft/log/wal_priv.h"
 
+static const uint32_t reset_may[] = {
+    [WAL_RESET_NONE] = RG_BIT(WAL_RESET_WANTED),
+    [WAL_RESET_WANTED] = RG_BIT(WAL_RESET_WRITING),
+    [WAL_RESET_WRITING] = RG_BIT(WAL_RESET_NONE),
+};
+static const char *const reset_names[] = {"NONE", "WANTED", "WRITING"};
+const struct rg_sm_table wal_resets = RG_SM_TABLE("log reset", reset_may, reset_names);
+
 /* --- small things --- */
 
 void wal_hold(struct rg_wal *wal) { wal->holds++; }
@@ -236,9 +244,8 @@ static void step(struct rg_wal *wal)
 
     if (wal->writing || wal->dead || wal->closing)
         return;
-    if (wal->reset_wanted) {
-        wal->reset_wanted = false;
-        wal->reset_writing = true;
+    if (wal->reset.state == WAL_RESET_WANTED) {
+        rg_sm_move(&wal->reset, WAL_RESET_WRITING);
         rg_buf_clear(&wal->write.plain);
         wal->write.last = wal->next_unwritten - 1;
         start_write(wal, WAL_RESET);
@@ -319,7 +326,7 @@ static void settle_segment(struct rg_wal *wal)
 
 static void settle_reset(struct rg_wal *wal)
 {
-    wal->reset_writing = false;
+    rg_sm_move(&wal->reset, WAL_RESET_NONE);
     while (wal->segments != wal->current) {
         struct wal_segment *old = wal->segments;
 
@@ -347,7 +354,7 @@ static void settle_durable(struct rg_wal *wal)
 void wal_on_written(struct rg_wal *wal)
 {
     struct wal_write *write = &wal->write;
-    bool reset = wal->reset_writing;
+    bool reset = wal->reset.state == WAL_RESET_WRITING;
 
     wal->writing = false;
     if (wal->closing || wal->dead || write->err) {
@@ -411,7 +418,7 @@ enum rg_err rg_wal_reset(struct rg_wal *wal, uint64_t index, uint64_t term, void
 {
     if (wal->dead || wal->closing)
         return wal->dead ? wal->dead : RG_ESTOPPED;
-    if (wal->reset_wanted || wal->reset_writing)
+    if (wal->reset.state != WAL_RESET_NONE)
         return RG_EBUSY;
     if (index == 0 || term == 0)
         return RG_EINVALID;
@@ -420,7 +427,7 @@ enum rg_err rg_wal_reset(struct rg_wal *wal, uint64_t index, uint64_t term, void
     wal->cut = false;
     wal->durable = index;
     wal->generation++;
-    wal->reset_wanted = true;
+    rg_sm_move(&wal->reset, WAL_RESET_WANTED);
     wal->reset_done = done;
     wal->reset_arg = arg;
     step(wal);

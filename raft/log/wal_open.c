@@ -229,6 +229,7 @@ static enum rg_err new_wal(const struct rg_wal_config *config, struct rg_wal **r
         return RG_ENOMEM;
     wal->config = *config;
     wal->tail = &wal->segments;
+    rg_sm_init(&wal->reset, &wal_resets, WAL_RESET_NONE);
     if (wal->config.segment_bytes == 0)
         wal->config.segment_bytes = SEGMENT_BYTES_DEFAULT;
     wal->config.segment_bytes =

@@ -7,6 +7,7 @@
 #ifndef REGENT_RAFT_LOG_WAL_PRIV_H
 #define REGENT_RAFT_LOG_WAL_PRIV_H
 
+#include "base/sm.h"
 #include "raft/log/wal.h"
 
 enum {
@@ -231,6 +232,10 @@ struct wal_preparing {
     struct rg_errctx ctx;
 };
 
+/* A reset (wal.c): NONE → WANTED (a write is under way) → WRITING → NONE */
+enum wal_reset { WAL_RESET_NONE, WAL_RESET_WANTED, WAL_RESET_WRITING };
+extern const struct rg_sm_table wal_resets;
+
 struct rg_wal {
     struct rg_wal_config config;
     struct wal_env env;
@@ -248,7 +253,7 @@ struct rg_wal {
     uint8_t tag[RG_TAG_BYTES];            /* of the last record */
     uint64_t marked;                      /* position of the last mark in the current segment; 0: none */
     bool writing, rotating;               /* rotating: the write goes to a segment behind the current one */
-    bool reset_wanted, reset_writing;
+    struct rg_sm reset; /* wal_resets */
     void (*reset_done)(void *arg);
     void *reset_arg;
     struct wal_write write;

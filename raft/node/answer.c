@@ -63,11 +63,11 @@ static enum rg_err submit_check(const struct rg_node *node, const struct rg_prop
 {
     enum rg_err err;
 
-    if (node->stage == NODE_STOPPED)
+    if (node->stage.state == NODE_STOPPED)
         return RG_ESTOPPED;
     if (node->paused) /* also while the node has ceded and the new primary was not heard yet */
         return RG_EPAUSED;
-    if (node->stage != NODE_RUNNING || !node->leading)
+    if (node->stage.state != NODE_RUNNING || !node->leading)
         return RG_ENOTPRIMARY;
     if (node->alarm || node->diverged)
         return RG_EUNREADY;
@@ -300,7 +300,7 @@ static enum rg_err waits_room(struct rg_node *node)
 
 void rg_node_wait(struct rg_node *node, struct rg_wait *wait)
 {
-    enum rg_err err = node->stage == NODE_STOPPED ? RG_ESTOPPED : outcome(node, wait->rev, rg_node_visible(node));
+    enum rg_err err = node->stage.state == NODE_STOPPED ? RG_ESTOPPED : outcome(node, wait->rev, rg_node_visible(node));
 
     if (err == RG_EREVISION && node_now_ms(node) < wait->deadline_ms) {
         if (waits_room(node) == RG_OK) {

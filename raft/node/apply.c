@@ -143,7 +143,7 @@ void node_apply(struct rg_node *node)
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
-    if (node->install != INSTALL_NONE || limit <= node->applied.index)
+    if (node->install.state != INSTALL_NONE || limit <= node->applied.index)
         return;
     begin_us = node_now_us(node);
     err = node_apply_upto(node, limit, &ctx);
@@ -169,7 +169,7 @@ static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file,
     struct rg_core_update update;
     uint64_t floor, floor_term;
 
-    if (node->stage != NODE_RUNNING)
+    if (node->stage.state != NODE_RUNNING)
         return;
     if (err) {
         /* The log still holds everything; a full disk will make itself known there. */
@@ -177,7 +177,7 @@ static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file,
         node->snapshot_retry_ms = node_now_ms(node) + 10000;
         return;
     }
-    if (node->install != INSTALL_NONE || file->index <= node->snapshot_index)
+    if (node->install.state != INSTALL_NONE || file->index <= node->snapshot_index)
         return; /* overtaken by one that was received */
     node_release(node); /* what may leave leaves before its entries are forgotten */
     base = (struct rg_core_base){.index = file->index,
@@ -186,7 +186,7 @@ static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file,
                                  .config = rg_buf_span(&node->taking_config)};
     err = rg_core_snapshotted(node->core, node_now_ms(node), &base, (unsigned)node->config.trailing, &update);
     node_take(node, err, &update, false);
-    if (node->stage != NODE_RUNNING)
+    if (node->stage.state != NODE_RUNNING)
         return;
     node->snapshot_index = file->index;
     node->snapshot_term = file->term;
@@ -215,7 +215,7 @@ void node_snapshot_step(struct rg_node *node)
 {
     enum rg_err err;
 
-    if (node->install != INSTALL_NONE || node->applied_config_index == 0 || rg_snapstore_taking(node->snaps) ||
+    if (node->install.state != INSTALL_NONE || node->applied_config_index == 0 || rg_snapstore_taking(node->snaps) ||
         !snapshot_due(node) || node_now_ms(node) < node->snapshot_retry_ms)
         return;
     rg_buf_clear(&node->taking_config);
@@ -237,13 +237,30 @@ void node_snapshot_step(struct rg_node *node)
 
 enum rg_err rg_node_snapshot(struct rg_node *node)
 {
-    if (node->stage != NODE_RUNNING || node->install != INSTALL_NONE || rg_snapstore_taking(node->snaps))
+    if (node->stage.state != NODE_RUNNING || node->install.state != INSTALL_NONE || rg_snapstore_taking(node->snaps))
         return RG_EBUSY;
     node->snapshot_wanted = true;
     return RG_OK;
 }
 
 /* ---- putting a received snapshot in place ---- */
+
+static const uint32_t install_may[] = {
+    [INSTALL_NONE] = RG_BIT(INSTALL_LOAD),
+    [INSTALL_LOAD] = RG_BIT(INSTALL_RESET),
+    [INSTALL_RESET] = RG_BIT(INSTALL_DONE),
+    [INSTALL_DONE] = RG_BIT(INSTALL_NONE),
+};
+static const char *const install_names[] = {"NONE", "LOAD", "RESET", "DONE"};
+const struct rg_sm_table node_installs = RG_SM_TABLE("install", install_may, install_names);
+
+/* The core takes over a received snapshot, which replaces the whole log: the next pump loads it. */
+void node_install_begin(struct rg_node *node, uint64_t index, uint64_t term)
+{
+    rg_sm_move(&node->install, INSTALL_LOAD);
+    node->install_index = index;
+    node->install_term = term;
+}
 
 /* The file is here and proved. What is left of the InstallSnapshot of the paper is this message, which the core takes as if
  * the leader had sent it now. */
@@ -254,7 +271,7 @@ void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_o
     struct rg_core_update update;
     enum rg_err err;
 
-    if (node->stage != NODE_RUNNING || node->install != INSTALL_NONE || offer->index <= node->applied.index ||
+    if (node->stage.state != NODE_RUNNING || node->install.state != INSTALL_NONE || offer->index <= node->applied.index ||
         node_bygone(node, offer->term))
         return;
     m.install = (struct rg_msg_install){.term = offer->term, .index = offer->index, .index_term = offer->index_term};
@@ -282,8 +299,8 @@ static void on_reset(void *arg)
 {
     struct rg_node *node = arg;
 
-    if (node->install == INSTALL_RESET)
-        node->install = INSTALL_DONE;
+    if (node->install.state == INSTALL_RESET)
+        rg_sm_move(&node->install, INSTALL_DONE);
 }
 
 static void install_load(struct rg_node *node)
@@ -314,7 +331,7 @@ static void install_load(struct rg_node *node)
     rg_txn_free(txn);
     node_hash_keep(node, &node->applied);
     node->policy_dirty = true;
-    node->install = INSTALL_RESET;
+    rg_sm_move(&node->install, INSTALL_RESET);
     err = rg_wal_reset(node->wal, info.index, info.term, on_reset, node);
     if (err)
         node_fail(node, err, "empty the log: %s", rg_err_text(err));
@@ -329,7 +346,7 @@ static void install_done(struct rg_node *node)
     struct rg_core_update update;
     enum rg_err err;
 
-    node->install = INSTALL_NONE;
+    rg_sm_move(&node->install, INSTALL_NONE);
     node->persisted = node->trusted = node->install_index;
     node->snapshot_index = node->install_index;
     node->snapshot_term = node->install_term;
@@ -340,7 +357,7 @@ static void install_done(struct rg_node *node)
     node->next_status.snapshots_installed++;
     err = rg_core_installed(node->core, node_now_ms(node), &base, &update);
     node_take(node, err, &update, false);
-    if (node->stage != NODE_RUNNING)
+    if (node->stage.state != NODE_RUNNING)
         return;
     node_members_update(node, false);
     node_visible_set(node);
@@ -353,8 +370,8 @@ static void install_done(struct rg_node *node)
 
 void node_install_step(struct rg_node *node)
 {
-    if (node->install == INSTALL_LOAD)
+    if (node->install.state == INSTALL_LOAD)
         install_load(node);
-    if (node->install == INSTALL_DONE && node->stage == NODE_RUNNING)
+    if (node->install.state == INSTALL_DONE && node->stage.state == NODE_RUNNING)
         install_done(node);
 }

@@ -82,13 +82,13 @@ void rg_node_change(struct rg_node *node, struct rg_change *change)
 
     change->text[0] = '\0';
     change->index = change->term = 0;
-    if (node->stage == NODE_STOPPED)
+    if (node->stage.state == NODE_STOPPED)
         err = RG_ESTOPPED;
-    else if (node->stage != NODE_RUNNING || !node->leading)
+    else if (node->stage.state != NODE_RUNNING || !node->leading)
         err = RG_ENOTPRIMARY;
     else if (node->change != NULL || node->config_pending ||
              rg_core_change_pending(node->core) ||
-             (node->handover.stage != HANDOVER_NONE && change != &node->handover.change) || node->failover.request != NULL)
+             (node->handover.stage.state != HANDOVER_NONE && change != &node->handover.change) || node->failover.request != NULL)
         err = RG_EBUSY;
     else if (node->alarm || node->diverged || !node_commit_known(node))
         err = RG_EUNREADY;
@@ -105,7 +105,7 @@ void node_change_answer(struct rg_node *node)
 
     if (change == NULL)
         return;
-    if (node->stage == NODE_STOPPED || !node->leading || rg_core_term(node->core) != change->term) {
+    if (node->stage.state == NODE_STOPPED || !node->leading || rg_core_term(node->core) != change->term) {
         node->change = NULL;
         done(change, RG_ESTOPPED);
     } else if (node->applied.index >= change->index && !node->config_pending) {

@@ -8,6 +8,16 @@
 #define ASK_MS 2000u   /* a node that does not answer within this counts as gone */
 #define RAISE_MS 3000u /* with the lease's time: how long a promotion is left to come about */
 
+static const uint32_t stage_may[] = {
+    [FAILOVER_NONE] = RG_BIT(FAILOVER_ASK),
+    [FAILOVER_ASK] = RG_BIT(FAILOVER_PROMISE) | RG_BIT(FAILOVER_NONE),
+    [FAILOVER_PROMISE] = RG_BIT(FAILOVER_WAIT) | RG_BIT(FAILOVER_NONE),
+    [FAILOVER_WAIT] = RG_BIT(FAILOVER_BEGIN) | RG_BIT(FAILOVER_NONE),
+    [FAILOVER_BEGIN] = RG_BIT(FAILOVER_NONE),
+};
+static const char *const stage_names[] = {"NONE", "ASK", "PROMISE", "WAIT", "BEGIN"};
+const struct rg_sm_table node_failovers = RG_SM_TABLE("failover", stage_may, stage_names);
+
 uint64_t node_epoch_next(uint64_t known, uint64_t id)
 {
     uint64_t e = known - known % NODE_EPOCH_IDS + id % NODE_EPOCH_IDS;
@@ -49,7 +59,7 @@ static bool promise(struct rg_node *node, uint64_t epoch)
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
-    if (node->leading || node->install != INSTALL_NONE || epoch <= node_epoch_of(node->meta.term) ||
+    if (node->leading || node->install.state != INSTALL_NONE || epoch <= node_epoch_of(node->meta.term) ||
         epoch < node->meta.promised)
         return false;
     node_handover_overtaken(node);
@@ -91,7 +101,7 @@ void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg
     struct rg_msg_fence_result *r = &out.fence_result;
 
     r->promised = m->epoch > 0 && promise(node, m->epoch);
-    if (node->stage != NODE_RUNNING || !is_whole(node))
+    if (node->stage.state != NODE_RUNNING || !is_whole(node))
         return; /* promised, but it says nothing about what was acknowledged before it came */
     r->number = m->number;
     r->voter = self_votes(node);
@@ -152,7 +162,7 @@ void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const st
         peer->promised = m->epoch;
         node_promise_heard(node, m->epoch);
     }
-    if ((node->failover.stage != FAILOVER_ASK && node->failover.stage != FAILOVER_PROMISE) ||
+    if ((node->failover.stage.state != FAILOVER_ASK && node->failover.stage.state != FAILOVER_PROMISE) ||
         m->number != node->failover.number)
         return;
     for (size_t i = 1; i < f->n_candidates; i++) {
@@ -332,30 +342,43 @@ void node_failover_answer(struct rg_node *node, enum rg_err err)
 {
     struct rg_failover *f = node->failover.request;
 
-    node->failover.stage = FAILOVER_NONE;
-    node->failover.request = NULL;
     if (f == NULL)
         return;
+    rg_sm_move(&node->failover.stage, FAILOVER_NONE);
+    node->failover.request = NULL;
     f->err = err;
     f->on_done(f);
 }
 
 static enum rg_err begin_check(struct rg_node *node, struct rg_failover *f)
 {
-    if (node->stage == NODE_STOPPED)
+    if (node->stage.state == NODE_STOPPED)
         return RG_ESTOPPED;
     if (node->failover.request != NULL ||
-        (node->handover.stage != HANDOVER_NONE && node->handover.stage != HANDOVER_COMMIT))
+        (node->handover.stage.state != HANDOVER_NONE && node->handover.stage.state != HANDOVER_COMMIT))
         return say(f, RG_EBUSY, "a promotion or hand-over is under way here");
     if (node->leading)
         return say(f, RG_ECONFLICT, "%s is the primary region already", node->config.region);
-    if (node->stage != NODE_RUNNING || node->install != INSTALL_NONE || node->applied.index == 0)
+    if (node->stage.state != NODE_RUNNING || node->install.state != INSTALL_NONE || node->applied.index == 0)
         return say(f, RG_EUNREADY, "this node has no whole state yet");
     if (node->diverged)
         return say(f, RG_EUNREADY, "this node's state differs from the primary's");
     if (!is_whole(node))
         return say(f, RG_EUNREADY, "this node is no member of the cluster, or has not received the log up to where it became one");
     return RG_OK;
+}
+
+/* ceded: as of node_failover. */
+static void begin(struct rg_node *node, struct rg_failover *f, uint64_t ceded)
+{
+    struct node_failover *s = &node->failover;
+
+    RG_ASSERT(s->request == NULL);
+    rg_sm_move(&s->stage, FAILOVER_ASK);
+    s->request = f;
+    s->ceded = ceded;
+    s->number = s->epoch = s->deadline_ms = s->wait_until_ms = 0;
+    ask(node, 0);
 }
 
 void rg_node_failover(struct rg_node *node, struct rg_failover *f)
@@ -371,10 +394,7 @@ void rg_node_failover(struct rg_node *node, struct rg_failover *f)
         f->on_done(f);
         return;
     }
-    memset(&node->failover, 0, sizeof node->failover);
-    node->failover.request = f;
-    node->failover.stage = FAILOVER_ASK;
-    ask(node, 0);
+    begin(node, f, 0);
 }
 
 static uint64_t highest_epoch(const struct rg_node *node)
@@ -408,7 +428,7 @@ static void raise_epoch(struct rg_node *node)
     node->raise_ms = 0;
     if (!node->leading || node->epoch_heard <= node_epoch_of(node->meta.term) || rg_members_voters(&node->members) != 1)
         return;
-    if (node->alarm || node->diverged || node->handover.stage != HANDOVER_NONE || node->change != NULL || node->config_pending ||
+    if (node->alarm || node->diverged || node->handover.stage.state != HANDOVER_NONE || node->change != NULL || node->config_pending ||
         rg_core_change_pending(node->core)) {
         node->raise_ms = node_now_ms(node) + RAISE_MS;
         return;
@@ -417,13 +437,9 @@ static void raise_epoch(struct rg_node *node)
     if (rg_members_encode(&node->members, &node->handover.config) != RG_OK)
         return;
     rg_log_warn(node->config.log, "epoch.raise", "over=%llu", (unsigned long long)node->epoch_heard);
-    memset(&node->failover, 0, sizeof node->failover);
     memset(f, 0, sizeof *f);
     f->on_done = node_raised;
-    node->failover.request = f;
-    node->failover.ceded = node->config.id;
-    node->failover.stage = FAILOVER_ASK;
-    ask(node, 0);
+    begin(node, f, node->config.id);
 }
 
 void node_raised(struct rg_failover *f)
@@ -468,7 +484,7 @@ static void step_asked(struct rg_node *node)
         node_failover_answer(node, say(f, RG_EBUSY, "this node has promised itself elsewhere meanwhile"));
         return;
     }
-    node->failover.stage = FAILOVER_PROMISE;
+    rg_sm_move(&node->failover.stage, FAILOVER_PROMISE);
     ask(node, f->epoch);
 }
 
@@ -478,14 +494,10 @@ void node_failover_take(struct rg_node *node, uint64_t term, uint64_t ceded)
 {
     struct rg_failover *f = &node->handover.take;
 
-    memset(&node->failover, 0, sizeof node->failover);
     memset(f, 0, sizeof *f);
     f->epoch = node_epoch_of(term);
     f->on_done = node_handover_taken;
-    node->failover.request = f;
-    node->failover.ceded = ceded;
-    node->failover.stage = FAILOVER_ASK;
-    ask(node, 0);
+    begin(node, f, ceded);
 }
 
 static void step_promised(struct rg_node *node)
@@ -504,7 +516,7 @@ static void step_promised(struct rg_node *node)
     /* Accepted: a lease through regions that do not answer can only be waited for, not proved to have ended. */
     if (f->lease_regions > 0 && f->regions_answered + f->lease_regions <= f->regions)
         node->failover.wait_until_ms = RG_MAX(node->failover.wait_until_ms, now + node->settings.lease_ms * 101 / 100 + 1);
-    node->failover.stage = FAILOVER_WAIT;
+    rg_sm_move(&node->failover.stage, FAILOVER_WAIT);
 }
 
 /* This node as the only voter; the old ones are no members any more. */
@@ -545,7 +557,7 @@ static void step_begin(struct rg_node *node)
     }
     rg_log_warn(node->config.log, "failover.begin", "epoch=%llu last=%llu", (unsigned long long)node->failover.epoch,
                 (unsigned long long)rg_wal_last(node->wal));
-    node->failover.stage = FAILOVER_BEGIN;
+    rg_sm_move(&node->failover.stage, FAILOVER_BEGIN);
     node_reborn(node, node->failover.epoch << NODE_EPOCH_SHIFT, rg_buf_span(&config));
 }
 
@@ -553,11 +565,11 @@ void node_failover_step(struct rg_node *node)
 {
     uint64_t now = node_now_ms(node);
 
-    if (node->failover.stage != FAILOVER_NONE && node->failover.stage != FAILOVER_BEGIN && raising(node) && !node->leading) {
+    if (node->failover.stage.state != FAILOVER_NONE && node->failover.stage.state != FAILOVER_BEGIN && raising(node) && !node->leading) {
         node_failover_answer(node, RG_ENOTPRIMARY);
         return;
     }
-    switch (node->failover.stage) {
+    switch ((enum failover_stage)node->failover.stage.state) {
     case FAILOVER_NONE:
         if (node->raise_ms != 0 && now >= node->raise_ms)
             raise_epoch(node);
@@ -583,7 +595,7 @@ void node_failover_step(struct rg_node *node)
 
 uint64_t node_failover_due(const struct rg_node *node)
 {
-    switch (node->failover.stage) {
+    switch ((enum failover_stage)node->failover.stage.state) {
     case FAILOVER_ASK:
     case FAILOVER_PROMISE:
         return node->failover.deadline_ms;
@@ -604,10 +616,12 @@ void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config)
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
-    RG_ASSERT(node->stage == NODE_RUNNING && node->install == INSTALL_NONE && term >= node->meta.term);
+    RG_ASSERT(node->stage.state == NODE_RUNNING && node->install.state == INSTALL_NONE && term >= node->meta.term);
     if (node->leading) {
         node->leading = false;
         node_lose_leadership(node);
+        if (node->stage.state != NODE_RUNNING)
+            return; /* failed while it answered */
     }
     for (size_t i = 0; i < node->n_peers; i++)
         rg_gate_drop(&node->peers[i].gate);
@@ -622,7 +636,7 @@ void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config)
         node_fail(node, err, "begin epoch %llu: %s", (unsigned long long)node_epoch_of(term), rg_errctx_text(&ctx, err));
         return;
     }
-    node->stage = NODE_REBORN;
+    rg_sm_move(&node->stage, NODE_REBORN);
     node->reborn_index = rg_wal_last(node->wal);
     node->primary_id = 0;
     rg_wal_flush(node->wal);

@@ -50,7 +50,7 @@ void rg_node_forward(struct rg_node *node, struct rg_proposal *p)
     struct node_peer *primary = node_peer_find(node, node->primary_id);
     enum rg_err err = RG_OK;
 
-    if (node->stage == NODE_RUNNING && node->leading) {
+    if (node->stage.state == NODE_RUNNING && node->leading) {
         forward_here(node, p);
         return;
     }
@@ -58,9 +58,9 @@ void rg_node_forward(struct rg_node *node, struct rg_proposal *p)
     memset(&p->rev, 0, sizeof p->rev);
     p->regions_durable = 0;
     p->term = 0;
-    if (node->stage == NODE_STOPPED)
+    if (node->stage.state == NODE_STOPPED)
         err = RG_ESTOPPED;
-    else if (node->stage != NODE_RUNNING || primary == NULL || !primary->up || !node_primary_reachable(node))
+    else if (node->stage.state != NODE_RUNNING || primary == NULL || !primary->up || !node_primary_reachable(node))
         err = RG_ENOPRIMARY;
     else if (p->cmd.n == 0 || p->cmd.n > RG_CMD_BYTES_MAX)
         err = RG_ETOOBIG;
@@ -246,7 +246,7 @@ enum rg_err rg_node_try(struct rg_node *node, struct rg_span cmd, struct rg_repl
     RG_AUTO(txn) struct rg_txn *txn = NULL;
     enum rg_err err;
 
-    if (node->stage != NODE_RUNNING || node->install != INSTALL_NONE || node->applied.index == 0)
+    if (node->stage.state != NODE_RUNNING || node->install.state != INSTALL_NONE || node->applied.index == 0)
         return RG_EUNREADY;
     if (cmd.n == 0 || cmd.n > RG_CMD_BYTES_MAX)
         return RG_ETOOBIG;

@@ -13,6 +13,18 @@
 #define TAKE_MS 500u       /* between two attempts of the target to begin */
 #define LAG_MAX 20000u     /* entries: more than this is not made good within a pause */
 
+static const uint32_t stage_may[] = {
+    [HANDOVER_NONE] = RG_BIT(HANDOVER_DEMOTE) | RG_BIT(HANDOVER_COMMIT),
+    [HANDOVER_DEMOTE] = RG_BIT(HANDOVER_DRAIN) | RG_BIT(HANDOVER_RESTORE) | RG_BIT(HANDOVER_NONE),
+    [HANDOVER_DRAIN] = RG_BIT(HANDOVER_PREPARE) | RG_BIT(HANDOVER_RESTORE) | RG_BIT(HANDOVER_NONE),
+    [HANDOVER_PREPARE] = RG_BIT(HANDOVER_CEDE) | RG_BIT(HANDOVER_RESTORE) | RG_BIT(HANDOVER_NONE),
+    [HANDOVER_CEDE] = RG_BIT(HANDOVER_COMMIT) | RG_BIT(HANDOVER_NONE),
+    [HANDOVER_COMMIT] = RG_BIT(HANDOVER_NONE),
+    [HANDOVER_RESTORE] = RG_BIT(HANDOVER_NONE),
+};
+static const char *const stage_names[] = {"NONE", "DEMOTE", "DRAIN", "PREPARE", "CEDE", "COMMIT", "RESTORE"};
+const struct rg_sm_table node_handovers = RG_SM_TABLE("handover", stage_may, stage_names);
+
 static enum rg_err say(struct rg_handover *h, enum rg_err err, const char *fmt, ...) RG_PRINTF(3, 4);
 static enum rg_err say(struct rg_handover *h, enum rg_err err, const char *fmt, ...)
 {
@@ -65,11 +77,11 @@ static enum rg_err check(struct rg_node *node, struct rg_handover *h)
     const struct node_peer *peer = node_peer_find(node, h->to);
     uint64_t now = node_now_ms(node);
 
-    if (node->stage == NODE_STOPPED)
+    if (node->stage.state == NODE_STOPPED)
         return RG_ESTOPPED;
-    if (node->stage != NODE_RUNNING || !node->leading)
+    if (node->stage.state != NODE_RUNNING || !node->leading)
         return RG_ENOTPRIMARY;
-    if (node->handover.stage != HANDOVER_NONE || node->failover.request != NULL || node->change != NULL ||
+    if (node->handover.stage.state != HANDOVER_NONE || node->failover.request != NULL || node->change != NULL ||
         node->config_pending || rg_core_change_pending(node->core))
         return say(h, RG_EBUSY, "another change of the cluster is under way");
     if (node->alarm || node->diverged || !node_commit_known(node))
@@ -108,7 +120,7 @@ void rg_node_handover(struct rg_node *node, struct rg_handover *h)
         h->on_done(h);
         return;
     }
-    s->stage = HANDOVER_DEMOTE;
+    rg_sm_move(&s->stage, HANDOVER_DEMOTE);
     s->request = h;
     s->to = h->to;
     s->term = h->epoch << NODE_EPOCH_SHIFT;
@@ -147,7 +159,7 @@ static void give_up(struct rg_node *node, const char *why)
         say(s->request, RG_OK, "given up, nothing has changed: %s", why);
     rg_log_warn(node->config.log, "handover.given_up", "why=\"%s\"", why);
     node->paused = false;
-    s->stage = HANDOVER_RESTORE;
+    rg_sm_move(&s->stage, HANDOVER_RESTORE);
     answer(node, RG_EUNREADY);
 }
 
@@ -158,7 +170,7 @@ static void step_restore(struct rg_node *node)
     if (s->changing)
         return;
     if (s->n_demoted == 0 || !node->leading) {
-        s->stage = HANDOVER_NONE;
+        rg_sm_move(&s->stage, HANDOVER_NONE);
         return;
     }
     change_role(node, s->demoted[--s->n_demoted], RG_ROLE_VOTER);
@@ -186,7 +198,7 @@ static void step_demote(struct rg_node *node)
     node->paused = true;
     s->paused_ms = node_now_ms(node);
     s->deadline_ms = s->paused_ms + (s->request->pause_ms_max > 0 ? s->request->pause_ms_max : PAUSE_MS);
-    s->stage = HANDOVER_DRAIN;
+    rg_sm_move(&s->stage, HANDOVER_DRAIN);
 }
 
 /* ---- getting level ---- */
@@ -239,7 +251,7 @@ static void step_drain(struct rg_node *node)
             give_up(node, "the next configuration cannot be made");
             return;
         }
-        s->stage = HANDOVER_PREPARE;
+        rg_sm_move(&s->stage, HANDOVER_PREPARE);
         (void)send_step(node, s->to, RG_HANDOVER_PREPARE);
     } else if (node_now_ms(node) >= s->deadline_ms)
         give_up(node, "the target does not get level within the time that writes may be paused");
@@ -270,7 +282,7 @@ static void cede(struct rg_node *node)
     }
     rg_log_warn(node->config.log, "handover.cede", "to=%llu epoch=%llu last=%llu", (unsigned long long)s->to,
                 (unsigned long long)node_epoch_of(s->term), (unsigned long long)s->last_index);
-    s->stage = HANDOVER_CEDE;
+    rg_sm_move(&s->stage, HANDOVER_CEDE);
     s->deadline_ms = node_now_ms(node) + COMMIT_MS;
     node->meta.ceded_index = s->last_index;
     node->meta.ceded_term = s->last_term;
@@ -295,9 +307,9 @@ void node_handover_heard(struct rg_node *node, uint64_t peer, uint64_t term)
 {
     struct node_handover *s = &node->handover;
 
-    if (s->stage != HANDOVER_COMMIT || term < s->term || node_epoch_of(term) < node_epoch_of(s->term))
+    if (s->stage.state != HANDOVER_COMMIT || term < s->term || node_epoch_of(term) < node_epoch_of(s->term))
         return;
-    s->stage = HANDOVER_NONE;
+    rg_sm_move(&s->stage, HANDOVER_NONE);
     node->paused = false;
     rg_log_info(node->config.log, "handover.done", "to=%llu epoch=%llu paused_ms=%llu", (unsigned long long)peer,
                 (unsigned long long)node_epoch_of(term),
@@ -309,12 +321,14 @@ void node_handover_end(struct rg_node *node, enum rg_err err, const char *text)
 {
     struct node_handover *s = &node->handover;
 
-    if (s->stage == HANDOVER_NONE || (s->stage >= HANDOVER_CEDE && s->stage <= HANDOVER_COMMIT && err != RG_ESTOPPED))
+    bool ceded = s->stage.state == HANDOVER_CEDE || s->stage.state == HANDOVER_COMMIT;
+
+    if (s->stage.state == HANDOVER_NONE || (ceded && err != RG_ESTOPPED))
         return; /* past the hand-over point it goes on */
     if (s->request != NULL)
         say(s->request, RG_OK, "%s", text);
     node->paused = false;
-    s->stage = HANDOVER_NONE;
+    rg_sm_move(&s->stage, HANDOVER_NONE);
     answer(node, err);
 }
 
@@ -322,9 +336,9 @@ void node_handover_overtaken(struct rg_node *node)
 {
     struct node_handover *s = &node->handover;
 
-    if (s->stage != HANDOVER_COMMIT)
+    if (s->stage.state != HANDOVER_COMMIT)
         return;
-    s->stage = HANDOVER_NONE;
+    rg_sm_move(&s->stage, HANDOVER_NONE);
     node->paused = false;
     if (s->request != NULL)
         say(s->request, RG_OK, "handed over, but a promotion was declared before the new primary was heard");
@@ -354,7 +368,7 @@ void node_handover_resume(struct rg_node *node)
     s->number = node->io->random(node->io);
     s->deadline_ms = UINT64_MAX;
     s->paused_ms = s->again_ms = 0;
-    s->stage = HANDOVER_COMMIT;
+    rg_sm_move(&s->stage, HANDOVER_COMMIT);
 }
 
 void node_handover_step(struct rg_node *node)
@@ -363,7 +377,7 @@ void node_handover_step(struct rg_node *node)
 
     if (!node->paused)
         node_held_release(node);
-    switch (s->stage) {
+    switch ((enum handover_stage)s->stage.state) {
     case HANDOVER_NONE:
         return;
     case HANDOVER_DEMOTE:
@@ -376,7 +390,7 @@ void node_handover_step(struct rg_node *node)
         step_prepare(node);
         return;
     case HANDOVER_CEDE:
-        s->stage = HANDOVER_COMMIT; /* running again: the entry is durable */
+        rg_sm_move(&s->stage, HANDOVER_COMMIT); /* running again: the entry is durable */
         step_commit(node);
         return;
     case HANDOVER_COMMIT:
@@ -392,7 +406,7 @@ uint64_t node_handover_due(const struct rg_node *node)
 {
     const struct node_handover *s = &node->handover;
 
-    switch (s->stage) {
+    switch ((enum handover_stage)s->stage.state) {
     case HANDOVER_DRAIN:
         return s->deadline_ms;
     case HANDOVER_PREPARE:
@@ -409,7 +423,7 @@ static bool level(const struct rg_node *node, const struct rg_msg_handover *m)
 {
     uint64_t last = rg_wal_last(node->wal);
 
-    return !node->leading && node->install == INSTALL_NONE && node->failover.request == NULL && !node->diverged &&
+    return !node->leading && node->install.state == INSTALL_NONE && node->failover.request == NULL && !node->diverged &&
            last == m->last_index && rg_wal_term(node->wal, last) == m->last_term && node->persisted == last &&
            node->applied.index <= last && (m->term & UINT32_MAX) == 0 &&
            m->term >= node->meta.term && /* equal: a crash, after the term was saved and before the entry was */
@@ -471,7 +485,7 @@ void node_handover_taken(struct rg_failover *f)
 void node_on_handover(struct rg_node *node, struct node_peer *peer, const struct rg_msg_handover *m)
 {
     struct node_handover *s = &node->handover;
-    bool ours = s->stage == HANDOVER_PREPARE && peer->config.id == s->to && m->number == s->number;
+    bool ours = s->stage.state == HANDOVER_PREPARE && peer->config.id == s->to && m->number == s->number;
 
     switch (m->step) {
     case RG_HANDOVER_PREPARE:

@@ -5,19 +5,29 @@
 
 #include "raft/node/node_priv.h"
 
+static const uint32_t stage_may[] = {
+    [NODE_NEW] = RG_BIT(NODE_FIRST) | RG_BIT(NODE_RUNNING) | RG_BIT(NODE_STOPPED),
+    [NODE_FIRST] = RG_BIT(NODE_RUNNING) | RG_BIT(NODE_STOPPED),
+    [NODE_RUNNING] = RG_BIT(NODE_REBORN) | RG_BIT(NODE_STOPPED),
+    [NODE_REBORN] = RG_BIT(NODE_RUNNING) | RG_BIT(NODE_STOPPED),
+    [NODE_STOPPED] = 0,
+};
+static const char *const stage_names[] = {"NEW", "FIRST", "RUNNING", "REBORN", "STOPPED"};
+const struct rg_sm_table node_stages = RG_SM_TABLE("node", stage_may, stage_names);
+
 /* ---- failing ---- */
 
 void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...)
 {
     va_list ap;
 
-    if (node->stage == NODE_STOPPED)
+    if (node->stage.state == NODE_STOPPED)
         return;
     va_start(ap, fmt);
     vsnprintf(node->stop_text, sizeof node->stop_text, fmt, ap);
     va_end(ap);
     node->stop_err = err;
-    node->stage = NODE_STOPPED;
+    rg_sm_move(&node->stage, NODE_STOPPED);
 }
 
 static void answer_stopped(struct rg_node *node)
@@ -36,7 +46,7 @@ static void answer_stopped(struct rg_node *node)
 
 void node_settle(struct rg_node *node)
 {
-    if (node->stage != NODE_STOPPED || node->settling || node->pumping)
+    if (node->stage.state != NODE_STOPPED || node->settling || node->pumping)
         return;
     node->settling = true;
     answer_stopped(node);
@@ -342,6 +352,10 @@ enum rg_err rg_node_new(const struct rg_node_config *config, struct rg_node **re
     if (node == NULL)
         return rg_fail(ctx, RG_ENOMEM, "make a node");
     node->config = *config;
+    rg_sm_init(&node->stage, &node_stages, NODE_NEW);
+    rg_sm_init(&node->install, &node_installs, INSTALL_NONE);
+    rg_sm_init(&node->failover.stage, &node_failovers, FAILOVER_NONE);
+    rg_sm_init(&node->handover.stage, &node_handovers, HANDOVER_NONE);
     pthread_mutex_init(&node->status_mutex, NULL);
     err = node_init(node, ctx);
     if (err) {
@@ -357,11 +371,11 @@ enum rg_err rg_node_start(struct rg_node *node, struct rg_errctx *ctx)
     const struct rg_peer_config *self = rg_members_find(&node->configured, node->config.id);
     enum rg_err err;
 
-    RG_ASSERT(node->stage == NODE_NEW);
+    RG_ASSERT(node->stage.state == NODE_NEW);
     node->started_ms = node_now_ms(node);
     node_lease_start(node);
     if (self->role == RG_ROLE_VOTER && node->snapshot_index == 0 && rg_wal_last(node->wal) == 0) {
-        node->stage = NODE_FIRST;
+        rg_sm_move(&node->stage, NODE_FIRST);
         err = node_first_entry(node, ctx);
     } else {
         err = node_start_core(node, ctx);
@@ -376,8 +390,8 @@ enum rg_err rg_node_start(struct rg_node *node, struct rg_errctx *ctx)
 
 void rg_node_stop(struct rg_node *node)
 {
-    if (node->stage != NODE_STOPPED)
-        node->stage = NODE_STOPPED;
+    if (node->stage.state != NODE_STOPPED)
+        rg_sm_move(&node->stage, NODE_STOPPED);
     if (!node->pumping)
         answer_stopped(node);
 }
@@ -432,18 +446,18 @@ static void pump_durable(struct rg_node *node)
     uint64_t durable = rg_wal_durable(node->wal);
     enum rg_err err;
 
-    if (node->stage == NODE_FIRST && durable >= 1) {
+    if (node->stage.state == NODE_FIRST && durable >= 1) {
         err = node_start_core(node, &ctx);
         if (err)
             node_fail(node, err, "%s", rg_errctx_text(&ctx, err));
         return;
     }
-    if (node->stage == NODE_REBORN && durable >= node->reborn_index) {
+    if (node->stage.state == NODE_REBORN && durable >= node->reborn_index) {
         node->persisted = durable;
         node_reborn_durable(node);
         return;
     }
-    if (node->stage != NODE_RUNNING || node->install != INSTALL_NONE || durable <= node->persisted)
+    if (node->stage.state != NODE_RUNNING || node->install.state != INSTALL_NONE || durable <= node->persisted)
         return;
     node->persisted = durable;
     node->next_status.flushes++;
@@ -480,13 +494,13 @@ static void pump_config(struct rg_node *node)
     struct rg_core_update update;
     enum rg_err err;
 
-    if (!node->config_pending || node->install != INSTALL_NONE)
+    if (!node->config_pending || node->install.state != INSTALL_NONE)
         return;
     node->config_pending = false;
     err = rg_core_configured(node->core, node_now_ms(node), node->applied_config_index, rg_buf_span(&node->applied_config),
                              &update);
     node_take(node, err, &update, false);
-    if (node->stage == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING)
         node_members_update(node, false);
 }
 
@@ -515,7 +529,7 @@ static void pump_timer(struct rg_node *node)
 {
     uint64_t due = RG_MIN(node->announce_due_ms, node->retry_ms);
 
-    if (node->stage != NODE_RUNNING)
+    if (node->stage.state != NODE_RUNNING)
         return; /* the log's completion brings the next turn */
     due = RG_MIN(due, RG_MIN(core_due(node), node_answer_due(node)));
     due = RG_MIN(due, RG_MIN(node_failover_due(node), node_handover_due(node)));
@@ -530,7 +544,7 @@ static void pump_timer(struct rg_node *node)
 static void pump_out(struct rg_node *node)
 {
     node_submit_batch(node);
-    if (node->stage != NODE_RUNNING)
+    if (node->stage.state != NODE_RUNNING)
         return;
     rg_wal_flush(node->wal); /* the disk works while the rest goes on */
     node_release(node);
@@ -541,35 +555,35 @@ static void pump_running(struct rg_node *node)
     if (node->retry_ms <= node_now_ms(node))
         node->retry_ms = UINT64_MAX;
     pump_clock(node);
-    if (node->stage == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING)
         pump_out(node);
-    if (node->stage == NODE_RUNNING && node->leading)
+    if (node->stage.state == NODE_RUNNING && node->leading)
         node->io->flush(node->io); /* what was committed is on its way before its own cost here */
-    if (node->stage == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING)
         node_install_step(node);
-    if (node->stage == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING)
         node_apply(node);
-    if (node->stage == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING)
         pump_config(node);
-    if (node->stage == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING)
         node_snapshot_step(node);
-    if (node->stage == NODE_RUNNING && node->policy_dirty && node->install == INSTALL_NONE)
+    if (node->stage.state == NODE_RUNNING && node->policy_dirty && node->install.state == INSTALL_NONE)
         node_policy_load(node);
-    if (node->stage == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING)
         node_answer(node);
-    if (node->stage == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING)
         node_failover_step(node);
-    if (node->stage == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING)
         node_handover_step(node);
-    if (node->stage == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING)
         pump_out(node);
-    if (node->stage == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING)
         pump_senders(node);
-    if (node->stage == NODE_RUNNING && node->report_due)
+    if (node->stage.state == NODE_RUNNING && node->report_due)
         node_report(node);
-    if (node->stage == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING)
         pump_announce(node);
-    if (node->stage == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING)
         node->io->flush(node->io);
 }
 
@@ -578,11 +592,11 @@ void rg_node_pump(struct rg_node *node)
     if (node->pumping)
         return;
     node->pumping = true;
-    if (node->stage != NODE_STOPPED)
+    if (node->stage.state != NODE_STOPPED)
         pump_durable(node);
-    if (node->stage == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING)
         pump_running(node);
-    if (node->stage != NODE_STOPPED) {
+    if (node->stage.state != NODE_STOPPED) {
         if (!node->published)
             node_publish(node);
         pump_timer(node);

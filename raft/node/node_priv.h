@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/sm.h"
 #include "raft/core/core.h"
 #include "raft/core/gate.h"
 #include "raft/core/meta.h"
@@ -31,12 +32,17 @@
 #define NODE_EPOCH_IDS 1024 /* an epoch's remainder by this is its primary's id: no two nodes ever take the same one */
 #define NODE_FIRST_TERM ((UINT64_C(1) << NODE_EPOCH_SHIFT) | 1)
 
-/* NEW → FIRST (the first entry is being written) → RUNNING;  NEW → RUNNING;  RUNNING → REBORN (the first entry of another epoch is
- * being written: there is no core meanwhile) → RUNNING;  any → STOPPED */
+/* The node (node.c):
+ *
+ *   NEW → RUNNING;  NEW → FIRST (its first entry is being written) → RUNNING
+ *   RUNNING → REBORN (the first entry of another epoch is being written: nothing is stepped meanwhile) → RUNNING
+ *   any but STOPPED → STOPPED */
 enum node_stage { NODE_NEW, NODE_FIRST, NODE_RUNNING, NODE_REBORN, NODE_STOPPED };
+extern const struct rg_sm_table node_stages;
 
-/* NONE → LOAD (next pump) → RESET (the log is being emptied) → DONE (tell the core) → NONE */
+/* A received snapshot (apply.c): NONE → LOAD (next pump) → RESET (the log is being emptied) → DONE (tell the core) → NONE */
 enum node_install { INSTALL_NONE, INSTALL_LOAD, INSTALL_RESET, INSTALL_DONE };
+extern const struct rg_sm_table node_installs;
 
 struct node_hash {
     uint64_t index, term;
@@ -78,17 +84,25 @@ struct node_regions {
     uint64_t least_durable; /* over all members */
 };
 
-/* A declared promotion of this node. NONE → ASK → (dry run: NONE) → PROMISE → WAIT (leases) → BEGIN → NONE */
+/* A declared promotion of this node (failover.c):
+ *
+ *   NONE → ASK → PROMISE → WAIT (for leases, for the disk) → BEGIN (node REBORN) → NONE
+ *   any → NONE: a dry run, or given up */
 enum failover_stage { FAILOVER_NONE, FAILOVER_ASK, FAILOVER_PROMISE, FAILOVER_WAIT, FAILOVER_BEGIN };
+extern const struct rg_sm_table node_failovers;
 struct node_failover {
-    enum failover_stage stage;
+    struct rg_sm stage;
     struct rg_failover *request; /* borrow */
     uint64_t number, epoch, deadline_ms, wait_until_ms;
     uint64_t ceded; /* a hand-over: from this node, which acknowledges nothing more; 0: declared */
 };
 
-/* A planned hand-over, on the side that gives: NONE → DEMOTE (other voters) → DRAIN → PREPARE → CEDE → COMMIT → NONE; given up
- * before CEDE: RESTORE (the voters) → NONE */
+/* A planned hand-over, on the side that gives (handover.c):
+ *
+ *   NONE → DEMOTE (other voters) → DRAIN → PREPARE → CEDE (node REBORN) → COMMIT → NONE
+ *   DEMOTE, DRAIN, PREPARE → RESTORE (the voters) → NONE: given up
+ *   DEMOTE, DRAIN, PREPARE → NONE: leadership is gone;  CEDE → NONE: the node stops
+ *   NONE → COMMIT: gone on with after a restart */
 enum handover_stage {
     HANDOVER_NONE,
     HANDOVER_DEMOTE,
@@ -98,8 +112,9 @@ enum handover_stage {
     HANDOVER_COMMIT,
     HANDOVER_RESTORE,
 };
+extern const struct rg_sm_table node_handovers;
 struct node_handover {
-    enum handover_stage stage;
+    struct rg_sm stage;
     struct rg_handover *request; /* borrow; NULL: answered, or resumed after a restart */
     uint64_t to, number, term, last_index, last_term;
     uint64_t paused_ms, deadline_ms, again_ms;
@@ -121,7 +136,7 @@ struct node_proposals {
 struct rg_node {
     struct rg_node_config config; /* defaults filled in; strings: own */
     struct rg_io *io;
-    enum node_stage stage;
+    struct rg_sm stage; /* node_stages */
     bool pumping, settling, strings_owned;
     bool published; /* in this pump */
     enum rg_err stop_err; /* RG_OK: stopped by the shell */
@@ -161,7 +176,7 @@ struct rg_node {
     uint64_t snapshot_retry_ms;
     struct rg_buf taking_config;
     uint64_t taking_config_index;
-    enum node_install install;
+    struct rg_sm install; /* node_installs */
     uint64_t install_index, install_term;
     struct rg_buf install_config;
     uint64_t install_config_index;
@@ -306,6 +321,8 @@ void node_apply(struct rg_node *node);
 RG_MUST enum rg_err node_apply_upto(struct rg_node *node, uint64_t limit, struct rg_errctx *ctx);
 void node_visible_set(struct rg_node *node);
 void node_snapshot_step(struct rg_node *node);
+/** The core has taken a received snapshot for its log: put it in place. */
+void node_install_begin(struct rg_node *node, uint64_t index, uint64_t term);
 void node_install_step(struct rg_node *node);
 void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer);
 void node_receiver_failed(void *arg, uint64_t peer, enum rg_err err, const char *text);

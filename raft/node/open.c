@@ -370,7 +370,7 @@ enum rg_err node_start_core(struct rg_node *node, struct rg_errctx *ctx)
     if (err)
         return err;
     node->persisted = rg_wal_last(node->wal);
-    node->stage = NODE_RUNNING;
+    rg_sm_move(&node->stage, NODE_RUNNING);
     err = rg_core_start(node->core, node_now_ms(node), node->meta.term, node->meta.vote, &base, rg_wal_first(node->wal),
                         entries, n, &update);
     if (err)

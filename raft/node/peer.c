@@ -39,7 +39,7 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     hello.leader = node->leading;
     hello.first_crc = first_crc(node);
     hello.promised = node->meta.promised;
-    if (node->handover.stage == HANDOVER_COMMIT)
+    if (node->handover.stage.state == HANDOVER_COMMIT)
         hello.term = node->meta.ceded_term; /* nobody leads in the next epoch yet: it is no reason to be fenced */
     rg_hello_encode(&hello, out);
 }
@@ -83,7 +83,7 @@ static enum rg_err hello_epoch(struct rg_node *node, uint64_t peer, const struct
 
     if (h->term == 0 || node->meta.term == 0)
         return RG_OK;
-    if (theirs > ours && self_votes(node) && node->stage != NODE_REBORN) {
+    if (theirs > ours && self_votes(node) && node->stage.state != NODE_REBORN) {
         node_fence(node, theirs, "a peer has seen a later epoch: another primary was promoted");
         return rg_fail(ctx, RG_EFENCED, "peer %llu is in epoch %llu, this primary in %llu: it is fenced",
                        (unsigned long long)peer, (unsigned long long)theirs, (unsigned long long)ours);
@@ -145,7 +145,7 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
 
     if (ctx == NULL)
         ctx = &local;
-    if (node->stage == NODE_STOPPED)
+    if (node->stage.state == NODE_STOPPED)
         return RG_ESTOPPED;
     err = rg_hello_decode(hello, &h, ctx);
     if (!err)
@@ -176,7 +176,7 @@ void rg_node_on_up(struct rg_node *node, uint64_t peer)
 {
     struct node_peer *p = node_peer_find(node, peer);
 
-    if (p == NULL || node->stage == NODE_STOPPED)
+    if (p == NULL || node->stage.state == NODE_STOPPED)
         return;
     p->up = true;
     rg_gate_drop(&p->gate); /* a new line: nothing is on its way */
@@ -248,7 +248,7 @@ void node_report(struct rg_node *node)
     struct node_peer *primary = node_peer_find(node, node->primary_id);
 
     node->report_due = false;
-    if (node->leading || primary == NULL || !primary->up || node->install != INSTALL_NONE ||
+    if (node->leading || primary == NULL || !primary->up || node->install.state != INSTALL_NONE ||
         node_bygone(node, rg_core_term(node->core)))
         return;
     m.report.term = rg_core_term(node->core);
@@ -438,7 +438,7 @@ static enum rg_err step_append(struct rg_node *node, uint64_t peer, struct rg_ms
         if (err)
             return err;
         done += n;
-    } while (done < m->append.n && node->stage == NODE_RUNNING && node->install == INSTALL_NONE);
+    } while (done < m->append.n && node->stage.state == NODE_RUNNING && node->install.state == INSTALL_NONE);
     return RG_OK;
 }
 
@@ -486,12 +486,12 @@ static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct
         return RG_OK;
     switch (m->type) {
     case RG_MSG_APPEND:
-        if (node->install != INSTALL_NONE)
+        if (node->install.state != INSTALL_NONE)
             return RG_OK; /* rule 15: the leader sends it again */
         return step_append(node, peer->config.id, m, ctx);
     case RG_MSG_APPEND_RESULT:
         err = step_one(node, peer->config.id, m, ctx);
-        if (!err && node->stage == NODE_RUNNING)
+        if (!err && node->stage.state == NODE_RUNNING)
             note_match(node, peer);
         return err;
     case RG_MSG_VOTE:
@@ -505,7 +505,7 @@ static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct
         on_report(node, peer, &m->report);
         return RG_OK;
     case RG_MSG_SNAP_OFFER:
-        if (!node->leading && node->install == INSTALL_NONE)
+        if (!node->leading && node->install.state == INSTALL_NONE)
             rg_receiver_on_offer(node->receiver, peer->config.id, &m->snap_offer, node->applied.index);
         return RG_OK;
     case RG_MSG_SNAP_CHUNK:
@@ -542,7 +542,7 @@ enum rg_err rg_node_on_message(struct rg_node *node, uint64_t peer, struct rg_sp
     struct rg_msg m;
     enum rg_err err;
 
-    if (node->stage == NODE_STOPPED)
+    if (node->stage.state == NODE_STOPPED)
         return RG_ESTOPPED;
     if (p == NULL)
         return rg_fail(ctx, RG_EPEER, "peer %llu is not a member", (unsigned long long)peer);
@@ -550,7 +550,7 @@ enum rg_err rg_node_on_message(struct rg_node *node, uint64_t peer, struct rg_sp
     if (err)
         return err;
     p->heard_ms = node_now_ms(node);
-    if (node->stage == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING)
         err = dispatch(node, p, &m, ctx);
     node_settle(node);
     return err;

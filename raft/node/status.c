@@ -121,11 +121,11 @@ static bool learner_ready(struct rg_node *node)
 
 void node_ready_update(struct rg_node *node)
 {
-    if (node->stage == NODE_STOPPED)
+    if (node->stage.state == NODE_STOPPED)
         node->ready = not_yet(node, node->stop_err ? "stopped by a fault" : "stopping");
-    else if (node->stage == NODE_REBORN)
+    else if (node->stage.state == NODE_REBORN)
         return; /* as it was: reads go on */
-    else if (node->stage != NODE_RUNNING)
+    else if (node->stage.state != NODE_RUNNING)
         node->ready = not_yet(node, "starting");
     else if (node->diverged)
         node->ready = not_yet(node, "the state differs from the primary's");
@@ -194,7 +194,7 @@ void node_publish(struct rg_node *node)
 {
     struct rg_node_status *s = &node->next_status;
     uint64_t now = node_now_ms(node);
-    bool running = node->core != NULL && node->stage == NODE_RUNNING;
+    bool running = node->core != NULL && node->stage.state == NODE_RUNNING;
 
     if (node->leading)
         count_visible(node);
@@ -202,7 +202,7 @@ void node_publish(struct rg_node *node)
     s->id = node->config.id;
     s->incarnation = node->meta.incarnation;
     memcpy(s->region, node->meta.region, sizeof s->region);
-    s->leader = node->leading && node->stage == NODE_RUNNING;
+    s->leader = node->leading && node->stage.state == NODE_RUNNING;
     s->leader_id = node->leading                                ? node->config.id
                    : running && rg_core_leader(node->core) != 0 ? rg_core_leader(node->core)
                                                                 : node->primary_id;
@@ -215,13 +215,13 @@ void node_publish(struct rg_node *node)
     s->first_index = rg_wal_first(node->wal);
     s->durable_index = node->persisted;
     s->snapshot_index = node->snapshot_index;
-    if (node->install == INSTALL_NONE) {
+    if (node->install.state == INSTALL_NONE) {
         memcpy(s->hash, node->applied.hash, sizeof s->hash);
         s->counts = node->counts;
     }
-    s->ready = node->ready && node->install == INSTALL_NONE;
+    s->ready = node->ready && node->install.state == INSTALL_NONE;
     memcpy(s->not_ready, node->not_ready, sizeof s->not_ready);
-    if (node->install != INSTALL_NONE)
+    if (node->install.state != INSTALL_NONE)
         snprintf(s->not_ready, sizeof s->not_ready, "putting a received snapshot in place");
     s->diverged = node->diverged;
     s->fenced = node->meta.fenced;

@@ -29,7 +29,7 @@ static void meta_mark(struct rg_node *node, bool fenced, const char *why)
 
 void node_fence(struct rg_node *node, uint64_t epoch, const char *why)
 {
-    if (node->stage == NODE_STOPPED)
+    if (node->stage.state == NODE_STOPPED)
         return;
     node->meta.promised = RG_MAX(node->meta.promised, epoch); /* so that the next start knows which one replaced it */
     meta_mark(node, true, why);
@@ -40,7 +40,7 @@ void node_contradicted(struct rg_node *node, uint64_t term, const char *why)
 {
     uint64_t last = rg_wal_last(node->wal);
 
-    if (node->stage == NODE_STOPPED)
+    if (node->stage.state == NODE_STOPPED)
         return;
     if (last > 0 && node_epoch_of(term) > node_epoch_of(rg_wal_term(node->wal, last))) {
         node_fence(node, node_epoch_of(term), "a promotion cut off entries that were applied here");
@@ -92,7 +92,7 @@ enum rg_err node_send(struct rg_node *node, uint64_t peer, const struct rg_msg *
 {
     enum rg_err err;
 
-    if (node->stage == NODE_STOPPED)
+    if (node->stage.state == NODE_STOPPED)
         return RG_ECLOSED;
     rg_buf_clear(&node->out);
     rg_rpc_encode(msg, &node->out);
@@ -222,7 +222,7 @@ static void nudge_voters(struct rg_node *node)
 
 void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_update *update, bool received)
 {
-    if (node->stage == NODE_STOPPED)
+    if (node->stage.state == NODE_STOPPED)
         return;
     if (err == RG_ECORRUPT && received) {
         node_contradicted(node, rg_core_term(node->core), "a leader contradicts entries that are committed here: this node must be "
@@ -241,20 +241,17 @@ void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_updat
     }
     if (update->save)
         take_meta(node);
-    if (node->stage != NODE_STOPPED && update->n_entries > 0)
+    if (node->stage.state != NODE_STOPPED && update->n_entries > 0)
         take_entries(node, update);
-    if (node->stage == NODE_STOPPED)
+    if (node->stage.state == NODE_STOPPED)
         return;
-    if (update->snapshot) {
-        node->install = INSTALL_LOAD;
-        node->install_index = update->snapshot_index;
-        node->install_term = update->snapshot_term;
-    }
+    if (update->snapshot)
+        node_install_begin(node, update->snapshot_index, update->snapshot_term);
     if (update->state)
         take_state(node);
     if (holds_change(update))
         node_members_update(node, false);
-    for (size_t i = 0; i < update->n_messages && node->stage != NODE_STOPPED; i++)
+    for (size_t i = 0; i < update->n_messages && node->stage.state != NODE_STOPPED; i++)
         route(node, &update->messages[i]);
     if (rg_core_commit(node->core) > node->committed) {
         node_commit_note(node);
@@ -317,7 +314,7 @@ void node_release(struct rg_node *node)
 {
     bool gated = (node->config.test_flags & RG_TEST_NO_GATE) == 0;
 
-    for (size_t i = 0; i < node->n_peers && node->stage == NODE_RUNNING; i++) {
+    for (size_t i = 0; i < node->n_peers && node->stage.state == NODE_RUNNING; i++) {
         struct node_peer *peer = &node->peers[i];
         uint64_t limit = peer->config.role == RG_ROLE_VOTER || !gated ? UINT64_MAX : rg_core_commit(node->core);
 

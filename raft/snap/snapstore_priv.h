@@ -2,6 +2,7 @@
 #ifndef REGENT_RAFT_SNAP_SNAPSTORE_PRIV_H
 #define REGENT_RAFT_SNAP_SNAPSTORE_PRIV_H
 
+#include "base/sm.h"
 #include "raft/snap/snapstore.h"
 
 enum {
@@ -54,5 +55,8 @@ struct rg_snapshot_source snap_source(struct snap_source *over, uint64_t size);
 RG_MUST enum rg_err snap_publish(const struct rg_snapstore *snaps, int fd, const char *from, uint64_t index,
                                  uint64_t term, struct rg_errctx *ctx);
 void snap_receive_free(struct rg_snapstore *snaps);
+
+/* The machines of snapstore_receive.c and transfer.c: for whoever traces. */
+extern const struct rg_sm_table snap_receives, snap_receivers;
 
 #endif

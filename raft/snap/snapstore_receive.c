@@ -3,17 +3,30 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* OPEN → FINISHING (verified, renamed) → DONE
+ * OPEN, FINISHING → FAILED: takes nothing more, and waits to be aborted */
+enum receive_state { RECEIVE_OPEN, RECEIVE_FINISHING, RECEIVE_DONE, RECEIVE_FAILED };
+
+static const uint32_t receive_may[] = {
+    [RECEIVE_OPEN] = RG_BIT(RECEIVE_FINISHING) | RG_BIT(RECEIVE_FAILED),
+    [RECEIVE_FINISHING] = RG_BIT(RECEIVE_DONE) | RG_BIT(RECEIVE_FAILED),
+    [RECEIVE_DONE] = 0,
+    [RECEIVE_FAILED] = 0,
+};
+static const char *const receive_names[] = {"OPEN", "FINISHING", "DONE", "FAILED"};
+const struct rg_sm_table snap_receives = RG_SM_TABLE("received file", receive_may, receive_names);
+
 /* One file being received. Lives until it is aborted or finished and no job of it is under way. */
 struct snap_receive {
+    struct rg_sm state;
     struct rg_snapstore *snaps;
     struct rg_snapfile file;
     int fd;
     uint64_t queued; /* bytes handed to the lane */
     uint64_t durable;
     unsigned writes; /* under way */
-    bool finishing;
-    bool detached; /* aborted: no callback comes any more */
-    enum rg_err failed;
+    bool detached; /* aborted, or handed on: no callback comes any more */
+    enum rg_err failed; /* FAILED: why */
 };
 
 struct snap_write {
@@ -36,9 +49,15 @@ struct snap_finish {
     void *arg;
 };
 
+static void receive_fail(struct snap_receive *receive, enum rg_err err)
+{
+    rg_sm_move(&receive->state, RECEIVE_FAILED);
+    receive->failed = err;
+}
+
 static void receive_unref(struct snap_receive *receive)
 {
-    if (!receive->detached || receive->writes > 0 || receive->finishing)
+    if (!receive->detached || receive->writes > 0 || receive->state.state == RECEIVE_FINISHING)
         return;
     receive->snaps->io->close(receive->snaps->io, receive->fd);
     free(receive);
@@ -118,6 +137,7 @@ enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct 
     if (receive == NULL)
         return RG_ENOMEM;
     *receive = (struct snap_receive){.snaps = snaps, .file = *file};
+    rg_sm_init(&receive->state, &snap_receives, RECEIVE_OPEN);
     snap_path(snaps, file->index, file->term, SNAP_PART, path);
     err = snaps->io->list(snaps->io, snaps->dir, sweep_each, &sweep, ctx);
     if (!err)
@@ -159,7 +179,7 @@ static void write_done(struct rg_work *work)
     struct rg_snapstore *snaps = receive->snaps;
 
     if (write->err && !receive->failed)
-        receive->failed = write->err;
+        receive_fail(receive, write->err);
     if (!receive->failed)
         receive->durable = write->offset + write->n;
     if (!receive->detached)
@@ -176,7 +196,7 @@ enum rg_err rg_snapstore_receive_write(struct rg_snapstore *snaps, uint64_t offs
     struct snap_receive *receive = snaps->receive;
     struct snap_write *write;
 
-    if (receive == NULL || receive->finishing || offset != receive->queued || bytes.n == 0 ||
+    if (receive == NULL || receive->state.state == RECEIVE_FINISHING || offset != receive->queued || bytes.n == 0 ||
         bytes.n > receive->file.size - offset)
         return RG_EINVALID;
     if (bytes.n > SNAP_RECEIVE_BYTES_MAX)
@@ -237,12 +257,13 @@ static void finish_done(struct rg_work *work)
     struct rg_snapfile file = receive->file;
     bool wanted = !receive->detached;
 
-    receive->finishing = false;
     snaps->publishing = false;
     if (!finish->err && !snaps->closing)
         finish->err = snap_add(snaps, &file); /* it has its name now, aborted or not */
-    if (finish->err && !receive->failed)
-        receive->failed = finish->err; /* until it is aborted */
+    if (finish->err)
+        receive_fail(receive, finish->err);
+    else
+        rg_sm_move(&receive->state, RECEIVE_DONE);
     if (wanted && !finish->err)
         detach(snaps);
     else
@@ -261,7 +282,7 @@ enum rg_err rg_snapstore_receive_finish(struct rg_snapstore *snaps,
     struct snap_receive *receive = snaps->receive;
     struct snap_finish *finish;
 
-    if (receive == NULL || receive->finishing || receive->durable != receive->file.size)
+    if (receive == NULL || receive->state.state == RECEIVE_FINISHING || receive->durable != receive->file.size)
         return RG_EINVALID;
     if (receive->failed)
         return receive->failed;
@@ -270,7 +291,7 @@ enum rg_err rg_snapstore_receive_finish(struct rg_snapstore *snaps,
         return RG_ENOMEM;
     *finish = (struct snap_finish){
         .work = {.run = finish_run, .done = finish_done}, .receive = receive, .done = done, .arg = arg};
-    receive->finishing = true;
+    rg_sm_move(&receive->state, RECEIVE_FINISHING);
     snaps->publishing = true;
     snap_job_begin(snaps, &finish->work);
     return RG_OK;

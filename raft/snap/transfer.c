@@ -1,6 +1,7 @@
 #include "raft/snap/transfer.h"
 
 #include "base/buf.h"
+#include "raft/snap/snapstore_priv.h"
 
 /* ---- sending ---- */
 
@@ -191,12 +192,22 @@ uint64_t rg_sender_size(const struct rg_sender *sender)
 
 /* ---- receiving ---- */
 
-/* IDLE → TAKING → FINISHING → IDLE;  TAKING → DROPPING (writes under way) → IDLE */
+/* IDLE → TAKING → FINISHING (verified, renamed) → IDLE
+ * TAKING → IDLE: given up;  TAKING → DROPPING (while writes are under way) → IDLE */
 enum receiver_state { RECEIVER_IDLE, RECEIVER_TAKING, RECEIVER_FINISHING, RECEIVER_DROPPING };
+
+static const uint32_t receiver_may[] = {
+    [RECEIVER_IDLE] = RG_BIT(RECEIVER_TAKING),
+    [RECEIVER_TAKING] = RG_BIT(RECEIVER_FINISHING) | RG_BIT(RECEIVER_DROPPING) | RG_BIT(RECEIVER_IDLE),
+    [RECEIVER_FINISHING] = RG_BIT(RECEIVER_IDLE),
+    [RECEIVER_DROPPING] = RG_BIT(RECEIVER_IDLE),
+};
+static const char *const receiver_names[] = {"IDLE", "TAKING", "FINISHING", "DROPPING"};
+const struct rg_sm_table snap_receivers = RG_SM_TABLE("receiver", receiver_may, receiver_names);
 
 struct rg_receiver {
     struct rg_receiver_config config;
-    enum receiver_state state;
+    struct rg_sm state;
     uint64_t peer;
     struct rg_msg_snap_offer offer;
     uint64_t expected; /* next byte to come: everything below is written or queued */
@@ -211,6 +222,7 @@ enum rg_err rg_receiver_new(const struct rg_receiver_config *config, struct rg_r
     if (receiver == NULL)
         return RG_ENOMEM;
     receiver->config = *config;
+    rg_sm_init(&receiver->state, &snap_receivers, RECEIVER_IDLE);
     *ret_receiver = receiver;
     return RG_OK;
 }
@@ -238,11 +250,12 @@ static void answer_current(struct rg_receiver *receiver, enum rg_snap_status sta
 static void drop(struct rg_receiver *receiver)
 {
     if (receiver->writing > 0) {
-        receiver->state = RECEIVER_DROPPING;
+        if (receiver->state.state != RECEIVER_DROPPING)
+            rg_sm_move(&receiver->state, RECEIVER_DROPPING);
         return;
     }
     rg_snapstore_receive_abort(receiver->config.snaps);
-    receiver->state = RECEIVER_IDLE;
+    rg_sm_move(&receiver->state, RECEIVER_IDLE);
 }
 
 static void fail(struct rg_receiver *receiver, enum rg_err err, const char *text)
@@ -254,7 +267,6 @@ static void fail(struct rg_receiver *receiver, enum rg_err err, const char *text
 
 static void complete(struct rg_receiver *receiver)
 {
-    receiver->state = RECEIVER_IDLE;
     answer_current(receiver, RG_SNAP_COMPLETE);
     receiver->config.on_complete(receiver->config.arg, receiver->peer, &receiver->offer);
 }
@@ -268,6 +280,7 @@ static void on_finished(void *arg, enum rg_err err, const struct rg_snapfile *fi
         fail(receiver, err, text);
         return;
     }
+    rg_sm_move(&receiver->state, RECEIVER_IDLE);
     complete(receiver);
 }
 
@@ -275,7 +288,7 @@ static void finish(struct rg_receiver *receiver)
 {
     enum rg_err err;
 
-    receiver->state = RECEIVER_FINISHING;
+    rg_sm_move(&receiver->state, RECEIVER_FINISHING);
     err = rg_snapstore_receive_finish(receiver->config.snaps, on_finished, receiver);
     if (err)
         fail(receiver, err, rg_err_text(err));
@@ -287,7 +300,7 @@ static void on_written(void *arg, enum rg_err err, uint64_t offset)
 
     RG_ASSERT(receiver->writing > 0);
     receiver->writing--;
-    if (receiver->state == RECEIVER_DROPPING) {
+    if (receiver->state.state == RECEIVER_DROPPING) {
         drop(receiver);
         return;
     }
@@ -296,7 +309,7 @@ static void on_written(void *arg, enum rg_err err, uint64_t offset)
         return;
     }
     receiver->durable = offset;
-    if (receiver->state != RECEIVER_TAKING)
+    if (receiver->state.state != RECEIVER_TAKING)
         return;
     answer_current(receiver, RG_SNAP_GOING);
     if (receiver->durable == receiver->offer.size && receiver->writing == 0)
@@ -340,7 +353,7 @@ static void take(struct rg_receiver *receiver, uint64_t peer, const struct rg_ms
         return;
     }
     receiver->expected = receiver->durable;
-    receiver->state = RECEIVER_TAKING;
+    rg_sm_move(&receiver->state, RECEIVER_TAKING);
     answer_current(receiver, RG_SNAP_GOING);
     if (receiver->durable == offer->size)
         finish(receiver);
@@ -352,7 +365,7 @@ void rg_receiver_on_offer(struct rg_receiver *receiver, uint64_t peer, const str
         answer(receiver, peer, offer->index, offer->index_term, 0, RG_SNAP_REFUSED);
         return;
     }
-    switch (receiver->state) {
+    switch ((enum receiver_state)receiver->state.state) {
     case RECEIVER_IDLE:
         take(receiver, peer, offer);
         return;
@@ -365,7 +378,7 @@ void rg_receiver_on_offer(struct rg_receiver *receiver, uint64_t peer, const str
         }
         if (offer->term >= receiver->offer.term) { /* a leader has one offer open: the newest; the other is dead */
             drop(receiver);
-            if (receiver->state == RECEIVER_IDLE) {
+            if (receiver->state.state == RECEIVER_IDLE) {
                 take(receiver, peer, offer);
                 return;
             }
@@ -388,7 +401,7 @@ void rg_receiver_on_chunk(struct rg_receiver *receiver, uint64_t peer, const str
 {
     enum rg_err err;
 
-    if (receiver->state != RECEIVER_TAKING || peer != receiver->peer || chunk->index != receiver->offer.index ||
+    if (receiver->state.state != RECEIVER_TAKING || peer != receiver->peer || chunk->index != receiver->offer.index ||
         chunk->index_term != receiver->offer.index_term)
         return;
     if (chunk->offset != receiver->expected)
@@ -411,5 +424,5 @@ bool rg_receiver_busy(const struct rg_receiver *receiver, uint64_t *ret_offset, 
 {
     *ret_offset = receiver->durable;
     *ret_size = receiver->offer.size;
-    return receiver->state == RECEIVER_TAKING || receiver->state == RECEIVER_FINISHING;
+    return receiver->state.state == RECEIVER_TAKING || receiver->state.state == RECEIVER_FINISHING;
 }

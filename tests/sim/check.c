@@ -17,7 +17,7 @@ static void check_history(struct sim *sim, struct sim_node *n)
             sim_history_applied(sim, n, h, i > 1 && before->index == i - 1 ? before->term : 0);
     }
     n->seen_index = RG_MAX(n->seen_index, to);
-    if (node->leading && node->stage == NODE_RUNNING)
+    if (node->leading && node->stage.state == NODE_RUNNING)
         sim_history_leading(sim, n);
 }
 
@@ -40,7 +40,7 @@ static void check_commit(struct sim *sim, struct sim_node *n)
 {
     const struct rg_node *node = n->node;
 
-    if (node->leading && node->stage == NODE_RUNNING)
+    if (node->leading && node->stage.state == NODE_RUNNING)
         sim->committed_max = RG_MAX(sim->committed_max, node->committed);
     if (epoch_entry_last(node))
         sim->committed_max = RG_MAX(sim->committed_max, rg_wal_last(node->wal));
@@ -83,7 +83,7 @@ static void check_order(struct sim *sim, struct sim_node *n)
 {
     const struct rg_node *node = n->node;
 
-    if (node->applied.index > RG_MAX(node->persisted, node->snapshot_index) && node->install == INSTALL_NONE)
+    if (node->applied.index > RG_MAX(node->persisted, node->snapshot_index) && node->install.state == INSTALL_NONE)
         sim_fail(sim, "n%u applied %llu with %llu durable", n->at + 1, (unsigned long long)node->applied.index,
                  (unsigned long long)node->persisted);
 }
@@ -143,7 +143,7 @@ static bool converged(struct sim *sim)
         if (n->absent)
             continue;
         if (!n->alive || n->stopped || n->node->applied.index != l->applied.index || !n->node->ready ||
-            n->node->install != INSTALL_NONE)
+            n->node->install.state != INSTALL_NONE)
             return false;
     }
     return true;

@@ -1,5 +1,7 @@
 /* sim: run simulated clusters by seed.
- *   sim --seeds A..B [--scenario NAME] [--trace] [--twice N] [--list] */
+ *   sim --seeds A..B [--scenario NAME] [--trace] [--twice N] [--coverage | --covered]
+ * --coverage tells which transitions of the core's machines were taken; with --covered it is a failure when one of those that
+ * a mix takes was not. */
 #include <stdio.h>
 #include <time.h>
 
@@ -8,7 +10,7 @@
 struct options {
     uint64_t from, to, twice; /* twice: every nth seed runs again and must leave the same trace */
     const char *scenario;
-    bool trace;
+    bool trace, coverage, covered;
 };
 
 static const struct sim_scenario *scenario_of(const struct options *o, uint64_t seed)
@@ -77,6 +79,9 @@ static bool parse(int argc, char **argv, struct options *o)
             i++;
         } else if (strcmp(argv[i], "--trace") == 0) {
             o->trace = true;
+        } else if (strcmp(argv[i], "--coverage") == 0 || strcmp(argv[i], "--covered") == 0) {
+            o->coverage = true;
+            o->covered |= strcmp(argv[i], "--covered") == 0;
         } else {
             return false;
         }
@@ -86,7 +91,7 @@ static bool parse(int argc, char **argv, struct options *o)
 
 static int usage(void)
 {
-    printf("sim --seeds A..B [--scenario NAME] [--trace] [--twice N]\n\n");
+    printf("sim --seeds A..B [--scenario NAME] [--trace] [--twice N] [--coverage | --covered]\n\n");
     for (size_t i = 0; i < sim_scenarios_n; i++)
         printf("  %-24s %s\n", sim_scenarios[i].name, sim_scenarios[i].what);
     return 2;
@@ -101,6 +106,8 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (!parse(argc, argv, &o))
         return usage();
+    if (o.coverage)
+        sim_coverage_begin();
     clock_gettime(CLOCK_MONOTONIC, &a);
     for (uint64_t seed = o.from; seed <= o.to && t.failed < 10; seed++) {
         const struct sim_scenario *s = scenario_of(&o, seed);
@@ -113,6 +120,10 @@ int main(int argc, char **argv)
         }
     }
     clock_gettime(CLOCK_MONOTONIC, &b);
+    if (o.coverage && sim_coverage_print() > 0 && o.covered) {
+        printf("FAILED transitions that are not rare were never taken\n");
+        t.failed++;
+    }
     printf("%llu runs, %llu failed; %llu writes, %llu events in %.1f s\n", (unsigned long long)t.runs,
            (unsigned long long)t.failed, (unsigned long long)t.acked, (unsigned long long)t.events,
            (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9);

@@ -535,9 +535,9 @@ void sim_story_switchover_crash(uint64_t seed, bool trace, struct sim **ret_sim)
     sim->nodes[0].disk_factor = 20;
     rg_node_handover(sim->nodes[0].node, &h.handover);
     sim_pump(sim, 0);
-    for (unsigned i = 0; i < 3000 && sim->nodes[0].node->stage != NODE_REBORN && !sim->failed; i++)
+    for (unsigned i = 0; i < 3000 && sim->nodes[0].node->stage.state != NODE_REBORN && !sim->failed; i++)
         sim_run_ms(sim, 1);
-    EXPECT(sim, sim->nodes[0].node->stage == NODE_REBORN);
+    EXPECT(sim, sim->nodes[0].node->stage.state == NODE_REBORN);
     sim_crash(sim, 0);
     sim_run_ms(sim, 1500);
     EXPECT(sim, sim_failover(sim, 1 + seed % 2, false, 20000) == RG_OK);
@@ -563,7 +563,7 @@ void sim_story_switchover_gone(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_run_ms(sim, 1000);
     rg_node_handover(sim->nodes[0].node, &h.handover);
     sim_pump(sim, 0);
-    for (unsigned i = 0; i < 3000 && sim->nodes[0].node->stage != NODE_REBORN && !sim->failed; i++)
+    for (unsigned i = 0; i < 3000 && sim->nodes[0].node->stage.state != NODE_REBORN && !sim->failed; i++)
         sim_run_ms(sim, 1);
     sim_crash(sim, 3);
     sim_run_ms(sim, 1000);

@@ -236,6 +236,12 @@ enum sim_fault {
 /** Faults of these kinds, `mean_ms` apart, for `ms`. */
 void sim_faults(struct sim *sim, unsigned kinds, uint64_t mean_ms, uint64_t ms);
 
+/* ---- coverage.c ---- */
+/** From here on count the moves of the core's machines. */
+void sim_coverage_begin(void);
+/** Machine, edge, how often. How many were never taken that a mix of a few hundred seeds takes. */
+size_t sim_coverage_print(void);
+
 /* ---- scenarios.c, stories.c ---- */
 /** A world with all its nodes started. */
 struct sim *sim_begin(uint64_t seed, const struct sim_params *params, bool trace);

@@ -1,0 +1,72 @@
+/* Which edges of the core's machines the runs have taken. */
+#include <stdio.h>
+
+#include "raft/snap/snapstore_priv.h"
+#include "raft/log/wal_priv.h"
+#include "tests/sim/world.h"
+
+static const struct rg_sm_table *const machines[] = {&node_stages,  &node_installs, &node_failovers, &node_handovers,
+                                                     &snap_receivers, &snap_receives, &wal_resets,     &rg_core_lives};
+/* Edges that a few hundred seeds may well miss: crashes in a moment's gap, faults of a certain kind, races of people. */
+static const struct {
+    const struct rg_sm_table *table;
+    unsigned from, to;
+} rare[] = {
+    {&node_stages, NODE_NEW, NODE_STOPPED},
+    {&node_stages, NODE_FIRST, NODE_STOPPED},
+    {&node_stages, NODE_REBORN, NODE_STOPPED},
+    {&node_failovers, FAILOVER_PROMISE, FAILOVER_NONE},
+    {&node_failovers, FAILOVER_WAIT, FAILOVER_NONE},
+    {&node_handovers, HANDOVER_DEMOTE, HANDOVER_NONE},
+    {&node_handovers, HANDOVER_DEMOTE, HANDOVER_RESTORE},
+    {&node_handovers, HANDOVER_DRAIN, HANDOVER_NONE},
+    {&node_handovers, HANDOVER_PREPARE, HANDOVER_NONE},
+    {&node_handovers, HANDOVER_PREPARE, HANDOVER_RESTORE},
+    {&node_handovers, HANDOVER_CEDE, HANDOVER_NONE},
+    {&snap_receivers, 1, 3}, /* TAKING, DROPPING */
+    {&snap_receivers, 3, 0},
+    {&snap_receives, 0, 3}, /* OPEN, FAILED */
+    {&snap_receives, 1, 3}, /* FINISHING, FAILED */
+    {&rg_core_lives, 1, 2}, /* STARTED, BROKEN */
+};
+static uint64_t taken[RG_LEN(machines)][RG_SM_STATES_MAX][RG_SM_STATES_MAX];
+
+static void trace(const struct rg_sm_table *table, unsigned from, unsigned to)
+{
+    for (size_t i = 0; i < RG_LEN(machines); i++)
+        if (machines[i] == table) {
+            taken[i][from][to]++;
+            return;
+        }
+    RG_ASSERT(!"a machine that is not listed here moves");
+}
+
+void sim_coverage_begin(void)
+{
+    rg_sm_trace(trace);
+}
+
+static bool is_rare(const struct rg_sm_table *table, unsigned from, unsigned to)
+{
+    for (size_t i = 0; i < RG_LEN(rare); i++)
+        if (rare[i].table == table && rare[i].from == from && rare[i].to == to)
+            return true;
+    return false;
+}
+
+size_t sim_coverage_print(void)
+{
+    size_t missed = 0;
+
+    for (size_t i = 0; i < RG_LEN(machines); i++)
+        for (unsigned from = 0; from < machines[i]->n; from++)
+            for (unsigned to = 0; to < machines[i]->n; to++) {
+                if ((machines[i]->may[from] & RG_BIT(to)) == 0)
+                    continue;
+                printf("%-14s %-9s -> %-9s %10llu%s%s\n", machines[i]->machine, machines[i]->names[from], machines[i]->names[to],
+                       (unsigned long long)taken[i][from][to], taken[i][from][to] == 0 ? "  never" : "",
+                       is_rare(machines[i], from, to) ? "  (rare)" : "");
+                missed += taken[i][from][to] == 0 && !is_rare(machines[i], from, to);
+            }
+    return missed;
+}
