@@ -27,6 +27,7 @@
 #include "crypto/privfile.h"
 #include "net/api/api.h"
 #include "net/http/server.h"
+#include "net/interfaces.h"
 #include "store/model/permset.h"
 
 enum { LINK_STATS_EVERY_MS = 250, BOOTSTRAP_EVERY_MS = 20, DRAIN_MS = 3000, PASSPHRASE_BYTES_MAX = 1024, CA_PEM_BYTES_MAX = 16 * 1024 };
@@ -300,6 +301,8 @@ static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
                                .n_regions = c->n_peers,
                                .instance_arn = c->instance_arn,
                                .identity_store_id = c->identity_store_id,
+                               .interfaces = rg_interfaces,
+                               .n_interfaces = RG_INTERFACES,
                                .workers = c->workers,
                                .io = rg_host_io(d->host),
                                .data_dir = c->data_dir,

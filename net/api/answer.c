@@ -1,9 +1,8 @@
-/* Answers and errors, in the style the request was asked in. */
+/* Answers and errors, as the interface words them that the request was asked in. */
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "net/api/worker.h"
-#include "base/json.h"
 
 size_t rg_api_digits(char *out, uint64_t v)
 {
@@ -71,18 +70,13 @@ void rg_call_reply(struct rg_call *call, int status, const char *content_type, s
     rg_answer_head_reply(&head, call, body);
 }
 
-static const char *type_of_json(const struct rg_call *call)
-{
-    return call->style == RG_STYLE_AWS ? "application/x-amz-json-1.1" : "application/json";
-}
-
 void rg_call_answer(struct rg_call *call, int status)
 {
     if (call->out.err) {
         rg_call_fail(call, call->out.err, "the answer is over %d bytes: ask for less at once", RG_ANSWER_BYTES_MAX);
         return;
     }
-    rg_call_reply(call, status, type_of_json(call), rg_buf_span(&call->out));
+    rg_call_reply(call, status, call->interface->content_type, rg_buf_span(&call->out));
 }
 
 static int put_dump(const char *text, size_t n, void *out)
@@ -105,25 +99,6 @@ void rg_call_answer_json(struct rg_call *call, int status, json_t *body)
 
 bool rg_is_local_fault(enum rg_err err) { return err >= RG_EINTERNAL && err <= RG_EFOREIGN; }
 
-/* AWS answers 400 for every fault of the client but those of access; errors of regions keep their own status. */
-static int http_status(const struct rg_call *call, enum rg_err err)
-{
-    int status = rg_err_http(err);
-
-    if (call->style == RG_STYLE_V1)
-        return err == RG_EUNAUTH ? 401 : status;
-    if (status < 400 || status >= 500 || status == 403 || err == RG_ENOTPRIMARY || err == RG_EREVISION ||
-        err == RG_EREVLOST)
-        return status;
-    return 400;
-}
-
-static void put_member(struct rg_buf *out, const char *name, const char *value)
-{
-    rg_buf_printf(out, "%s\"%s\":", out->len > 1 ? "," : "", name);
-    rg_json_put_string(out, rg_span_str(value));
-}
-
 /* Text made of a client's bytes may be cut within a character, or be none. */
 static void make_utf8(char *text)
 {
@@ -136,34 +111,9 @@ static void make_utf8(char *text)
     json_decref(probe);
 }
 
-static void put_error(struct rg_call *call, enum rg_err err, const char *message, const struct rg_fail_extra *extra)
-{
-    struct rg_buf *out = &call->out;
-
-    rg_buf_clear(out);
-    rg_buf_put_str(out, "{");
-    if (call->style == RG_STYLE_V1) {
-        put_member(out, "code", rg_err_name(err));
-        put_member(out, "message", message);
-        put_member(out, "requestId", call->request_id);
-    } else {
-        put_member(out, "__type", rg_err_aws_type(err));
-        put_member(out, "message", message);
-        put_member(out, "Message", message);
-        if (extra->reason != NULL)
-            put_member(out, "Reason", extra->reason);
-        if (extra->resource_type != NULL)
-            put_member(out, "ResourceType", extra->resource_type);
-        if (extra->resource_id != NULL)
-            put_member(out, "ResourceId", extra->resource_id);
-        put_member(out, "RequestId", call->request_id);
-    }
-    rg_buf_put_str(out, "}");
-}
-
 void rg_call_fail_extra(struct rg_call *call, enum rg_err err, char *message, const struct rg_fail_extra *extra)
 {
-    int status = http_status(call, err);
+    int status = call->interface->error_status(err);
     struct rg_span body;
     struct rg_answer_head head;
 
@@ -174,10 +124,10 @@ void rg_call_fail_extra(struct rg_call *call, enum rg_err err, char *message, co
         snprintf(message, RG_MESSAGE_BYTES_MAX, "%s", rg_err_text(err));
     }
     make_utf8(message);
-    put_error(call, err, message, extra);
-    rg_answer_head_init(&head, call, status, type_of_json(call));
-    rg_answer_head_add(&head, "x-amzn-errortype",
-                rg_span_str(call->style == RG_STYLE_AWS ? rg_err_aws_type(err) : rg_err_name(err)));
+    rg_buf_clear(&call->out);
+    call->interface->put_error(call, err, message, extra);
+    rg_answer_head_init(&head, call, status, call->interface->content_type);
+    rg_answer_head_add(&head, "x-amzn-errortype", rg_span_str(call->interface->error_code(err)));
     if (status == 503 || status == 429)
         rg_answer_head_add(&head, "retry-after", rg_span_str("1"));
     if (status == 401)

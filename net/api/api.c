@@ -13,7 +13,10 @@ static bool copy_text(char *to, size_t size, const char *from)
 enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api **ret_api, struct rg_errctx *ctx)
 {
     struct rg_api *api;
+    enum rg_err err;
 
+    if (config->n_interfaces == 0)
+        return rg_fail(ctx, RG_EINVALID, "the API needs an interface");
     if (config->workers == 0 || config->workers > RG_HTTP_WORKERS_MAX)
         return rg_fail(ctx, RG_EINVALID, "workers: must be 1 to %d", RG_HTTP_WORKERS_MAX);
     api = calloc(1, sizeof *api);
@@ -41,6 +44,11 @@ enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api **ret_a
     if (config->n_regions > 0)
         memcpy(api->regions, config->regions, config->n_regions * sizeof *api->regions);
     api->config.regions = api->regions;
+    err = rg_operations_new(config->interfaces, config->n_interfaces, &api->operations, ctx);
+    if (err) {
+        rg_api_free(api);
+        return err;
+    }
     api->began_us = rg_api_now_us();
     for (unsigned i = 0; i < config->workers; i++)
         rg_random(api->worker[i].prng.s, sizeof api->worker[i].prng.s);
@@ -65,5 +73,6 @@ void rg_api_free(struct rg_api *api)
     }
     free(api->worker);
     free(api->regions);
+    rg_operations_free(api->operations);
     free(api);
 }

@@ -12,6 +12,7 @@
 struct rg_api;
 struct rg_region_ops; /* net/ops/region_ops.h */
 struct rg_intents;
+struct rg_interface; /* net/api/operation.h */
 
 struct rg_api_region {
     char name[33], url[160]; /* url: "https://host:port", for Location and /v1/regions */
@@ -27,6 +28,8 @@ struct rg_api_config {
     const struct rg_api_region *regions; /* where each node answers; copied */
     size_t n_regions;
     const char *instance_arn, *identity_store_id;
+    const struct rg_interface *const *interfaces; /* static; what is served, the last one taking whatever no other takes */
+    size_t n_interfaces;
     unsigned workers;
     struct rg_io *io;     /* borrow: only its file functions are used, from any thread; needed with data_dir */
     const char *data_dir; /* borrow: where lost tails are kept (raft/log/lost.h); NULL: none are */
@@ -43,11 +46,7 @@ struct rg_api_config {
 RG_MUST enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api **ret_api, struct rg_errctx *ctx);
 /** After the server has stopped. NULL is fine. */
 void rg_api_free(struct rg_api *api);
-/**
- * The rg_http_handler; arg is the rg_api. Every request needs a credential but these: /healthz, /readyz, /v1/join and
- * /v1/rejoin, which bring their own proof, and /metrics when it comes from the machine itself (127.0.0.0/8, ::1):
- * a reverse proxy on this machine must not pass /metrics on.
- */
+/** The rg_http_handler; arg is the rg_api. Every request needs a credential but those for operations whose row says OPEN. */
 void rg_api_handle(void *api, struct rg_request *req);
 
 #endif

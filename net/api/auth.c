@@ -1,4 +1,5 @@
 /* Who asks: a bearer token or an AWS signature, against the credential rows of the state. Every doubt is a refusal. */
+#include <stdio.h>
 #include <strings.h>
 
 #include "crypto/digest.h"
@@ -150,11 +151,25 @@ static enum rg_err open_secret(struct rg_call *call, struct rg_span access_key_i
     return err;
 }
 
-/* Which service the client thinks it speaks to; the region in the scope may be any: clients keep one profile for all.
- */
-static bool service_ok(struct rg_span service)
+/* Which service the client thinks it speaks to: any that is served will do. The region in the scope may be any: clients keep one
+ * profile for all. */
+static enum rg_err check_service(const struct rg_api_config *config, struct rg_span service, struct rg_errctx *ctx)
 {
-    return rg_span_is(service, "sso") || rg_span_is(service, "identitystore") || rg_span_is(service, "regent");
+    char known[256];
+    const char *last = NULL;
+    size_t n = 0;
+
+    known[0] = '\0';
+    for (size_t i = 0; i < config->n_interfaces; i++)
+        for (size_t s = 0; s < config->interfaces[i]->n_services; s++) {
+            if (rg_span_is(service, config->interfaces[i]->services[s]->sigv4))
+                return RG_OK;
+            if (last != NULL && n < sizeof known)
+                n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", n > 0 ? ", " : "", last);
+            last = config->interfaces[i]->services[s]->sigv4;
+        }
+    return rg_fail(ctx, RG_EBADSIG, "Credential should be scoped to correct service: %s%s%s.", known, n > 0 ? " or " : "",
+                   last != NULL ? last : "none");
 }
 
 static enum rg_err verify(struct rg_call *call, const struct rg_sigv4_request *request, struct rg_errctx *ctx)
@@ -171,9 +186,9 @@ static enum rg_err verify(struct rg_call *call, const struct rg_sigv4_request *r
     if (claim.in_query)
         return rg_fail(ctx, RG_EBADSIG,
                        "Presigned requests are not taken: sign the request with an Authorization header.");
-    if (!service_ok(claim.service))
-        return rg_fail(ctx, RG_EBADSIG,
-                       "Credential should be scoped to correct service: sso, identitystore or regent.");
+    err = check_service(&call->api->config, claim.service, ctx);
+    if (err)
+        return err;
     if (claim.security_token.n > 0 || claim.access_key_id.n == 0)
         return unknown(ctx);
     err = rg_credential_by_key(call->txn, claim.access_key_id, &credential);
@@ -213,6 +228,19 @@ static enum rg_err check_sigv4(struct rg_call *call, struct rg_errctx *ctx)
     if (!has_host && req->n_headers < RG_SIGV4_HEADERS_MAX) /* HTTP/2 calls it :authority, what is signed is host */
         headers[request.n_headers++] = (struct rg_sigv4_header){rg_span_str("host"), req->authority};
     return verify(call, &request, ctx);
+}
+
+void rg_auth_log_refusal(struct rg_call *call, enum rg_err err, const char *text)
+{
+    struct rg_api_worker *w = rg_call_worker(call);
+
+    if (call->began_us - w->refusals_at_us >= 1000000) {
+        w->refusals_at_us = call->began_us;
+        w->refusals_logged = 0;
+    }
+    if (w->refusals_logged++ < 10) /* a second: an attacker does not fill the disk */
+        rg_log_warn(call->api->config.log, "auth.refused", "code=%s peer=%s request=%s text=\"%s\"", rg_err_symbol(err),
+                    call->req->peer, call->request_id, text);
 }
 
 enum rg_err rg_auth_check(struct rg_call *call, struct rg_errctx *ctx)

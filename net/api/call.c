@@ -117,11 +117,7 @@ static void call_release(struct rg_call *call)
 void rg_call_end(struct rg_call *call, enum rg_err outcome)
 {
     if (!call->counted)
-        rg_metrics_count(call,
-                         call->op != NULL              ? call->op
-                         : call->style == RG_STYLE_AWS ? "aws.other"
-                                                       : "v1.other",
-                         outcome, rg_api_now_us() - call->began_us);
+        rg_metrics_count(call, call->op != NULL ? call->op : call->interface->other, outcome, rg_api_now_us() - call->began_us);
     call_release(call);
 }
 

@@ -1,7 +1,7 @@
 /* net/api/call.h: one call: a request on its way to its answer. Shared by the files of the API alone.
  *
- * ARRIVED → AUTHENTICATED → (waiting for a revision) → running → (proposed) → answered. All on the worker's thread, but
- * for the raft thread's on_done, which only posts back. */
+ * arrived → let in → (waiting for a revision) → running → (proposed) → answered; net/api/dispatch.c has the order. All on the
+ * worker's thread, but for the raft thread's on_done, which only posts back. */
 #ifndef REGENT_NET_API_CALL_H
 #define REGENT_NET_API_CALL_H
 
@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "net/api/api.h"
+#include "net/api/operation.h"
 #include "raft/intent/intents.h"
 #include "store/authz/access.h"
 #include "store/apply/fsm.h"
@@ -16,13 +17,14 @@
 #define RG_CALLER_BYTES_MAX 128
 #define RG_PAGE_MAX 100
 
-enum rg_style { RG_STYLE_V1, RG_STYLE_AWS }; /* how errors are worded */
-
 struct rg_call {
     struct rg_api *api;
     struct rg_request *req; /* borrow until answered */
     struct rg_worker *worker;
-    enum rg_style style;
+    const struct rg_interface *interface;
+    const struct rg_service *service;     /* NULL with operation */
+    const struct rg_operation *operation; /* NULL: what is asked for does not exist */
+    struct rg_span argument;              /* what stands for the star in its path; borrow from the request */
     char request_id[RG_UUID_TEXT_MAX];
     struct rg_uuid request_uuid;
     char caller[RG_CALLER_BYTES_MAX]; /* access key id or token name: who, for audit fields */
@@ -43,15 +45,14 @@ struct rg_call {
     enum rg_err raft_err;
     struct rg_post post;
     bool queue;                       /* Regent-Intent: queue */
-    bool exempt;                      /* administers durability, lease or regions: the policies do not hold it up */
     struct rg_intent_ask ask;
     void *state;                      /* an operation's own, freed with free() at the end */
-    const char *op;                   /* static string: the operation's name in /metrics; NULL: "other" */
+    const char *op;                   /* the operation's name, once the caller is let in: in /metrics and logs; NULL: "other" */
     /* of the lifecycle alone */
     struct rg_call *next;             /* in the worker's pool */
     uint64_t began_us;                /* monotonic */
     enum rg_err outcome;              /* what is counted */
-    bool counted, has_min_rev;
+    bool counted, has_min_rev, other_method; /* other_method: the operation stands there, under another method */
     struct rg_rev min_rev;
     uint32_t wait_regions;            /* Regent-Wait-Regions; 0: none */
     int32_t wait_ms;                  /* Regent-Wait-Ms; -1: not given */
@@ -85,13 +86,15 @@ void rg_call_raft_done(struct rg_call *call, enum rg_err err);
 void rg_call_answer(struct rg_call *call, int status);
 /** Answer with a JSON value (consume both). */
 void rg_call_answer_json(struct rg_call *call, int status, json_t *body);
-/** Answer an error in the call's style (consume). fmt NULL: the table's text. Local faults are logged, their text is not sent. */
+/** Answer an error as the call's interface words it (consume). fmt NULL: the table's text. Local faults are logged, their text is
+ * not sent. */
 void rg_call_fail(struct rg_call *call, enum rg_err err, const char *fmt, ...) RG_PRINTF(3, 4);
-/** The same with further members for the AWS style: Reason, ResourceType, ResourceId (each may be NULL). */
+/** The same with further members for AWS interfaces: Reason, ResourceType, ResourceId (each may be NULL). */
 void rg_call_fail_with(struct rg_call *call, enum rg_err err, const char *reason, const char *resource_type,
                        const char *resource_id, const char *fmt, ...) RG_PRINTF(6, 7);
-/** Refuse a caller whose role may not write. False: answered. */
-bool rg_call_may_write(struct rg_call *call);
+/** An OPEN operation has its proof of who asks: from here on it may write as an administrator may, this one thing, named what:whose
+ * in audit fields. The rest of its row is enforced. False: answered. (dispatch.c) */
+bool rg_call_admit(struct rg_call *call, const char *what, const char *whose);
 /** Borrowed span of the caller's name, for rg_cmd_begin. */
 struct rg_span rg_call_by(const struct rg_call *call);
 
@@ -101,6 +104,7 @@ void rg_metrics_write(struct rg_api *api, struct rg_buf *out);
 /* Per-process and per-worker state (api.c). */
 struct rg_api {
     struct rg_api_config config;
+    struct rg_operations *operations; /* own */
     struct rg_api_region *regions; /* own */
     struct rg_api_worker *worker;  /* own; workers of them: caches of credentials, counters; auth.c and metrics.c know the inside */
     char instance_arn[128], identity_store_id[64], cluster_id[64], region[33];

@@ -1,37 +1,6 @@
 /* A write that is kept as an intent, since no primary can be reached. */
 #include "net/api/worker.h"
 
-/* The operations whose only effect is one command that may wait (raft/intent/intent.h). */
-static bool is_queueable(const struct rg_call *call)
-{
-    static const char *const others[] = {
-        "v1.putAccount",
-        "v1.deleteAccount",
-        "sso-admin.CreatePermissionSet",
-        "sso-admin.UpdatePermissionSet",
-        "sso-admin.DeletePermissionSet",
-        "sso-admin.AttachManagedPolicyToPermissionSet",
-        "sso-admin.DetachManagedPolicyFromPermissionSet",
-        "sso-admin.AttachCustomerManagedPolicyReferenceToPermissionSet",
-        "sso-admin.DetachCustomerManagedPolicyReferenceFromPermissionSet",
-        "sso-admin.PutInlinePolicyToPermissionSet",
-        "sso-admin.DeleteInlinePolicyFromPermissionSet",
-        "sso-admin.PutPermissionsBoundaryToPermissionSet",
-        "sso-admin.DeletePermissionsBoundaryFromPermissionSet",
-        "sso-admin.TagResource",
-        "sso-admin.UntagResource",
-        "sso-admin.CreateAccountAssignment",
-        "sso-admin.DeleteAccountAssignment",
-    };
-
-    if (call->op == NULL)
-        return false;
-    for (size_t i = 0; i < RG_LEN(others); i++)
-        if (strcmp(call->op, others[i]) == 0)
-            return true;
-    return strncmp(call->op, "identitystore.", 14) == 0;
-}
-
 bool rg_call_may_queue(struct rg_call *call, bool *ret_answered)
 {
     const struct rg_node_status *status = rg_api_status(call, true);
@@ -40,7 +9,7 @@ bool rg_call_may_queue(struct rg_call *call, bool *ret_answered)
     if (call->api->config.intents == NULL || status->leader || status->alarm || status->fenced || status->diverged ||
         !status->ready || (status->leader_id != 0 && status->primary_reachable))
         return false;
-    if (call->wait_regions == 0 && is_queueable(call))
+    if (call->wait_regions == 0 && (call->operation->flags & RG_OP_QUEUE))
         return true;
     *ret_answered = true;
     if (call->wait_regions > 0)

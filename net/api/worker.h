@@ -78,6 +78,8 @@ const struct rg_node_status *rg_api_status(struct rg_call *call, bool fresh);
 const char *rg_api_writes(const struct rg_node_status *status);
 /** Begin the read transaction without answering a failure. */
 RG_MUST enum rg_err rg_call_txn_try(struct rg_call *call);
+/** Log that a credential was refused; so many a second. (auth.c) */
+void rg_auth_log_refusal(struct rg_call *call, enum rg_err err, const char *text);
 /** Wipe what a worker keeps of credentials (auth.c). */
 void rg_auth_forget(struct rg_api_worker *worker);
 /** Decimal digits of v into out (20 at most); how many. */
@@ -102,11 +104,6 @@ void rg_call_reply(struct rg_call *call, int status, const char *content_type, s
 /** The request is answered already (a stream has ended): count, free (consume). */
 void rg_call_end(struct rg_call *call, enum rg_err outcome);
 
-/* Further members and headers of an error; each may be NULL. */
-struct rg_fail_extra {
-    const char *reason, *resource_type, *resource_id;
-    const char *location;
-};
 /** Answer an error (consume). message: RG_MESSAGE_BYTES_MAX bytes, changed when it must be. */
 void rg_call_fail_extra(struct rg_call *call, enum rg_err err, char *message, const struct rg_fail_extra *extra);
 /** Whether the fault is ours: logged, its text kept from the client. */
@@ -118,6 +115,8 @@ bool rg_is_local_fault(enum rg_err err);
 bool rg_call_may_queue(struct rg_call *call, bool *ret_answered);
 /** Instead of proposing: keep call->cmd as an intent and answer 202, or run call->then with the state's refusal. */
 void rg_call_queue(struct rg_call *call);
+/** Whether writes are taken here, or this one may become an intent. False: answered. (write.c) */
+bool rg_call_takes_writes(struct rg_call *call);
 /** Answer a write that was not proposed since this node takes none (write.c). */
 void rg_call_not_primary(struct rg_call *call);
 

@@ -1,4 +1,4 @@
-/* Writes: who may, where, and what became of them. */
+/* Writes: where they are taken, and what became of them. */
 #include <stdio.h>
 
 #include "net/api/worker.h"
@@ -6,7 +6,7 @@
 
 enum { REGIONS_WAIT_MS = 5000 };
 
-/* --- who may write, and where --- */
+/* --- where writes are taken --- */
 
 /* Where a node answers: its row says it, the configuration before there is one. */
 static bool place_of_node(const struct rg_api *api, uint64_t id, struct rg_api_region *ret_place)
@@ -89,16 +89,11 @@ static bool refuse_write(struct rg_call *call)
     return true;
 }
 
-bool rg_call_may_write(struct rg_call *call)
+bool rg_call_takes_writes(struct rg_call *call)
 {
-    const struct rg_node_status *status;
+    const struct rg_node_status *status = rg_api_status(call, false);
     bool answered = false;
 
-    if (!call->admin) {
-        rg_call_fail(call, RG_EDENIED, "%s may read only", call->caller);
-        return false;
-    }
-    status = rg_api_status(call, false);
     if ((status->leader || status->paused) && !status->alarm && !status->fenced && !status->diverged)
         return true; /* paused: held until it is known who leads then */
     if (call->queue && rg_call_may_queue(call, &answered))
@@ -217,11 +212,9 @@ void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call))
     uint64_t wait_ms = call->wait_ms >= 0 ? (uint64_t)call->wait_ms : REGIONS_WAIT_MS;
     bool answered = false;
 
+    RG_ASSERT(call->operation->flags & RG_OP_WRITE); /* so it was asked whether the caller may, and here */
+    RG_ASSERT(call->admin);
     rg_call_txn_end(call);
-    if (!call->admin) { /* an operation that forgot to ask */
-        rg_call_fail(call, RG_EDENIED, "%s may read only", call->caller);
-        return;
-    }
     if (call->cmd.err) {
         rg_call_fail(call, call->cmd.err,
                      call->cmd.err == RG_ETOOBIG ? "the object is over %d bytes" : "build the command",
@@ -237,7 +230,7 @@ void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call))
         return;
     call->proposal = (struct rg_proposal){
         .cmd = rg_buf_span(&call->cmd),
-        .exempt = call->exempt,
+        .exempt = (call->operation->flags & RG_OP_EXEMPT) != 0,
         .hold = call->wait_ms != 0,
         .wait_regions = call->wait_regions,
         .deadline_ms = call->wait_regions > 0 ? rg_api_now_us() / 1000 + wait_ms : 0,

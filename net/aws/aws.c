@@ -104,18 +104,12 @@ void rg_aws_invalid(struct rg_call *call, const char *path, const char *rule)
     rg_call_fail(call, rg_shape_broken(&ctx, path, rule), "%s", ctx.text);
 }
 
-/* Only identitystore's errors name the resource. */
-static bool names_resources(const struct rg_call *call)
-{
-    return call->op != NULL && strncmp(call->op, "identitystore.", 14) == 0;
-}
-
 static void fail_missing(struct rg_call *call, const char *type, struct rg_span id, const char *text)
 {
     char id_text[64];
 
     snprintf(id_text, sizeof id_text, "%.*s", (int)RG_MIN(id.n, (size_t)47), (const char *)(id.p != NULL ? id.p : (const uint8_t *)""));
-    if (names_resources(call))
+    if (call->service->names_resources)
         rg_call_fail_with(call, RG_ENOTFOUND, NULL, type, id.n > 0 ? id_text : NULL, "%s", text);
     else
         rg_call_fail(call, RG_ENOTFOUND, "%s", text);
@@ -162,7 +156,7 @@ static struct rg_span named_id(const struct rg_call *call, const char *member)
 void rg_aws_refused(struct rg_call *call, const struct rg_reply *reply)
 {
     if (reply->err == RG_ESTALE) {
-        rg_call_fail_with(call, RG_ECONFLICT, names_resources(call) ? "CONCURRENT_MODIFICATION" : NULL, NULL, NULL,
+        rg_call_fail_with(call, RG_ECONFLICT, call->service->names_resources ? "CONCURRENT_MODIFICATION" : NULL, NULL, NULL,
                           "The object was changed by others again and again while this request changed it: try later.");
         return;
     }
@@ -173,7 +167,7 @@ void rg_aws_refused(struct rg_call *call, const struct rg_reply *reply)
             fail_missing(call, words[i].resource, named_id(call, words[i].member), words[i].missing);
         else
             rg_call_fail_with(call, reply->err,
-                              reply->err == RG_ECONFLICT && words[i].unique && names_resources(call)
+                              reply->err == RG_ECONFLICT && words[i].unique && call->service->names_resources
                                   ? "UNIQUENESS_CONSTRAINT_VIOLATION"
                                   : NULL,
                               NULL, NULL, "%s", words[i].exists);
@@ -193,57 +187,103 @@ void rg_aws_answer_empty(struct rg_call *call)
     rg_call_answer(call, 200);
 }
 
-/* ---- dispatch ---- */
+/* ---- the interface ---- */
 
-static const struct rg_operation *find_in(const struct rg_operation *operations, size_t n, struct rg_span target)
+static bool takes(const struct rg_request *req) { return rg_span_is(req->path, "/") && rg_span_is(req->method, "POST"); }
+
+static bool begin(struct rg_call *call)
 {
-    for (size_t i = 0; i < n; i++)
-        if (rg_span_is(target, operations[i].target))
-            return &operations[i];
-    return NULL;
+    struct rg_errctx ctx = {{0}};
+    enum rg_err err;
+
+    if (call->target.n == 0) {
+        rg_call_fail(call, RG_EUNKNOWNOP, "the header X-Amz-Target is missing");
+        return false;
+    }
+    err = rg_json_parse_body(call->req->body, &call->input, &ctx);
+    if (err)
+        rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
+    return err == RG_OK;
 }
 
-static const struct rg_operation *find(struct rg_span target)
+static void unknown(struct rg_call *call, const char *at)
 {
-    const struct rg_operation *found = find_in(rg_identitystore_operations, rg_identitystore_operations_n, target);
-
-    return found != NULL ? found : find_in(rg_ssoadmin_operations, rg_ssoadmin_operations_n, target);
+    (void)at; /* all are asked by POST */
+    rg_call_fail(call, RG_EUNKNOWNOP, "%.*s is not an operation that Regent serves", (int)RG_MIN(call->target.n, (size_t)128),
+                 (const char *)call->target.p);
 }
 
-/* The identity store and the instance of the request must be ours. */
-static bool ours(struct rg_call *call)
+/* The body fits the shape, and the identity store and the instance in it are ours. */
+static bool check(struct rg_call *call)
 {
-    struct rg_span store = rg_json_text(call->input, "IdentityStoreId"), instance = rg_json_text(call->input, "InstanceArn");
+    struct rg_errctx ctx;
+    struct rg_span store, instance;
+    enum rg_err err = rg_shape_check(call->operation->input, call->input, &ctx);
 
-    if (store.n > 0 && names_resources(call) && !rg_span_is(store, call->api->identity_store_id)) {
+    if (err) {
+        rg_call_fail(call, err, "%s", ctx.text);
+        return false;
+    }
+    store = rg_json_text(call->input, "IdentityStoreId");
+    instance = rg_json_text(call->input, "InstanceArn");
+    if (store.n > 0 && call->service->names_resources && !rg_span_is(store, call->api->identity_store_id)) {
         fail_missing(call, "IDENTITY_STORE", store, "IdentityStore not found.");
         return false;
     }
-    if (instance.n > 0 && !names_resources(call) && !rg_span_is(instance, call->api->instance_arn)) {
+    if (instance.n > 0 && !call->service->names_resources && !rg_span_is(instance, call->api->instance_arn)) {
         rg_call_fail(call, RG_ENOTFOUND, "Instance not found.");
         return false;
     }
     return true;
 }
 
-void rg_aws_dispatch(struct rg_call *call, struct rg_span target)
+/* AWS answers 400 for every fault of the client but those of access; errors of regions keep their own status. */
+static int error_status(enum rg_err err)
 {
-    const struct rg_operation *operation = find(target);
-    struct rg_errctx ctx;
-    enum rg_err err;
+    int status = rg_err_http(err);
 
-    if (operation == NULL) {
-        rg_call_fail(call, RG_EUNKNOWNOP, "%.*s is not an operation that Regent serves", (int)RG_MIN(target.n, (size_t)128),
-                     (const char *)(target.n > 0 ? target.p : (const uint8_t *)""));
-        return;
-    }
-    call->op = operation->name;
-    err = rg_shape_check(operation->input, call->input, &ctx);
-    if (err) {
-        rg_call_fail(call, err, "%s", ctx.text);
-        return;
-    }
-    if (!ours(call) || (operation->write && !rg_call_may_write(call)))
-        return;
-    operation->run(call);
+    if (status < 400 || status >= 500 || status == 403 || err == RG_ENOTPRIMARY || err == RG_EREVISION || err == RG_EREVLOST)
+        return status;
+    return 400;
 }
+
+static void put_text(struct rg_buf *out, const char *name, const char *text)
+{
+    if (text == NULL)
+        return;
+    rg_aws_put_name(out, name);
+    rg_json_put_string(out, rg_span_str(text));
+}
+
+static void put_error(struct rg_call *call, enum rg_err err, const char *message, const struct rg_fail_extra *extra)
+{
+    struct rg_buf *out = &call->out;
+
+    rg_buf_put_u8(out, '{');
+    put_text(out, "__type", rg_err_aws_type(err));
+    put_text(out, "message", message);
+    put_text(out, "Message", message);
+    put_text(out, "Reason", extra->reason);
+    put_text(out, "ResourceType", extra->resource_type);
+    put_text(out, "ResourceId", extra->resource_id);
+    put_text(out, "RequestId", call->request_id);
+    rg_buf_put_u8(out, '}');
+}
+
+static const struct rg_service *const services[] = {&rg_ssoadmin_service, &rg_identitystore_service};
+
+const struct rg_interface rg_aws_interface = {
+    .name = "aws-json",
+    .other = "aws.other",
+    .takes = takes,
+    .services = services,
+    .n_services = RG_LEN(services),
+    .by_target = true,
+    .begin = begin,
+    .unknown = unknown,
+    .check = check,
+    .content_type = "application/x-amz-json-1.1",
+    .error_status = error_status,
+    .error_code = rg_err_aws_type,
+    .put_error = put_error,
+};

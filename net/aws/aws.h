@@ -5,21 +5,9 @@
 #include "net/aws/shape.h"
 #include "net/aws/paging.h"
 
-/** Run the operation named by X-Amz-Target. call->input is set. Answers the call. */
-void rg_aws_dispatch(struct rg_call *call, struct rg_span target);
-
-struct rg_operation {
-    const char *target; /* X-Amz-Target */
-    const char *name;   /* for /metrics */
-    const struct rg_shape *input;
-    void (*run)(struct rg_call *call); /* the body fits the shape; identity store and instance are ours */
-    bool write;
-};
-
-extern const struct rg_operation rg_identitystore_operations[];
-extern const size_t rg_identitystore_operations_n;
-extern const struct rg_operation rg_ssoadmin_operations[];
-extern const size_t rg_ssoadmin_operations_n;
+/** POST / with X-Amz-Target. */
+extern const struct rg_interface rg_aws_interface;
+extern const struct rg_service rg_identitystore_service, rg_ssoadmin_service;
 
 /* Shapes' members: a string, and those that many shapes have. */
 #define RG_TEXT_MEMBER(name, required, min, max, pattern) {name, RG_SHAPE_STRING, required, min, max, pattern, NULL, NULL, false}

@@ -339,26 +339,35 @@ bool rg_idstore_update(struct rg_call *call, json_t *object, const struct rg_sha
 
 /* ---- the table ---- */
 
-#define OPERATION(name, shape, run, write) {"AWSIdentityStore." name, "identitystore." name, shape, run, write}
-const struct rg_operation rg_identitystore_operations[] = {
-    OPERATION("CreateUser", rg_idstore_create_user_shape, rg_idstore_create_user, true),
-    OPERATION("CreateGroupMembership", rg_idstore_pair_shape, rg_idstore_create_membership, true),
-    OPERATION("CreateGroup", rg_idstore_create_group_shape, rg_idstore_create_group, true),
-    OPERATION("DescribeUser", rg_idstore_describe_user_shape, rg_idstore_describe_user, false),
-    OPERATION("UpdateUser", rg_idstore_update_user_shape, rg_idstore_update_user, true),
-    OPERATION("DeleteUser", rg_idstore_delete_user_shape, rg_idstore_delete_user, true),
-    OPERATION("ListUsers", rg_idstore_list_users_shape, rg_idstore_list_users, false),
-    OPERATION("GetUserId", rg_idstore_get_id_shape, rg_idstore_get_user_id, false),
-    OPERATION("DescribeGroup", rg_idstore_group_shape, rg_idstore_describe_group, false),
-    OPERATION("UpdateGroup", rg_idstore_update_group_shape, rg_idstore_update_group, true),
-    OPERATION("DeleteGroup", rg_idstore_group_shape, rg_idstore_delete_group, true),
-    OPERATION("ListGroups", rg_idstore_list_groups_shape, rg_idstore_list_groups, false),
-    OPERATION("GetGroupId", rg_idstore_get_id_shape, rg_idstore_get_group_id, false),
-    OPERATION("DescribeGroupMembership", rg_idstore_membership_shape, rg_idstore_describe_membership, false),
-    OPERATION("GetGroupMembershipId", rg_idstore_pair_shape, rg_idstore_get_membership_id, false),
-    OPERATION("DeleteGroupMembership", rg_idstore_membership_shape, rg_idstore_delete_membership, true),
-    OPERATION("ListGroupMemberships", rg_idstore_list_members_shape, rg_idstore_list_members, false),
-    OPERATION("ListGroupMembershipsForMember", rg_idstore_list_groups_of_shape, rg_idstore_list_groups_of, false),
-    OPERATION("IsMemberInGroups", rg_idstore_is_member_shape, rg_idstore_is_member, false),
+#define ROW(name, shape, run, flags, permission) {"identitystore." name, NULL, "AWSIdentityStore." name, shape, flags, permission, run}
+#define READ(name, shape, run) ROW(name, shape, run, 0, RG_PERMIT_READ)
+#define WRITE(name, shape, run, flags) ROW(name, shape, run, RG_OP_WRITE | (flags), RG_PERMIT_WRITE)
+static const struct rg_operation operations[] = {
+    WRITE("CreateUser", rg_idstore_create_user_shape, rg_idstore_create_user, RG_OP_QUEUE),
+    WRITE("CreateGroupMembership", rg_idstore_pair_shape, rg_idstore_create_membership, RG_OP_QUEUE),
+    WRITE("CreateGroup", rg_idstore_create_group_shape, rg_idstore_create_group, RG_OP_QUEUE),
+    READ("DescribeUser", rg_idstore_describe_user_shape, rg_idstore_describe_user),
+    WRITE("UpdateUser", rg_idstore_update_user_shape, rg_idstore_update_user, RG_OP_QUEUE),
+    WRITE("DeleteUser", rg_idstore_delete_user_shape, rg_idstore_delete_user, RG_OP_QUEUE),
+    READ("ListUsers", rg_idstore_list_users_shape, rg_idstore_list_users),
+    READ("GetUserId", rg_idstore_get_id_shape, rg_idstore_get_user_id),
+    READ("DescribeGroup", rg_idstore_group_shape, rg_idstore_describe_group),
+    WRITE("UpdateGroup", rg_idstore_update_group_shape, rg_idstore_update_group, RG_OP_QUEUE),
+    WRITE("DeleteGroup", rg_idstore_group_shape, rg_idstore_delete_group, RG_OP_QUEUE),
+    READ("ListGroups", rg_idstore_list_groups_shape, rg_idstore_list_groups),
+    READ("GetGroupId", rg_idstore_get_id_shape, rg_idstore_get_group_id),
+    READ("DescribeGroupMembership", rg_idstore_membership_shape, rg_idstore_describe_membership),
+    READ("GetGroupMembershipId", rg_idstore_pair_shape, rg_idstore_get_membership_id),
+    WRITE("DeleteGroupMembership", rg_idstore_membership_shape, rg_idstore_delete_membership, RG_OP_QUEUE),
+    READ("ListGroupMemberships", rg_idstore_list_members_shape, rg_idstore_list_members),
+    READ("ListGroupMembershipsForMember", rg_idstore_list_groups_of_shape, rg_idstore_list_groups_of),
+    READ("IsMemberInGroups", rg_idstore_is_member_shape, rg_idstore_is_member),
 };
-const size_t rg_identitystore_operations_n = RG_LEN(rg_identitystore_operations);
+
+const struct rg_service rg_identitystore_service = {
+    .name = "identitystore",
+    .sigv4 = "identitystore",
+    .operations = operations,
+    .n = RG_LEN(operations),
+    .names_resources = true,
+};

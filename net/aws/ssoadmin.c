@@ -173,51 +173,68 @@ static void describe_region(struct rg_call *call)
     rg_call_answer(call, 200);
 }
 
+static void put_change(struct rg_buf *out, const char *name, const char *status)
+{
+    (void)name;
+    rg_buf_printf(out, "{\"Status\":\"%s\"}", status);
+}
+
 static void add_region(struct rg_call *call)
 {
     const struct rg_span none = {NULL, 0};
 
-    rg_region_add(call, rg_json_text(call->input, "RegionName"), none, none);
+    rg_region_add(call, rg_json_text(call->input, "RegionName"), none, none, put_change);
 }
 
-static void remove_region(struct rg_call *call) { rg_region_remove(call, rg_json_text(call->input, "RegionName"), false); }
+static void remove_region(struct rg_call *call)
+{
+    rg_region_remove(call, rg_json_text(call->input, "RegionName"), false, put_change);
+}
 
 /* ---- the table ---- */
 
-#define OPERATION(name, shape, run, write) {"SWBExternalService." name, "sso-admin." name, shape, run, write}
-const struct rg_operation rg_ssoadmin_operations[] = {
-    OPERATION("ListInstances", page_shape, list_instances, false),
-    OPERATION("DescribeInstance", instance_shape, describe_instance, false),
-    OPERATION("ListRegions", instance_page_shape, list_regions, false),
-    OPERATION("DescribeRegion", region_shape, describe_region, false),
-    OPERATION("AddRegion", region_shape, add_region, true),
-    OPERATION("RemoveRegion", region_shape, remove_region, true),
-    OPERATION("CreatePermissionSet", rg_sso_create_permset_shape, rg_sso_create_permset, true),
-    OPERATION("DescribePermissionSet", rg_sso_permset_shape, rg_sso_describe_permset, false),
-    OPERATION("ListPermissionSets", instance_page_shape, rg_sso_list_permsets, false),
-    OPERATION("UpdatePermissionSet", rg_sso_update_permset_shape, rg_sso_update_permset, true),
-    OPERATION("DeletePermissionSet", rg_sso_permset_shape, rg_sso_delete_permset, true),
-    OPERATION("AttachManagedPolicyToPermissionSet", rg_sso_managed_shape, rg_sso_attach_managed, true),
-    OPERATION("DetachManagedPolicyFromPermissionSet", rg_sso_managed_shape, rg_sso_detach_managed, true),
-    OPERATION("ListManagedPoliciesInPermissionSet", rg_sso_list_managed_shape, rg_sso_list_managed, false),
-    OPERATION("PutInlinePolicyToPermissionSet", rg_sso_inline_shape, rg_sso_put_inline, true),
-    OPERATION("GetInlinePolicyForPermissionSet", rg_sso_permset_shape, rg_sso_get_inline, false),
-    OPERATION("DeleteInlinePolicyFromPermissionSet", rg_sso_permset_shape, rg_sso_delete_inline, true),
-    OPERATION("ListTagsForResource", rg_sso_list_tags_shape, rg_sso_list_tags, false),
-    OPERATION("TagResource", rg_sso_tag_shape, rg_sso_change_tags, true),
-    OPERATION("UntagResource", rg_sso_untag_shape, rg_sso_change_tags, true),
-    OPERATION("CreateAccountAssignment", rg_sso_assignment_shape, rg_sso_create_assignment, true),
-    OPERATION("DeleteAccountAssignment", rg_sso_assignment_shape, rg_sso_delete_assignment, true),
-    OPERATION("ListAccountAssignments", rg_sso_list_assignments_shape, rg_sso_list_assignments, false),
-    OPERATION("ListAccountAssignmentsForPrincipal", rg_sso_list_for_principal_shape, rg_sso_list_for_principal, false),
-    OPERATION("DescribeAccountAssignmentCreationStatus", rg_sso_creation_status_shape, rg_sso_describe_creation, false),
-    OPERATION("DescribeAccountAssignmentDeletionStatus", rg_sso_deletion_status_shape, rg_sso_describe_deletion, false),
-    OPERATION("ListAccountAssignmentCreationStatus", rg_sso_list_status_shape, rg_sso_list_creation, false),
-    OPERATION("ListAccountAssignmentDeletionStatus", rg_sso_list_status_shape, rg_sso_list_deletion, false),
-    OPERATION("ProvisionPermissionSet", rg_sso_provision_shape, rg_sso_provision, true),
-    OPERATION("DescribePermissionSetProvisioningStatus", rg_sso_provision_status_shape, rg_sso_describe_provision, false),
-    OPERATION("ListPermissionSetProvisioningStatus", rg_sso_list_status_shape, rg_sso_list_provision, false),
-    OPERATION("ListAccountsForProvisionedPermissionSet", rg_sso_accounts_of_set_shape, rg_sso_accounts_of_set, false),
-    OPERATION("ListPermissionSetsProvisionedToAccount", rg_sso_sets_of_account_shape, rg_sso_sets_of_account, false),
+#define ROW(name, shape, run, flags, permission) {"sso-admin." name, NULL, "SWBExternalService." name, shape, flags, permission, run}
+#define READ(name, shape, run) ROW(name, shape, run, 0, RG_PERMIT_READ)
+#define WRITE(name, shape, run, flags) ROW(name, shape, run, RG_OP_WRITE | (flags), RG_PERMIT_WRITE)
+static const struct rg_operation operations[] = {
+    READ("ListInstances", page_shape, list_instances),
+    READ("DescribeInstance", instance_shape, describe_instance),
+    READ("ListRegions", instance_page_shape, list_regions),
+    READ("DescribeRegion", region_shape, describe_region),
+    WRITE("AddRegion", region_shape, add_region, RG_OP_EXEMPT),
+    WRITE("RemoveRegion", region_shape, remove_region, RG_OP_EXEMPT),
+    WRITE("CreatePermissionSet", rg_sso_create_permset_shape, rg_sso_create_permset, RG_OP_QUEUE),
+    READ("DescribePermissionSet", rg_sso_permset_shape, rg_sso_describe_permset),
+    READ("ListPermissionSets", instance_page_shape, rg_sso_list_permsets),
+    WRITE("UpdatePermissionSet", rg_sso_update_permset_shape, rg_sso_update_permset, RG_OP_QUEUE),
+    WRITE("DeletePermissionSet", rg_sso_permset_shape, rg_sso_delete_permset, RG_OP_QUEUE),
+    WRITE("AttachManagedPolicyToPermissionSet", rg_sso_managed_shape, rg_sso_attach_managed, RG_OP_QUEUE),
+    WRITE("DetachManagedPolicyFromPermissionSet", rg_sso_managed_shape, rg_sso_detach_managed, RG_OP_QUEUE),
+    READ("ListManagedPoliciesInPermissionSet", rg_sso_list_managed_shape, rg_sso_list_managed),
+    WRITE("PutInlinePolicyToPermissionSet", rg_sso_inline_shape, rg_sso_put_inline, RG_OP_QUEUE),
+    READ("GetInlinePolicyForPermissionSet", rg_sso_permset_shape, rg_sso_get_inline),
+    WRITE("DeleteInlinePolicyFromPermissionSet", rg_sso_permset_shape, rg_sso_delete_inline, RG_OP_QUEUE),
+    READ("ListTagsForResource", rg_sso_list_tags_shape, rg_sso_list_tags),
+    WRITE("TagResource", rg_sso_tag_shape, rg_sso_change_tags, RG_OP_QUEUE),
+    WRITE("UntagResource", rg_sso_untag_shape, rg_sso_change_tags, RG_OP_QUEUE),
+    WRITE("CreateAccountAssignment", rg_sso_assignment_shape, rg_sso_create_assignment, RG_OP_QUEUE),
+    WRITE("DeleteAccountAssignment", rg_sso_assignment_shape, rg_sso_delete_assignment, RG_OP_QUEUE),
+    READ("ListAccountAssignments", rg_sso_list_assignments_shape, rg_sso_list_assignments),
+    READ("ListAccountAssignmentsForPrincipal", rg_sso_list_for_principal_shape, rg_sso_list_for_principal),
+    READ("DescribeAccountAssignmentCreationStatus", rg_sso_creation_status_shape, rg_sso_describe_creation),
+    READ("DescribeAccountAssignmentDeletionStatus", rg_sso_deletion_status_shape, rg_sso_describe_deletion),
+    READ("ListAccountAssignmentCreationStatus", rg_sso_list_status_shape, rg_sso_list_creation),
+    READ("ListAccountAssignmentDeletionStatus", rg_sso_list_status_shape, rg_sso_list_deletion),
+    WRITE("ProvisionPermissionSet", rg_sso_provision_shape, rg_sso_provision, 0),
+    READ("DescribePermissionSetProvisioningStatus", rg_sso_provision_status_shape, rg_sso_describe_provision),
+    READ("ListPermissionSetProvisioningStatus", rg_sso_list_status_shape, rg_sso_list_provision),
+    READ("ListAccountsForProvisionedPermissionSet", rg_sso_accounts_of_set_shape, rg_sso_accounts_of_set),
+    READ("ListPermissionSetsProvisionedToAccount", rg_sso_sets_of_account_shape, rg_sso_sets_of_account),
 };
-const size_t rg_ssoadmin_operations_n = RG_LEN(rg_ssoadmin_operations);
+
+const struct rg_service rg_ssoadmin_service = {
+    .name = "sso-admin",
+    .sigv4 = "sso",
+    .operations = operations,
+    .n = RG_LEN(operations),
+};

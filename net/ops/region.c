@@ -16,6 +16,7 @@ struct change {
     char owner[RG_REGION_OWNER_BYTES_MAX + 1], description[RG_REGION_TEXT_BYTES_MAX + 1];
     bool has_owner, has_description, force;
     const char *status; /* what is answered */
+    rg_region_put *put;
     struct rg_preflight preflight;
 };
 
@@ -33,7 +34,6 @@ static struct change *change_begin(struct rg_call *call, struct rg_span name)
         return NULL;
     }
     c->call = call;
-    call->exempt = true;
     snprintf(c->name, sizeof c->name, "%.*s", RG_SPAN_ARG(name));
     call->state = c;
     return c;
@@ -63,10 +63,7 @@ static void answer_change(struct rg_call *call)
         rg_call_fail(call, reply->err, NULL);
     } else {
         rg_buf_clear(&call->out);
-        if (call->style == RG_STYLE_AWS)
-            rg_buf_printf(&call->out, "{\"Status\":\"%s\"}", c->status);
-        else
-            rg_buf_printf(&call->out, "{\"name\":\"%s\",\"status\":\"%s\"}", c->name, c->status);
+        c->put(&call->out, c->name, c->status);
         rg_call_answer(call, 200);
     }
 }
@@ -220,7 +217,7 @@ static bool may_add(struct rg_call *call, struct rg_span name)
     return false;
 }
 
-void rg_region_add(struct rg_call *call, struct rg_span name, struct rg_span owner, struct rg_span description)
+void rg_region_add(struct rg_call *call, struct rg_span name, struct rg_span owner, struct rg_span description, rg_region_put *put)
 {
     struct change *c = change_begin(call, name);
     bool has;
@@ -230,6 +227,7 @@ void rg_region_add(struct rg_call *call, struct rg_span name, struct rg_span own
     copy_text(c->owner, sizeof c->owner, owner, &has);
     copy_text(c->description, sizeof c->description, description, &has);
     c->status = "ADDING";
+    c->put = put;
     preflight_begin(c, add_propose);
 }
 
@@ -305,7 +303,7 @@ static void remove_try(struct rg_call *call)
     rg_call_propose(call, answer_change);
 }
 
-void rg_region_remove(struct rg_call *call, struct rg_span name, bool force)
+void rg_region_remove(struct rg_call *call, struct rg_span name, bool force, rg_region_put *put)
 {
     struct change *c = change_begin(call, name);
 
@@ -313,6 +311,7 @@ void rg_region_remove(struct rg_call *call, struct rg_span name, bool force)
         return;
     c->status = "REMOVING";
     c->force = force;
+    c->put = put;
     remove_try(call);
 }
 

@@ -6,11 +6,14 @@
 
 enum { RG_REGION_OWNER_BYTES_MAX = 256, RG_REGION_TEXT_BYTES_MAX = 1024 };
 
+/** Write the answer of a change that has begun: the region and its status, "ADDING" or "REMOVING". */
+typedef void rg_region_put(struct rg_buf *out, const char *name, const char *status);
+
 /* region.c. Each answers the call. Texts: borrow until it returns. */
 /** Look whether the region could be added (preflight); all well: begin. An item that fails: RG_EINVALID, naming all that fail. */
-void rg_region_add(struct rg_call *call, struct rg_span name, struct rg_span owner, struct rg_span description);
+void rg_region_add(struct rg_call *call, struct rg_span name, struct rg_span owner, struct rg_span description, rg_region_put *put);
 /** Begin to remove it. force: without telling its node first. */
-void rg_region_remove(struct rg_call *call, struct rg_span name, bool force);
+void rg_region_remove(struct rg_call *call, struct rg_span name, bool force, rg_region_put *put);
 /** Say what a preflight finds. */
 void rg_region_preflight(struct rg_call *call, struct rg_span name);
 /** Change owner and description; NULL texts stay as they are. */

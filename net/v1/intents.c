@@ -74,8 +74,10 @@ static bool are_kept(struct rg_call *call)
     return call->api->config.intents != NULL;
 }
 
-static bool take_id(struct rg_call *call, struct rg_span id)
+static bool take_id(struct rg_call *call)
 {
+    struct rg_span id = call->argument;
+
     if (!are_kept(call))
         return false;
     if (!rg_uuid_parse(id, &call->ask.id)) {
@@ -101,9 +103,9 @@ static void get_then(struct rg_call *call)
         answer_one(call);
 }
 
-void rg_v1_intent(struct rg_call *call, struct rg_span id)
+void rg_v1_intent(struct rg_call *call)
 {
-    if (take_id(call, id))
+    if (take_id(call))
         rg_call_raft(call, get_run, get_then);
 }
 
@@ -143,16 +145,14 @@ static void drop_run(struct rg_call *call)
     rg_intents_drop(call->api->config.intents, rg_call_by(call), &call->ask);
 }
 
-static void decide(struct rg_call *call, struct rg_span id, void (*run)(struct rg_call *call))
+static void decide(struct rg_call *call, void (*run)(struct rg_call *call))
 {
-    if (!call->admin)
-        rg_call_fail(call, RG_EDENIED, "%s may read only", call->caller);
-    else if (take_id(call, id))
+    if (take_id(call))
         rg_call_raft(call, run, decide_then);
 }
 
-void rg_v1_intent_approve(struct rg_call *call, struct rg_span id) { decide(call, id, approve_run); }
-void rg_v1_intent_drop(struct rg_call *call, struct rg_span id) { decide(call, id, drop_run); }
+void rg_v1_intent_approve(struct rg_call *call) { decide(call, approve_run); }
+void rg_v1_intent_drop(struct rg_call *call) { decide(call, drop_run); }
 
 /* ---- the list ---- */
 
@@ -248,13 +248,12 @@ static void list_then(struct rg_call *call)
     rg_call_answer_json(call, 200, body);
 }
 
-void rg_v1_intents(struct rg_call *call, struct rg_span none)
+void rg_v1_intents(struct rg_call *call)
 {
     struct rg_errctx ctx = {.text = ""};
     struct list *list;
     enum rg_err err;
 
-    (void)none;
     if (!are_kept(call))
         return;
     list = calloc(1, sizeof *list);

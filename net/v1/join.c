@@ -353,7 +353,6 @@ static void put_cert(struct rg_call *call)
         return;
     }
     call->again = put_cert; /* the region manager may have made it a member meanwhile */
-    call->exempt = true;
     rg_call_propose(call, cert_done);
 }
 
@@ -413,16 +412,7 @@ static void propose_id(struct rg_call *call, const uint8_t *token_sha256)
     rg_tlv_put_str(&call->cmd, RG_F_NAME, j->region);
     rg_tlv_put_str(&call->cmd, RG_F_LINK, j->link);
     rg_tlv_put_str(&call->cmd, RG_F_URL, j->url);
-    call->exempt = true;
     rg_call_propose(call, id_done);
-}
-
-/* The proof is given: from here on it may write as an administrator may, this one thing. False: answered. */
-static bool admit(struct rg_call *call, const char *what, const char *region)
-{
-    snprintf(call->caller, sizeof call->caller, "%s:%s", what, region);
-    call->admin = true;
-    return rg_call_may_write(call);
 }
 
 /* ---- POST /v1/join ---- */
@@ -468,7 +458,7 @@ static void run_join(struct rg_call *call)
     }
     /* Compared by its hash, as a row's key: how long that takes says nothing about the secret. */
     rg_sha256(secret, sha256);
-    if (!admit(call, "join", j->region) || rg_call_txn(call, &txn) != RG_OK || !token_opens(call, txn, sha256, j->region))
+    if (!rg_call_admit(call, "join", j->region) || rg_call_txn(call, &txn) != RG_OK || !token_opens(call, txn, sha256, j->region))
         return;
     err = ca_check(call, txn, &ctx);
     if (err)
@@ -566,7 +556,7 @@ static void run_rejoin(struct rg_call *call)
         return;
     }
     j->old_id = (uint64_t)old_id;
-    if (!admit(call, "rejoin", j->region) || rg_call_txn(call, &txn) != RG_OK)
+    if (!rg_call_admit(call, "rejoin", j->region) || rg_call_txn(call, &txn) != RG_OK)
         return;
     err = rg_node_row_get(txn, j->old_id, &row);
     if (err == RG_ENOTFOUND)
@@ -594,39 +584,26 @@ static void run_rejoin(struct rg_call *call)
         propose_id(call, NULL);
 }
 
-bool rg_join_serve(struct rg_call *call)
+static void serve(struct rg_call *call, void (*run)(struct rg_call *call))
 {
-    bool join = rg_span_is(call->req->path, "/v1/join");
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
-    if (call->style != RG_STYLE_V1 || (!join && !rg_span_is(call->req->path, "/v1/rejoin")))
-        return false;
-    call->op = join ? "v1.join" : "v1.rejoin";
-    call->queue = false; /* an id is given now or not at all */
-    if (!rg_span_is(call->req->method, "POST")) {
-        rg_call_fail(call, RG_EMETHOD, "%s takes POST", join ? "/v1/join" : "/v1/rejoin");
-        return true;
-    }
     if (guessed_too_often(call)) {
         rg_call_fail(call, RG_EBUSY, "too many refused attempts to join: try again in a second");
-        return true;
-    }
-    if (!rg_api_status(call, false)->ready) {
-        rg_call_fail(call, RG_EUNREADY, "%s", rg_api_status(call, false)->not_ready);
-        return true;
+        return;
     }
     err = rg_json_parse_body(call->req->body, &call->input, &ctx);
     if (!err && (call->state = calloc(1, sizeof(struct join))) == NULL)
         err = RG_ENOMEM;
     if (err)
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
-    else if (join)
-        run_join(call);
     else
-        run_rejoin(call);
-    return true;
+        run(call);
 }
+
+void rg_v1_join(struct rg_call *call) { serve(call, run_join); }
+void rg_v1_rejoin(struct rg_call *call) { serve(call, run_rejoin); }
 
 /* ---- POST /v1/join-tokens ---- */
 
@@ -735,7 +712,7 @@ static enum rg_err token_input(struct rg_call *call, struct token *t, struct rg_
     return RG_OK;
 }
 
-void rg_v1_join_tokens(struct rg_call *call, struct rg_span none)
+void rg_v1_join_tokens(struct rg_call *call)
 {
     uint8_t secret[RG_JOIN_SECRET_BYTES], sha256[RG_SHA256_BYTES];
     RG_AUTO_BUF struct rg_buf text = {.max = 0};
@@ -744,10 +721,6 @@ void rg_v1_join_tokens(struct rg_call *call, struct rg_span none)
     struct rg_txn *txn;
     enum rg_err err = t != NULL ? RG_OK : RG_ENOMEM;
 
-    (void)none;
-    call->queue = false; /* a token that waited would be of no use */
-    if (!rg_call_may_write(call))
-        return;
     if (!err)
         err = token_input(call, t, &ctx);
     if (!err && rg_call_txn(call, &txn) != RG_OK)
@@ -770,6 +743,5 @@ void rg_v1_join_tokens(struct rg_call *call, struct rg_span none)
     rg_tlv_put(&call->cmd, RG_F_TOKEN_SHA256, rg_span(sha256, sizeof sha256));
     rg_tlv_put_str(&call->cmd, RG_F_NAME, t->region);
     rg_tlv_put_u64(&call->cmd, RG_F_EXPIRES_MS, (uint64_t)t->expires_ms);
-    call->exempt = true;
     rg_call_propose(call, token_done);
 }

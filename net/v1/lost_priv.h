@@ -56,8 +56,8 @@ struct lost {
     bool stepping, stepped;
 };
 
-/** Begin: the caller must be an administrator, and this region must keep its data somewhere. NULL: answered. */
-struct lost *lost_new(struct rg_call *call, struct rg_span epoch);
+/** Begin, with call->argument as the epoch if there is one: this region must keep its data somewhere. NULL: answered. */
+struct lost *lost_new(struct rg_call *call);
 /** Read the epochs out of the state. False: answered. */
 bool lost_take_epochs(struct lost *l);
 /** Do run on a work thread, then `then` on the worker; a failure is answered. */

@@ -450,9 +450,9 @@ static void loaded(struct lost *l)
     l->call->api->config.node.task(l->call->api->config.node.arg, &l->task);
 }
 
-void rg_v1_lost_replay(struct rg_call *call, struct rg_span epoch)
+void rg_v1_lost_replay(struct rg_call *call)
 {
-    struct lost *l = lost_new(call, epoch);
+    struct lost *l = lost_new(call);
     bool nobody = false;
 
     if (l == NULL)

@@ -55,6 +55,11 @@ void rg_region_put_progress(const struct rg_call *call, struct rg_buf *out, cons
 
 /* ---- writes ---- */
 
+static void put_change(struct rg_buf *out, const char *name, const char *status)
+{
+    rg_buf_printf(out, "{\"name\":\"%s\",\"status\":\"%s\"}", name, status);
+}
+
 /* Owner and description of a body, and with `name` the region's name; nothing else may be there. */
 static enum rg_err take_body(struct rg_call *call, struct rg_span *ret_name, struct rg_span *ret_owner,
                              struct rg_span *ret_description, struct rg_errctx *ctx)
@@ -78,38 +83,31 @@ static enum rg_err take_body(struct rg_call *call, struct rg_span *ret_name, str
     return RG_OK;
 }
 
-void rg_v1_regions_add(struct rg_call *call, struct rg_span none)
+void rg_v1_regions_add(struct rg_call *call)
 {
     struct rg_span name, owner, description;
     struct rg_errctx ctx = {.text = ""};
-    enum rg_err err;
+    enum rg_err err = take_body(call, &name, &owner, &description, &ctx);
 
-    (void)none;
-    if (!rg_call_may_write(call))
-        return;
-    err = take_body(call, &name, &owner, &description, &ctx);
     if (err)
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
     else
-        rg_region_add(call, name, owner, description);
+        rg_region_add(call, name, owner, description, put_change);
 }
 
-void rg_v1_regions_put(struct rg_call *call, struct rg_span name)
+void rg_v1_regions_put(struct rg_call *call)
 {
     struct rg_span owner, description;
     struct rg_errctx ctx = {.text = ""};
-    enum rg_err err;
+    enum rg_err err = take_body(call, NULL, &owner, &description, &ctx);
 
-    if (!rg_call_may_write(call))
-        return;
-    err = take_body(call, NULL, &owner, &description, &ctx);
     if (err)
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
     else
-        rg_region_describe(call, name, owner, description);
+        rg_region_describe(call, call->argument, owner, description);
 }
 
-void rg_v1_regions_delete(struct rg_call *call, struct rg_span name)
+void rg_v1_regions_delete(struct rg_call *call)
 {
     static const char *const names[] = {"force"};
     struct rg_span force;
@@ -117,8 +115,6 @@ void rg_v1_regions_delete(struct rg_call *call, struct rg_span name)
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
-    if (!rg_call_may_write(call))
-        return;
     rg_buf_init(&scratch, RG_HTTP_HEAD_BYTES_MAX + 64);
     err = rg_v1_query(call, names, &force, 1, &scratch, &ctx);
     if (!err && force.p != NULL && !rg_span_is(force, "true") && !rg_span_is(force, "false"))
@@ -126,11 +122,7 @@ void rg_v1_regions_delete(struct rg_call *call, struct rg_span name)
     if (err)
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
     else
-        rg_region_remove(call, name, rg_span_is(force, "true"));
+        rg_region_remove(call, call->argument, rg_span_is(force, "true"), put_change);
 }
 
-void rg_v1_regions_preflight(struct rg_call *call, struct rg_span name)
-{
-    if (rg_call_may_write(call)) /* only the primary can tell: it is the one that would add */
-        rg_region_preflight(call, name);
-}
+void rg_v1_regions_preflight(struct rg_call *call) { rg_region_preflight(call, call->argument); }

@@ -129,15 +129,13 @@ static void setting_answer(struct rg_call *call, bool lease)
     rg_call_answer(call, 200);
 }
 
-void rg_v1_durability(struct rg_call *call, struct rg_span none)
+void rg_v1_durability(struct rg_call *call)
 {
-    (void)none;
     setting_answer(call, false);
 }
 
-void rg_v1_lease(struct rg_call *call, struct rg_span none)
+void rg_v1_lease(struct rg_call *call)
 {
-    (void)none;
     setting_answer(call, true);
 }
 
@@ -225,27 +223,21 @@ static enum rg_err lease_build(struct rg_call *call, struct rg_errctx *ctx)
 static void setting_put(struct rg_call *call, enum rg_err (*build)(struct rg_call *call, struct rg_errctx *ctx))
 {
     struct rg_errctx ctx = {.text = ""};
-    enum rg_err err;
+    enum rg_err err = build(call, &ctx);
 
-    if (!rg_call_may_write(call))
-        return;
-    err = build(call, &ctx);
-    call->exempt = true;
     if (err)
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
     else
         rg_call_propose(call, setting_done);
 }
 
-void rg_v1_durability_put(struct rg_call *call, struct rg_span none)
+void rg_v1_durability_put(struct rg_call *call)
 {
-    (void)none;
     setting_put(call, durability_build);
 }
 
-void rg_v1_lease_put(struct rg_call *call, struct rg_span none)
+void rg_v1_lease_put(struct rg_call *call)
 {
-    (void)none;
     setting_put(call, lease_build);
 }
 
@@ -299,14 +291,13 @@ static enum rg_err put_degraded(struct rg_call *call, uint64_t after)
     return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
-void rg_v1_degraded(struct rg_call *call, struct rg_span none)
+void rg_v1_degraded(struct rg_call *call)
 {
     struct rg_errctx ctx = {.text = ""};
     uint64_t after;
     struct rg_txn *txn;
     enum rg_err err = take_after(call, &after, &ctx);
 
-    (void)none;
     if (err) {
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
         return;
@@ -348,12 +339,11 @@ static enum rg_err put_epochs(struct rg_call *call)
     return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
-void rg_v1_epochs(struct rg_call *call, struct rg_span none)
+void rg_v1_epochs(struct rg_call *call)
 {
     struct rg_txn *txn;
     enum rg_err err;
 
-    (void)none;
     if (rg_call_txn(call, &txn) != RG_OK)
         return;
     err = put_epochs(call);

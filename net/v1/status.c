@@ -230,8 +230,9 @@ static enum rg_err put_regions(struct rg_call *call, const struct rg_node_status
     return only.n > 0 && n == 0 ? RG_ENOTFOUND : RG_OK;
 }
 
-void rg_v1_regions(struct rg_call *call, struct rg_span name)
+void rg_v1_regions(struct rg_call *call)
 {
+    struct rg_span name = call->argument;
     const struct rg_node_status *s = rg_api_status(call, true);
     struct rg_txn *txn;
     enum rg_err err;

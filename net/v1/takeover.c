@@ -107,7 +107,7 @@ static void note_run(struct rg_call *call)
     const struct rg_api_node *node = &call->api->config.node;
 
     t->note.on_done = note_on_done;
-    t->note.exempt = true;
+    t->note.exempt = (call->operation->flags & RG_OP_EXEMPT) != 0;
     t->note.deadline_ms = rg_api_now_us() / 1000 + NOTE_MS;
     node->forward(node->arg, &t->note);
 }
@@ -214,11 +214,8 @@ static void switchover_run(struct rg_call *call)
     node->handover(node->arg, &t->handover);
 }
 
-void rg_v1_switchover(struct rg_call *call, struct rg_span none)
+void rg_v1_switchover(struct rg_call *call)
 {
-    (void)none;
-    if (!rg_call_may_write(call))
-        return;
     if (begin(call, NULL) != NULL)
         rg_call_raft(call, switchover_run, switchover_then);
 }
@@ -364,18 +361,11 @@ static bool region_may_lead(struct rg_call *call)
     return false;
 }
 
-/* Admin, and no rg_call_may_write: there is no primary. */
-void rg_v1_failover(struct rg_call *call, struct rg_span none)
+void rg_v1_failover(struct rg_call *call)
 {
-    struct takeover *t;
     bool accept_loss = false;
+    struct takeover *t = begin(call, &accept_loss);
 
-    (void)none;
-    if (!call->admin) {
-        rg_call_fail(call, RG_EDENIED, "%s may read only", call->caller);
-        return;
-    }
-    t = begin(call, &accept_loss);
     if (t == NULL)
         return;
     if (strcmp(t->to, call->api->region) != 0) {

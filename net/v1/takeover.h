@@ -7,15 +7,15 @@
 /* settings.c */
 /** `,"writes":…,"durability":{…},"lease":{…},"alarms":[…]` of /v1/status. */
 void rg_settings_put_status(struct rg_buf *out, const struct rg_node_status *status);
-void rg_v1_durability(struct rg_call *call, struct rg_span none);
-void rg_v1_durability_put(struct rg_call *call, struct rg_span none);
-void rg_v1_lease(struct rg_call *call, struct rg_span none);
-void rg_v1_lease_put(struct rg_call *call, struct rg_span none);
-void rg_v1_degraded(struct rg_call *call, struct rg_span none);
-void rg_v1_epochs(struct rg_call *call, struct rg_span none);
+void rg_v1_durability(struct rg_call *call);
+void rg_v1_durability_put(struct rg_call *call);
+void rg_v1_lease(struct rg_call *call);
+void rg_v1_lease_put(struct rg_call *call);
+void rg_v1_degraded(struct rg_call *call);
+void rg_v1_epochs(struct rg_call *call);
 
 /* takeover.c */
-void rg_v1_switchover(struct rg_call *call, struct rg_span none);
-void rg_v1_failover(struct rg_call *call, struct rg_span none);
+void rg_v1_switchover(struct rg_call *call);
+void rg_v1_failover(struct rg_call *call);
 
 #endif

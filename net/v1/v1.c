@@ -1,4 +1,4 @@
-/* /v1: routing, query parameters, accounts. What no standard interface has. */
+/* /v1: its operations and errors, query parameters, accounts. What no standard interface has. */
 #include "net/v1/takeover.h"
 #include "net/v1/v1.h"
 #include "base/json.h"
@@ -155,14 +155,15 @@ static enum rg_err list_accounts(struct rg_call *call, struct rg_errctx *ctx)
     return RG_OK;
 }
 
-static void accounts_get(struct rg_call *call, struct rg_span id)
+/* One account, or the list of them. */
+static void accounts_get(struct rg_call *call)
 {
+    struct rg_span id = call->argument;
     struct rg_errctx ctx = {.text = ""};
     struct rg_account account;
     struct rg_txn *txn;
     enum rg_err err;
 
-    call->op = id.n > 0 ? "v1.getAccount" : "v1.listAccounts";
     if (rg_call_txn(call, &txn) != RG_OK)
         return;
     if (id.n == 0) {
@@ -260,15 +261,11 @@ static enum rg_err account_put_build(struct rg_call *call, struct rg_span id, st
     return RG_OK;
 }
 
-static void accounts_put(struct rg_call *call, struct rg_span id)
+static void accounts_put(struct rg_call *call)
 {
     struct rg_errctx ctx = {.text = ""};
-    enum rg_err err;
+    enum rg_err err = account_put_build(call, call->argument, &ctx);
 
-    call->op = "v1.putAccount";
-    if (!rg_call_may_write(call))
-        return;
-    err = account_put_build(call, id, &ctx);
     if (err)
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
     else
@@ -294,11 +291,10 @@ static void account_delete_done(struct rg_call *call)
     }
 }
 
-static void accounts_delete(struct rg_call *call, struct rg_span id)
+static void accounts_delete(struct rg_call *call)
 {
-    call->op = "v1.deleteAccount";
-    if (!rg_call_may_write(call))
-        return;
+    struct rg_span id = call->argument;
+
     if (!is_account_id(id)) {
         rg_call_fail(call, RG_EINVALID, "an account id is twelve digits");
         return;
@@ -308,121 +304,110 @@ static void accounts_delete(struct rg_call *call, struct rg_span id)
     rg_call_propose(call, account_delete_done);
 }
 
-static void accounts_list(struct rg_call *call, struct rg_span none) { accounts_get(call, none); }
+/* --- the interface --- */
 
-/* --- routes --- */
-
-static void check(struct rg_call *call, struct rg_span none)
+static bool takes(const struct rg_request *req)
 {
-    (void)none;
-    rg_v1_check(call);
-}
-static void access_lines(struct rg_call *call, struct rg_span none)
-{
-    (void)none;
-    rg_v1_access(call);
-}
-static void who(struct rg_call *call, struct rg_span none)
-{
-    (void)none;
-    rg_v1_who(call);
-}
-static void export(struct rg_call *call, struct rg_span none)
-{
-    (void)none;
-    rg_v1_export(call);
-}
-static void status(struct rg_call *call, struct rg_span none)
-{
-    (void)none;
-    rg_v1_status(call);
+    (void)req; /* what no other interface takes */
+    return true;
 }
 
-static const struct route {
-    const char *method, *path, *op;
-    bool below; /* what stands behind the path is the argument */
-    void (*run)(struct rg_call *call, struct rg_span argument);
-} routes[] = {
-    {"POST", "/v1/check", "v1.check", false, check},
-    {"GET", "/v1/status", "v1.status", false, status},
-    {"GET", "/v1/regions", "v1.regions", false, rg_v1_regions},
-    {"GET", "/v1/regions/", "v1.region", true, rg_v1_regions},
-    {"POST", "/v1/regions", "v1.addRegion", false, rg_v1_regions_add},
-    {"PUT", "/v1/regions/", "v1.putRegion", true, rg_v1_regions_put},
-    {"DELETE", "/v1/regions/", "v1.removeRegion", true, rg_v1_regions_delete},
-    {"POST", "/v1/regions/*/preflight", "v1.preflight", true, rg_v1_regions_preflight},
-    {"POST", "/v1/switchover", "v1.switchover", false, rg_v1_switchover},
-    {"POST", "/v1/failover", "v1.failover", false, rg_v1_failover},
-    {"GET", "/v1/epochs", "v1.epochs", false, rg_v1_epochs},
-    {"GET", "/v1/settings/durability", "v1.durability", false, rg_v1_durability},
-    {"PUT", "/v1/settings/durability", "v1.putDurability", false, rg_v1_durability_put},
-    {"GET", "/v1/settings/lease", "v1.lease", false, rg_v1_lease},
-    {"PUT", "/v1/settings/lease", "v1.putLease", false, rg_v1_lease_put},
-    {"GET", "/v1/degraded", "v1.degraded", false, rg_v1_degraded},
-    {"POST", "/v1/join-tokens", "v1.joinToken", false, rg_v1_join_tokens},
-    {"GET", "/v1/access", "v1.access", false, access_lines},
-    {"GET", "/v1/who", "v1.who", false, who},
-    {"GET", "/v1/export", "v1.export", false, export},
-    {"GET", "/v1/intents", "v1.intents", false, rg_v1_intents},
-    {"GET", "/v1/intents/", "v1.intent", true, rg_v1_intent},
-    {"POST", "/v1/intents/*/approve", "v1.approveIntent", true, rg_v1_intent_approve},
-    {"POST", "/v1/intents/*/drop", "v1.dropIntent", true, rg_v1_intent_drop},
-    {"GET", "/v1/lost-tail", "v1.lostTails", false, rg_v1_lost_list},
-    {"GET", "/v1/lost-tail/", "v1.lostTail", true, rg_v1_lost_show},
-    {"DELETE", "/v1/lost-tail/", "v1.dropLostTail", true, rg_v1_lost_drop},
-    {"GET", "/v1/lost-tail/*/export", "v1.exportLostTail", true, rg_v1_lost_export},
-    {"POST", "/v1/lost-tail/*/replay", "v1.replayLostTail", true, rg_v1_lost_replay},
-    {"GET", "/v1/accounts", "v1.listAccounts", false, accounts_list},
-    {"GET", "/v1/accounts/", "v1.getAccount", true, accounts_get},
-    {"PUT", "/v1/accounts/", "v1.putAccount", true, accounts_put},
-    {"DELETE", "/v1/accounts/", "v1.deleteAccount", true, accounts_delete},
+static void unknown(struct rg_call *call, const char *at)
+{
+    struct rg_span path = call->req->path, method = call->req->method;
+
+    if (at != NULL) { /* a star at the end is not shown */
+        size_t n = strlen(at);
+
+        rg_call_fail(call, RG_EMETHOD, "%.*s does not take %.*s", (int)(n - (at[n - 1] == '*')), at,
+                     (int)RG_MIN(method.n, (size_t)20), (const char *)method.p);
+    } else if (rg_span_is(path, "/v1/watch")) {
+        rg_call_fail(call, RG_ENOROUTE, "/v1/watch is not served by this release");
+    } else {
+        rg_call_fail(call, RG_ENOROUTE, "nothing is served at %.*s", (int)RG_MIN(path.n, (size_t)200), (const char *)path.p);
+    }
+}
+
+static int error_status(enum rg_err err) { return err == RG_EUNAUTH ? 401 : rg_err_http(err); }
+
+static void put_error(struct rg_call *call, enum rg_err err, const char *message, const struct rg_fail_extra *extra)
+{
+    struct rg_buf *out = &call->out;
+
+    (void)extra;
+    rg_buf_put_str(out, "{\"code\":");
+    rg_json_put_string(out, rg_span_str(rg_err_name(err)));
+    rg_buf_put_str(out, ",\"message\":");
+    rg_json_put_string(out, rg_span_str(message));
+    rg_buf_put_str(out, ",\"requestId\":");
+    rg_json_put_string(out, rg_span_str(call->request_id));
+    rg_buf_put_u8(out, '}');
+}
+
+enum {
+    /* operations that are alike */
+    WRITE = RG_OP_WRITE,
+    QUEUED = RG_OP_WRITE | RG_OP_QUEUE,
+    CLUSTER = RG_OP_WRITE | RG_OP_EXEMPT,
+    PROBE = RG_OP_OPEN | RG_OP_UNREADY,
+    JOIN = RG_OP_OPEN | RG_OP_WRITE | RG_OP_EXEMPT | RG_OP_NOW,
 };
 
-/* A path with a star in it: the star is the argument. */
-static bool star_matches(const char *pattern, struct rg_span path, struct rg_span *ret_argument)
-{
-    size_t before = strcspn(pattern, "*"), after = strlen(pattern) - before - 1;
+static const struct rg_operation operations[] = {
+    {"healthz", "GET", "/healthz", NULL, PROBE, RG_PERMIT_OPEN, rg_v1_healthz},
+    {"readyz", "GET", "/readyz", NULL, PROBE, RG_PERMIT_OPEN, rg_v1_readyz},
+    {"metrics", "GET", "/metrics", NULL, PROBE, RG_PERMIT_OPEN, rg_v1_metrics}, /* from elsewhere it asks a credential itself */
+    {"v1.check", "POST", "/v1/check", NULL, 0, RG_PERMIT_READ, rg_v1_check},
+    {"v1.status", "GET", "/v1/status", NULL, RG_OP_UNREADY, RG_PERMIT_READ, rg_v1_status},
+    {"v1.regions", "GET", "/v1/regions", NULL, RG_OP_UNREADY, RG_PERMIT_READ, rg_v1_regions},
+    {"v1.region", "GET", "/v1/regions/*", NULL, 0, RG_PERMIT_READ, rg_v1_regions},
+    {"v1.addRegion", "POST", "/v1/regions", NULL, CLUSTER | RG_OP_UNREADY, RG_PERMIT_WRITE, rg_v1_regions_add},
+    {"v1.putRegion", "PUT", "/v1/regions/*", NULL, CLUSTER, RG_PERMIT_WRITE, rg_v1_regions_put},
+    {"v1.removeRegion", "DELETE", "/v1/regions/*", NULL, CLUSTER, RG_PERMIT_WRITE, rg_v1_regions_delete},
+    /* only the primary can tell: it is the one that would add */
+    {"v1.preflight", "POST", "/v1/regions/*/preflight", NULL, WRITE, RG_PERMIT_WRITE, rg_v1_regions_preflight},
+    {"v1.switchover", "POST", "/v1/switchover", NULL, CLUSTER, RG_PERMIT_WRITE, rg_v1_switchover},
+    /* there is no primary to be asked */
+    {"v1.failover", "POST", "/v1/failover", NULL, RG_OP_HOMED | RG_OP_EXEMPT, RG_PERMIT_WRITE, rg_v1_failover},
+    {"v1.epochs", "GET", "/v1/epochs", NULL, 0, RG_PERMIT_READ, rg_v1_epochs},
+    {"v1.durability", "GET", "/v1/settings/durability", NULL, 0, RG_PERMIT_READ, rg_v1_durability},
+    {"v1.putDurability", "PUT", "/v1/settings/durability", NULL, CLUSTER, RG_PERMIT_WRITE, rg_v1_durability_put},
+    {"v1.lease", "GET", "/v1/settings/lease", NULL, 0, RG_PERMIT_READ, rg_v1_lease},
+    {"v1.putLease", "PUT", "/v1/settings/lease", NULL, CLUSTER, RG_PERMIT_WRITE, rg_v1_lease_put},
+    {"v1.degraded", "GET", "/v1/degraded", NULL, 0, RG_PERMIT_READ, rg_v1_degraded},
+    {"v1.join", "POST", "/v1/join", NULL, JOIN, RG_PERMIT_OPEN, rg_v1_join},       /* the token is its proof */
+    {"v1.rejoin", "POST", "/v1/rejoin", NULL, JOIN, RG_PERMIT_OPEN, rg_v1_rejoin}, /* the key it had is its proof */
+    {"v1.joinToken", "POST", "/v1/join-tokens", NULL, CLUSTER | RG_OP_NOW, RG_PERMIT_WRITE, rg_v1_join_tokens},
+    {"v1.access", "GET", "/v1/access", NULL, 0, RG_PERMIT_READ, rg_v1_access},
+    {"v1.who", "GET", "/v1/who", NULL, 0, RG_PERMIT_READ, rg_v1_who},
+    {"v1.export", "GET", "/v1/export", NULL, 0, RG_PERMIT_READ, rg_v1_export},
+    {"v1.intents", "GET", "/v1/intents", NULL, 0, RG_PERMIT_READ, rg_v1_intents},
+    {"v1.intent", "GET", "/v1/intents/*", NULL, 0, RG_PERMIT_READ, rg_v1_intent},
+    {"v1.approveIntent", "POST", "/v1/intents/*/approve", NULL, RG_OP_HOMED, RG_PERMIT_WRITE, rg_v1_intent_approve},
+    {"v1.dropIntent", "POST", "/v1/intents/*/drop", NULL, RG_OP_HOMED, RG_PERMIT_WRITE, rg_v1_intent_drop},
+    {"v1.lostTails", "GET", "/v1/lost-tail", NULL, 0, RG_PERMIT_LOST, rg_v1_lost_list},
+    {"v1.lostTail", "GET", "/v1/lost-tail/*", NULL, 0, RG_PERMIT_LOST, rg_v1_lost_show},
+    {"v1.dropLostTail", "DELETE", "/v1/lost-tail/*", NULL, RG_OP_HOMED, RG_PERMIT_LOST, rg_v1_lost_drop},
+    {"v1.exportLostTail", "GET", "/v1/lost-tail/*/export", NULL, 0, RG_PERMIT_LOST, rg_v1_lost_export},
+    {"v1.replayLostTail", "POST", "/v1/lost-tail/*/replay", NULL, RG_OP_HOMED, RG_PERMIT_LOST, rg_v1_lost_replay},
+    {"v1.listAccounts", "GET", "/v1/accounts", NULL, 0, RG_PERMIT_READ, accounts_get},
+    {"v1.getAccount", "GET", "/v1/accounts/*", NULL, 0, RG_PERMIT_READ, accounts_get},
+    {"v1.putAccount", "PUT", "/v1/accounts/*", NULL, QUEUED, RG_PERMIT_WRITE, accounts_put},
+    {"v1.deleteAccount", "DELETE", "/v1/accounts/*", NULL, QUEUED, RG_PERMIT_WRITE, accounts_delete},
+};
 
-    if (path.n <= before + after || memcmp(path.p, pattern, before) != 0 ||
-        memcmp(path.p + path.n - after, pattern + before + 1, after) != 0)
-        return false;
-    *ret_argument = rg_span(path.p + before, path.n - before - after);
-    return memchr(ret_argument->p, '/', ret_argument->n) == NULL;
-}
+static const struct rg_service regent = {.name = "v1", .sigv4 = "regent", .operations = operations, .n = RG_LEN(operations)};
+static const struct rg_service *const services[] = {&regent};
 
-static bool route_matches(const struct route *route, struct rg_span path, struct rg_span *ret_argument)
-{
-    size_t n = strlen(route->path);
-
-    if (route->below && strchr(route->path, '*') != NULL)
-        return star_matches(route->path, path, ret_argument);
-    if (route->below ? path.n <= n : path.n != n)
-        return false;
-    *ret_argument = rg_span(path.p + n, path.n - n);
-    return memcmp(path.p, route->path, n) == 0 && (path.n == n || memchr(path.p + n, '/', path.n - n) == NULL);
-}
-
-void rg_v1_dispatch(struct rg_call *call)
-{
-    struct rg_span argument, path = call->req->path;
-    const char *known = NULL;
-
-    for (size_t i = 0; i < RG_LEN(routes); i++) {
-        if (!route_matches(&routes[i], path, &argument))
-            continue;
-        if (rg_span_is(call->req->method, routes[i].method)) {
-            call->op = routes[i].op;
-            routes[i].run(call, argument);
-            return;
-        }
-        known = routes[i].path;
-    }
-    if (known != NULL)
-        rg_call_fail(call, RG_EMETHOD, "%s does not take %.*s", known, (int)RG_MIN(call->req->method.n, (size_t)20),
-                     (const char *)call->req->method.p);
-    else if (rg_span_is(path, "/v1/watch"))
-        rg_call_fail(call, RG_ENOROUTE, "/v1/watch is not served by this release");
-    else
-        rg_call_fail(call, RG_ENOROUTE, "nothing is served at %.*s", (int)RG_MIN(path.n, (size_t)200),
-                     (const char *)path.p);
-}
+const struct rg_interface rg_v1_interface = {
+    .name = "v1",
+    .other = "v1.other",
+    .takes = takes,
+    .services = services,
+    .n_services = RG_LEN(services),
+    .unknown = unknown,
+    .content_type = "application/json",
+    .error_status = error_status,
+    .error_code = rg_err_name,
+    .put_error = put_error,
+};

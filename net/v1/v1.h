@@ -1,11 +1,11 @@
-/* net/v1/v1.h: /v1: what no standard interface has. Its router, what its files share, its operations. */
+/* net/v1/v1.h: /v1: what no standard interface has. Its interface, what its files share, its operations (rows in v1.c). */
 #ifndef REGENT_NET_V1_V1_H
 #define REGENT_NET_V1_V1_H
 
 #include "net/api/worker.h"
 
-/** Runs what method and path name. Answers the call, RG_ENOROUTE and RG_EMETHOD too. */
-void rg_v1_dispatch(struct rg_call *call);
+/** Takes every request, so it is the last one of a list. */
+extern const struct rg_interface rg_v1_interface;
 
 /* v1.c, shared with the other files of /v1 */
 /** GET with these parameters only: values percent-decoded into scratch (a whole request head's worth), absent ones
@@ -36,31 +36,37 @@ void rg_v1_access(struct rg_call *call);
 void rg_v1_who(struct rg_call *call);
 void rg_v1_export(struct rg_call *call);
 
-void rg_v1_intents(struct rg_call *call, struct rg_span none);
-void rg_v1_intent(struct rg_call *call, struct rg_span id);
-void rg_v1_intent_approve(struct rg_call *call, struct rg_span id);
-void rg_v1_intent_drop(struct rg_call *call, struct rg_span id);
+void rg_v1_intents(struct rg_call *call);
+void rg_v1_intent(struct rg_call *call);
+void rg_v1_intent_approve(struct rg_call *call);
+void rg_v1_intent_drop(struct rg_call *call);
 
 /* join.c */
-/** POST /v1/join and /v1/rejoin, which need no credential. True: answered, or will be. */
-bool rg_join_serve(struct rg_call *call);
-void rg_v1_join_tokens(struct rg_call *call, struct rg_span none);
+/* Without a credential: they bring their own proof. */
+void rg_v1_join(struct rg_call *call);
+void rg_v1_rejoin(struct rg_call *call);
+void rg_v1_join_tokens(struct rg_call *call);
+
+/* probes.c: for monitors; /metrics without a credential only from this machine */
+void rg_v1_healthz(struct rg_call *call);
+void rg_v1_readyz(struct rg_call *call);
+void rg_v1_metrics(struct rg_call *call);
 
 /* status.c */
 void rg_v1_status(struct rg_call *call);
-void rg_v1_regions(struct rg_call *call, struct rg_span name);
+void rg_v1_regions(struct rg_call *call);
 
 /* regions.c */
-void rg_v1_regions_add(struct rg_call *call, struct rg_span none);
-void rg_v1_regions_put(struct rg_call *call, struct rg_span name);
-void rg_v1_regions_delete(struct rg_call *call, struct rg_span name);
-void rg_v1_regions_preflight(struct rg_call *call, struct rg_span name);
+void rg_v1_regions_add(struct rg_call *call);
+void rg_v1_regions_put(struct rg_call *call);
+void rg_v1_regions_delete(struct rg_call *call);
+void rg_v1_regions_preflight(struct rg_call *call);
 
 /* lost.c, lost_replay.c: writes that were lost with an old primary */
-void rg_v1_lost_list(struct rg_call *call, struct rg_span none);
-void rg_v1_lost_show(struct rg_call *call, struct rg_span epoch);
-void rg_v1_lost_export(struct rg_call *call, struct rg_span epoch);
-void rg_v1_lost_drop(struct rg_call *call, struct rg_span epoch);
-void rg_v1_lost_replay(struct rg_call *call, struct rg_span epoch);
+void rg_v1_lost_list(struct rg_call *call);
+void rg_v1_lost_show(struct rg_call *call);
+void rg_v1_lost_export(struct rg_call *call);
+void rg_v1_lost_drop(struct rg_call *call);
+void rg_v1_lost_replay(struct rg_call *call);
 
 #endif

@@ -39,10 +39,9 @@ static void try_body(struct rg_span body)
         return;
     if (!json_is_object(json))
         abort();
-    for (size_t i = 0; i < rg_identitystore_operations_n; i++)
-        try_shape(rg_identitystore_operations[i].input, json);
-    for (size_t i = 0; i < rg_ssoadmin_operations_n; i++)
-        try_shape(rg_ssoadmin_operations[i].input, json);
+    for (size_t s = 0; s < rg_aws_interface.n_services; s++)
+        for (size_t i = 0; i < rg_aws_interface.services[s]->n; i++)
+            try_shape(rg_aws_interface.services[s]->operations[i].input, json);
     json_decref(json);
 }
 

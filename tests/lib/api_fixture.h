@@ -11,7 +11,8 @@
 #include "crypto/digest.h"
 #include "crypto/keyprov.h"
 #include "crypto/sigv4.h"
-#include "net/api/call.h"
+#include "net/aws/aws.h"
+#include "net/interfaces.h"
 #include "raft/intent/intents.h"
 #include "tests/lib/store_fixture.h"
 
@@ -283,6 +284,7 @@ static struct af af;
 static struct rg_io af_io __attribute__((unused)); /* file functions; filled by those that set af_data_dir */
 static const char *af_data_dir __attribute__((unused)); /* set before af_open; NULL: none */
 static const char *af_ca_pem __attribute__((unused)); /* may be set before af_open */
+static const struct rg_interface *const *af_interfaces = rg_interfaces;
 
 static inline void af_sink(void *arg, enum rg_log_level level, const char *event, const char *keys)
 {
@@ -410,6 +412,8 @@ static inline void af_serve(void)
                                    .instance_arn = API_ARN,
                                    .identity_store_id = API_STORE,
                                    .ca_pem = af_ca_pem,
+                                   .interfaces = af_interfaces,
+                                   .n_interfaces = RG_INTERFACES,
                                    .workers = af.workers,
                                    .intents = af.intents,
                                    .io = &af_io, .data_dir = af_data_dir};
@@ -424,6 +428,20 @@ static inline void af_serve(void)
 }
 
 static void (*af_before_serve)(void); /* of the test; may be NULL */
+
+/* Before af_open: serve these in place of the AWS operations, asked and answered as they are. */
+static inline void af_instead_of_aws(const struct rg_service *const *services, size_t n)
+{
+    static struct rg_interface aws;
+    static const struct rg_interface *served[RG_INTERFACES];
+
+    aws = rg_aws_interface;
+    aws.services = services;
+    aws.n_services = n;
+    memcpy(served, rg_interfaces, sizeof served);
+    served[0] = &aws;
+    af_interfaces = served;
+}
 
 static inline void af_open_bare(void)
 {

@@ -155,15 +155,6 @@ void rg_call_fail(struct rg_call *call, enum rg_err err, const char *fmt, ...)
     rg_call_fail_with(call, err, NULL, NULL, NULL, "%s", text);
 }
 
-bool rg_call_may_write(struct rg_call *call)
-{
-    bool may = aws_of(call)->may_write;
-
-    if (!may)
-        rg_call_fail(call, RG_EDENIED, NULL);
-    return may;
-}
-
 struct rg_span rg_call_by(const struct rg_call *call)
 {
     (void)call;
@@ -174,10 +165,13 @@ struct rg_span rg_call_by(const struct rg_call *call)
 
 static inline void aws_open(struct aws *aws)
 {
+    static const struct rg_interface *const aws_interfaces[] = {&rg_aws_interface};
+
     memset(aws, 0, sizeof *aws);
     fix_open(&aws->f);
     fix_must(&aws->f, RG_CMD_INSTANCE_INIT, FIX_INIT);
     aws->may_write = true;
+    ck_assert_int_eq(rg_operations_new(aws_interfaces, 1, &aws->api.operations, NULL), RG_OK);
     snprintf(aws->api.instance_arn, sizeof aws->api.instance_arn, "%s", AWS_INSTANCE);
     snprintf(aws->api.identity_store_id, sizeof aws->api.identity_store_id, "%s", AWS_STORE);
     snprintf(aws->api.region, sizeof aws->api.region, "us-east-1");
@@ -187,6 +181,7 @@ static inline void aws_close(struct aws *aws)
 {
     ck_assert_uint_eq(aws->open_txns, 0);
     json_decref(aws->body);
+    rg_operations_free(aws->api.operations);
     fix_check_hash(&aws->f);
     fix_close(&aws->f);
 }
@@ -195,11 +190,31 @@ static inline void aws_close(struct aws *aws)
 static inline const char *aws_target(const char *operation, char out[128])
 {
     snprintf(out, 128, "AWSIdentityStore.%s", operation);
-    for (size_t i = 0; i < rg_identitystore_operations_n; i++)
-        if (strcmp(rg_identitystore_operations[i].target, out) == 0)
+    for (size_t i = 0; i < rg_identitystore_service.n; i++)
+        if (strcmp(rg_identitystore_service.operations[i].path, out) == 0)
             return out;
     snprintf(out, 128, "SWBExternalService.%s", operation);
     return out;
+}
+
+/* net/api/dispatch.c, from where the body has been read. */
+static inline void aws_dispatch(struct aws *aws, struct rg_call *call, const char *target)
+{
+    struct rg_found found;
+
+    call->interface = &rg_aws_interface;
+    call->target = rg_span_str(target);
+    rg_operations_find(aws->api.operations, &rg_aws_interface, rg_span_str("POST"), call->target, &found);
+    call->service = found.service;
+    call->operation = found.operation;
+    if (found.operation == NULL)
+        rg_aws_interface.unknown(call, NULL);
+    else if (!rg_aws_interface.check(call))
+        return;
+    else if (!aws->may_write && (found.operation->flags & RG_OP_WRITE))
+        rg_call_fail(call, RG_EDENIED, NULL);
+    else
+        found.operation->run(call);
 }
 
 /* Ask with a parsed body (consume). */
@@ -216,7 +231,6 @@ static inline enum rg_err aws_ask_json(struct aws *aws, const char *operation, j
     aws->message[0] = aws->reason[0] = aws->type[0] = aws->id[0] = '\0';
     aws->dispatches++;
     call->api = &aws->api;
-    call->style = RG_STYLE_AWS;
     call->admin = true;
     call->now_ms = aws->f.at_ms + 123;
     call->input = input;
@@ -226,7 +240,7 @@ static inline enum rg_err aws_ask_json(struct aws *aws, const char *operation, j
     memcpy(call->request_uuid.b, &aws->prng, sizeof aws->prng);
     memcpy(call->request_uuid.b + 8, &aws->dispatches, sizeof aws->dispatches);
     rg_uuid_v4(&call->request_uuid, call->request_uuid.b);
-    rg_aws_dispatch(call, rg_span_str(aws_target(operation, target)));
+    aws_dispatch(aws, call, aws_target(operation, target));
     ck_assert_msg(aws->answered, "%s was not answered", operation);
     ck_assert_uint_eq(aws->open_txns, 0);
     return aws->err;

@@ -18,10 +18,18 @@ static void wrote(struct rg_call *call)
     rg_call_answer(call, 200);
 }
 
+static void echo(struct rg_call *call) { rg_call_answer_json(call, 200, json_incref(call->input)); }
+
+static void read_by(struct rg_call *call)
+{
+    struct rg_txn *txn;
+
+    if (rg_call_txn(call, &txn) == RG_OK)
+        rg_call_answer_json(call, 200, json_pack("{s:s}", "by", call->caller));
+}
+
 static void write_noop(struct rg_call *call)
 {
-    if (!rg_call_may_write(call))
-        return;
     rg_cmd_begin(&call->cmd, RG_CMD_NOOP, call->now_ms, rg_call_by(call));
     rg_call_propose(call, wrote);
 }
@@ -32,37 +40,57 @@ static void write_again(struct rg_call *call)
     write_noop(call);
 }
 
-void rg_aws_dispatch(struct rg_call *call, struct rg_span target)
+static void write_duplicate(struct rg_call *call)
 {
-    struct rg_txn *txn;
+    rg_cmd_begin(&call->cmd, RG_CMD_USER_CREATE, call->now_ms, rg_call_by(call));
+    rg_tlv_put(&call->cmd, RG_F_ID, rg_span("0123456789abcdef", 16));
+    rg_tlv_put_str(&call->cmd, RG_F_NAME, "alice");
+    rg_call_propose(call, wrote);
+}
 
-    if (rg_span_is(target, "Echo")) {
-        rg_call_answer_json(call, 200, json_incref(call->input));
-    } else if (rg_span_is(target, "Read")) {
-        if (rg_call_txn(call, &txn) == RG_OK)
-            rg_call_answer_json(call, 200, json_pack("{s:s}", "by", call->caller));
-    } else if (rg_span_is(target, "Write")) {
-        write_noop(call);
-    } else if (rg_span_is(target, "Again")) {
-        write_again(call);
-    } else if (rg_span_is(target, "Duplicate")) {
-        call->cmd.err = RG_OK;
-        rg_cmd_begin(&call->cmd, RG_CMD_USER_CREATE, call->now_ms, rg_call_by(call));
-        rg_tlv_put(&call->cmd, RG_F_ID, rg_span("0123456789abcdef", 16));
-        rg_tlv_put_str(&call->cmd, RG_F_NAME, "alice");
-        rg_call_propose(call, wrote);
-    } else if (rg_span_is(target, "Huge")) {
-        rg_cmd_begin(&call->cmd, RG_CMD_USER_CREATE, call->now_ms, rg_call_by(call));
-        while (call->cmd.err == RG_OK)
-            rg_tlv_put_str(&call->cmd, RG_F_ATTRS, call->request_id);
-        rg_call_propose(call, wrote);
-    } else if (rg_span_is(target, "Fault")) {
-        rg_call_fail(call, RG_ECORRUPT, "row 17 of a secret table");
-    } else if (rg_span_is(target, "Errors")) {
-        rg_call_fail(call, (enum rg_err)json_integer_value(json_object_get(call->input, "err")), "said \"%s\"", "so");
-    } else {
-        rg_call_fail(call, RG_EUNKNOWNOP, NULL);
-    }
+static void write_huge(struct rg_call *call)
+{
+    rg_cmd_begin(&call->cmd, RG_CMD_USER_CREATE, call->now_ms, rg_call_by(call));
+    while (call->cmd.err == RG_OK)
+        rg_tlv_put_str(&call->cmd, RG_F_ATTRS, call->request_id);
+    rg_call_propose(call, wrote);
+}
+
+static void fail_local(struct rg_call *call) { rg_call_fail(call, RG_ECORRUPT, "row 17 of a secret table"); }
+
+static void fail_as_told(struct rg_call *call)
+{
+    rg_call_fail(call, (enum rg_err)json_integer_value(json_object_get(call->input, "err")), "said \"%s\"", "so");
+}
+
+static void serve_doubles(void)
+{
+    static const struct rg_operation operations[] = {
+        {"test.Echo", NULL, "Echo", NULL, 0, RG_PERMIT_READ, echo},
+        {"test.Read", NULL, "Read", NULL, 0, RG_PERMIT_READ, read_by},
+        {"test.Write", NULL, "Write", NULL, RG_OP_WRITE, RG_PERMIT_WRITE, write_noop},
+        {"test.Again", NULL, "Again", NULL, RG_OP_WRITE, RG_PERMIT_WRITE, write_again},
+        {"test.Duplicate", NULL, "Duplicate", NULL, RG_OP_WRITE, RG_PERMIT_WRITE, write_duplicate},
+        {"test.Huge", NULL, "Huge", NULL, RG_OP_WRITE, RG_PERMIT_WRITE, write_huge},
+        {"test.Fault", NULL, "Fault", NULL, 0, RG_PERMIT_READ, fail_local},
+        {"test.Errors", NULL, "Errors", NULL, 0, RG_PERMIT_READ, fail_as_told},
+    };
+    static const struct rg_service service = {.name = "test", .sigv4 = "sso", .operations = operations, .n = RG_LEN(operations)};
+    static const struct rg_service *const services[] = {&service};
+
+    af_instead_of_aws(services, RG_LEN(services));
+}
+
+static void open_world(void)
+{
+    serve_doubles();
+    af_open();
+}
+
+static void open_bare(void)
+{
+    serve_doubles();
+    af_open_bare();
 }
 
 static void aws(struct answer *a, const char *target, const char *more, const char *body)
@@ -996,7 +1024,7 @@ START_TEST(metrics_page)
     static const char *const lines[] = {
         "# TYPE regent_requests_total counter\n",
         "regent_requests_total{region=\"us-east-1\",op=\"v1.check\",code=\"OK\"} 3\n",
-        "regent_requests_total{region=\"us-east-1\",op=\"aws.other\",code=\"InternalError\"} 1\n",
+        "regent_requests_total{region=\"us-east-1\",op=\"test.Fault\",code=\"InternalError\"} 1\n",
         "regent_request_duration_seconds_count{region=\"us-east-1\",op=\"v1.check\"} 3\n",
         "regent_request_duration_seconds_bucket{region=\"us-east-1\",op=\"v1.check\",le=\"+Inf\"} 3\n",
         "regent_ready{region=\"us-east-1\"} 1\n",
@@ -1302,7 +1330,7 @@ int main(void)
     SRunner *r;
     int failed;
 
-    tcase_add_checked_fixture(t, af_open, af_close);
+    tcase_add_checked_fixture(t, open_world, af_close);
     tcase_set_timeout(t, 60);
     tcase_add_test(t, refusals_of_v1);
     tcase_add_test(t, health_and_readiness);
@@ -1338,7 +1366,7 @@ int main(void)
     tcase_add_test(t, a_long_list_is_streamed);
     tcase_add_test(t, streams_whose_clients_go);
     suite_add_tcase(s, t);
-    tcase_add_checked_fixture(bare, af_open_bare, af_close);
+    tcase_add_checked_fixture(bare, open_bare, af_close);
     tcase_set_timeout(bare, 60);
     tcase_add_test(bare, an_empty_store_is_not_ready);
     tcase_add_test(bare, kubernetes);

@@ -532,11 +532,11 @@ START_TEST(test_access)
     aws.may_write = false;
     for (size_t i = 0; i < RG_LEN(writes); i++)
         aws_refused(&aws, RG_EDENIED, "", writes[i], "{'UserName':'a','DisplayName':'a'}");
-    for (size_t i = 0; i < rg_identitystore_operations_n; i++) { /* every operation that changes something asks first */
-        const char *name = rg_identitystore_operations[i].target + strlen("AWSIdentityStore.");
+    for (size_t i = 0; i < rg_identitystore_service.n; i++) { /* every operation that changes something asks first */
+        const char *name = rg_identitystore_service.operations[i].path + strlen("AWSIdentityStore.");
         bool changes = strncmp(name, "Create", 6) == 0 || strncmp(name, "Update", 6) == 0 || strncmp(name, "Delete", 6) == 0;
 
-        ck_assert_msg(rg_identitystore_operations[i].write == changes, "%s", name);
+        ck_assert_msg((((rg_identitystore_service.operations[i].flags & RG_OP_WRITE) != 0) == changes), "%s", name);
     }
     aws_must(&aws, "ListUsers", "{}");
     aws_refused(&aws, RG_EUNKNOWNOP, "Nothing", "Nothing", "{}");

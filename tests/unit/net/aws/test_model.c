@@ -156,14 +156,13 @@ static void keeps(const struct place *p, json_t *value, const char *how)
     put(p, value);
     body = json_deep_copy(p->root);
     aws_target(operation, target);
-    for (size_t i = 0; i < rg_identitystore_operations_n + rg_ssoadmin_operations_n; i++) {
-        const struct rg_operation *op = i < rg_identitystore_operations_n
-                                            ? &rg_identitystore_operations[i]
-                                            : &rg_ssoadmin_operations[i - rg_identitystore_operations_n];
+    for (size_t s = 0; s < rg_aws_interface.n_services; s++)
+        for (size_t i = 0; i < rg_aws_interface.services[s]->n; i++) {
+            const struct rg_operation *op = &rg_aws_interface.services[s]->operations[i];
 
-        if (strcmp(op->target, target) == 0)
-            err = rg_shape_check(op->input, body, &ctx);
-    }
+            if (strcmp(op->path, target) == 0)
+                err = rg_shape_check(op->input, body, &ctx);
+        }
     ck_assert_msg(err == RG_OK, "%s, %s %s: %s", operation, p->path, how, ctx.text);
     json_decref(body);
     put(p, was);
@@ -356,8 +355,10 @@ static void check_table(const struct rg_operation *op, const json_t *members)
     ck_assert_msg(n == json_object_size(members), "%s has %u of %zu members", operation, n, json_object_size(members));
 }
 
-static void walk(const char *file, const struct rg_operation *operations, size_t n)
+static void walk(const char *file, const struct rg_service *service)
 {
+    const struct rg_operation *operations = service->operations;
+    size_t n = service->n;
     json_t *root = shared_json(file);
     const json_t *model = json_object_get(root, "service-2");
     const char *prefix;
@@ -371,8 +372,8 @@ static void walk(const char *file, const struct rg_operation *operations, size_t
         const char *input, *key;
         const json_t *shape, *member;
 
-        ck_assert_int_eq(strncmp(operations[i].target, prefix, strlen(prefix)), 0);
-        operation = operations[i].target + strlen(prefix) + 1;
+        ck_assert_int_eq(strncmp(operations[i].path, prefix, strlen(prefix)), 0);
+        operation = operations[i].path + strlen(prefix) + 1;
         input = text(json_object_get(json_object_get(json_object_get(model, "operations"), operation), "input"), "shape");
         shape = shape_of(input);
         top.root = fitting(input);
@@ -401,13 +402,13 @@ static void walk(const char *file, const struct rg_operation *operations, size_t
 
 START_TEST(test_identitystore)
 {
-    walk("aws-api-models/identitystore.json.gz", rg_identitystore_operations, rg_identitystore_operations_n);
+    walk("aws-api-models/identitystore.json.gz", &rg_identitystore_service);
 }
 END_TEST
 
 START_TEST(test_ssoadmin)
 {
-    walk("aws-api-models/sso-admin.json.gz", rg_ssoadmin_operations, rg_ssoadmin_operations_n);
+    walk("aws-api-models/sso-admin.json.gz", &rg_ssoadmin_service);
 }
 END_TEST
 

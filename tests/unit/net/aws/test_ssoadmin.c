@@ -507,13 +507,13 @@ START_TEST(test_access)
 {
     static const char *const verbs[] = {"Create", "Update", "Delete", "Attach", "Detach", "Put", "Tag", "Untag", "Provision", "Add", "Remove"};
 
-    for (size_t i = 0; i < rg_ssoadmin_operations_n; i++) { /* every operation that changes something asks first */
-        const char *name = rg_ssoadmin_operations[i].target + strlen("SWBExternalService.");
+    for (size_t i = 0; i < rg_ssoadmin_service.n; i++) { /* every operation that changes something asks first */
+        const char *name = rg_ssoadmin_service.operations[i].path + strlen("SWBExternalService.");
         bool changes = false;
 
         for (size_t k = 0; k < RG_LEN(verbs); k++)
             changes |= strncmp(name, verbs[k], strlen(verbs[k])) == 0;
-        ck_assert_msg(rg_ssoadmin_operations[i].write == changes, "%s", name);
+        ck_assert_msg((((rg_ssoadmin_service.operations[i].flags & RG_OP_WRITE) != 0) == changes), "%s", name);
     }
     aws.may_write = false;
     aws_refused(&aws, RG_EDENIED, "", "CreatePermissionSet", "{'Name':'A'}");

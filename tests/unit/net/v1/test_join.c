@@ -6,13 +6,6 @@
 #include "net/ops/join_token.h"
 #include "store/model/node.h"
 
-/* Nothing here speaks AWS. */
-void rg_aws_dispatch(struct rg_call *call, struct rg_span target)
-{
-    (void)target;
-    rg_call_fail(call, RG_EUNKNOWNOP, NULL);
-}
-
 static struct rg_buf ca, key, csr;
 
 static void seal_ca_key(const char *path)

@@ -1,14 +1,21 @@
-/* net/router.c: from a request to what answers it: what its headers ask for, who asks, which interface it is of. */
+/* From a request to its operation: what its headers ask for, who asks, and what the operation's row says, in one order for all:
+ *
+ *   interface, row → headers → ready → credential → revision reached → does it exist → shape → permitted → taken here, or to be
+ *   queued → run
+ *
+ * An OPEN row skips from `ready` to its run, a probe all before its run. Whoever is not let in learns nothing of what exists, so
+ * unknown operations come late. Permission comes after the shape, for what may be done may depend on what it is done to. */
 #include "net/api/worker.h"
 
 #include <stdio.h>
 #include <strings.h>
 
-#include "base/json.h"
-#include "net/aws/aws.h"
-#include "net/v1/v1.h"
-
 enum { MIN_REVISION_WAIT_MS = 1000, WAIT_SLICE_MS = 500 };
+
+/* The row's flags; of what does not exist, none. */
+static unsigned flags_of(const struct rg_call *call) { return call->operation != NULL ? call->operation->flags : 0; }
+
+/* --- headers --- */
 
 static bool parse_number(struct rg_span text, uint32_t max, uint32_t *ret_number)
 {
@@ -93,76 +100,100 @@ static bool take_asked(struct rg_call *call, const struct asked *asked)
             return false;
         }
     }
-    call->queue = rg_span_is(asked->intent, "queue");
-    if (asked->intent.p != NULL && !call->queue) {
+    if (asked->intent.p != NULL && !rg_span_is(asked->intent, "queue")) {
         rg_call_fail(call, RG_EINVALID, "Regent-Intent: must be queue");
         return false;
     }
+    call->queue = asked->intent.p != NULL && !(flags_of(call) & RG_OP_NOW);
     return true;
 }
 
-static void run(struct rg_call *call)
+/* --- who asks --- */
+
+/* False: answered. Who comes without a credential, to join, is told no more than that this node is not the one to ask. */
+static bool ready(struct rg_call *call, bool fresh)
 {
-    struct rg_errctx ctx = {{0}};
-    enum rg_err err;
+    const struct rg_node_status *status;
 
-    if (call->style == RG_STYLE_V1) {
-        rg_v1_dispatch(call);
-        return;
-    }
-    if (call->target.n == 0) {
-        rg_call_fail(call, RG_EUNKNOWNOP, "the header X-Amz-Target is missing");
-        return;
-    }
-    err = rg_json_parse_body(call->req->body, &call->input, &ctx);
-    if (err)
-        rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
-    else
-        rg_aws_dispatch(call, call->target);
-}
-
-/* May this be asked of a node that is not ready? Then only what tells why. */
-static bool serves_unready(const struct rg_call *call)
-{
-    return call->style == RG_STYLE_V1 &&
-           (rg_span_is(call->req->path, "/v1/status") || rg_span_is(call->req->path, "/v1/regions"));
-}
-
-static void log_refusal(struct rg_call *call, enum rg_err err, const char *text)
-{
-    struct rg_api_worker *w = rg_call_worker(call);
-
-    if (call->began_us - w->refusals_at_us >= 1000000) {
-        w->refusals_at_us = call->began_us;
-        w->refusals_logged = 0;
-    }
-    if (w->refusals_logged++ < 10) /* a second: an attacker does not fill the disk */
-        rg_log_warn(call->api->config.log, "auth.refused", "code=%s peer=%s request=%s text=\"%s\"", rg_err_symbol(err),
-                    call->req->peer, call->request_id, text);
+    if (flags_of(call) & RG_OP_UNREADY)
+        return true;
+    status = rg_api_status(call, fresh);
+    if (status->ready)
+        return true;
+    rg_call_fail(call, status->fenced && !(flags_of(call) & RG_OP_OPEN) ? RG_EFENCED : RG_EUNREADY, "%s", status->not_ready);
+    return false;
 }
 
 /* False: answered. */
 static bool authenticate(struct rg_call *call, bool fresh)
 {
-    const struct rg_node_status *status = rg_api_status(call, fresh);
     struct rg_errctx ctx = {{0}};
-    enum rg_err err;
+    enum rg_err err = rg_auth_check(call, &ctx);
+    const struct rg_node_status *status;
 
-    if (!status->ready && !serves_unready(call)) {
-        rg_call_fail(call, status->fenced ? RG_EFENCED : RG_EUNREADY, "%s", status->not_ready);
-        return false;
-    }
-    err = rg_auth_check(call, &ctx);
     if (err == RG_OK)
         return true;
+    status = rg_api_status(call, fresh);
     if (err != RG_EUNAUTH && !rg_is_local_fault(err))
-        log_refusal(call, err, rg_errctx_text(&ctx, err));
+        rg_auth_log_refusal(call, err, rg_errctx_text(&ctx, err));
     if (err != RG_EUNAUTH && !status->ready) /* an empty state knows nobody */
         rg_call_fail(call, RG_EUNREADY, "%s", status->not_ready);
     else
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
     return false;
 }
+
+/* --- what its row says --- */
+
+static bool permitted(struct rg_call *call)
+{
+    static const char *const denials[RG_PERMISSIONS] = {
+        [RG_PERMIT_WRITE] = "", [RG_PERMIT_LOST] = ": lost writes are shown to administrators"};
+    const char *denial = denials[call->operation->permission];
+
+    if (denial == NULL || call->admin)
+        return true;
+    rg_call_fail(call, RG_EDENIED, "%s may read only%s", call->caller, denial);
+    return false;
+}
+
+/* A write must be taken here, or become an intent. False: answered. */
+static bool placed(struct rg_call *call) { return !(call->operation->flags & RG_OP_WRITE) || rg_call_takes_writes(call); }
+
+bool rg_call_admit(struct rg_call *call, const char *what, const char *whose)
+{
+    RG_ASSERT(call->operation->flags & RG_OP_OPEN);
+    snprintf(call->caller, sizeof call->caller, "%s:%s", what, whose);
+    call->admin = true;
+    return placed(call);
+}
+
+static void run_open(struct rg_call *call)
+{
+    call->op = call->operation->name;
+    if (call->other_method)
+        rg_call_fail(call, RG_EMETHOD, "%s takes %s", call->operation->path, call->operation->method);
+    else if (ready(call, false))
+        call->operation->run(call);
+}
+
+static void run(struct rg_call *call)
+{
+    const struct rg_interface *interface = call->interface;
+    const struct rg_operation *operation = call->operation;
+
+    if (interface->begin != NULL && !interface->begin(call))
+        return;
+    if (operation == NULL || call->other_method) {
+        interface->unknown(call, operation != NULL ? operation->path : NULL);
+        return;
+    }
+    call->op = operation->name;
+    if ((operation->input == NULL || interface->check(call)) && permitted(call) && placed(call))
+        operation->run(call);
+}
+
+/* --- a revision to be reached first --- */
 
 static void wait_begin(struct rg_call *call);
 
@@ -181,7 +212,7 @@ static void wait_run(struct rg_call *call)
     }
 
     if (err == RG_OK) {
-        if (authenticate(call, true)) /* anew: the revision waited for may have taken the credential away */
+        if (ready(call, true) && authenticate(call, true)) /* anew: the revision waited for may have taken the credential away */
             run(call);
         return;
     }
@@ -233,86 +264,36 @@ static void run_when_reached(struct rg_call *call)
     wait_begin(call);
 }
 
-static void serve_ready(struct rg_call *call)
+/* --- the order --- */
+
+static void find(struct rg_call *call)
 {
-    const struct rg_node_status *status = rg_api_status(call, true);
-    const char *why = status->not_ready;
-    struct rg_instance instance;
-    struct rg_answer_head head;
-    char text[256];
-    enum rg_err err = RG_OK;
-
-    if (status->ready) {
-        err = rg_call_txn_try(call);
-        if (!err)
-            err = rg_instance_get(call->txn, &instance);
-        if (!err) {
-            rg_call_reply(call, 200, "text/plain", rg_span_str("ready\n"));
-            return;
-        }
-        why = err == RG_ENOTFOUND || err == RG_EUNREADY ? "the instance is not created yet" : "the state cannot be read";
-    }
-    call->outcome = RG_EUNREADY;
-    snprintf(text, sizeof text, "%s\n", why[0] != '\0' ? why : "not ready");
-    rg_answer_head_init(&head, call, 503, "text/plain");
-    rg_answer_head_add(&head, "retry-after", rg_span_str("1"));
-    rg_answer_head_reply(&head, call, rg_span_str(text));
-}
-
-static bool peer_is_loopback(const char *peer)
-{
-    return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]:", 6) == 0 || strncmp(peer, "::1:", 4) == 0 ||
-           strncmp(peer, "[::ffff:127.", 12) == 0 || strncmp(peer, "::ffff:127.", 11) == 0;
-}
-
-static void serve_metrics(struct rg_call *call)
-{
-    struct rg_errctx ctx = {{0}};
-    enum rg_err err;
-
-    /* From this machine it is free to read, so that an agent needs no credential: see api.h. */
-    if (!peer_is_loopback(call->req->peer) || call->authorization.p != NULL) {
-        err = rg_auth_check(call, &ctx);
-        if (err) {
-            log_refusal(call, err, rg_errctx_text(&ctx, err));
-            rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
-            return;
-        }
-    }
-    rg_call_txn_end(call);
-    rg_metrics_write(call->api, &call->out);
-    if (call->out.err)
-        rg_call_fail(call, call->out.err, NULL);
-    else
-        rg_call_reply(call, 200, "text/plain; version=0.0.4; charset=utf-8", rg_buf_span(&call->out));
-}
-
-/* True: answered. */
-static bool serve_open(struct rg_call *call)
-{
-    static const struct {
-        const char *path, *op;
-    } open[] = {{"/healthz", "healthz"}, {"/readyz", "readyz"}, {"/metrics", "metrics"}};
+    const struct rg_api_config *config = &call->api->config;
     const struct rg_request *req = call->req;
-    bool get = rg_span_is(req->method, "GET") || rg_span_is(req->method, "HEAD");
+    struct rg_found found;
+    size_t i = 0;
 
-    if (call->style != RG_STYLE_V1 || req->path.n > 8)
-        return false;
-    for (size_t i = 0; i < RG_LEN(open); i++) {
-        if (!rg_span_is(req->path, open[i].path))
-            continue;
-        call->op = open[i].op;
-        if (!get)
-            rg_call_fail(call, RG_EMETHOD, "%s takes GET", open[i].path);
-        else if (i == 0)
-            rg_call_reply(call, 200, "text/plain", rg_span_str("ok\n"));
-        else if (i == 1)
-            serve_ready(call);
-        else
-            serve_metrics(call);
-        return true;
-    }
-    return false;
+    while (i + 1 < config->n_interfaces && !config->interfaces[i]->takes(req))
+        i++;
+    call->interface = config->interfaces[i];
+    rg_operations_find(call->api->operations, call->interface, req->method, call->interface->by_target ? call->target : req->path,
+                       &found);
+    call->service = found.service;
+    call->operation = found.operation;
+    call->argument = found.argument;
+    call->other_method = found.other_method;
+}
+
+static void dispatch(struct rg_call *call, const struct asked *asked)
+{
+    const unsigned probe = RG_OP_OPEN | RG_OP_UNREADY;
+
+    if ((flags_of(call) & probe) != probe && !take_asked(call, asked))
+        return;
+    if (flags_of(call) & RG_OP_OPEN)
+        run_open(call);
+    else if (ready(call, false) && authenticate(call, false))
+        run_when_reached(call);
 }
 
 void rg_api_handle(void *arg, struct rg_request *req)
@@ -329,8 +310,6 @@ void rg_api_handle(void *arg, struct rg_request *req)
         return;
     }
     read_headers(call, &asked);
-    call->style = rg_span_is(req->path, "/") && rg_span_is(req->method, "POST") ? RG_STYLE_AWS : RG_STYLE_V1;
-    if (serve_open(call) || !take_asked(call, &asked) || rg_join_serve(call) || !authenticate(call, false))
-        return;
-    run_when_reached(call);
+    find(call);
+    dispatch(call, &asked);
 }

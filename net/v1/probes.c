@@ -1,0 +1,62 @@
+/* What monitors ask: /healthz, /readyz, /metrics. */
+#include <stdio.h>
+
+#include "net/v1/v1.h"
+#include "store/model/permset.h"
+
+void rg_v1_healthz(struct rg_call *call) { rg_call_reply(call, 200, "text/plain", rg_span_str("ok\n")); }
+
+void rg_v1_readyz(struct rg_call *call)
+{
+    const struct rg_node_status *status = rg_api_status(call, true);
+    const char *why = status->not_ready;
+    struct rg_instance instance;
+    struct rg_answer_head head;
+    char text[256];
+    enum rg_err err = RG_OK;
+
+    if (status->ready) {
+        err = rg_call_txn_try(call);
+        if (!err)
+            err = rg_instance_get(call->txn, &instance);
+        if (!err) {
+            rg_call_reply(call, 200, "text/plain", rg_span_str("ready\n"));
+            return;
+        }
+        why = err == RG_ENOTFOUND || err == RG_EUNREADY ? "the instance is not created yet" : "the state cannot be read";
+    }
+    call->outcome = RG_EUNREADY;
+    snprintf(text, sizeof text, "%s\n", why[0] != '\0' ? why : "not ready");
+    rg_answer_head_init(&head, call, 503, "text/plain");
+    rg_answer_head_add(&head, "retry-after", rg_span_str("1"));
+    rg_answer_head_reply(&head, call, rg_span_str(text));
+}
+
+static bool peer_is_loopback(const char *peer)
+{
+    return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]:", 6) == 0 || strncmp(peer, "::1:", 4) == 0 ||
+           strncmp(peer, "[::ffff:127.", 12) == 0 || strncmp(peer, "::ffff:127.", 11) == 0;
+}
+
+void rg_v1_metrics(struct rg_call *call)
+{
+    struct rg_errctx ctx = {{0}};
+    enum rg_err err;
+
+    /* From this machine it is free to read, so that an agent needs no credential.
+     * A reverse proxy on this machine must not pass it on. */
+    if (!peer_is_loopback(call->req->peer) || call->authorization.p != NULL) {
+        err = rg_auth_check(call, &ctx);
+        if (err) {
+            rg_auth_log_refusal(call, err, rg_errctx_text(&ctx, err));
+            rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
+            return;
+        }
+    }
+    rg_call_txn_end(call);
+    rg_metrics_write(call->api, &call->out);
+    if (call->out.err)
+        rg_call_fail(call, call->out.err, NULL);
+    else
+        rg_call_reply(call, 200, "text/plain; version=0.0.4; charset=utf-8", rg_buf_span(&call->out));
+}
