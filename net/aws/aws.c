@@ -2,8 +2,6 @@
 
 #include <stdio.h>
 
-#include "crypto/digest.h"
-
 struct rg_uuid rg_aws_id_of(struct rg_span text)
 {
     struct rg_uuid id = {{0}};
@@ -16,14 +14,9 @@ struct rg_uuid rg_aws_id_of(struct rg_span text)
 
 struct rg_uuid rg_aws_id(const json_t *object, const char *name) { return rg_aws_id_of(rg_json_text(object, name)); }
 
-struct rg_uuid rg_aws_mint(void)
+struct rg_author rg_aws_author(const struct rg_call *call)
 {
-    struct rg_uuid id;
-    uint8_t random[16];
-
-    rg_random(random, sizeof random);
-    rg_uuid_v4(&id, random);
-    return id;
+    return (struct rg_author){.by = rg_call_by(call), .at_ms = call->now_ms};
 }
 
 /* ---- answers ---- */
@@ -61,38 +54,6 @@ void rg_aws_put_time(struct rg_buf *out, const char *name, int64_t at_ms)
 {
     rg_aws_put_name(out, name);
     rg_buf_printf(out, "%lld.%03lld", (long long)(at_ms / 1000), (long long)(at_ms % 1000));
-}
-
-/* ---- commands ---- */
-
-void rg_aws_put_field(struct rg_buf *cmd, uint32_t field, struct rg_span text)
-{
-    if (text.n > 0)
-        rg_tlv_put(cmd, field, text);
-}
-
-void rg_aws_put_pair(struct rg_buf *cmd, uint32_t field, struct rg_span a, struct rg_span b)
-{
-    RG_AUTO_BUF struct rg_buf both = {.max = 0};
-
-    rg_buf_init(&both, 4096);
-    rg_buf_put(&both, a.p, a.n);
-    rg_buf_put_u8(&both, 0);
-    rg_buf_put(&both, b.p, b.n);
-    if (both.err && cmd->err == RG_OK)
-        cmd->err = both.err;
-    rg_tlv_put(cmd, field, rg_buf_span(&both));
-}
-
-bool rg_aws_pair(struct rg_span value, struct rg_span *ret_a, struct rg_span *ret_b)
-{
-    const uint8_t *zero = value.n > 0 ? memchr(value.p, 0, value.n) : NULL;
-
-    if (zero == NULL)
-        return false;
-    *ret_a = rg_span(value.p, (size_t)(zero - value.p));
-    *ret_b = rg_span(zero + 1, value.n - ret_a->n - 1);
-    return true;
 }
 
 /* ---- refusals ---- */

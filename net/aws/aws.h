@@ -4,6 +4,7 @@
 
 #include "net/aws/shape.h"
 #include "net/aws/paging.h"
+#include "net/ops/input.h"
 
 /** POST / with X-Amz-Target. */
 extern const struct rg_interface rg_aws_interface;
@@ -28,8 +29,8 @@ extern const struct rg_service rg_identitystore_service, rg_ssoadmin_service;
 /** A UUID of a text that was checked (the optional prefix dropped). */
 struct rg_uuid rg_aws_id_of(struct rg_span text);
 struct rg_uuid rg_aws_id(const json_t *object, const char *name);
-/** A fresh random UUID. */
-struct rg_uuid rg_aws_mint(void);
+/** Who asks: the author of a command. Borrow from the call. */
+struct rg_author rg_aws_author(const struct rg_call *call);
 
 /* Writing answers. A comma comes first unless the object or list has just begun. */
 void rg_aws_put_name(struct rg_buf *out, const char *name); /* `"Name":`; NULL: the comma alone */
@@ -37,13 +38,6 @@ void rg_aws_put_member(struct rg_buf *out, const char *name, struct rg_span text
 void rg_aws_put_id(struct rg_buf *out, const char *name, const struct rg_uuid *id);
 /** Epoch seconds with milliseconds, as awsJson1_1 timestamps are. */
 void rg_aws_put_time(struct rg_buf *out, const char *name, int64_t at_ms);
-
-/** A field of a command, unless text is empty. */
-void rg_aws_put_field(struct rg_buf *cmd, uint32_t field, struct rg_span text);
-/** A field of two texts with a zero between them. */
-void rg_aws_put_pair(struct rg_buf *cmd, uint32_t field, struct rg_span a, struct rg_span b);
-/** The two texts of such a field. False: it is not one. */
-bool rg_aws_pair(struct rg_span value, struct rg_span *ret_a, struct rg_span *ret_b);
 
 /** Answer a broken rule of ours, worded as a broken constraint of the model. path: "userName" */
 void rg_aws_invalid(struct rg_call *call, const char *path, const char *rule);

@@ -2,7 +2,6 @@
 #include "net/aws/identitystore.h"
 
 #include <stdio.h>
-#include <strings.h>
 
 enum { PATH_BYTES_MAX = 4 * 255 + 1 }; /* AttributePath: 255 code points */
 
@@ -31,21 +30,17 @@ void rg_idstore_begin(struct rg_call *call)
 
 void rg_idstore_put_external_ids(struct rg_buf *out, struct rg_span row)
 {
+    struct rg_external_id one;
     struct rg_cursor cur;
-    struct rg_tlv tlv;
     bool any = false;
 
     rg_cursor_init(&cur, row);
-    while (rg_tlv_next(&cur, &tlv)) {
-        struct rg_span issuer, id;
-
-        if (tlv.field != RG_F_EXTERNAL_ID || !rg_aws_pair(tlv.value, &issuer, &id))
-            continue;
+    while (rg_external_id_next(&cur, &one)) {
         rg_buf_put_str(out, any ? "," : ",\"ExternalIds\":[");
         any = true;
         rg_buf_put_u8(out, '{');
-        rg_aws_put_member(out, "Issuer", issuer);
-        rg_aws_put_member(out, "Id", id);
+        rg_aws_put_member(out, "Issuer", one.issuer);
+        rg_aws_put_member(out, "Id", one.id);
         rg_buf_put_u8(out, '}');
     }
     if (any)
@@ -62,15 +57,18 @@ void rg_idstore_put_audit(struct rg_buf *out, int64_t created_ms, int64_t update
 
 /* ---- external ids ---- */
 
-void rg_idstore_external_id_fields(struct rg_buf *cmd, const json_t *object)
+size_t rg_idstore_external_ids(const json_t *object, struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX])
 {
-    json_t *row;
-    size_t i;
+    const json_t *list = json_object_get(object, "ExternalIds");
+    size_t n = json_array_size(list);
 
-    json_array_foreach(json_object_get(object, "ExternalIds"), i, row)
-    {
-        rg_aws_put_pair(cmd, RG_F_EXTERNAL_ID, rg_json_text(row, "Issuer"), rg_json_text(row, "Id"));
+    RG_ASSERT(n <= RG_IDS_EXTERNAL_IDS_MAX); /* the shape was checked */
+    for (size_t i = 0; i < n; i++) {
+        const json_t *row = json_array_get(list, i);
+
+        ids[i] = (struct rg_external_id){rg_json_text(row, "Issuer"), rg_json_text(row, "Id")};
     }
+    return n;
 }
 
 bool rg_idstore_set_text(json_t *object, const char *name, struct rg_span text)
@@ -81,18 +79,14 @@ bool rg_idstore_set_text(json_t *object, const char *name, struct rg_span text)
 bool rg_idstore_external_ids_of(json_t *object, struct rg_span row)
 {
     json_t *list = json_array();
+    struct rg_external_id external;
     struct rg_cursor cur;
-    struct rg_tlv tlv;
 
     rg_cursor_init(&cur, row);
-    while (rg_tlv_next(&cur, &tlv)) {
-        struct rg_span issuer, id;
-        json_t *one;
+    while (rg_external_id_next(&cur, &external)) {
+        json_t *one = json_object();
 
-        if (tlv.field != RG_F_EXTERNAL_ID || !rg_aws_pair(tlv.value, &issuer, &id))
-            continue;
-        one = json_object();
-        if (!rg_idstore_set_text(one, "Issuer", issuer) || !rg_idstore_set_text(one, "Id", id)) {
+        if (!rg_idstore_set_text(one, "Issuer", external.issuer) || !rg_idstore_set_text(one, "Id", external.id)) {
             json_decref(one);
             one = NULL;
         }
@@ -123,18 +117,14 @@ bool rg_idstore_group(struct rg_call *call, struct rg_txn *txn, struct rg_span i
     return !rg_aws_failed(call, rg_group_get(txn, &uuid, ret_group), "GROUP", id, "Group not found.");
 }
 
-/* "Administrator and AWSAdministrators are reserved names and can't be used for users or groups." (CreateUser, CreateGroup) */
-bool rg_idstore_reserved(struct rg_call *call, struct rg_span name, const char *path)
+void rg_idstore_refuse(struct rg_call *call, enum rg_err err, const struct rg_fault *fault, const char *name)
 {
-    static const char *const names[] = {"Administrator", "AWSAdministrators"};
-
-    for (size_t i = 0; i < RG_LEN(names); i++) {
-        if (name.n != strlen(names[i]) || strncasecmp((const char *)name.p, names[i], name.n) != 0)
-            continue;
-        rg_aws_invalid(call, path, "Administrator and AWSAdministrators are reserved names");
-        return true;
-    }
-    return false;
+    if (fault->field == RG_F_NAME && fault->rule == RG_RULE_MISSING) /* the model does not say so */
+        rg_aws_invalid(call, name, "Member must not be null");
+    else if (fault->field == RG_F_NAME && fault->rule == RG_RULE_RESERVED)
+        rg_aws_invalid(call, name, "Administrator and AWSAdministrators are reserved names");
+    else
+        rg_call_fail(call, err, NULL);
 }
 
 void rg_idstore_answer_created(struct rg_call *call, const char *name)
@@ -152,15 +142,6 @@ void rg_idstore_answer_found(struct rg_call *call, const char *name, const struc
     rg_aws_put_id(&call->out, name, id);
     rg_buf_put_u8(&call->out, '}');
     rg_call_answer(call, 200);
-}
-
-void rg_idstore_delete(struct rg_call *call, enum rg_cmd_kind kind, uint32_t field, const char *member)
-{
-    struct rg_uuid id = rg_aws_id(call->input, member);
-
-    rg_cmd_begin(&call->cmd, kind, call->now_ms, rg_call_by(call));
-    rg_tlv_put(&call->cmd, field, rg_span(id.b, sizeof id.b));
-    rg_call_propose(call, rg_aws_answer_empty);
 }
 
 bool rg_idstore_alternate(struct rg_call *call, struct rg_idstore_alternate *ret)

@@ -18,8 +18,10 @@ void rg_idstore_begin(struct rg_call *call);
 /** ExternalIds of a row, when it has any. */
 void rg_idstore_put_external_ids(struct rg_buf *out, struct rg_span row);
 void rg_idstore_put_audit(struct rg_buf *out, int64_t created_ms, int64_t updated_ms, struct rg_span created_by, struct rg_span updated_by);
-/** ExternalIds of a body into fields of a command, and of a row into a body. False: no memory. */
-void rg_idstore_external_id_fields(struct rg_buf *cmd, const json_t *object);
+enum { RG_IDS_EXTERNAL_IDS_MAX = 10 };
+/** ExternalIds of a body that was checked. Their number. Borrow from the body. */
+size_t rg_idstore_external_ids(const json_t *object, struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX]);
+/** ExternalIds of a row into a body. False: no memory. */
 bool rg_idstore_external_ids_of(json_t *object, struct rg_span row);
 /** A member, unless text is empty. False: no memory. */
 bool rg_idstore_set_text(json_t *object, const char *name, struct rg_span text);
@@ -27,15 +29,13 @@ bool rg_idstore_set_text(json_t *object, const char *name, struct rg_span text);
 /** The user or group that the id names. False: answered. */
 bool rg_idstore_user(struct rg_call *call, struct rg_txn *txn, struct rg_span id, struct rg_user *ret_user);
 bool rg_idstore_group(struct rg_call *call, struct rg_txn *txn, struct rg_span id, struct rg_group *ret_group);
-/** Answer a name that nobody may have. True: it was one. */
-bool rg_idstore_reserved(struct rg_call *call, struct rg_span name, const char *path);
+/** Answer what is wrong with a user or group. name: path of its name, "userName" */
+void rg_idstore_refuse(struct rg_call *call, enum rg_err err, const struct rg_fault *fault, const char *name);
 
 /** Answer a create: identity store and `name`: the id in the reply. */
 void rg_idstore_answer_created(struct rg_call *call, const char *name);
 /** Answer a look-up by another name than the id. */
 void rg_idstore_answer_found(struct rg_call *call, const char *name, const struct rg_uuid *id);
-/** Propose the deletion of what input's `member` names, in this field of the command. */
-void rg_idstore_delete(struct rg_call *call, enum rg_cmd_kind kind, uint32_t field, const char *member);
 
 /* AlternateIdentifier of GetUserId and GetGroupId. */
 struct rg_idstore_alternate {

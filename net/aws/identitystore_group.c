@@ -1,10 +1,12 @@
 /* identitystore: groups. */
 #include "net/aws/identitystore.h"
 
+#include "net/ops/group.h"
+
 /* ExternalIds are no member of CreateGroup at AWS; here they may be given at once. */
 #define FIELDS                                                                                                         \
     RG_TEXT_MEMBER("DisplayName", false, 1, 1024, RG_PAT_GROUP_NAME), RG_IDS_TEXT("Description"),                      \
-        RG_LIST_MEMBER("ExternalIds", false, 1, 10, &rg_idstore_external_id)
+        RG_LIST_MEMBER("ExternalIds", false, 1, RG_IDS_EXTERNAL_IDS_MAX, &rg_idstore_external_id)
 
 static const struct rg_shape group_members[] = {FIELDS, RG_SHAPE_END};
 const struct rg_shape rg_idstore_create_group_shape[] = {RG_SHAPE_STORE_ID, FIELDS, RG_SHAPE_END};
@@ -16,30 +18,30 @@ const struct rg_shape rg_idstore_list_groups_shape[] = {RG_SHAPE_STORE_ID, RG_SH
 
 /* ---- to commands ---- */
 
-static void put_group_fields(struct rg_buf *cmd, const struct rg_uuid *id, const json_t *group)
+/* A group of a body that was checked. ids: for its external ids. */
+static struct rg_group_input group_of(const json_t *body, struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX])
 {
-    rg_tlv_put(cmd, RG_F_ID, rg_span(id->b, sizeof id->b));
-    rg_aws_put_field(cmd, RG_F_NAME, rg_json_text(group, "DisplayName"));
-    rg_aws_put_field(cmd, RG_F_DESCRIPTION, rg_json_text(group, "Description"));
-    rg_idstore_external_id_fields(cmd, group);
+    return (struct rg_group_input){.name = rg_json_text(body, "DisplayName"),
+                                   .description = rg_json_text(body, "Description"),
+                                   .external_ids = ids,
+                                   .external_ids_n = rg_idstore_external_ids(body, ids)};
 }
 
 static void group_created(struct rg_call *call) { rg_idstore_answer_created(call, "GroupId"); }
 
 void rg_idstore_create_group(struct rg_call *call)
 {
-    struct rg_span name = rg_json_text(call->input, "DisplayName");
-    struct rg_uuid id = rg_aws_mint();
+    const struct rg_author author = rg_aws_author(call);
+    struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX];
+    const struct rg_group_input group = group_of(call->input, ids);
+    struct rg_uuid id = rg_id_mint();
+    struct rg_fault fault = {0};
+    enum rg_err err = rg_cmd_group_create(&call->cmd, &author, &id, &group, &fault);
 
-    if (name.n == 0) { /* the model does not say so */
-        rg_aws_invalid(call, "displayName", "Member must not be null");
-        return;
-    }
-    if (rg_idstore_reserved(call, name, "displayName"))
-        return;
-    rg_cmd_begin(&call->cmd, RG_CMD_GROUP_CREATE, call->now_ms, rg_call_by(call));
-    put_group_fields(&call->cmd, &id, call->input);
-    rg_call_propose(call, group_created);
+    if (err)
+        rg_idstore_refuse(call, err, &fault, "displayName");
+    else
+        rg_call_propose(call, group_created);
 }
 
 /* A group as a body has it. Own; NULL: no memory. */
@@ -52,6 +54,23 @@ static json_t *group_body(const struct rg_group *g)
         return group;
     json_decref(group);
     return NULL;
+}
+
+static void replace_group(struct rg_call *call, const struct rg_group *was, const json_t *body)
+{
+    const struct rg_author author = rg_aws_author(call);
+    struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX];
+    struct rg_group_input group = group_of(body, ids);
+    struct rg_fault fault = {0};
+    enum rg_err err;
+
+    group.attributes = was->attrs;
+    err = rg_cmd_group_replace(&call->cmd, &author, was, &group, &fault);
+    call->again = rg_idstore_update_group;
+    if (err)
+        rg_idstore_refuse(call, err, &fault, "displayName");
+    else
+        rg_call_propose(call, rg_aws_answer_empty);
 }
 
 void rg_idstore_update_group(struct rg_call *call)
@@ -68,19 +87,19 @@ void rg_idstore_update_group(struct rg_call *call)
         rg_call_fail(call, RG_ENOMEM, NULL);
         return;
     }
-    if (rg_idstore_update(call, body, group_members, "DisplayName") &&
-        !rg_idstore_reserved(call, rg_json_text(body, "DisplayName"), "displayName")) {
-        rg_cmd_begin(&call->cmd, RG_CMD_GROUP_REPLACE, call->now_ms, rg_call_by(call));
-        rg_tlv_put_u64(&call->cmd, RG_F_IF_VERSION, group.version);
-        put_group_fields(&call->cmd, &group.id, body);
-        rg_aws_put_field(&call->cmd, RG_F_ATTRS, group.attrs);
-        call->again = rg_idstore_update_group;
-        rg_call_propose(call, rg_aws_answer_empty);
-    }
+    if (rg_idstore_update(call, body, group_members, "DisplayName"))
+        replace_group(call, &group, body);
     json_decref(body);
 }
 
-void rg_idstore_delete_group(struct rg_call *call) { rg_idstore_delete(call, RG_CMD_GROUP_DELETE, RG_F_ID, "GroupId"); }
+void rg_idstore_delete_group(struct rg_call *call)
+{
+    const struct rg_author author = rg_aws_author(call);
+    struct rg_uuid id = rg_aws_id(call->input, "GroupId");
+
+    rg_cmd_group_delete(&call->cmd, &author, &id);
+    rg_call_propose(call, rg_aws_answer_empty);
+}
 
 /* ---- to answers ---- */
 

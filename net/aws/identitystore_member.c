@@ -1,6 +1,8 @@
 /* identitystore: memberships. */
 #include "net/aws/identitystore.h"
 
+#include "net/ops/membership.h"
+
 static const struct rg_shape member_members[] = {RG_SHAPE_ID("UserId", false), RG_SHAPE_END};
 static const struct rg_shape group_id_element = RG_SHAPE_ID(NULL, false);
 #define MEMBER_ID RG_UNION_MEMBER("MemberId", member_members)
@@ -40,18 +42,21 @@ static void membership_created(struct rg_call *call) { rg_idstore_answer_created
 
 void rg_idstore_create_membership(struct rg_call *call)
 {
-    struct rg_uuid id = rg_aws_mint(), group = rg_aws_id(call->input, "GroupId"), user = rg_aws_id_of(member_text(call));
+    const struct rg_author author = rg_aws_author(call);
+    const struct rg_membership membership = {
+        .id = rg_id_mint(), .group_id = rg_aws_id(call->input, "GroupId"), .user_id = rg_aws_id_of(member_text(call))};
 
-    rg_cmd_begin(&call->cmd, RG_CMD_MEMBERSHIP_CREATE, call->now_ms, rg_call_by(call));
-    rg_tlv_put(&call->cmd, RG_F_MEMBERSHIP_ID, rg_span(id.b, sizeof id.b));
-    rg_tlv_put(&call->cmd, RG_F_GROUP_ID, rg_span(group.b, sizeof group.b));
-    rg_tlv_put(&call->cmd, RG_F_USER_ID, rg_span(user.b, sizeof user.b));
+    rg_cmd_membership_create(&call->cmd, &author, &membership);
     rg_call_propose(call, membership_created);
 }
 
 void rg_idstore_delete_membership(struct rg_call *call)
 {
-    rg_idstore_delete(call, RG_CMD_MEMBERSHIP_DELETE, RG_F_MEMBERSHIP_ID, "MembershipId");
+    const struct rg_author author = rg_aws_author(call);
+    struct rg_uuid id = rg_aws_id(call->input, "MembershipId");
+
+    rg_cmd_membership_delete(&call->cmd, &author, &id);
+    rg_call_propose(call, rg_aws_answer_empty);
 }
 
 void rg_idstore_describe_membership(struct rg_call *call)

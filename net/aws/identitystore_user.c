@@ -1,6 +1,9 @@
 /* identitystore: users. */
 #include "net/aws/identitystore.h"
 
+#include "net/ops/user.h"
+#include "store/db/attrs.h"
+
 #define TEXT RG_IDS_TEXT
 #define FLAG RG_IDS_FLAG
 
@@ -33,7 +36,7 @@ static const char *const statuses[] = {"ENABLED", "DISABLED", NULL};
 /* UserStatus and ExternalIds are no members of CreateUser at AWS; here they may be given at once. */
 #define FIELDS                                                                                                         \
     RG_TEXT_MEMBER("UserName", false, 1, 128, RG_PAT_NAME), TEXT("DisplayName"), RG_ENUM_MEMBER("UserStatus", false, statuses), \
-        RG_LIST_MEMBER("ExternalIds", false, 1, 10, &rg_idstore_external_id)
+        RG_LIST_MEMBER("ExternalIds", false, 1, RG_IDS_EXTERNAL_IDS_MAX, &rg_idstore_external_id)
 
 static const struct rg_shape attribute_members[] = {ATTRIBUTES, RG_SHAPE_END};
 static const struct rg_shape attributes = RG_STRUCT_MEMBER(NULL, false, attribute_members);
@@ -51,53 +54,93 @@ const struct rg_shape rg_idstore_list_users_shape[] = {
 
 /* ---- to commands ---- */
 
-static void put_user_fields(struct rg_buf *cmd, const struct rg_uuid *id, const json_t *user)
+/* A user of a body that was checked, but for the attributes. ids: for its external ids. */
+static struct rg_user_input user_of(const json_t *body, struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX])
 {
-    struct rg_span status = rg_json_text(user, "UserStatus");
-    RG_AUTO_BUF struct rg_buf attrs = {.max = 0};
+    return (struct rg_user_input){.name = rg_json_text(body, "UserName"),
+                                  .display_name = rg_json_text(body, "DisplayName"),
+                                  .disabled = rg_span_is(rg_json_text(body, "UserStatus"), "DISABLED"),
+                                  .external_ids = ids,
+                                  .external_ids_n = rg_idstore_external_ids(body, ids)};
+}
 
-    rg_tlv_put(cmd, RG_F_ID, rg_span(id->b, sizeof id->b));
-    rg_aws_put_field(cmd, RG_F_NAME, rg_json_text(user, "UserName"));
-    rg_aws_put_field(cmd, RG_F_DISPLAY_NAME, rg_json_text(user, "DisplayName"));
-    rg_tlv_put(cmd, RG_F_STATUS, status.n > 0 ? status : rg_span_str("ENABLED"));
-    rg_aws_put_field(cmd, RG_F_EMAIL, rg_json_text(json_array_get(json_object_get(user, "Emails"), 0), "Value"));
-    rg_idstore_external_id_fields(cmd, user);
-    rg_buf_init(&attrs, RG_CMD_BYTES_MAX);
-    rg_shape_put(&attrs, &attributes, user);
-    if (attrs.err && cmd->err == RG_OK)
-        cmd->err = attrs.err;
-    if (attrs.len > 2)
-        rg_tlv_put(cmd, RG_F_ATTRS, rg_buf_span(&attrs));
+/* Go on with a command, or with what is wrong with the input. attrs: what the attributes were written into, if they went into it */
+static void propose(struct rg_call *call, enum rg_err err, const struct rg_fault *fault, const struct rg_buf *attrs,
+                    void (*then)(struct rg_call *call))
+{
+    if (err && (attrs->err == RG_OK || fault->field != RG_F_ATTRS)) {
+        rg_idstore_refuse(call, err, fault, "userName");
+        return;
+    }
+    if (attrs->err)
+        call->cmd.err = attrs->err;
+    rg_call_propose(call, then);
 }
 
 static void user_created(struct rg_call *call) { rg_idstore_answer_created(call, "UserId"); }
 
 void rg_idstore_create_user(struct rg_call *call)
 {
-    struct rg_span name = rg_json_text(call->input, "UserName");
-    struct rg_uuid id = rg_aws_mint();
+    const struct rg_author author = rg_aws_author(call);
+    struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX];
+    struct rg_user_input user = user_of(call->input, ids);
+    RG_AUTO_BUF struct rg_buf attrs = {.max = 0};
+    struct rg_uuid id = rg_id_mint();
+    struct rg_fault fault = {0};
+    enum rg_err err;
 
-    if (name.n == 0) { /* the model does not say so */
-        rg_aws_invalid(call, "userName", "Member must not be null");
-        return;
-    }
-    if (rg_idstore_reserved(call, name, "userName"))
-        return;
-    rg_cmd_begin(&call->cmd, RG_CMD_USER_CREATE, call->now_ms, rg_call_by(call));
-    put_user_fields(&call->cmd, &id, call->input);
-    rg_call_propose(call, user_created);
+    rg_buf_init(&attrs, RG_CMD_BYTES_MAX);
+    rg_shape_put(&attrs, &attributes, call->input);
+    user.attributes = rg_buf_span(&attrs);
+    err = rg_cmd_user_create(&call->cmd, &author, &id, &user, &fault);
+    propose(call, err, &fault, &attrs, user_created);
 }
 
 /* A user as a body has it. Own; NULL: no memory. */
 static json_t *user_body(const struct rg_user *u)
 {
-    json_t *user = u->attrs.n > 0 ? json_loadb((const char *)u->attrs.p, u->attrs.n, 0, NULL) : json_object();
+    RG_AUTO_BUF struct rg_buf attrs = {.max = 0};
+    json_t *user;
 
+    rg_buf_init(&attrs, 2 * RG_CMD_BYTES_MAX);
+    rg_attrs_put_object(&attrs, u->attrs.n > 0 ? u->attrs : rg_span_str("{}"), RG_ATTRS_AWS);
+    user = attrs.err ? NULL : json_loadb((const char *)attrs.data, attrs.len, 0, NULL);
     if (rg_idstore_set_text(user, "UserName", u->name) && rg_idstore_set_text(user, "DisplayName", u->display_name) &&
         rg_idstore_set_text(user, "UserStatus", u->status) && rg_idstore_external_ids_of(user, u->row))
         return user;
     json_decref(user);
     return NULL;
+}
+
+/* The attributes of such a body, those that AWS has no member for too: other interfaces have. */
+static void put_body_attributes(struct rg_buf *out, const json_t *body)
+{
+    static const char *const fields[] = {"UserName", "DisplayName", "UserStatus", "ExternalIds"};
+    json_t *rest = json_copy((json_t *)(uintptr_t)body);
+
+    if (rest == NULL)
+        out->err = RG_ENOMEM;
+    for (size_t i = 0; i < RG_LEN(fields); i++)
+        (void)json_object_del(rest, fields[i]); /* may be absent */
+    rg_shape_put_all(out, &attributes, rest);
+    json_decref(rest);
+}
+
+static void replace_user(struct rg_call *call, const struct rg_user *was, const json_t *body)
+{
+    const struct rg_author author = rg_aws_author(call);
+    struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX];
+    struct rg_user_input user = user_of(body, ids);
+    RG_AUTO_BUF struct rg_buf attrs = {.max = 0};
+    struct rg_fault fault = {0};
+    enum rg_err err;
+
+    rg_buf_init(&attrs, RG_CMD_BYTES_MAX);
+    put_body_attributes(&attrs, body);
+    user.attributes = rg_buf_span(&attrs);
+    err = rg_cmd_user_replace(&call->cmd, &author, was, &user, &fault);
+    call->again = rg_idstore_update_user;
+    propose(call, err, &fault, &attrs, rg_aws_answer_empty);
 }
 
 void rg_idstore_update_user(struct rg_call *call)
@@ -114,73 +157,40 @@ void rg_idstore_update_user(struct rg_call *call)
         rg_call_fail(call, RG_ENOMEM, NULL);
         return;
     }
-    if (rg_idstore_update(call, body, user_members, "UserName") &&
-        !rg_idstore_reserved(call, rg_json_text(body, "UserName"), "userName")) {
-        rg_cmd_begin(&call->cmd, RG_CMD_USER_REPLACE, call->now_ms, rg_call_by(call));
-        rg_tlv_put_u64(&call->cmd, RG_F_IF_VERSION, user.version);
-        put_user_fields(&call->cmd, &user.id, body);
-        call->again = rg_idstore_update_user;
-        rg_call_propose(call, rg_aws_answer_empty);
-    }
+    if (rg_idstore_update(call, body, user_members, "UserName"))
+        replace_user(call, &user, body);
     json_decref(body);
 }
 
-void rg_idstore_delete_user(struct rg_call *call) { rg_idstore_delete(call, RG_CMD_USER_DELETE, RG_F_ID, "UserId"); }
+void rg_idstore_delete_user(struct rg_call *call)
+{
+    const struct rg_author author = rg_aws_author(call);
+    struct rg_uuid id = rg_aws_id(call->input, "UserId");
+
+    rg_cmd_user_delete(&call->cmd, &author, &id);
+    rg_call_propose(call, rg_aws_answer_empty);
+}
 
 /* ---- to answers ---- */
 
 /* Extensions are read when they are asked for, by name. */
-static void put_some_extensions(struct rg_buf *out, json_t *attrs, const json_t *names)
+static bool is_asked_for(const void *names, struct rg_span extension)
 {
-    json_t *extensions = json_object_get(attrs, "Extensions"), *name, *value;
-    const char *key;
-    void *next;
+    json_t *name;
     size_t i;
 
-    json_object_foreach_safe(extensions, next, key, value)
+    json_array_foreach((json_t *)(uintptr_t)names, i, name)
     {
-        bool wanted = false;
-
-        json_array_foreach((json_t *)(uintptr_t)names, i, name)
-        {
-            wanted |= rg_span_is(rg_json_string(name), key);
-        }
-        if (!wanted)
-            (void)json_object_del(extensions, key);
+        if (rg_span_eq(rg_json_string(name), extension))
+            return true;
     }
-    if (json_object_size(extensions) == 0)
-        (void)json_object_del(attrs, "Extensions");
-    if (json_object_size(attrs) > 0)
-        rg_shape_put(out, &attributes, attrs);
-}
-
-/* The attributes as they were stored: their members become members of the answer. */
-static void put_attributes(struct rg_call *call, struct rg_span attrs)
-{
-    struct rg_buf *out = &call->out;
-    RG_AUTO_BUF struct rg_buf some = {.max = 0};
-
-    rg_buf_init(&some, RG_CMD_BYTES_MAX);
-    /* Inside of a JSON string a quote is escaped: this is the name of a member, if of an extension's own. */
-    if (attrs.n > 0 && memmem(attrs.p, attrs.n, "\"Extensions\":", 13) != NULL) {
-        json_t *json = json_loadb((const char *)attrs.p, attrs.n, 0, NULL);
-
-        if (json == NULL)
-            out->err = RG_ENOMEM;
-        put_some_extensions(&some, json, json_object_get(call->input, "Extensions"));
-        json_decref(json);
-        if (some.err)
-            out->err = some.err;
-        attrs = rg_buf_span(&some);
-    }
-    if (attrs.n <= 2)
-        return;
-    rg_aws_put_name(out, NULL);
-    rg_buf_put(out, attrs.p + 1, attrs.n - 2); /* without its braces */
+    return false;
 }
 
 static void put_user(struct rg_call *call, const struct rg_user *u)
 {
+    const struct rg_attrs_view view = {
+        .names = RG_ATTRS_AWS, .known_only = true, .extension = is_asked_for, .arg = json_object_get(call->input, "Extensions")};
     struct rg_buf *out = &call->out;
 
     rg_idstore_begin(call);
@@ -189,7 +199,7 @@ static void put_user(struct rg_call *call, const struct rg_user *u)
     rg_aws_put_member(out, "DisplayName", u->display_name);
     rg_aws_put_member(out, "UserStatus", u->status);
     rg_idstore_put_external_ids(out, u->row);
-    put_attributes(call, u->attrs);
+    (void)rg_attrs_put(out, u->attrs, &view); /* none: nothing */
     rg_idstore_put_audit(out, u->created_ms, u->updated_ms, u->created_by, u->updated_by);
     rg_buf_put_u8(out, '}');
 }

@@ -291,23 +291,48 @@ static void put_comma(struct rg_buf *out)
         rg_buf_put_u8(out, ',');
 }
 
-static void put_members(struct rg_buf *out, const struct rg_shape *members, const json_t *object)
+static const struct rg_shape *member_of(const struct rg_shape *members, const char *name)
 {
+    for (const struct rg_shape *m = members; m->name != NULL; m++)
+        if (strcmp(m->name, name) == 0)
+            return m;
+    return NULL;
+}
+
+static void put_name(struct rg_buf *out, const char *name)
+{
+    put_comma(out);
+    rg_json_put_string(out, rg_span_str(name));
+    rg_buf_put_u8(out, ':');
+}
+
+static void put(struct rg_buf *out, const struct rg_shape *shape, const json_t *value, bool all);
+
+static void put_members(struct rg_buf *out, const struct rg_shape *members, const json_t *object, bool all)
+{
+    const char *name;
+    json_t *other;
+
     rg_buf_put_u8(out, '{');
     for (const struct rg_shape *m = members; m->name != NULL; m++) {
         const json_t *value = json_object_get(object, m->name);
 
         if (value == NULL || json_is_null(value))
             continue;
-        put_comma(out);
-        rg_json_put_string(out, rg_span_str(m->name));
-        rg_buf_put_u8(out, ':');
-        rg_shape_put(out, m, value);
+        put_name(out, m->name);
+        put(out, m, value, all);
+    }
+    json_object_foreach((json_t *)(uintptr_t)object, name, other)
+    {
+        if (!all || member_of(members, name) != NULL)
+            continue;
+        put_name(out, name);
+        rg_json_put_value(out, other);
     }
     rg_buf_put_u8(out, '}');
 }
 
-void rg_shape_put(struct rg_buf *out, const struct rg_shape *shape, const json_t *value)
+static void put(struct rg_buf *out, const struct rg_shape *shape, const json_t *value, bool all)
 {
     switch (shape->kind) {
     case RG_SHAPE_STRING:
@@ -320,12 +345,12 @@ void rg_shape_put(struct rg_buf *out, const struct rg_shape *shape, const json_t
         rg_buf_put_u8(out, '[');
         for (size_t i = 0; i < json_array_size(value); i++) {
             put_comma(out);
-            rg_shape_put(out, shape->of, json_array_get(value, i));
+            put(out, shape->of, json_array_get(value, i), all);
         }
         rg_buf_put_u8(out, ']');
         break;
     case RG_SHAPE_STRUCT:
-        put_members(out, shape->of, value);
+        put_members(out, shape->of, value, all);
         break;
     case RG_SHAPE_INT:
     case RG_SHAPE_MAP:
@@ -334,3 +359,6 @@ void rg_shape_put(struct rg_buf *out, const struct rg_shape *shape, const json_t
         break;
     }
 }
+
+void rg_shape_put(struct rg_buf *out, const struct rg_shape *shape, const json_t *value) { put(out, shape, value, false); }
+void rg_shape_put_all(struct rg_buf *out, const struct rg_shape *shape, const json_t *value) { put(out, shape, value, true); }

@@ -69,6 +69,8 @@ struct rg_shape {
 RG_MUST enum rg_err rg_shape_check(const struct rg_shape *members, const json_t *body, struct rg_errctx *ctx);
 /** Write a checked value as compact JSON: the members of the shape that are there, in the shape's order, and no others. */
 void rg_shape_put(struct rg_buf *out, const struct rg_shape *shape, const json_t *value);
+/** The same with the members that the shape does not have behind those it has, at every depth. */
+void rg_shape_put_all(struct rg_buf *out, const struct rg_shape *shape, const json_t *value);
 /** The message of one broken constraint, for rules that the model does not state. */
 enum rg_err rg_shape_broken(struct rg_errctx *ctx, const char *path, const char *rule);
 

@@ -58,13 +58,13 @@ void rg_sso_create_permset(struct rg_call *call)
     rg_random(id.b, sizeof id.b);
     rg_cmd_begin(&call->cmd, RG_CMD_PERMSET_CREATE, call->now_ms, rg_call_by(call));
     rg_tlv_put(&call->cmd, RG_F_ID, rg_span(id.b, sizeof id.b));
-    rg_aws_put_field(&call->cmd, RG_F_NAME, rg_json_text(call->input, "Name"));
-    rg_aws_put_field(&call->cmd, RG_F_DESCRIPTION, rg_json_text(call->input, "Description"));
-    rg_aws_put_field(&call->cmd, RG_F_SESSION_DURATION, rg_json_text(call->input, "SessionDuration"));
-    rg_aws_put_field(&call->cmd, RG_F_RELAY_STATE, rg_json_text(call->input, "RelayState"));
+    rg_cmd_put_text(&call->cmd, RG_F_NAME, rg_json_text(call->input, "Name"));
+    rg_cmd_put_text(&call->cmd, RG_F_DESCRIPTION, rg_json_text(call->input, "Description"));
+    rg_cmd_put_text(&call->cmd, RG_F_SESSION_DURATION, rg_json_text(call->input, "SessionDuration"));
+    rg_cmd_put_text(&call->cmd, RG_F_RELAY_STATE, rg_json_text(call->input, "RelayState"));
     json_array_foreach(json_object_get(call->input, "Tags"), i, tag)
     {
-        rg_aws_put_pair(&call->cmd, RG_F_TAG, rg_json_text(tag, "Key"), rg_json_text(tag, "Value"));
+        rg_cmd_put_pair(&call->cmd, RG_F_TAG, rg_json_text(tag, "Key"), rg_json_text(tag, "Value"));
     }
     rg_call_propose(call, permset_created);
 }
@@ -160,9 +160,9 @@ void rg_sso_update_permset(struct rg_call *call)
         return;
     rg_sso_replace_begin(call, &p);
     rg_sso_copy_fields(call, p.row, keep_not_given, call->input);
-    rg_aws_put_field(&call->cmd, RG_F_DESCRIPTION, rg_json_text(call->input, "Description"));
-    rg_aws_put_field(&call->cmd, RG_F_SESSION_DURATION, rg_json_text(call->input, "SessionDuration"));
-    rg_aws_put_field(&call->cmd, RG_F_RELAY_STATE, rg_json_text(call->input, "RelayState"));
+    rg_cmd_put_text(&call->cmd, RG_F_DESCRIPTION, rg_json_text(call->input, "Description"));
+    rg_cmd_put_text(&call->cmd, RG_F_SESSION_DURATION, rg_json_text(call->input, "SessionDuration"));
+    rg_cmd_put_text(&call->cmd, RG_F_RELAY_STATE, rg_json_text(call->input, "RelayState"));
     call->again = rg_sso_update_permset;
     rg_call_propose(call, rg_aws_answer_empty);
 }

@@ -224,7 +224,7 @@ static struct rg_span tag_key(struct rg_span tag)
 {
     struct rg_span key = tag, value;
 
-    (void)rg_aws_pair(tag, &key, &value);
+    (void)rg_cmd_pair(tag, &key, &value);
     return key;
 }
 
@@ -290,7 +290,7 @@ void rg_sso_list_tags(struct rg_call *call)
     while (rg_tlv_next(&cur, &tlv)) {
         struct rg_span key, value;
 
-        if (tlv.field != RG_F_TAG || !rg_aws_pair(tlv.value, &key, &value) || position++ < skip)
+        if (tlv.field != RG_F_TAG || !rg_cmd_pair(tlv.value, &key, &value) || position++ < skip)
             continue;
         if (rg_page_full(&page, rg_span(&position, 1)))
             break;
@@ -328,7 +328,7 @@ void rg_sso_change_tags(struct rg_call *call)
     rg_sso_replace_begin(call, &p);
     rg_sso_copy_fields(call, p.row, keep_not_tagged, call->input);
     for (size_t i = 0; i < json_array_size(tags); i++)
-        rg_aws_put_pair(&call->cmd, RG_F_TAG, rg_json_text(json_array_get(tags, i), "Key"),
+        rg_cmd_put_pair(&call->cmd, RG_F_TAG, rg_json_text(json_array_get(tags, i), "Key"),
                         rg_json_text(json_array_get(tags, i), "Value"));
     if (count_fields(rg_buf_span(&call->cmd), RG_F_TAG) > TAGS_MAX) {
         rg_call_fail(call, RG_EQUOTA, "A permission set has at most %d tags.", TAGS_MAX);

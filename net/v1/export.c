@@ -4,6 +4,7 @@
 #include "net/api/stream.h"
 #include "net/v1/v1.h"
 #include "base/json.h"
+#include "store/db/attrs.h"
 
 #include <stdio.h>
 
@@ -98,6 +99,18 @@ static void put_repeated(struct rg_buf *out, const char *name, struct rg_span ro
         rg_buf_put_u8(out, ']');
 }
 
+/* A user's attributes, in the words of AWS: those of this format's members too. */
+static void put_attributes(struct rg_buf *out, struct rg_span attrs)
+{
+    RG_AUTO_BUF struct rg_buf worded = {.max = 0};
+
+    rg_buf_init(&worded, 2 * RG_CMD_BYTES_MAX);
+    rg_attrs_put_object(&worded, attrs, RG_ATTRS_AWS);
+    if (worded.err)
+        out->err = worded.err;
+    put_json_text(out, "attributes", rg_buf_span(&worded));
+}
+
 /* Begin a row: the comma, the brace and its first member. */
 static void put_first(struct export *e, const char *name, struct rg_span value)
 {
@@ -135,7 +148,7 @@ static enum rg_err put_user(struct export *e, const struct rg_uuid *id)
         put_text(out, "status", user.status);
     put_text(out, "email", user.email);
     put_repeated(out, "externalIds", user.row, RG_F_EXTERNAL_ID, "issuer", "id");
-    put_json_text(out, "attributes", user.attrs);
+    put_attributes(out, user.attrs);
     rg_buf_put_u8(out, '}');
     return RG_OK;
 }

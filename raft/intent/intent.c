@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "crypto/digest.h"
+#include "store/db/attrs.h"
 #include "store/model/identity.h"
 
 enum { VERSION = 1, HEAD_BYTES = 8, FIELDS_MAX = 256 };
@@ -60,9 +61,18 @@ static bool is_minted(enum rg_cmd_kind kind, uint32_t field)
            ((flags & RG_CMDF_MINTS_MEMBERSHIP_ID) != 0 && field == RG_F_MEMBERSHIP_ID);
 }
 
+/* Attributes rest under two sorts of names (store/db/attrs.h): the same ones are the same whichever they are. */
+static void put_attrs(struct rg_buf *out, struct rg_span attrs)
+{
+    rg_buf_deinit(out);
+    rg_buf_init(out, 2 * RG_CMD_BYTES_MAX);
+    rg_attrs_put_object(out, attrs, RG_ATTRS_SCIM);
+}
+
 enum rg_err rg_intent_hash(struct rg_span bytes, uint8_t out[32])
 {
     RG_AUTO_BUF struct rg_buf plain = {.max = 0};
+    RG_AUTO_BUF struct rg_buf attrs = {.max = 0};
     struct rg_cursor cur;
     struct rg_cmd cmd;
     struct rg_tlv tlv;
@@ -70,14 +80,29 @@ enum rg_err rg_intent_hash(struct rg_span bytes, uint8_t out[32])
 
     if (err)
         return err;
-    rg_buf_init(&plain, RG_CMD_BYTES_MAX);
+    rg_buf_init(&plain, 3 * RG_CMD_BYTES_MAX);
     rg_cursor_init(&cur, bytes);
-    while (rg_tlv_next(&cur, &tlv))
+    while (rg_tlv_next(&cur, &tlv)) {
+        if (tlv.field == RG_F_ATTRS) {
+            put_attrs(&attrs, tlv.value);
+            tlv.value = rg_buf_span(&attrs);
+        }
         if (tlv.field != RG_F_AT_MS && tlv.field != RG_F_REQUEST_ID && !is_minted(cmd.kind, tlv.field))
             rg_tlv_put(&plain, tlv.field, tlv.value);
-    if (!plain.err)
-        rg_sha256(rg_buf_span(&plain), out);
-    return plain.err;
+    }
+    if (attrs.err || plain.err)
+        return attrs.err ? attrs.err : plain.err;
+    rg_sha256(rg_buf_span(&plain), out);
+    return RG_OK;
+}
+
+/* Own; NULL: no JSON, or no memory. */
+static json_t *attrs_json(struct rg_span attrs)
+{
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
+
+    put_attrs(&text, attrs);
+    return text.err ? NULL : json_loadb((const char *)text.data, text.len, 0, NULL);
 }
 
 /* Attributes are kept as JSON text: the same object may be written in another order. */
@@ -90,8 +115,8 @@ static bool same_value(uint32_t field, struct rg_span a, struct rg_span b)
         return true;
     if (field != RG_F_ATTRS)
         return false;
-    x = json_loadb((const char *)a.p, a.n, 0, NULL);
-    y = json_loadb((const char *)b.p, b.n, 0, NULL);
+    x = attrs_json(a);
+    y = attrs_json(b);
     same = x != NULL && y != NULL && json_equal(x, y);
     json_decref(x);
     json_decref(y);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "store/db/attrs.h"
 #include "store/db/command.h"
 
 enum { HEX_BYTES_MAX = 4096, NESTED_MAX = 2, JSON_DEPTH_MAX = 1000 };
@@ -145,12 +146,18 @@ static bool deeper_than(struct rg_span bytes, unsigned max)
     return false;
 }
 
+/* Attributes, under AWS's names whatever they rest under. */
 static json_t *json_value(struct rg_span bytes)
 {
-    json_t *value = deeper_than(bytes, JSON_DEPTH_MAX)
-                        ? NULL
-                        : json_loadb((const char *)bytes.p, bytes.n, JSON_REJECT_DUPLICATES, NULL);
+    RG_AUTO_BUF struct rg_buf worded = {.max = 0};
+    json_t *value = NULL;
 
+    rg_buf_init(&worded, 2 * RG_CMD_BYTES_MAX);
+    rg_attrs_put_object(&worded, bytes, RG_ATTRS_AWS);
+    if (worded.err)
+        return NULL;
+    if (!deeper_than(rg_buf_span(&worded), JSON_DEPTH_MAX))
+        value = json_loadb((const char *)worded.data, worded.len, JSON_REJECT_DUPLICATES, NULL);
     return value != NULL ? value : text_value(bytes);
 }
 

@@ -65,7 +65,7 @@ enum rg_table {
                                               request SUCCEEDED|FAILED */                                              \
     X(EMAIL, 37, "email", TEXT)            /* user: the value to index (emails[0].value), also inside ATTRS */         \
     X(EXTERNAL_ID, 38, "externalIds", PAIR("issuer", "id")) /* repeated: issuer, 0x00, id */                           \
-    X(ATTRS, 39, "attributes", JSON)       /* compact JSON object: all that has no field of its own, AWS names */      \
+    X(ATTRS, 39, "attributes", JSON)       /* compact JSON object: all that has no field of its own: store/db/attrs.h */\
     X(GROUP_ID, 40, "groupId", ID)                                                                                     \
     X(USER_ID, 41, "userId", ID)                                                                                       \
     X(MEMBERSHIP_ID, 42, "membershipId", ID)                                                                           \

@@ -27,7 +27,9 @@ struct aws {
     int status;
     enum rg_err err;
     char message[2048], reason[64], type[64], id[64];
-    json_t *body; /* own */
+    json_t *body;       /* own */
+    struct rg_buf text; /* own; body as it was sent, then a zero */
+    struct rg_buf sent; /* own; the last command that was proposed */
 };
 
 static inline struct aws *aws_of(const struct rg_call *call) { return RG_CONTAINER(call->api, struct aws, api); }
@@ -78,6 +80,8 @@ void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call))
         before(aws);
     }
     aws->proposals++;
+    rg_buf_clear(&aws->sent);
+    rg_buf_put(&aws->sent, call->cmd.data, call->cmd.len);
     if (aws->stale > 0) {
         aws->stale--;
         call->proposal.reply = (struct rg_reply){.err = RG_ESTALE, .why = RG_WHY_VERSION};
@@ -124,6 +128,9 @@ void rg_call_answer(struct rg_call *call, int status)
     ck_assert_int_eq(call->out.err, RG_OK);
     aws->body = json_loadb((const char *)call->out.data, call->out.len, JSON_REJECT_DUPLICATES, &error);
     ck_assert_msg(json_is_object(aws->body), "%s: %.*s", error.text, RG_SPAN_ARG(rg_buf_span(&call->out)));
+    rg_buf_clear(&aws->text);
+    rg_buf_put(&aws->text, call->out.data, call->out.len);
+    rg_buf_put_u8(&aws->text, 0);
     aws_end(call);
 }
 
@@ -168,6 +175,8 @@ static inline void aws_open(struct aws *aws)
     static const struct rg_interface *const aws_interfaces[] = {&rg_aws_interface};
 
     memset(aws, 0, sizeof *aws);
+    rg_buf_init(&aws->text, 8 * 1024 * 1024);
+    rg_buf_init(&aws->sent, RG_CMD_BYTES_MAX);
     fix_open(&aws->f);
     fix_must(&aws->f, RG_CMD_INSTANCE_INIT, FIX_INIT);
     aws->may_write = true;
@@ -182,6 +191,8 @@ static inline void aws_close(struct aws *aws)
     ck_assert_uint_eq(aws->open_txns, 0);
     json_decref(aws->body);
     rg_operations_free(aws->api.operations);
+    rg_buf_deinit(&aws->text);
+    rg_buf_deinit(&aws->sent);
     fix_check_hash(&aws->f);
     fix_close(&aws->f);
 }

@@ -601,15 +601,17 @@ START_TEST(export_shape)
     json_t *v;
 
     af_apply(RG_CMD_USER_CREATE, "id=u9 name=Zoë\"x ext=okta|00u1 attrs={\"Title\":\"Dr\"}");
+    af_apply(RG_CMD_USER_CREATE, "id=ua name=zz attrs={\"title\":\"Dr\"}");
     ask(&a, "GET", "/v1/export", "");
     ck_assert_msg(a.status == 200 && a.json != NULL, "%s", (char *)a.body.data);
     ck_assert_str_eq(text_at(a.json, "format"), "idc-org-dataset/1");
     v = json_object_get(a.json, "users");
-    ck_assert_uint_eq(json_array_size(v), 4);
+    ck_assert_uint_eq(json_array_size(v), 5);
     ck_assert_str_eq(text_at(json_array_get(v, 0), "userName"), "Alice");
     ck_assert_str_eq(text_at(json_array_get(v, 0), "displayName"), "Alice");
     ck_assert_str_eq(text_at(json_array_get(v, 1), "userName"), "Zoë\"x");
     ck_assert_str_eq(text_at(json_object_get(json_array_get(v, 1), "attributes"), "Title"), "Dr");
+    ck_assert_ptr_nonnull(strstr((char *)a.body.data, "{\"userName\":\"zz\",\"attributes\":{\"Title\":\"Dr\"}}")); /* under either's names */
     ck_assert_str_eq(text_at(json_array_get(json_object_get(json_array_get(v, 1), "externalIds"), 0), "issuer"),
                      "okta");
     ck_assert_str_eq(text_at(json_array_get(v, 3), "status"), "DISABLED");

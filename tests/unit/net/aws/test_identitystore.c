@@ -78,6 +78,154 @@ START_TEST(test_user_round_trip)
 }
 END_TEST
 
+/* ---- what rests under the names of AWS's members, as it was written before SCIM's were settled upon ---- */
+
+/* The bytes of such a CreateUser of FULL, and what was answered of its row. */
+#define OLD_ID "fd66f14e-e90d-4829-8b2a-02369cf1bf86"
+static const char old_create[] =
+    "01010a0206e3d895ffbc310308414b4941544553542010fd66f14ee90d48298b2a02369cf1bf8621047a6fc3ab220a5a6fc3ab205c2220"
+    "c3a92407454e41424c4544250f7a6f65406578616d706c652e636f6d27ea057b224e616d65223a7b22466f726d6174746564223a225a22"
+    "2c2246616d696c794e616d65223a2246222c22476976656e4e616d65223a2247222c224d6964646c654e616d65223a224d222c22486f6e"
+    "6f7269666963507265666978223a2244722e222c22486f6e6f7269666963537566666978223a224949227d2c224e69636b4e616d65223a"
+    "227a222c2250726f66696c6555726c223a2268747470733a2f2f6578616d706c652e636f6d2f7a222c22456d61696c73223a5b7b225661"
+    "6c7565223a227a6f65406578616d706c652e636f6d222c2254797065223a22776f726b222c225072696d617279223a747275657d5d2c22"
+    "416464726573736573223a5b7b2253747265657441646472657373223a22735c6e31222c224c6f63616c697479223a226c222c22526567"
+    "696f6e223a2272222c22506f7374616c436f6465223a2270222c22436f756e747279223a2263222c22466f726d6174746564223a226622"
+    "2c2254797065223a22686f6d65222c225072696d617279223a66616c73657d5d2c2250686f6e654e756d62657273223a5b7b2256616c75"
+    "65223a222b31222c2254797065223a226d227d5d2c225573657254797065223a2275222c225469746c65223a2274222c22507265666572"
+    "7265644c616e6775616765223a22656e222c224c6f63616c65223a22656e2d4742222c2254696d657a6f6e65223a224575726f70652f42"
+    "65726c696e222c2250686f746f73223a5b7b2256616c7565223a227031227d2c7b2256616c7565223a227032222c22446973706c617922"
+    "3a2264222c225072696d617279223a747275657d5d2c2257656273697465223a2277222c22426972746864617465223a22323030302d30"
+    "312d3031222c22526f6c6573223a5b7b2256616c7565223a2272227d5d2c22457874656e73696f6e73223a7b226177733a6964656e7469"
+    "747973746f72653a656e7465727072697365223a7b22636f737443656e746572223a2237222c2264656570223a5b312c7b2261223a6e75"
+    "6c6c7d5d7d7d7d";
+static const char old_answer[] =
+    "{\"IdentityStoreId\":\"d-0123456789\",\"UserId\":\"fd66f14e-e90d-4829-8b2a-02369cf1bf86\",\"UserName\":\"zoë\",\""
+    "DisplayName\":\"Zoë \\\\\\\" é\",\"UserStatus\":\"ENABLED\",\"Name\":{\"Formatted\":\"Z\",\"FamilyName\":\"F\",\"GivenName"
+    "\":\"G\",\"MiddleName\":\"M\",\"HonorificPrefix\":\"Dr.\",\"HonorificSuffix\":\"II\"},\"NickName\":\"z\",\"ProfileUrl\":\""
+    "https://example.com/z\",\"Emails\":[{\"Value\":\"zoe@example.com\",\"Type\":\"work\",\"Primary\":true}],\"Addresse"
+    "s\":[{\"StreetAddress\":\"s\\n1\",\"Locality\":\"l\",\"Region\":\"r\",\"PostalCode\":\"p\",\"Country\":\"c\",\"Formatted\":\""
+    "f\",\"Type\":\"home\",\"Primary\":false}],\"PhoneNumbers\":[{\"Value\":\"+1\",\"Type\":\"m\"}],\"UserType\":\"u\",\"Title\""
+    ":\"t\",\"PreferredLanguage\":\"en\",\"Locale\":\"en-GB\",\"Timezone\":\"Europe/Berlin\",\"Photos\":[{\"Value\":\"p1\"},{"
+    "\"Value\":\"p2\",\"Display\":\"d\",\"Primary\":true}],\"Website\":\"w\",\"Birthdate\":\"2000-01-01\",\"Roles\":[{\"Value\""
+    ":\"r\"}],\"Extensions\":{\"aws:identitystore:enterprise\":{\"costCenter\":\"7\",\"deep\":[1,{\"a\":null}]}},\"Creat"
+    "edAt\":1700000001.123,\"UpdatedAt\":1700000001.123,\"CreatedBy\":\"AKIATEST\",\"UpdatedBy\":\"AKIATEST\"}";
+/* The same user after two attributes were changed (title, name.givenName). */
+static const char old_updated[] =
+    "{\"IdentityStoreId\":\"d-0123456789\",\"UserId\":\"fd66f14e-e90d-4829-8b2a-02369cf1bf86\",\"UserName\":\"zoë\",\""
+    "DisplayName\":\"Zoë \\\\\\\" é\",\"UserStatus\":\"ENABLED\",\"Name\":{\"Formatted\":\"Z\",\"FamilyName\":\"F\",\"MiddleNam"
+    "e\":\"M\",\"HonorificPrefix\":\"Dr.\",\"HonorificSuffix\":\"II\"},\"NickName\":\"z\",\"ProfileUrl\":\"https://example."
+    "com/z\",\"Emails\":[{\"Value\":\"zoe@example.com\",\"Type\":\"work\",\"Primary\":true}],\"Addresses\":[{\"StreetAddr"
+    "ess\":\"s\\n1\",\"Locality\":\"l\",\"Region\":\"r\",\"PostalCode\":\"p\",\"Country\":\"c\",\"Formatted\":\"f\",\"Type\":\"home\""
+    ",\"Primary\":false}],\"PhoneNumbers\":[{\"Value\":\"+1\",\"Type\":\"m\"}],\"UserType\":\"u\",\"Title\":\"boss\",\"Preferr"
+    "edLanguage\":\"en\",\"Locale\":\"en-GB\",\"Timezone\":\"Europe/Berlin\",\"Photos\":[{\"Value\":\"p1\"},{\"Value\":\"p2\","
+    "\"Display\":\"d\",\"Primary\":true}],\"Website\":\"w\",\"Birthdate\":\"2000-01-01\",\"Roles\":[{\"Value\":\"r\"}],\"Exten"
+    "sions\":{\"aws:identitystore:enterprise\":{\"costCenter\":\"7\",\"deep\":[1,{\"a\":null}]}},\"CreatedAt\":1700000"
+    "001.123,\"UpdatedAt\":1700000002.123,\"CreatedBy\":\"AKIATEST\",\"UpdatedBy\":\"AKIATEST\"}";
+
+#define ENTERPRISE "'Extensions':['aws:identitystore:enterprise']"
+
+static void apply_hex(const char *hex)
+{
+    RG_AUTO_MEM uint8_t *bytes = malloc(strlen(hex) / 2);
+
+    ck_assert(bytes != NULL && rg_unhex(bytes, hex, strlen(hex) / 2));
+    fix_apply_bytes(&aws.f, rg_span(bytes, strlen(hex) / 2));
+    ck_assert_int_eq(aws.f.reply.err, RG_OK);
+}
+
+/* The text with the id of an old row in place of its own. */
+static const char *as_old(char *text, const char *id)
+{
+    for (char *at = text; (at = strstr(at, id)) != NULL;)
+        memcpy(at, OLD_ID, strlen(OLD_ID));
+    return text;
+}
+
+static struct rg_span attrs_of(const char *id, struct rg_txn **ret_txn)
+{
+    struct rg_uuid uuid = rg_aws_id_of(rg_span_str(id));
+    struct rg_user user;
+
+    ck_assert_int_eq(rg_txn_begin(aws.f.store, RG_TXN_READ, ret_txn), RG_OK);
+    ck_assert_int_eq(rg_user_get(*ret_txn, &uuid, &user), RG_OK);
+    return user.attrs;
+}
+
+static bool holds(struct rg_span text, const char *what) { return memmem(text.p, text.n, what, strlen(what)) != NULL; }
+
+START_TEST(old_rows_and_new_ones_answer_the_same)
+{
+    static const char *const bodies[] = {"'UserId':'%s'," ENTERPRISE, "'UserId':'%s'", "'UserId':'%s','Extensions':['aws:identitystore:x']"};
+    char text[4096] = FULL "}", id[64], body[200];
+    static char told[3][8192];
+
+    apply_hex(old_create);
+    aws_must(&aws, "DescribeUser", "{'UserId':'" OLD_ID "'," ENTERPRISE "}");
+    ck_assert_str_eq((char *)aws.text.data, old_answer);
+    for (size_t i = 0; i < RG_LEN(bodies); i++) {
+        snprintf(body, sizeof body, bodies[i], OLD_ID);
+        aws_must(&aws, "DescribeUser", "{%s}", body);
+        snprintf(told[i], sizeof told[i], "%s", (char *)aws.text.data);
+    }
+    aws_must(&aws, "DeleteUser", "{'UserId':'" OLD_ID "'}");
+
+    aws.f.at_ms = 1700000001000; /* when the old one was made */
+    aws_must(&aws, "CreateUser", "%s", text);
+    snprintf(id, sizeof id, "%s", aws_text(&aws, "UserId"));
+    {
+        RG_AUTO(txn) struct rg_txn *txn = NULL;
+        struct rg_span attrs = attrs_of(id, &txn);
+
+        ck_assert(holds(attrs, "\"givenName\":\"G\"") && holds(attrs, "\"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User\":{\"costCenter\""));
+        ck_assert(!holds(attrs, "GivenName") && !holds(attrs, "Extensions"));
+    }
+    for (size_t i = 0; i < RG_LEN(bodies); i++) {
+        snprintf(body, sizeof body, bodies[i], id);
+        aws_must(&aws, "DescribeUser", "{%s}", body);
+        ck_assert_str_eq(as_old((char *)aws.text.data, id), told[i]);
+    }
+}
+END_TEST
+
+START_TEST(an_old_row_is_updated)
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    struct rg_span attrs;
+
+    apply_hex(old_create);
+    aws_must(&aws, "GetUserId", "{'AlternateIdentifier':{'UniqueAttribute':{'AttributePath':'emails.value','AttributeValue':'zoe@example.com'}}}");
+    aws.f.at_ms = 1700000002000; /* when the old one was updated */
+    aws_must(&aws, "UpdateUser", "{'UserId':'" OLD_ID "','Operations':[{'AttributePath':'title','AttributeValue':'boss'},"
+                                 "{'AttributePath':'name.givenName'}]}");
+    aws_must(&aws, "DescribeUser", "{'UserId':'" OLD_ID "'," ENTERPRISE "}");
+    ck_assert_str_eq((char *)aws.text.data, old_updated);
+    attrs = attrs_of(OLD_ID, &txn);
+    ck_assert(holds(attrs, "\"title\":\"boss\"") && holds(attrs, "\"familyName\":\"F\"") && !holds(attrs, "FamilyName"));
+}
+END_TEST
+
+/* What other interfaces keep of a user is not AWS's to answer, nor to lose. */
+START_TEST(what_aws_has_no_word_for_stays)
+{
+    static const char *const rest = "{\"emails\":[{\"value\":\"a@x\",\"$ref\":\"r\"}],\"title\":\"t\",\"ims\":[{\"value\":\"i\"}],\"urn:x:y\":{\"z\":1}}";
+    static const char *const want = "{\"emails\":[{\"value\":\"a@x\",\"$ref\":\"r\"}],\"title\":\"u\",\"ims\":[{\"value\":\"i\"}],\"urn:x:y\":{\"z\":1}}";
+    const struct rg_uuid uuid = fix_id("u1");
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    char id[RG_UUID_TEXT_MAX];
+
+    rg_uuid_format(id, &uuid);
+    rg_cmd_begin(&aws.f.cmd, RG_CMD_USER_CREATE, aws.f.at_ms, rg_span_str("scim"));
+    fix_put_fields(&aws.f.cmd, "id=u1 name=eve", "id=u1 name=eve" + 14, '=', ' ');
+    rg_tlv_put_str(&aws.f.cmd, RG_F_ATTRS, rest);
+    fix_apply_bytes(&aws.f, rg_buf_span(&aws.f.cmd));
+    aws_must(&aws, "DescribeUser", "{'UserId':'%s'}", id);
+    ck_assert(strstr((char *)aws.text.data, "\"Emails\":[{\"Value\":\"a@x\"}],\"Title\":\"t\",\"CreatedAt\"") != NULL);
+    aws_must(&aws, "UpdateUser", "{'UserId':'%s','Operations':[{'AttributePath':'title','AttributeValue':'u'}]}", id);
+    ck_assert(rg_span_is(attrs_of(id, &txn), want));
+}
+END_TEST
+
 START_TEST(test_user_at_once)
 {
     char id[64];
@@ -568,6 +716,9 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, test_user_round_trip);
+    tcase_add_test(tc, old_rows_and_new_ones_answer_the_same);
+    tcase_add_test(tc, an_old_row_is_updated);
+    tcase_add_test(tc, what_aws_has_no_word_for_stays);
     tcase_add_test(tc, test_user_at_once);
     tcase_add_test(tc, test_user_refusals);
     tcase_add_loop_test(tc, test_update, 0, RG_LEN(updates));

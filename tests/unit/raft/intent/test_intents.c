@@ -294,6 +294,27 @@ START_TEST(attributes_in_another_order_are_the_same)
 }
 END_TEST
 
+/* Old rows and old intents have attributes under AWS's names, new commands under SCIM's. */
+START_TEST(attributes_under_other_names_are_the_same)
+{
+    struct asked a;
+    struct rg_uuid old, new;
+
+    fix_must(&rig.fix, RG_CMD_USER_CREATE, "id=u5 name=eve attrs={\"Title\":\"t\",\"Name\":{\"GivenName\":\"E\"}}");
+    take(&a, RG_CMD_USER_REPLACE, "id=u5 name=eve status=DISABLED attrs={\"name\":{\"givenName\":\"E\"},\"title\":\"t\"}");
+    simlanes_drain(&rig.lanes);
+    ck_assert(a.ask.automatic);
+    take(&a, RG_CMD_USER_REPLACE, "id=u5 name=eve status=DISABLED attrs={\"name\":{\"givenName\":\"E\"},\"title\":\"u\"}");
+    simlanes_drain(&rig.lanes);
+    ck_assert(!a.ask.automatic);
+    old = taken(RG_CMD_USER_CREATE, "id=u8 name=new attrs={\"Title\":\"t\"}");
+    new = taken(RG_CMD_USER_CREATE, "id=u9 name=new attrs={\"title\":\"t\"}");
+    ck_assert_mem_eq(&old, &new, sizeof old); /* asked again */
+    new = taken(RG_CMD_USER_CREATE, "id=u9 name=new attrs={\"title\":\"u\"}");
+    ck_assert_mem_ne(&old, &new, sizeof old);
+}
+END_TEST
+
 /* ---- taking ---- */
 
 START_TEST(an_answer_means_it_is_on_disk)
@@ -983,6 +1004,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, automatic_is_what_only_takes_access_away, 0, RG_LEN(kinds));
     tcase_add_test(t, attributes_in_another_order_are_the_same);
+    tcase_add_test(t, attributes_under_other_names_are_the_same);
     tcase_add_test(t, an_answer_means_it_is_on_disk);
     tcase_add_test(t, the_same_again_is_the_same_intent);
     tcase_add_test(t, what_is_refused_leaves_nothing);

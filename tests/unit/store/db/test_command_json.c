@@ -26,8 +26,13 @@ static const struct {
      ",\"tokenSha256\":\"745a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a\"}"},
     {RG_CMD_USER_CREATE, "id=u1 name=alice email=a@x ext=okta|1 ext=entra|2 attrs={\"locale\":\"de\"} request=r1",
      "{\"kind\":\"USER_CREATE\"," AT ",\"id\":\"75310000-0000-0000-0000-000000000000\",\"name\":\"alice\",\"email\":\"a@x\","
-     "\"externalIds\":[{\"issuer\":\"okta\",\"id\":\"1\"},{\"issuer\":\"entra\",\"id\":\"2\"}],\"attributes\":{\"locale\":"
+     "\"externalIds\":[{\"issuer\":\"okta\",\"id\":\"1\"},{\"issuer\":\"entra\",\"id\":\"2\"}],\"attributes\":{\"Locale\":"
      "\"de\"},\"requestId\":\"72310000-0000-0000-0000-000000000000\"}"},
+    /* attributes are shown under AWS's names, whichever they rest under */
+    {RG_CMD_USER_CREATE, "name=a attrs={\"Locale\":\"de\",\"Extensions\":{\"aws:identitystore:x\":{}}}",
+     "{\"kind\":\"USER_CREATE\"," AT ",\"name\":\"a\",\"attributes\":{\"Locale\":\"de\",\"Extensions\":{\"aws:identitystore:x\":{}}}}"},
+    {RG_CMD_USER_CREATE, "name=a attrs={\"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User\":{},\"locale\":\"de\"}",
+     "{\"kind\":\"USER_CREATE\"," AT ",\"name\":\"a\",\"attributes\":{\"Locale\":\"de\",\"Extensions\":{\"aws:identitystore:enterprise\":{}}}}"},
     {RG_CMD_USER_REPLACE, "id=u1 name=bob display=Bob status=DISABLED if=7",
      "{\"kind\":\"USER_REPLACE\"," AT ",\"id\":\"75310000-0000-0000-0000-000000000000\",\"name\":\"bob\",\"displayName\":"
      "\"Bob\",\"status\":\"DISABLED\",\"ifVersion\":7}"},

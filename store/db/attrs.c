@@ -1,0 +1,344 @@
+#include "store/db/attrs.h"
+
+/* ---- the table: SCIM's name, AWS's member. They differ in their first letter alone, so both are of one length. ---- */
+
+struct attr {
+    const char *scim, *aws;
+    size_t n;
+    const struct attr *of; /* what a complex one, or each of several, is made of; NULL: plain */
+};
+#define ATTR(scim, aws, of) {scim, aws, sizeof(scim) - 1, of}
+#define ATTRS_END {NULL, NULL, 0, NULL}
+
+static const struct attr of_name[] = {
+    ATTR("formatted", "Formatted", NULL),   ATTR("familyName", "FamilyName", NULL),
+    ATTR("givenName", "GivenName", NULL),   ATTR("middleName", "MiddleName", NULL),
+    ATTR("honorificPrefix", "HonorificPrefix", NULL), ATTR("honorificSuffix", "HonorificSuffix", NULL),
+    ATTRS_END,
+};
+static const struct attr of_value[] = {
+    ATTR("value", "Value", NULL), ATTR("type", "Type", NULL), ATTR("display", "Display", NULL), ATTR("primary", "Primary", NULL),
+    ATTRS_END,
+};
+static const struct attr of_address[] = {
+    ATTR("streetAddress", "StreetAddress", NULL), ATTR("locality", "Locality", NULL),   ATTR("region", "Region", NULL),
+    ATTR("postalCode", "PostalCode", NULL),       ATTR("country", "Country", NULL),     ATTR("formatted", "Formatted", NULL),
+    ATTR("type", "Type", NULL),                   ATTR("primary", "Primary", NULL),     ATTRS_END,
+};
+static const struct attr of_user[] = {
+    ATTR("name", "Name", of_name),
+    ATTR("nickName", "NickName", NULL),
+    ATTR("profileUrl", "ProfileUrl", NULL),
+    ATTR("emails", "Emails", of_value),
+    ATTR("addresses", "Addresses", of_address),
+    ATTR("phoneNumbers", "PhoneNumbers", of_value),
+    ATTR("userType", "UserType", NULL),
+    ATTR("title", "Title", NULL),
+    ATTR("preferredLanguage", "PreferredLanguage", NULL),
+    ATTR("locale", "Locale", NULL),
+    ATTR("timezone", "Timezone", NULL),
+    ATTR("photos", "Photos", of_value),
+    ATTR("website", "Website", NULL),     /* OpenID Connect Core 1.0 §5.1 */
+    ATTR("birthdate", "Birthdate", NULL), /* the same */
+    ATTR("roles", "Roles", of_value),
+    ATTRS_END,
+};
+
+/* Extensions that both sides name, each in its own way; others have one name for both. AWS keeps them in a member of its own. */
+#define AWS_EXTENSIONS "Extensions"
+static const struct {
+    const char *scim, *aws;
+} extensions[] = {
+    {"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User", "aws:identitystore:enterprise"},
+};
+
+static const struct attr *find(const struct attr *table, struct rg_span name)
+{
+    for (const struct attr *a = table; a->n > 0; a++)
+        if (a->n == name.n && (memcmp(name.p, a->scim, name.n) == 0 || memcmp(name.p, a->aws, name.n) == 0))
+            return a;
+    return NULL;
+}
+
+static struct rg_span extension_name(struct rg_span name, enum rg_attrs_names names)
+{
+    for (size_t i = 0; i < RG_LEN(extensions); i++)
+        if (rg_span_is(name, extensions[i].scim) || rg_span_is(name, extensions[i].aws))
+            return rg_span_str(names == RG_ATTRS_AWS ? extensions[i].aws : extensions[i].scim);
+    return name;
+}
+
+/* Whether AWS has it as one: others are members like any that AWS does not know. */
+static bool is_extension(struct rg_span name)
+{
+    static const char prefix[] = "aws:";
+    struct rg_span aws = extension_name(name, RG_ATTRS_AWS);
+
+    return aws.n >= sizeof prefix && memcmp(aws.p, prefix, sizeof prefix - 1) == 0;
+}
+
+/* ---- reading: compact JSON, of which only the names are looked at ---- */
+
+struct scan {
+    const uint8_t *p, *end;
+};
+
+static bool take_byte(struct scan *s, uint8_t c)
+{
+    bool there = s->p < s->end && *s->p == c;
+
+    s->p += there;
+    return there;
+}
+
+static bool at_byte(const struct scan *s, uint8_t c) { return s->p < s->end && *s->p == c; }
+
+/* A string with its quotes. */
+static bool take_string(struct scan *s, struct rg_span *ret)
+{
+    const uint8_t *begin = s->p, *p = s->p + 1;
+
+    if (!at_byte(s, '"'))
+        return false;
+    for (; p < s->end && *p != '"'; p++)
+        if (*p == '\\' && ++p == s->end)
+            return false;
+    if (p == s->end)
+        return false;
+    s->p = p + 1;
+    *ret = rg_span(begin, (size_t)(s->p - begin));
+    return true;
+}
+
+/* Any value, whole: its brackets are balanced, and no more is known of it. */
+static bool take_value(struct scan *s, struct rg_span *ret)
+{
+    const uint8_t *begin = s->p;
+    struct rg_span text;
+    size_t depth = 0;
+
+    do {
+        if (at_byte(s, '"')) {
+            if (!take_string(s, &text))
+                return false;
+        } else if (at_byte(s, '{') || at_byte(s, '[')) {
+            depth++;
+            s->p++;
+        } else if (depth > 0 && (at_byte(s, '}') || at_byte(s, ']'))) {
+            depth--;
+            s->p++;
+        } else if (depth > 0 && s->p < s->end) {
+            s->p++;
+        } else { /* a number, true, false, null */
+            while (s->p < s->end && *s->p > ' ' && memchr(",}]{[:\"", *s->p, 7) == NULL)
+                s->p++;
+            break;
+        }
+    } while (depth > 0);
+    *ret = rg_span(begin, (size_t)(s->p - begin));
+    return ret->n > 0;
+}
+
+/* `"name":`, the name without its quotes. */
+static bool take_name(struct scan *s, struct rg_span *ret)
+{
+    if (!take_string(s, ret) || !take_byte(s, ':'))
+        return false;
+    *ret = rg_span(ret->p + 1, ret->n - 2);
+    return true;
+}
+
+/* ---- writing ---- */
+
+static void put_comma(struct rg_buf *out)
+{
+    if (out->len > 0 && out->data[out->len - 1] != '{' && out->data[out->len - 1] != '[')
+        rg_buf_put_u8(out, ',');
+}
+
+static void put_name(struct rg_buf *out, struct rg_span name)
+{
+    put_comma(out);
+    rg_buf_put_u8(out, '"');
+    rg_buf_put(out, name.p, name.n);
+    rg_buf_put(out, "\":", 2);
+}
+
+static bool put_object(struct rg_buf *out, struct scan *s, const struct attr *table, const struct rg_attrs_view *view);
+
+/* A value, the names in it as the table has them. */
+static bool put_value(struct rg_buf *out, struct scan *s, const struct attr *of, const struct rg_attrs_view *view)
+{
+    struct rg_span value;
+
+    if (of != NULL && at_byte(s, '{'))
+        return put_object(out, s, of, view);
+    if (of == NULL || !at_byte(s, '[')) {
+        if (!take_value(s, &value))
+            return false;
+        rg_buf_put(out, value.p, value.n);
+        return true;
+    }
+    s->p++;
+    rg_buf_put_u8(out, '[');
+    if (!at_byte(s, ']'))
+        do {
+            put_comma(out);
+            if (!put_value(out, s, at_byte(s, '{') ? of : NULL, view))
+                return false;
+        } while (take_byte(s, ','));
+    rg_buf_put_u8(out, ']');
+    return take_byte(s, ']');
+}
+
+/* One member under its name of the view; one that the view leaves out is passed by. */
+static bool put_member(struct rg_buf *out, struct scan *s, const struct attr *table, struct rg_span name,
+                       const struct rg_attrs_view *view)
+{
+    const struct attr *a = find(table, name);
+    struct rg_span value;
+
+    if (a == NULL && view->known_only)
+        return take_value(s, &value);
+    put_name(out, a == NULL ? name : rg_span(view->names == RG_ATTRS_AWS ? a->aws : a->scim, a->n));
+    return put_value(out, s, a != NULL ? a->of : NULL, view);
+}
+
+static bool put_object(struct rg_buf *out, struct scan *s, const struct attr *table, const struct rg_attrs_view *view)
+{
+    struct rg_span name;
+
+    s->p++;
+    rg_buf_put_u8(out, '{');
+    if (!at_byte(s, '}'))
+        do {
+            if (!take_name(s, &name) || !put_member(out, s, table, name, view))
+                return false;
+        } while (take_byte(s, ','));
+    rg_buf_put_u8(out, '}');
+    return take_byte(s, '}');
+}
+
+/* ---- the two halves of an object of attributes ---- */
+
+static bool put_extension(struct rg_buf *out, struct scan *s, struct rg_span name, const struct rg_attrs_view *view)
+{
+    struct rg_span value;
+
+    if (!take_value(s, &value))
+        return false;
+    if (view->extension != NULL && !view->extension(view->arg, extension_name(name, RG_ATTRS_AWS)))
+        return true;
+    put_name(out, extension_name(name, view->names));
+    rg_buf_put(out, value.p, value.n);
+    return true;
+}
+
+/* AWS's member that holds them all. */
+static bool put_extensions_within(struct rg_buf *out, struct scan *s, const struct rg_attrs_view *view)
+{
+    struct rg_span name;
+
+    if (!take_byte(s, '{'))
+        return false;
+    if (!at_byte(s, '}'))
+        do {
+            if (!take_name(s, &name) || !put_extension(out, s, name, view))
+                return false;
+        } while (take_byte(s, ','));
+    return take_byte(s, '}');
+}
+
+/* The extensions of the object, or all but them. ret_others: whether it has some of the other half. */
+static bool put_half(struct rg_buf *out, struct rg_span attrs, const struct rg_attrs_view *view, bool extended, bool *ret_others)
+{
+    struct scan s = {attrs.p, attrs.p + attrs.n};
+    struct rg_span name, value;
+    bool ok = take_byte(&s, '{');
+
+    *ret_others = false;
+    if (!ok || (at_byte(&s, '}') && attrs.n == 2))
+        return ok;
+    do {
+        bool within, extension;
+
+        if (!take_name(&s, &name))
+            return false;
+        within = rg_span_is(name, AWS_EXTENSIONS) && at_byte(&s, '{');
+        extension = within || is_extension(name);
+        *ret_others |= extension != extended;
+        if (extension != extended)
+            ok = take_value(&s, &value);
+        else if (within)
+            ok = put_extensions_within(out, &s, view);
+        else
+            ok = extension ? put_extension(out, &s, name, view) : put_member(out, &s, of_user, name, view);
+    } while (ok && take_byte(&s, ','));
+    return ok && take_byte(&s, '}') && s.p == s.end;
+}
+
+/* The extensions: members like any other, but AWS has them in one of its own, if there are any. */
+static bool put_extensions(struct rg_buf *out, struct rg_span attrs, const struct rg_attrs_view *view)
+{
+    size_t before = out->len, begun;
+    bool others;
+
+    if (view->names == RG_ATTRS_SCIM)
+        return put_half(out, attrs, view, true, &others);
+    put_name(out, rg_span_str(AWS_EXTENSIONS));
+    rg_buf_put_u8(out, '{');
+    begun = out->len;
+    if (!put_half(out, attrs, view, true, &others))
+        return false;
+    if (out->len == begun) /* none is wanted */
+        out->len = before;
+    else
+        rg_buf_put_u8(out, '}');
+    return true;
+}
+
+bool rg_attrs_put(struct rg_buf *out, struct rg_span attrs, const struct rg_attrs_view *view)
+{
+    size_t before = out->len;
+    bool extended;
+
+    if (put_half(out, attrs, view, false, &extended) && (!extended || put_extensions(out, attrs, view)))
+        return true;
+    out->len = before;
+    return false;
+}
+
+void rg_attrs_put_object(struct rg_buf *out, struct rg_span attrs, enum rg_attrs_names names)
+{
+    const struct rg_attrs_view all = {.names = names};
+    size_t before = out->len;
+
+    rg_buf_put_u8(out, '{');
+    if (rg_attrs_put(out, attrs, &all)) {
+        rg_buf_put_u8(out, '}');
+        return;
+    }
+    out->len = before;
+    rg_buf_put(out, attrs.p, attrs.n);
+}
+
+bool rg_attrs_get(struct rg_span attrs, const char *name, struct rg_span *ret_value)
+{
+    struct scan s = {attrs.p, attrs.p + attrs.n};
+    struct rg_span at, value;
+
+    if (!take_byte(&s, '{'))
+        return false;
+    do {
+        const struct attr *a;
+
+        if (!take_name(&s, &at) || !take_value(&s, &value))
+            return false;
+        a = find(of_user, at);
+        if (a != NULL ? strcmp(a->scim, name) == 0 : rg_span_is(at, name)) {
+            *ret_value = value;
+            return true;
+        }
+    } while (take_byte(&s, ','));
+    return false;
+}
