@@ -28,7 +28,6 @@
 #include "net/api/api.h"
 #include "net/http/server.h"
 #include "net/interfaces.h"
-#include "store/model/permset.h"
 
 enum { LINK_STATS_EVERY_MS = 250, BOOTSTRAP_EVERY_MS = 20, DRAIN_MS = 3000, PASSPHRASE_BYTES_MAX = 1024, CA_PEM_BYTES_MAX = 16 * 1024 };
 

@@ -5,7 +5,7 @@
 #include "crypto/pki.h"
 #include "crypto/privfile.h"
 #include "store/model/node.h"
-#include "store/model/permset.h"
+#include "store/model/instance.h"
 
 enum { KEY_BYTES_MAX = 16 * 1024 };
 

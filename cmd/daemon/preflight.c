@@ -9,7 +9,7 @@
 
 #include "crypto/digest.h"
 #include "store/model/node.h"
-#include "store/model/permset.h"
+#include "store/model/region.h"
 
 enum { ASK_MS_MAX = 5000, CHALLENGE_BYTES = 32, SEALED_BYTES_MAX = 1024, DISK_MIN_MB = 64, MEMORY_MIN_MB = 16 };
 

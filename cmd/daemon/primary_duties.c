@@ -67,12 +67,9 @@ static void on_noted(struct rg_proposal *proposal)
 
 static void note(struct rg_primary_duties *k, uint64_t epoch, uint64_t node)
 {
-    rg_cmd_begin(&k->cmd, RG_CMD_EPOCH_NOTE, k->io->wall_ms(k->io), rg_span_str("regentd"));
-    rg_tlv_put_u64(&k->cmd, RG_F_EPOCH, epoch);
-    rg_tlv_put_u64(&k->cmd, RG_F_NODE_ID, node);
-    rg_tlv_put_str(&k->cmd, RG_F_NAME, k->region);
-    rg_tlv_put_str(&k->cmd, RG_F_DECLARED_BY, "");
-    rg_tlv_put_str(&k->cmd, RG_F_REASON, "");
+    const struct rg_epoch noted = {.epoch = epoch, .node_id = node, .region = rg_span_str(k->region)};
+
+    rg_epoch_note(&k->cmd, k->io->wall_ms(k->io), rg_span_str("regentd"), &noted);
     if (k->cmd.err)
         return;
     k->proposal = (struct rg_proposal){.cmd = rg_buf_span(&k->cmd), .exempt = true, .on_done = on_noted};

@@ -8,7 +8,7 @@
 #include "cmd/daemon/removal.h"
 #include "store/db/command.h"
 #include "store/model/node.h"
-#include "store/model/permset.h"
+#include "store/model/region.h"
 
 enum {
     TICK_MS = 100,

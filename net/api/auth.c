@@ -5,6 +5,7 @@
 #include "crypto/digest.h"
 #include "crypto/sigv4.h"
 #include "net/api/worker.h"
+#include "store/model/credential.h"
 
 enum { TOKEN_BYTES_MAX = 512, BEARER_BYTES = 7 };
 

@@ -2,6 +2,8 @@
 #include "net/aws/ssoadmin.h"
 
 #include "net/ops/region.h"
+#include "store/model/instance.h"
+#include "store/model/region.h"
 
 #include <stdio.h>
 

@@ -3,7 +3,10 @@
 #define REGENT_NET_AWS_SSOADMIN_H
 
 #include "net/aws/aws.h"
+#include "store/model/account.h"
+#include "store/model/assignment.h"
 #include "store/model/permset.h"
+#include "store/model/request.h"
 
 /** The ARN of a permission set, with quotes. */
 void rg_sso_put_permset_arn(const struct rg_call *call, struct rg_buf *out, const struct rg_psid *id);

@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "store/model/region_name.h"
 #include "net/ops/region_ops.h"
-#include "store/model/permset.h"
+#include "store/model/region.h"
 #include "store/model/setting.h"
 
 /* What a change remembers between its steps: call->state. */

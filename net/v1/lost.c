@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "store/db/command_json.h"
+#include "store/model/setting.h"
 
 /* --- one question --- */
 
@@ -84,24 +85,17 @@ struct lost *lost_new(struct rg_call *call)
 
 static enum rg_err read_epochs(struct rg_txn *txn, struct rg_lost_epochs *epochs)
 {
-    static const uint8_t table = RG_T_EPOCH;
     RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct rg_span key, row;
-    enum rg_err err = rg_scan_begin(txn, rg_span(&table, 1), rg_span(NULL, 0), &scan);
+    struct rg_epoch e;
+    enum rg_err err = rg_epoch_list(txn, &scan);
 
-    while (!err && (err = rg_scan_next(&scan, &key, &row)) == RG_OK) {
-        uint64_t epoch = 0;
-
-        if (key.n != 9)
-            return RG_ECORRUPT;
-        for (size_t i = 1; i < 9; i++)
-            epoch = epoch << 8 | key.p[i];
+    while (!err && (err = rg_epoch_list_next(&scan, &e)) == RG_OK) {
         if (epochs->n == RG_LOST_EPOCHS_MAX) { /* the newest count */
             memmove(&epochs->at[0], &epochs->at[1], (RG_LOST_EPOCHS_MAX - 1) * sizeof epochs->at[0]);
             epochs->n--;
         }
-        epochs->at[epochs->n].epoch = epoch;
-        epochs->at[epochs->n++].first_index = rg_tlv_u64(row, RG_F_FIRST_INDEX, UINT64_MAX);
+        epochs->at[epochs->n].epoch = e.epoch;
+        epochs->at[epochs->n++].first_index = e.first_index;
     }
     return err == RG_ENOTFOUND ? RG_OK : err;
 }

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "net/v1/v1.h"
-#include "store/model/permset.h"
+#include "store/model/instance.h"
 
 void rg_v1_healthz(struct rg_call *call) { rg_call_reply(call, 200, "text/plain", rg_span_str("ok\n")); }
 

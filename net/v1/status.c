@@ -4,7 +4,7 @@
 #include "net/v1/v1.h"
 #include "base/json.h"
 #include "store/model/node.h"
-#include "store/model/permset.h"
+#include "store/model/region.h"
 
 #include <stdio.h>
 

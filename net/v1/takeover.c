@@ -4,8 +4,9 @@
 #include "net/v1/takeover.h"
 #include "net/v1/v1.h"
 #include "base/json.h"
+#include "store/model/region.h"
 #include "store/model/region_name.h"
-#include "store/model/permset.h"
+#include "store/model/setting.h"
 
 enum { BY_BYTES_MAX = 256, REASON_BYTES_MAX = 1024, NOTE_MS = 5000 };
 
@@ -115,13 +116,13 @@ static void note_run(struct rg_call *call)
 static void note(struct takeover *t, void (*then)(struct rg_call *call))
 {
     struct rg_call *call = t->call;
+    const struct rg_epoch epoch = {.epoch = t->epoch,
+                                   .node_id = t->node,
+                                   .region = rg_span_str(t->to),
+                                   .by = rg_span_str(t->by),
+                                   .reason = rg_span_str(t->reason)};
 
-    rg_cmd_begin(&call->cmd, RG_CMD_EPOCH_NOTE, call->now_ms, rg_call_by(call));
-    rg_tlv_put_u64(&call->cmd, RG_F_EPOCH, t->epoch);
-    rg_tlv_put_u64(&call->cmd, RG_F_NODE_ID, t->node);
-    rg_tlv_put_str(&call->cmd, RG_F_NAME, t->to);
-    rg_tlv_put_str(&call->cmd, RG_F_DECLARED_BY, t->by);
-    rg_tlv_put_str(&call->cmd, RG_F_REASON, t->reason);
+    rg_epoch_note(&call->cmd, call->now_ms, rg_call_by(call), &epoch);
     t->note.cmd = rg_buf_span(&call->cmd);
     if (call->cmd.err)
         then(call);

@@ -4,6 +4,7 @@
 #include <lz4.h>
 #include <stdio.h>
 
+#include "base/le.h"
 #include "crypto/digest.h"
 
 enum {
@@ -17,21 +18,6 @@ enum {
     STREAM_MARK = 1,
     LOOKALIKES_MAX = 1024, /* damaged records a scan tries to open */
 };
-
-static void put_le(uint8_t *p, uint64_t v, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get_le(const uint8_t *p, size_t n)
-{
-    uint64_t v = 0;
-
-    while (n-- > 0)
-        v = v << 8 | p[n];
-    return v;
-}
 
 /* --- files --- */
 
@@ -90,14 +76,14 @@ static enum rg_err header_encode(const struct wal_env *env, struct wal_segment *
     if (err)
         return rg_fail(ctx, err, "make a data key for %s: %s", segment->path, rg_err_text(err));
     memset(out, 0, WAL_HEADER_BYTES);
-    put_le(out, SEGMENT_MAGIC, 4);
-    put_le(out + 4, FORMAT_VERSION, 2);
-    put_le(out + 8, segment->seq, 8);
-    put_le(out + 16, env->node_id, 8);
+    rg_le_put(out, SEGMENT_MAGIC, 4);
+    rg_le_put(out + 4, FORMAT_VERSION, 2);
+    rg_le_put(out + 8, segment->seq, 8);
+    rg_le_put(out + 16, env->node_id, 8);
     memcpy(out + 24, env->cluster, WAL_CLUSTER_BYTES);
-    put_le(out + 88, dek.len, 2);
+    rg_le_put(out + 88, dek.len, 2);
     memcpy(out + 90, dek.data, dek.len);
-    put_le(out + WAL_HEADER_BYTES - 4, rg_crc32c(0, out, WAL_HEADER_BYTES - 4), 4);
+    rg_le_put(out + WAL_HEADER_BYTES - 4, rg_crc32c(0, out, WAL_HEADER_BYTES - 4), 4);
     return RG_OK;
 }
 
@@ -106,15 +92,15 @@ enum rg_err wal_header_decode(struct rg_span bytes, struct wal_header *ret_heade
     const uint8_t *p = bytes.p;
     size_t dek_n;
 
-    if (bytes.n < WAL_HEADER_BYTES || get_le(p, 4) != SEGMENT_MAGIC ||
-        get_le(p + WAL_HEADER_BYTES - 4, 4) != rg_crc32c(0, p, WAL_HEADER_BYTES - 4) ||
-        get_le(p + 4, 2) != FORMAT_VERSION)
+    if (bytes.n < WAL_HEADER_BYTES || rg_le_get(p, 4) != SEGMENT_MAGIC ||
+        rg_le_get(p + WAL_HEADER_BYTES - 4, 4) != rg_crc32c(0, p, WAL_HEADER_BYTES - 4) ||
+        rg_le_get(p + 4, 2) != FORMAT_VERSION)
         return RG_EMALFORMED;
-    dek_n = (size_t)get_le(p + 88, 2);
+    dek_n = (size_t)rg_le_get(p + 88, 2);
     if (dek_n == 0 || dek_n > RG_WRAPPED_BYTES_MAX)
         return RG_EMALFORMED;
-    ret_header->seq = get_le(p + 8, 8);
-    ret_header->node_id = get_le(p + 16, 8);
+    ret_header->seq = rg_le_get(p + 8, 8);
+    ret_header->node_id = rg_le_get(p + 16, 8);
     memcpy(ret_header->cluster, p + 24, WAL_CLUSTER_BYTES);
     ret_header->dek = rg_span(p + 90, dek_n);
     return RG_OK;
@@ -188,18 +174,18 @@ enum rg_err wal_segment_delete(const struct wal_env *env, const char *path, stru
 static void record_encode(const struct wal_record *record, uint8_t out[WAL_RECORD_HEADER_BYTES])
 {
     memset(out, 0, WAL_RECORD_HEADER_BYTES);
-    put_le(out, RECORD_MAGIC, 4);
+    rg_le_put(out, RECORD_MAGIC, 4);
     out[4] = (uint8_t)record->kind;
     out[5] = record->flags;
-    put_le(out + 8, record->sealed_n, 4);
-    put_le(out + 12, record->plain_n, 4);
-    put_le(out + 16, record->seq, 8);
-    put_le(out + 24, record->number, 8);
-    put_le(out + 32, record->first, 8);
-    put_le(out + 40, record->base_term, 8);
-    put_le(out + 48, record->n_entries, 4);
-    put_le(out + 52, record->position / WAL_ALIGN, 4);
-    put_le(out + 56, record->last_term, 8);
+    rg_le_put(out + 8, record->sealed_n, 4);
+    rg_le_put(out + 12, record->plain_n, 4);
+    rg_le_put(out + 16, record->seq, 8);
+    rg_le_put(out + 24, record->number, 8);
+    rg_le_put(out + 32, record->first, 8);
+    rg_le_put(out + 40, record->base_term, 8);
+    rg_le_put(out + 48, record->n_entries, 4);
+    rg_le_put(out + 52, record->position / WAL_ALIGN, 4);
+    rg_le_put(out + 56, record->last_term, 8);
     memcpy(out + 64, record->prev_tag, RG_TAG_BYTES);
 }
 
@@ -207,7 +193,7 @@ static void aad_encode(const struct wal_env *env, const uint8_t header[WAL_RECOR
 {
     memcpy(out, header, WAL_RECORD_HEADER_BYTES);
     memcpy(out + WAL_RECORD_HEADER_BYTES, env->cluster, WAL_CLUSTER_BYTES);
-    put_le(out + WAL_RECORD_HEADER_BYTES + WAL_CLUSTER_BYTES, env->node_id, 8);
+    rg_le_put(out + WAL_RECORD_HEADER_BYTES + WAL_CLUSTER_BYTES, env->node_id, 8);
 }
 
 static uint32_t stream_of(const struct wal_record *record)
@@ -273,20 +259,20 @@ bool wal_record_peek(struct rg_span file, uint64_t position, uint64_t seq, struc
     if (position % WAL_ALIGN != 0 || position > file.n || file.n - position < WAL_RECORD_HEADER_BYTES)
         return false;
     p = file.p + position;
-    if (get_le(p, 4) != RECORD_MAGIC || p[6] != 0 || p[7] != 0)
+    if (rg_le_get(p, 4) != RECORD_MAGIC || p[6] != 0 || p[7] != 0)
         return false;
     r = (struct wal_record){
         .kind = p[4],
         .flags = p[5],
-        .sealed_n = (uint32_t)get_le(p + 8, 4),
-        .plain_n = (uint32_t)get_le(p + 12, 4),
-        .seq = get_le(p + 16, 8),
-        .number = get_le(p + 24, 8),
-        .first = get_le(p + 32, 8),
-        .base_term = get_le(p + 40, 8),
-        .n_entries = (uint32_t)get_le(p + 48, 4),
-        .position = get_le(p + 52, 4) * WAL_ALIGN,
-        .last_term = get_le(p + 56, 8),
+        .sealed_n = (uint32_t)rg_le_get(p + 8, 4),
+        .plain_n = (uint32_t)rg_le_get(p + 12, 4),
+        .seq = rg_le_get(p + 16, 8),
+        .number = rg_le_get(p + 24, 8),
+        .first = rg_le_get(p + 32, 8),
+        .base_term = rg_le_get(p + 40, 8),
+        .n_entries = (uint32_t)rg_le_get(p + 48, 4),
+        .position = rg_le_get(p + 52, 4) * WAL_ALIGN,
+        .last_term = rg_le_get(p + 56, 8),
     };
     memcpy(r.prev_tag, p + 64, RG_TAG_BYTES);
     if (!record_plausible(&r, position, seq, file.n))
@@ -354,8 +340,8 @@ static enum rg_err decode_entries(const struct wal_record *record, struct wal_ch
 
         if (left < WAL_ENTRY_HEADER_BYTES)
             return RG_ECORRUPT;
-        entry_term = get_le(p, 8);
-        n = (size_t)get_le(p + 9, 4);
+        entry_term = rg_le_get(p, 8);
+        n = (size_t)rg_le_get(p + 9, 4);
         left -= WAL_ENTRY_HEADER_BYTES;
         if (n > left || entry_term == 0 || entry_term < term || p[8] < RG_ENTRY_COMMAND || p[8] > RG_ENTRY_CHANGE)
             return RG_ECORRUPT;

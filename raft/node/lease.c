@@ -7,7 +7,7 @@
  * renewed, and only what as many have durable: then every promotion meets a region that has it. */
 #include "raft/node/node_priv.h"
 #include "store/model/node.h"
-#include "store/model/permset.h"
+#include "store/model/region.h"
 
 #define REACHABLE_MS 2000u /* a region is reachable if one of its nodes was heard within this */
 

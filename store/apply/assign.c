@@ -1,44 +1,21 @@
 /* Assignments: a row and two indexes each, and the statuses of the requests that made or removed them. */
-#include <endian.h>
-
 #include "store/apply/fsm_priv.h"
+#include "store/model/assignment.h"
 
 enum { UNASSIGN_BATCH = 128 };
 
-struct assignment {
-    char account[13];
-    struct rg_psid permset;
-    char principal_type;
-    struct rg_uuid principal;
-};
 struct assignment_keys {
     struct rg_rowkey row, by_principal, by_permset;
 };
 
-static void keys_of(const struct assignment *a, struct assignment_keys *ret_keys)
+static void keys_of(const struct rg_assignment *a, struct assignment_keys *ret_keys)
 {
-    struct rg_rowkey key = rg_rowkey_table(RG_T_ASSIGN);
-
-    rg_rowkey_put(&key, a->account, RG_ACCT_BYTES);
-    rg_rowkey_put(&key, a->permset.b, RG_PSID_BYTES);
-    rg_rowkey_put(&key, &a->principal_type, 1);
-    rg_rowkey_put(&key, a->principal.b, RG_ID_BYTES);
-    ret_keys->row = key;
-    key = rg_rowkey_table(RG_T_ASSIGN_BY);
-    rg_rowkey_put(&key, &a->principal_type, 1);
-    rg_rowkey_put(&key, a->principal.b, RG_ID_BYTES);
-    rg_rowkey_put(&key, a->account, RG_ACCT_BYTES);
-    rg_rowkey_put(&key, a->permset.b, RG_PSID_BYTES);
-    ret_keys->by_principal = key;
-    key = rg_rowkey_table(RG_T_ASSIGN_PS);
-    rg_rowkey_put(&key, a->permset.b, RG_PSID_BYTES);
-    rg_rowkey_put(&key, a->account, RG_ACCT_BYTES);
-    rg_rowkey_put(&key, &a->principal_type, 1);
-    rg_rowkey_put(&key, a->principal.b, RG_ID_BYTES);
-    ret_keys->by_permset = key;
+    ret_keys->row = rg_rowkey_assign(a->account_id, &a->permset_id, a->principal_type, &a->principal_id);
+    ret_keys->by_principal = rg_rowkey_assign_by(a->account_id, &a->permset_id, a->principal_type, &a->principal_id);
+    ret_keys->by_permset = rg_rowkey_assign_ps(a->account_id, &a->permset_id, a->principal_type, &a->principal_id);
 }
 
-static enum rg_err drop_assignment(struct rg_fsm *f, const struct assignment *a)
+static enum rg_err drop_assignment(struct rg_fsm *f, const struct rg_assignment *a)
 {
     struct assignment_keys keys;
     enum rg_err err;
@@ -52,22 +29,15 @@ static enum rg_err drop_assignment(struct rg_fsm *f, const struct assignment *a)
 
 /* --- all of a principal, when it is deleted --- */
 
-static enum rg_err collect(struct rg_fsm *f, const struct rg_rowkey *prefix, struct assignment *list, size_t *ret_n)
+static enum rg_err collect(struct rg_fsm *f, char principal_type, const struct rg_uuid *id,
+                           struct rg_assignment list[UNASSIGN_BATCH], size_t *ret_n)
 {
     RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct rg_span key, value;
     size_t n = 0;
-    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(prefix), rg_span(NULL, 0), &scan);
+    enum rg_err err = rg_assignment_list_of(f->txn, principal_type, id, NULL, &scan);
 
-    if (err)
-        return err;
-    while (n < UNASSIGN_BATCH && (err = rg_scan_next(&scan, &key, &value)) == RG_OK) {
-        if (key.n != RG_ASSIGN_KEY_BYTES)
-            return RG_ECORRUPT;
-        memcpy(list[n].account, key.p + prefix->n, RG_ACCT_BYTES);
-        memcpy(list[n].permset.b, key.p + prefix->n + RG_ACCT_BYTES, RG_PSID_BYTES);
+    while (!err && n < UNASSIGN_BATCH && (err = rg_assignment_list_next(&scan, &list[n])) == RG_OK)
         n++;
-    }
     if (err != RG_OK && err != RG_ENOTFOUND)
         return err;
     *ret_n = n;
@@ -76,20 +46,14 @@ static enum rg_err collect(struct rg_fsm *f, const struct rg_rowkey *prefix, str
 
 enum rg_err rg_fsm_unassign(struct rg_fsm *f, char principal_type, const struct rg_uuid *id)
 {
-    struct rg_rowkey prefix = rg_rowkey_table(RG_T_ASSIGN_BY);
-    struct assignment list[UNASSIGN_BATCH];
+    struct rg_assignment list[UNASSIGN_BATCH];
     size_t n;
 
-    rg_rowkey_put(&prefix, &principal_type, 1);
-    rg_rowkey_put(&prefix, id->b, RG_ID_BYTES);
     do {
-        enum rg_err err = collect(f, &prefix, list, &n);
+        enum rg_err err = collect(f, principal_type, id, list, &n);
 
-        for (size_t i = 0; !err && i < n; i++) {
-            list[i].principal_type = principal_type;
-            list[i].principal = *id;
+        for (size_t i = 0; !err && i < n; i++)
             err = drop_assignment(f, &list[i]);
-        }
         if (err)
             return err;
     } while (n == UNASSIGN_BATCH);
@@ -99,20 +63,11 @@ enum rg_err rg_fsm_unassign(struct rg_fsm *f, char principal_type, const struct 
 /* --- request statuses --- */
 
 struct request {
-    char kind; /* 'c' or 'd' */
+    bool deletion;
     struct rg_uuid id;
 };
 
-static struct rg_rowkey request_key(const struct request *r)
-{
-    struct rg_rowkey key = rg_rowkey_table(RG_T_REQUEST);
-
-    rg_rowkey_put(&key, &r->kind, 1);
-    rg_rowkey_put(&key, r->id.b, RG_ID_BYTES);
-    return key;
-}
-
-static enum rg_err check_request(struct rg_fsm *f, char kind, struct request *ret_request)
+static enum rg_err check_request(struct rg_fsm *f, bool deletion, struct request *ret_request)
 {
     struct rg_rowkey key;
     bool found;
@@ -121,8 +76,8 @@ static enum rg_err check_request(struct rg_fsm *f, char kind, struct request *re
     if (err)
         return err;
     f->reply->id = ret_request->id;
-    ret_request->kind = kind;
-    key = request_key(ret_request);
+    ret_request->deletion = deletion;
+    key = rg_rowkey_request(deletion, &ret_request->id);
     err = rg_fsm_find(f, &key, &found, NULL);
     if (err)
         return err;
@@ -133,54 +88,48 @@ static enum rg_err drop_oldest_request(struct rg_fsm *f)
 {
     const struct rg_rowkey all = rg_rowkey_table(RG_T_REQUEST_AGE);
     RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct rg_rowkey age = all, row;
+    struct rg_rowkey age, row;
     struct rg_span key, value;
-    struct request request;
+    struct rg_uuid id;
+    uint64_t index;
+    bool deletion;
     enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(&all), rg_span(NULL, 0), &scan);
 
     if (!err)
         err = rg_scan_next(&scan, &key, &value);
-    if (err == RG_ENOTFOUND || (!err && (key.n != 9 || value.n != 1 + RG_ID_BYTES)))
-        err = RG_ECORRUPT;
     if (err)
-        return err;
-    rg_rowkey_put(&age, key.p + 1, key.n - 1);
-    request.kind = (char)value.p[0];
-    memcpy(request.id.b, value.p + 1, RG_ID_BYTES);
+        return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
+    if (!rg_rowkey_take_u64(key, &index) || value.n != 1 + RG_ID_BYTES || !rg_take_id(rg_span(value.p + 1, RG_ID_BYTES), &id))
+        return RG_ECORRUPT;
+    deletion = value.p[0] == 'd';
     rg_scan_end(&scan);
-    row = request_key(&request);
+    age = rg_rowkey_u64(RG_T_REQUEST_AGE, index);
+    row = rg_rowkey_request(deletion, &id);
     err = rg_fsm_drop(f, &row);
     return err ? err : rg_fsm_drop(f, &age);
 }
 
 /* The status row, and its place in the order of age; the oldest make room. */
-static enum rg_err put_request(struct rg_fsm *f, const struct request *request, const struct assignment *a)
+static enum rg_err put_request(struct rg_fsm *f, const struct request *request, const struct rg_assignment *a)
 {
-    const struct rg_rowkey row = request_key(request);
-    const struct rg_rowkey empty = {.n = 0};
-    struct rg_rowkey age = rg_rowkey_table(RG_T_REQUEST_AGE);
-    uint64_t index = htobe64(f->index);
+    const struct rg_rowkey row = rg_rowkey_request(request->deletion, &request->id);
+    const struct rg_rowkey age = rg_rowkey_u64(RG_T_REQUEST_AGE, f->index);
+    const struct rg_span value = rg_span(row.b + 1, row.n - 1); /* 'c' or 'd', id */
     struct rg_counts counts;
-    struct rg_rowkey value = empty;
-    enum rg_err err;
-
-    err = rg_fsm_row_build(f, rg_span(NULL, 0), rg_span(NULL, 0), NULL, 0);
+    enum rg_err err = rg_fsm_row_build(f, rg_span(NULL, 0), rg_span(NULL, 0), NULL, 0);
     if (err)
         return err;
     rg_tlv_put(&f->row, RG_F_ID, rg_span(request->id.b, RG_ID_BYTES));
     rg_tlv_put_str(&f->row, RG_F_STATUS, "SUCCEEDED");
-    rg_tlv_put(&f->row, RG_F_ACCOUNT_ID, rg_span(a->account, RG_ACCT_BYTES));
-    rg_tlv_put(&f->row, RG_F_PERMSET_ID, rg_span(a->permset.b, RG_PSID_BYTES));
+    rg_tlv_put(&f->row, RG_F_ACCOUNT_ID, rg_span(a->account_id, RG_ACCT_BYTES));
+    rg_tlv_put(&f->row, RG_F_PERMSET_ID, rg_span(a->permset_id.b, RG_PSID_BYTES));
     rg_tlv_put(&f->row, RG_F_PRINCIPAL_TYPE, rg_span(&a->principal_type, 1));
-    rg_tlv_put(&f->row, RG_F_PRINCIPAL_ID, rg_span(a->principal.b, RG_ID_BYTES));
+    rg_tlv_put(&f->row, RG_F_PRINCIPAL_ID, rg_span(a->principal_id.b, RG_ID_BYTES));
     if (f->row.err)
         return f->row.err;
-    rg_rowkey_put(&age, &index, sizeof index);
-    rg_rowkey_put(&value, &request->kind, 1);
-    rg_rowkey_put(&value, request->id.b, RG_ID_BYTES);
     err = rg_fsm_row_put(f, &row);
     if (!err)
-        err = rg_fsm_put(f, &age, rg_rowkey_span(&value));
+        err = rg_fsm_put(f, &age, value);
     rg_txn_counts(f->txn, &counts);
     while (!err && counts.requests > RG_REQUESTS_KEPT_MAX) {
         err = drop_oldest_request(f);
@@ -191,18 +140,18 @@ static enum rg_err put_request(struct rg_fsm *f, const struct request *request, 
 
 /* --- create and delete --- */
 
-static enum rg_err assignment_fields(struct rg_fsm *f, struct assignment *a)
+static enum rg_err assignment_fields(struct rg_fsm *f, struct rg_assignment *a)
 {
     struct rg_span type;
-    enum rg_err err = rg_fsm_account(f, a->account);
+    enum rg_err err = rg_fsm_account(f, a->account_id);
 
     if (!err)
-        err = rg_fsm_psid(f, RG_F_PERMSET_ID, &a->permset);
+        err = rg_fsm_psid(f, RG_F_PERMSET_ID, &a->permset_id);
     if (!err)
-        err = rg_fsm_id(f, RG_F_PRINCIPAL_ID, &a->principal);
+        err = rg_fsm_id(f, RG_F_PRINCIPAL_ID, &a->principal_id);
     if (err)
         return err;
-    f->reply->psid = a->permset;
+    f->reply->psid = a->permset_id;
     (void)rg_tlv_get(f->cmd.bytes, RG_F_PRINCIPAL_TYPE, &type);
     if (!rg_span_is(type, "G") && !rg_span_is(type, "U"))
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
@@ -210,20 +159,20 @@ static enum rg_err assignment_fields(struct rg_fsm *f, struct assignment *a)
     return RG_OK;
 }
 
-static enum rg_err check_parties(struct rg_fsm *f, const struct assignment *a)
+static enum rg_err check_parties(struct rg_fsm *f, const struct rg_assignment *a)
 {
     const bool group = a->principal_type == 'G';
-    const struct rg_rowkey permset = rg_rowkey_psid(RG_T_PERMSET, &a->permset);
-    const struct rg_rowkey principal = rg_rowkey_id(group ? RG_T_GROUP : RG_T_USER, &a->principal);
+    const struct rg_rowkey permset = rg_rowkey_psid(RG_T_PERMSET, &a->permset_id);
+    const struct rg_rowkey principal = rg_rowkey_id(group ? RG_T_GROUP : RG_T_USER, &a->principal_id);
     enum rg_err err = rg_fsm_need(f, &permset, RG_WHY_PERMSET, NULL);
 
     return err ? err : rg_fsm_need(f, &principal, group ? RG_WHY_GROUP : RG_WHY_USER, NULL);
 }
 
 /* An account nobody spoke of before is registered by its first assignment. */
-static enum rg_err check_account(struct rg_fsm *f, const struct assignment *a, bool *ret_new)
+static enum rg_err check_account(struct rg_fsm *f, const struct rg_assignment *a, bool *ret_new)
 {
-    const struct rg_rowkey key = rg_rowkey_account(a->account);
+    const struct rg_rowkey key = rg_rowkey_account(a->account_id);
     struct rg_counts counts;
     bool found;
     enum rg_err err = rg_fsm_find(f, &key, &found, NULL);
@@ -237,14 +186,14 @@ static enum rg_err check_account(struct rg_fsm *f, const struct assignment *a, b
     return RG_OK;
 }
 
-static enum rg_err register_account(struct rg_fsm *f, const struct assignment *a)
+static enum rg_err register_account(struct rg_fsm *f, const struct rg_assignment *a)
 {
-    const struct rg_rowkey key = rg_rowkey_account(a->account);
+    const struct rg_rowkey key = rg_rowkey_account(a->account_id);
     enum rg_err err = rg_fsm_row_build(f, rg_span(NULL, 0), rg_span(NULL, 0), NULL, 0);
 
     if (err)
         return err;
-    rg_tlv_put(&f->row, RG_F_ACCOUNT_ID, rg_span(a->account, RG_ACCT_BYTES));
+    rg_tlv_put(&f->row, RG_F_ACCOUNT_ID, rg_span(a->account_id, RG_ACCT_BYTES));
     return f->row.err ? f->row.err : rg_fsm_row_put(f, &key);
 }
 
@@ -252,13 +201,13 @@ enum rg_err rg_fsm_assignment_create(struct rg_fsm *f)
 {
     static const uint32_t in_key[] = {RG_F_ACCOUNT_ID, RG_F_PERMSET_ID, RG_F_PRINCIPAL_TYPE, RG_F_PRINCIPAL_ID};
     struct assignment_keys keys;
-    struct assignment a;
+    struct rg_assignment a;
     struct request request;
     bool found, new_account = false;
     enum rg_err err = assignment_fields(f, &a);
 
     if (!err)
-        err = check_request(f, 'c', &request);
+        err = check_request(f, false, &request);
     if (!err)
         err = check_parties(f, &a);
     if (!err)
@@ -288,12 +237,12 @@ enum rg_err rg_fsm_assignment_create(struct rg_fsm *f)
 enum rg_err rg_fsm_assignment_delete(struct rg_fsm *f)
 {
     struct assignment_keys keys;
-    struct assignment a;
+    struct rg_assignment a;
     struct request request;
     enum rg_err err = assignment_fields(f, &a);
 
     if (!err)
-        err = check_request(f, 'd', &request);
+        err = check_request(f, true, &request);
     if (err)
         return err;
     keys_of(&a, &keys);

@@ -17,31 +17,21 @@ enum rg_err rg_fsm_id(struct rg_fsm *f, uint32_t field, struct rg_uuid *ret_id)
 {
     struct rg_span value;
 
-    if (!rg_tlv_get(f->cmd.bytes, field, &value) || value.n != sizeof ret_id->b)
-        return malformed(f);
-    memcpy(ret_id->b, value.p, sizeof ret_id->b);
-    return RG_OK;
+    return rg_tlv_get(f->cmd.bytes, field, &value) && rg_take_id(value, ret_id) ? RG_OK : malformed(f);
 }
 
 enum rg_err rg_fsm_psid(struct rg_fsm *f, uint32_t field, struct rg_psid *ret_id)
 {
     struct rg_span value;
 
-    if (!rg_tlv_get(f->cmd.bytes, field, &value) || value.n != sizeof ret_id->b)
-        return malformed(f);
-    memcpy(ret_id->b, value.p, sizeof ret_id->b);
-    return RG_OK;
+    return rg_tlv_get(f->cmd.bytes, field, &value) && rg_take_psid(value, ret_id) ? RG_OK : malformed(f);
 }
 
 enum rg_err rg_fsm_account(struct rg_fsm *f, char ret_id[13])
 {
     struct rg_span value;
 
-    if (!rg_tlv_get(f->cmd.bytes, RG_F_ACCOUNT_ID, &value) || !rg_account_id_ok(value))
-        return malformed(f);
-    memcpy(ret_id, value.p, RG_ACCT_BYTES);
-    ret_id[RG_ACCT_BYTES] = '\0';
-    return RG_OK;
+    return rg_tlv_get(f->cmd.bytes, RG_F_ACCOUNT_ID, &value) && rg_take_account(value, ret_id) ? RG_OK : malformed(f);
 }
 
 enum rg_err rg_fsm_name(struct rg_fsm *f, struct rg_span bytes, uint32_t field, struct rg_span *ret_name)

@@ -3,6 +3,8 @@
 #ifndef REGENT_STORE_AUTHZ_ACCESS_H
 #define REGENT_STORE_AUTHZ_ACCESS_H
 
+#include "store/model/account.h"
+#include "store/model/assignment.h"
 #include "store/model/identity.h"
 #include "store/model/permset.h"
 

@@ -58,6 +58,58 @@ bool rg_rowkey_credential(char sub, struct rg_span text, struct rg_rowkey *ret_k
     return put_text(ret_key, text);
 }
 
+bool rg_rowkey_take_u64(struct rg_span key, uint64_t *ret_number)
+{
+    uint64_t number = 0;
+
+    if (key.n != 1 + sizeof number)
+        return false;
+    for (size_t i = 1; i < key.n; i++)
+        number = number << 8 | key.p[i];
+    *ret_number = number;
+    return true;
+}
+
+static void put_principal(struct rg_rowkey *key, char principal_type, const struct rg_uuid *id)
+{
+    rg_rowkey_put(key, &principal_type, 1); /* any byte: a list may go on behind what a client's token says */
+    rg_rowkey_put(key, id->b, RG_ID_BYTES);
+}
+
+struct rg_rowkey rg_rowkey_assign(const char *account, const struct rg_psid *permset, char principal_type, const struct rg_uuid *id)
+{
+    struct rg_rowkey key = rg_rowkey_table(RG_T_ASSIGN);
+
+    rg_rowkey_put(&key, account, RG_ACCT_BYTES);
+    rg_rowkey_put(&key, permset->b, RG_PSID_BYTES);
+    put_principal(&key, principal_type, id);
+    RG_ASSERT(key.n == RG_ASSIGN_KEY_BYTES);
+    return key;
+}
+
+struct rg_rowkey rg_rowkey_assign_by(const char *account, const struct rg_psid *permset, char principal_type,
+                                     const struct rg_uuid *id)
+{
+    struct rg_rowkey key = rg_rowkey_table(RG_T_ASSIGN_BY);
+
+    put_principal(&key, principal_type, id);
+    rg_rowkey_put(&key, account, RG_ACCT_BYTES);
+    rg_rowkey_put(&key, permset->b, RG_PSID_BYTES);
+    RG_ASSERT(key.n == RG_ASSIGN_KEY_BYTES);
+    return key;
+}
+
+struct rg_rowkey rg_rowkey_assign_ps(const char *account, const struct rg_psid *permset, char principal_type,
+                                     const struct rg_uuid *id)
+{
+    struct rg_rowkey key = rg_rowkey_psid(RG_T_ASSIGN_PS, permset);
+
+    rg_rowkey_put(&key, account, RG_ACCT_BYTES);
+    put_principal(&key, principal_type, id);
+    RG_ASSERT(key.n == RG_ASSIGN_KEY_BYTES);
+    return key;
+}
+
 bool rg_account_id_ok(struct rg_span id)
 {
     if (id.n != RG_ACCT_BYTES)

@@ -75,6 +75,22 @@ static inline struct rg_rowkey rg_rowkey_account(const char *account_id)
     return key;
 }
 
+/** 'c' or 'd' of a creation or deletion, request id. */
+static inline struct rg_rowkey rg_rowkey_request(bool deletion, const struct rg_uuid *id)
+{
+    struct rg_rowkey key = rg_rowkey_table(RG_T_REQUEST);
+
+    rg_rowkey_put(&key, deletion ? "d" : "c", 1);
+    rg_rowkey_put(&key, id->b, RG_ID_BYTES);
+    return key;
+}
+/** An assignment's row and its two indexes: the same parts in other orders. account: 12 digits. */
+struct rg_rowkey rg_rowkey_assign(const char *account, const struct rg_psid *permset, char principal_type, const struct rg_uuid *id);
+struct rg_rowkey rg_rowkey_assign_by(const char *account, const struct rg_psid *permset, char principal_type,
+                                     const struct rg_uuid *id);
+struct rg_rowkey rg_rowkey_assign_ps(const char *account, const struct rg_psid *permset, char principal_type,
+                                     const struct rg_uuid *id);
+
 /** table, text as it is, or cut and hashed when long. False: empty or over RG_NAME_BYTES_MAX, so no row can have it. */
 bool rg_rowkey_text(enum rg_table table, struct rg_span text, struct rg_rowkey *ret_key);
 /** The same of the folded text. */
@@ -83,7 +99,34 @@ bool rg_rowkey_folded(enum rg_table table, struct rg_span text, struct rg_rowkey
 bool rg_rowkey_external(enum rg_table table, struct rg_span issuer, struct rg_span id, struct rg_rowkey *ret_key);
 /** Credentials: sub 'k' or 't'. */
 bool rg_rowkey_credential(char sub, struct rg_span text, struct rg_rowkey *ret_key);
+/** The number behind the table's byte. False: the key is of another form. */
+bool rg_rowkey_take_u64(struct rg_span key, uint64_t *ret_number);
+
 /** Twelve ASCII digits. */
 bool rg_account_id_ok(struct rg_span id);
+
+/* Parts of keys and values. False, and nothing written: not of that form. */
+static inline bool rg_take_id(struct rg_span value, struct rg_uuid *ret_id)
+{
+    if (value.n != RG_ID_BYTES)
+        return false;
+    memcpy(ret_id->b, value.p, RG_ID_BYTES);
+    return true;
+}
+static inline bool rg_take_psid(struct rg_span value, struct rg_psid *ret_id)
+{
+    if (value.n != RG_PSID_BYTES)
+        return false;
+    memcpy(ret_id->b, value.p, RG_PSID_BYTES);
+    return true;
+}
+static inline bool rg_take_account(struct rg_span value, char ret_id[RG_ACCT_BYTES + 1])
+{
+    if (!rg_account_id_ok(value))
+        return false;
+    memcpy(ret_id, value.p, RG_ACCT_BYTES);
+    ret_id[RG_ACCT_BYTES] = '\0';
+    return true;
+}
 
 #endif

@@ -4,6 +4,7 @@
 #include <lz4.h>
 #include <stdio.h>
 
+#include "base/le.h"
 #include "base/tlv.h"
 #include "crypto/digest.h"
 
@@ -40,21 +41,6 @@ struct chunk {
     uint8_t flags;
     uint32_t plain_n, sealed_n, rows;
 };
-
-static void put_le(uint8_t *p, uint64_t v, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get_le(const uint8_t *p, size_t n)
-{
-    uint64_t v = 0;
-
-    while (n-- > 0)
-        v = v << 8 | p[n];
-    return v;
-}
 
 static struct rg_context snapshot_context(const struct rg_context *context)
 {
@@ -97,11 +83,11 @@ static enum rg_err write_chunk(struct writer *writer, enum chunk_kind kind)
     memset(head, 0, CHUNK_HEAD_BYTES);
     head[0] = (uint8_t)kind;
     head[1] = packed > 0 ? FLAG_LZ4 : 0;
-    put_le(head + 4, plain.n, 4);
-    put_le(head + 8, n + RG_TAG_BYTES, 4);
-    put_le(head + 12, writer->chunk_rows, 4);
+    rg_le_put(head + 4, plain.n, 4);
+    rg_le_put(head + 8, n + RG_TAG_BYTES, 4);
+    rg_le_put(head + 12, writer->chunk_rows, 4);
     memcpy(aad, head, CHUNK_HEAD_BYTES);
-    put_le(aad + CHUNK_HEAD_BYTES, writer->number, 8);
+    rg_le_put(aad + CHUNK_HEAD_BYTES, writer->number, 8);
     err = rg_dek_seal(writer->dek, 0, writer->number, rg_span(aad, sizeof aad), rg_span(body, n), body);
     if (err)
         return err;
@@ -123,11 +109,11 @@ static enum rg_err write_head(struct writer *writer, struct rg_keyprov *keys, co
     err = rg_dek_new(keys, &c, &dek, &writer->dek);
     if (err)
         return err;
-    put_le(head, FILE_MAGIC, 4);
-    put_le(head + 4, FORMAT_VERSION, 2);
-    put_le(head + 6, dek.len, 2);
+    rg_le_put(head, FILE_MAGIC, 4);
+    rg_le_put(head + 4, FORMAT_VERSION, 2);
+    rg_le_put(head + 6, dek.len, 2);
     memcpy(head + HEAD_BYTES, dek.data, dek.len);
-    put_le(head + 12, rg_crc32c(rg_crc32c(0, head, 12), head + HEAD_BYTES, dek.len), 4);
+    rg_le_put(head + 12, rg_crc32c(rg_crc32c(0, head, 12), head + HEAD_BYTES, dek.len), 4);
     return writer->sink.write(writer->sink.arg, rg_span(head, HEAD_BYTES + dek.len));
 }
 
@@ -162,8 +148,8 @@ static enum rg_err put_row(struct writer *writer, struct rg_span key, struct rg_
     to = rg_buf_reserve(&writer->plain, n);
     if (to == NULL)
         return writer->plain.err;
-    put_le(to, key.n, 2);
-    put_le(to + 2, value.n, 4);
+    rg_le_put(to, key.n, 2);
+    rg_le_put(to + 2, value.n, 4);
     memcpy(to + ROW_HEAD_BYTES, key.p, key.n);
     if (value.n > 0)
         memcpy(to + ROW_HEAD_BYTES + key.n, value.p, value.n);
@@ -280,17 +266,17 @@ static enum rg_err read_head(struct reader *reader, struct rg_keyprov *keys, con
 
     if (err)
         return err;
-    dek_n = (size_t)get_le(head + 6, 2);
-    if (get_le(head, 4) != FILE_MAGIC || dek_n == 0 || dek_n > RG_WRAPPED_BYTES_MAX)
+    dek_n = (size_t)rg_le_get(head + 6, 2);
+    if (rg_le_get(head, 4) != FILE_MAGIC || dek_n == 0 || dek_n > RG_WRAPPED_BYTES_MAX)
         return rg_fail(reader->ctx, RG_ECORRUPT, "not a snapshot, or its header is damaged");
     err = read_exactly(reader, head + HEAD_BYTES, dek_n);
     if (err)
         return err;
-    if (get_le(head + 12, 4) != rg_crc32c(rg_crc32c(0, head, 12), head + HEAD_BYTES, dek_n))
+    if (rg_le_get(head + 12, 4) != rg_crc32c(rg_crc32c(0, head, 12), head + HEAD_BYTES, dek_n))
         return rg_fail(reader->ctx, RG_ECORRUPT, "the header is damaged");
-    if (get_le(head + 4, 2) != FORMAT_VERSION)
+    if (rg_le_get(head + 4, 2) != FORMAT_VERSION)
         return rg_fail(reader->ctx, RG_EFOREIGN, "written by another release (format %u)",
-                       (unsigned)get_le(head + 4, 2));
+                       (unsigned)rg_le_get(head + 4, 2));
     err = rg_dek_open(keys, &c, rg_span(head + HEAD_BYTES, dek_n), &used, &reader->dek, &why);
     if (err == RG_ECORRUPT || err == RG_EMALFORMED) /* intact by its checksum: no accident of the disk */
         err = RG_EFOREIGN;
@@ -308,9 +294,9 @@ static enum rg_err check_chunk(struct reader *reader, const uint8_t head[CHUNK_H
     *chunk = (struct chunk){
         .kind = head[0],
         .flags = head[1],
-        .plain_n = (uint32_t)get_le(head + 4, 4),
-        .sealed_n = (uint32_t)get_le(head + 8, 4),
-        .rows = (uint32_t)get_le(head + 12, 4),
+        .plain_n = (uint32_t)rg_le_get(head + 4, 4),
+        .sealed_n = (uint32_t)rg_le_get(head + 8, 4),
+        .rows = (uint32_t)rg_le_get(head + 12, 4),
     };
     if (chunk->kind < CHUNK_INFO || chunk->kind > CHUNK_END || (chunk->flags & ~FLAG_LZ4) != 0 || head[2] != 0 ||
         head[3] != 0 || chunk->plain_n > PLAIN_BYTES_MAX || chunk->sealed_n < RG_TAG_BYTES)
@@ -336,7 +322,7 @@ static enum rg_err read_chunk(struct reader *reader)
     if (err)
         return err;
     packed = (chunk->flags & FLAG_LZ4) != 0;
-    put_le(aad + CHUNK_HEAD_BYTES, reader->number, 8);
+    rg_le_put(aad + CHUNK_HEAD_BYTES, reader->number, 8);
     err = rg_dek_unseal(reader->dek, 0, reader->number, rg_span(aad, sizeof aad),
                         rg_span(reader->sealed, chunk->sealed_n), packed ? reader->packed : reader->plain);
     if (err == RG_ECORRUPT)
@@ -413,8 +399,8 @@ static bool next_row(struct rg_span bytes, size_t *at, struct rg_span *key, stru
 
     if (left < ROW_HEAD_BYTES)
         return false;
-    key_n = (size_t)p[0] | (size_t)p[1] << 8;
-    value_n = (size_t)p[2] | (size_t)p[3] << 8 | (size_t)p[4] << 16 | (size_t)p[5] << 24;
+    key_n = (size_t)rg_le_get(p, 2);
+    value_n = (size_t)rg_le_get(p + 2, 4);
     left -= ROW_HEAD_BYTES;
     if (key_n > left || value_n > left - key_n)
         return false;

@@ -1,14 +1,6 @@
 #include "store/model/identity.h"
 
-#include "store/db/rowkey.h"
-
-static bool take_id(struct rg_span value, struct rg_uuid *ret_id)
-{
-    if (value.n != sizeof ret_id->b)
-        return false;
-    memcpy(ret_id->b, value.p, sizeof ret_id->b);
-    return true;
-}
+#include "store/db/rowmap.h"
 
 /* An index row's value. */
 static enum rg_err get_id(struct rg_txn *txn, const struct rg_rowkey *key, struct rg_uuid *ret_id)
@@ -18,130 +10,38 @@ static enum rg_err get_id(struct rg_txn *txn, const struct rg_rowkey *key, struc
 
     if (err)
         return err;
-    return take_id(value, ret_id) ? RG_OK : RG_ECORRUPT;
+    return rg_take_id(value, ret_id) ? RG_OK : RG_ECORRUPT;
 }
 
-/* --- rows to values: the first of a field counts --- */
+static const struct rg_row_member user_members[] = {
+    [RG_ROW_WHOLE] = RG_ROW(struct rg_user, row),
+    [RG_F_VERSION] = RG_ROW(struct rg_user, version),
+    [RG_F_CREATED_MS] = RG_ROW(struct rg_user, created_ms),
+    [RG_F_CREATED_BY] = RG_ROW(struct rg_user, created_by),
+    [RG_F_UPDATED_MS] = RG_ROW(struct rg_user, updated_ms),
+    [RG_F_UPDATED_BY] = RG_ROW(struct rg_user, updated_by),
+    [RG_F_ID] = RG_ROW(struct rg_user, id),
+    [RG_F_NAME] = RG_ROW(struct rg_user, name),
+    [RG_F_DISPLAY_NAME] = RG_ROW(struct rg_user, display_name),
+    [RG_F_STATUS] = RG_ROW(struct rg_user, status),
+    [RG_F_EMAIL] = RG_ROW(struct rg_user, email),
+    [RG_F_ATTRS] = RG_ROW(struct rg_user, attrs),
+};
+static const struct rg_rowmap user_map = RG_ROWMAP(user_members, struct rg_user, RG_F_ID);
 
-static void first(struct rg_span *to, struct rg_span value)
-{
-    if (to->p == NULL)
-        *to = value;
-}
-
-static bool number(struct rg_span value, uint64_t *ret_number) { return rg_tlv_number(value, ret_number); }
-
-static bool time_ms(struct rg_span value, int64_t *ret_ms)
-{
-    uint64_t v;
-
-    if (!rg_tlv_number(value, &v))
-        return false;
-    *ret_ms = (int64_t)v;
-    return true;
-}
-
-static enum rg_err user_parse(struct rg_span row, struct rg_user *ret_user)
-{
-    struct rg_user user = {.row = row};
-    bool has_id = false, ok = true;
-    struct rg_cursor cur;
-    struct rg_tlv tlv;
-
-    rg_cursor_init(&cur, row);
-    while (ok && rg_tlv_next(&cur, &tlv)) {
-        switch (tlv.field) {
-        case RG_F_VERSION:
-            ok = number(tlv.value, &user.version);
-            break;
-        case RG_F_CREATED_MS:
-            ok = time_ms(tlv.value, &user.created_ms);
-            break;
-        case RG_F_CREATED_BY:
-            first(&user.created_by, tlv.value);
-            break;
-        case RG_F_UPDATED_MS:
-            ok = time_ms(tlv.value, &user.updated_ms);
-            break;
-        case RG_F_UPDATED_BY:
-            first(&user.updated_by, tlv.value);
-            break;
-        case RG_F_ID:
-            ok = has_id || take_id(tlv.value, &user.id);
-            has_id = true;
-            break;
-        case RG_F_NAME:
-            first(&user.name, tlv.value);
-            break;
-        case RG_F_DISPLAY_NAME:
-            first(&user.display_name, tlv.value);
-            break;
-        case RG_F_STATUS:
-            first(&user.status, tlv.value);
-            break;
-        case RG_F_EMAIL:
-            first(&user.email, tlv.value);
-            break;
-        case RG_F_ATTRS:
-            first(&user.attrs, tlv.value);
-            break;
-        default:
-            break;
-        }
-    }
-    if (!ok || cur.bad || !has_id)
-        return RG_ECORRUPT;
-    *ret_user = user;
-    return RG_OK;
-}
-
-static enum rg_err group_parse(struct rg_span row, struct rg_group *ret_group)
-{
-    struct rg_group group = {.row = row};
-    bool has_id = false, ok = true;
-    struct rg_cursor cur;
-    struct rg_tlv tlv;
-
-    rg_cursor_init(&cur, row);
-    while (ok && rg_tlv_next(&cur, &tlv)) {
-        switch (tlv.field) {
-        case RG_F_VERSION:
-            ok = number(tlv.value, &group.version);
-            break;
-        case RG_F_CREATED_MS:
-            ok = time_ms(tlv.value, &group.created_ms);
-            break;
-        case RG_F_CREATED_BY:
-            first(&group.created_by, tlv.value);
-            break;
-        case RG_F_UPDATED_MS:
-            ok = time_ms(tlv.value, &group.updated_ms);
-            break;
-        case RG_F_UPDATED_BY:
-            first(&group.updated_by, tlv.value);
-            break;
-        case RG_F_ID:
-            ok = has_id || take_id(tlv.value, &group.id);
-            has_id = true;
-            break;
-        case RG_F_NAME:
-            first(&group.name, tlv.value);
-            break;
-        case RG_F_DESCRIPTION:
-            first(&group.description, tlv.value);
-            break;
-        case RG_F_ATTRS:
-            first(&group.attrs, tlv.value);
-            break;
-        default:
-            break;
-        }
-    }
-    if (!ok || cur.bad || !has_id)
-        return RG_ECORRUPT;
-    *ret_group = group;
-    return RG_OK;
-}
+static const struct rg_row_member group_members[] = {
+    [RG_ROW_WHOLE] = RG_ROW(struct rg_group, row),
+    [RG_F_VERSION] = RG_ROW(struct rg_group, version),
+    [RG_F_CREATED_MS] = RG_ROW(struct rg_group, created_ms),
+    [RG_F_CREATED_BY] = RG_ROW(struct rg_group, created_by),
+    [RG_F_UPDATED_MS] = RG_ROW(struct rg_group, updated_ms),
+    [RG_F_UPDATED_BY] = RG_ROW(struct rg_group, updated_by),
+    [RG_F_ID] = RG_ROW(struct rg_group, id),
+    [RG_F_NAME] = RG_ROW(struct rg_group, name),
+    [RG_F_DESCRIPTION] = RG_ROW(struct rg_group, description),
+    [RG_F_ATTRS] = RG_ROW(struct rg_group, attrs),
+};
+static const struct rg_rowmap group_map = RG_ROWMAP(group_members, struct rg_group, RG_F_ID);
 
 static enum rg_err membership_parse(const struct rg_uuid *id, struct rg_span row, struct rg_membership *ret_membership)
 {
@@ -158,10 +58,8 @@ static enum rg_err membership_parse(const struct rg_uuid *id, struct rg_span row
 enum rg_err rg_user_get(struct rg_txn *txn, const struct rg_uuid *id, struct rg_user *ret_user)
 {
     const struct rg_rowkey key = rg_rowkey_id(RG_T_USER, id);
-    struct rg_span row;
-    enum rg_err err = rg_row_get(txn, rg_rowkey_span(&key), &row);
 
-    return err ? err : user_parse(row, ret_user);
+    return rg_rowmap_get(&user_map, txn, &key, ret_user);
 }
 
 enum rg_err rg_user_by_name(struct rg_txn *txn, struct rg_span name, struct rg_uuid *ret_id)
@@ -188,10 +86,8 @@ enum rg_err rg_user_by_external_id(struct rg_txn *txn, struct rg_span issuer, st
 enum rg_err rg_group_get(struct rg_txn *txn, const struct rg_uuid *id, struct rg_group *ret_group)
 {
     const struct rg_rowkey key = rg_rowkey_id(RG_T_GROUP, id);
-    struct rg_span row;
-    enum rg_err err = rg_row_get(txn, rg_rowkey_span(&key), &row);
 
-    return err ? err : group_parse(row, ret_group);
+    return rg_rowmap_get(&group_map, txn, &key, ret_group);
 }
 
 enum rg_err rg_group_by_name(struct rg_txn *txn, struct rg_span name, struct rg_uuid *ret_id)
@@ -254,10 +150,7 @@ enum rg_err rg_user_list(struct rg_txn *txn, const struct rg_uuid *after, struct
 
 enum rg_err rg_user_list_next(struct rg_scan *scan, struct rg_user *ret_user)
 {
-    struct rg_span key, row;
-    enum rg_err err = rg_scan_next(scan, &key, &row);
-
-    return err ? err : user_parse(row, ret_user);
+    return rg_rowmap_next(&user_map, scan, ret_user);
 }
 
 enum rg_err rg_group_list(struct rg_txn *txn, const struct rg_uuid *after, struct rg_scan *scan)
@@ -269,10 +162,7 @@ enum rg_err rg_group_list(struct rg_txn *txn, const struct rg_uuid *after, struc
 
 enum rg_err rg_group_list_next(struct rg_scan *scan, struct rg_group *ret_group)
 {
-    struct rg_span key, row;
-    enum rg_err err = rg_scan_next(scan, &key, &row);
-
-    return err ? err : group_parse(row, ret_group);
+    return rg_rowmap_next(&group_map, scan, ret_group);
 }
 
 enum rg_err rg_member_list(struct rg_txn *txn, const struct rg_uuid *group_id, const struct rg_uuid *after,
@@ -286,8 +176,8 @@ enum rg_err rg_member_list(struct rg_txn *txn, const struct rg_uuid *group_id, c
 /* The two ids of an index key. */
 static bool split_ids(struct rg_span key, struct rg_uuid *ret_a, struct rg_uuid *ret_b)
 {
-    return key.n == 1 + 2 * RG_ID_BYTES && take_id(rg_span(key.p + 1, RG_ID_BYTES), ret_a) &&
-           take_id(rg_span(key.p + 1 + RG_ID_BYTES, RG_ID_BYTES), ret_b);
+    return key.n == 1 + 2 * RG_ID_BYTES && rg_take_id(rg_span(key.p + 1, RG_ID_BYTES), ret_a) &&
+           rg_take_id(rg_span(key.p + 1 + RG_ID_BYTES, RG_ID_BYTES), ret_b);
 }
 
 enum rg_err rg_member_list_next(struct rg_scan *scan, struct rg_membership *ret_membership)
@@ -298,7 +188,7 @@ enum rg_err rg_member_list_next(struct rg_scan *scan, struct rg_membership *ret_
 
     if (err)
         return err;
-    if (!split_ids(key, &m.group_id, &m.user_id) || !take_id(value, &m.id))
+    if (!split_ids(key, &m.group_id, &m.user_id) || !rg_take_id(value, &m.id))
         return RG_ECORRUPT;
     *ret_membership = m;
     return RG_OK;

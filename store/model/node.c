@@ -1,63 +1,51 @@
 #include "store/model/node.h"
 
-#include "store/db/rowkey.h"
+#include "store/db/rowmap.h"
 
-static struct rg_span field(struct rg_span row, uint32_t number)
-{
-    struct rg_span value;
-
-    (void)rg_tlv_get(row, number, &value);
-    return value;
-}
-
-static enum rg_err get(struct rg_txn *txn, const struct rg_rowkey *key, struct rg_span *ret_row)
-{
-    enum rg_err err = rg_row_get(txn, rg_rowkey_span(key), ret_row);
-
-    return !err && !rg_tlv_valid(*ret_row) ? RG_ECORRUPT : err;
-}
-
-static enum rg_err parse(struct rg_span row, struct rg_node_row *ret_row)
-{
-    *ret_row = (struct rg_node_row){
-        .id = rg_tlv_u64(row, RG_F_NODE_ID, 0),
-        .version = rg_tlv_u64(row, RG_F_VERSION, 0),
-        .region = field(row, RG_F_NAME),
-        .link = field(row, RG_F_LINK),
-        .url = field(row, RG_F_URL),
-        .status = field(row, RG_F_STATUS),
-        .cert = field(row, RG_F_CERT),
-        .old_id = rg_tlv_u64(row, RG_F_OLD_NODE_ID, 0),
-        .rejoin = rg_tlv_u64(row, RG_F_REJOIN, 0) != 0,
-        .phase = field(row, RG_F_PHASE),
-    };
-    return ret_row->id != 0 ? RG_OK : RG_ECORRUPT;
-}
+static const struct rg_row_member members[] = {
+    [RG_F_VERSION] = RG_ROW(struct rg_node_row, version),
+    [RG_F_NAME] = RG_ROW(struct rg_node_row, region),
+    [RG_F_STATUS] = RG_ROW(struct rg_node_row, status),
+    [RG_F_URL] = RG_ROW(struct rg_node_row, url),
+    [RG_F_NODE_ID] = RG_ROW(struct rg_node_row, id),
+    [RG_F_LINK] = RG_ROW(struct rg_node_row, link),
+    [RG_F_CERT] = RG_ROW(struct rg_node_row, cert),
+    [RG_F_PHASE] = RG_ROW(struct rg_node_row, phase),
+    [RG_F_OLD_NODE_ID] = RG_ROW(struct rg_node_row, old_id),
+    [RG_F_REJOIN] = RG_ROW(struct rg_node_row, rejoin),
+};
+static const struct rg_rowmap map = RG_ROWMAP(members, struct rg_node_row, RG_F_NODE_ID);
 
 enum rg_err rg_node_row_get(struct rg_txn *txn, uint64_t id, struct rg_node_row *ret_row)
 {
     const struct rg_rowkey key = rg_rowkey_u64(RG_T_NODE, id);
-    struct rg_span row;
-    enum rg_err err = get(txn, &key, &row);
+    struct rg_node_row row;
+    enum rg_err err = rg_rowmap_get(&map, txn, &key, &row);
 
-    return err ? err : parse(row, ret_row);
+    if (!err && row.id == 0)
+        err = RG_ECORRUPT;
+    if (!err)
+        *ret_row = row;
+    return err;
 }
 
 enum rg_err rg_node_row_list(struct rg_txn *txn, struct rg_scan *scan)
 {
     const struct rg_rowkey prefix = rg_rowkey_table(RG_T_NODE);
 
-    return rg_scan_begin(txn, rg_rowkey_span(&prefix), rg_span(NULL, 0), scan);
+    return rg_rowkey_scan(txn, &prefix, NULL, scan);
 }
 
 enum rg_err rg_node_row_next(struct rg_scan *scan, struct rg_node_row *ret_row)
 {
-    struct rg_span key, row;
-    enum rg_err err = rg_scan_next(scan, &key, &row);
+    struct rg_node_row row;
+    enum rg_err err = rg_rowmap_next(&map, scan, &row);
 
-    if (err)
-        return err;
-    return rg_tlv_valid(row) ? parse(row, ret_row) : RG_ECORRUPT;
+    if (!err && row.id == 0)
+        err = RG_ECORRUPT;
+    if (!err)
+        *ret_row = row;
+    return err;
 }
 
 void rg_node_row_put(struct rg_buf *cmd, const struct rg_node_row *row)
@@ -79,32 +67,50 @@ void rg_node_row_put(struct rg_buf *cmd, const struct rg_node_row *row)
         rg_tlv_put(cmd, RG_F_PHASE, row->phase);
 }
 
+/* --- join tokens and secrets --- */
+struct token_row {
+    struct rg_span region, status;
+    int64_t expires_ms;
+};
+static const struct rg_row_member token_members[] = {
+    [RG_F_NAME] = RG_ROW(struct token_row, region),
+    [RG_F_STATUS] = RG_ROW(struct token_row, status),
+    [RG_F_EXPIRES_MS] = RG_ROW(struct token_row, expires_ms),
+};
+static const struct rg_rowmap token_map = RG_ROWMAP(token_members, struct token_row, 0);
+
 enum rg_err rg_join_token_get(struct rg_txn *txn, const uint8_t sha256[32], struct rg_join_token *ret_token)
 {
     struct rg_rowkey key = rg_rowkey_table(RG_T_JOIN_TOKEN);
-    struct rg_span row;
+    struct token_row row;
     enum rg_err err;
 
     rg_rowkey_put(&key, sha256, 32);
-    err = get(txn, &key, &row);
-    if (err)
-        return err;
-    *ret_token = (struct rg_join_token){.region = field(row, RG_F_NAME),
-                                        .expires_ms = (int64_t)rg_tlv_u64(row, RG_F_EXPIRES_MS, 0),
-                                        .used = !rg_span_is(field(row, RG_F_STATUS), "NEW")};
-    return RG_OK;
+    err = rg_rowmap_get(&token_map, txn, &key, &row);
+    if (!err)
+        *ret_token = (struct rg_join_token){
+            .region = row.region, .expires_ms = row.expires_ms, .used = !rg_span_is(row.status, "NEW")};
+    return err;
 }
+
+struct secret_row {
+    struct rg_span sealed;
+};
+static const struct rg_row_member secret_members[] = {
+    [RG_F_SECRET_SEALED] = RG_ROW(struct secret_row, sealed),
+};
+static const struct rg_rowmap secret_map = RG_ROWMAP(secret_members, struct secret_row, 0);
 
 enum rg_err rg_secret_get(struct rg_txn *txn, struct rg_span name, struct rg_span *ret_sealed)
 {
-    struct rg_span row;
+    struct secret_row row;
     struct rg_rowkey key;
     enum rg_err err;
 
     if (!rg_rowkey_text(RG_T_SECRET, name, &key))
         return RG_ENOTFOUND;
-    err = get(txn, &key, &row);
+    err = rg_rowmap_get(&secret_map, txn, &key, &row);
     if (!err)
-        *ret_sealed = field(row, RG_F_SECRET_SEALED);
+        *ret_sealed = row.sealed;
     return err;
 }

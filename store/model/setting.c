@@ -1,17 +1,7 @@
 #include "store/model/setting.h"
 
-#include <endian.h>
-
+#include "store/db/rowmap.h"
 #include "store/model/setting_priv.h"
-
-static uint64_t u64_of_key(struct rg_span key)
-{
-    uint64_t be = 0;
-
-    if (key.n == 1 + sizeof be)
-        memcpy(&be, key.p + 1, sizeof be);
-    return be64toh(be);
-}
 
 /* --- settings --- */
 
@@ -63,30 +53,47 @@ enum rg_err rg_epoch_begin(struct rg_txn *txn, uint64_t epoch, uint64_t index)
     return row.err ? row.err : rg_row_put(txn, rg_rowkey_span(&key), rg_buf_span(&row));
 }
 
+static const struct rg_row_member epoch_members[] = {
+    [RG_F_UPDATED_MS] = RG_ROW(struct rg_epoch, at_ms),
+    [RG_F_NAME] = RG_ROW(struct rg_epoch, region),
+    [RG_F_REASON] = RG_ROW(struct rg_epoch, reason),
+    [RG_F_NODE_ID] = RG_ROW(struct rg_epoch, node_id),
+    [RG_F_FIRST_INDEX] = RG_ROW(struct rg_epoch, first_index),
+    [RG_F_DECLARED_BY] = RG_ROW(struct rg_epoch, by),
+};
+static const struct rg_rowmap epoch_map = RG_ROWMAP(epoch_members, struct rg_epoch, RG_F_FIRST_INDEX);
+
 enum rg_err rg_epoch_list(struct rg_txn *txn, struct rg_scan *scan)
 {
     const struct rg_rowkey prefix = rg_rowkey_table(RG_T_EPOCH);
 
-    return rg_scan_begin(txn, rg_rowkey_span(&prefix), rg_span(NULL, 0), scan);
+    return rg_rowkey_scan(txn, &prefix, NULL, scan);
 }
 
 enum rg_err rg_epoch_list_next(struct rg_scan *scan, struct rg_epoch *ret_epoch)
 {
     struct rg_span key, row;
+    struct rg_epoch e;
     enum rg_err err = rg_scan_next(scan, &key, &row);
 
+    if (!err)
+        err = rg_rowmap_read(&epoch_map, row, &e);
     if (err)
         return err;
-    *ret_epoch = (struct rg_epoch){
-        .epoch = u64_of_key(key),
-        .first_index = rg_tlv_u64(row, RG_F_FIRST_INDEX, 0),
-        .node_id = rg_tlv_u64(row, RG_F_NODE_ID, 0),
-        .region = setting_text(row, RG_F_NAME),
-        .by = setting_text(row, RG_F_DECLARED_BY),
-        .reason = setting_text(row, RG_F_REASON),
-        .at_ms = (int64_t)rg_tlv_u64(row, RG_F_UPDATED_MS, 0),
-    };
+    if (!rg_rowkey_take_u64(key, &e.epoch))
+        return RG_ECORRUPT;
+    *ret_epoch = e;
     return RG_OK;
+}
+
+void rg_epoch_note(struct rg_buf *cmd, int64_t at_ms, struct rg_span by, const struct rg_epoch *epoch)
+{
+    rg_cmd_begin(cmd, RG_CMD_EPOCH_NOTE, at_ms, by);
+    rg_tlv_put_u64(cmd, RG_F_EPOCH, epoch->epoch);
+    rg_tlv_put_u64(cmd, RG_F_NODE_ID, epoch->node_id);
+    rg_tlv_put(cmd, RG_F_NAME, epoch->region);
+    rg_tlv_put(cmd, RG_F_DECLARED_BY, epoch->by);
+    rg_tlv_put(cmd, RG_F_REASON, epoch->reason);
 }
 
 /* --- writes with fewer regions than the policy wants --- */
@@ -100,26 +107,33 @@ enum rg_err rg_degraded_count(struct rg_txn *txn, uint64_t *ret_count)
     return err;
 }
 
+static const struct rg_row_member degraded_members[] = {
+    [RG_F_KIND] = RG_ROW(struct rg_degraded, kind),
+    [RG_F_AT_MS] = RG_ROW(struct rg_degraded, at_ms),
+    [RG_F_BY] = RG_ROW(struct rg_degraded, by),
+    [RG_F_DEGRADED] = RG_ROW(struct rg_degraded, regions),
+};
+static const struct rg_rowmap degraded_map = RG_ROWMAP(degraded_members, struct rg_degraded, 0);
+
 enum rg_err rg_degraded_list(struct rg_txn *txn, uint64_t after, struct rg_scan *scan)
 {
     const struct rg_rowkey prefix = rg_rowkey_table(RG_T_DEGRADED), from = rg_rowkey_u64(RG_T_DEGRADED, after);
 
-    return rg_scan_begin(txn, rg_rowkey_span(&prefix), after > 0 ? rg_rowkey_span(&from) : rg_span(NULL, 0), scan);
+    return rg_rowkey_scan(txn, &prefix, after > 0 ? &from : NULL, scan);
 }
 
 enum rg_err rg_degraded_list_next(struct rg_scan *scan, struct rg_degraded *ret_degraded)
 {
+    struct rg_degraded d;
     struct rg_span key, row;
     enum rg_err err = rg_scan_next(scan, &key, &row);
 
+    if (!err)
+        err = rg_rowmap_read(&degraded_map, row, &d);
     if (err)
         return err;
-    *ret_degraded = (struct rg_degraded){
-        .index = u64_of_key(key),
-        .regions = rg_tlv_u64(row, RG_F_DEGRADED, 0),
-        .kind = rg_tlv_u64(row, RG_F_KIND, 0),
-        .by = setting_text(row, RG_F_BY),
-        .at_ms = (int64_t)rg_tlv_u64(row, RG_F_AT_MS, 0),
-    };
+    if (!rg_rowkey_take_u64(key, &d.index))
+        return RG_ECORRUPT;
+    *ret_degraded = d;
     return RG_OK;
 }

@@ -3,6 +3,7 @@
 #ifndef REGENT_STORE_MODEL_SETTING_H
 #define REGENT_STORE_MODEL_SETTING_H
 
+#include "store/db/command.h"
 #include "store/db/env.h"
 
 #define RG_DURABLE_REGIONS_MAX 32
@@ -31,6 +32,8 @@ struct rg_epoch {
 /** Epochs in order, oldest first; RG_ENOTFOUND at the end. Begin: rg_epoch_list; end: rg_scan_end. */
 RG_MUST enum rg_err rg_epoch_list(struct rg_txn *txn, struct rg_scan *scan);
 RG_MUST enum rg_err rg_epoch_list_next(struct rg_scan *scan, struct rg_epoch *ret_epoch);
+/** The command that notes of an epoch that has begun who declared it, why, and where: all of *epoch but first_index and at_ms. */
+void rg_epoch_note(struct rg_buf *cmd, int64_t at_ms, struct rg_span by, const struct rg_epoch *epoch);
 /** Note, while an entry of another epoch than the one before is applied, that the epoch begins with it. */
 RG_MUST enum rg_err rg_epoch_begin(struct rg_txn *txn, uint64_t epoch, uint64_t index);
 

@@ -9,6 +9,7 @@
  *
  * prop_store [seed [steps]]; a failure prints RG_SEED=…, which reruns it. */
 #include "store_world.h"
+#include "store/model/request.h"
 
 /* --- users and groups --- */
 

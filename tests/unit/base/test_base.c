@@ -5,6 +5,7 @@
 
 #include "base/base64.h"
 #include "base/buf.h"
+#include "base/le.h"
 #include "base/log.h"
 #include "base/prng.h"
 #include "base/sm.h"
@@ -63,6 +64,24 @@ START_TEST(varint_round_trip)
     rg_cursor_varint(&cur);
     ck_assert(cur.bad);
     rg_buf_deinit(&buf);
+}
+END_TEST
+
+START_TEST(little_endian_at_fixed_places)
+{
+    uint8_t b[9];
+
+    for (size_t n = 1; n <= 8; n++) {
+        uint64_t v = UINT64_C(0x8877665544332211) & (n == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * n) - 1);
+
+        memset(b, 0xee, sizeof b);
+        rg_le_put(b, v, n);
+        ck_assert_uint_eq(b[0], 0x11);
+        ck_assert_uint_eq(b[n - 1], 0x11 * n);
+        ck_assert_uint_eq(b[n], 0xee);
+        ck_assert(rg_le_get(b, n) == v);
+    }
+    ck_assert_uint_eq(rg_le_get(b, 0), 0);
 }
 END_TEST
 
@@ -246,6 +265,7 @@ int main(void)
     tcase_add_test(t, buf_stops_at_its_bound_and_says_so);
     tcase_add_test(t, printf_past_the_small_buffer);
     tcase_add_loop_test(t, varint_round_trip, 0, 8);
+    tcase_add_test(t, little_endian_at_fixed_places);
     tcase_add_test(t, varint_over_64_bits_is_bad);
     tcase_add_test(t, tlv_finds_fields_and_refuses_rubbish);
     tcase_add_test(t, text_forms);

@@ -1,5 +1,6 @@
 /* Policies, leases, epochs, switchover and promotion over a real server; the node's part is scripted. */
 #include "tests/lib/api_fixture.h"
+#include "store/model/region.h"
 
 /* As the first entry of the epoch does. */
 static void begin_epoch(uint64_t epoch, uint64_t index)

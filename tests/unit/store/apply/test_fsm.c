@@ -1,6 +1,9 @@
 /* store/fsm: what each command does, and what it refuses. Every row of a table begins from the small organisation of
  * fix_world. After every command the incremental hash is the hash of the rows; a refusal leaves it as it was. */
 #include "tests/lib/store_fixture.h"
+#include "store/model/credential.h"
+#include "store/model/region.h"
+#include "store/model/request.h"
 
 static struct fix fix;
 

@@ -1,6 +1,10 @@
 /* store/permset: permission sets, accounts, assignments in their three orders, requests, the instance and credentials.
  */
 #include "tests/lib/store_fixture.h"
+#include "store/model/credential.h"
+#include "store/model/instance.h"
+#include "store/model/region.h"
+#include "store/model/request.h"
 
 static struct fix fix;
 static struct rg_txn *txn;

@@ -1,6 +1,6 @@
 /* store/policy: settings within bounds, what a lease was before, epochs, and writes noted as degraded. */
 #include "store/model/setting.h"
-#include "store/model/permset.h"
+#include "store/model/region.h"
 #include "tests/lib/store_fixture.h"
 
 static struct fix fix;

@@ -1,0 +1,59 @@
+#include "store/model/region.h"
+
+#include "store/db/rowmap.h"
+
+static const struct rg_row_member members[] = {
+    [RG_ROW_WHOLE] = RG_ROW(struct rg_region, row),
+    [RG_F_VERSION] = RG_ROW(struct rg_region, version),
+    [RG_F_CREATED_MS] = RG_ROW(struct rg_region, added_ms),
+    [RG_F_UPDATED_MS] = RG_ROW(struct rg_region, updated_ms),
+    [RG_F_NAME] = RG_ROW(struct rg_region, name),
+    [RG_F_DESCRIPTION] = RG_ROW(struct rg_region, description),
+    [RG_F_STATUS] = RG_ROW(struct rg_region, status),
+    [RG_F_PRIMARY] = RG_ROW(struct rg_region, primary),
+    [RG_F_URL] = RG_ROW(struct rg_region, url),
+    [RG_F_NODE_ID] = RG_ROW(struct rg_region, node_id),
+    [RG_F_PHASE] = RG_ROW(struct rg_region, phase),
+    [RG_F_ERROR] = RG_ROW(struct rg_region, error),
+    [RG_F_OWNER] = RG_ROW(struct rg_region, owner),
+};
+static const struct rg_rowmap map = RG_ROWMAP(members, struct rg_region, 0);
+
+enum rg_err rg_region_get(struct rg_txn *txn, struct rg_span name, struct rg_region *ret_region)
+{
+    struct rg_rowkey key;
+
+    return rg_rowkey_text(RG_T_REGION, name, &key) ? rg_rowmap_get(&map, txn, &key, ret_region) : RG_ENOTFOUND;
+}
+
+enum rg_err rg_region_list(struct rg_txn *txn, struct rg_span after, struct rg_scan *scan)
+{
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_REGION);
+    struct rg_rowkey from = {.n = 0};
+
+    if (after.n > 0 && !rg_rowkey_text(RG_T_REGION, after, &from))
+        return RG_EINVALID;
+    return rg_rowkey_scan(txn, &prefix, &from, scan);
+}
+
+enum rg_err rg_region_list_next(struct rg_scan *scan, struct rg_region *ret_region)
+{
+    return rg_rowmap_next(&map, scan, ret_region);
+}
+
+void rg_region_rewrite(struct rg_buf *cmd, const struct rg_region *region, const uint32_t *without, size_t n)
+{
+    struct rg_cursor cur;
+    struct rg_tlv tlv;
+
+    rg_tlv_put_u64(cmd, RG_F_IF_VERSION, region->version);
+    rg_cursor_init(&cur, region->row);
+    while (rg_tlv_next(&cur, &tlv)) {
+        bool skip = tlv.field < RG_F_ID;
+
+        for (size_t i = 0; i < n; i++)
+            skip |= tlv.field == without[i];
+        if (!skip)
+            rg_tlv_put(cmd, tlv.field, tlv.value);
+    }
+}
