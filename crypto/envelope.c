@@ -6,8 +6,8 @@
 #include "crypto/keyprov.h"
 #include "crypto/ossl_priv.h"
 
-/* Header: "RGE1", u8 version, u8 key id length, key id, u32 key version, nonce, wrapped DEK and tag. docs/formats.md.
- */
+/* Header: "RGE1", u8 version, u8 key id length, key id, u32 key version, nonce, wrapped DEK and tag.
+ * docs/formats-disk.md. */
 static const char magic[4] = "RGE1";
 enum { HEADER_VERSION = 1, CONTEXT_VERSION = 1, ENVELOPE_BYTES_MAX = 64 * 1024 };
 

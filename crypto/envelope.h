@@ -10,7 +10,7 @@
 #define RG_NONCE_BYTES 12
 #define RG_KEY_ID_BYTES_MAX 40 /* "mrk-" and 32 hex digits, NUL */
 #define RG_CONTEXT_BYTES_MAX 1024
-#define RG_WRAPPED_BYTES_MAX 256 /* an encoded rg_wrapped header */
+#define RG_WRAPPED_BYTES_MAX 256 /* a wrapped DEK: the header of whatever it seals */
 
 /* What a sealed object is bound to; its canonical encoding is the AAD of the wrap, as a KMS encryption context is.
  * Borrowed strings; zero-length when not used. */

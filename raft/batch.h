@@ -3,20 +3,11 @@
 #ifndef REGENT_RAFT_BATCH_H
 #define REGENT_RAFT_BATCH_H
 
+#include "raft/member.h"
 #include "store/apply/fsm.h"
 #include "store/model/setting.h"
 
 #define RG_REGIONS_ALL UINT32_MAX
-#define RG_PEERS_MAX 32
-
-enum rg_role { RG_ROLE_LEARNER, RG_ROLE_VOTER };
-
-struct rg_peer_config {
-    uint64_t id;
-    char region[33];
-    enum rg_role role;
-    char link[128]; /* host:port */
-};
 
 /* One write. Embed it. Borrowed by the node from rg_node_submit until on_done. */
 struct rg_proposal {
@@ -67,7 +58,7 @@ struct rg_candidate {
     bool answered, promised;
     bool voter, leader;        /* leader: it takes writes at this moment */
     uint64_t epoch;            /* the latest it knows of */
-    struct rg_rev durable;     /* its last durable entry */
+    struct rg_rev last;        /* the end of its log: not only what is durable, the rest will be before it begins anything */
     uint64_t primary_heard_ms; /* ago; UINT64_MAX: never since its start */
     uint64_t lease_left_ms;
 };
@@ -83,7 +74,7 @@ struct rg_failover {
     enum rg_err err;
     char text[512];
     uint64_t epoch;
-    struct rg_rev durable;          /* this node's */
+    struct rg_rev last;             /* the end of this node's log */
     struct rg_candidate candidates[RG_PEERS_MAX]; /* this node first */
     size_t n_candidates;
     uint32_t regions, regions_answered; /* besides the old primary's: in all; answered, or promised */

@@ -45,7 +45,8 @@ struct rg_io {
     enum rg_err (*fdatasync)(struct rg_io *io, int fd, struct rg_errctx *ctx);
     enum rg_err (*sync_dir)(struct rg_io *io, const char *path, struct rg_errctx *ctx);
     enum rg_err (*rename)(struct rg_io *io, const char *from, const char *to, struct rg_errctx *ctx);
-    enum rg_err (*unlink)(struct rg_io *io, const char *path, struct rg_errctx *ctx); /* missing: RG_ENOTFOUND */
+    enum rg_err (*unlink)(struct rg_io *io, const char *path, struct rg_errctx *ctx); /* missing: RG_ENOTFOUND; a directory: RG_EIO */
+    enum rg_err (*rmdir)(struct rg_io *io, const char *path, struct rg_errctx *ctx);  /* missing: RG_ENOTFOUND; not empty: RG_EIO */
     /* Call each with the name of every entry but "." and "..", in any order; name is borrowed. */
     enum rg_err (*list)(struct rg_io *io, const char *dir, void (*each)(void *arg, const char *name), void *arg,
                         struct rg_errctx *ctx);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
-#include "raft/batch.h"
+#include "raft/member.h"
 
 struct rg_cli;
 

@@ -210,6 +210,11 @@ static enum rg_err file_unlink(struct rg_io *io, const char *path, struct rg_err
     return unlink(path) == 0 ? RG_OK : fail_path(ctx, path, "delete", errno);
 }
 
+static enum rg_err file_rmdir(struct rg_io *io, const char *path, struct rg_errctx *ctx)
+{
+    return rmdir(path) == 0 ? RG_OK : fail_path(ctx, path, "delete", errno);
+}
+
 static enum rg_err file_list(struct rg_io *io, const char *dir, void (*each)(void *arg, const char *name), void *arg,
                              struct rg_errctx *ctx)
 {
@@ -247,5 +252,6 @@ void rg_file_io_fill(struct rg_io *io)
     io->sync_dir = file_sync_dir;
     io->rename = file_rename;
     io->unlink = file_unlink;
+    io->rmdir = file_rmdir;
     io->list = file_list;
 }

@@ -1,9 +1,8 @@
+/* raft/core/core.c: the one file that calls libraft: events in, an update out. */
 #include "raft/core/core.h"
 
 #include <raft.h>
 #include <stdio.h>
-
-#define CHANGE_VERSION 1 /* libraft's encoding of a configuration */
 
 /* NEW → STARTED → BROKEN (a step failed: what libraft holds is not known any more) */
 enum core_life { CORE_NEW, CORE_STARTED, CORE_BROKEN };
@@ -28,117 +27,9 @@ struct rg_core {
 
 static char batch_of_submit; /* libraft wants a batch that is not NULL, and leaves that of a submission alone */
 
-/* ---- members ---- */
+/* ---- configurations ---- */
 
-void rg_member_address(const struct rg_peer_config *peer, char out[RG_ADDRESS_BYTES_MAX])
-{
-    snprintf(out, RG_ADDRESS_BYTES_MAX, "region=%s;link=%s", peer->region, peer->link);
-}
-
-static bool address_parse(const char *address, struct rg_peer_config *peer)
-{
-    const char *semicolon = strchr(address, ';');
-    size_t region, link;
-
-    if (strncmp(address, "region=", 7) != 0 || semicolon == NULL || strncmp(semicolon, ";link=", 6) != 0)
-        return false;
-    region = (size_t)(semicolon - (address + 7));
-    link = strlen(semicolon + 6);
-    if (region == 0 || region >= sizeof peer->region || link == 0 || link >= sizeof peer->link)
-        return false;
-    memcpy(peer->region, address + 7, region);
-    peer->region[region] = '\0';
-    memcpy(peer->link, semicolon + 6, link + 1);
-    return true;
-}
-
-static int raft_role_of(enum rg_role role)
-{
-    return role == RG_ROLE_VOTER ? RAFT_VOTER : RAFT_STANDBY;
-}
-
-enum rg_err rg_members_encode(const struct rg_members *members, struct rg_buf *out)
-{
-    struct raft_configuration conf;
-    struct raft_buffer bytes;
-    int rv = 0;
-
-    if (members->n == 0 || members->n > RG_PEERS_MAX)
-        return RG_EINVALID;
-    raft_configuration_init(&conf);
-    for (size_t i = 0; rv == 0 && i < members->n; i++) {
-        char address[RG_ADDRESS_BYTES_MAX];
-        struct rg_peer_config again;
-
-        rg_member_address(&members->peers[i], address);
-        rv = members->peers[i].id != 0 && address_parse(address, &again)
-                 ? raft_configuration_add(&conf, members->peers[i].id, address, raft_role_of(members->peers[i].role))
-                 : RAFT_BADID;
-    }
-    if (rv == 0)
-        rv = raft_configuration_encode(&conf, &bytes);
-    raft_configuration_close(&conf);
-    if (rv != 0)
-        return rv == RAFT_NOMEM ? RG_ENOMEM : RG_EINVALID;
-    rg_buf_put(out, bytes.base, bytes.len);
-    raft_free(bytes.base);
-    return out->err;
-}
-
-/* libraft's own decoder trusts counts and lengths; this walk over the same layout does not. Every configuration passes it
- * before libraft sees it. */
-enum rg_err rg_members_decode(struct rg_span bytes, struct rg_members *ret_members)
-{
-    struct rg_members m;
-    struct rg_cursor cur;
-    uint64_t n;
-
-    memset(&m, 0, sizeof m);
-    rg_cursor_init(&cur, bytes);
-    if (rg_cursor_u8(&cur) != CHANGE_VERSION)
-        return RG_EMALFORMED;
-    n = rg_cursor_u64(&cur);
-    if (cur.bad || n == 0 || n > RG_PEERS_MAX)
-        return RG_EMALFORMED;
-    for (m.n = 0; m.n < n; m.n++) {
-        struct rg_peer_config *peer = &m.peers[m.n];
-        const uint8_t *end;
-        uint8_t role;
-
-        peer->id = rg_cursor_u64(&cur);
-        end = cur.bad ? NULL : memchr(cur.p, 0, (size_t)(cur.end - cur.p));
-        if (end == NULL || peer->id == 0 || rg_members_find(&m, peer->id) != NULL ||
-            !address_parse((const char *)cur.p, peer))
-            return RG_EMALFORMED;
-        (void)rg_cursor_bytes(&cur, (size_t)(end - cur.p) + 1);
-        for (size_t i = 0; i < m.n; i++)
-            if (strcmp(m.peers[i].link, peer->link) == 0 && strcmp(m.peers[i].region, peer->region) == 0)
-                return RG_EMALFORMED;
-        role = rg_cursor_u8(&cur);
-        if (cur.bad || (role != RAFT_VOTER && role != RAFT_STANDBY))
-            return RG_EMALFORMED;
-        peer->role = role == RAFT_VOTER ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
-    }
-    *ret_members = m;
-    return RG_OK;
-}
-
-const struct rg_peer_config *rg_members_find(const struct rg_members *members, uint64_t id)
-{
-    for (size_t i = 0; i < members->n; i++)
-        if (members->peers[i].id == id)
-            return &members->peers[i];
-    return NULL;
-}
-
-size_t rg_members_voters(const struct rg_members *members)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < members->n; i++)
-        n += members->peers[i].role == RG_ROLE_VOTER;
-    return n;
-}
+_Static_assert((int)RG_ROLE_LEARNER == (int)RAFT_STANDBY && (int)RG_ROLE_VOTER == (int)RAFT_VOTER, "roles as libraft numbers them");
 
 /* Checked, then as libraft wants it. */
 static enum rg_err conf_decode(struct rg_span bytes, struct raft_configuration *conf)
@@ -771,7 +662,7 @@ void rg_core_members(const struct rg_core *core, struct rg_members *ret_members)
 
         peer->id = conf->servers[i].id;
         peer->role = conf->servers[i].role == RAFT_VOTER ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
-        RG_ASSERT(address_parse(conf->servers[i].address, peer)); /* all of them passed rg_members_decode */
+        RG_ASSERT(rg_member_address_parse(conf->servers[i].address, peer)); /* all of them passed rg_members_decode */
     }
 }
 

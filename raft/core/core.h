@@ -4,8 +4,8 @@
 #define REGENT_RAFT_CORE_CORE_H
 
 #include "base/sm.h"
-#include "raft/batch.h"
 #include "raft/core/rpc.h"
+#include "raft/member.h"
 
 struct rg_core;
 extern const struct rg_sm_table rg_core_lives; /* for whoever traces */
@@ -97,23 +97,7 @@ bool rg_core_change_pending(const struct rg_core *core);
 /** What the last failing step said. */
 const char *rg_core_text(const struct rg_core *core);
 
-/* ---- members: a configuration, and its bytes as a CHANGE entry or a snapshot keeps them ---- */
-
-struct rg_members {
-    struct rg_peer_config peers[RG_PEERS_MAX];
-    size_t n;
-};
-/** Encode; a peer's region and link travel in its address, "region=…;link=…". RG_EINVALID: an id or a link twice, too long. */
-RG_MUST enum rg_err rg_members_encode(const struct rg_members *members, struct rg_buf *out);
-/** Every length is checked: bytes may come from a peer. RG_EMALFORMED. */
-RG_MUST enum rg_err rg_members_decode(struct rg_span bytes, struct rg_members *ret_members);
 /** The configuration the core acts on, committed or not; none yet: n is 0. */
 void rg_core_members(const struct rg_core *core, struct rg_members *ret_members);
-/** NULL when not there. */
-const struct rg_peer_config *rg_members_find(const struct rg_members *members, uint64_t id);
-size_t rg_members_voters(const struct rg_members *members);
-/** The address of a peer in the configuration, into out. */
-#define RG_ADDRESS_BYTES_MAX 192
-void rg_member_address(const struct rg_peer_config *peer, char out[RG_ADDRESS_BYTES_MAX]);
 
 #endif

@@ -1,3 +1,4 @@
+/* raft/core/gate.c: what may leave for one peer. */
 #include "raft/core/gate.h"
 
 void rg_gate_drop(struct rg_gate *gate)

@@ -1,3 +1,4 @@
+/* raft/core/meta.c: two sealed slots in one file, written in turn. */
 #include "raft/core/meta.h"
 
 #include <stdio.h>
@@ -47,7 +48,7 @@ struct rg_metafile {
 /* The instance is inside: it is not known before the file is read. */
 static struct rg_context meta_context(void) { return (struct rg_context){.purpose = rg_span_str("meta")}; }
 
-/* --- one slot --- */
+/* ---- one slot ---- */
 
 static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta, uint64_t sequence)
 {
@@ -187,7 +188,7 @@ static enum rg_err decode_slot(struct rg_keyprov *keys, struct rg_span slot, str
                : rg_fail(ctx, RG_ECORRUPT, "authentic, but of a form this release cannot read");
 }
 
-/* --- writing --- */
+/* ---- writing ---- */
 
 /* Both slots, the second only when the first is durable: once this returns, damage to either one loses nothing, and a
  * bad slot beside an older one can only be a write that was never confirmed. */
@@ -261,7 +262,7 @@ enum rg_err rg_metafile_create(struct rg_io *io, const char *path, struct rg_key
     return err;
 }
 
-/* --- opening --- */
+/* ---- opening ---- */
 
 static enum rg_err read_slots(struct rg_metafile *file, const char *path, struct rg_meta *ret_meta,
                               struct rg_errctx *ctx)

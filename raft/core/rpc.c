@@ -1,3 +1,4 @@
+/* raft/core/rpc.c: messages and hellos as bytes, and back. */
 #include "raft/core/rpc.h"
 
 #include "base/tlv.h"

@@ -3,8 +3,8 @@
 #ifndef REGENT_RAFT_CORE_RPC_H
 #define REGENT_RAFT_CORE_RPC_H
 
-#include "raft/log/wal.h"
-#include "store/db/env.h"
+#include "raft/entry.h"
+#include "raft/member.h"
 #include "store/apply/fsm.h"
 
 #define RG_MSG_ENTRIES_MAX 1024               /* entries in one message */
@@ -13,7 +13,6 @@
 #define RG_MSG_BYTES_MAX (2 * 1024 * 1024)    /* an encoded message */
 #define RG_ENTRY_BYTES_MAX RG_CMD_BYTES_MAX   /* one entry's data */
 #define RG_HELLO_BYTES_MAX 1024
-#define RG_RAFT_CONFIG_BYTES_MAX 16384       /* an encoded configuration */
 
 enum rg_msg_type {
     /* raft's own, as libraft numbers them */
@@ -111,7 +110,7 @@ struct rg_msg_fence_result {
     bool promised;
     bool voter, leader;            /* in its own view; leader: it takes writes now */
     uint64_t epoch;                /* the latest it knows of or has promised */
-    uint64_t last_term, last_index; /* durable */
+    uint64_t last_term, last_index; /* the end of its log, durable or on its way to the disk */
     uint64_t lease_left_ms;        /* of what it has granted */
     uint64_t primary_heard_ms;     /* ago; UINT64_MAX: never */
 };

@@ -1,3 +1,4 @@
+/* raft/intent/intent.c: what may wait, what it comes to, its record and file. */
 #include "raft/intent/intent.h"
 
 #include <jansson.h>

@@ -1,3 +1,4 @@
+/* raft/intent/intents.c: the queue: taking, deciding, presenting, forgetting. */
 #include "raft/intent/intents.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* The folder of intents: one file each, replaced whole: temporary name, sync, rename, sync of the folder. */
+/* raft/intent/intents_disk.c: the folder of intents: one file each, replaced whole: temporary name, sync, rename, sync of the
+ * folder. */
 #include <stdio.h>
 
 #include "raft/intent/intents_priv.h"

@@ -1,10 +1,10 @@
+/* raft/log/lost.c: setting data aside, the tails that are kept, and what is read out of them. */
 #include "raft/log/lost.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <unistd.h>
 
+#include "store/db/command.h"
 #include "store/db/command_json.h"
 
 enum { FILE_BYTES_MAX = 64 * 1024 * 1024, MARKER_BYTES_MAX = 64 * 1024, FIRST_ENTRIES = 64, EPOCH_SHIFT = 32 };
@@ -14,7 +14,7 @@ enum { FILE_BYTES_MAX = 64 * 1024 * 1024, MARKER_BYTES_MAX = 64 * 1024, FIRST_EN
 
 static const char *const moved[] = {"meta", "wal", "snapshots"};
 
-/* --- paths and files --- */
+/* ---- paths and files ---- */
 
 static enum rg_err path_of(char out[RG_LOST_PATH_MAX], struct rg_errctx *ctx, const char *fmt, ...) RG_PRINTF(3, 4);
 static enum rg_err path_of(char out[RG_LOST_PATH_MAX], struct rg_errctx *ctx, const char *fmt, ...)
@@ -96,7 +96,7 @@ static enum rg_err read_json(struct rg_io *io, const char *path, size_t max, jso
     return RG_OK;
 }
 
-/* --- info --- */
+/* ---- info ---- */
 
 static json_t *info_json(const struct rg_lost_info *info, const char *format, bool with_urls)
 {
@@ -158,7 +158,7 @@ static bool take_info(const json_t *json, const char *format, struct rg_lost_inf
     return true;
 }
 
-/* --- setting aside --- */
+/* ---- setting aside ---- */
 
 enum rg_err rg_lost_begin(struct rg_io *io, const char *data_dir, const struct rg_lost_info *info, struct rg_errctx *ctx)
 {
@@ -230,7 +230,7 @@ enum rg_err rg_lost_end(struct rg_io *io, const char *data_dir, struct rg_errctx
     return err ? err : io->sync_dir(io, data_dir, ctx);
 }
 
-/* --- what is kept --- */
+/* ---- what is kept ---- */
 
 struct listing {
     struct rg_lost_info *tails;
@@ -331,7 +331,7 @@ enum rg_err rg_lost_find(struct rg_io *io, const char *data_dir, uint64_t epoch,
     return err ? rg_fail(ctx, err, "there is no lost tail of epoch %llu here", (unsigned long long)epoch) : RG_OK;
 }
 
-/* --- dropping --- */
+/* ---- dropping ---- */
 
 struct removal {
     struct rg_io *io;
@@ -360,18 +360,14 @@ static void remove_each(void *arg, const char *name)
 static enum rg_err remove_tree(struct rg_io *io, const char *path, unsigned depth, struct rg_errctx *ctx)
 {
     struct removal r = {.io = io, .dir = path, .ctx = ctx, .depth = depth + 1};
-    enum rg_err err;
+    enum rg_err err = io->unlink(io, path, ctx);
 
-    if (unlink(path) == 0 || errno == ENOENT)
+    if (err == RG_ENOTFOUND)
         return RG_OK;
-    if ((errno != EISDIR && errno != EPERM) || depth > 4)
-        return rg_fail(ctx, rg_err_from_errno(errno), "delete %s: %s", path, strerror(errno));
-    err = io->list(io, path, remove_each, &r, ctx);
-    if (!err)
-        err = r.err;
-    if (!err && rmdir(path) != 0 && errno != ENOENT)
-        err = rg_fail(ctx, rg_err_from_errno(errno), "delete %s: %s", path, strerror(errno));
-    return err;
+    if (!err || depth > 4 || io->list(io, path, remove_each, &r, NULL) != RG_OK)
+        return err; /* gone, or a file that does not go */
+    err = r.err ? r.err : io->rmdir(io, path, ctx);
+    return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
 enum rg_err rg_lost_drop(struct rg_io *io, const char *data_dir, uint64_t epoch, struct rg_errctx *ctx)
@@ -399,7 +395,7 @@ enum rg_err rg_lost_drop(struct rg_io *io, const char *data_dir, uint64_t epoch,
     return err ? err : r.err;
 }
 
-/* --- the tail --- */
+/* ---- the tail ---- */
 
 static size_t epoch_after(const struct rg_lost_epochs *epochs, uint64_t epoch)
 {
@@ -538,7 +534,7 @@ void rg_lost_tail_deinit(struct rg_lost_tail *tail)
     tail->n = tail->cap = 0;
 }
 
-/* --- what was replayed --- */
+/* ---- what was replayed ---- */
 
 enum rg_err rg_lost_replayed_get(struct rg_io *io, const char *data_dir, const struct rg_lost_info *info, json_t **ret,
                                  struct rg_errctx *ctx)

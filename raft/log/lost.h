@@ -11,8 +11,8 @@
 
 #include <jansson.h>
 
-#include "raft/batch.h"
 #include "raft/log/wal.h"
+#include "raft/member.h"
 
 #define RG_LOST_PATH_MAX 1024
 #define RG_LOST_TAILS_MAX 64

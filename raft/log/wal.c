@@ -1,3 +1,4 @@
+/* raft/log/wal.c: the log at work: when what is written, and what follows a write. */
 #include "raft/log/wal_priv.h"
 
 static const uint32_t reset_may[] = {
@@ -8,7 +9,7 @@ static const uint32_t reset_may[] = {
 static const char *const reset_names[] = {"NONE", "WANTED", "WRITING"};
 const struct rg_sm_table wal_resets = RG_SM_TABLE("log reset", reset_may, reset_names);
 
-/* --- small things --- */
+/* ---- small things ---- */
 
 void wal_hold(struct rg_wal *wal) { wal->holds++; }
 
@@ -63,7 +64,7 @@ static uint64_t segment_bytes(const struct rg_wal *wal, uint64_t room)
     return RG_MAX(need, (uint64_t)wal->config.segment_bytes);
 }
 
-/* --- reading --- */
+/* ---- reading ---- */
 
 uint64_t rg_wal_first(const struct rg_wal *wal) { return wal->log.base + 1; }
 uint64_t rg_wal_last(const struct rg_wal *wal) { return wal_log_last(&wal->log); }
@@ -82,7 +83,7 @@ bool rg_wal_get(const struct rg_wal *wal, uint64_t index, struct rg_entry *ret_e
     return true;
 }
 
-/* --- changing memory --- */
+/* ---- changing memory ---- */
 
 static enum rg_err check_entries(const struct rg_wal *wal, const struct rg_entry *entries, size_t n, size_t *ret_bytes)
 {
@@ -148,7 +149,7 @@ enum rg_err rg_wal_truncate(struct rg_wal *wal, uint64_t index)
     return RG_OK;
 }
 
-/* --- writing --- */
+/* ---- writing ---- */
 
 /* Entries from next_unwritten on, as many as a record takes, into write->plain. RG_ENOMEM. */
 static enum rg_err encode_batch(struct rg_wal *wal)
@@ -284,7 +285,7 @@ static void mark_idle(struct rg_wal *wal)
     wal_lane_mark(wal);
 }
 
-/* --- completions --- */
+/* ---- completions ---- */
 
 /* Delete files that nothing from `index` on needs: those before the latest segment whose first record stands at or
  * below it. */
@@ -400,7 +401,7 @@ void wal_on_prepared(struct rg_wal *wal)
     wal_release(wal);
 }
 
-/* --- compaction and reset --- */
+/* ---- compaction and reset ---- */
 
 enum rg_err rg_wal_compact(struct rg_wal *wal, uint64_t index, uint64_t term)
 {

@@ -5,20 +5,13 @@
  * LZ4-compressed when that helps, sealed with a counter nonce; its AAD binds segment sequence, position, first index and the
  * tag of the record before, across segments too. A torn last record is cut (and said); a bad record with any valid one
  * behind it, a gap or a missing segment is corruption: RG_ECORRUPT, never a truncation. Each opening begins a new segment,
- * so no nonce is used twice. Layout: docs/formats.md. */
+ * so no nonce is used twice. Layout: docs/formats-disk.md. */
 #ifndef REGENT_RAFT_LOG_WAL_H
 #define REGENT_RAFT_LOG_WAL_H
 
 #include "crypto/keyprov.h"
+#include "raft/entry.h"
 #include "raft/io.h"
-
-enum rg_entry_type { RG_ENTRY_COMMAND = 1, RG_ENTRY_BARRIER = 2, RG_ENTRY_CHANGE = 3 }; /* as libraft numbers them */
-
-struct rg_entry {
-    uint64_t term;
-    enum rg_entry_type type;
-    struct rg_span data; /* in the log: borrow until truncated or compacted */
-};
 
 struct rg_wal;
 

@@ -1,9 +1,10 @@
+/* raft/log/wal_lane.c: its jobs on the lanes: writing, marking, making and deleting segments. */
 #include "raft/log/wal_priv.h"
 
 /* The jobs: run on a lane's thread touches only its own struct, the segment it was lent and env; done decides nothing
  * but hands back to wal.c. */
 
-/* --- writing --- */
+/* ---- writing ---- */
 
 enum rg_err wal_write_record(const struct wal_env *env, struct wal_segment *segment, struct wal_record *record,
                              struct rg_span plain, struct rg_buf *out, struct rg_errctx *ctx)
@@ -41,7 +42,7 @@ void wal_lane_write(struct rg_wal *wal)
     wal->env.io->work(wal->env.io, RG_LANE_LOG, &wal->write.work);
 }
 
-/* --- the idle mark --- */
+/* ---- the idle mark ---- */
 
 static void mark_run(struct rg_work *work)
 {
@@ -78,7 +79,7 @@ void wal_lane_mark(struct rg_wal *wal)
     wal->env.io->work(wal->env.io, RG_LANE_LOG, &marking->work);
 }
 
-/* --- the next segment --- */
+/* ---- the next segment ---- */
 
 static void prepare_run(struct rg_work *work)
 {
@@ -103,7 +104,7 @@ void wal_lane_prepare(struct rg_wal *wal)
     wal->env.io->work(wal->env.io, RG_LANE_SNAPSHOT, &preparing->work);
 }
 
-/* --- chores on segments that are not written any more --- */
+/* ---- chores on segments that are not written any more ---- */
 
 struct chore {
     struct rg_work work;

@@ -1,3 +1,4 @@
+/* raft/log/wal_load.c: reading a directory: what is a whole log, what a torn write, what damage. */
 #include "raft/log/wal_priv.h"
 
 #include <inttypes.h>
@@ -23,7 +24,7 @@ enum { PEEK_BYTES = 1 << 20 }; /* of a segment that is not needed any more */
 
 #define PLACE "%s/%016" PRIx64 ".wal at byte %" PRIu64
 
-/* --- the directory --- */
+/* ---- the directory ---- */
 
 static void list_each(void *arg, const char *name)
 {
@@ -158,7 +159,7 @@ static enum rg_err open_segment(struct reader *reader, const struct wal_found *f
     return err ? err : open_key(reader, found, &header, ret_dek);
 }
 
-/* --- where to begin --- */
+/* ---- where to begin ---- */
 
 /* Form of the first record, not authenticated: base and kind. */
 static enum rg_err peek_first(struct reader *reader, struct wal_found *found, uint64_t max, bool *ret_reset)
@@ -240,7 +241,7 @@ static enum rg_err choose_begin(struct reader *reader, size_t *ret_begin)
     return RG_OK;
 }
 
-/* --- records --- */
+/* ---- records ---- */
 
 static enum rg_err fail_chain(struct reader *reader, const struct wal_found *found, uint64_t at, const char *what)
 {
@@ -381,7 +382,7 @@ static enum rg_err load_segment(struct reader *reader, struct wal_found *found)
     return check_tail(reader, found, dek, found->used, err == RG_OK);
 }
 
-/* --- the whole --- */
+/* ---- the whole ---- */
 
 static enum rg_err check_floor(struct reader *reader)
 {

@@ -1,3 +1,4 @@
+/* raft/log/wal_log.c: the entries in memory: a ring of slots. */
 #include "raft/log/wal_priv.h"
 
 enum { SLOTS_MIN = 256 };

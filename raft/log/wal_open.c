@@ -1,3 +1,4 @@
+/* raft/log/wal_open.c: from a directory to a log at work; and the reading side alone. */
 #include "raft/log/wal_priv.h"
 
 #include <stdio.h>
@@ -8,7 +9,7 @@ enum {
     DIR_BYTES_MAX = 3072,
 };
 
-/* --- leftovers --- */
+/* ---- leftovers ---- */
 
 struct leftovers {
     const struct wal_env *env;
@@ -46,7 +47,7 @@ static enum rg_err remove_leftovers(const struct wal_env *env, struct rg_errctx 
     return err;
 }
 
-/* --- the old segments --- */
+/* ---- the old segments ---- */
 
 /* What we read may be in the page cache only: of a process that was killed, or (pages marked clean, never written)
  * after a sync that failed. Write the last record once more and sync, before anything is called durable or builds upon
@@ -136,7 +137,7 @@ static enum rg_err tidy(struct rg_wal *wal, const struct wal_load *load, struct 
     return err;
 }
 
-/* --- the new segment --- */
+/* ---- the new segment ---- */
 
 static enum rg_err begin_segment(struct rg_wal *wal, const struct wal_load *load, struct wal_segment **ret_segment,
                                  struct rg_errctx *ctx)
@@ -169,7 +170,7 @@ static enum rg_err begin_segment(struct rg_wal *wal, const struct wal_load *load
     return RG_OK;
 }
 
-/* --- opening --- */
+/* ---- opening ---- */
 
 static enum rg_err fill_env(struct wal_env *env, struct rg_io *io, const char *dir, struct rg_keyprov *keys,
                             const struct rg_context *context, struct rg_errctx *ctx)

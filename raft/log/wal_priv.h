@@ -25,7 +25,7 @@ enum {
     WAL_NAME_BYTES = 24, /* 16 hex digits, ".wal", NUL */
 };
 
-/* --- entries in memory (wal_log.c): a ring of slots; the data of a batch lies in one allocation --- */
+/* ---- entries in memory (wal_log.c): a ring of slots; the data of a batch lies in one allocation ---- */
 
 struct wal_chunk {
     size_t refs; /* slots that point into it, and one of whoever fills it */
@@ -65,7 +65,7 @@ void wal_log_compact(struct wal_log *log, uint64_t index);
 struct wal_chunk *wal_chunk_new(size_t n);
 void wal_chunk_unref(struct wal_chunk *chunk);
 
-/* --- segments and records on disk (wal_segment.c) --- */
+/* ---- segments and records on disk (wal_segment.c) ---- */
 
 enum wal_kind {
     WAL_BATCH = 1,    /* entries from first on; first is last + 1 */
@@ -157,7 +157,7 @@ RG_MUST enum rg_err wal_record_scan(const struct wal_env *env, struct rg_dek *de
  * RG_ECORRUPT when they break the format. */
 RG_MUST enum rg_err wal_record_entries(const struct wal_record *record, struct rg_span opened, struct wal_log *log);
 
-/* --- reading a directory (wal_load.c) --- */
+/* ---- reading a directory (wal_load.c) ---- */
 
 /* What one segment file was found to be. */
 struct wal_found {
@@ -194,7 +194,7 @@ RG_MUST enum rg_err wal_load_dir(struct wal_env *env, const struct wal_load_conf
                                  struct rg_errctx *ctx);
 void wal_load_deinit(struct wal_load *load);
 
-/* --- the log at work (wal.c), and its jobs on the lanes (wal_lane.c) --- */
+/* ---- the log at work (wal.c), and its jobs on the lanes (wal_lane.c) ---- */
 
 /* Write one record and sync, on RG_LANE_LOG; makes the segment first when none is given. */
 struct wal_write {

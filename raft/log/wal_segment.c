@@ -1,3 +1,4 @@
+/* raft/log/wal_segment.c: segments and records as bytes: sealing, opening, looking for them. */
 #include "raft/log/wal_priv.h"
 
 #include <inttypes.h>
@@ -19,7 +20,7 @@ enum {
     LOOKALIKES_MAX = 1024, /* damaged records a scan tries to open */
 };
 
-/* --- files --- */
+/* ---- files ---- */
 
 bool wal_name_parse(const char *name, uint64_t *ret_seq)
 {
@@ -169,7 +170,7 @@ enum rg_err wal_segment_delete(const struct wal_env *env, const char *path, stru
     return err ? err : env->io->sync_dir(env->io, env->dir, ctx);
 }
 
-/* --- records --- */
+/* ---- records ---- */
 
 static void record_encode(const struct wal_record *record, uint8_t out[WAL_RECORD_HEADER_BYTES])
 {
@@ -326,7 +327,7 @@ enum rg_err wal_record_scan(const struct wal_env *env, struct rg_dek *dek, struc
     return RG_ENOTFOUND;
 }
 
-/* --- entries of a record --- */
+/* ---- entries of a record ---- */
 
 static enum rg_err decode_entries(const struct wal_record *record, struct wal_chunk *chunk, struct wal_log *log)
 {

@@ -1,4 +1,4 @@
-/* Proposals in, outcomes out; waits for a revision. */
+/* raft/node/answer.c: proposals in, outcomes out; waits for a revision. */
 #include "raft/node/node_priv.h"
 
 /* ---- lists ---- */

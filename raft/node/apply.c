@@ -1,4 +1,4 @@
-/* Apply, and what grows out of it: snapshots taken, snapshots put in place. */
+/* raft/node/apply.c: apply, and what grows out of it: snapshots taken, snapshots put in place. */
 #include "raft/node/node_priv.h"
 
 /* ---- the revision readers see ---- */

@@ -1,4 +1,4 @@
-/* The configuration, one step at a time: a learner comes, a member goes, a role changes. */
+/* raft/node/change.c: the configuration, one step at a time: a learner comes, a member goes, a role changes. */
 #include <stdio.h>
 
 #include "raft/node/node_priv.h"

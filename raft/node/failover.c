@@ -1,5 +1,6 @@
-/* A declared promotion: the primary is gone, and this node is to be the next one. Promises first, so that nothing of an older
- * epoch is accepted anywhere that answers; then the most advanced log; then the leases; then a new epoch, begun in place. */
+/* raft/node/failover.c: a declared promotion: the primary is gone, and this node is to be the next one. Promises first, so that
+ * nothing of an older epoch is accepted anywhere that answers; then the most advanced log; then the leases; then a new epoch,
+ * begun in place. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -107,7 +108,7 @@ void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg
     r->voter = self_votes(node);
     r->leader = node->leading;
     r->epoch = epoch_known(node);
-    r->last_index = rg_wal_last(node->wal); /* not only what is durable: the rest will be */
+    r->last_index = rg_wal_last(node->wal);
     r->last_term = r->last_index > 0 ? rg_wal_term(node->wal, r->last_index) : 0;
     r->lease_left_ms = node_lease_left(node, m->ceded);
     r->primary_heard_ms = node->leading ? 0 : heard_ms_ago(node);
@@ -126,7 +127,7 @@ static void candidate_self(struct rg_node *node, struct rg_candidate *c)
     c->answered = true;
     c->voter = self_votes(node);
     c->epoch = epoch_known(node);
-    c->durable = (struct rg_rev){.epoch = last > 0 ? node_epoch_of(rg_wal_term(node->wal, last)) : 0, .index = last};
+    c->last = (struct rg_rev){.epoch = last > 0 ? node_epoch_of(rg_wal_term(node->wal, last)) : 0, .index = last};
     c->primary_heard_ms = heard_ms_ago(node);
     c->lease_left_ms = node_lease_left(node, node->failover.ceded);
 }
@@ -174,7 +175,7 @@ void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const st
         c->promised = m->promised;
         c->leader = m->leader;
         c->epoch = m->epoch;
-        c->durable = (struct rg_rev){.epoch = node_epoch_of(m->last_term), .index = m->last_index};
+        c->last = (struct rg_rev){.epoch = node_epoch_of(m->last_term), .index = m->last_index};
         c->primary_heard_ms = m->primary_heard_ms;
         c->lease_left_ms = m->lease_left_ms;
         if (m->lease_left_ms > 0)
@@ -243,19 +244,19 @@ static bool foremost(const struct rg_failover *f, uint64_t *ret_ahead)
 {
     bool is = true;
 
-    *ret_ahead = f->candidates[0].durable.index;
+    *ret_ahead = f->candidates[0].last.index;
     for (size_t i = 1; i < f->n_candidates; i++) {
-        if (!f->candidates[i].answered || rg_rev_cmp(f->candidates[i].durable, f->candidates[0].durable) <= 0)
+        if (!f->candidates[i].answered || rg_rev_cmp(f->candidates[i].last, f->candidates[0].last) <= 0)
             continue;
         is = false;
-        *ret_ahead = RG_MAX(*ret_ahead, f->candidates[i].durable.index);
+        *ret_ahead = RG_MAX(*ret_ahead, f->candidates[i].last.index);
     }
     return is;
 }
 
 static void judge_loss(const struct rg_node *node, struct rg_failover *f)
 {
-    uint64_t last = f->candidates[0].durable.index, heard = UINT64_MAX, ahead;
+    uint64_t last = f->candidates[0].last.index, heard = UINT64_MAX, ahead;
     uint32_t need = RG_MAX(node->settings.degrade ? 0 : f->policy_regions, f->lease_regions);
     bool first = foremost(f, &ahead);
 
@@ -292,11 +293,11 @@ static enum rg_err judge_others(const struct rg_node *node, struct rg_failover *
         if (c->leader && c->epoch >= (promised ? node_epoch_of(node->meta.term) : known))
             return say(f, RG_ECONFLICT, "%s (node %llu) is alive and takes writes: use a switchover", c->region,
                        (unsigned long long)c->id);
-        if (rg_rev_cmp(c->durable, f->candidates[0].durable) > 0 && !f->accept_loss)
+        if (rg_rev_cmp(c->last, f->candidates[0].last) > 0 && !f->accept_loss)
             return say(f, RG_EREVISION, "%s (node %llu) is at %llu.%llu, this node at %llu.%llu: promote that one, or accept the loss",
-                       c->region, (unsigned long long)c->id, (unsigned long long)c->durable.epoch,
-                       (unsigned long long)c->durable.index, (unsigned long long)f->candidates[0].durable.epoch,
-                       (unsigned long long)f->candidates[0].durable.index);
+                       c->region, (unsigned long long)c->id, (unsigned long long)c->last.epoch,
+                       (unsigned long long)c->last.index, (unsigned long long)f->candidates[0].last.epoch,
+                       (unsigned long long)f->candidates[0].last.index);
     }
     return RG_OK;
 }
@@ -318,7 +319,7 @@ static enum rg_err judge(struct rg_node *node, bool promised)
 
     candidate_self(node, &f->candidates[0]); /* as it is now: it may have got what others had when they answered */
     f->candidates[0].promised = promised;
-    f->durable = f->candidates[0].durable;
+    f->last = f->candidates[0].last;
     f->policy_regions = node->settings.regions;
     f->lease_regions = node->settings.lease_regions;
     count_regions(node, f, promised);

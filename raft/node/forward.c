@@ -1,4 +1,4 @@
-/* Proposals made in one region and carried to the primary; and what a command would come to here. */
+/* raft/node/forward.c: proposals made in one region and carried to the primary; and what a command would come to here. */
 #include "raft/node/node_priv.h"
 
 /* ---- on the replica ---- */

@@ -1,6 +1,6 @@
-/* A planned hand-over. The primary pauses writes, the target gets level, and the primary writes the first entry of the target's
- * epoch to its own log: from the moment that is durable it never acknowledges anything again in its own. The target writes
- * the same entry, byte for byte, and leads. Before that moment everything can be taken back. */
+/* raft/node/handover.c: a planned hand-over. The primary pauses writes, the target gets level, and the primary writes the first
+ * entry of the target's epoch to its own log: from the moment that is durable it never acknowledges anything again in its own.
+ * The target writes the same entry, byte for byte, and leads. Before that moment everything can be taken back. */
 #include <stdarg.h>
 #include <stdio.h>
 

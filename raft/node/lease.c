@@ -1,10 +1,10 @@
-/* Which other regions have what: the durability policy, and the write lease.
+/* raft/node/lease.c: which other regions have what: the durability policy, and the write lease.
  *
  * The lease: with each announcement the primary asks for one, with its clock's reading; a region that grants it will take no
- * part in a promotion before it has run out, and gives the reading back. The primary counts from the moment it asked, less
- * 1 %, the region from the moment it heard, plus 1 %: as long as clocks run within 1 % of each other's rate, a promotion that
- * waits for the regions' grants begins after the primary has stopped. The primary acknowledges only while enough regions have
- * renewed, and only what as many have durable: then every promotion meets a region that has it. */
+ * part in a promotion before it has run out, and gives the reading back. The primary counts from the moment it asked, less 1 %,
+ * the region from the moment it heard, plus 1 %: as long as clocks run within 1 % of each other's rate, a promotion that waits
+ * for the regions' grants begins after the primary has stopped. The primary acknowledges only while enough regions have renewed,
+ * and only what as many have durable: then every promotion meets a region that has it. */
 #include "raft/node/node_priv.h"
 #include "store/model/node.h"
 #include "store/model/region.h"

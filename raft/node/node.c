@@ -1,3 +1,4 @@
+/* raft/node/node.c: the node's lifetime, its peers, and the pump. */
 #include "raft/node/node.h"
 
 #include <stdarg.h>

@@ -137,7 +137,7 @@ struct rg_node_status {
     uint64_t commit_index, last_index, durable_index, first_index, snapshot_index;
     uint8_t hash[RG_STATE_HASH_BYTES];
     struct rg_counts counts;
-    bool ready;              /* may serve: see rg_node_status_why */
+    bool ready;              /* may serve */
     char not_ready[160];     /* why not */
     bool diverged, fenced, alarm; /* alarm: a learner is ahead of us: writes are refused */
     bool paused;             /* a hand-over is under way: writes wait */

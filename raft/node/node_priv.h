@@ -1,6 +1,7 @@
 /* raft/node/node_priv.h: what the files of the node share. node.c: lifetime and the pump; open.c: data directory to running
- * core; step.c: what a step of the core asks for; peer.c: links, messages; apply.c: apply and snapshots;
- * answer.c: proposals and waits; status.c: readiness and figures. */
+ * core; step.c: what a step of the core asks for; peer.c: links, messages; apply.c: apply and snapshots; answer.c: proposals
+ * and waits; forward.c: proposals carried to the primary; change.c: members; lease.c: policy, regions, lease; failover.c: a
+ * declared promotion, epochs; handover.c: a planned one; status.c: readiness and figures. The words: ARCHITECTURE.md. */
 #ifndef REGENT_RAFT_NODE_NODE_PRIV_H
 #define REGENT_RAFT_NODE_NODE_PRIV_H
 

@@ -1,4 +1,4 @@
-/* From a data directory to a running core. */
+/* raft/node/open.c: from a data directory to a running core. */
 #include <stdio.h>
 
 #include "raft/node/node_priv.h"

@@ -1,4 +1,4 @@
-/* Links: hello, up, down, and every message that comes in. */
+/* raft/node/peer.c: links: hello, up, down, and every message that comes in. */
 #include <stdio.h>
 
 #include "crypto/digest.h"

@@ -1,4 +1,4 @@
-/* What the node says of itself: readiness, lags, figures. */
+/* raft/node/status.c: what the node says of itself: readiness, lags, figures. */
 #include <stdio.h>
 
 #include "raft/node/node_priv.h"

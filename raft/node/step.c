@@ -1,4 +1,4 @@
-/* What a step of the core asks for: the one place where the order of disk, messages and commit is decided. */
+/* raft/node/step.c: what a step of the core asks for: the one place where the order of disk, messages and commit is decided. */
 #include "raft/node/node_priv.h"
 
 /* ---- stops for good ---- */

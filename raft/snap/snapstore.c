@@ -1,3 +1,4 @@
+/* raft/snap/snapstore.c: the directory of snapshots: listing, loading, taking, holding. */
 #include "raft/snap/snapstore_priv.h"
 
 #include <inttypes.h>
@@ -6,7 +7,7 @@
 static const char *const suffixes[] = {
     [SNAP_COMPLETE] = "snap", [SNAP_PART] = "part", [SNAP_TMP] = "tmp", [SNAP_BAD] = "bad"};
 
-/* --- names --- */
+/* ---- names ---- */
 
 void snap_path(const struct rg_snapstore *snaps, uint64_t index, uint64_t term, enum snap_suffix suffix,
                char out[SNAP_PATH_BYTES_MAX])
@@ -40,7 +41,7 @@ static bool name_parse(const char *name, uint64_t *ret_index, uint64_t *ret_term
     return false;
 }
 
-/* --- memory --- */
+/* ---- memory ---- */
 
 static void destroy(struct rg_snapstore *snaps)
 {
@@ -78,7 +79,7 @@ void rg_snapstore_free(struct rg_snapstore *snaps)
         destroy(snaps);
 }
 
-/* --- entries --- */
+/* ---- entries ---- */
 
 static struct snap_entry *find_entry(const struct rg_snapstore *snaps, uint64_t index, uint64_t term)
 {
@@ -133,7 +134,7 @@ bool rg_snapstore_latest(const struct rg_snapstore *snaps, struct rg_snapfile *r
     return false;
 }
 
-/* --- deleting --- */
+/* ---- deleting ---- */
 
 struct removal {
     struct rg_work work;
@@ -199,7 +200,7 @@ enum rg_err snap_add(struct rg_snapstore *snaps, const struct rg_snapfile *file)
     return err;
 }
 
-/* --- opening --- */
+/* ---- opening ---- */
 
 struct listing {
     struct rg_snapstore *snaps;
@@ -305,7 +306,7 @@ enum rg_err rg_snapstore_open(struct rg_io *io, const char *dir, struct rg_keypr
     return RG_OK;
 }
 
-/* --- loading --- */
+/* ---- loading ---- */
 
 static enum rg_err source_read(void *arg, uint64_t offset, void *out, size_t n)
 {
@@ -418,7 +419,7 @@ enum rg_err rg_snapstore_load(struct rg_snapstore *snaps, struct rg_store *store
     return rg_fail(ctx, RG_ENOTFOUND, "%s holds no snapshot", snaps->dir);
 }
 
-/* --- taking --- */
+/* ---- taking ---- */
 
 struct snap_take {
     struct rg_work work;
@@ -565,7 +566,7 @@ rg_snapstore_take(struct rg_snapstore *snaps, struct rg_store *store, struct rg_
     return RG_OK;
 }
 
-/* --- sending --- */
+/* ---- sending ---- */
 
 enum rg_err rg_snapstore_hold(struct rg_snapstore *snaps, const struct rg_snapfile *file, int *ret_fd,
                               struct rg_errctx *ctx)

@@ -3,7 +3,8 @@
 #ifndef REGENT_RAFT_SNAP_SNAPSTORE_H
 #define REGENT_RAFT_SNAP_SNAPSTORE_H
 
-#include "raft/core/rpc.h"
+#include "raft/io.h"
+#include "raft/member.h"
 #include "store/db/snapshot.h"
 
 #define RG_SNAPSTORE_KEEP 2

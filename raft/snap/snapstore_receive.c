@@ -1,3 +1,4 @@
+/* raft/snap/snapstore_receive.c: a snapshot file that is being received. */
 #include "raft/snap/snapstore_priv.h"
 
 #include <inttypes.h>
@@ -77,7 +78,7 @@ void snap_receive_free(struct rg_snapstore *snaps)
         detach(snaps);
 }
 
-/* --- begin --- */
+/* ---- begin ---- */
 
 static bool part_parse(const char *name, uint64_t *ret_index, uint64_t *ret_term)
 {
@@ -159,7 +160,7 @@ enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct 
     return RG_OK;
 }
 
-/* --- write --- */
+/* ---- write ---- */
 
 static void write_run(struct rg_work *work)
 {
@@ -221,7 +222,7 @@ enum rg_err rg_snapstore_receive_write(struct rg_snapstore *snaps, uint64_t offs
     return RG_OK;
 }
 
-/* --- finish --- */
+/* ---- finish ---- */
 
 static enum rg_err finish_check(struct snap_finish *finish)
 {

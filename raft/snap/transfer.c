@@ -1,3 +1,4 @@
+/* raft/snap/transfer.c: snapshots between two nodes: the one that sends, the one that receives. */
 #include "raft/snap/transfer.h"
 
 #include "base/buf.h"

@@ -1,6 +1,6 @@
 /* store/db/snapshot.h: the state as a stream of sealed, LZ4-compressed chunks: written from one read transaction (a worker
  * thread's: writes never pause), loaded with append-order bulk puts. Portable between regions: each opens it with its own
- * replica of the KEK. docs/formats.md has the layout. */
+ * replica of the KEK. docs/formats-disk.md has the layout. */
 #ifndef REGENT_STORE_DB_SNAPSHOT_H
 #define REGENT_STORE_DB_SNAPSHOT_H
 

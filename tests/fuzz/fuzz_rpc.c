@@ -1,5 +1,4 @@
 /* Messages and hellos of peers: whatever decodes encodes to the same bytes, and a CHANGE's bytes are walked safely. */
-#include "raft/core/core.h"
 #include "raft/core/rpc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -278,12 +278,30 @@ static enum rg_err sim_rename(struct rg_io *io, const char *from, const char *to
 static enum rg_err sim_unlink(struct rg_io *io, const char *path, struct rg_errctx *ctx)
 {
     struct simdisk *disk = io_disk(io);
-    struct inode *inode = sd_find_file(disk, path);
+    struct name *name = sd_names_find(&disk->live, path);
 
-    if (inode == NULL)
+    if (name == NULL)
         return rg_fail(ctx, RG_ENOTFOUND, "delete %s: no such file", path);
-    give_back(disk, inode);
-    sd_push_name_op(disk, NAME_UNLINK, path, NULL, inode);
+    if (name->inode->dir)
+        return rg_fail(ctx, RG_EIO, "delete %s: it is a directory", path);
+    give_back(disk, name->inode);
+    sd_push_name_op(disk, NAME_UNLINK, path, NULL, name->inode);
+    return RG_OK;
+}
+
+static enum rg_err sim_rmdir(struct rg_io *io, const char *path, struct rg_errctx *ctx)
+{
+    struct simdisk *disk = io_disk(io);
+    struct name *name = sd_names_find(&disk->live, path);
+
+    if (name == NULL)
+        return rg_fail(ctx, RG_ENOTFOUND, "delete %s: no such directory", path);
+    if (!name->inode->dir)
+        return rg_fail(ctx, RG_EIO, "delete %s: it is no directory", path);
+    for (size_t i = 0; i < disk->live.n; i++)
+        if (sd_in_dir(disk->live.v[i].path, path))
+            return rg_fail(ctx, RG_EIO, "delete %s: something is in it", path);
+    sd_push_name_op(disk, NAME_UNLINK, path, NULL, name->inode);
     return RG_OK;
 }
 
@@ -328,6 +346,7 @@ void simdisk_fill_io(struct simdisk *disk, struct rg_io *io)
     io->sync_dir = sim_sync_dir;
     io->rename = sim_rename;
     io->unlink = sim_unlink;
+    io->rmdir = sim_rmdir;
     io->list = sim_list;
 }
 

@@ -332,6 +332,7 @@ static void power_off(struct sim_node *n)
     io->sync_dir = dead_path;
     io->rename = dead_rename;
     io->unlink = dead_path;
+    io->rmdir = dead_path;
     io->list = dead_list;
 }
 

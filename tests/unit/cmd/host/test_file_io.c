@@ -87,6 +87,13 @@ START_TEST(files_do_what_they_should)
     ck_assert_int_eq(io.unlink(&io, in_dir("b"), &ctx), RG_OK);
     ck_assert_int_eq(io.unlink(&io, in_dir("b"), &ctx), RG_ENOTFOUND);
     ck_assert_int_eq(io.list(&io, in_dir("nowhere"), count_each, &n, &ctx), RG_ENOTFOUND);
+    ck_assert_int_eq(io.unlink(&io, in_dir("sub"), &ctx), RG_EIO); /* a directory */
+    ck_assert_int_eq(io.open(&io, in_dir("sub/c"), RG_OPEN_CREATE, &fd, &ctx), RG_OK);
+    io.close(&io, fd);
+    ck_assert_int_eq(io.rmdir(&io, in_dir("sub"), &ctx), RG_EIO); /* something is in it */
+    ck_assert_int_eq(io.unlink(&io, in_dir("sub/c"), &ctx), RG_OK);
+    ck_assert_int_eq(io.rmdir(&io, in_dir("sub"), &ctx), RG_OK);
+    ck_assert_int_eq(io.rmdir(&io, in_dir("sub"), &ctx), RG_ENOTFOUND);
 }
 END_TEST
 

@@ -230,9 +230,9 @@ START_TEST(a_promotion_is_declared_where_it_happens)
     expect("POST", "/v1/failover", "{\"to\":\"us-east-1\"}", 400, "reason: must say why");
     expect("POST", "/v1/failover", "{\"to\":\"us-east-1\",\"acceptLoss\":1}", 400, "acceptLoss: must be true or false");
     af_failover = (struct rg_failover){.err = RG_EREVISION, .n_candidates = 2, .unknown_ms = 2500, .known_lost = 4};
-    af_failover.candidates[0] = (struct rg_candidate){.id = 1, .region = "us-east-1", .answered = true, .durable = {3, 7},
+    af_failover.candidates[0] = (struct rg_candidate){.id = 1, .region = "us-east-1", .answered = true, .last = {3, 7},
                                                       .primary_heard_ms = 2500};
-    af_failover.candidates[1] = (struct rg_candidate){.id = 2, .region = "eu-central-1", .answered = true, .durable = {3, 9},
+    af_failover.candidates[1] = (struct rg_candidate){.id = 2, .region = "eu-central-1", .answered = true, .last = {3, 9},
                                                       .primary_heard_ms = UINT64_MAX};
     snprintf(af_failover.text, sizeof af_failover.text, "%s", "eu-central-1 is ahead");
     expect("POST", "/v1/failover", "{\"to\":\"us-east-1\",\"dryRun\":true}", 200, "\"possible\":false");

@@ -2,7 +2,6 @@
 #include <check.h>
 #include <stdio.h>
 
-#include "base/prng.h"
 #include "raft/core/core.h"
 
 #define T(n) ((UINT64_C(1) << 32) | (n))
@@ -233,68 +232,6 @@ START_TEST(three_voters_elect_by_pre_vote)
 }
 END_TEST
 
-/* ---- members ---- */
-
-START_TEST(members_come_back_as_they_were)
-{
-    struct rg_members in = members_of(3, 4), out;
-    struct rg_buf buf;
-
-    rg_buf_init(&buf, 65536);
-    ck_assert_int_eq(rg_members_encode(&in, &buf), RG_OK);
-    ck_assert_int_eq(rg_members_decode(rg_buf_span(&buf), &out), RG_OK);
-    ck_assert_uint_eq(out.n, 7);
-    ck_assert_uint_eq(rg_members_voters(&out), 3);
-    ck_assert_str_eq(rg_members_find(&out, 5)->region, "region-4");
-    ck_assert_str_eq(rg_members_find(&out, 5)->link, "host-4:7000");
-    ck_assert_ptr_null(rg_members_find(&out, 8));
-    rg_buf_deinit(&buf);
-}
-END_TEST
-
-START_TEST(members_that_cannot_be_are_refused)
-{
-    struct rg_members m = members_of(1, 1), out;
-    struct rg_buf buf;
-
-    rg_buf_init(&buf, 65536);
-    m.peers[1].id = 1;
-    ck_assert_int_eq(rg_members_encode(&m, &buf), RG_EINVALID);
-    m = members_of(1, 1);
-    memcpy(&m.peers[1], &m.peers[0], sizeof m.peers[0]);
-    m.peers[1].id = 2;
-    ck_assert_int_eq(rg_members_encode(&m, &buf), RG_EINVALID); /* one address twice */
-    m = members_of(1, 1);
-    m.peers[0].region[0] = '\0';
-    ck_assert_int_eq(rg_members_encode(&m, &buf), RG_EINVALID);
-    ck_assert_int_eq(rg_members_decode(rg_span_str(""), &out), RG_EMALFORMED);
-    rg_buf_deinit(&buf);
-}
-END_TEST
-
-START_TEST(members_spoiled_anywhere_do_no_harm)
-{
-    struct rg_members m = members_of(2, 3), out;
-    struct rg_prng prng;
-    struct rg_buf buf;
-
-    rg_buf_init(&buf, 65536);
-    ck_assert_int_eq(rg_members_encode(&m, &buf), RG_OK);
-    rg_prng_init(&prng, 3);
-    for (size_t n = 0; n < buf.len; n++)
-        (void)!rg_members_decode(rg_span(buf.data, n), &out);
-    for (int i = 0; i < 20000; i++) {
-        size_t at = rg_prng_below(&prng, buf.len);
-        uint8_t was = buf.data[at];
-
-        buf.data[at] = (uint8_t)rg_prng_u64(&prng);
-        (void)!rg_members_decode(rg_buf_span(&buf), &out);
-        buf.data[at] = was;
-    }
-    rg_buf_deinit(&buf);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("core");
@@ -312,9 +249,6 @@ int main(void)
     tcase_add_test(tc, what_is_committed_cannot_be_contradicted);
     tcase_add_test(tc, a_snapshot_replaces_the_log);
     tcase_add_test(tc, three_voters_elect_by_pre_vote);
-    tcase_add_test(tc, members_come_back_as_they_were);
-    tcase_add_test(tc, members_that_cannot_be_are_refused);
-    tcase_add_test(tc, members_spoiled_anywhere_do_no_harm);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -66,6 +66,13 @@ static enum rg_err f_unlink(struct rg_io *io, const char *path, struct rg_errctx
     return err ? err : rig.real.unlink(io, path, ctx);
 }
 
+static enum rg_err f_rmdir(struct rg_io *io, const char *path, struct rg_errctx *ctx)
+{
+    enum rg_err err = step(ctx);
+
+    return err ? err : rig.real.rmdir(io, path, ctx);
+}
+
 static void alive(unsigned steps_max)
 {
     rig.steps = 0;
@@ -140,6 +147,7 @@ static void setup(void)
     rig.io.sync_dir = f_sync_dir;
     rig.io.rename = f_rename;
     rig.io.unlink = f_unlink;
+    rig.io.rmdir = f_rmdir;
     alive(UINT32_MAX);
     make_data();
 }
@@ -248,6 +256,32 @@ START_TEST(kept_listed_dropped)
     ck_assert_int_eq(rg_lost_find(&rig.io, rig.data, 1026, &found, &rig.ctx), RG_ENOTFOUND);
     must(rg_lost_find(&rig.io, rig.data, 3, &found, &rig.ctx));
     ck_assert_uint_eq(found.old_id, 7);
+}
+END_TEST
+
+/* Whatever a crash leaves of a drop is no tail any more, or a whole one; and the next drop takes it along. */
+START_TEST(a_crash_while_dropping_leaves_nothing_for_long)
+{
+    struct rg_lost_info other = info, found;
+    enum rg_err err = RG_EIO;
+    unsigned cut = 0;
+
+    other.epoch = 3;
+    for (unsigned at = 0; err; at++) {
+        must(rg_lost_move(&rig.io, rig.data, &info, &rig.ctx));
+        alive(at);
+        err = rg_lost_drop(&rig.io, rig.data, 1026, &rig.ctx);
+        alive(UINT32_MAX);
+        cut += there("lost/.dropped-1026-1");
+        if (rg_lost_find(&rig.io, rig.data, 1026, &found, &rig.ctx) == RG_OK)
+            ck_assert(err && there("lost/1026-1/meta") && there("lost/1026-1/wal/1.wal") && there("lost/1026-1/snapshots/9.snap"));
+        must(rg_lost_move(&rig.io, rig.data, &other, &rig.ctx));
+        must(rg_lost_drop(&rig.io, rig.data, 3, &rig.ctx));
+        ck_assert(!there("lost/.dropped-1026-1") && !there("lost/.dropped-3-1"));
+        remove_data();
+        make_data();
+    }
+    ck_assert_uint_gt(cut, 5);
 }
 END_TEST
 
@@ -432,6 +466,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, killed_at_each_step);
     tcase_add_test(tcase, kept_listed_dropped);
+    tcase_add_test(tcase, a_crash_while_dropping_leaves_nothing_for_long);
     tcase_add_test(tcase, a_damaged_marker_is_said);
     tcase_add_test(tcase, replayed_ones_are_kept);
     tcase_add_test(tcase, what_is_lost);

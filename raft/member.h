@@ -1,0 +1,40 @@
+/* raft/member.h: who belongs to a cluster: its nodes and their roles, and such a configuration's bytes as a CHANGE entry or a
+ * snapshot keeps them. Plain values. */
+#ifndef REGENT_RAFT_MEMBER_H
+#define REGENT_RAFT_MEMBER_H
+
+#include "base/buf.h"
+
+#define RG_PEERS_MAX 32
+#define RG_ADDRESS_BYTES_MAX 192       /* "region=…;link=…" */
+#define RG_RAFT_CONFIG_BYTES_MAX 16384 /* an encoded configuration */
+
+enum rg_role { RG_ROLE_LEARNER, RG_ROLE_VOTER }; /* as libraft numbers them, and as encoded */
+
+struct rg_peer_config {
+    uint64_t id;
+    char region[33];
+    enum rg_role role;
+    char link[128]; /* host:port */
+};
+
+struct rg_members {
+    struct rg_peer_config peers[RG_PEERS_MAX];
+    size_t n;
+};
+
+/** Append the bytes; a peer's region and link travel in its address. RG_EINVALID: nobody, too many, an id or an address that is
+ * empty, too long or given twice. */
+RG_MUST enum rg_err rg_members_encode(const struct rg_members *members, struct rg_buf *out);
+/** Every length is checked: bytes may come from a peer. RG_EMALFORMED. */
+RG_MUST enum rg_err rg_members_decode(struct rg_span bytes, struct rg_members *ret_members);
+/** NULL when not there. */
+const struct rg_peer_config *rg_members_find(const struct rg_members *members, uint64_t id);
+size_t rg_members_voters(const struct rg_members *members);
+
+/** The address of a peer in the configuration, into out. */
+void rg_member_address(const struct rg_peer_config *peer, char out[RG_ADDRESS_BYTES_MAX]);
+/** Region and link out of an address. False: it is none. */
+bool rg_member_address_parse(const char *address, struct rg_peer_config *peer);
+
+#endif

@@ -1,0 +1,128 @@
+/* raft/member: configurations come back as they were, and their bytes are libraft's. */
+#include <check.h>
+#include <raft.h>
+#include <stdio.h>
+
+#include "base/prng.h"
+#include "raft/member.h"
+
+static struct rg_members members_of(unsigned voters, unsigned learners)
+{
+    struct rg_members m = {.n = voters + learners};
+
+    for (unsigned i = 0; i < m.n; i++) {
+        m.peers[i].id = i + 1;
+        m.peers[i].role = i < voters ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
+        snprintf(m.peers[i].region, sizeof m.peers[i].region, "region-%u", i);
+        snprintf(m.peers[i].link, sizeof m.peers[i].link, "host-%u:7000", i);
+    }
+    return m;
+}
+
+START_TEST(members_come_back_as_they_were)
+{
+    struct rg_members in = members_of(3, 4), out;
+    struct rg_buf buf;
+
+    rg_buf_init(&buf, 65536);
+    ck_assert_int_eq(rg_members_encode(&in, &buf), RG_OK);
+    ck_assert_int_eq(rg_members_decode(rg_buf_span(&buf), &out), RG_OK);
+    ck_assert_uint_eq(out.n, 7);
+    ck_assert_uint_eq(rg_members_voters(&out), 3);
+    ck_assert_str_eq(rg_members_find(&out, 5)->region, "region-4");
+    ck_assert_str_eq(rg_members_find(&out, 5)->link, "host-4:7000");
+    ck_assert_ptr_null(rg_members_find(&out, 8));
+    rg_buf_deinit(&buf);
+}
+END_TEST
+
+START_TEST(members_that_cannot_be_are_refused)
+{
+    struct rg_members m = members_of(1, 1), out;
+    struct rg_buf buf;
+
+    rg_buf_init(&buf, 65536);
+    m.peers[1].id = 1;
+    ck_assert_int_eq(rg_members_encode(&m, &buf), RG_EINVALID);
+    m = members_of(1, 1);
+    memcpy(&m.peers[1], &m.peers[0], sizeof m.peers[0]);
+    m.peers[1].id = 2;
+    ck_assert_int_eq(rg_members_encode(&m, &buf), RG_EINVALID); /* one address twice */
+    m = members_of(1, 1);
+    m.peers[0].region[0] = '\0';
+    ck_assert_int_eq(rg_members_encode(&m, &buf), RG_EINVALID);
+    ck_assert_int_eq(rg_members_decode(rg_span_str(""), &out), RG_EMALFORMED);
+    rg_buf_deinit(&buf);
+}
+END_TEST
+
+START_TEST(members_spoiled_anywhere_do_no_harm)
+{
+    struct rg_members m = members_of(2, 3), out;
+    struct rg_prng prng;
+    struct rg_buf buf;
+
+    rg_buf_init(&buf, 65536);
+    ck_assert_int_eq(rg_members_encode(&m, &buf), RG_OK);
+    rg_prng_init(&prng, 3);
+    for (size_t n = 0; n < buf.len; n++)
+        (void)!rg_members_decode(rg_span(buf.data, n), &out);
+    for (int i = 0; i < 20000; i++) {
+        size_t at = rg_prng_below(&prng, buf.len);
+        uint8_t was = buf.data[at];
+
+        buf.data[at] = (uint8_t)rg_prng_u64(&prng);
+        (void)!rg_members_decode(rg_buf_span(&buf), &out);
+        buf.data[at] = was;
+    }
+    rg_buf_deinit(&buf);
+}
+END_TEST
+
+/* What is in logs and snapshots was written by libraft: byte for byte the same, whatever the length comes to. */
+START_TEST(the_bytes_are_librafts)
+{
+    for (unsigned n = 1; n <= RG_PEERS_MAX; n++) {
+        struct rg_members m = members_of(n - n / 2, n / 2);
+        struct raft_configuration conf;
+        struct raft_buffer theirs;
+        struct rg_buf ours;
+
+        snprintf(m.peers[n - 1].link, sizeof m.peers[0].link, "h%.*s:7000", (int)(n % 9), "aaaaaaaaa");
+        raft_configuration_init(&conf);
+        for (unsigned i = 0; i < n; i++) {
+            char address[RG_ADDRESS_BYTES_MAX];
+
+            rg_member_address(&m.peers[i], address);
+            ck_assert_int_eq(raft_configuration_add(&conf, m.peers[i].id, address,
+                                                    m.peers[i].role == RG_ROLE_VOTER ? RAFT_VOTER : RAFT_STANDBY), 0);
+        }
+        ck_assert_int_eq(raft_configuration_encode(&conf, &theirs), 0);
+        rg_buf_init(&ours, RG_RAFT_CONFIG_BYTES_MAX);
+        ck_assert_int_eq(rg_members_encode(&m, &ours), RG_OK);
+        ck_assert(rg_span_eq(rg_buf_span(&ours), rg_span(theirs.base, theirs.len)));
+        rg_buf_deinit(&ours);
+        raft_free(theirs.base);
+        raft_configuration_close(&conf);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("member");
+    TCase *tc = tcase_create("member");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_test(tc, members_come_back_as_they_were);
+    tcase_add_test(tc, members_that_cannot_be_are_refused);
+    tcase_add_test(tc, members_spoiled_anywhere_do_no_harm);
+    tcase_add_test(tc, the_bytes_are_librafts);
+    suite_add_tcase(suite, tc);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
