@@ -1,6 +1,7 @@
 #include "base/util.h"
 
 #include <stdio.h>
+#include <time.h>
 
 void rg_assert_failed(const char *cond, const char *file, int line)
 {
@@ -28,6 +29,41 @@ void rg_hex(char *out, const void *p, size_t n)
     out[2 * n] = '\0';
 }
 
+size_t rg_digits(char *out, uint64_t v)
+{
+    char back[RG_DIGITS_MAX];
+    size_t n = 0;
+
+    do {
+        back[n++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    for (size_t i = 0; i < n; i++)
+        out[i] = back[n - 1 - i];
+    return n;
+}
+
+size_t rg_time_format(char *out, int64_t at_ms)
+{
+    int64_t rest = at_ms % 1000, seconds = at_ms / 1000;
+    time_t t;
+    struct tm tm;
+    int n;
+
+    if (rest < 0) {
+        rest += 1000;
+        seconds--;
+    }
+    t = (time_t)seconds;
+    if (gmtime_r(&t, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
+        n = snprintf(out, RG_TIME_TEXT_MAX, "%lld", (long long)at_ms);
+    else
+        n = snprintf(out, RG_TIME_TEXT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)(tm.tm_year + 1900) % 10000u,
+                     (unsigned)(tm.tm_mon + 1) % 100u, (unsigned)tm.tm_mday % 100u, (unsigned)tm.tm_hour % 100u,
+                     (unsigned)tm.tm_min % 100u, (unsigned)tm.tm_sec % 100u, (unsigned)rest % 1000u);
+    return (size_t)n;
+}
+
 static int nibble(char c)
 {
     if (c >= '0' && c <= '9')
@@ -51,9 +87,14 @@ bool rg_unhex(uint8_t *out, const char *hex, size_t n)
     return true;
 }
 
-void rg_rev_format(char *out, struct rg_rev rev)
+size_t rg_rev_format(char *out, struct rg_rev rev)
 {
-    snprintf(out, RG_REV_TEXT_MAX, "%llu.%llu", (unsigned long long)rev.epoch, (unsigned long long)rev.index);
+    size_t n = rg_digits(out, rev.epoch);
+
+    out[n++] = '.';
+    n += rg_digits(out + n, rev.index);
+    out[n] = '\0';
+    return n;
 }
 
 static bool parse_u64(struct rg_span s, uint64_t *ret)
@@ -89,10 +130,16 @@ bool rg_rev_parse(struct rg_span text, struct rg_rev *ret_rev)
 
 void rg_uuid_format(char *out, const struct rg_uuid *id)
 {
-    char hex[33];
+    static const uint8_t dash_after[] = {4, 2, 2, 2, 6};
+    size_t at = 0, from = 0;
 
-    rg_hex(hex, id->b, 16);
-    snprintf(out, RG_UUID_TEXT_MAX, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+    for (size_t i = 0; i < RG_LEN(dash_after); i++) {
+        rg_hex(out + at, id->b + from, dash_after[i]);
+        from += dash_after[i];
+        at += 2 * (size_t)dash_after[i];
+        out[at++] = '-';
+    }
+    out[at - 1] = '\0';
 }
 
 bool rg_uuid_parse(struct rg_span text, struct rg_uuid *ret_id)

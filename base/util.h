@@ -74,6 +74,13 @@ static inline bool rg_span_is(struct rg_span a, const char *s)
 void rg_wipe(void *p, size_t n);
 /** Lower-case hex of n bytes into out (2n + 1 bytes). */
 void rg_hex(char *out, const void *p, size_t n);
+#define RG_DIGITS_MAX 20
+/** Decimal digits of v into out[RG_DIGITS_MAX], no terminator; how many. For paths on which printf is seen. */
+size_t rg_digits(char *out, uint64_t v);
+#define RG_TIME_TEXT_MAX 32
+/** A point in time, milliseconds since 1970, as RFC 3339 in UTC ("2026-01-02T03:04:05.678Z"), or its decimal number where the
+ * calendar of four-digit years ends. Into out[RG_TIME_TEXT_MAX]; its length. */
+size_t rg_time_format(char *out, int64_t at_ms);
 /** Parse exactly 2n hex digits (either case). False if any is not one. */
 bool rg_unhex(uint8_t *out, const char *hex, size_t n);
 
@@ -88,8 +95,8 @@ static inline int rg_rev_cmp(struct rg_rev a, struct rg_rev b)
     return a.index < b.index ? -1 : a.index > b.index;
 }
 #define RG_REV_TEXT_MAX 42
-/** "epoch.index" into out[RG_REV_TEXT_MAX]. */
-void rg_rev_format(char *out, struct rg_rev rev);
+/** "epoch.index" into out[RG_REV_TEXT_MAX]; its length. */
+size_t rg_rev_format(char *out, struct rg_rev rev);
 /** Parse "epoch.index", decimal, nothing around it. False when malformed. */
 bool rg_rev_parse(struct rg_span text, struct rg_rev *ret_rev);
 

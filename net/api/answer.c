@@ -4,31 +4,6 @@
 
 #include "net/api/worker.h"
 
-size_t rg_api_digits(char *out, uint64_t v)
-{
-    char back[20];
-    size_t n = 0;
-
-    do {
-        back[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v > 0);
-    for (size_t i = 0; i < n; i++)
-        out[i] = back[n - 1 - i];
-    return n;
-}
-
-/* rg_rev_format without printf: it is on every answer. */
-size_t rg_api_rev_text(char out[RG_REV_TEXT_MAX], struct rg_rev rev)
-{
-    size_t n = rg_api_digits(out, rev.epoch);
-
-    out[n++] = '.';
-    n += rg_api_digits(out + n, rev.index);
-    out[n] = '\0';
-    return n;
-}
-
 /* --- answers --- */
 
 void rg_answer_head_add(struct rg_answer_head *head, const char *name, struct rg_span value)
@@ -45,7 +20,7 @@ void rg_answer_head_init(struct rg_answer_head *head, const struct rg_call *call
     if (rev.index == 0) /* nothing was read or written: what is visible now */
         rev = call->api->config.node.visible(call->api->config.node.arg);
     head->reply = (struct rg_http_reply){.status = status, .content_type = content_type, .headers = head->headers};
-    n = rg_api_rev_text(head->rev, rev);
+    n = rg_rev_format(head->rev, rev);
     rg_answer_head_add(head, "regent-revision", rg_span(head->rev, n));
     rg_answer_head_add(head, "regent-region", rg_span_str(call->api->region));
     rg_answer_head_add(head, "x-amzn-requestid", rg_span(call->request_id, RG_UUID_TEXT_MAX - 1));

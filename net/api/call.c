@@ -29,20 +29,6 @@ static int64_t wall_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-void rg_api_uuid_text(char out[RG_UUID_TEXT_MAX], const struct rg_uuid *id)
-{
-    static const uint8_t dash_after[] = {4, 2, 2, 2, 6};
-    size_t at = 0, from = 0;
-
-    for (size_t i = 0; i < RG_LEN(dash_after); i++) {
-        rg_hex(out + at, id->b + from, dash_after[i]);
-        from += dash_after[i];
-        at += 2 * (size_t)dash_after[i];
-        out[at++] = '-';
-    }
-    out[at - 1] = '\0';
-}
-
 struct rg_api_worker *rg_call_worker(const struct rg_call *call)
 {
     return &call->api->worker[rg_worker_index(call->worker)];
@@ -126,7 +112,7 @@ static void mint_request_id(struct rg_call *call, struct rg_prng *prng)
     uint64_t random[2] = {rg_prng_u64(prng), rg_prng_u64(prng)};
 
     rg_uuid_v4(&call->request_uuid, (const uint8_t *)random);
-    rg_api_uuid_text(call->request_id, &call->request_uuid);
+    rg_uuid_format(call->request_id, &call->request_uuid);
 }
 
 struct rg_call *rg_call_begin(struct rg_api *api, struct rg_request *req)

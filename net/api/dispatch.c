@@ -216,8 +216,8 @@ static void wait_run(struct rg_call *call)
             run(call);
         return;
     }
-    rg_api_rev_text(min, call->min_rev);
-    rg_api_rev_text(now, call->api->config.node.visible(call->api->config.node.arg));
+    rg_rev_format(min, call->min_rev);
+    rg_rev_format(now, call->api->config.node.visible(call->api->config.node.arg));
     call->read_rev = (struct rg_rev){0};
     if (err == RG_EREVISION)
         rg_call_fail(call, err, "region %s is at revision %s and has not reached %s in time", call->api->region, now,

@@ -82,12 +82,6 @@ RG_MUST enum rg_err rg_call_txn_try(struct rg_call *call);
 void rg_auth_log_refusal(struct rg_call *call, enum rg_err err, const char *text);
 /** Wipe what a worker keeps of credentials (auth.c). */
 void rg_auth_forget(struct rg_api_worker *worker);
-/** Decimal digits of v into out (20 at most); how many. */
-size_t rg_api_digits(char *out, uint64_t v);
-/** rg_uuid_format without printf. */
-void rg_api_uuid_text(char out[RG_UUID_TEXT_MAX], const struct rg_uuid *id);
-/** rg_rev_format without printf, for it is on every answer; the length. */
-size_t rg_api_rev_text(char out[RG_REV_TEXT_MAX], struct rg_rev rev);
 
 /* The head of an answer: what every one carries. */
 struct rg_answer_head {

@@ -110,7 +110,7 @@ static void fail_replication(struct rg_call *call)
     const struct rg_proposal *p = &call->proposal;
     char rev[RG_REV_TEXT_MAX];
 
-    rg_api_rev_text(rev, p->rev);
+    rg_rev_format(rev, p->rev);
     if (call->wait_regions == RG_REGIONS_ALL)
         rg_call_fail(call, RG_EREPLICATION,
                      "the write stands at revision %s, but only %u other regions have it, not all", rev,
@@ -149,7 +149,7 @@ static void fail_policy(struct rg_call *call)
         rg_call_fail(call, p->err, "the write lease needs %u other region%s, and too few renewed it: nothing was written",
                      s->settings.lease_regions, s->settings.lease_regions == 1 ? "" : "s");
     else {
-        rg_api_rev_text(rev, p->rev);
+        rg_rev_format(rev, p->rev);
         rg_call_fail(call, p->err, "the write is at revision %s here, but the write lease ran out meanwhile: if another region "
                      "takes over, it may be lost", rev);
     }

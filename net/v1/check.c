@@ -260,7 +260,7 @@ static enum rg_err put_via(struct rg_call *call, const struct rg_via *via)
                                      : rg_group_get(call->txn, &via->principal_id, &group);
     if (err)
         return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
-    rg_api_uuid_text(id, &via->principal_id);
+    rg_uuid_format(id, &via->principal_id);
     rg_buf_put_str(out, via->principal_type == 'U' ? "{\"type\":\"USER\",\"id\":\"" : "{\"type\":\"GROUP\",\"id\":\"");
     rg_buf_put_str(out, id);
     rg_buf_put_str(out, "\",\"name\":");

@@ -15,7 +15,7 @@ static bool set_time(json_t *object, const char *name, int64_t at_ms)
 {
     char text[RG_TIME_TEXT_MAX];
 
-    rg_time_text(text, at_ms);
+    rg_time_format(text, at_ms);
     return set_text(object, name, text);
 }
 

@@ -210,7 +210,7 @@ static json_t *summary(const struct lost *l, bool known)
     char at[RG_TIME_TEXT_MAX];
     json_t *json;
 
-    (void)rg_time_text(at, l->info.set_aside_ms);
+    (void)rg_time_format(at, l->info.set_aside_ms);
     json = json_pack("{s:I,s:I,s:s,s:s,s:s,s:b}", "epoch", (json_int_t)l->info.epoch, "oldId", (json_int_t)l->info.old_id,
                      "region", l->info.region, "reason", l->info.reason, "setAsideAt", at, "known", known);
     if (json == NULL || !known)

@@ -160,7 +160,7 @@ static enum rg_err keep_run(struct lost *l)
 {
     char at[RG_TIME_TEXT_MAX], rev[RG_REV_TEXT_MAX], name[24];
 
-    (void)rg_time_text(at, l->call->now_ms);
+    (void)rg_time_format(at, l->call->now_ms);
     for (size_t i = 0; i < l->n_items; i++) {
         if (l->items[i].outcome != LOST_APPLIED)
             continue;

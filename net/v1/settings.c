@@ -21,7 +21,7 @@ static void put_time(struct rg_buf *out, const char *name, int64_t ms)
 {
     char text[RG_TIME_TEXT_MAX];
 
-    rg_time_text(text, ms);
+    rg_time_format(text, ms);
     rg_buf_printf(out, ",\"%s\":\"%s\"", name, text);
 }
 

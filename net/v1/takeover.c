@@ -235,7 +235,7 @@ static void put_candidate(struct rg_buf *out, const struct rg_candidate *c, bool
 {
     char rev[RG_REV_TEXT_MAX];
 
-    rg_api_rev_text(rev, c->last);
+    rg_rev_format(rev, c->last);
     rg_buf_printf(out, "{\"region\":\"%s\",\"node\":%llu,\"self\":%s,\"answered\":%s", c->region, (unsigned long long)c->id,
                   self ? "true" : "false", c->answered ? "true" : "false");
     if (c->answered) {
@@ -286,7 +286,7 @@ static void failover_answer(struct rg_call *call)
     char rev[RG_REV_TEXT_MAX];
 
     rg_buf_clear(out);
-    rg_api_rev_text(rev, f->last);
+    rg_rev_format(rev, f->last);
     rg_buf_printf(out, "{\"to\":\"%s\",\"epoch\":%llu,\"dryRun\":%s,\"possible\":%s,\"last\":\"%s\"", t->to,
                   (unsigned long long)f->epoch, t->dry_run ? "true" : "false", f->err ? "false" : "true", rev);
     if (f->err) {

@@ -10,10 +10,10 @@ enum { ACCOUNTS_PAGE = 1000, ACCOUNT_NAME_BYTES_MAX = 256, ACCOUNT_TEXT_BYTES_MA
 void rg_v1_put_revision(struct rg_buf *out, struct rg_rev rev)
 {
     char text[2 * 20 + 1];
-    size_t n = rg_api_digits(text, rev.epoch);
+    size_t n = rg_digits(text, rev.epoch);
 
     text[n++] = '.';
-    n += rg_api_digits(text + n, rev.index);
+    n += rg_digits(text + n, rev.index);
     rg_buf_put_str(out, ",\"revision\":\"");
     rg_buf_put(out, text, n);
     rg_buf_put_u8(out, '"');

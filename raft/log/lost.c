@@ -103,7 +103,7 @@ static json_t *info_json(const struct rg_lost_info *info, const char *format, bo
     char at[RG_TIME_TEXT_MAX];
     json_t *json, *urls;
 
-    (void)rg_time_text(at, info->set_aside_ms);
+    (void)rg_time_format(at, info->set_aside_ms);
     json = json_pack("{s:s,s:I,s:I,s:s,s:s,s:s,s:I}", "format", format, "epoch", (json_int_t)info->epoch, "oldId",
                      (json_int_t)info->old_id, "region", info->region, "reason", info->reason, "setAsideAt", at,
                      "setAsideMs", (json_int_t)info->set_aside_ms);

@@ -1,7 +1,6 @@
 #include "store/db/command_json.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #include "store/db/attrs.h"
 #include "store/db/command.h"
@@ -35,27 +34,6 @@ static const struct known {
 #undef KNOWN
 #undef FORM_PAIR
 };
-
-size_t rg_time_text(char out[RG_TIME_TEXT_MAX], int64_t ms)
-{
-    int64_t rest = ms % 1000, seconds = ms / 1000;
-    time_t t;
-    struct tm tm;
-    int n;
-
-    if (rest < 0) {
-        rest += 1000;
-        seconds--;
-    }
-    t = (time_t)seconds;
-    if (gmtime_r(&t, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
-        n = snprintf(out, RG_TIME_TEXT_MAX, "%lld", (long long)ms);
-    else
-        n = snprintf(out, RG_TIME_TEXT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)(tm.tm_year + 1900) % 10000u,
-                     (unsigned)(tm.tm_mon + 1) % 100u, (unsigned)tm.tm_mday % 100u, (unsigned)tm.tm_hour % 100u,
-                     (unsigned)tm.tm_min % 100u, (unsigned)tm.tm_sec % 100u, (unsigned)rest % 1000u);
-    return (size_t)n;
-}
 
 /* --- values: each NULL without memory --- */
 
@@ -96,7 +74,7 @@ static json_t *number_value(struct rg_span bytes, enum form form)
     if (form == FORM_FLAG)
         return v <= 1 ? json_boolean(v) : json_integer((json_int_t)RG_MIN(v, (uint64_t)INT64_MAX));
     if (form == FORM_TIME) {
-        (void)rg_time_text(text, (int64_t)v);
+        (void)rg_time_format(text, (int64_t)v);
         return json_string(text);
     }
     if (v <= INT64_MAX)

@@ -6,10 +6,6 @@
 
 #include "base/buf.h"
 
-#define RG_TIME_TEXT_MAX 32
-/** Unix milliseconds as "2026-01-02T03:04:05.678Z"; outside the years 0 to 9999 the plain number. Length. */
-size_t rg_time_text(char out[RG_TIME_TEXT_MAX], int64_t ms);
-
 /**
  * A command's bytes as an object: "kind" (its name; an unknown one: "kindNumber" too), "at" (ISO 8601), "by", "requestId", then
  * every field under a readable name: UUIDs as text, permission set ids as ps-…, pairs and nested records as objects, fields

@@ -141,6 +141,29 @@ START_TEST(text_forms)
 }
 END_TEST
 
+START_TEST(digits_and_times)
+{
+    static const struct {
+        uint64_t v;
+        const char *text;
+    } digits[] = {{0, "0"}, {9, "9"}, {10, "10"}, {UINT64_MAX, "18446744073709551615"}};
+    char text[RG_TIME_TEXT_MAX];
+
+    for (size_t i = 0; i < RG_LEN(digits); i++) {
+        size_t n = rg_digits(text, digits[i].v);
+
+        ck_assert(rg_span_eq(rg_span(text, n), rg_span_str(digits[i].text)));
+    }
+    ck_assert_uint_eq(rg_time_format(text, 1767323045678), strlen(text));
+    ck_assert_str_eq(text, "2026-01-02T03:04:05.678Z");
+    rg_time_format(text, -1);
+    ck_assert_str_eq(text, "1969-12-31T23:59:59.999Z");
+    rg_time_format(text, INT64_MAX);
+    ck_assert_str_eq(text, "9223372036854775807");
+    ck_assert_uint_eq(rg_time_format(text, INT64_MIN), strlen("-9223372036854775808"));
+}
+END_TEST
+
 START_TEST(every_error_has_a_row)
 {
     for (int e = 0; e < RG_ERR_COUNT; e++) {
@@ -269,6 +292,7 @@ int main(void)
     tcase_add_test(t, varint_over_64_bits_is_bad);
     tcase_add_test(t, tlv_finds_fields_and_refuses_rubbish);
     tcase_add_test(t, text_forms);
+    tcase_add_test(t, digits_and_times);
     tcase_add_test(t, every_error_has_a_row);
     tcase_add_test(t, prng_repeats_from_its_seed);
     tcase_add_test(t, log_values_cannot_forge_lines);

@@ -137,18 +137,6 @@ START_TEST(what_is_no_text)
 }
 END_TEST
 
-START_TEST(times)
-{
-    char text[RG_TIME_TEXT_MAX];
-
-    (void)rg_time_text(text, 1767323045678);
-    ck_assert_str_eq(text, "2026-01-02T03:04:05.678Z");
-    (void)rg_time_text(text, INT64_MAX);
-    ck_assert_str_eq(text, "9223372036854775807");
-    ck_assert_uint_eq(rg_time_text(text, INT64_MIN), strlen("-9223372036854775808"));
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("command_json");
@@ -159,7 +147,6 @@ int main(void)
     tcase_add_loop_test(tcase, shown, 0, RG_LEN(rows));
     tcase_add_test(tcase, every_kind_is_here);
     tcase_add_test(tcase, what_is_no_text);
-    tcase_add_test(tcase, times);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
