@@ -1,5 +1,7 @@
 #include "base/json.h"
 
+#include <stdio.h>
+
 #include "base/unicode.h"
 
 enum rg_err rg_json_parse_body(struct rg_span body, json_t **ret, struct rg_errctx *ctx)
@@ -87,9 +89,29 @@ struct rg_span rg_json_text(const json_t *object, const char *name)
     return rg_json_string(json_object_get(object, name));
 }
 
-int64_t rg_json_number(const json_t *object, const char *name, int64_t otherwise)
+const char *rg_json_cstr(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text != NULL ? text : "";
+}
+
+long long rg_json_number(const json_t *object, const char *name)
+{
+    return rg_json_number_or(object, name, 0);
+}
+
+long long rg_json_number_or(const json_t *object, const char *name, long long otherwise)
 {
     const json_t *value = json_object_get(object, name);
 
     return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+bool rg_json_flag(const json_t *object, const char *name) { return json_is_true(json_object_get(object, name)); }
+
+void rg_json_print(const json_t *json, size_t flags)
+{
+    json_dumpf(json, stdout, flags);
+    putchar('\n');
 }

@@ -18,11 +18,21 @@ void rg_json_put_string(struct rg_buf *out, struct rg_span text);
 /** A value as it is, compact. */
 void rg_json_put_value(struct rg_buf *out, const json_t *value);
 
-/** A string's text; empty span (p NULL) when value is NULL or no string. Borrow from the value. */
+/* What is read from a value or an object's member; one that is not there, or of another kind, is what each says. */
+
+/** A string's text, its length known; p NULL otherwise. Borrow from the value. */
 struct rg_span rg_json_string(const json_t *value);
 /** The same of a member. */
 struct rg_span rg_json_text(const json_t *object, const char *name);
-/** A whole number of the member; `otherwise` when absent. */
-int64_t rg_json_number(const json_t *object, const char *name, int64_t otherwise);
+/** A member's text as a C string; "" otherwise. Borrow from the object. */
+const char *rg_json_cstr(const json_t *object, const char *name);
+/** A member's whole number; 0 otherwise, or what is said. */
+long long rg_json_number(const json_t *object, const char *name);
+long long rg_json_number_or(const json_t *object, const char *name, long long otherwise);
+/** Whether the member is true. */
+bool rg_json_flag(const json_t *object, const char *name);
+
+/** One line to standard output; flags: jansson's. For programs. */
+void rg_json_print(const json_t *json, size_t flags);
 
 #endif

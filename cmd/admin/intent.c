@@ -94,7 +94,7 @@ static enum rg_err principal_id(struct region *r, bool group, const char *name, 
                          group ? "displayName" : "userName", "AttributeValue", name),
                &answer);
     if (!err)
-        snprintf(ret_id, RG_UUID_TEXT_MAX, "%s", rg_text(answer, group ? "GroupId" : "UserId"));
+        snprintf(ret_id, RG_UUID_TEXT_MAX, "%s", rg_json_cstr(answer, group ? "GroupId" : "UserId"));
     json_decref(answer);
     return err == RG_ENOTFOUND ? rg_fail(&r->cli->err, err, "%s knows no %s \"%s\"", r->name, group ? "group" : "user", name) : err;
 }
@@ -130,7 +130,7 @@ static enum rg_err set_is(struct region *r, const char *arn, const char *name, b
     json_t *answer = NULL;
     enum rg_err err = call(r, SSO "DescribePermissionSet", json_pack("{s:s}", "PermissionSetArn", arn), &answer);
 
-    *ret_is = !err && strcmp(rg_text(json_object_get(answer, "PermissionSet"), "Name"), name) == 0;
+    *ret_is = !err && strcmp(rg_json_cstr(json_object_get(answer, "PermissionSet"), "Name"), name) == 0;
     json_decref(answer);
     return err == RG_ENOTFOUND ? RG_OK : err;
 }
@@ -158,7 +158,7 @@ static enum rg_err find_set(struct region *r, const char *name, char *ret_arn, s
             snprintf(ret_arn, size, "%s", json_string_value(arn));
             err = set_is(r, ret_arn, name, &found);
         }
-        snprintf(token, sizeof token, "%s", rg_text(list, "NextToken"));
+        snprintf(token, sizeof token, "%s", rg_json_cstr(list, "NextToken"));
         json_decref(list);
     } while (!err && !found && token[0] != '\0');
     return err || found ? err : rg_fail(&r->cli->err, RG_ENOTFOUND, "%s knows no permission set \"%s\"", r->name, name);
@@ -180,12 +180,12 @@ static enum rg_err find_account(struct region *r, const char *name, char ret_id[
         snprintf(path, sizeof path, "/v1/accounts%s%.12s", after[0] != '\0' ? "?after=" : "", after);
         err = rg_client_json(r->client, "GET", path, NULL, rg_span(NULL, 0), &list, &r->cli->err);
         json_array_foreach(json_object_get(list, "accounts"), i, account) {
-            if (found || strcmp(rg_text(account, "name"), name) != 0)
+            if (found || strcmp(rg_json_cstr(account, "name"), name) != 0)
                 continue;
             found = true;
-            snprintf(ret_id, 13, "%s", rg_text(account, "id"));
+            snprintf(ret_id, 13, "%s", rg_json_cstr(account, "id"));
         }
-        snprintf(after, sizeof after, "%s", rg_text(list, "next"));
+        snprintf(after, sizeof after, "%s", rg_json_cstr(list, "next"));
         json_decref(list);
         if (after[0] == '\0')
             break;
@@ -200,9 +200,10 @@ static int answer_asked(struct region *r, enum rg_err err, json_t *answer)
     if (err)
         return rg_cli_fail(r->cli, err);
     if (r->cli->json)
-        rg_print(answer, JSON_COMPACT);
-    else if (rg_text(answer, "intentId")[0] != '\0')
-        printf("%s: %s in %s: %s\n", rg_text(answer, "intentId"), rg_text(answer, "status"), r->name, rg_text(answer, "message"));
+        rg_json_print(answer, JSON_COMPACT);
+    else if (rg_json_cstr(answer, "intentId")[0] != '\0')
+        printf("%s: %s in %s: %s\n", rg_json_cstr(answer, "intentId"), rg_json_cstr(answer, "status"), r->name,
+               rg_json_cstr(answer, "message"));
     else
         printf("done: %s is the primary, the write is in effect\n", r->name);
     json_decref(answer);
@@ -253,7 +254,7 @@ int rg_cmd_intent_remove_member(struct rg_cli *cli)
         err = call(&r, STORE "GetGroupMembershipId", json_pack("{s:s, s:{s:s}}", "GroupId", group, "MemberId", "UserId", user),
                    &found);
     if (!err)
-        err = call(&r, STORE "DeleteGroupMembership", json_pack("{s:s}", "MembershipId", rg_text(found, "MembershipId")), &answer);
+        err = call(&r, STORE "DeleteGroupMembership", json_pack("{s:s}", "MembershipId", rg_json_cstr(found, "MembershipId")), &answer);
     json_decref(found);
     return answer_asked(&r, err, answer);
 }
@@ -300,16 +301,16 @@ int rg_cmd_intent_revoke(struct rg_cli *cli)
 static void print_row(const json_t *intent)
 {
     const json_t *command = json_object_get(intent, "command");
-    const char *status = rg_text(intent, "status");
+    const char *status = rg_json_cstr(intent, "status");
 
-    printf("%-36s  %-16s %-10s %-8s %-24s %-18s %-20s %s\n", rg_text(intent, "id"), rg_text(intent, "region"), status,
+    printf("%-36s  %-16s %-10s %-8s %-24s %-18s %-20s %s\n", rg_json_cstr(intent, "id"), rg_json_cstr(intent, "region"), status,
            json_is_true(json_object_get(intent, "auto"))               ? "auto"
            : json_is_true(json_object_get(intent, "waitsForApproval")) ? "waits"
-           : rg_text(intent, "approvedBy")[0] != '\0'                  ? "approved"
+           : rg_json_cstr(intent, "approvedBy")[0] != '\0'                  ? "approved"
                                                                        : "-",
-           rg_text(command, "at"), rg_text(command, "kind"), rg_text(command, "by"),
-           rg_text(intent, "revision")[0] != '\0' && rg_text(intent, "code")[0] == '\0' ? rg_text(intent, "revision")
-                                                                                        : rg_text(intent, "text"));
+           rg_json_cstr(command, "at"), rg_json_cstr(command, "kind"), rg_json_cstr(command, "by"),
+           rg_json_cstr(intent, "revision")[0] != '\0' && rg_json_cstr(intent, "code")[0] == '\0' ? rg_json_cstr(intent, "revision")
+                                                                                        : rg_json_cstr(intent, "text"));
 }
 
 /* All pages of one region, appended to all. */
@@ -326,7 +327,7 @@ static enum rg_err list_region(struct region *r, const char *status, json_t *all
         err = rg_client_json(r->client, "GET", path, NULL, rg_span(NULL, 0), &page, &r->cli->err);
         if (!err && json_array_extend(all, json_object_get(page, "intents")) != 0)
             err = rg_fail(&r->cli->err, RG_EMALFORMED, "%s: the answer has no intents", r->name);
-        snprintf(after, sizeof after, "%s", rg_text(page, "next"));
+        snprintf(after, sizeof after, "%s", rg_json_cstr(page, "next"));
         json_decref(page);
     } while (!err && after[0] != '\0');
     return err;
@@ -406,7 +407,7 @@ int rg_cmd_intent_list(struct rg_cli *cli)
         return rg_cli_fail(cli, err);
     }
     if (cli->json) {
-        rg_print(all, JSON_COMPACT);
+        rg_json_print(all, JSON_COMPACT);
     } else {
         printf("%-36s  %-16s %-10s %-8s %-24s %-18s %-20s %s\n", "ID", "REGION", "STATUS", "HOW", "ASKED", "KIND", "BY", "OUTCOME");
         json_array_foreach(all, i, intent)
@@ -469,7 +470,7 @@ static int one(struct rg_cli *cli, const char *verb)
         return rg_cli_fail(cli, err);
     }
     if (cli->json || verb == NULL)
-        rg_print(verb != NULL ? after : intent, cli->json ? JSON_COMPACT : JSON_INDENT(2));
+        rg_json_print(verb != NULL ? after : intent, cli->json ? JSON_COMPACT : JSON_INDENT(2));
     else
         printf("%s: %s in %s\n", id, strcmp(verb, "approve") == 0 ? "approved" : "dropped", r.name);
     json_decref(intent);

@@ -112,12 +112,12 @@ static enum rg_err find(struct tail *t, const char *only)
     if (!err)
         err = list_all(t, only, all, &silent);
     json_array_foreach(all, i, one) { /* of a region's nodes, the one that has most */
-        if ((uint64_t)rg_number(one, "epoch") != t->epoch)
+        if ((uint64_t)rg_json_number(one, "epoch") != t->epoch)
             continue;
-        if (found != NULL && !err && strcmp(rg_text(found, "keptIn"), rg_text(one, "keptIn")) != 0)
+        if (found != NULL && !err && strcmp(rg_json_cstr(found, "keptIn"), rg_json_cstr(one, "keptIn")) != 0)
             err = rg_fail(&t->cli->err, RG_EUSAGE, "--region: %s and %s both keep writes that epoch %llu cut off",
-                          rg_text(found, "keptIn"), rg_text(one, "keptIn"), (unsigned long long)t->epoch);
-        if (found == NULL || rg_number(one, "entries") > rg_number(found, "entries"))
+                          rg_json_cstr(found, "keptIn"), rg_json_cstr(one, "keptIn"), (unsigned long long)t->epoch);
+        if (found == NULL || rg_json_number(one, "entries") > rg_json_number(found, "entries"))
             found = one;
     }
     if (!err && found == NULL)
@@ -125,8 +125,8 @@ static enum rg_err find(struct tail *t, const char *only)
                       only != NULL ? only : "the cluster", (unsigned long long)t->epoch,
                       silent > 0 ? ", as far as its regions answer" : "");
     for (i = 0; !err && i < t->cluster->n_regions; i++)
-        if (strcmp(t->cluster->regions[i].name, rg_text(found, "keptIn")) == 0)
-            err = dial(t, t->cluster->regions[i].name, rg_text(found, "url"));
+        if (strcmp(t->cluster->regions[i].name, rg_json_cstr(found, "keptIn")) == 0)
+            err = dial(t, t->cluster->regions[i].name, rg_json_cstr(found, "url"));
     json_decref(all);
     return err;
 }
@@ -158,7 +158,7 @@ static enum rg_err pages(struct tail *t, const char *sub, const char *name, json
         err = rg_client_json(t->client, "GET", path, NULL, rg_span(NULL, 0), &page, &t->cli->err);
         if (err)
             break;
-        after = rg_number(page, "next");
+        after = rg_json_number(page, "next");
         json_object_del(page, "next");
         if (all == NULL)
             all = page;
@@ -181,15 +181,15 @@ static void print_tail(const json_t *tail)
     char range[48] = "-";
 
     if (!json_is_true(json_object_get(tail, "known"))) {
-        printf("%-8lld %-16s %-6lld %-8s %-16s %-9s %-9s %s\n", rg_number(tail, "epoch"), rg_text(tail, "keptIn"),
-               rg_number(tail, "oldId"), "?", "not caught up", "?", "?", rg_text(tail, "setAsideAt"));
+        printf("%-8lld %-16s %-6lld %-8s %-16s %-9s %-9s %s\n", rg_json_number(tail, "epoch"), rg_json_cstr(tail, "keptIn"),
+               rg_json_number(tail, "oldId"), "?", "not caught up", "?", "?", rg_json_cstr(tail, "setAsideAt"));
         return;
     }
-    if (rg_number(tail, "entries") > 0)
-        snprintf(range, sizeof range, "%lld..%lld", rg_number(tail, "firstIndex"), rg_number(tail, "lastIndex"));
-    printf("%-8lld %-16s %-6lld %-8lld %-16s %-9lld %-9lld %s\n", rg_number(tail, "epoch"), rg_text(tail, "keptIn"),
-           rg_number(tail, "oldId"), rg_number(tail, "entries"), range, rg_number(tail, "missing"), rg_number(tail, "replayed"),
-           rg_text(tail, "setAsideAt"));
+    if (rg_json_number(tail, "entries") > 0)
+        snprintf(range, sizeof range, "%lld..%lld", rg_json_number(tail, "firstIndex"), rg_json_number(tail, "lastIndex"));
+    printf("%-8lld %-16s %-6lld %-8lld %-16s %-9lld %-9lld %s\n", rg_json_number(tail, "epoch"), rg_json_cstr(tail, "keptIn"),
+           rg_json_number(tail, "oldId"), rg_json_number(tail, "entries"), range, rg_json_number(tail, "missing"),
+           rg_json_number(tail, "replayed"), rg_json_cstr(tail, "setAsideAt"));
 }
 
 int rg_cmd_lost_list(struct rg_cli *cli)
@@ -213,7 +213,7 @@ int rg_cmd_lost_list(struct rg_cli *cli)
         return rg_cli_fail(cli, err);
     }
     if (cli->json) {
-        rg_print(all, JSON_COMPACT);
+        rg_json_print(all, JSON_COMPACT);
     } else {
         printf("%-8s %-16s %-6s %-8s %-16s %-9s %-9s %s\n", "EPOCH", "KEPT IN", "OLD ID", "WRITES", "INDEXES", "MISSING",
                "REPLAYED", "SET ASIDE");
@@ -247,11 +247,11 @@ static void print_entry(json_t *entry)
     const json_t *replayed = json_object_get(entry, "replayed");
     char by[100];
 
-    printf("%-10lld %-24s %-20s %-22s", rg_number(entry, "index"), rg_text(entry, "at"), clean(by, sizeof by, rg_text(entry, "by")),
-           rg_text(entry, "kind"));
+    printf("%-10lld %-24s %-20s %-22s", rg_json_number(entry, "index"), rg_json_cstr(entry, "at"),
+           clean(by, sizeof by, rg_json_cstr(entry, "by")), rg_json_cstr(entry, "kind"));
     print_what(entry);
     if (replayed != NULL)
-        printf(" (replayed as %s)", rg_text(replayed, "revision"));
+        printf(" (replayed as %s)", rg_json_cstr(replayed, "revision"));
     printf("\n");
 }
 
@@ -287,12 +287,12 @@ static int look(struct rg_cli *cli, const char *sub, const char *name, bool with
         if (!err && !cli->json)
             printf("%s: %zu operations\n", output, json_array_size(json_object_get(all, name)));
     } else if (cli->json || with_output) {
-        rg_print(all, cli->json ? JSON_COMPACT : JSON_INDENT(1));
+        rg_json_print(all, cli->json ? JSON_COMPACT : JSON_INDENT(1));
     } else {
         json_array_foreach(json_object_get(all, name), i, entry)
             print_entry(entry);
-        if (rg_number(all, "missing") > 0)
-            printf("%lld entries before these are in the snapshot alone, not in the log\n", rg_number(all, "missing"));
+        if (rg_json_number(all, "missing") > 0)
+            printf("%lld entries before these are in the snapshot alone, not in the log\n", rg_json_number(all, "missing"));
     }
     json_decref(all);
     return err ? rg_cli_fail(cli, err) : fflush(stdout) == 0 ? code : 1;
@@ -338,12 +338,12 @@ static void print_results(const json_t *answer)
 
     for (size_t i = 0; i < json_array_size(results); i++) {
         item = json_array_get(results, i);
-        printf("%-10lld %-22s %-10s %s%s%s\n", rg_number(item, "index"), rg_text(item, "kind"), rg_text(item, "outcome"),
-               rg_text(item, "revision"), rg_text(item, "code"),
-               rg_text(item, "message")[0] != '\0' ? clean(line, sizeof line, rg_text(item, "message")) : "");
+        printf("%-10lld %-22s %-10s %s%s%s\n", rg_json_number(item, "index"), rg_json_cstr(item, "kind"), rg_json_cstr(item, "outcome"),
+               rg_json_cstr(item, "revision"), rg_json_cstr(item, "code"),
+               rg_json_cstr(item, "message")[0] != '\0' ? clean(line, sizeof line, rg_json_cstr(item, "message")) : "");
     }
-    if (rg_text(answer, "warning")[0] != '\0')
-        fprintf(stderr, "%s\n", clean(line, sizeof line, rg_text(answer, "warning")));
+    if (rg_json_cstr(answer, "warning")[0] != '\0')
+        fprintf(stderr, "%s\n", clean(line, sizeof line, rg_json_cstr(answer, "warning")));
 }
 
 /* Each page's answer; with --all one after the other. */
@@ -366,13 +366,13 @@ static enum rg_err replay(struct tail *t, json_t *body, json_t *answers, bool *r
         if (err)
             return err;
         json_array_foreach(json_object_get(answer, "results"), i, item)
-            if (strcmp(rg_text(item, "outcome"), "applied") != 0 && strcmp(rg_text(item, "outcome"), "accepted") != 0)
+            if (strcmp(rg_json_cstr(item, "outcome"), "applied") != 0 && strcmp(rg_json_cstr(item, "outcome"), "accepted") != 0)
                 *ret_good = false;
-        next = rg_number(answer, "next");
+        next = rg_json_number(answer, "next");
         json_object_set_new(body, "after", json_integer(next));
         if (!t->cli->json)
             print_results(answer);
-        if (rg_number(answer, "notTried") > 0)
+        if (rg_json_number(answer, "notTried") > 0)
             next = 0; /* the rest would end the same way */
         json_array_append_new(answers, answer);
     } while (next != 0 && json_is_true(json_object_get(body, "all")));
@@ -410,7 +410,7 @@ int rg_cmd_lost_replay(struct rg_cli *cli)
     if (!err)
         err = replay(&t, body, answers, &good);
     if (cli->json && json_array_size(answers) > 0)
-        rg_print(answers, JSON_COMPACT);
+        rg_json_print(answers, JSON_COMPACT);
     json_decref(body);
     json_decref(answers);
     if (err)
@@ -446,7 +446,7 @@ int rg_cmd_lost_drop(struct rg_cli *cli)
     if (err)
         return rg_cli_fail(cli, err);
     if (cli->json)
-        rg_print(answer, JSON_COMPACT);
+        rg_json_print(answer, JSON_COMPACT);
     else
         printf("epoch %llu: the lost writes kept in %s are deleted\n", (unsigned long long)t.epoch, t.name);
     json_decref(answer);

@@ -136,10 +136,10 @@ int rg_cmd_region_token(struct rg_cli *cli)
         json_dumpf(json, stdout, JSON_COMPACT);
         printf("\n");
     } else {
-        printf("%s\n", rg_text(json, "token"));
+        printf("%s\n", rg_json_cstr(json, "token"));
         fprintf(stderr, "It lets one node of %s join, once, until %s. On that node's machine:\n"
                         "  regent node init --join - --dir DIR --link ADDRESS:PORT --https ADDRESS:PORT\n",
-                rg_text(json, "region"), rg_text(json, "expires"));
+                rg_json_cstr(json, "region"), rg_json_cstr(json, "expires"));
     }
     json_decref(json);
     return 0;
@@ -274,14 +274,14 @@ static bool put_config(struct init *in, struct rg_buf *out)
 {
     const json_t *a = in->answer, *member;
     long long id = (long long)json_integer_value(json_object_get(a, "nodeId"));
-    bool ok = id > 0 && quotable(in->offer.cluster) && quotable(rg_text(a, "instanceArn")) &&
-              quotable(rg_text(a, "identityStoreId")) && quotable(in->https) && quotable(in->link);
+    bool ok = id > 0 && quotable(in->offer.cluster) && quotable(rg_json_cstr(a, "instanceArn")) &&
+              quotable(rg_json_cstr(a, "identityStoreId")) && quotable(in->https) && quotable(in->link);
     size_t i;
 
     rg_buf_printf(out,
                   "# Written by `regent node init`.\ncluster: '%s'\nregion: '%s'\nid: %lld\n"
                   "instance: {arn: '%s', identity_store_id: '%s'}\ndata_dir: data\n",
-                  in->offer.cluster, in->offer.region, id, rg_text(a, "instanceArn"), rg_text(a, "identityStoreId"));
+                  in->offer.cluster, in->offer.region, id, rg_json_cstr(a, "instanceArn"), rg_json_cstr(a, "identityStoreId"));
     if (in->state_dir != NULL) {
         ok = ok && quotable(in->state_dir);
         rg_buf_printf(out, "state_dir: '%s'\n", in->state_dir);
@@ -291,15 +291,15 @@ static bool put_config(struct init *in, struct rg_buf *out)
                   "keystore: {file: keystore, passphrase_file: passphrase, fetch: true}\npeers:\n",
                   in->https, in->link);
     json_array_foreach(json_object_get(a, "members"), i, member)
-        ok = ok && put_peer(out, (uint64_t)json_integer_value(json_object_get(member, "id")), rg_text(member, "region"),
-                            rg_text(member, "role"), rg_text(member, "link"), rg_text(member, "url"));
+        ok = ok && put_peer(out, (uint64_t)json_integer_value(json_object_get(member, "id")), rg_json_cstr(member, "region"),
+                            rg_json_cstr(member, "role"), rg_json_cstr(member, "link"), rg_json_cstr(member, "url"));
     return ok && put_peer(out, (uint64_t)id, in->offer.region, "learner", in->own_link, in->own_url);
 }
 
 /* The certificate must be for our key and by the CA of the token. */
 static enum rg_err check_cert(struct init *in, struct rg_errctx *ctx)
 {
-    const char *pem = rg_text(in->answer, "cert");
+    const char *pem = rg_json_cstr(in->answer, "cert");
     struct x509_st *cert = rg_pki_cert_decode(rg_span_str(pem));
     struct rg_pki_name name;
     RG_AUTO_BUF struct rg_buf proof = {.max = 0};
@@ -351,7 +351,7 @@ static enum rg_err write_all(struct init *in)
         err = rg_privfile_write(in->key, "the private key", RG_PRIVFILE_SECRET | RG_PRIVFILE_REPLACE,
                                 rg_buf_span(&in->key_pem), ctx);
     if (!err)
-        err = rg_privfile_write(in->cert, "the certificate", RG_PRIVFILE_REPLACE, rg_span_str(rg_text(in->answer, "cert")), ctx);
+        err = rg_privfile_write(in->cert, "the certificate", RG_PRIVFILE_REPLACE, rg_span_str(rg_json_cstr(in->answer, "cert")), ctx);
     if (!err)
         err = write_passphrase(in->passphrase, ctx);
     if (!err)

@@ -58,7 +58,7 @@ static void note_in_file(struct rg_cli *cli, struct rg_cluster *c, const char *n
 
         memset(r, 0, sizeof *r);
         snprintf(r->name, sizeof r->name, "%s", name);
-        snprintf(r->url, sizeof r->url, "%s", rg_text(region, "url"));
+        snprintf(r->url, sizeof r->url, "%s", rg_json_cstr(region, "url"));
     }
     if (rg_cluster_save(c, &ctx) != RG_OK && !cli->json)
         fprintf(stderr, "%s (%s it there by hand)\n", ctx.text, region == NULL ? "take" : "add");
@@ -75,19 +75,19 @@ static void show_line(const char *label, const char *value)
 static void show_region(const json_t *r)
 {
     const json_t *p = json_object_get(r, "progress"), *node;
-    const char *place = rg_region_place(rg_span_str(rg_text(r, "name")));
+    const char *place = rg_region_place(rg_span_str(rg_json_cstr(r, "name")));
     size_t i;
 
-    show_line("region", rg_text(r, "name"));
+    show_line("region", rg_json_cstr(r, "name"));
     show_line("place", place != NULL ? place : "");
-    show_line("role", rg_text(r, "role"));
-    show_line("status", rg_text(r, "status"));
-    show_line("owner", rg_text(r, "owner"));
-    show_line("description", rg_text(r, "description"));
-    show_line("url", rg_text(r, "url"));
-    show_line("revision", rg_text(r, "revision"));
+    show_line("role", rg_json_cstr(r, "role"));
+    show_line("status", rg_json_cstr(r, "status"));
+    show_line("owner", rg_json_cstr(r, "owner"));
+    show_line("description", rg_json_cstr(r, "description"));
+    show_line("url", rg_json_cstr(r, "url"));
+    show_line("revision", rg_json_cstr(r, "revision"));
     json_array_foreach(json_object_get(r, "nodes"), i, node)
-        printf("%-13s %lld %s\n", "node", rg_number(node, "id"), rg_text(node, "url"));
+        printf("%-13s %lld %s\n", "node", rg_json_number(node, "id"), rg_json_cstr(node, "url"));
     if (!json_is_object(p))
         return;
     printf("%-13s ", "progress");
@@ -144,9 +144,9 @@ int rg_cmd_region_add(struct rg_cli *cli)
     if (!err && !no_wait)
         note_in_file(cli, c, name, region, false);
     if (!err && cli->json)
-        rg_print(region, JSON_COMPACT);
+        rg_json_print(region, JSON_COMPACT);
     else if (!err)
-        printf("%s is %s\n", name, rg_text(region, "status"));
+        printf("%s is %s\n", name, rg_json_cstr(region, "status"));
     json_decref(region);
     return err ? rg_cli_fail(cli, err) : 0;
 }
@@ -225,7 +225,7 @@ int rg_cmd_region_set(struct rg_cli *cli)
         return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--owner, --description: not UTF-8"));
     err = rg_region_ask(client, "PUT", name, "", body, &region, &cli->err);
     if (!err && cli->json)
-        rg_print(region, JSON_COMPACT);
+        rg_json_print(region, JSON_COMPACT);
     else if (!err)
         show_region(region);
     json_decref(region);
@@ -249,14 +249,15 @@ int rg_cmd_region_list(struct rg_cli *cli)
     if (err)
         return rg_cli_fail(cli, err);
     if (cli->json) {
-        rg_print(answer, JSON_COMPACT);
+        rg_json_print(answer, JSON_COMPACT);
     } else {
         printf("%-20s %-8s %-9s %-12s %-20s %s\n", "REGION", "ROLE", "STATUS", "PHASE", "OWNER", "URL");
         json_array_foreach(json_object_get(answer, "regions"), i, r) {
-            const char *phase = rg_text(json_object_get(r, "progress"), "phase");
+            const char *phase = rg_json_cstr(json_object_get(r, "progress"), "phase");
 
-            printf("%-20s %-8s %-9s %-12s %-20s %s\n", rg_text(r, "name"), rg_text(r, "role"), rg_text(r, "status"),
-                   phase[0] != '\0' ? phase : "-", rg_text(r, "owner")[0] != '\0' ? rg_text(r, "owner") : "-", rg_text(r, "url"));
+            printf("%-20s %-8s %-9s %-12s %-20s %s\n", rg_json_cstr(r, "name"), rg_json_cstr(r, "role"), rg_json_cstr(r, "status"),
+                   phase[0] != '\0' ? phase : "-", rg_json_cstr(r, "owner")[0] != '\0' ? rg_json_cstr(r, "owner") : "-",
+                   rg_json_cstr(r, "url"));
         }
     }
     json_decref(answer);
@@ -280,7 +281,7 @@ int rg_cmd_region_show(struct rg_cli *cli)
     if (err)
         return rg_cli_fail(cli, err);
     if (cli->json)
-        rg_print(region, JSON_COMPACT);
+        rg_json_print(region, JSON_COMPACT);
     else
         show_region(region);
     json_decref(region);
@@ -307,13 +308,13 @@ int rg_cmd_region_preflight(struct rg_cli *cli)
         return rg_cli_fail(cli, err);
     ok = json_is_true(json_object_get(report, "ok"));
     if (cli->json) {
-        rg_print(report, JSON_COMPACT);
+        rg_json_print(report, JSON_COMPACT);
     } else {
         json_array_foreach(json_object_get(report, "items"), i, item) {
-            printf("%-4s %-10s %s\n", json_is_true(json_object_get(item, "ok")) ? "ok" : "FAIL", rg_text(item, "check"),
-                   rg_text(item, "detail"));
-            if (rg_text(item, "remedy")[0] != '\0')
-                printf("                %s\n", rg_text(item, "remedy"));
+            printf("%-4s %-10s %s\n", json_is_true(json_object_get(item, "ok")) ? "ok" : "FAIL", rg_json_cstr(item, "check"),
+                   rg_json_cstr(item, "detail"));
+            if (rg_json_cstr(item, "remedy")[0] != '\0')
+                printf("                %s\n", rg_json_cstr(item, "remedy"));
         }
         printf(ok ? "%s can be added\n" : "%s cannot be added yet\n", name);
     }

@@ -3,24 +3,24 @@
 
 static void print_durability(const json_t *d)
 {
-    if (rg_number(d, "regions") == 0)
+    if (rg_json_number(d, "regions") == 0)
         printf("local: a write is acknowledged when the primary region has it durable.\n");
     else
         printf("regions: %lld. A write is acknowledged when %lld other region%s it durable too; %lld of %lld can be "
                "reached. With "
                "fewer: %s.\n",
-               rg_number(d, "regions"), rg_number(d, "regions"), rg_number(d, "regions") == 1 ? " has" : "s have",
-               rg_number(d, "regionsReachable"), rg_number(d, "regionsInAll"), rg_text(d, "onShortage"));
+               rg_json_number(d, "regions"), rg_json_number(d, "regions"), rg_json_number(d, "regions") == 1 ? " has" : "s have",
+               rg_json_number(d, "regionsReachable"), rg_json_number(d, "regionsInAll"), rg_json_cstr(d, "onShortage"));
 }
 
 static void print_lease(const json_t *l)
 {
-    if (rg_number(l, "regions") == 0) {
+    if (rg_json_number(l, "regions") == 0) {
         printf("off: a primary that is cut off goes on taking writes, which are lost when another region is promoted.\n");
         return;
     }
-    printf("%lld other region%s must renew within %g s, or writes stop. ", rg_number(l, "regions"), rg_number(l, "regions") == 1 ? "" : "s",
-           json_number_value(json_object_get(l, "seconds")));
+    printf("%lld other region%s must renew within %g s, or writes stop. ", rg_json_number(l, "regions"),
+           rg_json_number(l, "regions") == 1 ? "" : "s", json_number_value(json_object_get(l, "seconds")));
     if (json_object_get(l, "held") == NULL) /* a replica's answer: only a primary holds it */
         printf("Held: not known here.\n");
     else
@@ -46,7 +46,7 @@ static int ask(struct rg_cli *cli, const char *path, json_t *body, void (*print)
     if (err)
         return rg_cli_fail(cli, err);
     if (cli->json)
-        rg_print(answer, JSON_COMPACT);
+        rg_json_print(answer, JSON_COMPACT);
     else
         print(answer);
     json_decref(answer);
@@ -87,10 +87,11 @@ static void print_degraded(const json_t *d)
     size_t i;
 
     json_array_foreach(json_object_get(d, "writes"), i, w)
-        printf("%-10lld %-26s %-24s %-20s %lld region%s reachable\n", rg_number(w, "index"), rg_text(w, "at"), rg_text(w, "kind"),
-               rg_text(w, "by"), rg_number(w, "regionsReachable"), rg_number(w, "regionsReachable") == 1 ? "" : "s");
-    printf("%lld write%s acknowledged with fewer regions than the policy wanted.\n", rg_number(d, "total"),
-           rg_number(d, "total") == 1 ? " was" : "s were");
+        printf("%-10lld %-26s %-24s %-20s %lld region%s reachable\n", rg_json_number(w, "index"), rg_json_cstr(w, "at"),
+               rg_json_cstr(w, "kind"), rg_json_cstr(w, "by"), rg_json_number(w, "regionsReachable"),
+               rg_json_number(w, "regionsReachable") == 1 ? "" : "s");
+    printf("%lld write%s acknowledged with fewer regions than the policy wanted.\n", rg_json_number(d, "total"),
+           rg_json_number(d, "total") == 1 ? " was" : "s were");
 }
 
 int rg_cmd_durability_degraded(struct rg_cli *cli)

@@ -58,16 +58,16 @@ int rg_cmd_switchover(struct rg_cli *cli)
     if (!err && !dry_run)
         note_primary(c, to);
     if (!err && cli->json)
-        rg_print(answer, JSON_COMPACT);
-    else if (!err && dry_run && rg_flag(answer, "possible"))
+        rg_json_print(answer, JSON_COMPACT);
+    else if (!err && dry_run && rg_json_flag(answer, "possible"))
         printf("possible: %s is %lld entries behind; it would begin epoch %lld. Nothing was changed.\n", to,
-               rg_number(answer, "lagEntries"), rg_number(answer, "epoch"));
+               rg_json_number(answer, "lagEntries"), rg_json_number(answer, "epoch"));
     else if (!err && dry_run)
-        printf("not possible now: %s\n", rg_text(answer, "text"));
+        printf("not possible now: %s\n", rg_json_cstr(answer, "text"));
     else if (!err)
         printf("%s is the primary now, in epoch %lld; %s follows it. Writes were paused for %lld ms.\n", to,
-               rg_number(answer, "epoch"), rg_text(answer, "from"), rg_number(answer, "pausedMs"));
-    code = !err && dry_run && !rg_flag(answer, "possible") ? 1 : 0;
+               rg_json_number(answer, "epoch"), rg_json_cstr(answer, "from"), rg_json_number(answer, "pausedMs"));
+    code = !err && dry_run && !rg_json_flag(answer, "possible") ? 1 : 0;
     json_decref(answer);
     return err ? rg_cli_fail(cli, err) : code;
 }
@@ -95,7 +95,7 @@ static enum rg_err plan(struct rg_cli *cli, struct rg_cluster *c, const char *to
                    &cli->err);
         if (err && *ret_plan == NULL)
             continue;
-        if (!err && (*ret_plan == NULL || (rg_flag(got, "possible") && !rg_flag(*ret_plan, "possible")))) {
+        if (!err && (*ret_plan == NULL || (rg_json_flag(got, "possible") && !rg_json_flag(*ret_plan, "possible")))) {
             json_decref(*ret_plan);
             *ret_plan = RG_STEAL(got);
             rg_client_free(*ret_client);
@@ -120,20 +120,20 @@ static void print_plan(const json_t *p, FILE *out)
 
         if (json_is_integer(heard))
             snprintf(when, sizeof when, "%.1f s ago", (double)json_integer_value(heard) / 1000);
-        if (rg_flag(candidate, "takesWrites"))
+        if (rg_json_flag(candidate, "takesWrites"))
             snprintf(when, sizeof when, "is the primary");
-        if (!rg_flag(candidate, "answered"))
-            fprintf(out, "%-16s %-6lld no\n", rg_text(candidate, "region"), rg_number(candidate, "node"));
+        if (!rg_json_flag(candidate, "answered"))
+            fprintf(out, "%-16s %-6lld no\n", rg_json_cstr(candidate, "region"), rg_json_number(candidate, "node"));
         else
-            fprintf(out, "%-16s %-6lld yes      %-14s %-12lld %s\n", rg_text(candidate, "region"), rg_number(candidate, "node"),
-                    rg_text(candidate, "last"), rg_number(candidate, "epoch"), when);
+            fprintf(out, "%-16s %-6lld yes      %-14s %-12lld %s\n", rg_json_cstr(candidate, "region"), rg_json_number(candidate, "node"),
+                    rg_json_cstr(candidate, "last"), rg_json_number(candidate, "epoch"), when);
     }
-    if (strcmp(rg_text(p, "code"), "ConflictException") != 0) /* a primary is alive: nothing is to be promoted */
-        fprintf(out, "May be lost: %s.\n", rg_text(json_object_get(p, "mayLose"), "text"));
-    if (rg_flag(p, "possible"))
-        fprintf(out, "%s would begin epoch %lld.\n", rg_text(p, "to"), rg_number(p, "epoch"));
+    if (strcmp(rg_json_cstr(p, "code"), "ConflictException") != 0) /* a primary is alive: nothing is to be promoted */
+        fprintf(out, "May be lost: %s.\n", rg_json_cstr(json_object_get(p, "mayLose"), "text"));
+    if (rg_json_flag(p, "possible"))
+        fprintf(out, "%s would begin epoch %lld.\n", rg_json_cstr(p, "to"), rg_json_number(p, "epoch"));
     else
-        fprintf(out, "Not possible: %s.\n", rg_text(p, "text"));
+        fprintf(out, "Not possible: %s.\n", rg_json_cstr(p, "text"));
 }
 
 int rg_cmd_failover_plan(struct rg_cli *cli)
@@ -154,10 +154,10 @@ int rg_cmd_failover_plan(struct rg_cli *cli)
     if (!err)
         err = plan(cli, c, to, false, &client, &p);
     if (!err && cli->json)
-        rg_print(p, JSON_COMPACT);
+        rg_json_print(p, JSON_COMPACT);
     else if (!err)
         print_plan(p, stdout);
-    code = rg_flag(p, "possible") ? 0 : 1;
+    code = rg_json_flag(p, "possible") ? 0 : 1;
     json_decref(p);
     return err ? rg_cli_fail(cli, err) : code;
 }
@@ -198,8 +198,8 @@ int rg_cmd_failover_declare(struct rg_cli *cli)
         err = plan(cli, c, to, accept_loss, &client, &p);
     if (!err && !cli->json)
         print_plan(p, stderr);
-    if (!err && !rg_flag(p, "possible"))
-        err = rg_fail(&cli->err, RG_ECONFLICT, "%s: %s", rg_text(p, "code"), rg_text(p, "text"));
+    if (!err && !rg_json_flag(p, "possible"))
+        err = rg_fail(&cli->err, RG_ECONFLICT, "%s: %s", rg_json_cstr(p, "code"), rg_json_cstr(p, "text"));
     json_decref(p);
     if (!err && !yes && !isatty(STDIN_FILENO))
         err = rg_fail(&cli->err, RG_EUSAGE, "this wants confirmation: --yes, when there is nobody to ask");
@@ -214,11 +214,11 @@ int rg_cmd_failover_declare(struct rg_cli *cli)
     if (!err)
         note_primary(c, to);
     if (!err && cli->json)
-        rg_print(answer, JSON_COMPACT);
+        rg_json_print(answer, JSON_COMPACT);
     else if (!err)
         printf("%s is the primary now, in epoch %lld. May be lost: %s.\nThe old primary is fenced when it meets any region, and comes "
                "back as a replica.\n",
-               to, rg_number(answer, "epoch"), rg_text(json_object_get(answer, "mayLose"), "text"));
+               to, rg_json_number(answer, "epoch"), rg_json_cstr(json_object_get(answer, "mayLose"), "text"));
     json_decref(answer);
     return err ? rg_cli_fail(cli, err) : 0;
 }
@@ -242,15 +242,16 @@ int rg_cmd_failover_history(struct rg_cli *cli)
     if (err)
         return rg_cli_fail(cli, err);
     if (cli->json) {
-        rg_print(answer, JSON_COMPACT);
+        rg_json_print(answer, JSON_COMPACT);
     } else {
         printf("%-8s %-12s %-16s %-6s %-26s %-16s %s\n", "EPOCH", "FIRST INDEX", "PRIMARY", "NODE", "SINCE", "BY", "REASON");
         json_array_foreach(json_object_get(answer, "epochs"), i, e) {
             if (json_object_get(e, "region") == NULL)
-                printf("%-8lld %-12lld (not noted)\n", rg_number(e, "epoch"), rg_number(e, "firstIndex"));
+                printf("%-8lld %-12lld (not noted)\n", rg_json_number(e, "epoch"), rg_json_number(e, "firstIndex"));
             else
-                printf("%-8lld %-12lld %-16s %-6lld %-26s %-16s %s\n", rg_number(e, "epoch"), rg_number(e, "firstIndex"),
-                       rg_text(e, "region"), rg_number(e, "node"), rg_text(e, "at"), rg_text(e, "by"), rg_text(e, "reason"));
+                printf("%-8lld %-12lld %-16s %-6lld %-26s %-16s %s\n", rg_json_number(e, "epoch"), rg_json_number(e, "firstIndex"),
+                       rg_json_cstr(e, "region"), rg_json_number(e, "node"), rg_json_cstr(e, "at"), rg_json_cstr(e, "by"),
+                       rg_json_cstr(e, "reason"));
         }
     }
     json_decref(answer);

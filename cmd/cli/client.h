@@ -3,8 +3,7 @@
 #ifndef REGENT_CMD_CLI_CLIENT_H
 #define REGENT_CMD_CLI_CLIENT_H
 
-#include <jansson.h>
-
+#include "base/json.h"
 #include "cmd/cli/cli.h"
 
 #define RG_CLIENT_BODY_BYTES_MAX (256u * 1024 * 1024) /* an export */
@@ -17,25 +16,6 @@ struct rg_answer {
     char location[512]; /* where a replica sends a write */
 };
 void rg_answer_deinit(struct rg_answer *answer);
-
-/* What is read from answers. A member that is not there, or of another kind: "", 0, false. */
-static inline const char *rg_text(const json_t *json, const char *key)
-{
-    const char *s = json_string_value(json_object_get(json, key));
-
-    return s != NULL ? s : "";
-}
-static inline long long rg_number(const json_t *json, const char *key)
-{
-    return (long long)json_integer_value(json_object_get(json, key));
-}
-static inline bool rg_flag(const json_t *json, const char *key) { return json_is_true(json_object_get(json, key)); }
-/** One line to standard output; flags: jansson's. */
-static inline void rg_print(const json_t *json, size_t flags)
-{
-    json_dumpf(json, stdout, flags);
-    printf("\n");
-}
 
 struct rg_client;
 

@@ -61,33 +61,33 @@ static void put_amounts(FILE *out, const json_t *p)
     char bytes[32], total[32], rate[32];
     const char *before = "  ";
 
-    if (rg_number(p, "bytesTotal") > 0) {
-        put_size(bytes, sizeof bytes, (double)rg_number(p, "bytes"));
-        put_size(total, sizeof total, (double)rg_number(p, "bytesTotal"));
-        put_size(rate, sizeof rate, (double)rg_number(p, "rate"));
+    if (rg_json_number(p, "bytesTotal") > 0) {
+        put_size(bytes, sizeof bytes, (double)rg_json_number(p, "bytes"));
+        put_size(total, sizeof total, (double)rg_json_number(p, "bytesTotal"));
+        put_size(rate, sizeof rate, (double)rg_json_number(p, "rate"));
         fprintf(out, "%s%s of %s", before, bytes, total);
         before = ", ";
-        if (rg_number(p, "rate") > 0)
+        if (rg_json_number(p, "rate") > 0)
             fprintf(out, ", %s/s", rate);
     }
-    if (rg_number(p, "rowsTotal") > 0) {
-        fprintf(out, "%s%lld of %lld rows", before, rg_number(p, "rows"), rg_number(p, "rowsTotal"));
+    if (rg_json_number(p, "rowsTotal") > 0) {
+        fprintf(out, "%s%lld of %lld rows", before, rg_json_number(p, "rows"), rg_json_number(p, "rowsTotal"));
         before = ", ";
     }
     if (json_is_integer(json_object_get(p, "etaMs")))
-        fprintf(out, "%s%lld s left", before, (rg_number(p, "etaMs") + 999) / 1000);
+        fprintf(out, "%s%lld s left", before, (rg_json_number(p, "etaMs") + 999) / 1000);
 }
 
 size_t rg_region_print_progress(FILE *out, const json_t *region)
 {
     const json_t *p = json_object_get(region, "progress");
-    bool failed = rg_text(p, "lastError")[0] != '\0';
+    bool failed = rg_json_cstr(p, "lastError")[0] != '\0';
 
-    fprintf(out, "%s, %lld %%", rg_text(p, "phase"), rg_number(p, "percent"));
+    fprintf(out, "%s, %lld %%", rg_json_cstr(p, "phase"), rg_json_number(p, "percent"));
     put_amounts(out, p);
     fprintf(out, "\n");
     if (failed)
-        fprintf(out, "%-13s %s\n", "last error", rg_text(p, "lastError"));
+        fprintf(out, "%-13s %s\n", "last error", rg_json_cstr(p, "lastError"));
     return failed ? 2 : 1;
 }
 
@@ -100,7 +100,7 @@ struct watch {
 static void watch_line(const json_t *p, const char *phase)
 {
     char bar[BAR + 1];
-    long long percent = rg_number(p, "percent");
+    long long percent = rg_json_number(p, "percent");
     size_t fill = (size_t)(percent < 0 ? 0 : percent > 100 ? 100 : percent) * BAR / 100;
 
     memset(bar, '.', BAR);
@@ -114,7 +114,8 @@ static void watch_line(const json_t *p, const char *phase)
 static void watch_show(struct watch *w, const json_t *region)
 {
     const json_t *p = json_object_get(region, "progress");
-    const char *phase = json_is_object(p) ? rg_text(p, "phase") : rg_text(region, "status"), *error = rg_text(p, "lastError");
+    const char *phase = json_is_object(p) ? rg_json_cstr(p, "phase") : rg_json_cstr(region, "status");
+    const char *error = rg_json_cstr(p, "lastError");
     bool moved = strcmp(phase, w->phase) != 0, failed = error[0] != '\0' && strcmp(error, w->error) != 0;
 
     snprintf(w->phase, sizeof w->phase, "%s", phase);
@@ -154,7 +155,7 @@ enum rg_err rg_region_follow(struct rg_cli *cli, const struct rg_cluster *c, str
             break;
         if (!err) {
             watch_show(&w, region);
-            if (adding && strcmp(rg_text(region, "status"), "ADDING") != 0) {
+            if (adding && strcmp(rg_json_cstr(region, "status"), "ADDING") != 0) {
                 *ret_region = region;
                 break;
             }
@@ -173,7 +174,7 @@ enum rg_err rg_region_follow(struct rg_cli *cli, const struct rg_cluster *c, str
         return rg_fail(&cli->err, RG_ESTOPPED, "interrupted; it goes on by itself: regent region show %s", name);
     if (err == RG_ENOTFOUND)
         return adding ? rg_fail(&cli->err, err, "%s was removed meanwhile", name) : RG_OK;
-    if (!err && strcmp(rg_text(*ret_region, "status"), "ACTIVE") != 0)
-        return rg_fail(&cli->err, RG_ECONFLICT, "%s is %s now", name, rg_text(*ret_region, "status"));
+    if (!err && strcmp(rg_json_cstr(*ret_region, "status"), "ACTIVE") != 0)
+        return rg_fail(&cli->err, RG_ECONFLICT, "%s is %s now", name, rg_json_cstr(*ret_region, "status"));
     return err;
 }

@@ -36,7 +36,7 @@ static enum rg_err get_token(struct adding *a)
     if (bytes != NULL)
         err = rg_client_json(a->client, "POST", "/v1/join-tokens", NULL, rg_span_str(bytes), &answer, &a->cli->err);
     if (!err) {
-        a->token = strdup(rg_text(answer, "token"));
+        a->token = strdup(rg_json_cstr(answer, "token"));
         err = a->token != NULL ? RG_OK : RG_ENOMEM;
     }
     json_decref(answer);
@@ -200,7 +200,7 @@ static void print_failing(const json_t *report)
 
     json_array_foreach(json_object_get(report, "items"), i, item)
         if (!json_is_true(json_object_get(item, "ok")))
-            fprintf(stderr, "%s: %s: %s\n", rg_text(item, "check"), rg_text(item, "detail"), rg_text(item, "remedy"));
+            fprintf(stderr, "%s: %s: %s\n", rg_json_cstr(item, "check"), rg_json_cstr(item, "detail"), rg_json_cstr(item, "remedy"));
 }
 
 static enum rg_err wait_fit(struct adding *a)

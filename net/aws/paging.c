@@ -96,7 +96,7 @@ bool rg_page_begin(struct rg_call *call, const char *operation, struct rg_page *
     size_t n;
 
     page->operation = operation;
-    page->max = (size_t)rg_json_number(call->input, "MaxResults", RG_PAGE_MAX);
+    page->max = (size_t)rg_json_number_or(call->input, "MaxResults", RG_PAGE_MAX);
     page->n = page->last_n = 0;
     page->more = false;
     page->after = rg_span(NULL, 0);

@@ -509,7 +509,7 @@ static enum rg_err check_proof(struct rg_call *call, const struct rg_node_row *r
                                     .link = rg_span_str(j->link),
                                     .url = rg_span_str(j->url),
                                     .old_id = j->old_id,
-                                    .at = rg_json_number(call->input, "at", 0)};
+                                    .at = rg_json_number(call->input, "at")};
     RG_AUTO_BUF struct rg_buf text = {.max = 0};
     RG_AUTO_BUF struct rg_buf signature = {.max = 0};
     struct x509_st *cert = NULL;
@@ -544,7 +544,7 @@ static void run_rejoin(struct rg_call *call)
 {
     struct rg_errctx ctx = {.text = ""};
     struct join *j = call->state;
-    int64_t old_id = rg_json_number(call->input, "oldId", 0);
+    int64_t old_id = rg_json_number(call->input, "oldId");
     struct rg_node_row row;
     struct rg_txn *txn;
     enum rg_err err = take_place(call->input, j, &ctx);
@@ -702,7 +702,7 @@ static enum rg_err token_input(struct rg_call *call, struct token *t, struct rg_
         return rg_fail(ctx, RG_EINVALID, "region: is 1 to %d of a-z, 0-9 and '-', and begins with a letter",
                        RG_REGION_NAME_BYTES_MAX);
     ttl = json_object_get(call->input, "ttlSeconds");
-    ttl_s = ttl != NULL ? rg_json_number(call->input, "ttlSeconds", 0) : TTL_S_DEFAULT;
+    ttl_s = ttl != NULL ? rg_json_number(call->input, "ttlSeconds") : TTL_S_DEFAULT;
     if ((ttl != NULL && !json_is_integer(ttl)) || ttl_s < TTL_S_MIN || ttl_s > TTL_S_MAX)
         return rg_fail(ctx, RG_EINVALID, "ttlSeconds: must be %d to %d", TTL_S_MIN, TTL_S_MAX);
     if (json_object_size(call->input) != 1u + (ttl != NULL))
