@@ -3,9 +3,9 @@
 #define REGENT_NET_AWS_SSOADMIN_H
 
 #include "net/aws/aws.h"
+#include "net/ops/permset.h"
 #include "store/model/account.h"
 #include "store/model/assignment.h"
-#include "store/model/permset.h"
 #include "store/model/request.h"
 
 /** The ARN of a permission set, with quotes. */
@@ -17,14 +17,10 @@ bool rg_sso_permset(struct rg_call *call, const char *member, struct rg_txn **re
 /** Answer an error, if it is one; text: for RG_ENOTFOUND. */
 bool rg_sso_failed(struct rg_call *call, enum rg_err err, const char *text);
 
-/* Changes of a permission set: its row's fields again, but for those that change. */
-/** Begin a REPLACE of the row, if it still has this version. */
-void rg_sso_replace_begin(struct rg_call *call, const struct rg_permset *p);
-/** Copy the row's fields for which keep says so. */
-void rg_sso_copy_fields(struct rg_call *call, struct rg_span row, bool (*keep)(const void *arg, const struct rg_tlv *tlv),
-                        const void *arg);
-/** Whether two elements of a list of tags share a key; answered then. */
-bool rg_sso_tags_repeat(struct rg_call *call, const json_t *tags);
+/** Answer what is wrong with a permission set, or with a change of it. */
+void rg_sso_refuse(struct rg_call *call, enum rg_err err, const struct rg_fault *fault);
+/** Tags of a body that was checked. Their number. Borrow from the body. */
+size_t rg_sso_tags(const json_t *list, struct rg_tag tags[RG_TAGS_MAX]);
 
 extern const struct rg_shape rg_sso_tag;
 

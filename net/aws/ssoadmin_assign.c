@@ -2,9 +2,7 @@
 #include <stdio.h>
 
 #include "net/aws/ssoadmin.h"
-#include "store/authz/access.h"
-
-enum { ROWS_OF_USER_MAX = 200000 };
+#include "net/ops/assignment.h"
 
 static const char *const principal_types[] = {"USER", "GROUP", NULL};
 static const char *const target_types[] = {"AWS_ACCOUNT", NULL};
@@ -84,23 +82,27 @@ static void answer_assignment(struct rg_call *call, bool deletion)
 static void assignment_created(struct rg_call *call) { answer_assignment(call, false); }
 static void assignment_deleted(struct rg_call *call) { answer_assignment(call, true); }
 
-static void propose(struct rg_call *call, enum rg_cmd_kind kind, void (*then)(struct rg_call *call))
+void rg_sso_create_assignment(struct rg_call *call)
 {
-    struct rg_assignment a;
+    const struct rg_author author = rg_aws_author(call);
+    struct rg_assignment assignment;
 
-    if (!read_assignment(call, &a))
+    if (!read_assignment(call, &assignment))
         return;
-    rg_cmd_begin(&call->cmd, kind, call->now_ms, rg_call_by(call));
-    rg_tlv_put(&call->cmd, RG_F_REQUEST_ID, rg_span(call->request_uuid.b, 16));
-    rg_tlv_put_str(&call->cmd, RG_F_ACCOUNT_ID, a.account_id);
-    rg_tlv_put(&call->cmd, RG_F_PERMSET_ID, rg_span(a.permset_id.b, sizeof a.permset_id.b));
-    rg_tlv_put(&call->cmd, RG_F_PRINCIPAL_TYPE, rg_span(&a.principal_type, 1));
-    rg_tlv_put(&call->cmd, RG_F_PRINCIPAL_ID, rg_span(a.principal_id.b, 16));
-    rg_call_propose(call, then);
+    rg_cmd_assignment_create(&call->cmd, &author, &assignment, &call->request_uuid);
+    rg_call_propose(call, assignment_created);
 }
 
-void rg_sso_create_assignment(struct rg_call *call) { propose(call, RG_CMD_ASSIGNMENT_CREATE, assignment_created); }
-void rg_sso_delete_assignment(struct rg_call *call) { propose(call, RG_CMD_ASSIGNMENT_DELETE, assignment_deleted); }
+void rg_sso_delete_assignment(struct rg_call *call)
+{
+    const struct rg_author author = rg_aws_author(call);
+    struct rg_assignment assignment;
+
+    if (!read_assignment(call, &assignment))
+        return;
+    rg_cmd_assignment_delete(&call->cmd, &author, &assignment, &call->request_uuid);
+    rg_call_propose(call, assignment_deleted);
+}
 
 /* ---- lists ---- */
 
@@ -164,54 +166,6 @@ void rg_sso_list_assignments(struct rg_call *call)
     rg_page_answer(call, &page, &scan, err);
 }
 
-static int compare_keys(const struct rg_assignment *a, const struct rg_assignment *b)
-{
-    uint8_t x[ASSIGNMENT_KEY_BYTES], y[ASSIGNMENT_KEY_BYTES];
-
-    assignment_key(a, x);
-    assignment_key(b, y);
-    return memcmp(x, y, sizeof x);
-}
-
-static int by_key(const void *a, const void *b)
-{
-    return compare_keys(a, b);
-}
-
-/* A group's own rows; a user's own and those of its groups, each with the principal that the assignment names. */
-static enum rg_err rows_of(struct rg_txn *txn, char type, const struct rg_uuid *id, struct rg_assignment **ret_rows, size_t *ret_n)
-{
-    struct rg_scan scan = {.cursor = NULL};
-    struct rg_assignment *rows = NULL;
-    size_t n = 0, cap = 0;
-    enum rg_err err;
-
-    if (type == 'U')
-        return rg_access_rows_of(txn, id, ROWS_OF_USER_MAX, ret_rows, ret_n);
-    err = rg_assignment_list_of(txn, type, id, NULL, &scan);
-    while (!err) {
-        if (n == cap) {
-            struct rg_assignment *more = cap < ROWS_OF_USER_MAX ? realloc(rows, (cap = cap > 0 ? cap * 2 : 64) * sizeof *rows) : NULL;
-
-            if (more == NULL) {
-                err = RG_ENOMEM;
-                break;
-            }
-            rows = more;
-        }
-        err = rg_assignment_list_next(&scan, &rows[n]);
-        n += err == RG_OK;
-    }
-    rg_scan_end(&scan);
-    if (err != RG_ENOTFOUND) {
-        free(rows);
-        return err;
-    }
-    *ret_rows = rows;
-    *ret_n = n;
-    return RG_OK;
-}
-
 static bool principal_exists(struct rg_call *call, struct rg_txn *txn, char type, const struct rg_uuid *id)
 {
     struct rg_group group;
@@ -238,13 +192,11 @@ void rg_sso_list_for_principal(struct rg_call *call)
     if (!rg_page_begin(call, "ListAccountAssignmentsForPrincipal", &page) || rg_call_txn(call, &txn) != RG_OK ||
         !principal_exists(call, txn, type, &id))
         return;
-    err = rows_of(txn, type, &id, &rows, &n);
-    if (n > 0)
-        qsort(rows, n, sizeof *rows, by_key);
+    err = rg_assignments_of(txn, type, &id, &rows, &n);
     go_on = assignment_of_key(page.after, &after);
     rg_buf_put_str(&call->out, "{\"AccountAssignments\":[");
     for (size_t i = 0; !err && i < n; i++) {
-        if ((account.n > 0 && !rg_span_is(account, rows[i].account_id)) || (go_on && compare_keys(&rows[i], &after) <= 0))
+        if ((account.n > 0 && !rg_span_is(account, rows[i].account_id)) || (go_on && rg_assignment_order(&rows[i], &after) <= 0))
             continue;
         if (rg_page_full(&page, assignment_key(&rows[i], key)))
             break;

@@ -3,14 +3,12 @@
 
 #include "crypto/digest.h"
 
-enum { TAGS_MAX = 75 };
-
 #define DESCRIPTION RG_TEXT_MEMBER("Description", false, 1, 700, RG_PAT_DESCRIPTION)
 #define SESSION RG_TEXT_MEMBER("SessionDuration", false, 1, 100, RG_PAT_DURATION)
 #define RELAY RG_TEXT_MEMBER("RelayState", false, 1, 240, RG_PAT_RELAY_STATE)
 const struct rg_shape rg_sso_create_permset_shape[] = {
     RG_TEXT_MEMBER("Name", true, 1, 32, RG_PAT_PERMSET_NAME), DESCRIPTION, RG_SHAPE_INSTANCE, SESSION, RELAY,
-    RG_LIST_MEMBER("Tags", false, 0, TAGS_MAX, &rg_sso_tag), RG_SHAPE_END};
+    RG_LIST_MEMBER("Tags", false, 0, RG_TAGS_MAX, &rg_sso_tag), RG_SHAPE_END};
 const struct rg_shape rg_sso_permset_shape[] = {RG_SHAPE_INSTANCE, RG_SHAPE_PERMSET, RG_SHAPE_END};
 const struct rg_shape rg_sso_update_permset_shape[] = {RG_SHAPE_INSTANCE, RG_SHAPE_PERMSET, DESCRIPTION, SESSION, RELAY,
                                                        RG_SHAPE_END};
@@ -47,26 +45,32 @@ static void permset_created(struct rg_call *call)
     rg_call_answer(call, 200);
 }
 
+/* A permission set of a body that was checked. */
+static struct rg_permset_input permset_of(const json_t *body)
+{
+    return (struct rg_permset_input){.name = rg_json_text(body, "Name"),
+                                     .description = rg_json_text(body, "Description"),
+                                     .session_duration = rg_json_text(body, "SessionDuration"),
+                                     .relay_state = rg_json_text(body, "RelayState")};
+}
+
 void rg_sso_create_permset(struct rg_call *call)
 {
+    const struct rg_author author = rg_aws_author(call);
+    struct rg_permset_input permset = permset_of(call->input);
+    struct rg_tag tags[RG_TAGS_MAX];
+    struct rg_fault fault = {0};
     struct rg_psid id;
-    json_t *tag;
-    size_t i;
+    enum rg_err err;
 
-    if (rg_sso_tags_repeat(call, json_object_get(call->input, "Tags")))
-        return;
+    permset.tags = tags;
+    permset.tags_n = rg_sso_tags(json_object_get(call->input, "Tags"), tags);
     rg_random(id.b, sizeof id.b);
-    rg_cmd_begin(&call->cmd, RG_CMD_PERMSET_CREATE, call->now_ms, rg_call_by(call));
-    rg_tlv_put(&call->cmd, RG_F_ID, rg_span(id.b, sizeof id.b));
-    rg_cmd_put_text(&call->cmd, RG_F_NAME, rg_json_text(call->input, "Name"));
-    rg_cmd_put_text(&call->cmd, RG_F_DESCRIPTION, rg_json_text(call->input, "Description"));
-    rg_cmd_put_text(&call->cmd, RG_F_SESSION_DURATION, rg_json_text(call->input, "SessionDuration"));
-    rg_cmd_put_text(&call->cmd, RG_F_RELAY_STATE, rg_json_text(call->input, "RelayState"));
-    json_array_foreach(json_object_get(call->input, "Tags"), i, tag)
-    {
-        rg_cmd_put_pair(&call->cmd, RG_F_TAG, rg_json_text(tag, "Key"), rg_json_text(tag, "Value"));
-    }
-    rg_call_propose(call, permset_created);
+    err = rg_cmd_permset_create(&call->cmd, &author, &id, &permset, &fault);
+    if (err)
+        rg_sso_refuse(call, err, &fault);
+    else
+        rg_call_propose(call, permset_created);
 }
 
 void rg_sso_describe_permset(struct rg_call *call)
@@ -104,65 +108,27 @@ void rg_sso_list_permsets(struct rg_call *call)
 
 void rg_sso_delete_permset(struct rg_call *call)
 {
+    const struct rg_author author = rg_aws_author(call);
     struct rg_psid id;
 
     if (!rg_sso_permset_id(call, rg_json_text(call->input, "PermissionSetArn"), &id)) {
         rg_call_fail(call, RG_ENOTFOUND, "PermissionSet not found.");
         return;
     }
-    rg_cmd_begin(&call->cmd, RG_CMD_PERMSET_DELETE, call->now_ms, rg_call_by(call));
-    rg_tlv_put(&call->cmd, RG_F_ID, rg_span(id.b, sizeof id.b));
+    rg_cmd_permset_delete(&call->cmd, &author, &id);
     rg_call_propose(call, rg_aws_answer_empty);
-}
-
-/* ---- changes: the row's fields again, but for those that change ---- */
-
-static bool kept_by_apply(uint32_t field)
-{
-    return field >= RG_F_VERSION && field <= RG_F_UPDATED_BY;
-}
-
-/* Begin a REPLACE of the row with this version. */
-void rg_sso_replace_begin(struct rg_call *call, const struct rg_permset *p)
-{
-    rg_cmd_begin(&call->cmd, RG_CMD_PERMSET_REPLACE, call->now_ms, rg_call_by(call));
-    rg_tlv_put_u64(&call->cmd, RG_F_IF_VERSION, p->version);
-}
-
-/* Copy the row's fields for which keep says so. */
-void rg_sso_copy_fields(struct rg_call *call, struct rg_span row, bool (*keep)(const void *arg, const struct rg_tlv *tlv),
-                        const void *arg)
-{
-    struct rg_cursor cur;
-    struct rg_tlv tlv;
-
-    rg_cursor_init(&cur, row);
-    while (rg_tlv_next(&cur, &tlv))
-        if (!kept_by_apply(tlv.field) && keep(arg, &tlv))
-            rg_tlv_put(&call->cmd, tlv.field, tlv.value);
-}
-
-static bool keep_not_given(const void *arg, const struct rg_tlv *tlv)
-{
-    const json_t *input = arg;
-
-    return !((tlv->field == RG_F_DESCRIPTION && rg_json_text(input, "Description").n > 0) ||
-             (tlv->field == RG_F_SESSION_DURATION && rg_json_text(input, "SessionDuration").n > 0) ||
-             (tlv->field == RG_F_RELAY_STATE && rg_json_text(input, "RelayState").n > 0));
 }
 
 void rg_sso_update_permset(struct rg_call *call)
 {
+    const struct rg_author author = rg_aws_author(call);
+    const struct rg_permset_input changes = permset_of(call->input);
     struct rg_permset p;
     struct rg_txn *txn;
 
     if (!rg_sso_permset(call, "PermissionSetArn", &txn, &p))
         return;
-    rg_sso_replace_begin(call, &p);
-    rg_sso_copy_fields(call, p.row, keep_not_given, call->input);
-    rg_cmd_put_text(&call->cmd, RG_F_DESCRIPTION, rg_json_text(call->input, "Description"));
-    rg_cmd_put_text(&call->cmd, RG_F_SESSION_DURATION, rg_json_text(call->input, "SessionDuration"));
-    rg_cmd_put_text(&call->cmd, RG_F_RELAY_STATE, rg_json_text(call->input, "RelayState"));
+    rg_cmd_permset_update(&call->cmd, &author, &p, &changes);
     call->again = rg_sso_update_permset;
     rg_call_propose(call, rg_aws_answer_empty);
 }

@@ -1,8 +1,7 @@
-/* sso-admin: provisioning. A permission set is read when access is checked, so a change is everywhere as soon as it is visible,
- * and a request to provision is done when it is answered. Nothing is kept of it: its id says what it was. */
+/* sso-admin: provisioning, which is done when it is answered (net/ops/provision.h). */
 #include "net/aws/ssoadmin.h"
 
-#include "crypto/digest.h"
+#include "net/ops/provision.h"
 
 static const char *const target_types[] = {"AWS_ACCOUNT", "ALL_PROVISIONED_ACCOUNTS", NULL};
 static const char *const provisioned_values[] = {"LATEST_PERMISSION_SET_PROVISIONED", "LATEST_PERMISSION_SET_NOT_PROVISIONED", NULL};
@@ -21,36 +20,7 @@ const struct rg_shape rg_sso_sets_of_account_shape[] = {
 
 /* ---- requests ---- */
 
-/* A request's id is a UUID of version 8 (RFC 9562 §5.8): seconds, permission set, and 26 bits of a check over both and the
- * instance, so that other UUIDs are not taken for requests. */
-static struct rg_uuid request_id(const struct rg_call *call, const struct rg_psid *set, uint32_t at)
-{
-    const uint8_t seconds[] = {(uint8_t)(at >> 24), (uint8_t)(at >> 16), (uint8_t)(at >> 8), (uint8_t)at};
-    const struct rg_span parts[] = {rg_span_str("provision"), rg_span_str(call->api->instance_arn), rg_span(seconds, sizeof seconds),
-                                    rg_span(set->b, sizeof set->b)};
-    uint8_t check[RG_SHA256_BYTES];
-    const uint8_t *ps = set->b;
-
-    rg_sha256_v(parts, RG_LEN(parts), check);
-    return (struct rg_uuid){{seconds[0], seconds[1], seconds[2], seconds[3], ps[0], ps[1], (uint8_t)(0x80 | ps[2] >> 4),
-                             (uint8_t)(ps[2] << 4 | ps[3] >> 4), (uint8_t)(0x80 | (ps[3] & 0xf) << 2 | (check[0] & 3)), ps[4],
-                             ps[5], ps[6], ps[7], check[1], check[2], check[3]}};
-}
-
-/* False: it is no id of a request. */
-static bool request_of(const struct rg_call *call, const struct rg_uuid *id, struct rg_psid *set, uint32_t *ret_at)
-{
-    const uint8_t *b = id->b;
-    struct rg_uuid again;
-
-    *ret_at = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-    *set = (struct rg_psid){{b[4], b[5], (uint8_t)(b[6] << 4 | b[7] >> 4), (uint8_t)(b[7] << 4 | (b[8] >> 2 & 0xf)), b[9], b[10],
-                             b[11], b[12]}};
-    again = request_id(call, set, *ret_at);
-    return memcmp(&again, id, sizeof again) == 0;
-}
-
-static void answer_status(struct rg_call *call, const struct rg_uuid *id, const struct rg_psid *set, uint32_t at)
+static void answer_status(struct rg_call *call, const struct rg_uuid *id, const struct rg_provision *p)
 {
     struct rg_buf *out = &call->out;
 
@@ -58,8 +28,8 @@ static void answer_status(struct rg_call *call, const struct rg_uuid *id, const 
     rg_aws_put_id(out, "RequestId", id);
     rg_aws_put_member(out, "AccountId", rg_json_text(call->input, "TargetId"));
     rg_aws_put_name(out, "PermissionSetArn");
-    rg_sso_put_permset_arn(call, out, set);
-    rg_aws_put_time(out, "CreatedDate", (int64_t)at * 1000);
+    rg_sso_put_permset_arn(call, out, &p->permset);
+    rg_aws_put_time(out, "CreatedDate", (int64_t)p->at * 1000);
     rg_buf_put_str(out, "}}");
     rg_call_answer(call, 200);
 }
@@ -68,7 +38,7 @@ void rg_sso_provision(struct rg_call *call)
 {
     bool one = rg_span_is(rg_json_text(call->input, "TargetType"), "AWS_ACCOUNT");
     struct rg_span account_id = rg_json_text(call->input, "TargetId");
-    uint32_t at = (uint32_t)(call->now_ms / 1000);
+    struct rg_provision provision = {.at = (uint32_t)(call->now_ms / 1000)};
     struct rg_account account;
     struct rg_permset p;
     struct rg_txn *txn;
@@ -82,18 +52,18 @@ void rg_sso_provision(struct rg_call *call)
     if (!rg_sso_permset(call, "PermissionSetArn", &txn, &p) ||
         (one && rg_sso_failed(call, rg_account_get(txn, account_id, &account), "Account not found.")))
         return;
-    id = request_id(call, &p.id, at);
-    answer_status(call, &id, &p.id, at);
+    provision.permset = p.id;
+    id = rg_provision_id(call->api->instance_arn, &provision);
+    answer_status(call, &id, &provision);
 }
 
 void rg_sso_describe_provision(struct rg_call *call)
 {
     struct rg_uuid id = rg_aws_id(call->input, "ProvisionPermissionSetRequestId");
-    struct rg_psid set;
-    uint32_t at;
+    struct rg_provision provision;
 
-    if (request_of(call, &id, &set, &at))
-        answer_status(call, &id, &set, at);
+    if (rg_provision_of(call->api->instance_arn, &id, &provision))
+        answer_status(call, &id, &provision);
     else
         rg_call_fail(call, RG_ENOTFOUND, "Request not found.");
 }

@@ -2,10 +2,13 @@
 #include "net/v1/takeover.h"
 #include "net/v1/v1.h"
 #include "base/json.h"
+#include "net/ops/account.h"
+#include "store/db/rowkey.h"
 
 #include <stdio.h>
 
-enum { ACCOUNTS_PAGE = 1000, ACCOUNT_NAME_BYTES_MAX = 256, ACCOUNT_TEXT_BYTES_MAX = 1024 };
+enum { ACCOUNTS_PAGE = 1000 };
+#define NOT_AN_ID "an account id is twelve digits"
 
 void rg_v1_put_revision(struct rg_buf *out, struct rg_rev rev)
 {
@@ -184,14 +187,6 @@ static void accounts_get(struct rg_call *call)
         rg_call_answer(call, 200);
 }
 
-static bool is_account_id(struct rg_span id)
-{
-    for (size_t i = 0; i < id.n; i++)
-        if (id.p[i] < '0' || id.p[i] > '9')
-            return false;
-    return id.n == 12;
-}
-
 /* A text member; absent is fine. Control characters would break lines of /v1/access and logs. */
 enum rg_err rg_v1_take_text(json_t *input, const char *name, size_t max, struct rg_span *ret_text, struct rg_errctx *ctx)
 {
@@ -237,28 +232,24 @@ static void account_put_done(struct rg_call *call)
 
 static enum rg_err account_put_build(struct rg_call *call, struct rg_span id, struct rg_errctx *ctx)
 {
-    struct rg_span name, description;
+    const struct rg_author author = {.by = rg_call_by(call), .at_ms = call->now_ms};
+    struct rg_account_input account = {.id = id};
+    struct rg_fault fault = {0};
     enum rg_err err = rg_json_parse_body(call->req->body, &call->input, ctx);
     size_t members;
 
-    if (!err && !is_account_id(id))
-        return rg_fail(ctx, RG_EINVALID, "an account id is twelve digits");
+    if (!err && !rg_account_id_ok(id))
+        return rg_fail(ctx, RG_EINVALID, NOT_AN_ID);
     if (!err)
-        err = rg_v1_take_text(call->input, "name", ACCOUNT_NAME_BYTES_MAX, &name, ctx);
+        err = rg_v1_take_text(call->input, "name", RG_ACCOUNT_NAME_BYTES_MAX, &account.name, ctx);
     if (!err)
-        err = rg_v1_take_text(call->input, "description", ACCOUNT_TEXT_BYTES_MAX, &description, ctx);
+        err = rg_v1_take_text(call->input, "description", RG_ACCOUNT_TEXT_BYTES_MAX, &account.description, ctx);
     if (err)
         return err;
-    members = (name.p != NULL) + (description.p != NULL);
+    members = (account.name.p != NULL) + (account.description.p != NULL);
     if (json_object_size(call->input) != members)
         return rg_fail(ctx, RG_EINVALID, "an account has name and description, and nothing else");
-    rg_cmd_begin(&call->cmd, RG_CMD_ACCOUNT_PUT, call->now_ms, rg_call_by(call));
-    rg_tlv_put(&call->cmd, RG_F_ACCOUNT_ID, id);
-    if (name.n > 0)
-        rg_tlv_put(&call->cmd, RG_F_NAME, name);
-    if (description.n > 0)
-        rg_tlv_put(&call->cmd, RG_F_DESCRIPTION, description);
-    return RG_OK;
+    return rg_cmd_account_put(&call->cmd, &author, &account, &fault); /* nothing is wrong with it: that was looked at */
 }
 
 static void accounts_put(struct rg_call *call)
@@ -293,15 +284,14 @@ static void account_delete_done(struct rg_call *call)
 
 static void accounts_delete(struct rg_call *call)
 {
-    struct rg_span id = call->argument;
+    const struct rg_author author = {.by = rg_call_by(call), .at_ms = call->now_ms};
+    struct rg_fault fault = {0};
+    enum rg_err err = rg_cmd_account_delete(&call->cmd, &author, call->argument, &fault);
 
-    if (!is_account_id(id)) {
-        rg_call_fail(call, RG_EINVALID, "an account id is twelve digits");
-        return;
-    }
-    rg_cmd_begin(&call->cmd, RG_CMD_ACCOUNT_DELETE, call->now_ms, rg_call_by(call));
-    rg_tlv_put(&call->cmd, RG_F_ACCOUNT_ID, id);
-    rg_call_propose(call, account_delete_done);
+    if (err)
+        rg_call_fail(call, err, NOT_AN_ID);
+    else
+        rg_call_propose(call, account_delete_done);
 }
 
 /* --- the interface --- */

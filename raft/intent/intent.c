@@ -210,11 +210,15 @@ static void put_common(struct rg_buf *out, const struct rg_cmd *cmd)
         rg_tlv_put(out, RG_F_REQUEST_ID, request);
 }
 
+static bool is_no_status(const void *none, const struct rg_tlv *tlv)
+{
+    (void)none;
+    return tlv->field != RG_F_STATUS;
+}
+
 static enum rg_err present_disabling(struct rg_txn *txn, const struct rg_cmd *cmd, struct rg_buf *out, bool *ret_done)
 {
-    struct rg_cursor cur;
     struct rg_user user;
-    struct rg_tlv tlv;
     enum rg_err err = user_of(txn, cmd->bytes, &user);
 
     if (err == RG_ENOTFOUND || (!err && is_disabled(user.row))) {
@@ -226,10 +230,7 @@ static enum rg_err present_disabling(struct rg_txn *txn, const struct rg_cmd *cm
     put_common(out, cmd);
     rg_tlv_put_u64(out, RG_F_IF_VERSION, user.version);
     rg_tlv_put_str(out, RG_F_STATUS, "DISABLED");
-    rg_cursor_init(&cur, user.row);
-    while (rg_tlv_next(&cur, &tlv))
-        if (tlv.field >= RG_F_ID && tlv.field != RG_F_STATUS)
-            rg_tlv_put(out, tlv.field, tlv.value);
+    rg_cmd_put_row(out, user.row, is_no_status, NULL);
     return out->err;
 }
 

@@ -9,6 +9,17 @@ void rg_cmd_begin(struct rg_buf *buf, enum rg_cmd_kind kind, int64_t at_ms, stru
         rg_tlv_put(buf, RG_F_BY, by);
 }
 
+void rg_cmd_put_row(struct rg_buf *buf, struct rg_span row, rg_keep_fn keep, const void *arg)
+{
+    struct rg_cursor cur;
+    struct rg_tlv tlv;
+
+    rg_cursor_init(&cur, row);
+    while (rg_tlv_next(&cur, &tlv))
+        if (tlv.field >= RG_F_ID && (keep == NULL || keep(arg, &tlv)))
+            rg_tlv_put(buf, tlv.field, tlv.value);
+}
+
 /* The first occurrence counts, as everywhere. */
 static bool take_number(const struct rg_tlv *tlv, bool *seen, uint64_t *ret_number)
 {

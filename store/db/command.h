@@ -39,6 +39,9 @@
 
 /** Begin a command in buf (cleared): kind, time, author. The caller puts the further fields with rg_tlv_put*. */
 void rg_cmd_begin(struct rg_buf *buf, enum rg_cmd_kind kind, int64_t at_ms, struct rg_span by);
+/** Put a row's own fields (from RG_F_ID up) again, as a change puts those that stay: each for which keep says so; NULL: all. */
+typedef bool (*rg_keep_fn)(const void *arg, const struct rg_tlv *tlv);
+void rg_cmd_put_row(struct rg_buf *buf, struct rg_span row, rg_keep_fn keep, const void *arg);
 
 /* The common fields of a decoded command; `bytes` is the whole command. All borrowed. */
 struct rg_cmd {

@@ -1,5 +1,6 @@
 #include "store/model/region.h"
 
+#include "store/db/command.h"
 #include "store/db/rowmap.h"
 
 static const struct rg_row_member members[] = {
@@ -41,19 +42,23 @@ enum rg_err rg_region_list_next(struct rg_scan *scan, struct rg_region *ret_regi
     return rg_rowmap_next(&map, scan, ret_region);
 }
 
+struct fields {
+    const uint32_t *at;
+    size_t n;
+};
+
+static bool is_not_among(const void *fields, const struct rg_tlv *tlv)
+{
+    const struct fields *without = fields;
+
+    for (size_t i = 0; i < without->n; i++)
+        if (tlv->field == without->at[i])
+            return false;
+    return true;
+}
+
 void rg_region_rewrite(struct rg_buf *cmd, const struct rg_region *region, const uint32_t *without, size_t n)
 {
-    struct rg_cursor cur;
-    struct rg_tlv tlv;
-
     rg_tlv_put_u64(cmd, RG_F_IF_VERSION, region->version);
-    rg_cursor_init(&cur, region->row);
-    while (rg_tlv_next(&cur, &tlv)) {
-        bool skip = tlv.field < RG_F_ID;
-
-        for (size_t i = 0; i < n; i++)
-            skip |= tlv.field == without[i];
-        if (!skip)
-            rg_tlv_put(cmd, tlv.field, tlv.value);
-    }
+    rg_cmd_put_row(cmd, region->row, is_not_among, &(struct fields){without, n});
 }
