@@ -13,6 +13,7 @@ static bool copy_text(char *to, size_t size, const char *from)
 enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api **ret_api, struct rg_errctx *ctx)
 {
     struct rg_api *api;
+    size_t n_names;
     enum rg_err err;
 
     if (config->n_interfaces == 0)
@@ -50,8 +51,15 @@ enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api **ret_a
         return err;
     }
     api->began_us = rg_api_now_us();
-    for (unsigned i = 0; i < config->workers; i++)
+    rg_operations_names(api->operations, &n_names);
+    for (unsigned i = 0; i < config->workers; i++) {
         rg_random(api->worker[i].prng.s, sizeof api->worker[i].prng.s);
+        api->worker[i].ops = calloc(n_names, sizeof *api->worker[i].ops);
+        if (api->worker[i].ops == NULL) {
+            rg_api_free(api);
+            return RG_ENOMEM;
+        }
+    }
     *ret_api = api;
     return RG_OK;
 }
@@ -70,6 +78,7 @@ void rg_api_free(struct rg_api *api)
             rg_call_free(call);
         }
         rg_auth_forget(w);
+        free(w->ops);
     }
     free(api->worker);
     free(api->regions);

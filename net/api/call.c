@@ -103,7 +103,7 @@ static void call_release(struct rg_call *call)
 void rg_call_end(struct rg_call *call, enum rg_err outcome)
 {
     if (!call->counted)
-        rg_metrics_count(call, call->op != NULL ? call->op : call->interface->other, outcome, rg_api_now_us() - call->began_us);
+        rg_metrics_count(call, outcome, rg_api_now_us() - call->began_us);
     call_release(call);
 }
 

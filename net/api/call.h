@@ -51,6 +51,7 @@ struct rg_call {
     /* of the lifecycle alone */
     struct rg_call *next;             /* in the worker's pool */
     uint64_t began_us;                /* monotonic */
+    unsigned op_number, other_number; /* of rg_operations_names: the operation; what is not let in, or does not exist */
     enum rg_err outcome;              /* what is counted */
     bool counted, has_min_rev, other_method; /* other_method: the operation stands there, under another method */
     struct rg_rev min_rev;
@@ -116,8 +117,7 @@ struct rg_api {
 /** Authenticate: Bearer, then SigV4. Fills caller and admin; RG_OK, or a refusal (not answered yet) with its text in ctx. (auth.c) */
 RG_MUST enum rg_err rg_auth_check(struct rg_call *call, struct rg_errctx *ctx);
 
-/** Count one finished operation for /metrics. op: static string, "identitystore.CreateUser" or "v1.check". Not needed when
- * call->op is set: the answer counts it. */
-void rg_metrics_count(struct rg_call *call, const char *op, enum rg_err err, uint64_t us);
+/** Count one finished call for /metrics: its operation's once it is let in. (metrics.c) */
+void rg_metrics_count(struct rg_call *call, enum rg_err err, uint64_t us);
 
 #endif

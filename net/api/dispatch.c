@@ -280,6 +280,8 @@ static void find(struct rg_call *call)
                        &found);
     call->service = found.service;
     call->operation = found.operation;
+    call->op_number = found.number;
+    call->other_number = (unsigned)i;
     call->argument = found.argument;
     call->other_method = found.other_method;
 }

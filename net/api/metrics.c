@@ -13,21 +13,6 @@ static void add(uint64_t *counter, uint64_t n) { __atomic_store_n(counter, *coun
 
 static uint64_t get(const uint64_t *counter) { return __atomic_load_n(counter, __ATOMIC_RELAXED); }
 
-/* The row of an operation; the last one takes what has no room. */
-static struct rg_op_count *row_of(struct rg_api_worker *w, const char *op)
-{
-    unsigned n = w->n_ops;
-
-    for (unsigned i = 0; i < n; i++)
-        if (w->ops[i].op == op || strcmp(w->ops[i].op, op) == 0)
-            return &w->ops[i];
-    if (n == RG_OPS_MAX)
-        return &w->ops[n - 1];
-    w->ops[n].op = n == RG_OPS_MAX - 1 ? "other" : op;
-    __atomic_store_n(&w->n_ops, n + 1, __ATOMIC_RELEASE);
-    return &w->ops[n];
-}
-
 /* Bucket n holds what took at most 2^n µs. */
 static unsigned bucket_of(uint64_t us)
 {
@@ -36,9 +21,9 @@ static unsigned bucket_of(uint64_t us)
     return RG_MIN(n, (unsigned)RG_LATENCY_BUCKETS);
 }
 
-void rg_metrics_count(struct rg_call *call, const char *op, enum rg_err err, uint64_t us)
+void rg_metrics_count(struct rg_call *call, enum rg_err err, uint64_t us)
 {
-    struct rg_op_count *row = row_of(rg_call_worker(call), op);
+    struct rg_op_count *row = &rg_call_worker(call)->ops[call->op != NULL ? call->op_number : call->other_number];
 
     call->counted = true;
     add(&row->by_err[(unsigned)err < RG_ERR_COUNT ? err : RG_EINTERNAL], 1);
@@ -85,51 +70,28 @@ static void one_seconds(struct page *p, const char *name, const char *type, cons
 
 /* --- requests --- */
 
-/* The sum over workers of one operation. */
-static void sum_op(const struct rg_api *api, const char *op, struct rg_op_count *ret_sum)
+/* The sum over workers of one operation. False: nobody has asked for it. */
+static bool sum_op(const struct rg_api *api, size_t number, struct rg_op_count *ret_sum)
 {
-    *ret_sum = (struct rg_op_count){.op = op};
+    uint64_t n = 0;
+
+    *ret_sum = (struct rg_op_count){.sum_us = 0};
     for (unsigned i = 0; i < api->config.workers; i++) {
-        const struct rg_api_worker *w = &api->worker[i];
-        unsigned n = __atomic_load_n(&w->n_ops, __ATOMIC_ACQUIRE);
+        const struct rg_op_count *row = &api->worker[i].ops[number];
 
-        for (unsigned k = 0; k < n; k++) {
-            const struct rg_op_count *row = &w->ops[k];
-
-            if (strcmp(row->op, op) != 0)
-                continue;
-            for (unsigned e = 0; e < RG_ERR_COUNT; e++)
-                ret_sum->by_err[e] += get(&row->by_err[e]);
-            for (unsigned b = 0; b <= RG_LATENCY_BUCKETS; b++)
-                ret_sum->latency[b] += get(&row->latency[b]);
-            ret_sum->sum_us += get(&row->sum_us);
-        }
+        for (unsigned e = 0; e < RG_ERR_COUNT; e++)
+            ret_sum->by_err[e] += get(&row->by_err[e]);
+        for (unsigned b = 0; b <= RG_LATENCY_BUCKETS; b++)
+            ret_sum->latency[b] += get(&row->latency[b]);
+        ret_sum->sum_us += get(&row->sum_us);
     }
-}
-
-/* All operations seen by any worker, each once. */
-static size_t all_ops(const struct rg_api *api, const char *ops[RG_OPS_MAX])
-{
-    size_t n = 0;
-
-    for (unsigned i = 0; i < api->config.workers; i++) {
-        const struct rg_api_worker *w = &api->worker[i];
-        unsigned rows = __atomic_load_n(&w->n_ops, __ATOMIC_ACQUIRE);
-
-        for (unsigned k = 0; k < rows; k++) {
-            size_t at = 0;
-
-            while (at < n && strcmp(ops[at], w->ops[k].op) != 0)
-                at++;
-            if (at == n && n < RG_OPS_MAX)
-                ops[n++] = w->ops[k].op;
-        }
-    }
-    return n;
+    for (unsigned e = 0; e < RG_ERR_COUNT; e++)
+        n += ret_sum->by_err[e];
+    return n > 0;
 }
 
 /* Several codes share a name: one line for each name. */
-static void put_results(struct page *p, const struct rg_op_count *sum)
+static void put_results(struct page *p, const char *op, const struct rg_op_count *sum)
 {
     for (unsigned e = 0; e < RG_ERR_COUNT; e++) {
         const char *name = rg_err_name((enum rg_err)e);
@@ -145,7 +107,7 @@ static void put_results(struct page *p, const struct rg_op_count *sum)
         if (n == 0 || !first)
             continue;
         rg_buf_printf(p->out, "regent_requests_total{region=\"%s\",op=\"", p->region);
-        put_escaped(p->out, sum->op);
+        put_escaped(p->out, op);
         rg_buf_printf(p->out, "\",code=\"%s\"} %llu\n", name, (unsigned long long)n);
     }
 }
@@ -158,7 +120,7 @@ static void put_bucket(struct page *p, const char *op, const char *le, uint64_t 
 }
 
 /* Every other bucket from 4 µs to 4 s: enough for quantiles, and short. */
-static void put_latency(struct page *p, const struct rg_op_count *sum)
+static void put_latency(struct page *p, const char *op, const struct rg_op_count *sum)
 {
     uint64_t seen = 0;
     char le[32];
@@ -168,34 +130,32 @@ static void put_latency(struct page *p, const struct rg_op_count *sum)
         if (b < 2 || b > 22 || b % 2 != 0)
             continue;
         snprintf(le, sizeof le, "%.6f", (double)(UINT64_C(1) << b) / 1e6);
-        put_bucket(p, sum->op, le, seen);
+        put_bucket(p, op, le, seen);
     }
     seen += sum->latency[RG_LATENCY_BUCKETS];
-    put_bucket(p, sum->op, "+Inf", seen);
+    put_bucket(p, op, "+Inf", seen);
     rg_buf_printf(p->out, "regent_request_duration_seconds_sum{region=\"%s\",op=\"", p->region);
-    put_escaped(p->out, sum->op);
+    put_escaped(p->out, op);
     rg_buf_printf(p->out, "\"} %.6f\nregent_request_duration_seconds_count{region=\"%s\",op=\"",
                   (double)sum->sum_us / 1e6, p->region);
-    put_escaped(p->out, sum->op);
+    put_escaped(p->out, op);
     rg_buf_printf(p->out, "\"} %llu\n", (unsigned long long)seen);
 }
 
 static void put_requests(const struct rg_api *api, struct page *p)
 {
-    const char *ops[RG_OPS_MAX];
-    size_t n = all_ops(api, ops);
+    size_t n;
+    const char *const *names = rg_operations_names(api->operations, &n);
     struct rg_op_count sum;
 
     head(p, "requests_total", "counter", "Requests answered, by operation and result.");
-    for (size_t i = 0; i < n; i++) {
-        sum_op(api, ops[i], &sum);
-        put_results(p, &sum);
-    }
+    for (size_t i = 0; i < n; i++)
+        if (sum_op(api, i, &sum))
+            put_results(p, names[i], &sum);
     head(p, "request_duration_seconds", "histogram", "From the whole request read to the answer handed over.");
-    for (size_t i = 0; i < n; i++) {
-        sum_op(api, ops[i], &sum);
-        put_latency(p, &sum);
-    }
+    for (size_t i = 0; i < n; i++)
+        if (sum_op(api, i, &sum))
+            put_latency(p, names[i], &sum);
 }
 
 /* --- the node --- */

@@ -11,12 +11,15 @@ struct entry {
     const struct rg_operation *operation;
     uint32_t hash;
     uint32_t path_n;
+    unsigned number; /* of names */
     bool star;
 };
 
 struct rg_operations {
     struct entry *entries; /* own; never full */
     size_t mask;
+    const char **names; /* own */
+    size_t names_n;
     unsigned stars; /* bit n: some path has its star as segment n, counted from 1 */
 };
 
@@ -102,7 +105,7 @@ static enum rg_err add(struct rg_operations *table, const struct rg_interface *i
                        const struct rg_operation *operation, struct rg_errctx *ctx)
 {
     const struct key key = {.before = rg_span_str(operation->path)};
-    struct entry new = {interface, service, operation, hash_of(&key), (uint32_t)key.before.n, false};
+    struct entry new = {interface, service, operation, hash_of(&key), (uint32_t)key.before.n, (unsigned)table->names_n, false};
     unsigned star;
     size_t at;
 
@@ -117,6 +120,7 @@ static enum rg_err add(struct rg_operations *table, const struct rg_interface *i
             return rg_fail(ctx, RG_EINVALID, "%s and %s are asked for in the same way", e->operation->name, operation->name);
     }
     table->entries[at] = new;
+    table->names[table->names_n++] = operation->name;
     if (star > 0)
         table->stars |= 1u << star;
     return RG_OK;
@@ -146,11 +150,14 @@ enum rg_err rg_operations_new(const struct rg_interface *const *interfaces, size
             rows += interfaces[i]->services[s]->n;
     while (size < rows * 2)
         size *= 2;
-    if (table == NULL || (table->entries = calloc(size, sizeof *table->entries)) == NULL) {
+    if (table == NULL || (table->entries = calloc(size, sizeof *table->entries)) == NULL ||
+        (table->names = calloc(n + rows, sizeof *table->names)) == NULL) {
         rg_operations_free(table);
         return RG_ENOMEM;
     }
     table->mask = size - 1;
+    for (size_t i = 0; i < n; i++)
+        table->names[table->names_n++] = interfaces[i]->other;
     for (size_t i = 0; !err && i < n; i++)
         err = add_all(table, interfaces[i], ctx);
     if (err)
@@ -162,9 +169,17 @@ enum rg_err rg_operations_new(const struct rg_interface *const *interfaces, size
 
 void rg_operations_free(struct rg_operations *table)
 {
-    if (table != NULL)
-        free(table->entries);
+    if (table == NULL)
+        return;
+    free(table->entries);
+    free(table->names);
     free(table);
+}
+
+const char *const *rg_operations_names(const struct rg_operations *table, size_t *ret_n)
+{
+    *ret_n = table->names_n;
+    return table->names;
 }
 
 /* --- looking --- */
@@ -191,6 +206,7 @@ static bool look(const struct rg_operations *table, const struct rg_interface *i
             continue;
         found->service = e->service;
         found->operation = e->operation;
+        found->number = e->number;
         found->other_method = e->operation->method != NULL && !takes_method(e->operation, method);
         if (!found->other_method)
             return true;

@@ -93,10 +93,14 @@ RG_MUST enum rg_err rg_operations_new(const struct rg_interface *const *interfac
 /** NULL is fine. */
 void rg_operations_free(struct rg_operations *table);
 
+/** What calls are counted as: every interface's `other`, in their order, then every row's name. Borrow until the table is freed. */
+const char *const *rg_operations_names(const struct rg_operations *table, size_t *ret_n);
+
 struct rg_found {
     const struct rg_service *service;
     const struct rg_operation *operation; /* NULL: there is none */
     struct rg_span argument;              /* borrow from path */
+    unsigned number;                      /* of rg_operations_names */
     bool other_method;                    /* the operation stands at this path, and takes another method */
 };
 /** The row of a path and method, or of a target (method: not looked at). No allocation. */

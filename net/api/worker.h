@@ -15,7 +15,6 @@ enum {
     RG_NAMES_KEPT = 64,    /* a power of two */
     RG_SECRET_BYTES_MAX = 128,
     RG_SEALED_BYTES_MAX = 512,
-    RG_OPS_MAX = 192,
     RG_LATENCY_BUCKETS = 24, /* 2^n µs */
     RG_STREAMS_MAX = 4,      /* long answers under way, for each worker */
     RG_ANSWER_BYTES_MAX = 8 * 1024 * 1024,
@@ -45,8 +44,8 @@ struct rg_name_kept {
     uint64_t index, term;
 };
 
+/* Calls of one operation. */
 struct rg_op_count {
-    const char *op; /* static */
     uint64_t by_err[RG_ERR_COUNT], latency[RG_LATENCY_BUCKETS + 1], sum_us;
 };
 
@@ -62,8 +61,7 @@ struct rg_api_worker {
     uint64_t refusals_at_us; /* log lines about refused credentials: so many a second */
     unsigned refusals_logged;
     unsigned streams;
-    struct rg_op_count ops[RG_OPS_MAX];
-    unsigned n_ops; /* written last: others read up to it */
+    struct rg_op_count *ops; /* own: one for each of rg_operations_names */
 };
 
 /** A call for the request, from the worker's pool. NULL: no memory. */

@@ -224,7 +224,12 @@ static struct rg_found find(const struct rg_operations *table, const struct rg_i
 START_TEST(each_row_is_found_by_its_own_way)
 {
     struct rg_operations *table = table_of(rg_interfaces, RG_INTERFACES);
+    size_t names_n;
+    const char *const *names = rg_operations_names(table, &names_n);
 
+    ck_assert_uint_eq(names_n, RG_INTERFACES + rows_n);
+    for (size_t i = 0; i < RG_INTERFACES; i++)
+        ck_assert_ptr_eq(names[i], rg_interfaces[i]->other);
     for (size_t i = 0; i < rows_n; i++) {
         const struct rg_operation *o = rows[i].operation;
         const char *star = strchr(o->path, '*');
@@ -237,6 +242,8 @@ START_TEST(each_row_is_found_by_its_own_way)
         ck_assert_msg(found.operation == o, "%s: %s stands before it", o->name,
                       found.operation != NULL ? found.operation->name : "nothing");
         ck_assert_ptr_eq(found.service, rows[i].service);
+        ck_assert_uint_lt(found.number, names_n);
+        ck_assert_ptr_eq(names[found.number], o->name);
         ck_assert(!found.other_method);
         ck_assert_msg(star != NULL ? rg_span_is(found.argument, "some-thing") : found.argument.p == NULL, "%s", o->name);
         for (size_t k = 0; k < RG_INTERFACES; k++)
