@@ -6,7 +6,8 @@ symbols of the objects in BUILD, and fails, with the file and the function, on
   - a call or an include that runs upward, from a room to one that stands above it;
   - a folder with sources that is not listed, or a room that is not there;
   - a room of more than FILES_MAX files or LINES_MAX lines;
-  - a header whose guard is not its path, a line over COLUMNS_MAX columns, a tab, blanks at the end of a line.
+  - a header whose guard is not its path, a line over COLUMNS_MAX columns, a tab, blanks at the end of a line;
+  - a unit test that is not built, or that has a main of its own beside tests/lib/check_main.c.
 It first holds the list upside down, which must find arrows: a check that cannot fail is none."""
 import json
 import os
@@ -94,11 +95,23 @@ def sizes(rooms, files):
             yield f"{path}: stands in no room that ARCHITECTURE.md lists"
 
 
+def units(source, build):
+    """What is wrong with the unit tests: tests/unit/meson.build does not list one, or one runs its tests by itself."""
+    built = {os.path.relpath(os.path.join(row["directory"], row["file"]), source)
+             for row in json.load(open(os.path.join(build, "compile_commands.json"), encoding="utf-8"))}
+    for where, _, names in os.walk(os.path.join(source, "tests", "unit")):
+        for path in (os.path.relpath(os.path.join(where, n), source) for n in sorted(names) if re.fullmatch(r"test_.*\.c", n)):
+            if path not in built:
+                yield f"{path}: tests/unit/meson.build does not list it"
+            if re.search(r"^int main\(", open(os.path.join(source, path), encoding="utf-8").read(), re.M):
+                yield f"{path}: has a main; tests/lib/check_main.h registers tests"
+
+
 def main():
     source, build = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
     rooms = rooms_of(open(os.path.join(source, "ARCHITECTURE.md"), encoding="utf-8").read())
     files = product(source)
-    wrong = list(sizes(rooms, files)) + [w for path in sorted(files) for w in form(path, files[path])]
+    wrong = list(sizes(rooms, files)) + [w for path in sorted(files) for w in form(path, files[path])] + list(units(source, build))
     if not wrong:
         arrows, objects_n = arrows_of(source, build, rooms, files)
         wrong = [f"{path} -> {to}: {name}" for path, to, name in upward(arrows, {r: i for i, r in enumerate(rooms)})]

@@ -1,11 +1,11 @@
 /* The pure core: what store/ and raft/ need from outside holds no loop, clock, random source, environment or log. Asks
  * nm for the undefined symbols of the built libraries, which lie beside this program's folder. */
-#include <check.h>
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/util.h"
+#include "tests/lib/check_main.h"
 
 static const char *const forbidden[] = {
     "clock_gettime", "clock",         "time",       "gettimeofday", "timespec_get", "ftime", /* clocks */
@@ -75,7 +75,7 @@ static void check_library(const char *folder, const char *must_need)
     ck_assert_msg(bad[0] == '\0', "%s/ is not pure: it needs %s", folder, bad);
 }
 
-START_TEST(the_lists_catch_what_they_should)
+TEST(the_lists_catch_what_they_should)
 {
     ck_assert(is_forbidden("uv_now"));
     ck_assert(is_forbidden("clock_gettime"));
@@ -84,28 +84,7 @@ START_TEST(the_lists_catch_what_they_should)
     ck_assert(!is_forbidden("timeout"));
     ck_assert(!is_forbidden("mdb_put"));
 }
-END_TEST
 
-START_TEST(store_is_pure) { check_library("store", "mdb_put"); }
-END_TEST
+TEST(store_is_pure) { check_library("store", "mdb_put"); }
 
-START_TEST(raft_is_pure) { check_library("raft", "rg_buf_put"); }
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("purity");
-    TCase *tcase = tcase_create("purity");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_test(tcase, the_lists_catch_what_they_should);
-    tcase_add_test(tcase, store_is_pure);
-    tcase_add_test(tcase, raft_is_pure);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
-}
+TEST(raft_is_pure) { check_library("raft", "rg_buf_put"); }

@@ -1,5 +1,4 @@
 /* base/: buffers stop at their bound, the codec keeps what it does not know, text forms are exact. */
-#include <check.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -10,8 +9,9 @@
 #include "base/prng.h"
 #include "base/sm.h"
 #include "base/tlv.h"
+#include "tests/lib/check_main.h"
 
-START_TEST(buf_stops_at_its_bound_and_says_so)
+TEST(buf_stops_at_its_bound_and_says_so)
 {
     struct rg_buf buf;
 
@@ -30,9 +30,8 @@ START_TEST(buf_stops_at_its_bound_and_says_so)
     ck_assert_int_eq(buf.err, RG_OK);
     rg_buf_deinit(&buf);
 }
-END_TEST
 
-START_TEST(printf_past_the_small_buffer)
+TEST(printf_past_the_small_buffer)
 {
     struct rg_buf buf;
     char text[600];
@@ -46,9 +45,8 @@ START_TEST(printf_past_the_small_buffer)
     ck_assert_int_eq(buf.data[buf.len - 1], '>');
     rg_buf_deinit(&buf);
 }
-END_TEST
 
-START_TEST(varint_round_trip)
+LOOP(varint_round_trip, 8)
 {
     static const uint64_t values[] = {0, 1, 127, 128, 300, UINT32_MAX, UINT64_MAX - 1, UINT64_MAX};
     struct rg_cursor cur;
@@ -65,9 +63,8 @@ START_TEST(varint_round_trip)
     ck_assert(cur.bad);
     rg_buf_deinit(&buf);
 }
-END_TEST
 
-START_TEST(little_endian_at_fixed_places)
+TEST(little_endian_at_fixed_places)
 {
     uint8_t b[9];
 
@@ -83,9 +80,8 @@ START_TEST(little_endian_at_fixed_places)
     }
     ck_assert_uint_eq(rg_le_get(b, 0), 0);
 }
-END_TEST
 
-START_TEST(varint_over_64_bits_is_bad)
+TEST(varint_over_64_bits_is_bad)
 {
     uint8_t over[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02};
     struct rg_cursor cur;
@@ -94,9 +90,8 @@ START_TEST(varint_over_64_bits_is_bad)
     rg_cursor_varint(&cur);
     ck_assert(cur.bad);
 }
-END_TEST
 
-START_TEST(tlv_finds_fields_and_refuses_rubbish)
+TEST(tlv_finds_fields_and_refuses_rubbish)
 {
     struct rg_span value;
     struct rg_buf buf;
@@ -114,9 +109,8 @@ START_TEST(tlv_finds_fields_and_refuses_rubbish)
     ck_assert(!rg_tlv_valid(rg_span("\0\0", 2)));
     rg_buf_deinit(&buf);
 }
-END_TEST
 
-START_TEST(text_forms)
+TEST(text_forms)
 {
     char text[RG_REV_TEXT_MAX];
     struct rg_uuid id;
@@ -139,9 +133,8 @@ START_TEST(text_forms)
     ck_assert(!rg_uuid_parse(rg_span_str("0123abcd-0123-4567-89ab-0123456789a"), &id));
     ck_assert(!rg_uuid_parse(rg_span_str("0123abcd_0123-4567-89ab-0123456789ab"), &id));
 }
-END_TEST
 
-START_TEST(digits_and_times)
+TEST(digits_and_times)
 {
     static const struct {
         uint64_t v;
@@ -162,9 +155,8 @@ START_TEST(digits_and_times)
     ck_assert_str_eq(text, "9223372036854775807");
     ck_assert_uint_eq(rg_time_format(text, INT64_MIN), strlen("-9223372036854775808"));
 }
-END_TEST
 
-START_TEST(every_error_has_a_row)
+TEST(every_error_has_a_row)
 {
     for (int e = 0; e < RG_ERR_COUNT; e++) {
         ck_assert_ptr_nonnull(rg_err_name((enum rg_err)e));
@@ -174,9 +166,8 @@ START_TEST(every_error_has_a_row)
     }
     ck_assert_int_eq(rg_err_http(RG_ENOTPRIMARY), 421);
 }
-END_TEST
 
-START_TEST(prng_repeats_from_its_seed)
+TEST(prng_repeats_from_its_seed)
 {
     struct rg_prng a, b;
 
@@ -189,7 +180,6 @@ START_TEST(prng_repeats_from_its_seed)
         ck_assert_uint_eq(v, rg_prng_below(&b, 10));
     }
 }
-END_TEST
 
 static void record(void *arg, enum rg_log_level level, const char *event, const char *keys)
 {
@@ -198,7 +188,7 @@ static void record(void *arg, enum rg_log_level level, const char *event, const 
     strcpy(arg, keys);
 }
 
-START_TEST(log_values_cannot_forge_lines)
+TEST(log_values_cannot_forge_lines)
 {
     char keys[1024] = "";
     struct rg_log log = {.min = RG_LOG_INFO, .sink = record, .arg = keys};
@@ -208,9 +198,8 @@ START_TEST(log_values_cannot_forge_lines)
     rg_log_debug(&log, "x", "%s", "below the level");
     ck_assert_str_eq(keys, "name=a?error forged");
 }
-END_TEST
 
-START_TEST(base64_has_one_text_for_each_value)
+TEST(base64_has_one_text_for_each_value)
 {
     static const struct {
         const char *bytes, *std, *url;
@@ -238,7 +227,6 @@ START_TEST(base64_has_one_text_for_each_value)
     for (size_t i = 0; i < RG_LEN(bad_url); i++)
         ck_assert_msg(!rg_base64_get(rg_span_str(bad_url[i]), RG_BASE64_URL, &out), "%s", bad_url[i]);
 }
-END_TEST
 
 /* ---- state tables ---- */
 
@@ -254,7 +242,7 @@ static void door_trace(const struct rg_sm_table *table, unsigned from, unsigned 
     snprintf(door_traced + n, sizeof door_traced - n, "%s %s>%s;", table->machine, table->names[from], table->names[to]);
 }
 
-START_TEST(a_machine_moves_along_drawn_edges_and_says_so)
+TEST(a_machine_moves_along_drawn_edges_and_says_so)
 {
     struct rg_sm sm;
 
@@ -267,42 +255,11 @@ START_TEST(a_machine_moves_along_drawn_edges_and_says_so)
     ck_assert_str_eq(door_traced, "door OPEN>SHUT;door OPEN>GONE;");
     ck_assert_str_eq(rg_sm_name(&sm), "SHUT");
 }
-END_TEST
 
-START_TEST(an_edge_that_is_not_drawn_aborts)
+TEST_ABORT(an_edge_that_is_not_drawn_aborts)
 {
     struct rg_sm sm;
 
     rg_sm_init(&sm, &door, 0);
     rg_sm_move(&sm, 2);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("base");
-    TCase *t = tcase_create("base");
-    SRunner *r;
-    int failed;
-
-    tcase_add_test(t, buf_stops_at_its_bound_and_says_so);
-    tcase_add_test(t, printf_past_the_small_buffer);
-    tcase_add_loop_test(t, varint_round_trip, 0, 8);
-    tcase_add_test(t, little_endian_at_fixed_places);
-    tcase_add_test(t, varint_over_64_bits_is_bad);
-    tcase_add_test(t, tlv_finds_fields_and_refuses_rubbish);
-    tcase_add_test(t, text_forms);
-    tcase_add_test(t, digits_and_times);
-    tcase_add_test(t, every_error_has_a_row);
-    tcase_add_test(t, prng_repeats_from_its_seed);
-    tcase_add_test(t, log_values_cannot_forge_lines);
-    tcase_add_test(t, base64_has_one_text_for_each_value);
-    tcase_add_test(t, a_machine_moves_along_drawn_edges_and_says_so);
-    tcase_add_test_raise_signal(t, an_edge_that_is_not_drawn_aborts, SIGABRT);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

@@ -1,15 +1,15 @@
 /* base/json_writer: what it writes is JSON and is what was said; what would not be JSON stops the process. */
-#include <check.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/json_writer.h"
 #include "base/prng.h"
+#include "tests/lib/check_main.h"
 
 /* --- every kind of value, once --- */
 
-START_TEST(each_value)
+TEST(each_value)
 {
     static const uint8_t json[] = "[1,{}]";
     const struct rg_uuid id = {{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef}};
@@ -69,9 +69,8 @@ START_TEST(each_value)
                      "\"id\":\"01234567-89ab-cdef-0123-456789abcdef\",\"raw\":[1,{}],\"value\":{\"a\":[1,false]}}");
     json_decref(value);
 }
-END_TEST
 
-START_TEST(a_document_of_one_value)
+TEST(a_document_of_one_value)
 {
     RG_AUTO_BUF struct rg_buf out = {.max = 0};
     struct rg_json_writer j;
@@ -87,10 +86,9 @@ START_TEST(a_document_of_one_value)
     rg_json_done(&j);
     ck_assert(rg_span_is(rg_buf_span(&out), "-5\n[]"));
 }
-END_TEST
 
 /* A document of just the bound's size fits; with one byte less the error is the buffer's, and the bound is kept. */
-START_TEST(the_bound_is_exact)
+TEST(the_bound_is_exact)
 {
     static const char want[] = "{\"a\":7,\"b\":true,\"c\":[\"xyz\"]}";
 
@@ -115,7 +113,6 @@ START_TEST(the_bound_is_exact)
             ck_assert(out.err == RG_OK && rg_span_is(rg_buf_span(&out), want));
     }
 }
-END_TEST
 
 /* --- any document, beside jansson's of the same values --- */
 
@@ -188,7 +185,7 @@ static void fill(struct rg_prng *prng, struct rg_json_writer *j, json_t *into, u
     }
 }
 
-START_TEST(any_document_reads_back)
+TEST(any_document_reads_back)
 {
     RG_AUTO_BUF struct rg_buf out = {.max = 0};
     struct rg_prng prng;
@@ -210,7 +207,6 @@ START_TEST(any_document_reads_back)
         json_decref(want);
     }
 }
-END_TEST
 
 /* --- what would not be JSON: each in a process of its own, which must stop at it --- */
 
@@ -303,7 +299,7 @@ static const struct {
     {text_not_ended, true},   {raw_of_nothing, true},        {too_deep, true},            {just_deep_enough, false},
 };
 
-START_TEST(a_mistake_stops_the_process)
+LOOP(a_mistake_stops_the_process, RG_LEN(mistakes))
 {
     pid_t pid = fork();
     int status;
@@ -324,25 +320,4 @@ START_TEST(a_mistake_stops_the_process)
         ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "mistake %d: status %x", _i, (unsigned)status);
     else
         ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "mistake %d: status %x", _i, (unsigned)status);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("json_writer");
-    TCase *t = tcase_create("json_writer");
-    SRunner *r;
-    int failed;
-
-    tcase_add_test(t, each_value);
-    tcase_add_test(t, a_document_of_one_value);
-    tcase_add_test(t, the_bound_is_exact);
-    tcase_add_test(t, any_document_reads_back);
-    tcase_add_loop_test(t, a_mistake_stops_the_process, 0, (int)RG_LEN(mistakes));
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

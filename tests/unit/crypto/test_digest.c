@@ -1,9 +1,9 @@
 /* crypto/digest: the published vectors, several spans as one, threads, and the CRC by both ways. */
-#include <check.h>
 #include <pthread.h>
 
 #include "base/prng.h"
 #include "crypto/digest.h"
+#include "tests/lib/check_main.h"
 
 static const char *hex_of(const uint8_t *p)
 {
@@ -23,16 +23,15 @@ static const struct {
      "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
 };
 
-START_TEST(sha256_vectors)
+LOOP(sha256_vectors, RG_LEN(sha_cases))
 {
     uint8_t out[RG_SHA256_BYTES];
 
     rg_sha256(rg_span_str(sha_cases[_i].in), out);
     ck_assert_str_eq(hex_of(out), sha_cases[_i].want);
 }
-END_TEST
 
-START_TEST(spans_hash_as_their_concatenation)
+TEST(spans_hash_as_their_concatenation)
 {
     uint8_t whole[RG_SHA256_BYTES], parts[RG_SHA256_BYTES], text[200];
     struct rg_prng prng;
@@ -49,7 +48,6 @@ START_TEST(spans_hash_as_their_concatenation)
     rg_sha256_v(NULL, 0, parts);
     ck_assert_str_eq(hex_of(parts), sha_cases[0].want);
 }
-END_TEST
 
 /* RFC 4231, test cases 1, 2, 3, 6 and 7. A length repeats the first byte of key or data. */
 static const struct {
@@ -76,7 +74,7 @@ static struct rg_span expand(const char *text, size_t repeat, uint8_t *room)
     return rg_span(room, repeat);
 }
 
-START_TEST(hmac_vectors)
+LOOP(hmac_vectors, RG_LEN(hmac_cases))
 {
     uint8_t out[RG_SHA256_BYTES], key[200], in[200];
 
@@ -84,19 +82,17 @@ START_TEST(hmac_vectors)
                    expand(hmac_cases[_i].in, hmac_cases[_i].in_repeat, in), out);
     ck_assert_str_eq(hex_of(out), hmac_cases[_i].want);
 }
-END_TEST
 
-START_TEST(hmac_takes_an_empty_key)
+TEST(hmac_takes_an_empty_key)
 {
     uint8_t out[RG_SHA256_BYTES];
 
     rg_hmac_sha256(rg_span(NULL, 0), rg_span(NULL, 0), out);
     ck_assert_str_eq(hex_of(out), "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
-END_TEST
 
 /* RFC 3720 appendix B.4. */
-START_TEST(crc32c_vectors)
+TEST(crc32c_vectors)
 {
     uint8_t b[32];
 
@@ -111,9 +107,8 @@ START_TEST(crc32c_vectors)
     ck_assert_uint_eq(rg_crc32c(0, b, sizeof b), 0x46dd794e);
     ck_assert_uint_eq(rg_crc32c(0, NULL, 0), 0);
 }
-END_TEST
 
-START_TEST(crc32c_chains_and_both_ways_agree)
+TEST(crc32c_chains_and_both_ways_agree)
 {
     struct rg_prng prng;
     uint8_t b[300];
@@ -128,9 +123,8 @@ START_TEST(crc32c_chains_and_both_ways_agree)
             ck_assert_uint_eq(whole, rg_crc32c(rg_crc32c(0, b + at, n / 3), b + at + n / 3, n - n / 3));
         }
 }
-END_TEST
 
-START_TEST(equality_looks_at_every_byte)
+TEST(equality_looks_at_every_byte)
 {
     uint8_t a[40] = {0}, b[40] = {0};
 
@@ -142,7 +136,6 @@ START_TEST(equality_looks_at_every_byte)
         b[i] = 0;
     }
 }
-END_TEST
 
 static void *hash_much(void *arg)
 {
@@ -157,7 +150,7 @@ static void *hash_much(void *arg)
     return (void *)wrong;
 }
 
-START_TEST(threads_hash_by_themselves)
+TEST(threads_hash_by_themselves)
 {
     pthread_t threads[8];
     void *wrong;
@@ -169,9 +162,8 @@ START_TEST(threads_hash_by_themselves)
         ck_assert_ptr_null(wrong);
     }
 }
-END_TEST
 
-START_TEST(random_bytes_differ)
+TEST(random_bytes_differ)
 {
     uint8_t a[64], b[64], zero[64] = {0};
 
@@ -180,29 +172,4 @@ START_TEST(random_bytes_differ)
     rg_random(b, 0);
     ck_assert_mem_ne(a, b, sizeof a);
     ck_assert_mem_ne(a, zero, sizeof a);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("digest");
-    TCase *t = tcase_create("digest");
-    SRunner *r;
-    int failed;
-
-    tcase_add_loop_test(t, sha256_vectors, 0, RG_LEN(sha_cases));
-    tcase_add_test(t, spans_hash_as_their_concatenation);
-    tcase_add_loop_test(t, hmac_vectors, 0, RG_LEN(hmac_cases));
-    tcase_add_test(t, hmac_takes_an_empty_key);
-    tcase_add_test(t, crc32c_vectors);
-    tcase_add_test(t, crc32c_chains_and_both_ways_agree);
-    tcase_add_test(t, equality_looks_at_every_byte);
-    tcase_add_test(t, threads_hash_by_themselves);
-    tcase_add_test(t, random_bytes_differ);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

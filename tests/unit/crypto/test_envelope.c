@@ -1,9 +1,9 @@
 /* crypto/envelope: what was sealed opens for its own context and key alone, and no changed byte opens at all. */
-#include <check.h>
 #include <openssl/err.h>
 
 #include "base/prng.h"
 #include "crypto/keyprov.h"
+#include "tests/lib/check_main.h"
 
 static struct rg_keyprov *keys;
 static const struct rg_context context = {
@@ -36,7 +36,9 @@ static struct rg_dek *fresh_dek(void)
     return dek;
 }
 
-START_TEST(records_open_again_at_every_length)
+CASE(.setup = setup, .teardown = teardown);
+
+LOOP(records_open_again_at_every_length, 8)
 {
     static const size_t lengths[] = {0, 1, 15, 16, 17, 255, 4096, 100000};
     RG_AUTO(dek) struct rg_dek *dek = fresh_dek();
@@ -57,9 +59,8 @@ START_TEST(records_open_again_at_every_length)
     free(plain);
     free(sealed);
 }
-END_TEST
 
-START_TEST(a_record_is_bound_to_stream_counter_and_aad)
+TEST(a_record_is_bound_to_stream_counter_and_aad)
 {
     RG_AUTO(dek) struct rg_dek *dek = fresh_dek();
     RG_AUTO(dek) struct rg_dek *another = fresh_dek();
@@ -79,9 +80,8 @@ START_TEST(a_record_is_bound_to_stream_counter_and_aad)
                      RG_ECORRUPT);
     ck_assert_int_eq(rg_dek_unseal(dek, 1, UINT64_C(1) << 40, aad, all, out), RG_OK); /* a refusal spoils nothing */
 }
-END_TEST
 
-START_TEST(what_does_not_authenticate_is_not_handed_out)
+TEST(what_does_not_authenticate_is_not_handed_out)
 {
     RG_AUTO(dek) struct rg_dek *dek = fresh_dek();
     uint8_t sealed[64 + RG_TAG_BYTES], plain[64], out[64], zero[64] = {0};
@@ -96,11 +96,10 @@ START_TEST(what_does_not_authenticate_is_not_handed_out)
         sealed[i] ^= 1;
     }
 }
-END_TEST
 
 /* Written by another implementation (Python's cryptography) from the layout alone: the format is what is documented,
  * and stays so. The data key is 00 01 … 1f. */
-START_TEST(a_foreign_writer_agrees_on_the_format)
+TEST(a_foreign_writer_agrees_on_the_format)
 {
     static const char envelope[] = "5247453101246d726b2d303031313232333334343535363637373838393961616262636364646565666"
                                    "601000000a0a1a2a3a4a5a6a7a8a9"
@@ -125,9 +124,8 @@ START_TEST(a_foreign_writer_agrees_on_the_format)
         RG_OK);
     ck_assert_mem_eq(got, want, sizeof want);
 }
-END_TEST
 
-START_TEST(two_sealings_of_one_record_are_equal_and_two_counters_differ)
+TEST(two_sealings_of_one_record_are_equal_and_two_counters_differ)
 {
     RG_AUTO(dek) struct rg_dek *dek = fresh_dek();
     uint8_t a[5 + RG_TAG_BYTES], b[5 + RG_TAG_BYTES];
@@ -138,9 +136,8 @@ START_TEST(two_sealings_of_one_record_are_equal_and_two_counters_differ)
     ck_assert_int_eq(rg_dek_seal(dek, 2, 1, rg_span(NULL, 0), rg_span_str("12345"), b), RG_OK);
     ck_assert_mem_ne(a, b, sizeof a);
 }
-END_TEST
 
-START_TEST(a_header_names_its_length_and_fits_its_bound)
+TEST(a_header_names_its_length_and_fits_its_bound)
 {
     RG_AUTO(dek) struct rg_dek *made = NULL;
     RG_AUTO(dek) struct rg_dek *opened = NULL;
@@ -160,7 +157,6 @@ START_TEST(a_header_names_its_length_and_fits_its_bound)
     ck_assert_int_eq(rg_dek_unseal(opened, 0, 0, rg_span(NULL, 0), rg_span(sealed, sizeof sealed), out), RG_OK);
     ck_assert_mem_eq(out, "same", 4);
 }
-END_TEST
 
 static enum rg_err open_with(struct rg_keyprov *with, const struct rg_context *c, struct rg_span sealed,
                              struct rg_buf *out)
@@ -172,7 +168,7 @@ static enum rg_err open_with(struct rg_keyprov *with, const struct rg_context *c
     return err;
 }
 
-START_TEST(no_changed_or_missing_byte_opens)
+TEST(no_changed_or_missing_byte_opens)
 {
     RG_AUTO_BUF struct rg_buf sealed = {.max = 0};
     RG_AUTO_BUF struct rg_buf out = {.max = 0};
@@ -193,10 +189,9 @@ START_TEST(no_changed_or_missing_byte_opens)
     ck_assert_uint_eq(out.len, 8);
     ck_assert_mem_eq(out.data, "a secret", 8);
 }
-END_TEST
 
 /* Length-prefixed fields: moving a byte from one field to its neighbour is another context. */
-START_TEST(another_context_does_not_open)
+TEST(another_context_does_not_open)
 {
     const struct rg_context others[] = {
         {context.instance_arn, context.identity_store_id, rg_span_str("secres")},
@@ -215,9 +210,8 @@ START_TEST(another_context_does_not_open)
     for (size_t i = 0; i < RG_LEN(others); i++)
         ck_assert_int_eq(open_with(keys, &others[i], rg_buf_span(&sealed), &out), RG_ECORRUPT);
 }
-END_TEST
 
-START_TEST(another_key_is_named)
+TEST(another_key_is_named)
 {
     RG_AUTO(keyprov) struct rg_keyprov *stranger = NULL;
     RG_AUTO(keyprov) struct rg_keyprov *namesake = NULL;
@@ -236,9 +230,8 @@ START_TEST(another_key_is_named)
     ck_assert_ptr_nonnull(strstr(ctx.text, "mrk-stranger"));
     ck_assert_int_eq(open_with(namesake, &context, rg_buf_span(&sealed), &out), RG_ECORRUPT);
 }
-END_TEST
 
-START_TEST(bounds_hold_and_leave_nothing_behind)
+TEST(bounds_hold_and_leave_nothing_behind)
 {
     static uint8_t much[64 * 1024 + 1], arn[2000];
     const struct rg_context too_long = {.instance_arn = {arn, sizeof arn}};
@@ -259,9 +252,8 @@ START_TEST(bounds_hold_and_leave_nothing_behind)
     ck_assert_uint_eq(out.len, sizeof much - 1);
     ck_assert_int_eq(open_with(keys, &too_long, rg_buf_span(&sealed), &out), RG_ETOOBIG);
 }
-END_TEST
 
-START_TEST(an_empty_secret_is_a_secret)
+TEST(an_empty_secret_is_a_secret)
 {
     RG_AUTO_BUF struct rg_buf sealed = {.max = 0};
     RG_AUTO_BUF struct rg_buf out = {.max = 0};
@@ -271,32 +263,4 @@ START_TEST(an_empty_secret_is_a_secret)
     ck_assert_int_eq(rg_envelope_seal(keys, &context, rg_span(NULL, 0), &sealed), RG_OK);
     ck_assert_int_eq(open_with(keys, &context, rg_buf_span(&sealed), &out), RG_OK);
     ck_assert_uint_eq(out.len, 0);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("envelope");
-    TCase *t = tcase_create("envelope");
-    SRunner *r;
-    int failed;
-
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_loop_test(t, records_open_again_at_every_length, 0, 8);
-    tcase_add_test(t, a_record_is_bound_to_stream_counter_and_aad);
-    tcase_add_test(t, what_does_not_authenticate_is_not_handed_out);
-    tcase_add_test(t, a_foreign_writer_agrees_on_the_format);
-    tcase_add_test(t, two_sealings_of_one_record_are_equal_and_two_counters_differ);
-    tcase_add_test(t, a_header_names_its_length_and_fits_its_bound);
-    tcase_add_test(t, no_changed_or_missing_byte_opens);
-    tcase_add_test(t, another_context_does_not_open);
-    tcase_add_test(t, another_key_is_named);
-    tcase_add_test(t, bounds_hold_and_leave_nothing_behind);
-    tcase_add_test(t, an_empty_secret_is_a_secret);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

@@ -1,6 +1,5 @@
 /* crypto/keyprov: the file keystore keeps its promises: one key in every region, refusals that say what to do, no file
  * half written or overwritten, damage told from a wrong passphrase. */
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -12,6 +11,7 @@
 #include "base/prng.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov_priv.h"
+#include "tests/lib/check_main.h"
 
 #define PASS rg_span_str("correct horse battery staple")
 
@@ -116,7 +116,9 @@ static void refuse(const char *region, struct rg_span pass, const char *reason)
     ck_assert_msg(strstr(ctx.text, path) != NULL, "'%s' does not name the file", ctx.text);
 }
 
-START_TEST(a_keystore_opens_and_every_creation_is_another_key)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(a_keystore_opens_and_every_creation_is_another_key)
 {
     RG_AUTO(keyprov) struct rg_keyprov *a = NULL;
     RG_AUTO(keyprov) struct rg_keyprov *again = NULL;
@@ -138,9 +140,8 @@ START_TEST(a_keystore_opens_and_every_creation_is_another_key)
     ck_assert_int_eq(carry(a, again), RG_OK);
     ck_assert_int_eq(carry(a, b), RG_EKEY);
 }
-END_TEST
 
-START_TEST(a_replica_holds_the_same_key_under_its_own_passphrase)
+TEST(a_replica_holds_the_same_key_under_its_own_passphrase)
 {
     RG_AUTO(keyprov) struct rg_keyprov *primary = NULL;
     RG_AUTO(keyprov) struct rg_keyprov *replica = NULL;
@@ -160,9 +161,8 @@ START_TEST(a_replica_holds_the_same_key_under_its_own_passphrase)
     refuse("us-east-1", PASS, "the passphrase is wrong");
     refuse("eu-central-1", rg_span_str("second"), "replica of region us-east-1");
 }
-END_TEST
 
-START_TEST(a_keystore_is_never_overwritten)
+TEST(a_keystore_is_never_overwritten)
 {
     static uint8_t before[RG_KEYSTORE_BYTES_MAX], after[RG_KEYSTORE_BYTES_MAX];
     char id[RG_KEY_ID_BYTES_MAX];
@@ -179,9 +179,8 @@ START_TEST(a_keystore_is_never_overwritten)
     ck_assert_int_eq(symlink("nowhere", other), 0); /* nor written through a dangling link */
     ck_assert_int_eq(rg_keystore_create(other, "eu-central-1", PASS, id, &ctx), RG_ECONFLICT);
 }
-END_TEST
 
-START_TEST(what_cannot_be_made_is_refused)
+TEST(what_cannot_be_made_is_refused)
 {
     char id[RG_KEY_ID_BYTES_MAX];
     struct rg_errctx ctx = {0};
@@ -198,16 +197,14 @@ START_TEST(what_cannot_be_made_is_refused)
     ck_assert_int_ne(rg_keystore_create(other, "eu-central-1", PASS, id, &ctx), RG_OK);
     ck_assert_ptr_nonnull(strstr(ctx.text, "No such file"));
 }
-END_TEST
 
-START_TEST(a_missing_keystore_says_how_to_go_on)
+TEST(a_missing_keystore_says_how_to_go_on)
 {
     refuse("eu-central-1", PASS, "cannot start without it");
     refuse("eu-central-1", PASS, "from another region's keystore");
 }
-END_TEST
 
-START_TEST(a_mode_wider_than_0600_is_refused_with_the_remedy)
+TEST(a_mode_wider_than_0600_is_refused_with_the_remedy)
 {
     static const mode_t wide[] = {0640, 0604, 0620, 0601, 0700, 0666, 04600};
     RG_AUTO(keyprov) struct rg_keyprov *keys = NULL;
@@ -222,9 +219,8 @@ START_TEST(a_mode_wider_than_0600_is_refused_with_the_remedy)
     ck_assert_int_eq(chmod(path, 0400), 0); /* narrower is fine */
     keys = open_store(path, "eu-central-1", PASS);
 }
-END_TEST
 
-START_TEST(links_directories_and_pipes_are_refused)
+TEST(links_directories_and_pipes_are_refused)
 {
     create(other, "eu-central-1");
     ck_assert_int_eq(symlink(other, path), 0);
@@ -239,10 +235,9 @@ START_TEST(links_directories_and_pipes_are_refused)
     spill(path, (const uint8_t *)"x", 0);
     refuse("eu-central-1", PASS, "not a keystore");
 }
-END_TEST
 
 /* "Damage and a wrong passphrase are told apart": no flipped bit is ever called a wrong passphrase. */
-START_TEST(every_damaged_byte_is_called_damage)
+TEST(every_damaged_byte_is_called_damage)
 {
     uint8_t bytes[RG_KEYSTORE_BYTES_MAX];
     size_t n;
@@ -271,10 +266,9 @@ START_TEST(every_damaged_byte_is_called_damage)
     spill(path, bytes, n + 1);
     refuse("eu-central-1", PASS, "too long");
 }
-END_TEST
 
 /* Checksums are no authentication: with both made right again, the tag still refuses the change. */
-START_TEST(a_forged_header_does_not_authenticate)
+TEST(a_forged_header_does_not_authenticate)
 {
     uint8_t bytes[RG_KEYSTORE_BYTES_MAX];
     size_t n, length;
@@ -290,9 +284,8 @@ START_TEST(a_forged_header_does_not_authenticate)
     spill(path, bytes, n);
     refuse("xu-central-1", PASS, "the passphrase is wrong");
 }
-END_TEST
 
-START_TEST(a_header_cannot_ask_for_more_work_than_the_bound)
+TEST(a_header_cannot_ask_for_more_work_than_the_bound)
 {
     static const uint8_t asked[][3] = {{19, 8, 1}, {63, 8, 1}, {13, 8, 1}, {15, 9, 1},
                                        {15, 0, 1}, {15, 8, 5}, {15, 8, 0}};
@@ -313,9 +306,8 @@ START_TEST(a_header_cannot_ask_for_more_work_than_the_bound)
         refuse("eu-central-1", PASS, "out of bounds");
     }
 }
-END_TEST
 
-START_TEST(old_versions_open_and_the_highest_wraps)
+TEST(old_versions_open_and_the_highest_wraps)
 {
     struct rg_key_version versions[3] = {{1, {1}}, {2, {2}}, {7, {3}}};
     RG_AUTO(keyprov) struct rg_keyprov *old = NULL;
@@ -337,9 +329,8 @@ START_TEST(old_versions_open_and_the_highest_wraps)
     versions[0].version = 0;
     ck_assert_int_eq(rg_keystore_write(path, "eu-central-1", id, versions, 1, PASS, &ctx), RG_EINVALID);
 }
-END_TEST
 
-START_TEST(as_many_versions_as_the_bound_allows)
+TEST(as_many_versions_as_the_bound_allows)
 {
     static struct rg_key_version versions[RG_KEY_VERSIONS_MAX + 1];
     RG_AUTO(keyprov) struct rg_keyprov *keys = NULL;
@@ -356,11 +347,10 @@ START_TEST(as_many_versions_as_the_bound_allows)
     ck_assert_uint_eq(version, UINT32_MAX - 1);
     ck_assert_int_eq(carry(keys, keys), RG_OK);
 }
-END_TEST
 
 /* Written by another implementation (Python) from the layout in keyprov_priv.h: versions 1 and 3, material 01… and 07…,
  * scrypt with N = 2^14. */
-START_TEST(a_foreign_writer_agrees_on_the_format)
+TEST(a_foreign_writer_agrees_on_the_format)
 {
     static const char golden[] =
         "52474b53010068000e080100000102030405060708090a0b0c0d0e0f303132333435363738393a3b0c65752d63656e747261"
@@ -381,7 +371,6 @@ START_TEST(a_foreign_writer_agrees_on_the_format)
     ck_assert_int_eq(rg_keyprov_memory_new("mrk-00112233445566778899aabbccddeeff", material, &plain), RG_OK);
     ck_assert_int_eq(carry(plain, keys), RG_OK); /* version 1 is material 01… */
 }
-END_TEST
 
 static void *use_provider(void *arg)
 {
@@ -391,7 +380,7 @@ static void *use_provider(void *arg)
     return NULL;
 }
 
-START_TEST(threads_share_a_provider)
+TEST(threads_share_a_provider)
 {
     RG_AUTO(keyprov) struct rg_keyprov *keys = NULL;
     pthread_t threads[6];
@@ -405,36 +394,4 @@ START_TEST(threads_share_a_provider)
         pthread_join(threads[i], &failed);
         ck_assert_ptr_null(failed);
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("keyprov");
-    TCase *t = tcase_create("keyprov");
-    SRunner *r;
-    int failed;
-
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 60);
-    tcase_add_test(t, a_keystore_opens_and_every_creation_is_another_key);
-    tcase_add_test(t, a_replica_holds_the_same_key_under_its_own_passphrase);
-    tcase_add_test(t, a_keystore_is_never_overwritten);
-    tcase_add_test(t, what_cannot_be_made_is_refused);
-    tcase_add_test(t, a_missing_keystore_says_how_to_go_on);
-    tcase_add_test(t, a_mode_wider_than_0600_is_refused_with_the_remedy);
-    tcase_add_test(t, links_directories_and_pipes_are_refused);
-    tcase_add_test(t, every_damaged_byte_is_called_damage);
-    tcase_add_test(t, a_forged_header_does_not_authenticate);
-    tcase_add_test(t, a_header_cannot_ask_for_more_work_than_the_bound);
-    tcase_add_test(t, old_versions_open_and_the_highest_wraps);
-    tcase_add_test(t, as_many_versions_as_the_bound_allows);
-    tcase_add_test(t, a_foreign_writer_agrees_on_the_format);
-    tcase_add_test(t, threads_share_a_provider);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

@@ -1,6 +1,5 @@
 /* crypto/pki_join, crypto/keywrap: a request becomes a certificate, the shared key reaches its node and no other, and a node that
  * comes back proves who it was. */
-#include <check.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -10,6 +9,7 @@
 #include "crypto/digest.h"
 #include "crypto/keywrap.h"
 #include "crypto/privfile.h"
+#include "tests/lib/check_main.h"
 
 #define CLUSTER "rc-0123456789abcdef"
 #define KEY_ID "mrk-00112233445566778899aabbccddeeff"
@@ -66,7 +66,9 @@ static struct x509_st *sign(const struct rg_pki_name *name)
     return cert;
 }
 
-START_TEST(a_request_becomes_a_certificate)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(a_request_becomes_a_certificate)
 {
     RG_AUTO_BUF struct rg_buf pem = {.max = 0};
     RG_AUTO_BUF struct rg_buf der = {.max = 0};
@@ -92,9 +94,8 @@ START_TEST(a_request_becomes_a_certificate)
     rg_pki_cert_free(again);
     rg_pki_cert_free(cert);
 }
-END_TEST
 
-START_TEST(another_authority_is_none)
+TEST(another_authority_is_none)
 {
     struct x509_st *cert = sign(&node7);
     struct rg_errctx ctx = {0};
@@ -106,9 +107,8 @@ START_TEST(another_authority_is_none)
     ck_assert_ptr_nonnull(strstr(ctx.text, "not good"));
     rg_pki_cert_free(cert);
 }
-END_TEST
 
-START_TEST(bad_requests_are_refused)
+TEST(bad_requests_are_refused)
 {
     struct rg_errctx ctx = {0};
     struct x509_st *cert = NULL;
@@ -141,9 +141,8 @@ START_TEST(bad_requests_are_refused)
     OPENSSL_free(der);
     BIO_free(bio);
 }
-END_TEST
 
-START_TEST(a_proof_is_by_its_key_over_its_text)
+TEST(a_proof_is_by_its_key_over_its_text)
 {
     struct x509_st *cert = sign(&node7);
     struct rg_pki_rejoin r = {.cluster_id = rg_span_str(CLUSTER), .region = rg_span_str("eu-west-1"), .csr = rg_buf_span(&csr),
@@ -167,7 +166,6 @@ START_TEST(a_proof_is_by_its_key_over_its_text)
     ck_assert(!rg_pki_verify_text(cert, rg_buf_span(&text), rg_span(NULL, 0)));
     rg_pki_cert_free(cert);
 }
-END_TEST
 
 /* ---- the wrapped key ---- */
 
@@ -194,7 +192,7 @@ static void wrap(struct rg_buf *out)
     rg_keyprov_free(keys);
 }
 
-START_TEST(the_key_arrives)
+TEST(the_key_arrives)
 {
     RG_AUTO_BUF struct rg_buf wrapped = {.max = 0};
     struct rg_key_material m;
@@ -208,9 +206,8 @@ START_TEST(the_key_arrives)
     ck_assert_uint_eq(m.versions[0].material[31], 0x11);
     ck_assert_uint_eq(m.versions[1].material[0], 0x44);
 }
-END_TEST
 
-START_TEST(every_flipped_byte_is_refused)
+TEST(every_flipped_byte_is_refused)
 {
     RG_AUTO_BUF struct rg_buf wrapped = {.max = 0};
     struct rg_key_material m = {.n = 77};
@@ -231,9 +228,8 @@ START_TEST(every_flipped_byte_is_refused)
         ck_assert_int_ne(rg_keywrap_open(rg_span(wrapped.data, n), rg_buf_span(&key), &node7, &m, &ctx), RG_OK);
     ck_assert_uint_eq(m.n, 77);
 }
-END_TEST
 
-START_TEST(it_is_for_one_key_and_one_name)
+TEST(it_is_for_one_key_and_one_name)
 {
     RG_AUTO_BUF struct rg_buf wrapped = {.max = 0};
     RG_AUTO_BUF struct rg_buf other = {.max = 0};
@@ -259,14 +255,13 @@ START_TEST(it_is_for_one_key_and_one_name)
     }
     ck_assert_int_eq(rg_keywrap_open(rg_buf_span(&wrapped), rg_span_str("no key"), &node7, &m, &ctx), RG_EKEY);
 }
-END_TEST
 
 static enum rg_err no_wrap(struct rg_keyprov *keys, struct rg_span aad, const uint8_t *dek, uint8_t *nonce, uint8_t *out)
 {
     return RG_EKEY;
 }
 
-START_TEST(a_provider_of_another_kind_gives_nothing_away)
+TEST(a_provider_of_another_kind_gives_nothing_away)
 {
     static const struct rg_keyprov_ops ops = {.wrap = no_wrap};
     struct rg_keyprov hardware = {.ops = &ops};
@@ -278,30 +273,4 @@ START_TEST(a_provider_of_another_kind_gives_nothing_away)
     ck_assert_int_eq(rg_keywrap_seal(&hardware, cert, &wrapped, &ctx), RG_EKEY);
     ck_assert_uint_eq(wrapped.len, 0);
     rg_pki_cert_free(cert);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("keywrap");
-    TCase *tc = tcase_create("keywrap");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_set_timeout(tc, 60);
-    tcase_add_test(tc, a_request_becomes_a_certificate);
-    tcase_add_test(tc, another_authority_is_none);
-    tcase_add_test(tc, bad_requests_are_refused);
-    tcase_add_test(tc, a_proof_is_by_its_key_over_its_text);
-    tcase_add_test(tc, the_key_arrives);
-    tcase_add_test(tc, every_flipped_byte_is_refused);
-    tcase_add_test(tc, it_is_for_one_key_and_one_name);
-    tcase_add_test(tc, a_provider_of_another_kind_gives_nothing_away);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

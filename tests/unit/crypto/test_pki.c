@@ -1,6 +1,5 @@
 /* crypto/pki: certificates that a strict verifier takes, that carry the node's name through a TLS handshake, and files
  * that are private and never overwritten. */
-#include <check.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <openssl/err.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "crypto/pki.h"
+#include "tests/lib/check_main.h"
 
 #define CLUSTER "rc-0123456789abcdef"
 
@@ -121,7 +121,9 @@ static void check_serial(const X509 *x)
     BN_free(bn);
 }
 
-START_TEST(the_authority_is_one_and_its_files_are_private)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(the_authority_is_one_and_its_files_are_private)
 {
     X509 *x = load(ca);
     char name[100];
@@ -142,9 +144,8 @@ START_TEST(the_authority_is_one_and_its_files_are_private)
     ck_assert_int_eq(verify(ca, x, X509_PURPOSE_ANY), X509_V_OK);
     X509_free(x);
 }
-END_TEST
 
-START_TEST(a_nodes_certificate_verifies_and_names_it)
+TEST(a_nodes_certificate_verifies_and_names_it)
 {
     struct rg_pki_name name;
     X509 *x, *root;
@@ -181,7 +182,6 @@ START_TEST(a_nodes_certificate_verifies_and_names_it)
     X509_free(x);
     X509_free(root);
 }
-END_TEST
 
 static const struct {
     const char *uri;
@@ -216,7 +216,7 @@ static const struct {
     {"", false},
 };
 
-START_TEST(a_name_has_one_form)
+LOOP(a_name_has_one_form, RG_LEN(uris))
 {
     struct rg_pki_name name;
 
@@ -224,7 +224,6 @@ START_TEST(a_name_has_one_form)
     ck_assert_int_eq(rg_pki_name_parse(rg_span("regent://c/r/1\0", 15), &name), RG_EMALFORMED);
     ck_assert_int_eq(rg_pki_name_parse(rg_span("regent://c\0d/r/1", 16), &name), RG_EMALFORMED);
 }
-END_TEST
 
 static void with_names(X509 *x, const char *value)
 {
@@ -237,7 +236,7 @@ static void with_names(X509 *x, const char *value)
     X509_EXTENSION_free(ext);
 }
 
-START_TEST(a_certificate_of_two_names_or_a_broken_one_has_none)
+TEST(a_certificate_of_two_names_or_a_broken_one_has_none)
 {
     struct rg_pki_name name;
     X509 *x = X509_new();
@@ -253,7 +252,6 @@ START_TEST(a_certificate_of_two_names_or_a_broken_one_has_none)
     ck_assert_int_eq(rg_pki_name_of(x, &name), RG_EPEER);
     X509_free(x);
 }
-END_TEST
 
 static void refuse(enum rg_err want, enum rg_err err, const struct rg_errctx *ctx, const char *reason)
 {
@@ -261,7 +259,7 @@ static void refuse(enum rg_err want, enum rg_err err, const struct rg_errctx *ct
     ck_assert_msg(strstr(ctx->text, reason) != NULL, "'%s' does not say '%s'", ctx->text, reason);
 }
 
-START_TEST(what_is_not_well_named_is_not_made)
+TEST(what_is_not_well_named_is_not_made)
 {
     static const char *const hosts[] = {"a,DNS:evil", "a b", "*.example.org", "", "a\nb"};
     static const char *const addresses[] = {"1.2.3",
@@ -289,9 +287,8 @@ START_TEST(what_is_not_well_named_is_not_made)
     refuse(RG_EINVALID, rg_pki_ca_create("a,CN=b", path, key, &ctx), &ctx, "cluster id");
     ck_assert_uint_eq(files_in_dir(false), 2);
 }
-END_TEST
 
-START_TEST(nothing_is_overwritten_and_no_key_is_left_alone)
+TEST(nothing_is_overwritten_and_no_key_is_left_alone)
 {
     struct rg_errctx ctx = {0};
 
@@ -305,9 +302,8 @@ START_TEST(nothing_is_overwritten_and_no_key_is_left_alone)
     ck_assert_int_ne(rg_pki_node_create(ca, ca_key, CLUSTER, "r", 1, NULL, NULL, cert, key, &ctx), RG_OK);
     ck_assert_uint_eq(files_in_dir(false), 4);
 }
-END_TEST
 
-START_TEST(what_is_no_authority_does_not_sign)
+TEST(what_is_no_authority_does_not_sign)
 {
     char ca2[256], ca2_key[256];
     struct rg_errctx ctx = {0};
@@ -331,7 +327,6 @@ START_TEST(what_is_no_authority_does_not_sign)
     ck_assert_int_eq(unlink(ca), 0);
     refuse(RG_ENOTFOUND, rg_pki_node_create(ca, ca_key, CLUSTER, "r", 1, NULL, NULL, cert, key, &ctx), &ctx, "missing");
 }
-END_TEST
 
 static SSL_CTX *tls_context(void)
 {
@@ -345,7 +340,7 @@ static SSL_CTX *tls_context(void)
     return ctx;
 }
 
-START_TEST(two_nodes_meet_over_mutual_tls)
+TEST(two_nodes_meet_over_mutual_tls)
 {
     SSL_CTX *contexts[2];
     SSL *ends[2];
@@ -381,30 +376,4 @@ START_TEST(two_nodes_meet_over_mutual_tls)
         SSL_CTX_free(contexts[i]);
     }
     ERR_clear_error();
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("pki");
-    TCase *t = tcase_create("pki");
-    SRunner *r;
-    int failed;
-
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 30);
-    tcase_add_test(t, the_authority_is_one_and_its_files_are_private);
-    tcase_add_test(t, a_nodes_certificate_verifies_and_names_it);
-    tcase_add_loop_test(t, a_name_has_one_form, 0, (int)RG_LEN(uris));
-    tcase_add_test(t, a_certificate_of_two_names_or_a_broken_one_has_none);
-    tcase_add_test(t, what_is_not_well_named_is_not_made);
-    tcase_add_test(t, nothing_is_overwritten_and_no_key_is_left_alone);
-    tcase_add_test(t, what_is_no_authority_does_not_sign);
-    tcase_add_test(t, two_nodes_meet_over_mutual_tls);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

@@ -1,12 +1,13 @@
 /* crypto/sigv4: AWS's own vectors, stage by stage; requests as SDKs sign them; and nothing verifies that means
  * something else than what was signed. */
-#include <check.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "crypto/digest.h"
 #include "crypto/sigv4.h"
+#include "tests/lib/check_main.h"
 
 #define SECRET rg_span_str("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 
@@ -239,6 +240,20 @@ static bool vectors_load(void)
     return true;
 }
 
+static void vectors_free(void) { json_decref(vectors); }
+
+/* How many there are, read when first asked; 0 when they are not here. */
+static size_t vectors_n(void)
+{
+    if (vectors == NULL && vectors_load()) {
+        atexit(vectors_free);
+        RG_ASSERT(json_array_size(cases) == 36);
+    } else if (vectors == NULL) {
+        printf("SKIP the AWS vectors: data/sigv4/sigv4.json is not there (REGENT_SHARED)\n");
+    }
+    return json_array_size(cases);
+}
+
 static const char *text_of(const json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));
@@ -332,7 +347,7 @@ static bool normalize_of(const json_t *item)
     return value == NULL || json_is_true(value);
 }
 
-START_TEST(every_vector_at_every_stage)
+LOOP(every_vector_at_every_stage, vectors_n())
 {
     static struct message m;
     const json_t *item = json_array_get(cases, (size_t)_i), *context = json_object_get(item, "context");
@@ -346,10 +361,9 @@ START_TEST(every_vector_at_every_stage)
     if (query != NULL)
         run_form(name, query, normalize_of(item), true, &m, now_s);
 }
-END_TEST
 
 /* The vectors of botocore are most of those of aws-c-auth again, so there one bit of each byte is enough. */
-START_TEST(every_byte_of_every_vector)
+LOOP(every_byte_of_every_vector, vectors_n())
 {
     static const char *const forms[] = {"header", "query"};
     static struct message m;
@@ -364,7 +378,6 @@ START_TEST(every_byte_of_every_vector)
         flip(text_of(item, "id"), &m, strncmp(text_of(item, "id"), "c-auth/", 7) == 0, 1440938160);
     }
 }
-END_TEST
 
 /* ---- as SDKs sign: botocore 1.43.11, 2026-01-02T03:04:05Z ---- */
 
@@ -384,7 +397,7 @@ END_TEST
     "X-Amz-SignedHeaders=host&X-Amz-Security-Token=tok%2Fen%2B%3D%3D&X-Amz-Signature="                                 \
     "8f2787d22ff6dcdbc7f199d513601385929642eb742e1655cc6f41ac071ac105 HTTP/1.1\nHost: 127.0.0.1:8443\n"
 
-START_TEST(botocore_by_header)
+TEST(botocore_by_header)
 {
     static struct message m;
     struct rg_sigv4_claim claim;
@@ -402,9 +415,8 @@ START_TEST(botocore_by_header)
     ck_assert_int_eq(check(&m, NOW_S - 300, NULL), RG_OK);
     ck_assert_int_eq(check(&m, NOW_S - 301, NULL), RG_EEXPIRED);
 }
-END_TEST
 
-START_TEST(botocore_presigned)
+TEST(botocore_presigned)
 {
     static struct message m;
     struct rg_sigv4_claim claim;
@@ -424,10 +436,9 @@ START_TEST(botocore_presigned)
     ck_assert_int_eq(check(&m, NOW_S - 301, NULL), RG_EEXPIRED);
     flip("presigned", &m, true, NOW_S);
 }
-END_TEST
 
 /* Escapes in a path are encoded once more, and dots and empty segments go. */
-START_TEST(botocore_path)
+TEST(botocore_path)
 {
     static struct message m;
 
@@ -439,7 +450,6 @@ START_TEST(botocore_path)
                 true);
     ck_assert_int_eq(check(&m, NOW_S, NULL), RG_OK);
 }
-END_TEST
 
 /* ---- refusals: the text before a mark is replaced in a good request ---- */
 
@@ -520,7 +530,7 @@ static const struct {
     {"presigned, a bearer beside", BOTO_QUERY, "Host:", "Authorization: Bearer x\nHost:", RG_EMALFORMED},
 };
 
-START_TEST(an_edited_request)
+LOOP(an_edited_request, RG_LEN(edits))
 {
     static struct message m;
     char text[TEXT_BYTES_MAX];
@@ -536,7 +546,6 @@ START_TEST(an_edited_request)
     ck_assert_msg(err == edits[_i].want, "%s: %s (%s)", edits[_i].name, rg_err_symbol(err), ctx.text);
     ck_assert_msg(err == RG_OK || ctx.text[0] != '\0', "%s: no reason given", edits[_i].name);
 }
-END_TEST
 
 /* ---- signing ---- */
 
@@ -554,7 +563,7 @@ static void sign(struct message *m, const char *stamp)
         (struct rg_sigv4_header){rg_span_str("Authorization"), rg_span(authorization, out.len)};
 }
 
-START_TEST(a_date_header_serves_when_signed)
+TEST(a_date_header_serves_when_signed)
 {
     static const char *const dates[] = {"Fri, 02 Jan 2026 03:04:05 GMT", "20260102T030405Z"};
     static const char *const bad[] = {"Fri, 02 Jan 2026 03:04:05 CET", "Fri, 32 Jan 2026 03:04:05 GMT",
@@ -583,9 +592,8 @@ START_TEST(a_date_header_serves_when_signed)
         (struct rg_sigv4_header){rg_span_str("Date"), rg_span_str("Fri, 02 Jan 2026 03:04:05 GMT")};
     ck_assert_int_eq(check(&m, NOW_S, NULL), RG_EBADSIG); /* unsigned */
 }
-END_TEST
 
-START_TEST(times_round_trip_over_leap_days_and_year_ends)
+TEST(times_round_trip_over_leap_days_and_year_ends)
 {
     static const struct {
         const char *stamp;
@@ -610,10 +618,9 @@ START_TEST(times_round_trip_over_leap_days_and_year_ends)
                                              "host;x-amz-date, Signature=00")};
     ck_assert_int_eq(check(&m, 0, NULL), RG_EMALFORMED);
 }
-END_TEST
 
 /* A signing key is made for one day: a request of today signed by yesterday's key, however correctly, is refused. */
-START_TEST(the_scope_is_of_the_requests_day)
+TEST(the_scope_is_of_the_requests_day)
 {
     static const char *const days[] = {"20260102", "20260101"};
     static struct message m;
@@ -652,10 +659,9 @@ START_TEST(the_scope_is_of_the_requests_day)
         ck_assert_int_eq(check(&m, NOW_S, NULL), i == 0 ? RG_OK : RG_EBADSIG);
     }
 }
-END_TEST
 
 /* HTTP/2 carries the host as :authority; a client may sign the one and the server see the other. */
-START_TEST(host_and_authority_stand_for_each_other)
+TEST(host_and_authority_stand_for_each_other)
 {
     static struct message m;
 
@@ -672,9 +678,8 @@ START_TEST(host_and_authority_stand_for_each_other)
             ck_assert_int_eq(check(&m, NOW_S, NULL), RG_EBADSIG);
         }
 }
-END_TEST
 
-START_TEST(the_content_hash_is_the_bodys)
+TEST(the_content_hash_is_the_bodys)
 {
     static const char body_hash[] = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"; /* {} */
     static const char *const wrong[] = {"UNSIGNED-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "",
@@ -693,9 +698,8 @@ START_TEST(the_content_hash_is_the_bodys)
         ck_assert_msg(check(&m, NOW_S, NULL) == (i < RG_LEN(wrong) ? RG_EBADSIG : RG_OK), "'%s'", said);
     }
 }
-END_TEST
 
-START_TEST(bounds_and_forgeries)
+TEST(bounds_and_forgeries)
 {
     static char text[TEXT_BYTES_MAX];
     static struct message m;
@@ -734,43 +738,4 @@ START_TEST(bounds_and_forgeries)
     ck_assert_int_eq(rg_sigv4_sign(&m.request, rg_span_str("A"), SECRET, rg_span_str("r"), rg_span_str("s"),
                                    rg_span_str("20260102T030405Z"), &out),
                      RG_EINVALID);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("sigv4");
-    TCase *t = tcase_create("sigv4");
-    bool found = vectors_load();
-    SRunner *r;
-    int failed;
-
-    tcase_set_timeout(t, 60);
-    if (found) {
-        if (json_array_size(cases) != 36) {
-            fprintf(stderr, "sigv4.json: 36 cases are expected, %zu are there\n", json_array_size(cases));
-            return 1;
-        }
-        tcase_add_loop_test(t, every_vector_at_every_stage, 0, (int)json_array_size(cases));
-        tcase_add_loop_test(t, every_byte_of_every_vector, 0, (int)json_array_size(cases));
-    } else {
-        printf("SKIP the AWS vectors: data/sigv4/sigv4.json is not there (REGENT_SHARED)\n");
-    }
-    tcase_add_test(t, botocore_by_header);
-    tcase_add_test(t, botocore_presigned);
-    tcase_add_test(t, botocore_path);
-    tcase_add_loop_test(t, an_edited_request, 0, (int)RG_LEN(edits));
-    tcase_add_test(t, a_date_header_serves_when_signed);
-    tcase_add_test(t, times_round_trip_over_leap_days_and_year_ends);
-    tcase_add_test(t, the_scope_is_of_the_requests_day);
-    tcase_add_test(t, host_and_authority_stand_for_each_other);
-    tcase_add_test(t, the_content_hash_is_the_bodys);
-    tcase_add_test(t, bounds_and_forgeries);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    json_decref(vectors);
-    return failed != 0;
 }

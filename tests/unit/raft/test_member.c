@@ -1,10 +1,10 @@
 /* raft/member: configurations come back as they were, and their bytes are libraft's. */
-#include <check.h>
 #include <raft.h>
 #include <stdio.h>
 
 #include "base/prng.h"
 #include "raft/member.h"
+#include "tests/lib/check_main.h"
 
 static struct rg_members members_of(unsigned voters, unsigned learners)
 {
@@ -19,7 +19,7 @@ static struct rg_members members_of(unsigned voters, unsigned learners)
     return m;
 }
 
-START_TEST(members_come_back_as_they_were)
+TEST(members_come_back_as_they_were)
 {
     struct rg_members in = members_of(3, 4), out;
     struct rg_buf buf;
@@ -34,9 +34,8 @@ START_TEST(members_come_back_as_they_were)
     ck_assert_ptr_null(rg_members_find(&out, 8));
     rg_buf_deinit(&buf);
 }
-END_TEST
 
-START_TEST(members_that_cannot_be_are_refused)
+TEST(members_that_cannot_be_are_refused)
 {
     struct rg_members m = members_of(1, 1), out;
     struct rg_buf buf;
@@ -54,9 +53,8 @@ START_TEST(members_that_cannot_be_are_refused)
     ck_assert_int_eq(rg_members_decode(rg_span_str(""), &out), RG_EMALFORMED);
     rg_buf_deinit(&buf);
 }
-END_TEST
 
-START_TEST(members_spoiled_anywhere_do_no_harm)
+TEST(members_spoiled_anywhere_do_no_harm)
 {
     struct rg_members m = members_of(2, 3), out;
     struct rg_prng prng;
@@ -77,10 +75,9 @@ START_TEST(members_spoiled_anywhere_do_no_harm)
     }
     rg_buf_deinit(&buf);
 }
-END_TEST
 
 /* What is in logs and snapshots was written by libraft: byte for byte the same, whatever the length comes to. */
-START_TEST(the_bytes_are_librafts)
+TEST(the_bytes_are_librafts)
 {
     for (unsigned n = 1; n <= RG_PEERS_MAX; n++) {
         struct rg_members m = members_of(n - n / 2, n / 2);
@@ -105,24 +102,4 @@ START_TEST(the_bytes_are_librafts)
         raft_free(theirs.base);
         raft_configuration_close(&conf);
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("member");
-    TCase *tc = tcase_create("member");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_test(tc, members_come_back_as_they_were);
-    tcase_add_test(tc, members_that_cannot_be_are_refused);
-    tcase_add_test(tc, members_spoiled_anywhere_do_no_harm);
-    tcase_add_test(tc, the_bytes_are_librafts);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

@@ -1,5 +1,4 @@
 /* cmd/config: errors name file, line and field; a misspelt field is an error; secrets stay out of messages. */
-#include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -7,6 +6,7 @@
 
 #include "cmd/config/config.h"
 #include "base/yaml_rows.h"
+#include "tests/lib/check_main.h"
 
 static char dir[] = "/tmp/regent-test-config-XXXXXX";
 static char path[128];
@@ -48,7 +48,9 @@ static void teardown(void)
     rmdir(dir);
 }
 
-START_TEST(a_good_file)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(a_good_file)
 {
     static struct rg_config c;
     struct rg_errctx ctx = {.text = ""};
@@ -67,7 +69,6 @@ START_TEST(a_good_file)
     ck_assert_str_eq(c.data_dir, want);
     ck_assert_str_eq(c.tls_cert, "/etc/cert.pem");
 }
-END_TEST
 
 static const struct {
     const char *from, *to, *line, *field;
@@ -92,7 +93,7 @@ static const struct {
     {"cluster: rc-1\n", "- a\n", "", ""},
 };
 
-START_TEST(a_bad_file_is_refused_with_its_place)
+LOOP(a_bad_file_is_refused_with_its_place, RG_LEN(bad))
 {
     static struct rg_config c;
     struct rg_errctx ctx = {.text = ""};
@@ -107,11 +108,10 @@ START_TEST(a_bad_file_is_refused_with_its_place)
     ck_assert_msg(strstr(ctx.text, bad[_i].line) != NULL, "no line %s in: %s", bad[_i].line, ctx.text);
     ck_assert_msg(strstr(ctx.text, bad[_i].field) != NULL, "no field %s in: %s", bad[_i].field, ctx.text);
 }
-END_TEST
 
 static const char secrets[] = "account_id: '123456789012'\nadmin: {access_key_id: AKIAX, secret_access_key: s3cret, bearer_token: t}\n";
 
-START_TEST(the_bootstrap_file_is_secret)
+TEST(the_bootstrap_file_is_secret)
 {
     struct rg_errctx ctx = {.text = ""};
     struct rg_bootstrap b;
@@ -129,24 +129,4 @@ START_TEST(the_bootstrap_file_is_secret)
     ck_assert_int_ne(rg_bootstrap_load(path, &b, &ctx), RG_OK);
     ck_assert_ptr_null(strstr(ctx.text, "00000"));
     ck_assert_ptr_nonnull(strstr(ctx.text, "admin.secret_access_key"));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("config");
-    TCase *t = tcase_create("config");
-    SRunner *r;
-    int failed;
-
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, a_good_file);
-    tcase_add_loop_test(t, a_bad_file_is_refused_with_its_place, 0, (int)RG_LEN(bad));
-    tcase_add_test(t, the_bootstrap_file_is_secret);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

@@ -1,8 +1,8 @@
 /* Preflight: which answers of a candidate are good, and what the others are told. */
-#include <check.h>
 #include <stdlib.h>
 
 #include "cmd/daemon/preflight.h"
+#include "tests/lib/check_main.h"
 
 static struct rg_config config;
 static struct rg_preflight_facts facts;
@@ -55,7 +55,9 @@ static const struct {
     {"nothing of memory", "memoryFree", "[]", "memory", NULL},
 };
 
-START_TEST(an_answer_is_judged)
+CASE(.setup = setup);
+
+LOOP(an_answer_is_judged, RG_LEN(cases))
 {
     struct rg_preflight p = {.n = 0};
     json_t *answer = good();
@@ -78,9 +80,8 @@ START_TEST(an_answer_is_judged)
     ck_assert(failed == (cases[_i].fails != NULL));
     json_decref(answer);
 }
-END_TEST
 
-START_TEST(an_empty_answer_fails_everywhere)
+TEST(an_empty_answer_fails_everywhere)
 {
     struct rg_preflight p = {.n = 0};
     json_t *answer = json_object();
@@ -90,7 +91,6 @@ START_TEST(an_empty_answer_fails_everywhere)
         ck_assert_msg(!p.items[i].ok, "%s", p.items[i].check);
     json_decref(answer);
 }
-END_TEST
 
 static const struct {
     const char *a, *b;
@@ -101,28 +101,8 @@ static const struct {
     {"0.1.0", "-0.1", false},  {"0.1.0", "0.1-rc1", true},
 };
 
-START_TEST(releases_fit_their_neighbours)
+LOOP(releases_fit_their_neighbours, RG_LEN(versions))
 {
     ck_assert_msg(rg_versions_fit(versions[_i].a, versions[_i].b) == versions[_i].fit, "%s %s", versions[_i].a, versions[_i].b);
     ck_assert_msg(rg_versions_fit(versions[_i].b, versions[_i].a) == versions[_i].fit, "%s %s", versions[_i].b, versions[_i].a);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("preflight");
-    TCase *t = tcase_create("all");
-    SRunner *r;
-    int failed;
-
-    tcase_add_checked_fixture(t, setup, NULL);
-    tcase_add_loop_test(t, an_answer_is_judged, 0, (int)RG_LEN(cases));
-    tcase_add_test(t, an_empty_answer_fails_everywhere);
-    tcase_add_loop_test(t, releases_fit_their_neighbours, 0, (int)RG_LEN(versions));
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

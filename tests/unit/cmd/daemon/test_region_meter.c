@@ -1,7 +1,7 @@
 /* How far a region is, as it is shown: never back within a phase, never over 100, no rate that was not measured. */
-#include <check.h>
 
 #include "cmd/daemon/region_meter.h"
+#include "tests/lib/check_main.h"
 
 static struct rg_region_meter meter;
 static const struct rg_counts counts = {.users = 600, .memberships = 400};
@@ -20,7 +20,9 @@ static void snapshot_at(uint64_t ms, uint64_t bytes, uint64_t total)
     look();
 }
 
-START_TEST(only_the_region_under_way_is_known)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(only_the_region_under_way_is_known)
 {
     ck_assert(!rg_meter_read(&meter, "ap-south-1", &seen));
     ck_assert(!rg_meter_read(&meter, "", &seen));
@@ -32,9 +34,8 @@ START_TEST(only_the_region_under_way_is_known)
     rg_meter_clear(&meter);
     ck_assert(!rg_meter_read(&meter, "ap-south-1", &seen));
 }
-END_TEST
 
-START_TEST(a_snapshot_has_rate_and_time_left)
+TEST(a_snapshot_has_rate_and_time_left)
 {
     snapshot_at(1000, 0, 0); /* it has not begun */
     ck_assert_uint_eq(seen.percent, 5);
@@ -61,18 +62,16 @@ START_TEST(a_snapshot_has_rate_and_time_left)
     ck_assert_uint_eq(seen.rate, 0);
     ck_assert(seen.eta_ms == UINT64_MAX);
 }
-END_TEST
 
-START_TEST(a_large_snapshot_does_not_overflow)
+TEST(a_large_snapshot_does_not_overflow)
 {
     snapshot_at(1000, 1, UINT64_C(1) << 50);
     snapshot_at(2000, UINT64_C(1) << 49, UINT64_C(1) << 50);
     ck_assert_uint_eq(seen.percent, 45);
     ck_assert_uint_eq(seen.eta_ms, 1000);
 }
-END_TEST
 
-START_TEST(entries_end_below_the_next_phase)
+TEST(entries_end_below_the_next_phase)
 {
     const struct rg_span region = rg_span_str("ap-south-1");
 
@@ -90,25 +89,4 @@ START_TEST(entries_end_below_the_next_phase)
     ck_assert_uint_eq(seen.percent, 95);
     ck_assert_str_eq(seen.phase, "verify");
     ck_assert_uint_eq(seen.rows, seen.rows_total);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("region_meter");
-    TCase *t = tcase_create("all");
-    SRunner *r;
-    int failed;
-
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, only_the_region_under_way_is_known);
-    tcase_add_test(t, a_snapshot_has_rate_and_time_left);
-    tcase_add_test(t, a_large_snapshot_does_not_overflow);
-    tcase_add_test(t, entries_end_below_the_next_phase);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

@@ -1,6 +1,5 @@
 /* cmd/rejoin, cmd/identity: a replaced node sets its data aside, proves who it was, takes nothing but an identity of its own
  * cluster, and goes on after an end at any point. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,6 +12,7 @@
 #include "crypto/privfile.h"
 #include "cmd/host/file_io.h"
 #include "raft/core/meta.h"
+#include "tests/lib/check_main.h"
 
 enum { PEERS = 3 };
 
@@ -131,7 +131,9 @@ static enum rg_err due(void) { return rg_rejoin_due(&config, keys, &places, &qui
 
 /* ---- whether ---- */
 
-START_TEST(only_a_fenced_node_must_come_back)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(only_a_fenced_node_must_come_back)
 {
     struct rg_lost_info info;
     char path[512];
@@ -168,7 +170,6 @@ START_TEST(only_a_fenced_node_must_come_back)
     ck_assert_int_eq(due(), RG_ENOTFOUND); /* it had its new identity */
     ck_assert(!there("data/rejoin.json"));
 }
-END_TEST
 
 /* ---- a primary ---- */
 
@@ -313,7 +314,7 @@ static void check_came_back(uint64_t id, const char *cert, const char *key)
 }
 
 /* Its region was removed while it was away. A primary of the epoch that ended, too, does not decide that. */
-START_TEST(a_removed_node_ends)
+TEST(a_removed_node_ends)
 {
     make_meta(1, true, false);
     must(due());
@@ -332,9 +333,8 @@ START_TEST(a_removed_node_ends)
     ck_assert(!there("keystore") && !there("data/lost") && !there("data/rejoin.json") && !there("data/identity.json"));
     ck_assert(there("data/removed") && there("data/notes"));
 }
-END_TEST
 
-START_TEST(it_comes_back_and_again)
+TEST(it_comes_back_and_again)
 {
     make_meta(1, true, false);
     must(due());
@@ -359,10 +359,9 @@ START_TEST(it_comes_back_and_again)
     check_came_back(5, "data/node-5.pem", "data/node-5.key");
     ck_assert(there("data/lost/1026-4/meta") && !there("data/node-4.key") && !there("data/node-4.pem") && there("1.key"));
 }
-END_TEST
 
 /* Whatever is wrong with an answer, nothing of it is kept, and another region is asked. */
-START_TEST(an_answer_that_is_not_ours_is_not_taken)
+LOOP_FROM(an_answer_that_is_not_ours_is_not_taken, OTHER_KEY, ANSWERS)
 {
     make_other_ca();
     make_meta(1, true, false);
@@ -376,9 +375,8 @@ START_TEST(an_answer_that_is_not_ours_is_not_taken)
     ck_assert_uint_eq(asked, 2);
     ck_assert(there("data/rejoin.json") && !there("data/identity.json") && !there("data/node-4.key"));
 }
-END_TEST
 
-START_TEST(it_goes_on_after_an_end)
+TEST(it_goes_on_after_an_end)
 {
     char path[512];
 
@@ -404,7 +402,6 @@ START_TEST(it_goes_on_after_an_end)
     ck_assert_int_eq(due(), RG_ENOTFOUND);
     ck_assert(!there("data/rejoin.json"));
 }
-END_TEST
 
 /* ---- an identity that cannot be ---- */
 
@@ -432,7 +429,7 @@ static const struct {
     {IDENTITY("regent-identity/1", "rc-test", "us-east-1", "1", "2", MEMBERS), "no voter"},
 };
 
-START_TEST(an_identity_is_checked)
+LOOP(an_identity_is_checked, RG_LEN(identities))
 {
     write_text("data/identity.json", identities[_i].text);
     if (identities[_i].says == NULL) {
@@ -443,28 +440,4 @@ START_TEST(an_identity_is_checked)
     ck_assert_int_eq(rg_node_identity_apply(&config, &ctx), RG_EINVALID);
     ck_assert_msg(strstr(ctx.text, identities[_i].says) != NULL && strstr(ctx.text, "identity.json") != NULL, "%s", ctx.text);
     ck_assert_uint_eq(config.id, 1);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("rejoin");
-    TCase *t = tcase_create("rejoin");
-    SRunner *r;
-    int failed;
-
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, only_a_fenced_node_must_come_back);
-    tcase_add_test(t, a_removed_node_ends);
-    tcase_add_test(t, it_comes_back_and_again);
-    tcase_add_loop_test(t, an_answer_that_is_not_ours_is_not_taken, OTHER_KEY, ANSWERS);
-    tcase_add_test(t, it_goes_on_after_an_end);
-    tcase_add_loop_test(t, an_identity_is_checked, 0, RG_LEN(identities));
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

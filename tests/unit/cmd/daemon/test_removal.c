@@ -1,11 +1,11 @@
 /* The end of a removed node: marked, keys gone, data gone, whatever was interrupted; and nothing else deleted. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/daemon/removal.h"
+#include "tests/lib/check_main.h"
 
 static char dir[256];
 static struct rg_config config;
@@ -80,16 +80,17 @@ static void teardown(void)
     ck_assert_int_eq(system(command), 0);
 }
 
-START_TEST(nothing_is_removed_that_is_not_marked)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(nothing_is_removed_that_is_not_marked)
 {
     struct rg_errctx ctx = {.text = ""};
 
     ck_assert_int_eq(rg_removal_check(&config, &ctx), RG_OK);
     ck_assert(there("keystore") && there("data/meta") && there("state/data.mdb"));
 }
-END_TEST
 
-START_TEST(keys_go_first_and_data_after)
+TEST(keys_go_first_and_data_after)
 {
     struct rg_errctx ctx = {.text = ""};
     char alias[512], keystore[600];
@@ -115,9 +116,8 @@ START_TEST(keys_go_first_and_data_after)
     ck_assert(there("data/node-7.notes") && there("data/operators/notes") && there("regentd.yaml"));
     ck_assert_int_eq(rg_removal_finish(&config, &ctx), RG_OK);
 }
-END_TEST
 
-START_TEST(the_state_alone)
+TEST(the_state_alone)
 {
     rg_removal_state(&config);
     ck_assert(!there("state") && there("keystore") && there("data/meta") && there("data/wal/segment-1"));
@@ -126,9 +126,8 @@ START_TEST(the_state_alone)
     rg_removal_state(&config);
     ck_assert(there("data/meta"));
 }
-END_TEST
 
-START_TEST(a_start_finishes_it_and_is_refused)
+TEST(a_start_finishes_it_and_is_refused)
 {
     struct rg_errctx ctx = {.text = ""};
 
@@ -144,9 +143,8 @@ START_TEST(a_start_finishes_it_and_is_refused)
     ck_assert_int_eq(rg_removal_check(&config, &ctx), RG_EFENCED);
     ck_assert(!there("keystore"));
 }
-END_TEST
 
-START_TEST(what_cannot_be_destroyed_is_said)
+TEST(what_cannot_be_destroyed_is_said)
 {
     struct rg_errctx ctx = {.text = ""};
 
@@ -156,9 +154,8 @@ START_TEST(what_cannot_be_destroyed_is_said)
     ck_assert_ptr_nonnull(strstr(ctx.text, config.keystore));
     ck_assert(there("passphrase"));
 }
-END_TEST
 
-START_TEST(only_its_primary_ends_it)
+TEST(only_its_primary_ends_it)
 {
     static const struct {
         const char *args;
@@ -191,27 +188,4 @@ START_TEST(only_its_primary_ends_it)
         ck_assert_ptr_nonnull(strstr(ctx.text, cases[i].says));
         json_decref(args);
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("removal");
-    TCase *t = tcase_create("all");
-    SRunner *r;
-    int failed;
-
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, nothing_is_removed_that_is_not_marked);
-    tcase_add_test(t, keys_go_first_and_data_after);
-    tcase_add_test(t, a_start_finishes_it_and_is_refused);
-    tcase_add_test(t, what_cannot_be_destroyed_is_said);
-    tcase_add_test(t, the_state_alone);
-    tcase_add_test(t, only_its_primary_ends_it);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

@@ -1,6 +1,5 @@
 /* cmd/proxy, cmd/proxy_control, cmd/routes: real sockets on one loop; times are lower bounds, which no slow machine breaks. */
 #include <arpa/inet.h>
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,6 +11,7 @@
 #include "base/prng.h"
 #include "cmd/dev/proxy_control.h"
 #include "cmd/config/routes.h"
+#include "tests/lib/check_main.h"
 
 enum { WAIT_MS = 20000 };
 
@@ -149,7 +149,9 @@ static void change(bool cut, bool stalled, bool back_too)
     ck_assert_msg(rg_proxy_apply(proxy, &ctx) == RG_OK, "%s", ctx.text);
 }
 
-START_TEST(bytes_and_ends_pass_both_ways)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(bytes_and_ends_pass_both_ways)
 {
     int c = dial(), s = arrive();
     char byte;
@@ -166,9 +168,8 @@ START_TEST(bytes_and_ends_pass_both_ways)
     ck_assert_int_eq(next_event(c, &byte, 1, NULL), 0);
     close(c);
 }
-END_TEST
 
-START_TEST(a_reset_is_a_reset_there)
+TEST(a_reset_is_a_reset_there)
 {
     struct linger linger = {.l_onoff = 1};
     int c = dial(), s = arrive();
@@ -179,9 +180,8 @@ START_TEST(a_reset_is_a_reset_there)
     ck_assert_int_eq(next_event(s, &byte, 1, NULL), -1);
     close(s);
 }
-END_TEST
 
-START_TEST(nobody_at_the_far_end_is_a_reset)
+TEST(nobody_at_the_far_end_is_a_reset)
 {
     char byte;
     int c;
@@ -192,9 +192,10 @@ START_TEST(nobody_at_the_far_end_is_a_reset)
     close(c);
     server = listen_any(&server_port);
 }
-END_TEST
 
-START_TEST(delay_is_waited_out_each_way)
+CASE(.setup = setup_slow, .teardown = teardown);
+
+TEST(delay_is_waited_out_each_way)
 {
     uint64_t from = now_us();
     int c = dial(), s = arrive();
@@ -216,10 +217,9 @@ START_TEST(delay_is_waited_out_each_way)
     close(c);
     close(s);
 }
-END_TEST
 
 /* Pseudo-random bytes both ways at once through jitter, small reads and full windows: the same bytes, in order. */
-START_TEST(order_holds_under_jitter_and_full_windows)
+TEST(order_holds_under_jitter_and_full_windows)
 {
     static uint8_t sent[2][12 << 20], got[2][12 << 20];
     size_t n_sent[2] = {0, 0}, n_got[2] = {0, 0}, total = sizeof sent[0];
@@ -246,9 +246,10 @@ START_TEST(order_holds_under_jitter_and_full_windows)
     close(fd[0]);
     close(fd[1]);
 }
-END_TEST
 
-START_TEST(a_cut_resets_and_refuses_and_heals)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(a_cut_resets_and_refuses_and_heals)
 {
     int c = dial(), s = arrive(), again;
     char byte;
@@ -274,10 +275,9 @@ START_TEST(a_cut_resets_and_refuses_and_heals)
     close(again);
     close(s);
 }
-END_TEST
 
 /* "Half-open: accept bytes, deliver nothing, no RST, no FIN": whoever gives up is not heard of until it heals. */
-START_TEST(a_stall_holds_bytes_and_ends_back)
+TEST(a_stall_holds_bytes_and_ends_back)
 {
     struct rg_proxy_path path;
     int c = dial(), s = arrive(), late;
@@ -304,9 +304,8 @@ START_TEST(a_stall_holds_bytes_and_ends_back)
     close(s);
     close(late);
 }
-END_TEST
 
-START_TEST(a_stall_one_way_lets_the_other_pass)
+TEST(a_stall_one_way_lets_the_other_pass)
 {
     int c = dial(), s = arrive();
 
@@ -321,9 +320,8 @@ START_TEST(a_stall_one_way_lets_the_other_pass)
     close(c);
     close(s);
 }
-END_TEST
 
-START_TEST(a_stalled_sender_feels_the_window)
+TEST(a_stalled_sender_feels_the_window)
 {
     static char block[1 << 16];
     struct rg_proxy_path path;
@@ -352,10 +350,9 @@ START_TEST(a_stalled_sender_feels_the_window)
     close(c);
     close(s);
 }
-END_TEST
 
 /* Each side of a stalled line gives up and dials again, many times: what is kept of that has a limit. */
-START_TEST(dials_without_end_are_bounded)
+TEST(dials_without_end_are_bounded)
 {
     struct rg_proxy_path path;
 
@@ -373,9 +370,8 @@ START_TEST(dials_without_end_are_bounded)
     ck_assert_uint_le(path.connections, 32);
     ck_assert_uint_gt(path.connections, 0);
 }
-END_TEST
 
-START_TEST(ports_come_and_go)
+TEST(ports_come_and_go)
 {
     struct rg_proxy_port p = {.from = "127.0.0.1:1", .from_region = "a", .to = "host:1", .to_region = "b", .listen = port};
     int c = dial(), s = arrive();
@@ -405,7 +401,6 @@ START_TEST(ports_come_and_go)
     close(arrive());
     close(c);
 }
-END_TEST
 
 /* ---- what it is told ---- */
 
@@ -431,7 +426,7 @@ static const struct {
     {"{\"op\":", "the request: "},
 };
 
-START_TEST(requests_are_answered)
+LOOP(requests_are_answered, RG_LEN(told))
 {
     RG_AUTO_BUF struct rg_buf out = {.max = 0};
 
@@ -443,9 +438,8 @@ START_TEST(requests_are_answered)
     ck_assert_msg(strstr((char *)out.data, told[_i].answer) != NULL, "%s\n%s", told[_i].request, (char *)out.data);
     ck_assert_ptr_null(strchr((char *)out.data, '\n'));
 }
-END_TEST
 
-START_TEST(ports_are_added_all_or_none)
+TEST(ports_are_added_all_or_none)
 {
     RG_AUTO_BUF struct rg_buf out = {.max = 0};
     char request[600];
@@ -463,9 +457,10 @@ START_TEST(ports_are_added_all_or_none)
         ck_assert_uint_eq(rg_proxy_drop(proxy, other), second_good);
     }
 }
-END_TEST
 
-START_TEST(the_file_comes_back)
+CASE();
+
+TEST(the_file_comes_back)
 {
     struct rg_proxy_port ports[2] = {{"127.0.0.1:1", "127.0.0.1:2", "a", "b", 3}, {"127.0.0.1:2", "127.0.0.1:1", "b", "a", 4}};
     struct rg_proxy_config in = {.rtt_ms = 101, .jitter_ms = 7, .ports = ports, .n_ports = 2}, back;
@@ -484,7 +479,6 @@ START_TEST(the_file_comes_back)
     ck_assert_str_eq(ctx.text, "f: ports[0].from: is missing or not a string");
     ck_assert_int_eq(rg_proxy_config_decode("f", rg_span_str("{"), &back, &ctx), RG_EMALFORMED);
 }
-END_TEST
 
 /* ---- routes ---- */
 
@@ -504,7 +498,7 @@ static const struct {
     {"paths: 3\n", NULL, "1: paths: no such field"},
 };
 
-START_TEST(routes_are_found)
+LOOP(routes_are_found, RG_LEN(routes))
 {
     char path[] = "/tmp/regent-routes-XXXXXX", via[128] = "untouched";
     int fd = mkstemp(path);
@@ -521,41 +515,4 @@ START_TEST(routes_are_found)
         ck_assert_msg(strstr(ctx.text, routes[_i].message) != NULL, "%s", ctx.text);
     unlink(path);
     ck_assert_int_eq(rg_routes_check(path, &ctx), RG_ENOTFOUND);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("proxy");
-    TCase *fast = tcase_create("fast"), *slow = tcase_create("slow"), *plain = tcase_create("plain");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(fast, setup, teardown);
-    tcase_add_test(fast, bytes_and_ends_pass_both_ways);
-    tcase_add_test(fast, a_reset_is_a_reset_there);
-    tcase_add_test(fast, nobody_at_the_far_end_is_a_reset);
-    tcase_add_test(fast, a_cut_resets_and_refuses_and_heals);
-    tcase_add_test(fast, a_stall_holds_bytes_and_ends_back);
-    tcase_add_test(fast, a_stall_one_way_lets_the_other_pass);
-    tcase_add_test(fast, a_stalled_sender_feels_the_window);
-    tcase_add_test(fast, dials_without_end_are_bounded);
-    tcase_add_test(fast, ports_come_and_go);
-    tcase_add_loop_test(fast, requests_are_answered, 0, RG_LEN(told));
-    tcase_add_test(fast, ports_are_added_all_or_none);
-    tcase_add_checked_fixture(slow, setup_slow, teardown);
-    tcase_add_test(slow, delay_is_waited_out_each_way);
-    tcase_add_test(slow, order_holds_under_jitter_and_full_windows);
-    tcase_add_test(plain, the_file_comes_back);
-    tcase_add_loop_test(plain, routes_are_found, 0, RG_LEN(routes));
-    tcase_set_timeout(fast, 60);
-    tcase_set_timeout(slow, 60);
-    suite_add_tcase(suite, fast);
-    suite_add_tcase(suite, slow);
-    suite_add_tcase(suite, plain);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

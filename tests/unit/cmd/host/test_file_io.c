@@ -1,5 +1,4 @@
 /* The file members of rg_io as system calls, and the log over them with a lane of its own thread. */
-#include <check.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -8,6 +7,7 @@
 
 #include "cmd/host/file_io.h"
 #include "raft/log/wal.h"
+#include "tests/lib/check_main.h"
 
 static struct rg_io io;
 static struct rg_errctx ctx;
@@ -47,7 +47,9 @@ static void count_each(void *arg, const char *name)
     ck_assert(strcmp(name, "a") == 0 || strcmp(name, "sub") == 0);
 }
 
-START_TEST(files_do_what_they_should)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(files_do_what_they_should)
 {
     uint8_t bytes[100], zeros[100] = {0};
     struct stat st;
@@ -95,9 +97,8 @@ START_TEST(files_do_what_they_should)
     ck_assert_int_eq(io.rmdir(&io, in_dir("sub"), &ctx), RG_OK);
     ck_assert_int_eq(io.rmdir(&io, in_dir("sub"), &ctx), RG_ENOTFOUND);
 }
-END_TEST
 
-START_TEST(links_and_pipes_are_not_opened)
+TEST(links_and_pipes_are_not_opened)
 {
     int fd;
 
@@ -106,9 +107,8 @@ START_TEST(links_and_pipes_are_not_opened)
     ck_assert_int_eq(mkfifo(in_dir("sub"), 0600), 0);
     ck_assert_int_eq(io.open(&io, in_dir("sub"), RG_OPEN_READ, &fd, &ctx), RG_EIO);
 }
-END_TEST
 
-START_TEST(failures_name_the_file)
+TEST(failures_name_the_file)
 {
     struct rlimit limit = {100000, 100000};
     uint8_t byte;
@@ -125,7 +125,6 @@ START_TEST(failures_name_the_file)
     ck_assert_int_eq(io.pread(&io, fd, &byte, 1, 0, &got, &ctx), RG_EIO);
     ck_assert_int_eq(io.fdatasync(&io, fd, NULL), RG_EIO);
 }
-END_TEST
 
 /* The simplest shell: each job at once. */
 static void work_now(struct rg_io *self, enum rg_lane lane, struct rg_work *work)
@@ -151,7 +150,7 @@ static void work_now(struct rg_io *self, enum rg_lane lane, struct rg_work *work
     running = false;
 }
 
-START_TEST(a_log_on_a_real_file_system)
+TEST(a_log_on_a_real_file_system)
 {
     static const uint8_t material[32] = {1};
     struct rg_wal_config config = {.io = &io, .dir = dir, .cluster_id = "c", .node_id = 1, .segment_bytes = 65536};
@@ -178,26 +177,4 @@ START_TEST(a_log_on_a_real_file_system)
     ck_assert_int_eq(rg_wal_verify(&io, dir, config.keys, &config.context, NULL, NULL, &report, &ctx), RG_OK);
     ck_assert_uint_eq(report.last_index, 3000);
     rg_keyprov_free(config.keys);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("file_io");
-    TCase *t = tcase_create("file_io");
-    SRunner *r;
-    int failed;
-
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, files_do_what_they_should);
-    tcase_add_test(t, links_and_pipes_are_not_opened);
-    tcase_add_test(t, failures_name_the_file);
-    tcase_add_test(t, a_log_on_a_real_file_system);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

@@ -1,6 +1,5 @@
 /* cmd/evidence, cmd/template, cmd/probe_metrics: every byte of a signed record that is flipped, cut or moved is noticed; a
  * runbook goes on after a crash in the middle of a line; templates and metrics are what they must be. */
-#include <check.h>
 #include <glob.h>
 #include <stdio.h>
 #include <fcntl.h>
@@ -14,6 +13,7 @@
 #include "cmd/probe/metrics.h"
 #include "cmd/runbook/template.h"
 #include "crypto/privfile.h"
+#include "tests/lib/check_main.h"
 
 static char dir[200], path[256], sign_key[256], public_key[256], other_key[256];
 static const struct rg_evidence_key secret = {.secret = "s3cret-of-the-admin", .secret_id = "AKIATEST"};
@@ -129,22 +129,22 @@ static void check_tampering(const struct rg_evidence_key *key, const struct rg_e
     ck_assert_int_eq(rg_evidence_verify(rg_buf_span(&bytes), verify, &report, &ctx), RG_ECORRUPT);
 }
 
-START_TEST(tampering_hmac)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(tampering_hmac)
 {
     check_tampering(&secret, &secret, "hmac-sha256");
 }
-END_TEST
 
-START_TEST(tampering_ecdsa)
+TEST(tampering_ecdsa)
 {
     const struct rg_evidence_key sign = {.pem_path = sign_key}, verify = {.pem_path = public_key};
 
     check_tampering(&sign, &verify, "ecdsa-p256-sha256");
 }
-END_TEST
 
 /* Lines that are removed, doubled or swapped. */
-START_TEST(lines_moved)
+TEST(lines_moved)
 {
     struct rg_evidence_report report;
     struct rg_errctx ctx = {.text = ""};
@@ -168,9 +168,8 @@ START_TEST(lines_moved)
     rg_buf_put(&changed, bytes.data, (size_t)(third - bytes.data)); /* without the signature */
     ck_assert_int_eq(rg_evidence_verify(rg_buf_span(&changed), &secret, &report, &ctx), RG_EUNREADY);
 }
-END_TEST
 
-START_TEST(keys)
+TEST(keys)
 {
     const struct rg_evidence_key sign = {.pem_path = sign_key}, none = {.pem_path = NULL}, other = {.pem_path = other_key},
                                  own = {.pem_path = sign_key}, wrong_secret = {.secret = "x", .secret_id = "AKIATEST"};
@@ -200,7 +199,6 @@ START_TEST(keys)
     ck_assert_int_eq(rg_evidence_verify(rg_buf_span(&bytes), &wrong_secret, &report, &ctx), RG_ECORRUPT);
     ck_assert_int_eq(rg_evidence_verify(rg_buf_span(&bytes), &none, &report, &ctx), RG_EUSAGE);
 }
-END_TEST
 
 static void count_line(void *arg, const json_t *line)
 {
@@ -209,7 +207,7 @@ static void count_line(void *arg, const json_t *line)
 }
 
 /* A crash while a line was written: the rest goes on where the whole lines end. */
-START_TEST(resumed)
+TEST(resumed)
 {
     struct rg_evidence_report report;
     struct rg_errctx ctx = {.text = ""};
@@ -238,10 +236,9 @@ START_TEST(resumed)
     ck_assert_int_eq(rg_evidence_resume(path, count_line, &lines, &cut, &e, &ctx), RG_ECONFLICT); /* it is signed */
     ck_assert_ptr_nonnull(strstr(ctx.text, "finished"));
 }
-END_TEST
 
 /* A changed line is not gone on with. */
-START_TEST(resume_refuses_changes)
+TEST(resume_refuses_changes)
 {
     struct rg_errctx ctx = {.text = ""};
     struct rg_evidence *e = begin();
@@ -256,9 +253,10 @@ START_TEST(resume_refuses_changes)
     ck_assert_int_eq(rg_evidence_resume(path, count_line, &lines, &cut, &e, &ctx), RG_ECORRUPT);
     ck_assert_ptr_nonnull(strstr(ctx.text, "line 1"));
 }
-END_TEST
 
-START_TEST(templates)
+CASE();
+
+TEST(templates)
 {
     const struct rg_template_value values[] = {{"epoch", "5"}, {"to", "eu"}, {"reason", "{{epoch}} & <b>"}};
     const struct {
@@ -290,9 +288,8 @@ START_TEST(templates)
         }
     }
 }
-END_TEST
 
-START_TEST(metrics)
+TEST(metrics)
 {
     struct rg_probe_series s[2] = {{.region = "a", .lag = RG_PROBE_LAG_UNKNOWN}, {.region = "b", .lag = RG_PROBE_LAG_UNKNOWN}};
     RG_AUTO_BUF struct rg_buf out = {.max = 0};
@@ -319,30 +316,4 @@ START_TEST(metrics)
     HAS("regent_probe_rounds_total{region=\"a\",result=\"failure\"} 1");
     HAS("regent_probe_timestamp_seconds 1700000002.000");
     ck_assert_ptr_null(strstr((const char *)out.data, "lag_entries{region=\"a\"}"));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("evidence");
-    TCase *files = tcase_create("files"), *pure = tcase_create("pure");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    tcase_add_checked_fixture(files, setup, teardown);
-    tcase_set_timeout(files, 60);
-    tcase_add_test(files, tampering_hmac);
-    tcase_add_test(files, tampering_ecdsa);
-    tcase_add_test(files, lines_moved);
-    tcase_add_test(files, keys);
-    tcase_add_test(files, resumed);
-    tcase_add_test(files, resume_refuses_changes);
-    tcase_add_test(pure, templates);
-    tcase_add_test(pure, metrics);
-    suite_add_tcase(suite, files);
-    suite_add_tcase(suite, pure);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

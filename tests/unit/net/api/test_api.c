@@ -2,6 +2,7 @@
 #include <zlib.h>
 
 #include "tests/lib/api_fixture.h"
+#include "tests/lib/check_main.h"
 
 /* ---- in place of the AWS operations: what a test wants a call to do ---- */
 
@@ -159,7 +160,9 @@ static const struct {
     {"GET", "/v1/export?x=1", "", 400, "ValidationException"},
 };
 
-START_TEST(refusals_of_v1)
+CASE(.setup = open_world, .teardown = af_close);
+
+TEST(refusals_of_v1)
 {
     for (size_t i = 0; i < RG_LEN(routes); i++) {
         struct answer a;
@@ -175,9 +178,8 @@ START_TEST(refusals_of_v1)
         answer_free(&a);
     }
 }
-END_TEST
 
-START_TEST(health_and_readiness)
+TEST(health_and_readiness)
 {
     struct answer a;
 
@@ -209,9 +211,10 @@ START_TEST(health_and_readiness)
     ck_assert_int_eq(a.status, 200);
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(an_empty_store_is_not_ready)
+CASE(.setup = open_bare, .teardown = af_close);
+
+TEST(an_empty_store_is_not_ready)
 {
     struct answer a;
 
@@ -227,9 +230,10 @@ START_TEST(an_empty_store_is_not_ready)
     ck_assert_int_eq(a.status, 200);
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(aws_style)
+CASE(.setup = open_world, .teardown = af_close);
+
+TEST(aws_style)
 {
     struct answer a;
 
@@ -274,9 +278,8 @@ START_TEST(aws_style)
     ck_assert_int_eq(a.status, 400);
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(a_fault_of_ours_is_logged_not_told)
+TEST(a_fault_of_ours_is_logged_not_told)
 {
     struct answer a;
 
@@ -288,7 +291,6 @@ START_TEST(a_fault_of_ours_is_logged_not_told)
     ck_assert_ptr_nonnull(strstr(af.logged, text_at(a.json, "RequestId")));
     answer_free(&a);
 }
-END_TEST
 
 static const struct {
     enum rg_err err;
@@ -304,7 +306,7 @@ static const struct {
     {RG_EFENCED, 503, "InternalServerException"},
 };
 
-START_TEST(aws_statuses)
+TEST(aws_statuses)
 {
     for (size_t i = 0; i < RG_LEN(aws_errors); i++) {
         char body[64];
@@ -320,9 +322,8 @@ START_TEST(aws_statuses)
         answer_free(&a);
     }
 }
-END_TEST
 
-START_TEST(a_body_of_a_mebibyte)
+TEST(a_body_of_a_mebibyte)
 {
     size_t n = RG_HTTP_BODY_BYTES_MAX;
     char *body = malloc(n + 1);
@@ -344,7 +345,6 @@ START_TEST(a_body_of_a_mebibyte)
     answer_free(&a);
     free(body);
 }
-END_TEST
 
 /* ---- check ---- */
 
@@ -382,7 +382,7 @@ static const struct {
      2}, /* the other parser */
 };
 
-START_TEST(check_says_and_says_why)
+TEST(check_says_and_says_why)
 {
     for (size_t i = 0; i < RG_LEN(checks); i++) {
         struct answer a;
@@ -409,7 +409,6 @@ START_TEST(check_says_and_says_why)
         }
     }
 }
-END_TEST
 
 static const struct {
     const char *body, *code, *says;
@@ -432,7 +431,7 @@ static const struct {
     {"{\"checks\":[{\"user\":\"a\"}],\"x\":1}", "ValidationException", "stands alone"},
 };
 
-START_TEST(checks_that_cannot_be_read)
+TEST(checks_that_cannot_be_read)
 {
     for (size_t i = 0; i < RG_LEN(bad_checks); i++) {
         struct answer a;
@@ -444,9 +443,8 @@ START_TEST(checks_that_cannot_be_read)
         answer_free(&a);
     }
 }
-END_TEST
 
-START_TEST(many_checks_in_one)
+TEST(many_checks_in_one)
 {
     struct answer a;
     struct rg_buf body;
@@ -471,9 +469,8 @@ START_TEST(many_checks_in_one)
     answer_free(&a);
     rg_buf_deinit(&body);
 }
-END_TEST
 
-START_TEST(accounts_of_one_name_are_told_apart)
+TEST(accounts_of_one_name_are_told_apart)
 {
     struct answer a;
 
@@ -493,7 +490,6 @@ START_TEST(accounts_of_one_name_are_told_apart)
         answer_free(&a);
     }
 }
-END_TEST
 
 /* ---- access, who, export ---- */
 
@@ -514,7 +510,7 @@ static const struct {
     {"/v1/access?after=B", "bob\t111111111111\tView\nbob\t222222222222\tView\n"},
 };
 
-START_TEST(access_lines)
+TEST(access_lines)
 {
     for (size_t i = 0; i < RG_LEN(access_cases); i++) {
         struct answer a;
@@ -528,9 +524,8 @@ START_TEST(access_lines)
         answer_free(&a);
     }
 }
-END_TEST
 
-START_TEST(access_as_json_pages)
+TEST(access_as_json_pages)
 {
     char path[512], next[256] = "";
     size_t n = 0;
@@ -557,9 +552,8 @@ START_TEST(access_as_json_pages)
     }
     ck_assert_uint_eq(n, 4);
 }
-END_TEST
 
-START_TEST(who)
+TEST(who)
 {
     struct answer a;
     json_t *users;
@@ -576,9 +570,8 @@ START_TEST(who)
     ck_assert_ptr_nonnull(json_object_get(a.json, "revision"));
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(names_that_are_prefixes_of_each_other)
+TEST(names_that_are_prefixes_of_each_other)
 {
     /* '!' and TAB: a name that goes on with a byte below another's TAB would come first. */
     static const char *const want = "Alice\t111111111111\tAdmin\nAlice\t111111111111\tView\nbob\t111111111111\tView\n"
@@ -593,9 +586,8 @@ START_TEST(names_that_are_prefixes_of_each_other)
     ck_assert_str_eq((char *)a.body.data, want);
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(export_shape)
+TEST(export_shape)
 {
     struct answer a;
     json_t *v;
@@ -637,11 +629,10 @@ START_TEST(export_shape)
     ck_assert_str_eq(text_at(json_array_get(v, 0), "permissionSet"), "Admin");
     answer_free(&a);
 }
-END_TEST
 
 /* ---- accounts ---- */
 
-START_TEST(accounts)
+TEST(accounts)
 {
     struct answer a;
     uint64_t before;
@@ -676,7 +667,6 @@ START_TEST(accounts)
     ck_assert_int_eq(a.status, 404);
     answer_free(&a);
 }
-END_TEST
 
 /* ---- revisions ---- */
 
@@ -693,7 +683,7 @@ static void *apply_later(void *arg)
     return arg;
 }
 
-START_TEST(a_revision_there_already)
+TEST(a_revision_there_already)
 {
     char headers[256];
     struct answer a;
@@ -703,9 +693,8 @@ START_TEST(a_revision_there_already)
     ck_assert_int_eq(a.status, 200);
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(a_revision_reached_later)
+TEST(a_revision_reached_later)
 {
     char headers[256];
     pthread_t thread;
@@ -719,9 +708,8 @@ START_TEST(a_revision_reached_later)
     ck_assert_uint_ge(index_of(&a), af.fix.index);
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(a_revision_not_reached)
+TEST(a_revision_not_reached)
 {
     char headers[256], now[64];
     uint64_t at = af_now_ms();
@@ -741,9 +729,8 @@ START_TEST(a_revision_not_reached)
     ck_assert_str_eq(text_at(a.json, "__type"), "RevisionNotReached");
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(a_lost_revision_and_a_stopping_node)
+TEST(a_lost_revision_and_a_stopping_node)
 {
     char headers[256];
     struct answer a;
@@ -758,7 +745,6 @@ START_TEST(a_lost_revision_and_a_stopping_node)
     ASSERT_CODE(&a, 503, "Stopping");
     answer_free(&a);
 }
-END_TEST
 
 static void *ask_far(void *arg)
 {
@@ -769,7 +755,7 @@ static void *ask_far(void *arg)
     return arg;
 }
 
-START_TEST(a_wait_does_not_hold_up_the_end)
+TEST(a_wait_does_not_hold_up_the_end)
 {
     uint64_t at = af_now_ms();
     pthread_t thread;
@@ -787,7 +773,6 @@ START_TEST(a_wait_does_not_hold_up_the_end)
     af.api = NULL;
     af_serve();
 }
-END_TEST
 
 static void *revoke_later(void *arg)
 {
@@ -796,7 +781,7 @@ static void *revoke_later(void *arg)
     return arg;
 }
 
-START_TEST(a_credential_taken_away_while_waiting)
+TEST(a_credential_taken_away_while_waiting)
 {
     char headers[256];
     pthread_t thread;
@@ -809,7 +794,6 @@ START_TEST(a_credential_taken_away_while_waiting)
     ASSERT_CODE(&a, 403, "UnrecognizedClient");
     answer_free(&a);
 }
-END_TEST
 
 static const char *const bad_headers[] = {
     "Regent-Min-Revision: 1\r\n",
@@ -825,7 +809,7 @@ static const char *const bad_headers[] = {
     "Regent-Wait-Regions: 1\r\nRegent-Wait-Regions: 2\r\n",
 };
 
-START_TEST(headers_that_cannot_be_read)
+TEST(headers_that_cannot_be_read)
 {
     for (size_t i = 0; i < RG_LEN(bad_headers); i++) {
         struct answer a;
@@ -836,9 +820,8 @@ START_TEST(headers_that_cannot_be_read)
         answer_free(&a);
     }
 }
-END_TEST
 
-START_TEST(writes_wait_for_regions)
+TEST(writes_wait_for_regions)
 {
     char rev[64];
     struct answer a;
@@ -866,9 +849,8 @@ START_TEST(writes_wait_for_regions)
     ck_assert_str_eq(text_at(a.json, "__type"), "ConflictException");
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(a_write_that_met_another_is_tried_again)
+TEST(a_write_that_met_another_is_tried_again)
 {
     struct answer a;
 
@@ -887,11 +869,10 @@ START_TEST(a_write_that_met_another_is_tried_again)
     ck_assert_str_eq(text_at(a.json, "__type"), "ConflictException");
     answer_free(&a);
 }
-END_TEST
 
 /* ---- replicas ---- */
 
-START_TEST(a_replica_names_the_primary)
+TEST(a_replica_names_the_primary)
 {
     struct answer a;
 
@@ -911,9 +892,8 @@ START_TEST(a_replica_names_the_primary)
     answer_free(&a);
     ck_assert_uint_eq(af.node.submitted, 0);
 }
-END_TEST
 
-START_TEST(a_primary_not_heard)
+TEST(a_primary_not_heard)
 {
     struct answer a;
 
@@ -934,9 +914,8 @@ START_TEST(a_primary_not_heard)
     ck_assert_str_eq(text_at(a.json, "__type"), "PrimaryUnavailable");
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(an_alarm_refuses_writes_alone)
+TEST(an_alarm_refuses_writes_alone)
 {
     struct answer a;
 
@@ -950,7 +929,6 @@ START_TEST(an_alarm_refuses_writes_alone)
     ck_assert_int_eq(a.status, 200);
     answer_free(&a);
 }
-END_TEST
 
 static const struct {
     enum rg_err err;
@@ -963,7 +941,7 @@ static const struct {
     {RG_EIO, 500, "InternalServerException"},
 };
 
-START_TEST(what_the_node_answers)
+TEST(what_the_node_answers)
 {
     for (size_t i = 0; i < RG_LEN(outcomes); i++) {
         struct answer a;
@@ -975,11 +953,10 @@ START_TEST(what_the_node_answers)
         answer_free(&a);
     }
 }
-END_TEST
 
 /* ---- status and metrics ---- */
 
-START_TEST(status_page)
+TEST(status_page)
 {
     struct answer a;
     json_t *regions, *r;
@@ -1019,9 +996,8 @@ START_TEST(status_page)
     ck_assert_uint_eq(json_array_size(json_object_get(a.json, "nodes")), 1);
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(metrics_page)
+TEST(metrics_page)
 {
     static const char *const lines[] = {
         "# TYPE regent_requests_total counter\n",
@@ -1061,7 +1037,6 @@ START_TEST(metrics_page)
     }
     answer_free(&a);
 }
-END_TEST
 
 /* ---- long answers ---- */
 
@@ -1097,7 +1072,7 @@ static void check_order(const struct answer *a, size_t want)
     ck_assert_uint_eq(n, want);
 }
 
-START_TEST(a_long_list_is_streamed)
+TEST(a_long_list_is_streamed)
 {
     struct answer a;
 
@@ -1113,10 +1088,9 @@ START_TEST(a_long_list_is_streamed)
     ck_assert_uint_eq(json_array_size(json_object_get(a.json, "users")), 3003);
     answer_free(&a);
 }
-END_TEST
 
 /* Clients that go away in the middle, and others that are served meanwhile. */
-START_TEST(streams_whose_clients_go)
+TEST(streams_whose_clients_go)
 {
     static const char request[] = "GET /v1/access HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " API_TOKEN "\r\n\r\n";
     struct answer a;
@@ -1139,7 +1113,6 @@ START_TEST(streams_whose_clients_go)
     ck_assert_int_eq(a.status, 200);
     answer_free(&a);
 }
-END_TEST
 
 /* ---- a real organisation ---- */
 
@@ -1292,7 +1265,9 @@ static void load_organisation(json_t *root)
     pthread_mutex_unlock(&af.node.mutex);
 }
 
-START_TEST(kubernetes)
+CASE(.setup = open_bare, .teardown = af_close);
+
+TEST(kubernetes)
 {
     static const char *const arrays[] = {"users", "groups", "accounts", "permissionSets", "assignments"};
     json_t *root = read_organisation(), *facts;
@@ -1322,60 +1297,4 @@ START_TEST(kubernetes)
                           json_array_size(json_object_get(root, arrays[i])));
     answer_free(&a);
     json_decref(root);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("api");
-    TCase *t = tcase_create("api"), *bare = tcase_create("bare");
-    SRunner *r;
-    int failed;
-
-    tcase_add_checked_fixture(t, open_world, af_close);
-    tcase_set_timeout(t, 60);
-    tcase_add_test(t, refusals_of_v1);
-    tcase_add_test(t, health_and_readiness);
-    tcase_add_test(t, aws_style);
-    tcase_add_test(t, a_fault_of_ours_is_logged_not_told);
-    tcase_add_test(t, aws_statuses);
-    tcase_add_test(t, a_body_of_a_mebibyte);
-    tcase_add_test(t, check_says_and_says_why);
-    tcase_add_test(t, checks_that_cannot_be_read);
-    tcase_add_test(t, many_checks_in_one);
-    tcase_add_test(t, accounts_of_one_name_are_told_apart);
-    tcase_add_test(t, access_lines);
-    tcase_add_test(t, access_as_json_pages);
-    tcase_add_test(t, who);
-    tcase_add_test(t, names_that_are_prefixes_of_each_other);
-    tcase_add_test(t, export_shape);
-    tcase_add_test(t, accounts);
-    tcase_add_test(t, a_revision_there_already);
-    tcase_add_test(t, a_revision_reached_later);
-    tcase_add_test(t, a_revision_not_reached);
-    tcase_add_test(t, a_lost_revision_and_a_stopping_node);
-    tcase_add_test(t, a_wait_does_not_hold_up_the_end);
-    tcase_add_test(t, a_credential_taken_away_while_waiting);
-    tcase_add_test(t, headers_that_cannot_be_read);
-    tcase_add_test(t, writes_wait_for_regions);
-    tcase_add_test(t, a_write_that_met_another_is_tried_again);
-    tcase_add_test(t, a_replica_names_the_primary);
-    tcase_add_test(t, a_primary_not_heard);
-    tcase_add_test(t, an_alarm_refuses_writes_alone);
-    tcase_add_test(t, what_the_node_answers);
-    tcase_add_test(t, status_page);
-    tcase_add_test(t, metrics_page);
-    tcase_add_test(t, a_long_list_is_streamed);
-    tcase_add_test(t, streams_whose_clients_go);
-    suite_add_tcase(s, t);
-    tcase_add_checked_fixture(bare, open_bare, af_close);
-    tcase_set_timeout(bare, 60);
-    tcase_add_test(bare, an_empty_store_is_not_ready);
-    tcase_add_test(bare, kubernetes);
-    suite_add_tcase(s, bare);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

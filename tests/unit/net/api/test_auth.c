@@ -1,5 +1,6 @@
 /* net/api/auth: who is let in, and who is not. */
 #include "tests/lib/api_fixture.h"
+#include "tests/lib/check_main.h"
 
 /* In place of the AWS operations: says who the caller is. */
 static void say_who(struct rg_call *call)
@@ -127,7 +128,9 @@ static const struct {
      "UnrecognizedClient"},
 };
 
-START_TEST(signatures)
+CASE(.setup = open_all, .teardown = af_close);
+
+LOOP(signatures, RG_LEN(signed_cases))
 {
     struct answer a;
 
@@ -140,9 +143,8 @@ START_TEST(signatures)
                       (char *)a.body.data);
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(a_changed_secret_counts_at_once)
+TEST(a_changed_secret_counts_at_once)
 {
     struct signed_request request = {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "sso", "us-east-1", ""};
     struct answer a;
@@ -174,9 +176,8 @@ START_TEST(a_changed_secret_counts_at_once)
         answer_free(&a);
     }
 }
-END_TEST
 
-START_TEST(a_damaged_secret_is_a_refusal_logged)
+TEST(a_damaged_secret_is_a_refusal_logged)
 {
     struct signed_request request = {"GET", "/v1/accounts", "", "AKIABAD", "x", "sso", "us-east-1", ""};
     struct answer a;
@@ -188,7 +189,6 @@ START_TEST(a_damaged_secret_is_a_refusal_logged)
     ck_assert_ptr_nonnull(strstr(af.logged, "api.fault"));
     answer_free(&a);
 }
-END_TEST
 
 static const struct {
     const char *name, *headers;
@@ -209,7 +209,7 @@ static const struct {
     {"a token of an unknown role", "Authorization: Bearer odd-token\r\n", 403, "UnrecognizedClient"},
 };
 
-START_TEST(bearer_tokens)
+LOOP(bearer_tokens, RG_LEN(bearer_cases))
 {
     struct answer a;
 
@@ -226,9 +226,8 @@ START_TEST(bearer_tokens)
         answer_free(&a);
     }
 }
-END_TEST
 
-START_TEST(aws_style_refusals_are_403)
+TEST(aws_style_refusals_are_403)
 {
     struct answer a;
 
@@ -250,9 +249,8 @@ START_TEST(aws_style_refusals_are_403)
     ck_assert(json_is_false(json_object_get(a.json, "admin")));
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(reading_is_not_writing)
+TEST(reading_is_not_writing)
 {
     struct answer a;
 
@@ -266,9 +264,8 @@ START_TEST(reading_is_not_writing)
     ck_assert_int_eq(a.status, 200);
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(a_role_taken_away_counts_at_once)
+TEST(a_role_taken_away_counts_at_once)
 {
     struct answer a;
 
@@ -284,9 +281,8 @@ START_TEST(a_role_taken_away_counts_at_once)
         answer_free(&a);
     }
 }
-END_TEST
 
-START_TEST(open_pages_need_no_credential)
+TEST(open_pages_need_no_credential)
 {
     struct answer a;
 
@@ -305,30 +301,4 @@ START_TEST(open_pages_need_no_credential)
     ask_raw(&a, "GET", "/v1/status", "", "", 0);
     ck_assert_int_eq(a.status, 401);
     answer_free(&a);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("api_auth");
-    TCase *t = tcase_create("auth");
-    SRunner *r;
-    int failed;
-
-    tcase_add_checked_fixture(t, open_all, af_close);
-    tcase_set_timeout(t, 30);
-    tcase_add_loop_test(t, signatures, 0, RG_LEN(signed_cases));
-    tcase_add_test(t, a_changed_secret_counts_at_once);
-    tcase_add_test(t, a_damaged_secret_is_a_refusal_logged);
-    tcase_add_loop_test(t, bearer_tokens, 0, RG_LEN(bearer_cases));
-    tcase_add_test(t, aws_style_refusals_are_403);
-    tcase_add_test(t, reading_is_not_writing);
-    tcase_add_test(t, a_role_taken_away_counts_at_once);
-    tcase_add_test(t, open_pages_need_no_credential);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

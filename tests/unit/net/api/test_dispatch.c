@@ -1,6 +1,7 @@
 /* net/api/dispatch: one order for all operations. Whatever else is wrong with a request, the first that is wrong in that order is
  * answered: every set of faults, in both interfaces. And those that go other ways: probes, and what brings its own proof. */
 #include "tests/lib/api_fixture.h"
+#include "tests/lib/check_main.h"
 
 /* In the order they are answered. */
 enum fault { HEADER, NOT_READY, STRANGER, LOST_REVISION, BROKEN_BODY, NOWHERE, SHAPE, READER, REPLICA, ITS_OWN, FAULTS };
@@ -105,7 +106,9 @@ static unsigned tried(const struct way *w, unsigned node)
     return n;
 }
 
-START_TEST(the_first_fault_is_answered)
+CASE(.setup = af_open, .teardown = af_close);
+
+LOOP(the_first_fault_is_answered, RG_LEN(ways))
 {
     const struct way *w = &ways[_i];
     unsigned n = 0;
@@ -119,7 +122,6 @@ START_TEST(the_first_fault_is_answered)
     }
     ck_assert_uint_eq(n, 1u << __builtin_popcount(w->possible));
 }
-END_TEST
 
 /* ---- those that go other ways ---- */
 
@@ -149,7 +151,7 @@ static const struct {
     {"and brings a body", true, false, "", "POST", "/v1/join", "{}", 400, "ValidationException"},
 };
 
-START_TEST(others_go_their_way)
+LOOP(others_go_their_way, RG_LEN(others))
 {
     struct answer a;
 
@@ -161,24 +163,4 @@ START_TEST(others_go_their_way)
     if (others[_i].code != NULL)
         ck_assert_str_eq(text_at(a.json, "code"), others[_i].code);
     answer_free(&a);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("dispatch");
-    TCase *t = tcase_create("dispatch");
-    SRunner *r;
-    int failed;
-
-    tcase_add_checked_fixture(t, af_open, af_close);
-    tcase_set_timeout(t, 60);
-    tcase_add_loop_test(t, the_first_fault_is_answered, 0, RG_LEN(ways));
-    tcase_add_loop_test(t, others_go_their_way, 0, RG_LEN(others));
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? 0 : 1;
 }

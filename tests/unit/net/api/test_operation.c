@@ -1,11 +1,11 @@
 /* net/api/operation: every operation with what its row says, once more; how rows are found; docs/operations.md's table of them.
  * The table here is meant to be changed by hand, by whoever changes a row: it is what a row is reviewed by. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
 #include "net/interfaces.h"
+#include "tests/lib/check_main.h"
 
 enum {
     WRITE = RG_OP_WRITE,
@@ -145,7 +145,9 @@ static const char *asked_by(const struct rg_operation *o)
     return text;
 }
 
-START_TEST(every_operation_is_known)
+CASE(.setup = take_rows);
+
+TEST(every_operation_is_known)
 {
     for (size_t i = 0; i < rows_n; i++) {
         const struct rg_operation *o = rows[i].operation;
@@ -169,12 +171,11 @@ START_TEST(every_operation_is_known)
     }
     ck_assert_uint_eq(rows_n, RG_LEN(golden));
 }
-END_TEST
 
 static bool has(const struct rg_operation *o, unsigned flags) { return (o->flags & flags) == flags; }
 
 /* What rows must not contradict. */
-START_TEST(rows_make_sense)
+TEST(rows_make_sense)
 {
     for (size_t i = 0; i < rows_n; i++) {
         const struct rg_operation *o = rows[i].operation;
@@ -199,7 +200,6 @@ START_TEST(rows_make_sense)
             ck_assert_msg(strcmp(rows[k].operation->name, o->name) != 0, "two are called %s", o->name);
     }
 }
-END_TEST
 
 /* ---- finding them ---- */
 
@@ -221,7 +221,7 @@ static struct rg_found find(const struct rg_operations *table, const struct rg_i
     return found;
 }
 
-START_TEST(each_row_is_found_by_its_own_way)
+TEST(each_row_is_found_by_its_own_way)
 {
     struct rg_operations *table = table_of(rg_interfaces, RG_INTERFACES);
     size_t names_n;
@@ -252,7 +252,6 @@ START_TEST(each_row_is_found_by_its_own_way)
     }
     rg_operations_free(table);
 }
-END_TEST
 
 static void nothing(struct rg_call *call) { (void)call; }
 static bool all(const struct rg_request *req) { (void)req; return true; }
@@ -303,7 +302,7 @@ static struct rg_interface interface_of(const struct rg_service *const *services
                                  .by_target = by_target};
 }
 
-START_TEST(a_path_names_one_row)
+LOOP(a_path_names_one_row, RG_LEN(lookups))
 {
     const struct rg_service service = {.name = "t", .sigv4 = "t", .operations = some, .n = RG_LEN(some)};
     const struct rg_service *const services[] = {&service};
@@ -320,7 +319,6 @@ START_TEST(a_path_names_one_row)
         ck_assert_ptr_null(found.argument.p);
     rg_operations_free(table);
 }
-END_TEST
 
 static const struct {
     struct rg_operation rows[2];
@@ -340,7 +338,7 @@ static const struct {
     {{ROW("a", NULL, "T.A"), ROW("b", NULL, "T.*")}, true},
 };
 
-START_TEST(rows_that_cannot_be_are_refused)
+LOOP(rows_that_cannot_be_are_refused, RG_LEN(wrong))
 {
     const struct rg_service service = {.name = "t", .sigv4 = "t", .operations = wrong[_i].rows, .n = 2};
     const struct rg_service *const services[] = {&service};
@@ -353,9 +351,8 @@ START_TEST(rows_that_cannot_be_are_refused)
     ck_assert_msg(strstr(ctx.text, "b") != NULL, "%s", ctx.text);
     ck_assert_ptr_null(table);
 }
-END_TEST
 
-START_TEST(there_may_be_a_thousand)
+TEST(there_may_be_a_thousand)
 {
     static struct rg_operation many[1000];
     static char names[RG_LEN(many)][32];
@@ -375,10 +372,9 @@ START_TEST(there_may_be_a_thousand)
     ck_assert_ptr_null(find(table, &interface, "POST", "Service.Operation1000").operation);
     rg_operations_free(table);
 }
-END_TEST
 
 /* A path of many segments costs no more than the stars that there are. */
-START_TEST(a_long_path_is_nothing)
+TEST(a_long_path_is_nothing)
 {
     struct rg_operations *table = table_of(rg_interfaces, RG_INTERFACES);
     static char path[64 * 1024];
@@ -389,7 +385,6 @@ START_TEST(a_long_path_is_nothing)
         ck_assert_ptr_null(find(table, rg_interfaces[RG_INTERFACES - 1], "GET", path).operation);
     rg_operations_free(table);
 }
-END_TEST
 
 /* ---- docs/operations.md ---- */
 
@@ -450,7 +445,7 @@ static void write_file(const char *path, struct rg_span text)
 }
 
 /* With REGENT_WRITE_DOCS the tables are put there, else they must be there. */
-START_TEST(operations_are_documented)
+TEST(operations_are_documented)
 {
     static const char path[] = SOURCE_ROOT "/docs/operations.md";
     RG_AUTO_BUF struct rg_buf doc = {.max = 0};
@@ -473,30 +468,4 @@ START_TEST(operations_are_documented)
         write_file(path, rg_buf_span(&want));
     else
         ck_assert_msg(rg_span_is(rg_buf_span(&want), text), "%s does not list the operations as their rows are: run ./dev doc", path);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("operation");
-    TCase *t = tcase_create("operation");
-    SRunner *r;
-    int failed;
-
-    tcase_add_checked_fixture(t, take_rows, NULL);
-    tcase_set_timeout(t, 60);
-    tcase_add_test(t, every_operation_is_known);
-    tcase_add_test(t, rows_make_sense);
-    tcase_add_test(t, each_row_is_found_by_its_own_way);
-    tcase_add_loop_test(t, a_path_names_one_row, 0, RG_LEN(lookups));
-    tcase_add_loop_test(t, rows_that_cannot_be_are_refused, 0, RG_LEN(wrong));
-    tcase_add_test(t, there_may_be_a_thousand);
-    tcase_add_test(t, a_long_path_is_nothing);
-    tcase_add_test(t, operations_are_documented);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? 0 : 1;
 }

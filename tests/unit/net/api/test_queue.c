@@ -2,6 +2,7 @@
 #include "base/prng.h"
 #include "tests/lib/api_fixture.h"
 
+#include "tests/lib/check_main.h"
 #include "tests/sim/simlanes.h"
 
 #define QUEUE "Regent-Intent: queue\r\n"
@@ -97,7 +98,9 @@ static void aws(struct answer *a, const char *target, const char *more, const ch
 #define DELETE_MEMBER "{\"IdentityStoreId\":\"" API_STORE "\",\"MembershipId\":\"" MEMBERSHIP "\"}"
 #define CREATE_USER "{\"IdentityStoreId\":\"" API_STORE "\",\"UserName\":\"erin\",\"DisplayName\":\"Erin\"}"
 
-START_TEST(a_write_that_asks_to_is_kept)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(a_write_that_asks_to_is_kept)
 {
     char id[64], path[128];
     struct answer a;
@@ -132,7 +135,6 @@ START_TEST(a_write_that_asks_to_is_kept)
     answer_free(&a);
     ck_assert_uint_eq(af.node.submitted, 0);
 }
-END_TEST
 
 static const struct {
     const char *name, *target, *headers, *body;
@@ -154,7 +156,7 @@ static const struct {
      "ValidationException", "cannot wait"},
 };
 
-START_TEST(and_is_refused_like_any_other)
+LOOP(and_is_refused_like_any_other, RG_LEN(refusals))
 {
     struct answer a;
 
@@ -167,9 +169,8 @@ START_TEST(and_is_refused_like_any_other)
     ck_assert_uint_eq(json_array_size(json_object_get(a.json, "intents")), 0);
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(nothing_waits_while_there_is_a_primary)
+TEST(nothing_waits_while_there_is_a_primary)
 {
     struct answer a;
 
@@ -189,9 +190,8 @@ START_TEST(nothing_waits_while_there_is_a_primary)
     ck_assert_int_eq(a.status, 503);
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(administrators_decide)
+TEST(administrators_decide)
 {
     const char *reader = "Authorization: Bearer " API_READ_TOKEN "\r\n";
     char id[64], path[128];
@@ -230,7 +230,6 @@ START_TEST(administrators_decide)
     ck_assert_ptr_nonnull(strstr((char *)a.body.data, "regent_intents_unreadable{region=\"us-east-1\"} 0\n"));
     answer_free(&a);
 }
-END_TEST
 
 static const struct {
     const char *method, *path;
@@ -248,7 +247,7 @@ static const struct {
     {"POST", "/v1/intents", 405},
 };
 
-START_TEST(requests_that_make_no_sense)
+LOOP(requests_that_make_no_sense, RG_LEN(strays))
 {
     struct answer a;
 
@@ -256,9 +255,8 @@ START_TEST(requests_that_make_no_sense)
     ck_assert_msg(a.status == strays[_i].status, "%s: %d %s", strays[_i].path, a.status, (char *)a.body.data);
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(pages)
+TEST(pages)
 {
     char path[128] = "/v1/intents?limit=2", body[256];
     size_t seen = 0;
@@ -284,28 +282,4 @@ START_TEST(pages)
         answer_free(&a);
     }
     ck_assert_uint_eq(seen, 5);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("api_intents");
-    TCase *t = tcase_create("api_intents");
-    SRunner *r;
-    int failed;
-
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 60);
-    tcase_add_test(t, a_write_that_asks_to_is_kept);
-    tcase_add_loop_test(t, and_is_refused_like_any_other, 0, RG_LEN(refusals));
-    tcase_add_test(t, nothing_waits_while_there_is_a_primary);
-    tcase_add_test(t, administrators_decide);
-    tcase_add_loop_test(t, requests_that_make_no_sense, 0, RG_LEN(strays));
-    tcase_add_test(t, pages);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

@@ -2,6 +2,7 @@
 #include "tests/lib/aws_fixture.h"
 
 #include "base/unicode.h"
+#include "tests/lib/check_main.h"
 
 /* ---- bodies ---- */
 
@@ -59,7 +60,7 @@ static const struct {
     {"cut off", "{\"a\":", 0, RG_EMALFORMED},
 };
 
-START_TEST(test_bodies)
+LOOP(test_bodies, RG_LEN(bodies))
 {
     json_t *json;
     size_t n = bodies[_i].n > 0 ? bodies[_i].n : strlen(bodies[_i].body);
@@ -67,9 +68,8 @@ START_TEST(test_bodies)
     ck_assert_msg(parse(bodies[_i].body, n, &json) == bodies[_i].want, "%s", bodies[_i].name);
     json_decref(json);
 }
-END_TEST
 
-START_TEST(test_deep_body)
+TEST(test_deep_body)
 {
     enum { DEEP = 100000 };
     char *text = malloc(2 * DEEP + 10);
@@ -84,7 +84,6 @@ START_TEST(test_deep_body)
     ck_assert_int_eq(parse(text, 6 + 2 * DEEP, &json), RG_EMALFORMED);
     free(text);
 }
-END_TEST
 
 /* ---- the collection ---- */
 
@@ -160,7 +159,7 @@ static enum rg_err parse_member(const uint8_t *p, size_t n)
     return err;
 }
 
-START_TEST(test_collection)
+TEST(test_collection)
 {
     json_t *root = shared_json("json-corpus/json-corpus.json.gz"), *row;
     unsigned seen = 0, special = 0;
@@ -191,7 +190,6 @@ START_TEST(test_collection)
     ck_assert_uint_eq(special, RG_LEN(deliberate));
     json_decref(root);
 }
-END_TEST
 
 /* ---- strings ---- */
 
@@ -213,7 +211,7 @@ static const struct {
     {"a\0b", 3, "\"a\\u0000b\""},
 };
 
-START_TEST(test_strings)
+LOOP(test_strings, RG_LEN(strings))
 {
     struct rg_buf out;
 
@@ -222,10 +220,9 @@ START_TEST(test_strings)
     ck_assert_msg(rg_span_is(rg_buf_span(&out), strings[_i].want), "%.*s", RG_SPAN_ARG(rg_buf_span(&out)));
     rg_buf_deinit(&out);
 }
-END_TEST
 
 /* Whatever the bytes: one JSON string that reads back as the text, the bad bytes apart. */
-START_TEST(test_any_string)
+TEST(test_any_string)
 {
     struct rg_prng prng;
     struct rg_buf out;
@@ -252,7 +249,6 @@ START_TEST(test_any_string)
     }
     rg_buf_deinit(&out);
 }
-END_TEST
 
 /* ---- patterns ---- */
 
@@ -360,14 +356,13 @@ static const struct {
     {RG_PAT_STORE_TOKEN, ":", true},
 };
 
-START_TEST(test_patterns)
+LOOP(test_patterns, RG_LEN(patterns))
 {
     struct rg_span text = rg_span_str(patterns[_i].text);
 
     ck_assert_msg(rg_pattern_matches(patterns[_i].pattern, text) == patterns[_i].want, "%s against %s", patterns[_i].text,
                   rg_pattern_text(patterns[_i].pattern));
 }
-END_TEST
 
 /* ---- shapes ---- */
 
@@ -452,7 +447,7 @@ static json_t *quoted(const char *text)
     return json;
 }
 
-START_TEST(test_shapes)
+LOOP(test_shapes, RG_LEN(shapes))
 {
     struct rg_errctx ctx = {.text = ""};
     json_t *body = quoted(shapes[_i].body);
@@ -462,9 +457,8 @@ START_TEST(test_shapes)
     ck_assert_str_eq(ctx.text, shapes[_i].text);
     json_decref(body);
 }
-END_TEST
 
-START_TEST(test_shape_limits)
+TEST(test_shape_limits)
 {
     struct rg_errctx ctx = {.text = ""};
     json_t *body = quoted("{'Name':'a'}"), *deep = json_integer(1), *rows = json_array();
@@ -484,9 +478,8 @@ START_TEST(test_shape_limits)
     ck_assert_msg(strncmp(ctx.text, tail, strlen(tail)) == 0, "%s", ctx.text);
     json_decref(body);
 }
-END_TEST
 
-START_TEST(test_shape_put)
+TEST(test_shape_put)
 {
     static const struct rg_shape whole = RG_STRUCT_MEMBER(NULL, false, shape);
     json_t *body = quoted("{'Unknown':1,'Rows':[{'Value':'a\\'b','More':2}],'Name':'n','Flag':false,'Count':null,'Any':{'x':[1.5,null]}}");
@@ -499,11 +492,10 @@ START_TEST(test_shape_put)
     rg_buf_deinit(&out);
     json_decref(body);
 }
-END_TEST
 
 /* ---- page tokens ---- */
 
-START_TEST(test_tokens)
+TEST(test_tokens)
 {
     const struct rg_span question = rg_span_str("question");
     uint8_t key[RG_PAGE_KEY_BYTES_MAX], found[RG_PAGE_KEY_BYTES_MAX];
@@ -545,31 +537,4 @@ START_TEST(test_tokens)
         }
     }
     rg_buf_deinit(&token);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("aws_json");
-    TCase *tc = tcase_create("all");
-    SRunner *runner;
-    int failed;
-
-    tcase_set_timeout(tc, 60);
-    tcase_add_loop_test(tc, test_bodies, 0, RG_LEN(bodies));
-    tcase_add_test(tc, test_deep_body);
-    tcase_add_test(tc, test_collection);
-    tcase_add_loop_test(tc, test_strings, 0, RG_LEN(strings));
-    tcase_add_test(tc, test_any_string);
-    tcase_add_loop_test(tc, test_patterns, 0, RG_LEN(patterns));
-    tcase_add_loop_test(tc, test_shapes, 0, RG_LEN(shapes));
-    tcase_add_test(tc, test_shape_limits);
-    tcase_add_test(tc, test_shape_put);
-    tcase_add_test(tc, test_tokens);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
 }

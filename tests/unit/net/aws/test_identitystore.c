@@ -1,5 +1,6 @@
 /* identitystore's operations: what they answer, page by page, and every way they refuse. */
 #include "tests/lib/aws_fixture.h"
+#include "tests/lib/check_main.h"
 
 static struct aws aws;
 
@@ -36,7 +37,9 @@ static const char *member(const char *group_id, const char *user_id, char id[64]
     "'Photos':[{'Value':'p1'},{'Value':'p2','Primary':true,'Display':'d'}],'Roles':[{'Value':'r'}],"                   \
     "'Extensions':{'aws:identitystore:enterprise':{'costCenter':'7','deep':[1,{'a':null}]}}"
 
-START_TEST(test_user_round_trip)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(test_user_round_trip)
 {
     static const char *const same[] = {"UserName", "DisplayName",  "NickName", "ProfileUrl",        "Name",   "Emails",
                                        "Addresses", "PhoneNumbers", "UserType", "Title",             "Locale", "PreferredLanguage",
@@ -76,7 +79,6 @@ START_TEST(test_user_round_trip)
     ck_assert_ptr_null(aws_at(&aws, "Users.0.Extensions"));
     json_decref(want);
 }
-END_TEST
 
 /* ---- what rests under the names of AWS's members, as it was written before SCIM's were settled upon ---- */
 
@@ -154,7 +156,7 @@ static struct rg_span attrs_of(const char *id, struct rg_txn **ret_txn)
 
 static bool holds(struct rg_span text, const char *what) { return memmem(text.p, text.n, what, strlen(what)) != NULL; }
 
-START_TEST(old_rows_and_new_ones_answer_the_same)
+TEST(old_rows_and_new_ones_answer_the_same)
 {
     static const char *const bodies[] = {"'UserId':'%s'," ENTERPRISE, "'UserId':'%s'", "'UserId':'%s','Extensions':['aws:identitystore:x']"};
     char text[4096] = FULL "}", id[64], body[200];
@@ -186,9 +188,8 @@ START_TEST(old_rows_and_new_ones_answer_the_same)
         ck_assert_str_eq(as_old((char *)aws.text.data, id), told[i]);
     }
 }
-END_TEST
 
-START_TEST(an_old_row_is_updated)
+TEST(an_old_row_is_updated)
 {
     RG_AUTO(txn) struct rg_txn *txn = NULL;
     struct rg_span attrs;
@@ -203,10 +204,9 @@ START_TEST(an_old_row_is_updated)
     attrs = attrs_of(OLD_ID, &txn);
     ck_assert(holds(attrs, "\"title\":\"boss\"") && holds(attrs, "\"familyName\":\"F\"") && !holds(attrs, "FamilyName"));
 }
-END_TEST
 
 /* What other interfaces keep of a user is not AWS's to answer, nor to lose. */
-START_TEST(what_aws_has_no_word_for_stays)
+TEST(what_aws_has_no_word_for_stays)
 {
     static const char *const rest = "{\"emails\":[{\"value\":\"a@x\",\"$ref\":\"r\"}],\"title\":\"t\",\"ims\":[{\"value\":\"i\"}],\"urn:x:y\":{\"z\":1}}";
     static const char *const want = "{\"emails\":[{\"value\":\"a@x\",\"$ref\":\"r\"}],\"title\":\"u\",\"ims\":[{\"value\":\"i\"}],\"urn:x:y\":{\"z\":1}}";
@@ -224,9 +224,8 @@ START_TEST(what_aws_has_no_word_for_stays)
     aws_must(&aws, "UpdateUser", "{'UserId':'%s','Operations':[{'AttributePath':'title','AttributeValue':'u'}]}", id);
     ck_assert(rg_span_is(attrs_of(id, &txn), want));
 }
-END_TEST
 
-START_TEST(test_user_at_once)
+TEST(test_user_at_once)
 {
     char id[64];
 
@@ -239,9 +238,8 @@ START_TEST(test_user_at_once)
     aws_must(&aws, "GetUserId", "{'AlternateIdentifier':{'ExternalId':{'Issuer':'okta','Id':'1'}}}");
     ck_assert_str_eq(aws_text(&aws, "UserId"), id);
 }
-END_TEST
 
-START_TEST(test_user_refusals)
+TEST(test_user_refusals)
 {
     char id[64], other[64];
 
@@ -280,7 +278,6 @@ START_TEST(test_user_refusals)
     aws_refused(&aws, RG_ENOTFOUND, "User not found", "DescribeUser", "{'UserId':'%s'}", id);
     aws_must(&aws, "CreateUser", "{'UserName':'alice','Emails':[{'Value':'a@example.com'}]}"); /* all names are free again */
 }
-END_TEST
 
 /* ---- updates ---- */
 
@@ -329,7 +326,7 @@ static const struct {
     {"aws:identitystore:enterprise.costCenter", "'x'", RG_EINVALID, "there is no attribute", NULL},
 };
 
-START_TEST(test_update)
+LOOP(test_update, RG_LEN(updates))
 {
     char id[64], op[256];
 
@@ -373,9 +370,8 @@ START_TEST(test_update)
     ck_assert_double_gt(json_real_value(aws_at(&aws, "UpdatedAt")), json_real_value(aws_at(&aws, "CreatedAt")));
     json_decref(before);
 }
-END_TEST
 
-START_TEST(test_update_many)
+TEST(test_update_many)
 {
     char id[64];
 
@@ -397,7 +393,6 @@ START_TEST(test_update_many)
         strcat(path, "\xf0\x90\x90\x80");
     aws_refused(&aws, RG_EINVALID, "there is no attribute", "UpdateUser", "{'UserId':'%s','Operations':[{'AttributePath':'%s'}]}", id, path);
 }
-END_TEST
 
 static char raced_id[64];
 
@@ -415,7 +410,7 @@ static void other_update(struct aws *a)
     ck_assert_int_eq(fix_apply_bytes(f, rg_buf_span(&f->cmd)), RG_OK);
 }
 
-START_TEST(test_update_race)
+TEST(test_update_race)
 {
     user("a", raced_id);
     aws.before_apply = other_update;
@@ -430,11 +425,10 @@ START_TEST(test_update_race)
                 "{'UserId':'%s','Operations':[{'AttributePath':'title','AttributeValue':'t'}]}", raced_id);
     ck_assert_str_eq(aws.reason, "CONCURRENT_MODIFICATION");
 }
-END_TEST
 
 /* ---- groups ---- */
 
-START_TEST(test_groups)
+TEST(test_groups)
 {
     char id[64], other[64];
 
@@ -478,11 +472,10 @@ START_TEST(test_groups)
     aws_refused(&aws, RG_ENOTFOUND, "Group not found", "DeleteGroup", "{'GroupId':'%s'}", id);
     ck_assert_str_eq(aws.id, id);
 }
-END_TEST
 
 /* ---- looking up ---- */
 
-START_TEST(test_lookups)
+TEST(test_lookups)
 {
     char id[64];
 
@@ -511,11 +504,10 @@ START_TEST(test_lookups)
     ck_assert_str_eq(aws.type, "GROUP");
     aws_refused(&aws, RG_ENOTFOUND, "Group not found", "GetGroupId", "{'AlternateIdentifier':{'ExternalId':{'Issuer':'i','Id':'1'}}}");
 }
-END_TEST
 
 /* ---- memberships ---- */
 
-START_TEST(test_memberships)
+TEST(test_memberships)
 {
     char u[64], u2[64], g[64], g2[64], m[64];
 
@@ -565,7 +557,6 @@ START_TEST(test_memberships)
     aws_must(&aws, "ListGroupMemberships", "{'GroupId':'%s'}", g);
     ck_assert_uint_eq(json_array_size(aws_at(&aws, "GroupMemberships")), 0);
 }
-END_TEST
 
 /* ---- pages ---- */
 
@@ -618,7 +609,7 @@ static void walk(const char *operation, const char *question, const char *rows, 
         free(first[i]);
 }
 
-START_TEST(test_pages)
+TEST(test_pages)
 {
     enum { N = 203 };
     char name[64], id[64], g[64], u[64], m[64], question[200];
@@ -651,9 +642,8 @@ START_TEST(test_pages)
     aws_must(&aws, "ListUsers", "{'NextToken':'%s'}", question);
     ck_assert_uint_eq(json_array_size(aws_at(&aws, "Users")), N - 110);
 }
-END_TEST
 
-START_TEST(test_filters)
+TEST(test_filters)
 {
     char id[64], g[64];
 
@@ -671,9 +661,8 @@ START_TEST(test_filters)
     aws_refused(&aws, RG_EINVALID, "must be UserName", "ListUsers", "{'Filters':[{'AttributePath':'DisplayName','AttributeValue':'x'}]}");
     aws_refused(&aws, RG_EINVALID, "must be DisplayName", "ListGroups", "{'Filters':[{'AttributePath':'UserName','AttributeValue':'x'}]}");
 }
-END_TEST
 
-START_TEST(test_access)
+TEST(test_access)
 {
     static const char *const writes[] = {"CreateUser", "CreateGroup"};
 
@@ -690,10 +679,9 @@ START_TEST(test_access)
     aws_refused(&aws, RG_EUNKNOWNOP, "Nothing", "Nothing", "{}");
     aws_refused(&aws, RG_EUNKNOWNOP, "CreateApplication", "CreateApplication", "{}");
 }
-END_TEST
 
 /* Too much for one object is refused, not cut. */
-START_TEST(test_big_extension)
+TEST(test_big_extension)
 {
     json_t *input = json_pack("{s:s,s:s,s:{s:o}}", "IdentityStoreId", AWS_STORE, "UserName", "big", "Extensions",
                               "aws:identitystore:big", json_array());
@@ -703,38 +691,4 @@ START_TEST(test_big_extension)
         json_array_append_new(list, json_string("0123456789abcdef"));
     ck_assert_int_eq(aws_ask_json(&aws, "CreateUser", input), RG_ETOOBIG);
     ck_assert_uint_eq(aws.proposals, 0);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("api_ids");
-    TCase *tc = tcase_create("all");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_set_timeout(tc, 60);
-    tcase_add_test(tc, test_user_round_trip);
-    tcase_add_test(tc, old_rows_and_new_ones_answer_the_same);
-    tcase_add_test(tc, an_old_row_is_updated);
-    tcase_add_test(tc, what_aws_has_no_word_for_stays);
-    tcase_add_test(tc, test_user_at_once);
-    tcase_add_test(tc, test_user_refusals);
-    tcase_add_loop_test(tc, test_update, 0, RG_LEN(updates));
-    tcase_add_test(tc, test_update_many);
-    tcase_add_test(tc, test_update_race);
-    tcase_add_test(tc, test_groups);
-    tcase_add_test(tc, test_lookups);
-    tcase_add_test(tc, test_memberships);
-    tcase_add_test(tc, test_pages);
-    tcase_add_test(tc, test_filters);
-    tcase_add_test(tc, test_access);
-    tcase_add_test(tc, test_big_extension);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 /* The services' own models walked: for every operation that is served a body is made that fits, then broken in each way that
  * the model forbids, one at a time. The server must see each, for the official clients check nothing. */
 #include "tests/lib/aws_fixture.h"
+#include "tests/lib/check_main.h"
 
 static struct aws aws;
 static json_t *shapes;           /* of the model under way */
@@ -400,18 +401,6 @@ static void walk(const char *file, const struct rg_service *service)
     json_decref(root);
 }
 
-START_TEST(test_identitystore)
-{
-    walk("aws-api-models/identitystore.json.gz", &rg_identitystore_service);
-}
-END_TEST
-
-START_TEST(test_ssoadmin)
-{
-    walk("aws-api-models/sso-admin.json.gz", &rg_ssoadmin_service);
-}
-END_TEST
-
 static void setup(void)
 {
     aws_open(&aws);
@@ -419,21 +408,14 @@ static void setup(void)
 }
 static void teardown(void) { aws_close(&aws); }
 
-int main(void)
-{
-    Suite *suite = suite_create("api_aws_model");
-    TCase *tc = tcase_create("all");
-    SRunner *runner;
-    int failed;
+CASE(.setup = setup, .teardown = teardown, .seconds = 120);
 
-    tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_set_timeout(tc, 120);
-    tcase_add_test(tc, test_identitystore);
-    tcase_add_test(tc, test_ssoadmin);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+TEST(test_identitystore)
+{
+    walk("aws-api-models/identitystore.json.gz", &rg_identitystore_service);
+}
+
+TEST(test_ssoadmin)
+{
+    walk("aws-api-models/sso-admin.json.gz", &rg_ssoadmin_service);
 }

@@ -1,6 +1,7 @@
 /* sso-admin's operations: instance and regions, permission sets and what is in them, assignments, provisioning. */
 #include "tests/lib/aws_fixture.h"
 #include "net/ops/region_ops.h"
+#include "tests/lib/check_main.h"
 
 static struct aws aws;
 
@@ -26,7 +27,9 @@ static const char *principal(bool is_user, const char *name, char id[64])
 }
 #define ASSIGNMENT(account) "{'TargetId':'" account "','TargetType':'AWS_ACCOUNT','PermissionSetArn':'%s','PrincipalType':'%s','PrincipalId':'%s'}"
 
-START_TEST(test_instance)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(test_instance)
 {
     aws_must(&aws, "ListInstances", "{}");
     ck_assert_uint_eq(json_array_size(aws_at(&aws, "Instances")), 1);
@@ -48,7 +51,6 @@ START_TEST(test_instance)
     aws_refused(&aws, RG_ENOTFOUND, "Instance not found", "DescribeInstance", "{'InstanceArn':'arn:aws:sso:::instance/ssoins-ffffffffffffffff'}");
     ck_assert_str_eq(aws.type, "");
 }
-END_TEST
 
 /* What the daemon would find of a candidate. */
 static bool candidate_ok;
@@ -75,7 +77,7 @@ static bool fake_progress(void *arg, const char *region, struct rg_region_progre
     return false;
 }
 
-START_TEST(test_regions_change)
+TEST(test_regions_change)
 {
     static const struct rg_region_ops ops = {fake_preflight, fake_progress};
 
@@ -114,9 +116,8 @@ START_TEST(test_regions_change)
     aws.may_write = false;
     aws_refused(&aws, RG_EDENIED, "", "AddRegion", "{'RegionName':'eu-west-1'}");
 }
-END_TEST
 
-START_TEST(test_regions_have_a_limit)
+TEST(test_regions_have_a_limit)
 {
     static const struct rg_region_ops ops = {fake_preflight, fake_progress};
     char fields[64];
@@ -128,9 +129,8 @@ START_TEST(test_regions_have_a_limit)
     }
     aws_refused(&aws, RG_EQUOTA, "at most 32 regions", "AddRegion", "{'RegionName':'ap-south-1'}");
 }
-END_TEST
 
-START_TEST(test_regions)
+TEST(test_regions)
 {
     char token[300];
 
@@ -150,9 +150,8 @@ START_TEST(test_regions)
     ck_assert(json_is_number(aws_at(&aws, "AddedDate")));
     aws_refused(&aws, RG_ENOTFOUND, "Region not found", "DescribeRegion", "{'RegionName':'eu-west-9'}");
 }
-END_TEST
 
-START_TEST(test_permsets)
+TEST(test_permsets)
 {
     char arn[128];
 
@@ -196,9 +195,8 @@ START_TEST(test_permsets)
     aws_must(&aws, "ListPermissionSets", "{}");
     ck_assert_uint_eq(json_array_size(aws_at(&aws, "PermissionSets")), 0);
 }
-END_TEST
 
-START_TEST(test_permset_race)
+TEST(test_permset_race)
 {
     char arn[128];
 
@@ -211,7 +209,6 @@ START_TEST(test_permset_race)
                 "{'PermissionSetArn':'%s','InlinePolicy':'{\\'Statement\\':[]}'}", arn);
     ck_assert_str_eq(aws.reason, "");
 }
-END_TEST
 
 /* Every row of a list once, whatever the page's size. */
 static void walk(const char *operation, const char *question, const char *rows, size_t want)
@@ -246,7 +243,7 @@ static void walk(const char *operation, const char *question, const char *rows, 
     }
 }
 
-START_TEST(test_managed)
+TEST(test_managed)
 {
     char arn[128], question[300];
 
@@ -271,7 +268,6 @@ START_TEST(test_managed)
     walk("ListManagedPoliciesInPermissionSet", question, "AttachedManagedPolicies", 24);
     aws_refused(&aws, RG_ENOTFOUND, "PermissionSet not found", "AttachManagedPolicyToPermissionSet", MANAGED, AWS_NO_PERMSET, "X");
 }
-END_TEST
 
 static enum rg_err put_policy(const char *arn, json_t *text)
 {
@@ -294,7 +290,7 @@ static json_t *policy_of(size_t solid, size_t spaces, const char *fill)
     return json_stringn(text, n + 2);
 }
 
-START_TEST(test_inline)
+TEST(test_inline)
 {
     char arn[128];
 
@@ -324,9 +320,8 @@ START_TEST(test_inline)
     ck_assert_str_eq(aws_text(&aws, "InlinePolicy"), "");
     aws_refused(&aws, RG_ENOTFOUND, "PermissionSet not found", "GetInlinePolicyForPermissionSet", "{'PermissionSetArn':'" AWS_NO_PERMSET "'}");
 }
-END_TEST
 
-START_TEST(test_tags)
+TEST(test_tags)
 {
     char arn[128];
     json_t *many = json_array();
@@ -353,9 +348,8 @@ START_TEST(test_tags)
     aws_refused(&aws, RG_ENOTFOUND, "not found", "TagResource", "{'ResourceArn':'" AWS_NO_PERMSET "','Tags':[]}");
     aws_refused(&aws, RG_ENOTFOUND, "not found", "ListTagsForResource", "{'ResourceArn':'" AWS_INSTANCE "'}");
 }
-END_TEST
 
-START_TEST(test_assignments)
+TEST(test_assignments)
 {
     char arn[128], arn2[128], u[64], g[64], request[64], gone[64], question[300];
 
@@ -425,9 +419,8 @@ START_TEST(test_assignments)
     aws_refused(&aws, RG_ENOTFOUND, "PermissionSet not found", "ListAccountAssignments", "{'AccountId':'" ACCOUNT "','PermissionSetArn':'" AWS_NO_PERMSET "'}");
     aws_refused(&aws, RG_ENOTFOUND, "Request not found", "DescribeAccountAssignmentCreationStatus", "{'AccountAssignmentCreationRequestId':'" AWS_NO_ID "'}");
 }
-END_TEST
 
-START_TEST(test_many)
+TEST(test_many)
 {
     enum { SETS = 33, ACCOUNTS = 41 };
     char arn[SETS][128], u[64], account[13], name[20], question[300];
@@ -451,9 +444,8 @@ START_TEST(test_many)
     snprintf(question, sizeof question, "'PrincipalId':'%s','PrincipalType':'USER',", u);
     walk("ListAccountAssignmentsForPrincipal", question, "AccountAssignments", SETS + ACCOUNTS - 1);
 }
-END_TEST
 
-START_TEST(test_provision)
+TEST(test_provision)
 {
     char arn[128], u[64], g[64], request[64];
 
@@ -501,9 +493,8 @@ START_TEST(test_provision)
     ck_assert_uint_eq(json_array_size(aws_at(&aws, "PermissionSets")), 1);
     aws_refused(&aws, RG_ENOTFOUND, "Account not found", "ListPermissionSetsProvisionedToAccount", "{'AccountId':'000000000000'}");
 }
-END_TEST
 
-START_TEST(test_access)
+TEST(test_access)
 {
     static const char *const verbs[] = {"Create", "Update", "Delete", "Attach", "Detach", "Put", "Tag", "Untag", "Provision", "Add", "Remove"};
 
@@ -519,35 +510,4 @@ START_TEST(test_access)
     aws_refused(&aws, RG_EDENIED, "", "CreatePermissionSet", "{'Name':'A'}");
     aws_must(&aws, "ListPermissionSets", "{}");
     aws_refused(&aws, RG_EUNKNOWNOP, "CreateTrustedTokenIssuer", "CreateTrustedTokenIssuer", "{}");
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("api_sso");
-    TCase *tc = tcase_create("all");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_set_timeout(tc, 60);
-    tcase_add_test(tc, test_instance);
-    tcase_add_test(tc, test_regions);
-    tcase_add_test(tc, test_regions_change);
-    tcase_add_test(tc, test_regions_have_a_limit);
-    tcase_add_test(tc, test_permsets);
-    tcase_add_test(tc, test_permset_race);
-    tcase_add_test(tc, test_managed);
-    tcase_add_test(tc, test_inline);
-    tcase_add_test(tc, test_tags);
-    tcase_add_test(tc, test_assignments);
-    tcase_add_test(tc, test_many);
-    tcase_add_test(tc, test_provision);
-    tcase_add_test(tc, test_access);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
 }

@@ -1,11 +1,11 @@
 /* net/http1: careful about what it takes, the same however the bytes are cut, and replies that cannot be split. */
-#include <check.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "net/http/http1.h"
+#include "tests/lib/check_main.h"
 
 /* ---- driving the parser ---- */
 
@@ -188,7 +188,7 @@ static const struct {
     {"last chunk ended by LF", CHUNKED "0\r\n\n", 400, 0, 0},
 };
 
-START_TEST(rule)
+LOOP(rule, RG_LEN(rules))
 {
     size_t n = strlen(rules[_i].bytes);
 
@@ -200,9 +200,8 @@ START_TEST(rule)
                       o.reason != NULL ? o.reason : "", o.messages, o.body_bytes);
     }
 }
-END_TEST
 
-START_TEST(nul_bytes_are_refused_everywhere)
+TEST(nul_bytes_are_refused_everywhere)
 {
     static const char whole[] = "GET /a HTTP/1.1\r\nHost: a\r\nb: cd\r\n\r\n";
     size_t n = sizeof whole - 1;
@@ -215,9 +214,8 @@ START_TEST(nul_bytes_are_refused_everywhere)
         ck_assert_msg(run((const uint8_t *)copy, n, n).messages == 0, "NUL at %zu was taken", i);
     }
 }
-END_TEST
 
-START_TEST(parts_of_the_request)
+TEST(parts_of_the_request)
 {
     struct outcome o = run_text("GET /v1/status?a=b?c HTTP/1.1\r\nHost: h:1\r\n\r\n", 1000);
 
@@ -231,9 +229,8 @@ START_TEST(parts_of_the_request)
     ck_assert_str_eq(o.path, "/");
     ck_assert_str_eq(o.query, "q");
 }
-END_TEST
 
-START_TEST(headers_are_lower_case_and_trimmed)
+TEST(headers_are_lower_case_and_trimmed)
 {
     static const char text[] = "GET / HTTP/1.1\r\nHOST:a\r\nX-Some:\t b c \t\r\nEmpty:\r\n\r\n";
     struct rg_message *msg = malloc(sizeof *msg);
@@ -251,9 +248,8 @@ START_TEST(headers_are_lower_case_and_trimmed)
     ck_assert_uint_eq(msg->req.headers[2].value.n, 0);
     free(msg);
 }
-END_TEST
 
-START_TEST(a_head_has_its_limits)
+TEST(a_head_has_its_limits)
 {
     RG_AUTO_BUF struct rg_buf b = {.max = 0};
     size_t left;
@@ -283,9 +279,8 @@ START_TEST(a_head_has_its_limits)
     rg_buf_put_str(&b, "a: b\r\n\r\n");
     ck_assert_int_eq(run(b.data, b.len, 7).status, 431);
 }
-END_TEST
 
-START_TEST(a_body_has_its_limit)
+TEST(a_body_has_its_limit)
 {
     RG_AUTO_BUF struct rg_buf b = {.max = 0};
     struct outcome o;
@@ -306,9 +301,8 @@ START_TEST(a_body_has_its_limit)
     rg_buf_put_str(&b, "1\r\nx\r\n0\r\n\r\n");
     ck_assert_int_eq(run(b.data, b.len, 1000).status, 413);
 }
-END_TEST
 
-START_TEST(continue_is_asked_once_and_only_when_needed)
+TEST(continue_is_asked_once_and_only_when_needed)
 {
     static const char head[] = POST "Content-Length: 3\r\nExpect: 100-Continue\r\n\r\n";
     struct outcome o = run_text(head, 1000);
@@ -319,7 +313,6 @@ START_TEST(continue_is_asked_once_and_only_when_needed)
     ck_assert_uint_eq(run_text(GET "Expect: 100-continue\r\n\r\n", 1000).continues, 0);
     ck_assert_uint_eq(run_text("POST / HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n", 1000).continues, 0);
 }
-END_TEST
 
 /* ---- the collected cases of another parser ---- */
 
@@ -438,7 +431,7 @@ static void check_case(const json_t *c)
     }
 }
 
-START_TEST(collected_cases)
+TEST(collected_cases)
 {
     char path[PATH_MAX];
     json_t *root = load_cases(path, sizeof path), *c;
@@ -453,7 +446,6 @@ START_TEST(collected_cases)
         check_case(c);
     json_decref(root);
 }
-END_TEST
 
 /* ---- replies ---- */
 
@@ -466,7 +458,7 @@ static const char *encoded(struct rg_buf *b, const struct rg_http_reply *reply, 
     return (const char *)b->data;
 }
 
-START_TEST(replies_are_framed)
+TEST(replies_are_framed)
 {
     RG_AUTO_BUF struct rg_buf b = {.max = 0};
     struct rg_http_header headers[] = {{rg_span_str("X-A"), rg_span_str("b")},
@@ -493,9 +485,8 @@ START_TEST(replies_are_framed)
     ck_assert_str_eq(encoded(&b, &reply, &(struct rg_reply_frame){.date = "D"}),
                      "HTTP/1.1 499 Status\r\nDate: D\r\nContent-Length: 5\r\n\r\nhello");
 }
-END_TEST
 
-START_TEST(chunks_are_framed)
+TEST(chunks_are_framed)
 {
     RG_AUTO_BUF struct rg_buf b = {.max = 0};
     static uint8_t big[4096];
@@ -508,31 +499,4 @@ START_TEST(chunks_are_framed)
     rg_http1_encode_chunk(&b, rg_span(big, sizeof big));
     ck_assert_uint_eq(b.len, 6 + sizeof big + 2);
     ck_assert(memcmp(b.data, "1000\r\n", 6) == 0);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("http1");
-    TCase *tc = tcase_create("http1");
-    SRunner *sr;
-    int failed;
-
-    tcase_set_timeout(tc, 60);
-    tcase_add_loop_test(tc, rule, 0, (int)RG_LEN(rules));
-    tcase_add_test(tc, nul_bytes_are_refused_everywhere);
-    tcase_add_test(tc, parts_of_the_request);
-    tcase_add_test(tc, headers_are_lower_case_and_trimmed);
-    tcase_add_test(tc, a_head_has_its_limits);
-    tcase_add_test(tc, a_body_has_its_limit);
-    tcase_add_test(tc, continue_is_asked_once_and_only_when_needed);
-    tcase_add_test(tc, collected_cases);
-    tcase_add_test(tc, replies_are_framed);
-    tcase_add_test(tc, chunks_are_framed);
-    suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed == 0 ? 0 : 1;
 }

@@ -1,4 +1,5 @@
 /* net/server over HTTP/2: many streams, flow control, and clients that ask for more work than they give. */
+#include "tests/lib/check_main.h"
 #include "tests/lib/server_fixture.h"
 
 #include <nghttp2/nghttp2.h>
@@ -192,7 +193,9 @@ static struct stream *h2_wait(struct h2 *h, int32_t id)
 
 /* ---- the plain things ---- */
 
-START_TEST(requests_and_replies)
+CASE(.once = fix_files, .once_end = fix_remove);
+
+TEST(requests_and_replies)
 {
     struct h2 h;
     struct stream *s;
@@ -229,9 +232,8 @@ START_TEST(requests_and_replies)
     h2_close(&h);
     fix_stop();
 }
-END_TEST
 
-START_TEST(many_streams_in_any_order)
+TEST(many_streams_in_any_order)
 {
     struct h2 h;
     char path[32];
@@ -255,9 +257,8 @@ START_TEST(many_streams_in_any_order)
     h2_close(&h);
     fix_stop();
 }
-END_TEST
 
-START_TEST(large_replies_keep_to_the_windows)
+LOOP(large_replies_keep_to_the_windows, 2)
 {
     struct h2 h;
     int32_t ids[10];
@@ -276,9 +277,8 @@ START_TEST(large_replies_keep_to_the_windows)
     h2_close(&h);
     fix_stop();
 }
-END_TEST
 
-START_TEST(a_stream_in_pieces)
+TEST(a_stream_in_pieces)
 {
     struct h2 h;
     struct stream *s;
@@ -293,9 +293,8 @@ START_TEST(a_stream_in_pieces)
     h2_close(&h);
     fix_stop();
 }
-END_TEST
 
-START_TEST(streams_given_up_by_the_client)
+TEST(streams_given_up_by_the_client)
 {
     struct h2 h;
     int32_t ids[20];
@@ -316,9 +315,8 @@ START_TEST(streams_given_up_by_the_client)
     h2_close(&h);
     fix_stop();
 }
-END_TEST
 
-START_TEST(a_client_gone_with_streams_open)
+TEST(a_client_gone_with_streams_open)
 {
     struct h2 h;
 
@@ -335,11 +333,10 @@ START_TEST(a_client_gone_with_streams_open)
     wait_for(&fix.n_gone, 20);
     fix_stop();
 }
-END_TEST
 
 /* ---- limits of one request ---- */
 
-START_TEST(refused_requests_leave_the_connection_usable)
+TEST(refused_requests_leave_the_connection_usable)
 {
     struct h2 h;
     struct stream *s;
@@ -364,9 +361,8 @@ START_TEST(refused_requests_leave_the_connection_usable)
     h2_close(&h);
     fix_stop();
 }
-END_TEST
 
-START_TEST(a_slow_body_is_answered_408)
+TEST(a_slow_body_is_answered_408)
 {
     struct h2 h;
     struct stream *s;
@@ -384,7 +380,6 @@ START_TEST(a_slow_body_is_answered_408)
     ck_assert_uint_eq(fix_stats().timeouts_total, 1);
     fix_stop();
 }
-END_TEST
 
 /* ---- bytes by hand ---- */
 
@@ -547,7 +542,7 @@ static const struct {
     {"frame over the limit", build_huge_frame},
 };
 
-START_TEST(attacks_end_the_session)
+LOOP(attacks_end_the_session, RG_LEN(attacks))
 {
     RG_AUTO_BUF struct rg_buf b = {.max = 0};
     struct client c;
@@ -568,9 +563,8 @@ START_TEST(attacks_end_the_session)
     ck_assert_uint_lt(fix_stats().requests_total, 500);
     fix_stop();
 }
-END_TEST
 
-START_TEST(a_fair_client_may_ping_for_long)
+TEST(a_fair_client_may_ping_for_long)
 {
     struct h2 h;
 
@@ -585,9 +579,8 @@ START_TEST(a_fair_client_may_ping_for_long)
     h2_close(&h);
     fix_stop();
 }
-END_TEST
 
-START_TEST(half_a_head_has_a_deadline)
+TEST(half_a_head_has_a_deadline)
 {
     RG_AUTO_BUF struct rg_buf b = {.max = 0};
     struct client c;
@@ -605,9 +598,8 @@ START_TEST(half_a_head_has_a_deadline)
     ck_assert_uint_eq(fix_stats().timeouts_total, 1);
     fix_stop();
 }
-END_TEST
 
-START_TEST(an_idle_session_ends_whatever_it_pings)
+TEST(an_idle_session_ends_whatever_it_pings)
 {
     struct h2 h;
     uint64_t from;
@@ -625,9 +617,8 @@ START_TEST(an_idle_session_ends_whatever_it_pings)
     h2_close(&h);
     fix_stop();
 }
-END_TEST
 
-START_TEST(a_window_never_opened_ends_the_session)
+TEST(a_window_never_opened_ends_the_session)
 {
     RG_AUTO_BUF struct rg_buf b = {.max = 0};
     static const uint8_t no_window[6] = {0, 4, 0, 0, 0, 0};
@@ -648,9 +639,8 @@ START_TEST(a_window_never_opened_ends_the_session)
     ck_assert_uint_eq(fix_stats().timeouts_total, 1);
     fix_stop();
 }
-END_TEST
 
-START_TEST(bodies_held_for_one_client_are_capped)
+TEST(bodies_held_for_one_client_are_capped)
 {
     RG_AUTO_BUF struct rg_buf b = {.max = 0};
     bool ended;
@@ -669,7 +659,6 @@ START_TEST(bodies_held_for_one_client_are_capped)
     ck_assert_uint_lt(fix_stats().status_class[5], 40);
     fix_stop();
 }
-END_TEST
 
 static void *stop_main(void *arg)
 {
@@ -677,7 +666,7 @@ static void *stop_main(void *arg)
     return NULL;
 }
 
-START_TEST(a_stop_lets_streams_finish)
+TEST(a_stop_lets_streams_finish)
 {
     struct h2 h, idle;
     pthread_t stopper;
@@ -707,38 +696,4 @@ START_TEST(a_stop_lets_streams_finish)
     pthread_join(stopper, NULL);
     atomic_store(&fix.helper_stop, true);
     pthread_join(fix.helper, NULL);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("server_h2");
-    TCase *tc = tcase_create("server_h2");
-    SRunner *sr;
-    int failed;
-
-    fix_files();
-    tcase_set_timeout(tc, 60);
-    tcase_add_test(tc, requests_and_replies);
-    tcase_add_test(tc, many_streams_in_any_order);
-    tcase_add_loop_test(tc, large_replies_keep_to_the_windows, 0, 2);
-    tcase_add_test(tc, a_stream_in_pieces);
-    tcase_add_test(tc, streams_given_up_by_the_client);
-    tcase_add_test(tc, a_client_gone_with_streams_open);
-    tcase_add_test(tc, refused_requests_leave_the_connection_usable);
-    tcase_add_test(tc, a_slow_body_is_answered_408);
-    tcase_add_loop_test(tc, attacks_end_the_session, 0, (int)RG_LEN(attacks));
-    tcase_add_test(tc, a_fair_client_may_ping_for_long);
-    tcase_add_test(tc, half_a_head_has_a_deadline);
-    tcase_add_test(tc, an_idle_session_ends_whatever_it_pings);
-    tcase_add_test(tc, a_window_never_opened_ends_the_session);
-    tcase_add_test(tc, bodies_held_for_one_client_are_capped);
-    tcase_add_test(tc, a_stop_lets_streams_finish);
-    suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    fix_remove();
-    return failed == 0 ? 0 : 1;
 }

@@ -1,9 +1,12 @@
 /* net/server over HTTP/1.1: real sockets, real TLS, real clients, kind and hostile. */
+#include "tests/lib/check_main.h"
 #include "tests/lib/server_fixture.h"
 
 #define HEAD "POST /echo HTTP/1.1\r\nHost: localhost\r\n"
 
-START_TEST(one_connection_many_requests)
+CASE(.once = fix_files, .once_end = fix_remove);
+
+TEST(one_connection_many_requests)
 {
     struct client c;
     struct answer a;
@@ -37,9 +40,8 @@ START_TEST(one_connection_many_requests)
     ck_assert_uint_eq(fix_stats().conns_total, 1);
     fix_stop();
 }
-END_TEST
 
-START_TEST(tls_without_alpn_and_with_an_unknown_one)
+TEST(tls_without_alpn_and_with_an_unknown_one)
 {
     struct client c;
 
@@ -52,9 +54,8 @@ START_TEST(tls_without_alpn_and_with_an_unknown_one)
     client_close(&c);
     fix_stop();
 }
-END_TEST
 
-START_TEST(tls_versions)
+TEST(tls_versions)
 {
     struct client c;
 
@@ -72,9 +73,8 @@ START_TEST(tls_versions)
     ck_assert_uint_eq(fix_stats().handshakes_failed, 1);
     fix_stop();
 }
-END_TEST
 
-START_TEST(sessions_resume_on_any_worker)
+LOOP(sessions_resume_on_any_worker, 2)
 {
     int version = _i == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
     SSL_SESSION *session;
@@ -106,9 +106,8 @@ START_TEST(sessions_resume_on_any_worker)
     SSL_SESSION_free(session);
     fix_stop();
 }
-END_TEST
 
-START_TEST(pipelined_requests_are_answered_in_order)
+TEST(pipelined_requests_are_answered_in_order)
 {
     RG_AUTO_BUF struct rg_buf all = {.max = 0};
     struct client c;
@@ -128,9 +127,8 @@ START_TEST(pipelined_requests_are_answered_in_order)
     client_close(&c);
     fix_stop();
 }
-END_TEST
 
-START_TEST(a_half_closed_client_gets_its_answers)
+TEST(a_half_closed_client_gets_its_answers)
 {
     struct client c;
 
@@ -146,9 +144,8 @@ START_TEST(a_half_closed_client_gets_its_answers)
     client_close(&c);
     fix_stop();
 }
-END_TEST
 
-START_TEST(bodies_of_both_kinds)
+TEST(bodies_of_both_kinds)
 {
     RG_AUTO_BUF struct rg_buf b = {.max = 0};
     struct client c;
@@ -182,9 +179,8 @@ START_TEST(bodies_of_both_kinds)
     client_close(&c);
     fix_stop();
 }
-END_TEST
 
-START_TEST(expect_is_answered)
+TEST(expect_is_answered)
 {
     struct client c;
 
@@ -199,7 +195,6 @@ START_TEST(expect_is_answered)
     client_close(&c);
     fix_stop();
 }
-END_TEST
 
 static const struct {
     const char *name, *bytes;
@@ -217,7 +212,7 @@ static const struct {
     {"expectation", "GET / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n", 417, "ExpectationFailed"},
 };
 
-START_TEST(refusals_answer_json_and_close)
+LOOP(refusals_answer_json_and_close, RG_LEN(refusals))
 {
     struct client c;
     struct answer a;
@@ -240,9 +235,8 @@ START_TEST(refusals_answer_json_and_close)
     ck_assert_uint_eq(fix_stats().refused_total, 1);
     fix_stop();
 }
-END_TEST
 
-START_TEST(a_head_over_the_limit_is_refused)
+TEST(a_head_over_the_limit_is_refused)
 {
     struct client c;
     char line[128];
@@ -261,7 +255,6 @@ START_TEST(a_head_over_the_limit_is_refused)
     client_close(&c);
     fix_stop();
 }
-END_TEST
 
 /* ---- deadlines: bytes that arrive extend none ---- */
 
@@ -282,7 +275,7 @@ static uint64_t trickle(struct client *c, const char *text, unsigned every_ms)
     return now_ms() - from;
 }
 
-START_TEST(slow_head)
+TEST(slow_head)
 {
     struct client c;
     uint64_t took;
@@ -299,9 +292,8 @@ START_TEST(slow_head)
     ck_assert_uint_eq(fix_stats().timeouts_total, 1);
     fix_stop();
 }
-END_TEST
 
-START_TEST(slow_body)
+LOOP(slow_body, 2)
 {
     struct client c;
     uint64_t took;
@@ -317,9 +309,8 @@ START_TEST(slow_body)
     client_close(&c);
     fix_stop();
 }
-END_TEST
 
-START_TEST(slow_handshake)
+TEST(slow_handshake)
 {
     struct client c;
     uint64_t took;
@@ -336,9 +327,8 @@ START_TEST(slow_handshake)
     ck_assert_uint_eq(fix_stats().timeouts_total, 2);
     fix_stop();
 }
-END_TEST
 
-START_TEST(idle_connections_end)
+TEST(idle_connections_end)
 {
     struct client c[2];
     uint64_t from;
@@ -356,9 +346,8 @@ START_TEST(idle_connections_end)
     client_close(&c[1]);
     fix_stop();
 }
-END_TEST
 
-START_TEST(a_running_request_has_no_deadline_here)
+TEST(a_running_request_has_no_deadline_here)
 {
     struct client c;
 
@@ -372,9 +361,8 @@ START_TEST(a_running_request_has_no_deadline_here)
     client_close(&c);
     fix_stop();
 }
-END_TEST
 
-START_TEST(who_does_not_read_is_cut_off)
+TEST(who_does_not_read_is_cut_off)
 {
     struct client c;
     int small = 4096;
@@ -391,9 +379,8 @@ START_TEST(who_does_not_read_is_cut_off)
     client_close(&c);
     fix_stop();
 }
-END_TEST
 
-START_TEST(a_slow_reader_gets_everything)
+TEST(a_slow_reader_gets_everything)
 {
     struct client c;
     struct answer a;
@@ -411,11 +398,10 @@ START_TEST(a_slow_reader_gets_everything)
     client_close(&c);
     fix_stop();
 }
-END_TEST
 
 /* ---- clients that leave, many clients, too many clients ---- */
 
-START_TEST(a_client_gone_before_its_reply)
+TEST(a_client_gone_before_its_reply)
 {
     struct client c;
 
@@ -439,9 +425,8 @@ START_TEST(a_client_gone_before_its_reply)
     client_close(&c);
     fix_stop();
 }
-END_TEST
 
-START_TEST(garbage_instead_of_tls)
+TEST(garbage_instead_of_tls)
 {
     struct client c;
 
@@ -460,9 +445,8 @@ START_TEST(garbage_instead_of_tls)
     ck_assert_uint_ge(fix_stats().handshakes_failed, 29);
     fix_stop();
 }
-END_TEST
 
-START_TEST(garbage_inside_tls)
+TEST(garbage_inside_tls)
 {
     struct client c;
 
@@ -483,9 +467,8 @@ START_TEST(garbage_inside_tls)
     client_close(&c);
     fix_stop();
 }
-END_TEST
 
-START_TEST(connections_of_an_address_are_capped)
+TEST(connections_of_an_address_are_capped)
 {
     struct client c[6];
 
@@ -508,9 +491,8 @@ START_TEST(connections_of_an_address_are_capped)
     }
     fix_stop();
 }
-END_TEST
 
-START_TEST(connections_of_a_worker_are_capped)
+TEST(connections_of_a_worker_are_capped)
 {
     struct client c[4];
 
@@ -526,11 +508,10 @@ START_TEST(connections_of_a_worker_are_capped)
         client_close(&c[i]);
     fix_stop();
 }
-END_TEST
 
 enum { MANY = 200 };
 
-START_TEST(many_connections_at_once)
+TEST(many_connections_at_once)
 {
     static struct client c[MANY];
     char target[32], want[32];
@@ -555,7 +536,6 @@ START_TEST(many_connections_at_once)
         ck_assert_uint_lt(now_ms() - from, RECV_MS);
     fix_stop();
 }
-END_TEST
 
 /* ---- posts ---- */
 
@@ -586,7 +566,7 @@ static void *poster_main(void *arg)
     return NULL;
 }
 
-START_TEST(posts_run_in_order_and_all)
+TEST(posts_run_in_order_and_all)
 {
     static struct numbered posts[POSTERS][POSTS];
     pthread_t threads[POSTERS];
@@ -611,11 +591,10 @@ START_TEST(posts_run_in_order_and_all)
     client_close(&c);
     fix_stop();
 }
-END_TEST
 
 /* ---- streams ---- */
 
-START_TEST(streamed_replies)
+TEST(streamed_replies)
 {
     struct client c;
     struct answer a;
@@ -637,7 +616,6 @@ START_TEST(streamed_replies)
     client_close(&c);
     fix_stop();
 }
-END_TEST
 
 static atomic_int stream_err;
 
@@ -668,7 +646,7 @@ static enum rg_err stream_send(struct held *held, unsigned *at)
     return (enum rg_err)atomic_load(&stream_err);
 }
 
-START_TEST(a_stream_tells_when_to_wait_and_when_to_stop)
+TEST(a_stream_tells_when_to_wait_and_when_to_stop)
 {
     struct client c;
     struct held *held;
@@ -701,9 +679,8 @@ START_TEST(a_stream_tells_when_to_wait_and_when_to_stop)
     wait_for(&fix.n_streamed, at + 1);
     fix_stop();
 }
-END_TEST
 
-START_TEST(an_idle_stream_sees_its_client_leave)
+TEST(an_idle_stream_sees_its_client_leave)
 {
     struct client c;
     struct held *held;
@@ -725,7 +702,6 @@ START_TEST(an_idle_stream_sees_its_client_leave)
     wait_for(&fix.n_streamed, at + 1);
     fix_stop();
 }
-END_TEST
 
 /* ---- start and stop ---- */
 
@@ -745,7 +721,7 @@ static bool can_dial(void)
     return can;
 }
 
-START_TEST(a_stop_lets_requests_finish)
+TEST(a_stop_lets_requests_finish)
 {
     struct client busy, idle;
     struct answer a;
@@ -778,7 +754,6 @@ START_TEST(a_stop_lets_requests_finish)
     atomic_store(&fix.helper_stop, true);
     pthread_join(fix.helper, NULL);
 }
-END_TEST
 
 static void *stop_now_main(void *arg)
 {
@@ -786,7 +761,7 @@ static void *stop_now_main(void *arg)
     return NULL;
 }
 
-START_TEST(a_stop_waits_for_handlers_past_the_drain)
+TEST(a_stop_waits_for_handlers_past_the_drain)
 {
     struct client c;
     pthread_t stopper;
@@ -804,9 +779,8 @@ START_TEST(a_stop_waits_for_handlers_past_the_drain)
     atomic_store(&fix.helper_stop, true);
     pthread_join(fix.helper, NULL);
 }
-END_TEST
 
-START_TEST(a_stop_is_not_held_up_by_half_a_request)
+TEST(a_stop_is_not_held_up_by_half_a_request)
 {
     struct client c[3];
     uint64_t from;
@@ -823,9 +797,8 @@ START_TEST(a_stop_is_not_held_up_by_half_a_request)
     for (int i = 0; i < 3; i++)
         client_close(&c[i]);
 }
-END_TEST
 
-START_TEST(what_cannot_start_says_why)
+TEST(what_cannot_start_says_why)
 {
     struct rg_server_config config = {.address = "127.0.0.1", .workers = 2, .handler = handle};
     struct rg_errctx ctx = {""};
@@ -853,9 +826,8 @@ START_TEST(what_cannot_start_says_why)
     ck_assert_int_eq(rg_server_start(&config, &other, &port, &ctx), RG_EINVALID);
     fix_stop();
 }
-END_TEST
 
-START_TEST(ipv6_and_ipv4_on_one_listener)
+TEST(ipv6_and_ipv4_on_one_listener)
 {
     struct client c;
 
@@ -867,55 +839,4 @@ START_TEST(ipv6_and_ipv4_on_one_listener)
     ck_assert_answer(client_answer(&c, false), 200, "hello");
     client_close(&c);
     fix_stop();
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("server");
-    TCase *tc = tcase_create("server");
-    SRunner *sr;
-    int failed;
-
-    fix_files();
-    tcase_set_timeout(tc, 60);
-    tcase_add_test(tc, one_connection_many_requests);
-    tcase_add_test(tc, tls_without_alpn_and_with_an_unknown_one);
-    tcase_add_test(tc, tls_versions);
-    tcase_add_loop_test(tc, sessions_resume_on_any_worker, 0, 2);
-    tcase_add_test(tc, pipelined_requests_are_answered_in_order);
-    tcase_add_test(tc, a_half_closed_client_gets_its_answers);
-    tcase_add_test(tc, bodies_of_both_kinds);
-    tcase_add_test(tc, expect_is_answered);
-    tcase_add_loop_test(tc, refusals_answer_json_and_close, 0, (int)RG_LEN(refusals));
-    tcase_add_test(tc, a_head_over_the_limit_is_refused);
-    tcase_add_test(tc, slow_head);
-    tcase_add_loop_test(tc, slow_body, 0, 2);
-    tcase_add_test(tc, slow_handshake);
-    tcase_add_test(tc, idle_connections_end);
-    tcase_add_test(tc, a_running_request_has_no_deadline_here);
-    tcase_add_test(tc, who_does_not_read_is_cut_off);
-    tcase_add_test(tc, a_slow_reader_gets_everything);
-    tcase_add_test(tc, a_client_gone_before_its_reply);
-    tcase_add_test(tc, garbage_instead_of_tls);
-    tcase_add_test(tc, garbage_inside_tls);
-    tcase_add_test(tc, connections_of_an_address_are_capped);
-    tcase_add_test(tc, connections_of_a_worker_are_capped);
-    tcase_add_test(tc, many_connections_at_once);
-    tcase_add_test(tc, posts_run_in_order_and_all);
-    tcase_add_test(tc, streamed_replies);
-    tcase_add_test(tc, a_stream_tells_when_to_wait_and_when_to_stop);
-    tcase_add_test(tc, an_idle_stream_sees_its_client_leave);
-    tcase_add_test(tc, a_stop_lets_requests_finish);
-    tcase_add_test(tc, a_stop_waits_for_handlers_past_the_drain);
-    tcase_add_test(tc, a_stop_is_not_held_up_by_half_a_request);
-    tcase_add_test(tc, what_cannot_start_says_why);
-    tcase_add_test(tc, ipv6_and_ipv4_on_one_listener);
-    suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    fix_remove();
-    return failed == 0 ? 0 : 1;
 }

@@ -1,9 +1,9 @@
 /* cmd/control: frames, answers by number and peer, refusals with their code and text, time-outs, bounds. */
-#include <check.h>
 #include <stdio.h>
 #include <uv.h>
 
 #include "net/link/control.h"
+#include "tests/lib/check_main.h"
 
 /* Two nodes, 1 and 2; what they send waits in a queue until the test lets it arrive. */
 static uv_loop_t loop;
@@ -110,7 +110,9 @@ static enum rg_err ask(const char *op, json_int_t n, unsigned timeout_ms)
     return rg_control_ask(one, 2, op, json_pack("{s:I}", "n", n), timeout_ms, on_answer, &seen);
 }
 
-START_TEST(an_ask_is_answered)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(an_ask_is_answered)
 {
     ck_assert_int_eq(ask("twice", 21, 1000), RG_OK);
     ck_assert_uint_eq(seen.calls, 0);
@@ -120,9 +122,8 @@ START_TEST(an_ask_is_answered)
     ck_assert_int_eq(seen.value, 42);
     ck_assert_uint_eq(seen.peer, 2);
 }
-END_TEST
 
-START_TEST(refusals_keep_code_and_text)
+TEST(refusals_keep_code_and_text)
 {
     ck_assert_int_eq(ask("twice", 13, 1000), RG_OK);
     arrive();
@@ -134,9 +135,8 @@ START_TEST(refusals_keep_code_and_text)
     ck_assert_ptr_nonnull(strstr(seen.text, "thrice"));
     ck_assert_uint_eq(seen.calls, 2);
 }
-END_TEST
 
-START_TEST(silence_times_out_and_a_late_answer_is_dropped)
+TEST(silence_times_out_and_a_late_answer_is_dropped)
 {
     ck_assert_int_eq(ask("twice", 1, 5), RG_OK);
     uv_run(&loop, UV_RUN_DEFAULT); /* ends with the timer */
@@ -145,9 +145,8 @@ START_TEST(silence_times_out_and_a_late_answer_is_dropped)
     arrive();
     ck_assert_uint_eq(seen.calls, 1);
 }
-END_TEST
 
-START_TEST(a_lost_link_fails_what_waits)
+TEST(a_lost_link_fails_what_waits)
 {
     ck_assert_int_eq(ask("twice", 1, 1000), RG_OK);
     rg_control_on_down(one, 3);
@@ -158,9 +157,8 @@ START_TEST(a_lost_link_fails_what_waits)
     ck_assert_int_eq(ask("twice", 1, 1000), RG_ECLOSED);
     ck_assert_uint_eq(seen.calls, 1);
 }
-END_TEST
 
-START_TEST(what_waits_is_bounded)
+TEST(what_waits_is_bounded)
 {
     for (int i = 0; i < RG_CONTROL_ASKS_MAX; i++)
         ck_assert_int_eq(ask("twice", i, 1000), RG_OK);
@@ -172,9 +170,8 @@ START_TEST(what_waits_is_bounded)
     arrive();
     ck_assert_uint_eq(seen.calls, RG_CONTROL_ASKS_MAX);
 }
-END_TEST
 
-START_TEST(a_giant_ask_is_refused)
+TEST(a_giant_ask_is_refused)
 {
     json_t *args = json_object();
     char *text = malloc(RG_CONTROL_FRAME_BYTES_MAX + 1);
@@ -187,9 +184,8 @@ START_TEST(a_giant_ask_is_refused)
     ck_assert_uint_eq(queued, 0);
     free(text);
 }
-END_TEST
 
-START_TEST(an_answer_counts_from_its_peer_alone)
+TEST(an_answer_counts_from_its_peer_alone)
 {
     ck_assert_int_eq(ask("twice", 4, 1000), RG_OK);
     ck_assert(rg_control_on_message(two, 1, rg_buf_span(&queue[0].bytes)));
@@ -198,7 +194,6 @@ START_TEST(an_answer_counts_from_its_peer_alone)
     ck_assert(rg_control_on_message(one, 2, rg_buf_span(&queue[1].bytes)));
     ck_assert_uint_eq(seen.calls, 1);
 }
-END_TEST
 
 static const struct {
     const char *bytes;
@@ -216,7 +211,7 @@ static const struct {
     {"\xc7\x01\x01\0\0\0\0\0\0\0[]", 12, "control frame:"},
 };
 
-START_TEST(bad_frames)
+LOOP(bad_frames, RG_LEN(bad))
 {
     struct rg_errctx ctx = {.text = ""};
     enum rg_control_type type;
@@ -227,9 +222,8 @@ START_TEST(bad_frames)
     ck_assert_ptr_nonnull(strstr(ctx.text, bad[_i].says));
     ck_assert(rg_control_on_message(one, 2, rg_span(bad[_i].bytes, bad[_i].n)) == (bad[_i].n > 0 && bad[_i].bytes[0] == '\xc7'));
 }
-END_TEST
 
-START_TEST(candidates_hello)
+TEST(candidates_hello)
 {
     struct rg_candidate_hello h = {.cluster_id = "rc-1", .region = "eu-west-1", .from = 7, .to = 1}, got;
     RG_AUTO_BUF struct rg_buf bytes = {.max = 0};
@@ -244,30 +238,4 @@ START_TEST(candidates_hello)
     ck_assert_uint_eq(got.to, 1);
     for (size_t n = 0; n < bytes.len; n++)
         ck_assert_int_eq(rg_candidate_hello_decode(rg_span(bytes.data, n), &got, NULL), RG_EMALFORMED);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("control");
-    TCase *tc = tcase_create("control");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_add_test(tc, an_ask_is_answered);
-    tcase_add_test(tc, refusals_keep_code_and_text);
-    tcase_add_test(tc, silence_times_out_and_a_late_answer_is_dropped);
-    tcase_add_test(tc, a_lost_link_fails_what_waits);
-    tcase_add_test(tc, what_waits_is_bounded);
-    tcase_add_test(tc, a_giant_ask_is_refused);
-    tcase_add_test(tc, an_answer_counts_from_its_peer_alone);
-    tcase_add_loop_test(tc, bad_frames, 0, (int)RG_LEN(bad));
-    tcase_add_test(tc, candidates_hello);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

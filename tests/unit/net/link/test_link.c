@@ -1,7 +1,6 @@
 /* net/link: two nodes on one loop: messages whole and in order, strangers refused, a broken connection made again. */
 #include <signal.h>
 #include <arpa/inet.h>
-#include <check.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include "base/prng.h"
 #include "crypto/pki.h"
 #include "net/link/link.h"
+#include "tests/lib/check_main.h"
 
 enum { NODES = 3, LOG_MAX = 64 };
 
@@ -186,6 +186,7 @@ static void run_ms(uint64_t ms)
 
 static void setup(void)
 {
+    signal(SIGPIPE, SIG_IGN); /* as in the daemon: a peer may be gone when we write */
     strcpy(dir, "/tmp/regent-test-link-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     uv_loop_init(&loop);
@@ -247,7 +248,9 @@ static void send_number(uint64_t from, uint64_t to, uint64_t number, size_t n)
     ck_assert_int_eq(rg_links_send(nodes[from].links, to, rg_span(big, n)), RG_OK);
 }
 
-START_TEST(messages_of_any_size_arrive_whole_and_in_order)
+CASE(.setup = setup, .teardown = teardown);
+
+LOOP(messages_of_any_size_arrive_whole_and_in_order, 2)
 {
     static const size_t sizes[] = {8, 9, 300, 32 * 1024 - 11, 32 * 1024 - 10, 32 * 1024, 100000, RG_LINK_MESSAGE_BYTES_MAX};
     struct rg_prng prng;
@@ -276,9 +279,8 @@ START_TEST(messages_of_any_size_arrive_whole_and_in_order)
     ck_assert(!nodes[2].out_of_order);
     ck_assert_uint_eq(nodes[2].received_bytes, bytes);
 }
-END_TEST
 
-START_TEST(a_message_is_answered_from_inside_its_callback)
+TEST(a_message_is_answered_from_inside_its_callback)
 {
     struct rg_link_stat stat;
 
@@ -298,9 +300,8 @@ START_TEST(a_message_is_answered_from_inside_its_callback)
     rg_links_stat(nodes[1].links, 2, &stat);
     ck_assert_uint_gt(stat.rtt_us, 0);
 }
-END_TEST
 
-START_TEST(a_full_queue_says_busy_and_nothing_is_torn)
+TEST(a_full_queue_says_busy_and_nothing_is_torn)
 {
     uint64_t sent = 0;
     enum rg_err err = RG_OK;
@@ -327,9 +328,8 @@ START_TEST(a_full_queue_says_busy_and_nothing_is_torn)
     ck_assert_int_eq(rg_links_send(nodes[1].links, 2, rg_span(big, sizeof big)), RG_OK);
     ck_assert_int_eq(rg_links_send(nodes[1].links, 3, rg_span(big, 8)), RG_ECLOSED);
 }
-END_TEST
 
-START_TEST(a_peer_that_comes_back_is_found_again)
+TEST(a_peer_that_comes_back_is_found_again)
 {
     char address[64];
     uint16_t port;
@@ -350,9 +350,8 @@ START_TEST(a_peer_that_comes_back_is_found_again)
     send_number(1, 2, 0, 300);
     RUN_UNTIL(nodes[2].received == 1);
 }
-END_TEST
 
-START_TEST(strangers_are_refused)
+LOOP(strangers_are_refused, 5)
 {
     static const char *const reasons[] = {"is of cluster rc-evil", "is not a member here", "node 3 answers",
                                           "certificate", "not today"};
@@ -389,11 +388,10 @@ START_TEST(strangers_are_refused)
     }
     ck_assert_uint_eq(nodes[1].received + nodes[2].received, 0);
 }
-END_TEST
 
 /* Whoever is refused hears the other side's hello first, from which a replaced primary learns the later epoch; a stranger to
  * the cluster does not. */
-START_TEST(who_is_refused_hears_our_hello)
+LOOP(who_is_refused_hears_our_hello, 4)
 {
     open_node(1);
     if (_i == 0)
@@ -419,10 +417,9 @@ START_TEST(who_is_refused_hears_our_hello)
     }
     ck_assert_uint_eq(nodes[1].ups + nodes[2].ups, 0);
 }
-END_TEST
 
 /* Somebody who is not there any more is looked for at a peer's address: its own connection stays. */
-START_TEST(a_wrong_number_does_not_disturb)
+TEST(a_wrong_number_does_not_disturb)
 {
     struct rg_link_stat stat;
 
@@ -440,9 +437,8 @@ START_TEST(a_wrong_number_does_not_disturb)
     send_number(1, 2, 0, 300);
     RUN_UNTIL(nodes[2].received == 1);
 }
-END_TEST
 
-START_TEST(garbage_on_the_port_is_closed)
+TEST(garbage_on_the_port_is_closed)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     char text[4096];
@@ -457,9 +453,8 @@ START_TEST(garbage_on_the_port_is_closed)
     RUN_UNTIL(logged(&nodes[1], "link.refused"));
     close(fd);
 }
-END_TEST
 
-START_TEST(a_removed_peer_is_out)
+TEST(a_removed_peer_is_out)
 {
     open_node(1);
     open_node(2);
@@ -471,32 +466,4 @@ START_TEST(a_removed_peer_is_out)
     run_ms(400);
     ck_assert_uint_eq(nodes[2].ups, 1);
     ck_assert(logged(&nodes[1], "is not a member here"));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("link");
-    TCase *t = tcase_create("link");
-    SRunner *r;
-    int failed;
-
-    signal(SIGPIPE, SIG_IGN); /* as in the daemon: a peer may be gone when we write */
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_loop_test(t, messages_of_any_size_arrive_whole_and_in_order, 0, 2);
-    tcase_add_test(t, a_message_is_answered_from_inside_its_callback);
-    tcase_add_test(t, a_full_queue_says_busy_and_nothing_is_torn);
-    tcase_add_test(t, a_peer_that_comes_back_is_found_again);
-    tcase_add_loop_test(t, strangers_are_refused, 0, 5);
-    tcase_add_loop_test(t, who_is_refused_hears_our_hello, 0, 4);
-    tcase_add_test(t, a_wrong_number_does_not_disturb);
-    tcase_add_test(t, garbage_on_the_port_is_closed);
-    tcase_add_test(t, a_removed_peer_is_out);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

@@ -4,6 +4,7 @@
 #include "net/ops/assignment.h"
 #include "net/ops/permset.h"
 #include "net/ops/provision.h"
+#include "tests/lib/check_main.h"
 #include "tests/lib/store_fixture.h"
 
 static struct fix f;
@@ -65,7 +66,9 @@ static void is_fault(enum rg_err err, enum rg_err want, uint32_t field, enum rg_
 
 #define ROW "psid=p1 name=Admin desc=d duration=PT1H relay=r policy=arn:a policy=arn:b tag=env|prod tag=team| inline={} boundary={} future=f"
 
-START_TEST(a_permission_set)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(a_permission_set)
 {
     const struct rg_tag tags[] = {{span("env"), span("prod")}, {span("team"), span("")}};
     const struct rg_permset_input full = {.name = span("Admin"), .description = span("d"), .session_duration = span("PT1H"),
@@ -89,9 +92,8 @@ START_TEST(a_permission_set)
     rg_cmd_permset_delete(&cmd, &author, &id);
     expect(RG_CMD_PERMSET_DELETE, "psid=p1");
 }
-END_TEST
 
-START_TEST(wrong_permission_sets)
+TEST(wrong_permission_sets)
 {
     struct rg_tag tags[RG_TAGS_MAX + 1];
     const struct rg_psid id = fix_psid("p1");
@@ -111,9 +113,8 @@ START_TEST(wrong_permission_sets)
     tags[74].key = span("k3");
     is_fault(rg_cmd_permset_create(&cmd, &author, &id, &input, &fault), RG_EINVALID, RG_F_TAG, RG_RULE_REPEATED);
 }
-END_TEST
 
-START_TEST(managed_policies)
+TEST(managed_policies)
 {
     struct rg_permset was = read_row(ROW);
     struct rg_cursor cur;
@@ -136,7 +137,6 @@ START_TEST(managed_policies)
     is_fault(rg_cmd_permset_attach(&cmd, &author, &was, span("arn:c"), &fault), RG_EQUOTA, RG_F_MANAGED_POLICY, RG_RULE_TOO_MANY);
     is_fault(rg_cmd_permset_attach(&cmd, &author, &was, span("arn:b"), &fault), RG_ECONFLICT, RG_F_MANAGED_POLICY, RG_RULE_THERE);
 }
-END_TEST
 
 static const struct {
     const char *text;
@@ -152,7 +152,7 @@ static const struct {
     {"{", RG_RULE_FORM},
 };
 
-START_TEST(inline_policies)
+LOOP(inline_policies, RG_LEN(documents))
 {
     struct rg_permset was = read_row(ROW), bare = read_row("psid=p1 name=Admin");
     struct rg_inline_policy policy;
@@ -171,10 +171,9 @@ START_TEST(inline_policies)
     expect(RG_CMD_PERMSET_REPLACE, "if=9 psid=p1 name=Admin desc=d duration=PT1H relay=r policy=arn:a policy=arn:b tag=env|prod tag=team| "
                                    "boundary={} future=f");
 }
-END_TEST
 
 /* White space is not counted, a letter of many bytes is one. */
-START_TEST(a_policy_at_its_limit)
+TEST(a_policy_at_its_limit)
 {
     const char *head = "{\"Statement\":[ \"";
     const char *tail = "\" ]}\n";
@@ -192,9 +191,8 @@ START_TEST(a_policy_at_its_limit)
     is_fault(rg_inline_policy_of(rg_span(text, n + 1 + strlen(tail)), &policy, &fault), RG_EINVALID, RG_F_INLINE_POLICY,
              RG_RULE_TOO_LONG);
 }
-END_TEST
 
-START_TEST(tags)
+TEST(tags)
 {
     const struct rg_tag some[] = {{span("team"), span("x")}, {span("new"), span("")}}, twice[] = {{span("a"), span("1")}, {span("a"), span("2")}};
     const struct rg_span gone[] = {span("env"), span("none")};
@@ -222,11 +220,10 @@ START_TEST(tags)
     ck_assert(rg_tag_next(&cur, &tag) && rg_span_is(tag.key, "team") && tag.value.n == 0);
     ck_assert(!rg_tag_next(&cur, &tag));
 }
-END_TEST
 
 /* ---- accounts, assignments, provisioning ---- */
 
-START_TEST(accounts)
+TEST(accounts)
 {
     struct rg_account_input account = {.id = span("111111111111"), .name = span("Zo\xc3\xab"), .description = span("d")};
     static char text[RG_ACCOUNT_TEXT_BYTES_MAX + 1];
@@ -253,9 +250,8 @@ START_TEST(accounts)
              RG_F_ACCOUNT_ID, RG_RULE_FORM);
     is_fault(rg_cmd_account_delete(&cmd, &author, span("11111111111x"), &fault), RG_EINVALID, RG_F_ACCOUNT_ID, RG_RULE_FORM);
 }
-END_TEST
 
-START_TEST(assignments)
+TEST(assignments)
 {
     const struct rg_assignment a = {.account_id = "111111111111", .permset_id = fix_psid("p1"), .principal_type = 'G',
                                     .principal_id = fix_id("g1")};
@@ -266,9 +262,8 @@ START_TEST(assignments)
     rg_cmd_assignment_delete(&cmd, &author, &a, &request);
     expect(RG_CMD_ASSIGNMENT_DELETE, "request=r1 account=111111111111 permset=p1 ptype=G principal=g1");
 }
-END_TEST
 
-START_TEST(assignments_of_a_user_and_a_group)
+TEST(assignments_of_a_user_and_a_group)
 {
     RG_AUTO_MEM struct rg_assignment *of_user = NULL, *of_group = NULL, *of_nobody = NULL;
     RG_AUTO(txn) struct rg_txn *txn = NULL;
@@ -299,9 +294,8 @@ START_TEST(assignments_of_a_user_and_a_group)
     ck_assert_int_eq(rg_assignments_of(txn, 'G', &nobody, &of_nobody, &n), RG_OK);
     ck_assert_uint_eq(n, 0);
 }
-END_TEST
 
-START_TEST(provisioning_says_what_it_was)
+TEST(provisioning_says_what_it_was)
 {
     const struct rg_provision p = {.permset = {{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef}}, .at = 1700000000};
     struct rg_uuid id = rg_provision_id("arn:i", &p), other = id;
@@ -318,30 +312,4 @@ START_TEST(provisioning_says_what_it_was)
         ck_assert_msg(!rg_provision_of("arn:i", &other, &again), "byte %zu", i);
         other = id;
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("ops_permset");
-    SRunner *runner = srunner_create(suite);
-    TCase *t = tcase_create("permsets");
-    int failed;
-
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, a_permission_set);
-    tcase_add_test(t, wrong_permission_sets);
-    tcase_add_test(t, managed_policies);
-    tcase_add_loop_test(t, inline_policies, 0, RG_LEN(documents));
-    tcase_add_test(t, a_policy_at_its_limit);
-    tcase_add_test(t, tags);
-    tcase_add_test(t, accounts);
-    tcase_add_test(t, assignments);
-    tcase_add_test(t, assignments_of_a_user_and_a_group);
-    tcase_add_test(t, provisioning_says_what_it_was);
-    suite_add_tcase(suite, t);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
 }

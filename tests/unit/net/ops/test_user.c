@@ -3,6 +3,7 @@
 #include "net/ops/group.h"
 #include "net/ops/membership.h"
 #include "net/ops/user.h"
+#include "tests/lib/check_main.h"
 #include "tests/lib/store_fixture.h"
 
 static struct fix f;
@@ -45,7 +46,9 @@ static void apply(void)
 
 /* ---- users ---- */
 
-START_TEST(a_user_and_its_fields)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(a_user_and_its_fields)
 {
     const struct rg_external_id ids[] = {{span("okta"), span("1")}, {span("entra"), span("2")}};
     const struct rg_user_input full = {.name = span("alice"), .display_name = span("Alice"), .disabled = true, .external_ids = ids,
@@ -66,7 +69,6 @@ START_TEST(a_user_and_its_fields)
     expect(RG_CMD_USER_DELETE, "id=u2");
     apply();
 }
-END_TEST
 
 /* What is written rests under SCIM's names, the address that finds the user is the first one. */
 static const struct {
@@ -83,7 +85,7 @@ static const struct {
     {"{}", NULL, NULL},
 };
 
-START_TEST(attributes_rest_under_scims_names)
+LOOP(attributes_rest_under_scims_names, RG_LEN(attributes))
 {
     const struct rg_user_input input = {.name = span("alice"), .attributes = span(attributes[_i].given)};
     const struct rg_uuid id = fix_id("u1");
@@ -101,9 +103,8 @@ START_TEST(attributes_rest_under_scims_names)
     if (attributes[_i].email != NULL)
         ck_assert_int_eq(rg_user_by_email(txn, span(attributes[_i].email), &found), RG_OK);
 }
-END_TEST
 
-START_TEST(a_user_is_replaced_if_nobody_changed_it)
+TEST(a_user_is_replaced_if_nobody_changed_it)
 {
     const struct rg_user_input input = {.name = span("eve"), .attributes = span("{\"locale\":\"de\"}")};
     const struct rg_uuid id = fix_id("u1");
@@ -120,7 +121,6 @@ START_TEST(a_user_is_replaced_if_nobody_changed_it)
     fix_apply_bytes(&f, rg_buf_span(&cmd));
     ck_assert_int_eq(f.reply.err, RG_ESTALE);
 }
-END_TEST
 
 static const struct {
     const char *name, *attributes;
@@ -135,7 +135,7 @@ static const struct {
     {"eve", "x", RG_F_ATTRS, RG_RULE_FORM},
 };
 
-START_TEST(wrong_users_and_groups)
+LOOP(wrong_users_and_groups, RG_LEN(wrong))
 {
     const struct rg_user_input user = {.name = span(wrong[_i].name), .attributes = span(wrong[_i].attributes)};
     const struct rg_group_input group = {.name = span(wrong[_i].name)};
@@ -157,9 +157,8 @@ START_TEST(wrong_users_and_groups)
     ck_assert_int_eq(rg_cmd_group_replace(&cmd, &author, &(struct rg_group){.id = id}, &group, &fault), RG_EINVALID);
     ck_assert_uint_eq(fault.rule, wrong[_i].rule);
 }
-END_TEST
 
-START_TEST(a_user_past_all_bounds_is_the_buffers_error)
+TEST(a_user_past_all_bounds_is_the_buffers_error)
 {
     static char text[RG_CMD_BYTES_MAX + 100];
     const struct rg_uuid id = fix_id("u1");
@@ -178,11 +177,10 @@ START_TEST(a_user_past_all_bounds_is_the_buffers_error)
     ck_assert_int_eq(rg_cmd_user_create(&cmd, &author, &id, &input, &fault), RG_OK);
     ck_assert_int_eq(cmd.err, RG_ETOOBIG);
 }
-END_TEST
 
 /* ---- groups, memberships ---- */
 
-START_TEST(a_group_and_its_fields)
+TEST(a_group_and_its_fields)
 {
     const struct rg_external_id one = {span("okta"), span("1")};
     const struct rg_group_input full = {.name = span("Admins"), .description = span("all"), .external_ids = &one, .external_ids_n = 1,
@@ -204,9 +202,8 @@ START_TEST(a_group_and_its_fields)
     expect(RG_CMD_GROUP_DELETE, "id=g1");
     apply();
 }
-END_TEST
 
-START_TEST(a_membership)
+TEST(a_membership)
 {
     const struct rg_membership m = {.id = fix_id("m1"), .group_id = fix_id("g1"), .user_id = fix_id("u1")};
 
@@ -219,9 +216,8 @@ START_TEST(a_membership)
     expect(RG_CMD_MEMBERSHIP_DELETE, "membership=m1");
     apply();
 }
-END_TEST
 
-START_TEST(external_ids_of_a_row)
+TEST(external_ids_of_a_row)
 {
     struct rg_external_id one;
     struct rg_cursor cur;
@@ -236,28 +232,4 @@ START_TEST(external_ids_of_a_row)
     ck_assert(rg_external_id_next(&cur, &one) && one.issuer.n == 0 && one.id.n == 0);
     ck_assert(rg_external_id_next(&cur, &one) && rg_span_is(one.issuer, "b") && rg_span_is(one.id, "2"));
     ck_assert(!rg_external_id_next(&cur, &one));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("ops_user");
-    SRunner *runner = srunner_create(suite);
-    TCase *t = tcase_create("identities");
-    int failed;
-
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, a_user_and_its_fields);
-    tcase_add_loop_test(t, attributes_rest_under_scims_names, 0, RG_LEN(attributes));
-    tcase_add_test(t, a_user_is_replaced_if_nobody_changed_it);
-    tcase_add_loop_test(t, wrong_users_and_groups, 0, RG_LEN(wrong));
-    tcase_add_test(t, a_user_past_all_bounds_is_the_buffers_error);
-    tcase_add_test(t, a_group_and_its_fields);
-    tcase_add_test(t, a_membership);
-    tcase_add_test(t, external_ids_of_a_row);
-    suite_add_tcase(suite, t);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
 }

@@ -5,6 +5,7 @@
 #include "crypto/privfile.h"
 #include "net/ops/join_token.h"
 #include "store/model/node.h"
+#include "tests/lib/check_main.h"
 
 static struct rg_buf ca, key, csr;
 
@@ -125,7 +126,9 @@ static const struct {
     {"[]", NULL},
 };
 
-START_TEST(tokens_are_for_administrators_and_well_formed)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(tokens_are_for_administrators_and_well_formed)
 {
     struct answer a;
 
@@ -140,9 +143,8 @@ START_TEST(tokens_are_for_administrators_and_well_formed)
     ask(&a, "GET", "/v1/join-tokens", "");
     check(&a, 405, NULL);
 }
-END_TEST
 
-START_TEST(a_token_brings_an_id_and_a_certificate)
+TEST(a_token_brings_an_id_and_a_certificate)
 {
     struct answer a;
     char secret[64];
@@ -174,7 +176,6 @@ START_TEST(a_token_brings_an_id_and_a_certificate)
     post(&a, "/v1/join", join_body(secret, "eu-west-1"));
     check(&a, 409, "used already");
 }
-END_TEST
 
 static const struct {
     const char *member, *value, *says;
@@ -193,7 +194,7 @@ static const struct {
     {"secret", "", "secret"},
 };
 
-START_TEST(what_is_malformed_uses_nothing_up)
+TEST(what_is_malformed_uses_nothing_up)
 {
     struct answer a;
     char secret[64];
@@ -211,9 +212,8 @@ START_TEST(what_is_malformed_uses_nothing_up)
     post(&a, "/v1/join", join_body(secret, "eu-west-1"));
     check(&a, 200, NULL);
 }
-END_TEST
 
-START_TEST(bad_secrets_are_refused_and_not_too_often)
+TEST(bad_secrets_are_refused_and_not_too_often)
 {
     struct answer a;
     char secret[64], fields[160];
@@ -249,9 +249,8 @@ START_TEST(bad_secrets_are_refused_and_not_too_often)
     post(&a, "/v1/join", join_body(secret, "eu-west-1"));
     check(&a, 200, NULL);
 }
-END_TEST
 
-START_TEST(a_replica_names_the_primary)
+TEST(a_replica_names_the_primary)
 {
     struct answer a;
     char secret[64];
@@ -268,16 +267,16 @@ START_TEST(a_replica_names_the_primary)
     post(&a, "/v1/join", join_body(secret, "eu-west-1"));
     check(&a, 503, NULL);
 }
-END_TEST
 
-START_TEST(without_the_cas_key_nobody_joins)
+CASE(.setup = setup_keyless, .teardown = teardown);
+
+TEST(without_the_cas_key_nobody_joins)
 {
     struct answer a;
 
     ask(&a, "POST", "/v1/join-tokens", "{\"region\":\"eu\"}");
     check(&a, 409, "ca_key");
 }
-END_TEST
 
 /* ---- coming back ---- */
 
@@ -301,7 +300,9 @@ static json_t *rejoin_body(uint64_t old_id, const char *region, int64_t at, stru
                      base64.data, base64.len);
 }
 
-START_TEST(who_proves_the_old_id_is_given_a_new_one)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(who_proves_the_old_id_is_given_a_new_one)
 {
     RG_AUTO_BUF struct rg_buf other = {.max = 0};
     RG_AUTO_BUF struct rg_buf request = {.max = 0};
@@ -366,9 +367,8 @@ START_TEST(who_proves_the_old_id_is_given_a_new_one)
     ck_assert(json_is_integer(json_object_get(body, "epoch")));
     check(&a, 410, "join with a new token");
 }
-END_TEST
 
-START_TEST(a_voter_has_nothing_to_come_back_to)
+TEST(a_voter_has_nothing_to_come_back_to)
 {
     struct answer a;
     char secret[64];
@@ -383,32 +383,4 @@ START_TEST(a_voter_has_nothing_to_come_back_to)
     API_STATUS(peers[0].role, RG_ROLE_LEARNER);
     post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));
     check(&a, 200, NULL);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("api_join");
-    TCase *tc = tcase_create("join"), *keyless = tcase_create("keyless");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_set_timeout(tc, 60);
-    tcase_add_test(tc, tokens_are_for_administrators_and_well_formed);
-    tcase_add_test(tc, a_token_brings_an_id_and_a_certificate);
-    tcase_add_test(tc, what_is_malformed_uses_nothing_up);
-    tcase_add_test(tc, bad_secrets_are_refused_and_not_too_often);
-    tcase_add_test(tc, a_replica_names_the_primary);
-    tcase_add_test(tc, who_proves_the_old_id_is_given_a_new_one);
-    tcase_add_test(tc, a_voter_has_nothing_to_come_back_to);
-    suite_add_tcase(suite, tc);
-    tcase_add_checked_fixture(keyless, setup_keyless, teardown);
-    tcase_add_test(keyless, without_the_cas_key_nobody_joins);
-    suite_add_tcase(suite, keyless);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

@@ -3,6 +3,7 @@
 
 #include "cmd/host/file_io.h"
 #include "raft/log/lost.h"
+#include "tests/lib/check_main.h"
 #include "tests/sim/simlanes.h"
 
 #define EPOCH_1_TERM ((UINT64_C(1) << 32) | 1)
@@ -106,7 +107,9 @@ static json_int_t number_at(const json_t *json, const char *member)
     return json_integer_value(json_object_get(json, member));
 }
 
-START_TEST(listed_and_shown)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(listed_and_shown)
 {
     const json_t *one;
     struct answer a;
@@ -148,7 +151,6 @@ START_TEST(listed_and_shown)
     ck_assert_str_eq(text_at(json_object_get(one, "parameters"), "groupId"), "67390000-0000-0000-0000-000000000000");
     answer_free(&a);
 }
-END_TEST
 
 static const struct {
     const char *method, *path, *body;
@@ -172,7 +174,7 @@ static const struct {
     {"POST", "/v1/lost-tail/3/replay", "[", 400},
 };
 
-START_TEST(refusals)
+TEST(refusals)
 {
     struct answer a;
 
@@ -186,7 +188,6 @@ START_TEST(refusals)
     ck_assert_int_eq(a.status, 403);
     answer_free(&a);
 }
-END_TEST
 
 static const char *outcome_of(const struct answer *a, json_int_t index)
 {
@@ -211,7 +212,7 @@ static void expect_outcomes(const struct answer *a, const char *good)
     ck_assert_str_eq(outcome_of(a, 11), good);
 }
 
-START_TEST(dry_run_changes_nothing)
+TEST(dry_run_changes_nothing)
 {
     uint8_t before[RG_STATE_HASH_BYTES], after[RG_STATE_HASH_BYTES];
     struct answer a;
@@ -227,9 +228,8 @@ START_TEST(dry_run_changes_nothing)
     ck_assert_int_eq(number_at(json_array_get(a.json, 0), "replayed"), 0);
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(replayed_in_order_and_once)
+TEST(replayed_in_order_and_once)
 {
     struct rg_uuid id = fix_id("u8");
     struct rg_user user;
@@ -255,10 +255,9 @@ START_TEST(replayed_in_order_and_once)
     ck_assert_str_eq(outcome_of(&a, 99), "skipped");
     answer_free(&a);
 }
-END_TEST
 
 /* Chosen ones; a version that an earlier replay made is known by what was kept of it. */
-START_TEST(chosen_ones)
+TEST(chosen_ones)
 {
     struct answer a;
 
@@ -273,9 +272,8 @@ START_TEST(chosen_ones)
     ck_assert_str_eq(outcome_of(&a, 6), "applied");
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(no_primary_and_lost_answers)
+TEST(no_primary_and_lost_answers)
 {
     struct answer a;
 
@@ -294,9 +292,8 @@ START_TEST(no_primary_and_lost_answers)
     ck_assert_str_eq(outcome_of(&a, 5), "applied");
     answer_free(&a);
 }
-END_TEST
 
-START_TEST(dropped)
+TEST(dropped)
 {
     struct answer a;
 
@@ -306,29 +303,4 @@ START_TEST(dropped)
     ask(&a, "GET", "/v1/lost-tail", "");
     ck_assert_uint_eq(json_array_size(a.json), 0);
     answer_free(&a);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("api_lost");
-    TCase *tcase = tcase_create("api_lost");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, listed_and_shown);
-    tcase_add_test(tcase, refusals);
-    tcase_add_test(tcase, dry_run_changes_nothing);
-    tcase_add_test(tcase, replayed_in_order_and_once);
-    tcase_add_test(tcase, chosen_ones);
-    tcase_add_test(tcase, no_primary_and_lost_answers);
-    tcase_add_test(tcase, dropped);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

@@ -1,6 +1,7 @@
 /* Policies, leases, epochs, switchover and promotion over a real server; the node's part is scripted. */
 #include "tests/lib/api_fixture.h"
 #include "store/model/region.h"
+#include "tests/lib/check_main.h"
 
 /* As the first entry of the epoch does. */
 static void begin_epoch(uint64_t epoch, uint64_t index)
@@ -42,7 +43,9 @@ static void policy(uint32_t regions, bool degrade, uint32_t reachable)
     API_STATUS(regions_reachable, reachable);
 }
 
-START_TEST(durability_is_set_and_checked)
+CASE(.setup = setup, .teardown = af_close);
+
+TEST(durability_is_set_and_checked)
 {
     expect("GET", "/v1/settings/durability", "", 200, "\"regions\":0,\"onShortage\":\"refuse\"");
     expect("PUT", "/v1/settings/durability", "{\"regions\":1,\"onShortage\":\"degrade\"}", 200,
@@ -57,9 +60,8 @@ START_TEST(durability_is_set_and_checked)
     expect("PUT", "/v1/settings/durability", "[1]", 400, NULL);
     expect("GET", "/v1/settings/durability", "", 200, "\"regions\":2");
 }
-END_TEST
 
-START_TEST(a_lease_is_set_and_checked)
+TEST(a_lease_is_set_and_checked)
 {
     expect("PUT", "/v1/settings/lease", "{\"regions\":1,\"seconds\":2.5}", 200, "\"regions\":1,\"seconds\":2.500");
     expect("PUT", "/v1/settings/lease", "{\"regions\":1,\"seconds\":0.5}", 400, "seconds: must be 1 to 60");
@@ -71,9 +73,8 @@ START_TEST(a_lease_is_set_and_checked)
     API_STATUS(lease_settled, true);
     expect("PUT", "/v1/settings/lease", "{\"regions\":0}", 200, "\"regions\":0,\"seconds\":0.000");
 }
-END_TEST
 
-START_TEST(a_shortage_refuses_or_is_noted)
+TEST(a_shortage_refuses_or_is_noted)
 {
     af.node.refuse = RG_ESHORTAGE;
     policy(1, false, 0);
@@ -94,9 +95,8 @@ START_TEST(a_shortage_refuses_or_is_noted)
     API_STATUS(degraded_open, true);
     expect("GET", "/v1/status", "", 200, "DegradedWrites");
 }
-END_TEST
 
-START_TEST(paused_and_leaseless_writes_say_so)
+TEST(paused_and_leaseless_writes_say_so)
 {
     struct answer a;
 
@@ -111,7 +111,6 @@ START_TEST(paused_and_leaseless_writes_say_so)
     API_STATUS(paused, true);
     expect("GET", "/v1/status", "", 200, "\"writes\":\"paused\"");
 }
-END_TEST
 
 /* One line of /metrics, by its start and value. */
 static void metric(const char *name, int value)
@@ -122,7 +121,7 @@ static void metric(const char *name, int value)
     expect("GET", "/metrics", "", 200, line);
 }
 
-START_TEST(metrics_show_what_stands_behind_a_write)
+TEST(metrics_show_what_stands_behind_a_write)
 {
     struct rg_settings p = {.regions = 2, .lease_regions = 1, .lease_ms = 5000};
 
@@ -161,9 +160,8 @@ START_TEST(metrics_show_what_stands_behind_a_write)
     API_STATUS(settings, p);
     metric("lease_held", 0); /* none is set */
 }
-END_TEST
 
-START_TEST(a_switchover_is_asked_for)
+TEST(a_switchover_is_asked_for)
 {
     struct rg_node_status *s = &af.node.status;
 
@@ -189,7 +187,6 @@ START_TEST(a_switchover_is_asked_for)
     API_STATUS(primary_reachable, true);
     expect("POST", "/v1/switchover", "{\"to\":\"eu-central-1\"}", 421, "NotPrimary");
 }
-END_TEST
 
 static bool is_primary(const char *region)
 {
@@ -201,7 +198,7 @@ static bool is_primary(const char *region)
     return row.primary;
 }
 
-START_TEST(a_note_that_comes_late_moves_no_primary)
+TEST(a_note_that_comes_late_moves_no_primary)
 {
     struct rg_node_status *s = &af.node.status;
 
@@ -220,9 +217,8 @@ START_TEST(a_note_that_comes_late_moves_no_primary)
     expect("POST", "/v1/switchover", "{\"to\":\"ap-south-1\"}", 200, "\"noted\":true");
     ck_assert(!is_primary("us-east-1") && is_primary("ap-south-1"));
 }
-END_TEST
 
-START_TEST(a_promotion_is_declared_where_it_happens)
+TEST(a_promotion_is_declared_where_it_happens)
 {
     API_STATUS(leader, false);
     API_STATUS(primary_reachable, false);
@@ -244,30 +240,4 @@ START_TEST(a_promotion_is_declared_where_it_happens)
     expect("POST", "/v1/failover", "{\"to\":\"us-east-1\",\"reason\":\"fire\",\"by\":\"ada\",\"acceptLoss\":true}", 200, "\"noted\":true");
     ck_assert(af_failover.accept_loss && !af_failover.dry_run);
     expect("GET", "/v1/epochs", "", 200, "\"by\":\"ada\",\"reason\":\"fire\"");
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("api_takeover");
-    TCase *tc = tcase_create("takeover");
-    SRunner *runner;
-    int failed;
-
-    tcase_set_timeout(tc, 60);
-    tcase_add_checked_fixture(tc, setup, af_close);
-    tcase_add_test(tc, durability_is_set_and_checked);
-    tcase_add_test(tc, a_lease_is_set_and_checked);
-    tcase_add_test(tc, a_shortage_refuses_or_is_noted);
-    tcase_add_test(tc, paused_and_leaseless_writes_say_so);
-    tcase_add_test(tc, metrics_show_what_stands_behind_a_write);
-    tcase_add_test(tc, a_switchover_is_asked_for);
-    tcase_add_test(tc, a_note_that_comes_late_moves_no_primary);
-    tcase_add_test(tc, a_promotion_is_declared_where_it_happens);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
 }

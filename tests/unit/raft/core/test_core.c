@@ -1,8 +1,8 @@
 /* raft/core: what it asks for, what it refuses, and what libraft would do without that. */
-#include <check.h>
 #include <stdio.h>
 
 #include "raft/core/core.h"
+#include "tests/lib/check_main.h"
 
 #define T(n) ((UINT64_C(1) << 32) | (n))
 
@@ -49,7 +49,7 @@ static void finish(void)
 
 static const struct rg_entry command = {.term = T(2), .type = RG_ENTRY_COMMAND, .data = {(const uint8_t *)"x", 1}};
 
-START_TEST(an_only_voter_leads_from_the_start)
+TEST(an_only_voter_leads_from_the_start)
 {
     begin(1, 1, 2, true);
     ck_assert_int_eq(rg_core_state(core), RG_CORE_LEADER);
@@ -58,9 +58,8 @@ START_TEST(an_only_voter_leads_from_the_start)
     ck_assert(rg_core_is_voter(core, 1) && !rg_core_is_voter(core, 2) && rg_core_is_member(core, 3));
     finish();
 }
-END_TEST
 
-START_TEST(a_submission_comes_back_for_the_log_and_commits_when_durable)
+TEST(a_submission_comes_back_for_the_log_and_commits_when_durable)
 {
     struct rg_entry two[2] = {command, command};
 
@@ -75,7 +74,6 @@ START_TEST(a_submission_comes_back_for_the_log_and_commits_when_durable)
     ck_assert_uint_eq(rg_core_commit(core), 3);
     finish();
 }
-END_TEST
 
 static enum rg_err receive_append(uint64_t from, uint64_t term, uint64_t prev, uint64_t prev_term, uint64_t commit,
                                   const struct rg_entry *entries, size_t n)
@@ -87,7 +85,7 @@ static enum rg_err receive_append(uint64_t from, uint64_t term, uint64_t prev, u
     return rg_core_receive(core, now, from, &m, &u);
 }
 
-START_TEST(an_empty_learner_takes_the_log_from_the_first_entry)
+TEST(an_empty_learner_takes_the_log_from_the_first_entry)
 {
     struct rg_entry first = {.term = T(1), .type = RG_ENTRY_CHANGE};
 
@@ -105,9 +103,8 @@ START_TEST(an_empty_learner_takes_the_log_from_the_first_entry)
     ck_assert(rg_core_is_member(core, 3));
     finish();
 }
-END_TEST
 
-START_TEST(entries_that_are_there_are_not_taken_again)
+TEST(entries_that_are_there_are_not_taken_again)
 {
     struct rg_entry more[2] = {{.term = T(1), .type = RG_ENTRY_CHANGE}, command};
 
@@ -121,9 +118,8 @@ START_TEST(entries_that_are_there_are_not_taken_again)
     ck_assert_uint_eq(u.n_entries, 0);
     finish();
 }
-END_TEST
 
-START_TEST(protocol_breaks_are_the_peers_fault)
+TEST(protocol_breaks_are_the_peers_fault)
 {
     struct rg_msg vote = {.type = RG_MSG_VOTE};
     struct rg_entry bad = {.term = T(2), .type = RG_ENTRY_CHANGE, .data = {(const uint8_t *)"\x01\xff\xff\xff\xff", 5}};
@@ -139,10 +135,9 @@ START_TEST(protocol_breaks_are_the_peers_fault)
     ck_assert_int_eq(receive_append(1, T(2), 1, T(1), 1, &bad, 1), RG_EPEER); /* a configuration nobody can read */
     finish();
 }
-END_TEST
 
 /* libraft answers both with a last index that it never set. */
-START_TEST(a_leader_of_a_past_term_gets_a_whole_answer)
+TEST(a_leader_of_a_past_term_gets_a_whole_answer)
 {
     struct rg_msg install = {.type = RG_MSG_INSTALL};
 
@@ -161,9 +156,8 @@ START_TEST(a_leader_of_a_past_term_gets_a_whole_answer)
     ck_assert(!u.snapshot);
     finish();
 }
-END_TEST
 
-START_TEST(a_later_term_deposes)
+TEST(a_later_term_deposes)
 {
     struct rg_msg result = {.type = RG_MSG_APPEND_RESULT, .append_result = {.term = T(7)}};
     struct rg_entry late = command;
@@ -176,9 +170,8 @@ START_TEST(a_later_term_deposes)
     ck_assert_int_eq(rg_core_submit(core, now, &late, 1, &u), RG_ENOTPRIMARY);
     finish();
 }
-END_TEST
 
-START_TEST(what_is_committed_cannot_be_contradicted)
+TEST(what_is_committed_cannot_be_contradicted)
 {
     struct rg_entry other = {.term = T(3), .type = RG_ENTRY_COMMAND, .data = {(const uint8_t *)"y", 1}};
 
@@ -189,9 +182,8 @@ START_TEST(what_is_committed_cannot_be_contradicted)
     ck_assert_int_eq(receive_append(1, T(3), 1, T(1), 2, &other, 1), RG_ECORRUPT);
     finish();
 }
-END_TEST
 
-START_TEST(a_snapshot_replaces_the_log)
+TEST(a_snapshot_replaces_the_log)
 {
     struct rg_msg install = {.type = RG_MSG_INSTALL, .install = {.term = T(2), .index = 50, .index_term = T(2)}};
     struct rg_core_base base = {.index = 50, .term = T(2), .config_index = 1};
@@ -207,9 +199,8 @@ START_TEST(a_snapshot_replaces_the_log)
     ck_assert_uint_eq(u.messages[0].msg.append_result.last_index, 50);
     finish();
 }
-END_TEST
 
-START_TEST(three_voters_elect_by_pre_vote)
+TEST(three_voters_elect_by_pre_vote)
 {
     struct rg_msg yes = {.type = RG_MSG_VOTE_RESULT, .vote_result = {.term = T(3), .granted = true, .pre_vote = true}};
 
@@ -229,30 +220,4 @@ START_TEST(three_voters_elect_by_pre_vote)
     ck_assert_int_eq(rg_core_state(core), RG_CORE_LEADER);
     ck_assert_int_eq(rg_core_receive(core, now, 4, &yes, &u), RG_EPEER); /* a learner has no vote */
     finish();
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("core");
-    TCase *tc = tcase_create("core");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_test(tc, an_only_voter_leads_from_the_start);
-    tcase_add_test(tc, a_submission_comes_back_for_the_log_and_commits_when_durable);
-    tcase_add_test(tc, an_empty_learner_takes_the_log_from_the_first_entry);
-    tcase_add_test(tc, entries_that_are_there_are_not_taken_again);
-    tcase_add_test(tc, protocol_breaks_are_the_peers_fault);
-    tcase_add_test(tc, a_leader_of_a_past_term_gets_a_whole_answer);
-    tcase_add_test(tc, a_later_term_deposes);
-    tcase_add_test(tc, what_is_committed_cannot_be_contradicted);
-    tcase_add_test(tc, a_snapshot_replaces_the_log);
-    tcase_add_test(tc, three_voters_elect_by_pre_vote);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

@@ -1,7 +1,7 @@
 /* raft/gate: what may leave, and when. */
-#include <check.h>
 
 #include "raft/core/gate.h"
+#include "tests/lib/check_main.h"
 
 #define TERM 5
 #define REPEAT 500
@@ -33,13 +33,14 @@ static void sent(uint64_t last)
     rg_gate_sent(&gate, last, TERM, 100);
 }
 
-START_TEST(nothing_held_nothing_goes)
+CASE(.setup = setup);
+
+TEST(nothing_held_nothing_goes)
 {
     ck_assert(!next(UINT64_MAX));
 }
-END_TEST
 
-START_TEST(entries_wait_for_the_commit)
+TEST(entries_wait_for_the_commit)
 {
     hold(10, 3);
     ck_assert(!next(9));
@@ -56,17 +57,15 @@ START_TEST(entries_wait_for_the_commit)
     sent(13);
     ck_assert(!next(UINT64_MAX));
 }
-END_TEST
 
-START_TEST(a_voter_gets_them_at_once)
+TEST(a_voter_gets_them_at_once)
 {
     hold(10, 3);
     ck_assert(next(UINT64_MAX));
     ck_assert_uint_eq(span.last, 13);
 }
-END_TEST
 
-START_TEST(a_message_that_goes_on_lengthens_the_run)
+TEST(a_message_that_goes_on_lengthens_the_run)
 {
     hold(10, 3);
     ck_assert(next(13));
@@ -77,9 +76,8 @@ START_TEST(a_message_that_goes_on_lengthens_the_run)
     ck_assert_uint_eq(span.prev_index, 13);
     ck_assert_uint_eq(span.last, 18);
 }
-END_TEST
 
-START_TEST(a_heartbeat_goes_out_empty)
+TEST(a_heartbeat_goes_out_empty)
 {
     hold(10, 0);
     ck_assert(next(10));
@@ -90,16 +88,14 @@ START_TEST(a_heartbeat_goes_out_empty)
     hold(10, 0);
     ck_assert(next(10));
 }
-END_TEST
 
-START_TEST(a_heartbeat_behind_uncommitted_entries_waits)
+TEST(a_heartbeat_behind_uncommitted_entries_waits)
 {
     hold(10, 0);
     ck_assert(!next(9)); /* its previous entry is not committed */
 }
-END_TEST
 
-START_TEST(a_step_back_begins_again)
+TEST(a_step_back_begins_again)
 {
     hold(10, 5);
     ck_assert(next(15));
@@ -109,9 +105,8 @@ START_TEST(a_step_back_begins_again)
     ck_assert_uint_eq(span.prev_index, 7);
     ck_assert_uint_eq(span.last, 15);
 }
-END_TEST
 
-START_TEST(a_repeated_run_is_on_its_way_already)
+TEST(a_repeated_run_is_on_its_way_already)
 {
     hold(10, 5);
     ck_assert(next(15));
@@ -126,9 +121,8 @@ START_TEST(a_repeated_run_is_on_its_way_already)
     ck_assert(next(16));
     ck_assert_uint_eq(span.prev_index, 10);
 }
-END_TEST
 
-START_TEST(what_is_held_dies_with_the_term)
+TEST(what_is_held_dies_with_the_term)
 {
     hold(10, 5);
     ck_assert(!rg_gate_next(&gate, 15, TERM + 1, 1, &span));
@@ -137,17 +131,15 @@ START_TEST(what_is_held_dies_with_the_term)
     ck_assert(!rg_gate_next(&gate, 15, 0, 1, &span)); /* not leading */
     ck_assert(!gate.held);
 }
-END_TEST
 
-START_TEST(what_is_held_dies_with_its_entries)
+TEST(what_is_held_dies_with_its_entries)
 {
     hold(10, 5);
     ck_assert(!rg_gate_next(&gate, 15, TERM, 12, &span));
     ck_assert(!gate.held);
 }
-END_TEST
 
-START_TEST(the_window_holds_back_and_opens)
+TEST(the_window_holds_back_and_opens)
 {
     hold(0, 100);
     ck_assert(next(100));
@@ -165,32 +157,4 @@ START_TEST(the_window_holds_back_and_opens)
     ck_assert_uint_eq(gate.unanswered, 0);
     rg_gate_answered(&gate, 30, 1000); /* an old answer changes nothing */
     ck_assert_uint_eq(gate.acked, 50);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("gate");
-    TCase *tc = tcase_create("gate");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(tc, setup, NULL);
-    tcase_add_test(tc, nothing_held_nothing_goes);
-    tcase_add_test(tc, entries_wait_for_the_commit);
-    tcase_add_test(tc, a_voter_gets_them_at_once);
-    tcase_add_test(tc, a_message_that_goes_on_lengthens_the_run);
-    tcase_add_test(tc, a_heartbeat_goes_out_empty);
-    tcase_add_test(tc, a_heartbeat_behind_uncommitted_entries_waits);
-    tcase_add_test(tc, a_step_back_begins_again);
-    tcase_add_test(tc, a_repeated_run_is_on_its_way_already);
-    tcase_add_test(tc, what_is_held_dies_with_the_term);
-    tcase_add_test(tc, what_is_held_dies_with_its_entries);
-    tcase_add_test(tc, the_window_holds_back_and_opens);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

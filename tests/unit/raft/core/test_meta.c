@@ -1,8 +1,8 @@
 /* The metadata file: two slots, whatever happens to one of them. */
-#include <check.h>
 #include <stdio.h>
 
 #include "raft/core/meta.h"
+#include "tests/lib/check_main.h"
 #include "tests/sim/simlanes.h"
 
 static const uint8_t material[32] = {7};
@@ -52,7 +52,9 @@ static enum rg_err open_meta(struct rg_meta *meta)
     return err;
 }
 
-START_TEST(what_was_saved_comes_back)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(what_was_saved_comes_back)
 {
     struct rg_metafile *file;
     struct rg_meta meta, got;
@@ -77,10 +79,9 @@ START_TEST(what_was_saved_comes_back)
     }
     rg_metafile_free(file);
 }
-END_TEST
 
 /* One damaged byte anywhere costs nothing: the other slot says the same. */
-START_TEST(either_slot_alone_is_enough)
+TEST(either_slot_alone_is_enough)
 {
     struct rg_metafile *file;
     struct rg_meta meta, got;
@@ -104,9 +105,8 @@ START_TEST(either_slot_alone_is_enough)
     simdisk_resize(lanes.disk, "d/meta", 0);
     ck_assert_int_eq(open_meta(&got), RG_ECORRUPT);
 }
-END_TEST
 
-START_TEST(another_key_is_said_to_be_one)
+TEST(another_key_is_said_to_be_one)
 {
     static const uint8_t other[32] = {8};
     struct rg_keyprov *mine = keys;
@@ -118,9 +118,8 @@ START_TEST(another_key_is_said_to_be_one)
     rg_keyprov_free(keys);
     keys = mine;
 }
-END_TEST
 
-START_TEST(a_failed_save_ends_it)
+TEST(a_failed_save_ends_it)
 {
     struct rg_metafile *file;
     struct rg_meta meta;
@@ -132,10 +131,9 @@ START_TEST(a_failed_save_ends_it)
     ck_assert_int_eq(rg_metafile_save(file, &meta, &ctx), RG_EIO);
     rg_metafile_free(file);
 }
-END_TEST
 
 /* Crash at any write or sync of any save: what was confirmed last, or what was being saved, comes back. */
-START_TEST(crashes_leave_old_or_new)
+TEST(crashes_leave_old_or_new)
 {
     for (uint64_t seed = 0; seed < 2000; seed++) {
         struct rg_prng prng;
@@ -179,27 +177,4 @@ START_TEST(crashes_leave_old_or_new)
             meta = got;
         }
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("meta");
-    TCase *t = tcase_create("meta");
-    SRunner *r;
-    int failed;
-
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, what_was_saved_comes_back);
-    tcase_add_test(t, either_slot_alone_is_enough);
-    tcase_add_test(t, another_key_is_said_to_be_one);
-    tcase_add_test(t, a_failed_save_ends_it);
-    tcase_add_test(t, crashes_leave_old_or_new);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

@@ -1,9 +1,9 @@
 /* raft/rpc: every message comes back as it was; anything cut, lengthened or out of range is refused. */
-#include <check.h>
 
 #include "base/prng.h"
 #include "base/tlv.h"
 #include "raft/core/rpc.h"
+#include "tests/lib/check_main.h"
 
 static struct rg_entry room[RG_MSG_ENTRIES_MAX];
 static const struct rg_entry sample[] = {
@@ -45,7 +45,7 @@ static void encode(const struct rg_msg *m, struct rg_buf *out)
     ck_assert_int_eq(out->err, RG_OK);
 }
 
-START_TEST(a_message_comes_back_as_it_was)
+LOOP(a_message_comes_back_as_it_was, RG_LEN(messages))
 {
     struct rg_buf first, again;
     struct rg_msg m;
@@ -58,9 +58,8 @@ START_TEST(a_message_comes_back_as_it_was)
     rg_buf_deinit(&first);
     rg_buf_deinit(&again);
 }
-END_TEST
 
-START_TEST(a_message_cut_or_lengthened_is_refused)
+LOOP(a_message_cut_or_lengthened_is_refused, RG_LEN(messages))
 {
     struct rg_buf buf;
     struct rg_msg m;
@@ -72,7 +71,6 @@ START_TEST(a_message_cut_or_lengthened_is_refused)
     ck_assert_int_eq(rg_rpc_decode(rg_buf_span(&buf), room, &m, NULL), RG_EMALFORMED);
     rg_buf_deinit(&buf);
 }
-END_TEST
 
 static const struct {
     const char *name;
@@ -92,7 +90,7 @@ static const struct {
     {"an entry longer than there is", 48, 200},
 };
 
-START_TEST(numbers_out_of_range_are_refused)
+LOOP(numbers_out_of_range_are_refused, RG_LEN(spoiled))
 {
     struct rg_buf buf;
     struct rg_msg m;
@@ -103,9 +101,8 @@ START_TEST(numbers_out_of_range_are_refused)
     ck_assert_msg(rg_rpc_decode(rg_buf_span(&buf), room, &m, NULL) == RG_EMALFORMED, "%s", spoiled[_i].name);
     rg_buf_deinit(&buf);
 }
-END_TEST
 
-START_TEST(random_bytes_do_no_harm)
+TEST(random_bytes_do_no_harm)
 {
     struct rg_prng prng;
     struct rg_msg m;
@@ -125,9 +122,8 @@ START_TEST(random_bytes_do_no_harm)
         (void)!rg_hello_decode(rg_span(bytes, n), &h, NULL);
     }
 }
-END_TEST
 
-START_TEST(hello_comes_back_and_skips_what_is_new)
+TEST(hello_comes_back_and_skips_what_is_new)
 {
     struct rg_hello in = {.version = 1, .cluster_id = "c", .region = "eu-central-1", .from = 1, .to = 2, .incarnation = 3,
                           .boot = 4, .term = 5, .last_index = 6, .last_term = 5, .voter = true, .first_crc = 77};
@@ -145,25 +141,4 @@ START_TEST(hello_comes_back_and_skips_what_is_new)
     ck_assert(out.voter && !out.leader);
     ck_assert_int_eq(rg_hello_decode(rg_span(buf.data, buf.len - 1), &out, NULL), RG_EMALFORMED);
     rg_buf_deinit(&buf);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("rpc");
-    TCase *tc = tcase_create("rpc");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_loop_test(tc, a_message_comes_back_as_it_was, 0, RG_LEN(messages));
-    tcase_add_loop_test(tc, a_message_cut_or_lengthened_is_refused, 0, RG_LEN(messages));
-    tcase_add_loop_test(tc, numbers_out_of_range_are_refused, 0, RG_LEN(spoiled));
-    tcase_add_test(tc, random_bytes_do_no_harm);
-    tcase_add_test(tc, hello_comes_back_and_skips_what_is_new);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

@@ -1,4 +1,5 @@
 /* Write intents: durable before they are answered, presented when there is a primary, whatever the disk does. */
+#include "tests/lib/check_main.h"
 #include "tests/lib/store_fixture.h"
 
 #include "raft/intent/intents.h"
@@ -270,7 +271,9 @@ static const struct {
     {RG_CMD_ACCOUNT_PUT, "account=333333333333 name=x", false},
 };
 
-START_TEST(automatic_is_what_only_takes_access_away)
+CASE(.setup = setup, .teardown = teardown, .seconds = 120);
+
+LOOP(automatic_is_what_only_takes_access_away, RG_LEN(kinds))
 {
     struct asked a;
 
@@ -281,9 +284,8 @@ START_TEST(automatic_is_what_only_takes_access_away)
                   rg_err_symbol(a.ask.reply.err), a.ask.reply.why);
     ck_assert_msg(a.ask.automatic == kinds[_i].automatic, "%s", kinds[_i].fields);
 }
-END_TEST
 
-START_TEST(attributes_in_another_order_are_the_same)
+TEST(attributes_in_another_order_are_the_same)
 {
     struct asked a;
 
@@ -292,10 +294,9 @@ START_TEST(attributes_in_another_order_are_the_same)
     simlanes_drain(&rig.lanes);
     ck_assert(a.ask.automatic);
 }
-END_TEST
 
 /* Old rows and old intents have attributes under AWS's names, new commands under SCIM's. */
-START_TEST(attributes_under_other_names_are_the_same)
+TEST(attributes_under_other_names_are_the_same)
 {
     struct asked a;
     struct rg_uuid old, new;
@@ -313,11 +314,10 @@ START_TEST(attributes_under_other_names_are_the_same)
     new = taken(RG_CMD_USER_CREATE, "id=u9 name=new attrs={\"title\":\"u\"}");
     ck_assert_mem_ne(&old, &new, sizeof old);
 }
-END_TEST
 
 /* ---- taking ---- */
 
-START_TEST(an_answer_means_it_is_on_disk)
+TEST(an_answer_means_it_is_on_disk)
 {
     struct asked a, b;
     struct rg_intent r;
@@ -344,9 +344,8 @@ START_TEST(an_answer_means_it_is_on_disk)
     ck_assert_uint_eq(count_of(RG_INTENT_QUEUED), 1);
     fix_check_hash(&rig.fix); /* nothing of it is in the state */
 }
-END_TEST
 
-START_TEST(the_same_again_is_the_same_intent)
+TEST(the_same_again_is_the_same_intent)
 {
     struct rg_uuid a = taken(RG_CMD_USER_CREATE, "id=u8 name=new"), b = taken(RG_CMD_MEMBERSHIP_CREATE, "membership=m8 group=g1 user=u2"),
                    c = taken(RG_CMD_ASSIGNMENT_DELETE, "account=111111111111 permset=p1 ptype=G principal=g1 request=r8"), d;
@@ -367,9 +366,8 @@ START_TEST(the_same_again_is_the_same_intent)
     d = taken(RG_CMD_USER_CREATE, "id=u7 name=new"); /* what is over is not it */
     ck_assert(memcmp(&a, &d, 16) != 0);
 }
-END_TEST
 
-START_TEST(what_is_refused_leaves_nothing)
+TEST(what_is_refused_leaves_nothing)
 {
     struct asked a;
 
@@ -387,9 +385,8 @@ START_TEST(what_is_refused_leaves_nothing)
     ck_assert_uint_eq(rig.lanes.jobs, 0);
     ck_assert_uint_eq(count_of(RG_INTENT_QUEUED), 0);
 }
-END_TEST
 
-START_TEST(the_queue_is_bounded)
+TEST(the_queue_is_bounded)
 {
     static char attrs[240 * 1024];
     struct rg_uuid id = fix_id("x");
@@ -416,11 +413,10 @@ START_TEST(the_queue_is_bounded)
     ck_assert_ptr_nonnull(strstr(a.ask.ctx.text, "64 MiB"));
     ck_assert_uint_eq(n, RG_INTENTS_BYTES_MAX / (sizeof attrs + 1024 + 64));
 }
-END_TEST
 
 /* ---- presenting ---- */
 
-START_TEST(automatic_ones_go_by_themselves_and_manual_ones_wait)
+TEST(automatic_ones_go_by_themselves_and_manual_ones_wait)
 {
     struct rg_uuid make = taken(RG_CMD_USER_CREATE, "id=u8 name=new"), disable = taken(RG_CMD_USER_REPLACE, DISABLE_ALICE " if=2"),
                    leave = taken(RG_CMD_MEMBERSHIP_DELETE, "membership=m3"), drop = taken(RG_CMD_GROUP_DELETE, "id=g2");
@@ -460,10 +456,9 @@ START_TEST(automatic_ones_go_by_themselves_and_manual_ones_wait)
     ck_assert_uint_eq(count_of(RG_INTENT_APPLIED), 3);
     ck_assert_uint_eq(count_of(RG_INTENT_QUEUED), 0);
 }
-END_TEST
 
 /* A disabling changes nothing else, also when the user has changed since. */
-START_TEST(a_disabling_is_made_anew)
+TEST(a_disabling_is_made_anew)
 {
     struct rg_uuid id = taken(RG_CMD_USER_REPLACE, DISABLE_ALICE " if=2");
     RG_AUTO(txn) struct rg_txn *txn = NULL;
@@ -481,9 +476,8 @@ START_TEST(a_disabling_is_made_anew)
     ck_assert(rg_span_is(u.name, "Alicia") && rg_span_is(u.display_name, "Other") && rg_span_is(u.status, "DISABLED"));
     ck_assert(rg_tlv_get(u.row, 999, &u.name));
 }
-END_TEST
 
-START_TEST(a_region_that_lags_behind_tries_again)
+TEST(a_region_that_lags_behind_tries_again)
 {
     struct rg_uuid id = taken(RG_CMD_USER_REPLACE, DISABLE_ALICE " if=2");
     struct rg_proposal *p;
@@ -504,9 +498,8 @@ START_TEST(a_region_that_lags_behind_tries_again)
     settle();
     expect(&id, RG_INTENT_APPLIED, "");
 }
-END_TEST
 
-START_TEST(nothing_left_to_take_away_is_applied)
+TEST(nothing_left_to_take_away_is_applied)
 {
     struct rg_uuid disable = taken(RG_CMD_USER_REPLACE, DISABLE_ALICE " if=2"), leave = taken(RG_CMD_MEMBERSHIP_DELETE, "membership=m3");
 
@@ -520,12 +513,11 @@ START_TEST(nothing_left_to_take_away_is_applied)
     expect(&disable, RG_INTENT_APPLIED, "disabled or gone already");
     expect(&leave, RG_INTENT_APPLIED, "was gone already");
 }
-END_TEST
 
 /* The lease ran out after it was applied: it may not survive. */
 static const enum rg_err open_outcomes[] = {RG_ESTOPPED, RG_ELEASE};
 
-START_TEST(a_lost_answer_is_asked_for_again)
+LOOP(a_lost_answer_is_asked_for_again, RG_LEN(open_outcomes))
 {
     struct rg_uuid leave = taken(RG_CMD_ASSIGNMENT_DELETE, "account=111111111111 permset=p1 ptype=G principal=g1 request=r9"),
                    make = taken(RG_CMD_USER_CREATE, "id=u8 name=new");
@@ -551,10 +543,9 @@ START_TEST(a_lost_answer_is_asked_for_again)
     ck_assert(look(&make, &r));
     ck_assert_str_eq(r.code, "ConflictException");
 }
-END_TEST
 
 /* The same after a crash at the worst moment: applied, and nothing written about it. */
-START_TEST(a_crash_between_applied_and_written_is_the_same)
+TEST(a_crash_between_applied_and_written_is_the_same)
 {
     struct rg_uuid leave = taken(RG_CMD_ASSIGNMENT_DELETE, "account=111111111111 permset=p1 ptype=G principal=g1 request=r9"),
                    make = taken(RG_CMD_USER_CREATE, "id=u8 name=new");
@@ -574,9 +565,8 @@ START_TEST(a_crash_between_applied_and_written_is_the_same)
     expect(&leave, RG_INTENT_APPLIED, "gone already");
     expect(&make, RG_INTENT_REFUSED, "it may have been applied then");
 }
-END_TEST
 
-START_TEST(a_changed_object_refuses_a_manual_one)
+TEST(a_changed_object_refuses_a_manual_one)
 {
     struct rg_uuid id = taken(RG_CMD_USER_REPLACE, "id=u1 name=Alicia status=ENABLED if=2");
 
@@ -588,11 +578,10 @@ START_TEST(a_changed_object_refuses_a_manual_one)
     settle();
     expect(&id, RG_INTENT_REFUSED, "changed by somebody else");
 }
-END_TEST
 
 static const enum rg_err nothing_done[] = {RG_EPAUSED, RG_ENOPRIMARY, RG_ESHORTAGE, RG_ELEASE};
 
-START_TEST(what_certainly_did_not_happen_waits_on)
+LOOP(what_certainly_did_not_happen_waits_on, RG_LEN(nothing_done))
 {
     struct rg_uuid leave = taken(RG_CMD_MEMBERSHIP_DELETE, "membership=m3"), make = taken(RG_CMD_USER_CREATE, "id=u8 name=new");
     struct rg_intent r;
@@ -617,9 +606,8 @@ START_TEST(what_certainly_did_not_happen_waits_on)
     expect(&leave, RG_INTENT_APPLIED, "");
     expect(&make, RG_INTENT_APPLIED, "");
 }
-END_TEST
 
-START_TEST(many_go_side_by_side_and_in_order)
+TEST(many_go_side_by_side_and_in_order)
 {
     char fields[64];
     uint64_t most = 0;
@@ -651,11 +639,10 @@ START_TEST(many_go_side_by_side_and_in_order)
     ck_assert_uint_eq(most, 16);
     ck_assert_uint_eq(count_of(RG_INTENT_APPLIED), 50);
 }
-END_TEST
 
 /* ---- the disk ---- */
 
-START_TEST(a_disk_that_fails_takes_nothing)
+TEST(a_disk_that_fails_takes_nothing)
 {
     struct asked a;
 
@@ -675,9 +662,8 @@ START_TEST(a_disk_that_fails_takes_nothing)
     simdisk_full(rig.lanes.disk, UINT64_MAX);
     (void)taken(RG_CMD_MEMBERSHIP_DELETE, "membership=m1");
 }
-END_TEST
 
-START_TEST(a_decision_that_is_not_written_is_none)
+TEST(a_decision_that_is_not_written_is_none)
 {
     struct rg_uuid id = taken(RG_CMD_USER_CREATE, "id=u8 name=new");
 
@@ -693,9 +679,8 @@ START_TEST(a_decision_that_is_not_written_is_none)
     settle();
     ck_assert_uint_eq(rig.n_held, 1);
 }
-END_TEST
 
-START_TEST(an_outcome_is_written_in_the_end)
+TEST(an_outcome_is_written_in_the_end)
 {
     struct rg_uuid leave = taken(RG_CMD_MEMBERSHIP_DELETE, "membership=m3"), make = taken(RG_CMD_USER_CREATE, "id=u8 name=new");
 
@@ -720,7 +705,6 @@ START_TEST(an_outcome_is_written_in_the_end)
     ck_assert_uint_eq(rig.n_held, 1);
     ck_assert_uint_eq(rig.forwarded, 2);
 }
-END_TEST
 
 struct files {
     char path[8][160];
@@ -737,7 +721,7 @@ static void files_add(void *arg, const char *path, uint64_t size)
 
 static int by_path(const void *a, const void *b) { return strcmp(a, b); }
 
-START_TEST(a_damaged_file_is_left_and_the_others_read)
+TEST(a_damaged_file_is_left_and_the_others_read)
 {
     struct rg_uuid a = taken(RG_CMD_MEMBERSHIP_DELETE, "membership=m1"), b = taken(RG_CMD_MEMBERSHIP_DELETE, "membership=m2"),
                    c = taken(RG_CMD_MEMBERSHIP_DELETE, "membership=m3"), d;
@@ -765,9 +749,8 @@ START_TEST(a_damaged_file_is_left_and_the_others_read)
     ck_assert(look(&d, &r));
     ck_assert_uint_eq(r.seq, 10); /* behind every number that was ever used */
 }
-END_TEST
 
-START_TEST(what_is_over_is_forgotten_in_time)
+TEST(what_is_over_is_forgotten_in_time)
 {
     RG_AUTO_BUF struct rg_buf out = {.max = 0};
     struct rg_uuid first = {{0}}, id, last = {{0}};
@@ -806,9 +789,8 @@ START_TEST(what_is_over_is_forgotten_in_time)
     reopen();
     ck_assert_uint_eq(count_of(RG_INTENT_DROPPED), 0);
 }
-END_TEST
 
-START_TEST(stopping_answers_what_waits)
+TEST(stopping_answers_what_waits)
 {
     struct asked a;
 
@@ -819,7 +801,6 @@ START_TEST(stopping_answers_what_waits)
     ck_assert(a.answers == 1 && a.ask.err == RG_ESTOPPED);
     simlanes_drain(&rig.lanes);
 }
-END_TEST
 
 /* ---- any crash at any moment ---- */
 
@@ -951,7 +932,7 @@ static void lives_move(struct life *lives, struct rg_prng *prng, uint64_t seed)
     life_look(&lives[i], seed);
 }
 
-START_TEST(no_crash_loses_what_was_answered)
+LOOP(no_crash_loses_what_was_answered, 5)
 {
     static struct life lives[2 * USERS];
     char fields[64];
@@ -990,45 +971,4 @@ START_TEST(no_crash_loses_what_was_answered)
         }
         ck_assert_uint_eq(count_of(RG_INTENT_PRESENTING), 0);
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("intents");
-    TCase *t = tcase_create("intents");
-    SRunner *r;
-    int failed;
-
-    tcase_set_timeout(t, 120);
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_loop_test(t, automatic_is_what_only_takes_access_away, 0, RG_LEN(kinds));
-    tcase_add_test(t, attributes_in_another_order_are_the_same);
-    tcase_add_test(t, attributes_under_other_names_are_the_same);
-    tcase_add_test(t, an_answer_means_it_is_on_disk);
-    tcase_add_test(t, the_same_again_is_the_same_intent);
-    tcase_add_test(t, what_is_refused_leaves_nothing);
-    tcase_add_test(t, the_queue_is_bounded);
-    tcase_add_test(t, automatic_ones_go_by_themselves_and_manual_ones_wait);
-    tcase_add_test(t, a_disabling_is_made_anew);
-    tcase_add_test(t, a_region_that_lags_behind_tries_again);
-    tcase_add_test(t, nothing_left_to_take_away_is_applied);
-    tcase_add_loop_test(t, a_lost_answer_is_asked_for_again, 0, RG_LEN(open_outcomes));
-    tcase_add_test(t, a_crash_between_applied_and_written_is_the_same);
-    tcase_add_test(t, a_changed_object_refuses_a_manual_one);
-    tcase_add_loop_test(t, what_certainly_did_not_happen_waits_on, 0, RG_LEN(nothing_done));
-    tcase_add_test(t, many_go_side_by_side_and_in_order);
-    tcase_add_test(t, a_disk_that_fails_takes_nothing);
-    tcase_add_test(t, a_decision_that_is_not_written_is_none);
-    tcase_add_test(t, an_outcome_is_written_in_the_end);
-    tcase_add_test(t, a_damaged_file_is_left_and_the_others_read);
-    tcase_add_test(t, what_is_over_is_forgotten_in_time);
-    tcase_add_test(t, stopping_answers_what_waits);
-    tcase_add_loop_test(t, no_crash_loses_what_was_answered, 0, 5); /* 20 seeds each */
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

@@ -1,11 +1,11 @@
 /* net/lost: data set aside whatever moment the process dies in, and the writes that a new history does not have. */
-#include <check.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/host/file_io.h"
 #include "raft/log/lost.h"
+#include "tests/lib/check_main.h"
 #include "tests/sim/simlanes.h"
 
 /* A real disk that stops serving after so many steps, as a process that is killed does. */
@@ -187,8 +187,10 @@ static void expect_moved(void)
     ck_assert(!there("meta") && !there("wal") && !there("snapshots"));
 }
 
+CASE(.setup = setup, .teardown = teardown);
+
 /* Killed in every step of setting aside, and once more in every step of going on with it. */
-START_TEST(killed_at_each_step)
+TEST(killed_at_each_step)
 {
     bool done = false;
     unsigned begun = 0;
@@ -227,9 +229,8 @@ START_TEST(killed_at_each_step)
     }
     ck_assert_uint_gt(begun, 100);
 }
-END_TEST
 
-START_TEST(kept_listed_dropped)
+TEST(kept_listed_dropped)
 {
     struct rg_lost_info other = info, found;
     struct rg_lost_list list;
@@ -257,10 +258,9 @@ START_TEST(kept_listed_dropped)
     must(rg_lost_find(&rig.io, rig.data, 3, &found, &rig.ctx));
     ck_assert_uint_eq(found.old_id, 7);
 }
-END_TEST
 
 /* Whatever a crash leaves of a drop is no tail any more, or a whole one; and the next drop takes it along. */
-START_TEST(a_crash_while_dropping_leaves_nothing_for_long)
+TEST(a_crash_while_dropping_leaves_nothing_for_long)
 {
     struct rg_lost_info other = info, found;
     enum rg_err err = RG_EIO;
@@ -283,17 +283,15 @@ START_TEST(a_crash_while_dropping_leaves_nothing_for_long)
     }
     ck_assert_uint_gt(cut, 5);
 }
-END_TEST
 
-START_TEST(a_damaged_marker_is_said)
+TEST(a_damaged_marker_is_said)
 {
     put("rejoin.json");
     ck_assert_int_eq(start(), RG_ECORRUPT);
     ck_assert_ptr_nonnull(strstr(rig.ctx.text, "rejoin.json"));
 }
-END_TEST
 
-START_TEST(replayed_ones_are_kept)
+TEST(replayed_ones_are_kept)
 {
     json_t *replayed;
 
@@ -307,7 +305,6 @@ START_TEST(replayed_ones_are_kept)
     ck_assert_str_eq(json_string_value(json_object_get(json_object_get(replayed, "17"), "revision")), "2.40");
     json_decref(replayed);
 }
-END_TEST
 
 /* Epoch 2 began at 10; 5 (promoted from a log that had none of 3) at 14; 7 at 20. */
 static const struct rg_lost_epochs epochs = {.at = {{2, 10}, {5, 14}, {7, 20}}, .n = 3};
@@ -321,7 +318,7 @@ static const struct {
     {7, 20, false, false}, {8, 1, false, false},
 };
 
-START_TEST(what_is_lost)
+TEST(what_is_lost)
 {
     for (size_t i = 0; i < RG_LEN(entries); i++) {
         ck_assert_int_eq(rg_lost_epochs_cover(&epochs, entries[i].epoch), entries[i].covered);
@@ -329,7 +326,6 @@ START_TEST(what_is_lost)
             ck_assert_msg(rg_lost_entry_is(&epochs, entries[i].epoch, entries[i].index) == entries[i].lost, "row %zu", i);
     }
 }
-END_TEST
 
 /* --- a log --- */
 
@@ -386,7 +382,7 @@ static void open_log(struct rg_keyprov **keys, struct rg_context *context, uint6
     must(rig.real.rename(&rig.io, to, from, &rig.ctx));
 }
 
-START_TEST(the_tail_is_read)
+TEST(the_tail_is_read)
 {
     static const uint64_t only[] = {3, 8, 11};
     struct rg_lost_epochs h = {.at = {{1026, 7}}, .n = 1};
@@ -434,9 +430,8 @@ START_TEST(the_tail_is_read)
     ck_assert_int_eq(rg_lost_read(&rig.io, rig.data, &info, keys, &context, &h, &want, &tail, &rig.ctx), RG_EUNREADY);
     rg_keyprov_free(keys);
 }
-END_TEST
 
-START_TEST(what_the_log_no_longer_holds_is_counted)
+TEST(what_the_log_no_longer_holds_is_counted)
 {
     const struct rg_lost_epochs h = {.at = {{1026, 2}}, .n = 1};
     const struct rg_lost_want want = {.limit = 100, .bytes_max = 1000};
@@ -452,30 +447,4 @@ START_TEST(what_the_log_no_longer_holds_is_counted)
     ck_assert_uint_eq(tail.total, 6);
     rg_lost_tail_deinit(&tail);
     rg_keyprov_free(keys);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("lost");
-    TCase *tcase = tcase_create("lost");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, killed_at_each_step);
-    tcase_add_test(tcase, kept_listed_dropped);
-    tcase_add_test(tcase, a_crash_while_dropping_leaves_nothing_for_long);
-    tcase_add_test(tcase, a_damaged_marker_is_said);
-    tcase_add_test(tcase, replayed_ones_are_kept);
-    tcase_add_test(tcase, what_is_lost);
-    tcase_add_test(tcase, the_tail_is_read);
-    tcase_add_test(tcase, what_the_log_no_longer_holds_is_counted);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

@@ -1,8 +1,8 @@
 /* The log: appending, group commit, truncation, compaction, reset, recovery, damage. */
-#include <check.h>
 #include <stdio.h>
 
 #include "raft/log/wal.h"
+#include "tests/lib/check_main.h"
 #include "tests/sim/simlanes.h"
 
 static struct rig {
@@ -141,7 +141,9 @@ static struct files files(void)
     return f;
 }
 
-START_TEST(entries_come_back)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(entries_come_back)
 {
     OPEN();
     ck_assert_uint_eq(rg_wal_first(rig.wal), 1);
@@ -166,9 +168,8 @@ START_TEST(entries_come_back)
     ck_assert_uint_eq(rg_wal_term(rig.wal, 3), 2);
     ck_assert_uint_eq(rg_wal_term(rig.wal, 4), 0);
 }
-END_TEST
 
-START_TEST(appends_collect_while_a_write_is_under_way)
+TEST(appends_collect_while_a_write_is_under_way)
 {
     OPEN();
     append(1, "a");
@@ -185,9 +186,8 @@ START_TEST(appends_collect_while_a_write_is_under_way)
     ck_assert_uint_eq(rig.durables, 2);
     ck_assert(!rg_wal_busy(rig.wal));
 }
-END_TEST
 
-START_TEST(truncation_reaches_the_disk)
+TEST(truncation_reaches_the_disk)
 {
     OPEN();
     append_records(1, 6);
@@ -204,9 +204,8 @@ START_TEST(truncation_reaches_the_disk)
     ck_assert_uint_eq(rg_wal_last(rig.wal), 1);
     ck_assert_int_eq(rg_wal_truncate(rig.wal, 0), RG_EINVALID);
 }
-END_TEST
 
-START_TEST(truncation_during_a_write_is_not_reported_durable)
+TEST(truncation_during_a_write_is_not_reported_durable)
 {
     OPEN();
     append(1, "a");
@@ -226,9 +225,8 @@ START_TEST(truncation_during_a_write_is_not_reported_durable)
     expect(2, 2, "B");
     ck_assert_uint_eq(rg_wal_last(rig.wal), 2);
 }
-END_TEST
 
-START_TEST(segments_rotate_and_are_deleted)
+TEST(segments_rotate_and_are_deleted)
 {
     unsigned most = 0;
 
@@ -254,9 +252,8 @@ START_TEST(segments_rotate_and_are_deleted)
     rig.config.floor_index = 100;
     ck_assert_int_eq(open_log(), RG_ECORRUPT); /* it does not reach down */
 }
-END_TEST
 
-START_TEST(a_batch_larger_than_a_segment)
+TEST(a_batch_larger_than_a_segment)
 {
     static char big[20000];
 
@@ -272,9 +269,8 @@ START_TEST(a_batch_larger_than_a_segment)
     expect(4, 1, big);
     ck_assert_uint_eq(rg_wal_last(rig.wal), 104);
 }
-END_TEST
 
-START_TEST(a_reset_replaces_everything)
+TEST(a_reset_replaces_everything)
 {
     OPEN();
     append_records(1, 100);
@@ -298,9 +294,8 @@ START_TEST(a_reset_replaces_everything)
     expect(501, 4, "after");
     ck_assert_uint_eq(rg_wal_last(rig.wal), 501);
 }
-END_TEST
 
-START_TEST(a_snapshot_that_covers_the_log_resets_it)
+LOOP(a_snapshot_that_covers_the_log_resets_it, 5)
 {
     static const struct {
         uint64_t index, term, want_last;
@@ -323,9 +318,8 @@ START_TEST(a_snapshot_that_covers_the_log_resets_it)
     reopen();
     ck_assert_uint_eq(rg_wal_last(rig.wal), rows[_i].want_last + 2);
 }
-END_TEST
 
-START_TEST(idle_reopenings_leave_no_files)
+TEST(idle_reopenings_leave_no_files)
 {
     OPEN();
     append_records(1, 3);
@@ -334,9 +328,8 @@ START_TEST(idle_reopenings_leave_no_files)
     ck_assert_uint_eq(files().n, 2);
     ck_assert_uint_eq(rg_wal_last(rig.wal), 3);
 }
-END_TEST
 
-START_TEST(failures_kill_the_log_once)
+LOOP(failures_kill_the_log_once, 2)
 {
     OPEN();
     append_records(1, 3);
@@ -357,9 +350,8 @@ START_TEST(failures_kill_the_log_once)
     reopen();
     ck_assert_uint_ge(rg_wal_last(rig.wal), 3);
 }
-END_TEST
 
-START_TEST(a_full_disk_stops_only_when_space_is_needed)
+TEST(a_full_disk_stops_only_when_space_is_needed)
 {
     OPEN();
     simdisk_full(rig.disk, 100);
@@ -377,9 +369,8 @@ START_TEST(a_full_disk_stops_only_when_space_is_needed)
     reopen();
     ck_assert_uint_ge(rg_wal_last(rig.wal), 50);
 }
-END_TEST
 
-START_TEST(foreign_logs_are_refused)
+TEST(foreign_logs_are_refused)
 {
     static const uint8_t other[32] = {8};
     struct rg_keyprov *keys = rig.keys;
@@ -403,10 +394,9 @@ START_TEST(foreign_logs_are_refused)
     OPEN();
     ck_assert_uint_eq(rg_wal_last(rig.wal), 3);
 }
-END_TEST
 
 /* The last record cut at any byte: the log opens without it (and with it when nothing was cut). */
-START_TEST(a_torn_last_record_is_cut)
+TEST(a_torn_last_record_is_cut)
 {
     struct simdisk *intact;
     char path[64];
@@ -452,10 +442,9 @@ START_TEST(a_torn_last_record_is_cut)
     rig.disk = intact;
     simlanes_init(&rig.lanes, intact);
 }
-END_TEST
 
 /* A bit flipped anywhere before the last record is found, or changes nothing. */
-START_TEST(damage_is_not_taken_for_a_torn_write)
+TEST(damage_is_not_taken_for_a_torn_write)
 {
     struct simdisk *intact = rig.disk;
     struct files f;
@@ -489,9 +478,8 @@ START_TEST(damage_is_not_taken_for_a_torn_write)
     ck_assert_uint_gt(found, 512 + 13 * 100);
     ck_assert_uint_lt(harmless, 13 * 28); /* padding */
 }
-END_TEST
 
-START_TEST(a_missing_segment_is_corruption)
+LOOP(a_missing_segment_is_corruption, 3)
 {
     struct files f;
 
@@ -503,10 +491,9 @@ START_TEST(a_missing_segment_is_corruption)
     ck_assert(simdisk_remove(rig.disk, f.path[_i]));
     ck_assert_int_eq(open_log(), RG_ECORRUPT);
 }
-END_TEST
 
 /* What the missing segment did cancels out: index and term go on as if nothing were missing, only the chain tells. */
-START_TEST(a_missing_segment_is_missed_by_its_tag)
+TEST(a_missing_segment_is_missed_by_its_tag)
 {
     OPEN();
     append_records(1, 4);
@@ -521,15 +508,13 @@ START_TEST(a_missing_segment_is_missed_by_its_tag)
     ck_assert(simdisk_remove(rig.disk, files().path[1]));
     ck_assert_int_eq(open_log(), RG_ECORRUPT);
 }
-END_TEST
 
-START_TEST(a_removed_log_is_not_an_empty_one)
+TEST(a_removed_log_is_not_an_empty_one)
 {
     rig.config.floor_index = 5;
     rig.config.floor_term = 1;
     ck_assert_int_eq(open_log(), RG_ECORRUPT);
 }
-END_TEST
 
 static void count_records(void *arg, const struct rg_wal_record *record)
 {
@@ -540,7 +525,7 @@ static void count_records(void *arg, const struct rg_wal_record *record)
     ck_assert_str_eq(record->file + 16, ".wal");
 }
 
-START_TEST(verify_reads_without_changing)
+TEST(verify_reads_without_changing)
 {
     struct rg_wal_report report;
     unsigned n[2] = {0};
@@ -563,9 +548,8 @@ START_TEST(verify_reads_without_changing)
     ck_assert_uint_eq(n[1], 1);
     ck_assert_uint_eq(hash, simdisk_hash(rig.disk));
 }
-END_TEST
 
-START_TEST(appends_are_checked)
+TEST(appends_are_checked)
 {
     struct rg_entry entry = {0, RG_ENTRY_COMMAND, rg_span_str("x")};
 
@@ -579,9 +563,8 @@ START_TEST(appends_are_checked)
     ck_assert_int_eq(rg_wal_append(rig.wal, &entry, 1), RG_EINVALID);
     ck_assert_uint_eq(rg_wal_last(rig.wal), 1);
 }
-END_TEST
 
-START_TEST(freeing_with_work_under_way)
+LOOP(freeing_with_work_under_way, 2)
 {
     OPEN();
     append(1, "x");
@@ -595,42 +578,4 @@ START_TEST(freeing_with_work_under_way)
     ck_assert_uint_eq(rig.durables, 0);
     OPEN();
     ck_assert_uint_eq(rg_wal_last(rig.wal), _i == 0 ? 1 : 0);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("wal");
-    TCase *t = tcase_create("wal");
-    SRunner *r;
-    int failed;
-
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, entries_come_back);
-    tcase_add_test(t, appends_collect_while_a_write_is_under_way);
-    tcase_add_test(t, truncation_reaches_the_disk);
-    tcase_add_test(t, truncation_during_a_write_is_not_reported_durable);
-    tcase_add_test(t, segments_rotate_and_are_deleted);
-    tcase_add_test(t, a_batch_larger_than_a_segment);
-    tcase_add_test(t, a_reset_replaces_everything);
-    tcase_add_loop_test(t, a_snapshot_that_covers_the_log_resets_it, 0, 5);
-    tcase_add_test(t, idle_reopenings_leave_no_files);
-    tcase_add_loop_test(t, failures_kill_the_log_once, 0, 2);
-    tcase_add_test(t, a_full_disk_stops_only_when_space_is_needed);
-    tcase_add_test(t, foreign_logs_are_refused);
-    tcase_add_test(t, a_torn_last_record_is_cut);
-    tcase_add_test(t, damage_is_not_taken_for_a_torn_write);
-    tcase_add_loop_test(t, a_missing_segment_is_corruption, 0, 3);
-    tcase_add_test(t, a_missing_segment_is_missed_by_its_tag);
-    tcase_add_test(t, a_removed_log_is_not_an_empty_one);
-    tcase_add_test(t, verify_reads_without_changing);
-    tcase_add_test(t, appends_are_checked);
-    tcase_add_loop_test(t, freeing_with_work_under_way, 0, 2);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

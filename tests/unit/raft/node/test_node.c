@@ -1,5 +1,4 @@
 /* raft/node: what its callers may rely on. What clusters do under faults is the simulator's (tests/sim). */
-#include <check.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -8,6 +7,7 @@
 #include "raft/node/node.h"
 #include "raft/core/rpc.h"
 #include "store/db/command.h"
+#include "tests/lib/check_main.h"
 #include "tests/sim/simlanes.h"
 
 static const uint8_t material[32] = {9};
@@ -208,7 +208,9 @@ static struct rg_node_status status(void)
     return s;
 }
 
-START_TEST(a_new_primary_leads_and_is_ready)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(a_new_primary_leads_and_is_ready)
 {
     start(1);
     ck_assert(status().leader && status().ready);
@@ -219,9 +221,8 @@ START_TEST(a_new_primary_leads_and_is_ready)
     ck_assert_uint_eq(status().peers[0].heard_ms_ago, UINT64_MAX);
     ck_assert_uint_gt(timer_at, now_us / 1000);
 }
-END_TEST
 
-START_TEST(a_write_is_answered_after_it_is_durable_and_visible)
+TEST(a_write_is_answered_after_it_is_durable_and_visible)
 {
     struct op op;
 
@@ -239,9 +240,8 @@ START_TEST(a_write_is_answered_after_it_is_durable_and_visible)
     ck_assert_uint_eq(applied_rev.index, 2);
     op_free(&op);
 }
-END_TEST
 
-START_TEST(writes_collect_while_the_disk_is_busy)
+TEST(writes_collect_while_the_disk_is_busy)
 {
     struct op ops[40];
     uint64_t flushes;
@@ -261,9 +261,8 @@ START_TEST(writes_collect_while_the_disk_is_busy)
     ck_assert_uint_eq(status().flushes - flushes, 2);
     ck_assert_uint_eq(status().batches, 2);
 }
-END_TEST
 
-START_TEST(the_queue_is_bounded)
+TEST(the_queue_is_bounded)
 {
     struct op ops[150];
     unsigned busy = 0, ok = 0;
@@ -282,9 +281,8 @@ START_TEST(the_queue_is_bounded)
     }
     ck_assert_uint_eq(ok, 100);
 }
-END_TEST
 
-START_TEST(a_refusal_is_a_reply_with_a_revision)
+TEST(a_refusal_is_a_reply_with_a_revision)
 {
     struct op op;
 
@@ -297,9 +295,8 @@ START_TEST(a_refusal_is_a_reply_with_a_revision)
     ck_assert_uint_eq(op.p.rev.index, 2);
     op_free(&op);
 }
-END_TEST
 
-START_TEST(a_write_that_waits_for_regions_says_when_they_are_late)
+TEST(a_write_that_waits_for_regions_says_when_they_are_late)
 {
     struct op op = {0};
 
@@ -323,9 +320,8 @@ START_TEST(a_write_that_waits_for_regions_says_when_they_are_late)
     ck_assert_uint_eq(op.p.regions_durable, 0);
     op_free(&op);
 }
-END_TEST
 
-START_TEST(a_write_for_more_regions_than_are_there_is_not_made)
+TEST(a_write_for_more_regions_than_are_there_is_not_made)
 {
     struct op op = {0};
 
@@ -346,9 +342,8 @@ START_TEST(a_write_for_more_regions_than_are_there_is_not_made)
     ck_assert_uint_eq(rg_node_visible(node).index, 1);
     op_free(&op);
 }
-END_TEST
 
-START_TEST(everything_is_answered_when_the_node_stops)
+TEST(everything_is_answered_when_the_node_stops)
 {
     struct op ops[3];
 
@@ -365,9 +360,8 @@ START_TEST(everything_is_answered_when_the_node_stops)
     }
     ck_assert_uint_eq(stops, 0); /* the shell knows */
 }
-END_TEST
 
-START_TEST(a_failed_sync_stops_the_node_once)
+TEST(a_failed_sync_stops_the_node_once)
 {
     struct op ops[2];
 
@@ -386,7 +380,6 @@ START_TEST(a_failed_sync_stops_the_node_once)
     op_free(&ops[0]);
     op_free(&ops[1]);
 }
-END_TEST
 
 /* ---- waits ---- */
 
@@ -409,7 +402,7 @@ static void wait_for(struct waiter *w, uint64_t epoch, uint64_t index, uint64_t 
     rg_node_wait(node, &w->w);
 }
 
-START_TEST(a_wait_ends_when_it_is_visible_or_too_late)
+TEST(a_wait_ends_when_it_is_visible_or_too_late)
 {
     struct waiter here, soon, late, none;
     struct op op;
@@ -434,9 +427,8 @@ START_TEST(a_wait_ends_when_it_is_visible_or_too_late)
     ck_assert_int_eq(late.w.err, RG_EREVISION);
     op_free(&op);
 }
-END_TEST
 
-START_TEST(many_waits_in_any_order)
+TEST(many_waits_in_any_order)
 {
     static struct waiter ws[64];
     struct op ops[30];
@@ -460,11 +452,10 @@ START_TEST(many_waits_in_any_order)
     for (unsigned i = 0; i < RG_LEN(ws); i++)
         ck_assert_uint_eq(ws[i].calls, 1);
 }
-END_TEST
 
 /* ---- starting again, and what is refused ---- */
 
-START_TEST(a_restart_shows_all_and_raises_the_term)
+TEST(a_restart_shows_all_and_raises_the_term)
 {
     struct op ops[20];
     uint64_t term;
@@ -488,9 +479,8 @@ START_TEST(a_restart_shows_all_and_raises_the_term)
     ck_assert_mem_eq(status().hash, hash, sizeof hash);
     ck_assert(status().ready && status().leader);
 }
-END_TEST
 
-START_TEST(data_of_another_is_refused)
+TEST(data_of_another_is_refused)
 {
     start(1);
     stop();
@@ -508,9 +498,8 @@ START_TEST(data_of_another_is_refused)
     ck_assert_ptr_nonnull(strstr(ctx.text, "other"));
     node = NULL;
 }
-END_TEST
 
-START_TEST(a_primary_whose_log_is_gone_does_not_begin_a_new_one)
+TEST(a_primary_whose_log_is_gone_does_not_begin_a_new_one)
 {
     struct op op;
     char path[256];
@@ -525,9 +514,8 @@ START_TEST(a_primary_whose_log_is_gone_does_not_begin_a_new_one)
     ck_assert_int_eq(make(1), RG_ECORRUPT);
     node = NULL;
 }
-END_TEST
 
-START_TEST(a_learner_takes_no_writes_and_waits_for_data)
+TEST(a_learner_takes_no_writes_and_waits_for_data)
 {
     struct op op;
 
@@ -542,9 +530,8 @@ START_TEST(a_learner_takes_no_writes_and_waits_for_data)
     ck_assert(!status().ready); /* with nothing to show */
     op_free(&op);
 }
-END_TEST
 
-START_TEST(hellos_that_do_not_fit_are_refused)
+TEST(hellos_that_do_not_fit_are_refused)
 {
     struct rg_hello h = {.version = 1, .cluster_id = "c", .region = "eu-central-1", .from = 2, .to = 1, .boot = 5};
     struct rg_buf buf;
@@ -570,9 +557,8 @@ START_TEST(hellos_that_do_not_fit_are_refused)
     rg_buf_deinit(&buf);
     ck_assert_uint_eq(stops, 0);
 }
-END_TEST
 
-START_TEST(rubbish_is_the_peers_fault)
+TEST(rubbish_is_the_peers_fault)
 {
     start(1);
     rg_node_on_up(node, 2);
@@ -582,10 +568,9 @@ START_TEST(rubbish_is_the_peers_fault)
     ck_assert_uint_eq(stops, 0);
     ck_assert(status().leader);
 }
-END_TEST
 
 /* Rule 8, when the news comes with a message. */
-START_TEST(a_later_term_fences_the_primary_for_good)
+TEST(a_later_term_fences_the_primary_for_good)
 {
     struct rg_msg m = {.type = RG_MSG_APPEND_RESULT, .append_result = {.term = UINT64_C(2) << 32}};
     struct rg_buf buf;
@@ -609,7 +594,6 @@ START_TEST(a_later_term_fences_the_primary_for_good)
     ck_assert_ptr_nonnull(strstr(ctx.text, "promoted"));
     node = NULL;
 }
-END_TEST
 
 /* To node 2 from the primary: the n-th entry alone, with a term. */
 static void append(uint64_t index, uint64_t term, uint64_t prev_term)
@@ -638,7 +622,7 @@ static void append(uint64_t index, uint64_t term, uint64_t prev_term)
 
 /* Rule 18: what was applied is never replaced. By a later epoch it was cut off, and the node comes back under a new id, knowing
  * which epoch that was; within one epoch a log is wrong, and a person must look. */
-START_TEST(entries_that_were_applied_are_not_replaced)
+LOOP(entries_that_were_applied_are_not_replaced, 2)
 {
     const uint64_t first = UINT64_C(1) << 32 | 1, term = _i == 0 ? first + 1 : UINT64_C(1026) << 32;
     struct rg_metafile *file;
@@ -662,18 +646,16 @@ START_TEST(entries_that_were_applied_are_not_replaced)
     ck_assert_int_eq(make(2), RG_EFENCED); /* either way not under this id again */
     node = NULL;
 }
-END_TEST
 
-START_TEST(a_learner_that_connects_is_told_where_things_stand)
+TEST(a_learner_that_connects_is_told_where_things_stand)
 {
     start(1);
     sent = 0;
     rg_node_on_up(node, 2);
     ck_assert_uint_eq(sent, 1);
 }
-END_TEST
 
-START_TEST(a_snapshot_on_demand_compacts)
+TEST(a_snapshot_on_demand_compacts)
 {
     struct op op;
 
@@ -688,42 +670,4 @@ START_TEST(a_snapshot_on_demand_compacts)
     stop();
     ck_assert_int_eq(make(1), RG_OK);
     ck_assert_uint_eq(rg_node_visible(node).index, 2);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("node");
-    TCase *tc = tcase_create("node");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_add_test(tc, a_new_primary_leads_and_is_ready);
-    tcase_add_test(tc, a_write_is_answered_after_it_is_durable_and_visible);
-    tcase_add_test(tc, writes_collect_while_the_disk_is_busy);
-    tcase_add_test(tc, the_queue_is_bounded);
-    tcase_add_test(tc, a_refusal_is_a_reply_with_a_revision);
-    tcase_add_test(tc, a_write_that_waits_for_regions_says_when_they_are_late);
-    tcase_add_test(tc, a_write_for_more_regions_than_are_there_is_not_made);
-    tcase_add_test(tc, everything_is_answered_when_the_node_stops);
-    tcase_add_test(tc, a_failed_sync_stops_the_node_once);
-    tcase_add_test(tc, a_wait_ends_when_it_is_visible_or_too_late);
-    tcase_add_test(tc, many_waits_in_any_order);
-    tcase_add_test(tc, a_restart_shows_all_and_raises_the_term);
-    tcase_add_test(tc, data_of_another_is_refused);
-    tcase_add_test(tc, a_primary_whose_log_is_gone_does_not_begin_a_new_one);
-    tcase_add_test(tc, a_learner_takes_no_writes_and_waits_for_data);
-    tcase_add_test(tc, hellos_that_do_not_fit_are_refused);
-    tcase_add_test(tc, rubbish_is_the_peers_fault);
-    tcase_add_test(tc, a_later_term_fences_the_primary_for_good);
-    tcase_add_loop_test(tc, entries_that_were_applied_are_not_replaced, 0, 2);
-    tcase_add_test(tc, a_learner_that_connects_is_told_where_things_stand);
-    tcase_add_test(tc, a_snapshot_on_demand_compacts);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

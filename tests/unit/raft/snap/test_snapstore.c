@@ -1,9 +1,9 @@
 /* The snapshot directory: taking, keeping two, loading past damage, sending, receiving, crashes. */
-#include <check.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "raft/snap/snapstore.h"
+#include "tests/lib/check_main.h"
 #include "tests/sim/simlanes.h"
 
 static const uint8_t material[32] = {7};
@@ -151,7 +151,9 @@ static enum rg_err load(uint64_t *ret_index)
     return err;
 }
 
-START_TEST(taken_and_loaded_and_two_kept)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(taken_and_loaded_and_two_kept)
 {
     struct rg_snapfile file;
     uint64_t index;
@@ -177,10 +179,9 @@ START_TEST(taken_and_loaded_and_two_kept)
     ck_assert_uint_eq(index, 500);
     ck_assert_str_eq(note, "");
 }
-END_TEST
 
 /* The state is that of the call, not of when the job runs. */
-START_TEST(taken_at_once)
+TEST(taken_at_once)
 {
     uint64_t index;
 
@@ -192,9 +193,8 @@ START_TEST(taken_at_once)
     ck_assert_int_eq(load(&index), RG_OK);
     ck_assert_uint_eq(index, 10);
 }
-END_TEST
 
-START_TEST(damaged_ones_are_set_aside)
+TEST(damaged_ones_are_set_aside)
 {
     uint64_t index;
 
@@ -212,9 +212,8 @@ START_TEST(damaged_ones_are_set_aside)
     ck_assert_uint_eq(count_files(), 1); /* one bad one is kept */
     ck_assert_int_eq(load(&index), RG_ENOTFOUND);
 }
-END_TEST
 
-START_TEST(a_held_file_stays_until_released)
+TEST(a_held_file_stays_until_released)
 {
     struct rg_snapfile first;
     uint8_t byte;
@@ -237,7 +236,6 @@ START_TEST(a_held_file_stays_until_released)
     ck_assert_uint_eq(count_files(), 2);
     ck_assert_int_eq(rg_snapstore_hold(snaps, &first, &fd, &ctx), RG_ENOTFOUND);
 }
-END_TEST
 
 /* A snapshot as a sender would have it, in memory. */
 static uint8_t *snapshot_bytes(struct rg_snapfile *file)
@@ -271,7 +269,7 @@ static void receive(const uint8_t *bytes, const struct rg_snapfile *file, uint64
     ck_assert_uint_eq(wrote.offset, until);
 }
 
-START_TEST(received_in_pieces_over_a_crash)
+LOOP(received_in_pieces_over_a_crash, 2)
 {
     struct rg_snapfile file;
     RG_AUTO_MEM uint8_t *bytes = snapshot_bytes(&file);
@@ -308,9 +306,8 @@ START_TEST(received_in_pieces_over_a_crash)
     ck_assert_uint_eq(index, file.index);
     ck_assert_uint_eq(count_files(), 1);
 }
-END_TEST
 
-START_TEST(what_does_not_verify_is_not_kept)
+LOOP(what_does_not_verify_is_not_kept, 2)
 {
     struct rg_snapfile file, latest;
     RG_AUTO_MEM uint8_t *bytes = snapshot_bytes(&file);
@@ -332,9 +329,8 @@ START_TEST(what_does_not_verify_is_not_kept)
     ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
     ck_assert_uint_eq(offset, 0);
 }
-END_TEST
 
-START_TEST(aborting_in_the_middle)
+TEST(aborting_in_the_middle)
 {
     struct rg_snapfile file;
     RG_AUTO_MEM uint8_t *bytes = snapshot_bytes(&file);
@@ -355,9 +351,8 @@ START_TEST(aborting_in_the_middle)
     ck_assert(rg_snapstore_latest(snaps, &file));
     ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
 }
-END_TEST
 
-START_TEST(a_failed_taking_leaves_nothing)
+LOOP(a_failed_taking_leaves_nothing, 3)
 {
     struct rg_snapfile file;
 
@@ -381,10 +376,9 @@ START_TEST(a_failed_taking_leaves_nothing)
     simdisk_full(lanes.disk, UINT64_MAX);
     take();
 }
-END_TEST
 
 /* Power fails during taking, at any step: the old one or the new one is there, whole. */
-START_TEST(crashes_while_taking)
+TEST(crashes_while_taking)
 {
     for (unsigned i = 0; i < 40; i++) {
         uint64_t index;
@@ -403,31 +397,4 @@ START_TEST(crashes_while_taking)
         ck_assert_str_eq(note, "");
         ck_assert_uint_ge(index, applied - 20);
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("snapstore");
-    TCase *t = tcase_create("snapstore");
-    SRunner *r;
-    int failed;
-
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, taken_and_loaded_and_two_kept);
-    tcase_add_test(t, taken_at_once);
-    tcase_add_test(t, damaged_ones_are_set_aside);
-    tcase_add_test(t, a_held_file_stays_until_released);
-    tcase_add_loop_test(t, received_in_pieces_over_a_crash, 0, 2);
-    tcase_add_loop_test(t, what_does_not_verify_is_not_kept, 0, 2);
-    tcase_add_test(t, aborting_in_the_middle);
-    tcase_add_loop_test(t, a_failed_taking_leaves_nothing, 0, 3);
-    tcase_add_test(t, crashes_while_taking);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

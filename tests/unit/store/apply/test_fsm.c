@@ -1,5 +1,6 @@
 /* store/fsm: what each command does, and what it refuses. Every row of a table begins from the small organisation of
  * fix_world. After every command the incremental hash is the hash of the rows; a refusal leaves it as it was. */
+#include "tests/lib/check_main.h"
 #include "tests/lib/store_fixture.h"
 #include "store/model/credential.h"
 #include "store/model/region.h"
@@ -156,7 +157,9 @@ static const struct {
      RG_EMALFORMED, RG_WHY_MALFORMED, NULL},
 };
 
-START_TEST(refusal)
+CASE(.setup = setup, .teardown = teardown);
+
+LOOP(refusal, RG_LEN(refusals))
 {
     uint8_t before[RG_STATE_HASH_BYTES], after[RG_STATE_HASH_BYTES];
     struct rg_applied applied;
@@ -181,7 +184,6 @@ START_TEST(refusal)
     ck_assert_uint_eq(applied.index, fix.index);
     rg_txn_free(txn);
 }
-END_TEST
 
 static bool row_exists(const char *key, size_t n)
 {
@@ -225,7 +227,7 @@ static const enum rg_cmd_kind kinds[] = {
 #undef KIND
 };
 
-START_TEST(every_kind_is_handled)
+TEST(every_kind_is_handled)
 {
     for (size_t i = 0; i < RG_LEN(kinds); i++) {
         const char *name = rg_cmd_kind_name(kinds[i]);
@@ -238,11 +240,12 @@ START_TEST(every_kind_is_handled)
         ck_assert_msg(err == want, "%s of nothing: %s", name, rg_err_symbol(err));
     }
 }
-END_TEST
 
 /* --- before there is an instance --- */
 
-START_TEST(nothing_but_init_and_noop_before_init)
+CASE(.setup = setup_empty, .teardown = teardown);
+
+TEST(nothing_but_init_and_noop_before_init)
 {
     for (size_t i = 0; i < RG_LEN(kinds); i++) {
         if (kinds[i] == RG_CMD_NOOP || kinds[i] == RG_CMD_INSTANCE_INIT)
@@ -256,7 +259,6 @@ START_TEST(nothing_but_init_and_noop_before_init)
     ck_assert_int_eq(fix.reply.why, RG_WHY_MALFORMED);
     ck_assert_int_eq(fix_apply_bytes(&fix, rg_span(NULL, 0)), RG_EMALFORMED);
 }
-END_TEST
 
 static const struct {
     const char *name, *fields;
@@ -272,16 +274,15 @@ static const struct {
     {"a token twice", "arn=a store=d-1 credential=akid:A,token:t,role:read credential=akid:B,token:t,role:read"},
 };
 
-START_TEST(bad_init)
+LOOP(bad_init, RG_LEN(bad_inits))
 {
     enum rg_err err = fix_apply(&fix, RG_CMD_INSTANCE_INIT, bad_inits[_i].fields);
 
     ck_assert_msg(err == RG_EMALFORMED, "%s: %s", bad_inits[_i].name, rg_err_symbol(err));
     ck_assert_uint_eq(rows_under(""), 0);
 }
-END_TEST
 
-START_TEST(an_init_with_a_giant_region_is_refused_whole)
+TEST(an_init_with_a_giant_region_is_refused_whole)
 {
     static uint8_t filler[RG_CMD_BYTES_MAX];
     RG_AUTO_BUF struct rg_buf region = {.max = 0};
@@ -298,9 +299,8 @@ START_TEST(an_init_with_a_giant_region_is_refused_whole)
     ck_assert_int_eq(fix_apply_bytes(&fix, rg_buf_span(&fix.cmd)), RG_EMALFORMED);
     ck_assert_uint_eq(rows_under(""), 0);
 }
-END_TEST
 
-START_TEST(init_writes_instance_regions_credentials)
+TEST(init_writes_instance_regions_credentials)
 {
     fix_must(&fix, RG_CMD_INSTANCE_INIT, FIX_INIT);
     ck_assert_uint_eq(rows_under("I"), 1);
@@ -309,11 +309,12 @@ START_TEST(init_writes_instance_regions_credentials)
     ck_assert_uint_eq(rows_under(""), 5);
     fix_check_hash(&fix);
 }
-END_TEST
 
 /* --- effects --- */
 
-START_TEST(user_create_replace_delete)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(user_create_replace_delete)
 {
     const struct rg_uuid id = fix_id("u1");
     struct rg_uuid found;
@@ -357,9 +358,8 @@ START_TEST(user_create_replace_delete)
     fix_must(&fix, RG_CMD_USER_REPLACE, "id=u9 name=alice email=ALICE@example.com");
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(user_delete_takes_memberships_and_assignments)
+TEST(user_delete_takes_memberships_and_assignments)
 {
     fix_must(&fix, RG_CMD_USER_DELETE, "id=u1");
     ck_assert_uint_eq(counts().users, 2);
@@ -377,9 +377,8 @@ START_TEST(user_delete_takes_memberships_and_assignments)
     fix_must(&fix, RG_CMD_USER_CREATE, "id=u1 name=alice email=alice@example.com ext=okta|a1");
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(group_create_replace_delete)
+TEST(group_create_replace_delete)
 {
     const struct rg_uuid id = fix_id("g1");
     struct rg_group group;
@@ -412,9 +411,8 @@ START_TEST(group_create_replace_delete)
     ck_assert_uint_eq(rows_under("h"), 1);
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(group_delete_in_batches)
+TEST(group_delete_in_batches)
 {
     enum { MEMBERS = 700, ACCOUNTS = 300 };
     char text[160];
@@ -436,9 +434,8 @@ START_TEST(group_delete_in_batches)
     ck_assert_uint_eq(counts().accounts, 2 + ACCOUNTS); /* registered by assignments, and stay */
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(membership_delete_either_way)
+TEST(membership_delete_either_way)
 {
     const struct rg_uuid id = fix_id("m3");
     struct rg_membership m;
@@ -456,9 +453,8 @@ START_TEST(membership_delete_either_way)
     rg_txn_free(txn);
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(permset_replace_and_delete)
+TEST(permset_replace_and_delete)
 {
     const struct rg_psid id = fix_psid("p1");
     struct rg_permset p;
@@ -488,9 +484,8 @@ START_TEST(permset_replace_and_delete)
     ck_assert_uint_eq(rows_under("q"), 1);
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(account_put_and_delete)
+TEST(account_put_and_delete)
 {
     struct rg_account a;
     struct rg_txn *txn;
@@ -506,9 +501,8 @@ START_TEST(account_put_and_delete)
     ck_assert_uint_eq(counts().accounts, 1);
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(assignment_create_and_delete)
+TEST(assignment_create_and_delete)
 {
     struct rg_request_status status;
     const struct rg_uuid r9 = fix_id("r9"), ra = fix_id("ra");
@@ -544,9 +538,8 @@ START_TEST(assignment_create_and_delete)
     ck_assert_uint_eq(rows_under("w"), 4);
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(regions_come_and_go_one_at_a_time)
+TEST(regions_come_and_go_one_at_a_time)
 {
     static const uint32_t phase[] = {RG_F_PHASE};
     RG_AUTO_BUF struct rg_buf cmd = {.max = 0};
@@ -586,9 +579,8 @@ START_TEST(regions_come_and_go_one_at_a_time)
     fix_must(&fix, RG_CMD_REGION_PUT, "name=eu-west-1 status=ADDING");
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(region_put_and_credentials)
+TEST(region_put_and_credentials)
 {
     struct rg_credential c;
     struct rg_region region;
@@ -631,11 +623,10 @@ START_TEST(region_put_and_credentials)
     ck_assert_uint_eq(rows_under("C"), 2);
     fix_check_hash(&fix);
 }
-END_TEST
 
 /* --- limits --- */
 
-START_TEST(accounts_have_a_limit)
+TEST(accounts_have_a_limit)
 {
     struct rg_txn *txn;
     struct rg_reply reply;
@@ -657,9 +648,8 @@ START_TEST(accounts_have_a_limit)
     fix_must(&fix, RG_CMD_ACCOUNT_PUT, "account=111111111111 name=still"); /* a known one is no new one */
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(permsets_have_a_limit)
+TEST(permsets_have_a_limit)
 {
     struct rg_txn *txn;
     struct rg_reply reply;
@@ -676,7 +666,6 @@ START_TEST(permsets_have_a_limit)
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_PERMSET_CREATE, "psid=p9 name=new"), RG_EQUOTA);
     ck_assert_int_eq(fix.reply.why, RG_WHY_LIMIT);
 }
-END_TEST
 
 #ifdef __SANITIZE_ADDRESS__
 enum { FIRST_LIMIT = 1 }; /* a million users take their time here: groups alone */
@@ -684,8 +673,10 @@ enum { FIRST_LIMIT = 1 }; /* a million users take their time here: groups alone 
 enum { FIRST_LIMIT = 0 };
 #endif
 
+CASE(.setup = setup_empty, .teardown = teardown);
+
 /* The counter is what the limit looks at: rows appended behind apply's back fill it quickly. */
-START_TEST(users_and_groups_have_a_limit)
+LOOP_FROM(users_and_groups_have_a_limit, FIRST_LIMIT, 2)
 {
     const bool users = _i == 0;
     const uint32_t max = users ? RG_USERS_MAX : RG_GROUPS_MAX;
@@ -705,9 +696,10 @@ START_TEST(users_and_groups_have_a_limit)
     fix_must(&fix, users ? RG_CMD_USER_DELETE : RG_CMD_GROUP_DELETE, "id=last");
     fix_must(&fix, users ? RG_CMD_USER_CREATE : RG_CMD_GROUP_CREATE, "id=z name=new");
 }
-END_TEST
 
-START_TEST(old_requests_make_room)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(old_requests_make_room)
 {
     struct rg_request_status status;
     struct rg_txn *txn;
@@ -740,9 +732,8 @@ START_TEST(old_requests_make_room)
     rg_txn_free(txn);
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(rows_have_a_limit)
+TEST(rows_have_a_limit)
 {
     static uint8_t filler[RG_CMD_BYTES_MAX];
     struct rg_user user;
@@ -765,9 +756,8 @@ START_TEST(rows_have_a_limit)
     rg_txn_free(txn);
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(names_of_any_length)
+TEST(names_of_any_length)
 {
     char name[RG_CMD_BYTES_MAX / 32 + 2], text[sizeof name + 64], upper[300];
     static const struct {
@@ -792,10 +782,9 @@ START_TEST(names_of_any_length)
     fix_must(&fix, RG_CMD_USER_DELETE, "id=l9");
     fix_check_hash(&fix);
 }
-END_TEST
 
 /* A local fault is the return value, not a reply, and the aborted transaction leaves what was committed. */
-START_TEST(a_full_store_is_a_fault)
+TEST(a_full_store_is_a_fault)
 {
     static char attrs[8000];
     uint8_t before[RG_STATE_HASH_BYTES], after[RG_STATE_HASH_BYTES];
@@ -824,48 +813,4 @@ START_TEST(a_full_store_is_a_fault)
     ck_assert_mem_eq(before, after, sizeof before);
     fix_check_hash(&small);
     fix_close(&small);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("fsm");
-    TCase *empty = tcase_create("empty"), *world = tcase_create("world");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(empty, setup_empty, teardown);
-    tcase_add_test(empty, nothing_but_init_and_noop_before_init);
-    tcase_add_loop_test(empty, bad_init, 0, RG_LEN(bad_inits));
-    tcase_add_test(empty, an_init_with_a_giant_region_is_refused_whole);
-    tcase_add_test(empty, init_writes_instance_regions_credentials);
-    tcase_add_loop_test(empty, users_and_groups_have_a_limit, FIRST_LIMIT, 2);
-    tcase_set_timeout(empty, 60);
-    tcase_add_checked_fixture(world, setup, teardown);
-    tcase_set_timeout(world, 60);
-    tcase_add_loop_test(world, refusal, 0, RG_LEN(refusals));
-    tcase_add_test(world, every_kind_is_handled);
-    tcase_add_test(world, user_create_replace_delete);
-    tcase_add_test(world, user_delete_takes_memberships_and_assignments);
-    tcase_add_test(world, group_create_replace_delete);
-    tcase_add_test(world, group_delete_in_batches);
-    tcase_add_test(world, membership_delete_either_way);
-    tcase_add_test(world, permset_replace_and_delete);
-    tcase_add_test(world, account_put_and_delete);
-    tcase_add_test(world, assignment_create_and_delete);
-    tcase_add_test(world, regions_come_and_go_one_at_a_time);
-    tcase_add_test(world, region_put_and_credentials);
-    tcase_add_test(world, accounts_have_a_limit);
-    tcase_add_test(world, permsets_have_a_limit);
-    tcase_add_test(world, old_requests_make_room);
-    tcase_add_test(world, rows_have_a_limit);
-    tcase_add_test(world, names_of_any_length);
-    tcase_add_test(world, a_full_store_is_a_fault);
-    suite_add_tcase(suite, empty);
-    suite_add_tcase(suite, world);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

@@ -1,5 +1,6 @@
 /* store/fsm_node, store/node: ids are given once, tokens open once, and all of it is bounded. */
 #include "store/model/node.h"
+#include "tests/lib/check_main.h"
 #include "tests/lib/store_fixture.h"
 
 static struct fix fix;
@@ -43,7 +44,9 @@ static void check_row(uint64_t id, const char *status, const char *region, uint6
     rg_txn_free(txn);
 }
 
-START_TEST(a_token_opens_once)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(a_token_opens_once)
 {
     struct rg_join_token token;
     uint8_t sha256[32];
@@ -64,7 +67,6 @@ START_TEST(a_token_opens_once)
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "token=t1 " PLACE), RG_ECONFLICT);
     ck_assert_int_eq(fix.reply.why, RG_WHY_TOKEN);
 }
-END_TEST
 
 static const struct {
     const char *name;
@@ -93,7 +95,7 @@ static const struct {
     {"secret of nothing", RG_CMD_SECRET_PUT, "name=x", RG_EMALFORMED, RG_WHY_MALFORMED},
 };
 
-START_TEST(refusal)
+LOOP(refusal, RG_LEN(refusals))
 {
     uint8_t before[RG_STATE_HASH_BYTES], after[RG_STATE_HASH_BYTES];
     enum rg_err err;
@@ -105,9 +107,8 @@ START_TEST(refusal)
     fix_hash(&fix, after);
     ck_assert_mem_eq(before, after, sizeof before);
 }
-END_TEST
 
-START_TEST(a_token_expires)
+TEST(a_token_expires)
 {
     fix.at_ms = 1700000899999;
     fix_must(&fix, RG_CMD_TOKEN_PUT, "token=t2 name=eu-west-1 expires=1700000901000");
@@ -117,9 +118,8 @@ START_TEST(a_token_expires)
     fix.at_ms = 1700000900999;
     fix_must(&fix, RG_CMD_NODE_JOIN, "token=t2 " PLACE);
 }
-END_TEST
 
-START_TEST(tokens_are_bounded_and_expired_ones_go)
+TEST(tokens_are_bounded_and_expired_ones_go)
 {
     char text[80];
 
@@ -136,9 +136,8 @@ START_TEST(tokens_are_bounded_and_expired_ones_go)
     fix_must(&fix, RG_CMD_TOKEN_PUT, "token=z name=r expires=1700019000000");
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "token=y " PLACE), RG_EBADTOKEN);
 }
-END_TEST
 
-START_TEST(ids_are_never_given_twice)
+TEST(ids_are_never_given_twice)
 {
     fix_must(&fix, RG_CMD_NODE_JOIN, "token=t1 " PLACE);
     fix_must(&fix, RG_CMD_NODE_PUT, "node=3 status=REMOVED " PLACE);
@@ -150,11 +149,10 @@ START_TEST(ids_are_never_given_twice)
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "token=t3 " PLACE), RG_EQUOTA);
     ck_assert_int_eq(fix.reply.why, RG_WHY_LIMIT);
 }
-END_TEST
 
 #define HOME "name=eu-central-1 link=b:9 url=https://b:8"
 
-START_TEST(a_node_comes_back_under_a_new_id)
+TEST(a_node_comes_back_under_a_new_id)
 {
     struct rg_node_row row;
     struct rg_txn *txn;
@@ -181,9 +179,8 @@ START_TEST(a_node_comes_back_under_a_new_id)
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "oldnode=2 " HOME), RG_ECONFLICT);
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "oldnode=4 " HOME), RG_ECONFLICT);
 }
-END_TEST
 
-START_TEST(rows_are_listed_and_put_back)
+TEST(rows_are_listed_and_put_back)
 {
     RG_AUTO_BUF struct rg_buf cmd = {.max = 0};
     struct rg_node_row row;
@@ -207,9 +204,8 @@ START_TEST(rows_are_listed_and_put_back)
     check_row(2, "REMOVED", "eu-central-1", 0);
     ck_assert_int_eq(fix_apply_bytes(&fix, rg_buf_span(&cmd)), RG_ESTALE);
 }
-END_TEST
 
-START_TEST(secrets)
+TEST(secrets)
 {
     struct rg_span sealed;
     struct rg_txn *txn;
@@ -229,9 +225,8 @@ START_TEST(secrets)
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_SECRET_PUT, "name=one-more secret=x"), RG_EQUOTA);
     fix_must(&fix, RG_CMD_SECRET_PUT, "name=ca-key secret=three");
 }
-END_TEST
 
-START_TEST(giant_commands_are_refused_whole)
+TEST(giant_commands_are_refused_whole)
 {
     RG_AUTO_MEM char *big = malloc(200 * 1024);
 
@@ -245,30 +240,4 @@ START_TEST(giant_commands_are_refused_whole)
         rg_tlv_put(&fix.cmd, 999, rg_span(big, 200 * 1024));
         ck_assert_int_eq(fix_apply_bytes(&fix, rg_buf_span(&fix.cmd)), RG_EMALFORMED);
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("fsm_node");
-    TCase *tc = tcase_create("node");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_add_test(tc, a_token_opens_once);
-    tcase_add_loop_test(tc, refusal, 0, (int)RG_LEN(refusals));
-    tcase_add_test(tc, a_token_expires);
-    tcase_add_test(tc, tokens_are_bounded_and_expired_ones_go);
-    tcase_add_test(tc, ids_are_never_given_twice);
-    tcase_add_test(tc, a_node_comes_back_under_a_new_id);
-    tcase_add_test(tc, rows_are_listed_and_put_back);
-    tcase_add_test(tc, secrets);
-    tcase_add_test(tc, giant_commands_are_refused_whole);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

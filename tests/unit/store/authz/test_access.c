@@ -1,4 +1,5 @@
 /* store/access: who can do what, and why not. */
+#include "tests/lib/check_main.h"
 #include "tests/lib/store_fixture.h"
 
 static struct fix fix;
@@ -31,7 +32,9 @@ static const struct {
     {"no set", "u1", "111111111111", "p9", RG_ACCESS_NO_PERMSET, ""},
 };
 
-START_TEST(check)
+CASE(.setup = setup, .teardown = teardown);
+
+LOOP(check, RG_LEN(cases))
 {
     const struct rg_uuid user = fix_id(cases[_i].user);
     const struct rg_psid permset = fix_psid(cases[_i].permset);
@@ -48,9 +51,8 @@ START_TEST(check)
     ck_assert_msg(strcmp(via, cases[_i].via) == 0, "%s: %s", cases[_i].name, via);
     ck_assert(v.allowed == (v.reason == RG_ACCESS_GRANTED));
 }
-END_TEST
 
-START_TEST(reasons_have_names)
+TEST(reasons_have_names)
 {
     ck_assert_str_eq(rg_access_reason_name(RG_ACCESS_GRANTED), "Granted");
     ck_assert_str_eq(rg_access_reason_name(RG_ACCESS_NO_USER), "UserNotFound");
@@ -59,9 +61,8 @@ START_TEST(reasons_have_names)
     ck_assert_str_eq(rg_access_reason_name(RG_ACCESS_NO_PERMSET), "PermissionSetNotFound");
     ck_assert_str_eq(rg_access_reason_name(RG_ACCESS_NOT_ASSIGNED), "NotAssigned");
 }
-END_TEST
 
-START_TEST(a_change_counts_at_once)
+TEST(a_change_counts_at_once)
 {
     const struct rg_uuid u1 = fix_id("u1"), u3 = fix_id("u3");
     const struct rg_psid p1 = fix_psid("p1");
@@ -81,10 +82,9 @@ START_TEST(a_change_counts_at_once)
     rg_txn_free(before);
     rg_txn_free(after);
 }
-END_TEST
 
 /* Many groups on either side, a third of them on both: every way is counted, the array is cut. */
-START_TEST(many_ways)
+TEST(many_ways)
 {
     enum { GROUPS = 300 };
     const struct rg_uuid u2 = fix_id("u2");
@@ -122,9 +122,8 @@ START_TEST(many_ways)
     ck_assert_int_eq(rg_access_rows_of(txn, &u2, both + 1, &rows, &n), RG_ETOOBIG);
     rg_txn_free(txn);
 }
-END_TEST
 
-START_TEST(what_a_user_has)
+TEST(what_a_user_has)
 {
     const struct rg_uuid u1 = fix_id("u1"), u3 = fix_id("u3"), u9 = fix_id("u9");
     struct rg_assignment *rows;
@@ -155,9 +154,8 @@ START_TEST(what_a_user_has)
     ck_assert_int_eq(rg_access_rows_of(txn, &u9, 10, &rows, &n), RG_ENOTFOUND);
     rg_txn_free(txn);
 }
-END_TEST
 
-START_TEST(who_has_it)
+TEST(who_has_it)
 {
     const struct rg_psid p1 = fix_psid("p1"), p2 = fix_psid("p2"), p9 = fix_psid("p9");
     struct rg_txn *txn = fix_read(&fix);
@@ -184,10 +182,9 @@ START_TEST(who_has_it)
     ck_assert_int_eq(rg_access_who(txn, rg_span_str("x"), NULL, 10, &users, &n), RG_ENOTFOUND);
     rg_txn_free(txn);
 }
-END_TEST
 
 /* More members than the gathering array holds at once: it is made distinct on the way. */
-START_TEST(who_through_overlapping_groups)
+TEST(who_through_overlapping_groups)
 {
     enum { USERS = 600, GROUPS = 4 };
     const struct rg_psid p1 = fix_psid("p1");
@@ -218,29 +215,4 @@ START_TEST(who_through_overlapping_groups)
     free(users);
     ck_assert_int_eq(rg_access_who(txn, rg_span_str("333333333333"), &p1, 400, &users, &n), RG_ETOOBIG);
     rg_txn_free(txn);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("access");
-    TCase *tcase = tcase_create("access");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 30);
-    tcase_add_loop_test(tcase, check, 0, RG_LEN(cases));
-    tcase_add_test(tcase, reasons_have_names);
-    tcase_add_test(tcase, a_change_counts_at_once);
-    tcase_add_test(tcase, many_ways);
-    tcase_add_test(tcase, what_a_user_has);
-    tcase_add_test(tcase, who_has_it);
-    tcase_add_test(tcase, who_through_overlapping_groups);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

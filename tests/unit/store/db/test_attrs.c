@@ -1,8 +1,8 @@
 /* Names of attributes: what rests under SCIM's names or AWS's is read under either, and nothing else of it changes. */
-#include <check.h>
 
 #include "base/prng.h"
 #include "store/db/attrs.h"
+#include "tests/lib/check_main.h"
 
 #define ENTERPRISE "\"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User\":"
 
@@ -53,7 +53,7 @@ static void expect(const char *in, const struct rg_attrs_view *view, const char 
     ck_assert_str_eq((char *)out.data, want);
 }
 
-START_TEST(either_is_read_as_either)
+LOOP(either_is_read_as_either, RG_LEN(same))
 {
     const struct rg_attrs_view scim = {.names = RG_ATTRS_SCIM}, aws = {.names = RG_ATTRS_AWS};
 
@@ -62,9 +62,8 @@ START_TEST(either_is_read_as_either)
     expect(same[_i].scim, &scim, same[_i].scim);
     expect(same[_i].aws, &aws, same[_i].aws);
 }
-END_TEST
 
-START_TEST(both_in_one_object)
+TEST(both_in_one_object)
 {
     const struct rg_attrs_view scim = {.names = RG_ATTRS_SCIM}, aws = {.names = RG_ATTRS_AWS};
     const char *mixed = "{\"Extensions\":{\"aws:identitystore:a\":1},\"Title\":\"t\"," ENTERPRISE "2,\"locale\":\"l\",\"emails\":[{\"Value\":\"v\"}]}";
@@ -73,11 +72,10 @@ START_TEST(both_in_one_object)
     expect(mixed, &aws, "{\"Title\":\"t\",\"Locale\":\"l\",\"Emails\":[{\"Value\":\"v\"}],\"Extensions\":{\"aws:identitystore:a\":1,"
                         "\"aws:identitystore:enterprise\":2}}");
 }
-END_TEST
 
 static bool is(const void *arg, struct rg_span name) { return rg_span_is(name, arg); }
 
-START_TEST(a_view_leaves_out)
+TEST(a_view_leaves_out)
 {
     const char *all = "{\"ims\":1,\"emails\":[{\"value\":\"a\",\"$ref\":{}}],\"aws:identitystore:a\":{},\"Extensions\":{\"aws:identitystore:enterprise\":{}}}";
     struct rg_attrs_view view = {.names = RG_ATTRS_AWS, .known_only = true, .extension = is, .arg = "aws:identitystore:enterprise"};
@@ -88,7 +86,6 @@ START_TEST(a_view_leaves_out)
     expect("{\"Extensions\":{\"aws:identitystore:a\":{}}}", &view, "{}");
     expect("{\"ims\":1}", &view, "{}");
 }
-END_TEST
 
 static const char *const bad[] = {
     "", "{", "}", "[]", "null", "\"\"", "{}x", "{}{}", "{\"a\"}", "{\"a\":}", "{\"a\":1", "{\"a\":1,}", "{,}", "{\"a\" :1}", "{ }", "{\"a\":1}]",
@@ -96,7 +93,7 @@ static const char *const bad[] = {
     "{\"emails\":[,]}", "{\"emails\":[1}", "{\"a\":[1}", "{\"Extensions\":{\"a\"}}", "{\"Extensions\":{\"a\":1}", "{\"a:b\":}", "{\"a\":{}",
 };
 
-START_TEST(what_is_none_appends_nothing)
+LOOP(what_is_none_appends_nothing, RG_LEN(bad))
 {
     const struct rg_attrs_view views[] = {{.names = RG_ATTRS_SCIM}, {.names = RG_ATTRS_AWS}};
 
@@ -114,9 +111,8 @@ START_TEST(what_is_none_appends_nothing)
         ck_assert(out.len == 2 || memcmp(out.data + 2, bad[_i], out.len - 2) == 0);
     }
 }
-END_TEST
 
-START_TEST(commas_begin_where_something_stands)
+TEST(commas_begin_where_something_stands)
 {
     const struct rg_attrs_view aws = {.names = RG_ATTRS_AWS};
     RG_AUTO_BUF struct rg_buf out = {.max = 0};
@@ -128,9 +124,8 @@ START_TEST(commas_begin_where_something_stands)
     ck_assert(rg_attrs_put(&out, rg_span_str("{\"aws:b\":1}"), &aws));
     ck_assert(rg_span_is(rg_buf_span(&out), "{\"UserId\":\"1\",\"Title\":\"t\",\"Extensions\":{\"aws:b\":1}"));
 }
-END_TEST
 
-START_TEST(one_attribute)
+TEST(one_attribute)
 {
     struct rg_span value;
 
@@ -144,10 +139,9 @@ START_TEST(one_attribute)
     for (size_t i = 0; i < RG_LEN(bad); i++)
         ck_assert(!rg_attrs_get(rg_span_str(bad[i]), "title", &value));
 }
-END_TEST
 
 /* Bytes broken at random: no step past their end, and once SCIM's always SCIM's. */
-START_TEST(broken_bytes)
+TEST(broken_bytes)
 {
     const struct rg_attrs_view scim = {.names = RG_ATTRS_SCIM}, aws = {.names = RG_ATTRS_AWS};
     struct rg_prng prng;
@@ -176,27 +170,4 @@ START_TEST(broken_bytes)
         rg_buf_clear(&back);
         ck_assert(rg_attrs_put(&back, rg_span(copy, n), &scim) == rg_attrs_put(&back, rg_span(copy, n), &aws));
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("attrs");
-    SRunner *runner = srunner_create(suite);
-    TCase *t = tcase_create("names");
-    int failed;
-
-    tcase_add_loop_test(t, either_is_read_as_either, 0, RG_LEN(same));
-    tcase_add_test(t, both_in_one_object);
-    tcase_add_test(t, a_view_leaves_out);
-    tcase_add_loop_test(t, what_is_none_appends_nothing, 0, RG_LEN(bad));
-    tcase_add_test(t, commas_begin_where_something_stands);
-    tcase_add_test(t, one_attribute);
-    tcase_add_test(t, broken_bytes);
-    tcase_set_timeout(t, 60);
-    suite_add_tcase(suite, t);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
 }

@@ -1,7 +1,7 @@
 /* store/command: what decodes, what does not, and folding. */
-#include <check.h>
 
 #include "store/db/command.h"
+#include "tests/lib/check_main.h"
 
 static struct rg_span at(struct rg_buf *buf, const char *bytes, size_t n)
 {
@@ -10,7 +10,7 @@ static struct rg_span at(struct rg_buf *buf, const char *bytes, size_t n)
     return rg_buf_span(buf);
 }
 
-START_TEST(built_and_read_back)
+TEST(built_and_read_back)
 {
     RG_AUTO_BUF struct rg_buf buf = {.max = 0};
     struct rg_span name;
@@ -35,7 +35,6 @@ START_TEST(built_and_read_back)
     ck_assert_uint_eq(cmd.by.n, 0);
     ck_assert_uint_eq(cmd.if_version, 0);
 }
-END_TEST
 
 /* kind 1 is 01 01 01; time 5 is 02 01 05 */
 static const struct {
@@ -63,7 +62,7 @@ static const struct {
     {"field 0", "\1\1\1\2\1\5\0\0", 8, RG_EMALFORMED},
 };
 
-START_TEST(form)
+LOOP(form, RG_LEN(forms))
 {
     RG_AUTO_BUF struct rg_buf buf = {.max = 0};
     struct rg_cmd cmd;
@@ -75,9 +74,8 @@ START_TEST(form)
     if (err == RG_OK && cmd.by.n > 0)
         ck_assert(rg_span_is(cmd.by, "a"));
 }
-END_TEST
 
-START_TEST(size_has_a_limit)
+TEST(size_has_a_limit)
 {
     static uint8_t filler[RG_CMD_BYTES_MAX];
     RG_AUTO_BUF struct rg_buf buf = {.max = 0};
@@ -93,7 +91,6 @@ START_TEST(size_has_a_limit)
         rg_buf_deinit(&buf);
     }
 }
-END_TEST
 
 /* What is on disk and in the logs of clusters: these numbers never change and are never used for another meaning. A new kind
  * or field gets a row here. Flags: c client, i intent, a automatic, m/M mints an id/a membership's, r request once, s settings,
@@ -171,7 +168,7 @@ static unsigned flags_of(const char *letters)
     return flags;
 }
 
-START_TEST(kinds_are_what_they_ever_were)
+TEST(kinds_are_what_they_ever_were)
 {
     unsigned named = 0;
 
@@ -193,9 +190,8 @@ START_TEST(kinds_are_what_they_ever_were)
     ck_assert_uint_eq(rg_cmd_kind_flags(((uint64_t)1 << 32) + RG_CMD_SETTING_PUT), 0);
     ck_assert_uint_eq(rg_cmd_kind_flags(UINT64_MAX), 0);
 }
-END_TEST
 
-START_TEST(flags_agree_with_each_other)
+TEST(flags_agree_with_each_other)
 {
     for (size_t i = 0; i < RG_LEN(kind_rows); i++) {
         const char *name = kind_rows[i].name;
@@ -214,9 +210,8 @@ START_TEST(flags_agree_with_each_other)
             ck_assert_msg(kind_rows[k].number < kind_rows[i].number, "%s: out of order, or a number twice", name);
     }
 }
-END_TEST
 
-START_TEST(fields_are_what_they_ever_were)
+TEST(fields_are_what_they_ever_were)
 {
     ck_assert_uint_eq(RG_LEN(field_rows), RG_LEN(fields));
     for (size_t i = 0; i < RG_LEN(fields); i++) {
@@ -232,9 +227,8 @@ START_TEST(fields_are_what_they_ever_were)
         }
     }
 }
-END_TEST
 
-START_TEST(folding_is_of_ascii_letters_alone)
+TEST(folding_is_of_ascii_letters_alone)
 {
     RG_AUTO_BUF struct rg_buf buf = {.max = 0};
 
@@ -246,27 +240,4 @@ START_TEST(folding_is_of_ascii_letters_alone)
     ck_assert_int_eq(buf.err, RG_OK);
     rg_fold(rg_span_str("0123456789012345678901234567890123456789"), &buf);
     ck_assert_int_eq(buf.err, RG_ETOOBIG);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("command");
-    TCase *tcase = tcase_create("command");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_test(tcase, built_and_read_back);
-    tcase_add_loop_test(tcase, form, 0, RG_LEN(forms));
-    tcase_add_test(tcase, size_has_a_limit);
-    tcase_add_test(tcase, kinds_are_what_they_ever_were);
-    tcase_add_test(tcase, flags_agree_with_each_other);
-    tcase_add_test(tcase, fields_are_what_they_ever_were);
-    tcase_add_test(tcase, folding_is_of_ascii_letters_alone);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

@@ -1,4 +1,5 @@
 /* net/command_json: every kind of command as people read it. */
+#include "tests/lib/check_main.h"
 #include "tests/lib/store_fixture.h"
 
 #include "store/db/command_json.h"
@@ -92,7 +93,7 @@ static void expect(struct rg_span bytes, const char *want)
     json_decref(json);
 }
 
-START_TEST(shown)
+LOOP(shown, RG_LEN(rows))
 {
     struct fix f = {.at_ms = 1700000000000};
 
@@ -101,9 +102,8 @@ START_TEST(shown)
     expect(rg_buf_span(&f.cmd), rows[_i].want);
     rg_buf_deinit(&f.cmd);
 }
-END_TEST
 
-START_TEST(every_kind_is_here)
+TEST(every_kind_is_here)
 {
     for (unsigned kind = 1; kind < 256; kind++) {
         bool here = strcmp(rg_cmd_kind_name((enum rg_cmd_kind)kind), "?") == 0;
@@ -113,9 +113,8 @@ START_TEST(every_kind_is_here)
         ck_assert_msg(here, "kind %u is not in the table above", kind);
     }
 }
-END_TEST
 
-START_TEST(what_is_no_text)
+TEST(what_is_no_text)
 {
     RG_AUTO_BUF struct rg_buf cmd = {.max = 0};
 
@@ -134,23 +133,4 @@ START_TEST(what_is_no_text)
            "\"epoch\":\"18446744073709551615\",\"expires\":\"1969-12-31T23:59:59.999Z\"}");
     expect(rg_span("\x01", 1), "{\"kind\":\"?\",\"malformed\":true,\"hex\":\"01\"}");
     expect(rg_span(NULL, 0), "{\"kind\":\"?\",\"malformed\":true,\"hex\":\"\"}");
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("command_json");
-    TCase *tcase = tcase_create("command_json");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_loop_test(tcase, shown, 0, RG_LEN(rows));
-    tcase_add_test(tcase, every_kind_is_here);
-    tcase_add_test(tcase, what_is_no_text);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

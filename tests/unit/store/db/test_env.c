@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "tests/lib/check_main.h"
 #include "tests/lib/store_fixture.h"
 
 static struct fix fix;
@@ -54,7 +55,9 @@ static bool hash_is_zero(void)
     return memcmp(hash, zero, sizeof hash) == 0;
 }
 
-START_TEST(rows_come_back)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(rows_come_back)
 {
     struct rg_txn *txn = begin_write();
     struct rg_span value;
@@ -76,9 +79,8 @@ START_TEST(rows_come_back)
     ck_assert_int_eq(rg_row_get(txn, rg_span_str("u1"), &value), RG_ENOTFOUND);
     commit(txn);
 }
-END_TEST
 
-START_TEST(keys_and_values_have_bounds)
+TEST(keys_and_values_have_bounds)
 {
     static uint8_t big[RG_ROW_BYTES_MAX + 1];
     struct rg_txn *txn = begin_write();
@@ -97,9 +99,8 @@ START_TEST(keys_and_values_have_bounds)
     commit(txn);
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(hash_is_of_the_set_of_rows)
+TEST(hash_is_of_the_set_of_rows)
 {
     uint8_t a[RG_STATE_HASH_BYTES], b[RG_STATE_HASH_BYTES];
     struct rg_txn *txn = begin_write();
@@ -144,11 +145,10 @@ START_TEST(hash_is_of_the_set_of_rows)
     commit(txn);
     ck_assert(hash_is_zero());
 }
-END_TEST
 
 /* The layout in docs: SHA-256(varint key length, key, value), a little-endian number, summed. One row is its own sum.
  */
-START_TEST(hash_of_one_row_is_its_sha256)
+TEST(hash_of_one_row_is_its_sha256)
 {
     static const char want[] =
         "d9a5b208fbf0017cb0c36e3d1bb183a98b6aeb729ef7f5f52abe959372e0dafb"; /* printf '\002u1one' | sha256sum */
@@ -162,9 +162,8 @@ START_TEST(hash_of_one_row_is_its_sha256)
     rg_hex(hex, hash, sizeof hash);
     ck_assert_str_eq(hex, want);
 }
-END_TEST
 
-START_TEST(an_aborted_transaction_leaves_nothing)
+TEST(an_aborted_transaction_leaves_nothing)
 {
     struct rg_txn *txn = begin_write();
     struct rg_applied applied;
@@ -188,9 +187,8 @@ START_TEST(an_aborted_transaction_leaves_nothing)
     rg_txn_free(txn);
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(applied_and_counts_live_in_the_transaction)
+TEST(applied_and_counts_live_in_the_transaction)
 {
     static const char *const keys[] = {"u1", "u2", "g1", "m1", "p1", "c1", "s1", "z1", "a1", "n1"};
     struct rg_txn *old, *txn = begin_write();
@@ -221,7 +219,6 @@ START_TEST(applied_and_counts_live_in_the_transaction)
     ck_assert_uint_eq(counts.requests, 1);
     rg_txn_free(txn);
 }
-END_TEST
 
 /* Scan prefix, after; want: the keys in order, joined. */
 static const struct {
@@ -239,7 +236,7 @@ static const struct {
     {"no such prefix", "k", "", ""},
 };
 
-START_TEST(scan)
+LOOP(scan, RG_LEN(scans))
 {
     struct rg_txn *txn = begin_write();
     struct rg_span key, value;
@@ -261,9 +258,8 @@ START_TEST(scan)
     rg_txn_free(txn);
     ck_assert_msg(strcmp(got, scans[_i].want) == 0, "%s: %s", scans[_i].name, got);
 }
-END_TEST
 
-START_TEST(scan_seeks_within_its_prefix)
+TEST(scan_seeks_within_its_prefix)
 {
     struct rg_txn *txn = begin_write();
     uint8_t long_prefix[65] = {'m'};
@@ -285,9 +281,8 @@ START_TEST(scan_seeks_within_its_prefix)
     rg_scan_end(&s);
     rg_txn_free(txn);
 }
-END_TEST
 
-START_TEST(append_wants_ascending_keys)
+TEST(append_wants_ascending_keys)
 {
     struct rg_applied applied = {.index = 9, .term = 2, .rows = 3}, got;
     struct rg_txn *txn = begin_write();
@@ -317,9 +312,8 @@ START_TEST(append_wants_ascending_keys)
     commit(txn);
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(wipe_takes_everything)
+TEST(wipe_takes_everything)
 {
     struct rg_txn *txn = begin_write();
     struct rg_applied applied;
@@ -348,7 +342,6 @@ START_TEST(wipe_takes_everything)
     rg_txn_free(txn);
     ck_assert(hash_is_zero());
 }
-END_TEST
 
 /* --- full --- */
 
@@ -400,7 +393,9 @@ static void fill_until_full(struct rg_store *store, const char *what)
     ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
 }
 
-START_TEST(a_full_map_is_an_error)
+CASE();
+
+TEST(a_full_map_is_an_error)
 {
     struct fix small;
 
@@ -408,7 +403,6 @@ START_TEST(a_full_map_is_an_error)
     fill_until_full(small.store, "a map of 4 MiB");
     fix_close(&small);
 }
-END_TEST
 
 /* A tmpfs of 2 MiB in a mount namespace of a child's own. The exit code tells; 77: such namespaces are not allowed
  * here. */
@@ -445,7 +439,7 @@ static int full_tmpfs_child(const char *dir)
     return 0;
 }
 
-START_TEST(a_full_memory_file_system_is_an_error)
+TEST(a_full_memory_file_system_is_an_error)
 {
     char dir[] = "/tmp/regent-full-XXXXXX";
     int status;
@@ -464,10 +458,9 @@ START_TEST(a_full_memory_file_system_is_an_error)
     }
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "child status 0x%x", status);
 }
-END_TEST
 
 /* Applying an entry twice is our own mistake, and going on would diverge. */
-START_TEST(applied_must_grow)
+LOOP(applied_must_grow, 2)
 {
     int status;
     pid_t pid = fork();
@@ -497,7 +490,6 @@ START_TEST(applied_must_grow)
     ck_assert(WIFEXITED(status));
     ck_assert_int_eq(WEXITSTATUS(status), _i == 0 ? 99 : 0);
 }
-END_TEST
 
 /* --- readers --- */
 
@@ -527,7 +519,9 @@ static void *reader(void *arg)
     return NULL;
 }
 
-START_TEST(readers_never_see_half_a_transaction)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(readers_never_see_half_a_transaction)
 {
     pthread_t threads[4];
 
@@ -551,9 +545,8 @@ START_TEST(readers_never_see_half_a_transaction)
     }
     fix_check_hash(&fix);
 }
-END_TEST
 
-START_TEST(too_many_readers_are_refused_and_slots_come_back)
+TEST(too_many_readers_are_refused_and_slots_come_back)
 {
     static struct rg_txn *txns[20000];
     enum rg_err err = RG_OK;
@@ -570,7 +563,6 @@ START_TEST(too_many_readers_are_refused_and_slots_come_back)
     while (n > 0)
         rg_txn_free(txns[--n]);
 }
-END_TEST
 
 /* --- files --- */
 
@@ -583,7 +575,7 @@ static unsigned mode_of(const char *dir, const char *name)
     return stat(path, &st) == 0 ? st.st_mode & 07777u : 0;
 }
 
-START_TEST(files_are_private_and_gone_afterwards)
+TEST(files_are_private_and_gone_afterwards)
 {
     struct rg_errctx ctx = {{0}};
     char dir[300], deep[320], kept[340];
@@ -623,9 +615,8 @@ START_TEST(files_are_private_and_gone_afterwards)
     ck_assert_int_eq(rmdir(deep), 0);
     ck_assert_int_eq(rmdir(dir), 0);
 }
-END_TEST
 
-START_TEST(what_a_crash_left_is_thrown_away)
+TEST(what_a_crash_left_is_thrown_away)
 {
     struct rg_errctx ctx = {{0}};
     struct rg_store *store;
@@ -645,9 +636,8 @@ START_TEST(what_a_crash_left_is_thrown_away)
     rg_store_free(store);
     ck_assert_int_eq(rmdir(dir), 0);
 }
-END_TEST
 
-START_TEST(a_directory_of_somebody_else_is_refused)
+TEST(a_directory_of_somebody_else_is_refused)
 {
     struct rg_errctx ctx = {{0}};
     struct rg_store *store;
@@ -668,42 +658,4 @@ START_TEST(a_directory_of_somebody_else_is_refused)
     ck_assert_int_eq(rg_store_open("/proc/nowhere/state", 4 << 20, 8, &store, NULL), RG_EIO);
     ck_assert_int_eq(unlink(link), 0);
     ck_assert_int_eq(rmdir(dir), 0);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("env");
-    TCase *rows = tcase_create("rows"), *full = tcase_create("full");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(rows, setup, teardown);
-    tcase_set_timeout(rows, 30);
-    tcase_set_timeout(full, 30);
-    tcase_add_test(rows, rows_come_back);
-    tcase_add_test(rows, keys_and_values_have_bounds);
-    tcase_add_test(rows, hash_is_of_the_set_of_rows);
-    tcase_add_test(rows, hash_of_one_row_is_its_sha256);
-    tcase_add_test(rows, an_aborted_transaction_leaves_nothing);
-    tcase_add_test(rows, applied_and_counts_live_in_the_transaction);
-    tcase_add_loop_test(rows, scan, 0, RG_LEN(scans));
-    tcase_add_test(rows, scan_seeks_within_its_prefix);
-    tcase_add_test(rows, append_wants_ascending_keys);
-    tcase_add_test(rows, wipe_takes_everything);
-    tcase_add_test(rows, readers_never_see_half_a_transaction);
-    tcase_add_test(rows, too_many_readers_are_refused_and_slots_come_back);
-    tcase_add_test(rows, files_are_private_and_gone_afterwards);
-    tcase_add_test(rows, what_a_crash_left_is_thrown_away);
-    tcase_add_test(rows, a_directory_of_somebody_else_is_refused);
-    tcase_add_loop_test(full, applied_must_grow, 0, 2);
-    tcase_add_test(full, a_full_map_is_an_error);
-    tcase_add_test(full, a_full_memory_file_system_is_an_error);
-    suite_add_tcase(suite, rows);
-    suite_add_tcase(suite, full);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

@@ -1,7 +1,7 @@
 /* store/rowmap: which rows are read, and as what. */
-#include <check.h>
 
 #include "store/db/rowmap.h"
+#include "tests/lib/check_main.h"
 
 struct thing {
     struct rg_span row, name;
@@ -57,7 +57,7 @@ static const struct {
 #undef ROW
 };
 
-START_TEST(form)
+LOOP(form, RG_LEN(rows))
 {
     struct thing thing, before;
     enum rg_err err;
@@ -71,9 +71,8 @@ START_TEST(form)
     else
         ck_assert_uint_eq(thing.node_id + thing.version + thing.rejoin, 0);
 }
-END_TEST
 
-START_TEST(every_member)
+TEST(every_member)
 {
     static const char bytes[] = "\x10\x01\x07" "\x11\x02\xe8\x07" ID NAME "\x2b\x0c" "123456789012" "\x2c\x08" "permset1" "\x2d\x01U"
                                 "\x4c\x02\x80\x08" "\x54\x01\x01";
@@ -93,9 +92,8 @@ START_TEST(every_member)
     ck_assert_ptr_eq(t.row.p, row.p);
     ck_assert_uint_eq(t.row.n, row.n);
 }
-END_TEST
 
-START_TEST(the_first_counts)
+TEST(the_first_counts)
 {
     static const char bytes[] = "\x10\x01\x07" ID NAME "\x10\x01\x08" "\x20\x10" "fedcba9876543210" "\x21\x02" "al";
     struct thing t;
@@ -108,9 +106,8 @@ START_TEST(the_first_counts)
     ck_assert_str_eq(t.account, "");
     ck_assert(!t.rejoin);
 }
-END_TEST
 
-START_TEST(a_number_in_a_key)
+TEST(a_number_in_a_key)
 {
     const struct rg_rowkey key = rg_rowkey_u64(RG_T_EPOCH, UINT64_C(0x0102030405060708));
     uint64_t number = 5;
@@ -120,24 +117,4 @@ START_TEST(a_number_in_a_key)
     ck_assert_uint_eq(number, 5);
     ck_assert(rg_rowkey_take_u64(rg_rowkey_span(&key), &number));
     ck_assert_uint_eq(number, UINT64_C(0x0102030405060708));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("rowmap");
-    TCase *tcase = tcase_create("rowmap");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_loop_test(tcase, form, 0, RG_LEN(rows));
-    tcase_add_test(tcase, every_member);
-    tcase_add_test(tcase, the_first_counts);
-    tcase_add_test(tcase, a_number_in_a_key);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

@@ -1,11 +1,11 @@
 /* Snapshots: what is written comes back, damage anywhere is found and leaves an empty store. */
-#include <check.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/prng.h"
 #include "store/db/snapshot.h"
+#include "tests/lib/check_main.h"
 
 static const uint8_t material[32] = {7};
 static const struct rg_context context = {.instance_arn = {(const uint8_t *)"i", 1},
@@ -111,7 +111,9 @@ static void applied_of(struct rg_store *store, struct rg_applied *applied, struc
     rg_txn_free(txn);
 }
 
-START_TEST(a_state_comes_back)
+CASE(.setup = setup, .teardown = teardown, .seconds = 90);
+
+LOOP(a_state_comes_back, 4)
 {
     static const unsigned rows[] = {0, 1, 1000, 20000};
     struct rg_applied a, b;
@@ -146,7 +148,6 @@ START_TEST(a_state_comes_back)
     ck_assert_int_eq(rg_snapshot_inspect(source(), keys, &context, &config, &info, &ctx), RG_OK);
     ck_assert(rg_span_is(info.config, "the configuration"));
 }
-END_TEST
 
 static void expect_empty(void)
 {
@@ -160,7 +161,7 @@ static void expect_empty(void)
     ck_assert_mem_eq(h, zeros, 32);
 }
 
-START_TEST(damage_is_found_and_leaves_nothing)
+TEST(damage_is_found_and_leaves_nothing)
 {
     struct rg_snapshot_info info;
     RG_AUTO_BUF struct rg_buf config = {0};
@@ -196,10 +197,9 @@ START_TEST(damage_is_found_and_leaves_nothing)
     file.len--;
     ck_assert_int_eq(load(&info, &config), RG_OK);
 }
-END_TEST
 
 /* Chunks of equal form exchanged: each authenticates only in its place. */
-START_TEST(chunks_cannot_change_places)
+TEST(chunks_cannot_change_places)
 {
     size_t at[8], n = 0, p;
     RG_AUTO_MEM uint8_t *one = NULL;
@@ -223,9 +223,8 @@ START_TEST(chunks_cannot_change_places)
     file.len -= at[3] - at[2];
     ck_assert_int_eq(rg_snapshot_verify(source(), keys, &context, NULL, &ctx), RG_ECORRUPT);
 }
-END_TEST
 
-START_TEST(keys_and_instances_are_told_apart)
+TEST(keys_and_instances_are_told_apart)
 {
     static const uint8_t other[32] = {8};
     struct rg_context elsewhere = context;
@@ -242,19 +241,17 @@ START_TEST(keys_and_instances_are_told_apart)
     rg_keyprov_free(stranger);
     rg_keyprov_free(replica);
 }
-END_TEST
 
-START_TEST(writing_can_be_stopped)
+TEST(writing_can_be_stopped)
 {
     static const volatile bool stop = true;
 
     fill(100, false);
     ck_assert_int_eq(write_snapshot(&stop), RG_ESTOPPED);
 }
-END_TEST
 
 /* The target is 3.4 million rows in 4 seconds on one core; a tenth here, timed only where no sanitizer slows it. */
-START_TEST(loading_is_quick)
+TEST(loading_is_quick)
 {
     struct timespec a, b;
     struct rg_snapshot_info info;
@@ -271,28 +268,4 @@ START_TEST(loading_is_quick)
     seconds = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
     printf("%llu rows, %zu bytes sealed, loaded in %.3f s\n", (unsigned long long)info.rows, file.len, seconds);
     ck_assert(seconds < 20);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("snapshot");
-    TCase *t = tcase_create("snapshot");
-    SRunner *r;
-    int failed;
-
-    tcase_set_timeout(t, 90);
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_loop_test(t, a_state_comes_back, 0, 4);
-    tcase_add_test(t, damage_is_found_and_leaves_nothing);
-    tcase_add_test(t, chunks_cannot_change_places);
-    tcase_add_test(t, keys_and_instances_are_told_apart);
-    tcase_add_test(t, writing_can_be_stopped);
-    tcase_add_test(t, loading_is_quick);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }

@@ -1,4 +1,5 @@
 /* store/identity: users, groups and memberships as rows give them; lists page by the last id. */
+#include "tests/lib/check_main.h"
 #include "tests/lib/store_fixture.h"
 
 static struct fix fix;
@@ -22,7 +23,9 @@ static void teardown(void)
         ck_assert_mem_eq(&(got), &want_, sizeof want_);                                                                \
     } while (0)
 
-START_TEST(a_user_as_it_was_given)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(a_user_as_it_was_given)
 {
     const struct rg_uuid id = fix_id("u1"), none = fix_id("g1");
     struct rg_span ext;
@@ -44,9 +47,8 @@ START_TEST(a_user_as_it_was_given)
     ck_assert(rg_tlv_get(user.row, RG_F_EXTERNAL_ID, &ext));
     ck_assert(rg_span_eq(ext, rg_span("okta\0a1", 7)));
 }
-END_TEST
 
-START_TEST(users_by_what_is_unique)
+TEST(users_by_what_is_unique)
 {
     char longname[5000];
     struct rg_uuid id;
@@ -73,9 +75,8 @@ START_TEST(users_by_what_is_unique)
     ck_id(id, "g1");
     ck_assert_int_eq(rg_group_by_external_id(txn, rg_span_str("okta"), rg_span_str("a1"), &id), RG_ENOTFOUND);
 }
-END_TEST
 
-START_TEST(memberships)
+TEST(memberships)
 {
     const struct rg_uuid m1 = fix_id("m1"), m9 = fix_id("m9"), g1 = fix_id("g1"), u1 = fix_id("u1"), u2 = fix_id("u2");
     struct rg_membership m;
@@ -93,9 +94,8 @@ START_TEST(memberships)
     ck_assert_int_eq(rg_membership_find(txn, &g1, &u2, &m), RG_ENOTFOUND);
     ck_assert_int_eq(rg_membership_find(txn, &u1, &g1, &m), RG_ENOTFOUND);
 }
-END_TEST
 
-START_TEST(lists_page_by_the_last_id)
+TEST(lists_page_by_the_last_id)
 {
     const struct rg_uuid g1 = fix_id("g1"), g2 = fix_id("g2"), u1 = fix_id("u1"), u3 = fix_id("u3"),
                          between = fix_id("u11");
@@ -152,7 +152,6 @@ START_TEST(lists_page_by_the_last_id)
     ck_assert_int_eq(rg_groups_of_list_next(&scan, &m), RG_ENOTFOUND);
     rg_scan_end(&scan);
 }
-END_TEST
 
 /* Rows that cannot be read: a store loaded from elsewhere must not be believed blindly. */
 static const struct {
@@ -176,7 +175,7 @@ static const struct {
     {"nothing", "", 0},
 };
 
-START_TEST(a_damaged_row_is_said_so)
+LOOP(a_damaged_row_is_said_so, RG_LEN(damaged))
 {
     const struct rg_uuid id = fix_id("zz");
     struct rg_txn *write;
@@ -198,26 +197,4 @@ START_TEST(a_damaged_row_is_said_so)
     ck_assert_msg(rg_membership_get(write, &id, &m) == RG_ECORRUPT, "%s", damaged[_i].name);
     ck_assert_int_eq(rg_user_by_name(write, rg_span_str("ZZ"), &found), RG_ECORRUPT);
     rg_txn_free(write);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("identity");
-    TCase *tcase = tcase_create("identity");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, a_user_as_it_was_given);
-    tcase_add_test(tcase, users_by_what_is_unique);
-    tcase_add_test(tcase, memberships);
-    tcase_add_test(tcase, lists_page_by_the_last_id);
-    tcase_add_loop_test(tcase, a_damaged_row_is_said_so, 0, RG_LEN(damaged));
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

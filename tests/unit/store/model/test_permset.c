@@ -1,5 +1,6 @@
 /* store/permset: permission sets, accounts, assignments in their three orders, requests, the instance and credentials.
  */
+#include "tests/lib/check_main.h"
 #include "tests/lib/store_fixture.h"
 #include "store/model/credential.h"
 #include "store/model/instance.h"
@@ -21,7 +22,9 @@ static void teardown(void)
     fix_close(&fix);
 }
 
-START_TEST(permission_sets)
+CASE(.setup = setup, .teardown = teardown);
+
+TEST(permission_sets)
 {
     const struct rg_psid p1 = fix_psid("p1"), p9 = fix_psid("p9");
     struct rg_permset p;
@@ -51,9 +54,8 @@ START_TEST(permission_sets)
     ck_assert_int_eq(rg_permset_list_next(&scan, &p), RG_ENOTFOUND);
     rg_scan_end(&scan);
 }
-END_TEST
 
-START_TEST(accounts)
+TEST(accounts)
 {
     struct rg_account a;
     struct rg_scan scan;
@@ -74,7 +76,6 @@ START_TEST(accounts)
     rg_scan_end(&scan);
     ck_assert_int_eq(rg_account_list(txn, "x", &scan), RG_EINVALID);
 }
-END_TEST
 
 /* "111…1/p1/Gg1 …" of what is left in a scan. */
 static const char *text_of(struct rg_scan *scan)
@@ -92,7 +93,7 @@ static const char *text_of(struct rg_scan *scan)
     return text;
 }
 
-START_TEST(assignments_in_three_orders)
+TEST(assignments_in_three_orders)
 {
     const struct rg_psid p1 = fix_psid("p1"), p2 = fix_psid("p2");
     const struct rg_uuid g1 = fix_id("g1"), u2 = fix_id("u2");
@@ -121,9 +122,8 @@ START_TEST(assignments_in_three_orders)
     a.principal_type = 'U';
     ck_assert_int_eq(rg_assignment_get(txn, &a), RG_ENOTFOUND);
 }
-END_TEST
 
-START_TEST(requests_are_listed_oldest_first)
+TEST(requests_are_listed_oldest_first)
 {
     struct rg_uuid last = fix_id("r1");
     struct rg_request_status s;
@@ -164,9 +164,8 @@ START_TEST(requests_are_listed_oldest_first)
     ck_assert_str_eq((const char *)s.id.b, "q2");
     rg_scan_end(&scan);
 }
-END_TEST
 
-START_TEST(instance_regions_credentials)
+TEST(instance_regions_credentials)
 {
     struct rg_credential c;
     struct rg_instance i;
@@ -208,9 +207,8 @@ START_TEST(instance_regions_credentials)
     ck_assert_int_eq(rg_credential_by_token(txn, token, &c), RG_ENOTFOUND);
     ck_assert_int_eq(rg_credential_by_key(txn, rg_span_str(""), &c), RG_ENOTFOUND);
 }
-END_TEST
 
-START_TEST(no_instance_before_init)
+TEST(no_instance_before_init)
 {
     struct rg_instance i;
 
@@ -219,9 +217,8 @@ START_TEST(no_instance_before_init)
     txn = fix_read(&fix);
     ck_assert_int_eq(rg_instance_get(txn, &i), RG_ENOTFOUND);
 }
-END_TEST
 
-START_TEST(damaged_rows_are_said_so)
+TEST(damaged_rows_are_said_so)
 {
     static const char *const keys[] = {"I", "Rr", "Ckk", "pzzzzzzzz", "qz", "c000000000000", "rc0123456789abcdef"};
     const struct rg_psid pz = fix_psid("zzzzzzzz");
@@ -252,28 +249,4 @@ START_TEST(damaged_rows_are_said_so)
     ck_assert_int_eq(rg_assignment_list_next(&scan, &a), RG_ECORRUPT);
     rg_scan_end(&scan);
     rg_txn_free(write);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("permset");
-    TCase *tcase = tcase_create("permset");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, permission_sets);
-    tcase_add_test(tcase, accounts);
-    tcase_add_test(tcase, assignments_in_three_orders);
-    tcase_add_test(tcase, requests_are_listed_oldest_first);
-    tcase_add_test(tcase, instance_regions_credentials);
-    tcase_add_test(tcase, no_instance_before_init);
-    tcase_add_test(tcase, damaged_rows_are_said_so);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }

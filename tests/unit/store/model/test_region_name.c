@@ -1,8 +1,8 @@
 /* Names of regions: the list, and what others may be given. */
-#include <check.h>
 #include <stdlib.h>
 
 #include "store/model/region_name.h"
+#include "tests/lib/check_main.h"
 
 static const struct {
     const char *name;
@@ -29,16 +29,15 @@ static const struct {
     {"a23456789b123456789c123456789d123", false, false},
 };
 
-START_TEST(test_names)
+LOOP(test_names, RG_LEN(names))
 {
     struct rg_span name = rg_span_str(names[_i].name);
 
     ck_assert_msg(rg_region_name_ok(name) == names[_i].ok, "%s", names[_i].name);
     ck_assert_msg(rg_region_name_is_aws(name) == names[_i].aws, "%s", names[_i].name);
 }
-END_TEST
 
-START_TEST(test_list)
+TEST(test_list)
 {
     ck_assert_uint_eq(rg_region_names_n, 17);
     for (size_t i = 0; i < rg_region_names_n; i++) {
@@ -47,22 +46,4 @@ START_TEST(test_list)
         ck_assert_ptr_eq(rg_region_place(rg_span_str(rg_region_names[i].name)), rg_region_names[i].place);
     }
     ck_assert_ptr_null(rg_region_place(rg_span_str("frankfurt")));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("region_names");
-    TCase *tc = tcase_create("names");
-    SRunner *runner;
-    int failed;
-
-    tcase_add_loop_test(tc, test_names, 0, RG_LEN(names));
-    tcase_add_test(tc, test_list);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

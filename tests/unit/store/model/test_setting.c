@@ -1,6 +1,7 @@
 /* store/policy: settings within bounds, what a lease was before, epochs, and writes noted as degraded. */
 #include "store/model/setting.h"
 #include "store/model/region.h"
+#include "tests/lib/check_main.h"
 #include "tests/lib/store_fixture.h"
 
 static struct fix fix;
@@ -26,15 +27,16 @@ static struct rg_settings policy(void)
     return p;
 }
 
-START_TEST(without_settings_nothing_is_asked_for)
+CASE(.setup = setup, .teardown = teardown, .seconds = 100);
+
+TEST(without_settings_nothing_is_asked_for)
 {
     struct rg_settings p = policy(), none = {.regions = 0};
 
     ck_assert_mem_eq(&p, &none, sizeof p);
 }
-END_TEST
 
-START_TEST(settings_are_as_they_were_put)
+TEST(settings_are_as_they_were_put)
 {
     fix_must(&fix, RG_CMD_SETTING_PUT, "name=durability regions=2 shortage=degrade");
     fix_must(&fix, RG_CMD_SETTING_PUT, "name=lease regions=3 lease=5000");
@@ -48,7 +50,6 @@ START_TEST(settings_are_as_they_were_put)
     ck_assert(!policy().degrade);
     ck_assert_uint_eq(policy().lease_regions, 3);
 }
-END_TEST
 
 static const char *const refused[] = {
     "name=durability regions=33 shortage=refuse",
@@ -66,7 +67,7 @@ static const char *const refused[] = {
     "name=other regions=1",
 };
 
-START_TEST(a_setting_out_of_bounds_is_refused)
+LOOP(a_setting_out_of_bounds_is_refused, RG_LEN(refused))
 {
     struct rg_settings p;
 
@@ -77,9 +78,8 @@ START_TEST(a_setting_out_of_bounds_is_refused)
     ck_assert_int_eq(fix.reply.why, RG_WHY_SETTING);
     ck_assert_mem_eq(&p, &(struct rg_settings[]){policy()}, sizeof p);
 }
-END_TEST
 
-START_TEST(a_stale_version_changes_no_setting)
+TEST(a_stale_version_changes_no_setting)
 {
     char text[96];
 
@@ -88,10 +88,9 @@ START_TEST(a_stale_version_changes_no_setting)
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_SETTING_PUT, text), RG_ESTALE);
     ck_assert_uint_eq(policy().lease_regions, 2);
 }
-END_TEST
 
 /* A member may have missed more than one change: the largest terms it may know stay. */
-START_TEST(the_lease_before_stays_until_it_is_settled)
+TEST(the_lease_before_stays_until_it_is_settled)
 {
     char text[96];
 
@@ -112,7 +111,6 @@ START_TEST(the_lease_before_stays_until_it_is_settled)
     ck_assert_uint_eq(policy().old_lease_ms, 0);
     ck_assert_uint_eq(policy().lease_regions, 2);
 }
-END_TEST
 
 static void begin_epoch(uint64_t epoch)
 {
@@ -154,7 +152,7 @@ static bool primary_is(const char *name)
     return is;
 }
 
-START_TEST(an_epoch_is_noted_once_and_moves_the_primary)
+TEST(an_epoch_is_noted_once_and_moves_the_primary)
 {
     char region[33], by[33];
     uint64_t first;
@@ -184,17 +182,15 @@ START_TEST(an_epoch_is_noted_once_and_moves_the_primary)
     ck_assert_uint_eq(epoch_at(2, region, by).epoch, 3073);
     ck_assert_uint_eq(epoch_at(3, region, by).epoch, 0);
 }
-END_TEST
 
-START_TEST(an_epoch_that_has_not_begun_is_not_noted)
+TEST(an_epoch_that_has_not_begun_is_not_noted)
 {
     ck_assert_int_ne(fix_apply(&fix, RG_CMD_EPOCH_NOTE, "epoch=1026 name=eu-central-1 node=2"), RG_OK);
     ck_assert(primary_is("us-east-1") && !primary_is("eu-central-1"));
 }
-END_TEST
 
 /* A note cannot move where the epoch begins. */
-START_TEST(a_note_keeps_the_first_index)
+TEST(a_note_keeps_the_first_index)
 {
     char region[33], by[33];
     uint64_t first;
@@ -206,7 +202,6 @@ START_TEST(a_note_keeps_the_first_index)
     ck_assert_int_eq(fix_apply_bytes(&fix, rg_buf_span(&fix.cmd)), RG_OK);
     ck_assert_uint_eq(epoch_at(0, region, by).first_index, first);
 }
-END_TEST
 
 /* ---- degraded ---- */
 
@@ -230,7 +225,7 @@ static uint64_t degraded(uint64_t after, size_t *ret_n, struct rg_degraded *ret_
     return count;
 }
 
-START_TEST(a_degraded_write_is_noted_and_a_refused_one_is_not)
+TEST(a_degraded_write_is_noted_and_a_refused_one_is_not)
 {
     struct rg_degraded d = {.index = 0};
     uint64_t index;
@@ -253,10 +248,9 @@ START_TEST(a_degraded_write_is_noted_and_a_refused_one_is_not)
     ck_assert_uint_eq(d.index, index + 2);
     ck_assert_uint_eq(d.regions, 0);
 }
-END_TEST
 
 /* The oldest notes go; the count does not. */
-START_TEST(notes_of_degraded_writes_are_bounded)
+TEST(notes_of_degraded_writes_are_bounded)
 {
     struct rg_degraded d = {.index = 0};
     uint64_t first;
@@ -269,32 +263,4 @@ START_TEST(notes_of_degraded_writes_are_bounded)
     ck_assert_uint_eq(degraded(0, &n, &d), RG_DEGRADED_KEPT_MAX + 3);
     ck_assert_uint_eq(n, RG_DEGRADED_KEPT_MAX);
     ck_assert_uint_eq(d.index, first + 3);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("policy");
-    TCase *tc = tcase_create("policy");
-    SRunner *runner;
-    int failed;
-
-    tcase_set_timeout(tc, 100);
-    tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_add_test(tc, without_settings_nothing_is_asked_for);
-    tcase_add_test(tc, settings_are_as_they_were_put);
-    tcase_add_loop_test(tc, a_setting_out_of_bounds_is_refused, 0, (int)RG_LEN(refused));
-    tcase_add_test(tc, a_stale_version_changes_no_setting);
-    tcase_add_test(tc, the_lease_before_stays_until_it_is_settled);
-    tcase_add_test(tc, an_epoch_is_noted_once_and_moves_the_primary);
-    tcase_add_test(tc, an_epoch_that_has_not_begun_is_not_noted);
-    tcase_add_test(tc, a_note_keeps_the_first_index);
-    tcase_add_test(tc, a_degraded_write_is_noted_and_a_refused_one_is_not);
-    tcase_add_test(tc, notes_of_degraded_writes_are_bounded);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
