@@ -1,5 +1,3 @@
-#include <strings.h>
-
 #include "cmd/cli/client_priv.h"
 
 enum { CONCURRENCY_MAX = 256, CONNECT_MS_MAX = 5000 };
@@ -9,79 +7,51 @@ void rg_answer_deinit(struct rg_answer *answer)
     rg_buf_deinit(&answer->body);
 }
 
-static size_t on_body(char *data, size_t size, size_t n, void *arg)
+/* Takes what came. */
+static struct rg_answer answer_of(struct rg_fetch_answer *fetched)
 {
-    struct rg_answer *answer = arg;
+    struct rg_answer answer = {.status = fetched->status, .body = fetched->body};
 
-    rg_buf_put(&answer->body, data, size * n);
-    return answer->body.err ? 0 : size * n;
-}
-
-static void copy_header(const char *line, size_t n, const char *name, char *out, size_t size)
-{
-    size_t len = strlen(name);
-
-    if (n <= len || strncasecmp(line, name, len) != 0)
-        return;
-    line += len;
-    n -= len;
-    while (n > 0 && (*line == ' ' || *line == '\t')) {
-        line++;
-        n--;
-    }
-    while (n > 0 && (line[n - 1] == '\r' || line[n - 1] == '\n'))
-        n--;
-    if (n < size) {
-        memcpy(out, line, n);
-        out[n] = '\0';
-    }
-}
-
-static size_t on_header(char *line, size_t size, size_t n, void *arg)
-{
-    struct rg_answer *answer = arg;
-
-    copy_header(line, size * n, "Regent-Revision:", answer->revision, sizeof answer->revision);
-    copy_header(line, size * n, "Regent-Region:", answer->region, sizeof answer->region);
-    copy_header(line, size * n, "Location:", answer->location, sizeof answer->location);
-    return size * n;
+    rg_fetch_header(fetched, "Regent-Revision", answer.revision, sizeof answer.revision);
+    rg_fetch_header(fetched, "Location", answer.location, sizeof answer.location);
+    fetched->body = (struct rg_buf){.max = 0};
+    rg_fetch_answer_deinit(fetched);
+    return answer;
 }
 
 enum rg_err rg_client_new(const struct rg_cluster *cluster, const char *url, struct rg_client **ret_client,
                           struct rg_errctx *ctx)
 {
-    static bool ready;
-    struct rg_client *client;
+    RG_AUTO(client) struct rg_client *client = calloc(1, sizeof *client);
+    char authorization[sizeof cluster->bearer_token + 32];
+    enum rg_err err;
 
-    if (!ready && curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
-        return rg_fail(ctx, RG_EINTERNAL, "libcurl cannot start");
-    ready = true;
-    client = calloc(1, sizeof *client);
     if (client == NULL)
         return RG_ENOMEM;
     snprintf(client->url, sizeof client->url, "%s", url);
     snprintf(client->ca, sizeof client->ca, "%s", cluster->ca);
-    snprintf(client->authorization, sizeof client->authorization, "Authorization: Bearer %s", cluster->bearer_token);
     client->timeout_ms = 30000;
-    client->easy = curl_easy_init();
-    if (cluster->bearer_token[0] != '\0') /* who joins has none */
-        client->headers = curl_slist_append(NULL, client->authorization);
-    if (client->easy == NULL || (client->headers == NULL && cluster->bearer_token[0] != '\0')) {
-        rg_client_free(client);
-        return RG_ENOMEM;
+    err = rg_fetcher_new(1, &client->fetcher, ctx);
+    if (!err && cluster->bearer_token[0] != '\0') { /* who joins has none */
+        snprintf(authorization, sizeof authorization, "Authorization: Bearer %s", cluster->bearer_token);
+        err = rg_client_header(client, authorization);
+        rg_wipe(authorization, sizeof authorization);
     }
-    *ret_client = client;
-    return RG_OK;
+    if (!err)
+        *ret_client = RG_STEAL(client);
+    return err;
 }
 
 void rg_client_free(struct rg_client *client)
 {
     if (client == NULL)
         return;
-    curl_easy_cleanup(client->easy);
-    curl_slist_free_all(client->headers);
+    rg_fetcher_free(client->fetcher);
+    for (size_t i = 0; i < client->n_headers; i++) {
+        rg_wipe(client->headers[i], strlen(client->headers[i]));
+        free(client->headers[i]);
+    }
     free(client->nodes);
-    rg_wipe(client->authorization, sizeof client->authorization);
     free(client);
 }
 
@@ -92,120 +62,47 @@ void rg_client_timeout(struct rg_client *client, long timeout_ms)
 
 enum rg_err rg_client_header(struct rg_client *client, const char *header)
 {
-    struct curl_slist *headers = curl_slist_append(client->headers, header);
+    char *copy = client->n_headers < CLIENT_HEADERS_MAX ? strdup(header) : NULL;
 
-    if (headers == NULL)
+    if (copy == NULL)
         return RG_ENOMEM;
-    client->headers = headers;
+    client->headers[client->n_headers++] = copy;
     return RG_OK;
 }
 
-enum rg_err client_transfer_prepare(const struct rg_client *client, struct transfer *t, const char *base, const char *method,
-                                    long timeout_ms)
+struct rg_fetch_request client_fetch(const struct rg_client *client, const char *base, const struct client_request *request,
+                                     long timeout_ms, struct client_room *room)
 {
-    char url[2048], target[256];
-    struct curl_slist *headers = NULL;
-    CURL *easy = t->easy;
+    size_t n = client->n_headers;
 
-    snprintf(url, sizeof url, "%s%.*s", base, (int)t->path.len, (const char *)t->path.data);
-    for (struct curl_slist *h = client->headers; h != NULL; h = h->next)
-        headers = curl_slist_append(headers, h->data);
-    if (t->target.len > 0) {
-        snprintf(target, sizeof target, "X-Amz-Target: %.*s", (int)t->target.len, (const char *)t->target.data);
-        headers = curl_slist_append(headers, target);
-        headers = curl_slist_append(headers, "Content-Type: application/x-amz-json-1.1");
-    } else if (t->body.len > 0) {
-        headers = curl_slist_append(headers, "Content-Type: application/json");
+    snprintf(room->url, sizeof room->url, "%s%s", base, request->path);
+    memcpy(room->headers, client->headers, n * sizeof room->headers[0]);
+    if (request->target != NULL && request->target[0] != '\0') {
+        snprintf(room->target, sizeof room->target, "X-Amz-Target: %s", request->target);
+        room->headers[n++] = room->target;
+        room->headers[n++] = "Content-Type: application/x-amz-json-1.1";
+    } else if (request->body.n > 0) {
+        room->headers[n++] = "Content-Type: application/json";
     }
-    headers = curl_slist_append(headers, "Expect:");
-    if (headers == NULL)
-        return RG_ENOMEM;
-    curl_slist_free_all(t->headers);
-    t->headers = headers;
-    rg_buf_clear(&t->answer.body);
-    t->answer.status = 0;
-    t->answer.revision[0] = t->answer.region[0] = t->answer.location[0] = '\0';
-    t->base = base;
-    t->timeout_ms = timeout_ms;
-    curl_easy_reset(easy);
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca);
-    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, RG_MIN(timeout_ms, (long)CONNECT_MS_MAX));
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &t->answer);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, &t->answer);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
-    if (t->body.len > 0 || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0) {
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, t->body.len > 0 ? (const char *)t->body.data : "");
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->body.len);
-    }
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
-    return RG_OK;
-}
-
-enum rg_err client_transfer_finished(struct transfer *t, CURLcode code, struct rg_errctx *ctx)
-{
-    if (code == CURLE_OPERATION_TIMEDOUT)
-        return rg_fail(ctx, RG_ETIMEOUT, "%s: no answer within %ld ms", t->base, t->timeout_ms);
-    if (code == CURLE_WRITE_ERROR && t->answer.body.err)
-        return rg_fail(ctx, t->answer.body.err, "%s: the answer is over %u bytes", t->base, RG_CLIENT_BODY_BYTES_MAX);
-    if (code != CURLE_OK)
-        return rg_fail(ctx, RG_EUNREACHABLE, "%s cannot be reached: %s", t->base, curl_easy_strerror(code));
-    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->answer.status);
-    return RG_OK;
-}
-
-void client_transfer_init(struct transfer *t, CURL *easy)
-{
-    *t = (struct transfer){.easy = easy};
-    rg_buf_init(&t->path, 2000);
-    rg_buf_init(&t->target, 200);
-    rg_buf_init(&t->body, 2 * 1024 * 1024);
-    rg_buf_init(&t->answer.body, RG_CLIENT_BODY_BYTES_MAX);
-}
-
-void client_transfer_deinit(struct transfer *t)
-{
-    rg_buf_deinit(&t->path);
-    rg_buf_deinit(&t->target);
-    rg_buf_deinit(&t->body);
-    rg_buf_deinit(&t->answer.body);
-    curl_slist_free_all(t->headers);
+    return (struct rg_fetch_request){.method = request->method, .url = room->url, .headers = room->headers, .n_headers = n,
+                                     .body = request->body, .ca_path = client->ca, .timeout_ms = timeout_ms,
+                                     .connect_ms = RG_MIN(timeout_ms, (long)CONNECT_MS_MAX),
+                                     .body_bytes_max = RG_CLIENT_BODY_BYTES_MAX};
 }
 
 enum rg_err client_request_once(struct rg_client *client, const struct client_request *request, long timeout_ms,
                                 struct rg_answer *ret_answer, bool *ret_sent, struct rg_errctx *ctx)
 {
-    struct transfer t;
-    curl_off_t us = 0;
-    enum rg_err err;
+    struct client_room room;
+    struct rg_fetch_request fetch = client_fetch(client, client->url, request, timeout_ms, &room);
+    struct rg_fetch_answer fetched;
+    enum rg_err err = rg_fetcher_ask(client->fetcher, &fetch, &fetched, ctx);
 
-    client_transfer_init(&t, client->easy);
-    *ret_sent = false;
-    rg_buf_put_str(&t.path, request->path);
-    if (request->target != NULL)
-        rg_buf_put_str(&t.target, request->target);
-    rg_buf_put(&t.body, request->body.p, request->body.n);
-    err = t.path.err ? t.path.err : t.body.err;
-    if (!err)
-        err = client_transfer_prepare(client, &t, client->url, request->method, timeout_ms);
-    if (!err) {
-        err = client_transfer_finished(&t, curl_easy_perform(client->easy), ctx);
-        *ret_sent = curl_easy_getinfo(client->easy, CURLINFO_PRETRANSFER_TIME_T, &us) != CURLE_OK || us != 0;
-    }
-    if (!err) {
-        *ret_answer = t.answer;
-        rg_buf_init(&t.answer.body, RG_CLIENT_BODY_BYTES_MAX);
-    }
-    client_transfer_deinit(&t);
+    *ret_sent = fetched.sent;
+    if (err)
+        rg_fetch_answer_deinit(&fetched);
+    else
+        *ret_answer = answer_of(&fetched);
     return err;
 }
 
@@ -253,98 +150,102 @@ enum rg_err rg_client_json(struct rg_client *client, const char *method, const c
     return err;
 }
 
-/* Give idle transfers their next request. */
-static enum rg_err feed(struct rg_client *client, const struct rg_batch *batch, CURLM *multi, struct transfer *transfers,
-                        unsigned n, size_t *next, unsigned *busy)
-{
-    for (unsigned k = 0; k < n; k++) {
-        struct transfer *t = &transfers[k];
-        const char *method = "POST";
-        enum rg_err err;
+/* ---- many at once ---- */
 
-        while (!t->busy && *next < batch->n) {
-            t->i = (*next)++;
-            rg_buf_clear(&t->path);
-            rg_buf_clear(&t->target);
-            rg_buf_clear(&t->body);
-            if (!batch->next(batch->arg, t->i, &t->path, &t->target, &t->body, &method))
-                continue;
-            err = t->body.err ? t->body.err : t->path.err;
-            if (!err)
-                err = client_transfer_prepare(client, t, client->url, method, client->timeout_ms);
-            if (err)
-                return err;
-            if (curl_multi_add_handle(multi, t->easy) != CURLM_OK)
-                return RG_EINTERNAL;
-            t->busy = true;
-            (*busy)++;
-        }
-    }
-    return RG_OK;
+/* One of them. */
+struct part {
+    struct rg_buf path, target, body; /* own */
+    size_t i;
+};
+
+/* The next request in a slot that is free. */
+static enum rg_err part_start(struct rg_client *client, const struct rg_batch *batch, struct rg_fetcher *fetcher, struct part *part,
+                              size_t slot, struct rg_errctx *ctx)
+{
+    struct client_request request = {.method = "POST"};
+    struct rg_fetch_request fetch;
+    struct client_room room;
+    enum rg_err err;
+
+    rg_buf_clear(&part->path);
+    rg_buf_clear(&part->target);
+    rg_buf_clear(&part->body);
+    if (!batch->next(batch->arg, part->i, &part->path, &part->target, &part->body, &request.method))
+        return RG_OK;
+    rg_buf_put_u8(&part->path, 0);
+    rg_buf_put_u8(&part->target, 0);
+    err = part->body.err ? part->body.err : part->path.err ? part->path.err : part->target.err;
+    if (err)
+        return err;
+    request.path = (const char *)part->path.data;
+    request.target = (const char *)part->target.data;
+    request.body = rg_buf_span(&part->body);
+    fetch = client_fetch(client, client->url, &request, client->timeout_ms, &room);
+    return rg_fetcher_start(fetcher, slot, &fetch, ctx);
 }
 
-static enum rg_err collect(const struct rg_batch *batch, CURLM *multi, unsigned *busy, size_t *done, struct rg_errctx *ctx)
+static enum rg_err part_done(const struct rg_batch *batch, const struct part *part, struct rg_fetch_done *done, struct rg_errctx *ctx)
 {
+    struct rg_answer answer;
+    enum rg_err err;
+
+    if (done->err) {
+        rg_fetch_answer_deinit(&done->answer);
+        return rg_fail(ctx, done->err, "%s", done->ctx.text);
+    }
+    answer = answer_of(&done->answer);
+    err = batch->on_answer(batch->arg, part->i, &answer, ctx);
+    rg_answer_deinit(&answer);
+    return err;
+}
+
+static enum rg_err batch_run(struct rg_client *client, const struct rg_batch *batch, struct rg_fetcher *fetcher, struct part *parts,
+                             size_t n, struct rg_errctx *ctx)
+{
+    struct rg_fetch_done done = {.slot = 0};
+    size_t next = 0, n_done = 0;
     enum rg_err err = RG_OK;
-    CURLMsg *msg;
-    int left;
 
-    while (!err && (msg = curl_multi_info_read(multi, &left)) != NULL) {
-        struct transfer *t;
-
-        if (msg->msg != CURLMSG_DONE)
-            continue;
-        curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&t);
-        err = client_transfer_finished(t, msg->data.result, ctx);
-        curl_multi_remove_handle(multi, t->easy);
-        t->busy = false;
-        (*busy)--;
-        (*done)++;
-        if (!err)
-            err = batch->on_answer(batch->arg, t->i, &t->answer, ctx);
+    while (!err) {
+        for (size_t k = 0; !err && k < n; k++) {
+            while (!err && !rg_fetcher_busy(fetcher, k) && next < batch->n) {
+                parts[k].i = next++;
+                err = part_start(client, batch, fetcher, &parts[k], k, ctx);
+            }
+        }
+        if (err || (rg_fetcher_n_busy(fetcher) == 0 && next >= batch->n))
+            break;
+        if (rg_fetcher_next(fetcher, 1000, &done)) {
+            n_done++;
+            err = part_done(batch, &parts[done.slot], &done, ctx);
+        }
+        if (batch->progress != NULL)
+            rg_progress_show(batch->progress, n_done);
     }
     return err;
 }
 
 enum rg_err rg_client_batch(struct rg_client *client, const struct rg_batch *batch, struct rg_errctx *ctx)
 {
-    unsigned n = (unsigned)RG_MIN(RG_MIN((size_t)batch->concurrency, batch->n), (size_t)CONCURRENCY_MAX), busy = 0;
-    RG_AUTO_MEM struct transfer *transfers = calloc(n > 0 ? n : 1, sizeof *transfers);
-    CURLM *multi = curl_multi_init();
-    size_t next = 0, done = 0;
-    enum rg_err err = client_find(client, ctx);
+    size_t n = RG_MIN(RG_MIN((size_t)batch->concurrency, batch->n), (size_t)CONCURRENCY_MAX);
+    RG_AUTO_MEM struct part *parts = calloc(RG_MAX(n, (size_t)1), sizeof *parts);
+    RG_AUTO(fetcher) struct rg_fetcher *fetcher = NULL;
+    enum rg_err err = parts != NULL ? client_find(client, ctx) : RG_ENOMEM;
 
-    if (transfers == NULL || multi == NULL) {
-        curl_multi_cleanup(multi);
-        return RG_ENOMEM;
+    for (size_t k = 0; parts != NULL && k < n; k++) {
+        rg_buf_init(&parts[k].path, 2000);
+        rg_buf_init(&parts[k].target, 200);
+        rg_buf_init(&parts[k].body, 2 * 1024 * 1024);
     }
-    curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
-    for (unsigned k = 0; k < n; k++) {
-        client_transfer_init(&transfers[k], curl_easy_init());
-        if (transfers[k].easy == NULL)
-            err = RG_ENOMEM;
+    if (!err)
+        err = rg_fetcher_new(n, &fetcher, ctx);
+    if (!err)
+        err = batch_run(client, batch, fetcher, parts, n, ctx);
+    rg_fetcher_free(RG_STEAL(fetcher)); /* before what it reads */
+    for (size_t k = 0; parts != NULL && k < n; k++) {
+        rg_buf_deinit(&parts[k].path);
+        rg_buf_deinit(&parts[k].target);
+        rg_buf_deinit(&parts[k].body);
     }
-    while (!err) {
-        int running;
-
-        err = feed(client, batch, multi, transfers, n, &next, &busy);
-        if (err || (busy == 0 && next >= batch->n))
-            break;
-        if (curl_multi_perform(multi, &running) != CURLM_OK)
-            err = RG_EINTERNAL;
-        if (!err)
-            err = collect(batch, multi, &busy, &done, ctx);
-        if (!err && busy > 0)
-            curl_multi_poll(multi, NULL, 0, 1000, NULL);
-        if (batch->progress != NULL)
-            rg_progress_show(batch->progress, done);
-    }
-    for (unsigned k = 0; k < n; k++) {
-        if (transfers[k].busy)
-            curl_multi_remove_handle(multi, transfers[k].easy);
-        curl_easy_cleanup(transfers[k].easy);
-        client_transfer_deinit(&transfers[k]);
-    }
-    curl_multi_cleanup(multi);
     return err;
 }

@@ -12,7 +12,6 @@ struct rg_answer {
     long status; /* HTTP */
     struct rg_buf body; /* own */
     char revision[RG_REV_TEXT_MAX];
-    char region[33];
     char location[512]; /* where a replica sends a write */
 };
 void rg_answer_deinit(struct rg_answer *answer);
@@ -44,8 +43,6 @@ RG_MUST enum rg_err rg_cluster_mark_primary(struct rg_cluster *cluster, struct r
 /** By --region, for what is only read: of that region; NULL: rg_client_reader. */
 RG_MUST enum rg_err rg_client_open(struct rg_cluster *cluster, const char *region, struct rg_client **ret_client,
                                    struct rg_errctx *ctx);
-/** The node it talks to now; "": not chosen yet. */
-const char *rg_client_url(const struct rg_client *client);
 void rg_client_free(struct rg_client *client);
 RG_AUTO_DEFINE(client)
 /** Milliseconds before a request is given up; default 30,000. */

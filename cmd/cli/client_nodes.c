@@ -19,108 +19,51 @@ void rg_looks_deinit(struct rg_look *looks, size_t n)
         json_decref(RG_STEAL(looks[i].body));
 }
 
-static void take_look(struct transfer *t, CURLcode code, struct rg_look *look)
+static void take_look(struct rg_fetch_done *done, struct rg_look *look)
 {
-    look->err = client_transfer_finished(t, code, &look->ctx);
-    if (look->err)
-        return;
-    look->status = t->answer.status;
-    look->body = json_loadb((const char *)t->answer.body.data, t->answer.body.len, 0, NULL);
+    look->err = done->err;
+    look->ctx = done->ctx;
+    look->status = done->answer.status;
+    if (!look->err)
+        look->body = json_loadb((const char *)done->answer.body.data, done->answer.body.len, 0, NULL);
+    rg_fetch_answer_deinit(&done->answer);
 }
 
-struct asking {
-    CURLM *multi;
-    struct transfer *transfers;
-    struct rg_look *looks;
-    size_t n, open;
-    bool (*fits)(const struct rg_look *looks, size_t n); /* NULL: wait for all */
-};
-
-static enum rg_err start_looks(struct rg_client *client, struct asking *a, const char *path, long timeout_ms)
+/* Until all have answered, or somebody fits and the others have had their time. fits NULL: until all have. */
+static void wait_looks(struct rg_fetcher *fetcher, struct rg_look *looks, size_t n, bool (*fits)(const struct rg_look *looks, size_t n))
 {
-    for (size_t i = 0; i < a->n; i++) {
-        struct transfer *t = &a->transfers[i];
-        enum rg_err err;
-
-        client_transfer_init(t, curl_easy_init());
-        t->i = i;
-        if (t->easy == NULL)
-            return RG_ENOMEM;
-        rg_buf_put_str(&t->path, path);
-        err = t->path.err ? t->path.err : client_transfer_prepare(client, t, a->looks[i].url, "GET", timeout_ms);
-        if (!err && curl_multi_add_handle(a->multi, t->easy) != CURLM_OK)
-            err = RG_EINTERNAL;
-        if (err)
-            return err;
-        t->busy = true;
-        a->open++;
-    }
-    return RG_OK;
-}
-
-static void take_looks(struct asking *a)
-{
-    CURLMsg *msg;
-    int left;
-
-    while ((msg = curl_multi_info_read(a->multi, &left)) != NULL) {
-        struct transfer *t = NULL;
-
-        if (msg->msg != CURLMSG_DONE)
-            continue;
-        curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&t);
-        take_look(t, msg->data.result, &a->looks[t->i]);
-        curl_multi_remove_handle(a->multi, t->easy);
-        t->busy = false;
-        a->open--;
-    }
-}
-
-/* Until all have answered, or somebody fits and the others have had their time. */
-static enum rg_err wait_looks(struct asking *a)
-{
+    struct rg_fetch_done done = {.slot = 0};
     uint64_t fitting_us = 0;
 
-    while (a->open > 0) {
-        int running;
-
-        if (curl_multi_perform(a->multi, &running) != CURLM_OK)
-            return RG_EINTERNAL;
-        take_looks(a);
-        if (fitting_us == 0 && a->fits != NULL && a->fits(a->looks, a->n))
+    while (rg_fetcher_n_busy(fetcher) > 0 && (fitting_us == 0 || rg_cli_now_us() - fitting_us < GRACE_US)) {
+        if (!rg_fetcher_next(fetcher, 50, &done))
+            continue;
+        take_look(&done, &looks[done.slot]);
+        if (fitting_us == 0 && fits != NULL && fits(looks, n))
             fitting_us = rg_cli_now_us();
-        if (a->open == 0 || (fitting_us != 0 && rg_cli_now_us() - fitting_us >= GRACE_US))
-            break;
-        curl_multi_poll(a->multi, NULL, 0, 50, NULL);
     }
-    return RG_OK;
 }
 
 static enum rg_err look(struct rg_client *client, const char *path, long timeout_ms, struct rg_look *looks, size_t n,
                         bool (*fits)(const struct rg_look *looks, size_t n), struct rg_errctx *ctx)
 {
-    RG_AUTO_MEM struct transfer *transfers = calloc(RG_MAX(n, (size_t)1), sizeof *transfers);
-    struct asking a = {.multi = curl_multi_init(), .transfers = transfers, .looks = looks, .n = n, .fits = fits};
-    enum rg_err err = RG_OK;
+    const struct client_request request = {.method = "GET", .path = path};
+    RG_AUTO(fetcher) struct rg_fetcher *fetcher = NULL;
+    enum rg_err err = rg_fetcher_new(n, &fetcher, ctx);
 
     for (size_t i = 0; i < n; i++) {
         looks[i].body = NULL;
         looks[i].status = 0;
         looks[i].err = rg_fail(&looks[i].ctx, RG_ETIMEOUT, "%s: no answer yet", looks[i].url);
     }
-    if (transfers == NULL || a.multi == NULL)
-        err = rg_fail(ctx, RG_ENOMEM, "out of memory");
-    if (!err)
-        err = start_looks(client, &a, path, timeout_ms);
-    if (!err)
-        err = wait_looks(&a);
-    for (size_t i = 0; transfers != NULL && i < n; i++) {
-        if (transfers[i].busy)
-            curl_multi_remove_handle(a.multi, transfers[i].easy);
-        curl_easy_cleanup(transfers[i].easy);
-        client_transfer_deinit(&transfers[i]);
+    for (size_t i = 0; !err && i < n; i++) {
+        struct client_room room;
+        struct rg_fetch_request fetch = client_fetch(client, looks[i].url, &request, timeout_ms, &room);
+
+        err = rg_fetcher_start(fetcher, i, &fetch, ctx);
     }
-    curl_multi_cleanup(a.multi);
+    if (!err)
+        wait_looks(fetcher, looks, n, fits);
     return err;
 }
 
@@ -255,8 +198,6 @@ enum rg_err client_find(struct rg_client *client, struct rg_errctx *ctx)
         usleep(AGAIN_US);
     }
 }
-
-const char *rg_client_url(const struct rg_client *client) { return client->url; }
 
 /* ---- requests ---- */
 

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <time.h>
 
-enum { GRACE_MS = 250, BODY_BYTES_MAX = 1024 * 1024 };
+enum { GRACE_MS = 250 };
 
 /* Shared by the caller and the threads; the last one frees it. */
 struct rg_fanout {
@@ -39,16 +39,11 @@ void rg_fanout_answers_deinit(struct rg_fanout_answer *answers, size_t n)
 
 enum rg_err rg_fanout_new(const struct rg_cluster *cluster, struct rg_fanout **ret_fanout, struct rg_errctx *ctx)
 {
-    RG_AUTO(client) struct rg_client *first = NULL; /* libcurl starts here, before there are threads */
-    struct rg_fanout *fanout;
+    struct rg_fanout *fanout = calloc(1, sizeof *fanout);
     pthread_condattr_t attr;
-    enum rg_err err = rg_client_new(cluster, cluster->regions[0].url, &first, ctx);
 
-    if (err)
-        return err;
-    fanout = calloc(1, sizeof *fanout);
     if (fanout == NULL)
-        return RG_ENOMEM;
+        return rg_fail(ctx, RG_ENOMEM, "out of memory");
     fanout->cluster = cluster;
     fanout->refs = 1;
     pthread_mutex_init(&fanout->mutex, NULL);
@@ -161,7 +156,6 @@ static enum rg_err job_new(struct rg_fanout *fanout, const struct rg_fanout_requ
     job->path = copy(request->path);
     job->target = copy(request->target);
     job->body = copy(request->body);
-    rg_buf_init(&job->answer.body, BODY_BYTES_MAX);
     err = rg_client_region(fanout->cluster, &fanout->cluster->regions[region], &job->client, ctx);
     if (!err)
         err = job_headers(job, request);

@@ -1,54 +1,8 @@
-/* POST /v1/rejoin over libcurl: one request at a time, to whoever is primary. */
-#include <curl/curl.h>
-#include <stdio.h>
-#include <strings.h>
-
+/* cmd/daemon/rejoin_ask.c: POST /v1/rejoin, to whoever is primary. */
 #include "cmd/daemon/rejoin.h"
+#include "net/fetch/fetch.h"
 
 enum { ANSWER_BYTES_MAX = 1024 * 1024, ASK_MS_MAX = 15000, CONNECT_MS_MAX = 3000, HOPS_MAX = 4 };
-
-struct answer {
-    const volatile sig_atomic_t *stop;
-    struct rg_buf body; /* own */
-    char location[256];
-    long status;
-};
-
-static size_t on_body(char *data, size_t size, size_t n, void *arg)
-{
-    struct answer *a = arg;
-
-    rg_buf_put(&a->body, data, size * n);
-    return a->body.err ? 0 : size * n;
-}
-
-static size_t on_header(char *line, size_t size, size_t n, void *arg)
-{
-    static const char name[] = "location:";
-    struct answer *a = arg;
-    size_t from = sizeof name - 1, to = size * n;
-
-    if (to <= from || strncasecmp(line, name, from) != 0)
-        return size * n;
-    while (from < to && (line[from] == ' ' || line[from] == '\t'))
-        from++;
-    while (to > from && (line[to - 1] == '\r' || line[to - 1] == '\n' || line[to - 1] == ' '))
-        to--;
-    if (to - from < sizeof a->location) {
-        memcpy(a->location, line + from, to - from);
-        a->location[to - from] = '\0';
-    }
-    return size * n;
-}
-
-static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
-{
-    (void)down_total;
-    (void)down;
-    (void)up_total;
-    (void)up;
-    return *((struct answer *)arg)->stop != 0;
-}
 
 /* "https://host:port" of where a replica sends us. */
 static bool base_of(const char *location, char url[160])
@@ -63,47 +17,8 @@ static bool base_of(const char *location, char url[160])
     return true;
 }
 
-static enum rg_err post(CURL *easy, const char *ca_path, const char *base, struct rg_span body, struct answer *a,
-                        struct rg_errctx *ctx)
-{
-    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-    char url[200];
-    CURLcode code;
-
-    snprintf(url, sizeof url, "%s/v1/rejoin", base);
-    rg_buf_clear(&a->body);
-    a->location[0] = '\0';
-    a->status = 0;
-    curl_easy_reset(easy);
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https,http");
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(easy, CURLOPT_CAINFO, ca_path);
-    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)ASK_MS_MAX);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS_MAX);
-    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, a);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, a);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, a);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, (const char *)body.p);
-    code = headers != NULL ? curl_easy_perform(easy) : CURLE_OUT_OF_MEMORY;
-    curl_slist_free_all(headers);
-    if (code == CURLE_ABORTED_BY_CALLBACK)
-        return RG_ESTOPPED;
-    if (code != CURLE_OK)
-        return rg_fail(ctx, RG_EUNREACHABLE, "%s cannot be reached: %s", base, curl_easy_strerror(code));
-    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &a->status);
-    return RG_OK;
-}
-
-static enum rg_err take(const struct answer *a, const char *base, json_t **ret_json, struct rg_errctx *ctx)
+/* ret_json: own. What the answer says, when it is the one. */
+static enum rg_err take(const struct rg_fetch_answer *a, const char *base, json_t **ret_json, struct rg_errctx *ctx)
 {
     json_error_t error;
     json_t *json = json_loadb((const char *)a->body.data, a->body.len, JSON_REJECT_DUPLICATES, &error);
@@ -125,26 +40,26 @@ static enum rg_err take(const struct answer *a, const char *base, json_t **ret_j
 enum rg_err rg_rejoin_ask(const char *ca_path, const char *url, struct rg_span body, const volatile sig_atomic_t *stop,
                           json_t **ret_json, struct rg_errctx *ctx)
 {
-    struct answer a = {.stop = stop};
-    CURL *easy = curl_easy_init();
-    char base[160];
-    enum rg_err err = easy != NULL ? RG_OK : RG_ENOMEM;
+    static const char *const headers[] = {"Content-Type: application/json"};
+    char at[200], base[160];
+    const struct rg_fetch_request request = {.method = "POST", .url = at, .headers = headers, .n_headers = RG_LEN(headers),
+                                             .body = body, .ca_path = ca_path, .timeout_ms = ASK_MS_MAX,
+                                             .connect_ms = CONNECT_MS_MAX, .body_bytes_max = ANSWER_BYTES_MAX, .stop = stop};
+    bool again = true;
+    enum rg_err err = RG_OK;
 
     snprintf(base, sizeof base, "%s", url);
-    rg_buf_init(&a.body, ANSWER_BYTES_MAX);
-    for (int hop = 0; !err && hop < HOPS_MAX; hop++) {
-        char next[160];
+    for (int hop = 1; !err && again; hop++) {
+        char location[256];
+        struct rg_fetch_answer a;
 
-        err = post(easy, ca_path, base, body, &a, ctx);
-        if (err)
-            break;
-        if (a.status != 421 || hop + 1 == HOPS_MAX || !base_of(a.location, next)) {
+        snprintf(at, sizeof at, "%s/v1/rejoin", base);
+        err = rg_fetch(&request, &a, ctx);
+        again = !err && a.status == 421 && hop < HOPS_MAX && rg_fetch_header(&a, "Location", location, sizeof location) &&
+                base_of(location, base);
+        if (!err && !again)
             err = take(&a, base, ret_json, ctx);
-            break;
-        }
-        memcpy(base, next, sizeof base);
+        rg_fetch_answer_deinit(&a);
     }
-    rg_buf_deinit(&a.body);
-    curl_easy_cleanup(easy);
     return err;
 }

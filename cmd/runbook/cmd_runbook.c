@@ -1,5 +1,4 @@
 /* cmd/runbook/cmd_runbook.c: `regent runbook failover` and `regent runbook verify`. */
-#include <curl/curl.h>
 #include <unistd.h>
 
 #include "cmd/runbook/runbook.h"

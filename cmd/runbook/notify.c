@@ -1,12 +1,12 @@
 /* cmd/runbook/notify.c: telling people and systems: a text from a template, and a webhook. A message that cannot be
  * delivered stops nothing. */
-#include <curl/curl.h>
 #include <poll.h>
 #include <time.h>
 
 #include "cmd/runbook/runbook.h"
 #include "cmd/runbook/template.h"
 #include "crypto/privfile.h"
+#include "net/fetch/fetch.h"
 
 enum { TEXT_BYTES_MAX = 64 * 1024, HOOK_MS_MAX = 10000, HOOK_TRIES = 3, ANSWER_BYTES_MAX = 4096 };
 
@@ -50,59 +50,21 @@ enum rg_err rg_runbook_render(struct rg_runbook *rb, struct rg_buf *out)
 
 /* ---- the webhook ---- */
 
-static size_t on_body(char *data, size_t size, size_t n, void *arg)
-{
-    struct rg_buf *out = arg;
-    size_t room = out->max - out->len;
-
-    rg_buf_put(out, data, RG_MIN(size * n, room)); /* the beginning is enough to tell what went wrong */
-    return size * n;
-}
-
-/* Scheme and host of the address: the rest may be a secret. */
-static void host_of(const char *url, char *out, size_t size)
-{
-    const char *slashes = strstr(url, "//"), *host = slashes != NULL ? slashes + 2 : url, *at;
-    size_t n = strcspn(host, "/?#");
-
-    at = memchr(host, '@', n);
-    if (at != NULL) {
-        n -= (size_t)(at + 1 - host);
-        host = at + 1;
-    }
-    snprintf(out, size, "%.*s%.*s", slashes != NULL ? (int)(slashes + 2 - url) : 0, url, (int)RG_MIN(n, (size_t)100), host);
-}
-
-/* One try: the HTTP status; 0: none, why says. */
+/* One try: the HTTP status; 0: none. why: what came of it. */
 static long post(const char *url, const char *body, char *why, size_t size)
 {
-    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-    RG_AUTO_BUF struct rg_buf answer = {.max = 0};
-    CURL *easy = curl_easy_init();
-    CURLcode code = CURLE_OUT_OF_MEMORY;
-    long status = 0;
+    static const char *const headers[] = {"Content-Type: application/json"};
+    const struct rg_fetch_request request = {.method = "POST", .url = url, .headers = headers, .n_headers = RG_LEN(headers),
+                                             .body = rg_span_str(body), .proxy = true, .timeout_ms = HOOK_MS_MAX,
+                                             .body_bytes_max = ANSWER_BYTES_MAX, .cut = true};
+    struct rg_fetch_answer answer;
 
-    rg_buf_init(&answer, ANSWER_BYTES_MAX);
-    if (easy != NULL && headers != NULL) {
-        curl_easy_setopt(easy, CURLOPT_URL, url);
-        curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
-        curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)HOOK_MS_MAX);
-        curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-        curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-        curl_easy_setopt(easy, CURLOPT_WRITEDATA, &answer);
-        code = curl_easy_perform(easy);
-        if (code == CURLE_OK)
-            curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    }
-    if (code != CURLE_OK)
-        snprintf(why, size, "%s", curl_easy_strerror(code));
+    if (rg_fetch(&request, &answer, NULL) == RG_OK)
+        snprintf(why, size, "HTTP %ld", answer.status);
     else
-        snprintf(why, size, "HTTP %ld", status);
-    curl_easy_cleanup(easy);
-    curl_slist_free_all(headers);
-    return status;
+        snprintf(why, size, "%s", answer.why);
+    rg_fetch_answer_deinit(&answer);
+    return answer.status;
 }
 
 static json_t *hook_json(const struct rg_runbook *rb, const char *text)
@@ -120,14 +82,14 @@ static enum rg_err call_hook(struct rg_runbook *rb, const char *text)
 {
     json_t *json = hook_json(rb, text);
     RG_AUTO_MEM char *body = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
-    char host[160], why[200] = "";
+    char host[RG_FETCH_PLACE_BYTES_MAX], why[200] = "";
     bool delivered = false;
     unsigned n = 0;
 
     json_decref(json);
     if (body == NULL)
         return RG_ENOMEM;
-    host_of(rb->options.webhook, host, sizeof host);
+    rg_fetch_place(rb->options.webhook, host); /* the rest may be a secret */
     while (!delivered && n < HOOK_TRIES) {
         if (n > 0)
             poll(NULL, 0, 1000 << (n - 1));
