@@ -1,17 +1,16 @@
 /* cmd/admin/import.c: load an organisation (idc-org-dataset/1) into the primary through its AWS interfaces, and save one.
  * Running an import again is harmless: what is there already is found by its name and left as it is. */
 #include <errno.h>
-#include <jansson.h>
 #include <zlib.h>
 
-#include "cmd/cli/cli.h"
+#include "cmd/admin/admin.h"
 #include "cmd/cli/client.h"
 
 enum { FILE_BYTES_MAX = 512 * 1024 * 1024, CONCURRENCY = 64 };
 
 struct import {
     struct rg_cli *cli;
-    struct rg_cluster *cluster;
+    const struct rg_cluster *cluster; /* borrow */
     struct rg_client *client;
     json_t *data;                       /* own */
     json_t *user_ids, *group_ids;       /* own: name → id */
@@ -513,91 +512,74 @@ static enum rg_err import_all(struct import *im)
     return run_phase(im, "assignments", json_array_size(im->rows), assignment_next, assignment_answer);
 }
 
-static void import_deinit(struct import *im)
-{
-    rg_client_free(im->client);
-    json_decref(im->data);
-    json_decref(im->user_ids);
-    json_decref(im->group_ids);
-    json_decref(im->permset_arns);
-    json_decref(im->pairs);
-    free(im->cluster);
-}
-
-/* The data of im into the primary. */
+/* The data of im (consume) into the primary. */
 static enum rg_err run(struct import *im)
 {
-    enum rg_err err = rg_client_primary(im->cluster, &im->client, &im->cli->err);
+    enum rg_err err = rg_client_primary(im->cluster, RG_CLIENT_MS, &im->client, &im->cli->err);
 
     im->user_ids = json_object();
     im->group_ids = json_object();
     im->permset_arns = json_object();
-    return err ? err : import_all(im);
+    if (!err)
+        err = import_all(im);
+    rg_client_free(im->client);
+    json_decref(im->user_ids);
+    json_decref(im->group_ids);
+    json_decref(im->permset_arns);
+    json_decref(im->pairs);
+    return err;
 }
 
 enum rg_err rg_import_data(struct rg_cli *cli, const struct rg_cluster *cluster, json_t *data)
 {
-    struct import im = {.cli = cli, .data = data, .cluster = malloc(sizeof *cluster)};
-    enum rg_err err = im.cluster != NULL ? check_data(data, "the organisation", &cli->err) : RG_ENOMEM;
+    struct import im = {.cli = cli, .data = data, .cluster = cluster};
+    enum rg_err err = check_data(data, "the organisation", &cli->err);
 
-    if (!err) {
-        *im.cluster = *cluster;
+    if (!err)
         err = run(&im);
-    }
-    import_deinit(&im);
+    json_decref(data);
     return err;
 }
 
-int rg_cmd_import(struct rg_cli *cli)
+static enum rg_err import(struct rg_cli *cli)
 {
-    struct import im = {.cli = cli};
+    struct import im = {.cli = cli, .cluster = cli->cluster};
     uint64_t from = rg_cli_now_us();
-    const char *path = NULL;
+    enum rg_err err = load(&im, cli->arg[0]);
     double seconds;
-    enum rg_err err;
-    int code;
 
-    if (!rg_cli_parse(cli, NULL, 0, &path, 1, 1, NULL, &code))
-        return code;
-    err = rg_cluster_load(cli, &im.cluster);
-    if (!err)
-        err = load(&im, path);
     if (!err)
         err = run(&im);
+    json_decref(im.data);
     seconds = (double)(rg_cli_now_us() - from) / 1e6;
     if (!err && cli->json)
         printf("{\"created\":%zu,\"existed\":%zu,\"seconds\":%.3f}\n", im.created, im.conflicts, seconds);
     else if (!err)
-        printf("imported %s: %zu objects made, %zu were there already, %.2f s\n", path, im.created, im.conflicts, seconds);
-    import_deinit(&im);
-    return err ? rg_cli_fail(cli, err) : 0;
+        printf("imported %s: %zu objects made, %zu were there already, %.2f s\n", cli->arg[0], im.created, im.conflicts, seconds);
+    return err;
 }
 
-int rg_cmd_export(struct rg_cli *cli)
+static enum rg_err export(struct rg_cli *cli)
 {
-    const char *region = NULL, *output = NULL;
-    const struct rg_option options[] = {{"region", "R", "read there (the primary)", &region, NULL},
-                                        {"output", "FILE", "write there (standard output)", &output, NULL}};
-    RG_AUTO(client) struct rg_client *client = NULL;
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    const char *output = rg_opt(cli, "output");
     json_t *json = NULL;
-    enum rg_err err;
-    int code, rv;
+    enum rg_err err = rg_client_get(cli->client, "/v1/export", &json, &cli->err);
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
-        return code;
-    err = rg_cluster_load(cli, &c);
-    if (!err)
-        err = rg_client_open(c, region, &client, &cli->err);
-    if (!err) {
-        rg_client_timeout(client, 300000);
-        err = rg_client_json(client, "GET", "/v1/export", NULL, rg_span(NULL, 0), &json, &cli->err);
-    }
-    if (err)
-        return rg_cli_fail(cli, err);
-    rv = output != NULL ? json_dump_file(json, output, JSON_INDENT(1)) : json_dumpf(json, stdout, JSON_INDENT(1));
+    if (!err && (output != NULL ? json_dump_file(json, output, JSON_INDENT(1)) : json_dumpf(json, stdout, JSON_INDENT(1))) != 0)
+        err = rg_fail(&cli->err, RG_EIO, "%s: cannot be written", output != NULL ? output : "output");
     json_decref(json);
-    if (rv != 0)
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EIO, "%s: cannot be written", output != NULL ? output : "output"));
-    return 0;
+    return err;
 }
+
+static const struct rg_option export_options[] = {{"region", "R", "read there (the primary)"},
+                                                  {"output", "FILE", "write there (standard output)"},
+                                                  {NULL}};
+
+const struct rg_command rg_import_commands[] = {
+    {"import", "FILE[.gz]", "Load an organisation (idc-org-dataset/1) into the primary",
+     "What is there already stays as it is, so an interrupted import is simply run again.\n"
+     "Example: regent import organisation.json.gz --cluster /tmp/r/cluster.json\n",
+     NULL, 1, 1, RG_WHO_CLUSTER, .run = import},
+    {"export", "[--region R] [--output FILE]", "Save the organisation (idc-org-dataset/1)", NULL, export_options,
+     .who = RG_WHO_REGION, .timeout_ms = 300000, .run = export},
+    {NULL}};

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cmd/cli/cli.h"
+#include "cmd/admin/admin.h"
 #include "cmd/config/config.h"
 #include "cmd/host/file_io.h"
 #include "raft/log/wal.h"
@@ -15,12 +15,18 @@ struct tool {
     struct rg_config config;
     struct rg_keyprov *keys;
     struct rg_context context;
-    uint64_t shown;
 };
 
-/* The node's configuration and its keystore. */
-static enum rg_err open_tool(struct tool *t, const char *config_path, const char *purpose)
+static void tool_free(struct tool *t)
 {
+    rg_keyprov_free(t->keys);
+    free(t);
+}
+
+/* The node's configuration and its keystore. */
+static enum rg_err open_tool(struct tool *t, const char *purpose)
+{
+    const char *config_path = rg_opt(t->cli, "config");
     struct rg_errctx *ctx = &t->cli->err;
     char passphrase[1024];
     enum rg_err err;
@@ -53,7 +59,6 @@ static void on_record(void *arg, const struct rg_wal_record *r)
 {
     struct tool *t = arg;
 
-    t->shown++;
     if (t->cli->json)
         printf("{\"file\":\"%s\",\"offset\":%llu,\"first\":%llu,\"last\":%llu,\"term\":%llu,\"bytes\":%zu,\"truncation\":%s}\n",
                r->file, (unsigned long long)r->offset, (unsigned long long)r->first_index, (unsigned long long)r->last_index,
@@ -64,42 +69,31 @@ static void on_record(void *arg, const struct rg_wal_record *r)
                (unsigned long long)r->last_index, (unsigned long long)r->term, r->bytes);
 }
 
-int rg_cmd_wal_verify(struct rg_cli *cli)
+static enum rg_err wal_verify(struct rg_cli *cli)
 {
-    const char *config = NULL, *dir = NULL;
-    bool records = false;
-    const struct rg_option options[] = {{"config", "FILE", "the node's regentd.yaml", &config, NULL},
-                                        {"records", NULL, "print every record", NULL, &records}};
+    const char *dir = cli->arg[0];
     struct tool *t = calloc(1, sizeof *t);
-    struct rg_wal_report report;
+    struct rg_wal_report r;
     struct rg_io io = {0};
     enum rg_err err;
-    int code;
 
     if (t == NULL)
-        return rg_cli_fail(cli, RG_ENOMEM);
+        return RG_ENOMEM;
     t->cli = cli;
-    if (!rg_cli_parse(cli, options, RG_LEN(options), &dir, 1, 1, NULL, &code)) {
-        free(t);
-        return code;
-    }
     rg_file_io_fill(&io);
-    err = open_tool(t, config, "wal");
+    err = open_tool(t, "wal");
     if (!err)
-        err = rg_wal_verify(&io, dir, t->keys, &t->context, records ? on_record : NULL, t, &report, &cli->err);
+        err = rg_wal_verify(&io, dir, t->keys, &t->context, rg_opt_flag(cli, "records") ? on_record : NULL, t, &r, &cli->err);
     if (!err && cli->json)
         printf("{\"segments\":%llu,\"records\":%llu,\"entries\":%llu,\"bytes\":%llu,\"first\":%llu,\"last\":%llu,\"cutBytes\":%llu}\n",
-               (unsigned long long)report.segments, (unsigned long long)report.records, (unsigned long long)report.entries,
-               (unsigned long long)report.bytes, (unsigned long long)report.first_index,
-               (unsigned long long)report.last_index, (unsigned long long)report.cut_bytes);
+               (unsigned long long)r.segments, (unsigned long long)r.records, (unsigned long long)r.entries, (unsigned long long)r.bytes,
+               (unsigned long long)r.first_index, (unsigned long long)r.last_index, (unsigned long long)r.cut_bytes);
     else if (!err)
-        printf("%s: intact: %llu segments, %llu records, entries %llu..%llu, %llu bytes%s%s\n", dir,
-               (unsigned long long)report.segments, (unsigned long long)report.records,
-               (unsigned long long)report.first_index, (unsigned long long)report.last_index,
-               (unsigned long long)report.bytes, report.note[0] != '\0' ? "; " : "", report.note);
-    rg_keyprov_free(t->keys);
-    free(t);
-    return err ? rg_cli_fail(cli, err) : 0;
+        printf("%s: intact: %llu segments, %llu records, entries %llu..%llu, %llu bytes%s%s\n", dir, (unsigned long long)r.segments,
+               (unsigned long long)r.records, (unsigned long long)r.first_index, (unsigned long long)r.last_index,
+               (unsigned long long)r.bytes, r.note[0] != '\0' ? "; " : "", r.note);
+    tool_free(t);
+    return err;
 }
 
 static enum rg_err read_fd(void *arg, uint64_t offset, void *out, size_t n)
@@ -142,29 +136,23 @@ static void print_snapshot(const struct rg_cli *cli, const char *path, const str
                verified ? "every chunk" : "header only (--verify reads it all)");
 }
 
-int rg_cmd_snapshot_inspect(struct rg_cli *cli)
+static enum rg_err snapshot_inspect(struct rg_cli *cli)
 {
-    const char *config = NULL, *path = NULL;
-    bool verify = false;
-    const struct rg_option options[] = {{"config", "FILE", "the node's regentd.yaml", &config, NULL},
-                                        {"verify", NULL, "authenticate every chunk", NULL, &verify}};
+    const char *path = cli->arg[0];
+    bool verify = rg_opt_flag(cli, "verify");
     struct tool *t = calloc(1, sizeof *t);
     struct rg_snapshot_info info = {0};
     RG_AUTO_BUF struct rg_buf raft_config = {.max = 0};
     struct rg_snapshot_source source;
     enum rg_err err;
     struct stat st;
-    int code, fd = -1;
+    int fd = -1;
 
-    rg_buf_init(&raft_config, 65536);
     if (t == NULL)
-        return rg_cli_fail(cli, RG_ENOMEM);
+        return RG_ENOMEM;
     t->cli = cli;
-    if (!rg_cli_parse(cli, options, RG_LEN(options), &path, 1, 1, NULL, &code)) {
-        free(t);
-        return code;
-    }
-    err = open_tool(t, config, "snapshot");
+    rg_buf_init(&raft_config, 65536);
+    err = open_tool(t, "snapshot");
     if (!err) {
         fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0 || fstat(fd, &st) != 0)
@@ -179,7 +167,21 @@ int rg_cmd_snapshot_inspect(struct rg_cli *cli)
         print_snapshot(cli, path, &info, (uint64_t)st.st_size, verify);
     if (fd >= 0)
         close(fd);
-    rg_keyprov_free(t->keys);
-    free(t);
-    return err ? rg_cli_fail(cli, err) : 0;
+    tool_free(t);
+    return err;
 }
+
+static const struct rg_option wal_options[] = {{"config", "FILE", "the node's regentd.yaml"},
+                                               {"records", NULL, "print every record"},
+                                               {NULL}};
+static const struct rg_option snapshot_options[] = {{"config", "FILE", "the node's regentd.yaml"},
+                                                    {"verify", NULL, "authenticate every chunk"},
+                                                    {NULL}};
+
+const struct rg_command rg_inspect_commands[] = {
+    {"wal verify", "DIR --config FILE", "Check a node's log: every record, its seal and its place in the chain",
+     "The node must not be running on it. Example: regent wal verify data/wal --config regentd.yaml\n", wal_options, 1, 1,
+     .run = wal_verify},
+    {"snapshot inspect", "FILE --config FILE [--verify]", "What a snapshot file holds", NULL, snapshot_options, 1, 1,
+     .run = snapshot_inspect},
+    {NULL}};

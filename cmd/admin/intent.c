@@ -1,53 +1,41 @@
 /* cmd/admin/intent.c: writes that wait while no primary can be reached: ask for one, look at them, approve, drop. */
-#include <jansson.h>
-
-#include "cmd/cli/cli.h"
+#include "cmd/admin/admin.h"
 #include "cmd/cli/client.h"
 
 #define STORE "AWSIdentityStore."
 #define SSO "SWBExternalService."
 
-enum { ASK_MS_MAX = 5000, BODY_BYTES_MAX = 64 * 1024 };
+enum { ASK_MS_MAX = 5000 };
 
 /* ---- one region's interfaces ---- */
 
+/* The region that cli->client is of now. */
 struct region {
     struct rg_cli *cli;
-    struct rg_cluster *cluster; /* own */
-    struct rg_client *client;   /* own */
     const char *name;
 };
 
-static void region_deinit(struct region *r)
-{
-    rg_client_free(r->client);
-    free(r->cluster);
-}
-#define AUTO_REGION __attribute__((cleanup(region_deinit)))
-
 static void region_dialled(struct region *r, const struct rg_cluster_region *region, struct rg_client *client)
 {
-    rg_client_free(r->client);
-    r->client = client;
+    rg_client_free(r->cli->client);
+    r->cli->client = client;
     r->name = region->name;
     rg_client_timeout(client, ASK_MS_MAX);
 }
 
-static enum rg_err region_open(struct region *r, struct rg_cli *cli, const char *name)
+/* That of --region, which is to keep an intent. */
+static enum rg_err region_open(struct region *r)
 {
+    struct rg_cli *cli = r->cli;
     struct rg_cluster_region *region;
     struct rg_client *client = NULL;
     enum rg_err err;
 
-    r->cli = cli;
-    err = rg_cluster_load(cli, &r->cluster);
-    if (err)
-        return err;
-    if (name == NULL)
+    if (rg_opt(cli, "region") == NULL)
         return rg_fail(&cli->err, RG_EUSAGE, "--region: name the region that is to keep the intent");
-    err = rg_cluster_region(r->cluster, name, &region, &cli->err);
+    err = rg_cluster_region(cli->cluster, rg_opt(cli, "region"), &region, &cli->err);
     if (!err)
-        err = rg_client_region(r->cluster, region, &client, &cli->err);
+        err = rg_client_region(cli->cluster, region, &client, &cli->err);
     if (err)
         return err;
     region_dialled(r, region, client);
@@ -57,17 +45,14 @@ static enum rg_err region_open(struct region *r, struct rg_cli *cli, const char 
 /* An AWS operation; body: consume, the instance or store is added. */
 static enum rg_err call(struct region *r, const char *operation, json_t *body, json_t **ret_json)
 {
-    RG_AUTO_MEM char *bytes = NULL;
+    struct rg_cli *cli = r->cli;
     bool store = strncmp(operation, STORE, sizeof STORE - 1) == 0;
-    int rc = body == NULL ? -1
-                          : json_object_set_new(body, store ? "IdentityStoreId" : "InstanceArn",
-                                                json_string(store ? r->cluster->identity_store_id : r->cluster->instance_arn));
 
-    bytes = rc == 0 ? json_dumps(body, JSON_COMPACT) : NULL;
-    json_decref(body);
-    if (bytes == NULL)
-        return rg_fail(&r->cli->err, RG_EINVALID, "the arguments must be UTF-8");
-    return rg_client_json(r->client, "POST", "/", operation, rg_span_str(bytes), ret_json, &r->cli->err);
+    if (body == NULL)
+        return rg_fail(&cli->err, RG_EUSAGE, "the arguments must be UTF-8");
+    json_object_set_new(body, store ? "IdentityStoreId" : "InstanceArn",
+                        json_string(store ? cli->cluster->identity_store_id : cli->cluster->instance_arn));
+    return rg_client_send(cli->client, "POST", "/", operation, body, ret_json, &cli->err);
 }
 
 /* ---- names to ids ---- */
@@ -172,13 +157,14 @@ static enum rg_err find_account(struct region *r, const char *name, char ret_id[
     bool found = is_account(name);
     enum rg_err err = RG_OK;
 
-    snprintf(ret_id, 13, "%.12s", name);
+    if (found)
+        memcpy(ret_id, name, 13);
     while (!err && !found) {
         json_t *list = NULL, *account;
         size_t i;
 
         snprintf(path, sizeof path, "/v1/accounts%s%.12s", after[0] != '\0' ? "?after=" : "", after);
-        err = rg_client_json(r->client, "GET", path, NULL, rg_span(NULL, 0), &list, &r->cli->err);
+        err = rg_client_get(r->cli->client, path, &list, &r->cli->err);
         json_array_foreach(json_object_get(list, "accounts"), i, account) {
             if (found || strcmp(rg_json_cstr(account, "name"), name) != 0)
                 continue;
@@ -195,122 +181,107 @@ static enum rg_err find_account(struct region *r, const char *name, char ret_id[
 
 /* ---- asking for one ---- */
 
-static int answer_asked(struct region *r, enum rg_err err, json_t *answer)
+/* Ask for it, and say what became of it; body: consume. */
+static enum rg_err ask_for(struct region *r, const char *operation, json_t *body)
 {
+    json_t *answer = NULL;
+    enum rg_err err = call(r, operation, body, &answer);
+
     if (err)
-        return rg_cli_fail(r->cli, err);
-    if (r->cli->json)
-        rg_json_print(answer, JSON_COMPACT);
+        return err;
+    if (rg_cli_json(r->cli, answer))
+        ;
     else if (rg_json_cstr(answer, "intentId")[0] != '\0')
         printf("%s: %s in %s: %s\n", rg_json_cstr(answer, "intentId"), rg_json_cstr(answer, "status"), r->name,
                rg_json_cstr(answer, "message"));
     else
         printf("done: %s is the primary, the write is in effect\n", r->name);
     json_decref(answer);
-    return 0;
+    return RG_OK;
 }
 
-int rg_cmd_intent_disable_user(struct rg_cli *cli)
+static enum rg_err disable_user(struct rg_cli *cli)
 {
-    const char *region = NULL, *user;
-    const struct rg_option options[] = {{"region", "R", "the region that keeps it", &region, NULL}};
     char id[RG_UUID_TEXT_MAX];
-    AUTO_REGION struct region r = {NULL};
-    json_t *answer = NULL;
-    enum rg_err err;
-    int code;
+    struct region r = {cli};
+    enum rg_err err = region_open(&r);
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), &user, 1, 1, NULL, &code))
-        return code;
-    err = region_open(&r, cli, region);
     if (!err)
-        err = principal_id(&r, false, user, id);
-    if (!err)
-        err = call(&r, STORE "UpdateUser",
-                   json_pack("{s:s, s:[{s:s, s:s}]}", "UserId", id, "Operations", "AttributePath", "userStatus",
-                             "AttributeValue", "DISABLED"),
-                   &answer);
-    return answer_asked(&r, err, answer);
+        err = principal_id(&r, false, cli->arg[0], id);
+    if (err)
+        return err;
+    return ask_for(&r, STORE "UpdateUser",
+                   json_pack("{s:s, s:[{s:s, s:s}]}", "UserId", id, "Operations", "AttributePath", "userStatus", "AttributeValue",
+                             "DISABLED"));
 }
 
-int rg_cmd_intent_remove_member(struct rg_cli *cli)
+static enum rg_err remove_member(struct rg_cli *cli)
 {
-    const char *region = NULL, *args[2];
-    const struct rg_option options[] = {{"region", "R", "the region that keeps it", &region, NULL}};
     char group[RG_UUID_TEXT_MAX], user[RG_UUID_TEXT_MAX];
-    AUTO_REGION struct region r = {NULL};
-    json_t *answer = NULL, *found = NULL;
-    enum rg_err err;
-    int code;
+    struct region r = {cli};
+    json_t *found = NULL;
+    enum rg_err err = region_open(&r);
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), args, 2, 2, NULL, &code))
-        return code;
-    err = region_open(&r, cli, region);
     if (!err)
-        err = principal_id(&r, true, args[0], group);
+        err = principal_id(&r, true, cli->arg[0], group);
     if (!err)
-        err = principal_id(&r, false, args[1], user);
+        err = principal_id(&r, false, cli->arg[1], user);
     if (!err)
         err = call(&r, STORE "GetGroupMembershipId", json_pack("{s:s, s:{s:s}}", "GroupId", group, "MemberId", "UserId", user),
                    &found);
     if (!err)
-        err = call(&r, STORE "DeleteGroupMembership", json_pack("{s:s}", "MembershipId", rg_json_cstr(found, "MembershipId")), &answer);
+        err = ask_for(&r, STORE "DeleteGroupMembership", json_pack("{s:s}", "MembershipId", rg_json_cstr(found, "MembershipId")));
     json_decref(found);
-    return answer_asked(&r, err, answer);
+    return err;
 }
 
-static enum rg_err revoke(struct region *r, const char *const args[3], const char *type, json_t **ret_answer)
+static enum rg_err check_revoke(struct rg_cli *cli)
+{
+    const char *type = rg_opt(cli, "type");
+
+    if (type != NULL && strcmp(type, "USER") != 0 && strcmp(type, "GROUP") != 0)
+        return rg_fail(&cli->err, RG_EUSAGE, "--type: must be USER or GROUP");
+    return RG_OK;
+}
+
+static enum rg_err revoke(struct rg_cli *cli)
 {
     char account[13], set[1300], principal[RG_UUID_TEXT_MAX];
-    enum rg_err err = find_account(r, args[0], account);
+    const char *type = rg_opt(cli, "type");
+    struct region r = {cli};
+    enum rg_err err = region_open(&r);
 
     if (!err)
-        err = find_set(r, args[1], set, sizeof set);
+        err = find_account(&r, cli->arg[0], account);
     if (!err)
-        err = find_principal(r, args[2], type, principal, &type);
+        err = find_set(&r, cli->arg[1], set, sizeof set);
+    if (!err)
+        err = find_principal(&r, cli->arg[2], type, principal, &type);
     if (err)
         return err;
-    return call(r, SSO "DeleteAccountAssignment",
-                json_pack("{s:s, s:s, s:s, s:s, s:s}", "TargetId", account, "TargetType", "AWS_ACCOUNT", "PermissionSetArn", set,
-                          "PrincipalType", type, "PrincipalId", principal),
-                ret_answer);
-}
-
-int rg_cmd_intent_revoke(struct rg_cli *cli)
-{
-    const char *region = NULL, *type = NULL, *args[3];
-    const struct rg_option options[] = {{"region", "R", "the region that keeps it", &region, NULL},
-                                        {"type", "TYPE", "what PRINCIPAL is: USER or GROUP", &type, NULL}};
-    AUTO_REGION struct region r = {NULL};
-    json_t *answer = NULL;
-    enum rg_err err;
-    int code;
-
-    if (!rg_cli_parse(cli, options, RG_LEN(options), args, 3, 3, NULL, &code))
-        return code;
-    if (type != NULL && strcmp(type, "USER") != 0 && strcmp(type, "GROUP") != 0)
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--type: must be USER or GROUP"));
-    err = region_open(&r, cli, region);
-    if (!err)
-        err = revoke(&r, args, type, &answer);
-    return answer_asked(&r, err, answer);
+    return ask_for(&r, SSO "DeleteAccountAssignment",
+                   json_pack("{s:s, s:s, s:s, s:s, s:s}", "TargetId", account, "TargetType", "AWS_ACCOUNT", "PermissionSetArn", set,
+                             "PrincipalType", type, "PrincipalId", principal));
 }
 
 /* ---- looking ---- */
 
-static void print_row(const json_t *intent)
+static bool how_cell(const json_t *intent, char out[RG_CELL_BYTES_MAX])
 {
-    const json_t *command = json_object_get(intent, "command");
-    const char *status = rg_json_cstr(intent, "status");
+    snprintf(out, RG_CELL_BYTES_MAX, "%s",
+             rg_json_flag(intent, "auto")                      ? "auto"
+             : rg_json_flag(intent, "waitsForApproval")        ? "waits"
+             : rg_json_cstr(intent, "approvedBy")[0] != '\0' ? "approved"
+                                                          : "-");
+    return true;
+}
 
-    printf("%-36s  %-16s %-10s %-8s %-24s %-18s %-20s %s\n", rg_json_cstr(intent, "id"), rg_json_cstr(intent, "region"), status,
-           json_is_true(json_object_get(intent, "auto"))               ? "auto"
-           : json_is_true(json_object_get(intent, "waitsForApproval")) ? "waits"
-           : rg_json_cstr(intent, "approvedBy")[0] != '\0'                  ? "approved"
-                                                                       : "-",
-           rg_json_cstr(command, "at"), rg_json_cstr(command, "kind"), rg_json_cstr(command, "by"),
-           rg_json_cstr(intent, "revision")[0] != '\0' && rg_json_cstr(intent, "code")[0] == '\0' ? rg_json_cstr(intent, "revision")
-                                                                                        : rg_json_cstr(intent, "text"));
+static bool outcome_cell(const json_t *intent, char out[RG_CELL_BYTES_MAX])
+{
+    bool applied = rg_json_cstr(intent, "revision")[0] != '\0' && rg_json_cstr(intent, "code")[0] == '\0';
+
+    snprintf(out, RG_CELL_BYTES_MAX, "%s", rg_json_cstr(intent, applied ? "revision" : "text"));
+    return true;
 }
 
 /* All pages of one region, appended to all. */
@@ -324,7 +295,7 @@ static enum rg_err list_region(struct region *r, const char *status, json_t *all
 
         snprintf(path, sizeof path, "/v1/intents?after=%s%s%s", after[0] != '\0' ? after : "0", status != NULL ? "&status=" : "",
                  status != NULL ? status : "");
-        err = rg_client_json(r->client, "GET", path, NULL, rg_span(NULL, 0), &page, &r->cli->err);
+        err = rg_client_get(r->cli->client, path, &page, &r->cli->err);
         if (!err && json_array_extend(all, json_object_get(page, "intents")) != 0)
             err = rg_fail(&r->cli->err, RG_EMALFORMED, "%s: the answer has no intents", r->name);
         snprintf(after, sizeof after, "%s", rg_json_cstr(page, "next"));
@@ -341,14 +312,16 @@ struct walk {
 /* RG_ENOTFOUND: that was all. */
 static enum rg_err walk_next(struct region *r, const char *only, struct walk *w)
 {
-    for (; w->region < r->cluster->n_regions; w->region++, w->node = 0) {
-        const struct rg_cluster_region *region = &r->cluster->regions[w->region];
+    const struct rg_cluster *c = r->cli->cluster;
+
+    for (; w->region < c->n_regions; w->region++, w->node = 0) {
+        const struct rg_cluster_region *region = &c->regions[w->region];
         struct rg_client *client = NULL;
         enum rg_err err;
 
         if ((only != NULL && strcmp(region->name, only) != 0) || w->node >= RG_MAX(region->n_nodes, (size_t)1))
             continue;
-        err = rg_client_new(r->cluster, region->n_nodes > 0 ? region->nodes[w->node].url : region->url, &client, &r->cli->err);
+        err = rg_client_new(c, region->n_nodes > 0 ? region->nodes[w->node].url : region->url, &client, &r->cli->err);
         w->node++;
         if (!err)
             region_dialled(r, region, client);
@@ -379,42 +352,44 @@ static enum rg_err list_all(struct region *r, const char *only, const char *stat
     return heard > 0 ? RG_OK : rg_fail(&r->cli->err, silent, "%s answers", only != NULL ? "no node of the region" : "no region");
 }
 
-int rg_cmd_intent_list(struct rg_cli *cli)
+static enum rg_err check_list(struct rg_cli *cli)
 {
-    const char *region = NULL, *status = NULL;
-    const struct rg_option options[] = {{"region", "R", "only this region's (all regions that answer)", &region, NULL},
-                                        {"status", "S", "QUEUED, PRESENTING, APPLIED, REFUSED or DROPPED", &status, NULL}};
-    AUTO_REGION struct region r = {.cli = cli};
-    struct rg_cluster_region *known;
-    json_t *all = json_array(), *intent;
-    size_t i;
-    enum rg_err err;
-    int code;
+    const char *status = rg_opt(cli, "status");
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code)) {
-        json_decref(all);
-        return code;
-    }
-    err = status != NULL && strspn(status, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(status)
-              ? rg_fail(&cli->err, RG_EUSAGE, "--status: must be QUEUED, PRESENTING, APPLIED, REFUSED or DROPPED")
-              : rg_cluster_load(cli, &r.cluster);
-    if (!err && region != NULL)
-        err = rg_cluster_region(r.cluster, region, &known, &cli->err);
+    if (status != NULL && strspn(status, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(status))
+        return rg_fail(&cli->err, RG_EUSAGE, "--status: must be QUEUED, PRESENTING, APPLIED, REFUSED or DROPPED");
+    return RG_OK;
+}
+
+/* Whether the cluster has the region of --region, if one is given. */
+static enum rg_err known_region(struct rg_cli *cli)
+{
+    struct rg_cluster_region *known;
+
+    return rg_opt(cli, "region") != NULL ? rg_cluster_region(cli->cluster, rg_opt(cli, "region"), &known, &cli->err) : RG_OK;
+}
+
+static enum rg_err list(struct rg_cli *cli)
+{
+    static const struct rg_column columns[] = {{"ID", 37, "id"},
+                                               {"REGION", 16, "region"},
+                                               {"STATUS", 10, "status"},
+                                               {"HOW", 8, .cell = how_cell},
+                                               {"ASKED", 24, "command.at"},
+                                               {"KIND", 18, "command.kind"},
+                                               {"BY", 20, "command.by"},
+                                               {"OUTCOME", 0, .cell = outcome_cell},
+                                               {NULL}};
+    struct region r = {cli};
+    json_t *all = json_array();
+    enum rg_err err = known_region(cli);
+
     if (!err)
-        err = list_all(&r, region, status, all);
-    if (err) {
-        json_decref(all);
-        return rg_cli_fail(cli, err);
-    }
-    if (cli->json) {
-        rg_json_print(all, JSON_COMPACT);
-    } else {
-        printf("%-36s  %-16s %-10s %-8s %-24s %-18s %-20s %s\n", "ID", "REGION", "STATUS", "HOW", "ASKED", "KIND", "BY", "OUTCOME");
-        json_array_foreach(all, i, intent)
-            print_row(intent);
-    }
+        err = list_all(&r, rg_opt(cli, "region"), rg_opt(cli, "status"), all);
+    if (!err && !rg_cli_json(cli, all))
+        rg_table_print(stdout, columns, all);
     json_decref(all);
-    return fflush(stdout) == 0 ? 0 : 1;
+    return err;
 }
 
 /* Ask one after the other until one has the intent. */
@@ -427,7 +402,7 @@ static enum rg_err find_intent(struct region *r, const char *only, const char *i
 
     snprintf(path, sizeof path, "/v1/intents/%.60s", id);
     while ((err = walk_next(r, only, &walk)) == RG_OK) {
-        err = rg_client_json(r->client, "GET", path, NULL, rg_span(NULL, 0), ret_intent, &r->cli->err);
+        err = rg_client_get(r->cli->client, path, ret_intent, &r->cli->err);
         if (err == RG_OK)
             return RG_OK;
         if (err != RG_ENOTFOUND) { /* another may have it */
@@ -442,42 +417,68 @@ static enum rg_err find_intent(struct region *r, const char *only, const char *i
     return rg_fail(&r->cli->err, err, "%s has no intent %.60s", only != NULL ? only : "no region", id);
 }
 
-/* verb: NULL looks only. */
-static int one(struct rg_cli *cli, const char *verb)
+static enum rg_err check_id(struct rg_cli *cli)
 {
-    const char *region = NULL, *id;
-    const struct rg_option options[] = {{"region", "R", "the region that took it (whichever has it)", &region, NULL}};
-    AUTO_REGION struct region r = {.cli = cli};
-    struct rg_cluster_region *known;
-    json_t *intent = NULL, *after = NULL;
-    char path[128];
-    enum rg_err err;
-    int code;
-
-    if (!rg_cli_parse(cli, options, RG_LEN(options), &id, 1, 1, NULL, &code))
-        return code;
-    err = is_id(id) ? rg_cluster_load(cli, &r.cluster) : rg_fail(&cli->err, RG_EUSAGE, "%s is not an intent's id", id);
-    if (!err && region != NULL)
-        err = rg_cluster_region(r.cluster, region, &known, &cli->err);
-    if (!err)
-        err = find_intent(&r, region, id, &intent);
-    if (!err && verb != NULL) {
-        snprintf(path, sizeof path, "/v1/intents/%.60s/%s", id, verb);
-        err = rg_client_json(r.client, "POST", path, NULL, rg_span_str("{}"), &after, &cli->err);
-    }
-    if (err) {
-        json_decref(intent);
-        return rg_cli_fail(cli, err);
-    }
-    if (cli->json || verb == NULL)
-        rg_json_print(verb != NULL ? after : intent, cli->json ? JSON_COMPACT : JSON_INDENT(2));
-    else
-        printf("%s: %s in %s\n", id, strcmp(verb, "approve") == 0 ? "approved" : "dropped", r.name);
-    json_decref(intent);
-    json_decref(after);
-    return 0;
+    return is_id(cli->arg[0]) ? RG_OK : rg_fail(&cli->err, RG_EUSAGE, "%s is not an intent's id", cli->arg[0]);
 }
 
-int rg_cmd_intent_show(struct rg_cli *cli) { return one(cli, NULL); }
-int rg_cmd_intent_approve(struct rg_cli *cli) { return one(cli, "approve"); }
-int rg_cmd_intent_drop(struct rg_cli *cli) { return one(cli, "drop"); }
+/* verb: NULL looks only. */
+static enum rg_err one(struct rg_cli *cli, const char *verb, const char *done)
+{
+    const char *id = cli->arg[0];
+    struct region r = {cli};
+    json_t *intent = NULL, *after = NULL;
+    char path[128];
+    enum rg_err err = known_region(cli);
+
+    if (!err)
+        err = find_intent(&r, rg_opt(cli, "region"), id, &intent);
+    if (!err && verb != NULL) {
+        snprintf(path, sizeof path, "/v1/intents/%.60s/%s", id, verb);
+        err = rg_client_send(cli->client, "POST", path, NULL, json_object(), &after, &cli->err);
+    }
+    if (!err && !rg_cli_json(cli, verb != NULL ? after : intent)) {
+        if (verb == NULL)
+            rg_json_print(intent, JSON_INDENT(2));
+        else
+            printf("%s: %s in %s\n", id, done, r.name);
+    }
+    json_decref(intent);
+    json_decref(after);
+    return err;
+}
+
+static enum rg_err show(struct rg_cli *cli) { return one(cli, NULL, NULL); }
+static enum rg_err approve(struct rg_cli *cli) { return one(cli, "approve", "approved"); }
+static enum rg_err drop(struct rg_cli *cli) { return one(cli, "drop", "dropped"); }
+
+static const struct rg_option keep_options[] = {{"region", "R", "the region that keeps it"}, {NULL}};
+static const struct rg_option revoke_options[] = {{"region", "R", "the region that keeps it"},
+                                                  {"type", "TYPE", "what PRINCIPAL is: USER or GROUP"},
+                                                  {NULL}};
+static const struct rg_option list_options[] = {{"region", "R", "only this region's (all regions that answer)"},
+                                                {"status", "S", "QUEUED, PRESENTING, APPLIED, REFUSED or DROPPED"},
+                                                {NULL}};
+static const struct rg_option one_options[] = {{"region", "R", "the region that took it (whichever has it)"}, {NULL}};
+
+const struct rg_command rg_intent_commands[] = {
+    {"intent disable-user", "USER --region R", "While no primary can be reached: disable a user as soon as there is one",
+     "Kept by region R, not in effect until then, applied by itself. Where the write can be made at once, it is made or refused.\n"
+     "Example: regent intent disable-user alice --region eu-central-1\n",
+     keep_options, 1, 1, RG_WHO_CLUSTER, .run = disable_user},
+    {"intent remove-member", "GROUP USER --region R",
+     "While no primary can be reached: take a user out of a group as soon as there is one", NULL, keep_options, 2, 2, RG_WHO_CLUSTER,
+     .run = remove_member},
+    {"intent revoke", "ACCOUNT PERMISSION-SET PRINCIPAL --region R [--type USER|GROUP]",
+     "While no primary can be reached: delete an assignment as soon as there is one",
+     "Names or ids. Example: regent intent revoke prod Admin contractors --region eu-central-1\n",
+     revoke_options, 3, 3, RG_WHO_CLUSTER, .check = check_revoke, .run = revoke},
+    {"intent list", "[--region R] [--status S]", "Writes that wait for a primary, and what became of them", NULL, list_options,
+     .who = RG_WHO_CLUSTER, .check = check_list, .run = list},
+    {"intent show", "ID [--region R]", "One intent, with its whole command", NULL, one_options, 1, 1, RG_WHO_CLUSTER,
+     .check = check_id, .run = show},
+    {"intent approve", "ID [--region R]", "Let an intent that does more than take access away be presented to the primary", NULL,
+     one_options, 1, 1, RG_WHO_CLUSTER, .check = check_id, .run = approve},
+    {"intent drop", "ID [--region R]", "Drop an intent that still waits", NULL, one_options, 1, 1, RG_WHO_CLUSTER,
+     .check = check_id, .run = drop},
+    {NULL}};

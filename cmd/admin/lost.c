@@ -2,60 +2,42 @@
  * ones again, drop them. */
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cmd/cli/cli.h"
+#include "cmd/admin/admin.h"
 #include "cmd/cli/client.h"
 
 enum { ASK_MS_MAX = 5000, REPLAY_MS_MAX = 300000, INDEXES_MAX = 200 };
 
-/* The other side's text for a terminal. */
-static const char *clean(char *out, size_t size, const char *s)
-{
-    snprintf(out, size, "%s", s);
-    for (char *p = out; *p != '\0'; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = '?';
-    return out;
-}
-
 /* ---- regions ---- */
 
+/* The tail that a command is about; cli->client is of the region that has it, once it is found. */
 struct tail {
     struct rg_cli *cli;
-    struct rg_cluster *cluster; /* own */
-    struct rg_client *client;   /* own: of the region that has the tail */
     const char *name;
     uint64_t epoch;
 };
 
-static void tail_deinit(struct tail *t)
-{
-    rg_client_free(t->client);
-    free(t->cluster);
-}
-#define AUTO_TAIL __attribute__((cleanup(tail_deinit)))
-
 static enum rg_err dial(struct tail *t, const char *name, const char *url)
 {
+    struct rg_cli *cli = t->cli;
     enum rg_err err;
 
-    rg_client_free(RG_STEAL(t->client));
+    rg_client_free(RG_STEAL(cli->client));
     t->name = name;
-    err = rg_client_new(t->cluster, url, &t->client, &t->cli->err);
+    err = rg_client_new(cli->cluster, url, &cli->client, &cli->err);
     if (!err)
-        rg_client_timeout(t->client, ASK_MS_MAX);
+        rg_client_timeout(cli->client, ASK_MS_MAX);
     return err;
 }
 
-static enum rg_err load(struct tail *t, const char *only)
+/* The region of --region, if one is given, is one of the cluster's. */
+static enum rg_err known_region(struct rg_cli *cli)
 {
     struct rg_cluster_region *known;
-    enum rg_err err = rg_cluster_load(t->cli, &t->cluster);
 
-    return !err && only != NULL ? rg_cluster_region(t->cluster, only, &known, &t->cli->err) : err;
+    return rg_opt(cli, "region") != NULL ? rg_cluster_region(cli->cluster, rg_opt(cli, "region"), &known, &cli->err) : RG_OK;
 }
 
 /* A node's tails; each gets where it is kept. */
@@ -66,7 +48,7 @@ static enum rg_err list_node(struct tail *t, const char *name, const char *url, 
     enum rg_err err = dial(t, name, url);
 
     if (!err)
-        err = rg_client_json(t->client, "GET", "/v1/lost-tail", NULL, rg_span(NULL, 0), &tails, &t->cli->err);
+        err = rg_client_get(t->cli->client, "/v1/lost-tail", &tails, &t->cli->err);
     if (err)
         return err;
     json_array_foreach(tails, i, one) {
@@ -79,13 +61,15 @@ static enum rg_err list_node(struct tail *t, const char *name, const char *url, 
 }
 
 /* Every tail of the region that is named, or of all: of each of their nodes that answers. */
-static enum rg_err list_all(struct tail *t, const char *only, json_t *all, size_t *ret_silent)
+static enum rg_err list_all(struct tail *t, json_t *all, size_t *ret_silent)
 {
+    const struct rg_cluster *c = t->cli->cluster;
+    const char *only = rg_opt(t->cli, "region");
     size_t asked = 0;
 
     *ret_silent = 0;
-    for (size_t i = 0; i < t->cluster->n_regions; i++) {
-        const struct rg_cluster_region *region = &t->cluster->regions[i];
+    for (size_t i = 0; i < c->n_regions; i++) {
+        const struct rg_cluster_region *region = &c->regions[i];
 
         if (only != NULL && strcmp(region->name, only) != 0)
             continue;
@@ -103,14 +87,17 @@ static enum rg_err list_all(struct tail *t, const char *only, json_t *all, size_
 }
 
 /* Dial the region that keeps the tail of t->epoch. */
-static enum rg_err find(struct tail *t, const char *only)
+static enum rg_err find(struct tail *t)
 {
+    const struct rg_cluster *c = t->cli->cluster;
+    const char *only = rg_opt(t->cli, "region");
     json_t *all = json_array(), *one, *found = NULL;
     size_t i, silent = 0;
-    enum rg_err err = load(t, only);
+    enum rg_err err = known_region(t->cli);
 
+    t->epoch = strtoull(t->cli->arg[0], NULL, 10);
     if (!err)
-        err = list_all(t, only, all, &silent);
+        err = list_all(t, all, &silent);
     json_array_foreach(all, i, one) { /* of a region's nodes, the one that has most */
         if ((uint64_t)rg_json_number(one, "epoch") != t->epoch)
             continue;
@@ -124,23 +111,24 @@ static enum rg_err find(struct tail *t, const char *only)
         err = rg_fail(&t->cli->err, RG_ENOTFOUND, "%s keeps no writes that epoch %llu cut off%s",
                       only != NULL ? only : "the cluster", (unsigned long long)t->epoch,
                       silent > 0 ? ", as far as its regions answer" : "");
-    for (i = 0; !err && i < t->cluster->n_regions; i++)
-        if (strcmp(t->cluster->regions[i].name, rg_json_cstr(found, "keptIn")) == 0)
-            err = dial(t, t->cluster->regions[i].name, rg_json_cstr(found, "url"));
+    for (i = 0; !err && i < c->n_regions; i++)
+        if (strcmp(c->regions[i].name, rg_json_cstr(found, "keptIn")) == 0)
+            err = dial(t, c->regions[i].name, rg_json_cstr(found, "url"));
     json_decref(all);
     return err;
 }
 
-static bool parse_epoch(struct rg_cli *cli, const char *given, uint64_t *ret_epoch)
+static enum rg_err check_epoch(struct rg_cli *cli)
 {
+    const char *given = cli->arg[0];
+    uint64_t epoch;
     char *end;
 
     errno = 0;
-    *ret_epoch = strtoull(given, &end, 10);
-    if (given[0] >= '0' && given[0] <= '9' && *end == '\0' && errno == 0 && *ret_epoch <= UINT32_MAX)
-        return true;
-    fprintf(stderr, "regent %s: \"%s\" is no epoch: `regent lost-tail list` has them\n", cli->command->name, given);
-    return false;
+    epoch = strtoull(given, &end, 10);
+    if (given[0] >= '0' && given[0] <= '9' && *end == '\0' && errno == 0 && epoch <= UINT32_MAX)
+        return RG_OK;
+    return rg_fail(&cli->err, RG_EUSAGE, "\"%s\" is no epoch: `regent lost-tail list` has them", given);
 }
 
 /* A tail's pages into one document: the array `name` of each joined. */
@@ -155,7 +143,7 @@ static enum rg_err pages(struct tail *t, const char *sub, const char *name, json
         json_t *page = NULL;
 
         snprintf(path, sizeof path, "/v1/lost-tail/%llu%s?after=%lld", (unsigned long long)t->epoch, sub, after);
-        err = rg_client_json(t->client, "GET", path, NULL, rg_span(NULL, 0), &page, &t->cli->err);
+        err = rg_client_get(t->cli->client, path, &page, &t->cli->err);
         if (err)
             break;
         after = rg_json_number(page, "next");
@@ -176,52 +164,53 @@ static enum rg_err pages(struct tail *t, const char *sub, const char *name, json
 
 /* ---- list, show ---- */
 
-static void print_tail(const json_t *tail)
+/* "?" of a tail that has not been caught up with. */
+static bool number_cell(const json_t *tail, const char *name, char out[RG_CELL_BYTES_MAX])
 {
-    char range[48] = "-";
-
-    if (!json_is_true(json_object_get(tail, "known"))) {
-        printf("%-8lld %-16s %-6lld %-8s %-16s %-9s %-9s %s\n", rg_json_number(tail, "epoch"), rg_json_cstr(tail, "keptIn"),
-               rg_json_number(tail, "oldId"), "?", "not caught up", "?", "?", rg_json_cstr(tail, "setAsideAt"));
-        return;
-    }
-    if (rg_json_number(tail, "entries") > 0)
-        snprintf(range, sizeof range, "%lld..%lld", rg_json_number(tail, "firstIndex"), rg_json_number(tail, "lastIndex"));
-    printf("%-8lld %-16s %-6lld %-8lld %-16s %-9lld %-9lld %s\n", rg_json_number(tail, "epoch"), rg_json_cstr(tail, "keptIn"),
-           rg_json_number(tail, "oldId"), rg_json_number(tail, "entries"), range, rg_json_number(tail, "missing"),
-           rg_json_number(tail, "replayed"), rg_json_cstr(tail, "setAsideAt"));
+    if (rg_json_flag(tail, "known"))
+        snprintf(out, RG_CELL_BYTES_MAX, "%lld", rg_json_number(tail, name));
+    else
+        strcpy(out, "?");
+    return true;
 }
 
-int rg_cmd_lost_list(struct rg_cli *cli)
-{
-    const char *region = NULL;
-    const struct rg_option options[] = {{"region", "R", "only this region's (all regions that answer)", &region, NULL}};
-    AUTO_TAIL struct tail t = {.cli = cli};
-    json_t *all = NULL, *tail;
-    size_t i, silent = 0;
-    enum rg_err err;
-    int code;
+static bool writes_cell(const json_t *tail, char out[RG_CELL_BYTES_MAX]) { return number_cell(tail, "entries", out); }
+static bool missing_cell(const json_t *tail, char out[RG_CELL_BYTES_MAX]) { return number_cell(tail, "missing", out); }
+static bool replayed_cell(const json_t *tail, char out[RG_CELL_BYTES_MAX]) { return number_cell(tail, "replayed", out); }
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
-        return code;
-    all = json_array();
-    err = load(&t, region);
+static bool indexes_cell(const json_t *tail, char out[RG_CELL_BYTES_MAX])
+{
+    if (!rg_json_flag(tail, "known"))
+        strcpy(out, "not caught up");
+    else if (rg_json_number(tail, "entries") > 0)
+        snprintf(out, RG_CELL_BYTES_MAX, "%lld..%lld", rg_json_number(tail, "firstIndex"), rg_json_number(tail, "lastIndex"));
+    else
+        strcpy(out, "-");
+    return true;
+}
+
+static enum rg_err list(struct rg_cli *cli)
+{
+    static const struct rg_column columns[] = {{"EPOCH", 8, "epoch"},
+                                               {"KEPT IN", 16, "keptIn"},
+                                               {"OLD ID", 6, "oldId"},
+                                               {"WRITES", 8, .cell = writes_cell},
+                                               {"INDEXES", 16, .cell = indexes_cell},
+                                               {"MISSING", 9, .cell = missing_cell},
+                                               {"REPLAYED", 9, .cell = replayed_cell},
+                                               {"SET ASIDE", 0, "setAsideAt"},
+                                               {NULL}};
+    struct tail t = {.cli = cli};
+    json_t *all = json_array();
+    size_t silent = 0;
+    enum rg_err err = known_region(cli);
+
     if (!err)
-        err = list_all(&t, region, all, &silent);
-    if (err) {
-        json_decref(all);
-        return rg_cli_fail(cli, err);
-    }
-    if (cli->json) {
-        rg_json_print(all, JSON_COMPACT);
-    } else {
-        printf("%-8s %-16s %-6s %-8s %-16s %-9s %-9s %s\n", "EPOCH", "KEPT IN", "OLD ID", "WRITES", "INDEXES", "MISSING",
-               "REPLAYED", "SET ASIDE");
-        json_array_foreach(all, i, tail)
-            print_tail(tail);
-    }
+        err = list_all(&t, all, &silent);
+    if (!err && !rg_cli_json(cli, all))
+        rg_table_print(stdout, columns, all);
     json_decref(all);
-    return fflush(stdout) == 0 ? 0 : 1;
+    return err;
 }
 
 /* What it was about: the names and ids of the command. */
@@ -238,7 +227,7 @@ static void print_what(json_t *entry)
         for (size_t i = 0; i < RG_LEN(head); i++)
             skip |= strcmp(name, head[i]) == 0;
         if (!skip && json_is_string(value) && json_string_length(value) > 0)
-            printf(" %s=%s", name, clean(line, sizeof line, json_string_value(value)));
+            printf(" %s=%s", name, rg_table_clean(line, sizeof line, json_string_value(value)));
     }
 }
 
@@ -248,58 +237,65 @@ static void print_entry(json_t *entry)
     char by[100];
 
     printf("%-10lld %-24s %-20s %-22s", rg_json_number(entry, "index"), rg_json_cstr(entry, "at"),
-           clean(by, sizeof by, rg_json_cstr(entry, "by")), rg_json_cstr(entry, "kind"));
+           rg_table_clean(by, sizeof by, rg_json_cstr(entry, "by")), rg_json_cstr(entry, "kind"));
     print_what(entry);
     if (replayed != NULL)
         printf(" (replayed as %s)", rg_json_cstr(replayed, "revision"));
     printf("\n");
 }
 
-static int look(struct rg_cli *cli, const char *sub, const char *name, bool with_output)
+/* Into a new file. */
+static enum rg_err write_file(struct rg_cli *cli, const char *path, const json_t *json)
 {
-    const char *region = NULL, *given, *output = NULL;
-    const struct rg_option options[] = {{"region", "R", "the region that keeps it (whichever does)", &region, NULL},
-                                        {"output", "FILE", "write it to this new file", &output, NULL}};
-    AUTO_TAIL struct tail t = {.cli = cli};
-    json_t *all = NULL, *entry;
-    enum rg_err err;
-    size_t i;
-    int code, fd;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    enum rg_err err = RG_OK;
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options) - !with_output, &given, 1, 1, NULL, &code))
-        return code;
-    if (!parse_epoch(cli, given, &t.epoch))
-        return 2;
-    err = find(&t, region);
+    if (fd < 0 || json_dumpfd(json, fd, JSON_INDENT(1)) != 0 || fsync(fd) != 0)
+        err = rg_fail(&cli->err, RG_EIO, "%s: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    if (err && fd >= 0)
+        unlink(path);
+    return err;
+}
+
+static enum rg_err show(struct rg_cli *cli)
+{
+    struct tail t = {.cli = cli};
+    json_t *all = NULL, *entry;
+    enum rg_err err = find(&t);
+    size_t i;
+
     if (!err)
-        err = pages(&t, sub, name, &all);
-    if (err)
-        return rg_cli_fail(cli, err);
-    code = 0;
-    if (output != NULL) {
-        fd = open(output, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (fd < 0 || json_dumpfd(all, fd, JSON_INDENT(1)) != 0 || fsync(fd) != 0)
-            err = rg_fail(&cli->err, RG_EIO, "%s: %s", output, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        if (err && fd >= 0)
-            unlink(output);
-        if (!err && !cli->json)
-            printf("%s: %zu operations\n", output, json_array_size(json_object_get(all, name)));
-    } else if (cli->json || with_output) {
-        rg_json_print(all, cli->json ? JSON_COMPACT : JSON_INDENT(1));
-    } else {
-        json_array_foreach(json_object_get(all, name), i, entry)
+        err = pages(&t, "", "entries", &all);
+    if (!err && !rg_cli_json(cli, all)) {
+        json_array_foreach(json_object_get(all, "entries"), i, entry)
             print_entry(entry);
         if (rg_json_number(all, "missing") > 0)
             printf("%lld entries before these are in the snapshot alone, not in the log\n", rg_json_number(all, "missing"));
     }
     json_decref(all);
-    return err ? rg_cli_fail(cli, err) : fflush(stdout) == 0 ? code : 1;
+    return err;
 }
 
-int rg_cmd_lost_show(struct rg_cli *cli) { return look(cli, "", "entries", false); }
-int rg_cmd_lost_export(struct rg_cli *cli) { return look(cli, "/export", "operations", true); }
+static enum rg_err export(struct rg_cli *cli)
+{
+    const char *output = rg_opt(cli, "output");
+    struct tail t = {.cli = cli};
+    json_t *all = NULL;
+    enum rg_err err = find(&t);
+
+    if (!err)
+        err = pages(&t, "/export", "operations", &all);
+    if (!err && output != NULL)
+        err = write_file(cli, output, all);
+    if (!err && output == NULL)
+        rg_json_print(all, cli->json ? JSON_COMPACT : JSON_INDENT(1));
+    else if (!err && !cli->json)
+        printf("%s: %zu operations\n", output, json_array_size(json_object_get(all, "operations")));
+    json_decref(all);
+    return err;
+}
 
 /* ---- replay ---- */
 
@@ -340,34 +336,31 @@ static void print_results(const json_t *answer)
         item = json_array_get(results, i);
         printf("%-10lld %-22s %-10s %s%s%s\n", rg_json_number(item, "index"), rg_json_cstr(item, "kind"), rg_json_cstr(item, "outcome"),
                rg_json_cstr(item, "revision"), rg_json_cstr(item, "code"),
-               rg_json_cstr(item, "message")[0] != '\0' ? clean(line, sizeof line, rg_json_cstr(item, "message")) : "");
+               rg_json_cstr(item, "message")[0] != '\0' ? rg_table_clean(line, sizeof line, rg_json_cstr(item, "message")) : "");
     }
     if (rg_json_cstr(answer, "warning")[0] != '\0')
-        fprintf(stderr, "%s\n", clean(line, sizeof line, rg_json_cstr(answer, "warning")));
+        fprintf(stderr, "%s\n", rg_table_clean(line, sizeof line, rg_json_cstr(answer, "warning")));
 }
 
 /* Each page's answer; with --all one after the other. */
-static enum rg_err replay(struct tail *t, json_t *body, json_t *answers, bool *ret_good)
+static enum rg_err replay_pages(struct tail *t, json_t *body, json_t *answers)
 {
     enum rg_err err;
     char path[96];
     long long next;
 
     snprintf(path, sizeof path, "/v1/lost-tail/%llu/replay", (unsigned long long)t->epoch);
-    rg_client_timeout(t->client, REPLAY_MS_MAX);
+    rg_client_timeout(t->cli->client, REPLAY_MS_MAX);
     do {
-        RG_AUTO_MEM char *bytes = json_dumps(body, JSON_COMPACT);
         json_t *answer = NULL, *item;
         size_t i;
 
-        if (bytes == NULL)
-            return RG_ENOMEM;
-        err = rg_client_json(t->client, "POST", path, NULL, rg_span_str(bytes), &answer, &t->cli->err);
+        err = rg_client_send(t->cli->client, "POST", path, NULL, json_incref(body), &answer, &t->cli->err);
         if (err)
             return err;
         json_array_foreach(json_object_get(answer, "results"), i, item)
             if (strcmp(rg_json_cstr(item, "outcome"), "applied") != 0 && strcmp(rg_json_cstr(item, "outcome"), "accepted") != 0)
-                *ret_good = false;
+                t->cli->code = 1;
         next = rg_json_number(answer, "next");
         json_object_set_new(body, "after", json_integer(next));
         if (!t->cli->json)
@@ -379,76 +372,84 @@ static enum rg_err replay(struct tail *t, json_t *body, json_t *answers, bool *r
     return err;
 }
 
-int rg_cmd_lost_replay(struct rg_cli *cli)
+/* Makes cli->body too: which of them. */
+static enum rg_err check_replay(struct rg_cli *cli)
 {
-    const char *region = NULL, *given, *index = NULL;
-    bool all = false, dry_run = false, good = true;
-    const struct rg_option options[] = {{"index", "N,N-M,...", "these", &index, NULL},
-                                        {"all", NULL, "all of them, in their order", NULL, &all},
-                                        {"dry-run", NULL, "change nothing: say what would come of it", NULL, &dry_run},
-                                        {"region", "R", "the region that keeps it (whichever does)", &region, NULL}};
-    AUTO_TAIL struct tail t = {.cli = cli};
-    json_t *body = NULL, *answers = NULL, *indexes;
-    enum rg_err err = RG_OK;
-    int code;
+    bool all = rg_opt_flag(cli, "all");
+    json_t *indexes;
+    enum rg_err err = check_epoch(cli);
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), &given, 1, 1, NULL, &code))
-        return code;
-    if (!parse_epoch(cli, given, &t.epoch))
-        return 2;
-    if (all == (index != NULL))
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "say which: either --index or --all"));
+    if (!err && all == (rg_opt(cli, "index") != NULL))
+        err = rg_fail(&cli->err, RG_EUSAGE, "say which: either --index or --all");
+    if (err)
+        return err;
+    cli->body = json_pack("{s:b}", "dryRun", rg_opt_flag(cli, "dry-run"));
+    if (all)
+        return json_object_set_new(cli->body, "all", json_true()) == 0 ? RG_OK : RG_ENOMEM;
     indexes = json_array();
-    if (index != NULL)
-        err = parse_indexes(cli, index, indexes);
-    body = all ? json_pack("{s:b,s:b}", "all", 1, "dryRun", dry_run)
-               : json_pack("{s:O,s:b}", "indexes", indexes, "dryRun", dry_run);
-    json_decref(indexes);
-    answers = json_array();
+    err = parse_indexes(cli, rg_opt(cli, "index"), indexes);
+    return json_object_set_new(cli->body, "indexes", indexes) == 0 ? err : RG_ENOMEM;
+}
+
+static enum rg_err replay(struct rg_cli *cli)
+{
+    json_t *answers = json_array();
+    struct tail t = {.cli = cli};
+    enum rg_err err = find(&t);
+
     if (!err)
-        err = find(&t, region);
-    if (!err)
-        err = replay(&t, body, answers, &good);
+        err = replay_pages(&t, cli->body, answers);
     if (cli->json && json_array_size(answers) > 0)
         rg_json_print(answers, JSON_COMPACT);
-    json_decref(body);
     json_decref(answers);
-    if (err)
-        return rg_cli_fail(cli, err);
-    return fflush(stdout) == 0 && good ? 0 : 1;
+    return err;
 }
 
 /* ---- drop ---- */
 
-int rg_cmd_lost_drop(struct rg_cli *cli)
+static enum rg_err drop(struct rg_cli *cli)
 {
-    const char *region = NULL, *given;
-    bool yes = false;
-    const struct rg_option options[] = {{"yes", NULL, "they are gone for good then", NULL, &yes},
-                                        {"region", "R", "the region that keeps it (whichever does)", &region, NULL}};
-    AUTO_TAIL struct tail t = {.cli = cli};
+    struct tail t = {.cli = cli};
     json_t *answer = NULL;
-    enum rg_err err;
+    enum rg_err err = find(&t);
     char path[64];
-    int code;
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), &given, 1, 1, NULL, &code))
-        return code;
-    if (!parse_epoch(cli, given, &t.epoch))
-        return 2;
-    err = find(&t, region);
-    if (!err && !yes)
+    if (!err && !rg_opt_flag(cli, "yes"))
         err = rg_fail(&cli->err, RG_EUSAGE, "this deletes the data that %s set aside, for good: look at it with `regent lost-tail "
                       "show %llu`, then say --yes", t.name, (unsigned long long)t.epoch);
     snprintf(path, sizeof path, "/v1/lost-tail/%llu", (unsigned long long)t.epoch);
     if (!err)
-        err = rg_client_json(t.client, "DELETE", path, NULL, rg_span(NULL, 0), &answer, &cli->err);
-    if (err)
-        return rg_cli_fail(cli, err);
-    if (cli->json)
-        rg_json_print(answer, JSON_COMPACT);
-    else
+        err = rg_client_send(cli->client, "DELETE", path, NULL, NULL, &answer, &cli->err);
+    if (!err && !rg_cli_json(cli, answer))
         printf("epoch %llu: the lost writes kept in %s are deleted\n", (unsigned long long)t.epoch, t.name);
     json_decref(answer);
-    return 0;
+    return err;
 }
+
+static const struct rg_option list_options[] = {{"region", "R", "only this region's (all regions that answer)"}, {NULL}};
+static const struct rg_option show_options[] = {{"region", "R", "the region that keeps it (whichever does)"}, {NULL}};
+static const struct rg_option export_options[] = {{"region", "R", "the region that keeps it (whichever does)"},
+                                                  {"output", "FILE", "write it to this new file"},
+                                                  {NULL}};
+static const struct rg_option replay_options[] = {{"index", "N,N-M,...", "these"},
+                                                  {"all", NULL, "all of them, in their order"},
+                                                  {"dry-run", NULL, "change nothing: say what would come of it"},
+                                                  {"region", "R", "the region that keeps it (whichever does)"},
+                                                  {NULL}};
+static const struct rg_option drop_options[] = {{"yes", NULL, "they are gone for good then"},
+                                                {"region", "R", "the region that keeps it (whichever does)"},
+                                                {NULL}};
+
+const struct rg_command rg_lost_commands[] = {
+    {"lost-tail list", "[--region R]", "Writes that a promotion cut off, and which region keeps them", NULL, list_options,
+     .who = RG_WHO_CLUSTER, .run = list},
+    {"lost-tail show", "EPOCH [--region R]", "Each lost write: when, by whom, what, and whether it was made again", NULL, show_options,
+     1, 1, RG_WHO_CLUSTER, .check = check_epoch, .run = show},
+    {"lost-tail export", "EPOCH [--output FILE]", "Lost writes as a plan: operations with their parameters, as JSON", NULL,
+     export_options, 1, 1, RG_WHO_CLUSTER, .check = check_epoch, .run = export},
+    {"lost-tail replay", "EPOCH --index N,N-M | --all [--dry-run]", "Make chosen lost writes again, with the checks of any other write",
+     "Exit code 1 when one was not made again. Example: regent lost-tail replay 1025 --index 120,131-140 --dry-run\n", replay_options,
+     1, 1, RG_WHO_CLUSTER, .check = check_replay, .run = replay},
+    {"lost-tail drop", "EPOCH --yes", "Delete lost writes for good", NULL, drop_options, 1, 1, RG_WHO_CLUSTER, .check = check_epoch,
+     .run = drop},
+    {NULL}};

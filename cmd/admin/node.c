@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cmd/cli/cli.h"
+#include "cmd/admin/admin.h"
 #include "cmd/cli/client.h"
 #include "cmd/config/config.h"
 #include "crypto/digest.h"
@@ -105,44 +105,35 @@ static size_t cluster_urls(const struct rg_cluster *c, const char **urls, size_t
     return n;
 }
 
-int rg_cmd_region_token(struct rg_cli *cli)
+static enum rg_err check_token(struct rg_cli *cli)
 {
-    const char *region, *ttl = "900";
-    const struct rg_option options[] = {{"ttl", "SECONDS", "how long it may be used (default 900)", &ttl, NULL}};
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    const char *region = cli->arg[0];
+
+    if (strlen(region) > 32 || strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(region))
+        return rg_fail(&cli->err, RG_EUSAGE, "\"%s\" is no region's name", region);
+    return RG_OK;
+}
+
+static enum rg_err token(struct rg_cli *cli)
+{
     const char *urls[RG_CLUSTER_REGIONS_MAX];
+    size_t n = cluster_urls(cli->cluster, urls, RG_LEN(urls));
     json_t *json = NULL;
     char body[128];
-    uint64_t ttl_s;
-    size_t n;
     enum rg_err err;
-    int code;
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), &region, 1, 1, NULL, &code))
-        return code;
-    if (!rg_cli_number(cli, "ttl", ttl, TTL_S_MIN, TTL_S_MAX, &ttl_s))
-        return 2;
-    if (strlen(region) > 32 || strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(region))
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "\"%s\" is no region's name", region));
-    err = rg_cluster_load(cli, &c);
+    snprintf(body, sizeof body, "{\"region\":\"%s\",\"ttlSeconds\":%llu}", cli->arg[0], (unsigned long long)rg_opt_number(cli, "ttl"));
+    err = post(cli->cluster, urls, n, "/v1/join-tokens", rg_span_str(body), &json, &cli->err);
     if (err)
-        return rg_cli_fail(cli, err);
-    n = cluster_urls(c, urls, RG_LEN(urls));
-    snprintf(body, sizeof body, "{\"region\":\"%s\",\"ttlSeconds\":%llu}", region, (unsigned long long)ttl_s);
-    err = post(c, urls, n, "/v1/join-tokens", rg_span_str(body), &json, &cli->err);
-    if (err)
-        return rg_cli_fail(cli, err);
-    if (cli->json) {
-        json_dumpf(json, stdout, JSON_COMPACT);
-        printf("\n");
-    } else {
+        return err;
+    if (!rg_cli_json(cli, json)) {
         printf("%s\n", rg_json_cstr(json, "token"));
         fprintf(stderr, "It lets one node of %s join, once, until %s. On that node's machine:\n"
                         "  regent node init --join - --dir DIR --link ADDRESS:PORT --https ADDRESS:PORT\n",
                 rg_json_cstr(json, "region"), rg_json_cstr(json, "expires"));
     }
     json_decref(json);
-    return 0;
+    return RG_OK;
 }
 
 /* ---- node init ---- */
@@ -372,9 +363,7 @@ static void print_done(const struct init *in)
         json_t *json = json_pack("{s:I, s:s, s:s, s:s, s:s}", "nodeId", (json_int_t)id, "region", in->offer.region, "config",
                                  in->config, "link", in->own_link, "url", in->own_url);
 
-        if (json != NULL)
-            json_dumpf(json, stdout, JSON_COMPACT);
-        printf("\n");
+        rg_json_print(json, JSON_COMPACT);
         json_decref(json);
         return;
     }
@@ -432,29 +421,22 @@ static enum rg_err run(struct init *in, const char *token)
     return err;
 }
 
-int rg_cmd_node_init(struct rg_cli *cli)
+static enum rg_err check_init(struct rg_cli *cli)
 {
-    struct init in = {.cli = cli, .https = "0.0.0.0:8443", .link = "0.0.0.0:9443"};
-    const char *token = NULL;
-    const struct rg_option options[] = {
-        {"join", "TOKEN", "from `regent region token`; - reads it from standard input", &token, NULL},
-        {"dir", "DIR", "folder to make, for its configuration, keys and data", &in.dir, NULL},
-        {"https", "ADDR:PORT", "where it serves clients (default 0.0.0.0:8443)", &in.https, NULL},
-        {"link", "ADDR:PORT", "where it takes links (default 0.0.0.0:9443)", &in.link, NULL},
-        {"advertise", "HOST:PORT", "where other regions reach its link (default: --link)", &in.advertise, NULL},
-        {"url", "URL", "where clients reach it (default: from --https, or --advertise's host)", &in.url, NULL},
-        {"state-dir", "DIR", "memory file system for its state (default: below /dev/shm)", &in.state_dir, NULL},
-    };
-    enum rg_err err;
-    int code;
+    if (rg_opt(cli, "join") == NULL || rg_opt(cli, "dir") == NULL)
+        return rg_fail(&cli->err, RG_EUSAGE, "--join and --dir are needed");
+    return RG_OK;
+}
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
-        return code;
-    if (token == NULL || in.dir == NULL)
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--join and --dir are needed"));
+static enum rg_err init(struct rg_cli *cli)
+{
+    struct init in = {.cli = cli, .dir = rg_opt(cli, "dir"), .https = rg_opt(cli, "https"), .link = rg_opt(cli, "link"),
+                      .url = rg_opt(cli, "url"), .advertise = rg_opt(cli, "advertise"), .state_dir = rg_opt(cli, "state-dir")};
+    enum rg_err err;
+
     rg_buf_init(&in.key_pem, PEM_BYTES_MAX);
     rg_buf_init(&in.csr, PEM_BYTES_MAX);
-    err = run(&in, token);
+    err = run(&in, rg_opt(cli, "join"));
     if (!err)
         print_done(&in);
     if (in.key_pem.data != NULL)
@@ -463,5 +445,28 @@ int rg_cmd_node_init(struct rg_cli *cli)
     rg_buf_deinit(&in.csr);
     rg_join_offer_deinit(&in.offer);
     json_decref(in.answer);
-    return err ? rg_cli_fail(cli, err) : 0;
+    return err;
 }
+
+static const struct rg_option token_options[] = {
+    {"ttl", "SECONDS", "how long it may be used (default 900)", "900", .min = TTL_S_MIN, .max = TTL_S_MAX}, {NULL}};
+static const struct rg_option init_options[] = {
+    {"join", "TOKEN", "from `regent region token`; - reads it from standard input"},
+    {"dir", "DIR", "folder to make, for its configuration, keys and data"},
+    {"https", "ADDR:PORT", "where it serves clients (default 0.0.0.0:8443)", "0.0.0.0:8443"},
+    {"link", "ADDR:PORT", "where it takes links (default 0.0.0.0:9443)", "0.0.0.0:9443"},
+    {"advertise", "HOST:PORT", "where other regions reach its link (default: --link)"},
+    {"url", "URL", "where clients reach it (default: from --https, or --advertise's host)"},
+    {"state-dir", "DIR", "memory file system for its state (default: below /dev/shm)"},
+    {NULL}};
+
+const struct rg_command rg_node_commands[] = {
+    {"region token", "REGION [--ttl SECONDS]", "Make a token that lets one node of a region join, once",
+     "Printed to standard output: whoever has it may join in the region's name.\n"
+     "Example: regent region token eu-west-1 | ssh host regent node init --join - --dir /srv/regent --advertise host:9443\n",
+     token_options, 1, 1, RG_WHO_CLUSTER, .check = check_token, .run = token},
+    {"node init", "--join TOKEN|- --dir DIR [OPTIONS]", "Make a node's folder: its key, certificate and configuration",
+     "The region is the token's. The other regions and clients must reach the addresses given.\n"
+     "Example: regent node init --join - --dir /srv/regent --advertise regent.west.example:9443 < token\n",
+     init_options, .check = check_init, .run = init},
+    {NULL}};

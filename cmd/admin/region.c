@@ -1,30 +1,19 @@
 /* cmd/admin/region.c: regions added, removed, described and looked at, over the primary's /v1/regions. */
 #include <unistd.h>
 
-#include "cmd/cli/cli.h"
-#include "cmd/dev/devproxy.h"
+#include "cmd/admin/admin.h"
 #include "cmd/cli/region_ask.h"
+#include "cmd/dev/devproxy.h"
 #include "store/model/region_name.h"
 
 enum { POLL_US = 100000 };
 
-static enum rg_err check_name(struct rg_cli *cli, const char *name)
+static enum rg_err check_name(struct rg_cli *cli)
 {
-    if (rg_region_name_ok(rg_span_str(name)))
+    if (rg_region_name_ok(rg_span_str(cli->arg[0])))
         return RG_OK;
-    return rg_fail(&cli->err, RG_EUSAGE, "\"%s\" is no region's name: 1 to %d of a-z, 0-9 and '-'", name,
+    return rg_fail(&cli->err, RG_EUSAGE, "\"%s\" is no region's name: 1 to %d of a-z, 0-9 and '-'", cli->arg[0],
                    RG_REGION_NAME_BYTES_MAX);
-}
-
-/* Cluster file, name, whom to ask (rg_region_primary or rg_region_reader): how every command begins. */
-static enum rg_err begin(struct rg_cli *cli, const char *name, struct rg_cluster **ret_cluster, struct rg_client **ret_client,
-                         enum rg_err (*whom)(const struct rg_cluster *, struct rg_client **, struct rg_errctx *))
-{
-    enum rg_err err = name != NULL ? check_name(cli, name) : RG_OK;
-
-    if (!err)
-        err = rg_cluster_load(cli, ret_cluster);
-    return err ? err : whom(*ret_cluster, ret_client, &cli->err);
 }
 
 /* ---- the cluster file ---- */
@@ -72,7 +61,7 @@ static void show_line(const char *label, const char *value)
         printf("%-13s %s\n", label, value);
 }
 
-static void show_region(const json_t *r)
+static void show_region(struct rg_cli *cli, const json_t *r)
 {
     const json_t *p = json_object_get(r, "progress"), *node;
     const char *place = rg_region_place(rg_span_str(rg_json_cstr(r, "name")));
@@ -96,228 +85,142 @@ static void show_region(const json_t *r)
 
 /* ---- the commands ---- */
 
-int rg_cmd_region_names(struct rg_cli *cli)
+static enum rg_err names(struct rg_cli *cli)
 {
-    int code;
+    json_t *rows = json_array();
 
-    if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
-        return code;
-    if (cli->json)
-        printf("[");
     for (size_t i = 0; i < rg_region_names_n; i++)
-        printf(cli->json ? "%s{\"name\":\"%s\",\"place\":\"%s\"}" : "%s%-16s %s\n", cli->json && i > 0 ? "," : "",
-               rg_region_names[i].name, rg_region_names[i].place);
-    if (cli->json)
-        printf("]\n");
-    return 0;
+        json_array_append_new(rows, json_pack("{s:s, s:s}", "name", rg_region_names[i].name, "place", rg_region_names[i].place));
+    if (!rg_cli_json(cli, rows))
+        for (size_t i = 0; i < rg_region_names_n; i++)
+            printf("%-16s %s\n", rg_region_names[i].name, rg_region_names[i].place);
+    json_decref(rows);
+    return RG_OK;
 }
 
-int rg_cmd_region_add(struct rg_cli *cli)
+static enum rg_err check_add(struct rg_cli *cli)
 {
-    const char *name, *owner = NULL, *description = NULL;
-    bool wait = false, no_wait = false;
-    const struct rg_option options[] = {{"owner", "WHO", "who answers for the region", &owner, NULL},
-                                        {"description", "TEXT", "what it is for", &description, NULL},
-                                        {"wait", NULL, "until it is ACTIVE, showing the progress (the default)", NULL, &wait},
-                                        {"no-wait", NULL, "return when the adding has begun", NULL, &no_wait}};
-    RG_AUTO(client) struct rg_client *client = NULL;
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
-    json_t *region = NULL, *body;
-    enum rg_err err;
-    int code;
+    if (rg_opt_flag(cli, "wait") && rg_opt_flag(cli, "no-wait"))
+        return rg_fail(&cli->err, RG_EUSAGE, "--wait and --no-wait: one of them");
+    return check_name(cli);
+}
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), &name, 1, 1, NULL, &code))
-        return code;
-    if (wait && no_wait)
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--wait and --no-wait: one of them"));
-    err = begin(cli, name, &c, &client, rg_region_primary);
-    if (err)
-        return rg_cli_fail(cli, err);
-    body = json_pack("{s:s, s:s*, s:s*}", "name", name, "owner", owner, "description", description);
-    if (body == NULL)
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--owner, --description: not UTF-8"));
-    err = rg_region_ask(client, "POST", NULL, "", body, &region, &cli->err);
-    if (!err && !no_wait) {
+static json_t *add_body(const struct rg_cli *cli)
+{
+    return json_pack("{s:s, s:s*, s:s*}", "name", cli->arg[0], "owner", rg_opt(cli, "owner"), "description",
+                     rg_opt(cli, "description"));
+}
+
+static enum rg_err add(struct rg_cli *cli)
+{
+    const char *name = cli->arg[0];
+    bool wait = !rg_opt_flag(cli, "no-wait");
+    json_t *region = NULL;
+    enum rg_err err = rg_region_ask(cli->client, "POST", NULL, "", RG_STEAL(cli->body), &region, &cli->err);
+
+    if (!err && wait) {
         json_decref(RG_STEAL(region));
-        err = rg_region_follow(cli, c, &client, name, true, &region);
+        err = rg_region_follow(cli, cli->cluster, &cli->client, name, true, &region);
+        if (!err)
+            note_in_file(cli, cli->cluster, name, region, false);
     }
-    if (!err && !no_wait)
-        note_in_file(cli, c, name, region, false);
-    if (!err && cli->json)
-        rg_json_print(region, JSON_COMPACT);
-    else if (!err)
+    if (!err && !rg_cli_json(cli, region))
         printf("%s is %s\n", name, rg_json_cstr(region, "status"));
     json_decref(region);
-    return err ? rg_cli_fail(cli, err) : 0;
+    return err;
 }
 
-static bool confirmed(const char *name)
+static enum rg_err delete(struct rg_cli *cli)
 {
-    char line[64];
-
-    fprintf(stderr, "Remove the region %s, with its key replica and all data there? Type its name: ", name);
-    if (fgets(line, sizeof line, stdin) == NULL)
-        return false;
-    line[strcspn(line, "\r\n")] = '\0';
-    return strcmp(line, name) == 0;
-}
-
-int rg_cmd_region_remove(struct rg_cli *cli)
-{
-    const char *name;
-    bool force = false, yes = false, no_wait = false;
-    const struct rg_option options[] = {
-        {"force", NULL, "do not wait for its node to be told (it is told when it comes back)", NULL, &force},
-        {"yes", NULL, "do not ask", NULL, &yes},
-        {"no-wait", NULL, "return when the removing has begun", NULL, &no_wait}};
-    RG_AUTO(client) struct rg_client *client = NULL;
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    const char *name = cli->arg[0];
+    bool force = rg_opt_flag(cli, "force"), wait = !rg_opt_flag(cli, "no-wait");
     json_t *region = NULL;
-    enum rg_err err;
-    int code;
+    enum rg_err err = RG_OK;
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), &name, 1, 1, NULL, &code))
-        return code;
-    err = begin(cli, name, &c, &client, rg_region_primary);
-    if (!err && !yes) /* no question about a region that is not there */
-        err = rg_region_ask(client, "GET", name, "", NULL, &region, &cli->err);
-    json_decref(RG_STEAL(region));
-    if (!err && !yes && !isatty(STDIN_FILENO))
-        err = rg_fail(&cli->err, RG_EUSAGE, "this wants confirmation: --yes, when there is nobody to ask");
-    if (!err && !yes && !confirmed(name))
-        err = rg_fail(&cli->err, RG_EUSAGE, "not confirmed: nothing was changed");
-    if (!err)
-        err = rg_region_ask(client, "DELETE", name, force ? "?force=true" : "", NULL, &region, &cli->err);
-    json_decref(RG_STEAL(region));
-    if (!err && !no_wait)
-        err = rg_region_follow(cli, c, &client, name, false, &region);
-    if (err)
-        return rg_cli_fail(cli, err);
-    if (!no_wait)
-        note_in_file(cli, c, name, NULL, force);
-    if (cli->json)
-        printf("{\"name\":\"%s\",\"status\":\"%s\"}\n", name, no_wait ? "REMOVING" : "REMOVED");
-    else
-        printf("%s is %s\n", name, no_wait ? "REMOVING" : "removed");
-    return 0;
-}
-
-int rg_cmd_region_set(struct rg_cli *cli)
-{
-    const char *name, *owner = NULL, *description = NULL;
-    const struct rg_option options[] = {{"owner", "WHO", "who answers for the region", &owner, NULL},
-                                        {"description", "TEXT", "what it is for", &description, NULL}};
-    RG_AUTO(client) struct rg_client *client = NULL;
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
-    json_t *region = NULL, *body;
-    enum rg_err err;
-    int code;
-
-    if (!rg_cli_parse(cli, options, RG_LEN(options), &name, 1, 1, NULL, &code))
-        return code;
-    if (owner == NULL && description == NULL)
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--owner, --description: one of them, or both"));
-    err = begin(cli, name, &c, &client, rg_region_primary);
-    if (err)
-        return rg_cli_fail(cli, err);
-    body = json_pack("{s:s*, s:s*}", "owner", owner, "description", description);
-    if (body == NULL)
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--owner, --description: not UTF-8"));
-    err = rg_region_ask(client, "PUT", name, "", body, &region, &cli->err);
-    if (!err && cli->json)
-        rg_json_print(region, JSON_COMPACT);
-    else if (!err)
-        show_region(region);
-    json_decref(region);
-    return err ? rg_cli_fail(cli, err) : 0;
-}
-
-int rg_cmd_region_list(struct rg_cli *cli)
-{
-    RG_AUTO(client) struct rg_client *client = NULL;
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
-    json_t *answer = NULL, *r;
-    enum rg_err err;
-    size_t i;
-    int code;
-
-    if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
-        return code;
-    err = begin(cli, NULL, &c, &client, rg_region_reader);
-    if (!err)
-        err = rg_region_ask(client, "GET", NULL, "", NULL, &answer, &cli->err);
-    if (err)
-        return rg_cli_fail(cli, err);
-    if (cli->json) {
-        rg_json_print(answer, JSON_COMPACT);
-    } else {
-        printf("%-20s %-8s %-9s %-12s %-20s %s\n", "REGION", "ROLE", "STATUS", "PHASE", "OWNER", "URL");
-        json_array_foreach(json_object_get(answer, "regions"), i, r) {
-            const char *phase = rg_json_cstr(json_object_get(r, "progress"), "phase");
-
-            printf("%-20s %-8s %-9s %-12s %-20s %s\n", rg_json_cstr(r, "name"), rg_json_cstr(r, "role"), rg_json_cstr(r, "status"),
-                   phase[0] != '\0' ? phase : "-", rg_json_cstr(r, "owner")[0] != '\0' ? rg_json_cstr(r, "owner") : "-",
-                   rg_json_cstr(r, "url"));
-        }
+    if (!rg_opt_flag(cli, "yes")) {
+        err = rg_region_ask(cli->client, "GET", name, "", NULL, &region, &cli->err); /* no question about one that is not there */
+        json_decref(RG_STEAL(region));
+        if (!err)
+            err = rg_cli_confirm(cli, name, "Remove the region %s, with its key replica and all data there? Type its name: ", name);
     }
-    json_decref(answer);
-    return 0;
-}
-
-int rg_cmd_region_show(struct rg_cli *cli)
-{
-    const char *name;
-    RG_AUTO(client) struct rg_client *client = NULL;
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
-    json_t *region = NULL;
-    enum rg_err err;
-    int code;
-
-    if (!rg_cli_parse(cli, NULL, 0, &name, 1, 1, NULL, &code))
-        return code;
-    err = begin(cli, name, &c, &client, rg_region_reader);
     if (!err)
-        err = rg_region_ask(client, "GET", name, "", NULL, &region, &cli->err);
+        err = rg_region_ask(cli->client, "DELETE", name, force ? "?force=true" : "", NULL, &region, &cli->err);
+    json_decref(RG_STEAL(region));
+    if (!err && wait)
+        err = rg_region_follow(cli, cli->cluster, &cli->client, name, false, &region);
     if (err)
-        return rg_cli_fail(cli, err);
+        return err;
+    if (wait)
+        note_in_file(cli, cli->cluster, name, NULL, force);
     if (cli->json)
-        rg_json_print(region, JSON_COMPACT);
+        printf("{\"name\":\"%s\",\"status\":\"%s\"}\n", name, wait ? "REMOVED" : "REMOVING");
     else
-        show_region(region);
-    json_decref(region);
-    return 0;
+        printf("%s is %s\n", name, wait ? "removed" : "REMOVING");
+    return RG_OK;
 }
 
-int rg_cmd_region_preflight(struct rg_cli *cli)
+static enum rg_err check_set(struct rg_cli *cli)
 {
-    const char *name;
-    RG_AUTO(client) struct rg_client *client = NULL;
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
-    json_t *report = NULL, *item;
-    enum rg_err err;
-    size_t i;
-    bool ok;
-    int code;
-
-    if (!rg_cli_parse(cli, NULL, 0, &name, 1, 1, NULL, &code))
-        return code;
-    err = begin(cli, name, &c, &client, rg_region_primary);
-    if (!err)
-        err = rg_region_ask(client, "POST", name, "/preflight", NULL, &report, &cli->err);
-    if (err)
-        return rg_cli_fail(cli, err);
-    ok = json_is_true(json_object_get(report, "ok"));
-    if (cli->json) {
-        rg_json_print(report, JSON_COMPACT);
-    } else {
-        json_array_foreach(json_object_get(report, "items"), i, item) {
-            printf("%-4s %-10s %s\n", json_is_true(json_object_get(item, "ok")) ? "ok" : "FAIL", rg_json_cstr(item, "check"),
-                   rg_json_cstr(item, "detail"));
-            if (rg_json_cstr(item, "remedy")[0] != '\0')
-                printf("                %s\n", rg_json_cstr(item, "remedy"));
-        }
-        printf(ok ? "%s can be added\n" : "%s cannot be added yet\n", name);
-    }
-    json_decref(report);
-    return ok ? 0 : 1;
+    if (rg_opt(cli, "owner") == NULL && rg_opt(cli, "description") == NULL)
+        return rg_fail(&cli->err, RG_EUSAGE, "--owner, --description: one of them, or both");
+    return check_name(cli);
 }
+
+static json_t *set_body(const struct rg_cli *cli)
+{
+    return json_pack("{s:s*, s:s*}", "owner", rg_opt(cli, "owner"), "description", rg_opt(cli, "description"));
+}
+
+static void print_preflight(struct rg_cli *cli, const json_t *report)
+{
+    json_t *item;
+    size_t i;
+
+    json_array_foreach(json_object_get(report, "items"), i, item) {
+        printf("%-4s %-10s %s\n", rg_json_flag(item, "ok") ? "ok" : "FAIL", rg_json_cstr(item, "check"), rg_json_cstr(item, "detail"));
+        if (rg_json_cstr(item, "remedy")[0] != '\0')
+            printf("                %s\n", rg_json_cstr(item, "remedy"));
+    }
+    printf(rg_json_flag(report, "ok") ? "%s can be added\n" : "%s cannot be added yet\n", cli->arg[0]);
+}
+
+static const struct rg_column list_columns[] = {{"REGION", 20, "name"},
+                                                {"ROLE", 8, "role"},
+                                                {"STATUS", 9, "status"},
+                                                {"PHASE", 12, "progress.phase", "-"},
+                                                {"OWNER", 20, "owner", "-"},
+                                                {"URL", 0, "url"},
+                                                {NULL}};
+static const struct rg_option add_options[] = {{"owner", "WHO", "who answers for the region"},
+                                               {"description", "TEXT", "what it is for"},
+                                               {"wait", NULL, "until it is ACTIVE, showing the progress (the default)"},
+                                               {"no-wait", NULL, "return when the adding has begun"},
+                                               {NULL}};
+static const struct rg_option remove_options[] = {{"force", NULL, "do not wait for its node to be told (it is told when it comes back)"},
+                                                  {"yes", NULL, "do not ask"},
+                                                  {"no-wait", NULL, "return when the removing has begun"},
+                                                  {NULL}};
+static const struct rg_option set_options[] = {{"owner", "WHO", "who answers for the region"},
+                                               {"description", "TEXT", "what it is for"},
+                                               {NULL}};
+
+const struct rg_command rg_region_commands[] = {
+    {"region add", "NAME [--owner WHO] [--description TEXT] [--no-wait]", "Add a region, showing how far it is",
+     "Its node must be prepared and running (regent region preflight NAME says what is missing). The adding goes on by itself,\n"
+     "also when this command is interrupted or the primary restarts.\n",
+     add_options, 1, 1, RG_WHO_PRIMARY, RG_REGION_MS_MAX, check_add, .body = add_body, .run = add},
+    {"region remove", "NAME [--force] [--yes] [--no-wait]", "Remove a region: its node wipes its key and its data",
+     "A node that cannot be reached for a minute (with --force: at once) is removed all the same, and told when it comes back.\n",
+     remove_options, 1, 1, RG_WHO_PRIMARY, RG_REGION_MS_MAX, check_name, .run = delete},
+    {"region set", "NAME [--owner WHO] [--description TEXT]", "Say who answers for a region, and what it is for",
+     "Example: regent region set eu-central-1 --owner team-emea\n",
+     set_options, 1, 1, RG_WHO_PRIMARY, RG_REGION_MS_MAX, check_set, "PUT", "/v1/regions/*", set_body, .print = show_region},
+    {"region list", "", "The regions: role, status, phase, owner", .who = RG_WHO_READER, .timeout_ms = RG_REGION_MS_MAX,
+     .path = "/v1/regions", .columns = list_columns, .rows = "regions"},
+    {"region show", "NAME", "One region, and how far it is", NULL, NULL, 1, 1, RG_WHO_READER, RG_REGION_MS_MAX, check_name,
+     .path = "/v1/regions/*", .print = show_region},
+    {"region preflight", "NAME", "What stands against adding a region", "Exit code 0: nothing; 1: something, with what to do.\n",
+     NULL, 1, 1, RG_WHO_PRIMARY, RG_REGION_MS_MAX, check_name, "POST", "/v1/regions/*/preflight", .print = print_preflight,
+     .verdict = "ok"},
+    {"region names", "", "Names of regions and where they are; own names may be given too", .run = names},
+    {NULL}};

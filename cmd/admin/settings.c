@@ -1,7 +1,10 @@
 /* cmd/admin/settings.c: write durability and the write lease, shown and set at the primary. */
-#include "cmd/cli/region_ask.h"
+#include "cmd/admin/admin.h"
+#include "cmd/cli/client.h"
 
-static void print_durability(const json_t *d)
+enum { SETTING_MS_MAX = 60000 };
+
+static void print_durability(struct rg_cli *cli, const json_t *d)
 {
     if (rg_json_number(d, "regions") == 0)
         printf("local: a write is acknowledged when the primary region has it durable.\n");
@@ -13,7 +16,7 @@ static void print_durability(const json_t *d)
                rg_json_number(d, "regionsReachable"), rg_json_number(d, "regionsInAll"), rg_json_cstr(d, "onShortage"));
 }
 
-static void print_lease(const json_t *l)
+static void print_lease(struct rg_cli *cli, const json_t *l)
 {
     if (rg_json_number(l, "regions") == 0) {
         printf("off: a primary that is cut off goes on taking writes, which are lost when another region is promoted.\n");
@@ -28,60 +31,7 @@ static void print_lease(const json_t *l)
                json_is_true(json_object_get(l, "settled")) ? "yes" : "not yet");
 }
 
-/* PUT of body (consume) at the primary; NULL: GET, of whoever knows. */
-static int ask(struct rg_cli *cli, const char *path, json_t *body, void (*print)(const json_t *answer))
-{
-    RG_AUTO_MEM char *bytes = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    RG_AUTO(client) struct rg_client *client = NULL;
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
-    json_t *answer = NULL;
-    enum rg_err err = rg_cluster_load(cli, &c);
-
-    json_decref(body);
-    if (!err)
-        err = bytes != NULL ? rg_region_primary(c, &client, &cli->err) : rg_region_reader(c, &client, &cli->err);
-    if (!err)
-        err = rg_client_json(client, bytes != NULL ? "PUT" : "GET", path, NULL,
-                             bytes != NULL ? rg_span_str(bytes) : rg_span(NULL, 0), &answer, &cli->err);
-    if (err)
-        return rg_cli_fail(cli, err);
-    if (cli->json)
-        rg_json_print(answer, JSON_COMPACT);
-    else
-        print(answer);
-    json_decref(answer);
-    return 0;
-}
-
-int rg_cmd_durability_show(struct rg_cli *cli)
-{
-    int code;
-
-    if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
-        return code;
-    return ask(cli, "/v1/settings/durability", NULL, print_durability);
-}
-
-int rg_cmd_durability_set(struct rg_cli *cli)
-{
-    const char *regions = NULL, *shortage = "refuse";
-    const struct rg_option options[] = {
-        {"regions", "N", "other regions that must have a write durable before it is acknowledged; 0: none", &regions, NULL},
-        {"on-shortage", "WHAT", "refuse (the default) or degrade, when too few can be reached", &shortage, NULL}};
-    uint64_t n = 0;
-    int code;
-
-    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
-        return code;
-    if (regions == NULL)
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--regions N is missing"));
-    if (!rg_cli_number(cli, "regions", regions, 0, 32, &n))
-        return 2;
-    return ask(cli, "/v1/settings/durability", json_pack("{s:I, s:s}", "regions", (json_int_t)n, "onShortage", shortage),
-               print_durability);
-}
-
-static void print_degraded(const json_t *d)
+static void print_degraded(struct rg_cli *cli, const json_t *d)
 {
     json_t *w;
     size_t i;
@@ -94,41 +44,52 @@ static void print_degraded(const json_t *d)
            rg_json_number(d, "total") == 1 ? " was" : "s were");
 }
 
-int rg_cmd_durability_degraded(struct rg_cli *cli)
+static json_t *durability_body(const struct rg_cli *cli)
 {
-    int code;
-
-    if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
-        return code;
-    return ask(cli, "/v1/degraded", NULL, print_degraded);
+    return json_pack("{s:I, s:s}", "regions", (json_int_t)rg_opt_number(cli, "regions"), "onShortage", rg_opt(cli, "on-shortage"));
 }
 
-int rg_cmd_lease_show(struct rg_cli *cli)
+static enum rg_err lease_check(struct rg_cli *cli)
 {
-    int code;
-
-    if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
-        return code;
-    return ask(cli, "/v1/settings/lease", NULL, print_lease);
+    if (rg_opt_flag(cli, "off") == (rg_opt(cli, "regions") != NULL))
+        return rg_fail(&cli->err, RG_EUSAGE, "--regions N or --off: one of them");
+    return RG_OK;
 }
 
-int rg_cmd_lease_set(struct rg_cli *cli)
+static json_t *lease_body(const struct rg_cli *cli)
 {
-    const char *regions = NULL, *seconds = "5";
-    bool off = false;
-    const struct rg_option options[] = {{"regions", "N", "other regions that must renew the lease", &regions, NULL},
-                                        {"seconds", "S", "within this time, 1 to 60; 5 when not given", &seconds, NULL},
-                                        {"off", NULL, "no lease", NULL, &off}};
-    uint64_t n = 0, s = 0;
-    int code;
-
-    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
-        return code;
-    if (off == (regions != NULL))
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--regions N or --off: one of them"));
-    if (!off && (!rg_cli_number(cli, "regions", regions, 1, 32, &n) || !rg_cli_number(cli, "seconds", seconds, 1, 60, &s)))
-        return 2;
-    return ask(cli, "/v1/settings/lease",
-               off ? json_pack("{s:i}", "regions", 0) : json_pack("{s:I, s:I}", "regions", (json_int_t)n, "seconds", (json_int_t)s),
-               print_lease);
+    if (rg_opt_flag(cli, "off"))
+        return json_pack("{s:i}", "regions", 0);
+    return json_pack("{s:I, s:I}", "regions", (json_int_t)rg_opt_number(cli, "regions"), "seconds",
+                     (json_int_t)rg_opt_number(cli, "seconds"));
 }
+
+static const struct rg_option durability_options[] = {
+    {"regions", "N", "other regions that must have a write durable before it is acknowledged; 0: none", .max = 32, .needed = true},
+    {"on-shortage", "WHAT", "refuse (the default) or degrade, when too few can be reached", "refuse"},
+    {NULL}};
+
+static const struct rg_option lease_options[] = {
+    {"regions", "N", "other regions that must renew the lease", .min = 1, .max = 32},
+    {"seconds", "S", "within this time, 1 to 60; 5 when not given", "5", .min = 1, .max = 60},
+    {"off", NULL, "no lease"},
+    {NULL}};
+
+#define DURABILITY .path = "/v1/settings/durability", .timeout_ms = SETTING_MS_MAX, .print = print_durability
+#define LEASE .path = "/v1/settings/lease", .timeout_ms = SETTING_MS_MAX, .print = print_lease
+
+const struct rg_command rg_settings_commands[] = {
+    {"durability show", "", "In how many other regions a write is durable before it is acknowledged", .who = RG_WHO_READER, DURABILITY},
+    {"durability set", "--regions N [--on-shortage refuse|degrade]",
+     "Set in how many other regions a write must be durable before it is acknowledged",
+     "With 1, a declared promotion loses nothing that was acknowledged. A request may ask for more: Regent-Wait-Regions.\n"
+     "Example: regent durability set --regions 1 --on-shortage degrade\n",
+     durability_options, .who = RG_WHO_PRIMARY, .method = "PUT", .body = durability_body, DURABILITY},
+    {"durability degraded", "", "Writes that were acknowledged with fewer regions", .who = RG_WHO_READER, .path = "/v1/degraded",
+     .timeout_ms = SETTING_MS_MAX, .print = print_degraded},
+    {"lease show", "", "The write lease: which other regions let the primary take writes", .who = RG_WHO_READER, LEASE},
+    {"lease set", "--regions N [--seconds S] | --off", "Set or end the write lease",
+     "A primary that fewer than N other regions answered within S seconds stops taking writes; a promotion waits that long.\n"
+     "Example: regent lease set --regions 1 --seconds 5\n",
+     lease_options, .who = RG_WHO_PRIMARY, .check = lease_check, .method = "PUT", .body = lease_body, LEASE},
+    {NULL}};

@@ -1,9 +1,8 @@
 /* cmd/admin/status.c: each region as it sees itself: role, revision, lag. */
-#include <jansson.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include "cmd/cli/cli.h"
+#include "cmd/admin/admin.h"
 #include "cmd/cli/region_ask.h"
 
 enum { ASK_MS_MAX = 2000, WATCH_EVERY_MS = 1000 };
@@ -203,8 +202,7 @@ static void print_json(struct view *views, size_t n)
         json_array_append_new(all, row);
     }
     all = json_pack("{s:o}", "regions", all);
-    json_dumpf(all, stdout, JSON_COMPACT);
-    printf("\n");
+    rg_json_print(all, JSON_COMPACT);
     json_decref(all);
 }
 
@@ -238,34 +236,38 @@ static enum rg_err ask_all(struct rg_cli *cli, const struct rg_cluster *c, struc
     return RG_OK;
 }
 
-/* One look at all regions; how many answered. ret_lines: how many were printed as text. */
-static size_t show(struct rg_cli *cli, const struct rg_cluster *c, size_t *ret_lines)
+/* One look at all regions; how many answered: cli->code. ret_lines: how many were printed as text. */
+static enum rg_err show(struct rg_cli *cli, size_t *ret_lines)
 {
+    const struct rg_cluster *c = cli->cluster;
     RG_AUTO_MEM struct view *views = calloc(c->n_regions, sizeof *views);
     enum rg_err err = views != NULL ? ask_all(cli, c, views) : RG_ENOMEM;
-    size_t up = 0, lines = 0;
+    size_t up = 0;
 
-    if (ret_lines != NULL)
-        *ret_lines = 0;
-    if (err) {
-        rg_cli_fail(cli, err);
-        return 0;
-    }
+    *ret_lines = 0;
+    if (err)
+        return err;
     if (cli->json)
         print_json(views, c->n_regions);
     else
-        lines = print_table(views, c->n_regions);
-    if (ret_lines != NULL)
-        *ret_lines = lines;
+        *ret_lines = print_table(views, c->n_regions);
     for (size_t i = 0; i < c->n_regions; i++) {
         up += views[i].best != NULL;
         rg_looks_deinit(views[i].looks, views[i].n);
     }
     fflush(stdout);
-    return up;
+    cli->code = up > 0 ? 0 : 3;
+    return RG_OK;
 }
 
-static int watch(struct rg_cli *cli, const struct rg_cluster *c)
+enum rg_err rg_status_show(struct rg_cli *cli)
+{
+    size_t lines;
+
+    return show(cli, &lines);
+}
+
+static enum rg_err watch(struct rg_cli *cli)
 {
     bool terminal = !cli->json && isatty(STDOUT_FILENO);
     size_t lines = 0;
@@ -273,48 +275,31 @@ static int watch(struct rg_cli *cli, const struct rg_cluster *c)
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
     while (!interrupted) {
+        enum rg_err err;
+
         if (terminal && lines > 0)
             printf("\033[%zuA\033[J", lines); /* back to the table's first line */
         if (terminal)
             printf("\033[?7l"); /* a long line is cut, or it would be two */
-        show(cli, c, &lines);
+        err = show(cli, &lines);
+        if (err)
+            fprintf(stderr, "regent status: %s\n", rg_errctx_text(&cli->err, err));
         if (terminal)
             printf("\033[?7h");
         fflush(stdout);
         for (int ms = 0; ms < WATCH_EVERY_MS && !interrupted; ms += 50)
             usleep(50000);
     }
-    return 0;
+    cli->code = 0;
+    return RG_OK;
 }
 
-int rg_cmd_status(struct rg_cli *cli)
-{
-    bool watching = false;
-    const struct rg_option options[] = {{"watch", NULL, "again each second, until interrupted", NULL, &watching}};
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
-    enum rg_err err;
-    int code;
+static enum rg_err status(struct rg_cli *cli) { return rg_opt_flag(cli, "watch") ? watch(cli) : rg_status_show(cli); }
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
-        return code;
-    err = rg_cluster_load(cli, &c);
-    if (err)
-        return rg_cli_fail(cli, err);
-    if (watching)
-        return watch(cli, c);
-    return show(cli, c, NULL) > 0 ? 0 : 3;
-}
+static const struct rg_option status_options[] = {{"watch", NULL, "again each second, until interrupted"}, {NULL}};
 
-int rg_cmd_regions(struct rg_cli *cli)
-{
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
-    enum rg_err err;
-    int code;
-
-    if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
-        return code;
-    err = rg_cluster_load(cli, &c);
-    if (err)
-        return rg_cli_fail(cli, err);
-    return show(cli, c, NULL) > 0 ? 0 : 3;
-}
+const struct rg_command rg_status_commands[] = {
+    {"status", "[--watch]", "Every region: role, readiness, revision, lag, state hash", NULL, status_options,
+     .who = RG_WHO_CLUSTER, .run = status},
+    {"regions", "", "The regions and where they answer", .who = RG_WHO_CLUSTER, .run = rg_status_show},
+    {NULL}};

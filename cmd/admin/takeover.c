@@ -1,20 +1,8 @@
 /* cmd/admin/takeover.c: planned switchover, declared promotion, and who was primary when. */
-#include <unistd.h>
-
-#include "cmd/cli/region_ask.h"
+#include "cmd/admin/admin.h"
+#include "cmd/cli/client.h"
 
 enum { PLAN_MS_MAX = 15000, DECLARE_MS_MAX = 180000, SWITCH_MS_MAX = 60000 };
-
-/* One POST; body: consume. */
-static enum rg_err post(struct rg_client *client, const char *path, json_t *body, json_t **ret_json, struct rg_errctx *ctx)
-{
-    RG_AUTO_MEM char *bytes = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-
-    json_decref(body);
-    if (bytes == NULL)
-        return rg_fail(ctx, RG_EUSAGE, "--by, --reason: not UTF-8");
-    return rg_client_json(client, "POST", path, NULL, rg_span_str(bytes), ret_json, ctx);
-}
 
 /* So that other commands ask the new primary first: best effort, they find it without. */
 static void note_primary(struct rg_cluster *c, const char *region)
@@ -29,57 +17,45 @@ static void note_primary(struct rg_cluster *c, const char *region)
 
 /* ---- switchover ---- */
 
-int rg_cmd_switchover(struct rg_cli *cli)
+static json_t *switchover_body(const struct rg_cli *cli)
 {
-    const char *to = NULL, *by = NULL, *reason = "planned switchover";
-    bool dry_run = false;
-    const struct rg_option options[] = {{"to", "REGION", "the region that is to be primary", &to, NULL},
-                                        {"by", "NAME", "who asks, for the record", &by, NULL},
-                                        {"reason", "TEXT", "why, for the record", &reason, NULL},
-                                        {"dry-run", NULL, "only say whether it is possible now", NULL, &dry_run}};
-    RG_AUTO(client) struct rg_client *client = NULL;
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
-    json_t *answer = NULL;
-    enum rg_err err;
-    int code;
+    return json_pack("{s:s, s:s*, s:s, s:b}", "to", rg_opt(cli, "to"), "by", rg_opt(cli, "by"), "reason", rg_opt(cli, "reason"), "dryRun",
+                     rg_opt_flag(cli, "dry-run"));
+}
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
-        return code;
-    if (to == NULL)
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--to REGION is missing"));
-    err = rg_cluster_load(cli, &c);
-    if (!err)
-        err = rg_region_primary(c, &client, &cli->err);
+static enum rg_err switchover(struct rg_cli *cli)
+{
+    const char *to = rg_opt(cli, "to");
+    bool dry_run = rg_opt_flag(cli, "dry-run");
+    json_t *answer = NULL;
+    enum rg_err err = rg_client_send(cli->client, "POST", "/v1/switchover", NULL, RG_STEAL(cli->body), &answer, &cli->err);
+
     if (err)
-        return rg_cli_fail(cli, err);
-    rg_client_timeout(client, SWITCH_MS_MAX);
-    err = post(client, "/v1/switchover",
-               json_pack("{s:s, s:s*, s:s, s:b}", "to", to, "by", by, "reason", reason, "dryRun", dry_run), &answer, &cli->err);
-    if (!err && !dry_run)
-        note_primary(c, to);
-    if (!err && cli->json)
-        rg_json_print(answer, JSON_COMPACT);
-    else if (!err && dry_run && rg_json_flag(answer, "possible"))
-        printf("possible: %s is %lld entries behind; it would begin epoch %lld. Nothing was changed.\n", to,
-               rg_json_number(answer, "lagEntries"), rg_json_number(answer, "epoch"));
-    else if (!err && dry_run)
-        printf("not possible now: %s\n", rg_json_cstr(answer, "text"));
-    else if (!err)
+        return err;
+    if (!dry_run)
+        note_primary(cli->cluster, to);
+    if (rg_cli_json(cli, answer))
+        ;
+    else if (!dry_run)
         printf("%s is the primary now, in epoch %lld; %s follows it. Writes were paused for %lld ms.\n", to,
                rg_json_number(answer, "epoch"), rg_json_cstr(answer, "from"), rg_json_number(answer, "pausedMs"));
-    code = !err && dry_run && !rg_json_flag(answer, "possible") ? 1 : 0;
+    else if (rg_json_flag(answer, "possible"))
+        printf("possible: %s is %lld entries behind; it would begin epoch %lld. Nothing was changed.\n", to,
+               rg_json_number(answer, "lagEntries"), rg_json_number(answer, "epoch"));
+    else
+        printf("not possible now: %s\n", rg_json_cstr(answer, "text"));
+    cli->code = dry_run && !rg_json_flag(answer, "possible") ? 1 : 0;
     json_decref(answer);
-    return err ? rg_cli_fail(cli, err) : code;
+    return RG_OK;
 }
 
 /* ---- failover ---- */
 
-/* A node of the region that answers, with what it says of the plan. */
-static enum rg_err plan(struct rg_cli *cli, struct rg_cluster *c, const char *to, bool accept_loss, struct rg_client **ret_client,
-                        json_t **ret_plan)
+/* What the region's nodes say of the plan: the best answer, and cli->client who gave it. */
+static enum rg_err plan(struct rg_cli *cli, const char *to, bool accept_loss, json_t **ret_plan)
 {
     struct rg_cluster_region *r;
-    enum rg_err err = rg_cluster_region(c, to, &r, &cli->err);
+    enum rg_err err = rg_cluster_region(cli->cluster, to, &r, &cli->err);
 
     if (err)
         return err;
@@ -87,19 +63,17 @@ static enum rg_err plan(struct rg_cli *cli, struct rg_cluster *c, const char *to
         RG_AUTO(client) struct rg_client *client = NULL;
         json_t *got = NULL;
 
-        err = rg_client_new(c, r->n_nodes > 0 ? r->nodes[k].url : r->url, &client, &cli->err);
+        err = rg_client_new(cli->cluster, r->n_nodes > 0 ? r->nodes[k].url : r->url, &client, &cli->err);
         if (err)
             return err;
         rg_client_timeout(client, PLAN_MS_MAX);
-        err = post(client, "/v1/failover", json_pack("{s:s, s:b, s:b}", "to", to, "dryRun", true, "acceptLoss", accept_loss), &got,
-                   &cli->err);
-        if (err && *ret_plan == NULL)
-            continue;
+        err = rg_client_send(client, "POST", "/v1/failover", NULL,
+                             json_pack("{s:s, s:b, s:b}", "to", to, "dryRun", true, "acceptLoss", accept_loss), &got, &cli->err);
         if (!err && (*ret_plan == NULL || (rg_json_flag(got, "possible") && !rg_json_flag(*ret_plan, "possible")))) {
             json_decref(*ret_plan);
             *ret_plan = RG_STEAL(got);
-            rg_client_free(*ret_client);
-            *ret_client = RG_STEAL(client);
+            rg_client_free(cli->client);
+            cli->client = RG_STEAL(client);
         }
         json_decref(got);
     }
@@ -136,124 +110,106 @@ static void print_plan(const json_t *p, FILE *out)
         fprintf(out, "Not possible: %s.\n", rg_json_cstr(p, "text"));
 }
 
-int rg_cmd_failover_plan(struct rg_cli *cli)
+static enum rg_err failover_plan(struct rg_cli *cli)
 {
-    const char *to = NULL;
-    const struct rg_option options[] = {{"to", "REGION", "the region that is to take over", &to, NULL}};
-    RG_AUTO(client) struct rg_client *client = NULL;
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
     json_t *p = NULL;
-    enum rg_err err;
-    int code;
+    enum rg_err err = plan(cli, rg_opt(cli, "to"), false, &p);
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
-        return code;
-    if (to == NULL)
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--to REGION is missing"));
-    err = rg_cluster_load(cli, &c);
-    if (!err)
-        err = plan(cli, c, to, false, &client, &p);
-    if (!err && cli->json)
-        rg_json_print(p, JSON_COMPACT);
-    else if (!err)
+    if (!err && !rg_cli_json(cli, p))
         print_plan(p, stdout);
-    code = rg_json_flag(p, "possible") ? 0 : 1;
+    cli->code = rg_json_flag(p, "possible") ? 0 : 1;
     json_decref(p);
-    return err ? rg_cli_fail(cli, err) : code;
+    return err;
 }
 
-static bool confirmed(const char *to)
+static enum rg_err check_declare(struct rg_cli *cli)
 {
-    char line[64];
+    const char *reason = rg_opt(cli, "reason");
 
-    fprintf(stderr, "Make %s the primary, without the old one? Type its name: ", to);
-    if (fgets(line, sizeof line, stdin) == NULL)
-        return false;
-    line[strcspn(line, "\r\n")] = '\0';
-    return strcmp(line, to) == 0;
+    if (rg_opt(cli, "to") == NULL || rg_opt(cli, "by") == NULL || reason == NULL || reason[0] == '\0')
+        return rg_fail(&cli->err, RG_EUSAGE, "--to REGION, --by NAME and --reason TEXT are needed");
+    return RG_OK;
 }
 
-int rg_cmd_failover_declare(struct rg_cli *cli)
+static json_t *declare_body(const struct rg_cli *cli)
 {
-    const char *to = NULL, *by = NULL, *reason = NULL;
-    bool accept_loss = false, yes = false;
-    const struct rg_option options[] = {
-        {"to", "REGION", "the region that is to take over", &to, NULL},
-        {"by", "NAME", "who declares it", &by, NULL},
-        {"reason", "TEXT", "why", &reason, NULL},
-        {"accept-loss", NULL, "also when a more advanced region answers, or a lease may still be held", NULL, &accept_loss},
-        {"yes", NULL, "do not ask", NULL, &yes}};
-    RG_AUTO(client) struct rg_client *client = NULL;
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    return json_pack("{s:s, s:s, s:s, s:b}", "to", rg_opt(cli, "to"), "by", rg_opt(cli, "by"), "reason", rg_opt(cli, "reason"),
+                     "acceptLoss", rg_opt_flag(cli, "accept-loss"));
+}
+
+static enum rg_err declare(struct rg_cli *cli)
+{
+    const char *to = rg_opt(cli, "to");
     json_t *p = NULL, *answer = NULL;
-    enum rg_err err;
-    int code;
+    enum rg_err err = plan(cli, to, rg_opt_flag(cli, "accept-loss"), &p);
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
-        return code;
-    if (to == NULL || by == NULL || reason == NULL || reason[0] == '\0')
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--to REGION, --by NAME and --reason TEXT are needed"));
-    err = rg_cluster_load(cli, &c);
-    if (!err)
-        err = plan(cli, c, to, accept_loss, &client, &p);
     if (!err && !cli->json)
         print_plan(p, stderr);
     if (!err && !rg_json_flag(p, "possible"))
         err = rg_fail(&cli->err, RG_ECONFLICT, "%s: %s", rg_json_cstr(p, "code"), rg_json_cstr(p, "text"));
     json_decref(p);
-    if (!err && !yes && !isatty(STDIN_FILENO))
-        err = rg_fail(&cli->err, RG_EUSAGE, "this wants confirmation: --yes, when there is nobody to ask");
-    if (!err && !yes && !confirmed(to))
-        err = rg_fail(&cli->err, RG_EUSAGE, "not confirmed: nothing was changed");
-    if (!err) {
-        rg_client_timeout(client, DECLARE_MS_MAX); /* a lease may have to be waited out */
-        err = post(client, "/v1/failover",
-                   json_pack("{s:s, s:s, s:s, s:b}", "to", to, "by", by, "reason", reason, "acceptLoss", accept_loss), &answer,
-                   &cli->err);
-    }
-    if (!err)
-        note_primary(c, to);
-    if (!err && cli->json)
-        rg_json_print(answer, JSON_COMPACT);
-    else if (!err)
+    if (!err && !rg_opt_flag(cli, "yes"))
+        err = rg_cli_confirm(cli, to, "Make %s the primary, without the old one? Type its name: ", to);
+    if (err)
+        return err;
+    rg_client_timeout(cli->client, DECLARE_MS_MAX); /* a lease may have to be waited out */
+    err = rg_client_send(cli->client, "POST", "/v1/failover", NULL, RG_STEAL(cli->body), &answer, &cli->err);
+    if (err)
+        return err;
+    note_primary(cli->cluster, to);
+    if (!rg_cli_json(cli, answer))
         printf("%s is the primary now, in epoch %lld. May be lost: %s.\nThe old primary is fenced when it meets any region, and comes "
                "back as a replica.\n",
                to, rg_json_number(answer, "epoch"), rg_json_cstr(json_object_get(answer, "mayLose"), "text"));
     json_decref(answer);
-    return err ? rg_cli_fail(cli, err) : 0;
+    return RG_OK;
 }
 
-int rg_cmd_failover_history(struct rg_cli *cli)
+static bool primary_cell(const json_t *epoch, char out[RG_CELL_BYTES_MAX])
 {
-    RG_AUTO(client) struct rg_client *client = NULL;
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
-    json_t *answer = NULL, *e;
-    enum rg_err err;
-    size_t i;
-    int code;
+    bool noted = json_object_get(epoch, "region") != NULL;
 
-    if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
-        return code;
-    err = rg_cluster_load(cli, &c);
-    if (!err)
-        err = rg_region_reader(c, &client, &cli->err);
-    if (!err)
-        err = rg_client_json(client, "GET", "/v1/epochs", NULL, rg_span(NULL, 0), &answer, &cli->err);
-    if (err)
-        return rg_cli_fail(cli, err);
-    if (cli->json) {
-        rg_json_print(answer, JSON_COMPACT);
-    } else {
-        printf("%-8s %-12s %-16s %-6s %-26s %-16s %s\n", "EPOCH", "FIRST INDEX", "PRIMARY", "NODE", "SINCE", "BY", "REASON");
-        json_array_foreach(json_object_get(answer, "epochs"), i, e) {
-            if (json_object_get(e, "region") == NULL)
-                printf("%-8lld %-12lld (not noted)\n", rg_json_number(e, "epoch"), rg_json_number(e, "firstIndex"));
-            else
-                printf("%-8lld %-12lld %-16s %-6lld %-26s %-16s %s\n", rg_json_number(e, "epoch"), rg_json_number(e, "firstIndex"),
-                       rg_json_cstr(e, "region"), rg_json_number(e, "node"), rg_json_cstr(e, "at"), rg_json_cstr(e, "by"),
-                       rg_json_cstr(e, "reason"));
-        }
-    }
-    json_decref(answer);
-    return 0;
+    snprintf(out, RG_CELL_BYTES_MAX, "%s", noted ? rg_json_cstr(epoch, "region") : "(not noted)");
+    return noted;
 }
+
+static const struct rg_column history_columns[] = {{"EPOCH", 8, "epoch"},
+                                                   {"FIRST INDEX", 12, "firstIndex"},
+                                                   {"PRIMARY", 16, .cell = primary_cell},
+                                                   {"NODE", 6, "node"},
+                                                   {"SINCE", 26, "at"},
+                                                   {"BY", 16, "by"},
+                                                   {"REASON", 0, "reason"},
+                                                   {NULL}};
+static const struct rg_option switchover_options[] = {
+    {"to", "REGION", "the region that is to be primary", .needed = true},
+    {"by", "NAME", "who asks, for the record"},
+    {"reason", "TEXT", "why, for the record", "planned switchover"},
+    {"dry-run", NULL, "only say whether it is possible now"},
+    {NULL}};
+static const struct rg_option plan_options[] = {{"to", "REGION", "the region that is to take over", .needed = true}, {NULL}};
+static const struct rg_option declare_options[] = {
+    {"to", "REGION", "the region that is to take over"},
+    {"by", "NAME", "who declares it"},
+    {"reason", "TEXT", "why"},
+    {"accept-loss", NULL, "also when a more advanced region answers, or a lease may still be held"},
+    {"yes", NULL, "do not ask"},
+    {NULL}};
+
+const struct rg_command rg_takeover_commands[] = {
+    {"switchover", "--to REGION [--by NAME] [--reason TEXT] [--dry-run]", "Make another region the primary, planned: nothing is lost",
+     "Writes pause for a moment (clients wait, or get 503 with Retry-After), reads go on; the old primary stays as a replica.\n"
+     "Example: regent switchover --to eu-central-1 --dry-run\n",
+     switchover_options, .who = RG_WHO_PRIMARY, .timeout_ms = SWITCH_MS_MAX, .body = switchover_body, .run = switchover},
+    {"failover plan", "--to REGION", "What declaring a promotion would find: who answers, who is how far, what may be lost",
+     "Changes nothing. Exit code 0: it could be declared; 1: not, and why.\n",
+     plan_options, .who = RG_WHO_CLUSTER, .run = failover_plan},
+    {"failover declare", "--to REGION --by NAME --reason TEXT [--accept-loss] [--yes]",
+     "Make a region the primary because the old one is gone",
+     "Asks every region that can be reached never to follow the old primary again, waits out write leases, begins a new epoch.\n"
+     "Refused while a region that answers has more than REGION, unless the loss is accepted.\n"
+     "Example: regent failover declare --to eu-central-1 --by ada --reason 'us-east-1 burns'\n",
+     declare_options, .who = RG_WHO_CLUSTER, .check = check_declare, .body = declare_body, .run = declare},
+    {"failover history", "", "The epochs: which region was primary since when, and who said so", .who = RG_WHO_READER,
+     .timeout_ms = SWITCH_MS_MAX, .path = "/v1/epochs", .columns = history_columns, .rows = "epochs"},
+    {NULL}};

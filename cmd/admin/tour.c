@@ -1,7 +1,5 @@
 /* cmd/admin/tour.c: `regent dev tour`: the regions, and what to try next. */
-#include <stdarg.h>
-
-#include "cmd/cli/cli.h"
+#include "cmd/admin/admin.h"
 
 static void try_next(const char *what, const char *command, const char *region)
 {
@@ -13,21 +11,13 @@ static void try_next(const char *what, const char *command, const char *region)
     printf("  build/regent %-48s %s\n", line, what);
 }
 
-int rg_cmd_dev_tour(struct rg_cli *cli)
+static enum rg_err tour(struct rg_cli *cli)
 {
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
-    enum rg_err err;
-    int code;
+    const struct rg_cluster *c = cli->cluster;
+    enum rg_err err = rg_status_show(cli);
 
-    if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
-        return code;
-    err = rg_cluster_load(cli, &c);
-    if (err)
-        return rg_cli_fail(cli, err);
-    cli->argc = 0;
-    code = rg_cmd_regions(cli);
-    if (code != 0 || cli->json)
-        return code;
+    if (err || cli->json || cli->code != 0)
+        return err;
     printf("\nWhat to try next (export REGENT_CLUSTER=%s):\n", c->path);
     try_next("effective access, as this region computes it", "access list --region %s | head", c->regions[c->n_regions - 1].name);
     try_next("may they sign in, and why", "access check USER ACCOUNT PERMISSION-SET", "");
@@ -37,5 +27,9 @@ int rg_cmd_dev_tour(struct rg_cli *cli)
         try_next("another primary, planned: nothing is lost", "switchover --to %s", c->regions[1].name);
     try_next("a region more; `region remove` takes it away again", "dev add %s", "ap-south-1");
     try_next("how long until a write is visible elsewhere", "bench propagation", "");
-    return 0;
+    return RG_OK;
 }
+
+const struct rg_command rg_tour_commands[] = {
+    {"dev tour", "", "Print the regions and what to try next", .who = RG_WHO_CLUSTER, .run = tour},
+    {NULL}};

@@ -263,45 +263,41 @@ static void floor_dir(const struct rg_bench *bench, char out[512])
         snprintf(out, 512, "%.500s", bench->dir != NULL ? bench->dir : "/tmp");
 }
 
-int rg_cmd_bench(struct rg_cli *cli)
+static bool is_wanted(const char *name, size_t i)
 {
-    const char *name, *rate = "200", *seconds = "10", *users = "100000", *memberships = "1000000", *rounds = "10";
-    struct rg_bench b = {.cli = cli};
-    const struct rg_option options[] = {
-        {"rate", "N", "propagation: writes a second (200, then half of the maximum)", &rate, NULL},
-        {"seconds", "S", "length of each measurement (10)", &seconds, NULL},
-        {"region", "R", "check: the region to ask (the last one)", &b.region, NULL},
-        {"nginx", "PROGRAM", "check: compare with this nginx in the same run", &b.nginx, NULL},
-        {"users", "N", "restart, memory, region: size of the state (100000)", &users, NULL},
-        {"memberships", "N", "restart, memory, region: size of the state (1000000)", &memberships, NULL},
-        {"rounds", "N", "region: how often each is done (10)", &rounds, NULL},
-        {"dir", "DIR", "restart, memory, region: where to make the cluster (/tmp/regent-bench-PID)", &b.dir, NULL}};
-    bool known = false, all;
-    uint64_t n_seconds;
-    char dir[512];
-    enum rg_err err = RG_OK;
-    int code;
+    if (strcmp(name, "all") == 0)
+        return strcmp(benches[i].name, "memory") != 0; /* measured with restart */
+    return strcmp(name, benches[i].name) == 0;
+}
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), &name, 1, 1, NULL, &code))
-        return code;
-    if (!rg_cli_number(cli, "rate", rate, 1, 100000, &b.rate) || !rg_cli_number(cli, "seconds", seconds, 1, 3600, &n_seconds) ||
-        !rg_cli_number(cli, "users", users, 1, 1000000, &b.users) ||
-        !rg_cli_number(cli, "memberships", memberships, 1, 10000000, &b.memberships) ||
-        !rg_cli_number(cli, "rounds", rounds, 1, 1000, &b.rounds))
-        return 2;
-    b.seconds = (double)n_seconds;
-    all = strcmp(name, "all") == 0;
+static enum rg_err check(struct rg_cli *cli)
+{
     for (size_t i = 0; i < RG_LEN(benches); i++)
-        known |= strcmp(name, benches[i].name) == 0;
-    if (!known && !all)
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "no such benchmark: %s", name));
+        if (is_wanted(cli->arg[0], i))
+            return RG_OK;
+    return rg_fail(&cli->err, RG_EUSAGE, "no such benchmark: %s", cli->arg[0]);
+}
+
+static enum rg_err run(struct rg_cli *cli)
+{
+    struct rg_bench b = {.cli = cli,
+                         .rate = rg_opt_number(cli, "rate"),
+                         .seconds = (double)rg_opt_number(cli, "seconds"),
+                         .region = rg_opt(cli, "region"),
+                         .nginx = rg_opt(cli, "nginx"),
+                         .users = rg_opt_number(cli, "users"),
+                         .memberships = rg_opt_number(cli, "memberships"),
+                         .rounds = rg_opt_number(cli, "rounds"),
+                         .dir = rg_opt(cli, "dir")};
+    enum rg_err err = RG_OK;
+    char dir[512];
+
     for (size_t i = 0; !err && i < RG_LEN(benches); i++) {
-        if (!all && strcmp(name, benches[i].name) != 0)
+        if (!is_wanted(cli->arg[0], i))
             continue;
-        if (all && strcmp(benches[i].name, "memory") == 0)
-            continue; /* measured with restart */
         if (!benches[i].own_cluster && b.cluster == NULL) {
-            err = rg_cluster_load(cli, &b.cluster);
+            err = rg_cli_load(cli);
+            b.cluster = cli->cluster;
             if (!err && rg_cluster_mark_primary(b.cluster, &cli->err) != RG_OK)
                 fprintf(stderr, "%s; taking the cluster file's\n", cli->err.text);
         }
@@ -311,6 +307,22 @@ int rg_cmd_bench(struct rg_cli *cli)
         if (!err)
             err = benches[i].run(&b);
     }
-    free(b.cluster);
-    return err ? rg_cli_fail(cli, err) : 0;
+    return err;
 }
+
+static const struct rg_option options[] = {
+    {"rate", "N", "propagation: writes a second (200, then half of the maximum)", "200", 1, 100000},
+    {"seconds", "S", "length of each measurement (10)", "10", 1, 3600},
+    {"region", "R", "check: the region to ask (the last one)"},
+    {"nginx", "PROGRAM", "check: compare with this nginx in the same run"},
+    {"users", "N", "restart, memory, region: size of the state (100000)", "100000", 1, 1000000},
+    {"memberships", "N", "restart, memory, region: size of the state (1000000)", "1000000", 1, 10000000},
+    {"rounds", "N", "region: how often each is done (10)", "10", 1, 1000},
+    {"dir", "DIR", "restart, memory, region: where to make the cluster (/tmp/regent-bench-PID)"},
+    {NULL}};
+
+const struct rg_command rg_bench_commands[] = {
+    {"bench", "NAME [OPTIONS]", "Measure: propagation, write, check, restart, memory, region, or all",
+     "Every figure is printed beside the machine's own floor of the same run. bench/README.md says what each measures.\n"
+     "Example: regent bench propagation --rate 200 --seconds 10 --json\n", options, 1, 1, .check = check, .run = run},
+    {NULL}};

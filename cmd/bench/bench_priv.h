@@ -4,9 +4,11 @@
 
 #include "cmd/bench/http.h"
 
+extern const struct rg_command rg_bench_commands[];
+
 struct rg_bench {
     struct rg_cli *cli;
-    struct rg_cluster *cluster; /* own; NULL for those that make their own */
+    struct rg_cluster *cluster; /* cli's, or a benchmark's own; NULL: none */
     double seconds;
     uint64_t rate; /* 0: default */
     uint64_t users, memberships, rounds;

@@ -94,7 +94,7 @@ static enum rg_err add_once(struct regions *r)
     if (!err)
         err = reload(r);
     if (!err)
-        err = rg_region_primary(r->bench->cluster, &client, &r->bench->cli->err);
+        err = rg_client_primary(r->bench->cluster, RG_REGION_MS_MAX, &client, &r->bench->cli->err);
     from = rg_cli_now_us();
     if (!err)
         err = rg_region_ask(client, "POST", NULL, "", json_pack("{s:s}", "name", added), &answer, &r->bench->cli->err);

@@ -282,7 +282,7 @@ static double sent_bytes(struct rg_bench *bench)
     struct rg_answer answer;
     double sum = 0;
 
-    if (rg_client_primary(bench->cluster, &client, NULL) != RG_OK ||
+    if (rg_client_primary(bench->cluster, RG_CLIENT_MS, &client, NULL) != RG_OK ||
         rg_client_request(client, "GET", "/metrics", NULL, rg_span(NULL, 0), &answer, NULL) != RG_OK)
         return -1;
     rg_buf_put_u8(&answer.body, 0);

@@ -30,7 +30,7 @@ enum rg_err rg_client_new(const struct rg_cluster *cluster, const char *url, str
         return RG_ENOMEM;
     snprintf(client->url, sizeof client->url, "%s", url);
     snprintf(client->ca, sizeof client->ca, "%s", cluster->ca);
-    client->timeout_ms = 30000;
+    client->timeout_ms = RG_CLIENT_MS;
     err = rg_fetcher_new(1, &client->fetcher, ctx);
     if (!err && cluster->bearer_token[0] != '\0') { /* who joins has none */
         snprintf(authorization, sizeof authorization, "Authorization: Bearer %s", cluster->bearer_token);
@@ -148,6 +148,16 @@ enum rg_err rg_client_json(struct rg_client *client, const char *method, const c
     }
     rg_answer_deinit(&answer);
     return err;
+}
+
+enum rg_err rg_client_send(struct rg_client *client, const char *method, const char *path, const char *target, json_t *body,
+                           json_t **ret_json, struct rg_errctx *ctx)
+{
+    RG_AUTO_MEM char *bytes = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    bool lost = body != NULL && bytes == NULL;
+
+    json_decref(body);
+    return lost ? RG_ENOMEM : rg_client_json(client, method, path, target, rg_span_str(bytes), ret_json, ctx);
 }
 
 /* ---- many at once ---- */

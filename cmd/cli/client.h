@@ -7,6 +7,7 @@
 #include "cmd/cli/cli.h"
 
 #define RG_CLIENT_BODY_BYTES_MAX (256u * 1024 * 1024) /* an export */
+#define RG_CLIENT_MS 30000 /* a request is given up after so long, unless it is said otherwise */
 
 struct rg_answer {
     long status; /* HTTP */
@@ -33,19 +34,21 @@ RG_MUST enum rg_err rg_client_region(const struct rg_cluster *cluster, const str
  * request follows 421 to where it points. While a region of several nodes may be electing, a request waits for it for up to
  * 5 s. RG_EUNREACHABLE when nobody says it is the primary.
  */
-RG_MUST enum rg_err rg_client_primary(const struct rg_cluster *cluster, struct rg_client **ret_client, struct rg_errctx *ctx);
+RG_MUST enum rg_err rg_client_primary(const struct rg_cluster *cluster, long timeout_ms, struct rg_client **ret_client,
+                                      struct rg_errctx *ctx);
 /** For what every region knows: the primary, or while nobody says that it is, the region that knows most, which is said on
  * standard error. Only for GET. */
-RG_MUST enum rg_err rg_client_reader(const struct rg_cluster *cluster, struct rg_client **ret_client, struct rg_errctx *ctx);
+RG_MUST enum rg_err rg_client_reader(const struct rg_cluster *cluster, long timeout_ms, struct rg_client **ret_client,
+                                     struct rg_errctx *ctx);
 /** Mark the region that leads now as the primary, with the leading node's address, in memory only: the file may be older
  * than the last change of primary. */
 RG_MUST enum rg_err rg_cluster_mark_primary(struct rg_cluster *cluster, struct rg_errctx *ctx);
 /** By --region, for what is only read: of that region; NULL: rg_client_reader. */
-RG_MUST enum rg_err rg_client_open(struct rg_cluster *cluster, const char *region, struct rg_client **ret_client,
-                                   struct rg_errctx *ctx);
+RG_MUST enum rg_err rg_client_open(struct rg_cluster *cluster, const char *region, long timeout_ms,
+                                   struct rg_client **ret_client, struct rg_errctx *ctx);
 void rg_client_free(struct rg_client *client);
 RG_AUTO_DEFINE(client)
-/** Milliseconds before a request is given up; default 30,000. */
+/** Milliseconds before a request is given up; default RG_CLIENT_MS. */
 void rg_client_timeout(struct rg_client *client, long timeout_ms);
 /** A header for all further requests ("Name: value"). */
 RG_MUST enum rg_err rg_client_header(struct rg_client *client, const char *header);
@@ -59,6 +62,14 @@ RG_MUST enum rg_err rg_client_request(struct rg_client *client, const char *meth
 /** As above, and the answer must be 2xx JSON: ret_json (own). Otherwise the server's own code and message in ctx. */
 RG_MUST enum rg_err rg_client_json(struct rg_client *client, const char *method, const char *path, const char *target,
                                    struct rg_span body, json_t **ret_json, struct rg_errctx *ctx);
+/** As above; body: consume. NULL: none. */
+RG_MUST enum rg_err rg_client_send(struct rg_client *client, const char *method, const char *path, const char *target, json_t *body,
+                                   json_t **ret_json, struct rg_errctx *ctx);
+/** A GET. */
+static inline enum rg_err rg_client_get(struct rg_client *client, const char *path, json_t **ret_json, struct rg_errctx *ctx)
+{
+    return rg_client_send(client, "GET", path, NULL, NULL, ret_json, ctx);
+}
 /** The error of a non-2xx answer: code from the body's `__type` or `code`. */
 enum rg_err rg_answer_error(const struct rg_answer *answer, struct rg_errctx *ctx);
 
@@ -88,9 +99,5 @@ struct rg_batch {
 };
 /** Stops at the first error. */
 RG_MUST enum rg_err rg_client_batch(struct rg_client *client, const struct rg_batch *batch, struct rg_errctx *ctx);
-
-/** Load an organisation (idc-org-dataset/1; consume) into the region that `cluster` marks primary, as `regent import` does:
- * what is there already stays. */
-RG_MUST enum rg_err rg_import_data(struct rg_cli *cli, const struct rg_cluster *cluster, json_t *data);
 
 #endif

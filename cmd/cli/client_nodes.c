@@ -327,7 +327,8 @@ enum rg_err rg_client_region(const struct rg_cluster *cluster, const struct rg_c
     return err;
 }
 
-enum rg_err rg_client_primary(const struct rg_cluster *cluster, struct rg_client **ret_client, struct rg_errctx *ctx)
+enum rg_err rg_client_primary(const struct rg_cluster *cluster, long timeout_ms, struct rg_client **ret_client,
+                              struct rg_errctx *ctx)
 {
     RG_AUTO(client) struct rg_client *client = NULL;
     enum rg_err err = rg_client_new(cluster, "", &client, ctx);
@@ -335,6 +336,7 @@ enum rg_err rg_client_primary(const struct rg_cluster *cluster, struct rg_client
     if (err)
         return err;
     client->kind = CLIENT_PRIMARY;
+    client->timeout_ms = timeout_ms;
     for (int marked = 1; !err && marked >= 0; marked--)
         for (size_t i = 0; !err && i < cluster->n_regions; i++)
             if (cluster->regions[i].primary == (marked == 1))
@@ -344,9 +346,10 @@ enum rg_err rg_client_primary(const struct rg_cluster *cluster, struct rg_client
     return err;
 }
 
-enum rg_err rg_client_reader(const struct rg_cluster *cluster, struct rg_client **ret_client, struct rg_errctx *ctx)
+enum rg_err rg_client_reader(const struct rg_cluster *cluster, long timeout_ms, struct rg_client **ret_client,
+                             struct rg_errctx *ctx)
 {
-    enum rg_err err = rg_client_primary(cluster, ret_client, ctx);
+    enum rg_err err = rg_client_primary(cluster, timeout_ms, ret_client, ctx);
 
     if (!err) {
         (*ret_client)->any = true;
@@ -355,22 +358,26 @@ enum rg_err rg_client_reader(const struct rg_cluster *cluster, struct rg_client 
     return err;
 }
 
-enum rg_err rg_client_open(struct rg_cluster *cluster, const char *region, struct rg_client **ret_client,
+enum rg_err rg_client_open(struct rg_cluster *cluster, const char *region, long timeout_ms, struct rg_client **ret_client,
                            struct rg_errctx *ctx)
 {
     struct rg_cluster_region *r;
     enum rg_err err;
 
     if (region == NULL)
-        return rg_client_reader(cluster, ret_client, ctx);
+        return rg_client_reader(cluster, timeout_ms, ret_client, ctx);
     err = rg_cluster_region(cluster, region, &r, ctx);
-    return err ? err : rg_client_region(cluster, r, ret_client, ctx);
+    if (!err)
+        err = rg_client_region(cluster, r, ret_client, ctx);
+    if (!err)
+        rg_client_timeout(*ret_client, timeout_ms);
+    return err;
 }
 
 enum rg_err rg_cluster_mark_primary(struct rg_cluster *cluster, struct rg_errctx *ctx)
 {
     RG_AUTO(client) struct rg_client *client = NULL;
-    enum rg_err err = rg_client_primary(cluster, &client, ctx);
+    enum rg_err err = rg_client_primary(cluster, RG_CLIENT_MS, &client, ctx);
 
     if (!err)
         err = client_find(client, ctx);

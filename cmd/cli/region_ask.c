@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-enum { CHANGE_MS_MAX = 60000, POLL_US = 100000, SILENT_MS_MAX = 120000, BAR = 30 };
+enum { POLL_US = 100000, SILENT_MS_MAX = 120000, BAR = 30 };
 
 static volatile sig_atomic_t interrupted;
 
@@ -14,33 +14,13 @@ static void on_interrupt(int number)
     interrupted = 1;
 }
 
-enum rg_err rg_region_primary(const struct rg_cluster *c, struct rg_client **ret_client, struct rg_errctx *ctx)
-{
-    enum rg_err err = rg_client_primary(c, ret_client, ctx);
-
-    if (!err)
-        rg_client_timeout(*ret_client, CHANGE_MS_MAX);
-    return err;
-}
-
-enum rg_err rg_region_reader(const struct rg_cluster *c, struct rg_client **ret_client, struct rg_errctx *ctx)
-{
-    enum rg_err err = rg_client_reader(c, ret_client, ctx);
-
-    if (!err)
-        rg_client_timeout(*ret_client, CHANGE_MS_MAX);
-    return err;
-}
-
 enum rg_err rg_region_ask(struct rg_client *client, const char *method, const char *name, const char *suffix, json_t *body,
                        json_t **ret_json, struct rg_errctx *ctx)
 {
-    RG_AUTO_MEM char *bytes = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
     char path[128];
 
-    json_decref(body);
     snprintf(path, sizeof path, "/v1/regions%s%s%s", name != NULL ? "/" : "", name != NULL ? name : "", suffix);
-    return rg_client_json(client, method, path, NULL, bytes != NULL ? rg_span_str(bytes) : rg_span(NULL, 0), ret_json, ctx);
+    return rg_client_send(client, method, path, NULL, body, ret_json, ctx);
 }
 
 static void put_size(char *out, size_t size, double bytes)
@@ -164,7 +144,7 @@ enum rg_err rg_region_follow(struct rg_cli *cli, const struct rg_cluster *c, str
             break;
         } else {
             rg_client_free(RG_STEAL(*client));
-            if (rg_region_primary(c, client, &cli->err) != RG_OK)
+            if (rg_client_primary(c, RG_REGION_MS_MAX, client, &cli->err) != RG_OK)
                 usleep(POLL_US);
         }
         usleep(POLL_US);

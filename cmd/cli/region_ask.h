@@ -1,13 +1,11 @@
-/* cmd/cli/region_ask.h: what commands about regions share: finding the primary, asking it, following a change to its end. */
+/* cmd/cli/region_ask.h: what commands about regions share: asking about them, following a change to its end. */
 #ifndef REGENT_CMD_CLI_REGION_ASK_H
 #define REGENT_CMD_CLI_REGION_ASK_H
 
 #include "cmd/cli/client.h"
 
-/** A client of the region that says it is the primary: every node of the cluster file is asked. RG_EUNREACHABLE: none does. */
-RG_MUST enum rg_err rg_region_primary(const struct rg_cluster *cluster, struct rg_client **ret_client, struct rg_errctx *ctx);
-/** The same for what is only read: see rg_client_reader. */
-RG_MUST enum rg_err rg_region_reader(const struct rg_cluster *cluster, struct rg_client **ret_client, struct rg_errctx *ctx);
+#define RG_REGION_MS_MAX 60000 /* a question about a region may take so long */
+
 /**
  * One request under /v1/regions.
  * name     NULL: the list;  suffix: what follows the name ("/preflight"), or ""

@@ -16,8 +16,7 @@ enum { TOKEN_SECONDS = 600, OUTPUT_BYTES_MAX = 64 * 1024, FIT_MS_MAX = 60000, PO
 
 struct adding {
     struct rg_cli *cli;
-    struct rg_cluster *c;
-    struct rg_client *client; /* own: of the primary */
+    struct rg_cluster *c; /* borrow */
     const char *name;
     struct rg_cluster_region *region; /* in c, once its node is made */
     char dir[RG_DEV_DIR_MAX], https[32], link[32];
@@ -29,12 +28,8 @@ struct adding {
 static enum rg_err get_token(struct adding *a)
 {
     json_t *answer = NULL, *body = json_pack("{s:s, s:i}", "region", a->name, "ttlSeconds", TOKEN_SECONDS);
-    RG_AUTO_MEM char *bytes = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    enum rg_err err = RG_ENOMEM;
+    enum rg_err err = rg_client_send(a->cli->client, "POST", "/v1/join-tokens", NULL, body, &answer, &a->cli->err);
 
-    json_decref(body);
-    if (bytes != NULL)
-        err = rg_client_json(a->client, "POST", "/v1/join-tokens", NULL, rg_span_str(bytes), &answer, &a->cli->err);
     if (!err) {
         a->token = strdup(rg_json_cstr(answer, "token"));
         err = a->token != NULL ? RG_OK : RG_ENOMEM;
@@ -212,7 +207,7 @@ static enum rg_err wait_fit(struct adding *a)
     for (;;) {
         bool ok;
 
-        err = rg_region_ask(a->client, "POST", a->name, "/preflight", NULL, &report, &a->cli->err);
+        err = rg_region_ask(a->cli->client, "POST", a->name, "/preflight", NULL, &report, &a->cli->err);
         if (err)
             return err;
         ok = json_is_true(json_object_get(report, "ok"));
@@ -254,41 +249,33 @@ static enum rg_err start_node(struct adding *a)
     return err ? err : rg_cluster_save(a->c, &a->cli->err);
 }
 
-static enum rg_err add_and_follow(struct adding *a, const char *owner, const char *description, bool no_wait)
+static enum rg_err add_and_follow(struct adding *a)
 {
-    json_t *region = NULL, *body = json_pack("{s:s, s:s*, s:s*}", "name", a->name, "owner", owner, "description", description);
-    enum rg_err err = body != NULL ? rg_region_ask(a->client, "POST", NULL, "", body, &region, &a->cli->err)
-                                   : rg_fail(&a->cli->err, RG_EUSAGE, "--owner, --description: not UTF-8");
+    json_t *region = NULL;
+    enum rg_err err = rg_region_ask(a->cli->client, "POST", NULL, "", RG_STEAL(a->cli->body), &region, &a->cli->err);
 
     json_decref(RG_STEAL(region));
-    if (err || no_wait)
+    if (err || rg_opt_flag(a->cli, "no-wait"))
         return err;
-    err = rg_region_follow(a->cli, a->c, &a->client, a->name, true, &region);
+    err = rg_region_follow(a->cli, a->c, &a->cli->client, a->name, true, &region);
     json_decref(region);
     return err ? err : rg_dev_wait_region(a->c, a->region, 0, &a->cli->err);
 }
 
-int rg_cmd_dev_add(struct rg_cli *cli)
+static json_t *body(const struct rg_cli *cli)
 {
-    const char *owner = NULL, *description = NULL;
-    bool no_wait = false, prepare = false;
-    const struct rg_option options[] = {{"owner", "WHO", "who answers for the region", &owner, NULL},
-                                        {"description", "TEXT", "what it is for", &description, NULL},
-                                        {"prepare", NULL, "only make and start its node", NULL, &prepare},
-                                        {"no-wait", NULL, "return when the adding has begun", NULL, &no_wait}};
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
-    struct adding a = {.cli = cli};
-    enum rg_err err;
-    int code;
+    return json_pack("{s:s, s:s*, s:s*}", "name", cli->arg[0], "owner", rg_opt(cli, "owner"), "description",
+                     rg_opt(cli, "description"));
+}
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), &a.name, 1, 1, NULL, &code))
-        return code;
-    err = rg_cluster_load(cli, &c);
-    a.c = c;
+static enum rg_err run(struct rg_cli *cli)
+{
+    bool prepare = rg_opt_flag(cli, "prepare");
+    struct adding a = {.cli = cli, .c = cli->cluster, .name = cli->arg[0]};
+    enum rg_err err = check(&a);
+
     if (!err)
-        err = check(&a);
-    if (!err)
-        err = rg_region_primary(c, &a.client, &cli->err);
+        err = rg_client_primary(cli->cluster, RG_REGION_MS_MAX, &cli->client, &cli->err);
     if (!err)
         err = get_token(&a);
     if (!err)
@@ -298,17 +285,28 @@ int rg_cmd_dev_add(struct rg_cli *cli)
     if (!err)
         err = wait_fit(&a);
     if (!err && !prepare)
-        err = add_and_follow(&a, owner, description, no_wait);
-    rg_client_free(a.client);
+        err = add_and_follow(&a);
     if (a.token != NULL)
         rg_wipe(a.token, strlen(a.token));
     free(a.token);
     if (err)
-        return rg_cli_fail(cli, err);
+        return err;
     if (cli->json)
         printf("{\"region\":\"%s\",\"node\":%llu,\"url\":\"%s\"}\n", a.name, (unsigned long long)a.region->nodes[0].id,
                a.region->url);
     else
-        printf("%-16s %-8s %s\n", a.name, prepare ? "PREPARED" : no_wait ? "ADDING" : "REPLICA", a.region->url);
-    return 0;
+        printf("%-16s %-8s %s\n", a.name, prepare ? "PREPARED" : rg_opt_flag(cli, "no-wait") ? "ADDING" : "REPLICA", a.region->url);
+    return RG_OK;
 }
+
+static const struct rg_option options[] = {{"owner", "WHO", "who answers for the region"},
+                                           {"description", "TEXT", "what it is for"},
+                                           {"prepare", NULL, "only make and start its node"},
+                                           {"no-wait", NULL, "return when the adding has begun"},
+                                           {NULL}};
+
+const struct rg_command rg_dev_add_commands[] = {
+    {"dev add", "REGION [OPTIONS]", "Add a region to a development cluster: token, node, start, add",
+     "Shows how far it is, and returns when the region is ACTIVE. Example: regent dev add ap-south-1\n", options, 1, 1,
+     RG_WHO_CLUSTER, .body = body, .run = run},
+    {NULL}};

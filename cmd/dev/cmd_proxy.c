@@ -232,21 +232,17 @@ static enum rg_err start(struct daemon *d, const char *path, struct rg_errctx *c
     return err;
 }
 
-int rg_cmd_dev_proxy(struct rg_cli *cli)
+static enum rg_err run(struct rg_cli *cli)
 {
-    const char *path = NULL;
-    const struct rg_option options[] = {{"config", "FILE", "the cluster's proxy.json", &path, NULL}};
+    const char *path = rg_opt(cli, "config");
     struct daemon d = {.log = {.min = RG_LOG_INFO, .sink = rg_log_stderr}, .lock_fd = -1};
     enum rg_err err;
-    int code;
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
-        return code;
     if (path == NULL)
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--config is missing"));
+        return rg_fail(&cli->err, RG_EUSAGE, "--config is missing");
     raise_descriptors();
     if (uv_loop_init(&d.loop) != 0)
-        return rg_cli_fail(cli, RG_ENOMEM);
+        return RG_ENOMEM;
     uv_pipe_init(&d.loop, &d.door, 0);
     uv_signal_init(&d.loop, &d.sigterm);
     uv_signal_init(&d.loop, &d.sigint);
@@ -264,5 +260,11 @@ int rg_cmd_dev_proxy(struct rg_cli *cli)
     uv_loop_close(&d.loop);
     if (d.lock_fd >= 0)
         close(d.lock_fd);
-    return err ? rg_cli_fail(cli, err) : 0;
+    return err;
 }
+
+static const struct rg_option options[] = {{"config", "FILE", "the cluster's proxy.json"}, {NULL}};
+
+const struct rg_command rg_dev_proxy_commands[] = {
+    {"dev proxy", "--config FILE", "Carry the lines of a development cluster", NULL, options, .run = run, .hidden = true},
+    {NULL}};

@@ -105,44 +105,46 @@ static enum rg_err up(const struct wish *wish, struct rg_cluster **ret_cluster, 
     return err;
 }
 
-int rg_cmd_dev_up(struct rg_cli *cli)
-{
-    const char *voters = "1", *port = "0", *workers = "1", *rtt = NULL, *jitter = NULL;
-    struct wish wish = {.regions = "us-east-1,eu-central-1,ap-southeast-1"};
-    const struct rg_option options[] = {
-        {"dir", "DIR", "folder of the cluster (made if missing)", &wish.dir, NULL},
-        {"regions", "A,B,C", "regions, the first is PRIMARY (us-east-1,eu-central-1,ap-southeast-1)", &wish.regions, NULL},
-        {"voters", "1|3", "nodes in the primary region (1)", &voters, NULL},
-        {"base-port", "PORT", "ports from here on (default: free ones)", &port, NULL},
-        {"workers", "N", "HTTP workers of each node (1)", &workers, NULL},
-        {"only", "REGION", "start this region alone; `dev start` starts the others later", &wish.only, NULL},
-        {"rtt", "MS", "round trip between regions: their links go through a proxy (see `dev link`)", &rtt, NULL},
-        {"jitter", "MS", "with --rtt: up to so much more each way", &jitter, NULL},
-        {"proxy", NULL, "links between regions go through a proxy, without delay", NULL, &wish.proxy},
-        {"http", NULL, "plain HTTP instead of HTTPS", NULL, &wish.plain_http}};
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
-    enum rg_err err;
-    int code;
+static const struct rg_option up_options[] = {
+    {"dir", "DIR", "folder of the cluster (made if missing)"},
+    {"regions", "A,B,C", "regions, the first is PRIMARY (us-east-1,eu-central-1,ap-southeast-1)", "us-east-1,eu-central-1,ap-southeast-1"},
+    {"voters", "1|3", "nodes in the primary region (1)", "1", .min = 1, .max = 3},
+    {"base-port", "PORT", "ports from here on (default: free ones)", "0"},
+    {"workers", "N", "HTTP workers of each node (1)", "1", .min = 1, .max = 64},
+    {"only", "REGION", "start this region alone; `dev start` starts the others later"},
+    {"rtt", "MS", "round trip between regions: their links go through a proxy (see `dev link`)", .max = 60000},
+    {"jitter", "MS", "with --rtt: up to so much more each way", .max = 60000},
+    {"proxy", NULL, "links between regions go through a proxy, without delay"},
+    {"http", NULL, "plain HTTP instead of HTTPS"},
+    {NULL}};
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
-        return code;
+static enum rg_err run_up(struct rg_cli *cli)
+{
+    bool timed = rg_opt(cli, "rtt") != NULL || rg_opt(cli, "jitter") != NULL;
+    struct wish wish = {.dir = rg_opt(cli, "dir"),
+                        .regions = rg_opt(cli, "regions"),
+                        .only = rg_opt(cli, "only"),
+                        .voters = rg_opt_number(cli, "voters"),
+                        .workers = rg_opt_number(cli, "workers"),
+                        .rtt_ms = rg_opt_number(cli, "rtt"),
+                        .jitter_ms = rg_opt_number(cli, "jitter"),
+                        .plain_http = rg_opt_flag(cli, "http"),
+                        .proxy = timed || rg_opt_flag(cli, "proxy"),
+                        .timed = timed};
+    const char *port = rg_opt(cli, "base-port");
+    enum rg_err err = RG_OK;
+
     if (wish.dir == NULL)
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--dir is missing"));
-    if (!rg_cli_number(cli, "voters", voters, 1, 3, &wish.voters) ||
-        !rg_cli_number(cli, "workers", workers, 1, 64, &wish.workers) ||
-        (strcmp(port, "0") != 0 && !rg_cli_number(cli, "base-port", port, 1024, 65000, &wish.base_port)) ||
-        (rtt != NULL && !rg_cli_number(cli, "rtt", rtt, 0, 60000, &wish.rtt_ms)) ||
-        (jitter != NULL && !rg_cli_number(cli, "jitter", jitter, 0, 60000, &wish.jitter_ms)))
-        return 2;
-    wish.timed = rtt != NULL || jitter != NULL;
-    wish.proxy |= wish.timed;
-    if (wish.voters == 2)
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "--voters: 1 or 3"));
-    err = up(&wish, &c, &cli->err);
-    if (err)
-        return rg_cli_fail(cli, err);
-    print_regions(cli, c);
-    return 0;
+        return rg_fail(&cli->err, RG_EUSAGE, "--dir is missing");
+    if (strcmp(port, "0") != 0)
+        err = rg_cli_number(cli, "base-port", port, 1024, 65000, &wish.base_port);
+    if (!err && wish.voters == 2)
+        err = rg_fail(&cli->err, RG_EUSAGE, "--voters: 1 or 3");
+    if (!err)
+        err = up(&wish, &cli->cluster, &cli->err);
+    if (!err)
+        print_regions(cli, cli->cluster);
+    return err;
 }
 
 /* ---- stop, kill, start ---- */
@@ -170,26 +172,11 @@ static void purge_dir(const char *path, unsigned depth)
     rmdir(path);
 }
 
-int rg_cmd_dev_down(struct rg_cli *cli)
+static enum rg_err run_down(struct rg_cli *cli)
 {
-    const char *dir = NULL;
-    bool purge = false;
-    const struct rg_option options[] = {{"dir", "DIR", "folder of the cluster", &dir, NULL},
-                                        {"purge", NULL, "delete the folder and all its data too", NULL, &purge}};
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
-    char path[600];
-    enum rg_err err;
-    int code;
+    const struct rg_cluster *c = cli->cluster;
+    bool purge = rg_opt_flag(cli, "purge") && rg_opt(cli, "dir") != NULL;
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
-        return code;
-    if (dir != NULL) {
-        snprintf(path, sizeof path, "%s/cluster.json", dir);
-        cli->cluster_path = path;
-    }
-    err = rg_cluster_load(cli, &c);
-    if (err)
-        return rg_cli_fail(cli, err);
     for (size_t i = 0; i < c->n_regions; i++)
         for (size_t k = 0; k < c->regions[i].n_nodes; k++)
             if (rg_dev_runs(&c->regions[i].nodes[k]))
@@ -200,54 +187,37 @@ int rg_cmd_dev_down(struct rg_cli *cli)
             rg_dev_remove_state(&c->regions[i].nodes[k]);
         }
     }
-    rg_devproxy_stop(c);
-    if (purge && dir != NULL)
-        purge_dir(dir, 4);
+    rg_devproxy_stop(cli->cluster);
+    if (purge)
+        purge_dir(rg_opt(cli, "dir"), 4);
     if (!cli->json)
-        printf("stopped%s\n", purge && dir != NULL ? " and deleted" : "; `regent dev up` with the same --dir starts it again");
-    return 0;
+        printf("stopped%s\n", purge ? " and deleted" : "; `regent dev up` with the same --dir starts it again");
+    return RG_OK;
 }
 
-/* ret_node 0: all of the region. */
-static int one_region(struct rg_cli *cli, struct rg_cluster **ret_cluster, struct rg_cluster_region **ret_region,
-                      uint64_t *ret_node)
+/* The region that the command names; --node is one of its nodes. */
+static enum rg_err one_region(struct rg_cli *cli, struct rg_cluster_region **ret_region)
 {
-    const char *dir = NULL, *name = NULL, *node = NULL;
-    const struct rg_option options[] = {{"dir", "DIR", "folder of the cluster (instead of --cluster)", &dir, NULL},
-                                        {"node", "ID", "only this node of the region", &node, NULL}};
-    static char path[600];
-    enum rg_err err;
-    int code = 0;
+    uint64_t node = rg_opt_number(cli, "node");
+    enum rg_err err = rg_cluster_region(cli->cluster, cli->arg[0], ret_region, &cli->err);
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), &name, 1, 1, NULL, &code))
-        return code == 0 ? -1 : code;
-    if (node != NULL && !rg_cli_number(cli, "node", node, 1, INT64_MAX, ret_node))
-        return 2;
-    if (dir != NULL) {
-        snprintf(path, sizeof path, "%s/cluster.json", dir);
-        cli->cluster_path = path;
-    }
-    err = rg_cluster_load(cli, ret_cluster);
-    if (!err)
-        err = rg_cluster_region(*ret_cluster, name, ret_region, &cli->err);
-    for (size_t k = 0; !err && *ret_node != 0; k++) {
+    for (size_t k = 0; !err && node != 0; k++) {
         if (k == (*ret_region)->n_nodes)
-            err = rg_fail(&cli->err, RG_ENOTFOUND, "--node: %s has no node %llu", name, (unsigned long long)*ret_node);
-        else if ((*ret_region)->nodes[k].id == *ret_node)
+            err = rg_fail(&cli->err, RG_ENOTFOUND, "--node: %s has no node %llu", cli->arg[0], (unsigned long long)node);
+        else if ((*ret_region)->nodes[k].id == node)
             break;
     }
-    return err ? rg_cli_fail(cli, err) : 0;
+    return err;
 }
 
-int rg_cmd_dev_kill(struct rg_cli *cli)
+static enum rg_err run_kill(struct rg_cli *cli)
 {
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    uint64_t node = rg_opt_number(cli, "node");
     struct rg_cluster_region *r = NULL;
-    uint64_t node = 0;
-    int code = one_region(cli, &c, &r, &node);
+    enum rg_err err = one_region(cli, &r);
 
-    if (code != 0)
-        return code < 0 ? 0 : code;
+    if (err)
+        return err;
     for (size_t k = 0; k < r->n_nodes; k++) {
         if (node != 0 && r->nodes[k].id != node)
             continue;
@@ -260,36 +230,32 @@ int rg_cmd_dev_kill(struct rg_cli *cli)
             printf("killed node %llu of %s (pid %ld, SIGKILL)\n", (unsigned long long)r->nodes[k].id, r->name,
                    r->nodes[k].pid);
     }
-    return 0;
+    return RG_OK;
 }
 
-int rg_cmd_dev_start(struct rg_cli *cli)
+static enum rg_err run_start(struct rg_cli *cli)
 {
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    uint64_t from = rg_cli_now_us(), node = rg_opt_number(cli, "node");
     struct rg_cluster_region *r = NULL;
-    uint64_t from = rg_cli_now_us(), node = 0;
-    int code = one_region(cli, &c, &r, &node);
-    enum rg_err err;
+    enum rg_err err = one_region(cli, &r);
 
-    if (code != 0)
-        return code < 0 ? 0 : code;
-    err = rg_devproxy_start(c, &cli->err);
+    if (!err)
+        err = rg_devproxy_start(cli->cluster, &cli->err);
     if (!err)
         err = rg_dev_start_region(r, node, &cli->err);
     if (!err)
-        err = rg_cluster_save(c, &cli->err);
+        err = rg_cluster_save(cli->cluster, &cli->err);
     if (!err)
-        err = rg_dev_wait_region(c, r, node, &cli->err);
-    if (err)
-        return rg_cli_fail(cli, err);
-    if (!cli->json && node != 0)
-        printf("node %llu of %s is ready (%.2f s)\n", (unsigned long long)node, r->name, (double)(rg_cli_now_us() - from) / 1e6);
-    else if (!cli->json)
-        printf("%s is ready (%.2f s)\n", r->name, (double)(rg_cli_now_us() - from) / 1e6);
-    return 0;
+        err = rg_dev_wait_region(cli->cluster, r, node, &cli->err);
+    if (err || cli->json)
+        return err;
+    if (node != 0)
+        printf("node %llu of ", (unsigned long long)node);
+    printf("%s is ready (%.2f s)\n", r->name, (double)(rg_cli_now_us() - from) / 1e6);
+    return RG_OK;
 }
 
-/* ---- ready, tour ---- */
+/* ---- ready ---- */
 
 /* region NULL: the primary's revision; else wait until the region shows it. */
 static enum rg_err ask_revision(struct rg_cli *cli, const struct rg_cluster *c, const struct rg_cluster_region *region,
@@ -298,7 +264,7 @@ static enum rg_err ask_revision(struct rg_cli *cli, const struct rg_cluster *c, 
     RG_AUTO(client) struct rg_client *client = NULL;
     struct rg_answer answer;
     char header[100];
-    enum rg_err err = region == NULL ? rg_client_primary(c, &client, &cli->err)
+    enum rg_err err = region == NULL ? rg_client_primary(c, RG_CLIENT_MS, &client, &cli->err)
                                      : rg_client_region(c, region, &client, &cli->err);
 
     if (!err && region != NULL) {
@@ -320,26 +286,38 @@ static enum rg_err ask_revision(struct rg_cli *cli, const struct rg_cluster *c, 
 }
 
 /* Until every region shows the newest revision of the primary. */
-int rg_cmd_dev_ready(struct rg_cli *cli)
+static enum rg_err run_ready(struct rg_cli *cli)
 {
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
+    const struct rg_cluster *c = cli->cluster;
     char revision[RG_REV_TEXT_MAX] = "";
-    enum rg_err err;
-    int code;
+    enum rg_err err = ask_revision(cli, c, NULL, revision);
 
-    if (!rg_cli_parse(cli, NULL, 0, NULL, 0, 0, NULL, &code))
-        return code;
-    err = rg_cluster_load(cli, &c);
-    if (!err)
-        err = ask_revision(cli, c, NULL, revision);
     for (size_t i = 0; !err && i < c->n_regions; i++)
         err = ask_revision(cli, c, &c->regions[i], revision);
     if (err)
-        return rg_cli_fail(cli, err);
-    if (cli->json)
-        printf("{\"revision\":\"%s\"}\n", revision);
-    else
-        printf("every region shows revision %s\n", revision);
-    return 0;
+        return err;
+    printf(cli->json ? "{\"revision\":\"%s\"}\n" : "every region shows revision %s\n", revision);
+    return RG_OK;
 }
 
+static const struct rg_option down_options[] = {{"dir", "DIR", "folder of the cluster"},
+                                                {"purge", NULL, "delete the folder and all its data too"},
+                                                {NULL}};
+static const struct rg_option node_options[] = {{"dir", "DIR", "folder of the cluster (instead of --cluster)"},
+                                                {"node", "ID", "only this node of the region", .min = 1, .max = INT64_MAX},
+                                                {NULL}};
+
+const struct rg_command rg_dev_commands[] = {
+    {"dev up", "--dir DIR [OPTIONS]", "Start a development cluster on this machine, or start it again",
+     "Returns when every region is ready; the nodes go on running. DIR/cluster.json is what other commands need.\n"
+     "Example: regent dev up --dir /tmp/r --regions us-east-1,eu-central-1\n", up_options, .run = run_up},
+    {"dev down", "[--dir DIR] [--purge]", "Stop a development cluster", NULL, down_options, .who = RG_WHO_CLUSTER, .run = run_down,
+     .in_dir = true},
+    {"dev kill", "REGION [--node ID]", "Kill a region's nodes (SIGKILL)", "Example: regent dev kill us-east-1\n", node_options, 1, 1,
+     RG_WHO_CLUSTER, .run = run_kill, .in_dir = true},
+    {"dev start", "REGION [--node ID]", "Start a region's nodes again and wait until they are ready", NULL, node_options, 1, 1,
+     RG_WHO_CLUSTER, .run = run_start, .in_dir = true},
+    {NULL}};
+const struct rg_command rg_dev_ready_commands[] = {
+    {"dev ready", "", "Wait until every region shows the primary's newest revision", .who = RG_WHO_CLUSTER, .run = run_ready},
+    {NULL}};

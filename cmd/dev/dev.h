@@ -3,6 +3,10 @@
 #define REGENT_CMD_DEV_DEV_H
 
 #include "cmd/cli/cli.h"
+#include "raft/member.h"
+
+extern const struct rg_command rg_dev_commands[], rg_dev_add_commands[], rg_dev_ready_commands[], rg_dev_link_commands[],
+    rg_dev_proxy_commands[];
 
 #define RG_DEV_DIR_MAX 400
 /* Two for each node, and one for each link between nodes of different regions. */

@@ -1,4 +1,6 @@
 /* cmd/dev/link.c: `regent dev link`: what the proxy of a development cluster does to the lines between regions. */
+#include "cmd/cli/client.h"
+#include "cmd/dev/dev.h"
 #include "cmd/dev/devproxy.h"
 
 /* The action's words: how many regions or numbers follow it. */
@@ -28,13 +30,16 @@ static bool milliseconds(const char *text, double *ret)
     return text[0] >= '0' && text[0] <= '9' && *end == '\0' && *ret <= 60000;
 }
 
-/* words[0] is the action. NULL without memory. */
-static enum rg_err request(const struct action *action, const char *const *words, size_t n, bool one_way, const char *jitter,
-                           json_t **ret_request, struct rg_errctx *ctx)
+/* The first argument is the action. ret_request: own. */
+static enum rg_err request(struct rg_cli *cli, json_t **ret_request)
 {
+    const struct action *action = action_find(cli->arg[0]);
+    const char *const *words = cli->arg, *jitter = rg_opt(cli, "jitter");
+    struct rg_errctx *ctx = &cli->err;
+    size_t n = cli->n_args;
     bool all = n > 1 && strcmp(words[1], "all") == 0, delay = strcmp(action->name, "delay") == 0;
     size_t regions = n - 1 - (delay ? 1 : 0);
-    json_t *in = json_pack("{s:s, s:b}", "op", action->name, "oneWay", one_way);
+    json_t *in = json_pack("{s:s, s:b}", "op", action->name, "oneWay", rg_opt_flag(cli, "one-way"));
     double ms = 0, jitter_ms = 0;
     enum rg_err err = in == NULL ? RG_ENOMEM : RG_OK;
 
@@ -77,45 +82,34 @@ static void print_lines(const json_t *answer)
     }
 }
 
-int rg_cmd_dev_link(struct rg_cli *cli)
+static enum rg_err run(struct rg_cli *cli)
 {
-    const char *dir = NULL, *jitter = NULL, *words[4] = {NULL};
-    bool one_way = false;
-    const struct rg_option options[] = {
-        {"one-way", NULL, "stall, heal or delay only what goes from A to B", NULL, &one_way},
-        {"jitter", "MS", "with delay: up to so much more", &jitter, NULL},
-        {"dir", "DIR", "folder of the cluster (instead of --cluster)", &dir, NULL}};
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
-    const struct action *action;
     json_t *in = NULL, *answer = NULL;
-    char path[600];
-    size_t n = 0;
     enum rg_err err;
-    int code;
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), words, 1, RG_LEN(words), &n, &code))
-        return code;
-    action = action_find(words[0]);
-    if (action == NULL)
-        return rg_cli_fail(cli, rg_fail(&cli->err, RG_EUSAGE, "%s: is not one of show, cut, stall, heal, delay", words[0]));
-    if (dir != NULL) {
-        snprintf(path, sizeof path, "%s/cluster.json", dir);
-        cli->cluster_path = path;
-    }
-    err = request(action, words, n, one_way, jitter, &in, &cli->err);
+    if (action_find(cli->arg[0]) == NULL)
+        return rg_fail(&cli->err, RG_EUSAGE, "%s: is not one of show, cut, stall, heal, delay", cli->arg[0]);
+    err = request(cli, &in);
     if (!err)
-        err = rg_cluster_load(cli, &c);
+        err = rg_cli_load(cli);
     if (!err)
-        err = rg_devproxy_ask(c, in, &answer, &cli->err);
+        err = rg_devproxy_ask(cli->cluster, in, &answer, &cli->err);
     json_decref(in);
-    if (err)
-        return rg_cli_fail(cli, err);
-    if (cli->json) {
-        json_dumpf(json_object_get(answer, "links"), stdout, JSON_COMPACT);
-        printf("\n");
-    } else {
+    if (!err && !rg_cli_json(cli, json_object_get(answer, "links")))
         print_lines(answer);
-    }
     json_decref(answer);
-    return 0;
+    return err;
 }
+
+static const struct rg_option options[] = {{"one-way", NULL, "stall, heal or delay only what goes from A to B"},
+                                           {"jitter", "MS", "with delay: up to so much more"},
+                                           {"dir", "DIR", "folder of the cluster (instead of --cluster)"},
+                                           {NULL}};
+
+const struct rg_command rg_dev_link_commands[] = {
+    {"dev link", "show | cut A B | stall A B | heal A B|all | delay A B|all MS", "Cut, stall, slow and heal lines between regions",
+     "For a cluster that `regent dev up --rtt MS` (or --proxy) made.\n"
+     "cut: connections are reset, new ones refused. stall: half-open, nothing arrives and nothing is closed. heal: both end,\n"
+     "and what was held back arrives. delay: milliseconds each way.\n"
+     "Example: regent dev link cut us-east-1 eu-central-1\n", options, 1, 4, .run = run, .in_dir = true},
+    {NULL}};

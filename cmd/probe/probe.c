@@ -6,12 +6,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/admin/admin.h"
 #include "cmd/cli/fanout.h"
 #include "cmd/probe/metrics.h"
 #include "cmd/probe/page.h"
+#include "cmd/probe/probe.h"
 #include "crypto/privfile.h"
 
-enum { TEXT_BYTES_MAX = 256 * 1024 };
+enum { TEXT_BYTES_MAX = 256 * 1024, EVERY_S = 10 };
 static const char synthetic_user[] = "regent-probe", synthetic_group[] = "regent-probe", synthetic_permset[] = "RegentProbe";
 
 static volatile sig_atomic_t interrupted;
@@ -24,7 +26,7 @@ static void on_interrupt(int number)
 
 struct probe {
     struct rg_cli *cli;
-    struct rg_cluster *cluster;   /* own */
+    struct rg_cluster *cluster;   /* borrow: cli's */
     struct rg_fanout *fanout;     /* own */
     struct rg_probe_page *page;   /* own; NULL: not served */
     const char *metrics_file;     /* NULL: none */
@@ -151,8 +153,7 @@ static void note_round(struct probe *p)
     }
     if (rows != NULL) {
         rows = json_pack("{s:s, s:o}", "time", when, "regions", rows);
-        json_dumpf(rows, stdout, JSON_COMPACT);
-        printf("\n");
+        rg_json_print(rows, JSON_COMPACT);
         json_decref(rows);
     }
     fflush(stdout);
@@ -271,12 +272,6 @@ static enum rg_err create_synthetic(struct probe *p, const char *account)
 
 /* ---- the command ---- */
 
-struct probe_options {
-    const char *user, *account, *permset, *every, *count, *timeout, *regions, *listen;
-    bool synthetic;
-    uint64_t every_s, n;
-};
-
 static enum rg_err choose_regions(struct probe *p, const char *list)
 {
     char text[1200], *save = NULL;
@@ -299,103 +294,94 @@ static enum rg_err choose_regions(struct probe *p, const char *list)
     return RG_OK;
 }
 
-static bool numbers(struct probe *p, struct probe_options *o)
-{
-    if (o->every != NULL && !rg_cli_number(p->cli, "every", o->every, 1, 86400, &o->every_s))
-        return false;
-    if (o->count != NULL && !rg_cli_number(p->cli, "count", o->count, 1, 1000000000, &o->n))
-        return false;
-    if (o->every == NULL && o->count == NULL && o->listen == NULL)
-        o->n = 1;
-    return rg_cli_number(p->cli, "timeout-ms", o->timeout, 10, 60000, &p->timeout_ms);
-}
-
-static enum rg_err question(struct probe *p, const struct probe_options *o)
-{
-    json_t *body;
-
-    if (o->synthetic && (o->user != NULL || o->permset != NULL))
-        return rg_fail(&p->cli->err, RG_EUSAGE, "--synthetic asks as its own user: leave --user and --permission-set out");
-    if (o->account == NULL)
-        return rg_fail(&p->cli->err, RG_EUSAGE, "--account is missing");
-    if ((o->user == NULL) != (o->permset == NULL))
-        return rg_fail(&p->cli->err, RG_EUSAGE, "--user and --permission-set go together (neither: the synthetic ones)");
-    if (o->synthetic && (strlen(o->account) != 12 || strspn(o->account, "0123456789") != 12))
-        return rg_fail(&p->cli->err, RG_EUSAGE, "--account: with --synthetic its id of 12 digits, not \"%s\"", o->account);
-    body = json_pack("{s:s, s:s, s:s}", "user", o->user != NULL ? o->user : synthetic_user, "account", o->account,
-                     "permissionSet", o->permset != NULL ? o->permset : synthetic_permset);
-    p->check = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    json_decref(body);
-    return p->check != NULL ? RG_OK : rg_fail(&p->cli->err, RG_EINVALID, "the arguments must be UTF-8");
-}
-
-static enum rg_err prepare(struct probe *p, const struct probe_options *o)
+static enum rg_err question(struct probe *p)
 {
     struct rg_cli *cli = p->cli;
-    enum rg_err err = question(p, o);
+    const char *user = rg_opt(cli, "user"), *permset = rg_opt(cli, "permission-set"), *account = rg_opt(cli, "account");
+    bool synthetic = rg_opt_flag(cli, "synthetic");
+    json_t *body;
+
+    if (synthetic && (user != NULL || permset != NULL))
+        return rg_fail(&cli->err, RG_EUSAGE, "--synthetic asks as its own user: leave --user and --permission-set out");
+    if (account == NULL)
+        return rg_fail(&cli->err, RG_EUSAGE, "--account is missing");
+    if ((user == NULL) != (permset == NULL))
+        return rg_fail(&cli->err, RG_EUSAGE, "--user and --permission-set go together (neither: the synthetic ones)");
+    if (synthetic && (strlen(account) != 12 || strspn(account, "0123456789") != 12))
+        return rg_fail(&cli->err, RG_EUSAGE, "--account: with --synthetic its id of 12 digits, not \"%s\"", account);
+    body = json_pack("{s:s, s:s, s:s}", "user", user != NULL ? user : synthetic_user, "account", account, "permissionSet",
+                     permset != NULL ? permset : synthetic_permset);
+    p->check = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_decref(body);
+    return p->check != NULL ? RG_OK : rg_fail(&cli->err, RG_EUSAGE, "the arguments must be UTF-8");
+}
+
+static enum rg_err prepare(struct probe *p)
+{
+    struct rg_cli *cli = p->cli;
+    enum rg_err err = question(p);
 
     if (!err)
-        err = rg_cluster_load(cli, &p->cluster);
+        err = rg_cli_load(cli);
+    p->cluster = cli->cluster;
     if (!err)
-        err = choose_regions(p, o->regions);
+        err = choose_regions(p, rg_opt(cli, "region"));
     if (!err)
         err = rg_fanout_new(p->cluster, &p->fanout, &cli->err);
     for (size_t i = 0; !err && i < p->cluster->n_regions; i++)
         p->series[i] = (struct rg_probe_series){.region = p->cluster->regions[i].name, .lag = RG_PROBE_LAG_UNKNOWN};
-    if (!err && o->synthetic)
-        err = create_synthetic(p, o->account);
-    if (!err && o->listen != NULL)
-        err = rg_probe_page_start(o->listen, &p->page, &cli->err);
+    if (!err && rg_opt_flag(cli, "synthetic"))
+        err = create_synthetic(p, rg_opt(cli, "account"));
+    if (!err && rg_opt(cli, "listen") != NULL)
+        err = rg_probe_page_start(rg_opt(cli, "listen"), &p->page, &cli->err);
     return err;
 }
 
-int rg_cmd_probe(struct rg_cli *cli)
+static enum rg_err run(struct rg_cli *cli)
 {
-    struct probe_options o = {.timeout = "2000", .every_s = 10};
-    RG_AUTO_MEM struct probe *p = calloc(1, sizeof *p);
     const struct sigaction action = {.sa_handler = on_interrupt};
-    bool hangs = false;
+    bool once = rg_opt(cli, "every") == NULL && rg_opt(cli, "count") == NULL && rg_opt(cli, "listen") == NULL;
+    uint64_t every = rg_opt(cli, "every") != NULL ? rg_opt_number(cli, "every") : EVERY_S, n = once ? 1 : rg_opt_number(cli, "count");
+    RG_AUTO_MEM struct probe *p = calloc(1, sizeof *p);
     enum rg_err err;
-    int code;
 
     if (p == NULL)
-        return rg_cli_fail(cli, RG_ENOMEM);
+        return RG_ENOMEM;
     p->cli = cli;
-    {
-        const struct rg_option options[] = {
-            {"account", "A", "account to ask for (id or name; with --synthetic its id)", &o.account, NULL},
-            {"user", "U", "user to ask for (regent-probe)", &o.user, NULL},
-            {"permission-set", "P", "permission set to ask for (RegentProbe)", &o.permset, NULL},
-            {"synthetic", NULL, "first create that user, its group, permission set and assignment", NULL, &o.synthetic},
-            {"every", "SECONDS", "ask again and again (10, when --listen or --count is given)", &o.every, NULL},
-            {"count", "N", "rounds, then exit 1 if any region failed (without --every and --listen: 1)", &o.count, NULL},
-            {"region", "A,B", "only these regions (all)", &o.regions, NULL},
-            {"timeout-ms", "MS", "an answer later than this is a failure (2000)", &o.timeout, NULL},
-            {"metrics-file", "FILE", "write Prometheus text there after each round, atomically", &p->metrics_file, NULL},
-            {"listen", "ADDR:PORT", "serve it at /metrics, plain HTTP on this machine only", &o.listen, NULL}};
-
-        if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
-            return code;
-    }
-    if (!numbers(p, &o))
-        return 2;
+    p->metrics_file = rg_opt(cli, "metrics-file");
+    p->timeout_ms = rg_opt_number(cli, "timeout-ms");
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    err = prepare(p, &o);
+    err = prepare(p);
     if (!err)
-        err = rounds(p, o.every_s, o.n);
-    code = err ? rg_cli_fail(cli, err) : p->failed && o.n > 0 && !interrupted ? 1 : 0;
+        err = rounds(p, every, n);
+    cli->code = p->failed && n > 0 && !interrupted ? 1 : 0;
     rg_probe_page_stop(p->page);
     if (p->fanout != NULL) {
         rg_fanout_answers_deinit(p->answers, p->cluster->n_regions);
-        hangs = rg_fanout_hangs(p->fanout);
+        cli->hangs = rg_fanout_hangs(p->fanout);
         rg_fanout_free(p->fanout);
     }
     free(p->check);
-    free(p->cluster);
-    if (hangs) { /* a thread left behind must not meet the libraries' ends */
-        fflush(NULL);
-        _exit(code);
-    }
-    return code;
+    return err;
 }
+
+static const struct rg_option options[] = {
+    {"account", "A", "account to ask for (id or name; with --synthetic its id)"},
+    {"user", "U", "user to ask for (regent-probe)"},
+    {"permission-set", "P", "permission set to ask for (RegentProbe)"},
+    {"synthetic", NULL, "first create that user, its group, permission set and assignment"},
+    {"every", "SECONDS", "ask again and again (10, when --listen or --count is given)", .min = 1, .max = 86400},
+    {"count", "N", "rounds, then exit 1 if any region failed (without --every and --listen: 1)", .min = 1, .max = 1000000000},
+    {"region", "A,B", "only these regions (all)"},
+    {"timeout-ms", "MS", "an answer later than this is a failure (2000)", "2000", .min = 10, .max = 60000},
+    {"metrics-file", "FILE", "write Prometheus text there after each round, atomically"},
+    {"listen", "ADDR:PORT", "serve it at /metrics, plain HTTP on this machine only"},
+    {NULL}};
+
+const struct rg_command rg_probe_commands[] = {
+    {"probe", "--account A [OPTIONS]", "Ask every region whether a synthetic user may sign in, and keep metrics of it",
+     "Success, latency and revision lag of each region, as Prometheus text too. A region that hangs fails at the deadline.\n"
+     "Example: regent probe --synthetic --account 111111111111 --every 10 --metrics-file /var/lib/node_exporter/regent.prom\n",
+     options, .run = run},
+    {NULL}};

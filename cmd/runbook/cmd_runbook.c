@@ -19,16 +19,16 @@ static enum rg_err check_options(struct rg_cli *cli, const struct rg_runbook_opt
     return RG_OK;
 }
 
-static int run(struct rg_cli *cli, const struct rg_runbook_options *options)
+static enum rg_err run(struct rg_cli *cli, const struct rg_runbook_options *options)
 {
     struct rg_runbook *rb = calloc(1, sizeof *rb);
-    enum rg_err err = RG_ENOMEM;
-    bool hangs = false;
-    int code;
+    enum rg_err err;
 
-    if (rb != NULL && cli->cluster_path == NULL)
+    if (rb == NULL)
+        return RG_ENOMEM;
+    if (cli->cluster_path == NULL)
         err = rg_fail(&cli->err, RG_EUSAGE, "--cluster is missing (or set REGENT_CLUSTER)");
-    else if (rb != NULL)
+    else
         err = rg_runbook_open(rb, cli, options, cli->cluster_path);
     if (!err)
         err = rg_runbook_run(rb);
@@ -36,49 +36,33 @@ static int run(struct rg_cli *cli, const struct rg_runbook_options *options)
         err = rg_runbook_sign(rb);
     if (!err)
         rg_runbook_print(rb);
-    code = err ? rg_cli_fail(cli, err) : 0;
-    if (rb != NULL) {
-        rg_runbook_close(rb);
-        hangs = rb->hangs;
-        free(rb);
-    }
-    if (hangs) {
-        fflush(NULL);
-        _exit(code);
-    }
-    return code;
+    rg_runbook_close(rb);
+    cli->hangs = rb->hangs;
+    free(rb);
+    return err;
 }
 
-int rg_cmd_runbook_failover(struct rg_cli *cli)
+static enum rg_err failover(struct rg_cli *cli)
 {
-    struct rg_runbook_options o = {.to = NULL};
-    const struct rg_option options[] = {
-        {"to", "REGION", "region to promote", &o.to, NULL},
-        {"by", "NAME", "who declares it", &o.by, NULL},
-        {"reason", "TEXT", "why", &o.reason, NULL},
-        {"account", "A", "try a sign-in there in each region (as regent-probe, RegentProbe)", &o.account, NULL},
-        {"user", "U", "… as this user", &o.user, NULL},
-        {"permission-set", "P", "… with this permission set", &o.permset, NULL},
-        {"template", "FILE",
-         "text of the notification; {{epoch}} {{from}} {{to}} {{by}} {{reason}} {{lost}} {{time}} {{url}}",
-         &o.template_path, NULL},
-        {"webhook", "URL", "POST the notification there as JSON", &o.webhook, NULL},
-        {"evidence", "FILE", "record (regent-failover-TIME.jsonl)", &o.evidence_path, NULL},
-        {"resume", "FILE", "go on with the run of this record", &o.resume_path, NULL},
-        {"sign-key", "PEM", "ECDSA P-256 key that signs the record (the cluster's admin secret)", &o.sign_key, NULL},
-        {"accept-loss", NULL, "with --yes: promote although writes may be lost; also against the plan's objection",
-         NULL, &o.accept_loss},
-        {"yes", NULL, "answer every question with yes", NULL, &o.yes},
-        {"game-day", NULL, "on a development cluster with the same regions, and its primary killed", NULL, &o.game_day},
-        {"organisation", "FILE", "game day: load this instead of a copy of the cluster's", &o.organisation, NULL}};
-    enum rg_err err;
-    int code;
+    struct rg_runbook_options o = {.to = rg_opt(cli, "to"),
+                                   .by = rg_opt(cli, "by"),
+                                   .reason = rg_opt(cli, "reason"),
+                                   .account = rg_opt(cli, "account"),
+                                   .user = rg_opt(cli, "user"),
+                                   .permset = rg_opt(cli, "permission-set"),
+                                   .template_path = rg_opt(cli, "template"),
+                                   .webhook = rg_opt(cli, "webhook"),
+                                   .evidence_path = rg_opt(cli, "evidence"),
+                                   .resume_path = rg_opt(cli, "resume"),
+                                   .sign_key = rg_opt(cli, "sign-key"),
+                                   .organisation = rg_opt(cli, "organisation"),
+                                   .accept_loss = rg_opt_flag(cli, "accept-loss"),
+                                   .yes = rg_opt_flag(cli, "yes"),
+                                   .game_day = rg_opt_flag(cli, "game-day")};
+    enum rg_err err = check_options(cli, &o);
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), NULL, 0, 0, NULL, &code))
-        return code;
-    err = check_options(cli, &o);
     if (err)
-        return rg_cli_fail(cli, err);
+        return err;
     return o.game_day ? rg_gameday(cli, &o) : run(cli, &o);
 }
 
@@ -97,39 +81,64 @@ static void print_report(const struct rg_cli *cli, const char *path, const struc
     json_object_set_new(json, "badLine", r->bad_line > 0 ? json_integer((json_int_t)r->bad_line) : json_null());
     if (err)
         json_object_set_new(json, "message", rg_runbook_string(rg_errctx_text(&cli->err, err)));
-    json_dumpf(json, stdout, JSON_COMPACT);
-    printf("\n");
+    rg_json_print(json, JSON_COMPACT);
     json_decref(json);
 }
 
-int rg_cmd_runbook_verify(struct rg_cli *cli)
+static enum rg_err verify(struct rg_cli *cli)
 {
-    struct rg_evidence_key key = {.pem_path = NULL};
-    const struct rg_option options[] = {
-        {"public-key", "PEM", "key that signed it (without: the cluster's admin secret)", &key.pem_path, NULL}};
+    const char *path = cli->arg[0];
+    struct rg_evidence_key key = {.pem_path = rg_opt(cli, "public-key")};
     struct rg_evidence_report report = {.lines = 0};
     RG_AUTO_BUF struct rg_buf bytes = {.max = 0};
-    RG_AUTO_MEM struct rg_cluster *c = NULL;
     struct rg_errctx why = {.text = ""};
-    const char *path;
     enum rg_err err;
-    int code;
 
-    if (!rg_cli_parse(cli, options, RG_LEN(options), &path, 1, 1, NULL, &code))
-        return code;
     rg_buf_init(&bytes, RG_EVIDENCE_BYTES_MAX);
     err = rg_privfile_read(path, "evidence", 0, &bytes, &cli->err);
     if (!err && key.pem_path == NULL && cli->cluster_path != NULL) {
-        err = rg_cluster_load(cli, &c);
-        key.secret = err ? NULL : c->secret_access_key;
+        err = rg_cli_load(cli);
+        key.secret = err ? NULL : cli->cluster->secret_access_key;
     }
     if (err)
-        return rg_cli_fail(cli, err);
+        return err;
     err = rg_evidence_verify(rg_buf_span(&bytes), &key, &report, &why);
     if (err)
         rg_fail(&cli->err, err, "%s: %.600s", path, rg_errctx_text(&why, err));
     print_report(cli, path, &report, err);
     if (err)
         fprintf(stderr, "regent runbook verify: %s\n", rg_errctx_text(&cli->err, err));
-    return rg_err_exit(err);
+    cli->code = rg_err_exit(err); /* all is said: the report is the answer */
+    return RG_OK;
 }
+
+static const struct rg_option failover_options[] = {
+    {"to", "REGION", "region to promote"},
+    {"by", "NAME", "who declares it"},
+    {"reason", "TEXT", "why"},
+    {"account", "A", "try a sign-in there in each region (as regent-probe, RegentProbe)"},
+    {"user", "U", "… as this user"},
+    {"permission-set", "P", "… with this permission set"},
+    {"template", "FILE", "text of the notification; {{epoch}} {{from}} {{to}} {{by}} {{reason}} {{lost}} {{time}} {{url}}"},
+    {"webhook", "URL", "POST the notification there as JSON"},
+    {"evidence", "FILE", "record (regent-failover-TIME.jsonl)"},
+    {"resume", "FILE", "go on with the run of this record"},
+    {"sign-key", "PEM", "ECDSA P-256 key that signs the record (the cluster's admin secret)"},
+    {"accept-loss", NULL, "with --yes: promote although writes may be lost; also against the plan's objection"},
+    {"yes", NULL, "answer every question with yes"},
+    {"game-day", NULL, "on a development cluster with the same regions, and its primary killed"},
+    {"organisation", "FILE", "game day: load this instead of a copy of the cluster's"},
+    {NULL}};
+static const struct rg_option verify_options[] = {
+    {"public-key", "PEM", "key that signed it (without: the cluster's admin secret)"}, {NULL}};
+
+const struct rg_command rg_runbook_commands[] = {
+    {"runbook failover", "--to REGION --by NAME --reason TEXT [OPTIONS]", "Declare a promotion step by step, with evidence",
+     "Steps: declare, pause, validate, promote, verify, notify, resume; each is shown and asked for. A run that stopped goes on\n"
+     "with --resume FILE. docs/failover.md says what everything means.\n"
+     "Example: regent runbook failover --game-day --to eu-central-1 --by ada --reason exercise --yes\n", failover_options,
+     .run = failover},
+    {"runbook verify", "FILE [--public-key PEM]", "Whether a runbook's evidence is as it was written",
+     "Exit code 0: nothing was changed; 1: the first bad line is named, or it is not signed yet.\n", verify_options, 1, 1,
+     .run = verify},
+    {NULL}};

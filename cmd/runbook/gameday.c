@@ -11,8 +11,6 @@
 
 #include "cmd/runbook/runbook.h"
 
-extern char **environ;
-
 enum { ARGS_MAX = 16, RETURN_MS_MAX = 60000, STATUS_MS_MAX = 2000 };
 
 static volatile sig_atomic_t interrupted;
@@ -26,7 +24,7 @@ static void on_interrupt(int number)
 struct gameday {
     struct rg_cli *cli;
     struct rg_runbook_options options;
-    struct rg_cluster *real; /* own; NULL: none was given */
+    struct rg_cluster *real; /* borrow: cli's; NULL: none was given */
     struct rg_runbook *rb;   /* own */
     FILE *out;
     char dir[300], cluster_dir[320], cluster_path[340], organisation[340];
@@ -397,7 +395,8 @@ static enum rg_err begin(struct gameday *g)
     enum rg_err err = RG_OK;
 
     if (g->cli->cluster_path != NULL) {
-        err = rg_cluster_load(g->cli, &g->real);
+        err = rg_cli_load(g->cli);
+        g->real = g->cli->cluster;
         if (!err && rg_cluster_mark_primary(g->real, &g->cli->err) != RG_OK) /* replicas can be copied too */
             fprintf(stderr, "%s; taking the cluster file's\n", g->cli->err.text);
     } else if (g->options.sign_key == NULL) {
@@ -413,13 +412,11 @@ static enum rg_err begin(struct gameday *g)
     return err ? err : plan_regions(g);
 }
 
-int rg_gameday(struct rg_cli *cli, struct rg_runbook_options *options)
+enum rg_err rg_gameday(struct rg_cli *cli, struct rg_runbook_options *options)
 {
     const struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART: a question ends */
     struct gameday g = {.cli = cli, .options = *options, .out = cli->json ? stderr : stdout};
-    bool hangs = false;
     enum rg_err err = begin(&g);
-    int code;
 
     if (!err) {
         sigaction(SIGINT, &action, NULL);
@@ -429,16 +426,10 @@ int rg_gameday(struct rg_cli *cli, struct rg_runbook_options *options)
     }
     if (!err)
         rg_runbook_print(g.rb);
-    code = err ? rg_cli_fail(cli, err) : 0;
     if (g.rb != NULL) {
         rg_runbook_close(g.rb);
-        hangs = g.rb->hangs;
+        cli->hangs = g.rb->hangs;
         free(g.rb);
     }
-    free(g.real);
-    if (hangs) {
-        fflush(NULL);
-        _exit(code);
-    }
-    return code;
+    return err;
 }

@@ -8,6 +8,8 @@
 #include "cmd/runbook/evidence.h"
 #include "cmd/cli/fanout.h"
 
+extern const struct rg_command rg_runbook_commands[];
+
 /* What the command line asks for. All borrowed; NULL: not given. */
 struct rg_runbook_options {
     const char *to, *by, *reason, *template_path, *webhook, *evidence_path, *resume_path, *sign_key;
@@ -99,6 +101,6 @@ RG_MUST enum rg_err rg_runbook_render(struct rg_runbook *rb, struct rg_buf *out)
 /* ---- gameday.c ---- */
 
 /** The whole runbook on a development cluster of its own, the death of its primary and its return included. */
-int rg_gameday(struct rg_cli *cli, struct rg_runbook_options *options);
+RG_MUST enum rg_err rg_gameday(struct rg_cli *cli, struct rg_runbook_options *options);
 
 #endif
