@@ -14,6 +14,11 @@ struct rg_buf {
 
 /** Make an empty buffer that will never hold more than max bytes. Allocates nothing yet. */
 void rg_buf_init(struct rg_buf *buf, size_t max);
+/** Over memory of the caller's, for as long as that lives: never more than its n bytes, nothing is allocated, no deinit. */
+static inline void rg_buf_init_over(struct rg_buf *buf, void *memory, size_t n)
+{
+    *buf = (struct rg_buf){.data = memory, .cap = n, .max = n};
+}
 /** Free the bytes; the buffer can be used again with the same max. A zeroed buffer is fine. */
 void rg_buf_deinit(struct rg_buf *buf);
 /** Forget the content and the sticky error, keep the memory. */

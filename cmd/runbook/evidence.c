@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/json_writer.h"
 #include "crypto/privfile.h"
 
 enum { LINE_BYTES_MAX = 4 * 1024 * 1024 };
@@ -257,6 +258,21 @@ static enum rg_err add_text(struct rg_evidence *evidence, struct rg_buf *text, b
     return err;
 }
 
+/* What ends the line that is signed: its last member, behind what was signed. */
+static void put_signature(struct rg_buf *text, const char *hex)
+{
+    struct rg_json_writer j;
+    size_t at = text->len;
+
+    rg_json_begin(&j, text);
+    rg_json_object(&j, NULL);
+    rg_json_str(&j, "signature", hex);
+    rg_json_end(&j);
+    rg_json_done(&j);
+    if (text->len > at)
+        text->data[at] = ','; /* in place of the brace: it goes on with the members before */
+}
+
 static enum rg_err put_line(struct rg_buf *text, json_t *line)
 {
     char *dump = line != NULL ? json_dumps(line, JSON_COMPACT) : NULL;
@@ -300,7 +316,7 @@ enum rg_err rg_evidence_sign(struct rg_evidence *evidence, int64_t at_ms, const 
     err = evidence_key_sign(key, rg_buf_span(&text), hex, ctx);
     if (err)
         return err;
-    rg_buf_printf(&text, ",\"signature\":\"%s\"}", hex);
+    put_signature(&text, hex);
     return add_text(evidence, &text, true, ctx);
 }
 
@@ -318,17 +334,19 @@ static enum rg_err check_signature(struct rg_span line, const json_t *json, cons
                                    const struct rg_evidence_report *report, struct rg_errctx *ctx)
 {
     const char *hex = json_string_value(json_object_get(json, "signature"));
-    char end[2 * SIGNATURE_BYTES_MAX + 32];
+    RG_AUTO_BUF struct rg_buf end = {.max = 0};
     char name[80];
-    size_t n;
     enum rg_err err;
 
     if (hex == NULL || strlen(hex) > 2 * SIGNATURE_BYTES_MAX)
         return rg_fail(ctx, RG_EBADSIG, "it has no signature of a known form");
-    n = (size_t)snprintf(end, sizeof end, ",\"signature\":\"%s\"}", hex);
-    if (line.n < n || memcmp(line.p + line.n - n, end, n) != 0)
+    rg_buf_init(&end, 6 * 2 * SIGNATURE_BYTES_MAX + 32); /* were it all escapes */
+    put_signature(&end, hex);
+    if (end.err)
+        return end.err;
+    if (line.n < end.len || memcmp(line.p + line.n - end.len, end.data, end.len) != 0)
         return rg_fail(ctx, RG_EBADSIG, "the signature is not its last member");
-    err = evidence_key_check(key, report->algorithm, rg_span(line.p, line.n - n), hex, ctx);
+    err = evidence_key_check(key, report->algorithm, rg_span(line.p, line.n - end.len), hex, ctx);
     if (err)
         return err;
     if (strcmp(report->algorithm, ALGORITHM_ECDSA) != 0)

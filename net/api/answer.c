@@ -47,6 +47,8 @@ void rg_call_reply(struct rg_call *call, int status, const char *content_type, s
 
 void rg_call_answer(struct rg_call *call, int status)
 {
+    if (call->json.out != NULL)
+        rg_json_done(&call->json);
     if (call->out.err) {
         rg_call_fail(call, call->out.err, "the answer is over %d bytes: ask for less at once", RG_ANSWER_BYTES_MAX);
         return;
@@ -54,17 +56,13 @@ void rg_call_answer(struct rg_call *call, int status)
     rg_call_reply(call, status, call->interface->content_type, rg_buf_span(&call->out));
 }
 
-static int put_dump(const char *text, size_t n, void *out)
-{
-    rg_buf_put(out, text, n);
-    return ((struct rg_buf *)out)->err ? -1 : 0;
-}
-
 void rg_call_answer_json(struct rg_call *call, int status, json_t *body)
 {
-    rg_buf_clear(&call->out);
-    if ((body == NULL || json_dump_callback(body, put_dump, &call->out, JSON_COMPACT | JSON_ENCODE_ANY) != 0) &&
-        call->out.err == RG_OK)
+    struct rg_json_writer *j = rg_call_json(call);
+
+    if (body != NULL)
+        rg_json_value(j, NULL, body);
+    else if (call->out.err == RG_OK)
         call->out.err = RG_ENOMEM;
     json_decref(body);
     rg_call_answer(call, status);

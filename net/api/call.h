@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdatomic.h>
 
+#include "base/json_writer.h"
 #include "net/api/api.h"
 #include "net/api/operation.h"
 #include "raft/intent/intents.h"
@@ -35,6 +36,7 @@ struct rg_call {
     struct rg_rev read_rev;           /* revision the answer was read at */
     struct rg_buf cmd;                /* own; the command being proposed */
     struct rg_buf out;                /* own; the answer's body */
+    struct rg_json_writer json;       /* of a body in JSON: writes it to out, once rg_call_json began it */
     void (*then)(struct rg_call *call); /* rg_call_propose's continuation */
     void (*again)(struct rg_call *call); /* to run once more when the write met RG_ESTALE */
     unsigned attempts;
@@ -83,6 +85,13 @@ void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call));
 void rg_call_raft(struct rg_call *call, void (*run)(struct rg_call *call), void (*then)(struct rg_call *call));
 void rg_call_raft_done(struct rg_call *call, enum rg_err err);
 
+/** Begin the answer's body anew: its one document is to be written and ended before rg_call_answer. Borrow from the call. */
+static inline struct rg_json_writer *rg_call_json(struct rg_call *call)
+{
+    rg_buf_clear(&call->out);
+    rg_json_begin(&call->json, &call->out);
+    return &call->json;
+}
 /** Answer with call->out as JSON and free the call (consume). Adds Regent-Revision, Regent-Region, x-amzn-RequestId. */
 void rg_call_answer(struct rg_call *call, int status);
 /** Answer with a JSON value (consume both). */

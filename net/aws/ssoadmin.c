@@ -175,10 +175,12 @@ static void describe_region(struct rg_call *call)
     rg_call_answer(call, 200);
 }
 
-static void put_change(struct rg_buf *out, const char *name, const char *status)
+static void put_change(struct rg_json_writer *j, const char *name, const char *status)
 {
     (void)name;
-    rg_buf_printf(out, "{\"Status\":\"%s\"}", status);
+    rg_json_object(j, NULL);
+    rg_json_str(j, "Status", status);
+    rg_json_end(j);
 }
 
 static void add_region(struct rg_call *call)

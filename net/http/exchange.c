@@ -1,6 +1,8 @@
 /* net/http/exchange.c: requests on their way to the handler and replies on their way back, whichever the protocol. */
 #include "net/http/server_priv.h"
 
+#include "base/json_writer.h"
+
 enum { REFUSAL_BYTES_MAX = 256, BODY_KEEP_BYTES = 64 * 1024 };
 
 /* ---- pool ---- */
@@ -231,18 +233,27 @@ static const char *refusal_code(int status)
     }
 }
 
-/* reason: our own words, nothing to escape. body: REFUSAL_BYTES_MAX, borrowed by the reply. */
+/* body: REFUSAL_BYTES_MAX, borrowed by the reply. */
 static struct rg_http_reply refusal(struct rg_httpconn *conn, int status, const char *reason, char *body)
 {
     struct rg_worker *worker = conn->worker;
-    int n = snprintf(body, REFUSAL_BYTES_MAX, "{\"code\":\"%s\",\"message\":\"%s\"}", refusal_code(status), reason);
+    struct rg_json_writer j;
+    struct rg_buf out;
 
+    rg_buf_init_over(&out, body, REFUSAL_BYTES_MAX);
+    rg_json_begin(&j, &out);
+    rg_json_object(&j, NULL);
+    rg_json_str(&j, "code", refusal_code(status));
+    rg_json_str(&j, "message", reason);
+    rg_json_end(&j);
+    rg_json_done(&j);
+    RG_ASSERT(out.err == RG_OK); /* reason: our own words */
     rg_log_debug(worker->server->config.log, "http.refused", "peer=%s status=%d reason=\"%s\"", conn->peer, status,
                  reason);
     RG_COUNT(worker->stats.refused_total, 1);
     count_status(worker, status);
     return (struct rg_http_reply){.status = status, .content_type = "application/json",
-                                  .body = rg_span(body, RG_MIN((size_t)n, REFUSAL_BYTES_MAX - 1))};
+                                  .body = rg_buf_span(&out)};
 }
 
 void rg_exchange_refuse(struct rg_exchange *x, int status, const char *reason)

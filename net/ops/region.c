@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "net/ops/region.h"
-#include "base/json.h"
 #include "store/model/region_name.h"
 #include "net/ops/region_ops.h"
 #include "store/model/region.h"
@@ -62,8 +61,7 @@ static void answer_change(struct rg_call *call)
     } else if (reply->err) {
         rg_call_fail(call, reply->err, NULL);
     } else {
-        rg_buf_clear(&call->out);
-        c->put(&call->out, c->name, c->status);
+        c->put(rg_call_json(call), c->name, c->status);
         rg_call_answer(call, 200);
     }
 }
@@ -105,19 +103,24 @@ static bool all_ok(const struct rg_preflight *p)
     return p->n > 0;
 }
 
-static void put_items(struct rg_buf *out, const struct rg_preflight *p)
+static void put_items(struct rg_json_writer *j, const struct rg_preflight *p)
 {
-    rg_buf_printf(out, "{\"region\":\"%s\",\"ok\":%s,\"items\":[", p->region, all_ok(p) ? "true" : "false");
+    rg_json_object(j, NULL);
+    rg_json_str(j, "region", p->region);
+    rg_json_bool(j, "ok", all_ok(p));
+    rg_json_array(j, "items");
     for (size_t i = 0; i < p->n; i++) {
         const struct rg_preflight_item *item = &p->items[i];
 
-        rg_buf_printf(out, "%s{\"check\":\"%s\",\"ok\":%s,\"detail\":", i > 0 ? "," : "", item->check, item->ok ? "true" : "false");
-        rg_json_put_string(out, rg_span_str(item->detail));
-        rg_buf_put_str(out, ",\"remedy\":");
-        rg_json_put_string(out, rg_span_str(item->remedy));
-        rg_buf_put_u8(out, '}');
+        rg_json_object(j, NULL);
+        rg_json_str(j, "check", item->check);
+        rg_json_bool(j, "ok", item->ok);
+        rg_json_str(j, "detail", item->detail);
+        rg_json_str(j, "remedy", item->remedy);
+        rg_json_end(j);
     }
-    rg_buf_put_str(out, "]}");
+    rg_json_end(j);
+    rg_json_end(j);
 }
 
 static void preflight_answer(struct rg_call *call)
@@ -128,8 +131,7 @@ static void preflight_answer(struct rg_call *call)
         rg_call_fail(call, call->raft_err, "the preflight could not be finished");
         return;
     }
-    rg_buf_clear(&call->out);
-    put_items(&call->out, &c->preflight);
+    put_items(rg_call_json(call), &c->preflight);
     rg_call_answer(call, 200);
 }
 
@@ -324,17 +326,15 @@ static void describe_done(struct rg_call *call)
     } else if (call->proposal.reply.err) {
         rg_call_fail(call, call->proposal.reply.err, NULL);
     } else {
-        rg_buf_clear(&call->out);
-        rg_buf_printf(&call->out, "{\"name\":\"%s\"", c->name);
-        if (c->has_owner) {
-            rg_buf_put_str(&call->out, ",\"owner\":");
-            rg_json_put_string(&call->out, rg_span_str(c->owner));
-        }
-        if (c->has_description) {
-            rg_buf_put_str(&call->out, ",\"description\":");
-            rg_json_put_string(&call->out, rg_span_str(c->description));
-        }
-        rg_buf_put_u8(&call->out, '}');
+        struct rg_json_writer *j = rg_call_json(call);
+
+        rg_json_object(j, NULL);
+        rg_json_str(j, "name", c->name);
+        if (c->has_owner)
+            rg_json_str(j, "owner", c->owner);
+        if (c->has_description)
+            rg_json_str(j, "description", c->description);
+        rg_json_end(j);
         rg_call_answer(call, 200);
     }
 }

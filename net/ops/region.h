@@ -7,7 +7,7 @@
 enum { RG_REGION_OWNER_BYTES_MAX = 256, RG_REGION_TEXT_BYTES_MAX = 1024 };
 
 /** Write the answer of a change that has begun: the region and its status, "ADDING" or "REMOVING". */
-typedef void rg_region_put(struct rg_buf *out, const char *name, const char *status);
+typedef void rg_region_put(struct rg_json_writer *j, const char *name, const char *status);
 
 /* region.c. Each answers the call. Texts: borrow until it returns. */
 /** Look whether the region could be added (preflight); all well: begin. An item that fails: RG_EINVALID, naming all that fail. */
@@ -20,8 +20,8 @@ void rg_region_preflight(struct rg_call *call, struct rg_span name);
 void rg_region_describe(struct rg_call *call, struct rg_span name, struct rg_span owner, struct rg_span description);
 
 /* regions.c */
-/** `,"progress":{…}` of a region that comes or goes. */
+/** The member progress of a region that comes or goes; nothing for one that is there. */
 struct rg_region;
-void rg_region_put_progress(const struct rg_call *call, struct rg_buf *out, const struct rg_region *region);
+void rg_region_put_progress(const struct rg_call *call, struct rg_json_writer *j, const struct rg_region *region);
 
 #endif

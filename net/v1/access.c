@@ -2,9 +2,6 @@
  * lists of users in the order of their names, made in slices. */
 #include "net/api/stream.h"
 #include "net/v1/v1.h"
-#include "base/json.h"
-
-#include <stdio.h>
 
 enum {
     USER_GRANTS_MAX = 1 << 22,
@@ -33,6 +30,7 @@ struct access {
     size_t n_grants, at_grant;
     struct permset_name *permsets; /* own: by id */
     size_t n_permsets;
+    struct rg_json_writer writer; /* with json: of the answer, to stream.out */
     bool json, has_permset, who;
     char account_id[13]; /* empty: any */
     struct rg_psid permset;
@@ -157,13 +155,11 @@ static enum rg_err put_line(struct access *a, struct rg_span user, const struct 
     if (a->after.len > 0 && compare_bytes(rg_buf_span(&a->line), rg_buf_span(&a->after)) <= 0)
         return RG_OK;
     if (a->json) {
-        rg_buf_put_str(out, a->lines > 0 ? ",{\"userName\":" : "{\"userName\":");
-        rg_json_put_string(out, user);
-        rg_buf_put_str(out, ",\"accountId\":\"");
-        rg_buf_put(out, grant->account_id, 12);
-        rg_buf_put_str(out, "\",\"permissionSet\":");
-        rg_json_put_string(out, grant->permset);
-        rg_buf_put_u8(out, '}');
+        rg_json_object(&a->writer, NULL);
+        rg_json_span(&a->writer, "userName", user);
+        rg_json_span(&a->writer, "accountId", rg_span(grant->account_id, 12));
+        rg_json_span(&a->writer, "permissionSet", grant->permset);
+        rg_json_end(&a->writer);
     } else {
         rg_buf_put(out, a->line.data, a->line.len);
         rg_buf_put_u8(out, '\n');
@@ -201,38 +197,33 @@ static enum rg_err emit(struct access *a, uint64_t until_us)
 
 static void put_end(struct access *a)
 {
-    struct rg_buf *out = &a->stream.out;
+    struct rg_json_writer *j = &a->writer;
 
     if (!a->json)
         return;
-    rg_buf_put_u8(out, ']');
-    if (a->lines == a->limit && !a->who) {
-        rg_buf_put_str(out, ",\"next\":");
-        rg_json_put_string(out, rg_buf_span(&a->line));
-    }
-    rg_v1_put_revision(out, a->stream.call->read_rev);
-    rg_buf_put_u8(out, '}');
+    rg_json_end(j);
+    if (a->lines == a->limit && !a->who)
+        rg_json_span(j, "next", rg_buf_span(&a->line));
+    rg_json_revision(j, "revision", a->stream.call->read_rev);
+    rg_json_end(j);
+    rg_json_done(j);
 }
 
 /* --- users, for /v1/who --- */
 
 static enum rg_err put_user(struct access *a, const struct rg_name *name)
 {
-    struct rg_buf *out = &a->stream.out;
-    char id[RG_UUID_TEXT_MAX];
+    struct rg_json_writer *j = &a->writer;
     struct rg_user user;
     enum rg_err err = rg_user_get(a->stream.call->txn, &name->id, &user);
 
     if (err)
         return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
-    rg_uuid_format(id, &name->id);
-    rg_buf_printf(out, "%s{\"userId\":\"%s\",\"userName\":", a->at > 0 ? "," : "", id);
-    rg_json_put_string(out, user.name);
-    if (user.display_name.n > 0) {
-        rg_buf_put_str(out, ",\"displayName\":");
-        rg_json_put_string(out, user.display_name);
-    }
-    rg_buf_put_u8(out, '}');
+    rg_json_object(j, NULL);
+    rg_json_uuid(j, "userId", &name->id);
+    rg_json_span(j, "userName", user.name);
+    rg_json_span_if_any(j, "displayName", user.display_name);
+    rg_json_end(j);
     return RG_OK;
 }
 
@@ -270,8 +261,11 @@ static enum rg_err access_step(struct rg_stream *stream, uint64_t until_us, bool
         if (err || !sorted)
             return err;
         a->phase = EMIT;
-        if (a->json)
-            rg_buf_put_str(&stream->out, a->who ? "{\"users\":[" : "{\"access\":[");
+        if (a->json) {
+            rg_json_begin(&a->writer, &stream->out);
+            rg_json_object(&a->writer, NULL);
+            rg_json_array(&a->writer, a->who ? "users" : "access");
+        }
     }
     err = a->who ? emit_users(a, until_us) : emit(a, until_us);
     if (err != RG_ENOTFOUND)

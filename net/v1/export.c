@@ -6,8 +6,6 @@
 #include "base/json.h"
 #include "store/db/attrs.h"
 
-#include <stdio.h>
-
 struct export
 {
     struct rg_stream stream;
@@ -25,9 +23,9 @@ struct export
     } phase;
     struct rg_sorted_names names;
     struct rg_scan scan, inner; /* inner: members of a group, assignments of an account */
-    size_t at, rows;            /* rows: of the array being written */
+    size_t at;
     bool in_group, in_account;
-    size_t members;
+    struct rg_json_writer json; /* the answer, to stream.out */
 };
 
 static void export_deinit(struct rg_stream *stream)
@@ -41,16 +39,8 @@ static void export_deinit(struct rg_stream *stream)
 
 /* --- members --- */
 
-static void put_text(struct rg_buf *out, const char *name, struct rg_span value)
-{
-    if (value.n == 0)
-        return;
-    rg_buf_printf(out, ",\"%s\":", name);
-    rg_json_put_string(out, value);
-}
-
 /* A JSON text as it is, when it is one; as a string when it is not. */
-static void put_json_text(struct rg_buf *out, const char *name, struct rg_span text)
+static void put_json_text(struct rg_json_writer *j, const char *name, struct rg_span text)
 {
     json_t *probe;
 
@@ -58,16 +48,14 @@ static void put_json_text(struct rg_buf *out, const char *name, struct rg_span t
         return;
     probe = json_loadb((const char *)text.p, text.n, 0, NULL);
     if (probe != NULL)
-        rg_buf_printf(out, ",\"%s\":", name);
+        rg_json_raw(j, name, text);
     else
-        put_text(out, name, text);
-    if (probe != NULL)
-        rg_buf_put(out, text.p, text.n);
+        rg_json_span(j, name, text);
     json_decref(probe);
 }
 
 /* A repeated field of a row: strings, or pairs split at 0x00. */
-static void put_repeated(struct rg_buf *out, const char *name, struct rg_span row, uint32_t field, const char *first,
+static void put_repeated(struct rg_json_writer *j, const char *name, struct rg_span row, uint32_t field, const char *first,
                          const char *second)
 {
     struct rg_cursor cur;
@@ -82,52 +70,46 @@ static void put_repeated(struct rg_buf *out, const char *name, struct rg_span ro
         if (tlv.field != field)
             continue;
         if (n++ == 0)
-            rg_buf_printf(out, ",\"%s\":[", name);
-        else
-            rg_buf_put_u8(out, ',');
+            rg_json_array(j, name);
         if (first == NULL) {
-            rg_json_put_string(out, tlv.value);
+            rg_json_span(j, NULL, tlv.value);
             continue;
         }
-        rg_buf_printf(out, "{\"%s\":", first);
-        rg_json_put_string(out, rg_span(tlv.value.p, head));
-        rg_buf_printf(out, ",\"%s\":", second);
-        rg_json_put_string(out, zero != NULL ? rg_span(zero + 1, tlv.value.n - head - 1) : rg_span("", 0));
-        rg_buf_put_u8(out, '}');
+        rg_json_object(j, NULL);
+        rg_json_span(j, first, rg_span(tlv.value.p, head));
+        rg_json_span(j, second, zero != NULL ? rg_span(zero + 1, tlv.value.n - head - 1) : rg_span("", 0));
+        rg_json_end(j);
     }
     if (n > 0)
-        rg_buf_put_u8(out, ']');
+        rg_json_end(j);
 }
 
 /* A user's attributes, in the words of AWS: those of this format's members too. */
-static void put_attributes(struct rg_buf *out, struct rg_span attrs)
+static void put_attributes(struct rg_json_writer *j, struct rg_span attrs)
 {
     RG_AUTO_BUF struct rg_buf worded = {.max = 0};
 
     rg_buf_init(&worded, 2 * RG_CMD_BYTES_MAX);
     rg_attrs_put_object(&worded, attrs, RG_ATTRS_AWS);
     if (worded.err)
-        out->err = worded.err;
-    put_json_text(out, "attributes", rg_buf_span(&worded));
+        j->out->err = worded.err;
+    put_json_text(j, "attributes", rg_buf_span(&worded));
 }
 
-/* Begin a row: the comma, the brace and its first member. */
+/* Begin a row, on a line of its own, with its first member. */
 static void put_first(struct export *e, const char *name, struct rg_span value)
 {
-    struct rg_buf *out = &e->stream.out;
-
-    rg_buf_printf(out, "%s\n{\"%s\":", e->rows++ > 0 ? "," : "", name);
-    rg_json_put_string(out, value);
+    rg_json_line(&e->json);
+    rg_json_object(&e->json, NULL);
+    rg_json_span(&e->json, name, value);
 }
 
 static void array_begin(struct export *e, const char *name)
 {
-    rg_buf_printf(&e->stream.out, ",\n\"%s\":[", name);
-    e->rows = 0;
+    rg_json_line(&e->json);
+    rg_json_array(&e->json, name);
     e->at = 0;
 }
-
-static void array_end(struct export *e) { rg_buf_put_str(&e->stream.out, "]"); }
 
 /* What an index or a list names must be there. */
 static enum rg_err must(enum rg_err err) { return err == RG_ENOTFOUND ? RG_ECORRUPT : err; }
@@ -136,27 +118,27 @@ static enum rg_err must(enum rg_err err) { return err == RG_ENOTFOUND ? RG_ECORR
 
 static enum rg_err put_user(struct export *e, const struct rg_uuid *id)
 {
-    struct rg_buf *out = &e->stream.out;
+    struct rg_json_writer *j = &e->json;
     struct rg_user user;
     enum rg_err err = must(rg_user_get(e->stream.call->txn, id, &user));
 
     if (err)
         return err;
     put_first(e, "userName", user.name);
-    put_text(out, "displayName", user.display_name);
+    rg_json_span_if_any(j, "displayName", user.display_name);
     if (rg_span_is(user.status, "DISABLED"))
-        put_text(out, "status", user.status);
-    put_text(out, "email", user.email);
-    put_repeated(out, "externalIds", user.row, RG_F_EXTERNAL_ID, "issuer", "id");
-    put_attributes(out, user.attrs);
-    rg_buf_put_u8(out, '}');
+        rg_json_span(j, "status", user.status);
+    rg_json_span_if_any(j, "email", user.email);
+    put_repeated(j, "externalIds", user.row, RG_F_EXTERNAL_ID, "issuer", "id");
+    put_attributes(j, user.attrs);
+    rg_json_end(j);
     return RG_OK;
 }
 
 /* One member, or the group's end. */
 static enum rg_err put_member(struct export *e)
 {
-    struct rg_buf *out = &e->stream.out;
+    struct rg_json_writer *j = &e->json;
     struct rg_membership m;
     struct rg_user user;
     enum rg_err err = rg_member_list_next(&e->inner, &m);
@@ -164,65 +146,63 @@ static enum rg_err put_member(struct export *e)
     if (err == RG_ENOTFOUND) {
         rg_scan_end(&e->inner);
         e->in_group = false;
-        rg_buf_put_str(out, "]}");
+        rg_json_end(j);
+        rg_json_end(j);
         return RG_OK;
     }
     if (!err)
         err = must(rg_user_get(e->stream.call->txn, &m.user_id, &user));
     if (err)
         return err;
-    if (e->members++ > 0)
-        rg_buf_put_u8(out, ',');
-    rg_json_put_string(out, user.name);
+    rg_json_span(j, NULL, user.name);
     return RG_OK;
 }
 
 static enum rg_err put_group(struct export *e, const struct rg_uuid *id)
 {
-    struct rg_buf *out = &e->stream.out;
+    struct rg_json_writer *j = &e->json;
     struct rg_group group;
     enum rg_err err = must(rg_group_get(e->stream.call->txn, id, &group));
 
     if (err)
         return err;
     put_first(e, "displayName", group.name);
-    put_text(out, "description", group.description);
-    put_repeated(out, "externalIds", group.row, RG_F_EXTERNAL_ID, "issuer", "id");
-    put_json_text(out, "attributes", group.attrs);
-    rg_buf_put_str(out, ",\"members\":[");
+    rg_json_span_if_any(j, "description", group.description);
+    put_repeated(j, "externalIds", group.row, RG_F_EXTERNAL_ID, "issuer", "id");
+    put_json_text(j, "attributes", group.attrs);
+    rg_json_array(j, "members");
     e->in_group = true;
-    e->members = 0;
     return rg_member_list(e->stream.call->txn, id, NULL, &e->inner);
 }
 
 static void put_account(struct export *e, const struct rg_account *account)
 {
     put_first(e, "id", rg_span_str(account->id));
-    put_text(&e->stream.out, "name", account->name);
-    put_text(&e->stream.out, "description", account->description);
-    rg_buf_put_u8(&e->stream.out, '}');
+    rg_json_span_if_any(&e->json, "name", account->name);
+    rg_json_span_if_any(&e->json, "description", account->description);
+    rg_json_end(&e->json);
 }
 
 static void put_permset(struct export *e, const struct rg_permset *p)
 {
-    struct rg_buf *out = &e->stream.out;
+    struct rg_json_writer *j = &e->json;
 
     put_first(e, "name", p->name);
-    put_text(out, "description", p->description);
-    put_text(out, "sessionDuration", p->session_duration);
-    put_text(out, "relayState", p->relay_state);
-    put_repeated(out, "managedPolicies", p->row, RG_F_MANAGED_POLICY, NULL, NULL);
-    put_repeated(out, "customerManagedPolicies", p->row, RG_F_CUSTOMER_POLICY, "name", "path");
-    put_json_text(out, "inlinePolicy", p->inline_policy);
-    put_json_text(out, "permissionsBoundary", p->boundary);
-    put_repeated(out, "tags", p->row, RG_F_TAG, "key", "value");
-    rg_buf_put_u8(out, '}');
+    rg_json_span_if_any(j, "description", p->description);
+    rg_json_span_if_any(j, "sessionDuration", p->session_duration);
+    rg_json_span_if_any(j, "relayState", p->relay_state);
+    put_repeated(j, "managedPolicies", p->row, RG_F_MANAGED_POLICY, NULL, NULL);
+    put_repeated(j, "customerManagedPolicies", p->row, RG_F_CUSTOMER_POLICY, "name", "path");
+    put_json_text(j, "inlinePolicy", p->inline_policy);
+    put_json_text(j, "permissionsBoundary", p->boundary);
+    put_repeated(j, "tags", p->row, RG_F_TAG, "key", "value");
+    rg_json_end(j);
 }
 
 static enum rg_err put_assignment(struct export *e, const struct rg_assignment *a)
 {
     struct rg_txn *txn = e->stream.call->txn;
-    struct rg_buf *out = &e->stream.out;
+    struct rg_json_writer *j = &e->json;
     struct rg_permset permset;
     struct rg_group group;
     struct rg_user user;
@@ -235,10 +215,10 @@ static enum rg_err put_assignment(struct export *e, const struct rg_assignment *
     if (err)
         return err;
     put_first(e, "principalType", rg_span_str(is_user ? "USER" : "GROUP"));
-    put_text(out, "principal", is_user ? user.name : group.name);
-    put_text(out, "account", rg_span_str(a->account_id));
-    put_text(out, "permissionSet", permset.name);
-    rg_buf_put_u8(out, '}');
+    rg_json_span_if_any(j, "principal", is_user ? user.name : group.name);
+    rg_json_span_if_any(j, "account", rg_span_str(a->account_id));
+    rg_json_span_if_any(j, "permissionSet", permset.name);
+    rg_json_end(j);
     return RG_OK;
 }
 
@@ -375,11 +355,13 @@ static enum rg_err phase_next(struct export *e, uint64_t until_us)
     e->phase++;
     switch (e->phase) {
     case USERS_EMIT:
-        rg_buf_put_str(&e->stream.out, "{\"format\":\"idc-org-dataset/1\"");
+        rg_json_begin(&e->json, &e->stream.out);
+        rg_json_object(&e->json, NULL);
+        rg_json_str(&e->json, "format", "idc-org-dataset/1");
         array_begin(e, "users");
         return RG_OK;
     case GROUPS:
-        array_end(e);
+        rg_json_end(&e->json);
         rg_sorted_names_deinit(&e->names);
         rg_scan_end(&e->scan);
         return rg_group_list(txn, NULL, &e->scan);
@@ -387,25 +369,27 @@ static enum rg_err phase_next(struct export *e, uint64_t until_us)
         array_begin(e, "groups");
         return RG_OK;
     case ACCOUNTS:
-        array_end(e);
+        rg_json_end(&e->json);
         array_begin(e, "accounts");
         rg_sorted_names_deinit(&e->names);
         rg_scan_end(&e->scan);
         return rg_account_list(txn, NULL, &e->scan);
     case PERMSETS:
-        array_end(e);
+        rg_json_end(&e->json);
         array_begin(e, "permissionSets");
         rg_scan_end(&e->scan);
         return collect_permsets(e, until_us);
     case ASSIGNMENTS:
-        array_end(e);
+        rg_json_end(&e->json);
         array_begin(e, "assignments");
         rg_sorted_names_deinit(&e->names);
         return rg_account_list(txn, NULL, &e->scan);
     case END:
-        array_end(e);
-        rg_v1_put_revision(&e->stream.out, e->stream.call->read_rev);
-        rg_buf_put_str(&e->stream.out, "}\n");
+        rg_json_end(&e->json);
+        rg_json_revision(&e->json, "revision", e->stream.call->read_rev);
+        rg_json_end(&e->json);
+        rg_json_done(&e->json);
+        rg_buf_put_u8(&e->stream.out, '\n');
         return RG_OK;
     default:
         return RG_OK;

@@ -238,36 +238,30 @@ static const struct rg_peer_status *member(const struct rg_node_status *status, 
     return NULL;
 }
 
-static void put_text(struct rg_buf *out, const char *name, struct rg_span text)
-{
-    rg_buf_printf(out, ",\"%s\":", name);
-    rg_json_put_string(out, text);
-}
-
 /* The members of the configuration, where their rows say they are. */
 static enum rg_err put_members(struct rg_call *call, struct rg_txn *txn)
 {
     const struct rg_node_status *status = rg_api_status(call, true);
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_node_row row;
-    const char *comma = "";
+    struct rg_json_writer *j = &call->json;
     enum rg_err err = rg_node_row_list(txn, &scan);
 
-    rg_buf_put_str(&call->out, ",\"members\":[");
+    rg_json_array(j, "members");
     while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK) {
         const struct rg_peer_status *peer = member(status, row.id);
 
         if ((row.id != status->id && peer == NULL) || !rg_span_is(row.status, "MEMBER"))
             continue;
-        rg_buf_printf(&call->out, "%s{\"id\":%llu,\"role\":\"%s\"", comma, (unsigned long long)row.id,
-                      peer == NULL || peer->role == RG_ROLE_VOTER ? "voter" : "learner");
-        put_text(&call->out, "region", row.region);
-        put_text(&call->out, "link", row.link);
-        put_text(&call->out, "url", row.url);
-        rg_buf_put_u8(&call->out, '}');
-        comma = ",";
+        rg_json_object(j, NULL);
+        rg_json_u64(j, "id", row.id);
+        rg_json_str(j, "role", peer == NULL || peer->role == RG_ROLE_VOTER ? "voter" : "learner");
+        rg_json_span(j, "region", row.region);
+        rg_json_span(j, "link", row.link);
+        rg_json_span(j, "url", row.url);
+        rg_json_end(j);
     }
-    rg_buf_put_u8(&call->out, ']');
+    rg_json_end(j);
     return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
@@ -276,6 +270,7 @@ static void answer(struct rg_call *call, struct rg_span cert_der)
     const struct join *j = call->state;
     struct x509_st *cert = rg_pki_cert_decode(cert_der);
     RG_AUTO_BUF struct rg_buf pem = {.max = 0};
+    struct rg_json_writer *out;
     struct rg_txn *txn;
     enum rg_err err;
 
@@ -284,15 +279,16 @@ static void answer(struct rg_call *call, struct rg_span cert_der)
     rg_pki_cert_free(cert);
     if (!err && rg_call_txn(call, &txn) != RG_OK)
         return;
-    rg_buf_clear(&call->out);
-    rg_buf_printf(&call->out, "{\"nodeId\":%llu", (unsigned long long)j->id);
-    put_text(&call->out, "cluster", rg_span_str(call->api->cluster_id));
-    put_text(&call->out, "instanceArn", rg_span_str(call->api->instance_arn));
-    put_text(&call->out, "identityStoreId", rg_span_str(call->api->identity_store_id));
-    put_text(&call->out, "cert", rg_buf_span(&pem));
+    out = rg_call_json(call);
+    rg_json_object(out, NULL);
+    rg_json_u64(out, "nodeId", j->id);
+    rg_json_str(out, "cluster", call->api->cluster_id);
+    rg_json_str(out, "instanceArn", call->api->instance_arn);
+    rg_json_str(out, "identityStoreId", call->api->identity_store_id);
+    rg_json_span(out, "cert", rg_buf_span(&pem));
     if (!err)
         err = put_members(call, txn);
-    rg_buf_put_u8(&call->out, '}');
+    rg_json_end(out);
     if (err) {
         rg_call_fail(call, err, NULL);
         return;
@@ -362,15 +358,21 @@ static void put_cert(struct rg_call *call)
 static void answer_removed(struct rg_call *call, const struct join *j)
 {
     const struct rg_node_status *status = rg_api_status(call, true);
-    struct rg_buf *out = &call->out;
+    struct rg_json_writer *out = rg_call_json(call);
+    char message[96];
 
-    rg_buf_clear(out);
-    rg_buf_printf(out, "{\"code\":\"Removed\",\"message\":\"node %llu was removed: join with a new token\",\"requestId\":\"%s\"",
-                  (unsigned long long)j->old_id, call->request_id);
-    rg_buf_put_str(out, ",\"removed\":{\"cluster\":");
-    rg_json_put_string(out, rg_span_str(call->api->cluster_id));
-    rg_buf_printf(out, ",\"id\":%llu,\"region\":\"%s\",\"epoch\":%llu}}", (unsigned long long)j->old_id, j->region,
-                  (unsigned long long)status->epoch);
+    snprintf(message, sizeof message, "node %llu was removed: join with a new token", (unsigned long long)j->old_id);
+    rg_json_object(out, NULL);
+    rg_json_str(out, "code", "Removed");
+    rg_json_str(out, "message", message);
+    rg_json_str(out, "requestId", call->request_id);
+    rg_json_object(out, "removed");
+    rg_json_str(out, "cluster", call->api->cluster_id);
+    rg_json_u64(out, "id", j->old_id);
+    rg_json_str(out, "region", j->region);
+    rg_json_u64(out, "epoch", status->epoch);
+    rg_json_end(out);
+    rg_json_end(out);
     rg_call_answer(call, 410);
 }
 
@@ -649,6 +651,8 @@ static enum rg_err put_token(struct rg_call *call, struct rg_txn *txn, const str
     RG_AUTO_BUF struct rg_buf urls = {.max = 0};
     time_t seconds = (time_t)(t->expires_ms / 1000);
     struct tm tm;
+    struct rg_json_writer *j = rg_call_json(call);
+    struct rg_buf *out;
     char expires[32];
     enum rg_err err;
 
@@ -656,11 +660,14 @@ static enum rg_err put_token(struct rg_call *call, struct rg_txn *txn, const str
     if (gmtime_r(&seconds, &tm) == NULL || strftime(expires, sizeof expires, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
         return RG_EINTERNAL;
     err = put_urls(call, txn, &offer, &urls);
-    rg_buf_clear(&call->out);
-    rg_buf_put_str(&call->out, "{\"token\":\"");
+    rg_json_object(j, NULL);
+    out = rg_json_text_begin(j, "token"); /* base64url */
     if (!err)
-        err = rg_join_token_encode(&offer, &call->out);
-    rg_buf_printf(&call->out, "\",\"region\":\"%s\",\"expires\":\"%s\"}", t->region, expires);
+        err = rg_join_token_encode(&offer, out);
+    rg_json_text_end(j);
+    rg_json_str(j, "region", t->region);
+    rg_json_str(j, "expires", expires);
+    rg_json_end(j);
     return err;
 }
 

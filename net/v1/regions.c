@@ -25,7 +25,7 @@ static void progress_of_row(const struct rg_region *r, struct rg_region_progress
     p->eta_ms = UINT64_MAX;
 }
 
-void rg_region_put_progress(const struct rg_call *call, struct rg_buf *out, const struct rg_region *r)
+void rg_region_put_progress(const struct rg_call *call, struct rg_json_writer *j, const struct rg_region *r)
 {
     const struct rg_api_config *config = &call->api->config;
     struct rg_region_progress p = {.phase = ""};
@@ -36,28 +36,30 @@ void rg_region_put_progress(const struct rg_call *call, struct rg_buf *out, cons
     snprintf(name, sizeof name, "%.*s", (int)RG_MIN(r->name.n, sizeof name - 1), (const char *)r->name.p);
     if (config->region_ops == NULL || !config->region_ops->progress(config->region_arg, name, &p))
         progress_of_row(r, &p);
-    rg_buf_put_str(out, ",\"progress\":{\"phase\":");
-    rg_json_put_string(out, rg_span_str(p.phase));
-    rg_buf_printf(out, ",\"percent\":%u,\"bytes\":%llu,\"bytesTotal\":%llu,\"rows\":%llu,\"rowsTotal\":%llu,\"rate\":%llu",
-                  p.percent, (unsigned long long)p.bytes, (unsigned long long)p.bytes_total, (unsigned long long)p.rows,
-                  (unsigned long long)p.rows_total, (unsigned long long)p.rate);
-    if (p.eta_ms != UINT64_MAX)
-        rg_buf_printf(out, ",\"etaMs\":%llu", (unsigned long long)p.eta_ms);
-    else
-        rg_buf_put_str(out, ",\"etaMs\":null");
-    rg_buf_put_str(out, ",\"lastError\":");
+    rg_json_object(j, "progress");
+    rg_json_str(j, "phase", p.phase);
+    rg_json_u64(j, "percent", p.percent);
+    rg_json_u64(j, "bytes", p.bytes);
+    rg_json_u64(j, "bytesTotal", p.bytes_total);
+    rg_json_u64(j, "rows", p.rows);
+    rg_json_u64(j, "rowsTotal", p.rows_total);
+    rg_json_u64(j, "rate", p.rate);
+    rg_json_u64_or_null(j, "etaMs", p.eta_ms);
     if (r->error.n > 0)
-        rg_json_put_string(out, r->error);
+        rg_json_span(j, "lastError", r->error);
     else
-        rg_buf_put_str(out, "null");
-    rg_buf_put_u8(out, '}');
+        rg_json_null(j, "lastError");
+    rg_json_end(j);
 }
 
 /* ---- writes ---- */
 
-static void put_change(struct rg_buf *out, const char *name, const char *status)
+static void put_change(struct rg_json_writer *j, const char *name, const char *status)
 {
-    rg_buf_printf(out, "{\"name\":\"%s\",\"status\":\"%s\"}", name, status);
+    rg_json_object(j, NULL);
+    rg_json_str(j, "name", name);
+    rg_json_str(j, "status", status);
+    rg_json_end(j);
 }
 
 /* Owner and description of a body, and with `name` the region's name; nothing else may be there. */

@@ -9,46 +9,36 @@
 
 enum { LIST_PAGE = 1000, SECONDS_MIN = RG_LEASE_MS_MIN / 1000, SECONDS_MAX = RG_LEASE_MS_MAX / 1000 };
 
-static const char *bool_text(bool b) { return b ? "true" : "false"; }
-
-static void put_text(struct rg_buf *out, const char *name, struct rg_span value)
-{
-    rg_buf_printf(out, ",\"%s\":", name);
-    rg_json_put_string(out, value);
-}
-
-static void put_time(struct rg_buf *out, const char *name, int64_t ms)
-{
-    char text[RG_TIME_TEXT_MAX];
-
-    rg_time_format(text, ms);
-    rg_buf_printf(out, ",\"%s\":\"%s\"", name, text);
-}
-
 /* ---- in /v1/status ---- */
 
-static void put_durability(struct rg_buf *out, const struct rg_settings *p, const struct rg_node_status *s)
+static void put_durability(struct rg_json_writer *j, const struct rg_settings *p, const struct rg_node_status *s)
 {
-    rg_buf_printf(out, "{\"regions\":%u,\"onShortage\":\"%s\",\"regionsReachable\":%u,\"regionsInAll\":%u", p->regions,
-                  p->degrade ? "degrade" : "refuse", s->regions_reachable, s->regions);
+    rg_json_u64(j, "regions", p->regions);
+    rg_json_str(j, "onShortage", p->degrade ? "degrade" : "refuse");
+    rg_json_u64(j, "regionsReachable", s->regions_reachable);
+    rg_json_u64(j, "regionsInAll", s->regions);
 }
 
-static void put_lease(struct rg_buf *out, const struct rg_settings *p, const struct rg_node_status *s)
+static void put_lease(struct rg_json_writer *j, const struct rg_settings *p, const struct rg_node_status *s)
 {
-    rg_buf_printf(out, "{\"regions\":%u,\"seconds\":%.3f", p->lease_regions, (double)p->lease_ms / 1000);
+    rg_json_u64(j, "regions", p->lease_regions);
+    rg_json_seconds(j, "seconds", (int64_t)p->lease_ms);
     if (p->lease_regions > 0 && s->leader)
-        rg_buf_printf(out, ",\"held\":%s", bool_text(s->lease_held));
+        rg_json_bool(j, "held", s->lease_held);
     if (s->leader)
-        rg_buf_printf(out, ",\"settled\":%s", bool_text(s->lease_settled));
+        rg_json_bool(j, "settled", s->lease_settled);
 }
 
-static void put_alarm(struct rg_buf *out, size_t *n, const char *code, const char *text)
+static void put_alarm(struct rg_json_writer *j, const char *code, const char *text)
 {
-    rg_buf_printf(out, "%s{\"code\":\"%s\",\"text\":\"%s\"}", (*n)++ > 0 ? "," : "", code, text);
+    rg_json_object(j, NULL);
+    rg_json_str(j, "code", code);
+    rg_json_str(j, "text", text);
+    rg_json_end(j);
 }
 
 /* Since a promotion that did not come about, or one that this primary has not heard of yet. */
-static void put_detached(struct rg_buf *out, const struct rg_node_status *s, size_t *n)
+static void put_detached(struct rg_json_writer *j, const struct rg_node_status *s)
 {
     char text[256];
 
@@ -62,45 +52,47 @@ static void put_detached(struct rg_buf *out, const struct rg_node_status *s, siz
                  "later one "
                  "in some seconds if nobody else does; with several voters a switchover must",
                  p->region, (unsigned long long)p->id, (unsigned long long)p->promised);
-        put_alarm(out, n, "RegionDetached", text);
+        put_alarm(j, "RegionDetached", text);
     }
 }
 
-static void put_alarms(struct rg_buf *out, const struct rg_node_status *s)
+static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
 {
     const struct rg_settings *p = &s->settings;
-    size_t n = 0;
 
-    rg_buf_put_str(out, ",\"alarms\":[");
+    rg_json_array(j, "alarms");
     if (s->alarm)
-        put_alarm(out, &n, "ReplicaAhead", "a replica is ahead of this primary, which has lost data: writes are refused");
+        put_alarm(j, "ReplicaAhead", "a replica is ahead of this primary, which has lost data: writes are refused");
     if (s->diverged)
-        put_alarm(out, &n, "Diverged", "the state here differs from the primary's: reads and writes are refused");
+        put_alarm(j, "Diverged", "the state here differs from the primary's: reads and writes are refused");
     if (s->leader && p->regions > s->regions_reachable)
-        put_alarm(out, &n, "RegionsShort",
+        put_alarm(j, "RegionsShort",
                   p->degrade ? "fewer regions can be reached than writes should be durable in: writes are acknowledged without them"
                              : "fewer regions can be reached than writes must be durable in: writes are refused");
     if (s->leader && p->lease_regions > 0 && !s->lease_held)
-        put_alarm(out, &n, "LeaseNotHeld", "too few regions renew the write lease: writes are refused");
+        put_alarm(j, "LeaseNotHeld", "too few regions renew the write lease: writes are refused");
     if (s->leader && p->lease_regions == 0 && s->regions > 0 && s->regions_reachable == 0)
-        put_alarm(out, &n, "Isolated",
+        put_alarm(j, "Isolated",
                   "no other region can be reached, and no write lease is set: writes go on here even if another region is promoted");
-    put_detached(out, s, &n);
+    put_detached(j, s);
     if (s->degraded_open)
-        put_alarm(out, &n, "DegradedWrites", "writes were acknowledged that are still in fewer regions than the policy wants: "
+        put_alarm(j, "DegradedWrites", "writes were acknowledged that are still in fewer regions than the policy wants: "
                   "GET /v1/degraded");
-    rg_buf_put_str(out, "]");
+    rg_json_end(j);
 }
 
-void rg_settings_put_status(struct rg_buf *out, const struct rg_node_status *s)
+void rg_settings_put_status(struct rg_json_writer *j, const struct rg_node_status *s)
 {
-    rg_buf_printf(out, ",\"writes\":\"%s\",\"promisedEpoch\":%llu,\"durability\":", rg_api_writes(s),
-                  (unsigned long long)s->promised);
-    put_durability(out, &s->settings, s);
-    rg_buf_printf(out, ",\"degradedWrites\":%llu},\"lease\":", (unsigned long long)s->degraded);
-    put_lease(out, &s->settings, s);
-    rg_buf_put_u8(out, '}');
-    put_alarms(out, s);
+    rg_json_str(j, "writes", rg_api_writes(s));
+    rg_json_u64(j, "promisedEpoch", s->promised);
+    rg_json_object(j, "durability");
+    put_durability(j, &s->settings, s);
+    rg_json_u64(j, "degradedWrites", s->degraded);
+    rg_json_end(j);
+    rg_json_object(j, "lease");
+    put_lease(j, &s->settings, s);
+    rg_json_end(j);
+    put_alarms(j, s);
 }
 
 /* ---- settings ---- */
@@ -108,6 +100,7 @@ void rg_settings_put_status(struct rg_buf *out, const struct rg_node_status *s)
 static void setting_answer(struct rg_call *call, bool lease)
 {
     const struct rg_node_status *s = rg_api_status(call, true);
+    struct rg_json_writer *j;
     struct rg_settings p;
     struct rg_txn *txn;
     enum rg_err err;
@@ -119,14 +112,13 @@ static void setting_answer(struct rg_call *call, bool lease)
         rg_call_fail(call, err, "read the setting");
         return;
     }
-    rg_buf_clear(&call->out);
+    j = rg_call_json(call);
+    rg_json_object(j, NULL);
     if (lease)
-        put_lease(&call->out, &p, s);
+        put_lease(j, &p, s);
     else
-        put_durability(&call->out, &p, s);
-    rg_v1_put_revision(&call->out, call->read_rev);
-    rg_buf_put_u8(&call->out, '}');
-    rg_call_answer(call, 200);
+        put_durability(j, &p, s);
+    rg_v1_answer(call);
 }
 
 void rg_v1_durability(struct rg_call *call)
@@ -267,27 +259,33 @@ static enum rg_err put_degraded(struct rg_call *call, uint64_t after)
 {
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_degraded d;
-    struct rg_buf *out = &call->out;
-    uint64_t total, last = 0;
+    struct rg_json_writer *j = rg_call_json(call);
+    uint64_t total = 0, last = 0;
     size_t n = 0;
     enum rg_err err = rg_degraded_count(call->txn, &total);
 
     if (!err)
         err = rg_degraded_list(call->txn, after, &scan);
-    rg_buf_printf(out, "{\"total\":%llu,\"kept\":%d,\"writes\":[", (unsigned long long)total, RG_DEGRADED_KEPT_MAX);
+    rg_json_object(j, NULL);
+    rg_json_u64(j, "total", total);
+    rg_json_u64(j, "kept", RG_DEGRADED_KEPT_MAX);
+    rg_json_array(j, "writes");
     while (!err && (err = rg_degraded_list_next(&scan, &d)) == RG_OK && n < LIST_PAGE) {
         if (d.index <= after)
             continue;
-        rg_buf_printf(out, "%s{\"index\":%llu,\"regionsReachable\":%llu,\"kind\":\"%s\"", n++ > 0 ? "," : "",
-                      (unsigned long long)d.index, (unsigned long long)d.regions, rg_cmd_kind_name((uint32_t)d.kind));
-        put_time(out, "at", d.at_ms);
-        put_text(out, "by", d.by);
-        rg_buf_put_u8(out, '}');
+        n++;
+        rg_json_object(j, NULL);
+        rg_json_u64(j, "index", d.index);
+        rg_json_u64(j, "regionsReachable", d.regions);
+        rg_json_str(j, "kind", rg_cmd_kind_name((uint32_t)d.kind));
+        rg_json_time(j, "at", d.at_ms);
+        rg_json_span(j, "by", d.by);
+        rg_json_end(j);
         last = d.index;
     }
-    rg_buf_put_u8(out, ']');
+    rg_json_end(j);
     if (err == RG_OK)
-        rg_buf_printf(out, ",\"next\":%llu", (unsigned long long)last);
+        rg_json_u64(j, "next", last);
     return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
@@ -309,33 +307,32 @@ void rg_v1_degraded(struct rg_call *call)
         rg_call_fail(call, err, "list the writes");
         return;
     }
-    rg_v1_put_revision(&call->out, call->read_rev);
-    rg_buf_put_u8(&call->out, '}');
-    rg_call_answer(call, 200);
+    rg_v1_answer(call);
 }
 
 static enum rg_err put_epochs(struct rg_call *call)
 {
     RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct rg_buf *out = &call->out;
+    struct rg_json_writer *j = rg_call_json(call);
     struct rg_epoch e;
-    size_t n = 0;
     enum rg_err err = rg_epoch_list(call->txn, &scan);
 
-    rg_buf_put_str(out, "{\"epochs\":[");
+    rg_json_object(j, NULL);
+    rg_json_array(j, "epochs");
     while (!err && (err = rg_epoch_list_next(&scan, &e)) == RG_OK) {
-        rg_buf_printf(out, "%s{\"epoch\":%llu,\"firstIndex\":%llu", n++ > 0 ? "," : "", (unsigned long long)e.epoch,
-                      (unsigned long long)e.first_index);
+        rg_json_object(j, NULL);
+        rg_json_u64(j, "epoch", e.epoch);
+        rg_json_u64(j, "firstIndex", e.first_index);
         if (e.region.n > 0) {
-            rg_buf_printf(out, ",\"node\":%llu", (unsigned long long)e.node_id);
-            put_text(out, "region", e.region);
-            put_text(out, "by", e.by);
-            put_text(out, "reason", e.reason);
-            put_time(out, "at", e.at_ms);
+            rg_json_u64(j, "node", e.node_id);
+            rg_json_span(j, "region", e.region);
+            rg_json_span(j, "by", e.by);
+            rg_json_span(j, "reason", e.reason);
+            rg_json_time(j, "at", e.at_ms);
         }
-        rg_buf_put_u8(out, '}');
+        rg_json_end(j);
     }
-    rg_buf_put_u8(out, ']');
+    rg_json_end(j);
     return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
@@ -351,7 +348,5 @@ void rg_v1_epochs(struct rg_call *call)
         rg_call_fail(call, err, "list the epochs");
         return;
     }
-    rg_v1_put_revision(&call->out, call->read_rev);
-    rg_buf_put_u8(&call->out, '}');
-    rg_call_answer(call, 200);
+    rg_v1_answer(call);
 }

@@ -136,21 +136,24 @@ static void switchover_answer(struct rg_call *call)
 {
     const struct takeover *t = call->state;
     const struct rg_handover *h = &t->handover;
-    struct rg_buf *out = &call->out;
+    struct rg_json_writer *j = rg_call_json(call);
 
-    rg_buf_clear(out);
-    rg_buf_printf(out, "{\"from\":\"%s\",\"to\":\"%s\",\"node\":%llu,\"epoch\":%llu,\"dryRun\":%s", call->api->region, t->to,
-                  (unsigned long long)h->to, (unsigned long long)h->epoch, t->dry_run ? "true" : "false");
-    if (t->dry_run)
-        rg_buf_printf(out, ",\"possible\":%s,\"lagEntries\":%llu,\"heardMsAgo\":%llu", h->err ? "false" : "true",
-                      (unsigned long long)h->lag_entries, (unsigned long long)RG_MIN(h->heard_ms, (uint64_t)INT64_MAX));
-    else
-        rg_buf_printf(out, ",\"pausedMs\":%llu,\"noted\":%s", (unsigned long long)h->paused_ms, t->noted ? "true" : "false");
-    if (h->text[0] != '\0') {
-        rg_buf_put_str(out, ",\"text\":");
-        rg_json_put_string(out, rg_span_str(h->text));
+    rg_json_object(j, NULL);
+    rg_json_str(j, "from", call->api->region);
+    rg_json_str(j, "to", t->to);
+    rg_json_u64(j, "node", h->to);
+    rg_json_u64(j, "epoch", h->epoch);
+    rg_json_bool(j, "dryRun", t->dry_run);
+    if (t->dry_run) {
+        rg_json_bool(j, "possible", !h->err);
+        rg_json_u64(j, "lagEntries", h->lag_entries);
+        rg_json_u64(j, "heardMsAgo", RG_MIN(h->heard_ms, (uint64_t)INT64_MAX));
+    } else {
+        rg_json_u64(j, "pausedMs", h->paused_ms);
+        rg_json_bool(j, "noted", t->noted);
     }
-    rg_buf_put_u8(out, '}');
+    rg_json_span_if_any(j, "text", rg_span_str(h->text));
+    rg_json_end(j);
     rg_call_answer(call, 200);
 }
 
@@ -223,33 +226,27 @@ void rg_v1_switchover(struct rg_call *call)
 
 /* ---- failover ---- */
 
-static void put_ms(struct rg_buf *out, const char *name, uint64_t ms)
+static void put_candidate(struct rg_json_writer *j, const struct rg_candidate *c, bool self)
 {
-    if (ms == UINT64_MAX)
-        rg_buf_printf(out, ",\"%s\":null", name);
-    else
-        rg_buf_printf(out, ",\"%s\":%llu", name, (unsigned long long)ms);
-}
-
-static void put_candidate(struct rg_buf *out, const struct rg_candidate *c, bool self)
-{
-    char rev[RG_REV_TEXT_MAX];
-
-    rg_rev_format(rev, c->last);
-    rg_buf_printf(out, "{\"region\":\"%s\",\"node\":%llu,\"self\":%s,\"answered\":%s", c->region, (unsigned long long)c->id,
-                  self ? "true" : "false", c->answered ? "true" : "false");
+    rg_json_object(j, NULL);
+    rg_json_str(j, "region", c->region);
+    rg_json_u64(j, "node", c->id);
+    rg_json_bool(j, "self", self);
+    rg_json_bool(j, "answered", c->answered);
     if (c->answered) {
-        rg_buf_printf(out, ",\"promised\":%s,\"takesWrites\":%s,\"epoch\":%llu,\"last\":\"%s\"", c->promised ? "true" : "false",
-                      c->leader ? "true" : "false", (unsigned long long)c->epoch, rev);
-        put_ms(out, "primaryHeardMsAgo", c->primary_heard_ms);
-        put_ms(out, "leaseLeftMs", c->lease_left_ms);
+        rg_json_bool(j, "promised", c->promised);
+        rg_json_bool(j, "takesWrites", c->leader);
+        rg_json_u64(j, "epoch", c->epoch);
+        rg_json_revision(j, "last", c->last);
+        rg_json_u64_or_null(j, "primaryHeardMsAgo", c->primary_heard_ms);
+        rg_json_u64_or_null(j, "leaseLeftMs", c->lease_left_ms);
     }
-    rg_buf_put_u8(out, '}');
+    rg_json_end(j);
 }
 
 /* What could be missing here of what the old primary acknowledged. A lowered durability is in force at once, for it may be what
  * ends a shortage; a lowered lease only when every member knows. */
-static void put_loss(struct rg_buf *out, const struct rg_failover *f)
+static void put_loss(struct rg_json_writer *j, const struct rg_failover *f)
 {
     bool by_lease = f->regions_answered + f->lease_regions > f->regions;
     char text[256];
@@ -267,44 +264,47 @@ static void put_loss(struct rg_buf *out, const struct rg_failover *f)
                  "what the old primary acknowledged and had not sent on when it was last heard, %.1f s ago, or "
                  "acknowledged since",
                  (double)f->unknown_ms / 1000);
-    rg_buf_printf(out, ",\"mayLose\":{\"known\":%s,\"writes\":%llu", f->nothing_lost ? "true" : "false",
-                  (unsigned long long)f->known_lost);
+    rg_json_object(j, "mayLose");
+    rg_json_bool(j, "known", f->nothing_lost);
+    rg_json_u64(j, "writes", f->known_lost);
     if (f->nothing_lost)
-        rg_buf_put_str(out, ",\"seconds\":0");
+        rg_json_u64(j, "seconds", 0);
     else if (f->unknown_ms == UINT64_MAX)
-        rg_buf_put_str(out, ",\"seconds\":null");
+        rg_json_null(j, "seconds");
     else
-        rg_buf_printf(out, ",\"seconds\":%.3f", (double)f->unknown_ms / 1000);
-    rg_buf_printf(out, ",\"text\":\"%s\"}", text);
+        rg_json_seconds(j, "seconds", (int64_t)f->unknown_ms);
+    rg_json_str(j, "text", text);
+    rg_json_end(j);
 }
 
 static void failover_answer(struct rg_call *call)
 {
     const struct takeover *t = call->state;
     const struct rg_failover *f = &t->failover;
-    struct rg_buf *out = &call->out;
-    char rev[RG_REV_TEXT_MAX];
+    struct rg_json_writer *j = rg_call_json(call);
 
-    rg_buf_clear(out);
-    rg_rev_format(rev, f->last);
-    rg_buf_printf(out, "{\"to\":\"%s\",\"epoch\":%llu,\"dryRun\":%s,\"possible\":%s,\"last\":\"%s\"", t->to,
-                  (unsigned long long)f->epoch, t->dry_run ? "true" : "false", f->err ? "false" : "true", rev);
+    rg_json_object(j, NULL);
+    rg_json_str(j, "to", t->to);
+    rg_json_u64(j, "epoch", f->epoch);
+    rg_json_bool(j, "dryRun", t->dry_run);
+    rg_json_bool(j, "possible", !f->err);
+    rg_json_revision(j, "last", f->last);
     if (f->err) {
-        rg_buf_printf(out, ",\"code\":\"%s\",\"text\":", rg_err_name(f->err));
-        rg_json_put_string(out, rg_span_str(f->text[0] != '\0' ? f->text : rg_err_text(f->err)));
+        rg_json_str(j, "code", rg_err_name(f->err));
+        rg_json_str(j, "text", f->text[0] != '\0' ? f->text : rg_err_text(f->err));
     }
     if (!t->dry_run)
-        rg_buf_printf(out, ",\"noted\":%s", t->noted ? "true" : "false");
-    rg_buf_printf(out, ",\"regions\":%u,\"regionsAnswered\":%u,\"durabilityRegions\":%u,\"leaseRegions\":%u,\"candidates\":[",
-                  f->regions, f->regions_answered, f->policy_regions, f->lease_regions);
-    for (size_t i = 0; i < f->n_candidates; i++) {
-        if (i > 0)
-            rg_buf_put_u8(out, ',');
-        put_candidate(out, &f->candidates[i], i == 0);
-    }
-    rg_buf_put_u8(out, ']');
-    put_loss(out, f);
-    rg_buf_put_u8(out, '}');
+        rg_json_bool(j, "noted", t->noted);
+    rg_json_u64(j, "regions", f->regions);
+    rg_json_u64(j, "regionsAnswered", f->regions_answered);
+    rg_json_u64(j, "durabilityRegions", f->policy_regions);
+    rg_json_u64(j, "leaseRegions", f->lease_regions);
+    rg_json_array(j, "candidates");
+    for (size_t i = 0; i < f->n_candidates; i++)
+        put_candidate(j, &f->candidates[i], i == 0);
+    rg_json_end(j);
+    put_loss(j, f);
+    rg_json_end(j);
     rg_call_answer(call, 200);
 }
 

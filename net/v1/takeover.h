@@ -5,8 +5,8 @@
 #include "net/api/call.h"
 
 /* settings.c */
-/** `,"writes":…,"durability":{…},"lease":{…},"alarms":[…]` of /v1/status. */
-void rg_settings_put_status(struct rg_buf *out, const struct rg_node_status *status);
+/** The members writes, promisedEpoch, durability, lease and alarms of /v1/status. */
+void rg_settings_put_status(struct rg_json_writer *j, const struct rg_node_status *status);
 void rg_v1_durability(struct rg_call *call);
 void rg_v1_durability_put(struct rg_call *call);
 void rg_v1_lease(struct rg_call *call);

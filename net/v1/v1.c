@@ -10,16 +10,11 @@
 enum { ACCOUNTS_PAGE = 1000 };
 #define NOT_AN_ID "an account id is twelve digits"
 
-void rg_v1_put_revision(struct rg_buf *out, struct rg_rev rev)
+void rg_v1_answer(struct rg_call *call)
 {
-    char text[2 * 20 + 1];
-    size_t n = rg_digits(text, rev.epoch);
-
-    text[n++] = '.';
-    n += rg_digits(text + n, rev.index);
-    rg_buf_put_str(out, ",\"revision\":\"");
-    rg_buf_put(out, text, n);
-    rg_buf_put_u8(out, '"');
+    rg_json_revision(&call->json, "revision", call->read_rev);
+    rg_json_end(&call->json);
+    rg_call_answer(call, 200);
 }
 
 /* --- query parameters --- */
@@ -94,17 +89,11 @@ enum rg_err rg_v1_query(struct rg_call *call, const char *const *names, struct r
 
 /* --- accounts --- */
 
-static void put_account(struct rg_buf *out, const struct rg_account *account)
+static void put_account(struct rg_json_writer *j, const struct rg_account *account)
 {
-    rg_buf_printf(out, "{\"id\":\"%s\"", account->id);
-    if (account->name.n > 0) {
-        rg_buf_put_str(out, ",\"name\":");
-        rg_json_put_string(out, account->name);
-    }
-    if (account->description.n > 0) {
-        rg_buf_put_str(out, ",\"description\":");
-        rg_json_put_string(out, account->description);
-    }
+    rg_json_str(j, "id", account->id);
+    rg_json_span_if_any(j, "name", account->name);
+    rg_json_span_if_any(j, "description", account->description);
 }
 
 static bool parse_limit(struct rg_span text, size_t *ret_limit)
@@ -126,6 +115,7 @@ static enum rg_err list_accounts(struct rg_call *call, struct rg_errctx *ctx)
     struct rg_span values[RG_LEN(names)];
     RG_AUTO_SCAN struct rg_scan scan = {0};
     RG_AUTO_BUF struct rg_buf scratch = {.max = 0};
+    struct rg_json_writer *j = rg_call_json(call);
     struct rg_account account;
     char last[13] = "";
     size_t n = 0, limit = ACCOUNTS_PAGE;
@@ -140,21 +130,19 @@ static enum rg_err list_accounts(struct rg_call *call, struct rg_errctx *ctx)
     err = rg_account_list(call->txn, values[0].p != NULL ? (const char *)values[0].p : NULL, &scan);
     if (err == RG_EINVALID)
         return rg_fail(ctx, err, "after: must be an account id");
-    rg_buf_put_str(&call->out, "{\"accounts\":[");
-    while (!err && (err = rg_account_list_next(&scan, &account)) == RG_OK && n < limit) {
-        if (n++ > 0)
-            rg_buf_put_u8(&call->out, ',');
-        put_account(&call->out, &account);
-        rg_buf_put_u8(&call->out, '}');
+    rg_json_object(j, NULL);
+    rg_json_array(j, "accounts");
+    while (!err && (err = rg_account_list_next(&scan, &account)) == RG_OK && n++ < limit) {
+        rg_json_object(j, NULL);
+        put_account(j, &account);
+        rg_json_end(j);
         memcpy(last, account.id, sizeof last);
     }
     if (err != RG_OK && err != RG_ENOTFOUND)
         return err;
-    rg_buf_put_u8(&call->out, ']');
+    rg_json_end(j);
     if (err == RG_OK) /* one more is there */
-        rg_buf_printf(&call->out, ",\"next\":\"%s\"", last);
-    rg_v1_put_revision(&call->out, call->read_rev);
-    rg_buf_put_u8(&call->out, '}');
+        rg_json_str(j, "next", last);
     return RG_OK;
 }
 
@@ -176,15 +164,14 @@ static void accounts_get(struct rg_call *call)
         if (err == RG_ENOTFOUND)
             err = rg_fail(&ctx, err, "there is no account %.*s", (int)RG_MIN(id.n, (size_t)100), (const char *)id.p);
         if (!err) {
-            put_account(&call->out, &account);
-            rg_v1_put_revision(&call->out, call->read_rev);
-            rg_buf_put_u8(&call->out, '}');
+            rg_json_object(rg_call_json(call), NULL);
+            put_account(&call->json, &account);
         }
     }
     if (err)
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
     else
-        rg_call_answer(call, 200);
+        rg_v1_answer(call);
 }
 
 /* A text member; absent is fine. Control characters would break lines of /v1/access and logs. */
@@ -224,10 +211,9 @@ static void account_put_done(struct rg_call *call)
     memcpy(account.id, id.p, 12);
     account.name = name;
     account.description = description;
-    put_account(&call->out, &account);
-    rg_v1_put_revision(&call->out, call->read_rev);
-    rg_buf_put_u8(&call->out, '}');
-    rg_call_answer(call, 200);
+    rg_json_object(rg_call_json(call), NULL);
+    put_account(&call->json, &account);
+    rg_v1_answer(call);
 }
 
 static enum rg_err account_put_build(struct rg_call *call, struct rg_span id, struct rg_errctx *ctx)
@@ -275,10 +261,12 @@ static void account_delete_done(struct rg_call *call)
         rg_call_fail(call, reply->err,
                      reply->why == RG_WHY_ACCOUNT_ASSIGNED ? "the account has assignments: delete them first" : NULL);
     } else {
-        rg_buf_printf(&call->out, "{\"id\":\"%.*s\",\"deleted\":true", RG_SPAN_ARG(id));
-        rg_v1_put_revision(&call->out, call->read_rev);
-        rg_buf_put_u8(&call->out, '}');
-        rg_call_answer(call, 200);
+        struct rg_json_writer *j = rg_call_json(call);
+
+        rg_json_object(j, NULL);
+        rg_json_span(j, "id", id);
+        rg_json_bool(j, "deleted", true);
+        rg_v1_answer(call);
     }
 }
 
@@ -322,16 +310,14 @@ static int error_status(enum rg_err err) { return err == RG_EUNAUTH ? 401 : rg_e
 
 static void put_error(struct rg_call *call, enum rg_err err, const char *message, const struct rg_fail_extra *extra)
 {
-    struct rg_buf *out = &call->out;
+    struct rg_json_writer *j = rg_call_json(call);
 
     (void)extra;
-    rg_buf_put_str(out, "{\"code\":");
-    rg_json_put_string(out, rg_span_str(rg_err_name(err)));
-    rg_buf_put_str(out, ",\"message\":");
-    rg_json_put_string(out, rg_span_str(message));
-    rg_buf_put_str(out, ",\"requestId\":");
-    rg_json_put_string(out, rg_span_str(call->request_id));
-    rg_buf_put_u8(out, '}');
+    rg_json_object(j, NULL);
+    rg_json_str(j, "code", rg_err_name(err));
+    rg_json_str(j, "message", message);
+    rg_json_str(j, "requestId", call->request_id);
+    rg_json_end(j);
 }
 
 enum {

@@ -15,8 +15,8 @@ RG_MUST enum rg_err rg_v1_query(struct rg_call *call, const char *const *names, 
 /** A text member of a body, of at most max bytes and without control characters; absent: p NULL. RG_EINVALID. */
 RG_MUST enum rg_err rg_v1_take_text(json_t *input, const char *name, size_t max, struct rg_span *ret_text,
                                     struct rg_errctx *ctx);
-/** "epoch.index" of the transaction the answer was read at, as a JSON member `,"revision":"…"`. */
-void rg_v1_put_revision(struct rg_buf *out, struct rg_rev rev);
+/** End the object that the answer is with the revision it was read at, and answer 200 (consume). */
+void rg_v1_answer(struct rg_call *call);
 
 /* check.c */
 struct rg_check_names {

@@ -126,6 +126,8 @@ void rg_call_answer(struct rg_call *call, int status)
 
     aws_note(call, status, call->out.err);
     ck_assert_int_eq(call->out.err, RG_OK);
+    if (call->json.out != NULL)
+        rg_json_done(&call->json);
     aws->body = json_loadb((const char *)call->out.data, call->out.len, JSON_REJECT_DUPLICATES, &error);
     ck_assert_msg(json_is_object(aws->body), "%s: %.*s", error.text, RG_SPAN_ARG(rg_buf_span(&call->out)));
     rg_buf_clear(&aws->text);
