@@ -7,8 +7,9 @@ symbols of the objects in BUILD, and fails, with the file and the function, on
   - a folder with sources that is not listed, or a room that is not there;
   - a room of more than FILES_MAX files or LINES_MAX lines;
   - a header whose guard is not its path, a line over COLUMNS_MAX columns, a tab, blanks at the end of a line;
-  - a unit test that is not built, or that has a main of its own beside tests/lib/check_main.c.
-It first holds the list upside down, which must find arrows: a check that cannot fail is none."""
+  - a unit test that is not built, or that has a main of its own beside tests/lib/check_main.c;
+  - a file of raft/node that writes what another one owns (raft/node/node_priv.h says who owns what).
+It first holds both lists turned round, which must find much: a check that cannot fail is none."""
 import json
 import os
 import re
@@ -107,11 +108,49 @@ def units(source, build):
                 yield f"{path}: has a main; tests/lib/check_main.h registers tests"
 
 
+NODE = "raft/node/"
+
+
+def owners_of(text):
+    """{field of struct rg_node: files that may write it}, from the comments above the structs of node_priv.h."""
+    owners = {name: set(re.findall(r"\b(\w+\.c)\b", comment))
+              for comment, name in re.findall(r"/\*((?:(?!\*/).)*?)\*/\n(?:(?!/\*)(?:enum|extern) [^/]*?;\n|enum \w+ \{[^}]*\};\n)*"
+                                              r"struct (node_\w+) \{", text, re.S)}
+    fields = re.findall(r"^    struct (node_\w+) (\w+);", text.split("\nstruct rg_node {", 1)[1].split("\n};", 1)[0], re.M)
+    return {field: owners.get(name, set()) for name, field in fields}
+
+
+def foreign_writes(owners, files):
+    """Assignments to a field, or its address given away, in a file that does not own it. node.c makes and frees buffers."""
+    write = re.compile(r"(?P<up>\+\+|--)?\bnode->(?P<f>\w+)(?:\.\w+|->\w+|\[[^\]]*\])*\s*(?P<op>=(?!=)|\+=|-=|\|=|&=|\+\+|--)?")
+    given = re.compile(r"(?P<by>rg_buf_span\(|[!=]= |rg_buf_init\(|rg_buf_deinit\(|rg_sm_init\()?&node->(?P<f>\w+)")
+    for path, text in files.items():
+        name = path[len(NODE):]
+        for n, line in enumerate(text.split("\n"), 1):
+            found = [m["f"] for m in write.finditer(line) if m["up"] or m["op"]]
+            found += [m["f"] for m in given.finditer(line) if not (m["by"] or "").startswith(("rg_buf_span", "!=", "=="))
+                      and not (m["by"] and name == "node.c")]
+            for field in found:
+                if field in owners and name not in owners[field]:
+                    yield f"{path}:{n}: writes node->{field}, which is {' and '.join(sorted(owners[field]))}'s"
+
+
+def ownership(files):
+    """What is wrong with who writes the node."""
+    owners = owners_of(files[NODE + "node_priv.h"])
+    sources = {p: t for p, t in files.items() if p.startswith(NODE) and p.endswith(".c")}
+    nobodys = [f"{NODE}node_priv.h: nobody owns node->{f}" for f, o in owners.items() if not o or not all(NODE + c in sources for c in o)]
+    turned = list(foreign_writes({f: {"none.c"} for f in owners}, sources))
+    if len(owners) < 15 or len(turned) < 200:
+        nobodys.append(f"{NODE}node_priv.h: only {len(owners)} owned fields were found, and {len(turned)} writes to them")
+    return nobodys + list(foreign_writes(owners, sources))
+
+
 def main():
     source, build = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
     rooms = rooms_of(open(os.path.join(source, "ARCHITECTURE.md"), encoding="utf-8").read())
     files = product(source)
-    wrong = list(sizes(rooms, files)) + [w for path in sorted(files) for w in form(path, files[path])] + list(units(source, build))
+    wrong = list(sizes(rooms, files)) + [w for path in sorted(files) for w in form(path, files[path])] + list(units(source, build)) + ownership(files)
     if not wrong:
         arrows, objects_n = arrows_of(source, build, rooms, files)
         wrong = [f"{path} -> {to}: {name}" for path, to, name in upward(arrows, {r: i for i, r in enumerate(rooms)})]

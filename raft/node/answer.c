@@ -30,15 +30,49 @@ static struct rg_proposal *pop(struct node_proposals *list)
     return p;
 }
 
-void node_answer_all(struct rg_node *node, struct node_proposals *list, enum rg_err err)
+void node_answer_all(struct node_proposals *list, enum rg_err err)
 {
-    (void)node;
     for (size_t n = list->n; n > 0 && list->head != NULL; n--) { /* not what a callback adds meanwhile */
         struct rg_proposal *p = pop(list);
 
         p->err = err;
         p->on_done(p);
     }
+}
+
+void node_answers_init(struct rg_node *node)
+{
+    node_proposals_init(&node->answers.queue);
+    node_proposals_init(&node->answers.held);
+    node_proposals_init(&node->answers.flying);
+    node_proposals_init(&node->answers.done);
+    node_proposals_init(&node->answers.regional);
+}
+
+enum rg_err node_answers_new(struct rg_node *node)
+{
+    node->answers.batch = calloc(node->config.batch_max, sizeof *node->answers.batch);
+    return node->answers.batch != NULL ? RG_OK : RG_ENOMEM;
+}
+
+void node_answers_stop(struct rg_node *node)
+{
+    node_answer_all(&node->answers.done, RG_ESTOPPED);
+    node_answer_all(&node->answers.flying, RG_ESTOPPED);
+    node_answer_all(&node->answers.queue, RG_ESTOPPED);
+    node_answer_all(&node->answers.held, RG_ESTOPPED);
+    node_answer_all(&node->answers.regional, RG_ESTOPPED);
+}
+
+void node_answers_unled(struct rg_node *node)
+{
+    node_answer_all(&node->answers.queue, RG_ENOTPRIMARY);
+    node_answer_all(&node->answers.flying, RG_ESTOPPED); /* they may yet be committed: the outcome is open */
+}
+
+void node_regions_moved(struct rg_node *node)
+{
+    node->answers.regional_dirty = true;
 }
 
 /* ---- submitting ---- */
@@ -49,12 +83,12 @@ static enum rg_err policy_check(const struct rg_node *node, const struct rg_prop
     uint32_t asked = p->wait_regions == RG_REGIONS_ALL ? 0 : p->wait_regions;
     struct node_regions r;
 
-    if (asked == 0 && (p->exempt || (node->settings.regions == 0 && node->settings.lease_index == 0)))
+    if (asked == 0 && (p->exempt || (node->lease.settings.regions == 0 && node->lease.settings.lease_index == 0)))
         return RG_OK;
     node_regions_of(node, &r);
     if (!p->exempt && !node_lease_held(node, &r))
         return RG_ELEASE;
-    if (!p->exempt && !p->degraded && node_regions_reachable(&r) < node->settings.regions)
+    if (!p->exempt && !p->degraded && node_regions_reachable(&r) < node->lease.settings.regions)
         return RG_ESHORTAGE;
     return node_regions_reachable(&r) < asked ? RG_ESHORTAGE : RG_OK;
 }
@@ -65,18 +99,18 @@ static enum rg_err submit_check(const struct rg_node *node, const struct rg_prop
 
     if (node->stage.state == NODE_STOPPED)
         return RG_ESTOPPED;
-    if (node->paused) /* also while the node has ceded and the new primary was not heard yet */
+    if (node->handover.paused) /* also while the node has ceded and the new primary was not heard yet */
         return RG_EPAUSED;
     if (node->stage.state != NODE_RUNNING || !node->leading)
         return RG_ENOTPRIMARY;
-    if (node->alarm || node->diverged)
+    if (node->health.alarm || node->health.diverged)
         return RG_EUNREADY;
     err = policy_check(node, p);
     if (err)
         return err;
     if (p->cmd.n == 0 || p->cmd.n > RG_CMD_BYTES_MAX)
         return RG_ETOOBIG;
-    return node->queue.n + node->regional.n >= node->config.queue_max ? RG_EBUSY : RG_OK;
+    return node->answers.queue.n + node->answers.regional.n >= node->config.queue_max ? RG_EBUSY : RG_OK;
 }
 
 void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal)
@@ -88,8 +122,8 @@ void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal)
     memset(&proposal->reply, 0, sizeof proposal->reply);
     memset(&proposal->rev, 0, sizeof proposal->rev);
     node->next_status.proposals++;
-    if (err == RG_EPAUSED && proposal->hold && node->held.n < node->config.queue_max) {
-        push(&node->held, proposal);
+    if (err == RG_EPAUSED && proposal->hold && node->answers.held.n < node->config.queue_max) {
+        push(&node->answers.held, proposal);
         return;
     }
     if (err) {
@@ -98,21 +132,19 @@ void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal)
         proposal->on_done(proposal);
         return;
     }
-    if (node->queue.n == 0)
-        node->queue_since_us = node_now_us(node);
-    push(&node->queue, proposal);
+    if (node->answers.queue.n == 0)
+        node->answers.queue_since_us = node_now_us(node);
+    push(&node->answers.queue, proposal);
 }
 
 void node_held_release(struct rg_node *node)
 {
-    struct node_proposals held = node->held;
-    bool published = node->published;
+    struct node_proposals held = node->answers.held;
 
     if (held.n == 0)
         return;
-    node_publish(node); /* whom they are told must show who leads now */
-    node->published = published;
-    node_proposals_init(&node->held);
+    node_publish_early(node); /* whom they are told must show who leads now */
+    node_proposals_init(&node->answers.held);
     while (held.head != NULL)
         rg_node_submit(node, pop(&held));
 }
@@ -126,41 +158,41 @@ void node_submit_batch(struct rg_node *node)
     size_t n = 0, bytes = 0;
     enum rg_err err;
 
-    if (node->queue.n == 0 || !node->leading || rg_wal_busy(node->wal))
+    if (node->answers.queue.n == 0 || !node->leading || rg_wal_busy(node->wal))
         return;
-    for (p = node->queue.head; p != NULL && n < node->config.batch_max; p = p->next) {
+    for (p = node->answers.queue.head; p != NULL && n < node->config.batch_max; p = p->next) {
         if (n > 0 && bytes + p->cmd.n > NODE_BATCH_BYTES)
             break;
         bytes += p->cmd.n;
-        node->batch[n++] = (struct rg_entry){.term = term, .type = RG_ENTRY_COMMAND, .data = p->cmd};
+        node->answers.batch[n++] = (struct rg_entry){.term = term, .type = RG_ENTRY_COMMAND, .data = p->cmd};
     }
-    err = rg_core_submit(node->core, node_now_ms(node), node->batch, n, &update);
+    err = rg_core_submit(node->core, node_now_ms(node), node->answers.batch, n, &update);
     if (err == RG_ENOTPRIMARY) {
-        node_answer_all(node, &node->queue, RG_ENOTPRIMARY);
+        node_answer_all(&node->answers.queue, RG_ENOTPRIMARY);
         return;
     }
     for (size_t i = 0; !err && i < n; i++) { /* before node_take: it answers the flying ones if it must stop */
-        p = pop(&node->queue);
+        p = pop(&node->answers.queue);
         p->index = first + i;
         p->term = term;
-        push(&node->flying, p);
+        push(&node->answers.flying, p);
     }
-    node->flying_since_us = node->queue_since_us;
-    node->queue_since_us = node_now_us(node);
+    node->answers.flying_since_us = node->answers.queue_since_us;
+    node->answers.queue_since_us = node_now_us(node);
     node->next_status.batches++;
     node_take(node, err, &update, false);
 }
 
 struct rg_proposal *node_flying_take(struct rg_node *node, uint64_t index, uint64_t term)
 {
-    struct rg_proposal *p = node->flying.head;
+    struct rg_proposal *p = node->answers.flying.head;
 
-    return p != NULL && p->index == index && p->term == term ? pop(&node->flying) : NULL;
+    return p != NULL && p->index == index && p->term == term ? pop(&node->answers.flying) : NULL;
 }
 
 void node_done_add(struct rg_node *node, struct rg_proposal *proposal)
 {
-    push(&node->done, proposal);
+    push(&node->answers.done, proposal);
 }
 
 /* ---- regions ---- */
@@ -173,7 +205,7 @@ static bool regions_have(const struct rg_node *node, const struct node_regions *
     if (p->exempt)
         return p->regions_durable >= asked;
     lease = node_lease_needed(node, r);
-    policy = p->degraded ? lease : RG_MAX(lease, node->settings.regions);
+    policy = p->degraded ? lease : RG_MAX(lease, node->lease.settings.regions);
     return p->regions_durable >= asked && (policy == 0 || node_regions_durable(r, p->index, true) >= policy) &&
            (lease == 0 || node_lease_held(node, r));
 }
@@ -191,23 +223,23 @@ static void answer_regional(struct rg_node *node, const struct node_regions *r, 
 
     node_proposals_init(&keep);
     node_proposals_init(&out);
-    node->regional_deadline_ms = UINT64_MAX;
-    while (node->regional.n > 0) {
-        p = pop(&node->regional);
+    node->answers.regional_deadline_ms = UINT64_MAX;
+    while (node->answers.regional.n > 0) {
+        p = pop(&node->answers.regional);
         if (regions_have(node, r, p))
             p->err = RG_OK;
         else if (now_ms >= p->deadline_ms)
             p->err = late(node, r, p);
         else {
-            node->regional_deadline_ms = RG_MIN(node->regional_deadline_ms, p->deadline_ms);
+            node->answers.regional_deadline_ms = RG_MIN(node->answers.regional_deadline_ms, p->deadline_ms);
             push(&keep, p);
             continue;
         }
         push(&out, p);
     }
-    node->regional = keep;
+    node->answers.regional = keep;
     if (keep.n == 0)
-        node->regional.tail = &node->regional.head;
+        node->answers.regional.tail = &node->answers.regional.head;
     while (out.n > 0) {
         p = pop(&out);
         p->on_done(p);
@@ -223,15 +255,15 @@ static bool before(const struct rg_wait *a, const struct rg_wait *b)
 
 static void heap_down(struct rg_node *node, size_t i)
 {
-    struct rg_wait **w = node->waits;
+    struct rg_wait **w = node->answers.waits;
 
     for (;;) {
         size_t least = i, l = 2 * i + 1;
         struct rg_wait *x;
 
-        if (l < node->n_waits && before(w[l], w[least]))
+        if (l < node->answers.n_waits && before(w[l], w[least]))
             least = l;
-        if (l + 1 < node->n_waits && before(w[l + 1], w[least]))
+        if (l + 1 < node->answers.n_waits && before(w[l + 1], w[least]))
             least = l + 1;
         if (least == i)
             return;
@@ -244,7 +276,7 @@ static void heap_down(struct rg_node *node, size_t i)
 
 static void heap_up(struct rg_node *node, size_t i)
 {
-    struct rg_wait **w = node->waits;
+    struct rg_wait **w = node->answers.waits;
 
     while (i > 0 && before(w[i], w[(i - 1) / 2])) {
         struct rg_wait *x = w[i];
@@ -257,9 +289,9 @@ static void heap_up(struct rg_node *node, size_t i)
 
 static struct rg_wait *heap_pop(struct rg_node *node)
 {
-    struct rg_wait *top = node->waits[0];
+    struct rg_wait *top = node->answers.waits[0];
 
-    node->waits[0] = node->waits[--node->n_waits];
+    node->answers.waits[0] = node->answers.waits[--node->answers.n_waits];
     heap_down(node, 0);
     return top;
 }
@@ -271,30 +303,30 @@ static enum rg_err outcome(const struct rg_node *node, struct rg_rev rev, struct
 
     if (rg_rev_cmp(visible, rev) < 0)
         return RG_EREVISION;
-    if (node->n_epochs > 0 && rev.epoch < node->epochs[0].epoch)
+    if (node->epochs.n > 0 && rev.epoch < node->epochs.began[0].epoch)
         return RG_OK; /* from before what is kept */
-    for (size_t i = 0; i < node->n_epochs; i++) {
-        began |= node->epochs[i].epoch == rev.epoch;
-        if (node->epochs[i].epoch > rev.epoch)
-            return !began || rev.index >= node->epochs[i].first_index ? RG_EREVLOST : RG_OK;
+    for (size_t i = 0; i < node->epochs.n; i++) {
+        began |= node->epochs.began[i].epoch == rev.epoch;
+        if (node->epochs.began[i].epoch > rev.epoch)
+            return !began || rev.index >= node->epochs.began[i].first_index ? RG_EREVLOST : RG_OK;
     }
     return RG_OK;
 }
 
 static enum rg_err waits_room(struct rg_node *node)
 {
-    size_t cap = node->waits_cap == 0 ? 64 : node->waits_cap * 2;
+    size_t cap = node->answers.waits_cap == 0 ? 64 : node->answers.waits_cap * 2;
     struct rg_wait **more;
 
-    if (node->n_waits < node->waits_cap)
+    if (node->answers.n_waits < node->answers.waits_cap)
         return RG_OK;
-    if (node->n_waits >= node->config.waits_max)
+    if (node->answers.n_waits >= node->config.waits_max)
         return RG_EBUSY;
-    more = realloc(node->waits, cap * sizeof *more);
+    more = realloc(node->answers.waits, cap * sizeof *more);
     if (more == NULL)
         return RG_EBUSY;
-    node->waits = more;
-    node->waits_cap = cap;
+    node->answers.waits = more;
+    node->answers.waits_cap = cap;
     return RG_OK;
 }
 
@@ -304,10 +336,10 @@ void rg_node_wait(struct rg_node *node, struct rg_wait *wait)
 
     if (err == RG_EREVISION && node_now_ms(node) < wait->deadline_ms) {
         if (waits_room(node) == RG_OK) {
-            if (node->n_waits == 0 || wait->deadline_ms < node->waits_deadline_ms)
-                node->waits_deadline_ms = wait->deadline_ms;
-            node->waits[node->n_waits++] = wait;
-            heap_up(node, node->n_waits - 1);
+            if (node->answers.n_waits == 0 || wait->deadline_ms < node->answers.waits_deadline_ms)
+                node->answers.waits_deadline_ms = wait->deadline_ms;
+            node->answers.waits[node->answers.n_waits++] = wait;
+            heap_up(node, node->answers.n_waits - 1);
             return;
         }
     }
@@ -317,7 +349,7 @@ void rg_node_wait(struct rg_node *node, struct rg_wait *wait)
 
 void node_waits_answer(struct rg_node *node, enum rg_err all)
 {
-    while (node->n_waits > 0) {
+    while (node->answers.n_waits > 0) {
         struct rg_wait *w = heap_pop(node);
 
         w->err = all;
@@ -329,7 +361,7 @@ static void waits_visible(struct rg_node *node)
 {
     struct rg_rev visible = rg_node_visible(node);
 
-    while (node->n_waits > 0 && rg_rev_cmp(node->waits[0]->rev, visible) <= 0) {
+    while (node->answers.n_waits > 0 && rg_rev_cmp(node->answers.waits[0]->rev, visible) <= 0) {
         struct rg_wait *w = heap_pop(node);
 
         w->err = outcome(node, w->rev, visible);
@@ -343,10 +375,10 @@ static void waits_expire(struct rg_node *node, uint64_t now_ms)
     uint64_t earliest = UINT64_MAX;
     size_t kept = 0;
 
-    if (node->n_waits == 0 || now_ms < node->waits_deadline_ms || now_ms < node->waits_scan_ms)
+    if (node->answers.n_waits == 0 || now_ms < node->answers.waits_deadline_ms || now_ms < node->answers.waits_scan_ms)
         return;
-    for (size_t i = 0; i < node->n_waits; i++) {
-        struct rg_wait *w = node->waits[i];
+    for (size_t i = 0; i < node->answers.n_waits; i++) {
+        struct rg_wait *w = node->answers.waits[i];
 
         if (now_ms >= w->deadline_ms) {
             w->next = expired;
@@ -354,13 +386,13 @@ static void waits_expire(struct rg_node *node, uint64_t now_ms)
             continue;
         }
         earliest = RG_MIN(earliest, w->deadline_ms);
-        node->waits[kept++] = w;
+        node->answers.waits[kept++] = w;
     }
-    node->n_waits = kept;
+    node->answers.n_waits = kept;
     for (size_t i = kept / 2; i-- > 0;)
         heap_down(node, i);
-    node->waits_deadline_ms = earliest;
-    node->waits_scan_ms = now_ms + NODE_SCAN_MS;
+    node->answers.waits_deadline_ms = earliest;
+    node->answers.waits_scan_ms = now_ms + NODE_SCAN_MS;
     while (expired != NULL) {
         struct rg_wait *w = expired;
 
@@ -379,11 +411,11 @@ void node_answer(struct rg_node *node)
     struct rg_proposal *p;
 
     node_regions_of(node, &regions);
-    if (node->regional.n > 0 && (node->regional_dirty || now_ms >= node->regional_deadline_ms))
+    if (node->answers.regional.n > 0 && (node->answers.regional_dirty || now_ms >= node->answers.regional_deadline_ms))
         answer_regional(node, &regions, now_ms);
-    node->regional_dirty = false;
-    for (size_t n = node->done.n; n > 0; n--) {
-        p = pop(&node->done);
+    node->answers.regional_dirty = false;
+    for (size_t n = node->answers.done.n; n > 0; n--) {
+        p = pop(&node->answers.done);
         if (regions_have(node, &regions, p)) {
             p->err = RG_OK;
             p->on_done(p);
@@ -392,10 +424,10 @@ void node_answer(struct rg_node *node)
         if (p->deadline_ms == 0)
             p->deadline_ms = now_ms + NODE_POLICY_WAIT_MS;
         if (now_ms < p->deadline_ms) {
-            if (node->regional.n == 0)
-                node->regional_deadline_ms = UINT64_MAX;
-            node->regional_deadline_ms = RG_MIN(node->regional_deadline_ms, p->deadline_ms);
-            push(&node->regional, p);
+            if (node->answers.regional.n == 0)
+                node->answers.regional_deadline_ms = UINT64_MAX;
+            node->answers.regional_deadline_ms = RG_MIN(node->answers.regional_deadline_ms, p->deadline_ms);
+            push(&node->answers.regional, p);
             continue;
         }
         p->err = late(node, &regions, p);
@@ -409,11 +441,11 @@ void node_answer(struct rg_node *node)
 
 uint64_t node_answer_due(const struct rg_node *node)
 {
-    uint64_t due = node->regional.n > 0 ? node->regional_deadline_ms : UINT64_MAX;
+    uint64_t due = node->answers.regional.n > 0 ? node->answers.regional_deadline_ms : UINT64_MAX;
 
-    if (node->forwarded.n > 0)
-        due = RG_MIN(due, node->forward_deadline_ms);
-    if (node->n_waits > 0)
-        due = RG_MIN(due, RG_MAX(node->waits_deadline_ms, node->waits_scan_ms));
+    if (node->forward.list.n > 0)
+        due = RG_MIN(due, node->forward.deadline_ms);
+    if (node->answers.n_waits > 0)
+        due = RG_MIN(due, RG_MAX(node->answers.waits_deadline_ms, node->answers.waits_scan_ms));
     return due;
 }

@@ -6,13 +6,13 @@
 /* A sequence number that is odd while the pair is being written: a reader never sees one half. */
 void node_visible_set(struct rg_node *node)
 {
-    uint64_t seq = atomic_load_explicit(&node->visible_seq, memory_order_relaxed);
+    uint64_t seq = atomic_load_explicit(&node->visible.seq, memory_order_relaxed);
 
-    atomic_store_explicit(&node->visible_seq, seq + 1, memory_order_relaxed);
+    atomic_store_explicit(&node->visible.seq, seq + 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
-    atomic_store_explicit(&node->visible_epoch, node_epoch_of(node->applied.term), memory_order_relaxed);
-    atomic_store_explicit(&node->visible_index, node->applied.index, memory_order_relaxed);
-    atomic_store_explicit(&node->visible_seq, seq + 2, memory_order_release);
+    atomic_store_explicit(&node->visible.epoch, node_epoch_of(node->state.applied.term), memory_order_relaxed);
+    atomic_store_explicit(&node->visible.index, node->state.applied.index, memory_order_relaxed);
+    atomic_store_explicit(&node->visible.seq, seq + 2, memory_order_release);
 }
 
 struct rg_rev rg_node_visible(const struct rg_node *node)
@@ -21,11 +21,11 @@ struct rg_rev rg_node_visible(const struct rg_node *node)
     uint64_t seq;
 
     do {
-        seq = atomic_load_explicit(&node->visible_seq, memory_order_acquire);
-        rev.epoch = atomic_load_explicit(&node->visible_epoch, memory_order_relaxed);
-        rev.index = atomic_load_explicit(&node->visible_index, memory_order_relaxed);
+        seq = atomic_load_explicit(&node->visible.seq, memory_order_acquire);
+        rev.epoch = atomic_load_explicit(&node->visible.epoch, memory_order_relaxed);
+        rev.index = atomic_load_explicit(&node->visible.index, memory_order_relaxed);
         atomic_thread_fence(memory_order_acquire);
-    } while ((seq & 1) != 0 || seq != atomic_load_explicit(&node->visible_seq, memory_order_relaxed));
+    } while ((seq & 1) != 0 || seq != atomic_load_explicit(&node->visible.seq, memory_order_relaxed));
     return rev;
 }
 
@@ -44,7 +44,7 @@ static enum rg_err apply_one(struct rg_node *node, struct rg_txn *txn, uint64_t 
 
         if (err)
             return err;
-        node->policy_dirty = true;
+        node_policy_touch(node);
     }
     if (entry->type == RG_ENTRY_COMMAND) {
         enum rg_err err = rg_fsm_apply(txn, index, entry->term, entry->data, &reply);
@@ -56,16 +56,16 @@ static enum rg_err apply_one(struct rg_node *node, struct rg_txn *txn, uint64_t 
         rg_txn_mark_applied(txn, index, entry->term);
     }
     if (entry->type == RG_ENTRY_CHANGE) {
-        rg_buf_clear(&node->applied_config);
-        rg_buf_put(&node->applied_config, entry->data.p, entry->data.n);
-        if (node->applied_config.err)
-            return node->applied_config.err;
-        node->applied_config_index = index;
-        node->config_pending = true;
+        rg_buf_clear(&node->state.config);
+        rg_buf_put(&node->state.config, entry->data.p, entry->data.n);
+        if (node->state.config.err)
+            return node->state.config.err;
+        node->state.config_index = index;
+        node->state.config_pending = true;
     }
     rg_txn_applied(txn, &applied);
     node_hash_keep(node, &applied);
-    node->log_bytes += entry->data.n;
+    node->snap.log_bytes += entry->data.n;
     node->next_status.entries_applied++;
     proposal = node_flying_take(node, index, entry->term);
     if (proposal != NULL) {
@@ -85,7 +85,7 @@ static enum rg_err apply_some(struct rg_node *node, uint64_t limit)
     struct rg_entry entry;
     RG_AUTO(txn) struct rg_txn *txn = NULL;
     enum rg_err err = rg_txn_begin(node->config.store, RG_TXN_WRITE, &txn);
-    uint64_t index = node->applied.index;
+    uint64_t index = node->state.applied.index;
     size_t bytes = 0;
 
     if (err)
@@ -103,47 +103,46 @@ static enum rg_err apply_some(struct rg_node *node, uint64_t limit)
     err = rg_txn_commit(RG_STEAL(txn));
     if (err)
         return err;
-    node->applied = applied;
-    node->counts = counts;
+    node->state.applied = applied;
+    node->state.counts = counts;
+    return RG_OK;
+}
+
+enum rg_err node_state_load(struct rg_node *node)
+{
+    struct rg_txn *txn;
+    enum rg_err err = rg_txn_begin(node->config.store, RG_TXN_READ, &txn);
+
+    if (err)
+        return err;
+    rg_txn_applied(txn, &node->state.applied);
+    rg_txn_counts(txn, &node->state.counts);
+    rg_txn_free(txn);
+    if (node->state.applied.index > 0)
+        node_hash_keep(node, &node->state.applied);
     return RG_OK;
 }
 
 enum rg_err node_apply_upto(struct rg_node *node, uint64_t limit, struct rg_errctx *ctx)
 {
-    while (node->applied.index < limit) {
+    while (node->state.applied.index < limit) {
         enum rg_err err = apply_some(node, limit);
 
         if (err)
-            return rg_fail(ctx, err, "apply behind entry %llu: %s", (unsigned long long)node->applied.index,
+            return rg_fail(ctx, err, "apply behind entry %llu: %s", (unsigned long long)node->state.applied.index,
                            rg_err_text(err));
     }
     node_visible_set(node);
     return RG_OK;
 }
 
-static void count_receipts(struct rg_node *node)
-{
-    uint64_t now = node_now_us(node);
-
-    while (node->receipts_seen < node->receipts_n) {
-        const struct node_receipt *r = &node->receipts[node->receipts_seen % NODE_RECEIPTS];
-
-        if (node->receipts_n - node->receipts_seen <= NODE_RECEIPTS) {
-            if (r->index > node->applied.index)
-                return;
-            node_count_us(node->next_status.visible_us, now - r->us);
-        }
-        node->receipts_seen++;
-    }
-}
-
 void node_apply(struct rg_node *node)
 {
-    uint64_t begin_us, limit = RG_MIN(RG_MAX(rg_core_commit(node->core), node->trusted), node->persisted);
+    uint64_t begin_us, limit = RG_MIN(RG_MAX(rg_core_commit(node->core), node->log.trusted), node->log.persisted);
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
-    if (node->install.state != INSTALL_NONE || limit <= node->applied.index)
+    if (node->snap.install.state != INSTALL_NONE || limit <= node->state.applied.index)
         return;
     begin_us = node_now_us(node);
     err = node_apply_upto(node, limit, &ctx);
@@ -152,12 +151,48 @@ void node_apply(struct rg_node *node)
         return;
     }
     node->next_status.apply_us_last = node_now_us(node) - begin_us;
-    node->report_due = true;
+    node_report_soon(node);
     if (!node->leading)
-        count_receipts(node);
+        node_receipts_count(node);
     node_compare(node);
     node_publish(node);
     node->config.on_applied(node->config.arg, rg_node_visible(node));
+}
+
+void node_config_step(struct rg_node *node)
+{
+    struct rg_core_update update;
+    enum rg_err err;
+
+    if (!node->state.config_pending || node->snap.install.state != INSTALL_NONE)
+        return;
+    node->state.config_pending = false;
+    err = rg_core_configured(node->core, node_now_ms(node), node->state.config_index, rg_buf_span(&node->state.config),
+                             &update);
+    node_take(node, err, &update, false);
+    if (node->stage.state == NODE_RUNNING)
+        node_members_update(node, false);
+}
+
+/* ---- the snapshot that a start begins with ---- */
+
+enum rg_err node_snapshot_load(struct rg_node *node, struct rg_errctx *ctx)
+{
+    struct rg_snapshot_info info;
+    char note[256] = "";
+    enum rg_err err = rg_snapstore_load(node->snaps, node->config.store, &node->state.config, &info, note, ctx);
+
+    if (note[0] != '\0')
+        rg_log_warn(node->config.log, "snapshot.damaged", "note=\"%s\"", note);
+    if (err == RG_ENOTFOUND)
+        return RG_OK;
+    if (err)
+        return err;
+    node->snap.index = info.index;
+    node->snap.term = info.term;
+    node->state.config_index = node->snap.config_index = info.config_index;
+    rg_buf_put(&node->snap.config, node->state.config.data, node->state.config.len); /* replay moves the other on */
+    return node->snap.config.err;
 }
 
 /* ---- taking snapshots ---- */
@@ -174,25 +209,25 @@ static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file,
     if (err) {
         /* The log still holds everything; a full disk will make itself known there. */
         rg_log_error(node->config.log, "snapshot.take", "err=%s text=\"%s\"", rg_err_symbol(err), text);
-        node->snapshot_retry_ms = node_now_ms(node) + 10000;
+        node->snap.retry_ms = node_now_ms(node) + 10000;
         return;
     }
-    if (node->install.state != INSTALL_NONE || file->index <= node->snapshot_index)
+    if (node->snap.install.state != INSTALL_NONE || file->index <= node->snap.index)
         return; /* overtaken by one that was received */
     node_release(node); /* what may leave leaves before its entries are forgotten */
     base = (struct rg_core_base){.index = file->index,
                                  .term = file->term,
-                                 .config_index = node->taking_config_index,
-                                 .config = rg_buf_span(&node->taking_config)};
+                                 .config_index = node->snap.taking_config_index,
+                                 .config = rg_buf_span(&node->snap.taking_config)};
     err = rg_core_snapshotted(node->core, node_now_ms(node), &base, (unsigned)node->config.trailing, &update);
     node_take(node, err, &update, false);
     if (node->stage.state != NODE_RUNNING)
         return;
-    node->snapshot_index = file->index;
-    node->snapshot_term = file->term;
-    rg_buf_clear(&node->install_config); /* the configuration as of the snapshot, should the core begin again */
-    rg_buf_put(&node->install_config, node->taking_config.data, node->taking_config.len);
-    node->install_config_index = node->taking_config_index;
+    node->snap.index = file->index;
+    node->snap.term = file->term;
+    rg_buf_clear(&node->snap.config); /* the configuration as of the snapshot, should the core begin again */
+    rg_buf_put(&node->snap.config, node->snap.taking_config.data, node->snap.taking_config.len);
+    node->snap.config_index = node->snap.taking_config_index;
     node->next_status.snapshots_taken++;
     floor = file->index > node->config.trailing ? file->index - node->config.trailing : 0;
     floor_term = floor > 0 ? rg_wal_term(node->wal, floor) : 0;
@@ -205,41 +240,41 @@ static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file,
 
 static bool snapshot_due(const struct rg_node *node)
 {
-    if (node->applied.index <= node->snapshot_index)
+    if (node->state.applied.index <= node->snap.index)
         return false;
-    return node->snapshot_wanted || node->applied.index - node->snapshot_index >= node->config.snapshot_entries ||
-           node->log_bytes >= node->config.snapshot_bytes;
+    return node->snap.wanted || node->state.applied.index - node->snap.index >= node->config.snapshot_entries ||
+           node->snap.log_bytes >= node->config.snapshot_bytes;
 }
 
 void node_snapshot_step(struct rg_node *node)
 {
     enum rg_err err;
 
-    if (node->install.state != INSTALL_NONE || node->applied_config_index == 0 || rg_snapstore_taking(node->snaps) ||
-        !snapshot_due(node) || node_now_ms(node) < node->snapshot_retry_ms)
+    if (node->snap.install.state != INSTALL_NONE || node->state.config_index == 0 || rg_snapstore_taking(node->snaps) ||
+        !snapshot_due(node) || node_now_ms(node) < node->snap.retry_ms)
         return;
-    rg_buf_clear(&node->taking_config);
-    rg_buf_put(&node->taking_config, node->applied_config.data, node->applied_config.len);
-    node->taking_config_index = node->applied_config_index;
-    err = node->taking_config.err;
+    rg_buf_clear(&node->snap.taking_config);
+    rg_buf_put(&node->snap.taking_config, node->state.config.data, node->state.config.len);
+    node->snap.taking_config_index = node->state.config_index;
+    err = node->snap.taking_config.err;
     if (!err)
-        err = rg_snapstore_take(node->snaps, node->config.store, rg_buf_span(&node->taking_config),
-                                node->taking_config_index, node->io->wall_ms(node->io), on_taken, node);
+        err = rg_snapstore_take(node->snaps, node->config.store, rg_buf_span(&node->snap.taking_config),
+                                node->snap.taking_config_index, node->io->wall_ms(node->io), on_taken, node);
     if (err == RG_EBUSY)
         return;
     if (err) {
         node_fail(node, err, "begin a snapshot: %s", rg_err_text(err));
         return;
     }
-    node->snapshot_wanted = false;
-    node->log_bytes = 0;
+    node->snap.wanted = false;
+    node->snap.log_bytes = 0;
 }
 
 enum rg_err rg_node_snapshot(struct rg_node *node)
 {
-    if (node->stage.state != NODE_RUNNING || node->install.state != INSTALL_NONE || rg_snapstore_taking(node->snaps))
+    if (node->stage.state != NODE_RUNNING || node->snap.install.state != INSTALL_NONE || rg_snapstore_taking(node->snaps))
         return RG_EBUSY;
-    node->snapshot_wanted = true;
+    node->snap.wanted = true;
     return RG_OK;
 }
 
@@ -254,12 +289,11 @@ static const uint32_t install_may[] = {
 static const char *const install_names[] = {"NONE", "LOAD", "RESET", "DONE"};
 const struct rg_sm_table node_installs = RG_SM_TABLE("install", install_may, install_names);
 
-/* The core takes over a received snapshot, which replaces the whole log: the next pump loads it. */
 void node_install_begin(struct rg_node *node, uint64_t index, uint64_t term)
 {
-    rg_sm_move(&node->install, INSTALL_LOAD);
-    node->install_index = index;
-    node->install_term = term;
+    rg_sm_move(&node->snap.install, INSTALL_LOAD);
+    node->snap.install_index = index;
+    node->snap.install_term = term;
 }
 
 /* The file is here and proved. What is left of the InstallSnapshot of the paper is this message, which the core takes as if
@@ -271,7 +305,7 @@ void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_o
     struct rg_core_update update;
     enum rg_err err;
 
-    if (node->stage.state != NODE_RUNNING || node->install.state != INSTALL_NONE || offer->index <= node->applied.index ||
+    if (node->stage.state != NODE_RUNNING || node->snap.install.state != INSTALL_NONE || offer->index <= node->state.applied.index ||
         node_bygone(node, offer->term))
         return;
     m.install = (struct rg_msg_install){.term = offer->term, .index = offer->index, .index_term = offer->index_term};
@@ -299,39 +333,34 @@ static void on_reset(void *arg)
 {
     struct rg_node *node = arg;
 
-    if (node->install.state == INSTALL_RESET)
-        rg_sm_move(&node->install, INSTALL_DONE);
+    if (node->snap.install.state == INSTALL_RESET)
+        rg_sm_move(&node->snap.install, INSTALL_DONE);
 }
 
 static void install_load(struct rg_node *node)
 {
     struct rg_errctx ctx = {.text = ""};
     struct rg_snapshot_info info;
-    struct rg_txn *txn;
     char note[256] = "";
     enum rg_err err;
 
     node_publish(node); /* not ready from here on: while it loads, the store holds half of a state */
-    rg_buf_clear(&node->install_config);
-    err = rg_snapstore_load(node->snaps, node->config.store, &node->install_config, &info, note, &ctx);
-    if (!err && (info.index != node->install_index || info.term != node->install_term))
+    rg_buf_clear(&node->snap.config);
+    err = rg_snapstore_load(node->snaps, node->config.store, &node->snap.config, &info, note, &ctx);
+    if (!err && (info.index != node->snap.install_index || info.term != node->snap.install_term))
         err = rg_fail(&ctx, RG_ECORRUPT, "the newest snapshot is %llu^%llu, not the received %llu^%llu",
                       (unsigned long long)info.index, (unsigned long long)info.term,
-                      (unsigned long long)node->install_index, (unsigned long long)node->install_term);
+                      (unsigned long long)node->snap.install_index, (unsigned long long)node->snap.install_term);
+    RG_ASSERT(err || info.index > node->state.applied.index); /* revisions never go back */
     if (!err)
-        err = rg_txn_begin(node->config.store, RG_TXN_READ, &txn);
+        err = node_state_load(node);
     if (err) {
         node_fail(node, err, "load the received snapshot: %s", rg_errctx_text(&ctx, err));
         return;
     }
-    RG_ASSERT(info.index > node->applied.index); /* revisions never go back */
-    node->install_config_index = info.config_index;
-    rg_txn_applied(txn, &node->applied);
-    rg_txn_counts(txn, &node->counts);
-    rg_txn_free(txn);
-    node_hash_keep(node, &node->applied);
-    node->policy_dirty = true;
-    rg_sm_move(&node->install, INSTALL_RESET);
+    node->snap.config_index = info.config_index;
+    node_policy_touch(node);
+    rg_sm_move(&node->snap.install, INSTALL_RESET);
     err = rg_wal_reset(node->wal, info.index, info.term, on_reset, node);
     if (err)
         node_fail(node, err, "empty the log: %s", rg_err_text(err));
@@ -339,21 +368,21 @@ static void install_load(struct rg_node *node)
 
 static void install_done(struct rg_node *node)
 {
-    struct rg_core_base base = {.index = node->install_index,
-                                .term = node->install_term,
-                                .config_index = node->install_config_index,
-                                .config = rg_buf_span(&node->install_config)};
+    struct rg_core_base base = {.index = node->snap.install_index,
+                                .term = node->snap.install_term,
+                                .config_index = node->snap.config_index,
+                                .config = rg_buf_span(&node->snap.config)};
     struct rg_core_update update;
     enum rg_err err;
 
-    rg_sm_move(&node->install, INSTALL_NONE);
-    node->persisted = node->trusted = node->install_index;
-    node->snapshot_index = node->install_index;
-    node->snapshot_term = node->install_term;
-    node->log_bytes = 0;
-    rg_buf_clear(&node->applied_config);
-    rg_buf_put(&node->applied_config, node->install_config.data, node->install_config.len);
-    node->applied_config_index = node->install_config_index;
+    rg_sm_move(&node->snap.install, INSTALL_NONE);
+    node_log_note(node, node->snap.install_index, node->snap.install_index);
+    node->snap.index = node->snap.install_index;
+    node->snap.term = node->snap.install_term;
+    node->snap.log_bytes = 0;
+    rg_buf_clear(&node->state.config);
+    rg_buf_put(&node->state.config, node->snap.config.data, node->snap.config.len);
+    node->state.config_index = node->snap.config_index;
     node->next_status.snapshots_installed++;
     err = rg_core_installed(node->core, node_now_ms(node), &base, &update);
     node_take(node, err, &update, false);
@@ -361,8 +390,8 @@ static void install_done(struct rg_node *node)
         return;
     node_members_update(node, false);
     node_visible_set(node);
-    node->report_due = true;
-    rg_log_info(node->config.log, "snapshot.installed", "index=%llu", (unsigned long long)node->install_index);
+    node_report_soon(node);
+    rg_log_info(node->config.log, "snapshot.installed", "index=%llu", (unsigned long long)node->snap.install_index);
     node_compare(node);
     node_publish(node);
     node->config.on_applied(node->config.arg, rg_node_visible(node));
@@ -370,8 +399,8 @@ static void install_done(struct rg_node *node)
 
 void node_install_step(struct rg_node *node)
 {
-    if (node->install.state == INSTALL_LOAD)
+    if (node->snap.install.state == INSTALL_LOAD)
         install_load(node);
-    if (node->install.state == INSTALL_DONE && node->stage.state == NODE_RUNNING)
+    if (node->snap.install.state == INSTALL_DONE && node->stage.state == NODE_RUNNING)
         install_done(node);
 }

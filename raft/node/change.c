@@ -61,17 +61,17 @@ static enum rg_err submit(struct rg_node *node, struct rg_change *change)
 
     if (err)
         return err;
-    rg_buf_clear(&node->change_bytes);
-    err = rg_members_encode(&after, &node->change_bytes);
+    rg_buf_clear(&node->change.bytes);
+    err = rg_members_encode(&after, &node->change.bytes);
     if (err)
         return err == RG_EINVALID ? refuse(change, "has an address that is empty, too long or another's") : err;
-    entry.data = rg_buf_span(&node->change_bytes);
+    entry.data = rg_buf_span(&node->change.bytes);
     change->index = rg_wal_last(node->wal) + 1;
     change->term = entry.term;
     err = rg_core_submit(node->core, node_now_ms(node), &entry, 1, &update);
     if (err)
         return err;
-    node->change = change;
+    node->change.now = change;
     node_take(node, RG_OK, &update, false);
     return RG_OK;
 }
@@ -86,11 +86,11 @@ void rg_node_change(struct rg_node *node, struct rg_change *change)
         err = RG_ESTOPPED;
     else if (node->stage.state != NODE_RUNNING || !node->leading)
         err = RG_ENOTPRIMARY;
-    else if (node->change != NULL || node->config_pending ||
+    else if (node->change.now != NULL || node->state.config_pending ||
              rg_core_change_pending(node->core) ||
              (node->handover.stage.state != HANDOVER_NONE && change != &node->handover.change) || node->failover.request != NULL)
         err = RG_EBUSY;
-    else if (node->alarm || node->diverged || !node_commit_known(node))
+    else if (node->health.alarm || node->health.diverged || !node_commit_known(node))
         err = RG_EUNREADY;
     if (!err)
         err = submit(node, change);
@@ -101,15 +101,15 @@ void rg_node_change(struct rg_node *node, struct rg_change *change)
 
 void node_change_answer(struct rg_node *node)
 {
-    struct rg_change *change = node->change;
+    struct rg_change *change = node->change.now;
 
     if (change == NULL)
         return;
     if (node->stage.state == NODE_STOPPED || !node->leading || rg_core_term(node->core) != change->term) {
-        node->change = NULL;
+        node->change.now = NULL;
         done(change, RG_ESTOPPED);
-    } else if (node->applied.index >= change->index && !node->config_pending) {
-        node->change = NULL;
+    } else if (node->state.applied.index >= change->index && !node->state.config_pending) {
+        node->change.now = NULL;
         done(change, RG_OK);
     }
 }

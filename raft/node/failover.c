@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "raft/node/node_priv.h"
+#include "store/model/node.h"
 
 #define ASK_MS 2000u   /* a node that does not answer within this counts as gone */
 #define RAISE_MS 3000u /* with the lease's time: how long a promotion is left to come about */
@@ -43,7 +44,7 @@ static uint64_t epoch_known(const struct rg_node *node)
 
 static uint64_t heard_ms_ago(const struct rg_node *node)
 {
-    return node->primary_heard_ms == 0 ? UINT64_MAX : node_now_ms(node) - node->primary_heard_ms;
+    return node->primary.heard_ms == 0 ? UINT64_MAX : node_now_ms(node) - node->primary.heard_ms;
 }
 
 static bool self_votes(const struct rg_node *node)
@@ -53,6 +54,30 @@ static bool self_votes(const struct rg_node *node)
     return self != NULL && self->role == RG_ROLE_VOTER;
 }
 
+/* ---- epochs ---- */
+
+void node_epochs_load(struct rg_node *node, struct rg_txn *txn)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_epoch e;
+
+    if (rg_epoch_list(txn, &scan) != RG_OK)
+        return;
+    node->epochs.n = 0;
+    while (rg_epoch_list_next(&scan, &e) == RG_OK) {
+        if (node->epochs.n == NODE_EPOCHS) { /* the oldest goes: its revisions then count as reached */
+            memmove(node->epochs.began, node->epochs.began + 1, (NODE_EPOCHS - 1) * sizeof node->epochs.began[0]);
+            node->epochs.n--;
+        }
+        node->epochs.began[node->epochs.n++] = (struct node_epoch){.epoch = e.epoch, .first_index = e.first_index};
+    }
+}
+
+void node_epoch_heard(struct rg_node *node, uint64_t epoch)
+{
+    node->epochs.heard = RG_MAX(node->epochs.heard, RG_MIN(epoch, (uint64_t)UINT32_MAX - 2 * NODE_EPOCH_IDS));
+}
+
 /* ---- the one that is asked ---- */
 
 static bool promise(struct rg_node *node, uint64_t epoch)
@@ -60,7 +85,7 @@ static bool promise(struct rg_node *node, uint64_t epoch)
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
-    if (node->leading || node->install.state != INSTALL_NONE || epoch <= node_epoch_of(node->meta.term) ||
+    if (node->leading || node->snap.install.state != INSTALL_NONE || epoch <= node_epoch_of(node->meta.term) ||
         epoch < node->meta.promised)
         return false;
     node_handover_overtaken(node);
@@ -257,13 +282,13 @@ static bool foremost(const struct rg_failover *f, uint64_t *ret_ahead)
 static void judge_loss(const struct rg_node *node, struct rg_failover *f)
 {
     uint64_t last = f->candidates[0].last.index, heard = UINT64_MAX, ahead;
-    uint32_t need = RG_MAX(node->settings.degrade ? 0 : f->policy_regions, f->lease_regions);
+    uint32_t need = RG_MAX(node->lease.settings.degrade ? 0 : f->policy_regions, f->lease_regions);
     bool first = foremost(f, &ahead);
 
     for (size_t i = 0; i < f->n_candidates; i++)
         heard = RG_MIN(heard, f->candidates[i].primary_heard_ms);
     f->unknown_ms = heard;
-    ahead = RG_MAX(ahead, node->announced_commit);
+    ahead = RG_MAX(ahead, node->primary.commit);
     f->known_lost = ahead > last ? ahead - last : 0;
     /* A write was acknowledged when `need` regions had it (with degrade perhaps none): one of them is among those that answer,
      * and none of these has more than this node. */
@@ -320,8 +345,8 @@ static enum rg_err judge(struct rg_node *node, bool promised)
     candidate_self(node, &f->candidates[0]); /* as it is now: it may have got what others had when they answered */
     f->candidates[0].promised = promised;
     f->last = f->candidates[0].last;
-    f->policy_regions = node->settings.regions;
-    f->lease_regions = node->settings.lease_regions;
+    f->policy_regions = node->lease.settings.regions;
+    f->lease_regions = node->lease.settings.lease_regions;
     count_regions(node, f, promised);
     judge_loss(node, f);
     err = judge_others(node, f, promised);
@@ -360,9 +385,9 @@ static enum rg_err begin_check(struct rg_node *node, struct rg_failover *f)
         return say(f, RG_EBUSY, "a promotion or hand-over is under way here");
     if (node->leading)
         return say(f, RG_ECONFLICT, "%s is the primary region already", node->config.region);
-    if (node->stage.state != NODE_RUNNING || node->install.state != INSTALL_NONE || node->applied.index == 0)
+    if (node->stage.state != NODE_RUNNING || node->snap.install.state != INSTALL_NONE || node->state.applied.index == 0)
         return say(f, RG_EUNREADY, "this node has no whole state yet");
-    if (node->diverged)
+    if (node->health.diverged)
         return say(f, RG_EUNREADY, "this node's state differs from the primary's");
     if (!is_whole(node))
         return say(f, RG_EUNREADY, "this node is no member of the cluster, or has not received the log up to where it became one");
@@ -417,43 +442,47 @@ void node_promise_heard(struct rg_node *node, uint64_t epoch)
 {
     if (!node->leading || epoch <= node_epoch_of(node->meta.term) || epoch >= (uint64_t)UINT32_MAX - 2 * NODE_EPOCH_IDS)
         return;
-    node->epoch_heard = RG_MAX(node->epoch_heard, epoch);
-    if (node->raise_ms == 0)
-        node->raise_ms = node_now_ms(node) + RAISE_MS + node->settings.lease_ms;
+    node->epochs.heard = RG_MAX(node->epochs.heard, epoch);
+    if (node->epochs.raise_ms == 0)
+        node->epochs.raise_ms = node_now_ms(node) + RAISE_MS + node->lease.settings.lease_ms;
 }
 
-static void raise_epoch(struct rg_node *node)
+static struct rg_node *node_of_own(struct rg_failover *f)
 {
-    struct rg_failover *f = &node->handover.take;
-
-    node->raise_ms = 0;
-    if (!node->leading || node->epoch_heard <= node_epoch_of(node->meta.term) || rg_members_voters(&node->members) != 1)
-        return;
-    if (node->alarm || node->diverged || node->handover.stage.state != HANDOVER_NONE || node->change != NULL || node->config_pending ||
-        rg_core_change_pending(node->core)) {
-        node->raise_ms = node_now_ms(node) + RAISE_MS;
-        return;
-    }
-    rg_buf_clear(&node->handover.config);
-    if (rg_members_encode(&node->members, &node->handover.config) != RG_OK)
-        return;
-    rg_log_warn(node->config.log, "epoch.raise", "over=%llu", (unsigned long long)node->epoch_heard);
-    memset(f, 0, sizeof *f);
-    f->on_done = node_raised;
-    begin(node, f, node->config.id);
+    return RG_CONTAINER(RG_CONTAINER(f, struct node_failover, own), struct rg_node, failover);
 }
 
-void node_raised(struct rg_failover *f)
+static void on_raised(struct rg_failover *f)
 {
-    struct node_handover *s = RG_CONTAINER(f, struct node_handover, take);
-    struct rg_node *node = RG_CONTAINER(s, struct rg_node, handover);
+    struct rg_node *node = node_of_own(f);
 
-    node->paused = false;
+    node_pause(node, false);
     if (f->err == RG_OK)
         return;
     rg_log_warn(node->config.log, "epoch.not_raised", "err=%s text=\"%s\"", rg_err_symbol(f->err), f->text);
     if (node->leading)
-        node->raise_ms = node_now_ms(node) + RAISE_MS;
+        node->epochs.raise_ms = node_now_ms(node) + RAISE_MS;
+}
+
+static void raise_epoch(struct rg_node *node)
+{
+    struct rg_failover *f = &node->failover.own;
+
+    node->epochs.raise_ms = 0;
+    if (!node->leading || node->epochs.heard <= node_epoch_of(node->meta.term) || rg_members_voters(&node->members) != 1)
+        return;
+    if (node->health.alarm || node->health.diverged || node->handover.stage.state != HANDOVER_NONE || node->change.now != NULL ||
+        node->state.config_pending || rg_core_change_pending(node->core)) {
+        node->epochs.raise_ms = node_now_ms(node) + RAISE_MS;
+        return;
+    }
+    rg_buf_clear(&node->failover.config);
+    if (rg_members_encode(&node->members, &node->failover.config) != RG_OK)
+        return;
+    rg_log_warn(node->config.log, "epoch.raise", "over=%llu", (unsigned long long)node->epochs.heard);
+    memset(f, 0, sizeof *f);
+    f->on_done = on_raised;
+    begin(node, f, node->config.id);
 }
 
 /* Everything that was proposed is answered, or is only waiting for regions. */
@@ -461,7 +490,8 @@ static bool quiet(const struct rg_node *node)
 {
     uint64_t last = rg_wal_last(node->wal);
 
-    return node->queue.n == 0 && node->flying.n == 0 && node->done.n == 0 && node->applied.index == last && !rg_wal_busy(node->wal);
+    return node->answers.queue.n == 0 && node->answers.flying.n == 0 && node->answers.done.n == 0 &&
+           node->state.applied.index == last && !rg_wal_busy(node->wal);
 }
 
 /* ---- the steps ---- */
@@ -472,7 +502,7 @@ static void step_asked(struct rg_node *node)
     enum rg_err err = judge(node, false);
 
     if (node->failover.ceded == 0 || raising(node))
-        f->epoch = node_epoch_next(RG_MAX(highest_epoch(node), node->epoch_heard), node->config.id);
+        f->epoch = node_epoch_next(RG_MAX(highest_epoch(node), node->epochs.heard), node->config.id);
     else if (!err && highest_epoch(node) > f->epoch)
         err = say(f, RG_EBUSY, "a later epoch than the one handed over has been promised");
     if (err || f->dry_run) {
@@ -491,13 +521,27 @@ static void step_asked(struct rg_node *node)
 
 /* The epoch was handed over. What remains to be seen is whether a promotion came in between, which may have acknowledged under a
  * lease already: the way is that of a promotion, so that one meets the other. */
-void node_failover_take(struct rg_node *node, uint64_t term, uint64_t ceded)
+static void on_taken(struct rg_failover *f)
 {
-    struct rg_failover *f = &node->handover.take;
+    struct rg_node *node = node_of_own(f);
 
+    if (f->err)
+        rg_log_warn(node->config.log, "handover.not_taken", "err=%s text=\"%s\"", rg_err_symbol(f->err), f->text);
+}
+
+void node_failover_take(struct rg_node *node, uint64_t term, struct rg_span config, uint64_t ceded)
+{
+    struct rg_failover *f = &node->failover.own;
+
+    rg_buf_clear(&node->failover.config);
+    rg_buf_put(&node->failover.config, config.p, config.n);
+    if (node->failover.config.err) {
+        node_fail(node, node->failover.config.err, "take over: %s", rg_err_text(node->failover.config.err));
+        return;
+    }
     memset(f, 0, sizeof *f);
     f->epoch = node_epoch_of(term);
-    f->on_done = node_handover_taken;
+    f->on_done = on_taken;
     begin(node, f, ceded);
 }
 
@@ -516,7 +560,7 @@ static void step_promised(struct rg_node *node)
     node->failover.wait_until_ms = RG_MAX(node->failover.wait_until_ms, now + node_lease_left(node, node->failover.ceded));
     /* Accepted: a lease through regions that do not answer can only be waited for, not proved to have ended. */
     if (f->lease_regions > 0 && f->regions_answered + f->lease_regions <= f->regions)
-        node->failover.wait_until_ms = RG_MAX(node->failover.wait_until_ms, now + node->settings.lease_ms * 101 / 100 + 1);
+        node->failover.wait_until_ms = RG_MAX(node->failover.wait_until_ms, now + node->lease.settings.lease_ms * 101 / 100 + 1);
     rg_sm_move(&node->failover.stage, FAILOVER_WAIT);
 }
 
@@ -542,8 +586,8 @@ static void step_begin(struct rg_node *node)
     struct rg_failover *f = node->failover.request;
 
     if (raising(node))
-        node->paused = true;
-    if (node->persisted < rg_wal_last(node->wal) || (raising(node) && !quiet(node)))
+        node_pause(node, true);
+    if (node->log.persisted < rg_wal_last(node->wal) || (raising(node) && !quiet(node)))
         return; /* nothing of an older epoch is accepted any more: this ends */
     if (epoch_known(node) > node->failover.epoch) {
         node_failover_answer(node, say(f, RG_EBUSY, "another promotion went ahead meanwhile"));
@@ -551,7 +595,7 @@ static void step_begin(struct rg_node *node)
     }
     rg_buf_init(&config, RG_RAFT_CONFIG_BYTES_MAX);
     if (node->failover.ceded != 0)
-        rg_buf_put(&config, node->handover.config.data, node->handover.config.len);
+        rg_buf_put(&config, node->failover.config.data, node->failover.config.len);
     if (config.err || (node->failover.ceded == 0 && next_members(node, &config) != RG_OK)) {
         node_failover_answer(node, RG_EINTERNAL);
         return;
@@ -572,7 +616,7 @@ void node_failover_step(struct rg_node *node)
     }
     switch ((enum failover_stage)node->failover.stage.state) {
     case FAILOVER_NONE:
-        if (node->raise_ms != 0 && now >= node->raise_ms)
+        if (node->epochs.raise_ms != 0 && now >= node->epochs.raise_ms)
             raise_epoch(node);
         return;
     case FAILOVER_ASK:
@@ -603,7 +647,7 @@ uint64_t node_failover_due(const struct rg_node *node)
     case FAILOVER_WAIT:
         return RG_MAX(node->failover.wait_until_ms, node_now_ms(node) + 1);
     case FAILOVER_NONE:
-        return node->raise_ms != 0 ? node->raise_ms : UINT64_MAX;
+        return node->epochs.raise_ms != 0 ? node->epochs.raise_ms : UINT64_MAX;
     default:
         return UINT64_MAX;
     }
@@ -617,9 +661,8 @@ void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config)
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
-    RG_ASSERT(node->stage.state == NODE_RUNNING && node->install.state == INSTALL_NONE && term >= node->meta.term);
+    RG_ASSERT(node->stage.state == NODE_RUNNING && node->snap.install.state == INSTALL_NONE && term >= node->meta.term);
     if (node->leading) {
-        node->leading = false;
         node_lose_leadership(node);
         if (node->stage.state != NODE_RUNNING)
             return; /* failed while it answered */
@@ -638,8 +681,8 @@ void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config)
         return;
     }
     rg_sm_move(&node->stage, NODE_REBORN);
-    node->reborn_index = rg_wal_last(node->wal);
-    node->primary_id = 0;
+    node->epochs.reborn_index = rg_wal_last(node->wal);
+    node_primary_forget(node);
     rg_wal_flush(node->wal);
 }
 
@@ -650,14 +693,14 @@ void node_reborn_durable(struct rg_node *node)
     struct rg_entry entry;
     enum rg_err err;
 
-    RG_ASSERT(rg_wal_get(node->wal, node->reborn_index, &entry));
+    RG_ASSERT(rg_wal_get(node->wal, node->epochs.reborn_index, &entry));
     rg_core_free(RG_STEAL(node->core));
     err = rg_members_decode(entry.data, &node->members);
     if (!err)
         err = node_make_core(node);
     if (!err) {
-        node->trusted = node->reborn_index;
-        node->trusts_log = true;
+        node_log_note(node, node->log.persisted, node->epochs.reborn_index);
+        node_log_trusts(node, true);
         err = node_start_core(node, &ctx);
     }
     if (err) {
@@ -666,6 +709,6 @@ void node_reborn_durable(struct rg_node *node)
         return;
     }
     rg_log_warn(node->config.log, "epoch.began", "epoch=%llu index=%llu leading=%s",
-                (unsigned long long)node_epoch_of(node->meta.term), (unsigned long long)node->reborn_index,
+                (unsigned long long)node_epoch_of(node->meta.term), (unsigned long long)node->epochs.reborn_index,
                 node->leading ? "yes" : "no");
 }

@@ -11,6 +11,11 @@ static void push(struct node_proposals *list, struct rg_proposal *p)
     list->n++;
 }
 
+void node_forward_init(struct rg_node *node)
+{
+    node_proposals_init(&node->forward.list);
+}
+
 static struct rg_proposal *take(struct node_proposals *list, uint64_t number)
 {
     for (struct rg_proposal **at = &list->head; *at != NULL; at = &(*at)->next) {
@@ -47,7 +52,7 @@ static void forward_here(struct rg_node *node, struct rg_proposal *p);
 
 void rg_node_forward(struct rg_node *node, struct rg_proposal *p)
 {
-    struct node_peer *primary = node_peer_find(node, node->primary_id);
+    struct node_peer *primary = node_peer_find(node, node->primary.id);
     enum rg_err err = RG_OK;
 
     if (node->stage.state == NODE_RUNNING && node->leading) {
@@ -64,10 +69,10 @@ void rg_node_forward(struct rg_node *node, struct rg_proposal *p)
         err = RG_ENOPRIMARY;
     else if (p->cmd.n == 0 || p->cmd.n > RG_CMD_BYTES_MAX)
         err = RG_ETOOBIG;
-    else if (node->forwarded.n >= NODE_GUESTS_MAX)
+    else if (node->forward.list.n >= NODE_GUESTS_MAX)
         err = RG_EBUSY;
     if (!err) {
-        p->index = ++node->forward_number;
+        p->index = ++node->forward.number;
         err = carry(node, primary, p);
         if (err == RG_ECLOSED)
             err = RG_ENOPRIMARY;
@@ -78,15 +83,15 @@ void rg_node_forward(struct rg_node *node, struct rg_proposal *p)
     }
     if (p->deadline_ms == 0)
         p->deadline_ms = node_now_ms(node) + NODE_FORWARD_MS;
-    if (node->forwarded.n == 0 || p->deadline_ms < node->forward_deadline_ms)
-        node->forward_deadline_ms = p->deadline_ms;
-    node->forward_to = primary->config.id;
-    push(&node->forwarded, p);
+    if (node->forward.list.n == 0 || p->deadline_ms < node->forward.deadline_ms)
+        node->forward.deadline_ms = p->deadline_ms;
+    node->forward.to = primary->config.id;
+    push(&node->forward.list, p);
 }
 
 void node_on_proposed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_proposed *m)
 {
-    struct rg_proposal *p = peer->config.id == node->forward_to ? take(&node->forwarded, m->number) : NULL;
+    struct rg_proposal *p = peer->config.id == node->forward.to ? take(&node->forward.list, m->number) : NULL;
 
     if (p == NULL)
         return; /* given up meanwhile */
@@ -97,8 +102,8 @@ void node_on_proposed(struct rg_node *node, struct node_peer *peer, const struct
 
 void node_forward_lost(struct rg_node *node, uint64_t peer, enum rg_err err)
 {
-    if (peer == 0 || peer == node->forward_to)
-        node_answer_all(node, &node->forwarded, err);
+    if (peer == 0 || peer == node->forward.to)
+        node_answer_all(&node->forward.list, err);
 }
 
 void node_forward_expire(struct rg_node *node, uint64_t now_ms)
@@ -106,18 +111,18 @@ void node_forward_expire(struct rg_node *node, uint64_t now_ms)
     uint64_t earliest = UINT64_MAX;
     struct rg_proposal *p, *next;
 
-    if (node->forwarded.n == 0 || now_ms < node->forward_deadline_ms)
+    if (node->forward.list.n == 0 || now_ms < node->forward.deadline_ms)
         return;
-    for (p = node->forwarded.head; p != NULL; p = next) {
+    for (p = node->forward.list.head; p != NULL; p = next) {
         next = p->next;
         if (now_ms < p->deadline_ms) {
             earliest = RG_MIN(earliest, p->deadline_ms);
             continue;
         }
-        RG_ASSERT(take(&node->forwarded, p->index) == p);
+        RG_ASSERT(take(&node->forward.list, p->index) == p);
         refuse(p, RG_ESTOPPED);
     }
-    node->forward_deadline_ms = earliest;
+    node->forward.deadline_ms = earliest;
 }
 
 /* ---- on the primary ---- */
@@ -176,7 +181,7 @@ static bool guest_degrade(struct guest *g)
 {
     struct node_regions r;
 
-    if (g->proposal.err != RG_ESHORTAGE || !g->node->settings.degrade || g->proposal.degraded)
+    if (g->proposal.err != RG_ESHORTAGE || !g->node->lease.settings.degrade || g->proposal.degraded)
         return false;
     node_regions_of(g->node, &r);
     rg_tlv_put_u64(&g->cmd, RG_F_DEGRADED, node_regions_reachable(&r));
@@ -195,7 +200,7 @@ static void guest_done(struct rg_proposal *proposal)
         rg_node_submit(g->node, proposal);
         return;
     }
-    g->node->n_guests--;
+    g->node->forward.n_guests--;
     if (g->own != NULL)
         own_answer(g->own, proposal);
     else
@@ -205,7 +210,7 @@ static void guest_done(struct rg_proposal *proposal)
 
 void node_on_propose(struct rg_node *node, struct node_peer *peer, const struct rg_msg_propose *m)
 {
-    struct guest *g = node->n_guests < NODE_GUESTS_MAX ? guest_new(node, m->cmd) : NULL;
+    struct guest *g = node->forward.n_guests < NODE_GUESTS_MAX ? guest_new(node, m->cmd) : NULL;
 
     if (g == NULL) {
         struct rg_proposal busy = {.err = RG_EBUSY};
@@ -216,15 +221,15 @@ void node_on_propose(struct rg_node *node, struct node_peer *peer, const struct 
     g->peer = peer->config.id;
     g->number = m->number;
     g->proposal.on_done = guest_done;
-    node->n_guests++;
+    node->forward.n_guests++;
     rg_node_submit(node, &g->proposal);
 }
 
 /* On the primary itself. */
 static void forward_here(struct rg_node *node, struct rg_proposal *p)
 {
-    bool noted = node->settings.degrade && !p->degraded && !p->exempt && p->cmd.n > 0 && p->cmd.n <= RG_CMD_BYTES_MAX;
-    struct guest *g = noted && node->n_guests < NODE_GUESTS_MAX ? guest_new(node, p->cmd) : NULL;
+    bool noted = node->lease.settings.degrade && !p->degraded && !p->exempt && p->cmd.n > 0 && p->cmd.n <= RG_CMD_BYTES_MAX;
+    struct guest *g = noted && node->forward.n_guests < NODE_GUESTS_MAX ? guest_new(node, p->cmd) : NULL;
 
     if (g == NULL) { /* at worst refused for now */
         rg_node_submit(node, p);
@@ -235,7 +240,7 @@ static void forward_here(struct rg_node *node, struct rg_proposal *p)
     g->proposal.wait_regions = p->wait_regions;
     g->proposal.deadline_ms = p->deadline_ms;
     g->proposal.on_done = guest_done;
-    node->n_guests++;
+    node->forward.n_guests++;
     rg_node_submit(node, &g->proposal);
 }
 
@@ -246,10 +251,10 @@ enum rg_err rg_node_try(struct rg_node *node, struct rg_span cmd, struct rg_repl
     RG_AUTO(txn) struct rg_txn *txn = NULL;
     enum rg_err err;
 
-    if (node->stage.state != NODE_RUNNING || node->install.state != INSTALL_NONE || node->applied.index == 0)
+    if (node->stage.state != NODE_RUNNING || node->snap.install.state != INSTALL_NONE || node->state.applied.index == 0)
         return RG_EUNREADY;
     if (cmd.n == 0 || cmd.n > RG_CMD_BYTES_MAX)
         return RG_ETOOBIG;
     err = rg_txn_begin(node->config.store, RG_TXN_WRITE, &txn);
-    return err ? err : rg_fsm_apply(txn, node->applied.index + 1, node->applied.term, cmd, ret_reply);
+    return err ? err : rg_fsm_apply(txn, node->state.applied.index + 1, node->state.applied.term, cmd, ret_reply);
 }

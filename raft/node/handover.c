@@ -48,6 +48,11 @@ static void answer(struct rg_node *node, enum rg_err err)
     h->on_done(h);
 }
 
+void node_pause(struct rg_node *node, bool pause)
+{
+    node->handover.paused = pause;
+}
+
 /* ---- beginning ---- */
 
 /* Under a lease the target needs promises before it begins (take): past the hand-over point is too late to miss them. */
@@ -59,7 +64,7 @@ static enum rg_err check_lease(const struct rg_node *node, struct rg_handover *h
     node_regions_of(node, &r);
     lease = node_lease_needed(node, &r);
     for (size_t i = 0; i < r.n; i++) /* one that is still being filled promises nothing */
-        reachable += r.reachable[i] && r.durable[i] >= node->applied_config_index;
+        reachable += r.reachable[i] && r.durable[i] >= node->state.config_index;
     if (lease == 0)
         return RG_OK;
     if (!node_lease_held(node, &r))
@@ -81,16 +86,16 @@ static enum rg_err check(struct rg_node *node, struct rg_handover *h)
         return RG_ESTOPPED;
     if (node->stage.state != NODE_RUNNING || !node->leading)
         return RG_ENOTPRIMARY;
-    if (node->handover.stage.state != HANDOVER_NONE || node->failover.request != NULL || node->change != NULL ||
-        node->config_pending || rg_core_change_pending(node->core))
+    if (node->handover.stage.state != HANDOVER_NONE || node->failover.request != NULL || node->change.now != NULL ||
+        node->state.config_pending || rg_core_change_pending(node->core))
         return say(h, RG_EBUSY, "another change of the cluster is under way");
-    if (node->alarm || node->diverged || !node_commit_known(node))
+    if (node->health.alarm || node->health.diverged || !node_commit_known(node))
         return say(h, RG_EUNREADY, "this primary is not healthy itself");
     if (peer == NULL)
         return say(h, RG_EINVALID, "node %llu is no member of the cluster", (unsigned long long)h->to);
     if (strcmp(peer->config.region, node->config.region) == 0)
         return say(h, RG_EINVALID, "node %llu is in this region", (unsigned long long)h->to);
-    h->lag_entries = node->committed > peer->applied ? node->committed - peer->applied : 0;
+    h->lag_entries = node->log.committed > peer->applied ? node->log.committed - peer->applied : 0;
     h->heard_ms = peer->heard_ms == 0 ? UINT64_MAX : now - peer->heard_ms;
     if (!peer->up || h->heard_ms > HEARD_MS_MAX)
         return say(h, RG_EUNREADY, "%s cannot be reached", peer->config.region);
@@ -114,7 +119,7 @@ void rg_node_handover(struct rg_node *node, struct rg_handover *h)
     h->epoch = h->paused_ms = h->lag_entries = h->heard_ms = 0;
     err = check(node, h);
     if (!err)
-        h->epoch = node_epoch_next(RG_MAX(RG_MAX(node->meta.promised, node->epoch_heard), node_epoch_of(node->meta.term)), h->to);
+        h->epoch = node_epoch_next(RG_MAX(RG_MAX(node->meta.promised, node->epochs.heard), node_epoch_of(node->meta.term)), h->to);
     if (err || h->dry_run) {
         h->err = err;
         h->on_done(h);
@@ -158,7 +163,7 @@ static void give_up(struct rg_node *node, const char *why)
     if (s->request != NULL && s->request->text[0] == '\0')
         say(s->request, RG_OK, "given up, nothing has changed: %s", why);
     rg_log_warn(node->config.log, "handover.given_up", "why=\"%s\"", why);
-    node->paused = false;
+    node->handover.paused = false;
     rg_sm_move(&s->stage, HANDOVER_RESTORE);
     answer(node, RG_EUNREADY);
 }
@@ -193,9 +198,9 @@ static void step_demote(struct rg_node *node)
                 change_role(node, node->peers[i].config.id, RG_ROLE_LEARNER);
                 return;
             }
-    if (rg_core_change_pending(node->core) || node->config_pending)
+    if (rg_core_change_pending(node->core) || node->state.config_pending)
         return;
-    node->paused = true;
+    node->handover.paused = true;
     s->paused_ms = node_now_ms(node);
     s->deadline_ms = s->paused_ms + (s->request->pause_ms_max > 0 ? s->request->pause_ms_max : PAUSE_MS);
     rg_sm_move(&s->stage, HANDOVER_DRAIN);
@@ -207,8 +212,8 @@ static bool drained(const struct rg_node *node)
 {
     uint64_t last = rg_wal_last(node->wal);
 
-    return node->queue.n == 0 && node->flying.n == 0 && node->done.n == 0 && node->regional.n == 0 &&
-           node->persisted == last && node->committed == last && node->applied.index == last && !rg_wal_busy(node->wal);
+    return node->answers.queue.n == 0 && node->answers.flying.n == 0 && node->answers.done.n == 0 && node->answers.regional.n == 0 &&
+           node->log.persisted == last && node->log.committed == last && node->state.applied.index == last && !rg_wal_busy(node->wal);
 }
 
 static enum rg_err next_config(const struct rg_node *node, uint64_t to, struct rg_buf *out)
@@ -297,7 +302,7 @@ static void step_commit(struct rg_node *node)
     if (now >= s->deadline_ms && s->request != NULL) {
         say(s->request, RG_OK, "handed over, but the new primary has not been heard yet; the hand-over goes on");
         answer(node, RG_ETIMEOUT);
-        node->paused = false;
+        node->handover.paused = false;
     }
     if (now >= s->again_ms)
         (void)send_step(node, s->to, RG_HANDOVER_COMMIT);
@@ -310,7 +315,7 @@ void node_handover_heard(struct rg_node *node, uint64_t peer, uint64_t term)
     if (s->stage.state != HANDOVER_COMMIT || term < s->term || node_epoch_of(term) < node_epoch_of(s->term))
         return;
     rg_sm_move(&s->stage, HANDOVER_NONE);
-    node->paused = false;
+    node->handover.paused = false;
     rg_log_info(node->config.log, "handover.done", "to=%llu epoch=%llu paused_ms=%llu", (unsigned long long)peer,
                 (unsigned long long)node_epoch_of(term),
                 (unsigned long long)(s->paused_ms > 0 ? node_now_ms(node) - s->paused_ms : 0));
@@ -327,7 +332,7 @@ void node_handover_end(struct rg_node *node, enum rg_err err, const char *text)
         return; /* past the hand-over point it goes on */
     if (s->request != NULL)
         say(s->request, RG_OK, "%s", text);
-    node->paused = false;
+    node->handover.paused = false;
     rg_sm_move(&s->stage, HANDOVER_NONE);
     answer(node, err);
 }
@@ -339,7 +344,7 @@ void node_handover_overtaken(struct rg_node *node)
     if (s->stage.state != HANDOVER_COMMIT)
         return;
     rg_sm_move(&s->stage, HANDOVER_NONE);
-    node->paused = false;
+    node->handover.paused = false;
     if (s->request != NULL)
         say(s->request, RG_OK, "handed over, but a promotion was declared before the new primary was heard");
     answer(node, RG_ETIMEOUT);
@@ -351,15 +356,15 @@ void node_handover_resume(struct rg_node *node)
     struct node_handover *s = &node->handover;
     struct rg_members m;
 
-    if (node->meta.ceded_index == 0 || node_bygone(node, node->meta.term) || node->applied_config_index != node->meta.ceded_index + 1 ||
-        rg_wal_last(node->wal) != node->applied_config_index || (node->meta.term & UINT32_MAX) != 0 ||
-        rg_members_decode(rg_buf_span(&node->applied_config), &m) != RG_OK || rg_members_voters(&m) != 1)
+    if (node->meta.ceded_index == 0 || node_bygone(node, node->meta.term) || node->state.config_index != node->meta.ceded_index + 1 ||
+        rg_wal_last(node->wal) != node->state.config_index || (node->meta.term & UINT32_MAX) != 0 ||
+        rg_members_decode(rg_buf_span(&node->state.config), &m) != RG_OK || rg_members_voters(&m) != 1)
         return;
     for (size_t i = 0; i < m.n; i++)
         if (m.peers[i].role == RG_ROLE_VOTER)
             s->to = m.peers[i].id;
     rg_buf_clear(&s->config);
-    rg_buf_put(&s->config, node->applied_config.data, node->applied_config.len);
+    rg_buf_put(&s->config, node->state.config.data, node->state.config.len);
     if (s->config.err || s->to == node->config.id)
         return;
     s->term = node->meta.term;
@@ -375,7 +380,7 @@ void node_handover_step(struct rg_node *node)
 {
     struct node_handover *s = &node->handover;
 
-    if (!node->paused)
+    if (!node->handover.paused)
         node_held_release(node);
     switch ((enum handover_stage)s->stage.state) {
     case HANDOVER_NONE:
@@ -423,9 +428,9 @@ static bool level(const struct rg_node *node, const struct rg_msg_handover *m)
 {
     uint64_t last = rg_wal_last(node->wal);
 
-    return !node->leading && node->install.state == INSTALL_NONE && node->failover.request == NULL && !node->diverged &&
-           last == m->last_index && rg_wal_term(node->wal, last) == m->last_term && node->persisted == last &&
-           node->applied.index <= last && (m->term & UINT32_MAX) == 0 &&
+    return !node->leading && node->snap.install.state == INSTALL_NONE && node->failover.request == NULL && !node->health.diverged &&
+           last == m->last_index && rg_wal_term(node->wal, last) == m->last_term && node->log.persisted == last &&
+           node->state.applied.index <= last && (m->term & UINT32_MAX) == 0 &&
            m->term >= node->meta.term && /* equal: a crash, after the term was saved and before the entry was */
            m->term > m->last_term && node_epoch_of(m->term) >= node->meta.promised;
 }
@@ -455,7 +460,7 @@ static void take(struct rg_node *node, uint64_t from, const struct rg_msg_handov
     struct node_handover *s = &node->handover;
     uint64_t now = node_now_ms(node);
 
-    if (node->settings.lease_regions == 0) {
+    if (node->lease.settings.lease_regions == 0) {
         rg_log_warn(node->config.log, "handover.take", "from=%llu epoch=%llu", (unsigned long long)from,
                     (unsigned long long)node_epoch_of(m->term));
         node_reborn(node, m->term, m->config);
@@ -464,22 +469,7 @@ static void take(struct rg_node *node, uint64_t from, const struct rg_msg_handov
     if (now < s->take_ms)
         return; /* COMMIT comes again */
     s->take_ms = now + TAKE_MS;
-    rg_buf_clear(&s->config);
-    rg_buf_put(&s->config, m->config.p, m->config.n);
-    if (s->config.err) {
-        node_fail(node, s->config.err, "take over: %s", rg_err_text(s->config.err));
-        return;
-    }
-    node_failover_take(node, m->term, from);
-}
-
-void node_handover_taken(struct rg_failover *f)
-{
-    struct node_handover *s = RG_CONTAINER(f, struct node_handover, take);
-    struct rg_node *node = RG_CONTAINER(s, struct rg_node, handover);
-
-    if (f->err)
-        rg_log_warn(node->config.log, "handover.not_taken", "err=%s text=\"%s\"", rg_err_symbol(f->err), f->text);
+    node_failover_take(node, m->term, m->config, from);
 }
 
 void node_on_handover(struct rg_node *node, struct node_peer *peer, const struct rg_msg_handover *m)

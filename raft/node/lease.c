@@ -13,23 +13,6 @@
 
 /* ---- policy ---- */
 
-static void epochs_load(struct rg_node *node, struct rg_txn *txn)
-{
-    RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct rg_epoch e;
-
-    if (rg_epoch_list(txn, &scan) != RG_OK)
-        return;
-    node->n_epochs = 0;
-    while (rg_epoch_list_next(&scan, &e) == RG_OK) {
-        if (node->n_epochs == NODE_EPOCHS) { /* the oldest goes: its revisions then count as reached */
-            memmove(node->epochs, node->epochs + 1, (NODE_EPOCHS - 1) * sizeof node->epochs[0]);
-            node->n_epochs--;
-        }
-        node->epochs[node->n_epochs++] = (struct node_epoch){.epoch = e.epoch, .first_index = e.first_index};
-    }
-}
-
 /* A node that was just let in is PREPARED still: somebody who does not know it yet could be promoted without asking it. */
 static bool peer_counts(struct rg_txn *txn, const struct rg_peer_config *peer)
 {
@@ -47,29 +30,34 @@ void node_policy_load(struct rg_node *node)
     enum rg_err err = rg_txn_begin(node->config.store, RG_TXN_READ, &txn);
 
     if (!err)
-        err = rg_settings_get(txn, &node->settings);
+        err = rg_settings_get(txn, &node->lease.settings);
     if (!err)
-        err = rg_degraded_count(txn, &node->degraded);
+        err = rg_degraded_count(txn, &node->lease.degraded);
     if (err) {
         node_fail(node, err, "read the durability policy: %s", rg_err_text(err));
         return;
     }
-    if (node->degraded > 0 && node->degraded_last == 0)
-        node->degraded_last = node->applied.index; /* of before this start */
-    epochs_load(node, txn);
+    if (node->lease.degraded > 0 && node->lease.degraded_last == 0)
+        node->lease.degraded_last = node->state.applied.index; /* of before this start */
+    node_epochs_load(node, txn);
     for (size_t i = 0; i < node->n_peers; i++)
         node->peers[i].counts = peer_counts(txn, &node->peers[i].config);
-    node->policy_dirty = false;
-    node->regional_dirty = true;
+    node->lease.dirty = false;
+    node_regions_moved(node);
+}
+
+void node_policy_touch(struct rg_node *node)
+{
+    node->lease.dirty = true;
 }
 
 void node_settings_note(struct rg_node *node, uint64_t index, struct rg_span cmd)
 {
     if ((rg_cmd_kind_flags(rg_tlv_u64(cmd, RG_F_KIND, 0)) & RG_CMDF_TOUCHES_SETTINGS) != 0) {
-        node->policy_dirty = true;
-    } else if (node->settings.regions > 0 && rg_tlv_u64(cmd, RG_F_DEGRADED, UINT64_MAX) != UINT64_MAX) {
-        node->policy_dirty = true;
-        node->degraded_last = index;
+        node->lease.dirty = true;
+    } else if (node->lease.settings.regions > 0 && rg_tlv_u64(cmd, RG_F_DEGRADED, UINT64_MAX) != UINT64_MAX) {
+        node->lease.dirty = true;
+        node->lease.degraded_last = index;
     }
 }
 
@@ -136,12 +124,12 @@ uint32_t node_regions_reachable(const struct node_regions *r)
 
 static bool settled(const struct rg_node *node, const struct node_regions *r)
 {
-    return node->settings.lease_index == 0 || r->least_durable >= node->settings.lease_index;
+    return node->lease.settings.lease_index == 0 || r->least_durable >= node->lease.settings.lease_index;
 }
 
 uint32_t node_lease_needed(const struct rg_node *node, const struct node_regions *r)
 {
-    const struct rg_settings *p = &node->settings;
+    const struct rg_settings *p = &node->lease.settings;
 
     return settled(node, r) ? p->lease_regions : RG_MAX(p->lease_regions, p->old_lease_regions);
 }
@@ -153,11 +141,11 @@ bool node_lease_settled(const struct rg_node *node, const struct node_regions *r
 
 bool node_members_known(const struct rg_node *node, const struct node_regions *r)
 {
-    uint32_t need = RG_MAX(node_lease_needed(node, r), node->settings.regions), n = 0;
+    uint32_t need = RG_MAX(node_lease_needed(node, r), node->lease.settings.regions), n = 0;
 
     for (size_t i = 0; i < r->n; i++)
         n += r->counts[i];
-    return node_regions_durable(r, node->applied_config_index, true) >= RG_MIN(need, n);
+    return node_regions_durable(r, node->state.config_index, true) >= RG_MIN(need, n);
 }
 
 bool node_lease_held(const struct rg_node *node, const struct node_regions *r)
@@ -173,7 +161,7 @@ bool node_lease_held(const struct rg_node *node, const struct node_regions *r)
 /* How long a lease is asked for. */
 uint32_t node_lease_ms(const struct rg_node *node)
 {
-    const struct rg_settings *p = &node->settings;
+    const struct rg_settings *p = &node->lease.settings;
 
     return (uint32_t)RG_MIN(RG_MAX(p->lease_ms, p->old_lease_ms), (uint64_t)RG_LEASE_MS_MAX);
 }
@@ -185,7 +173,7 @@ void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const stru
     if (m->lease_ms == 0 || m->stamp == 0 || m->stamp > now || node_epoch_of(m->term) != node_epoch_of(node->meta.term))
         return;
     peer->lease_until_ms = RG_MAX(peer->lease_until_ms, m->stamp + (uint64_t)m->lease_ms * 99 / 100);
-    node->regional_dirty = true;
+    node_regions_moved(node);
 }
 
 /* ---- lease: the region's side ---- */
@@ -193,7 +181,7 @@ void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const stru
 uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded)
 {
     uint64_t now = node_now_ms(node);
-    uint64_t until = ceded != 0 && ceded == node->granted_to ? node->granted_others_ms : node->granted_until_ms;
+    uint64_t until = ceded != 0 && ceded == node->lease.granted_to ? node->lease.granted_others_ms : node->lease.granted_until_ms;
 
     return until > now ? until - now : 0;
 }
@@ -201,7 +189,7 @@ uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded)
 void node_lease_start(struct rg_node *node)
 {
     if (node->meta.lease_ms > 0) /* it may have been granted just before this start */
-        node->granted_until_ms = node_now_ms(node) + node->meta.lease_ms * 101 / 100 + 1;
+        node->lease.granted_until_ms = node_now_ms(node) + node->meta.lease_ms * 101 / 100 + 1;
 }
 
 /* 0: none is granted. */
@@ -221,10 +209,10 @@ uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms
             return 0;
         }
     }
-    if (node->granted_to != peer) {
-        node->granted_others_ms = node->granted_until_ms;
-        node->granted_to = peer;
+    if (node->lease.granted_to != peer) {
+        node->lease.granted_others_ms = node->lease.granted_until_ms;
+        node->lease.granted_to = peer;
     }
-    node->granted_until_ms = RG_MAX(node->granted_until_ms, node_now_ms(node) + (uint64_t)lease_ms * 101 / 100 + 1);
+    node->lease.granted_until_ms = RG_MAX(node->lease.granted_until_ms, node_now_ms(node) + (uint64_t)lease_ms * 101 / 100 + 1);
     return lease_ms;
 }

@@ -25,20 +25,16 @@ void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...)
     if (node->stage.state == NODE_STOPPED)
         return;
     va_start(ap, fmt);
-    vsnprintf(node->stop_text, sizeof node->stop_text, fmt, ap);
+    vsnprintf(node->stop.text, sizeof node->stop.text, fmt, ap);
     va_end(ap);
-    node->stop_err = err;
+    node->stop.err = err;
     rg_sm_move(&node->stage, NODE_STOPPED);
 }
 
 static void answer_stopped(struct rg_node *node)
 {
-    node_answer_all(node, &node->done, RG_ESTOPPED);
-    node_answer_all(node, &node->flying, RG_ESTOPPED);
-    node_answer_all(node, &node->queue, RG_ESTOPPED);
-    node_answer_all(node, &node->held, RG_ESTOPPED);
-    node_answer_all(node, &node->regional, RG_ESTOPPED);
-    node_answer_all(node, &node->forwarded, RG_ESTOPPED);
+    node_answers_stop(node);
+    node_forward_lost(node, 0, RG_ESTOPPED);
     node_change_answer(node);
     node_failover_answer(node, RG_ESTOPPED);
     node_handover_end(node, RG_ESTOPPED, "the node stopped");
@@ -47,16 +43,16 @@ static void answer_stopped(struct rg_node *node)
 
 void node_settle(struct rg_node *node)
 {
-    if (node->stage.state != NODE_STOPPED || node->settling || node->pumping)
+    if (node->stage.state != NODE_STOPPED || node->pump.settling || node->pump.running)
         return;
-    node->settling = true;
+    node->pump.settling = true;
     answer_stopped(node);
-    if (node->stop_err && !node->stop_told) {
-        node->stop_told = true;
+    if (node->stop.err && !node->stop.told) {
+        node->stop.told = true;
         node_publish(node);
-        node->config.on_stop(node->config.arg, node->stop_err, node->stop_text);
+        node->config.on_stop(node->config.arg, node->stop.err, node->stop.text);
     }
-    node->settling = false;
+    node->pump.settling = false;
 }
 
 /* ---- peers ---- */
@@ -159,7 +155,7 @@ void node_members_update(struct rg_node *node, bool always)
         return;
     node->members = members;
     peers_rebuild(node);
-    node->policy_dirty = true; /* which regions count */
+    node_policy_touch(node); /* which regions count */
     peers_tell(node);
 }
 
@@ -248,16 +244,11 @@ static enum rg_err take_members(struct rg_node *node, struct rg_errctx *ctx)
 
 static enum rg_err allocate(struct rg_node *node)
 {
-    node->batch = calloc(node->config.batch_max, sizeof *node->batch);
     node->in_entries = calloc(RG_MSG_ENTRIES_MAX, sizeof *node->in_entries);
     node->out_entries = calloc(RG_MSG_ENTRIES_MAX, sizeof *node->out_entries);
-    node->hashes = calloc(NODE_HASHES, sizeof *node->hashes);
-    node->commits = calloc(NODE_COMMITS, sizeof *node->commits);
-    node->receipts = calloc(NODE_RECEIPTS, sizeof *node->receipts);
-    return node->batch != NULL && node->in_entries != NULL && node->out_entries != NULL && node->hashes != NULL &&
-                   node->commits != NULL && node->receipts != NULL
-               ? RG_OK
-               : RG_ENOMEM;
+    if (node->in_entries == NULL || node->out_entries == NULL || node_answers_new(node) != RG_OK || node_hashes_new(node) != RG_OK)
+        return RG_ENOMEM;
+    return node_figures_new(node);
 }
 
 /* The core's own heartbeat period is a quarter of ours. It decides which peers a tick reaches: all of them, so that they stay
@@ -309,19 +300,16 @@ static enum rg_err node_init(struct rg_node *node, struct rg_errctx *ctx)
         node->config.trailing = 2;
     if (node->config.window >= node->config.trailing) /* rule 15; see append_trim */
         node->config.window = (unsigned)node->config.trailing - 1;
-    node_proposals_init(&node->queue);
-    node_proposals_init(&node->held);
-    node_proposals_init(&node->flying);
-    node_proposals_init(&node->done);
-    node_proposals_init(&node->regional);
-    node_proposals_init(&node->forwarded);
-    rg_buf_init(&node->change_bytes, RG_RAFT_CONFIG_BYTES_MAX);
+    node_answers_init(node);
+    node_forward_init(node);
+    rg_buf_init(&node->change.bytes, RG_RAFT_CONFIG_BYTES_MAX);
+    rg_buf_init(&node->failover.config, RG_RAFT_CONFIG_BYTES_MAX);
     rg_buf_init(&node->handover.config, RG_RAFT_CONFIG_BYTES_MAX);
     rg_buf_init(&node->out, RG_MSG_BYTES_MAX);
-    rg_buf_init(&node->applied_config, RG_RAFT_CONFIG_BYTES_MAX);
-    rg_buf_init(&node->taking_config, RG_RAFT_CONFIG_BYTES_MAX);
-    rg_buf_init(&node->install_config, RG_RAFT_CONFIG_BYTES_MAX);
-    node->retry_ms = UINT64_MAX;
+    rg_buf_init(&node->state.config, RG_RAFT_CONFIG_BYTES_MAX);
+    rg_buf_init(&node->snap.taking_config, RG_RAFT_CONFIG_BYTES_MAX);
+    rg_buf_init(&node->snap.config, RG_RAFT_CONFIG_BYTES_MAX);
+    node->pump.retry_ms = UINT64_MAX;
     node->boot = node->io->random(node->io) | 1;
     err = own_strings(node);
     if (!err)
@@ -354,7 +342,7 @@ enum rg_err rg_node_new(const struct rg_node_config *config, struct rg_node **re
         return rg_fail(ctx, RG_ENOMEM, "make a node");
     node->config = *config;
     rg_sm_init(&node->stage, &node_stages, NODE_NEW);
-    rg_sm_init(&node->install, &node_installs, INSTALL_NONE);
+    rg_sm_init(&node->snap.install, &node_installs, INSTALL_NONE);
     rg_sm_init(&node->failover.stage, &node_failovers, FAILOVER_NONE);
     rg_sm_init(&node->handover.stage, &node_handovers, HANDOVER_NONE);
     pthread_mutex_init(&node->status_mutex, NULL);
@@ -373,9 +361,9 @@ enum rg_err rg_node_start(struct rg_node *node, struct rg_errctx *ctx)
     enum rg_err err;
 
     RG_ASSERT(node->stage.state == NODE_NEW);
-    node->started_ms = node_now_ms(node);
+    node->pump.started_ms = node_now_ms(node);
     node_lease_start(node);
-    if (self->role == RG_ROLE_VOTER && node->snapshot_index == 0 && rg_wal_last(node->wal) == 0) {
+    if (self->role == RG_ROLE_VOTER && node->snap.index == 0 && rg_wal_last(node->wal) == 0) {
         rg_sm_move(&node->stage, NODE_FIRST);
         err = node_first_entry(node, ctx);
     } else {
@@ -393,7 +381,7 @@ void rg_node_stop(struct rg_node *node)
 {
     if (node->stage.state != NODE_STOPPED)
         rg_sm_move(&node->stage, NODE_STOPPED);
-    if (!node->pumping)
+    if (!node->pump.running)
         answer_stopped(node);
 }
 
@@ -409,18 +397,19 @@ void rg_node_free(struct rg_node *node)
     rg_snapstore_free(node->snaps);
     rg_metafile_free(node->metafile);
     rg_buf_deinit(&node->out);
-    rg_buf_deinit(&node->applied_config);
-    rg_buf_deinit(&node->taking_config);
-    rg_buf_deinit(&node->install_config);
-    rg_buf_deinit(&node->change_bytes);
+    rg_buf_deinit(&node->state.config);
+    rg_buf_deinit(&node->snap.taking_config);
+    rg_buf_deinit(&node->snap.config);
+    rg_buf_deinit(&node->change.bytes);
+    rg_buf_deinit(&node->failover.config);
     rg_buf_deinit(&node->handover.config);
-    free(node->batch);
+    free(node->answers.batch);
+    free(node->answers.waits);
     free(node->in_entries);
     free(node->out_entries);
-    free(node->hashes);
-    free(node->commits);
-    free(node->receipts);
-    free(node->waits);
+    free(node->health.hashes);
+    free(node->figures.commits);
+    free(node->figures.receipts);
     if (node->strings_owned) {
         free_string(node->config.data_dir);
         free_string(node->config.cluster_id);
@@ -434,9 +423,19 @@ void rg_node_free(struct rg_node *node)
 
 /* ---- the pump ---- */
 
+void node_retry_soon(struct rg_node *node)
+{
+    node->pump.retry_ms = RG_MIN(node->pump.retry_ms, node_now_ms(node) + NODE_RETRY_MS);
+}
+
+void node_pump_led(struct rg_node *node)
+{
+    node->pump.tick_ms = node->pump.announce_due_ms = node_now_ms(node);
+}
+
 void rg_node_on_timer(struct rg_node *node)
 {
-    node->timer_ms = 0; /* it has fired; the pump looks at the clock itself */
+    node->pump.timer_ms = 0; /* it has fired; the pump looks at the clock itself */
 }
 
 /* What the log has made durable since. Between a snapshot's arrival and its being in place that says nothing (rule 15). */
@@ -453,17 +452,17 @@ static void pump_durable(struct rg_node *node)
             node_fail(node, err, "%s", rg_errctx_text(&ctx, err));
         return;
     }
-    if (node->stage.state == NODE_REBORN && durable >= node->reborn_index) {
-        node->persisted = durable;
+    if (node->stage.state == NODE_REBORN && durable >= node->epochs.reborn_index) {
+        node_log_note(node, durable, node->log.trusted);
         node_reborn_durable(node);
         return;
     }
-    if (node->stage.state != NODE_RUNNING || node->install.state != INSTALL_NONE || durable <= node->persisted)
+    if (node->stage.state != NODE_RUNNING || node->snap.install.state != INSTALL_NONE || durable <= node->log.persisted)
         return;
-    node->persisted = durable;
+    node_log_note(node, durable, node->log.trusted);
     node->next_status.flushes++;
-    if (node->leading && node->flying.n > 0)
-        node_count_us(node->next_status.durable_us, node_now_us(node) - node->flying_since_us);
+    if (node->leading && node->answers.flying.n > 0)
+        node_count_us(node->next_status.durable_us, node_now_us(node) - node->answers.flying_since_us);
     err = rg_core_persisted(node->core, node_now_ms(node), durable, &update);
     node_take(node, err, &update, false);
 }
@@ -471,9 +470,9 @@ static void pump_durable(struct rg_node *node)
 /* Ticks of a leader come a heartbeat apart and no sooner, whatever the core asks for: one tick reaches every peer. */
 static uint64_t core_due(const struct rg_node *node)
 {
-    uint64_t due = RG_MAX(rg_core_deadline(node->core), node->stepped_timeout_ms);
+    uint64_t due = RG_MAX(rg_core_deadline(node->core), node->pump.stepped_timeout_ms);
 
-    return node->leading ? RG_MAX(due, node->tick_ms + node->config.heartbeat_ms) : due;
+    return node->leading ? RG_MAX(due, node->pump.tick_ms + node->config.heartbeat_ms) : due;
 }
 
 static void pump_clock(struct rg_node *node)
@@ -484,34 +483,19 @@ static void pump_clock(struct rg_node *node)
 
     if (now < core_due(node))
         return;
-    node->tick_ms = now;
+    node->pump.tick_ms = now;
     err = rg_core_timeout(node->core, now, &update);
     node_take(node, err, &update, false);
-    node->stepped_timeout_ms = now + 10; /* a deadline that does not move must not spin */
-}
-
-static void pump_config(struct rg_node *node)
-{
-    struct rg_core_update update;
-    enum rg_err err;
-
-    if (!node->config_pending || node->install.state != INSTALL_NONE)
-        return;
-    node->config_pending = false;
-    err = rg_core_configured(node->core, node_now_ms(node), node->applied_config_index, rg_buf_span(&node->applied_config),
-                             &update);
-    node_take(node, err, &update, false);
-    if (node->stage.state == NODE_RUNNING)
-        node_members_update(node, false);
+    node->pump.stepped_timeout_ms = now + 10; /* a deadline that does not move must not spin */
 }
 
 static void pump_announce(struct rg_node *node)
 {
     uint64_t now = node_now_ms(node);
 
-    if (now < node->announce_due_ms)
+    if (now < node->pump.announce_due_ms)
         return;
-    node->announce_due_ms = now + node->config.announce_ms;
+    node->pump.announce_due_ms = now + node->config.announce_ms;
     for (size_t i = 0; node->leading && i < node->n_peers; i++)
         if (node->peers[i].up)
             node_announce(node, &node->peers[i]);
@@ -528,15 +512,15 @@ static void pump_senders(struct rg_node *node)
 
 static void pump_timer(struct rg_node *node)
 {
-    uint64_t due = RG_MIN(node->announce_due_ms, node->retry_ms);
+    uint64_t due = RG_MIN(node->pump.announce_due_ms, node->pump.retry_ms);
 
     if (node->stage.state != NODE_RUNNING)
         return; /* the log's completion brings the next turn */
     due = RG_MIN(due, RG_MIN(core_due(node), node_answer_due(node)));
     due = RG_MIN(due, RG_MIN(node_failover_due(node), node_handover_due(node)));
     due = RG_MAX(due, node_now_ms(node));
-    if (due != node->timer_ms) {
-        node->timer_ms = due;
+    if (due != node->pump.timer_ms) {
+        node->pump.timer_ms = due;
         node->io->timer(node->io, due);
     }
 }
@@ -553,8 +537,8 @@ static void pump_out(struct rg_node *node)
 
 static void pump_running(struct rg_node *node)
 {
-    if (node->retry_ms <= node_now_ms(node))
-        node->retry_ms = UINT64_MAX;
+    if (node->pump.retry_ms <= node_now_ms(node))
+        node->pump.retry_ms = UINT64_MAX;
     pump_clock(node);
     if (node->stage.state == NODE_RUNNING)
         pump_out(node);
@@ -565,10 +549,10 @@ static void pump_running(struct rg_node *node)
     if (node->stage.state == NODE_RUNNING)
         node_apply(node);
     if (node->stage.state == NODE_RUNNING)
-        pump_config(node);
+        node_config_step(node);
     if (node->stage.state == NODE_RUNNING)
         node_snapshot_step(node);
-    if (node->stage.state == NODE_RUNNING && node->policy_dirty && node->install.state == INSTALL_NONE)
+    if (node->stage.state == NODE_RUNNING && node->lease.dirty && node->snap.install.state == INSTALL_NONE)
         node_policy_load(node);
     if (node->stage.state == NODE_RUNNING)
         node_answer(node);
@@ -580,7 +564,7 @@ static void pump_running(struct rg_node *node)
         pump_out(node);
     if (node->stage.state == NODE_RUNNING)
         pump_senders(node);
-    if (node->stage.state == NODE_RUNNING && node->report_due)
+    if (node->stage.state == NODE_RUNNING && node->primary.report_due)
         node_report(node);
     if (node->stage.state == NODE_RUNNING)
         pump_announce(node);
@@ -590,18 +574,19 @@ static void pump_running(struct rg_node *node)
 
 void rg_node_pump(struct rg_node *node)
 {
-    if (node->pumping)
+    if (node->pump.running)
         return;
-    node->pumping = true;
+    node->pump.running = true;
+    node->pump.turn++;
     if (node->stage.state != NODE_STOPPED)
         pump_durable(node);
     if (node->stage.state == NODE_RUNNING)
         pump_running(node);
     if (node->stage.state != NODE_STOPPED) {
-        if (!node->published)
+        if (node->figures.published != node->pump.turn)
             node_publish(node);
         pump_timer(node);
     }
-    node->pumping = node->published = false;
+    node->pump.running = false;
     node_settle(node);
 }

@@ -95,7 +95,9 @@ struct node_failover {
     struct rg_sm stage;
     struct rg_failover *request; /* borrow */
     uint64_t number, epoch, deadline_ms, wait_until_ms;
-    uint64_t ceded; /* a hand-over: from this node, which acknowledges nothing more; 0: declared */
+    uint64_t ceded; /* a hand-over: from this node, which acknowledges nothing more; our own id: we raise our epoch; 0: declared */
+    struct rg_buf config;   /* own; with `ceded`: the first entry of the epoch that begins */
+    struct rg_failover own; /* with `ceded`: the request */
 };
 
 /* A planned hand-over, on the side that gives (handover.c):
@@ -124,8 +126,8 @@ struct node_handover {
     struct rg_change change;
     uint64_t demoted[RG_PEERS_MAX];
     size_t n_demoted;
-    struct rg_buf config;       /* the first entry of the next epoch */
-    struct rg_failover take;    /* the target: promises for the epoch that was handed to it */
+    struct rg_buf config;       /* own; the first entry of the next epoch */
+    bool paused;                /* no new proposals, here or while a raised epoch begins */
     uint64_t take_ms;           /* the target: not again before */
 };
 
@@ -134,61 +136,52 @@ struct node_proposals {
     size_t n;
 };
 
-struct rg_node {
-    struct rg_node_config config; /* defaults filled in; strings: own */
-    struct rg_io *io;
-    struct rg_sm stage; /* node_stages */
-    bool pumping, settling, strings_owned;
-    bool published; /* in this pump */
-    enum rg_err stop_err; /* RG_OK: stopped by the shell */
-    char stop_text[512];
-    bool stop_told;
+/* ---- the node: a struct for each file that writes it; all others only read (tests/house.py holds that) ---- */
 
-    struct rg_metafile *metafile; /* own */
-    struct rg_meta meta;
-    uint64_t boot; /* names this process to its peers */
-    struct rg_wal *wal;
-    struct rg_snapstore *snaps;
-    struct rg_core *core;
-    struct rg_receiver *receiver;
+/* step.c. The first three decide what may be served. */
+struct node_log {
+    uint64_t persisted; /* last entry that the core was told is durable */
+    uint64_t trusted;   /* last one that is committed whatever the core knows yet: a gated log at start */
+    uint64_t committed; /* the core's commit index as last noted */
+    bool trusts;        /* nothing but committed entries is in the log */
+};
 
-    struct rg_members configured; /* what the shell gave: used until the log holds a configuration */
-    struct rg_members members;    /* in force */
-    struct node_peer peers[RG_PEERS_MAX]; /* of members, self excluded */
-    size_t n_peers;
-
-    /* log and state */
-    uint64_t persisted;     /* said to the core to be durable */
-    bool trusts_log;        /* nothing but committed entries is in it */
-    uint64_t trusted;       /* committed whatever the core knows yet: a gated log at start */
-    uint64_t committed;     /* the core's commit index as last noted */
-    uint64_t commit_bytes;
+/* apply.c: the store's state, as of the last write transaction. */
+struct node_state {
     struct rg_applied applied;
     struct rg_counts counts;
-    struct rg_buf applied_config; /* encoded members as of applied */
-    uint64_t applied_config_index;
-    bool config_pending;          /* a CHANGE was applied: tell the core */
-    bool leading;                 /* as of the last step */
+    struct rg_buf config; /* own; encoded members as of applied */
+    uint64_t config_index;
+    bool config_pending; /* a CHANGE was applied: tell the core */
+};
 
-    /* snapshots */
-    uint64_t snapshot_index, snapshot_term;
-    uint64_t log_bytes; /* applied since the last snapshot */
-    bool snapshot_wanted;
-    uint64_t snapshot_retry_ms;
-    struct rg_buf taking_config;
+/* apply.c: snapshots that are taken, or put in place. */
+struct node_snap {
+    uint64_t index, term; /* of the newest in use; 0: none */
+    struct rg_buf config; /* own; as of it, or while one is put in place of that one */
+    uint64_t config_index;
+    uint64_t log_bytes; /* applied since */
+    bool wanted;
+    uint64_t retry_ms;
+    struct rg_buf taking_config; /* own */
     uint64_t taking_config_index;
     struct rg_sm install; /* node_installs */
     uint64_t install_index, install_term;
-    struct rg_buf install_config;
-    uint64_t install_config_index;
+};
 
-    /* proposals and waits */
+/* apply.c: the revision readers see, from any thread. */
+struct node_visible {
+    atomic_uint_fast64_t seq, epoch, index;
+};
+
+/* answer.c: proposals and waits. */
+struct node_answers {
     struct node_proposals queue;    /* not proposed yet */
     struct node_proposals held;     /* came while writes were paused */
     struct node_proposals flying;   /* in the log, by index */
     struct node_proposals done;     /* applied, to be answered in this pump */
     struct node_proposals regional; /* applied, waiting for regions, by index */
-    bool regional_dirty;            /* a peer's durable index moved */
+    bool regional_dirty;            /* what regions have moved */
     uint64_t regional_deadline_ms;  /* no deadline is earlier */
     uint64_t queue_since_us, flying_since_us; /* when the oldest was submitted */
     struct rg_entry *batch;         /* own; batch_max */
@@ -196,59 +189,123 @@ struct rg_node {
     size_t n_waits, waits_cap;
     uint64_t waits_scan_ms;         /* not before */
     uint64_t waits_deadline_ms;     /* no deadline is earlier */
+};
 
-    /* policy and lease */
+/* forward.c: proposals carried to the primary, and those carried here from others. */
+struct node_forward {
+    struct node_proposals list; /* by number, in proposal->index */
+    uint64_t number;
+    uint64_t deadline_ms;       /* no deadline is earlier */
+    uint64_t to;                /* where those went */
+    size_t n_guests;
+};
+
+/* change.c: membership, one change at a time. */
+struct node_change {
+    struct rg_change *now; /* borrow; in the log, not applied yet */
+    struct rg_buf bytes;   /* own; its entry */
+};
+
+/* lease.c: policy, as applied here, and leases granted. */
+struct node_lease {
     struct rg_settings settings;
-    bool policy_dirty;
-    uint64_t degraded, degraded_last;  /* how many; index of the last, or a later one */
-    uint64_t granted_until_ms;         /* no part in a promotion before */
+    bool dirty; /* to be read again */
+    uint64_t degraded, degraded_last; /* how many; index of the last, or a later one */
+    uint64_t granted_until_ms;        /* no part in a promotion before */
     uint64_t granted_to, granted_others_ms; /* the last one it was granted to, and until when it was to others */
-    uint64_t announce_stamp;           /* of the last announcement, to be given back */
-    uint32_t announce_granted_ms;
-    uint64_t announced_epoch, announced_commit; /* the furthest that a primary of this epoch has announced */
+};
 
-    /* another epoch */
+/* failover.c */
+struct node_epochs {
+    struct node_epoch began[NODE_EPOCHS]; /* in this history, ascending */
+    size_t n;
+    uint64_t heard;        /* the highest one that a peer has promised: the next one must be higher */
+    uint64_t raise_ms;     /* a primary: when to begin an epoch above that one; 0: no need */
+    uint64_t reborn_index; /* REBORN: the entry that must be durable */
+};
+
+/* peer.c: the primary as this node hears it. */
+struct node_primary {
+    uint64_t id, heard_ms; /* heard_ms 0: never */
+    uint64_t epoch, commit; /* the furthest that a primary of this epoch has announced */
+    uint64_t stamp;         /* of the last announcement, to be given back */
+    uint32_t granted_ms;
+    struct rg_msg_announce announced; /* to be compared when applied gets there */
+    bool pending;
+    bool report_due;
+};
+
+/* peer.c, which compares; status.c, which judges. */
+struct node_health {
+    bool target_set;
+    uint64_t target; /* first announced commit index since not ready */
+    bool hash_matched, diverged;
+    bool alarm; /* a learner is ahead of this primary: it has lost data */
+    bool ready;
+    char not_ready[160];
+    struct node_hash *hashes; /* own; ring of NODE_HASHES */
+};
+
+/* status.c: moments kept for lags and histograms. */
+struct node_figures {
+    struct node_commit *commits; /* own; ring */
+    size_t commits_n;            /* written so far */
+    size_t commits_seen;         /* first whose application everywhere is not yet counted */
+    uint64_t commit_bytes;
+    struct node_receipt *receipts; /* own; ring */
+    size_t receipts_n, receipts_seen;
+    uint64_t published; /* turn of the last one */
+};
+
+/* node.c */
+struct node_pump {
+    bool running, settling;
+    uint64_t turn; /* one more each time */
+    uint64_t started_ms, tick_ms, announce_due_ms, retry_ms, timer_ms, stepped_timeout_ms;
+};
+/* node.c */
+struct node_stop {
+    enum rg_err err; /* RG_OK: stopped by the shell */
+    char text[512];
+    bool told;
+};
+
+struct rg_node {
+    struct rg_node_config config; /* defaults filled in; strings: own */
+    bool strings_owned;
+    struct rg_io *io;
+    struct rg_sm stage; /* node_stages */
+    struct node_pump pump;
+    struct node_stop stop;
+
+    struct rg_metafile *metafile; /* own, as all these */
+    struct rg_wal *wal;
+    struct rg_snapstore *snaps;
+    struct rg_core *core;
+    struct rg_receiver *receiver;
+
+    struct rg_meta meta; /* whoever changes it saves it at once */
+    uint64_t boot;       /* names this process to its peers */
+    struct rg_members configured; /* what the shell gave: used until the log holds a configuration */
+    struct rg_members members;    /* in force */
+    struct node_peer peers[RG_PEERS_MAX]; /* of members, self excluded, then guests */
+    size_t n_peers;
+    bool leading; /* as of the last step (step.c) */
+
+    struct node_log log;
+    struct node_state state;
+    struct node_snap snap;
+    struct node_visible visible;
+    struct node_answers answers;
+    struct node_forward forward;
+    struct node_change change;
+    struct node_lease lease;
+    struct node_epochs epochs;
     struct node_failover failover;
     struct node_handover handover;
-    bool paused;                       /* no new proposals: a hand-over is under way */
-    uint64_t reborn_index;             /* REBORN: the entry that must be durable */
-    uint64_t raise_ms;                 /* a primary: when to begin an epoch above epoch_heard; 0: no need */
-    uint64_t epoch_heard;              /* the highest one that a peer has promised: the next one must be higher */
-
-    /* membership: one change at a time */
-    struct rg_change *change;          /* borrow; in the log, not applied yet */
-    struct rg_buf change_bytes;        /* its entry */
-
-    /* proposals carried to the primary, and those carried here from others */
-    struct node_proposals forwarded;   /* by number, in proposal->index */
-    uint64_t forward_number;
-    uint64_t forward_deadline_ms;      /* no deadline is earlier */
-    uint64_t forward_to;               /* where those went */
-    size_t n_guests;
-
-    /* time */
-    uint64_t started_ms, tick_ms, announce_due_ms, retry_ms, timer_ms;
-    uint64_t stepped_timeout_ms;
-
-    /* primary as a learner sees it */
-    uint64_t primary_id, primary_heard_ms; /* heard: 0 never */
-    struct rg_msg_announce announced;      /* to be compared when applied gets there */
-    bool announced_pending;
-    bool target_set;
-    uint64_t target;                       /* first announced commit index since not ready */
-    bool hash_matched;
-    bool ready, diverged, alarm, report_due;
-    char not_ready[160];
-
-    /* rings */
-    struct node_hash *hashes;       /* own */
-    struct node_commit *commits;    /* own */
-    size_t commits_n;               /* written so far */
-    size_t commits_seen;            /* first whose application everywhere is not yet counted */
-    struct node_receipt *receipts;  /* own */
-    size_t receipts_n, receipts_seen;
-    struct node_epoch epochs[NODE_EPOCHS];
-    size_t n_epochs;
+    struct node_primary primary;
+    struct node_health health;
+    struct node_figures figures;
 
     /* outgoing and incoming messages */
     struct rg_buf out;
@@ -258,8 +315,7 @@ struct rg_node {
     /* read from other threads */
     pthread_mutex_t status_mutex;
     struct rg_node_status status; /* as published */
-    struct rg_node_status next_status; /* figures are counted here */
-    atomic_uint_fast64_t visible_seq, visible_epoch, visible_index;
+    struct rg_node_status next_status; /* figures are counted here, by every file */
 };
 
 static inline uint64_t node_epoch_of(uint64_t term)
@@ -285,6 +341,10 @@ struct node_peer *node_guest(struct rg_node *node, const struct rg_hello *hello)
 /* Before the core gets a message of this peer's: it takes those of guests too. */
 void node_guest_step(struct rg_node *node, uint64_t peer);
 struct node_peer *node_peer_find(struct rg_node *node, uint64_t id);
+/** A link's queue is full: another turn in a while. */
+void node_retry_soon(struct rg_node *node);
+/** This node leads from now on: tick and announce at once. */
+void node_pump_led(struct rg_node *node);
 /** Take the members in force from the core; connect, forget. */
 void node_members_update(struct rg_node *node, bool always);
 
@@ -298,6 +358,10 @@ RG_MUST enum rg_err node_make_core(struct rg_node *node);
 /* step.c */
 /** Do what a step asks for, in the order of RAFT.md rule 3. received: the step took a message. */
 void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_update *update, bool received);
+/** What of the log is on disk, as the core is told, and what is committed whatever it knows. */
+void node_log_note(struct rg_node *node, uint64_t persisted, uint64_t trusted);
+/** Whether nothing but committed entries is in the log. */
+void node_log_trusts(struct rg_node *node, bool trusts);
 /** Let go what the gates allow. */
 void node_release(struct rg_node *node);
 void node_lose_leadership(struct rg_node *node);
@@ -311,6 +375,11 @@ enum rg_err node_send(struct rg_node *node, uint64_t peer, const struct rg_msg *
 /* peer.c */
 void node_announce(struct rg_node *node, struct node_peer *peer);
 void node_report(struct rg_node *node);
+/** In this turn. */
+void node_report_soon(struct rg_node *node);
+/** This node follows nobody any more. */
+void node_primary_forget(struct rg_node *node);
+RG_MUST enum rg_err node_hashes_new(struct rg_node *node);
 /** After apply: compare state hashes that were waiting for this index. */
 void node_compare(struct rg_node *node);
 void node_hash_keep(struct rg_node *node, const struct rg_applied *applied);
@@ -320,6 +389,12 @@ void node_hash_keep(struct rg_node *node, const struct rg_applied *applied);
 void node_apply(struct rg_node *node);
 /** Entries up to limit into the store, for the start. */
 RG_MUST enum rg_err node_apply_upto(struct rg_node *node, uint64_t limit, struct rg_errctx *ctx);
+/** Applied index and figures as the store has them. */
+RG_MUST enum rg_err node_state_load(struct rg_node *node);
+/** Fill the store from the newest snapshot, if there is one. */
+RG_MUST enum rg_err node_snapshot_load(struct rg_node *node, struct rg_errctx *ctx);
+/** Tell the core of a CHANGE that was applied. */
+void node_config_step(struct rg_node *node);
 void node_visible_set(struct rg_node *node);
 void node_snapshot_step(struct rg_node *node);
 /** The core has taken a received snapshot for its log: put it in place. */
@@ -330,19 +405,28 @@ void node_receiver_failed(void *arg, uint64_t peer, enum rg_err err, const char 
 
 /* answer.c */
 void node_proposals_init(struct node_proposals *list);
+void node_answers_init(struct rg_node *node);
+RG_MUST enum rg_err node_answers_new(struct rg_node *node);
 void node_submit_batch(struct rg_node *node);
 /** The entry at index was applied: if it is a proposal of ours, take it off the list of flying ones. */
 struct rg_proposal *node_flying_take(struct rg_node *node, uint64_t index, uint64_t term);
 void node_done_add(struct rg_node *node, struct rg_proposal *proposal);
 void node_answer(struct rg_node *node);
-/** Leadership is gone or the node stops: give every proposal of these lists this outcome. */
-void node_answer_all(struct rg_node *node, struct node_proposals *list, enum rg_err err);
+/** Give every proposal of a list this outcome. */
+void node_answer_all(struct node_proposals *list, enum rg_err err);
+/** The node stops; leadership is gone. */
+void node_answers_stop(struct rg_node *node);
+void node_answers_unled(struct rg_node *node);
+/** Some region has more, or counts otherwise: look again at what waits for regions. */
+void node_regions_moved(struct rg_node *node);
 void node_waits_answer(struct rg_node *node, enum rg_err all);
 /** Earliest moment at which node_answer has something to do by itself. */
 uint64_t node_answer_due(const struct rg_node *node);
 
 /* lease.c */
 void node_policy_load(struct rg_node *node);
+/** What it reads may have changed. */
+void node_policy_touch(struct rg_node *node);
 /** A command was applied: it may have changed what node_policy_load reads. */
 void node_settings_note(struct rg_node *node, uint64_t index, struct rg_span cmd);
 void node_regions_of(const struct rg_node *node, struct node_regions *regions);
@@ -365,17 +449,19 @@ uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms
 /** Whether messages of this term are of an epoch that this node has promised not to follow. */
 bool node_bygone(const struct rg_node *node, uint64_t term);
 uint64_t node_epoch_next(uint64_t known, uint64_t id);
+void node_epochs_load(struct rg_node *node, struct rg_txn *txn);
+/** Somebody has promised this one. */
+void node_epoch_heard(struct rg_node *node, uint64_t epoch);
 void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence *m);
 void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence_result *m);
 /* A member follows nobody of an epoch before this one. */
 void node_promise_heard(struct rg_node *node, uint64_t epoch);
-void node_raised(struct rg_failover *raise);
 /* Tell a primary that it is not followed here any more. */
 void node_promise_tell(struct rg_node *node, struct node_peer *peer);
 void node_failover_step(struct rg_node *node);
 void node_failover_answer(struct rg_node *node, enum rg_err err);
-/** The target of a hand-over, under a lease: gather promises for its epoch, then begin it with node->handover.config. */
-void node_failover_take(struct rg_node *node, uint64_t term, uint64_t ceded);
+/** The target of a hand-over, under a lease: gather promises for its epoch, then begin it with this first entry (copied). */
+void node_failover_take(struct rg_node *node, uint64_t term, struct rg_span config, uint64_t ceded);
 uint64_t node_failover_due(const struct rg_node *node);
 /** Write the first entry of another epoch, durably, then begin again from the log with it as the configuration. */
 void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config);
@@ -384,7 +470,8 @@ void node_reborn_durable(struct rg_node *node);
 /* handover.c */
 /** This node promises itself to somebody else: a hand-over that its target has not taken yet goes no further. */
 void node_handover_overtaken(struct rg_node *node);
-void node_handover_taken(struct rg_failover *take);
+/** No new proposals, or again. */
+void node_pause(struct rg_node *node, bool pause);
 void node_on_handover(struct rg_node *node, struct node_peer *peer, const struct rg_msg_handover *m);
 /* Writes are not paused any more: what was held goes its way. */
 void node_held_release(struct rg_node *node);
@@ -401,6 +488,7 @@ void node_handover_resume(struct rg_node *node);
 void node_change_answer(struct rg_node *node);
 
 /* forward.c */
+void node_forward_init(struct rg_node *node);
 void node_on_propose(struct rg_node *node, struct node_peer *peer, const struct rg_msg_propose *m);
 void node_on_proposed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_proposed *m);
 /** What was carried to this peer, or to whoever leads no more, has an open outcome. peer 0: all of them. */
@@ -410,7 +498,14 @@ void node_forward_expire(struct rg_node *node, uint64_t now_ms);
 /* status.c */
 void node_ready_update(struct rg_node *node);
 void node_publish(struct rg_node *node);
-void node_commit_note(struct rg_node *node);
+/** The same, and once more at the end of this turn. */
+void node_publish_early(struct rg_node *node);
+RG_MUST enum rg_err node_figures_new(struct rg_node *node);
+/** The core's commit index moved there. */
+void node_commit_note(struct rg_node *node, uint64_t commit);
+/** Entries up to index came; those that are applied are counted. */
+void node_receipt_note(struct rg_node *node, uint64_t index);
+void node_receipts_count(struct rg_node *node);
 void node_count_us(uint64_t histogram[32], uint64_t us);
 bool node_commit_known(const struct rg_node *node);
 bool node_primary_reachable(const struct rg_node *node);

@@ -95,29 +95,13 @@ static struct rg_context context_of(const struct rg_node *node)
 static enum rg_err open_snapshot(struct rg_node *node, struct rg_errctx *ctx)
 {
     struct rg_context context = context_of(node);
-    struct rg_snapshot_info info;
-    char dir[1024], note[256] = "";
+    char dir[1024];
     enum rg_err err;
 
     snprintf(dir, sizeof dir, "%s/snapshots", node->config.data_dir);
     context.purpose = rg_span_str("snapshot");
     err = rg_snapstore_open(node->io, dir, node->config.keys, &context, &node->snaps, ctx);
-    if (err)
-        return err;
-    err = rg_snapstore_load(node->snaps, node->config.store, &node->applied_config, &info, note, ctx);
-    if (note[0] != '\0')
-        rg_log_warn(node->config.log, "snapshot.damaged", "note=\"%s\"", note);
-    if (err == RG_ENOTFOUND)
-        return RG_OK;
-    if (err)
-        return err;
-    node->snapshot_index = info.index;
-    node->snapshot_term = info.term;
-    node->applied_config_index = node->install_config_index = info.config_index;
-    rg_buf_put(&node->install_config, node->applied_config.data, node->applied_config.len); /* replay moves the other on */
-    if (node->install_config.err)
-        return node->install_config.err;
-    return RG_OK;
+    return err ? err : node_snapshot_load(node, ctx);
 }
 
 static void on_durable(void *arg, uint64_t index, uint64_t term)
@@ -140,8 +124,8 @@ static enum rg_err open_log(struct rg_node *node, struct rg_errctx *ctx)
         .context = context_of(node),
         .cluster_id = node->config.cluster_id,
         .node_id = node->config.id,
-        .floor_index = node->snapshot_index,
-        .floor_term = node->snapshot_term,
+        .floor_index = node->snap.index,
+        .floor_term = node->snap.term,
         .segment_bytes = node->config.wal_segment_bytes,
         .arg = node,
         .on_durable = on_durable,
@@ -160,13 +144,13 @@ static enum rg_err open_log(struct rg_node *node, struct rg_errctx *ctx)
     if (report.note[0] != '\0')
         rg_log_warn(node->config.log, "wal.cut", "bytes=%llu note=\"%s\"", (unsigned long long)report.cut_bytes,
                     report.note);
-    node->persisted = rg_wal_last(node->wal);
+    node_log_note(node, rg_wal_last(node->wal), 0);
     return RG_OK;
 }
 
 static bool log_empty(const struct rg_node *node)
 {
-    return node->snapshot_index == 0 && rg_wal_last(node->wal) < rg_wal_first(node->wal);
+    return node->snap.index == 0 && rg_wal_last(node->wal) < rg_wal_first(node->wal);
 }
 
 static enum rg_err check_log(const struct rg_node *node, struct rg_errctx *ctx)
@@ -180,9 +164,9 @@ static enum rg_err check_log(const struct rg_node *node, struct rg_errctx *ctx)
                            node->config.data_dir, (unsigned long long)node->meta.term);
         return RG_OK;
     }
-    if (first > node->snapshot_index + 1 || last < node->snapshot_index)
+    if (first > node->snap.index + 1 || last < node->snap.index)
         return rg_fail(ctx, RG_ECORRUPT, "the log holds %llu..%llu and does not join the snapshot at %llu",
-                       (unsigned long long)first, (unsigned long long)last, (unsigned long long)node->snapshot_index);
+                       (unsigned long long)first, (unsigned long long)last, (unsigned long long)node->snap.index);
     if (rg_wal_term(node->wal, last) > node->meta.term)
         return rg_fail(ctx, RG_ECORRUPT, "the log ends in term %llu, later than the term %llu in meta",
                        (unsigned long long)rg_wal_term(node->wal, last), (unsigned long long)node->meta.term);
@@ -211,9 +195,9 @@ static enum rg_err scan_members(struct rg_node *node, struct rg_members *ret_mem
 
     memset(ret_members, 0, sizeof *ret_members);
     *ret_voted = false;
-    if (node->applied_config.len > 0 && rg_members_decode(rg_buf_span(&node->applied_config), ret_members) != RG_OK)
+    if (node->state.config.len > 0 && rg_members_decode(rg_buf_span(&node->state.config), ret_members) != RG_OK)
         return rg_fail(ctx, RG_ECORRUPT, "the snapshot at %llu holds no readable configuration",
-                       (unsigned long long)node->snapshot_index);
+                       (unsigned long long)node->snap.index);
     m = *ret_members;
     for (uint64_t i = rg_wal_first(node->wal);; i++) {
         const struct rg_peer_config *self = rg_members_find(&m, node->config.id);
@@ -225,7 +209,7 @@ static enum rg_err scan_members(struct rg_node *node, struct rg_members *ret_mem
             return RG_OK;
         if (rg_members_decode(entry.data, &m) != RG_OK)
             return rg_fail(ctx, RG_ECORRUPT, "entry %llu is no readable configuration", (unsigned long long)i);
-        if (i > node->applied_config_index)
+        if (i > node->state.config_index)
             *ret_members = m;
     }
 }
@@ -243,10 +227,10 @@ static enum rg_err replay(struct rg_node *node, struct rg_errctx *ctx)
         return err;
     node->members = members.n > 0 ? members : node->configured;
     self = rg_members_find(&members, node->config.id);
-    node->trusts_log = !voted;
+    node_log_trusts(node, !voted);
     if (!voted || (self != NULL && self->role == RG_ROLE_VOTER && rg_members_voters(&members) == 1))
-        node->trusted = rg_wal_last(node->wal);
-    return node_apply_upto(node, node->trusted, ctx);
+        node_log_note(node, node->log.persisted, rg_wal_last(node->wal));
+    return node_apply_upto(node, node->log.trusted, ctx);
 }
 
 /* The directory's own name must be as durable as what is in it. */
@@ -271,7 +255,6 @@ static enum rg_err open_dir(struct rg_node *node, struct rg_errctx *ctx)
 
 enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx)
 {
-    struct rg_txn *txn;
     enum rg_err err = open_dir(node, ctx);
 
     if (!err)
@@ -285,17 +268,12 @@ enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx)
     if (err)
         return err;
     undo_reborn(node);
-    err = rg_txn_begin(node->config.store, RG_TXN_READ, &txn);
+    err = node_state_load(node);
     if (err)
         return rg_fail(ctx, err, "read the store: %s", rg_err_text(err));
-    rg_txn_applied(txn, &node->applied);
-    rg_txn_counts(txn, &node->counts);
-    rg_txn_free(txn);
-    if (node->applied.index != node->snapshot_index)
+    if (node->state.applied.index != node->snap.index)
         return rg_fail(ctx, RG_EINTERNAL, "the store is at %llu before replay, not at the snapshot %llu",
-                       (unsigned long long)node->applied.index, (unsigned long long)node->snapshot_index);
-    if (node->applied.index > 0)
-        node_hash_keep(node, &node->applied);
+                       (unsigned long long)node->state.applied.index, (unsigned long long)node->snap.index);
     return replay(node, ctx);
 }
 
@@ -351,7 +329,7 @@ static enum rg_err log_entries(struct rg_node *node, struct rg_entry **ret_entri
 
 enum rg_err node_start_core(struct rg_node *node, struct rg_errctx *ctx)
 {
-    struct rg_core_base base = {.index = node->snapshot_index, .term = node->snapshot_term};
+    struct rg_core_base base = {.index = node->snap.index, .term = node->snap.term};
     struct rg_core_update update;
     RG_AUTO_MEM struct rg_entry *entries = NULL;
     RG_AUTO_BUF struct rg_buf config = {.max = 0};
@@ -360,16 +338,16 @@ enum rg_err node_start_core(struct rg_node *node, struct rg_errctx *ctx)
 
     rg_buf_init(&config, RG_RAFT_CONFIG_BYTES_MAX);
     if (base.index > 0) { /* the configuration as of the snapshot, which replay has left behind */
-        rg_buf_put(&config, node->install_config.data, node->install_config.len);
+        rg_buf_put(&config, node->snap.config.data, node->snap.config.len);
         base.config = rg_buf_span(&config);
-        base.config_index = node->install_config_index;
+        base.config_index = node->snap.config_index;
     }
     err = bump_term(node, ctx);
     if (!err)
         err = log_entries(node, &entries, &n);
     if (err)
         return err;
-    node->persisted = rg_wal_last(node->wal);
+    node_log_note(node, rg_wal_last(node->wal), node->log.trusted);
     rg_sm_move(&node->stage, NODE_RUNNING);
     err = rg_core_start(node->core, node_now_ms(node), node->meta.term, node->meta.vote, &base, rg_wal_first(node->wal),
                         entries, n, &update);

@@ -97,9 +97,9 @@ static enum rg_err hello_epoch(struct rg_node *node, uint64_t peer, const struct
 
 static void raise_alarm(struct rg_node *node, const char *text)
 {
-    if (!node->alarm)
+    if (!node->health.alarm)
         rg_log_error(node->config.log, "primary.alarm", "text=\"%s\"", text);
-    node->alarm = true;
+    node->health.alarm = true;
 }
 
 /* What a learner has on disk was committed here first. If it is not here (any more), this primary has lost data. */
@@ -155,7 +155,7 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
         node_promise_heard(node, h.promised);
     }
     if (!err)
-        node->epoch_heard = RG_MAX(node->epoch_heard, RG_MIN(h.promised, (uint64_t)UINT32_MAX - 2 * NODE_EPOCH_IDS));
+        node_epoch_heard(node, h.promised);
     if (!err)
         err = hello_epoch(node, peer, &h, ctx);
     if (!err && h.first_crc != 0 && first_crc(node) != 0 && h.first_crc != first_crc(node))
@@ -183,7 +183,7 @@ void rg_node_on_up(struct rg_node *node, uint64_t peer)
     if (node->leading)
         node_announce(node, p);
     else
-        node->report_due = true;
+        node->primary.report_due = true;
 }
 
 void rg_node_on_down(struct rg_node *node, uint64_t peer)
@@ -193,8 +193,8 @@ void rg_node_on_down(struct rg_node *node, uint64_t peer)
     if (p == NULL)
         return;
     p->up = false;
-    if (peer == node->primary_id) /* its clock may be another when it is back */
-        node->announce_stamp = node->announce_granted_ms = 0;
+    if (peer == node->primary.id) /* its clock may be another when it is back */
+        node->primary.stamp = node->primary.granted_ms = 0;
     rg_gate_drop(&p->gate);
     node_forward_lost(node, peer, RG_ESTOPPED);
     rg_sender_free(RG_STEAL(p->sender)); /* offered again, and resumed, when the core asks again */
@@ -202,9 +202,25 @@ void rg_node_on_down(struct rg_node *node, uint64_t peer)
 
 /* ---- announcements and reports ---- */
 
+enum rg_err node_hashes_new(struct rg_node *node)
+{
+    node->health.hashes = calloc(NODE_HASHES, sizeof *node->health.hashes);
+    return node->health.hashes != NULL ? RG_OK : RG_ENOMEM;
+}
+
+void node_report_soon(struct rg_node *node)
+{
+    node->primary.report_due = true;
+}
+
+void node_primary_forget(struct rg_node *node)
+{
+    node->primary.id = 0;
+}
+
 void node_hash_keep(struct rg_node *node, const struct rg_applied *applied)
 {
-    struct node_hash *h = &node->hashes[applied->index % NODE_HASHES];
+    struct node_hash *h = &node->health.hashes[applied->index % NODE_HASHES];
 
     h->index = applied->index;
     h->term = applied->term;
@@ -217,9 +233,9 @@ enum compare { COMPARE_PENDING, COMPARE_UNKNOWN, COMPARE_EQUAL, COMPARE_DIFFEREN
 static enum compare compare_hash(const struct rg_node *node, uint64_t index, uint64_t term,
                                  const uint8_t hash[RG_STATE_HASH_BYTES])
 {
-    const struct node_hash *h = &node->hashes[index % NODE_HASHES];
+    const struct node_hash *h = &node->health.hashes[index % NODE_HASHES];
 
-    if (index > node->applied.index)
+    if (index > node->state.applied.index)
         return COMPARE_PENDING;
     if (h->index != index || index == 0 || h->term != term)
         return COMPARE_UNKNOWN; /* of another term: another history, which is the log's affair */
@@ -234,9 +250,9 @@ void node_announce(struct rg_node *node, struct node_peer *peer)
         return; /* a peer would take too low an index for all there is */
     m.announce.term = rg_core_term(node->core);
     m.announce.commit = rg_core_commit(node->core);
-    m.announce.index = node->applied.index;
-    m.announce.index_term = node->applied.term;
-    memcpy(m.announce.hash, node->applied.hash, sizeof m.announce.hash);
+    m.announce.index = node->state.applied.index;
+    m.announce.index_term = node->state.applied.term;
+    memcpy(m.announce.hash, node->state.applied.hash, sizeof m.announce.hash);
     m.announce.stamp = node_now_ms(node);
     m.announce.lease_ms = node_lease_ms(node);
     (void)node_send(node, peer->config.id, &m); /* the next one makes up for it */
@@ -245,42 +261,42 @@ void node_announce(struct rg_node *node, struct node_peer *peer)
 void node_report(struct rg_node *node)
 {
     struct rg_msg m = {.type = RG_MSG_REPORT};
-    struct node_peer *primary = node_peer_find(node, node->primary_id);
+    struct node_peer *primary = node_peer_find(node, node->primary.id);
 
-    node->report_due = false;
-    if (node->leading || primary == NULL || !primary->up || node->install.state != INSTALL_NONE ||
+    node->primary.report_due = false;
+    if (node->leading || primary == NULL || !primary->up || node->snap.install.state != INSTALL_NONE ||
         node_bygone(node, rg_core_term(node->core)))
         return;
     m.report.term = rg_core_term(node->core);
-    m.report.durable = node->persisted;
-    m.report.index = node->applied.index;
-    m.report.index_term = node->applied.term;
-    memcpy(m.report.hash, node->applied.hash, sizeof m.report.hash);
-    m.report.stamp = node->announce_stamp;
-    m.report.lease_ms = node->announce_granted_ms;
+    m.report.durable = node->log.persisted;
+    m.report.index = node->state.applied.index;
+    m.report.index_term = node->state.applied.term;
+    memcpy(m.report.hash, node->state.applied.hash, sizeof m.report.hash);
+    m.report.stamp = node->primary.stamp;
+    m.report.lease_ms = node->primary.granted_ms;
     if (node_send(node, primary->config.id, &m) != RG_OK)
-        node->report_due = true;
+        node->primary.report_due = true;
 }
 
 static void compare_announced(struct rg_node *node)
 {
-    switch (compare_hash(node, node->announced.index, node->announced.index_term, node->announced.hash)) {
+    switch (compare_hash(node, node->primary.announced.index, node->primary.announced.index_term, node->primary.announced.hash)) {
     case COMPARE_PENDING:
-        node->announced_pending = true;
+        node->primary.pending = true;
         return;
     case COMPARE_UNKNOWN:
         break;
     case COMPARE_EQUAL:
-        node->hash_matched = true;
+        node->health.hash_matched = true;
         break;
     case COMPARE_DIFFERENT:
-        if (!node->diverged)
+        if (!node->health.diverged)
             rg_log_error(node->config.log, "state.diverged", "index=%llu primary=%llu",
-                         (unsigned long long)node->announced.index, (unsigned long long)node->primary_id);
-        node->diverged = true;
+                         (unsigned long long)node->primary.announced.index, (unsigned long long)node->primary.id);
+        node->health.diverged = true;
         break;
     }
-    node->announced_pending = false;
+    node->primary.pending = false;
 }
 
 static void compare_reported(struct rg_node *node, struct node_peer *peer)
@@ -299,10 +315,10 @@ static void compare_reported(struct rg_node *node, struct node_peer *peer)
 
 void node_compare(struct rg_node *node)
 {
-    if (node->announced_pending && node->announced.index <= node->applied.index)
+    if (node->primary.pending && node->primary.announced.index <= node->state.applied.index)
         compare_announced(node);
     for (size_t i = 0; i < node->n_peers; i++)
-        if (node->peers[i].hash_pending && node->peers[i].applied <= node->applied.index)
+        if (node->peers[i].hash_pending && node->peers[i].applied <= node->state.applied.index)
             compare_reported(node, &node->peers[i]);
 }
 
@@ -313,30 +329,30 @@ static void on_announce(struct rg_node *node, struct node_peer *peer, const stru
     if (node->leading || m->term < node->meta.term || node_bygone(node, m->term))
         return; /* of a leader that was */
     node_handover_heard(node, peer->config.id, m->term);
-    node->announce_stamp = m->stamp;
-    node->announce_granted_ms = node_lease_grant(node, peer->config.id, m->lease_ms);
-    if (node_epoch_of(m->term) != node->announced_epoch) { /* what another primary had, this one may not have */
-        node->announced_commit = 0;
-        node->target_set = false;
-        node->announced_pending = false;
+    node->primary.stamp = m->stamp;
+    node->primary.granted_ms = node_lease_grant(node, peer->config.id, m->lease_ms);
+    if (node_epoch_of(m->term) != node->primary.epoch) { /* what another primary had, this one may not have */
+        node->primary.commit = 0;
+        node->health.target_set = false;
+        node->primary.pending = false;
     }
-    node->announced_epoch = node_epoch_of(m->term);
-    node->announced_commit = RG_MAX(node->announced_commit, m->commit);
-    if (node->primary_id != peer->config.id)
+    node->primary.epoch = node_epoch_of(m->term);
+    node->primary.commit = RG_MAX(node->primary.commit, m->commit);
+    if (node->primary.id != peer->config.id)
         node_forward_lost(node, 0, RG_ESTOPPED);
-    node->primary_id = peer->config.id;
-    node->primary_heard_ms = node_now_ms(node);
+    node->primary.id = peer->config.id;
+    node->primary.heard_ms = node_now_ms(node);
     peer->durable = m->commit;
     peer->applied = m->index;
-    if (!node->target_set) {
-        node->target_set = true;
-        node->target = m->commit;
+    if (!node->health.target_set) {
+        node->health.target_set = true;
+        node->health.target = m->commit;
     }
-    if (!node->announced_pending) { /* one at a time: a newer one would never be reached by a node that lags */
-        node->announced = *m;
+    if (!node->primary.pending) { /* one at a time: a newer one would never be reached by a node that lags */
+        node->primary.announced = *m;
         compare_announced(node);
     }
-    node->report_due = true;
+    node->primary.report_due = true;
 }
 
 static void on_report(struct rg_node *node, struct node_peer *peer, const struct rg_msg_report *m)
@@ -351,14 +367,6 @@ static void on_report(struct rg_node *node, struct node_peer *peer, const struct
 }
 
 /* ---- raft's own messages ---- */
-
-static void note_receipt(struct rg_node *node, const struct rg_msg_append *m)
-{
-    if (m->n == 0)
-        return;
-    node->receipts[node->receipts_n++ % NODE_RECEIPTS] =
-        (struct node_receipt){.index = m->prev_index + m->n, .us = node_now_us(node)};
-}
 
 static enum rg_err step_one(struct rg_node *node, uint64_t peer, const struct rg_msg *m, struct rg_errctx *ctx)
 {
@@ -377,15 +385,15 @@ static enum rg_err step_one(struct rg_node *node, uint64_t peer, const struct rg
 /* A later term at an index that is applied here: terms never go down in a log, so this leader's log is another one. */
 static bool append_contradicts(const struct rg_node *node, const struct rg_msg_append *m)
 {
-    uint64_t applied = node->applied.index;
+    uint64_t applied = node->state.applied.index;
 
     if (m->prev_index >= applied)
         return false;
-    if (m->prev_term > node->applied.term)
+    if (m->prev_term > node->state.applied.term)
         return true;
     for (size_t i = 0; i < m->n && m->prev_index + 1 + i <= applied; i++)
-        if (m->entries[i].term > node->applied.term ||
-            (m->prev_index + 1 + i == node->snapshot_index && m->entries[i].term != node->snapshot_term))
+        if (m->entries[i].term > node->state.applied.term ||
+            (m->prev_index + 1 + i == node->snap.index && m->entries[i].term != node->snap.term))
             return true;
     return false;
 }
@@ -397,14 +405,14 @@ static bool append_contradicts(const struct rg_node *node, const struct rg_msg_a
  * another epoch, and nothing in it shows whether its log has that entry. */
 static bool append_trim(const struct rg_node *node, struct rg_msg_append *m)
 {
-    uint64_t skip = node->snapshot_index - m->prev_index;
+    uint64_t skip = node->snap.index - m->prev_index;
 
-    if (m->prev_index >= node->snapshot_index || m->prev_index >= rg_wal_first(node->wal))
+    if (m->prev_index >= node->snap.index || m->prev_index >= rg_wal_first(node->wal))
         return true;
-    if (skip > m->n && node_epoch_of(m->term) != node_epoch_of(node->snapshot_term))
+    if (skip > m->n && node_epoch_of(m->term) != node_epoch_of(node->snap.term))
         return false;
-    m->prev_index = node->snapshot_index;
-    m->prev_term = node->snapshot_term;
+    m->prev_index = node->snap.index;
+    m->prev_term = node->snap.term;
     m->n = skip <= m->n ? m->n - skip : 0;
     m->entries += m->n > 0 ? skip : 0;
     return true;
@@ -423,7 +431,8 @@ static enum rg_err step_append(struct rg_node *node, uint64_t peer, struct rg_ms
     }
     if (!append_trim(node, &m->append))
         return RG_OK;
-    note_receipt(node, &m->append);
+    if (m->append.n > 0)
+        node_receipt_note(node, m->append.prev_index + m->append.n);
     do {
         size_t n = m->append.n > done ? 1 : 0;
         enum rg_err err; /* the first is first whatever it is */
@@ -438,7 +447,7 @@ static enum rg_err step_append(struct rg_node *node, uint64_t peer, struct rg_ms
         if (err)
             return err;
         done += n;
-    } while (done < m->append.n && node->stage.state == NODE_RUNNING && node->install.state == INSTALL_NONE);
+    } while (done < m->append.n && node->stage.state == NODE_RUNNING && node->snap.install.state == INSTALL_NONE);
     return RG_OK;
 }
 
@@ -455,7 +464,7 @@ static void note_match(struct rg_node *node, struct node_peer *peer)
     rg_gate_answered(&peer->gate, match, bytes);
     if (match > peer->durable) {
         peer->durable = match;
-        node->regional_dirty = true;
+        node_regions_moved(node);
     }
 }
 
@@ -486,7 +495,7 @@ static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct
         return RG_OK;
     switch (m->type) {
     case RG_MSG_APPEND:
-        if (node->install.state != INSTALL_NONE)
+        if (node->snap.install.state != INSTALL_NONE)
             return RG_OK; /* rule 15: the leader sends it again */
         return step_append(node, peer->config.id, m, ctx);
     case RG_MSG_APPEND_RESULT:
@@ -505,8 +514,8 @@ static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct
         on_report(node, peer, &m->report);
         return RG_OK;
     case RG_MSG_SNAP_OFFER:
-        if (!node->leading && node->install.state == INSTALL_NONE)
-            rg_receiver_on_offer(node->receiver, peer->config.id, &m->snap_offer, node->applied.index);
+        if (!node->leading && node->snap.install.state == INSTALL_NONE)
+            rg_receiver_on_offer(node->receiver, peer->config.id, &m->snap_offer, node->state.applied.index);
         return RG_OK;
     case RG_MSG_SNAP_CHUNK:
         rg_receiver_on_chunk(node->receiver, peer->config.id, &m->snap_chunk);

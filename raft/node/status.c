@@ -12,34 +12,39 @@ void node_count_us(uint64_t histogram[32], uint64_t us)
 
 /* ---- moments of commit ---- */
 
-void node_commit_note(struct rg_node *node)
+enum rg_err node_figures_new(struct rg_node *node)
 {
-    uint64_t commit = rg_core_commit(node->core);
+    node->figures.commits = calloc(NODE_COMMITS, sizeof *node->figures.commits);
+    node->figures.receipts = calloc(NODE_RECEIPTS, sizeof *node->figures.receipts);
+    return node->figures.commits != NULL && node->figures.receipts != NULL ? RG_OK : RG_ENOMEM;
+}
+
+void node_commit_note(struct rg_node *node, uint64_t commit)
+{
     struct rg_entry entry;
 
-    for (uint64_t i = node->committed + 1; i <= commit; i++)
-        node->commit_bytes += rg_wal_get(node->wal, i, &entry) ? entry.data.n : 0;
-    node->committed = commit;
-    node->commits[node->commits_n++ % NODE_COMMITS] = (struct node_commit){
-        .index = commit, .ms = node_now_ms(node), .us = node_now_us(node), .bytes = node->commit_bytes};
-    if (node->commits_n - node->commits_seen > NODE_COMMITS)
-        node->commits_seen = node->commits_n - NODE_COMMITS;
+    for (uint64_t i = node->log.committed + 1; i <= commit; i++)
+        node->figures.commit_bytes += rg_wal_get(node->wal, i, &entry) ? entry.data.n : 0;
+    node->figures.commits[node->figures.commits_n++ % NODE_COMMITS] = (struct node_commit){
+        .index = commit, .ms = node_now_ms(node), .us = node_now_us(node), .bytes = node->figures.commit_bytes};
+    if (node->figures.commits_n - node->figures.commits_seen > NODE_COMMITS)
+        node->figures.commits_seen = node->figures.commits_n - NODE_COMMITS;
 }
 
 /* The first moment kept at which more than index was committed; NULL: none. */
 static const struct node_commit *commit_beyond(const struct rg_node *node, uint64_t index)
 {
-    size_t lo = node->commits_n > NODE_COMMITS ? node->commits_n - NODE_COMMITS : 0, hi = node->commits_n;
+    size_t lo = node->figures.commits_n > NODE_COMMITS ? node->figures.commits_n - NODE_COMMITS : 0, hi = node->figures.commits_n;
 
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
 
-        if (node->commits[mid % NODE_COMMITS].index > index)
+        if (node->figures.commits[mid % NODE_COMMITS].index > index)
             hi = mid;
         else
             lo = mid + 1;
     }
-    return lo < node->commits_n ? &node->commits[lo % NODE_COMMITS] : NULL;
+    return lo < node->figures.commits_n ? &node->figures.commits[lo % NODE_COMMITS] : NULL;
 }
 
 /* Bytes up to `index`: exact at a moment that was kept, else those of the moment before it, so that a lag is never
@@ -47,13 +52,13 @@ static const struct node_commit *commit_beyond(const struct rg_node *node, uint6
 static uint64_t bytes_beyond(const struct rg_node *node, uint64_t index)
 {
     const struct node_commit *c = commit_beyond(node, index);
-    size_t at, oldest = node->commits_n > NODE_COMMITS ? node->commits_n - NODE_COMMITS : 0;
+    size_t at, oldest = node->figures.commits_n > NODE_COMMITS ? node->figures.commits_n - NODE_COMMITS : 0;
 
     if (c == NULL)
         return 0;
-    at = (size_t)(c - node->commits);
-    at = node->commits_n - 1 - (node->commits_n - 1 - at) % NODE_COMMITS; /* its number since the start */
-    return node->commit_bytes - (at > oldest ? node->commits[(at - 1) % NODE_COMMITS].bytes : 0);
+    at = (size_t)(c - node->figures.commits);
+    at = node->figures.commits_n - 1 - (node->figures.commits_n - 1 - at) % NODE_COMMITS; /* its number since the start */
+    return node->figures.commit_bytes - (at > oldest ? node->figures.commits[(at - 1) % NODE_COMMITS].bytes : 0);
 }
 
 /* Commit → applied by every learner that is connected. */
@@ -64,14 +69,37 @@ static void count_visible(struct rg_node *node)
     for (size_t i = 0; i < node->n_peers; i++)
         if (node->peers[i].config.role == RG_ROLE_LEARNER && node->peers[i].up)
             least = RG_MIN(least, node->peers[i].applied);
-    while (node->commits_seen < node->commits_n) {
-        const struct node_commit *c = &node->commits[node->commits_seen % NODE_COMMITS];
+    while (node->figures.commits_seen < node->figures.commits_n) {
+        const struct node_commit *c = &node->figures.commits[node->figures.commits_seen % NODE_COMMITS];
 
         if (c->index > least)
             return;
         if (least != UINT64_MAX)
             node_count_us(node->next_status.visible_us, now - c->us);
-        node->commits_seen++;
+        node->figures.commits_seen++;
+    }
+}
+
+/* ---- moments of arrival ---- */
+
+void node_receipt_note(struct rg_node *node, uint64_t index)
+{
+    node->figures.receipts[node->figures.receipts_n++ % NODE_RECEIPTS] = (struct node_receipt){.index = index, .us = node_now_us(node)};
+}
+
+void node_receipts_count(struct rg_node *node)
+{
+    uint64_t now = node_now_us(node);
+
+    while (node->figures.receipts_seen < node->figures.receipts_n) {
+        const struct node_receipt *r = &node->figures.receipts[node->figures.receipts_seen % NODE_RECEIPTS];
+
+        if (node->figures.receipts_n - node->figures.receipts_seen <= NODE_RECEIPTS) {
+            if (r->index > node->state.applied.index)
+                return;
+            node_count_us(node->next_status.visible_us, now - r->us);
+        }
+        node->figures.receipts_seen++;
     }
 }
 
@@ -79,42 +107,42 @@ static void count_visible(struct rg_node *node)
 
 bool node_primary_reachable(const struct rg_node *node)
 {
-    return node->leading || (node->primary_heard_ms != 0 &&
-                             node_now_ms(node) - node->primary_heard_ms <= 3 * (uint64_t)node->config.announce_ms);
+    return node->leading || (node->primary.heard_ms != 0 &&
+                             node_now_ms(node) - node->primary.heard_ms <= 3 * (uint64_t)node->config.announce_ms);
 }
 
 /* A leader chosen among several voters learns how much is committed only by committing an entry of its own term. */
 bool node_commit_known(const struct rg_node *node)
 {
-    return rg_core_voters(node->core) == 1 || node->committed == rg_wal_last(node->wal) ||
-           rg_wal_term(node->wal, node->committed) == rg_core_term(node->core);
+    return rg_core_voters(node->core) == 1 || node->log.committed == rg_wal_last(node->wal) ||
+           rg_wal_term(node->wal, node->log.committed) == rg_core_term(node->core);
 }
 
 static bool not_yet(struct rg_node *node, const char *why)
 {
-    snprintf(node->not_ready, sizeof node->not_ready, "%s", why);
+    snprintf(node->health.not_ready, sizeof node->health.not_ready, "%s", why);
     return false;
 }
 
 static bool learner_ready(struct rg_node *node)
 {
-    uint64_t up_ms = node_now_ms(node) - node->started_ms;
+    uint64_t up_ms = node_now_ms(node) - node->pump.started_ms;
 
-    if (node->applied.index == 0)
+    if (node->state.applied.index == 0)
         return not_yet(node, "this region has no data yet: waiting for the primary");
     if (node_primary_reachable(node)) {
-        if (!node->target_set || node->applied.index < node->target)
+        if (!node->health.target_set || node->state.applied.index < node->health.target)
             return not_yet(node, "catching up with the primary");
-        if (!node->hash_matched)
+        if (!node->health.hash_matched)
             return not_yet(node, "waiting to compare the state with the primary's");
         return true;
     }
     /* Out of reach: what is durable here was committed, and a region must answer without its primary. */
     if (up_ms <= 2 * (uint64_t)node->config.announce_ms)
         return not_yet(node, "listening for the primary");
-    if (!node->trusts_log) /* of a voter's log only a leader knows how much is committed */
+    if (!node->log.trusts) /* of a voter's log only a leader knows how much is committed */
         return not_yet(node, "waiting for a leader");
-    if (node->applied.index < RG_MIN(node->trusted, node->persisted))
+    if (node->state.applied.index < RG_MIN(node->log.trusted, node->log.persisted))
         return not_yet(node, "applying the log");
     return true;
 }
@@ -122,20 +150,20 @@ static bool learner_ready(struct rg_node *node)
 void node_ready_update(struct rg_node *node)
 {
     if (node->stage.state == NODE_STOPPED)
-        node->ready = not_yet(node, node->stop_err ? "stopped by a fault" : "stopping");
+        node->health.ready = not_yet(node, node->stop.err ? "stopped by a fault" : "stopping");
     else if (node->stage.state == NODE_REBORN)
         return; /* as it was: reads go on */
     else if (node->stage.state != NODE_RUNNING)
-        node->ready = not_yet(node, "starting");
-    else if (node->diverged)
-        node->ready = not_yet(node, "the state differs from the primary's");
+        node->health.ready = not_yet(node, "starting");
+    else if (node->health.diverged)
+        node->health.ready = not_yet(node, "the state differs from the primary's");
     else if (node->leading)
-        node->ready = node->ready || (node_commit_known(node) && node->applied.index >= node->committed) ||
+        node->health.ready = node->health.ready || (node_commit_known(node) && node->state.applied.index >= node->log.committed) ||
                       not_yet(node, "applying what is committed");
-    else if (!node->ready)
-        node->ready = learner_ready(node);
-    if (node->ready)
-        node->not_ready[0] = '\0';
+    else if (!node->health.ready)
+        node->health.ready = learner_ready(node);
+    if (node->health.ready)
+        node->health.not_ready[0] = '\0';
 }
 
 /* ---- publishing ---- */
@@ -165,9 +193,9 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
         return;
     s->lease_ms = peer->lease_until_ms > now ? peer->lease_until_ms - now : 0;
     behind = peer->applied;
-    if (behind >= node->committed)
+    if (behind >= node->log.committed)
         return;
-    s->lag_entries = node->committed - behind;
+    s->lag_entries = node->log.committed - behind;
     s->lag_bytes = bytes_beyond(node, behind);
     c = commit_beyond(node, behind);
     s->lag_ms = c != NULL ? now - c->ms : 0;
@@ -184,13 +212,13 @@ static void publish_regions(struct rg_node *node, struct rg_node_status *s)
     s->regions_reachable = node_regions_reachable(&r);
     s->lease_settled = !node->leading || node_lease_settled(node, &r);
     s->lease_held = node->leading && node_lease_held(node, &r);
-    s->members_settled = node->leading && !node->config_pending && r.least_durable >= node->applied_config_index;
-    s->degraded_open = node->leading && node->degraded > 0 &&
-                       node_regions_durable(&r, node->degraded_last, true) < node->settings.regions;
-    s->members_known = node->leading && !node->config_pending && node_members_known(node, &r);
+    s->members_settled = node->leading && !node->state.config_pending && r.least_durable >= node->state.config_index;
+    s->degraded_open = node->leading && node->lease.degraded > 0 &&
+                       node_regions_durable(&r, node->lease.degraded_last, true) < node->lease.settings.regions;
+    s->members_known = node->leading && !node->state.config_pending && node_members_known(node, &r);
 }
 
-void node_publish(struct rg_node *node)
+void node_publish_early(struct rg_node *node)
 {
     struct rg_node_status *s = &node->next_status;
     uint64_t now = node_now_ms(node);
@@ -205,40 +233,46 @@ void node_publish(struct rg_node *node)
     s->leader = node->leading && node->stage.state == NODE_RUNNING;
     s->leader_id = node->leading                                ? node->config.id
                    : running && rg_core_leader(node->core) != 0 ? rg_core_leader(node->core)
-                                                                : node->primary_id;
+                                                                : node->primary.id;
     s->primary_reachable = node_primary_reachable(node);
-    s->primary_heard_ms_ago = node->leading ? 0 : node->primary_heard_ms == 0 ? UINT64_MAX : now - node->primary_heard_ms;
+    s->primary_heard_ms_ago = node->leading ? 0 : node->primary.heard_ms == 0 ? UINT64_MAX : now - node->primary.heard_ms;
     s->term = node->meta.term;
     s->applied = rg_node_visible(node);
-    s->commit_index = RG_MAX(node->committed, node->applied.index);
+    s->commit_index = RG_MAX(node->log.committed, node->state.applied.index);
     s->last_index = rg_wal_last(node->wal);
     s->first_index = rg_wal_first(node->wal);
-    s->durable_index = node->persisted;
-    s->snapshot_index = node->snapshot_index;
-    if (node->install.state == INSTALL_NONE) {
-        memcpy(s->hash, node->applied.hash, sizeof s->hash);
-        s->counts = node->counts;
+    s->durable_index = node->log.persisted;
+    s->snapshot_index = node->snap.index;
+    if (node->snap.install.state == INSTALL_NONE) {
+        memcpy(s->hash, node->state.applied.hash, sizeof s->hash);
+        s->counts = node->state.counts;
     }
-    s->ready = node->ready && node->install.state == INSTALL_NONE;
-    memcpy(s->not_ready, node->not_ready, sizeof s->not_ready);
-    if (node->install.state != INSTALL_NONE)
+    s->ready = node->health.ready && node->snap.install.state == INSTALL_NONE;
+    memcpy(s->not_ready, node->health.not_ready, sizeof s->not_ready);
+    if (node->snap.install.state != INSTALL_NONE)
         snprintf(s->not_ready, sizeof s->not_ready, "putting a received snapshot in place");
-    s->diverged = node->diverged;
+    s->diverged = node->health.diverged;
     s->fenced = node->meta.fenced;
-    s->alarm = node->alarm;
-    s->paused = node->paused;
+    s->alarm = node->health.alarm;
+    s->paused = node->handover.paused;
     s->epoch = node_epoch_of(node->meta.term);
     s->promised = node->meta.promised;
-    s->settings = node->settings;
-    s->degraded = node->degraded;
+    s->settings = node->lease.settings;
+    s->degraded = node->lease.degraded;
     publish_regions(node, s);
     s->n_peers = node->n_peers;
     for (size_t i = 0; i < node->n_peers; i++)
         publish_peer(node, &node->peers[i], &s->peers[i]);
-    node->published = node->pumping;
     pthread_mutex_lock(&node->status_mutex);
     node->status = *s;
     pthread_mutex_unlock(&node->status_mutex);
+}
+
+void node_publish(struct rg_node *node)
+{
+    node_publish_early(node);
+    if (node->pump.running)
+        node->figures.published = node->pump.turn;
 }
 
 void rg_node_status_copy(struct rg_node *node, struct rg_node_status *ret_status)

@@ -50,6 +50,21 @@ void node_contradicted(struct rg_node *node, uint64_t term, const char *why)
     node_fail(node, RG_ECORRUPT, "%s", why);
 }
 
+/* ---- what may be served ---- */
+
+void node_log_note(struct rg_node *node, uint64_t persisted, uint64_t trusted)
+{
+    RG_ASSERT(persisted <= rg_wal_durable(node->wal));
+    RG_ASSERT(trusted <= rg_wal_last(node->wal));
+    node->log.persisted = persisted;
+    node->log.trusted = trusted;
+}
+
+void node_log_trusts(struct rg_node *node, bool trusts)
+{
+    node->log.trusts = trusts;
+}
+
 /* ---- entries ---- */
 
 static void take_entries(struct rg_node *node, const struct rg_core_update *u)
@@ -57,7 +72,7 @@ static void take_entries(struct rg_node *node, const struct rg_core_update *u)
     enum rg_err err;
 
     if (u->first_index <= rg_wal_last(node->wal)) {
-        if (u->first_index <= node->applied.index) {
+        if (u->first_index <= node->state.applied.index) {
             node_contradicted(
                 node, u->entries[0].term,
                 "a leader replaces entries that were applied here: this node must be seeded again under a "
@@ -69,8 +84,8 @@ static void take_entries(struct rg_node *node, const struct rg_core_update *u)
             node_fail(node, err, "truncate the log at %llu: %s", (unsigned long long)u->first_index, rg_err_text(err));
             return;
         }
-        node->persisted = RG_MIN(node->persisted, u->first_index - 1);
-        node->trusted = RG_MIN(node->trusted, u->first_index - 1);
+        node->log.persisted = RG_MIN(node->log.persisted, u->first_index - 1);
+        node->log.trusted = RG_MIN(node->log.trusted, u->first_index - 1);
     }
     RG_ASSERT(u->first_index == rg_wal_last(node->wal) + 1);
     err = rg_wal_append(node->wal, u->entries, u->n_entries);
@@ -102,7 +117,7 @@ enum rg_err node_send(struct rg_node *node, uint64_t peer, const struct rg_msg *
     }
     err = node->io->send(node->io, peer, rg_buf_span(&node->out));
     if (err == RG_EBUSY)
-        node->retry_ms = RG_MIN(node->retry_ms, node_now_ms(node) + NODE_RETRY_MS);
+        node_retry_soon(node);
     return err;
 }
 
@@ -157,19 +172,20 @@ static void route(struct rg_node *node, const struct rg_core_message *m)
 
 void node_lose_leadership(struct rg_node *node)
 {
+    node->leading = false;
     for (size_t i = 0; i < node->n_peers; i++) {
         rg_gate_drop(&node->peers[i].gate);
         rg_sender_free(RG_STEAL(node->peers[i].sender));
     }
-    node_answer_all(node, &node->queue, RG_ENOTPRIMARY);
-    node_answer_all(node, &node->flying, RG_ESTOPPED); /* they may yet be committed: the outcome is open */
+    node_answers_unled(node);
     node_change_answer(node);
     node_handover_end(node, RG_ENOTPRIMARY, "this node leads no more");
 }
 
 static void gain_leadership(struct rg_node *node)
 {
-    node->tick_ms = node->announce_due_ms = node_now_ms(node);
+    node->leading = true;
+    node_pump_led(node);
     for (size_t i = 0; i < node->n_peers; i++) {
         node->peers[i].durable = 0;
         node->peers[i].lease_until_ms = 0;
@@ -183,7 +199,6 @@ static void take_state(struct rg_node *node)
 
     if (leading == node->leading)
         return;
-    node->leading = leading;
     rg_log_info(node->config.log, leading ? "raft.leader" : "raft.follower", "term=%llu last=%llu",
                 (unsigned long long)rg_core_term(node->core), (unsigned long long)rg_wal_last(node->wal));
     if (leading)
@@ -253,8 +268,9 @@ void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_updat
         node_members_update(node, false);
     for (size_t i = 0; i < update->n_messages && node->stage.state != NODE_STOPPED; i++)
         route(node, &update->messages[i]);
-    if (rg_core_commit(node->core) > node->committed) {
-        node_commit_note(node);
+    if (rg_core_commit(node->core) > node->log.committed) {
+        node_commit_note(node, rg_core_commit(node->core));
+        node->log.committed = rg_core_commit(node->core);
         nudge_voters(node);
     }
 }

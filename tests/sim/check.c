@@ -6,12 +6,12 @@
 static void check_history(struct sim *sim, struct sim_node *n)
 {
     const struct rg_node *node = n->node;
-    uint64_t to = node->applied.index, from = n->seen_index + 1;
+    uint64_t to = node->state.applied.index, from = n->seen_index + 1;
 
     if (to > from + NODE_HASHES - 1)
         from = to - NODE_HASHES + 1;
     for (uint64_t i = from; i <= to && i < SIM_INDEX_MAX; i++) {
-        const struct node_hash *h = &node->hashes[i % NODE_HASHES], *before = &node->hashes[(i - 1) % NODE_HASHES];
+        const struct node_hash *h = &node->health.hashes[i % NODE_HASHES], *before = &node->health.hashes[(i - 1) % NODE_HASHES];
 
         if (h->index == i) /* else jumped over by a snapshot */
             sim_history_applied(sim, n, h, i > 1 && before->index == i - 1 ? before->term : 0);
@@ -41,13 +41,13 @@ static void check_commit(struct sim *sim, struct sim_node *n)
     const struct rg_node *node = n->node;
 
     if (node->leading && node->stage.state == NODE_RUNNING)
-        sim->committed_max = RG_MAX(sim->committed_max, node->committed);
+        sim->committed_max = RG_MAX(sim->committed_max, node->log.committed);
     if (epoch_entry_last(node))
         sim->committed_max = RG_MAX(sim->committed_max, rg_wal_last(node->wal));
-    if (node->applied.index > RG_MAX(sim->committed_max, 1) && !node->leading &&
+    if (node->state.applied.index > RG_MAX(sim->committed_max, 1) && !node->leading &&
         !(votes(n) && rg_members_voters(&node->members) == 1))
         sim_fail(sim, "n%u shows entry %llu, and nothing beyond %llu was ever committed", n->at + 1,
-                 (unsigned long long)node->applied.index, (unsigned long long)sim->committed_max);
+                 (unsigned long long)node->state.applied.index, (unsigned long long)sim->committed_max);
 }
 
 /* A learner holds nothing that is not committed, not even on its disk: that is what lets it serve after a restart. */
@@ -83,9 +83,9 @@ static void check_order(struct sim *sim, struct sim_node *n)
 {
     const struct rg_node *node = n->node;
 
-    if (node->applied.index > RG_MAX(node->persisted, node->snapshot_index) && node->install.state == INSTALL_NONE)
-        sim_fail(sim, "n%u applied %llu with %llu durable", n->at + 1, (unsigned long long)node->applied.index,
-                 (unsigned long long)node->persisted);
+    if (node->state.applied.index > RG_MAX(node->log.persisted, node->snap.index) && node->snap.install.state == INSTALL_NONE)
+        sim_fail(sim, "n%u applied %llu with %llu durable", n->at + 1, (unsigned long long)node->state.applied.index,
+                 (unsigned long long)node->log.persisted);
 }
 
 void sim_check_node(struct sim *sim, struct sim_node *n)
@@ -116,7 +116,7 @@ static void check_store(struct sim *sim, struct sim_node *n)
     rg_txn_free(txn);
     if (err || memcmp(again, applied.hash, sizeof again) != 0)
         sim_fail(sim, "n%u: the rows do not give the hash they are kept under", n->at + 1);
-    if (applied.index != n->node->applied.index)
+    if (applied.index != n->node->state.applied.index)
         sim_fail(sim, "n%u: the store is at another index than the node", n->at + 1);
 }
 
@@ -135,15 +135,15 @@ static bool converged(struct sim *sim)
     if (leader == SIM_NODES_MAX)
         return false;
     l = sim->nodes[leader].node;
-    if (l->applied.index < rg_wal_last(l->wal) || (!sim->takeovers && l->applied.index < sim->acked_max))
+    if (l->state.applied.index < rg_wal_last(l->wal) || (!sim->takeovers && l->state.applied.index < sim->acked_max))
         return false;
     for (unsigned i = 0; i < sim->n_nodes; i++) {
         const struct sim_node *n = &sim->nodes[i];
 
         if (n->absent)
             continue;
-        if (!n->alive || n->stopped || n->node->applied.index != l->applied.index || !n->node->ready ||
-            n->node->install.state != INSTALL_NONE)
+        if (!n->alive || n->stopped || n->node->state.applied.index != l->state.applied.index || !n->node->health.ready ||
+            n->node->snap.install.state != INSTALL_NONE)
             return false;
     }
     return true;
@@ -179,16 +179,16 @@ void sim_converge(struct sim *sim, uint64_t ms)
         if (n->absent)
             continue;
         sim_trace(sim, "n%u end: applied %llu last %llu durable %llu commit %llu term %llx%s", i + 1,
-                  (unsigned long long)n->node->applied.index, (unsigned long long)rg_wal_last(n->node->wal),
-                  (unsigned long long)n->node->persisted, (unsigned long long)n->node->committed,
-                  (unsigned long long)n->node->meta.term, n->node->ready ? " ready" : "");
+                  (unsigned long long)n->node->state.applied.index, (unsigned long long)rg_wal_last(n->node->wal),
+                  (unsigned long long)n->node->log.persisted, (unsigned long long)n->node->log.committed,
+                  (unsigned long long)n->node->meta.term, n->node->health.ready ? " ready" : "");
         check_store(sim, &sim->nodes[i]);
     }
     if (!converged(sim))
         sim_fail(sim, "no convergence within %llu ms: %s", (unsigned long long)ms,
-                 sim_leader(sim) == SIM_NODES_MAX ? "no leader" : sim->nodes[sim->n_nodes - 1].node->not_ready);
+                 sim_leader(sim) == SIM_NODES_MAX ? "no leader" : sim->nodes[sim->n_nodes - 1].node->health.not_ready);
     else if (sim->takeovers)
         sim_history_judge(sim, sim_leader(sim));
-    else if (sim->acked_max > sim->nodes[sim_leader(sim)].node->applied.index)
+    else if (sim->acked_max > sim->nodes[sim_leader(sim)].node->state.applied.index)
         sim_fail(sim, "an acknowledged write at %llu is gone", (unsigned long long)sim->acked_max);
 }

@@ -136,16 +136,16 @@ static void on_wait(struct rg_wait *wait)
 void sim_history_judge(struct sim *sim, unsigned leader)
 {
     struct rg_node *node = sim->nodes[leader].node;
-    uint64_t *terms = walk(sim, node->applied.index, node->applied.term);
+    uint64_t *terms = walk(sim, node->state.applied.index, node->state.applied.term);
 
     for (size_t i = 0; i < sim->n_acks && !sim->failed; i++) {
         const struct sim_ack *a = &sim->acks[i];
         struct rg_wait wait = {.rev = {node_epoch_of(a->term), a->index}, .on_done = on_wait};
 
-        if (a->index >= SIM_INDEX_MAX || (a->index <= node->applied.index && terms[a->index] == 0))
+        if (a->index >= SIM_INDEX_MAX || (a->index <= node->state.applied.index && terms[a->index] == 0))
             continue; /* not known: nobody applied it one by one */
         rg_node_wait(node, &wait);
-        if (a->index <= node->applied.index && terms[a->index] == a->term) {
+        if (a->index <= node->state.applied.index && terms[a->index] == a->term) {
             if (wait.err != RG_OK)
                 sim_fail(sim, "revision %llu.%llu is there and is answered %s", (unsigned long long)wait.rev.epoch,
                          (unsigned long long)a->index, rg_err_symbol(wait.err));

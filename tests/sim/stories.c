@@ -272,7 +272,7 @@ void sim_story_bit_flip(uint64_t seed, bool trace, struct sim **ret_sim)
 
     sim_run_ms(sim, 300);
     write_and_settle(sim, 150);
-    applied = sim->nodes[at].node->applied.index;
+    applied = sim->nodes[at].node->state.applied.index;
     sim_stop(sim, at);
     RG_ASSERT(simdisk_flip_random(sim->nodes[at].disk, seed % 3 ? "wal" : "", &sim->prng, path, &offset));
     sim_trace(sim, "n%u flip %s at %llu", at + 1, path, (unsigned long long)offset);
@@ -283,8 +283,8 @@ void sim_story_bit_flip(uint64_t seed, bool trace, struct sim **ret_sim)
         return;
     }
     sim_run_ms(sim, 500);
-    EXPECT(sim, sim->nodes[at].node->applied.index + 1 >= applied); /* a last record may look torn */
-    EXPECT(sim, at != 0 || sim->nodes[at].node->applied.index >= sim->acked_max || sim->nodes[at].node->alarm);
+    EXPECT(sim, sim->nodes[at].node->state.applied.index + 1 >= applied); /* a last record may look torn */
+    EXPECT(sim, at != 0 || sim->nodes[at].node->state.applied.index >= sim->acked_max || sim->nodes[at].node->health.alarm);
 }
 
 /* ---- state that differs is noticed ---- */
@@ -330,7 +330,7 @@ void sim_story_propagation(uint64_t seed, bool trace, struct sim **ret_sim)
             bool all = true;
 
             for (unsigned n = 0; n < sim->n_nodes; n++)
-                all &= sim->nodes[n].node->applied.index >= want;
+                all &= sim->nodes[n].node->state.applied.index >= want;
             if (all)
                 break;
             sim_run_ms(sim, 1);
@@ -387,12 +387,12 @@ void sim_story_members(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, sim_change(sim, RG_CHANGE_REMOVE, &spare->self, 2000) == RG_EINVALID);
     sim_start(sim, 3);
     sim_run_ms(sim, 500);
-    EXPECT(sim, sim->nodes[3].node->applied.index == 0 && sim->conns[3][0].refusals > 0); /* not before it is added */
+    EXPECT(sim, sim->nodes[3].node->state.applied.index == 0 && sim->conns[3][0].refusals > 0); /* not before it is added */
     sim_workload_start(sim, (struct sim_range){500, 20000}, 100);
     EXPECT(sim, sim_change(sim, RG_CHANGE_ADD, &spare->self, 3000) == RG_OK);
     spare->absent = false;
     sim_run_ms(sim, 2500);
-    EXPECT(sim, spare->node->ready);
+    EXPECT(sim, spare->node->health.ready);
     if (seed % 3 == 0) {
         sim_crash(sim, 0);
         sim_start(sim, 0);
@@ -404,7 +404,7 @@ void sim_story_members(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, status_of(sim, 0).n_peers == 2);
     sim_reset_links(sim, 0, 1);
     sim_run_ms(sim, 1000);
-    EXPECT(sim, gone->node->applied.index < sim->nodes[0].node->applied.index); /* it gets nothing any more */
+    EXPECT(sim, gone->node->state.applied.index < sim->nodes[0].node->state.applied.index); /* it gets nothing any more */
     sim_stop(sim, 1);
     sim_start(sim, 4);
     EXPECT(sim, sim_change(sim, RG_CHANGE_ADD, &sim->nodes[4].self, 3000) == RG_OK);

@@ -187,7 +187,7 @@ static void settle(struct sim *sim)
         for (unsigned at = 0; at < sim->n_nodes && sim_leader(sim) == SIM_NODES_MAX; at++) {
             struct sim_node *n = &sim->nodes[at];
 
-            if (!n->alive || n->stopped || n->node->applied.index == 0)
+            if (!n->alive || n->stopped || n->node->state.applied.index == 0)
                 continue;
             if (best == SIM_NODES_MAX || rg_wal_last(n->node->wal) > rg_wal_last(sim->nodes[best].node->wal))
                 best = at;

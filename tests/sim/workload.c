@@ -230,7 +230,7 @@ static void check_regions(struct sim *sim, const struct op *op)
                 continue;
             seen |= k < i;
             /* One that is not alive answered, then crashed: its disk holds it; seen at the end. */
-            has |= !same->alive || same->node->persisted >= op->proposal.index;
+            has |= !same->alive || same->node->log.persisted >= op->proposal.index;
         }
         others += !seen;
         have += !seen && has;
@@ -252,7 +252,7 @@ static void acknowledged(struct sim *sim, const struct op *op)
     if (op->forwarded)
         return; /* judged where it was proposed */
     sim_history_acked(sim, &sim->nodes[op->node], p);
-    sim->committed_max = RG_MAX(sim->committed_max, sim->nodes[op->node].node->committed);
+    sim->committed_max = RG_MAX(sim->committed_max, sim->nodes[op->node].node->log.committed);
     if (p->rev.index > sim->committed_max)
         sim_fail(sim, "write %llu was acknowledged before it was committed", (unsigned long long)p->rev.index);
     if (rg_rev_cmp(rg_node_visible(sim->nodes[op->node].node), p->rev) < 0)
