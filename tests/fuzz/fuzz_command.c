@@ -4,9 +4,10 @@
 #include <unistd.h>
 
 #include "store/apply/fsm.h"
+#include "tests/lib/tmpdir.h"
 
 static struct rg_store *store;
-static char dir[] = "/tmp/regent-fuzz-XXXXXX";
+static char dir[TMPDIR_BYTES];
 
 static void tidy(void)
 {
@@ -76,7 +77,7 @@ static void start(void)
     struct rg_errctx ctx = {{0}};
     enum rg_err err;
 
-    RG_ASSERT(mkdtemp(dir) != NULL);
+    tmpdir_make(dir);
     err = rg_store_open(dir, (size_t)64 << 20, 4, &store, &ctx);
     if (err) {
         fprintf(stderr, "%s\n", rg_errctx_text(&ctx, err));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/prng.h"
+#include "tests/lib/tmpdir.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -67,6 +68,7 @@ int main(int argc, char **argv)
 
     if (argc < 2)
         return 2;
+    tmpdir_guard(NULL);
     count = strtol(argv[1], NULL, 10);
     if (count <= 0)
         return run_files(argc, argv);

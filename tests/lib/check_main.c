@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/tmpdir.h"
+
 static struct check_case plain; /* of tests before any CASE */
 static struct check_case *cases = &plain, *last = &plain;
 
@@ -45,11 +47,15 @@ static int case_put(Suite *s, const struct check_case *c, const char *word)
 
 int main(int argc, char **argv)
 {
-    Suite *s = suite_create(program_invocation_short_name);
-    const char *word = argc > 1 ? argv[1] : NULL;
-    SRunner *r = srunner_create(s);
+    const char *word = argc > 1 ? argv[1] : NULL, *in_forks = getenv("CK_FORK");
     int n = 0, failed;
+    SRunner *r;
+    Suite *s;
 
+    if (in_forks == NULL || strcmp(in_forks, "no") != 0)
+        tmpdir_guard(NULL);
+    s = suite_create(program_invocation_short_name);
+    r = srunner_create(s);
     for (const struct check_case *c = cases; c != NULL; c = c->next)
         n += case_put(s, c, word);
     if (n > 0)

@@ -10,6 +10,7 @@
  * prop_store [seed [steps]]; a failure prints RG_SEED=…, which reruns it. */
 #include "store_world.h"
 #include "store/model/request.h"
+#include "tests/lib/tmpdir.h"
 
 /* --- users and groups --- */
 
@@ -608,14 +609,13 @@ static void check_access(struct world *w)
 
 /* --- whole runs --- */
 
-static struct rg_store *open_store(char dir[64])
+static struct rg_store *open_store(char dir[TMPDIR_BYTES])
 {
     struct rg_errctx ctx = {{0}};
     struct rg_store *store;
     enum rg_err err;
 
-    strcpy(dir, "/tmp/regent-prop-XXXXXX");
-    MUST(mkdtemp(dir) != NULL);
+    tmpdir_make(dir);
     err = rg_store_open(dir, MAP_BYTES, 8, &store, &ctx);
     if (err)
         fprintf(stderr, "%s\n", rg_errctx_text(&ctx, err));
@@ -654,7 +654,7 @@ static void check_replay(struct world *w)
     struct rg_txn *txn, *live;
     struct rg_store *store;
     uint64_t index = 0;
-    char dir[64];
+    char dir[TMPDIR_BYTES];
     enum rg_err err;
 
     store = open_store(dir);
@@ -686,7 +686,7 @@ static void check_order(struct world *w)
     struct rg_applied applied, again;
     struct rg_store *store;
     struct rg_scan scan;
-    char dir[64];
+    char dir[TMPDIR_BYTES];
     size_t n = 0;
     enum rg_err err = rg_scan_begin(live, rg_span(NULL, 0), rg_span(NULL, 0), &scan);
 
@@ -728,7 +728,7 @@ static void check_order(struct world *w)
 static void run(uint64_t with_seed, int steps)
 {
     static struct world w;
-    char dir[64];
+    char dir[TMPDIR_BYTES];
 
     seed = with_seed;
     step = 0;
@@ -762,6 +762,7 @@ int main(int argc, char **argv)
     const char *given = argc > 1 ? argv[1] : getenv("RG_SEED");
     int steps = argc > 2 ? atoi(argv[2]) : 1000;
 
+    tmpdir_guard(NULL);
     if (given != NULL) {
         run(strtoull(given, NULL, 10), steps);
         return 0;

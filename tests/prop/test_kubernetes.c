@@ -10,6 +10,7 @@
 #include "crypto/digest.h"
 #include "store/authz/access.h"
 #include "store/apply/fsm.h"
+#include "tests/lib/tmpdir.h"
 
 enum { JSON_BYTES_MAX = 16 << 20, GRANTS_MAX = 10000, SKIP = 77 };
 
@@ -335,19 +336,20 @@ static bool find_data(char *path, size_t size)
 
 int main(void)
 {
-    char dir[] = "/tmp/regent-k8s-XXXXXX", path[4096];
+    char dir[TMPDIR_BYTES], path[4096];
     struct rg_errctx ctx = {{0}};
     struct rg_store *store;
     struct rg_txn *txn;
     json_t *root;
     enum rg_err err;
 
+    tmpdir_guard(NULL);
     if (!find_data(path, sizeof path)) {
         printf("SKIPPED: the Kubernetes organisation: no %s\n", path);
         return SKIP;
     }
     root = read_data(path);
-    MUST(mkdtemp(dir) != NULL);
+    tmpdir_make(dir);
     err = rg_store_open(dir, (size_t)256 << 20, 8, &store, &ctx);
     if (err)
         fprintf(stderr, "%s\n", rg_errctx_text(&ctx, err));

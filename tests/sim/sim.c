@@ -4,7 +4,9 @@
  * a mix takes was not. */
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "tests/lib/tmpdir.h"
 #include "tests/sim/world.h"
 
 struct options {
@@ -106,6 +108,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (!parse(argc, argv, &o))
         return usage();
+    tmpdir_guard(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL);
     if (o.coverage)
         sim_coverage_begin();
     clock_gettime(CLOCK_MONOTONIC, &a);

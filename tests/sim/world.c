@@ -639,7 +639,6 @@ struct sim *sim_new(uint64_t seed, const struct sim_params *params, bool trace)
 {
     static const uint8_t material[32] = {7};
     struct sim *sim = calloc(1, sizeof *sim);
-    const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp";
 
     RG_ASSERT(sim != NULL);
     sim->seed = seed;
@@ -651,7 +650,7 @@ struct sim *sim_new(uint64_t seed, const struct sim_params *params, bool trace)
     sim->log = (struct rg_log){.min = RG_LOG_DEBUG, .sink = log_sink, .arg = sim};
     sim_history_new(sim);
     RG_ASSERT(rg_keyprov_memory_new("mrk-00000000000000000000000000000001", material, &sim->keys) == RG_OK);
-    snprintf(sim->base_dir, sizeof sim->base_dir, "%s/regent-sim-%ld", tmp, (long)getpid());
+    snprintf(sim->base_dir, sizeof sim->base_dir, "%s/state", getenv("TMPDIR"));
     sim->n_nodes = sim->params.voters + sim->params.learners + sim->params.spares;
     RG_ASSERT(sim->n_nodes <= SIM_NODES_MAX);
     for (unsigned i = 0; i < sim->n_nodes; i++)

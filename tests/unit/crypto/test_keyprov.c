@@ -12,22 +12,20 @@
 #include "crypto/digest.h"
 #include "crypto/keyprov_priv.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 
 #define PASS rg_span_str("correct horse battery staple")
 
-static char dir[200], path[256], other[256];
+static char dir[TMPDIR_BYTES], path[256], other[256];
 
 static void setup(void)
 {
-    const char *base = getenv("TMPDIR");
-
-    snprintf(dir, sizeof dir, "%.150s/regent-keyprov-XXXXXX", base != NULL && base[0] != '\0' ? base : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tmpdir_make(dir);
     snprintf(path, sizeof path, "%s/a", dir);
     snprintf(other, sizeof other, "%s/b", dir);
 }
 
-static size_t files_in_dir(bool and_remove)
+static size_t files_in_dir(void)
 {
     char pattern[300];
     glob_t g = {0};
@@ -36,17 +34,11 @@ static size_t files_in_dir(bool and_remove)
     snprintf(pattern, sizeof pattern, "%s/*", dir);
     glob(pattern, 0, NULL, &g);
     n = g.gl_pathc;
-    for (size_t i = 0; and_remove && i < n; i++)
-        unlink(g.gl_pathv[i]);
     globfree(&g);
     return n;
 }
 
-static void teardown(void)
-{
-    files_in_dir(true);
-    ck_assert_int_eq(rmdir(dir), 0);
-}
+static void teardown(void) { tmpdir_remove(dir); }
 
 static size_t slurp(const char *name, uint8_t *out, size_t max)
 {
@@ -131,7 +123,7 @@ TEST(a_keystore_opens_and_every_creation_is_another_key)
     create(other, "eu-central-1");
     ck_assert_int_eq(stat(path, &st), 0);
     ck_assert_uint_eq(st.st_mode & 07777, 0600);
-    ck_assert_uint_eq(files_in_dir(false), 2); /* no temporary file stays */
+    ck_assert_uint_eq(files_in_dir(), 2); /* no temporary file stays */
     a = open_store(path, "eu-central-1", PASS);
     again = open_store(path, "eu-central-1", PASS);
     b = open_store(other, "eu-central-1", PASS);
@@ -151,7 +143,7 @@ TEST(a_replica_holds_the_same_key_under_its_own_passphrase)
     create(other, "eu-central-1");
     ck_assert_int_eq(rg_keystore_replicate(other, rg_span_str("wrong"), path, "us-east-1", rg_span_str("second"), &ctx),
                      RG_EKEY);
-    ck_assert_uint_eq(files_in_dir(false), 1);
+    ck_assert_uint_eq(files_in_dir(), 1);
     ck_assert_int_eq(rg_keystore_replicate(other, PASS, path, "us-east-1", rg_span_str("second"), &ctx), RG_OK);
     primary = open_store(other, "eu-central-1", PASS);
     replica = open_store(path, "us-east-1", rg_span_str("second"));
@@ -192,7 +184,7 @@ TEST(what_cannot_be_made_is_refused)
     ck_assert_int_eq(rg_keystore_create(path, "", PASS, id, &ctx), RG_EINVALID);
     ck_assert_int_eq(rg_keystore_create(path, "EU/1", PASS, id, &ctx), RG_EINVALID);
     ck_assert_int_eq(rg_keystore_create(path, "a23456789012345678901234567890123", PASS, id, &ctx), RG_EINVALID);
-    ck_assert_uint_eq(files_in_dir(false), 0);
+    ck_assert_uint_eq(files_in_dir(), 0);
     snprintf(other, sizeof other, "%s/no/such", dir);
     ck_assert_int_ne(rg_keystore_create(other, "eu-central-1", PASS, id, &ctx), RG_OK);
     ck_assert_ptr_nonnull(strstr(ctx.text, "No such file"));

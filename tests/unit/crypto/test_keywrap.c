@@ -10,11 +10,12 @@
 #include "crypto/keywrap.h"
 #include "crypto/privfile.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 
 #define CLUSTER "rc-0123456789abcdef"
 #define KEY_ID "mrk-00112233445566778899aabbccddeeff"
 
-static char dir[200];
+static char dir[TMPDIR_BYTES];
 static struct rg_buf ca, ca_key, key, csr;
 static const struct rg_pki_name node7 = {.cluster_id = CLUSTER, .region = "eu-west-1", .raft_id = 7};
 
@@ -25,12 +26,10 @@ static void must(enum rg_err err, const struct rg_errctx *ctx)
 
 static void setup(void)
 {
-    const char *base = getenv("TMPDIR");
     char cert_path[256], key_path[256];
     struct rg_errctx ctx = {0};
 
-    snprintf(dir, sizeof dir, "%.150s/regent-keywrap-XXXXXX", base != NULL && base[0] != '\0' ? base : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tmpdir_make(dir);
     snprintf(cert_path, sizeof cert_path, "%s/ca.pem", dir);
     snprintf(key_path, sizeof key_path, "%s/ca.key", dir);
     must(rg_pki_ca_create(CLUSTER, cert_path, key_path, &ctx), &ctx);
@@ -41,9 +40,7 @@ static void setup(void)
     must(rg_privfile_read(cert_path, "", 0, &ca, &ctx), &ctx);
     must(rg_privfile_read(key_path, "", 0, &ca_key, &ctx), &ctx);
     must(rg_pki_key_csr(&key, &csr, &ctx), &ctx);
-    unlink(cert_path);
-    unlink(key_path);
-    rmdir(dir);
+    tmpdir_remove(dir);
 }
 
 static void teardown(void)

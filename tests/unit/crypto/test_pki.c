@@ -12,12 +12,13 @@
 
 #include "crypto/pki.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 
 #define CLUSTER "rc-0123456789abcdef"
 
-static char dir[200], ca[256], ca_key[256], cert[256], key[256];
+static char dir[TMPDIR_BYTES], ca[256], ca_key[256], cert[256], key[256];
 
-static size_t files_in_dir(bool and_remove)
+static size_t files_in_dir(void)
 {
     char pattern[300];
     glob_t g = {0};
@@ -26,8 +27,6 @@ static size_t files_in_dir(bool and_remove)
     snprintf(pattern, sizeof pattern, "%s/*", dir);
     glob(pattern, 0, NULL, &g);
     n = g.gl_pathc;
-    for (size_t i = 0; and_remove && i < n; i++)
-        unlink(g.gl_pathv[i]);
     globfree(&g);
     return n;
 }
@@ -39,11 +38,9 @@ static void must(enum rg_err err, const struct rg_errctx *ctx)
 
 static void setup(void)
 {
-    const char *base = getenv("TMPDIR");
     struct rg_errctx ctx = {0};
 
-    snprintf(dir, sizeof dir, "%.150s/regent-pki-XXXXXX", base != NULL && base[0] != '\0' ? base : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tmpdir_make(dir);
     snprintf(ca, sizeof ca, "%s/ca.pem", dir);
     snprintf(ca_key, sizeof ca_key, "%s/ca.key", dir);
     snprintf(cert, sizeof cert, "%s/cert.pem", dir);
@@ -55,8 +52,7 @@ static void setup(void)
 static void teardown(void)
 {
     ck_assert_uint_eq(ERR_peek_error(), 0);
-    files_in_dir(true);
-    ck_assert_int_eq(rmdir(dir), 0);
+    tmpdir_remove(dir);
 }
 
 static X509 *load(const char *path)
@@ -130,7 +126,7 @@ TEST(the_authority_is_one_and_its_files_are_private)
 
     ck_assert_uint_eq(mode_of(ca), 0644);
     ck_assert_uint_eq(mode_of(ca_key), 0600);
-    ck_assert_uint_eq(files_in_dir(false), 2);
+    ck_assert_uint_eq(files_in_dir(), 2);
     ck_assert_int_eq(X509_get_version(x), X509_VERSION_3);
     ck_assert_int_eq(X509_check_ca(x), 1);
     ck_assert_int_eq(X509_get_pathlen(x), 0);
@@ -285,7 +281,7 @@ TEST(what_is_not_well_named_is_not_made)
     refuse(RG_EINVALID, rg_pki_ca_create(long_id, path, key, &ctx), &ctx, "cluster id");
     refuse(RG_EINVALID, rg_pki_ca_create("", path, key, &ctx), &ctx, "cluster id");
     refuse(RG_EINVALID, rg_pki_ca_create("a,CN=b", path, key, &ctx), &ctx, "cluster id");
-    ck_assert_uint_eq(files_in_dir(false), 2);
+    ck_assert_uint_eq(files_in_dir(), 2);
 }
 
 TEST(nothing_is_overwritten_and_no_key_is_left_alone)
@@ -294,13 +290,13 @@ TEST(nothing_is_overwritten_and_no_key_is_left_alone)
 
     refuse(RG_ECONFLICT, rg_pki_ca_create(CLUSTER, ca, key, &ctx), &ctx, "not overwritten");
     refuse(RG_ECONFLICT, rg_pki_ca_create(CLUSTER, cert, ca_key, &ctx), &ctx, "not overwritten");
-    ck_assert_uint_eq(files_in_dir(false), 2);
+    ck_assert_uint_eq(files_in_dir(), 2);
     make_node("r", 1, NULL, NULL);
     refuse(RG_ECONFLICT, rg_pki_node_create(ca, ca_key, CLUSTER, "r", 1, NULL, NULL, cert, key, &ctx), &ctx, "exists");
     snprintf(cert, sizeof cert, "%s/no/such/cert.pem", dir);
     snprintf(key, sizeof key, "%s/second.pem", dir);
     ck_assert_int_ne(rg_pki_node_create(ca, ca_key, CLUSTER, "r", 1, NULL, NULL, cert, key, &ctx), RG_OK);
-    ck_assert_uint_eq(files_in_dir(false), 4);
+    ck_assert_uint_eq(files_in_dir(), 4);
 }
 
 TEST(what_is_no_authority_does_not_sign)

@@ -7,9 +7,9 @@
 #include "cmd/config/config.h"
 #include "base/yaml_rows.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 
-static char dir[] = "/tmp/regent-test-config-XXXXXX";
-static char path[128];
+static char dir[TMPDIR_BYTES], path[128];
 
 static const char good[] =
     "cluster: rc-1\n"                                                           /* 1 */
@@ -38,15 +38,11 @@ static void write_text(const char *text, mode_t mode)
 
 static void setup(void)
 {
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tmpdir_make(dir);
     snprintf(path, sizeof path, "%s/regentd.yaml", dir);
 }
 
-static void teardown(void)
-{
-    unlink(path);
-    rmdir(dir);
-}
+static void teardown(void) { tmpdir_remove(dir); }
 
 CASE(.setup = setup, .teardown = teardown);
 

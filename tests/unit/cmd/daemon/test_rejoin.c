@@ -13,11 +13,12 @@
 #include "cmd/host/file_io.h"
 #include "raft/core/meta.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 
 enum { PEERS = 3 };
 
 static const uint8_t material[32] = {9};
-static char dir[256];
+static char dir[TMPDIR_BYTES];
 static struct rg_config config; /* as the file has it, then with the identity in its place */
 static struct rg_keyprov *keys;
 static struct rg_rejoin_places places;
@@ -100,8 +101,7 @@ static void setup(void)
 {
     char cert[512], key[512], path[512];
 
-    snprintf(dir, sizeof dir, "/tmp/regent-test-rejoin-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tmpdir_make(dir);
     rg_file_io_fill(&io);
     must(rg_keyprov_memory_new("mrk-00000000000000000000000000000001", material, &keys));
     path_of(cert, "ca.pem");
@@ -120,11 +120,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-    char command[300];
-
     rg_keyprov_free(keys);
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    ck_assert_int_eq(system(command), 0);
+    tmpdir_remove(dir);
 }
 
 static enum rg_err due(void) { return rg_rejoin_due(&config, keys, &places, &quiet, &ctx); }

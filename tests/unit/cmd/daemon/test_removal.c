@@ -6,8 +6,9 @@
 
 #include "cmd/daemon/removal.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 
-static char dir[256];
+static char dir[TMPDIR_BYTES];
 static struct rg_config config;
 
 static void write_file(const char *name, const char *text)
@@ -40,10 +41,7 @@ static void make_dir(const char *name)
 
 static void setup(void)
 {
-    const char *tmp = getenv("TMPDIR");
-
-    snprintf(dir, sizeof dir, "%s/regent-test-XXXXXX", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tmpdir_make(dir);
     memset(&config, 0, sizeof config);
     config.id = 4;
     snprintf(config.region, sizeof config.region, "ap-south-1");
@@ -72,13 +70,7 @@ static void setup(void)
     write_file("regentd.yaml", "cluster: rc-test");
 }
 
-static void teardown(void)
-{
-    char command[300];
-
-    snprintf(command, sizeof command, "rm -r '%s'", dir);
-    ck_assert_int_eq(system(command), 0);
-}
+static void teardown(void) { tmpdir_remove(dir); }
 
 CASE(.setup = setup, .teardown = teardown);
 

@@ -12,6 +12,7 @@
 #include "cmd/dev/proxy_control.h"
 #include "cmd/config/routes.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 
 enum { WAIT_MS = 20000 };
 
@@ -500,19 +501,22 @@ static const struct {
 
 LOOP(routes_are_found, RG_LEN(routes))
 {
-    char path[] = "/tmp/regent-routes-XXXXXX", via[128] = "untouched";
-    int fd = mkstemp(path);
-    size_t n = strlen(routes[_i].text);
+    char dir[TMPDIR_BYTES], path[128], via[128] = "untouched";
     enum rg_err err;
+    FILE *file;
 
-    ck_assert_int_eq(write(fd, routes[_i].text, n), (ssize_t)n);
-    close(fd);
+    tmpdir_make(dir);
+    snprintf(path, sizeof path, "%s/routes.yaml", dir);
+    file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(routes[_i].text, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
     err = rg_routes_find(path, "k:1", via, &ctx);
     ck_assert_msg((err == RG_OK) == (routes[_i].via != NULL), "%s", ctx.text);
     ck_assert_int_eq(rg_routes_check(path, &ctx), err);
     ck_assert_str_eq(via, err ? "untouched" : routes[_i].via);
     if (err)
         ck_assert_msg(strstr(ctx.text, routes[_i].message) != NULL, "%s", ctx.text);
-    unlink(path);
+    tmpdir_remove(dir);
     ck_assert_int_eq(rg_routes_check(path, &ctx), RG_ENOTFOUND);
 }

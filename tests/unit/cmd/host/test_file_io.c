@@ -8,10 +8,11 @@
 #include "cmd/host/file_io.h"
 #include "raft/log/wal.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 
 static struct rg_io io;
 static struct rg_errctx ctx;
-static char dir[128];
+static char dir[TMPDIR_BYTES];
 
 static char *in_dir(const char *name)
 {
@@ -25,21 +26,12 @@ static char *in_dir(const char *name)
 
 static void setup(void)
 {
-    const char *tmp = getenv("TMPDIR");
-
     memset(&ctx, 0, sizeof ctx);
     rg_file_io_fill(&io);
-    snprintf(dir, sizeof dir, "%s/regent-file-XXXXXX", tmp != NULL && strlen(tmp) < 64 ? tmp : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tmpdir_make(dir);
 }
 
-static void remove_each(void *arg, const char *name) { ck_assert_int_eq(remove(in_dir(name)), 0); }
-
-static void teardown(void)
-{
-    ck_assert_int_eq(io.list(&io, dir, remove_each, NULL, &ctx), RG_OK);
-    ck_assert_int_eq(rmdir(dir), 0);
-}
+static void teardown(void) { tmpdir_remove(dir); }
 
 static void count_each(void *arg, const char *name)
 {

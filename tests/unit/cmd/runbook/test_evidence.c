@@ -1,6 +1,5 @@
 /* cmd/evidence, cmd/template, cmd/probe_metrics: every byte of a signed record that is flipped, cut or moved is noticed; a
  * runbook goes on after a crash in the middle of a line; templates and metrics are what they must be. */
-#include <glob.h>
 #include <stdio.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -14,8 +13,9 @@
 #include "cmd/runbook/template.h"
 #include "crypto/privfile.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 
-static char dir[200], path[256], sign_key[256], public_key[256], other_key[256];
+static char dir[TMPDIR_BYTES], path[256], sign_key[256], public_key[256], other_key[256];
 static const struct rg_evidence_key secret = {.secret = "s3cret-of-the-admin", .secret_id = "AKIATEST"};
 
 static void make_key(const char *private_path, const char *public_path, const char *curve)
@@ -37,10 +37,7 @@ static void make_key(const char *private_path, const char *public_path, const ch
 
 static void setup(void)
 {
-    const char *base = getenv("TMPDIR");
-
-    snprintf(dir, sizeof dir, "%.150s/regent-evidence-XXXXXX", base != NULL && base[0] != '\0' ? base : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tmpdir_make(dir);
     snprintf(path, sizeof path, "%s/evidence.jsonl", dir);
     snprintf(sign_key, sizeof sign_key, "%s/sign.pem", dir);
     snprintf(public_key, sizeof public_key, "%s/public.pem", dir);
@@ -49,18 +46,7 @@ static void setup(void)
     make_key(other_key, NULL, "P-256");
 }
 
-static void teardown(void)
-{
-    char pattern[300];
-    glob_t g = {0};
-
-    snprintf(pattern, sizeof pattern, "%s/*", dir);
-    glob(pattern, 0, NULL, &g);
-    for (size_t i = 0; i < g.gl_pathc; i++)
-        unlink(g.gl_pathv[i]);
-    globfree(&g);
-    ck_assert_int_eq(rmdir(dir), 0);
-}
+static void teardown(void) { tmpdir_remove(dir); }
 
 static void must(enum rg_err err, const struct rg_errctx *ctx)
 {

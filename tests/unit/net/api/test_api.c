@@ -1,7 +1,8 @@
 /* net/api: calls over a real server: routes, /v1, revisions, writes and who takes them, streams, metrics. */
+#include <sys/socket.h>
 #include <zlib.h>
 
-#include "tests/lib/api_fixture.h"
+#include "tests/lib/api_rig.h"
 #include "tests/lib/check_main.h"
 
 /* ---- in place of the AWS operations: what a test wants a call to do ---- */

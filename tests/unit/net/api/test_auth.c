@@ -1,5 +1,5 @@
 /* net/api/auth: who is let in, and who is not. */
-#include "tests/lib/api_fixture.h"
+#include "tests/lib/api_rig.h"
 #include "tests/lib/check_main.h"
 
 /* In place of the AWS operations: says who the caller is. */

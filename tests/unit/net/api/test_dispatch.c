@@ -1,6 +1,6 @@
 /* net/api/dispatch: one order for all operations. Whatever else is wrong with a request, the first that is wrong in that order is
  * answered: every set of faults, in both interfaces. And those that go other ways: probes, and what brings its own proof. */
-#include "tests/lib/api_fixture.h"
+#include "tests/lib/api_rig.h"
 #include "tests/lib/check_main.h"
 
 /* In the order they are answered. */

@@ -1,6 +1,6 @@
 /* Writes that wait, over a real server: which, when, how they are answered, and /v1/intents. */
 #include "base/prng.h"
-#include "tests/lib/api_fixture.h"
+#include "tests/lib/api_rig.h"
 
 #include "tests/lib/check_main.h"
 #include "tests/sim/simlanes.h"

@@ -1,5 +1,5 @@
 /* JSON bodies, strings out, patterns, shapes and page tokens. */
-#include "tests/lib/aws_fixture.h"
+#include "tests/lib/aws_rig.h"
 
 #include "base/unicode.h"
 #include "tests/lib/check_main.h"

@@ -1,5 +1,5 @@
 /* identitystore's operations: what they answer, page by page, and every way they refuse. */
-#include "tests/lib/aws_fixture.h"
+#include "tests/lib/aws_rig.h"
 #include "tests/lib/check_main.h"
 
 static struct aws aws;

@@ -1,6 +1,6 @@
 /* The services' own models walked: for every operation that is served a body is made that fits, then broken in each way that
  * the model forbids, one at a time. The server must see each, for the official clients check nothing. */
-#include "tests/lib/aws_fixture.h"
+#include "tests/lib/aws_rig.h"
 #include "tests/lib/check_main.h"
 
 static struct aws aws;

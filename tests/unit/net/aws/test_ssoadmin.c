@@ -1,5 +1,5 @@
 /* sso-admin's operations: instance and regions, permission sets and what is in them, assignments, provisioning. */
-#include "tests/lib/aws_fixture.h"
+#include "tests/lib/aws_rig.h"
 #include "net/ops/region_ops.h"
 #include "tests/lib/check_main.h"
 

@@ -1,8 +1,10 @@
 /* net/server over HTTP/2: many streams, flow control, and clients that ask for more work than they give. */
 #include "tests/lib/check_main.h"
-#include "tests/lib/server_fixture.h"
+#include "tests/lib/server_rig.h"
 
 #include <nghttp2/nghttp2.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { STREAMS_MAX = 4096 };
 
@@ -11,7 +13,7 @@ struct stream {
     size_t n;
     bool ended, reset;
     uint32_t code;
-    bool same; /* the body so far is that of fix_big */
+    bool same; /* the body so far is that of srv_big */
     uint8_t text[64];
     size_t length; /* Content-Length */
 };
@@ -57,7 +59,7 @@ static int on_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const u
 
     if (s->n == 0)
         s->same = true;
-    s->same = s->same && s->n + n <= BIG_MAX && memcmp(p, fix_big + s->n, n) == 0;
+    s->same = s->same && s->n + n <= BIG_MAX && memcmp(p, srv_big + s->n, n) == 0;
     for (size_t i = 0; i < n && s->n + i < sizeof s->text - 1; i++)
         s->text[s->n + i] = p[i];
     s->n += n;
@@ -193,7 +195,7 @@ static struct stream *h2_wait(struct h2 *h, int32_t id)
 
 /* ---- the plain things ---- */
 
-CASE(.once = fix_files, .once_end = fix_remove);
+CASE(.once = srv_files, .once_end = srv_remove);
 
 TEST(requests_and_replies)
 {
@@ -201,7 +203,7 @@ TEST(requests_and_replies)
     struct stream *s;
     int32_t id;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     h2_open(&h, 0);
     s = h2_wait(&h, h2_ask(&h, "/hello"));
     ck_assert_int_eq(s->status, 200);
@@ -220,17 +222,17 @@ TEST(requests_and_replies)
     ck_assert_str_eq((char *)s->text, "line 0\nline 1\n");
     s = h2_wait(&h, h2_ask_with(&h, "HEAD", "/stream?2", rg_span(NULL, 0), NULL, NULL));
     ck_assert(s->ended && s->n == 0);
-    s = h2_wait(&h, h2_ask_with(&h, "POST", "/echo", rg_span(fix_big, RG_HTTP_BODY_BYTES_MAX), NULL, NULL));
+    s = h2_wait(&h, h2_ask_with(&h, "POST", "/echo", rg_span(srv_big, RG_HTTP_BODY_BYTES_MAX), NULL, NULL));
     ck_assert_int_eq(s->status, 200);
     ck_assert_uint_eq(s->n, RG_HTTP_BODY_BYTES_MAX);
     ck_assert(s->same);
-    id = h2_ask_with(&h, "POST", "/echo", rg_span(fix_big, 10), "expect", "100-continue");
+    id = h2_ask_with(&h, "POST", "/echo", rg_span(srv_big, 10), "expect", "100-continue");
     s = h2_wait(&h, id);
     ck_assert_int_eq(s->informed, 100);
     ck_assert_int_eq(s->status, 200);
     ck_assert(!h.goaway);
     h2_close(&h);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(many_streams_in_any_order)
@@ -239,7 +241,7 @@ TEST(many_streams_in_any_order)
     char path[32];
     int32_t ids[500];
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     h2_open(&h, 0);
     (void)h2_wait(&h, h2_ask(&h, "/hello")); /* its settings are known from here on */
     for (int i = 0; i < 500; i++) {
@@ -255,7 +257,7 @@ TEST(many_streams_in_any_order)
     }
     ck_assert(!h.goaway && h.n_reset == 0);
     h2_close(&h);
-    fix_stop();
+    srv_stop();
 }
 
 LOOP(large_replies_keep_to_the_windows, 2)
@@ -263,7 +265,7 @@ LOOP(large_replies_keep_to_the_windows, 2)
     struct h2 h;
     int32_t ids[10];
 
-    fix_start_tls((struct rg_server_config){.output_bytes_max = 64 * 1024 * 1024});
+    srv_start_tls((struct rg_server_config){.output_bytes_max = 64 * 1024 * 1024});
     h2_open(&h, _i == 0 ? 1000 : 0); /* a tiny window; the usual one */
     for (int i = 0; i < 10; i++)
         ids[i] = h2_ask(&h, _i == 0 ? "/big?200000" : "/big?3000000");
@@ -275,7 +277,7 @@ LOOP(large_replies_keep_to_the_windows, 2)
         ck_assert(s->same);
     }
     h2_close(&h);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(a_stream_in_pieces)
@@ -284,14 +286,14 @@ TEST(a_stream_in_pieces)
     struct stream *s;
     int32_t id;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     h2_open(&h, 0);
     id = h2_ask(&h, "/stream?5000");
     s = h2_wait(&h, id);
     ck_assert(s->ended);
     ck_assert_uint_eq(s->n, 10 * 7 + 90 * 8 + 900 * 9 + 4000 * 10);
     h2_close(&h);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(streams_given_up_by_the_client)
@@ -299,39 +301,39 @@ TEST(streams_given_up_by_the_client)
     struct h2 h;
     int32_t ids[20];
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     h2_open(&h, 0);
     for (int i = 0; i < 20; i++)
         ids[i] = h2_ask(&h, i % 2 == 0 ? "/hold?x" : "/big?3000000");
     (void)h2_send(&h);
-    wait_for(&fix.n_held, 10);
+    wait_for(&srv.n_held, 10);
     for (int i = 0; i < 20; i++)
         nghttp2_submit_rst_stream(h.session, 0, ids[i], NGHTTP2_CANCEL);
     (void)h2_wait(&h, h2_ask(&h, "/hello"));
-    fix_release();
-    wait_for(&fix.n_gone, 10);
+    srv_release();
+    wait_for(&srv.n_gone, 10);
     ck_assert_int_eq(h2_wait(&h, h2_ask(&h, "/hello"))->status, 200);
     ck_assert(!h.goaway);
     h2_close(&h);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(a_client_gone_with_streams_open)
 {
     struct h2 h;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     h2_open(&h, 0);
     for (int i = 0; i < 20; i++)
         (void)h2_ask(&h, "/hold?x");
     (void)h2_send(&h);
-    wait_for(&fix.n_held, 20);
+    wait_for(&srv.n_held, 20);
     h2_close(&h);
-    for (uint64_t from = now_ms(); fix_stats().conns_open > 0; sleep_ms(5))
+    for (uint64_t from = now_ms(); srv_stats().conns_open > 0; sleep_ms(5))
         ck_assert_uint_lt(now_ms() - from, RECV_MS);
-    fix_release();
-    wait_for(&fix.n_gone, 20);
-    fix_stop();
+    srv_release();
+    wait_for(&srv.n_gone, 20);
+    srv_stop();
 }
 
 /* ---- limits of one request ---- */
@@ -342,12 +344,12 @@ TEST(refused_requests_leave_the_connection_usable)
     struct stream *s;
     static char big[9000];
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     h2_open(&h, 0);
     memset(big, 'x', sizeof big - 1);
     s = h2_wait(&h, h2_ask_with(&h, "GET", "/hello", rg_span(NULL, 0), "x-big", big));
     ck_assert_int_eq(s->status, 431);
-    s = h2_wait(&h, h2_ask_with(&h, "POST", "/echo", rg_span(fix_big, RG_HTTP_BODY_BYTES_MAX + 1), NULL, NULL));
+    s = h2_wait(&h, h2_ask_with(&h, "POST", "/echo", rg_span(srv_big, RG_HTTP_BODY_BYTES_MAX + 1), NULL, NULL));
     ck_assert_int_eq(s->status, 413);
     s = h2_wait(&h, h2_ask_with(&h, "BREW", "/hello", rg_span(NULL, 0), NULL, NULL));
     ck_assert_int_eq(s->status, 501);
@@ -359,7 +361,7 @@ TEST(refused_requests_leave_the_connection_usable)
     ck_assert_int_eq(s->status, 200);
     ck_assert(!h.goaway);
     h2_close(&h);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(a_slow_body_is_answered_408)
@@ -370,15 +372,15 @@ TEST(a_slow_body_is_answered_408)
                        nv_of(":authority", "localhost")};
     int32_t id;
 
-    fix_start_tls((struct rg_server_config){.body_ms_max = 300});
+    srv_start_tls((struct rg_server_config){.body_ms_max = 300});
     h2_open(&h, 0);
     id = nghttp2_submit_headers(h.session, NGHTTP2_FLAG_NONE, -1, NULL, nv, 4, NULL); /* and no body */
     s = h2_wait(&h, id);
     ck_assert_int_eq(s->status, 408);
     ck_assert_int_eq(h2_wait(&h, h2_ask(&h, "/hello"))->status, 200);
     h2_close(&h);
-    ck_assert_uint_eq(fix_stats().timeouts_total, 1);
-    fix_stop();
+    ck_assert_uint_eq(srv_stats().timeouts_total, 1);
+    srv_stop();
 }
 
 /* ---- bytes by hand ---- */
@@ -522,7 +524,7 @@ static void build_no_preface(struct rg_buf *b)
 
 static void build_huge_frame(struct rg_buf *b)
 {
-    put_frame(b, 0, 0, 1, fix_big, 100000);
+    put_frame(b, 0, 0, 1, srv_big, 100000);
 }
 
 static const struct {
@@ -549,7 +551,7 @@ LOOP(attacks_end_the_session, RG_LEN(attacks))
     bool ended;
     int64_t code;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     put_preface(&b);
     attacks[_i].build(&b);
     ck_assert_int_eq(b.err, RG_OK);
@@ -560,15 +562,15 @@ LOOP(attacks_end_the_session, RG_LEN(attacks))
     client_get(&c, "/hello");
     ck_assert_answer(client_answer(&c, false), 200, "hello");
     client_close(&c);
-    ck_assert_uint_lt(fix_stats().requests_total, 500);
-    fix_stop();
+    ck_assert_uint_lt(srv_stats().requests_total, 500);
+    srv_stop();
 }
 
 TEST(a_fair_client_may_ping_for_long)
 {
     struct h2 h;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     h2_open(&h, 0);
     for (int i = 0; i < 1000; i++) {
         if (i % 2 == 0)
@@ -577,7 +579,7 @@ TEST(a_fair_client_may_ping_for_long)
     }
     ck_assert(!h.goaway);
     h2_close(&h);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(half_a_head_has_a_deadline)
@@ -586,7 +588,7 @@ TEST(half_a_head_has_a_deadline)
     struct client c;
     uint64_t from;
 
-    fix_start_tls((struct rg_server_config){.head_ms_max = 300});
+    srv_start_tls((struct rg_server_config){.head_ms_max = 300});
     put_preface(&b);
     put_frame(&b, 1, 0, 1, get_hello, sizeof get_hello); /* no END_HEADERS */
     client_open(&c, "h2");
@@ -595,8 +597,8 @@ TEST(half_a_head_has_a_deadline)
         c.n = 0;
     ck_assert_uint_lt(now_ms() - from, 2500);
     client_close(&c);
-    ck_assert_uint_eq(fix_stats().timeouts_total, 1);
-    fix_stop();
+    ck_assert_uint_eq(srv_stats().timeouts_total, 1);
+    srv_stop();
 }
 
 TEST(an_idle_session_ends_whatever_it_pings)
@@ -604,7 +606,7 @@ TEST(an_idle_session_ends_whatever_it_pings)
     struct h2 h;
     uint64_t from;
 
-    fix_start_tls((struct rg_server_config){.idle_ms_max = 300});
+    srv_start_tls((struct rg_server_config){.idle_ms_max = 300});
     h2_open(&h, 0);
     ck_assert_int_eq(h2_wait(&h, h2_ask(&h, "/hello"))->status, 200);
     for (from = now_ms(); !h.over;) {
@@ -615,7 +617,7 @@ TEST(an_idle_session_ends_whatever_it_pings)
     }
     ck_assert(h.goaway && h.goaway_code == NGHTTP2_NO_ERROR);
     h2_close(&h);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(a_window_never_opened_ends_the_session)
@@ -625,7 +627,7 @@ TEST(a_window_never_opened_ends_the_session)
     struct client c;
     uint64_t from;
 
-    fix_start_tls((struct rg_server_config){.write_ms_max = 300});
+    srv_start_tls((struct rg_server_config){.write_ms_max = 300});
     rg_buf_init(&b, 10000);
     rg_buf_put_str(&b, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     put_frame(&b, 4, 0, 0, no_window, 6);
@@ -636,8 +638,8 @@ TEST(a_window_never_opened_ends_the_session)
         c.n = 0;
     ck_assert_uint_lt(now_ms() - from, 2500);
     client_close(&c);
-    ck_assert_uint_eq(fix_stats().timeouts_total, 1);
-    fix_stop();
+    ck_assert_uint_eq(srv_stats().timeouts_total, 1);
+    srv_stop();
 }
 
 TEST(bodies_held_for_one_client_are_capped)
@@ -646,7 +648,7 @@ TEST(bodies_held_for_one_client_are_capped)
     bool ended;
     static uint8_t chunk[16000];
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     put_preface(&b);
     for (uint32_t id = 1; id < 100; id += 2) /* 50 bodies of 96 kB, none complete: 4.8 MB */
         put_frame(&b, 1, 4, id, post_echo, sizeof post_echo);
@@ -655,14 +657,14 @@ TEST(bodies_held_for_one_client_are_capped)
             put_frame(&b, 0, 0, id, chunk, sizeof chunk);
     }
     (void)attack(&b, &ended);
-    ck_assert_uint_ge(fix_stats().status_class[5], 1); /* some were answered 503 */
-    ck_assert_uint_lt(fix_stats().status_class[5], 40);
-    fix_stop();
+    ck_assert_uint_ge(srv_stats().status_class[5], 1); /* some were answered 503 */
+    ck_assert_uint_lt(srv_stats().status_class[5], 40);
+    srv_stop();
 }
 
 static void *stop_main(void *arg)
 {
-    rg_server_stop(fix.server, 3000);
+    rg_server_stop(srv.server, 3000);
     return NULL;
 }
 
@@ -672,13 +674,13 @@ TEST(a_stop_lets_streams_finish)
     pthread_t stopper;
     int32_t id;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     h2_open(&idle, 0);
     ck_assert_int_eq(h2_wait(&idle, h2_ask(&idle, "/hello"))->status, 200);
     h2_open(&h, 0);
     id = h2_ask(&h, "/hold?done");
     (void)h2_send(&h);
-    wait_for(&fix.n_held, 1);
+    wait_for(&srv.n_held, 1);
     pthread_create(&stopper, NULL, stop_main, NULL);
     while (!h.goaway)
         ck_assert(h2_turn(&h));
@@ -686,7 +688,7 @@ TEST(a_stop_lets_streams_finish)
     while (h2_turn(&idle))
         ;
     ck_assert(idle.goaway);
-    fix_release();
+    srv_release();
     ck_assert_int_eq(h2_wait(&h, id)->status, 200);
     ck_assert_str_eq((char *)stream_at(&h, id)->text, "done");
     while (h2_turn(&h))
@@ -694,6 +696,6 @@ TEST(a_stop_lets_streams_finish)
     h2_close(&h);
     h2_close(&idle);
     pthread_join(stopper, NULL);
-    atomic_store(&fix.helper_stop, true);
-    pthread_join(fix.helper, NULL);
+    atomic_store(&srv.helper_stop, true);
+    pthread_join(srv.helper, NULL);
 }

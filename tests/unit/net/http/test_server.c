@@ -1,17 +1,21 @@
 /* net/server over HTTP/1.1: real sockets, real TLS, real clients, kind and hostile. */
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "tests/lib/check_main.h"
-#include "tests/lib/server_fixture.h"
+#include "tests/lib/server_rig.h"
 
 #define HEAD "POST /echo HTTP/1.1\r\nHost: localhost\r\n"
 
-CASE(.once = fix_files, .once_end = fix_remove);
+CASE(.once = srv_files, .once_end = srv_remove);
 
 TEST(one_connection_many_requests)
 {
     struct client c;
     struct answer a;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     client_open(&c, "http/1.1");
     ck_assert_str_eq(SSL_get_version(c.ssl), "TLSv1.3");
     for (int i = 0; i < 20; i++) {
@@ -34,32 +38,32 @@ TEST(one_connection_many_requests)
     ck_assert(client_ended(&c));
     ck_assert_int_eq(SSL_get_shutdown(c.ssl) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
     client_close(&c);
-    ck_assert_uint_eq(fix_stats().requests_total, 23);
-    ck_assert_uint_eq(fix_stats().status_class[2], 22);
-    ck_assert_uint_eq(fix_stats().status_class[4], 1);
-    ck_assert_uint_eq(fix_stats().conns_total, 1);
-    fix_stop();
+    ck_assert_uint_eq(srv_stats().requests_total, 23);
+    ck_assert_uint_eq(srv_stats().status_class[2], 22);
+    ck_assert_uint_eq(srv_stats().status_class[4], 1);
+    ck_assert_uint_eq(srv_stats().conns_total, 1);
+    srv_stop();
 }
 
 TEST(tls_without_alpn_and_with_an_unknown_one)
 {
     struct client c;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     client_open(&c, NULL);
     client_get(&c, "/hello");
     ck_assert_answer(client_answer(&c, false), 200, "hello");
     client_close(&c);
     ck_assert(!client_try(&c, "spdy/1"));
     client_close(&c);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(tls_versions)
 {
     struct client c;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     SSL_CTX_set_max_proto_version(client_ctx(), TLS1_2_VERSION);
     client_open(&c, "http/1.1");
     client_get(&c, "/hello");
@@ -70,8 +74,8 @@ TEST(tls_versions)
     SSL_CTX_set_max_proto_version(client_ctx(), TLS1_1_VERSION);
     ck_assert(!client_try(&c, "http/1.1"));
     client_close(&c);
-    ck_assert_uint_eq(fix_stats().handshakes_failed, 1);
-    fix_stop();
+    ck_assert_uint_eq(srv_stats().handshakes_failed, 1);
+    srv_stop();
 }
 
 LOOP(sessions_resume_on_any_worker, 2)
@@ -81,7 +85,7 @@ LOOP(sessions_resume_on_any_worker, 2)
     struct client c;
     uint8_t alpn[] = "\x08http/1.1";
 
-    fix_start_tls((struct rg_server_config){.workers = 2});
+    srv_start_tls((struct rg_server_config){.workers = 2});
     SSL_CTX_set_max_proto_version(client_ctx(), version);
     client_open(&c, "http/1.1");
     client_get(&c, "/hello");
@@ -89,7 +93,7 @@ LOOP(sessions_resume_on_any_worker, 2)
     session = SSL_get1_session(c.ssl);
     client_close(&c);
     for (int i = 0; i < 10; i++) { /* the kernel spreads them over both listeners */
-        c.fd = dial(fix.port);
+        c.fd = dial(srv.port);
         c.n = 0;
         c.ssl = SSL_new(client_ctx());
         SSL_set_fd(c.ssl, c.fd);
@@ -104,7 +108,7 @@ LOOP(sessions_resume_on_any_worker, 2)
         client_close(&c);
     }
     SSL_SESSION_free(session);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(pipelined_requests_are_answered_in_order)
@@ -113,7 +117,7 @@ TEST(pipelined_requests_are_answered_in_order)
     struct client c;
     char want[32];
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     client_open(&c, "http/1.1");
     rg_buf_init(&all, 1 << 20);
     for (int i = 0; i < 300; i++) /* every third is answered later: those after it wait */
@@ -125,14 +129,14 @@ TEST(pipelined_requests_are_answered_in_order)
         ck_assert_answer(client_answer(&c, false), 200, want);
     }
     client_close(&c);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(a_half_closed_client_gets_its_answers)
 {
     struct client c;
 
-    fix_start((struct rg_server_config){0});
+    srv_start((struct rg_server_config){0});
     client_open_plain(&c);
     client_send(&c, "GET /later?1 HTTP/1.1\r\nHost: a\r\n\r\nGET /query?2 HTTP/1.1\r\nHost: a\r\n\r\n"
                     "GET /later?3 HTTP/1.1\r\nHost: a\r\n\r\nGET /query?4");
@@ -142,7 +146,7 @@ TEST(a_half_closed_client_gets_its_answers)
     ck_assert_answer(client_answer(&c, false), 200, "3");
     ck_assert(client_ended(&c));
     client_close(&c);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(bodies_of_both_kinds)
@@ -152,39 +156,39 @@ TEST(bodies_of_both_kinds)
     struct answer a;
     size_t n = RG_HTTP_BODY_BYTES_MAX;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     client_open(&c, "http/1.1");
     client_send(&c, HEAD "Transfer-Encoding: chunked\r\n\r\n6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n");
     ck_assert_answer(client_answer(&c, false), 200, "hello world");
     rg_buf_init(&b, 4 * 1024 * 1024);
     rg_buf_printf(&b, HEAD "Content-Length: %zu\r\n\r\n", n);
-    rg_buf_put(&b, fix_big, n);
+    rg_buf_put(&b, srv_big, n);
     ck_assert(client_send_n(&c, b.data, b.len));
     a = client_answer(&c, false);
     ck_assert_int_eq(a.status, 200);
-    ck_assert(rg_span_eq(rg_span(a.body, a.body_n), rg_span(fix_big, n)));
+    ck_assert(rg_span_eq(rg_span(a.body, a.body_n), rg_span(srv_big, n)));
     rg_buf_clear(&b);
     rg_buf_put_str(&b, HEAD "Transfer-Encoding: chunked\r\n\r\n");
     for (size_t at = 0, k; at < n; at += k) {
         k = RG_MIN(n - at, 1 + at % 4999);
         rg_buf_printf(&b, "%zx\r\n", k);
-        rg_buf_put(&b, fix_big + at, k);
+        rg_buf_put(&b, srv_big + at, k);
         rg_buf_put_str(&b, "\r\n");
     }
     rg_buf_put_str(&b, "0\r\n\r\n");
     ck_assert(client_send_n(&c, b.data, b.len));
     a = client_answer(&c, false);
     ck_assert_int_eq(a.status, 200);
-    ck_assert(rg_span_eq(rg_span(a.body, a.body_n), rg_span(fix_big, n)));
+    ck_assert(rg_span_eq(rg_span(a.body, a.body_n), rg_span(srv_big, n)));
     client_close(&c);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(expect_is_answered)
 {
     struct client c;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     client_open(&c, "http/1.1");
     for (int i = 0; i < 2; i++) {
         client_send(&c, HEAD "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n");
@@ -193,7 +197,7 @@ TEST(expect_is_answered)
         ck_assert_answer(client_answer(&c, false), 200, "hello");
     }
     client_close(&c);
-    fix_stop();
+    srv_stop();
 }
 
 static const struct {
@@ -218,12 +222,12 @@ LOOP(refusals_answer_json_and_close, RG_LEN(refusals))
     struct answer a;
     char want[64];
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     client_open(&c, "http/1.1");
     client_get(&c, "/hello");
     ck_assert_answer(client_answer(&c, false), 200, "hello");
     client_send(&c, refusals[_i].bytes);
-    client_send_n(&c, fix_big, 500000); /* does not read this, yet the reply gets through */
+    client_send_n(&c, srv_big, 500000); /* does not read this, yet the reply gets through */
     a = client_answer(&c, false);
     ck_assert_int_eq(a.status, refusals[_i].status);
     ck_assert(a.close);
@@ -232,8 +236,8 @@ LOOP(refusals_answer_json_and_close, RG_LEN(refusals))
     ck_assert_msg(strncmp((char *)a.body, want, strlen(want)) == 0, "%s", (char *)a.body);
     ck_assert(client_ended(&c));
     client_close(&c);
-    ck_assert_uint_eq(fix_stats().refused_total, 1);
-    fix_stop();
+    ck_assert_uint_eq(srv_stats().refused_total, 1);
+    srv_stop();
 }
 
 TEST(a_head_over_the_limit_is_refused)
@@ -241,7 +245,7 @@ TEST(a_head_over_the_limit_is_refused)
     struct client c;
     char line[128];
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     client_open(&c, "http/1.1");
     client_send(&c, "GET / HTTP/1.1\r\nHost: a\r\n");
     memset(line, 'x', sizeof line);
@@ -253,7 +257,7 @@ TEST(a_head_over_the_limit_is_refused)
     }
     ck_assert_int_eq(client_answer(&c, false).status, 431);
     client_close(&c);
-    fix_stop();
+    srv_stop();
 }
 
 /* ---- deadlines: bytes that arrive extend none ---- */
@@ -280,7 +284,7 @@ TEST(slow_head)
     struct client c;
     uint64_t took;
 
-    fix_start_tls((struct rg_server_config){.head_ms_max = 300});
+    srv_start_tls((struct rg_server_config){.head_ms_max = 300});
     client_open(&c, "http/1.1");
     client_get(&c, "/hello"); /* takes the session ticket off the wire, too */
     ck_assert_answer(client_answer(&c, false), 200, "hello");
@@ -289,8 +293,8 @@ TEST(slow_head)
     ck_assert_int_eq(client_answer(&c, false).status, 408);
     ck_assert(client_ended(&c));
     client_close(&c);
-    ck_assert_uint_eq(fix_stats().timeouts_total, 1);
-    fix_stop();
+    ck_assert_uint_eq(srv_stats().timeouts_total, 1);
+    srv_stop();
 }
 
 LOOP(slow_body, 2)
@@ -298,7 +302,7 @@ LOOP(slow_body, 2)
     struct client c;
     uint64_t took;
 
-    fix_start_tls((struct rg_server_config){.body_ms_max = 300});
+    srv_start_tls((struct rg_server_config){.body_ms_max = 300});
     client_open(&c, "http/1.1");
     client_get(&c, "/hello");
     ck_assert_answer(client_answer(&c, false), 200, "hello");
@@ -307,7 +311,7 @@ LOOP(slow_body, 2)
     ck_assert_msg(took >= 250 && took < 2000, "took %d ms", (int)took);
     ck_assert_int_eq(client_answer(&c, false).status, 408);
     client_close(&c);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(slow_handshake)
@@ -315,7 +319,7 @@ TEST(slow_handshake)
     struct client c;
     uint64_t took;
 
-    fix_start_tls((struct rg_server_config){.handshake_ms_max = 300});
+    srv_start_tls((struct rg_server_config){.handshake_ms_max = 300});
     client_open_plain(&c);
     took = trickle(&c, "\x16\x03\x01\x02", 20); /* a record of some 500 bytes */
     ck_assert_msg(took >= 250 && took < 2000, "took %d ms", (int)took);
@@ -323,9 +327,9 @@ TEST(slow_handshake)
     client_open_plain(&c);
     ck_assert(client_ended(&c)); /* nothing sent at all */
     client_close(&c);
-    ck_assert_uint_eq(fix_stats().handshakes_failed, 2);
-    ck_assert_uint_eq(fix_stats().timeouts_total, 2);
-    fix_stop();
+    ck_assert_uint_eq(srv_stats().handshakes_failed, 2);
+    ck_assert_uint_eq(srv_stats().timeouts_total, 2);
+    srv_stop();
 }
 
 TEST(idle_connections_end)
@@ -333,7 +337,7 @@ TEST(idle_connections_end)
     struct client c[2];
     uint64_t from;
 
-    fix_start_tls((struct rg_server_config){.idle_ms_max = 300});
+    srv_start_tls((struct rg_server_config){.idle_ms_max = 300});
     client_open(&c[0], "http/1.1"); /* never asks */
     client_open(&c[1], "http/1.1");
     client_get(&c[1], "/hello");
@@ -344,22 +348,22 @@ TEST(idle_connections_end)
     ck_assert_uint_lt(now_ms() - from, 2000);
     client_close(&c[0]);
     client_close(&c[1]);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(a_running_request_has_no_deadline_here)
 {
     struct client c;
 
-    fix_start_tls((struct rg_server_config){.idle_ms_max = 100, .head_ms_max = 100, .body_ms_max = 100, .write_ms_max = 100});
+    srv_start_tls((struct rg_server_config){.idle_ms_max = 100, .head_ms_max = 100, .body_ms_max = 100, .write_ms_max = 100});
     client_open(&c, "http/1.1");
     client_get(&c, "/hold?x");
-    wait_for(&fix.n_held, 1);
+    wait_for(&srv.n_held, 1);
     sleep_ms(600);
-    fix_release();
+    srv_release();
     ck_assert_answer(client_answer(&c, false), 200, "x");
     client_close(&c);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(who_does_not_read_is_cut_off)
@@ -368,16 +372,16 @@ TEST(who_does_not_read_is_cut_off)
     int small = 4096;
     uint64_t from;
 
-    fix_start((struct rg_server_config){.write_ms_max = 300});
+    srv_start((struct rg_server_config){.write_ms_max = 300});
     client_open_plain(&c);
     setsockopt(c.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     for (int i = 0; i < 20; i++)
         client_get(&c, "/big?4000000");
-    for (from = now_ms(); fix_stats().timeouts_total == 0; sleep_ms(10))
+    for (from = now_ms(); srv_stats().timeouts_total == 0; sleep_ms(10))
         ck_assert_uint_lt(now_ms() - from, 6000);
-    ck_assert_uint_lt(fix_stats().requests_total, 3); /* the others were not begun */
+    ck_assert_uint_lt(srv_stats().requests_total, 3); /* the others were not begun */
     client_close(&c);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(a_slow_reader_gets_everything)
@@ -385,7 +389,7 @@ TEST(a_slow_reader_gets_everything)
     struct client c;
     struct answer a;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     client_open(&c, "http/1.1");
     for (int i = 0; i < 5; i++)
         client_get(&c, "/big?3000000");
@@ -393,10 +397,10 @@ TEST(a_slow_reader_gets_everything)
     for (int i = 0; i < 5; i++) {
         a = client_answer(&c, false);
         ck_assert_int_eq(a.status, 200);
-        ck_assert(rg_span_eq(rg_span(a.body, a.body_n), rg_span(fix_big, 3000000)));
+        ck_assert(rg_span_eq(rg_span(a.body, a.body_n), rg_span(srv_big, 3000000)));
     }
     client_close(&c);
-    fix_stop();
+    srv_stop();
 }
 
 /* ---- clients that leave, many clients, too many clients ---- */
@@ -405,35 +409,35 @@ TEST(a_client_gone_before_its_reply)
 {
     struct client c;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     for (int i = 0; i < 3; i++) {
         struct linger hard = {1, 0};
 
         client_open(&c, "http/1.1");
         client_get(&c, "/hold?x");
-        wait_for(&fix.n_held, (unsigned)i + 1);
+        wait_for(&srv.n_held, (unsigned)i + 1);
         setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard); /* reset, not half close */
         client_close(&c);
     }
-    for (uint64_t from = now_ms(); fix_stats().conns_open > 0; sleep_ms(5))
+    for (uint64_t from = now_ms(); srv_stats().conns_open > 0; sleep_ms(5))
         ck_assert_uint_lt(now_ms() - from, RECV_MS);
-    fix_release();
-    wait_for(&fix.n_gone, 3);
+    srv_release();
+    wait_for(&srv.n_gone, 3);
     client_open(&c, "http/1.1");
     client_get(&c, "/hello");
     ck_assert_answer(client_answer(&c, false), 200, "hello");
     client_close(&c);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(garbage_instead_of_tls)
 {
     struct client c;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     for (int i = 0; i < 30; i++) {
         client_open_plain(&c);
-        client_send_n(&c, i == 0 ? (const void *)"GET / HTTP/1.1\r\n\r\n" : fix_big + 1000 * i, i == 0 ? 18 : 900 * (size_t)i);
+        client_send_n(&c, i == 0 ? (const void *)"GET / HTTP/1.1\r\n\r\n" : srv_big + 1000 * i, i == 0 ? 18 : 900 * (size_t)i);
         while (client_more(&c))
             c.n = 0;
         client_close(&c);
@@ -442,18 +446,18 @@ TEST(garbage_instead_of_tls)
     client_get(&c, "/hello");
     ck_assert_answer(client_answer(&c, false), 200, "hello");
     client_close(&c);
-    ck_assert_uint_ge(fix_stats().handshakes_failed, 29);
-    fix_stop();
+    ck_assert_uint_ge(srv_stats().handshakes_failed, 29);
+    srv_stop();
 }
 
 TEST(garbage_inside_tls)
 {
     struct client c;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     for (int i = 0; i < 10; i++) {
         client_open(&c, i % 2 == 0 ? "http/1.1" : "h2");
-        client_send_n(&c, fix_big + 999 * i, 50000);
+        client_send_n(&c, srv_big + 999 * i, 50000);
         while (client_more(&c))
             c.n = 0;
         client_close(&c);
@@ -461,25 +465,25 @@ TEST(garbage_inside_tls)
     client_open(&c, "http/1.1");
     client_send(&c, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
     ck_assert_answer(client_answer(&c, false), 200, "hello");
-    send(c.fd, fix_big, 3000, MSG_NOSIGNAL); /* under TLS */
+    send(c.fd, srv_big, 3000, MSG_NOSIGNAL); /* under TLS */
     while (client_more(&c))
         c.n = 0;
     client_close(&c);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(connections_of_an_address_are_capped)
 {
     struct client c[6];
 
-    fix_start_tls((struct rg_server_config){.conns_per_address_max = 4});
+    srv_start_tls((struct rg_server_config){.conns_per_address_max = 4});
     for (int i = 0; i < 4; i++)
         client_open(&c[i], "http/1.1");
     ck_assert(!client_try(&c[4], "http/1.1"));
     client_close(&c[4]);
-    ck_assert_uint_eq(fix_stats().refused_total, 1);
+    ck_assert_uint_eq(srv_stats().refused_total, 1);
     client_close(&c[0]);
-    for (uint64_t from = now_ms(); fix_stats().conns_open > 3; sleep_ms(5))
+    for (uint64_t from = now_ms(); srv_stats().conns_open > 3; sleep_ms(5))
         ck_assert_uint_lt(now_ms() - from, RECV_MS);
     client_open(&c[5], "http/1.1");
     for (int i = 1; i < 6; i++) {
@@ -489,14 +493,14 @@ TEST(connections_of_an_address_are_capped)
         ck_assert_answer(client_answer(&c[i], false), 200, "hello");
         client_close(&c[i]);
     }
-    fix_stop();
+    srv_stop();
 }
 
 TEST(connections_of_a_worker_are_capped)
 {
     struct client c[4];
 
-    fix_start((struct rg_server_config){.conns_max = 3});
+    srv_start((struct rg_server_config){.conns_max = 3});
     for (int i = 0; i < 4; i++)
         client_open_plain(&c[i]);
     ck_assert(client_ended(&c[3]));
@@ -506,7 +510,7 @@ TEST(connections_of_a_worker_are_capped)
     }
     for (int i = 0; i < 4; i++)
         client_close(&c[i]);
-    fix_stop();
+    srv_stop();
 }
 
 enum { MANY = 200 };
@@ -516,7 +520,7 @@ TEST(many_connections_at_once)
     static struct client c[MANY];
     char target[32], want[32];
 
-    fix_start_tls((struct rg_server_config){.workers = 3});
+    srv_start_tls((struct rg_server_config){.workers = 3});
     for (int i = 0; i < MANY; i++)
         client_open(&c[i], "http/1.1");
     for (int round = 0; round < 3; round++) {
@@ -529,12 +533,12 @@ TEST(many_connections_at_once)
             ck_assert_answer(client_answer(&c[i], false), 200, want);
         }
     }
-    ck_assert_uint_eq(fix_stats().conns_open, MANY);
+    ck_assert_uint_eq(srv_stats().conns_open, MANY);
     for (int i = 0; i < MANY; i++)
         client_close(&c[i]);
-    for (uint64_t from = now_ms(); fix_stats().conns_open > 0; sleep_ms(5))
+    for (uint64_t from = now_ms(); srv_stats().conns_open > 0; sleep_ms(5))
         ck_assert_uint_lt(now_ms() - from, RECV_MS);
-    fix_stop();
+    srv_stop();
 }
 
 /* ---- posts ---- */
@@ -573,11 +577,11 @@ TEST(posts_run_in_order_and_all)
     struct rg_worker *worker;
     struct client c;
 
-    fix_start((struct rg_server_config){0});
+    srv_start((struct rg_server_config){0});
     client_open_plain(&c);
     client_get(&c, "/hold?x");
-    wait_for(&fix.n_held, 1);
-    worker = fix.held->req->worker;
+    wait_for(&srv.n_held, 1);
+    worker = srv.held->req->worker;
     for (unsigned who = 0; who < POSTERS; who++) {
         for (unsigned i = 0; i < POSTS; i++)
             posts[who][i] = (struct numbered){{(struct rg_post *)(void *)worker, run_numbered}, who, i};
@@ -586,10 +590,10 @@ TEST(posts_run_in_order_and_all)
     for (unsigned who = 0; who < POSTERS; who++)
         pthread_join(threads[who], NULL);
     wait_for(&n_run, POSTERS * POSTS);
-    fix_release();
+    srv_release();
     ck_assert_answer(client_answer(&c, false), 200, "x");
     client_close(&c);
-    fix_stop();
+    srv_stop();
 }
 
 /* ---- streams ---- */
@@ -599,7 +603,7 @@ TEST(streamed_replies)
     struct client c;
     struct answer a;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     client_open(&c, "http/1.1");
     for (int i = 0; i < 3; i++) {
         client_get(&c, "/stream?3");
@@ -614,7 +618,7 @@ TEST(streamed_replies)
     ck_assert(!a.chunked && a.close);
     ck_assert_answer(a, 200, "line 0\nline 1\n");
     client_close(&c);
-    fix_stop();
+    srv_stop();
 }
 
 static atomic_int stream_err;
@@ -622,10 +626,10 @@ static atomic_int stream_err;
 static void run_stream_send(struct rg_post *post)
 {
     struct held *held = (struct held *)post;
-    enum rg_err err = rg_request_stream_send(held->req, rg_span(fix_big, 100000));
+    enum rg_err err = rg_request_stream_send(held->req, rg_span(srv_big, 100000));
 
     atomic_store(&stream_err, (int)err);
-    atomic_fetch_add(&fix.n_streamed, 1);
+    atomic_fetch_add(&srv.n_streamed, 1);
 }
 
 static void run_stream_end(struct rg_post *post)
@@ -634,7 +638,7 @@ static void run_stream_end(struct rg_post *post)
 
     rg_request_stream_end(held->req);
     free(held);
-    atomic_fetch_add(&fix.n_streamed, 1);
+    atomic_fetch_add(&srv.n_streamed, 1);
 }
 
 /* One send on the worker's thread; what it gave. */
@@ -642,7 +646,7 @@ static enum rg_err stream_send(struct held *held, unsigned *at)
 {
     held->post.run = run_stream_send;
     rg_worker_post(held->req->worker, &held->post);
-    wait_for(&fix.n_streamed, ++*at);
+    wait_for(&srv.n_streamed, ++*at);
     return (enum rg_err)atomic_load(&stream_err);
 }
 
@@ -652,11 +656,11 @@ TEST(a_stream_tells_when_to_wait_and_when_to_stop)
     struct held *held;
     unsigned at = 0, sent = 0;
 
-    fix_start((struct rg_server_config){.output_bytes_max = 1000000});
+    srv_start((struct rg_server_config){.output_bytes_max = 1000000});
     client_open_plain(&c);
     client_get(&c, "/open");
-    wait_for(&fix.n_held, 1);
-    held = RG_STEAL(fix.held);
+    wait_for(&srv.n_held, 1);
+    held = RG_STEAL(srv.held);
     while (stream_send(held, &at) == RG_OK)
         ck_assert_uint_lt(++sent, 200);
     ck_assert_int_eq(atomic_load(&stream_err), RG_EBUSY);
@@ -676,8 +680,8 @@ TEST(a_stream_tells_when_to_wait_and_when_to_stop)
         ck_assert_uint_lt(now_ms() - from, RECV_MS);
     held->post.run = run_stream_end;
     rg_worker_post(held->req->worker, &held->post);
-    wait_for(&fix.n_streamed, at + 1);
-    fix_stop();
+    wait_for(&srv.n_streamed, at + 1);
+    srv_stop();
 }
 
 TEST(an_idle_stream_sees_its_client_leave)
@@ -686,34 +690,34 @@ TEST(an_idle_stream_sees_its_client_leave)
     struct held *held;
     unsigned at = 0;
 
-    fix_start_tls((struct rg_server_config){.idle_ms_max = 100, .write_ms_max = 100});
+    srv_start_tls((struct rg_server_config){.idle_ms_max = 100, .write_ms_max = 100});
     client_open(&c, "http/1.1");
     client_get(&c, "/open");
-    wait_for(&fix.n_held, 1);
-    held = RG_STEAL(fix.held);
+    wait_for(&srv.n_held, 1);
+    held = RG_STEAL(srv.held);
     sleep_ms(400);
-    ck_assert_uint_eq(fix_stats().conns_open, 1);
+    ck_assert_uint_eq(srv_stats().conns_open, 1);
     client_close(&c);
-    for (uint64_t from = now_ms(); fix_stats().conns_open > 0; sleep_ms(5))
+    for (uint64_t from = now_ms(); srv_stats().conns_open > 0; sleep_ms(5))
         ck_assert_uint_lt(now_ms() - from, RECV_MS);
     ck_assert_int_eq(stream_send(held, &at), RG_ECLOSED);
     held->post.run = run_stream_end;
     rg_worker_post(held->req->worker, &held->post);
-    wait_for(&fix.n_streamed, at + 1);
-    fix_stop();
+    wait_for(&srv.n_streamed, at + 1);
+    srv_stop();
 }
 
 /* ---- start and stop ---- */
 
 static void *stop_main(void *arg)
 {
-    rg_server_stop(fix.server, 3000);
+    rg_server_stop(srv.server, 3000);
     return NULL;
 }
 
 static bool can_dial(void)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(fix.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(srv.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool can = connect(fd, (struct sockaddr *)&at, sizeof at) == 0;
 
@@ -728,13 +732,13 @@ TEST(a_stop_lets_requests_finish)
     pthread_t stopper;
     uint64_t from;
 
-    fix_start_tls((struct rg_server_config){.workers = 2});
+    srv_start_tls((struct rg_server_config){.workers = 2});
     client_open(&busy, "http/1.1");
     client_open(&idle, "http/1.1");
     client_get(&idle, "/hello");
     ck_assert_answer(client_answer(&idle, false), 200, "hello");
     client_get(&busy, "/hold?done");
-    wait_for(&fix.n_held, 1);
+    wait_for(&srv.n_held, 1);
     from = now_ms();
     pthread_create(&stopper, NULL, stop_main, NULL);
     ck_assert(client_ended(&idle));
@@ -742,7 +746,7 @@ TEST(a_stop_lets_requests_finish)
         ck_assert_uint_lt(now_ms() - from, 2000);
         sleep_ms(5);
     }
-    fix_release();
+    srv_release();
     a = client_answer(&busy, false);
     ck_assert_answer(a, 200, "done");
     ck_assert(a.close);
@@ -751,13 +755,13 @@ TEST(a_stop_lets_requests_finish)
     client_close(&idle);
     pthread_join(stopper, NULL);
     ck_assert_uint_lt(now_ms() - from, 2500);
-    atomic_store(&fix.helper_stop, true);
-    pthread_join(fix.helper, NULL);
+    atomic_store(&srv.helper_stop, true);
+    pthread_join(srv.helper, NULL);
 }
 
 static void *stop_now_main(void *arg)
 {
-    rg_server_stop(fix.server, 100);
+    rg_server_stop(srv.server, 100);
     return NULL;
 }
 
@@ -766,18 +770,18 @@ TEST(a_stop_waits_for_handlers_past_the_drain)
     struct client c;
     pthread_t stopper;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     client_open(&c, "http/1.1");
     client_get(&c, "/hold?x");
-    wait_for(&fix.n_held, 1);
+    wait_for(&srv.n_held, 1);
     pthread_create(&stopper, NULL, stop_now_main, NULL);
     ck_assert(client_ended(&c)); /* cut off */
-    fix_release();
+    srv_release();
     pthread_join(stopper, NULL);
-    ck_assert_uint_eq(atomic_load(&fix.n_gone), 1);
+    ck_assert_uint_eq(atomic_load(&srv.n_gone), 1);
     client_close(&c);
-    atomic_store(&fix.helper_stop, true);
-    pthread_join(fix.helper, NULL);
+    atomic_store(&srv.helper_stop, true);
+    pthread_join(srv.helper, NULL);
 }
 
 TEST(a_stop_is_not_held_up_by_half_a_request)
@@ -785,14 +789,14 @@ TEST(a_stop_is_not_held_up_by_half_a_request)
     struct client c[3];
     uint64_t from;
 
-    fix_start_tls((struct rg_server_config){0});
+    srv_start_tls((struct rg_server_config){0});
     client_open(&c[0], "http/1.1");
     client_send(&c[0], "GET /hel");
     client_open(&c[1], "h2");
     client_open_plain(&c[2]);
     sleep_ms(50);
     from = now_ms();
-    fix_stop(); /* drains for 500 ms */
+    srv_stop(); /* drains for 500 ms */
     ck_assert_uint_lt(now_ms() - from, 2000);
     for (int i = 0; i < 3; i++)
         client_close(&c[i]);
@@ -800,23 +804,23 @@ TEST(a_stop_is_not_held_up_by_half_a_request)
 
 TEST(what_cannot_start_says_why)
 {
-    struct rg_server_config config = {.address = "127.0.0.1", .workers = 2, .handler = handle};
+    struct rg_server_config config = {.address = "127.0.0.1", .workers = 2, .handler = srv_handle};
     struct rg_errctx ctx = {""};
     struct rg_server *other;
     uint16_t port;
 
-    fix_start((struct rg_server_config){0});
-    config.port = fix.port;
+    srv_start((struct rg_server_config){0});
+    config.port = srv.port;
     ck_assert_int_eq(rg_server_start(&config, &other, &port, &ctx), RG_EIO);
     ck_assert_ptr_nonnull(strstr(ctx.text, "127.0.0.1"));
     ck_assert_ptr_nonnull(strstr(ctx.text, "in use"));
     config.port = 0;
     config.cert_path = "/nonexistent/cert.pem";
-    config.key_path = fix_key;
+    config.key_path = srv_key;
     ck_assert_int_eq(rg_server_start(&config, &other, &port, &ctx), RG_EIO);
     ck_assert_ptr_nonnull(strstr(ctx.text, "/nonexistent/cert.pem"));
-    config.cert_path = fix_cert;
-    config.key_path = fix_ca_key;
+    config.cert_path = srv_cert;
+    config.key_path = srv_ca_key;
     ck_assert_int_ne(rg_server_start(&config, &other, &port, &ctx), RG_OK);
     config.cert_path = config.key_path = NULL;
     config.address = "203.0.113.1"; /* not ours */
@@ -824,7 +828,7 @@ TEST(what_cannot_start_says_why)
     config.address = "127.0.0.1";
     config.workers = 0;
     ck_assert_int_eq(rg_server_start(&config, &other, &port, &ctx), RG_EINVALID);
-    fix_stop();
+    srv_stop();
 }
 
 TEST(ipv6_and_ipv4_on_one_listener)
@@ -833,10 +837,10 @@ TEST(ipv6_and_ipv4_on_one_listener)
 
     if (access("/proc/net/if_inet6", R_OK) != 0)
         return;
-    fix_start_tls((struct rg_server_config){.address = "::"});
+    srv_start_tls((struct rg_server_config){.address = "::"});
     client_open(&c, "http/1.1");
     client_get(&c, "/hello");
     ck_assert_answer(client_answer(&c, false), 200, "hello");
     client_close(&c);
-    fix_stop();
+    srv_stop();
 }

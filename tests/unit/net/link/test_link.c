@@ -10,6 +10,7 @@
 #include "crypto/pki.h"
 #include "net/link/link.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 
 enum { NODES = 3, LOG_MAX = 64 };
 
@@ -25,7 +26,7 @@ struct node {
     struct rg_log sink;
 };
 
-static char dir[64];
+static char dir[TMPDIR_BYTES];
 static uv_loop_t loop;
 static struct node nodes[NODES + 1];
 
@@ -187,8 +188,7 @@ static void run_ms(uint64_t ms)
 static void setup(void)
 {
     signal(SIGPIPE, SIG_IGN); /* as in the daemon: a peer may be gone when we write */
-    strcpy(dir, "/tmp/regent-test-link-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tmpdir_make(dir);
     uv_loop_init(&loop);
     memset(nodes, 0, sizeof nodes);
     make_ca("ca");
@@ -214,26 +214,11 @@ static void close_node(struct node *n)
 
 static void teardown(void)
 {
-    static const char *const names[] = {"ca.pem", "ca.key", "other.pem", "other.key"};
-    char path[200], name[64];
-
     for (uint64_t id = 1; id <= NODES; id++)
         close_node(&nodes[id]);
     uv_run(&loop, UV_RUN_DEFAULT);
     ck_assert_int_eq(uv_loop_close(&loop), 0);
-    for (size_t i = 0; i < RG_LEN(names); i++) {
-        path_of(path, names[i]);
-        unlink(path);
-    }
-    for (uint64_t id = 1; id <= NODES; id++) {
-        snprintf(name, sizeof name, "%llu.pem", (unsigned long long)id);
-        path_of(path, name);
-        unlink(path);
-        snprintf(name, sizeof name, "%llu.key", (unsigned long long)id);
-        path_of(path, name);
-        unlink(path);
-    }
-    rmdir(dir);
+    tmpdir_remove(dir);
 }
 
 static uint8_t big[RG_LINK_MESSAGE_BYTES_MAX];

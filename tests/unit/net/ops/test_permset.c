@@ -5,7 +5,7 @@
 #include "net/ops/permset.h"
 #include "net/ops/provision.h"
 #include "tests/lib/check_main.h"
-#include "tests/lib/store_fixture.h"
+#include "tests/lib/store_rig.h"
 
 static struct fix f;
 static struct rg_buf cmd, row;

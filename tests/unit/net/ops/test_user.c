@@ -4,7 +4,7 @@
 #include "net/ops/membership.h"
 #include "net/ops/user.h"
 #include "tests/lib/check_main.h"
-#include "tests/lib/store_fixture.h"
+#include "tests/lib/store_rig.h"
 
 static struct fix f;
 static struct rg_buf cmd;

@@ -1,11 +1,12 @@
 /* net/v1/join: tokens for administrators, ids and certificates for whoever has one, a new id for who proves the old one. */
-#include "tests/lib/api_fixture.h"
+#include "tests/lib/api_rig.h"
 #include "base/base64.h"
 #include "crypto/pki.h"
 #include "crypto/privfile.h"
 #include "net/ops/join_token.h"
 #include "store/model/node.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 
 static struct rg_buf ca, key, csr;
 
@@ -29,9 +30,9 @@ static void seal_ca_key(const char *path)
 
 static void open_all(bool with_key)
 {
-    char dir[] = "/tmp/regent-test-join-XXXXXX", cert_path[64], key_path[64];
+    char dir[TMPDIR_BYTES], cert_path[128], key_path[128];
 
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tmpdir_make(dir);
     snprintf(cert_path, sizeof cert_path, "%s/ca.pem", dir);
     snprintf(key_path, sizeof key_path, "%s/ca.key", dir);
     ck_assert_int_eq(rg_pki_ca_create("test", cert_path, key_path, NULL), RG_OK);
@@ -48,9 +49,7 @@ static void open_all(bool with_key)
         seal_ca_key(key_path);
     af_apply(RG_CMD_NODE_PUT, "node=1 name=us-east-1 link=one.example:3 url=https://one.example:1 status=MEMBER");
     af_apply(RG_CMD_NODE_PUT, "node=2 name=eu-central-1 link=two.example:4 url=https://two.example:2 status=MEMBER");
-    unlink(cert_path);
-    unlink(key_path);
-    rmdir(dir);
+    tmpdir_remove(dir);
 }
 
 static void setup(void) { open_all(true); }

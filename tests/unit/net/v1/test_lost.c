@@ -1,14 +1,15 @@
 /* /v1/lost-tail: lost writes are listed, shown, exported, and replayed with the checks of any other write. */
-#include "tests/lib/api_fixture.h"
+#include "tests/lib/api_rig.h"
 
 #include "cmd/host/file_io.h"
 #include "raft/log/lost.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 #include "tests/sim/simlanes.h"
 
 #define EPOCH_1_TERM ((UINT64_C(1) << 32) | 1)
 
-static char dir[256];
+static char dir[TMPDIR_BYTES];
 static struct simlanes lanes;
 static struct fix lost; /* builds the commands of the old log */
 static uint64_t log_index;
@@ -81,10 +82,7 @@ static void put_epoch(uint64_t epoch, uint64_t first_index)
 
 static void setup(void)
 {
-    const char *tmp = getenv("TMPDIR");
-
-    snprintf(dir, sizeof dir, "%s/regent-test-XXXXXX", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tmpdir_make(dir);
     af_data_dir = dir;
     rg_file_io_fill(&af_io);
     af_open();
@@ -95,11 +93,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-    char command[300];
-
     af_close();
-    snprintf(command, sizeof command, "rm -r -- '%s'", dir);
-    ck_assert_int_eq(system(command), 0);
+    tmpdir_remove(dir);
 }
 
 static json_int_t number_at(const json_t *json, const char *member)

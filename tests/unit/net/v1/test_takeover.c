@@ -1,5 +1,5 @@
 /* Policies, leases, epochs, switchover and promotion over a real server; the node's part is scripted. */
-#include "tests/lib/api_fixture.h"
+#include "tests/lib/api_rig.h"
 #include "store/model/region.h"
 #include "tests/lib/check_main.h"
 

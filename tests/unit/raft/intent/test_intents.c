@@ -1,6 +1,6 @@
 /* Write intents: durable before they are answered, presented when there is a primary, whatever the disk does. */
 #include "tests/lib/check_main.h"
-#include "tests/lib/store_fixture.h"
+#include "tests/lib/store_rig.h"
 
 #include "raft/intent/intents.h"
 #include "store/model/identity.h"

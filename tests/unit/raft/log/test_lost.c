@@ -6,11 +6,12 @@
 #include "cmd/host/file_io.h"
 #include "raft/log/lost.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 #include "tests/sim/simlanes.h"
 
 /* A real disk that stops serving after so many steps, as a process that is killed does. */
 static struct rig {
-    char dir[256], data[300];
+    char dir[TMPDIR_BYTES], data[300];
     struct rg_io io, real;
     unsigned steps, steps_max;
     struct rg_errctx ctx;
@@ -124,19 +125,13 @@ static void make_data(void)
 
 static void remove_data(void)
 {
-    char command[600];
-
-    snprintf(command, sizeof command, "rm -r -- '%s'", rig.data);
-    ck_assert_int_eq(system(command), 0);
+    tmpdir_remove(rig.data);
 }
 
 static void setup(void)
 {
-    const char *tmp = getenv("TMPDIR");
-
     memset(&rig, 0, sizeof rig);
-    snprintf(rig.dir, sizeof rig.dir, "%s/regent-test-XXXXXX", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(rig.dir));
+    tmpdir_make(rig.dir);
     snprintf(rig.data, sizeof rig.data, "%s/data", rig.dir);
     rg_file_io_fill(&rig.real);
     rig.io = rig.real;

@@ -8,6 +8,7 @@
 #include "raft/core/rpc.h"
 #include "store/db/command.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 #include "tests/sim/simlanes.h"
 
 static const uint8_t material[32] = {9};
@@ -17,7 +18,7 @@ static struct rg_keyprov *keys;
 static struct rg_store *store;
 static struct rg_node *node;
 static struct rg_errctx ctx;
-static char dir[128], store_dir[160];
+static char dir[TMPDIR_BYTES], store_dir[160];
 static uint64_t now_us, timer_at, draws;
 static unsigned stops, applied_calls, peers_told;
 static enum rg_err stop_err;
@@ -142,10 +143,7 @@ static void stop(void)
 
 static void setup(void)
 {
-    const char *tmp = getenv("TMPDIR");
-
-    snprintf(dir, sizeof dir, "%s/regent-node-XXXXXX", tmp != NULL && strlen(tmp) < 64 ? tmp : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tmpdir_make(dir);
     snprintf(store_dir, sizeof store_dir, "%s/s", dir);
     ck_assert_int_eq(rg_keyprov_memory_new("mrk-00000000000000000000000000000001", material, &keys), RG_OK);
     disk = simdisk_new(1);
@@ -159,7 +157,7 @@ static void teardown(void)
     stop();
     simdisk_free(disk);
     rg_keyprov_free(keys);
-    rmdir(dir);
+    ck_assert_int_eq(rmdir(dir), 0);
 }
 
 /* ---- proposals ---- */

@@ -4,6 +4,7 @@
 
 #include "raft/snap/snapstore.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 #include "tests/sim/simlanes.h"
 
 static const uint8_t material[32] = {7};
@@ -14,7 +15,7 @@ static struct rg_keyprov *keys;
 static struct rg_store *store, *other;
 static struct rg_snapstore *snaps;
 static struct rg_errctx ctx;
-static char dir[128], path[2][160], note[256];
+static char dir[TMPDIR_BYTES], path[2][160], note[256];
 static struct {
     enum rg_err err;
     struct rg_snapfile file;
@@ -36,14 +37,11 @@ static void open_snaps(void)
 
 static void setup(void)
 {
-    const char *tmp = getenv("TMPDIR");
-
     memset(&took, 0, sizeof took);
     memset(&finished, 0, sizeof finished);
     memset(&wrote, 0, sizeof wrote);
     applied = 0;
-    snprintf(dir, sizeof dir, "%s/regent-snapstore-XXXXXX", tmp != NULL && strlen(tmp) < 64 ? tmp : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tmpdir_make(dir);
     snprintf(path[0], sizeof path[0], "%s/a", dir);
     snprintf(path[1], sizeof path[1], "%s/b", dir);
     ck_assert_int_eq(rg_store_open(path[0], 1u << 28, 8, &store, &ctx), RG_OK);

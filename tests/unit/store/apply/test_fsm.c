@@ -1,7 +1,7 @@
 /* store/fsm: what each command does, and what it refuses. Every row of a table begins from the small organisation of
  * fix_world. After every command the incremental hash is the hash of the rows; a refusal leaves it as it was. */
 #include "tests/lib/check_main.h"
-#include "tests/lib/store_fixture.h"
+#include "tests/lib/store_rig.h"
 #include "store/model/credential.h"
 #include "store/model/region.h"
 #include "store/model/request.h"
@@ -794,7 +794,7 @@ TEST(a_full_store_is_a_fault)
     enum rg_err err;
 
     memset(attrs, 'a', sizeof attrs - 1);
-    fix_open_sized(&small, 1 << 20, 8);
+    fix_open_sized(&small, 1 << 20);
     fix_world(&small);
     fix_hash(&small, before);
     ck_assert_int_eq(rg_txn_begin(small.store, RG_TXN_WRITE, &txn), RG_OK);

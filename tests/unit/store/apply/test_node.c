@@ -1,7 +1,7 @@
 /* store/fsm_node, store/node: ids are given once, tokens open once, and all of it is bounded. */
 #include "store/model/node.h"
 #include "tests/lib/check_main.h"
-#include "tests/lib/store_fixture.h"
+#include "tests/lib/store_rig.h"
 
 static struct fix fix;
 

@@ -1,6 +1,6 @@
 /* store/access: who can do what, and why not. */
 #include "tests/lib/check_main.h"
-#include "tests/lib/store_fixture.h"
+#include "tests/lib/store_rig.h"
 
 static struct fix fix;
 

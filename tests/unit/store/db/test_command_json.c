@@ -1,6 +1,6 @@
 /* net/command_json: every kind of command as people read it. */
 #include "tests/lib/check_main.h"
-#include "tests/lib/store_fixture.h"
+#include "tests/lib/store_rig.h"
 
 #include "store/db/command_json.h"
 

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 
 #include "tests/lib/check_main.h"
-#include "tests/lib/store_fixture.h"
+#include "tests/lib/store_rig.h"
 
 static struct fix fix;
 
@@ -399,7 +399,7 @@ TEST(a_full_map_is_an_error)
 {
     struct fix small;
 
-    fix_open_sized(&small, 4 << 20, 8);
+    fix_open_sized(&small, 4 << 20);
     fill_until_full(small.store, "a map of 4 MiB");
     fix_close(&small);
 }
@@ -441,11 +441,11 @@ static int full_tmpfs_child(const char *dir)
 
 TEST(a_full_memory_file_system_is_an_error)
 {
-    char dir[] = "/tmp/regent-full-XXXXXX";
+    char dir[TMPDIR_BYTES];
     int status;
     pid_t pid;
 
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tmpdir_make(dir);
     pid = fork(); /* before any environment is open here */
     ck_assert_int_ge(pid, 0);
     if (pid == 0)

@@ -6,22 +6,20 @@
 #include "base/prng.h"
 #include "store/db/snapshot.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/tmpdir.h"
 
 static const uint8_t material[32] = {7};
 static const struct rg_context context = {.instance_arn = {(const uint8_t *)"i", 1},
                                           .identity_store_id = {(const uint8_t *)"d", 1}};
 static struct rg_keyprov *keys;
 static struct rg_store *from, *to;
-static char dir[128], from_dir[160], to_dir[160];
+static char dir[TMPDIR_BYTES], from_dir[160], to_dir[160];
 static struct rg_buf file;
 static struct rg_errctx ctx;
 
 static void setup(void)
 {
-    const char *tmp = getenv("TMPDIR");
-
-    snprintf(dir, sizeof dir, "%s/regent-snapshot-XXXXXX", tmp != NULL && strlen(tmp) < 64 ? tmp : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    tmpdir_make(dir);
     snprintf(from_dir, sizeof from_dir, "%s/from", dir);
     snprintf(to_dir, sizeof to_dir, "%s/to", dir);
     ck_assert_int_eq(rg_store_open(from_dir, UINT64_C(4) << 30, 8, &from, &ctx), RG_OK);

@@ -1,6 +1,6 @@
 /* store/identity: users, groups and memberships as rows give them; lists page by the last id. */
 #include "tests/lib/check_main.h"
-#include "tests/lib/store_fixture.h"
+#include "tests/lib/store_rig.h"
 
 static struct fix fix;
 static struct rg_txn *txn;

@@ -1,7 +1,7 @@
 /* store/permset: permission sets, accounts, assignments in their three orders, requests, the instance and credentials.
  */
 #include "tests/lib/check_main.h"
-#include "tests/lib/store_fixture.h"
+#include "tests/lib/store_rig.h"
 #include "store/model/credential.h"
 #include "store/model/instance.h"
 #include "store/model/region.h"

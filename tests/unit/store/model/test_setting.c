@@ -2,7 +2,7 @@
 #include "store/model/setting.h"
 #include "store/model/region.h"
 #include "tests/lib/check_main.h"
-#include "tests/lib/store_fixture.h"
+#include "tests/lib/store_rig.h"
 
 static struct fix fix;
 

@@ -1,74 +1,50 @@
-/* tests/lib/store_fixture.h: a store in a directory of its own, and commands written as short texts:
- *   fix_apply(&f, RG_CMD_USER_CREATE, "id=u1 name=alice email=alice@example.com ext=okta|00u1 status=ENABLED")
- * An environment must not cross a fork: open it in a checked fixture. */
-#ifndef REGENT_TESTS_STORE_FIXTURE_H
-#define REGENT_TESTS_STORE_FIXTURE_H
+#include "tests/lib/store_rig.h"
 
-#include <check.h>
-#include <stdio.h>
-#include <unistd.h>
+enum fix_form { FIX_ID, FIX_PSID, FIX_TEXT, FIX_NUMBER, FIX_PAIR, FIX_TOKEN, FIX_NESTED };
 
-#include "base/prng.h"
-#include "store/authz/access.h"
-#include "store/apply/fsm.h"
-
-#define FIX_MAP_BYTES ((size_t)256 << 20)
-
-struct fix {
-    char dir[256];
-    struct rg_store *store;
-    uint64_t index;
-    int64_t at_ms;
-    struct rg_buf cmd;
-    struct rg_reply reply; /* of the last command */
-};
-
-static inline void fix_open_sized(struct fix *f, size_t map_bytes, unsigned readers)
+void fix_open_sized(struct fix *f, size_t map_bytes)
 {
-    const char *tmp = getenv("TMPDIR");
     struct rg_errctx ctx = {{0}};
     enum rg_err err;
 
     memset(f, 0, sizeof *f);
-    snprintf(f->dir, sizeof f->dir, "%s/regent-test-XXXXXX", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(f->dir));
+    tmpdir_make(f->dir);
     err = rg_store_open(f->dir, map_bytes, 64, &f->store, &ctx);
     ck_assert_msg(err == RG_OK, "%s", rg_errctx_text(&ctx, err));
     rg_buf_init(&f->cmd, 2 * RG_CMD_BYTES_MAX);
     f->at_ms = 1700000000000;
 }
 
-static inline void fix_open(struct fix *f) { fix_open_sized(f, FIX_MAP_BYTES, 64); }
+void fix_open(struct fix *f) { fix_open_sized(f, FIX_MAP_BYTES); }
 
-static inline void fix_close(struct fix *f)
+void fix_close(struct fix *f)
 {
     rg_store_free(f->store);
     rg_buf_deinit(&f->cmd);
     ck_assert_int_eq(rmdir(f->dir), 0);
 }
 
-/* Ids are their names, padded: "u1" is 75310000-0000-…, so order by name is order by id. */
-static inline struct rg_uuid fix_id(const char *name)
+struct rg_uuid fix_id(const char *name)
 {
     struct rg_uuid id = {{0}};
 
     memcpy(id.b, name, RG_MIN(strlen(name), sizeof id.b));
     return id;
 }
-static inline struct rg_psid fix_psid(const char *name)
+
+struct rg_psid fix_psid(const char *name)
 {
     struct rg_psid id = {{0}};
 
     memcpy(id.b, name, RG_MIN(strlen(name), sizeof id.b));
     return id;
 }
-static inline void fix_token(const char *name, uint8_t out[32])
+
+void fix_token(const char *name, uint8_t out[32])
 {
     memset(out, 0x5a, 32);
     memcpy(out, name, RG_MIN(strlen(name), (size_t)32));
 }
-
-enum fix_form { FIX_ID, FIX_PSID, FIX_TEXT, FIX_NUMBER, FIX_PAIR, FIX_TOKEN, FIX_NESTED };
 
 static const struct {
     const char *word;
@@ -129,9 +105,7 @@ static const struct {
     {"future", 999, FIX_TEXT},                   /* a field of a later release */
 };
 
-static inline void fix_put_fields(struct rg_buf *buf, const char *text, const char *end, char eq, char sep);
-
-static inline void fix_put_field(struct rg_buf *buf, const char *word, size_t word_n, const char *value, size_t n)
+static void fix_put_field(struct rg_buf *buf, const char *word, size_t word_n, const char *value, size_t n)
 {
     uint8_t token[32];
     struct rg_uuid id;
@@ -182,7 +156,7 @@ static inline void fix_put_field(struct rg_buf *buf, const char *word, size_t wo
     ck_abort_msg("no field is called %.*s", (int)word_n, word);
 }
 
-static inline void fix_put_fields(struct rg_buf *buf, const char *text, const char *end, char eq, char sep)
+void fix_put_fields(struct rg_buf *buf, const char *text, const char *end, char eq, char sep)
 {
     while (text < end) {
         const char *stop = memchr(text, sep, (size_t)(end - text));
@@ -199,16 +173,14 @@ static inline void fix_put_fields(struct rg_buf *buf, const char *text, const ch
     }
 }
 
-/* Build f->cmd. */
-static inline void fix_cmd(struct fix *f, enum rg_cmd_kind kind, const char *fields)
+void fix_cmd(struct fix *f, enum rg_cmd_kind kind, const char *fields)
 {
     rg_cmd_begin(&f->cmd, kind, f->at_ms, rg_span_str("tester"));
     fix_put_fields(&f->cmd, fields, fields + strlen(fields), '=', ' ');
     ck_assert_int_eq(f->cmd.err, RG_OK);
 }
 
-/* Apply bytes in a transaction of their own. */
-static inline enum rg_err fix_apply_bytes(struct fix *f, struct rg_span bytes)
+enum rg_err fix_apply_bytes(struct fix *f, struct rg_span bytes)
 {
     struct rg_txn *txn;
 
@@ -220,20 +192,20 @@ static inline enum rg_err fix_apply_bytes(struct fix *f, struct rg_span bytes)
     return f->reply.err;
 }
 
-static inline enum rg_err fix_apply(struct fix *f, enum rg_cmd_kind kind, const char *fields)
+enum rg_err fix_apply(struct fix *f, enum rg_cmd_kind kind, const char *fields)
 {
     fix_cmd(f, kind, fields);
     return fix_apply_bytes(f, rg_buf_span(&f->cmd));
 }
 
-static inline void fix_must(struct fix *f, enum rg_cmd_kind kind, const char *fields)
+void fix_must(struct fix *f, enum rg_cmd_kind kind, const char *fields)
 {
     enum rg_err err = fix_apply(f, kind, fields);
 
     ck_assert_msg(err == RG_OK, "%s %s: %s, why %d", rg_cmd_kind_name(kind), fields, rg_err_symbol(err), f->reply.why);
 }
 
-static inline struct rg_txn *fix_read(struct fix *f)
+struct rg_txn *fix_read(struct fix *f)
 {
     struct rg_txn *txn;
 
@@ -241,7 +213,7 @@ static inline struct rg_txn *fix_read(struct fix *f)
     return txn;
 }
 
-static inline void fix_hash(struct fix *f, uint8_t out[RG_STATE_HASH_BYTES])
+void fix_hash(struct fix *f, uint8_t out[RG_STATE_HASH_BYTES])
 {
     struct rg_txn *txn = fix_read(f);
     struct rg_applied applied;
@@ -251,8 +223,7 @@ static inline void fix_hash(struct fix *f, uint8_t out[RG_STATE_HASH_BYTES])
     rg_txn_free(txn);
 }
 
-/* The incremental hash is the hash of what is there. */
-static inline void fix_check_hash(struct fix *f)
+void fix_check_hash(struct fix *f)
 {
     struct rg_txn *txn = fix_read(f);
     uint8_t hash[RG_STATE_HASH_BYTES];
@@ -264,13 +235,7 @@ static inline void fix_check_hash(struct fix *f)
     rg_txn_free(txn);
 }
 
-#define FIX_INIT                                                                                                       \
-    "arn=arn:aws:sso:::instance/ssoins-0123456789abcdef store=d-0123456789 owner=999999999999 key=mrk-1 "              \
-    "region=name:us-east-1,status:ACTIVE,primary:1 region=name:eu-central-1,status:ACTIVE,primary:0 "                  \
-    "credential=akid:AKIAROOT,secret:sealed,token:root,role:admin"
-
-/* A small organisation: three users, two groups, two sets, two accounts. */
-static inline void fix_world(struct fix *f)
+void fix_world(struct fix *f)
 {
     fix_must(f, RG_CMD_INSTANCE_INIT, FIX_INIT);
     fix_must(f, RG_CMD_USER_CREATE,
@@ -292,5 +257,3 @@ static inline void fix_world(struct fix *f)
     fix_must(f, RG_CMD_ASSIGNMENT_CREATE, "account=222222222222 permset=p2 ptype=U principal=u2 request=r3");
     fix_must(f, RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 ptype=U principal=u1 request=r4");
 }
-
-#endif

@@ -1,55 +1,37 @@
-/* tests/lib/server_fixture.h: a real server on a free port of 127.0.0.1 with a certificate of a CA made for the run, a
- * handler with a path for each thing a handler can do, and a client over OpenSSL. */
-#ifndef REGENT_TESTS_SERVER_FIXTURE_H
-#define REGENT_TESTS_SERVER_FIXTURE_H
+#include "tests/lib/server_rig.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "crypto/pki.h"
-#include "net/http/server.h"
 
-enum { RECV_MS = 8000, BIG_MAX = 8 * 1024 * 1024 };
+char srv_cert[TMPDIR_BYTES + 16], srv_key[TMPDIR_BYTES + 16], srv_ca_key[TMPDIR_BYTES + 16];
+static char srv_dir[TMPDIR_BYTES], srv_ca[TMPDIR_BYTES + 16];
 
-static char fix_dir[64], fix_ca[96], fix_ca_key[96], fix_cert[96], fix_key[96];
-
-static void fix_files(void)
+void srv_files(void)
 {
-    const char *tmp = getenv("TMPDIR");
     struct rg_errctx ctx = {""};
 
     signal(SIGPIPE, SIG_IGN);
-    snprintf(fix_dir, sizeof fix_dir, "%.40s/rg_server_XXXXXX", tmp != NULL && strlen(tmp) < 40 ? tmp : "/tmp");
-    RG_ASSERT(mkdtemp(fix_dir) != NULL); /* not within a test */
-    snprintf(fix_ca, sizeof fix_ca, "%s/ca.pem", fix_dir);
-    snprintf(fix_ca_key, sizeof fix_ca_key, "%s/ca-key.pem", fix_dir);
-    snprintf(fix_cert, sizeof fix_cert, "%s/cert.pem", fix_dir);
-    snprintf(fix_key, sizeof fix_key, "%s/key.pem", fix_dir);
-    RG_ASSERT(rg_pki_ca_create("test", fix_ca, fix_ca_key, &ctx) == RG_OK);
-    RG_ASSERT(rg_pki_node_create(fix_ca, fix_ca_key, "test", "here", 1, NULL, NULL, fix_cert, fix_key, &ctx) == RG_OK);
+    tmpdir_make(srv_dir);
+    snprintf(srv_ca, sizeof srv_ca, "%s/ca.pem", srv_dir);
+    snprintf(srv_ca_key, sizeof srv_ca_key, "%s/ca-key.pem", srv_dir);
+    snprintf(srv_cert, sizeof srv_cert, "%s/cert.pem", srv_dir);
+    snprintf(srv_key, sizeof srv_key, "%s/key.pem", srv_dir);
+    RG_ASSERT(rg_pki_ca_create("test", srv_ca, srv_ca_key, &ctx) == RG_OK); /* not within a test */
+    RG_ASSERT(rg_pki_node_create(srv_ca, srv_ca_key, "test", "here", 1, NULL, NULL, srv_cert, srv_key, &ctx) == RG_OK);
 }
 
-static void fix_remove(void)
-{
-    unlink(fix_ca);
-    unlink(fix_ca_key);
-    unlink(fix_cert);
-    unlink(fix_key);
-    rmdir(fix_dir);
-}
+void srv_remove(void) { tmpdir_remove(srv_dir); }
 
-static uint64_t now_ms(void)
+uint64_t now_ms(void)
 {
     struct timespec ts;
 
@@ -57,7 +39,7 @@ static uint64_t now_ms(void)
     return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-static void sleep_ms(unsigned ms)
+void sleep_ms(unsigned ms)
 {
     struct timespec ts = {ms / 1000, (long)(ms % 1000) * 1000000};
 
@@ -66,24 +48,9 @@ static void sleep_ms(unsigned ms)
 
 /* ---- the handler ---- */
 
-struct held {
-    struct rg_post post; /* first */
-    struct rg_request *req;
-    struct held *next;
-};
+struct srv srv = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
-static struct fix {
-    struct rg_server *server;
-    uint16_t port;
-    pthread_mutex_t mutex;
-    struct held *held; /* requests of /hold and /stream, newest first */
-    atomic_uint n_held, n_gone, n_closed, n_busy, n_streamed;
-    pthread_t helper;
-    atomic_bool helper_stop;
-    struct held *later; /* requests of /later: the helper thread answers them */
-} fix = {.mutex = PTHREAD_MUTEX_INITIALIZER};
-
-static uint8_t fix_big[BIG_MAX];
+uint8_t srv_big[BIG_MAX];
 
 static void reply_text(struct rg_request *req, int status, const char *text)
 {
@@ -99,20 +66,20 @@ static void run_later(struct rg_post *post)
     struct rg_http_reply reply = {.status = 200, .content_type = "text/plain", .headers = &header, .n_headers = 1,
                                   .body = held->req->query};
 
-    atomic_fetch_add(&fix.n_gone, rg_request_gone(held->req));
+    atomic_fetch_add(&srv.n_gone, rg_request_gone(held->req));
     rg_request_reply(held->req, &reply);
     free(held);
 }
 
 static void *helper_main(void *arg)
 {
-    while (!atomic_load(&fix.helper_stop)) {
+    while (!atomic_load(&srv.helper_stop)) {
         struct held *held;
 
-        pthread_mutex_lock(&fix.mutex);
-        held = fix.later;
-        fix.later = NULL;
-        pthread_mutex_unlock(&fix.mutex);
+        pthread_mutex_lock(&srv.mutex);
+        held = srv.later;
+        srv.later = NULL;
+        pthread_mutex_unlock(&srv.mutex);
         if (held == NULL)
             sleep_ms(2);
         while (held != NULL) {
@@ -131,12 +98,12 @@ static void hold(struct rg_request *req, struct held **list)
 
     held->req = req;
     held->post.run = run_later;
-    pthread_mutex_lock(&fix.mutex);
+    pthread_mutex_lock(&srv.mutex);
     held->next = *list;
     *list = held;
-    pthread_mutex_unlock(&fix.mutex);
-    if (list == &fix.held)
-        atomic_fetch_add(&fix.n_held, 1);
+    pthread_mutex_unlock(&srv.mutex);
+    if (list == &srv.held)
+        atomic_fetch_add(&srv.n_held, 1);
 }
 
 static void stream_now(struct rg_request *req, unsigned n)
@@ -152,7 +119,7 @@ static void stream_now(struct rg_request *req, unsigned n)
     rg_request_stream_end(req);
 }
 
-static void handle(void *arg, struct rg_request *req)
+void srv_handle(void *arg, struct rg_request *req)
 {
     unsigned n = 0;
 
@@ -169,7 +136,7 @@ static void handle(void *arg, struct rg_request *req)
 
         rg_request_reply(req, &reply);
     } else if (rg_span_is(req->path, "/big")) {
-        struct rg_http_reply reply = {.status = 200, .body = rg_span(fix_big, RG_MIN(n, BIG_MAX))};
+        struct rg_http_reply reply = {.status = 200, .body = rg_span(srv_big, RG_MIN(n, BIG_MAX))};
 
         rg_request_reply(req, &reply);
     } else if (rg_span_is(req->path, "/stream")) {
@@ -178,58 +145,57 @@ static void handle(void *arg, struct rg_request *req)
         struct rg_http_reply head = {.status = 200, .content_type = "text/event-stream"};
 
         rg_request_stream_begin(req, &head);
-        hold(req, &fix.held);
+        hold(req, &srv.held);
     } else if (rg_span_is(req->path, "/hold")) {
-        hold(req, &fix.held);
+        hold(req, &srv.held);
     } else if (rg_span_is(req->path, "/later")) {
-        hold(req, &fix.later);
+        hold(req, &srv.later);
     } else {
         reply_text(req, 404, "nothing here");
     }
 }
 
-static void fix_log(void *arg, enum rg_log_level level, const char *event, const char *keys)
+static void srv_log(void *arg, enum rg_log_level level, const char *event, const char *keys)
 {
     if (getenv("RG_TEST_LOG") != NULL)
         fprintf(stderr, "%s %s\n", event, keys);
 }
 
-static const struct rg_log fix_logger = {.min = RG_LOG_DEBUG, .sink = fix_log};
+static const struct rg_log srv_logger = {.min = RG_LOG_DEBUG, .sink = srv_log};
 
-static void fix_start(struct rg_server_config config)
+void srv_start(struct rg_server_config config)
 {
     struct rg_errctx ctx = {""};
     enum rg_err err;
 
-    for (size_t i = 0; i < sizeof fix_big; i++)
-        fix_big[i] = (uint8_t)(i * 7 + i / 256);
+    for (size_t i = 0; i < sizeof srv_big; i++)
+        srv_big[i] = (uint8_t)(i * 7 + i / 256);
     config.address = config.address != NULL ? config.address : "127.0.0.1";
     config.workers = config.workers != 0 ? config.workers : 1;
-    config.handler = handle;
-    config.log = &fix_logger;
-    err = rg_server_start(&config, &fix.server, &fix.port, &ctx);
+    config.handler = srv_handle;
+    config.log = &srv_logger;
+    err = rg_server_start(&config, &srv.server, &srv.port, &ctx);
     ck_assert_msg(err == RG_OK, "start: %s", ctx.text);
-    ck_assert_uint_ne(fix.port, 0);
-    atomic_store(&fix.helper_stop, false);
-    ck_assert_int_eq(pthread_create(&fix.helper, NULL, helper_main, NULL), 0);
+    ck_assert_uint_ne(srv.port, 0);
+    atomic_store(&srv.helper_stop, false);
+    ck_assert_int_eq(pthread_create(&srv.helper, NULL, helper_main, NULL), 0);
 }
 
-static void fix_start_tls(struct rg_server_config config)
+void srv_start_tls(struct rg_server_config config)
 {
-    config.cert_path = fix_cert;
-    config.key_path = fix_key;
-    fix_start(config);
+    config.cert_path = srv_cert;
+    config.key_path = srv_key;
+    srv_start(config);
 }
 
-/* Answer what /hold keeps. */
-static void fix_release(void)
+void srv_release(void)
 {
     struct held *held;
 
-    pthread_mutex_lock(&fix.mutex);
-    held = fix.held;
-    fix.held = NULL;
-    pthread_mutex_unlock(&fix.mutex);
+    pthread_mutex_lock(&srv.mutex);
+    held = srv.held;
+    srv.held = NULL;
+    pthread_mutex_unlock(&srv.mutex);
     while (held != NULL) {
         struct held *next = held->next;
 
@@ -238,23 +204,23 @@ static void fix_release(void)
     }
 }
 
-static void fix_stop(void)
+void srv_stop(void)
 {
-    fix_release();
-    rg_server_stop(fix.server, 500);
-    atomic_store(&fix.helper_stop, true);
-    pthread_join(fix.helper, NULL);
+    srv_release();
+    rg_server_stop(srv.server, 500);
+    atomic_store(&srv.helper_stop, true);
+    pthread_join(srv.helper, NULL);
 }
 
-static struct rg_server_stats fix_stats(void)
+struct rg_server_stats srv_stats(void)
 {
     struct rg_server_stats stats;
 
-    rg_server_stats(fix.server, &stats);
+    rg_server_stats(srv.server, &stats);
     return stats;
 }
 
-static void wait_for(atomic_uint *counter, unsigned at_least)
+void wait_for(atomic_uint *counter, unsigned at_least)
 {
     for (uint64_t from = now_ms(); atomic_load(counter) < at_least;) {
         ck_assert_msg(now_ms() - from < RECV_MS, "waited in vain: %u of %u", atomic_load(counter), at_least);
@@ -264,34 +230,19 @@ static void wait_for(atomic_uint *counter, unsigned at_least)
 
 /* ---- the client ---- */
 
-struct client {
-    int fd;
-    SSL *ssl; /* NULL: plain */
-    uint8_t buf[65536];
-    size_t n;
-};
-
-struct answer {
-    int status; /* 0: the connection ended before one */
-    char head[4096];
-    uint8_t *body; /* static */
-    size_t body_n;
-    bool close, chunked;
-};
-
-static SSL_CTX *client_ctx(void)
+SSL_CTX *client_ctx(void)
 {
     static SSL_CTX *ctx;
 
     if (ctx == NULL) {
         ctx = SSL_CTX_new(TLS_client_method());
-        ck_assert_int_eq(SSL_CTX_load_verify_locations(ctx, fix_ca, NULL), 1);
+        ck_assert_int_eq(SSL_CTX_load_verify_locations(ctx, srv_ca, NULL), 1);
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     }
     return ctx;
 }
 
-static int dial(uint16_t port)
+int dial(uint16_t port)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct timeval limit = {RECV_MS / 1000, 0};
@@ -305,12 +256,11 @@ static int dial(uint16_t port)
     return fd;
 }
 
-/* One protocol name, or NULL for none. False: the server would not. */
-static bool client_try(struct client *c, const char *alpn)
+bool client_try(struct client *c, const char *alpn)
 {
     uint8_t wire[32];
 
-    c->fd = dial(fix.port);
+    c->fd = dial(srv.port);
     c->n = 0;
     c->ssl = SSL_new(client_ctx());
     SSL_set_fd(c->ssl, c->fd);
@@ -324,17 +274,17 @@ static bool client_try(struct client *c, const char *alpn)
     return SSL_connect(c->ssl) == 1;
 }
 
-static void client_open(struct client *c, const char *alpn)
+void client_open(struct client *c, const char *alpn)
 {
     ck_assert_msg(client_try(c, alpn), "TLS: %s", ERR_reason_error_string(ERR_peek_error()));
 }
 
-static inline void client_open_plain(struct client *c)
+void client_open_plain(struct client *c)
 {
-    *c = (struct client){.fd = dial(fix.port)};
+    *c = (struct client){.fd = dial(srv.port)};
 }
 
-static void client_close(struct client *c)
+void client_close(struct client *c)
 {
     if (c->ssl != NULL) {
         SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* else the session could not be resumed */
@@ -344,8 +294,7 @@ static void client_close(struct client *c)
     close(c->fd);
 }
 
-/* False: the server has ended the connection. */
-static bool client_send_n(struct client *c, const void *p, size_t n)
+bool client_send_n(struct client *c, const void *p, size_t n)
 {
     for (size_t at = 0; at < n;) {
         ssize_t k = c->ssl != NULL ? SSL_write(c->ssl, (const uint8_t *)p + at, (int)RG_MIN(n - at, 1 << 20))
@@ -358,9 +307,9 @@ static bool client_send_n(struct client *c, const void *p, size_t n)
     return true;
 }
 
-static void client_send(struct client *c, const char *text) { ck_assert(client_send_n(c, text, strlen(text))); }
+void client_send(struct client *c, const char *text) { ck_assert(client_send_n(c, text, strlen(text))); }
 
-static void client_get(struct client *c, const char *target)
+void client_get(struct client *c, const char *target)
 {
     char text[512];
 
@@ -368,8 +317,7 @@ static void client_get(struct client *c, const char *target)
     client_send(c, text);
 }
 
-/* More bytes into buf; false at the end. A timeout fails the test. */
-static bool client_more(struct client *c)
+bool client_more(struct client *c)
 {
     ssize_t k;
 
@@ -418,7 +366,7 @@ static bool client_body(struct client *c, struct answer *a, size_t n)
     return true;
 }
 
-static struct answer client_answer(struct client *c, bool head_only)
+struct answer client_answer(struct client *c, bool head_only)
 {
     static uint8_t body[BIG_MAX];
     struct answer a = {.body = body};
@@ -455,18 +403,8 @@ static struct answer client_answer(struct client *c, bool head_only)
     return a;
 }
 
-#define ck_assert_answer(a, want_status, text)                                                                         \
-    do {                                                                                                               \
-        struct answer a_ = (a);                                                                                        \
-        ck_assert_int_eq(a_.status, want_status);                                                                      \
-        ck_assert_msg(rg_span_is(rg_span(a_.body, a_.body_n), text), "body: %.*s", (int)RG_MIN(a_.body_n, 200),        \
-                      (const char *)a_.body);                                                                          \
-    } while (0)
-
-static inline bool client_ended(struct client *c)
+bool client_ended(struct client *c)
 {
     c->n = 0;
     return !client_more(c);
 }
-
-#endif

@@ -1,42 +1,14 @@
-/* tests/lib/aws_fixture.h: the AWS operations without sockets, raft or authentication: the calls' life (net/api/call.h) over
- * a real store, where a proposal is applied at once. Shared data read for tests that have it. */
-#ifndef REGENT_TESTS_AWS_FIXTURE_H
-#define REGENT_TESTS_AWS_FIXTURE_H
+#include "tests/lib/aws_rig.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <zlib.h>
 
-#include "net/aws/aws.h"
-#include "tests/lib/store_fixture.h"
+static struct aws *aws_of(const struct rg_call *call) { return RG_CONTAINER(call->api, struct aws, api); }
 
-#define AWS_INSTANCE "arn:aws:sso:::instance/ssoins-0123456789abcdef"
-#define AWS_STORE "d-0123456789"
-#define AWS_NO_ID "01234567-89ab-4cde-8f01-23456789abcd"
-#define AWS_NO_PERMSET "arn:aws:sso:::permissionSet/ssoins-0123456789abcdef/ps-ffffffffffffffff"
+/* ---- the double of the calls' life: in place of net/api's own, by the linker ---- */
 
-struct aws {
-    struct rg_api api;
-    struct fix f;
-    bool may_write;
-    uint64_t prng;
-    void (*before_apply)(struct aws *aws); /* once, before the next proposal is applied: somebody else's write */
-    unsigned stale;                        /* this many proposals are refused as stale */
-    unsigned proposals, dispatches, open_txns;
-    /* the last answer */
-    bool answered;
-    int status;
-    enum rg_err err;
-    char message[2048], reason[64], type[64], id[64];
-    json_t *body;       /* own */
-    struct rg_buf text; /* own; body as it was sent, then a zero */
-    struct rg_buf sent; /* own; the last command that was proposed */
-};
-
-static inline struct aws *aws_of(const struct rg_call *call) { return RG_CONTAINER(call->api, struct aws, api); }
-
-/* ---- the double of the calls' life ---- */
-
-static inline void aws_end(struct rg_call *call)
+static void aws_end(struct rg_call *call)
 {
     rg_call_txn_end(call);
     json_decref(call->input);
@@ -109,7 +81,7 @@ void rg_call_raft(struct rg_call *call, void (*run)(struct rg_call *call), void 
     run(call);
 }
 
-static inline void aws_note(struct rg_call *call, int status, enum rg_err err)
+static void aws_note(struct rg_call *call, int status, enum rg_err err)
 {
     struct aws *aws = aws_of(call);
 
@@ -172,7 +144,7 @@ struct rg_span rg_call_by(const struct rg_call *call)
 
 /* ---- asking ---- */
 
-static inline void aws_open(struct aws *aws)
+void aws_open(struct aws *aws)
 {
     static const struct rg_interface *const aws_interfaces[] = {&rg_aws_interface};
 
@@ -188,7 +160,7 @@ static inline void aws_open(struct aws *aws)
     snprintf(aws->api.region, sizeof aws->api.region, "us-east-1");
 }
 
-static inline void aws_close(struct aws *aws)
+void aws_close(struct aws *aws)
 {
     ck_assert_uint_eq(aws->open_txns, 0);
     json_decref(aws->body);
@@ -199,8 +171,7 @@ static inline void aws_close(struct aws *aws)
     fix_close(&aws->f);
 }
 
-/* The service of an operation. */
-static inline const char *aws_target(const char *operation, char out[128])
+const char *aws_target(const char *operation, char out[128])
 {
     snprintf(out, 128, "AWSIdentityStore.%s", operation);
     for (size_t i = 0; i < rg_identitystore_service.n; i++)
@@ -211,7 +182,7 @@ static inline const char *aws_target(const char *operation, char out[128])
 }
 
 /* net/api/dispatch.c, from where the body has been read. */
-static inline void aws_dispatch(struct aws *aws, struct rg_call *call, const char *target)
+static void aws_dispatch(struct aws *aws, struct rg_call *call, const char *target)
 {
     struct rg_found found;
 
@@ -230,8 +201,7 @@ static inline void aws_dispatch(struct aws *aws, struct rg_call *call, const cha
         found.operation->run(call);
 }
 
-/* Ask with a parsed body (consume). */
-static inline enum rg_err aws_ask_json(struct aws *aws, const char *operation, json_t *input)
+enum rg_err aws_ask_json(struct aws *aws, const char *operation, json_t *input)
 {
     struct rg_call *call = calloc(1, sizeof *call);
     char target[128];
@@ -259,8 +229,7 @@ static inline enum rg_err aws_ask_json(struct aws *aws, const char *operation, j
     return aws->err;
 }
 
-/* Ask with a body as text, where ' stands for ". IdentityStoreId and InstanceArn are put in unless the text has them. */
-static inline enum rg_err RG_PRINTF(3, 4) aws_ask(struct aws *aws, const char *operation, const char *fmt, ...)
+enum rg_err aws_ask(struct aws *aws, const char *operation, const char *fmt, ...)
 {
     struct rg_errctx ctx = {.text = ""};
     static char text[200000];
@@ -284,23 +253,7 @@ static inline enum rg_err RG_PRINTF(3, 4) aws_ask(struct aws *aws, const char *o
     return aws_ask_json(aws, operation, input);
 }
 
-/* It must go well. */
-#define aws_must(aws, operation, ...)                                                                                  \
-    do {                                                                                                               \
-        enum rg_err must_err = aws_ask(aws, operation, __VA_ARGS__);                                                   \
-        ck_assert_msg(must_err == RG_OK, "%s: %s: %s", operation, rg_err_symbol(must_err), (aws)->message);            \
-    } while (0)
-/* It must be refused so, with a message that holds this. */
-#define aws_refused(aws, want, says, operation, ...)                                                                   \
-    do {                                                                                                               \
-        enum rg_err refused_err = aws_ask(aws, operation, __VA_ARGS__);                                                \
-        ck_assert_msg(refused_err == (want), "%s: %s, not %s: %s", operation, rg_err_symbol(refused_err),              \
-                      rg_err_symbol(want), (aws)->message);                                                            \
-        ck_assert_msg(strstr((aws)->message, says) != NULL, "%s: %s", operation, (aws)->message);                      \
-    } while (0)
-
-/* A member of the answer by its path, "PermissionSet.Name", "Users.0.UserId"; NULL: absent. */
-static inline const json_t *aws_at(const struct aws *aws, const char *path)
+const json_t *aws_at(const struct aws *aws, const char *path)
 {
     const json_t *at = aws->body;
     char name[128];
@@ -315,7 +268,7 @@ static inline const json_t *aws_at(const struct aws *aws, const char *path)
     return at;
 }
 
-static inline const char *aws_text(const struct aws *aws, const char *path)
+const char *aws_text(const struct aws *aws, const char *path)
 {
     const char *text = json_string_value(aws_at(aws, path));
 
@@ -324,11 +277,7 @@ static inline const char *aws_text(const struct aws *aws, const char *path)
 
 /* ---- shared data ---- */
 
-#ifndef SOURCE_ROOT
-#define SOURCE_ROOT "."
-#endif
-/** A file under data/, unpacked and parsed; NULL: not there (said so). Own. */
-static inline json_t *shared_json(const char *name)
+json_t *shared_json(const char *name)
 {
     const char *shared = getenv("REGENT_SHARED");
     const size_t max = 64 << 20;
@@ -357,5 +306,3 @@ static inline json_t *shared_json(const char *name)
     free(text);
     return root;
 }
-
-#endif

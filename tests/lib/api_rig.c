@@ -1,51 +1,13 @@
-/* tests/lib/api_fixture.h: the API behind a real server on a free loopback port, with a real store and, in place of
- * the raft node, a thread that applies what is submitted and says of itself what a test wants it to say. */
-#ifndef REGENT_TESTS_API_FIXTURE_H
-#define REGENT_TESTS_API_FIXTURE_H
+#include "tests/lib/api_rig.h"
 
 #include <arpa/inet.h>
-#include <pthread.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <time.h>
 
-#include "crypto/digest.h"
-#include "crypto/keyprov.h"
-#include "crypto/sigv4.h"
-#include "net/aws/aws.h"
-#include "net/interfaces.h"
-#include "raft/intent/intents.h"
-#include "tests/lib/store_fixture.h"
-
-#define API_ARN "arn:aws:sso:::instance/ssoins-0123456789abcdef"
-#define API_STORE "d-0123456789"
-#define API_KEY "AKIAROOT"
-#define API_SECRET "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
-#define API_TOKEN "root-token"
-#define API_READ_TOKEN "read-token"
-#define API_EPOCH 3
-
 /* ---- in the node's place: what is behind the API's table (net/api/node.h) ---- */
 
-struct af_node {
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    pthread_t thread;
-    struct rg_node_status status; /* under mutex */
-    struct rg_proposal *proposals;
-    struct rg_wait *waits;
-    struct rg_task *tasks;
-    bool quit;
-    struct fix *store;
-    /* what happens to the next proposals */
-    enum rg_err refuse;   /* not RG_OK: answered so, without apply */
-    enum rg_err refuse_degraded; /* the same for those that note a shortage of regions */
-    uint32_t regions;     /* other regions that have everything durable */
-    unsigned stale;       /* this many are answered RG_ESTALE by apply */
-    enum rg_err wait_err; /* not RG_OK: waits are answered so at once */
-    uint64_t submitted;
-};
-
-static inline void node_status(void *arg, struct rg_node_status *ret_status)
+void node_status(void *arg, struct rg_node_status *ret_status)
 {
     struct af_node *node = arg;
 
@@ -54,7 +16,7 @@ static inline void node_status(void *arg, struct rg_node_status *ret_status)
     pthread_mutex_unlock(&node->mutex);
 }
 
-static inline struct rg_rev node_visible(void *arg)
+static struct rg_rev node_visible(void *arg)
 {
     struct af_node *node = arg;
     struct rg_rev rev;
@@ -65,7 +27,7 @@ static inline struct rg_rev node_visible(void *arg)
     return rev;
 }
 
-static inline uint64_t af_now_ms(void)
+uint64_t af_now_ms(void)
 {
     struct timespec ts;
 
@@ -73,8 +35,7 @@ static inline uint64_t af_now_ms(void)
     return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* Apply at term epoch << 32, as a primary of that epoch writes. */
-static inline enum rg_err af_apply_bytes(struct af_node *node, struct rg_span cmd, struct rg_reply *reply)
+enum rg_err af_apply_bytes(struct af_node *node, struct rg_span cmd, struct rg_reply *reply)
 {
     struct rg_txn *txn;
     enum rg_err err = rg_txn_begin(node->store->store, RG_TXN_WRITE, &txn);
@@ -96,7 +57,7 @@ static inline enum rg_err af_apply_bytes(struct af_node *node, struct rg_span cm
     return err;
 }
 
-static inline void node_answer(struct af_node *node, struct rg_proposal *p)
+static void node_answer(struct af_node *node, struct rg_proposal *p)
 {
     p->err = p->degraded ? node->refuse_degraded : node->refuse;
     if (p->err == RG_OK && node->stale > 0) {
@@ -114,11 +75,11 @@ static inline void node_answer(struct af_node *node, struct rg_proposal *p)
 }
 
 /* What the API calls on the node's own thread. */
-static inline void node_forward(void *node, struct rg_proposal *proposal) { node_answer(node, proposal); }
-/* What a test lets a takeover come to. */
-static struct rg_handover af_handover = {.err = RG_EUNREADY};
-static struct rg_failover af_failover = {.err = RG_EUNREADY};
-static inline void node_handover(void *node, struct rg_handover *handover)
+static void node_forward(void *node, struct rg_proposal *proposal) { node_answer(node, proposal); }
+
+struct rg_handover af_handover = {.err = RG_EUNREADY};
+struct rg_failover af_failover = {.err = RG_EUNREADY};
+static void node_handover(void *node, struct rg_handover *handover)
 {
     (void)node;
     handover->err = af_handover.err;
@@ -129,7 +90,8 @@ static inline void node_handover(void *node, struct rg_handover *handover)
     af_handover.dry_run = handover->dry_run;
     handover->on_done(handover);
 }
-static inline void node_failover(void *node, struct rg_failover *failover)
+
+static void node_failover(void *node, struct rg_failover *failover)
 {
     const struct rg_failover asked = *failover;
 
@@ -140,7 +102,8 @@ static inline void node_failover(void *node, struct rg_failover *failover)
     failover->on_done = asked.on_done;
     failover->on_done(failover);
 }
-static inline enum rg_err node_try(void *arg, struct rg_span cmd, struct rg_reply *ret_reply)
+
+static enum rg_err node_try(void *arg, struct rg_span cmd, struct rg_reply *ret_reply)
 {
     struct af_node *node = arg;
     RG_AUTO(txn) struct rg_txn *txn = NULL;
@@ -149,7 +112,7 @@ static inline enum rg_err node_try(void *arg, struct rg_span cmd, struct rg_repl
     return err ? err : rg_fsm_apply(txn, node->store->index + 1, (uint64_t)API_EPOCH << 32 | 1, cmd, ret_reply);
 }
 
-static inline bool wait_is_over(struct af_node *node, struct rg_wait *w)
+static bool wait_is_over(struct af_node *node, struct rg_wait *w)
 {
     struct rg_rev now = node_visible(node);
 
@@ -168,7 +131,7 @@ static inline bool wait_is_over(struct af_node *node, struct rg_wait *w)
     return true;
 }
 
-static inline void *node_main(void *arg)
+static void *node_main(void *arg)
 {
     struct af_node *node = arg;
     bool quit = false;
@@ -230,7 +193,7 @@ static inline void *node_main(void *arg)
     return NULL;
 }
 
-static inline void node_submit(void *arg, struct rg_proposal *p)
+static void node_submit(void *arg, struct rg_proposal *p)
 {
     struct af_node *node = arg;
 
@@ -242,7 +205,7 @@ static inline void node_submit(void *arg, struct rg_proposal *p)
     pthread_mutex_unlock(&node->mutex);
 }
 
-static inline void node_task(void *arg, struct rg_task *task)
+static void node_task(void *arg, struct rg_task *task)
 {
     struct af_node *node = arg;
 
@@ -253,7 +216,7 @@ static inline void node_task(void *arg, struct rg_task *task)
     pthread_mutex_unlock(&node->mutex);
 }
 
-static inline void node_wait(void *arg, struct rg_wait *w)
+static void node_wait(void *arg, struct rg_wait *w)
 {
     struct af_node *node = arg;
 
@@ -264,29 +227,15 @@ static inline void node_wait(void *arg, struct rg_wait *w)
     pthread_mutex_unlock(&node->mutex);
 }
 
-/* ---- the fixture ---- */
+/* ---- the API ---- */
 
-struct af {
-    struct fix fix;
-    struct af_node node;
-    struct rg_keyprov *keys;
-    struct rg_api *api;
-    struct rg_server *server;
-    struct rg_log log;
-    char logged[16384];
-    pthread_mutex_t log_mutex;
-    uint16_t port;
-    unsigned workers;
-    struct rg_api_region regions[2];
-    struct rg_intents *intents; /* of the test; NULL: none */
-};
-static struct af af;
-static struct rg_io af_io __attribute__((unused)); /* file functions; filled by those that set af_data_dir */
-static const char *af_data_dir __attribute__((unused)); /* set before af_open; NULL: none */
-static const char *af_ca_pem __attribute__((unused)); /* may be set before af_open */
+struct af af;
+struct rg_io af_io;
+const char *af_data_dir;
+const char *af_ca_pem;
 static const struct rg_interface *const *af_interfaces = rg_interfaces;
 
-static inline void af_sink(void *arg, enum rg_log_level level, const char *event, const char *keys)
+static void af_sink(void *arg, enum rg_log_level level, const char *event, const char *keys)
 {
     struct af *f = arg;
     size_t n;
@@ -298,7 +247,7 @@ static inline void af_sink(void *arg, enum rg_log_level level, const char *event
     pthread_mutex_unlock(&f->log_mutex);
 }
 
-static inline void af_apply(enum rg_cmd_kind kind, const char *fields)
+void af_apply(enum rg_cmd_kind kind, const char *fields)
 {
     struct rg_reply reply;
     enum rg_err err;
@@ -310,7 +259,7 @@ static inline void af_apply(enum rg_cmd_kind kind, const char *fields)
 }
 
 /* A credential's fields; token and secret may be NULL. */
-static inline void af_put_credential(struct rg_buf *out, const char *key, const char *secret, const char *token,
+static void af_put_credential(struct rg_buf *out, const char *key, const char *secret, const char *token,
                                      const char *role)
 {
     const struct rg_context context = {rg_span_str(API_ARN), rg_span_str(API_STORE), rg_span_str("secret")};
@@ -335,7 +284,7 @@ static inline void af_put_credential(struct rg_buf *out, const char *key, const 
     rg_tlv_put_str(out, RG_F_ROLE, role);
 }
 
-static inline void af_credential(const char *key, const char *secret, const char *token, const char *role)
+void af_credential(const char *key, const char *secret, const char *token, const char *role)
 {
     struct rg_reply reply;
     enum rg_err err;
@@ -347,7 +296,7 @@ static inline void af_credential(const char *key, const char *secret, const char
     ck_assert_int_eq(reply.err, RG_OK);
 }
 
-static inline void af_init_instance(void)
+void af_init_instance(void)
 {
     af_apply(RG_CMD_INSTANCE_INIT, "arn=" API_ARN " store=" API_STORE " owner=999999999999 key=mrk-1 "
                                    "region=name:us-east-1,status:ACTIVE,primary:1 "
@@ -356,7 +305,7 @@ static inline void af_init_instance(void)
     af_credential("AKIAREAD", "read-secret", API_READ_TOKEN, "read");
 }
 
-static inline void af_world(void)
+static void af_world(void)
 {
     af_apply(RG_CMD_USER_CREATE, "id=u1 name=Alice display=Alice email=alice@example.com status=ENABLED");
     af_apply(RG_CMD_USER_CREATE, "id=u2 name=bob");
@@ -377,7 +326,7 @@ static inline void af_world(void)
     af_apply(RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 ptype=U principal=u1 request=r4");
 }
 
-static inline void af_status_init(struct rg_node_status *s)
+static void af_status_init(struct rg_node_status *s)
 {
     s->id = 1;
     strcpy(s->region, "us-east-1");
@@ -396,7 +345,7 @@ static inline void af_status_init(struct rg_node_status *s)
     s->visible_us[20] = 2;
 }
 
-static inline void af_serve(void)
+void af_serve(void)
 {
     struct rg_errctx ctx = {{0}};
     struct rg_api_config config = {.store = af.fix.store,
@@ -427,10 +376,9 @@ static inline void af_serve(void)
     ck_assert_msg(err == RG_OK, "%s", rg_errctx_text(&ctx, err));
 }
 
-static void (*af_before_serve)(void); /* of the test; may be NULL */
+void (*af_before_serve)(void);
 
-/* Before af_open: serve these in place of the AWS operations, asked and answered as they are. */
-static inline void af_instead_of_aws(const struct rg_service *const *services, size_t n)
+void af_instead_of_aws(const struct rg_service *const *services, size_t n)
 {
     static struct rg_interface aws;
     static const struct rg_interface *served[RG_INTERFACES];
@@ -443,7 +391,7 @@ static inline void af_instead_of_aws(const struct rg_service *const *services, s
     af_interfaces = served;
 }
 
-static inline void af_open_bare(void)
+void af_open_bare(void)
 {
     static const uint8_t material[32] = {1, 2, 3};
     enum rg_err err;
@@ -467,14 +415,14 @@ static inline void af_open_bare(void)
     af_serve();
 }
 
-static inline void af_open(void)
+void af_open(void)
 {
     af_open_bare();
     af_init_instance();
     af_world();
 }
 
-static inline void af_close(void)
+void af_close(void)
 {
     rg_server_stop(af.server, 1000);
     pthread_mutex_lock(&af.node.mutex);
@@ -490,33 +438,16 @@ static inline void af_close(void)
     pthread_mutex_destroy(&af.log_mutex);
 }
 
-/* Change what the node says of itself; judged by within a few milliseconds. */
-#define API_STATUS(field, value)                                                                                       \
-    do {                                                                                                               \
-        pthread_mutex_lock(&af.node.mutex);                                                                            \
-        af.node.status.field = value;                                                                                  \
-        pthread_mutex_unlock(&af.node.mutex);                                                                          \
-        usleep(10000);                                                                                                 \
-    } while (0)
-
 /* ---- a client: one request, one connection ---- */
 
-struct answer {
-    int status;
-    char head[8192];
-    struct rg_buf body; /* NUL-terminated */
-    json_t *json;       /* own: when it is JSON */
-};
-
-static inline void answer_free(struct answer *a)
+void answer_free(struct answer *a)
 {
     rg_buf_deinit(&a->body);
     json_decref(a->json);
     memset(a, 0, sizeof *a);
 }
 
-/* Value of a header, or NULL; borrowed until the next call. */
-static inline const char *header(const struct answer *a, const char *name)
+const char *header(const struct answer *a, const char *name)
 {
     static char value[1024];
     const char *line = a->head;
@@ -536,7 +467,7 @@ static inline const char *header(const struct answer *a, const char *name)
     return NULL;
 }
 
-static inline int af_connect(void)
+int af_connect(void)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(af.port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     struct timeval limit = {.tv_sec = 30};
@@ -548,7 +479,7 @@ static inline int af_connect(void)
     return fd;
 }
 
-static inline void af_send(int fd, const void *p, size_t n)
+void af_send(int fd, const void *p, size_t n)
 {
     while (n > 0) {
         ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
@@ -559,7 +490,7 @@ static inline void af_send(int fd, const void *p, size_t n)
     }
 }
 
-static inline void unchunk(struct rg_buf *body)
+static void unchunk(struct rg_buf *body)
 {
     size_t from = 0, to = 0;
 
@@ -580,7 +511,7 @@ static inline void unchunk(struct rg_buf *body)
 }
 
 /* Read to the end of the connection. */
-static inline void af_receive(int fd, struct answer *a)
+static void af_receive(int fd, struct answer *a)
 {
     struct rg_buf all;
     const char *end;
@@ -614,8 +545,7 @@ static inline void af_receive(int fd, struct answer *a)
     rg_buf_deinit(&all);
 }
 
-/* headers: lines ending in \r\n, authorization included. */
-static inline void ask_raw(struct answer *a, const char *method, const char *path, const char *headers,
+void ask_raw(struct answer *a, const char *method, const char *path, const char *headers,
                            const void *body, size_t n)
 {
     struct rg_buf out;
@@ -635,8 +565,7 @@ static inline void ask_raw(struct answer *a, const char *method, const char *pat
     close(fd);
 }
 
-/* With the admin's token and, maybe, more headers. */
-static inline void ask_with(struct answer *a, const char *method, const char *path, const char *more, const char *body)
+void ask_with(struct answer *a, const char *method, const char *path, const char *more, const char *body)
 {
     char headers[4096];
 
@@ -644,19 +573,19 @@ static inline void ask_with(struct answer *a, const char *method, const char *pa
     ask_raw(a, method, path, headers, body, strlen(body));
 }
 
-static inline void ask(struct answer *a, const char *method, const char *path, const char *body)
+void ask(struct answer *a, const char *method, const char *path, const char *body)
 {
     ask_with(a, method, path, "", body);
 }
 
-static inline const char *text_at(const json_t *json, const char *member)
+const char *text_at(const json_t *json, const char *member)
 {
     const char *s = json_string_value(json_object_get(json, member));
 
     return s != NULL ? s : "(none)";
 }
 
-static inline uint64_t index_of(const struct answer *a)
+uint64_t index_of(const struct answer *a)
 {
     struct rg_rev rev;
     const char *text = header(a, "regent-revision");
@@ -665,5 +594,3 @@ static inline uint64_t index_of(const struct answer *a)
     ck_assert_uint_eq(rev.epoch, API_EPOCH);
     return rev.index;
 }
-
-#endif

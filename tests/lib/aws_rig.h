@@ -1,0 +1,72 @@
+/* tests/lib/aws_rig.h: the AWS operations without sockets, raft or authentication: the calls' life (net/api/call.h) over
+ * a real store, where a proposal is applied at once. Shared data read for tests that have it. */
+#ifndef REGENT_TESTS_LIB_AWS_RIG_H
+#define REGENT_TESTS_LIB_AWS_RIG_H
+
+#include <jansson.h>
+
+#include "net/aws/aws.h"
+#include "tests/lib/store_rig.h"
+
+#define AWS_INSTANCE "arn:aws:sso:::instance/ssoins-0123456789abcdef"
+#define AWS_STORE "d-0123456789"
+#define AWS_NO_ID "01234567-89ab-4cde-8f01-23456789abcd"
+#define AWS_NO_PERMSET "arn:aws:sso:::permissionSet/ssoins-0123456789abcdef/ps-ffffffffffffffff"
+
+struct aws {
+    struct rg_api api;
+    struct fix f;
+    bool may_write;
+    uint64_t prng;
+    void (*before_apply)(struct aws *aws); /* once, before the next proposal is applied: somebody else's write */
+    unsigned stale;                        /* this many proposals are refused as stale */
+    unsigned proposals, dispatches, open_txns;
+    /* the last answer */
+    bool answered;
+    int status;
+    enum rg_err err;
+    char message[2048], reason[64], type[64], id[64];
+    json_t *body;       /* own */
+    struct rg_buf text; /* own; body as it was sent, then a zero */
+    struct rg_buf sent; /* own; the last command that was proposed */
+};
+
+/* ---- asking ---- */
+
+void aws_open(struct aws *aws);
+void aws_close(struct aws *aws); /* the store must be sound, and no transaction open */
+
+/* The service of an operation. */
+const char *aws_target(const char *operation, char out[128]);
+
+/* Ask with a parsed body (consume). */
+enum rg_err aws_ask_json(struct aws *aws, const char *operation, json_t *input);
+
+/* Ask with a body as text, where ' stands for ". IdentityStoreId and InstanceArn are put in unless the text has them. */
+enum rg_err RG_PRINTF(3, 4) aws_ask(struct aws *aws, const char *operation, const char *fmt, ...);
+
+/* It must go well. */
+#define aws_must(aws, operation, ...)                                                                                  \
+    do {                                                                                                               \
+        enum rg_err must_err = aws_ask(aws, operation, __VA_ARGS__);                                                   \
+        ck_assert_msg(must_err == RG_OK, "%s: %s: %s", operation, rg_err_symbol(must_err), (aws)->message);            \
+    } while (0)
+/* It must be refused so, with a message that holds this. */
+#define aws_refused(aws, want, says, operation, ...)                                                                   \
+    do {                                                                                                               \
+        enum rg_err refused_err = aws_ask(aws, operation, __VA_ARGS__);                                                \
+        ck_assert_msg(refused_err == (want), "%s: %s, not %s: %s", operation, rg_err_symbol(refused_err),              \
+                      rg_err_symbol(want), (aws)->message);                                                            \
+        ck_assert_msg(strstr((aws)->message, says) != NULL, "%s: %s", operation, (aws)->message);                      \
+    } while (0)
+
+/* A member of the answer by its path, "PermissionSet.Name", "Users.0.UserId"; NULL: absent. */
+const json_t *aws_at(const struct aws *aws, const char *path);
+const char *aws_text(const struct aws *aws, const char *path); /* "": absent */
+
+/* ---- shared data ---- */
+
+/** A file under data/, unpacked and parsed; NULL: not there (said so). Own. */
+json_t *shared_json(const char *name);
+
+#endif
