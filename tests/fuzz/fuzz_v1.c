@@ -1,8 +1,9 @@
 /* The decoders of /v1: a check's body by the quick parser, which must agree with jansson whenever it takes one; query
- * parameters; JSON strings written must read back. */
+ * parameters; JSON strings written must read back; paths, in which an operation is found. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/interfaces.h"
 #include "net/v1/v1.h"
 #include "base/json.h"
 
@@ -64,6 +65,40 @@ static void try_string(struct rg_span text)
     rg_buf_deinit(&out);
 }
 
+/* What stands for a star is one whole segment of the path. */
+static void try_path(const struct rg_operations *table, struct rg_span path)
+{
+    struct rg_found found;
+
+    for (size_t i = 0; i < RG_INTERFACES; i++) {
+        rg_operations_find(table, rg_interfaces[i], rg_span_str("GET"), path, &found);
+        if (found.argument.p != NULL &&
+            (found.operation == NULL || found.argument.n == 0 || found.argument.p <= path.p ||
+             found.argument.p + found.argument.n > path.p + path.n || found.argument.p[-1] != '/' ||
+             memchr(found.argument.p, '/', found.argument.n) != NULL))
+            abort();
+    }
+}
+
+static void try_paths(struct rg_span bytes)
+{
+    static const char *const around[][2] = {{"", ""}, {"/v1/accounts/", ""}, {"/v1/regions/", "/preflight"}, {"/v1/", ""}};
+    static struct rg_operations *table;
+
+    if (table == NULL && rg_operations_new(rg_interfaces, RG_INTERFACES, &table, NULL) != RG_OK)
+        abort();
+    for (size_t i = 0; i < RG_LEN(around); i++) {
+        struct rg_buf path;
+
+        rg_buf_init(&path, 1 << 24);
+        rg_buf_put_str(&path, around[i][0]);
+        rg_buf_put(&path, bytes.p, bytes.n);
+        rg_buf_put_str(&path, around[i][1]);
+        try_path(table, rg_buf_span(&path));
+        rg_buf_deinit(&path);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     /* A copy of its own size: reading past its end is seen. */
@@ -77,6 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size <= RG_HTTP_HEAD_BYTES_MAX)
         try_query(rg_span(copy, size));
     try_string(rg_span(copy, size));
+    try_paths(rg_span(copy, size));
     free(copy);
     return 0;
 }
