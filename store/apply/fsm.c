@@ -143,9 +143,12 @@ enum rg_err rg_fsm_row_build(struct rg_fsm *f, struct rg_span old, struct rg_spa
     rg_tlv_put_u64(&f->row, RG_F_UPDATED_MS, (uint64_t)f->cmd.at_ms);
     rg_tlv_put(&f->row, RG_F_UPDATED_BY, f->cmd.by);
     copy_fields(&f->row, fields, skip, n_skip);
-    if (f->row.err == RG_ETOOBIG)
-        return rg_fsm_refuse(f, RG_ETOOBIG, RG_WHY_MALFORMED);
-    return f->row.err;
+    return rg_fsm_row_check(f);
+}
+
+enum rg_err rg_fsm_row_check(struct rg_fsm *f)
+{
+    return f->row.err == RG_ETOOBIG ? rg_fsm_refuse(f, RG_ETOOBIG, RG_WHY_MALFORMED) : f->row.err;
 }
 
 enum rg_err rg_fsm_row_put(struct rg_fsm *f, const struct rg_rowkey *key)

@@ -46,10 +46,12 @@ RG_MUST enum rg_err rg_fsm_put(struct rg_fsm *f, const struct rg_rowkey *key, st
 
 /**
  * Build a row in f->row: version and times, then the fields from 32 up of `fields` as they are, but for those in
- * `skip`. old   the row it replaces (its CREATED_* stay), or empty A refusal when it is over RG_ROW_BYTES_MAX.
+ * `skip`. old   the row it replaces (its CREATED_* stay), or empty. A refusal when it is over RG_ROW_BYTES_MAX.
  */
 RG_MUST enum rg_err rg_fsm_row_build(struct rg_fsm *f, struct rg_span old, struct rg_span fields, const uint32_t *skip,
                                      size_t n_skip);
+/** After more was put into f->row: a refusal when that is too much. Before the command's first write, as any refusal. */
+RG_MUST enum rg_err rg_fsm_row_check(struct rg_fsm *f);
 /** Write f->row. */
 RG_MUST enum rg_err rg_fsm_row_put(struct rg_fsm *f, const struct rg_rowkey *key);
 

@@ -106,6 +106,8 @@ enum rg_err rg_fsm_region_put(struct rg_fsm *f)
     size_t n = 0;
     enum rg_err err = region_check(f, f->cmd.bytes, &key);
 
+    if (!err && f->cmd.bytes.n > NESTED_BYTES_MAX) /* far below a row: it is written again when the primary moves */
+        err = rg_fsm_refuse(f, RG_ETOOBIG, RG_WHY_MALFORMED);
     if (!err)
         err = rg_fsm_find(f, &key, &found, &old);
     if (err)

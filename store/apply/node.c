@@ -1,5 +1,6 @@
 /* Nodes of regions, the tokens they join with, and secrets of the instance. */
 #include "store/apply/fsm_priv.h"
+#include "crypto/digest.h"
 #include "store/model/node.h"
 
 enum {
@@ -133,7 +134,8 @@ static enum rg_err set_status(struct rg_fsm *f, const struct rg_rowkey *key, con
     if (err)
         return err;
     rg_tlv_put_str(&f->row, RG_F_STATUS, status);
-    return f->row.err ? f->row.err : rg_fsm_row_put(f, key);
+    err = rg_fsm_row_check(f);
+    return err ? err : rg_fsm_row_put(f, key);
 }
 
 /* A token opens once, for one region, until it expires. */
@@ -238,6 +240,8 @@ static enum rg_err expired_tokens(struct rg_fsm *f, struct rg_rowkey expired[RG_
             live++;
             continue;
         }
+        if (key.n != 1 + RG_SHA256_BYTES)
+            return RG_ECORRUPT;
         expired[n] = (struct rg_rowkey){.n = 0};
         rg_rowkey_put(&expired[n++], key.p, key.n);
     }

@@ -1,5 +1,6 @@
 /* Settings and epochs being applied, and the writes that were acknowledged with less than the policy wants. */
 #include "store/apply/fsm_priv.h"
+#include "store/db/rowmap.h"
 #include "store/model/setting_priv.h"
 
 static enum rg_err refuse_setting(struct rg_fsm *f) { return rg_fsm_refuse(f, RG_EINVALID, RG_WHY_SETTING); }
@@ -29,7 +30,7 @@ static enum rg_err lease_row(struct rg_fsm *f, struct rg_span old)
         return err;
     rg_tlv_put_u64(&f->row, RG_F_OLD_REGIONS, larger(old, RG_F_REGIONS, settled ? RG_F_REGIONS : RG_F_OLD_REGIONS));
     rg_tlv_put_u64(&f->row, RG_F_OLD_LEASE_MS, larger(old, RG_F_LEASE_MS, settled ? RG_F_LEASE_MS : RG_F_OLD_LEASE_MS));
-    return f->row.err;
+    return rg_fsm_row_check(f);
 }
 
 enum rg_err rg_fsm_setting_put(struct rg_fsm *f)
@@ -62,44 +63,57 @@ enum rg_err rg_fsm_setting_put(struct rg_fsm *f)
     return err ? err : rg_fsm_row_put(f, &key);
 }
 
-/* Where the epoch begins is in its row already; the primary's region is another now. */
-static enum rg_err move_primary(struct rg_fsm *f, struct rg_span region)
+/* Regions whose rows change when the primary's region is another. */
+struct moves {
+    struct rg_rowkey keys[RG_DURABLE_REGIONS_MAX * 2];
+    size_t n;
+};
+
+static enum rg_err build_moved(struct rg_fsm *f, struct rg_span row, struct rg_span region)
 {
     static const uint32_t skip[] = {RG_F_PRIMARY};
+    enum rg_err err = rg_fsm_row_build(f, row, row, skip, RG_LEN(skip));
+
+    if (err)
+        return err;
+    rg_tlv_put_u64(&f->row, RG_F_PRIMARY, rg_span_eq(setting_text(row, RG_F_NAME), region));
+    return rg_fsm_row_check(f);
+}
+
+/* Which rows, and whether each has room for what is written into it. */
+static enum rg_err plan_moves(struct rg_fsm *f, struct rg_span region, struct moves *moves)
+{
     const struct rg_rowkey prefix = rg_rowkey_table(RG_T_REGION);
-    struct rg_rowkey keys[RG_DURABLE_REGIONS_MAX * 2];
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_span key, row;
-    size_t n = 0;
-    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(&prefix), rg_span(NULL, 0), &scan);
+    enum rg_err err = rg_rowkey_scan(f->txn, &prefix, NULL, &scan);
 
-    while (!err && n < RG_LEN(keys) && (err = rg_scan_next(&scan, &key, &row)) == RG_OK) {
+    moves->n = 0;
+    while (!err && moves->n < RG_LEN(moves->keys) && (err = rg_scan_next(&scan, &key, &row)) == RG_OK) {
         bool is = rg_tlv_u64(row, RG_F_PRIMARY, 0) != 0, shall = rg_span_eq(setting_text(row, RG_F_NAME), region);
 
-        if (is == shall || key.n > sizeof keys[n].b)
+        if (is == shall || key.n > sizeof moves->keys[0].b)
             continue;
-        keys[n] = (struct rg_rowkey){.n = 0};
-        rg_rowkey_put(&keys[n++], key.p, key.n);
+        moves->keys[moves->n] = (struct rg_rowkey){.n = 0};
+        rg_rowkey_put(&moves->keys[moves->n++], key.p, key.n);
+        err = build_moved(f, row, region);
     }
-    rg_scan_end(&scan);
-    if (err != RG_OK && err != RG_ENOTFOUND)
-        return err;
-    for (size_t i = 0; i < n; i++) {
-        bool shall;
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}
 
-        err = rg_row_get(f->txn, rg_rowkey_span(&keys[i]), &row);
-        if (err)
-            return err;
-        shall = rg_span_eq(setting_text(row, RG_F_NAME), region);
-        err = rg_fsm_row_build(f, row, row, skip, RG_LEN(skip));
-        if (err)
-            return err;
-        rg_tlv_put_u64(&f->row, RG_F_PRIMARY, shall);
-        err = f->row.err ? f->row.err : rg_fsm_row_put(f, &keys[i]);
-        if (err)
-            return err;
+static enum rg_err move_primary(struct rg_fsm *f, struct rg_span region, const struct moves *moves)
+{
+    struct rg_span row;
+    enum rg_err err = RG_OK;
+
+    for (size_t i = 0; !err && i < moves->n; i++) {
+        err = rg_row_get(f->txn, rg_rowkey_span(&moves->keys[i]), &row);
+        if (!err)
+            err = build_moved(f, row, region);
+        if (!err)
+            err = rg_fsm_row_put(f, &moves->keys[i]);
     }
-    return RG_OK;
+    return err;
 }
 
 /* A note may come late, when the next primary has its own already. */
@@ -116,11 +130,13 @@ static enum rg_err newest_epoch(struct rg_fsm *f, const struct rg_rowkey *key, b
     return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
+/* Where the epoch begins is in its row already; the primary's region is another now. */
 enum rg_err rg_fsm_epoch_note(struct rg_fsm *f)
 {
     const struct rg_rowkey key = rg_rowkey_u64(RG_T_EPOCH, rg_tlv_u64(f->cmd.bytes, RG_F_EPOCH, 0));
     static const uint32_t skip[] = {RG_F_FIRST_INDEX};
     struct rg_span old, region;
+    struct moves moves = {.n = 0};
     bool newest = false;
     enum rg_err err = rg_fsm_name(f, f->cmd.bytes, RG_F_NAME, &region);
 
@@ -129,30 +145,37 @@ enum rg_err rg_fsm_epoch_note(struct rg_fsm *f)
     if (!err && setting_text(old, RG_F_NAME).n > 0)
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_NODE); /* noted already */
     if (!err)
+        err = newest_epoch(f, &key, &newest);
+    if (!err && newest)
+        err = plan_moves(f, region, &moves);
+    if (!err)
         err = rg_fsm_row_build(f, rg_span(NULL, 0), f->cmd.bytes, skip, RG_LEN(skip));
     if (err)
         return err;
     rg_tlv_put_u64(&f->row, RG_F_FIRST_INDEX, rg_tlv_u64(old, RG_F_FIRST_INDEX, 0));
-    err = f->row.err ? f->row.err : rg_fsm_row_put(f, &key);
+    err = rg_fsm_row_check(f);
     if (!err)
-        err = newest_epoch(f, &key, &newest);
-    return err || !newest ? err : move_primary(f, region);
+        err = rg_fsm_row_put(f, &key);
+    return err ? err : move_primary(f, region, &moves);
 }
 
 static enum rg_err drop_oldest(struct rg_fsm *f)
 {
     const struct rg_rowkey prefix = rg_rowkey_table(RG_T_DEGRADED);
     RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct rg_rowkey oldest = {.n = 0};
+    struct rg_rowkey oldest;
     struct rg_span key, row;
-    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(&prefix), rg_span(NULL, 0), &scan);
+    uint64_t index;
+    enum rg_err err = rg_rowkey_scan(f->txn, &prefix, NULL, &scan);
 
     if (!err)
         err = rg_scan_next(&scan, &key, &row);
+    if (err == RG_ENOTFOUND || (!err && !rg_rowkey_take_u64(key, &index)))
+        err = RG_ECORRUPT;
     if (err)
-        return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
-    rg_rowkey_put(&oldest, key.p, key.n);
+        return err;
     rg_scan_end(&scan);
+    oldest = rg_rowkey_u64(RG_T_DEGRADED, index);
     return rg_fsm_drop(f, &oldest);
 }
 

@@ -11,7 +11,7 @@
  *                       records as REGION_PUT and CREDENTIAL_PUT have them, at most 64 of each and 16 KiB
  *   REGION_PUT          NAME, STATUS, (URL), (PRIMARY), (OWNER), (DESCRIPTION), (PHASE), (ERROR), (NODE_ID). ADDING is refused
  *                       of a region that is there (unless it goes on being ADDING), REMOVING of the primary, and both while
- *                       another region is ADDING or REMOVING; REMOVED deletes the row
+ *                       another region is ADDING or REMOVING; REMOVED deletes the row. The command has at most 16 KiB
  *   CREDENTIAL_PUT      ACCESS_KEY_ID or TOKEN_SHA256 (32 bytes) or both, ROLE, (SECRET_SEALED), (NAME: needed by a token alone)
  *   CREDENTIAL_DELETE * ACCESS_KEY_ID, or TOKEN_SHA256
  *   USER_CREATE/REPLACE ID, NAME, (STATUS), (EMAIL), (EXTERNAL_ID… at most 32), (DISPLAY_NAME), (ATTRS)

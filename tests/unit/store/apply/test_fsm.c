@@ -5,6 +5,7 @@
 #include "store/model/credential.h"
 #include "store/model/region.h"
 #include "store/model/request.h"
+#include "store/model/setting.h"
 
 static struct fix fix;
 
@@ -755,6 +756,102 @@ TEST(rows_have_a_limit)
     ck_assert(rg_span_is(user.name, "other"));
     rg_txn_free(txn);
     fix_check_hash(&fix);
+}
+
+/* A command comes from a peer: whatever its size, it is applied or refused whole, and is never a fault that stops every node. Rows that
+ * hold more than the command brings are the ones to look at: sizes around the limit, one by one. */
+static const struct {
+    enum rg_cmd_kind kind;
+    const char *fields;
+} growing[] = {
+    {RG_CMD_SETTING_PUT, "name=lease regions=1 lease=1000"},
+    {RG_CMD_SETTING_PUT, "name=durability regions=1 shortage=refuse"},
+    {RG_CMD_EPOCH_NOTE, "epoch=7 node=1 name=eu-central-1"},
+    {RG_CMD_REGION_PUT, "name=eu-central-1 status=ACTIVE"},
+    {RG_CMD_SECRET_PUT, "name=a secret=b"},
+    {RG_CMD_TOKEN_PUT, "token=a name=eu-central-1 expires=9999999999999"},
+    {RG_CMD_NODE_PUT, "node=9 name=eu-central-1 link=a url=b status=MEMBER"},
+    {RG_CMD_ASSIGNMENT_CREATE, "account=333333333333 permset=p1 ptype=U principal=u1 request=r8"},
+    {RG_CMD_CREDENTIAL_PUT, "akid=AKIA2 role=admin"},
+};
+
+LOOP(no_size_is_a_fault, RG_LEN(growing))
+{
+    static uint8_t filler[RG_CMD_BYTES_MAX];
+    size_t applied = 0, refused = 0, begin;
+    struct rg_reply reply;
+    struct rg_txn *txn;
+
+    fix_cmd(&fix, growing[_i].kind, growing[_i].fields);
+    begin = RG_CMD_BYTES_MAX - fix.cmd.len - 150;
+    for (size_t n = begin; n < begin + 160; n++) {
+        ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &txn), RG_OK);
+        ck_assert_int_eq(rg_epoch_begin(txn, 7, fix.index), RG_OK);
+        fix_cmd(&fix, growing[_i].kind, growing[_i].fields);
+        rg_tlv_put(&fix.cmd, 999, rg_span(filler, n));
+        ck_assert_int_eq(rg_fsm_apply(txn, fix.index + 1, 1, rg_buf_span(&fix.cmd), &reply), RG_OK);
+        applied += reply.err == RG_OK;
+        refused += reply.err == RG_ETOOBIG || reply.err == RG_EMALFORMED;
+        rg_txn_free(txn);
+    }
+    ck_assert_uint_eq(applied + refused, 160);
+    ck_assert_uint_gt(refused, 0);
+}
+
+/* The primary moves: rows of regions are written again and are longer then. One that has no room for it (of no command: REGION_PUT is
+ * bounded) refuses the note before anything is written. */
+TEST(a_region_without_room_to_move)
+{
+    static uint8_t filler[RG_ROW_BYTES_MAX];
+    const char key[] = "Reu-central-1";
+    size_t applied = 0, refused = 0;
+    struct rg_reply reply;
+    struct rg_txn *txn;
+
+    for (size_t less = 0; less < 100; less++) {
+        ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &txn), RG_OK);
+        ck_assert_int_eq(rg_epoch_begin(txn, 7, fix.index), RG_OK);
+        rg_buf_clear(&fix.cmd);
+        rg_tlv_put_u64(&fix.cmd, RG_F_VERSION, 1);
+        rg_tlv_put_str(&fix.cmd, RG_F_NAME, "eu-central-1");
+        rg_tlv_put_str(&fix.cmd, RG_F_STATUS, "ACTIVE");
+        rg_tlv_put(&fix.cmd, 999, rg_span(filler, RG_ROW_BYTES_MAX - fix.cmd.len - 5 - less));
+        ck_assert_int_eq(rg_row_put(txn, rg_span_str(key), rg_buf_span(&fix.cmd)), RG_OK);
+        fix_cmd(&fix, RG_CMD_EPOCH_NOTE, "epoch=7 node=1 name=eu-central-1");
+        ck_assert_int_eq(rg_fsm_apply(txn, fix.index + 1, 1, rg_buf_span(&fix.cmd), &reply), RG_OK);
+        applied += reply.err == RG_OK;
+        refused += reply.err == RG_ETOOBIG;
+        rg_txn_free(txn);
+    }
+    ck_assert_uint_eq(applied + refused, 100);
+    ck_assert_uint_gt(applied, 0);
+    ck_assert_uint_gt(refused, 0);
+}
+
+/* Keys of a table that no command writes so, as a snapshot could bring them: damage, and not a buffer that overflows. */
+LOOP(keys_of_another_form_are_damage, 2)
+{
+    static const char tables[] = {RG_T_JOIN_TOKEN, RG_T_DEGRADED};
+    uint8_t key[RG_KEY_BYTES_MAX];
+    struct rg_reply reply;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    memset(key, 0, sizeof key);
+    key[0] = (uint8_t)tables[_i];
+    ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &txn), RG_OK);
+    ck_assert_int_eq(rg_row_put(txn, rg_span(key, sizeof key), rg_span(NULL, 0)), RG_OK);
+    if (tables[_i] == RG_T_JOIN_TOKEN) {
+        fix_cmd(&fix, RG_CMD_TOKEN_PUT, "token=a name=eu-central-1 expires=9999999999999");
+    } else {
+        rg_buf_clear(&fix.cmd);
+        rg_tlv_put_u64(&fix.cmd, RG_F_REGIONS, RG_DEGRADED_KEPT_MAX); /* the oldest has to go */
+        ck_assert_int_eq(rg_row_put(txn, rg_span_str("Gdegraded-count"), rg_buf_span(&fix.cmd)), RG_OK);
+        fix_cmd(&fix, RG_CMD_NOOP, "degraded=1");
+    }
+    err = rg_fsm_apply(txn, fix.index + 1, 1, rg_buf_span(&fix.cmd), &reply);
+    ck_assert_msg(err == RG_ECORRUPT, "%s", rg_err_symbol(err));
+    rg_txn_free(txn);
 }
 
 TEST(names_of_any_length)
