@@ -10,6 +10,8 @@ struct assignment_keys {
 
 static void keys_of(const struct rg_assignment *a, struct assignment_keys *ret_keys)
 {
+    RG_ASSERT(a->principal_type == 'G' || a->principal_type == 'U');
+    RG_ASSERT(a->account_id[RG_ACCT_BYTES] == '\0');
     ret_keys->row = rg_rowkey_assign(a->account_id, &a->permset_id, a->principal_type, &a->principal_id);
     ret_keys->by_principal = rg_rowkey_assign_by(a->account_id, &a->permset_id, a->principal_type, &a->principal_id);
     ret_keys->by_permset = rg_rowkey_assign_ps(a->account_id, &a->permset_id, a->principal_type, &a->principal_id);
@@ -20,6 +22,7 @@ static enum rg_err drop_assignment(struct rg_fsm *f, const struct rg_assignment 
     struct assignment_keys keys;
     enum rg_err err;
 
+    RG_ASSERT(!f->refused);
     keys_of(a, &keys);
     err = rg_fsm_drop(f, &keys.row);
     if (!err)
@@ -36,10 +39,12 @@ static enum rg_err collect(struct rg_fsm *f, char principal_type, const struct r
     size_t n = 0;
     enum rg_err err = rg_assignment_list_of(f->txn, principal_type, id, NULL, &scan);
 
+    RG_ASSERT(principal_type == 'G' || principal_type == 'U');
     while (!err && n < UNASSIGN_BATCH && (err = rg_assignment_list_next(&scan, &list[n])) == RG_OK)
         n++;
     if (err != RG_OK && err != RG_ENOTFOUND)
         return err;
+    RG_ASSERT(n <= UNASSIGN_BATCH);
     *ret_n = n;
     return RG_OK;
 }
@@ -49,6 +54,7 @@ enum rg_err rg_fsm_unassign(struct rg_fsm *f, char principal_type, const struct 
     struct rg_assignment list[UNASSIGN_BATCH];
     size_t n;
 
+    RG_ASSERT(principal_type == 'G' || principal_type == 'U');
     do {
         enum rg_err err = collect(f, principal_type, id, list, &n);
 
@@ -73,6 +79,7 @@ static enum rg_err check_request(struct rg_fsm *f, bool deletion, struct request
     bool found;
     enum rg_err err = rg_fsm_id(f, RG_F_REQUEST_ID, &ret_request->id);
 
+    RG_ASSERT(f->cmd.kind == (deletion ? RG_CMD_ASSIGNMENT_DELETE : RG_CMD_ASSIGNMENT_CREATE));
     if (err)
         return err;
     f->reply->id = ret_request->id;
@@ -117,6 +124,9 @@ static enum rg_err put_request(struct rg_fsm *f, const struct request *request, 
     const struct rg_span value = rg_span(row.b + 1, row.n - 1); /* 'c' or 'd', id */
     struct rg_counts counts;
     enum rg_err err = rg_fsm_row_build(f, rg_span(NULL, 0), rg_span(NULL, 0), NULL, 0);
+
+    RG_ASSERT(request->deletion == (f->cmd.kind == RG_CMD_ASSIGNMENT_DELETE));
+    RG_ASSERT(value.n == 1 + RG_ID_BYTES);
     if (err)
         return err;
     rg_tlv_put(&f->row, RG_F_ID, rg_span(request->id.b, RG_ID_BYTES));
@@ -131,6 +141,7 @@ static enum rg_err put_request(struct rg_fsm *f, const struct request *request, 
     if (!err)
         err = rg_fsm_put(f, &age, value);
     rg_txn_counts(f->txn, &counts);
+    RG_ASSERT(err || counts.requests > 0);
     while (!err && counts.requests > RG_REQUESTS_KEPT_MAX) {
         err = drop_oldest_request(f);
         rg_txn_counts(f->txn, &counts);
@@ -145,6 +156,7 @@ static enum rg_err assignment_fields(struct rg_fsm *f, struct rg_assignment *a)
     struct rg_span type;
     enum rg_err err = rg_fsm_account(f, a->account_id);
 
+    RG_ASSERT(err || a->account_id[RG_ACCT_BYTES] == '\0');
     if (!err)
         err = rg_fsm_psid(f, RG_F_PERMSET_ID, &a->permset_id);
     if (!err)
@@ -155,6 +167,7 @@ static enum rg_err assignment_fields(struct rg_fsm *f, struct rg_assignment *a)
     (void)rg_tlv_get(f->cmd.bytes, RG_F_PRINCIPAL_TYPE, &type);
     if (!rg_span_is(type, "G") && !rg_span_is(type, "U"))
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
+    RG_ASSERT(type.n == 1);
     a->principal_type = (char)type.p[0];
     return RG_OK;
 }
@@ -166,6 +179,7 @@ static enum rg_err check_parties(struct rg_fsm *f, const struct rg_assignment *a
     const struct rg_rowkey principal = rg_rowkey_id(group ? RG_T_GROUP : RG_T_USER, &a->principal_id);
     enum rg_err err = rg_fsm_need(f, &permset, RG_WHY_PERMSET, NULL);
 
+    RG_ASSERT(a->principal_type == 'G' || a->principal_type == 'U');
     return err ? err : rg_fsm_need(f, &principal, group ? RG_WHY_GROUP : RG_WHY_USER, NULL);
 }
 
@@ -177,11 +191,13 @@ static enum rg_err check_account(struct rg_fsm *f, const struct rg_assignment *a
     bool found;
     enum rg_err err = rg_fsm_find(f, &key, &found, NULL);
 
+    RG_ASSERT(a->account_id[RG_ACCT_BYTES] == '\0');
     if (err)
         return err;
     rg_txn_counts(f->txn, &counts);
     if (!found && counts.accounts >= RG_ACCOUNTS_MAX)
         return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
+    RG_ASSERT(found || counts.accounts < RG_ACCOUNTS_MAX);
     *ret_new = !found;
     return RG_OK;
 }
@@ -191,6 +207,7 @@ static enum rg_err register_account(struct rg_fsm *f, const struct rg_assignment
     const struct rg_rowkey key = rg_rowkey_account(a->account_id);
     enum rg_err err = rg_fsm_row_build(f, rg_span(NULL, 0), rg_span(NULL, 0), NULL, 0);
 
+    RG_ASSERT(rg_account_id_ok(rg_span_str(a->account_id)));
     if (err)
         return err;
     rg_tlv_put(&f->row, RG_F_ACCOUNT_ID, rg_span(a->account_id, RG_ACCT_BYTES));
@@ -206,6 +223,7 @@ enum rg_err rg_fsm_assignment_create(struct rg_fsm *f)
     bool found, new_account = false;
     enum rg_err err = assignment_fields(f, &a);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_ASSIGNMENT_CREATE);
     if (!err)
         err = check_request(f, false, &request);
     if (!err)
@@ -241,6 +259,7 @@ enum rg_err rg_fsm_assignment_delete(struct rg_fsm *f)
     struct request request;
     enum rg_err err = assignment_fields(f, &a);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_ASSIGNMENT_DELETE);
     if (!err)
         err = check_request(f, true, &request);
     if (err)

@@ -2,6 +2,8 @@
 
 enum rg_err rg_fsm_refuse(struct rg_fsm *f, enum rg_err err, enum rg_why why)
 {
+    RG_ASSERT(err < RG_ERR_COUNT && why != RG_WHY_NONE);
+    RG_ASSERT(rg_txn_changes(f->txn) == f->changes);
     RG_ASSERT(err != RG_OK);
     f->refused = true;
     f->reply->err = err;
@@ -17,6 +19,8 @@ enum rg_err rg_fsm_id(struct rg_fsm *f, uint32_t field, struct rg_uuid *ret_id)
 {
     struct rg_span value;
 
+    RG_ASSERT(field == RG_F_REQUEST_ID || field >= RG_F_ID);
+    RG_ASSERT(!f->refused);
     return rg_tlv_get(f->cmd.bytes, field, &value) && rg_take_id(value, ret_id) ? RG_OK : malformed(f);
 }
 
@@ -24,6 +28,8 @@ enum rg_err rg_fsm_psid(struct rg_fsm *f, uint32_t field, struct rg_psid *ret_id
 {
     struct rg_span value;
 
+    RG_ASSERT(field >= RG_F_ID);
+    RG_ASSERT(!f->refused);
     return rg_tlv_get(f->cmd.bytes, field, &value) && rg_take_psid(value, ret_id) ? RG_OK : malformed(f);
 }
 
@@ -31,6 +37,7 @@ enum rg_err rg_fsm_account(struct rg_fsm *f, char ret_id[13])
 {
     struct rg_span value;
 
+    RG_ASSERT(!f->refused);
     return rg_tlv_get(f->cmd.bytes, RG_F_ACCOUNT_ID, &value) && rg_take_account(value, ret_id) ? RG_OK : malformed(f);
 }
 
@@ -38,9 +45,11 @@ enum rg_err rg_fsm_name(struct rg_fsm *f, struct rg_span bytes, uint32_t field, 
 {
     struct rg_span value;
 
+    RG_ASSERT(field >= RG_F_ID);
     if (!rg_tlv_get(bytes, field, &value) || value.n == 0 || value.n > RG_NAME_BYTES_MAX ||
         memchr(value.p, 0, value.n) != NULL)
         return malformed(f);
+    RG_ASSERT(value.n >= 1 && value.n <= RG_NAME_BYTES_MAX);
     *ret_name = value;
     return RG_OK;
 }
@@ -52,6 +61,7 @@ enum rg_err rg_fsm_find(struct rg_fsm *f, const struct rg_rowkey *key, bool *ret
     struct rg_span value;
     enum rg_err err = rg_row_get(f->txn, rg_rowkey_span(key), &value);
 
+    RG_ASSERT(key->n > 0);
     if (err != RG_OK && err != RG_ENOTFOUND)
         return err;
     *ret_found = err == RG_OK;
@@ -65,6 +75,7 @@ enum rg_err rg_fsm_need(struct rg_fsm *f, const struct rg_rowkey *key, enum rg_w
     bool found;
     enum rg_err err = rg_fsm_find(f, key, &found, ret_value);
 
+    RG_ASSERT(why != RG_WHY_NONE);
     if (err)
         return err;
     return found ? RG_OK : rg_fsm_refuse(f, RG_ENOTFOUND, why);
@@ -76,6 +87,8 @@ enum rg_err rg_fsm_any(struct rg_fsm *f, const struct rg_rowkey *prefix, bool *r
     struct rg_span key, value;
     enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(prefix), rg_span(NULL, 0), &scan);
 
+    RG_ASSERT(prefix->n > 0);
+    RG_ASSERT(scan.txn == f->txn);
     if (err)
         return err;
     err = rg_scan_next(&scan, &key, &value);
@@ -89,6 +102,8 @@ enum rg_err rg_fsm_check_version(struct rg_fsm *f, struct rg_span row)
 {
     uint64_t version = rg_tlv_u64(row, RG_F_VERSION, 0);
 
+    RG_ASSERT(row.p != NULL || row.n == 0);
+    RG_ASSERT(!f->refused);
     if (f->cmd.if_version == 0 || f->cmd.if_version == version)
         return RG_OK;
     f->reply->version = version;
@@ -99,16 +114,20 @@ enum rg_err rg_fsm_drop(struct rg_fsm *f, const struct rg_rowkey *key)
 {
     enum rg_err err = rg_row_delete(f->txn, rg_rowkey_span(key));
 
+    RG_ASSERT(!f->refused);
     return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
 }
 
 enum rg_err rg_fsm_put(struct rg_fsm *f, const struct rg_rowkey *key, struct rg_span value)
 {
+    RG_ASSERT(!f->refused);
+    RG_ASSERT(key->n > 0);
     return rg_row_put(f->txn, rg_rowkey_span(key), value);
 }
 
 static bool among(uint32_t field, const uint32_t *fields, size_t n)
 {
+    RG_ASSERT(fields != NULL || n == 0);
     for (size_t i = 0; i < n; i++)
         if (fields[i] == field)
             return true;
@@ -120,6 +139,8 @@ static void copy_fields(struct rg_buf *row, struct rg_span fields, const uint32_
     struct rg_cursor cur;
     struct rg_tlv tlv;
 
+    RG_ASSERT(skip != NULL || n_skip == 0);
+    RG_ASSERT(row->len > 0 || row->err);
     rg_cursor_init(&cur, fields);
     while (rg_tlv_next(&cur, &tlv))
         if (tlv.field >= RG_F_ID && tlv.field != RG_F_DEGRADED && !among(tlv.field, skip, n_skip))
@@ -132,6 +153,11 @@ enum rg_err rg_fsm_row_build(struct rg_fsm *f, struct rg_span old, struct rg_spa
     uint64_t created_ms = (uint64_t)f->cmd.at_ms;
     struct rg_span created_by = f->cmd.by;
 
+    RG_ASSERT(old.p == NULL || old.p != f->row.data);
+    RG_ASSERT(fields.p == NULL || fields.p != f->row.data);
+    RG_ASSERT(f->row.max == RG_ROW_BYTES_MAX);
+    RG_ASSERT(skip != NULL || n_skip == 0);
+    RG_ASSERT(!f->refused);
     if (old.n > 0) {
         created_ms = rg_tlv_u64(old, RG_F_CREATED_MS, 0);
         (void)rg_tlv_get(old, RG_F_CREATED_BY, &created_by);
@@ -148,11 +174,14 @@ enum rg_err rg_fsm_row_build(struct rg_fsm *f, struct rg_span old, struct rg_spa
 
 enum rg_err rg_fsm_row_check(struct rg_fsm *f)
 {
+    RG_ASSERT(f->row.len <= RG_ROW_BYTES_MAX);
+    RG_ASSERT(!f->refused);
     return f->row.err == RG_ETOOBIG ? rg_fsm_refuse(f, RG_ETOOBIG, RG_WHY_MALFORMED) : f->row.err;
 }
 
 enum rg_err rg_fsm_row_put(struct rg_fsm *f, const struct rg_rowkey *key)
 {
+    RG_ASSERT(f->row.err == RG_OK && f->row.len > 0);
     return rg_fsm_put(f, key, rg_buf_span(&f->row));
 }
 
@@ -184,8 +213,10 @@ static enum rg_err run(struct rg_fsm *f, struct rg_span bytes)
     enum rg_err err;
     bool found;
 
+    RG_ASSERT(!f->refused && f->reply->err == RG_OK);
     if (rg_cmd_decode(bytes, &f->cmd) != RG_OK || f->cmd.by.n > RG_BY_BYTES_MAX)
         return malformed(f);
+    RG_ASSERT(f->cmd.kind > 0 && f->cmd.by.n <= RG_BY_BYTES_MAX);
     handler = handler_of(f->cmd.kind);
     if (handler == NULL)
         return rg_fsm_refuse(f, RG_EUNKNOWNOP, RG_WHY_UNKNOWN_KIND);
@@ -205,18 +236,19 @@ static enum rg_err run(struct rg_fsm *f, struct rg_span bytes)
 enum rg_err rg_fsm_apply(struct rg_txn *txn, uint64_t index, uint64_t term, struct rg_span cmd,
                          struct rg_reply *ret_reply)
 {
-    struct rg_fsm f = {.txn = txn, .index = index, .reply = ret_reply};
-    uint64_t changes = rg_txn_changes(txn);
+    struct rg_fsm f = {.txn = txn, .index = index, .reply = ret_reply, .changes = rg_txn_changes(txn)};
     enum rg_err err;
 
+    RG_ASSERT(index > 0);
     *ret_reply = (struct rg_reply){.err = RG_OK};
     rg_buf_init(&f.row, RG_ROW_BYTES_MAX);
     err = run(&f, cmd);
     rg_buf_deinit(&f.row);
     if (err && !f.refused)
         return err;
+    RG_ASSERT(f.refused == (ret_reply->err != RG_OK));
     if (f.refused)
-        RG_ASSERT(rg_txn_changes(txn) == changes); /* check first, write after */
+        RG_ASSERT(rg_txn_changes(txn) == f.changes); /* check first, write after */
     else
         ret_reply->version = index;
     rg_txn_mark_applied(txn, index, term);

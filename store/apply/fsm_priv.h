@@ -19,6 +19,7 @@ struct rg_fsm {
     uint64_t index;
     struct rg_reply *reply;
     bool refused;
+    uint64_t changes; /* of the transaction, before this command */
     struct rg_buf row; /* own: the row being built */
 };
 

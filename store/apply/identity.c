@@ -48,6 +48,8 @@ struct uniques {
 
 static const struct unique *uniques_find(const struct uniques *set, const struct rg_rowkey *key)
 {
+    RG_ASSERT(set->n <= RG_LEN(set->at));
+    RG_ASSERT(key->n > 1);
     for (size_t i = 0; i < set->n; i++)
         if (rg_span_eq(rg_rowkey_span(&set->at[i].key), rg_rowkey_span(key)))
             return &set->at[i];
@@ -56,6 +58,8 @@ static const struct unique *uniques_find(const struct uniques *set, const struct
 
 static bool uniques_add(struct uniques *set, const struct rg_rowkey *key, enum rg_why why)
 {
+    RG_ASSERT(set->n <= RG_LEN(set->at));
+    RG_ASSERT(why == RG_WHY_USER_NAME || why == RG_WHY_GROUP_NAME || why == RG_WHY_EMAIL || why == RG_WHY_EXTERNAL_ID);
     if (set->n == RG_LEN(set->at) || uniques_find(set, key) != NULL)
         return false;
     set->at[set->n++] = (struct unique){*key, why};
@@ -68,9 +72,11 @@ static bool add_external(struct uniques *set, const struct noun *noun, struct rg
     struct rg_rowkey key;
     size_t issuer_n;
 
+    RG_ASSERT(noun == &user_noun || noun == &group_noun);
     if (zero == NULL)
         return false;
     issuer_n = (size_t)(zero - value.p);
+    RG_ASSERT(issuer_n < value.n);
     return rg_rowkey_external(noun->ext, rg_span(value.p, issuer_n), rg_span(zero + 1, value.n - issuer_n - 1), &key) &&
            uniques_add(set, &key, RG_WHY_EXTERNAL_ID);
 }
@@ -83,6 +89,7 @@ static bool uniques_of(const struct noun *noun, struct rg_span fields, struct un
     struct rg_rowkey key;
     struct rg_tlv tlv;
 
+    RG_ASSERT(noun == &user_noun || noun == &group_noun);
     set->n = 0;
     if (!rg_tlv_get(fields, RG_F_NAME, &name) || name.n == 0 || memchr(name.p, 0, name.n) != NULL ||
         !rg_rowkey_folded(noun->name, name, &key) || !uniques_add(set, &key, noun->why_name))
@@ -95,12 +102,15 @@ static bool uniques_of(const struct noun *noun, struct rg_span fields, struct un
     while (rg_tlv_next(&cur, &tlv))
         if (tlv.field == RG_F_EXTERNAL_ID && !add_external(set, noun, tlv.value))
             return false;
+    RG_ASSERT(set->n >= 1 && set->n <= RG_LEN(set->at));
     return true;
 }
 
 /* Refuse when any key is another object's. */
 static enum rg_err uniques_check(struct rg_fsm *f, const struct uniques *set, const struct rg_uuid *id)
 {
+    RG_ASSERT(set->n >= 1);
+    RG_ASSERT(!f->refused);
     for (size_t i = 0; i < set->n; i++) {
         struct rg_span holder;
         bool found;
@@ -125,6 +135,8 @@ static enum rg_err uniques_write(struct rg_fsm *f, const struct uniques *old, co
 {
     enum rg_err err = RG_OK;
 
+    RG_ASSERT(old->n <= RG_LEN(old->at) && new->n <= RG_LEN(new->at));
+    RG_ASSERT(old->n > 0 || new->n > 0);
     for (size_t i = 0; !err && i < old->n; i++)
         if (uniques_find(new, &old->at[i].key) == NULL)
             err = rg_fsm_drop(f, &old->at[i].key);
@@ -141,6 +153,7 @@ static enum rg_err check_fields(struct rg_fsm *f, const struct noun *noun, struc
     struct rg_span status;
     enum rg_err err = rg_fsm_id(f, RG_F_ID, ret_id);
 
+    RG_ASSERT(noun == &user_noun || noun == &group_noun);
     if (err)
         return err;
     f->reply->id = *ret_id;
@@ -156,6 +169,7 @@ static uint64_t count_of(struct rg_fsm *f, const struct noun *noun)
 {
     struct rg_counts counts;
 
+    RG_ASSERT(noun == &user_noun || noun == &group_noun);
     rg_txn_counts(f->txn, &counts);
     return noun == &user_noun ? counts.users : counts.groups;
 }
@@ -169,6 +183,7 @@ static enum rg_err create(struct rg_fsm *f, const struct noun *noun)
     bool found;
     enum rg_err err = check_fields(f, noun, &id, &set);
 
+    RG_ASSERT(f->cmd.kind == (noun == &user_noun ? RG_CMD_USER_CREATE : RG_CMD_GROUP_CREATE));
     if (err)
         return err;
     key = rg_rowkey_id(noun->row, &id);
@@ -182,6 +197,7 @@ static enum rg_err create(struct rg_fsm *f, const struct noun *noun)
         return err;
     if (count_of(f, noun) >= noun->max)
         return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
+    RG_ASSERT(set.n >= 1 && !found);
     err = rg_fsm_row_build(f, rg_span(NULL, 0), f->cmd.bytes, NULL, 0);
     if (!err)
         err = rg_fsm_row_put(f, &key);
@@ -196,6 +212,7 @@ static enum rg_err replace(struct rg_fsm *f, const struct noun *noun)
     struct rg_rowkey key;
     enum rg_err err = check_fields(f, noun, &id, &set);
 
+    RG_ASSERT(f->cmd.kind == (noun == &user_noun ? RG_CMD_USER_REPLACE : RG_CMD_GROUP_REPLACE));
     if (err)
         return err;
     key = rg_rowkey_id(noun->row, &id);
@@ -210,6 +227,7 @@ static enum rg_err replace(struct rg_fsm *f, const struct noun *noun)
         return err;
     if (!uniques_of(noun, old, &before))
         return RG_ECORRUPT;
+    RG_ASSERT(before.n >= 1 && set.n >= 1);
     err = rg_fsm_row_put(f, &key);
     return err ? err : uniques_write(f, &before, &set, &id);
 }
@@ -225,6 +243,7 @@ static enum rg_err erase(struct rg_fsm *f, const struct noun *noun)
     struct rg_rowkey key;
     enum rg_err err = rg_fsm_id(f, RG_F_ID, &id);
 
+    RG_ASSERT(f->cmd.kind == (noun == &user_noun ? RG_CMD_USER_DELETE : RG_CMD_GROUP_DELETE));
     if (err)
         return err;
     f->reply->id = id;
@@ -236,6 +255,7 @@ static enum rg_err erase(struct rg_fsm *f, const struct noun *noun)
         return err;
     if (!uniques_of(noun, old, &before))
         return RG_ECORRUPT;
+    RG_ASSERT(before.n >= 1 && count_of(f, noun) > 0);
     err = drop_members(f, noun, &id);
     if (!err)
         err = rg_fsm_unassign(f, noun->principal_type, &id);
@@ -261,6 +281,8 @@ static enum rg_err drop_membership(struct rg_fsm *f, const struct rg_uuid *id, c
     const struct rg_rowkey by_user = rg_rowkey_ids(RG_T_MEMBER_GROUP, user, group);
     enum rg_err err = rg_fsm_drop(f, &row);
 
+    RG_ASSERT(!f->refused);
+    RG_ASSERT(by_group.n == 1 + 2 * RG_ID_BYTES && by_user.n == by_group.n);
     if (!err)
         err = rg_fsm_drop(f, &by_group);
     return err ? err : rg_fsm_drop(f, &by_user);
@@ -275,6 +297,7 @@ static enum rg_err collect_others(struct rg_fsm *f, const struct rg_rowkey *pref
     size_t n = 0;
     enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(prefix), rg_span(NULL, 0), &scan);
 
+    RG_ASSERT(prefix->n == 1 + RG_ID_BYTES);
     if (err)
         return err;
     while (n < DROP_BATCH && (err = rg_scan_next(&scan, &key, &value)) == RG_OK) {
@@ -284,6 +307,7 @@ static enum rg_err collect_others(struct rg_fsm *f, const struct rg_rowkey *pref
     }
     if (err != RG_OK && err != RG_ENOTFOUND)
         return err;
+    RG_ASSERT(n <= DROP_BATCH);
     *ret_n = n;
     return RG_OK;
 }
@@ -294,6 +318,8 @@ static enum rg_err drop_members(struct rg_fsm *f, const struct noun *noun, const
     struct rg_uuid others[DROP_BATCH];
     size_t n;
 
+    RG_ASSERT(prefix.n == 1 + RG_ID_BYTES);
+    RG_ASSERT(noun->members == RG_T_MEMBER_GROUP || noun->members == RG_T_GROUP_MEMBER);
     do {
         enum rg_err err = collect_others(f, &prefix, others, &n);
 
@@ -327,6 +353,7 @@ enum rg_err rg_fsm_membership_create(struct rg_fsm *f)
     bool found;
     enum rg_err err = rg_fsm_id(f, RG_F_MEMBERSHIP_ID, &id);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_MEMBERSHIP_CREATE);
     if (!err)
         err = rg_fsm_id(f, RG_F_GROUP_ID, &group);
     if (!err)
@@ -374,6 +401,7 @@ static enum rg_err membership_id(struct rg_fsm *f, struct rg_uuid *ret_id)
     struct rg_rowkey key;
     enum rg_err err;
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_MEMBERSHIP_DELETE);
     if (rg_tlv_get(f->cmd.bytes, RG_F_MEMBERSHIP_ID, &value))
         return rg_fsm_id(f, RG_F_MEMBERSHIP_ID, ret_id);
     err = rg_fsm_id(f, RG_F_GROUP_ID, &group);
@@ -398,6 +426,7 @@ enum rg_err rg_fsm_membership_delete(struct rg_fsm *f)
     struct rg_rowkey key;
     enum rg_err err = membership_id(f, &id);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_MEMBERSHIP_DELETE);
     if (err)
         return err;
     f->reply->id = id;

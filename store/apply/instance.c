@@ -16,6 +16,7 @@ static enum rg_err region_check(struct rg_fsm *f, struct rg_span fields, struct 
     enum rg_err err = rg_fsm_name(f, fields, RG_F_NAME, &name);
     bool known = false;
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_REGION_PUT || f->cmd.kind == RG_CMD_INSTANCE_INIT);
     if (err)
         return err;
     (void)rg_tlv_get(fields, RG_F_STATUS, &status);
@@ -23,6 +24,7 @@ static enum rg_err region_check(struct rg_fsm *f, struct rg_span fields, struct 
         known |= rg_span_is(status, statuses[i]);
     if (!known || !rg_rowkey_text(RG_T_REGION, name, ret_key))
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
+    RG_ASSERT(ret_key->b[0] == RG_T_REGION && ret_key->n > 1);
     return RG_OK;
 }
 
@@ -33,12 +35,15 @@ static enum rg_err count_rows(struct rg_fsm *f, const struct rg_rowkey *prefix, 
     size_t n = 0;
     enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(prefix), rg_span(NULL, 0), &scan);
 
+    RG_ASSERT(prefix->n == 1);
+    RG_ASSERT(max > 0);
     if (err)
         return err;
     while (n < max && (err = rg_scan_next(&scan, &key, &value)) == RG_OK)
         n++;
     if (err != RG_OK && err != RG_ENOTFOUND)
         return err;
+    RG_ASSERT(n <= max);
     *ret_n = n;
     return RG_OK;
 }
@@ -63,6 +68,7 @@ static enum rg_err region_drop(struct rg_fsm *f, const struct rg_rowkey *key, st
 {
     enum rg_err err = rg_fsm_check_version(f, old);
 
+    RG_ASSERT(key->b[0] == RG_T_REGION);
     if (err)
         return err;
     if (rg_tlv_u64(old, RG_F_PRIMARY, 0) != 0)
@@ -78,6 +84,8 @@ static enum rg_err region_check_change(struct rg_fsm *f, const struct rg_rowkey 
     struct rg_span key, row, status, before;
     enum rg_err err;
 
+    RG_ASSERT(self->b[0] == RG_T_REGION);
+    RG_ASSERT(f->cmd.kind == RG_CMD_REGION_PUT);
     (void)rg_tlv_get(f->cmd.bytes, RG_F_STATUS, &status);
     if (rg_span_is(status, "ACTIVE"))
         return RG_OK;
@@ -106,6 +114,7 @@ enum rg_err rg_fsm_region_put(struct rg_fsm *f)
     size_t n = 0;
     enum rg_err err = region_check(f, f->cmd.bytes, &key);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_REGION_PUT);
     if (!err && f->cmd.bytes.n > NESTED_BYTES_MAX) /* far below a row: it is written again when the primary moves */
         err = rg_fsm_refuse(f, RG_ETOOBIG, RG_WHY_MALFORMED);
     if (!err)
@@ -123,6 +132,7 @@ enum rg_err rg_fsm_region_put(struct rg_fsm *f)
         if (n >= REGIONS_MAX)
             return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
     }
+    RG_ASSERT(found || n < REGIONS_MAX);
     err = rg_fsm_check_version(f, old);
     if (!err)
         err = region_check_change(f, &key, old);
@@ -147,11 +157,13 @@ static bool credential_parse(struct rg_span fields, struct credential *ret_c)
         if (!rg_rowkey_credential('k', id, &ret_c->key) || memchr(id.p, 0, id.n) != NULL)
             return false;
         ret_c->has_key = true;
+        RG_ASSERT(ret_c->key.n > 2 && ret_c->key.b[1] == 'k');
     }
     if (rg_tlv_get(fields, RG_F_TOKEN_SHA256, &hash)) {
         if (hash.n != 32 || !rg_rowkey_credential('t', hash, &ret_c->token))
             return false;
         ret_c->has_token = true;
+        RG_ASSERT(ret_c->token.n == 2 + 32 && ret_c->token.b[1] == 't');
     }
     return ret_c->has_key || ret_c->has_token;
 }
@@ -165,12 +177,14 @@ static bool credential_check(struct rg_span fields, struct credential *ret_c)
         return false;
     if (!ret_c->has_key && (!rg_tlv_get(fields, RG_F_NAME, &name) || name.n == 0))
         return false;
+    RG_ASSERT(ret_c->has_key || ret_c->has_token);
     (void)rg_tlv_get(fields, RG_F_ROLE, &role);
     return rg_span_is(role, "admin") || rg_span_is(role, "read");
 }
 
 static bool key_same(const struct rg_rowkey *a, const struct rg_rowkey *b)
 {
+    RG_ASSERT(a->n > 0 && b->n > 0);
     return rg_span_eq(rg_rowkey_span(a), rg_rowkey_span(b));
 }
 
@@ -178,6 +192,8 @@ static enum rg_err credential_write(struct rg_fsm *f, const struct credential *c
 {
     enum rg_err err = RG_OK;
 
+    RG_ASSERT(c->has_key || c->has_token);
+    RG_ASSERT(f->row.len > 0);
     if (c->has_key)
         err = rg_fsm_row_put(f, &c->key);
     if (!err && c->has_token)
@@ -189,6 +205,7 @@ static enum rg_err credential_write(struct rg_fsm *f, const struct credential *c
 static enum rg_err credential_find(struct rg_fsm *f, const struct credential *c, bool *ret_found,
                                    struct rg_span *ret_row)
 {
+    RG_ASSERT(c->has_key || c->has_token);
     return rg_fsm_find(f, c->has_key ? &c->key : &c->token, ret_found, ret_row);
 }
 
@@ -200,6 +217,7 @@ static enum rg_err credential_check_token(struct rg_fsm *f, const struct credent
     bool found;
     enum rg_err err;
 
+    RG_ASSERT(c->has_key || c->has_token);
     if (!c->has_token)
         return RG_OK;
     err = rg_fsm_find(f, &c->token, &found, &row);
@@ -221,6 +239,7 @@ enum rg_err rg_fsm_credential_put(struct rg_fsm *f)
     size_t n = 0;
     enum rg_err err;
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_CREDENTIAL_PUT);
     if (!credential_check(f->cmd.bytes, &c))
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
     err = credential_find(f, &c, &found, &old);
@@ -241,6 +260,7 @@ enum rg_err rg_fsm_credential_put(struct rg_fsm *f)
         return err;
     if (found && !credential_parse(old, &before))
         return RG_ECORRUPT;
+    RG_ASSERT(found || (n < CREDENTIALS_MAX && !before.has_token));
     if (before.has_token && !(c.has_token && key_same(&before.token, &c.token)))
         err = rg_fsm_drop(f, &before.token);
     return err ? err : credential_write(f, &c);
@@ -253,6 +273,7 @@ enum rg_err rg_fsm_credential_delete(struct rg_fsm *f)
     bool found;
     enum rg_err err;
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_CREDENTIAL_DELETE);
     if (!credential_parse(f->cmd.bytes, &c))
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
     err = credential_find(f, &c, &found, &row);
@@ -285,6 +306,7 @@ static bool init_collect(struct rg_span bytes, struct init *init)
     struct rg_cursor cur;
     struct rg_tlv tlv;
 
+    RG_ASSERT(init->n_regions == 0 && init->n_credentials == 0);
     rg_cursor_init(&cur, bytes);
     while (rg_tlv_next(&cur, &tlv)) {
         if (tlv.field != RG_F_REGION && tlv.field != RG_F_CREDENTIAL)
@@ -301,6 +323,7 @@ static bool init_collect(struct rg_span bytes, struct init *init)
             init->credentials[init->n_credentials++] = tlv.value;
         }
     }
+    RG_ASSERT(init->n_regions <= RG_LEN(init->regions) && init->n_credentials <= RG_LEN(init->credentials));
     return true;
 }
 
@@ -309,6 +332,7 @@ static enum rg_err init_check_regions(struct rg_fsm *f, const struct init *init)
     struct rg_rowkey key, other;
     enum rg_err err = RG_OK;
 
+    RG_ASSERT(init->n_regions <= RG_LEN(init->regions));
     for (size_t i = 0; !err && i < init->n_regions; i++) {
         err = region_check(f, init->regions[i], &key);
         if (!err && region_is_removed(init->regions[i]))
@@ -326,6 +350,7 @@ static bool init_check_credentials(const struct init *init)
 {
     struct credential a, b;
 
+    RG_ASSERT(init->n_credentials <= RG_LEN(init->credentials));
     for (size_t i = 0; i < init->n_credentials; i++) {
         if (!credential_check(init->credentials[i], &a))
             return false;
@@ -345,6 +370,7 @@ static enum rg_err init_check(struct rg_fsm *f, struct init *init)
     struct rg_span text, owner;
     enum rg_err err = rg_fsm_name(f, f->cmd.bytes, RG_F_INSTANCE_ARN, &text);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_INSTANCE_INIT);
     if (!err)
         err = rg_fsm_name(f, f->cmd.bytes, RG_F_IDENTITY_STORE_ID, &text);
     if (err)
@@ -366,6 +392,8 @@ enum rg_err rg_fsm_instance_init(struct rg_fsm *f)
     struct init init = {.n_regions = 0};
     enum rg_err err = init_check(f, &init);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_INSTANCE_INIT);
+    _Static_assert(NESTED_BYTES_MAX + 2 * RG_BY_BYTES_MAX + 64 < RG_ROW_BYTES_MAX, "a nested record's row always fits");
     if (err)
         return err;
     /* Only this row can be too big: those of nested records are bounded far below a row. */

@@ -18,6 +18,8 @@ static bool text_ok(struct rg_span fields, uint32_t field, size_t max)
 {
     struct rg_span text;
 
+    RG_ASSERT(max > 0);
+    RG_ASSERT(field >= RG_F_ID);
     return rg_tlv_get(fields, field, &text) && text.n >= 1 && text.n <= max && memchr(text.p, 0, text.n) == NULL;
 }
 
@@ -34,6 +36,7 @@ static bool node_ok(struct rg_span fields)
     struct rg_span status, cert;
     bool known = false;
 
+    _Static_assert(CMD_BYTES_MAX + 2 * RG_BY_BYTES_MAX + 128 < RG_ROW_BYTES_MAX, "a node's row always fits");
     (void)rg_tlv_get(fields, RG_F_STATUS, &status);
     (void)rg_tlv_get(fields, RG_F_CERT, &cert);
     for (size_t i = 0; i < RG_LEN(statuses); i++)
@@ -48,6 +51,7 @@ enum rg_err rg_fsm_node_put(struct rg_fsm *f)
     bool found;
     enum rg_err err;
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_NODE_PUT);
     if (!node_ok(f->cmd.bytes))
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
     key = rg_rowkey_u64(RG_T_NODE, rg_tlv_u64(f->cmd.bytes, RG_F_NODE_ID, 0));
@@ -78,7 +82,10 @@ static enum rg_err take_census(struct rg_fsm *f, uint64_t begin, struct census *
     struct rg_node_row row;
     enum rg_err err = rg_node_row_list(f->txn, &scan);
 
+    RG_ASSERT(!f->refused);
     while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK) {
+        if (row.id <= c.id_max || row.id > RG_NODE_ID_MAX)
+            return RG_ECORRUPT;
         c.id_max = row.id;
         if (begin == 0 || (row.id != begin && row.old_id != c.heir))
             continue;
@@ -94,6 +101,8 @@ static enum rg_err take_census(struct rg_fsm *f, uint64_t begin, struct census *
 
 static void answer_id(struct rg_fsm *f, uint64_t id)
 {
+    RG_ASSERT(id >= 1 && id <= RG_NODE_ID_MAX);
+    _Static_assert(sizeof f->reply->id.b >= 8, "room for an id");
     for (size_t i = 0; i < 8; i++)
         f->reply->id.b[i] = (uint8_t)(id >> (56 - 8 * i));
 }
@@ -105,6 +114,7 @@ static enum rg_err put_prepared(struct rg_fsm *f, uint64_t id, uint64_t old_id)
     const struct rg_rowkey key = rg_rowkey_u64(RG_T_NODE, id);
     enum rg_err err = rg_fsm_row_build(f, rg_span(NULL, 0), f->cmd.bytes, skip, RG_LEN(skip));
 
+    RG_ASSERT(id >= 1 && id <= RG_NODE_ID_MAX);
     if (err)
         return err;
     rg_tlv_put_u64(&f->row, RG_F_NODE_ID, id);
@@ -127,6 +137,7 @@ static enum rg_err set_status(struct rg_fsm *f, const struct rg_rowkey *key, con
     bool found;
     enum rg_err err = rg_fsm_find(f, key, &found, &old);
 
+    RG_ASSERT(key->b[0] == RG_T_JOIN_TOKEN || key->b[0] == RG_T_NODE);
     if (!err && !found)
         err = RG_ECORRUPT;
     if (!err)
@@ -145,8 +156,10 @@ static enum rg_err check_token(struct rg_fsm *f, struct rg_span sha256, struct r
     bool found;
     enum rg_err err;
 
+    RG_ASSERT(sha256.n == RG_SHA256_BYTES);
     *ret_key = rg_rowkey_table(RG_T_JOIN_TOKEN);
     rg_rowkey_put(ret_key, sha256.p, sha256.n);
+    RG_ASSERT(ret_key->n == 1 + RG_SHA256_BYTES);
     err = rg_fsm_find(f, ret_key, &found, &row);
     if (err)
         return err;
@@ -170,6 +183,7 @@ static enum rg_err join_by_token(struct rg_fsm *f, struct rg_span sha256)
     struct rg_rowkey token;
     enum rg_err err = check_token(f, sha256, &token);
 
+    RG_ASSERT(err || token.n == 1 + RG_SHA256_BYTES);
     if (!err)
         err = take_census(f, 0, &census);
     if (err)
@@ -189,6 +203,8 @@ static enum rg_err join_again(struct rg_fsm *f, uint64_t old_id)
     struct rg_rowkey key = rg_rowkey_u64(RG_T_NODE, old_id);
     enum rg_err err = rg_fsm_need(f, &key, RG_WHY_NODE, &row);
 
+    RG_ASSERT(old_id != 0);
+    RG_ASSERT(f->cmd.kind == RG_CMD_NODE_JOIN);
     if (err)
         return err;
     (void)rg_tlv_get(row, RG_F_NAME, &of);
@@ -218,6 +234,7 @@ enum rg_err rg_fsm_node_join(struct rg_fsm *f)
     struct rg_span sha256;
     bool token = rg_tlv_get(f->cmd.bytes, RG_F_TOKEN_SHA256, &sha256);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_NODE_JOIN);
     if (f->cmd.bytes.n > CMD_BYTES_MAX || !place_ok(f->cmd.bytes) || token == (old_id != 0) || (token && sha256.n != 32))
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
     return token ? join_by_token(f, sha256) : join_again(f, old_id);
@@ -235,6 +252,7 @@ static enum rg_err expired_tokens(struct rg_fsm *f, struct rg_rowkey expired[RG_
     size_t n = 0, live = 0;
     enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(&prefix), rg_span(NULL, 0), &scan);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_TOKEN_PUT);
     while (!err && (err = rg_scan_next(&scan, &key, &row)) == RG_OK) {
         if ((int64_t)rg_tlv_u64(row, RG_F_EXPIRES_MS, 0) > f->cmd.at_ms || n == RG_JOIN_TOKENS_MAX) {
             live++;
@@ -247,6 +265,7 @@ static enum rg_err expired_tokens(struct rg_fsm *f, struct rg_rowkey expired[RG_
     }
     if (err != RG_ENOTFOUND)
         return err;
+    RG_ASSERT(n <= RG_JOIN_TOKENS_MAX);
     *ret_expired = n;
     *ret_live = live;
     return RG_OK;
@@ -261,10 +280,12 @@ enum rg_err rg_fsm_token_put(struct rg_fsm *f)
     bool found;
     enum rg_err err;
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_TOKEN_PUT);
     if (f->cmd.bytes.n > CMD_BYTES_MAX || !rg_tlv_get(f->cmd.bytes, RG_F_TOKEN_SHA256, &sha256) || sha256.n != 32 ||
         !text_ok(f->cmd.bytes, RG_F_NAME, REGION_BYTES_MAX) || rg_tlv_u64(f->cmd.bytes, RG_F_EXPIRES_MS, 0) == 0)
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
     rg_rowkey_put(&key, sha256.p, sha256.n);
+    RG_ASSERT(key.n == 1 + RG_SHA256_BYTES);
     err = rg_fsm_find(f, &key, &found, NULL);
     if (!err && found)
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_TOKEN);
@@ -293,6 +314,7 @@ static enum rg_err secrets_room(struct rg_fsm *f)
     size_t n = 0;
     enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(&prefix), rg_span(NULL, 0), &scan);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_SECRET_PUT);
     while (!err && (err = rg_scan_next(&scan, &key, &row)) == RG_OK)
         n++;
     if (err != RG_ENOTFOUND)
@@ -307,6 +329,7 @@ enum rg_err rg_fsm_secret_put(struct rg_fsm *f)
     bool found;
     enum rg_err err = rg_fsm_name(f, f->cmd.bytes, RG_F_NAME, &name);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_SECRET_PUT);
     if (err)
         return err;
     if (!rg_tlv_get(f->cmd.bytes, RG_F_SECRET_SEALED, &sealed) || sealed.n == 0 || sealed.n > SECRET_BYTES_MAX ||

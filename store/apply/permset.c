@@ -8,6 +8,7 @@ static enum rg_err check_permset(struct rg_fsm *f, struct rg_psid *ret_id, struc
     struct rg_span name;
     enum rg_err err = rg_fsm_psid(f, RG_F_ID, ret_id);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_PERMSET_CREATE || f->cmd.kind == RG_CMD_PERMSET_REPLACE);
     if (err)
         return err;
     f->reply->psid = *ret_id;
@@ -23,6 +24,8 @@ static enum rg_err check_name_free(struct rg_fsm *f, const struct rg_rowkey *nam
     bool found;
     enum rg_err err = rg_fsm_find(f, name, &found, &holder);
 
+    RG_ASSERT(name->b[0] == RG_T_PERMSET_NAME && name->n > 1);
+    RG_ASSERT(!f->refused);
     if (err || !found)
         return err;
     if (holder.n != sizeof id->b)
@@ -41,6 +44,7 @@ enum rg_err rg_fsm_permset_create(struct rg_fsm *f)
     bool found;
     enum rg_err err = check_permset(f, &id, &name);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_PERMSET_CREATE);
     if (err)
         return err;
     key = rg_rowkey_psid(RG_T_PERMSET, &id);
@@ -55,6 +59,7 @@ enum rg_err rg_fsm_permset_create(struct rg_fsm *f)
     rg_txn_counts(f->txn, &counts);
     if (counts.permsets >= RG_PERMSETS_MAX)
         return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
+    RG_ASSERT(!found && name.n > 1);
     err = rg_fsm_row_build(f, rg_span(NULL, 0), f->cmd.bytes, NULL, 0);
     if (!err)
         err = rg_fsm_row_put(f, &key);
@@ -75,6 +80,7 @@ enum rg_err rg_fsm_permset_replace(struct rg_fsm *f)
     struct rg_span old;
     enum rg_err err = check_permset(f, &id, &name);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_PERMSET_REPLACE);
     if (err)
         return err;
     key = rg_rowkey_psid(RG_T_PERMSET, &id);
@@ -104,6 +110,7 @@ enum rg_err rg_fsm_permset_delete(struct rg_fsm *f)
     bool any;
     enum rg_err err = rg_fsm_psid(f, RG_F_ID, &id);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_PERMSET_DELETE);
     if (err)
         return err;
     f->reply->psid = id;
@@ -120,6 +127,7 @@ enum rg_err rg_fsm_permset_delete(struct rg_fsm *f)
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_PERMSET_ASSIGNED);
     if (!name_of(old, &name))
         return RG_ECORRUPT;
+    RG_ASSERT(name.n > 1);
     err = rg_fsm_drop(f, &name);
     return err ? err : rg_fsm_drop(f, &key);
 }
@@ -135,6 +143,7 @@ enum rg_err rg_fsm_account_put(struct rg_fsm *f)
     bool found;
     enum rg_err err = rg_fsm_account(f, id);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_ACCOUNT_PUT);
     if (err)
         return err;
     key = rg_rowkey_account(id);
@@ -142,6 +151,7 @@ enum rg_err rg_fsm_account_put(struct rg_fsm *f)
     if (err)
         return err;
     rg_txn_counts(f->txn, &counts);
+    RG_ASSERT(!found || counts.accounts > 0);
     if (!found && f->cmd.if_version != 0)
         return rg_fsm_refuse(f, RG_ENOTFOUND, RG_WHY_ACCOUNT);
     if (!found && counts.accounts >= RG_ACCOUNTS_MAX)
@@ -160,10 +170,12 @@ enum rg_err rg_fsm_account_delete(struct rg_fsm *f)
     bool any;
     enum rg_err err = rg_fsm_account(f, id);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_ACCOUNT_DELETE);
     if (err)
         return err;
     key = rg_rowkey_account(id);
     rg_rowkey_put(&assigned, id, RG_ACCT_BYTES);
+    RG_ASSERT(assigned.n == 1 + RG_ACCT_BYTES);
     err = rg_fsm_need(f, &key, RG_WHY_ACCOUNT, &old);
     if (!err)
         err = rg_fsm_check_version(f, old);

@@ -3,10 +3,15 @@
 #include "store/db/rowmap.h"
 #include "store/model/setting_priv.h"
 
-static enum rg_err refuse_setting(struct rg_fsm *f) { return rg_fsm_refuse(f, RG_EINVALID, RG_WHY_SETTING); }
+static enum rg_err refuse_setting(struct rg_fsm *f)
+{
+    RG_ASSERT(f->cmd.kind == RG_CMD_SETTING_PUT);
+    return rg_fsm_refuse(f, RG_EINVALID, RG_WHY_SETTING);
+}
 
 static bool lease_terms_ok(uint64_t regions, uint64_t ms)
 {
+    _Static_assert(RG_LEASE_MS_MIN < RG_LEASE_MS_MAX, "a range");
     if (regions == 0)
         return ms == 0;
     return regions <= RG_DURABLE_REGIONS_MAX && ms >= RG_LEASE_MS_MIN && ms <= RG_LEASE_MS_MAX;
@@ -14,6 +19,7 @@ static bool lease_terms_ok(uint64_t regions, uint64_t ms)
 
 static uint64_t larger(struct rg_span row, uint32_t a, uint32_t b)
 {
+    RG_ASSERT(a != 0 && b != 0);
     return RG_MAX(rg_tlv_u64(row, a, 0), rg_tlv_u64(row, b, 0));
 }
 
@@ -26,6 +32,7 @@ static enum rg_err lease_row(struct rg_fsm *f, struct rg_span old)
     bool settled = set_at != 0 && rg_tlv_u64(f->cmd.bytes, RG_F_SETTLED, 0) == set_at;
     enum rg_err err = rg_fsm_row_build(f, old, f->cmd.bytes, skip, RG_LEN(skip));
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_SETTING_PUT);
     if (err)
         return err;
     rg_tlv_put_u64(&f->row, RG_F_OLD_REGIONS, larger(old, RG_F_REGIONS, settled ? RG_F_REGIONS : RG_F_OLD_REGIONS));
@@ -42,6 +49,7 @@ enum rg_err rg_fsm_setting_put(struct rg_fsm *f)
     bool found;
     enum rg_err err = rg_fsm_name(f, f->cmd.bytes, RG_F_NAME, &name);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_SETTING_PUT);
     if (err)
         return err;
     if (rg_span_is(name, "durability")) {
@@ -74,6 +82,8 @@ static enum rg_err build_moved(struct rg_fsm *f, struct rg_span row, struct rg_s
     static const uint32_t skip[] = {RG_F_PRIMARY};
     enum rg_err err = rg_fsm_row_build(f, row, row, skip, RG_LEN(skip));
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_EPOCH_NOTE);
+    RG_ASSERT(err || f->row.len > 0);
     if (err)
         return err;
     rg_tlv_put_u64(&f->row, RG_F_PRIMARY, rg_span_eq(setting_text(row, RG_F_NAME), region));
@@ -88,6 +98,7 @@ static enum rg_err plan_moves(struct rg_fsm *f, struct rg_span region, struct mo
     struct rg_span key, row;
     enum rg_err err = rg_rowkey_scan(f->txn, &prefix, NULL, &scan);
 
+    RG_ASSERT(region.n > 0);
     moves->n = 0;
     while (!err && moves->n < RG_LEN(moves->keys) && (err = rg_scan_next(&scan, &key, &row)) == RG_OK) {
         bool is = rg_tlv_u64(row, RG_F_PRIMARY, 0) != 0, shall = rg_span_eq(setting_text(row, RG_F_NAME), region);
@@ -98,6 +109,7 @@ static enum rg_err plan_moves(struct rg_fsm *f, struct rg_span region, struct mo
         rg_rowkey_put(&moves->keys[moves->n++], key.p, key.n);
         err = build_moved(f, row, region);
     }
+    RG_ASSERT(moves->n <= RG_LEN(moves->keys));
     return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
@@ -106,6 +118,8 @@ static enum rg_err move_primary(struct rg_fsm *f, struct rg_span region, const s
     struct rg_span row;
     enum rg_err err = RG_OK;
 
+    RG_ASSERT(moves->n <= RG_LEN(moves->keys));
+    RG_ASSERT(!f->refused);
     for (size_t i = 0; !err && i < moves->n; i++) {
         err = rg_row_get(f->txn, rg_rowkey_span(&moves->keys[i]), &row);
         if (!err)
@@ -124,6 +138,7 @@ static enum rg_err newest_epoch(struct rg_fsm *f, const struct rg_rowkey *key, b
     struct rg_span next, row;
     enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(&prefix), rg_rowkey_span(key), &scan);
 
+    RG_ASSERT(key->b[0] == RG_T_EPOCH && key->n == 1 + 8);
     if (!err)
         err = rg_scan_next(&scan, &next, &row);
     *ret_newest = err == RG_ENOTFOUND;
@@ -140,6 +155,7 @@ enum rg_err rg_fsm_epoch_note(struct rg_fsm *f)
     bool newest = false;
     enum rg_err err = rg_fsm_name(f, f->cmd.bytes, RG_F_NAME, &region);
 
+    RG_ASSERT(f->cmd.kind == RG_CMD_EPOCH_NOTE);
     if (!err)
         err = rg_fsm_need(f, &key, RG_WHY_NODE, &old);
     if (!err && setting_text(old, RG_F_NAME).n > 0)
@@ -153,6 +169,7 @@ enum rg_err rg_fsm_epoch_note(struct rg_fsm *f)
     if (err)
         return err;
     rg_tlv_put_u64(&f->row, RG_F_FIRST_INDEX, rg_tlv_u64(old, RG_F_FIRST_INDEX, 0));
+    RG_ASSERT(!f->refused);
     err = rg_fsm_row_check(f);
     if (!err)
         err = rg_fsm_row_put(f, &key);
@@ -168,6 +185,7 @@ static enum rg_err drop_oldest(struct rg_fsm *f)
     uint64_t index;
     enum rg_err err = rg_rowkey_scan(f->txn, &prefix, NULL, &scan);
 
+    RG_ASSERT(!f->refused);
     if (!err)
         err = rg_scan_next(&scan, &key, &row);
     if (err == RG_ENOTFOUND || (!err && !rg_rowkey_take_u64(key, &index)))
@@ -185,6 +203,8 @@ enum rg_err rg_fsm_degraded(struct rg_fsm *f, uint64_t regions)
     uint64_t count;
     enum rg_err err = rg_degraded_count(f->txn, &count);
 
+    RG_ASSERT(!f->refused);
+    RG_ASSERT(total.n > 1);
     if (!err && count >= RG_DEGRADED_KEPT_MAX)
         err = drop_oldest(f);
     if (err)

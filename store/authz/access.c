@@ -55,6 +55,8 @@ static struct rg_rowkey assigned_prefix(struct rg_span account_id, const struct 
 {
     struct rg_rowkey key = rg_rowkey_table(RG_T_ASSIGN);
 
+    RG_ASSERT(principal_type == 'G' || principal_type == 'U');
+    RG_ASSERT(account_id.n == RG_ACCT_BYTES);
     rg_rowkey_put(&key, account_id.p, RG_ACCT_BYTES);
     rg_rowkey_put(&key, permset->b, RG_PSID_BYTES);
     rg_rowkey_put(&key, &principal_type, 1);
@@ -92,9 +94,11 @@ static enum rg_err check_parties(struct rg_txn *txn, const struct rg_uuid *user_
 
 static void add_via(struct rg_verdict *verdict, char principal_type, const struct rg_uuid *id)
 {
+    RG_ASSERT(principal_type == 'G' || principal_type == 'U');
     if (verdict->n_via < RG_VIA_MAX)
         verdict->via[verdict->n_via] = (struct rg_via){principal_type, *id};
     verdict->n_via++;
+    RG_ASSERT(verdict->n_via > 0);
 }
 
 /* One side of the join: the ids at the end of the keys under a prefix, ascending. */
@@ -106,6 +110,8 @@ struct side {
 
 static enum rg_err side_take(struct side *side, enum rg_err err, struct rg_span key)
 {
+    RG_ASSERT(side->prefix_n > 0);
+    RG_ASSERT(side->prefix_n + RG_ID_BYTES <= sizeof side->at.b);
     if (err)
         return err;
     if (key.n != side->prefix_n + RG_ID_BYTES)
@@ -120,6 +126,8 @@ static enum rg_err side_next(struct side *side)
     struct rg_span key, value;
     enum rg_err err = rg_scan_next(&side->scan, &key, &value);
 
+    RG_ASSERT(side->scan.txn != NULL);
+    RG_ASSERT(side->prefix_n > 0);
     return side_take(side, err, key);
 }
 
@@ -128,6 +136,8 @@ static enum rg_err side_seek(struct side *side, const uint8_t *id)
     struct rg_span key, value;
     enum rg_err err;
 
+    RG_ASSERT(side->at.n == side->prefix_n + RG_ID_BYTES);
+    RG_ASSERT(memcmp(id, side->at.b + side->prefix_n, RG_ID_BYTES) > 0);
     memcpy(side->at.b + side->prefix_n, id, RG_ID_BYTES);
     err = rg_scan_seek(&side->scan, rg_rowkey_span(&side->at), &key, &value);
     return side_take(side, err, key);
@@ -137,12 +147,19 @@ static enum rg_err side_begin(struct rg_txn *txn, const struct rg_rowkey *prefix
 {
     enum rg_err err = rg_scan_begin(txn, rg_rowkey_span(prefix), rg_span(NULL, 0), &side->scan);
 
+    RG_ASSERT(prefix->n <= sizeof side->scan.prefix);
+    RG_ASSERT(prefix->n + RG_ID_BYTES <= sizeof prefix->b);
     side->at = *prefix;
     side->prefix_n = prefix->n;
     return err ? err : side_next(side);
 }
 
-static const uint8_t *side_id(const struct side *side) { return side->at.b + side->prefix_n; }
+static const uint8_t *side_id(const struct side *side)
+{
+    RG_ASSERT(side->at.n == side->prefix_n + RG_ID_BYTES);
+    RG_ASSERT(side->prefix_n > 0);
+    return side->at.b + side->prefix_n;
+}
 
 /* Both sides are sorted by group id, so each leaps to where the other stands: at most two reads for each id of the
  * smaller side, however large the other is. */
@@ -150,6 +167,7 @@ static enum rg_err join(struct side *groups, struct side *assigned, struct rg_ve
 {
     enum rg_err err = RG_OK;
 
+    RG_ASSERT(groups->at.b[0] == RG_T_MEMBER_GROUP && assigned->at.b[0] == RG_T_ASSIGN);
     while (!err) {
         int order = memcmp(side_id(groups), side_id(assigned), RG_ID_BYTES);
 
@@ -178,6 +196,7 @@ static enum rg_err join_groups(struct rg_txn *txn, const struct rg_uuid *user_id
     struct side groups = {.prefix_n = 0}, assigned = {.prefix_n = 0};
     enum rg_err err = side_begin(txn, &of_user, &groups);
 
+    RG_ASSERT(of_set.n == RG_ASSIGN_KEY_BYTES - RG_ID_BYTES);
     if (!err)
         err = side_begin(txn, &of_set, &assigned);
     if (!err)
@@ -201,6 +220,7 @@ enum rg_err rg_access_check(struct rg_txn *txn, const struct rg_uuid *user_id, s
         return err;
     direct = assigned_prefix(account_id, permset, 'U');
     rg_rowkey_put(&direct, user_id->b, RG_ID_BYTES);
+    RG_ASSERT(direct.n == RG_ASSIGN_KEY_BYTES);
     err = exists(txn, &direct, &found);
     if (err)
         return err;
@@ -209,6 +229,7 @@ enum rg_err rg_access_check(struct rg_txn *txn, const struct rg_uuid *user_id, s
     err = join_groups(txn, user_id, account_id, permset, ret_verdict);
     if (err)
         return err;
+    RG_ASSERT(!ret_verdict->allowed);
     ret_verdict->allowed = ret_verdict->n_via > 0;
     ret_verdict->reason = ret_verdict->allowed ? RG_ACCESS_GRANTED : RG_ACCESS_NOT_ASSIGNED;
     return RG_OK;
@@ -235,6 +256,7 @@ static enum rg_err gather_keeps(struct gather *g, const uint8_t *item, bool *ret
     struct rg_uuid id;
     enum rg_err err;
 
+    RG_ASSERT(g->users == NULL || g->item_bytes == sizeof id);
     *ret_keep = true;
     if (g->users == NULL)
         return RG_OK;
@@ -247,6 +269,8 @@ static enum rg_err gather_compact(struct gather *g)
 {
     size_t n = 0;
 
+    RG_ASSERT(g->item_bytes > 0);
+    RG_ASSERT(g->n <= g->cap);
     if (g->n > 1)
         qsort_r(g->items, g->n, g->item_bytes, compare_items, &g->item_bytes);
     for (size_t i = 0; i < g->n; i++) {
@@ -263,6 +287,7 @@ static enum rg_err gather_compact(struct gather *g)
             memmove(g->items + n++ * g->item_bytes, item, g->item_bytes);
     }
     g->n = n;
+    RG_ASSERT(n <= g->cap);
     return n > g->max ? RG_ETOOBIG : RG_OK;
 }
 
@@ -272,6 +297,8 @@ static enum rg_err gather_grow(struct gather *g)
     uint8_t *items;
     size_t cap;
 
+    RG_ASSERT(g->n == g->cap);
+    RG_ASSERT(g->item_bytes > 0);
     if (g->cap == cap_max)
         return gather_compact(g); /* leaves room: half of it and the slack */
     cap = RG_MIN(g->cap + g->cap / 2 + 64, cap_max);
@@ -280,17 +307,20 @@ static enum rg_err gather_grow(struct gather *g)
         return RG_ENOMEM;
     g->items = items;
     g->cap = cap;
+    RG_ASSERT(g->n < g->cap);
     return RG_OK;
 }
 
 static enum rg_err gather_add(struct gather *g, const void *item)
 {
+    RG_ASSERT(g->n <= g->cap);
     if (g->n == g->cap) {
         enum rg_err err = gather_grow(g);
 
         if (err)
             return err;
     }
+    RG_ASSERT(g->n < g->cap);
     memcpy(g->items + g->n++ * g->item_bytes, item, g->item_bytes);
     return RG_OK;
 }
@@ -308,6 +338,8 @@ static enum rg_err add_of_principal(struct rg_txn *txn, char principal_type, con
     struct rg_assignment a;
     enum rg_err err = rg_assignment_list_of(txn, principal_type, id, NULL, &scan);
 
+    RG_ASSERT(principal_type == 'G' || principal_type == 'U');
+    RG_ASSERT(g->item_bytes <= sizeof a);
     while (!err && (err = rg_assignment_list_next(&scan, &a)) == RG_OK)
         err = gather_add(g, &a); /* a grant is an assignment's beginning: the item size says how much */
     return err == RG_ENOTFOUND ? RG_OK : err;
@@ -322,6 +354,7 @@ static enum rg_err gather_of_user(struct rg_txn *txn, const struct rg_uuid *user
     struct side groups = {.prefix_n = 0};
     enum rg_err err = add_of_principal(txn, 'U', user_id, g);
 
+    RG_ASSERT(g->users == NULL);
     if (err)
         return err;
     err = side_begin(txn, &prefix, &groups);
@@ -351,6 +384,7 @@ enum rg_err rg_access_of(struct rg_txn *txn, const struct rg_uuid *user_id, size
         gather_free(&g);
         return err;
     }
+    RG_ASSERT(g.n <= max);
     *ret_grants = (void *)g.items;
     *ret_n = g.n;
     return RG_OK;
@@ -369,6 +403,7 @@ enum rg_err rg_access_rows_of(struct rg_txn *txn, const struct rg_uuid *user_id,
         gather_free(&g);
         return err;
     }
+    RG_ASSERT(g.n <= max);
     *ret_rows = (void *)g.items;
     *ret_n = g.n;
     return RG_OK;
@@ -383,6 +418,8 @@ static enum rg_err gather_principals(struct rg_txn *txn, const char *account_id,
     struct rg_assignment a;
     enum rg_err err = rg_assignment_list(txn, account_id, permset, NULL, &scan);
 
+    RG_ASSERT(g->item_bytes == sizeof(struct rg_via));
+    RG_ASSERT(g->users == NULL);
     while (!err && (err = rg_assignment_list_next(&scan, &a)) == RG_OK) {
         const struct rg_via via = {a.principal_type, a.principal_id};
 
@@ -397,6 +434,7 @@ static enum rg_err add_members(struct rg_txn *txn, const struct rg_uuid *group_i
     struct side members = {.prefix_n = 0};
     enum rg_err err = side_begin(txn, &prefix, &members);
 
+    RG_ASSERT(users->item_bytes == sizeof(struct rg_uuid));
     while (!err) {
         err = gather_add(users, side_id(&members));
         if (!err)
@@ -412,6 +450,8 @@ static enum rg_err gather_users(struct rg_txn *txn, const char *account_id, cons
     struct gather principals = {.item_bytes = sizeof(struct rg_via), .max = PRINCIPALS_MAX};
     enum rg_err err = gather_principals(txn, account_id, permset, &principals);
 
+    RG_ASSERT(users->users == txn);
+    RG_ASSERT(err || principals.n <= PRINCIPALS_MAX);
     for (size_t i = 0; !err && i < principals.n; i++) {
         const struct rg_via *via = (const void *)(principals.items + i * sizeof *via);
 
@@ -443,6 +483,7 @@ enum rg_err rg_access_who(struct rg_txn *txn, struct rg_span account_id, const s
         gather_free(&g);
         return err;
     }
+    RG_ASSERT(g.n <= max);
     *ret_users = (void *)g.items;
     *ret_n = g.n;
     return RG_OK;

@@ -54,6 +54,7 @@ static const struct {
 
 static const struct attr *find(const struct attr *table, struct rg_span name)
 {
+    RG_ASSERT(name.p != NULL || name.n == 0);
     for (const struct attr *a = table; a->n > 0; a++)
         if (a->n == name.n && (memcmp(name.p, a->scim, name.n) == 0 || memcmp(name.p, a->aws, name.n) == 0))
             return a;
@@ -87,11 +88,16 @@ static bool take_byte(struct scan *s, uint8_t c)
 {
     bool there = s->p < s->end && *s->p == c;
 
+    RG_ASSERT(s->p <= s->end);
     s->p += there;
     return there;
 }
 
-static bool at_byte(const struct scan *s, uint8_t c) { return s->p < s->end && *s->p == c; }
+static bool at_byte(const struct scan *s, uint8_t c)
+{
+    RG_ASSERT(s->p <= s->end);
+    return s->p < s->end && *s->p == c;
+}
 
 /* A string with its quotes. */
 static bool take_string(struct scan *s, struct rg_span *ret)
@@ -106,6 +112,7 @@ static bool take_string(struct scan *s, struct rg_span *ret)
     if (p == s->end)
         return false;
     s->p = p + 1;
+    RG_ASSERT(s->p - begin >= 2 && s->p <= s->end);
     *ret = rg_span(begin, (size_t)(s->p - begin));
     return true;
 }
@@ -129,12 +136,15 @@ static bool take_value(struct scan *s, struct rg_span *ret)
             s->p++;
         } else if (depth > 0 && s->p < s->end) {
             s->p++;
+        } else if (depth > 0) { /* cut off within */
+            return false;
         } else { /* a number, true, false, null */
             while (s->p < s->end && *s->p > ' ' && memchr(",}]{[:\"", *s->p, 7) == NULL)
                 s->p++;
             break;
         }
     } while (depth > 0);
+    RG_ASSERT(depth == 0 && s->p <= s->end);
     *ret = rg_span(begin, (size_t)(s->p - begin));
     return ret->n > 0;
 }
@@ -144,6 +154,7 @@ static bool take_name(struct scan *s, struct rg_span *ret)
 {
     if (!take_string(s, ret) || !take_byte(s, ':'))
         return false;
+    RG_ASSERT(ret->n >= 2);
     *ret = rg_span(ret->p + 1, ret->n - 2);
     return true;
 }
@@ -158,6 +169,7 @@ static void put_comma(struct rg_buf *out)
 
 static void put_name(struct rg_buf *out, struct rg_span name)
 {
+    RG_ASSERT(name.p != NULL || name.n == 0);
     put_comma(out);
     rg_buf_put_u8(out, '"');
     rg_buf_put(out, name.p, name.n);
@@ -198,6 +210,7 @@ static bool put_member(struct rg_buf *out, struct scan *s, const struct attr *ta
     const struct attr *a = find(table, name);
     struct rg_span value;
 
+    RG_ASSERT(a == NULL || a->n == name.n);
     if (a == NULL && view->known_only)
         return take_value(s, &value);
     put_name(out, a == NULL ? name : rg_span(view->names == RG_ATTRS_AWS ? a->aws : a->scim, a->n));
@@ -208,6 +221,8 @@ static bool put_object(struct rg_buf *out, struct scan *s, const struct attr *ta
 {
     struct rg_span name;
 
+    RG_ASSERT(at_byte(s, '{'));
+    RG_ASSERT(table != NULL);
     s->p++;
     rg_buf_put_u8(out, '{');
     if (!at_byte(s, '}'))
@@ -290,6 +305,7 @@ static bool put_extensions(struct rg_buf *out, struct rg_span attrs, const struc
     begun = out->len;
     if (!put_half(out, attrs, view, true, &others))
         return false;
+    RG_ASSERT(out->len >= begun);
     if (out->len == begun) /* none is wanted */
         out->len = before;
     else
@@ -304,6 +320,7 @@ bool rg_attrs_put(struct rg_buf *out, struct rg_span attrs, const struct rg_attr
 
     if (put_half(out, attrs, view, false, &extended) && (!extended || put_extensions(out, attrs, view)))
         return true;
+    RG_ASSERT(out->len >= before);
     out->len = before;
     return false;
 }
@@ -318,6 +335,7 @@ void rg_attrs_put_object(struct rg_buf *out, struct rg_span attrs, enum rg_attrs
         rg_buf_put_u8(out, '}');
         return;
     }
+    RG_ASSERT(out->len >= before);
     out->len = before;
     rg_buf_put(out, attrs.p, attrs.n);
 }

@@ -2,6 +2,8 @@
 
 void rg_cmd_begin(struct rg_buf *buf, enum rg_cmd_kind kind, int64_t at_ms, struct rg_span by)
 {
+    RG_ASSERT(kind > 0);
+    RG_ASSERT(by.p != NULL || by.n == 0);
     rg_buf_clear(buf);
     rg_tlv_put_u64(buf, RG_F_KIND, (uint64_t)kind);
     rg_tlv_put_u64(buf, RG_F_AT_MS, (uint64_t)at_ms);
@@ -23,6 +25,8 @@ void rg_cmd_put_row(struct rg_buf *buf, struct rg_span row, rg_keep_fn keep, con
 /* The first occurrence counts, as everywhere. */
 static bool take_number(const struct rg_tlv *tlv, bool *seen, uint64_t *ret_number)
 {
+    RG_ASSERT(tlv->field < RG_F_ID);
+    RG_ASSERT(*seen || *ret_number == 0);
     if (*seen)
         return true;
     *seen = true;
@@ -56,6 +60,8 @@ enum rg_err rg_cmd_decode(struct rg_span bytes, struct rg_cmd *ret_cmd)
         return RG_EMALFORMED;
     cmd.kind = (enum rg_cmd_kind)kind;
     cmd.at_ms = (int64_t)at_ms;
+    RG_ASSERT(cmd.kind > 0);
+    RG_ASSERT(cmd.by.n <= bytes.n);
     *ret_cmd = cmd;
     return RG_OK;
 }
@@ -88,9 +94,11 @@ void rg_fold(struct rg_span name, struct rg_buf *out)
 {
     uint8_t *to = rg_buf_reserve(out, name.n);
 
+    RG_ASSERT(name.p != NULL || name.n == 0);
     if (to == NULL)
         return;
     for (size_t i = 0; i < name.n; i++)
         to[i] = name.p[i] >= 'A' && name.p[i] <= 'Z' ? (uint8_t)(name.p[i] | 0x20) : name.p[i];
+    RG_ASSERT(name.n <= out->cap - out->len);
     out->len += name.n;
 }

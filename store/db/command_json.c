@@ -41,6 +41,8 @@ static json_t *hex_text(struct rg_span bytes)
 {
     RG_AUTO_MEM char *text = malloc(2 * bytes.n + 1);
 
+    RG_ASSERT(bytes.p != NULL || bytes.n == 0);
+    RG_ASSERT(bytes.n <= RG_CMD_BYTES_MAX + RG_ROW_BYTES_MAX);
     if (text == NULL)
         return NULL;
     rg_hex(text, bytes.p, bytes.n);
@@ -57,6 +59,7 @@ static json_t *text_value(struct rg_span bytes)
 {
     json_t *text = NULL;
 
+    RG_ASSERT(bytes.p != NULL || bytes.n == 0);
     if (bytes.n == 0)
         return json_string("");
     if (memchr(bytes.p, 0, bytes.n) == NULL)
@@ -69,6 +72,7 @@ static json_t *number_value(struct rg_span bytes, enum form form)
     char text[RG_TIME_TEXT_MAX];
     uint64_t v;
 
+    RG_ASSERT(form == FORM_NUMBER || form == FORM_TIME || form == FORM_FLAG);
     if (!rg_tlv_number(bytes, &v))
         return hex_object(bytes);
     if (form == FORM_FLAG)
@@ -88,12 +92,14 @@ static json_t *id_value(struct rg_span bytes)
     char text[RG_UUID_TEXT_MAX] = "ps-";
     struct rg_uuid id;
 
+    _Static_assert(sizeof text >= 3 + 2 * 8 + 1, "ps- and 16 digits");
     if (bytes.n == 8) {
         rg_hex(text + 3, bytes.p, 8);
         return json_string(text);
     }
     if (bytes.n != sizeof id.b)
         return hex_object(bytes);
+    RG_ASSERT(bytes.n == RG_LEN(id.b));
     memcpy(id.b, bytes.p, sizeof id.b);
     rg_uuid_format(text, &id);
     return json_string(text);
@@ -104,6 +110,9 @@ static json_t *pair_value(const struct known *k, struct rg_span bytes)
     const uint8_t *zero = bytes.n > 0 ? memchr(bytes.p, 0, bytes.n) : NULL;
     size_t n = zero != NULL ? (size_t)(zero - bytes.p) : 0;
 
+    RG_ASSERT(k->form == FORM_PAIRS);
+    RG_ASSERT(k->first != NULL && k->second != NULL);
+    RG_ASSERT(zero == NULL || n < bytes.n);
     if (zero == NULL)
         return text_value(bytes);
     return json_pack("{s:o,s:o}", k->first, text_value(rg_span(bytes.p, n)), k->second,
@@ -115,6 +124,8 @@ static bool deeper_than(struct rg_span bytes, unsigned max)
 {
     unsigned depth = 0;
 
+    RG_ASSERT(max > 0);
+    RG_ASSERT(bytes.p != NULL || bytes.n == 0);
     for (size_t i = 0; i < bytes.n; i++) {
         if ((bytes.p[i] == '[' || bytes.p[i] == '{') && ++depth > max)
             return true;
@@ -150,6 +161,8 @@ static json_t *record_value(struct rg_span bytes, unsigned depth);
 
 static json_t *field_value(const struct known *k, struct rg_span bytes, unsigned depth)
 {
+    RG_ASSERT(depth <= NESTED_MAX);
+    RG_ASSERT(k == NULL || k->name != NULL);
     if (k == NULL)
         return hex_object(bytes);
     switch (k->form) {
@@ -190,6 +203,7 @@ static const struct known *find(uint32_t field)
 
 static bool repeats(const struct known *k)
 {
+    RG_ASSERT(k == NULL || k->name != NULL);
     return k != NULL && (k->form == FORM_TEXTS || k->form == FORM_PAIRS || k->form == FORM_NESTED);
 }
 
@@ -198,6 +212,8 @@ static bool add(json_t *object, const char *name, bool array_always, json_t *val
 {
     json_t *there = json_object_get(object, name), *array;
 
+    RG_ASSERT(json_is_object(object));
+    RG_ASSERT(name[0] != '\0');
     if (value == NULL)
         return false;
     if (there != NULL && json_is_array(there))
@@ -220,6 +236,8 @@ static bool add_field(json_t *object, const struct rg_tlv *tlv, unsigned depth)
     const struct known *k = find(tlv->field);
     char unknown[24];
 
+    RG_ASSERT(tlv->field >= 1);
+    RG_ASSERT(depth <= NESTED_MAX);
     if (tlv->field == RG_F_KIND && depth == 0)
         return true;
     if (k != NULL && k->form == FORM_JSON && json_object_get(object, k->name) != NULL)
@@ -233,6 +251,8 @@ static bool add_fields(json_t *object, struct rg_span bytes, unsigned depth)
     struct rg_cursor cur;
     struct rg_tlv tlv;
 
+    RG_ASSERT(json_is_object(object));
+    RG_ASSERT(depth <= NESTED_MAX);
     rg_cursor_init(&cur, bytes);
     while (rg_tlv_next(&cur, &tlv))
         if (!add_field(object, &tlv, depth))
@@ -245,6 +265,7 @@ static json_t *record_value(struct rg_span bytes, unsigned depth)
 {
     json_t *object;
 
+    RG_ASSERT(depth >= 1 && depth <= NESTED_MAX);
     if (depth >= NESTED_MAX || bytes.n == 0 || !rg_tlv_valid(bytes))
         return bytes.n > 0 && memchr(bytes.p, 0, bytes.n) == NULL && depth < NESTED_MAX ? text_value(bytes)
                                                                                       : hex_object(bytes);
@@ -262,9 +283,11 @@ json_t *rg_command_json(struct rg_span bytes)
     json_t *object;
     const char *name;
 
+    RG_ASSERT(bytes.p != NULL || bytes.n == 0);
     if (rg_cmd_decode(bytes, &cmd) != RG_OK)
         return json_pack("{s:s,s:b,s:o}", "kind", "?", "malformed", 1, "hex",
                          hex_text(rg_span(bytes.p, RG_MIN(bytes.n, (size_t)HEX_BYTES_MAX))));
+    RG_ASSERT(cmd.kind > 0);
     name = rg_cmd_kind_name(cmd.kind);
     object = json_pack("{s:s}", "kind", name);
     if (object == NULL || (name[0] == '?' && json_object_set_new(object, "kindNumber", json_integer(cmd.kind)) != 0) ||

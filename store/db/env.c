@@ -48,13 +48,25 @@ struct rg_txn {
     enum rg_txn_mode mode;
     struct meta meta;
     uint64_t changes;
+    unsigned scans; /* of a write transaction: begun and not ended */
 };
+
+/* Every object that is counted is a row. */
+static uint64_t counted_rows(const struct meta *meta)
+{
+    const struct rg_counts *c = &meta->counts;
+
+    _Static_assert(sizeof *c == 7 * sizeof(uint64_t), "every counter is in the sum");
+    return c->users + c->groups + c->memberships + c->permsets + c->accounts + c->assignments + c->requests;
+}
 
 /* A missing file is no missing row. */
 static enum rg_err io_err(int errnum)
 {
     enum rg_err err = rg_err_from_errno(errnum);
 
+    RG_ASSERT(errnum > 0);
+    RG_ASSERT(err != RG_OK);
     return err == RG_ENOTFOUND ? RG_EIO : err;
 }
 
@@ -86,6 +98,7 @@ static enum rg_err from_mdb(int rc)
 
 static MDB_val to_val(struct rg_span s)
 {
+    RG_ASSERT(s.p != NULL || s.n == 0);
     union {
         const uint8_t *in;
         void *out; /* LMDB only reads through it */
@@ -94,7 +107,11 @@ static MDB_val to_val(struct rg_span s)
     return (MDB_val){s.n, p.out};
 }
 
-static struct rg_span from_val(const MDB_val *v) { return rg_span(v->mv_data, v->mv_size); }
+static struct rg_span from_val(const MDB_val *v)
+{
+    RG_ASSERT(v->mv_data != NULL || v->mv_size == 0);
+    return rg_span(v->mv_data, v->mv_size);
+}
 
 /* LMDB calls a short write, which is what a full memory file system does, an input/output error: ask for the reason. */
 static enum rg_err from_write(struct rg_store *store, int rc)
@@ -102,6 +119,7 @@ static enum rg_err from_write(struct rg_store *store, int rc)
     struct statvfs fs;
     int fd;
 
+    RG_ASSERT(rc != EIO || store->env != NULL);
     if (rc == EIO && mdb_env_get_fd(store->env, &fd) == 0 && fstatvfs(fd, &fs) == 0 &&
         (uint64_t)fs.f_bavail * fs.f_frsize < FREE_BYTES_MIN)
         return RG_ENOSPACE;
@@ -116,10 +134,13 @@ static void row_digest(struct rg_span key, struct rg_span value, uint64_t out[4]
     struct rg_span in[3];
     size_t n = 0;
 
+    RG_ASSERT(key.n > 0 && key.n <= RG_KEY_BYTES_MAX);
+    RG_ASSERT(value.n <= RG_ROW_BYTES_MAX);
     _Static_assert(RG_KEY_BYTES_MAX < 1 << 14, "a key's length is a varint of at most two bytes");
     if (key.n >= 0x80)
         head[n++] = (uint8_t)(key.n | 0x80);
     head[n++] = (uint8_t)(key.n >= 0x80 ? key.n >> 7 : key.n);
+    RG_ASSERT(n == (key.n >= 0x80 ? 2 : 1));
     in[0] = rg_span(head, n);
     in[1] = key;
     in[2] = value;
@@ -131,6 +152,7 @@ static void row_digest(struct rg_span key, struct rg_span value, uint64_t out[4]
 
 static void hash_load(const uint8_t hash[RG_STATE_HASH_BYTES], uint64_t out[4])
 {
+    _Static_assert(RG_STATE_HASH_BYTES == 4 * sizeof out[0], "four limbs");
     memcpy(out, hash, RG_STATE_HASH_BYTES);
     for (size_t i = 0; i < 4; i++)
         out[i] = le64toh(out[i]);
@@ -138,6 +160,7 @@ static void hash_load(const uint8_t hash[RG_STATE_HASH_BYTES], uint64_t out[4])
 
 static void hash_store(uint8_t hash[RG_STATE_HASH_BYTES], uint64_t in[4])
 {
+    _Static_assert(RG_STATE_HASH_BYTES == 4 * sizeof in[0], "four limbs");
     for (size_t i = 0; i < 4; i++)
         in[i] = htole64(in[i]);
     memcpy(hash, in, RG_STATE_HASH_BYTES);
@@ -148,6 +171,7 @@ static void hash_add(uint8_t hash[RG_STATE_HASH_BYTES], struct rg_span key, stru
     uint64_t sum[4], row[4];
     unsigned carry = 0;
 
+    _Static_assert(sizeof sum == RG_SHA256_BYTES, "a row's digest is as wide as the sum");
     hash_load(hash, sum);
     row_digest(key, value, row);
     for (size_t i = 0; i < 4; i++) {
@@ -164,6 +188,7 @@ static void hash_subtract(uint8_t hash[RG_STATE_HASH_BYTES], struct rg_span key,
     uint64_t sum[4], row[4];
     unsigned borrow = 0;
 
+    _Static_assert(sizeof sum == RG_SHA256_BYTES, "a row's digest is as wide as the sum");
     hash_load(hash, sum);
     row_digest(key, value, row);
     for (size_t i = 0; i < 4; i++) {
@@ -185,8 +210,10 @@ static enum rg_err make_dirs(const char *dir, bool *ret_made, struct rg_errctx *
     if (n == 0 || n >= sizeof path)
         return rg_fail(ctx, RG_EINVALID, "state directory: the path is empty or too long");
     memcpy(path, dir, n + 1);
+    RG_ASSERT(path[n] == '\0');
     while (n > 1 && path[n - 1] == '/')
         path[--n] = '\0';
+    RG_ASSERT(n >= 1 && path[n] == '\0');
     for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(path, 0700) != 0 && errno != EEXIST)
@@ -204,6 +231,7 @@ static enum rg_err check_dir(int fd, const char *dir, struct rg_errctx *ctx)
 {
     struct stat st;
 
+    RG_ASSERT(fd >= 0);
     if (fstat(fd, &st) != 0)
         return rg_fail(ctx, RG_EIO, "state directory %s: %s", dir, strerror(errno));
     if (st.st_uid != geteuid() && st.st_uid != 0)
@@ -221,6 +249,9 @@ static enum rg_err make_lock_file(int dir_fd, const char *dir, unsigned readers,
     int fd = openat(dir_fd, "lock.mdb", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     int rc;
 
+    RG_ASSERT(dir_fd >= 0);
+    RG_ASSERT(readers >= 1 && readers <= READERS_MAX);
+    RG_ASSERT(size > LOCK_HEAD_BYTES);
     if (fd < 0)
         return rg_fail(ctx, io_err(errno), "make %s/lock.mdb: %s", dir, strerror(errno));
     rc = posix_fallocate(fd, 0, (size + 4095) / 4096 * 4096);
@@ -235,6 +266,7 @@ static enum rg_err remove_files(int dir_fd, const char *dir, struct rg_errctx *c
 {
     static const char *const names[] = {"data.mdb", "lock.mdb"};
 
+    RG_ASSERT(dir_fd >= 0);
     for (size_t i = 0; i < RG_LEN(names); i++)
         if (unlinkat(dir_fd, names[i], 0) != 0 && errno != ENOENT)
             return rg_fail(ctx, RG_EIO, "remove %s/%s: %s", dir, names[i], strerror(errno));
@@ -246,6 +278,8 @@ static enum rg_err prepare_dir(struct rg_store *store, const char *dir, unsigned
     enum rg_err err = make_dirs(dir, &store->dir_made, ctx);
     int fd;
 
+    RG_ASSERT(store->env == NULL);
+    RG_ASSERT(!store->dir_made || err == RG_OK);
     if (err)
         return err;
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -267,6 +301,9 @@ static int open_env(struct rg_store *store, size_t map_bytes, unsigned readers)
     MDB_txn *txn;
     int rc = mdb_env_create(&store->env);
 
+    RG_ASSERT(page > 0 && map % page == 0);
+    RG_ASSERT(map > 0);
+    RG_ASSERT(store->dir != NULL);
     if (rc != 0)
         return rc;
     rc = mdb_env_set_mapsize(store->env, map);
@@ -296,6 +333,8 @@ enum rg_err rg_store_open(const char *dir, size_t map_bytes, unsigned readers_ma
     enum rg_err err;
     int rc;
 
+    RG_ASSERT(dir != NULL && ret_store != NULL);
+    RG_ASSERT(readers >= 1 && readers <= READERS_MAX);
     if (store == NULL)
         return rg_fail(ctx, RG_ENOMEM, "open state in %s", dir);
     rc = pthread_mutex_init(&store->lock, NULL);
@@ -309,6 +348,7 @@ enum rg_err rg_store_open(const char *dir, size_t map_bytes, unsigned readers_ma
     rc = open_env(store, map_bytes, readers);
     if (rc != 0)
         return rg_fail(ctx, from_write(store, rc), "open state in %s: %s", dir, mdb_strerror(rc));
+    RG_ASSERT(store->env != NULL && store->open == 0);
     *ret_store = RG_STEAL(store);
     return RG_OK;
 }
@@ -317,6 +357,8 @@ static void remove_dir(struct rg_store *store)
 {
     int fd = open(store->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
+    RG_ASSERT(store->dir != NULL);
+    RG_ASSERT(store->open == 0);
     if (fd < 0)
         return;
     if (remove_files(fd, store->dir, NULL) == RG_OK && store->dir_made)
@@ -331,6 +373,7 @@ void rg_store_free(struct rg_store *store)
     RG_ASSERT(store->open == 0);
     while (store->idle != NULL) {
         struct rg_txn *txn = store->idle;
+        RG_ASSERT(txn->mode == RG_TXN_READ && txn->store == store);
 
         store->idle = txn->next;
         mdb_txn_abort(txn->mdb);
@@ -351,17 +394,22 @@ static struct rg_txn *take_idle(struct rg_store *store)
 {
     struct rg_txn *txn;
 
+    RG_ASSERT(store != NULL);
     pthread_mutex_lock(&store->lock);
     txn = store->idle;
     if (txn != NULL)
         store->idle = txn->next;
+    RG_ASSERT(txn == NULL || (txn->mode == RG_TXN_READ && txn->store == store));
     store->open++;
+    RG_ASSERT(store->open > 0);
     pthread_mutex_unlock(&store->lock);
     return txn;
 }
 
 static void count_end(struct rg_store *store, struct rg_txn *idle)
 {
+    RG_ASSERT(idle == NULL || (idle->mode == RG_TXN_READ && idle->mdb != NULL));
+    RG_ASSERT(idle == NULL || idle->store == store);
     pthread_mutex_lock(&store->lock);
     RG_ASSERT(store->open > 0);
     store->open--;
@@ -376,6 +424,8 @@ static int begin_read(struct rg_store *store, struct rg_txn *txn)
 {
     int rc;
 
+    RG_ASSERT(txn->mode == RG_TXN_READ);
+    RG_ASSERT(txn->store == store);
     if (txn->mdb != NULL) {
         rc = mdb_txn_renew(txn->mdb);
         if (rc == 0)
@@ -391,6 +441,7 @@ static enum rg_err load_meta(struct rg_txn *txn)
     MDB_val key = to_val(rg_span(meta_key, sizeof meta_key)), value;
     int rc = mdb_get(txn->mdb, txn->store->dbi, &key, &value);
 
+    RG_ASSERT(txn->mdb != NULL);
     if (rc == MDB_NOTFOUND) {
         txn->meta = (struct meta){0};
         return RG_OK;
@@ -409,6 +460,8 @@ enum rg_err rg_txn_begin(struct rg_store *store, enum rg_txn_mode mode, struct r
     enum rg_err err;
     int rc;
 
+    RG_ASSERT(store != NULL && ret_txn != NULL);
+    RG_ASSERT(mode == RG_TXN_READ || mode == RG_TXN_WRITE);
     if (mode == RG_TXN_READ) {
         txn = take_idle(store);
     } else {
@@ -425,6 +478,7 @@ enum rg_err rg_txn_begin(struct rg_store *store, enum rg_txn_mode mode, struct r
     txn->store = store;
     txn->mode = mode;
     txn->changes = 0;
+    txn->scans = 0;
     txn->next = NULL;
     rc = mode == RG_TXN_READ ? begin_read(store, txn) : mdb_txn_begin(store->env, NULL, 0, &txn->mdb);
     if (rc != 0) {
@@ -432,6 +486,7 @@ enum rg_err rg_txn_begin(struct rg_store *store, enum rg_txn_mode mode, struct r
         free(txn);
         return from_mdb(rc);
     }
+    RG_ASSERT(txn->mdb != NULL && txn->changes == 0);
     err = load_meta(txn);
     if (err) {
         rg_txn_free(txn);
@@ -446,10 +501,12 @@ void rg_txn_free(struct rg_txn *txn)
     if (txn == NULL)
         return;
     if (txn->mode == RG_TXN_READ) {
+    RG_ASSERT(txn->mdb != NULL && txn->changes == 0);
         mdb_txn_reset(txn->mdb);
         count_end(txn->store, txn);
         return;
     }
+    RG_ASSERT(txn->scans == 0); /* LMDB frees the cursors of a write transaction with it */
     if (txn->mdb != NULL)
         mdb_txn_abort(txn->mdb);
     count_end(txn->store, NULL);
@@ -463,7 +520,10 @@ enum rg_err rg_txn_commit(struct rg_txn *txn)
     enum rg_err err = RG_OK;
     int rc;
 
+    RG_ASSERT(txn->mdb != NULL);
+    RG_ASSERT(counted_rows(&txn->meta) <= txn->meta.applied.rows);
     if (txn->mode == RG_TXN_WRITE) {
+        RG_ASSERT(txn->scans == 0);
         rc = mdb_put(txn->mdb, txn->store->dbi, &key, &value, 0);
         if (rc == 0)
             rc = mdb_txn_commit(RG_STEAL(txn->mdb));
@@ -478,8 +538,10 @@ uint64_t rg_store_bytes(struct rg_store *store)
     MDB_envinfo info;
     MDB_stat stat;
 
+    RG_ASSERT(store->env != NULL);
     mdb_env_info(store->env, &info);
     mdb_env_stat(store->env, &stat);
+    RG_ASSERT(stat.ms_psize > 0);
     return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
 }
 
@@ -495,13 +557,20 @@ enum rg_err rg_store_wipe(struct rg_store *store)
     if (rc != 0)
         return from_write(store, rc);
     txn->meta = (struct meta){0};
+    RG_ASSERT(counted_rows(&txn->meta) == 0);
     return rg_txn_commit(RG_STEAL(txn));
 }
 
-void rg_txn_applied(const struct rg_txn *txn, struct rg_applied *ret_applied) { *ret_applied = txn->meta.applied; }
+void rg_txn_applied(const struct rg_txn *txn, struct rg_applied *ret_applied)
+{
+    RG_ASSERT(txn->mdb != NULL);
+    RG_ASSERT(counted_rows(&txn->meta) <= txn->meta.applied.rows);
+    *ret_applied = txn->meta.applied;
+}
 
 void rg_txn_mark_applied(struct rg_txn *txn, uint64_t index, uint64_t term)
 {
+    RG_ASSERT(txn->mdb != NULL);
     RG_ASSERT(txn->mode == RG_TXN_WRITE);
     RG_ASSERT(index > txn->meta.applied.index);
     txn->meta.applied.index = index;
@@ -510,17 +579,31 @@ void rg_txn_mark_applied(struct rg_txn *txn, uint64_t index, uint64_t term)
 
 void rg_txn_set_applied(struct rg_txn *txn, const struct rg_applied *applied)
 {
+    RG_ASSERT(txn->mdb != NULL);
+    RG_ASSERT(applied->rows == txn->meta.applied.rows);
     RG_ASSERT(txn->mode == RG_TXN_WRITE);
     txn->meta.applied = *applied;
 }
 
-void rg_txn_counts(const struct rg_txn *txn, struct rg_counts *ret_counts) { *ret_counts = txn->meta.counts; }
+void rg_txn_counts(const struct rg_txn *txn, struct rg_counts *ret_counts)
+{
+    RG_ASSERT(txn->mdb != NULL);
+    *ret_counts = txn->meta.counts;
+}
 
-uint64_t rg_txn_changes(const struct rg_txn *txn) { return txn->changes; }
+uint64_t rg_txn_changes(const struct rg_txn *txn)
+{
+    RG_ASSERT(txn->mode == RG_TXN_WRITE);
+    return txn->changes;
+}
 
 /* --- rows --- */
 
-static bool key_ok(struct rg_span key) { return key.n > 0 && key.n <= RG_KEY_BYTES_MAX && key.p[0] != meta_key[0]; }
+static bool key_ok(struct rg_span key)
+{
+    RG_ASSERT(key.p != NULL || key.n == 0);
+    return key.n > 0 && key.n <= RG_KEY_BYTES_MAX && key.p[0] != meta_key[0];
+}
 
 static uint64_t *counter_of(struct meta *meta, uint8_t table)
 {
@@ -548,6 +631,10 @@ static void count_row(struct rg_txn *txn, struct rg_span key, int by)
 {
     uint64_t *counter = counter_of(&txn->meta, key.p[0]);
 
+    RG_ASSERT(key_ok(key));
+    RG_ASSERT(by == 1 || by == -1);
+    RG_ASSERT(by > 0 || txn->meta.applied.rows > 0);
+    RG_ASSERT(by > 0 || counter == NULL || *counter > 0);
     txn->meta.applied.rows += (uint64_t)(int64_t)by;
     if (counter != NULL)
         *counter += (uint64_t)(int64_t)by;
@@ -558,6 +645,7 @@ enum rg_err rg_row_get(struct rg_txn *txn, struct rg_span key, struct rg_span *r
     MDB_val k = to_val(key), v;
     int rc;
 
+    RG_ASSERT(txn->mdb != NULL);
     if (!key_ok(key))
         return RG_ENOTFOUND;
     rc = mdb_get(txn->mdb, txn->store->dbi, &k, &v);
@@ -572,6 +660,7 @@ enum rg_err rg_row_put(struct rg_txn *txn, struct rg_span key, struct rg_span va
     MDB_val k = to_val(key), v = to_val(value);
     int rc;
 
+    RG_ASSERT(txn->mdb != NULL);
     RG_ASSERT(txn->mode == RG_TXN_WRITE);
     if (!key_ok(key) || value.n > RG_ROW_BYTES_MAX)
         return RG_EINVALID;
@@ -588,6 +677,7 @@ enum rg_err rg_row_put(struct rg_txn *txn, struct rg_span key, struct rg_span va
     if (rc != 0)
         return from_write(txn->store, rc);
     hash_add(txn->meta.applied.hash, key, value);
+    RG_ASSERT(txn->meta.applied.rows > 0);
     txn->changes++;
     return RG_OK;
 }
@@ -597,6 +687,7 @@ enum rg_err rg_row_delete(struct rg_txn *txn, struct rg_span key)
     MDB_val k = to_val(key), v;
     int rc;
 
+    RG_ASSERT(txn->mdb != NULL);
     RG_ASSERT(txn->mode == RG_TXN_WRITE);
     if (!key_ok(key))
         return RG_ENOTFOUND;
@@ -617,6 +708,7 @@ enum rg_err rg_row_append(struct rg_txn *txn, struct rg_span key, struct rg_span
     MDB_val k = to_val(key), v = to_val(value);
     int rc;
 
+    RG_ASSERT(txn->mdb != NULL);
     RG_ASSERT(txn->mode == RG_TXN_WRITE);
     if (!key_ok(key) || value.n > RG_ROW_BYTES_MAX)
         return RG_EMALFORMED;
@@ -637,6 +729,7 @@ static int span_cmp(struct rg_span a, struct rg_span b)
     size_t n = RG_MIN(a.n, b.n);
     int order = n > 0 ? memcmp(a.p, b.p, n) : 0;
 
+    RG_ASSERT((a.p != NULL || a.n == 0) && (b.p != NULL || b.n == 0));
     return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
 }
 
@@ -645,7 +738,9 @@ enum rg_err rg_scan_begin(struct rg_txn *txn, struct rg_span prefix, struct rg_s
     MDB_cursor *cursor;
     int rc;
 
-    *scan = (struct rg_scan){.txn = txn, .prefix_len = prefix.n};
+    RG_ASSERT(txn->mdb != NULL);
+    RG_ASSERT(prefix.p != NULL || prefix.n == 0);
+    *scan = (struct rg_scan){.txn = txn, .prefix_len = prefix.n, .changes = txn->changes};
     if (prefix.n > sizeof scan->prefix || after.n > sizeof scan->from)
         return RG_EINVALID;
     if (prefix.n > 0)
@@ -658,13 +753,18 @@ enum rg_err rg_scan_begin(struct rg_txn *txn, struct rg_span prefix, struct rg_s
     rc = mdb_cursor_open(txn->mdb, txn->store->dbi, &cursor);
     if (rc != 0)
         return from_mdb(rc);
+    RG_ASSERT(cursor != NULL);
     scan->cursor = cursor;
+    if (txn->mode == RG_TXN_WRITE)
+        txn->scans++;
     return RG_OK;
 }
 
 static enum rg_err scan_found(struct rg_scan *scan, int rc, const MDB_val *k, const MDB_val *v, struct rg_span *ret_key,
                               struct rg_span *ret_value)
 {
+    RG_ASSERT(scan->cursor != NULL);
+    RG_ASSERT(scan->prefix_len <= sizeof scan->prefix);
     if (rc == 0 && k->mv_size >= scan->prefix_len &&
         (scan->prefix_len == 0 || memcmp(k->mv_data, scan->prefix, scan->prefix_len) == 0)) {
         *ret_key = from_val(k);
@@ -682,6 +782,9 @@ static int scan_first(struct rg_scan *scan, MDB_val *k, MDB_val *v)
                                                  : rg_span(first_row_key, sizeof first_row_key);
     int rc;
 
+    RG_ASSERT(!scan->started);
+    RG_ASSERT(scan->from_len <= sizeof scan->from);
+    RG_ASSERT(!scan->from_set || scan->from_len > 0);
     *k = to_val(from);
     rc = mdb_cursor_get(scan->cursor, k, v, MDB_SET_RANGE);
     if (rc == 0 && scan->from_set && rg_span_eq(from_val(k), from))
@@ -696,6 +799,8 @@ enum rg_err rg_scan_next(struct rg_scan *scan, struct rg_span *ret_key, struct r
 
     if (scan->cursor == NULL)
         return RG_ENOTFOUND;
+    RG_ASSERT(scan->txn->mdb != NULL);
+    RG_ASSERT(scan->txn->changes == scan->changes); /* a write would move what the cursor stands on */
     rc = scan->started ? mdb_cursor_get(scan->cursor, &k, &v, MDB_NEXT) : scan_first(scan, &k, &v);
     scan->started = true;
     return scan_found(scan, rc, &k, &v, ret_key, ret_value);
@@ -709,6 +814,8 @@ enum rg_err rg_scan_seek(struct rg_scan *scan, struct rg_span key, struct rg_spa
     if (scan->cursor == NULL)
         return RG_ENOTFOUND;
     RG_ASSERT(key.n > 0 && key.p[0] != meta_key[0]);
+    RG_ASSERT(scan->txn->mdb != NULL);
+    RG_ASSERT(scan->txn->changes == scan->changes); /* a write would move what the cursor stands on */
     rc = mdb_cursor_get(scan->cursor, &k, &v, MDB_SET_RANGE);
     scan->started = true;
     return scan_found(scan, rc, &k, &v, ret_key, ret_value);
@@ -716,8 +823,13 @@ enum rg_err rg_scan_seek(struct rg_scan *scan, struct rg_span key, struct rg_spa
 
 void rg_scan_end(struct rg_scan *scan)
 {
-    if (scan->cursor != NULL)
-        mdb_cursor_close(scan->cursor);
+    if (scan->cursor == NULL)
+        return;
+    if (scan->txn->mode == RG_TXN_WRITE) {
+        RG_ASSERT(scan->txn->scans > 0);
+        scan->txn->scans--;
+    }
+    mdb_cursor_close(scan->cursor);
     scan->cursor = NULL;
 }
 
@@ -728,12 +840,14 @@ enum rg_err rg_store_rehash(struct rg_txn *txn, uint8_t out[RG_STATE_HASH_BYTES]
     struct rg_span key, value;
     enum rg_err err = rg_scan_begin(txn, rg_span(NULL, 0), rg_span(NULL, 0), &scan);
 
+    RG_ASSERT(txn->mdb != NULL);
     if (err)
         return err;
     while ((err = rg_scan_next(&scan, &key, &value)) == RG_OK)
         hash_add(hash, key, value);
     if (err != RG_ENOTFOUND)
         return err;
+    RG_ASSERT(scan.cursor == NULL);
     memcpy(out, hash, sizeof hash);
     return RG_OK;
 }

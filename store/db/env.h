@@ -73,6 +73,7 @@ struct rg_scan {
     uint8_t from[RG_KEY_BYTES_MAX];
     size_t from_len;
     uint8_t only; /* request lists: 'c' or 'd' */
+    uint64_t changes; /* of the transaction when it began: they stay while it goes on */
 };
 /** after: whole key to start behind; empty: from the first. The prefix may be empty (all rows but meta). RG_EINVALID when it
  * is longer than the field above. End the scan before its transaction. */

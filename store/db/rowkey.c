@@ -8,6 +8,8 @@ static bool put_text(struct rg_rowkey *key, struct rg_span text)
 {
     uint8_t digest[RG_SHA256_BYTES];
 
+    RG_ASSERT(key->n >= 1 && key->n <= 2);
+    RG_ASSERT(text.p != NULL || text.n == 0);
     if (text.n == 0 || text.n > RG_NAME_BYTES_MAX)
         return false;
     if (text.n <= WHOLE_BYTES_MAX) {
@@ -18,6 +20,7 @@ static bool put_text(struct rg_rowkey *key, struct rg_span text)
     rg_rowkey_put(key, text.p, CUT_BYTES);
     rg_rowkey_put(key, "", 1);
     rg_rowkey_put(key, digest, sizeof digest);
+    RG_ASSERT(key->n <= sizeof key->b);
     return true;
 }
 
@@ -31,6 +34,7 @@ bool rg_rowkey_folded(enum rg_table table, struct rg_span text, struct rg_rowkey
 {
     uint8_t folded[RG_NAME_BYTES_MAX];
 
+    RG_ASSERT(text.p != NULL || text.n == 0);
     if (text.n > sizeof folded)
         return false;
     for (size_t i = 0; i < text.n; i++) /* as rg_fold, without the heap */
@@ -42,17 +46,22 @@ bool rg_rowkey_external(enum rg_table table, struct rg_span issuer, struct rg_sp
 {
     uint8_t both[RG_NAME_BYTES_MAX];
 
+    RG_ASSERT(issuer.p != NULL || issuer.n == 0);
+    RG_ASSERT(id.p != NULL || id.n == 0);
     if (id.n == 0 || issuer.n >= sizeof both || id.n > sizeof both - issuer.n - 1)
         return false;
     if (issuer.n > 0)
         memcpy(both, issuer.p, issuer.n);
     both[issuer.n] = 0;
     memcpy(both + issuer.n + 1, id.p, id.n);
+    RG_ASSERT(issuer.n + 1 + id.n <= sizeof both);
     return rg_rowkey_text(table, rg_span(both, issuer.n + 1 + id.n), ret_key);
 }
 
 bool rg_rowkey_credential(char sub, struct rg_span text, struct rg_rowkey *ret_key)
 {
+    RG_ASSERT(sub == 'k' || sub == 't');
+    RG_ASSERT(text.p != NULL || text.n == 0);
     *ret_key = rg_rowkey_table(RG_T_CREDENTIAL);
     rg_rowkey_put(ret_key, &sub, 1);
     return put_text(ret_key, text);
@@ -62,6 +71,7 @@ bool rg_rowkey_take_u64(struct rg_span key, uint64_t *ret_number)
 {
     uint64_t number = 0;
 
+    RG_ASSERT(key.p != NULL || key.n == 0);
     if (key.n != 1 + sizeof number)
         return false;
     for (size_t i = 1; i < key.n; i++)
@@ -72,6 +82,7 @@ bool rg_rowkey_take_u64(struct rg_span key, uint64_t *ret_number)
 
 static void put_principal(struct rg_rowkey *key, char principal_type, const struct rg_uuid *id)
 {
+    RG_ASSERT(key->n >= 1);
     rg_rowkey_put(key, &principal_type, 1); /* any byte: a list may go on behind what a client's token says */
     rg_rowkey_put(key, id->b, RG_ID_BYTES);
 }
@@ -112,6 +123,7 @@ struct rg_rowkey rg_rowkey_assign_ps(const char *account, const struct rg_psid *
 
 bool rg_account_id_ok(struct rg_span id)
 {
+    RG_ASSERT(id.p != NULL || id.n == 0);
     if (id.n != RG_ACCT_BYTES)
         return false;
     for (size_t i = 0; i < id.n; i++)

@@ -12,16 +12,25 @@ enum {
     RG_ASSIGN_KEY_BYTES = 1 + RG_ACCT_BYTES + RG_PSID_BYTES + 1 + RG_ID_BYTES,
 };
 
+/** Twelve ASCII digits. */
+bool rg_account_id_ok(struct rg_span id);
+
 /* A key on the stack. Fixed-size parts only overflow by our own mistake. */
 struct rg_rowkey {
     uint8_t b[256];
     size_t n;
 };
 
-static inline struct rg_span rg_rowkey_span(const struct rg_rowkey *key) { return rg_span(key->b, key->n); }
+static inline struct rg_span rg_rowkey_span(const struct rg_rowkey *key)
+{
+    RG_ASSERT(key->n <= sizeof key->b);
+    return rg_span(key->b, key->n);
+}
 static inline void rg_rowkey_put(struct rg_rowkey *key, const void *p, size_t n)
 {
+    RG_ASSERT(key->n <= sizeof key->b);
     RG_ASSERT(n <= sizeof key->b - key->n);
+    RG_ASSERT(p != NULL || n == 0);
     memcpy(key->b + key->n, p, n);
     key->n += n;
 }
@@ -29,6 +38,7 @@ static inline struct rg_rowkey rg_rowkey_table(enum rg_table table)
 {
     struct rg_rowkey key;
 
+    RG_ASSERT(table > 0 && table <= UINT8_MAX); /* 0 is the meta row's */
     key.b[0] = (uint8_t)table;
     key.n = 1;
     return key;
@@ -39,6 +49,7 @@ static inline struct rg_rowkey rg_rowkey_id(enum rg_table table, const struct rg
     struct rg_rowkey key = rg_rowkey_table(table);
 
     rg_rowkey_put(&key, id->b, RG_ID_BYTES);
+    RG_ASSERT(key.n == 1 + RG_ID_BYTES);
     return key;
 }
 /** table, number big-endian. */
@@ -50,6 +61,7 @@ static inline struct rg_rowkey rg_rowkey_u64(enum rg_table table, uint64_t numbe
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (uint8_t)(number >> (56 - 8 * i));
     rg_rowkey_put(&key, bytes, sizeof bytes);
+    RG_ASSERT(key.n == 1 + sizeof bytes);
     return key;
 }
 /** table, two ids. */
@@ -58,6 +70,7 @@ static inline struct rg_rowkey rg_rowkey_ids(enum rg_table table, const struct r
     struct rg_rowkey key = rg_rowkey_id(table, a);
 
     rg_rowkey_put(&key, b->b, RG_ID_BYTES);
+    RG_ASSERT(key.n == 1 + 2 * RG_ID_BYTES);
     return key;
 }
 static inline struct rg_rowkey rg_rowkey_psid(enum rg_table table, const struct rg_psid *id)
@@ -65,12 +78,14 @@ static inline struct rg_rowkey rg_rowkey_psid(enum rg_table table, const struct 
     struct rg_rowkey key = rg_rowkey_table(table);
 
     rg_rowkey_put(&key, id->b, RG_PSID_BYTES);
+    RG_ASSERT(key.n == 1 + RG_PSID_BYTES);
     return key;
 }
 static inline struct rg_rowkey rg_rowkey_account(const char *account_id)
 {
     struct rg_rowkey key = rg_rowkey_table(RG_T_ACCOUNT);
 
+    RG_ASSERT(rg_account_id_ok(rg_span(account_id, RG_ACCT_BYTES)));
     rg_rowkey_put(&key, account_id, RG_ACCT_BYTES);
     return key;
 }
@@ -82,6 +97,7 @@ static inline struct rg_rowkey rg_rowkey_request(bool deletion, const struct rg_
 
     rg_rowkey_put(&key, deletion ? "d" : "c", 1);
     rg_rowkey_put(&key, id->b, RG_ID_BYTES);
+    RG_ASSERT(key.n == 1 + 1 + RG_ID_BYTES);
     return key;
 }
 /** An assignment's row and its two indexes: the same parts in other orders. account: 12 digits. */
@@ -102,12 +118,10 @@ bool rg_rowkey_credential(char sub, struct rg_span text, struct rg_rowkey *ret_k
 /** The number behind the table's byte. False: the key is of another form. */
 bool rg_rowkey_take_u64(struct rg_span key, uint64_t *ret_number);
 
-/** Twelve ASCII digits. */
-bool rg_account_id_ok(struct rg_span id);
-
 /* Parts of keys and values. False, and nothing written: not of that form. */
 static inline bool rg_take_id(struct rg_span value, struct rg_uuid *ret_id)
 {
+    _Static_assert(sizeof ret_id->b == RG_ID_BYTES, "whole");
     if (value.n != RG_ID_BYTES)
         return false;
     memcpy(ret_id->b, value.p, RG_ID_BYTES);
@@ -115,6 +129,7 @@ static inline bool rg_take_id(struct rg_span value, struct rg_uuid *ret_id)
 }
 static inline bool rg_take_psid(struct rg_span value, struct rg_psid *ret_id)
 {
+    _Static_assert(sizeof ret_id->b == RG_PSID_BYTES, "whole");
     if (value.n != RG_PSID_BYTES)
         return false;
     memcpy(ret_id->b, value.p, RG_PSID_BYTES);

@@ -4,6 +4,7 @@ enum { FIELDS_MAX = 128 };
 
 static bool take_number(uint32_t field, struct rg_span value, uint64_t *ret_number)
 {
+    RG_ASSERT(field >= 1);
     *ret_number = 0;
     return rg_tlv_number(value, ret_number) || field >= RG_F_ID;
 }
@@ -14,6 +15,8 @@ static bool take(const struct rg_row_member *member, uint32_t field, struct rg_s
     uint8_t *to = thing + member->at;
     uint64_t number;
 
+    RG_ASSERT(member->at < RG_ROWMAP_BYTES_MAX);
+    RG_ASSERT(member->form == RG_ROW_NONE || (field >= 1 && field < FIELDS_MAX));
     switch ((enum rg_row_form)member->form) {
     case RG_ROW_NONE:
         return true;
@@ -53,6 +56,7 @@ enum rg_err rg_rowmap_read(const struct rg_rowmap *map, struct rg_span row, void
     struct rg_cursor cur;
     struct rg_tlv tlv;
 
+    RG_ASSERT(map->n > 0 && map->bytes > 0);
     RG_ASSERT(map->bytes <= sizeof thing);
     RG_ASSERT(map->n <= FIELDS_MAX);
     memset(thing, 0, map->bytes);
@@ -71,6 +75,7 @@ enum rg_err rg_rowmap_read(const struct rg_rowmap *map, struct rg_span row, void
             return RG_ECORRUPT;
     if (map->of[RG_ROW_WHOLE].form == RG_ROW_SPAN)
         memcpy(thing + map->of[RG_ROW_WHOLE].at, &row, sizeof row);
+    RG_ASSERT(map->of[RG_ROW_WHOLE].at + sizeof row <= map->bytes || map->of[RG_ROW_WHOLE].form != RG_ROW_SPAN);
     memcpy(ret_thing, thing, map->bytes);
     return RG_OK;
 }
@@ -80,6 +85,8 @@ enum rg_err rg_rowmap_get(const struct rg_rowmap *map, struct rg_txn *txn, const
     struct rg_span row;
     enum rg_err err = rg_row_get(txn, rg_rowkey_span(key), &row);
 
+    RG_ASSERT(key->n > 0);
+    RG_ASSERT(map->needs[0] < map->n);
     return err ? err : rg_rowmap_read(map, row, ret_thing);
 }
 
@@ -88,6 +95,8 @@ enum rg_err rg_rowmap_next(const struct rg_rowmap *map, struct rg_scan *scan, vo
     struct rg_span key, row;
     enum rg_err err = rg_scan_next(scan, &key, &row);
 
+    RG_ASSERT(scan->txn != NULL);
+    RG_ASSERT(map->needs[0] < map->n);
     return err ? err : rg_rowmap_read(map, row, ret_thing);
 }
 

@@ -45,10 +45,11 @@ struct rg_rowmap {
     uint8_t needs[5];  /* fields without which a row is damaged; 0: no more */
 };
 #define RG_ROWMAP_BYTES_MAX 512
-/* RG_ROWMAP(members, type, needed fields… or 0) */
+/* RG_ROWMAP(members, type, needed fields… or 0). A type that is too large does not compile. */
 #define RG_ROWMAP(members, type, ...)                                                                                  \
     {                                                                                                                  \
-        .of = (members), .n = RG_LEN(members), .bytes = sizeof(type), .needs = { __VA_ARGS__ }                         \
+        .of = (members), .n = RG_LEN(members),                                                                         \
+        .bytes = sizeof(type) + 0 * sizeof(char[sizeof(type) <= RG_ROWMAP_BYTES_MAX ? 1 : -1]), .needs = { __VA_ARGS__ } \
     }
 
 /** Read a row: the first of a field counts, others are 0 or empty. RG_ECORRUPT: no fields, a needed one is missing, or one is of

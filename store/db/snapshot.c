@@ -69,6 +69,11 @@ static enum rg_err write_chunk(struct writer *writer, enum chunk_kind kind)
     size_t n = plain.n;
     int packed;
 
+    RG_ASSERT(kind >= CHUNK_INFO && kind <= CHUNK_END);
+    RG_ASSERT((kind == CHUNK_ROWS) == (writer->chunk_rows > 0));
+    RG_ASSERT((kind == CHUNK_INFO) == (writer->number == 0));
+    RG_ASSERT(writer->dek != NULL);
+    RG_ASSERT(plain.n <= PLAIN_BYTES_MAX);
     rg_buf_clear(&writer->out);
     head = rg_buf_reserve(&writer->out, CHUNK_HEAD_BYTES + plain.n + RG_TAG_BYTES);
     if (head == NULL)
@@ -80,6 +85,7 @@ static enum rg_err write_chunk(struct writer *writer, enum chunk_kind kind)
         n = (size_t)packed;
     else if (n > 0)
         memcpy(body, plain.p, n);
+    RG_ASSERT(n <= plain.n);
     memset(head, 0, CHUNK_HEAD_BYTES);
     head[0] = (uint8_t)kind;
     head[1] = packed > 0 ? FLAG_LZ4 : 0;
@@ -92,6 +98,7 @@ static enum rg_err write_chunk(struct writer *writer, enum chunk_kind kind)
     if (err)
         return err;
     writer->out.len = CHUNK_HEAD_BYTES + n + RG_TAG_BYTES;
+    RG_ASSERT(writer->out.len <= writer->out.cap);
     writer->number++;
     writer->chunk_rows = 0;
     rg_buf_clear(&writer->plain);
@@ -105,10 +112,12 @@ static enum rg_err write_head(struct writer *writer, struct rg_keyprov *keys, co
     uint8_t head[HEAD_BYTES + RG_WRAPPED_BYTES_MAX] = {0};
     enum rg_err err;
 
+    RG_ASSERT(writer->dek == NULL && writer->number == 0);
     rg_buf_init(&dek, RG_WRAPPED_BYTES_MAX);
     err = rg_dek_new(keys, &c, &dek, &writer->dek);
     if (err)
         return err;
+    RG_ASSERT(dek.len > 0 && dek.len <= RG_WRAPPED_BYTES_MAX);
     rg_le_put(head, FILE_MAGIC, 4);
     rg_le_put(head + 4, FORMAT_VERSION, 2);
     rg_le_put(head + 6, dek.len, 2);
@@ -122,6 +131,8 @@ static enum rg_err write_info(struct writer *writer, const struct rg_applied *ap
 {
     struct rg_buf *buf = &writer->plain;
 
+    RG_ASSERT(writer->number == 0 && writer->rows == 0);
+    RG_ASSERT(buf->len == 0);
     rg_tlv_put_u64(buf, INFO_INDEX, applied->index);
     rg_tlv_put_u64(buf, INFO_TERM, applied->term);
     rg_tlv_put_u64(buf, INFO_CONFIG_INDEX, info->config_index);
@@ -141,6 +152,8 @@ static enum rg_err put_row(struct writer *writer, struct rg_span key, struct rg_
     enum rg_err err = RG_OK;
     uint8_t *to;
 
+    RG_ASSERT(key.n > 0 && key.n <= RG_KEY_BYTES_MAX);
+    RG_ASSERT(value.n <= RG_ROW_BYTES_MAX);
     if (writer->plain.len > 0 && writer->plain.len + n > RG_SNAPSHOT_CHUNK_BYTES)
         err = write_chunk(writer, CHUNK_ROWS);
     if (err)
@@ -153,6 +166,7 @@ static enum rg_err put_row(struct writer *writer, struct rg_span key, struct rg_
     memcpy(to + ROW_HEAD_BYTES, key.p, key.n);
     if (value.n > 0)
         memcpy(to + ROW_HEAD_BYTES + key.n, value.p, value.n);
+    RG_ASSERT(writer->plain.len + n <= PLAIN_BYTES_MAX);
     writer->plain.len += n;
     writer->chunk_rows++;
     writer->rows++;
@@ -165,6 +179,7 @@ static enum rg_err write_rows(struct writer *writer, struct rg_txn *txn, const v
     struct rg_span key, value;
     enum rg_err err = rg_scan_begin(txn, rg_span(NULL, 0), rg_span(NULL, 0), &scan);
 
+    RG_ASSERT(writer->number == 1 && writer->rows == 0);
     while (!err) {
         err = rg_scan_next(&scan, &key, &value);
         if (err)
@@ -177,11 +192,14 @@ static enum rg_err write_rows(struct writer *writer, struct rg_txn *txn, const v
     }
     if (err != RG_ENOTFOUND)
         return err;
+    RG_ASSERT((writer->plain.len > 0) == (writer->chunk_rows > 0));
     return writer->plain.len > 0 ? write_chunk(writer, CHUNK_ROWS) : RG_OK;
 }
 
 static enum rg_err write_end(struct writer *writer, const struct rg_applied *applied)
 {
+    RG_ASSERT(writer->plain.len == 0 && writer->chunk_rows == 0);
+    RG_ASSERT(writer->number >= 1);
     if (writer->rows != applied->rows)
         return RG_ECORRUPT; /* the store's own count is wrong: nothing to keep for later */
     rg_tlv_put_u64(&writer->plain, INFO_CHUNKS, writer->number - 1);
@@ -199,6 +217,8 @@ enum rg_err rg_snapshot_write(struct rg_txn *txn, struct rg_keyprov *keys, const
     uint32_t version;
     enum rg_err err;
 
+    RG_ASSERT(sink.write != NULL);
+    RG_ASSERT(info->chunks == 0);
     rg_txn_applied(txn, &applied);
     rg_buf_init(&writer.plain, PLAIN_BYTES_MAX);
     rg_buf_init(&writer.out, CHUNK_HEAD_BYTES + PLAIN_BYTES_MAX + RG_TAG_BYTES);
@@ -237,6 +257,7 @@ static void reader_deinit(struct reader *reader)
 
 static enum rg_err fail_at(struct reader *reader, const char *what)
 {
+    RG_ASSERT(what[0] != '\0');
     return rg_fail(reader->ctx, RG_ECORRUPT, "chunk %" PRIu64 " at byte %" PRIu64 ": %s", reader->number,
                    reader->offset, what);
 }
@@ -245,6 +266,7 @@ static enum rg_err read_exactly(struct reader *reader, void *out, size_t n)
 {
     enum rg_err err;
 
+    RG_ASSERT(n > 0);
     if (reader->offset > reader->source.size || n > reader->source.size - reader->offset)
         return fail_at(reader, "the file ends too early");
     err = reader->source.read(reader->source.arg, reader->offset, out, n);
@@ -253,6 +275,7 @@ static enum rg_err read_exactly(struct reader *reader, void *out, size_t n)
     if (err)
         return rg_fail(reader->ctx, err, "read at byte %" PRIu64 ": %s", reader->offset, rg_err_text(err));
     reader->offset += n;
+    RG_ASSERT(reader->offset <= reader->source.size);
     return RG_OK;
 }
 
@@ -264,6 +287,8 @@ static enum rg_err read_head(struct reader *reader, struct rg_keyprov *keys, con
     enum rg_err err = read_exactly(reader, head, HEAD_BYTES);
     size_t dek_n, used;
 
+    RG_ASSERT(reader->dek == NULL);
+    RG_ASSERT(err || reader->offset == HEAD_BYTES);
     if (err)
         return err;
     dek_n = (size_t)rg_le_get(head + 6, 2);
@@ -304,6 +329,7 @@ static enum rg_err check_chunk(struct reader *reader, const uint8_t head[CHUNK_H
     content = chunk->sealed_n - RG_TAG_BYTES;
     if ((chunk->flags & FLAG_LZ4) != 0 ? content >= chunk->plain_n : content != chunk->plain_n)
         return fail_at(reader, "damaged header");
+    RG_ASSERT(chunk->plain_n <= PLAIN_BYTES_MAX && content <= chunk->plain_n);
     return RG_OK;
 }
 
@@ -315,6 +341,8 @@ static enum rg_err read_chunk(struct reader *reader)
     const struct chunk *chunk = &reader->chunk;
     bool packed;
 
+    RG_ASSERT(reader->dek != NULL);
+    RG_ASSERT(reader->sealed != NULL && reader->plain != NULL && reader->packed != NULL);
     if (!err)
         err = check_chunk(reader, aad);
     if (!err)
@@ -333,6 +361,7 @@ static enum rg_err read_chunk(struct reader *reader)
         LZ4_decompress_safe((const char *)reader->packed, (char *)reader->plain, (int)(chunk->sealed_n - RG_TAG_BYTES),
                             (int)chunk->plain_n) != (int)chunk->plain_n)
         return fail_at(reader, "it does not decompress");
+    RG_ASSERT(chunk->plain_n <= PLAIN_BYTES_MAX);
     reader->bytes = rg_span(reader->plain, chunk->plain_n);
     reader->number++;
     return RG_OK;
@@ -342,6 +371,7 @@ static bool take_u64(struct rg_span bytes, uint32_t field, uint64_t *out)
 {
     struct rg_span value;
 
+    RG_ASSERT(field >= INFO_INDEX && field <= INFO_CHUNKS);
     return rg_tlv_get(bytes, field, &value) && rg_tlv_number(value, out);
 }
 
@@ -352,6 +382,7 @@ static enum rg_err read_info(struct reader *reader, struct rg_buf *config_buf, s
     enum rg_err err = read_chunk(reader);
     struct rg_span b = reader->bytes;
 
+    RG_ASSERT(reader->number == 1 || err);
     if (err)
         return err;
     memset(info, 0, sizeof *info);
@@ -364,6 +395,7 @@ static enum rg_err read_info(struct reader *reader, struct rg_buf *config_buf, s
     memcpy(info->hash, hash.p, hash.n);
     if (key_id.n > 0)
         memcpy(info->key_id, key_id.p, key_id.n);
+    RG_ASSERT(key_id.n < sizeof info->key_id && info->key_id[key_id.n] == '\0');
     info->created_ms = (int64_t)created;
     if (config_buf == NULL)
         return RG_OK;
@@ -381,6 +413,7 @@ static enum rg_err reader_open(struct reader *reader, struct rg_snapshot_source 
 {
     enum rg_err err;
 
+    RG_ASSERT(source.read != NULL);
     *reader = (struct reader){.source = source, .ctx = ctx};
     reader->sealed = malloc(PLAIN_BYTES_MAX + RG_TAG_BYTES);
     reader->plain = malloc(PLAIN_BYTES_MAX);
@@ -397,6 +430,7 @@ static bool next_row(struct rg_span bytes, size_t *at, struct rg_span *key, stru
     size_t left = bytes.n - *at, key_n, value_n;
     const uint8_t *p = bytes.p + *at;
 
+    RG_ASSERT(*at < bytes.n);
     if (left < ROW_HEAD_BYTES)
         return false;
     key_n = (size_t)rg_le_get(p, 2);
@@ -407,6 +441,7 @@ static bool next_row(struct rg_span bytes, size_t *at, struct rg_span *key, stru
     *key = rg_span(p + ROW_HEAD_BYTES, key_n);
     *value = rg_span(p + ROW_HEAD_BYTES + key_n, value_n);
     *at += ROW_HEAD_BYTES + key_n + value_n;
+    RG_ASSERT(*at <= bytes.n);
     return true;
 }
 
@@ -417,6 +452,8 @@ static enum rg_err take_rows(struct reader *reader, struct rg_txn *txn)
     uint32_t rows = 0;
     size_t at = 0;
 
+    RG_ASSERT(reader->chunk.kind == CHUNK_ROWS);
+    RG_ASSERT(reader->bytes.n == reader->chunk.plain_n);
     while (at < reader->bytes.n) {
         enum rg_err err;
 
@@ -439,6 +476,8 @@ static enum rg_err check_end(struct reader *reader, struct rg_snapshot_info *inf
     struct rg_span b = reader->bytes, hash;
     uint64_t chunks, end_rows;
 
+    RG_ASSERT(reader->number >= 2);
+    RG_ASSERT(reader->offset <= reader->source.size);
     if (reader->chunk.kind != CHUNK_END || !rg_tlv_valid(b) || !take_u64(b, INFO_CHUNKS, &chunks) ||
         !take_u64(b, INFO_ROWS, &end_rows) || !rg_tlv_get(b, INFO_HASH, &hash))
         return fail_at(reader, "neither rows nor end");
@@ -512,6 +551,7 @@ static enum rg_err load_chunks(struct reader *reader, struct rg_store *store, st
     uint64_t rows = 0;
     enum rg_err err;
 
+    RG_ASSERT(reader->number == 1);
     for (;;) {
         err = read_chunk(reader);
         if (err)
@@ -525,6 +565,7 @@ static enum rg_err load_chunks(struct reader *reader, struct rg_store *store, st
         if (err)
             return err;
         rows += reader->chunk.rows;
+        RG_ASSERT(loaded < LOAD_BYTES);
         loaded += reader->bytes.n;
         if (loaded < LOAD_BYTES)
             continue;

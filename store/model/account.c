@@ -35,5 +35,6 @@ enum rg_err rg_account_list(struct rg_txn *txn, const char *after, struct rg_sca
 
 enum rg_err rg_account_list_next(struct rg_scan *scan, struct rg_account *ret_account)
 {
+    RG_ASSERT(scan->prefix_len == 1 && scan->prefix[0] == RG_T_ACCOUNT);
     return rg_rowmap_next(&map, scan, ret_account);
 }

@@ -34,10 +34,12 @@ enum rg_err rg_assignment_list(struct rg_txn *txn, const char *account_id, const
     if (!rg_account_id_ok(rg_span_str(account_id)))
         return RG_EINVALID;
     rg_rowkey_put(&prefix, account_id, RG_ACCT_BYTES);
+    RG_ASSERT(prefix.n == 1 + RG_ACCT_BYTES);
     if (permset != NULL)
         rg_rowkey_put(&prefix, permset->b, RG_PSID_BYTES);
     if (after != NULL)
         from = by_account(after);
+    RG_ASSERT(from.n == 0 || from.n == RG_ASSIGN_KEY_BYTES);
     return rg_rowkey_scan(txn, &prefix, &from, scan);
 }
 
@@ -48,8 +50,10 @@ enum rg_err rg_assignment_list_of(struct rg_txn *txn, char principal_type, const
 
     rg_rowkey_put(&prefix, &principal_type, 1);
     rg_rowkey_put(&prefix, principal_id->b, RG_ID_BYTES);
+    RG_ASSERT(prefix.n == 1 + 1 + RG_ID_BYTES);
     if (after != NULL)
         from = by_principal(after);
+    RG_ASSERT(from.n == 0 || from.n == RG_ASSIGN_KEY_BYTES);
     return rg_rowkey_scan(txn, &prefix, &from, scan);
 }
 
@@ -59,8 +63,10 @@ enum rg_err rg_assignment_list_with(struct rg_txn *txn, const struct rg_psid *pe
     const struct rg_rowkey prefix = rg_rowkey_psid(RG_T_ASSIGN_PS, permset);
     struct rg_rowkey from = {.n = 0};
 
+    RG_ASSERT(prefix.n == 1 + RG_PSID_BYTES);
     if (after != NULL)
         from = by_permset(after);
+    RG_ASSERT(from.n == 0 || from.n == RG_ASSIGN_KEY_BYTES);
     return rg_rowkey_scan(txn, &prefix, &from, scan);
 }
 
@@ -89,6 +95,8 @@ static bool assignment_parse(struct rg_span key, struct rg_assignment *ret_assig
         type = rg_cursor_bytes(&cur, 1);
         id = rg_cursor_bytes(&cur, RG_ID_BYTES);
     }
+    RG_ASSERT(!cur.bad && rg_cursor_left(&cur) == 0);
+    RG_ASSERT(type.n == 1);
     ret_assignment->principal_type = (char)type.p[0];
     return rg_take_account(account, ret_assignment->account_id) && rg_take_psid(permset, &ret_assignment->permset_id) &&
            rg_take_id(id, &ret_assignment->principal_id);
@@ -99,6 +107,8 @@ enum rg_err rg_assignment_list_next(struct rg_scan *scan, struct rg_assignment *
     struct rg_span key, value;
     enum rg_err err = rg_scan_next(scan, &key, &value);
 
+    RG_ASSERT(scan->prefix[0] == RG_T_ASSIGN || scan->prefix[0] == RG_T_ASSIGN_BY || scan->prefix[0] == RG_T_ASSIGN_PS);
+    RG_ASSERT(scan->prefix_len >= 1 + RG_PSID_BYTES);
     if (err)
         return err;
     return assignment_parse(key, ret_assignment) ? RG_OK : RG_ECORRUPT;

@@ -15,6 +15,8 @@ static enum rg_err get(struct rg_txn *txn, const struct rg_rowkey *key, struct r
 {
     enum rg_err err = rg_rowmap_get(&map, txn, key, ret_credential);
 
+    RG_ASSERT(key->b[0] == RG_T_CREDENTIAL);
+    RG_ASSERT(key->b[1] == 'k' || key->b[1] == 't');
     if (!err && ret_credential->by.n == 0)
         ret_credential->by = ret_credential->access_key_id;
     return err;

@@ -8,6 +8,8 @@ static enum rg_err get_id(struct rg_txn *txn, const struct rg_rowkey *key, struc
     struct rg_span value;
     enum rg_err err = rg_row_get(txn, rg_rowkey_span(key), &value);
 
+    RG_ASSERT(key->n > 1);
+    RG_ASSERT(key->b[0] != RG_T_USER && key->b[0] != RG_T_GROUP);
     if (err)
         return err;
     return rg_take_id(value, ret_id) ? RG_OK : RG_ECORRUPT;
@@ -47,6 +49,7 @@ static enum rg_err membership_parse(const struct rg_uuid *id, struct rg_span row
 {
     if (row.n != 2 * RG_ID_BYTES)
         return RG_ECORRUPT;
+    RG_ASSERT(row.p != NULL);
     ret_membership->id = *id;
     memcpy(ret_membership->group_id.b, row.p, RG_ID_BYTES);
     memcpy(ret_membership->user_id.b, row.p + RG_ID_BYTES, RG_ID_BYTES);
@@ -135,6 +138,7 @@ static enum rg_err list(struct rg_txn *txn, const struct rg_rowkey *prefix, cons
 {
     struct rg_rowkey from = *prefix;
 
+    RG_ASSERT(prefix->n == 1 || prefix->n == 1 + RG_ID_BYTES);
     if (after == NULL)
         return rg_scan_begin(txn, rg_rowkey_span(prefix), rg_span(NULL, 0), scan);
     rg_rowkey_put(&from, after->b, sizeof after->b);
@@ -150,6 +154,7 @@ enum rg_err rg_user_list(struct rg_txn *txn, const struct rg_uuid *after, struct
 
 enum rg_err rg_user_list_next(struct rg_scan *scan, struct rg_user *ret_user)
 {
+    RG_ASSERT(scan->prefix_len == 1 && scan->prefix[0] == RG_T_USER);
     return rg_rowmap_next(&user_map, scan, ret_user);
 }
 
@@ -162,6 +167,7 @@ enum rg_err rg_group_list(struct rg_txn *txn, const struct rg_uuid *after, struc
 
 enum rg_err rg_group_list_next(struct rg_scan *scan, struct rg_group *ret_group)
 {
+    RG_ASSERT(scan->prefix_len == 1 && scan->prefix[0] == RG_T_GROUP);
     return rg_rowmap_next(&group_map, scan, ret_group);
 }
 
@@ -176,6 +182,7 @@ enum rg_err rg_member_list(struct rg_txn *txn, const struct rg_uuid *group_id, c
 /* The two ids of an index key. */
 static bool split_ids(struct rg_span key, struct rg_uuid *ret_a, struct rg_uuid *ret_b)
 {
+    RG_ASSERT(key.p[0] == RG_T_GROUP_MEMBER || key.p[0] == RG_T_MEMBER_GROUP);
     return key.n == 1 + 2 * RG_ID_BYTES && rg_take_id(rg_span(key.p + 1, RG_ID_BYTES), ret_a) &&
            rg_take_id(rg_span(key.p + 1 + RG_ID_BYTES, RG_ID_BYTES), ret_b);
 }
@@ -186,6 +193,7 @@ enum rg_err rg_member_list_next(struct rg_scan *scan, struct rg_membership *ret_
     struct rg_span key, value;
     enum rg_err err = rg_scan_next(scan, &key, &value);
 
+    RG_ASSERT(scan->prefix_len == 1 + RG_ID_BYTES && scan->prefix[0] == RG_T_GROUP_MEMBER);
     if (err)
         return err;
     if (!split_ids(key, &m.group_id, &m.user_id) || !rg_take_id(value, &m.id))
@@ -208,6 +216,7 @@ enum rg_err rg_groups_of_list_next(struct rg_scan *scan, struct rg_membership *r
     struct rg_span key, value;
     enum rg_err err = rg_scan_next(scan, &key, &value);
 
+    RG_ASSERT(scan->prefix_len == 1 + RG_ID_BYTES && scan->prefix[0] == RG_T_MEMBER_GROUP);
     if (err)
         return err;
     if (!split_ids(key, &user, &group))

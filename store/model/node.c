@@ -41,6 +41,7 @@ enum rg_err rg_node_row_next(struct rg_scan *scan, struct rg_node_row *ret_row)
     struct rg_node_row row;
     enum rg_err err = rg_rowmap_next(&map, scan, &row);
 
+    RG_ASSERT(scan->prefix_len == 1 && scan->prefix[0] == RG_T_NODE);
     if (!err && row.id == 0)
         err = RG_ECORRUPT;
     if (!err)
@@ -86,6 +87,7 @@ enum rg_err rg_join_token_get(struct rg_txn *txn, const uint8_t sha256[32], stru
     enum rg_err err;
 
     rg_rowkey_put(&key, sha256, 32);
+    RG_ASSERT(key.n == 1 + 32);
     err = rg_rowmap_get(&token_map, txn, &key, &row);
     if (!err)
         *ret_token = (struct rg_join_token){

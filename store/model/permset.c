@@ -42,10 +42,12 @@ enum rg_err rg_permset_list(struct rg_txn *txn, const struct rg_psid *after, str
     const struct rg_rowkey prefix = rg_rowkey_table(RG_T_PERMSET);
     const struct rg_rowkey from = after != NULL ? rg_rowkey_psid(RG_T_PERMSET, after) : (struct rg_rowkey){.n = 0};
 
+    RG_ASSERT(from.n == 0 || from.n == 1 + RG_PSID_BYTES);
     return rg_rowkey_scan(txn, &prefix, &from, scan);
 }
 
 enum rg_err rg_permset_list_next(struct rg_scan *scan, struct rg_permset *ret_permset)
 {
+    RG_ASSERT(scan->prefix_len == 1 && scan->prefix[0] == RG_T_PERMSET);
     return rg_rowmap_next(&map, scan, ret_permset);
 }

@@ -39,6 +39,7 @@ enum rg_err rg_region_list(struct rg_txn *txn, struct rg_span after, struct rg_s
 
 enum rg_err rg_region_list_next(struct rg_scan *scan, struct rg_region *ret_region)
 {
+    RG_ASSERT(scan->prefix_len == 1 && scan->prefix[0] == RG_T_REGION);
     return rg_rowmap_next(&map, scan, ret_region);
 }
 
@@ -59,6 +60,7 @@ static bool is_not_among(const void *fields, const struct rg_tlv *tlv)
 
 void rg_region_rewrite(struct rg_buf *cmd, const struct rg_region *region, const uint32_t *without, size_t n)
 {
+    RG_ASSERT(without != NULL || n == 0);
     rg_tlv_put_u64(cmd, RG_F_IF_VERSION, region->version);
     rg_cmd_put_row(cmd, region->row, is_not_among, &(struct fields){without, n});
 }

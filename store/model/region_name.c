@@ -23,6 +23,7 @@ const size_t rg_region_names_n = RG_LEN(rg_region_names);
 
 const char *rg_region_place(struct rg_span name)
 {
+    RG_ASSERT(name.p != NULL || name.n == 0);
     for (size_t i = 0; i < rg_region_names_n; i++)
         if (rg_span_is(name, rg_region_names[i].name))
             return rg_region_names[i].place;
@@ -56,5 +57,6 @@ bool rg_region_name_is_aws(struct rg_span name)
         at++;
         words++;
     }
+    RG_ASSERT(at <= name.n);
     return (words == 2 || words == 3) && at + 1 == name.n && is_digit(name.p[at]);
 }

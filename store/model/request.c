@@ -43,6 +43,7 @@ enum rg_err rg_request_status_list(struct rg_txn *txn, bool deletion, const stru
         if (err == RG_OK)
             from = rg_rowkey_u64(RG_T_REQUEST_AGE, rg_tlv_u64(row, RG_F_VERSION, 0));
     }
+    RG_ASSERT(from.n == 0 || from.n == 1 + 8);
     err = rg_rowkey_scan(txn, &prefix, &from, scan);
     scan->only = deletion ? 'd' : 'c';
     return err;
@@ -54,6 +55,8 @@ enum rg_err rg_request_status_list_next(struct rg_scan *scan, struct rg_request_
     struct rg_uuid id;
     enum rg_err err;
 
+    RG_ASSERT(scan->prefix_len == 1 && scan->prefix[0] == RG_T_REQUEST_AGE);
+    RG_ASSERT(scan->only == 'c' || scan->only == 'd');
     while ((err = rg_scan_next(scan, &key, &value)) == RG_OK) {
         if (value.n != 1 + RG_ID_BYTES)
             return RG_ECORRUPT;

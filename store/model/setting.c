@@ -12,6 +12,7 @@ static enum rg_err setting_row(struct rg_txn *txn, const char *name, struct rg_s
 
     RG_ASSERT(rg_rowkey_text(RG_T_SETTING, rg_span_str(name), &key));
     err = rg_row_get(txn, rg_rowkey_span(&key), ret_row);
+    RG_ASSERT(key.b[0] == RG_T_SETTING && key.n > 1);
     if (err == RG_ENOTFOUND)
         *ret_row = rg_span(NULL, 0);
     return err == RG_ENOTFOUND ? RG_OK : err;
@@ -76,6 +77,7 @@ enum rg_err rg_epoch_list_next(struct rg_scan *scan, struct rg_epoch *ret_epoch)
     struct rg_epoch e;
     enum rg_err err = rg_scan_next(scan, &key, &row);
 
+    RG_ASSERT(scan->prefix_len == 1 && scan->prefix[0] == RG_T_EPOCH);
     if (!err)
         err = rg_rowmap_read(&epoch_map, row, &e);
     if (err)
@@ -128,6 +130,7 @@ enum rg_err rg_degraded_list_next(struct rg_scan *scan, struct rg_degraded *ret_
     struct rg_span key, row;
     enum rg_err err = rg_scan_next(scan, &key, &row);
 
+    RG_ASSERT(scan->prefix_len == 1 && scan->prefix[0] == RG_T_DEGRADED);
     if (!err)
         err = rg_rowmap_read(&degraded_map, row, &d);
     if (err)

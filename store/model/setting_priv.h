@@ -9,6 +9,7 @@ static inline struct rg_span setting_text(struct rg_span row, uint32_t field)
 {
     struct rg_span value;
 
+    RG_ASSERT(field > 0);
     return rg_tlv_get(row, field, &value) ? value : rg_span(NULL, 0);
 }
 
