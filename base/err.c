@@ -25,16 +25,15 @@ const char *rg_err_aws_type(enum rg_err err) { return rows[row(err)].aws; }
 int rg_err_http(enum rg_err err) { return rows[row(err)].http; }
 int rg_err_exit(enum rg_err err) { return rows[row(err)].exit; }
 
-enum rg_err rg_fail(struct rg_errctx *ctx, enum rg_err err, const char *fmt, ...)
+void rg_errctx_set(struct rg_errctx *ctx, const char *fmt, ...)
 {
     va_list ap;
 
     if (ctx == NULL)
-        return err;
+        return;
     va_start(ap, fmt);
     vsnprintf(ctx->text, sizeof ctx->text, fmt, ap);
     va_end(ap);
-    return err;
 }
 
 const char *rg_errctx_text(const struct rg_errctx *ctx, enum rg_err err)

@@ -77,8 +77,18 @@ const char *rg_err_aws_type(enum rg_err err);
 /** Exit code of `regent`. */
 int rg_err_exit(enum rg_err err);
 
-/** Write a message into ctx (NULL is fine; over-long text is cut) and return err. */
-enum rg_err rg_fail(struct rg_errctx *ctx, enum rg_err err, const char *fmt, ...) RG_PRINTF(3, 4);
+/** Write a message into ctx (NULL is fine; over-long text is cut). */
+void rg_errctx_set(struct rg_errctx *ctx, const char *fmt, ...) RG_PRINTF(2, 3);
+/**
+ * Write a message into ctx, as rg_errctx_set, and be err: `return rg_fail(ctx, RG_EIO, "listen on %s: %s", …);`
+ * A macro, so that an analyser sees at the call that the outcome is not RG_OK.
+ */
+#define rg_fail(ctx, err, ...)              \
+    __extension__({                         \
+        __attribute__((unused)) const enum rg_err fail_ = (err); \
+        rg_errctx_set((ctx), __VA_ARGS__);  \
+        fail_;                              \
+    })
 /** ctx's message, or the row's text when ctx is NULL or empty. */
 const char *rg_errctx_text(const struct rg_errctx *ctx, enum rg_err err);
 /** Translate an errno value where it appears: ENOSPC/EDQUOT → RG_ENOSPACE, ENOMEM → RG_ENOMEM, ENOENT → RG_ENOTFOUND, else RG_EIO. */

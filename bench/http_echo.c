@@ -29,7 +29,7 @@ int main(int argc, char **argv)
                                             {"cert", required_argument, NULL, 'c'},
                                             {"key", required_argument, NULL, 'k'},
                                             {NULL, 0, NULL, 0}};
-    char body[300];
+    char body[300] = "";
     struct rg_span span = rg_span(body, sizeof body);
     struct rg_server_config config = {.address = "127.0.0.1", .workers = 1, .handler = answer, .arg = &span};
     struct rg_errctx ctx = {""};

@@ -44,7 +44,7 @@ enum rg_err rg_ossl_fail(struct rg_errctx *ctx, enum rg_err err, const char *wha
 {
     const char *reason = ERR_reason_error_string(ERR_peek_error());
 
-    rg_fail(ctx, err, "%s: %s", what, reason != NULL ? reason : "no reason given");
+    rg_errctx_set(ctx, "%s: %s", what, reason != NULL ? reason : "no reason given");
     ERR_clear_error();
     return err;
 }

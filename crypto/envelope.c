@@ -253,7 +253,7 @@ enum rg_err rg_envelope_open(struct rg_keyprov *keys, const struct rg_context *c
     if (!err)
         out->len += len - RG_TAG_BYTES;
     else if (err == RG_ECORRUPT)
-        rg_fail(ctx, err, "the sealed bytes do not authenticate");
+        rg_errctx_set(ctx, "the sealed bytes do not authenticate");
     rg_dek_free(dek);
     return err;
 }

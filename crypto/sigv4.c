@@ -396,7 +396,7 @@ enum rg_err rg_sigv4_token(const struct rg_sigv4_claim *claim, struct rg_buf *ou
         int hi = claim->in_query && in.p[i] == '%' && in.n - i > 2 ? rg_sigv4_nibble(in.p[i + 1]) : -1;
         int lo = hi < 0 ? -1 : rg_sigv4_nibble(in.p[i + 2]);
 
-        rg_buf_put_u8(out, lo < 0 ? in.p[i] : (uint8_t)(hi << 4 | lo));
+        rg_buf_put_u8(out, (uint8_t)(lo < 0 ? in.p[i] : hi << 4 | lo));
         i += lo < 0 ? 0 : 2;
     }
     return out->err;

@@ -66,9 +66,9 @@ static const struct rg_look *best_of(const struct view *v)
 static const char *why(struct rg_look *look)
 {
     if (!look->err && look->body == NULL)
-        rg_fail(&look->ctx, RG_EMALFORMED, "%s: the answer is not JSON", look->url);
+        rg_errctx_set(&look->ctx, "%s: the answer is not JSON", look->url);
     else if (!look->err)
-        rg_fail(&look->ctx, RG_EINVALID, "%s: HTTP status %ld: %.300s", look->url, look->status, text(look->body, "message"));
+        rg_errctx_set(&look->ctx, "%s: HTTP status %ld: %.300s", look->url, look->status, text(look->body, "message"));
     return rg_errctx_text(&look->ctx, look->err);
 }
 

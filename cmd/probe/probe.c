@@ -67,13 +67,13 @@ static const char *verdict(struct rg_fanout_answer *a)
     if (a->status != 200) {
         const char *text = json_string_value(json_object_get(a->body, "message"));
 
-        rg_fail(&a->ctx, RG_EINTERNAL, "HTTP %ld: %.300s", a->status, text != NULL ? text : "no reason given");
+        rg_errctx_set(&a->ctx, "HTTP %ld: %.300s", a->status, text != NULL ? text : "no reason given");
         return a->ctx.text;
     }
     if (json_is_true(json_object_get(a->body, "allowed")))
         return NULL;
     reason = json_string_value(json_object_get(a->body, "reason"));
-    rg_fail(&a->ctx, RG_EDENIED, "denied: %.100s", reason != NULL ? reason : "?");
+    rg_errctx_set(&a->ctx, "denied: %.100s", reason != NULL ? reason : "?");
     return a->ctx.text;
 }
 

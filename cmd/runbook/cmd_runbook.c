@@ -104,7 +104,7 @@ static enum rg_err verify(struct rg_cli *cli)
         return err;
     err = rg_evidence_verify(rg_buf_span(&bytes), &key, &report, &why);
     if (err)
-        rg_fail(&cli->err, err, "%s: %.600s", path, rg_errctx_text(&why, err));
+        rg_errctx_set(&cli->err, "%s: %.600s", path, rg_errctx_text(&why, err));
     print_report(cli, path, &report, err);
     if (err)
         fprintf(stderr, "regent runbook verify: %s\n", rg_errctx_text(&cli->err, err));

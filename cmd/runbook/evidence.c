@@ -219,7 +219,7 @@ static enum rg_err write_line(struct rg_evidence *evidence, struct rg_span line,
         evidence->bytes += line.n;
         return RG_OK;
     }
-    rg_fail(ctx, rg_err_from_errno(errno), "the evidence cannot be written: %s", strerror(errno));
+    rg_errctx_set(ctx, "the evidence cannot be written: %s", strerror(errno));
     if (ftruncate(evidence->fd, (off_t)evidence->bytes) != 0)
         return RG_EIO;
     return RG_EIO;

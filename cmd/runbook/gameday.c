@@ -50,7 +50,7 @@ static enum rg_err regent(struct gameday *g, const char *const args[])
 
     argv[0] = strdup("regent");
     fprintf(g->out, "  $ regent");
-    for (size_t i = 0; args[i] != NULL && i < ARGS_MAX; i++) {
+    for (size_t i = 0; i < ARGS_MAX && args[i] != NULL; i++) {
         argv[i + 1] = strdup(args[i]);
         fprintf(g->out, " %s", args[i]);
     }

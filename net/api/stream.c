@@ -159,7 +159,7 @@ void rg_stream_start(struct rg_stream *s)
     s->call->state = s;
     w->streams++;
     if (w->streams > RG_STREAMS_MAX) {
-        (void)rg_fail(&s->ctx, RG_EBUSY, "%d long answers are under way here: try again", RG_STREAMS_MAX);
+        rg_errctx_set(&s->ctx, "%d long answers are under way here: try again", RG_STREAMS_MAX);
         stream_fail(s, RG_EBUSY);
         return;
     }

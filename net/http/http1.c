@@ -431,7 +431,7 @@ static enum rg_http1_event step(struct rg_http1 *p, const uint8_t *bytes, size_t
     case RG_HTTP1_BAD:
         break;
     }
-    RG_ASSERT(!"fed after its end");
+    RG_ASSERT(false && "fed after its end");
     return RG_HTTP1_REFUSED;
 }
 

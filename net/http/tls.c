@@ -226,7 +226,7 @@ enum rg_err rg_tls_new(struct rg_tls_ctx *ctx, const char *server_name, struct r
     } else {
         SSL_set_connect_state(tls->ssl);
         if (server_name != NULL &&
-            (SSL_set_tlsext_host_name(tls->ssl, server_name) != 1 || SSL_set1_host(tls->ssl, server_name) != 1)) {
+            (SSL_set_tlsext_host_name(tls->ssl, (char *)(uintptr_t)server_name) != 1 || SSL_set1_host(tls->ssl, server_name) != 1)) {
             rg_tls_free(tls);
             return RG_ENOMEM;
         }

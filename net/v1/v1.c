@@ -232,7 +232,7 @@ static enum rg_err account_put_build(struct rg_call *call, struct rg_span id, st
         err = rg_v1_take_text(call->input, "description", RG_ACCOUNT_TEXT_BYTES_MAX, &account.description, ctx);
     if (err)
         return err;
-    members = (account.name.p != NULL) + (account.description.p != NULL);
+    members = (account.name.p != NULL ? 1u : 0u) + (account.description.p != NULL ? 1u : 0u);
     if (json_object_size(call->input) != members)
         return rg_fail(ctx, RG_EINVALID, "an account has name and description, and nothing else");
     return rg_cmd_account_put(&call->cmd, &author, &account, &fault); /* nothing is wrong with it: that was looked at */

@@ -157,7 +157,7 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         put_handover(&msg->handover, out);
         break;
     case RG_MSG_INSTALL:
-        RG_ASSERT(!"an INSTALL never goes on the wire");
+        RG_ASSERT(false && "an INSTALL never goes on the wire");
     }
 }
 

@@ -226,8 +226,11 @@ static bool add(json_t *object, const char *name, bool array_always, json_t *val
         json_decref(value);
         return false;
     }
-    return json_array_append_new(array, value) == 0 ? json_object_set_new(object, name, array) == 0
-                                                    : (json_decref(array), false);
+    if (json_array_append_new(array, value) != 0) {
+        json_decref(array);
+        return false;
+    }
+    return json_object_set_new(object, name, array) == 0;
 }
 
 /* KIND is the object's head already. A row's attributes may be an array: such a field holds one value only. */

@@ -597,7 +597,7 @@ enum rg_err rg_snapshot_load(struct rg_snapshot_source source, struct rg_keyprov
         *ret_info = info;
     } else if (rg_store_wipe(store) != RG_OK) {
         err = RG_EINTERNAL; /* the node cannot use the store: it must not try an older snapshot */
-        rg_fail(ctx, err, "the state could not be emptied after a failed load");
+        rg_errctx_set(ctx, "the state could not be emptied after a failed load");
     }
     reader_deinit(&reader);
     return err;

@@ -119,8 +119,10 @@ void rg_call_fail_with(struct rg_call *call, enum rg_err err, const char *reason
     snprintf(aws->reason, sizeof aws->reason, "%s", reason != NULL ? reason : "");
     snprintf(aws->type, sizeof aws->type, "%s", resource_type != NULL ? resource_type : "");
     snprintf(aws->id, sizeof aws->id, "%s", resource_id != NULL ? resource_id : "");
+    snprintf(aws->message, sizeof aws->message, "%s", rg_err_text(err));
     va_start(ap, fmt);
-    vsnprintf(aws->message, sizeof aws->message, fmt != NULL ? fmt : rg_err_text(err), ap);
+    if (fmt != NULL)
+        vsnprintf(aws->message, sizeof aws->message, fmt, ap);
     va_end(ap);
     aws_end(call);
 }
@@ -130,8 +132,10 @@ void rg_call_fail(struct rg_call *call, enum rg_err err, const char *fmt, ...)
     char text[2048];
     va_list ap;
 
+    snprintf(text, sizeof text, "%s", rg_err_text(err));
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt != NULL ? fmt : rg_err_text(err), ap);
+    if (fmt != NULL)
+        vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     rg_call_fail_with(call, err, NULL, NULL, NULL, "%s", text);
 }

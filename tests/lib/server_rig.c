@@ -265,7 +265,7 @@ bool client_try(struct client *c, const char *alpn)
     c->ssl = SSL_new(client_ctx());
     SSL_set_fd(c->ssl, c->fd);
     SSL_set1_host(c->ssl, "localhost");
-    SSL_set_tlsext_host_name(c->ssl, "localhost");
+    SSL_set_tlsext_host_name(c->ssl, (char *)(uintptr_t)"localhost");
     if (alpn != NULL) {
         wire[0] = (uint8_t)strlen(alpn);
         memcpy(wire + 1, alpn, wire[0]);

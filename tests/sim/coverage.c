@@ -38,7 +38,7 @@ static void trace(const struct rg_sm_table *table, unsigned from, unsigned to)
             taken[i][from][to]++;
             return;
         }
-    RG_ASSERT(!"a machine that is not listed here moves");
+    RG_ASSERT(false && "a machine that is not listed here moves");
 }
 
 void sim_coverage_begin(void)

@@ -372,7 +372,7 @@ static void on_setting(struct rg_proposal *p)
 }
 
 /** An operation at the leader that no policy holds up; NULL: there is none. */
-static struct op *admin_op(struct sim *sim, uint64_t kind)
+static struct op *admin_op(struct sim *sim, enum rg_cmd_kind kind)
 {
     unsigned leader = sim_leader(sim);
     struct sim_work *w = work_of(sim);

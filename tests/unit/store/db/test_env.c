@@ -499,6 +499,8 @@ static _Atomic uint64_t reads;
 /* In every transaction the row says what the applied index says. */
 static void *reader(void *arg)
 {
+    static char cannot_begin[] = "cannot begin", no_row[] = "no row", torn[] = "a torn read";
+
     while (!readers_stop) {
         struct rg_applied applied;
         struct rg_txn *txn;
@@ -506,14 +508,14 @@ static void *reader(void *arg)
         uint64_t index;
 
         if (rg_txn_begin(fix.store, RG_TXN_READ, &txn) != RG_OK)
-            return "cannot begin";
+            return cannot_begin;
         rg_txn_applied(txn, &applied);
         if (rg_row_get(txn, rg_span_str("u1"), &value) != RG_OK || value.n != sizeof index)
-            return "no row";
+            return no_row;
         memcpy(&index, value.p, sizeof index);
         rg_txn_free(txn);
         if (index != applied.index)
-            return "a torn read";
+            return torn;
         reads++;
     }
     return NULL;
