@@ -1,0 +1,114 @@
+/* base/yaml_rows: a file becomes rows, and what is not one of ours is refused with its line. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/yaml_rows.h"
+#include "tests/lib/check_main.h"
+
+static struct rg_errctx ctx;
+
+/* The rows as "path=value@line path=value@line", or the error's text. */
+static const char *read_as(const char *text, size_t n)
+{
+    static char out[4096];
+    struct rg_yaml yaml;
+
+    out[0] = '\0';
+    if (rg_yaml_parse("f", rg_span(text, n), &yaml, &ctx) != RG_OK) {
+        ck_assert_ptr_null(yaml.rows);
+        return ctx.text;
+    }
+    for (size_t i = 0; i < yaml.n; i++)
+        snprintf(out + strlen(out), sizeof out - strlen(out), "%s%s=%s@%u", i > 0 ? " " : "", yaml.rows[i].path, yaml.rows[i].value,
+                 yaml.rows[i].line);
+    rg_yaml_deinit(&yaml);
+    return out;
+}
+
+static const struct {
+    const char *name, *text, *want;
+} files[] = {
+    {"fields", "a: 1\nb: two words\n", "a=1@1 b=two words@2"},
+    {"a mapping inside", "listen:\n  https: h:1\n  link: h:2\nz: 3\n", "listen.https=h:1@2 listen.link=h:2@3 z=3@4"},
+    {"in one line", "tls: {ca: x, key: y}\nz: 3", "tls.ca=x@1 tls.key=y@1 z=3@2"},
+    {"a list of texts", "a: [x, y]\nz: 1", "a[0]=x@1 a[1]=y@1 z=1@2"},
+    {"a list of mappings", "peers:\n  - {id: 1, role: voter}\n  - {id: 2}\nz: 1", "peers[0].id=1@2 peers[0].role=voter@2 peers[1].id=2@3 z=1@4"},
+    {"a list in a list", "a: [[1, 2], [3]]\n", "a[0][0]=1@1 a[0][1]=2@1 a[1][0]=3@1"},
+    {"nothing", "", ""},
+    {"a comment", "# nothing\n", ""},
+    {"an empty value", "a:\nb: ''\n", "a=@1 b=@2"},
+    {"quoted", "a: 'it''s'\nb: \"\\u00e9\"\n", "a=it's@1 b=\xc3\xa9@2"},
+    {"given twice", "a: 1\nb: 2\na: 3\n", "f:3: a: given twice, first on line 1"},
+    {"given twice, deep down", "a: {b: 1, b: 1}\n", "f:1: a.b: given twice, first on line 1"},
+    {"an alias", "a: &x 1\nb: *x\n", "f:2: aliases are not taken"},
+    {"a text alone", "hello\n", "f:1: the file must be a mapping of fields"},
+    {"a list alone", "- 1\n", "f:1: a list stands where a field is expected"},
+    {"a mapping for a name", "? {a: 1}\n: 2\n", "f:1: a field's name must be plain text"},
+    {"a list for a name", "? [a]\n: 2\n", "f:1: a list stands where a field is expected"},
+    {"eight deep", "a: {b: {c: {d: {e: {f: {g: 1}}}}}}\n", "a.b.c.d.e.f.g=1@1"},
+    {"nine deep", "a: {b: {c: {d: {e: {f: {g: {h: {i: 1}}}}}}}}\n", "f:1: nested too deeply"},
+    {"a tab", "a:\n\tb: 1\n", "f:2: found character that cannot start any token"},
+};
+
+LOOP(files_become_rows, RG_LEN(files))
+{
+    ck_assert_msg(strcmp(read_as(files[_i].text, strlen(files[_i].text)), files[_i].want) == 0, "%s: %s", files[_i].name,
+                  read_as(files[_i].text, strlen(files[_i].text)));
+}
+
+TEST(a_nul_is_in_no_value)
+{
+    static const char text[] = "a: \"x\\0y\"\n";
+
+    ck_assert_str_eq(read_as(text, sizeof text - 1), "f:1: a NUL in a value");
+}
+
+TEST(names_and_values_have_bounds)
+{
+    const size_t name_max = sizeof((struct rg_yaml_row *)0)->path - 1, value_max = sizeof((struct rg_yaml_row *)0)->value - 1;
+    char text[4096], many[1200];
+    struct rg_yaml yaml;
+
+    memset(many, 'x', sizeof many);
+    snprintf(text, sizeof text, "%.*s: %.*s\n", (int)name_max, many, (int)value_max, many);
+    ck_assert_int_eq(rg_yaml_parse("f", rg_span_str(text), &yaml, &ctx), RG_OK);
+    ck_assert_uint_eq(strlen(yaml.rows[0].path), name_max);
+    ck_assert_uint_eq(strlen(yaml.rows[0].value), value_max);
+    rg_yaml_deinit(&yaml);
+    snprintf(text, sizeof text, "%.*s: 1\n", (int)name_max + 1, many);
+    ck_assert_str_eq(read_as(text, strlen(text)), "f:1: the field's name is too long");
+    snprintf(text, sizeof text, "a: %.*s\n", (int)value_max + 1, many);
+    ck_assert_str_eq(read_as(text, strlen(text)), "f:1: a: the value is too long");
+}
+
+TEST(rows_have_a_bound)
+{
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
+    struct rg_yaml yaml;
+
+    rg_buf_init(&text, 1 << 20);
+    for (unsigned i = 0; i < RG_YAML_ROWS_MAX; i++)
+        rg_buf_printf(&text, "k%u: v\n", i);
+    ck_assert_int_eq(rg_yaml_parse("f", rg_buf_span(&text), &yaml, &ctx), RG_OK);
+    ck_assert_uint_eq(yaml.n, RG_YAML_ROWS_MAX);
+    rg_yaml_deinit(&yaml);
+    rg_buf_put_str(&text, "more: v\n");
+    ck_assert_int_eq(rg_yaml_parse("f", rg_buf_span(&text), &yaml, &ctx), RG_EMALFORMED);
+    ck_assert_str_eq(ctx.text, "f:2049: too many fields");
+}
+
+TEST(what_nobody_asked_for_is_found)
+{
+    struct rg_yaml yaml;
+
+    ck_assert_int_eq(rg_yaml_parse("f", rg_span_str("a: 1\nb: {c: 2, d: 3}\n"), &yaml, &ctx), RG_OK);
+    ck_assert_ptr_null(rg_yaml_get(&yaml, "b"));
+    ck_assert_str_eq(rg_yaml_get(&yaml, "b.c")->value, "2");
+    ck_assert_str_eq(rg_yaml_unused(&yaml)->path, "a");
+    ck_assert_ptr_nonnull(rg_yaml_get(&yaml, "a"));
+    ck_assert_str_eq(rg_yaml_unused(&yaml)->path, "b.d");
+    ck_assert_ptr_nonnull(rg_yaml_get(&yaml, "b.d"));
+    ck_assert_ptr_null(rg_yaml_unused(&yaml));
+    rg_yaml_deinit(&yaml);
+}
