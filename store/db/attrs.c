@@ -1,6 +1,6 @@
 #include "store/db/attrs.h"
 
-/* ---- the table: SCIM's name, AWS's member. They differ in their first letter alone, so both are of one length. ---- */
+/* ---- the table: SCIM's name, AWS's member. They differ in the case of their first letter, and in nothing else. ---- */
 
 struct attr {
     const char *scim, *aws;
@@ -56,7 +56,7 @@ static const struct attr *find(const struct attr *table, struct rg_span name)
 {
     RG_ASSERT(name.p != NULL || name.n == 0);
     for (const struct attr *a = table; a->n > 0; a++)
-        if (a->n == name.n && (memcmp(name.p, a->scim, name.n) == 0 || memcmp(name.p, a->aws, name.n) == 0))
+        if (a->n == name.n && (name.p[0] == a->scim[0] || name.p[0] == a->aws[0]) && memcmp(name.p + 1, a->scim + 1, name.n - 1) == 0)
             return a;
     return NULL;
 }
@@ -159,7 +159,37 @@ static bool take_name(struct scan *s, struct rg_span *ret)
     return true;
 }
 
-/* ---- writing ---- */
+/* ---- writing: what is given is copied in runs as long as may be, its names' first letters turned on the way ---- */
+
+enum { LETTERS_MAX = 32 };
+
+struct copy {
+    struct rg_buf *out;
+    const uint8_t *run;                  /* where what is not copied yet begins; NULL: nothing stands open */
+    const uint8_t *letters[LETTERS_MAX]; /* within the run: to be of the other case */
+    size_t n;
+};
+
+/* Copy the run, up to here. */
+static void flush(struct copy *c, const uint8_t *to)
+{
+    size_t at = c->out->len;
+
+    rg_buf_put(c->out, c->run, (size_t)(to - c->run));
+    for (size_t i = 0; i < c->n && c->out->err == RG_OK; i++)
+        c->out->data[at + (size_t)(c->letters[i] - c->run)] ^= 'a' ^ 'A';
+    c->run = to;
+    c->n = 0;
+}
+
+static void rename_to(struct copy *c, const uint8_t *letter, char wanted)
+{
+    if (*letter == (uint8_t)wanted)
+        return;
+    if (c->n == LETTERS_MAX)
+        flush(c, letter);
+    c->letters[c->n++] = letter;
+}
 
 static void put_comma(struct rg_buf *out)
 {
@@ -176,65 +206,114 @@ static void put_name(struct rg_buf *out, struct rg_span name)
     rg_buf_put(out, "\":", 2);
 }
 
-static bool put_object(struct rg_buf *out, struct scan *s, const struct attr *table, const struct rg_attrs_view *view);
+static bool copy_object(struct copy *c, struct scan *s, const struct attr *table, const struct rg_attrs_view *view);
 
 /* A value, the names in it as the table has them. */
-static bool put_value(struct rg_buf *out, struct scan *s, const struct attr *of, const struct rg_attrs_view *view)
+static bool copy_value(struct copy *c, struct scan *s, const struct attr *of, const struct rg_attrs_view *view)
 {
     struct rg_span value;
 
     if (of != NULL && at_byte(s, '{'))
-        return put_object(out, s, of, view);
-    if (of == NULL || !at_byte(s, '[')) {
-        if (!take_value(s, &value))
-            return false;
-        rg_buf_put(out, value.p, value.n);
+        return copy_object(c, s, of, view);
+    if (of == NULL || !take_byte(s, '['))
+        return take_value(s, &value);
+    if (take_byte(s, ']'))
         return true;
-    }
-    s->p++;
-    rg_buf_put_u8(out, '[');
-    if (!at_byte(s, ']'))
-        do {
-            put_comma(out);
-            if (!put_value(out, s, at_byte(s, '{') ? of : NULL, view))
-                return false;
-        } while (take_byte(s, ','));
-    rg_buf_put_u8(out, ']');
+    do {
+        if (!copy_value(c, s, at_byte(s, '{') ? of : NULL, view))
+            return false;
+    } while (take_byte(s, ','));
     return take_byte(s, ']');
 }
 
-/* One member under its name of the view; one that the view leaves out is passed by. */
-static bool put_member(struct rg_buf *out, struct scan *s, const struct attr *table, struct rg_span name,
-                       const struct rg_attrs_view *view)
+/* One member, which begins where s stands; what the view leaves out is passed by. any: whether one of the object was kept. */
+static bool copy_member(struct copy *c, struct scan *s, const struct attr *a, const uint8_t *begin, const struct rg_attrs_view *view,
+                        bool leave, bool *any)
 {
-    const struct attr *a = find(table, name);
     struct rg_span value;
 
-    RG_ASSERT(a == NULL || a->n == name.n);
-    if (a == NULL && view->known_only)
+    if (leave) {
+        if (c->run != NULL)
+            flush(c, *any ? begin - 1 : begin); /* without the comma */
+        c->run = NULL;
         return take_value(s, &value);
-    put_name(out, a == NULL ? name : rg_span(view->names == RG_ATTRS_AWS ? a->aws : a->scim, a->n));
-    return put_value(out, s, a != NULL ? a->of : NULL, view);
+    }
+    if (c->run == NULL)
+        c->run = *any ? begin - 1 : begin;
+    *any = true;
+    if (a != NULL)
+        rename_to(c, begin + 1, view->names == RG_ATTRS_AWS ? a->aws[0] : a->scim[0]);
+    return copy_value(c, s, a != NULL ? a->of : NULL, view);
 }
 
-static bool put_object(struct rg_buf *out, struct scan *s, const struct attr *table, const struct rg_attrs_view *view)
+static bool copy_object(struct copy *c, struct scan *s, const struct attr *table, const struct rg_attrs_view *view)
 {
     struct rg_span name;
+    bool any = false;
 
     RG_ASSERT(at_byte(s, '{'));
     RG_ASSERT(table != NULL);
     s->p++;
-    rg_buf_put_u8(out, '{');
-    if (!at_byte(s, '}'))
-        do {
-            if (!take_name(s, &name) || !put_member(out, s, table, name, view))
-                return false;
-        } while (take_byte(s, ','));
-    rg_buf_put_u8(out, '}');
-    return take_byte(s, '}');
+    if (take_byte(s, '}'))
+        return true;
+    do {
+        const uint8_t *begin = s->p;
+        const struct attr *a;
+
+        if (!take_name(s, &name))
+            return false;
+        a = find(table, name);
+        if (!copy_member(c, s, a, begin, view, a == NULL && view->known_only, &any))
+            return false;
+    } while (take_byte(s, ','));
+    if (!take_byte(s, '}'))
+        return false;
+    if (c->run == NULL)
+        c->run = s->p - 1;
+    return true;
 }
 
-/* ---- the two halves of an object of attributes ---- */
+/* ---- the two halves of an object of attributes: extensions, and all but them ---- */
+
+static bool is_extension_there(struct rg_span name, const struct scan *value)
+{
+    return (rg_span_is(name, AWS_EXTENSIONS) && at_byte(value, '{')) || is_extension(name);
+}
+
+/* ret_extended: whether the other half has any. */
+static bool put_plain(struct rg_buf *out, struct rg_span attrs, const struct rg_attrs_view *view, bool *ret_extended)
+{
+    struct scan s = {attrs.p, attrs.p + attrs.n};
+    struct copy c = {.out = out};
+    struct rg_span name;
+    bool any = false;
+
+    *ret_extended = false;
+    if (!take_byte(&s, '{'))
+        return false;
+    if (attrs.n == 2 && at_byte(&s, '}'))
+        return true;
+    do {
+        const uint8_t *begin = s.p;
+        const struct attr *a;
+        bool extension;
+
+        if (!take_name(&s, &name))
+            return false;
+        a = find(of_user, name);
+        extension = a == NULL && is_extension_there(name, &s);
+        *ret_extended |= extension;
+        if (!any && !extension && (a != NULL || !view->known_only))
+            put_comma(out);
+        if (!copy_member(&c, &s, a, begin, view, extension || (a == NULL && view->known_only), &any))
+            return false;
+    } while (take_byte(&s, ','));
+    if (!take_byte(&s, '}') || s.p != s.end)
+        return false;
+    if (c.run != NULL)
+        flush(&c, s.p - 1);
+    return true;
+}
 
 static bool put_extension(struct rg_buf *out, struct scan *s, struct rg_span name, const struct rg_attrs_view *view)
 {
@@ -264,46 +343,37 @@ static bool put_extensions_within(struct rg_buf *out, struct scan *s, const stru
     return take_byte(s, '}');
 }
 
-/* The extensions of the object, or all but them. ret_others: whether it has some of the other half. */
-static bool put_half(struct rg_buf *out, struct rg_span attrs, const struct rg_attrs_view *view, bool extended, bool *ret_others)
+/* The members of an object that put_plain has walked. */
+static bool put_extended(struct rg_buf *out, struct rg_span attrs, const struct rg_attrs_view *view)
 {
-    struct scan s = {attrs.p, attrs.p + attrs.n};
+    struct scan s = {attrs.p + 1, attrs.p + attrs.n};
     struct rg_span name, value;
-    bool ok = take_byte(&s, '{');
+    bool ok;
 
-    *ret_others = false;
-    if (!ok || (at_byte(&s, '}') && attrs.n == 2))
-        return ok;
     do {
-        bool within, extension;
-
         if (!take_name(&s, &name))
             return false;
-        within = rg_span_is(name, AWS_EXTENSIONS) && at_byte(&s, '{');
-        extension = within || is_extension(name);
-        *ret_others |= extension != extended;
-        if (extension != extended)
+        if (!is_extension_there(name, &s))
             ok = take_value(&s, &value);
-        else if (within)
-            ok = put_extensions_within(out, &s, view);
+        else if (is_extension(name))
+            ok = put_extension(out, &s, name, view);
         else
-            ok = extension ? put_extension(out, &s, name, view) : put_member(out, &s, of_user, name, view);
+            ok = put_extensions_within(out, &s, view);
     } while (ok && take_byte(&s, ','));
-    return ok && take_byte(&s, '}') && s.p == s.end;
+    return ok;
 }
 
 /* The extensions: members like any other, but AWS has them in one of its own, if there are any. */
 static bool put_extensions(struct rg_buf *out, struct rg_span attrs, const struct rg_attrs_view *view)
 {
     size_t before = out->len, begun;
-    bool others;
 
     if (view->names == RG_ATTRS_SCIM)
-        return put_half(out, attrs, view, true, &others);
+        return put_extended(out, attrs, view);
     put_name(out, rg_span_str(AWS_EXTENSIONS));
     rg_buf_put_u8(out, '{');
     begun = out->len;
-    if (!put_half(out, attrs, view, true, &others))
+    if (!put_extended(out, attrs, view))
         return false;
     RG_ASSERT(out->len >= begun);
     if (out->len == begun) /* none is wanted */
@@ -318,7 +388,7 @@ bool rg_attrs_put(struct rg_buf *out, struct rg_span attrs, const struct rg_attr
     size_t before = out->len;
     bool extended;
 
-    if (put_half(out, attrs, view, false, &extended) && (!extended || put_extensions(out, attrs, view)))
+    if (put_plain(out, attrs, view, &extended) && (!extended || put_extensions(out, attrs, view)))
         return true;
     RG_ASSERT(out->len >= before);
     out->len = before;
