@@ -21,39 +21,18 @@ struct rg_author rg_aws_author(const struct rg_call *call)
 
 /* ---- answers ---- */
 
-void rg_aws_put_name(struct rg_buf *out, const char *name)
+void rg_aws_begin(struct rg_call *call, struct rg_json_writer *j)
 {
-    uint8_t last = out->len > 0 ? out->data[out->len - 1] : '{';
-
-    if (last != '{' && last != '[')
-        rg_buf_put_u8(out, ',');
-    if (name == NULL)
-        return;
-    rg_buf_put_u8(out, '"');
-    rg_buf_put_str(out, name);
-    rg_buf_put(out, "\":", 2);
+    rg_buf_clear(&call->out);
+    rg_json_begin(j, &call->out);
+    rg_json_object(j, NULL);
 }
 
-void rg_aws_put_member(struct rg_buf *out, const char *name, struct rg_span text)
+void rg_aws_answer(struct rg_call *call, struct rg_json_writer *j)
 {
-    if (text.n == 0)
-        return;
-    rg_aws_put_name(out, name);
-    rg_json_put_string(out, text);
-}
-
-void rg_aws_put_id(struct rg_buf *out, const char *name, const struct rg_uuid *id)
-{
-    char text[RG_UUID_TEXT_MAX];
-
-    rg_uuid_format(text, id);
-    rg_aws_put_member(out, name, rg_span(text, RG_UUID_TEXT_MAX - 1));
-}
-
-void rg_aws_put_time(struct rg_buf *out, const char *name, int64_t at_ms)
-{
-    rg_aws_put_name(out, name);
-    rg_buf_printf(out, "%lld.%03lld", (long long)(at_ms / 1000), (long long)(at_ms % 1000));
+    rg_json_end(j);
+    rg_json_done(j);
+    rg_call_answer(call, 200);
 }
 
 /* ---- refusals ---- */
@@ -139,13 +118,14 @@ void rg_aws_refused(struct rg_call *call, const struct rg_reply *reply)
 
 void rg_aws_answer_empty(struct rg_call *call)
 {
+    struct rg_json_writer j;
+
     if (call->proposal.reply.err) {
         rg_aws_refused(call, &call->proposal.reply);
         return;
     }
-    rg_buf_clear(&call->out);
-    rg_buf_put_str(&call->out, "{}");
-    rg_call_answer(call, 200);
+    rg_aws_begin(call, &j);
+    rg_aws_answer(call, &j);
 }
 
 /* ---- the interface ---- */
@@ -208,27 +188,27 @@ static int error_status(enum rg_err err)
     return 400;
 }
 
-static void put_text(struct rg_buf *out, const char *name, const char *text)
+static void put_text(struct rg_json_writer *j, const char *name, const char *text)
 {
-    if (text == NULL)
-        return;
-    rg_aws_put_name(out, name);
-    rg_json_put_string(out, rg_span_str(text));
+    if (text != NULL)
+        rg_json_str(j, name, text);
 }
 
 static void put_error(struct rg_call *call, enum rg_err err, const char *message, const struct rg_fail_extra *extra)
 {
-    struct rg_buf *out = &call->out;
+    struct rg_json_writer j;
 
-    rg_buf_put_u8(out, '{');
-    put_text(out, "__type", rg_err_aws_type(err));
-    put_text(out, "message", message);
-    put_text(out, "Message", message);
-    put_text(out, "Reason", extra->reason);
-    put_text(out, "ResourceType", extra->resource_type);
-    put_text(out, "ResourceId", extra->resource_id);
-    put_text(out, "RequestId", call->request_id);
-    rg_buf_put_u8(out, '}');
+    rg_json_begin(&j, &call->out);
+    rg_json_object(&j, NULL);
+    put_text(&j, "__type", rg_err_aws_type(err));
+    put_text(&j, "message", message);
+    put_text(&j, "Message", message);
+    put_text(&j, "Reason", extra->reason);
+    put_text(&j, "ResourceType", extra->resource_type);
+    put_text(&j, "ResourceId", extra->resource_id);
+    put_text(&j, "RequestId", call->request_id);
+    rg_json_end(&j);
+    rg_json_done(&j);
 }
 
 static const struct rg_service *const services[] = {&rg_ssoadmin_service, &rg_identitystore_service};

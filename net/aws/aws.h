@@ -32,12 +32,11 @@ struct rg_uuid rg_aws_id(const json_t *object, const char *name);
 /** Who asks: the author of a command. Borrow from the call. */
 struct rg_author rg_aws_author(const struct rg_call *call);
 
-/* Writing answers. A comma comes first unless the object or list has just begun. */
-void rg_aws_put_name(struct rg_buf *out, const char *name); /* `"Name":`; NULL: the comma alone */
-void rg_aws_put_member(struct rg_buf *out, const char *name, struct rg_span text); /* nothing when text is empty */
-void rg_aws_put_id(struct rg_buf *out, const char *name, const struct rg_uuid *id);
-/** Epoch seconds with milliseconds, as awsJson1_1 timestamps are. */
-void rg_aws_put_time(struct rg_buf *out, const char *name, int64_t at_ms);
+/* Answers are one JSON object each, written with j into call->out. */
+/** Begin it. What call->out holds goes: a command's continuation begins anew. */
+void rg_aws_begin(struct rg_call *call, struct rg_json_writer *j);
+/** End it and answer (consume). */
+void rg_aws_answer(struct rg_call *call, struct rg_json_writer *j);
 
 /** Answer a broken rule of ours, worded as a broken constraint of the model. path: "userName" */
 void rg_aws_invalid(struct rg_call *call, const char *path, const char *rule);

@@ -22,13 +22,12 @@ const struct rg_shape rg_idstore_get_id_shape[] = {RG_SHAPE_STORE_ID, RG_UNION_M
 
 /* ---- objects in answers ---- */
 
-void rg_idstore_begin(struct rg_call *call)
+void rg_idstore_put_store(const struct rg_call *call, struct rg_json_writer *j)
 {
-    rg_buf_put_u8(&call->out, '{');
-    rg_aws_put_member(&call->out, "IdentityStoreId", rg_span_str(call->api->identity_store_id));
+    rg_json_span_if_any(j, "IdentityStoreId", rg_span_str(call->api->identity_store_id));
 }
 
-void rg_idstore_put_external_ids(struct rg_buf *out, struct rg_span row)
+void rg_idstore_put_external_ids(struct rg_json_writer *j, struct rg_span row)
 {
     struct rg_external_id one;
     struct rg_cursor cur;
@@ -36,23 +35,25 @@ void rg_idstore_put_external_ids(struct rg_buf *out, struct rg_span row)
 
     rg_cursor_init(&cur, row);
     while (rg_external_id_next(&cur, &one)) {
-        rg_buf_put_str(out, any ? "," : ",\"ExternalIds\":[");
+        if (!any)
+            rg_json_array(j, "ExternalIds");
         any = true;
-        rg_buf_put_u8(out, '{');
-        rg_aws_put_member(out, "Issuer", one.issuer);
-        rg_aws_put_member(out, "Id", one.id);
-        rg_buf_put_u8(out, '}');
+        rg_json_object(j, NULL);
+        rg_json_span_if_any(j, "Issuer", one.issuer);
+        rg_json_span_if_any(j, "Id", one.id);
+        rg_json_end(j);
     }
     if (any)
-        rg_buf_put_u8(out, ']');
+        rg_json_end(j);
 }
 
-void rg_idstore_put_audit(struct rg_buf *out, int64_t created_ms, int64_t updated_ms, struct rg_span created_by, struct rg_span updated_by)
+void rg_idstore_put_audit(struct rg_json_writer *j, int64_t created_ms, int64_t updated_ms, struct rg_span created_by,
+                          struct rg_span updated_by)
 {
-    rg_aws_put_time(out, "CreatedAt", created_ms);
-    rg_aws_put_time(out, "UpdatedAt", updated_ms > 0 ? updated_ms : created_ms);
-    rg_aws_put_member(out, "CreatedBy", created_by);
-    rg_aws_put_member(out, "UpdatedBy", updated_by.n > 0 ? updated_by : created_by);
+    rg_json_seconds(j, "CreatedAt", created_ms);
+    rg_json_seconds(j, "UpdatedAt", updated_ms > 0 ? updated_ms : created_ms);
+    rg_json_span_if_any(j, "CreatedBy", created_by);
+    rg_json_span_if_any(j, "UpdatedBy", updated_by.n > 0 ? updated_by : created_by);
 }
 
 /* ---- external ids ---- */
@@ -137,11 +138,12 @@ void rg_idstore_answer_created(struct rg_call *call, const char *name)
 
 void rg_idstore_answer_found(struct rg_call *call, const char *name, const struct rg_uuid *id)
 {
-    rg_buf_clear(&call->out);
-    rg_idstore_begin(call);
-    rg_aws_put_id(&call->out, name, id);
-    rg_buf_put_u8(&call->out, '}');
-    rg_call_answer(call, 200);
+    struct rg_json_writer j;
+
+    rg_aws_begin(call, &j);
+    rg_idstore_put_store(call, &j);
+    rg_json_uuid(&j, name, id);
+    rg_aws_answer(call, &j);
 }
 
 bool rg_idstore_alternate(struct rg_call *call, struct rg_idstore_alternate *ret)

@@ -13,11 +13,12 @@
 extern const struct rg_shape rg_idstore_external_id, rg_idstore_operation, rg_idstore_filter, rg_idstore_extension_name;
 extern const struct rg_shape rg_idstore_get_id_shape[];
 
-/** `{"IdentityStoreId":"…"`: how an object of an answer begins. */
-void rg_idstore_begin(struct rg_call *call);
+/** IdentityStoreId: how an object of an answer begins. */
+void rg_idstore_put_store(const struct rg_call *call, struct rg_json_writer *j);
 /** ExternalIds of a row, when it has any. */
-void rg_idstore_put_external_ids(struct rg_buf *out, struct rg_span row);
-void rg_idstore_put_audit(struct rg_buf *out, int64_t created_ms, int64_t updated_ms, struct rg_span created_by, struct rg_span updated_by);
+void rg_idstore_put_external_ids(struct rg_json_writer *j, struct rg_span row);
+void rg_idstore_put_audit(struct rg_json_writer *j, int64_t created_ms, int64_t updated_ms, struct rg_span created_by,
+                          struct rg_span updated_by);
 enum { RG_IDS_EXTERNAL_IDS_MAX = 10 };
 /** ExternalIds of a body that was checked. Their number. Borrow from the body. */
 size_t rg_idstore_external_ids(const json_t *object, struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX]);

@@ -103,28 +103,28 @@ void rg_idstore_delete_group(struct rg_call *call)
 
 /* ---- to answers ---- */
 
-static void put_group(struct rg_call *call, const struct rg_group *g)
+/* The members of a group's object. */
+static void put_group(struct rg_call *call, struct rg_json_writer *j, const struct rg_group *g)
 {
-    struct rg_buf *out = &call->out;
-
-    rg_idstore_begin(call);
-    rg_aws_put_id(out, "GroupId", &g->id);
-    rg_aws_put_member(out, "DisplayName", g->name);
-    rg_aws_put_member(out, "Description", g->description);
-    rg_idstore_put_external_ids(out, g->row);
-    rg_idstore_put_audit(out, g->created_ms, g->updated_ms, g->created_by, g->updated_by);
-    rg_buf_put_u8(out, '}');
+    rg_idstore_put_store(call, j);
+    rg_json_uuid(j, "GroupId", &g->id);
+    rg_json_span_if_any(j, "DisplayName", g->name);
+    rg_json_span_if_any(j, "Description", g->description);
+    rg_idstore_put_external_ids(j, g->row);
+    rg_idstore_put_audit(j, g->created_ms, g->updated_ms, g->created_by, g->updated_by);
 }
 
 void rg_idstore_describe_group(struct rg_call *call)
 {
+    struct rg_json_writer j;
     struct rg_group group;
     struct rg_txn *txn;
 
     if (rg_call_txn(call, &txn) != RG_OK || !rg_idstore_group(call, txn, rg_json_text(call->input, "GroupId"), &group))
         return;
-    put_group(call, &group);
-    rg_call_answer(call, 200);
+    rg_aws_begin(call, &j);
+    put_group(call, &j, &group);
+    rg_aws_answer(call, &j);
 }
 
 void rg_idstore_get_group_id(struct rg_call *call)
@@ -147,8 +147,15 @@ void rg_idstore_get_group_id(struct rg_call *call)
         rg_idstore_answer_found(call, "GroupId", &id);
 }
 
+static void put_row(struct rg_call *call, struct rg_json_writer *j, const struct rg_group *g)
+{
+    rg_json_object(j, NULL);
+    put_group(call, j, g);
+    rg_json_end(j);
+}
+
 /* The one group that a filter names, or none. */
-static enum rg_err put_filtered(struct rg_call *call, struct rg_txn *txn, struct rg_span name)
+static enum rg_err put_filtered(struct rg_call *call, struct rg_json_writer *j, struct rg_txn *txn, struct rg_span name)
 {
     struct rg_group group;
     struct rg_uuid id;
@@ -157,7 +164,7 @@ static enum rg_err put_filtered(struct rg_call *call, struct rg_txn *txn, struct
     if (!err)
         err = rg_group_get(txn, &id, &group);
     if (!err)
-        put_group(call, &group);
+        put_row(call, j, &group);
     return err;
 }
 
@@ -165,6 +172,7 @@ void rg_idstore_list_groups(struct rg_call *call)
 {
     struct rg_scan scan = {.cursor = NULL};
     struct rg_span path, value;
+    struct rg_json_writer *j;
     struct rg_group group;
     struct rg_page page;
     struct rg_txn *txn;
@@ -178,12 +186,10 @@ void rg_idstore_list_groups(struct rg_call *call)
     }
     if (!rg_page_begin(call, "ListGroups", &page) || rg_call_txn(call, &txn) != RG_OK)
         return;
-    rg_buf_put_str(&call->out, "{\"Groups\":[");
-    err = filtered ? put_filtered(call, txn, value) : rg_group_list(txn, rg_page_after_id(&page, &id), &scan);
+    j = rg_page_list(call, &page, "Groups");
+    err = filtered ? put_filtered(call, j, txn, value) : rg_group_list(txn, rg_page_after_id(&page, &id), &scan);
     while (!filtered && !err && (err = rg_group_list_next(&scan, &group)) == RG_OK &&
-           !rg_page_full(&page, rg_span(group.id.b, sizeof group.id.b))) {
-        rg_aws_put_name(&call->out, NULL);
-        put_group(call, &group);
-    }
+           !rg_page_full(&page, rg_span(group.id.b, sizeof group.id.b)))
+        put_row(call, j, &group);
     rg_page_answer(call, &page, &scan, err);
 }

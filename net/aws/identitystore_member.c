@@ -21,21 +21,27 @@ static struct rg_span member_text(const struct rg_call *call)
     return rg_json_text(json_object_get(call->input, "MemberId"), "UserId");
 }
 
-static void put_member_id(struct rg_buf *out, const struct rg_uuid *user_id)
+static void put_member_id(struct rg_json_writer *j, const struct rg_uuid *user_id)
 {
-    rg_aws_put_name(out, "MemberId");
-    rg_buf_put_u8(out, '{');
-    rg_aws_put_id(out, "UserId", user_id);
-    rg_buf_put_u8(out, '}');
+    rg_json_object(j, "MemberId");
+    rg_json_uuid(j, "UserId", user_id);
+    rg_json_end(j);
 }
 
-static void put_membership(struct rg_call *call, const struct rg_membership *m)
+/* The members of a membership's object. */
+static void put_membership(const struct rg_call *call, struct rg_json_writer *j, const struct rg_membership *m)
 {
-    rg_idstore_begin(call);
-    rg_aws_put_id(&call->out, "MembershipId", &m->id);
-    rg_aws_put_id(&call->out, "GroupId", &m->group_id);
-    put_member_id(&call->out, &m->user_id);
-    rg_buf_put_u8(&call->out, '}');
+    rg_idstore_put_store(call, j);
+    rg_json_uuid(j, "MembershipId", &m->id);
+    rg_json_uuid(j, "GroupId", &m->group_id);
+    put_member_id(j, &m->user_id);
+}
+
+static void put_row(const struct rg_call *call, struct rg_json_writer *j, const struct rg_membership *m)
+{
+    rg_json_object(j, NULL);
+    put_membership(call, j, m);
+    rg_json_end(j);
 }
 
 static void membership_created(struct rg_call *call) { rg_idstore_answer_created(call, "MembershipId"); }
@@ -63,14 +69,16 @@ void rg_idstore_describe_membership(struct rg_call *call)
 {
     struct rg_span id_text = rg_json_text(call->input, "MembershipId");
     struct rg_uuid id = rg_aws_id_of(id_text);
+    struct rg_json_writer j;
     struct rg_membership m;
     struct rg_txn *txn;
 
     if (rg_call_txn(call, &txn) != RG_OK ||
         rg_aws_failed(call, rg_membership_get(txn, &id, &m), "GROUP_MEMBERSHIP", id_text, "Group membership not found."))
         return;
-    put_membership(call, &m);
-    rg_call_answer(call, 200);
+    rg_aws_begin(call, &j);
+    put_membership(call, &j, &m);
+    rg_aws_answer(call, &j);
 }
 
 void rg_idstore_get_membership_id(struct rg_call *call)
@@ -88,6 +96,7 @@ void rg_idstore_get_membership_id(struct rg_call *call)
 void rg_idstore_list_members(struct rg_call *call)
 {
     struct rg_scan scan = {.cursor = NULL};
+    struct rg_json_writer *j;
     struct rg_membership m;
     struct rg_group group;
     struct rg_page page;
@@ -98,19 +107,18 @@ void rg_idstore_list_members(struct rg_call *call)
     if (!rg_page_begin(call, "ListGroupMemberships", &page) || rg_call_txn(call, &txn) != RG_OK ||
         !rg_idstore_group(call, txn, rg_json_text(call->input, "GroupId"), &group))
         return;
-    rg_buf_put_str(&call->out, "{\"GroupMemberships\":[");
+    j = rg_page_list(call, &page, "GroupMemberships");
     err = rg_member_list(txn, &group.id, rg_page_after_id(&page, &after), &scan);
     while (!err && (err = rg_member_list_next(&scan, &m)) == RG_OK &&
-           !rg_page_full(&page, rg_span(m.user_id.b, sizeof m.user_id.b))) {
-        rg_aws_put_name(&call->out, NULL);
-        put_membership(call, &m);
-    }
+           !rg_page_full(&page, rg_span(m.user_id.b, sizeof m.user_id.b)))
+        put_row(call, j, &m);
     rg_page_answer(call, &page, &scan, err);
 }
 
 void rg_idstore_list_groups_of(struct rg_call *call)
 {
     struct rg_scan scan = {.cursor = NULL};
+    struct rg_json_writer *j;
     struct rg_membership m;
     struct rg_page page;
     struct rg_user user;
@@ -121,20 +129,18 @@ void rg_idstore_list_groups_of(struct rg_call *call)
     if (!rg_page_begin(call, "ListGroupMembershipsForMember", &page) || rg_call_txn(call, &txn) != RG_OK ||
         !rg_idstore_user(call, txn, member_text(call), &user))
         return;
-    rg_buf_put_str(&call->out, "{\"GroupMemberships\":[");
+    j = rg_page_list(call, &page, "GroupMemberships");
     err = rg_groups_of_list(txn, &user.id, rg_page_after_id(&page, &after), &scan);
     while (!err && (err = rg_groups_of_list_next(&scan, &m)) == RG_OK &&
-           !rg_page_full(&page, rg_span(m.group_id.b, sizeof m.group_id.b))) {
-        rg_aws_put_name(&call->out, NULL);
-        put_membership(call, &m);
-    }
+           !rg_page_full(&page, rg_span(m.group_id.b, sizeof m.group_id.b)))
+        put_row(call, j, &m);
     rg_page_answer(call, &page, &scan, err);
 }
 
 /* A group that is not there has no members: MembershipExists is false. */
 void rg_idstore_is_member(struct rg_call *call)
 {
-    struct rg_buf *out = &call->out;
+    struct rg_json_writer j;
     struct rg_user user;
     struct rg_txn *txn;
     json_t *row;
@@ -142,7 +148,8 @@ void rg_idstore_is_member(struct rg_call *call)
 
     if (rg_call_txn(call, &txn) != RG_OK || !rg_idstore_user(call, txn, member_text(call), &user))
         return;
-    rg_buf_put_str(out, "{\"Results\":[");
+    rg_aws_begin(call, &j);
+    rg_json_array(&j, "Results");
     json_array_foreach(json_object_get(call->input, "GroupIds"), i, row)
     {
         struct rg_uuid group_id = rg_aws_id_of(rg_json_string(row));
@@ -153,12 +160,12 @@ void rg_idstore_is_member(struct rg_call *call)
             rg_call_fail(call, err, NULL);
             return;
         }
-        rg_aws_put_name(out, NULL);
-        rg_buf_put_u8(out, '{');
-        rg_aws_put_id(out, "GroupId", &group_id);
-        put_member_id(out, &user.id);
-        rg_buf_put_str(out, err == RG_OK ? ",\"MembershipExists\":true}" : ",\"MembershipExists\":false}");
+        rg_json_object(&j, NULL);
+        rg_json_uuid(&j, "GroupId", &group_id);
+        put_member_id(&j, &user.id);
+        rg_json_bool(&j, "MembershipExists", err == RG_OK);
+        rg_json_end(&j);
     }
-    rg_buf_put_str(out, "]}");
-    rg_call_answer(call, 200);
+    rg_json_end(&j);
+    rg_aws_answer(call, &j);
 }

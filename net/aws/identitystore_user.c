@@ -187,32 +187,33 @@ static bool is_asked_for(const void *names, struct rg_span extension)
     return false;
 }
 
-static void put_user(struct rg_call *call, const struct rg_user *u)
+/* The members of a user's object. */
+static void put_user(struct rg_call *call, struct rg_json_writer *j, const struct rg_user *u)
 {
     const struct rg_attrs_view view = {
         .names = RG_ATTRS_AWS, .known_only = true, .extension = is_asked_for, .arg = json_object_get(call->input, "Extensions")};
-    struct rg_buf *out = &call->out;
 
-    rg_idstore_begin(call);
-    rg_aws_put_id(out, "UserId", &u->id);
-    rg_aws_put_member(out, "UserName", u->name);
-    rg_aws_put_member(out, "DisplayName", u->display_name);
-    rg_aws_put_member(out, "UserStatus", u->status);
-    rg_idstore_put_external_ids(out, u->row);
-    (void)rg_attrs_put(out, u->attrs, &view); /* none: nothing */
-    rg_idstore_put_audit(out, u->created_ms, u->updated_ms, u->created_by, u->updated_by);
-    rg_buf_put_u8(out, '}');
+    rg_idstore_put_store(call, j);
+    rg_json_uuid(j, "UserId", &u->id);
+    rg_json_span_if_any(j, "UserName", u->name);
+    rg_json_span_if_any(j, "DisplayName", u->display_name);
+    rg_json_span_if_any(j, "UserStatus", u->status);
+    rg_idstore_put_external_ids(j, u->row);
+    (void)rg_attrs_put(j->out, u->attrs, &view); /* members beside the writer's, which stand before them; false: none */
+    rg_idstore_put_audit(j, u->created_ms, u->updated_ms, u->created_by, u->updated_by);
 }
 
 void rg_idstore_describe_user(struct rg_call *call)
 {
+    struct rg_json_writer j;
     struct rg_user user;
     struct rg_txn *txn;
 
     if (rg_call_txn(call, &txn) != RG_OK || !rg_idstore_user(call, txn, rg_json_text(call->input, "UserId"), &user))
         return;
-    put_user(call, &user);
-    rg_call_answer(call, 200);
+    rg_aws_begin(call, &j);
+    put_user(call, &j, &user);
+    rg_aws_answer(call, &j);
 }
 
 void rg_idstore_get_user_id(struct rg_call *call)
@@ -240,8 +241,15 @@ void rg_idstore_get_user_id(struct rg_call *call)
         rg_idstore_answer_found(call, "UserId", &id);
 }
 
+static void put_row(struct rg_call *call, struct rg_json_writer *j, const struct rg_user *u)
+{
+    rg_json_object(j, NULL);
+    put_user(call, j, u);
+    rg_json_end(j);
+}
+
 /* The one user that a filter names, or none. */
-static enum rg_err put_filtered(struct rg_call *call, struct rg_txn *txn, struct rg_span name)
+static enum rg_err put_filtered(struct rg_call *call, struct rg_json_writer *j, struct rg_txn *txn, struct rg_span name)
 {
     struct rg_user user;
     struct rg_uuid id;
@@ -250,7 +258,7 @@ static enum rg_err put_filtered(struct rg_call *call, struct rg_txn *txn, struct
     if (!err)
         err = rg_user_get(txn, &id, &user);
     if (!err)
-        put_user(call, &user);
+        put_row(call, j, &user);
     return err;
 }
 
@@ -258,6 +266,7 @@ void rg_idstore_list_users(struct rg_call *call)
 {
     struct rg_scan scan = {.cursor = NULL};
     struct rg_span path, value;
+    struct rg_json_writer *j;
     struct rg_page page;
     struct rg_user user;
     struct rg_txn *txn;
@@ -271,12 +280,10 @@ void rg_idstore_list_users(struct rg_call *call)
     }
     if (!rg_page_begin(call, "ListUsers", &page) || rg_call_txn(call, &txn) != RG_OK)
         return;
-    rg_buf_put_str(&call->out, "{\"Users\":[");
-    err = filtered ? put_filtered(call, txn, value) : rg_user_list(txn, rg_page_after_id(&page, &id), &scan);
+    j = rg_page_list(call, &page, "Users");
+    err = filtered ? put_filtered(call, j, txn, value) : rg_user_list(txn, rg_page_after_id(&page, &id), &scan);
     while (!filtered && !err && (err = rg_user_list_next(&scan, &user)) == RG_OK &&
-           !rg_page_full(&page, rg_span(user.id.b, sizeof user.id.b))) {
-        rg_aws_put_name(&call->out, NULL);
-        put_user(call, &user);
-    }
+           !rg_page_full(&page, rg_span(user.id.b, sizeof user.id.b)))
+        put_row(call, j, &user);
     rg_page_answer(call, &page, &scan, err);
 }

@@ -127,6 +127,14 @@ bool rg_page_full(struct rg_page *page, struct rg_span key)
     return false;
 }
 
+struct rg_json_writer *rg_page_list(struct rg_call *call, struct rg_page *page, const char *name)
+{
+    rg_json_begin(&page->json, &call->out);
+    rg_json_object(&page->json, NULL);
+    rg_json_array(&page->json, name);
+    return &page->json;
+}
+
 void rg_page_answer(struct rg_call *call, struct rg_page *page, struct rg_scan *scan, enum rg_err err)
 {
     uint8_t question[RG_SHA256_BYTES];
@@ -141,13 +149,15 @@ void rg_page_answer(struct rg_call *call, struct rg_page *page, struct rg_scan *
         rg_call_fail(call, err, NULL);
         return;
     }
-    rg_buf_put_u8(&call->out, ']');
+    rg_json_end(&page->json);
     if (page->more) {
-        rg_buf_put_str(&call->out, ",\"NextToken\":\"");
-        rg_page_token_put(&call->out, page->operation, rg_span(question, sizeof question), rg_span(page->last, page->last_n));
-        rg_buf_put_u8(&call->out, '"');
+        struct rg_buf *text = rg_json_text_begin(&page->json, "NextToken");
+
+        rg_page_token_put(text, page->operation, rg_span(question, sizeof question), rg_span(page->last, page->last_n));
+        rg_json_text_end(&page->json);
     }
-    rg_buf_put_u8(&call->out, '}');
+    rg_json_end(&page->json);
+    rg_json_done(&page->json);
     rg_call_answer(call, 200);
 }
 

@@ -4,6 +4,7 @@
 #ifndef REGENT_NET_AWS_PAGING_H
 #define REGENT_NET_AWS_PAGING_H
 
+#include "base/json_writer.h"
 #include "net/api/call.h"
 
 enum { RG_PAGE_KEY_BYTES_MAX = 128 };
@@ -15,13 +16,16 @@ struct rg_page {
     uint8_t after_key[RG_PAGE_KEY_BYTES_MAX], last[RG_PAGE_KEY_BYTES_MAX];
     size_t last_n; /* of the key of the last row put */
     bool more;
+    struct rg_json_writer json; /* the answer, from rg_page_list on */
 };
 
 /** Read MaxResults and NextToken of call->input, which has been checked against its shape. False: answered. */
 bool rg_page_begin(struct rg_call *call, const char *operation, struct rg_page *page);
 /** True when the page is full: stop, there is more. Otherwise this row counts, with `key` to go on behind. */
 bool rg_page_full(struct rg_page *page, struct rg_span key);
-/** Close the list and the answer's object with `],"NextToken":"…"}` or `]}`, end the scan (may be NULL), answer (consume).
+/** Begin the answer and its list. Its rows are written with what is returned, page->json. */
+struct rg_json_writer *rg_page_list(struct rg_call *call, struct rg_page *page, const char *name);
+/** Close the list and the answer, with NextToken if there is more; end the scan (may be NULL), answer (consume).
  * err   what the list ended with: RG_OK and RG_ENOTFOUND are no failure */
 void rg_page_answer(struct rg_call *call, struct rg_page *page, struct rg_scan *scan, enum rg_err err);
 /** The id that a page goes on behind; NULL: from the first. */

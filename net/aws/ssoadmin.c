@@ -23,12 +23,13 @@ static const char *instance_name(const struct rg_call *call)
     return slash != NULL ? slash + 1 : call->api->instance_arn;
 }
 
-void rg_sso_put_permset_arn(const struct rg_call *call, struct rg_buf *out, const struct rg_psid *id)
+void rg_sso_put_permset_arn(const struct rg_call *call, struct rg_json_writer *j, const char *name, const struct rg_psid *id)
 {
     char hex[17];
 
     rg_hex(hex, id->b, sizeof id->b);
-    rg_buf_printf(out, "\"arn:aws:sso:::permissionSet/%s/ps-%s\"", instance_name(call), hex);
+    rg_buf_printf(rg_json_text_begin(j, name), "arn:aws:sso:::permissionSet/%s/ps-%s", instance_name(call), hex);
+    rg_json_text_end(j);
 }
 
 bool rg_sso_permset_id(const struct rg_call *call, struct rg_span arn, struct rg_psid *ret_id)
@@ -64,40 +65,41 @@ bool rg_sso_permset(struct rg_call *call, const char *member, struct rg_txn **re
 
 /* ---- instance and regions ---- */
 
-static void put_region(struct rg_buf *out, const struct rg_region *r)
+/* The members of a region's object. */
+static void put_region(struct rg_json_writer *j, const struct rg_region *r)
 {
-    rg_aws_put_name(out, NULL);
-    rg_buf_put_u8(out, '{');
-    rg_aws_put_member(out, "RegionName", r->name);
-    rg_aws_put_member(out, "Status", r->status);
-    rg_aws_put_time(out, "AddedDate", r->added_ms);
-    rg_buf_printf(out, ",\"IsPrimaryRegion\":%s}", r->primary ? "true" : "false");
+    rg_json_span_if_any(j, "RegionName", r->name);
+    rg_json_span_if_any(j, "Status", r->status);
+    rg_json_seconds(j, "AddedDate", r->added_ms);
+    rg_json_bool(j, "IsPrimaryRegion", r->primary);
 }
 
-static void put_instance(struct rg_buf *out, const struct rg_instance *i)
+static void put_instance(struct rg_json_writer *j, const struct rg_instance *i)
 {
-    rg_aws_put_member(out, "InstanceArn", i->arn);
-    rg_aws_put_member(out, "IdentityStoreId", i->identity_store_id);
-    rg_aws_put_member(out, "OwnerAccountId", i->owner_account_id);
-    rg_aws_put_time(out, "CreatedDate", i->created_ms);
-    rg_aws_put_member(out, "Status", rg_span_str("ACTIVE"));
+    rg_json_span_if_any(j, "InstanceArn", i->arn);
+    rg_json_span_if_any(j, "IdentityStoreId", i->identity_store_id);
+    rg_json_span_if_any(j, "OwnerAccountId", i->owner_account_id);
+    rg_json_seconds(j, "CreatedDate", i->created_ms);
+    rg_json_str(j, "Status", "ACTIVE");
 }
 
 /* The regions' list, and the primary's name. */
-static enum rg_err put_regions(struct rg_txn *txn, struct rg_buf *out, char primary[33])
+static enum rg_err put_regions(struct rg_txn *txn, struct rg_json_writer *j, char primary[33])
 {
     struct rg_scan scan = {.cursor = NULL};
     struct rg_region r;
     enum rg_err err = rg_region_list(txn, rg_span(NULL, 0), &scan);
 
-    rg_buf_put_u8(out, '[');
+    rg_json_array(j, "Regions");
     while (!err && (err = rg_region_list_next(&scan, &r)) == RG_OK) {
-        put_region(out, &r);
+        rg_json_object(j, NULL);
+        put_region(j, &r);
+        rg_json_end(j);
         if (r.primary)
             snprintf(primary, 33, "%.*s", RG_SPAN_ARG(r.name));
     }
     rg_scan_end(&scan);
-    rg_buf_put_u8(out, ']');
+    rg_json_end(j);
     return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
@@ -105,6 +107,7 @@ static void list_instances(struct rg_call *call)
 {
     struct rg_instance instance;
     struct rg_page page;
+    struct rg_json_writer j;
     struct rg_txn *txn;
     char primary[33] = "";
     enum rg_err err;
@@ -112,38 +115,43 @@ static void list_instances(struct rg_call *call)
     if (!rg_page_begin(call, "ListInstances", &page) || rg_call_txn(call, &txn) != RG_OK)
         return; /* there is one instance: never a second page */
     err = rg_instance_get(txn, &instance);
-    rg_buf_put_str(&call->out, "{\"Instances\":[");
+    rg_aws_begin(call, &j);
+    rg_json_array(&j, "Instances");
     if (!err) {
-        rg_buf_put_u8(&call->out, '{');
-        put_instance(&call->out, &instance);
-        rg_aws_put_name(&call->out, "Regions");
-        err = put_regions(txn, &call->out, primary);
-        rg_aws_put_member(&call->out, "PrimaryRegion", rg_span_str(primary));
-        rg_buf_put_u8(&call->out, '}');
+        rg_json_object(&j, NULL);
+        put_instance(&j, &instance);
+        err = put_regions(txn, &j, primary);
+        rg_json_span_if_any(&j, "PrimaryRegion", rg_span_str(primary));
+        rg_json_end(&j);
     }
-    rg_buf_put_str(&call->out, "]}");
+    rg_json_end(&j);
     if (err && err != RG_ENOTFOUND)
         rg_call_fail(call, err, NULL);
     else
-        rg_call_answer(call, 200);
+        rg_aws_answer(call, &j);
 }
 
 static void describe_instance(struct rg_call *call)
 {
     struct rg_instance instance;
+    struct rg_json_writer j;
     struct rg_txn *txn;
 
     if (rg_call_txn(call, &txn) != RG_OK || rg_sso_failed(call, rg_instance_get(txn, &instance), "Instance not found."))
         return;
-    rg_buf_put_u8(&call->out, '{');
-    put_instance(&call->out, &instance);
-    rg_buf_put_str(&call->out, ",\"PermissionSetsEnabled\":true,\"EncryptionConfigurationDetails\":{\"KeyType\":"
-                               "\"CUSTOMER_MANAGED_KEY\"");
-    if (instance.owner_account_id.n > 0 && instance.key_id.n > 0)
-        rg_buf_printf(&call->out, ",\"KmsKeyArn\":\"arn:aws:kms:%s:%.*s:key/%.*s\"", call->api->region,
+    rg_aws_begin(call, &j);
+    put_instance(&j, &instance);
+    rg_json_bool(&j, "PermissionSetsEnabled", true);
+    rg_json_object(&j, "EncryptionConfigurationDetails");
+    rg_json_str(&j, "KeyType", "CUSTOMER_MANAGED_KEY");
+    if (instance.owner_account_id.n > 0 && instance.key_id.n > 0) {
+        rg_buf_printf(rg_json_text_begin(&j, "KmsKeyArn"), "arn:aws:kms:%s:%.*s:key/%.*s", call->api->region,
                       RG_SPAN_ARG(instance.owner_account_id), RG_SPAN_ARG(instance.key_id));
-    rg_buf_put_str(&call->out, ",\"EncryptionStatus\":\"ENABLED\"}}");
-    rg_call_answer(call, 200);
+        rg_json_text_end(&j);
+    }
+    rg_json_str(&j, "EncryptionStatus", "ENABLED");
+    rg_json_end(&j);
+    rg_aws_answer(call, &j);
 }
 
 static void list_regions(struct rg_call *call)
@@ -151,28 +159,34 @@ static void list_regions(struct rg_call *call)
     struct rg_scan scan = {.cursor = NULL};
     struct rg_region r;
     struct rg_page page;
+    struct rg_json_writer *j;
     struct rg_txn *txn;
     enum rg_err err;
 
     if (!rg_page_begin(call, "ListRegions", &page) || rg_call_txn(call, &txn) != RG_OK)
         return;
-    rg_buf_put_str(&call->out, "{\"Regions\":[");
+    j = rg_page_list(call, &page, "Regions");
     err = rg_region_list(txn, page.after, &scan);
-    while (!err && (err = rg_region_list_next(&scan, &r)) == RG_OK && !rg_page_full(&page, r.name))
-        put_region(&call->out, &r);
+    while (!err && (err = rg_region_list_next(&scan, &r)) == RG_OK && !rg_page_full(&page, r.name)) {
+        rg_json_object(j, NULL);
+        put_region(j, &r);
+        rg_json_end(j);
+    }
     rg_page_answer(call, &page, &scan, err);
 }
 
 static void describe_region(struct rg_call *call)
 {
     struct rg_region r;
+    struct rg_json_writer j;
     struct rg_txn *txn;
 
     if (rg_call_txn(call, &txn) != RG_OK ||
         rg_sso_failed(call, rg_region_get(txn, rg_json_text(call->input, "RegionName"), &r), "Region not found."))
         return;
-    put_region(&call->out, &r);
-    rg_call_answer(call, 200);
+    rg_aws_begin(call, &j);
+    put_region(&j, &r);
+    rg_aws_answer(call, &j);
 }
 
 static void put_change(struct rg_json_writer *j, const char *name, const char *status)

@@ -8,8 +8,8 @@
 #include "store/model/assignment.h"
 #include "store/model/request.h"
 
-/** The ARN of a permission set, with quotes. */
-void rg_sso_put_permset_arn(const struct rg_call *call, struct rg_buf *out, const struct rg_psid *id);
+/** The ARN of a permission set. */
+void rg_sso_put_permset_arn(const struct rg_call *call, struct rg_json_writer *j, const char *name, const struct rg_psid *id);
 /** False when the ARN is not one of this instance. */
 bool rg_sso_permset_id(const struct rg_call *call, struct rg_span arn, struct rg_psid *ret_id);
 /** Begin to read and find the set that the member names. False: answered. */

@@ -30,22 +30,25 @@ const struct rg_shape rg_sso_list_status_shape[] = {RG_SHAPE_INSTANCE, RG_SHAPE_
 
 /* ---- create and delete ---- */
 
-static void put_status(struct rg_call *call, struct rg_buf *out, const struct rg_request_status *s)
+/* A request's status, answered. */
+static void answer_status(struct rg_call *call, const struct rg_request_status *s)
 {
     const struct rg_assignment *a = &s->assignment;
+    struct rg_json_writer j;
 
-    rg_buf_put_u8(out, '{');
-    rg_aws_put_member(out, "Status", s->status);
-    rg_aws_put_id(out, "RequestId", &s->id);
-    rg_aws_put_member(out, "FailureReason", s->reason);
-    rg_aws_put_member(out, "TargetId", rg_span_str(a->account_id));
-    rg_aws_put_member(out, "TargetType", rg_span_str("AWS_ACCOUNT"));
-    rg_aws_put_name(out, "PermissionSetArn");
-    rg_sso_put_permset_arn(call, out, &a->permset_id);
-    rg_aws_put_member(out, "PrincipalType", rg_span_str(a->principal_type == 'U' ? "USER" : "GROUP"));
-    rg_aws_put_id(out, "PrincipalId", &a->principal_id);
-    rg_aws_put_time(out, "CreatedDate", s->at_ms);
-    rg_buf_put_u8(out, '}');
+    rg_aws_begin(call, &j);
+    rg_json_object(&j, s->deletion ? "AccountAssignmentDeletionStatus" : "AccountAssignmentCreationStatus");
+    rg_json_span_if_any(&j, "Status", s->status);
+    rg_json_uuid(&j, "RequestId", &s->id);
+    rg_json_span_if_any(&j, "FailureReason", s->reason);
+    rg_json_span_if_any(&j, "TargetId", rg_span_str(a->account_id));
+    rg_json_str(&j, "TargetType", "AWS_ACCOUNT");
+    rg_sso_put_permset_arn(call, &j, "PermissionSetArn", &a->permset_id);
+    rg_json_str(&j, "PrincipalType", a->principal_type == 'U' ? "USER" : "GROUP");
+    rg_json_uuid(&j, "PrincipalId", &a->principal_id);
+    rg_json_seconds(&j, "CreatedDate", s->at_ms);
+    rg_json_end(&j);
+    rg_aws_answer(call, &j);
 }
 
 /* The assignment of the request. False: answered. */
@@ -70,13 +73,8 @@ static void answer_assignment(struct rg_call *call, bool deletion)
         rg_aws_refused(call, &call->proposal.reply);
         return;
     }
-    if (!read_assignment(call, &status.assignment))
-        return;
-    rg_buf_clear(&call->out);
-    rg_buf_printf(&call->out, "{\"AccountAssignment%sStatus\":", deletion ? "Deletion" : "Creation");
-    put_status(call, &call->out, &status);
-    rg_buf_put_u8(&call->out, '}');
-    rg_call_answer(call, 200);
+    if (read_assignment(call, &status.assignment))
+        answer_status(call, &status);
 }
 
 static void assignment_created(struct rg_call *call) { answer_assignment(call, false); }
@@ -106,18 +104,14 @@ void rg_sso_delete_assignment(struct rg_call *call)
 
 /* ---- lists ---- */
 
-static void put_assignment(struct rg_call *call, const struct rg_assignment *a)
+static void put_assignment(const struct rg_call *call, struct rg_json_writer *j, const struct rg_assignment *a)
 {
-    struct rg_buf *out = &call->out;
-
-    rg_aws_put_name(out, NULL);
-    rg_buf_put_u8(out, '{');
-    rg_aws_put_member(out, "AccountId", rg_span_str(a->account_id));
-    rg_aws_put_name(out, "PermissionSetArn");
-    rg_sso_put_permset_arn(call, out, &a->permset_id);
-    rg_aws_put_member(out, "PrincipalType", rg_span_str(a->principal_type == 'U' ? "USER" : "GROUP"));
-    rg_aws_put_id(out, "PrincipalId", &a->principal_id);
-    rg_buf_put_u8(out, '}');
+    rg_json_object(j, NULL);
+    rg_json_span_if_any(j, "AccountId", rg_span_str(a->account_id));
+    rg_sso_put_permset_arn(call, j, "PermissionSetArn", &a->permset_id);
+    rg_json_str(j, "PrincipalType", a->principal_type == 'U' ? "USER" : "GROUP");
+    rg_json_uuid(j, "PrincipalId", &a->principal_id);
+    rg_json_end(j);
 }
 
 /* A page's key of an assignment: the struct's parts in a row. */
@@ -149,6 +143,7 @@ void rg_sso_list_assignments(struct rg_call *call)
     struct rg_scan scan = {.cursor = NULL};
     struct rg_assignment a, after;
     struct rg_permset p;
+    struct rg_json_writer *j;
     struct rg_page page;
     struct rg_txn *txn;
     char account[13];
@@ -159,10 +154,10 @@ void rg_sso_list_assignments(struct rg_call *call)
         return;
     snprintf(account, sizeof account, "%.*s", RG_SPAN_ARG(rg_json_text(call->input, "AccountId")));
     go_on = assignment_of_key(page.after, &after);
-    rg_buf_put_str(&call->out, "{\"AccountAssignments\":[");
+    j = rg_page_list(call, &page, "AccountAssignments");
     err = rg_assignment_list(txn, account, &p.id, go_on ? &after : NULL, &scan);
     while (!err && (err = rg_assignment_list_next(&scan, &a)) == RG_OK && !rg_page_full(&page, assignment_key(&a, key)))
-        put_assignment(call, &a);
+        put_assignment(call, j, &a);
     rg_page_answer(call, &page, &scan, err);
 }
 
@@ -183,6 +178,7 @@ void rg_sso_list_for_principal(struct rg_call *call)
     RG_AUTO_MEM struct rg_assignment *rows = NULL;
     uint8_t key[ASSIGNMENT_KEY_BYTES];
     struct rg_assignment after;
+    struct rg_json_writer *j;
     struct rg_page page;
     struct rg_txn *txn;
     size_t n = 0;
@@ -194,13 +190,13 @@ void rg_sso_list_for_principal(struct rg_call *call)
         return;
     err = rg_assignments_of(txn, type, &id, &rows, &n);
     go_on = assignment_of_key(page.after, &after);
-    rg_buf_put_str(&call->out, "{\"AccountAssignments\":[");
+    j = rg_page_list(call, &page, "AccountAssignments");
     for (size_t i = 0; !err && i < n; i++) {
         if ((account.n > 0 && !rg_span_is(account, rows[i].account_id)) || (go_on && rg_assignment_order(&rows[i], &after) <= 0))
             continue;
         if (rg_page_full(&page, assignment_key(&rows[i], key)))
             break;
-        put_assignment(call, &rows[i]);
+        put_assignment(call, j, &rows[i]);
     }
     rg_page_answer(call, &page, NULL, err);
 }
@@ -215,10 +211,7 @@ static void describe_status(struct rg_call *call, bool deletion)
 
     if (rg_call_txn(call, &txn) != RG_OK || rg_sso_failed(call, rg_request_status_get(txn, deletion, &id, &status), "Request not found."))
         return;
-    rg_buf_printf(&call->out, "{\"AccountAssignment%sStatus\":", deletion ? "Deletion" : "Creation");
-    put_status(call, &call->out, &status);
-    rg_buf_put_u8(&call->out, '}');
-    rg_call_answer(call, 200);
+    answer_status(call, &status);
 }
 
 void rg_sso_describe_creation(struct rg_call *call) { describe_status(call, false); }
@@ -230,6 +223,7 @@ static void list_statuses(struct rg_call *call, bool deletion)
     struct rg_scan scan = {.cursor = NULL};
     struct rg_request_status s;
     struct rg_uuid after;
+    struct rg_json_writer *j;
     struct rg_page page;
     struct rg_txn *txn;
     enum rg_err err;
@@ -237,19 +231,18 @@ static void list_statuses(struct rg_call *call, bool deletion)
     if (!rg_page_begin(call, deletion ? "ListAccountAssignmentDeletionStatus" : "ListAccountAssignmentCreationStatus", &page) ||
         rg_call_txn(call, &txn) != RG_OK)
         return;
-    rg_buf_printf(&call->out, "{\"AccountAssignments%sStatus\":[", deletion ? "Deletion" : "Creation");
+    j = rg_page_list(call, &page, deletion ? "AccountAssignmentsDeletionStatus" : "AccountAssignmentsCreationStatus");
     err = rg_request_status_list(txn, deletion, rg_page_after_id(&page, &after), &scan);
     while (!err && (err = rg_request_status_list_next(&scan, &s)) == RG_OK) {
         if (wanted.n > 0 && !rg_span_eq(wanted, s.status))
             continue;
         if (rg_page_full(&page, rg_span(s.id.b, sizeof s.id.b)))
             break;
-        rg_aws_put_name(&call->out, NULL);
-        rg_buf_put_u8(&call->out, '{');
-        rg_aws_put_member(&call->out, "Status", s.status);
-        rg_aws_put_id(&call->out, "RequestId", &s.id);
-        rg_aws_put_time(&call->out, "CreatedDate", s.at_ms);
-        rg_buf_put_u8(&call->out, '}');
+        rg_json_object(j, NULL);
+        rg_json_span_if_any(j, "Status", s.status);
+        rg_json_uuid(j, "RequestId", &s.id);
+        rg_json_seconds(j, "CreatedDate", s.at_ms);
+        rg_json_end(j);
     }
     rg_page_answer(call, &page, &scan, err);
 }

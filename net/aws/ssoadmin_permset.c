@@ -13,19 +13,20 @@ const struct rg_shape rg_sso_permset_shape[] = {RG_SHAPE_INSTANCE, RG_SHAPE_PERM
 const struct rg_shape rg_sso_update_permset_shape[] = {RG_SHAPE_INSTANCE, RG_SHAPE_PERMSET, DESCRIPTION, SESSION, RELAY,
                                                        RG_SHAPE_END};
 
-static void put_permset(struct rg_call *call, const struct rg_permset *p)
+static void answer_permset(struct rg_call *call, const struct rg_permset *p)
 {
-    struct rg_buf *out = &call->out;
+    struct rg_json_writer j;
 
-    rg_buf_put_str(out, "{\"PermissionSet\":{");
-    rg_aws_put_member(out, "Name", p->name);
-    rg_aws_put_name(out, "PermissionSetArn");
-    rg_sso_put_permset_arn(call, out, &p->id);
-    rg_aws_put_member(out, "Description", p->description);
-    rg_aws_put_time(out, "CreatedDate", p->created_ms);
-    rg_aws_put_member(out, "SessionDuration", p->session_duration.n > 0 ? p->session_duration : rg_span_str("PT1H"));
-    rg_aws_put_member(out, "RelayState", p->relay_state);
-    rg_buf_put_str(out, "}}");
+    rg_aws_begin(call, &j);
+    rg_json_object(&j, "PermissionSet");
+    rg_json_span_if_any(&j, "Name", p->name);
+    rg_sso_put_permset_arn(call, &j, "PermissionSetArn", &p->id);
+    rg_json_span_if_any(&j, "Description", p->description);
+    rg_json_seconds(&j, "CreatedDate", p->created_ms);
+    rg_json_span(&j, "SessionDuration", p->session_duration.n > 0 ? p->session_duration : rg_span_str("PT1H"));
+    rg_json_span_if_any(&j, "RelayState", p->relay_state);
+    rg_json_end(&j);
+    rg_aws_answer(call, &j);
 }
 
 static void permset_created(struct rg_call *call)
@@ -40,9 +41,7 @@ static void permset_created(struct rg_call *call)
     if (rg_call_txn(call, &txn) != RG_OK ||
         rg_sso_failed(call, rg_permset_get(txn, &call->proposal.reply.psid, &p), "The permission set was deleted meanwhile."))
         return;
-    rg_buf_clear(&call->out);
-    put_permset(call, &p);
-    rg_call_answer(call, 200);
+    answer_permset(call, &p);
 }
 
 /* A permission set of a body that was checked. */
@@ -80,8 +79,7 @@ void rg_sso_describe_permset(struct rg_call *call)
 
     if (!rg_sso_permset(call, "PermissionSetArn", &txn, &p))
         return;
-    put_permset(call, &p);
-    rg_call_answer(call, 200);
+    answer_permset(call, &p);
 }
 
 void rg_sso_list_permsets(struct rg_call *call)
@@ -90,6 +88,7 @@ void rg_sso_list_permsets(struct rg_call *call)
     struct rg_permset p;
     struct rg_psid after;
     struct rg_page page;
+    struct rg_json_writer *j;
     struct rg_txn *txn;
     enum rg_err err;
 
@@ -97,12 +96,10 @@ void rg_sso_list_permsets(struct rg_call *call)
         return;
     if (page.after.n == sizeof after.b)
         memcpy(after.b, page.after.p, sizeof after.b);
-    rg_buf_put_str(&call->out, "{\"PermissionSets\":[");
+    j = rg_page_list(call, &page, "PermissionSets");
     err = rg_permset_list(txn, page.after.n == sizeof after.b ? &after : NULL, &scan);
-    while (!err && (err = rg_permset_list_next(&scan, &p)) == RG_OK && !rg_page_full(&page, rg_span(p.id.b, sizeof p.id.b))) {
-        rg_aws_put_name(&call->out, NULL);
-        rg_sso_put_permset_arn(call, &call->out, &p.id);
-    }
+    while (!err && (err = rg_permset_list_next(&scan, &p)) == RG_OK && !rg_page_full(&page, rg_span(p.id.b, sizeof p.id.b)))
+        rg_sso_put_permset_arn(call, j, NULL, &p.id);
     rg_page_answer(call, &page, &scan, err);
 }
 

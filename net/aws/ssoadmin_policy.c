@@ -109,6 +109,7 @@ void rg_sso_list_managed(struct rg_call *call)
     struct rg_cursor cur;
     struct rg_permset p;
     struct rg_page page;
+    struct rg_json_writer *j;
     struct rg_txn *txn;
     struct rg_span arn;
     uint8_t position = 0, skip;
@@ -116,18 +117,17 @@ void rg_sso_list_managed(struct rg_call *call)
     if (!rg_page_begin(call, "ListManagedPoliciesInPermissionSet", &page) || !rg_sso_permset(call, "PermissionSetArn", &txn, &p))
         return;
     skip = page.after.n == 1 ? page.after.p[0] : 0;
-    rg_buf_put_str(&call->out, "{\"AttachedManagedPolicies\":[");
+    j = rg_page_list(call, &page, "AttachedManagedPolicies");
     rg_cursor_init(&cur, p.row);
     while (rg_managed_policy_next(&cur, &arn)) {
         if (position++ < skip)
             continue;
         if (rg_page_full(&page, rg_span(&position, 1)))
             break;
-        rg_aws_put_name(&call->out, NULL);
-        rg_buf_put_u8(&call->out, '{');
-        rg_aws_put_member(&call->out, "Name", last_part(arn));
-        rg_aws_put_member(&call->out, "Arn", arn);
-        rg_buf_put_u8(&call->out, '}');
+        rg_json_object(j, NULL);
+        rg_json_span_if_any(j, "Name", last_part(arn));
+        rg_json_span_if_any(j, "Arn", arn);
+        rg_json_end(j);
     }
     rg_page_answer(call, &page, NULL, RG_OK);
 }
@@ -156,14 +156,14 @@ void rg_sso_put_inline(struct rg_call *call)
 void rg_sso_get_inline(struct rg_call *call)
 {
     struct rg_permset p;
+    struct rg_json_writer j;
     struct rg_txn *txn;
 
     if (!rg_sso_permset(call, "PermissionSetArn", &txn, &p))
         return;
-    rg_buf_put_str(&call->out, "{\"InlinePolicy\":");
-    rg_json_put_string(&call->out, p.inline_policy);
-    rg_buf_put_u8(&call->out, '}');
-    rg_call_answer(call, 200);
+    rg_aws_begin(call, &j);
+    rg_json_span(&j, "InlinePolicy", p.inline_policy);
+    rg_aws_answer(call, &j);
 }
 
 void rg_sso_delete_inline(struct rg_call *call)
@@ -211,6 +211,7 @@ void rg_sso_list_tags(struct rg_call *call)
     struct rg_cursor cur;
     struct rg_permset p;
     struct rg_page page;
+    struct rg_json_writer *j;
     struct rg_txn *txn;
     struct rg_tag tag;
     uint8_t position = 0, skip;
@@ -218,19 +219,17 @@ void rg_sso_list_tags(struct rg_call *call)
     if (!rg_page_begin(call, "ListTagsForResource", &page) || !tagged(call, &txn, &p))
         return;
     skip = page.after.n == 1 ? page.after.p[0] : 0;
-    rg_buf_put_str(&call->out, "{\"Tags\":[");
+    j = rg_page_list(call, &page, "Tags");
     rg_cursor_init(&cur, p.row);
     while (rg_tag_next(&cur, &tag)) {
         if (position++ < skip)
             continue;
         if (rg_page_full(&page, rg_span(&position, 1)))
             break;
-        rg_aws_put_name(&call->out, NULL);
-        rg_buf_put_u8(&call->out, '{');
-        rg_aws_put_member(&call->out, "Key", tag.key);
-        rg_aws_put_name(&call->out, "Value"); /* may be empty */
-        rg_json_put_string(&call->out, tag.value);
-        rg_buf_put_u8(&call->out, '}');
+        rg_json_object(j, NULL);
+        rg_json_span_if_any(j, "Key", tag.key);
+        rg_json_span(j, "Value", tag.value); /* may be empty */
+        rg_json_end(j);
     }
     rg_page_answer(call, &page, NULL, RG_OK);
 }

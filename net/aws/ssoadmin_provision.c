@@ -22,16 +22,17 @@ const struct rg_shape rg_sso_sets_of_account_shape[] = {
 
 static void answer_status(struct rg_call *call, const struct rg_uuid *id, const struct rg_provision *p)
 {
-    struct rg_buf *out = &call->out;
+    struct rg_json_writer j;
 
-    rg_buf_put_str(out, "{\"PermissionSetProvisioningStatus\":{\"Status\":\"SUCCEEDED\"");
-    rg_aws_put_id(out, "RequestId", id);
-    rg_aws_put_member(out, "AccountId", rg_json_text(call->input, "TargetId"));
-    rg_aws_put_name(out, "PermissionSetArn");
-    rg_sso_put_permset_arn(call, out, &p->permset);
-    rg_aws_put_time(out, "CreatedDate", (int64_t)p->at * 1000);
-    rg_buf_put_str(out, "}}");
-    rg_call_answer(call, 200);
+    rg_aws_begin(call, &j);
+    rg_json_object(&j, "PermissionSetProvisioningStatus");
+    rg_json_str(&j, "Status", "SUCCEEDED");
+    rg_json_uuid(&j, "RequestId", id);
+    rg_json_span_if_any(&j, "AccountId", rg_json_text(call->input, "TargetId"));
+    rg_sso_put_permset_arn(call, &j, "PermissionSetArn", &p->permset);
+    rg_json_seconds(&j, "CreatedDate", (int64_t)p->at * 1000);
+    rg_json_end(&j);
+    rg_aws_answer(call, &j);
 }
 
 void rg_sso_provision(struct rg_call *call)
@@ -75,7 +76,7 @@ void rg_sso_list_provision(struct rg_call *call)
 
     if (!rg_page_begin(call, "ListPermissionSetProvisioningStatus", &page))
         return;
-    rg_buf_put_str(&call->out, "{\"PermissionSetsProvisioningStatus\":[");
+    (void)rg_page_list(call, &page, "PermissionSetsProvisioningStatus");
     rg_page_answer(call, &page, NULL, RG_OK);
 }
 
@@ -92,6 +93,7 @@ void rg_sso_accounts_of_set(struct rg_call *call)
     struct rg_assignment a, after = {.account_id = ""};
     struct rg_scan scan = {.cursor = NULL};
     struct rg_permset p;
+    struct rg_json_writer *j;
     struct rg_page page;
     struct rg_txn *txn;
     enum rg_err err;
@@ -105,15 +107,14 @@ void rg_sso_accounts_of_set(struct rg_call *call)
         memcpy(after.account_id, page.after.p, 12);
         memset(after.principal_id.b, 0xff, sizeof after.principal_id.b);
     }
-    rg_buf_put_str(&call->out, "{\"AccountIds\":[");
+    j = rg_page_list(call, &page, "AccountIds");
     err = none_wanted(call) ? RG_ENOTFOUND : rg_assignment_list_with(txn, &p.id, page.after.n == 12 ? &after : NULL, &scan);
     while (!err && (err = rg_assignment_list_next(&scan, &a)) == RG_OK) {
         if (page.last_n > 0 && memcmp(page.last, a.account_id, 12) == 0)
             continue;
         if (rg_page_full(&page, rg_span(a.account_id, 12)))
             break;
-        rg_aws_put_name(&call->out, NULL);
-        rg_json_put_string(&call->out, rg_span(a.account_id, 12));
+        rg_json_span(j, NULL, rg_span(a.account_id, 12));
     }
     rg_page_answer(call, &page, &scan, err);
 }
@@ -124,6 +125,7 @@ void rg_sso_sets_of_account(struct rg_call *call)
     struct rg_assignment a, after = {.account_id = ""};
     struct rg_scan scan = {.cursor = NULL};
     struct rg_account account;
+    struct rg_json_writer *j;
     struct rg_page page;
     struct rg_txn *txn;
     enum rg_err err;
@@ -137,15 +139,14 @@ void rg_sso_sets_of_account(struct rg_call *call)
         memcpy(after.permset_id.b, page.after.p, sizeof after.permset_id.b);
         memset(after.principal_id.b, 0xff, sizeof after.principal_id.b);
     }
-    rg_buf_put_str(&call->out, "{\"PermissionSets\":[");
+    j = rg_page_list(call, &page, "PermissionSets");
     err = none_wanted(call) ? RG_ENOTFOUND : rg_assignment_list(txn, account.id, NULL, page.after.n > 0 ? &after : NULL, &scan);
     while (!err && (err = rg_assignment_list_next(&scan, &a)) == RG_OK) {
         if (page.last_n > 0 && memcmp(page.last, a.permset_id.b, sizeof a.permset_id.b) == 0)
             continue;
         if (rg_page_full(&page, rg_span(a.permset_id.b, sizeof a.permset_id.b)))
             break;
-        rg_aws_put_name(&call->out, NULL);
-        rg_sso_put_permset_arn(call, &call->out, &a.permset_id);
+        rg_sso_put_permset_arn(call, j, NULL, &a.permset_id);
     }
     rg_page_answer(call, &page, &scan, err);
 }
