@@ -58,12 +58,12 @@ void rg_idstore_put_audit(struct rg_json_writer *j, int64_t created_ms, int64_t 
 
 /* ---- external ids ---- */
 
-size_t rg_idstore_external_ids(const json_t *object, struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX])
+size_t rg_idstore_external_ids(const json_t *object, struct rg_external_id ids[RG_EXTERNAL_IDS_MAX])
 {
     const json_t *list = json_object_get(object, "ExternalIds");
     size_t n = json_array_size(list);
 
-    RG_ASSERT(n <= RG_IDS_EXTERNAL_IDS_MAX); /* the shape was checked */
+    RG_ASSERT(n <= RG_EXTERNAL_IDS_MAX); /* a shape was checked, or it is a row's */
     for (size_t i = 0; i < n; i++) {
         const json_t *row = json_array_get(list, i);
 
@@ -267,37 +267,66 @@ static enum rg_err set_inside(json_t *object, const char *name, const struct rg_
     return err;
 }
 
-/* Set one path of the object. RG_ENOTFOUND: there is no such attribute. */
-static enum rg_err set_path(json_t *object, const struct rg_shape *members, struct rg_span path, const json_t *value)
+/* The member that a path is of or in; ret_n: how many bytes of the path name it. NULL: there is none. */
+static const struct rg_shape *top_of(const struct rg_shape *members, struct rg_span path, size_t *ret_n)
 {
     const uint8_t *dot = memchr(path.p, '.', path.n);
-    size_t n = dot != NULL ? (size_t)(dot - path.p) : path.n;
-    const struct rg_shape *member;
     char name[PATH_BYTES_MAX] = "";
 
     RG_ASSERT(path.n < sizeof name);
+    *ret_n = dot != NULL ? (size_t)(dot - path.p) : path.n;
     if (memchr(path.p, ':', path.n) != NULL) /* an extension, whole: aws:identitystore:enterprise */
-        return dot == NULL && member_of(members, "Extensions") != NULL ? set_inside(object, "Extensions", NULL, path, value)
-                                                                       : RG_ENOTFOUND;
-    memcpy(name, path.p, n);
+        return dot == NULL ? member_of(members, "Extensions") : NULL;
+    memcpy(name, path.p, *ret_n);
     if (name[0] >= 'a' && name[0] <= 'z')
         name[0] = (char)(name[0] - 32); /* "displayName" → "DisplayName" */
-    member = member_of(members, name);
-    if (member == NULL || (dot != NULL && member->kind != RG_SHAPE_STRUCT))
+    return member_of(members, name);
+}
+
+/* Set one path of the object. RG_ENOTFOUND: there is no such attribute. */
+static enum rg_err set_path(json_t *object, const struct rg_shape *members, struct rg_span path, const json_t *value)
+{
+    size_t n;
+    const struct rg_shape *member = top_of(members, path, &n);
+
+    if (member == NULL || (n < path.n && member->kind != RG_SHAPE_STRUCT))
         return RG_ENOTFOUND;
-    if (dot == NULL)
-        return set_member(object, member, name, value);
-    return set_inside(object, name, member->of, rg_span(dot + 1, path.n - n - 1), value);
+    if (member->kind == RG_SHAPE_MAP)
+        return set_inside(object, member->name, NULL, path, value);
+    if (n == path.n)
+        return set_member(object, member, member->name, value);
+    return set_inside(object, member->name, member->of, rg_span(path.p + n + 1, path.n - n - 1), value);
+}
+
+/* Check what the operations were about, and nothing else: what other interfaces keep may be more than this one lets in. */
+static enum rg_err check_touched(const json_t *object, const struct rg_shape *members, const json_t *operations, struct rg_errctx *ctx)
+{
+    json_t *touched = json_object();
+    enum rg_err err = RG_OK;
+    size_t n;
+
+    for (size_t i = 0; !err && i < json_array_size(operations); i++) {
+        const char *name = top_of(members, rg_json_text(json_array_get(operations, i), "AttributePath"), &n)->name;
+        json_t *value = json_object_get(object, name);
+
+        if (value != NULL && json_object_set(touched, name, value) != 0)
+            err = RG_ENOMEM;
+    }
+    if (!err)
+        err = rg_shape_check(members, touched, ctx);
+    json_decref(touched);
+    return err;
 }
 
 bool rg_idstore_update(struct rg_call *call, json_t *object, const struct rg_shape *members, const char *needed)
 {
+    const json_t *operations = json_object_get(call->input, "Operations");
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
     json_t *row;
     size_t i;
 
-    json_array_foreach(json_object_get(call->input, "Operations"), i, row)
+    json_array_foreach((json_t *)(uintptr_t)operations, i, row)
     {
         struct rg_span path = rg_json_text(row, "AttributePath");
 
@@ -312,8 +341,10 @@ bool rg_idstore_update(struct rg_call *call, json_t *object, const struct rg_sha
         if (err)
             return false;
     }
-    err = rg_shape_check(members, object, &ctx);
-    if (err)
+    err = check_touched(object, members, operations, &ctx);
+    if (err == RG_ENOMEM)
+        rg_call_fail(call, err, NULL);
+    else if (err)
         rg_call_fail(call, RG_EINVALID, "%s", ctx.text);
     else if (rg_json_text(object, needed).n == 0)
         rg_call_fail(call, RG_EINVALID, "%s cannot be removed", needed);

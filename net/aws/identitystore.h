@@ -19,9 +19,8 @@ void rg_idstore_put_store(const struct rg_call *call, struct rg_json_writer *j);
 void rg_idstore_put_external_ids(struct rg_json_writer *j, struct rg_span row);
 void rg_idstore_put_audit(struct rg_json_writer *j, int64_t created_ms, int64_t updated_ms, struct rg_span created_by,
                           struct rg_span updated_by);
-enum { RG_IDS_EXTERNAL_IDS_MAX = 10 };
-/** ExternalIds of a body that was checked. Their number. Borrow from the body. */
-size_t rg_idstore_external_ids(const json_t *object, struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX]);
+/** ExternalIds of a body: one that was checked, or made of a row. Their number. Borrow from the body. */
+size_t rg_idstore_external_ids(const json_t *object, struct rg_external_id ids[RG_EXTERNAL_IDS_MAX]);
 /** ExternalIds of a row into a body. False: no memory. */
 bool rg_idstore_external_ids_of(json_t *object, struct rg_span row);
 /** A member, unless text is empty. False: no memory. */
@@ -51,7 +50,7 @@ bool rg_idstore_filter_of(const struct rg_call *call, struct rg_span *ret_path, 
 bool rg_idstore_path_is(struct rg_span path, const char *attribute);
 
 /**
- * Apply input's Operations to an object of these members, and check what comes out.
+ * Apply input's Operations to an object of these members, and check what comes out of those they are about.
  * needed   member that must stay, as in "UserName"
  * False: answered.
  */

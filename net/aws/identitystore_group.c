@@ -6,7 +6,7 @@
 /* ExternalIds are no member of CreateGroup at AWS; here they may be given at once. */
 #define FIELDS                                                                                                         \
     RG_TEXT_MEMBER("DisplayName", false, 1, 1024, RG_PAT_GROUP_NAME), RG_IDS_TEXT("Description"),                      \
-        RG_LIST_MEMBER("ExternalIds", false, 1, RG_IDS_EXTERNAL_IDS_MAX, &rg_idstore_external_id)
+        RG_LIST_MEMBER("ExternalIds", false, 1, 10, &rg_idstore_external_id)
 
 static const struct rg_shape group_members[] = {FIELDS, RG_SHAPE_END};
 const struct rg_shape rg_idstore_create_group_shape[] = {RG_SHAPE_STORE_ID, FIELDS, RG_SHAPE_END};
@@ -19,7 +19,7 @@ const struct rg_shape rg_idstore_list_groups_shape[] = {RG_SHAPE_STORE_ID, RG_SH
 /* ---- to commands ---- */
 
 /* A group of a body that was checked. ids: for its external ids. */
-static struct rg_group_input group_of(const json_t *body, struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX])
+static struct rg_group_input group_of(const json_t *body, struct rg_external_id ids[RG_EXTERNAL_IDS_MAX])
 {
     return (struct rg_group_input){.name = rg_json_text(body, "DisplayName"),
                                    .description = rg_json_text(body, "Description"),
@@ -32,7 +32,7 @@ static void group_created(struct rg_call *call) { rg_idstore_answer_created(call
 void rg_idstore_create_group(struct rg_call *call)
 {
     const struct rg_author author = rg_aws_author(call);
-    struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX];
+    struct rg_external_id ids[RG_EXTERNAL_IDS_MAX];
     const struct rg_group_input group = group_of(call->input, ids);
     struct rg_uuid id = rg_id_mint();
     struct rg_fault fault = {0};
@@ -59,7 +59,7 @@ static json_t *group_body(const struct rg_group *g)
 static void replace_group(struct rg_call *call, const struct rg_group *was, const json_t *body)
 {
     const struct rg_author author = rg_aws_author(call);
-    struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX];
+    struct rg_external_id ids[RG_EXTERNAL_IDS_MAX];
     struct rg_group_input group = group_of(body, ids);
     struct rg_fault fault = {0};
     enum rg_err err;

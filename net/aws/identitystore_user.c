@@ -36,7 +36,7 @@ static const char *const statuses[] = {"ENABLED", "DISABLED", NULL};
 /* UserStatus and ExternalIds are no members of CreateUser at AWS; here they may be given at once. */
 #define FIELDS                                                                                                         \
     RG_TEXT_MEMBER("UserName", false, 1, 128, RG_PAT_NAME), TEXT("DisplayName"), RG_ENUM_MEMBER("UserStatus", false, statuses), \
-        RG_LIST_MEMBER("ExternalIds", false, 1, RG_IDS_EXTERNAL_IDS_MAX, &rg_idstore_external_id)
+        RG_LIST_MEMBER("ExternalIds", false, 1, 10, &rg_idstore_external_id)
 
 static const struct rg_shape attribute_members[] = {ATTRIBUTES, RG_SHAPE_END};
 static const struct rg_shape attributes = RG_STRUCT_MEMBER(NULL, false, attribute_members);
@@ -55,7 +55,7 @@ const struct rg_shape rg_idstore_list_users_shape[] = {
 /* ---- to commands ---- */
 
 /* A user of a body that was checked, but for the attributes. ids: for its external ids. */
-static struct rg_user_input user_of(const json_t *body, struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX])
+static struct rg_user_input user_of(const json_t *body, struct rg_external_id ids[RG_EXTERNAL_IDS_MAX])
 {
     return (struct rg_user_input){.name = rg_json_text(body, "UserName"),
                                   .display_name = rg_json_text(body, "DisplayName"),
@@ -82,7 +82,7 @@ static void user_created(struct rg_call *call) { rg_idstore_answer_created(call,
 void rg_idstore_create_user(struct rg_call *call)
 {
     const struct rg_author author = rg_aws_author(call);
-    struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX];
+    struct rg_external_id ids[RG_EXTERNAL_IDS_MAX];
     struct rg_user_input user = user_of(call->input, ids);
     RG_AUTO_BUF struct rg_buf attrs = {.max = 0};
     struct rg_uuid id = rg_id_mint();
@@ -129,7 +129,7 @@ static void put_body_attributes(struct rg_buf *out, const json_t *body)
 static void replace_user(struct rg_call *call, const struct rg_user *was, const json_t *body)
 {
     const struct rg_author author = rg_aws_author(call);
-    struct rg_external_id ids[RG_IDS_EXTERNAL_IDS_MAX];
+    struct rg_external_id ids[RG_EXTERNAL_IDS_MAX];
     struct rg_user_input user = user_of(body, ids);
     RG_AUTO_BUF struct rg_buf attrs = {.max = 0};
     struct rg_fault fault = {0};

@@ -12,7 +12,7 @@ static void put_group(struct rg_buf *cmd, const struct rg_uuid *id, const struct
 enum rg_err rg_cmd_group_create(struct rg_buf *cmd, const struct rg_author *author, const struct rg_uuid *id,
                                 const struct rg_group_input *group, struct rg_fault *fault)
 {
-    enum rg_err err = rg_name_check(group->name, fault);
+    enum rg_err err = rg_identity_check(group->name, group->external_ids_n, fault);
 
     if (err)
         return err;
@@ -24,7 +24,7 @@ enum rg_err rg_cmd_group_create(struct rg_buf *cmd, const struct rg_author *auth
 enum rg_err rg_cmd_group_replace(struct rg_buf *cmd, const struct rg_author *author, const struct rg_group *was,
                                  const struct rg_group_input *group, struct rg_fault *fault)
 {
-    enum rg_err err = rg_name_check(group->name, fault);
+    enum rg_err err = rg_identity_check(group->name, group->external_ids_n, fault);
 
     if (err)
         return err;

@@ -17,7 +17,7 @@ struct rg_group_input {
 /**
  * The command that makes a group, or makes one into this if nobody has changed it since it was read.
  * cmd     cleared; its own sticky error (RG_ETOOBIG, RG_ENOMEM) stays with it
- * RG_EINVALID, with the fault: RG_F_NAME is missing or reserved.
+ * RG_EINVALID, with the fault: RG_F_NAME is missing or reserved. RG_EQUOTA: RG_F_EXTERNAL_ID, too many.
  */
 RG_MUST enum rg_err rg_cmd_group_create(struct rg_buf *cmd, const struct rg_author *author, const struct rg_uuid *id,
                                         const struct rg_group_input *group, struct rg_fault *fault);

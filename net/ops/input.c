@@ -87,7 +87,7 @@ bool rg_external_id_next(struct rg_cursor *cur, struct rg_external_id *ret_id)
 /* ---- rules ---- */
 
 /* "Administrator and AWSAdministrators are reserved names and can't be used for users or groups." (CreateUser, CreateGroup) */
-enum rg_err rg_name_check(struct rg_span name, struct rg_fault *fault)
+enum rg_err rg_identity_check(struct rg_span name, size_t external_ids_n, struct rg_fault *fault)
 {
     static const char *const reserved[] = {"Administrator", "AWSAdministrators"};
 
@@ -96,5 +96,5 @@ enum rg_err rg_name_check(struct rg_span name, struct rg_fault *fault)
     for (size_t i = 0; i < RG_LEN(reserved); i++)
         if (name.n == strlen(reserved[i]) && strncasecmp((const char *)name.p, reserved[i], name.n) == 0)
             return rg_fault_note(fault, RG_F_NAME, RG_RULE_RESERVED);
-    return RG_OK;
+    return external_ids_n > RG_EXTERNAL_IDS_MAX ? rg_fault_note(fault, RG_F_EXTERNAL_ID, RG_RULE_TOO_MANY) : RG_OK;
 }

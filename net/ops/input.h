@@ -47,7 +47,7 @@ void rg_cmd_put_pair(struct rg_buf *cmd, uint32_t field, struct rg_span a, struc
 /** The two texts of such a field. False: it is not one. */
 bool rg_cmd_pair(struct rg_span value, struct rg_span *ret_a, struct rg_span *ret_b);
 void rg_cmd_put_external_ids(struct rg_buf *cmd, const struct rg_external_id *ids, size_t n);
-/** A name of a user or group: there, and not reserved. */
-RG_MUST enum rg_err rg_name_check(struct rg_span name, struct rg_fault *fault);
+/** What holds for users and groups alike: a name that is there and not reserved, at most RG_EXTERNAL_IDS_MAX external ids. */
+RG_MUST enum rg_err rg_identity_check(struct rg_span name, size_t external_ids_n, struct rg_fault *fault);
 
 #endif

@@ -49,7 +49,7 @@ static enum rg_err build(struct rg_buf *cmd, const struct rg_author *author, con
                          const struct rg_user_input *user, struct rg_fault *fault)
 {
     RG_AUTO_BUF struct rg_buf attributes = {.max = 0};
-    enum rg_err err = rg_name_check(user->name, fault);
+    enum rg_err err = rg_identity_check(user->name, user->external_ids_n, fault);
 
     rg_buf_init(&attributes, RG_CMD_BYTES_MAX);
     if (!err)

@@ -20,7 +20,7 @@ struct rg_user_input {
  * The command that makes a user, or makes one into this if nobody has changed it since it was read. The attributes rest under SCIM's
  * names, whatever those given are.
  * cmd     cleared; its own sticky error (RG_ETOOBIG, RG_ENOMEM) stays with it
- * RG_EINVALID, with the fault: RG_F_NAME is missing or reserved, RG_F_ATTRS is no such object.
+ * RG_EINVALID, with the fault: RG_F_NAME is missing or reserved, RG_F_ATTRS is no such object. RG_EQUOTA: RG_F_EXTERNAL_ID, too many.
  */
 RG_MUST enum rg_err rg_cmd_user_create(struct rg_buf *cmd, const struct rg_author *author, const struct rg_uuid *id,
                                        const struct rg_user_input *user, struct rg_fault *fault);

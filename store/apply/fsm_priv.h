@@ -9,7 +9,6 @@
 #include "store/db/rowkey.h"
 
 enum {
-    RG_EXTERNAL_IDS_MAX = 32, /* of one user or group */
     RG_BY_BYTES_MAX = 256,
 };
 

@@ -15,7 +15,7 @@ enum form {
     FORM_ID,    /* UUID, or a permission set's 8 bytes */
     FORM_HEX,
     FORM_SIZE,  /* sealed: its size alone */
-    FORM_JSON,
+    FORM_ATTRS,
     FORM_PTYPE,
     FORM_FLAG,
     FORM_PAIRS,  /* two texts with 0x00 between; repeats */
@@ -136,7 +136,7 @@ static bool deeper_than(struct rg_span bytes, unsigned max)
 }
 
 /* Attributes, under AWS's names whatever they rest under. */
-static json_t *json_value(struct rg_span bytes)
+static json_t *attrs_value(struct rg_span bytes)
 {
     RG_AUTO_BUF struct rg_buf worded = {.max = 0};
     json_t *value = NULL;
@@ -179,8 +179,8 @@ static json_t *field_value(const struct known *k, struct rg_span bytes, unsigned
         return hex_text(bytes);
     case FORM_SIZE:
         return json_pack("{s:I}", "bytes", (json_int_t)bytes.n);
-    case FORM_JSON:
-        return json_value(bytes);
+    case FORM_ATTRS:
+        return attrs_value(bytes);
     case FORM_PTYPE:
         return ptype_value(bytes);
     case FORM_PAIRS:
@@ -243,7 +243,7 @@ static bool add_field(json_t *object, const struct rg_tlv *tlv, unsigned depth)
     RG_ASSERT(depth <= NESTED_MAX);
     if (tlv->field == RG_F_KIND && depth == 0)
         return true;
-    if (k != NULL && k->form == FORM_JSON && json_object_get(object, k->name) != NULL)
+    if (k != NULL && k->form == FORM_ATTRS && json_object_get(object, k->name) != NULL)
         return true;
     snprintf(unknown, sizeof unknown, "field%u", tlv->field);
     return add(object, k != NULL ? k->name : unknown, repeats(k), field_value(k, tlv->value, depth));

@@ -65,7 +65,7 @@ enum rg_table {
                                               request SUCCEEDED|FAILED */                                              \
     X(EMAIL, 37, "email", TEXT)            /* user: the value to index (emails[0].value), also inside ATTRS */         \
     X(EXTERNAL_ID, 38, "externalIds", PAIR("issuer", "id")) /* repeated: issuer, 0x00, id */                           \
-    X(ATTRS, 39, "attributes", JSON)       /* compact JSON object: all that has no field of its own: store/db/attrs.h */\
+    X(ATTRS, 39, "attributes", ATTRS)      /* compact JSON object: all that has no field of its own: store/db/attrs.h */\
     X(GROUP_ID, 40, "groupId", ID)                                                                                     \
     X(USER_ID, 41, "userId", ID)                                                                                       \
     X(MEMBERSHIP_ID, 42, "membershipId", ID)                                                                           \
@@ -219,6 +219,7 @@ enum rg_why {
 #define RG_CMD_BYTES_MAX (256 * 1024)
 #define RG_ROW_BYTES_MAX (256 * 1024)
 #define RG_KEY_BYTES_MAX 420
+#define RG_EXTERNAL_IDS_MAX 32 /* of one user or group */
 
 struct rg_psid {
     uint8_t b[8]; /* "ps-" and 16 hex digits in ARNs */

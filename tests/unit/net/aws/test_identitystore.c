@@ -226,6 +226,38 @@ TEST(what_aws_has_no_word_for_stays)
     ck_assert(rg_span_is(attrs_of(id, &txn), want));
 }
 
+/* Others may keep more of one thing than AWS lets in: an update of something else is none of its business. */
+TEST(more_than_aws_lets_in_stays)
+{
+    const struct rg_uuid uuid = fix_id("u1");
+    char id[RG_UUID_TEXT_MAX];
+    struct rg_user user;
+
+    rg_uuid_format(id, &uuid);
+    rg_cmd_begin(&aws.f.cmd, RG_CMD_USER_CREATE, aws.f.at_ms, rg_span_str("scim"));
+    fix_put_fields(&aws.f.cmd, "id=u1 name=eve", "id=u1 name=eve" + 14, '=', ' ');
+    for (unsigned i = 0; i < RG_EXTERNAL_IDS_MAX; i++)
+        rg_tlv_put(&aws.f.cmd, RG_F_EXTERNAL_ID, rg_span((const char[]){'i', 0, (char)('A' + i)}, 3));
+    rg_tlv_put_str(&aws.f.cmd, RG_F_ATTRS, "{\"emails\":[{\"value\":\"a@x\"},{\"value\":\"b@x\"}]}");
+    ck_assert_int_eq(fix_apply_bytes(&aws.f, rg_buf_span(&aws.f.cmd)), RG_OK);
+    aws_must(&aws, "UpdateUser", "{'UserId':'%s','Operations':[{'AttributePath':'title','AttributeValue':'u'}]}", id);
+    aws_refused(&aws, RG_EINVALID, "emails", "UpdateUser",
+                "{'UserId':'%s','Operations':[{'AttributePath':'emails','AttributeValue':[{'value':'c@x'},{'value':'d@x'}]}]}", id);
+    {
+        RG_AUTO(txn) struct rg_txn *txn = NULL;
+        struct rg_external_id one;
+        struct rg_cursor cur;
+        size_t n = 0;
+
+        ck_assert(rg_span_is(attrs_of(id, &txn), "{\"emails\":[{\"value\":\"a@x\"},{\"value\":\"b@x\"}],\"title\":\"u\"}"));
+        ck_assert_int_eq(rg_user_get(txn, &uuid, &user), RG_OK);
+        rg_cursor_init(&cur, user.row);
+        while (rg_external_id_next(&cur, &one))
+            n++;
+        ck_assert_uint_eq(n, RG_EXTERNAL_IDS_MAX);
+    }
+}
+
 TEST(test_user_at_once)
 {
     char id[64];

@@ -178,6 +178,29 @@ TEST(a_user_past_all_bounds_is_the_buffers_error)
     ck_assert_int_eq(cmd.err, RG_ETOOBIG);
 }
 
+TEST(more_external_ids_than_one_may_have)
+{
+    struct rg_external_id ids[RG_EXTERNAL_IDS_MAX + 1];
+    struct rg_user_input user = {.name = span("eve"), .external_ids = ids, .external_ids_n = RG_LEN(ids)};
+    const struct rg_group_input group = {.name = span("Staff"), .external_ids = ids, .external_ids_n = RG_LEN(ids)};
+    const struct rg_uuid id = fix_id("u1");
+    char texts[RG_LEN(ids)][8];
+    struct rg_fault fault = {0};
+
+    for (size_t i = 0; i < RG_LEN(ids); i++) {
+        snprintf(texts[i], sizeof texts[i], "%zu", i);
+        ids[i] = (struct rg_external_id){span("okta"), span(texts[i])};
+    }
+    ck_assert_int_eq(rg_cmd_group_create(&cmd, &author, &id, &group, &fault), RG_EQUOTA);
+    fault = (struct rg_fault){0};
+    ck_assert_int_eq(rg_cmd_user_create(&cmd, &author, &id, &user, &fault), RG_EQUOTA);
+    ck_assert_uint_eq(fault.field, RG_F_EXTERNAL_ID);
+    ck_assert_uint_eq(fault.rule, RG_RULE_TOO_MANY);
+    user.external_ids_n = RG_EXTERNAL_IDS_MAX; /* so many apply takes, and no more */
+    ck_assert_int_eq(rg_cmd_user_create(&cmd, &author, &id, &user, &fault), RG_OK);
+    apply();
+}
+
 /* ---- groups, memberships ---- */
 
 TEST(a_group_and_its_fields)
