@@ -1,20 +1,68 @@
 #include "base/json.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/unicode.h"
 
+/* --- in --- */
+
+/* A refusal of our own, in jansson's form: the place is that of the byte at `at`. */
+static void refuse(json_error_t *ret_error, struct rg_span text, size_t at, const char *why)
+{
+    *ret_error = (json_error_t){.line = 1, .position = (int)RG_MIN(at, (size_t)INT32_MAX)};
+    for (size_t i = 0; i < at; i++) {
+        ret_error->column = text.p[i] == '\n' ? 0 : ret_error->column + 1;
+        ret_error->line += text.p[i] == '\n';
+    }
+    snprintf(ret_error->text, sizeof ret_error->text - 1, "%s", why);
+    ret_error->text[sizeof ret_error->text - 1] = json_error_invalid_syntax; /* where json_error_code looks */
+}
+
+json_t *rg_json_parse(struct rg_span text, json_error_t *ret_error)
+{
+    const uint8_t *nul = text.n > 0 ? memchr(text.p, 0, text.n) : NULL;
+    json_error_t unasked;
+
+    if (nul != NULL) { /* jansson skips one behind a number, true, false or null */
+        refuse(ret_error != NULL ? ret_error : &unasked, text, (size_t)(nul - text.p), "a NUL byte");
+        return NULL;
+    }
+    return json_loadb(text.n > 0 ? (const char *)text.p : "", text.n, JSON_REJECT_DUPLICATES, ret_error);
+}
+
+json_t *rg_json_parse_file(const char *path, size_t max, json_error_t *ret_error)
+{
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
+    json_error_t unasked, *error = ret_error != NULL ? ret_error : &unasked;
+    FILE *file = fopen(path, "re");
+    bool good = file != NULL;
+    size_t n = 1;
+    int why = errno;
+
+    rg_buf_init(&text, max);
+    while (good && n > 0) {
+        uint8_t chunk[4096];
+
+        n = fread(chunk, 1, sizeof chunk, file);
+        why = errno;
+        rg_buf_put(&text, chunk, n);
+        good = !ferror(file) && !text.err;
+    }
+    if (file != NULL)
+        fclose(file);
+    if (good)
+        return rg_json_parse(rg_buf_span(&text), error);
+    refuse(error, rg_span(NULL, 0), 0, text.err ? rg_err_text(text.err) : strerror(why));
+    return NULL;
+}
+
 enum rg_err rg_json_parse_body(struct rg_span body, json_t **ret, struct rg_errctx *ctx)
 {
     json_error_t error;
-    json_t *json;
+    json_t *json = body.n == 0 ? json_object() : rg_json_parse(body, &error);
 
-    if (body.n == 0) {
-        *ret = json_object();
-        return *ret != NULL ? RG_OK : RG_ENOMEM;
-    }
-    json = json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, &error);
-    if (json == NULL && json_error_code(&error) == json_error_out_of_memory)
+    if (json == NULL && (body.n == 0 || json_error_code(&error) == json_error_out_of_memory))
         return RG_ENOMEM;
     if (json == NULL)
         return rg_fail(ctx, RG_EMALFORMED, "the body is not JSON: %s at byte %d", error.text, error.position);
@@ -25,6 +73,8 @@ enum rg_err rg_json_parse_body(struct rg_span body, json_t **ret, struct rg_errc
     *ret = json;
     return RG_OK;
 }
+
+/* --- out --- */
 
 static bool is_plain(uint8_t c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
 
@@ -78,6 +128,8 @@ void rg_json_put_value(struct rg_buf *out, const json_t *value)
     if (json_dump_callback(value, put_dump, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0 && out->err == RG_OK)
         out->err = RG_ENOMEM;
 }
+
+/* --- what is read from values --- */
 
 struct rg_span rg_json_string(const json_t *value)
 {

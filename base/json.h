@@ -1,4 +1,5 @@
-/* base/json.h: JSON bodies in and out. What the members of an operation must be: net/aws/shape.h. */
+/* base/json.h: JSON in, the one reader, and single values out (json_writer.h makes documents of them). What the members of an
+ * operation must be: net/aws/shape.h. */
 #ifndef REGENT_BASE_JSON_H
 #define REGENT_BASE_JSON_H
 
@@ -7,10 +8,18 @@
 #include "base/buf.h"
 
 /**
- * Parse a request body: one JSON object; empty means {}.               RFC 8259
+ * Read one object or array, whoever wrote it: a client, a node, a file.               RFC 8259
+ * Returns NULL, with the place and the reason in *ret_error (NULL: nobody asks), for what is not JSON, and for what JSON leaves open
+ * and nobody here means: a repeated member, an escaped NUL, a lone surrogate, a number past 64 bits or the range of a double, nesting
+ * deeper than jansson goes (2048). Own.
+ */
+RG_MUST json_t *rg_json_parse(struct rg_span text, json_error_t *ret_error);
+/** The same of a file, of at most `max` bytes. One that cannot be read: NULL, with the reason. For programs. */
+RG_MUST json_t *rg_json_parse_file(const char *path, size_t max, json_error_t *ret_error);
+/**
+ * Parse a request body: one JSON object; empty means {}.
  * ret   own
- * RG_EMALFORMED, with the place: not JSON, not an object, a repeated member, a NUL, invalid UTF-8 or a lone surrogate, a number
- * past 64 bits or the range of a double, nested deeper than jansson goes (2048).
+ * RG_EMALFORMED, with the place: what rg_json_parse refuses, or not an object. RG_ENOMEM
  */
 RG_MUST enum rg_err rg_json_parse_body(struct rg_span body, json_t **ret, struct rg_errctx *ctx);
 /** A JSON string with its quotes. Text that is not UTF-8 (which no writer lets in) has the bad bytes replaced. */

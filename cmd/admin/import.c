@@ -70,7 +70,7 @@ static enum rg_err load(struct import *im, const char *path)
     err = read_all(path, &text, ctx);
     if (err)
         return err;
-    im->data = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
+    im->data = rg_json_parse(rg_buf_span(&text), &error);
     if (im->data == NULL)
         return rg_fail(ctx, RG_EMALFORMED, "%s:%d: %s", path, error.line, error.text);
     return check_data(im->data, path, ctx);
@@ -132,7 +132,7 @@ static enum rg_err accept(struct import *im, const struct rg_answer *answer, con
 static enum rg_err keep_id(json_t *map, const char *name, const struct rg_answer *answer, const char *member,
                            struct rg_errctx *ctx)
 {
-    json_t *body = json_loadb((const char *)answer->body.data, answer->body.len, 0, NULL);
+    json_t *body = rg_json_parse(rg_buf_span(&answer->body), NULL);
     json_t *inner = json_object_get(body, "PermissionSet");
     json_t *id = json_object_get(inner != NULL ? inner : body, member);
     enum rg_err err = RG_OK;

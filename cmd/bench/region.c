@@ -144,7 +144,7 @@ static void writer_on_reply(void *arg, struct rg_bench_conn *conn, const struct 
 static void ask_on_reply(void *arg, struct rg_bench_conn *conn, const struct rg_bench_reply *reply)
 {
     struct takeover *t = arg;
-    json_t *answer = json_loadb((const char *)reply->body.p, reply->body.n, 0, NULL);
+    json_t *answer = rg_json_parse(reply->body, NULL);
 
     (void)conn;
     t->answered_us = reply->arrived_us;

@@ -108,7 +108,7 @@ enum rg_err client_request_once(struct rg_client *client, const struct client_re
 
 enum rg_err rg_answer_error(const struct rg_answer *answer, struct rg_errctx *ctx)
 {
-    json_t *json = json_loadb((const char *)answer->body.data, answer->body.len, 0, NULL);
+    json_t *json = rg_json_parse(rg_buf_span(&answer->body), NULL);
     const char *code = json_string_value(json_object_get(json, "__type"));
     const char *text = json_string_value(json_object_get(json, "message"));
     enum rg_err err = answer->status >= 500 ? RG_EINTERNAL : RG_EINVALID;
@@ -142,7 +142,7 @@ enum rg_err rg_client_json(struct rg_client *client, const char *method, const c
     if (answer.status / 100 != 2) {
         err = rg_answer_error(&answer, ctx);
     } else {
-        *ret_json = json_loadb((const char *)answer.body.data, answer.body.len, 0, &error);
+        *ret_json = rg_json_parse(rg_buf_span(&answer.body), &error);
         if (*ret_json == NULL)
             err = rg_fail(ctx, RG_EMALFORMED, "%s%s: the answer is not JSON: %s", client->url, path, error.text);
     }

@@ -1,6 +1,7 @@
 /* cmd/cli/client_nodes.c: which node a client's requests go to, while nodes die, elect and change places. */
 #include <unistd.h>
 
+#include "base/json.h"
 #include "cmd/cli/client_priv.h"
 
 enum {
@@ -25,7 +26,7 @@ static void take_look(struct rg_fetch_done *done, struct rg_look *look)
     look->ctx = done->ctx;
     look->status = done->answer.status;
     if (!look->err)
-        look->body = json_loadb((const char *)done->answer.body.data, done->answer.body.len, 0, NULL);
+        look->body = rg_json_parse(rg_buf_span(&done->answer.body), NULL);
     rg_fetch_answer_deinit(&done->answer);
 }
 

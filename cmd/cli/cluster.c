@@ -2,12 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/buf.h"
+#include "base/json.h"
+
+enum { CLUSTER_BYTES_MAX = 1 << 20 }; /* of a cluster file */
 
 static enum rg_err copy_string(const json_t *object, const char *key, char *out, size_t size, const char *path,
                                struct rg_errctx *ctx)
@@ -105,7 +106,7 @@ enum rg_err rg_cluster_load_file(const char *path, struct rg_cluster **ret_clust
     if (strlen(path) >= sizeof c->path)
         return rg_fail(ctx, RG_EINVALID, "%s: the path is too long", path);
     memcpy(c->path, path, strlen(path) + 1);
-    root = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    root = rg_json_parse_file(path, CLUSTER_BYTES_MAX, &error);
     if (root == NULL)
         return rg_fail(ctx, RG_EMALFORMED, "%s:%d: %s", path, error.line, error.text);
     err = read_cluster(root, c, ctx);

@@ -228,7 +228,7 @@ static void collect(struct job *job, struct rg_fanout_answer *answer, long timeo
     if (!job->err) {
         answer->status = job->answer.status;
         memcpy(answer->revision, job->answer.revision, sizeof answer->revision);
-        answer->body = json_loadb((const char *)job->answer.body.data, job->answer.body.len, 0, NULL);
+        answer->body = rg_json_parse(rg_buf_span(&job->answer.body), NULL);
     }
     job_free(job);
 }

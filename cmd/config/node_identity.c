@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/json.h"
 #include "crypto/privfile.h"
 #include "store/model/node.h"
 
@@ -145,7 +146,7 @@ enum rg_err rg_node_identity_read(const char *data_dir, struct rg_node_identity 
     if (err)
         return err;
     memset(d, 0, sizeof *d);
-    json = json_loadb((const char *)bytes.data, bytes.len, JSON_REJECT_DUPLICATES, &error);
+    json = rg_json_parse(rg_buf_span(&bytes), &error);
     if (json == NULL)
         return rg_fail(ctx, RG_EINVALID, "%s:%d: is no JSON: %s", path, error.line, error.text);
     if (!take_text(json, "format", format, sizeof format) || strcmp(format, FORMAT) != 0)

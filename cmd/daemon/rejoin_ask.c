@@ -1,4 +1,5 @@
 /* cmd/daemon/rejoin_ask.c: POST /v1/rejoin, to whoever is primary. */
+#include "base/json.h"
 #include "cmd/daemon/rejoin.h"
 #include "net/fetch/fetch.h"
 
@@ -21,7 +22,7 @@ static bool base_of(const char *location, char url[160])
 static enum rg_err take(const struct rg_fetch_answer *a, const char *base, json_t **ret_json, struct rg_errctx *ctx)
 {
     json_error_t error;
-    json_t *json = json_loadb((const char *)a->body.data, a->body.len, JSON_REJECT_DUPLICATES, &error);
+    json_t *json = rg_json_parse(rg_buf_span(&a->body), &error);
     const char *text;
     enum rg_err err;
 

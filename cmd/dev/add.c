@@ -140,7 +140,7 @@ static enum rg_err node_init(struct adding *a, uint64_t *ret_id)
     err = run_self(a, argv, &out);
     if (err)
         return err;
-    answer = json_loadb((const char *)out.data, out.len, 0, NULL);
+    answer = rg_json_parse(rg_buf_span(&out), NULL);
     *ret_id = (uint64_t)json_integer_value(json_object_get(answer, "nodeId"));
     json_decref(answer);
     return *ret_id != 0 ? RG_OK : rg_fail(&a->cli->err, RG_EMALFORMED, "regent node init did not say which id the node has");

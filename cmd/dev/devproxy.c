@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "cmd/dev/proxy_control.h"
 #include "crypto/privfile.h"
 
@@ -246,7 +247,7 @@ static enum rg_err receive(int fd, struct rg_buf *out, struct rg_errctx *ctx)
 static enum rg_err judge(const struct rg_buf *text, json_t **ret_answer, struct rg_errctx *ctx)
 {
     json_error_t error;
-    json_t *answer = json_loadb((const char *)text->data, text->len, 0, &error);
+    json_t *answer = rg_json_parse(rg_buf_span(text), &error);
     const char *message = json_string_value(json_object_get(answer, "message"));
     const char *code = json_string_value(json_object_get(answer, "code"));
     enum rg_err err = RG_OK;

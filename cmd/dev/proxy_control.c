@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "base/json.h"
+
 #define DELAY_MS_MAX (RG_PROXY_DELAY_US_MAX / 1000)
 
 /* ---- fields ---- */
@@ -108,7 +110,7 @@ enum rg_err rg_proxy_config_decode(const char *name, struct rg_span text, struct
     struct rg_proxy_config config = {.rtt_ms = 0};
     struct rg_errctx why = {.text = ""};
     json_error_t error;
-    json_t *root = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &error);
+    json_t *root = rg_json_parse(text, &error);
     enum rg_err err;
 
     if (root == NULL)
@@ -285,7 +287,7 @@ void rg_proxy_control(struct rg_proxy *proxy, struct rg_span request, struct rg_
 {
     struct rg_errctx ctx = {.text = ""};
     json_error_t error;
-    json_t *in = json_loadb((const char *)request.p, request.n, JSON_REJECT_DUPLICATES, &error), *answer;
+    json_t *in = rg_json_parse(request, &error), *answer;
     enum rg_err err = in != NULL ? ask(proxy, in, &ctx) : rg_fail(&ctx, RG_EMALFORMED, "the request: %s", error.text);
     char *text;
 

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/json_writer.h"
 #include "crypto/privfile.h"
 
@@ -58,7 +59,7 @@ enum rg_err evidence_chain_step(struct evidence_chain *chain, struct rg_span lin
 
     if (chain->is_signed)
         return rg_fail(ctx, RG_ECORRUPT, "it stands after the signature");
-    json = json_loadb((const char *)line.p, line.n, JSON_REJECT_DUPLICATES, &error);
+    json = rg_json_parse(line, &error);
     if (json == NULL)
         return rg_fail(ctx, RG_ECORRUPT, "it is not JSON: %s", error.text);
     prev = json_string_value(json_object_get(json, "prev"));

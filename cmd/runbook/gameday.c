@@ -11,7 +11,7 @@
 
 #include "cmd/runbook/runbook.h"
 
-enum { ARGS_MAX = 16, RETURN_MS_MAX = 60000, STATUS_MS_MAX = 2000 };
+enum { ARGS_MAX = 16, ORGANISATION_BYTES_MAX = 256 << 20, RETURN_MS_MAX = 60000, STATUS_MS_MAX = 2000 };
 
 static volatile sig_atomic_t interrupted;
 
@@ -154,7 +154,7 @@ static enum rg_err write_sample(struct gameday *g)
 /* An account of the organisation, for the sign-in that is tried: the first, or one of our own. */
 static void choose_account(struct gameday *g, const char *path)
 {
-    json_t *data = json_load_file(path, 0, NULL);
+    json_t *data = rg_json_parse_file(path, ORGANISATION_BYTES_MAX, NULL);
     const char *id = json_string_value(json_object_get(json_array_get(json_object_get(data, "accounts"), 0), "id"));
 
     snprintf(g->account, sizeof g->account, "%s", id != NULL && strlen(id) == 12 ? id : "111111111111");

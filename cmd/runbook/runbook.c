@@ -97,7 +97,7 @@ static json_t *request_json(const struct rg_fanout_request *request)
     if (request->target != NULL)
         json_object_set_new(json, "target", json_string(request->target));
     if (request->body != NULL)
-        json_object_set_new(json, "body", json_loads(request->body, 0, NULL));
+        json_object_set_new(json, "body", rg_json_parse(rg_span_str(request->body), NULL));
     if (request->min_revision != NULL)
         json_object_set_new(json, "minRevision", json_string(request->min_revision));
     return json;

@@ -104,7 +104,7 @@ static json_t *user_body(const struct rg_user *u)
 
     rg_buf_init(&attrs, 2 * RG_CMD_BYTES_MAX);
     rg_attrs_put_object(&attrs, u->attrs.n > 0 ? u->attrs : rg_span_str("{}"), RG_ATTRS_AWS);
-    user = attrs.err ? NULL : json_loadb((const char *)attrs.data, attrs.len, 0, NULL);
+    user = attrs.err ? NULL : rg_json_parse(rg_buf_span(&attrs), NULL);
     if (rg_idstore_set_text(user, "UserName", u->name) && rg_idstore_set_text(user, "DisplayName", u->display_name) &&
         rg_idstore_set_text(user, "UserStatus", u->status) && rg_idstore_external_ids_of(user, u->row))
         return user;

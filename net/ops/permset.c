@@ -2,6 +2,8 @@
 
 #include <jansson.h>
 
+#include "base/json.h"
+
 /* ---- the row's repeated fields ---- */
 
 bool rg_tag_next(struct rg_cursor *cur, struct rg_tag *ret_tag)
@@ -164,7 +166,7 @@ static size_t solid_points(struct rg_span text)
 enum rg_err rg_inline_policy_of(struct rg_span text, struct rg_inline_policy *ret_policy, struct rg_fault *fault)
 {
     json_error_t error;
-    json_t *json = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &error);
+    json_t *json = rg_json_parse(text, &error);
     const json_t *statement = json_object_get(json, "Statement");
     bool policy = json_is_object(json) && (json_is_array(statement) || json_is_object(statement));
 

@@ -11,7 +11,7 @@ static void put_email(struct rg_buf *cmd, struct rg_span attributes)
 
     if (!rg_attrs_get(attributes, "emails", &emails))
         return;
-    list = json_loadb((const char *)emails.p, emails.n, JSON_DECODE_ANY, NULL);
+    list = rg_json_parse(emails, NULL);
     rg_cmd_put_text(cmd, RG_F_EMAIL, rg_json_text(json_array_get(list, 0), "value"));
     json_decref(list);
 }

@@ -46,7 +46,7 @@ static void put_json_text(struct rg_json_writer *j, const char *name, struct rg_
 
     if (text.n == 0)
         return;
-    probe = json_loadb((const char *)text.p, text.n, 0, NULL);
+    probe = rg_json_parse(text, NULL);
     if (probe != NULL)
         rg_json_raw(j, name, text);
     else

@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "base/json.h"
 #include "crypto/digest.h"
 #include "store/db/attrs.h"
 #include "store/model/identity.h"
@@ -103,7 +104,7 @@ static json_t *attrs_json(struct rg_span attrs)
     RG_AUTO_BUF struct rg_buf text = {.max = 0};
 
     put_attrs(&text, attrs);
-    return text.err ? NULL : json_loadb((const char *)text.data, text.len, 0, NULL);
+    return text.err ? NULL : rg_json_parse(rg_buf_span(&text), NULL);
 }
 
 /* Attributes are kept as JSON text: the same object may be written in another order. */

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/json.h"
 #include "store/db/command.h"
 #include "store/db/command_json.h"
 
@@ -88,7 +89,7 @@ static enum rg_err read_json(struct rg_io *io, const char *path, size_t max, jso
     io->close(io, fd);
     if (err)
         return err;
-    *ret = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
+    *ret = rg_json_parse(rg_span(text, n), &error);
     if (*ret == NULL || !json_is_object(*ret)) {
         json_decref(*ret);
         return rg_fail(ctx, RG_ECORRUPT, "%s: is no JSON object: %s", path, error.text);

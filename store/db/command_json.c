@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/json.h"
 #include "store/db/attrs.h"
 #include "store/db/command.h"
 
@@ -146,7 +147,7 @@ static json_t *attrs_value(struct rg_span bytes)
     if (worded.err)
         return NULL;
     if (!deeper_than(rg_buf_span(&worded), JSON_DEPTH_MAX))
-        value = json_loadb((const char *)worded.data, worded.len, JSON_REJECT_DUPLICATES, NULL);
+        value = rg_json_parse(rg_buf_span(&worded), NULL);
     return value != NULL ? value : text_value(bytes);
 }
 

@@ -2,7 +2,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <zlib.h>
 
 static struct aws *aws_of(const struct rg_call *call) { return RG_CONTAINER(call->api, struct aws, api); }
 
@@ -277,36 +276,4 @@ const char *aws_text(const struct aws *aws, const char *path)
     const char *text = json_string_value(aws_at(aws, path));
 
     return text != NULL ? text : "";
-}
-
-/* ---- shared data ---- */
-
-json_t *shared_json(const char *name)
-{
-    const char *shared = getenv("REGENT_SHARED");
-    const size_t max = 64 << 20;
-    char path[4096];
-    gzFile file;
-    json_t *root;
-    char *text;
-    int n;
-
-    if (shared != NULL)
-        snprintf(path, sizeof path, "%s/data/%s", shared, name);
-    else
-        snprintf(path, sizeof path, "%s/../shared/data/%s", SOURCE_ROOT, name);
-    file = gzopen(path, "rb");
-    if (file == NULL) {
-        printf("SKIPPED: no %s (set REGENT_SHARED)\n", path);
-        return NULL;
-    }
-    text = malloc(max);
-    ck_assert_ptr_nonnull(text);
-    n = gzread(file, text, (unsigned)max);
-    gzclose(file);
-    ck_assert_int_gt(n, 0);
-    root = json_loadb(text, (size_t)n, 0, NULL);
-    ck_assert_ptr_nonnull(root);
-    free(text);
-    return root;
 }

@@ -1,5 +1,5 @@
 /* tests/lib/aws_rig.h: the AWS operations without sockets, raft or authentication: the calls' life (net/api/call.h) over
- * a real store, where a proposal is applied at once. Shared data read for tests that have it. */
+ * a real store, where a proposal is applied at once. */
 #ifndef REGENT_TESTS_LIB_AWS_RIG_H
 #define REGENT_TESTS_LIB_AWS_RIG_H
 
@@ -63,10 +63,5 @@ enum rg_err RG_PRINTF(3, 4) aws_ask(struct aws *aws, const char *operation, cons
 /* A member of the answer by its path, "PermissionSet.Name", "Users.0.UserId"; NULL: absent. */
 const json_t *aws_at(const struct aws *aws, const char *path);
 const char *aws_text(const struct aws *aws, const char *path); /* "": absent */
-
-/* ---- shared data ---- */
-
-/** A file under data/, unpacked and parsed; NULL: not there (said so). Own. */
-json_t *shared_json(const char *name);
 
 #endif

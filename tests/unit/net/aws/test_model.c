@@ -2,6 +2,7 @@
  * the model forbids, one at a time. The server must see each, for the official clients check nothing. */
 #include "tests/lib/aws_rig.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/shared_data.h"
 
 static struct aws aws;
 static json_t *shapes;           /* of the model under way */

@@ -1,5 +1,5 @@
-/* Bodies of the AWS interfaces: whatever the bytes, they are refused or fit the shape of an operation; what fits can be written
- * and fits again. Patterns and page tokens of the same bytes. */
+/* The JSON reader: whatever the bytes, they are refused, or written again they read back as the same. A body of the AWS interfaces
+ * fits the shape of an operation or is refused; what fits can be written and fits again. Patterns and page tokens of the same bytes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +7,29 @@
 #include "base/unicode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void try_value(struct rg_span text)
+{
+    json_error_t error = {.text = ""};
+    json_t *json = rg_json_parse(text, &error), *again;
+    struct rg_buf out;
+
+    if (json == NULL) {
+        if (error.text[0] == '\0' || error.position < 0 || (size_t)error.position > text.n + 1)
+            abort();
+        return;
+    }
+    if (memchr(text.p, 0, text.n) != NULL)
+        abort();
+    rg_buf_init(&out, 1 << 24);
+    rg_json_put_value(&out, json);
+    again = rg_json_parse(rg_buf_span(&out), NULL);
+    if (out.err != RG_OK || !json_equal(json, again))
+        abort();
+    rg_buf_deinit(&out);
+    json_decref(again);
+    json_decref(json);
+}
 
 static void try_shape(const struct rg_shape *members, const json_t *json)
 {
@@ -80,6 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if (size > 0)
         memcpy(copy, data, size);
+    try_value(rg_span(copy, size));
     try_body(rg_span(copy, size));
     try_text(rg_span(copy, size));
     free(copy);
