@@ -75,7 +75,7 @@ struct rg_failover {
     char text[512];
     uint64_t epoch;
     struct rg_rev last;             /* the end of this node's log */
-    struct rg_candidate candidates[RG_PEERS_MAX]; /* this node first */
+    struct rg_candidate candidates[RG_PEERS_MAX + 1]; /* this node first; its peers, guests among them */
     size_t n_candidates;
     uint32_t regions, regions_answered; /* besides the old primary's: in all; answered, or promised */
     uint32_t policy_regions, lease_regions; /* in force as this node knows it */

@@ -123,7 +123,7 @@ def owners_of(text):
 def foreign_writes(owners, files):
     """Assignments to a field, or its address given away, in a file that does not own it. node.c makes and frees buffers."""
     write = re.compile(r"(?P<up>\+\+|--)?\bnode->(?P<f>\w+)(?:\.\w+|->\w+|\[[^\]]*\])*\s*(?P<op>=(?!=)|\+=|-=|\|=|&=|\+\+|--)?")
-    given = re.compile(r"(?P<by>rg_buf_span\(|[!=]= |rg_buf_init\(|rg_buf_deinit\(|rg_sm_init\()?&node->(?P<f>\w+)")
+    given = re.compile(r"(?P<by>rg_buf_span\(|[!=]= |rg_\w+_(?:de)?init\()?&node->(?P<f>\w+)")
     for path, text in files.items():
         name = path[len(NODE):]
         for n, line in enumerate(text.split("\n"), 1):

@@ -52,6 +52,11 @@ enum rg_err rg_core_new(const struct rg_core_config *config, struct rg_core **re
 {
     struct rg_core *core = calloc(1, sizeof *core);
 
+    RG_ASSERT(config->id != 0);
+    RG_ASSERT(config->window > 0);
+    RG_ASSERT(config->heartbeat_ms > 0);
+    RG_ASSERT(config->heartbeat_ms <= config->election_ms);
+    RG_ASSERT(config->install_ms > 0);
     if (core == NULL)
         return RG_ENOMEM;
     if (raft_init(&core->raft, NULL, NULL, config->id, config->address) != 0) {
@@ -203,6 +208,8 @@ static enum rg_err messages_out(struct rg_core *core, const struct raft_update *
     for (unsigned i = 0; i < u->messages.n; i++)
         if (message_out(&u->messages.batch[i], &core->messages[ret_update->n_messages]))
             ret_update->n_messages++;
+    for (size_t i = 0; i < ret_update->n_messages; i++)
+        RG_ASSERT(core->messages[i].to != 0 && core->messages[i].to != core->id);
     ret_update->messages = core->messages;
     return RG_OK;
 }
@@ -214,6 +221,9 @@ static void entries_out(struct rg_core *core, const struct raft_event *event, st
 {
     struct raft_entry *batch = u->entries.batch;
 
+    RG_ASSERT(u->entries.n > 0);
+    RG_ASSERT(u->entries.index >= 1);
+    RG_ASSERT(u->entries.index + u->entries.n - 1 == raft_last_index(&core->raft));
     ret_update->first_index = u->entries.index;
     ret_update->n_entries = u->entries.n;
     if (given != NULL && batch >= core->raft_entries && batch < core->raft_entries + n_given) {
@@ -239,6 +249,7 @@ static void entries_out(struct rg_core *core, const struct raft_event *event, st
 static enum rg_err step(struct rg_core *core, uint64_t now_ms, struct raft_event *event, const struct rg_entry *given,
                         size_t n_given, struct rg_core_update *ret_update)
 {
+    uint64_t term = raft_current_term(&core->raft);
     struct raft_update u;
     enum rg_err err;
     int rv;
@@ -256,6 +267,7 @@ static enum rg_err step(struct rg_core *core, uint64_t now_ms, struct raft_event
             rg_sm_move(&core->life, CORE_BROKEN);
         return err;
     }
+    RG_ASSERT(raft_current_term(&core->raft) >= term);
     ret_update->save = (u.flags & ((RAFT_UPDATE_CURRENT_TERM) | (RAFT_UPDATE_VOTED_FOR))) != 0;
     ret_update->state = (u.flags & (RAFT_UPDATE_STATE)) != 0;
     ret_update->commit = (u.flags & (RAFT_UPDATE_COMMIT_INDEX)) != 0;
@@ -265,6 +277,8 @@ static enum rg_err step(struct rg_core *core, uint64_t now_ms, struct raft_event
         ret_update->snapshot = true;
         ret_update->snapshot_index = u.snapshot.metadata.index;
         ret_update->snapshot_term = u.snapshot.metadata.term;
+        RG_ASSERT(ret_update->snapshot_index > 0);
+        RG_ASSERT(ret_update->n_entries == 0);
         raft_configuration_close(&u.snapshot.metadata.configuration);
         raft_free(u.snapshot.chunk.base);
     }
@@ -273,6 +287,8 @@ static enum rg_err step(struct rg_core *core, uint64_t now_ms, struct raft_event
 
 static enum rg_err base_metadata(const struct rg_core_base *base, struct raft_snapshot_metadata *metadata)
 {
+    RG_ASSERT(base->index > 0);
+    RG_ASSERT(base->term > 0);
     metadata->index = base->index;
     metadata->term = base->term;
     metadata->configuration_index = base->config_index;
@@ -477,6 +493,7 @@ static enum rg_err receive_stale(struct rg_core *core, uint64_t from, const stru
 
 void rg_core_guest(struct rg_core *core, uint64_t id)
 {
+    RG_ASSERT(id != core->id);
     core->guest = id;
 }
 
@@ -488,6 +505,8 @@ enum rg_err rg_core_receive(struct rg_core *core, uint64_t now_ms, uint64_t from
     char address[24];
     enum rg_err err;
 
+    RG_ASSERT(from != 0);
+    RG_ASSERT(from != core->id);
     memset(ret_update, 0, sizeof *ret_update);
     err = receive_check(core, from, msg);
     if (err)
@@ -543,6 +562,8 @@ enum rg_err rg_core_configured(struct rg_core *core, uint64_t now_ms, uint64_t i
 
     if (err)
         return err;
+    RG_ASSERT(index > 0);
+    RG_ASSERT(index <= raft_last_index(&core->raft));
     event.configuration.index = index;
     return step(core, now_ms, &event, NULL, 0, ret_update);
 }
@@ -555,6 +576,7 @@ enum rg_err rg_core_snapshotted(struct rg_core *core, uint64_t now_ms, const str
 
     if (err)
         return err;
+    RG_ASSERT(base->index <= raft_last_index(&core->raft)); /* of our own state */
     event.snapshot.trailing = trailing;
     return step(core, now_ms, &event, NULL, 0, ret_update);
 }

@@ -1,6 +1,21 @@
 /* raft/core/gate.c: what may leave for one peer. */
 #include "raft/core/gate.h"
 
+/* start ≤ next ≤ end + 1: what was sent, and what is still owed, lie in one run. */
+static void gate_check(const struct rg_gate *gate)
+{
+    if (!gate->held) {
+        RG_ASSERT(!gate->beat);
+        RG_ASSERT(gate->unanswered == 0);
+        return;
+    }
+    RG_ASSERT(gate->term != 0);
+    RG_ASSERT(gate->start >= 1);
+    RG_ASSERT(gate->start <= gate->next);
+    RG_ASSERT(gate->next <= gate->end + 1);
+    RG_ASSERT(gate->acked + 1 >= gate->start);
+}
+
 void rg_gate_drop(struct rg_gate *gate)
 {
     memset(gate, 0, sizeof *gate);
@@ -31,6 +46,8 @@ void rg_gate_hold(struct rg_gate *gate, const struct rg_msg_append *append, uint
 {
     uint64_t end = append->prev_index + append->n;
 
+    gate_check(gate);
+    RG_ASSERT(append->term >= gate->term); /* a leader's terms only grow */
     if (!gate->held || gate->term != append->term ||
         (append->prev_index != gate->end && !repeats(gate, append, now_ms, repeat_ms))) {
         begin_run(gate, append, now_ms);
@@ -38,6 +55,7 @@ void rg_gate_hold(struct rg_gate *gate, const struct rg_msg_append *append, uint
     }
     gate->end = RG_MAX(gate->end, end);
     gate->beat |= append->n == 0;
+    gate_check(gate);
 }
 
 bool rg_gate_next(struct rg_gate *gate, uint64_t limit, uint64_t term, uint64_t first, struct rg_gate_span *ret_span)
@@ -56,6 +74,8 @@ bool rg_gate_next(struct rg_gate *gate, uint64_t limit, uint64_t term, uint64_t 
     ret_span->prev_index = gate->next - 1;
     ret_span->prev_term = gate->next_prev_term;
     ret_span->last = RG_MAX(last, gate->next - 1);
+    RG_ASSERT(ret_span->last <= limit); /* RAFT.md rule 9 */
+    RG_ASSERT(ret_span->prev_index + 1 >= first || ret_span->last == ret_span->prev_index);
     return true;
 }
 
@@ -67,6 +87,7 @@ void rg_gate_sent(struct rg_gate *gate, uint64_t last, uint64_t last_term, size_
     gate->next = last + 1;
     gate->unanswered += bytes;
     gate->beat = false;
+    gate_check(gate);
 }
 
 void rg_gate_answered(struct rg_gate *gate, uint64_t index, size_t bytes)
@@ -75,4 +96,5 @@ void rg_gate_answered(struct rg_gate *gate, uint64_t index, size_t bytes)
         return;
     gate->acked = index;
     gate->unanswered = index + 1 >= gate->next ? 0 : gate->unanswered - RG_MIN(gate->unanswered, bytes);
+    gate_check(gate);
 }

@@ -50,6 +50,18 @@ static struct rg_context meta_context(void) { return (struct rg_context){.purpos
 
 /* ---- one slot ---- */
 
+/* What is about to be written. What was read is checked by decode_plain, which refuses. */
+static void meta_check(const struct rg_meta *meta)
+{
+    RG_ASSERT(meta->node_id != 0);
+    RG_ASSERT(memchr(meta->cluster_id, 0, sizeof meta->cluster_id) != NULL);
+    RG_ASSERT(memchr(meta->region, 0, sizeof meta->region) != NULL);
+    RG_ASSERT(memchr(meta->note, 0, sizeof meta->note) != NULL);
+    RG_ASSERT(meta->promised <= UINT32_MAX);
+    RG_ASSERT((meta->ceded_index == 0) == (meta->ceded_term == 0));
+    RG_ASSERT(meta->vote == 0 || meta->term != 0);
+}
+
 static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta, uint64_t sequence)
 {
     rg_tlv_put_u64(buf, META_SEQUENCE, sequence);
@@ -113,7 +125,8 @@ static bool decode_plain(struct rg_span plain, struct rg_meta *meta, uint64_t *r
     meta->lease_ms = rg_tlv_u64(plain, META_LEASE_MS, 0);
     meta->fenced = fenced != 0;
     meta->quarantined = quarantined != 0;
-    return true;
+    return meta->node_id != 0 && meta->promised <= UINT32_MAX && (meta->ceded_index == 0) == (meta->ceded_term == 0) &&
+           (meta->vote == 0 || meta->term != 0);
 }
 
 static void put_le(uint8_t *p, uint64_t v, size_t n)
@@ -131,6 +144,7 @@ static enum rg_err encode_slot(struct rg_keyprov *keys, const struct rg_meta *me
     RG_AUTO_BUF struct rg_buf sealed = {0};
     enum rg_err err;
 
+    meta_check(meta);
     rg_buf_init(&plain, PLAIN_BYTES_MAX);
     rg_buf_init(&sealed, SLOT_BYTES - SLOT_HEADER_BYTES);
     encode_plain(&plain, meta, sequence);
@@ -197,6 +211,8 @@ static enum rg_err write_slots(struct rg_io *io, int fd, const uint8_t slot[SLOT
 {
     enum rg_err err = RG_OK;
 
+    RG_ASSERT(fd >= 0);
+    RG_ASSERT(first < SLOTS);
     for (unsigned i = 0; i < SLOTS && !err; i++) {
         err = io->pwrite(io, fd, slot, SLOT_BYTES, (uint64_t)((first + i) % SLOTS) * SLOT_BYTES, ctx);
         if (!err)

@@ -11,12 +11,18 @@
 static void put_append(const struct rg_msg_append *m, struct rg_buf *out)
 {
     RG_ASSERT(m->n <= RG_MSG_ENTRIES_MAX);
+    RG_ASSERT(m->term != 0);
+    RG_ASSERT(m->prev_term <= m->term);
+    RG_ASSERT((m->prev_index == 0) == (m->prev_term == 0));
     rg_buf_put_u64(out, m->term);
     rg_buf_put_u64(out, m->prev_index);
     rg_buf_put_u64(out, m->prev_term);
     rg_buf_put_u64(out, m->commit);
     rg_buf_put_u32(out, (uint32_t)m->n);
     for (size_t i = 0; i < m->n; i++) {
+        RG_ASSERT(m->entries[i].term >= m->prev_term);
+        RG_ASSERT(m->entries[i].term <= m->term);
+        RG_ASSERT(m->entries[i].data.n <= RG_ENTRY_BYTES_MAX);
         rg_buf_put_u64(out, m->entries[i].term);
         rg_buf_put_u8(out, (uint8_t)m->entries[i].type);
         rg_buf_put_u32(out, (uint32_t)m->entries[i].data.n);
@@ -26,6 +32,8 @@ static void put_append(const struct rg_msg_append *m, struct rg_buf *out)
 
 static void put_proposed(const struct rg_msg_proposed *m, struct rg_buf *out)
 {
+    RG_ASSERT(m->err < RG_ERR_COUNT);
+    RG_ASSERT(m->reply.err < RG_ERR_COUNT);
     rg_buf_put_u64(out, m->number);
     rg_buf_put_u16(out, (uint16_t)m->err);
     rg_buf_put_u64(out, m->rev.epoch);
@@ -40,6 +48,7 @@ static void put_proposed(const struct rg_msg_proposed *m, struct rg_buf *out)
 
 static void put_fence_result(const struct rg_msg_fence_result *m, struct rg_buf *out)
 {
+    RG_ASSERT(m->epoch <= UINT32_MAX);
     rg_buf_put_u64(out, m->number);
     rg_buf_put_u8(out, m->promised);
     rg_buf_put_u8(out, m->voter);
@@ -54,6 +63,9 @@ static void put_fence_result(const struct rg_msg_fence_result *m, struct rg_buf 
 static void put_handover(const struct rg_msg_handover *m, struct rg_buf *out)
 {
     RG_ASSERT(m->config.n <= RG_RAFT_CONFIG_BYTES_MAX);
+    RG_ASSERT(m->step < RG_HANDOVER_STEP_COUNT);
+    RG_ASSERT(m->term != 0);
+    RG_ASSERT(m->last_term != 0);
     rg_buf_put_u64(out, m->number);
     rg_buf_put_u8(out, (uint8_t)m->step);
     rg_buf_put_u64(out, m->term);
@@ -99,6 +111,7 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         rg_buf_put_u64(out, msg->timeout_now.last_term);
         break;
     case RG_MSG_ANNOUNCE:
+        RG_ASSERT(msg->announce.term != 0);
         rg_buf_put_u64(out, msg->announce.term);
         rg_buf_put_u64(out, msg->announce.commit);
         rg_buf_put_u64(out, msg->announce.index);
@@ -117,18 +130,23 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         rg_buf_put_u32(out, msg->report.lease_ms);
         break;
     case RG_MSG_SNAP_OFFER:
+        RG_ASSERT(msg->snap_offer.index > 0);
+        RG_ASSERT(msg->snap_offer.size > 0);
+        RG_ASSERT(msg->snap_offer.index_term <= msg->snap_offer.term);
         rg_buf_put_u64(out, msg->snap_offer.term);
         rg_buf_put_u64(out, msg->snap_offer.index);
         rg_buf_put_u64(out, msg->snap_offer.index_term);
         rg_buf_put_u64(out, msg->snap_offer.size);
         break;
     case RG_MSG_SNAP_ACK:
+        RG_ASSERT(msg->snap_ack.status < RG_SNAP_STATUS_COUNT);
         rg_buf_put_u64(out, msg->snap_ack.index);
         rg_buf_put_u64(out, msg->snap_ack.index_term);
         rg_buf_put_u64(out, msg->snap_ack.offset);
         rg_buf_put_u8(out, (uint8_t)msg->snap_ack.status);
         break;
     case RG_MSG_SNAP_CHUNK:
+        RG_ASSERT(msg->snap_chunk.data.n > 0);
         RG_ASSERT(msg->snap_chunk.data.n <= RG_MSG_CHUNK_BYTES_MAX);
         rg_buf_put_u64(out, msg->snap_chunk.index);
         rg_buf_put_u64(out, msg->snap_chunk.index_term);
@@ -137,6 +155,7 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         rg_buf_put(out, msg->snap_chunk.data.p, msg->snap_chunk.data.n);
         break;
     case RG_MSG_PROPOSE:
+        RG_ASSERT(msg->propose.cmd.n > 0);
         RG_ASSERT(msg->propose.cmd.n <= RG_CMD_BYTES_MAX);
         rg_buf_put_u64(out, msg->propose.number);
         rg_buf_put_u32(out, (uint32_t)msg->propose.cmd.n);
@@ -146,6 +165,7 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         put_proposed(&msg->proposed, out);
         break;
     case RG_MSG_FENCE:
+        RG_ASSERT(msg->fence.epoch <= UINT32_MAX);
         rg_buf_put_u64(out, msg->fence.number);
         rg_buf_put_u64(out, msg->fence.epoch);
         rg_buf_put_u64(out, msg->fence.ceded);
@@ -498,6 +518,10 @@ enum hello_field {
 
 void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
 {
+    RG_ASSERT(hello->version != 0);
+    RG_ASSERT(hello->from != 0);
+    RG_ASSERT(hello->last_index <= INDEX_MAX);
+    RG_ASSERT(hello->promised <= UINT32_MAX);
     rg_tlv_put_u64(out, HELLO_VERSION, hello->version);
     rg_tlv_put_str(out, HELLO_CLUSTER, hello->cluster_id);
     rg_tlv_put_str(out, HELLO_REGION, hello->region);

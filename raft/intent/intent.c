@@ -270,6 +270,11 @@ enum rg_err rg_intent_present(struct rg_txn *txn, const struct rg_intent *intent
 
 void rg_intent_encode(const struct rg_intent *intent, struct rg_buf *out)
 {
+    RG_ASSERT(intent->seq > 0);
+    RG_ASSERT(intent->status >= RG_INTENT_QUEUED);
+    RG_ASSERT(intent->status < RG_INTENT_STATUS_COUNT);
+    RG_ASSERT(intent->cmd.n > 0);
+    RG_ASSERT(memchr(intent->decided_by, 0, sizeof intent->decided_by) != NULL);
     rg_tlv_put(out, F_ID, rg_span(intent->id.b, sizeof intent->id.b));
     rg_tlv_put_u64(out, F_SEQ, intent->seq);
     rg_tlv_put_u64(out, F_STATUS, intent->status);

@@ -68,10 +68,15 @@ static void turn_enter(struct rg_intents *q, struct intent_item *item)
 static void turn_leave(struct rg_intents *q, struct intent_item *item)
 {
     if (rg_intent_is_over(item->r.status)) {
+        RG_ASSERT(q->over_n > 0);
+        RG_ASSERT(q->over_bytes >= intent_bytes(item));
         TAILQ_REMOVE(&q->over, item, turn);
         q->over_n--;
         q->over_bytes -= intent_bytes(item);
     } else {
+        RG_ASSERT(q->pending_n > 0);
+        RG_ASSERT(q->pending_bytes >= intent_bytes(item));
+        RG_ASSERT(q->approved >= is_approved(item));
         TAILQ_REMOVE(&q->pending, item, turn);
         q->pending_n--;
         q->pending_bytes -= intent_bytes(item);
@@ -116,6 +121,10 @@ static void put_in_effect(struct intent_item *item, const struct rg_intent *next
     struct rg_intents *q = item->q;
     bool over = rg_intent_is_over(next->status);
 
+    RG_ASSERT(next->seq == item->r.seq);
+    RG_ASSERT(memcmp(&next->id, &item->r.id, sizeof next->id) == 0);
+    RG_ASSERT(next->cmd.p == item->cmd);
+    RG_ASSERT(next->automatic == item->r.automatic);
     if (next->status != item->r.status)
         rg_sm_edge(&intent_statuses, item->r.status, next->status);
     if (over) {
@@ -380,6 +389,8 @@ static void try_later(struct intent_item *item)
 /* No longer on its way. */
 static void land(struct intent_item *item)
 {
+    RG_ASSERT(!item->flying);
+    RG_ASSERT(item->r.automatic ? item->q->flying_auto > 0 : item->q->flying_manual);
     if (item->r.automatic)
         item->q->flying_auto--;
     else
@@ -397,6 +408,8 @@ static void back_to_queue(struct intent_item *item)
 static void settle(struct intent_item *item, enum rg_intent_status status, enum rg_err refusal, struct rg_rev rev,
                    const char *text)
 {
+    RG_ASSERT(item->r.status == RG_INTENT_PRESENTING);
+    RG_ASSERT(rg_intent_is_over(status));
     item->want = item->r;
     item->want.status = status;
     item->want.since_ms = wall_ms(item->q);
@@ -411,6 +424,7 @@ static void settle_done(struct intent_item *item)
     struct rg_intents *q = item->q;
     char id[RG_UUID_TEXT_MAX];
 
+    RG_ASSERT(q->unsaved >= item->unsaved);
     q->unsaved -= item->unsaved;
     item->unsaved = item->job_err != RG_OK;
     q->unsaved += item->unsaved;
@@ -566,6 +580,9 @@ static void fly(struct intent_item *item)
         settle(item, RG_INTENT_APPLIED, RG_OK, rev, "nothing was left to take away: the user is disabled or gone already");
         return;
     }
+    RG_ASSERT(!item->flying);
+    RG_ASSERT(!item->busy);
+    RG_ASSERT(item->present.len > 0);
     item->flying = true;
     item->proposal = (struct rg_proposal){.cmd = rg_buf_span(&item->present), .on_done = on_forwarded};
     q->config.forward(q->config.arg, &item->proposal);
@@ -575,13 +592,18 @@ static void fly(struct intent_item *item)
  * refusal is then known to be doubtful. */
 static void present(struct intent_item *item)
 {
+    RG_ASSERT(item->r.status == RG_INTENT_QUEUED);
+    RG_ASSERT(!item->busy);
+    RG_ASSERT(item->r.automatic || is_approved(item)); /* what gives access waits for somebody's word */
     if (item->r.automatic) {
+        RG_ASSERT(item->q->flying_auto < INTENTS_FLYING_MAX);
         item->q->flying_auto++;
         item->r.attempts++;
         intent_item_move(item, RG_INTENT_PRESENTING);
         fly(item);
         return;
     }
+    RG_ASSERT(!item->q->flying_manual); /* one at a time */
     item->q->flying_manual = true;
     item->want = item->r;
     item->want.status = RG_INTENT_PRESENTING;
@@ -613,6 +635,8 @@ static void forget_old(struct rg_intents *q)
 
     while ((item = TAILQ_FIRST(&q->over)) != NULL && !item->busy &&
            (q->over_n > RG_INTENTS_KEPT_MAX || q->over_bytes > RG_INTENTS_KEPT_BYTES_MAX || item->r.since_ms < before_ms)) {
+        RG_ASSERT(rg_intent_is_over(item->r.status));
+        RG_ASSERT(item->asks == NULL);
         intent_item_leave(q, item);
         TAILQ_INSERT_TAIL(&q->forgotten, item, turn);
         intent_disk_begin(item, JOB_FORGET);

@@ -83,6 +83,7 @@ static void job_done(struct rg_work *work)
 {
     struct intent_item *item = RG_CONTAINER(work, struct intent_item, work);
 
+    RG_ASSERT(item->busy);
     item->busy = false;
     rg_buf_deinit(&item->record);
     rg_buf_deinit(&item->file);
@@ -94,6 +95,9 @@ void intent_disk_begin(struct intent_item *item, enum intent_job job)
     struct rg_io *io = item->q->config.io;
 
     RG_ASSERT(!item->busy);
+    RG_ASSERT(!item->flying);
+    RG_ASSERT(item->name[0] != '\0');
+    RG_ASSERT(job == JOB_FORGET || item->want.seq == item->r.seq);
     item->busy = true;
     item->job = job;
     item->job_err = RG_OK;

@@ -456,6 +456,8 @@ static enum rg_err tail_keep(struct rg_lost_tail *t, uint64_t index, const struc
         t->entries = entries;
         t->cap = cap;
     }
+    RG_ASSERT(t->n < t->cap);
+    RG_ASSERT((t->n == 0 || t->entries[t->n - 1].index < index));
     t->entries[t->n++] = (struct rg_lost_entry){index, entry->term, rg_span(NULL, entry->data.n)};
     rg_buf_put(&t->bytes, entry->data.p, entry->data.n);
     return t->bytes.err;
@@ -518,6 +520,9 @@ enum rg_err rg_lost_read(struct rg_io *io, const char *data_dir, const struct rg
         t.entries[i].cmd.p = t.bytes.data + at;
         at += t.entries[i].cmd.n;
     }
+    RG_ASSERT(at == t.bytes.len || err);
+    RG_ASSERT(t.n <= t.total);
+    RG_ASSERT(t.n <= want->limit);
     t.epochs = NULL;
     t.wanted = NULL;
     if (err)

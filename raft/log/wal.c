@@ -11,12 +11,24 @@ const struct rg_sm_table wal_resets = RG_SM_TABLE("log reset", reset_may, reset_
 
 /* ---- small things ---- */
 
+/* base ≤ durable < next_unwritten ≤ last + 1: what is gone, on disk, handed to a write, and in memory. */
+static void wal_check(const struct rg_wal *wal)
+{
+    RG_ASSERT(wal->log.base <= wal->durable);
+    RG_ASSERT(wal->durable < wal->next_unwritten);
+    RG_ASSERT(wal->next_unwritten <= wal_log_last(&wal->log) + 1);
+    RG_ASSERT(wal->current->position <= wal->current->size);
+    RG_ASSERT(wal->current->seq <= wal->seq_last);
+}
+
 void wal_hold(struct rg_wal *wal) { wal->holds++; }
 
 static void destroy(struct rg_wal *wal)
 {
     struct rg_io *io = wal->config.io;
 
+    RG_ASSERT(wal->closing);
+    RG_ASSERT(wal->holds == 0);
     while (wal->segments != NULL) {
         struct wal_segment *next = wal->segments->next;
 
@@ -51,6 +63,7 @@ void wal_die(struct rg_wal *wal, enum rg_err err, const struct rg_errctx *ctx)
 
 void wal_push_segment(struct rg_wal *wal, struct wal_segment *segment)
 {
+    RG_ASSERT(*wal->tail == NULL);
     segment->next = NULL;
     *wal->tail = segment;
     wal->tail = &segment->next;
@@ -129,7 +142,9 @@ enum rg_err rg_wal_append(struct rg_wal *wal, const struct rg_entry *entries, si
         wal_log_push(&wal->log, entry->term, (uint8_t)entry->type, to, entry->data.n, chunk);
         to += entry->data.n;
     }
+    RG_ASSERT(to == chunk->data + bytes);
     wal_chunk_unref(chunk);
+    wal_check(wal);
     return RG_OK;
 }
 
@@ -146,6 +161,7 @@ enum rg_err rg_wal_truncate(struct rg_wal *wal, uint64_t index)
     }
     if (wal->durable >= index)
         wal->durable = index - 1;
+    wal_check(wal);
     return RG_OK;
 }
 
@@ -211,6 +227,9 @@ static void start_write(struct rg_wal *wal, enum wal_kind kind)
     struct wal_write *write = &wal->write;
     uint64_t first = wal->next_unwritten;
 
+    RG_ASSERT(!wal->writing);
+    RG_ASSERT(write->last + 1 >= first);
+    RG_ASSERT(write->last <= wal_log_last(&wal->log));
     write->record = (struct wal_record){
         .kind = kind,
         .first = first,
@@ -310,7 +329,10 @@ static void settle_segment(struct rg_wal *wal)
     struct wal_write *write = &wal->write;
     struct wal_segment *segment = write->segment;
 
+    RG_ASSERT(segment->position + write->out.len <= segment->size);
+    RG_ASSERT(write->made || segment == wal->current);
     if (write->made) {
+        RG_ASSERT(segment->seq > wal->current->seq); /* sequence numbers only grow */
         wal_lane_finish(wal, wal->current);
         if (wal->ready != NULL && wal->ready->seq < segment->seq)
             wal_lane_delete(wal, RG_STEAL(wal->ready)); /* was too small: sequence numbers only grow */
@@ -357,6 +379,7 @@ void wal_on_written(struct rg_wal *wal)
     struct wal_write *write = &wal->write;
     bool reset = wal->reset.state == WAL_RESET_WRITING;
 
+    RG_ASSERT(wal->writing);
     wal->writing = false;
     if (wal->closing || wal->dead || write->err) {
         if (write->made)
@@ -370,6 +393,7 @@ void wal_on_written(struct rg_wal *wal)
         settle_reset(wal);
     else
         settle_durable(wal);
+    wal_check(wal);
     step(wal);
     start_prepare(wal);
     mark_idle(wal);
@@ -387,6 +411,7 @@ void wal_on_prepared(struct rg_wal *wal)
     struct wal_preparing *preparing = &wal->preparing;
     struct wal_segment *segment = RG_STEAL(preparing->segment);
 
+    RG_ASSERT(preparing->busy);
     preparing->busy = false;
     if (preparing->err == RG_ENOSPACE) {
         /* Not needed yet. When it is, the write makes one itself, and fails then if there is still no space. */
@@ -395,6 +420,7 @@ void wal_on_prepared(struct rg_wal *wal)
     } else if (segment != NULL && !wal->closing && overtaken(wal, segment)) {
         wal_lane_delete(wal, RG_STEAL(segment));
     } else if (segment != NULL && !wal->closing) {
+        RG_ASSERT(wal->ready == NULL);
         wal->ready = RG_STEAL(segment);
     }
     wal_segment_free(wal->env.io, segment);
@@ -411,6 +437,7 @@ enum rg_err rg_wal_compact(struct rg_wal *wal, uint64_t index, uint64_t term)
         return RG_EINVALID;
     if (index > wal->log.base)
         wal_log_compact(&wal->log, index);
+    wal_check(wal);
     delete_before(wal, index);
     return RG_OK;
 }
@@ -431,6 +458,7 @@ enum rg_err rg_wal_reset(struct rg_wal *wal, uint64_t index, uint64_t term, void
     rg_sm_move(&wal->reset, WAL_RESET_WANTED);
     wal->reset_done = done;
     wal->reset_arg = arg;
+    wal_check(wal);
     step(wal);
     return RG_OK;
 }

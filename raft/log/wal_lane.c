@@ -37,6 +37,8 @@ static void write_done(struct rg_work *work) { wal_on_written(RG_CONTAINER(work,
 
 void wal_lane_write(struct rg_wal *wal)
 {
+    RG_ASSERT(wal->writing);
+    RG_ASSERT((wal->write.segment != NULL) != (wal->write.make_seq != 0));
     wal_hold(wal);
     wal->write.work = (struct rg_work){.run = write_run, .done = write_done};
     wal->env.io->work(wal->env.io, RG_LANE_LOG, &wal->write.work);
@@ -71,6 +73,8 @@ void wal_lane_mark(struct rg_wal *wal)
     struct wal_marking *marking = &wal->marking;
     const struct wal_segment *current = wal->current;
 
+    RG_ASSERT(!marking->busy);
+    RG_ASSERT(!wal->writing);
     wal_hold(wal);
     marking->busy = true;
     marking->err = RG_OK;
@@ -96,6 +100,8 @@ void wal_lane_prepare(struct rg_wal *wal)
 {
     struct wal_preparing *preparing = &wal->preparing;
 
+    RG_ASSERT(!preparing->busy);
+    RG_ASSERT(wal->ready == NULL);
     wal_hold(wal);
     preparing->busy = true;
     preparing->err = RG_OK;
@@ -143,6 +149,7 @@ static void start_chore(struct rg_wal *wal, struct wal_segment *segment, bool re
 {
     struct chore *chore = calloc(1, sizeof *chore);
 
+    RG_ASSERT(segment != wal->current || !remove);
     if (chore == NULL) { /* the file stays as it is: the next opening deals with it */
         wal_segment_free(wal->env.io, segment);
         return;
@@ -157,6 +164,8 @@ void wal_lane_finish(struct rg_wal *wal, struct wal_segment *segment)
 {
     struct wal_segment *ended = wal_segment_new(&wal->env, segment->seq);
 
+    RG_ASSERT(segment->fd >= 0);
+    RG_ASSERT(segment->position <= segment->size);
     if (ended == NULL)
         return; /* stays open until the log is freed */
     ended->size = segment->size;

@@ -257,6 +257,8 @@ static enum rg_err apply_record(struct reader *reader, struct wal_found *found, 
     struct wal_log *log = &reader->load->log;
     enum rg_err err;
 
+    if ((record->first > 1) != (record->base_term != 0))
+        return fail_chain(reader, found, record->position, "index or term does not follow the record before");
     if (!reader->chained || record->kind == WAL_RESET || (record->kind == WAL_TRUNCATE && record->first <= log->base))
         wal_log_reset(log, record->first - 1, record->base_term);
     else if (record->kind == WAL_TRUNCATE && record->first <= wal_log_last(log))

@@ -14,8 +14,20 @@ struct wal_chunk *wal_chunk_new(size_t n)
 
 void wal_chunk_unref(struct wal_chunk *chunk)
 {
-    if (chunk != NULL && --chunk->refs == 0)
+    if (chunk == NULL)
+        return;
+    RG_ASSERT(chunk->refs > 0);
+    if (--chunk->refs == 0)
         free(chunk);
+}
+
+/* The ring's size is a power of two, and what is in it fits; without entries there is no data. */
+static void log_check(const struct wal_log *log)
+{
+    RG_ASSERT((log->cap & (log->cap - 1)) == 0);
+    RG_ASSERT(log->count <= log->cap);
+    RG_ASSERT((log->cap == 0 || log->head < log->cap));
+    RG_ASSERT(log->count > 0 || log->bytes == 0);
 }
 
 static struct wal_slot *slot_of(const struct wal_log *log, uint64_t index)
@@ -58,12 +70,18 @@ enum rg_err wal_log_reserve(struct wal_log *log, size_t n)
     log->slots = slots;
     log->cap = cap;
     log->head = 0;
+    log_check(log);
     return RG_OK;
 }
 
 void wal_log_push(struct wal_log *log, uint64_t term, uint8_t type, const uint8_t *p, size_t n, struct wal_chunk *chunk)
 {
     RG_ASSERT(log->count < log->cap);
+    RG_ASSERT(term != 0); /* terms never fall along a log */
+    RG_ASSERT(term >= wal_log_term(log, wal_log_last(log)));
+    RG_ASSERT(type >= RG_ENTRY_COMMAND);
+    RG_ASSERT(type <= RG_ENTRY_CHANGE);
+    RG_ASSERT(n <= UINT32_MAX);
     log->slots[(log->head + log->count) & (log->cap - 1)] =
         (struct wal_slot){.term = term, .p = p, .chunk = chunk, .n = (uint32_t)n, .type = type};
     log->count++;
@@ -73,6 +91,8 @@ void wal_log_push(struct wal_log *log, uint64_t term, uint8_t type, const uint8_
 
 static void drop(struct wal_log *log, struct wal_slot *slot)
 {
+    RG_ASSERT(log->count > 0);
+    RG_ASSERT(log->bytes >= slot->n);
     log->bytes -= slot->n;
     wal_chunk_unref(slot->chunk);
 }
@@ -84,6 +104,7 @@ void wal_log_truncate(struct wal_log *log, uint64_t index)
         drop(log, slot_of(log, wal_log_last(log)));
         log->count--;
     }
+    log_check(log);
 }
 
 void wal_log_compact(struct wal_log *log, uint64_t index)
@@ -98,12 +119,15 @@ void wal_log_compact(struct wal_log *log, uint64_t index)
         log->count--;
         log->base++;
     }
+    log_check(log);
 }
 
 void wal_log_reset(struct wal_log *log, uint64_t base, uint64_t base_term)
 {
     if (log->count > 0)
         wal_log_truncate(log, log->base + 1);
+    RG_ASSERT(log->count == 0);
+    RG_ASSERT((base == 0 || base_term != 0));
     log->base = base;
     log->base_term = base_term;
 }

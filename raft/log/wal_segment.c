@@ -211,6 +211,14 @@ enum rg_err wal_record_seal(const struct wal_env *env, const struct wal_segment 
     int packed = 0;
 
     RG_ASSERT(plain.n <= WAL_PLAIN_BYTES_MAX);
+    RG_ASSERT(record->kind >= WAL_BATCH);
+    RG_ASSERT(record->kind <= WAL_MARK);
+    RG_ASSERT(record->first > 0);
+    RG_ASSERT(segment->dek != NULL);
+    RG_ASSERT(segment->position >= WAL_HEADER_BYTES);
+    RG_ASSERT(segment->position % WAL_ALIGN == 0);
+    RG_ASSERT(record->kind != WAL_BATCH || record->n_entries > 0);
+    RG_ASSERT(record->base_term <= record->last_term);
     rg_buf_clear(out);
     to = rg_buf_reserve(out, room);
     if (to == NULL)

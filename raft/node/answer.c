@@ -10,8 +10,9 @@ void node_proposals_init(struct node_proposals *list)
     list->n = 0;
 }
 
-static void push(struct node_proposals *list, struct rg_proposal *p)
+void node_proposals_push(struct node_proposals *list, struct rg_proposal *p)
 {
+    RG_ASSERT(p->on_done != NULL && *list->tail == NULL && (list->n == 0) == (list->head == NULL));
     p->next = NULL;
     *list->tail = p;
     list->tail = &p->next;
@@ -22,10 +23,12 @@ static struct rg_proposal *pop(struct node_proposals *list)
 {
     struct rg_proposal *p = list->head;
 
+    RG_ASSERT(p != NULL && list->n > 0);
     list->head = p->next;
     if (list->head == NULL)
         list->tail = &list->head;
     list->n--;
+    RG_ASSERT((list->n == 0) == (list->head == NULL));
     p->next = NULL;
     return p;
 }
@@ -123,7 +126,7 @@ void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal)
     memset(&proposal->rev, 0, sizeof proposal->rev);
     node->next_status.proposals++;
     if (err == RG_EPAUSED && proposal->hold && node->answers.held.n < node->config.queue_max) {
-        push(&node->answers.held, proposal);
+        node_proposals_push(&node->answers.held, proposal);
         return;
     }
     if (err) {
@@ -134,7 +137,7 @@ void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal)
     }
     if (node->answers.queue.n == 0)
         node->answers.queue_since_us = node_now_us(node);
-    push(&node->answers.queue, proposal);
+    node_proposals_push(&node->answers.queue, proposal);
 }
 
 void node_held_release(struct rg_node *node)
@@ -166,6 +169,7 @@ void node_submit_batch(struct rg_node *node)
         bytes += p->cmd.n;
         node->answers.batch[n++] = (struct rg_entry){.term = term, .type = RG_ENTRY_COMMAND, .data = p->cmd};
     }
+    RG_ASSERT(n > 0 && n <= node->config.batch_max);
     err = rg_core_submit(node->core, node_now_ms(node), node->answers.batch, n, &update);
     if (err == RG_ENOTPRIMARY) {
         node_answer_all(&node->answers.queue, RG_ENOTPRIMARY);
@@ -173,9 +177,10 @@ void node_submit_batch(struct rg_node *node)
     }
     for (size_t i = 0; !err && i < n; i++) { /* before node_take: it answers the flying ones if it must stop */
         p = pop(&node->answers.queue);
+        RG_ASSERT(update.n_entries == n && update.first_index == first); /* the outcome is told by index */
         p->index = first + i;
         p->term = term;
-        push(&node->answers.flying, p);
+        node_proposals_push(&node->answers.flying, p);
     }
     node->answers.flying_since_us = node->answers.queue_since_us;
     node->answers.queue_since_us = node_now_us(node);
@@ -187,12 +192,14 @@ struct rg_proposal *node_flying_take(struct rg_node *node, uint64_t index, uint6
 {
     struct rg_proposal *p = node->answers.flying.head;
 
+    RG_ASSERT(p == NULL || p->index >= index); /* none is passed over */
     return p != NULL && p->index == index && p->term == term ? pop(&node->answers.flying) : NULL;
 }
 
 void node_done_add(struct rg_node *node, struct rg_proposal *proposal)
 {
-    push(&node->answers.done, proposal);
+    RG_ASSERT(proposal->index != 0 && proposal->index == proposal->rev.index);
+    node_proposals_push(&node->answers.done, proposal);
 }
 
 /* ---- regions ---- */
@@ -218,6 +225,7 @@ static enum rg_err late(const struct rg_node *node, const struct node_regions *r
 
 static void answer_regional(struct rg_node *node, const struct node_regions *r, uint64_t now_ms)
 {
+    size_t n = node->answers.regional.n;
     struct node_proposals keep, out;
     struct rg_proposal *p;
 
@@ -232,11 +240,12 @@ static void answer_regional(struct rg_node *node, const struct node_regions *r, 
             p->err = late(node, r, p);
         else {
             node->answers.regional_deadline_ms = RG_MIN(node->answers.regional_deadline_ms, p->deadline_ms);
-            push(&keep, p);
+            node_proposals_push(&keep, p);
             continue;
         }
-        push(&out, p);
+        node_proposals_push(&out, p);
     }
+    RG_ASSERT(keep.n + out.n == n);
     node->answers.regional = keep;
     if (keep.n == 0)
         node->answers.regional.tail = &node->answers.regional.head;
@@ -246,55 +255,7 @@ static void answer_regional(struct rg_node *node, const struct node_regions *r, 
     }
 }
 
-/* ---- waits: a heap by revision, smallest on top ---- */
-
-static bool before(const struct rg_wait *a, const struct rg_wait *b)
-{
-    return rg_rev_cmp(a->rev, b->rev) < 0;
-}
-
-static void heap_down(struct rg_node *node, size_t i)
-{
-    struct rg_wait **w = node->answers.waits;
-
-    for (;;) {
-        size_t least = i, l = 2 * i + 1;
-        struct rg_wait *x;
-
-        if (l < node->answers.n_waits && before(w[l], w[least]))
-            least = l;
-        if (l + 1 < node->answers.n_waits && before(w[l + 1], w[least]))
-            least = l + 1;
-        if (least == i)
-            return;
-        x = w[i];
-        w[i] = w[least];
-        w[least] = x;
-        i = least;
-    }
-}
-
-static void heap_up(struct rg_node *node, size_t i)
-{
-    struct rg_wait **w = node->answers.waits;
-
-    while (i > 0 && before(w[i], w[(i - 1) / 2])) {
-        struct rg_wait *x = w[i];
-
-        w[i] = w[(i - 1) / 2];
-        w[(i - 1) / 2] = x;
-        i = (i - 1) / 2;
-    }
-}
-
-static struct rg_wait *heap_pop(struct rg_node *node)
-{
-    struct rg_wait *top = node->answers.waits[0];
-
-    node->answers.waits[0] = node->answers.waits[--node->answers.n_waits];
-    heap_down(node, 0);
-    return top;
-}
+/* ---- waits ---- */
 
 /* Visible, and not of a tail that a promotion cut off: an entry of that epoch at an index where a later epoch has begun. */
 static enum rg_err outcome(const struct rg_node *node, struct rg_rev rev, struct rg_rev visible)
@@ -313,33 +274,14 @@ static enum rg_err outcome(const struct rg_node *node, struct rg_rev rev, struct
     return RG_OK;
 }
 
-static enum rg_err waits_room(struct rg_node *node)
-{
-    size_t cap = node->answers.waits_cap == 0 ? 64 : node->answers.waits_cap * 2;
-    struct rg_wait **more;
-
-    if (node->answers.n_waits < node->answers.waits_cap)
-        return RG_OK;
-    if (node->answers.n_waits >= node->config.waits_max)
-        return RG_EBUSY;
-    more = realloc(node->answers.waits, cap * sizeof *more);
-    if (more == NULL)
-        return RG_EBUSY;
-    node->answers.waits = more;
-    node->answers.waits_cap = cap;
-    return RG_OK;
-}
-
 void rg_node_wait(struct rg_node *node, struct rg_wait *wait)
 {
     enum rg_err err = node->stage.state == NODE_STOPPED ? RG_ESTOPPED : outcome(node, wait->rev, rg_node_visible(node));
 
     if (err == RG_EREVISION && node_now_ms(node) < wait->deadline_ms) {
-        if (waits_room(node) == RG_OK) {
-            if (node->answers.n_waits == 0 || wait->deadline_ms < node->answers.waits_deadline_ms)
+        if (rg_waits_push(&node->answers.waits, wait, node->config.waits_max) == RG_OK) {
+            if (node->answers.waits.n == 1 || wait->deadline_ms < node->answers.waits_deadline_ms)
                 node->answers.waits_deadline_ms = wait->deadline_ms;
-            node->answers.waits[node->answers.n_waits++] = wait;
-            heap_up(node, node->answers.n_waits - 1);
             return;
         }
     }
@@ -349,8 +291,8 @@ void rg_node_wait(struct rg_node *node, struct rg_wait *wait)
 
 void node_waits_answer(struct rg_node *node, enum rg_err all)
 {
-    while (node->answers.n_waits > 0) {
-        struct rg_wait *w = heap_pop(node);
+    while (node->answers.waits.n > 0) {
+        struct rg_wait *w = rg_waits_pop(&node->answers.waits);
 
         w->err = all;
         w->on_done(w);
@@ -361,8 +303,8 @@ static void waits_visible(struct rg_node *node)
 {
     struct rg_rev visible = rg_node_visible(node);
 
-    while (node->answers.n_waits > 0 && rg_rev_cmp(node->answers.waits[0]->rev, visible) <= 0) {
-        struct rg_wait *w = heap_pop(node);
+    while (node->answers.waits.n > 0 && rg_rev_cmp(node->answers.waits.items[0]->rev, visible) <= 0) {
+        struct rg_wait *w = rg_waits_pop(&node->answers.waits);
 
         w->err = outcome(node, w->rev, visible);
         w->on_done(w);
@@ -371,27 +313,11 @@ static void waits_visible(struct rg_node *node)
 
 static void waits_expire(struct rg_node *node, uint64_t now_ms)
 {
-    struct rg_wait *expired = NULL;
-    uint64_t earliest = UINT64_MAX;
-    size_t kept = 0;
+    struct rg_wait *expired;
 
-    if (node->answers.n_waits == 0 || now_ms < node->answers.waits_deadline_ms || now_ms < node->answers.waits_scan_ms)
+    if (node->answers.waits.n == 0 || now_ms < node->answers.waits_deadline_ms || now_ms < node->answers.waits_scan_ms)
         return;
-    for (size_t i = 0; i < node->answers.n_waits; i++) {
-        struct rg_wait *w = node->answers.waits[i];
-
-        if (now_ms >= w->deadline_ms) {
-            w->next = expired;
-            expired = w;
-            continue;
-        }
-        earliest = RG_MIN(earliest, w->deadline_ms);
-        node->answers.waits[kept++] = w;
-    }
-    node->answers.n_waits = kept;
-    for (size_t i = kept / 2; i-- > 0;)
-        heap_down(node, i);
-    node->answers.waits_deadline_ms = earliest;
+    expired = rg_waits_expire(&node->answers.waits, now_ms, &node->answers.waits_deadline_ms);
     node->answers.waits_scan_ms = now_ms + NODE_SCAN_MS;
     while (expired != NULL) {
         struct rg_wait *w = expired;
@@ -427,7 +353,7 @@ void node_answer(struct rg_node *node)
             if (node->answers.regional.n == 0)
                 node->answers.regional_deadline_ms = UINT64_MAX;
             node->answers.regional_deadline_ms = RG_MIN(node->answers.regional_deadline_ms, p->deadline_ms);
-            push(&node->answers.regional, p);
+            node_proposals_push(&node->answers.regional, p);
             continue;
         }
         p->err = late(node, &regions, p);
@@ -445,7 +371,7 @@ uint64_t node_answer_due(const struct rg_node *node)
 
     if (node->forward.list.n > 0)
         due = RG_MIN(due, node->forward.deadline_ms);
-    if (node->answers.n_waits > 0)
+    if (node->answers.waits.n > 0)
         due = RG_MIN(due, RG_MAX(node->answers.waits_deadline_ms, node->answers.waits_scan_ms));
     return due;
 }

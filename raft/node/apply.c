@@ -39,6 +39,7 @@ static enum rg_err apply_one(struct rg_node *node, struct rg_txn *txn, uint64_t 
 
     memset(&reply, 0, sizeof reply);
     rg_txn_applied(txn, &applied);
+    RG_ASSERT(index == applied.index + 1 && entry->term >= applied.term);
     if (node_epoch_of(entry->term) != node_epoch_of(applied.term)) {
         enum rg_err err = rg_epoch_begin(txn, node_epoch_of(entry->term), index);
 
@@ -64,6 +65,7 @@ static enum rg_err apply_one(struct rg_node *node, struct rg_txn *txn, uint64_t 
         node->state.config_pending = true;
     }
     rg_txn_applied(txn, &applied);
+    RG_ASSERT(applied.index == index && applied.term == entry->term);
     node_hash_keep(node, &applied);
     node->snap.log_bytes += entry->data.n;
     node->next_status.entries_applied++;
@@ -103,6 +105,7 @@ static enum rg_err apply_some(struct rg_node *node, uint64_t limit)
     err = rg_txn_commit(RG_STEAL(txn));
     if (err)
         return err;
+    RG_ASSERT(applied.index == index && applied.index > node->state.applied.index);
     node->state.applied = applied;
     node->state.counts = counts;
     return RG_OK;
@@ -144,6 +147,7 @@ void node_apply(struct rg_node *node)
 
     if (node->snap.install.state != INSTALL_NONE || limit <= node->state.applied.index)
         return;
+    RG_ASSERT(limit <= node->log.persisted); /* RAFT.md rule 17 */
     begin_us = node_now_us(node);
     err = node_apply_upto(node, limit, &ctx);
     if (err) {
@@ -214,6 +218,7 @@ static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file,
     }
     if (node->snap.install.state != INSTALL_NONE || file->index <= node->snap.index)
         return; /* overtaken by one that was received */
+    RG_ASSERT(file->index <= node->state.applied.index && node->snap.taking_config_index <= file->index);
     node_release(node); /* what may leave leaves before its entries are forgotten */
     base = (struct rg_core_base){.index = file->index,
                                  .term = file->term,
@@ -233,6 +238,7 @@ static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file,
     floor_term = floor > 0 ? rg_wal_term(node->wal, floor) : 0;
     if (floor < rg_wal_first(node->wal) || floor_term == 0)
         return;
+    RG_ASSERT(floor <= node->snap.index);
     err = rg_wal_compact(node->wal, floor, floor_term);
     if (err)
         node_fail(node, err, "compact the log up to %llu: %s", (unsigned long long)floor, rg_err_text(err));
@@ -291,6 +297,7 @@ const struct rg_sm_table node_installs = RG_SM_TABLE("install", install_may, ins
 
 void node_install_begin(struct rg_node *node, uint64_t index, uint64_t term)
 {
+    RG_ASSERT(index > node->state.applied.index && term != 0);
     rg_sm_move(&node->snap.install, INSTALL_LOAD);
     node->snap.install_index = index;
     node->snap.install_term = term;
@@ -375,6 +382,7 @@ static void install_done(struct rg_node *node)
     struct rg_core_update update;
     enum rg_err err;
 
+    RG_ASSERT(node->state.applied.index == node->snap.install_index && rg_wal_last(node->wal) == node->snap.install_index);
     rg_sm_move(&node->snap.install, INSTALL_NONE);
     node_log_note(node, node->snap.install_index, node->snap.install_index);
     node->snap.index = node->snap.install_index;

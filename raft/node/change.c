@@ -22,6 +22,7 @@ static enum rg_err members_after(const struct rg_node *node, struct rg_change *c
     size_t at = 0;
 
     *m = node->members;
+    RG_ASSERT(m->n >= 1 && m->n <= RG_PEERS_MAX);
     while (at < m->n && m->peers[at].id != want->id)
         at++;
     if (want->id == node->config.id)
@@ -71,6 +72,7 @@ static enum rg_err submit(struct rg_node *node, struct rg_change *change)
     err = rg_core_submit(node->core, node_now_ms(node), &entry, 1, &update);
     if (err)
         return err;
+    RG_ASSERT(node->change.now == NULL && update.n_entries == 1 && update.first_index == change->index);
     node->change.now = change;
     node_take(node, RG_OK, &update, false);
     return RG_OK;
@@ -105,6 +107,7 @@ void node_change_answer(struct rg_node *node)
 
     if (change == NULL)
         return;
+    RG_ASSERT(change->index != 0 && change->term != 0);
     if (node->stage.state == NODE_STOPPED || !node->leading || rg_core_term(node->core) != change->term) {
         node->change.now = NULL;
         done(change, RG_ESTOPPED);

@@ -24,7 +24,9 @@ uint64_t node_epoch_next(uint64_t known, uint64_t id)
 {
     uint64_t e = known - known % NODE_EPOCH_IDS + id % NODE_EPOCH_IDS;
 
-    return e > known ? e : e + NODE_EPOCH_IDS;
+    e = e > known ? e : e + NODE_EPOCH_IDS;
+    RG_ASSERT(e > known && rg_epoch_of_node(e, id));
+    return e;
 }
 
 bool rg_epoch_of_node(uint64_t epoch, uint64_t id)
@@ -45,13 +47,6 @@ static uint64_t epoch_known(const struct rg_node *node)
 static uint64_t heard_ms_ago(const struct rg_node *node)
 {
     return node->primary.heard_ms == 0 ? UINT64_MAX : node_now_ms(node) - node->primary.heard_ms;
-}
-
-static bool self_votes(const struct rg_node *node)
-{
-    const struct rg_peer_config *self = rg_members_find(&node->members, node->config.id);
-
-    return self != NULL && self->role == RG_ROLE_VOTER;
 }
 
 /* ---- epochs ---- */
@@ -91,6 +86,7 @@ static bool promise(struct rg_node *node, uint64_t epoch)
     node_handover_overtaken(node);
     if (epoch == node->meta.promised)
         return true; /* the same one asks again: epochs are its own */
+    RG_ASSERT(epoch > node->meta.promised && epoch > node_epoch_of(node->meta.term));
     node->meta.promised = epoch;
     err = rg_metafile_save(node->metafile, &node->meta, &ctx);
     if (err) {
@@ -130,7 +126,7 @@ void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg
     if (node->stage.state != NODE_RUNNING || !is_whole(node))
         return; /* promised, but it says nothing about what was acknowledged before it came */
     r->number = m->number;
-    r->voter = self_votes(node);
+    r->voter = node_votes(node);
     r->leader = node->leading;
     r->epoch = epoch_known(node);
     r->last_index = rg_wal_last(node->wal);
@@ -150,7 +146,7 @@ static void candidate_self(struct rg_node *node, struct rg_candidate *c)
     c->id = node->config.id;
     memcpy(c->region, node->meta.region, sizeof c->region);
     c->answered = true;
-    c->voter = self_votes(node);
+    c->voter = node_votes(node);
     c->epoch = epoch_known(node);
     c->last = (struct rg_rev){.epoch = last > 0 ? node_epoch_of(rg_wal_term(node->wal, last)) : 0, .index = last};
     c->primary_heard_ms = heard_ms_ago(node);
@@ -170,6 +166,7 @@ static void ask(struct rg_node *node, uint64_t epoch)
     for (size_t i = 0; i < node->n_peers; i++) {
         struct rg_candidate *c = &f->candidates[f->n_candidates++];
 
+        RG_ASSERT(f->n_candidates <= RG_LEN(f->candidates));
         memset(c, 0, sizeof *c);
         c->id = node->peers[i].config.id;
         memcpy(c->region, node->peers[i].config.region, sizeof c->region);
@@ -342,12 +339,14 @@ static enum rg_err judge(struct rg_node *node, bool promised)
     struct rg_failover *f = node->failover.request;
     enum rg_err err;
 
+    RG_ASSERT(f->n_candidates >= 1 && f->candidates[0].id == node->config.id);
     candidate_self(node, &f->candidates[0]); /* as it is now: it may have got what others had when they answered */
     f->candidates[0].promised = promised;
     f->last = f->candidates[0].last;
     f->policy_regions = node->lease.settings.regions;
     f->lease_regions = node->lease.settings.lease_regions;
     count_regions(node, f, promised);
+    RG_ASSERT(f->regions_answered <= f->regions && f->regions <= f->n_candidates);
     judge_loss(node, f);
     err = judge_others(node, f, promised);
     if (!err && raising(node))
@@ -505,6 +504,8 @@ static void step_asked(struct rg_node *node)
         f->epoch = node_epoch_next(RG_MAX(highest_epoch(node), node->epochs.heard), node->config.id);
     else if (!err && highest_epoch(node) > f->epoch)
         err = say(f, RG_EBUSY, "a later epoch than the one handed over has been promised");
+    if (!err && f->epoch > UINT32_MAX) /* somebody has claimed the last ones */
+        err = say(f, RG_EUNREADY, "no epoch is left above %llu", (unsigned long long)highest_epoch(node));
     if (err || f->dry_run) {
         node_failover_answer(node, err);
         return;
@@ -561,6 +562,7 @@ static void step_promised(struct rg_node *node)
     /* Accepted: a lease through regions that do not answer can only be waited for, not proved to have ended. */
     if (f->lease_regions > 0 && f->regions_answered + f->lease_regions <= f->regions)
         node->failover.wait_until_ms = RG_MAX(node->failover.wait_until_ms, now + node->lease.settings.lease_ms * 101 / 100 + 1);
+    RG_ASSERT(raising(node) || node->meta.promised >= node->failover.epoch); /* our own promise is durable before anybody's counts */
     rg_sm_move(&node->failover.stage, FAILOVER_WAIT);
 }
 
@@ -602,6 +604,7 @@ static void step_begin(struct rg_node *node)
     }
     rg_log_warn(node->config.log, "failover.begin", "epoch=%llu last=%llu", (unsigned long long)node->failover.epoch,
                 (unsigned long long)rg_wal_last(node->wal));
+    RG_ASSERT(node->failover.epoch > 0 && node->failover.epoch <= UINT32_MAX && node_now_ms(node) >= node->failover.wait_until_ms);
     rg_sm_move(&node->failover.stage, FAILOVER_BEGIN);
     node_reborn(node, node->failover.epoch << NODE_EPOCH_SHIFT, rg_buf_span(&config));
 }
@@ -662,6 +665,7 @@ void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config)
     enum rg_err err;
 
     RG_ASSERT(node->stage.state == NODE_RUNNING && node->snap.install.state == INSTALL_NONE && term >= node->meta.term);
+    RG_ASSERT((term & UINT32_MAX) == 0 && node_epoch_of(term) > 0 && config.n > 0);
     if (node->leading) {
         node_lose_leadership(node);
         if (node->stage.state != NODE_RUNNING)
@@ -682,6 +686,7 @@ void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config)
     }
     rg_sm_move(&node->stage, NODE_REBORN);
     node->epochs.reborn_index = rg_wal_last(node->wal);
+    RG_ASSERT(!node->leading && node->answers.flying.n == 0);
     node_primary_forget(node);
     rg_wal_flush(node->wal);
 }
@@ -693,7 +698,8 @@ void node_reborn_durable(struct rg_node *node)
     struct rg_entry entry;
     enum rg_err err;
 
-    RG_ASSERT(rg_wal_get(node->wal, node->epochs.reborn_index, &entry));
+    RG_ASSERT(rg_wal_last(node->wal) == node->epochs.reborn_index && rg_wal_get(node->wal, node->epochs.reborn_index, &entry));
+    RG_ASSERT(entry.type == RG_ENTRY_CHANGE && entry.term == node->meta.term);
     rg_core_free(RG_STEAL(node->core));
     err = rg_members_decode(entry.data, &node->members);
     if (!err)

@@ -3,14 +3,6 @@
 
 /* ---- on the replica ---- */
 
-static void push(struct node_proposals *list, struct rg_proposal *p)
-{
-    p->next = NULL;
-    *list->tail = p;
-    list->tail = &p->next;
-    list->n++;
-}
-
 void node_forward_init(struct rg_node *node)
 {
     node_proposals_init(&node->forward.list);
@@ -26,6 +18,7 @@ static struct rg_proposal *take(struct node_proposals *list, uint64_t number)
         *at = p->next;
         if (*at == NULL)
             list->tail = at;
+        RG_ASSERT(list->n > 0);
         list->n--;
         p->next = NULL;
         return p;
@@ -43,6 +36,7 @@ static enum rg_err carry(struct rg_node *node, struct node_peer *primary, struct
 {
     struct rg_msg m = {.type = RG_MSG_PROPOSE};
 
+    RG_ASSERT(p->index != 0 && primary->config.id == node->primary.id);
     m.propose.number = p->index;
     m.propose.cmd = p->cmd;
     return node_send(node, primary->config.id, &m);
@@ -86,7 +80,7 @@ void rg_node_forward(struct rg_node *node, struct rg_proposal *p)
     if (node->forward.list.n == 0 || p->deadline_ms < node->forward.deadline_ms)
         node->forward.deadline_ms = p->deadline_ms;
     node->forward.to = primary->config.id;
-    push(&node->forward.list, p);
+    node_proposals_push(&node->forward.list, p);
 }
 
 void node_on_proposed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_proposed *m)
@@ -200,6 +194,7 @@ static void guest_done(struct rg_proposal *proposal)
         rg_node_submit(g->node, proposal);
         return;
     }
+    RG_ASSERT(g->node->forward.n_guests > 0);
     g->node->forward.n_guests--;
     if (g->own != NULL)
         own_answer(g->own, proposal);

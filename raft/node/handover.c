@@ -120,6 +120,8 @@ void rg_node_handover(struct rg_node *node, struct rg_handover *h)
     err = check(node, h);
     if (!err)
         h->epoch = node_epoch_next(RG_MAX(RG_MAX(node->meta.promised, node->epochs.heard), node_epoch_of(node->meta.term)), h->to);
+    if (!err && h->epoch > UINT32_MAX)
+        err = say(h, RG_EUNREADY, "no epoch is left above %llu", (unsigned long long)RG_MAX(node->meta.promised, node->epochs.heard));
     if (err || h->dry_run) {
         h->err = err;
         h->on_done(h);
@@ -142,6 +144,7 @@ static void on_change(struct rg_change *change)
 {
     struct node_handover *s = RG_CONTAINER(change, struct node_handover, change);
 
+    RG_ASSERT(s->changing);
     s->changing = false;
     s->change_err = change->err;
 }
@@ -150,6 +153,7 @@ static void change_role(struct rg_node *node, uint64_t id, enum rg_role role)
 {
     struct node_handover *s = &node->handover;
 
+    RG_ASSERT(!s->changing && node->leading);
     s->changing = true;
     s->change = (struct rg_change){.kind = RG_CHANGE_ROLE, .peer = {.id = id, .role = role}, .on_done = on_change};
     rg_node_change(node, &s->change);
@@ -194,6 +198,7 @@ static void step_demote(struct rg_node *node)
     for (size_t up = 0; up < 2; up++) /* those that are gone first: what remains must have a majority */
         for (size_t i = 0; i < node->n_peers; i++)
             if (node->peers[i].config.role == RG_ROLE_VOTER && node->peers[i].up == (up == 1)) {
+                RG_ASSERT(s->n_demoted < RG_LEN(s->demoted));
                 s->demoted[s->n_demoted++] = node->peers[i].config.id;
                 change_role(node, node->peers[i].config.id, RG_ROLE_LEARNER);
                 return;
@@ -237,6 +242,7 @@ static enum rg_err send_step(struct rg_node *node, uint64_t to, enum rg_handover
                                           .last_index = s->last_index,
                                           .last_term = s->last_term,
                                           .config = rg_buf_span(&s->config)};
+    RG_ASSERT(s->config.len > 0 && (s->term & UINT32_MAX) == 0 && s->term > s->last_term);
     s->again_ms = node_now_ms(node) + AGAIN_MS;
     return node_send(node, to, &m);
 }
@@ -287,6 +293,9 @@ static void cede(struct rg_node *node)
     }
     rg_log_warn(node->config.log, "handover.cede", "to=%llu epoch=%llu last=%llu", (unsigned long long)s->to,
                 (unsigned long long)node_epoch_of(s->term), (unsigned long long)s->last_index);
+    /* The last moment before the hand-over point: nobody waits for an answer, and all that was acknowledged is on disk. */
+    RG_ASSERT(node->leading && node->handover.paused && node->answers.queue.n == 0 && node->answers.flying.n == 0);
+    RG_ASSERT(node->log.persisted == s->last_index && node->log.committed == s->last_index);
     rg_sm_move(&s->stage, HANDOVER_CEDE);
     s->deadline_ms = node_now_ms(node) + COMMIT_MS;
     node->meta.ceded_index = s->last_index;

@@ -70,6 +70,7 @@ static size_t region_at(struct node_regions *r, const struct node_peer *peer)
     while (k < r->n && strcmp(r->name[k], peer->config.region) != 0)
         k++;
     if (k == r->n) {
+        RG_ASSERT(k < RG_PEERS_MAX);
         r->name[k] = peer->config.region;
         r->durable[k] = r->counted[k] = r->lease_until_ms[k] = 0;
         r->reachable[k] = r->counts[k] = false;
@@ -214,5 +215,6 @@ uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms
         node->lease.granted_to = peer;
     }
     node->lease.granted_until_ms = RG_MAX(node->lease.granted_until_ms, node_now_ms(node) + (uint64_t)lease_ms * 101 / 100 + 1);
+    RG_ASSERT(lease_ms <= node->meta.lease_ms && node->lease.granted_others_ms <= node->lease.granted_until_ms);
     return lease_ms;
 }

@@ -16,12 +16,35 @@ static const uint32_t stage_may[] = {
 static const char *const stage_names[] = {"NEW", "FIRST", "RUNNING", "REBORN", "STOPPED"};
 const struct rg_sm_table node_stages = RG_SM_TABLE("node", stage_may, stage_names);
 
+/* ---- what is true between two turns ---- */
+
+/* Of a node that runs. Nothing here depends on what a peer or a disk says: both are refused long before. */
+static void node_check(const struct rg_node *node)
+{
+    enum handover_stage giving = (enum handover_stage)node->handover.stage.state;
+
+    RG_ASSERT(node->stage.state == NODE_RUNNING && node->core != NULL && node->n_peers <= RG_PEERS_MAX);
+    RG_ASSERT(node->members.n <= RG_PEERS_MAX && node->leading == (rg_core_state(node->core) == RG_CORE_LEADER));
+    RG_ASSERT(node->snap.index <= node->state.applied.index || node->snap.install.state != INSTALL_NONE);
+    if (node->snap.install.state == INSTALL_NONE) {
+        RG_ASSERT(node->state.applied.index <= node->log.persisted && node->log.persisted <= rg_wal_durable(node->wal));
+        RG_ASSERT(node->log.trusted <= rg_wal_last(node->wal) && node->snap.index <= rg_wal_last(node->wal));
+    }
+    RG_ASSERT(node->leading || (node->answers.queue.n == 0 && node->answers.flying.n == 0 && node->change.now == NULL));
+    RG_ASSERT(node->leading || giving == HANDOVER_NONE || giving == HANDOVER_COMMIT);
+    RG_ASSERT((node->failover.request != NULL) == (node->failover.stage.state != FAILOVER_NONE));
+    RG_ASSERT(!node->handover.paused || giving != HANDOVER_NONE || node->failover.request != NULL);
+    RG_ASSERT(node->answers.done.n == 0 && node->meta.term == rg_core_term(node->core) && node->meta.promised <= UINT32_MAX);
+    RG_ASSERT(node->epochs.heard <= UINT32_MAX);
+}
+
 /* ---- failing ---- */
 
 void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...)
 {
     va_list ap;
 
+    RG_ASSERT(err != RG_OK);
     if (node->stage.state == NODE_STOPPED)
         return;
     va_start(ap, fmt);
@@ -65,6 +88,13 @@ struct node_peer *node_peer_find(struct rg_node *node, uint64_t id)
     return NULL;
 }
 
+bool node_votes(const struct rg_node *node)
+{
+    const struct rg_peer_config *self = rg_members_find(&node->members, node->config.id);
+
+    return self != NULL && self->role == RG_ROLE_VOTER;
+}
+
 static bool members_equal(const struct rg_members *a, const struct rg_members *b)
 {
     bool equal = a->n == b->n;
@@ -89,6 +119,7 @@ static void peers_rebuild(struct rg_node *node)
 
         if (node->members.peers[i].id == node->config.id)
             continue;
+        RG_ASSERT(node->n_peers < RG_PEERS_MAX);
         for (size_t k = 0; k < n_old; k++)
             if (old[k].config.id == node->members.peers[i].id) {
                 *peer = old[k];
@@ -118,6 +149,7 @@ struct node_peer *node_guest(struct rg_node *node, const struct rg_hello *hello)
 {
     struct node_peer *peer = node_peer_find(node, hello->from);
 
+    RG_ASSERT(hello->from != 0 && hello->from != node->config.id);
     if (peer != NULL)
         return peer;
     for (size_t i = 0; peer == NULL && node->n_peers == RG_PEERS_MAX && i < node->n_peers; i++)
@@ -148,6 +180,7 @@ void node_members_update(struct rg_node *node, bool always)
     struct rg_members members;
 
     rg_core_members(node->core, &members);
+    RG_ASSERT(members.n <= RG_PEERS_MAX);
     /* A log that is only now being received shows configurations of long ago, from before this node was a member. */
     if (rg_members_find(&members, node->config.id) == NULL && rg_core_state(node->core) == RG_CORE_FOLLOWER)
         members = node->configured;
@@ -195,6 +228,7 @@ static void defaults(struct rg_node_config *c)
     if (c->trailing == 0)
         c->trailing = 16384;
     c->trailing = RG_MIN(c->trailing, UINT32_MAX / 2);
+    RG_ASSERT(c->batch_max > 0 && c->queue_max > 0 && c->waits_max > 0);
     if (c->wal_segment_bytes == 0)
         c->wal_segment_bytes = 16u * 1024 * 1024;
     if (c->announce_ms == 0)
@@ -404,7 +438,7 @@ void rg_node_free(struct rg_node *node)
     rg_buf_deinit(&node->failover.config);
     rg_buf_deinit(&node->handover.config);
     free(node->answers.batch);
-    free(node->answers.waits);
+    rg_waits_deinit(&node->answers.waits);
     free(node->in_entries);
     free(node->out_entries);
     free(node->health.hashes);
@@ -570,6 +604,8 @@ static void pump_running(struct rg_node *node)
         pump_announce(node);
     if (node->stage.state == NODE_RUNNING)
         node->io->flush(node->io);
+    if (node->stage.state == NODE_RUNNING)
+        node_check(node);
 }
 
 void rg_node_pump(struct rg_node *node)

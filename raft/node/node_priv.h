@@ -13,6 +13,7 @@
 #include "raft/core/gate.h"
 #include "raft/core/meta.h"
 #include "raft/node/node.h"
+#include "raft/waits.h"
 #include "raft/snap/snapstore.h"
 #include "raft/snap/transfer.h"
 #include "raft/log/wal.h"
@@ -185,8 +186,7 @@ struct node_answers {
     uint64_t regional_deadline_ms;  /* no deadline is earlier */
     uint64_t queue_since_us, flying_since_us; /* when the oldest was submitted */
     struct rg_entry *batch;         /* own; batch_max */
-    struct rg_wait **waits;         /* own; heap by revision */
-    size_t n_waits, waits_cap;
+    struct rg_waits waits;
     uint64_t waits_scan_ms;         /* not before */
     uint64_t waits_deadline_ms;     /* no deadline is earlier */
 };
@@ -348,6 +348,9 @@ void node_pump_led(struct rg_node *node);
 /** Take the members in force from the core; connect, forget. */
 void node_members_update(struct rg_node *node, bool always);
 
+/** Whether this node has a vote in the members in force. */
+bool node_votes(const struct rg_node *node);
+
 /* open.c */
 RG_MUST enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx);
 RG_MUST enum rg_err node_start_core(struct rg_node *node, struct rg_errctx *ctx);
@@ -405,6 +408,7 @@ void node_receiver_failed(void *arg, uint64_t peer, enum rg_err err, const char 
 
 /* answer.c */
 void node_proposals_init(struct node_proposals *list);
+void node_proposals_push(struct node_proposals *list, struct rg_proposal *p);
 void node_answers_init(struct rg_node *node);
 RG_MUST enum rg_err node_answers_new(struct rg_node *node);
 void node_submit_batch(struct rg_node *node);

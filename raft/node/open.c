@@ -226,6 +226,7 @@ static enum rg_err replay(struct rg_node *node, struct rg_errctx *ctx)
     if (err)
         return err;
     node->members = members.n > 0 ? members : node->configured;
+    RG_ASSERT(node->members.n >= 1);
     self = rg_members_find(&members, node->config.id);
     node_log_trusts(node, !voted);
     if (!voted || (self != NULL && self->role == RG_ROLE_VOTER && rg_members_voters(&members) == 1))
@@ -305,6 +306,7 @@ static enum rg_err bump_term(struct rg_node *node, struct rg_errctx *ctx)
     if (self == NULL || self->role != RG_ROLE_VOTER || rg_members_voters(&node->members) != 1 ||
         (node->config.test_flags & RG_TEST_NO_BUMP))
         return RG_OK;
+    RG_ASSERT((node->meta.term & UINT32_MAX) < UINT32_MAX && node->meta.term >= rg_wal_term(node->wal, rg_wal_last(node->wal)));
     node->meta.term++;
     node->meta.vote = 0;
     return rg_metafile_save(node->metafile, &node->meta, ctx);

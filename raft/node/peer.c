@@ -6,13 +6,6 @@
 
 /* ---- hello ---- */
 
-static bool self_votes(const struct rg_node *node)
-{
-    const struct rg_peer_config *self = rg_members_find(&node->members, node->config.id);
-
-    return self != NULL && self->role == RG_ROLE_VOTER;
-}
-
 static uint32_t first_crc(const struct rg_node *node)
 {
     struct rg_entry entry;
@@ -35,7 +28,7 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     hello.term = node->meta.term;
     hello.last_index = rg_wal_last(node->wal);
     hello.last_term = hello.last_index > 0 ? rg_wal_term(node->wal, hello.last_index) : 0;
-    hello.voter = self_votes(node);
+    hello.voter = node_votes(node);
     hello.leader = node->leading;
     hello.first_crc = first_crc(node);
     hello.promised = node->meta.promised;
@@ -51,7 +44,7 @@ static bool is_guest(const struct rg_node *node, const struct rg_hello *h)
     uint64_t theirs = node_epoch_of(h->term), ours = node_epoch_of(node->meta.term);
 
     /* The same epoch: it was a guest here before, and its log has not come far enough yet. */
-    return h->voter && theirs >= node->meta.promised && (theirs > ours || (theirs == ours && !self_votes(node)));
+    return h->voter && theirs >= node->meta.promised && (theirs > ours || (theirs == ours && !node_votes(node)));
 }
 
 static enum rg_err hello_identity(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
@@ -61,7 +54,7 @@ static enum rg_err hello_identity(struct rg_node *node, uint64_t peer, const str
     if (strcmp(h->cluster_id, node->meta.cluster_id) != 0)
         return rg_fail(ctx, RG_EPEER, "peer %llu is of cluster \"%s\", not of \"%s\"", (unsigned long long)peer,
                        h->cluster_id, node->meta.cluster_id);
-    if (h->from != peer || h->to != node->config.id)
+    if (h->from != peer || h->to != node->config.id || peer == node->config.id)
         return rg_fail(ctx, RG_EPEER, "peer says it is %llu and wants %llu, but this is the link from %llu to %llu",
                        (unsigned long long)h->from, (unsigned long long)h->to, (unsigned long long)peer,
                        (unsigned long long)node->config.id);
@@ -83,7 +76,7 @@ static enum rg_err hello_epoch(struct rg_node *node, uint64_t peer, const struct
 
     if (h->term == 0 || node->meta.term == 0)
         return RG_OK;
-    if (theirs > ours && self_votes(node) && node->stage.state != NODE_REBORN) {
+    if (theirs > ours && node_votes(node) && node->stage.state != NODE_REBORN) {
         node_fence(node, theirs, "a peer has seen a later epoch: another primary was promoted");
         return rg_fail(ctx, RG_EFENCED, "peer %llu is in epoch %llu, this primary in %llu: it is fenced",
                        (unsigned long long)peer, (unsigned long long)theirs, (unsigned long long)ours);
@@ -105,7 +98,7 @@ static void raise_alarm(struct rg_node *node, const char *text)
 /* What a learner has on disk was committed here first. If it is not here (any more), this primary has lost data. */
 static enum rg_err hello_ahead(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
 {
-    bool primary = node->leading || (self_votes(node) && rg_members_voters(&node->members) == 1);
+    bool primary = node->leading || (node_votes(node) && rg_members_voters(&node->members) == 1);
     uint64_t last = rg_wal_last(node->wal), term;
     enum rg_err err;
 
@@ -222,6 +215,7 @@ void node_hash_keep(struct rg_node *node, const struct rg_applied *applied)
 {
     struct node_hash *h = &node->health.hashes[applied->index % NODE_HASHES];
 
+    RG_ASSERT(applied->index > 0 && applied->term > 0);
     h->index = applied->index;
     h->term = applied->term;
     memcpy(h->hash, applied->hash, sizeof h->hash);
@@ -413,6 +407,7 @@ static bool append_trim(const struct rg_node *node, struct rg_msg_append *m)
         return false;
     m->prev_index = node->snap.index;
     m->prev_term = node->snap.term;
+    RG_ASSERT(node->snap.index > 0 && skip > 0);
     m->n = skip <= m->n ? m->n - skip : 0;
     m->entries += m->n > 0 ? skip : 0;
     return true;
@@ -443,6 +438,7 @@ static enum rg_err step_append(struct rg_node *node, uint64_t peer, struct rg_ms
         part.append.n = n;
         part.append.prev_index = m->append.prev_index + done;
         part.append.prev_term = done > 0 ? m->append.entries[done - 1].term : m->append.prev_term;
+        RG_ASSERT(done + n <= m->append.n);
         err = step_one(node, peer, &part, ctx);
         if (err)
             return err;

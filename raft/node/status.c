@@ -23,10 +23,12 @@ void node_commit_note(struct rg_node *node, uint64_t commit)
 {
     struct rg_entry entry;
 
+    RG_ASSERT(commit > node->log.committed);
     for (uint64_t i = node->log.committed + 1; i <= commit; i++)
         node->figures.commit_bytes += rg_wal_get(node->wal, i, &entry) ? entry.data.n : 0;
     node->figures.commits[node->figures.commits_n++ % NODE_COMMITS] = (struct node_commit){
         .index = commit, .ms = node_now_ms(node), .us = node_now_us(node), .bytes = node->figures.commit_bytes};
+    RG_ASSERT(node->figures.commits_seen < node->figures.commits_n);
     if (node->figures.commits_n - node->figures.commits_seen > NODE_COMMITS)
         node->figures.commits_seen = node->figures.commits_n - NODE_COMMITS;
 }
@@ -57,6 +59,7 @@ static uint64_t bytes_beyond(const struct rg_node *node, uint64_t index)
     if (c == NULL)
         return 0;
     at = (size_t)(c - node->figures.commits);
+    RG_ASSERT(at < NODE_COMMITS);
     at = node->figures.commits_n - 1 - (node->figures.commits_n - 1 - at) % NODE_COMMITS; /* its number since the start */
     return node->figures.commit_bytes - (at > oldest ? node->figures.commits[(at - 1) % NODE_COMMITS].bytes : 0);
 }

@@ -54,8 +54,8 @@ void node_contradicted(struct rg_node *node, uint64_t term, const char *why)
 
 void node_log_note(struct rg_node *node, uint64_t persisted, uint64_t trusted)
 {
-    RG_ASSERT(persisted <= rg_wal_durable(node->wal));
-    RG_ASSERT(trusted <= rg_wal_last(node->wal));
+    RG_ASSERT(persisted <= rg_wal_durable(node->wal) && trusted <= rg_wal_last(node->wal));
+    RG_ASSERT(persisted >= node->state.applied.index || node->stage.state == NODE_NEW);
     node->log.persisted = persisted;
     node->log.trusted = trusted;
 }
@@ -88,6 +88,7 @@ static void take_entries(struct rg_node *node, const struct rg_core_update *u)
         node->log.trusted = RG_MIN(node->log.trusted, u->first_index - 1);
     }
     RG_ASSERT(u->first_index == rg_wal_last(node->wal) + 1);
+    RG_ASSERT(u->first_index > node->state.applied.index); /* what readers have seen is never replaced */
     err = rg_wal_append(node->wal, u->entries, u->n_entries);
     if (err)
         node_fail(node, err, "append %zu entries to the log: %s", u->n_entries, rg_err_text(err));
@@ -135,6 +136,7 @@ static void route_install(struct rg_node *node, struct node_peer *peer)
 
     if (peer->sender != NULL || !peer->up)
         return;
+    RG_ASSERT(node->leading);
     err = rg_sender_new(&config, peer->config.id, rg_core_term(node->core), &peer->sender, &ctx);
     if (err) {
         rg_log_error(node->config.log, "snapshot.send", "peer=%llu err=\"%s\"", (unsigned long long)peer->config.id,
@@ -184,6 +186,7 @@ void node_lose_leadership(struct rg_node *node)
 
 static void gain_leadership(struct rg_node *node)
 {
+    RG_ASSERT(node->answers.flying.n == 0); /* those of a reign before were answered when it ended */
     node->leading = true;
     node_pump_led(node);
     for (size_t i = 0; i < node->n_peers; i++) {
@@ -219,6 +222,7 @@ static void take_meta(struct rg_node *node)
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
+    RG_ASSERT(rg_core_term(node->core) >= node->meta.term);
     node->meta.term = rg_core_term(node->core);
     node->meta.vote = rg_core_vote(node->core);
     err = rg_metafile_save(node->metafile, &node->meta, &ctx);
@@ -271,6 +275,7 @@ void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_updat
     if (rg_core_commit(node->core) > node->log.committed) {
         node_commit_note(node, rg_core_commit(node->core));
         node->log.committed = rg_core_commit(node->core);
+        RG_ASSERT(node->log.committed <= rg_wal_last(node->wal) || node->snap.install.state != INSTALL_NONE);
         nudge_voters(node);
     }
 }
@@ -311,6 +316,8 @@ static bool release_one(struct rg_node *node, struct node_peer *peer, uint64_t l
     m.append.commit = rg_core_commit(node->core);
     m.append.entries = node->out_entries;
     m.append.n = gather(node, &span, &bytes);
+    RG_ASSERT(span.prev_index + m.append.n <= span.last);
+    RG_ASSERT(limit == UINT64_MAX || span.prev_index + m.append.n <= m.append.commit); /* nothing uncommitted leaves for a learner */
     if (m.append.n == 0 && span.last > span.prev_index) {
         rg_gate_drop(&peer->gate); /* no longer in the log: the core will ask for a snapshot */
         return false;

@@ -45,6 +45,9 @@ static bool name_parse(const char *name, uint64_t *ret_index, uint64_t *ret_term
 
 static void destroy(struct rg_snapstore *snaps)
 {
+    RG_ASSERT(snaps->jobs == 0);
+    RG_ASSERT(snaps->take == NULL);
+    RG_ASSERT(snaps->receive == NULL);
     while (snaps->entries != NULL) {
         struct snap_entry *next = snaps->entries->next;
 
@@ -58,6 +61,8 @@ static void destroy(struct rg_snapstore *snaps)
 
 void snap_job_begin(struct rg_snapstore *snaps, struct rg_work *work)
 {
+    RG_ASSERT(work->run != NULL);
+    RG_ASSERT(work->done != NULL);
     snaps->jobs++;
     snaps->io->work(snaps->io, RG_LANE_SNAPSHOT, work);
 }
@@ -109,6 +114,7 @@ static enum rg_err insert_entry(struct rg_snapstore *snaps, const struct rg_snap
     entry->file = *file;
     while (*at != NULL && newer(&(*at)->file, file))
         at = &(*at)->next;
+    RG_ASSERT(*at == NULL || newer(file, &(*at)->file)); /* newest first, each once */
     entry->next = *at;
     *at = entry;
     return RG_OK;
@@ -118,8 +124,11 @@ static void remove_entry(struct rg_snapstore *snaps, struct snap_entry *entry)
 {
     struct snap_entry **at = &snaps->entries;
 
-    while (*at != entry)
+    RG_ASSERT(entry->holds == 0);
+    while (*at != entry) {
+        RG_ASSERT(*at != NULL);
         at = &(*at)->next;
+    }
     *at = entry->next;
     free(entry);
 }
@@ -496,6 +505,7 @@ static void take_done(struct rg_work *work)
     struct snap_take *take = RG_CONTAINER(work, struct snap_take, work);
     struct rg_snapstore *snaps = take->snaps;
 
+    RG_ASSERT(snaps->take == take);
     rg_txn_free(take->txn);
     snaps->take = NULL;
     if (!snaps->closing) {

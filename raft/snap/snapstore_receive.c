@@ -50,8 +50,18 @@ struct snap_finish {
     void *arg;
 };
 
+/* durable ≤ queued ≤ size; a reason where there is one to be had; nothing is written any more once it is verified. */
+static void receive_check(const struct snap_receive *receive)
+{
+    RG_ASSERT(receive->durable <= receive->queued);
+    RG_ASSERT(receive->queued <= receive->file.size);
+    RG_ASSERT((receive->failed != RG_OK) == (receive->state.state == RECEIVE_FAILED));
+    RG_ASSERT(receive->state.state == RECEIVE_OPEN || receive->state.state == RECEIVE_FAILED || receive->durable == receive->file.size);
+}
+
 static void receive_fail(struct snap_receive *receive, enum rg_err err)
 {
+    RG_ASSERT(err != RG_OK);
     rg_sm_move(&receive->state, RECEIVE_FAILED);
     receive->failed = err;
 }
@@ -68,6 +78,7 @@ static void detach(struct rg_snapstore *snaps)
 {
     struct snap_receive *receive = RG_STEAL(snaps->receive);
 
+    RG_ASSERT(!receive->detached);
     receive->detached = true;
     receive_unref(receive);
 }
@@ -119,6 +130,7 @@ static enum rg_err resume_offset(struct snap_receive *receive, struct rg_errctx 
         size = 0; /* of another file of this name */
     size = size > SNAP_RECEIVE_BYTES_MAX ? size - SNAP_RECEIVE_BYTES_MAX : 0;
     receive->queued = receive->durable = size;
+    receive_check(receive);
     return io->truncate(io, receive->fd, size, ctx);
 }
 
@@ -181,8 +193,11 @@ static void write_done(struct rg_work *work)
 
     if (write->err && !receive->failed)
         receive_fail(receive, write->err);
+    RG_ASSERT(receive->writes > 0);
+    RG_ASSERT(receive->failed || receive->durable == write->offset); /* one after the other */
     if (!receive->failed)
         receive->durable = write->offset + write->n;
+    receive_check(receive);
     if (!receive->detached)
         write->done(write->arg, receive->failed, receive->durable); /* may abort: this write still holds it */
     receive->writes--;
@@ -218,6 +233,7 @@ enum rg_err rg_snapstore_receive_write(struct rg_snapstore *snaps, uint64_t offs
     memcpy(write->bytes, bytes.p, bytes.n);
     receive->queued += bytes.n;
     receive->writes++;
+    receive_check(receive);
     snap_job_begin(snaps, &write->work);
     return RG_OK;
 }
@@ -258,6 +274,7 @@ static void finish_done(struct rg_work *work)
     struct rg_snapfile file = receive->file;
     bool wanted = !receive->detached;
 
+    RG_ASSERT(snaps->publishing);
     snaps->publishing = false;
     if (!finish->err && !snaps->closing)
         finish->err = snap_add(snaps, &file); /* it has its name now, aborted or not */
@@ -292,6 +309,8 @@ enum rg_err rg_snapstore_receive_finish(struct rg_snapstore *snaps,
         return RG_ENOMEM;
     *finish = (struct snap_finish){
         .work = {.run = finish_run, .done = finish_done}, .receive = receive, .done = done, .arg = arg};
+    RG_ASSERT(!snaps->publishing);
+    RG_ASSERT(receive->queued == receive->file.size);
     rg_sm_move(&receive->state, RECEIVE_FINISHING);
     snaps->publishing = true;
     snap_job_begin(snaps, &finish->work);

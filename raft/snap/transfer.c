@@ -24,8 +24,19 @@ struct rg_sender {
     uint8_t chunk[RG_TRANSFER_CHUNK_BYTES];
 };
 
+/* acked ≤ sent, and nothing beyond the file. */
+static void sender_check(const struct rg_sender *sender)
+{
+    RG_ASSERT(sender->acked <= sender->sent);
+    RG_ASSERT(sender->sent <= sender->file.size);
+    RG_ASSERT(sender->read_at <= sender->file.size);
+    RG_ASSERT(!sender->loaded || sender->chunk_at + sender->chunk_n <= sender->file.size);
+    RG_ASSERT(!sender->reading || !sender->loaded);
+}
+
 static void sender_destroy(struct rg_sender *sender)
 {
+    RG_ASSERT(!sender->reading);
     rg_snapstore_release(sender->config.snaps, &sender->file, sender->fd);
     free(sender);
 }
@@ -45,6 +56,7 @@ static void chunk_done(struct rg_work *work)
 {
     struct rg_sender *sender = RG_CONTAINER(work, struct rg_sender, work);
 
+    RG_ASSERT(sender->reading);
     sender->reading = false;
     if (sender->freed) {
         sender_destroy(sender);
@@ -102,11 +114,13 @@ bool rg_sender_on_ack(struct rg_sender *sender, const struct rg_msg_snap_ack *ac
     if (!sender->answered) { /* the first answer to an offer says where to go on */
         sender->answered = true;
         sender->read_at = sender->sent = sender->acked = ack->offset;
+        sender_check(sender);
         return true;
     }
     if (ack->offset > sender->sent)
         return false;
     sender->acked = RG_MAX(sender->acked, ack->offset);
+    sender_check(sender);
     return true;
 }
 
@@ -136,6 +150,7 @@ static void read_next(struct rg_sender *sender)
 
     if (left == 0 || sender->read_at - sender->acked >= RG_TRANSFER_WINDOW_BYTES)
         return;
+    RG_ASSERT(!sender->reading);
     sender->reading = true;
     sender->loaded = false;
     sender->chunk_at = sender->read_at;
@@ -178,6 +193,7 @@ bool rg_sender_step(struct rg_sender *sender)
     }
     sender->loaded = false;
     read_next(sender);
+    sender_check(sender);
     return true;
 }
 
@@ -231,6 +247,17 @@ enum rg_err rg_receiver_new(const struct rg_receiver_config *config, struct rg_r
 void rg_receiver_free(struct rg_receiver *receiver)
 {
     free(receiver);
+}
+
+/* durable ≤ expected ≤ size while a file is taken; writes are under way only then, or while it is dropped. */
+static void receiver_check(const struct rg_receiver *receiver)
+{
+    unsigned state = receiver->state.state;
+
+    RG_ASSERT(receiver->writing == 0 || state == RECEIVER_TAKING || state == RECEIVER_DROPPING);
+    RG_ASSERT(state != RECEIVER_DROPPING || receiver->writing > 0);
+    RG_ASSERT(state != RECEIVER_TAKING || receiver->durable <= receiver->expected);
+    RG_ASSERT(state != RECEIVER_TAKING || receiver->expected <= receiver->offer.size);
 }
 
 static void answer(struct rg_receiver *receiver, uint64_t peer, uint64_t index, uint64_t index_term, uint64_t offset,
@@ -289,6 +316,8 @@ static void finish(struct rg_receiver *receiver)
 {
     enum rg_err err;
 
+    RG_ASSERT(receiver->writing == 0);
+    RG_ASSERT(receiver->durable == receiver->offer.size);
     rg_sm_move(&receiver->state, RECEIVER_FINISHING);
     err = rg_snapstore_receive_finish(receiver->config.snaps, on_finished, receiver);
     if (err)
@@ -310,6 +339,7 @@ static void on_written(void *arg, enum rg_err err, uint64_t offset)
         return;
     }
     receiver->durable = offset;
+    receiver_check(receiver);
     if (receiver->state.state != RECEIVER_TAKING)
         return;
     answer_current(receiver, RG_SNAP_GOING);
@@ -355,6 +385,7 @@ static void take(struct rg_receiver *receiver, uint64_t peer, const struct rg_ms
     }
     receiver->expected = receiver->durable;
     rg_sm_move(&receiver->state, RECEIVER_TAKING);
+    receiver_check(receiver);
     answer_current(receiver, RG_SNAP_GOING);
     if (receiver->durable == offer->size)
         finish(receiver);
@@ -419,6 +450,7 @@ void rg_receiver_on_chunk(struct rg_receiver *receiver, uint64_t peer, const str
         return;
     }
     receiver->expected += chunk->data.n;
+    receiver_check(receiver);
 }
 
 bool rg_receiver_busy(const struct rg_receiver *receiver, uint64_t *ret_offset, uint64_t *ret_size)
