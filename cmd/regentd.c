@@ -67,12 +67,6 @@ static void begin_stop(struct daemon *d);
 
 /* ---- callbacks of the node and the links: the raft thread ---- */
 
-static void node_on_applied(void *arg, struct rg_rev rev)
-{
-    (void)arg;
-    (void)rev;
-}
-
 static void node_on_peers(void *arg, const struct rg_peer_config *peers, size_t n)
 {
     rg_peering_on_peers(&((struct daemon *)arg)->peering, peers, n);
@@ -276,7 +270,7 @@ static enum rg_err open_node(struct daemon *d, struct rg_errctx *ctx)
         .cluster_id = c->cluster, .region = c->region, .id = c->id, .instance_arn = c->instance_arn,
         .identity_store_id = c->identity_store_id, .peers = peers, .n_peers = c->n_peers,
         .heartbeat_ms = c->heartbeat_ms, .election_ms = c->election_ms, .snapshot_entries = c->snapshot_entries,
-        .snapshot_bytes = c->snapshot_mb << 20, .arg = d, .on_applied = node_on_applied, .on_peers = node_on_peers,
+        .snapshot_bytes = c->snapshot_mb << 20, .arg = d, .on_peers = node_on_peers,
         .on_stop = node_on_stop};
 
     if (peers == NULL)

@@ -1,3 +1,4 @@
+/* crypto/keyprov_file.c: a keystore: the shared key in a file, sealed under a passphrase. */
 #include "crypto/keyprov.h"
 
 #include <openssl/core_names.h>

@@ -76,7 +76,6 @@ struct rg_pki_name {
 /** Parse the URI SAN. RG_EMALFORMED when it is not of the form above. */
 RG_MUST enum rg_err rg_pki_name_parse(struct rg_span uri, struct rg_pki_name *ret_name);
 /** The name in an X509 (struct x509_st of OpenSSL). RG_EPEER when it has none, or more than one. */
-struct x509_st;
 RG_MUST enum rg_err rg_pki_name_of(const struct x509_st *cert, struct rg_pki_name *ret_name);
 
 #endif

@@ -1,3 +1,4 @@
+/* cmd/dev/make.c: the files of a development cluster: CA and certificates, keystores, configuration files. */
 #include "cmd/dev/dev.h"
 
 #include <arpa/inet.h>

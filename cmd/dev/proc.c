@@ -1,3 +1,4 @@
+/* cmd/dev/proc.c: the processes of a development cluster: started, known again by their command lines, stopped. */
 #include "cmd/dev/dev.h"
 
 #include <errno.h>

@@ -125,17 +125,6 @@ void rg_exchange_run(struct rg_exchange *x)
     config->handler(config->arg, req);
 }
 
-struct rg_span rg_request_header(const struct rg_request *req, const char *name)
-{
-    size_t n = strlen(name);
-
-    for (size_t i = 0; i < req->n_headers; i++) {
-        if (req->headers[i].name.n == n && memcmp(req->headers[i].name.p, name, n) == 0)
-            return req->headers[i].value;
-    }
-    return rg_span(NULL, 0);
-}
-
 /* ---- replies ---- */
 
 static struct rg_exchange *exchange_of(struct rg_request *req)

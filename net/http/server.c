@@ -255,7 +255,6 @@ static void *worker_main(void *arg)
 
 unsigned rg_worker_index(const struct rg_worker *worker) { return worker->index; }
 struct uv_loop_s *rg_worker_loop(struct rg_worker *worker) { return &worker->loop; }
-void **rg_worker_slot(struct rg_worker *worker) { return &worker->slot; }
 bool rg_worker_stopping(const struct rg_worker *worker) { return worker->stopping; }
 
 void rg_server_stats(struct rg_server *server, struct rg_server_stats *ret_stats)

@@ -29,9 +29,6 @@ struct rg_request {
     char peer[64]; /* "address:port", for logs */
 };
 
-/** Value of a header by lower-case name; empty span when absent. */
-struct rg_span rg_request_header(const struct rg_request *req, const char *name);
-
 struct rg_http_reply {
     int status;
     const char *content_type; /* NULL: none */
@@ -89,8 +86,6 @@ unsigned rg_worker_index(const struct rg_worker *worker);
 /** The worker's uv_loop_t, for timers on its thread. */
 struct uv_loop_s;
 struct uv_loop_s *rg_worker_loop(struct rg_worker *worker);
-/** A slot for the handler's own per-worker state; NULL at first. */
-void **rg_worker_slot(struct rg_worker *worker);
 
 /** The server is stopping: long streams should end now. */
 bool rg_worker_stopping(const struct rg_worker *worker);

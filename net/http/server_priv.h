@@ -115,7 +115,6 @@ struct rg_worker {
     uint8_t *read_buf, *plain_buf;
     time_t date_at;
     char date[RG_DATE_BYTES];
-    void *slot;
     bool stopping, stopped, listening, accept_stalled;
     uint64_t stop_at_ms, refilled_ms;
     _Atomic(struct rg_post *) posts; /* newest first */

@@ -341,6 +341,4 @@ struct rg_span rg_tls_alpn(const struct rg_tls *tls)
     return rg_span(name, n);
 }
 
-bool rg_tls_resumed(const struct rg_tls *tls) { return SSL_session_reused(tls->ssl) == 1; }
 const char *rg_tls_reason(const struct rg_tls *tls) { return tls->reason; }
-struct ssl_st *rg_tls_native(struct rg_tls *tls) { return tls->ssl; }

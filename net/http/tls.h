@@ -56,10 +56,7 @@ void rg_tls_close(struct rg_tls *tls, struct rg_buf *wire);
 
 /** The protocol agreed by ALPN; empty: none. Borrow until rg_tls_free. */
 struct rg_span rg_tls_alpn(const struct rg_tls *tls);
-bool rg_tls_resumed(const struct rg_tls *tls);
 /** Why the last call failed. Static or tls's own text. */
 const char *rg_tls_reason(const struct rg_tls *tls);
-/** OpenSSL's own object, to look at the peer's certificate. Borrow. */
-struct ssl_st *rg_tls_native(struct rg_tls *tls);
 
 #endif

@@ -1,3 +1,4 @@
+/* net/link/conn.c: one connection: TLS, hellos, frames in and out, its end. */
 #include <errno.h>
 #include <openssl/err.h>
 #include <stdio.h>

@@ -160,7 +160,8 @@ void node_apply(struct rg_node *node)
         node_receipts_count(node);
     node_compare(node);
     node_publish(node);
-    node->config.on_applied(node->config.arg, rg_node_visible(node));
+    if (node->config.on_applied != NULL)
+        node->config.on_applied(node->config.arg, rg_node_visible(node));
 }
 
 void node_config_step(struct rg_node *node)
@@ -402,7 +403,8 @@ static void install_done(struct rg_node *node)
     rg_log_info(node->config.log, "snapshot.installed", "index=%llu", (unsigned long long)node->snap.install_index);
     node_compare(node);
     node_publish(node);
-    node->config.on_applied(node->config.arg, rg_node_visible(node));
+    if (node->config.on_applied != NULL)
+        node->config.on_applied(node->config.arg, rg_node_visible(node));
 }
 
 void node_install_step(struct rg_node *node)

@@ -38,7 +38,7 @@ struct rg_node_config {
     unsigned announce_ms;         /* [250] primary → learners: commit index and state hash */
     unsigned test_flags;          /* the simulator's: takes a guard away to show what it guards against; 0 in every program */
     void *arg;
-    /* Something became visible (after the store's commit, before proposals are answered). */
+    /* Something became visible (after the store's commit, before proposals are answered). NULL: nobody wants to know. */
     void (*on_applied)(void *arg, struct rg_rev rev);
     /* The peers of the configuration changed: connect to these (self excluded). */
     void (*on_peers)(void *arg, const struct rg_peer_config *peers, size_t n);

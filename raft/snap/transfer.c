@@ -453,9 +453,3 @@ void rg_receiver_on_chunk(struct rg_receiver *receiver, uint64_t peer, const str
     receiver_check(receiver);
 }
 
-bool rg_receiver_busy(const struct rg_receiver *receiver, uint64_t *ret_offset, uint64_t *ret_size)
-{
-    *ret_offset = receiver->durable;
-    *ret_size = receiver->offer.size;
-    return receiver->state.state == RECEIVER_TAKING || receiver->state.state == RECEIVER_FINISHING;
-}

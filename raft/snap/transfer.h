@@ -62,7 +62,5 @@ void rg_receiver_free(struct rg_receiver *receiver);
 /** above: index of what this node has already; an offer at or below is refused. */
 void rg_receiver_on_offer(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_offer *offer, uint64_t above);
 void rg_receiver_on_chunk(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_chunk *chunk);
-/** A file is on its way here; ret_offset of ret_size is durable. */
-bool rg_receiver_busy(const struct rg_receiver *receiver, uint64_t *ret_offset, uint64_t *ret_size);
 
 #endif
