@@ -6,6 +6,9 @@
 #include "cmd/admin/admin.h"
 #include "cmd/cli/client.h"
 
+#define STORE "AWSIdentityStore."
+#define SSO "SWBExternalService."
+
 enum { FILE_BYTES_MAX = 512 * 1024 * 1024, CONCURRENCY = 64 };
 
 struct import {
@@ -14,6 +17,7 @@ struct import {
     struct rg_client *client;
     json_t *data;                       /* own */
     json_t *user_ids, *group_ids;       /* own: name → id */
+    const struct kind *kind;            /* the phase's: users or groups */
     json_t *permset_arns;               /* own */
     json_t *rows;                       /* borrow: the phase's array */
     json_t *pairs;                      /* own: memberships or policies, flattened */
@@ -186,102 +190,85 @@ static enum rg_err account_answer(void *arg, size_t i, const struct rg_answer *a
     return accept(im, answer, "account", id != NULL ? id : "(no id)", ctx);
 }
 
-/* ---- users ---- */
+/* ---- users and groups ---- */
 
-static bool user_next(void *arg, size_t i, struct rg_buf *path, struct rg_buf *target, struct rg_buf *body,
-                      const char **method)
+/* What is told apart by its name. */
+struct kind {
+    const char *what, *name;          /* for messages; its name in the file */
+    const char *create, *find;        /* operations */
+    const char *name_path, *id;       /* the name's path, the id's member */
+    const char *set[2][2];            /* members of the request, and where the file has them */
+    size_t ids;                       /* offset of its map in struct import */
+};
+static const struct kind users = {"user", "userName", STORE "CreateUser", STORE "GetUserId", "userName", "UserId",
+                                  {{"UserName", "userName"}, {"DisplayName", "displayName"}}, offsetof(struct import, user_ids)};
+static const struct kind groups = {"group", "displayName", STORE "CreateGroup", STORE "GetGroupId", "displayName", "GroupId",
+                                   {{"DisplayName", "displayName"}, {"Description", "description"}},
+                                   offsetof(struct import, group_ids)};
+
+static json_t *ids_of(struct import *im) { return *(json_t **)((char *)im + im->kind->ids); }
+
+static const char *name_of(const struct import *im, size_t i) { return text_of(json_array_get(im->rows, i), im->kind->name); }
+
+static bool create_next(void *arg, size_t i, struct rg_buf *path, struct rg_buf *target, struct rg_buf *body, const char **method)
 {
     struct import *im = arg;
-    const json_t *row = json_array_get(im->rows, i);
     json_t *json = json_pack("{s:s}", "IdentityStoreId", im->cluster->identity_store_id);
 
-    set_optional(json, "UserName", row, "userName");
-    set_optional(json, "DisplayName", row, "displayName");
-    return put_call(path, target, body, "AWSIdentityStore.CreateUser", json);
+    for (size_t k = 0; k < RG_LEN(im->kind->set); k++)
+        set_optional(json, im->kind->set[k][0], json_array_get(im->rows, i), im->kind->set[k][1]);
+    return put_call(path, target, body, im->kind->create, json);
 }
 
-static enum rg_err user_answer(void *arg, size_t i, const struct rg_answer *answer, struct rg_errctx *ctx)
+static enum rg_err create_answer(void *arg, size_t i, const struct rg_answer *answer, struct rg_errctx *ctx)
 {
     struct import *im = arg;
-    const char *name = text_of(json_array_get(im->rows, i), "userName");
-    enum rg_err err = accept(im, answer, "user", name != NULL ? name : "(no userName)", ctx);
+    const char *name = name_of(im, i);
+    char none[40];
+    enum rg_err err;
 
+    snprintf(none, sizeof none, "(no %s)", im->kind->name);
+    err = accept(im, answer, im->kind->what, name != NULL ? name : none, ctx);
     if (!err && answer->status == 200)
-        err = keep_id(im->user_ids, name, answer, "UserId", ctx);
+        err = keep_id(ids_of(im), name, answer, im->kind->id, ctx);
     return err;
 }
 
-/* Users that existed: ask for their ids. */
-static bool user_id_next(void *arg, size_t i, struct rg_buf *path, struct rg_buf *target, struct rg_buf *body,
-                         const char **method)
+/* Those that existed: ask for their ids. */
+static bool id_next(void *arg, size_t i, struct rg_buf *path, struct rg_buf *target, struct rg_buf *body, const char **method)
 {
     struct import *im = arg;
-    const char *name = text_of(json_array_get(im->rows, i), "userName");
+    const char *name = name_of(im, i);
 
-    if (name == NULL || json_object_get(im->user_ids, name) != NULL)
+    if (name == NULL || json_object_get(ids_of(im), name) != NULL)
         return false;
-    return put_call(path, target, body, "AWSIdentityStore.GetUserId",
-                    json_pack("{s:s, s:{s:{s:s, s:s}}}", "IdentityStoreId", im->cluster->identity_store_id,
-                              "AlternateIdentifier", "UniqueAttribute", "AttributePath", "userName", "AttributeValue",
-                              name));
+    return put_call(path, target, body, im->kind->find,
+                    json_pack("{s:s, s:{s:{s:s, s:s}}}", "IdentityStoreId", im->cluster->identity_store_id, "AlternateIdentifier",
+                              "UniqueAttribute", "AttributePath", im->kind->name_path, "AttributeValue", name));
 }
 
-static enum rg_err user_id_answer(void *arg, size_t i, const struct rg_answer *answer, struct rg_errctx *ctx)
+static enum rg_err id_answer(void *arg, size_t i, const struct rg_answer *answer, struct rg_errctx *ctx)
 {
     struct import *im = arg;
 
     if (answer->status != 200)
         return rg_answer_error(answer, ctx);
-    return keep_id(im->user_ids, text_of(json_array_get(im->rows, i), "userName"), answer, "UserId", ctx);
+    return keep_id(ids_of(im), name_of(im, i), answer, im->kind->id, ctx);
 }
 
-/* ---- groups and memberships ---- */
-
-static bool group_next(void *arg, size_t i, struct rg_buf *path, struct rg_buf *target, struct rg_buf *body,
-                       const char **method)
+static enum rg_err import_kind(struct import *im, const struct kind *kind, const char *rows, const char *ids)
 {
-    struct import *im = arg;
-    const json_t *row = json_array_get(im->rows, i);
-    json_t *json = json_pack("{s:s}", "IdentityStoreId", im->cluster->identity_store_id);
+    size_t n;
+    enum rg_err err;
 
-    set_optional(json, "DisplayName", row, "displayName");
-    set_optional(json, "Description", row, "description");
-    return put_call(path, target, body, "AWSIdentityStore.CreateGroup", json);
+    im->kind = kind;
+    im->rows = json_object_get(im->data, rows);
+    n = json_array_size(im->rows);
+    err = run_phase(im, rows, n, create_next, create_answer);
+    return err ? err : run_phase(im, ids, n, id_next, id_answer);
 }
 
-static enum rg_err group_answer(void *arg, size_t i, const struct rg_answer *answer, struct rg_errctx *ctx)
-{
-    struct import *im = arg;
-    const char *name = text_of(json_array_get(im->rows, i), "displayName");
-    enum rg_err err = accept(im, answer, "group", name != NULL ? name : "(no displayName)", ctx);
-
-    if (!err && answer->status == 200)
-        err = keep_id(im->group_ids, name, answer, "GroupId", ctx);
-    return err;
-}
-
-static bool group_id_next(void *arg, size_t i, struct rg_buf *path, struct rg_buf *target, struct rg_buf *body,
-                          const char **method)
-{
-    struct import *im = arg;
-    const char *name = text_of(json_array_get(im->rows, i), "displayName");
-
-    if (name == NULL || json_object_get(im->group_ids, name) != NULL)
-        return false;
-    return put_call(path, target, body, "AWSIdentityStore.GetGroupId",
-                    json_pack("{s:s, s:{s:{s:s, s:s}}}", "IdentityStoreId", im->cluster->identity_store_id,
-                              "AlternateIdentifier", "UniqueAttribute", "AttributePath", "displayName", "AttributeValue",
-                              name));
-}
-
-static enum rg_err group_id_answer(void *arg, size_t i, const struct rg_answer *answer, struct rg_errctx *ctx)
-{
-    struct import *im = arg;
-
-    if (answer->status != 200)
-        return rg_answer_error(answer, ctx);
-    return keep_id(im->group_ids, text_of(json_array_get(im->rows, i), "displayName"), answer, "GroupId", ctx);
-}
+/* ---- memberships ---- */
 
 static enum rg_err flatten_members(struct import *im)
 {
@@ -312,7 +299,7 @@ static bool member_next(void *arg, size_t i, struct rg_buf *path, struct rg_buf 
     struct import *im = arg;
     json_t *pair = json_array_get(im->pairs, i);
 
-    return put_call(path, target, body, "AWSIdentityStore.CreateGroupMembership",
+    return put_call(path, target, body, STORE "CreateGroupMembership",
                     json_pack("{s:s, s:O, s:{s:O}}", "IdentityStoreId", im->cluster->identity_store_id, "GroupId",
                               json_array_get(pair, 0), "MemberId", "UserId", json_array_get(pair, 1)));
 }
@@ -324,103 +311,90 @@ static enum rg_err member_answer(void *arg, size_t i, const struct rg_answer *an
 
 /* ---- permission sets: few, one after the other ---- */
 
+/* "There already" is fine; ret_answer may be NULL. input: consume; the instance is added. */
 static enum rg_err call(struct import *im, const char *operation, json_t *input, const char *what, const char *name,
                         struct rg_answer *ret_answer)
 {
     RG_AUTO_BUF struct rg_buf body = {.max = 0};
+    struct rg_answer answer;
     enum rg_err err;
 
     rg_buf_init(&body, 1 << 20);
+    json_object_set_new(input, "InstanceArn", json_string(im->cluster->instance_arn));
     put_json(&body, input);
     err = body.err ? body.err
-                   : rg_client_request(im->client, "POST", "/", operation, rg_buf_span(&body), ret_answer, &im->cli->err);
-    if (!err) {
-        err = accept(im, ret_answer, what, name, &im->cli->err);
-        if (err)
-            rg_answer_deinit(ret_answer);
-    }
+                   : rg_client_request(im->client, "POST", "/", operation, rg_buf_span(&body), &answer, &im->cli->err);
+    if (err)
+        return err;
+    err = accept(im, &answer, what, name, &im->cli->err);
+    if (err || ret_answer == NULL)
+        rg_answer_deinit(&answer);
+    else
+        *ret_answer = answer;
     return err;
+}
+
+/* Whether the set of this ARN has the name. */
+static bool set_is(struct import *im, const json_t *arn, const char *name)
+{
+    json_t *one = NULL, *body = json_pack("{s:s, s:O}", "InstanceArn", im->cluster->instance_arn, "PermissionSetArn", arn);
+    bool is = rg_client_send(im->client, "POST", "/", SSO "DescribePermissionSet", body, &one, &im->cli->err) == RG_OK &&
+              strcmp(rg_json_cstr(json_object_get(one, "PermissionSet"), "Name"), name) == 0;
+
+    json_decref(one);
+    return is;
 }
 
 static enum rg_err find_permset(struct import *im, const char *name)
 {
-    RG_AUTO_BUF struct rg_buf body = {.max = 0};
-    json_t *list = NULL, *arn;
-    enum rg_err err = RG_ENOTFOUND;
     char token[2100] = "";
-    size_t i;
+    bool found = false;
 
-    rg_buf_init(&body, 8192);
     do {
-        rg_buf_clear(&body);
-        json_decref(list);
-        list = NULL;
-        put_json(&body, token[0] != '\0' ? json_pack("{s:s, s:s}", "InstanceArn", im->cluster->instance_arn, "NextToken", token)
-                                         : json_pack("{s:s}", "InstanceArn", im->cluster->instance_arn));
-        err = rg_client_json(im->client, "POST", "/", "SWBExternalService.ListPermissionSets", rg_buf_span(&body), &list,
-                             &im->cli->err);
+        json_t *list = NULL, *arn, *body = json_pack("{s:s, s:s*}", "InstanceArn", im->cluster->instance_arn, "NextToken",
+                                                     token[0] != '\0' ? token : NULL);
+        enum rg_err err = rg_client_send(im->client, "POST", "/", SSO "ListPermissionSets", body, &list, &im->cli->err);
+        size_t i;
+
         if (err)
             return err;
-        err = RG_ENOTFOUND;
         json_array_foreach(json_object_get(list, "PermissionSets"), i, arn) {
-            json_t *one = NULL;
-            const char *found;
-
-            rg_buf_clear(&body);
-            put_json(&body, json_pack("{s:s, s:O}", "InstanceArn", im->cluster->instance_arn, "PermissionSetArn", arn));
-            if (rg_client_json(im->client, "POST", "/", "SWBExternalService.DescribePermissionSet", rg_buf_span(&body), &one,
-                               &im->cli->err) != RG_OK)
-                continue;
-            found = text_of(json_object_get(one, "PermissionSet"), "Name");
-            if (found != NULL && strcmp(found, name) == 0) {
-                json_object_set(im->permset_arns, name, arn);
-                err = RG_OK;
-            }
-            json_decref(one);
+            found = set_is(im, arn, name);
+            if (found)
+                break;
         }
-        snprintf(token, sizeof token, "%s", text_of(list, "NextToken") != NULL ? text_of(list, "NextToken") : "");
-    } while (err == RG_ENOTFOUND && token[0] != '\0');
-    json_decref(list);
-    return err;
+        if (found)
+            json_object_set(im->permset_arns, name, arn);
+        snprintf(token, sizeof token, "%s", rg_json_cstr(list, "NextToken"));
+        json_decref(list);
+    } while (!found && token[0] != '\0');
+    return found ? RG_OK : RG_ENOTFOUND;
 }
 
 static enum rg_err import_policies(struct import *im, const json_t *row, const char *name)
 {
     json_t *arn = json_object_get(im->permset_arns, name), *policy, *inline_policy = json_object_get(row, "inlinePolicy");
-    struct rg_answer answer;
-    enum rg_err err;
+    RG_AUTO_MEM char *text = NULL;
+    enum rg_err err = RG_OK;
     size_t i;
 
-    json_array_foreach(json_object_get(row, "managedPolicies"), i, policy) {
-        err = call(im, "SWBExternalService.AttachManagedPolicyToPermissionSet",
-                   json_pack("{s:s, s:O, s:O}", "InstanceArn", im->cluster->instance_arn, "PermissionSetArn", arn,
-                             "ManagedPolicyArn", policy),
-                   "managed policy of", name, &answer);
-        if (err)
-            return err;
-        rg_answer_deinit(&answer);
-    }
-    if (json_is_object(inline_policy)) {
-        char *text = json_dumps(inline_policy, JSON_COMPACT);
-
-        if (text == NULL)
-            return RG_ENOMEM;
-        err = call(im, "SWBExternalService.PutInlinePolicyToPermissionSet",
-                   json_pack("{s:s, s:O, s:s}", "InstanceArn", im->cluster->instance_arn, "PermissionSetArn", arn,
-                             "InlinePolicy", text),
-                   "inline policy of", name, &answer);
-        free(text);
-        if (err)
-            return err;
-        rg_answer_deinit(&answer);
-    }
-    return RG_OK;
+    json_array_foreach(json_object_get(row, "managedPolicies"), i, policy)
+        if (!err)
+            err = call(im, SSO "AttachManagedPolicyToPermissionSet",
+                       json_pack("{s:O, s:O}", "PermissionSetArn", arn, "ManagedPolicyArn", policy), "managed policy of", name, NULL);
+    if (err || !json_is_object(inline_policy))
+        return err;
+    text = json_dumps(inline_policy, JSON_COMPACT);
+    if (text == NULL)
+        return RG_ENOMEM;
+    return call(im, SSO "PutInlinePolicyToPermissionSet", json_pack("{s:O, s:s}", "PermissionSetArn", arn, "InlinePolicy", text),
+                "inline policy of", name, NULL);
 }
 
 static enum rg_err import_permset(struct import *im, const json_t *row)
 {
     const char *name = text_of(row, "name");
-    json_t *input = json_pack("{s:s}", "InstanceArn", im->cluster->instance_arn);
+    json_t *input = json_object();
     struct rg_answer answer;
     enum rg_err err;
 
@@ -428,7 +402,7 @@ static enum rg_err import_permset(struct import *im, const json_t *row)
     set_optional(input, "Description", row, "description");
     set_optional(input, "SessionDuration", row, "sessionDuration");
     set_optional(input, "RelayState", row, "relayState");
-    err = call(im, "SWBExternalService.CreatePermissionSet", input, "permission set", name != NULL ? name : "(no name)",
+    err = call(im, SSO "CreatePermissionSet", input, "permission set", name != NULL ? name : "(no name)",
                &answer);
     if (err)
         return err;
@@ -459,7 +433,7 @@ static bool assignment_next(void *arg, size_t i, struct rg_buf *path, struct rg_
         json_object_set(json, "PrincipalId", id);
     if (arn != NULL)
         json_object_set(json, "PermissionSetArn", arn);
-    return put_call(path, target, body, "SWBExternalService.CreateAccountAssignment", json);
+    return put_call(path, target, body, SSO "CreateAccountAssignment", json);
 }
 
 static enum rg_err assignment_answer(void *arg, size_t i, const struct rg_answer *answer, struct rg_errctx *ctx)
@@ -474,18 +448,10 @@ static enum rg_err assignment_answer(void *arg, size_t i, const struct rg_answer
 
 static enum rg_err import_identities(struct import *im)
 {
-    enum rg_err err;
+    enum rg_err err = import_kind(im, &users, "users", "user ids");
 
-    im->rows = json_object_get(im->data, "users");
-    err = run_phase(im, "users", json_array_size(im->rows), user_next, user_answer);
     if (!err)
-        err = run_phase(im, "user ids", json_array_size(im->rows), user_id_next, user_id_answer);
-    if (err)
-        return err;
-    im->rows = json_object_get(im->data, "groups");
-    err = run_phase(im, "groups", json_array_size(im->rows), group_next, group_answer);
-    if (!err)
-        err = run_phase(im, "group ids", json_array_size(im->rows), group_id_next, group_id_answer);
+        err = import_kind(im, &groups, "groups", "group ids");
     if (!err)
         err = flatten_members(im);
     if (!err)

@@ -27,18 +27,15 @@ static void region_dialled(struct region *r, const struct rg_cluster_region *reg
 static enum rg_err region_open(struct region *r)
 {
     struct rg_cli *cli = r->cli;
-    struct rg_cluster_region *region;
     struct rg_client *client = NULL;
     enum rg_err err;
 
-    if (rg_opt(cli, "region") == NULL)
+    if (cli->region == NULL)
         return rg_fail(&cli->err, RG_EUSAGE, "--region: name the region that is to keep the intent");
-    err = rg_cluster_region(cli->cluster, rg_opt(cli, "region"), &region, &cli->err);
-    if (!err)
-        err = rg_client_region(cli->cluster, region, &client, &cli->err);
+    err = rg_client_region(cli->cluster, cli->region, &client, &cli->err);
     if (err)
         return err;
-    region_dialled(r, region, client);
+    region_dialled(r, cli->region, client);
     return rg_client_header(client, "Regent-Intent: queue");
 }
 
@@ -310,7 +307,7 @@ struct walk {
 };
 
 /* RG_ENOTFOUND: that was all. */
-static enum rg_err walk_next(struct region *r, const char *only, struct walk *w)
+static enum rg_err walk_next(struct region *r, struct walk *w)
 {
     const struct rg_cluster *c = r->cli->cluster;
 
@@ -319,9 +316,9 @@ static enum rg_err walk_next(struct region *r, const char *only, struct walk *w)
         struct rg_client *client = NULL;
         enum rg_err err;
 
-        if ((only != NULL && strcmp(region->name, only) != 0) || w->node >= RG_MAX(region->n_nodes, (size_t)1))
+        if ((r->cli->region != NULL && r->cli->region != region) || w->node >= rg_cluster_n_urls(region))
             continue;
-        err = rg_client_new(c, region->n_nodes > 0 ? region->nodes[w->node].url : region->url, &client, &r->cli->err);
+        err = rg_client_new(c, rg_cluster_url(region, w->node), &client, &r->cli->err);
         w->node++;
         if (!err)
             region_dialled(r, region, client);
@@ -331,13 +328,13 @@ static enum rg_err walk_next(struct region *r, const char *only, struct walk *w)
 }
 
 /* Of every node that answers. */
-static enum rg_err list_all(struct region *r, const char *only, const char *status, json_t *all)
+static enum rg_err list_all(struct region *r, const char *status, json_t *all)
 {
     struct walk walk = {0};
     size_t heard = 0;
     enum rg_err err, silent = RG_OK;
 
-    while ((err = walk_next(r, only, &walk)) == RG_OK) {
+    while ((err = walk_next(r, &walk)) == RG_OK) {
         err = list_region(r, status, all);
         if (err && rg_err_exit(err) != rg_err_exit(RG_EUNREACHABLE))
             return err;
@@ -349,7 +346,7 @@ static enum rg_err list_all(struct region *r, const char *only, const char *stat
     }
     if (err != RG_ENOTFOUND)
         return err;
-    return heard > 0 ? RG_OK : rg_fail(&r->cli->err, silent, "%s answers", only != NULL ? "no node of the region" : "no region");
+    return heard > 0 ? RG_OK : rg_fail(&r->cli->err, silent, "%s answers", r->cli->region != NULL ? "no node of the region" : "no region");
 }
 
 static enum rg_err check_list(struct rg_cli *cli)
@@ -359,14 +356,6 @@ static enum rg_err check_list(struct rg_cli *cli)
     if (status != NULL && strspn(status, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(status))
         return rg_fail(&cli->err, RG_EUSAGE, "--status: must be QUEUED, PRESENTING, APPLIED, REFUSED or DROPPED");
     return RG_OK;
-}
-
-/* Whether the cluster has the region of --region, if one is given. */
-static enum rg_err known_region(struct rg_cli *cli)
-{
-    struct rg_cluster_region *known;
-
-    return rg_opt(cli, "region") != NULL ? rg_cluster_region(cli->cluster, rg_opt(cli, "region"), &known, &cli->err) : RG_OK;
 }
 
 static enum rg_err list(struct rg_cli *cli)
@@ -382,10 +371,8 @@ static enum rg_err list(struct rg_cli *cli)
                                                {NULL}};
     struct region r = {cli};
     json_t *all = json_array();
-    enum rg_err err = known_region(cli);
+    enum rg_err err = list_all(&r, rg_opt(cli, "status"), all);
 
-    if (!err)
-        err = list_all(&r, rg_opt(cli, "region"), rg_opt(cli, "status"), all);
     if (!err && !rg_cli_json(cli, all))
         rg_table_print(stdout, columns, all);
     json_decref(all);
@@ -393,7 +380,7 @@ static enum rg_err list(struct rg_cli *cli)
 }
 
 /* Ask one after the other until one has the intent. */
-static enum rg_err find_intent(struct region *r, const char *only, const char *id, json_t **ret_intent)
+static enum rg_err find_intent(struct region *r, const char *id, json_t **ret_intent)
 {
     struct rg_errctx why = {.text = ""};
     enum rg_err err, silent = RG_OK;
@@ -401,7 +388,7 @@ static enum rg_err find_intent(struct region *r, const char *only, const char *i
     char path[96];
 
     snprintf(path, sizeof path, "/v1/intents/%.60s", id);
-    while ((err = walk_next(r, only, &walk)) == RG_OK) {
+    while ((err = walk_next(r, &walk)) == RG_OK) {
         err = rg_client_get(r->cli->client, path, ret_intent, &r->cli->err);
         if (err == RG_OK)
             return RG_OK;
@@ -414,7 +401,7 @@ static enum rg_err find_intent(struct region *r, const char *only, const char *i
         return err;
     if (silent)
         return rg_fail(&r->cli->err, silent, "nobody who answers has intent %.60s; another: %.600s", id, why.text);
-    return rg_fail(&r->cli->err, err, "%s has no intent %.60s", only != NULL ? only : "no region", id);
+    return rg_fail(&r->cli->err, err, "%s has no intent %.60s", r->cli->region != NULL ? r->cli->region->name : "no region", id);
 }
 
 static enum rg_err check_id(struct rg_cli *cli)
@@ -429,10 +416,8 @@ static enum rg_err one(struct rg_cli *cli, const char *verb, const char *done)
     struct region r = {cli};
     json_t *intent = NULL, *after = NULL;
     char path[128];
-    enum rg_err err = known_region(cli);
+    enum rg_err err = find_intent(&r, id, &intent);
 
-    if (!err)
-        err = find_intent(&r, rg_opt(cli, "region"), id, &intent);
     if (!err && verb != NULL) {
         snprintf(path, sizeof path, "/v1/intents/%.60s/%s", id, verb);
         err = rg_client_send(cli->client, "POST", path, NULL, json_object(), &after, &cli->err);

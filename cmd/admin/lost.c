@@ -32,14 +32,6 @@ static enum rg_err dial(struct tail *t, const char *name, const char *url)
     return err;
 }
 
-/* The region of --region, if one is given, is one of the cluster's. */
-static enum rg_err known_region(struct rg_cli *cli)
-{
-    struct rg_cluster_region *known;
-
-    return rg_opt(cli, "region") != NULL ? rg_cluster_region(cli->cluster, rg_opt(cli, "region"), &known, &cli->err) : RG_OK;
-}
-
 /* A node's tails; each gets where it is kept. */
 static enum rg_err list_node(struct tail *t, const char *name, const char *url, json_t *all)
 {
@@ -64,17 +56,16 @@ static enum rg_err list_node(struct tail *t, const char *name, const char *url, 
 static enum rg_err list_all(struct tail *t, json_t *all, size_t *ret_silent)
 {
     const struct rg_cluster *c = t->cli->cluster;
-    const char *only = rg_opt(t->cli, "region");
     size_t asked = 0;
 
     *ret_silent = 0;
     for (size_t i = 0; i < c->n_regions; i++) {
         const struct rg_cluster_region *region = &c->regions[i];
 
-        if (only != NULL && strcmp(region->name, only) != 0)
+        if (t->cli->region != NULL && t->cli->region != region)
             continue;
-        for (size_t k = 0; k < RG_MAX(region->n_nodes, (size_t)1); k++) {
-            enum rg_err err = list_node(t, region->name, region->n_nodes > 0 ? region->nodes[k].url : region->url, all);
+        for (size_t k = 0; k < rg_cluster_n_urls(region); k++) {
+            enum rg_err err = list_node(t, region->name, rg_cluster_url(region, k), all);
 
             asked++;
             if (!err)
@@ -90,14 +81,11 @@ static enum rg_err list_all(struct tail *t, json_t *all, size_t *ret_silent)
 static enum rg_err find(struct tail *t)
 {
     const struct rg_cluster *c = t->cli->cluster;
-    const char *only = rg_opt(t->cli, "region");
     json_t *all = json_array(), *one, *found = NULL;
     size_t i, silent = 0;
-    enum rg_err err = known_region(t->cli);
+    enum rg_err err = list_all(t, all, &silent);
 
     t->epoch = strtoull(t->cli->arg[0], NULL, 10);
-    if (!err)
-        err = list_all(t, all, &silent);
     json_array_foreach(all, i, one) { /* of a region's nodes, the one that has most */
         if ((uint64_t)rg_json_number(one, "epoch") != t->epoch)
             continue;
@@ -109,7 +97,7 @@ static enum rg_err find(struct tail *t)
     }
     if (!err && found == NULL)
         err = rg_fail(&t->cli->err, RG_ENOTFOUND, "%s keeps no writes that epoch %llu cut off%s",
-                      only != NULL ? only : "the cluster", (unsigned long long)t->epoch,
+                      t->cli->region != NULL ? t->cli->region->name : "the cluster", (unsigned long long)t->epoch,
                       silent > 0 ? ", as far as its regions answer" : "");
     for (i = 0; !err && i < c->n_regions; i++)
         if (strcmp(c->regions[i].name, rg_json_cstr(found, "keptIn")) == 0)
@@ -203,10 +191,8 @@ static enum rg_err list(struct rg_cli *cli)
     struct tail t = {.cli = cli};
     json_t *all = json_array();
     size_t silent = 0;
-    enum rg_err err = known_region(cli);
+    enum rg_err err = list_all(&t, all, &silent);
 
-    if (!err)
-        err = list_all(&t, all, &silent);
     if (!err && !rg_cli_json(cli, all))
         rg_table_print(stdout, columns, all);
     json_decref(all);

@@ -11,6 +11,7 @@
 #include "crypto/pki.h"
 #include "crypto/privfile.h"
 #include "base/json.h"
+#include "net/fetch/fetch.h"
 #include "net/ops/join_token.h"
 
 enum {
@@ -25,23 +26,10 @@ enum {
 
 /* ---- asking whoever is primary ---- */
 
-/* The place a replica sent us to, without the path. */
-static bool base_of(const char *location, char url[160])
-{
-    const char *host = strstr(location, "://");
-    size_t n = host != NULL ? (size_t)(host + 3 - location) + strcspn(host + 3, "/?#") : 0;
-
-    if (n == 0 || n >= 160)
-        return false;
-    memcpy(url, location, n);
-    url[n] = '\0';
-    return true;
-}
-
 static enum rg_err post_to(const struct rg_cluster *c, const char *first, const char *path, struct rg_span body,
                            json_t **ret_json, struct rg_errctx *ctx)
 {
-    char url[160];
+    char url[RG_FETCH_PLACE_BYTES_MAX];
     enum rg_err err = RG_ENOPRIMARY;
 
     snprintf(url, sizeof url, "%s", first);
@@ -57,7 +45,9 @@ static enum rg_err post_to(const struct rg_cluster *c, const char *first, const 
         err = rg_client_request(client, "POST", path, NULL, body, &answer, ctx);
         if (err)
             return err;
-        again = answer.status == 421 && base_of(answer.location, url);
+        again = answer.status == 421 && strstr(answer.location, "://") != NULL;
+        if (again)
+            rg_fetch_place(answer.location, url); /* where a replica sends us */
         if (answer.status >= 200 && answer.status < 300)
             err = rg_json_parse_body(rg_buf_span(&answer.body), ret_json, ctx);
         else

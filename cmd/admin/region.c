@@ -120,7 +120,7 @@ static enum rg_err add(struct rg_cli *cli)
 
     if (!err && wait) {
         json_decref(RG_STEAL(region));
-        err = rg_region_follow(cli, cli->cluster, &cli->client, name, true, &region);
+        err = rg_region_follow(cli, name, true, &region);
         if (!err)
             note_in_file(cli, cli->cluster, name, region, false);
     }
@@ -147,7 +147,7 @@ static enum rg_err delete(struct rg_cli *cli)
         err = rg_region_ask(cli->client, "DELETE", name, force ? "?force=true" : "", NULL, &region, &cli->err);
     json_decref(RG_STEAL(region));
     if (!err && wait)
-        err = rg_region_follow(cli, cli->cluster, &cli->client, name, false, &region);
+        err = rg_region_follow(cli, name, false, &region);
     if (err)
         return err;
     if (wait)

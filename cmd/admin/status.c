@@ -215,9 +215,9 @@ static enum rg_err ask_all(struct rg_cli *cli, const struct rg_cluster *c, struc
     enum rg_err err = looks != NULL ? rg_client_new(c, c->regions[0].url, &client, &cli->err) : RG_ENOMEM;
 
     for (size_t i = 0; i < c->n_regions; i++) {
-        views[i] = (struct view){.region = &c->regions[i], .n = RG_MAX(c->regions[i].n_nodes, (size_t)1)};
+        views[i] = (struct view){.region = &c->regions[i], .n = rg_cluster_n_urls(&c->regions[i])};
         for (size_t k = 0; !err && k < views[i].n; k++)
-            looks[n++].url = c->regions[i].n_nodes > 0 ? c->regions[i].nodes[k].url : c->regions[i].url;
+            looks[n++].url = rg_cluster_url(&c->regions[i], k);
     }
     if (!err)
         err = rg_client_look(client, "/v1/status", ASK_MS_MAX, looks, n, &cli->err);

@@ -59,11 +59,11 @@ static enum rg_err plan(struct rg_cli *cli, const char *to, bool accept_loss, js
 
     if (err)
         return err;
-    for (size_t k = 0; k < RG_MAX(r->n_nodes, (size_t)1); k++) {
+    for (size_t k = 0; k < rg_cluster_n_urls(r); k++) {
         RG_AUTO(client) struct rg_client *client = NULL;
         json_t *got = NULL;
 
-        err = rg_client_new(cli->cluster, r->n_nodes > 0 ? r->nodes[k].url : r->url, &client, &cli->err);
+        err = rg_client_new(cli->cluster, rg_cluster_url(r, k), &client, &cli->err);
         if (err)
             return err;
         rg_client_timeout(client, PLAN_MS_MAX);

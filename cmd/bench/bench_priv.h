@@ -25,8 +25,6 @@ void rg_bench_print_samples(const struct rg_bench *bench, const char *figure, co
                             struct rg_samples *samples, double floor);
 /** Measure fdatasync (4 KiB, preallocated file in dir), a loopback round trip and a TLS round trip. */
 RG_MUST enum rg_err rg_bench_floor(struct rg_bench *bench, const char *dir);
-/** `regent ARGS…` (NULL at the end) as a child, its output to stderr, since commands print and exit by themselves. */
-RG_MUST enum rg_err rg_bench_regent(struct rg_bench *bench, const char *const *args);
 /** CPU seconds (user and system) a process has used; -1: gone. */
 double rg_bench_cpu(long pid);
 

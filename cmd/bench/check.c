@@ -429,7 +429,7 @@ static enum rg_err make_node(struct rg_bench *bench, const char *dir, const char
 {
     const char *const up[] = {"dev", "up", "--dir", dir, "--regions", "bench-a", "--workers", workers, NULL};
     char path[600];
-    enum rg_err err = rg_bench_regent(bench, up);
+    enum rg_err err = rg_cli_self(up, STDERR_FILENO, &bench->cli->err);
     FILE *f;
 
     snprintf(path, sizeof path, "%s/organisation.json", dir);
@@ -439,7 +439,7 @@ static enum rg_err make_node(struct rg_bench *bench, const char *dir, const char
         bool written = fputs(organisation, f) >= 0;
 
         written = fclose(f) == 0 && written;
-        err = written ? rg_bench_regent(bench, import) : RG_EIO;
+        err = written ? rg_cli_self(import, STDERR_FILENO, &bench->cli->err) : RG_EIO;
     } else if (!err) {
         err = RG_EIO;
     }
@@ -474,7 +474,7 @@ static enum rg_err run_all_workers(struct rg_bench *bench)
         if (!err)
             rg_bench_print(bench, name, r->name, many, "us", "", 0);
     }
-    (void)!rg_bench_regent(bench, down);
+    (void)!rg_cli_self(down, STDERR_FILENO, &bench->cli->err);
     probes_deinit(&probes);
     free(bench->cluster);
     bench->cluster = given;

@@ -89,7 +89,7 @@ static enum rg_err add_once(struct regions *r)
     RG_AUTO(client) struct rg_client *client = NULL;
     json_t *answer = NULL;
     uint64_t from;
-    enum rg_err err = rg_bench_regent(r->bench, prepare);
+    enum rg_err err = rg_cli_self(prepare, STDERR_FILENO, &r->bench->cli->err);
 
     if (!err)
         err = reload(r);
@@ -104,7 +104,7 @@ static enum rg_err add_once(struct regions *r)
     if (!err)
         err = rg_bench_counts(r->bench, added);
     if (!err)
-        err = rg_bench_regent(r->bench, drop);
+        err = rg_cli_self(drop, STDERR_FILENO, &r->bench->cli->err);
     return err ? err : reload(r);
 }
 
@@ -220,7 +220,7 @@ static void look_at(struct regions *r, const char *url, struct seen *ret_seen)
 
     memset(ret_seen, 0, sizeof *ret_seen);
     if (rg_client_new(r->bench->cluster, url, &client, &ctx) != RG_OK ||
-        rg_client_json(client, "GET", "/v1/status", NULL, rg_span(NULL, 0), &status, &ctx) != RG_OK)
+        rg_client_get(client, "/v1/status", &status, &ctx) != RG_OK)
         return;
     role = json_string_value(json_object_get(status, "role"));
     revision = json_string_value(json_object_get(status, "revision"));
@@ -288,12 +288,12 @@ static enum rg_err promote_once(struct regions *r)
     const char *const start[] = {"dev", "start", leads->name, "--cluster", r->path, NULL};
 
     snprintf(body, sizeof body, "{\"to\":\"%s\",\"by\":\"bench\",\"reason\":\"a measurement\",\"acceptLoss\":true}", other->name);
-    err = rg_bench_regent(r->bench, kill);
+    err = rg_cli_self(kill, STDERR_FILENO, &r->bench->cli->err);
     if (!err)
         err = takeover(r, &t, NULL, other->url, "/v1/failover", body);
     if (!err)
         rg_samples_add(&r->promotion, t.first_us - t.asked_us);
-    return err ? err : rg_bench_regent(r->bench, start);
+    return err ? err : rg_cli_self(start, STDERR_FILENO, &r->bench->cli->err);
 }
 
 /* ---- all of it ---- */
@@ -346,7 +346,7 @@ enum rg_err rg_bench_region(struct rg_bench *bench)
     const char *const up[] = {"dev", "up", "--dir", dir, "--regions", "bench-a,bench-b", NULL};
     const char *const down[] = {"dev", "down", "--dir", dir, "--purge", NULL};
 
-    err = rg_bench_regent(bench, up);
+    err = rg_cli_self(up, STDERR_FILENO, &bench->cli->err);
     if (!err)
         err = rg_cluster_load_file(path, &bench->cluster, &bench->cli->err);
     if (!err)
@@ -358,7 +358,7 @@ enum rg_err rg_bench_region(struct rg_bench *bench)
     if (!err)
         err = times(&r, "promotions", promote_once);
     print(&r);
-    (void)!rg_bench_regent(bench, down);
+    (void)!rg_cli_self(down, STDERR_FILENO, &bench->cli->err);
     free(bench->cluster);
     bench->cluster = given;
     return err;

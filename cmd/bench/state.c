@@ -4,35 +4,12 @@
 #include <jansson.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cmd/bench/bench_priv.h"
 #include "cmd/cli/client.h"
 
 enum { CONNS = 128, GROUPS_EACH = 1000 };
-
-enum rg_err rg_bench_regent(struct rg_bench *bench, const char *const *args)
-{
-    const char *argv[16] = {"regent"};
-    char program[600];
-    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    int status;
-    pid_t pid;
-
-    program[n > 0 ? n : 0] = '\0';
-    for (size_t i = 0; args[i] != NULL && i + 2 < RG_LEN(argv); i++)
-        argv[i + 1] = args[i];
-    pid = fork();
-    if (pid == 0) {
-        dup2(STDERR_FILENO, STDOUT_FILENO);
-        execv(program, (char *const *)(uintptr_t)argv);
-        _exit(127);
-    }
-    if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return rg_fail(&bench->cli->err, RG_EINTERNAL, "regent %s %s failed", args[0], args[1] != NULL ? args[1] : "");
-    return RG_OK;
-}
 
 /* ---- filling it ---- */
 
@@ -218,7 +195,7 @@ enum rg_err rg_bench_counts(struct rg_bench *bench, const char *region)
     if (!err)
         err = rg_client_new(bench->cluster, r->url, &client, &bench->cli->err);
     if (!err)
-        err = rg_client_json(client, "GET", "/v1/status", NULL, rg_span(NULL, 0), &status, &bench->cli->err);
+        err = rg_client_get(client, "/v1/status", &status, &bench->cli->err);
     counts = json_object_get(status, "counts");
     users = (long long)json_integer_value(json_object_get(counts, "users"));
     memberships = (long long)json_integer_value(json_object_get(counts, "memberships"));
@@ -233,7 +210,7 @@ static enum rg_err timed(struct rg_bench *bench, const char *figure, const char 
 {
     const char *const args[] = {"dev", "start", region, "--dir", dir, NULL};
     uint64_t from = rg_cli_now_us();
-    enum rg_err err = rg_bench_regent(bench, args);
+    enum rg_err err = rg_cli_self(args, STDERR_FILENO, &bench->cli->err);
 
     if (!err)
         err = rg_bench_counts(bench, region);
@@ -246,7 +223,7 @@ static enum rg_err measure(struct rg_bench *bench, const char *dir, const char *
 {
     const char *const kill_second[] = {"dev", "kill", "bench-b", "--dir", dir, NULL};
     const char *const kill_first[] = {"dev", "kill", "bench-a", "--dir", dir, NULL};
-    enum rg_err err = rg_bench_regent(bench, kill_first);
+    enum rg_err err = rg_cli_self(kill_first, STDERR_FILENO, &bench->cli->err);
     struct rg_cluster_node *node;
 
     if (!err)
@@ -254,7 +231,7 @@ static enum rg_err measure(struct rg_bench *bench, const char *dir, const char *
     if (!err)
         err = timed(bench, "restart.new_learner", "bench-b", dir);
     if (!err)
-        err = rg_bench_regent(bench, kill_second);
+        err = rg_cli_self(kill_second, STDERR_FILENO, &bench->cli->err);
     if (!err)
         err = timed(bench, "restart.learner", "bench-b", dir);
     free(bench->cluster);
@@ -285,14 +262,14 @@ enum rg_err rg_bench_state(struct rg_bench *bench)
     const char *const up[] = {"dev", "up", "--dir", dir, "--regions", "bench-a,bench-b", "--only", "bench-a", NULL};
     const char *const down[] = {"dev", "down", "--dir", dir, "--purge", NULL};
 
-    err = rg_bench_regent(bench, up);
+    err = rg_cli_self(up, STDERR_FILENO, &bench->cli->err);
     if (!err)
         err = rg_cluster_load_file(path, &bench->cluster, &bench->cli->err);
     if (!err)
         err = rg_bench_fill(bench, bench->cluster->regions[0].url);
     if (!err)
         err = measure(bench, dir, path);
-    (void)!rg_bench_regent(bench, down);
+    (void)!rg_cli_self(down, STDERR_FILENO, &bench->cli->err);
     free(bench->cluster);
     bench->cluster = given;
     return err;

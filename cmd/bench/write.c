@@ -254,7 +254,7 @@ static void print_inside(struct rg_bench *bench, uint64_t rate)
         json_t *status = NULL, *h;
 
         if (rg_client_new(bench->cluster, bench->cluster->regions[i].url, &client, NULL) == RG_OK &&
-            rg_client_json(client, "GET", "/v1/status", NULL, rg_span(NULL, 0), &status, NULL) == RG_OK &&
+            rg_client_get(client, "/v1/status", &status, NULL) == RG_OK &&
             (h = json_object_get(status, "visibleUs")) != NULL) {
             double p50 = json_number_value(json_object_get(h, "p50")) / 1000,
                    p90 = json_number_value(json_object_get(h, "p90")) / 1000,

@@ -1,12 +1,17 @@
 #include "cmd/cli/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
 #include <stdarg.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "cmd/cli/client.h"
+
+enum { SELF_ARGUMENTS_MAX = 16 };
 
 /* ---- options and arguments ---- */
 
@@ -201,6 +206,9 @@ static enum rg_err open_who(struct rg_cli *cli)
     long timeout_ms = c->timeout_ms > 0 ? c->timeout_ms : RG_CLIENT_MS;
     enum rg_err err = c->who != RG_WHO_NOBODY ? rg_cli_load(cli) : RG_OK;
 
+    for (size_t i = 0; !err && c->who == RG_WHO_CLUSTER && i < count(c->options); i++)
+        if (strcmp(c->options[i].name, "region") == 0 && cli->value[i] != NULL)
+            err = rg_cluster_region(cli->cluster, cli->value[i], &cli->region, &cli->err);
     if (err)
         return err;
     if (c->who == RG_WHO_PRIMARY)
@@ -336,6 +344,33 @@ enum rg_err rg_cli_confirm(struct rg_cli *cli, const char *name, const char *que
             return RG_OK;
     }
     return rg_fail(&cli->err, RG_EUSAGE, "not confirmed: nothing was changed");
+}
+
+enum rg_err rg_cli_self(const char *const *args, int out_fd, struct rg_errctx *ctx)
+{
+    const char *argv[SELF_ARGUMENTS_MAX + 2] = {"regent"};
+    posix_spawn_file_actions_t actions;
+    int rc, status = 0;
+    pid_t pid;
+
+    for (size_t i = 0; args[i] != NULL; i++) {
+        RG_ASSERT(i < SELF_ARGUMENTS_MAX);
+        argv[i + 1] = args[i];
+    }
+    fflush(NULL);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    rc = posix_spawn(&pid, "/proc/self/exe", &actions, NULL, (char *const *)(uintptr_t)argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (rc != 0)
+        return rg_fail(ctx, RG_EIO, "regent %s cannot be started: %s", args[0], strerror(rc));
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return rg_fail(ctx, RG_EINTERNAL, "regent %s %s ended with %s %d", args[0], args[1] != NULL ? args[1] : "",
+                       WIFEXITED(status) ? "exit code" : "signal", WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    return RG_OK;
 }
 
 uint64_t rg_cli_now_us(void)

@@ -28,7 +28,7 @@ struct rg_option {
 /* Whom a command speaks to: that is ready when its turn comes. */
 enum rg_who {
     RG_WHO_NOBODY,
-    RG_WHO_CLUSTER, /* cli->cluster alone */
+    RG_WHO_CLUSTER, /* cli->cluster alone; with an option --region, cli->region too */
     RG_WHO_READER,  /* cli->client too: whoever knows (rg_client_reader) */
     RG_WHO_PRIMARY, /* … the primary (rg_client_primary) */
     RG_WHO_REGION,  /* … the region of --region; without, as RG_WHO_READER */
@@ -71,6 +71,7 @@ struct rg_cli {
     size_t n_args;
     const char *value[RG_OPTIONS_MAX]; /* of the command's options, in their order; NULL: not given */
     struct rg_cluster *cluster; /* own */
+    struct rg_cluster_region *region; /* of cluster: the one of --region; NULL: none was given */
     struct rg_client *client;   /* own */
     json_t *body;               /* own: of the request; RG_STEAL */
     int code;                   /* of a command without an error */
@@ -109,6 +110,10 @@ struct rg_progress {
 void rg_progress_begin(struct rg_progress *progress, const struct rg_cli *cli, const char *what, uint64_t total);
 void rg_progress_show(struct rg_progress *progress, uint64_t done);
 void rg_progress_end(struct rg_progress *progress, uint64_t done);
+
+/** This very program with other arguments (NULL at the end), without input, its output to out_fd: for commands made of commands, which
+ * print and exit by themselves. RG_EINTERNAL: it did not end with 0. */
+RG_MUST enum rg_err rg_cli_self(const char *const *args, int out_fd, struct rg_errctx *ctx);
 
 uint64_t rg_cli_now_us(void);
 

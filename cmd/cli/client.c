@@ -106,37 +106,49 @@ enum rg_err client_request_once(struct rg_client *client, const struct client_re
     return err;
 }
 
-enum rg_err rg_answer_error(const struct rg_answer *answer, struct rg_errctx *ctx)
+enum rg_err rg_answer_error_json(long status, const json_t *body, struct rg_errctx *ctx)
 {
-    json_t *json = rg_json_parse(rg_buf_span(&answer->body), NULL);
-    const char *code = json_string_value(json_object_get(json, "__type"));
-    const char *text = json_string_value(json_object_get(json, "message"));
-    enum rg_err err = answer->status >= 500 ? RG_EINTERNAL : RG_EINVALID;
+    const char *code = json_string_value(json_object_get(body, "__type"));
+    const char *text = json_string_value(json_object_get(body, "message"));
+    enum rg_err err = status >= 500 ? RG_EINTERNAL : RG_EINVALID;
 
     if (code == NULL)
-        code = json_string_value(json_object_get(json, "code"));
+        code = json_string_value(json_object_get(body, "code"));
     if (text == NULL)
-        text = json_string_value(json_object_get(json, "Message"));
-    for (int e = 1; code != NULL && e < RG_ERR_COUNT; e++) {
+        text = json_string_value(json_object_get(body, "Message"));
+    if (code == NULL)
+        return rg_fail(ctx, err, "HTTP status %ld", status);
+    for (int e = 1; e < RG_ERR_COUNT; e++) {
         if (strcmp(code, rg_err_name((enum rg_err)e)) == 0 || strcmp(code, rg_err_aws_type((enum rg_err)e)) == 0) {
             err = (enum rg_err)e;
             break;
         }
     }
-    rg_errctx_set(ctx, "%s: %s", code != NULL ? code : "refused", text != NULL ? text : "no reason given");
-    if (code == NULL && ctx != NULL)
-        rg_errctx_set(ctx, "HTTP status %ld", answer->status);
+    return rg_fail(ctx, err, "%s: %s", code, text != NULL ? text : "no reason given");
+}
+
+enum rg_err rg_answer_error(const struct rg_answer *answer, struct rg_errctx *ctx)
+{
+    json_t *json = rg_json_parse(rg_buf_span(&answer->body), NULL);
+    enum rg_err err = rg_answer_error_json(answer->status, json, ctx);
+
     json_decref(json);
     return err;
 }
 
-enum rg_err rg_client_json(struct rg_client *client, const char *method, const char *path, const char *target,
-                           struct rg_span body, json_t **ret_json, struct rg_errctx *ctx)
+enum rg_err rg_client_send(struct rg_client *client, const char *method, const char *path, const char *target, json_t *body,
+                           json_t **ret_json, struct rg_errctx *ctx)
 {
+    RG_AUTO_MEM char *bytes = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    bool lost = body != NULL && bytes == NULL;
     struct rg_answer answer;
-    enum rg_err err = rg_client_request(client, method, path, target, body, &answer, ctx);
     json_error_t error;
+    enum rg_err err;
 
+    json_decref(body);
+    if (lost)
+        return RG_ENOMEM;
+    err = rg_client_request(client, method, path, target, rg_span_str(bytes), &answer, ctx);
     if (err)
         return err;
     if (answer.status / 100 != 2) {
@@ -148,16 +160,6 @@ enum rg_err rg_client_json(struct rg_client *client, const char *method, const c
     }
     rg_answer_deinit(&answer);
     return err;
-}
-
-enum rg_err rg_client_send(struct rg_client *client, const char *method, const char *path, const char *target, json_t *body,
-                           json_t **ret_json, struct rg_errctx *ctx)
-{
-    RG_AUTO_MEM char *bytes = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    bool lost = body != NULL && bytes == NULL;
-
-    json_decref(body);
-    return lost ? RG_ENOMEM : rg_client_json(client, method, path, target, rg_span_str(bytes), ret_json, ctx);
 }
 
 /* ---- many at once ---- */

@@ -59,10 +59,8 @@ RG_MUST enum rg_err rg_client_header(struct rg_client *client, const char *heade
  */
 RG_MUST enum rg_err rg_client_request(struct rg_client *client, const char *method, const char *path, const char *target,
                                       struct rg_span body, struct rg_answer *ret_answer, struct rg_errctx *ctx);
-/** As above, and the answer must be 2xx JSON: ret_json (own). Otherwise the server's own code and message in ctx. */
-RG_MUST enum rg_err rg_client_json(struct rg_client *client, const char *method, const char *path, const char *target,
-                                   struct rg_span body, json_t **ret_json, struct rg_errctx *ctx);
-/** As above; body: consume. NULL: none. */
+/** As above, and the answer must be 2xx JSON: ret_json (own). Otherwise the server's own code and message in ctx.
+ * body: consume; NULL: none */
 RG_MUST enum rg_err rg_client_send(struct rg_client *client, const char *method, const char *path, const char *target, json_t *body,
                                    json_t **ret_json, struct rg_errctx *ctx);
 /** A GET. */
@@ -72,6 +70,8 @@ static inline enum rg_err rg_client_get(struct rg_client *client, const char *pa
 }
 /** The error of a non-2xx answer: code from the body's `__type` or `code`. */
 enum rg_err rg_answer_error(const struct rg_answer *answer, struct rg_errctx *ctx);
+/** The same of a body that is parsed already; NULL: none, or not JSON. */
+enum rg_err rg_answer_error_json(long status, const json_t *body, struct rg_errctx *ctx);
 
 /* One of several addresses that are asked the same. */
 struct rg_look {

@@ -301,7 +301,7 @@ enum rg_err rg_client_request(struct rg_client *client, const char *method, cons
 
 static enum rg_err add_nodes(struct rg_client *client, const struct rg_cluster_region *region)
 {
-    size_t n = RG_MAX(region->n_nodes, (size_t)1);
+    size_t n = rg_cluster_n_urls(region);
     char(*nodes)[160] = reallocarray(client->nodes, client->n_nodes + n, sizeof *nodes);
 
     if (nodes == NULL)
@@ -309,7 +309,7 @@ static enum rg_err add_nodes(struct rg_client *client, const struct rg_cluster_r
     client->nodes = nodes;
     client->elects |= region->n_nodes > 1;
     for (size_t i = 0; i < n; i++)
-        snprintf(nodes[client->n_nodes++], sizeof *nodes, "%s", i < region->n_nodes ? region->nodes[i].url : region->url);
+        snprintf(nodes[client->n_nodes++], sizeof *nodes, "%s", rg_cluster_url(region, i));
     return RG_OK;
 }
 

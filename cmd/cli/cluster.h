@@ -30,6 +30,13 @@ struct rg_cluster {
         char config[512]; /* cmd/dev/devproxy.h; "": the cluster has no proxy */
     } proxy;
 };
+/* A region's addresses: its nodes', or the one that the file knows of a region whose nodes it does not know. */
+static inline size_t rg_cluster_n_urls(const struct rg_cluster_region *region) { return region->n_nodes > 0 ? region->n_nodes : 1; }
+static inline const char *rg_cluster_url(const struct rg_cluster_region *region, size_t i)
+{
+    return region->n_nodes > 0 ? region->nodes[i].url : region->url;
+}
+
 /** ret_cluster: own, free(). */
 RG_MUST enum rg_err rg_cluster_load_file(const char *path, struct rg_cluster **ret_cluster, struct rg_errctx *ctx);
 /** Write it (0600, atomically) to its path. */

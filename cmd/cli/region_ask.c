@@ -116,8 +116,7 @@ static void watch_end(const struct watch *w)
         fprintf(stderr, "\r\033[K");
 }
 
-enum rg_err rg_region_follow(struct rg_cli *cli, const struct rg_cluster *c, struct rg_client **client, const char *name,
-                          bool adding, json_t **ret_region)
+enum rg_err rg_region_follow(struct rg_cli *cli, const char *name, bool adding, json_t **ret_region)
 {
     struct watch w = {.terminal = isatty(STDERR_FILENO), .quiet = cli->json};
     uint64_t heard_us = rg_cli_now_us();
@@ -128,7 +127,7 @@ enum rg_err rg_region_follow(struct rg_cli *cli, const struct rg_cluster *c, str
     while (!interrupted) {
         json_t *region = NULL;
 
-        err = *client != NULL ? rg_region_ask(*client, "GET", name, "", NULL, &region, &cli->err) : RG_EUNREACHABLE;
+        err = cli->client != NULL ? rg_region_ask(cli->client, "GET", name, "", NULL, &region, &cli->err) : RG_EUNREACHABLE;
         if (err == RG_OK || err == RG_ENOTFOUND)
             heard_us = rg_cli_now_us();
         if (err == RG_ENOTFOUND)
@@ -143,8 +142,8 @@ enum rg_err rg_region_follow(struct rg_cli *cli, const struct rg_cluster *c, str
         } else if (rg_cli_now_us() - heard_us > (uint64_t)SILENT_MS_MAX * 1000) {
             break;
         } else {
-            rg_client_free(RG_STEAL(*client));
-            if (rg_client_primary(c, RG_REGION_MS_MAX, client, &cli->err) != RG_OK)
+            rg_client_free(RG_STEAL(cli->client));
+            if (rg_client_primary(cli->cluster, RG_REGION_MS_MAX, &cli->client, &cli->err) != RG_OK)
                 usleep(POLL_US);
         }
         usleep(POLL_US);

@@ -16,10 +16,9 @@ RG_MUST enum rg_err rg_region_ask(struct rg_client *client, const char *method, 
                                   json_t *body, json_t **ret_json, struct rg_errctx *ctx);
 /**
  * Show the progress until the region is ACTIVE (adding: ret_region, own) or gone (removing). The primary may restart, or be
- * another one, meanwhile: *client is replaced then. RG_ESTOPPED: interrupted; the change goes on.
+ * another one, meanwhile: cli->client is replaced then. RG_ESTOPPED: interrupted; the change goes on.
  */
-RG_MUST enum rg_err rg_region_follow(struct rg_cli *cli, const struct rg_cluster *cluster, struct rg_client **client,
-                                     const char *name, bool adding, json_t **ret_region);
+RG_MUST enum rg_err rg_region_follow(struct rg_cli *cli, const char *name, bool adding, json_t **ret_region);
 /** "snapshot, 42 %  3.0 MiB of 9.1 MiB, …" and, if there is one, a line with the last error, of a region that comes or goes.
  * Lines printed. */
 size_t rg_region_print_progress(FILE *out, const json_t *region);

@@ -5,19 +5,6 @@
 
 enum { ANSWER_BYTES_MAX = 1024 * 1024, ASK_MS_MAX = 15000, CONNECT_MS_MAX = 3000, HOPS_MAX = 4 };
 
-/* "https://host:port" of where a replica sends us. */
-static bool base_of(const char *location, char url[160])
-{
-    const char *host = strstr(location, "://");
-    size_t n = host != NULL ? (size_t)(host + 3 - location) + strcspn(host + 3, "/?#") : 0;
-
-    if (n == 0 || n >= 160 || (strncmp(location, "https://", 8) != 0 && strncmp(location, "http://", 7) != 0))
-        return false;
-    memcpy(url, location, n);
-    url[n] = '\0';
-    return true;
-}
-
 /* ret_json: own. What the answer says, when it is the one. */
 static enum rg_err take(const struct rg_fetch_answer *a, const char *base, json_t **ret_json, struct rg_errctx *ctx)
 {
@@ -42,7 +29,7 @@ enum rg_err rg_rejoin_ask(const char *ca_path, const char *url, struct rg_span b
                           json_t **ret_json, struct rg_errctx *ctx)
 {
     static const char *const headers[] = {"Content-Type: application/json"};
-    char at[200], base[160];
+    char at[RG_FETCH_PLACE_BYTES_MAX + 20], base[RG_FETCH_PLACE_BYTES_MAX];
     const struct rg_fetch_request request = {.method = "POST", .url = at, .headers = headers, .n_headers = RG_LEN(headers),
                                              .body = body, .ca_path = ca_path, .timeout_ms = ASK_MS_MAX,
                                              .connect_ms = CONNECT_MS_MAX, .body_bytes_max = ANSWER_BYTES_MAX, .stop = stop};
@@ -57,9 +44,11 @@ enum rg_err rg_rejoin_ask(const char *ca_path, const char *url, struct rg_span b
         snprintf(at, sizeof at, "%s/v1/rejoin", base);
         err = rg_fetch(&request, &a, ctx);
         again = !err && a.status == 421 && hop < HOPS_MAX && rg_fetch_header(&a, "Location", location, sizeof location) &&
-                base_of(location, base);
+                (strncmp(location, "https://", 8) == 0 || strncmp(location, "http://", 7) == 0);
         if (!err && !again)
             err = take(&a, base, ret_json, ctx);
+        if (again)
+            rg_fetch_place(location, base); /* where a replica sends us */
         rg_fetch_answer_deinit(&a);
     }
     return err;

@@ -257,7 +257,7 @@ static enum rg_err add_and_follow(struct adding *a)
     json_decref(RG_STEAL(region));
     if (err || rg_opt_flag(a->cli, "no-wait"))
         return err;
-    err = rg_region_follow(a->cli, a->c, &a->cli->client, a->name, true, &region);
+    err = rg_region_follow(a->cli, a->name, true, &region);
     json_decref(region);
     return err ? err : rg_dev_wait_region(a->c, a->region, 0, &a->cli->err);
 }

@@ -55,13 +55,13 @@ static bool ended(const struct rg_cluster_node *node)
 
 enum rg_err rg_dev_program(const char *name, char out[600], struct rg_errctx *ctx)
 {
-    ssize_t n = readlink("/proc/self/exe", out, 500);
-    char *slash;
+    char self[500];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    const char *slash;
 
-    out[n > 0 ? n : 0] = '\0';
-    slash = strrchr(out, '/');
-    slash = slash != NULL ? slash + 1 : out;
-    snprintf(slash, 600 - (size_t)(slash - out), "%s", name);
+    self[n > 0 ? n : 0] = '\0';
+    slash = strrchr(self, '/');
+    snprintf(out, 600, "%.*s%s", slash != NULL ? (int)(slash + 1 - self) : 0, self, name);
     if (access(out, X_OK) != 0)
         return rg_fail(ctx, RG_ENOTFOUND, "%s: %s (%s must stand beside regent)", out, strerror(errno), name);
     return RG_OK;

@@ -5,13 +5,11 @@
 #include <ftw.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cmd/runbook/runbook.h"
 
-enum { ARGS_MAX = 16, ORGANISATION_BYTES_MAX = 256 << 20, RETURN_MS_MAX = 60000, STATUS_MS_MAX = 2000 };
+enum { ORGANISATION_BYTES_MAX = 256 << 20, RETURN_MS_MAX = 60000, STATUS_MS_MAX = 2000 };
 
 static volatile sig_atomic_t interrupted;
 
@@ -43,34 +41,11 @@ static void say(struct gameday *g, const char *text)
 /* This very program with other arguments (NULL ends them); what it prints goes to our text. */
 static enum rg_err regent(struct gameday *g, const char *const args[])
 {
-    posix_spawn_file_actions_t actions;
-    char *argv[ARGS_MAX + 2] = {0};
-    int rc, status = 0;
-    pid_t pid;
-
-    argv[0] = strdup("regent");
     fprintf(g->out, "  $ regent");
-    for (size_t i = 0; i < ARGS_MAX && args[i] != NULL; i++) {
-        argv[i + 1] = strdup(args[i]);
+    for (size_t i = 0; args[i] != NULL; i++)
         fprintf(g->out, " %s", args[i]);
-    }
     fprintf(g->out, "\n");
-    fflush(NULL);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, fileno(g->out), STDOUT_FILENO);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    rc = posix_spawn(&pid, "/proc/self/exe", &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    for (size_t i = 0; argv[i] != NULL; i++)
-        free(argv[i]);
-    if (rc != 0)
-        return rg_fail(&g->cli->err, RG_EIO, "regent %s cannot be started: %s", args[0], strerror(rc));
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return rg_fail(&g->cli->err, RG_EINTERNAL, "regent %s %s ended with %s %d", args[0], args[1] != NULL ? args[1] : "",
-                       WIFEXITED(status) ? "exit code" : "signal", WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
-    return RG_OK;
+    return rg_cli_self(args, fileno(g->out), &g->cli->err);
 }
 
 /* ---- what is copied from the real cluster ---- */

@@ -164,19 +164,7 @@ const char *rg_runbook_text(const struct rg_runbook *rb, size_t region, const ch
 }
 
 /* The error that a non-2xx answer carries, in the answer's own context. */
-static enum rg_err refusal(struct rg_fanout_answer *a)
-{
-    char *text = a->body != NULL ? json_dumps(a->body, JSON_COMPACT) : NULL;
-    struct rg_answer answer = {.status = a->status};
-    enum rg_err err;
-
-    rg_buf_init(&answer.body, 1024 * 1024);
-    rg_buf_put_str(&answer.body, text != NULL ? text : "{}");
-    err = rg_answer_error(&answer, &a->ctx);
-    rg_buf_deinit(&answer.body);
-    free(text);
-    return err;
-}
+static enum rg_err refusal(struct rg_fanout_answer *a) { return rg_answer_error_json(a->status, a->body, &a->ctx); }
 
 const char *rg_runbook_why(struct rg_runbook *rb, size_t region)
 {
@@ -447,8 +435,7 @@ void rg_runbook_print(struct rg_runbook *rb)
     result = json_pack("{s:b, s:s, s:s, s:I, s:s, s:s, s:s}", "ok", true, "from", rb->from, "to", rb->to, "epoch",
                        (json_int_t)rb->epoch, "lost", rb->lost, "evidence", rb->evidence_path, "signature",
                        rb->key.pem_path != NULL ? "ecdsa-p256-sha256" : "hmac-sha256");
-    json_dumpf(result, stdout, JSON_COMPACT);
-    printf("\n");
+    rg_json_print(result, JSON_COMPACT);
     json_decref(result);
 }
 

@@ -43,6 +43,7 @@ SAME = [
     (r"(?<=cannot be reached: )[^;\n\"]*", "WHY"),
 ]
 SAME_OF_A_CLUSTER = [
+    (r"(?<=\n)! (?:preflight|snapshot|catch-up|verify|tell|configuration|wipe)\n", ""),  # phases may pass between two looks
     (r'"members": \[[^]]*\]', '"members": [IN SOME ORDER]'),
     (r"Held: (?:yes|no)\. Known to every member: (?:yes|not yet)\.", "Held: WHETHER. Known to every member: WHETHER."),
     (r'(?<=")(held|settled)":(?:true|false)', r'\1":WHETHER'),

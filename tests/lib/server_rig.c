@@ -12,8 +12,8 @@
 
 #include "crypto/pki.h"
 
-char srv_cert[TMPDIR_BYTES + 16], srv_key[TMPDIR_BYTES + 16], srv_ca_key[TMPDIR_BYTES + 16];
-static char srv_dir[TMPDIR_BYTES], srv_ca[TMPDIR_BYTES + 16];
+char srv_cert[TMPDIR_BYTES + 16], srv_key[TMPDIR_BYTES + 16], srv_ca_key[TMPDIR_BYTES + 16], srv_ca[TMPDIR_BYTES + 16];
+static char srv_dir[TMPDIR_BYTES];
 
 void srv_files(void)
 {
@@ -172,7 +172,7 @@ void srv_start(struct rg_server_config config)
         srv_big[i] = (uint8_t)(i * 7 + i / 256);
     config.address = config.address != NULL ? config.address : "127.0.0.1";
     config.workers = config.workers != 0 ? config.workers : 1;
-    config.handler = srv_handle;
+    config.handler = config.handler != NULL ? config.handler : srv_handle;
     config.log = &srv_logger;
     err = rg_server_start(&config, &srv.server, &srv.port, &ctx);
     ck_assert_msg(err == RG_OK, "start: %s", ctx.text);

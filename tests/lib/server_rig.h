@@ -35,13 +35,13 @@ struct srv {
     struct held *later; /* requests of /later: the helper thread answers them */
 };
 extern struct srv srv;
-extern char srv_cert[TMPDIR_BYTES + 16], srv_key[TMPDIR_BYTES + 16], srv_ca_key[TMPDIR_BYTES + 16]; /* paths */
+extern char srv_cert[TMPDIR_BYTES + 16], srv_key[TMPDIR_BYTES + 16], srv_ca_key[TMPDIR_BYTES + 16], srv_ca[TMPDIR_BYTES + 16]; /* paths */
 extern uint8_t srv_big[BIG_MAX]; /* what /big answers with; filled by srv_start */
 
 /* The certificate and its CA, made and removed once in a program: .once and .once_end of a CASE. */
 void srv_files(void);
 void srv_remove(void);
-/* config.handler is the rig's; address and workers have defaults: 127.0.0.1 and 1. */
+/* What config leaves out has defaults: 127.0.0.1, one worker, the rig's handler. */
 void srv_start(struct rg_server_config config);
 void srv_start_tls(struct rg_server_config config);
 void srv_handle(void *arg, struct rg_request *req); /* a path for each thing a handler can do */
