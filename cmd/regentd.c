@@ -359,7 +359,7 @@ static void on_drained(uv_async_t *async)
     rg_node_stop(d->node);
     rg_regions_close(RG_STEAL(d->regions));
     rg_primary_duties_close(&d->duties);
-    rg_host_attach(d->host, NULL, NULL);
+    rg_host_attach(d->host, NULL, (struct rg_host_wire){.arg = NULL});
     rg_peering_close(&d->peering, links_closed, d);
 }
 
@@ -504,7 +504,8 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
     err = rg_key_serve(&d->key_server, d->peering.control);
     if (err)
         return err;
-    rg_host_attach(d->host, d->node, d->peering.links);
+    rg_host_attach(d->host, d->node,
+                   (struct rg_host_wire){.arg = &d->peering, .send = rg_peering_send, .flush = rg_peering_flush});
     err = rg_node_start(d->node, ctx);
     if (!err)
         err = open_regions(d);

@@ -390,19 +390,51 @@ static void on_down(void *arg, uint64_t id)
     node_down(p, peer);
 }
 
-static void on_message(void *arg, uint64_t id, struct rg_span message)
+static void on_control(void *arg, uint64_t id, struct rg_span message)
+{
+    struct rg_peering *p = arg;
+
+    rg_control_on_message(p->control, id, message);
+}
+
+static void on_raft(void *arg, uint64_t id, struct rg_span message)
 {
     struct rg_peering *p = arg;
     struct rg_peering_peer *peer = find(p, id);
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
-    if (rg_control_on_message(p->control, id, message) || p->failed || !as_member(p, peer) || peer->candidate)
+    if (p->failed || !as_member(p, peer) || peer->candidate)
         return;
     err = rg_node_on_message(p->node, id, message, &ctx);
     if (err)
         rg_log_warn(p->log, "link.message", "peer=%llu code=%s reason=\"%s\"", (unsigned long long)id,
                     rg_err_symbol(err), rg_errctx_text(&ctx, err));
+}
+
+/* ---- the way out ---- */
+
+static enum rg_err send_on(struct rg_peering *p, uint64_t id, enum rg_link_channel channel, struct rg_span message)
+{
+    return p->links != NULL ? rg_links_send(p->links, id, channel, message) : RG_ECLOSED;
+}
+
+enum rg_err rg_peering_send(void *arg, uint64_t id, struct rg_span message)
+{
+    return send_on(arg, id, RG_LINK_RAFT, message);
+}
+
+static enum rg_err send_control(void *arg, uint64_t id, struct rg_span message)
+{
+    return send_on(arg, id, RG_LINK_CONTROL, message);
+}
+
+void rg_peering_flush(void *arg)
+{
+    struct rg_peering *p = arg;
+
+    if (p->links != NULL)
+        rg_links_flush(p->links);
 }
 
 /* ---- lifetime ---- */
@@ -419,13 +451,6 @@ static bool route(void *arg, const char *address, char ret_via[128])
     return !err && ret_via[0] != '\0';
 }
 
-static enum rg_err send_control(void *arg, uint64_t id, struct rg_span message)
-{
-    struct rg_peering *p = arg;
-
-    return p->links != NULL ? rg_links_send(p->links, id, message) : RG_ECLOSED;
-}
-
 enum rg_err rg_peering_open(struct rg_peering *p, struct uv_loop_s *loop, const struct rg_config *c,
                             const struct rg_log *log, struct rg_errctx *ctx)
 {
@@ -434,7 +459,8 @@ enum rg_err rg_peering_open(struct rg_peering *p, struct uv_loop_s *loop, const 
         .loop = loop, .listen_address = c->link_address, .listen_port = c->link_port, .ca_path = c->tls_ca,
         .cert_path = c->tls_cert, .key_path = c->tls_key, .cluster_id = c->cluster, .self_id = c->id, .log = log,
         .arg = p, .hello = on_hello_due, .on_hello = on_hello, .on_stranger = on_stranger, .on_up = on_up, .on_down = on_down,
-        .on_message = on_message, .route = c->link_routes[0] != '\0' ? route : NULL};
+        .on_message = {[RG_LINK_RAFT] = on_raft, [RG_LINK_CONTROL] = on_control},
+        .route = c->link_routes[0] != '\0' ? route : NULL};
     enum rg_err err;
     uint16_t port;
 

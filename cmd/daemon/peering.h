@@ -1,5 +1,6 @@
 /* cmd/daemon/peering.h: whom this daemon has links to, and of which kind. Between members raft's messages pass; between a member and
- * a node that is prepared, removed, or has no state yet (a candidate's link) control frames alone. On the raft thread.
+ * a node that is prepared, removed, or has no state yet (a candidate's link) control frames alone. Both ends of the wire are
+ * here: which channel's messages go to whom, and raft's way out. On the raft thread.
  *
  * Both sides say in their hello what they take the other for: on a member's link each sends rg_node_hello, otherwise the
  * candidate's hello; where the two differ the link is a candidate's. A node that was replaced hears rg_node_hello as well, so that
@@ -41,6 +42,9 @@ RG_MUST enum rg_err rg_peering_open(struct rg_peering *p, struct uv_loop_s *loop
                                     const struct rg_log *log, struct rg_errctx *ctx);
 /** From now on there is a node with a state. */
 void rg_peering_attach(struct rg_peering *p, struct rg_node *node, struct rg_store *store);
+/** Raft's messages, as rg_io's send and flush. arg: rg_peering. RG_ECLOSED before it is open and after it is closed, too. */
+RG_MUST enum rg_err rg_peering_send(void *arg, uint64_t peer, struct rg_span message);
+void rg_peering_flush(void *arg);
 /** The node's configuration changed (rg_node_config.on_peers). */
 void rg_peering_on_peers(struct rg_peering *p, const struct rg_peer_config *peers, size_t n);
 /** Look at the state's rows when they have changed: links to prepared nodes. Cheap; called every now and then. */

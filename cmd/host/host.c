@@ -28,9 +28,9 @@ struct rg_host {
     uv_prepare_t prepare;
     uv_async_t wake;
     struct lane lanes[RG_LANE_COUNT];
-    struct rg_node *node;   /* borrow */
-    struct rg_links *links; /* borrow */
-    pthread_mutex_t mutex;  /* guards what other threads hand over */
+    struct rg_node *node; /* borrow */
+    struct rg_host_wire wire;
+    pthread_mutex_t mutex; /* guards what other threads hand over */
     struct queue done;
     struct rg_proposal *proposals, **proposals_tail;
     struct rg_wait *waits, **waits_tail;
@@ -160,15 +160,15 @@ static enum rg_err io_send(struct rg_io *io, uint64_t peer, struct rg_span messa
 {
     struct rg_host *host = host_of(io);
 
-    return host->links != NULL ? rg_links_send(host->links, peer, message) : RG_ECLOSED;
+    return host->wire.send != NULL ? host->wire.send(host->wire.arg, peer, message) : RG_ECLOSED;
 }
 
 static void io_flush(struct rg_io *io)
 {
     struct rg_host *host = host_of(io);
 
-    if (host->links != NULL)
-        rg_links_flush(host->links);
+    if (host->wire.flush != NULL)
+        host->wire.flush(host->wire.arg);
 }
 
 /* ---- the loop ---- */
@@ -241,8 +241,7 @@ static void on_prepare(uv_prepare_t *prepare)
 
     if (host->node != NULL)
         rg_node_pump(host->node);
-    if (host->links != NULL)
-        rg_links_flush(host->links);
+    io_flush(&host->io);
 }
 
 void rg_host_submit(void *arg, struct rg_proposal *proposal)
@@ -394,10 +393,10 @@ enum rg_err rg_host_new(const struct rg_log *log, struct rg_host **ret_shell, st
 struct rg_io *rg_host_io(struct rg_host *host) { return &host->io; }
 struct uv_loop_s *rg_host_loop(struct rg_host *host) { return &host->loop; }
 
-void rg_host_attach(struct rg_host *host, struct rg_node *node, struct rg_links *links)
+void rg_host_attach(struct rg_host *host, struct rg_node *node, struct rg_host_wire wire)
 {
     host->node = node;
-    host->links = links;
+    host->wire = wire;
 }
 
 struct rg_node *rg_host_node(struct rg_host *host) { return host->node; }
@@ -433,7 +432,7 @@ void rg_host_drain(struct rg_host *host)
 void rg_host_free(struct rg_host *host)
 {
     host->node = NULL;
-    host->links = NULL;
+    host->wire = (struct rg_host_wire){.arg = NULL};
     uv_close((uv_handle_t *)&host->timer, NULL);
     uv_close((uv_handle_t *)&host->prepare, NULL);
     uv_close((uv_handle_t *)&host->wake, NULL);

@@ -1,21 +1,27 @@
 /* cmd/host/host.h: the raft thread of a daemon: its libuv loop, the lanes' threads, the timer and the queues from the HTTP
- * workers; fills raft/io.h with the real disk, clock and network. */
+ * workers; fills raft/io.h with the real disk and clock, and with the wire that it is given. */
 #ifndef REGENT_CMD_HOST_HOST_H
 #define REGENT_CMD_HOST_HOST_H
 
-#include "net/link/link.h"
 #include "raft/node/node.h"
 
 struct uv_loop_s;
 struct rg_host;
+
+/* Raft's way to its peers: rg_io's send and flush. All NULL: none, what is sent is RG_ECLOSED. */
+struct rg_host_wire {
+    void *arg;
+    enum rg_err (*send)(void *arg, uint64_t peer, struct rg_span message);
+    void (*flush)(void *arg);
+};
 
 /** Make the loop and start the lanes' threads. */
 RG_MUST enum rg_err rg_host_new(const struct rg_log *log, struct rg_host **ret_shell, struct rg_errctx *ctx);
 /** The table for rg_node_config and the other users of files. */
 struct rg_io *rg_host_io(struct rg_host *host);
 struct uv_loop_s *rg_host_loop(struct rg_host *host);
-/** Attach what the loop drives; both may be NULL until then. */
-void rg_host_attach(struct rg_host *host, struct rg_node *node, struct rg_links *links);
+/** Attach what the loop drives. node NULL: nothing (any more). */
+void rg_host_attach(struct rg_host *host, struct rg_node *node, struct rg_host_wire wire);
 /** The node attached; NULL before and after. */
 struct rg_node *rg_host_node(struct rg_host *host);
 

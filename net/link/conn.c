@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "crypto/pki.h"
+#include "net/link/control.h"
 #include "net/link/link_priv.h"
 
 struct write_req {
@@ -12,6 +13,17 @@ struct write_req {
     size_t n;
     uint8_t bytes[];
 };
+
+static const uint32_t conn_may[] = {
+    [CONN_CONNECTING] = RG_BIT(CONN_TLS) | RG_BIT(CONN_CLOSED),
+    [CONN_TLS] = RG_BIT(CONN_HELLO) | RG_BIT(CONN_CLOSED),
+    [CONN_HELLO] = RG_BIT(CONN_UP) | RG_BIT(CONN_LINGER) | RG_BIT(CONN_CLOSED),
+    [CONN_UP] = RG_BIT(CONN_CLOSED),
+    [CONN_LINGER] = RG_BIT(CONN_CLOSED),
+    [CONN_CLOSED] = 0,
+};
+static const char *const conn_names[] = {"CONNECTING", "TLS", "HELLO", "UP", "LINGER", "CLOSED"};
+static const struct rg_sm_table conn_table = RG_SM_TABLE("link connection", conn_may, conn_names);
 
 static const char hello_magic[4] = "RGL1";
 
@@ -52,7 +64,7 @@ struct conn *rg_conn_new(struct rg_links *links, struct peer *peer)
     c->links = links;
     c->peer = peer;
     c->dialled = peer != NULL;
-    c->state = c->dialled ? CONN_CONNECTING : CONN_TLS;
+    rg_sm_init(&c->sm, &conn_table, c->dialled ? CONN_CONNECTING : CONN_TLS);
     c->since_ms = c->heard_ms = uv_now(links->config.loop);
     rg_buf_init(&c->plain_in, RG_FRAME_BYTES_MAX + 64);
     rg_buf_init(&c->packed, RG_FRAME_BATCH_BYTES_MAX);
@@ -114,11 +126,11 @@ static void lose(struct conn *c, const char *why)
 
 void rg_conn_close(struct conn *c, const char *why)
 {
-    if (c->state == CONN_CLOSED)
+    if (rg_conn_state(c) == CONN_CLOSED)
         return;
-    if (c->state != CONN_LINGER)
+    if (rg_conn_state(c) != CONN_LINGER)
         lose(c, why);
-    c->state = CONN_CLOSED;
+    rg_sm_move(&c->sm, CONN_CLOSED);
     uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
 
@@ -205,7 +217,7 @@ static void push_out(struct conn *c)
 {
     struct rg_links *links = c->links;
 
-    while (c->state != CONN_CLOSED && BIO_ctrl_pending(c->out) > 0) {
+    while (rg_conn_state(c) != CONN_CLOSED && BIO_ctrl_pending(c->out) > 0) {
         int n = BIO_read(c->out, links->write_buf, (int)sizeof links->write_buf);
 
         if (n <= 0)
@@ -214,19 +226,24 @@ static void push_out(struct conn *c)
     }
 }
 
+static void put_packed(struct conn *c)
+{
+    if (c->packed.len == 0)
+        return;
+    rg_frame_put_batch(c->writer, &c->plain_out, c->packed_channel, rg_buf_span(&c->packed));
+    rg_buf_clear(&c->packed);
+}
+
 void rg_conn_flush(struct conn *c)
 {
-    if (c->state != CONN_HELLO && c->state != CONN_UP)
+    if (rg_conn_state(c) != CONN_HELLO && rg_conn_state(c) != CONN_UP)
         return;
-    if (c->packed.len > 0) {
-        rg_frame_put_batch(c->writer, &c->plain_out, rg_buf_span(&c->packed));
-        rg_buf_clear(&c->packed);
-    }
+    put_packed(c);
     if (c->plain_out.err) {
         rg_conn_close(c, "output over its bound");
         return;
     }
-    for (size_t at = 0; at < c->plain_out.len && c->state != CONN_CLOSED;) {
+    for (size_t at = 0; at < c->plain_out.len && rg_conn_state(c) != CONN_CLOSED;) {
         size_t n = RG_MIN(c->plain_out.len - at, (size_t)WRITE_BYTES);
 
         ERR_clear_error();
@@ -240,21 +257,23 @@ void rg_conn_flush(struct conn *c)
     empty(&c->plain_out);
 }
 
-enum rg_err rg_conn_send(struct conn *c, struct rg_span message)
+enum rg_err rg_conn_send(struct conn *c, unsigned channel, struct rg_span message)
 {
     size_t queued = c->writing + c->plain_out.len + c->packed.len;
+    unsigned framed = c->channels ? channel : 0;
 
+    if (!c->channels && channel > RG_LINK_CONTROL)
+        return RG_EPEER;
     if (message.n > RG_LINK_MESSAGE_BYTES_MAX || message.n > c->links->config.queue_bytes_max)
         return RG_ETOOBIG;
     if (queued + message.n > c->links->config.queue_bytes_max)
         return RG_EBUSY;
-    if (message.n + 10 + c->packed.len > RG_FRAME_BATCH_BYTES_MAX && c->packed.len > 0) {
-        rg_frame_put_batch(c->writer, &c->plain_out, rg_buf_span(&c->packed));
-        rg_buf_clear(&c->packed);
-    }
+    if (message.n + 10 + c->packed.len > RG_FRAME_BATCH_BYTES_MAX || framed != c->packed_channel)
+        put_packed(c);
     if (message.n + 10 > RG_FRAME_BATCH_BYTES_MAX) {
-        rg_frame_put_large(c->writer, &c->plain_out, message);
+        rg_frame_put_large(c->writer, &c->plain_out, framed, message);
     } else {
+        c->packed_channel = (uint8_t)framed;
         rg_buf_put_varint(&c->packed, message.n);
         rg_buf_put(&c->packed, message.p, message.n);
     }
@@ -287,7 +306,7 @@ static void send_hello(struct conn *c, uint64_t to)
     rg_buf_put(&hello, hello_magic, sizeof hello_magic);
     rg_buf_put_u8(&hello, LINK_VERSION);
     c->links->config.hello(c->links->config.arg, to, &hello);
-    if (c->state != CONN_HELLO) /* removed meanwhile */
+    if (rg_conn_state(c) != CONN_HELLO) /* removed meanwhile */
         return;
     if (hello.err) {
         rg_conn_close(c, "our hello is too long");
@@ -313,10 +332,10 @@ static void send_ack(struct conn *c, bool accepted, const char *why)
 void rg_conn_refuse(struct conn *c, const char *why)
 {
     send_ack(c, false, why);
-    if (c->state == CONN_CLOSED)
+    if (rg_conn_state(c) == CONN_CLOSED)
         return;
     lose(c, why);
-    c->state = CONN_LINGER;
+    rg_sm_move(&c->sm, CONN_LINGER);
     c->since_ms = now_ms(c);
     if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shut_down) != 0)
         rg_conn_close(c, why);
@@ -337,8 +356,8 @@ static void take_over(struct conn *c)
 
 static void maybe_up(struct conn *c)
 {
-    if (c->state == CONN_HELLO && c->heard_hello && c->heard_ack) {
-        c->state = CONN_UP;
+    if (rg_conn_state(c) == CONN_HELLO && c->heard_hello && c->heard_ack) {
+        rg_sm_move(&c->sm, CONN_UP);
         c->since_ms = now_ms(c);
         rg_links_on_conn_up(c);
     }
@@ -349,7 +368,7 @@ static void on_hello(struct conn *c, struct rg_span payload)
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
-    if (c->state != CONN_HELLO || c->heard_hello || payload.n < 5 || memcmp(payload.p, hello_magic, 4) != 0) {
+    if (rg_conn_state(c) != CONN_HELLO || c->heard_hello || payload.n < 5 || memcmp(payload.p, hello_magic, 4) != 0) {
         rg_conn_close(c, "the peer's hello is malformed");
         return;
     }
@@ -362,7 +381,7 @@ static void on_hello(struct conn *c, struct rg_span payload)
         return;
     }
     err = c->links->config.on_hello(c->links->config.arg, c->peer->id, rg_span(payload.p + 5, payload.n - 5), &ctx);
-    if (c->state != CONN_HELLO)
+    if (rg_conn_state(c) != CONN_HELLO)
         return;
     if (err) {
         rg_conn_refuse(c, rg_errctx_text(&ctx, err));
@@ -379,7 +398,7 @@ static void on_ack(struct conn *c, struct rg_span payload)
 {
     char why[480];
 
-    if (c->state != CONN_HELLO || c->heard_ack || payload.n < 1) {
+    if (rg_conn_state(c) != CONN_HELLO || c->heard_ack || payload.n < 1) {
         rg_conn_close(c, "the peer's answer to our hello is malformed");
         return;
     }
@@ -395,18 +414,19 @@ static void on_ack(struct conn *c, struct rg_span payload)
 
 /* ---- reading ---- */
 
-static void deliver(struct conn *c, struct rg_span message)
+static void deliver(struct conn *c, unsigned channel, struct rg_span message)
 {
-    c->peer->stat.received_messages++;
-    c->links->config.on_message(c->links->config.arg, c->peer->id, message);
+    if (!c->channels && message.n > 0 && message.p[0] == RG_CONTROL_BYTE)
+        channel = RG_LINK_CONTROL;
+    rg_links_on_message(c->links, c->peer, channel, message);
 }
 
-static void on_batch(struct conn *c, struct rg_span packed)
+static void on_batch(struct conn *c, unsigned channel, struct rg_span packed)
 {
     struct rg_cursor cur;
 
     rg_cursor_init(&cur, packed);
-    while (c->state != CONN_CLOSED && rg_cursor_left(&cur) > 0) {
+    while (rg_conn_state(c) != CONN_CLOSED && rg_cursor_left(&cur) > 0) {
         uint64_t n = rg_cursor_varint(&cur);
         struct rg_span message = n <= rg_cursor_left(&cur) ? rg_cursor_bytes(&cur, (size_t)n) : rg_span(NULL, 0);
 
@@ -414,7 +434,7 @@ static void on_batch(struct conn *c, struct rg_span packed)
             rg_conn_close(c, "a batch of messages is malformed");
             return;
         }
-        deliver(c, message);
+        deliver(c, channel, message);
     }
 }
 
@@ -447,14 +467,18 @@ static void on_frame(struct conn *c, const struct rg_frame *frame)
     case RG_FRAME_BATCH:
     case RG_FRAME_LARGE:
     case RG_FRAME_RAW:
-        if (c->state != CONN_UP || c->dialled) {
+        if (rg_conn_state(c) != CONN_UP || c->dialled) {
             rg_conn_close(c, "a message came before the hellos, or on the wrong connection");
             return;
         }
+        if (frame->channel != 0 && !c->channels) {
+            rg_conn_close(c, "a frame with a channel came, which was not agreed upon");
+            return;
+        }
         if (frame->type == RG_FRAME_BATCH)
-            on_batch(c, frame->payload);
+            on_batch(c, frame->channel, frame->payload);
         else
-            deliver(c, frame->payload);
+            deliver(c, frame->channel, frame->payload);
         return;
     }
 }
@@ -463,7 +487,7 @@ static void take_frames(struct conn *c)
 {
     size_t at = 0;
 
-    while ((c->state == CONN_HELLO || c->state == CONN_UP) && at < c->plain_in.len) {
+    while ((rg_conn_state(c) == CONN_HELLO || rg_conn_state(c) == CONN_UP) && at < c->plain_in.len) {
         struct rg_errctx ctx = {.text = ""};
         struct rg_frame frame;
         size_t n;
@@ -520,7 +544,7 @@ static bool check_name(struct conn *c)
     }
     if (outside) /* it may be one that was replaced while it was away: from our hello it learns so */
         send_hello(c, name.raft_id);
-    if (c->state != CONN_CLOSED)
+    if (rg_conn_state(c) != CONN_CLOSED)
         rg_conn_refuse(c, why);
     return false;
 }
@@ -533,7 +557,7 @@ static bool shake_hands(struct conn *c)
     rv = SSL_do_handshake(c->ssl);
     why = SSL_get_error(c->ssl, rv);
     push_out(c);
-    if (c->state == CONN_CLOSED)
+    if (rg_conn_state(c) == CONN_CLOSED)
         return false;
     if (rv != 1 && why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) {
         close_ssl(c, "TLS handshake");
@@ -541,7 +565,8 @@ static bool shake_hands(struct conn *c)
     }
     if (rv != 1)
         return false;
-    c->state = CONN_HELLO;
+    rg_sm_move(&c->sm, CONN_HELLO);
+    c->channels = rg_links_agreed(c->ssl);
     if (!check_name(c))
         return false;
     if (!c->dialled) {
@@ -552,14 +577,14 @@ static bool shake_hands(struct conn *c)
             rg_conn_close(old, "the peer has connected anew");
     }
     send_hello(c, c->peer->id);
-    return c->state == CONN_HELLO;
+    return rg_conn_state(c) == CONN_HELLO;
 }
 
 static void on_ciphertext(struct conn *c)
 {
-    if (c->state == CONN_TLS && !shake_hands(c))
+    if (rg_conn_state(c) == CONN_TLS && !shake_hands(c))
         return;
-    while (c->state == CONN_HELLO || c->state == CONN_UP) {
+    while (rg_conn_state(c) == CONN_HELLO || rg_conn_state(c) == CONN_UP) {
         uint8_t *to = rg_buf_reserve(&c->plain_in, READ_BYTES);
         int n;
 
@@ -598,7 +623,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct conn *c = stream->data;
 
-    if (c->state == CONN_CLOSED || n == 0)
+    if (rg_conn_state(c) == CONN_CLOSED || n == 0)
         return;
     if (n < 0) {
         rg_conn_close(c, n == UV_EOF ? "closed by the peer" : uv_strerror((int)n));
@@ -609,7 +634,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         c->peer->stat.received_bytes += (uint64_t)n;
         c->peer->stat.heard_ms = c->heard_ms;
     }
-    if (c->state == CONN_LINGER)
+    if (rg_conn_state(c) == CONN_LINGER)
         return;
     if (BIO_write(c->in, buf->base, (int)n) != (int)n) {
         rg_conn_close(c, "out of memory");
@@ -622,7 +647,8 @@ void rg_conn_start(struct conn *c)
 {
     int rv;
 
-    c->state = CONN_TLS;
+    if (c->dialled)
+        rg_sm_move(&c->sm, CONN_TLS);
     uv_tcp_nodelay(&c->tcp, 1);
     rv = uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
     if (rv != 0)

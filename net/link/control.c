@@ -269,7 +269,7 @@ static void on_answer(struct rg_control *control, uint64_t peer, uint64_t number
     plan_timer(control);
 }
 
-bool rg_control_on_message(struct rg_control *control, uint64_t peer, struct rg_span message)
+void rg_control_on_message(struct rg_control *control, uint64_t peer, struct rg_span message)
 {
     struct rg_errctx ctx = {.text = ""};
     enum rg_control_type type;
@@ -277,22 +277,19 @@ bool rg_control_on_message(struct rg_control *control, uint64_t peer, struct rg_
     uint64_t number;
     enum rg_err err;
 
-    if (message.n == 0 || message.p[0] != RG_CONTROL_BYTE)
-        return false;
     if (control == NULL || control->closing)
-        return true;
+        return;
     err = rg_control_decode(message, &type, &number, &object, &ctx);
     if (err) {
         rg_log_warn(control->config.log, "control.malformed", "peer=%llu reason=\"%s\"", (unsigned long long)peer,
                     rg_errctx_text(&ctx, err));
-        return true;
+        return;
     }
     if (type == RG_CONTROL_ASK)
         on_ask(control, peer, number, object);
     else
         on_answer(control, peer, number, type, object);
     json_decref(object);
-    return true;
 }
 
 void rg_control_on_down(struct rg_control *control, uint64_t peer)

@@ -1,9 +1,9 @@
 /* net/link/control.h: the control channel: questions between daemons over their links, answered by JSON. Small and seldom: what
  * is on its way when a link breaks fails. All of it on the raft thread.
  *
- * A link message whose first byte is 0xC7 is a control frame and none of raft's: u8 0xC7, u8 type (1 ask, 2 answer,
- * 3 failure), u64 number (little-endian), one JSON object. An ask has "op" and its arguments; a failure "code" and
- * "message". */
+ * A message of RG_LINK_CONTROL: u8 0xC7 (which tells it from raft's where the link is to a release before channels), u8 type
+ * (1 ask, 2 answer, 3 failure), u64 number (little-endian), one JSON object. An ask has "op" and its arguments; a failure
+ * "code" and "message". */
 #ifndef REGENT_NET_LINK_CONTROL_H
 #define REGENT_NET_LINK_CONTROL_H
 
@@ -25,7 +25,7 @@ struct rg_control_config {
     struct uv_loop_s *loop;
     const struct rg_log *log;
     void *arg;
-    enum rg_err (*send)(void *arg, uint64_t peer, struct rg_span message); /* rg_links_send */
+    enum rg_err (*send)(void *arg, uint64_t peer, struct rg_span message); /* rg_links_send, on RG_LINK_CONTROL */
 };
 
 RG_MUST enum rg_err rg_control_new(const struct rg_control_config *config, struct rg_control **ret_control);
@@ -62,8 +62,8 @@ typedef enum rg_err (*rg_control_serve_fn)(void *arg, uint64_t peer, const json_
 /** Serve an op (static string) from now on; again: replaces it; fn NULL: no more. RG_ETOOBIG: over RG_CONTROL_OPS_MAX. */
 RG_MUST enum rg_err rg_control_serve(struct rg_control *control, const char *op, rg_control_serve_fn fn, void *arg);
 
-/** A message from a link. False: it is no control frame, and not for us. A malformed one is logged and dropped. */
-bool rg_control_on_message(struct rg_control *control, uint64_t peer, struct rg_span message);
+/** A message of the channel. A malformed one is logged and dropped. */
+void rg_control_on_message(struct rg_control *control, uint64_t peer, struct rg_span message);
 /** Our connection to the peer is gone: what was asked of it fails with RG_ECLOSED. */
 void rg_control_on_down(struct rg_control *control, uint64_t peer);
 

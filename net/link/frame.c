@@ -2,6 +2,8 @@
 
 #include <lz4.h>
 
+enum { TYPE_BITS = 4, TYPE_MASK = (1 << TYPE_BITS) - 1 };
+
 struct rg_frame_writer {
     LZ4_stream_t lz4;
     size_t at; /* in the ring */
@@ -66,22 +68,30 @@ static size_t varint_bytes(uint64_t v)
     return n;
 }
 
-void rg_frame_put(struct rg_buf *out, enum rg_frame_type type, struct rg_span payload)
+static void put_type(struct rg_buf *out, enum rg_frame_type type, unsigned channel)
 {
-    rg_buf_put_u8(out, (uint8_t)type);
+    RG_ASSERT(channel < RG_FRAME_CHANNELS);
+    rg_buf_put_u8(out, (uint8_t)((unsigned)type | channel << TYPE_BITS));
+}
+
+static void put_plain(struct rg_buf *out, enum rg_frame_type type, unsigned channel, struct rg_span payload)
+{
+    put_type(out, type, channel);
     rg_buf_put_varint(out, payload.n);
     rg_buf_put(out, payload.p, payload.n);
 }
 
-static void put_compressed(struct rg_buf *out, enum rg_frame_type type, size_t raw, const char *packed, size_t n)
+void rg_frame_put(struct rg_buf *out, enum rg_frame_type type, struct rg_span payload) { put_plain(out, type, 0, payload); }
+
+static void put_compressed(struct rg_buf *out, enum rg_frame_type type, unsigned channel, size_t raw, const char *packed, size_t n)
 {
-    rg_buf_put_u8(out, (uint8_t)type);
+    put_type(out, type, channel);
     rg_buf_put_varint(out, varint_bytes(raw) + n);
     rg_buf_put_varint(out, raw);
     rg_buf_put(out, packed, n);
 }
 
-void rg_frame_put_batch(struct rg_frame_writer *w, struct rg_buf *out, struct rg_span packed)
+void rg_frame_put_batch(struct rg_frame_writer *w, struct rg_buf *out, unsigned channel, struct rg_span packed)
 {
     int n;
 
@@ -91,10 +101,10 @@ void rg_frame_put_batch(struct rg_frame_writer *w, struct rg_buf *out, struct rg
     n = LZ4_compress_fast_continue(&w->lz4, w->ring + w->at, w->packed, (int)packed.n, (int)sizeof w->packed, 1);
     RG_ASSERT(n > 0);
     w->at += packed.n;
-    put_compressed(out, RG_FRAME_BATCH, packed.n, w->packed, (size_t)n);
+    put_compressed(out, RG_FRAME_BATCH, channel, packed.n, w->packed, (size_t)n);
 }
 
-void rg_frame_put_large(struct rg_frame_writer *w, struct rg_buf *out, struct rg_span message)
+void rg_frame_put_large(struct rg_frame_writer *w, struct rg_buf *out, unsigned channel, struct rg_span message)
 {
     RG_AUTO_MEM char *packed = malloc((size_t)LZ4_compressBound((int)message.n));
     int n = packed != NULL ? LZ4_compress_default((const char *)message.p, packed, (int)message.n,
@@ -103,9 +113,9 @@ void rg_frame_put_large(struct rg_frame_writer *w, struct rg_buf *out, struct rg
 
     (void)w;
     if (n > 0 && (size_t)n < message.n - message.n / 16)
-        put_compressed(out, RG_FRAME_LARGE, message.n, packed, (size_t)n);
+        put_compressed(out, RG_FRAME_LARGE, channel, message.n, packed, (size_t)n);
     else
-        rg_frame_put(out, RG_FRAME_RAW, message);
+        put_plain(out, RG_FRAME_RAW, channel, message);
 }
 
 static enum rg_err expand_batch(struct rg_frame_reader *r, size_t raw, struct rg_span packed, struct rg_frame *frame,
@@ -161,6 +171,13 @@ static size_t stored_max(uint8_t type)
     }
 }
 
+static bool type_known(uint8_t first)
+{
+    unsigned type = first & TYPE_MASK;
+
+    return type >= RG_FRAME_HELLO && type <= RG_FRAME_RAW && (type >= RG_FRAME_BATCH || first >> TYPE_BITS == 0);
+}
+
 enum rg_err rg_frame_decode(struct rg_frame_reader *r, struct rg_span bytes, struct rg_frame *ret_frame,
                             size_t *ret_length, struct rg_errctx *ctx)
 {
@@ -169,26 +186,26 @@ enum rg_err rg_frame_decode(struct rg_frame_reader *r, struct rg_span bytes, str
     struct rg_span stored;
     uint64_t length, raw;
     enum rg_err err = RG_OK;
-    uint8_t type;
+    uint8_t first, type;
 
     rg_cursor_init(&cur, bytes);
-    type = rg_cursor_u8(&cur);
+    first = rg_cursor_u8(&cur);
+    type = first & TYPE_MASK;
     length = rg_cursor_varint(&cur);
     if (cur.bad) {
         if (bytes.n >= 11)
             return rg_fail(ctx, RG_EMALFORMED, "a frame's length cannot be read");
-        return bytes.n > 0 && (type < RG_FRAME_HELLO || type > RG_FRAME_RAW)
-                   ? rg_fail(ctx, RG_EMALFORMED, "a frame of unknown type %u", type)
-                   : RG_ENOTFOUND;
+        return bytes.n > 0 && !type_known(first) ? rg_fail(ctx, RG_EMALFORMED, "a frame of unknown type %u", first)
+                                                 : RG_ENOTFOUND;
     }
-    if (type < RG_FRAME_HELLO || type > RG_FRAME_RAW)
-        return rg_fail(ctx, RG_EMALFORMED, "a frame of unknown type %u", type);
+    if (!type_known(first))
+        return rg_fail(ctx, RG_EMALFORMED, "a frame of unknown type %u", first);
     if (length > stored_max(type))
         return rg_fail(ctx, RG_ETOOBIG, "a frame of type %u and %llu bytes", type, (unsigned long long)length);
     if (rg_cursor_left(&cur) < length)
         return RG_ENOTFOUND;
     stored = rg_cursor_bytes(&cur, (size_t)length);
-    frame = (struct rg_frame){.type = (enum rg_frame_type)type, .payload = stored};
+    frame = (struct rg_frame){.type = (enum rg_frame_type)type, .channel = first >> TYPE_BITS, .payload = stored};
     *ret_length = bytes.n - rg_cursor_left(&cur);
     if (type == RG_FRAME_BATCH || type == RG_FRAME_LARGE) {
         rg_cursor_init(&cur, stored);

@@ -1,9 +1,10 @@
 /* net/link/frame.h: frames of a link, over the plain bytes of a TLS connection. Pure: bytes in, frames out.
  *
- * A frame is u8 type, varint length of what follows (stored), and for the compressed ones varint raw length before the
- * bytes. BATCH packs messages (varint length, bytes, …) of one flush into one LZ4 block that may refer to the 64 KiB
- * before it on this connection; messages over 32 KiB travel alone, compressed by themselves (LARGE) when that helps,
- * else as they are (RAW). */
+ * A frame is u8 type and channel, varint length of what follows (stored), and for the compressed ones varint raw length before
+ * the bytes. The type is in the low four bits; the channel, in the high four, says whose messages a BATCH, LARGE or RAW
+ * holds, and is 0 elsewhere. BATCH packs messages (varint length, bytes, …) of one flush into one LZ4 block that may refer to
+ * the 64 KiB before it on this connection; messages over 32 KiB travel alone, compressed by themselves (LARGE) when that
+ * helps, else as they are (RAW). */
 #ifndef REGENT_NET_LINK_FRAME_H
 #define REGENT_NET_LINK_FRAME_H
 
@@ -13,6 +14,7 @@
 #define RG_FRAME_RING_BYTES (128 * 1024)
 #define RG_FRAME_BYTES_MAX (9 * 1024 * 1024) /* a stored frame: a message, and LZ4's worst case */
 #define RG_FRAME_CONTROL_BYTES_MAX 2048
+#define RG_FRAME_CHANNELS 16
 
 enum rg_frame_type {
     RG_FRAME_HELLO = 1,     /* "RGL1", u8 version, hello bytes */
@@ -26,6 +28,7 @@ enum rg_frame_type {
 
 struct rg_frame {
     enum rg_frame_type type;
+    unsigned channel; /* below RG_FRAME_CHANNELS */
     struct rg_span payload; /* BATCH, LARGE: decompressed. Borrow: until the next decode */
 };
 
@@ -37,11 +40,11 @@ RG_MUST enum rg_err rg_frame_writer_new(struct rg_frame_writer **ret_writer);
 void rg_frame_writer_free(struct rg_frame_writer *writer);
 /** A control frame (HELLO … PONG), appended to out. */
 void rg_frame_put(struct rg_buf *out, enum rg_frame_type type, struct rg_span payload);
-/** Messages packed as `varint length, bytes` (at most RG_FRAME_BATCH_BYTES_MAX together), appended to out as one BATCH.
- */
-void rg_frame_put_batch(struct rg_frame_writer *writer, struct rg_buf *out, struct rg_span packed);
+/** One channel's messages, packed as `varint length, bytes` (at most RG_FRAME_BATCH_BYTES_MAX together), appended to out as
+ * one BATCH. */
+void rg_frame_put_batch(struct rg_frame_writer *writer, struct rg_buf *out, unsigned channel, struct rg_span packed);
 /** One large message, appended to out. */
-void rg_frame_put_large(struct rg_frame_writer *writer, struct rg_buf *out, struct rg_span message);
+void rg_frame_put_large(struct rg_frame_writer *writer, struct rg_buf *out, unsigned channel, struct rg_span message);
 
 /** message_max: most that a decompressed message may have. */
 RG_MUST enum rg_err rg_frame_reader_new(size_t message_max, struct rg_frame_reader **ret_reader);

@@ -66,6 +66,28 @@ static void log_failed(struct rg_links *links, struct peer *peer, const char *wh
                 peer->address, why);
 }
 
+/* A peer of a later release may use a channel that this one does not know. */
+static void drop_message(struct rg_links *links, struct peer *peer, unsigned channel)
+{
+    uint64_t now = uv_now(links->config.loop);
+
+    peer->stat.dropped_messages++;
+    if (peer->dropped_logged_ms != 0 && now - peer->dropped_logged_ms < RELOG_MS)
+        return;
+    peer->dropped_logged_ms = now;
+    rg_log_warn(links->config.log, "link.dropped", "peer=%llu channel=%u messages=%llu reason=\"nobody here reads this channel\"",
+                (unsigned long long)peer->id, channel, (unsigned long long)peer->stat.dropped_messages);
+}
+
+void rg_links_on_message(struct rg_links *links, struct peer *peer, unsigned channel, struct rg_span message)
+{
+    peer->stat.received_messages++;
+    if (links->config.on_message[channel] != NULL)
+        links->config.on_message[channel](links->config.arg, peer->id, message);
+    else
+        drop_message(links, peer, channel);
+}
+
 /* ---- dialling ---- */
 
 static void on_tick(uv_timer_t *timer);
@@ -99,7 +121,7 @@ static void on_dialled(uv_connect_t *req, int status)
 {
     struct conn *c = RG_CONTAINER(req, struct conn, dial);
 
-    if (c->state == CONN_CLOSED)
+    if (rg_conn_state(c) == CONN_CLOSED)
         return;
     if (status < 0)
         rg_conn_close(c, uv_strerror(status));
@@ -240,7 +262,7 @@ static void on_accepted_up(struct rg_links *links, struct peer *peer)
 {
     uint64_t now = uv_now(links->config.loop);
 
-    if (peer->out != NULL && peer->out->state == CONN_UP)
+    if (peer->out != NULL && rg_conn_state(peer->out) == CONN_UP)
         rg_conn_ping(peer->out);
     else if (peer->out != NULL && now - peer->out->since_ms >= STUCK_DIAL_MS)
         rg_conn_close(peer->out, "the dial is stuck, but the peer has come");
@@ -259,11 +281,12 @@ void rg_links_on_conn_up(struct conn *c)
         return;
     }
     rg_conn_ping(c);
-    if (c->state != CONN_UP)
+    if (rg_conn_state(c) != CONN_UP)
         return;
     peer->stat.last_error[0] = peer->logged[0] = '\0';
     peer->up = true;
-    rg_log_info(links->config.log, "link.up", "peer=%llu address=%s", (unsigned long long)peer->id, peer->address);
+    rg_log_info(links->config.log, "link.up", "peer=%llu address=%s framing=%d", (unsigned long long)peer->id, peer->address,
+                c->channels ? 2 : 1);
     links->config.on_up(links->config.arg, peer->id);
 }
 
@@ -305,10 +328,10 @@ void rg_links_on_conn_lost(struct conn *c, const char *why)
         dialled_lost(links, c, why);
     } else if (c->dialled) {
         return;
-    } else if (c->state == CONN_UP && was_in) {
+    } else if (rg_conn_state(c) == CONN_UP && was_in) {
         rg_log_info(links->config.log, "link.closed", "peer=%llu side=accepted reason=\"%s\"",
                     (unsigned long long)peer->id, why);
-    } else if (c->state != CONN_UP) {
+    } else if (rg_conn_state(c) != CONN_UP) {
         log_refused(links, c, why);
     }
 }
@@ -332,7 +355,7 @@ static uint64_t tick_conn(struct rg_links *links, struct conn *c, uint64_t now)
 {
     uint64_t keepalive = links->config.keepalive_ms, dead, ping;
 
-    switch (c->state) {
+    switch (rg_conn_state(c)) {
     case CONN_CLOSED:
         return UINT64_MAX;
     case CONN_LINGER:
@@ -343,7 +366,7 @@ static uint64_t tick_conn(struct rg_links *links, struct conn *c, uint64_t now)
         break;
     default:
         if (now - c->since_ms >= HANDSHAKE_MS_MAX)
-            rg_conn_close(c, c->state == CONN_CONNECTING ? "connecting took too long" : "the handshake took too long");
+            rg_conn_close(c, rg_conn_state(c) == CONN_CONNECTING ? "connecting took too long" : "the handshake took too long");
         return c->since_ms + HANDSHAKE_MS_MAX;
     }
     dead = c->heard_ms + dead_ms(links);
@@ -366,7 +389,7 @@ static void forgive(struct rg_links *links, uint64_t late_ms)
 {
     for (struct conn *c = links->conns; c != NULL; c = c->next) {
         c->heard_ms += late_ms;
-        if (c->state != CONN_UP)
+        if (rg_conn_state(c) != CONN_UP)
             c->since_ms += late_ms;
     }
 }
@@ -413,7 +436,7 @@ static void make_room(struct rg_links *links)
     unsigned n = 0;
 
     for (struct conn *c = links->conns; c != NULL; c = c->next)
-        if (!c->dialled && c->peer == NULL && c->state != CONN_CLOSED) {
+        if (!c->dialled && c->peer == NULL && rg_conn_state(c) != CONN_CLOSED) {
             oldest = c;
             n++;
         }
@@ -457,7 +480,33 @@ static void on_accept(uv_stream_t *listener, int status)
         accept_one(links);
 }
 
-/* ---- public ---- */
+/* ---- TLS ---- */
+
+/* ALPN: one name, with its length before it. A peer of a release before channels neither offers it nor answers to it. */
+static const unsigned char protocols[] = "\x0dregent-link/2";
+enum { PROTOCOLS_BYTES = sizeof protocols - 1 };
+
+static int on_protocols(SSL *ssl, const unsigned char **ret_name, unsigned char *ret_n, const unsigned char *offered, unsigned n,
+                        void *arg)
+{
+    unsigned char *name;
+
+    (void)ssl;
+    (void)arg;
+    if (SSL_select_next_proto(&name, ret_n, protocols, PROTOCOLS_BYTES, offered, n) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *ret_name = name;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+bool rg_links_agreed(const SSL *ssl)
+{
+    const unsigned char *name;
+    unsigned n;
+
+    SSL_get0_alpn_selected(ssl, &name, &n);
+    return n == PROTOCOLS_BYTES - 1 && memcmp(name, protocols + 1, n) == 0;
+}
 
 static enum rg_err tls_new(const struct rg_links_config *config, SSL_CTX **ret_tls, struct rg_errctx *ctx)
 {
@@ -488,9 +537,18 @@ static enum rg_err tls_new(const struct rg_links_config *config, SSL_CTX **ret_t
     SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(tls, 0);
     SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
+    if (!config->first_framing) {
+        if (SSL_CTX_set_alpn_protos(tls, protocols, PROTOCOLS_BYTES) != 0) {
+            SSL_CTX_free(tls);
+            return RG_ENOMEM;
+        }
+        SSL_CTX_set_alpn_select_cb(tls, on_protocols, NULL);
+    }
     *ret_tls = tls;
     return RG_OK;
 }
+
+/* ---- public ---- */
 
 static enum rg_err listen_on(struct rg_links *links, uint16_t *ret_port, struct rg_errctx *ctx)
 {
@@ -624,13 +682,14 @@ void rg_links_remove(struct rg_links *links, uint64_t id)
         rg_conn_close(peer->greeting, "the peer was removed");
 }
 
-enum rg_err rg_links_send(struct rg_links *links, uint64_t id, struct rg_span message)
+enum rg_err rg_links_send(struct rg_links *links, uint64_t id, unsigned channel, struct rg_span message)
 {
     struct peer *peer = rg_links_peer(links, id);
 
-    if (peer == NULL || peer->out == NULL || peer->out->state != CONN_UP)
+    RG_ASSERT(channel < RG_LINK_CHANNELS_MAX);
+    if (peer == NULL || peer->out == NULL || rg_conn_state(peer->out) != CONN_UP)
         return RG_ECLOSED;
-    return rg_conn_send(peer->out, message);
+    return rg_conn_send(peer->out, channel, message);
 }
 
 void rg_links_flush(struct rg_links *links)

@@ -2,6 +2,10 @@
  * direction is enough: A's messages to B travel on the connection that A dialled, and B answers on its own. Messages
  * are framed, LZ4-compressed when that helps, and arrive whole and in order or not at all.
  *
+ * A message has a channel: whose it is. Both ends agree on "regent-link/2" by ALPN. A peer that does not is of a release before
+ * channels: it gets, and sends, the first framing, where a message is control's if it begins with RG_CONTROL_BYTE and raft's
+ * otherwise. That is kept for one release.
+ *
  * Callbacks come from the loop alone, never from inside a function of this header, and may call any of them. */
 #ifndef REGENT_NET_LINK_LINK_H
 #define REGENT_NET_LINK_LINK_H
@@ -12,6 +16,9 @@
 #define RG_LINK_PEERS_MAX 64
 #define RG_LINK_MESSAGE_BYTES_MAX (8 * 1024 * 1024)
 #define RG_LINK_HELLO_BYTES_MAX 1024
+#define RG_LINK_CHANNELS_MAX 16
+
+enum rg_link_channel { RG_LINK_RAFT = 0, RG_LINK_CONTROL = 1 };
 
 struct uv_loop_s;
 struct rg_links;
@@ -22,6 +29,7 @@ struct rg_link_stat {
     uint64_t heard_ms;                   /* loop time of the last byte from the peer; 0: never */
     uint64_t sent_bytes, received_bytes; /* on the wire, TLS included */
     uint64_t sent_messages, received_messages;
+    uint64_t dropped_messages; /* received on a channel that nobody here reads */
     size_t queued_bytes;
     char last_error[128];
 };
@@ -38,6 +46,7 @@ struct rg_links_config {
     unsigned backoff_ms_max; /* [2000] reconnect with jitter, from 20 ms */
     size_t queue_bytes_max;  /* [32 MiB] for each peer */
     uint64_t seed;           /* for jitter */
+    bool first_framing;      /* [false] be as a release before channels; for tests */
     void *arg;
     /* Our hello, sent first on every new connection: cluster state the node wants checked (RAFT.md rule 10). Appended
      * to out. */
@@ -51,7 +60,9 @@ struct rg_links_config {
     void (*on_down)(void *arg, uint64_t peer);
     /* Asked before each dial: the address to use instead of the peer's own. False: its own. NULL: always its own. */
     bool (*route)(void *arg, const char *address, char ret_via[128]);
-    void (*on_message)(void *arg, uint64_t peer, struct rg_span message); /* borrow until the call returns */
+    /* The reader of each channel. message: borrow until the call returns. NULL: its messages are dropped, counted, and logged at
+     * most once a minute for each peer. */
+    void (*on_message[RG_LINK_CHANNELS_MAX])(void *arg, uint64_t peer, struct rg_span message);
 };
 
 /** Listen and be ready to dial. ret_port: the port in use. */
@@ -68,9 +79,9 @@ void rg_links_remove(struct rg_links *links, uint64_t peer);
  * Queue one message. Messages queued in one loop turn leave in as few TLS records and writes as possible (flushed by
  * rg_links_flush or at the end of the turn).
  * RG_ECLOSED: no connection. RG_EBUSY: the queue is full (the caller drops the message: raft sends again). RG_ETOOBIG:
- * over RG_LINK_MESSAGE_BYTES_MAX, or over the queue as a whole.
+ * over RG_LINK_MESSAGE_BYTES_MAX, or over the queue as a whole. RG_EPEER: the peer is of a release before this channel.
  */
-RG_MUST enum rg_err rg_links_send(struct rg_links *links, uint64_t peer, struct rg_span message);
+RG_MUST enum rg_err rg_links_send(struct rg_links *links, uint64_t peer, unsigned channel, struct rg_span message);
 /** Write out what is queued now. */
 void rg_links_flush(struct rg_links *links);
 void rg_links_stat(struct rg_links *links, uint64_t peer, struct rg_link_stat *ret_stat);

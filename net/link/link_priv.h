@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "base/prng.h"
+#include "base/sm.h"
 #include "net/link/link.h"
 #include "net/link/frame.h"
 
@@ -20,9 +21,11 @@ enum {
     STRANGERS_MAX = 128,  /* accepted connections whose certificate is not known yet */
 };
 
+_Static_assert(RG_LINK_CHANNELS_MAX == RG_FRAME_CHANNELS, "what a frame can say");
+
 struct peer;
 
-/* CONNECTING → TLS → HELLO → UP;  HELLO → LINGER (refused: the reason is on its way);  any → CLOSED (memory returns in
+/* CONNECTING → TLS → HELLO → UP;  HELLO → LINGER (refused: the reason is on its way);  any other → CLOSED (memory returns in
  * the close callback). An accepted one begins in TLS. From LINGER on a connection has no peer. */
 enum conn_state { CONN_CONNECTING, CONN_TLS, CONN_HELLO, CONN_UP, CONN_LINGER, CONN_CLOSED };
 
@@ -34,8 +37,10 @@ struct conn {
     uv_shutdown_t shutdown;
     SSL *ssl;      /* own */
     BIO *in, *out; /* owned by ssl: ciphertext in, ciphertext out */
-    enum conn_state state;
+    struct rg_sm sm;
     bool dialled, heard_hello, heard_ack;
+    bool channels;          /* from HELLO on: both sides speak frames with channels, otherwise the first framing */
+    uint8_t packed_channel; /* as in the frame */
     uint64_t tell_down; /* peer to call on_down for once closed; 0: none */
     uint64_t since_ms;  /* when it began; from UP on: when it came up; in LINGER: when that began */
     uint64_t heard_ms, sent_ms, pinged_ms;
@@ -61,6 +66,7 @@ struct peer {
     uint64_t serial;  /* of its address: an answer for an older one is not used */
     char logged[128]; /* why it could not be reached, as last logged */
     uint64_t logged_ms;
+    uint64_t dropped_logged_ms; /* when messages of an unknown channel were last logged; 0: never */
     struct rg_link_stat stat;
 };
 
@@ -94,6 +100,7 @@ struct rg_links {
 };
 
 struct peer *rg_links_peer(struct rg_links *links, uint64_t id);
+static inline enum conn_state rg_conn_state(const struct conn *conn) { return (enum conn_state)conn->sm.state; }
 /** A new connection in state CONNECTING (dialled to peer) or TLS (accepted). NULL: out of memory. */
 struct conn *rg_conn_new(struct rg_links *links, struct peer *peer);
 /** Begin TLS and reading. */
@@ -104,11 +111,15 @@ void rg_conn_close(struct conn *conn, const char *why);
 void rg_conn_refuse(struct conn *conn, const char *why);
 /** Send frames and messages that wait. */
 void rg_conn_flush(struct conn *conn);
-RG_MUST enum rg_err rg_conn_send(struct conn *conn, struct rg_span message);
+RG_MUST enum rg_err rg_conn_send(struct conn *conn, unsigned channel, struct rg_span message);
 void rg_conn_ping(struct conn *conn);
 /** A dialled connection is usable, an accepted one is (its peer is alive: dial back at once), a connection ends. */
 void rg_links_on_conn_up(struct conn *conn);
 void rg_links_on_conn_lost(struct conn *conn, const char *why);
+/** A message came. */
+void rg_links_on_message(struct rg_links *links, struct peer *peer, unsigned channel, struct rg_span message);
+/** The protocol that the two sides agreed upon has channels. */
+bool rg_links_agreed(const SSL *ssl);
 /** Look at deadlines at this time at the latest. */
 void rg_links_wake(struct rg_links *links, uint64_t at_ms);
 /** Free closing links once their last handle is gone, and say so. */

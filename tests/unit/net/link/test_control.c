@@ -53,7 +53,7 @@ static enum rg_err send_two(void *arg, uint64_t peer, struct rg_span message)
 static void arrive(void)
 {
     for (size_t i = 0; i < queued; i++) { /* what is sent meanwhile arrives too */
-        ck_assert(rg_control_on_message(queue[i].to, queue[i].from, rg_buf_span(&queue[i].bytes)));
+        rg_control_on_message(queue[i].to, queue[i].from, rg_buf_span(&queue[i].bytes));
         rg_buf_deinit(&queue[i].bytes);
     }
     queued = 0;
@@ -188,10 +188,10 @@ TEST(a_giant_ask_is_refused)
 TEST(an_answer_counts_from_its_peer_alone)
 {
     ck_assert_int_eq(ask("twice", 4, 1000), RG_OK);
-    ck_assert(rg_control_on_message(two, 1, rg_buf_span(&queue[0].bytes)));
-    ck_assert(rg_control_on_message(one, 3, rg_buf_span(&queue[1].bytes)));
+    rg_control_on_message(two, 1, rg_buf_span(&queue[0].bytes));
+    rg_control_on_message(one, 3, rg_buf_span(&queue[1].bytes));
     ck_assert_uint_eq(seen.calls, 0);
-    ck_assert(rg_control_on_message(one, 2, rg_buf_span(&queue[1].bytes)));
+    rg_control_on_message(one, 2, rg_buf_span(&queue[1].bytes));
     ck_assert_uint_eq(seen.calls, 1);
 }
 
@@ -220,7 +220,10 @@ LOOP(bad_frames, RG_LEN(bad))
 
     ck_assert_int_eq(rg_control_decode(rg_span(bad[_i].bytes, bad[_i].n), &type, &number, &object, &ctx), RG_EMALFORMED);
     ck_assert_ptr_nonnull(strstr(ctx.text, bad[_i].says));
-    ck_assert(rg_control_on_message(one, 2, rg_span(bad[_i].bytes, bad[_i].n)) == (bad[_i].n > 0 && bad[_i].bytes[0] == '\xc7'));
+    ck_assert_int_eq(ask("twice", 4, 1000), RG_OK); /* it is dropped: neither served nor an answer */
+    rg_control_on_message(one, 2, rg_span(bad[_i].bytes, bad[_i].n));
+    ck_assert_uint_eq(queued, 1);
+    ck_assert_uint_eq(seen.calls, 0);
 }
 
 TEST(candidates_hello)

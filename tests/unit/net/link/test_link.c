@@ -8,19 +8,20 @@
 
 #include "base/prng.h"
 #include "crypto/pki.h"
-#include "net/link/link.h"
+#include "net/link/control.h"
+#include "net/link/link_priv.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/tmpdir.h"
 
-enum { NODES = 3, LOG_MAX = 64 };
+enum { NODES = 3, LOG_MAX = 64, UNKNOWN = 5 /* a channel that nobody reads */ };
 
 struct node {
     struct rg_links *links;
     uint64_t id;
     uint16_t port;
     unsigned ups, downs, hellos;
-    uint64_t received, received_bytes, next_number;
-    bool out_of_order, refuse_hello, echo;
+    uint64_t received, received_bytes, next_number, controls;
+    bool out_of_order, refuse_hello, echo, first_framing;
     char log[LOG_MAX][300];
     size_t n_log;
     struct rg_log sink;
@@ -77,8 +78,21 @@ static void on_down(void *arg, uint64_t peer)
     ((struct node *)arg)->downs++;
 }
 
-/* A message is u64 number and filler. */
-static void on_message(void *arg, uint64_t peer, struct rg_span message)
+/* A message is u64 number and filler; a control frame 0xC7, then the same. */
+static void on_control(void *arg, uint64_t peer, struct rg_span message)
+{
+    struct node *n = arg;
+    struct rg_cursor cur;
+
+    (void)peer;
+    rg_cursor_init(&cur, message);
+    ck_assert_uint_eq(rg_cursor_u8(&cur), RG_CONTROL_BYTE);
+    if (rg_cursor_u64(&cur) != n->next_number++)
+        n->out_of_order = true;
+    n->controls++;
+}
+
+static void on_raft(void *arg, uint64_t peer, struct rg_span message)
 {
     struct node *n = arg;
     struct rg_cursor cur;
@@ -89,7 +103,7 @@ static void on_message(void *arg, uint64_t peer, struct rg_span message)
     n->received++;
     n->received_bytes += message.n;
     if (n->echo) /* re-entrant: send from inside the callback */
-        ck_assert_int_eq(rg_links_send(n->links, peer, message), RG_OK);
+        ck_assert_int_eq(rg_links_send(n->links, peer, RG_LINK_RAFT, message), RG_OK);
 }
 
 static void path_of(char out[200], const char *name)
@@ -135,8 +149,10 @@ static void open_node(uint64_t id)
     struct rg_errctx ctx = {.text = ""};
     struct rg_links_config c = {.loop = &loop, .listen_address = "127.0.0.1", .ca_path = ca, .cert_path = cert,
                                 .key_path = key, .cluster_id = "rc-test", .self_id = id, .arg = n, .hello = hello,
-                                .on_hello = on_hello, .on_up = on_up, .on_down = on_down, .on_message = on_message,
-                                .keepalive_ms = 50, .backoff_ms_max = 200, .queue_bytes_max = 20 << 20, .seed = id};
+                                .on_hello = on_hello, .on_up = on_up, .on_down = on_down,
+                                .on_message = {[RG_LINK_RAFT] = on_raft, [RG_LINK_CONTROL] = on_control}, .keepalive_ms = 50,
+                                .backoff_ms_max = 200, .queue_bytes_max = 20 << 20, .seed = id,
+                                .first_framing = n->first_framing};
 
     n->id = id;
     n->sink = (struct rg_log){.min = RG_LOG_DEBUG, .sink = on_log, .arg = n};
@@ -230,7 +246,7 @@ static void send_number(uint64_t from, uint64_t to, uint64_t number, size_t n)
     rg_buf_init(&head, 8);
     rg_buf_put_u64(&head, number);
     memcpy(big, head.data, 8);
-    ck_assert_int_eq(rg_links_send(nodes[from].links, to, rg_span(big, n)), RG_OK);
+    ck_assert_int_eq(rg_links_send(nodes[from].links, to, RG_LINK_RAFT, rg_span(big, n)), RG_OK);
 }
 
 CASE(.setup = setup, .teardown = teardown);
@@ -304,14 +320,14 @@ TEST(a_full_queue_says_busy_and_nothing_is_torn)
         rg_buf_init(&head, 8);
         rg_buf_put_u64(&head, sent);
         memcpy(big, head.data, 8);
-        err = rg_links_send(nodes[1].links, 2, rg_span(big, sizeof big));
+        err = rg_links_send(nodes[1].links, 2, RG_LINK_RAFT, rg_span(big, sizeof big));
         sent += err == RG_OK;
     }
     ck_assert_int_eq(err, RG_EBUSY);
     ck_assert_uint_eq(sent, 2); /* 20 MiB hold two of 8 */
     RUN_UNTIL(nodes[2].received == sent);
-    ck_assert_int_eq(rg_links_send(nodes[1].links, 2, rg_span(big, sizeof big)), RG_OK);
-    ck_assert_int_eq(rg_links_send(nodes[1].links, 3, rg_span(big, 8)), RG_ECLOSED);
+    ck_assert_int_eq(rg_links_send(nodes[1].links, 2, RG_LINK_RAFT, rg_span(big, sizeof big)), RG_OK);
+    ck_assert_int_eq(rg_links_send(nodes[1].links, 3, RG_LINK_RAFT, rg_span(big, 8)), RG_ECLOSED);
 }
 
 TEST(a_peer_that_comes_back_is_found_again)
@@ -326,7 +342,7 @@ TEST(a_peer_that_comes_back_is_found_again)
     port = nodes[1].port;
     close_node(&nodes[2]);
     RUN_UNTIL(nodes[1].downs == 1);
-    ck_assert_int_eq(rg_links_send(nodes[1].links, 2, rg_span(big, 8)), RG_ECLOSED);
+    ck_assert_int_eq(rg_links_send(nodes[1].links, 2, RG_LINK_RAFT, rg_span(big, 8)), RG_ECLOSED);
     open_node(2);
     introduce(1, 2); /* at its new port */
     snprintf(address, sizeof address, "127.0.0.1:%u", port);
@@ -446,9 +462,148 @@ TEST(a_removed_peer_is_out)
     connect_both(1, 2);
     RUN_UNTIL(nodes[1].ups == 1 && nodes[2].ups == 1);
     rg_links_remove(nodes[1].links, 2);
-    ck_assert_int_eq(rg_links_send(nodes[1].links, 2, rg_span(big, 8)), RG_ECLOSED);
+    ck_assert_int_eq(rg_links_send(nodes[1].links, 2, RG_LINK_RAFT, rg_span(big, 8)), RG_ECLOSED);
     RUN_UNTIL(nodes[2].downs == 1);
     run_ms(400);
     ck_assert_uint_eq(nodes[2].ups, 1);
     ck_assert(logged(&nodes[1], "is not a member here"));
+}
+
+static void send_control(uint64_t from, uint64_t to, uint64_t number, size_t n)
+{
+    RG_AUTO_BUF struct rg_buf head = {.max = 0};
+
+    rg_buf_init(&head, 9);
+    rg_buf_put_u8(&head, RG_CONTROL_BYTE);
+    rg_buf_put_u64(&head, number);
+    memcpy(big, head.data, 9);
+    ck_assert_int_eq(rg_links_send(nodes[from].links, to, RG_LINK_CONTROL, rg_span(big, n)), RG_OK);
+}
+
+/* Whichever of the two is of a release before channels. */
+static void open_pair(int old)
+{
+    nodes[1].first_framing = (old & 1) != 0;
+    nodes[2].first_framing = (old & 2) != 0;
+    open_node(1);
+    open_node(2);
+    connect_both(1, 2);
+    RUN_UNTIL(nodes[1].ups == 1 && nodes[2].ups == 1);
+}
+
+LOOP(channels_are_told_apart_whatever_the_peer_speaks, 4)
+{
+    static const size_t sizes[] = {9, 300, 40000};
+    uint64_t sent[3] = {0, 0, 0};
+
+    open_pair(_i);
+    for (int round = 0; round < 20; round++) {
+        for (uint64_t from = 1; from <= 2; from++)
+            for (size_t i = 0; i < RG_LEN(sizes); i++) {
+                send_number(from, 3 - from, sent[from]++, sizes[i]);
+                send_control(from, 3 - from, sent[from]++, sizes[i]);
+            }
+        RUN_UNTIL(nodes[1].next_number == sent[2] && nodes[2].next_number == sent[1]);
+    }
+    for (int n = 1; n <= 2; n++) {
+        ck_assert(!nodes[n].out_of_order); /* across channels, too */
+        ck_assert_uint_eq(nodes[n].received, 60);
+        ck_assert_uint_eq(nodes[n].controls, 60);
+    }
+}
+
+/* What is raft's may begin with any byte, but not to a release before channels. */
+LOOP(the_first_byte_is_no_matter, 2)
+{
+    open_pair(_i);
+    nodes[2].next_number = _i == 0 ? RG_CONTROL_BYTE : 0;
+    send_number(1, 2, RG_CONTROL_BYTE, 9);
+    RUN_UNTIL(nodes[2].received + nodes[2].controls == 1);
+    ck_assert_uint_eq(nodes[2].controls, (uint64_t)_i);
+}
+
+TEST(what_nobody_reads_is_dropped_and_counted)
+{
+    struct rg_link_stat stat;
+    unsigned lines = 0;
+
+    open_pair(0);
+    for (uint64_t i = 0; i < 100; i++) {
+        ck_assert_int_eq(rg_links_send(nodes[1].links, 2, UNKNOWN, rg_span(big, i == 50 ? 40000 : 0)), RG_OK);
+        send_number(1, 2, i, 300);
+    }
+    RUN_UNTIL(nodes[2].received == 100);
+    ck_assert(!nodes[2].out_of_order);
+    rg_links_stat(nodes[2].links, 1, &stat);
+    ck_assert_uint_eq(stat.dropped_messages, 100);
+    ck_assert_uint_eq(stat.received_messages, 200);
+    for (size_t i = 0; i < nodes[2].n_log; i++)
+        lines += strstr(nodes[2].log[i], "link.dropped peer=1 channel=5 messages=1 ") != NULL;
+    ck_assert_uint_eq(lines, 1);
+    ck_assert_uint_eq(nodes[1].downs + nodes[2].downs, 0);
+}
+
+LOOP(an_old_peer_is_sent_no_channel_that_it_does_not_know, 2)
+{
+    open_pair(1 + _i);
+    ck_assert_int_eq(rg_links_send(nodes[1].links, 2, UNKNOWN, rg_span(big, 9)), RG_EPEER);
+    ck_assert_int_eq(rg_links_send(nodes[2].links, 1, UNKNOWN, rg_span(big, 9)), RG_EPEER);
+    send_number(1, 2, 0, 300);
+    RUN_UNTIL(nodes[2].received == 1);
+}
+
+static const struct {
+    int old;
+    const char *bytes;
+    size_t n;
+    const char *reason;
+} malformed[] = {
+    {0, "\x10\0", 2, "unknown type 16"},
+    {0, "\x18\0", 2, "unknown type 24"},
+    {0, "\x23\x08", 2, "unknown type 35"}, /* a ping on a channel */
+    {0, "\x15", 1, "malformed"},           /* a batch of control frames, which one below does not fill */
+    {0, "\x16\x02\x05\xff", 4, "does not decompress"},
+    {1, "\x17\x01x", 3, "not agreed upon"},
+    {2, "\x17\x01x", 3, "not agreed upon"},
+    {1, "\x1f\0", 2, "unknown type 31"},
+};
+
+LOOP(malformed_frames_end_the_link, RG_LEN(malformed))
+{
+    struct conn *c;
+
+    open_pair(malformed[_i].old);
+    c = nodes[1].links->peers[0].out;
+    if (malformed[_i].n == 1)
+        rg_frame_put_batch(c->writer, &c->plain_out, RG_LINK_CONTROL, rg_span("\x05" "ab", 3));
+    else
+        rg_buf_put(&c->plain_out, malformed[_i].bytes, malformed[_i].n);
+    RUN_UNTIL(nodes[1].downs == 1);
+    ck_assert_msg(logged(&nodes[2], malformed[_i].reason), "last: %s", nodes[2].log[nodes[2].n_log - 1]);
+    ck_assert_uint_eq(nodes[2].received + nodes[2].controls, 0);
+    RUN_UNTIL(nodes[1].ups == 2); /* and it is made again */
+}
+
+/* Raft's frames cost what they did before there were channels, and a channel costs nothing. */
+TEST(a_channel_is_in_the_first_byte)
+{
+    static const struct {
+        unsigned channel;
+        uint8_t batch, raw;
+    } want[] = {{RG_LINK_RAFT, 0x05, 0x07}, {RG_LINK_CONTROL, 0x15, 0x17}, {15, 0xf5, 0xf7}};
+
+    for (size_t i = 0; i < RG_LEN(want); i++) {
+        RG_AUTO_BUF struct rg_buf batch = {.max = 0}, raw = {.max = 0};
+        struct rg_frame_writer *writer;
+
+        rg_buf_init(&batch, 1000);
+        rg_buf_init(&raw, 1000);
+        ck_assert_int_eq(rg_frame_writer_new(&writer), RG_OK);
+        rg_frame_put_batch(writer, &batch, want[i].channel, rg_span("\x02hi", 3));
+        rg_frame_put_large(writer, &raw, want[i].channel, rg_span("hi", 2));
+        rg_frame_writer_free(writer);
+        ck_assert_uint_eq(batch.data[0], want[i].batch);
+        ck_assert_uint_eq(raw.len, 4);
+        ck_assert_uint_eq(raw.data[0], want[i].raw);
+    }
 }
