@@ -8,6 +8,7 @@ struct level {
     unsigned count;     /* items of a sequence so far */
     size_t path_len;    /* of the path up to this level */
     bool have_key;      /* a mapping waits for the value of its key */
+    size_t line, rows;  /* where it began, and how many rows there were */
 };
 
 struct parse {
@@ -57,27 +58,53 @@ static void value_ended(struct parse *p)
     }
 }
 
+/* Whether the row is the value at this path of n bytes, or inside the mapping or list there. "a.b: 1" is not inside a mapping a. */
+static bool is_at(const struct rg_yaml_row *row, const char *path, size_t n)
+{
+    if (strncmp(row->path, path, n) != 0)
+        return false;
+    for (size_t i = 0; n > 0 && i < RG_YAML_DEPTH_MAX; i++)
+        if (row->inside[i] == n)
+            return true;
+    return row->path[n] == '\0';
+}
+
+/* A value at the path must be the first one there. */
+static enum rg_err check_new(struct parse *p, size_t line)
+{
+    const struct rg_yaml *yaml = p->yaml;
+    size_t n = strlen(p->path);
+
+    for (size_t i = 0; i < yaml->n; i++)
+        if (is_at(&yaml->rows[i], p->path, n))
+            return rg_fail(p->ctx, RG_EMALFORMED, "%s:%zu: %s: given twice, first on line %u", yaml->file, line + 1,
+                           p->path, yaml->rows[i].line);
+    return RG_OK;
+}
+
 static enum rg_err open_level(struct parse *p, size_t line, bool sequence)
 {
     enum rg_err err = value_begins(p, line);
 
+    if (!err && p->path[0] != '\0')
+        err = check_new(p, line);
     if (err)
         return err;
     if (p->depth == RG_YAML_DEPTH_MAX)
         return fail_at(p, line, "nested too deeply");
-    p->levels[p->depth++] = (struct level){.sequence = sequence, .path_len = strlen(p->path)};
+    p->levels[p->depth++] =
+        (struct level){.sequence = sequence, .path_len = strlen(p->path), .line = line, .rows = p->yaml->n};
     return RG_OK;
 }
 
-static enum rg_err add_row(struct parse *p, size_t line, const char *value)
+static enum rg_err add_row(struct parse *p, size_t line, const char *value, bool empty)
 {
     struct rg_yaml *yaml = p->yaml;
     struct rg_yaml_row *row;
+    enum rg_err err = check_new(p, line);
 
-    for (size_t i = 0; i < yaml->n; i++)
-        if (strcmp(yaml->rows[i].path, p->path) == 0)
-            return rg_fail(p->ctx, RG_EMALFORMED, "%s:%zu: %s: given twice, first on line %u", yaml->file, line + 1,
-                           p->path, yaml->rows[i].line);
+    if (err)
+        return err;
     if (yaml->n == RG_YAML_ROWS_MAX)
         return fail_at(p, line, "too many fields");
     if (strlen(value) >= sizeof row->value)
@@ -86,8 +113,23 @@ static enum rg_err add_row(struct parse *p, size_t line, const char *value)
     snprintf(row->path, sizeof row->path, "%s", p->path);
     snprintf(row->value, sizeof row->value, "%s", value);
     row->line = (unsigned)line + 1;
+    row->empty = empty;
     row->used = false;
+    for (size_t i = 0; i < p->depth; i++)
+        row->inside[i] = (uint8_t)p->levels[i].path_len;
     return RG_OK;
+}
+
+/* One with nothing in it is a row too, so that its name is looked at; the whole file has none. */
+static enum rg_err close_level(struct parse *p)
+{
+    const struct level *level = &p->levels[--p->depth];
+    enum rg_err err = RG_OK;
+
+    if (p->depth > 0 && level->rows == p->yaml->n)
+        err = add_row(p, level->line, "", true);
+    value_ended(p);
+    return err;
 }
 
 static enum rg_err on_scalar(struct parse *p, size_t line, const char *text, size_t len)
@@ -105,7 +147,7 @@ static enum rg_err on_scalar(struct parse *p, size_t line, const char *text, siz
     }
     err = value_begins(p, line);
     if (!err)
-        err = add_row(p, line, text);
+        err = add_row(p, line, text, false);
     value_ended(p);
     return err;
 }
@@ -129,9 +171,7 @@ static enum rg_err on_event(struct parse *p, const yaml_event_t *event)
         return open_level(p, line, true);
     case YAML_MAPPING_END_EVENT:
     case YAML_SEQUENCE_END_EVENT:
-        p->depth--;
-        value_ended(p);
-        return RG_OK;
+        return close_level(p);
     default:
         return RG_OK;
     }
@@ -180,13 +220,19 @@ void rg_yaml_deinit(struct rg_yaml *yaml)
 
 const struct rg_yaml_row *rg_yaml_get(struct rg_yaml *yaml, const char *path)
 {
+    const struct rg_yaml_row *found = NULL;
+
     for (size_t i = 0; i < yaml->n; i++) {
-        if (strcmp(yaml->rows[i].path, path) == 0) {
-            yaml->rows[i].used = true;
-            return &yaml->rows[i];
-        }
+        struct rg_yaml_row *row = &yaml->rows[i];
+        size_t n = strlen(row->path);
+
+        if (strncmp(row->path, path, n) != 0 || (path[n] != '\0' && !(row->empty && (path[n] == '.' || path[n] == '['))))
+            continue;
+        row->used = true;
+        if (!row->empty)
+            found = row;
     }
-    return NULL;
+    return found;
 }
 
 const struct rg_yaml_row *rg_yaml_unused(const struct rg_yaml *yaml)

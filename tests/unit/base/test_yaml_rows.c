@@ -41,6 +41,21 @@ static const struct {
     {"quoted", "a: 'it''s'\nb: \"\\u00e9\"\n", "a=it's@1 b=\xc3\xa9@2"},
     {"given twice", "a: 1\nb: 2\na: 3\n", "f:3: a: given twice, first on line 1"},
     {"given twice, deep down", "a: {b: 1, b: 1}\n", "f:1: a.b: given twice, first on line 1"},
+    {"a mapping twice", "a: {x: 1}\nb: 2\na: {y: 2}\n", "f:3: a: given twice, first on line 1"},
+    {"a mapping twice, deep down", "a:\n  b: {x: 1}\n  b: {y: 2}\n", "f:3: a.b: given twice, first on line 2"},
+    {"a list twice", "a: [x]\na: [y]\n", "f:2: a: given twice, first on line 1"},
+    {"a list, then a mapping", "a: [x]\na: {y: 2}\n", "f:2: a: given twice, first on line 1"},
+    {"a value, then a mapping", "a: 1\na: {y: 2}\n", "f:2: a: given twice, first on line 1"},
+    {"a mapping, then a value", "a: {b: {c: 1}}\na: 2\n", "f:2: a: given twice, first on line 1"},
+    {"an empty mapping, then a full one", "a: {}\na: {y: 2}\n", "f:2: a: given twice, first on line 1"},
+    {"a full list, then an empty one", "a: [x]\na: []\n", "f:2: a: given twice, first on line 1"},
+    {"a name in two mappings", "a: {x: {z: 1}}\nb: {x: {z: 2}}\n", "a.x.z=1@1 b.x.z=2@2"},
+    {"a name that begins as another", "ab: {x: 1}\na: {x: 2}\n", "ab.x=1@1 a.x=2@2"},
+    {"a name with a dot beside a mapping", "a.b: 1\na: {c: 2}\na.d: 3\n", "a.b=1@1 a.c=2@2 a.d=3@3"},
+    {"a name with a dot, again in a mapping", "a.b: 1\na: {b: 2}\n", "f:2: a.b: given twice, first on line 1"},
+    {"a name of nothing", "b: 1\n'': {x: 1}\n", "b=1@1 x=1@2"},
+    {"empty ones", "a: {}\nb: [ ]\nc: [{}, []]\nd: 1\n", "a=@1 b=@2 c[0]=@3 c[1]=@3 d=1@4"},
+    {"an empty file of fields", "{}\n", ""},
     {"an alias", "a: &x 1\nb: *x\n", "f:2: aliases are not taken"},
     {"a text alone", "hello\n", "f:1: the file must be a mapping of fields"},
     {"a list alone", "- 1\n", "f:1: a list stands where a field is expected"},
@@ -110,5 +125,32 @@ TEST(what_nobody_asked_for_is_found)
     ck_assert_str_eq(rg_yaml_unused(&yaml)->path, "b.d");
     ck_assert_ptr_nonnull(rg_yaml_get(&yaml, "b.d"));
     ck_assert_ptr_null(rg_yaml_unused(&yaml));
+    rg_yaml_deinit(&yaml);
+}
+
+static const struct {
+    const char *text, *ask, *unused; /* unused NULL: none */
+} empties[] = {
+    {"peerz: {}\n", "peers[0].id", "peerz"},
+    {"peers: {}\n", "peerz[0].id", "peers"},
+    {"peer: []\n", "peers[0].id", "peer"},
+    {"peers: []\n", "peers[0].id", NULL},
+    {"raft: {}\n", "raft.heartbeat_ms", NULL},
+    {"raft: {}\n", "raft", NULL},
+    {"raft: {election: {}}\n", "raft.election_ms", "raft.election"},
+    {"raft: {}\nlog: {}\n", "raft.heartbeat_ms", "log"},
+};
+
+LOOP(an_empty_one_is_absent_and_its_name_is_looked_at, RG_LEN(empties))
+{
+    const struct rg_yaml_row *row;
+    struct rg_yaml yaml;
+
+    ck_assert_int_eq(rg_yaml_parse("f", rg_span_str(empties[_i].text), &yaml, &ctx), RG_OK);
+    ck_assert_ptr_null(rg_yaml_get(&yaml, empties[_i].ask));
+    row = rg_yaml_unused(&yaml);
+    ck_assert_msg((row == NULL) == (empties[_i].unused == NULL), "%s", empties[_i].text);
+    if (row != NULL)
+        ck_assert_str_eq(row->path, empties[_i].unused);
     rg_yaml_deinit(&yaml);
 }

@@ -85,6 +85,8 @@ static const struct {
     {"id: 1, region: us-east-1", "id: 1, region: us-west-1", ":12:", "peers[0].region"},
     {"https://h:2", "ftp://h:2", ":13:", "peers[1].url"},
     {"listen:\n", "listen: [\n", "", ""},
+    {"cluster: rc-1\n", "cluster: rc-1\nrafts: {}\n", ":2:", "rafts"},
+    {"data_dir: data\n", "data_dir: data\ntls: {ca: other.pem}\n", ":10:", "tls"},
     {"cluster: rc-1\n", "cluster: *a\n", ":1:", ""},
     {"cluster: rc-1\n", "- a\n", "", ""},
 };
