@@ -1,5 +1,9 @@
 #include "base/json_writer.h"
 
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+
 #include "base/json.h"
 
 static bool in_array(const struct rg_json_writer *j) { return (j->arrays & RG_BIT(j->depth - 1)) != 0; }
@@ -150,6 +154,17 @@ void rg_json_seconds(struct rg_json_writer *j, const char *name, int64_t ms)
     for (unsigned unit = 100; unit > 0; unit /= 10)
         text[n++] = (char)('0' + magnitude / unit % 10);
     put(j, name, text, n);
+}
+
+void rg_json_fixed(struct rg_json_writer *j, const char *name, double value, unsigned decimals)
+{
+    char text[1 + DBL_MAX_10_EXP + 1 + 1 + 9 + 1];
+
+    RG_ASSERT(decimals <= 9);
+    if (isfinite(value))
+        put(j, name, text, (size_t)snprintf(text, sizeof text, "%.*f", (int)decimals, value));
+    else
+        rg_json_null(j, name);
 }
 
 /* Plain text of n bytes that stands at text + 1, in room for its quotes. */

@@ -60,6 +60,8 @@ void rg_json_u64_or_null(struct rg_json_writer *j, const char *name, uint64_t va
 void rg_json_i64(struct rg_json_writer *j, const char *name, int64_t value);
 /** Milliseconds as seconds with three decimals: 1.500. The interfaces of AWS have their points in time so, since 1970. */
 void rg_json_seconds(struct rg_json_writer *j, const char *name, int64_t ms);
+/** With so many decimals, at most 9, rounded as printf does; null for what is not finite. For figures. */
+void rg_json_fixed(struct rg_json_writer *j, const char *name, double value, unsigned decimals);
 /** A point in time, milliseconds since 1970, as text: rg_time_format. */
 void rg_json_time(struct rg_json_writer *j, const char *name, int64_t at_ms);
 void rg_json_revision(struct rg_json_writer *j, const char *name, struct rg_rev rev);

@@ -8,8 +8,9 @@ symbols of the objects in BUILD, and fails, with the file and the function, on
   - a room of more than FILES_MAX files or LINES_MAX lines;
   - a header whose guard is not its path, a line over COLUMNS_MAX columns, a tab, blanks at the end of a line;
   - a unit test that is not built, or that has a main of its own beside tests/lib/check_main.c;
-  - a file of raft/node that writes what another one owns (raft/node/node_priv.h says who owns what).
-It first holds both lists turned round, which must find much: a check that cannot fail is none."""
+  - a file of raft/node that writes what another one owns (raft/node/node_priv.h says who owns what);
+  - JSON typed by hand, beside what TYPED lists, and jansson's readers called by anything but base/json.c.
+It first holds both lists turned round, which must find much, and planted JSON: a check that cannot fail is none."""
 import json
 import os
 import re
@@ -146,11 +147,78 @@ def ownership(files):
     return nobodys + list(foreign_writes(owners, sources))
 
 
+BLOCK = re.compile(r"/\* Hand-made JSON begins: .*?/\* Hand-made JSON ends\. \*/", re.S)
+BLOCK_IN = "net/v1/check.c"
+# (file, how the literal begins, why it is no JSON that somebody writes beside base/json_writer.h)
+TYPED = [
+    ("cmd/bench/check.c", r'\"allowed\":true', "is looked for in an answer"),
+    ("cmd/bench/check.c", r'{\"allowed\":true,\"pad\":\"', "what nginx is set up to answer with, of the size of ours"),
+    ("cmd/bench/check.c", r'{\"format\":\"idc-org-dataset/1\"', "an organisation to import: data"),
+    ("cmd/bench/state.c", r'\"UserId\":\"', "is looked for in an answer"),
+    ("cmd/bench/state.c", r'\"GroupId\":\"', "is looked for in an answer"),
+    ("cmd/bench/write.c", r'\"UserId\":\"', "is looked for in an answer"),
+    ("cmd/dev/cmd_proxy.c", r'{\"ok\":true', "is looked for in an answer"),
+    ("cmd/dev/proxy_control.c", r'{\"ok\":false,\"code\":\"InternalError\"', "the answer when there is no memory to write one"),
+]
+
+
+def literals(text):
+    """(line, text) of each C string outside comments, neighbours joined."""
+    string = r'"(?:\\.|[^"\\\n])*"'
+    for m in re.finditer(rf"/\*.*?\*/|//[^\n]*|'(?:\\.|[^'\\\n])+'|({string}(?:\s*{string})*)", text, re.S):
+        if m[1]:
+            yield text.count("\n", 0, m.start()) + 1, "".join(s[1:-1] for s in re.findall(string, m[1]))
+
+
+def typed_json(files, typed):
+    """Where JSON is typed by hand or read past base/json.h, and what of the list is not there."""
+    unseen = set((path, begins) for path, begins, _ in typed)
+    for path, text in sorted(files.items()):
+        if path == BLOCK_IN:
+            text = BLOCK.sub(lambda m: "\n" * m[0].count("\n"), text)
+        for line, literal in literals(text):
+            if not re.search(r'\\"\w+\\"\s*:', literal):
+                continue
+            allowed = {(p, b) for p, b, _ in typed if p == path and literal.startswith(b)}
+            unseen -= allowed
+            if not allowed:
+                yield f"{path}:{line}: JSON typed by hand: base/json_writer.h writes it ({literal[:40]})"
+        if path != "base/json.c":
+            for m in re.finditer(r"\bjson_load\w*\s*\(", text):
+                line = text.count("\n", 0, m.start()) + 1
+                yield f"{path}:{line}: {m[0]}: JSON is read by rg_json_parse (base/json.h)"
+    for path, begins in sorted(unseen):
+        yield f"{path}: TYPED lists {begins}, which is not there"
+
+
+PLANTED = {
+    "cmd/a.c": r'''/* printf("{\"a\":1}") */ char c = '"';''' + "\n" + r'''printf("said \"%s\": no, \"word\" alone", x); f("x:1"); rg_json_number(json_load, "a");''',
+    "cmd/b.c": r'''printf("{\"a\":%d}", 1);''',
+    "cmd/c.c": r'''printf("{\"a"''' + "\n  " + r'''"\" :1}");''',
+    "cmd/d.c": r'''json_load_file("x", 0, NULL); json_loadb (p, n, 0, NULL);''',
+    "cmd/e.c": r'''find("\"a\":1"); put("{\"a\":1}");''',
+    "base/json.c": "json_loadb(p, n, 0, NULL);",
+    BLOCK_IN: r'''/* Hand-made JSON begins: x */ put("{\"a\":1}"); /* Hand-made JSON ends. */ put("{\"b\":2}");''',
+}
+PLANTED_TYPED = [("cmd/e.c", r'\"a\":', "planted"), ("cmd/f.c", "x", "planted: not there")]
+
+
+def json_by_hand(files):
+    """What is wrong with JSON, and with this check."""
+    found = [w.split(":")[0] for w in typed_json(PLANTED, PLANTED_TYPED)]
+    if found != ["cmd/b.c", "cmd/c.c", "cmd/d.c", "cmd/d.c", "cmd/e.c", BLOCK_IN, "cmd/f.c"]:
+        yield f"of the planted JSON this was found: {found}"
+    if len(BLOCK.findall(files[BLOCK_IN])) != 1 or sum(len(BLOCK.findall(t)) for t in files.values()) != 1:
+        yield f"{BLOCK_IN} has the one block of hand-made JSON"
+    yield from typed_json(files, TYPED)
+
+
 def main():
     source, build = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
     rooms = rooms_of(open(os.path.join(source, "ARCHITECTURE.md"), encoding="utf-8").read())
     files = product(source)
     wrong = list(sizes(rooms, files)) + [w for path in sorted(files) for w in form(path, files[path])] + list(units(source, build)) + ownership(files)
+    wrong += json_by_hand(files)
     if not wrong:
         arrows, objects_n = arrows_of(source, build, rooms, files)
         wrong = [f"{path} -> {to}: {name}" for path, to, name in upward(arrows, {r: i for i, r in enumerate(rooms)})]

@@ -518,10 +518,17 @@ static enum rg_err import(struct rg_cli *cli)
         err = run(&im);
     json_decref(im.data);
     seconds = (double)(rg_cli_now_us() - from) / 1e6;
-    if (!err && cli->json)
-        printf("{\"created\":%zu,\"existed\":%zu,\"seconds\":%.3f}\n", im.created, im.conflicts, seconds);
-    else if (!err)
+    if (!err && cli->json) {
+        struct rg_cli_line line;
+        struct rg_json_writer *j = rg_cli_line_begin(&line);
+
+        rg_json_u64(j, "created", im.created);
+        rg_json_u64(j, "existed", im.conflicts);
+        rg_json_fixed(j, "seconds", seconds, 3);
+        rg_cli_line_end(cli, &line);
+    } else if (!err) {
         printf("imported %s: %zu objects made, %zu were there already, %.2f s\n", cli->arg[0], im.created, im.conflicts, seconds);
+    }
     return err;
 }
 

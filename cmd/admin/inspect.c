@@ -59,14 +59,44 @@ static void on_record(void *arg, const struct rg_wal_record *r)
 {
     struct tool *t = arg;
 
-    if (t->cli->json)
-        printf("{\"file\":\"%s\",\"offset\":%llu,\"first\":%llu,\"last\":%llu,\"term\":%llu,\"bytes\":%zu,\"truncation\":%s}\n",
-               r->file, (unsigned long long)r->offset, (unsigned long long)r->first_index, (unsigned long long)r->last_index,
-               (unsigned long long)r->term, r->bytes, r->truncation ? "true" : "false");
-    else
+    if (t->cli->json) {
+        struct rg_cli_line line;
+        struct rg_json_writer *j = rg_cli_line_begin(&line);
+
+        rg_json_str(j, "file", r->file);
+        rg_json_u64(j, "offset", r->offset);
+        rg_json_u64(j, "first", r->first_index);
+        rg_json_u64(j, "last", r->last_index);
+        rg_json_u64(j, "term", r->term);
+        rg_json_u64(j, "bytes", r->bytes);
+        rg_json_bool(j, "truncation", r->truncation);
+        rg_cli_line_end(t->cli, &line);
+    } else {
         printf("%s @%llu: %s %llu..%llu term %llu, %zu bytes\n", r->file, (unsigned long long)r->offset,
                r->truncation ? "truncated from" : "entries", (unsigned long long)r->first_index,
                (unsigned long long)r->last_index, (unsigned long long)r->term, r->bytes);
+    }
+}
+
+static void print_log(struct rg_cli *cli, const char *dir, const struct rg_wal_report *r)
+{
+    if (cli->json) {
+        struct rg_cli_line line;
+        struct rg_json_writer *j = rg_cli_line_begin(&line);
+
+        rg_json_u64(j, "segments", r->segments);
+        rg_json_u64(j, "records", r->records);
+        rg_json_u64(j, "entries", r->entries);
+        rg_json_u64(j, "bytes", r->bytes);
+        rg_json_u64(j, "first", r->first_index);
+        rg_json_u64(j, "last", r->last_index);
+        rg_json_u64(j, "cutBytes", r->cut_bytes);
+        rg_cli_line_end(cli, &line);
+    } else {
+        printf("%s: intact: %llu segments, %llu records, entries %llu..%llu, %llu bytes%s%s\n", dir, (unsigned long long)r->segments,
+               (unsigned long long)r->records, (unsigned long long)r->first_index, (unsigned long long)r->last_index,
+               (unsigned long long)r->bytes, r->note[0] != '\0' ? "; " : "", r->note);
+    }
 }
 
 static enum rg_err wal_verify(struct rg_cli *cli)
@@ -84,14 +114,8 @@ static enum rg_err wal_verify(struct rg_cli *cli)
     err = open_tool(t, "wal");
     if (!err)
         err = rg_wal_verify(&io, dir, t->keys, &t->context, rg_opt_flag(cli, "records") ? on_record : NULL, t, &r, &cli->err);
-    if (!err && cli->json)
-        printf("{\"segments\":%llu,\"records\":%llu,\"entries\":%llu,\"bytes\":%llu,\"first\":%llu,\"last\":%llu,\"cutBytes\":%llu}\n",
-               (unsigned long long)r.segments, (unsigned long long)r.records, (unsigned long long)r.entries, (unsigned long long)r.bytes,
-               (unsigned long long)r.first_index, (unsigned long long)r.last_index, (unsigned long long)r.cut_bytes);
-    else if (!err)
-        printf("%s: intact: %llu segments, %llu records, entries %llu..%llu, %llu bytes%s%s\n", dir, (unsigned long long)r.segments,
-               (unsigned long long)r.records, (unsigned long long)r.first_index, (unsigned long long)r.last_index,
-               (unsigned long long)r.bytes, r.note[0] != '\0' ? "; " : "", r.note);
+    if (!err)
+        print_log(cli, dir, &r);
     tool_free(t);
     return err;
 }
@@ -116,24 +140,33 @@ static enum rg_err read_fd(void *arg, uint64_t offset, void *out, size_t n)
     return RG_OK;
 }
 
-static void print_snapshot(const struct rg_cli *cli, const char *path, const struct rg_snapshot_info *info, uint64_t size,
+static void print_snapshot(struct rg_cli *cli, const char *path, const struct rg_snapshot_info *info, uint64_t size,
                            bool verified)
 {
     char hash[2 * RG_STATE_HASH_BYTES + 1];
 
     rg_hex(hash, info->hash, sizeof info->hash);
-    if (cli->json)
-        printf("{\"file\":\"%s\",\"revision\":\"%llu.%llu\",\"term\":%llu,\"rows\":%llu,\"bytes\":%llu,\"createdMs\":%lld,"
-               "\"keyId\":\"%s\",\"hash\":\"%s\",\"verified\":%s}\n",
-               path, (unsigned long long)(info->term >> 32), (unsigned long long)info->index, (unsigned long long)info->term,
-               (unsigned long long)info->rows, (unsigned long long)size, (long long)info->created_ms, info->key_id, hash,
-               verified ? "true" : "false");
-    else
+    if (cli->json) {
+        struct rg_cli_line line;
+        struct rg_json_writer *j = rg_cli_line_begin(&line);
+
+        rg_json_str(j, "file", path);
+        rg_json_revision(j, "revision", ((struct rg_rev){.epoch = info->term >> 32, .index = info->index}));
+        rg_json_u64(j, "term", info->term);
+        rg_json_u64(j, "rows", info->rows);
+        rg_json_u64(j, "bytes", size);
+        rg_json_i64(j, "createdMs", info->created_ms);
+        rg_json_str(j, "keyId", info->key_id);
+        rg_json_str(j, "hash", hash);
+        rg_json_bool(j, "verified", verified);
+        rg_cli_line_end(cli, &line);
+    } else {
         printf("file      %s\nrevision  %llu.%llu (term %llu)\nrows      %llu\nbytes     %llu\ncreated   %lld ms\nkey       %s\n"
                "hash      %s\nverified  %s\n",
                path, (unsigned long long)(info->term >> 32), (unsigned long long)info->index, (unsigned long long)info->term,
                (unsigned long long)info->rows, (unsigned long long)size, (long long)info->created_ms, info->key_id, hash,
                verified ? "every chunk" : "header only (--verify reads it all)");
+    }
 }
 
 static enum rg_err snapshot_inspect(struct rg_cli *cli)

@@ -354,7 +354,7 @@ static enum rg_err replay_pages(struct tail *t, json_t *body, json_t *answers)
         if (rg_json_number(answer, "notTried") > 0)
             next = 0; /* the rest would end the same way */
         json_array_append_new(answers, answer);
-    } while (next != 0 && json_is_true(json_object_get(body, "all")));
+    } while (next != 0 && rg_json_flag(body, "all"));
     return err;
 }
 

@@ -109,11 +109,18 @@ static enum rg_err token(struct rg_cli *cli)
     const char *urls[RG_CLUSTER_REGIONS_MAX];
     size_t n = cluster_urls(cli->cluster, urls, RG_LEN(urls));
     json_t *json = NULL;
-    char body[128];
+    RG_AUTO_BUF struct rg_buf body = {.max = 0};
+    struct rg_json_writer j;
     enum rg_err err;
 
-    snprintf(body, sizeof body, "{\"region\":\"%s\",\"ttlSeconds\":%llu}", cli->arg[0], (unsigned long long)rg_opt_number(cli, "ttl"));
-    err = post(cli->cluster, urls, n, "/v1/join-tokens", rg_span_str(body), &json, &cli->err);
+    rg_buf_init(&body, 1024);
+    rg_json_begin(&j, &body);
+    rg_json_object(&j, NULL);
+    rg_json_str(&j, "region", cli->arg[0]);
+    rg_json_u64(&j, "ttlSeconds", rg_opt_number(cli, "ttl"));
+    rg_json_end(&j);
+    rg_json_done(&j);
+    err = body.err ? body.err : post(cli->cluster, urls, n, "/v1/join-tokens", rg_buf_span(&body), &json, &cli->err);
     if (err)
         return err;
     if (!rg_cli_json(cli, json)) {
@@ -254,7 +261,7 @@ static bool put_peer(struct rg_buf *out, uint64_t id, const char *region, const 
 static bool put_config(struct init *in, struct rg_buf *out)
 {
     const json_t *a = in->answer, *member;
-    long long id = (long long)json_integer_value(json_object_get(a, "nodeId"));
+    long long id = rg_json_number(a, "nodeId");
     bool ok = id > 0 && quotable(in->offer.cluster) && quotable(rg_json_cstr(a, "instanceArn")) &&
               quotable(rg_json_cstr(a, "identityStoreId")) && quotable(in->https) && quotable(in->link);
     size_t i;
@@ -272,7 +279,7 @@ static bool put_config(struct init *in, struct rg_buf *out)
                   "keystore: {file: keystore, passphrase_file: passphrase, fetch: true}\npeers:\n",
                   in->https, in->link);
     json_array_foreach(json_object_get(a, "members"), i, member)
-        ok = ok && put_peer(out, (uint64_t)json_integer_value(json_object_get(member, "id")), rg_json_cstr(member, "region"),
+        ok = ok && put_peer(out, (uint64_t)rg_json_number(member, "id"), rg_json_cstr(member, "region"),
                             rg_json_cstr(member, "role"), rg_json_cstr(member, "link"), rg_json_cstr(member, "url"));
     return ok && put_peer(out, (uint64_t)id, in->offer.region, "learner", in->own_link, in->own_url);
 }
@@ -293,7 +300,7 @@ static enum rg_err check_cert(struct init *in, struct rg_errctx *ctx)
     if (!err)
         err = rg_pki_sign_text(rg_buf_span(&in->key_pem), rg_span_str("mine"), &proof, ctx);
     if (!err && (strcmp(name.cluster_id, in->offer.cluster) != 0 || strcmp(name.region, in->offer.region) != 0 ||
-                 name.raft_id != (uint64_t)json_integer_value(json_object_get(in->answer, "nodeId")) ||
+                 name.raft_id != (uint64_t)rg_json_number(in->answer, "nodeId") ||
                  !rg_pki_verify_text(cert, rg_span_str("mine"), rg_buf_span(&proof))))
         err = rg_fail(ctx, RG_EPEER, "the primary's answer holds another node's certificate");
     rg_pki_cert_free(cert);
@@ -347,7 +354,7 @@ static enum rg_err write_all(struct init *in)
 
 static void print_done(const struct init *in)
 {
-    long long id = (long long)json_integer_value(json_object_get(in->answer, "nodeId"));
+    long long id = rg_json_number(in->answer, "nodeId");
 
     if (in->cli->json) {
         json_t *json = json_pack("{s:I, s:s, s:s, s:s, s:s}", "nodeId", (json_int_t)id, "region", in->offer.region, "config",

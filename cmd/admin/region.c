@@ -1,6 +1,7 @@
 /* cmd/admin/region.c: regions added, removed, described and looked at, over the primary's /v1/regions. */
 #include <unistd.h>
 
+#include "base/json.h"
 #include "cmd/admin/admin.h"
 #include "cmd/cli/region_ask.h"
 #include "cmd/dev/devproxy.h"
@@ -152,10 +153,16 @@ static enum rg_err delete(struct rg_cli *cli)
         return err;
     if (wait)
         note_in_file(cli, cli->cluster, name, NULL, force);
-    if (cli->json)
-        printf("{\"name\":\"%s\",\"status\":\"%s\"}\n", name, wait ? "REMOVED" : "REMOVING");
-    else
+    if (cli->json) {
+        struct rg_cli_line line;
+        struct rg_json_writer *j = rg_cli_line_begin(&line);
+
+        rg_json_str(j, "name", name);
+        rg_json_str(j, "status", wait ? "REMOVED" : "REMOVING");
+        rg_cli_line_end(cli, &line);
+    } else {
         printf("%s is %s\n", name, wait ? "removed" : "REMOVING");
+    }
     return RG_OK;
 }
 

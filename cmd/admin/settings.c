@@ -27,8 +27,8 @@ static void print_lease(struct rg_cli *cli, const json_t *l)
     if (json_object_get(l, "held") == NULL) /* a replica's answer: only a primary holds it */
         printf("Held: not known here.\n");
     else
-        printf("Held: %s. Known to every member: %s.\n", json_is_true(json_object_get(l, "held")) ? "yes" : "no",
-               json_is_true(json_object_get(l, "settled")) ? "yes" : "not yet");
+        printf("Held: %s. Known to every member: %s.\n", rg_json_flag(l, "held") ? "yes" : "no",
+               rg_json_flag(l, "settled") ? "yes" : "not yet");
 }
 
 static void print_degraded(struct rg_cli *cli, const json_t *d)

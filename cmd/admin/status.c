@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "cmd/admin/admin.h"
 #include "cmd/cli/region_ask.h"
 
@@ -34,8 +35,8 @@ static void lag_text(const json_t *primary, const char *region, char *out, size_
 
         if (strcmp(text(row, "name"), region) != 0 || !json_is_object(lag))
             continue;
-        snprintf(out, size, "%lld entries, %lld ms", (long long)json_integer_value(json_object_get(lag, "entries")),
-                 (long long)json_integer_value(json_object_get(lag, "ms")));
+        snprintf(out, size, "%lld entries, %lld ms", rg_json_number(lag, "entries"),
+                 rg_json_number(lag, "ms"));
     }
 }
 
@@ -56,7 +57,7 @@ static const struct rg_look *best_of(const struct view *v)
         const struct rg_look *look = &v->looks[i];
 
         if (!look->err && look->status == 200 && look->body != NULL &&
-            (best == NULL || (json_is_true(json_object_get(look->body, "ready")) && !json_is_true(json_object_get(best->body, "ready")))))
+            (best == NULL || (rg_json_flag(look->body, "ready") && !rg_json_flag(best->body, "ready"))))
             best = look;
     }
     return best;
@@ -104,7 +105,7 @@ static size_t print_writes(const struct view *views, size_t n)
 
         if (primaries > 1 ? leads(&views[i]) : strcmp(state, "open") != 0) {
             printf("writes: %s at %s, epoch %lld\n", state, views[i].region->name,
-                   (long long)json_integer_value(json_object_get(views[i].best->body, "epoch")));
+                   rg_json_number(views[i].best->body, "epoch"));
             lines++;
         }
     }
@@ -144,8 +145,8 @@ static size_t print_table(struct view *views, size_t n)
     char lag[64];
 
     for (size_t i = 0; i < n; i++)
-        if (leads(&views[i]) && (primary == NULL || json_integer_value(json_object_get(views[i].best->body, "epoch")) >
-                                                        json_integer_value(json_object_get(primary, "epoch"))))
+        if (leads(&views[i]) && (primary == NULL || rg_json_number(views[i].best->body, "epoch") >
+                                                        rg_json_number(primary, "epoch")))
             primary = views[i].best->body;
     printf("%-16s %-8s %-6s %-14s %-20s %-9s %s\n", "REGION", "ROLE", "READY", "REVISION", "LAG", "HASH", "URL");
     for (size_t i = 0; i < n; i++) {
@@ -159,7 +160,7 @@ static size_t print_table(struct view *views, size_t n)
         body = v->best->body;
         lag_text(primary, v->region->name, lag, sizeof lag);
         printf("%-16s %-8s %-6s %-14s %-20s %-9.8s %s", v->region->name, text(body, "role"),
-               json_is_true(json_object_get(body, "ready")) ? "yes" : "no", text(body, "revision"), lag, text(body, "hash"),
+               rg_json_flag(body, "ready") ? "yes" : "no", text(body, "revision"), lag, text(body, "hash"),
                v->best->url);
         if (v->n > 1)
             printf("  (%zu of %zu nodes answer)", v->up, v->n);

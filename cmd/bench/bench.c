@@ -21,10 +21,19 @@ void rg_bench_print(const struct rg_bench *bench, const char *figure, const char
                     const char *floor_name, double floor)
 {
     if (bench->cli->json) {
-        printf("{\"figure\":\"%s\",\"region\":\"%s\",\"value\":%.4f,\"unit\":\"%s\"", figure, region, value, unit);
-        if (floor > 0)
-            printf(",\"floor\":\"%s\",\"floor_value\":%.4f,\"ratio\":%.3f", floor_name, floor, value / floor);
-        printf("}\n");
+        struct rg_cli_line line;
+        struct rg_json_writer *j = rg_cli_line_begin(&line);
+
+        rg_json_str(j, "figure", figure);
+        rg_json_str(j, "region", region);
+        rg_json_fixed(j, "value", value, 4);
+        rg_json_str(j, "unit", unit);
+        if (floor > 0) {
+            rg_json_str(j, "floor", floor_name);
+            rg_json_fixed(j, "floor_value", floor, 4);
+            rg_json_fixed(j, "ratio", value / floor, 3);
+        }
+        rg_cli_line_end(bench->cli, &line);
     } else {
         printf("%-34s %-16s %12.3f %s", figure, region, value, unit);
         if (floor > 0)
@@ -40,12 +49,22 @@ void rg_bench_print_samples(const struct rg_bench *bench, const char *figure, co
     double p50 = rg_samples_ms(s, 50), p90 = rg_samples_ms(s, 90), p99 = rg_samples_ms(s, 99), max = rg_samples_ms(s, 100);
 
     if (bench->cli->json) {
-        printf("{\"figure\":\"%s\",\"region\":\"%s\",\"rate\":%llu,\"count\":%zu,\"p50_ms\":%.3f,\"p90_ms\":%.3f,"
-               "\"p99_ms\":%.3f,\"max_ms\":%.3f",
-               figure, region, (unsigned long long)rate, s->n, p50, p90, p99, max);
-        if (floor > 0)
-            printf(",\"floor_ms\":%.3f,\"ratio\":%.2f", floor, p50 / floor);
-        printf("}\n");
+        struct rg_cli_line line;
+        struct rg_json_writer *j = rg_cli_line_begin(&line);
+
+        rg_json_str(j, "figure", figure);
+        rg_json_str(j, "region", region);
+        rg_json_u64(j, "rate", rate);
+        rg_json_u64(j, "count", s->n);
+        rg_json_fixed(j, "p50_ms", p50, 3);
+        rg_json_fixed(j, "p90_ms", p90, 3);
+        rg_json_fixed(j, "p99_ms", p99, 3);
+        rg_json_fixed(j, "max_ms", max, 3);
+        if (floor > 0) {
+            rg_json_fixed(j, "floor_ms", floor, 3);
+            rg_json_fixed(j, "ratio", p50 / floor, 2);
+        }
+        rg_cli_line_end(bench->cli, &line);
     } else {
         printf("%-22s %-16s rate %-6llu count %-7zu p50 %.3f  p90 %.3f  p99 %.3f  max %.3f ms", figure, region,
                (unsigned long long)rate, s->n, p50, p90, p99, max);
@@ -83,13 +102,34 @@ void rg_bench_run_name(char out[17])
 
 void rg_bench_user(struct rg_buf *out, const struct rg_cluster *cluster, const char *run, uint64_t n)
 {
+    struct rg_json_writer j;
+    char text[96];
+
     rg_buf_clear(out);
-    rg_buf_printf(out,
-                  "{\"IdentityStoreId\":\"%s\",\"UserName\":\"bench-%s-%llu\",\"DisplayName\":\"Bench User %llu\",\"Name\":"
-                  "{\"GivenName\":\"Bench\",\"FamilyName\":\"User\"},\"Title\":\"Load\",\"Emails\":[{\"Value\":"
-                  "\"bench-%s-%llu@example.com\",\"Type\":\"work\",\"Primary\":true}],\"Locale\":\"en-GB\",\"Timezone\":"
-                  "\"Europe/Berlin\"}",
-                  cluster->identity_store_id, run, (unsigned long long)n, (unsigned long long)n, run, (unsigned long long)n);
+    rg_json_begin(&j, out);
+    rg_json_object(&j, NULL);
+    rg_json_str(&j, "IdentityStoreId", cluster->identity_store_id);
+    snprintf(text, sizeof text, "bench-%s-%llu", run, (unsigned long long)n);
+    rg_json_str(&j, "UserName", text);
+    snprintf(text, sizeof text, "Bench User %llu", (unsigned long long)n);
+    rg_json_str(&j, "DisplayName", text);
+    rg_json_object(&j, "Name");
+    rg_json_str(&j, "GivenName", "Bench");
+    rg_json_str(&j, "FamilyName", "User");
+    rg_json_end(&j);
+    rg_json_str(&j, "Title", "Load");
+    rg_json_array(&j, "Emails");
+    rg_json_object(&j, NULL);
+    snprintf(text, sizeof text, "bench-%s-%llu@example.com", run, (unsigned long long)n);
+    rg_json_str(&j, "Value", text);
+    rg_json_str(&j, "Type", "work");
+    rg_json_bool(&j, "Primary", true);
+    rg_json_end(&j);
+    rg_json_end(&j);
+    rg_json_str(&j, "Locale", "en-GB");
+    rg_json_str(&j, "Timezone", "Europe/Berlin");
+    rg_json_end(&j);
+    rg_json_done(&j);
 }
 
 /* ---- the floor ---- */

@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "cmd/bench/bench_priv.h"
 #include "cmd/cli/region_ask.h"
 
@@ -60,7 +61,7 @@ static enum rg_err wait_active(struct regions *r, struct rg_client *client, uint
         if (phase >= 0 && began[phase] == 0)
             began[phase] = now;
         active = !err && strcmp(json_string_value(json_object_get(region, "status")), "ACTIVE") == 0;
-        if (active && !json_is_true(json_object_get(region, "hashMatch")))
+        if (active && !rg_json_flag(region, "hashMatch"))
             err = fail(r, "ACTIVE without the primary's hash", added);
         if (!err && now - from > (uint64_t)ADD_S_MAX * 1000000)
             err = fail(r, "is not ACTIVE", added);
@@ -155,7 +156,7 @@ static void ask_on_reply(void *arg, struct rg_bench_conn *conn, const struct rg_
                          (int)RG_MIN(reply->body.n, (size_t)500), (const char *)reply->body.p);
 }
 
-static enum rg_err takeover_run(struct takeover *t, struct rg_bench_loop *loop, const char *path, const char *body)
+static enum rg_err takeover_run(struct takeover *t, struct rg_bench_loop *loop, const char *path, struct rg_span body)
 {
     struct rg_bench *bench = t->r->bench;
     uint64_t begin = rg_cli_now_us(), end = begin + (uint64_t)TAKEOVER_S_MAX * 1000000;
@@ -171,7 +172,7 @@ static enum rg_err takeover_run(struct takeover *t, struct rg_bench_loop *loop, 
         if (!t->err && rg_bench_idle(t->to) && now >= t->again_us[0])
             write_on(t, t->to);
         if (!t->err && t->asked_us == 0 && (t->from == NULL || now - begin > 200000)) { /* both writers are at work */
-            rg_bench_request(&t->request, bench->cluster, "POST", path, NULL, "Content-Type: application/json\r\n", rg_span_str(body));
+            rg_bench_request(&t->request, bench->cluster, "POST", path, NULL, "Content-Type: application/json\r\n", body);
             t->err = rg_bench_send(t->ask, rg_buf_span(&t->request));
             t->asked_us = now;
         }
@@ -182,7 +183,7 @@ static enum rg_err takeover_run(struct takeover *t, struct rg_bench_loop *loop, 
 }
 
 /* from: URL, or NULL when it is dead; ask: whose /v1 is asked. */
-static enum rg_err takeover(struct regions *r, struct takeover *t, const char *from, const char *to, const char *path, const char *body)
+static enum rg_err takeover(struct regions *r, struct takeover *t, const char *from, const char *to, const char *path, struct rg_span body)
 {
     struct rg_errctx *ctx = &r->bench->cli->err;
     struct rg_bench_loop *loop = NULL;
@@ -227,7 +228,7 @@ static void look_at(struct regions *r, const char *url, struct seen *ret_seen)
     hash = json_string_value(json_object_get(status, "hash"));
     if (revision != NULL && hash != NULL)
         snprintf(ret_seen->state, sizeof ret_seen->state, "%s %s", revision, hash);
-    if (role != NULL && json_is_true(json_object_get(status, "ready"))) {
+    if (role != NULL && rg_json_flag(status, "ready")) {
         ret_seen->leads = strcmp(role, "PRIMARY") == 0;
         ret_seen->follows = strcmp(role, "REPLICA") == 0;
     }
@@ -256,16 +257,38 @@ static enum rg_err settle(struct regions *r, const struct rg_cluster_region **re
     return fail(r, "its regions do not come to one state", r->path);
 }
 
+/* In the caller's room, which a region's name fits. */
+static struct rg_span takeover_body(char *room, size_t n, const char *to, bool declared)
+{
+    struct rg_json_writer j;
+    struct rg_buf out;
+
+    rg_buf_init_over(&out, room, n);
+    rg_json_begin(&j, &out);
+    rg_json_object(&j, NULL);
+    rg_json_str(&j, "to", to);
+    if (declared) {
+        rg_json_str(&j, "by", "bench");
+        rg_json_str(&j, "reason", "a measurement");
+        rg_json_bool(&j, "acceptLoss", true);
+    }
+    rg_json_end(&j);
+    rg_json_done(&j);
+    RG_ASSERT(!out.err);
+    return rg_buf_span(&out);
+}
+
 static enum rg_err switch_once(struct regions *r)
 {
     const struct rg_cluster_region *leads, *other;
     struct takeover t;
-    char body[128];
+    char room[128];
+    struct rg_span body;
     enum rg_err err = settle(r, &leads, &other);
 
     if (err)
         return err;
-    snprintf(body, sizeof body, "{\"to\":\"%s\"}", other->name);
+    body = takeover_body(room, sizeof room, other->name, false);
     err = takeover(r, &t, leads->url, other->url, "/v1/switchover", body);
     if (err)
         return err;
@@ -279,7 +302,8 @@ static enum rg_err promote_once(struct regions *r)
 {
     const struct rg_cluster_region *leads, *other;
     struct takeover t;
-    char body[256];
+    char room[256];
+    struct rg_span body;
     enum rg_err err = settle(r, &leads, &other);
 
     if (err)
@@ -287,7 +311,7 @@ static enum rg_err promote_once(struct regions *r)
     const char *const kill[] = {"dev", "kill", leads->name, "--cluster", r->path, NULL};
     const char *const start[] = {"dev", "start", leads->name, "--cluster", r->path, NULL};
 
-    snprintf(body, sizeof body, "{\"to\":\"%s\",\"by\":\"bench\",\"reason\":\"a measurement\",\"acceptLoss\":true}", other->name);
+    body = takeover_body(room, sizeof room, other->name, true);
     err = rg_cli_self(kill, STDERR_FILENO, &r->bench->cli->err);
     if (!err)
         err = takeover(r, &t, NULL, other->url, "/v1/failover", body);

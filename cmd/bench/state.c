@@ -29,20 +29,34 @@ static void fill_send(struct fill *f, struct rg_bench_conn *conn)
 {
     const char *store = f->bench->cluster->identity_store_id, *target;
     uint64_t n = f->next++;
+    struct rg_json_writer j;
+    char name[64];
 
     rg_buf_clear(&f->body);
     if (f->phase == 0) {
         rg_bench_user(&f->body, f->bench->cluster, f->run, n);
         target = "AWSIdentityStore.CreateUser";
     } else if (f->phase == 1) {
-        rg_buf_printf(&f->body, "{\"IdentityStoreId\":\"%s\",\"DisplayName\":\"bench-%s-group-%llu\"}", store, f->run,
-                      (unsigned long long)n);
+        snprintf(name, sizeof name, "bench-%s-group-%llu", f->run, (unsigned long long)n);
+        rg_json_begin(&j, &f->body);
+        rg_json_object(&j, NULL);
+        rg_json_str(&j, "IdentityStoreId", store);
+        rg_json_str(&j, "DisplayName", name);
+        rg_json_end(&j);
+        rg_json_done(&j);
         target = "AWSIdentityStore.CreateGroup";
     } else { /* user n % users, in a group that no earlier round gave it */
         uint64_t user = n % f->users, round = n / f->users;
 
-        rg_buf_printf(&f->body, "{\"IdentityStoreId\":\"%s\",\"GroupId\":\"%s\",\"MemberId\":{\"UserId\":\"%s\"}}", store,
-                      f->group_ids[(user + round) % f->groups], f->user_ids[user]);
+        rg_json_begin(&j, &f->body);
+        rg_json_object(&j, NULL);
+        rg_json_str(&j, "IdentityStoreId", store);
+        rg_json_str(&j, "GroupId", f->group_ids[(user + round) % f->groups]);
+        rg_json_object(&j, "MemberId");
+        rg_json_str(&j, "UserId", f->user_ids[user]);
+        rg_json_end(&j);
+        rg_json_end(&j);
+        rg_json_done(&j);
         target = "AWSIdentityStore.CreateGroupMembership";
     }
     rg_bench_request(&f->request, f->bench->cluster, "POST", "/", target, "", rg_buf_span(&f->body));
@@ -197,8 +211,8 @@ enum rg_err rg_bench_counts(struct rg_bench *bench, const char *region)
     if (!err)
         err = rg_client_get(client, "/v1/status", &status, &bench->cli->err);
     counts = json_object_get(status, "counts");
-    users = (long long)json_integer_value(json_object_get(counts, "users"));
-    memberships = (long long)json_integer_value(json_object_get(counts, "memberships"));
+    users = rg_json_number(counts, "users");
+    memberships = rg_json_number(counts, "memberships");
     if (!err && (users != (long long)bench->users || memberships != (long long)bench->memberships))
         err = rg_fail(&bench->cli->err, RG_EINTERNAL, "%s says it is ready with %lld users and %lld memberships", region, users,
                       memberships);

@@ -142,13 +142,18 @@ static void follow(struct propagation *p, struct target *t, struct rg_span revis
 {
     char extra[128];
     RG_AUTO_BUF struct rg_buf body = {.max = 0};
+    struct rg_json_writer j;
 
     for (size_t i = 0; i < READERS_EACH; i++) {
         if (!rg_bench_idle(t->readers[i]))
             continue;
         rg_buf_init(&body, 1024);
-        rg_buf_printf(&body, "{\"IdentityStoreId\":\"%s\",\"UserId\":\"%.*s\"}", p->bench->cluster->identity_store_id,
-                      RG_SPAN_ARG(user_id));
+        rg_json_begin(&j, &body);
+        rg_json_object(&j, NULL);
+        rg_json_str(&j, "IdentityStoreId", p->bench->cluster->identity_store_id);
+        rg_json_span(&j, "UserId", user_id);
+        rg_json_end(&j);
+        rg_json_done(&j);
         snprintf(extra, sizeof extra, "Regent-Min-Revision: %.*s\r\nRegent-Wait-Ms: 5000\r\n", RG_SPAN_ARG(revision));
         rg_bench_request(&p->request, p->bench->cluster, "POST", "/", "AWSIdentityStore.DescribeUser", extra,
                          rg_buf_span(&body));
@@ -259,15 +264,24 @@ static void print_inside(struct rg_bench *bench, uint64_t rate)
             double p50 = json_number_value(json_object_get(h, "p50")) / 1000,
                    p90 = json_number_value(json_object_get(h, "p90")) / 1000,
                    p99 = json_number_value(json_object_get(h, "p99")) / 1000;
-            long long count = (long long)json_integer_value(json_object_get(h, "count"));
+            long long count = rg_json_number(h, "count");
 
-            if (bench->cli->json)
-                printf("{\"figure\":\"propagation.inside\",\"region\":\"%s\",\"rate\":%llu,\"count\":%lld,\"p50_ms\":%.3f,"
-                       "\"p90_ms\":%.3f,\"p99_ms\":%.3f}\n",
-                       bench->cluster->regions[i].name, (unsigned long long)rate, count, p50, p90, p99);
-            else
+            if (bench->cli->json) {
+                struct rg_cli_line line;
+                struct rg_json_writer *j = rg_cli_line_begin(&line);
+
+                rg_json_str(j, "figure", "propagation.inside");
+                rg_json_str(j, "region", bench->cluster->regions[i].name);
+                rg_json_u64(j, "rate", rate);
+                rg_json_i64(j, "count", count);
+                rg_json_fixed(j, "p50_ms", p50, 3);
+                rg_json_fixed(j, "p90_ms", p90, 3);
+                rg_json_fixed(j, "p99_ms", p99, 3);
+                rg_cli_line_end(bench->cli, &line);
+            } else {
                 printf("%-22s %-16s since its start: count %lld p50 %.3f p90 %.3f p99 %.3f ms (power-of-two buckets)\n",
                        "propagation.inside", bench->cluster->regions[i].name, count, p50, p90, p99);
+            }
         }
         json_decref(status);
         rg_client_free(client);

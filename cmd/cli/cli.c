@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "cmd/cli/client.h"
 
-enum { SELF_ARGUMENTS_MAX = 16 };
+enum { SELF_ARGUMENTS_MAX = 16, LINE_BYTES_MAX = 1 << 20 };
 
 /* ---- options and arguments ---- */
 
@@ -226,6 +226,28 @@ bool rg_cli_json(const struct rg_cli *cli, const json_t *answer)
     if (cli->json)
         rg_json_print(answer, JSON_COMPACT);
     return cli->json;
+}
+
+struct rg_json_writer *rg_cli_line_begin(struct rg_cli_line *line)
+{
+    rg_buf_init(&line->out, LINE_BYTES_MAX);
+    rg_json_begin(&line->j, &line->out);
+    rg_json_object(&line->j, NULL);
+    return &line->j;
+}
+
+void rg_cli_line_end(struct rg_cli *cli, struct rg_cli_line *line)
+{
+    rg_json_end(&line->j);
+    rg_json_done(&line->j);
+    rg_buf_put_u8(&line->out, '\n');
+    if (line->out.err == RG_OK) {
+        fwrite(line->out.data, 1, line->out.len, stdout);
+    } else {
+        fprintf(stderr, "regent: %s\n", rg_err_text(line->out.err));
+        cli->code = 1;
+    }
+    rg_buf_deinit(&line->out);
 }
 
 static void print_answer(struct rg_cli *cli, const json_t *answer)

@@ -7,7 +7,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "base/buf.h"
+#include "base/json_writer.h"
 #include "cmd/cli/cluster.h"
 #include "cmd/cli/table.h"
 
@@ -98,6 +98,17 @@ void rg_cli_query(struct rg_buf *path, const char *name, const char *value);
 RG_MUST enum rg_err rg_cli_load(struct rg_cli *cli);
 /** The answer as JSON, with --json; otherwise false: it is the caller's to print. */
 bool rg_cli_json(const struct rg_cli *cli, const json_t *answer);
+/* One object on a line of standard output, for a command that makes its answer itself:
+ *     struct rg_json_writer *j = rg_cli_line_begin(&line);
+ * … members … rg_cli_line_end(cli, &line). */
+struct rg_cli_line {
+    struct rg_buf out; /* own, until its end */
+    struct rg_json_writer j;
+};
+struct rg_json_writer *rg_cli_line_begin(struct rg_cli_line *line);
+/** Without memory for it: says so on standard error, and exit code 1. */
+void rg_cli_line_end(struct rg_cli *cli, struct rg_cli_line *line);
+
 /** Ask for a name on the terminal: RG_EUSAGE when it is not typed, or there is nobody to ask. question ends with a blank. */
 RG_MUST enum rg_err rg_cli_confirm(struct rg_cli *cli, const char *name, const char *question, ...) RG_PRINTF(3, 4);
 

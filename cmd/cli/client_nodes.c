@@ -78,7 +78,7 @@ enum rg_err rg_client_look(struct rg_client *client, const char *path, long time
 
 static bool is_good(const struct rg_look *look) { return !look->err && look->status == 200; }
 
-static json_int_t epoch_of(const struct rg_look *look) { return json_integer_value(json_object_get(look->body, "epoch")); }
+static json_int_t epoch_of(const struct rg_look *look) { return rg_json_number(look->body, "epoch"); }
 
 static bool says_primary(const struct rg_look *look)
 {
@@ -108,7 +108,7 @@ static bool primary_fits(const struct rg_look *looks, size_t n)
 
 static bool is_ready(const struct rg_look *look)
 {
-    return is_good(look) && json_is_true(json_object_get(look->body, "ready"));
+    return is_good(look) && rg_json_flag(look->body, "ready");
 }
 
 static size_t choose_of_region(const struct rg_look *looks, size_t n)

@@ -33,8 +33,8 @@ static enum rg_err read_node(const json_t *json, struct rg_cluster_node *node, c
         err = copy_string(json, "config", node->config, sizeof node->config, path, ctx);
     if (!err)
         err = copy_string(json, "data_dir", node->data_dir, sizeof node->data_dir, path, ctx);
-    node->id = (uint64_t)json_integer_value(json_object_get(json, "id"));
-    node->pid = (long)json_integer_value(json_object_get(json, "pid"));
+    node->id = (uint64_t)rg_json_number(json, "id");
+    node->pid = (long)rg_json_number(json, "pid");
     return err;
 }
 
@@ -77,7 +77,7 @@ static enum rg_err read_cluster(const json_t *root, struct rg_cluster *c, struct
     COPY(admin, "bearer_token", c->bearer_token);
 #undef COPY
     if (!err && proxy != NULL) {
-        c->proxy.pid = (long)json_integer_value(json_object_get(proxy, "pid"));
+        c->proxy.pid = (long)rg_json_number(proxy, "pid");
         err = copy_string(proxy, "config", c->proxy.config, sizeof c->proxy.config, c->path, ctx);
     }
     json_array_foreach(regions, i, region) {

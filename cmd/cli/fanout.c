@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "base/json.h"
+
 enum { GRACE_MS = 250 };
 
 /* Shared by the caller and the threads; the last one frees it. */
@@ -274,7 +276,7 @@ size_t rg_fanout_primary(const struct rg_fanout_answer *status, size_t n)
     size_t at = n;
 
     for (size_t i = 0; i < n; i++) {
-        json_int_t epoch = json_integer_value(json_object_get(status[i].body, "epoch"));
+        json_int_t epoch = rg_json_number(status[i].body, "epoch");
         struct rg_span role = rg_span_str(json_string_value(json_object_get(status[i].body, "role")));
 
         if (status[i].err || status[i].status != 200 || !rg_span_is(role, "PRIMARY") || epoch <= best)

@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "crypto/digest.h"
 #include "store/model/node.h"
 #include "store/model/region.h"
@@ -62,7 +63,7 @@ static const char *text(const json_t *answer, const char *name)
 
 static int64_t number(const json_t *answer, const char *name)
 {
-    return (int64_t)json_integer_value(json_object_get(answer, name));
+    return (int64_t)rg_json_number(answer, name);
 }
 
 /* ---- the judgement ---- */
@@ -101,7 +102,7 @@ static void judge_identity(const struct rg_preflight_facts *f, const json_t *a, 
 
 static void judge_link_back(const struct rg_preflight_facts *f, const json_t *a, struct rg_preflight *p)
 {
-    struct rg_preflight_item *i = item(p, "link-back", json_is_true(json_object_get(a, "linkUp")));
+    struct rg_preflight_item *i = item(p, "link-back", rg_json_flag(a, "linkUp"));
 
     if (i->ok)
         detail(i, "node %llu reaches this primary", (unsigned long long)f->node_id);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/base64.h"
+#include "base/json.h"
 #include "cmd/config/node_identity.h"
 #include "cmd/daemon/removal.h"
 #include "crypto/pki.h"
@@ -249,7 +250,7 @@ static enum rg_err take_answer(struct rejoin *r, const json_t *json, struct rg_s
 {
     struct rg_node_identity *d = &r->identity;
     const json_t *cert = json_object_get(json, "cert");
-    json_int_t id = json_integer_value(json_object_get(json, "nodeId"));
+    json_int_t id = rg_json_number(json, "nodeId");
     const char *cluster = json_string_value(json_object_get(json, "cluster"));
     enum rg_err err;
 

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "crypto/digest.h"
 #include "crypto/privfile.h"
 
@@ -22,10 +23,10 @@ enum rg_err rg_removal_asked(const struct rg_config *config, const json_t *args,
 {
     const char *cluster = json_string_value(json_object_get(args, "cluster"));
     const char *region = json_string_value(json_object_get(args, "region"));
-    json_int_t asked = json_integer_value(json_object_get(args, "epoch"));
+    json_int_t asked = rg_json_number(args, "epoch");
 
     if (cluster == NULL || region == NULL || strcmp(cluster, config->cluster) != 0 || strcmp(region, config->region) != 0 ||
-        json_integer_value(json_object_get(args, "id")) != (json_int_t)config->id)
+        rg_json_number(args, "id") != (json_int_t)config->id)
         return rg_fail(ctx, RG_EINVALID, "this is node %llu of region %s, cluster %s: another one is meant",
                        (unsigned long long)config->id, config->region, config->cluster);
     if (asked < 1 || (uint64_t)asked < epoch)

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "cmd/dev/dev.h"
 #include "cmd/dev/devproxy.h"
 #include "cmd/cli/region_ask.h"
@@ -141,7 +142,7 @@ static enum rg_err node_init(struct adding *a, uint64_t *ret_id)
     if (err)
         return err;
     answer = rg_json_parse(rg_buf_span(&out), NULL);
-    *ret_id = (uint64_t)json_integer_value(json_object_get(answer, "nodeId"));
+    *ret_id = (uint64_t)rg_json_number(answer, "nodeId");
     json_decref(answer);
     return *ret_id != 0 ? RG_OK : rg_fail(&a->cli->err, RG_EMALFORMED, "regent node init did not say which id the node has");
 }
@@ -194,7 +195,7 @@ static void print_failing(const json_t *report)
     size_t i;
 
     json_array_foreach(json_object_get(report, "items"), i, item)
-        if (!json_is_true(json_object_get(item, "ok")))
+        if (!rg_json_flag(item, "ok"))
             fprintf(stderr, "%s: %s: %s\n", rg_json_cstr(item, "check"), rg_json_cstr(item, "detail"), rg_json_cstr(item, "remedy"));
 }
 
@@ -210,7 +211,7 @@ static enum rg_err wait_fit(struct adding *a)
         err = rg_region_ask(a->cli->client, "POST", a->name, "/preflight", NULL, &report, &a->cli->err);
         if (err)
             return err;
-        ok = json_is_true(json_object_get(report, "ok"));
+        ok = rg_json_flag(report, "ok");
         if (!ok && rg_cli_now_us() > until) {
             print_failing(report);
             err = rg_fail(&a->cli->err, RG_ETIMEOUT,
@@ -291,11 +292,17 @@ static enum rg_err run(struct rg_cli *cli)
     free(a.token);
     if (err)
         return err;
-    if (cli->json)
-        printf("{\"region\":\"%s\",\"node\":%llu,\"url\":\"%s\"}\n", a.name, (unsigned long long)a.region->nodes[0].id,
-               a.region->url);
-    else
+    if (cli->json) {
+        struct rg_cli_line line;
+        struct rg_json_writer *j = rg_cli_line_begin(&line);
+
+        rg_json_str(j, "region", a.name);
+        rg_json_u64(j, "node", a.region->nodes[0].id);
+        rg_json_str(j, "url", a.region->url);
+        rg_cli_line_end(cli, &line);
+    } else {
         printf("%-16s %-8s %s\n", a.name, prepare ? "PREPARED" : rg_opt_flag(cli, "no-wait") ? "ADDING" : "REPLICA", a.region->url);
+    }
     return RG_OK;
 }
 

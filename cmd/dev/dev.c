@@ -10,7 +10,12 @@
 static void print_regions(struct rg_cli *cli, const struct rg_cluster *c)
 {
     if (cli->json) {
-        printf("{\"cluster\":\"%s\",\"regions\":%zu}\n", c->path, c->n_regions);
+        struct rg_cli_line line;
+        struct rg_json_writer *j = rg_cli_line_begin(&line);
+
+        rg_json_str(j, "cluster", c->path);
+        rg_json_u64(j, "regions", c->n_regions);
+        rg_cli_line_end(cli, &line);
         return;
     }
     for (size_t i = 0; i < c->n_regions; i++)
@@ -296,7 +301,14 @@ static enum rg_err run_ready(struct rg_cli *cli)
         err = ask_revision(cli, c, &c->regions[i], revision);
     if (err)
         return err;
-    printf(cli->json ? "{\"revision\":\"%s\"}\n" : "every region shows revision %s\n", revision);
+    if (cli->json) {
+        struct rg_cli_line line;
+
+        rg_json_str(rg_cli_line_begin(&line), "revision", revision);
+        rg_cli_line_end(cli, &line);
+    } else {
+        printf("every region shows revision %s\n", revision);
+    }
     return RG_OK;
 }
 

@@ -252,7 +252,7 @@ static enum rg_err judge(const struct rg_buf *text, json_t **ret_answer, struct 
     const char *code = json_string_value(json_object_get(answer, "code"));
     enum rg_err err = RG_OK;
 
-    if (!json_is_true(json_object_get(answer, "ok"))) {
+    if (!rg_json_flag(answer, "ok")) {
         err = RG_EINTERNAL;
         for (int e = 1; code != NULL && e < RG_ERR_COUNT; e++) {
             if (strcmp(rg_err_name((enum rg_err)e), code) == 0) {

@@ -76,9 +76,9 @@ static void print_lines(const json_t *answer)
         printf("%-16s → %-16s %-8s %9.1f %9.1f %6lld %14lld %10lld\n", json_string_value(json_object_get(line, "from")),
                json_string_value(json_object_get(line, "to")), json_string_value(json_object_get(line, "state")),
                json_number_value(json_object_get(line, "delayMs")), json_number_value(json_object_get(line, "jitterMs")),
-               (long long)json_integer_value(json_object_get(line, "connections")),
-               (long long)json_integer_value(json_object_get(line, "deliveredBytes")),
-               (long long)json_integer_value(json_object_get(line, "heldBytes")));
+               rg_json_number(line, "connections"),
+               rg_json_number(line, "deliveredBytes"),
+               rg_json_number(line, "heldBytes"));
     }
 }
 

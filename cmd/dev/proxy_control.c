@@ -209,7 +209,7 @@ static enum rg_err apply_change(struct rg_proxy *proxy, const struct change *cha
 static enum rg_err ask_change(struct rg_proxy *proxy, const json_t *request, enum change_kind what, struct rg_errctx *ctx)
 {
     bool all = json_object_get(request, "a") == NULL && json_object_get(request, "b") == NULL;
-    struct change change = {.what = what, .one_way = json_is_true(json_object_get(request, "oneWay"))};
+    struct change change = {.what = what, .one_way = rg_json_flag(request, "oneWay")};
     enum rg_err err = RG_OK;
 
     if (change.one_way && (all || what == CUT))

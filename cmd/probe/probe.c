@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "cmd/admin/admin.h"
 #include "cmd/cli/fanout.h"
 #include "cmd/probe/metrics.h"
@@ -70,7 +71,7 @@ static const char *verdict(struct rg_fanout_answer *a)
         rg_errctx_set(&a->ctx, "HTTP %ld: %.300s", a->status, text != NULL ? text : "no reason given");
         return a->ctx.text;
     }
-    if (json_is_true(json_object_get(a->body, "allowed")))
+    if (rg_json_flag(a->body, "allowed"))
         return NULL;
     reason = json_string_value(json_object_get(a->body, "reason"));
     rg_errctx_set(&a->ctx, "denied: %.100s", reason != NULL ? reason : "?");

@@ -68,7 +68,7 @@ enum rg_err evidence_chain_step(struct evidence_chain *chain, struct rg_span lin
         err = rg_fail(ctx, RG_ECORRUPT, "step, event or prev is missing");
     else if (strcmp(prev, chain->prev) != 0)
         err = rg_fail(ctx, RG_ECORRUPT, "its prev is not the hash of the line before: that line was changed, removed or moved");
-    else if (json_integer_value(json_object_get(json, "n")) != (json_int_t)chain->lines + 1)
+    else if (rg_json_number(json, "n") != (json_int_t)chain->lines + 1)
         err = rg_fail(ctx, RG_ECORRUPT, "its n is not %llu", (unsigned long long)chain->lines + 1);
     if (err) {
         json_decref(json);

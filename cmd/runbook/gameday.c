@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "cmd/runbook/runbook.h"
 
 enum { ORGANISATION_BYTES_MAX = 256 << 20, RETURN_MS_MAX = 60000, STATUS_MS_MAX = 2000 };
@@ -86,9 +87,9 @@ static void copy_policy(struct gameday *g, const json_t *status)
     const char *shortage = json_string_value(json_object_get(durability, "onShortage"));
     json_int_t others = (json_int_t)g->real->n_regions - 1;
 
-    g->durability = RG_MIN(json_integer_value(json_object_get(durability, "regions")), others);
+    g->durability = RG_MIN(rg_json_number(durability, "regions"), others);
     g->degrade = shortage != NULL && strcmp(shortage, "degrade") == 0;
-    g->lease = RG_MIN(json_integer_value(json_object_get(lease, "regions")), others);
+    g->lease = RG_MIN(rg_json_number(lease, "regions"), others);
     g->lease_seconds = (json_int_t)(json_number_value(json_object_get(lease, "seconds")) + 0.999);
 }
 
@@ -220,7 +221,7 @@ static enum rg_err wait_leased(struct gameday *g)
 
         if (err)
             return err;
-        if (json_is_true(json_object_get(lease, "held")) && json_is_true(json_object_get(lease, "settled")))
+        if (rg_json_flag(lease, "held") && rg_json_flag(lease, "settled"))
             return RG_OK;
         poll(NULL, 0, 50);
     }
@@ -250,7 +251,7 @@ static bool all_equal(struct gameday *g)
     for (size_t i = 0; i < rb->cluster->n_regions; i++) {
         bool leads = strcmp(rg_runbook_text(rb, i, "role"), "PRIMARY") == 0;
 
-        if (!rg_runbook_good(rb, i) || !json_is_true(json_object_get(rb->answers[i].body, "ready")) || leads != (i == rb->target))
+        if (!rg_runbook_good(rb, i) || !rg_json_flag(rb->answers[i].body, "ready") || leads != (i == rb->target))
             return false;
         if (revision != NULL && (strcmp(revision, rg_runbook_text(rb, i, "revision")) != 0 ||
                                  strcmp(hash, rg_runbook_text(rb, i, "hash")) != 0))

@@ -5,6 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/json.h"
+
 static const struct {
     const char *name, *title;
     enum rg_err (*run)(struct rg_runbook *rb);
@@ -232,13 +234,13 @@ static void on_line(void *arg, const json_t *line)
     keep(rb->from, sizeof rb->from, line, "from");
     keep(rb->lost, sizeof rb->lost, line, "lost");
     if (json_object_get(line, "mayLose") != NULL)
-        rb->may_lose = json_is_true(json_object_get(line, "mayLose"));
+        rb->may_lose = rg_json_flag(line, "mayLose");
     if (json_object_get(line, "force") != NULL)
-        rb->force = json_is_true(json_object_get(line, "force"));
+        rb->force = rg_json_flag(line, "force");
     if (json_object_get(line, "epochBefore") != NULL)
-        rb->epoch_before = (uint64_t)json_integer_value(json_object_get(line, "epochBefore"));
+        rb->epoch_before = (uint64_t)rg_json_number(line, "epochBefore");
     if (json_object_get(line, "epoch") != NULL)
-        rb->epoch = (uint64_t)json_integer_value(json_object_get(line, "epoch"));
+        rb->epoch = (uint64_t)rg_json_number(line, "epoch");
 }
 
 static bool is_utf8(const char *text)

@@ -1,6 +1,7 @@
 /* cmd/runbook/steps.c: what each step of a declared promotion does. */
 #include <poll.h>
 
+#include "base/json.h"
 #include "cmd/runbook/runbook.h"
 
 enum { STATUS_MS_MAX = 5000, PLAN_MS_MAX = 20000, PROMOTE_MS_MAX = 120000, WRITE_MS_MAX = 10000, SEE_MS_MAX = 20000,
@@ -23,7 +24,7 @@ static enum rg_err ask_status(struct rg_runbook *rb, const char *min_revision)
 
 static uint64_t epoch_of(const struct rg_runbook *rb, size_t region)
 {
-    return (uint64_t)json_integer_value(json_object_get(rb->answers[region].body, "epoch"));
+    return (uint64_t)rg_json_number(rb->answers[region].body, "epoch");
 }
 
 static bool is_primary(const struct rg_runbook *rb, size_t region)
@@ -33,7 +34,7 @@ static bool is_primary(const struct rg_runbook *rb, size_t region)
 
 static bool is_true(const struct rg_runbook *rb, size_t region, const char *name)
 {
-    return json_is_true(json_object_get(rb->answers[region].body, name));
+    return rg_json_flag(rb->answers[region].body, name);
 }
 
 static const char *member_text(const json_t *json, const char *name)
@@ -102,7 +103,7 @@ static void keep_plan(struct rg_runbook *rb)
     const json_t *lose = json_object_get(rb->answers[rb->target].body, "mayLose");
     const char *text = json_string_value(json_object_get(lose, "text"));
 
-    rb->may_lose = !json_is_true(json_object_get(lose, "known")) || json_integer_value(json_object_get(lose, "writes")) > 0;
+    rb->may_lose = !rg_json_flag(lose, "known") || rg_json_number(lose, "writes") > 0;
     rg_runbook_copy(rb->lost, sizeof rb->lost, text != NULL ? text : "the plan does not say");
 }
 
@@ -114,11 +115,11 @@ static void say_candidates(struct rg_runbook *rb)
     rg_runbook_say(rb, "  %-16s %-6s %-8s %-16s %s\n", "CANDIDATE", "NODE", "ANSWERS", "LAST ENTRY", "HEARD PRIMARY");
     json_array_foreach(json_object_get(rb->answers[rb->target].body, "candidates"), i, c) {
         const json_t *heard = json_object_get(c, "primaryHeardMsAgo");
-        long long node = (long long)json_integer_value(json_object_get(c, "node"));
+        long long node = rg_json_number(c, "node");
 
-        if (!json_is_true(json_object_get(c, "answered")))
+        if (!rg_json_flag(c, "answered"))
             rg_runbook_say(rb, "  %-16s %-6lld no\n", member_text(c, "region"), node);
-        else if (json_is_true(json_object_get(c, "takesWrites")))
+        else if (rg_json_flag(c, "takesWrites"))
             rg_runbook_say(rb, "  %-16s %-6lld %-8s %-16s is the primary\n", member_text(c, "region"), node, "yes", member_text(c, "last"));
         else if (json_is_integer(heard))
             rg_runbook_say(rb, "  %-16s %-6lld %-8s %-16s %.1f s ago\n", member_text(c, "region"), node, "yes", member_text(c, "last"),
@@ -139,13 +140,13 @@ static json_t *failover_body(const struct rg_runbook *rb, bool dry_run)
 static void say_shortage(struct rg_runbook *rb)
 {
     const json_t *plan = rb->answers[rb->target].body;
-    json_int_t others = json_integer_value(json_object_get(plan, "regionsAnswered")) - 1;
+    json_int_t others = rg_json_number(plan, "regionsAnswered") - 1;
     const struct {
         const char *member, *what;
     } needs[] = {{"durabilityRegions", "durability"}, {"leaseRegions", "lease"}};
 
     for (size_t i = 0; i < RG_LEN(needs); i++) {
-        json_int_t need = json_integer_value(json_object_get(plan, needs[i].member));
+        json_int_t need = rg_json_number(plan, needs[i].member);
 
         if (need > others)
             rg_runbook_say(rb, "  %s wants %lld other regions, and %lld would be left: without one more, or `regent %s set` after the\n"

@@ -1,5 +1,8 @@
 /* base/json_writer: what it writes is JSON and is what was said; what would not be JSON stops the process. */
+#include <float.h>
+#include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -206,6 +209,39 @@ TEST(any_document_reads_back)
         json_decref(got);
         json_decref(want);
     }
+}
+
+static const struct {
+    double value;
+    unsigned decimals;
+    const char *want;
+} fixed[] = {
+    {0, 0, "0"},
+    {0, 4, "0.0000"},
+    {1.5, 3, "1.500"},
+    {-0.25, 2, "-0.25"},
+    {2.0 / 3, 4, "0.6667"},
+    {1234567.8915, 3, "1234567.891"},
+    {1e300, 9, NULL}, /* what printf says: 301 digits */
+    {-DBL_MAX, 9, NULL},
+    {INFINITY, 3, "null"},
+    {-INFINITY, 3, "null"},
+    {NAN, 3, "null"},
+};
+
+LOOP(a_figure_has_its_decimals, RG_LEN(fixed))
+{
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
+    struct rg_json_writer j;
+    char want[400];
+
+    snprintf(want, sizeof want, "%.*f", (int)fixed[_i].decimals, fixed[_i].value);
+    rg_buf_init(&out, 1024);
+    rg_json_begin(&j, &out);
+    rg_json_fixed(&j, NULL, fixed[_i].value, fixed[_i].decimals);
+    rg_json_done(&j);
+    rg_buf_put_u8(&out, 0);
+    ck_assert_str_eq((const char *)out.data, fixed[_i].want != NULL ? fixed[_i].want : want);
 }
 
 /* --- what would not be JSON: each in a process of its own, which must stop at it --- */
