@@ -2,8 +2,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -36,16 +37,12 @@ bool rg_log_level_parse(const char *text, enum rg_log_level *ret_level)
 
 void rg_log_stderr(void *arg, enum rg_log_level level, const char *event, const char *keys)
 {
-    char line[1400], stamp[32];
-    struct timespec ts;
-    struct tm tm;
+    char line[1400], stamp[RG_TIME_TEXT_MAX];
     int n;
 
     (void)arg;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    gmtime_r(&ts.tv_sec, &tm);
-    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &tm);
-    n = snprintf(line, sizeof line, "%s.%03ldZ %s %s %s\n", stamp, ts.tv_nsec / 1000000, level_names[level], event, keys);
+    (void)rg_time_format(stamp, rg_clock_wall_ms());
+    n = snprintf(line, sizeof line, "%s %s %s %s\n", stamp, level_names[level], event, keys);
     if (n >= (int)sizeof line) {
         n = (int)sizeof line - 1;
         line[n - 1] = '\n';

@@ -43,25 +43,69 @@ size_t rg_digits(char *out, uint64_t v)
     return n;
 }
 
+/* "2026-01-02T03:04:05"; 0 where the calendar of four-digit years ends. */
+static size_t put_seconds(char *out, int64_t at_s)
+{
+    time_t t = (time_t)at_s;
+    struct tm tm;
+
+    if (gmtime_r(&t, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
+        return 0;
+    return (size_t)snprintf(out, RG_TIME_TEXT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u", (unsigned)(tm.tm_year + 1900) % 10000u,
+                            (unsigned)(tm.tm_mon + 1) % 100u, (unsigned)tm.tm_mday % 100u, (unsigned)tm.tm_hour % 100u,
+                            (unsigned)tm.tm_min % 100u, (unsigned)tm.tm_sec % 100u);
+}
+
+static size_t put_number(char *out, int64_t v)
+{
+    return (size_t)snprintf(out, RG_TIME_TEXT_MAX, "%lld", (long long)v);
+}
+
 size_t rg_time_format(char *out, int64_t at_ms)
 {
     int64_t rest = at_ms % 1000, seconds = at_ms / 1000;
-    time_t t;
-    struct tm tm;
-    int n;
+    size_t n;
 
     if (rest < 0) {
         rest += 1000;
         seconds--;
     }
-    t = (time_t)seconds;
-    if (gmtime_r(&t, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
-        n = snprintf(out, RG_TIME_TEXT_MAX, "%lld", (long long)at_ms);
-    else
-        n = snprintf(out, RG_TIME_TEXT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)(tm.tm_year + 1900) % 10000u,
-                     (unsigned)(tm.tm_mon + 1) % 100u, (unsigned)tm.tm_mday % 100u, (unsigned)tm.tm_hour % 100u,
-                     (unsigned)tm.tm_min % 100u, (unsigned)tm.tm_sec % 100u, (unsigned)rest % 1000u);
-    return (size_t)n;
+    n = put_seconds(out, seconds);
+    if (n == 0)
+        return put_number(out, at_ms);
+    out[n++] = '.';
+    out[n++] = (char)('0' + rest / 100);
+    out[n++] = (char)('0' + rest / 10 % 10);
+    out[n++] = (char)('0' + rest % 10);
+    out[n++] = 'Z';
+    out[n] = '\0';
+    return n;
+}
+
+size_t rg_time_format_s(char *out, int64_t at_s)
+{
+    size_t n = put_seconds(out, at_s);
+
+    if (n == 0)
+        return put_number(out, at_s);
+    out[n++] = 'Z';
+    out[n] = '\0';
+    return n;
+}
+
+size_t rg_time_format_basic(char *out, int64_t at_s)
+{
+    char whole[RG_TIME_TEXT_MAX];
+    size_t n = 0;
+
+    if (put_seconds(whole, at_s) == 0)
+        return put_number(out, at_s);
+    for (const char *c = whole; *c != '\0'; c++)
+        if (*c != '-' && *c != ':')
+            out[n++] = *c;
+    out[n++] = 'Z';
+    out[n] = '\0';
+    return n;
 }
 
 static int nibble(char c)

@@ -81,6 +81,10 @@ size_t rg_digits(char *out, uint64_t v);
 /** A point in time, milliseconds since 1970, as RFC 3339 in UTC ("2026-01-02T03:04:05.678Z"), or its decimal number where the
  * calendar of four-digit years ends. Into out[RG_TIME_TEXT_MAX]; its length. */
 size_t rg_time_format(char *out, int64_t at_ms);
+/** The same of seconds, without a fraction ("2026-01-02T03:04:05Z"). */
+size_t rg_time_format_s(char *out, int64_t at_s);
+/** The same as ISO 8601's basic form ("20260102T030405Z"): SigV4, names of files. */
+size_t rg_time_format_basic(char *out, int64_t at_s);
 /** Parse exactly 2n hex digits (either case). False if any is not one. */
 bool rg_unhex(uint8_t *out, const char *hex, size_t n);
 

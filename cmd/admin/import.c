@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include "cmd/admin/admin.h"
+#include "base/clock.h"
 #include "cmd/cli/client.h"
 
 #define STORE "AWSIdentityStore."
@@ -510,14 +511,14 @@ enum rg_err rg_import_data(struct rg_cli *cli, const struct rg_cluster *cluster,
 static enum rg_err import(struct rg_cli *cli)
 {
     struct import im = {.cli = cli, .cluster = cli->cluster};
-    uint64_t from = rg_cli_now_us();
+    uint64_t from = rg_clock_us();
     enum rg_err err = load(&im, cli->arg[0]);
     double seconds;
 
     if (!err)
         err = run(&im);
     json_decref(im.data);
-    seconds = (double)(rg_cli_now_us() - from) / 1e6;
+    seconds = (double)(rg_clock_us() - from) / 1e6;
     if (!err && cli->json) {
         struct rg_cli_line line;
         struct rg_json_writer *j = rg_cli_line_begin(&line);

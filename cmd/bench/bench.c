@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cmd/bench/bench_priv.h"
+#include "base/clock.h"
 #include "cmd/cli/client.h"
 #include "crypto/digest.h"
 #include "crypto/pki.h"
@@ -152,13 +153,13 @@ static enum rg_err floor_disk(struct rg_bench *bench, const char *dir)
             break;
     fsync(fd);
     for (off_t i = 0; i < FLOOR_ROUNDS; i++) {
-        uint64_t from = rg_cli_now_us();
+        uint64_t from = rg_clock_us();
 
         if (pwrite(fd, block, sizeof block, i * (off_t)sizeof block) != (ssize_t)sizeof block || fdatasync(fd) != 0) {
             close(fd);
             return rg_fail(&bench->cli->err, RG_EIO, "%s: %s", path, strerror(errno));
         }
-        rg_samples_add(&s, rg_cli_now_us() - from);
+        rg_samples_add(&s, rg_clock_us() - from);
     }
     close(fd);
     bench->fdatasync_ms = rg_samples_ms(&s, 50);
@@ -223,7 +224,7 @@ static enum rg_err floor_echo(struct rg_bench *bench, SSL_CTX *server, const cha
             SSL_connect(ssl);
         }
         for (int i = 0; i < FLOOR_ROUNDS * 2; i++) {
-            uint64_t from = rg_cli_now_us();
+            uint64_t from = rg_clock_us();
             bool ok = ssl != NULL ? SSL_write(ssl, message, sizeof message) > 0 && SSL_read(ssl, message, sizeof message) > 0
                                   : send(fd, message, sizeof message, MSG_NOSIGNAL) > 0 &&
                                         recv(fd, message, sizeof message, MSG_WAITALL) > 0;
@@ -231,7 +232,7 @@ static enum rg_err floor_echo(struct rg_bench *bench, SSL_CTX *server, const cha
             if (!ok)
                 break;
             if (i >= FLOOR_ROUNDS)
-                rg_samples_add(&s, rg_cli_now_us() - from);
+                rg_samples_add(&s, rg_clock_us() - from);
         }
         SSL_free(ssl);
     }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cmd/bench/bench_priv.h"
+#include "base/clock.h"
 #include "cmd/cli/client.h"
 #include "crypto/pki.h"
 
@@ -100,7 +101,7 @@ static void check_on_reply(void *arg, struct rg_bench_conn *conn, const struct r
     }
     c->done++;
     rg_samples_add(&c->samples, reply->arrived_us - reply->sent_us);
-    if (rg_cli_now_us() < c->until_us)
+    if (rg_clock_us() < c->until_us)
         send_check(c, conn);
 }
 
@@ -119,18 +120,18 @@ static enum rg_err run_h1(struct rg_bench *bench, const char *ca, const char *ur
     for (unsigned i = 0; !err && i < conns; i++)
         err = rg_bench_open(loop, url, check_on_reply, &c, &open[i], &bench->cli->err);
     cpu = rg_bench_cpu(pid);
-    from = rg_cli_now_us();
+    from = rg_clock_us();
     c.until_us = from + (uint64_t)(bench->seconds * 1e6);
     for (unsigned i = 0; !err && i < conns; i++) {
         send_check(&c, open[i]);
         err = c.err;
     }
     while (!err && c.done < c.next) {
-        err = rg_bench_poll(loop, rg_cli_now_us() + 100000, &bench->cli->err);
+        err = rg_bench_poll(loop, rg_clock_us() + 100000, &bench->cli->err);
         if (!err)
             err = c.err;
     }
-    seconds = (double)(rg_cli_now_us() - from) / 1e6;
+    seconds = (double)(rg_clock_us() - from) / 1e6;
     cpu = rg_bench_cpu(pid) - cpu;
     if (!err) {
         snprintf(name, sizeof name, "%s.latency", figure);
@@ -210,7 +211,7 @@ static int h2_on_close(nghttp2_session *session, int32_t id, uint32_t code, void
     if (code != 0)
         h->failed = true;
     (*h->done)++;
-    if (!h->failed && rg_cli_now_us() < h->until_us)
+    if (!h->failed && rg_clock_us() < h->until_us)
         h2_submit(h);
     return 0;
 }
@@ -299,10 +300,10 @@ static enum rg_err h2_turns(struct h2 *conns, uint64_t *next, uint64_t *done)
             if (n <= 0 || nghttp2_session_mem_recv(h->session, buf, (size_t)n) < 0 || h->failed ||
                 h2_flush(h) != RG_OK)
                 return RG_ECLOSED;
-            if (rg_cli_now_us() > h->until_us + 10000000)
+            if (rg_clock_us() > h->until_us + 10000000)
                 return RG_ETIMEOUT;
         }
-        if (rg_cli_now_us() > conns[0].until_us)
+        if (rg_clock_us() > conns[0].until_us)
             break; /* what is under way stays unanswered: it is not counted */
     }
     return RG_OK;
@@ -325,7 +326,7 @@ static enum rg_err run_h2(struct rg_bench *bench, const char *url, long pid, con
         nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, h2_on_close);
         nghttp2_session_callbacks_set_on_header_callback(callbacks, h2_on_header);
     }
-    until = rg_cli_now_us() + (uint64_t)(bench->seconds * 1e6);
+    until = rg_clock_us() + (uint64_t)(bench->seconds * 1e6);
     for (size_t i = 0; !err && i < H2_CONNS; i++) {
         conns[i] = (struct h2){.bench = bench, .probes = probes, .next = &next, .done = &done, .until_us = until};
         err = h2_open(&conns[i], tls, url, callbacks);

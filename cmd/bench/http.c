@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum { IN_BYTES_MAX = 1 << 20, OUT_BYTES_MAX = 1 << 20, SAMPLES_MAX = 8 << 20 };
 
 struct rg_bench_conn {
@@ -199,7 +201,7 @@ enum rg_err rg_bench_send(struct rg_bench_conn *conn, struct rg_span request)
     rg_buf_clear(&conn->out);
     rg_buf_put(&conn->out, request.p, request.n);
     conn->out_at = 0;
-    conn->sent_us = rg_cli_now_us();
+    conn->sent_us = rg_clock_us();
     return conn->out.err ? conn->out.err : flush(conn);
 }
 
@@ -268,7 +270,7 @@ static enum rg_err on_readable(struct rg_bench_conn *c)
         if (n == 0)
             return RG_ECLOSED;
         c->in.len += (size_t)n;
-        err = take_reply(c, rg_cli_now_us());
+        err = take_reply(c, rg_clock_us());
         if (err)
             return err;
     }
@@ -276,7 +278,7 @@ static enum rg_err on_readable(struct rg_bench_conn *c)
 
 enum rg_err rg_bench_poll(struct rg_bench_loop *loop, uint64_t until_us, struct rg_errctx *ctx)
 {
-    uint64_t now = rg_cli_now_us(), left = until_us > now ? until_us - now : 0;
+    uint64_t now = rg_clock_us(), left = until_us > now ? until_us - now : 0;
     struct timespec timeout = {.tv_sec = (time_t)(left / 1000000), .tv_nsec = (long)(left % 1000000) * 1000};
     struct epoll_event events[64];
     int n = epoll_pwait2(loop->epoll, events, 64, &timeout, NULL);

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "cmd/bench/bench_priv.h"
+#include "base/clock.h"
 #include "cmd/cli/region_ask.h"
 
 enum { POLL_US = 10000, ADD_S_MAX = 900, TAKEOVER_S_MAX = 60, RETRY_US = 1000 };
@@ -56,7 +57,7 @@ static enum rg_err wait_active(struct regions *r, struct rg_client *client, uint
         int phase;
 
         err = rg_region_ask(client, "GET", added, "", NULL, &region, ctx);
-        now = rg_cli_now_us();
+        now = rg_clock_us();
         phase = phase_of(region);
         if (phase >= 0 && began[phase] == 0)
             began[phase] = now;
@@ -96,7 +97,7 @@ static enum rg_err add_once(struct regions *r)
         err = reload(r);
     if (!err)
         err = rg_client_primary(r->bench->cluster, RG_REGION_MS_MAX, &client, &r->bench->cli->err);
-    from = rg_cli_now_us();
+    from = rg_clock_us();
     if (!err)
         err = rg_region_ask(client, "POST", NULL, "", json_pack("{s:s}", "name", added), &answer, &r->bench->cli->err);
     json_decref(answer);
@@ -159,11 +160,11 @@ static void ask_on_reply(void *arg, struct rg_bench_conn *conn, const struct rg_
 static enum rg_err takeover_run(struct takeover *t, struct rg_bench_loop *loop, const char *path, struct rg_span body)
 {
     struct rg_bench *bench = t->r->bench;
-    uint64_t begin = rg_cli_now_us(), end = begin + (uint64_t)TAKEOVER_S_MAX * 1000000;
+    uint64_t begin = rg_clock_us(), end = begin + (uint64_t)TAKEOVER_S_MAX * 1000000;
     enum rg_err err = RG_OK;
 
     while (!err && !t->err && (t->first_us == 0 || t->answered_us == 0)) {
-        uint64_t now = rg_cli_now_us();
+        uint64_t now = rg_clock_us();
 
         if (now > end)
             return rg_fail(&bench->cli->err, RG_ETIMEOUT, "nobody took over in %d s", TAKEOVER_S_MAX);
@@ -239,9 +240,9 @@ static void look_at(struct regions *r, const char *url, struct seen *ret_seen)
 static enum rg_err settle(struct regions *r, const struct rg_cluster_region **ret_leads, const struct rg_cluster_region **ret_other)
 {
     const struct rg_cluster_region *regions = r->bench->cluster->regions;
-    uint64_t end = rg_cli_now_us() + (uint64_t)TAKEOVER_S_MAX * 1000000;
+    uint64_t end = rg_clock_us() + (uint64_t)TAKEOVER_S_MAX * 1000000;
 
-    while (rg_cli_now_us() < end) {
+    while (rg_clock_us() < end) {
         struct seen seen[2];
 
         look_at(r, regions[0].url, &seen[0]);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cmd/bench/bench_priv.h"
+#include "base/clock.h"
 #include "cmd/cli/client.h"
 
 enum { CONNS = 128, GROUPS_EACH = 1000 };
@@ -101,7 +102,7 @@ static enum rg_err fill_phase(struct fill *f, const char *what, int phase, uint6
         err = f->err;
     }
     while (!err && f->done < total) {
-        err = rg_bench_poll(loop, rg_cli_now_us() + 100000, &f->bench->cli->err);
+        err = rg_bench_poll(loop, rg_clock_us() + 100000, &f->bench->cli->err);
         if (!err)
             err = f->err;
     }
@@ -114,7 +115,7 @@ enum rg_err rg_bench_fill(struct rg_bench *bench, const char *url)
     struct fill f = {.bench = bench, .users = bench->users, .memberships = bench->memberships};
     struct rg_bench_conn *conns[CONNS];
     struct rg_bench_loop *loop = NULL;
-    uint64_t from = rg_cli_now_us();
+    uint64_t from = rg_clock_us();
     enum rg_err err;
 
     f.groups = bench->users < GROUPS_EACH ? bench->users : GROUPS_EACH;
@@ -137,7 +138,7 @@ enum rg_err rg_bench_fill(struct rg_bench *bench, const char *url)
         err = fill_phase(&f, "memberships", 2, f.memberships, loop, conns);
     if (!err)
         rg_bench_print(bench, "state.load", "PRIMARY",
-                       (double)(f.users + f.groups + f.memberships) / ((double)(rg_cli_now_us() - from) / 1e6), "/s",
+                       (double)(f.users + f.groups + f.memberships) / ((double)(rg_clock_us() - from) / 1e6), "/s",
                        "1/fdatasync", 1000 / bench->fdatasync_ms);
     rg_bench_loop_free(loop);
     rg_buf_deinit(&f.body);
@@ -223,13 +224,13 @@ enum rg_err rg_bench_counts(struct rg_bench *bench, const char *region)
 static enum rg_err timed(struct rg_bench *bench, const char *figure, const char *region, const char *dir)
 {
     const char *const args[] = {"dev", "start", region, "--dir", dir, NULL};
-    uint64_t from = rg_cli_now_us();
+    uint64_t from = rg_clock_us();
     enum rg_err err = rg_cli_self(args, STDERR_FILENO, &bench->cli->err);
 
     if (!err)
         err = rg_bench_counts(bench, region);
     if (!err)
-        rg_bench_print(bench, figure, region, (double)(rg_cli_now_us() - from) / 1e6, "s", "", 0);
+        rg_bench_print(bench, figure, region, (double)(rg_clock_us() - from) / 1e6, "s", "", 0);
     return err;
 }
 

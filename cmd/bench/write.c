@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "cmd/bench/bench_priv.h"
+#include "base/clock.h"
 #include "cmd/cli/client.h"
 
 enum { READERS_EACH = 8, SAMPLES_PER_S_MAX = 400 };
@@ -38,7 +39,7 @@ static void write_on_reply(void *arg, struct rg_bench_conn *conn, const struct r
     }
     w->done++;
     rg_samples_add(&w->samples, reply->arrived_us - reply->sent_us);
-    if (rg_cli_now_us() < w->until_us)
+    if (rg_clock_us() < w->until_us)
         send_user(w, conn);
 }
 
@@ -58,18 +59,18 @@ static enum rg_err run_writers(struct rg_bench *bench, unsigned conns, double se
         err = rg_bench_loop_new(bench->cluster->ca, &loop, &bench->cli->err);
     for (unsigned i = 0; !err && i < conns; i++)
         err = rg_bench_open(loop, primary->url, write_on_reply, w, &open[i], &bench->cli->err);
-    from = rg_cli_now_us();
+    from = rg_clock_us();
     w->until_us = from + (uint64_t)(seconds * 1e6);
     for (unsigned i = 0; !err && i < conns; i++) {
         send_user(w, open[i]);
         err = w->err;
     }
     while (!err && w->done < w->next) {
-        err = rg_bench_poll(loop, rg_cli_now_us() + 100000, &bench->cli->err);
+        err = rg_bench_poll(loop, rg_clock_us() + 100000, &bench->cli->err);
         if (!err)
             err = w->err;
     }
-    *ret_rate = (double)w->done / ((double)(rg_cli_now_us() - from) / 1e6);
+    *ret_rate = (double)w->done / ((double)(rg_clock_us() - from) / 1e6);
     rg_bench_loop_free(loop);
     rg_buf_deinit(&w->body);
     rg_buf_deinit(&w->request);
@@ -212,7 +213,7 @@ static enum rg_err open_propagation(struct propagation *p, uint64_t rate)
 /* Writes by the clock: the n-th is due at n / rate, whether or not the ones before were answered. */
 static void write_due(struct propagation *p, uint64_t from, uint64_t rate)
 {
-    uint64_t due = (uint64_t)((double)(rg_cli_now_us() - from) * (double)rate / 1e6);
+    uint64_t due = (uint64_t)((double)(rg_clock_us() - from) * (double)rate / 1e6);
 
     for (size_t i = 0; p->err == RG_OK && p->written <= due && i < p->n_writers; i++) {
         if (!rg_bench_idle(p->writers[i]))
@@ -234,9 +235,9 @@ static enum rg_err run_propagation(struct propagation *p, uint64_t rate)
     rg_buf_init(&p->request, 65536);
     p->sample_every = rate > SAMPLES_PER_S_MAX ? rate / SAMPLES_PER_S_MAX : 1;
     err = open_propagation(p, rate);
-    from = rg_cli_now_us();
+    from = rg_clock_us();
     until = from + (uint64_t)(p->bench->seconds * 1e6);
-    while (!err && ((now = rg_cli_now_us()) < until || p->answered < p->written || p->reads > 0)) {
+    while (!err && ((now = rg_clock_us()) < until || p->answered < p->written || p->reads > 0)) {
         if (now < until)
             write_due(p, from, rate);
         else if (now > until + 10000000)

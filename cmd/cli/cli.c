@@ -5,9 +5,9 @@
 #include <spawn.h>
 #include <stdarg.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "cmd/cli/client.h"
 
@@ -395,27 +395,19 @@ enum rg_err rg_cli_self(const char *const *args, int out_fd, struct rg_errctx *c
     return RG_OK;
 }
 
-uint64_t rg_cli_now_us(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 /* ---- progress ---- */
 
 void rg_progress_begin(struct rg_progress *progress, const struct rg_cli *cli, const char *what, uint64_t total)
 {
     *progress = (struct rg_progress){
-        .on = !cli->json && isatty(STDERR_FILENO), .what = what, .total = total, .started_us = rg_cli_now_us()};
+        .on = !cli->json && isatty(STDERR_FILENO), .what = what, .total = total, .started_us = rg_clock_us()};
 }
 
 static void progress_line(struct rg_progress *progress, uint64_t done)
 {
     char bar[31];
     double part = progress->total > 0 ? (double)done / (double)progress->total : 1;
-    double seconds = (double)(rg_cli_now_us() - progress->started_us) / 1e6;
+    double seconds = (double)(rg_clock_us() - progress->started_us) / 1e6;
     size_t fill = (size_t)(part * 30);
 
     memset(bar, '.', 30);
@@ -431,7 +423,7 @@ void rg_progress_show(struct rg_progress *progress, uint64_t done)
 
     if (!progress->on)
         return;
-    now = rg_cli_now_us();
+    now = rg_clock_us();
     if (now - progress->shown_us < 100000)
         return;
     progress->shown_us = now;

@@ -126,6 +126,4 @@ void rg_progress_end(struct rg_progress *progress, uint64_t done);
  * print and exit by themselves. RG_EINTERNAL: it did not end with 0. */
 RG_MUST enum rg_err rg_cli_self(const char *const *args, int out_fd, struct rg_errctx *ctx);
 
-uint64_t rg_cli_now_us(void);
-
 #endif

@@ -1,6 +1,7 @@
 /* cmd/cli/client_nodes.c: which node a client's requests go to, while nodes die, elect and change places. */
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "cmd/cli/client_priv.h"
 
@@ -36,12 +37,12 @@ static void wait_looks(struct rg_fetcher *fetcher, struct rg_look *looks, size_t
     struct rg_fetch_done done = {.slot = 0};
     uint64_t fitting_us = 0;
 
-    while (rg_fetcher_n_busy(fetcher) > 0 && (fitting_us == 0 || rg_cli_now_us() - fitting_us < GRACE_US)) {
+    while (rg_fetcher_n_busy(fetcher) > 0 && (fitting_us == 0 || rg_clock_us() - fitting_us < GRACE_US)) {
         if (!rg_fetcher_next(fetcher, 50, &done))
             continue;
         take_look(&done, &looks[done.slot]);
         if (fitting_us == 0 && fits != NULL && fits(looks, n))
-            fitting_us = rg_cli_now_us();
+            fitting_us = rg_clock_us();
     }
 }
 
@@ -180,7 +181,7 @@ static uint64_t election_us(const struct rg_client *client)
 
 enum rg_err client_find(struct rg_client *client, struct rg_errctx *ctx)
 {
-    uint64_t until = rg_cli_now_us() + election_us(client);
+    uint64_t until = rg_clock_us() + election_us(client);
     RG_AUTO_MEM struct rg_look *looks = NULL;
     enum rg_err err;
 
@@ -194,7 +195,7 @@ enum rg_err client_find(struct rg_client *client, struct rg_errctx *ctx)
     for (;;) {
         err = choose(client, looks, ctx);
         rg_looks_deinit(looks, client->n_nodes);
-        if (err != RG_EUNREACHABLE || client->kind != CLIENT_PRIMARY || rg_cli_now_us() >= until)
+        if (err != RG_EUNREACHABLE || client->kind != CLIENT_PRIMARY || rg_clock_us() >= until)
             return err;
         usleep(AGAIN_US);
     }
@@ -233,7 +234,7 @@ struct course {
 
 static long left_ms(const struct course *course)
 {
-    uint64_t now = rg_cli_now_us();
+    uint64_t now = rg_clock_us();
 
     return now < course->until_us ? (long)((course->until_us - now + 999) / 1000) : 1;
 }
@@ -241,7 +242,7 @@ static long left_ms(const struct course *course)
 /* Whether to choose a node again. */
 static bool may_look(struct rg_client *client, struct course *course)
 {
-    bool again = !course->fresh || rg_cli_now_us() < RG_MIN(course->elect_until_us, course->until_us);
+    bool again = !course->fresh || rg_clock_us() < RG_MIN(course->elect_until_us, course->until_us);
 
     if (again && course->fresh)
         usleep(AGAIN_US);
@@ -263,7 +264,7 @@ enum rg_err rg_client_request(struct rg_client *client, const char *method, cons
                               struct rg_span body, struct rg_answer *ret_answer, struct rg_errctx *ctx)
 {
     const struct client_request request = {.method = method, .path = path, .target = target, .body = body};
-    uint64_t now = rg_cli_now_us();
+    uint64_t now = rg_clock_us();
     struct course course = {.until_us = now + (uint64_t)client->timeout_ms * 1000,
                             .elect_until_us = now + election_us(client)};
 

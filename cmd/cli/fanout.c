@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 
 enum { GRACE_MS = 250 };
@@ -105,12 +106,12 @@ static void *job_run(void *arg)
 {
     struct job *job = arg;
     struct rg_fanout *fanout = job->fanout;
-    uint64_t from = rg_cli_now_us();
+    uint64_t from = rg_clock_us();
     bool left;
 
     job->err = rg_client_request(job->client, job->method, job->path, job->target, rg_span_str(job->body), &job->answer,
                                  &job->ctx);
-    job->us = rg_cli_now_us() - from;
+    job->us = rg_clock_us() - from;
     rg_client_free(RG_STEAL(job->client)); /* may hang in the resolver: before the slot is given back */
     OPENSSL_thread_stop(); /* this thread's, now: the process may end as soon as the answer is there */
     pthread_mutex_lock(&fanout->mutex);
@@ -198,7 +199,7 @@ static void wait_all(struct rg_fanout *fanout, struct job **jobs, size_t n, long
     struct timespec until;
     size_t i = 0;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until); /* the condition's own clock: it knows no other that does not step */
     until.tv_sec += (timeout_ms + GRACE_MS) / 1000;
     until.tv_nsec += (timeout_ms + GRACE_MS) % 1000 * 1000000;
     if (until.tv_nsec >= 1000000000) {

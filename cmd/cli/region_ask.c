@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum { POLL_US = 100000, SILENT_MS_MAX = 120000, BAR = 30 };
 
 static volatile sig_atomic_t interrupted;
@@ -119,7 +121,7 @@ static void watch_end(const struct watch *w)
 enum rg_err rg_region_follow(struct rg_cli *cli, const char *name, bool adding, json_t **ret_region)
 {
     struct watch w = {.terminal = isatty(STDERR_FILENO), .quiet = cli->json};
-    uint64_t heard_us = rg_cli_now_us();
+    uint64_t heard_us = rg_clock_us();
     enum rg_err err = RG_OK;
 
     signal(SIGINT, on_interrupt);
@@ -129,7 +131,7 @@ enum rg_err rg_region_follow(struct rg_cli *cli, const char *name, bool adding, 
 
         err = cli->client != NULL ? rg_region_ask(cli->client, "GET", name, "", NULL, &region, &cli->err) : RG_EUNREACHABLE;
         if (err == RG_OK || err == RG_ENOTFOUND)
-            heard_us = rg_cli_now_us();
+            heard_us = rg_clock_us();
         if (err == RG_ENOTFOUND)
             break;
         if (!err) {
@@ -139,7 +141,7 @@ enum rg_err rg_region_follow(struct rg_cli *cli, const char *name, bool adding, 
                 break;
             }
             json_decref(region);
-        } else if (rg_cli_now_us() - heard_us > (uint64_t)SILENT_MS_MAX * 1000) {
+        } else if (rg_clock_us() - heard_us > (uint64_t)SILENT_MS_MAX * 1000) {
             break;
         } else {
             rg_client_free(RG_STEAL(cli->client));

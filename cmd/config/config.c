@@ -8,7 +8,7 @@
 
 #include "cmd/config/node_identity.h"
 #include "cmd/config/routes.h"
-#include "base/yaml_rows.h"
+#include "cmd/config/yaml_rows.h"
 #include "store/model/node.h"
 
 struct reader {

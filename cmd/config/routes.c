@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "base/yaml_rows.h"
+#include "cmd/config/yaml_rows.h"
 #include "crypto/privfile.h"
 
 static const struct rg_yaml_row *field(struct rg_yaml *yaml, size_t i, const char *name)

@@ -7,20 +7,13 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "crypto/digest.h"
 #include "store/model/node.h"
 #include "store/model/region.h"
 
 enum { ASK_MS_MAX = 5000, CHALLENGE_BYTES = 32, SEALED_BYTES_MAX = 1024, DISK_MIN_MB = 64, MEMORY_MIN_MB = 16 };
-
-static int64_t wall_us(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 /* ---- items ---- */
 
@@ -209,7 +202,7 @@ static void asking_on_answer(void *arg, uint64_t peer, enum rg_err err, const js
     struct asking *a = arg;
     struct rg_preflight_item *i;
 
-    a->facts.got_us = wall_us();
+    a->facts.got_us = rg_clock_wall_us();
     if (err == RG_ESTOPPED) {
         asking_end(a, err);
         return;
@@ -253,7 +246,7 @@ static enum rg_err ask(struct asking *a)
         return err;
     if (args == NULL)
         return RG_ENOMEM;
-    a->facts.sent_us = wall_us();
+    a->facts.sent_us = rg_clock_wall_us();
     return rg_control_ask(a->config->control, a->facts.node_id, "preflight", args, ASK_MS_MAX, asking_on_answer, a);
 }
 
@@ -410,7 +403,7 @@ static enum rg_err serve(void *arg, uint64_t peer, const json_t *args, json_t **
     rg_links_stat(config->links, peer, &stat);
     answer = json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:I, s:s, s:I}", "id", (json_int_t)c->id, "region",
                        c->region, "cluster", c->cluster, "instanceArn", c->instance_arn, "identityStoreId",
-                       c->identity_store_id, "version", REGENT_VERSION, "wallUs", (json_int_t)wall_us(), "linkUp",
+                       c->identity_store_id, "version", REGENT_VERSION, "wallUs", (json_int_t)rg_clock_wall_us(), "linkUp",
                        (int)stat.up, "linkError", stat.last_error, "keyId", config->keys->ops->key_id(config->keys, &version),
                        "dataDir", c->data_dir, "diskFree", free_bytes(c->data_dir), "stateDir", c->state_dir, "memoryFree",
                        free_bytes(c->state_dir));

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/base64.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "cmd/config/node_identity.h"
 #include "cmd/daemon/removal.h"
@@ -15,14 +16,6 @@
 #include "store/model/node.h"
 
 enum { PEM_BYTES_MAX = 64 * 1024, SIGNATURE_BYTES_MAX = 256, BACKOFF_MS_MIN = 200, BACKOFF_MS_MAX = 10000, NAP_MS = 50 };
-
-static int64_t wall_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* ---- whom to ask ---- */
 
@@ -83,7 +76,7 @@ static enum rg_err begin(struct rg_io *io, const struct rg_config *config, const
         return RG_ENOMEM;
     info->epoch = meta->promised;
     info->old_id = meta->node_id;
-    info->set_aside_ms = wall_ms();
+    info->set_aside_ms = rg_clock_wall_ms();
     snprintf(info->region, sizeof info->region, "%s", meta->region);
     snprintf(info->reason, sizeof info->reason, "%s", meta->note);
     add_configured(info, config);
@@ -162,7 +155,7 @@ static enum rg_err request(struct rejoin *r, char **ret_body)
 {
     struct rg_pki_rejoin proof = {.cluster_id = rg_span_str(r->config->cluster), .region = rg_span_str(r->config->region),
                                   .csr = rg_buf_span(&r->csr), .link = rg_span_str(r->self->raft.link),
-                                  .url = rg_span_str(r->self->url), .old_id = r->info.old_id, .at = wall_ms() / 1000};
+                                  .url = rg_span_str(r->self->url), .old_id = r->info.old_id, .at = rg_clock_wall_s()};
     RG_AUTO_BUF struct rg_buf text = {.max = 0};
     RG_AUTO_BUF struct rg_buf signature = {.max = 0};
     RG_AUTO_BUF struct rg_buf base64 = {.max = 0};

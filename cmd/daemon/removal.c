@@ -5,9 +5,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "crypto/digest.h"
 #include "crypto/privfile.h"
@@ -102,14 +102,11 @@ static enum rg_err destroy_keys(const struct rg_config *config, struct rg_errctx
 
 enum rg_err rg_removal_begin(const struct rg_config *config, uint64_t by, struct rg_errctx *ctx)
 {
-    char path[RG_CONFIG_PATH_MAX + 16], at[32] = "";
+    char path[RG_CONFIG_PATH_MAX + 16], at[RG_TIME_TEXT_MAX];
     RG_AUTO_BUF struct rg_buf text = {.max = 0};
-    time_t now = time(NULL);
-    struct tm tm;
     enum rg_err err;
 
-    if (gmtime_r(&now, &tm) != NULL)
-        strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    (void)rg_time_format_s(at, rg_clock_wall_s());
     rg_buf_init(&text, MARK_BYTES_MAX);
     rg_buf_printf(&text, "node %llu of region %s was removed from %s at %s", (unsigned long long)config->id, config->region,
                   config->cluster, at);

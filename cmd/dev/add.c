@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "cmd/dev/dev.h"
 #include "cmd/dev/devproxy.h"
@@ -201,7 +202,7 @@ static void print_failing(const json_t *report)
 
 static enum rg_err wait_fit(struct adding *a)
 {
-    uint64_t until = rg_cli_now_us() + (uint64_t)FIT_MS_MAX * 1000;
+    uint64_t until = rg_clock_us() + (uint64_t)FIT_MS_MAX * 1000;
     json_t *report = NULL;
     enum rg_err err;
 
@@ -212,7 +213,7 @@ static enum rg_err wait_fit(struct adding *a)
         if (err)
             return err;
         ok = rg_json_flag(report, "ok");
-        if (!ok && rg_cli_now_us() > until) {
+        if (!ok && rg_clock_us() > until) {
             print_failing(report);
             err = rg_fail(&a->cli->err, RG_ETIMEOUT,
                           "%s cannot be added after %d s (log: %s/regentd.yaml.log); later: regent region add %s",

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cmd/cli/client.h"
+#include "base/clock.h"
 #include "cmd/dev/devproxy.h"
 
 static void print_regions(struct rg_cli *cli, const struct rg_cluster *c)
@@ -240,7 +241,7 @@ static enum rg_err run_kill(struct rg_cli *cli)
 
 static enum rg_err run_start(struct rg_cli *cli)
 {
-    uint64_t from = rg_cli_now_us(), node = rg_opt_number(cli, "node");
+    uint64_t from = rg_clock_us(), node = rg_opt_number(cli, "node");
     struct rg_cluster_region *r = NULL;
     enum rg_err err = one_region(cli, &r);
 
@@ -256,7 +257,7 @@ static enum rg_err run_start(struct rg_cli *cli)
         return err;
     if (node != 0)
         printf("node %llu of ", (unsigned long long)node);
-    printf("%s is ready (%.2f s)\n", r->name, (double)(rg_cli_now_us() - from) / 1e6);
+    printf("%s is ready (%.2f s)\n", r->name, (double)(rg_clock_us() - from) / 1e6);
     return RG_OK;
 }
 

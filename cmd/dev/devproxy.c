@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "cmd/dev/proxy_control.h"
 #include "crypto/privfile.h"
@@ -309,12 +310,12 @@ static enum rg_err tell(const struct rg_cluster *c, json_t *request, struct rg_e
 
 static enum rg_err wait_answer(const struct rg_cluster *c, const char *log, struct rg_errctx *ctx)
 {
-    uint64_t until = rg_cli_now_us() + (uint64_t)START_MS_MAX * 1000;
+    uint64_t until = rg_clock_us() + (uint64_t)START_MS_MAX * 1000;
     json_t *show = json_pack("{s:s}", "op", "show");
     enum rg_err err = RG_ETIMEOUT;
     char tail[500];
 
-    while (show != NULL && err && rg_cli_now_us() < until) {
+    while (show != NULL && err && rg_clock_us() < until) {
         err = rg_devproxy_ask(c, show, NULL, ctx);
         if (err && waitpid((pid_t)c->proxy.pid, NULL, WNOHANG) != 0) {
             rg_dev_log_tail(log, tail, sizeof tail);
@@ -345,7 +346,7 @@ enum rg_err rg_devproxy_start(struct rg_cluster *c, struct rg_errctx *ctx)
 
 void rg_devproxy_stop(const struct rg_cluster *c)
 {
-    uint64_t until = rg_cli_now_us() + (uint64_t)STOP_MS_MAX * 1000;
+    uint64_t until = rg_clock_us() + (uint64_t)STOP_MS_MAX * 1000;
     char lock[600];
 
     if (!rg_devproxy_has(c))
@@ -353,7 +354,7 @@ void rg_devproxy_stop(const struct rg_cluster *c)
     beside(c, RG_DEVPROXY_LOCK, lock);
     if (rg_dev_pid_runs(c->proxy.pid, c->proxy.config))
         kill((pid_t)c->proxy.pid, SIGTERM);
-    while ((rg_dev_pid_runs(c->proxy.pid, c->proxy.config) || !rg_dev_lock_free(lock)) && rg_cli_now_us() < until)
+    while ((rg_dev_pid_runs(c->proxy.pid, c->proxy.config) || !rg_dev_lock_free(lock)) && rg_clock_us() < until)
         usleep(POLL_US);
     if (rg_dev_pid_runs(c->proxy.pid, c->proxy.config))
         kill((pid_t)c->proxy.pid, SIGKILL);

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cmd/cli/client.h"
 
 enum { READY_MS_MAX = 60000, STOP_MS_MAX = 10000, POLL_US = 20000 };
@@ -126,14 +127,14 @@ static enum rg_err spawn(struct rg_cluster_node *node, struct rg_errctx *ctx)
 static enum rg_err wait_ready(const struct rg_cluster *cluster, const struct rg_cluster_node *node, struct rg_errctx *ctx)
 {
     RG_AUTO(client) struct rg_client *client = NULL;
-    uint64_t until = rg_cli_now_us() + (uint64_t)READY_MS_MAX * 1000;
+    uint64_t until = rg_clock_us() + (uint64_t)READY_MS_MAX * 1000;
     char why[300] = "it does not answer";
     enum rg_err err = rg_client_new(cluster, node->url, &client, ctx);
 
     if (err)
         return err;
     rg_client_timeout(client, 2000);
-    while (rg_cli_now_us() < until) {
+    while (rg_clock_us() < until) {
         struct rg_answer answer;
         bool ready = false;
 
@@ -205,14 +206,14 @@ void rg_dev_remove_state(const struct rg_cluster_node *node)
 
 void rg_dev_stop_node(const struct rg_cluster_node *node, int signal_first)
 {
-    uint64_t until = rg_cli_now_us() + (uint64_t)STOP_MS_MAX * 1000;
+    uint64_t until = rg_clock_us() + (uint64_t)STOP_MS_MAX * 1000;
 
     if (rg_dev_runs(node))
         kill((pid_t)node->pid, signal_first);
-    while (!ended(node) && rg_cli_now_us() < until)
+    while (!ended(node) && rg_clock_us() < until)
         usleep(POLL_US);
     if (rg_dev_runs(node))
         kill((pid_t)node->pid, SIGKILL);
-    while (!ended(node) && rg_cli_now_us() < until + (uint64_t)STOP_MS_MAX * 1000)
+    while (!ended(node) && rg_clock_us() < until + (uint64_t)STOP_MS_MAX * 1000)
         usleep(POLL_US);
 }

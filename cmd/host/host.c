@@ -1,9 +1,9 @@
 #include "cmd/host/host.h"
 
 #include <pthread.h>
-#include <time.h>
 #include <uv.h>
 
+#include "base/clock.h"
 #include "crypto/digest.h"
 #include "cmd/host/file_io.h"
 
@@ -109,27 +109,9 @@ static void io_work(struct rg_io *io, enum rg_lane which, struct rg_work *work)
 
 /* ---- clock, timer, network ---- */
 
-/* Goes on while the machine is suspended: a lease runs out meanwhile. rg_api_now_us is the same clock. */
-static uint64_t io_now_us(struct rg_io *io)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_BOOTTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static uint64_t io_now_ms(struct rg_io *io)
-{
-    return io_now_us(io) / 1000;
-}
-
-static int64_t io_wall_ms(struct rg_io *io)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
+static uint64_t io_now_us(struct rg_io *io) { return rg_clock_us(); }
+static uint64_t io_now_ms(struct rg_io *io) { return rg_clock_ms(); }
+static int64_t io_wall_ms(struct rg_io *io) { return rg_clock_wall_ms(); }
 
 static uint64_t io_random(struct rg_io *io)
 {
@@ -150,7 +132,7 @@ static void on_timer(uv_timer_t *timer)
 static void io_timer(struct rg_io *io, uint64_t at_ms)
 {
     struct rg_host *host = host_of(io);
-    uint64_t now = io_now_ms(io);
+    uint64_t now = rg_clock_ms();
 
     uv_update_time(&host->loop);
     uv_timer_start(&host->timer, on_timer, at_ms > now ? at_ms - now : 0, 0);

@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 enum { REQUEST_BYTES_MAX = 4096, REQUEST_MS_MAX = 2000, TEXT_BYTES_MAX = 256 * 1024 };
 
@@ -60,28 +61,25 @@ static enum rg_err listen_at(const char *address, int *ret_fd, struct rg_errctx 
     return RG_OK;
 }
 
-static int ms_left(const struct timespec *from)
+static int ms_left(uint64_t from_ms)
 {
-    struct timespec now;
-    long ms;
+    uint64_t ms = rg_clock_ms() - from_ms;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    ms = (now.tv_sec - from->tv_sec) * 1000 + (now.tv_nsec - from->tv_nsec) / 1000000;
-    return ms >= REQUEST_MS_MAX ? 0 : (int)(REQUEST_MS_MAX - ms);
+    return ms >= REQUEST_MS_MAX ? 0 : REQUEST_MS_MAX - (int)ms;
 }
 
-static bool wait_for(const struct rg_probe_page *page, int fd, short events, const struct timespec *from)
+static bool wait_for(const struct rg_probe_page *page, int fd, short events, uint64_t from_ms)
 {
     struct pollfd p[2] = {{.fd = fd, .events = events}, {.fd = page->stop_fd, .events = POLLIN}};
 
-    return poll(p, 2, ms_left(from)) > 0 && p[1].revents == 0;
+    return poll(p, 2, ms_left(from_ms)) > 0 && p[1].revents == 0;
 }
 
-static void send_all(const struct rg_probe_page *page, int fd, const struct rg_buf *out, const struct timespec *from)
+static void send_all(const struct rg_probe_page *page, int fd, const struct rg_buf *out, uint64_t from_ms)
 {
     size_t sent = 0;
 
-    while (sent < out->len && wait_for(page, fd, POLLOUT, from)) {
+    while (sent < out->len && wait_for(page, fd, POLLOUT, from_ms)) {
         ssize_t n = send(fd, out->data + sent, out->len - sent, MSG_NOSIGNAL);
 
         if (n < 0 && errno != EAGAIN && errno != EINTR)
@@ -113,15 +111,14 @@ static void serve(struct rg_probe_page *page, int fd)
 {
     char head[REQUEST_BYTES_MAX + 1];
     RG_AUTO_BUF struct rg_buf out = {.max = 0};
-    struct timespec from;
+    uint64_t from_ms = rg_clock_ms();
     size_t n = 0;
 
     rg_buf_init(&out, TEXT_BYTES_MAX + 1024);
-    clock_gettime(CLOCK_MONOTONIC, &from);
     for (head[0] = '\0'; strstr(head, "\r\n\r\n") == NULL;) {
         ssize_t got;
 
-        if (n == REQUEST_BYTES_MAX || !wait_for(page, fd, POLLIN, &from))
+        if (n == REQUEST_BYTES_MAX || !wait_for(page, fd, POLLIN, from_ms))
             return;
         got = recv(fd, head + n, REQUEST_BYTES_MAX - n, 0);
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
@@ -131,7 +128,7 @@ static void serve(struct rg_probe_page *page, int fd)
     }
     put_answer(page, head, &out);
     if (!out.err)
-        send_all(page, fd, &out, &from);
+        send_all(page, fd, &out, from_ms);
 }
 
 static void *page_run(void *arg)

@@ -3,9 +3,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "cmd/admin/admin.h"
 #include "cmd/cli/fanout.h"
@@ -38,23 +38,6 @@ struct probe {
     struct rg_fanout_answer answers[RG_CLUSTER_REGIONS_MAX];
     struct rg_probe_series series[RG_CLUSTER_REGIONS_MAX];
 };
-
-static int64_t wall_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static void time_text(char out[32], int64_t ms)
-{
-    time_t seconds = (time_t)(ms / 1000);
-    struct tm tm;
-
-    gmtime_r(&seconds, &tm);
-    strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-}
 
 /* ---- one round ---- */
 
@@ -134,10 +117,10 @@ static void note_round(struct probe *p)
 {
     json_t *rows = p->cli->json ? json_array() : NULL;
     struct rg_rev best = newest(p);
-    int64_t now = wall_ms();
-    char when[32];
+    int64_t now = rg_clock_wall_ms();
+    char when[RG_TIME_TEXT_MAX];
 
-    time_text(when, now);
+    (void)rg_time_format_s(when, now / 1000);
     for (size_t i = 0; i < p->cluster->n_regions; i++) {
         uint64_t lag = lag_of(&p->answers[i], best);
         const char *why;
@@ -172,7 +155,7 @@ static enum rg_err publish(struct probe *p)
         if (p->only[i])
             asked[n++] = p->series[i];
     rg_buf_init(&text, TEXT_BYTES_MAX);
-    rg_probe_metrics_put(&text, asked, n, wall_ms());
+    rg_probe_metrics_put(&text, asked, n, rg_clock_wall_ms());
     err = text.err;
     if (!err && p->metrics_file != NULL)
         err = rg_privfile_write(p->metrics_file, "metrics file", RG_PRIVFILE_REPLACE, rg_buf_span(&text), &p->cli->err);
@@ -196,20 +179,20 @@ static enum rg_err round_once(struct probe *p)
 /* Rounds begin `every` apart, whatever each took. count 0: until interrupted. */
 static enum rg_err rounds(struct probe *p, uint64_t every_s, uint64_t count)
 {
-    uint64_t next = rg_cli_now_us();
+    uint64_t next = rg_clock_us();
     enum rg_err err = RG_OK;
 
     for (uint64_t n = 0; !err && !interrupted && (count == 0 || n < count); n++) {
-        uint64_t now = rg_cli_now_us();
+        uint64_t now = rg_clock_us();
 
         while (n > 0 && now < next && !interrupted) {
             poll(NULL, 0, (int)RG_MIN((next - now) / 1000 + 1, (uint64_t)1000));
-            now = rg_cli_now_us();
+            now = rg_clock_us();
         }
         if (interrupted)
             break;
         err = round_once(p);
-        next = RG_MAX(next + every_s * 1000000, rg_cli_now_us());
+        next = RG_MAX(next + every_s * 1000000, rg_clock_us());
     }
     return err;
 }

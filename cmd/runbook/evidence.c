@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -20,17 +19,6 @@ struct rg_evidence {
     struct evidence_chain chain;
     uint64_t bytes;
 };
-
-void rg_evidence_time(char out[40], int64_t at_ms)
-{
-    time_t seconds = (time_t)(at_ms / 1000);
-    struct tm tm;
-    size_t n;
-
-    gmtime_r(&seconds, &tm);
-    n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out + n, 40 - n, ".%03dZ", (int)(at_ms % 1000));
-}
 
 /* ---- the chain ---- */
 
@@ -229,10 +217,10 @@ static enum rg_err write_line(struct rg_evidence *evidence, struct rg_span line,
 /* {n, time, step, event, …more…, prev} (own). */
 static json_t *line_json(const struct rg_evidence *evidence, int64_t at_ms, const char *step, const char *event, json_t *more)
 {
-    char when[40];
+    char when[RG_TIME_TEXT_MAX];
     json_t *line;
 
-    rg_evidence_time(when, at_ms);
+    (void)rg_time_format(when, at_ms);
     line = json_pack("{s:I, s:s, s:s, s:s}", "n", (json_int_t)evidence->chain.lines + 1, "time", when, "step", step, "event",
                      event);
     if (line != NULL && more != NULL && json_object_update_missing(line, more) != 0) {

@@ -54,7 +54,4 @@ struct rg_evidence_report {
 RG_MUST enum rg_err rg_evidence_verify(struct rg_span bytes, const struct rg_evidence_key *key,
                                        struct rg_evidence_report *ret_report, struct rg_errctx *ctx);
 
-/** "2026-01-31T12:00:00.000Z" */
-void rg_evidence_time(char out[40], int64_t at_ms);
-
 #endif

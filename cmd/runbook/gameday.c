@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "cmd/runbook/runbook.h"
 
@@ -211,10 +212,10 @@ static enum rg_err set_stage(struct gameday *g)
 static enum rg_err wait_leased(struct gameday *g)
 {
     const struct rg_fanout_request request = {.method = "GET", .path = "/v1/status", .timeout_ms = STATUS_MS_MAX};
-    uint64_t until = rg_cli_now_us() + (uint64_t)RETURN_MS_MAX * 1000;
+    uint64_t until = rg_clock_us() + (uint64_t)RETURN_MS_MAX * 1000;
     struct rg_runbook *rb = g->rb;
 
-    while (rg_cli_now_us() < until && !interrupted) {
+    while (rg_clock_us() < until && !interrupted) {
         enum rg_err err = rg_fanout_ask(rb->fanout, &request, NULL, rb->answers, &g->cli->err);
         size_t at = rg_fanout_primary(rb->answers, rb->cluster->n_regions);
         const json_t *lease = at < rb->cluster->n_regions ? json_object_get(rb->answers[at].body, "lease") : NULL;
@@ -237,7 +238,7 @@ static enum rg_err kill_primary(struct gameday *g)
         return err;
     say(g, "The primary dies");
     err = regent(g, kill_it);
-    g->killed_us = rg_cli_now_us();
+    g->killed_us = rg_clock_us();
     g->rb->step = "game-day";
     return err ? err : rg_runbook_note(g->rb, "killed", json_pack("{s:s}", "region", g->old));
 }
@@ -265,10 +266,10 @@ static bool all_equal(struct gameday *g)
 static enum rg_err wait_equal(struct gameday *g)
 {
     const struct rg_fanout_request request = {.method = "GET", .path = "/v1/status", .timeout_ms = STATUS_MS_MAX};
-    uint64_t until = rg_cli_now_us() + (uint64_t)RETURN_MS_MAX * 1000;
+    uint64_t until = rg_clock_us() + (uint64_t)RETURN_MS_MAX * 1000;
     struct rg_runbook *rb = g->rb;
 
-    while (rg_cli_now_us() < until && !interrupted) {
+    while (rg_clock_us() < until && !interrupted) {
         enum rg_err err = rg_fanout_ask(rb->fanout, &request, NULL, rb->answers, &g->cli->err);
 
         if (err)
@@ -288,7 +289,7 @@ static enum rg_err bring_back(struct gameday *g)
 {
     const char *const start[] = {"dev", "start", g->old, "--dir", g->cluster_dir, NULL};
     const char *const probe[] = {"probe", "--account", g->account, "--cluster", g->cluster_path, NULL};
-    double seconds = (double)(rg_cli_now_us() - g->killed_us) / 1e6;
+    double seconds = (double)(rg_clock_us() - g->killed_us) / 1e6;
     enum rg_err err;
 
     say(g, "The old primary comes back");

@@ -1,9 +1,9 @@
 /* cmd/runbook/notify.c: telling people and systems: a text from a template, and a webhook. A message that cannot be
  * delivered stops nothing. */
 #include <poll.h>
-#include <time.h>
 
 #include "cmd/runbook/runbook.h"
+#include "base/clock.h"
 #include "cmd/runbook/template.h"
 #include "crypto/privfile.h"
 #include "net/fetch/fetch.h"
@@ -15,17 +15,15 @@ static const char default_template[] = "Regent: {{to}} is PRIMARY since {{time}}
                                        "May be lost: {{lost}}\n"
                                        "Writes go to {{url}}; reads and access checks go on in every region.\n";
 
-static void now_text(char out[40])
+/* To the second, written as everywhere in the evidence. */
+static void now_text(char out[RG_TIME_TEXT_MAX])
 {
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    rg_evidence_time(out, (int64_t)ts.tv_sec * 1000);
+    (void)rg_time_format(out, rg_clock_wall_s() * 1000);
 }
 
 enum rg_err rg_runbook_render(struct rg_runbook *rb, struct rg_buf *out)
 {
-    char epoch[24], when[40];
+    char epoch[24], when[RG_TIME_TEXT_MAX];
     RG_AUTO_BUF struct rg_buf text = {.max = 0};
     struct rg_errctx why = {.text = ""};
     enum rg_err err = RG_OK;
@@ -69,7 +67,7 @@ static long post(const char *url, const char *body, char *why, size_t size)
 
 static json_t *hook_json(const struct rg_runbook *rb, const char *text)
 {
-    char when[40];
+    char when[RG_TIME_TEXT_MAX];
 
     now_text(when);
     return json_pack("{s:s, s:o, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "event", "regent.failover", "text",

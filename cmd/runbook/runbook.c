@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 
 static const struct {
@@ -19,14 +19,6 @@ static const struct {
     [RG_STEP_NOTIFY] = {"notify", "people and systems are told", rg_runbook_notify},
     [RG_STEP_RESUME] = {"resume", "provisioning goes on at the new endpoint", rg_runbook_resume},
 };
-
-static int64_t wall_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* ---- for people ---- */
 
@@ -89,7 +81,7 @@ enum rg_err rg_runbook_note(struct rg_runbook *rb, const char *event, json_t *mo
     if (more == NULL)
         more = json_object();
     json_object_set_new(more, "operator", json_string(rb->by));
-    return rg_evidence_add(rb->evidence, wall_ms(), rb->step, event, more, &rb->cli->err);
+    return rg_evidence_add(rb->evidence, rg_clock_wall_ms(), rb->step, event, more, &rb->cli->err);
 }
 
 static json_t *request_json(const struct rg_fanout_request *request)
@@ -339,12 +331,9 @@ static enum rg_err prepare(struct rg_runbook *rb)
 
 static void default_path(char *out, size_t size)
 {
-    time_t now = time(NULL);
-    char when[32];
-    struct tm tm;
+    char when[RG_TIME_TEXT_MAX];
 
-    gmtime_r(&now, &tm);
-    strftime(when, sizeof when, "%Y%m%dT%H%M%SZ", &tm);
+    (void)rg_time_format_basic(when, rg_clock_wall_s());
     snprintf(out, size, "regent-failover-%s.jsonl", when);
 }
 
@@ -418,7 +407,7 @@ enum rg_err rg_runbook_run(struct rg_runbook *rb)
 
 enum rg_err rg_runbook_sign(struct rg_runbook *rb)
 {
-    enum rg_err err = rg_evidence_sign(rb->evidence, wall_ms(), &rb->key, &rb->cli->err);
+    enum rg_err err = rg_evidence_sign(rb->evidence, rg_clock_wall_ms(), &rb->key, &rb->cli->err);
 
     if (!err)
         rg_runbook_say(rb, "\nEvidence: %s, signed %s\n", rb->evidence_path,

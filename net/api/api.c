@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "crypto/digest.h"
 
 static bool copy_text(char *to, size_t size, const char *from)
@@ -50,7 +51,7 @@ enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api **ret_a
         rg_api_free(api);
         return err;
     }
-    api->began_us = rg_api_now_us();
+    api->began_us = rg_clock_us();
     rg_operations_names(api->operations, &n_names);
     for (unsigned i = 0; i < config->workers; i++) {
         rg_random(api->worker[i].prng.s, sizeof api->worker[i].prng.s);

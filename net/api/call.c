@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 #include <strings.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "crypto/digest.h"
 
 enum {
@@ -12,22 +12,6 @@ enum {
 };
 
 /* --- small things --- */
-
-uint64_t rg_api_now_us(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_BOOTTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static int64_t wall_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 struct rg_api_worker *rg_call_worker(const struct rg_call *call)
 {
@@ -41,7 +25,7 @@ const struct rg_node_status *rg_api_status(struct rg_call *call, bool fresh)
     /* By the time the request arrived, which needs no look at the clock: who waits in between asks for a fresh one. */
     if (fresh || w->status_at_us == 0 || call->began_us >= w->status_at_us + RG_STATUS_KEPT_MS * 1000) {
         call->api->config.node.status(call->api->config.node.arg, &w->status);
-        w->status_at_us = rg_api_now_us();
+        w->status_at_us = rg_clock_us();
     }
     return &w->status;
 }
@@ -103,7 +87,7 @@ static void call_release(struct rg_call *call)
 void rg_call_end(struct rg_call *call, enum rg_err outcome)
 {
     if (!call->counted)
-        rg_metrics_count(call, outcome, rg_api_now_us() - call->began_us);
+        rg_metrics_count(call, outcome, rg_clock_us() - call->began_us);
     call_release(call);
 }
 
@@ -126,8 +110,8 @@ struct rg_call *rg_call_begin(struct rg_api *api, struct rg_request *req)
     out = call->out;
 
     *call = (struct rg_call){.api = api, .req = req, .worker = req->worker, .cmd = cmd, .out = out, .wait_ms = -1};
-    call->began_us = rg_api_now_us();
-    call->now_ms = wall_ms();
+    call->began_us = rg_clock_us();
+    call->now_ms = rg_clock_wall_ms();
     mint_request_id(call, &rg_call_worker(call)->prng);
     return call;
 }

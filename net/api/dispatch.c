@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "base/clock.h"
+
 enum { MIN_REVISION_WAIT_MS = 1000, WAIT_SLICE_MS = 500 };
 
 /* The row's flags; of what does not exist, none. */
@@ -206,7 +208,7 @@ static void wait_run(struct rg_call *call)
 
     if (err == RG_EREVISION && rg_worker_stopping(call->worker))
         err = RG_ESTOPPED;
-    else if (err == RG_EREVISION && rg_api_now_us() / 1000 < call->wait_until_ms) {
+    else if (err == RG_EREVISION && rg_clock_ms() < call->wait_until_ms) {
         wait_begin(call);
         return;
     }
@@ -243,7 +245,7 @@ static void wait_on_done(struct rg_wait *wait)
  */
 static void wait_begin(struct rg_call *call)
 {
-    uint64_t slice_ms = rg_api_now_us() / 1000 + WAIT_SLICE_MS;
+    uint64_t slice_ms = rg_clock_ms() + WAIT_SLICE_MS;
 
     call->wait = (struct rg_wait){
         .rev = call->min_rev, .deadline_ms = RG_MIN(call->wait_until_ms, slice_ms), .on_done = wait_on_done};
@@ -260,7 +262,7 @@ static void run_when_reached(struct rg_call *call)
         return;
     }
     rg_call_txn_end(call); /* older than the revision, or of a later epoch: the node knows what became of it */
-    call->wait_until_ms = rg_api_now_us() / 1000 + wait_ms;
+    call->wait_until_ms = rg_clock_ms() + wait_ms;
     wait_begin(call);
 }
 

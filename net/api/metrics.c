@@ -5,6 +5,8 @@
 
 #include "net/api/worker.h"
 
+#include "base/clock.h"
+
 enum { METRICS_BYTES_MAX = 4 * 1024 * 1024, NODE_BUCKETS = 32 };
 
 /* --- counting: one writer each, readers look from other threads --- */
@@ -368,7 +370,7 @@ void rg_metrics_write(struct rg_api *api, struct rg_buf *out)
     put_intents(api, &page);
     put_all_peers(&page, status);
     put_requests(api, &page);
-    one_seconds(&page, "uptime_seconds", "gauge", "Since the interfaces were opened.", rg_api_now_us() - api->began_us);
+    one_seconds(&page, "uptime_seconds", "gauge", "Since the interfaces were opened.", rg_clock_us() - api->began_us);
     one(&page, "process_resident_memory_bytes", "gauge", "Memory of the process.", resident_bytes());
     one_seconds(&page, "process_cpu_seconds_total", "counter", "Processor time of the process.", cpu_us());
     if (api->config.more_metrics != NULL)

@@ -1,5 +1,7 @@
 #include "net/api/stream.h"
 
+#include "base/clock.h"
+
 enum { RETRY_MS = 5, RUN = 1024, LOOK_EVERY = 64, OUT_BYTES_MAX = 16 * 1024 * 1024 };
 
 /* --- the engine --- */
@@ -130,7 +132,7 @@ static void stream_send(struct rg_stream *s)
 
 static void stream_run(struct rg_stream *s)
 {
-    uint64_t now = rg_api_now_us();
+    uint64_t now = rg_clock_us();
     enum rg_err err = RG_OK;
 
     if (rg_request_gone(s->call->req))
@@ -233,7 +235,7 @@ enum rg_err rg_sorted_names_sort(struct rg_sorted_names *s, uint64_t until_us, b
 
     *ret_done = false;
     for (; s->run < s->n; s->run += RUN) {
-        if (rg_api_now_us() >= until_us)
+        if (rg_clock_us() >= until_us)
             return RG_OK;
         qsort(s->at + s->run, RG_MIN((size_t)RUN, s->n - s->run), sizeof *s->at, compare);
     }
@@ -260,7 +262,7 @@ enum rg_err rg_sorted_names_sort(struct rg_sorted_names *s, uint64_t until_us, b
             s->width *= 2;
             pair_begin(s, 0);
         }
-        if (k % 1024 == 0 && rg_api_now_us() >= until_us)
+        if (k % 1024 == 0 && rg_clock_us() >= until_us)
             return RG_OK;
     }
     *ret_done = true;
@@ -274,7 +276,7 @@ enum rg_err rg_sorted_names_of_users(struct rg_sorted_names *names, struct rg_sc
 
     for (unsigned k = 1; !err && (err = rg_user_list_next(scan, &user)) == RG_OK; k++) {
         err = rg_sorted_names_add(names, user.name, &user.id);
-        if (k % LOOK_EVERY == 0 && rg_api_now_us() >= until_us)
+        if (k % LOOK_EVERY == 0 && rg_clock_us() >= until_us)
             break;
     }
     return err;
@@ -287,7 +289,7 @@ enum rg_err rg_sorted_names_of_groups(struct rg_sorted_names *names, struct rg_s
 
     for (unsigned k = 1; !err && (err = rg_group_list_next(scan, &group)) == RG_OK; k++) {
         err = rg_sorted_names_add(names, group.name, &group.id);
-        if (k % LOOK_EVERY == 0 && rg_api_now_us() >= until_us)
+        if (k % LOOK_EVERY == 0 && rg_clock_us() >= until_us)
             break;
     }
     return err;

@@ -7,6 +7,8 @@
 
 #include "net/api/worker.h"
 
+#include "base/clock.h"
+
 enum {
     RG_SLICE_US = 2000,           /* what one slice may take */
     RG_SLICE_BYTES = 128 * 1024,  /* sent at once; an answer below it is an ordinary reply */
@@ -31,7 +33,7 @@ void rg_stream_start(struct rg_stream *stream);
 /** Whether a slice is over. */
 static inline bool rg_slice_over(const struct rg_stream *stream, uint64_t until_us)
 {
-    return stream->out.len >= RG_SLICE_BYTES || rg_api_now_us() >= until_us;
+    return stream->out.len >= RG_SLICE_BYTES || rg_clock_us() >= until_us;
 }
 
 /* Names to be sorted by code point, as if a TAB followed each (so that lines that begin with them are in order too).

@@ -68,8 +68,6 @@ struct rg_api_worker {
 struct rg_call *rg_call_begin(struct rg_api *api, struct rg_request *req);
 void rg_call_free(struct rg_call *call);
 struct rg_api_worker *rg_call_worker(const struct rg_call *call);
-/** Monotonic microseconds. */
-uint64_t rg_api_now_us(void);
 /** The node's status, at most RG_STATUS_KEPT_MS old unless fresh. Borrow until the next call of this. */
 const struct rg_node_status *rg_api_status(struct rg_call *call, bool fresh);
 /** "open", "degraded" (open, with fewer regions than wanted), "refused", "paused", or "elsewhere" on a replica. */

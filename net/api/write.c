@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "net/api/worker.h"
+#include "base/clock.h"
 #include "store/model/node.h"
 
 enum { REGIONS_WAIT_MS = 5000 };
@@ -233,7 +234,7 @@ void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call))
         .exempt = (call->operation->flags & RG_OP_EXEMPT) != 0,
         .hold = call->wait_ms != 0,
         .wait_regions = call->wait_regions,
-        .deadline_ms = call->wait_regions > 0 ? rg_api_now_us() / 1000 + wait_ms : 0,
+        .deadline_ms = call->wait_regions > 0 ? rg_clock_ms() + wait_ms : 0,
         .on_done = propose_on_done,
     };
     call->api->config.node.submit(call->api->config.node.arg, &call->proposal);

@@ -3,8 +3,8 @@
 #include <curl/curl.h>
 #include <pthread.h>
 #include <strings.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "crypto/sigv4.h"
 
 enum { POLL_MS_MAX = 100, SIGNED_BYTES_MAX = 4096 };
@@ -127,15 +127,13 @@ static enum rg_err sign(struct slot *s, const struct rg_fetch_request *request, 
                                   .query = rg_span(query, strcspn(query, "#")), .headers = headers, .body = request->body,
                                   .normalize_path = true};
     RG_AUTO_BUF struct rg_buf line = {.max = 0};
-    char date[40], token[SIGNED_BYTES_MAX];
-    time_t now = time(NULL);
+    char date[sizeof "X-Amz-Date: " + RG_TIME_TEXT_MAX], token[SIGNED_BYTES_MAX];
     bool whole = true;
-    struct tm tm;
     enum rg_err err;
 
     rg_buf_init(&line, SIGNED_BYTES_MAX);
-    gmtime_r(&now, &tm);
-    strftime(date, sizeof date, "X-Amz-Date: %Y%m%dT%H%M%SZ", &tm);
+    strcpy(date, "X-Amz-Date: ");
+    (void)rg_time_format_basic(date + strlen(date), rg_clock_wall_s());
     add(s, date, &whole);
     headers[n++] = (struct rg_sigv4_header){rg_span_str("host"), rg_span(host, host_n)};
     headers[n++] = split(date);

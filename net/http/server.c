@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum { BACKLOG = 1024, ADDRESS_BUCKETS = 4096, SWEEP_MS_MIN = 10, SWEEP_MS_MAX = 250, STOP_SWEEP_MS = 10 };
 enum { SCRATCH_BYTES_MAX = 72 * 1024 * 1024, SETTLE_TURNS_MAX = 100 };
 
@@ -35,7 +37,7 @@ const char *rg_worker_date(struct rg_worker *worker)
     static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                          "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    time_t now = time(NULL);
+    time_t now = (time_t)rg_clock_wall_s();
     struct tm tm;
 
     if (now == worker->date_at)

@@ -2,7 +2,6 @@
  * certificate. The last two need no credential: a token's secret, or the key the node had, is the proof. */
 #include <arpa/inet.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/base64.h"
 #include "crypto/digest.h"
@@ -649,16 +648,13 @@ static enum rg_err put_token(struct rg_call *call, struct rg_txn *txn, const str
     struct rg_join_offer offer = {.cluster = call->api->cluster_id, .region = t->region, .ca = call->api->config.ca_pem,
                                   .secret = t->secret};
     RG_AUTO_BUF struct rg_buf urls = {.max = 0};
-    time_t seconds = (time_t)(t->expires_ms / 1000);
-    struct tm tm;
     struct rg_json_writer *j = rg_call_json(call);
     struct rg_buf *out;
-    char expires[32];
+    char expires[RG_TIME_TEXT_MAX];
     enum rg_err err;
 
     rg_buf_init(&urls, RG_JOIN_URLS_MAX * (URL_BYTES_MAX + 1));
-    if (gmtime_r(&seconds, &tm) == NULL || strftime(expires, sizeof expires, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        return RG_EINTERNAL;
+    (void)rg_time_format_s(expires, t->expires_ms / 1000);
     err = put_urls(call, txn, &offer, &urls);
     rg_json_object(j, NULL);
     out = rg_json_text_begin(j, "token"); /* base64url */

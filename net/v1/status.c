@@ -1,4 +1,5 @@
 /* GET /v1/status and /v1/regions: what this region knows of itself and of the others. */
+#include "base/clock.h"
 #include "net/ops/region.h"
 #include "net/v1/takeover.h"
 #include "net/v1/v1.h"
@@ -299,7 +300,7 @@ static void put_head(struct rg_json_writer *j, const struct rg_api *api, const s
     rg_json_str(j, "instanceArn", api->instance_arn);
     rg_json_str(j, "identityStoreId", api->identity_store_id);
     rg_json_str(j, "version", REGENT_VERSION);
-    rg_json_u64(j, "uptimeMs", (rg_api_now_us() - api->began_us) / 1000);
+    rg_json_u64(j, "uptimeMs", (rg_clock_us() - api->began_us) / 1000);
     rg_json_u64(j, "incarnation", s->incarnation);
     rg_json_bool(j, "ready", s->ready);
     if (!s->ready)

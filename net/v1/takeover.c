@@ -3,6 +3,7 @@
 
 #include "net/v1/takeover.h"
 #include "net/v1/v1.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "store/model/region.h"
 #include "store/model/region_name.h"
@@ -109,7 +110,7 @@ static void note_run(struct rg_call *call)
 
     t->note.on_done = note_on_done;
     t->note.exempt = (call->operation->flags & RG_OP_EXEMPT) != 0;
-    t->note.deadline_ms = rg_api_now_us() / 1000 + NOTE_MS;
+    t->note.deadline_ms = rg_clock_ms() + NOTE_MS;
     node->forward(node->arg, &t->note);
 }
 

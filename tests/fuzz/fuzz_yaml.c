@@ -1,5 +1,5 @@
 /* cmd/yaml: any bytes give rows or an error. */
-#include "base/yaml_rows.h"
+#include "cmd/config/yaml_rows.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 /* ---- in the node's place: what is behind the API's table (net/api/node.h) ---- */
 
 void node_status(void *arg, struct rg_node_status *ret_status)
@@ -29,10 +31,7 @@ static struct rg_rev node_visible(void *arg)
 
 uint64_t af_now_ms(void)
 {
-    struct timespec ts;
-
-    clock_gettime(CLOCK_BOOTTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+    return rg_clock_ms();
 }
 
 enum rg_err af_apply_bytes(struct af_node *node, struct rg_span cmd, struct rg_reply *reply)

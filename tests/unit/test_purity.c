@@ -15,7 +15,7 @@ static const char *const forbidden[] = {
     "sleep",         "usleep",        "nanosleep",  "select",       "poll",         "epoll_wait",
     "socket",        "connect", /* loops and networks */
 };
-static const char *const forbidden_prefixes[] = {"uv_", "rg_loop_", "RAND_", "raft_uv", "raft_io"};
+static const char *const forbidden_prefixes[] = {"uv_", "rg_loop_", "rg_clock_", "RAND_", "raft_uv", "raft_io"};
 
 static bool is_forbidden(const char *symbol)
 {
@@ -79,6 +79,7 @@ TEST(the_lists_catch_what_they_should)
 {
     ck_assert(is_forbidden("uv_now"));
     ck_assert(is_forbidden("clock_gettime"));
+    ck_assert(is_forbidden("rg_clock_us"));
     ck_assert(is_forbidden("getenv"));
     ck_assert(is_forbidden("time"));
     ck_assert(!is_forbidden("timeout"));

@@ -154,6 +154,18 @@ TEST(digits_and_times)
     rg_time_format(text, INT64_MAX);
     ck_assert_str_eq(text, "9223372036854775807");
     ck_assert_uint_eq(rg_time_format(text, INT64_MIN), strlen("-9223372036854775808"));
+    rg_time_format(text, INT64_C(253402300799999));
+    ck_assert_str_eq(text, "9999-12-31T23:59:59.999Z");
+    ck_assert_uint_eq(rg_time_format_s(text, 1767323045), strlen(text));
+    ck_assert_str_eq(text, "2026-01-02T03:04:05Z");
+    rg_time_format_s(text, -1);
+    ck_assert_str_eq(text, "1969-12-31T23:59:59Z");
+    ck_assert_uint_eq(rg_time_format_s(text, INT64_C(253402300800)), strlen("253402300800"));
+    ck_assert_str_eq(text, "253402300800");
+    ck_assert_uint_eq(rg_time_format_basic(text, 1767323045), strlen(text));
+    ck_assert_str_eq(text, "20260102T030405Z");
+    rg_time_format_basic(text, INT64_MIN);
+    ck_assert_str_eq(text, "-9223372036854775808");
 }
 
 TEST(every_error_has_a_row)

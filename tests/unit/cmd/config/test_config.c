@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "cmd/config/config.h"
-#include "base/yaml_rows.h"
+#include "cmd/config/yaml_rows.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/tmpdir.h"
 

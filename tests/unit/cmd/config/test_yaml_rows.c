@@ -1,9 +1,9 @@
-/* base/yaml_rows: a file becomes rows, and what is not one of ours is refused with its line. */
+/* cmd/config/yaml_rows: a file becomes rows, and what is not one of ours is refused with its line. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/yaml_rows.h"
+#include "cmd/config/yaml_rows.h"
 #include "tests/lib/check_main.h"
 
 static struct rg_errctx ctx;

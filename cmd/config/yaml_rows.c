@@ -1,4 +1,4 @@
-#include "base/yaml_rows.h"
+#include "cmd/config/yaml_rows.h"
 
 #include <stdio.h>
 #include <yaml.h>

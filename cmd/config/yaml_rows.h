@@ -1,7 +1,7 @@
-/* base/yaml_rows.h: a YAML file flattened into (path, value, line) rows: "listen.https", "peers[0].id". Over libyaml. A mapping or
+/* cmd/config/yaml_rows.h: a YAML file flattened into (path, value, line) rows: "listen.https", "peers[0].id". Over libyaml. A mapping or
  * list with nothing in it is a row without a value, which is there only to be asked for or not. */
-#ifndef REGENT_BASE_YAML_ROWS_H
-#define REGENT_BASE_YAML_ROWS_H
+#ifndef REGENT_CMD_CONFIG_YAML_ROWS_H
+#define REGENT_CMD_CONFIG_YAML_ROWS_H
 
 #include "base/err.h"
 
