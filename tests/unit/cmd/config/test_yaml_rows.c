@@ -54,6 +54,7 @@ static const struct {
     {"a name with a dot beside a mapping", "a.b: 1\na: {c: 2}\na.d: 3\n", "a.b=1@1 a.c=2@2 a.d=3@3"},
     {"a name with a dot, again in a mapping", "a.b: 1\na: {b: 2}\n", "f:2: a.b: given twice, first on line 1"},
     {"a name of nothing", "b: 1\n'': {x: 1}\n", "b=1@1 x=1@2"},
+    {"a value of no name", "b: 1\n'': 2\n", "b=1@1 =2@2"},
     {"empty ones", "a: {}\nb: [ ]\nc: [{}, []]\nd: 1\n", "a=@1 b=@2 c[0]=@3 c[1]=@3 d=1@4"},
     {"an empty file of fields", "{}\n", ""},
     {"an alias", "a: &x 1\nb: *x\n", "f:2: aliases are not taken"},
@@ -138,6 +139,7 @@ static const struct {
     {"raft: {}\n", "raft.heartbeat_ms", NULL},
     {"raft: {}\n", "raft", NULL},
     {"raft: {election: {}}\n", "raft.election_ms", "raft.election"},
+    {"raft: 1\n", "raft.heartbeat_ms", "raft"}, /* a value is no mapping */
     {"raft: {}\nlog: {}\n", "raft.heartbeat_ms", "log"},
 };
 
