@@ -356,7 +356,7 @@ static size_t parse1(struct rg_httpconn *conn, struct rg_span bytes)
 
     conn->parsing = true;
     while (at < bytes.n && rg_httpconn_state(conn) == RG_HTTPCONN_OPEN) {
-        if (conn->x != NULL && conn->x->state != RG_X_ASSEMBLING)
+        if (conn->x != NULL && rg_exchange_state(conn->x) != RG_X_ASSEMBLING)
             break;
         if (rg_httpconn_queued(conn) > RG_OUT_PAUSE_BYTES)
             break;
@@ -393,7 +393,7 @@ static void resume1(struct rg_httpconn *conn)
     }
     if (rg_httpconn_state(conn) != RG_HTTPCONN_OPEN)
         return;
-    if (conn->eof && (conn->x == NULL || (conn->x->state == RG_X_ASSEMBLING && conn->stash.len == 0)))
+    if (conn->eof && (conn->x == NULL || (rg_exchange_state(conn->x) == RG_X_ASSEMBLING && conn->stash.len == 0)))
         rg_httpconn_finish(conn);
     update_reading(conn);
 }
@@ -440,7 +440,7 @@ static void input(struct rg_httpconn *conn, struct rg_span bytes)
 /* The client has ended its side. A request that runs is still answered: the other side may be open. */
 static void on_end(struct rg_httpconn *conn)
 {
-    bool running = conn->h2 == NULL && conn->x != NULL && conn->x->state == RG_X_RUNNING;
+    bool running = conn->h2 == NULL && conn->x != NULL && rg_exchange_state(conn->x) == RG_X_RUNNING;
 
     conn->eof = true;
     switch (rg_httpconn_state(conn)) {
@@ -648,7 +648,7 @@ static bool stalled(struct rg_httpconn *conn, uint64_t now_ms)
 static void sweep_streams(struct rg_httpconn *conn, uint64_t now_ms)
 {
     for (struct rg_exchange *x = conn->exchanges; x != NULL; x = x->right) {
-        if (x->state != RG_X_ASSEMBLING || now_ms < x->deadline_ms)
+        if (rg_exchange_state(x) != RG_X_ASSEMBLING || now_ms < x->deadline_ms)
             continue;
         RG_COUNT(conn->worker->stats.timeouts_total, 1);
         if (!x->stream.head_whole) { /* half a header block: nothing else can be read after it */

@@ -5,6 +5,16 @@
 
 enum { REFUSAL_BYTES_MAX = 256, BODY_KEEP_BYTES = 64 * 1024 };
 
+static const uint32_t exchange_may[] = {
+    [RG_X_FREE] = RG_BIT(RG_X_ASSEMBLING),
+    [RG_X_ASSEMBLING] = RG_BIT(RG_X_RUNNING) | RG_BIT(RG_X_SENDING) | RG_BIT(RG_X_FREE),
+    [RG_X_RUNNING] = RG_BIT(RG_X_STREAMING) | RG_BIT(RG_X_SENDING) | RG_BIT(RG_X_FREE),
+    [RG_X_STREAMING] = RG_BIT(RG_X_SENDING) | RG_BIT(RG_X_FREE),
+    [RG_X_SENDING] = RG_BIT(RG_X_FREE),
+};
+static const char *const exchange_names[] = {"free", "assembling", "running", "streaming", "sending"};
+static const struct rg_sm_table exchange_table = RG_SM_TABLE("http exchange", exchange_may, exchange_names);
+
 /* ---- pool ---- */
 
 struct rg_exchange *rg_exchange_take(struct rg_httpconn *conn)
@@ -25,7 +35,9 @@ struct rg_exchange *rg_exchange_take(struct rg_httpconn *conn)
         rg_message_init(&x->msg);
         x->worker = x->msg.req.worker = worker;
         x->body_counted = 0;
+        rg_sm_init(&x->sm, &exchange_table, RG_X_FREE);
     }
+    rg_sm_move(&x->sm, RG_X_ASSEMBLING);
     worker->n_exchanges++;
     x->next = x->left = NULL;
     x->right = conn->exchanges;
@@ -34,7 +46,6 @@ struct rg_exchange *rg_exchange_take(struct rg_httpconn *conn)
     conn->exchanges = x;
     conn->n_exchanges++;
     x->conn = conn;
-    x->state = RG_X_ASSEMBLING;
     x->deadline_ms = RG_NEVER;
     x->head_only = x->raw = false;
     x->stream.msg = &x->msg;
@@ -72,9 +83,8 @@ void rg_exchange_put(struct rg_exchange *x)
 {
     struct rg_worker *worker = x->worker;
 
-    RG_ASSERT(x->state != RG_X_FREE);
+    rg_sm_move(&x->sm, RG_X_FREE);
     detach(x);
-    x->state = RG_X_FREE;
     worker->n_exchanges--;
     worker->body_bytes -= x->body_counted;
     x->body_counted = 0;
@@ -93,7 +103,7 @@ void rg_exchange_put(struct rg_exchange *x)
 
 void rg_exchange_orphan(struct rg_exchange *x)
 {
-    if (x->state == RG_X_RUNNING || x->state == RG_X_STREAMING)
+    if (rg_exchange_state(x) == RG_X_RUNNING || rg_exchange_state(x) == RG_X_STREAMING)
         detach(x); /* the handler still holds it */
     else
         rg_exchange_put(x);
@@ -117,7 +127,7 @@ void rg_exchange_run(struct rg_exchange *x)
     const struct rg_server_config *config = &x->worker->server->config;
     struct rg_request *req = &x->msg.req;
 
-    x->state = RG_X_RUNNING;
+    rg_sm_move(&x->sm, RG_X_RUNNING);
     x->deadline_ms = RG_NEVER;
     x->head_only = rg_span_is(req->method, "HEAD");
     memcpy(req->peer, x->conn->peer, sizeof req->peer);
@@ -148,11 +158,11 @@ static bool over_cap(const struct rg_httpconn *conn)
     return queued > conn->worker->server->config.output_bytes_max;
 }
 
+/* The state is moved already: a reset may free x. */
 static void reply2(struct rg_exchange *x, const struct rg_http_reply *reply, bool stream)
 {
     struct rg_reply_frame frame = {.date = rg_worker_date(x->worker), .head_only = x->head_only, .stream = stream};
 
-    x->state = stream ? RG_X_STREAMING : RG_X_SENDING;
     if (over_cap(x->conn) || rg_http2_reply(&x->stream, reply, &frame) != RG_OK)
         rg_http2_reset(&x->stream);
     rg_httpconn_dirty(x->conn);
@@ -180,17 +190,18 @@ void rg_request_reply(struct rg_request *req, const struct rg_http_reply *reply)
     struct rg_worker *worker = x->worker;
     struct rg_httpconn *conn = x->conn;
 
-    RG_ASSERT(x->state == RG_X_RUNNING);
+    RG_ASSERT(rg_exchange_state(x) == RG_X_RUNNING);
     rg_worker_enter(worker);
     count_status(worker, reply->status);
     if (conn == NULL) {
         rg_exchange_put(x);
     } else if (conn->h2 != NULL) {
+        rg_sm_move(&x->sm, RG_X_SENDING);
         reply2(x, reply, false);
     } else {
         bool close = conn->h1.close || worker->stopping;
 
-        x->state = RG_X_SENDING; /* all of it is copied: whatever closes the connection frees it */
+        rg_sm_move(&x->sm, RG_X_SENDING); /* all of it is copied: whatever closes the connection frees it */
         encode1(x, reply, false, close);
         if (rg_httpconn_state(conn) == RG_HTTPCONN_OPEN) {
             rg_exchange_put(x);
@@ -252,11 +263,11 @@ void rg_exchange_refuse(struct rg_exchange *x, int status, const char *reason)
     struct rg_http_reply reply = refusal(conn, status, reason, body);
 
     x->head_only = rg_span_is(x->msg.req.method, "HEAD");
+    rg_sm_move(&x->sm, RG_X_SENDING);
     if (conn->h2 != NULL) {
         reply2(x, &reply, false);
         return;
     }
-    x->state = RG_X_SENDING;
     encode1(x, &reply, false, true);
     if (rg_httpconn_state(conn) == RG_HTTPCONN_OPEN) {
         rg_exchange_put(x);
@@ -284,10 +295,10 @@ void rg_request_stream_begin(struct rg_request *req, const struct rg_http_reply 
     struct rg_exchange *x = exchange_of(req);
     struct rg_httpconn *conn = x->conn;
 
-    RG_ASSERT(x->state == RG_X_RUNNING);
+    RG_ASSERT(rg_exchange_state(x) == RG_X_RUNNING);
     rg_worker_enter(x->worker);
     count_status(x->worker, head->status);
-    x->state = RG_X_STREAMING;
+    rg_sm_move(&x->sm, RG_X_STREAMING);
     if (conn != NULL && conn->h2 != NULL) {
         reply2(x, head, true);
     } else if (conn != NULL) {
@@ -307,7 +318,7 @@ enum rg_err rg_request_stream_send(struct rg_request *req, struct rg_span bytes)
     struct rg_httpconn *conn = x->conn;
     enum rg_err err = RG_OK;
 
-    RG_ASSERT(x->state == RG_X_STREAMING);
+    RG_ASSERT(rg_exchange_state(x) == RG_X_STREAMING);
     if (conn == NULL)
         return RG_ECLOSED;
     if (over_cap(conn))
@@ -339,17 +350,17 @@ void rg_request_stream_end(struct rg_request *req)
     struct rg_httpconn *conn = x->conn;
     struct rg_buf *scratch = &worker->scratch;
 
-    RG_ASSERT(x->state == RG_X_STREAMING);
+    RG_ASSERT(rg_exchange_state(x) == RG_X_STREAMING);
     rg_worker_enter(worker);
     if (conn == NULL) {
         rg_exchange_put(x);
     } else if (conn->h2 != NULL) {
-        x->state = RG_X_SENDING;
+        rg_sm_move(&x->sm, RG_X_SENDING);
         if (x->stream.replied)
             rg_http2_end(&x->stream);
         rg_httpconn_dirty(conn);
     } else {
-        x->state = RG_X_SENDING;
+        rg_sm_move(&x->sm, RG_X_SENDING);
         if (!x->raw && !x->head_only) {
             rg_buf_clear(scratch);
             rg_http1_encode_chunk(scratch, rg_span(NULL, 0));
@@ -405,16 +416,24 @@ static bool on_body(void *arg, struct rg_http2_stream *stream, size_t n)
     return true;
 }
 
+/* Else the rest of a request that was answered before it was whole (408): its reply, or the reset, still waits to be sent. */
+static bool is_open(struct rg_http2_stream *stream)
+{
+    return rg_exchange_state(exchange_on(stream)) == RG_X_ASSEMBLING;
+}
+
 static void on_request(void *arg, struct rg_http2_stream *stream)
 {
     (void)arg;
-    rg_exchange_run(exchange_on(stream));
+    if (is_open(stream))
+        rg_exchange_run(exchange_on(stream));
 }
 
 static void on_refused(void *arg, struct rg_http2_stream *stream)
 {
     (void)arg;
-    rg_exchange_refuse(exchange_on(stream), stream->status, stream->reason);
+    if (is_open(stream))
+        rg_exchange_refuse(exchange_on(stream), stream->status, stream->reason);
 }
 
 static void on_close(void *arg, struct rg_http2_stream *stream)

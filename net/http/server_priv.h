@@ -35,7 +35,12 @@ enum {
  * still sends is read and dropped, so that it gets the reply and no reset. */
 enum rg_httpconn_state { RG_HTTPCONN_HANDSHAKE, RG_HTTPCONN_OPEN, RG_HTTPCONN_ENDING, RG_HTTPCONN_LINGERING, RG_HTTPCONN_CLOSED };
 
-/* ASSEMBLING → RUNNING → (STREAMING →) SENDING → free. SENDING only on HTTP/2. */
+/*  FREE → ASSEMBLING → RUNNING → STREAMING → SENDING → FREE
+ *            │  │        │  │         │         ↑
+ *            │  │        │  └─────────┼─────────┤    RUNNING → SENDING: a reply that is whole
+ *            │  └────────┼────────────┼─────────┘    ASSEMBLING → SENDING: refused before the handler saw it
+ *            └───────────┴────────────┴──────→ FREE  the client has gone; a handler that holds it answers first
+ * On HTTP/1.1 the reply's bytes are the connection's at once: SENDING passes within one call. */
 enum rg_exchange_state { RG_X_FREE, RG_X_ASSEMBLING, RG_X_RUNNING, RG_X_STREAMING, RG_X_SENDING };
 
 /* One request and its reply. */
@@ -44,7 +49,7 @@ struct rg_exchange {
     struct rg_exchange *left, *right; /* among the connection's */
     struct rg_worker *worker;
     struct rg_httpconn *conn; /* NULL: the client has gone */
-    enum rg_exchange_state state;
+    struct rg_sm sm;
     uint64_t deadline_ms; /* HTTP/2: of head, then of body */
     bool head_only, raw;  /* HEAD; HTTP/1.0 stream */
     size_t body_counted;
@@ -192,6 +197,7 @@ void rg_exchange_refuse(struct rg_exchange *x, int status, const char *reason);
 /** The same for a connection that has no exchange to spare. */
 void rg_httpconn_refuse(struct rg_httpconn *conn, int status, const char *reason);
 void rg_exchange_free_pool(struct rg_worker *worker);
+static inline enum rg_exchange_state rg_exchange_state(const struct rg_exchange *x) { return (enum rg_exchange_state)x->sm.state; }
 extern const struct rg_http2_events rg_exchange_events; /* arg: to be set to the rg_httpconn */
 
 #endif

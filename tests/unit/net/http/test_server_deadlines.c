@@ -62,6 +62,32 @@ LOOP(slow_body, 2)
     srv_stop();
 }
 
+/* The window is shut, so the 408 waits to be sent while the rest of the request arrives: it is no request any more. */
+TEST(the_end_of_a_body_after_its_408)
+{
+    static const char request[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+                                  "\x00\x00\x06\x04\x00\x00\x00\x00\x00" "\x00\x04\x00\x00\x00\x00" /* SETTINGS: a window of 0 */
+                                  "\x00\x00\x0d\x01\x04\x00\x00\x00\x01" "\x83\x87\x41\x01h\x44\x06/hello"; /* HEADERS: POST */
+    static const char rest[] = "\x00\x00\x01\x00\x01\x00\x00\x00\x01x"; /* DATA, the last */
+    struct client c, other;
+
+    srv_start_tls((struct rg_server_config){.body_ms_max = 300});
+    client_open(&c, "h2");
+    ck_assert(client_send_n(&c, request, sizeof request - 1));
+    for (uint64_t until = now_ms() + 5000; srv_stats().timeouts_total == 0 && now_ms() < until;)
+        sleep_ms(10);
+    ck_assert_uint_eq(srv_stats().timeouts_total, 1);
+    ck_assert(client_send_n(&c, rest, sizeof rest - 1));
+    sleep_ms(100);
+    ck_assert_uint_eq(srv_stats().requests_total, 0); /* no handler saw it */
+    client_open(&other, "http/1.1");
+    client_get(&other, "/hello");
+    ck_assert_answer(client_answer(&other, false), 200, "hello");
+    client_close(&other);
+    client_close(&c);
+    srv_stop();
+}
+
 TEST(slow_handshake)
 {
     struct client c;
