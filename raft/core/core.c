@@ -118,6 +118,7 @@ static enum rg_err entries_room(struct rg_core *core, size_t n)
         return RG_ENOMEM;
     core->raft_entries = more;
     core->raft_entries_cap = cap;
+    RG_ASSERT(n <= core->raft_entries_cap);
     return RG_OK;
 }
 
@@ -208,6 +209,7 @@ static enum rg_err messages_out(struct rg_core *core, const struct raft_update *
     for (unsigned i = 0; i < u->messages.n; i++)
         if (message_out(&u->messages.batch[i], &core->messages[ret_update->n_messages]))
             ret_update->n_messages++;
+    RG_ASSERT(ret_update->n_messages <= core->messages_cap);
     for (size_t i = 0; i < ret_update->n_messages; i++)
         RG_ASSERT(core->messages[i].to != 0 && core->messages[i].to != core->id);
     ret_update->messages = core->messages;
@@ -233,7 +235,9 @@ static void entries_out(struct rg_core *core, const struct raft_event *event, st
             raft_free(batch[0].batch); /* our token; in all other outcomes libraft has freed it */
         return;
     }
-    RG_ASSERT(u->entries.n == 1 && batch[0].type == RAFT_BARRIER && batch[0].buf.len == sizeof core->barrier_data);
+    RG_ASSERT(u->entries.n == 1);
+    RG_ASSERT(batch[0].type == RAFT_BARRIER);
+    RG_ASSERT(batch[0].buf.len == sizeof core->barrier_data);
     memcpy(core->barrier_data, batch[0].buf.base, sizeof core->barrier_data);
     core->barrier = (struct rg_entry){
         .term = batch[0].term,
@@ -246,10 +250,21 @@ static void entries_out(struct rg_core *core, const struct raft_event *event, st
         raft_free(batch);
 }
 
+/* What libraft holds after a step that went well. */
+static void core_check(struct rg_core *core)
+{
+    RG_ASSERT(raft_commit_index(&core->raft) <= raft_last_index(&core->raft) || core->raft.state == RAFT_FOLLOWER);
+    RG_ASSERT(raft_voted_for(&core->raft) == 0 || raft_current_term(&core->raft) != 0);
+    RG_ASSERT(core->raft.state != RAFT_UNAVAILABLE);
+    RG_ASSERT(core->raft.state != RAFT_LEADER || raft_current_term(&core->raft) != 0);
+    RG_ASSERT(core->raft.configuration.n <= RG_PEERS_MAX);
+    RG_ASSERT(core->guest != core->id);
+}
+
 static enum rg_err step(struct rg_core *core, uint64_t now_ms, struct raft_event *event, const struct rg_entry *given,
                         size_t n_given, struct rg_core_update *ret_update)
 {
-    uint64_t term = raft_current_term(&core->raft);
+    uint64_t term = raft_current_term(&core->raft), commit = raft_commit_index(&core->raft);
     struct raft_update u;
     enum rg_err err;
     int rv;
@@ -268,6 +283,8 @@ static enum rg_err step(struct rg_core *core, uint64_t now_ms, struct raft_event
         return err;
     }
     RG_ASSERT(raft_current_term(&core->raft) >= term);
+    RG_ASSERT(raft_commit_index(&core->raft) >= commit);
+    core_check(core);
     ret_update->save = (u.flags & ((RAFT_UPDATE_CURRENT_TERM) | (RAFT_UPDATE_VOTED_FOR))) != 0;
     ret_update->state = (u.flags & (RAFT_UPDATE_STATE)) != 0;
     ret_update->commit = (u.flags & (RAFT_UPDATE_COMMIT_INDEX)) != 0;
@@ -316,6 +333,9 @@ enum rg_err rg_core_start(struct rg_core *core, uint64_t now_ms, uint64_t term, 
     void *token = NULL;
     enum rg_err err;
 
+    RG_ASSERT(first_index >= 1);
+    RG_ASSERT(n == 0 || entries != NULL);
+    RG_ASSERT((base->index == 0) == (base->term == 0));
     rg_sm_move(&core->life, CORE_STARTED);
     if (term == 0 && (n > 0 || base->index > 0 || vote != 0))
         return RG_ECORRUPT;
@@ -398,6 +418,8 @@ static enum rg_err receive_append(struct rg_core *core, const struct rg_msg_appe
 {
     void *token = NULL;
 
+    RG_ASSERT(m->n <= RG_MSG_ENTRIES_MAX);
+    RG_ASSERT(m->term != 0);
     out->append_entries.term = m->term;
     out->append_entries.prev_log_index = m->prev_index;
     out->append_entries.prev_log_term = m->prev_term;
@@ -478,6 +500,7 @@ static enum rg_err receive_stale(struct rg_core *core, uint64_t from, const stru
         core->messages_cap = 16;
     }
     memset(&core->messages[0], 0, sizeof core->messages[0]);
+    RG_ASSERT(m->append.term < rg_core_term(core));
     core->messages[0].to = from;
     core->messages[0].msg.type = RG_MSG_APPEND_RESULT;
     core->messages[0].msg.append_result = (struct rg_msg_append_result){
@@ -577,6 +600,9 @@ enum rg_err rg_core_snapshotted(struct rg_core *core, uint64_t now_ms, const str
     if (err)
         return err;
     RG_ASSERT(base->index <= raft_last_index(&core->raft)); /* of our own state */
+    RG_ASSERT(base->config_index <= base->index);
+    RG_ASSERT(base->term <= raft_current_term(&core->raft));
+    RG_ASSERT(trailing > 0);
     event.snapshot.trailing = trailing;
     return step(core, now_ms, &event, NULL, 0, ret_update);
 }

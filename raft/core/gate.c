@@ -7,6 +7,9 @@ static void gate_check(const struct rg_gate *gate)
     if (!gate->held) {
         RG_ASSERT(!gate->beat);
         RG_ASSERT(gate->unanswered == 0);
+        RG_ASSERT(gate->term == 0);
+        RG_ASSERT(gate->next == 0);
+        RG_ASSERT(gate->end == 0);
         return;
     }
     RG_ASSERT(gate->term != 0);
@@ -14,6 +17,8 @@ static void gate_check(const struct rg_gate *gate)
     RG_ASSERT(gate->start <= gate->next);
     RG_ASSERT(gate->next <= gate->end + 1);
     RG_ASSERT(gate->acked + 1 >= gate->start);
+    RG_ASSERT(gate->next_prev_term <= gate->term);
+    RG_ASSERT((gate->next == 1) == (gate->next_prev_term == 0));
 }
 
 void rg_gate_drop(struct rg_gate *gate)
@@ -32,6 +37,7 @@ static void begin_run(struct rg_gate *gate, const struct rg_msg_append *append, 
     gate->next_prev_term = append->prev_term;
     gate->end = append->prev_index + append->n;
     gate->acked = append->prev_index;
+    gate_check(gate);
 }
 
 /* While the core probes it repeats everything from the first entry the peer may lack, at each heartbeat. What went out on
@@ -47,6 +53,8 @@ void rg_gate_hold(struct rg_gate *gate, const struct rg_msg_append *append, uint
     uint64_t end = append->prev_index + append->n;
 
     gate_check(gate);
+    RG_ASSERT(append->term != 0);
+    RG_ASSERT(append->prev_term <= append->term);
     RG_ASSERT(append->term >= gate->term); /* a leader's terms only grow */
     if (!gate->held || gate->term != append->term ||
         (append->prev_index != gate->end && !repeats(gate, append, now_ms, repeat_ms))) {
@@ -74,6 +82,7 @@ bool rg_gate_next(struct rg_gate *gate, uint64_t limit, uint64_t term, uint64_t 
     ret_span->prev_index = gate->next - 1;
     ret_span->prev_term = gate->next_prev_term;
     ret_span->last = RG_MAX(last, gate->next - 1);
+    RG_ASSERT(ret_span->last >= ret_span->prev_index);
     RG_ASSERT(ret_span->last <= limit); /* RAFT.md rule 9 */
     RG_ASSERT(ret_span->prev_index + 1 >= first || ret_span->last == ret_span->prev_index);
     return true;
@@ -81,7 +90,11 @@ bool rg_gate_next(struct rg_gate *gate, uint64_t limit, uint64_t term, uint64_t 
 
 void rg_gate_sent(struct rg_gate *gate, uint64_t last, uint64_t last_term, size_t bytes)
 {
-    RG_ASSERT(gate->held && last + 1 >= gate->next && last <= RG_MAX(gate->end, gate->next - 1));
+    RG_ASSERT(gate->held);
+    RG_ASSERT(last_term <= gate->term);
+    RG_ASSERT(last_term >= gate->next_prev_term);
+    RG_ASSERT(last + 1 >= gate->next);
+    RG_ASSERT(last <= RG_MAX(gate->end, gate->next - 1));
     if (last >= gate->next)
         gate->next_prev_term = last_term;
     gate->next = last + 1;

@@ -56,6 +56,8 @@ static void meta_check(const struct rg_meta *meta)
     RG_ASSERT(meta->node_id != 0);
     RG_ASSERT(memchr(meta->cluster_id, 0, sizeof meta->cluster_id) != NULL);
     RG_ASSERT(memchr(meta->region, 0, sizeof meta->region) != NULL);
+    RG_ASSERT(memchr(meta->instance_arn, 0, sizeof meta->instance_arn) != NULL);
+    RG_ASSERT(memchr(meta->identity_store_id, 0, sizeof meta->identity_store_id) != NULL);
     RG_ASSERT(memchr(meta->note, 0, sizeof meta->note) != NULL);
     RG_ASSERT(meta->promised <= UINT32_MAX);
     RG_ASSERT((meta->ceded_index == 0) == (meta->ceded_term == 0));
@@ -131,6 +133,7 @@ static bool decode_plain(struct rg_span plain, struct rg_meta *meta, uint64_t *r
 
 static void put_le(uint8_t *p, uint64_t v, size_t n)
 {
+    RG_ASSERT(n == sizeof v || v >> (8 * n) == 0);
     for (size_t i = 0; i < n; i++)
         p[i] = (uint8_t)(v >> (8 * i));
 }
@@ -155,6 +158,8 @@ static enum rg_err encode_slot(struct rg_keyprov *keys, const struct rg_meta *me
         err = sealed.err;
     if (err)
         return err;
+    RG_ASSERT(sealed.len > 0);
+    RG_ASSERT(sealed.len <= SLOT_BYTES - SLOT_HEADER_BYTES);
     memset(slot, 0, SLOT_BYTES);
     put_le(slot, SLOT_MAGIC, 4);
     put_le(slot + 4, FORMAT_VERSION, 2);
@@ -287,6 +292,7 @@ static enum rg_err read_slots(struct rg_metafile *file, const char *path, struct
     struct rg_errctx why = {""};
     bool found = false;
 
+    RG_ASSERT(file->fd >= 0);
     for (unsigned i = 0; i < SLOTS; i++) {
         struct rg_errctx slot_why = {""};
         uint8_t slot[SLOT_BYTES];
@@ -314,6 +320,7 @@ static enum rg_err read_slots(struct rg_metafile *file, const char *path, struct
         file->next = (i + 1) % SLOTS;
         *ret_meta = meta;
     }
+    RG_ASSERT(found || worst != RG_OK);
     if (found)
         return RG_OK;
     return rg_fail(ctx, worst, "%s: no intact slot: %s", path, rg_errctx_text(&why, worst));

@@ -314,7 +314,7 @@ void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_o
     enum rg_err err;
 
     if (node->stage.state != NODE_RUNNING || node->snap.install.state != INSTALL_NONE || offer->index <= node->state.applied.index ||
-        node_bygone(node, offer->term))
+        node_bygone(node, offer->term) || offer->index_term < node->state.applied.term) /* terms never fall along a log */
         return;
     m.install = (struct rg_msg_install){.term = offer->term, .index = offer->index, .index_term = offer->index_term};
     node_guest_step(node, peer);
@@ -362,6 +362,8 @@ static void install_load(struct rg_node *node)
     RG_ASSERT(err || info.index > node->state.applied.index); /* revisions never go back */
     if (!err)
         err = node_state_load(node);
+    if (!err && (node->state.applied.index != info.index || node->state.applied.term != info.term))
+        err = rg_fail(&ctx, RG_ECORRUPT, "it holds another state than its head says");
     if (err) {
         node_fail(node, err, "load the received snapshot: %s", rg_errctx_text(&ctx, err));
         return;

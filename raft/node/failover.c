@@ -591,7 +591,7 @@ static void step_begin(struct rg_node *node)
         node_pause(node, true);
     if (node->log.persisted < rg_wal_last(node->wal) || (raising(node) && !quiet(node)))
         return; /* nothing of an older epoch is accepted any more: this ends */
-    if (epoch_known(node) > node->failover.epoch) {
+    if (epoch_known(node) > node->failover.epoch || node->meta.term > node->failover.epoch << NODE_EPOCH_SHIFT) {
         node_failover_answer(node, say(f, RG_EBUSY, "another promotion went ahead meanwhile"));
         return;
     }

@@ -28,6 +28,9 @@ static void node_check(const struct rg_node *node)
     RG_ASSERT(node->snap.index <= node->state.applied.index || node->snap.install.state != INSTALL_NONE);
     if (node->snap.install.state == INSTALL_NONE) {
         RG_ASSERT(node->state.applied.index <= node->log.persisted && node->log.persisted <= rg_wal_durable(node->wal));
+        RG_ASSERT(node->state.applied.index <= RG_MAX(rg_core_commit(node->core), node->log.trusted));
+        RG_ASSERT(node->state.applied.index == rg_node_visible(node).index);
+        RG_ASSERT(node->state.config_index <= node->state.applied.index && node->snap.term <= node->state.applied.term);
         RG_ASSERT(node->log.trusted <= rg_wal_last(node->wal) && node->snap.index <= rg_wal_last(node->wal));
     }
     RG_ASSERT(node->leading || (node->answers.queue.n == 0 && node->answers.flying.n == 0 && node->change.now == NULL));
@@ -35,7 +38,11 @@ static void node_check(const struct rg_node *node)
     RG_ASSERT((node->failover.request != NULL) == (node->failover.stage.state != FAILOVER_NONE));
     RG_ASSERT(!node->handover.paused || giving != HANDOVER_NONE || node->failover.request != NULL);
     RG_ASSERT(node->answers.done.n == 0 && node->meta.term == rg_core_term(node->core) && node->meta.promised <= UINT32_MAX);
-    RG_ASSERT(node->epochs.heard <= UINT32_MAX);
+    RG_ASSERT(node->epochs.heard <= UINT32_MAX && node->epochs.n <= NODE_EPOCHS && node->primary.id != node->config.id);
+    RG_ASSERT(node->answers.flying.n == 0 || node->answers.flying.head->index > node->state.applied.index);
+    RG_ASSERT(node->forward.list.n <= NODE_GUESTS_MAX && node->forward.n_guests <= NODE_GUESTS_MAX);
+    RG_ASSERT(node->handover.request == NULL || (giving != HANDOVER_NONE && giving != HANDOVER_RESTORE));
+    RG_ASSERT(!node->meta.fenced && !node->meta.quarantined && node->stop.err == RG_OK);
 }
 
 /* ---- failing ---- */

@@ -272,7 +272,7 @@ enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx)
     err = node_state_load(node);
     if (err)
         return rg_fail(ctx, err, "read the store: %s", rg_err_text(err));
-    if (node->state.applied.index != node->snap.index)
+    if (node->state.applied.index != node->snap.index || node->state.applied.term != node->snap.term)
         return rg_fail(ctx, RG_EINTERNAL, "the store is at %llu before replay, not at the snapshot %llu",
                        (unsigned long long)node->state.applied.index, (unsigned long long)node->snap.index);
     return replay(node, ctx);
@@ -306,7 +306,9 @@ static enum rg_err bump_term(struct rg_node *node, struct rg_errctx *ctx)
     if (self == NULL || self->role != RG_ROLE_VOTER || rg_members_voters(&node->members) != 1 ||
         (node->config.test_flags & RG_TEST_NO_BUMP))
         return RG_OK;
-    RG_ASSERT((node->meta.term & UINT32_MAX) < UINT32_MAX && node->meta.term >= rg_wal_term(node->wal, rg_wal_last(node->wal)));
+    if ((node->meta.term & UINT32_MAX) == UINT32_MAX) /* a leader may have claimed the last one */
+        return rg_fail(ctx, RG_ECORRUPT, "no term is left in epoch %llu", (unsigned long long)node_epoch_of(node->meta.term));
+    RG_ASSERT(node->meta.term >= rg_wal_term(node->wal, rg_wal_last(node->wal)));
     node->meta.term++;
     node->meta.vote = 0;
     return rg_metafile_save(node->metafile, &node->meta, ctx);

@@ -390,7 +390,8 @@ static enum rg_err read_info(struct reader *reader, struct rg_buf *config_buf, s
         !take_u64(b, INFO_TERM, &info->term) || !take_u64(b, INFO_CONFIG_INDEX, &info->config_index) ||
         !rg_tlv_get(b, INFO_CONFIG, &config) || !rg_tlv_get(b, INFO_HASH, &hash) || hash.n != sizeof info->hash ||
         !take_u64(b, INFO_ROWS, &info->rows) || !take_u64(b, INFO_CREATED_MS, &created) ||
-        !rg_tlv_get(b, INFO_KEY_ID, &key_id) || key_id.n >= sizeof info->key_id)
+        !rg_tlv_get(b, INFO_KEY_ID, &key_id) || key_id.n >= sizeof info->key_id || info->config_index > info->index ||
+        (info->index == 0) != (info->term == 0))
         return fail_at(reader, "of a form this release cannot read");
     memcpy(info->hash, hash.p, hash.n);
     if (key_id.n > 0)
