@@ -151,12 +151,16 @@ static enum rg_err node_init(struct adding *a, uint64_t *ret_id)
 /* A line more in its configuration: its links go through the cluster's proxy. */
 static enum rg_err route_links(struct adding *a, const char *config)
 {
+    bool written;
     FILE *f;
 
     if (!rg_devproxy_has(a->c))
         return RG_OK;
     f = fopen(config, "ae");
-    if (f == NULL || fprintf(f, "link_routes: %s\n", RG_DEVPROXY_ROUTES) < 0 || fclose(f) != 0)
+    written = f != NULL && fprintf(f, "link_routes: %s\n", RG_DEVPROXY_ROUTES) >= 0;
+    if (f != NULL && fclose(f) != 0)
+        written = false;
+    if (!written)
         return rg_fail(&a->cli->err, RG_EIO, "%s cannot be written: %s", config, strerror(errno));
     return rg_devproxy_add_node(a->c, a->name, &a->region->nodes[0], &a->cli->err);
 }

@@ -229,13 +229,14 @@ TEST(what_aws_has_no_word_for_stays)
 /* Others may keep more of one thing than AWS lets in: an update of something else is none of its business. */
 TEST(more_than_aws_lets_in_stays)
 {
+    static const char fields[] = "id=u1 name=eve";
     const struct rg_uuid uuid = fix_id("u1");
     char id[RG_UUID_TEXT_MAX];
     struct rg_user user;
 
     rg_uuid_format(id, &uuid);
     rg_cmd_begin(&aws.f.cmd, RG_CMD_USER_CREATE, aws.f.at_ms, rg_span_str("scim"));
-    fix_put_fields(&aws.f.cmd, "id=u1 name=eve", "id=u1 name=eve" + 14, '=', ' ');
+    fix_put_fields(&aws.f.cmd, fields, fields + strlen(fields), '=', ' ');
     for (unsigned i = 0; i < RG_EXTERNAL_IDS_MAX; i++)
         rg_tlv_put(&aws.f.cmd, RG_F_EXTERNAL_ID, rg_span((const char[]){'i', 0, (char)('A' + i)}, 3));
     rg_tlv_put_str(&aws.f.cmd, RG_F_ATTRS, "{\"emails\":[{\"value\":\"a@x\"},{\"value\":\"b@x\"}]}");
