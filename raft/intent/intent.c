@@ -275,6 +275,8 @@ void rg_intent_encode(const struct rg_intent *intent, struct rg_buf *out)
     RG_ASSERT(intent->status < RG_INTENT_STATUS_COUNT);
     RG_ASSERT(intent->cmd.n > 0);
     RG_ASSERT(memchr(intent->decided_by, 0, sizeof intent->decided_by) != NULL);
+    RG_ASSERT(memchr(intent->code, 0, sizeof intent->code) != NULL);
+    RG_ASSERT(memchr(intent->text, 0, sizeof intent->text) != NULL);
     rg_tlv_put(out, F_ID, rg_span(intent->id.b, sizeof intent->id.b));
     rg_tlv_put_u64(out, F_SEQ, intent->seq);
     rg_tlv_put_u64(out, F_STATUS, intent->status);
@@ -346,6 +348,7 @@ void rg_intent_name(char out[RG_INTENT_NAME_MAX], uint64_t seq, const struct rg_
 {
     char text[RG_UUID_TEXT_MAX];
 
+    RG_ASSERT(seq > 0);
     rg_uuid_format(text, id);
     snprintf(out, RG_INTENT_NAME_MAX, "%020llu-%s", (unsigned long long)seq, text);
 }
@@ -359,7 +362,7 @@ bool rg_intent_name_parse(const char *name, uint64_t *ret_seq, struct rg_uuid *r
         return false;
     for (size_t i = 0; i < 20; i++)
         seq = seq * 10 + (uint64_t)(name[i] - '0');
-    if (seq == 0 || !rg_uuid_parse(rg_span(name + 21, RG_UUID_TEXT_MAX - 1), ret_id))
+    if (seq == 0 || seq > RG_INTENT_SEQ_MAX || !rg_uuid_parse(rg_span(name + 21, RG_UUID_TEXT_MAX - 1), ret_id))
         return false;
     rg_intent_name(again, seq, ret_id); /* digits, dash, lower case: what we write and nothing else */
     *ret_seq = seq;
@@ -392,6 +395,8 @@ enum rg_err rg_intent_seal(const struct rg_intent_seal *seal, const char *name, 
     uint8_t *to;
     enum rg_err err;
 
+    RG_ASSERT(name[0] != '\0');
+    RG_ASSERT(record.n <= RG_INTENT_RECORD_BYTES_MAX);
     aad_of(seal, name, &aad);
     rg_buf_put(out, head, sizeof head);
     err = aad.err ? aad.err : rg_dek_new(seal->keys, &context, out, &dek);

@@ -12,6 +12,7 @@ struct intent_item *intent_item_new(struct rg_intents *q, struct rg_span cmd)
 {
     struct intent_item *item = calloc(1, sizeof *item);
 
+    RG_ASSERT(cmd.n > 0);
     if (item == NULL)
         return NULL;
     item->cmd = malloc(RG_MAX(cmd.n, (size_t)1));
@@ -99,6 +100,21 @@ void intent_item_leave(struct rg_intents *q, struct intent_item *item)
     TAILQ_REMOVE(&q->all, item, all);
 }
 
+/* What is counted is listed; nobody flies who does not wait; the next is behind all. */
+static void intents_check(const struct rg_intents *q)
+{
+    RG_ASSERT((q->pending_n == 0) == TAILQ_EMPTY(&q->pending));
+    RG_ASSERT((q->over_n == 0) == TAILQ_EMPTY(&q->over));
+    RG_ASSERT((q->pending_n + q->over_n == 0) == TAILQ_EMPTY(&q->all));
+    RG_ASSERT((q->pending_n == 0) == (q->pending_bytes == 0));
+    RG_ASSERT((q->over_n == 0) == (q->over_bytes == 0));
+    RG_ASSERT(q->flying_auto <= INTENTS_FLYING_MAX);
+    RG_ASSERT(q->flying_auto + q->flying_manual <= q->pending_n);
+    RG_ASSERT(q->approved <= q->pending_n);
+    RG_ASSERT(q->unsaved <= q->pending_n);
+    RG_ASSERT(TAILQ_EMPTY(&q->all) || TAILQ_LAST(&q->all, intent_list)->r.seq < q->next_seq);
+}
+
 static void intents_random(const struct rg_intents *q, uint8_t out[16])
 {
     for (size_t i = 0; i < 2; i++) {
@@ -121,6 +137,7 @@ static void put_in_effect(struct intent_item *item, const struct rg_intent *next
     struct rg_intents *q = item->q;
     bool over = rg_intent_is_over(next->status);
 
+    RG_ASSERT(!rg_intent_is_over(item->r.status));
     RG_ASSERT(next->seq == item->r.seq);
     RG_ASSERT(memcmp(&next->id, &item->r.id, sizeof next->id) == 0);
     RG_ASSERT(next->cmd.p == item->cmd);
@@ -185,6 +202,7 @@ static void answer_item(const struct intent_item *item, struct rg_intent_ask *as
 
 static void ask_add(struct intent_item *item, struct rg_intent_ask *ask)
 {
+    RG_ASSERT(item->busy || item->asks == NULL);
     ask->next = item->asks;
     item->asks = ask;
 }
@@ -248,6 +266,8 @@ static enum rg_err take_check(struct rg_intents *q, struct rg_span cmd, struct r
     *ret_same = find_same(q, hash);
     if (*ret_same != NULL)
         return RG_OK;
+    if (q->next_seq > RG_INTENT_SEQ_MAX)
+        return rg_fail(&ask->ctx, RG_EBUSY, "%s holds a file of the last number there is: no intent has a place behind it", q->dir);
     if (q->pending_n >= RG_INTENTS_MAX || q->pending_bytes + cmd.n + INTENTS_OVERHEAD_BYTES > RG_INTENTS_BYTES_MAX)
         return rg_fail(&ask->ctx, RG_EBUSY,
                        "%zu intents wait in this region, which is as many as it keeps (%d, %u MiB): wait for the primary", q->pending_n,
@@ -296,6 +316,7 @@ void rg_intents_take(struct rg_intents *q, struct rg_span cmd, struct rg_intent_
     ask_add(item, ask);
     intent_item_enter(q, item);
     intent_disk_begin(item, JOB_TAKE);
+    intents_check(q);
 }
 
 static void take_done(struct intent_item *item)
@@ -304,6 +325,8 @@ static void take_done(struct intent_item *item)
     char id[RG_UUID_TEXT_MAX];
     struct rg_cmd cmd;
 
+    RG_ASSERT(item->r.status == RG_INTENT_QUEUED);
+    RG_ASSERT(!item->flying);
     if (item->job_err) {
         rg_log_error(q->config.log, "intent.write", "code=%s reason=\"%s\"", rg_err_symbol(item->job_err),
                      rg_errctx_text(&item->job_ctx, item->job_err));
@@ -363,6 +386,8 @@ static void decide_done(struct intent_item *item)
 {
     char id[RG_UUID_TEXT_MAX];
 
+    RG_ASSERT(item->r.status == RG_INTENT_QUEUED);
+    RG_ASSERT(item->want.decided_by[0] != '\0');
     if (item->job_err) {
         rg_log_error(item->q->config.log, "intent.write", "id=%s code=%s reason=\"%s\"", id_text(item, id),
                      rg_err_symbol(item->job_err), rg_errctx_text(&item->job_ctx, item->job_err));
@@ -399,6 +424,7 @@ static void land(struct intent_item *item)
 
 static void back_to_queue(struct intent_item *item)
 {
+    RG_ASSERT(item->r.status == RG_INTENT_PRESENTING);
     land(item);
     intent_item_move(item, RG_INTENT_QUEUED);
     try_later(item);
@@ -424,6 +450,8 @@ static void settle_done(struct intent_item *item)
     struct rg_intents *q = item->q;
     char id[RG_UUID_TEXT_MAX];
 
+    RG_ASSERT(item->r.status == RG_INTENT_PRESENTING);
+    RG_ASSERT(rg_intent_is_over(item->want.status));
     RG_ASSERT(q->unsaved >= item->unsaved);
     q->unsaved -= item->unsaved;
     item->unsaved = item->job_err != RG_OK;
@@ -525,6 +553,8 @@ static void on_forwarded(struct rg_proposal *p)
     bool known = p->err == RG_OK || p->err == RG_EREPLICATION;
 
     RG_ASSERT(item->flying);
+    RG_ASSERT(!item->busy);
+    RG_ASSERT(item->r.status == RG_INTENT_PRESENTING);
     item->flying = false;
     rg_buf_deinit(&item->present);
     if (!known && !nothing_happened(p))
@@ -615,6 +645,9 @@ static void mark_done(struct intent_item *item)
 {
     char id[RG_UUID_TEXT_MAX];
 
+    RG_ASSERT(!item->r.automatic);
+    RG_ASSERT(item->r.status == RG_INTENT_QUEUED);
+    RG_ASSERT(item->want.status == RG_INTENT_PRESENTING);
     if (item->job_err) {
         rg_log_error(item->q->config.log, "intent.write", "id=%s code=%s reason=\"%s\" (tried again)", id_text(item, id),
                      rg_err_symbol(item->job_err), rg_errctx_text(&item->job_ctx, item->job_err));
@@ -648,6 +681,7 @@ static void forget_done(struct intent_item *item)
     if (item->job_err) /* read again at the next start, and forgotten again */
         rg_log_warn(item->q->config.log, "intent.forget", "file=%s code=%s reason=\"%s\"", item->name,
                     rg_err_symbol(item->job_err), rg_errctx_text(&item->job_ctx, item->job_err));
+    RG_ASSERT(item->asks == NULL);
     TAILQ_REMOVE(&item->q->forgotten, item, turn);
     intent_item_free(item);
 }
@@ -708,6 +742,7 @@ void rg_intents_step(struct rg_intents *q)
 {
     if (q->stopped)
         return;
+    intents_check(q);
     if (q->stepping) { /* from within one: once more at its end */
         q->again = true;
         return;
@@ -796,6 +831,7 @@ enum rg_err rg_intents_new(const struct rg_intents_config *config, struct rg_int
         rg_intents_free(q);
         return err;
     }
+    intents_check(q);
     if (q->pending_n > 0)
         rg_log_info(q->config.log, "intents.waiting", "count=%zu approved=%zu", q->pending_n, q->approved);
     *ret_intents = q;

@@ -8,7 +8,10 @@
 
 static void path_of(const struct rg_intents *q, const char *name, const char *suffix, char out[INTENTS_PATH_MAX + 96])
 {
-    snprintf(out, INTENTS_PATH_MAX + 96, "%s/%s%s", q->dir, name, suffix);
+    int n = snprintf(out, INTENTS_PATH_MAX + 96, "%s/%s%s", q->dir, name, suffix);
+
+    RG_ASSERT(n > 0);
+    RG_ASSERT(n < INTENTS_PATH_MAX + 96);
 }
 
 static enum rg_err write_file(struct rg_io *io, const char *path, struct rg_span bytes, struct rg_errctx *ctx)
@@ -39,6 +42,7 @@ static enum rg_err replace(struct intent_item *item)
 
     path_of(q, item->name, ".tmp", temp);
     path_of(q, item->name, "", path);
+    RG_ASSERT(item->record.len > 0);
     rg_buf_clear(&item->file);
     err = rg_intent_seal(&q->config.seal, item->name, rg_buf_span(&item->record), &item->file);
     if (err)
@@ -76,6 +80,7 @@ static void job_run(struct rg_work *work)
 {
     struct intent_item *item = RG_CONTAINER(work, struct intent_item, work);
 
+    RG_ASSERT(item->busy);
     item->job_err = item->job == JOB_FORGET ? forget(item) : replace(item);
 }
 
@@ -139,6 +144,7 @@ static void names_add(void *arg, const char *name)
         names->name = grown;
         names->cap = cap;
     }
+    RG_ASSERT(names->n < names->cap);
     snprintf(names->name[names->n++], RG_INTENT_NAME_MAX, "%s", name);
 }
 
@@ -190,6 +196,8 @@ static enum rg_err load_one(struct rg_intents *q, const char *name, uint64_t seq
         err = rg_intent_decode(rg_buf_span(&record), &r, ctx);
     if (!err && (r.seq != seq || memcmp(&r.id, id, sizeof *id) != 0))
         err = rg_fail(ctx, RG_EMALFORMED, "the record has another id than the file's name");
+    if (!err && !TAILQ_EMPTY(&q->all) && TAILQ_LAST(&q->all, intent_list)->r.seq == seq) /* put back from a copy */
+        err = rg_fail(ctx, RG_EMALFORMED, "another intent has this place in the queue");
     if (err)
         return err;
     item = intent_item_new(q, r.cmd);
@@ -229,9 +237,11 @@ static enum rg_err sort_over(struct rg_intents *q)
     if (items == NULL)
         return RG_ENOMEM;
     while ((item = TAILQ_FIRST(&q->over)) != NULL) {
+        RG_ASSERT(n < q->over_n);
         TAILQ_REMOVE(&q->over, item, turn);
         items[n++] = item;
     }
+    RG_ASSERT(n == q->over_n);
     qsort(items, n, sizeof *items, by_since);
     for (size_t i = 0; i < n; i++)
         TAILQ_INSERT_TAIL(&q->over, items[i], turn);

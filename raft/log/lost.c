@@ -166,6 +166,8 @@ enum rg_err rg_lost_begin(struct rg_io *io, const char *data_dir, const struct r
     json_t *json = info_json(info, "regent-rejoin/1", true);
     enum rg_err err = write_json(io, data_dir, MARKER, json, ctx);
 
+    RG_ASSERT(info->old_id > 0);
+    RG_ASSERT(info->n_urls <= RG_LOST_URLS_MAX);
     json_decref(json);
     return err;
 }
@@ -488,6 +490,7 @@ static bool tail_each(void *arg, uint64_t index, const struct rg_entry *entry)
         t->lost_from = index;
     if (entry->type != RG_ENTRY_COMMAND)
         return true;
+    RG_ASSERT(index > t->last_index);
     t->total++;
     t->last_index = index;
     if (t->first_index == 0)
@@ -523,6 +526,10 @@ enum rg_err rg_lost_read(struct rg_io *io, const char *data_dir, const struct rg
     RG_ASSERT(at == t.bytes.len || err);
     RG_ASSERT(t.n <= t.total);
     RG_ASSERT(t.n <= want->limit);
+    RG_ASSERT(t.first_index <= t.last_index);
+    RG_ASSERT((t.total > 0) == (t.first_index > 0));
+    RG_ASSERT(t.total == 0 || (t.lost_from > 0 && t.lost_from <= t.first_index));
+    RG_ASSERT(t.missing == 0 || t.lost_from > 0);
     t.epochs = NULL;
     t.wanted = NULL;
     if (err)
@@ -573,6 +580,7 @@ enum rg_err rg_lost_replayed_put(struct rg_io *io, const char *data_dir, const s
     char dir[RG_LOST_PATH_MAX];
     enum rg_err err = tail_path(dir, data_dir, info, "", ctx);
 
+    RG_ASSERT(json_is_object(replayed));
     if (!err)
         err = write_json(io, dir, "replayed.json", json, ctx);
     json_decref(json);

@@ -11,7 +11,8 @@ const struct rg_sm_table wal_resets = RG_SM_TABLE("log reset", reset_may, reset_
 
 /* ---- small things ---- */
 
-/* base ≤ durable < next_unwritten ≤ last + 1: what is gone, on disk, handed to a write, and in memory. */
+/* base ≤ durable < next_unwritten ≤ last + 1: what is gone, on disk, handed to a write, and in memory. The current segment is the
+ * last of the list; the one made ahead comes behind it. */
 static void wal_check(const struct rg_wal *wal)
 {
     RG_ASSERT(wal->log.base <= wal->durable);
@@ -19,9 +20,21 @@ static void wal_check(const struct rg_wal *wal)
     RG_ASSERT(wal->next_unwritten <= wal_log_last(&wal->log) + 1);
     RG_ASSERT(wal->current->position <= wal->current->size);
     RG_ASSERT(wal->current->seq <= wal->seq_last);
+    RG_ASSERT(wal->current->position >= WAL_HEADER_BYTES);
+    RG_ASSERT(wal->tail == &wal->current->next);
+    RG_ASSERT(wal->marked <= wal->current->position);
+    RG_ASSERT(wal->ready == NULL || wal->ready->seq > wal->current->seq);
+    RG_ASSERT(wal->ready == NULL || wal->ready->seq <= wal->seq_last);
+    RG_ASSERT(wal->ready == NULL || !wal->preparing.busy);
+    RG_ASSERT(!wal->writing || wal->holds > 0);
+    RG_ASSERT(wal->reset.state != WAL_RESET_WRITING || wal->writing);
 }
 
-void wal_hold(struct rg_wal *wal) { wal->holds++; }
+void wal_hold(struct rg_wal *wal)
+{
+    RG_ASSERT(!wal->closing || wal->holds > 0); /* else it is gone */
+    wal->holds++;
+}
 
 static void destroy(struct rg_wal *wal)
 {
@@ -29,6 +42,10 @@ static void destroy(struct rg_wal *wal)
 
     RG_ASSERT(wal->closing);
     RG_ASSERT(wal->holds == 0);
+    RG_ASSERT(!wal->writing);
+    RG_ASSERT(!wal->marking.busy);
+    RG_ASSERT(!wal->preparing.busy);
+    RG_ASSERT(wal->preparing.segment == NULL);
     while (wal->segments != NULL) {
         struct wal_segment *next = wal->segments->next;
 
@@ -173,12 +190,15 @@ static enum rg_err encode_batch(struct rg_wal *wal)
     struct wal_write *write = &wal->write;
     uint64_t last = wal_log_last(&wal->log), index = wal->next_unwritten;
 
+    RG_ASSERT(!wal->writing);
     rg_buf_clear(&write->plain);
     for (; index <= last; index++) {
         const struct wal_slot *slot = wal_log_at(&wal->log, index);
-        size_t n = WAL_ENTRY_HEADER_BYTES + slot->n;
         uint8_t *to;
+        size_t n;
 
+        RG_ASSERT(slot != NULL);
+        n = WAL_ENTRY_HEADER_BYTES + slot->n;
         if (write->plain.len > 0 && write->plain.len + n > wal->config.batch_bytes_max)
             break;
         to = rg_buf_reserve(&write->plain, n);
@@ -208,6 +228,7 @@ static void choose_segment(struct rg_wal *wal, bool rotate)
     write->make_seq = 0;
     wal->rotating = false;
     if (!rotate && current->position + room <= current->size) {
+        RG_ASSERT(current->fd >= 0);
         write->segment = current;
         return;
     }
@@ -220,6 +241,7 @@ static void choose_segment(struct rg_wal *wal, bool rotate)
     write->segment = NULL;
     write->make_seq = ++wal->seq_last;
     write->make_size = segment_bytes(wal, room);
+    RG_ASSERT(write->make_size >= WAL_HEADER_BYTES + room);
 }
 
 static void start_write(struct rg_wal *wal, enum wal_kind kind)
@@ -230,6 +252,8 @@ static void start_write(struct rg_wal *wal, enum wal_kind kind)
     RG_ASSERT(!wal->writing);
     RG_ASSERT(write->last + 1 >= first);
     RG_ASSERT(write->last <= wal_log_last(&wal->log));
+    RG_ASSERT(first > wal->log.base);
+    RG_ASSERT(wal->cut == (kind == WAL_TRUNCATE));
     write->record = (struct wal_record){
         .kind = kind,
         .first = first,
@@ -293,6 +317,7 @@ static void mark_idle(struct rg_wal *wal)
 
     if (wal->writing || wal->dead || wal->closing || marking->busy || wal->marked == current->position)
         return;
+    RG_ASSERT(current->position + WAL_MARK_ROOM <= current->size);
     marking->record = (struct wal_record){
         .kind = WAL_MARK,
         .first = last + 1,
@@ -321,6 +346,7 @@ static void delete_before(struct rg_wal *wal, uint64_t index)
         wal->segments = old->next;
         wal_lane_delete(wal, old);
     }
+    RG_ASSERT(wal->segments != NULL);
 }
 
 /* The record is in its segment: the segment may be new. */
@@ -329,6 +355,10 @@ static void settle_segment(struct rg_wal *wal)
     struct wal_write *write = &wal->write;
     struct wal_segment *segment = write->segment;
 
+    RG_ASSERT(segment->seq == write->record.seq);
+    RG_ASSERT(segment->number == write->record.number);
+    RG_ASSERT(segment->position == write->record.position);
+    RG_ASSERT(write->out.len % WAL_ALIGN == 0);
     RG_ASSERT(segment->position + write->out.len <= segment->size);
     RG_ASSERT(write->made || segment == wal->current);
     if (write->made) {
@@ -349,6 +379,7 @@ static void settle_segment(struct rg_wal *wal)
 
 static void settle_reset(struct rg_wal *wal)
 {
+    RG_ASSERT(wal->write.made);
     rg_sm_move(&wal->reset, WAL_RESET_NONE);
     while (wal->segments != wal->current) {
         struct wal_segment *old = wal->segments;
@@ -412,6 +443,8 @@ void wal_on_prepared(struct rg_wal *wal)
     struct wal_segment *segment = RG_STEAL(preparing->segment);
 
     RG_ASSERT(preparing->busy);
+    RG_ASSERT(segment == NULL || preparing->err == RG_OK);
+    RG_ASSERT(segment == NULL || segment->seq == preparing->seq);
     preparing->busy = false;
     if (preparing->err == RG_ENOSPACE) {
         /* Not needed yet. When it is, the write makes one itself, and fails then if there is still no space. */

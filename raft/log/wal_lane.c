@@ -14,6 +14,7 @@ enum rg_err wal_write_record(const struct wal_env *env, struct wal_segment *segm
 
     if (err)
         return rg_fail(ctx, err, "seal a record of %s: %s", segment->path, rg_err_text(err));
+    RG_ASSERT(segment->fd >= 0);
     err = io->pwrite(io, segment->fd, out->data, out->len, segment->position, ctx);
     return err ? err : io->fdatasync(io, segment->fd, ctx);
 }
@@ -62,6 +63,7 @@ static void mark_done(struct rg_work *work)
 {
     struct rg_wal *wal = RG_CONTAINER(work, struct rg_wal, marking.work);
 
+    RG_ASSERT(wal->marking.busy);
     wal->marking.busy = false;
     if (wal->marking.err)
         wal_die(wal, wal->marking.err, &wal->marking.ctx);
@@ -75,6 +77,8 @@ void wal_lane_mark(struct rg_wal *wal)
 
     RG_ASSERT(!marking->busy);
     RG_ASSERT(!wal->writing);
+    RG_ASSERT(current->fd >= 0);
+    RG_ASSERT(marking->record.kind == WAL_MARK);
     wal_hold(wal);
     marking->busy = true;
     marking->err = RG_OK;
@@ -102,6 +106,8 @@ void wal_lane_prepare(struct rg_wal *wal)
 
     RG_ASSERT(!preparing->busy);
     RG_ASSERT(wal->ready == NULL);
+    RG_ASSERT(preparing->seq > wal->current->seq);
+    RG_ASSERT(preparing->seq <= wal->seq_last);
     wal_hold(wal);
     preparing->busy = true;
     preparing->err = RG_OK;
@@ -150,6 +156,8 @@ static void start_chore(struct rg_wal *wal, struct wal_segment *segment, bool re
     struct chore *chore = calloc(1, sizeof *chore);
 
     RG_ASSERT(segment != wal->current || !remove);
+    RG_ASSERT(segment != wal->ready);
+    RG_ASSERT(remove || segment->fd >= 0);
     if (chore == NULL) { /* the file stays as it is: the next opening deals with it */
         wal_segment_free(wal->env.io, segment);
         return;
@@ -164,6 +172,8 @@ void wal_lane_finish(struct rg_wal *wal, struct wal_segment *segment)
 {
     struct wal_segment *ended = wal_segment_new(&wal->env, segment->seq);
 
+    RG_ASSERT(segment == wal->current);
+    RG_ASSERT(segment->dek != NULL);
     RG_ASSERT(segment->fd >= 0);
     RG_ASSERT(segment->position <= segment->size);
     if (ended == NULL)

@@ -49,6 +49,7 @@ static void list_each(void *arg, const char *name)
         load->found = found;
         reader->list_cap = cap;
     }
+    RG_ASSERT(load->n_found < reader->list_cap);
     load->found[load->n_found++] = (struct wal_found){.seq = seq, .base = UINT64_MAX};
 }
 
@@ -300,6 +301,8 @@ static enum rg_err take_record(struct reader *reader, struct wal_found *found, c
     bool opening = record->kind == WAL_START || record->kind == WAL_RESET;
     enum rg_err err;
 
+    RG_ASSERT(record->seq == found->seq);
+    RG_ASSERT(record->position == found->used);
     if (reader->chained && memcmp(record->prev_tag, reader->load->tag, RG_TAG_BYTES) != 0)
         return fail_chain(reader, found, record->position, "the record before it is missing");
     if (record->number != found->records || (opening && found->records != 0))
@@ -319,6 +322,7 @@ static enum rg_err take_record(struct reader *reader, struct wal_found *found, c
     found->records++;
     found->last_at = record->position;
     found->used = record->position + wal_record_room(record->sealed_n - RG_TAG_BYTES);
+    RG_ASSERT(found->used > found->last_at);
     return RG_OK;
 }
 
@@ -341,6 +345,8 @@ static enum rg_err check_tail(struct reader *reader, const struct wal_found *fou
     struct wal_record record;
     enum rg_err err = wal_record_scan(reader->env, dek, file, behind, found->seq, &valid);
 
+    RG_ASSERT(at >= WAL_HEADER_BYTES);
+    RG_ASSERT(at % WAL_ALIGN == 0);
     if (err == RG_OK) {
         reader->tail_seq = found->seq;
         reader->tail_at = at;
@@ -364,6 +370,7 @@ static enum rg_err load_segment(struct reader *reader, struct wal_found *found)
     struct wal_record record = {0};
     enum rg_err err = read_segment(reader, found, UINT64_MAX);
 
+    RG_ASSERT(!found->loaded);
     if (!err)
         err = open_segment(reader, found, &dek);
     if (err)
@@ -401,7 +408,11 @@ static enum rg_err check_floor(struct reader *reader)
                        "%s holds no log, but there is a snapshot at index %" PRIu64 ": the log was removed",
                        reader->env->dir, config->floor_index);
     }
-    RG_ASSERT(log->base <= config->floor_index);
+    if (log->base > config->floor_index) /* a segment that could not be read when the beginning was looked for, and can be now */
+        return rg_fail(reader->ctx, RG_ECORRUPT,
+                       "%s: the log begins behind index %" PRIu64 ", the state reaches only to %" PRIu64
+                       ": segments are missing or damaged",
+                       reader->env->dir, log->base, config->floor_index);
     if (wal_log_last(log) < config->floor_index || wal_log_term(log, config->floor_index) != config->floor_term) {
         load->conflict = true; /* a crash between a received snapshot and the reset that follows */
         wal_log_reset(log, config->floor_index, config->floor_term);
@@ -419,6 +430,7 @@ static void fill_report(struct reader *reader)
     report->first_index = load->log.base + 1;
     report->last_index = wal_log_last(&load->log);
     report->last_term = wal_log_term(&load->log, report->last_index);
+    RG_ASSERT(report->first_index <= report->last_index + 1);
     if (reader->tail_seq == 0 || reader->tail_mark)
         return;
     report->cut_bytes = reader->tail_bytes;

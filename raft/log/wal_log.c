@@ -27,6 +27,8 @@ static void log_check(const struct wal_log *log)
     RG_ASSERT((log->cap & (log->cap - 1)) == 0);
     RG_ASSERT(log->count <= log->cap);
     RG_ASSERT((log->cap == 0 || log->head < log->cap));
+    RG_ASSERT((log->cap == 0) == (log->slots == NULL));
+    RG_ASSERT((log->base == 0) == (log->base_term == 0));
     RG_ASSERT(log->count > 0 || log->bytes == 0);
 }
 
@@ -71,6 +73,7 @@ enum rg_err wal_log_reserve(struct wal_log *log, size_t n)
     log->cap = cap;
     log->head = 0;
     log_check(log);
+    RG_ASSERT(log->cap - log->count >= n);
     return RG_OK;
 }
 
@@ -82,6 +85,7 @@ void wal_log_push(struct wal_log *log, uint64_t term, uint8_t type, const uint8_
     RG_ASSERT(type >= RG_ENTRY_COMMAND);
     RG_ASSERT(type <= RG_ENTRY_CHANGE);
     RG_ASSERT(n <= UINT32_MAX);
+    RG_ASSERT(chunk->refs > 0);
     log->slots[(log->head + log->count) & (log->cap - 1)] =
         (struct wal_slot){.term = term, .p = p, .chunk = chunk, .n = (uint32_t)n, .type = type};
     log->count++;
@@ -130,6 +134,7 @@ void wal_log_reset(struct wal_log *log, uint64_t base, uint64_t base_term)
     RG_ASSERT((base == 0 || base_term != 0));
     log->base = base;
     log->base_term = base_term;
+    log_check(log);
 }
 
 void wal_log_deinit(struct wal_log *log)

@@ -65,6 +65,8 @@ static enum rg_err harden_last(const struct wal_env *env, const struct wal_load 
             found = &load->found[i];
     if (found == NULL)
         return RG_OK;
+    RG_ASSERT(found->last_at < found->used);
+    RG_ASSERT(found->last_at < found->size);
     n = (size_t)(RG_MIN(found->used, found->size) - found->last_at);
     segment = wal_segment_new(env, found->seq);
     bytes = malloc(n);
@@ -152,6 +154,7 @@ static enum rg_err begin_segment(struct rg_wal *wal, const struct wal_load *load
     struct wal_segment *segment;
     enum rg_err err;
 
+    RG_ASSERT(wal->current == NULL);
     wal->seq_last = load->seq_last + 1;
     memcpy(record.prev_tag, load->tag, RG_TAG_BYTES);
     err = wal_segment_create(&wal->env, wal->seq_last, wal->config.segment_bytes, &segment, ctx);
@@ -194,6 +197,7 @@ static enum rg_err make_dir(struct rg_io *io, const char *dir, struct rg_errctx 
     if (slash == NULL)
         return io->sync_dir(io, ".", ctx);
     n = slash == dir ? 1 : (size_t)(slash - dir);
+    RG_ASSERT(n < sizeof parent);
     memcpy(parent, dir, n);
     parent[n] = '\0';
     return io->sync_dir(io, parent, ctx);
@@ -263,6 +267,7 @@ static enum rg_err open_on(struct rg_wal *wal, struct wal_load *load, struct rg_
         err = harden_last(&wal->env, load, ctx);
     if (err)
         return err;
+    RG_ASSERT(wal->log.slots == NULL);
     wal->log = load->log;
     load->log = (struct wal_log){0};
     err = begin_segment(wal, load, &segment, ctx);
@@ -334,8 +339,7 @@ enum rg_err rg_wal_read(struct rg_io *io, const char *dir, struct rg_keyprov *ke
         const struct wal_slot *slot = wal_log_at(&load.log, i);
         struct rg_entry entry;
 
-        if (slot == NULL)
-            break;
+        RG_ASSERT(slot != NULL);
         entry = (struct rg_entry){slot->term, (enum rg_entry_type)slot->type, rg_span(slot->p, slot->n)};
         if (!each(arg, i, &entry))
             break;

@@ -44,6 +44,7 @@ struct wal_segment *wal_segment_new(const struct wal_env *env, uint64_t seq)
     size_t n = strlen(env->dir) + 1 + WAL_NAME_BYTES;
     struct wal_segment *segment = calloc(1, sizeof *segment + n);
 
+    RG_ASSERT(seq > 0);
     if (segment == NULL)
         return NULL;
     segment->seq = seq;
@@ -70,12 +71,15 @@ static enum rg_err header_encode(const struct wal_env *env, struct wal_segment *
     RG_AUTO_BUF struct rg_buf dek = {0};
     enum rg_err err;
 
+    RG_ASSERT(segment->dek == NULL);
     rg_buf_init(&dek, RG_WRAPPED_BYTES_MAX);
     err = rg_dek_new(env->keys, &env->context, &dek, &segment->dek);
     if (!err)
         err = dek.err;
     if (err)
         return rg_fail(ctx, err, "make a data key for %s: %s", segment->path, rg_err_text(err));
+    RG_ASSERT(dek.len > 0);
+    RG_ASSERT(90 + dek.len <= WAL_HEADER_BYTES - 4);
     memset(out, 0, WAL_HEADER_BYTES);
     rg_le_put(out, SEGMENT_MAGIC, 4);
     rg_le_put(out + 4, FORMAT_VERSION, 2);
@@ -219,6 +223,9 @@ enum rg_err wal_record_seal(const struct wal_env *env, const struct wal_segment 
     RG_ASSERT(segment->position % WAL_ALIGN == 0);
     RG_ASSERT(record->kind != WAL_BATCH || record->n_entries > 0);
     RG_ASSERT(record->base_term <= record->last_term);
+    RG_ASSERT((record->first > 1) == (record->base_term != 0));
+    RG_ASSERT((record->n_entries > 0) == (plain.n > 0));
+    RG_ASSERT((record->kind != WAL_START && record->kind != WAL_RESET) || segment->number == 0);
     rg_buf_clear(out);
     to = rg_buf_reserve(out, room);
     if (to == NULL)
@@ -367,6 +374,7 @@ enum rg_err wal_record_entries(const struct wal_record *record, struct rg_span o
     struct wal_chunk *chunk;
     enum rg_err err;
 
+    RG_ASSERT(opened.n <= record->plain_n);
     RG_ASSERT(wal_log_last(log) == record->first - 1);
     if (record->n_entries > record->plain_n / WAL_ENTRY_HEADER_BYTES)
         return RG_ECORRUPT;
@@ -387,6 +395,7 @@ enum rg_err wal_record_entries(const struct wal_record *record, struct rg_span o
         err = decode_entries(record, chunk, log);
     if (err)
         wal_log_truncate(log, record->first);
+    RG_ASSERT(wal_log_last(log) == record->first - 1 + (err ? 0 : record->n_entries));
     wal_chunk_unref(chunk);
     return err;
 }

@@ -12,7 +12,10 @@ static const char *const suffixes[] = {
 void snap_path(const struct rg_snapstore *snaps, uint64_t index, uint64_t term, enum snap_suffix suffix,
                char out[SNAP_PATH_BYTES_MAX])
 {
-    snprintf(out, SNAP_PATH_BYTES_MAX, "%s/%" PRIu64 "-%" PRIu64 ".%s", snaps->dir, index, term, suffixes[suffix]);
+    int n = snprintf(out, SNAP_PATH_BYTES_MAX, "%s/%" PRIu64 "-%" PRIu64 ".%s", snaps->dir, index, term, suffixes[suffix]);
+
+    RG_ASSERT(n > 0);
+    RG_ASSERT(n < SNAP_PATH_BYTES_MAX);
 }
 
 static bool take_number(const char **p, uint64_t *ret_n)
@@ -97,6 +100,18 @@ static struct snap_entry *find_entry(const struct rg_snapstore *snaps, uint64_t 
 static bool newer(const struct rg_snapfile *a, const struct rg_snapfile *b)
 {
     return a->index != b->index ? a->index > b->index : a->term > b->term;
+}
+
+/* What is under way has a job; the list is newest first; what is doomed is only there because it is held. */
+void snap_check(const struct rg_snapstore *snaps)
+{
+    const struct snap_entry *first = snaps->entries;
+
+    RG_ASSERT(snaps->jobs > 0 || snaps->take == NULL);
+    RG_ASSERT(snaps->jobs > 0 || !snaps->publishing);
+    RG_ASSERT(!snaps->closing || snaps->receive == NULL);
+    RG_ASSERT(first == NULL || first->next == NULL || newer(&first->file, &first->next->file));
+    RG_ASSERT(first == NULL || !first->doomed || first->holds > 0);
 }
 
 static enum rg_err insert_entry(struct rg_snapstore *snaps, const struct rg_snapfile *file)
@@ -206,6 +221,7 @@ enum rg_err snap_add(struct rg_snapstore *snaps, const struct rg_snapfile *file)
 
     if (!err)
         prune(snaps);
+    snap_check(snaps);
     return err;
 }
 
@@ -311,6 +327,7 @@ enum rg_err rg_snapstore_open(struct rg_io *io, const char *dir, struct rg_keypr
         rg_snapstore_free(snaps);
         return err;
     }
+    snap_check(snaps);
     *ret_snaps = snaps;
     return RG_OK;
 }
@@ -461,6 +478,8 @@ enum rg_err snap_publish(const struct rg_snapstore *snaps, int fd, const char *f
     char to[SNAP_PATH_BYTES_MAX];
     enum rg_err err;
 
+    RG_ASSERT(fd >= 0);
+    RG_ASSERT(index > 0);
     snap_path(snaps, index, term, SNAP_COMPLETE, to);
     err = io->fdatasync(io, fd, ctx);
     if (!err)
@@ -474,6 +493,7 @@ static enum rg_err take_write(struct snap_take *take, const char *path)
     struct rg_io *io = snaps->io;
     enum rg_err err = io->open(io, path, RG_OPEN_CREATE, &take->fd, &take->ctx);
 
+    RG_ASSERT(take->txn != NULL);
     if (err)
         return err;
     err = io->truncate(io, take->fd, 0, &take->ctx);
@@ -481,6 +501,7 @@ static enum rg_err take_write(struct snap_take *take, const char *path)
         err = rg_snapshot_write(take->txn, snaps->keys, &snaps->context, &take->info,
                                 (struct rg_snapshot_sink){sink_write, take}, &snaps->closing);
     rg_txn_free(RG_STEAL(take->txn)); /* readers' pages are given back before the sync */
+    RG_ASSERT(err || take->file.size > 0);
     if (!err)
         err = snap_publish(snaps, take->fd, path, take->file.index, take->file.term, &take->ctx);
     io->close(io, take->fd);
@@ -552,6 +573,7 @@ rg_snapstore_take(struct rg_snapstore *snaps, struct rg_store *store, struct rg_
     struct snap_take *take;
     enum rg_err err;
 
+    RG_ASSERT(!snaps->closing);
     if (snaps->take != NULL)
         return RG_EBUSY;
     take = calloc(1, sizeof *take);
@@ -573,6 +595,7 @@ rg_snapstore_take(struct rg_snapstore *snaps, struct rg_store *store, struct rg_
     }
     snaps->take = take;
     snap_job_begin(snaps, &take->work);
+    snap_check(snaps);
     return RG_OK;
 }
 
@@ -591,6 +614,7 @@ enum rg_err rg_snapstore_hold(struct rg_snapstore *snaps, const struct rg_snapfi
     err = snaps->io->open(snaps->io, path, RG_OPEN_READ, ret_fd, ctx);
     if (!err)
         entry->holds++;
+    RG_ASSERT(err || *ret_fd >= 0);
     return err;
 }
 
@@ -599,9 +623,9 @@ void rg_snapstore_release(struct rg_snapstore *snaps, const struct rg_snapfile *
     struct snap_entry *entry = find_entry(snaps, file->index, file->term);
 
     snaps->io->close(snaps->io, fd);
-    if (entry == NULL)
-        return;
+    RG_ASSERT(entry != NULL); /* what is held stays */
     RG_ASSERT(entry->holds > 0);
     if (--entry->holds == 0 && entry->doomed)
         prune(snaps);
+    snap_check(snaps);
 }

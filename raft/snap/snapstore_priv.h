@@ -37,6 +37,8 @@ struct rg_snapstore {
     unsigned jobs;                /* under way: memory stays */
 };
 
+/** Assert what is true of it between calls. */
+void snap_check(const struct rg_snapstore *snaps);
 enum snap_suffix { SNAP_COMPLETE, SNAP_PART, SNAP_TMP, SNAP_BAD };
 void snap_path(const struct rg_snapstore *snaps, uint64_t index, uint64_t term, enum snap_suffix suffix,
                char out[SNAP_PATH_BYTES_MAX]);

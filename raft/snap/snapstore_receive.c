@@ -70,6 +70,8 @@ static void receive_unref(struct snap_receive *receive)
 {
     if (!receive->detached || receive->writes > 0 || receive->state.state == RECEIVE_FINISHING)
         return;
+    RG_ASSERT(receive->snaps->receive != receive);
+    RG_ASSERT(receive->fd >= 0);
     receive->snaps->io->close(receive->snaps->io, receive->fd);
     free(receive);
 }
@@ -78,6 +80,7 @@ static void detach(struct rg_snapstore *snaps)
 {
     struct snap_receive *receive = RG_STEAL(snaps->receive);
 
+    RG_ASSERT(receive != NULL);
     RG_ASSERT(!receive->detached);
     receive->detached = true;
     receive_unref(receive);
@@ -142,6 +145,7 @@ enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct 
     char path[SNAP_PATH_BYTES_MAX];
     enum rg_err err;
 
+    RG_ASSERT(!snaps->closing);
     if (snaps->receive != NULL || snaps->publishing)
         return rg_fail(ctx, RG_EBUSY, "a snapshot is being received already");
     if (file->index == 0 || file->size == 0 || file->size > INT64_MAX)
@@ -168,6 +172,7 @@ enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct 
         return err;
     }
     snaps->receive = receive;
+    snap_check(snaps);
     *ret_offset = receive->durable;
     return RG_OK;
 }
@@ -180,6 +185,8 @@ static void write_run(struct rg_work *work)
     struct snap_receive *receive = write->receive;
     struct rg_io *io = receive->snaps->io;
 
+    RG_ASSERT(write->n > 0);
+    RG_ASSERT(write->n <= receive->file.size - write->offset);
     write->err = io->pwrite(io, receive->fd, write->bytes, write->n, write->offset, NULL);
     if (!write->err)
         write->err = io->fdatasync(io, receive->fd, NULL);
@@ -263,6 +270,7 @@ static void finish_run(struct rg_work *work)
 {
     struct snap_finish *finish = RG_CONTAINER(work, struct snap_finish, work);
 
+    RG_ASSERT(finish->receive->durable == finish->receive->file.size);
     finish->err = finish_check(finish);
 }
 
@@ -282,6 +290,7 @@ static void finish_done(struct rg_work *work)
         receive_fail(receive, finish->err);
     else
         rg_sm_move(&receive->state, RECEIVE_DONE);
+    receive_check(receive);
     if (wanted && !finish->err)
         detach(snaps);
     else
@@ -314,6 +323,7 @@ enum rg_err rg_snapstore_receive_finish(struct rg_snapstore *snaps,
     rg_sm_move(&receive->state, RECEIVE_FINISHING);
     snaps->publishing = true;
     snap_job_begin(snaps, &finish->work);
+    snap_check(snaps);
     return RG_OK;
 }
 

@@ -24,7 +24,7 @@ struct rg_sender {
     uint8_t chunk[RG_TRANSFER_CHUNK_BYTES];
 };
 
-/* acked ≤ sent, and nothing beyond the file. */
+/* acked ≤ sent ≤ read_at, no further apart than the window, and nothing beyond the file. */
 static void sender_check(const struct rg_sender *sender)
 {
     RG_ASSERT(sender->acked <= sender->sent);
@@ -32,6 +32,10 @@ static void sender_check(const struct rg_sender *sender)
     RG_ASSERT(sender->read_at <= sender->file.size);
     RG_ASSERT(!sender->loaded || sender->chunk_at + sender->chunk_n <= sender->file.size);
     RG_ASSERT(!sender->reading || !sender->loaded);
+    RG_ASSERT(sender->sent <= sender->read_at);
+    RG_ASSERT(sender->read_at - sender->acked < RG_TRANSFER_WINDOW_BYTES + RG_TRANSFER_CHUNK_BYTES);
+    RG_ASSERT(sender->chunk_n <= sizeof sender->chunk);
+    RG_ASSERT(sender->fd >= 0);
 }
 
 static void sender_destroy(struct rg_sender *sender)
@@ -64,6 +68,7 @@ static void chunk_done(struct rg_work *work)
     }
     sender->loaded = true;
     sender->failed |= sender->chunk_err != RG_OK;
+    sender_check(sender);
 }
 
 enum rg_err rg_sender_new(const struct rg_sender_config *config, uint64_t peer, uint64_t term,
@@ -90,6 +95,7 @@ enum rg_err rg_sender_new(const struct rg_sender_config *config, uint64_t peer, 
         free(sender);
         return err;
     }
+    sender_check(sender);
     *ret_sender = sender;
     return RG_OK;
 }
@@ -98,6 +104,7 @@ void rg_sender_free(struct rg_sender *sender)
 {
     if (sender == NULL)
         return;
+    RG_ASSERT(!sender->freed);
     if (sender->reading)
         sender->freed = true;
     else
@@ -106,6 +113,7 @@ void rg_sender_free(struct rg_sender *sender)
 
 bool rg_sender_on_ack(struct rg_sender *sender, const struct rg_msg_snap_ack *ack)
 {
+    RG_ASSERT(!sender->freed);
     if (ack->index != sender->file.index || ack->index_term != sender->file.term)
         return true; /* of an earlier file */
     sender->heard_ms = sender->config.io->now_ms(sender->config.io);
@@ -128,6 +136,7 @@ static enum rg_err send_offer(struct rg_sender *sender)
 {
     struct rg_msg m = {.type = RG_MSG_SNAP_OFFER};
 
+    RG_ASSERT(!sender->answered);
     m.snap_offer = (struct rg_msg_snap_offer){
         .term = sender->term, .index = sender->file.index, .index_term = sender->file.term, .size = sender->file.size};
     return sender->config.send(sender->config.arg, sender->peer, &m);
@@ -137,6 +146,9 @@ static enum rg_err send_chunk(struct rg_sender *sender)
 {
     struct rg_msg m = {.type = RG_MSG_SNAP_CHUNK};
 
+    RG_ASSERT(!sender->reading);
+    RG_ASSERT(sender->answered);
+    RG_ASSERT(sender->chunk_n > 0);
     m.snap_chunk = (struct rg_msg_snap_chunk){.index = sender->file.index,
                                               .index_term = sender->file.term,
                                               .offset = sender->chunk_at,
@@ -177,6 +189,8 @@ bool rg_sender_step(struct rg_sender *sender)
     uint64_t now = sender->config.io->now_ms(sender->config.io);
     enum rg_err err;
 
+    RG_ASSERT(!sender->freed);
+    RG_ASSERT(sender->heard_ms <= now);
     if (sender->failed || now - sender->heard_ms > RG_TRANSFER_SILENCE_MS)
         return false;
     if (now - sender->heard_ms >= 2 * RG_TRANSFER_ASK_MS)
@@ -258,6 +272,8 @@ static void receiver_check(const struct rg_receiver *receiver)
     RG_ASSERT(state != RECEIVER_DROPPING || receiver->writing > 0);
     RG_ASSERT(state != RECEIVER_TAKING || receiver->durable <= receiver->expected);
     RG_ASSERT(state != RECEIVER_TAKING || receiver->expected <= receiver->offer.size);
+    RG_ASSERT(state != RECEIVER_FINISHING || receiver->durable == receiver->offer.size);
+    RG_ASSERT(receiver->writing <= SNAP_RECEIVE_QUEUE_MAX);
 }
 
 static void answer(struct rg_receiver *receiver, uint64_t peer, uint64_t index, uint64_t index_term, uint64_t offset,
@@ -288,6 +304,8 @@ static void drop(struct rg_receiver *receiver)
 
 static void fail(struct rg_receiver *receiver, enum rg_err err, const char *text)
 {
+    RG_ASSERT(err != RG_OK);
+    RG_ASSERT(receiver->durable <= receiver->offer.size);
     answer_current(receiver, RG_SNAP_DAMAGED);
     drop(receiver);
     receiver->config.on_failed(receiver->config.arg, receiver->peer, err, text);
@@ -295,6 +313,8 @@ static void fail(struct rg_receiver *receiver, enum rg_err err, const char *text
 
 static void complete(struct rg_receiver *receiver)
 {
+    RG_ASSERT(receiver->state.state == RECEIVER_IDLE);
+    RG_ASSERT(receiver->durable == receiver->offer.size);
     answer_current(receiver, RG_SNAP_COMPLETE);
     receiver->config.on_complete(receiver->config.arg, receiver->peer, &receiver->offer);
 }
@@ -303,11 +323,13 @@ static void on_finished(void *arg, enum rg_err err, const struct rg_snapfile *fi
 {
     struct rg_receiver *receiver = arg;
 
-    (void)file;
+    RG_ASSERT(receiver->state.state == RECEIVER_FINISHING);
     if (err) {
         fail(receiver, err, text);
         return;
     }
+    RG_ASSERT(file->index == receiver->offer.index);
+    RG_ASSERT(file->term == receiver->offer.index_term);
     rg_sm_move(&receiver->state, RECEIVER_IDLE);
     complete(receiver);
 }
@@ -338,6 +360,7 @@ static void on_written(void *arg, enum rg_err err, uint64_t offset)
         fail(receiver, err, "a write of the received snapshot failed");
         return;
     }
+    RG_ASSERT(offset > receiver->durable);
     receiver->durable = offset;
     receiver_check(receiver);
     if (receiver->state.state != RECEIVER_TAKING)
@@ -367,6 +390,8 @@ static void take(struct rg_receiver *receiver, uint64_t peer, const struct rg_ms
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
+    RG_ASSERT(receiver->state.state == RECEIVER_IDLE);
+    RG_ASSERT(receiver->writing == 0);
     receiver->peer = peer;
     receiver->offer = *offer;
     if (have_already(receiver, offer)) {
@@ -393,6 +418,7 @@ static void take(struct rg_receiver *receiver, uint64_t peer, const struct rg_ms
 
 void rg_receiver_on_offer(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_offer *offer, uint64_t above)
 {
+    receiver_check(receiver);
     if (offer->index <= above) {
         answer(receiver, peer, offer->index, offer->index_term, 0, RG_SNAP_REFUSED);
         return;
@@ -433,6 +459,7 @@ void rg_receiver_on_chunk(struct rg_receiver *receiver, uint64_t peer, const str
 {
     enum rg_err err;
 
+    receiver_check(receiver);
     if (receiver->state.state != RECEIVER_TAKING || peer != receiver->peer || chunk->index != receiver->offer.index ||
         chunk->index_term != receiver->offer.index_term)
         return;

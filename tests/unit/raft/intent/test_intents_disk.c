@@ -114,6 +114,42 @@ TEST(a_damaged_file_is_left_and_the_others_read)
     ck_assert_uint_eq(r.seq, 10); /* behind every number that was ever used */
 }
 
+TEST(two_files_of_one_number_are_one_intent)
+{
+    struct rg_uuid a = taken(RG_CMD_MEMBERSHIP_DELETE, "membership=m1"), b;
+    struct rg_io *io = &rig.lanes.io;
+    struct files f = {.n = 0};
+    struct rg_intent r;
+
+    simdisk_each(rig.lanes.disk, files_add, &f);
+    ck_assert_uint_eq(f.n, 1);
+    ck_assert_int_eq(io->rename(io, f.path[0], "d/kept", NULL), RG_OK);
+    reopen();
+    b = taken(RG_CMD_MEMBERSHIP_DELETE, "membership=m2"); /* the number is free again */
+    ck_assert(look(&b, &r));
+    ck_assert_uint_eq(r.seq, 1);
+    ck_assert_int_eq(io->rename(io, "d/kept", f.path[0], NULL), RG_OK); /* somebody puts the copy back */
+    reopen();
+    ck_assert(look(&a, &r) != look(&b, &r));
+    ck_assert_uint_eq(count_of(RG_INTENT_QUEUED), 1);
+    ck_assert_uint_eq(count_of(0), 1);
+    ck_assert(simdisk_exists(rig.lanes.disk, f.path[0]));
+}
+
+TEST(a_file_of_the_last_number_leaves_no_place)
+{
+    struct asked a;
+
+    simdisk_poke(rig.lanes.disk, "d/intents/18446744073709551614-90670000-0000-4000-8000-000000000001", 0, "x", 1);
+    reopen(); /* no number of ours */
+    (void)taken(RG_CMD_MEMBERSHIP_DELETE, "membership=m1");
+    simdisk_poke(rig.lanes.disk, "d/intents/09223372036854775807-90670000-0000-4000-8000-000000000001", 0, "x", 1);
+    reopen();
+    ck_assert_uint_eq(count_of(RG_INTENT_QUEUED), 1);
+    take(&a, RG_CMD_MEMBERSHIP_DELETE, "membership=m2");
+    ck_assert(a.answers == 1 && a.ask.err == RG_EBUSY);
+}
+
 TEST(what_is_over_is_forgotten_in_time)
 {
     RG_AUTO_BUF struct rg_buf out = {.max = 0};
