@@ -253,7 +253,6 @@ static void entries_out(struct rg_core *core, const struct raft_event *event, st
 /* What libraft holds after a step that went well. */
 static void core_check(struct rg_core *core)
 {
-    RG_ASSERT(raft_commit_index(&core->raft) <= raft_last_index(&core->raft) || core->raft.state == RAFT_FOLLOWER);
     RG_ASSERT(raft_voted_for(&core->raft) == 0 || raft_current_term(&core->raft) != 0);
     RG_ASSERT(core->raft.state != RAFT_UNAVAILABLE);
     RG_ASSERT(core->raft.state != RAFT_LEADER || raft_current_term(&core->raft) != 0);

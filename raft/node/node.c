@@ -16,35 +16,6 @@ static const uint32_t stage_may[] = {
 static const char *const stage_names[] = {"NEW", "FIRST", "RUNNING", "REBORN", "STOPPED"};
 const struct rg_sm_table node_stages = RG_SM_TABLE("node", stage_may, stage_names);
 
-/* ---- what is true between two turns ---- */
-
-/* Of a node that runs. Nothing here depends on what a peer or a disk says: both are refused long before. */
-static void node_check(const struct rg_node *node)
-{
-    enum handover_stage giving = (enum handover_stage)node->handover.stage.state;
-
-    RG_ASSERT(node->stage.state == NODE_RUNNING && node->core != NULL && node->n_peers <= RG_PEERS_MAX);
-    RG_ASSERT(node->members.n <= RG_PEERS_MAX && node->leading == (rg_core_state(node->core) == RG_CORE_LEADER));
-    RG_ASSERT(node->snap.index <= node->state.applied.index || node->snap.install.state != INSTALL_NONE);
-    if (node->snap.install.state == INSTALL_NONE) {
-        RG_ASSERT(node->state.applied.index <= node->log.persisted && node->log.persisted <= rg_wal_durable(node->wal));
-        RG_ASSERT(node->state.applied.index <= RG_MAX(rg_core_commit(node->core), node->log.trusted));
-        RG_ASSERT(node->state.applied.index == rg_node_visible(node).index);
-        RG_ASSERT(node->state.config_index <= node->state.applied.index && node->snap.term <= node->state.applied.term);
-        RG_ASSERT(node->log.trusted <= rg_wal_last(node->wal) && node->snap.index <= rg_wal_last(node->wal));
-    }
-    RG_ASSERT(node->leading || (node->answers.queue.n == 0 && node->answers.flying.n == 0 && node->change.now == NULL));
-    RG_ASSERT(node->leading || giving == HANDOVER_NONE || giving == HANDOVER_COMMIT);
-    RG_ASSERT((node->failover.request != NULL) == (node->failover.stage.state != FAILOVER_NONE));
-    RG_ASSERT(!node->handover.paused || giving != HANDOVER_NONE || node->failover.request != NULL);
-    RG_ASSERT(node->answers.done.n == 0 && node->meta.term == rg_core_term(node->core) && node->meta.promised <= UINT32_MAX);
-    RG_ASSERT(node->epochs.heard <= UINT32_MAX && node->epochs.n <= NODE_EPOCHS && node->primary.id != node->config.id);
-    RG_ASSERT(node->answers.flying.n == 0 || node->answers.flying.head->index > node->state.applied.index);
-    RG_ASSERT(node->forward.list.n <= NODE_GUESTS_MAX && node->forward.n_guests <= NODE_GUESTS_MAX);
-    RG_ASSERT(node->handover.request == NULL || (giving != HANDOVER_NONE && giving != HANDOVER_RESTORE));
-    RG_ASSERT(!node->meta.fenced && !node->meta.quarantined && node->stop.err == RG_OK);
-}
-
 /* ---- failing ---- */
 
 void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...)
@@ -611,8 +582,6 @@ static void pump_running(struct rg_node *node)
         pump_announce(node);
     if (node->stage.state == NODE_RUNNING)
         node->io->flush(node->io);
-    if (node->stage.state == NODE_RUNNING)
-        node_check(node);
 }
 
 void rg_node_pump(struct rg_node *node)
