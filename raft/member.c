@@ -50,6 +50,24 @@ size_t rg_members_voters(const struct rg_members *members)
     return n;
 }
 
+bool rg_members_votes(const struct rg_members *members, uint64_t id)
+{
+    const struct rg_peer_config *member = rg_members_find(members, id);
+
+    return member != NULL && member->role == RG_ROLE_VOTER;
+}
+
+bool rg_members_equal(const struct rg_members *a, const struct rg_members *b)
+{
+    bool equal = a->n == b->n;
+
+    RG_ASSERT(a->n <= RG_PEERS_MAX && b->n <= RG_PEERS_MAX);
+    for (size_t i = 0; equal && i < a->n; i++)
+        equal = a->peers[i].id == b->peers[i].id && a->peers[i].role == b->peers[i].role &&
+                strcmp(a->peers[i].link, b->peers[i].link) == 0 && strcmp(a->peers[i].region, b->peers[i].region) == 0;
+    return equal;
+}
+
 /* Among the first n. */
 static bool address_taken(const struct rg_members *members, size_t n, const struct rg_peer_config *peer)
 {

@@ -31,6 +31,10 @@ RG_MUST enum rg_err rg_members_decode(struct rg_span bytes, struct rg_members *r
 /** NULL when not there. */
 const struct rg_peer_config *rg_members_find(const struct rg_members *members, uint64_t id);
 size_t rg_members_voters(const struct rg_members *members);
+/** Whether it is a voter. */
+bool rg_members_votes(const struct rg_members *members, uint64_t id);
+/** The same nodes, in the same order, with the same roles, regions and links. */
+bool rg_members_equal(const struct rg_members *a, const struct rg_members *b);
 
 /** The address of a peer in the configuration, into out. */
 void rg_member_address(const struct rg_peer_config *peer, char out[RG_ADDRESS_BYTES_MAX]);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "raft/rule/epoch.h"
 #include "store/model/node.h"
 #include "store/model/setting.h"
 

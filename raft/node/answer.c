@@ -1,55 +1,13 @@
 /* raft/node/answer.c: proposals in, outcomes out; waits for a revision. */
 #include "raft/node/node_priv.h"
 
-/* ---- lists ---- */
-
-void node_proposals_init(struct node_proposals *list)
-{
-    list->head = NULL;
-    list->tail = &list->head;
-    list->n = 0;
-}
-
-void node_proposals_push(struct node_proposals *list, struct rg_proposal *p)
-{
-    RG_ASSERT(p->on_done != NULL && *list->tail == NULL && (list->n == 0) == (list->head == NULL));
-    p->next = NULL;
-    *list->tail = p;
-    list->tail = &p->next;
-    list->n++;
-}
-
-static struct rg_proposal *pop(struct node_proposals *list)
-{
-    struct rg_proposal *p = list->head;
-
-    RG_ASSERT(p != NULL && list->n > 0);
-    list->head = p->next;
-    if (list->head == NULL)
-        list->tail = &list->head;
-    list->n--;
-    RG_ASSERT((list->n == 0) == (list->head == NULL));
-    p->next = NULL;
-    return p;
-}
-
-void node_answer_all(struct node_proposals *list, enum rg_err err)
-{
-    for (size_t n = list->n; n > 0 && list->head != NULL; n--) { /* not what a callback adds meanwhile */
-        struct rg_proposal *p = pop(list);
-
-        p->err = err;
-        p->on_done(p);
-    }
-}
-
 void node_answers_init(struct rg_node *node)
 {
-    node_proposals_init(&node->answers.queue);
-    node_proposals_init(&node->answers.held);
-    node_proposals_init(&node->answers.flying);
-    node_proposals_init(&node->answers.done);
-    node_proposals_init(&node->answers.regional);
+    rg_proposals_init(&node->answers.queue);
+    rg_proposals_init(&node->answers.held);
+    rg_proposals_init(&node->answers.flying);
+    rg_proposals_init(&node->answers.done);
+    rg_proposals_init(&node->answers.regional);
 }
 
 enum rg_err node_answers_new(struct rg_node *node)
@@ -60,17 +18,17 @@ enum rg_err node_answers_new(struct rg_node *node)
 
 void node_answers_stop(struct rg_node *node)
 {
-    node_answer_all(&node->answers.done, RG_ESTOPPED);
-    node_answer_all(&node->answers.flying, RG_ESTOPPED);
-    node_answer_all(&node->answers.queue, RG_ESTOPPED);
-    node_answer_all(&node->answers.held, RG_ESTOPPED);
-    node_answer_all(&node->answers.regional, RG_ESTOPPED);
+    rg_proposals_answer(&node->answers.done, RG_ESTOPPED);
+    rg_proposals_answer(&node->answers.flying, RG_ESTOPPED);
+    rg_proposals_answer(&node->answers.queue, RG_ESTOPPED);
+    rg_proposals_answer(&node->answers.held, RG_ESTOPPED);
+    rg_proposals_answer(&node->answers.regional, RG_ESTOPPED);
 }
 
 void node_answers_unled(struct rg_node *node)
 {
-    node_answer_all(&node->answers.queue, RG_ENOTPRIMARY);
-    node_answer_all(&node->answers.flying, RG_ESTOPPED); /* they may yet be committed: the outcome is open */
+    rg_proposals_answer(&node->answers.queue, RG_ENOTPRIMARY);
+    rg_proposals_answer(&node->answers.flying, RG_ESTOPPED); /* they may yet be committed: the outcome is open */
 }
 
 void node_regions_moved(struct rg_node *node)
@@ -84,16 +42,16 @@ void node_regions_moved(struct rg_node *node)
 static enum rg_err policy_check(const struct rg_node *node, const struct rg_proposal *p)
 {
     uint32_t asked = p->wait_regions == RG_REGIONS_ALL ? 0 : p->wait_regions;
-    struct node_regions r;
+    struct rg_spread r;
 
     if (asked == 0 && (p->exempt || (node->lease.settings.regions == 0 && node->lease.settings.lease_index == 0)))
         return RG_OK;
-    node_regions_of(node, &r);
+    node_spread(node, &r);
     if (!p->exempt && !node_lease_held(node, &r))
         return RG_ELEASE;
-    if (!p->exempt && !p->degraded && node_regions_reachable(&r) < node->lease.settings.regions)
+    if (!p->exempt && !p->degraded && rg_spread_reachable(&r) < node->lease.settings.regions)
         return RG_ESHORTAGE;
-    return node_regions_reachable(&r) < asked ? RG_ESHORTAGE : RG_OK;
+    return rg_spread_reachable(&r) < asked ? RG_ESHORTAGE : RG_OK;
 }
 
 static enum rg_err submit_check(const struct rg_node *node, const struct rg_proposal *p)
@@ -126,7 +84,7 @@ void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal)
     memset(&proposal->rev, 0, sizeof proposal->rev);
     node->next_status.proposals++;
     if (err == RG_EPAUSED && proposal->hold && node->answers.held.n < node->config.queue_max) {
-        node_proposals_push(&node->answers.held, proposal);
+        rg_proposals_push(&node->answers.held, proposal);
         return;
     }
     if (err) {
@@ -137,19 +95,19 @@ void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal)
     }
     if (node->answers.queue.n == 0)
         node->answers.queue_since_us = node_now_us(node);
-    node_proposals_push(&node->answers.queue, proposal);
+    rg_proposals_push(&node->answers.queue, proposal);
 }
 
 void node_held_release(struct rg_node *node)
 {
-    struct node_proposals held = node->answers.held;
+    struct rg_proposals held;
 
-    if (held.n == 0)
+    if (node->answers.held.n == 0)
         return;
     node_publish_early(node); /* whom they are told must show who leads now */
-    node_proposals_init(&node->answers.held);
+    rg_proposals_move(&held, &node->answers.held);
     while (held.head != NULL)
-        rg_node_submit(node, pop(&held));
+        rg_node_submit(node, rg_proposals_pop(&held));
 }
 
 /* Group commit (rule 13): while a write is under way they collect; then all go in one submission and one write. */
@@ -172,15 +130,15 @@ void node_submit_batch(struct rg_node *node)
     RG_ASSERT(n > 0 && n <= node->config.batch_max);
     err = rg_core_submit(node->core, node_now_ms(node), node->answers.batch, n, &update);
     if (err == RG_ENOTPRIMARY) {
-        node_answer_all(&node->answers.queue, RG_ENOTPRIMARY);
+        rg_proposals_answer(&node->answers.queue, RG_ENOTPRIMARY);
         return;
     }
     for (size_t i = 0; !err && i < n; i++) { /* before node_take: it answers the flying ones if it must stop */
-        p = pop(&node->answers.queue);
+        p = rg_proposals_pop(&node->answers.queue);
         RG_ASSERT(update.n_entries == n && update.first_index == first); /* the outcome is told by index */
         p->index = first + i;
         p->term = term;
-        node_proposals_push(&node->answers.flying, p);
+        rg_proposals_push(&node->answers.flying, p);
     }
     node->answers.flying_since_us = node->answers.queue_since_us;
     node->answers.queue_since_us = node_now_us(node);
@@ -193,91 +151,74 @@ struct rg_proposal *node_flying_take(struct rg_node *node, uint64_t index, uint6
     struct rg_proposal *p = node->answers.flying.head;
 
     RG_ASSERT(p == NULL || p->index >= index); /* none is passed over */
-    return p != NULL && p->index == index && p->term == term ? pop(&node->answers.flying) : NULL;
+    return p != NULL && p->index == index && p->term == term ? rg_proposals_pop(&node->answers.flying) : NULL;
 }
 
 void node_done_add(struct rg_node *node, struct rg_proposal *proposal)
 {
     RG_ASSERT(proposal->index != 0 && proposal->index == proposal->rev.index);
-    node_proposals_push(&node->answers.done, proposal);
+    rg_proposals_push(&node->answers.done, proposal);
 }
 
 /* ---- regions ---- */
 
-static bool regions_have(const struct rg_node *node, const struct node_regions *r, struct rg_proposal *p)
+static bool regions_have(const struct rg_node *node, const struct rg_spread *r, struct rg_proposal *p)
 {
     uint32_t asked = p->wait_regions == RG_REGIONS_ALL ? (uint32_t)r->n : p->wait_regions, lease, policy;
 
-    p->regions_durable = node_regions_durable(r, p->index, false);
+    p->regions_durable = rg_spread_durable(r, p->index, false);
     if (p->exempt)
         return p->regions_durable >= asked;
     lease = node_lease_needed(node, r);
     policy = p->degraded ? lease : RG_MAX(lease, node->lease.settings.regions);
-    return p->regions_durable >= asked && (policy == 0 || node_regions_durable(r, p->index, true) >= policy) &&
+    return p->regions_durable >= asked && (policy == 0 || rg_spread_durable(r, p->index, true) >= policy) &&
            (lease == 0 || node_lease_held(node, r));
 }
 
 /* Too late: what is to be said. */
-static enum rg_err late(const struct rg_node *node, const struct node_regions *r, const struct rg_proposal *p)
+static enum rg_err late(const struct rg_node *node, const struct rg_spread *r, const struct rg_proposal *p)
 {
     return !p->exempt && !node_lease_held(node, r) ? RG_ELEASE : RG_EREPLICATION;
 }
 
-static void answer_regional(struct rg_node *node, const struct node_regions *r, uint64_t now_ms)
+static void answer_regional(struct rg_node *node, const struct rg_spread *r, uint64_t now_ms)
 {
     size_t n = node->answers.regional.n;
-    struct node_proposals keep, out;
+    struct rg_proposals keep, out;
     struct rg_proposal *p;
 
-    node_proposals_init(&keep);
-    node_proposals_init(&out);
+    rg_proposals_init(&keep);
+    rg_proposals_init(&out);
     node->answers.regional_deadline_ms = UINT64_MAX;
     while (node->answers.regional.n > 0) {
-        p = pop(&node->answers.regional);
+        p = rg_proposals_pop(&node->answers.regional);
         if (regions_have(node, r, p))
             p->err = RG_OK;
         else if (now_ms >= p->deadline_ms)
             p->err = late(node, r, p);
         else {
             node->answers.regional_deadline_ms = RG_MIN(node->answers.regional_deadline_ms, p->deadline_ms);
-            node_proposals_push(&keep, p);
+            rg_proposals_push(&keep, p);
             continue;
         }
-        node_proposals_push(&out, p);
+        rg_proposals_push(&out, p);
     }
     RG_ASSERT(keep.n + out.n == n);
-    node->answers.regional = keep;
-    if (keep.n == 0)
-        node->answers.regional.tail = &node->answers.regional.head;
+    rg_proposals_move(&node->answers.regional, &keep);
     while (out.n > 0) {
-        p = pop(&out);
+        p = rg_proposals_pop(&out);
         p->on_done(p);
     }
 }
 
 /* ---- waits ---- */
 
-/* Visible, and not of a tail that a promotion cut off: an entry of that epoch at an index where a later epoch has begun. */
-static enum rg_err outcome(const struct rg_node *node, struct rg_rev rev, struct rg_rev visible)
-{
-    bool began = false; /* the revision's epoch is part of this history */
-
-    if (rg_rev_cmp(visible, rev) < 0)
-        return RG_EREVISION;
-    if (node->epochs.n > 0 && rev.epoch < node->epochs.began[0].epoch)
-        return RG_OK; /* from before what is kept */
-    for (size_t i = 0; i < node->epochs.n; i++) {
-        began |= node->epochs.began[i].epoch == rev.epoch;
-        if (node->epochs.began[i].epoch > rev.epoch)
-            return !began || rev.index >= node->epochs.began[i].first_index ? RG_EREVLOST : RG_OK;
-    }
-    return RG_OK;
-}
-
 void rg_node_wait(struct rg_node *node, struct rg_wait *wait)
 {
-    enum rg_err err = node->stage.state == NODE_STOPPED ? RG_ESTOPPED : outcome(node, wait->rev, rg_node_visible(node));
+    enum rg_err err = node_reached(node, wait->rev);
 
+    if (node->stage.state == NODE_STOPPED)
+        err = RG_ESTOPPED;
     if (err == RG_EREVISION && node_now_ms(node) < wait->deadline_ms) {
         if (rg_waits_push(&node->answers.waits, wait, node->config.waits_max) == RG_OK) {
             if (node->answers.waits.n == 1 || wait->deadline_ms < node->answers.waits_deadline_ms)
@@ -306,7 +247,7 @@ static void waits_visible(struct rg_node *node)
     while (node->answers.waits.n > 0 && rg_rev_cmp(node->answers.waits.items[0]->rev, visible) <= 0) {
         struct rg_wait *w = rg_waits_pop(&node->answers.waits);
 
-        w->err = outcome(node, w->rev, visible);
+        w->err = node_reached(node, w->rev);
         w->on_done(w);
     }
 }
@@ -333,15 +274,15 @@ static void waits_expire(struct rg_node *node, uint64_t now_ms)
 void node_answer(struct rg_node *node)
 {
     uint64_t now_ms = node_now_ms(node);
-    struct node_regions regions;
+    struct rg_spread regions;
     struct rg_proposal *p;
 
-    node_regions_of(node, &regions);
+    node_spread(node, &regions);
     if (node->answers.regional.n > 0 && (node->answers.regional_dirty || now_ms >= node->answers.regional_deadline_ms))
         answer_regional(node, &regions, now_ms);
     node->answers.regional_dirty = false;
     for (size_t n = node->answers.done.n; n > 0; n--) {
-        p = pop(&node->answers.done);
+        p = rg_proposals_pop(&node->answers.done);
         if (regions_have(node, &regions, p)) {
             p->err = RG_OK;
             p->on_done(p);
@@ -353,7 +294,7 @@ void node_answer(struct rg_node *node)
             if (node->answers.regional.n == 0)
                 node->answers.regional_deadline_ms = UINT64_MAX;
             node->answers.regional_deadline_ms = RG_MIN(node->answers.regional_deadline_ms, p->deadline_ms);
-            node_proposals_push(&node->answers.regional, p);
+            rg_proposals_push(&node->answers.regional, p);
             continue;
         }
         p->err = late(node, &regions, p);

@@ -10,7 +10,7 @@ void node_visible_set(struct rg_node *node)
 
     atomic_store_explicit(&node->visible.seq, seq + 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
-    atomic_store_explicit(&node->visible.epoch, node_epoch_of(node->state.applied.term), memory_order_relaxed);
+    atomic_store_explicit(&node->visible.epoch, rg_epoch_of(node->state.applied.term), memory_order_relaxed);
     atomic_store_explicit(&node->visible.index, node->state.applied.index, memory_order_relaxed);
     atomic_store_explicit(&node->visible.seq, seq + 2, memory_order_release);
 }
@@ -40,8 +40,8 @@ static enum rg_err apply_one(struct rg_node *node, struct rg_txn *txn, uint64_t 
     memset(&reply, 0, sizeof reply);
     rg_txn_applied(txn, &applied);
     RG_ASSERT(index == applied.index + 1 && entry->term >= applied.term);
-    if (node_epoch_of(entry->term) != node_epoch_of(applied.term)) {
-        enum rg_err err = rg_epoch_begin(txn, node_epoch_of(entry->term), index);
+    if (rg_epoch_of(entry->term) != rg_epoch_of(applied.term)) {
+        enum rg_err err = rg_epoch_begin(txn, rg_epoch_of(entry->term), index);
 
         if (err)
             return err;
@@ -73,7 +73,7 @@ static enum rg_err apply_one(struct rg_node *node, struct rg_txn *txn, uint64_t 
     if (proposal != NULL) {
         proposal->reply = reply;
         proposal->err = RG_OK;
-        proposal->rev = (struct rg_rev){.epoch = node_epoch_of(entry->term), .index = index};
+        proposal->rev = (struct rg_rev){.epoch = rg_epoch_of(entry->term), .index = index};
         node_done_add(node, proposal);
     }
     return RG_OK;

@@ -5,25 +5,7 @@
 
 void node_forward_init(struct rg_node *node)
 {
-    node_proposals_init(&node->forward.list);
-}
-
-static struct rg_proposal *take(struct node_proposals *list, uint64_t number)
-{
-    for (struct rg_proposal **at = &list->head; *at != NULL; at = &(*at)->next) {
-        struct rg_proposal *p = *at;
-
-        if (p->index != number)
-            continue;
-        *at = p->next;
-        if (*at == NULL)
-            list->tail = at;
-        RG_ASSERT(list->n > 0);
-        list->n--;
-        p->next = NULL;
-        return p;
-    }
-    return NULL;
+    rg_proposals_init(&node->forward.list);
 }
 
 static void refuse(struct rg_proposal *p, enum rg_err err)
@@ -80,12 +62,12 @@ void rg_node_forward(struct rg_node *node, struct rg_proposal *p)
     if (node->forward.list.n == 0 || p->deadline_ms < node->forward.deadline_ms)
         node->forward.deadline_ms = p->deadline_ms;
     node->forward.to = primary->config.id;
-    node_proposals_push(&node->forward.list, p);
+    rg_proposals_push(&node->forward.list, p);
 }
 
 void node_on_proposed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_proposed *m)
 {
-    struct rg_proposal *p = peer->config.id == node->forward.to ? take(&node->forward.list, m->number) : NULL;
+    struct rg_proposal *p = peer->config.id == node->forward.to ? rg_proposals_take(&node->forward.list, m->number) : NULL;
 
     if (p == NULL)
         return; /* given up meanwhile */
@@ -97,7 +79,7 @@ void node_on_proposed(struct rg_node *node, struct node_peer *peer, const struct
 void node_forward_lost(struct rg_node *node, uint64_t peer, enum rg_err err)
 {
     if (peer == 0 || peer == node->forward.to)
-        node_answer_all(&node->forward.list, err);
+        rg_proposals_answer(&node->forward.list, err);
 }
 
 void node_forward_expire(struct rg_node *node, uint64_t now_ms)
@@ -113,7 +95,7 @@ void node_forward_expire(struct rg_node *node, uint64_t now_ms)
             earliest = RG_MIN(earliest, p->deadline_ms);
             continue;
         }
-        RG_ASSERT(take(&node->forward.list, p->index) == p);
+        RG_ASSERT(rg_proposals_take(&node->forward.list, p->index) == p);
         refuse(p, RG_ESTOPPED);
     }
     node->forward.deadline_ms = earliest;
@@ -173,12 +155,12 @@ static void own_answer(struct rg_proposal *own, const struct rg_proposal *p)
 /* Refused because too few regions are reachable, and the policy wants it noted instead: once more. */
 static bool guest_degrade(struct guest *g)
 {
-    struct node_regions r;
+    struct rg_spread r;
 
     if (g->proposal.err != RG_ESHORTAGE || !g->node->lease.settings.degrade || g->proposal.degraded)
         return false;
-    node_regions_of(g->node, &r);
-    rg_tlv_put_u64(&g->cmd, RG_F_DEGRADED, node_regions_reachable(&r));
+    node_spread(g->node, &r);
+    rg_tlv_put_u64(&g->cmd, RG_F_DEGRADED, rg_spread_reachable(&r));
     if (g->cmd.err)
         return false;
     g->proposal.degraded = true;

@@ -58,10 +58,10 @@ void node_pause(struct rg_node *node, bool pause)
 /* Under a lease the target needs promises before it begins (take): past the hand-over point is too late to miss them. */
 static enum rg_err check_lease(const struct rg_node *node, struct rg_handover *h)
 {
-    struct node_regions r;
+    struct rg_spread r;
     uint32_t lease, reachable = 0;
 
-    node_regions_of(node, &r);
+    node_spread(node, &r);
     lease = node_lease_needed(node, &r);
     for (size_t i = 0; i < r.n; i++) /* one that is still being filled promises nothing */
         reachable += r.reachable[i] && r.durable[i] >= node->state.config_index;
@@ -119,8 +119,8 @@ void rg_node_handover(struct rg_node *node, struct rg_handover *h)
     h->epoch = h->paused_ms = h->lag_entries = h->heard_ms = 0;
     err = check(node, h);
     if (!err)
-        h->epoch = node_epoch_next(RG_MAX(RG_MAX(node->meta.promised, node->epochs.heard), node_epoch_of(node->meta.term)), h->to);
-    if (!err && h->epoch > UINT32_MAX)
+        h->epoch = rg_epoch_next(RG_MAX(RG_MAX(node->meta.promised, node->epochs.heard), rg_epoch_of(node->meta.term)), h->to);
+    if (!err && h->epoch > RG_EPOCH_MAX)
         err = say(h, RG_EUNREADY, "no epoch is left above %llu", (unsigned long long)RG_MAX(node->meta.promised, node->epochs.heard));
     if (err || h->dry_run) {
         h->err = err;
@@ -130,7 +130,7 @@ void rg_node_handover(struct rg_node *node, struct rg_handover *h)
     rg_sm_move(&s->stage, HANDOVER_DEMOTE);
     s->request = h;
     s->to = h->to;
-    s->term = h->epoch << NODE_EPOCH_SHIFT;
+    s->term = h->epoch << RG_EPOCH_SHIFT;
     s->number = node->io->random(node->io);
     s->paused_ms = s->again_ms = 0;
     s->n_demoted = 0;
@@ -223,10 +223,9 @@ static bool drained(const struct rg_node *node)
 
 static enum rg_err next_config(const struct rg_node *node, uint64_t to, struct rg_buf *out)
 {
-    struct rg_members m = node->members;
+    struct rg_members m;
 
-    for (size_t i = 0; i < m.n; i++)
-        m.peers[i].role = m.peers[i].id == to ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
+    rg_change_handed(&node->members, to, &m);
     rg_buf_clear(out);
     return rg_members_encode(&m, out);
 }
@@ -292,7 +291,7 @@ static void cede(struct rg_node *node)
         return;
     }
     rg_log_warn(node->config.log, "handover.cede", "to=%llu epoch=%llu last=%llu", (unsigned long long)s->to,
-                (unsigned long long)node_epoch_of(s->term), (unsigned long long)s->last_index);
+                (unsigned long long)rg_epoch_of(s->term), (unsigned long long)s->last_index);
     /* The last moment before the hand-over point: nobody waits for an answer, and all that was acknowledged is on disk. */
     RG_ASSERT(node->leading && node->handover.paused && node->answers.queue.n == 0 && node->answers.flying.n == 0);
     RG_ASSERT(node->log.persisted == s->last_index && node->log.committed == s->last_index);
@@ -321,12 +320,12 @@ void node_handover_heard(struct rg_node *node, uint64_t peer, uint64_t term)
 {
     struct node_handover *s = &node->handover;
 
-    if (s->stage.state != HANDOVER_COMMIT || term < s->term || node_epoch_of(term) < node_epoch_of(s->term))
+    if (s->stage.state != HANDOVER_COMMIT || term < s->term || rg_epoch_of(term) < rg_epoch_of(s->term))
         return;
     rg_sm_move(&s->stage, HANDOVER_NONE);
     node->handover.paused = false;
     rg_log_info(node->config.log, "handover.done", "to=%llu epoch=%llu paused_ms=%llu", (unsigned long long)peer,
-                (unsigned long long)node_epoch_of(term),
+                (unsigned long long)rg_epoch_of(term),
                 (unsigned long long)(s->paused_ms > 0 ? node_now_ms(node) - s->paused_ms : 0));
     answer(node, RG_OK);
 }
@@ -367,11 +366,9 @@ void node_handover_resume(struct rg_node *node)
 
     if (node->meta.ceded_index == 0 || node_bygone(node, node->meta.term) || node->state.config_index != node->meta.ceded_index + 1 ||
         rg_wal_last(node->wal) != node->state.config_index || (node->meta.term & UINT32_MAX) != 0 ||
-        rg_members_decode(rg_buf_span(&node->state.config), &m) != RG_OK || rg_members_voters(&m) != 1)
+        rg_members_decode(rg_buf_span(&node->state.config), &m) != RG_OK || rg_change_only_voter(&m) == 0)
         return;
-    for (size_t i = 0; i < m.n; i++)
-        if (m.peers[i].role == RG_ROLE_VOTER)
-            s->to = m.peers[i].id;
+    s->to = rg_change_only_voter(&m);
     rg_buf_clear(&s->config);
     rg_buf_put(&s->config, node->state.config.data, node->state.config.len);
     if (s->config.err || s->to == node->config.id)
@@ -441,18 +438,14 @@ static bool level(const struct rg_node *node, const struct rg_msg_handover *m)
            last == m->last_index && rg_wal_term(node->wal, last) == m->last_term && node->log.persisted == last &&
            node->state.applied.index <= last && (m->term & UINT32_MAX) == 0 &&
            m->term >= node->meta.term && /* equal: a crash, after the term was saved and before the entry was */
-           m->term > m->last_term && node_epoch_of(m->term) >= node->meta.promised;
+           m->term > m->last_term && rg_epoch_of(m->term) >= node->meta.promised;
 }
 
 static bool config_fits(const struct rg_node *node, struct rg_span config)
 {
     struct rg_members m;
-    const struct rg_peer_config *self;
 
-    if (rg_members_decode(config, &m) != RG_OK || rg_members_voters(&m) != 1)
-        return false;
-    self = rg_members_find(&m, node->config.id);
-    return self != NULL && self->role == RG_ROLE_VOTER;
+    return rg_members_decode(config, &m) == RG_OK && rg_change_only_voter(&m) == node->config.id;
 }
 
 static void reply(struct rg_node *node, uint64_t peer, const struct rg_msg_handover *m, enum rg_handover_step step)
@@ -471,7 +464,7 @@ static void take(struct rg_node *node, uint64_t from, const struct rg_msg_handov
 
     if (node->lease.settings.lease_regions == 0) {
         rg_log_warn(node->config.log, "handover.take", "from=%llu epoch=%llu", (unsigned long long)from,
-                    (unsigned long long)node_epoch_of(m->term));
+                    (unsigned long long)rg_epoch_of(m->term));
         node_reborn(node, m->term, m->config);
         return;
     }

@@ -68,19 +68,7 @@ struct node_peer *node_peer_find(struct rg_node *node, uint64_t id)
 
 bool node_votes(const struct rg_node *node)
 {
-    const struct rg_peer_config *self = rg_members_find(&node->members, node->config.id);
-
-    return self != NULL && self->role == RG_ROLE_VOTER;
-}
-
-static bool members_equal(const struct rg_members *a, const struct rg_members *b)
-{
-    bool equal = a->n == b->n;
-
-    for (size_t i = 0; equal && i < a->n; i++)
-        equal = a->peers[i].id == b->peers[i].id && a->peers[i].role == b->peers[i].role &&
-                strcmp(a->peers[i].link, b->peers[i].link) == 0 && strcmp(a->peers[i].region, b->peers[i].region) == 0;
-    return equal;
+    return rg_members_votes(&node->members, node->config.id);
 }
 
 /* Peers that stay keep what is known of them. */
@@ -162,7 +150,7 @@ void node_members_update(struct rg_node *node, bool always)
     /* A log that is only now being received shows configurations of long ago, from before this node was a member. */
     if (rg_members_find(&members, node->config.id) == NULL && rg_core_state(node->core) == RG_CORE_FOLLOWER)
         members = node->configured;
-    if (!always && members_equal(&members, &node->members))
+    if (!always && rg_members_equal(&members, &node->members))
         return;
     node->members = members;
     peers_rebuild(node);
@@ -369,13 +357,12 @@ enum rg_err rg_node_new(const struct rg_node_config *config, struct rg_node **re
 
 enum rg_err rg_node_start(struct rg_node *node, struct rg_errctx *ctx)
 {
-    const struct rg_peer_config *self = rg_members_find(&node->configured, node->config.id);
     enum rg_err err;
 
     RG_ASSERT(node->stage.state == NODE_NEW);
     node->pump.started_ms = node_now_ms(node);
     node_lease_start(node);
-    if (self->role == RG_ROLE_VOTER && node->snap.index == 0 && rg_wal_last(node->wal) == 0) {
+    if (rg_members_votes(&node->configured, node->config.id) && node->snap.index == 0 && rg_wal_last(node->wal) == 0) {
         rg_sm_move(&node->stage, NODE_FIRST);
         err = node_first_entry(node, ctx);
     } else {

@@ -82,8 +82,6 @@ void rg_node_forward(struct rg_node *node, struct rg_proposal *proposal);
 RG_MUST enum rg_err rg_node_try(struct rg_node *node, struct rg_span cmd, struct rg_reply *ret_reply);
 /** Change the configuration by one step. Always answered through on_done, possibly before returning. One at a time. */
 void rg_node_change(struct rg_node *node, struct rg_change *change);
-/** Whether the epoch, but the first, can be one that the node with this id began: those of others differ. */
-bool rg_epoch_of_node(uint64_t epoch, uint64_t id);
 /**
  * Promote this node: ask who is how far, have every reachable node promise to follow no older epoch, wait leases out, then begin
  * the next epoch here as the only voter. The old voters are no members any more. Always answered.

@@ -13,6 +13,13 @@
 #include "raft/core/gate.h"
 #include "raft/core/meta.h"
 #include "raft/node/node.h"
+#include "raft/proposals.h"
+#include "raft/rule/append.h"
+#include "raft/rule/change.h"
+#include "raft/rule/epoch.h"
+#include "raft/rule/lease.h"
+#include "raft/rule/promotion.h"
+#include "raft/rule/spread.h"
 #include "raft/waits.h"
 #include "raft/snap/snapstore.h"
 #include "raft/snap/transfer.h"
@@ -21,7 +28,6 @@
 #define NODE_HASHES 8192u       /* state hashes kept, by index */
 #define NODE_COMMITS 4096u      /* moments of commit kept, for lags */
 #define NODE_RECEIPTS 1024u     /* moments of arrival kept, for figures */
-#define NODE_EPOCHS 64u         /* beginnings of epochs kept */
 #define NODE_APPLY_ENTRIES 4096u /* entries in one write transaction */
 #define NODE_APPLY_BYTES (4u * 1024 * 1024)
 #define NODE_BATCH_BYTES (1024u * 1024) /* of commands in one submission */
@@ -30,9 +36,6 @@
 #define NODE_GUESTS_MAX 1024u    /* proposals of other regions under way here */
 #define NODE_FORWARD_MS 10000u
 #define NODE_POLICY_WAIT_MS 5000u /* for the regions that the policy wants, when nothing else was asked for */
-#define NODE_EPOCH_SHIFT 32
-#define NODE_EPOCH_IDS 1024 /* an epoch's remainder by this is its primary's id: no two nodes ever take the same one */
-#define NODE_FIRST_TERM ((UINT64_C(1) << NODE_EPOCH_SHIFT) | 1)
 
 /* The node (node.c):
  *
@@ -56,10 +59,6 @@ struct node_commit {
 struct node_receipt {
     uint64_t index, us;
 };
-struct node_epoch {
-    uint64_t epoch, first_index;
-};
-
 struct node_peer {
     struct rg_peer_config config;
     bool up;
@@ -74,16 +73,6 @@ struct node_peer {
     uint64_t lease_until_ms; /* of the lease it granted this primary */
     struct rg_gate gate;
     struct rg_sender *sender; /* own */
-};
-
-/* Other regions than our own, and what the best of each one's nodes has. */
-struct node_regions {
-    const char *name[RG_PEERS_MAX];
-    uint64_t durable[RG_PEERS_MAX], lease_until_ms[RG_PEERS_MAX];
-    uint64_t counted[RG_PEERS_MAX]; /* durable at a node that counts */
-    bool reachable[RG_PEERS_MAX], counts[RG_PEERS_MAX];
-    size_t n;
-    uint64_t least_durable; /* over all members */
 };
 
 /* A declared promotion of this node (failover.c):
@@ -132,11 +121,6 @@ struct node_handover {
     uint64_t take_ms;           /* the target: not again before */
 };
 
-struct node_proposals {
-    struct rg_proposal *head, **tail; /* borrow */
-    size_t n;
-};
-
 /* ---- the node: a struct for each file that writes it; all others only read (tests/house.py holds that) ---- */
 
 /* step.c. The first three decide what may be served. */
@@ -177,11 +161,11 @@ struct node_visible {
 
 /* answer.c: proposals and waits. */
 struct node_answers {
-    struct node_proposals queue;    /* not proposed yet */
-    struct node_proposals held;     /* came while writes were paused */
-    struct node_proposals flying;   /* in the log, by index */
-    struct node_proposals done;     /* applied, to be answered in this pump */
-    struct node_proposals regional; /* applied, waiting for regions, by index */
+    struct rg_proposals queue;    /* not proposed yet */
+    struct rg_proposals held;     /* came while writes were paused */
+    struct rg_proposals flying;   /* in the log, by index */
+    struct rg_proposals done;     /* applied, to be answered in this pump */
+    struct rg_proposals regional; /* applied, waiting for regions, by index */
     bool regional_dirty;            /* what regions have moved */
     uint64_t regional_deadline_ms;  /* no deadline is earlier */
     uint64_t queue_since_us, flying_since_us; /* when the oldest was submitted */
@@ -193,7 +177,7 @@ struct node_answers {
 
 /* forward.c: proposals carried to the primary, and those carried here from others. */
 struct node_forward {
-    struct node_proposals list; /* by number, in proposal->index */
+    struct rg_proposals list; /* by number, in proposal->index */
     uint64_t number;
     uint64_t deadline_ms;       /* no deadline is earlier */
     uint64_t to;                /* where those went */
@@ -211,14 +195,12 @@ struct node_lease {
     struct rg_settings settings;
     bool dirty; /* to be read again */
     uint64_t degraded, degraded_last; /* how many; index of the last, or a later one */
-    uint64_t granted_until_ms;        /* no part in a promotion before */
-    uint64_t granted_to, granted_others_ms; /* the last one it was granted to, and until when it was to others */
+    struct rg_grants granted;
 };
 
 /* failover.c */
 struct node_epochs {
-    struct node_epoch began[NODE_EPOCHS]; /* in this history, ascending */
-    size_t n;
+    struct rg_epochs known; /* that began in this history */
     uint64_t heard;        /* the highest one that a peer has promised: the next one must be higher */
     uint64_t raise_ms;     /* a primary: when to begin an epoch above that one; 0: no need */
     uint64_t reborn_index; /* REBORN: the entry that must be durable */
@@ -318,10 +300,6 @@ struct rg_node {
     struct rg_node_status next_status; /* figures are counted here, by every file */
 };
 
-static inline uint64_t node_epoch_of(uint64_t term)
-{
-    return term >> NODE_EPOCH_SHIFT;
-}
 static inline uint64_t node_now_ms(const struct rg_node *node)
 {
     return node->io->now_ms(node->io);
@@ -407,8 +385,6 @@ void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_o
 void node_receiver_failed(void *arg, uint64_t peer, enum rg_err err, const char *text);
 
 /* answer.c */
-void node_proposals_init(struct node_proposals *list);
-void node_proposals_push(struct node_proposals *list, struct rg_proposal *p);
 void node_answers_init(struct rg_node *node);
 RG_MUST enum rg_err node_answers_new(struct rg_node *node);
 void node_submit_batch(struct rg_node *node);
@@ -416,8 +392,6 @@ void node_submit_batch(struct rg_node *node);
 struct rg_proposal *node_flying_take(struct rg_node *node, uint64_t index, uint64_t term);
 void node_done_add(struct rg_node *node, struct rg_proposal *proposal);
 void node_answer(struct rg_node *node);
-/** Give every proposal of a list this outcome. */
-void node_answer_all(struct node_proposals *list, enum rg_err err);
 /** The node stops; leadership is gone. */
 void node_answers_stop(struct rg_node *node);
 void node_answers_unled(struct rg_node *node);
@@ -429,20 +403,18 @@ uint64_t node_answer_due(const struct rg_node *node);
 
 /* lease.c */
 void node_policy_load(struct rg_node *node);
+const struct rg_settings *node_settings(const struct rg_node *node);
 /** What it reads may have changed. */
 void node_policy_touch(struct rg_node *node);
 /** A command was applied: it may have changed what node_policy_load reads. */
 void node_settings_note(struct rg_node *node, uint64_t index, struct rg_span cmd);
-void node_regions_of(const struct rg_node *node, struct node_regions *regions);
-uint32_t node_regions_durable(const struct node_regions *regions, uint64_t index, bool counting);
-uint32_t node_regions_reachable(const struct node_regions *regions);
+void node_spread(const struct rg_node *node, struct rg_spread *ret_spread);
 /** How many regions must have renewed; 0: no lease. */
-uint32_t node_lease_needed(const struct rg_node *node, const struct node_regions *regions);
-bool node_lease_settled(const struct rg_node *node, const struct node_regions *regions);
+uint32_t node_lease_needed(const struct rg_node *node, const struct rg_spread *spread);
+bool node_lease_settled(const struct rg_node *node, const struct rg_spread *spread);
 /** Whether as many regions have the configuration in force as every promotion meets one of. */
-bool node_members_known(const struct rg_node *node, const struct node_regions *regions);
-bool node_lease_held(const struct rg_node *node, const struct node_regions *regions);
-uint32_t node_lease_ms(const struct rg_node *node);
+bool node_members_known(const struct rg_node *node, const struct rg_spread *spread);
+bool node_lease_held(const struct rg_node *node, const struct rg_spread *spread);
 void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_report *m);
 /** Of what was granted to others than `ceded` (0: to all). */
 uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded);
@@ -452,8 +424,9 @@ uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms
 /* failover.c */
 /** Whether messages of this term are of an epoch that this node has promised not to follow. */
 bool node_bygone(const struct rg_node *node, uint64_t term);
-uint64_t node_epoch_next(uint64_t known, uint64_t id);
 void node_epochs_load(struct rg_node *node, struct rg_txn *txn);
+/** RG_OK: the revision is visible here. RG_EREVISION: not yet. RG_EREVLOST: a promotion cut it off. */
+RG_MUST enum rg_err node_reached(const struct rg_node *node, struct rg_rev rev);
 /** Somebody has promised this one. */
 void node_epoch_heard(struct rg_node *node, uint64_t epoch);
 void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence *m);

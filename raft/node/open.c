@@ -3,13 +3,6 @@
 
 #include "raft/node/node_priv.h"
 
-static bool configured_voter(const struct rg_node *node)
-{
-    const struct rg_peer_config *self = rg_members_find(&node->configured, node->config.id);
-
-    return self != NULL && self->role == RG_ROLE_VOTER;
-}
-
 /* ---- meta ---- */
 
 static void text_set(char *out, size_t size, const char *text)
@@ -32,7 +25,7 @@ static enum rg_err meta_create(struct rg_node *node, const char *path, struct rg
     text_set(m->instance_arn, sizeof m->instance_arn, node->config.instance_arn);
     text_set(m->identity_store_id, sizeof m->identity_store_id, node->config.identity_store_id);
     m->node_id = node->config.id;
-    m->term = configured_voter(node) ? NODE_FIRST_TERM : 0;
+    m->term = rg_members_votes(&node->configured, node->config.id) ? RG_FIRST_TERM : 0;
     return rg_metafile_create(node->io, path, node->config.keys, m, ctx);
 }
 
@@ -159,7 +152,7 @@ static enum rg_err check_log(const struct rg_node *node, struct rg_errctx *ctx)
 
     if (log_empty(node)) {
         /* Before entry 1 is durable nobody leads, so no later term can have been saved with an empty log. */
-        if (configured_voter(node) && node->meta.term > NODE_FIRST_TERM)
+        if (rg_members_votes(&node->configured, node->config.id) && node->meta.term > RG_FIRST_TERM)
             return rg_fail(ctx, RG_ECORRUPT, "%s/wal is empty, though this node has taken part in term %llu: its log is gone",
                            node->config.data_dir, (unsigned long long)node->meta.term);
         return RG_OK;
@@ -180,7 +173,7 @@ static void undo_reborn(struct rg_node *node)
     uint64_t last = rg_wal_last(node->wal);
 
     if (node->meta.term_before != 0 && (node->meta.term & UINT32_MAX) == 0 && !log_empty(node) &&
-        node_epoch_of(rg_wal_term(node->wal, last)) < node_epoch_of(node->meta.term))
+        rg_epoch_of(rg_wal_term(node->wal, last)) < rg_epoch_of(node->meta.term))
         node->meta.term = node->meta.term_before;
 }
 
@@ -200,9 +193,7 @@ static enum rg_err scan_members(struct rg_node *node, struct rg_members *ret_mem
                        (unsigned long long)node->snap.index);
     m = *ret_members;
     for (uint64_t i = rg_wal_first(node->wal);; i++) {
-        const struct rg_peer_config *self = rg_members_find(&m, node->config.id);
-
-        *ret_voted |= self != NULL && self->role == RG_ROLE_VOTER && rg_members_voters(&m) > 1;
+        *ret_voted |= rg_members_votes(&m, node->config.id) && rg_members_voters(&m) > 1;
         while (i <= rg_wal_last(node->wal) && rg_wal_get(node->wal, i, &entry) && entry.type != RG_ENTRY_CHANGE)
             i++;
         if (i > rg_wal_last(node->wal))
@@ -219,7 +210,6 @@ static enum rg_err scan_members(struct rg_node *node, struct rg_members *ret_mem
 static enum rg_err replay(struct rg_node *node, struct rg_errctx *ctx)
 {
     struct rg_members members;
-    const struct rg_peer_config *self;
     bool voted;
     enum rg_err err = scan_members(node, &members, &voted, ctx);
 
@@ -227,9 +217,8 @@ static enum rg_err replay(struct rg_node *node, struct rg_errctx *ctx)
         return err;
     node->members = members.n > 0 ? members : node->configured;
     RG_ASSERT(node->members.n >= 1);
-    self = rg_members_find(&members, node->config.id);
     node_log_trusts(node, !voted);
-    if (!voted || (self != NULL && self->role == RG_ROLE_VOTER && rg_members_voters(&members) == 1))
+    if (!voted || rg_change_only_voter(&members) == node->config.id)
         node_log_note(node, node->log.persisted, rg_wal_last(node->wal));
     return node_apply_upto(node, node->log.trusted, ctx);
 }
@@ -283,7 +272,7 @@ enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx)
 enum rg_err node_first_entry(struct rg_node *node, struct rg_errctx *ctx)
 {
     RG_AUTO_BUF struct rg_buf config = {.max = 0};
-    struct rg_entry entry = {.term = NODE_FIRST_TERM, .type = RG_ENTRY_CHANGE};
+    struct rg_entry entry = {.term = RG_FIRST_TERM, .type = RG_ENTRY_CHANGE};
     enum rg_err err;
 
     rg_buf_init(&config, RG_RAFT_CONFIG_BYTES_MAX);
@@ -301,13 +290,10 @@ enum rg_err node_first_entry(struct rg_node *node, struct rg_errctx *ctx)
 /* Rule 7: an only voter never campaigns, so nothing but this raises its term. */
 static enum rg_err bump_term(struct rg_node *node, struct rg_errctx *ctx)
 {
-    const struct rg_peer_config *self = rg_members_find(&node->members, node->config.id);
-
-    if (self == NULL || self->role != RG_ROLE_VOTER || rg_members_voters(&node->members) != 1 ||
-        (node->config.test_flags & RG_TEST_NO_BUMP))
+    if (rg_change_only_voter(&node->members) != node->config.id || (node->config.test_flags & RG_TEST_NO_BUMP))
         return RG_OK;
     if ((node->meta.term & UINT32_MAX) == UINT32_MAX) /* a leader may have claimed the last one */
-        return rg_fail(ctx, RG_ECORRUPT, "no term is left in epoch %llu", (unsigned long long)node_epoch_of(node->meta.term));
+        return rg_fail(ctx, RG_ECORRUPT, "no term is left in epoch %llu", (unsigned long long)rg_epoch_of(node->meta.term));
     RG_ASSERT(node->meta.term >= rg_wal_term(node->wal, rg_wal_last(node->wal)));
     node->meta.term++;
     node->meta.vote = 0;

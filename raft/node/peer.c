@@ -41,7 +41,7 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
  * this node when it was a primary; otherwise its log makes it a member. */
 static bool is_guest(const struct rg_node *node, const struct rg_hello *h)
 {
-    uint64_t theirs = node_epoch_of(h->term), ours = node_epoch_of(node->meta.term);
+    uint64_t theirs = rg_epoch_of(h->term), ours = rg_epoch_of(node->meta.term);
 
     /* The same epoch: it was a guest here before, and its log has not come far enough yet. */
     return h->voter && theirs >= node->meta.promised && (theirs > ours || (theirs == ours && !node_votes(node)));
@@ -72,7 +72,7 @@ static enum rg_err hello_identity(struct rg_node *node, uint64_t peer, const str
 /* Two promotions apart, at most one of two nodes is right about who leads. */
 static enum rg_err hello_epoch(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
 {
-    uint64_t theirs = node_epoch_of(h->term), ours = node_epoch_of(node->meta.term);
+    uint64_t theirs = rg_epoch_of(h->term), ours = rg_epoch_of(node->meta.term);
 
     if (h->term == 0 || node->meta.term == 0)
         return RG_OK;
@@ -102,7 +102,7 @@ static enum rg_err hello_ahead(struct rg_node *node, uint64_t peer, const struct
     uint64_t last = rg_wal_last(node->wal), term;
     enum rg_err err;
 
-    if (h->voter || !primary || node_epoch_of(h->last_term) != node_epoch_of(node->meta.term) ||
+    if (h->voter || !primary || rg_epoch_of(h->last_term) != rg_epoch_of(node->meta.term) ||
         h->last_index == 0)
         return RG_OK;
     term = rg_wal_term(node->wal, h->last_index);
@@ -248,7 +248,7 @@ void node_announce(struct rg_node *node, struct node_peer *peer)
     m.announce.index_term = node->state.applied.term;
     memcpy(m.announce.hash, node->state.applied.hash, sizeof m.announce.hash);
     m.announce.stamp = node_now_ms(node);
-    m.announce.lease_ms = node_lease_ms(node);
+    m.announce.lease_ms = rg_lease_asked_ms(node_settings(node));
     (void)node_send(node, peer->config.id, &m); /* the next one makes up for it */
 }
 
@@ -325,12 +325,12 @@ static void on_announce(struct rg_node *node, struct node_peer *peer, const stru
     node_handover_heard(node, peer->config.id, m->term);
     node->primary.stamp = m->stamp;
     node->primary.granted_ms = node_lease_grant(node, peer->config.id, m->lease_ms);
-    if (node_epoch_of(m->term) != node->primary.epoch) { /* what another primary had, this one may not have */
+    if (rg_epoch_of(m->term) != node->primary.epoch) { /* what another primary had, this one may not have */
         node->primary.commit = 0;
         node->health.target_set = false;
         node->primary.pending = false;
     }
-    node->primary.epoch = node_epoch_of(m->term);
+    node->primary.epoch = rg_epoch_of(m->term);
     node->primary.commit = RG_MAX(node->primary.commit, m->commit);
     if (node->primary.id != peer->config.id)
         node_forward_lost(node, 0, RG_ESTOPPED);
@@ -376,73 +376,33 @@ static enum rg_err step_one(struct rg_node *node, uint64_t peer, const struct rg
     return RG_OK;
 }
 
-/* A later term at an index that is applied here: terms never go down in a log, so this leader's log is another one. */
-static bool append_contradicts(const struct rg_node *node, const struct rg_msg_append *m)
-{
-    uint64_t applied = node->state.applied.index;
-
-    if (m->prev_index >= applied)
-        return false;
-    if (m->prev_term > node->state.applied.term)
-        return true;
-    for (size_t i = 0; i < m->n && m->prev_index + 1 + i <= applied; i++)
-        if (m->entries[i].term > node->state.applied.term ||
-            (m->prev_index + 1 + i == node->snap.index && m->entries[i].term != node->snap.term))
-            return true;
-    return false;
-}
-
-/* libraft refuses entries whose predecessor was compacted here, although what a snapshot holds was committed; the leader then
- * goes below what it knows this node to have, and never comes back (and from entry 1 on it takes them as new). That happens when
- * answers were lost and this node took a snapshot since. So such a message begins behind the snapshot: where it reaches over the
- * snapshot's last entry; or where it ends below that, and its leader is of the same epoch: then it has that entry too. False: of
- * another epoch, and nothing in it shows whether its log has that entry. */
-static bool append_trim(const struct rg_node *node, struct rg_msg_append *m)
-{
-    uint64_t skip = node->snap.index - m->prev_index;
-
-    if (m->prev_index >= node->snap.index || m->prev_index >= rg_wal_first(node->wal))
-        return true;
-    if (skip > m->n && node_epoch_of(m->term) != node_epoch_of(node->snap.term))
-        return false;
-    m->prev_index = node->snap.index;
-    m->prev_term = node->snap.term;
-    RG_ASSERT(node->snap.index > 0 && skip > 0);
-    m->n = skip <= m->n ? m->n - skip : 0;
-    m->entries += m->n > 0 ? skip : 0;
-    return true;
-}
-
-/* Rule 6: a CHANGE is always the first of its message, whoever sent it. */
 static enum rg_err step_append(struct rg_node *node, uint64_t peer, struct rg_msg *m, struct rg_errctx *ctx)
 {
+    const struct rg_append_here here = {.applied_index = node->state.applied.index,
+                                        .applied_term = node->state.applied.term,
+                                        .snap_index = node->snap.index,
+                                        .snap_term = node->snap.term,
+                                        .first_index = rg_wal_first(node->wal)};
     struct rg_msg part = *m;
     size_t done = 0;
 
-    if (append_contradicts(node, &m->append)) {
+    if (rg_append_contradicts(&here, &m->append)) {
         node_contradicted(node, m->append.term, "a leader contradicts entries that are applied here: this node must be seeded again "
                                                 "under a new id");
         return RG_OK;
     }
-    if (!append_trim(node, &m->append))
+    if (!rg_append_trim(&here, &m->append))
         return RG_OK;
     if (m->append.n > 0)
         node_receipt_note(node, m->append.prev_index + m->append.n);
     do {
-        size_t n = m->append.n > done ? 1 : 0;
-        enum rg_err err; /* the first is first whatever it is */
+        enum rg_err err;
 
-        while (done + n < m->append.n && m->append.entries[done + n].type != RG_ENTRY_CHANGE)
-            n++;
-        part.append.entries = m->append.entries + done;
-        part.append.n = n;
-        part.append.prev_index = m->append.prev_index + done;
-        part.append.prev_term = done > 0 ? m->append.entries[done - 1].term : m->append.prev_term;
-        RG_ASSERT(done + n <= m->append.n);
+        part.append = rg_append_part(&m->append, done);
         err = step_one(node, peer, &part, ctx);
         if (err)
             return err;
-        done += n;
+        done += part.append.n;
     } while (done < m->append.n && node->stage.state == NODE_RUNNING && node->snap.install.state == INSTALL_NONE);
     return RG_OK;
 }

@@ -206,18 +206,16 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
 
 static void publish_regions(struct rg_node *node, struct rg_node_status *s)
 {
-    struct node_regions r;
+    struct rg_spread r;
 
-    node_regions_of(node, &r);
-    s->regions = 0;
-    for (size_t i = 0; i < r.n; i++)
-        s->regions += r.counts[i];
-    s->regions_reachable = node_regions_reachable(&r);
+    node_spread(node, &r);
+    s->regions = rg_spread_counting(&r);
+    s->regions_reachable = rg_spread_reachable(&r);
     s->lease_settled = !node->leading || node_lease_settled(node, &r);
     s->lease_held = node->leading && node_lease_held(node, &r);
     s->members_settled = node->leading && !node->state.config_pending && r.least_durable >= node->state.config_index;
     s->degraded_open = node->leading && node->lease.degraded > 0 &&
-                       node_regions_durable(&r, node->lease.degraded_last, true) < node->lease.settings.regions;
+                       rg_spread_durable(&r, node->lease.degraded_last, true) < node->lease.settings.regions;
     s->members_known = node->leading && !node->state.config_pending && node_members_known(node, &r);
 }
 
@@ -258,7 +256,7 @@ void node_publish_early(struct rg_node *node)
     s->fenced = node->meta.fenced;
     s->alarm = node->health.alarm;
     s->paused = node->handover.paused;
-    s->epoch = node_epoch_of(node->meta.term);
+    s->epoch = rg_epoch_of(node->meta.term);
     s->promised = node->meta.promised;
     s->settings = node->lease.settings;
     s->degraded = node->lease.degraded;

@@ -42,8 +42,8 @@ void node_contradicted(struct rg_node *node, uint64_t term, const char *why)
 
     if (node->stage.state == NODE_STOPPED)
         return;
-    if (last > 0 && node_epoch_of(term) > node_epoch_of(rg_wal_term(node->wal, last))) {
-        node_fence(node, node_epoch_of(term), "a promotion cut off entries that were applied here");
+    if (last > 0 && rg_epoch_of(term) > rg_epoch_of(rg_wal_term(node->wal, last))) {
+        node_fence(node, rg_epoch_of(term), "a promotion cut off entries that were applied here");
         return;
     }
     meta_mark(node, false, why);
@@ -255,7 +255,7 @@ void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_updat
     if (update->state && received && node->leading && rg_core_state(node->core) != RG_CORE_LEADER && only_voter(node)) {
         node->meta.term = rg_core_term(node->core);
         node->meta.vote = 0;
-        node_fence(node, node_epoch_of(node->meta.term), "a message of a later term deposed this primary: another one was promoted");
+        node_fence(node, rg_epoch_of(node->meta.term), "a message of a later term deposed this primary: another one was promoted");
         return;
     }
     if (update->save)

@@ -77,7 +77,7 @@ static struct sim_epoch *epoch_of(struct sim *sim, uint64_t epoch)
 
 void sim_history_leading(struct sim *sim, const struct sim_node *n)
 {
-    struct sim_epoch *e = epoch_of(sim, node_epoch_of(n->node->meta.term));
+    struct sim_epoch *e = epoch_of(sim, rg_epoch_of(n->node->meta.term));
 
     if (e->led_us == UINT64_MAX) {
         e->led_us = sim->now_us;
@@ -140,7 +140,7 @@ void sim_history_judge(struct sim *sim, unsigned leader)
 
     for (size_t i = 0; i < sim->n_acks && !sim->failed; i++) {
         const struct sim_ack *a = &sim->acks[i];
-        struct rg_wait wait = {.rev = {node_epoch_of(a->term), a->index}, .on_done = on_wait};
+        struct rg_wait wait = {.rev = {rg_epoch_of(a->term), a->index}, .on_done = on_wait};
 
         if (a->index >= SIM_INDEX_MAX || (a->index <= node->state.applied.index && terms[a->index] == 0))
             continue; /* not known: nobody applied it one by one */
@@ -154,7 +154,7 @@ void sim_history_judge(struct sim *sim, unsigned leader)
         sim->lost++;
         if (a->safe)
             sim_fail(sim, "write %llu of epoch %llu was acknowledged so that no promotion loses it, and is lost",
-                     (unsigned long long)a->index, (unsigned long long)node_epoch_of(a->term));
+                     (unsigned long long)a->index, (unsigned long long)rg_epoch_of(a->term));
         else if (wait.err != RG_EREVLOST)
             sim_fail(sim, "revision %llu.%llu is lost and is answered %s", (unsigned long long)wait.rev.epoch,
                      (unsigned long long)a->index, rg_err_symbol(wait.err));

@@ -80,7 +80,7 @@ static void raise_epoch(struct sim *sim, unsigned at)
 
     simdisk_fill_io(n->disk, &n->io);
     RG_ASSERT(rg_metafile_open(&n->io, "/data/meta", sim->keys, &file, &meta, NULL) == RG_OK);
-    meta.term = ((meta.term >> NODE_EPOCH_SHIFT) + 1) << NODE_EPOCH_SHIFT;
+    meta.term = ((meta.term >> RG_EPOCH_SHIFT) + 1) << RG_EPOCH_SHIFT;
     RG_ASSERT(rg_metafile_save(file, &meta, NULL) == RG_OK);
     rg_metafile_free(file);
 }

@@ -166,7 +166,7 @@ static void free_promised(struct sim *sim)
         for (unsigned at = 0; at < sim->n_nodes; at++)
             if (sim->nodes[at].alive && !sim->nodes[at].stopped)
                 promised = RG_MAX(promised, sim->nodes[at].node->meta.promised);
-        if (promised <= node_epoch_of(sim->nodes[leader].node->meta.term))
+        if (promised <= rg_epoch_of(sim->nodes[leader].node->meta.term))
             return;
         for (unsigned at = 0; at < sim->n_nodes && sim_leader(sim) == leader && !sim->failed; at++)
             if (at != leader && sim->nodes[at].alive && !sim->nodes[at].stopped)
@@ -408,7 +408,7 @@ void sim_story_failover_twice(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_run_ms(sim, 1000);
     EXPECT(sim, sim_failover(sim, 1, true, 20000) == RG_OK);
     EXPECT(sim, sim_failover(sim, 3, true, 20000) == RG_OK);
-    EXPECT(sim, node_epoch_of(sim->nodes[1].node->meta.term) != node_epoch_of(sim->nodes[3].node->meta.term));
+    EXPECT(sim, rg_epoch_of(sim->nodes[1].node->meta.term) != rg_epoch_of(sim->nodes[3].node->meta.term));
     sim_run_ms(sim, 1000);
     settle(sim);
 }

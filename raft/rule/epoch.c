@@ -1,0 +1,47 @@
+/* raft/rule/epoch.c: terms, epochs, and what they cut off. */
+#include "raft/rule/epoch.h"
+
+bool rg_epoch_of_node(uint64_t epoch, uint64_t id)
+{
+    return epoch % RG_EPOCH_IDS == id % RG_EPOCH_IDS;
+}
+
+uint64_t rg_epoch_next(uint64_t known, uint64_t id)
+{
+    uint64_t e = known - known % RG_EPOCH_IDS + id % RG_EPOCH_IDS;
+
+    RG_ASSERT(known <= RG_EPOCH_MAX);
+    e = e > known ? e : e + RG_EPOCH_IDS;
+    RG_ASSERT(e > known && e - known <= RG_EPOCH_IDS);
+    RG_ASSERT(rg_epoch_of_node(e, id));
+    return e;
+}
+
+void rg_epochs_add(struct rg_epochs *epochs, uint64_t epoch, uint64_t first_index)
+{
+    RG_ASSERT(epochs->n <= RG_EPOCHS_MAX);
+    if (epochs->n == RG_EPOCHS_MAX) {
+        memmove(epochs->began, epochs->began + 1, (RG_EPOCHS_MAX - 1) * sizeof epochs->began[0]);
+        epochs->n--;
+    }
+    epochs->began[epochs->n].epoch = epoch;
+    epochs->began[epochs->n++].first_index = first_index;
+}
+
+/* An entry of an epoch at an index where a later epoch has begun, or of an epoch that never was part of this history. */
+enum rg_err rg_epochs_outcome(const struct rg_epochs *epochs, struct rg_rev rev, struct rg_rev visible)
+{
+    bool began = false; /* the revision's epoch is part of this history */
+
+    RG_ASSERT(epochs->n <= RG_EPOCHS_MAX);
+    if (rg_rev_cmp(visible, rev) < 0)
+        return RG_EREVISION;
+    if (epochs->n > 0 && rev.epoch < epochs->began[0].epoch)
+        return RG_OK; /* from before what is kept */
+    for (size_t i = 0; i < epochs->n; i++) {
+        began |= epochs->began[i].epoch == rev.epoch;
+        if (epochs->began[i].epoch > rev.epoch)
+            return !began || rev.index >= epochs->began[i].first_index ? RG_EREVLOST : RG_OK;
+    }
+    return RG_OK;
+}

@@ -1,0 +1,37 @@
+/* raft/rule/epoch.h: terms and epochs. A term is epoch << 32 | restarts. Which epoch comes next, whose it is, and which revisions
+ * lie in a tail that a later one cut off. */
+#ifndef REGENT_RAFT_RULE_EPOCH_H
+#define REGENT_RAFT_RULE_EPOCH_H
+
+#include "base/err.h"
+#include "base/util.h"
+
+#define RG_EPOCH_SHIFT 32
+#define RG_EPOCH_IDS 1024 /* an epoch's remainder by this is its primary's id: no two nodes ever take the same one */
+#define RG_EPOCH_MAX UINT64_C(0xffffffff)
+#define RG_EPOCH_HEARD_MAX (RG_EPOCH_MAX - 2 * RG_EPOCH_IDS) /* above, what a peer claims is not gone beyond: none would be left */
+#define RG_EPOCHS_MAX 64 /* beginnings kept */
+#define RG_FIRST_TERM ((UINT64_C(1) << RG_EPOCH_SHIFT) | 1)
+
+static inline uint64_t rg_epoch_of(uint64_t term)
+{
+    return term >> RG_EPOCH_SHIFT;
+}
+/** Whether the epoch, but the first, can be one that the node with this id began: those of others differ. */
+bool rg_epoch_of_node(uint64_t epoch, uint64_t id);
+/** The lowest epoch above `known` that is the node's. Over RG_EPOCH_MAX: none is left. known <= RG_EPOCH_MAX */
+uint64_t rg_epoch_next(uint64_t known, uint64_t id);
+
+/* The newest beginnings of epochs in this history, ascending. Zeroed is empty. */
+struct rg_epochs {
+    struct {
+        uint64_t epoch, first_index;
+    } began[RG_EPOCHS_MAX];
+    size_t n;
+};
+/** A later one; the oldest goes when there are too many: its revisions then count as reached. */
+void rg_epochs_add(struct rg_epochs *epochs, uint64_t epoch, uint64_t first_index);
+/** RG_OK: rev is visible. RG_EREVISION: not yet. RG_EREVLOST: it is of a tail that a promotion cut off. */
+RG_MUST enum rg_err rg_epochs_outcome(const struct rg_epochs *epochs, struct rg_rev rev, struct rg_rev visible);
+
+#endif

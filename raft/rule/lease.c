@@ -1,0 +1,57 @@
+/* raft/rule/lease.c: the write lease as numbers. */
+#include "raft/rule/lease.h"
+
+uint64_t rg_lease_count_ms(uint64_t lease_ms)
+{
+    return lease_ms * 99 / 100;
+}
+
+uint64_t rg_lease_outlast_ms(uint64_t lease_ms)
+{
+    return lease_ms * 101 / 100 + 1;
+}
+
+/* ---- its terms ---- */
+
+bool rg_lease_settled(const struct rg_settings *settings, uint64_t least_durable)
+{
+    return settings->lease_index == 0 || least_durable >= settings->lease_index;
+}
+
+uint32_t rg_lease_needed(const struct rg_settings *settings, uint64_t least_durable)
+{
+    return rg_lease_settled(settings, least_durable) ? settings->lease_regions
+                                                     : RG_MAX(settings->lease_regions, settings->old_lease_regions);
+}
+
+uint32_t rg_lease_asked_ms(const struct rg_settings *settings)
+{
+    return (uint32_t)RG_MIN(RG_MAX(settings->lease_ms, settings->old_lease_ms), (uint64_t)RG_LEASE_MS_MAX);
+}
+
+/* ---- what was granted ---- */
+
+void rg_grants_give(struct rg_grants *grants, uint64_t to, uint32_t lease_ms, uint64_t now_ms)
+{
+    RG_ASSERT(to != 0 && lease_ms > 0 && lease_ms <= RG_LEASE_MS_MAX);
+    if (grants->to != to) {
+        grants->others_ms = grants->until_ms;
+        grants->to = to;
+    }
+    grants->until_ms = RG_MAX(grants->until_ms, now_ms + rg_lease_outlast_ms(lease_ms));
+    RG_ASSERT(grants->others_ms <= grants->until_ms);
+}
+
+void rg_grants_assume(struct rg_grants *grants, uint64_t lease_ms, uint64_t now_ms)
+{
+    RG_ASSERT(grants->to == 0 && grants->until_ms == 0);
+    if (lease_ms > 0)
+        grants->until_ms = now_ms + rg_lease_outlast_ms(lease_ms);
+}
+
+uint64_t rg_grants_left_ms(const struct rg_grants *grants, uint64_t ceded, uint64_t now_ms)
+{
+    uint64_t until = ceded != 0 && ceded == grants->to ? grants->others_ms : grants->until_ms;
+
+    return until > now_ms ? until - now_ms : 0;
+}

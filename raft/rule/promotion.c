@@ -1,0 +1,164 @@
+/* raft/rule/promotion.c: whether a node may be promoted. */
+#include "raft/rule/promotion.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum rg_err rg_promotion_say(struct rg_failover *f, enum rg_err err, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(f->text, sizeof f->text, fmt, ap);
+    va_end(ap);
+    return err;
+}
+
+/* ---- regions ---- */
+
+/* A region of the old primary's: it has a voter, and is not ours. */
+static bool primary_region(const struct rg_promotion *p, const char *region)
+{
+    if (strcmp(region, p->region) == 0)
+        return false;
+    for (size_t i = 0; i < p->members->n; i++)
+        if (p->members->peers[i].role == RG_ROLE_VOTER && strcmp(p->members->peers[i].region, region) == 0)
+            return true;
+    return false;
+}
+
+static bool seen_before(const struct rg_failover *f, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(f->candidates[k].region, f->candidates[i].region) == 0)
+            return true;
+    return false;
+}
+
+/* Every node of it: to the primary, a region has what any one of its nodes has. */
+static bool region_has(const struct rg_failover *f, size_t first, bool promised)
+{
+    for (size_t k = first; k < f->n_candidates; k++)
+        if (strcmp(f->candidates[k].region, f->candidates[first].region) == 0 &&
+            !(promised ? f->candidates[k].promised : f->candidates[k].answered))
+            return false;
+    return true;
+}
+
+static void count_regions(const struct rg_promotion *p, struct rg_failover *f)
+{
+    f->regions = f->regions_answered = 0;
+    for (size_t i = 0; i < f->n_candidates; i++) {
+        if (seen_before(f, i) || primary_region(p, f->candidates[i].region))
+            continue;
+        f->regions++;
+        f->regions_answered += region_has(f, i, p->promised);
+    }
+    RG_ASSERT(f->regions_answered <= f->regions && f->regions <= f->n_candidates);
+}
+
+/* ---- loss ---- */
+
+/* Whether no node that answers has more than this one. ahead: the last index that any has. */
+static bool foremost(const struct rg_failover *f, uint64_t *ret_ahead)
+{
+    bool is = true;
+
+    *ret_ahead = f->candidates[0].last.index;
+    for (size_t i = 1; i < f->n_candidates; i++) {
+        if (!f->candidates[i].answered || rg_rev_cmp(f->candidates[i].last, f->candidates[0].last) <= 0)
+            continue;
+        is = false;
+        *ret_ahead = RG_MAX(*ret_ahead, f->candidates[i].last.index);
+    }
+    return is;
+}
+
+static void judge_loss(const struct rg_promotion *p, struct rg_failover *f)
+{
+    uint64_t last = f->candidates[0].last.index, heard = UINT64_MAX, ahead;
+    uint32_t need = RG_MAX(p->settings->degrade ? 0 : f->policy_regions, f->lease_regions);
+    bool first = foremost(f, &ahead);
+
+    for (size_t i = 0; i < f->n_candidates; i++)
+        heard = RG_MIN(heard, f->candidates[i].primary_heard_ms);
+    f->unknown_ms = heard;
+    ahead = RG_MAX(ahead, p->announced);
+    f->known_lost = ahead > last ? ahead - last : 0;
+    /* A write was acknowledged when `need` regions had it (with degrade perhaps none): one of them is among those that answer,
+     * and none of these has more than this node. */
+    f->nothing_lost = need > 0 && f->regions_answered + need > f->regions && f->known_lost == 0 && first;
+}
+
+/* ---- the judgement ---- */
+
+static enum rg_err judge_others(const struct rg_promotion *p, struct rg_failover *f)
+{
+    const struct rg_rev *own = &f->candidates[0].last;
+
+    for (size_t i = 1; i < f->n_candidates; i++) {
+        const struct rg_candidate *c = &f->candidates[i];
+
+        if (!c->answered || (p->promised && !c->promised && !c->leader) || c->id == p->ceded)
+            continue; /* ceded: it is ahead by the entry that this node is about to write */
+        if (c->leader && c->epoch >= (p->promised ? p->epoch : p->epoch_known))
+            return rg_promotion_say(f, RG_ECONFLICT, "%s (node %llu) is alive and takes writes: use a switchover", c->region,
+                                    (unsigned long long)c->id);
+        if (rg_rev_cmp(c->last, *own) > 0 && !f->accept_loss)
+            return rg_promotion_say(f, RG_EREVISION,
+                                    "%s (node %llu) is at %llu.%llu, this node at %llu.%llu: promote that one, or accept the loss",
+                                    c->region, (unsigned long long)c->id, (unsigned long long)c->last.epoch,
+                                    (unsigned long long)c->last.index, (unsigned long long)own->epoch,
+                                    (unsigned long long)own->index);
+    }
+    return RG_OK;
+}
+
+/* Who begins an epoch of its own accord must be sure that nobody has begun the promised one: it would be among the members. */
+static enum rg_err judge_raise(const struct rg_promotion *p, struct rg_failover *f)
+{
+    for (size_t i = 1; i < f->n_candidates; i++)
+        if (!f->candidates[i].answered || (p->promised && !f->candidates[i].promised))
+            return rg_promotion_say(f, RG_EUNREADY, "%s (node %llu) does not answer: it may have begun the epoch that was promised",
+                                    f->candidates[i].region, (unsigned long long)f->candidates[i].id);
+    return RG_OK;
+}
+
+enum rg_err rg_promotion_judge(const struct rg_promotion *p, struct rg_failover *f)
+{
+    enum rg_err err;
+
+    RG_ASSERT(f->n_candidates >= 1 && f->n_candidates <= RG_LEN(f->candidates));
+    RG_ASSERT(f->candidates[0].id == p->id && f->candidates[0].answered && f->candidates[0].promised == p->promised);
+    RG_ASSERT(p->epoch <= p->epoch_known);
+    f->last = f->candidates[0].last;
+    f->policy_regions = p->settings->regions;
+    f->lease_regions = p->settings->lease_regions;
+    count_regions(p, f);
+    judge_loss(p, f);
+    err = judge_others(p, f);
+    if (!err && p->ceded == p->id)
+        err = judge_raise(p, f);
+    if (err)
+        return err;
+    if (rg_promotion_lease_open(f) && !f->accept_loss)
+        return rg_promotion_say(f, RG_ELEASE,
+                                "%u of the %u regions besides the old primary's answer: with a lease of %u regions it may still hold "
+                                "one through the others, and go on",
+                                f->regions_answered, f->regions, f->lease_regions);
+    return RG_OK;
+}
+
+bool rg_promotion_lease_open(const struct rg_failover *f)
+{
+    return f->lease_regions > 0 && f->regions_answered + f->lease_regions <= f->regions;
+}
+
+uint64_t rg_promotion_epoch(const struct rg_failover *f, uint64_t known)
+{
+    uint64_t epoch = known;
+
+    for (size_t i = 0; i < f->n_candidates; i++)
+        epoch = RG_MAX(epoch, f->candidates[i].epoch);
+    return epoch;
+}
