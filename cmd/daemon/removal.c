@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "crypto/digest.h"
 #include "crypto/privfile.h"
+#include "store/db/statedir.h"
 
 enum { DEPTH_MAX = 4, MARK_BYTES_MAX = 4096 };
 
@@ -192,16 +193,8 @@ static enum rg_err remove_data(const struct rg_config *config, struct rg_errctx 
 
 void rg_removal_state(const struct rg_config *config)
 {
-    static const char *const names[] = {"data.mdb", "lock.mdb"};
-    char path[RG_CONFIG_PATH_MAX + 16];
-
-    if (config->state_dir[0] == '\0')
-        return;
-    for (size_t i = 0; i < RG_LEN(names); i++) {
-        snprintf(path, sizeof path, "%s/%s", config->state_dir, names[i]);
-        unlink(path);
-    }
-    rmdir(config->state_dir);
+    if (config->state_dir[0] != '\0')
+        rg_statedir_purge(config->state_dir);
 }
 
 enum rg_err rg_removal_finish(const struct rg_config *config, struct rg_errctx *ctx)

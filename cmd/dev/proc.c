@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "cmd/cli/client.h"
+#include "store/db/statedir.h"
 
 enum { READY_MS_MAX = 60000, STOP_MS_MAX = 10000, POLL_US = 20000 };
 
@@ -187,7 +188,7 @@ enum rg_err rg_dev_wait_region(const struct rg_cluster *cluster, const struct rg
 
 void rg_dev_remove_state(const struct rg_cluster_node *node)
 {
-    char line[1024], dir[600] = "", path[700];
+    char line[1024], dir[600] = "";
     FILE *f = fopen(node->config, "re");
 
     while (f != NULL && fgets(line, sizeof line, f) != NULL)
@@ -197,11 +198,7 @@ void rg_dev_remove_state(const struct rg_cluster_node *node)
         fclose(f);
     if (strncmp(dir, "/dev/shm/regent-", 16) != 0)
         return;
-    snprintf(path, sizeof path, "%s/data.mdb", dir);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/lock.mdb", dir);
-    unlink(path);
-    rmdir(dir);
+    rg_statedir_purge(dir);
 }
 
 void rg_dev_stop_node(const struct rg_cluster_node *node, int signal_first)

@@ -2,7 +2,6 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -11,9 +10,9 @@
 #include <unistd.h>
 
 #include "crypto/digest.h"
+#include "store/db/statedir.h"
 
 enum {
-    PATH_BYTES_MAX = 4096,
     /* LMDB's lock file: a header of less than a page, then one 64-byte slot for each reader. */
     LOCK_HEAD_BYTES = 4096,
     LOCK_SLOT_BYTES = 64,
@@ -34,8 +33,7 @@ struct meta {
 struct rg_store {
     MDB_env *env; /* own */
     MDB_dbi dbi;
-    char *dir; /* own */
-    bool dir_made;
+    struct rg_statedir dir; /* own */
     pthread_mutex_t lock;
     struct rg_txn *idle; /* own; list of reset read transactions, under lock */
     unsigned open;       /* transactions begun and not ended, under lock */
@@ -202,98 +200,6 @@ static void hash_subtract(uint8_t hash[RG_STATE_HASH_BYTES], struct rg_span key,
 
 /* --- opening --- */
 
-static enum rg_err make_dirs(const char *dir, bool *ret_made, struct rg_errctx *ctx)
-{
-    char path[PATH_BYTES_MAX];
-    size_t n = strlen(dir);
-
-    if (n == 0 || n >= sizeof path)
-        return rg_fail(ctx, RG_EINVALID, "state directory: the path is empty or too long");
-    memcpy(path, dir, n + 1);
-    RG_ASSERT(path[n] == '\0');
-    while (n > 1 && path[n - 1] == '/')
-        path[--n] = '\0';
-    RG_ASSERT(n >= 1 && path[n] == '\0');
-    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(path, 0700) != 0 && errno != EEXIST)
-            return rg_fail(ctx, io_err(errno), "make state directory %s: %s", path, strerror(errno));
-        *slash = '/';
-    }
-    *ret_made = mkdir(path, 0700) == 0;
-    if (!*ret_made && errno != EEXIST)
-        return rg_fail(ctx, io_err(errno), "make state directory %s: %s", path, strerror(errno));
-    return RG_OK;
-}
-
-/* On a shared memory file system somebody else may have made the directory first: only ours or root's will do. */
-static enum rg_err check_dir(int fd, const char *dir, struct rg_errctx *ctx)
-{
-    struct stat st;
-
-    RG_ASSERT(fd >= 0);
-    if (fstat(fd, &st) != 0)
-        return rg_fail(ctx, RG_EIO, "state directory %s: %s", dir, strerror(errno));
-    if (st.st_uid != geteuid() && st.st_uid != 0)
-        return rg_fail(ctx, RG_EIO, "state directory %s belongs to user %u", dir, (unsigned)st.st_uid);
-    if (st.st_uid == geteuid() && fchmod(fd, 0700) != 0)
-        return rg_fail(ctx, RG_EIO, "state directory %s: set mode: %s", dir, strerror(errno));
-    return RG_OK;
-}
-
-/* LMDB writes its lock file through a mapping, where a full file system is a SIGBUS: take all its blocks beforehand.
- * LMDB then derives the number of readers from the file's size. */
-static enum rg_err make_lock_file(int dir_fd, const char *dir, unsigned readers, struct rg_errctx *ctx)
-{
-    off_t size = LOCK_HEAD_BYTES + (off_t)(readers + 1) * LOCK_SLOT_BYTES;
-    int fd = openat(dir_fd, "lock.mdb", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int rc;
-
-    RG_ASSERT(dir_fd >= 0);
-    RG_ASSERT(readers >= 1 && readers <= READERS_MAX);
-    RG_ASSERT(size > LOCK_HEAD_BYTES);
-    if (fd < 0)
-        return rg_fail(ctx, io_err(errno), "make %s/lock.mdb: %s", dir, strerror(errno));
-    rc = posix_fallocate(fd, 0, (size + 4095) / 4096 * 4096);
-    close(fd);
-    if (rc == 0)
-        return RG_OK;
-    (void)unlinkat(dir_fd, "lock.mdb", 0);
-    return rg_fail(ctx, io_err(rc), "reserve %s/lock.mdb: %s", dir, strerror(rc));
-}
-
-static enum rg_err remove_files(int dir_fd, const char *dir, struct rg_errctx *ctx)
-{
-    static const char *const names[] = {"data.mdb", "lock.mdb"};
-
-    RG_ASSERT(dir_fd >= 0);
-    for (size_t i = 0; i < RG_LEN(names); i++)
-        if (unlinkat(dir_fd, names[i], 0) != 0 && errno != ENOENT)
-            return rg_fail(ctx, RG_EIO, "remove %s/%s: %s", dir, names[i], strerror(errno));
-    return RG_OK;
-}
-
-static enum rg_err prepare_dir(struct rg_store *store, const char *dir, unsigned readers, struct rg_errctx *ctx)
-{
-    enum rg_err err = make_dirs(dir, &store->dir_made, ctx);
-    int fd;
-
-    RG_ASSERT(store->env == NULL);
-    RG_ASSERT(!store->dir_made || err == RG_OK);
-    if (err)
-        return err;
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return rg_fail(ctx, RG_EIO, "open state directory %s: %s", dir, strerror(errno));
-    err = check_dir(fd, dir, ctx);
-    if (!err)
-        err = remove_files(fd, dir, ctx);
-    if (!err)
-        err = make_lock_file(fd, dir, readers, ctx);
-    close(fd);
-    return err;
-}
-
 static int open_env(struct rg_store *store, size_t map_bytes, unsigned readers)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -303,7 +209,7 @@ static int open_env(struct rg_store *store, size_t map_bytes, unsigned readers)
 
     RG_ASSERT(page > 0 && map % page == 0);
     RG_ASSERT(map > 0);
-    RG_ASSERT(store->dir != NULL);
+    RG_ASSERT(store->dir.path != NULL);
     if (rc != 0)
         return rc;
     rc = mdb_env_set_mapsize(store->env, map);
@@ -311,7 +217,7 @@ static int open_env(struct rg_store *store, size_t map_bytes, unsigned readers)
         rc = mdb_env_set_maxreaders(store->env, readers);
     /* Not MDB_WRITEMAP: pages are written with pwrite, which can say ENOSPC. */
     if (rc == 0)
-        rc = mdb_env_open(store->env, store->dir, MDB_NOSYNC | MDB_NOMETASYNC | MDB_NOTLS, 0600);
+        rc = mdb_env_open(store->env, store->dir.path, MDB_NOSYNC | MDB_NOMETASYNC | MDB_NOTLS, 0600);
     if (rc != 0)
         return rc;
     rc = mdb_txn_begin(store->env, NULL, 0, &txn);
@@ -339,10 +245,7 @@ enum rg_err rg_store_open(const char *dir, size_t map_bytes, unsigned readers_ma
         return rg_fail(ctx, RG_ENOMEM, "open state in %s", dir);
     rc = pthread_mutex_init(&store->lock, NULL);
     RG_ASSERT(rc == 0);
-    store->dir = strdup(dir);
-    if (store->dir == NULL)
-        return rg_fail(ctx, RG_ENOMEM, "open state in %s", dir);
-    err = prepare_dir(store, dir, readers, ctx);
+    err = rg_statedir_take(&store->dir, dir, LOCK_HEAD_BYTES + (uint64_t)(readers + 1) * LOCK_SLOT_BYTES, ctx);
     if (err)
         return err;
     rc = open_env(store, map_bytes, readers);
@@ -351,19 +254,6 @@ enum rg_err rg_store_open(const char *dir, size_t map_bytes, unsigned readers_ma
     RG_ASSERT(store->env != NULL && store->open == 0);
     *ret_store = RG_STEAL(store);
     return RG_OK;
-}
-
-static void remove_dir(struct rg_store *store)
-{
-    int fd = open(store->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-
-    RG_ASSERT(store->dir != NULL);
-    RG_ASSERT(store->open == 0);
-    if (fd < 0)
-        return;
-    if (remove_files(fd, store->dir, NULL) == RG_OK && store->dir_made)
-        (void)rmdir(store->dir); /* only when empty: else somebody keeps a file there */
-    close(fd);
 }
 
 void rg_store_free(struct rg_store *store)
@@ -379,12 +269,10 @@ void rg_store_free(struct rg_store *store)
         mdb_txn_abort(txn->mdb);
         free(txn);
     }
-    if (store->env != NULL) {
+    if (store->env != NULL)
         mdb_env_close(store->env);
-        remove_dir(store);
-    }
+    rg_statedir_release(&store->dir);
     pthread_mutex_destroy(&store->lock);
-    free(store->dir);
     free(store);
 }
 

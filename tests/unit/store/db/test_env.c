@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "store/db/statedir.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/store_rig.h"
 
@@ -644,6 +645,29 @@ TEST(files_are_private_and_gone_afterwards)
     ck_assert_int_eq(rmdir(dir), 0);
 }
 
+TEST(a_state_that_is_open_is_left_alone)
+{
+    struct rg_errctx ctx = {{0}};
+    struct rg_store *first, *second = NULL;
+    struct stat before, after;
+    char dir[300], path[330];
+
+    snprintf(dir, sizeof dir, "%s/shared", fix.dir);
+    snprintf(path, sizeof path, "%s/data.mdb", dir);
+    ck_assert_int_eq(rg_store_open(dir, 4 << 20, 8, &first, &ctx), RG_OK);
+    ck_assert_int_eq(stat(path, &before), 0);
+    ck_assert_int_eq(rg_store_open(dir, 4 << 20, 8, &second, &ctx), RG_ECONFLICT);
+    ck_assert_ptr_null(second);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "state_dir"));
+    rg_statedir_purge(dir);
+    ck_assert_int_eq(stat(path, &after), 0);
+    ck_assert_uint_eq(before.st_ino, after.st_ino);
+    rg_store_free(first);
+    ck_assert_int_eq(rg_store_open(dir, 4 << 20, 8, &second, &ctx), RG_OK); /* free again */
+    rg_store_free(second);
+    ck_assert_uint_eq(mode_of(dir, "."), 0);
+}
+
 TEST(what_a_crash_left_is_thrown_away)
 {
     struct rg_errctx ctx = {{0}};
@@ -662,7 +686,8 @@ TEST(what_a_crash_left_is_thrown_away)
     }
     ck_assert_msg(rg_store_open(dir, 4 << 20, 8, &store, &ctx) == RG_OK, "%s", ctx.text);
     rg_store_free(store);
-    ck_assert_int_eq(rmdir(dir), 0);
+    rg_statedir_purge(dir);
+    ck_assert_int_ne(rmdir(dir), 0); /* it went with its files */
 }
 
 TEST(a_directory_of_somebody_else_is_refused)
