@@ -5,6 +5,20 @@
 
 enum { FORMAT_VERSION = 1, ALIGN = 8 }; /* libraft's encoding of a configuration: version, count; id, address, 0, role of each; zeros */
 
+/* ---- incarnations ---- */
+
+bool rg_incarnation_known(const struct rg_incarnation *incarnation)
+{
+    static const struct rg_incarnation none;
+
+    return memcmp(incarnation->b, none.b, sizeof none.b) != 0;
+}
+
+bool rg_incarnation_equal(const struct rg_incarnation *a, const struct rg_incarnation *b)
+{
+    return memcmp(a->b, b->b, sizeof a->b) == 0;
+}
+
 /* ---- addresses ---- */
 
 void rg_member_address(const struct rg_peer_config *peer, char out[RG_ADDRESS_BYTES_MAX])

@@ -9,6 +9,11 @@
 #define RG_ADDRESS_BYTES_MAX 192       /* "region=…;link=…" */
 #define RG_RAFT_CONFIG_BYTES_MAX 16384 /* an encoded configuration */
 
+/* Names one data directory: drawn when it is made, and never again. Zero: not known. */
+struct rg_incarnation {
+    uint8_t b[16];
+};
+
 enum rg_role { RG_ROLE_LEARNER, RG_ROLE_VOTER }; /* as libraft numbers them, and as encoded */
 
 struct rg_peer_config {
@@ -28,6 +33,8 @@ struct rg_members {
 RG_MUST enum rg_err rg_members_encode(const struct rg_members *members, struct rg_buf *out);
 /** Every length is checked: bytes may come from a peer. RG_EMALFORMED. */
 RG_MUST enum rg_err rg_members_decode(struct rg_span bytes, struct rg_members *ret_members);
+bool rg_incarnation_known(const struct rg_incarnation *incarnation);
+bool rg_incarnation_equal(const struct rg_incarnation *a, const struct rg_incarnation *b);
 /** NULL when not there. */
 const struct rg_peer_config *rg_members_find(const struct rg_members *members, uint64_t id);
 size_t rg_members_voters(const struct rg_members *members);

@@ -289,7 +289,7 @@ static void put_quantiles(struct rg_json_writer *j, const char *name, const uint
 
 static void put_head(struct rg_json_writer *j, const struct rg_api *api, const struct rg_node_status *s)
 {
-    char hash[2 * RG_STATE_HASH_BYTES + 1];
+    char hash[2 * RG_STATE_HASH_BYTES + 1], incarnation[2 * sizeof s->incarnation.b + 1];
 
     rg_json_u64(j, "node", s->id);
     rg_json_str(j, "region", api->region);
@@ -301,7 +301,9 @@ static void put_head(struct rg_json_writer *j, const struct rg_api *api, const s
     rg_json_str(j, "identityStoreId", api->identity_store_id);
     rg_json_str(j, "version", REGENT_VERSION);
     rg_json_u64(j, "uptimeMs", (rg_clock_us() - api->began_us) / 1000);
-    rg_json_u64(j, "incarnation", s->incarnation);
+    rg_hex(incarnation, s->incarnation.b, sizeof s->incarnation.b);
+    rg_json_str(j, "incarnation", incarnation);
+    rg_json_u64(j, "starts", s->starts);
     rg_json_bool(j, "ready", s->ready);
     if (!s->ready)
         rg_json_str(j, "notReady", s->not_ready);

@@ -25,7 +25,7 @@ enum meta_field {
     META_STORE = 6,
     META_TERM = 7,
     META_VOTE = 8,
-    META_INCARNATION = 9,
+    META_STARTS = 9,
     META_FENCED = 10,
     META_QUARANTINED = 11,
     META_NOTE = 12,
@@ -34,6 +34,7 @@ enum meta_field {
     META_CEDED_INDEX = 15,
     META_CEDED_TERM = 16,
     META_TERM_BEFORE = 17,
+    META_INCARNATION = 18,
 };
 
 struct rg_metafile {
@@ -74,7 +75,7 @@ static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta, uint64_
     rg_tlv_put_str(buf, META_STORE, meta->identity_store_id);
     rg_tlv_put_u64(buf, META_TERM, meta->term);
     rg_tlv_put_u64(buf, META_VOTE, meta->vote);
-    rg_tlv_put_u64(buf, META_INCARNATION, meta->incarnation);
+    rg_tlv_put_u64(buf, META_STARTS, meta->starts);
     rg_tlv_put_u64(buf, META_FENCED, meta->fenced);
     rg_tlv_put_u64(buf, META_QUARANTINED, meta->quarantined);
     rg_tlv_put_str(buf, META_NOTE, meta->note);
@@ -83,6 +84,8 @@ static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta, uint64_
     rg_tlv_put_u64(buf, META_CEDED_INDEX, meta->ceded_index);
     rg_tlv_put_u64(buf, META_CEDED_TERM, meta->ceded_term);
     rg_tlv_put_u64(buf, META_TERM_BEFORE, meta->term_before);
+    if (rg_incarnation_known(&meta->incarnation))
+        rg_tlv_put(buf, META_INCARNATION, rg_span(meta->incarnation.b, sizeof meta->incarnation.b));
 }
 
 static bool take_text(struct rg_span plain, uint32_t field, char *out, size_t size)
@@ -104,6 +107,19 @@ static bool take_number(struct rg_span plain, uint32_t field, uint64_t *out)
     return rg_tlv_get(plain, field, &value) && rg_tlv_number(value, out);
 }
 
+/* Not there in what a release before wrote. */
+static bool take_incarnation(struct rg_span plain, struct rg_incarnation *out)
+{
+    struct rg_span value;
+
+    if (!rg_tlv_get(plain, META_INCARNATION, &value))
+        return true;
+    if (value.n != sizeof out->b)
+        return false;
+    memcpy(out->b, value.p, sizeof out->b);
+    return rg_incarnation_known(out);
+}
+
 static bool decode_plain(struct rg_span plain, struct rg_meta *meta, uint64_t *ret_sequence)
 {
     uint64_t fenced, quarantined;
@@ -116,9 +132,9 @@ static bool decode_plain(struct rg_span plain, struct rg_meta *meta, uint64_t *r
         !take_text(plain, META_INSTANCE, meta->instance_arn, sizeof meta->instance_arn) ||
         !take_text(plain, META_STORE, meta->identity_store_id, sizeof meta->identity_store_id) ||
         !take_number(plain, META_TERM, &meta->term) || !take_number(plain, META_VOTE, &meta->vote) ||
-        !take_number(plain, META_INCARNATION, &meta->incarnation) || !take_number(plain, META_FENCED, &fenced) ||
+        !take_number(plain, META_STARTS, &meta->starts) || !take_number(plain, META_FENCED, &fenced) ||
         !take_number(plain, META_QUARANTINED, &quarantined) ||
-        !take_text(plain, META_NOTE, meta->note, sizeof meta->note))
+        !take_text(plain, META_NOTE, meta->note, sizeof meta->note) || !take_incarnation(plain, &meta->incarnation))
         return false;
     meta->promised = rg_tlv_u64(plain, META_PROMISED, 0); /* these: not written by 0.1.0 */
     meta->ceded_index = rg_tlv_u64(plain, META_CEDED_INDEX, 0);

@@ -5,6 +5,7 @@
 
 #include "crypto/keyprov.h"
 #include "raft/io.h"
+#include "raft/member.h"
 
 struct rg_meta {
     /* never change after creation */
@@ -13,10 +14,11 @@ struct rg_meta {
     uint64_t node_id;
     char instance_arn[128];
     char identity_store_id[64];
+    struct rg_incarnation incarnation; /* of this data directory; not known: of a release that drew none */
     /* change */
     uint64_t term; /* epoch in the high 32 bits, restarts in the low 32 */
     uint64_t vote;
-    uint64_t incarnation; /* one more at each start */
+    uint64_t starts; /* one more at each start */
     bool fenced;
     bool quarantined; /* RAFT.md rule 18 */
     char note[128];   /* why */

@@ -505,7 +505,7 @@ enum hello_field {
     HELLO_REGION,
     HELLO_FROM,
     HELLO_TO,
-    HELLO_INCARNATION,
+    HELLO_STARTS,
     HELLO_TERM,
     HELLO_LAST_INDEX,
     HELLO_LAST_TERM,
@@ -514,7 +514,23 @@ enum hello_field {
     HELLO_FIRST_CRC,
     HELLO_BOOT,
     HELLO_PROMISED,
+    HELLO_INCARNATION,
+    HELLO_BOUND,
 };
+
+static void put_incarnation(struct rg_buf *out, uint32_t field, const struct rg_incarnation *incarnation)
+{
+    if (rg_incarnation_known(incarnation))
+        rg_tlv_put(out, field, rg_span(incarnation->b, sizeof incarnation->b));
+}
+
+static bool hello_incarnation(struct rg_span value, struct rg_incarnation *out)
+{
+    if (value.n != sizeof out->b)
+        return false;
+    memcpy(out->b, value.p, sizeof out->b);
+    return rg_incarnation_known(out);
+}
 
 void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
 {
@@ -527,7 +543,7 @@ void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
     rg_tlv_put_str(out, HELLO_REGION, hello->region);
     rg_tlv_put_u64(out, HELLO_FROM, hello->from);
     rg_tlv_put_u64(out, HELLO_TO, hello->to);
-    rg_tlv_put_u64(out, HELLO_INCARNATION, hello->incarnation);
+    rg_tlv_put_u64(out, HELLO_STARTS, hello->starts);
     rg_tlv_put_u64(out, HELLO_TERM, hello->term);
     rg_tlv_put_u64(out, HELLO_LAST_INDEX, hello->last_index);
     rg_tlv_put_u64(out, HELLO_LAST_TERM, hello->last_term);
@@ -536,6 +552,8 @@ void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
     rg_tlv_put_u64(out, HELLO_FIRST_CRC, hello->first_crc);
     rg_tlv_put_u64(out, HELLO_BOOT, hello->boot);
     rg_tlv_put_u64(out, HELLO_PROMISED, hello->promised);
+    put_incarnation(out, HELLO_INCARNATION, &hello->incarnation);
+    put_incarnation(out, HELLO_BOUND, &hello->bound);
 }
 
 static bool hello_text(struct rg_span value, char *out, size_t size)
@@ -559,8 +577,8 @@ static bool hello_number(struct rg_hello *h, uint32_t field, uint64_t v)
     case HELLO_TO:
         h->to = v;
         return true;
-    case HELLO_INCARNATION:
-        h->incarnation = v;
+    case HELLO_STARTS:
+        h->starts = v;
         return true;
     case HELLO_TERM:
         h->term = v;
@@ -606,6 +624,10 @@ enum rg_err rg_hello_decode(struct rg_span bytes, struct rg_hello *ret_hello, st
             ok = hello_text(tlv.value, h.cluster_id, sizeof h.cluster_id);
         else if (tlv.field == HELLO_REGION)
             ok = hello_text(tlv.value, h.region, sizeof h.region);
+        else if (tlv.field == HELLO_INCARNATION)
+            ok = hello_incarnation(tlv.value, &h.incarnation);
+        else if (tlv.field == HELLO_BOUND)
+            ok = hello_incarnation(tlv.value, &h.bound);
         else if (tlv.field <= HELLO_PROMISED)
             ok = rg_tlv_number(tlv.value, &v) && hello_number(&h, tlv.field, v);
     }

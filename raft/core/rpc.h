@@ -166,12 +166,14 @@ RG_MUST enum rg_err rg_rpc_decode(struct rg_span bytes, struct rg_entry entries[
 const char *rg_msg_type_name(enum rg_msg_type type);
 
 /* What the handshake carries (RAFT.md rule 10). */
-#define RG_HELLO_VERSION 1
+#define RG_HELLO_VERSION 2 /* 1: knows of no incarnations */
 struct rg_hello {
     uint64_t version;
     char cluster_id[64], region[33];
     uint64_t from, to; /* raft ids */
-    uint64_t incarnation;
+    struct rg_incarnation incarnation; /* of the sender's data directory; not known before version 2 */
+    struct rg_incarnation bound;       /* which one the sender's configuration has under the receiver's id; not known: none */
+    uint64_t starts;
     uint64_t boot; /* drawn at each start: tells a process from the one before, even on a wiped disk */
     uint64_t term, last_index, last_term;
     bool voter;  /* a voter in its own view */

@@ -124,7 +124,8 @@ struct rg_peer_status {
     uint64_t promised;       /* as its last hello said: it follows no epoch before this one; 0: none */
 };
 struct rg_node_status {
-    uint64_t id, incarnation;
+    uint64_t id, starts;
+    struct rg_incarnation incarnation; /* of the data directory */
     char region[33];
     bool leader;             /* this node takes writes */
     uint64_t leader_id;      /* 0: unknown */

@@ -13,6 +13,19 @@ static void text_set(char *out, size_t size, const char *text)
     out[n] = '\0';
 }
 
+static void draw_incarnation(struct rg_node *node)
+{
+    struct rg_incarnation *out = &node->meta.incarnation;
+
+    do
+        for (size_t i = 0; i < sizeof out->b; i += sizeof(uint64_t)) {
+            uint64_t v = node->io->random(node->io);
+
+            memcpy(out->b + i, &v, sizeof v);
+        }
+    while (!rg_incarnation_known(out));
+}
+
 /* A voter begins in the first term, with the first configuration as entry 1, byte for byte the same on every voter. A learner
  * begins with nothing at all and is given both by the primary: what it never wrote itself cannot differ. */
 static enum rg_err meta_create(struct rg_node *node, const char *path, struct rg_errctx *ctx)
@@ -25,6 +38,7 @@ static enum rg_err meta_create(struct rg_node *node, const char *path, struct rg
     text_set(m->instance_arn, sizeof m->instance_arn, node->config.instance_arn);
     text_set(m->identity_store_id, sizeof m->identity_store_id, node->config.identity_store_id);
     m->node_id = node->config.id;
+    draw_incarnation(node);
     m->term = rg_members_votes(&node->configured, node->config.id) ? RG_FIRST_TERM : 0;
     return rg_metafile_create(node->io, path, node->config.keys, m, ctx);
 }
@@ -73,7 +87,9 @@ static enum rg_err open_meta(struct rg_node *node, struct rg_errctx *ctx)
         err = meta_check(node, ctx);
     if (err)
         return err;
-    node->meta.incarnation++;
+    node->meta.starts++;
+    if (!rg_incarnation_known(&node->meta.incarnation)) /* of the release before */
+        draw_incarnation(node);
     return rg_metafile_save(node->metafile, &node->meta, ctx);
 }
 

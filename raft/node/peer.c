@@ -23,6 +23,7 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     memcpy(hello.region, node->meta.region, sizeof hello.region);
     hello.from = node->config.id;
     hello.to = peer;
+    hello.starts = node->meta.starts;
     hello.incarnation = node->meta.incarnation;
     hello.boot = node->boot;
     hello.term = node->meta.term;

@@ -229,6 +229,7 @@ void node_publish_early(struct rg_node *node)
         count_visible(node);
     node_ready_update(node);
     s->id = node->config.id;
+    s->starts = node->meta.starts;
     s->incarnation = node->meta.incarnation;
     memcpy(s->region, node->meta.region, sizeof s->region);
     s->leader = node->leading && node->stage.state == NODE_RUNNING;

@@ -18,6 +18,7 @@ static struct rg_meta first = {
     .term = UINT64_C(1) << 32,
     .vote = 2,
     .note = "",
+    .incarnation = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}},
 };
 
 static void setup(void)
@@ -38,7 +39,8 @@ static bool same(const struct rg_meta *a, const struct rg_meta *b)
 {
     return strcmp(a->cluster_id, b->cluster_id) == 0 && strcmp(a->region, b->region) == 0 && a->node_id == b->node_id &&
            strcmp(a->instance_arn, b->instance_arn) == 0 && strcmp(a->identity_store_id, b->identity_store_id) == 0 &&
-           a->term == b->term && a->vote == b->vote && a->incarnation == b->incarnation && a->fenced == b->fenced &&
+           a->term == b->term && a->vote == b->vote && a->starts == b->starts && a->fenced == b->fenced &&
+           rg_incarnation_equal(&a->incarnation, &b->incarnation) &&
            a->promised == b->promised && a->term_before == b->term_before && a->ceded_index == b->ceded_index &&
            a->ceded_term == b->ceded_term && a->lease_ms == b->lease_ms && a->quarantined == b->quarantined && strcmp(a->note, b->note) == 0;
 }
@@ -67,7 +69,7 @@ TEST(what_was_saved_comes_back)
     for (unsigned i = 1; i <= 5; i++) {
         meta.term += i;
         meta.vote = i;
-        meta.incarnation++;
+        meta.starts++;
         meta.fenced = i % 2;
         meta.term_before = meta.promised = (uint64_t)i;
         meta.ceded_index = meta.ceded_term = meta.lease_ms = (uint64_t)i + 1;
@@ -78,6 +80,17 @@ TEST(what_was_saved_comes_back)
         ck_assert(same(&meta, &got));
     }
     rg_metafile_free(file);
+}
+
+/* A release before drew none: not known, until the next start draws it. */
+TEST(a_file_without_an_incarnation_is_read)
+{
+    struct rg_meta old = first, got;
+
+    old.incarnation = (struct rg_incarnation){{0}};
+    ck_assert_int_eq(rg_metafile_create(&lanes.io, "d/meta", keys, &old, &ctx), RG_OK);
+    ck_assert_int_eq(open_meta(&got), RG_OK);
+    ck_assert(same(&got, &old) && !rg_incarnation_known(&got.incarnation));
 }
 
 /* One damaged byte anywhere costs nothing: the other slot says the same. */

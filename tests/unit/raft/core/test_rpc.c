@@ -125,7 +125,7 @@ TEST(random_bytes_do_no_harm)
 
 TEST(hello_comes_back_and_skips_what_is_new)
 {
-    struct rg_hello in = {.version = 1, .cluster_id = "c", .region = "eu-central-1", .from = 1, .to = 2, .incarnation = 3,
+    struct rg_hello in = {.version = 1, .cluster_id = "c", .region = "eu-central-1", .from = 1, .to = 2, .starts = 3,
                           .boot = 4, .term = 5, .last_index = 6, .last_term = 5, .voter = true, .first_crc = 77};
     struct rg_hello out;
     struct rg_buf buf;
@@ -139,6 +139,29 @@ TEST(hello_comes_back_and_skips_what_is_new)
     ck_assert_uint_eq(out.boot, 4);
     ck_assert_uint_eq(out.first_crc, 77);
     ck_assert(out.voter && !out.leader);
+    ck_assert(!rg_incarnation_known(&out.incarnation) && !rg_incarnation_known(&out.bound));
     ck_assert_int_eq(rg_hello_decode(rg_span(buf.data, buf.len - 1), &out, NULL), RG_EMALFORMED);
+    rg_buf_deinit(&buf);
+}
+
+TEST(hello_says_which_data_directory)
+{
+    struct rg_hello in = {.version = 2, .cluster_id = "c", .region = "r", .from = 1, .to = 2, .boot = 4,
+                          .incarnation = {{1, 2, 3}}, .bound = {{[15] = 9}}};
+    static const uint8_t none[16], some[17] = {1};
+    struct rg_hello out;
+    struct rg_buf buf;
+
+    rg_buf_init(&buf, RG_HELLO_BYTES_MAX);
+    rg_hello_encode(&in, &buf);
+    ck_assert_int_eq(rg_hello_decode(rg_buf_span(&buf), &out, NULL), RG_OK);
+    ck_assert(rg_incarnation_equal(&out.incarnation, &in.incarnation) && rg_incarnation_equal(&out.bound, &in.bound));
+    for (size_t n = 15; n <= 17; n++) { /* too short, none at all, too long */
+        size_t was = buf.len;
+
+        rg_tlv_put(&buf, 15, rg_span(n == 16 ? none : some, n));
+        ck_assert_int_eq(rg_hello_decode(rg_buf_span(&buf), &out, NULL), RG_EMALFORMED);
+        buf.len = was;
+    }
     rg_buf_deinit(&buf);
 }

@@ -473,7 +473,7 @@ TEST(a_restart_shows_all_and_raises_the_term)
     ck_assert_int_eq(rg_node_start(node, &ctx), RG_OK);
     work();
     ck_assert_uint_eq(status().term, term + 1);
-    ck_assert_uint_eq(status().incarnation, 2);
+    ck_assert_uint_eq(status().starts, 2);
     ck_assert_mem_eq(status().hash, hash, sizeof hash);
     ck_assert(status().ready && status().leader);
 }
