@@ -246,9 +246,9 @@ static enum rg_err allocate(struct rg_node *node)
 {
     node->in_entries = calloc(RG_MSG_ENTRIES_MAX, sizeof *node->in_entries);
     node->out_entries = calloc(RG_MSG_ENTRIES_MAX, sizeof *node->out_entries);
-    if (node->in_entries == NULL || node->out_entries == NULL || node_answers_new(node) != RG_OK || node_hashes_new(node) != RG_OK)
+    if (node->in_entries == NULL || node->out_entries == NULL || node_answers_new(node) != RG_OK)
         return RG_ENOMEM;
-    return node_figures_new(node);
+    return node_hashes_new(node) == RG_OK ? node_figures_new(node) : RG_ENOMEM;
 }
 
 /* The core's own heartbeat period is a quarter of ours. It decides which peers a tick reaches: all of them, so that they stay
@@ -406,9 +406,8 @@ void rg_node_free(struct rg_node *node)
     rg_waits_deinit(&node->answers.waits);
     free(node->in_entries);
     free(node->out_entries);
-    free(node->health.hashes);
-    free(node->figures.commits);
-    free(node->figures.receipts);
+    rg_hashes_deinit(&node->health.hashes);
+    rg_moments_deinit(&node->figures.moments);
     if (node->strings_owned) {
         free_string(node->config.data_dir);
         free_string(node->config.cluster_id);
@@ -461,7 +460,7 @@ static void pump_durable(struct rg_node *node)
     node_log_note(node, durable, node->log.trusted);
     node->next_status.flushes++;
     if (node->leading && node->answers.flying.n > 0)
-        node_count_us(node->next_status.durable_us, node_now_us(node) - node->answers.flying_since_us);
+        rg_count_us(node->next_status.durable_us, node_now_us(node) - node->answers.flying_since_us);
     err = rg_core_persisted(node->core, node_now_ms(node), durable, &update);
     node_take(node, err, &update, false);
 }

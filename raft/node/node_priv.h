@@ -13,21 +13,21 @@
 #include "raft/core/gate.h"
 #include "raft/core/meta.h"
 #include "raft/node/node.h"
+#include "raft/hashes.h"
+#include "raft/moments.h"
 #include "raft/proposals.h"
 #include "raft/rule/append.h"
 #include "raft/rule/change.h"
 #include "raft/rule/epoch.h"
 #include "raft/rule/lease.h"
 #include "raft/rule/promotion.h"
+#include "raft/rule/ready.h"
 #include "raft/rule/spread.h"
 #include "raft/waits.h"
 #include "raft/snap/snapstore.h"
 #include "raft/snap/transfer.h"
 #include "raft/log/wal.h"
 
-#define NODE_HASHES 8192u       /* state hashes kept, by index */
-#define NODE_COMMITS 4096u      /* moments of commit kept, for lags */
-#define NODE_RECEIPTS 1024u     /* moments of arrival kept, for figures */
 #define NODE_APPLY_ENTRIES 4096u /* entries in one write transaction */
 #define NODE_APPLY_BYTES (4u * 1024 * 1024)
 #define NODE_BATCH_BYTES (1024u * 1024) /* of commands in one submission */
@@ -49,16 +49,6 @@ extern const struct rg_sm_table node_stages;
 enum node_install { INSTALL_NONE, INSTALL_LOAD, INSTALL_RESET, INSTALL_DONE };
 extern const struct rg_sm_table node_installs;
 
-struct node_hash {
-    uint64_t index, term;
-    uint8_t hash[RG_STATE_HASH_BYTES];
-};
-struct node_commit {
-    uint64_t index, ms, us, bytes; /* bytes: of all entries up to index, counted from some start */
-};
-struct node_receipt {
-    uint64_t index, us;
-};
 struct node_peer {
     struct rg_peer_config config;
     bool up;
@@ -225,17 +215,12 @@ struct node_health {
     bool alarm; /* a learner is ahead of this primary: it has lost data */
     bool ready;
     char not_ready[160];
-    struct node_hash *hashes; /* own; ring of NODE_HASHES */
+    struct rg_hashes hashes; /* own */
 };
 
 /* status.c: moments kept for lags and histograms. */
 struct node_figures {
-    struct node_commit *commits; /* own; ring */
-    size_t commits_n;            /* written so far */
-    size_t commits_seen;         /* first whose application everywhere is not yet counted */
-    uint64_t commit_bytes;
-    struct node_receipt *receipts; /* own; ring */
-    size_t receipts_n, receipts_seen;
+    struct rg_moments moments; /* own */
     uint64_t published; /* turn of the last one */
 };
 
@@ -360,9 +345,9 @@ void node_report(struct rg_node *node);
 void node_report_soon(struct rg_node *node);
 /** This node follows nobody any more. */
 void node_primary_forget(struct rg_node *node);
-RG_MUST enum rg_err node_hashes_new(struct rg_node *node);
 /** After apply: compare state hashes that were waiting for this index. */
 void node_compare(struct rg_node *node);
+RG_MUST enum rg_err node_hashes_new(struct rg_node *node);
 void node_hash_keep(struct rg_node *node, const struct rg_applied *applied);
 
 /* apply.c */
@@ -483,7 +468,6 @@ void node_commit_note(struct rg_node *node, uint64_t commit);
 /** Entries up to index came; those that are applied are counted. */
 void node_receipt_note(struct rg_node *node, uint64_t index);
 void node_receipts_count(struct rg_node *node);
-void node_count_us(uint64_t histogram[32], uint64_t us);
 bool node_commit_known(const struct rg_node *node);
 bool node_primary_reachable(const struct rg_node *node);
 

@@ -196,12 +196,6 @@ void rg_node_on_down(struct rg_node *node, uint64_t peer)
 
 /* ---- announcements and reports ---- */
 
-enum rg_err node_hashes_new(struct rg_node *node)
-{
-    node->health.hashes = calloc(NODE_HASHES, sizeof *node->health.hashes);
-    return node->health.hashes != NULL ? RG_OK : RG_ENOMEM;
-}
-
 void node_report_soon(struct rg_node *node)
 {
     node->primary.report_due = true;
@@ -212,29 +206,19 @@ void node_primary_forget(struct rg_node *node)
     node->primary.id = 0;
 }
 
-void node_hash_keep(struct rg_node *node, const struct rg_applied *applied)
+enum rg_err node_hashes_new(struct rg_node *node)
 {
-    struct node_hash *h = &node->health.hashes[applied->index % NODE_HASHES];
-
-    RG_ASSERT(applied->index > 0 && applied->term > 0);
-    h->index = applied->index;
-    h->term = applied->term;
-    memcpy(h->hash, applied->hash, sizeof h->hash);
+    return rg_hashes_new(&node->health.hashes);
 }
 
-/* Unknown: not applied yet (pending), or too long ago. */
-enum compare { COMPARE_PENDING, COMPARE_UNKNOWN, COMPARE_EQUAL, COMPARE_DIFFERENT };
-
-static enum compare compare_hash(const struct rg_node *node, uint64_t index, uint64_t term,
-                                 const uint8_t hash[RG_STATE_HASH_BYTES])
+void node_hash_keep(struct rg_node *node, const struct rg_applied *applied)
 {
-    const struct node_hash *h = &node->health.hashes[index % NODE_HASHES];
+    rg_hashes_keep(&node->health.hashes, applied);
+}
 
-    if (index > node->state.applied.index)
-        return COMPARE_PENDING;
-    if (h->index != index || index == 0 || h->term != term)
-        return COMPARE_UNKNOWN; /* of another term: another history, which is the log's affair */
-    return memcmp(h->hash, hash, sizeof h->hash) == 0 ? COMPARE_EQUAL : COMPARE_DIFFERENT;
+static enum rg_compared compare_hash(const struct rg_node *node, uint64_t index, uint64_t term, const uint8_t hash[RG_STATE_HASH_BYTES])
+{
+    return rg_hashes_compare(&node->health.hashes, node->state.applied.index, index, term, hash);
 }
 
 void node_announce(struct rg_node *node, struct node_peer *peer)
@@ -276,15 +260,15 @@ void node_report(struct rg_node *node)
 static void compare_announced(struct rg_node *node)
 {
     switch (compare_hash(node, node->primary.announced.index, node->primary.announced.index_term, node->primary.announced.hash)) {
-    case COMPARE_PENDING:
+    case RG_COMPARED_PENDING:
         node->primary.pending = true;
         return;
-    case COMPARE_UNKNOWN:
+    case RG_COMPARED_UNKNOWN:
         break;
-    case COMPARE_EQUAL:
+    case RG_COMPARED_EQUAL:
         node->health.hash_matched = true;
         break;
-    case COMPARE_DIFFERENT:
+    case RG_COMPARED_DIFFERENT:
         if (!node->health.diverged)
             rg_log_error(node->config.log, "state.diverged", "index=%llu primary=%llu",
                          (unsigned long long)node->primary.announced.index, (unsigned long long)node->primary.id);
@@ -296,16 +280,16 @@ static void compare_announced(struct rg_node *node)
 
 static void compare_reported(struct rg_node *node, struct node_peer *peer)
 {
-    enum compare c = compare_hash(node, peer->applied, peer->applied_term, peer->hash);
+    enum rg_compared c = compare_hash(node, peer->applied, peer->applied_term, peer->hash);
 
-    peer->hash_pending = c == COMPARE_PENDING;
-    if (c != COMPARE_EQUAL && c != COMPARE_DIFFERENT)
+    peer->hash_pending = c == RG_COMPARED_PENDING;
+    if (c != RG_COMPARED_EQUAL && c != RG_COMPARED_DIFFERENT)
         return;
-    if (c == COMPARE_DIFFERENT && (!peer->hash_known || peer->hash_ok))
+    if (c == RG_COMPARED_DIFFERENT && (!peer->hash_known || peer->hash_ok))
         rg_log_error(node->config.log, "state.diverged", "index=%llu peer=%llu", (unsigned long long)peer->applied,
                      (unsigned long long)peer->config.id);
     peer->hash_known = true;
-    peer->hash_ok = c == COMPARE_EQUAL;
+    peer->hash_ok = c == RG_COMPARED_EQUAL;
 }
 
 void node_compare(struct rg_node *node)

@@ -3,107 +3,46 @@
 
 #include "raft/node/node_priv.h"
 
-void node_count_us(uint64_t histogram[32], uint64_t us)
-{
-    unsigned bucket = us == 0 ? 0 : 64 - (unsigned)__builtin_clzll(us);
-
-    histogram[RG_MIN(bucket, 31u)]++;
-}
-
-/* ---- moments of commit ---- */
+/* ---- lags ---- */
 
 enum rg_err node_figures_new(struct rg_node *node)
 {
-    node->figures.commits = calloc(NODE_COMMITS, sizeof *node->figures.commits);
-    node->figures.receipts = calloc(NODE_RECEIPTS, sizeof *node->figures.receipts);
-    return node->figures.commits != NULL && node->figures.receipts != NULL ? RG_OK : RG_ENOMEM;
+    return rg_moments_new(&node->figures.moments);
 }
 
 void node_commit_note(struct rg_node *node, uint64_t commit)
 {
     struct rg_entry entry;
+    uint64_t bytes = 0;
 
     RG_ASSERT(commit > node->log.committed);
     for (uint64_t i = node->log.committed + 1; i <= commit; i++)
-        node->figures.commit_bytes += rg_wal_get(node->wal, i, &entry) ? entry.data.n : 0;
-    node->figures.commits[node->figures.commits_n++ % NODE_COMMITS] = (struct node_commit){
-        .index = commit, .ms = node_now_ms(node), .us = node_now_us(node), .bytes = node->figures.commit_bytes};
-    RG_ASSERT(node->figures.commits_seen < node->figures.commits_n);
-    if (node->figures.commits_n - node->figures.commits_seen > NODE_COMMITS)
-        node->figures.commits_seen = node->figures.commits_n - NODE_COMMITS;
-}
-
-/* The first moment kept at which more than index was committed; NULL: none. */
-static const struct node_commit *commit_beyond(const struct rg_node *node, uint64_t index)
-{
-    size_t lo = node->figures.commits_n > NODE_COMMITS ? node->figures.commits_n - NODE_COMMITS : 0, hi = node->figures.commits_n;
-
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-
-        if (node->figures.commits[mid % NODE_COMMITS].index > index)
-            hi = mid;
-        else
-            lo = mid + 1;
-    }
-    return lo < node->figures.commits_n ? &node->figures.commits[lo % NODE_COMMITS] : NULL;
-}
-
-/* Bytes up to `index`: exact at a moment that was kept, else those of the moment before it, so that a lag is never
- * understated. */
-static uint64_t bytes_beyond(const struct rg_node *node, uint64_t index)
-{
-    const struct node_commit *c = commit_beyond(node, index);
-    size_t at, oldest = node->figures.commits_n > NODE_COMMITS ? node->figures.commits_n - NODE_COMMITS : 0;
-
-    if (c == NULL)
-        return 0;
-    at = (size_t)(c - node->figures.commits);
-    RG_ASSERT(at < NODE_COMMITS);
-    at = node->figures.commits_n - 1 - (node->figures.commits_n - 1 - at) % NODE_COMMITS; /* its number since the start */
-    return node->figures.commit_bytes - (at > oldest ? node->figures.commits[(at - 1) % NODE_COMMITS].bytes : 0);
+        bytes += rg_wal_get(node->wal, i, &entry) ? entry.data.n : 0;
+    rg_moments_committed(&node->figures.moments, commit, bytes, node_now_ms(node), node_now_us(node));
 }
 
 /* Commit → applied by every learner that is connected. */
 static void count_visible(struct rg_node *node)
 {
-    uint64_t least = UINT64_MAX, now = node_now_us(node);
+    uint64_t least = UINT64_MAX;
 
     for (size_t i = 0; i < node->n_peers; i++)
         if (node->peers[i].config.role == RG_ROLE_LEARNER && node->peers[i].up)
             least = RG_MIN(least, node->peers[i].applied);
-    while (node->figures.commits_seen < node->figures.commits_n) {
-        const struct node_commit *c = &node->figures.commits[node->figures.commits_seen % NODE_COMMITS];
-
-        if (c->index > least)
-            return;
-        if (least != UINT64_MAX)
-            node_count_us(node->next_status.visible_us, now - c->us);
-        node->figures.commits_seen++;
-    }
+    if (least == UINT64_MAX)
+        rg_moments_skip(&node->figures.moments);
+    else
+        rg_moments_applied(&node->figures.moments, least, node_now_us(node), node->next_status.visible_us);
 }
-
-/* ---- moments of arrival ---- */
 
 void node_receipt_note(struct rg_node *node, uint64_t index)
 {
-    node->figures.receipts[node->figures.receipts_n++ % NODE_RECEIPTS] = (struct node_receipt){.index = index, .us = node_now_us(node)};
+    rg_moments_received(&node->figures.moments, index, node_now_us(node));
 }
 
 void node_receipts_count(struct rg_node *node)
 {
-    uint64_t now = node_now_us(node);
-
-    while (node->figures.receipts_seen < node->figures.receipts_n) {
-        const struct node_receipt *r = &node->figures.receipts[node->figures.receipts_seen % NODE_RECEIPTS];
-
-        if (node->figures.receipts_n - node->figures.receipts_seen <= NODE_RECEIPTS) {
-            if (r->index > node->state.applied.index)
-                return;
-            node_count_us(node->next_status.visible_us, now - r->us);
-        }
-        node->figures.receipts_seen++;
-    }
+    rg_moments_visible(&node->figures.moments, node->state.applied.index, node_now_us(node), node->next_status.visible_us);
 }
 
 /* ---- readiness ---- */
@@ -129,25 +68,19 @@ static bool not_yet(struct rg_node *node, const char *why)
 
 static bool learner_ready(struct rg_node *node)
 {
-    uint64_t up_ms = node_now_ms(node) - node->pump.started_ms;
+    const struct rg_ready ready = {.applied = node->state.applied.index,
+                                   .reachable = node_primary_reachable(node),
+                                   .target_set = node->health.target_set,
+                                   .target = node->health.target,
+                                   .hash_matched = node->health.hash_matched,
+                                   .up_ms = node_now_ms(node) - node->pump.started_ms,
+                                   .announce_ms = node->config.announce_ms,
+                                   .trusts = node->log.trusts,
+                                   .trusted = node->log.trusted,
+                                   .persisted = node->log.persisted};
+    const char *why = rg_ready_why_not(&ready);
 
-    if (node->state.applied.index == 0)
-        return not_yet(node, "this region has no data yet: waiting for the primary");
-    if (node_primary_reachable(node)) {
-        if (!node->health.target_set || node->state.applied.index < node->health.target)
-            return not_yet(node, "catching up with the primary");
-        if (!node->health.hash_matched)
-            return not_yet(node, "waiting to compare the state with the primary's");
-        return true;
-    }
-    /* Out of reach: what is durable here was committed, and a region must answer without its primary. */
-    if (up_ms <= 2 * (uint64_t)node->config.announce_ms)
-        return not_yet(node, "listening for the primary");
-    if (!node->log.trusts) /* of a voter's log only a leader knows how much is committed */
-        return not_yet(node, "waiting for a leader");
-    if (node->state.applied.index < RG_MIN(node->log.trusted, node->log.persisted))
-        return not_yet(node, "applying the log");
-    return true;
+    return why == NULL || not_yet(node, why);
 }
 
 void node_ready_update(struct rg_node *node)
@@ -174,7 +107,6 @@ void node_ready_update(struct rg_node *node)
 static void publish_peer(struct rg_node *node, const struct node_peer *peer, struct rg_peer_status *s)
 {
     uint64_t now = node_now_ms(node), behind;
-    const struct node_commit *c;
 
     memset(s, 0, sizeof *s);
     s->id = peer->config.id;
@@ -199,9 +131,8 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     if (behind >= node->log.committed)
         return;
     s->lag_entries = node->log.committed - behind;
-    s->lag_bytes = bytes_beyond(node, behind);
-    c = commit_beyond(node, behind);
-    s->lag_ms = c != NULL ? now - c->ms : 0;
+    s->lag_bytes = rg_moments_lag_bytes(&node->figures.moments, behind);
+    s->lag_ms = rg_moments_lag_ms(&node->figures.moments, behind, now);
 }
 
 static void publish_regions(struct rg_node *node, struct rg_node_status *s)

@@ -8,10 +8,10 @@ static void check_history(struct sim *sim, struct sim_node *n)
     const struct rg_node *node = n->node;
     uint64_t to = node->state.applied.index, from = n->seen_index + 1;
 
-    if (to > from + NODE_HASHES - 1)
-        from = to - NODE_HASHES + 1;
+    if (to > from + RG_HASHES_KEPT - 1)
+        from = to - RG_HASHES_KEPT + 1;
     for (uint64_t i = from; i <= to && i < SIM_INDEX_MAX; i++) {
-        const struct node_hash *h = &node->health.hashes[i % NODE_HASHES], *before = &node->health.hashes[(i - 1) % NODE_HASHES];
+        const struct rg_hash_kept *kept = node->health.hashes.kept, *h = &kept[i % RG_HASHES_KEPT], *before = &kept[(i - 1) % RG_HASHES_KEPT];
 
         if (h->index == i) /* else jumped over by a snapshot */
             sim_history_applied(sim, n, h, i > 1 && before->index == i - 1 ? before->term : 0);

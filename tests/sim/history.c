@@ -29,7 +29,7 @@ void sim_history_forget(struct sim *sim)
     memset(sim->truth, 0, SIM_INDEX_MAX * sizeof *sim->truth);
 }
 
-void sim_history_applied(struct sim *sim, const struct sim_node *n, const struct node_hash *h, uint64_t prev_term)
+void sim_history_applied(struct sim *sim, const struct sim_node *n, const struct rg_hash_kept *h, uint64_t prev_term)
 {
     struct sim_truth *t;
 

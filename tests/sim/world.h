@@ -176,7 +176,7 @@ void sim_history_free(struct sim *sim);
 /** Another history of the same indexes begins, by the story's own doing. */
 void sim_history_forget(struct sim *sim);
 /** The state at (index, term) is the same wherever it is applied. prev_term: of the entry before, 0: not known. */
-void sim_history_applied(struct sim *sim, const struct sim_node *n, const struct node_hash *at, uint64_t prev_term);
+void sim_history_applied(struct sim *sim, const struct sim_node *n, const struct rg_hash_kept *at, uint64_t prev_term);
 void sim_history_acked(struct sim *sim, const struct sim_node *n, const struct rg_proposal *p);
 void sim_history_leading(struct sim *sim, const struct sim_node *n);
 /** At the end: what was acknowledged is in the leader's history, or was allowed to be lost and is told to be. */

@@ -1,0 +1,114 @@
+/* raft/moments.c: moments of commit and of arrival. */
+#include "raft/moments.h"
+
+enum rg_err rg_moments_new(struct rg_moments *m)
+{
+    RG_ASSERT(m->commits == NULL && m->receipts == NULL);
+    m->commits = calloc(RG_MOMENTS_COMMITS, sizeof *m->commits);
+    m->receipts = calloc(RG_MOMENTS_RECEIPTS, sizeof *m->receipts);
+    return m->commits != NULL && m->receipts != NULL ? RG_OK : RG_ENOMEM;
+}
+
+void rg_moments_deinit(struct rg_moments *m)
+{
+    free(m->commits);
+    free(m->receipts);
+}
+
+void rg_count_us(uint64_t histogram[32], uint64_t us)
+{
+    unsigned bucket = us == 0 ? 0 : 64 - (unsigned)__builtin_clzll(us);
+
+    histogram[RG_MIN(bucket, 31u)]++;
+}
+
+/* ---- of commit ---- */
+
+static size_t oldest(const struct rg_moments *m)
+{
+    return m->commits_n > RG_MOMENTS_COMMITS ? m->commits_n - RG_MOMENTS_COMMITS : 0;
+}
+
+void rg_moments_committed(struct rg_moments *m, uint64_t index, uint64_t bytes, uint64_t now_ms, uint64_t now_us)
+{
+    m->commit_bytes += bytes;
+    m->commits[m->commits_n++ % RG_MOMENTS_COMMITS] =
+        (struct rg_moment){.index = index, .ms = now_ms, .us = now_us, .bytes = m->commit_bytes};
+    RG_ASSERT(m->commits_seen < m->commits_n);
+    m->commits_seen = RG_MAX(m->commits_seen, oldest(m));
+}
+
+/* The number of the first moment kept at which more than index was committed; commits_n: none. */
+static size_t commit_beyond(const struct rg_moments *m, uint64_t index)
+{
+    size_t lo = oldest(m), hi = m->commits_n;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (m->commits[mid % RG_MOMENTS_COMMITS].index > index)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    RG_ASSERT(lo >= oldest(m));
+    RG_ASSERT(lo <= m->commits_n);
+    return lo;
+}
+
+uint64_t rg_moments_lag_ms(const struct rg_moments *m, uint64_t index, uint64_t now_ms)
+{
+    size_t at = commit_beyond(m, index);
+
+    return at < m->commits_n ? now_ms - m->commits[at % RG_MOMENTS_COMMITS].ms : 0;
+}
+
+uint64_t rg_moments_lag_bytes(const struct rg_moments *m, uint64_t index)
+{
+    size_t at = commit_beyond(m, index);
+    uint64_t before = at > oldest(m) ? m->commits[(at - 1) % RG_MOMENTS_COMMITS].bytes : 0;
+
+    if (at == m->commits_n)
+        return 0;
+    RG_ASSERT(before <= m->commit_bytes);
+    return m->commit_bytes - before;
+}
+
+void rg_moments_applied(struct rg_moments *m, uint64_t least, uint64_t now_us, uint64_t histogram[32])
+{
+    while (m->commits_seen < m->commits_n) {
+        const struct rg_moment *c = &m->commits[m->commits_seen % RG_MOMENTS_COMMITS];
+
+        if (c->index > least)
+            return;
+        rg_count_us(histogram, now_us - c->us);
+        m->commits_seen++;
+    }
+}
+
+void rg_moments_skip(struct rg_moments *m)
+{
+    m->commits_seen = m->commits_n;
+}
+
+/* ---- of arrival ---- */
+
+void rg_moments_received(struct rg_moments *m, uint64_t index, uint64_t now_us)
+{
+    m->receipts[m->receipts_n++ % RG_MOMENTS_RECEIPTS] = (struct rg_moment){.index = index, .us = now_us};
+}
+
+void rg_moments_visible(struct rg_moments *m, uint64_t applied, uint64_t now_us, uint64_t histogram[32])
+{
+    while (m->receipts_seen < m->receipts_n) {
+        const struct rg_moment *r = &m->receipts[m->receipts_seen % RG_MOMENTS_RECEIPTS];
+
+        if (m->receipts_n - m->receipts_seen <= RG_MOMENTS_RECEIPTS) { /* not overwritten since */
+            if (r->index > applied)
+                return;
+            rg_count_us(histogram, now_us - r->us);
+        }
+        m->receipts_seen++;
+    }
+    RG_ASSERT(m->receipts_seen == m->receipts_n);
+}

@@ -1,0 +1,20 @@
+/* raft/rule/ready.c: whether a node that does not lead may begin to serve reads. */
+#include "raft/rule/ready.h"
+
+const char *rg_ready_why_not(const struct rg_ready *r)
+{
+    RG_ASSERT(r->announce_ms > 0);
+    if (r->applied == 0)
+        return "this region has no data yet: waiting for the primary";
+    if (r->reachable) {
+        if (!r->target_set || r->applied < r->target)
+            return "catching up with the primary";
+        return r->hash_matched ? NULL : "waiting to compare the state with the primary's";
+    }
+    /* Out of reach: what is durable here was committed, and a region must answer without its primary. */
+    if (r->up_ms <= 2 * r->announce_ms)
+        return "listening for the primary";
+    if (!r->trusts) /* of a voter's log only a leader knows how much is committed */
+        return "waiting for a leader";
+    return r->applied < RG_MIN(r->trusted, r->persisted) ? "applying the log" : NULL;
+}

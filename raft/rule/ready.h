@@ -1,0 +1,21 @@
+/* raft/rule/ready.h: whether a node that does not lead may begin to serve reads. */
+#ifndef REGENT_RAFT_RULE_READY_H
+#define REGENT_RAFT_RULE_READY_H
+
+#include "base/util.h"
+
+struct rg_ready {
+    uint64_t applied;    /* index; 0: there is no state */
+    bool reachable;      /* the primary was heard a moment ago */
+    bool target_set;     /* it has announced how far it was: */
+    uint64_t target;
+    bool hash_matched;   /* its state and this one were equal somewhere since the start */
+    uint64_t up_ms, announce_ms;
+    bool trusts;         /* nothing but committed entries is in the log */
+    uint64_t trusted, persisted; /* committed whatever the core knows; on disk */
+};
+
+/** NULL: it may. Else why not yet (static). */
+const char *rg_ready_why_not(const struct rg_ready *r);
+
+#endif

@@ -1,0 +1,42 @@
+/* raft/rule/ready: a replica serves when what it shows was committed, and is as far as the primary was. */
+#include "raft/rule/ready.h"
+#include "tests/lib/check_main.h"
+
+/* From one that is ready beside its primary: what differs. */
+static const struct rg_ready beside = {
+    .applied = 100, .reachable = true, .target_set = true, .target = 100, .hash_matched = true, .announce_ms = 250, .persisted = 100};
+/* From one that is ready alone. */
+static const struct rg_ready alone = {
+    .applied = 100, .up_ms = 501, .announce_ms = 250, .trusts = true, .trusted = 120, .persisted = 100};
+
+static struct rg_ready r;
+
+TEST(beside_its_primary)
+{
+    ck_assert_ptr_null(rg_ready_why_not(&beside));
+    r = beside, r.applied = 99;
+    ck_assert_str_eq(rg_ready_why_not(&r), "catching up with the primary");
+    r = beside, r.target_set = false;
+    ck_assert_str_eq(rg_ready_why_not(&r), "catching up with the primary");
+    r = beside, r.hash_matched = false;
+    ck_assert_str_eq(rg_ready_why_not(&r), "waiting to compare the state with the primary's");
+    r = beside, r.applied = r.target = 0;
+    ck_assert_str_eq(rg_ready_why_not(&r), "this region has no data yet: waiting for the primary");
+}
+
+TEST(out_of_its_primarys_reach)
+{
+    ck_assert_ptr_null(rg_ready_why_not(&alone));
+    r = alone, r.hash_matched = false, r.target_set = false;
+    ck_assert_ptr_null(rg_ready_why_not(&r)); /* nobody is there to compare with */
+    r = alone, r.up_ms = 500;
+    ck_assert_str_eq(rg_ready_why_not(&r), "listening for the primary");
+    r = alone, r.trusts = false;
+    ck_assert_str_eq(rg_ready_why_not(&r), "waiting for a leader");
+    r = alone, r.applied = 99;
+    ck_assert_str_eq(rg_ready_why_not(&r), "applying the log");
+    r = alone, r.applied = r.trusted = 90;
+    ck_assert_ptr_null(rg_ready_why_not(&r)); /* the rest of the log may not be committed */
+    r = alone, r.applied = 0;
+    ck_assert_str_eq(rg_ready_why_not(&r), "this region has no data yet: waiting for the primary");
+}
