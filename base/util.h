@@ -24,6 +24,16 @@
     } while (0)
 _Noreturn void rg_assert_failed(const char *cond, const char *file, int line);
 
+/* Before a large local on a hot path that is written before it is read: a hardened build does not zero it first. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define RG_UNINIT __attribute__((uninitialized))
+#endif
+#endif
+#ifndef RG_UNINIT
+#define RG_UNINIT
+#endif
+
 /* RG_AUTO(noun): the local calls rg_noun_free on scope exit; RG_STEAL(x) moves ownership out. */
 #define RG_AUTO(noun) __attribute__((cleanup(rg_##noun##_auto)))
 #define RG_AUTO_DEFINE(noun)                                                                                           \

@@ -312,7 +312,7 @@ static enum rg_err put_via(struct rg_call *call, const struct rg_via *via)
 static enum rg_err put_verdict(struct rg_call *call, const struct rg_check_names *names, struct rg_errctx *ctx)
 {
     struct rg_buf *out = &call->out;
-    struct rg_verdict verdict;
+    RG_UNINIT struct rg_verdict verdict;
     enum rg_err err = check(call, names, &verdict, ctx);
 
     if (err)

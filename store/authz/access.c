@@ -69,7 +69,7 @@ static struct rg_rowkey assigned_prefix(struct rg_span account_id, const struct 
 static enum rg_err check_parties(struct rg_txn *txn, const struct rg_uuid *user_id, struct rg_span account_id,
                                  const struct rg_psid *permset, enum rg_access_reason *ret_reason)
 {
-    struct rg_rowkey key;
+    RG_UNINIT struct rg_rowkey key;
     bool enabled = false, found;
     enum rg_err err = user_enabled(txn, user_id, &enabled);
 
@@ -209,7 +209,7 @@ static enum rg_err join_groups(struct rg_txn *txn, const struct rg_uuid *user_id
 enum rg_err rg_access_check(struct rg_txn *txn, const struct rg_uuid *user_id, struct rg_span account_id,
                             const struct rg_psid *permset, struct rg_verdict *ret_verdict)
 {
-    struct rg_rowkey direct;
+    RG_UNINIT struct rg_rowkey direct;
     bool found;
     enum rg_err err;
 

@@ -32,7 +32,7 @@ bool rg_rowkey_text(enum rg_table table, struct rg_span text, struct rg_rowkey *
 
 bool rg_rowkey_folded(enum rg_table table, struct rg_span text, struct rg_rowkey *ret_key)
 {
-    uint8_t folded[RG_NAME_BYTES_MAX];
+    RG_UNINIT uint8_t folded[RG_NAME_BYTES_MAX];
 
     RG_ASSERT(text.p != NULL || text.n == 0);
     if (text.n > sizeof folded)
@@ -44,7 +44,7 @@ bool rg_rowkey_folded(enum rg_table table, struct rg_span text, struct rg_rowkey
 
 bool rg_rowkey_external(enum rg_table table, struct rg_span issuer, struct rg_span id, struct rg_rowkey *ret_key)
 {
-    uint8_t both[RG_NAME_BYTES_MAX];
+    RG_UNINIT uint8_t both[RG_NAME_BYTES_MAX];
 
     RG_ASSERT(issuer.p != NULL || issuer.n == 0);
     RG_ASSERT(id.p != NULL || id.n == 0);

@@ -36,7 +36,7 @@ static inline void rg_rowkey_put(struct rg_rowkey *key, const void *p, size_t n)
 }
 static inline struct rg_rowkey rg_rowkey_table(enum rg_table table)
 {
-    struct rg_rowkey key;
+    RG_UNINIT struct rg_rowkey key;
 
     RG_ASSERT(table > 0 && table <= UINT8_MAX); /* 0 is the meta row's */
     key.b[0] = (uint8_t)table;

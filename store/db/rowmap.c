@@ -49,10 +49,16 @@ static bool take(const struct rg_row_member *member, uint32_t field, struct rg_s
     return false;
 }
 
+static bool was_seen(const uint64_t *seen, uint32_t field)
+{
+    RG_ASSERT(field < FIELDS_MAX);
+    return seen[field / 64] >> field % 64 & 1;
+}
+
 enum rg_err rg_rowmap_read(const struct rg_rowmap *map, struct rg_span row, void *ret_thing)
 {
-    _Alignas(max_align_t) uint8_t thing[RG_ROWMAP_BYTES_MAX];
-    bool seen[FIELDS_MAX] = {false};
+    RG_UNINIT _Alignas(max_align_t) uint8_t thing[RG_ROWMAP_BYTES_MAX];
+    uint64_t seen[FIELDS_MAX / 64] = {0}; /* a bit for each field */
     struct rg_cursor cur;
     struct rg_tlv tlv;
 
@@ -62,16 +68,16 @@ enum rg_err rg_rowmap_read(const struct rg_rowmap *map, struct rg_span row, void
     memset(thing, 0, map->bytes);
     rg_cursor_init(&cur, row);
     while (rg_tlv_next(&cur, &tlv)) {
-        if (tlv.field >= map->n || seen[tlv.field])
+        if (tlv.field >= map->n || map->of[tlv.field].form == RG_ROW_NONE || was_seen(seen, tlv.field))
             continue;
-        seen[tlv.field] = true;
+        seen[tlv.field / 64] |= 1ULL << tlv.field % 64;
         if (!take(&map->of[tlv.field], tlv.field, tlv.value, thing))
             return RG_ECORRUPT;
     }
     if (cur.bad)
         return RG_ECORRUPT;
     for (size_t i = 0; i < RG_LEN(map->needs) && map->needs[i] != 0; i++)
-        if (!seen[map->needs[i]])
+        if (!was_seen(seen, map->needs[i]))
             return RG_ECORRUPT;
     if (map->of[RG_ROW_WHOLE].form == RG_ROW_SPAN)
         memcpy(thing + map->of[RG_ROW_WHOLE].at, &row, sizeof row);

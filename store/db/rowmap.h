@@ -42,7 +42,7 @@ struct rg_rowmap {
     const struct rg_row_member *of; /* by field number */
     size_t n;
     size_t bytes;      /* of the thing: at most RG_ROWMAP_BYTES_MAX */
-    uint8_t needs[5];  /* fields without which a row is damaged; 0: no more */
+    uint8_t needs[5];  /* fields without which a row is damaged, members all of them; 0: no more */
 };
 #define RG_ROWMAP_BYTES_MAX 512
 /* RG_ROWMAP(members, type, needed fields… or 0). A type that is too large does not compile. */

@@ -12,7 +12,7 @@ static const struct rg_rowmap map = RG_ROWMAP(members, struct rg_account, RG_F_A
 
 enum rg_err rg_account_get(struct rg_txn *txn, struct rg_span id, struct rg_account *ret_account)
 {
-    struct rg_rowkey key;
+    RG_UNINIT struct rg_rowkey key;
 
     if (!rg_account_id_ok(id))
         return RG_ENOTFOUND;

@@ -24,7 +24,7 @@ static enum rg_err get(struct rg_txn *txn, const struct rg_rowkey *key, struct r
 
 enum rg_err rg_credential_by_key(struct rg_txn *txn, struct rg_span access_key_id, struct rg_credential *ret_credential)
 {
-    struct rg_rowkey key;
+    RG_UNINIT struct rg_rowkey key;
 
     return rg_rowkey_credential('k', access_key_id, &key) ? get(txn, &key, ret_credential) : RG_ENOTFOUND;
 }
@@ -32,7 +32,7 @@ enum rg_err rg_credential_by_key(struct rg_txn *txn, struct rg_span access_key_i
 enum rg_err rg_credential_by_token(struct rg_txn *txn, const uint8_t token_sha256[32],
                                    struct rg_credential *ret_credential)
 {
-    struct rg_rowkey key;
+    RG_UNINIT struct rg_rowkey key;
 
     return rg_rowkey_credential('t', rg_span(token_sha256, 32), &key) ? get(txn, &key, ret_credential)
                                                                    : RG_ENOTFOUND;

@@ -67,21 +67,21 @@ enum rg_err rg_user_get(struct rg_txn *txn, const struct rg_uuid *id, struct rg_
 
 enum rg_err rg_user_by_name(struct rg_txn *txn, struct rg_span name, struct rg_uuid *ret_id)
 {
-    struct rg_rowkey key;
+    RG_UNINIT struct rg_rowkey key;
 
     return rg_rowkey_folded(RG_T_USER_NAME, name, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
 }
 
 enum rg_err rg_user_by_email(struct rg_txn *txn, struct rg_span email, struct rg_uuid *ret_id)
 {
-    struct rg_rowkey key;
+    RG_UNINIT struct rg_rowkey key;
 
     return rg_rowkey_folded(RG_T_USER_EMAIL, email, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
 }
 
 enum rg_err rg_user_by_external_id(struct rg_txn *txn, struct rg_span issuer, struct rg_span id, struct rg_uuid *ret_id)
 {
-    struct rg_rowkey key;
+    RG_UNINIT struct rg_rowkey key;
 
     return rg_rowkey_external(RG_T_USER_EXT, issuer, id, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
 }
@@ -95,7 +95,7 @@ enum rg_err rg_group_get(struct rg_txn *txn, const struct rg_uuid *id, struct rg
 
 enum rg_err rg_group_by_name(struct rg_txn *txn, struct rg_span name, struct rg_uuid *ret_id)
 {
-    struct rg_rowkey key;
+    RG_UNINIT struct rg_rowkey key;
 
     return rg_rowkey_folded(RG_T_GROUP_NAME, name, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
 }
@@ -103,7 +103,7 @@ enum rg_err rg_group_by_name(struct rg_txn *txn, struct rg_span name, struct rg_
 enum rg_err rg_group_by_external_id(struct rg_txn *txn, struct rg_span issuer, struct rg_span id,
                                     struct rg_uuid *ret_id)
 {
-    struct rg_rowkey key;
+    RG_UNINIT struct rg_rowkey key;
 
     return rg_rowkey_external(RG_T_GROUP_EXT, issuer, id, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
 }

@@ -26,7 +26,7 @@ enum rg_err rg_permset_get(struct rg_txn *txn, const struct rg_psid *id, struct 
 enum rg_err rg_permset_by_name(struct rg_txn *txn, struct rg_span name, struct rg_psid *ret_id)
 {
     struct rg_span value;
-    struct rg_rowkey key;
+    RG_UNINIT struct rg_rowkey key;
     enum rg_err err;
 
     if (!rg_rowkey_text(RG_T_PERMSET_NAME, name, &key))
