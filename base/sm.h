@@ -2,6 +2,8 @@
 #ifndef REGENT_BASE_SM_H
 #define REGENT_BASE_SM_H
 
+#include <stdatomic.h>
+
 #include "base/util.h"
 
 #define RG_SM_STATES_MAX 32
@@ -24,11 +26,8 @@ struct rg_sm {
 };
 
 void rg_sm_init(struct rg_sm *sm, const struct rg_sm_table *table, unsigned state);
-void rg_sm_move(struct rg_sm *sm, unsigned to);
 /** Name of its state. Static string. */
 const char *rg_sm_name(const struct rg_sm *sm);
-/** The first half of rg_sm_move, assert and trace, for a state that is kept in another form (in a record on disk). */
-void rg_sm_edge(const struct rg_sm_table *table, unsigned from, unsigned to);
 
 /**
  * Call this for every move of every machine of the process, before the state changes, on the thread that moves it. For tests and
@@ -36,5 +35,24 @@ void rg_sm_edge(const struct rg_sm_table *table, unsigned from, unsigned to);
  */
 typedef void (*rg_sm_trace_fn)(const struct rg_sm_table *table, unsigned from, unsigned to);
 void rg_sm_trace(rg_sm_trace_fn trace);
+extern _Atomic(rg_sm_trace_fn) rg_sm_tracer; /* rg_sm_trace writes it */
+
+/** The first half of rg_sm_move, assert and trace, for a state that is kept in another form (in a record on disk). */
+static inline void rg_sm_edge(const struct rg_sm_table *table, unsigned from, unsigned to)
+{
+    rg_sm_trace_fn trace = atomic_load_explicit(&rg_sm_tracer, memory_order_relaxed);
+
+    RG_ASSERT(from < table->n);
+    RG_ASSERT(to < table->n);
+    RG_ASSERT((table->may[from] & RG_BIT(to)) != 0);
+    if (__builtin_expect(trace != NULL, 0))
+        trace(table, from, to);
+}
+/* Inline: several moves an HTTP request. */
+static inline void rg_sm_move(struct rg_sm *sm, unsigned to)
+{
+    rg_sm_edge(sm->table, sm->state, to);
+    sm->state = to;
+}
 
 #endif

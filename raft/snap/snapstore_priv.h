@@ -59,6 +59,6 @@ RG_MUST enum rg_err snap_publish(const struct rg_snapstore *snaps, int fd, const
 void snap_receive_free(struct rg_snapstore *snaps);
 
 /* The machines of snapstore_receive.c and transfer.c: for whoever traces. */
-extern const struct rg_sm_table snap_receives, snap_receivers;
+extern const struct rg_sm_table snap_receives, snap_receivers, snap_senders;
 
 #endif

@@ -6,6 +6,22 @@
 
 /* ---- sending ---- */
 
+/* The one chunk between disk and link:
+ *
+ *   EMPTY → READING → LOADED → EMPTY (sent, or of before a resumption)
+ *   READING → FAILED (the disk);  READING → LEAVING (freed meanwhile: memory goes when the read is done) */
+enum sender_chunk { SENDER_EMPTY, SENDER_READING, SENDER_LOADED, SENDER_FAILED, SENDER_LEAVING };
+
+static const uint32_t sender_may[] = {
+    [SENDER_EMPTY] = RG_BIT(SENDER_READING),
+    [SENDER_READING] = RG_BIT(SENDER_LOADED) | RG_BIT(SENDER_FAILED) | RG_BIT(SENDER_LEAVING),
+    [SENDER_LOADED] = RG_BIT(SENDER_EMPTY),
+    [SENDER_FAILED] = 0,
+    [SENDER_LEAVING] = 0,
+};
+static const char *const sender_names[] = {"EMPTY", "READING", "LOADED", "FAILED", "LEAVING"};
+const struct rg_sm_table snap_senders = RG_SM_TABLE("sender", sender_may, sender_names);
+
 struct rg_sender {
     struct rg_sender_config config;
     uint64_t peer, term;
@@ -14,10 +30,8 @@ struct rg_sender {
     uint64_t read_at, sent, acked; /* next byte to read; bytes below these were sent, answered for */
     uint64_t heard_ms, offered_ms;
     bool answered; /* the last offer was */
-    bool freed, failed;
-    /* one chunk between disk and link */
+    struct rg_sm state; /* snap_senders */
     struct rg_work work;
-    bool reading, loaded;
     uint64_t chunk_at;
     size_t chunk_n;
     enum rg_err chunk_err;
@@ -30,8 +44,8 @@ static void sender_check(const struct rg_sender *sender)
     RG_ASSERT(sender->acked <= sender->sent);
     RG_ASSERT(sender->sent <= sender->file.size);
     RG_ASSERT(sender->read_at <= sender->file.size);
-    RG_ASSERT(!sender->loaded || sender->chunk_at + sender->chunk_n <= sender->file.size);
-    RG_ASSERT(!sender->reading || !sender->loaded);
+    RG_ASSERT(sender->state.state != SENDER_LOADED || sender->chunk_at + sender->chunk_n <= sender->file.size);
+    RG_ASSERT(sender->state.state != SENDER_LEAVING);
     RG_ASSERT(sender->sent <= sender->read_at);
     RG_ASSERT(sender->read_at - sender->acked < RG_TRANSFER_WINDOW_BYTES + RG_TRANSFER_CHUNK_BYTES);
     RG_ASSERT(sender->chunk_n <= sizeof sender->chunk);
@@ -40,7 +54,7 @@ static void sender_check(const struct rg_sender *sender)
 
 static void sender_destroy(struct rg_sender *sender)
 {
-    RG_ASSERT(!sender->reading);
+    RG_ASSERT(sender->state.state != SENDER_READING);
     rg_snapstore_release(sender->config.snaps, &sender->file, sender->fd);
     free(sender);
 }
@@ -60,14 +74,11 @@ static void chunk_done(struct rg_work *work)
 {
     struct rg_sender *sender = RG_CONTAINER(work, struct rg_sender, work);
 
-    RG_ASSERT(sender->reading);
-    sender->reading = false;
-    if (sender->freed) {
+    if (sender->state.state == SENDER_LEAVING) {
         sender_destroy(sender);
         return;
     }
-    sender->loaded = true;
-    sender->failed |= sender->chunk_err != RG_OK;
+    rg_sm_move(&sender->state, sender->chunk_err ? SENDER_FAILED : SENDER_LOADED);
     sender_check(sender);
 }
 
@@ -90,6 +101,7 @@ enum rg_err rg_sender_new(const struct rg_sender_config *config, uint64_t peer, 
     sender->work.run = chunk_run;
     sender->work.done = chunk_done;
     sender->heard_ms = config->io->now_ms(config->io);
+    rg_sm_init(&sender->state, &snap_senders, SENDER_EMPTY);
     err = rg_snapstore_hold(config->snaps, &file, &sender->fd, ctx);
     if (err) {
         free(sender);
@@ -104,16 +116,16 @@ void rg_sender_free(struct rg_sender *sender)
 {
     if (sender == NULL)
         return;
-    RG_ASSERT(!sender->freed);
-    if (sender->reading)
-        sender->freed = true;
+    RG_ASSERT(sender->state.state != SENDER_LEAVING);
+    if (sender->state.state == SENDER_READING)
+        rg_sm_move(&sender->state, SENDER_LEAVING);
     else
         sender_destroy(sender);
 }
 
 bool rg_sender_on_ack(struct rg_sender *sender, const struct rg_msg_snap_ack *ack)
 {
-    RG_ASSERT(!sender->freed);
+    RG_ASSERT(sender->state.state != SENDER_LEAVING);
     if (ack->index != sender->file.index || ack->index_term != sender->file.term)
         return true; /* of an earlier file */
     sender->heard_ms = sender->config.io->now_ms(sender->config.io);
@@ -146,7 +158,7 @@ static enum rg_err send_chunk(struct rg_sender *sender)
 {
     struct rg_msg m = {.type = RG_MSG_SNAP_CHUNK};
 
-    RG_ASSERT(!sender->reading);
+    RG_ASSERT(sender->state.state == SENDER_LOADED);
     RG_ASSERT(sender->answered);
     RG_ASSERT(sender->chunk_n > 0);
     m.snap_chunk = (struct rg_msg_snap_chunk){.index = sender->file.index,
@@ -162,9 +174,7 @@ static void read_next(struct rg_sender *sender)
 
     if (left == 0 || sender->read_at - sender->acked >= RG_TRANSFER_WINDOW_BYTES)
         return;
-    RG_ASSERT(!sender->reading);
-    sender->reading = true;
-    sender->loaded = false;
+    rg_sm_move(&sender->state, SENDER_READING);
     sender->chunk_at = sender->read_at;
     sender->chunk_n = (size_t)RG_MIN(left, RG_TRANSFER_CHUNK_BYTES);
     sender->read_at += sender->chunk_n;
@@ -189,23 +199,23 @@ bool rg_sender_step(struct rg_sender *sender)
     uint64_t now = sender->config.io->now_ms(sender->config.io);
     enum rg_err err;
 
-    RG_ASSERT(!sender->freed);
+    RG_ASSERT(sender->state.state != SENDER_LEAVING);
     RG_ASSERT(sender->heard_ms <= now);
-    if (sender->failed || now - sender->heard_ms > RG_TRANSFER_SILENCE_MS)
+    if (sender->state.state == SENDER_FAILED || now - sender->heard_ms > RG_TRANSFER_SILENCE_MS)
         return false;
     if (now - sender->heard_ms >= 2 * RG_TRANSFER_ASK_MS)
         sender->answered = false;
     if (!sender->answered)
         return offer(sender, now);
-    if (sender->reading)
+    if (sender->state.state == SENDER_READING)
         return true;
-    if (sender->loaded && sender->chunk_at == sender->sent) {
-        err = send_chunk(sender);
+    if (sender->state.state == SENDER_LOADED) {
+        err = sender->chunk_at == sender->sent ? send_chunk(sender) : RG_OK; /* else of before a resumption */
         if (err)
             return err == RG_EBUSY;
-        sender->sent += sender->chunk_n;
+        sender->sent += sender->chunk_at == sender->sent ? sender->chunk_n : 0;
+        rg_sm_move(&sender->state, SENDER_EMPTY);
     }
-    sender->loaded = false;
     read_next(sender);
     sender_check(sender);
     return true;

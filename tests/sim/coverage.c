@@ -6,7 +6,8 @@
 #include "tests/sim/world.h"
 
 static const struct rg_sm_table *const machines[] = {&node_stages,  &node_installs, &node_failovers, &node_handovers,
-                                                     &snap_receivers, &snap_receives, &wal_resets,     &rg_core_lives};
+                                                     &snap_receivers, &snap_receives, &snap_senders,   &wal_resets,
+                                                     &rg_core_lives};
 /* Edges that a few hundred seeds may well miss: crashes in a moment's gap, faults of a certain kind, races of people. */
 static const struct {
     const struct rg_sm_table *table;
@@ -27,6 +28,8 @@ static const struct {
     {&snap_receivers, 3, 0},
     {&snap_receives, 0, 3}, /* OPEN, FAILED */
     {&snap_receives, 1, 3}, /* FINISHING, FAILED */
+    {&snap_senders, 1, 3}, /* READING, FAILED: the disk */
+    {&snap_senders, 1, 4}, /* READING, LEAVING */
     {&rg_core_lives, 1, 2}, /* STARTED, BROKEN */
 };
 static uint64_t taken[RG_LEN(machines)][RG_SM_STATES_MAX][RG_SM_STATES_MAX];
