@@ -427,7 +427,7 @@ static enum rg_err next_members(const struct rg_node *node, struct rg_buf *out)
     struct rg_members m;
 
     rg_change_promoted(&node->members, node->config.id, &m);
-    return rg_members_encode(&m, out);
+    return rg_change_only_voter(&m) == node->config.id ? rg_members_encode(&m, out) : RG_EINVALID;
 }
 
 static void step_begin(struct rg_node *node)

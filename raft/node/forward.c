@@ -84,21 +84,23 @@ void node_forward_lost(struct rg_node *node, uint64_t peer, enum rg_err err)
 
 void node_forward_expire(struct rg_node *node, uint64_t now_ms)
 {
-    uint64_t earliest = UINT64_MAX;
-    struct rg_proposal *p, *next;
+    struct rg_proposals keep, out;
+    struct rg_proposal *p;
 
     if (node->forward.list.n == 0 || now_ms < node->forward.deadline_ms)
         return;
-    for (p = node->forward.list.head; p != NULL; p = next) {
-        next = p->next;
-        if (now_ms < p->deadline_ms) {
-            earliest = RG_MIN(earliest, p->deadline_ms);
-            continue;
-        }
-        RG_ASSERT(rg_proposals_take(&node->forward.list, p->index) == p);
-        refuse(p, RG_ESTOPPED);
+    rg_proposals_init(&keep);
+    rg_proposals_init(&out);
+    node->forward.deadline_ms = UINT64_MAX;
+    while (node->forward.list.n > 0) {
+        p = rg_proposals_pop(&node->forward.list);
+        if (now_ms < p->deadline_ms)
+            node->forward.deadline_ms = RG_MIN(node->forward.deadline_ms, p->deadline_ms);
+        rg_proposals_push(now_ms < p->deadline_ms ? &keep : &out, p);
     }
-    node->forward.deadline_ms = earliest;
+    rg_proposals_move(&node->forward.list, &keep);
+    while (out.n > 0) /* last: whoever is told may forward again, with a deadline of its own */
+        refuse(rg_proposals_pop(&out), RG_ESTOPPED);
 }
 
 /* ---- on the primary ---- */

@@ -91,7 +91,7 @@ static enum rg_err check(struct rg_node *node, struct rg_handover *h)
         return say(h, RG_EBUSY, "another change of the cluster is under way");
     if (node->health.alarm || node->health.diverged || !node_commit_known(node))
         return say(h, RG_EUNREADY, "this primary is not healthy itself");
-    if (peer == NULL)
+    if (peer == NULL || peer->guest)
         return say(h, RG_EINVALID, "node %llu is no member of the cluster", (unsigned long long)h->to);
     if (strcmp(peer->config.region, node->config.region) == 0)
         return say(h, RG_EINVALID, "node %llu is in this region", (unsigned long long)h->to);

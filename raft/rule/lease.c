@@ -1,14 +1,17 @@
 /* raft/rule/lease.c: the write lease as numbers. */
 #include "raft/rule/lease.h"
 
+/* A peer says how much is left, with its tolerance: a number beyond all leases must not wrap around and be waited for briefly. */
+#define OUTLAST_MS_MAX (2 * (uint64_t)RG_LEASE_MS_MAX)
+
 uint64_t rg_lease_count_ms(uint64_t lease_ms)
 {
-    return lease_ms * 99 / 100;
+    return RG_MIN(lease_ms, (uint64_t)RG_LEASE_MS_MAX) * 99 / 100;
 }
 
 uint64_t rg_lease_outlast_ms(uint64_t lease_ms)
 {
-    return lease_ms * 101 / 100 + 1;
+    return RG_MIN(lease_ms, OUTLAST_MS_MAX) * 101 / 100 + 1;
 }
 
 /* ---- its terms ---- */

@@ -76,3 +76,19 @@ TEST(a_restarted_region_has_granted_a_whole_lease)
     rg_grants_assume(&g, 0, 100);
     ck_assert_uint_eq(rg_grants_left_ms(&g, 0, 100), 0);
 }
+
+static const struct {
+    uint64_t ms, count, outlast;
+} said[] = {
+    {0, 0, 1},
+    {RG_LEASE_MS_MAX, 59400, 60601},
+    {60601, 59400, 61208}, /* what is left of the longest, as the region that granted it says */
+    {UINT64_C(200000000000000000), 59400, 121201},
+    {UINT64_MAX, 59400, 121201},
+};
+
+LOOP(whatever_a_peer_says_no_lease_wraps_around, RG_LEN(said))
+{
+    ck_assert_uint_eq(rg_lease_count_ms(said[_i].ms), said[_i].count);
+    ck_assert_uint_eq(rg_lease_outlast_ms(said[_i].ms), said[_i].outlast);
+}
