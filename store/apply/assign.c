@@ -3,18 +3,27 @@
 #include "store/model/assignment.h"
 
 enum { UNASSIGN_BATCH = 128 };
+_Static_assert(UNASSIGN_BATCH * sizeof(struct rg_assignment) <= 32 * 1024, "on the stack");
 
 struct assignment_keys {
     struct rg_rowkey row, by_principal, by_permset;
 };
 
-static void keys_of(const struct rg_assignment *a, struct assignment_keys *ret_keys)
+static void assignment_check(const struct rg_assignment *a)
 {
     RG_ASSERT(a->principal_type == 'G' || a->principal_type == 'U');
+    RG_ASSERT(rg_account_id_ok(rg_span(a->account_id, RG_ACCT_BYTES)));
     RG_ASSERT(a->account_id[RG_ACCT_BYTES] == '\0');
+}
+
+static void keys_of(const struct rg_assignment *a, struct assignment_keys *ret_keys)
+{
+    assignment_check(a);
     ret_keys->row = rg_rowkey_assign(a->account_id, &a->permset_id, a->principal_type, &a->principal_id);
     ret_keys->by_principal = rg_rowkey_assign_by(a->account_id, &a->permset_id, a->principal_type, &a->principal_id);
     ret_keys->by_permset = rg_rowkey_assign_ps(a->account_id, &a->permset_id, a->principal_type, &a->principal_id);
+    RG_ASSERT(ret_keys->by_principal.n == ret_keys->row.n); /* the same parts, in another order */
+    RG_ASSERT(ret_keys->by_permset.n == ret_keys->row.n);
 }
 
 static enum rg_err drop_assignment(struct rg_fsm *f, const struct rg_assignment *a)
@@ -54,7 +63,8 @@ enum rg_err rg_fsm_unassign(struct rg_fsm *f, char principal_type, const struct 
     struct rg_assignment list[UNASSIGN_BATCH];
     size_t n;
 
-    RG_ASSERT(principal_type == 'G' || principal_type == 'U');
+    RG_ASSERT(f->cmd.kind == RG_CMD_USER_DELETE || f->cmd.kind == RG_CMD_GROUP_DELETE);
+    RG_ASSERT((principal_type == 'U') == (f->cmd.kind == RG_CMD_USER_DELETE));
     do {
         enum rg_err err = collect(f, principal_type, id, list, &n);
 
@@ -80,6 +90,7 @@ static enum rg_err check_request(struct rg_fsm *f, bool deletion, struct request
     enum rg_err err = rg_fsm_id(f, RG_F_REQUEST_ID, &ret_request->id);
 
     RG_ASSERT(f->cmd.kind == (deletion ? RG_CMD_ASSIGNMENT_DELETE : RG_CMD_ASSIGNMENT_CREATE));
+    RG_ASSERT((rg_cmd_kind_flags(f->cmd.kind) & RG_CMDF_REQUEST_ONCE) != 0);
     if (err)
         return err;
     f->reply->id = ret_request->id;
@@ -108,6 +119,9 @@ static enum rg_err drop_oldest_request(struct rg_fsm *f)
         return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
     if (!rg_rowkey_take_u64(key, &index) || value.n != 1 + RG_ID_BYTES || !rg_take_id(rg_span(value.p + 1, RG_ID_BYTES), &id))
         return RG_ECORRUPT;
+    RG_ASSERT(key.p[0] == RG_T_REQUEST_AGE);
+    if (index >= f->index) /* the request being applied is the newest: it has just been added */
+        return RG_ECORRUPT;
     deletion = value.p[0] == 'd';
     rg_scan_end(&scan);
     age = rg_rowkey_u64(RG_T_REQUEST_AGE, index);
@@ -127,6 +141,7 @@ static enum rg_err put_request(struct rg_fsm *f, const struct request *request, 
 
     RG_ASSERT(request->deletion == (f->cmd.kind == RG_CMD_ASSIGNMENT_DELETE));
     RG_ASSERT(value.n == 1 + RG_ID_BYTES);
+    assignment_check(a);
     if (err)
         return err;
     rg_tlv_put(&f->row, RG_F_ID, rg_span(request->id.b, RG_ID_BYTES));
@@ -137,15 +152,16 @@ static enum rg_err put_request(struct rg_fsm *f, const struct request *request, 
     rg_tlv_put(&f->row, RG_F_PRINCIPAL_ID, rg_span(a->principal_id.b, RG_ID_BYTES));
     if (f->row.err)
         return f->row.err;
-    err = rg_fsm_row_put(f, &row);
+    err = rg_fsm_row_add(f, &row);
     if (!err)
-        err = rg_fsm_put(f, &age, value);
+        err = rg_fsm_add(f, &age, value);
     rg_txn_counts(f->txn, &counts);
     RG_ASSERT(err || counts.requests > 0);
     while (!err && counts.requests > RG_REQUESTS_KEPT_MAX) {
         err = drop_oldest_request(f);
         rg_txn_counts(f->txn, &counts);
     }
+    RG_ASSERT(err || counts.requests <= RG_REQUESTS_KEPT_MAX);
     return err;
 }
 
@@ -169,6 +185,7 @@ static enum rg_err assignment_fields(struct rg_fsm *f, struct rg_assignment *a)
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
     RG_ASSERT(type.n == 1);
     a->principal_type = (char)type.p[0];
+    assignment_check(a);
     return RG_OK;
 }
 
@@ -180,6 +197,7 @@ static enum rg_err check_parties(struct rg_fsm *f, const struct rg_assignment *a
     enum rg_err err = rg_fsm_need(f, &permset, RG_WHY_PERMSET, NULL);
 
     RG_ASSERT(a->principal_type == 'G' || a->principal_type == 'U');
+    RG_ASSERT(f->cmd.kind == RG_CMD_ASSIGNMENT_CREATE);
     return err ? err : rg_fsm_need(f, &principal, group ? RG_WHY_GROUP : RG_WHY_USER, NULL);
 }
 
@@ -207,11 +225,12 @@ static enum rg_err register_account(struct rg_fsm *f, const struct rg_assignment
     const struct rg_rowkey key = rg_rowkey_account(a->account_id);
     enum rg_err err = rg_fsm_row_build(f, rg_span(NULL, 0), rg_span(NULL, 0), NULL, 0);
 
-    RG_ASSERT(rg_account_id_ok(rg_span_str(a->account_id)));
+    assignment_check(a);
+    RG_ASSERT(f->cmd.kind == RG_CMD_ASSIGNMENT_CREATE);
     if (err)
         return err;
     rg_tlv_put(&f->row, RG_F_ACCOUNT_ID, rg_span(a->account_id, RG_ACCT_BYTES));
-    return f->row.err ? f->row.err : rg_fsm_row_put(f, &key);
+    return f->row.err ? f->row.err : rg_fsm_row_add(f, &key);
 }
 
 enum rg_err rg_fsm_assignment_create(struct rg_fsm *f)
@@ -242,11 +261,11 @@ enum rg_err rg_fsm_assignment_create(struct rg_fsm *f)
     }
     err = rg_fsm_row_build(f, rg_span(NULL, 0), f->cmd.bytes, in_key, RG_LEN(in_key));
     if (!err)
-        err = rg_fsm_row_put(f, &keys.row);
+        err = rg_fsm_row_add(f, &keys.row);
     if (!err)
-        err = rg_fsm_put(f, &keys.by_principal, rg_span(NULL, 0));
+        err = rg_fsm_add(f, &keys.by_principal, rg_span(NULL, 0));
     if (!err)
-        err = rg_fsm_put(f, &keys.by_permset, rg_span(NULL, 0));
+        err = rg_fsm_add(f, &keys.by_permset, rg_span(NULL, 0));
     if (!err && new_account)
         err = register_account(f, &a);
     return err ? err : put_request(f, &request, &a);
@@ -257,6 +276,7 @@ enum rg_err rg_fsm_assignment_delete(struct rg_fsm *f)
     struct assignment_keys keys;
     struct rg_assignment a;
     struct request request;
+    struct rg_counts counts;
     enum rg_err err = assignment_fields(f, &a);
 
     RG_ASSERT(f->cmd.kind == RG_CMD_ASSIGNMENT_DELETE);
@@ -266,6 +286,8 @@ enum rg_err rg_fsm_assignment_delete(struct rg_fsm *f)
         return err;
     keys_of(&a, &keys);
     err = rg_fsm_need(f, &keys.row, RG_WHY_ASSIGNMENT, NULL);
+    rg_txn_counts(f->txn, &counts);
+    RG_ASSERT(err || counts.assignments > 0);
     if (!err)
         err = drop_assignment(f, &a);
     return err ? err : put_request(f, &request, &a);

@@ -1,10 +1,23 @@
 #include "store/apply/fsm_priv.h"
 
+/* What is so of a command that is being applied, until it is refused. */
+static void fsm_check(const struct rg_fsm *f)
+{
+    RG_ASSERT(!f->refused);
+    RG_ASSERT(f->reply->err == RG_OK);
+    RG_ASSERT(f->reply->why == RG_WHY_NONE);
+    RG_ASSERT(f->cmd.by.n <= RG_BY_BYTES_MAX);
+    RG_ASSERT(f->cmd.bytes.n <= RG_CMD_BYTES_MAX);
+    RG_ASSERT(f->row.max == RG_ROW_BYTES_MAX);
+}
+
 enum rg_err rg_fsm_refuse(struct rg_fsm *f, enum rg_err err, enum rg_why why)
 {
-    RG_ASSERT(err < RG_ERR_COUNT && why != RG_WHY_NONE);
-    RG_ASSERT(rg_txn_changes(f->txn) == f->changes);
     RG_ASSERT(err != RG_OK);
+    RG_ASSERT(err < RG_ERR_COUNT);
+    RG_ASSERT(why != RG_WHY_NONE);
+    RG_ASSERT(rg_txn_changes(f->txn) == f->changes); /* check first, write after */
+    RG_ASSERT(!f->refused); /* once */
     f->refused = true;
     f->reply->err = err;
     f->reply->why = why;
@@ -20,7 +33,7 @@ enum rg_err rg_fsm_id(struct rg_fsm *f, uint32_t field, struct rg_uuid *ret_id)
     struct rg_span value;
 
     RG_ASSERT(field == RG_F_REQUEST_ID || field >= RG_F_ID);
-    RG_ASSERT(!f->refused);
+    fsm_check(f);
     return rg_tlv_get(f->cmd.bytes, field, &value) && rg_take_id(value, ret_id) ? RG_OK : malformed(f);
 }
 
@@ -28,8 +41,8 @@ enum rg_err rg_fsm_psid(struct rg_fsm *f, uint32_t field, struct rg_psid *ret_id
 {
     struct rg_span value;
 
-    RG_ASSERT(field >= RG_F_ID);
-    RG_ASSERT(!f->refused);
+    RG_ASSERT(field == RG_F_ID || field == RG_F_PERMSET_ID);
+    fsm_check(f);
     return rg_tlv_get(f->cmd.bytes, field, &value) && rg_take_psid(value, ret_id) ? RG_OK : malformed(f);
 }
 
@@ -37,7 +50,7 @@ enum rg_err rg_fsm_account(struct rg_fsm *f, char ret_id[13])
 {
     struct rg_span value;
 
-    RG_ASSERT(!f->refused);
+    fsm_check(f);
     return rg_tlv_get(f->cmd.bytes, RG_F_ACCOUNT_ID, &value) && rg_take_account(value, ret_id) ? RG_OK : malformed(f);
 }
 
@@ -46,10 +59,12 @@ enum rg_err rg_fsm_name(struct rg_fsm *f, struct rg_span bytes, uint32_t field, 
     struct rg_span value;
 
     RG_ASSERT(field >= RG_F_ID);
+    RG_ASSERT(bytes.n <= f->cmd.bytes.n); /* the command's, or nested in it */
     if (!rg_tlv_get(bytes, field, &value) || value.n == 0 || value.n > RG_NAME_BYTES_MAX ||
         memchr(value.p, 0, value.n) != NULL)
         return malformed(f);
-    RG_ASSERT(value.n >= 1 && value.n <= RG_NAME_BYTES_MAX);
+    RG_ASSERT(value.n >= 1);
+    RG_ASSERT(value.n <= RG_NAME_BYTES_MAX);
     *ret_name = value;
     return RG_OK;
 }
@@ -62,6 +77,7 @@ enum rg_err rg_fsm_find(struct rg_fsm *f, const struct rg_rowkey *key, bool *ret
     enum rg_err err = rg_row_get(f->txn, rg_rowkey_span(key), &value);
 
     RG_ASSERT(key->n > 0);
+    RG_ASSERT(ret_found != NULL);
     if (err != RG_OK && err != RG_ENOTFOUND)
         return err;
     *ret_found = err == RG_OK;
@@ -76,6 +92,7 @@ enum rg_err rg_fsm_need(struct rg_fsm *f, const struct rg_rowkey *key, enum rg_w
     enum rg_err err = rg_fsm_find(f, key, &found, ret_value);
 
     RG_ASSERT(why != RG_WHY_NONE);
+    RG_ASSERT(rg_txn_changes(f->txn) == f->changes); /* what it needs it looks at first */
     if (err)
         return err;
     return found ? RG_OK : rg_fsm_refuse(f, RG_ENOTFOUND, why);
@@ -103,7 +120,7 @@ enum rg_err rg_fsm_check_version(struct rg_fsm *f, struct rg_span row)
     uint64_t version = rg_tlv_u64(row, RG_F_VERSION, 0);
 
     RG_ASSERT(row.p != NULL || row.n == 0);
-    RG_ASSERT(!f->refused);
+    fsm_check(f);
     if (f->cmd.if_version == 0 || f->cmd.if_version == version)
         return RG_OK;
     f->reply->version = version;
@@ -115,6 +132,7 @@ enum rg_err rg_fsm_drop(struct rg_fsm *f, const struct rg_rowkey *key)
     enum rg_err err = rg_row_delete(f->txn, rg_rowkey_span(key));
 
     RG_ASSERT(!f->refused);
+    RG_ASSERT(err || rg_txn_changes(f->txn) > f->changes);
     return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
 }
 
@@ -125,9 +143,17 @@ enum rg_err rg_fsm_put(struct rg_fsm *f, const struct rg_rowkey *key, struct rg_
     return rg_row_put(f->txn, rg_rowkey_span(key), value);
 }
 
+enum rg_err rg_fsm_add(struct rg_fsm *f, const struct rg_rowkey *key, struct rg_span value)
+{
+    RG_ASSERT(!f->refused);
+    RG_ASSERT(key->n > 0);
+    return rg_row_add(f->txn, rg_rowkey_span(key), value);
+}
+
 static bool among(uint32_t field, const uint32_t *fields, size_t n)
 {
     RG_ASSERT(fields != NULL || n == 0);
+    RG_ASSERT(field >= RG_F_ID);
     for (size_t i = 0; i < n; i++)
         if (fields[i] == field)
             return true;
@@ -155,9 +181,9 @@ enum rg_err rg_fsm_row_build(struct rg_fsm *f, struct rg_span old, struct rg_spa
 
     RG_ASSERT(old.p == NULL || old.p != f->row.data);
     RG_ASSERT(fields.p == NULL || fields.p != f->row.data);
-    RG_ASSERT(f->row.max == RG_ROW_BYTES_MAX);
     RG_ASSERT(skip != NULL || n_skip == 0);
-    RG_ASSERT(!f->refused);
+    RG_ASSERT(f->index > 0); /* the version: 0 is any */
+    fsm_check(f);
     if (old.n > 0) {
         created_ms = rg_tlv_u64(old, RG_F_CREATED_MS, 0);
         (void)rg_tlv_get(old, RG_F_CREATED_BY, &created_by);
@@ -175,14 +201,23 @@ enum rg_err rg_fsm_row_build(struct rg_fsm *f, struct rg_span old, struct rg_spa
 enum rg_err rg_fsm_row_check(struct rg_fsm *f)
 {
     RG_ASSERT(f->row.len <= RG_ROW_BYTES_MAX);
-    RG_ASSERT(!f->refused);
+    RG_ASSERT(f->row.len > 0 || f->row.err);
+    fsm_check(f);
     return f->row.err == RG_ETOOBIG ? rg_fsm_refuse(f, RG_ETOOBIG, RG_WHY_MALFORMED) : f->row.err;
 }
 
 enum rg_err rg_fsm_row_put(struct rg_fsm *f, const struct rg_rowkey *key)
 {
-    RG_ASSERT(f->row.err == RG_OK && f->row.len > 0);
+    RG_ASSERT(f->row.err == RG_OK);
+    RG_ASSERT(f->row.len > 0);
     return rg_fsm_put(f, key, rg_buf_span(&f->row));
+}
+
+enum rg_err rg_fsm_row_add(struct rg_fsm *f, const struct rg_rowkey *key)
+{
+    RG_ASSERT(f->row.err == RG_OK);
+    RG_ASSERT(f->row.len > 0);
+    return rg_fsm_add(f, key, rg_buf_span(&f->row));
 }
 
 /* --- apply --- */
@@ -190,6 +225,7 @@ enum rg_err rg_fsm_row_put(struct rg_fsm *f, const struct rg_rowkey *key)
 enum rg_err rg_fsm_noop(struct rg_fsm *f)
 {
     RG_ASSERT(f->cmd.kind == RG_CMD_NOOP);
+    RG_ASSERT(rg_txn_changes(f->txn) == f->changes);
     return RG_OK;
 }
 
@@ -213,10 +249,10 @@ static enum rg_err run(struct rg_fsm *f, struct rg_span bytes)
     enum rg_err err;
     bool found;
 
-    RG_ASSERT(!f->refused && f->reply->err == RG_OK);
+    RG_ASSERT(!f->refused);
     if (rg_cmd_decode(bytes, &f->cmd) != RG_OK || f->cmd.by.n > RG_BY_BYTES_MAX)
         return malformed(f);
-    RG_ASSERT(f->cmd.kind > 0 && f->cmd.by.n <= RG_BY_BYTES_MAX);
+    fsm_check(f);
     handler = handler_of(f->cmd.kind);
     if (handler == NULL)
         return rg_fsm_refuse(f, RG_EUNKNOWNOP, RG_WHY_UNKNOWN_KIND);
@@ -237,9 +273,12 @@ enum rg_err rg_fsm_apply(struct rg_txn *txn, uint64_t index, uint64_t term, stru
                          struct rg_reply *ret_reply)
 {
     struct rg_fsm f = {.txn = txn, .index = index, .reply = ret_reply, .changes = rg_txn_changes(txn)};
+    struct rg_applied applied;
     enum rg_err err;
 
-    RG_ASSERT(index > 0);
+    rg_txn_applied(txn, &applied);
+    RG_ASSERT(index > applied.index);
+    RG_ASSERT(cmd.p != NULL || cmd.n == 0);
     *ret_reply = (struct rg_reply){.err = RG_OK};
     rg_buf_init(&f.row, RG_ROW_BYTES_MAX);
     err = run(&f, cmd);
@@ -247,9 +286,9 @@ enum rg_err rg_fsm_apply(struct rg_txn *txn, uint64_t index, uint64_t term, stru
     if (err && !f.refused)
         return err;
     RG_ASSERT(f.refused == (ret_reply->err != RG_OK));
-    if (f.refused)
-        RG_ASSERT(rg_txn_changes(txn) == f.changes); /* check first, write after */
-    else
+    RG_ASSERT(f.refused == (ret_reply->why != RG_WHY_NONE));
+    RG_ASSERT(!f.refused || rg_txn_changes(txn) == f.changes);
+    if (!f.refused)
         ret_reply->version = index;
     rg_txn_mark_applied(txn, index, term);
     return RG_OK;

@@ -10,7 +10,9 @@
 
 enum {
     RG_BY_BYTES_MAX = 256,
+    RG_FSM_REGIONS_MAX = 64,
 };
+_Static_assert(2 * RG_BY_BYTES_MAX + 128 < RG_ROW_BYTES_MAX, "what apply itself keeps in a row always fits");
 
 struct rg_fsm {
     struct rg_txn *txn;
@@ -43,6 +45,8 @@ RG_MUST enum rg_err rg_fsm_check_version(struct rg_fsm *f, struct rg_span row);
 /** Delete a row that an index says is there: RG_ECORRUPT when it is not. */
 RG_MUST enum rg_err rg_fsm_drop(struct rg_fsm *f, const struct rg_rowkey *key);
 RG_MUST enum rg_err rg_fsm_put(struct rg_fsm *f, const struct rg_rowkey *key, struct rg_span value);
+/** Write a row that is not there, as the object's row or its other indexes say: RG_ECORRUPT when it is. */
+RG_MUST enum rg_err rg_fsm_add(struct rg_fsm *f, const struct rg_rowkey *key, struct rg_span value);
 
 /**
  * Build a row in f->row: version and times, then the fields from 32 up of `fields` as they are, but for those in
@@ -52,8 +56,9 @@ RG_MUST enum rg_err rg_fsm_row_build(struct rg_fsm *f, struct rg_span old, struc
                                      size_t n_skip);
 /** After more was put into f->row: a refusal when that is too much. Before the command's first write, as any refusal. */
 RG_MUST enum rg_err rg_fsm_row_check(struct rg_fsm *f);
-/** Write f->row. */
+/** Write f->row; rg_fsm_row_add: where none is. */
 RG_MUST enum rg_err rg_fsm_row_put(struct rg_fsm *f, const struct rg_rowkey *key);
+RG_MUST enum rg_err rg_fsm_row_add(struct rg_fsm *f, const struct rg_rowkey *key);
 
 /** Delete the assignments of a principal, with their indexes (assign.c). */
 RG_MUST enum rg_err rg_fsm_unassign(struct rg_fsm *f, char principal_type, const struct rg_uuid *id);

@@ -2,6 +2,7 @@
 #include "store/apply/fsm_priv.h"
 
 enum { DROP_BATCH = 256 };
+_Static_assert(DROP_BATCH * sizeof(struct rg_uuid) <= 32 * 1024, "on the stack");
 
 /* What tells users from groups. */
 struct noun {
@@ -35,6 +36,12 @@ static const struct noun group_noun = {
     .principal_type = 'G',
 };
 
+static void noun_check(const struct noun *noun)
+{
+    RG_ASSERT(noun == &user_noun || noun == &group_noun);
+    RG_ASSERT((noun->principal_type == 'U') == (noun == &user_noun));
+}
+
 /* --- unique indexes of one object --- */
 
 struct unique {
@@ -42,9 +49,11 @@ struct unique {
     enum rg_why why;
 };
 struct uniques {
-    struct unique at[2 + RG_EXTERNAL_IDS_MAX];
+    struct unique at[2 + RG_EXTERNAL_IDS_MAX]; /* name, address, external ids */
     size_t n;
 };
+
+_Static_assert(2 * sizeof(struct uniques) <= 32 * 1024, "before and after, on the stack");
 
 static const struct unique *uniques_find(const struct uniques *set, const struct rg_rowkey *key)
 {
@@ -72,7 +81,8 @@ static bool add_external(struct uniques *set, const struct noun *noun, struct rg
     struct rg_rowkey key;
     size_t issuer_n;
 
-    RG_ASSERT(noun == &user_noun || noun == &group_noun);
+    noun_check(noun);
+    RG_ASSERT(set->n >= 1); /* the name's */
     if (zero == NULL)
         return false;
     issuer_n = (size_t)(zero - value.p);
@@ -89,7 +99,7 @@ static bool uniques_of(const struct noun *noun, struct rg_span fields, struct un
     struct rg_rowkey key;
     struct rg_tlv tlv;
 
-    RG_ASSERT(noun == &user_noun || noun == &group_noun);
+    noun_check(noun);
     set->n = 0;
     if (!rg_tlv_get(fields, RG_F_NAME, &name) || name.n == 0 || memchr(name.p, 0, name.n) != NULL ||
         !rg_rowkey_folded(noun->name, name, &key) || !uniques_add(set, &key, noun->why_name))
@@ -102,7 +112,9 @@ static bool uniques_of(const struct noun *noun, struct rg_span fields, struct un
     while (rg_tlv_next(&cur, &tlv))
         if (tlv.field == RG_F_EXTERNAL_ID && !add_external(set, noun, tlv.value))
             return false;
-    RG_ASSERT(set->n >= 1 && set->n <= RG_LEN(set->at));
+    RG_ASSERT(set->n >= 1);
+    RG_ASSERT(set->n <= RG_LEN(set->at));
+    RG_ASSERT(set->at[0].why == noun->why_name);
     return true;
 }
 
@@ -110,6 +122,7 @@ static bool uniques_of(const struct noun *noun, struct rg_span fields, struct un
 static enum rg_err uniques_check(struct rg_fsm *f, const struct uniques *set, const struct rg_uuid *id)
 {
     RG_ASSERT(set->n >= 1);
+    RG_ASSERT(set->n <= RG_LEN(set->at));
     RG_ASSERT(!f->refused);
     for (size_t i = 0; i < set->n; i++) {
         struct rg_span holder;
@@ -135,14 +148,15 @@ static enum rg_err uniques_write(struct rg_fsm *f, const struct uniques *old, co
 {
     enum rg_err err = RG_OK;
 
-    RG_ASSERT(old->n <= RG_LEN(old->at) && new->n <= RG_LEN(new->at));
+    RG_ASSERT(old->n <= RG_LEN(old->at));
+    RG_ASSERT(new->n <= RG_LEN(new->at));
     RG_ASSERT(old->n > 0 || new->n > 0);
     for (size_t i = 0; !err && i < old->n; i++)
         if (uniques_find(new, &old->at[i].key) == NULL)
             err = rg_fsm_drop(f, &old->at[i].key);
     for (size_t i = 0; !err && i < new->n; i++)
         if (uniques_find(old, &new->at[i].key) == NULL)
-            err = rg_fsm_put(f, &new->at[i].key, rg_span(id->b, sizeof id->b));
+            err = rg_fsm_add(f, &new->at[i].key, rg_span(id->b, sizeof id->b));
     return err;
 }
 
@@ -153,7 +167,8 @@ static enum rg_err check_fields(struct rg_fsm *f, const struct noun *noun, struc
     struct rg_span status;
     enum rg_err err = rg_fsm_id(f, RG_F_ID, ret_id);
 
-    RG_ASSERT(noun == &user_noun || noun == &group_noun);
+    noun_check(noun);
+    RG_ASSERT(rg_txn_changes(f->txn) == f->changes);
     if (err)
         return err;
     f->reply->id = *ret_id;
@@ -169,9 +184,17 @@ static uint64_t count_of(struct rg_fsm *f, const struct noun *noun)
 {
     struct rg_counts counts;
 
-    RG_ASSERT(noun == &user_noun || noun == &group_noun);
+    noun_check(noun);
     rg_txn_counts(f->txn, &counts);
     return noun == &user_noun ? counts.users : counts.groups;
+}
+
+static uint64_t memberships(struct rg_fsm *f)
+{
+    struct rg_counts counts;
+
+    rg_txn_counts(f->txn, &counts);
+    return counts.memberships;
 }
 
 static enum rg_err create(struct rg_fsm *f, const struct noun *noun)
@@ -197,10 +220,11 @@ static enum rg_err create(struct rg_fsm *f, const struct noun *noun)
         return err;
     if (count_of(f, noun) >= noun->max)
         return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
-    RG_ASSERT(set.n >= 1 && !found);
+    RG_ASSERT(rg_txn_changes(f->txn) == f->changes);
     err = rg_fsm_row_build(f, rg_span(NULL, 0), f->cmd.bytes, NULL, 0);
     if (!err)
-        err = rg_fsm_row_put(f, &key);
+        err = rg_fsm_row_add(f, &key);
+    RG_ASSERT(err || count_of(f, noun) <= noun->max);
     return err ? err : uniques_write(f, &none, &set, &id);
 }
 
@@ -227,7 +251,8 @@ static enum rg_err replace(struct rg_fsm *f, const struct noun *noun)
         return err;
     if (!uniques_of(noun, old, &before))
         return RG_ECORRUPT;
-    RG_ASSERT(before.n >= 1 && set.n >= 1);
+    RG_ASSERT(before.n >= 1);
+    RG_ASSERT(before.at[0].why == noun->why_name);
     err = rg_fsm_row_put(f, &key);
     return err ? err : uniques_write(f, &before, &set, &id);
 }
@@ -255,10 +280,12 @@ static enum rg_err erase(struct rg_fsm *f, const struct noun *noun)
         return err;
     if (!uniques_of(noun, old, &before))
         return RG_ECORRUPT;
-    RG_ASSERT(before.n >= 1 && count_of(f, noun) > 0);
+    RG_ASSERT(before.n >= 1);
+    RG_ASSERT(count_of(f, noun) > 0);
     err = drop_members(f, noun, &id);
     if (!err)
         err = rg_fsm_unassign(f, noun->principal_type, &id);
+    RG_ASSERT(!f->refused); /* nothing can stand in its way now */
     if (!err)
         err = uniques_write(f, &before, &none, &id);
     return err ? err : rg_fsm_drop(f, &key);
@@ -282,7 +309,9 @@ static enum rg_err drop_membership(struct rg_fsm *f, const struct rg_uuid *id, c
     enum rg_err err = rg_fsm_drop(f, &row);
 
     RG_ASSERT(!f->refused);
-    RG_ASSERT(by_group.n == 1 + 2 * RG_ID_BYTES && by_user.n == by_group.n);
+    RG_ASSERT(f->cmd.kind == RG_CMD_MEMBERSHIP_DELETE || f->cmd.kind == RG_CMD_USER_DELETE || f->cmd.kind == RG_CMD_GROUP_DELETE);
+    RG_ASSERT(by_group.n == 1 + 2 * RG_ID_BYTES);
+    RG_ASSERT(by_user.n == by_group.n);
     if (!err)
         err = rg_fsm_drop(f, &by_group);
     return err ? err : rg_fsm_drop(f, &by_user);
@@ -298,6 +327,7 @@ static enum rg_err collect_others(struct rg_fsm *f, const struct rg_rowkey *pref
     enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(prefix), rg_span(NULL, 0), &scan);
 
     RG_ASSERT(prefix->n == 1 + RG_ID_BYTES);
+    RG_ASSERT(prefix->b[0] == RG_T_MEMBER_GROUP || prefix->b[0] == RG_T_GROUP_MEMBER);
     if (err)
         return err;
     while (n < DROP_BATCH && (err = rg_scan_next(&scan, &key, &value)) == RG_OK) {
@@ -319,7 +349,7 @@ static enum rg_err drop_members(struct rg_fsm *f, const struct noun *noun, const
     size_t n;
 
     RG_ASSERT(prefix.n == 1 + RG_ID_BYTES);
-    RG_ASSERT(noun->members == RG_T_MEMBER_GROUP || noun->members == RG_T_GROUP_MEMBER);
+    noun_check(noun);
     do {
         enum rg_err err = collect_others(f, &prefix, others, &n);
 
@@ -387,10 +417,13 @@ enum rg_err rg_fsm_membership_create(struct rg_fsm *f)
     memcpy(both, group.b, RG_ID_BYTES);
     memcpy(both + RG_ID_BYTES, user.b, RG_ID_BYTES);
     by_user = rg_rowkey_ids(RG_T_MEMBER_GROUP, &user, &group);
-    err = rg_fsm_put(f, &row, rg_span(both, sizeof both));
+    RG_ASSERT(row.n == 1 + RG_ID_BYTES);
+    RG_ASSERT(by_user.n == by_group.n);
+    err = rg_fsm_add(f, &row, rg_span(both, sizeof both));
     if (!err)
-        err = rg_fsm_put(f, &by_group, rg_span(id.b, sizeof id.b));
-    return err ? err : rg_fsm_put(f, &by_user, rg_span(NULL, 0));
+        err = rg_fsm_add(f, &by_group, rg_span(id.b, sizeof id.b));
+    RG_ASSERT(err || memberships(f) > 0);
+    return err ? err : rg_fsm_add(f, &by_user, rg_span(NULL, 0));
 }
 
 /* Named by its id, or else by group and user. */
@@ -402,6 +435,7 @@ static enum rg_err membership_id(struct rg_fsm *f, struct rg_uuid *ret_id)
     enum rg_err err;
 
     RG_ASSERT(f->cmd.kind == RG_CMD_MEMBERSHIP_DELETE);
+    RG_ASSERT(rg_txn_changes(f->txn) == f->changes);
     if (rg_tlv_get(f->cmd.bytes, RG_F_MEMBERSHIP_ID, &value))
         return rg_fsm_id(f, RG_F_MEMBERSHIP_ID, ret_id);
     err = rg_fsm_id(f, RG_F_GROUP_ID, &group);
@@ -438,5 +472,6 @@ enum rg_err rg_fsm_membership_delete(struct rg_fsm *f)
         return RG_ECORRUPT;
     memcpy(group.b, value.p, RG_ID_BYTES);
     memcpy(user.b, value.p + RG_ID_BYTES, RG_ID_BYTES);
+    RG_ASSERT(memberships(f) > 0);
     return drop_membership(f, &id, &group, &user);
 }

@@ -2,7 +2,6 @@
 #include "store/apply/fsm_priv.h"
 
 enum {
-    REGIONS_MAX = 64,
     CREDENTIALS_MAX = 1024, /* rows: two for a record with key and token */
     NESTED_BYTES_MAX = 16 * 1024,
 };
@@ -24,7 +23,8 @@ static enum rg_err region_check(struct rg_fsm *f, struct rg_span fields, struct 
         known |= rg_span_is(status, statuses[i]);
     if (!known || !rg_rowkey_text(RG_T_REGION, name, ret_key))
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
-    RG_ASSERT(ret_key->b[0] == RG_T_REGION && ret_key->n > 1);
+    RG_ASSERT(ret_key->b[0] == RG_T_REGION);
+    RG_ASSERT(ret_key->n > 1);
     return RG_OK;
 }
 
@@ -37,6 +37,7 @@ static enum rg_err count_rows(struct rg_fsm *f, const struct rg_rowkey *prefix, 
 
     RG_ASSERT(prefix->n == 1);
     RG_ASSERT(max > 0);
+    RG_ASSERT(rg_txn_changes(f->txn) == f->changes); /* as they were before the command */
     if (err)
         return err;
     while (n < max && (err = rg_scan_next(&scan, &key, &value)) == RG_OK)
@@ -69,6 +70,8 @@ static enum rg_err region_drop(struct rg_fsm *f, const struct rg_rowkey *key, st
     enum rg_err err = rg_fsm_check_version(f, old);
 
     RG_ASSERT(key->b[0] == RG_T_REGION);
+    RG_ASSERT(region_is_removed(f->cmd.bytes));
+    RG_ASSERT(old.n > 0);
     if (err)
         return err;
     if (rg_tlv_u64(old, RG_F_PRIMARY, 0) != 0)
@@ -86,6 +89,7 @@ static enum rg_err region_check_change(struct rg_fsm *f, const struct rg_rowkey 
 
     RG_ASSERT(self->b[0] == RG_T_REGION);
     RG_ASSERT(f->cmd.kind == RG_CMD_REGION_PUT);
+    RG_ASSERT(!region_is_removed(f->cmd.bytes));
     (void)rg_tlv_get(f->cmd.bytes, RG_F_STATUS, &status);
     if (rg_span_is(status, "ACTIVE"))
         return RG_OK;
@@ -126,13 +130,13 @@ enum rg_err rg_fsm_region_put(struct rg_fsm *f)
     if (region_is_removed(f->cmd.bytes))
         return region_drop(f, &key, old);
     if (!found) {
-        err = count_rows(f, &all, REGIONS_MAX, &n);
+        err = count_rows(f, &all, RG_FSM_REGIONS_MAX, &n);
         if (err)
             return err;
-        if (n >= REGIONS_MAX)
+        if (n >= RG_FSM_REGIONS_MAX)
             return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
     }
-    RG_ASSERT(found || n < REGIONS_MAX);
+    RG_ASSERT(found || n < RG_FSM_REGIONS_MAX);
     err = rg_fsm_check_version(f, old);
     if (!err)
         err = region_check_change(f, &key, old);
@@ -157,13 +161,15 @@ static bool credential_parse(struct rg_span fields, struct credential *ret_c)
         if (!rg_rowkey_credential('k', id, &ret_c->key) || memchr(id.p, 0, id.n) != NULL)
             return false;
         ret_c->has_key = true;
-        RG_ASSERT(ret_c->key.n > 2 && ret_c->key.b[1] == 'k');
+        RG_ASSERT(ret_c->key.n > 2);
+        RG_ASSERT(ret_c->key.b[1] == 'k');
     }
     if (rg_tlv_get(fields, RG_F_TOKEN_SHA256, &hash)) {
         if (hash.n != 32 || !rg_rowkey_credential('t', hash, &ret_c->token))
             return false;
         ret_c->has_token = true;
-        RG_ASSERT(ret_c->token.n == 2 + 32 && ret_c->token.b[1] == 't');
+        RG_ASSERT(ret_c->token.n == 2 + 32);
+        RG_ASSERT(ret_c->token.b[1] == 't');
     }
     return ret_c->has_key || ret_c->has_token;
 }
@@ -184,7 +190,9 @@ static bool credential_check(struct rg_span fields, struct credential *ret_c)
 
 static bool key_same(const struct rg_rowkey *a, const struct rg_rowkey *b)
 {
-    RG_ASSERT(a->n > 0 && b->n > 0);
+    RG_ASSERT(a->n > 0);
+    RG_ASSERT(b->n > 0);
+    RG_ASSERT(a->b[0] == b->b[0]); /* of one table */
     return rg_span_eq(rg_rowkey_span(a), rg_rowkey_span(b));
 }
 
@@ -194,6 +202,8 @@ static enum rg_err credential_write(struct rg_fsm *f, const struct credential *c
 
     RG_ASSERT(c->has_key || c->has_token);
     RG_ASSERT(f->row.len > 0);
+    RG_ASSERT(!c->has_key || c->key.b[0] == RG_T_CREDENTIAL);
+    RG_ASSERT(!c->has_token || c->token.b[0] == RG_T_CREDENTIAL);
     if (c->has_key)
         err = rg_fsm_row_put(f, &c->key);
     if (!err && c->has_token)
@@ -206,6 +216,7 @@ static enum rg_err credential_find(struct rg_fsm *f, const struct credential *c,
                                    struct rg_span *ret_row)
 {
     RG_ASSERT(c->has_key || c->has_token);
+    RG_ASSERT(f->cmd.kind == RG_CMD_CREDENTIAL_PUT || f->cmd.kind == RG_CMD_CREDENTIAL_DELETE);
     return rg_fsm_find(f, c->has_key ? &c->key : &c->token, ret_found, ret_row);
 }
 
@@ -218,6 +229,7 @@ static enum rg_err credential_check_token(struct rg_fsm *f, const struct credent
     enum rg_err err;
 
     RG_ASSERT(c->has_key || c->has_token);
+    RG_ASSERT(f->cmd.kind == RG_CMD_CREDENTIAL_PUT);
     if (!c->has_token)
         return RG_OK;
     err = rg_fsm_find(f, &c->token, &found, &row);
@@ -260,7 +272,8 @@ enum rg_err rg_fsm_credential_put(struct rg_fsm *f)
         return err;
     if (found && !credential_parse(old, &before))
         return RG_ECORRUPT;
-    RG_ASSERT(found || (n < CREDENTIALS_MAX && !before.has_token));
+    RG_ASSERT(found || n < CREDENTIALS_MAX);
+    RG_ASSERT(found || !before.has_token);
     if (before.has_token && !(c.has_token && key_same(&before.token, &c.token)))
         err = rg_fsm_drop(f, &before.token);
     return err ? err : credential_write(f, &c);
@@ -297,7 +310,7 @@ enum rg_err rg_fsm_credential_delete(struct rg_fsm *f)
 
 /* What the first command brings: checked whole before anything is written. */
 struct init {
-    struct rg_span regions[REGIONS_MAX], credentials[REGIONS_MAX];
+    struct rg_span regions[RG_FSM_REGIONS_MAX], credentials[RG_FSM_REGIONS_MAX];
     size_t n_regions, n_credentials;
 };
 
@@ -306,7 +319,8 @@ static bool init_collect(struct rg_span bytes, struct init *init)
     struct rg_cursor cur;
     struct rg_tlv tlv;
 
-    RG_ASSERT(init->n_regions == 0 && init->n_credentials == 0);
+    RG_ASSERT(init->n_regions == 0);
+    RG_ASSERT(init->n_credentials == 0);
     rg_cursor_init(&cur, bytes);
     while (rg_tlv_next(&cur, &tlv)) {
         if (tlv.field != RG_F_REGION && tlv.field != RG_F_CREDENTIAL)
@@ -323,7 +337,8 @@ static bool init_collect(struct rg_span bytes, struct init *init)
             init->credentials[init->n_credentials++] = tlv.value;
         }
     }
-    RG_ASSERT(init->n_regions <= RG_LEN(init->regions) && init->n_credentials <= RG_LEN(init->credentials));
+    RG_ASSERT(init->n_regions <= RG_LEN(init->regions));
+    RG_ASSERT(init->n_credentials <= RG_LEN(init->credentials));
     return true;
 }
 
@@ -333,6 +348,7 @@ static enum rg_err init_check_regions(struct rg_fsm *f, const struct init *init)
     enum rg_err err = RG_OK;
 
     RG_ASSERT(init->n_regions <= RG_LEN(init->regions));
+    RG_ASSERT(f->cmd.kind == RG_CMD_INSTANCE_INIT);
     for (size_t i = 0; !err && i < init->n_regions; i++) {
         err = region_check(f, init->regions[i], &key);
         if (!err && region_is_removed(init->regions[i]))
@@ -398,18 +414,18 @@ enum rg_err rg_fsm_instance_init(struct rg_fsm *f)
         return err;
     /* Only this row can be too big: those of nested records are bounded far below a row. */
     err = rg_fsm_row_build(f, none, f->cmd.bytes, skip, RG_LEN(skip));
+    RG_ASSERT(err || rg_txn_changes(f->txn) == f->changes);
     if (!err)
-        err = rg_fsm_row_put(f, &instance);
+        err = rg_fsm_row_add(f, &instance);
     for (size_t i = 0; !err && i < init.n_regions; i++) {
         err = region_check(f, init.regions[i], &key);
         if (!err)
             err = rg_fsm_row_build(f, none, init.regions[i], NULL, 0);
         if (!err)
-            err = rg_fsm_row_put(f, &key);
+            err = rg_fsm_row_add(f, &key);
     }
     for (size_t i = 0; !err && i < init.n_credentials; i++) {
-        if (!credential_parse(init.credentials[i], &c))
-            return RG_EINTERNAL;
+        RG_ASSERT(credential_parse(init.credentials[i], &c)); /* as it was checked */
         err = rg_fsm_row_build(f, none, init.credentials[i], NULL, 0);
         if (!err)
             err = credential_write(f, &c);

@@ -2,6 +2,7 @@
 #include "store/apply/fsm_priv.h"
 #include "crypto/digest.h"
 #include "store/model/node.h"
+#include "store/model/region_name.h"
 
 enum {
     REGION_BYTES_MAX = 32,
@@ -11,6 +12,10 @@ enum {
     SECRET_BYTES_MAX = 16 * 1024,
     CMD_BYTES_MAX = 16 * 1024, /* far below a row: no row written by these commands is too big */
 };
+_Static_assert((int)REGION_BYTES_MAX == (int)RG_REGION_NAME_BYTES_MAX, "as regions are named");
+_Static_assert(RG_JOIN_TOKENS_MAX * sizeof(struct rg_rowkey) <= 32 * 1024, "all of them expire on the stack");
+_Static_assert(REGION_BYTES_MAX + LINK_BYTES_MAX + URL_BYTES_MAX + CERT_BYTES_MAX < CMD_BYTES_MAX, "a node's command can be sent");
+_Static_assert(SECRET_BYTES_MAX + RG_NAME_BYTES_MAX < RG_CMD_BYTES_MAX, "a secret's too");
 
 /* --- nodes --- */
 
@@ -84,9 +89,10 @@ static enum rg_err take_census(struct rg_fsm *f, uint64_t begin, struct census *
 
     RG_ASSERT(!f->refused);
     while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK) {
-        if (row.id <= c.id_max || row.id > RG_NODE_ID_MAX)
-            return RG_ECORRUPT;
+        RG_ASSERT(row.id > c.id_max); /* the scan's order: a row's id is its key's */
+        RG_ASSERT(row.id <= RG_NODE_ID_MAX);
         c.id_max = row.id;
+        RG_ASSERT(c.heir <= RG_MAX(c.id_max, begin)); /* one that came already, or the one asked about */
         if (begin == 0 || (row.id != begin && row.old_id != c.heir))
             continue;
         c.heir = row.id;
@@ -101,7 +107,8 @@ static enum rg_err take_census(struct rg_fsm *f, uint64_t begin, struct census *
 
 static void answer_id(struct rg_fsm *f, uint64_t id)
 {
-    RG_ASSERT(id >= 1 && id <= RG_NODE_ID_MAX);
+    RG_ASSERT(id >= 1);
+    RG_ASSERT(id <= RG_NODE_ID_MAX);
     _Static_assert(sizeof f->reply->id.b >= 8, "room for an id");
     for (size_t i = 0; i < 8; i++)
         f->reply->id.b[i] = (uint8_t)(id >> (56 - 8 * i));
@@ -114,7 +121,9 @@ static enum rg_err put_prepared(struct rg_fsm *f, uint64_t id, uint64_t old_id)
     const struct rg_rowkey key = rg_rowkey_u64(RG_T_NODE, id);
     enum rg_err err = rg_fsm_row_build(f, rg_span(NULL, 0), f->cmd.bytes, skip, RG_LEN(skip));
 
-    RG_ASSERT(id >= 1 && id <= RG_NODE_ID_MAX);
+    RG_ASSERT(f->cmd.kind == RG_CMD_NODE_JOIN);
+    RG_ASSERT(f->cmd.bytes.n <= CMD_BYTES_MAX);
+    RG_ASSERT(old_id == 0 || old_id < id); /* who comes back has a higher one than before */
     if (err)
         return err;
     rg_tlv_put_u64(&f->row, RG_F_NODE_ID, id);
@@ -138,6 +147,7 @@ static enum rg_err set_status(struct rg_fsm *f, const struct rg_rowkey *key, con
     enum rg_err err = rg_fsm_find(f, key, &found, &old);
 
     RG_ASSERT(key->b[0] == RG_T_JOIN_TOKEN || key->b[0] == RG_T_NODE);
+    RG_ASSERT(f->cmd.kind == RG_CMD_NODE_JOIN);
     if (!err && !found)
         err = RG_ECORRUPT;
     if (!err)
@@ -157,6 +167,7 @@ static enum rg_err check_token(struct rg_fsm *f, struct rg_span sha256, struct r
     enum rg_err err;
 
     RG_ASSERT(sha256.n == RG_SHA256_BYTES);
+    RG_ASSERT(f->cmd.kind == RG_CMD_NODE_JOIN);
     *ret_key = rg_rowkey_table(RG_T_JOIN_TOKEN);
     rg_rowkey_put(ret_key, sha256.p, sha256.n);
     RG_ASSERT(ret_key->n == 1 + RG_SHA256_BYTES);
@@ -301,7 +312,7 @@ enum rg_err rg_fsm_token_put(struct rg_fsm *f)
     if (err)
         return err;
     rg_tlv_put_str(&f->row, RG_F_STATUS, "NEW");
-    return f->row.err ? f->row.err : rg_fsm_row_put(f, &key);
+    return f->row.err ? f->row.err : rg_fsm_row_add(f, &key);
 }
 
 /* --- secrets --- */

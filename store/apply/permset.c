@@ -11,6 +11,7 @@ static enum rg_err check_permset(struct rg_fsm *f, struct rg_psid *ret_id, struc
     RG_ASSERT(f->cmd.kind == RG_CMD_PERMSET_CREATE || f->cmd.kind == RG_CMD_PERMSET_REPLACE);
     if (err)
         return err;
+    RG_ASSERT(rg_txn_changes(f->txn) == f->changes);
     f->reply->psid = *ret_id;
     err = rg_fsm_name(f, f->cmd.bytes, RG_F_NAME, &name);
     if (err)
@@ -24,7 +25,8 @@ static enum rg_err check_name_free(struct rg_fsm *f, const struct rg_rowkey *nam
     bool found;
     enum rg_err err = rg_fsm_find(f, name, &found, &holder);
 
-    RG_ASSERT(name->b[0] == RG_T_PERMSET_NAME && name->n > 1);
+    RG_ASSERT(name->b[0] == RG_T_PERMSET_NAME);
+    RG_ASSERT(name->n > 1);
     RG_ASSERT(!f->refused);
     if (err || !found)
         return err;
@@ -59,11 +61,11 @@ enum rg_err rg_fsm_permset_create(struct rg_fsm *f)
     rg_txn_counts(f->txn, &counts);
     if (counts.permsets >= RG_PERMSETS_MAX)
         return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
-    RG_ASSERT(!found && name.n > 1);
+    RG_ASSERT(key.n == 1 + RG_PSID_BYTES);
     err = rg_fsm_row_build(f, rg_span(NULL, 0), f->cmd.bytes, NULL, 0);
     if (!err)
-        err = rg_fsm_row_put(f, &key);
-    return err ? err : rg_fsm_put(f, &name, rg_span(id.b, sizeof id.b));
+        err = rg_fsm_row_add(f, &key);
+    return err ? err : rg_fsm_add(f, &name, rg_span(id.b, sizeof id.b));
 }
 
 static bool name_of(struct rg_span row, struct rg_rowkey *ret_name)
@@ -99,12 +101,13 @@ enum rg_err rg_fsm_permset_replace(struct rg_fsm *f)
     if (err || rg_span_eq(rg_rowkey_span(&before), rg_rowkey_span(&name)))
         return err;
     err = rg_fsm_drop(f, &before);
-    return err ? err : rg_fsm_put(f, &name, rg_span(id.b, sizeof id.b));
+    return err ? err : rg_fsm_add(f, &name, rg_span(id.b, sizeof id.b));
 }
 
 enum rg_err rg_fsm_permset_delete(struct rg_fsm *f)
 {
     struct rg_rowkey key, name, assigned;
+    struct rg_counts counts;
     struct rg_psid id;
     struct rg_span old;
     bool any;
@@ -127,6 +130,8 @@ enum rg_err rg_fsm_permset_delete(struct rg_fsm *f)
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_PERMSET_ASSIGNED);
     if (!name_of(old, &name))
         return RG_ECORRUPT;
+    rg_txn_counts(f->txn, &counts);
+    RG_ASSERT(counts.permsets > 0);
     RG_ASSERT(name.n > 1);
     err = rg_fsm_drop(f, &name);
     return err ? err : rg_fsm_drop(f, &key);
@@ -173,6 +178,7 @@ enum rg_err rg_fsm_account_delete(struct rg_fsm *f)
     RG_ASSERT(f->cmd.kind == RG_CMD_ACCOUNT_DELETE);
     if (err)
         return err;
+    RG_ASSERT(id[RG_ACCT_BYTES] == '\0');
     key = rg_rowkey_account(id);
     rg_rowkey_put(&assigned, id, RG_ACCT_BYTES);
     RG_ASSERT(assigned.n == 1 + RG_ACCT_BYTES);

@@ -6,12 +6,14 @@
 static enum rg_err refuse_setting(struct rg_fsm *f)
 {
     RG_ASSERT(f->cmd.kind == RG_CMD_SETTING_PUT);
+    RG_ASSERT(!f->refused);
     return rg_fsm_refuse(f, RG_EINVALID, RG_WHY_SETTING);
 }
 
 static bool lease_terms_ok(uint64_t regions, uint64_t ms)
 {
     _Static_assert(RG_LEASE_MS_MIN < RG_LEASE_MS_MAX, "a range");
+    _Static_assert(RG_LEASE_MS_MIN > 0, "no lease is 0 regions and 0 ms");
     if (regions == 0)
         return ms == 0;
     return regions <= RG_DURABLE_REGIONS_MAX && ms >= RG_LEASE_MS_MIN && ms <= RG_LEASE_MS_MAX;
@@ -19,7 +21,8 @@ static bool lease_terms_ok(uint64_t regions, uint64_t ms)
 
 static uint64_t larger(struct rg_span row, uint32_t a, uint32_t b)
 {
-    RG_ASSERT(a != 0 && b != 0);
+    RG_ASSERT(a >= RG_F_ID);
+    RG_ASSERT(b >= RG_F_ID);
     return RG_MAX(rg_tlv_u64(row, a, 0), rg_tlv_u64(row, b, 0));
 }
 
@@ -35,6 +38,8 @@ static enum rg_err lease_row(struct rg_fsm *f, struct rg_span old)
     RG_ASSERT(f->cmd.kind == RG_CMD_SETTING_PUT);
     if (err)
         return err;
+    if (set_at >= f->index) /* by an entry before this one, if at all */
+        return RG_ECORRUPT;
     rg_tlv_put_u64(&f->row, RG_F_OLD_REGIONS, larger(old, RG_F_REGIONS, settled ? RG_F_REGIONS : RG_F_OLD_REGIONS));
     rg_tlv_put_u64(&f->row, RG_F_OLD_LEASE_MS, larger(old, RG_F_LEASE_MS, settled ? RG_F_LEASE_MS : RG_F_OLD_LEASE_MS));
     return rg_fsm_row_check(f);
@@ -73,7 +78,7 @@ enum rg_err rg_fsm_setting_put(struct rg_fsm *f)
 
 /* Regions whose rows change when the primary's region is another. */
 struct moves {
-    struct rg_rowkey keys[RG_DURABLE_REGIONS_MAX * 2];
+    struct rg_rowkey keys[RG_FSM_REGIONS_MAX]; /* each of them */
     size_t n;
 };
 
@@ -90,6 +95,9 @@ static enum rg_err build_moved(struct rg_fsm *f, struct rg_span row, struct rg_s
     return rg_fsm_row_check(f);
 }
 
+_Static_assert(RG_DURABLE_REGIONS_MAX < RG_FSM_REGIONS_MAX, "no setting wants more regions than there can be");
+_Static_assert(sizeof(struct moves) <= 32 * 1024, "on the stack");
+
 /* Which rows, and whether each has room for what is written into it. */
 static enum rg_err plan_moves(struct rg_fsm *f, struct rg_span region, struct moves *moves)
 {
@@ -99,6 +107,7 @@ static enum rg_err plan_moves(struct rg_fsm *f, struct rg_span region, struct mo
     enum rg_err err = rg_rowkey_scan(f->txn, &prefix, NULL, &scan);
 
     RG_ASSERT(region.n > 0);
+    RG_ASSERT(rg_txn_changes(f->txn) == f->changes);
     moves->n = 0;
     while (!err && moves->n < RG_LEN(moves->keys) && (err = rg_scan_next(&scan, &key, &row)) == RG_OK) {
         bool is = rg_tlv_u64(row, RG_F_PRIMARY, 0) != 0, shall = rg_span_eq(setting_text(row, RG_F_NAME), region);
@@ -138,7 +147,8 @@ static enum rg_err newest_epoch(struct rg_fsm *f, const struct rg_rowkey *key, b
     struct rg_span next, row;
     enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(&prefix), rg_rowkey_span(key), &scan);
 
-    RG_ASSERT(key->b[0] == RG_T_EPOCH && key->n == 1 + 8);
+    RG_ASSERT(key->b[0] == RG_T_EPOCH);
+    RG_ASSERT(key->n == 1 + 8);
     if (!err)
         err = rg_scan_next(&scan, &next, &row);
     *ret_newest = err == RG_ENOTFOUND;
@@ -188,7 +198,7 @@ static enum rg_err drop_oldest(struct rg_fsm *f)
     RG_ASSERT(!f->refused);
     if (!err)
         err = rg_scan_next(&scan, &key, &row);
-    if (err == RG_ENOTFOUND || (!err && !rg_rowkey_take_u64(key, &index)))
+    if (err == RG_ENOTFOUND || (!err && (!rg_rowkey_take_u64(key, &index) || index >= f->index)))
         err = RG_ECORRUPT;
     if (err)
         return err;
@@ -214,7 +224,7 @@ enum rg_err rg_fsm_degraded(struct rg_fsm *f, uint64_t regions)
     rg_tlv_put_u64(&f->row, RG_F_AT_MS, (uint64_t)f->cmd.at_ms);
     rg_tlv_put(&f->row, RG_F_BY, f->cmd.by);
     rg_tlv_put_u64(&f->row, RG_F_DEGRADED, regions);
-    err = f->row.err ? f->row.err : rg_fsm_row_put(f, &key);
+    err = f->row.err ? f->row.err : rg_fsm_row_add(f, &key);
     if (err)
         return err;
     rg_buf_clear(&f->row);

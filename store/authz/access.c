@@ -30,6 +30,7 @@ static enum rg_err exists(struct rg_txn *txn, const struct rg_rowkey *key, bool 
     struct rg_span row;
     enum rg_err err = rg_row_get(txn, rg_rowkey_span(key), &row);
 
+    RG_ASSERT(key->n > 1);
     if (err != RG_OK && err != RG_ENOTFOUND)
         return err;
     *ret_exists = err == RG_OK;
@@ -43,6 +44,7 @@ static enum rg_err user_enabled(struct rg_txn *txn, const struct rg_uuid *id, bo
     struct rg_span row, status;
     enum rg_err err = rg_row_get(txn, rg_rowkey_span(&key), &row);
 
+    RG_ASSERT(ret_enabled != NULL);
     if (err)
         return err;
     (void)rg_tlv_get(row, RG_F_STATUS, &status);
@@ -57,9 +59,11 @@ static struct rg_rowkey assigned_prefix(struct rg_span account_id, const struct 
 
     RG_ASSERT(principal_type == 'G' || principal_type == 'U');
     RG_ASSERT(account_id.n == RG_ACCT_BYTES);
+    RG_ASSERT(permset != NULL);
     rg_rowkey_put(&key, account_id.p, RG_ACCT_BYTES);
     rg_rowkey_put(&key, permset->b, RG_PSID_BYTES);
     rg_rowkey_put(&key, &principal_type, 1);
+    RG_ASSERT(key.n == RG_ASSIGN_KEY_BYTES - RG_ID_BYTES);
     return key;
 }
 
@@ -107,6 +111,8 @@ struct side {
     struct rg_rowkey at; /* prefix, then the id the scan stands at */
     size_t prefix_n;
 };
+_Static_assert((size_t)RG_ASSIGN_KEY_BYTES <= sizeof ((struct side *)NULL)->at.b, "the longest prefix, and an id");
+_Static_assert((size_t)RG_ASSIGN_KEY_BYTES - RG_ID_BYTES <= sizeof ((struct rg_scan *)NULL)->prefix, "it can be scanned");
 
 static enum rg_err side_take(struct side *side, enum rg_err err, struct rg_span key)
 {
@@ -116,6 +122,7 @@ static enum rg_err side_take(struct side *side, enum rg_err err, struct rg_span 
         return err;
     if (key.n != side->prefix_n + RG_ID_BYTES)
         return RG_ECORRUPT;
+    RG_ASSERT(side->at.n == side->prefix_n || memcmp(key.p, side->at.b, key.n) >= 0); /* ever onwards */
     memcpy(side->at.b + side->prefix_n, key.p + side->prefix_n, RG_ID_BYTES);
     side->at.n = key.n;
     return RG_OK;
@@ -167,7 +174,9 @@ static enum rg_err join(struct side *groups, struct side *assigned, struct rg_ve
 {
     enum rg_err err = RG_OK;
 
-    RG_ASSERT(groups->at.b[0] == RG_T_MEMBER_GROUP && assigned->at.b[0] == RG_T_ASSIGN);
+    RG_ASSERT(groups->at.b[0] == RG_T_MEMBER_GROUP);
+    RG_ASSERT(assigned->at.b[0] == RG_T_ASSIGN);
+    RG_ASSERT(groups->scan.txn == assigned->scan.txn); /* of one revision */
     while (!err) {
         int order = memcmp(side_id(groups), side_id(assigned), RG_ID_BYTES);
 
@@ -230,6 +239,7 @@ enum rg_err rg_access_check(struct rg_txn *txn, const struct rg_uuid *user_id, s
     if (err)
         return err;
     RG_ASSERT(!ret_verdict->allowed);
+    RG_ASSERT(!found || (ret_verdict->n_via > 0 && ret_verdict->via[0].principal_type == 'U')); /* the direct one first */
     ret_verdict->allowed = ret_verdict->n_via > 0;
     ret_verdict->reason = ret_verdict->allowed ? RG_ACCESS_GRANTED : RG_ACCESS_NOT_ASSIGNED;
     return RG_OK;
@@ -242,6 +252,13 @@ struct gather {
     size_t item_bytes, n, cap, max;
     struct rg_txn *users; /* set: items are user ids, of which only the enabled ones stay */
 };
+
+static void gather_check(const struct gather *g)
+{
+    RG_ASSERT(g->item_bytes > 0);
+    RG_ASSERT(g->n <= g->cap);
+    RG_ASSERT(g->cap == 0 || g->items != NULL);
+}
 
 static void gather_free(struct gather *g)
 {
@@ -269,8 +286,7 @@ static enum rg_err gather_compact(struct gather *g)
 {
     size_t n = 0;
 
-    RG_ASSERT(g->item_bytes > 0);
-    RG_ASSERT(g->n <= g->cap);
+    gather_check(g);
     if (g->n > 1)
         qsort_r(g->items, g->n, g->item_bytes, compare_items, &g->item_bytes);
     for (size_t i = 0; i < g->n; i++) {
@@ -283,6 +299,7 @@ static enum rg_err gather_compact(struct gather *g)
         err = gather_keeps(g, item, &keep);
         if (err)
             return err;
+        RG_ASSERT(n <= i);
         if (keep)
             memmove(g->items + n++ * g->item_bytes, item, g->item_bytes);
     }
@@ -298,7 +315,8 @@ static enum rg_err gather_grow(struct gather *g)
     size_t cap;
 
     RG_ASSERT(g->n == g->cap);
-    RG_ASSERT(g->item_bytes > 0);
+    RG_ASSERT(g->cap <= cap_max);
+    gather_check(g);
     if (g->cap == cap_max)
         return gather_compact(g); /* leaves room: half of it and the slack */
     cap = RG_MIN(g->cap + g->cap / 2 + 64, cap_max);
@@ -313,7 +331,7 @@ static enum rg_err gather_grow(struct gather *g)
 
 static enum rg_err gather_add(struct gather *g, const void *item)
 {
-    RG_ASSERT(g->n <= g->cap);
+    gather_check(g);
     if (g->n == g->cap) {
         enum rg_err err = gather_grow(g);
 
@@ -321,6 +339,7 @@ static enum rg_err gather_add(struct gather *g, const void *item)
             return err;
     }
     RG_ASSERT(g->n < g->cap);
+    RG_ASSERT(g->items != NULL);
     memcpy(g->items + g->n++ * g->item_bytes, item, g->item_bytes);
     return RG_OK;
 }
@@ -329,6 +348,8 @@ static enum rg_err gather_add(struct gather *g, const void *item)
 _Static_assert(sizeof(struct rg_grant) == 13 + RG_PSID_BYTES, "flat");
 _Static_assert(sizeof(struct rg_assignment) == 13 + RG_PSID_BYTES + 1 + RG_ID_BYTES, "flat");
 _Static_assert(sizeof(struct rg_via) == 1 + RG_ID_BYTES, "flat");
+_Static_assert(sizeof(struct rg_uuid) == RG_ID_BYTES, "flat");
+_Static_assert(PRINCIPALS_MAX >= RG_USERS_MAX, "every user by itself can have it");
 
 /* --- what a user has --- */
 
@@ -338,8 +359,8 @@ static enum rg_err add_of_principal(struct rg_txn *txn, char principal_type, con
     struct rg_assignment a;
     enum rg_err err = rg_assignment_list_of(txn, principal_type, id, NULL, &scan);
 
-    RG_ASSERT(principal_type == 'G' || principal_type == 'U');
     RG_ASSERT(g->item_bytes <= sizeof a);
+    RG_ASSERT(g->users == NULL); /* assignments, not users */
     while (!err && (err = rg_assignment_list_next(&scan, &a)) == RG_OK)
         err = gather_add(g, &a); /* a grant is an assignment's beginning: the item size says how much */
     return err == RG_ENOTFOUND ? RG_OK : err;
@@ -451,6 +472,7 @@ static enum rg_err gather_users(struct rg_txn *txn, const char *account_id, cons
     enum rg_err err = gather_principals(txn, account_id, permset, &principals);
 
     RG_ASSERT(users->users == txn);
+    RG_ASSERT(users->item_bytes == sizeof(struct rg_uuid));
     RG_ASSERT(err || principals.n <= PRINCIPALS_MAX);
     for (size_t i = 0; !err && i < principals.n; i++) {
         const struct rg_via *via = (const void *)(principals.items + i * sizeof *via);

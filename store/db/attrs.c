@@ -55,6 +55,7 @@ static const struct {
 static const struct attr *find(const struct attr *table, struct rg_span name)
 {
     RG_ASSERT(name.p != NULL || name.n == 0);
+    RG_ASSERT(table != NULL);
     for (const struct attr *a = table; a->n > 0; a++)
         if (a->n == name.n && (name.p[0] == a->scim[0] || name.p[0] == a->aws[0]) && memcmp(name.p + 1, a->scim + 1, name.n - 1) == 0)
             return a;
@@ -63,6 +64,8 @@ static const struct attr *find(const struct attr *table, struct rg_span name)
 
 static struct rg_span extension_name(struct rg_span name, enum rg_attrs_names names)
 {
+    RG_ASSERT(name.p != NULL || name.n == 0);
+    RG_ASSERT(names == RG_ATTRS_SCIM || names == RG_ATTRS_AWS);
     for (size_t i = 0; i < RG_LEN(extensions); i++)
         if (rg_span_is(name, extensions[i].scim) || rg_span_is(name, extensions[i].aws))
             return rg_span_str(names == RG_ATTRS_AWS ? extensions[i].aws : extensions[i].scim);
@@ -89,6 +92,7 @@ static bool take_byte(struct scan *s, uint8_t c)
     bool there = s->p < s->end && *s->p == c;
 
     RG_ASSERT(s->p <= s->end);
+    RG_ASSERT(c != '\0'); /* no JSON has one */
     s->p += there;
     return there;
 }
@@ -102,17 +106,19 @@ static bool at_byte(const struct scan *s, uint8_t c)
 /* A string with its quotes. */
 static bool take_string(struct scan *s, struct rg_span *ret)
 {
-    const uint8_t *begin = s->p, *p = s->p + 1;
+    const uint8_t *begin = s->p, *p;
 
     if (!at_byte(s, '"'))
         return false;
+    p = s->p + 1;
     for (; p < s->end && *p != '"'; p++)
         if (*p == '\\' && ++p == s->end)
             return false;
     if (p == s->end)
         return false;
     s->p = p + 1;
-    RG_ASSERT(s->p - begin >= 2 && s->p <= s->end);
+    RG_ASSERT(s->p - begin >= 2);
+    RG_ASSERT(s->p <= s->end);
     *ret = rg_span(begin, (size_t)(s->p - begin));
     return true;
 }
@@ -144,7 +150,9 @@ static bool take_value(struct scan *s, struct rg_span *ret)
             break;
         }
     } while (depth > 0);
-    RG_ASSERT(depth == 0 && s->p <= s->end);
+    RG_ASSERT(depth == 0);
+    RG_ASSERT(s->p <= s->end);
+    RG_ASSERT(s->p >= begin);
     *ret = rg_span(begin, (size_t)(s->p - begin));
     return ret->n > 0;
 }
@@ -175,6 +183,10 @@ static void flush(struct copy *c, const uint8_t *to)
 {
     size_t at = c->out->len;
 
+    RG_ASSERT(c->run != NULL);
+    RG_ASSERT(to >= c->run);
+    RG_ASSERT(c->n <= LETTERS_MAX);
+    RG_ASSERT(c->n == 0 || c->letters[c->n - 1] < to); /* in order, and all of them within */
     rg_buf_put(c->out, c->run, (size_t)(to - c->run));
     for (size_t i = 0; i < c->n && c->out->err == RG_OK; i++)
         c->out->data[at + (size_t)(c->letters[i] - c->run)] ^= 'a' ^ 'A';
@@ -184,15 +196,20 @@ static void flush(struct copy *c, const uint8_t *to)
 
 static void rename_to(struct copy *c, const uint8_t *letter, char wanted)
 {
+    RG_ASSERT(c->run != NULL);
+    RG_ASSERT(letter >= c->run);
     if (*letter == (uint8_t)wanted)
         return;
+    RG_ASSERT((*letter ^ (uint8_t)wanted) == ('a' ^ 'A')); /* the same letter, of the other case */
     if (c->n == LETTERS_MAX)
         flush(c, letter);
+    RG_ASSERT(c->n < LETTERS_MAX);
     c->letters[c->n++] = letter;
 }
 
 static void put_comma(struct rg_buf *out)
 {
+    RG_ASSERT(out->len <= out->cap);
     if (out->len > 0 && out->data[out->len - 1] != '{' && out->data[out->len - 1] != '[')
         rg_buf_put_u8(out, ',');
 }
@@ -213,6 +230,8 @@ static bool copy_value(struct copy *c, struct scan *s, const struct attr *of, co
 {
     struct rg_span value;
 
+    RG_ASSERT(c->run != NULL); /* it is being copied */
+    RG_ASSERT(s->p <= s->end);
     if (of != NULL && at_byte(s, '{'))
         return copy_object(c, s, of, view);
     if (of == NULL || !take_byte(s, '['))
@@ -232,6 +251,9 @@ static bool copy_member(struct copy *c, struct scan *s, const struct attr *a, co
 {
     struct rg_span value;
 
+    RG_ASSERT(begin < s->p); /* behind its name */
+    RG_ASSERT(s->p[-1] == ':');
+    RG_ASSERT(a == NULL || a->n > 0);
     if (leave) {
         if (c->run != NULL)
             flush(c, *any ? begin - 1 : begin); /* without the comma */
@@ -253,6 +275,7 @@ static bool copy_object(struct copy *c, struct scan *s, const struct attr *table
 
     RG_ASSERT(at_byte(s, '{'));
     RG_ASSERT(table != NULL);
+    RG_ASSERT(c->out != NULL);
     s->p++;
     if (take_byte(s, '}'))
         return true;
@@ -288,6 +311,8 @@ static bool put_plain(struct rg_buf *out, struct rg_span attrs, const struct rg_
     struct rg_span name;
     bool any = false;
 
+    RG_ASSERT(attrs.p != NULL || attrs.n == 0);
+    RG_ASSERT(view->names == RG_ATTRS_SCIM || view->names == RG_ATTRS_AWS);
     *ret_extended = false;
     if (!take_byte(&s, '{'))
         return false;
@@ -319,6 +344,7 @@ static bool put_extension(struct rg_buf *out, struct scan *s, struct rg_span nam
 {
     struct rg_span value;
 
+    RG_ASSERT(s->p[-1] == ':'); /* behind its name */
     if (!take_value(s, &value))
         return false;
     if (view->extension != NULL && !view->extension(view->arg, extension_name(name, RG_ATTRS_AWS)))
@@ -333,6 +359,7 @@ static bool put_extensions_within(struct rg_buf *out, struct scan *s, const stru
 {
     struct rg_span name;
 
+    RG_ASSERT(s->p[-1] == ':');
     if (!take_byte(s, '{'))
         return false;
     if (!at_byte(s, '}'))
@@ -350,6 +377,8 @@ static bool put_extended(struct rg_buf *out, struct rg_span attrs, const struct 
     struct rg_span name, value;
     bool ok;
 
+    RG_ASSERT(attrs.n > 2); /* it was walked: there is a member */
+    RG_ASSERT(attrs.p[0] == '{');
     do {
         if (!take_name(&s, &name))
             return false;
@@ -368,6 +397,7 @@ static bool put_extensions(struct rg_buf *out, struct rg_span attrs, const struc
 {
     size_t before = out->len, begun;
 
+    RG_ASSERT(attrs.n > 2);
     if (view->names == RG_ATTRS_SCIM)
         return put_extended(out, attrs, view);
     put_name(out, rg_span_str(AWS_EXTENSIONS));
@@ -388,6 +418,8 @@ bool rg_attrs_put(struct rg_buf *out, struct rg_span attrs, const struct rg_attr
     size_t before = out->len;
     bool extended;
 
+    RG_ASSERT(view != NULL);
+    RG_ASSERT(attrs.n == 0 || attrs.p != out->data); /* a put may move what it reads */
     if (put_plain(out, attrs, view, &extended) && (!extended || put_extensions(out, attrs, view)))
         return true;
     RG_ASSERT(out->len >= before);
@@ -400,6 +432,8 @@ void rg_attrs_put_object(struct rg_buf *out, struct rg_span attrs, enum rg_attrs
     const struct rg_attrs_view all = {.names = names};
     size_t before = out->len;
 
+    RG_ASSERT(attrs.p != NULL || attrs.n == 0);
+    RG_ASSERT(names == RG_ATTRS_SCIM || names == RG_ATTRS_AWS);
     rg_buf_put_u8(out, '{');
     if (rg_attrs_put(out, attrs, &all)) {
         rg_buf_put_u8(out, '}');
@@ -415,6 +449,8 @@ bool rg_attrs_get(struct rg_span attrs, const char *name, struct rg_span *ret_va
     struct scan s = {attrs.p, attrs.p + attrs.n};
     struct rg_span at, value;
 
+    RG_ASSERT(attrs.p != NULL || attrs.n == 0);
+    RG_ASSERT(name[0] != '\0');
     if (!take_byte(&s, '{'))
         return false;
     do {

@@ -16,6 +16,8 @@ void rg_cmd_put_row(struct rg_buf *buf, struct rg_span row, rg_keep_fn keep, con
     struct rg_cursor cur;
     struct rg_tlv tlv;
 
+    RG_ASSERT(row.p != NULL || row.n == 0);
+    RG_ASSERT(row.n == 0 || row.p != buf->data); /* a put may move what it would read */
     rg_cursor_init(&cur, row);
     while (rg_tlv_next(&cur, &tlv))
         if (tlv.field >= RG_F_ID && (keep == NULL || keep(arg, &tlv)))
@@ -41,6 +43,7 @@ enum rg_err rg_cmd_decode(struct rg_span bytes, struct rg_cmd *ret_cmd)
     struct rg_cursor cur;
     struct rg_tlv tlv;
 
+    RG_ASSERT(bytes.p != NULL || bytes.n == 0);
     if (bytes.n > RG_CMD_BYTES_MAX)
         return RG_EMALFORMED;
     rg_cursor_init(&cur, bytes);
@@ -61,7 +64,8 @@ enum rg_err rg_cmd_decode(struct rg_span bytes, struct rg_cmd *ret_cmd)
     cmd.kind = (enum rg_cmd_kind)kind;
     cmd.at_ms = (int64_t)at_ms;
     RG_ASSERT(cmd.kind > 0);
-    RG_ASSERT(cmd.by.n <= bytes.n);
+    RG_ASSERT(cmd.bytes.n <= RG_CMD_BYTES_MAX);
+    RG_ASSERT(cmd.by.n < bytes.n); /* within */
     *ret_cmd = cmd;
     return RG_OK;
 }
@@ -95,6 +99,7 @@ void rg_fold(struct rg_span name, struct rg_buf *out)
     uint8_t *to = rg_buf_reserve(out, name.n);
 
     RG_ASSERT(name.p != NULL || name.n == 0);
+    RG_ASSERT(to != NULL || out->err);
     if (to == NULL)
         return;
     for (size_t i = 0; i < name.n; i++)

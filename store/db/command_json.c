@@ -7,6 +7,9 @@
 #include "store/db/command.h"
 
 enum { HEX_BYTES_MAX = 4096, NESTED_MAX = 2, JSON_DEPTH_MAX = 1000 };
+_Static_assert(JSON_DEPTH_MAX + NESTED_MAX + 8 < JSON_PARSER_MAX_DEPTH, "what is shown can be read again, inside of an answer too");
+
+_Static_assert(2 * HEX_BYTES_MAX < RG_CMD_BYTES_MAX, "what cannot be read is shown by less than what can");
 
 enum form {
     FORM_TEXT,
@@ -43,7 +46,7 @@ static json_t *hex_text(struct rg_span bytes)
     RG_AUTO_MEM char *text = malloc(2 * bytes.n + 1);
 
     RG_ASSERT(bytes.p != NULL || bytes.n == 0);
-    RG_ASSERT(bytes.n <= RG_CMD_BYTES_MAX + RG_ROW_BYTES_MAX);
+    RG_ASSERT(bytes.n <= RG_CMD_BYTES_MAX);
     if (text == NULL)
         return NULL;
     rg_hex(text, bytes.p, bytes.n);
@@ -94,13 +97,13 @@ static json_t *id_value(struct rg_span bytes)
     struct rg_uuid id;
 
     _Static_assert(sizeof text >= 3 + 2 * 8 + 1, "ps- and 16 digits");
+    RG_ASSERT(bytes.p != NULL || bytes.n == 0);
     if (bytes.n == 8) {
         rg_hex(text + 3, bytes.p, 8);
         return json_string(text);
     }
     if (bytes.n != sizeof id.b)
         return hex_object(bytes);
-    RG_ASSERT(bytes.n == RG_LEN(id.b));
     memcpy(id.b, bytes.p, sizeof id.b);
     rg_uuid_format(text, &id);
     return json_string(text);
@@ -112,7 +115,8 @@ static json_t *pair_value(const struct known *k, struct rg_span bytes)
     size_t n = zero != NULL ? (size_t)(zero - bytes.p) : 0;
 
     RG_ASSERT(k->form == FORM_PAIRS);
-    RG_ASSERT(k->first != NULL && k->second != NULL);
+    RG_ASSERT(k->first != NULL);
+    RG_ASSERT(k->second != NULL);
     RG_ASSERT(zero == NULL || n < bytes.n);
     if (zero == NULL)
         return text_value(bytes);
@@ -142,6 +146,7 @@ static json_t *attrs_value(struct rg_span bytes)
     RG_AUTO_BUF struct rg_buf worded = {.max = 0};
     json_t *value = NULL;
 
+    RG_ASSERT(bytes.n <= RG_CMD_BYTES_MAX);
     rg_buf_init(&worded, 2 * RG_CMD_BYTES_MAX);
     rg_attrs_put_object(&worded, bytes, RG_ATTRS_AWS);
     if (worded.err)
@@ -153,6 +158,7 @@ static json_t *attrs_value(struct rg_span bytes)
 
 static json_t *ptype_value(struct rg_span bytes)
 {
+    RG_ASSERT(bytes.p != NULL || bytes.n == 0);
     if (rg_span_is(bytes, "G"))
         return json_string("GROUP");
     return rg_span_is(bytes, "U") ? json_string("USER") : text_value(bytes);
@@ -196,6 +202,7 @@ static json_t *field_value(const struct known *k, struct rg_span bytes, unsigned
 
 static const struct known *find(uint32_t field)
 {
+    RG_ASSERT(field >= 1);
     for (size_t i = 0; i < RG_LEN(known); i++)
         if (known[i].field == field && known[i].name != NULL)
             return &known[i];
@@ -246,6 +253,7 @@ static bool add_field(json_t *object, const struct rg_tlv *tlv, unsigned depth)
         return true;
     if (k != NULL && k->form == FORM_ATTRS && json_object_get(object, k->name) != NULL)
         return true;
+    _Static_assert(sizeof unknown >= sizeof "field" + RG_DIGITS_MAX - 10, "any 32-bit number");
     snprintf(unknown, sizeof unknown, "field%u", tlv->field);
     return add(object, k != NULL ? k->name : unknown, repeats(k), field_value(k, tlv->value, depth));
 }
@@ -269,7 +277,8 @@ static json_t *record_value(struct rg_span bytes, unsigned depth)
 {
     json_t *object;
 
-    RG_ASSERT(depth >= 1 && depth <= NESTED_MAX);
+    RG_ASSERT(depth >= 1);
+    RG_ASSERT(depth <= NESTED_MAX);
     if (depth >= NESTED_MAX || bytes.n == 0 || !rg_tlv_valid(bytes))
         return bytes.n > 0 && memchr(bytes.p, 0, bytes.n) == NULL && depth < NESTED_MAX ? text_value(bytes)
                                                                                       : hex_object(bytes);
@@ -291,7 +300,7 @@ json_t *rg_command_json(struct rg_span bytes)
     if (rg_cmd_decode(bytes, &cmd) != RG_OK)
         return json_pack("{s:s,s:b,s:o}", "kind", "?", "malformed", 1, "hex",
                          hex_text(rg_span(bytes.p, RG_MIN(bytes.n, (size_t)HEX_BYTES_MAX))));
-    RG_ASSERT(cmd.kind > 0);
+    RG_ASSERT(bytes.n <= RG_CMD_BYTES_MAX);
     name = rg_cmd_kind_name(cmd.kind);
     object = json_pack("{s:s}", "kind", name);
     if (object == NULL || (name[0] == '?' && json_object_set_new(object, "kindNumber", json_integer(cmd.kind)) != 0) ||

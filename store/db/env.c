@@ -29,6 +29,8 @@ struct meta {
     struct rg_applied applied;
     struct rg_counts counts;
 };
+_Static_assert(sizeof(struct meta) == sizeof(struct rg_applied) + sizeof(struct rg_counts), "written whole: nothing between");
+_Static_assert(sizeof(struct rg_applied) == 3 * sizeof(uint64_t) + RG_STATE_HASH_BYTES, "nothing between its members either");
 
 struct rg_store {
     MDB_env *env; /* own */
@@ -58,6 +60,26 @@ static uint64_t counted_rows(const struct meta *meta)
     return c->users + c->groups + c->memberships + c->permsets + c->accounts + c->assignments + c->requests;
 }
 
+/* What is so at both ends of every transaction: counters within the rows, and a term with an index. */
+static bool meta_ok(const struct meta *meta)
+{
+    return counted_rows(meta) <= meta->applied.rows && (meta->applied.index > 0) == (meta->applied.term > 0);
+}
+
+static void txn_check(const struct rg_txn *txn)
+{
+    RG_ASSERT(txn->mdb != NULL);
+    RG_ASSERT(txn->store != NULL);
+    RG_ASSERT(txn->mode == RG_TXN_WRITE || txn->changes == 0);
+    RG_ASSERT(txn->mode == RG_TXN_WRITE || txn->scans == 0);
+}
+
+static void txn_check_write(const struct rg_txn *txn)
+{
+    RG_ASSERT(txn->mdb != NULL);
+    RG_ASSERT(txn->mode == RG_TXN_WRITE);
+}
+
 /* A missing file is no missing row. */
 static enum rg_err io_err(int errnum)
 {
@@ -70,6 +92,7 @@ static enum rg_err io_err(int errnum)
 
 static enum rg_err from_mdb(int rc)
 {
+    _Static_assert(MDB_KEYEXIST < 0 && MDB_LAST_ERRCODE < 0, "LMDB's codes are negative, those of the system positive");
     switch (rc) {
     case MDB_SUCCESS:
         return RG_OK;
@@ -117,6 +140,7 @@ static enum rg_err from_write(struct rg_store *store, int rc)
     struct statvfs fs;
     int fd;
 
+    RG_ASSERT(store != NULL);
     RG_ASSERT(rc != EIO || store->env != NULL);
     if (rc == EIO && mdb_env_get_fd(store->env, &fd) == 0 && fstatvfs(fd, &fs) == 0 &&
         (uint64_t)fs.f_bavail * fs.f_frsize < FREE_BYTES_MIN)
@@ -132,7 +156,8 @@ static void row_digest(struct rg_span key, struct rg_span value, uint64_t out[4]
     struct rg_span in[3];
     size_t n = 0;
 
-    RG_ASSERT(key.n > 0 && key.n <= RG_KEY_BYTES_MAX);
+    RG_ASSERT(key.n > 0);
+    RG_ASSERT(key.n <= RG_KEY_BYTES_MAX);
     RG_ASSERT(value.n <= RG_ROW_BYTES_MAX);
     _Static_assert(RG_KEY_BYTES_MAX < 1 << 14, "a key's length is a varint of at most two bytes");
     if (key.n >= 0x80)
@@ -207,7 +232,8 @@ static int open_env(struct rg_store *store, size_t map_bytes, unsigned readers)
     MDB_txn *txn;
     int rc = mdb_env_create(&store->env);
 
-    RG_ASSERT(page > 0 && map % page == 0);
+    RG_ASSERT(page > 0);
+    RG_ASSERT(map % page == 0);
     RG_ASSERT(map > 0);
     RG_ASSERT(store->dir.path != NULL);
     if (rc != 0)
@@ -239,8 +265,10 @@ enum rg_err rg_store_open(const char *dir, size_t map_bytes, unsigned readers_ma
     enum rg_err err;
     int rc;
 
-    RG_ASSERT(dir != NULL && ret_store != NULL);
-    RG_ASSERT(readers >= 1 && readers <= READERS_MAX);
+    RG_ASSERT(dir != NULL);
+    RG_ASSERT(ret_store != NULL);
+    RG_ASSERT(readers >= 1);
+    RG_ASSERT(readers <= READERS_MAX);
     if (store == NULL)
         return rg_fail(ctx, RG_ENOMEM, "open state in %s", dir);
     rc = pthread_mutex_init(&store->lock, NULL);
@@ -251,7 +279,8 @@ enum rg_err rg_store_open(const char *dir, size_t map_bytes, unsigned readers_ma
     rc = open_env(store, map_bytes, readers);
     if (rc != 0)
         return rg_fail(ctx, from_write(store, rc), "open state in %s: %s", dir, mdb_strerror(rc));
-    RG_ASSERT(store->env != NULL && store->open == 0);
+    RG_ASSERT(store->env != NULL);
+    RG_ASSERT(store->open == 0);
     *ret_store = RG_STEAL(store);
     return RG_OK;
 }
@@ -263,8 +292,9 @@ void rg_store_free(struct rg_store *store)
     RG_ASSERT(store->open == 0);
     while (store->idle != NULL) {
         struct rg_txn *txn = store->idle;
-        RG_ASSERT(txn->mode == RG_TXN_READ && txn->store == store);
 
+        RG_ASSERT(txn->mode == RG_TXN_READ);
+        RG_ASSERT(txn->store == store);
         store->idle = txn->next;
         mdb_txn_abort(txn->mdb);
         free(txn);
@@ -287,7 +317,8 @@ static struct rg_txn *take_idle(struct rg_store *store)
     txn = store->idle;
     if (txn != NULL)
         store->idle = txn->next;
-    RG_ASSERT(txn == NULL || (txn->mode == RG_TXN_READ && txn->store == store));
+    RG_ASSERT(txn == NULL || txn->mode == RG_TXN_READ);
+    RG_ASSERT(txn == NULL || txn->store == store);
     store->open++;
     RG_ASSERT(store->open > 0);
     pthread_mutex_unlock(&store->lock);
@@ -296,7 +327,8 @@ static struct rg_txn *take_idle(struct rg_store *store)
 
 static void count_end(struct rg_store *store, struct rg_txn *idle)
 {
-    RG_ASSERT(idle == NULL || (idle->mode == RG_TXN_READ && idle->mdb != NULL));
+    RG_ASSERT(idle == NULL || idle->mode == RG_TXN_READ);
+    RG_ASSERT(idle == NULL || idle->mdb != NULL);
     RG_ASSERT(idle == NULL || idle->store == store);
     pthread_mutex_lock(&store->lock);
     RG_ASSERT(store->open > 0);
@@ -314,6 +346,7 @@ static int begin_read(struct rg_store *store, struct rg_txn *txn)
 
     RG_ASSERT(txn->mode == RG_TXN_READ);
     RG_ASSERT(txn->store == store);
+    RG_ASSERT(store->env != NULL);
     if (txn->mdb != NULL) {
         rc = mdb_txn_renew(txn->mdb);
         if (rc == 0)
@@ -339,7 +372,7 @@ static enum rg_err load_meta(struct rg_txn *txn)
     if (value.mv_size != sizeof txn->meta)
         return RG_ECORRUPT;
     memcpy(&txn->meta, value.mv_data, sizeof txn->meta);
-    return RG_OK;
+    return meta_ok(&txn->meta) ? RG_OK : RG_ECORRUPT;
 }
 
 enum rg_err rg_txn_begin(struct rg_store *store, enum rg_txn_mode mode, struct rg_txn **ret_txn)
@@ -348,7 +381,8 @@ enum rg_err rg_txn_begin(struct rg_store *store, enum rg_txn_mode mode, struct r
     enum rg_err err;
     int rc;
 
-    RG_ASSERT(store != NULL && ret_txn != NULL);
+    RG_ASSERT(store != NULL);
+    RG_ASSERT(ret_txn != NULL);
     RG_ASSERT(mode == RG_TXN_READ || mode == RG_TXN_WRITE);
     if (mode == RG_TXN_READ) {
         txn = take_idle(store);
@@ -374,7 +408,7 @@ enum rg_err rg_txn_begin(struct rg_store *store, enum rg_txn_mode mode, struct r
         free(txn);
         return from_mdb(rc);
     }
-    RG_ASSERT(txn->mdb != NULL && txn->changes == 0);
+    txn_check(txn);
     err = load_meta(txn);
     if (err) {
         rg_txn_free(txn);
@@ -389,7 +423,7 @@ void rg_txn_free(struct rg_txn *txn)
     if (txn == NULL)
         return;
     if (txn->mode == RG_TXN_READ) {
-    RG_ASSERT(txn->mdb != NULL && txn->changes == 0);
+        txn_check(txn);
         mdb_txn_reset(txn->mdb);
         count_end(txn->store, txn);
         return;
@@ -408,8 +442,8 @@ enum rg_err rg_txn_commit(struct rg_txn *txn)
     enum rg_err err = RG_OK;
     int rc;
 
-    RG_ASSERT(txn->mdb != NULL);
-    RG_ASSERT(counted_rows(&txn->meta) <= txn->meta.applied.rows);
+    txn_check(txn);
+    RG_ASSERT(meta_ok(&txn->meta));
     if (txn->mode == RG_TXN_WRITE) {
         RG_ASSERT(txn->scans == 0);
         rc = mdb_put(txn->mdb, txn->store->dbi, &key, &value, 0);
@@ -430,6 +464,7 @@ uint64_t rg_store_bytes(struct rg_store *store)
     mdb_env_info(store->env, &info);
     mdb_env_stat(store->env, &stat);
     RG_ASSERT(stat.ms_psize > 0);
+    RG_ASSERT(info.me_last_pgno < SIZE_MAX / stat.ms_psize);
     return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
 }
 
@@ -441,41 +476,45 @@ enum rg_err rg_store_wipe(struct rg_store *store)
 
     if (err)
         return err;
+    txn_check_write(txn);
     rc = mdb_drop(txn->mdb, store->dbi, 0);
     if (rc != 0)
         return from_write(store, rc);
     txn->meta = (struct meta){0};
-    RG_ASSERT(counted_rows(&txn->meta) == 0);
+    RG_ASSERT(meta_ok(&txn->meta));
     return rg_txn_commit(RG_STEAL(txn));
 }
 
 void rg_txn_applied(const struct rg_txn *txn, struct rg_applied *ret_applied)
 {
-    RG_ASSERT(txn->mdb != NULL);
+    txn_check(txn);
     RG_ASSERT(counted_rows(&txn->meta) <= txn->meta.applied.rows);
     *ret_applied = txn->meta.applied;
 }
 
 void rg_txn_mark_applied(struct rg_txn *txn, uint64_t index, uint64_t term)
 {
-    RG_ASSERT(txn->mdb != NULL);
-    RG_ASSERT(txn->mode == RG_TXN_WRITE);
+    txn_check_write(txn);
     RG_ASSERT(index > txn->meta.applied.index);
+    RG_ASSERT(term >= txn->meta.applied.term); /* terms never fall along a log */
+    RG_ASSERT(term > 0);
     txn->meta.applied.index = index;
     txn->meta.applied.term = term;
 }
 
 void rg_txn_set_applied(struct rg_txn *txn, const struct rg_applied *applied)
 {
-    RG_ASSERT(txn->mdb != NULL);
+    txn_check_write(txn);
     RG_ASSERT(applied->rows == txn->meta.applied.rows);
-    RG_ASSERT(txn->mode == RG_TXN_WRITE);
+    RG_ASSERT((applied->index == 0) == (applied->term == 0));
+    RG_ASSERT(applied->index >= txn->meta.applied.index);
     txn->meta.applied = *applied;
+    RG_ASSERT(meta_ok(&txn->meta));
 }
 
 void rg_txn_counts(const struct rg_txn *txn, struct rg_counts *ret_counts)
 {
-    RG_ASSERT(txn->mdb != NULL);
+    txn_check(txn);
     *ret_counts = txn->meta.counts;
 }
 
@@ -519,6 +558,7 @@ static void count_row(struct rg_txn *txn, struct rg_span key, int by)
 {
     uint64_t *counter = counter_of(&txn->meta, key.p[0]);
 
+    _Static_assert(RG_T_REQUEST_AGE <= UINT8_MAX, "a table is the key's first byte");
     RG_ASSERT(key_ok(key));
     RG_ASSERT(by == 1 || by == -1);
     RG_ASSERT(by > 0 || txn->meta.applied.rows > 0);
@@ -543,30 +583,56 @@ enum rg_err rg_row_get(struct rg_txn *txn, struct rg_span key, struct rg_span *r
     return RG_OK;
 }
 
+/* A row that was not there is there now, or another value than before. */
+static void note_put(struct rg_txn *txn, struct rg_span key, struct rg_span value, bool new)
+{
+    if (new)
+        count_row(txn, key, 1);
+    hash_add(txn->meta.applied.hash, key, value);
+    txn->changes++;
+    RG_ASSERT(txn->meta.applied.rows > 0);
+    RG_ASSERT(txn->changes > 0);
+}
+
 enum rg_err rg_row_put(struct rg_txn *txn, struct rg_span key, struct rg_span value)
+{
+    MDB_val k = to_val(key), v = to_val(value);
+    bool new;
+    int rc;
+
+    txn_check_write(txn);
+    if (!key_ok(key) || value.n > RG_ROW_BYTES_MAX)
+        return RG_EINVALID;
+    rc = mdb_put(txn->mdb, txn->store->dbi, &k, &v, MDB_NOOVERWRITE); /* one descent for the new rows, which are most */
+    new = rc == 0;
+    if (rc == MDB_KEYEXIST) {
+        if (rg_span_eq(from_val(&v), value))
+            return RG_OK;
+        RG_ASSERT(txn->meta.applied.rows > 0); /* there is one */
+        hash_subtract(txn->meta.applied.hash, key, from_val(&v));
+        v = to_val(value);
+        rc = mdb_put(txn->mdb, txn->store->dbi, &k, &v, 0);
+    }
+    if (rc != 0)
+        return from_write(txn->store, rc);
+    note_put(txn, key, value, new);
+    return RG_OK;
+}
+
+enum rg_err rg_row_add(struct rg_txn *txn, struct rg_span key, struct rg_span value)
 {
     MDB_val k = to_val(key), v = to_val(value);
     int rc;
 
-    RG_ASSERT(txn->mdb != NULL);
-    RG_ASSERT(txn->mode == RG_TXN_WRITE);
+    txn_check_write(txn);
     if (!key_ok(key) || value.n > RG_ROW_BYTES_MAX)
         return RG_EINVALID;
-    rc = mdb_put(txn->mdb, txn->store->dbi, &k, &v, MDB_NOOVERWRITE); /* one descent for the new rows, which are most */
-    if (rc == MDB_KEYEXIST) {
-        if (rg_span_eq(from_val(&v), value))
-            return RG_OK;
-        hash_subtract(txn->meta.applied.hash, key, from_val(&v));
-        v = to_val(value);
-        rc = mdb_put(txn->mdb, txn->store->dbi, &k, &v, 0);
-    } else if (rc == 0) {
-        count_row(txn, key, 1);
-    }
+    rc = mdb_put(txn->mdb, txn->store->dbi, &k, &v, MDB_NOOVERWRITE);
+    if (rc == MDB_KEYEXIST)
+        return RG_ECORRUPT;
     if (rc != 0)
         return from_write(txn->store, rc);
-    hash_add(txn->meta.applied.hash, key, value);
-    RG_ASSERT(txn->meta.applied.rows > 0);
-    txn->changes++;
+    note_put(txn, key, value, true);
     return RG_OK;
 }
 
@@ -575,19 +641,20 @@ enum rg_err rg_row_delete(struct rg_txn *txn, struct rg_span key)
     MDB_val k = to_val(key), v;
     int rc;
 
-    RG_ASSERT(txn->mdb != NULL);
-    RG_ASSERT(txn->mode == RG_TXN_WRITE);
+    txn_check_write(txn);
     if (!key_ok(key))
         return RG_ENOTFOUND;
     rc = mdb_get(txn->mdb, txn->store->dbi, &k, &v);
     if (rc != 0)
         return from_mdb(rc);
+    RG_ASSERT(txn->meta.applied.rows > 0);
     hash_subtract(txn->meta.applied.hash, key, from_val(&v));
     rc = mdb_del(txn->mdb, txn->store->dbi, &k, NULL);
     if (rc != 0)
         return rc == MDB_NOTFOUND ? RG_ECORRUPT : from_write(txn->store, rc);
     count_row(txn, key, -1);
     txn->changes++;
+    RG_ASSERT(txn->changes > 0);
     return RG_OK;
 }
 
@@ -596,8 +663,7 @@ enum rg_err rg_row_append(struct rg_txn *txn, struct rg_span key, struct rg_span
     MDB_val k = to_val(key), v = to_val(value);
     int rc;
 
-    RG_ASSERT(txn->mdb != NULL);
-    RG_ASSERT(txn->mode == RG_TXN_WRITE);
+    txn_check_write(txn);
     if (!key_ok(key) || value.n > RG_ROW_BYTES_MAX)
         return RG_EMALFORMED;
     rc = mdb_put(txn->mdb, txn->store->dbi, &k, &v, MDB_APPEND);
@@ -617,8 +683,17 @@ static int span_cmp(struct rg_span a, struct rg_span b)
     size_t n = RG_MIN(a.n, b.n);
     int order = n > 0 ? memcmp(a.p, b.p, n) : 0;
 
-    RG_ASSERT((a.p != NULL || a.n == 0) && (b.p != NULL || b.n == 0));
+    RG_ASSERT(a.p != NULL || a.n == 0);
+    RG_ASSERT(b.p != NULL || b.n == 0);
     return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
+}
+
+/* Of one that has not come to its end. */
+static void scan_check(const struct rg_scan *scan)
+{
+    RG_ASSERT(scan->cursor != NULL);
+    RG_ASSERT(scan->txn->mdb != NULL);
+    RG_ASSERT(scan->txn->changes == scan->changes); /* a write would move what the cursor stands on */
 }
 
 enum rg_err rg_scan_begin(struct rg_txn *txn, struct rg_span prefix, struct rg_span after, struct rg_scan *scan)
@@ -626,8 +701,9 @@ enum rg_err rg_scan_begin(struct rg_txn *txn, struct rg_span prefix, struct rg_s
     MDB_cursor *cursor;
     int rc;
 
-    RG_ASSERT(txn->mdb != NULL);
+    txn_check(txn);
     RG_ASSERT(prefix.p != NULL || prefix.n == 0);
+    RG_ASSERT(after.p != NULL || after.n == 0);
     *scan = (struct rg_scan){.txn = txn, .prefix_len = prefix.n, .changes = txn->changes};
     if (prefix.n > sizeof scan->prefix || after.n > sizeof scan->from)
         return RG_EINVALID;
@@ -652,7 +728,7 @@ static enum rg_err scan_found(struct rg_scan *scan, int rc, const MDB_val *k, co
                               struct rg_span *ret_value)
 {
     RG_ASSERT(scan->cursor != NULL);
-    RG_ASSERT(scan->prefix_len <= sizeof scan->prefix);
+    RG_ASSERT(scan->started);
     if (rc == 0 && k->mv_size >= scan->prefix_len &&
         (scan->prefix_len == 0 || memcmp(k->mv_data, scan->prefix, scan->prefix_len) == 0)) {
         *ret_key = from_val(k);
@@ -671,8 +747,10 @@ static int scan_first(struct rg_scan *scan, MDB_val *k, MDB_val *v)
     int rc;
 
     RG_ASSERT(!scan->started);
+    RG_ASSERT(scan->prefix_len <= sizeof scan->prefix);
     RG_ASSERT(scan->from_len <= sizeof scan->from);
-    RG_ASSERT(!scan->from_set || scan->from_len > 0);
+    RG_ASSERT(scan->from_set == (scan->from_len > 0));
+    RG_ASSERT(from.p[0] != meta_key[0]); /* which is nobody's to see */
     *k = to_val(from);
     rc = mdb_cursor_get(scan->cursor, k, v, MDB_SET_RANGE);
     if (rc == 0 && scan->from_set && rg_span_eq(from_val(k), from))
@@ -687,8 +765,7 @@ enum rg_err rg_scan_next(struct rg_scan *scan, struct rg_span *ret_key, struct r
 
     if (scan->cursor == NULL)
         return RG_ENOTFOUND;
-    RG_ASSERT(scan->txn->mdb != NULL);
-    RG_ASSERT(scan->txn->changes == scan->changes); /* a write would move what the cursor stands on */
+    scan_check(scan);
     rc = scan->started ? mdb_cursor_get(scan->cursor, &k, &v, MDB_NEXT) : scan_first(scan, &k, &v);
     scan->started = true;
     return scan_found(scan, rc, &k, &v, ret_key, ret_value);
@@ -701,9 +778,9 @@ enum rg_err rg_scan_seek(struct rg_scan *scan, struct rg_span key, struct rg_spa
 
     if (scan->cursor == NULL)
         return RG_ENOTFOUND;
-    RG_ASSERT(key.n > 0 && key.p[0] != meta_key[0]);
-    RG_ASSERT(scan->txn->mdb != NULL);
-    RG_ASSERT(scan->txn->changes == scan->changes); /* a write would move what the cursor stands on */
+    RG_ASSERT(key.n > 0);
+    RG_ASSERT(key.p[0] != meta_key[0]);
+    scan_check(scan);
     rc = mdb_cursor_get(scan->cursor, &k, &v, MDB_SET_RANGE);
     scan->started = true;
     return scan_found(scan, rc, &k, &v, ret_key, ret_value);
@@ -713,8 +790,9 @@ void rg_scan_end(struct rg_scan *scan)
 {
     if (scan->cursor == NULL)
         return;
+    RG_ASSERT(scan->txn->mdb != NULL); /* before its transaction */
+    RG_ASSERT(scan->txn->mode == RG_TXN_READ || scan->txn->scans > 0);
     if (scan->txn->mode == RG_TXN_WRITE) {
-        RG_ASSERT(scan->txn->scans > 0);
         scan->txn->scans--;
     }
     mdb_cursor_close(scan->cursor);
@@ -728,7 +806,7 @@ enum rg_err rg_store_rehash(struct rg_txn *txn, uint8_t out[RG_STATE_HASH_BYTES]
     struct rg_span key, value;
     enum rg_err err = rg_scan_begin(txn, rg_span(NULL, 0), rg_span(NULL, 0), &scan);
 
-    RG_ASSERT(txn->mdb != NULL);
+    txn_check(txn);
     if (err)
         return err;
     while ((err = rg_scan_next(&scan, &key, &value)) == RG_OK)

@@ -54,6 +54,8 @@ void rg_txn_counts(const struct rg_txn *txn, struct rg_counts *ret_counts);
 RG_MUST enum rg_err rg_row_get(struct rg_txn *txn, struct rg_span key, struct rg_span *ret_value);
 /** Write or overwrite a row and fold the change into the state hash and the counters. */
 RG_MUST enum rg_err rg_row_put(struct rg_txn *txn, struct rg_span key, struct rg_span value);
+/** Write a row that is not there, by what its writer has looked at. RG_ECORRUPT, and nothing written: it is there all the same. */
+RG_MUST enum rg_err rg_row_add(struct rg_txn *txn, struct rg_span key, struct rg_span value);
 /** Delete a row. RG_ENOTFOUND. */
 RG_MUST enum rg_err rg_row_delete(struct rg_txn *txn, struct rg_span key);
 /** Rows this transaction has put, overwritten or deleted so far: a refused command must not move it. */

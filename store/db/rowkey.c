@@ -3,12 +3,16 @@
 #include "crypto/digest.h"
 
 enum { WHOLE_BYTES_MAX = 200, CUT_BYTES = 160 };
+_Static_assert(2 + WHOLE_BYTES_MAX <= sizeof ((struct rg_rowkey *)NULL)->b, "room behind a table and a credential's kind");
+_Static_assert(2 + CUT_BYTES + 1 + RG_SHA256_BYTES <= sizeof ((struct rg_rowkey *)NULL)->b, "the same when it is cut");
+_Static_assert((int)CUT_BYTES < (int)WHOLE_BYTES_MAX, "what is cut has that many bytes");
 
 static bool put_text(struct rg_rowkey *key, struct rg_span text)
 {
     uint8_t digest[RG_SHA256_BYTES];
 
-    RG_ASSERT(key->n >= 1 && key->n <= 2);
+    RG_ASSERT(key->n >= 1);
+    RG_ASSERT(key->n <= 2);
     RG_ASSERT(text.p != NULL || text.n == 0);
     if (text.n == 0 || text.n > RG_NAME_BYTES_MAX)
         return false;
@@ -16,16 +20,19 @@ static bool put_text(struct rg_rowkey *key, struct rg_span text)
         rg_rowkey_put(key, text.p, text.n);
         return true;
     }
+    RG_ASSERT(text.n > CUT_BYTES);
     rg_sha256(text, digest);
     rg_rowkey_put(key, text.p, CUT_BYTES);
     rg_rowkey_put(key, "", 1);
     rg_rowkey_put(key, digest, sizeof digest);
-    RG_ASSERT(key->n <= sizeof key->b);
+    RG_ASSERT(key->n <= 2 + CUT_BYTES + 1 + RG_SHA256_BYTES);
     return true;
 }
 
 bool rg_rowkey_text(enum rg_table table, struct rg_span text, struct rg_rowkey *ret_key)
 {
+    RG_ASSERT(ret_key != NULL);
+    RG_ASSERT(table != RG_T_CREDENTIAL); /* whose keys say of which kind they are */
     *ret_key = rg_rowkey_table(table);
     return put_text(ret_key, text);
 }
@@ -83,6 +90,8 @@ bool rg_rowkey_take_u64(struct rg_span key, uint64_t *ret_number)
 static void put_principal(struct rg_rowkey *key, char principal_type, const struct rg_uuid *id)
 {
     RG_ASSERT(key->n >= 1);
+    RG_ASSERT(key->n + 1 + RG_ID_BYTES <= RG_ASSIGN_KEY_BYTES);
+    RG_ASSERT(id != NULL);
     rg_rowkey_put(key, &principal_type, 1); /* any byte: a list may go on behind what a client's token says */
     rg_rowkey_put(key, id->b, RG_ID_BYTES);
 }
@@ -91,6 +100,7 @@ struct rg_rowkey rg_rowkey_assign(const char *account, const struct rg_psid *per
 {
     struct rg_rowkey key = rg_rowkey_table(RG_T_ASSIGN);
 
+    RG_ASSERT(permset != NULL);
     rg_rowkey_put(&key, account, RG_ACCT_BYTES);
     rg_rowkey_put(&key, permset->b, RG_PSID_BYTES);
     put_principal(&key, principal_type, id);
@@ -103,6 +113,7 @@ struct rg_rowkey rg_rowkey_assign_by(const char *account, const struct rg_psid *
 {
     struct rg_rowkey key = rg_rowkey_table(RG_T_ASSIGN_BY);
 
+    RG_ASSERT(permset != NULL);
     put_principal(&key, principal_type, id);
     rg_rowkey_put(&key, account, RG_ACCT_BYTES);
     rg_rowkey_put(&key, permset->b, RG_PSID_BYTES);

@@ -15,15 +15,21 @@ enum {
 /** Twelve ASCII digits. */
 bool rg_account_id_ok(struct rg_span id);
 
+_Static_assert(sizeof(struct rg_uuid) == RG_ID_BYTES, "an id's bytes are the key's");
+_Static_assert(sizeof(struct rg_psid) == RG_PSID_BYTES, "a permission set's too");
+
 /* A key on the stack. Fixed-size parts only overflow by our own mistake. */
 struct rg_rowkey {
     uint8_t b[256];
     size_t n;
 };
+_Static_assert(sizeof ((struct rg_rowkey *)NULL)->b <= RG_KEY_BYTES_MAX, "every key that is built can be written");
+_Static_assert((size_t)RG_ASSIGN_KEY_BYTES <= sizeof ((struct rg_rowkey *)NULL)->b, "the longest of fixed size");
 
 static inline struct rg_span rg_rowkey_span(const struct rg_rowkey *key)
 {
     RG_ASSERT(key->n <= sizeof key->b);
+    RG_ASSERT(key->n == 0 || key->b[0] != 0); /* the meta row is nobody's */
     return rg_span(key->b, key->n);
 }
 static inline void rg_rowkey_put(struct rg_rowkey *key, const void *p, size_t n)
@@ -38,7 +44,8 @@ static inline struct rg_rowkey rg_rowkey_table(enum rg_table table)
 {
     RG_UNINIT struct rg_rowkey key;
 
-    RG_ASSERT(table > 0 && table <= UINT8_MAX); /* 0 is the meta row's */
+    RG_ASSERT(table > 0); /* the meta row's */
+    RG_ASSERT(table <= UINT8_MAX);
     key.b[0] = (uint8_t)table;
     key.n = 1;
     return key;
@@ -48,6 +55,7 @@ static inline struct rg_rowkey rg_rowkey_id(enum rg_table table, const struct rg
 {
     struct rg_rowkey key = rg_rowkey_table(table);
 
+    RG_ASSERT(id != NULL);
     rg_rowkey_put(&key, id->b, RG_ID_BYTES);
     RG_ASSERT(key.n == 1 + RG_ID_BYTES);
     return key;
@@ -58,6 +66,7 @@ static inline struct rg_rowkey rg_rowkey_u64(enum rg_table table, uint64_t numbe
     struct rg_rowkey key = rg_rowkey_table(table);
     uint8_t bytes[8];
 
+    _Static_assert(sizeof bytes == sizeof number, "all of it");
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (uint8_t)(number >> (56 - 8 * i));
     rg_rowkey_put(&key, bytes, sizeof bytes);
@@ -69,6 +78,7 @@ static inline struct rg_rowkey rg_rowkey_ids(enum rg_table table, const struct r
 {
     struct rg_rowkey key = rg_rowkey_id(table, a);
 
+    RG_ASSERT(b != NULL);
     rg_rowkey_put(&key, b->b, RG_ID_BYTES);
     RG_ASSERT(key.n == 1 + 2 * RG_ID_BYTES);
     return key;
@@ -77,6 +87,7 @@ static inline struct rg_rowkey rg_rowkey_psid(enum rg_table table, const struct 
 {
     struct rg_rowkey key = rg_rowkey_table(table);
 
+    RG_ASSERT(id != NULL);
     rg_rowkey_put(&key, id->b, RG_PSID_BYTES);
     RG_ASSERT(key.n == 1 + RG_PSID_BYTES);
     return key;
@@ -87,6 +98,7 @@ static inline struct rg_rowkey rg_rowkey_account(const char *account_id)
 
     RG_ASSERT(rg_account_id_ok(rg_span(account_id, RG_ACCT_BYTES)));
     rg_rowkey_put(&key, account_id, RG_ACCT_BYTES);
+    RG_ASSERT(key.n == 1 + RG_ACCT_BYTES);
     return key;
 }
 
@@ -95,6 +107,7 @@ static inline struct rg_rowkey rg_rowkey_request(bool deletion, const struct rg_
 {
     struct rg_rowkey key = rg_rowkey_table(RG_T_REQUEST);
 
+    RG_ASSERT(id != NULL);
     rg_rowkey_put(&key, deletion ? "d" : "c", 1);
     rg_rowkey_put(&key, id->b, RG_ID_BYTES);
     RG_ASSERT(key.n == 1 + 1 + RG_ID_BYTES);
@@ -122,6 +135,7 @@ bool rg_rowkey_take_u64(struct rg_span key, uint64_t *ret_number);
 static inline bool rg_take_id(struct rg_span value, struct rg_uuid *ret_id)
 {
     _Static_assert(sizeof ret_id->b == RG_ID_BYTES, "whole");
+    RG_ASSERT(value.p != NULL || value.n == 0);
     if (value.n != RG_ID_BYTES)
         return false;
     memcpy(ret_id->b, value.p, RG_ID_BYTES);
@@ -130,6 +144,7 @@ static inline bool rg_take_id(struct rg_span value, struct rg_uuid *ret_id)
 static inline bool rg_take_psid(struct rg_span value, struct rg_psid *ret_id)
 {
     _Static_assert(sizeof ret_id->b == RG_PSID_BYTES, "whole");
+    RG_ASSERT(value.p != NULL || value.n == 0);
     if (value.n != RG_PSID_BYTES)
         return false;
     memcpy(ret_id->b, value.p, RG_PSID_BYTES);
@@ -139,6 +154,7 @@ static inline bool rg_take_account(struct rg_span value, char ret_id[RG_ACCT_BYT
 {
     if (!rg_account_id_ok(value))
         return false;
+    RG_ASSERT(value.n == RG_ACCT_BYTES);
     memcpy(ret_id, value.p, RG_ACCT_BYTES);
     ret_id[RG_ACCT_BYTES] = '\0';
     return true;

@@ -1,6 +1,10 @@
 #include "store/db/rowmap.h"
 
 enum { FIELDS_MAX = 128 };
+#define FIELD_FITS(name, number, json, form) \
+    _Static_assert(number != RG_ROW_WHOLE && number < FIELDS_MAX, "every field can be a member");
+RG_FIELD_MAP(FIELD_FITS)
+#undef FIELD_FITS
 
 static bool take_number(uint32_t field, struct rg_span value, uint64_t *ret_number)
 {
@@ -16,7 +20,8 @@ static bool take(const struct rg_row_member *member, uint32_t field, struct rg_s
     uint64_t number;
 
     RG_ASSERT(member->at < RG_ROWMAP_BYTES_MAX);
-    RG_ASSERT(member->form == RG_ROW_NONE || (field >= 1 && field < FIELDS_MAX));
+    RG_ASSERT(field >= 1);
+    RG_ASSERT(field < FIELDS_MAX);
     switch ((enum rg_row_form)member->form) {
     case RG_ROW_NONE:
         return true;
@@ -62,7 +67,8 @@ enum rg_err rg_rowmap_read(const struct rg_rowmap *map, struct rg_span row, void
     struct rg_cursor cur;
     struct rg_tlv tlv;
 
-    RG_ASSERT(map->n > 0 && map->bytes > 0);
+    RG_ASSERT(map->n > 0);
+    RG_ASSERT(map->bytes > 0);
     RG_ASSERT(map->bytes <= sizeof thing);
     RG_ASSERT(map->n <= FIELDS_MAX);
     memset(thing, 0, map->bytes);
@@ -76,9 +82,11 @@ enum rg_err rg_rowmap_read(const struct rg_rowmap *map, struct rg_span row, void
     }
     if (cur.bad)
         return RG_ECORRUPT;
-    for (size_t i = 0; i < RG_LEN(map->needs) && map->needs[i] != 0; i++)
+    for (size_t i = 0; i < RG_LEN(map->needs) && map->needs[i] != 0; i++) {
+        RG_ASSERT(map->needs[i] < map->n); /* else no row has it */
         if (!was_seen(seen, map->needs[i]))
             return RG_ECORRUPT;
+    }
     if (map->of[RG_ROW_WHOLE].form == RG_ROW_SPAN)
         memcpy(thing + map->of[RG_ROW_WHOLE].at, &row, sizeof row);
     RG_ASSERT(map->of[RG_ROW_WHOLE].at + sizeof row <= map->bytes || map->of[RG_ROW_WHOLE].form != RG_ROW_SPAN);

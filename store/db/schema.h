@@ -220,6 +220,8 @@ enum rg_why {
 #define RG_ROW_BYTES_MAX (256 * 1024)
 #define RG_KEY_BYTES_MAX 420
 #define RG_EXTERNAL_IDS_MAX 32 /* of one user or group */
+_Static_assert(RG_KEY_BYTES_MAX <= 511, "LMDB's keys");
+_Static_assert(RG_ROW_BYTES_MAX >= RG_CMD_BYTES_MAX, "a row can keep what its command brings");
 
 struct rg_psid {
     uint8_t b[8]; /* "ps-" and 16 hex digits in ARNs */

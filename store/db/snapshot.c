@@ -22,6 +22,11 @@ enum {
     LOAD_BYTES = 4 << 20, /* of rows in one write transaction */
 };
 
+_Static_assert((int)HEAD_BYTES + (int)RG_WRAPPED_BYTES_MAX <= UINT16_MAX, "the data key's length is two bytes");
+_Static_assert(RG_KEY_BYTES_MAX <= UINT16_MAX, "a key's too");
+_Static_assert((int)RG_SNAPSHOT_CHUNK_BYTES <= (int)PLAIN_BYTES_MAX, "any chunk can be read");
+_Static_assert((int)PLAIN_BYTES_MAX < (int)LOAD_BYTES, "and loaded");
+
 enum chunk_kind { CHUNK_INFO = 1, CHUNK_ROWS = 2, CHUNK_END = 3 };
 
 enum info_field {
@@ -69,7 +74,8 @@ static enum rg_err write_chunk(struct writer *writer, enum chunk_kind kind)
     size_t n = plain.n;
     int packed;
 
-    RG_ASSERT(kind >= CHUNK_INFO && kind <= CHUNK_END);
+    RG_ASSERT(kind >= CHUNK_INFO);
+    RG_ASSERT(kind <= CHUNK_END);
     RG_ASSERT((kind == CHUNK_ROWS) == (writer->chunk_rows > 0));
     RG_ASSERT((kind == CHUNK_INFO) == (writer->number == 0));
     RG_ASSERT(writer->dek != NULL);
@@ -94,6 +100,7 @@ static enum rg_err write_chunk(struct writer *writer, enum chunk_kind kind)
     rg_le_put(head + 12, writer->chunk_rows, 4);
     memcpy(aad, head, CHUNK_HEAD_BYTES);
     rg_le_put(aad + CHUNK_HEAD_BYTES, writer->number, 8);
+    RG_ASSERT(CHUNK_HEAD_BYTES + n + RG_TAG_BYTES <= writer->out.cap);
     err = rg_dek_seal(writer->dek, 0, writer->number, rg_span(aad, sizeof aad), rg_span(body, n), body);
     if (err)
         return err;
@@ -112,12 +119,15 @@ static enum rg_err write_head(struct writer *writer, struct rg_keyprov *keys, co
     uint8_t head[HEAD_BYTES + RG_WRAPPED_BYTES_MAX] = {0};
     enum rg_err err;
 
-    RG_ASSERT(writer->dek == NULL && writer->number == 0);
+    RG_ASSERT(writer->dek == NULL);
+    RG_ASSERT(writer->number == 0);
     rg_buf_init(&dek, RG_WRAPPED_BYTES_MAX);
     err = rg_dek_new(keys, &c, &dek, &writer->dek);
     if (err)
         return err;
-    RG_ASSERT(dek.len > 0 && dek.len <= RG_WRAPPED_BYTES_MAX);
+    RG_ASSERT(dek.len > 0);
+    RG_ASSERT(dek.len <= RG_WRAPPED_BYTES_MAX);
+    RG_ASSERT(writer->dek != NULL);
     rg_le_put(head, FILE_MAGIC, 4);
     rg_le_put(head + 4, FORMAT_VERSION, 2);
     rg_le_put(head + 6, dek.len, 2);
@@ -131,8 +141,11 @@ static enum rg_err write_info(struct writer *writer, const struct rg_applied *ap
 {
     struct rg_buf *buf = &writer->plain;
 
-    RG_ASSERT(writer->number == 0 && writer->rows == 0);
+    RG_ASSERT(writer->number == 0);
+    RG_ASSERT(writer->rows == 0);
     RG_ASSERT(buf->len == 0);
+    RG_ASSERT(info->config_index <= applied->index); /* the configuration is of an entry within */
+    RG_ASSERT((applied->index == 0) == (applied->term == 0));
     rg_tlv_put_u64(buf, INFO_INDEX, applied->index);
     rg_tlv_put_u64(buf, INFO_TERM, applied->term);
     rg_tlv_put_u64(buf, INFO_CONFIG_INDEX, info->config_index);
@@ -152,7 +165,8 @@ static enum rg_err put_row(struct writer *writer, struct rg_span key, struct rg_
     enum rg_err err = RG_OK;
     uint8_t *to;
 
-    RG_ASSERT(key.n > 0 && key.n <= RG_KEY_BYTES_MAX);
+    RG_ASSERT(key.n > 0);
+    RG_ASSERT(key.n <= RG_KEY_BYTES_MAX);
     RG_ASSERT(value.n <= RG_ROW_BYTES_MAX);
     if (writer->plain.len > 0 && writer->plain.len + n > RG_SNAPSHOT_CHUNK_BYTES)
         err = write_chunk(writer, CHUNK_ROWS);
@@ -170,6 +184,7 @@ static enum rg_err put_row(struct writer *writer, struct rg_span key, struct rg_
     writer->plain.len += n;
     writer->chunk_rows++;
     writer->rows++;
+    RG_ASSERT(writer->rows >= writer->chunk_rows);
     return RG_OK;
 }
 
@@ -179,7 +194,8 @@ static enum rg_err write_rows(struct writer *writer, struct rg_txn *txn, const v
     struct rg_span key, value;
     enum rg_err err = rg_scan_begin(txn, rg_span(NULL, 0), rg_span(NULL, 0), &scan);
 
-    RG_ASSERT(writer->number == 1 && writer->rows == 0);
+    RG_ASSERT(writer->number == 1); /* behind the head */
+    RG_ASSERT(writer->rows == 0);
     while (!err) {
         err = rg_scan_next(&scan, &key, &value);
         if (err)
@@ -198,7 +214,8 @@ static enum rg_err write_rows(struct writer *writer, struct rg_txn *txn, const v
 
 static enum rg_err write_end(struct writer *writer, const struct rg_applied *applied)
 {
-    RG_ASSERT(writer->plain.len == 0 && writer->chunk_rows == 0);
+    RG_ASSERT(writer->plain.len == 0);
+    RG_ASSERT(writer->chunk_rows == 0);
     RG_ASSERT(writer->number >= 1);
     if (writer->rows != applied->rows)
         return RG_ECORRUPT; /* the store's own count is wrong: nothing to keep for later */
@@ -329,7 +346,8 @@ static enum rg_err check_chunk(struct reader *reader, const uint8_t head[CHUNK_H
     content = chunk->sealed_n - RG_TAG_BYTES;
     if ((chunk->flags & FLAG_LZ4) != 0 ? content >= chunk->plain_n : content != chunk->plain_n)
         return fail_at(reader, "damaged header");
-    RG_ASSERT(chunk->plain_n <= PLAIN_BYTES_MAX && content <= chunk->plain_n);
+    RG_ASSERT(chunk->plain_n <= PLAIN_BYTES_MAX);
+    RG_ASSERT(content <= chunk->plain_n);
     return RG_OK;
 }
 
@@ -342,7 +360,9 @@ static enum rg_err read_chunk(struct reader *reader)
     bool packed;
 
     RG_ASSERT(reader->dek != NULL);
-    RG_ASSERT(reader->sealed != NULL && reader->plain != NULL && reader->packed != NULL);
+    RG_ASSERT(reader->sealed != NULL);
+    RG_ASSERT(reader->plain != NULL);
+    RG_ASSERT(reader->packed != NULL);
     if (!err)
         err = check_chunk(reader, aad);
     if (!err)
@@ -371,7 +391,8 @@ static bool take_u64(struct rg_span bytes, uint32_t field, uint64_t *out)
 {
     struct rg_span value;
 
-    RG_ASSERT(field >= INFO_INDEX && field <= INFO_CHUNKS);
+    RG_ASSERT(field >= INFO_INDEX);
+    RG_ASSERT(field <= INFO_CHUNKS);
     return rg_tlv_get(bytes, field, &value) && rg_tlv_number(value, out);
 }
 
@@ -396,7 +417,8 @@ static enum rg_err read_info(struct reader *reader, struct rg_buf *config_buf, s
     memcpy(info->hash, hash.p, hash.n);
     if (key_id.n > 0)
         memcpy(info->key_id, key_id.p, key_id.n);
-    RG_ASSERT(key_id.n < sizeof info->key_id && info->key_id[key_id.n] == '\0');
+    RG_ASSERT(info->key_id[key_id.n] == '\0');
+    RG_ASSERT(info->config_index <= info->index);
     info->created_ms = (int64_t)created;
     if (config_buf == NULL)
         return RG_OK;
@@ -432,6 +454,7 @@ static bool next_row(struct rg_span bytes, size_t *at, struct rg_span *key, stru
     const uint8_t *p = bytes.p + *at;
 
     RG_ASSERT(*at < bytes.n);
+    RG_ASSERT(bytes.n <= PLAIN_BYTES_MAX);
     if (left < ROW_HEAD_BYTES)
         return false;
     key_n = (size_t)rg_le_get(p, 2);
@@ -540,6 +563,8 @@ static enum rg_err finish_load(struct rg_store *store, struct rg_txn **txn, cons
         err = rg_txn_begin(store, RG_TXN_WRITE, txn);
     if (err)
         return err;
+    _Static_assert(sizeof applied.hash == sizeof info->hash, "the whole hash");
+    RG_ASSERT(*txn != NULL);
     memcpy(applied.hash, info->hash, sizeof applied.hash);
     rg_txn_set_applied(*txn, &applied);
     return rg_txn_commit(RG_STEAL(*txn));

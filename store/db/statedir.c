@@ -14,6 +14,8 @@ static enum rg_err io_err(int errnum)
 {
     enum rg_err err = rg_err_from_errno(errnum);
 
+    RG_ASSERT(errnum > 0);
+    RG_ASSERT(err != RG_OK);
     return err == RG_ENOTFOUND ? RG_EIO : err;
 }
 
@@ -28,7 +30,8 @@ static enum rg_err make_dirs(const char *dir, bool *ret_made, struct rg_errctx *
     RG_ASSERT(path[n] == '\0');
     while (n > 1 && path[n - 1] == '/')
         path[--n] = '\0';
-    RG_ASSERT(n >= 1 && path[n] == '\0');
+    RG_ASSERT(n >= 1);
+    RG_ASSERT(path[n] == '\0');
     for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(path, 0700) != 0 && errno != EEXIST)
@@ -64,7 +67,8 @@ static enum rg_err make_lock_file(int dir_fd, const char *dir, uint64_t size, st
     int rc;
 
     RG_ASSERT(dir_fd >= 0);
-    RG_ASSERT(size > 0 && size <= INT32_MAX);
+    RG_ASSERT(size > 0);
+    RG_ASSERT(size <= INT32_MAX);
     if (fd < 0)
         return rg_fail(ctx, io_err(errno), "make %s/lock.mdb: %s", dir, strerror(errno));
     rc = posix_fallocate(fd, 0, (off_t)((size + 4095) / 4096 * 4096));
@@ -91,6 +95,7 @@ static bool is_current(int fd, const char *path)
 {
     struct stat held, named;
 
+    RG_ASSERT(fd >= 0);
     return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_dev == named.st_dev && held.st_ino == named.st_ino;
 }
 
@@ -109,6 +114,7 @@ static enum rg_err open_locked(const char *path, int *ret_fd, struct rg_errctx *
                                    : rg_fail(ctx, RG_EIO, "lock state directory %s: %s", path, strerror(errno));
     if (!err && !is_current(fd, path))
         err = RG_ESTALE;
+    RG_ASSERT(fd >= 0);
     if (err)
         close(fd);
     else
@@ -133,6 +139,7 @@ enum rg_err rg_statedir_take(struct rg_statedir *dir, const char *path, uint64_t
         err = rg_fail(ctx, RG_EIO, "state directory %s: is deleted again and again", path);
     if (err)
         return err;
+    RG_ASSERT(fd >= 0); /* open, and locked */
     copy = strdup(path);
     err = copy != NULL ? remove_files(fd, path, ctx) : RG_ENOMEM;
     if (!err)
@@ -150,6 +157,7 @@ void rg_statedir_release(struct rg_statedir *dir)
 {
     if (dir->path == NULL)
         return;
+    RG_ASSERT(dir->fd >= 0);
     if (remove_files(dir->fd, dir->path, NULL) == RG_OK && dir->made)
         (void)rmdir(dir->path); /* only when empty: else somebody keeps a file there */
     close(dir->fd); /* which unlocks it: last */

@@ -2,19 +2,24 @@
 
 #include "store/db/rowmap.h"
 
+_Static_assert(sizeof ((struct rg_assignment *)NULL)->account_id == RG_ACCT_BYTES + 1, "as a text");
+
 /* The keys of the row and of its two indexes, of an assignment. */
 static struct rg_rowkey by_account(const struct rg_assignment *a)
 {
+    RG_ASSERT(a != NULL);
     return rg_rowkey_assign(a->account_id, &a->permset_id, a->principal_type, &a->principal_id);
 }
 
 static struct rg_rowkey by_principal(const struct rg_assignment *a)
 {
+    RG_ASSERT(a != NULL);
     return rg_rowkey_assign_by(a->account_id, &a->permset_id, a->principal_type, &a->principal_id);
 }
 
 static struct rg_rowkey by_permset(const struct rg_assignment *a)
 {
+    RG_ASSERT(a != NULL);
     return rg_rowkey_assign_ps(a->account_id, &a->permset_id, a->principal_type, &a->principal_id);
 }
 
@@ -23,6 +28,7 @@ enum rg_err rg_assignment_get(struct rg_txn *txn, const struct rg_assignment *as
     const struct rg_rowkey key = by_account(assignment);
     struct rg_span row;
 
+    RG_ASSERT(key.n == RG_ASSIGN_KEY_BYTES);
     return rg_row_get(txn, rg_rowkey_span(&key), &row);
 }
 
@@ -37,6 +43,7 @@ enum rg_err rg_assignment_list(struct rg_txn *txn, const char *account_id, const
     RG_ASSERT(prefix.n == 1 + RG_ACCT_BYTES);
     if (permset != NULL)
         rg_rowkey_put(&prefix, permset->b, RG_PSID_BYTES);
+    RG_ASSERT(prefix.n < RG_ASSIGN_KEY_BYTES);
     if (after != NULL)
         from = by_account(after);
     RG_ASSERT(from.n == 0 || from.n == RG_ASSIGN_KEY_BYTES);
@@ -48,6 +55,8 @@ enum rg_err rg_assignment_list_of(struct rg_txn *txn, char principal_type, const
 {
     struct rg_rowkey prefix = rg_rowkey_table(RG_T_ASSIGN_BY), from = {.n = 0};
 
+    RG_ASSERT(principal_type == 'G' || principal_type == 'U');
+    RG_ASSERT(principal_id != NULL);
     rg_rowkey_put(&prefix, &principal_type, 1);
     rg_rowkey_put(&prefix, principal_id->b, RG_ID_BYTES);
     RG_ASSERT(prefix.n == 1 + 1 + RG_ID_BYTES);
@@ -95,7 +104,8 @@ static bool assignment_parse(struct rg_span key, struct rg_assignment *ret_assig
         type = rg_cursor_bytes(&cur, 1);
         id = rg_cursor_bytes(&cur, RG_ID_BYTES);
     }
-    RG_ASSERT(!cur.bad && rg_cursor_left(&cur) == 0);
+    RG_ASSERT(!cur.bad);
+    RG_ASSERT(rg_cursor_left(&cur) == 0); /* the same parts, in whatever order */
     RG_ASSERT(type.n == 1);
     ret_assignment->principal_type = (char)type.p[0];
     return rg_take_account(account, ret_assignment->account_id) && rg_take_psid(permset, &ret_assignment->permset_id) &&

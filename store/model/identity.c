@@ -2,6 +2,14 @@
 
 #include "store/db/rowmap.h"
 
+/* A row that says another id than its key belongs to somebody else. */
+static enum rg_err check_id(enum rg_err err, const struct rg_uuid *id, const struct rg_uuid *of_row)
+{
+    RG_ASSERT(id != NULL);
+    RG_ASSERT(err || of_row != NULL);
+    return !err && memcmp(id->b, of_row->b, sizeof id->b) != 0 ? RG_ECORRUPT : err;
+}
+
 /* An index row's value. */
 static enum rg_err get_id(struct rg_txn *txn, const struct rg_rowkey *key, struct rg_uuid *ret_id)
 {
@@ -9,7 +17,10 @@ static enum rg_err get_id(struct rg_txn *txn, const struct rg_rowkey *key, struc
     enum rg_err err = rg_row_get(txn, rg_rowkey_span(key), &value);
 
     RG_ASSERT(key->n > 1);
-    RG_ASSERT(key->b[0] != RG_T_USER && key->b[0] != RG_T_GROUP);
+    RG_ASSERT(ret_id != NULL);
+    RG_ASSERT(key->b[0] != RG_T_USER);
+    RG_ASSERT(key->b[0] != RG_T_GROUP);
+    RG_ASSERT(key->b[0] != RG_T_MEMBER_GROUP); /* whose rows are empty */
     if (err)
         return err;
     return rg_take_id(value, ret_id) ? RG_OK : RG_ECORRUPT;
@@ -47,6 +58,7 @@ static const struct rg_rowmap group_map = RG_ROWMAP(group_members, struct rg_gro
 
 static enum rg_err membership_parse(const struct rg_uuid *id, struct rg_span row, struct rg_membership *ret_membership)
 {
+    RG_ASSERT(id != NULL);
     if (row.n != 2 * RG_ID_BYTES)
         return RG_ECORRUPT;
     RG_ASSERT(row.p != NULL);
@@ -62,7 +74,7 @@ enum rg_err rg_user_get(struct rg_txn *txn, const struct rg_uuid *id, struct rg_
 {
     const struct rg_rowkey key = rg_rowkey_id(RG_T_USER, id);
 
-    return rg_rowmap_get(&user_map, txn, &key, ret_user);
+    return check_id(rg_rowmap_get(&user_map, txn, &key, ret_user), id, &ret_user->id);
 }
 
 enum rg_err rg_user_by_name(struct rg_txn *txn, struct rg_span name, struct rg_uuid *ret_id)
@@ -90,7 +102,7 @@ enum rg_err rg_group_get(struct rg_txn *txn, const struct rg_uuid *id, struct rg
 {
     const struct rg_rowkey key = rg_rowkey_id(RG_T_GROUP, id);
 
-    return rg_rowmap_get(&group_map, txn, &key, ret_group);
+    return check_id(rg_rowmap_get(&group_map, txn, &key, ret_group), id, &ret_group->id);
 }
 
 enum rg_err rg_group_by_name(struct rg_txn *txn, struct rg_span name, struct rg_uuid *ret_id)
@@ -114,6 +126,7 @@ enum rg_err rg_membership_get(struct rg_txn *txn, const struct rg_uuid *id, stru
     struct rg_span row;
     enum rg_err err = rg_row_get(txn, rg_rowkey_span(&key), &row);
 
+    RG_ASSERT(ret_membership != NULL);
     return err ? err : membership_parse(id, row, ret_membership);
 }
 
@@ -124,6 +137,7 @@ enum rg_err rg_membership_find(struct rg_txn *txn, const struct rg_uuid *group_i
     struct rg_uuid id;
     enum rg_err err = get_id(txn, &key, &id);
 
+    RG_ASSERT(key.n == 1 + 2 * RG_ID_BYTES);
     if (err)
         return err;
     *ret_membership = (struct rg_membership){.id = id, .group_id = *group_id, .user_id = *user_id};
@@ -139,9 +153,12 @@ static enum rg_err list(struct rg_txn *txn, const struct rg_rowkey *prefix, cons
     struct rg_rowkey from = *prefix;
 
     RG_ASSERT(prefix->n == 1 || prefix->n == 1 + RG_ID_BYTES);
+    RG_ASSERT(prefix->n == 1 || prefix->b[0] == RG_T_GROUP_MEMBER || prefix->b[0] == RG_T_MEMBER_GROUP);
+    RG_ASSERT((prefix->n == 1) == (prefix->b[0] == RG_T_USER || prefix->b[0] == RG_T_GROUP));
     if (after == NULL)
         return rg_scan_begin(txn, rg_rowkey_span(prefix), rg_span(NULL, 0), scan);
     rg_rowkey_put(&from, after->b, sizeof after->b);
+    RG_ASSERT(from.n == prefix->n + RG_ID_BYTES);
     return rg_scan_begin(txn, rg_rowkey_span(prefix), rg_rowkey_span(&from), scan);
 }
 
@@ -154,7 +171,8 @@ enum rg_err rg_user_list(struct rg_txn *txn, const struct rg_uuid *after, struct
 
 enum rg_err rg_user_list_next(struct rg_scan *scan, struct rg_user *ret_user)
 {
-    RG_ASSERT(scan->prefix_len == 1 && scan->prefix[0] == RG_T_USER);
+    RG_ASSERT(scan->prefix_len == 1);
+    RG_ASSERT(scan->prefix[0] == RG_T_USER);
     return rg_rowmap_next(&user_map, scan, ret_user);
 }
 
@@ -167,7 +185,8 @@ enum rg_err rg_group_list(struct rg_txn *txn, const struct rg_uuid *after, struc
 
 enum rg_err rg_group_list_next(struct rg_scan *scan, struct rg_group *ret_group)
 {
-    RG_ASSERT(scan->prefix_len == 1 && scan->prefix[0] == RG_T_GROUP);
+    RG_ASSERT(scan->prefix_len == 1);
+    RG_ASSERT(scan->prefix[0] == RG_T_GROUP);
     return rg_rowmap_next(&group_map, scan, ret_group);
 }
 
@@ -176,12 +195,14 @@ enum rg_err rg_member_list(struct rg_txn *txn, const struct rg_uuid *group_id, c
 {
     const struct rg_rowkey prefix = rg_rowkey_id(RG_T_GROUP_MEMBER, group_id);
 
+    _Static_assert(1 + 2 * RG_ID_BYTES <= RG_KEY_BYTES_MAX, "a key of two ids");
     return list(txn, &prefix, after, scan);
 }
 
 /* The two ids of an index key. */
 static bool split_ids(struct rg_span key, struct rg_uuid *ret_a, struct rg_uuid *ret_b)
 {
+    RG_ASSERT(key.n >= 1 + RG_ID_BYTES); /* what was scanned */
     RG_ASSERT(key.p[0] == RG_T_GROUP_MEMBER || key.p[0] == RG_T_MEMBER_GROUP);
     return key.n == 1 + 2 * RG_ID_BYTES && rg_take_id(rg_span(key.p + 1, RG_ID_BYTES), ret_a) &&
            rg_take_id(rg_span(key.p + 1 + RG_ID_BYTES, RG_ID_BYTES), ret_b);
@@ -193,11 +214,13 @@ enum rg_err rg_member_list_next(struct rg_scan *scan, struct rg_membership *ret_
     struct rg_span key, value;
     enum rg_err err = rg_scan_next(scan, &key, &value);
 
-    RG_ASSERT(scan->prefix_len == 1 + RG_ID_BYTES && scan->prefix[0] == RG_T_GROUP_MEMBER);
+    RG_ASSERT(scan->prefix_len == 1 + RG_ID_BYTES);
+    RG_ASSERT(scan->prefix[0] == RG_T_GROUP_MEMBER);
     if (err)
         return err;
     if (!split_ids(key, &m.group_id, &m.user_id) || !rg_take_id(value, &m.id))
         return RG_ECORRUPT;
+    RG_ASSERT(memcmp(m.group_id.b, scan->prefix + 1, RG_ID_BYTES) == 0);
     *ret_membership = m;
     return RG_OK;
 }
@@ -216,11 +239,14 @@ enum rg_err rg_groups_of_list_next(struct rg_scan *scan, struct rg_membership *r
     struct rg_span key, value;
     enum rg_err err = rg_scan_next(scan, &key, &value);
 
-    RG_ASSERT(scan->prefix_len == 1 + RG_ID_BYTES && scan->prefix[0] == RG_T_MEMBER_GROUP);
+    RG_ASSERT(scan->prefix_len == 1 + RG_ID_BYTES);
+    RG_ASSERT(scan->prefix[0] == RG_T_MEMBER_GROUP);
     if (err)
         return err;
     if (!split_ids(key, &user, &group))
         return RG_ECORRUPT;
+    RG_ASSERT(memcmp(user.b, scan->prefix + 1, RG_ID_BYTES) == 0);
     err = rg_membership_find(scan->txn, &group, &user, ret_membership);
+    RG_ASSERT(err || memcmp(ret_membership->user_id.b, scan->prefix + 1, RG_ID_BYTES) == 0);
     return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
 }

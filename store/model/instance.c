@@ -9,11 +9,12 @@ static const struct rg_row_member members[] = {
     [RG_F_OWNER_ACCOUNT_ID] = RG_ROW(struct rg_instance, owner_account_id),
     [RG_F_KEY_ID] = RG_ROW(struct rg_instance, key_id),
 };
-static const struct rg_rowmap map = RG_ROWMAP(members, struct rg_instance, 0);
+static const struct rg_rowmap map = RG_ROWMAP(members, struct rg_instance, RG_F_INSTANCE_ARN, RG_F_IDENTITY_STORE_ID);
 
 enum rg_err rg_instance_get(struct rg_txn *txn, struct rg_instance *ret_instance)
 {
     const struct rg_rowkey key = rg_rowkey_table(RG_T_INSTANCE);
 
+    RG_ASSERT(key.n == 1); /* there is one */
     return rg_rowmap_get(&map, txn, &key, ret_instance);
 }

@@ -14,7 +14,10 @@ static const struct rg_row_member members[] = {
     [RG_F_OLD_NODE_ID] = RG_ROW(struct rg_node_row, old_id),
     [RG_F_REJOIN] = RG_ROW(struct rg_node_row, rejoin),
 };
+_Static_assert(RG_NODE_ID_MAX == 1023, "an epoch's number is congruent to its node's id modulo 1024");
 static const struct rg_rowmap map = RG_ROWMAP(members, struct rg_node_row, RG_F_NODE_ID);
+
+static bool id_ok(uint64_t id) { return id >= 1 && id <= RG_NODE_ID_MAX; }
 
 enum rg_err rg_node_row_get(struct rg_txn *txn, uint64_t id, struct rg_node_row *ret_row)
 {
@@ -22,35 +25,45 @@ enum rg_err rg_node_row_get(struct rg_txn *txn, uint64_t id, struct rg_node_row 
     struct rg_node_row row;
     enum rg_err err = rg_rowmap_get(&map, txn, &key, &row);
 
-    if (!err && row.id == 0)
-        err = RG_ECORRUPT;
-    if (!err)
-        *ret_row = row;
-    return err;
+    if (err)
+        return err;
+    if (row.id != id || !id_ok(id)) /* another's, or nobody's */
+        return RG_ECORRUPT;
+    *ret_row = row;
+    return RG_OK;
 }
 
 enum rg_err rg_node_row_list(struct rg_txn *txn, struct rg_scan *scan)
 {
     const struct rg_rowkey prefix = rg_rowkey_table(RG_T_NODE);
 
+    RG_ASSERT(prefix.n == 1);
     return rg_rowkey_scan(txn, &prefix, NULL, scan);
 }
 
 enum rg_err rg_node_row_next(struct rg_scan *scan, struct rg_node_row *ret_row)
 {
+    struct rg_span key, bytes;
     struct rg_node_row row;
-    enum rg_err err = rg_rowmap_next(&map, scan, &row);
+    uint64_t id;
+    enum rg_err err = rg_scan_next(scan, &key, &bytes);
 
-    RG_ASSERT(scan->prefix_len == 1 && scan->prefix[0] == RG_T_NODE);
-    if (!err && row.id == 0)
-        err = RG_ECORRUPT;
+    RG_ASSERT(scan->prefix_len == 1);
+    RG_ASSERT(scan->prefix[0] == RG_T_NODE);
     if (!err)
-        *ret_row = row;
-    return err;
+        err = rg_rowmap_read(&map, bytes, &row);
+    if (err)
+        return err;
+    if (!rg_rowkey_take_u64(key, &id) || row.id != id || !id_ok(id))
+        return RG_ECORRUPT;
+    *ret_row = row;
+    return RG_OK;
 }
 
 void rg_node_row_put(struct rg_buf *cmd, const struct rg_node_row *row)
 {
+    RG_ASSERT(cmd->len > 0 || cmd->err); /* begun: a command's head comes first */
+    RG_ASSERT(id_ok(row->id)); /* else it is refused */
     if (row->version != 0)
         rg_tlv_put_u64(cmd, RG_F_IF_VERSION, row->version);
     rg_tlv_put_u64(cmd, RG_F_NODE_ID, row->id);
@@ -86,6 +99,7 @@ enum rg_err rg_join_token_get(struct rg_txn *txn, const uint8_t sha256[32], stru
     struct token_row row;
     enum rg_err err;
 
+    RG_ASSERT(sha256 != NULL);
     rg_rowkey_put(&key, sha256, 32);
     RG_ASSERT(key.n == 1 + 32);
     err = rg_rowmap_get(&token_map, txn, &key, &row);
@@ -111,6 +125,8 @@ enum rg_err rg_secret_get(struct rg_txn *txn, struct rg_span name, struct rg_spa
 
     if (!rg_rowkey_text(RG_T_SECRET, name, &key))
         return RG_ENOTFOUND;
+    RG_ASSERT(key.n > 1);
+    RG_ASSERT(key.b[0] == RG_T_SECRET);
     err = rg_rowmap_get(&secret_map, txn, &key, &row);
     if (!err)
         *ret_sealed = row.sealed;

@@ -32,6 +32,7 @@ enum rg_err rg_region_list(struct rg_txn *txn, struct rg_span after, struct rg_s
     const struct rg_rowkey prefix = rg_rowkey_table(RG_T_REGION);
     struct rg_rowkey from = {.n = 0};
 
+    RG_ASSERT(after.p != NULL || after.n == 0);
     if (after.n > 0 && !rg_rowkey_text(RG_T_REGION, after, &from))
         return RG_EINVALID;
     return rg_rowkey_scan(txn, &prefix, &from, scan);
@@ -39,7 +40,8 @@ enum rg_err rg_region_list(struct rg_txn *txn, struct rg_span after, struct rg_s
 
 enum rg_err rg_region_list_next(struct rg_scan *scan, struct rg_region *ret_region)
 {
-    RG_ASSERT(scan->prefix_len == 1 && scan->prefix[0] == RG_T_REGION);
+    RG_ASSERT(scan->prefix_len == 1);
+    RG_ASSERT(scan->prefix[0] == RG_T_REGION);
     return rg_rowmap_next(&map, scan, ret_region);
 }
 
@@ -52,6 +54,8 @@ static bool is_not_among(const void *fields, const struct rg_tlv *tlv)
 {
     const struct fields *without = fields;
 
+    RG_ASSERT(tlv->field >= RG_F_ID); /* a row's own are apply's */
+    RG_ASSERT(without->at != NULL || without->n == 0);
     for (size_t i = 0; i < without->n; i++)
         if (tlv->field == without->at[i])
             return false;
@@ -61,6 +65,7 @@ static bool is_not_among(const void *fields, const struct rg_tlv *tlv)
 void rg_region_rewrite(struct rg_buf *cmd, const struct rg_region *region, const uint32_t *without, size_t n)
 {
     RG_ASSERT(without != NULL || n == 0);
+    RG_ASSERT(cmd->len > 0 || cmd->err);
     rg_tlv_put_u64(cmd, RG_F_IF_VERSION, region->version);
     rg_cmd_put_row(cmd, region->row, is_not_among, &(struct fields){without, n});
 }

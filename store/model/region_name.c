@@ -35,6 +35,7 @@ static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
 
 bool rg_region_name_ok(struct rg_span name)
 {
+    RG_ASSERT(name.p != NULL || name.n == 0);
     if (name.n == 0 || name.n > RG_REGION_NAME_BYTES_MAX || name.p[0] == '-' || name.p[name.n - 1] == '-')
         return false;
     for (size_t i = 0; i < name.n; i++)
@@ -47,6 +48,7 @@ bool rg_region_name_is_aws(struct rg_span name)
 {
     size_t at = 0, words = 0;
 
+    RG_ASSERT(name.p != NULL || name.n == 0);
     if (name.n > RG_REGION_NAME_BYTES_MAX)
         return false;
     while (at < name.n && is_lower(name.p[at])) {
@@ -58,5 +60,7 @@ bool rg_region_name_is_aws(struct rg_span name)
         words++;
     }
     RG_ASSERT(at <= name.n);
+    RG_ASSERT(at <= RG_REGION_NAME_BYTES_MAX);
+    RG_ASSERT(2 * words <= at); /* each took a letter and a '-' */
     return (words == 2 || words == 3) && at + 1 == name.n && is_digit(name.p[at]);
 }

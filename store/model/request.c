@@ -21,9 +21,14 @@ enum rg_err rg_request_status_get(struct rg_txn *txn, bool deletion, const struc
     const struct rg_rowkey key = rg_rowkey_request(deletion, id);
     enum rg_err err = rg_rowmap_get(&map, txn, &key, ret_status);
 
-    if (!err)
-        ret_status->deletion = deletion;
-    return err;
+    RG_ASSERT(id != NULL);
+    if (err)
+        return err;
+    if (memcmp(ret_status->id.b, id->b, sizeof id->b) != 0) /* another's row */
+        return RG_ECORRUPT;
+    RG_ASSERT(ret_status->assignment.account_id[RG_ACCT_BYTES] == '\0');
+    ret_status->deletion = deletion;
+    return RG_OK;
 }
 
 /* The table of ages is in the order wanted. A request that aged out meanwhile was older than all that are left, so the
@@ -55,10 +60,11 @@ enum rg_err rg_request_status_list_next(struct rg_scan *scan, struct rg_request_
     struct rg_uuid id;
     enum rg_err err;
 
-    RG_ASSERT(scan->prefix_len == 1 && scan->prefix[0] == RG_T_REQUEST_AGE);
+    RG_ASSERT(scan->prefix_len == 1);
+    RG_ASSERT(scan->prefix[0] == RG_T_REQUEST_AGE);
     RG_ASSERT(scan->only == 'c' || scan->only == 'd');
     while ((err = rg_scan_next(scan, &key, &value)) == RG_OK) {
-        if (value.n != 1 + RG_ID_BYTES)
+        if (value.n != 1 + RG_ID_BYTES || (value.p[0] != 'c' && value.p[0] != 'd'))
             return RG_ECORRUPT;
         if (value.p[0] != scan->only)
             continue;

@@ -42,7 +42,7 @@ static enum rg_err q_try(void *arg, struct rg_span cmd, struct rg_reply *ret_rep
     RG_AUTO(txn) struct rg_txn *txn = NULL;
     enum rg_err err = rg_txn_begin(af.fix.store, RG_TXN_WRITE, &txn);
 
-    return err ? err : rg_fsm_apply(txn, af.fix.index + 1, 1, cmd, ret_reply);
+    return err ? err : rg_fsm_apply(txn, af.fix.index + 1, (uint64_t)API_EPOCH << 32 | 1, cmd, ret_reply);
 }
 
 static void q_forward(void *arg, struct rg_proposal *p)

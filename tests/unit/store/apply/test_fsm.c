@@ -2,6 +2,7 @@
  * fix_world. After every command the incremental hash is the hash of the rows; a refusal leaves it as it was. */
 #include "tests/lib/check_main.h"
 #include "tests/lib/store_rig.h"
+#include "store/db/rowkey.h"
 #include "store/model/credential.h"
 #include "store/model/region.h"
 #include "store/model/request.h"
@@ -910,4 +911,99 @@ TEST(a_full_store_is_a_fault)
     ck_assert_mem_eq(before, after, sizeof before);
     fix_check_hash(&small);
     fix_close(&small);
+}
+
+/* An index without its object, as a snapshot could bring it: whatever is made on top of it would never fit together again. */
+static const struct {
+    const char *name, *orphan; /* its key: table, parts by the names of the small organisation */
+    enum rg_cmd_kind kind;
+    const char *fields;
+} orphans[] = {
+    {"of a membership, by user", "b|u2|g1", RG_CMD_MEMBERSHIP_CREATE, "membership=m9 group=g1 user=u2"},
+    {"of an assignment, by principal", "t|U|u3|111111111111|p2", RG_CMD_ASSIGNMENT_CREATE,
+     "account=111111111111 permset=p2 ptype=U principal=u3 request=r9"},
+    {"of an assignment, by set", "w|p2|111111111111|U|u3", RG_CMD_ASSIGNMENT_CREATE,
+     "account=111111111111 permset=p2 ptype=U principal=u3 request=r9"},
+    {"of a user, by name", "n:dave|u9", RG_CMD_USER_CREATE, "id=u9 name=Dave"},
+    {"of a user, by a name it did not have", "n:dave|u1", RG_CMD_USER_REPLACE, "id=u1 name=Dave"},
+    {"of a user, by address", "e:d@x|u9", RG_CMD_USER_CREATE, "id=u9 name=Dave email=D@x"},
+    {"of a group, by name", "h:new|g9", RG_CMD_GROUP_CREATE, "id=g9 name=New"},
+    {"of a set, by name", "q:New|p9", RG_CMD_PERMSET_CREATE, "psid=p9 name=New"},
+    {"of a set, by a name it did not have", "q:New|p1", RG_CMD_PERMSET_REPLACE, "psid=p1 name=New"},
+};
+
+/* "T|part|…": the key, no value; "T:text|part": the key is the text, the part its value. */
+static void put_orphan(struct rg_txn *txn, const char *text)
+{
+    struct rg_rowkey key = rg_rowkey_table((enum rg_table)text[0]);
+    struct rg_rowkey value = {.n = 0}, *to = &key;
+    const char *p = text + 1;
+
+    if (*p == ':') {
+        size_t n = strcspn(++p, "|");
+
+        rg_rowkey_put(&key, p, n);
+        p += n;
+        to = &value;
+    }
+    while (*p == '|') {
+        char part[16] = "";
+        size_t n = strcspn(++p, "|");
+
+        memcpy(part, p, n);
+        p += n;
+        if (n == RG_ACCT_BYTES || n == 1)
+            rg_rowkey_put(to, part, n);
+        else if (part[0] == 'p')
+            rg_rowkey_put(to, (struct rg_psid[]){fix_psid(part)}[0].b, RG_PSID_BYTES);
+        else
+            rg_rowkey_put(to, (struct rg_uuid[]){fix_id(part)}[0].b, RG_ID_BYTES);
+    }
+    ck_assert_int_eq(rg_row_add(txn, rg_rowkey_span(&key), rg_span(value.b, value.n)), RG_OK);
+}
+
+LOOP(an_index_without_its_object_is_damage, RG_LEN(orphans))
+{
+    struct rg_reply reply;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    for (int with = 0; with < 2; with++) {
+        ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &txn), RG_OK);
+        if (with)
+            put_orphan(txn, orphans[_i].orphan);
+        fix_cmd(&fix, orphans[_i].kind, orphans[_i].fields);
+        err = rg_fsm_apply(txn, fix.index + 1, 1, rg_buf_span(&fix.cmd), &reply);
+        ck_assert_msg(err == (with ? RG_ECORRUPT : RG_OK), "%s: %s", orphans[_i].name, rg_err_symbol(err));
+        ck_assert_int_eq(reply.err, RG_OK); /* no refusal: those are the same on every node */
+        rg_txn_free(txn);
+    }
+}
+
+/* Times that the log cannot have come to yet. */
+LOOP(a_row_of_the_future_is_damage, 3)
+{
+    static const char *const fields[] = {
+        "name=lease regions=1 lease=2000",
+        "account=222222222222 permset=p1 ptype=U principal=u2 request=k",
+        "degraded=1",
+    };
+    static const enum rg_cmd_kind of[] = {RG_CMD_SETTING_PUT, RG_CMD_ASSIGNMENT_CREATE, RG_CMD_NOOP};
+    struct rg_rowkey key = rg_rowkey_u64(_i == 1 ? RG_T_REQUEST_AGE : RG_T_DEGRADED, fix.index + 1 + (_i == 1 ? 0 : 7));
+    struct rg_reply reply;
+    struct rg_txn *txn;
+
+    ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &txn), RG_OK);
+    rg_buf_clear(&fix.cmd);
+    if (_i == 0) {
+        rg_tlv_put_u64(&fix.cmd, RG_F_VERSION, fix.index + 1);
+        ck_assert_int_eq(rg_row_put(txn, rg_span_str("Glease"), rg_buf_span(&fix.cmd)), RG_OK);
+    } else {
+        ck_assert_int_eq(rg_row_put(txn, rg_rowkey_span(&key), rg_span_str("c0123456789abcdef")), RG_OK);
+        rg_tlv_put_u64(&fix.cmd, RG_F_REGIONS, RG_DEGRADED_KEPT_MAX); /* the oldest has to go */
+        ck_assert_int_eq(rg_row_put(txn, rg_span_str("Gdegraded-count"), rg_buf_span(&fix.cmd)), RG_OK);
+    }
+    fix_cmd(&fix, of[_i], fields[_i]);
+    ck_assert_int_eq(rg_fsm_apply(txn, fix.index + 1, 1, rg_buf_span(&fix.cmd), &reply), RG_ECORRUPT);
+    rg_txn_free(txn);
 }

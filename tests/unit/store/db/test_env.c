@@ -101,6 +101,32 @@ TEST(keys_and_values_have_bounds)
     fix_check_hash(&fix);
 }
 
+TEST(a_row_is_added_once)
+{
+    uint8_t before[RG_STATE_HASH_BYTES], after[RG_STATE_HASH_BYTES];
+    struct rg_txn *txn = begin_write();
+    struct rg_applied applied;
+    struct rg_span value;
+
+    ck_assert_int_eq(rg_row_add(txn, rg_span_str("ua"), rg_span_str("1")), RG_OK);
+    put(txn, "ub", "2");
+    commit(txn);
+    fix_hash(&fix, before);
+    txn = begin_write();
+    ck_assert_int_eq(rg_row_add(txn, rg_span_str("ua"), rg_span_str("other")), RG_ECORRUPT);
+    ck_assert_int_eq(rg_row_add(txn, rg_span_str("ub"), rg_span_str("2")), RG_ECORRUPT); /* the same value is none to add either */
+    ck_assert_int_eq(rg_row_add(txn, rg_span(NULL, 0), rg_span_str("2")), RG_EINVALID);
+    ck_assert_uint_eq(rg_txn_changes(txn), 0);
+    ck_assert_int_eq(rg_row_get(txn, rg_span_str("ua"), &value), RG_OK);
+    ck_assert(rg_span_is(value, "1"));
+    rg_txn_applied(txn, &applied);
+    ck_assert_uint_eq(applied.rows, 2);
+    commit(txn);
+    fix_hash(&fix, after);
+    ck_assert_mem_eq(before, after, sizeof before);
+    fix_check_hash(&fix);
+}
+
 TEST(hash_is_of_the_set_of_rows)
 {
     uint8_t a[RG_STATE_HASH_BYTES], b[RG_STATE_HASH_BYTES];

@@ -2,6 +2,7 @@
  */
 #include "tests/lib/check_main.h"
 #include "tests/lib/store_rig.h"
+#include "store/db/rowkey.h"
 #include "store/model/credential.h"
 #include "store/model/instance.h"
 #include "store/model/region.h"
@@ -216,6 +217,60 @@ TEST(no_instance_before_init)
     ck_assert_int_eq(rg_store_wipe(fix.store), RG_OK);
     txn = fix_read(&fix);
     ck_assert_int_eq(rg_instance_get(txn, &i), RG_ENOTFOUND);
+}
+
+/* The row of one under the key of another. */
+TEST(a_row_under_anothers_key_is_said_so)
+{
+    const struct rg_psid p1 = fix_psid("p1"), p9 = fix_psid("p9");
+    const struct rg_uuid r1 = fix_id("r1"), r9 = fix_id("r9"), u1 = fix_id("u1"), u9 = fix_id("u9"), g1 = fix_id("g1");
+    const struct rg_rowkey from[] = {rg_rowkey_psid(RG_T_PERMSET, &p1), rg_rowkey_account("111111111111"),
+                                     rg_rowkey_request(false, &r1), rg_rowkey_id(RG_T_USER, &u1), rg_rowkey_id(RG_T_GROUP, &g1)};
+    const struct rg_rowkey to[] = {rg_rowkey_psid(RG_T_PERMSET, &p9), rg_rowkey_account("999999999999"),
+                                   rg_rowkey_request(false, &r9), rg_rowkey_id(RG_T_USER, &u9), rg_rowkey_id(RG_T_GROUP, &u9)};
+    struct rg_request_status s;
+    struct rg_account account;
+    struct rg_permset p;
+    struct rg_group group;
+    struct rg_user user;
+    struct rg_txn *write;
+
+    ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &write), RG_OK);
+    for (size_t i = 0; i < RG_LEN(from); i++) {
+        RG_AUTO_BUF struct rg_buf copy = {.max = 0};
+        struct rg_span row;
+
+        rg_buf_init(&copy, RG_ROW_BYTES_MAX);
+        ck_assert_int_eq(rg_row_get(write, rg_rowkey_span(&from[i]), &row), RG_OK);
+        rg_buf_put(&copy, row.p, row.n);
+        ck_assert_int_eq(rg_row_add(write, rg_rowkey_span(&to[i]), rg_buf_span(&copy)), RG_OK);
+    }
+    ck_assert_int_eq(rg_permset_get(write, &p1, &p), RG_OK);
+    ck_assert_int_eq(rg_permset_get(write, &p9, &p), RG_ECORRUPT);
+    ck_assert_int_eq(rg_account_get(write, rg_span_str("111111111111"), &account), RG_OK);
+    ck_assert_int_eq(rg_account_get(write, rg_span_str("999999999999"), &account), RG_ECORRUPT);
+    ck_assert_int_eq(rg_request_status_get(write, false, &r1, &s), RG_OK);
+    ck_assert_int_eq(rg_request_status_get(write, false, &r9, &s), RG_ECORRUPT);
+    ck_assert_int_eq(rg_user_get(write, &u1, &user), RG_OK);
+    ck_assert_int_eq(rg_user_get(write, &u9, &user), RG_ECORRUPT);
+    ck_assert_int_eq(rg_group_get(write, &g1, &group), RG_OK);
+    ck_assert_int_eq(rg_group_get(write, &u9, &group), RG_ECORRUPT);
+    rg_txn_free(write);
+}
+
+TEST(a_request_of_an_odd_kind_is_said_so)
+{
+    const struct rg_rowkey age = rg_rowkey_u64(RG_T_REQUEST_AGE, 1);
+    struct rg_request_status s;
+    struct rg_txn *write;
+    struct rg_scan scan;
+
+    ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &write), RG_OK);
+    ck_assert_int_eq(rg_row_put(write, rg_rowkey_span(&age), rg_span_str("e0123456789abcdef")), RG_OK);
+    ck_assert_int_eq(rg_request_status_list(write, false, NULL, &scan), RG_OK);
+    ck_assert_int_eq(rg_request_status_list_next(&scan, &s), RG_ECORRUPT);
+    rg_scan_end(&scan);
+    rg_txn_free(write);
 }
 
 TEST(damaged_rows_are_said_so)
