@@ -58,6 +58,10 @@ enum rg_err af_apply_bytes(struct af_node *node, struct rg_span cmd, struct rg_r
 
 static void node_answer(struct af_node *node, struct rg_proposal *p)
 {
+    void (*before_apply)(void) = RG_STEAL(node->before_apply);
+
+    if (before_apply != NULL)
+        before_apply();
     p->err = p->degraded ? node->refuse_degraded : node->refuse;
     if (p->err == RG_OK && node->stale > 0) {
         node->stale--;

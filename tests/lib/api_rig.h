@@ -40,6 +40,7 @@ struct af_node {
     enum rg_err refuse_degraded; /* the same for those that note a shortage of regions */
     uint32_t regions;     /* other regions that have everything durable */
     unsigned stale;       /* this many are answered RG_ESTALE by apply */
+    void (*before_apply)(void); /* once, before the next one is applied: somebody else's write */
     enum rg_err wait_err; /* not RG_OK: waits are answered so at once */
     uint64_t submitted;
 };

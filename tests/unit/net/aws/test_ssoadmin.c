@@ -82,10 +82,10 @@ TEST(test_regions_change)
     static const struct rg_region_ops ops = {fake_preflight, fake_progress};
 
     aws_refused(&aws, RG_EUNREADY, "does not manage regions", "AddRegion", "{'RegionName':'ap-south-1'}");
-    aws.api.config.region_ops = &ops;
+    af.api->config.region_ops = &ops;
     aws_refused(&aws, RG_EINVALID, "[clock] the clocks differ by 9 s: set the clock of node 3. [disk] 1 MiB is free: make room.",
                 "AddRegion", "{'RegionName':'ap-south-1'}");
-    ck_assert_uint_eq(aws.proposals, 0); /* nothing was changed */
+    ck_assert_uint_eq(aws_proposals(), 0); /* nothing was changed */
     candidate_ok = true;
     aws_must(&aws, "AddRegion", "{'RegionName':'ap-south-1'}");
     ck_assert_str_eq(aws_text(&aws, "Status"), "ADDING");
@@ -102,15 +102,15 @@ TEST(test_regions_change)
     aws_must(&aws, "RemoveRegion", "{'RegionName':'ap-south-1'}"); /* an adding is given up */
     ck_assert_str_eq(aws_text(&aws, "Status"), "REMOVING");
     aws_refused(&aws, RG_ECONFLICT, "being removed already", "RemoveRegion", "{'RegionName':'ap-south-1'}");
-    fix_must(&aws.f, RG_CMD_REGION_PUT, "name=ap-south-1 status=REMOVED");
+    af_apply(RG_CMD_REGION_PUT, "name=ap-south-1 status=REMOVED");
     aws_refused(&aws, RG_ENOTFOUND, "Region not found", "RemoveRegion", "{'RegionName':'ap-south-1'}");
     aws_refused(&aws, RG_ECONFLICT, "primary region us-east-1 cannot be removed", "RemoveRegion", "{'RegionName':'us-east-1'}");
     aws_refused(&aws, RG_EINVALID, "regionName", "AddRegion", "{'RegionName':'frankfurt'}");
     aws_refused(&aws, RG_EINVALID, "regionName", "RemoveRegion", "{}");
-    fix_must(&aws.f, RG_CMD_SETTING_PUT, "name=durability regions=1 shortage=refuse");
+    af_apply(RG_CMD_SETTING_PUT, "name=durability regions=1 shortage=refuse");
     aws_refused(&aws, RG_ECONFLICT, "durable in, or leased from, 1 of 1 other regions", "RemoveRegion", "{'RegionName':'eu-central-1'}");
-    fix_must(&aws.f, RG_CMD_SETTING_PUT, "name=durability regions=0 shortage=refuse");
-    aws.stale = 2;
+    af_apply(RG_CMD_SETTING_PUT, "name=durability regions=0 shortage=refuse");
+    af.node.stale = 2;
     aws_must(&aws, "RemoveRegion", "{'RegionName':'eu-central-1'}");
     ck_assert_str_eq(aws_text(&aws, "Status"), "REMOVING");
     aws.may_write = false;
@@ -122,10 +122,10 @@ TEST(test_regions_have_a_limit)
     static const struct rg_region_ops ops = {fake_preflight, fake_progress};
     char fields[64];
 
-    aws.api.config.region_ops = &ops;
+    af.api->config.region_ops = &ops;
     for (unsigned i = 2; i < RG_REGIONS_MAX; i++) {
         snprintf(fields, sizeof fields, "name=dc-%u status=ACTIVE", i);
-        fix_must(&aws.f, RG_CMD_REGION_PUT, fields);
+        af_apply(RG_CMD_REGION_PUT, fields);
     }
     aws_refused(&aws, RG_EQUOTA, "at most 32 regions", "AddRegion", "{'RegionName':'ap-south-1'}");
 }
@@ -201,10 +201,10 @@ TEST(test_permset_race)
     char arn[128];
 
     set("A", arn);
-    aws.stale = 2;
+    af.node.stale = 2;
     aws_must(&aws, "UpdatePermissionSet", "{'PermissionSetArn':'%s','Description':'x'}", arn);
-    ck_assert_uint_eq(aws.proposals, 4);
-    aws.stale = 100;
+    ck_assert_uint_eq(aws_proposals(), 4);
+    af.node.stale = 100;
     aws_refused(&aws, RG_ECONFLICT, "changed by others", "PutInlinePolicyToPermissionSet",
                 "{'PermissionSetArn':'%s','InlinePolicy':'{\\'Statement\\':[]}'}", arn);
     ck_assert_str_eq(aws.reason, "");
