@@ -53,7 +53,10 @@
     X(RG_EUNREACHABLE, "Unreachable", 503, "InternalServerException", 3, "cannot be reached")                          \
     X(RG_ETIMEOUT, "Timeout", 504, "InternalServerException", 3, "took too long")                                      \
     X(RG_ECLOSED, "Closed", 503, "InternalServerException", 3, "the connection was closed")                            \
-    X(RG_EPEER, "PeerRefused", 403, "AccessDeniedException", 1, "the peer is not who it must be")
+    X(RG_EPEER, "PeerRefused", 403, "AccessDeniedException", 1, "the peer is not who it must be")                      \
+    /* full: asked again it is refused again, until there is room */                                                   \
+    X(RG_ESTATEFULL, "StateFull", 507, "ServiceQuotaExceededException", 1, "the memory for the state is nearly full")  \
+    X(RG_EDISKFULL, "DiskFull", 507, "ServiceQuotaExceededException", 1, "the disk of the log is nearly full")
 
 #define RG_ERR_ENUM(code, name, http, aws, exit, text) code,
 enum rg_err { RG_ERR_MAP(RG_ERR_ENUM) RG_ERR_COUNT };

@@ -22,6 +22,7 @@
 #include "cmd/daemon/removal.h"
 #include "cmd/daemon/bootstrap.h"
 #include "cmd/host/api_node.h"
+#include "cmd/host/room_meter.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov.h"
 #include "crypto/privfile.h"
@@ -48,6 +49,7 @@ struct daemon {
     struct rg_server *server;
     uv_signal_t sigterm, sigint;
     uv_timer_t bootstrap_timer, stats_timer;
+    struct rg_room_meter room;
     uv_async_t stopped; /* the server has drained */
     pthread_t stopper;
     bool stopping, failed, links_closed;
@@ -406,6 +408,7 @@ static void start_handles(struct daemon *d)
     uv_signal_start(&d->sigint, on_signal, SIGINT);
     uv_timer_start(&d->bootstrap_timer, bootstrap_on_timer, 1, BOOTSTRAP_EVERY_MS);
     uv_timer_start(&d->stats_timer, stats_on_timer, 1, LINK_STATS_EVERY_MS);
+    rg_room_meter_start(&d->room, d->host, d->config.state_dir, d->config.data_dir);
 }
 
 static void close_handles(struct daemon *d)
@@ -414,6 +417,7 @@ static void close_handles(struct daemon *d)
     uv_close((uv_handle_t *)&d->sigint, NULL);
     uv_close((uv_handle_t *)&d->bootstrap_timer, NULL);
     uv_close((uv_handle_t *)&d->stats_timer, NULL);
+    rg_room_meter_close(&d->room);
     uv_close((uv_handle_t *)&d->stopped, NULL);
     rg_intents_host_close(&d->intents);
 }

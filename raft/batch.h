@@ -24,7 +24,8 @@ struct rg_proposal {
     enum rg_err err;        /* RG_OK: applied, see reply. RG_ENOTPRIMARY, RG_EBUSY (queue full): not proposed. RG_ESTOPPED:
                              * the node stopped first, the outcome is open. RG_EREPLICATION: applied, too few regions yet.
                              * RG_EPAUSED, RG_ESHORTAGE: not proposed. RG_ELEASE: not proposed (rev.index 0), or applied while
-                             * the lease ran out: it may not survive */
+                             * the lease ran out: it may not survive. RG_ESTATEFULL, RG_EDISKFULL: not proposed (rev.index 0), or
+                             * in the log and not visible before there is room: the outcome is open */
     struct rg_reply reply;
     struct rg_rev rev;
     uint32_t regions_durable; /* other regions that had it durable when the answer was given */

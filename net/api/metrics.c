@@ -215,7 +215,7 @@ static void put_writes(struct page *p, const struct rg_node_status *s)
 
     one(p, "promised_epoch", "gauge", "No older epoch is followed by this node any more; 0: none was promised.", s->promised);
     one(p, "writes_open", "gauge", "1 when this node takes writes and acknowledges them.",
-        strcmp(writes, "open") == 0 || strcmp(writes, "degraded") == 0);
+        strcmp(writes, "open") == 0 || strcmp(writes, "degraded") == 0 || strcmp(writes, "full") == 0);
     one(p, "writes_paused", "gauge", "1 while writes wait here for a switchover.", s->paused);
     one(p, "lease_configured_regions", "gauge", "Other regions that must renew the write lease; 0: no lease.",
         s->settings.lease_regions);
@@ -227,6 +227,30 @@ static void put_writes(struct page *p, const struct rg_node_status *s)
     one(p, "regions_reachable", "gauge", "Those of them that this node hears.", s->regions_reachable);
     one(p, "degraded_writes_total", "counter", "Writes acknowledged with fewer regions than wanted, in the whole cluster.",
         s->degraded);
+}
+
+/* Free bytes of file systems that were measured. */
+static void put_room(struct page *p, const struct rg_node_status *s)
+{
+    const struct rg_room *r = &s->room;
+
+    one(p, "state_bytes", "gauge", "What rows take of the memory for the state.", r->state_bytes);
+    one(p, "state_bytes_max", "gauge", "What they may take (state_mb_max). What adds is refused from 85 % on.", r->state_bytes_max);
+    if (r->memory_total > 0) {
+        one(p, "state_free_bytes", "gauge", "Free in the file system of state_dir.", r->memory_free);
+        one(p, "state_reserve_bytes", "gauge", "With less free than this, what adds to the state is refused.",
+            rg_room_reserve(r->memory_total));
+    }
+    if (r->disk_total > 0) {
+        one(p, "disk_free_bytes", "gauge", "Free in the file system of data_dir.", r->disk_free);
+        one(p, "disk_reserve_bytes", "gauge", "With less free than this, a primary refuses writes.", rg_room_reserve(r->disk_total));
+    }
+    one(p, "state_full", "gauge", "1 when this node has nearly no room for more state.", (s->full & RG_FULL_ADDS) != 0);
+    one(p, "apply_stopped", "gauge", "1 when an entry has no room, so that nothing newer becomes visible here.",
+        (s->full & RG_FULL_STOPPED) != 0);
+    one(p, "disk_full", "gauge", "1 when this node has nearly no room for its log.", (s->full & RG_FULL_DISK) != 0);
+    one(p, "writes_refused_full", "gauge", "1 when this primary refuses writes, or what adds, for want of room here or in a region.",
+        s->refusing != 0);
 }
 
 static void put_counts(struct page *p, const struct rg_node_status *s)
@@ -365,6 +389,7 @@ void rg_metrics_write(struct rg_api *api, struct rg_buf *out)
                   (unsigned long long)status->id);
     put_node(&page, status);
     put_writes(&page, status);
+    put_room(&page, status);
     put_counts(&page, status);
     put_rows(api, &page);
     put_intents(api, &page);

@@ -70,8 +70,14 @@ void rg_call_free(struct rg_call *call);
 struct rg_api_worker *rg_call_worker(const struct rg_call *call);
 /** The node's status, at most RG_STATUS_KEPT_MS old unless fresh. Borrow until the next call of this. */
 const struct rg_node_status *rg_api_status(struct rg_call *call, bool fresh);
-/** "open", "degraded" (open, with fewer regions than wanted), "refused", "paused", or "elsewhere" on a replica. */
+/** "open", "degraded" (open, with fewer regions than wanted), "full" (what adds to the state is refused), "refused", "paused", or
+ * "elsewhere" on a replica. */
 const char *rg_api_writes(const struct rg_node_status *status);
+/** What is full at a node (enum rg_full), how much, and what gives it more; with RG_FULL_STOPPED the second. (room.c) */
+void rg_api_room_text(unsigned full, const struct rg_room *room, const char *region, uint64_t id, char *out, size_t size);
+void rg_api_room_stopped_text(const struct rg_room *room, struct rg_rev applied, char *out, size_t size);
+/** The same of what a primary refuses writes for. */
+void rg_api_refusal_text(const struct rg_node_status *status, char *out, size_t size);
 /** Begin the read transaction without answering a failure. */
 RG_MUST enum rg_err rg_call_txn_try(struct rg_call *call);
 /** Log that a credential was refused; so many a second. (auth.c) */

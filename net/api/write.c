@@ -156,6 +156,21 @@ static void fail_policy(struct rg_call *call)
     }
 }
 
+/* Not proposed, or in the log and not applied. */
+static void fail_full(struct rg_call *call)
+{
+    const struct rg_proposal *p = &call->proposal;
+    char rev[RG_REV_TEXT_MAX], why[RG_MESSAGE_BYTES_MAX / 2];
+
+    rg_api_refusal_text(rg_api_status(call, true), why, sizeof why);
+    if (p->rev.index == 0) {
+        rg_call_fail(call, p->err, "%s; nothing was written", why);
+        return;
+    }
+    rg_rev_format(rev, p->rev);
+    rg_call_fail(call, p->err, "the write is in the log at revision %s, and not applied: %s", rev, why);
+}
+
 /* Once more, noting how few regions are there: the policy wants that rather than a refusal. */
 static bool propose_degraded(struct rg_call *call, unsigned reachable)
 {
@@ -190,6 +205,8 @@ static void propose_run(struct rg_call *call)
         fail_replication(call);
     else if (p->err == RG_ESHORTAGE || p->err == RG_ELEASE || p->err == RG_EPAUSED)
         fail_policy(call);
+    else if (p->err == RG_ESTATEFULL || p->err == RG_EDISKFULL)
+        fail_full(call);
     else if (p->err == RG_ESTOPPED)
         rg_call_fail(call, RG_ESTOPPED, "the node stopped before the outcome of this write was known: read it back");
     else if (p->err != RG_ENOTPRIMARY && p->err != RG_EUNREADY)
@@ -289,7 +306,9 @@ const char *rg_api_writes(const struct rg_node_status *s)
     if (!s->leader)
         return "elsewhere";
     if (s->alarm || s->diverged || s->fenced || (p->lease_regions > 0 && !s->lease_held) ||
-        (p->regions > s->regions_reachable && !p->degrade))
+        (p->regions > s->regions_reachable && !p->degrade) || (s->refusing & (RG_FULL_DISK | RG_FULL_STOPPED)))
         return "refused";
+    if (s->refusing)
+        return "full";
     return p->regions > s->regions_reachable ? "degraded" : "open";
 }

@@ -247,9 +247,12 @@ static void on_done(struct rg_proposal *proposal)
     if (proposal->err == RG_OK || proposal->err == RG_EREPLICATION) {
         settle(item, LOST_APPLIED, &proposal->reply, proposal->rev);
     } else {
-        item->outcome = proposal->err == RG_ESTOPPED ? LOST_OPEN : LOST_NOT_TRIED;
+        bool open = proposal->err == RG_ESTOPPED ||
+                    ((proposal->err == RG_ESTATEFULL || proposal->err == RG_EDISKFULL) && proposal->rev.index > 0); /* in the log */
+
+        item->outcome = open ? LOST_OPEN : LOST_NOT_TRIED;
         item->err = proposal->err;
-        snprintf(item->text, sizeof item->text, "%s", proposal->err == RG_ESTOPPED
+        snprintf(item->text, sizeof item->text, "%s", open
                                                           ? "the answer was lost: it may or may not have been applied"
                                                           : rg_err_text(proposal->err));
     }

@@ -56,6 +56,28 @@ static void put_detached(struct rg_json_writer *j, const struct rg_node_status *
     }
 }
 
+/* Of this node, and of the region for which a primary refuses writes. */
+static void put_full(struct rg_json_writer *j, const struct rg_node_status *s)
+{
+    char text[512];
+
+    if (s->full & RG_FULL_STOPPED) {
+        rg_api_room_stopped_text(&s->room, s->applied, text, sizeof text);
+        put_alarm(j, "StateFull", text);
+    } else if (s->full & RG_FULL_ADDS) {
+        rg_api_room_text(s->full & RG_FULL_ADDS, &s->room, s->region, s->id, text, sizeof text);
+        put_alarm(j, "StateFull", text);
+    }
+    if (s->full & RG_FULL_DISK) {
+        rg_api_room_text(RG_FULL_DISK, &s->room, s->region, s->id, text, sizeof text);
+        put_alarm(j, "DiskFull", text);
+    }
+    if (s->refusing && s->refusing_id != s->id) {
+        rg_api_refusal_text(s, text, sizeof text);
+        put_alarm(j, "StateFull", text);
+    }
+}
+
 static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
 {
     const struct rg_settings *p = &s->settings;
@@ -75,6 +97,7 @@ static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
         put_alarm(j, "Isolated",
                   "no other region can be reached, and no write lease is set: writes go on here even if another region is promoted");
     put_detached(j, s);
+    put_full(j, s);
     if (s->degraded_open)
         put_alarm(j, "DegradedWrites", "writes were acknowledged that are still in fewer regions than the policy wants: "
                   "GET /v1/degraded");

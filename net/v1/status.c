@@ -315,6 +315,16 @@ static void put_head(struct rg_json_writer *j, const struct rg_api *api, const s
     rg_settings_put_status(j, s);
 }
 
+static void put_room(struct rg_json_writer *j, const struct rg_room *r)
+{
+    rg_json_object(j, "room");
+    rg_json_u64(j, "stateBytes", r->state_bytes);
+    rg_json_u64(j, "stateBytesMax", r->state_bytes_max);
+    rg_json_u64_or_null(j, "stateFreeBytes", r->memory_total > 0 ? r->memory_free : UINT64_MAX);
+    rg_json_u64_or_null(j, "diskFreeBytes", r->disk_total > 0 ? r->disk_free : UINT64_MAX);
+    rg_json_end(j);
+}
+
 static void put_figures(struct rg_json_writer *j, const struct rg_node_status *s)
 {
     const struct rg_counts *c = &s->counts;
@@ -327,6 +337,7 @@ static void put_figures(struct rg_json_writer *j, const struct rg_node_status *s
     rg_json_u64(j, "accounts", c->accounts);
     rg_json_u64(j, "assignments", c->assignments);
     rg_json_end(j);
+    put_room(j, &s->room);
     rg_json_object(j, "log");
     rg_json_u64(j, "term", s->term);
     rg_json_u64(j, "first", s->first_index);

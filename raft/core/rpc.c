@@ -75,6 +75,18 @@ static void put_handover(const struct rg_msg_handover *m, struct rg_buf *out)
     rg_buf_put(out, m->config.p, m->config.n);
 }
 
+static void put_room(const struct rg_msg_room *m, struct rg_buf *out)
+{
+    RG_ASSERT((m->full & ~(unsigned)RG_FULL_ALL) == 0);
+    rg_buf_put_u64(out, m->room.state_bytes);
+    rg_buf_put_u64(out, m->room.state_bytes_max);
+    rg_buf_put_u64(out, m->room.memory_free);
+    rg_buf_put_u64(out, m->room.memory_total);
+    rg_buf_put_u64(out, m->room.disk_free);
+    rg_buf_put_u64(out, m->room.disk_total);
+    rg_buf_put_u32(out, m->full);
+}
+
 void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
 {
     rg_buf_put_u8(out, (uint8_t)msg->type);
@@ -175,6 +187,9 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         break;
     case RG_MSG_HANDOVER:
         put_handover(&msg->handover, out);
+        break;
+    case RG_MSG_ROOM:
+        put_room(&msg->room, out);
         break;
     case RG_MSG_INSTALL:
         RG_ASSERT(false && "an INSTALL never goes on the wire");
@@ -335,6 +350,18 @@ static void get_handover(struct rg_cursor *cur, struct rg_msg_handover *m)
         m->config = rg_cursor_bytes(cur, n);
 }
 
+/* What a later release may find full besides is none of this one's. */
+static void get_room(struct rg_cursor *cur, struct rg_msg_room *m)
+{
+    m->room.state_bytes = rg_cursor_u64(cur);
+    m->room.state_bytes_max = rg_cursor_u64(cur);
+    m->room.memory_free = rg_cursor_u64(cur);
+    m->room.memory_total = rg_cursor_u64(cur);
+    m->room.disk_free = rg_cursor_u64(cur);
+    m->room.disk_total = rg_cursor_u64(cur);
+    m->full = rg_cursor_u32(cur) & RG_FULL_ALL;
+}
+
 static void get_body(struct rg_cursor *cur, struct rg_entry *entries, struct rg_msg *m)
 {
     uint8_t status;
@@ -431,6 +458,9 @@ static void get_body(struct rg_cursor *cur, struct rg_entry *entries, struct rg_
     case RG_MSG_HANDOVER:
         get_handover(cur, &m->handover);
         return;
+    case RG_MSG_ROOM:
+        get_room(cur, &m->room);
+        return;
     case RG_MSG_INSTALL:
         break;
     }
@@ -493,6 +523,8 @@ const char *rg_msg_type_name(enum rg_msg_type type)
         return "fence-result";
     case RG_MSG_HANDOVER:
         return "handover";
+    case RG_MSG_ROOM:
+        return "room";
     }
     return "?";
 }
@@ -516,6 +548,7 @@ enum hello_field {
     HELLO_PROMISED,
     HELLO_INCARNATION,
     HELLO_BOUND,
+    HELLO_ROOM = 32,
 };
 
 static void put_incarnation(struct rg_buf *out, uint32_t field, const struct rg_incarnation *incarnation)
@@ -554,6 +587,7 @@ void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
     rg_tlv_put_u64(out, HELLO_PROMISED, hello->promised);
     put_incarnation(out, HELLO_INCARNATION, &hello->incarnation);
     put_incarnation(out, HELLO_BOUND, &hello->bound);
+    rg_tlv_put_u64(out, HELLO_ROOM, hello->room);
 }
 
 static bool hello_text(struct rg_span value, char *out, size_t size)
@@ -604,6 +638,9 @@ static bool hello_number(struct rg_hello *h, uint32_t field, uint64_t v)
     case HELLO_PROMISED:
         h->promised = v;
         return v <= UINT32_MAX;
+    case HELLO_ROOM:
+        h->room = v != 0;
+        return true;
     default:
         return true;
     }
@@ -628,7 +665,7 @@ enum rg_err rg_hello_decode(struct rg_span bytes, struct rg_hello *ret_hello, st
             ok = hello_incarnation(tlv.value, &h.incarnation);
         else if (tlv.field == HELLO_BOUND)
             ok = hello_incarnation(tlv.value, &h.bound);
-        else if (tlv.field <= HELLO_PROMISED)
+        else if (tlv.field <= HELLO_PROMISED || tlv.field == HELLO_ROOM)
             ok = rg_tlv_number(tlv.value, &v) && hello_number(&h, tlv.field, v);
     }
     if (!ok || cur.bad || h.version == 0 || h.from == 0)

@@ -5,6 +5,7 @@
 
 #include "raft/entry.h"
 #include "raft/member.h"
+#include "raft/room.h"
 #include "store/apply/fsm.h"
 
 #define RG_MSG_ENTRIES_MAX 1024               /* entries in one message */
@@ -33,6 +34,7 @@ enum rg_msg_type {
     RG_MSG_FENCE = 23,        /* who would be primary → all: promise to follow nobody of an epoch before this one */
     RG_MSG_FENCE_RESULT = 24, /* back: promised or not, and how far I am */
     RG_MSG_HANDOVER = 25,     /* primary ↔ the one that is to take over */
+    RG_MSG_ROOM = 26,         /* replica → primary, if its hello says that it knows it: how full I am */
 };
 
 struct rg_msg_append {
@@ -129,6 +131,11 @@ struct rg_msg_handover {
     struct rg_span config;         /* borrow: the hand-over's entry; PREPARE and COMMIT */
 };
 
+struct rg_msg_room {
+    struct rg_room room;
+    unsigned full; /* enum rg_full */
+};
+
 struct rg_msg {
     enum rg_msg_type type;
     union {
@@ -148,6 +155,7 @@ struct rg_msg {
         struct rg_msg_fence fence;
         struct rg_msg_fence_result fence_result;
         struct rg_msg_handover handover;
+        struct rg_msg_room room;
     };
 };
 
@@ -180,6 +188,7 @@ struct rg_hello {
     bool leader; /* takes writes, or would: it is the only voter */
     uint32_t first_crc; /* of the first entry while it is in the log, else 0 */
     uint64_t promised;  /* epoch before which it follows nobody */
+    bool room;          /* it knows RG_MSG_ROOM, and refusals that say what is full */
 };
 void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out);
 /** RG_EMALFORMED. Unknown fields are skipped, so that a later release may add some. */

@@ -540,6 +540,8 @@ static bool nothing_happened(const struct rg_proposal *p)
     case RG_ENOMEM:
     case RG_ETOOBIG:
         return true;
+    case RG_ESTATEFULL: /* with a revision: in the log */
+    case RG_EDISKFULL:
     case RG_ELEASE: /* with a revision: applied, and it may not survive */
         return p->rev.index == 0;
     default:

@@ -31,6 +31,32 @@ void node_answers_unled(struct rg_node *node)
     rg_proposals_answer(&node->answers.flying, RG_ESTOPPED); /* they may yet be committed: the outcome is open */
 }
 
+void node_answers_refuse(struct rg_node *node)
+{
+    struct rg_proposals queue;
+
+    rg_proposals_move(&queue, &node->answers.queue);
+    while (queue.head != NULL) {
+        struct rg_proposal *p = rg_proposals_pop(&queue);
+        enum rg_err err = node_room_check(node, p->cmd);
+
+        if (!err) {
+            rg_proposals_push(&node->answers.queue, p);
+            continue;
+        }
+        node->next_status.refused++;
+        p->err = err;
+        p->on_done(p);
+    }
+}
+
+void node_answers_stalled(struct rg_node *node)
+{
+    for (struct rg_proposal *p = node->answers.flying.head; p != NULL; p = p->next)
+        p->rev = (struct rg_rev){.epoch = rg_epoch_of(p->term), .index = p->index};
+    rg_proposals_answer(&node->answers.flying, RG_ESTATEFULL);
+}
+
 void node_regions_moved(struct rg_node *node)
 {
     node->answers.regional_dirty = true;
@@ -54,7 +80,7 @@ static enum rg_err policy_check(const struct rg_node *node, const struct rg_prop
     return rg_spread_reachable(&r) < asked ? RG_ESHORTAGE : RG_OK;
 }
 
-static enum rg_err submit_check(const struct rg_node *node, const struct rg_proposal *p)
+static enum rg_err submit_check(struct rg_node *node, const struct rg_proposal *p)
 {
     enum rg_err err;
 
@@ -71,6 +97,9 @@ static enum rg_err submit_check(const struct rg_node *node, const struct rg_prop
         return err;
     if (p->cmd.n == 0 || p->cmd.n > RG_CMD_BYTES_MAX)
         return RG_ETOOBIG;
+    err = node_room_check(node, p->cmd);
+    if (err)
+        return err;
     return node->answers.queue.n + node->answers.regional.n >= node->config.queue_max ? RG_EBUSY : RG_OK;
 }
 

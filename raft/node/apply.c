@@ -31,84 +31,106 @@ struct rg_rev rg_node_visible(const struct rg_node *node)
 
 /* ---- apply ---- */
 
-static enum rg_err apply_one(struct rg_node *node, struct rg_txn *txn, uint64_t index, const struct rg_entry *entry)
+enum rg_err node_apply_new(struct rg_node *node)
 {
-    struct rg_reply reply;
-    struct rg_proposal *proposal;
-    struct rg_applied applied;
+    node->state.effects = calloc(NODE_APPLY_ENTRIES, sizeof *node->state.effects);
+    return node->state.effects != NULL ? RG_OK : RG_ENOMEM;
+}
 
-    memset(&reply, 0, sizeof reply);
+/* Into the store, and nothing else: the transaction may yet fail. */
+static enum rg_err apply_one(struct rg_txn *txn, uint64_t index, const struct rg_entry *entry, struct node_effect *effect)
+{
+    struct rg_applied applied;
+    enum rg_err err = RG_OK;
+
+    memset(effect, 0, sizeof *effect);
     rg_txn_applied(txn, &applied);
     RG_ASSERT(index == applied.index + 1 && entry->term >= applied.term);
-    if (rg_epoch_of(entry->term) != rg_epoch_of(applied.term)) {
-        enum rg_err err = rg_epoch_begin(txn, rg_epoch_of(entry->term), index);
-
-        if (err)
-            return err;
-        node_policy_touch(node);
-    }
-    if (entry->type == RG_ENTRY_COMMAND) {
-        enum rg_err err = rg_fsm_apply(txn, index, entry->term, entry->data, &reply);
-
-        if (err)
-            return err;
-        node_settings_note(node, index, entry->data);
-    } else {
+    if (rg_epoch_of(entry->term) != rg_epoch_of(applied.term))
+        err = rg_epoch_begin(txn, rg_epoch_of(entry->term), index);
+    if (err)
+        return err;
+    if (entry->type == RG_ENTRY_COMMAND)
+        err = rg_fsm_apply(txn, index, entry->term, entry->data, &effect->reply);
+    else
         rg_txn_mark_applied(txn, index, entry->term);
-    }
+    rg_txn_applied(txn, &effect->applied);
+    RG_ASSERT(err || (effect->applied.index == index && effect->applied.term == entry->term));
+    return err;
+}
+
+/* It is in the store: what follows from it. */
+static enum rg_err settle_one(struct rg_node *node, const struct rg_entry *entry, const struct node_effect *effect)
+{
+    const struct rg_applied *applied = &effect->applied;
+    struct rg_proposal *proposal;
+
+    if (rg_epoch_of(applied->term) != rg_epoch_of(node->state.applied.term))
+        node_policy_touch(node);
+    node->state.applied = *applied;
+    if (entry->type == RG_ENTRY_COMMAND)
+        node_settings_note(node, applied->index, entry->data);
     if (entry->type == RG_ENTRY_CHANGE) {
         rg_buf_clear(&node->state.config);
         rg_buf_put(&node->state.config, entry->data.p, entry->data.n);
         if (node->state.config.err)
             return node->state.config.err;
-        node->state.config_index = index;
+        node->state.config_index = applied->index;
         node->state.config_pending = true;
     }
-    rg_txn_applied(txn, &applied);
-    RG_ASSERT(applied.index == index && applied.term == entry->term);
-    node_hash_keep(node, &applied);
+    node_hash_keep(node, applied);
     node->snap.log_bytes += entry->data.n;
     node->next_status.entries_applied++;
-    proposal = node_flying_take(node, index, entry->term);
+    proposal = node_flying_take(node, applied->index, applied->term);
     if (proposal != NULL) {
-        proposal->reply = reply;
+        proposal->reply = effect->reply;
         proposal->err = RG_OK;
-        proposal->rev = (struct rg_rev){.epoch = rg_epoch_of(entry->term), .index = index};
+        proposal->rev = (struct rg_rev){.epoch = rg_epoch_of(applied->term), .index = applied->index};
         node_done_add(node, proposal);
     }
     return RG_OK;
 }
 
-/* One write transaction: up to `limit`, or as much as is good in one. */
-static enum rg_err apply_some(struct rg_node *node, uint64_t limit)
+static enum rg_err settle_some(struct rg_node *node, size_t n)
 {
-    struct rg_applied applied;
+    enum rg_err err = RG_OK;
+    struct rg_entry entry;
+
+    for (size_t i = 0; i < n && !err; i++) {
+        RG_ASSERT(rg_wal_get(node->wal, node->state.effects[i].applied.index, &entry));
+        err = settle_one(node, &entry, &node->state.effects[i]);
+    }
+    return err;
+}
+
+/* One write transaction: up to `limit`, of n_max entries, or as much as is good in one. */
+static enum rg_err apply_some(struct rg_node *node, uint64_t limit, size_t n_max)
+{
     struct rg_counts counts;
     struct rg_entry entry;
     RG_AUTO(txn) struct rg_txn *txn = NULL;
     enum rg_err err = rg_txn_begin(node->config.store, RG_TXN_WRITE, &txn);
     uint64_t index = node->state.applied.index;
-    size_t bytes = 0;
+    size_t bytes = 0, n = 0;
 
     if (err)
         return err;
-    for (size_t n = 0; index < limit && n < NODE_APPLY_ENTRIES && bytes < NODE_APPLY_BYTES; n++) {
+    for (; index < limit && n < n_max && bytes < NODE_APPLY_BYTES; n++) {
         index++;
         RG_ASSERT(rg_wal_get(node->wal, index, &entry));
         bytes += entry.data.n;
-        err = apply_one(node, txn, index, &entry);
+        err = apply_one(txn, index, &entry, &node->state.effects[n]);
         if (err)
             return err;
     }
-    rg_txn_applied(txn, &applied);
     rg_txn_counts(txn, &counts);
     err = rg_txn_commit(RG_STEAL(txn));
     if (err)
         return err;
-    RG_ASSERT(applied.index == index && applied.index > node->state.applied.index);
-    node->state.applied = applied;
     node->state.counts = counts;
-    return RG_OK;
+    err = settle_some(node, n);
+    RG_ASSERT(err || node->state.applied.index == index);
+    return err;
 }
 
 enum rg_err node_state_load(struct rg_node *node)
@@ -126,26 +148,38 @@ enum rg_err node_state_load(struct rg_node *node)
     return RG_OK;
 }
 
+/* Fewer entries at once need less room, and there is more behind a transaction that only gives some back. When there is none then for
+ * the next entry alone, the rest waits for it. */
 enum rg_err node_apply_upto(struct rg_node *node, uint64_t limit, struct rg_errctx *ctx)
 {
-    while (node->state.applied.index < limit) {
-        enum rg_err err = apply_some(node, limit);
+    size_t n_max = NODE_APPLY_ENTRIES;
+    bool stopped = false;
 
-        if (err)
+    while (node->state.applied.index < limit && !stopped) {
+        enum rg_err err = apply_some(node, limit, n_max);
+
+        stopped = err == RG_ENOSPACE && n_max == 1;
+        if (err == RG_ENOSPACE) {
+            n_max = 1;
+            err = rg_store_turn(node->config.store);
+        }
+        if (err && err != RG_ENOSPACE)
             return rg_fail(ctx, err, "apply behind entry %llu: %s", (unsigned long long)node->state.applied.index,
                            rg_err_text(err));
     }
     node_visible_set(node);
+    node_room_stopped(node, stopped);
     return RG_OK;
 }
 
 void node_apply(struct rg_node *node)
 {
     uint64_t begin_us, limit = RG_MIN(RG_MAX(rg_core_commit(node->core), node->log.trusted), node->log.persisted);
+    uint64_t before = node->state.applied.index;
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
-    if (node->snap.install.state != INSTALL_NONE || limit <= node->state.applied.index)
+    if (node->snap.install.state != INSTALL_NONE || limit <= before || node_room_waits(node))
         return;
     RG_ASSERT(limit <= node->log.persisted); /* RAFT.md rule 17 */
     begin_us = node_now_us(node);
@@ -154,6 +188,11 @@ void node_apply(struct rg_node *node)
         node_fail(node, err, "%s", rg_errctx_text(&ctx, err));
         return;
     }
+    if (node->state.applied.index == before)
+        return;
+    node_room_measure(node);
+    if (node->stage.state == NODE_STOPPED)
+        return;
     node->next_status.apply_us_last = node_now_us(node) - begin_us;
     node_report_soon(node);
     if (!node->leading)
@@ -401,6 +440,9 @@ static void install_done(struct rg_node *node)
         return;
     node_members_update(node, false);
     node_visible_set(node);
+    node_room_measure(node);
+    if (node->stage.state != NODE_RUNNING)
+        return;
     node_report_soon(node);
     rg_log_info(node->config.log, "snapshot.installed", "index=%llu", (unsigned long long)node->snap.install_index);
     node_compare(node);

@@ -137,11 +137,21 @@ static struct guest *guest_new(struct rg_node *node, struct rg_span cmd)
     return g;
 }
 
+/* To a release from before there were these refusals: not now, or an outcome that is open. */
+static enum rg_err outcome_for(struct rg_node *node, uint64_t peer, const struct rg_proposal *p)
+{
+    const struct node_peer *to = node_peer_find(node, peer);
+
+    if ((p->err != RG_ESTATEFULL && p->err != RG_EDISKFULL) || (to != NULL && to->room_known))
+        return p->err;
+    return p->rev.index == 0 ? RG_EUNREADY : RG_ESTOPPED;
+}
+
 static void guest_answer(struct rg_node *node, uint64_t peer, uint64_t number, const struct rg_proposal *p)
 {
     struct rg_msg m = {.type = RG_MSG_PROPOSED};
 
-    m.proposed = (struct rg_msg_proposed){.number = number, .err = p->err, .rev = p->rev, .reply = p->reply};
+    m.proposed = (struct rg_msg_proposed){.number = number, .err = outcome_for(node, peer, p), .rev = p->rev, .reply = p->reply};
     (void)node_send(node, peer, &m); /* lost: the outcome is open there */
 }
 

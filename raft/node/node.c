@@ -246,7 +246,7 @@ static enum rg_err allocate(struct rg_node *node)
 {
     node->in_entries = calloc(RG_MSG_ENTRIES_MAX, sizeof *node->in_entries);
     node->out_entries = calloc(RG_MSG_ENTRIES_MAX, sizeof *node->out_entries);
-    if (node->in_entries == NULL || node->out_entries == NULL || node_answers_new(node) != RG_OK)
+    if (node->in_entries == NULL || node->out_entries == NULL || node_answers_new(node) != RG_OK || node_apply_new(node) != RG_OK)
         return RG_ENOMEM;
     return node_hashes_new(node) == RG_OK ? node_figures_new(node) : RG_ENOMEM;
 }
@@ -328,7 +328,10 @@ static enum rg_err node_init(struct rg_node *node, struct rg_errctx *ctx)
     if (!err) {
         peers_rebuild(node);
         node_policy_load(node);
+        node_room_measure(node);
         node_publish(node);
+        if (node->stage.state == NODE_STOPPED)
+            err = rg_fail(ctx, node->stop.err, "%s", node->stop.text);
     }
     return err;
 }
@@ -406,6 +409,7 @@ void rg_node_free(struct rg_node *node)
     rg_waits_deinit(&node->answers.waits);
     free(node->in_entries);
     free(node->out_entries);
+    free(node->state.effects);
     rg_hashes_deinit(&node->health.hashes);
     rg_moments_deinit(&node->figures.moments);
     if (node->strings_owned) {
@@ -564,6 +568,8 @@ static void pump_running(struct rg_node *node)
         pump_senders(node);
     if (node->stage.state == NODE_RUNNING && node->primary.report_due)
         node_report(node);
+    if (node->stage.state == NODE_RUNNING)
+        node_room_tell(node);
     if (node->stage.state == NODE_RUNNING)
         pump_announce(node);
     if (node->stage.state == NODE_RUNNING)

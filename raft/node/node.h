@@ -8,6 +8,7 @@
 #include "crypto/keyprov.h"
 #include "raft/batch.h"
 #include "raft/io.h"
+#include "raft/room.h"
 
 struct rg_node;
 
@@ -96,6 +97,8 @@ RG_MUST enum rg_err rg_node_snapshot(struct rg_node *node);
 
 /* Events from the shell. */
 void rg_node_on_timer(struct rg_node *node);
+/** The file systems of state and log were looked at: free and total bytes of `room`. Some times a second or more seldom. */
+void rg_node_on_room(struct rg_node *node, const struct rg_room *room);
 /** Our hello for a new connection to peer: cluster id, region, raft id, incarnation, epoch, (term, last index), versions. */
 void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out);
 /** Check the peer's hello. RG_EPEER / RG_EFENCED with the reason: close the connection. */
@@ -122,6 +125,9 @@ struct rg_peer_status {
     uint64_t snapshot_bytes, snapshot_total;
     uint64_t lease_ms;       /* primary: how long its lease still runs; 0: none */
     uint64_t promised;       /* as its last hello said: it follows no epoch before this one; 0: none */
+    bool room_known;         /* primary: the two below were told */
+    struct rg_room room;
+    unsigned full;           /* enum rg_full */
 };
 struct rg_node_status {
     uint64_t id, starts;
@@ -140,6 +146,13 @@ struct rg_node_status {
     char not_ready[160];     /* why not */
     bool diverged, fenced, alarm; /* alarm: a learner is ahead of us: writes are refused */
     bool paused;             /* a hand-over is under way: writes wait */
+    struct rg_room room;
+    unsigned full;           /* here: enum rg_full */
+    unsigned refusing;       /* primary: for which of these it refuses writes: RG_FULL_DISK, RG_FULL_STOPPED (here): all of clients';
+                              * RG_FULL_ADDS: what adds to the state */
+    uint64_t refusing_id;    /* at which node; its room is refusing_room */
+    char refusing_region[33];
+    struct rg_room refusing_room;
     uint64_t epoch, promised; /* epoch: the latest this node takes part in */
     struct rg_settings settings; /* as applied here */
     uint32_t regions, regions_reachable; /* other regions that count */

@@ -1,7 +1,8 @@
 /* raft/node/node_priv.h: what the files of the node share. node.c: lifetime and the pump; open.c: data directory to running
  * core; step.c: what a step of the core asks for; peer.c: links, messages; apply.c: apply and snapshots; answer.c: proposals
  * and waits; forward.c: proposals carried to the primary; change.c: members; lease.c: policy, regions, lease; failover.c: a
- * declared promotion, epochs; handover.c: a planned one; status.c: readiness and figures. The words: ARCHITECTURE.md. */
+ * declared promotion, epochs; handover.c: a planned one; room.c: what is full; status.c: readiness and figures. The words:
+ * ARCHITECTURE.md. */
 #ifndef REGENT_RAFT_NODE_NODE_PRIV_H
 #define REGENT_RAFT_NODE_NODE_PRIV_H
 
@@ -28,8 +29,8 @@
 #include "raft/snap/transfer.h"
 #include "raft/log/wal.h"
 
-#define NODE_APPLY_ENTRIES 4096u /* entries in one write transaction */
-#define NODE_APPLY_BYTES (4u * 1024 * 1024)
+#define NODE_APPLY_ENTRIES 512u /* entries in one write transaction: what they need at once is bounded (raft/room.c) */
+#define NODE_APPLY_BYTES (1024u * 1024)
 #define NODE_BATCH_BYTES (1024u * 1024) /* of commands in one submission */
 #define NODE_RETRY_MS 5u        /* after a full link queue */
 #define NODE_SCAN_MS 8u         /* deadlines of waits are looked at this often at most */
@@ -59,6 +60,9 @@ struct node_peer {
     uint64_t durable, applied, applied_term;
     uint8_t hash[RG_STATE_HASH_BYTES]; /* its state at applied */
     bool hash_pending, hash_known, hash_ok;
+    bool room_known;         /* its release knows RG_MSG_ROOM */
+    struct rg_room room;     /* as it last said */
+    unsigned full;           /* the same: enum rg_full */
     bool counts;             /* its region is ACTIVE, and it is known to enough: it counts for policy and lease */
     uint64_t lease_until_ms; /* of the lease it granted this primary */
     struct rg_gate gate;
@@ -121,10 +125,17 @@ struct node_log {
     bool trusts;        /* nothing but committed entries is in the log */
 };
 
+/* What applying one entry came to: it counts once the transaction is committed. */
+struct node_effect {
+    struct rg_reply reply;
+    struct rg_applied applied;
+};
+
 /* apply.c: the store's state, as of the last write transaction. */
 struct node_state {
     struct rg_applied applied;
     struct rg_counts counts;
+    struct node_effect *effects; /* own; NODE_APPLY_ENTRIES */
     struct rg_buf config; /* own; encoded members as of applied */
     uint64_t config_index;
     bool config_pending; /* a CHANGE was applied: tell the core */
@@ -186,6 +197,17 @@ struct node_lease {
     bool dirty; /* to be read again */
     uint64_t degraded, degraded_last; /* how many; index of the last, or a later one */
     struct rg_grants granted;
+};
+
+/* room.c: what is full, here and where else it matters. */
+struct node_room {
+    struct rg_room now;
+    unsigned full;      /* here: enum rg_full */
+    uint64_t apply_ms;  /* RG_FULL_STOPPED: not tried again before */
+    bool tell;          /* the primary: something changed */
+    uint64_t told_ms;
+    unsigned refusing;  /* a primary: what makes it refuse writes, here or at the peer `by` */
+    uint64_t by;        /* its id; our own: here */
 };
 
 /* failover.c */
@@ -271,6 +293,7 @@ struct rg_node {
     struct node_failover failover;
     struct node_handover handover;
     struct node_primary primary;
+    struct node_room room;
     struct node_health health;
     struct node_figures figures;
 
@@ -353,7 +376,8 @@ void node_hash_keep(struct rg_node *node, const struct rg_applied *applied);
 /* apply.c */
 /** Apply what is committed and durable. answers: proposals in flight get their outcome. */
 void node_apply(struct rg_node *node);
-/** Entries up to limit into the store, for the start. */
+RG_MUST enum rg_err node_apply_new(struct rg_node *node);
+/** Entries up to limit into the store, for the start; fewer when there is no room for more (node_room_stopped). */
 RG_MUST enum rg_err node_apply_upto(struct rg_node *node, uint64_t limit, struct rg_errctx *ctx);
 /** Applied index and figures as the store has them. */
 RG_MUST enum rg_err node_state_load(struct rg_node *node);
@@ -444,6 +468,27 @@ void node_handover_end(struct rg_node *node, enum rg_err err, const char *text);
 uint64_t node_handover_due(const struct rg_node *node);
 /** After a restart: go on with a hand-over of ours that may not have reached its target. */
 void node_handover_resume(struct rg_node *node);
+
+/** More is refused than before: what is not in the log yet is looked at again. */
+void node_answers_refuse(struct rg_node *node);
+/** What is in the log is not applied for now: nobody waits for that. */
+void node_answers_stalled(struct rg_node *node);
+
+/* room.c */
+/** What the store takes, anew: after every commit of it. */
+void node_room_measure(struct rg_node *node);
+/** Whether apply met an entry for which there is no room. */
+void node_room_stopped(struct rg_node *node, bool stopped);
+/** It did, and it is not time to try again. */
+bool node_room_waits(const struct rg_node *node);
+/** Look again at what is full, here and at the peers. */
+void node_room_judge(struct rg_node *node);
+/** RG_OK, or what is full for this command at a primary. */
+RG_MUST enum rg_err node_room_check(struct rg_node *node, struct rg_span cmd);
+void node_on_room(struct rg_node *node, struct node_peer *peer, const struct rg_msg_room *m);
+/** Tell the primary, when there is something to tell. */
+void node_room_tell(struct rg_node *node);
+void node_room_tell_soon(struct rg_node *node);
 
 /* change.c */
 /** After apply, and when leadership is lost. */

@@ -33,6 +33,7 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     hello.leader = node->leading;
     hello.first_crc = first_crc(node);
     hello.promised = node->meta.promised;
+    hello.room = true;
     if (node->handover.stage.state == HANDOVER_COMMIT)
         hello.term = node->meta.ceded_term; /* nobody leads in the next epoch yet: it is no reason to be fenced */
     rg_hello_encode(&hello, out);
@@ -160,8 +161,10 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
         err = hello_wiped(node, known, &h, ctx);
     if (!err && rg_members_find(&node->members, peer) == NULL)
         known = node_guest(node, &h);
-    if (!err && known != NULL)
+    if (!err && known != NULL) {
         known->boot = h.boot;
+        known->room_known = h.room;
+    }
     node_settle(node);
     return err;
 }
@@ -178,6 +181,8 @@ void rg_node_on_up(struct rg_node *node, uint64_t peer)
         node_announce(node, p);
     else
         node->primary.report_due = true;
+    node_room_tell_soon(node);
+    node_room_judge(node); /* of a peer that is not there, what it said does not matter */
 }
 
 void rg_node_on_down(struct rg_node *node, uint64_t peer)
@@ -187,6 +192,7 @@ void rg_node_on_down(struct rg_node *node, uint64_t peer)
     if (p == NULL)
         return;
     p->up = false;
+    node_room_judge(node);
     if (peer == node->primary.id) /* its clock may be another when it is back */
         node->primary.stamp = node->primary.granted_ms = 0;
     rg_gate_drop(&p->gate);
@@ -479,6 +485,9 @@ static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct
         return RG_OK;
     case RG_MSG_HANDOVER:
         node_on_handover(node, peer, &m->handover);
+        return RG_OK;
+    case RG_MSG_ROOM:
+        node_on_room(node, peer, &m->room);
         return RG_OK;
     case RG_MSG_INSTALL:
         break;

@@ -76,6 +76,7 @@ static bool learner_ready(struct rg_node *node)
                                    .up_ms = node_now_ms(node) - node->pump.started_ms,
                                    .announce_ms = node->config.announce_ms,
                                    .trusts = node->log.trusts,
+                                   .stopped = (node->room.full & RG_FULL_STOPPED) != 0,
                                    .trusted = node->log.trusted,
                                    .persisted = node->log.persisted};
     const char *why = rg_ready_why_not(&ready);
@@ -119,6 +120,9 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     s->hash_known = peer->hash_known;
     s->hash_ok = peer->hash_ok;
     s->promised = peer->promised;
+    s->room_known = node->leading && peer->room.state_bytes_max > 0;
+    s->room = peer->room;
+    s->full = peer->full;
     if (peer->sender != NULL) {
         s->snapshot = true;
         s->snapshot_bytes = rg_sender_offset(peer->sender);
@@ -148,6 +152,18 @@ static void publish_regions(struct rg_node *node, struct rg_node_status *s)
     s->degraded_open = node->leading && node->lease.degraded > 0 &&
                        rg_spread_durable(&r, node->lease.degraded_last, true) < node->lease.settings.regions;
     s->members_known = node->leading && !node->state.config_pending && node_members_known(node, &r);
+}
+
+static void publish_room(struct rg_node *node, struct rg_node_status *s)
+{
+    const struct node_peer *by = node_peer_find(node, node->room.by);
+
+    s->room = node->room.now;
+    s->full = node->room.full;
+    s->refusing = node->leading ? node->room.refusing : 0;
+    s->refusing_id = node->room.by;
+    s->refusing_room = by != NULL ? by->room : node->room.now;
+    memcpy(s->refusing_region, by != NULL ? by->config.region : node->meta.region, sizeof s->refusing_region);
 }
 
 void node_publish_early(struct rg_node *node)
@@ -193,6 +209,7 @@ void node_publish_early(struct rg_node *node)
     s->settings = node->lease.settings;
     s->degraded = node->lease.degraded;
     publish_regions(node, s);
+    publish_room(node, s);
     s->n_peers = node->n_peers;
     for (size_t i = 0; i < node->n_peers; i++)
         publish_peer(node, &node->peers[i], &s->peers[i]);

@@ -6,6 +6,8 @@ const char *rg_ready_why_not(const struct rg_ready *r)
     RG_ASSERT(r->announce_ms > 0);
     if (r->applied == 0)
         return "this region has no data yet: waiting for the primary";
+    if (r->stopped)
+        return "the state is full (state_mb_max, or the file system of state_dir): the rest of the log waits for room";
     if (r->reachable) {
         if (!r->target_set || r->applied < r->target)
             return "catching up with the primary";

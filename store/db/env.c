@@ -16,9 +16,13 @@ enum {
     /* LMDB's lock file: a header of less than a page, then one 64-byte slot for each reader. */
     LOCK_HEAD_BYTES = 4096,
     LOCK_SLOT_BYTES = 64,
-    MAP_BYTES_MIN = 1 << 20,
+    BYTES_MIN = 1 << 20,
     READERS_MAX = 4096,
     FREE_BYTES_MIN = 1 << 20, /* less than this free: full */
+    /* The map is twice what rows may take, and this: a write transaction copies each page that it changes, once, and gives the
+     * old ones back when it ends, to those behind the next one (rg_store_turn). So there is room for whatever one may do to a state
+     * at its limit. */
+    MAP_SLACK_BYTES = 1 << 20,
 };
 
 /* The meta row sorts before every table and is no part of scans, hash or snapshots. */
@@ -35,6 +39,7 @@ _Static_assert(sizeof(struct rg_applied) == 3 * sizeof(uint64_t) + RG_STATE_HASH
 struct rg_store {
     MDB_env *env; /* own */
     MDB_dbi dbi;
+    size_t bytes_max;
     struct rg_statedir dir; /* own */
     pthread_mutex_t lock;
     struct rg_txn *idle; /* own; list of reset read transactions, under lock */
@@ -48,6 +53,7 @@ struct rg_txn {
     enum rg_txn_mode mode;
     struct meta meta;
     uint64_t changes;
+    int64_t grown;  /* bytes of rows that it wrote, less those that were there */
     unsigned scans; /* of a write transaction: begun and not ended */
 };
 
@@ -225,10 +231,10 @@ static void hash_subtract(uint8_t hash[RG_STATE_HASH_BYTES], struct rg_span key,
 
 /* --- opening --- */
 
-static int open_env(struct rg_store *store, size_t map_bytes, unsigned readers)
+static int open_env(struct rg_store *store, size_t bytes_max, unsigned readers)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t map = RG_MAX(map_bytes, (size_t)MAP_BYTES_MIN) / page * page;
+    size_t map = (2 * RG_MAX(bytes_max, (size_t)BYTES_MIN) + MAP_SLACK_BYTES) / page * page;
     MDB_txn *txn;
     int rc = mdb_env_create(&store->env);
 
@@ -238,6 +244,7 @@ static int open_env(struct rg_store *store, size_t map_bytes, unsigned readers)
     RG_ASSERT(store->dir.path != NULL);
     if (rc != 0)
         return rc;
+    store->bytes_max = RG_MAX(bytes_max, (size_t)BYTES_MIN);
     rc = mdb_env_set_mapsize(store->env, map);
     if (rc == 0)
         rc = mdb_env_set_maxreaders(store->env, readers);
@@ -257,7 +264,7 @@ static int open_env(struct rg_store *store, size_t map_bytes, unsigned readers)
     return mdb_txn_commit(txn);
 }
 
-enum rg_err rg_store_open(const char *dir, size_t map_bytes, unsigned readers_max, struct rg_store **ret_store,
+enum rg_err rg_store_open(const char *dir, size_t bytes_max, unsigned readers_max, struct rg_store **ret_store,
                           struct rg_errctx *ctx)
 {
     unsigned readers = RG_MIN(RG_MAX(readers_max, 1u), (unsigned)READERS_MAX);
@@ -276,7 +283,7 @@ enum rg_err rg_store_open(const char *dir, size_t map_bytes, unsigned readers_ma
     err = rg_statedir_take(&store->dir, dir, LOCK_HEAD_BYTES + (uint64_t)(readers + 1) * LOCK_SLOT_BYTES, ctx);
     if (err)
         return err;
-    rc = open_env(store, map_bytes, readers);
+    rc = open_env(store, bytes_max, readers);
     if (rc != 0)
         return rg_fail(ctx, from_write(store, rc), "open state in %s: %s", dir, mdb_strerror(rc));
     RG_ASSERT(store->env != NULL);
@@ -400,6 +407,7 @@ enum rg_err rg_txn_begin(struct rg_store *store, enum rg_txn_mode mode, struct r
     txn->store = store;
     txn->mode = mode;
     txn->changes = 0;
+    txn->grown = 0;
     txn->scans = 0;
     txn->next = NULL;
     rc = mode == RG_TXN_READ ? begin_read(store, txn) : mdb_txn_begin(store->env, NULL, 0, &txn->mdb);
@@ -468,6 +476,31 @@ uint64_t rg_store_bytes(struct rg_store *store)
     return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
 }
 
+static uint64_t pages_of(const MDB_stat *stat)
+{
+    return (uint64_t)stat->ms_branch_pages + stat->ms_leaf_pages + stat->ms_overflow_pages;
+}
+
+enum rg_err rg_store_fill(struct rg_store *store, uint64_t *ret_bytes, uint64_t *ret_bytes_max)
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    enum rg_err err = rg_txn_begin(store, RG_TXN_READ, &txn);
+    MDB_stat rows, freed;
+    int rc;
+
+    if (err)
+        return err;
+    rc = mdb_stat(txn->mdb, store->dbi, &rows);
+    if (rc == 0)
+        rc = mdb_stat(txn->mdb, 0, &freed); /* LMDB's own table of free pages is number 0 */
+    if (rc != 0)
+        return from_mdb(rc);
+    RG_ASSERT(rows.ms_psize > 0);
+    *ret_bytes = (2 + pages_of(&rows) + pages_of(&freed)) * rows.ms_psize;
+    *ret_bytes_max = store->bytes_max;
+    return RG_OK;
+}
+
 enum rg_err rg_store_wipe(struct rg_store *store)
 {
     RG_AUTO(txn) struct rg_txn *txn = NULL;
@@ -482,7 +515,16 @@ enum rg_err rg_store_wipe(struct rg_store *store)
         return from_write(store, rc);
     txn->meta = (struct meta){0};
     RG_ASSERT(meta_ok(&txn->meta));
-    return rg_txn_commit(RG_STEAL(txn));
+    err = rg_txn_commit(RG_STEAL(txn));
+    return err ? err : rg_store_turn(store);
+}
+
+enum rg_err rg_store_turn(struct rg_store *store)
+{
+    struct rg_txn *txn;
+    enum rg_err err = rg_txn_begin(store, RG_TXN_WRITE, &txn);
+
+    return err ? err : rg_txn_commit(txn); /* writes the meta row, and so it counts */
 }
 
 void rg_txn_applied(const struct rg_txn *txn, struct rg_applied *ret_applied)
@@ -522,6 +564,12 @@ uint64_t rg_txn_changes(const struct rg_txn *txn)
 {
     RG_ASSERT(txn->mode == RG_TXN_WRITE);
     return txn->changes;
+}
+
+int64_t rg_txn_grown(const struct rg_txn *txn)
+{
+    RG_ASSERT(txn->mode == RG_TXN_WRITE);
+    return txn->grown;
 }
 
 /* --- rows --- */
@@ -589,6 +637,7 @@ static void note_put(struct rg_txn *txn, struct rg_span key, struct rg_span valu
     if (new)
         count_row(txn, key, 1);
     hash_add(txn->meta.applied.hash, key, value);
+    txn->grown += (int64_t)(key.n + value.n);
     txn->changes++;
     RG_ASSERT(txn->meta.applied.rows > 0);
     RG_ASSERT(txn->changes > 0);
@@ -610,6 +659,7 @@ enum rg_err rg_row_put(struct rg_txn *txn, struct rg_span key, struct rg_span va
             return RG_OK;
         RG_ASSERT(txn->meta.applied.rows > 0); /* there is one */
         hash_subtract(txn->meta.applied.hash, key, from_val(&v));
+        txn->grown -= (int64_t)(key.n + v.mv_size);
         v = to_val(value);
         rc = mdb_put(txn->mdb, txn->store->dbi, &k, &v, 0);
     }
@@ -649,6 +699,7 @@ enum rg_err rg_row_delete(struct rg_txn *txn, struct rg_span key)
         return from_mdb(rc);
     RG_ASSERT(txn->meta.applied.rows > 0);
     hash_subtract(txn->meta.applied.hash, key, from_val(&v));
+    txn->grown -= (int64_t)(key.n + v.mv_size);
     rc = mdb_del(txn->mdb, txn->store->dbi, &k, NULL);
     if (rc != 0)
         return rc == MDB_NOTFOUND ? RG_ECORRUPT : from_write(txn->store, rc);

@@ -12,16 +12,22 @@ struct rg_txn;
 
 /**
  * Make a fresh, empty store in directory `dir` (made if missing, 0700; an old content of ours is removed first).
- * map_bytes   most the state may ever take; address space, not memory
+ * bytes_max   what rows may take: whoever writes sees to it (rg_store_fill). The files may grow to twice that while much is
+ *             changed at once, or while readers hold what was there before
  * RG_EIO / RG_ENOSPACE with the path and the reason.
  */
-RG_MUST enum rg_err rg_store_open(const char *dir, size_t map_bytes, unsigned readers_max, struct rg_store **ret_store,
+RG_MUST enum rg_err rg_store_open(const char *dir, size_t bytes_max, unsigned readers_max, struct rg_store **ret_store,
                                   struct rg_errctx *ctx);
 /** Close and remove the files. No transaction may be open. NULL is fine. */
 void rg_store_free(struct rg_store *store);
 RG_AUTO_DEFINE(store)
 /** Bytes of memory that rows and their free pages take. From any thread. */
 uint64_t rg_store_bytes(struct rg_store *store);
+/** What rows take, as of the last commit, and what they may. In constant time. From any thread. */
+RG_MUST enum rg_err rg_store_fill(struct rg_store *store, uint64_t *ret_bytes, uint64_t *ret_bytes_max);
+/** A write transaction that changes nothing. What one gave back is there for the one after the next: after RG_ENOSPACE, one more
+ * attempt behind this has room that the first did not have. */
+RG_MUST enum rg_err rg_store_turn(struct rg_store *store);
 /** Throw all rows away, in one write transaction. */
 RG_MUST enum rg_err rg_store_wipe(struct rg_store *store);
 
@@ -60,6 +66,8 @@ RG_MUST enum rg_err rg_row_add(struct rg_txn *txn, struct rg_span key, struct rg
 RG_MUST enum rg_err rg_row_delete(struct rg_txn *txn, struct rg_span key);
 /** Rows this transaction has put, overwritten or deleted so far: a refused command must not move it. */
 uint64_t rg_txn_changes(const struct rg_txn *txn);
+/** Bytes by which its rows have grown so far; less than 0: shrunk. */
+int64_t rg_txn_grown(const struct rg_txn *txn);
 /** Bulk load, for snapshots only: keys in ascending order; does not hash: the hash comes with the (authenticated) snapshot. */
 RG_MUST enum rg_err rg_row_append(struct rg_txn *txn, struct rg_span key, struct rg_span value);
 /** End of a bulk load: set what the snapshot's header says. Counters are counted while appending. */

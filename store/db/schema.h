@@ -133,6 +133,8 @@ enum rg_cmd_flag {
     RG_CMDF_REQUEST_ONCE = 1 << 5,        /* RG_F_REQUEST_ID names a row: never used twice */
     RG_CMDF_TOUCHES_SETTINGS = 1 << 6,    /* may change settings, regions, nodes or epochs, which nodes keep a copy of */
     RG_CMDF_UNINIT = 1 << 7,              /* is applied while there is no instance */
+    RG_CMDF_ADDS = 1 << 8,                /* makes an object: refused while the state is full */
+    RG_CMDF_REWRITES = 1 << 9,            /* replaces one: refused then when it would take more room than before */
 };
 
 /* The commands, one row each: X(name, number, handler in store/apply/, flags). */
@@ -143,26 +145,26 @@ enum rg_cmd_flag {
     /* status "REMOVED" deletes the row: RG_ECONFLICT of the primary's */                                              \
     X(REGION_PUT, 3, region_put, RG_CMDF_TOUCHES_SETTINGS)                                                             \
     /* its secret is nothing for an intent */                                                                          \
-    X(CREDENTIAL_PUT, 4, credential_put, RG_CMDF_CLIENT)                                                               \
+    X(CREDENTIAL_PUT, 4, credential_put, RG_CMDF_CLIENT | RG_CMDF_REWRITES)                                            \
     X(CREDENTIAL_DELETE, 5, credential_delete, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_AUTOMATIC)                    \
-    X(USER_CREATE, 10, user_create, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_MINTS_ID)                                \
-    X(USER_REPLACE, 11, user_replace, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                                 \
+    X(USER_CREATE, 10, user_create, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_MINTS_ID | RG_CMDF_ADDS)                 \
+    X(USER_REPLACE, 11, user_replace, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_REWRITES)                              \
     /* with its memberships and assignments */                                                                         \
     X(USER_DELETE, 12, user_delete, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                                   \
-    X(GROUP_CREATE, 20, group_create, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_MINTS_ID)                              \
-    X(GROUP_REPLACE, 21, group_replace, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                               \
+    X(GROUP_CREATE, 20, group_create, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_MINTS_ID | RG_CMDF_ADDS)               \
+    X(GROUP_REPLACE, 21, group_replace, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_REWRITES)                            \
     X(GROUP_DELETE, 22, group_delete, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                                 \
-    X(MEMBERSHIP_CREATE, 30, membership_create, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_MINTS_MEMBERSHIP_ID)         \
+    X(MEMBERSHIP_CREATE, 30, membership_create, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_MINTS_MEMBERSHIP_ID | RG_CMDF_ADDS)\
     X(MEMBERSHIP_DELETE, 31, membership_delete, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_AUTOMATIC)                   \
-    X(PERMSET_CREATE, 40, permset_create, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_MINTS_ID)                          \
+    X(PERMSET_CREATE, 40, permset_create, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_MINTS_ID | RG_CMDF_ADDS)           \
     /* attributes, managed and inline policies, tags: all of it */                                                     \
-    X(PERMSET_REPLACE, 41, permset_replace, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                           \
+    X(PERMSET_REPLACE, 41, permset_replace, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_REWRITES)                        \
     /* RG_ECONFLICT while assigned, as an account's */                                                                 \
     X(PERMSET_DELETE, 42, permset_delete, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                             \
-    X(ACCOUNT_PUT, 50, account_put, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                                   \
+    X(ACCOUNT_PUT, 50, account_put, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_REWRITES)                                \
     X(ACCOUNT_DELETE, 51, account_delete, RG_CMDF_CLIENT | RG_CMDF_INTENT)                                             \
     /* an unknown account is registered by it; exists already: SUCCEEDED, as at AWS */                                 \
-    X(ASSIGNMENT_CREATE, 60, assignment_create, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_REQUEST_ONCE)                \
+    X(ASSIGNMENT_CREATE, 60, assignment_create, RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_REQUEST_ONCE | RG_CMDF_ADDS) \
     X(ASSIGNMENT_DELETE, 61, assignment_delete,                                                                        \
       RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_AUTOMATIC | RG_CMDF_REQUEST_ONCE)                                      \
     X(NODE_PUT, 70, node_put, RG_CMDF_TOUCHES_SETTINGS)                                                                \

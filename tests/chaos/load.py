@@ -30,7 +30,7 @@ class Writer(threading.Thread):
                 _, headers = connection.create_user(name, **more)
                 self.acknowledged.append((name, headers["regent-revision"]))
             except Refused as refused:
-                if refused.status not in (429, 503, 504):
+                if refused.status not in (429, 503, 504, 507):
                     self.error = f"{name}: {refused}"
                     return
                 self.refused += 1

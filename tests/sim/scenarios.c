@@ -96,6 +96,8 @@ const struct sim_scenario sim_scenarios[] = {
     {"snapshot", "rules 14, 15: a transfer is resumed, and entries for others pass by", 2, sim_story_snapshot},
     {"orphan", "a learner restarts without a primary and shows all it showed", 2, sim_story_orphan},
     {"full-disk", "rule 4: a full disk stops the node; nothing acknowledged is lost", 1, sim_story_full_disk},
+    {"state-full", "memory for the state runs out somewhere: refused before anything stops, deletions go on", 2, sim_story_state_full},
+    {"apply-stopped", "an entry without room: reads go on, and by themselves the rest, with room", 1, sim_story_apply_stopped},
     {"bad-sync", "rule 4: a failed write or sync stops the node", 2, sim_story_bad_sync},
     {"bit-flip", "rule 16: a flipped bit is refused, never repaired", 2, sim_story_bit_flip},
     {"diverged", "a state that differs is noticed on both sides", 1, sim_story_diverged},

@@ -293,6 +293,13 @@ static void on_done(struct rg_proposal *p)
     case RG_EUNREADY:
         sim->refused++;
         break;
+    case RG_ESTATEFULL:
+    case RG_EDISKFULL:
+        if (p->rev.index == 0)
+            sim->refused++;
+        else
+            sim->open_outcomes++;
+        break;
     default:
         sim_fail(sim, "a proposal ended with %s", rg_err_symbol(p->err));
     }

@@ -437,7 +437,7 @@ bool sim_start(struct sim *sim, unsigned at)
     lanes_clear(n);
     n->stopped = n->pump_waits = n->refuses_start = n->ready_checked = false;
     n->seen_index = 0;
-    RG_ASSERT(rg_store_open(n->store_dir, 16u << 20, 16, &n->store, &ctx) == RG_OK);
+    RG_ASSERT(rg_store_open(n->store_dir, n->state_bytes > 0 ? n->state_bytes : 16u << 20, 16, &n->store, &ctx) == RG_OK);
     config_fill(sim, n, &config);
     n->alive = true; /* its lanes run from the first call on */
     err = rg_node_new(&config, &n->node, &ctx);

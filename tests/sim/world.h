@@ -69,6 +69,7 @@ struct sim_node {
     struct rg_peer_config first_peers[SIM_NODES_MAX + 1];
     size_t n_first_peers;
     char store_dir[160];
+    size_t state_bytes; /* what rows may take; 0: enough */
     struct rg_store *store;
     struct rg_node *node;
     bool alive, dead_io, cut_sync;
@@ -260,6 +261,10 @@ void sim_story_propagation(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_conflict(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_members(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_forward(uint64_t seed, bool trace, struct sim **ret_sim);
+
+/* ---- stories_full.c ---- */
+void sim_story_state_full(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_apply_stopped(uint64_t seed, bool trace, struct sim **ret_sim);
 
 struct sim_scenario {
     const char *name, *what;

@@ -85,3 +85,65 @@ TEST(metrics_page)
     }
     answer_free(&a);
 }
+
+static const struct rg_room room = {.state_bytes = UINT64_C(3500) << 20, .state_bytes_max = UINT64_C(4096) << 20,
+                                    .memory_free = UINT64_C(30) << 20, .memory_total = UINT64_C(8192) << 20,
+                                    .disk_free = UINT64_C(7) << 20, .disk_total = UINT64_C(50) << 20};
+
+/* What is full, where, how much of it, and what gives it more: in the refusal, the alarm and the metrics. */
+static const struct {
+    const char *name;
+    unsigned refusing;
+    enum rg_err err;
+    uint64_t id;
+    const char *writes, *code, *alarm, *says[3];
+} fulls[] = {
+    {"here, rows", RG_FULL_STATE, RG_ESTATEFULL, 1, "full", "StateFull", "StateFull", {"us-east-1", "3500 MiB of the 4096 MiB", "state_mb_max"}},
+    {"in a region", RG_FULL_STATE, RG_ESTATEFULL, 2, "full", "StateFull", "StateFull", {"eu-central-1 (node 2)", "3500 MiB", "state_mb_max"}},
+    {"here, the file system", RG_FULL_MEMORY, RG_ESTATEFULL, 1, "full", "StateFull", "StateFull", {"us-east-1", "30 MiB left of 8192", "state_dir"}},
+    {"here, the log's disk", RG_FULL_DISK, RG_EDISKFULL, 1, "refused", "DiskFull", "DiskFull", {"us-east-1", "7 MiB left of 50", "data_dir"}},
+    {"here, and nothing is applied", RG_FULL_STATE | RG_FULL_STOPPED, RG_ESTATEFULL, 1, "refused", "StateFull", "StateFull",
+     {"behind revision 3.", "4096 MiB", "state_mb_max"}},
+};
+
+LOOP(what_is_full_is_said, RG_LEN(fulls))
+{
+    const bool here = fulls[_i].id == 1;
+    struct answer a;
+    const char *text;
+    json_t *alarms;
+
+    API_STATUS(id, 1);
+    API_STATUS(room, room);
+    API_STATUS(full, here ? fulls[_i].refusing : 0);
+    API_STATUS(refusing, fulls[_i].refusing);
+    API_STATUS(refusing_id, fulls[_i].id);
+    API_STATUS(refusing_room, room);
+    pthread_mutex_lock(&af.node.mutex);
+    snprintf(af.node.status.refusing_region, sizeof af.node.status.refusing_region, "%s", here ? "us-east-1" : "eu-central-1");
+    pthread_mutex_unlock(&af.node.mutex);
+    af.node.refuse = fulls[_i].err;
+    ask(&a, "PUT", "/v1/accounts/111111111111", "{\"name\":\"x\"}");
+    ck_assert_msg(a.status == 507, "%s: %d %s", fulls[_i].name, a.status, (char *)a.body.data);
+    ck_assert_str_eq(text_at(a.json, "code"), fulls[_i].code);
+    text = text_at(a.json, "message");
+    for (size_t i = 0; i < RG_LEN(fulls[_i].says); i++)
+        ck_assert_msg(strstr(text, fulls[_i].says[i]) != NULL, "%s: %s", fulls[_i].name, text);
+    ck_assert_ptr_nonnull(strstr(text, "nothing was written"));
+    answer_free(&a);
+    ask(&a, "GET", "/v1/status", "");
+    ck_assert_str_eq(text_at(a.json, "writes"), fulls[_i].writes);
+    alarms = json_object_get(a.json, "alarms");
+    ck_assert_uint_eq(json_array_size(alarms), 1);
+    ck_assert_str_eq(text_at(json_array_get(alarms, 0), "code"), fulls[_i].alarm);
+    ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(a.json, "room"), "diskFreeBytes")), 7 << 20);
+    answer_free(&a);
+    ask(&a, "GET", "/metrics", "");
+    text = (const char *)a.body.data;
+    ck_assert_ptr_nonnull(strstr(text, "regent_state_bytes{region=\"us-east-1\"} 3670016000\n"));
+    ck_assert_ptr_nonnull(strstr(text, "regent_disk_free_bytes{region=\"us-east-1\"} 7340032\n"));
+    ck_assert_ptr_nonnull(strstr(text, "regent_writes_refused_full{region=\"us-east-1\"} 1\n"));
+    ck_assert_ptr_nonnull(strstr(text, here && fulls[_i].refusing != RG_FULL_DISK ? "regent_state_full{region=\"us-east-1\"} 1\n"
+                                                                                   : "regent_state_full{region=\"us-east-1\"} 0\n"));
+    answer_free(&a);
+}

@@ -37,6 +37,8 @@ TEST(out_of_its_primarys_reach)
     ck_assert_str_eq(rg_ready_why_not(&r), "applying the log");
     r = alone, r.applied = r.trusted = 90;
     ck_assert_ptr_null(rg_ready_why_not(&r)); /* the rest of the log may not be committed */
+    r = alone, r.stopped = true; /* what it shows may be older than what it showed before */
+    ck_assert_ptr_nonnull(strstr(rg_ready_why_not(&r), "state_mb_max"));
     r = alone, r.applied = 0;
     ck_assert_str_eq(rg_ready_why_not(&r), "this region has no data yet: waiting for the primary");
 }

@@ -100,12 +100,12 @@ static const struct {
     const char *name, *flags;
 } kinds[] = {
     {1, "NOOP", "u"}, {2, "INSTANCE_INIT", "su"}, {3, "REGION_PUT", "s"},
-    {4, "CREDENTIAL_PUT", "c"}, {5, "CREDENTIAL_DELETE", "cia"}, {10, "USER_CREATE", "cim"},
-    {11, "USER_REPLACE", "ci"}, {12, "USER_DELETE", "ci"}, {20, "GROUP_CREATE", "cim"},
-    {21, "GROUP_REPLACE", "ci"}, {22, "GROUP_DELETE", "ci"}, {30, "MEMBERSHIP_CREATE", "ciM"},
-    {31, "MEMBERSHIP_DELETE", "cia"}, {40, "PERMSET_CREATE", "cim"}, {41, "PERMSET_REPLACE", "ci"},
-    {42, "PERMSET_DELETE", "ci"}, {50, "ACCOUNT_PUT", "ci"}, {51, "ACCOUNT_DELETE", "ci"},
-    {60, "ASSIGNMENT_CREATE", "cir"}, {61, "ASSIGNMENT_DELETE", "ciar"}, {70, "NODE_PUT", "s"},
+    {4, "CREDENTIAL_PUT", "cR"}, {5, "CREDENTIAL_DELETE", "cia"}, {10, "USER_CREATE", "cimA"},
+    {11, "USER_REPLACE", "ciR"}, {12, "USER_DELETE", "ci"}, {20, "GROUP_CREATE", "cimA"},
+    {21, "GROUP_REPLACE", "ciR"}, {22, "GROUP_DELETE", "ci"}, {30, "MEMBERSHIP_CREATE", "ciMA"},
+    {31, "MEMBERSHIP_DELETE", "cia"}, {40, "PERMSET_CREATE", "cimA"}, {41, "PERMSET_REPLACE", "ciR"},
+    {42, "PERMSET_DELETE", "ci"}, {50, "ACCOUNT_PUT", "ciR"}, {51, "ACCOUNT_DELETE", "ci"},
+    {60, "ASSIGNMENT_CREATE", "cirA"}, {61, "ASSIGNMENT_DELETE", "ciar"}, {70, "NODE_PUT", "s"},
     {71, "NODE_JOIN", "s"}, {72, "TOKEN_PUT", ""}, {73, "SECRET_PUT", ""},
     {74, "SETTING_PUT", "s"}, {75, "EPOCH_NOTE", "s"},
 };
@@ -158,7 +158,7 @@ static const struct {
 
 static unsigned flags_of(const char *letters)
 {
-    static const char all[] = "ciamMrsu";
+    static const char all[] = "ciamMrsuAR";
     unsigned flags = 0;
 
     for (; *letters != '\0'; letters++) {
@@ -201,6 +201,9 @@ TEST(flags_agree_with_each_other)
         ck_assert_msg(!(f & RG_CMDF_INTENT) || (f & RG_CMDF_CLIENT), "%s: an intent that no client writes", name);
         ck_assert_msg(!(f & RG_CMDF_AUTOMATIC) || (f & RG_CMDF_INTENT), "%s: automatic, but no intent", name);
         ck_assert_msg(!(f & RG_CMDF_AUTOMATIC) || !(f & minted), "%s: takes access away, yet makes an object", name);
+        ck_assert_msg(!(f & RG_CMDF_AUTOMATIC) || !(f & (RG_CMDF_ADDS | RG_CMDF_REWRITES)), "%s: takes access away, and is refused when full", name);
+        ck_assert_msg(!(f & minted) || (f & RG_CMDF_ADDS), "%s: makes an object, yet adds nothing", name);
+        ck_assert_msg(!(f & (RG_CMDF_ADDS | RG_CMDF_REWRITES)) || (f & RG_CMDF_CLIENT), "%s: the cluster's own is never refused", name);
         ck_assert_msg(!(f & minted) || (f & RG_CMDF_INTENT), "%s: mints an id that nobody compares", name);
         ck_assert_msg((f & minted) != minted, "%s: mints two ids", name);
         ck_assert_msg(!(f & RG_CMDF_REQUEST_ONCE) || (f & RG_CMDF_INTENT), "%s: a request that is never presented", name);

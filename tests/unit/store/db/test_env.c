@@ -427,7 +427,85 @@ TEST(a_full_map_is_an_error)
     struct fix small;
 
     fix_open_sized(&small, 4 << 20);
-    fill_until_full(small.store, "a map of 4 MiB");
+    fill_until_full(small.store, "a map for 4 MiB");
+    fix_close(&small);
+}
+
+/* Rows of all sizes, numbered, until they take what they may; how many. */
+static unsigned fill_to_the_limit(struct rg_store *store, uint8_t with)
+{
+    static uint8_t value[9000];
+    uint64_t bytes, max;
+    unsigned n = 0;
+
+    memset(value, with, sizeof value);
+    do {
+        struct rg_txn *txn;
+
+        ck_assert_int_eq(rg_txn_begin(store, RG_TXN_WRITE, &txn), RG_OK);
+        for (int i = 0; i < 20; i++, n++) {
+            char text[32];
+
+            snprintf(text, sizeof text, "u%08x", n * 2654435761u);
+            ck_assert_int_eq(rg_row_put(txn, rg_span_str(text), rg_span(value, 20 + n * 7919 % 8900)), RG_OK);
+        }
+        ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
+        ck_assert_int_eq(rg_store_fill(store, &bytes, &max), RG_OK);
+    } while (bytes < max);
+    return n;
+}
+
+/* Every row anew, or gone, in one transaction; once more behind a turn when there was no room. */
+static void change_all(struct rg_store *store, unsigned n, uint8_t with, int64_t *ret_grown)
+{
+    static uint8_t value[9000];
+    enum rg_err err = RG_OK;
+    struct rg_txn *txn;
+
+    memset(value, with, sizeof value);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        if (err == RG_ENOSPACE)
+            ck_assert_int_eq(rg_store_turn(store), RG_OK);
+        ck_assert_int_eq(rg_txn_begin(store, RG_TXN_WRITE, &txn), RG_OK);
+        err = RG_OK;
+        for (unsigned i = 0; !err && i < n; i++) {
+            char text[32];
+
+            snprintf(text, sizeof text, "u%08x", i * 2654435761u);
+            err = with > 0 ? rg_row_put(txn, rg_span_str(text), rg_span(value, 20 + i * 7919 % 8900)) : rg_row_delete(txn, rg_span_str(text));
+        }
+        *ret_grown = rg_txn_grown(txn);
+        if (!err)
+            err = rg_txn_commit(RG_STEAL(txn));
+        rg_txn_free(txn);
+        if (err != RG_ENOSPACE)
+            break;
+    }
+    ck_assert_int_eq(err, RG_OK);
+}
+
+/* What a state at its limit may be asked for in one transaction, at worst: every page of it changes. Again and again. */
+TEST(any_change_fits_at_the_limit)
+{
+    uint64_t bytes, max, again;
+    int64_t grown;
+    struct fix small;
+    unsigned n;
+
+    fix_open_sized(&small, 4 << 20);
+    n = fill_to_the_limit(small.store, 1);
+    for (uint8_t round = 2; round < 9; round++) {
+        change_all(small.store, n, round, &grown);
+        ck_assert_int_eq(grown, 0);
+    }
+    ck_assert_int_eq(rg_store_fill(small.store, &bytes, &max), RG_OK);
+    ck_assert_uint_eq(max, 4 << 20);
+    ck_assert_uint_ge(bytes, max);
+    ck_assert_uint_lt(bytes, max + max / 8);
+    change_all(small.store, n, 0, &grown); /* and all of it goes at once */
+    ck_assert_int_lt(grown, -(int64_t)(max / 2));
+    ck_assert_int_eq(rg_store_fill(small.store, &again, &max), RG_OK);
+    ck_assert_uint_lt(again, max / 16);
     fix_close(&small);
 }
 

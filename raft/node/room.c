@@ -1,0 +1,171 @@
+/* raft/node/room.c: what is full, here and in the other regions; what a primary then refuses; how a node that cannot apply goes on. */
+#include "raft/node/node_priv.h"
+
+#define ROOM_APPLY_MS 500u   /* before an entry without room is tried again */
+#define ROOM_TELL_MS 1000u   /* the primary hears of it this often, and at once when something becomes full or has room again */
+#define ROOM_REWRITE_BYTES 64 /* what is replaced may grow by this: a status that was not there, a longer time */
+
+/* ---- what is full ---- */
+
+static const char *name_of(unsigned full)
+{
+    return full & RG_FULL_STOPPED  ? "stopped"
+           : full & RG_FULL_STATE  ? "state"
+           : full & RG_FULL_MEMORY ? "memory"
+           : full & RG_FULL_DISK   ? "disk"
+                                   : "nothing";
+}
+
+static void log_change(const struct rg_node *node, unsigned before)
+{
+    const struct rg_room *r = &node->room.now;
+    bool more = (node->room.full & ~before) != 0;
+    enum rg_log_level level = more ? RG_LOG_WARN : RG_LOG_INFO;
+
+    rg_log_event(node->config.log, level, more ? "room.full" : "room.again",
+           "full=%s state_bytes=%llu state_bytes_max=%llu memory_free=%llu disk_free=%llu", name_of(node->room.full),
+           (unsigned long long)r->state_bytes, (unsigned long long)r->state_bytes_max, (unsigned long long)r->memory_free,
+           (unsigned long long)r->disk_free);
+}
+
+/* Of a full peer the state matters: it must be able to apply what is committed here. Its disk is its own affair: it confirms
+ * nothing, and policy and lease go by that. */
+static void judge_refusal(struct rg_node *node)
+{
+    unsigned before = node->room.refusing;
+
+    node->room.refusing = node->room.full;
+    node->room.by = node->config.id;
+    for (size_t i = 0; i < node->n_peers && node->room.refusing == 0; i++) {
+        const struct node_peer *peer = &node->peers[i];
+
+        if (peer->up && peer->counts && (peer->full & RG_FULL_ADDS) != 0) {
+            node->room.refusing = peer->full & (RG_FULL_STATE | RG_FULL_MEMORY);
+            if (node->room.refusing == 0)
+                node->room.refusing = RG_FULL_STATE; /* it cannot apply: there is no room for more */
+            node->room.by = peer->config.id;
+        }
+    }
+    if (node->leading && (node->room.refusing & ~before) != 0)
+        node_answers_refuse(node);
+}
+
+void node_room_judge(struct rg_node *node)
+{
+    unsigned before = node->room.full;
+
+    node->room.full = rg_room_judge(&node->room.now, before) | (before & RG_FULL_STOPPED);
+    if (node->room.full != before) {
+        log_change(node, before);
+        node->room.tell = true;
+    }
+    judge_refusal(node);
+}
+
+void node_room_measure(struct rg_node *node)
+{
+    enum rg_err err = rg_store_fill(node->config.store, &node->room.now.state_bytes, &node->room.now.state_bytes_max);
+
+    if (err)
+        node_fail(node, err, "measure the state: %s", rg_err_text(err));
+    else
+        node_room_judge(node);
+}
+
+void rg_node_on_room(struct rg_node *node, const struct rg_room *room)
+{
+    if (node->stage.state == NODE_STOPPED)
+        return;
+    node->room.now.memory_free = room->memory_free;
+    node->room.now.memory_total = room->memory_total;
+    node->room.now.disk_free = room->disk_free;
+    node->room.now.disk_total = room->disk_total;
+    node_room_judge(node);
+}
+
+/* ---- an entry for which there is no room ---- */
+
+void node_room_stopped(struct rg_node *node, bool stopped)
+{
+    bool before = (node->room.full & RG_FULL_STOPPED) != 0;
+
+    if (stopped)
+        node->room.apply_ms = node_now_ms(node) + ROOM_APPLY_MS;
+    if (stopped == before)
+        return;
+    node->room.full = stopped ? node->room.full | RG_FULL_STOPPED : node->room.full & ~(unsigned)RG_FULL_STOPPED;
+    node->room.tell = true;
+    if (stopped)
+        rg_log_error(node->config.log, "apply.stopped", "index=%llu text=\"no room for the state: give it more (state_mb_max, the file "
+                     "system of state_dir); it goes on by itself\"", (unsigned long long)node->state.applied.index);
+    else
+        rg_log_info(node->config.log, "apply.again", "index=%llu", (unsigned long long)node->state.applied.index);
+    if (stopped)
+        node_answers_stalled(node);
+    judge_refusal(node);
+}
+
+bool node_room_waits(const struct rg_node *node)
+{
+    return (node->room.full & RG_FULL_STOPPED) != 0 && node_now_ms(node) < node->room.apply_ms;
+}
+
+/* ---- what a primary refuses ---- */
+
+/* Looked at only while something is full: what the command would come to here and now. */
+static bool grows(struct rg_node *node, struct rg_span cmd)
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    struct rg_reply reply;
+    enum rg_err err = rg_txn_begin(node->config.store, RG_TXN_WRITE, &txn);
+
+    if (!err)
+        err = rg_fsm_apply(txn, node->state.applied.index + 1, node->state.applied.term, cmd, &reply);
+    return err || rg_txn_grown(txn) > ROOM_REWRITE_BYTES;
+}
+
+/* What administers the cluster goes on, and what takes away from the state, as long as it can be applied. */
+enum rg_err node_room_check(struct rg_node *node, struct rg_span cmd)
+{
+    unsigned flags, refusing = node->room.refusing;
+
+    if (refusing == 0)
+        return RG_OK;
+    flags = rg_cmd_kind_flags(rg_tlv_u64(cmd, RG_F_KIND, 0));
+    if (refusing & RG_FULL_STOPPED)
+        return RG_ESTATEFULL;
+    if (refusing & RG_FULL_DISK)
+        return flags & RG_CMDF_CLIENT ? RG_EDISKFULL : RG_OK;
+    if (flags & RG_CMDF_ADDS)
+        return RG_ESTATEFULL;
+    return flags & RG_CMDF_REWRITES && (node->state.applied.index == 0 || grows(node, cmd)) ? RG_ESTATEFULL : RG_OK;
+}
+
+/* ---- between nodes ---- */
+
+void node_on_room(struct rg_node *node, struct node_peer *peer, const struct rg_msg_room *m)
+{
+    peer->room = m->room;
+    peer->full = m->full;
+    judge_refusal(node);
+}
+
+void node_room_tell_soon(struct rg_node *node)
+{
+    node->room.tell = true;
+}
+
+void node_room_tell(struct rg_node *node)
+{
+    struct rg_msg m = {.type = RG_MSG_ROOM};
+    struct node_peer *primary = node_peer_find(node, node->primary.id);
+    uint64_t now = node_now_ms(node);
+
+    if (node->leading || primary == NULL || !primary->up || !primary->room_known ||
+        (!node->room.tell && now < node->room.told_ms + ROOM_TELL_MS))
+        return;
+    m.room.room = node->room.now;
+    m.room.full = node->room.full;
+    node->room.tell = node_send(node, primary->config.id, &m) != RG_OK;
+    node->room.told_ms = now;
+}

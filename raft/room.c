@@ -1,0 +1,40 @@
+#include "raft/room.h"
+
+/* Full at 85 % of what rows may take, and no more so below 80 %. The rest, and as much again that the map has (store/db/env.c),
+ * is for what is in the logs already, for changes that make nothing larger, and for copies of pages while they are changed. */
+enum { STATE_FULL_PERCENT = 85, STATE_AGAIN_PERCENT = 80 };
+
+/* Of a file system 64 MiB are kept, or an eighth of a small one: a batch of writes dirties 48 MiB of pages at most (512
+ * commands of some six rows, each at the end of its own path of four pages), and is followed by a look. */
+#define RESERVE_BYTES (UINT64_C(64) << 20)
+enum { RESERVE_SHARE = 8 };
+
+uint64_t rg_room_reserve(uint64_t total) { return RG_MIN(RESERVE_BYTES, total / RESERVE_SHARE); }
+
+static bool state_full(const struct rg_room *room, bool before)
+{
+    uint64_t percent = before ? STATE_AGAIN_PERCENT : STATE_FULL_PERCENT;
+
+    return room->state_bytes_max > 0 && room->state_bytes >= room->state_bytes_max / 100 * percent;
+}
+
+/* Half as much again must be free before it is no more full. */
+static bool disk_full(uint64_t free, uint64_t total, bool before)
+{
+    uint64_t reserve = rg_room_reserve(total);
+
+    return total > 0 && free < (before ? reserve + reserve / 2 : reserve);
+}
+
+unsigned rg_room_judge(const struct rg_room *room, unsigned before)
+{
+    unsigned full = 0;
+
+    if (state_full(room, (before & RG_FULL_STATE) != 0))
+        full |= RG_FULL_STATE;
+    if (disk_full(room->memory_free, room->memory_total, (before & RG_FULL_MEMORY) != 0))
+        full |= RG_FULL_MEMORY;
+    if (disk_full(room->disk_free, room->disk_total, (before & RG_FULL_DISK) != 0))
+        full |= RG_FULL_DISK;
+    return full;
+}
