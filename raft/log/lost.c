@@ -8,7 +8,7 @@
 #include "store/db/command.h"
 #include "store/db/command_json.h"
 
-enum { FILE_BYTES_MAX = 64 * 1024 * 1024, MARKER_BYTES_MAX = 64 * 1024, FIRST_ENTRIES = 64, EPOCH_SHIFT = 32 };
+enum { FILE_BYTES_MAX = 64 * 1024 * 1024, MARKER_BYTES_MAX = 64 * 1024, FIRST_ENTRIES = 64, EPOCH_SHIFT = 32, DEPTH_MAX = 4 };
 
 #define MARKER "rejoin.json"
 #define DROPPED ".dropped-"
@@ -32,6 +32,8 @@ static enum rg_err path_of(char out[RG_LOST_PATH_MAX], struct rg_errctx *ctx, co
 static enum rg_err tail_path(char out[RG_LOST_PATH_MAX], const char *data_dir, const struct rg_lost_info *info,
                              const char *name, struct rg_errctx *ctx)
 {
+    RG_ASSERT(info->old_id > 0);
+    RG_ASSERT(strchr(name, '/') == NULL);
     return path_of(out, ctx, "%s/lost/%llu-%llu%s%s", data_dir, (unsigned long long)info->epoch,
                    (unsigned long long)info->old_id, name[0] != '\0' ? "/" : "", name);
 }
@@ -44,6 +46,8 @@ static enum rg_err write_file(struct rg_io *io, const char *dir, const char *nam
     enum rg_err err = path_of(path, ctx, "%s/%s", dir, name);
     int fd;
 
+    RG_ASSERT(strchr(name, '/') == NULL);
+    RG_ASSERT(bytes.n > 0);
     if (!err)
         err = path_of(tmp, ctx, "%s/%s.tmp", dir, name);
     if (!err)
@@ -85,6 +89,7 @@ static enum rg_err read_json(struct rg_io *io, const char *path, size_t max, jso
     if (!err) {
         text = malloc((size_t)size + 1);
         err = text != NULL ? io->pread(io, fd, text, (size_t)size, 0, &n, ctx) : RG_ENOMEM;
+        RG_ASSERT(err || n <= size);
     }
     io->close(io, fd);
     if (err)
@@ -99,11 +104,24 @@ static enum rg_err read_json(struct rg_io *io, const char *path, size_t max, jso
 
 /* ---- info ---- */
 
+/* Of a decision of ours, or read with take_info. */
+static void info_check(const struct rg_lost_info *info)
+{
+    RG_ASSERT(info->old_id > 0);
+    RG_ASSERT(info->epoch <= INT64_MAX);
+    RG_ASSERT(info->old_id <= INT64_MAX);
+    RG_ASSERT(info->n_urls <= RG_LOST_URLS_MAX);
+    RG_ASSERT(memchr(info->region, 0, sizeof info->region) != NULL);
+    RG_ASSERT(memchr(info->reason, 0, sizeof info->reason) != NULL);
+    RG_ASSERT(info->n_urls == 0 || memchr(info->urls[info->n_urls - 1], 0, sizeof info->urls[0]) != NULL);
+}
+
 static json_t *info_json(const struct rg_lost_info *info, const char *format, bool with_urls)
 {
     char at[RG_TIME_TEXT_MAX];
     json_t *json, *urls;
 
+    info_check(info);
     (void)rg_time_format(at, info->set_aside_ms);
     json = json_pack("{s:s,s:I,s:I,s:s,s:s,s:s,s:I}", "format", format, "epoch", (json_int_t)info->epoch, "oldId",
                      (json_int_t)info->old_id, "region", info->region, "reason", info->reason, "setAsideAt", at,
@@ -156,6 +174,7 @@ static bool take_info(const json_t *json, const char *format, struct rg_lost_inf
         if (url != NULL && strlen(url) < sizeof info->urls[0])
             strcpy(info->urls[info->n_urls++], url);
     }
+    info_check(info);
     return true;
 }
 
@@ -166,8 +185,6 @@ enum rg_err rg_lost_begin(struct rg_io *io, const char *data_dir, const struct r
     json_t *json = info_json(info, "regent-rejoin/1", true);
     enum rg_err err = write_json(io, data_dir, MARKER, json, ctx);
 
-    RG_ASSERT(info->old_id > 0);
-    RG_ASSERT(info->n_urls <= RG_LOST_URLS_MAX);
     json_decref(json);
     return err;
 }
@@ -182,6 +199,7 @@ enum rg_err rg_lost_pending(struct rg_io *io, const char *data_dir, struct rg_lo
         err = read_json(io, path, MARKER_BYTES_MAX, &json, ctx);
     if (!err && !take_info(json, "regent-rejoin/1", ret_info))
         err = rg_fail(ctx, RG_ECORRUPT, "%s: cannot be read: it says which data is to be set aside", path);
+    RG_ASSERT(err || ret_info->old_id > 0);
     json_decref(json);
     return err;
 }
@@ -257,6 +275,7 @@ static void list_each(void *arg, const char *name)
     struct listing *l = arg;
     struct rg_lost_info info;
 
+    RG_ASSERT(l->n <= RG_LOST_TAILS_MAX);
     if (l->n < RG_LOST_TAILS_MAX && parse_name(name, &info))
         l->tails[l->n++] = info;
 }
@@ -311,6 +330,8 @@ enum rg_err rg_lost_list(struct rg_io *io, const char *data_dir, struct rg_lost_
 
 void rg_lost_list_deinit(struct rg_lost_list *list)
 {
+    RG_ASSERT(list->tails != NULL || list->n == 0);
+    RG_ASSERT(list->n <= RG_LOST_TAILS_MAX);
     free(list->tails);
     *list = (struct rg_lost_list){NULL, 0};
 }
@@ -354,6 +375,9 @@ static void remove_each(void *arg, const char *name)
 
     if (r->err || (r->dropped_only && strncmp(name, DROPPED, sizeof DROPPED - 1) != 0))
         return;
+    RG_ASSERT(strchr(name, '/') == NULL); /* below this directory, and never above it */
+    RG_ASSERT(strcmp(name, "..") != 0);
+    RG_ASSERT(strcmp(name, ".") != 0);
     r->err = path_of(path, r->ctx, "%s/%s", r->dir, name);
     if (!r->err)
         r->err = remove_tree(r->io, path, r->depth, r->ctx);
@@ -363,11 +387,13 @@ static void remove_each(void *arg, const char *name)
 static enum rg_err remove_tree(struct rg_io *io, const char *path, unsigned depth, struct rg_errctx *ctx)
 {
     struct removal r = {.io = io, .dir = path, .ctx = ctx, .depth = depth + 1};
-    enum rg_err err = io->unlink(io, path, ctx);
+    enum rg_err err;
 
+    RG_ASSERT(depth <= DEPTH_MAX + 1);
+    err = io->unlink(io, path, ctx);
     if (err == RG_ENOTFOUND)
         return RG_OK;
-    if (!err || depth > 4 || io->list(io, path, remove_each, &r, NULL) != RG_OK)
+    if (!err || depth > DEPTH_MAX || io->list(io, path, remove_each, &r, NULL) != RG_OK)
         return err; /* gone, or a file that does not go */
     err = r.err ? r.err : io->rmdir(io, path, ctx);
     return err == RG_ENOTFOUND ? RG_OK : err;
@@ -404,6 +430,7 @@ static size_t epoch_after(const struct rg_lost_epochs *epochs, uint64_t epoch)
 {
     size_t i = 0;
 
+    RG_ASSERT(epochs->n <= RG_LOST_EPOCHS_MAX);
     while (i < epochs->n && epochs->at[i].epoch <= epoch)
         i++;
     return i;
@@ -445,6 +472,8 @@ static bool tail_wants(const struct rg_lost_tail *t, uint64_t index)
 /* Spans are set once all bytes are there: the buffer moves while it grows. */
 static enum rg_err tail_keep(struct rg_lost_tail *t, uint64_t index, const struct rg_entry *entry)
 {
+    RG_ASSERT(t->n <= t->limit);
+    RG_ASSERT(index > t->after);
     if (t->n == t->limit || (t->n > 0 && t->bytes.len + entry->data.n > t->bytes_max)) {
         t->more = true;
         return RG_OK;
@@ -470,6 +499,8 @@ static bool tail_each(void *arg, uint64_t index, const struct rg_entry *entry)
     struct rg_lost_tail *t = arg;
     uint64_t epoch = entry->term >> EPOCH_SHIFT;
 
+    RG_ASSERT(t->err == RG_OK); /* else it would have ended */
+    RG_ASSERT(index > 0);
     if (!rg_lost_epochs_cover(t->epochs, epoch)) {
         t->err = RG_EUNREADY;
         t->last_epoch = epoch;
@@ -488,6 +519,7 @@ static bool tail_each(void *arg, uint64_t index, const struct rg_entry *entry)
         return true;
     if (t->lost_from == 0)
         t->lost_from = index;
+    RG_ASSERT(t->lost_from <= index);
     if (entry->type != RG_ENTRY_COMMAND)
         return true;
     RG_ASSERT(index > t->last_index);
@@ -528,7 +560,11 @@ enum rg_err rg_lost_read(struct rg_io *io, const char *data_dir, const struct rg
     RG_ASSERT(t.n <= want->limit);
     RG_ASSERT(t.first_index <= t.last_index);
     RG_ASSERT((t.total > 0) == (t.first_index > 0));
-    RG_ASSERT(t.total == 0 || (t.lost_from > 0 && t.lost_from <= t.first_index));
+    RG_ASSERT(t.total == 0 || t.lost_from > 0);
+    RG_ASSERT(t.lost_from <= t.first_index || t.total == 0);
+    RG_ASSERT(t.n == 0 || t.entries[0].index >= t.first_index);
+    RG_ASSERT(t.n == 0 || t.entries[t.n - 1].index <= t.last_index);
+    RG_ASSERT(t.read_first == 0 || t.missing <= t.read_first);
     RG_ASSERT(t.missing == 0 || t.lost_from > 0);
     t.epochs = NULL;
     t.wanted = NULL;
@@ -541,6 +577,8 @@ enum rg_err rg_lost_read(struct rg_io *io, const char *data_dir, const struct rg
 
 void rg_lost_tail_deinit(struct rg_lost_tail *tail)
 {
+    RG_ASSERT(tail->n <= tail->cap);
+    RG_ASSERT((tail->cap == 0) == (tail->entries == NULL));
     free(tail->entries);
     rg_buf_deinit(&tail->bytes);
     tail->entries = NULL;
@@ -570,6 +608,7 @@ enum rg_err rg_lost_replayed_get(struct rg_io *io, const char *data_dir, const s
     else
         err = rg_fail(ctx, RG_ECORRUPT, "%s: has no list of what was replayed", path);
     json_decref(json);
+    RG_ASSERT(err || json_is_object(*ret));
     return err;
 }
 

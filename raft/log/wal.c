@@ -11,23 +11,52 @@ const struct rg_sm_table wal_resets = RG_SM_TABLE("log reset", reset_may, reset_
 
 /* ---- small things ---- */
 
-/* base ≤ durable < next_unwritten ≤ last + 1: what is gone, on disk, handed to a write, and in memory. The current segment is the
- * last of the list; the one made ahead comes behind it. */
-static void wal_check(const struct rg_wal *wal)
+/* The current segment is the last of the list and has a record at its beginning; the one made ahead comes behind it, and no record
+ * was sealed for it yet, so no nonce is used twice. */
+static void segments_check(const struct rg_wal *wal)
 {
+    const struct wal_segment *current = wal->current, *ready = wal->ready;
+
+    RG_ASSERT(wal->segments != NULL);
+    RG_ASSERT(wal->tail == &current->next);
+    RG_ASSERT(*wal->tail == NULL);
+    RG_ASSERT(current->seq <= wal->seq_last);
+    RG_ASSERT(current->number > 0);
+    RG_ASSERT(current->base != UINT64_MAX);
+    RG_ASSERT(current->position > WAL_HEADER_BYTES);
+    RG_ASSERT(current->position <= current->size);
+    RG_ASSERT(current->position % WAL_ALIGN == 0);
+    RG_ASSERT(wal->marked <= current->position);
+    RG_ASSERT(wal->marked % WAL_ALIGN == 0);
+    if (ready == NULL)
+        return;
+    RG_ASSERT(ready->seq > current->seq);
+    RG_ASSERT(ready->seq <= wal->seq_last);
+    RG_ASSERT(ready->number == 0);
+    RG_ASSERT(ready->position == WAL_HEADER_BYTES);
+    RG_ASSERT(!wal->preparing.busy);
+}
+
+/* base ≤ durable < next_unwritten ≤ last + 1: what is gone, on disk, handed to a write, and in memory. Each job holds the log. Until
+ * a reset is on disk nothing behind its snapshot is. */
+void wal_check(const struct rg_wal *wal)
+{
+    segments_check(wal);
     RG_ASSERT(wal->log.base <= wal->durable);
     RG_ASSERT(wal->durable < wal->next_unwritten);
     RG_ASSERT(wal->next_unwritten <= wal_log_last(&wal->log) + 1);
-    RG_ASSERT(wal->current->position <= wal->current->size);
-    RG_ASSERT(wal->current->seq <= wal->seq_last);
-    RG_ASSERT(wal->current->position >= WAL_HEADER_BYTES);
-    RG_ASSERT(wal->tail == &wal->current->next);
-    RG_ASSERT(wal->marked <= wal->current->position);
-    RG_ASSERT(wal->ready == NULL || wal->ready->seq > wal->current->seq);
-    RG_ASSERT(wal->ready == NULL || wal->ready->seq <= wal->seq_last);
-    RG_ASSERT(wal->ready == NULL || !wal->preparing.busy);
-    RG_ASSERT(!wal->writing || wal->holds > 0);
-    RG_ASSERT(wal->reset.state != WAL_RESET_WRITING || wal->writing);
+    RG_ASSERT((wal->durable == 0) == (wal_log_term(&wal->log, wal->durable) == 0));
+    RG_ASSERT(wal->holds >= (unsigned)wal->writing + wal->marking.busy + wal->preparing.busy);
+    RG_ASSERT(!wal->writing || wal->write.generation <= wal->generation);
+    if (wal->writing && wal->write.generation == wal->generation)
+        RG_ASSERT(wal->next_unwritten <= wal->write.last + 1);
+    if (wal->reset.state == WAL_RESET_NONE)
+        return;
+    RG_ASSERT(wal->reset.state != WAL_RESET_WRITING || wal->writing || wal->dead || wal->closing);
+    RG_ASSERT(wal->durable == wal->log.base);
+    RG_ASSERT(wal->next_unwritten == wal->log.base + 1);
+    RG_ASSERT(!wal->cut);
+    RG_ASSERT(wal->generation > 0);
 }
 
 void wal_hold(struct rg_wal *wal)
@@ -65,7 +94,9 @@ static void destroy(struct rg_wal *wal)
 void wal_release(struct rg_wal *wal)
 {
     RG_ASSERT(wal->holds > 0);
-    if (--wal->holds == 0 && wal->closing)
+    wal->holds--;
+    wal_check(wal);
+    if (wal->holds == 0 && wal->closing)
         destroy(wal);
 }
 
@@ -73,6 +104,7 @@ void wal_die(struct rg_wal *wal, enum rg_err err, const struct rg_errctx *ctx)
 {
     if (wal->dead || wal->closing)
         return;
+    RG_ASSERT(err != RG_OK);
     wal->dead = err;
     if (wal->config.on_error != NULL)
         wal->config.on_error(wal->config.arg, err, rg_errctx_text(ctx, err));
@@ -81,6 +113,8 @@ void wal_die(struct rg_wal *wal, enum rg_err err, const struct rg_errctx *ctx)
 void wal_push_segment(struct rg_wal *wal, struct wal_segment *segment)
 {
     RG_ASSERT(*wal->tail == NULL);
+    if (wal->segments != NULL)
+        RG_ASSERT(RG_CONTAINER(wal->tail, struct wal_segment, next)->seq < segment->seq);
     segment->next = NULL;
     *wal->tail = segment;
     wal->tail = &segment->next;
@@ -91,6 +125,7 @@ static uint64_t segment_bytes(const struct rg_wal *wal, uint64_t room)
     uint64_t need =
         (WAL_HEADER_BYTES + room + WAL_SEGMENT_BYTES_MIN - 1) / WAL_SEGMENT_BYTES_MIN * WAL_SEGMENT_BYTES_MIN;
 
+    RG_ASSERT(need <= WAL_SEGMENT_BYTES_MAX); /* of a record of WAL_PLAIN_BYTES_MAX */
     return RG_MAX(need, (uint64_t)wal->config.segment_bytes);
 }
 
@@ -142,6 +177,7 @@ enum rg_err rg_wal_append(struct rg_wal *wal, const struct rg_entry *entries, si
 
     if (wal->dead || wal->closing)
         return wal->dead ? wal->dead : RG_ESTOPPED;
+    RG_ASSERT(n == 0 || entries != NULL);
     err = check_entries(wal, entries, n, &bytes);
     if (!err)
         err = wal_log_reserve(&wal->log, n);
@@ -154,6 +190,7 @@ enum rg_err rg_wal_append(struct rg_wal *wal, const struct rg_entry *entries, si
     for (size_t i = 0; i < n; i++) {
         const struct rg_entry *entry = &entries[i];
 
+        RG_ASSERT(entry->data.n == 0 || entry->data.p != NULL);
         if (entry->data.n > 0)
             memcpy(to, entry->data.p, entry->data.n);
         wal_log_push(&wal->log, entry->term, (uint8_t)entry->type, to, entry->data.n, chunk);
@@ -198,6 +235,7 @@ static enum rg_err encode_batch(struct rg_wal *wal)
         size_t n;
 
         RG_ASSERT(slot != NULL);
+        RG_ASSERT(slot->n <= WAL_ENTRY_BYTES_MAX); /* what is unwritten came by rg_wal_append */
         n = WAL_ENTRY_HEADER_BYTES + slot->n;
         if (write->plain.len > 0 && write->plain.len + n > wal->config.batch_bytes_max)
             break;
@@ -214,6 +252,7 @@ static enum rg_err encode_batch(struct rg_wal *wal)
         write->plain.len += n;
     }
     write->last = index - 1;
+    RG_ASSERT(wal->cut || write->plain.len > 0);
     return RG_OK;
 }
 
@@ -229,6 +268,7 @@ static void choose_segment(struct rg_wal *wal, bool rotate)
     wal->rotating = false;
     if (!rotate && current->position + room <= current->size) {
         RG_ASSERT(current->fd >= 0);
+        RG_ASSERT(current->dek != NULL);
         write->segment = current;
         return;
     }
@@ -250,7 +290,12 @@ static void start_write(struct rg_wal *wal, enum wal_kind kind)
     uint64_t first = wal->next_unwritten;
 
     RG_ASSERT(!wal->writing);
+    RG_ASSERT(wal->dead == RG_OK);
+    RG_ASSERT(!wal->closing);
+    RG_ASSERT((kind == WAL_RESET) == (wal->reset.state == WAL_RESET_WRITING));
+    RG_ASSERT(kind != WAL_RESET || write->last == wal->log.base);
     RG_ASSERT(write->last + 1 >= first);
+    RG_ASSERT(write->last + 1 - first <= UINT32_MAX);
     RG_ASSERT(write->last <= wal_log_last(&wal->log));
     RG_ASSERT(first > wal->log.base);
     RG_ASSERT(wal->cut == (kind == WAL_TRUNCATE));
@@ -276,6 +321,7 @@ static void start_prepare(struct rg_wal *wal)
     if (wal->ready != NULL || wal->preparing.busy || wal->dead || wal->closing || (wal->writing && wal->rotating) ||
         wal->current->position < wal->current->size / 2)
         return;
+    RG_ASSERT(wal->preparing.segment == NULL);
     wal->preparing.seq = ++wal->seq_last;
     wal->preparing.size = wal->config.segment_bytes;
     wal_lane_prepare(wal);
@@ -288,6 +334,7 @@ static void step(struct rg_wal *wal)
 
     if (wal->writing || wal->dead || wal->closing)
         return;
+    RG_ASSERT(wal->reset.state != WAL_RESET_WRITING);
     if (wal->reset.state == WAL_RESET_WANTED) {
         rg_sm_move(&wal->reset, WAL_RESET_WRITING);
         rg_buf_clear(&wal->write.plain);
@@ -318,6 +365,9 @@ static void mark_idle(struct rg_wal *wal)
     if (wal->writing || wal->dead || wal->closing || marking->busy || wal->marked == current->position)
         return;
     RG_ASSERT(current->position + WAL_MARK_ROOM <= current->size);
+    RG_ASSERT(wal->marked < current->position);
+    RG_ASSERT(wal->durable == last); /* idle: what was written is on disk */
+    RG_ASSERT(!wal->cut);
     marking->record = (struct wal_record){
         .kind = WAL_MARK,
         .first = last + 1,
@@ -355,6 +405,9 @@ static void settle_segment(struct rg_wal *wal)
     struct wal_write *write = &wal->write;
     struct wal_segment *segment = write->segment;
 
+    RG_ASSERT(segment != NULL);
+    RG_ASSERT(memcmp(write->record.prev_tag, wal->tag, RG_TAG_BYTES) == 0); /* the chain: nothing came between */
+    RG_ASSERT(memcmp(write->record.tag, wal->tag, RG_TAG_BYTES) != 0);
     RG_ASSERT(segment->seq == write->record.seq);
     RG_ASSERT(segment->number == write->record.number);
     RG_ASSERT(segment->position == write->record.position);
@@ -380,6 +433,10 @@ static void settle_segment(struct rg_wal *wal)
 static void settle_reset(struct rg_wal *wal)
 {
     RG_ASSERT(wal->write.made);
+    RG_ASSERT(wal->write.record.kind == WAL_RESET);
+    RG_ASSERT(wal->current->number == 1);
+    RG_ASSERT(wal->current->base == wal->log.base);
+    RG_ASSERT(wal->durable == wal->log.base);
     rg_sm_move(&wal->reset, WAL_RESET_NONE);
     while (wal->segments != wal->current) {
         struct wal_segment *old = wal->segments;
@@ -399,8 +456,9 @@ static void settle_durable(struct rg_wal *wal)
 
     if (wal->write.generation != wal->generation)
         return;
-    if (durable > wal->durable)
-        wal->durable = durable;
+    RG_ASSERT(durable >= wal->durable); /* a write begins behind what is durable, and truncations took that back as well */
+    wal->durable = durable;
+    RG_ASSERT(wal->durable <= wal_log_last(&wal->log));
     if (wal->config.on_durable != NULL)
         wal->config.on_durable(wal->config.arg, wal->durable, wal_log_term(&wal->log, wal->durable));
 }
@@ -411,6 +469,7 @@ void wal_on_written(struct rg_wal *wal)
     bool reset = wal->reset.state == WAL_RESET_WRITING;
 
     RG_ASSERT(wal->writing);
+    RG_ASSERT(!write->made || write->segment != wal->current);
     wal->writing = false;
     if (wal->closing || wal->dead || write->err) {
         if (write->made)
@@ -444,6 +503,7 @@ void wal_on_prepared(struct rg_wal *wal)
 
     RG_ASSERT(preparing->busy);
     RG_ASSERT(segment == NULL || preparing->err == RG_OK);
+    RG_ASSERT(segment != NULL || preparing->err != RG_OK || wal->closing); /* a closing log's jobs may be left undone */
     RG_ASSERT(segment == NULL || segment->seq == preparing->seq);
     preparing->busy = false;
     if (preparing->err == RG_ENOSPACE) {
@@ -470,8 +530,9 @@ enum rg_err rg_wal_compact(struct rg_wal *wal, uint64_t index, uint64_t term)
         return RG_EINVALID;
     if (index > wal->log.base)
         wal_log_compact(&wal->log, index);
-    wal_check(wal);
+    RG_ASSERT(wal->log.base >= index);
     delete_before(wal, index);
+    wal_check(wal);
     return RG_OK;
 }
 
@@ -491,8 +552,8 @@ enum rg_err rg_wal_reset(struct rg_wal *wal, uint64_t index, uint64_t term, void
     rg_sm_move(&wal->reset, WAL_RESET_WANTED);
     wal->reset_done = done;
     wal->reset_arg = arg;
-    wal_check(wal);
     step(wal);
+    wal_check(wal);
     return RG_OK;
 }
 
@@ -500,6 +561,7 @@ void rg_wal_free(struct rg_wal *wal)
 {
     if (wal == NULL)
         return;
+    RG_ASSERT(!wal->closing); /* whoever frees it keeps no pointer */
     wal->closing = true;
     if (wal->holds == 0)
         destroy(wal);

@@ -15,6 +15,8 @@ enum rg_err wal_write_record(const struct wal_env *env, struct wal_segment *segm
     if (err)
         return rg_fail(ctx, err, "seal a record of %s: %s", segment->path, rg_err_text(err));
     RG_ASSERT(segment->fd >= 0);
+    RG_ASSERT(record->position == segment->position);
+    RG_ASSERT(out->len >= WAL_MARK_ROOM); /* what is written over a mark covers it */
     err = io->pwrite(io, segment->fd, out->data, out->len, segment->position, ctx);
     return err ? err : io->fdatasync(io, segment->fd, ctx);
 }
@@ -24,7 +26,9 @@ static void write_run(struct rg_work *work)
     struct rg_wal *wal = RG_CONTAINER(work, struct rg_wal, write.work);
     struct wal_write *write = &wal->write;
 
+    RG_ASSERT(write->err == RG_OK);
     if (write->segment == NULL) {
+        RG_ASSERT(!write->made);
         write->err = wal_segment_create(&wal->env, write->make_seq, write->make_size, &write->segment, &write->ctx);
         if (write->err)
             return;
@@ -39,6 +43,11 @@ static void write_done(struct rg_work *work) { wal_on_written(RG_CONTAINER(work,
 void wal_lane_write(struct rg_wal *wal)
 {
     RG_ASSERT(wal->writing);
+    RG_ASSERT(!wal->closing);
+    RG_ASSERT(wal->dead == RG_OK);
+    RG_ASSERT(wal->write.err == RG_OK);
+    RG_ASSERT(wal->write.record.kind != WAL_MARK);
+    RG_ASSERT(wal->write.make_seq <= wal->seq_last);
     RG_ASSERT((wal->write.segment != NULL) != (wal->write.make_seq != 0));
     wal_hold(wal);
     wal->write.work = (struct rg_work){.run = write_run, .done = write_done};
@@ -53,7 +62,10 @@ static void mark_run(struct rg_work *work)
     struct wal_marking *marking = &wal->marking;
     struct rg_io *io = wal->env.io;
 
+    RG_ASSERT(marking->busy);
+    RG_ASSERT(marking->place.number > 0); /* a mark proves a record before it */
     marking->err = wal_record_seal(&wal->env, &marking->place, &marking->record, rg_span(NULL, 0), &marking->out);
+    RG_ASSERT(marking->err || marking->out.len == WAL_MARK_ROOM);
     if (!marking->err)
         marking->err = io->pwrite(io, marking->place.fd, marking->out.data, marking->out.len, marking->place.position,
                                   &marking->ctx);
@@ -79,6 +91,9 @@ void wal_lane_mark(struct rg_wal *wal)
     RG_ASSERT(!wal->writing);
     RG_ASSERT(current->fd >= 0);
     RG_ASSERT(marking->record.kind == WAL_MARK);
+    RG_ASSERT(marking->record.n_entries == 0);
+    RG_ASSERT(wal->marked == current->position);
+    RG_ASSERT(current->dek != NULL);
     wal_hold(wal);
     marking->busy = true;
     marking->err = RG_OK;
@@ -94,6 +109,8 @@ static void prepare_run(struct rg_work *work)
     struct rg_wal *wal = RG_CONTAINER(work, struct rg_wal, preparing.work);
     struct wal_preparing *preparing = &wal->preparing;
 
+    RG_ASSERT(preparing->busy);
+    RG_ASSERT(preparing->segment == NULL);
     preparing->err =
         wal_segment_create(&wal->env, preparing->seq, preparing->size, &preparing->segment, &preparing->ctx);
 }
@@ -108,6 +125,8 @@ void wal_lane_prepare(struct rg_wal *wal)
     RG_ASSERT(wal->ready == NULL);
     RG_ASSERT(preparing->seq > wal->current->seq);
     RG_ASSERT(preparing->seq <= wal->seq_last);
+    RG_ASSERT(preparing->size >= WAL_SEGMENT_BYTES_MIN);
+    RG_ASSERT(!wal->closing);
     wal_hold(wal);
     preparing->busy = true;
     preparing->err = RG_OK;
@@ -133,6 +152,8 @@ static void chore_run(struct rg_work *work)
     struct wal_segment *segment = chore->segment;
     const struct wal_env *env = &chore->wal->env;
 
+    RG_ASSERT(chore->remove || segment->position > WAL_HEADER_BYTES); /* of a file that stays, no record is cut */
+    RG_ASSERT(chore->remove || segment->position % WAL_ALIGN == 0);
     if (chore->remove)
         chore->err = wal_segment_delete(env, segment->path, &chore->ctx);
     else if (segment->position < segment->size) /* not synced: it does no harm when it is lost */
@@ -155,6 +176,8 @@ static void start_chore(struct rg_wal *wal, struct wal_segment *segment, bool re
 {
     struct chore *chore = calloc(1, sizeof *chore);
 
+    RG_ASSERT(!wal->closing);
+    RG_ASSERT(segment->next == NULL || segment->next->seq > segment->seq);
     RG_ASSERT(segment != wal->current || !remove);
     RG_ASSERT(segment != wal->ready);
     RG_ASSERT(remove || segment->fd >= 0);
@@ -175,6 +198,7 @@ void wal_lane_finish(struct rg_wal *wal, struct wal_segment *segment)
     RG_ASSERT(segment == wal->current);
     RG_ASSERT(segment->dek != NULL);
     RG_ASSERT(segment->fd >= 0);
+    RG_ASSERT(segment->number > 0);
     RG_ASSERT(segment->position <= segment->size);
     if (ended == NULL)
         return; /* stays open until the log is freed */

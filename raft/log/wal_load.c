@@ -64,16 +64,24 @@ static enum rg_err list_segments(struct reader *reader)
 {
     struct rg_io *io = reader->env->io;
     struct wal_load *load = reader->load;
-    enum rg_err err = io->list(io, reader->env->dir, list_each, reader, reader->ctx);
+    enum rg_err err;
 
+    RG_ASSERT(load->n_found == 0);
+    RG_ASSERT(load->log.count == 0);
+    err = io->list(io, reader->env->dir, list_each, reader, reader->ctx);
     if (!err)
         err = reader->list_err;
     if (err)
         return err;
+    RG_ASSERT(load->n_found <= WAL_SEGMENTS_MAX);
+    RG_ASSERT(load->n_found <= reader->list_cap);
     if (load->n_found > 0) {
         qsort(load->found, load->n_found, sizeof *load->found, found_order);
         load->seq_last = load->found[load->n_found - 1].seq;
     }
+    if (load->seq_last > WAL_SEQ_MAX)
+        return rg_fail(reader->ctx, RG_ECORRUPT, "%s/%016" PRIx64 ".wal has a number that no segment reaches", reader->env->dir,
+                       load->seq_last);
     return RG_OK;
 }
 
@@ -99,6 +107,7 @@ static enum rg_err read_segment(struct reader *reader, struct wal_found *found, 
         n = (size_t)RG_MIN(found->size, max);
         to = rg_buf_reserve(&reader->bytes, n);
         err = to == NULL ? reader->bytes.err : io->pread(io, segment->fd, to, n, 0, &reader->bytes.len, reader->ctx);
+        RG_ASSERT(err || reader->bytes.len <= n);
     }
     wal_segment_free(io, segment);
     return err;
@@ -138,8 +147,13 @@ static enum rg_err open_key(struct reader *reader, const struct wal_found *found
 {
     struct rg_errctx why = {""};
     size_t n;
-    enum rg_err err = rg_dek_open(reader->env->keys, &reader->env->context, header->dek, &n, ret_dek, &why);
+    enum rg_err err;
 
+    RG_ASSERT(header->seq == found->seq);
+    RG_ASSERT(header->dek.n > 0);
+    RG_ASSERT(header->dek.n <= RG_WRAPPED_BYTES_MAX);
+    err = rg_dek_open(reader->env->keys, &reader->env->context, header->dek, &n, ret_dek, &why);
+    RG_ASSERT(err || *ret_dek != NULL);
     if (!err)
         return RG_OK;
     if (err == RG_ECORRUPT)
@@ -173,6 +187,7 @@ static enum rg_err peek_first(struct reader *reader, struct wal_found *found, ui
         return err;
     if (wal_record_peek(rg_buf_span(&reader->bytes), WAL_HEADER_BYTES, found->seq, &record) && record.number == 0 &&
         record.kind != WAL_MARK) {
+        RG_ASSERT(record.first > 0);
         found->base = record.first - 1;
         *ret_reset = record.kind == WAL_RESET;
     }
@@ -187,6 +202,7 @@ static enum rg_err prove_first(struct reader *reader, const struct wal_found *fo
     struct wal_header header;
     enum rg_err err;
 
+    RG_ASSERT(found->base != UINT64_MAX);
     *ret_proved = false;
     if (wal_header_decode(rg_buf_span(&reader->bytes), &header) != RG_OK)
         return RG_OK; /* said when it is read in its turn */
@@ -196,6 +212,8 @@ static enum rg_err prove_first(struct reader *reader, const struct wal_found *fo
     err = wal_record_open(reader->env, dek, rg_buf_span(&reader->bytes), WAL_HEADER_BYTES, found->seq, &record,
                           &reader->plain);
     *ret_proved = err == RG_OK;
+    RG_ASSERT(err || record.first - 1 == found->base); /* the bytes that were peeked at */
+    RG_ASSERT(err || record.number == 0);
     return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
@@ -234,6 +252,9 @@ static enum rg_err choose_begin(struct reader *reader, size_t *ret_begin)
         *ret_begin = i;
         chosen = true;
     }
+    RG_ASSERT(chosen == (*ret_begin < load->n_found));
+    RG_ASSERT(!chosen || config->any_floor || load->found[*ret_begin].base <= config->floor_index);
+    RG_ASSERT(!chosen || oldest == load->n_found || *ret_begin < oldest);
     if (!chosen && !config->any_floor && oldest < load->n_found)
         return rg_fail(reader->ctx, RG_ECORRUPT,
                        "%s: the log begins behind index %" PRIu64 ", the state reaches only to %" PRIu64
@@ -246,6 +267,7 @@ static enum rg_err choose_begin(struct reader *reader, size_t *ret_begin)
 
 static enum rg_err fail_chain(struct reader *reader, const struct wal_found *found, uint64_t at, const char *what)
 {
+    RG_ASSERT(reader->tail_seq <= found->seq);
     if (reader->tail_seq != 0)
         return rg_fail(reader->ctx, RG_ECORRUPT,
                        PLACE ": a damaged record, and a valid one behind it (" PLACE "): the log is damaged, not torn",
@@ -258,6 +280,8 @@ static enum rg_err apply_record(struct reader *reader, struct wal_found *found, 
     struct wal_log *log = &reader->load->log;
     enum rg_err err;
 
+    RG_ASSERT(record->kind != WAL_MARK);
+    RG_ASSERT(record->first > 0);
     if ((record->first > 1) != (record->base_term != 0))
         return fail_chain(reader, found, record->position, "index or term does not follow the record before");
     if (!reader->chained || record->kind == WAL_RESET || (record->kind == WAL_TRUNCATE && record->first <= log->base))
@@ -270,6 +294,7 @@ static enum rg_err apply_record(struct reader *reader, struct wal_found *found, 
     if (err == RG_ECORRUPT)
         return rg_fail(reader->ctx, RG_ECORRUPT, PLACE ": an authentic record of a form this release cannot read",
                        reader->env->dir, found->seq, record->position);
+    RG_ASSERT(err || wal_log_term(log, wal_log_last(log)) == record->last_term);
     return err;
 }
 
@@ -287,6 +312,8 @@ static void tell_record(struct reader *reader, const struct wal_found *found, co
         .truncation = record->kind == WAL_TRUNCATE,
     };
 
+    RG_ASSERT(told.last_index + 1 >= told.first_index);
+    RG_ASSERT(told.bytes <= WAL_SEGMENT_BYTES_MAX);
     report->records++;
     report->entries += record->n_entries;
     report->bytes += told.bytes;
@@ -303,6 +330,8 @@ static enum rg_err take_record(struct reader *reader, struct wal_found *found, c
 
     RG_ASSERT(record->seq == found->seq);
     RG_ASSERT(record->position == found->used);
+    RG_ASSERT(found->loaded);
+    RG_ASSERT((found->records == 0) == (found->used == WAL_HEADER_BYTES));
     if (reader->chained && memcmp(record->prev_tag, reader->load->tag, RG_TAG_BYTES) != 0)
         return fail_chain(reader, found, record->position, "the record before it is missing");
     if (record->number != found->records || (opening && found->records != 0))
@@ -323,6 +352,9 @@ static enum rg_err take_record(struct reader *reader, struct wal_found *found, c
     found->last_at = record->position;
     found->used = record->position + wal_record_room(record->sealed_n - RG_TAG_BYTES);
     RG_ASSERT(found->used > found->last_at);
+    RG_ASSERT(found->used % WAL_ALIGN == 0);
+    RG_ASSERT(found->last_at >= WAL_HEADER_BYTES);
+    RG_ASSERT(reader->load->dead_before <= found->seq);
     return RG_OK;
 }
 
@@ -331,6 +363,7 @@ static uint64_t nonzero_bytes(struct rg_span file, uint64_t from)
 {
     size_t n = file.n;
 
+    RG_ASSERT(from <= n);
     while (n > from && file.p[n - 1] == 0)
         n--;
     return n > from ? n - from : 0;
@@ -357,6 +390,7 @@ static enum rg_err check_tail(struct reader *reader, const struct wal_found *fou
     bytes = behind < file.n ? nonzero_bytes(file, behind) : 0;
     if (bytes == 0)
         return RG_OK;
+    RG_ASSERT(behind + bytes <= file.n);
     reader->tail_bytes = bytes;
     reader->tail_seq = found->seq;
     reader->tail_at = behind;
@@ -388,6 +422,8 @@ static enum rg_err load_segment(struct reader *reader, struct wal_found *found)
         if (err)
             return err;
     }
+    RG_ASSERT((found->records == 0) == (found->last_at == 0));
+    RG_ASSERT(!found->start_only || found->records == 1);
     return check_tail(reader, found, dek, found->used, err == RG_OK);
 }
 
@@ -401,6 +437,8 @@ static enum rg_err check_floor(struct reader *reader)
 
     if (config->any_floor)
         return RG_OK;
+    RG_ASSERT((config->floor_index == 0) == (config->floor_term == 0));
+    RG_ASSERT(reader->chained || log->count == 0);
     if (!reader->chained) {
         if (config->floor_index == 0)
             return RG_OK;
@@ -419,6 +457,8 @@ static enum rg_err check_floor(struct reader *reader)
         return RG_OK;
     }
     wal_log_compact(log, config->floor_index);
+    RG_ASSERT(log->base == config->floor_index);
+    RG_ASSERT(log->base_term == config->floor_term);
     return RG_OK;
 }
 
@@ -431,6 +471,9 @@ static void fill_report(struct reader *reader)
     report->last_index = wal_log_last(&load->log);
     report->last_term = wal_log_term(&load->log, report->last_index);
     RG_ASSERT(report->first_index <= report->last_index + 1);
+    RG_ASSERT((report->last_index == 0) == (report->last_term == 0));
+    RG_ASSERT(report->segments <= load->n_found);
+    RG_ASSERT(load->dead_before <= load->seq_last);
     if (reader->tail_seq == 0 || reader->tail_mark)
         return;
     report->cut_bytes = reader->tail_bytes;

@@ -21,7 +21,15 @@ void wal_chunk_unref(struct wal_chunk *chunk)
         free(chunk);
 }
 
-/* The ring's size is a power of two, and what is in it fits; without entries there is no data. */
+static struct wal_slot *slot_of(const struct wal_log *log, uint64_t index)
+{
+    RG_ASSERT(index > log->base);
+    RG_ASSERT(index - log->base <= log->count);
+    return &log->slots[(log->head + (size_t)(index - log->base - 1)) & (log->cap - 1)];
+}
+
+/* The ring's size is a power of two, and what is in it fits; without entries there is no data. Terms never fall along a log: looked
+ * at where it begins and ends. */
 static void log_check(const struct wal_log *log)
 {
     RG_ASSERT((log->cap & (log->cap - 1)) == 0);
@@ -30,11 +38,12 @@ static void log_check(const struct wal_log *log)
     RG_ASSERT((log->cap == 0) == (log->slots == NULL));
     RG_ASSERT((log->base == 0) == (log->base_term == 0));
     RG_ASSERT(log->count > 0 || log->bytes == 0);
-}
-
-static struct wal_slot *slot_of(const struct wal_log *log, uint64_t index)
-{
-    return &log->slots[(log->head + (size_t)(index - log->base - 1)) & (log->cap - 1)];
+    if (log->count == 0)
+        return;
+    RG_ASSERT(slot_of(log, log->base + 1)->term >= log->base_term);
+    RG_ASSERT(slot_of(log, wal_log_last(log))->term >= slot_of(log, log->base + 1)->term);
+    RG_ASSERT(slot_of(log, wal_log_last(log))->chunk != NULL);
+    RG_ASSERT(slot_of(log, log->base + 1)->n <= log->bytes);
 }
 
 const struct wal_slot *wal_log_at(const struct wal_log *log, uint64_t index)
@@ -46,6 +55,7 @@ uint64_t wal_log_term(const struct wal_log *log, uint64_t index)
 {
     const struct wal_slot *slot = wal_log_at(log, index);
 
+    RG_ASSERT(slot == NULL || slot->term != 0);
     if (slot != NULL)
         return slot->term;
     return index == log->base ? log->base_term : 0;
@@ -86,17 +96,20 @@ void wal_log_push(struct wal_log *log, uint64_t term, uint8_t type, const uint8_
     RG_ASSERT(type <= RG_ENTRY_CHANGE);
     RG_ASSERT(n <= UINT32_MAX);
     RG_ASSERT(chunk->refs > 0);
+    RG_ASSERT(p >= chunk->data);
     log->slots[(log->head + log->count) & (log->cap - 1)] =
         (struct wal_slot){.term = term, .p = p, .chunk = chunk, .n = (uint32_t)n, .type = type};
     log->count++;
     log->bytes += n;
     chunk->refs++;
+    RG_ASSERT(chunk->refs <= log->count + 1); /* its entries stand in this log alone, and whoever fills it has one */
 }
 
 static void drop(struct wal_log *log, struct wal_slot *slot)
 {
     RG_ASSERT(log->count > 0);
     RG_ASSERT(log->bytes >= slot->n);
+    RG_ASSERT(slot->chunk != NULL);
     log->bytes -= slot->n;
     wal_chunk_unref(slot->chunk);
 }
@@ -131,7 +144,7 @@ void wal_log_reset(struct wal_log *log, uint64_t base, uint64_t base_term)
     if (log->count > 0)
         wal_log_truncate(log, log->base + 1);
     RG_ASSERT(log->count == 0);
-    RG_ASSERT((base == 0 || base_term != 0));
+    RG_ASSERT((base == 0) == (base_term == 0));
     log->base = base;
     log->base_term = base_term;
     log_check(log);

@@ -27,6 +27,8 @@ static void remove_leftover(void *arg, const char *name)
 
     if (left->err || n != 16 + sizeof ".wal" - 1 + suffix || strcmp(name + n - suffix, WAL_TMP_SUFFIX) != 0)
         return;
+    RG_ASSERT(strlen(left->env->dir) + 1 + n < sizeof path);
+    RG_ASSERT(strchr(name, '/') == NULL); /* of this directory, and no other */
     snprintf(path, sizeof path, "%s/%s", left->env->dir, name);
     err = left->env->io->unlink(left->env->io, path, left->ctx);
     left->any = true;
@@ -65,9 +67,13 @@ static enum rg_err harden_last(const struct wal_env *env, const struct wal_load 
             found = &load->found[i];
     if (found == NULL)
         return RG_OK;
+    RG_ASSERT(found->records > 0);
+    RG_ASSERT(found->last_at >= WAL_HEADER_BYTES);
     RG_ASSERT(found->last_at < found->used);
     RG_ASSERT(found->last_at < found->size);
     n = (size_t)(RG_MIN(found->used, found->size) - found->last_at);
+    RG_ASSERT(n >= WAL_RECORD_HEADER_BYTES + RG_TAG_BYTES);
+    RG_ASSERT(n <= wal_record_room(WAL_PLAIN_BYTES_MAX));
     segment = wal_segment_new(env, found->seq);
     bytes = malloc(n);
     if (segment == NULL || bytes == NULL) {
@@ -93,6 +99,10 @@ static enum rg_err trim(const struct wal_env *env, const struct wal_found *found
     struct wal_segment *segment = wal_segment_new(env, found->seq);
     enum rg_err err;
 
+    RG_ASSERT(found->loaded); /* nothing is cut that was not read, */
+    RG_ASSERT(found->last_at < found->used);
+    RG_ASSERT(found->last_at >= WAL_HEADER_BYTES);
+    RG_ASSERT(found->used < found->size); /* and nothing grows */
     if (segment == NULL)
         return RG_ENOMEM;
     err = env->io->open(env->io, segment->path, 0, &segment->fd, ctx);
@@ -119,11 +129,14 @@ static enum rg_err tidy(struct rg_wal *wal, const struct wal_load *load, struct 
 {
     enum rg_err err = RG_OK;
 
+    RG_ASSERT(wal->segments == NULL);
     for (size_t i = 0; i < load->n_found && !err; i++) {
         const struct wal_found *found = &load->found[i];
         bool says_nothing = found->loaded && (found->records == 0 || found->start_only);
         struct wal_segment *segment;
 
+        RG_ASSERT(found->seq < wal->seq_last);
+        RG_ASSERT(i == 0 || found[-1].seq < found->seq);
         if (load->conflict || found->seq < load->dead_before || says_nothing) {
             err = remove_segment(&wal->env, found, ctx);
             continue;
@@ -155,6 +168,9 @@ static enum rg_err begin_segment(struct rg_wal *wal, const struct wal_load *load
     enum rg_err err;
 
     RG_ASSERT(wal->current == NULL);
+    RG_ASSERT(load->seq_last <= WAL_SEQ_MAX);
+    RG_ASSERT((last == 0) == (term == 0));
+    RG_ASSERT(!load->conflict || wal->log.count == 0);
     wal->seq_last = load->seq_last + 1;
     memcpy(record.prev_tag, load->tag, RG_TAG_BYTES);
     err = wal_segment_create(&wal->env, wal->seq_last, wal->config.segment_bytes, &segment, ctx);
@@ -165,6 +181,8 @@ static enum rg_err begin_segment(struct rg_wal *wal, const struct wal_load *load
         wal_segment_free(wal->env.io, segment);
         return err;
     }
+    RG_ASSERT(segment->number == 0);
+    RG_ASSERT(wal->write.out.len <= segment->size - segment->position);
     segment->base = last;
     segment->number = 1;
     segment->position += wal->write.out.len;
@@ -180,6 +198,8 @@ static enum rg_err fill_env(struct wal_env *env, struct rg_io *io, const char *d
 {
     if (strlen(dir) == 0 || strlen(dir) > DIR_BYTES_MAX)
         return rg_fail(ctx, RG_EINVALID, "log directory: the path is empty or too long");
+    RG_ASSERT(io != NULL);
+    RG_ASSERT(keys != NULL);
     *env = (struct wal_env){.io = io, .dir = dir, .keys = keys, .context = *context};
     env->context.purpose = rg_span_str("wal");
     return RG_OK;
@@ -197,6 +217,7 @@ static enum rg_err make_dir(struct rg_io *io, const char *dir, struct rg_errctx 
     if (slash == NULL)
         return io->sync_dir(io, ".", ctx);
     n = slash == dir ? 1 : (size_t)(slash - dir);
+    RG_ASSERT(n > 0);
     RG_ASSERT(n < sizeof parent);
     memcpy(parent, dir, n);
     parent[n] = '\0';
@@ -209,6 +230,8 @@ static enum rg_err copy_strings(struct rg_wal *wal)
     struct rg_context *context = &wal->config.context;
     size_t arn = context->instance_arn.n, store = context->identity_store_id.n;
 
+    RG_ASSERT(wal->strings == NULL);
+    RG_ASSERT(wal->dir == NULL);
     wal->dir = strdup(wal->config.dir);
     wal->strings = malloc(arn + store + 1);
     if (wal->dir == NULL || wal->strings == NULL)
@@ -227,6 +250,8 @@ static enum rg_err new_wal(const struct rg_wal_config *config, struct rg_wal **r
     struct rg_wal *wal;
     enum rg_err err;
 
+    RG_ASSERT(config->dir != NULL);
+    RG_ASSERT(config->cluster_id != NULL);
     if (strlen(config->cluster_id) >= WAL_CLUSTER_BYTES)
         return rg_fail(ctx, RG_EINVALID, "the cluster id is too long");
     wal = calloc(1, sizeof *wal);
@@ -267,6 +292,7 @@ static enum rg_err open_on(struct rg_wal *wal, struct wal_load *load, struct rg_
         err = harden_last(&wal->env, load, ctx);
     if (err)
         return err;
+    RG_ASSERT(wal->holds == 0);
     RG_ASSERT(wal->log.slots == NULL);
     wal->log = load->log;
     load->log = (struct wal_log){0};
@@ -301,6 +327,10 @@ enum rg_err rg_wal_open(const struct rg_wal_config *config, struct rg_wal **ret_
         rg_wal_free(wal);
         return err;
     }
+    wal_check(wal);
+    RG_ASSERT(wal->log.base == config->floor_index); /* the log begins where the state ends */
+    RG_ASSERT(wal->log.base_term == config->floor_term);
+    RG_ASSERT(wal->durable == load.report.last_index);
     if (ret_report != NULL)
         *ret_report = load.report;
     *ret_wal = wal;

@@ -24,6 +24,16 @@ enum {
     WAL_CLUSTER_BYTES = 64,
     WAL_NAME_BYTES = 24, /* 16 hex digits, ".wal", NUL */
 };
+#define WAL_SEQ_MAX (INT64_MAX / 2) /* of a segment found: the numbers above are never used up */
+
+_Static_assert(WAL_HEADER_BYTES % WAL_ALIGN == 0, "the first record begins behind the header");
+_Static_assert(WAL_MARK_ROOM % WAL_ALIGN == 0, "a record begins where a mark ended");
+_Static_assert(WAL_MARK_ROOM >= WAL_RECORD_HEADER_BYTES + RG_TAG_BYTES, "a mark fits its room");
+_Static_assert(WAL_SEGMENT_BYTES_MIN >= WAL_HEADER_BYTES + 2 * WAL_MARK_ROOM, "any segment holds its first record and a mark");
+_Static_assert(WAL_ENTRY_HEADER_BYTES + WAL_ENTRY_BYTES_MAX <= WAL_PLAIN_BYTES_MAX, "any entry fits a record");
+_Static_assert(WAL_HEADER_BYTES + WAL_RECORD_HEADER_BYTES + WAL_PLAIN_BYTES_MAX + RG_TAG_BYTES + WAL_ALIGN + WAL_MARK_ROOM +
+                       WAL_SEGMENT_BYTES_MIN <= WAL_SEGMENT_BYTES_MAX, "any record fits a segment");
+_Static_assert(WAL_SEGMENT_BYTES_MAX / WAL_ALIGN <= UINT32_MAX, "a record's place has four bytes on disk");
 
 /* ---- entries in memory (wal_log.c): a ring of slots; the data of a batch lies in one allocation ---- */
 
@@ -264,6 +274,8 @@ struct rg_wal {
     unsigned holds; /* jobs under way, and callbacks being made: memory stays */
 };
 
+/** Assert what is true of an open log between its steps. Raft thread; O(1). */
+void wal_check(const struct rg_wal *wal);
 /** The log is dead: say so, once. */
 void wal_die(struct rg_wal *wal, enum rg_err err, const struct rg_errctx *ctx);
 void wal_hold(struct rg_wal *wal);

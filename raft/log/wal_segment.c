@@ -17,8 +17,18 @@ enum {
     AAD_BYTES = WAL_RECORD_HEADER_BYTES + WAL_CLUSTER_BYTES + 8,
     STREAM_RECORD = 0,
     STREAM_MARK = 1,
+    HEADER_DEK_AT = 90, /* in a segment's header; its length before it */
     LOOKALIKES_MAX = 1024, /* damaged records a scan tries to open */
 };
+
+_Static_assert(HEADER_DEK_AT + RG_WRAPPED_BYTES_MAX + 4 <= WAL_HEADER_BYTES, "cluster, key and checksum fit a segment's header");
+_Static_assert(24 + WAL_CLUSTER_BYTES + 2 == HEADER_DEK_AT, "the key stands behind the cluster and its own length");
+_Static_assert(64 + RG_TAG_BYTES == WAL_RECORD_HEADER_BYTES, "a record's header ends with the tag of the one before");
+_Static_assert(WAL_PLAIN_BYTES_MAX <= LZ4_MAX_INPUT_SIZE, "LZ4 takes any record");
+_Static_assert(WAL_MARK <= UINT8_MAX, "a record's kind has one byte on disk");
+_Static_assert(RG_ENTRY_CHANGE <= UINT8_MAX, "an entry's type has one byte on disk");
+_Static_assert(WAL_ENTRY_BYTES_MAX <= UINT32_MAX, "an entry's length has four bytes on disk");
+_Static_assert(WAL_NAME_BYTES > 16 + sizeof ".wal" - 1, "a segment's name has room");
 
 /* ---- files ---- */
 
@@ -45,6 +55,7 @@ struct wal_segment *wal_segment_new(const struct wal_env *env, uint64_t seq)
     struct wal_segment *segment = calloc(1, sizeof *segment + n);
 
     RG_ASSERT(seq > 0);
+    RG_ASSERT(seq <= INT64_MAX); /* else its name is none of a segment's */
     if (segment == NULL)
         return NULL;
     segment->seq = seq;
@@ -71,15 +82,18 @@ static enum rg_err header_encode(const struct wal_env *env, struct wal_segment *
     RG_AUTO_BUF struct rg_buf dek = {0};
     enum rg_err err;
 
-    RG_ASSERT(segment->dek == NULL);
+    RG_ASSERT(segment->dek == NULL); /* a file has its own key, and the counter of its nonces begins with it */
+    RG_ASSERT(segment->number == 0);
+    RG_ASSERT(segment->position == WAL_HEADER_BYTES);
     rg_buf_init(&dek, RG_WRAPPED_BYTES_MAX);
     err = rg_dek_new(env->keys, &env->context, &dek, &segment->dek);
     if (!err)
         err = dek.err;
     if (err)
         return rg_fail(ctx, err, "make a data key for %s: %s", segment->path, rg_err_text(err));
+    RG_ASSERT(segment->dek != NULL);
     RG_ASSERT(dek.len > 0);
-    RG_ASSERT(90 + dek.len <= WAL_HEADER_BYTES - 4);
+    RG_ASSERT(HEADER_DEK_AT + dek.len <= WAL_HEADER_BYTES - 4);
     memset(out, 0, WAL_HEADER_BYTES);
     rg_le_put(out, SEGMENT_MAGIC, 4);
     rg_le_put(out + 4, FORMAT_VERSION, 2);
@@ -87,7 +101,7 @@ static enum rg_err header_encode(const struct wal_env *env, struct wal_segment *
     rg_le_put(out + 16, env->node_id, 8);
     memcpy(out + 24, env->cluster, WAL_CLUSTER_BYTES);
     rg_le_put(out + 88, dek.len, 2);
-    memcpy(out + 90, dek.data, dek.len);
+    memcpy(out + HEADER_DEK_AT, dek.data, dek.len);
     rg_le_put(out + WAL_HEADER_BYTES - 4, rg_crc32c(0, out, WAL_HEADER_BYTES - 4), 4);
     return RG_OK;
 }
@@ -107,7 +121,7 @@ enum rg_err wal_header_decode(struct rg_span bytes, struct wal_header *ret_heade
     ret_header->seq = rg_le_get(p + 8, 8);
     ret_header->node_id = rg_le_get(p + 16, 8);
     memcpy(ret_header->cluster, p + 24, WAL_CLUSTER_BYTES);
-    ret_header->dek = rg_span(p + 90, dek_n);
+    ret_header->dek = rg_span(p + HEADER_DEK_AT, dek_n);
     return RG_OK;
 }
 
@@ -120,9 +134,11 @@ static enum rg_err fill_segment(const struct wal_env *env, struct wal_segment *s
 
     if (err)
         return err;
+    RG_ASSERT(segment->fd < 0);
     err = io->open(io, tmp, RG_OPEN_CREATE | RG_OPEN_EXCLUSIVE, &segment->fd, ctx);
     if (err)
         return err;
+    RG_ASSERT(segment->fd >= 0);
     err = io->allocate(io, segment->fd, segment->size, ctx);
     if (!err)
         err = io->pwrite(io, segment->fd, header, sizeof header, 0, ctx);
@@ -146,7 +162,8 @@ enum rg_err wal_segment_create(const struct wal_env *env, uint64_t seq, uint64_t
     enum rg_err err = RG_ENOMEM;
     size_t n;
 
-    RG_ASSERT(size <= WAL_SEGMENT_BYTES_MAX && size >= WAL_HEADER_BYTES);
+    RG_ASSERT(size <= WAL_SEGMENT_BYTES_MAX);
+    RG_ASSERT(size >= WAL_SEGMENT_BYTES_MIN);
     if (segment == NULL)
         return RG_ENOMEM;
     n = strlen(segment->path) + sizeof WAL_TMP_SUFFIX;
@@ -167,8 +184,12 @@ enum rg_err wal_segment_create(const struct wal_env *env, uint64_t seq, uint64_t
 
 enum rg_err wal_segment_delete(const struct wal_env *env, const char *path, struct rg_errctx *ctx)
 {
-    enum rg_err err = env->io->unlink(env->io, path, ctx);
+    size_t n = strlen(env->dir);
+    enum rg_err err;
 
+    RG_ASSERT(strncmp(path, env->dir, n) == 0);
+    RG_ASSERT(path[n] == '/');
+    err = env->io->unlink(env->io, path, ctx);
     if (err == RG_ENOTFOUND)
         return RG_OK;
     return err ? err : env->io->sync_dir(env->io, env->dir, ctx);
@@ -178,6 +199,9 @@ enum rg_err wal_segment_delete(const struct wal_env *env, const char *path, stru
 
 static void record_encode(const struct wal_record *record, uint8_t out[WAL_RECORD_HEADER_BYTES])
 {
+    RG_ASSERT(record->position % WAL_ALIGN == 0);
+    RG_ASSERT(record->sealed_n >= RG_TAG_BYTES);
+    RG_ASSERT(record->sealed_n - RG_TAG_BYTES <= record->plain_n); /* compressed when that helps */
     memset(out, 0, WAL_RECORD_HEADER_BYTES);
     rg_le_put(out, RECORD_MAGIC, 4);
     out[4] = (uint8_t)record->kind;
@@ -221,6 +245,9 @@ enum rg_err wal_record_seal(const struct wal_env *env, const struct wal_segment 
     RG_ASSERT(segment->dek != NULL);
     RG_ASSERT(segment->position >= WAL_HEADER_BYTES);
     RG_ASSERT(segment->position % WAL_ALIGN == 0);
+    RG_ASSERT((segment->number == 0) == (segment->position == WAL_HEADER_BYTES));
+    RG_ASSERT(segment->seq > 0);
+    RG_ASSERT(record->kind != WAL_MARK || record->n_entries == 0);
     RG_ASSERT(record->kind != WAL_BATCH || record->n_entries > 0);
     RG_ASSERT(record->base_term <= record->last_term);
     RG_ASSERT((record->first > 1) == (record->base_term != 0));
@@ -250,13 +277,17 @@ enum rg_err wal_record_seal(const struct wal_env *env, const struct wal_segment 
     memcpy(record->tag, body + record->sealed_n - RG_TAG_BYTES, RG_TAG_BYTES);
     used = WAL_RECORD_HEADER_BYTES + record->sealed_n;
     out->len = (size_t)wal_record_room(record->sealed_n - RG_TAG_BYTES);
-    RG_ASSERT(out->len <= room && segment->position + out->len <= segment->size);
+    RG_ASSERT(out->len <= room);
+    RG_ASSERT(used <= out->len);
+    RG_ASSERT(segment->position + out->len <= segment->size);
     memset(to + used, 0, out->len - used);
     return RG_OK;
 }
 
 static bool record_plausible(const struct wal_record *r, uint64_t position, uint64_t seq, size_t file_n)
 {
+    RG_ASSERT(position <= file_n);
+    RG_ASSERT(file_n - position >= WAL_RECORD_HEADER_BYTES);
     if (r->seq != seq || r->position != position || r->kind < WAL_BATCH || r->kind > WAL_MARK || r->first == 0)
         return false;
     if (r->sealed_n < RG_TAG_BYTES || r->plain_n > WAL_PLAIN_BYTES_MAX || (r->flags & ~FLAG_LZ4) != 0)
@@ -293,6 +324,7 @@ bool wal_record_peek(struct rg_span file, uint64_t position, uint64_t seq, struc
     memcpy(r.prev_tag, p + 64, RG_TAG_BYTES);
     if (!record_plausible(&r, position, seq, file.n))
         return false;
+    RG_ASSERT(position + WAL_RECORD_HEADER_BYTES + r.sealed_n <= file.n);
     memcpy(r.tag, p + WAL_RECORD_HEADER_BYTES + r.sealed_n - RG_TAG_BYTES, RG_TAG_BYTES);
     *ret_record = r;
     return true;
@@ -305,6 +337,7 @@ enum rg_err wal_record_open(const struct wal_env *env, struct rg_dek *dek, struc
     struct wal_record r;
     enum rg_err err;
 
+    RG_ASSERT(dek != NULL);
     if (!wal_record_peek(file, position, seq, &r))
         return RG_ENOTFOUND;
     rg_buf_clear(plain);
@@ -316,6 +349,8 @@ enum rg_err wal_record_open(const struct wal_env *env, struct rg_dek *dek, struc
                         rg_span(file.p + position + WAL_RECORD_HEADER_BYTES, r.sealed_n), to);
     if (err)
         return err == RG_ECORRUPT ? RG_ENOTFOUND : err;
+    RG_ASSERT(r.sealed_n - RG_TAG_BYTES <= r.plain_n);
+    RG_ASSERT(r.sealed_n <= plain->cap);
     plain->len = r.sealed_n - RG_TAG_BYTES;
     *ret_record = r;
     return RG_OK;
@@ -354,6 +389,7 @@ static enum rg_err decode_entries(const struct wal_record *record, struct wal_ch
         uint64_t entry_term;
         size_t n;
 
+        RG_ASSERT(p + left == chunk->data + record->plain_n);
         if (left < WAL_ENTRY_HEADER_BYTES)
             return RG_ECORRUPT;
         entry_term = rg_le_get(p, 8);
@@ -375,7 +411,10 @@ enum rg_err wal_record_entries(const struct wal_record *record, struct rg_span o
     enum rg_err err;
 
     RG_ASSERT(opened.n <= record->plain_n);
+    RG_ASSERT(record->plain_n <= WAL_PLAIN_BYTES_MAX);
+    RG_ASSERT(record->first > 0);
     RG_ASSERT(wal_log_last(log) == record->first - 1);
+    RG_ASSERT(wal_log_term(log, record->first - 1) == record->base_term);
     if (record->n_entries > record->plain_n / WAL_ENTRY_HEADER_BYTES)
         return RG_ECORRUPT;
     err = wal_log_reserve(log, record->n_entries);

@@ -7,12 +7,23 @@
 static const char *const suffixes[] = {
     [SNAP_COMPLETE] = "snap", [SNAP_PART] = "part", [SNAP_TMP] = "tmp", [SNAP_BAD] = "bad"};
 
+_Static_assert(RG_LEN(suffixes) == SNAP_BAD + 1, "each kind of file has its suffix");
+_Static_assert(SNAP_PATH_BYTES_MAX >= SNAP_DIR_BYTES_MAX + sizeof "/-." - 1 + 2 * RG_DIGITS_MAX + sizeof "snap", "any path fits");
+_Static_assert(RG_SNAPSTORE_KEEP >= 2, "one that is damaged has another behind it");
+
+enum { CHECKED_MAX = 2 * RG_SNAPSTORE_KEEP }; /* entries that a check looks at: others are there only after an opening, or held */
+
 /* ---- names ---- */
 
 void snap_path(const struct rg_snapstore *snaps, uint64_t index, uint64_t term, enum snap_suffix suffix,
                char out[SNAP_PATH_BYTES_MAX])
 {
-    int n = snprintf(out, SNAP_PATH_BYTES_MAX, "%s/%" PRIu64 "-%" PRIu64 ".%s", snaps->dir, index, term, suffixes[suffix]);
+    int n;
+
+    RG_ASSERT((size_t)suffix < RG_LEN(suffixes));
+    RG_ASSERT(index > 0);
+    RG_ASSERT(term > 0);
+    n = snprintf(out, SNAP_PATH_BYTES_MAX, "%s/%" PRIu64 "-%" PRIu64 ".%s", snaps->dir, index, term, suffixes[suffix]);
 
     RG_ASSERT(n > 0);
     RG_ASSERT(n < SNAP_PATH_BYTES_MAX);
@@ -30,11 +41,12 @@ static bool take_number(const char **p, uint64_t *ret_n)
     return *p > start && (*start != '0' || *p == start + 1);
 }
 
-static bool name_parse(const char *name, uint64_t *ret_index, uint64_t *ret_term, enum snap_suffix *ret_suffix)
+bool snap_name_parse(const char *name, uint64_t *ret_index, uint64_t *ret_term, enum snap_suffix *ret_suffix)
 {
     const char *p = name;
 
-    if (!take_number(&p, ret_index) || *p++ != '-' || !take_number(&p, ret_term) || *p++ != '.')
+    if (!take_number(&p, ret_index) || *p++ != '-' || !take_number(&p, ret_term) || *p++ != '.' || *ret_index == 0 ||
+        *ret_term == 0)
         return false;
     for (size_t i = 0; i < RG_LEN(suffixes); i++)
         if (strcmp(p, suffixes[i]) == 0) {
@@ -48,7 +60,9 @@ static bool name_parse(const char *name, uint64_t *ret_index, uint64_t *ret_term
 
 static void destroy(struct rg_snapstore *snaps)
 {
+    RG_ASSERT(snaps->closing);
     RG_ASSERT(snaps->jobs == 0);
+    RG_ASSERT(!snaps->publishing);
     RG_ASSERT(snaps->take == NULL);
     RG_ASSERT(snaps->receive == NULL);
     while (snaps->entries != NULL) {
@@ -81,8 +95,10 @@ void rg_snapstore_free(struct rg_snapstore *snaps)
 {
     if (snaps == NULL)
         return;
+    RG_ASSERT(!snaps->closing); /* whoever frees it keeps no pointer */
     snaps->closing = true;
     snap_receive_free(snaps);
+    RG_ASSERT(snaps->receive == NULL);
     if (snaps->jobs == 0)
         destroy(snaps);
 }
@@ -102,22 +118,28 @@ static bool newer(const struct rg_snapfile *a, const struct rg_snapfile *b)
     return a->index != b->index ? a->index > b->index : a->term > b->term;
 }
 
-/* What is under way has a job; the list is newest first; what is doomed is only there because it is held. */
+/* What is under way has a job; the list is newest first, each once; what is doomed is only there because it is held. */
 void snap_check(const struct rg_snapstore *snaps)
 {
-    const struct snap_entry *first = snaps->entries;
+    const struct snap_entry *e = snaps->entries;
 
-    RG_ASSERT(snaps->jobs > 0 || snaps->take == NULL);
-    RG_ASSERT(snaps->jobs > 0 || !snaps->publishing);
+    RG_ASSERT(snaps->jobs >= (unsigned)(snaps->take != NULL) + snaps->publishing);
     RG_ASSERT(!snaps->closing || snaps->receive == NULL);
-    RG_ASSERT(first == NULL || first->next == NULL || newer(&first->file, &first->next->file));
-    RG_ASSERT(first == NULL || !first->doomed || first->holds > 0);
+    RG_ASSERT(!snaps->closing || snaps->jobs > 0);
+    for (unsigned i = 0; e != NULL && i < CHECKED_MAX; i++, e = e->next) {
+        RG_ASSERT(e->file.index > 0);
+        RG_ASSERT(e->file.term > 0);
+        RG_ASSERT(!e->doomed || e->holds > 0);
+        RG_ASSERT(e->next == NULL || newer(&e->file, &e->next->file));
+    }
 }
 
 static enum rg_err insert_entry(struct rg_snapstore *snaps, const struct rg_snapfile *file)
 {
     struct snap_entry *entry = find_entry(snaps, file->index, file->term), **at = &snaps->entries;
 
+    RG_ASSERT(file->index > 0);
+    RG_ASSERT(file->term > 0);
     if (entry != NULL) { /* received again: the new one took the name */
         entry->file = *file;
         entry->doomed = false;
@@ -218,9 +240,12 @@ static void prune(struct rg_snapstore *snaps)
 enum rg_err snap_add(struct rg_snapstore *snaps, const struct rg_snapfile *file)
 {
     enum rg_err err = insert_entry(snaps, file);
+    struct rg_snapfile latest;
 
     if (!err)
         prune(snaps);
+    RG_ASSERT(err || rg_snapstore_latest(snaps, &latest));
+    RG_ASSERT(err || !newer(file, &latest));
     snap_check(snaps);
     return err;
 }
@@ -244,6 +269,7 @@ static enum rg_err list_complete(struct rg_snapstore *snaps, const char *path, u
     err = snaps->io->open(snaps->io, path, RG_OPEN_READ, &fd, ctx);
     if (err)
         return err;
+    RG_ASSERT(fd >= 0);
     err = snaps->io->size(snaps->io, fd, &file.size, ctx);
     snaps->io->close(snaps->io, fd);
     return err ? err : insert_entry(snaps, &file);
@@ -257,7 +283,7 @@ static void list_each(void *arg, const char *name)
     uint64_t index, term;
     enum snap_suffix suffix;
 
-    if (listing->err || !name_parse(name, &index, &term, &suffix))
+    if (listing->err || !snap_name_parse(name, &index, &term, &suffix))
         return;
     snap_path(snaps, index, term, suffix, path);
     if (suffix == SNAP_COMPLETE) {
@@ -278,6 +304,7 @@ static enum rg_err make_dir(struct rg_io *io, const char *dir, struct rg_errctx 
         return err;
     if (slash == NULL)
         return io->sync_dir(io, ".", ctx);
+    RG_ASSERT((size_t)(slash - dir) < sizeof parent);
     snprintf(parent, sizeof parent, "%.*s", slash == dir ? 1 : (int)(slash - dir), dir);
     return io->sync_dir(io, parent, ctx);
 }
@@ -286,6 +313,8 @@ static enum rg_err copy_strings(struct rg_snapstore *snaps, const char *dir, con
 {
     size_t arn = context->instance_arn.n, store = context->identity_store_id.n;
 
+    RG_ASSERT(snaps->dir == NULL);
+    RG_ASSERT(snaps->strings == NULL);
     snaps->dir = strdup(dir);
     snaps->strings = malloc(arn + store + 1);
     if (snaps->dir == NULL || snaps->strings == NULL)
@@ -306,6 +335,8 @@ enum rg_err rg_snapstore_open(struct rg_io *io, const char *dir, struct rg_keypr
     struct listing listing = {.ctx = ctx};
     enum rg_err err;
 
+    RG_ASSERT(io != NULL);
+    RG_ASSERT(keys != NULL);
     if (strlen(dir) == 0 || strlen(dir) > SNAP_DIR_BYTES_MAX)
         return rg_fail(ctx, RG_EINVALID, "snapshot directory: the path is empty or too long");
     snaps = calloc(1, sizeof *snaps);
@@ -338,10 +369,14 @@ static enum rg_err source_read(void *arg, uint64_t offset, void *out, size_t n)
 {
     struct snap_source *source = arg;
     size_t got;
-    enum rg_err err = source->io->pread(source->io, source->fd, out, n, offset, &got, NULL);
+    enum rg_err err;
 
+    RG_ASSERT(source->fd >= 0);
+    RG_ASSERT(n > 0);
+    err = source->io->pread(source->io, source->fd, out, n, offset, &got, NULL);
     if (err)
         return err;
+    RG_ASSERT(got <= n);
     return got == n ? RG_OK : RG_EMALFORMED;
 }
 
@@ -358,6 +393,7 @@ static enum rg_err load_file(struct rg_snapstore *snaps, const struct snap_entry
     char path[SNAP_PATH_BYTES_MAX];
     enum rg_err err;
 
+    RG_ASSERT(!entry->doomed);
     snap_path(snaps, entry->file.index, entry->file.term, SNAP_COMPLETE, path);
     err = snaps->io->open(snaps->io, path, RG_OPEN_READ, &over.fd, ctx);
     if (err)
@@ -381,7 +417,7 @@ static void remove_bad(void *arg, const char *name)
     uint64_t index, term;
     enum snap_suffix suffix;
 
-    if (!name_parse(name, &index, &term, &suffix) || suffix != SNAP_BAD)
+    if (!snap_name_parse(name, &index, &term, &suffix) || suffix != SNAP_BAD)
         return;
     snap_path(snaps, index, term, suffix, path);
     (void)snaps->io->unlink(snaps->io, path, NULL);
@@ -393,6 +429,7 @@ static enum rg_err set_aside(struct rg_snapstore *snaps, struct snap_entry *entr
     char from[SNAP_PATH_BYTES_MAX], to[SNAP_PATH_BYTES_MAX];
     enum rg_err err;
 
+    RG_ASSERT(!entry->doomed);
     snap_path(snaps, entry->file.index, entry->file.term, SNAP_COMPLETE, from);
     snap_path(snaps, entry->file.index, entry->file.term, SNAP_BAD, to);
     err = snaps->io->list(snaps->io, snaps->dir, remove_bad, snaps, ctx);
@@ -425,12 +462,16 @@ enum rg_err rg_snapstore_load(struct rg_snapstore *snaps, struct rg_store *store
     struct rg_errctx why = {""};
     bool damaged = false;
 
+    RG_ASSERT(!snaps->closing);
     note[0] = '\0';
     while ((entry = first_usable(snaps)) != NULL) {
         enum rg_err err = load_file(snaps, entry, store, config_buf, ret_info, &why);
 
-        if (err == RG_OK)
+        if (err == RG_OK) {
+            RG_ASSERT(ret_info->config_index <= ret_info->index);
+            snap_check(snaps);
             return RG_OK;
+        }
         if (err != RG_ECORRUPT)
             return rg_fail(ctx, err, "%s", rg_errctx_text(&why, err));
         if (!damaged)
@@ -465,8 +506,11 @@ static enum rg_err sink_write(void *arg, struct rg_span bytes)
 {
     struct snap_take *take = arg;
     struct rg_io *io = take->snaps->io;
-    enum rg_err err = io->pwrite(io, take->fd, bytes.p, bytes.n, take->file.size, &take->ctx);
+    enum rg_err err;
 
+    RG_ASSERT(take->fd >= 0);
+    RG_ASSERT(bytes.n > 0);
+    err = io->pwrite(io, take->fd, bytes.p, bytes.n, take->file.size, &take->ctx);
     take->file.size += bytes.n;
     return err;
 }
@@ -494,8 +538,10 @@ static enum rg_err take_write(struct snap_take *take, const char *path)
     enum rg_err err = io->open(io, path, RG_OPEN_CREATE, &take->fd, &take->ctx);
 
     RG_ASSERT(take->txn != NULL);
+    RG_ASSERT(take->file.size == 0);
     if (err)
         return err;
+    RG_ASSERT(take->fd >= 0);
     err = io->truncate(io, take->fd, 0, &take->ctx);
     if (!err)
         err = rg_snapshot_write(take->txn, snaps->keys, &snaps->context, &take->info,
@@ -527,6 +573,7 @@ static void take_done(struct rg_work *work)
     struct rg_snapstore *snaps = take->snaps;
 
     RG_ASSERT(snaps->take == take);
+    RG_ASSERT(take->txn == NULL || take->err || snaps->closing); /* a closing store's jobs may be left undone */
     rg_txn_free(take->txn);
     snaps->take = NULL;
     if (!snaps->closing) {
@@ -552,6 +599,8 @@ static enum rg_err take_begin(struct snap_take *take, struct rg_store *store, st
     rg_txn_applied(take->txn, &applied);
     if (applied.index == 0)
         return RG_EINVALID; /* nothing was applied: nothing to keep */
+    RG_ASSERT(applied.term > 0);
+    RG_ASSERT(take->info.config_index <= applied.index); /* else nobody would read it */
     take->file = (struct rg_snapfile){.index = applied.index, .term = applied.term};
     rg_buf_put(&take->config, config.p, config.n);
     if (take->config.err)
@@ -574,6 +623,7 @@ rg_snapstore_take(struct rg_snapstore *snaps, struct rg_store *store, struct rg_
     enum rg_err err;
 
     RG_ASSERT(!snaps->closing);
+    RG_ASSERT(done != NULL);
     if (snaps->take != NULL)
         return RG_EBUSY;
     take = calloc(1, sizeof *take);
@@ -608,6 +658,7 @@ enum rg_err rg_snapstore_hold(struct rg_snapstore *snaps, const struct rg_snapfi
     char path[SNAP_PATH_BYTES_MAX];
     enum rg_err err;
 
+    RG_ASSERT(!snaps->closing);
     if (entry == NULL || entry->doomed || entry->file.size != file->size)
         return rg_fail(ctx, RG_ENOTFOUND, "snapshot %" PRIu64 "-%" PRIu64 " is not here", file->index, file->term);
     snap_path(snaps, file->index, file->term, SNAP_COMPLETE, path);
@@ -615,6 +666,7 @@ enum rg_err rg_snapstore_hold(struct rg_snapstore *snaps, const struct rg_snapfi
     if (!err)
         entry->holds++;
     RG_ASSERT(err || *ret_fd >= 0);
+    snap_check(snaps);
     return err;
 }
 
@@ -622,6 +674,7 @@ void rg_snapstore_release(struct rg_snapstore *snaps, const struct rg_snapfile *
 {
     struct snap_entry *entry = find_entry(snaps, file->index, file->term);
 
+    RG_ASSERT(fd >= 0);
     snaps->io->close(snaps->io, fd);
     RG_ASSERT(entry != NULL); /* what is held stays */
     RG_ASSERT(entry->holds > 0);

@@ -42,6 +42,8 @@ void snap_check(const struct rg_snapstore *snaps);
 enum snap_suffix { SNAP_COMPLETE, SNAP_PART, SNAP_TMP, SNAP_BAD };
 void snap_path(const struct rg_snapstore *snaps, uint64_t index, uint64_t term, enum snap_suffix suffix,
                char out[SNAP_PATH_BYTES_MAX]);
+/** What a file's name says. False: it is none of ours; no snapshot is of index or term 0. */
+bool snap_name_parse(const char *name, uint64_t *ret_index, uint64_t *ret_term, enum snap_suffix *ret_suffix);
 /** A job was handed to the lane, or is done with; the last one frees a closing store. */
 void snap_job_begin(struct rg_snapstore *snaps, struct rg_work *work);
 void snap_job_end(struct rg_snapstore *snaps);

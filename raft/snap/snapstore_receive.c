@@ -50,9 +50,18 @@ struct snap_finish {
     void *arg;
 };
 
-/* durable ≤ queued ≤ size; a reason where there is one to be had; nothing is written any more once it is verified. */
+/* durable ≤ queued ≤ size, and what is between is on its way; a reason where there is one to be had; nothing is written any more once
+ * it is verified. */
 static void receive_check(const struct snap_receive *receive)
 {
+    RG_ASSERT(receive->file.index > 0);
+    RG_ASSERT(receive->file.term > 0);
+    RG_ASSERT(receive->file.size > 0);
+    RG_ASSERT(receive->fd >= 0);
+    RG_ASSERT(receive->writes <= SNAP_RECEIVE_QUEUE_MAX);
+    RG_ASSERT(receive->failed || receive->writes > 0 || receive->queued == receive->durable);
+    RG_ASSERT(receive->writes <= receive->snaps->jobs);
+    RG_ASSERT(receive->state.state != RECEIVE_FINISHING || receive->snaps->publishing);
     RG_ASSERT(receive->durable <= receive->queued);
     RG_ASSERT(receive->queued <= receive->file.size);
     RG_ASSERT((receive->failed != RG_OK) == (receive->state.state == RECEIVE_FAILED));
@@ -62,6 +71,7 @@ static void receive_check(const struct snap_receive *receive)
 static void receive_fail(struct snap_receive *receive, enum rg_err err)
 {
     RG_ASSERT(err != RG_OK);
+    RG_ASSERT(receive->failed == RG_OK);
     rg_sm_move(&receive->state, RECEIVE_FAILED);
     receive->failed = err;
 }
@@ -94,14 +104,6 @@ void snap_receive_free(struct rg_snapstore *snaps)
 
 /* ---- begin ---- */
 
-static bool part_parse(const char *name, uint64_t *ret_index, uint64_t *ret_term)
-{
-    int end = 0;
-
-    return sscanf(name, "%" SCNu64 "-%" SCNu64 ".part%n", ret_index, ret_term, &end) == 2 && end > 0 &&
-           name[end] == '\0';
-}
-
 struct sweep {
     struct rg_snapstore *snaps;
     const struct rg_snapfile *keep;
@@ -112,8 +114,9 @@ static void sweep_each(void *arg, const char *name)
     struct sweep *sweep = arg;
     uint64_t index, term;
     char path[SNAP_PATH_BYTES_MAX];
+    enum snap_suffix suffix;
 
-    if (!part_parse(name, &index, &term) || (index == sweep->keep->index && term == sweep->keep->term))
+    if (!snap_name_parse(name, &index, &term, &suffix) || suffix != SNAP_PART || (index == sweep->keep->index && term == sweep->keep->term))
         return;
     snap_path(sweep->snaps, index, term, SNAP_PART, path);
     (void)sweep->snaps->io->unlink(sweep->snaps->io, path, NULL); /* only room; tried again next time */
@@ -133,6 +136,7 @@ static enum rg_err resume_offset(struct snap_receive *receive, struct rg_errctx 
         size = 0; /* of another file of this name */
     size = size > SNAP_RECEIVE_BYTES_MAX ? size - SNAP_RECEIVE_BYTES_MAX : 0;
     receive->queued = receive->durable = size;
+    RG_ASSERT(receive->writes == 0);
     receive_check(receive);
     return io->truncate(io, receive->fd, size, ctx);
 }
@@ -148,7 +152,7 @@ enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct 
     RG_ASSERT(!snaps->closing);
     if (snaps->receive != NULL || snaps->publishing)
         return rg_fail(ctx, RG_EBUSY, "a snapshot is being received already");
-    if (file->index == 0 || file->size == 0 || file->size > INT64_MAX)
+    if (file->index == 0 || file->term == 0 || file->size == 0 || file->size > INT64_MAX)
         return rg_fail(ctx, RG_EINVALID, "a snapshot of this place or size cannot be");
     receive = calloc(1, sizeof *receive);
     if (receive == NULL)
@@ -171,6 +175,8 @@ enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct 
         free(receive);
         return err;
     }
+    RG_ASSERT(receive->state.state == RECEIVE_OPEN);
+    RG_ASSERT(receive->durable < file->size); /* the last bytes of a file that was left are written again */
     snaps->receive = receive;
     snap_check(snaps);
     *ret_offset = receive->durable;
@@ -186,6 +192,8 @@ static void write_run(struct rg_work *work)
     struct rg_io *io = receive->snaps->io;
 
     RG_ASSERT(write->n > 0);
+    RG_ASSERT(write->n <= SNAP_RECEIVE_BYTES_MAX);
+    RG_ASSERT(write->offset < receive->file.size);
     RG_ASSERT(write->n <= receive->file.size - write->offset);
     write->err = io->pwrite(io, receive->fd, write->bytes, write->n, write->offset, NULL);
     if (!write->err)
@@ -201,6 +209,7 @@ static void write_done(struct rg_work *work)
     if (write->err && !receive->failed)
         receive_fail(receive, write->err);
     RG_ASSERT(receive->writes > 0);
+    RG_ASSERT(write->offset + write->n <= receive->queued);
     RG_ASSERT(receive->failed || receive->durable == write->offset); /* one after the other */
     if (!receive->failed)
         receive->durable = write->offset + write->n;
@@ -219,6 +228,8 @@ enum rg_err rg_snapstore_receive_write(struct rg_snapstore *snaps, uint64_t offs
     struct snap_receive *receive = snaps->receive;
     struct snap_write *write;
 
+    RG_ASSERT(done != NULL);
+    RG_ASSERT(bytes.n == 0 || bytes.p != NULL);
     if (receive == NULL || receive->state.state == RECEIVE_FINISHING || offset != receive->queued || bytes.n == 0 ||
         bytes.n > receive->file.size - offset)
         return RG_EINVALID;
@@ -240,8 +251,8 @@ enum rg_err rg_snapstore_receive_write(struct rg_snapstore *snaps, uint64_t offs
     memcpy(write->bytes, bytes.p, bytes.n);
     receive->queued += bytes.n;
     receive->writes++;
-    receive_check(receive);
     snap_job_begin(snaps, &write->work);
+    receive_check(receive);
     return RG_OK;
 }
 
@@ -271,6 +282,7 @@ static void finish_run(struct rg_work *work)
     struct snap_finish *finish = RG_CONTAINER(work, struct snap_finish, work);
 
     RG_ASSERT(finish->receive->durable == finish->receive->file.size);
+    RG_ASSERT(finish->receive->state.state == RECEIVE_FINISHING); /* so nobody closes the file meanwhile */
     finish->err = finish_check(finish);
 }
 
@@ -283,6 +295,8 @@ static void finish_done(struct rg_work *work)
     bool wanted = !receive->detached;
 
     RG_ASSERT(snaps->publishing);
+    RG_ASSERT(receive->state.state == RECEIVE_FINISHING);
+    RG_ASSERT(receive->writes == 0);
     snaps->publishing = false;
     if (!finish->err && !snaps->closing)
         finish->err = snap_add(snaps, &file); /* it has its name now, aborted or not */
@@ -319,6 +333,7 @@ enum rg_err rg_snapstore_receive_finish(struct rg_snapstore *snaps,
     *finish = (struct snap_finish){
         .work = {.run = finish_run, .done = finish_done}, .receive = receive, .done = done, .arg = arg};
     RG_ASSERT(!snaps->publishing);
+    RG_ASSERT(done != NULL);
     RG_ASSERT(receive->queued == receive->file.size);
     rg_sm_move(&receive->state, RECEIVE_FINISHING);
     snaps->publishing = true;
@@ -335,6 +350,7 @@ void rg_snapstore_receive_abort(struct rg_snapstore *snaps)
         return;
     snap_path(snaps, snaps->receive->file.index, snaps->receive->file.term, SNAP_PART, path);
     detach(snaps);
+    snap_check(snaps);
     if (!snaps->publishing) /* else a file of this name is being given its final one; swept at the next begin if it is
                                not */
         (void)snaps->io->unlink(snaps->io, path, NULL);

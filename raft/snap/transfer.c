@@ -4,6 +4,12 @@
 #include "base/buf.h"
 #include "raft/snap/snapstore_priv.h"
 
+_Static_assert(RG_TRANSFER_CHUNK_BYTES <= RG_TRANSFER_WINDOW_BYTES, "a window holds a chunk");
+_Static_assert(RG_TRANSFER_CHUNK_BYTES <= RG_MSG_CHUNK_BYTES_MAX, "a message holds a chunk");
+_Static_assert(RG_MSG_CHUNK_BYTES_MAX <= SNAP_RECEIVE_BYTES_MAX, "a chunk is one write");
+_Static_assert(RG_TRANSFER_WINDOW_BYTES / RG_TRANSFER_CHUNK_BYTES < SNAP_RECEIVE_QUEUE_MAX, "the receiver queues a window");
+_Static_assert(2 * RG_TRANSFER_ASK_MS < RG_TRANSFER_SILENCE_MS, "a silent peer is asked before it is given up");
+
 /* ---- sending ---- */
 
 /* The one chunk between disk and link:
@@ -44,7 +50,8 @@ static void sender_check(const struct rg_sender *sender)
     RG_ASSERT(sender->acked <= sender->sent);
     RG_ASSERT(sender->sent <= sender->file.size);
     RG_ASSERT(sender->read_at <= sender->file.size);
-    RG_ASSERT(sender->state.state != SENDER_LOADED || sender->chunk_at + sender->chunk_n <= sender->file.size);
+    RG_ASSERT(sender->chunk_at + sender->chunk_n <= sender->file.size);
+    RG_ASSERT(sender->chunk_n > 0 || sender->state.state == SENDER_EMPTY);
     RG_ASSERT(sender->state.state != SENDER_LEAVING);
     RG_ASSERT(sender->sent <= sender->read_at);
     RG_ASSERT(sender->read_at - sender->acked < RG_TRANSFER_WINDOW_BYTES + RG_TRANSFER_CHUNK_BYTES);
@@ -55,6 +62,7 @@ static void sender_check(const struct rg_sender *sender)
 static void sender_destroy(struct rg_sender *sender)
 {
     RG_ASSERT(sender->state.state != SENDER_READING);
+    RG_ASSERT(sender->fd >= 0);
     rg_snapstore_release(sender->config.snaps, &sender->file, sender->fd);
     free(sender);
 }
@@ -64,8 +72,11 @@ static void chunk_run(struct rg_work *work)
     struct rg_sender *sender = RG_CONTAINER(work, struct rg_sender, work);
     size_t n = 0;
 
+    RG_ASSERT(sender->chunk_n > 0);
+    RG_ASSERT(sender->chunk_n <= sizeof sender->chunk);
     sender->chunk_err = sender->config.io->pread(sender->config.io, sender->fd, sender->chunk, sender->chunk_n,
                                                  sender->chunk_at, &n, NULL);
+    RG_ASSERT(sender->chunk_err || n <= sender->chunk_n);
     if (!sender->chunk_err && n != sender->chunk_n)
         sender->chunk_err = RG_EIO;
 }
@@ -74,6 +85,7 @@ static void chunk_done(struct rg_work *work)
 {
     struct rg_sender *sender = RG_CONTAINER(work, struct rg_sender, work);
 
+    RG_ASSERT(sender->state.state == SENDER_READING || sender->state.state == SENDER_LEAVING);
     if (sender->state.state == SENDER_LEAVING) {
         sender_destroy(sender);
         return;
@@ -89,6 +101,9 @@ enum rg_err rg_sender_new(const struct rg_sender_config *config, uint64_t peer, 
     struct rg_snapfile file;
     enum rg_err err;
 
+    RG_ASSERT(config->send != NULL);
+    RG_ASSERT(peer != 0);
+    RG_ASSERT(term != 0);
     if (!rg_snapstore_latest(config->snaps, &file))
         return rg_fail(ctx, RG_ENOTFOUND, "no snapshot to send");
     sender = calloc(1, sizeof *sender);
@@ -149,6 +164,7 @@ static enum rg_err send_offer(struct rg_sender *sender)
     struct rg_msg m = {.type = RG_MSG_SNAP_OFFER};
 
     RG_ASSERT(!sender->answered);
+    RG_ASSERT(sender->state.state != SENDER_FAILED);
     m.snap_offer = (struct rg_msg_snap_offer){
         .term = sender->term, .index = sender->file.index, .index_term = sender->file.term, .size = sender->file.size};
     return sender->config.send(sender->config.arg, sender->peer, &m);
@@ -160,6 +176,7 @@ static enum rg_err send_chunk(struct rg_sender *sender)
 
     RG_ASSERT(sender->state.state == SENDER_LOADED);
     RG_ASSERT(sender->answered);
+    RG_ASSERT(sender->chunk_at == sender->sent); /* in order, each byte once */
     RG_ASSERT(sender->chunk_n > 0);
     m.snap_chunk = (struct rg_msg_snap_chunk){.index = sender->file.index,
                                               .index_term = sender->file.term,
@@ -172,6 +189,9 @@ static void read_next(struct rg_sender *sender)
 {
     uint64_t left = sender->file.size - sender->read_at;
 
+    RG_ASSERT(sender->read_at <= sender->file.size);
+    RG_ASSERT(sender->acked <= sender->read_at);
+    RG_ASSERT(sender->state.state == SENDER_EMPTY);
     if (left == 0 || sender->read_at - sender->acked >= RG_TRANSFER_WINDOW_BYTES)
         return;
     rg_sm_move(&sender->state, SENDER_READING);
@@ -186,6 +206,7 @@ static bool offer(struct rg_sender *sender, uint64_t now)
 {
     enum rg_err err;
 
+    RG_ASSERT(sender->offered_ms <= now);
     if (sender->offered_ms != 0 && now - sender->offered_ms < RG_TRANSFER_ASK_MS)
         return true;
     err = send_offer(sender);
@@ -260,6 +281,9 @@ enum rg_err rg_receiver_new(const struct rg_receiver_config *config, struct rg_r
 {
     struct rg_receiver *receiver = calloc(1, sizeof *receiver);
 
+    RG_ASSERT(config->send != NULL);
+    RG_ASSERT(config->on_complete != NULL);
+    RG_ASSERT(config->on_failed != NULL);
     if (receiver == NULL)
         return RG_ENOMEM;
     receiver->config = *config;
@@ -282,8 +306,15 @@ static void receiver_check(const struct rg_receiver *receiver)
     RG_ASSERT(state != RECEIVER_DROPPING || receiver->writing > 0);
     RG_ASSERT(state != RECEIVER_TAKING || receiver->durable <= receiver->expected);
     RG_ASSERT(state != RECEIVER_TAKING || receiver->expected <= receiver->offer.size);
+    RG_ASSERT(state != RECEIVER_TAKING || (receiver->writing == 0) == (receiver->durable == receiver->expected));
     RG_ASSERT(state != RECEIVER_FINISHING || receiver->durable == receiver->offer.size);
     RG_ASSERT(receiver->writing <= SNAP_RECEIVE_QUEUE_MAX);
+    if (state == RECEIVER_IDLE)
+        return;
+    RG_ASSERT(receiver->peer != 0);
+    RG_ASSERT(receiver->offer.index > 0);
+    RG_ASSERT(receiver->offer.size > 0);
+    RG_ASSERT(receiver->offer.index_term > 0);
 }
 
 static void answer(struct rg_receiver *receiver, uint64_t peer, uint64_t index, uint64_t index_term, uint64_t offset,
@@ -291,6 +322,8 @@ static void answer(struct rg_receiver *receiver, uint64_t peer, uint64_t index, 
 {
     struct rg_msg m = {.type = RG_MSG_SNAP_ACK};
 
+    RG_ASSERT(peer != 0);
+    RG_ASSERT(status != RG_SNAP_REFUSED || offset == 0);
     m.snap_ack = (struct rg_msg_snap_ack){.index = index, .index_term = index_term, .offset = offset, .status = status};
     /* A lost answer is made good by the next one, or by the sender's silence limit and a new offer. */
     (void)receiver->config.send(receiver->config.arg, peer, &m);
@@ -298,11 +331,14 @@ static void answer(struct rg_receiver *receiver, uint64_t peer, uint64_t index, 
 
 static void answer_current(struct rg_receiver *receiver, enum rg_snap_status status)
 {
+    RG_ASSERT(receiver->durable <= receiver->offer.size);
+    RG_ASSERT(status != RG_SNAP_COMPLETE || receiver->durable == receiver->offer.size);
     answer(receiver, receiver->peer, receiver->offer.index, receiver->offer.index_term, receiver->durable, status);
 }
 
 static void drop(struct rg_receiver *receiver)
 {
+    RG_ASSERT(receiver->state.state != RECEIVER_IDLE);
     if (receiver->writing > 0) {
         if (receiver->state.state != RECEIVER_DROPPING)
             rg_sm_move(&receiver->state, RECEIVER_DROPPING);
@@ -310,12 +346,13 @@ static void drop(struct rg_receiver *receiver)
     }
     rg_snapstore_receive_abort(receiver->config.snaps);
     rg_sm_move(&receiver->state, RECEIVER_IDLE);
+    receiver_check(receiver);
 }
 
 static void fail(struct rg_receiver *receiver, enum rg_err err, const char *text)
 {
     RG_ASSERT(err != RG_OK);
-    RG_ASSERT(receiver->durable <= receiver->offer.size);
+    RG_ASSERT(receiver->state.state == RECEIVER_TAKING || receiver->state.state == RECEIVER_FINISHING);
     answer_current(receiver, RG_SNAP_DAMAGED);
     drop(receiver);
     receiver->config.on_failed(receiver->config.arg, receiver->peer, err, text);
@@ -334,12 +371,15 @@ static void on_finished(void *arg, enum rg_err err, const struct rg_snapfile *fi
     struct rg_receiver *receiver = arg;
 
     RG_ASSERT(receiver->state.state == RECEIVER_FINISHING);
+    RG_ASSERT(receiver->writing == 0);
+    RG_ASSERT((err == RG_OK) == (file != NULL));
     if (err) {
         fail(receiver, err, text);
         return;
     }
     RG_ASSERT(file->index == receiver->offer.index);
     RG_ASSERT(file->term == receiver->offer.index_term);
+    RG_ASSERT(file->size == receiver->offer.size);
     rg_sm_move(&receiver->state, RECEIVER_IDLE);
     complete(receiver);
 }
@@ -370,11 +410,11 @@ static void on_written(void *arg, enum rg_err err, uint64_t offset)
         fail(receiver, err, "a write of the received snapshot failed");
         return;
     }
+    RG_ASSERT(receiver->state.state == RECEIVER_TAKING);
     RG_ASSERT(offset > receiver->durable);
+    RG_ASSERT(offset <= receiver->expected);
     receiver->durable = offset;
     receiver_check(receiver);
-    if (receiver->state.state != RECEIVER_TAKING)
-        return;
     answer_current(receiver, RG_SNAP_GOING);
     if (receiver->durable == receiver->offer.size && receiver->writing == 0)
         finish(receiver);
@@ -402,6 +442,8 @@ static void take(struct rg_receiver *receiver, uint64_t peer, const struct rg_ms
 
     RG_ASSERT(receiver->state.state == RECEIVER_IDLE);
     RG_ASSERT(receiver->writing == 0);
+    RG_ASSERT(offer->index_term > 0);
+    RG_ASSERT(offer->index_term <= offer->term);
     receiver->peer = peer;
     receiver->offer = *offer;
     if (have_already(receiver, offer)) {
@@ -418,17 +460,17 @@ static void take(struct rg_receiver *receiver, uint64_t peer, const struct rg_ms
         receiver->config.on_failed(receiver->config.arg, peer, err, rg_errctx_text(&ctx, err));
         return;
     }
+    RG_ASSERT(receiver->durable < offer->size);
     receiver->expected = receiver->durable;
     rg_sm_move(&receiver->state, RECEIVER_TAKING);
     receiver_check(receiver);
     answer_current(receiver, RG_SNAP_GOING);
-    if (receiver->durable == offer->size)
-        finish(receiver);
 }
 
 void rg_receiver_on_offer(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_offer *offer, uint64_t above)
 {
     receiver_check(receiver);
+    RG_ASSERT(peer != 0);
     if (offer->index <= above) {
         answer(receiver, peer, offer->index, offer->index_term, 0, RG_SNAP_REFUSED);
         return;

@@ -1,6 +1,8 @@
 /* The log: appending, group commit, truncation, compaction, reset, recovery, damage. */
 #include <stdio.h>
 
+#include "base/le.h"
+#include "crypto/digest.h"
 #include "raft/log/wal.h"
 #include "tests/lib/check_main.h"
 #include "tests/sim/simlanes.h"
@@ -578,4 +580,27 @@ LOOP(freeing_with_work_under_way, 2)
     ck_assert_uint_eq(rig.durables, 0);
     OPEN();
     ck_assert_uint_eq(rg_wal_last(rig.wal), _i == 0 ? 1 : 0);
+}
+
+/* A segment under the largest number that a name can have: the next one would have none, and what is written there be lost. */
+TEST(numbers_of_segments_are_not_used_up)
+{
+    static uint8_t bytes[8192];
+    struct rg_wal_report report;
+    size_t n;
+
+    OPEN();
+    append_records(1, 3);
+    close_log();
+    n = simdisk_peek(rig.disk, "wal/0000000000000001.wal", 0, bytes, sizeof bytes);
+    ck_assert_uint_gt(n, 512);
+    rg_le_put(bytes + 8, INT64_MAX, 8); /* of this cluster and node, its checksum right, its key one of ours */
+    rg_le_put(bytes + 508, rg_crc32c(0, bytes, 508), 4);
+    simdisk_poke(rig.disk, "wal/7fffffffffffffff.wal", 0, bytes, 512);
+    ck_assert_int_eq(open_log(), RG_ECORRUPT);
+    ck_assert_msg(strstr(rig.ctx.text, "7fffffffffffffff.wal has a number that no segment reaches") != NULL, "%s", rig.ctx.text);
+    ck_assert_int_eq(rg_wal_verify(&rig.lanes.io, "wal", rig.keys, &rig.config.context, NULL, NULL, &report, &rig.ctx), RG_ECORRUPT);
+    ck_assert(simdisk_remove(rig.disk, "wal/7fffffffffffffff.wal"));
+    OPEN();
+    ck_assert_uint_eq(rg_wal_last(rig.wal), 3);
 }

@@ -396,3 +396,49 @@ TEST(crashes_while_taking)
         ck_assert_uint_ge(index, applied - 20);
     }
 }
+
+/* What no snapshot can be is refused before a file is made for it. */
+TEST(impossible_files_are_not_begun)
+{
+    static const struct rg_snapfile files[] = {
+        {.index = 0, .term = 3, .size = 1000},
+        {.index = 7, .term = 0, .size = 1000},
+        {.index = 7, .term = 3, .size = 0},
+        {.index = 7, .term = 3, .size = UINT64_C(1) << 63},
+    };
+    struct rg_snapfile good = {.index = 7, .term = 3, .size = 1000};
+    uint64_t offset = 99;
+
+    for (size_t i = 0; i < RG_LEN(files); i++) {
+        ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &files[i], &offset, &ctx), RG_EINVALID);
+        ck_assert_uint_eq(offset, 99);
+        ck_assert_uint_eq(count_files(), 0);
+    }
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &good, &offset, &ctx), RG_OK);
+    ck_assert_uint_eq(offset, 0);
+}
+
+/* Names that none of ours has are not read, sent or deleted; an unfinished one of another file is, once a new one comes. */
+TEST(foreign_names_are_left_alone)
+{
+    static const char *const foreign[] = {"0-3.snap", "7-0.snap", "07-3.snap", "7-3.snap.old", " 7-3.part", "+7-3.part", "7-0.part"};
+    struct rg_snapfile file = {.index = 9, .term = 3, .size = 1000}, latest;
+    char name[64];
+    uint64_t offset, index;
+
+    for (size_t i = 0; i < RG_LEN(foreign); i++) {
+        snprintf(name, sizeof name, "snapshots/%s", foreign[i]);
+        simdisk_poke(lanes.disk, name, 0, "x", 1);
+    }
+    simdisk_poke(lanes.disk, "snapshots/7-3.part", 0, "x", 1);
+    close_snaps();
+    open_snaps();
+    ck_assert(!rg_snapstore_latest(snaps, &latest));
+    ck_assert_int_eq(load(&index), RG_ENOTFOUND);
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+    ck_assert(!simdisk_exists(lanes.disk, "snapshots/7-3.part"));
+    for (size_t i = 0; i < RG_LEN(foreign); i++) {
+        snprintf(name, sizeof name, "snapshots/%s", foreign[i]);
+        ck_assert_msg(simdisk_exists(lanes.disk, name), "%s", name);
+    }
+}

@@ -1,9 +1,12 @@
 /* Snapshots: what is written comes back, damage anywhere is found and leaves an empty store. */
+#include <lz4.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/le.h"
 #include "base/prng.h"
+#include "base/tlv.h"
 #include "store/db/snapshot.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/tmpdir.h"
@@ -266,4 +269,97 @@ TEST(loading_is_quick)
     seconds = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
     printf("%llu rows, %zu bytes sealed, loaded in %.3f s\n", (unsigned long long)info.rows, file.len, seconds);
     ck_assert(seconds < 20);
+}
+
+/* ---- heads that authenticate and are refused ---- */
+
+enum { HEAD = 16, CHUNK_HEAD = 16, INFO_INDEX = 1, INFO_TERM = 2, INFO_CONFIG_INDEX = 3 };
+
+/* The info chunk's content, of which `plain` holds at most its n bytes. */
+static struct rg_dek *open_info(const uint8_t *chunk, struct rg_buf *plain)
+{
+    struct rg_context c = context;
+    size_t n = (size_t)rg_le_get(chunk + 8, 4), plain_n = (size_t)rg_le_get(chunk + 4, 4), used;
+    uint8_t aad[CHUNK_HEAD + 8] = {0}, packed[4096], *out = rg_buf_reserve(plain, plain_n);
+    struct rg_dek *dek;
+
+    c.purpose = rg_span_str("snapshot");
+    ck_assert_int_eq(rg_dek_open(keys, &c, rg_span(file.data + HEAD, (size_t)(chunk - file.data) - HEAD), &used, &dek, &ctx), RG_OK);
+    memcpy(aad, chunk, CHUNK_HEAD);
+    ck_assert_uint_le(n, sizeof packed);
+    ck_assert_int_eq(rg_dek_unseal(dek, 0, 0, rg_span(aad, sizeof aad), rg_span(chunk + CHUNK_HEAD, n), packed), RG_OK);
+    if (chunk[1] == 0)
+        memcpy(out, packed, plain_n);
+    else
+        ck_assert_int_eq(LZ4_decompress_safe((char *)packed, (char *)out, (int)(n - RG_TAG_BYTES), (int)plain_n), (int)plain_n);
+    plain->len = plain_n;
+    return dek;
+}
+
+/* The file with another index, term and configuration's index in its head, sealed anew. */
+static void forge_head(uint64_t index, uint64_t term, uint64_t config_index)
+{
+    const uint64_t numbers[] = {0, index, term, config_index};
+    size_t at = HEAD + (size_t)rg_le_get(file.data + 6, 2), end = at + CHUNK_HEAD + (size_t)rg_le_get(file.data + at + 8, 4);
+    RG_AUTO_BUF struct rg_buf plain = {0}, changed = {0}, whole = {0};
+    uint8_t aad[CHUNK_HEAD + 8] = {0}, sealed[4096];
+    RG_AUTO(dek) struct rg_dek *dek = NULL;
+    struct rg_cursor cur;
+    struct rg_tlv tlv;
+
+    rg_buf_init(&plain, 4096);
+    rg_buf_init(&changed, sizeof sealed - RG_TAG_BYTES);
+    rg_buf_init(&whole, file.max);
+    dek = open_info(file.data + at, &plain);
+    rg_cursor_init(&cur, rg_buf_span(&plain));
+    while (rg_tlv_next(&cur, &tlv)) {
+        if (tlv.field >= INFO_INDEX && tlv.field <= INFO_CONFIG_INDEX)
+            rg_tlv_put_u64(&changed, tlv.field, numbers[tlv.field]);
+        else
+            rg_tlv_put(&changed, tlv.field, tlv.value);
+    }
+    aad[0] = 1; /* info, not compressed */
+    rg_le_put(aad + 4, changed.len, 4);
+    rg_le_put(aad + 8, changed.len + RG_TAG_BYTES, 4);
+    ck_assert_int_eq(rg_dek_seal(dek, 0, 0, rg_span(aad, sizeof aad), rg_buf_span(&changed), sealed), RG_OK);
+    rg_buf_put(&whole, file.data, at);
+    rg_buf_put(&whole, aad, CHUNK_HEAD);
+    rg_buf_put(&whole, sealed, changed.len + RG_TAG_BYTES);
+    rg_buf_put(&whole, file.data + end, file.len - end);
+    rg_buf_clear(&file);
+    rg_buf_put(&file, whole.data, whole.len);
+    ck_assert_int_eq(file.err, RG_OK);
+}
+
+/* Figures that contradict each other are refused though they authenticate: what is behind them would be taken for the truth. */
+TEST(heads_that_contradict_themselves_are_refused)
+{
+    static const struct {
+        const char *what;
+        uint64_t index, term, config_index;
+        bool good;
+    } cases[] = {
+        {"the configuration is the last entry", 2001, 3, 2001, true},
+        {"a configuration behind the state", 2001, 3, 2002, false},
+        {"an index without a term", 2001, 0, 17, false},
+        {"a term without an index", 0, 3, 0, false},
+    };
+    RG_AUTO_BUF struct rg_buf config = {0};
+    struct rg_snapshot_info info;
+
+    rg_buf_init(&config, 100);
+    fill(10, false);
+    for (size_t i = 0; i < RG_LEN(cases); i++) {
+        enum rg_err want = cases[i].good ? RG_OK : RG_ECORRUPT;
+
+        ck_assert_int_eq(write_snapshot(NULL), RG_OK);
+        forge_head(cases[i].index, cases[i].term, cases[i].config_index);
+        ck_assert_msg(rg_snapshot_inspect(source(), keys, &context, &config, &info, &ctx) == want, "%s", cases[i].what);
+        ck_assert_msg(rg_snapshot_verify(source(), keys, &context, &info, &ctx) == want, "%s", cases[i].what);
+        if (cases[i].good)
+            continue;
+        ck_assert_msg(load(&info, &config) == want, "%s", cases[i].what);
+        ck_assert_msg(strstr(ctx.text, "of a form this release cannot read") != NULL, "%s: %s", cases[i].what, ctx.text);
+        expect_empty();
+    }
 }
