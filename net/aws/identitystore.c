@@ -165,7 +165,8 @@ bool rg_idstore_alternate(struct rg_call *call, struct rg_idstore_alternate *ret
     return false;
 }
 
-bool rg_idstore_filter_of(const struct rg_call *call, struct rg_span *ret_path, struct rg_span *ret_value)
+/* The filter of a list, at most one. */
+static bool filter_of(const struct rg_call *call, struct rg_span *ret_path, struct rg_span *ret_value)
 {
     const json_t *row = json_array_get(json_object_get(call->input, "Filters"), 0);
 
@@ -178,6 +179,60 @@ bool rg_idstore_path_is(struct rg_span path, const char *attribute)
 {
     return path.n > 0 && path.n == strlen(attribute) && (path.p[0] | 0x20) == (attribute[0] | 0x20) &&
            memcmp(path.p + 1, attribute + 1, path.n - 1) == 0;
+}
+
+/* ---- lists ---- */
+
+static void put_one(struct rg_call *call, struct rg_json_writer *j, const struct rg_idstore_listed *listed, const union rg_idstore_one *one)
+{
+    rg_json_object(j, NULL);
+    listed->put(call, j, one);
+    rg_json_end(j);
+}
+
+/* The one that a filter names, or none. */
+static enum rg_err put_named(struct rg_call *call, struct rg_json_writer *j, struct rg_txn *txn, const struct rg_idstore_listed *listed,
+                             struct rg_span name)
+{
+    union rg_idstore_one one;
+    struct rg_uuid id;
+    enum rg_err err = listed->by_name(txn, name, &id);
+
+    if (!err)
+        err = listed->get(txn, &id, &one);
+    if (!err)
+        put_one(call, j, listed, &one);
+    return err;
+}
+
+void rg_idstore_list(struct rg_call *call, const struct rg_idstore_listed *listed)
+{
+    _Static_assert(offsetof(struct rg_user, id) == 0 && offsetof(struct rg_group, id) == 0, "either's id is the one's");
+    struct rg_scan scan = {.cursor = NULL};
+    struct rg_span path, value;
+    union rg_idstore_one one;
+    struct rg_json_writer *j;
+    struct rg_page page;
+    struct rg_txn *txn;
+    struct rg_uuid id;
+    enum rg_err err;
+    bool filtered = filter_of(call, &path, &value);
+
+    if (filtered && !rg_idstore_path_is(path, listed->name)) {
+        char rule[64];
+
+        snprintf(rule, sizeof rule, "Member must be %s", listed->name);
+        rg_aws_invalid(call, "filters.1.member.attributePath", rule);
+        return;
+    }
+    if (!rg_page_begin(call, listed->operation, &page) || rg_call_txn(call, &txn) != RG_OK)
+        return;
+    j = rg_page_list(call, &page, listed->member);
+    err = filtered ? put_named(call, j, txn, listed, value) : listed->list(txn, rg_page_after_id(&page, &id), &scan);
+    while (!filtered && !err && (err = listed->next(&scan, &one)) == RG_OK &&
+           !rg_page_full(&page, rg_span(one.user.id.b, sizeof one.user.id.b)))
+        put_one(call, j, listed, &one);
+    rg_page_answer(call, &page, &scan, err);
 }
 
 /* ---- updates ---- */

@@ -44,10 +44,24 @@ struct rg_idstore_alternate {
 };
 /** False: answered. */
 bool rg_idstore_alternate(struct rg_call *call, struct rg_idstore_alternate *ret);
-/** The filter of a list, at most one. True: there is one. */
-bool rg_idstore_filter_of(const struct rg_call *call, struct rg_span *ret_path, struct rg_span *ret_value);
 /** Whether a path is this attribute, as AWS writes it ("userName") or as the filters of old have it ("UserName"). */
 bool rg_idstore_path_is(struct rg_span path, const char *attribute);
+
+/* Users or groups as they are listed. */
+union rg_idstore_one {
+    struct rg_user user;
+    struct rg_group group;
+};
+struct rg_idstore_listed {
+    const char *operation, *member, *name; /* "ListUsers", "Users", "UserName": the one attribute that a filter may name */
+    enum rg_err (*by_name)(struct rg_txn *txn, struct rg_span name, struct rg_uuid *ret_id);
+    enum rg_err (*get)(struct rg_txn *txn, const struct rg_uuid *id, union rg_idstore_one *ret);
+    enum rg_err (*list)(struct rg_txn *txn, const struct rg_uuid *after, struct rg_scan *scan);
+    enum rg_err (*next)(struct rg_scan *scan, union rg_idstore_one *ret);
+    void (*put)(struct rg_call *call, struct rg_json_writer *j, const union rg_idstore_one *one); /* the members of its object */
+};
+/** Answer a page of them, or the one that a filter names. */
+void rg_idstore_list(struct rg_call *call, const struct rg_idstore_listed *listed);
 
 /**
  * Apply input's Operations to an object of these members, and check what comes out of those they are about.

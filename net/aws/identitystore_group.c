@@ -147,49 +147,16 @@ void rg_idstore_get_group_id(struct rg_call *call)
         rg_idstore_answer_found(call, "GroupId", &id);
 }
 
-static void put_row(struct rg_call *call, struct rg_json_writer *j, const struct rg_group *g)
+static enum rg_err get(struct rg_txn *txn, const struct rg_uuid *id, union rg_idstore_one *ret)
 {
-    rg_json_object(j, NULL);
-    put_group(call, j, g);
-    rg_json_end(j);
+    return rg_group_get(txn, id, &ret->group);
 }
-
-/* The one group that a filter names, or none. */
-static enum rg_err put_filtered(struct rg_call *call, struct rg_json_writer *j, struct rg_txn *txn, struct rg_span name)
-{
-    struct rg_group group;
-    struct rg_uuid id;
-    enum rg_err err = rg_group_by_name(txn, name, &id);
-
-    if (!err)
-        err = rg_group_get(txn, &id, &group);
-    if (!err)
-        put_row(call, j, &group);
-    return err;
-}
+static enum rg_err next(struct rg_scan *scan, union rg_idstore_one *ret) { return rg_group_list_next(scan, &ret->group); }
+static void put(struct rg_call *call, struct rg_json_writer *j, const union rg_idstore_one *one) { put_group(call, j, &one->group); }
 
 void rg_idstore_list_groups(struct rg_call *call)
 {
-    struct rg_scan scan = {.cursor = NULL};
-    struct rg_span path, value;
-    struct rg_json_writer *j;
-    struct rg_group group;
-    struct rg_page page;
-    struct rg_txn *txn;
-    struct rg_uuid id;
-    enum rg_err err;
-    bool filtered = rg_idstore_filter_of(call, &path, &value);
+    static const struct rg_idstore_listed groups = {"ListGroups", "Groups", "DisplayName", rg_group_by_name, get, rg_group_list, next, put};
 
-    if (filtered && !rg_idstore_path_is(path, "DisplayName")) {
-        rg_aws_invalid(call, "filters.1.member.attributePath", "Member must be DisplayName");
-        return;
-    }
-    if (!rg_page_begin(call, "ListGroups", &page) || rg_call_txn(call, &txn) != RG_OK)
-        return;
-    j = rg_page_list(call, &page, "Groups");
-    err = filtered ? put_filtered(call, j, txn, value) : rg_group_list(txn, rg_page_after_id(&page, &id), &scan);
-    while (!filtered && !err && (err = rg_group_list_next(&scan, &group)) == RG_OK &&
-           !rg_page_full(&page, rg_span(group.id.b, sizeof group.id.b)))
-        put_row(call, j, &group);
-    rg_page_answer(call, &page, &scan, err);
+    rg_idstore_list(call, &groups);
 }

@@ -241,49 +241,16 @@ void rg_idstore_get_user_id(struct rg_call *call)
         rg_idstore_answer_found(call, "UserId", &id);
 }
 
-static void put_row(struct rg_call *call, struct rg_json_writer *j, const struct rg_user *u)
+static enum rg_err get(struct rg_txn *txn, const struct rg_uuid *id, union rg_idstore_one *ret)
 {
-    rg_json_object(j, NULL);
-    put_user(call, j, u);
-    rg_json_end(j);
+    return rg_user_get(txn, id, &ret->user);
 }
-
-/* The one user that a filter names, or none. */
-static enum rg_err put_filtered(struct rg_call *call, struct rg_json_writer *j, struct rg_txn *txn, struct rg_span name)
-{
-    struct rg_user user;
-    struct rg_uuid id;
-    enum rg_err err = rg_user_by_name(txn, name, &id);
-
-    if (!err)
-        err = rg_user_get(txn, &id, &user);
-    if (!err)
-        put_row(call, j, &user);
-    return err;
-}
+static enum rg_err next(struct rg_scan *scan, union rg_idstore_one *ret) { return rg_user_list_next(scan, &ret->user); }
+static void put(struct rg_call *call, struct rg_json_writer *j, const union rg_idstore_one *one) { put_user(call, j, &one->user); }
 
 void rg_idstore_list_users(struct rg_call *call)
 {
-    struct rg_scan scan = {.cursor = NULL};
-    struct rg_span path, value;
-    struct rg_json_writer *j;
-    struct rg_page page;
-    struct rg_user user;
-    struct rg_txn *txn;
-    struct rg_uuid id;
-    enum rg_err err;
-    bool filtered = rg_idstore_filter_of(call, &path, &value);
+    static const struct rg_idstore_listed users = {"ListUsers", "Users", "UserName", rg_user_by_name, get, rg_user_list, next, put};
 
-    if (filtered && !rg_idstore_path_is(path, "UserName")) {
-        rg_aws_invalid(call, "filters.1.member.attributePath", "Member must be UserName");
-        return;
-    }
-    if (!rg_page_begin(call, "ListUsers", &page) || rg_call_txn(call, &txn) != RG_OK)
-        return;
-    j = rg_page_list(call, &page, "Users");
-    err = filtered ? put_filtered(call, j, txn, value) : rg_user_list(txn, rg_page_after_id(&page, &id), &scan);
-    while (!filtered && !err && (err = rg_user_list_next(&scan, &user)) == RG_OK &&
-           !rg_page_full(&page, rg_span(user.id.b, sizeof user.id.b)))
-        put_row(call, j, &user);
-    rg_page_answer(call, &page, &scan, err);
+    rg_idstore_list(call, &users);
 }

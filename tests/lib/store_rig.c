@@ -257,3 +257,75 @@ void fix_world(struct fix *f)
     fix_must(f, RG_CMD_ASSIGNMENT_CREATE, "account=222222222222 permset=p2 ptype=U principal=u2 request=r3");
     fix_must(f, RG_CMD_ASSIGNMENT_CREATE, "account=111111111111 permset=p1 ptype=U principal=u1 request=r4");
 }
+
+void fix_refused(struct fix *f, const struct fix_refusal *want)
+{
+    uint8_t before[RG_STATE_HASH_BYTES], after[RG_STATE_HASH_BYTES];
+    struct rg_applied applied;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    fix_hash(f, before);
+    err = fix_apply(f, want->kind, want->fields);
+    ck_assert_msg(err == want->err, "%s: %s", want->name, rg_err_symbol(err));
+    ck_assert_msg(f->reply.why == want->why, "%s: why %d", want->name, f->reply.why);
+    if (want->id != NULL) {
+        struct rg_uuid id = fix_id(want->id);
+
+        ck_assert_msg(memcmp(&f->reply.id, &id, sizeof id) == 0, "%s: id %.16s", want->name,
+                      (const char *)f->reply.id.b);
+    }
+    fix_hash(f, after);
+    ck_assert_mem_eq(before, after, sizeof before);
+    fix_check_hash(f);
+    txn = fix_read(f); /* refused or not, it is applied */
+    rg_txn_applied(txn, &applied);
+    ck_assert_uint_eq(applied.index, f->index);
+    rg_txn_free(txn);
+}
+
+bool fix_row_exists(struct fix *f, const char *key, size_t n)
+{
+    struct rg_txn *txn = fix_read(f);
+    struct rg_span value;
+    enum rg_err err = rg_row_get(txn, rg_span(key, n), &value);
+
+    rg_txn_free(txn);
+    return err == RG_OK;
+}
+
+struct rg_counts fix_counts(struct fix *f)
+{
+    struct rg_txn *txn = fix_read(f);
+    struct rg_counts c;
+
+    rg_txn_counts(txn, &c);
+    rg_txn_free(txn);
+    return c;
+}
+
+uint64_t fix_rows_under(struct fix *f, const char *prefix)
+{
+    struct rg_txn *txn = fix_read(f);
+    struct rg_span key, value;
+    struct rg_scan scan;
+    uint64_t n = 0;
+
+    ck_assert_int_eq(rg_scan_begin(txn, rg_span_str(prefix), rg_span(NULL, 0), &scan), RG_OK);
+    while (rg_scan_next(&scan, &key, &value) == RG_OK)
+        n++;
+    rg_scan_end(&scan);
+    rg_txn_free(txn);
+    return n;
+}
+
+void fix_copy_row(struct rg_txn *txn, const struct rg_rowkey *from, const struct rg_rowkey *to)
+{
+    RG_AUTO_BUF struct rg_buf copy = {.max = 0};
+    struct rg_span row;
+
+    rg_buf_init(&copy, RG_ROW_BYTES_MAX);
+    ck_assert_int_eq(rg_row_get(txn, rg_rowkey_span(from), &row), RG_OK);
+    rg_buf_put(&copy, row.p, row.n);
+    ck_assert_int_eq(rg_row_add(txn, rg_rowkey_span(to), rg_buf_span(&copy)), RG_OK);
+}

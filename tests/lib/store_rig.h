@@ -11,6 +11,7 @@
 #include "base/prng.h"
 #include "store/apply/fsm.h"
 #include "store/authz/access.h"
+#include "store/db/rowkey.h"
 #include "tests/lib/tmpdir.h"
 
 #define FIX_MAP_BYTES ((size_t)256 << 20)
@@ -43,6 +44,24 @@ enum rg_err fix_apply_bytes(struct fix *f, struct rg_span bytes);
 /* Build it and apply it; fix_must: it must be RG_OK. */
 enum rg_err fix_apply(struct fix *f, enum rg_cmd_kind kind, const char *fields);
 void fix_must(struct fix *f, enum rg_cmd_kind kind, const char *fields);
+
+/* A command that must be refused so, and change nothing by it: it is applied, and the hash is as before. */
+struct fix_refusal {
+    const char *name;
+    enum rg_cmd_kind kind;
+    const char *fields;
+    enum rg_err err;
+    enum rg_why why;
+    const char *id; /* reply: of the object in the way or addressed; NULL: not looked at */
+};
+void fix_refused(struct fix *f, const struct fix_refusal *want);
+
+struct rg_counts fix_counts(struct fix *f);
+bool fix_row_exists(struct fix *f, const char *key, size_t n);
+uint64_t fix_rows_under(struct fix *f, const char *prefix);
+
+/* The row of one under the key of another. */
+void fix_copy_row(struct rg_txn *txn, const struct rg_rowkey *from, const struct rg_rowkey *to);
 
 /* A read transaction; own. */
 struct rg_txn *fix_read(struct fix *f);

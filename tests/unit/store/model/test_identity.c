@@ -198,3 +198,23 @@ LOOP(a_damaged_row_is_said_so, RG_LEN(damaged))
     ck_assert_int_eq(rg_user_by_name(write, rg_span_str("ZZ"), &found), RG_ECORRUPT);
     rg_txn_free(write);
 }
+
+/* The row of one under the key of another. */
+TEST(a_row_under_anothers_key_is_damage)
+{
+    const struct rg_uuid u1 = fix_id("u1"), g1 = fix_id("g1"), z = fix_id("z");
+    const struct rg_rowkey from[] = {rg_rowkey_id(RG_T_USER, &u1), rg_rowkey_id(RG_T_GROUP, &g1)};
+    const struct rg_rowkey to[] = {rg_rowkey_id(RG_T_USER, &z), rg_rowkey_id(RG_T_GROUP, &z)};
+    struct rg_txn *write;
+    struct rg_group group;
+    struct rg_user user;
+
+    ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &write), RG_OK);
+    for (size_t i = 0; i < RG_LEN(from); i++)
+        fix_copy_row(write, &from[i], &to[i]);
+    ck_assert_int_eq(rg_user_get(write, &u1, &user), RG_OK);
+    ck_assert_int_eq(rg_user_get(write, &z, &user), RG_ECORRUPT);
+    ck_assert_int_eq(rg_group_get(write, &g1, &group), RG_OK);
+    ck_assert_int_eq(rg_group_get(write, &z, &group), RG_ECORRUPT);
+    rg_txn_free(write);
+}
