@@ -6,17 +6,14 @@
 #include "base/clock.h"
 #include "crypto/digest.h"
 #include "cmd/host/file_io.h"
-
-struct queue {
-    struct rg_work *head, **tail;
-};
+#include "cmd/host/queue.h"
 
 struct lane {
     struct rg_host *host;
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
-    struct queue todo; /* under mutex */
+    RG_QUEUE(rg_work) todo; /* under mutex */
     bool stop, started;
 };
 
@@ -31,41 +28,16 @@ struct rg_host {
     struct rg_node *node; /* borrow */
     struct rg_host_wire wire;
     pthread_mutex_t mutex; /* guards what other threads hand over */
-    struct queue done;
-    struct rg_proposal *proposals, **proposals_tail;
-    struct rg_wait *waits, **waits_tail;
-    struct rg_task *tasks, **tasks_tail;
+    RG_QUEUE(rg_work) done;
+    RG_QUEUE(rg_proposal) proposals;
+    RG_QUEUE(rg_wait) waits;
+    RG_QUEUE(rg_task) tasks;
     bool quit;
 };
 
 static struct rg_host *host_of(struct rg_io *io)
 {
     return io->impl;
-}
-
-static void queue_init(struct queue *q)
-{
-    q->head = NULL;
-    q->tail = &q->head;
-}
-
-static void queue_push(struct queue *q, struct rg_work *work)
-{
-    work->next = NULL;
-    *q->tail = work;
-    q->tail = &work->next;
-}
-
-static struct rg_work *queue_pop(struct queue *q)
-{
-    struct rg_work *work = q->head;
-
-    if (work != NULL) {
-        q->head = work->next;
-        if (q->head == NULL)
-            q->tail = &q->head;
-    }
-    return work;
 }
 
 /* ---- lanes ---- */
@@ -77,7 +49,7 @@ static void *lane_main(void *arg)
 
     pthread_mutex_lock(&lane->mutex);
     for (;;) {
-        struct rg_work *work = queue_pop(&lane->todo);
+        struct rg_work *work = rg_queue_pop(&lane->todo);
 
         if (work == NULL) {
             if (lane->stop)
@@ -88,7 +60,7 @@ static void *lane_main(void *arg)
         pthread_mutex_unlock(&lane->mutex);
         work->run(work);
         pthread_mutex_lock(&host->mutex);
-        queue_push(&host->done, work);
+        rg_queue_push(&host->done, work);
         pthread_mutex_unlock(&host->mutex);
         uv_async_send(&host->wake);
         pthread_mutex_lock(&lane->mutex);
@@ -102,7 +74,7 @@ static void io_work(struct rg_io *io, enum rg_lane which, struct rg_work *work)
     struct lane *lane = &host_of(io)->lanes[which];
 
     pthread_mutex_lock(&lane->mutex);
-    queue_push(&lane->todo, work);
+    rg_queue_push(&lane->todo, work);
     pthread_cond_signal(&lane->wake);
     pthread_mutex_unlock(&lane->mutex);
 }
@@ -155,25 +127,6 @@ static void io_flush(struct rg_io *io)
 
 /* ---- the loop ---- */
 
-static struct rg_task *tasks_take(struct rg_host *host)
-{
-    struct rg_task *tasks = host->tasks;
-
-    host->tasks = NULL;
-    host->tasks_tail = &host->tasks;
-    return tasks;
-}
-
-static void tasks_run(struct rg_task *tasks, bool stopping)
-{
-    while (tasks != NULL) {
-        struct rg_task *next = tasks->next;
-
-        tasks->run(tasks, stopping);
-        tasks = next;
-    }
-}
-
 /* What other threads handed over: completions of lanes first, then waits, proposals, tasks. */
 static void on_wake(uv_async_t *async)
 {
@@ -181,39 +134,23 @@ static void on_wake(uv_async_t *async)
     struct rg_proposal *proposals;
     struct rg_wait *waits;
     struct rg_task *tasks;
-    struct rg_work *done;
+    struct rg_work *dones;
 
     pthread_mutex_lock(&host->mutex);
-    done = host->done.head;
-    queue_init(&host->done);
-    tasks = tasks_take(host);
-    proposals = host->proposals;
-    host->proposals = NULL;
-    host->proposals_tail = &host->proposals;
-    waits = host->waits;
-    host->waits = NULL;
-    host->waits_tail = &host->waits;
+    dones = rg_queue_take(&host->done);
+    tasks = rg_queue_take(&host->tasks);
+    proposals = rg_queue_take(&host->proposals);
+    waits = rg_queue_take(&host->waits);
     pthread_mutex_unlock(&host->mutex);
 
-    while (done != NULL) {
-        struct rg_work *next = done->next;
-
+    rg_queue_each(done, dones)
         done->done(done);
-        done = next;
-    }
-    while (waits != NULL) {
-        struct rg_wait *next = waits->next;
-
-        rg_node_wait(host->node, waits);
-        waits = next;
-    }
-    while (proposals != NULL) {
-        struct rg_proposal *next = proposals->next;
-
-        rg_node_submit(host->node, proposals);
-        proposals = next;
-    }
-    tasks_run(tasks, false);
+    rg_queue_each(wait, waits)
+        rg_node_wait(host->node, wait);
+    rg_queue_each(proposal, proposals)
+        rg_node_submit(host->node, proposal);
+    rg_queue_each(task, tasks)
+        task->run(task, false);
 }
 
 /* Before the loop sleeps: one pump for all that the turn brought. */
@@ -226,64 +163,63 @@ static void on_prepare(uv_prepare_t *prepare)
     io_flush(&host->io);
 }
 
+/* Between the two a queue may be pushed to, if it is true: else the daemon is stopping, and nobody would take from it. */
+static bool hand_over_begin(struct rg_host *host)
+{
+    pthread_mutex_lock(&host->mutex);
+    return !host->quit;
+}
+
+static bool hand_over_end(struct rg_host *host, bool taken)
+{
+    pthread_mutex_unlock(&host->mutex);
+    if (taken)
+        uv_async_send(&host->wake);
+    return taken;
+}
+
+static void proposal_stop(struct rg_proposal *proposal)
+{
+    proposal->err = RG_ESTOPPED;
+    proposal->on_done(proposal);
+}
+
+static void wait_stop(struct rg_wait *wait)
+{
+    wait->err = RG_ESTOPPED;
+    wait->on_done(wait);
+}
+
 void rg_host_submit(void *arg, struct rg_proposal *proposal)
 {
     struct rg_host *host = arg;
-    bool quit;
+    bool taken = hand_over_begin(host);
 
-    proposal->next = NULL;
-    pthread_mutex_lock(&host->mutex);
-    quit = host->quit;
-    if (!quit) {
-        *host->proposals_tail = proposal;
-        host->proposals_tail = &proposal->next;
-    }
-    pthread_mutex_unlock(&host->mutex);
-    if (!quit) {
-        uv_async_send(&host->wake);
-        return;
-    }
-    proposal->err = RG_ESTOPPED;
-    proposal->on_done(proposal);
+    if (taken)
+        rg_queue_push(&host->proposals, proposal);
+    if (!hand_over_end(host, taken))
+        proposal_stop(proposal);
 }
 
 void rg_host_wait(void *arg, struct rg_wait *wait)
 {
     struct rg_host *host = arg;
-    bool quit;
+    bool taken = hand_over_begin(host);
 
-    wait->next = NULL;
-    pthread_mutex_lock(&host->mutex);
-    quit = host->quit;
-    if (!quit) {
-        *host->waits_tail = wait;
-        host->waits_tail = &wait->next;
-    }
-    pthread_mutex_unlock(&host->mutex);
-    if (!quit) {
-        uv_async_send(&host->wake);
-        return;
-    }
-    wait->err = RG_ESTOPPED;
-    wait->on_done(wait);
+    if (taken)
+        rg_queue_push(&host->waits, wait);
+    if (!hand_over_end(host, taken))
+        wait_stop(wait);
 }
 
 void rg_host_task(void *arg, struct rg_task *task)
 {
     struct rg_host *host = arg;
-    bool quit;
+    bool taken = hand_over_begin(host);
 
-    task->next = NULL;
-    pthread_mutex_lock(&host->mutex);
-    quit = host->quit;
-    if (!quit) {
-        *host->tasks_tail = task;
-        host->tasks_tail = &task->next;
-    }
-    pthread_mutex_unlock(&host->mutex);
-    if (!quit)
-        uv_async_send(&host->wake);
-    else
+    if (taken)
+        rg_queue_push(&host->tasks, task);
+    if (!hand_over_end(host, taken))
         task->run(task, true);
 }
 
@@ -295,29 +231,16 @@ void rg_host_quit(struct rg_host *host)
 
     pthread_mutex_lock(&host->mutex);
     host->quit = true;
-    proposals = host->proposals;
-    waits = host->waits;
-    host->proposals = NULL;
-    host->waits = NULL;
-    host->proposals_tail = &host->proposals;
-    host->waits_tail = &host->waits;
-    tasks = tasks_take(host);
+    proposals = rg_queue_take(&host->proposals);
+    waits = rg_queue_take(&host->waits);
+    tasks = rg_queue_take(&host->tasks);
     pthread_mutex_unlock(&host->mutex);
-    while (proposals != NULL) {
-        struct rg_proposal *next = proposals->next;
-
-        proposals->err = RG_ESTOPPED;
-        proposals->on_done(proposals);
-        proposals = next;
-    }
-    while (waits != NULL) {
-        struct rg_wait *next = waits->next;
-
-        waits->err = RG_ESTOPPED;
-        waits->on_done(waits);
-        waits = next;
-    }
-    tasks_run(tasks, true);
+    rg_queue_each(proposal, proposals)
+        proposal_stop(proposal);
+    rg_queue_each(wait, waits)
+        wait_stop(wait);
+    rg_queue_each(task, tasks)
+        task->run(task, true);
 }
 
 enum rg_err rg_host_new(const struct rg_log *log, struct rg_host **ret_shell, struct rg_errctx *ctx)
@@ -339,10 +262,10 @@ enum rg_err rg_host_new(const struct rg_log *log, struct rg_host **ret_shell, st
     host->io.send = io_send;
     host->io.flush = io_flush;
     pthread_mutex_init(&host->mutex, NULL);
-    queue_init(&host->done);
-    host->proposals_tail = &host->proposals;
-    host->waits_tail = &host->waits;
-    host->tasks_tail = &host->tasks;
+    rg_queue_init(&host->done);
+    rg_queue_init(&host->proposals);
+    rg_queue_init(&host->waits);
+    rg_queue_init(&host->tasks);
     rv = uv_loop_init(&host->loop);
     if (rv != 0) {
         free(host);
@@ -357,7 +280,7 @@ enum rg_err rg_host_new(const struct rg_log *log, struct rg_host **ret_shell, st
         struct lane *lane = &host->lanes[i];
 
         lane->host = host;
-        queue_init(&lane->todo);
+        rg_queue_init(&lane->todo);
         pthread_mutex_init(&lane->mutex, NULL);
         pthread_cond_init(&lane->wake, NULL);
         rv = pthread_create(&lane->thread, NULL, lane_main, lane);
