@@ -8,7 +8,7 @@ symbols of the objects in BUILD, and fails, with the file and the function, on
   - a room of more than FILES_MAX files or LINES_MAX lines;
   - a header whose guard is not its path, a line over COLUMNS_MAX columns, a tab, blanks at the end of a line;
   - a unit test that is not built, or that has a main of its own beside tests/lib/check_main.c;
-  - a file of raft/node that writes what another one owns (raft/node/node_priv.h says who owns what);
+  - a file of raft/node that writes what another one owns (raft/rule/parts.h says who owns what);
   - JSON typed by hand, beside what TYPED lists, and jansson's readers called by anything but base/json.c.
 It first holds both lists turned round, which must find much, and planted JSON: a check that cannot fail is none."""
 import json
@@ -110,13 +110,14 @@ def units(source, build):
 
 
 NODE = "raft/node/"
+PARTS = "raft/rule/parts.h"
 
 
-def owners_of(text):
-    """{field of struct rg_node: files that may write it}, from the comments above the structs of node_priv.h."""
+def owners_of(parts, text):
+    """{field of struct rg_node: files that may write it}, from the comments above the structs of parts.h, and node_priv.h."""
     owners = {name: set(re.findall(r"\b(\w+\.c)\b", comment))
               for comment, name in re.findall(r"/\*((?:(?!\*/).)*?)\*/\n(?:(?!/\*)(?:enum|extern) [^/]*?;\n|enum \w+ \{[^}]*\};\n)*"
-                                              r"struct (node_\w+) \{", text, re.S)}
+                                              r"struct (node_\w+) \{", parts, re.S)}
     fields = re.findall(r"^    struct (node_\w+) (\w+);", text.split("\nstruct rg_node {", 1)[1].split("\n};", 1)[0], re.M)
     return {field: owners.get(name, set()) for name, field in fields}
 
@@ -138,12 +139,12 @@ def foreign_writes(owners, files):
 
 def ownership(files):
     """What is wrong with who writes the node."""
-    owners = owners_of(files[NODE + "node_priv.h"])
+    owners = owners_of(files[PARTS], files[NODE + "node_priv.h"])
     sources = {p: t for p, t in files.items() if p.startswith(NODE) and p.endswith(".c")}
-    nobodys = [f"{NODE}node_priv.h: nobody owns node->{f}" for f, o in owners.items() if not o or not all(NODE + c in sources for c in o)]
+    nobodys = [f"{PARTS}: nobody owns node->{f}" for f, o in owners.items() if not o or not all(NODE + c in sources for c in o)]
     turned = list(foreign_writes({f: {"none.c"} for f in owners}, sources))
     if len(owners) < 15 or len(turned) < 200:
-        nobodys.append(f"{NODE}node_priv.h: only {len(owners)} owned fields were found, and {len(turned)} writes to them")
+        nobodys.append(f"{PARTS}: only {len(owners)} owned fields were found, and {len(turned)} writes to them")
     return nobodys + list(foreign_writes(owners, sources))
 
 

@@ -326,15 +326,6 @@ enum rg_err rg_node_snapshot(struct rg_node *node)
 
 /* ---- putting a received snapshot in place ---- */
 
-static const uint32_t install_may[] = {
-    [INSTALL_NONE] = RG_BIT(INSTALL_LOAD),
-    [INSTALL_LOAD] = RG_BIT(INSTALL_RESET),
-    [INSTALL_RESET] = RG_BIT(INSTALL_DONE),
-    [INSTALL_DONE] = RG_BIT(INSTALL_NONE),
-};
-static const char *const install_names[] = {"NONE", "LOAD", "RESET", "DONE"};
-const struct rg_sm_table node_installs = RG_SM_TABLE("install", install_may, install_names);
-
 void node_install_begin(struct rg_node *node, uint64_t index, uint64_t term)
 {
     RG_ASSERT(index > node->state.applied.index && term != 0);

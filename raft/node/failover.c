@@ -7,16 +7,6 @@
 #define ASK_MS 2000u   /* a node that does not answer within this counts as gone */
 #define RAISE_MS 3000u /* with the lease's time: how long a promotion is left to come about */
 
-static const uint32_t stage_may[] = {
-    [FAILOVER_NONE] = RG_BIT(FAILOVER_ASK),
-    [FAILOVER_ASK] = RG_BIT(FAILOVER_PROMISE) | RG_BIT(FAILOVER_NONE),
-    [FAILOVER_PROMISE] = RG_BIT(FAILOVER_WAIT) | RG_BIT(FAILOVER_NONE),
-    [FAILOVER_WAIT] = RG_BIT(FAILOVER_BEGIN) | RG_BIT(FAILOVER_NONE),
-    [FAILOVER_BEGIN] = RG_BIT(FAILOVER_NONE),
-};
-static const char *const stage_names[] = {"NONE", "ASK", "PROMISE", "WAIT", "BEGIN"};
-const struct rg_sm_table node_failovers = RG_SM_TABLE("failover", stage_may, stage_names);
-
 bool node_bygone(const struct rg_node *node, uint64_t term)
 {
     return node->meta.promised > rg_epoch_of(term);

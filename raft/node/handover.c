@@ -13,18 +13,6 @@
 #define TAKE_MS 500u       /* between two attempts of the target to begin */
 #define LAG_MAX 20000u     /* entries: more than this is not made good within a pause */
 
-static const uint32_t stage_may[] = {
-    [HANDOVER_NONE] = RG_BIT(HANDOVER_DEMOTE) | RG_BIT(HANDOVER_COMMIT),
-    [HANDOVER_DEMOTE] = RG_BIT(HANDOVER_DRAIN) | RG_BIT(HANDOVER_RESTORE) | RG_BIT(HANDOVER_NONE),
-    [HANDOVER_DRAIN] = RG_BIT(HANDOVER_PREPARE) | RG_BIT(HANDOVER_RESTORE) | RG_BIT(HANDOVER_NONE),
-    [HANDOVER_PREPARE] = RG_BIT(HANDOVER_CEDE) | RG_BIT(HANDOVER_RESTORE) | RG_BIT(HANDOVER_NONE),
-    [HANDOVER_CEDE] = RG_BIT(HANDOVER_COMMIT) | RG_BIT(HANDOVER_NONE),
-    [HANDOVER_COMMIT] = RG_BIT(HANDOVER_NONE),
-    [HANDOVER_RESTORE] = RG_BIT(HANDOVER_NONE),
-};
-static const char *const stage_names[] = {"NONE", "DEMOTE", "DRAIN", "PREPARE", "CEDE", "COMMIT", "RESTORE"};
-const struct rg_sm_table node_handovers = RG_SM_TABLE("handover", stage_may, stage_names);
-
 static enum rg_err say(struct rg_handover *h, enum rg_err err, const char *fmt, ...) RG_PRINTF(3, 4);
 static enum rg_err say(struct rg_handover *h, enum rg_err err, const char *fmt, ...)
 {
@@ -438,7 +426,8 @@ static bool level(const struct rg_node *node, const struct rg_msg_handover *m)
            last == m->last_index && rg_wal_term(node->wal, last) == m->last_term && node->log.persisted == last &&
            node->state.applied.index <= last && (m->term & UINT32_MAX) == 0 &&
            m->term >= node->meta.term && /* equal: a crash, after the term was saved and before the entry was */
-           m->term > m->last_term && rg_epoch_of(m->term) >= node->meta.promised;
+           m->term > m->last_term && rg_epoch_of(m->term) >= node->meta.promised &&
+           rg_epoch_of_node(rg_epoch_of(m->term), node->config.id); /* one of ours: nobody else can begin it */
 }
 
 static bool config_fits(const struct rg_node *node, struct rg_span config)

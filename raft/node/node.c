@@ -6,16 +6,6 @@
 
 #include "raft/node/node_priv.h"
 
-static const uint32_t stage_may[] = {
-    [NODE_NEW] = RG_BIT(NODE_FIRST) | RG_BIT(NODE_RUNNING) | RG_BIT(NODE_STOPPED),
-    [NODE_FIRST] = RG_BIT(NODE_RUNNING) | RG_BIT(NODE_STOPPED),
-    [NODE_RUNNING] = RG_BIT(NODE_REBORN) | RG_BIT(NODE_STOPPED),
-    [NODE_REBORN] = RG_BIT(NODE_RUNNING) | RG_BIT(NODE_STOPPED),
-    [NODE_STOPPED] = 0,
-};
-static const char *const stage_names[] = {"NEW", "FIRST", "RUNNING", "REBORN", "STOPPED"};
-const struct rg_sm_table node_stages = RG_SM_TABLE("node", stage_may, stage_names);
-
 /* ---- failing ---- */
 
 void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...)

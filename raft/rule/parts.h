@@ -1,0 +1,241 @@
+/* raft/rule/parts.h: what a node consists of: plain structs, one for each file of raft/node that writes it (all others only read, which
+ * tests/house.py holds), and its four machines. */
+#ifndef REGENT_RAFT_RULE_PARTS_H
+#define REGENT_RAFT_RULE_PARTS_H
+
+#include <stdatomic.h>
+
+#include "base/sm.h"
+#include "raft/core/gate.h"
+#include "raft/hashes.h"
+#include "raft/moments.h"
+#include "raft/proposals.h"
+#include "raft/room.h"
+#include "raft/rule/epoch.h"
+#include "raft/rule/lease.h"
+#include "raft/waits.h"
+
+struct rg_sender;
+
+#define NODE_GUESTS_MAX 1024u    /* proposals of other regions under way here */
+
+/* The node (node.c):
+ *
+ *   NEW → RUNNING;  NEW → FIRST (its first entry is being written) → RUNNING
+ *   RUNNING → REBORN (the first entry of another epoch is being written: nothing is stepped meanwhile) → RUNNING
+ *   any but STOPPED → STOPPED */
+enum node_stage { NODE_NEW, NODE_FIRST, NODE_RUNNING, NODE_REBORN, NODE_STOPPED };
+extern const struct rg_sm_table node_stages;
+
+/* A received snapshot (apply.c): NONE → LOAD (next pump) → RESET (the log is being emptied) → DONE (tell the core) → NONE */
+enum node_install { INSTALL_NONE, INSTALL_LOAD, INSTALL_RESET, INSTALL_DONE };
+extern const struct rg_sm_table node_installs;
+
+struct node_peer {
+    struct rg_peer_config config;
+    bool up;
+    bool guest;           /* in no configuration of this node's */
+    uint64_t heard_ms;    /* 0: never */
+    uint64_t boot;        /* of its last hello; 0: none yet */
+    uint64_t promised;    /* of its last hello, also one that was refused */
+    uint64_t durable, applied, applied_term;
+    uint8_t hash[RG_STATE_HASH_BYTES]; /* its state at applied */
+    bool hash_pending, hash_known, hash_ok;
+    bool room_known;         /* its release knows RG_MSG_ROOM */
+    struct rg_room room;     /* as it last said */
+    unsigned full;           /* the same: enum rg_full */
+    bool counts;             /* its region is ACTIVE, and it is known to enough: it counts for policy and lease */
+    uint64_t lease_until_ms; /* of the lease it granted this primary */
+    struct rg_gate gate;
+    struct rg_sender *sender; /* own */
+};
+
+/* A declared promotion of this node (failover.c):
+ *
+ *   NONE → ASK → PROMISE → WAIT (for leases, for the disk) → BEGIN (node REBORN) → NONE
+ *   any → NONE: a dry run, or given up */
+enum failover_stage { FAILOVER_NONE, FAILOVER_ASK, FAILOVER_PROMISE, FAILOVER_WAIT, FAILOVER_BEGIN };
+extern const struct rg_sm_table node_failovers;
+struct node_failover {
+    struct rg_sm stage;
+    struct rg_failover *request; /* borrow */
+    uint64_t number, epoch, deadline_ms, wait_until_ms;
+    uint64_t ceded; /* a hand-over: from this node, which acknowledges nothing more; our own id: we raise our epoch; 0: declared */
+    struct rg_buf config;   /* own; with `ceded`: the first entry of the epoch that begins */
+    struct rg_failover own; /* with `ceded`: the request */
+};
+
+/* A planned hand-over, on the side that gives (handover.c):
+ *
+ *   NONE → DEMOTE (other voters) → DRAIN → PREPARE → CEDE (node REBORN) → COMMIT → NONE
+ *   DEMOTE, DRAIN, PREPARE → RESTORE (the voters) → NONE: given up
+ *   DEMOTE, DRAIN, PREPARE → NONE: leadership is gone;  CEDE → NONE: the node stops
+ *   NONE → COMMIT: gone on with after a restart */
+enum handover_stage {
+    HANDOVER_NONE,
+    HANDOVER_DEMOTE,
+    HANDOVER_DRAIN,
+    HANDOVER_PREPARE,
+    HANDOVER_CEDE,
+    HANDOVER_COMMIT,
+    HANDOVER_RESTORE,
+};
+extern const struct rg_sm_table node_handovers;
+struct node_handover {
+    struct rg_sm stage;
+    struct rg_handover *request; /* borrow; NULL: answered, or resumed after a restart */
+    uint64_t to, number, term, last_index, last_term;
+    uint64_t paused_ms, deadline_ms, again_ms;
+    bool changing;              /* `change` is under way */
+    enum rg_err change_err;
+    struct rg_change change;
+    uint64_t demoted[RG_PEERS_MAX];
+    size_t n_demoted;
+    struct rg_buf config;       /* own; the first entry of the next epoch */
+    bool paused;                /* no new proposals, here or while a raised epoch begins */
+    uint64_t take_ms;           /* the target: not again before */
+};
+
+/* step.c. The first three decide what may be served. */
+struct node_log {
+    uint64_t persisted; /* last entry that the core was told is durable */
+    uint64_t trusted;   /* last one that is committed whatever the core knows yet: a gated log at start */
+    uint64_t committed; /* the core's commit index as last noted */
+    bool trusts;        /* nothing but committed entries is in the log */
+};
+
+/* What applying one entry came to: it counts once the transaction is committed. */
+struct node_effect {
+    struct rg_reply reply;
+    struct rg_applied applied;
+};
+
+/* apply.c: the store's state, as of the last write transaction. */
+struct node_state {
+    struct rg_applied applied;
+    struct rg_counts counts;
+    struct node_effect *effects; /* own; NODE_APPLY_ENTRIES */
+    struct rg_buf config; /* own; encoded members as of applied */
+    uint64_t config_index;
+    bool config_pending; /* a CHANGE was applied: tell the core */
+};
+
+/* apply.c: snapshots that are taken, or put in place. */
+struct node_snap {
+    uint64_t index, term; /* of the newest in use; 0: none */
+    struct rg_buf config; /* own; as of it, or while one is put in place of that one */
+    uint64_t config_index;
+    uint64_t log_bytes; /* applied since */
+    bool wanted;
+    uint64_t retry_ms;
+    struct rg_buf taking_config; /* own */
+    uint64_t taking_config_index;
+    struct rg_sm install; /* node_installs */
+    uint64_t install_index, install_term;
+};
+
+/* apply.c: the revision readers see, from any thread. */
+struct node_visible {
+    atomic_uint_fast64_t seq, epoch, index;
+};
+
+/* answer.c: proposals and waits. */
+struct node_answers {
+    struct rg_proposals queue;    /* not proposed yet */
+    struct rg_proposals held;     /* came while writes were paused */
+    struct rg_proposals flying;   /* in the log, by index */
+    struct rg_proposals done;     /* applied, to be answered in this pump */
+    struct rg_proposals regional; /* applied, waiting for regions, by index */
+    bool regional_dirty;            /* what regions have moved */
+    uint64_t regional_deadline_ms;  /* no deadline is earlier */
+    uint64_t queue_since_us, flying_since_us; /* when the oldest was submitted */
+    struct rg_entry *batch;         /* own; batch_max */
+    struct rg_waits waits;
+    uint64_t waits_scan_ms;         /* not before */
+    uint64_t waits_deadline_ms;     /* no deadline is earlier */
+};
+
+/* forward.c: proposals carried to the primary, and those carried here from others. */
+struct node_forward {
+    struct rg_proposals list; /* by number, in proposal->index */
+    uint64_t number;
+    uint64_t deadline_ms;       /* no deadline is earlier */
+    uint64_t to;                /* where those went */
+    size_t n_guests;
+};
+
+/* change.c: membership, one change at a time. */
+struct node_change {
+    struct rg_change *now; /* borrow; in the log, not applied yet */
+    struct rg_buf bytes;   /* own; its entry */
+};
+
+/* lease.c: policy, as applied here, and leases granted. */
+struct node_lease {
+    struct rg_settings settings;
+    bool dirty; /* to be read again */
+    uint64_t degraded, degraded_last; /* how many; index of the last, or a later one */
+    struct rg_grants granted;
+};
+
+/* room.c: what is full, here and where else it matters. */
+struct node_room {
+    struct rg_room now;
+    unsigned full;      /* here: enum rg_full */
+    uint64_t apply_ms;  /* RG_FULL_STOPPED: not tried again before */
+    bool tell;          /* the primary: something changed */
+    uint64_t told_ms;
+    unsigned refusing;  /* a primary: what makes it refuse writes, here or at the peer `by` */
+    uint64_t by;        /* its id; our own: here */
+};
+
+/* failover.c */
+struct node_epochs {
+    struct rg_epochs known; /* that began in this history */
+    uint64_t heard;        /* the highest one that a peer has promised: the next one must be higher */
+    uint64_t raise_ms;     /* a primary: when to begin an epoch above that one; 0: no need */
+    uint64_t reborn_index; /* REBORN: the entry that must be durable */
+};
+
+/* peer.c: the primary as this node hears it. */
+struct node_primary {
+    uint64_t id, heard_ms; /* heard_ms 0: never */
+    uint64_t epoch, commit; /* the furthest that a primary of this epoch has announced */
+    uint64_t stamp;         /* of the last announcement, to be given back */
+    uint32_t granted_ms;
+    struct rg_msg_announce announced; /* to be compared when applied gets there */
+    bool pending;
+    bool report_due;
+};
+
+/* peer.c, which compares; status.c, which judges. */
+struct node_health {
+    bool target_set;
+    uint64_t target; /* first announced commit index since not ready */
+    bool hash_matched, diverged;
+    bool alarm; /* a learner is ahead of this primary: it has lost data */
+    bool ready;
+    char not_ready[160];
+    struct rg_hashes hashes; /* own */
+};
+
+/* status.c: moments kept for lags and histograms. */
+struct node_figures {
+    struct rg_moments moments; /* own */
+    uint64_t published; /* turn of the last one */
+};
+
+/* node.c */
+struct node_pump {
+    bool running, settling;
+    uint64_t turn; /* one more each time */
+    uint64_t started_ms, tick_ms, announce_due_ms, retry_ms, timer_ms, stepped_timeout_ms;
+};
+/* node.c */
+struct node_stop {
+    enum rg_err err; /* RG_OK: stopped by the shell */
+    char text[512];
+    bool told;
+};
+
+#endif
