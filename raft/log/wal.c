@@ -135,7 +135,7 @@ uint64_t rg_wal_first(const struct rg_wal *wal) { return wal->log.base + 1; }
 uint64_t rg_wal_last(const struct rg_wal *wal) { return wal_log_last(&wal->log); }
 uint64_t rg_wal_term(const struct rg_wal *wal, uint64_t index) { return wal_log_term(&wal->log, index); }
 size_t rg_wal_bytes(const struct rg_wal *wal) { return wal->log.bytes; }
-uint64_t rg_wal_durable(const struct rg_wal *wal) { return wal->durable; }
+uint64_t rg_wal_durable(const struct rg_wal *wal) { return RG_BUG(wal_durable_early) ? wal->next_unwritten - 1 : wal->durable; }
 bool rg_wal_busy(const struct rg_wal *wal) { return wal->writing; }
 
 bool rg_wal_get(const struct rg_wal *wal, uint64_t index, struct rg_entry *ret_entry)
@@ -300,7 +300,7 @@ static void start_write(struct rg_wal *wal, enum wal_kind kind)
     RG_ASSERT(first > wal->log.base);
     RG_ASSERT(wal->cut == (kind == WAL_TRUNCATE));
     write->record = (struct wal_record){
-        .kind = kind,
+        .kind = RG_BUG(wal_truncate_unsaid) && kind == WAL_TRUNCATE ? WAL_BATCH : kind,
         .first = first,
         .base_term = wal_log_term(&wal->log, first - 1),
         .last_term = wal_log_term(&wal->log, write->last),
@@ -389,7 +389,7 @@ static void delete_before(struct rg_wal *wal, uint64_t index)
 
     for (struct wal_segment *s = wal->segments; s != NULL; s = s->next)
         if (s->base <= index)
-            keep = s;
+            keep = RG_BUG(wal_delete_one_more) && s->next != NULL ? s->next : s;
     while (keep != NULL && wal->segments != keep) {
         struct wal_segment *old = wal->segments;
 
@@ -452,7 +452,7 @@ static void settle_durable(struct rg_wal *wal)
 {
     /* What was truncated meanwhile is not in the log any more; what was appended since stands at or behind
      * next_unwritten. */
-    uint64_t durable = RG_MIN(wal->write.last, wal->next_unwritten - 1);
+    uint64_t durable = RG_BUG(wal_durable_cut) ? wal->write.last : RG_MIN(wal->write.last, wal->next_unwritten - 1);
 
     if (wal->write.generation != wal->generation)
         return;
@@ -550,9 +550,11 @@ enum rg_err rg_wal_reset(struct rg_wal *wal, uint64_t index, uint64_t term, void
     wal->durable = index;
     wal->generation++;
     rg_sm_move(&wal->reset, WAL_RESET_WANTED);
-    wal->reset_done = done;
+    wal->reset_done = RG_BUG(wal_reset_early) ? NULL : done;
     wal->reset_arg = arg;
     step(wal);
+    if (RG_BUG(wal_reset_early))
+        done(arg);
     wal_check(wal);
     return RG_OK;
 }

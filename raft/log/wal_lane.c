@@ -18,7 +18,7 @@ enum rg_err wal_write_record(const struct wal_env *env, struct wal_segment *segm
     RG_ASSERT(record->position == segment->position);
     RG_ASSERT(out->len >= WAL_MARK_ROOM); /* what is written over a mark covers it */
     err = io->pwrite(io, segment->fd, out->data, out->len, segment->position, ctx);
-    return err ? err : io->fdatasync(io, segment->fd, ctx);
+    return err || RG_BUG(wal_no_sync) ? err : io->fdatasync(io, segment->fd, ctx);
 }
 
 static void write_run(struct rg_work *work)

@@ -380,12 +380,12 @@ static enum rg_err check_tail(struct reader *reader, const struct wal_found *fou
 
     RG_ASSERT(at >= WAL_HEADER_BYTES);
     RG_ASSERT(at % WAL_ALIGN == 0);
-    if (err == RG_OK) {
+    if (err == RG_OK && !RG_BUG(wal_damage_is_torn)) {
         reader->tail_seq = found->seq;
         reader->tail_at = at;
         return fail_chain(reader, found, valid, "");
     }
-    if (err != RG_ENOTFOUND)
+    if (err != RG_ENOTFOUND && err != RG_OK)
         return err;
     bytes = behind < file.n ? nonzero_bytes(file, behind) : 0;
     if (bytes == 0)

@@ -288,7 +288,7 @@ static enum rg_err open_on(struct rg_wal *wal, struct wal_load *load, struct rg_
     struct wal_segment *segment = NULL;
     enum rg_err err = remove_leftovers(&wal->env, ctx);
 
-    if (!err)
+    if (!err && !RG_BUG(wal_no_harden))
         err = harden_last(&wal->env, load, ctx);
     if (err)
         return err;
@@ -296,6 +296,8 @@ static enum rg_err open_on(struct rg_wal *wal, struct wal_load *load, struct rg_
     RG_ASSERT(wal->log.slots == NULL);
     wal->log = load->log;
     load->log = (struct wal_log){0};
+    if (RG_BUG(wal_last_lost) && wal->log.count > 0)
+        wal_log_truncate(&wal->log, wal_log_last(&wal->log));
     err = begin_segment(wal, load, &segment, ctx);
     if (err)
         return err;

@@ -7,6 +7,7 @@
 #ifndef REGENT_RAFT_LOG_WAL_PRIV_H
 #define REGENT_RAFT_LOG_WAL_PRIV_H
 
+#include "base/bug/bug.h"
 #include "base/sm.h"
 #include "raft/log/wal.h"
 

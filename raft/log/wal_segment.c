@@ -146,7 +146,7 @@ static enum rg_err fill_segment(const struct wal_env *env, struct wal_segment *s
         err = io->fdatasync(io, segment->fd, ctx);
     if (!err)
         err = io->rename(io, tmp, segment->path, ctx);
-    if (!err)
+    if (!err && !RG_BUG(wal_name_no_sync))
         err = io->sync_dir(io, env->dir, ctx);
     if (err)
         (void)io->unlink(io, tmp,

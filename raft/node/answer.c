@@ -200,6 +200,8 @@ static bool regions_have(const struct rg_node *node, const struct rg_spread *r, 
         return p->regions_durable >= asked;
     lease = node_lease_needed(node, r);
     policy = p->degraded ? lease : RG_MAX(lease, node->lease.settings.regions);
+    if (RG_BUG(ack_before_lease) || RG_BUG(ack_before_regions))
+        policy = RG_BUG(ack_before_lease) ? node->lease.settings.regions : lease;
     return p->regions_durable >= asked && (policy == 0 || rg_spread_durable(r, p->index, true) >= policy) &&
            (lease == 0 || node_lease_held(node, r));
 }

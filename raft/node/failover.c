@@ -9,7 +9,7 @@
 
 bool node_bygone(const struct rg_node *node, uint64_t term)
 {
-    return node->meta.promised > rg_epoch_of(term);
+    return node->meta.promised > rg_epoch_of(term) && !RG_BUG(promise_follows);
 }
 
 static uint64_t epoch_known(const struct rg_node *node)
@@ -61,7 +61,7 @@ static bool promise(struct rg_node *node, uint64_t epoch)
         return true; /* the same one asks again: epochs are its own */
     RG_ASSERT(epoch > node->meta.promised && epoch > rg_epoch_of(node->meta.term));
     node->meta.promised = epoch;
-    err = rg_metafile_save(node->metafile, &node->meta, &ctx);
+    err = RG_BUG(promise_not_saved) ? RG_OK : rg_metafile_save(node->metafile, &node->meta, &ctx);
     if (err) {
         node_fail(node, err, "save a promise: %s", rg_errctx_text(&ctx, err));
         return false;
@@ -96,8 +96,8 @@ void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg
     struct rg_msg_fence_result *r = &out.fence_result;
 
     r->promised = m->epoch > 0 && promise(node, m->epoch);
-    if (node->stage.state != NODE_RUNNING || !is_whole(node))
-        return; /* promised, but it says nothing about what was acknowledged before it came */
+    if (node->stage.state != NODE_RUNNING || (!is_whole(node) && m->ceded != peer->config.id))
+        return; /* promised, but it says nothing about what was acknowledged before it came: only a primary that raises its epoch knows */
     r->number = m->number;
     r->voter = node_votes(node);
     r->leader = node->leading;
@@ -442,7 +442,8 @@ static void step_begin(struct rg_node *node)
     }
     rg_log_warn(node->config.log, "failover.begin", "epoch=%llu last=%llu", (unsigned long long)node->failover.epoch,
                 (unsigned long long)rg_wal_last(node->wal));
-    RG_ASSERT(node->failover.epoch > 0 && node->failover.epoch <= UINT32_MAX && node_now_ms(node) >= node->failover.wait_until_ms);
+    RG_ASSERT(node->failover.epoch > 0 && node->failover.epoch <= UINT32_MAX);
+    RG_ASSERT(node_now_ms(node) >= node->failover.wait_until_ms || RG_BUG(promotion_no_wait));
     rg_sm_move(&node->failover.stage, FAILOVER_BEGIN);
     node_reborn(node, node->failover.epoch << RG_EPOCH_SHIFT, rg_buf_span(&config));
 }
@@ -469,7 +470,7 @@ void node_failover_step(struct rg_node *node)
             step_promised(node);
         return;
     case FAILOVER_WAIT:
-        if (now >= node->failover.wait_until_ms)
+        if (now >= node->failover.wait_until_ms || RG_BUG(promotion_no_wait))
             step_begin(node);
         return;
     case FAILOVER_BEGIN:

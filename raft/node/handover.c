@@ -288,6 +288,8 @@ static void cede(struct rg_node *node)
     node->meta.ceded_index = s->last_index;
     node->meta.ceded_term = s->last_term;
     node_reborn(node, s->term, rg_buf_span(&s->config));
+    if (RG_BUG(commit_early))
+        (void)send_step(node, s->to, RG_HANDOVER_COMMIT);
 }
 
 static void step_commit(struct rg_node *node)
@@ -352,6 +354,8 @@ void node_handover_resume(struct rg_node *node)
     struct node_handover *s = &node->handover;
     struct rg_members m;
 
+    if (RG_BUG(handover_not_resumed))
+        return;
     if (node->meta.ceded_index == 0 || node_bygone(node, node->meta.term) || node->state.config_index != node->meta.ceded_index + 1 ||
         rg_wal_last(node->wal) != node->state.config_index || (node->meta.term & UINT32_MAX) != 0 ||
         rg_members_decode(rg_buf_span(&node->state.config), &m) != RG_OK || rg_change_only_voter(&m) == 0)
@@ -423,10 +427,11 @@ static bool level(const struct rg_node *node, const struct rg_msg_handover *m)
     uint64_t last = rg_wal_last(node->wal);
 
     return !node->leading && node->snap.install.state == INSTALL_NONE && node->failover.request == NULL && !node->health.diverged &&
-           last == m->last_index && rg_wal_term(node->wal, last) == m->last_term && node->log.persisted == last &&
+           ((last == m->last_index && rg_wal_term(node->wal, last) == m->last_term) || RG_BUG(handover_behind)) &&
+           node->log.persisted == last &&
            node->state.applied.index <= last && (m->term & UINT32_MAX) == 0 &&
            m->term >= node->meta.term && /* equal: a crash, after the term was saved and before the entry was */
-           m->term > m->last_term && rg_epoch_of(m->term) >= node->meta.promised &&
+           m->term > m->last_term && (rg_epoch_of(m->term) >= node->meta.promised || RG_BUG(handover_over_promise)) &&
            rg_epoch_of_node(rg_epoch_of(m->term), node->config.id); /* one of ours: nobody else can begin it */
 }
 

@@ -15,7 +15,7 @@ static bool peer_counts(struct rg_txn *txn, const struct rg_peer_config *peer)
     struct rg_region region;
     struct rg_node_row row;
 
-    if (rg_node_row_get(txn, peer->id, &row) == RG_OK && rg_span_is(row.status, "PREPARED"))
+    if (rg_node_row_get(txn, peer->id, &row) == RG_OK && rg_span_is(row.status, "PREPARED") && !RG_BUG(counts_at_once))
         return false;
     return rg_region_get(txn, rg_span_str(peer->region), &region) != RG_OK || rg_span_is(region.status, "ACTIVE");
 }
@@ -102,7 +102,7 @@ bool node_members_known(const struct rg_node *node, const struct rg_spread *spre
 
 bool node_lease_held(const struct rg_node *node, const struct rg_spread *spread)
 {
-    return rg_spread_renewed(spread, node_now_ms(node)) >= node_lease_needed(node, spread);
+    return RG_BUG(lease_unneeded) || rg_spread_renewed(spread, node_now_ms(node)) >= node_lease_needed(node, spread);
 }
 
 void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_report *m)
@@ -111,7 +111,7 @@ void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const stru
 
     if (m->lease_ms == 0 || m->stamp == 0 || m->stamp > now || rg_epoch_of(m->term) != rg_epoch_of(node->meta.term))
         return;
-    peer->lease_until_ms = RG_MAX(peer->lease_until_ms, m->stamp + rg_lease_count_ms(m->lease_ms));
+    peer->lease_until_ms = RG_MAX(peer->lease_until_ms, (RG_BUG(lease_from_report) ? now : m->stamp) + rg_lease_count_ms(m->lease_ms));
     node_regions_moved(node);
 }
 
@@ -124,7 +124,8 @@ uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded)
 
 void node_lease_start(struct rg_node *node)
 {
-    rg_grants_assume(&node->lease.granted, node->meta.lease_ms, node_now_ms(node));
+    if (!RG_BUG(grant_forgotten))
+        rg_grants_assume(&node->lease.granted, node->meta.lease_ms, node_now_ms(node));
 }
 
 /* 0: none is granted. */

@@ -435,7 +435,7 @@ static void pump_durable(struct rg_node *node)
 {
     struct rg_core_update update;
     struct rg_errctx ctx = {.text = ""};
-    uint64_t durable = rg_wal_durable(node->wal);
+    uint64_t durable = RG_BUG(learner_confirms_early) && !node_votes(node) ? rg_wal_last(node->wal) : rg_wal_durable(node->wal);
     enum rg_err err;
 
     if (node->stage.state == NODE_FIRST && durable >= 1) {
@@ -444,12 +444,13 @@ static void pump_durable(struct rg_node *node)
             node_fail(node, err, "%s", rg_errctx_text(&ctx, err));
         return;
     }
-    if (node->stage.state == NODE_REBORN && durable >= node->epochs.reborn_index) {
+    if (node->stage.state == NODE_REBORN && (durable >= node->epochs.reborn_index || RG_BUG(epoch_led_early))) {
         node_log_note(node, durable, node->log.trusted);
         node_reborn_durable(node);
         return;
     }
-    if (node->stage.state != NODE_RUNNING || node->snap.install.state != INSTALL_NONE || durable <= node->log.persisted)
+    if (node->stage.state != NODE_RUNNING || (node->snap.install.state != INSTALL_NONE && !RG_BUG(install_takes_durable)) ||
+        durable <= node->log.persisted)
         return;
     node_log_note(node, durable, node->log.trusted);
     node->next_status.flushes++;

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "base/bug/bug.h"
 #include "raft/core/core.h"
 #include "raft/core/meta.h"
 #include "raft/node/node.h"

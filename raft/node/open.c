@@ -188,7 +188,7 @@ static void undo_reborn(struct rg_node *node)
 {
     uint64_t last = rg_wal_last(node->wal);
 
-    if (node->meta.term_before != 0 && (node->meta.term & UINT32_MAX) == 0 && !log_empty(node) &&
+    if (!RG_BUG(epoch_unwritten_kept) && node->meta.term_before != 0 && (node->meta.term & UINT32_MAX) == 0 && !log_empty(node) &&
         rg_epoch_of(rg_wal_term(node->wal, last)) < rg_epoch_of(node->meta.term))
         node->meta.term = node->meta.term_before;
 }
@@ -234,7 +234,7 @@ static enum rg_err replay(struct rg_node *node, struct rg_errctx *ctx)
     node->members = members.n > 0 ? members : node->configured;
     RG_ASSERT(node->members.n >= 1);
     node_log_trusts(node, !voted);
-    if (!voted || rg_change_only_voter(&members) == node->config.id)
+    if (!voted || RG_BUG(voter_trusts_log) || rg_change_only_voter(&members) == node->config.id)
         node_log_note(node, node->log.persisted, rg_wal_last(node->wal));
     return node_apply_upto(node, node->log.trusted, ctx);
 }
@@ -344,7 +344,10 @@ enum rg_err node_start_core(struct rg_node *node, struct rg_errctx *ctx)
 
     rg_buf_init(&config, RG_RAFT_CONFIG_BYTES_MAX);
     if (base.index > 0) { /* the configuration as of the snapshot, which replay has left behind */
-        rg_buf_put(&config, node->snap.config.data, node->snap.config.len);
+        if (RG_BUG(base_config_late))
+            rg_buf_put(&config, node->state.config.data, node->state.config.len);
+        else
+            rg_buf_put(&config, node->snap.config.data, node->snap.config.len);
         base.config = rg_buf_span(&config);
         base.config_index = node->snap.config_index;
     }

@@ -78,7 +78,7 @@ static enum rg_err hello_epoch(struct rg_node *node, uint64_t peer, const struct
 
     if (h->term == 0 || node->meta.term == 0)
         return RG_OK;
-    if (theirs > ours && node_votes(node) && node->stage.state != NODE_REBORN) {
+    if (theirs > ours && node_votes(node) && node->stage.state != NODE_REBORN && !RG_BUG(hello_no_fence)) {
         node_fence(node, theirs, "a peer has seen a later epoch: another primary was promoted");
         return rg_fail(ctx, RG_EFENCED, "peer %llu is in epoch %llu, this primary in %llu: it is fenced",
                        (unsigned long long)peer, (unsigned long long)theirs, (unsigned long long)ours);
@@ -123,7 +123,7 @@ static enum rg_err hello_ahead(struct rg_node *node, uint64_t peer, const struct
 static enum rg_err hello_wiped(struct rg_node *node, const struct node_peer *peer, const struct rg_hello *h,
                                struct rg_errctx *ctx)
 {
-    if (!node->leading || peer == NULL || h->boot == peer->boot ||
+    if (!node->leading || peer == NULL || h->boot == peer->boot || RG_BUG(wiped_taken) ||
         h->last_index >= rg_core_match(node->core, peer->config.id))
         return RG_OK;
     return rg_fail(ctx, RG_EPEER, "peer %llu had entry %llu durable and comes back with %llu: a wiped node needs a new id",
@@ -442,7 +442,7 @@ static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct
         return RG_OK;
     switch (m->type) {
     case RG_MSG_APPEND:
-        if (node->snap.install.state != INSTALL_NONE)
+        if (node->snap.install.state != INSTALL_NONE && !RG_BUG(install_takes_entries))
             return RG_OK; /* rule 15: the leader sends it again */
         return step_append(node, peer->config.id, m, ctx);
     case RG_MSG_APPEND_RESULT:

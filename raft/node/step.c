@@ -22,7 +22,7 @@ static void meta_mark(struct rg_node *node, bool fenced, const char *why)
     else
         node->meta.quarantined = true;
     meta_note(node, why);
-    err = rg_metafile_save(node->metafile, &node->meta, &ctx);
+    err = RG_BUG(fence_not_noted) ? RG_OK : rg_metafile_save(node->metafile, &node->meta, &ctx);
     if (err)
         node_fail(node, err, "cannot note \"%s\": %s", why, rg_errctx_text(&ctx, err));
 }
@@ -54,7 +54,8 @@ void node_contradicted(struct rg_node *node, uint64_t term, const char *why)
 
 void node_log_note(struct rg_node *node, uint64_t persisted, uint64_t trusted)
 {
-    RG_ASSERT(persisted <= rg_wal_durable(node->wal) && trusted <= rg_wal_last(node->wal));
+    RG_ASSERT(persisted <= rg_wal_durable(node->wal) || RG_BUG(learner_confirms_early) || RG_BUG(epoch_led_early));
+    RG_ASSERT(trusted <= rg_wal_last(node->wal));
     RG_ASSERT(persisted >= node->state.applied.index || node->stage.state == NODE_NEW);
     node->log.persisted = persisted;
     node->log.trusted = trusted;
@@ -225,7 +226,7 @@ static void take_meta(struct rg_node *node)
     RG_ASSERT(rg_core_term(node->core) >= node->meta.term);
     node->meta.term = rg_core_term(node->core);
     node->meta.vote = rg_core_vote(node->core);
-    err = rg_metafile_save(node->metafile, &node->meta, &ctx);
+    err = RG_BUG(term_not_saved) ? RG_OK : rg_metafile_save(node->metafile, &node->meta, &ctx);
     if (err)
         node_fail(node, err, "save term and vote: %s", rg_errctx_text(&ctx, err));
 }
@@ -339,7 +340,7 @@ void node_release(struct rg_node *node)
 
     for (size_t i = 0; i < node->n_peers && node->stage.state == NODE_RUNNING; i++) {
         struct node_peer *peer = &node->peers[i];
-        uint64_t limit = peer->config.role == RG_ROLE_VOTER || !gated ? UINT64_MAX : rg_core_commit(node->core);
+        uint64_t limit = peer->config.role == RG_ROLE_VOTER || !gated || RG_BUG(gate_open) ? UINT64_MAX : rg_core_commit(node->core);
 
         if (!node->leading || !peer->up || peer->sender != NULL)
             rg_gate_drop(&peer->gate);

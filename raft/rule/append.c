@@ -1,6 +1,7 @@
 /* raft/rule/append.c: a leader's entries against what is applied here. */
 #include "raft/rule/append.h"
 
+#include "base/bug/bug.h"
 #include "raft/rule/epoch.h"
 
 static void here_check(const struct rg_append_here *here)
@@ -29,7 +30,7 @@ bool rg_append_trim(const struct rg_append_here *here, struct rg_msg_append *m)
     uint64_t skip = here->snap_index - m->prev_index;
 
     here_check(here);
-    if (m->prev_index >= here->snap_index || m->prev_index >= here->first_index)
+    if (m->prev_index >= here->snap_index || m->prev_index >= here->first_index || RG_BUG(append_untrimmed))
         return true;
     if (skip > m->n && rg_epoch_of(m->term) != rg_epoch_of(here->snap_term))
         return false;

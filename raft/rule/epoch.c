@@ -1,6 +1,8 @@
 /* raft/rule/epoch.c: terms, epochs, and what they cut off. */
 #include "raft/rule/epoch.h"
 
+#include "base/bug/bug.h"
+
 bool rg_epoch_of_node(uint64_t epoch, uint64_t id)
 {
     return epoch % RG_EPOCH_IDS == id % RG_EPOCH_IDS;
@@ -11,6 +13,8 @@ uint64_t rg_epoch_next(uint64_t known, uint64_t id)
     uint64_t e = known - known % RG_EPOCH_IDS + id % RG_EPOCH_IDS;
 
     RG_ASSERT(known <= RG_EPOCH_MAX);
+    if (RG_BUG(epoch_next_one))
+        return known + 1;
     e = e > known ? e : e + RG_EPOCH_IDS;
     RG_ASSERT(e > known && e - known <= RG_EPOCH_IDS);
     RG_ASSERT(rg_epoch_of_node(e, id));
@@ -34,7 +38,7 @@ enum rg_err rg_epochs_outcome(const struct rg_epochs *epochs, struct rg_rev rev,
     bool began = false; /* the revision's epoch is part of this history */
 
     RG_ASSERT(epochs->n <= RG_EPOCHS_MAX);
-    if (rg_rev_cmp(visible, rev) < 0)
+    if (rg_rev_cmp(visible, rev) < 0 && !(RG_BUG(wait_early) && visible.index + 1 == rev.index))
         return RG_EREVISION;
     if (epochs->n > 0 && rev.epoch < epochs->began[0].epoch)
         return RG_OK; /* from before what is kept */

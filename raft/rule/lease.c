@@ -1,17 +1,21 @@
 /* raft/rule/lease.c: the write lease as numbers. */
 #include "raft/rule/lease.h"
 
+#include "base/bug/bug.h"
+
 /* A peer says how much is left, with its tolerance: a number beyond all leases must not wrap around and be waited for briefly. */
 #define OUTLAST_MS_MAX (2 * (uint64_t)RG_LEASE_MS_MAX)
 
 uint64_t rg_lease_count_ms(uint64_t lease_ms)
 {
-    return RG_MIN(lease_ms, (uint64_t)RG_LEASE_MS_MAX) * 99 / 100;
+    return RG_MIN(lease_ms, (uint64_t)RG_LEASE_MS_MAX) * (RG_BUG(lease_tolerances) ? 101 : 99) / 100;
 }
 
 uint64_t rg_lease_outlast_ms(uint64_t lease_ms)
 {
-    return RG_MIN(lease_ms, OUTLAST_MS_MAX) * 101 / 100 + 1;
+    unsigned percent = RG_BUG(lease_tolerances) ? 99 : RG_BUG(grant_short) ? 90 : 101;
+
+    return RG_MIN(lease_ms, OUTLAST_MS_MAX) * percent / 100 + 1;
 }
 
 /* ---- its terms ---- */
@@ -23,7 +27,7 @@ bool rg_lease_settled(const struct rg_settings *settings, uint64_t least_durable
 
 uint32_t rg_lease_needed(const struct rg_settings *settings, uint64_t least_durable)
 {
-    return rg_lease_settled(settings, least_durable) ? settings->lease_regions
+    return rg_lease_settled(settings, least_durable) || RG_BUG(lease_change_at_once) ? settings->lease_regions
                                                      : RG_MAX(settings->lease_regions, settings->old_lease_regions);
 }
 

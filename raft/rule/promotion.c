@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/bug/bug.h"
+
 enum rg_err rg_promotion_say(struct rg_failover *f, enum rg_err err, const char *fmt, ...)
 {
     va_list ap;
@@ -52,7 +54,7 @@ static void count_regions(const struct rg_promotion *p, struct rg_failover *f)
         if (seen_before(f, i) || primary_region(p, f->candidates[i].region))
             continue;
         f->regions++;
-        f->regions_answered += region_has(f, i, p->promised);
+        f->regions_answered += RG_BUG(promise_of_one_node) ? f->candidates[i].answered : region_has(f, i, p->promised);
     }
     RG_ASSERT(f->regions_answered <= f->regions && f->regions <= f->n_candidates);
 }
@@ -104,7 +106,7 @@ static enum rg_err judge_others(const struct rg_promotion *p, struct rg_failover
         if (c->leader && c->epoch >= (p->promised ? p->epoch : p->epoch_known))
             return rg_promotion_say(f, RG_ECONFLICT, "%s (node %llu) is alive and takes writes: use a switchover", c->region,
                                     (unsigned long long)c->id);
-        if (rg_rev_cmp(c->last, *own) > 0 && !f->accept_loss)
+        if (rg_rev_cmp(c->last, *own) > 0 && !f->accept_loss && !RG_BUG(promotion_behind))
             return rg_promotion_say(f, RG_EREVISION,
                                     "%s (node %llu) is at %llu.%llu, this node at %llu.%llu: promote that one, or accept the loss",
                                     c->region, (unsigned long long)c->id, (unsigned long long)c->last.epoch,
@@ -118,7 +120,7 @@ static enum rg_err judge_others(const struct rg_promotion *p, struct rg_failover
 static enum rg_err judge_raise(const struct rg_promotion *p, struct rg_failover *f)
 {
     for (size_t i = 1; i < f->n_candidates; i++)
-        if (!f->candidates[i].answered || (p->promised && !f->candidates[i].promised))
+        if ((!f->candidates[i].answered || (p->promised && !f->candidates[i].promised)) && !RG_BUG(raise_unanswered))
             return rg_promotion_say(f, RG_EUNREADY, "%s (node %llu) does not answer: it may have begun the epoch that was promised",
                                     f->candidates[i].region, (unsigned long long)f->candidates[i].id);
     return RG_OK;
@@ -151,7 +153,7 @@ enum rg_err rg_promotion_judge(const struct rg_promotion *p, struct rg_failover 
 
 bool rg_promotion_lease_open(const struct rg_failover *f)
 {
-    return f->lease_regions > 0 && f->regions_answered + f->lease_regions <= f->regions;
+    return f->lease_regions > 0 && f->regions_answered + f->lease_regions + RG_BUG(promise_one_few) <= f->regions;
 }
 
 uint64_t rg_promotion_epoch(const struct rg_failover *f, uint64_t known)

@@ -3,6 +3,7 @@
 #define REGENT_RAFT_SNAP_SNAPSTORE_PRIV_H
 
 #include "base/sm.h"
+#include "base/bug/bug.h"
 #include "raft/snap/snapstore.h"
 
 enum {

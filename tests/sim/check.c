@@ -90,8 +90,9 @@ static void check_order(struct sim *sim, struct sim_node *n)
 
 void sim_check_node(struct sim *sim, struct sim_node *n)
 {
-    if (n->node == NULL || sim->failed)
+    if (n->node == NULL || n->off || sim->failed)
         return;
+    sim_history_look(sim, n);
     check_history(sim, n);
     check_commit(sim, n);
     if (!n->alive || n->stopped)
@@ -99,6 +100,61 @@ void sim_check_node(struct sim *sim, struct sim_node *n)
     check_gate(sim, n);
     check_order(sim, n);
     check_revision(sim, n);
+}
+
+/* ---- what a restart must find ---- */
+
+void sim_forget_memory(struct sim_node *n)
+{
+    free(n->memory.terms);
+    n->memory = (struct sim_memory){0};
+    n->best_ready = (struct rg_rev){0};
+}
+
+void sim_note_memory(struct sim_node *n)
+{
+    struct sim_memory *m = &n->memory;
+    const struct rg_wal *wal = n->node != NULL ? n->node->wal : NULL;
+
+    if (wal == NULL || n->node->stage.state == NODE_NEW || rg_wal_durable(wal) == 0)
+        return;
+    free(m->terms);
+    m->first = rg_wal_first(wal);
+    m->last = rg_wal_durable(wal);
+    m->terms = calloc(m->last + 2 - m->first, sizeof *m->terms);
+    RG_ASSERT(m->terms != NULL);
+    for (uint64_t i = m->first; i <= m->last; i++)
+        m->terms[i - m->first] = rg_wal_term(wal, i);
+}
+
+/* Where a snapshot stands in for entries, it must be of the history that they were of. */
+static void check_covered(struct sim *sim, struct sim_node *n)
+{
+    const struct sim_memory *m = &n->memory;
+    const struct rg_node *node = n->node;
+    uint64_t *terms = sim_history_terms(sim, RG_MIN(node->snap.index, (uint64_t)SIM_INDEX_MAX - 1), node->snap.term);
+
+    for (uint64_t i = m->first; i <= m->last && i <= node->snap.index; i++)
+        if (terms[i] != 0 && terms[i] != m->terms[i - m->first])
+            sim_fail(sim, "n%u had %llu^%llx on disk, and starts with a snapshot of another history", n->at + 1, (unsigned long long)i,
+                     (unsigned long long)m->terms[i - m->first]);
+    free(terms);
+}
+
+void sim_check_memory(struct sim *sim, struct sim_node *n)
+{
+    const struct sim_memory *m = &n->memory;
+    const struct rg_wal *wal = n->node->wal;
+
+    if (m->last > rg_wal_last(wal))
+        sim_fail(sim, "n%u had entries up to %llu on disk, and starts with %llu", n->at + 1, (unsigned long long)m->last,
+                 (unsigned long long)rg_wal_last(wal));
+    for (uint64_t i = RG_MAX(m->first, rg_wal_first(wal)); i <= m->last && !sim->failed; i++)
+        if (rg_wal_term(wal, i) != m->terms[i - m->first])
+            sim_fail(sim, "n%u had %llu^%llx on disk, and starts with term %llx there", n->at + 1, (unsigned long long)i,
+                     (unsigned long long)m->terms[i - m->first], (unsigned long long)rg_wal_term(wal, i));
+    if (m->last > 0 && m->first < rg_wal_first(wal) && !sim->failed)
+        check_covered(sim, n);
 }
 
 /* ---- the end ---- */

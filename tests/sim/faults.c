@@ -6,15 +6,36 @@ static unsigned any_node(struct sim *sim)
     return (unsigned)rg_prng_below(&sim->prng, sim->n_nodes);
 }
 
-static void run_start(struct sim *sim, struct sim_event *e)
+static void run_crash(struct sim *sim, struct sim_event *e)
 {
-    if (sim->nodes[e->node].alive)
+    if (!sim->nodes[e->node].alive || e->generation != sim->nodes[e->node].generation)
         return;
-    if (!sim_start(sim, e->node))
-        sim_fail(sim, "n%u does not come up: %s", e->node + 1, sim->nodes[e->node].stop_text);
+    sim_crash(sim, e->node);
+    sim_start_later(sim, e->node);
 }
 
-static void start_later(struct sim *sim, unsigned at)
+/* What a process that was killed has left unsynced, the next one may take for safe: power fails behind it. */
+static void crash_soon(struct sim *sim, unsigned at)
+{
+    struct sim_event *e = sim_at(sim, sim->now_us + rg_prng_between(&sim->prng, 500, 200000), run_crash);
+
+    e->node = at;
+    e->generation = sim->nodes[at].generation;
+}
+
+static void run_start(struct sim *sim, struct sim_event *e)
+{
+    bool killed = sim->nodes[e->node].fuse.kill;
+
+    if (sim->nodes[e->node].alive)
+        return;
+    if (!sim_start(sim, e->node) && !(sim->takeovers && sim->nodes[e->node].start_err == RG_EFENCED))
+        sim_fail(sim, "n%u does not come up: %s", e->node + 1, sim->nodes[e->node].stop_text);
+    else if (killed && rg_prng_chance(&sim->prng, 1, 2))
+        crash_soon(sim, e->node);
+}
+
+void sim_start_later(struct sim *sim, unsigned at)
 {
     struct sim_event *e = sim_at(sim, sim->now_us + rg_prng_between(&sim->prng, 5000, 800000), run_start);
 
@@ -59,22 +80,37 @@ static void slow_disk(struct sim *sim)
     e->node = at;
 }
 
+static bool mortal(struct sim *sim, unsigned at, unsigned kinds)
+{
+    return sim->nodes[at].alive && (sim->nodes[at].self.role != RG_ROLE_VOTER || (kinds & SIM_VOTERS_TOO));
+}
+
 static void one_fault(struct sim *sim, unsigned kinds)
 {
-    unsigned kind = 1u << rg_prng_below(&sim->prng, 6), at = any_node(sim);
+    unsigned kind = 1u << rg_prng_below(&sim->prng, 9), at = any_node(sim);
 
     if (!(kinds & kind))
         return;
     switch (kind) {
     case SIM_CRASH:
     case SIM_ORDERLY:
-        if (!sim->nodes[at].alive || (sim->nodes[at].self.role == RG_ROLE_VOTER && !(kinds & SIM_VOTERS_TOO)))
+        if (!mortal(sim, at, kinds))
             return;
         if (kind == SIM_CRASH)
             sim_crash(sim, at);
         else
             sim_stop(sim, at);
-        start_later(sim, at);
+        sim_start_later(sim, at);
+        return;
+    case SIM_KILL:
+        if (!mortal(sim, at, kinds))
+            return;
+        sim_kill(sim, at);
+        sim_start_later(sim, at);
+        return;
+    case SIM_FUSE:
+        if (mortal(sim, at, kinds))
+            sim_fuse(sim, at, (unsigned)rg_prng_between(&sim->prng, 1, 40), rg_prng_chance(&sim->prng, 1, 3));
         return;
     case SIM_PARTITION:
         partition(sim);

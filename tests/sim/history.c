@@ -3,6 +3,7 @@
 #include "tests/sim/world.h"
 
 #define BRANCHES_MAX 6
+#define UNKNOWN_MAX 3 /* acknowledged writes that are judged by nobody */
 
 struct sim_truth {
     struct {
@@ -75,6 +76,45 @@ static struct sim_epoch *epoch_of(struct sim *sim, uint64_t epoch)
     return &sim->epochs[i];
 }
 
+/* Who leads has what was acknowledged: in the same epoch all of it, from earlier ones what no promotion may lose. */
+static void check_complete(struct sim *sim, const struct sim_node *n)
+{
+    const struct rg_node *node = n->node;
+    uint64_t *terms = sim_history_terms(sim, RG_MIN(node->state.applied.index, (uint64_t)SIM_INDEX_MAX - 1), node->state.applied.term);
+
+    for (size_t i = 0; i < sim->n_acks && !sim->failed; i++) {
+        const struct sim_ack *a = &sim->acks[i];
+        uint64_t term = rg_wal_term(node->wal, a->index);
+
+        if (rg_epoch_of(a->term) > rg_epoch_of(node->meta.term) || (rg_epoch_of(a->term) < rg_epoch_of(node->meta.term) && !a->safe))
+            continue;
+        if (term == 0 && a->index <= node->state.applied.index && a->index < SIM_INDEX_MAX)
+            term = terms[a->index];
+        if (term != a->term && (term != 0 || a->index > rg_wal_last(node->wal)))
+            sim_fail(sim, "n%u leads in term %llx without %llu^%llx, which was acknowledged", n->at + 1,
+                     (unsigned long long)node->meta.term, (unsigned long long)a->index, (unsigned long long)a->term);
+    }
+    free(terms);
+}
+
+/* A promotion that is about to begin its epoch says that something may be lost: under a lease none goes on then, unless it was told to. Not
+ * looked at when it leads: its process may be another one by then. */
+static void note_loss(struct sim *sim, const struct rg_node *node)
+{
+    const struct rg_failover *f = node->failover.request;
+
+    if (sim->forgives && node->failover.stage.state == FAILOVER_BEGIN && f != &node->failover.own && !f->nothing_lost &&
+        (f->lease_regions == 0 || f->accept_loss))
+        epoch_of(sim, node->failover.epoch)->may_lose = true;
+}
+
+static void forgive(struct sim *sim, uint64_t epoch)
+{
+    sim->forgiven = RG_MAX(sim->forgiven, epoch);
+    for (size_t i = 0; i < sim->n_acks; i++)
+        sim->acks[i].safe &= rg_epoch_of(sim->acks[i].term) >= sim->forgiven;
+}
+
 void sim_history_leading(struct sim *sim, const struct sim_node *n)
 {
     struct sim_epoch *e = epoch_of(sim, rg_epoch_of(n->node->meta.term));
@@ -82,6 +122,12 @@ void sim_history_leading(struct sim *sim, const struct sim_node *n)
     if (e->led_us == UINT64_MAX) {
         e->led_us = sim->now_us;
         sim_trace(sim, "n%u leads in epoch %llu", n->at + 1, (unsigned long long)e->epoch);
+    }
+    if (e->led_term < n->node->meta.term) {
+        e->led_term = n->node->meta.term;
+        if (e->may_lose)
+            forgive(sim, e->epoch);
+        check_complete(sim, n);
     }
     if (e->region[0] == '\0')
         memcpy(e->region, n->self.region, sizeof e->region);
@@ -91,10 +137,12 @@ void sim_history_leading(struct sim *sim, const struct sim_node *n)
 
 void sim_history_acked(struct sim *sim, const struct sim_node *n, const struct rg_proposal *p)
 {
-    bool safe = p->err == RG_OK && !p->exempt && !p->degraded && (sim->durable_policy || sim->lease_policy);
+    bool safe = p->err == RG_OK && !p->exempt && !p->degraded && (sim->durable_policy || sim->lease_policy) &&
+                p->rev.epoch >= sim->forgiven;
 
     for (size_t i = 0; i < sim->n_epochs && sim->lease_policy && p->err == RG_OK && !p->exempt; i++)
-        if (sim->epochs[i].epoch > p->rev.epoch && sim->epochs[i].led_us < sim->now_us)
+        if (sim->epochs[i].epoch > p->rev.epoch && sim->epochs[i].led_us < sim->now_us &&
+            strcmp(sim->epochs[i].region, n->self.region) != 0) /* not one that it raised itself */
             sim_fail(sim, "n%u acknowledges %llu.%llu under a lease, and epoch %llu has begun", n->at + 1,
                      (unsigned long long)p->rev.epoch, (unsigned long long)p->rev.index,
                      (unsigned long long)sim->epochs[i].epoch);
@@ -108,8 +156,7 @@ void sim_history_acked(struct sim *sim, const struct sim_node *n, const struct r
 
 /* ---- the end ---- */
 
-/* Term at each index of the history that ends in (index, term); 0: not known. */
-static uint64_t *walk(struct sim *sim, uint64_t index, uint64_t term)
+uint64_t *sim_history_terms(struct sim *sim, uint64_t index, uint64_t term)
 {
     uint64_t *terms = calloc(SIM_INDEX_MAX, sizeof *terms);
 
@@ -136,14 +183,16 @@ static void on_wait(struct rg_wait *wait)
 void sim_history_judge(struct sim *sim, unsigned leader)
 {
     struct rg_node *node = sim->nodes[leader].node;
-    uint64_t *terms = walk(sim, node->state.applied.index, node->state.applied.term);
+    uint64_t *terms = sim_history_terms(sim, node->state.applied.index, node->state.applied.term);
 
     for (size_t i = 0; i < sim->n_acks && !sim->failed; i++) {
         const struct sim_ack *a = &sim->acks[i];
         struct rg_wait wait = {.rev = {rg_epoch_of(a->term), a->index}, .on_done = on_wait};
 
-        if (a->index >= SIM_INDEX_MAX || (a->index <= node->state.applied.index && terms[a->index] == 0))
-            continue; /* not known: nobody applied it one by one */
+        if (a->index >= SIM_INDEX_MAX || (a->index <= node->state.applied.index && terms[a->index] == 0)) {
+            sim->unknown++; /* nobody applied it one by one */
+            continue;
+        }
         rg_node_wait(node, &wait);
         if (a->index <= node->state.applied.index && terms[a->index] == a->term) {
             if (wait.err != RG_OK)
@@ -161,5 +210,12 @@ void sim_history_judge(struct sim *sim, unsigned leader)
         else
             sim->lost_revisions++;
     }
+    if (sim->unknown > UNKNOWN_MAX)
+        sim_fail(sim, "of %llu acknowledged writes nobody knows whether they are in the history", (unsigned long long)sim->unknown);
     free(terms);
+}
+
+void sim_history_look(struct sim *sim, const struct sim_node *n)
+{
+    note_loss(sim, n->node);
 }

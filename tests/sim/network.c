@@ -41,12 +41,14 @@ void sim_conn_break(struct sim *sim, unsigned from, unsigned to)
     c->generation++;
     c->state = SIM_CONN_DOWN;
     c->under_way = 0;
+    c->stalled = c->last_at = 0; /* a new line */
     if (was_up && sim->nodes[from].alive) {
         c->owes_down = true;
         e = sim_at(sim, sim->now_us + notice, run_noticed);
         e->node = from;
         e->peer = to;
         e->generation = sim->nodes[from].generation;
+        e->turn = true;
     }
     if (sim->nodes[from].alive)
         sim_dial(sim, from, to, notice + rg_prng_between(&sim->prng, 1000, 60000));
@@ -54,7 +56,7 @@ void sim_conn_break(struct sim *sim, unsigned from, unsigned to)
 
 static uint64_t hop(struct sim *sim, struct sim_conn *c)
 {
-    uint64_t at = sim->now_us + sim_draw(sim, sim->params.network);
+    uint64_t at = RG_MAX(sim->now_us, c->stalled) + sim_draw(sim, sim->params.network);
 
     c->last_at = RG_MAX(at, c->last_at);
     return c->last_at;
@@ -104,6 +106,7 @@ static struct sim_event *send_bytes(struct sim *sim, unsigned from, unsigned to,
     e->node = to;
     e->peer = from;
     e->generation = c->generation;
+    e->turn = true;
     return e;
 }
 
@@ -176,6 +179,7 @@ void sim_dial(struct sim *sim, unsigned from, unsigned to, uint64_t after_us)
     c->generation++;
     c->state = SIM_CONN_DIALING;
     e = sim_at(sim, sim->now_us + after_us, run_dial);
+    e->turn = true;
     e->node = from;
     e->peer = to;
     e->generation = c->generation;
@@ -195,7 +199,8 @@ static void run_message(struct sim *sim, struct sim_event *e)
     err = rg_node_on_message(n->node, sim->nodes[e->peer].self.id, rg_span(e->data, e->n), &ctx);
     if (err && err != RG_ESTOPPED) {
         sim_trace(sim, "n%u refuses a message of n%u: %s", e->node + 1, e->peer + 1, rg_errctx_text(&ctx, err));
-        sim_conn_break(sim, e->peer, e->node);
+        if (!sim->params.keeps_links)
+            sim_conn_break(sim, e->peer, e->node);
     }
     sim_pump(sim, e->node);
 }
@@ -237,7 +242,7 @@ enum rg_err sim_io_send(struct rg_io *io, uint64_t peer, struct rg_span message)
     unsigned to = place_of(n->sim, peer);
     struct sim_conn *c;
 
-    if (to == SIM_NODES_MAX)
+    if (to == SIM_NODES_MAX || n->off)
         return RG_ECLOSED;
     c = conn(n->sim, n->at, to);
     if (c->state != SIM_CONN_UP)
@@ -248,6 +253,14 @@ enum rg_err sim_io_send(struct rg_io *io, uint64_t peer, struct rg_span message)
     show_message(n->sim, n->at, to, message);
     send_bytes(n->sim, n->at, to, c, message, run_message);
     return RG_OK;
+}
+
+void sim_stall(struct sim *sim, unsigned from, unsigned to, uint64_t us)
+{
+    if (from == to)
+        return;
+    sim_trace(sim, "n%u -> n%u stalls for %llu ms", from + 1, to + 1, (unsigned long long)us / 1000);
+    conn(sim, from, to)->stalled = RG_MAX(conn(sim, from, to)->stalled, sim->now_us + us);
 }
 
 void sim_cut(struct sim *sim, unsigned a, unsigned b, bool cut)
@@ -271,11 +284,27 @@ void sim_reset_links(struct sim *sim, unsigned a, unsigned b)
     sim_conn_break(sim, b, a);
 }
 
-void sim_heal(struct sim *sim)
+void sim_heal_stalls(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->n_nodes; i++)
+        for (unsigned k = 0; k < sim->n_nodes; k++)
+            conn(sim, i, k)->stalled = 0;
+}
+
+void sim_heal_links(struct sim *sim)
 {
     for (unsigned a = 0; a < sim->n_nodes; a++)
         for (unsigned b = 0; b < a; b++)
             sim_cut(sim, a, b, false);
-    for (unsigned i = 0; i < sim->n_nodes; i++)
-        sim->nodes[i].disk_factor = 1;
+}
+
+void sim_heal(struct sim *sim)
+{
+    sim_heal_links(sim);
+    for (unsigned i = 0; i < sim->n_nodes; i++) {
+        sim->nodes[i].disk_factor = sim->nodes[i].lane_factor = 1;
+        sim->nodes[i].fuse.after = 0;
+        sim->nodes[i].frozen = 0;
+    }
+    sim_heal_stalls(sim);
 }

@@ -4,7 +4,8 @@
 #define BUSY ((struct sim_range){500, 20000})
 #define IDLE ((struct sim_range){50000, 400000})
 #define ALL_FAULTS                                                                                                     \
-    (SIM_CRASH | SIM_PARTITION | SIM_RESET | SIM_SLOW_DISK | SIM_ORDERLY | SIM_SNAPSHOT | SIM_VOTERS_TOO)
+    (SIM_CRASH | SIM_PARTITION | SIM_RESET | SIM_SLOW_DISK | SIM_ORDERLY | SIM_SNAPSHOT | SIM_VOTERS_TOO | SIM_KILL | \
+     SIM_FUSE)
 
 struct sim *sim_begin(uint64_t seed, const struct sim_params *params, bool trace)
 {
@@ -118,6 +119,15 @@ const struct sim_scenario sim_scenarios[] = {
     {"lease-nodes", "a region of several nodes on both sides of a partition, under a lease", 2, sim_story_lease_nodes},
     {"lease-return", "a region is let in while those that matter do not hear of it", 2, sim_story_lease_return},
     {"takeovers", "hand-overs, promotions, crashes, partitions, returns, in any order", 12, sim_story_takeovers},
+    {"promises", "a candidate out of the primary's hearing, promisers within it, confirmations as long on their way as a lease", 14,
+     sim_story_promises},
+    {"snapshot-first", "a snapshot before the first write, a restart, a region that is added", 1, sim_story_snapshot_first},
+    {"raise-joining", "a region that is still being filled promises an epoch that nobody begins", 1, sim_story_raise_joining},
+    {"storm", "faults, promotions, hand-overs, returns: all beside each other", 12, sim_story_storm},
+    {"storm-transfers", "the same while snapshots are on their way", 0, sim_story_storm_transfers},
+    {"storm-roles", "the same while voters come and go", 0, sim_story_storm_roles},
+    {"storm-voters", "the same with three voters", 0, sim_story_storm_voters},
+    {"tails", "leaders of three voters are cut off with a tail that is cut, again and again", 4, sim_story_tails},
     {"conflict", "rule 18: entries that were applied are never replaced: the node is fenced, and comes back under a new id", 1, sim_story_conflict},
 };
 const size_t sim_scenarios_n = RG_LEN(sim_scenarios);

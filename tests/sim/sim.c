@@ -1,19 +1,28 @@
 /* sim: run simulated clusters by seed.
- *   sim --seeds A..B [--scenario NAME] [--trace] [--twice N] [--coverage | --covered]
+ *   sim --seeds A..B [--scenario NAME] [--trace] [--twice N] [--coverage | --covered] [--bug NAME]
  * --coverage tells which transitions of the core's machines were taken; with --covered it is a failure when one of those that
- * a mix takes was not. */
+ * a mix takes was not. --bug plants one of base/bug/bug.h's faults (in builds that have them; --bugs lists them), and ends at the
+ * first seed that finds it. */
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/bug/bug.h"
 #include "tests/lib/tmpdir.h"
 #include "tests/sim/world.h"
 
 struct options {
     uint64_t from, to, twice; /* twice: every nth seed runs again and must leave the same trace */
-    const char *scenario;
+    const char *scenario, *bug;
     bool trace, coverage, covered;
 };
+
+/* In the mix. A story that must fail would find every planted fault that spoils its failure. */
+static unsigned weight(const struct options *o, const struct sim_scenario *s)
+{
+    return o->bug != NULL && s->run == sim_story_gate_off ? 0 : s->weight;
+}
 
 static const struct sim_scenario *scenario_of(const struct options *o, uint64_t seed)
 {
@@ -22,16 +31,28 @@ static const struct sim_scenario *scenario_of(const struct options *o, uint64_t 
     for (size_t i = 0; i < sim_scenarios_n; i++) {
         if (o->scenario != NULL && strcmp(o->scenario, sim_scenarios[i].name) == 0)
             return &sim_scenarios[i];
-        total += sim_scenarios[i].weight;
+        total += weight(o, &sim_scenarios[i]);
     }
     if (o->scenario != NULL)
         return NULL;
     draw = (unsigned)(seed * UINT64_C(0x9e3779b97f4a7c15) >> 33) % total;
     for (size_t i = 0;; i++) {
-        if (draw < sim_scenarios[i].weight)
+        if (draw < weight(o, &sim_scenarios[i]))
             return &sim_scenarios[i];
-        draw -= sim_scenarios[i].weight;
+        draw -= weight(o, &sim_scenarios[i]);
     }
+}
+
+/* An assertion ends the process: which run it was is still said. */
+static char aborting[128];
+
+static void on_abort(int sig)
+{
+    ssize_t n = write(STDOUT_FILENO, aborting, strlen(aborting));
+
+    (void)n;
+    signal(sig, SIG_DFL);
+    raise(sig);
 }
 
 struct totals {
@@ -43,6 +64,8 @@ static uint64_t run_one(const struct sim_scenario *s, uint64_t seed, const struc
     struct sim *sim = NULL;
     uint64_t hash;
 
+    snprintf(aborting, sizeof aborting, "FAILED sim --scenario %s --seeds %llu..%llu: an assertion\n", s->name,
+             (unsigned long long)seed, (unsigned long long)seed);
     s->run(seed, o->trace, &sim);
     hash = sim->trace_hash;
     t->runs++;
@@ -55,14 +78,43 @@ static uint64_t run_one(const struct sim_scenario *s, uint64_t seed, const struc
         printf("FAILED sim --scenario %s --seeds %llu..%llu: %s\n", s->name, (unsigned long long)seed,
                (unsigned long long)seed, sim->failure);
     } else if (o->from == o->to) {
-        printf("seed %llu %s: trace %016llx, %llu events, %llu writes, %llu refused, %llu open, %llu late, waits %llu/%llu\n",
+        printf("seed %llu %s: trace %016llx, %llu events, %llu writes, %llu refused, %llu open, %llu late, waits %llu/%llu, %llu of %zu not known\n",
                (unsigned long long)seed, s->name, (unsigned long long)hash, (unsigned long long)sim->events,
                (unsigned long long)sim->acked, (unsigned long long)sim->refused, (unsigned long long)sim->open_outcomes,
                (unsigned long long)sim->replication_late, (unsigned long long)sim->waits_ok,
-               (unsigned long long)(sim->waits_ok + sim->waits_late));
+               (unsigned long long)(sim->waits_ok + sim->waits_late), (unsigned long long)sim->unknown, sim->n_acks);
     }
     sim_free(sim);
     return hash;
+}
+
+static const struct {
+    const char *name, *what;
+} bugs[] = {
+#define BUG_ROW(name, what) {#name, what},
+    RG_BUG_MAP(BUG_ROW)
+#undef BUG_ROW
+};
+
+static bool plant(const char *name)
+{
+    for (size_t i = 0; i < RG_LEN(bugs); i++)
+        if (strcmp(bugs[i].name, name) == 0) {
+#ifdef RG_BUGS
+            rg_bug_planted = (enum rg_bug)(i + 1);
+            return true;
+#else
+            printf("this build has no planted faults: meson setup -Dbugs=true\n");
+#endif
+        }
+    return false;
+}
+
+static int list_bugs(void)
+{
+    for (size_t i = 0; i < RG_LEN(bugs); i++)
+        printf("%s\t%s\n", bugs[i].name, bugs[i].what);
+    return 0;
 }
 
 static bool parse(int argc, char **argv, struct options *o)
@@ -79,6 +131,8 @@ static bool parse(int argc, char **argv, struct options *o)
         } else if (strcmp(argv[i], "--twice") == 0 && i + 1 < argc && sscanf(argv[i + 1], "%llu", &a) == 1) {
             o->twice = a;
             i++;
+        } else if (strcmp(argv[i], "--bug") == 0 && i + 1 < argc && plant(argv[i + 1])) {
+            o->bug = argv[++i];
         } else if (strcmp(argv[i], "--trace") == 0) {
             o->trace = true;
         } else if (strcmp(argv[i], "--coverage") == 0 || strcmp(argv[i], "--covered") == 0) {
@@ -93,7 +147,7 @@ static bool parse(int argc, char **argv, struct options *o)
 
 static int usage(void)
 {
-    printf("sim --seeds A..B [--scenario NAME] [--trace] [--twice N] [--coverage | --covered]\n\n");
+    printf("sim --seeds A..B [--scenario NAME] [--trace] [--twice N] [--coverage | --covered] [--bug NAME]\nsim --bugs\n\n");
     for (size_t i = 0; i < sim_scenarios_n; i++)
         printf("  %-24s %s\n", sim_scenarios[i].name, sim_scenarios[i].what);
     return 2;
@@ -106,13 +160,16 @@ int main(int argc, char **argv)
     struct timespec a, b;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc == 2 && strcmp(argv[1], "--bugs") == 0)
+        return list_bugs();
     if (!parse(argc, argv, &o))
         return usage();
     tmpdir_guard(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL);
+    signal(SIGABRT, on_abort);
     if (o.coverage)
         sim_coverage_begin();
     clock_gettime(CLOCK_MONOTONIC, &a);
-    for (uint64_t seed = o.from; seed <= o.to && t.failed < 10; seed++) {
+    for (uint64_t seed = o.from; seed <= o.to && t.failed < (o.bug != NULL ? 1 : 10); seed++) {
         const struct sim_scenario *s = scenario_of(&o, seed);
         uint64_t hash = run_one(s, seed, &o, &t);
 

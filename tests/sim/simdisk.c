@@ -415,6 +415,22 @@ bool simdisk_flip(struct simdisk *disk, const char *path, uint64_t offset, uint8
     return true;
 }
 
+/* Bytes up to the last that is not zero; 1 when all are. */
+static uint64_t written(const struct content *c)
+{
+    uint8_t page[PAGE];
+
+    for (size_t i = c->n_pages; i-- > 0;) {
+        if (c->pages[i] == NULL || (uint64_t)i * PAGE >= c->size)
+            continue;
+        sd_content_read(c, (uint64_t)i * PAGE, page, PAGE);
+        for (size_t k = PAGE; k-- > 0;)
+            if (page[k] != 0)
+                return RG_MIN((uint64_t)i * PAGE + k + 1, c->size);
+    }
+    return 1;
+}
+
 bool simdisk_flip_random(struct simdisk *disk, const char *part, struct rg_prng *prng, char ret_path[256],
                          uint64_t *ret_offset)
 {
@@ -433,7 +449,7 @@ bool simdisk_flip_random(struct simdisk *disk, const char *part, struct rg_prng 
     }
     if (chosen == NULL)
         return false;
-    offset = rg_prng_below(prng, chosen->inode->live.size);
+    offset = rg_prng_below(prng, rg_prng_chance(prng, 3, 4) ? written(&chosen->inode->live) : chosen->inode->live.size);
     if (ret_path != NULL) {
         size_t len = RG_MIN(strlen(chosen->path), (size_t)255);
 

@@ -49,6 +49,7 @@ void simdisk_fail_read(struct simdisk *disk, unsigned nth);
 /** Rot: change the bits of `mask` in one byte, on disk and as read. False when there is no such byte. */
 bool simdisk_flip(struct simdisk *disk, const char *path, uint64_t offset, uint8_t mask);
 /** Flip one random bit of a random non-empty file whose path contains `part` ("": any). False when there is none.
+ * Mostly where something is written: a bit among zeros is of little interest.
  * ret_path (256 bytes) and ret_offset may be NULL. prng NULL: the disk's own. */
 bool simdisk_flip_random(struct simdisk *disk, const char *part, struct rg_prng *prng, char ret_path[256],
                          uint64_t *ret_offset);

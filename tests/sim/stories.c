@@ -78,7 +78,8 @@ static void raise_epoch(struct sim *sim, unsigned at)
     struct rg_metafile *file;
     struct rg_meta meta;
 
-    simdisk_fill_io(n->disk, &n->io);
+    sim_power_fill(n);
+    n->off = false;
     RG_ASSERT(rg_metafile_open(&n->io, "/data/meta", sim->keys, &file, &meta, NULL) == RG_OK);
     meta.term = ((meta.term >> RG_EPOCH_SHIFT) + 1) << RG_EPOCH_SHIFT;
     RG_ASSERT(rg_metafile_save(file, &meta, NULL) == RG_OK);
@@ -125,7 +126,7 @@ void sim_story_lost_data(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_crash(sim, 0);
     simdisk_free(n->disk);
     n->disk = old; /* an old backup of the disk */
-    n->best_ready = (struct rg_rev){0};
+    sim_forget_memory(n);
     sim_start(sim, 0);
     sim_run_ms(sim, 1500);
     EXPECT(sim, status_of(sim, 0).alarm);
@@ -147,7 +148,7 @@ void sim_story_wiped(uint64_t seed, bool trace, struct sim **ret_sim)
     write_and_settle(sim, 60);
     sim_crash(sim, 2);
     simdisk_wipe(sim->nodes[2].disk);
-    sim->nodes[2].best_ready = (struct rg_rev){0};
+    sim_forget_memory(&sim->nodes[2]);
     sim_start(sim, 2);
     sim_run_ms(sim, 2000);
     EXPECT(sim, status_of(sim, 2).applied.index == 0); /* refused while the primary counts on what it had */
@@ -262,29 +263,85 @@ void sim_story_bad_sync(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_converge(sim, 5000);
 }
 
-/* A flipped bit is refused at the start, or it stands where nothing is read (then everything is still there). */
+/* A flipped bit is refused at the start, or it stands where nothing is read (then everything is still there). As many as are refused,
+ * each on a disk of its own. */
 void sim_story_bit_flip(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){.snapshot_entries = 60, .trailing = 20}, trace);
     unsigned at = seed % 2 ? 0 : 1;
+    struct sim_node *n = &sim->nodes[at];
+    struct simdisk *whole;
     uint64_t offset, applied;
     char path[256];
+    bool started = false;
 
     sim_run_ms(sim, 300);
     write_and_settle(sim, 150);
-    applied = sim->nodes[at].node->state.applied.index;
     sim_stop(sim, at);
-    RG_ASSERT(simdisk_flip_random(sim->nodes[at].disk, seed % 3 ? "wal" : "", &sim->prng, path, &offset));
-    sim_trace(sim, "n%u flip %s at %llu", at + 1, path, (unsigned long long)offset);
-    if (!sim_start(sim, at)) {
-        enum rg_err err = sim->nodes[at].start_err;
-
-        EXPECT(sim, err == RG_ECORRUPT || err == RG_EKEY || err == RG_EFOREIGN || err == RG_EMALFORMED);
-        return;
+    EXPECT(sim, sim_start(sim, at)); /* a second segment */
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 60);
+    applied = n->node->state.applied.index;
+    sim_stop(sim, at);
+    whole = n->disk;
+    for (unsigned i = 0; i < 12 && !started && !sim->failed; i++) {
+        n->disk = simdisk_clone(whole, seed + i);
+        RG_ASSERT(simdisk_flip_random(n->disk, seed % 3 ? "wal" : "", &sim->prng, path, &offset));
+        sim_trace(sim, "n%u flip %s at %llu", at + 1, path, (unsigned long long)offset);
+        started = sim_start(sim, at);
+        EXPECT(sim, started || n->start_err == RG_ECORRUPT || n->start_err == RG_EKEY || n->start_err == RG_EFOREIGN ||
+                        n->start_err == RG_EMALFORMED);
+        if (!started)
+            simdisk_free(n->disk);
     }
+    if (!started)
+        n->disk = whole;
+    else
+        simdisk_free(whole);
+    if (!started || sim->failed)
+        return;
     sim_run_ms(sim, 500);
-    EXPECT(sim, sim->nodes[at].node->state.applied.index + 1 >= applied); /* a last record may look torn */
-    EXPECT(sim, at != 0 || sim->nodes[at].node->state.applied.index >= sim->acked_max || sim->nodes[at].node->health.alarm);
+    EXPECT(sim, n->node->state.applied.index + 1 >= applied); /* a last record may look torn */
+    EXPECT(sim, at != 0 || n->node->state.applied.index >= sim->acked_max || n->node->health.alarm);
+}
+
+/* ---- tails ---- */
+
+/* A leader of three voters, its disk slow, is cut off with entries that nobody else has, some of them on their way to its disk. Another one
+ * is elected; when the first is back its tail is cut. Then its power fails. */
+void sim_story_tails(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.voters = 3, .learners = 1, .snapshot_entries = seed % 2 ? 60 : 0, .trailing = 30};
+    struct sim *sim = *ret_sim = sim_begin(seed, &p, trace);
+
+    sim_run_ms(sim, 3000);
+    for (unsigned round = 0; round < 5 && !sim->failed; round++) {
+        unsigned leader = sim_leader(sim);
+
+        write_and_settle(sim, 20);
+        if (leader == SIM_NODES_MAX || leader != sim_leader(sim))
+            continue;
+        for (unsigned i = 0; i < sim->n_nodes; i++)
+            sim_cut(sim, leader, i, true);
+        sim_write(sim, (unsigned)rg_prng_between(&sim->prng, 1, 10));
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 0, 2500)); /* long enough, mostly, for the others to elect */
+        sim->nodes[leader].disk_factor = rg_prng_between(&sim->prng, 1, 200);
+        if (sim->nodes[leader].node->leading)
+            sim_write(sim, 5);
+        for (unsigned i = 0; i < 300 && !sim->failed && (sim_leader(sim) == leader || sim_leader(sim) == SIM_NODES_MAX); i++)
+            sim_run_ms(sim, 20);
+        sim_write(sim, 5);
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 0, 100));
+        sim_heal_links(sim);
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 0, 900));
+        if (rg_prng_chance(&sim->prng, 2, 3)) {
+            sim_crash(sim, leader);
+            EXPECT(sim, sim_start(sim, leader));
+        }
+        sim->nodes[leader].disk_factor = 1;
+        sim_run_ms(sim, 1500);
+    }
+    sim_converge(sim, 30000);
 }
 
 /* ---- state that differs is noticed ---- */
@@ -362,7 +419,7 @@ void sim_story_conflict(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_crash(sim, 0);
     simdisk_free(n->disk);
     n->disk = other;
-    n->best_ready = (struct rg_rev){0};
+    sim_forget_memory(n);
     raise_epoch(sim, 0); /* promoted from a backup, while the learner is ahead of it */
     sim_history_forget(sim); /* the second history begins */
     sim_start(sim, 0);

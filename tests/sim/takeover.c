@@ -89,7 +89,7 @@ void sim_reseed(struct sim *sim, unsigned at)
         return;
     sim_crash(sim, at);
     simdisk_wipe(n->disk);
-    n->best_ready = (struct rg_rev){0};
+    sim_forget_memory(n);
     n->self.id = ++sim->next_id;
     n->self.role = RG_ROLE_LEARNER;
     snprintf(n->self.link, sizeof n->self.link, "n%llu:7000", (unsigned long long)n->self.id);
@@ -110,8 +110,7 @@ void sim_reseed(struct sim *sim, unsigned at)
         (void)sim_start(sim, at);
 }
 
-/* Whoever was let in counts as soon as it may. */
-static void count_all(struct sim *sim)
+void sim_count_all(struct sim *sim)
 {
     unsigned leader = sim_leader(sim);
 
@@ -137,7 +136,7 @@ static void return_all(struct sim *sim)
                 (void)sim_start(sim, at);
         }
         sim_run_ms(sim, 1500);
-        count_all(sim);
+        sim_count_all(sim);
         for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
             struct sim_node *n = &sim->nodes[at];
             bool fenced = n->alive ? n->stopped && (n->stop_err == RG_EFENCED || n->stop_err == RG_ECORRUPT)
@@ -156,17 +155,24 @@ static void return_all(struct sim *sim)
         sim_fail(sim, "a node does not come back");
 }
 
+static bool promised_ahead(struct sim *sim)
+{
+    unsigned leader = sim_leader(sim);
+    uint64_t promised = 0;
+
+    for (unsigned at = 0; at < sim->n_nodes; at++)
+        if (sim->nodes[at].alive && !sim->nodes[at].stopped)
+            promised = RG_MAX(promised, sim->nodes[at].node->meta.promised);
+    return leader != SIM_NODES_MAX && promised > rg_epoch_of(sim->nodes[leader].node->meta.term);
+}
+
 /* A node that has promised an epoch that never began follows nobody before a later one does. */
 static void free_promised(struct sim *sim)
 {
     for (unsigned round = 0; round < 4 && sim_leader(sim) != SIM_NODES_MAX && !sim->failed; round++) {
         unsigned leader = sim_leader(sim);
-        uint64_t promised = 0;
 
-        for (unsigned at = 0; at < sim->n_nodes; at++)
-            if (sim->nodes[at].alive && !sim->nodes[at].stopped)
-                promised = RG_MAX(promised, sim->nodes[at].node->meta.promised);
-        if (promised <= rg_epoch_of(sim->nodes[leader].node->meta.term))
+        if (!promised_ahead(sim))
             return;
         for (unsigned at = 0; at < sim->n_nodes && sim_leader(sim) == leader && !sim->failed; at++)
             if (at != leader && sim->nodes[at].alive && !sim->nodes[at].stopped)
@@ -174,7 +180,7 @@ static void free_promised(struct sim *sim)
     }
 }
 
-static void settle(struct sim *sim)
+void sim_settle(struct sim *sim)
 {
     sim_heal(sim);
     if (sim_leader(sim) == SIM_NODES_MAX) {
@@ -198,10 +204,21 @@ static void settle(struct sim *sim)
     sim_run_ms(sim, 1500);
     free_promised(sim);
     return_all(sim);
+    if (promised_ahead(sim)) { /* the primary raises its epoch by itself: who has another history then has to go */
+        sim_run_ms(sim, 8000);
+        if (promised_ahead(sim)) { /* it waits for a guest that is gone for good: a new process knows of none */
+            unsigned leader = sim_leader(sim);
+
+            sim_stop(sim, leader);
+            (void)sim_start(sim, leader);
+            sim_run_ms(sim, 8000);
+        }
+        return_all(sim);
+    }
     sim_converge(sim, 20000);
 }
 
-static struct sim *begin(uint64_t seed, struct sim_params *p, bool trace)
+struct sim *sim_takeovers_begin(uint64_t seed, struct sim_params *p, bool trace)
 {
     struct sim *sim;
 
@@ -232,7 +249,7 @@ static enum rg_err handover_soon(struct sim *sim, unsigned to)
 void sim_story_switchover(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20, .network = {20000, 50000}};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
 
     if (seed % 3 == 0) {
         sim_setting(sim, "lease", 1 + (unsigned)(seed / 3 % 3), NULL, 2000);
@@ -260,7 +277,7 @@ void sim_story_switchover(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_switchover_faults(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     struct handing h = {.done = false};
 
     sim_workload_start(sim, BUSY, 100);
@@ -303,7 +320,7 @@ void sim_story_switchover_faults(uint64_t seed, bool trace, struct sim **ret_sim
 void sim_story_switchover_voters(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.voters = 3, .learners = 2, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
 
     sim_workload_start(sim, BUSY, 100);
     sim_run_ms(sim, 500);
@@ -314,7 +331,7 @@ void sim_story_switchover_voters(uint64_t seed, bool trace, struct sim **ret_sim
     EXPECT(sim, handover_soon(sim, 4) == RG_OK);
     EXPECT(sim, sim_leader(sim) == 4);
     sim_run_ms(sim, 500);
-    settle(sim); /* the voter that was away is fenced, and comes back under a new id */
+    sim_settle(sim); /* the voter that was away is fenced, and comes back under a new id */
     EXPECT(sim, sim->lost == 0);
 }
 
@@ -323,7 +340,7 @@ void sim_story_switchover_voters(uint64_t seed, bool trace, struct sim **ret_sim
 void sim_story_failover(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     unsigned best = 1;
     enum rg_err err;
 
@@ -354,14 +371,14 @@ void sim_story_failover(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, sim_start(sim, 0)); /* the old primary is back, with what it had */
     sim_run_ms(sim, 1500);
     EXPECT(sim, sim->nodes[0].stopped && sim->nodes[0].stop_err == RG_EFENCED);
-    settle(sim);
+    sim_settle(sim);
 }
 
 /* The old primary lives on where nobody hears it, and goes on writing. */
 void sim_story_failover_isolated(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     bool refuse = seed % 3 == 0, degrade = seed % 3 == 1, foremost = true;
     uint64_t acked;
 
@@ -389,7 +406,7 @@ void sim_story_failover_isolated(uint64_t seed, bool trace, struct sim **ret_sim
     sim_heal(sim);
     sim_run_ms(sim, 2500);
     EXPECT(sim, sim->nodes[0].stopped && sim->nodes[0].stop_err == RG_EFENCED);
-    settle(sim);
+    sim_settle(sim);
     EXPECT(sim, refuse || degrade || sim->lost > 0);
 }
 
@@ -397,7 +414,7 @@ void sim_story_failover_isolated(uint64_t seed, bool trace, struct sim **ret_sim
 void sim_story_failover_twice(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.learners = 4, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
 
     sim_workload_start(sim, BUSY, 0);
     sim_run_ms(sim, 800);
@@ -410,13 +427,13 @@ void sim_story_failover_twice(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, sim_failover(sim, 3, true, 20000) == RG_OK);
     EXPECT(sim, rg_epoch_of(sim->nodes[1].node->meta.term) != rg_epoch_of(sim->nodes[3].node->meta.term));
     sim_run_ms(sim, 1000);
-    settle(sim);
+    sim_settle(sim);
 }
 
 void sim_story_lease(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     unsigned k = 1 + (unsigned)(seed % 2);
     uint64_t acked;
     enum rg_err err;
@@ -448,7 +465,7 @@ void sim_story_lease(uint64_t seed, bool trace, struct sim **ret_sim)
         EXPECT(sim, sim->acked > acked);
     else /* neither side has two regions */
         EXPECT(sim, sim->acked == acked);
-    settle(sim);
+    sim_settle(sim);
     EXPECT(sim, sim->lost == 0);
 }
 
@@ -481,7 +498,7 @@ static void cut_apart(struct sim *sim, unsigned mask)
 void sim_story_switchover_race(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.learners = 4, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     uint64_t acked;
     enum rg_err err;
 
@@ -518,7 +535,7 @@ void sim_story_switchover_race(uint64_t seed, bool trace, struct sim **ret_sim)
     if (sim_leader(sim) == SIM_NODES_MAX) /* one side had handed over, and may not begin: one declares */
         for (unsigned at = 0; at < sim->n_nodes && sim_leader(sim) == SIM_NODES_MAX && !sim->failed; at++)
             (void)sim_failover(sim, at, false, 20000);
-    settle(sim);
+    sim_settle(sim);
     EXPECT(sim, sim->lost == 0);
 }
 
@@ -526,7 +543,7 @@ void sim_story_switchover_race(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_switchover_crash(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     struct handing h = {.handover = {.to = sim->nodes[3].self.id, .on_done = on_handover}};
     uint64_t acked;
 
@@ -548,7 +565,7 @@ void sim_story_switchover_crash(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, sim_start(sim, 0));
     sim_run_ms(sim, 2000);
     EXPECT(sim, sim_leader(sim) == 1 + seed % 2);
-    settle(sim);
+    sim_settle(sim);
     EXPECT(sim, sim->lost == 0);
 }
 
@@ -556,7 +573,7 @@ void sim_story_switchover_crash(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_switchover_gone(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     struct handing h = {.handover = {.to = sim->nodes[3].self.id, .on_done = on_handover}};
 
     sim_write(sim, 20);
@@ -578,7 +595,7 @@ void sim_story_switchover_gone(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, h.done);
     sim_write(sim, 5);
     sim_run_ms(sim, 500);
-    settle(sim);
+    sim_settle(sim);
     EXPECT(sim, sim->lost == 0);
 }
 
@@ -586,7 +603,7 @@ void sim_story_switchover_gone(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_lease_nodes(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.voters = 3, .learners = 3, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     enum rg_err err;
 
     EXPECT(sim, handover_soon(sim, 3) == RG_OK);
@@ -602,7 +619,7 @@ void sim_story_lease_nodes(uint64_t seed, bool trace, struct sim **ret_sim)
         err = sim_failover(sim, 5, false, 20000);
     EXPECT(sim, err != RG_OK);
     sim_run_ms(sim, 500);
-    settle(sim);
+    sim_settle(sim);
     EXPECT(sim, sim->lost == 0);
 }
 
@@ -610,7 +627,7 @@ void sim_story_lease_nodes(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_lease_return(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.spares = 1, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     enum rg_err err;
 
     sim_setting(sim, "lease", 1, NULL, 1000);
@@ -630,7 +647,7 @@ void sim_story_lease_return(uint64_t seed, bool trace, struct sim **ret_sim)
         err = sim_failover(sim, at, false, 20000);
     EXPECT(sim, err == RG_OK); /* all that knew of a lease are here */
     sim_run_ms(sim, 1000);
-    settle(sim);
+    sim_settle(sim);
     EXPECT(sim, sim->lost == 0);
 }
 
@@ -719,7 +736,7 @@ void sim_story_takeovers(uint64_t seed, bool trace, struct sim **ret_sim)
     struct sim *sim;
 
     p.learners = 2 + (unsigned)(seed / 2 % 3);
-    sim = *ret_sim = begin(seed, &p, trace);
+    sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     if (seed % 3 == 1)
         sim_setting(sim, "lease", (p.learners + 1) / 2, NULL, 1000);
     sim_run_ms(sim, 600);
@@ -727,8 +744,8 @@ void sim_story_takeovers(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_workload_start(sim, BUSY, 50);
     for (unsigned i = 0; i < 14 && !sim->failed; i++) {
         one_move(sim, seed % 3 != 1);
-        count_all(sim);
+        sim_count_all(sim);
         sim_run_ms(sim, rg_prng_between(&sim->prng, 50, 800));
     }
-    settle(sim);
+    sim_settle(sim);
 }

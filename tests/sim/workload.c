@@ -153,7 +153,7 @@ static void on_wait(struct rg_wait *rw)
     struct wait *w = (struct wait *)rw;
     struct sim *sim = w->sim;
 
-    if (rw->err == RG_OK) {
+    if (rw->err == RG_OK && !sim->nodes[w->node].off) {
         struct sim_node *n = &sim->nodes[w->node];
 
         sim->waits_ok++;
@@ -272,7 +272,7 @@ static void on_done(struct rg_proposal *p)
     struct op *op = (struct op *)p;
     struct sim *sim = op->sim;
 
-    switch (p->err) {
+    switch (sim->nodes[op->node].off ? RG_ESTOPPED : p->err) { /* off: nobody heard it */
     case RG_OK:
         acknowledged(sim, op);
         work_of(sim)->initialised = true;
@@ -352,7 +352,7 @@ static void write_everywhere(struct sim *sim, unsigned n)
     for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
         const struct sim_node *node = &sim->nodes[at];
 
-        if (!node->alive || node->stopped || !node->node->leading ||
+        if (!node->alive || node->off || node->stopped || !node->node->leading || node->frozen > sim->now_us ||
             rg_wal_last(node->node->wal) + n + 64 >= SIM_INDEX_MAX)
             continue;
         for (unsigned i = 0; i < n; i++)

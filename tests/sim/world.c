@@ -56,15 +56,10 @@ static bool earlier(const struct sim_event *a, const struct sim_event *b)
     return a->at != b->at ? a->at < b->at : a->seq < b->seq;
 }
 
-struct sim_event *sim_at(struct sim *sim, uint64_t at_us, void (*run)(struct sim *sim, struct sim_event *event))
+static void push_event(struct sim *sim, struct sim_event *e)
 {
-    struct sim_event *e = calloc(1, sizeof *e);
     size_t i = sim->heap_n;
 
-    RG_ASSERT(e != NULL);
-    e->at = RG_MAX(at_us, sim->now_us);
-    e->seq = ++sim->seq;
-    e->run = run;
     if (sim->heap_n == sim->heap_cap) {
         sim->heap_cap = sim->heap_cap * 2 + 256;
         sim->heap = realloc(sim->heap, sim->heap_cap * sizeof *sim->heap);
@@ -74,6 +69,17 @@ struct sim_event *sim_at(struct sim *sim, uint64_t at_us, void (*run)(struct sim
     for (; i > 0 && earlier(e, sim->heap[(i - 1) / 2]); i = (i - 1) / 2)
         sim->heap[i] = sim->heap[(i - 1) / 2];
     sim->heap[i] = e;
+}
+
+struct sim_event *sim_at(struct sim *sim, uint64_t at_us, void (*run)(struct sim *sim, struct sim_event *event))
+{
+    struct sim_event *e = calloc(1, sizeof *e);
+
+    RG_ASSERT(e != NULL);
+    e->at = RG_MAX(at_us, sim->now_us);
+    e->seq = ++sim->seq;
+    e->run = run;
+    push_event(sim, e);
     return e;
 }
 
@@ -116,6 +122,12 @@ void sim_run_until(struct sim *sim, uint64_t at_us)
         sim->now_us = e->at;
         if (++sim->events > EVENTS_MAX)
             sim_fail(sim, "more than %d events: something spins", EVENTS_MAX);
+        if (e->turn && sim->nodes[e->node].frozen > e->at) { /* in the order they would have come in */
+            e->at = sim->nodes[e->node].frozen;
+            e->seq = ++sim->seq;
+            push_event(sim, e);
+            continue;
+        }
         e->run(sim, e);
         event_free(e);
     }
@@ -125,6 +137,28 @@ void sim_run_until(struct sim *sim, uint64_t at_us)
 
 /* ---- a node's turn ---- */
 
+/* What a turn has done takes its time, in which the node does nothing else: entries applied, rows of a snapshot put in place. */
+static void charge(struct sim *sim, struct sim_node *n, uint64_t applied, uint64_t installs)
+{
+    uint64_t us = (n->node->state.applied.index - applied) * sim->params.entry_us;
+
+    if (n->node->snap.install.state == INSTALL_RESET && installs != n->charged) {
+        n->charged = installs;
+        us = n->node->state.applied.rows * sim->params.row_us;
+    }
+    if (us > 0)
+        n->frozen = RG_MAX(n->frozen, sim->now_us + us);
+}
+
+static void pump(struct sim *sim, struct sim_node *n)
+{
+    uint64_t applied = n->node->state.applied.index, installs = n->node->next_status.snapshots_installed + 1;
+
+    rg_node_pump(n->node);
+    sim_check_node(sim, n);
+    charge(sim, n, applied, installs);
+}
+
 static void run_pump(struct sim *sim, struct sim_event *e)
 {
     struct sim_node *n = &sim->nodes[e->node];
@@ -132,8 +166,7 @@ static void run_pump(struct sim *sim, struct sim_event *e)
     if (!n->alive || e->generation != n->generation)
         return;
     n->pump_waits = false;
-    rg_node_pump(n->node);
-    sim_check_node(sim, n);
+    pump(sim, n);
 }
 
 void sim_pump(struct sim *sim, unsigned at)
@@ -147,11 +180,11 @@ void sim_pump(struct sim *sim, unsigned at)
         n->pump_waits = true;
         e = sim_at(sim, sim->now_us + rg_prng_between(&sim->prng, 1, 300), run_pump);
         e->node = at;
+        e->turn = true;
         e->generation = n->generation;
         return;
     }
-    rg_node_pump(n->node);
-    sim_check_node(sim, n);
+    pump(sim, n);
 }
 
 /* ---- rg_io: lanes, clock, timer, random ---- */
@@ -176,7 +209,7 @@ static uint64_t io_now_ms(struct rg_io *io)
 
 static int64_t io_wall_ms(struct rg_io *io)
 {
-    return INT64_C(1700000000000) + (int64_t)(node_of(io)->sim->now_us / 1000);
+    return INT64_C(1700000000000) + (int64_t)(node_of(io)->sim->now_us / 1000) + node_of(io)->wall_ms;
 }
 
 static uint64_t io_random(struct rg_io *io)
@@ -188,7 +221,7 @@ static void run_timer(struct sim *sim, struct sim_event *e)
 {
     struct sim_node *n = &sim->nodes[e->node];
 
-    if (!n->alive || e->generation != n->generation || n->timer_at != e->at)
+    if (!n->alive || e->generation != n->generation || n->timer_at != e->n)
         return;
     rg_node_on_timer(n->node);
     sim_pump(sim, e->node);
@@ -201,8 +234,9 @@ static void io_timer(struct rg_io *io, uint64_t at_ms)
     uint64_t at = (uint64_t)(n->drift_ppm == 0 ? clock_us : clock_us * 1000000 / (1000000 + n->drift_ppm) + 1);
     struct sim_event *e = sim_at(n->sim, at, run_timer);
 
-    n->timer_at = e->at;
+    n->timer_at = e->n = e->at;
     e->node = n->at;
+    e->turn = true;
     e->generation = n->generation;
 }
 
@@ -241,8 +275,10 @@ static void lane_next(struct sim_node *n, enum rg_lane which)
     lane->current_ran = rg_prng_chance(&sim->prng, 1, 2);
     if (lane->current_ran)
         lane->current->run(lane->current);
-    e = sim_at(sim, sim->now_us + sim_draw(sim, sim->params.disk) * n->disk_factor, run_lane);
+    e = sim_at(sim, sim->now_us + sim_draw(sim, sim->params.disk) * n->disk_factor *
+                                (which == RG_LANE_SNAPSHOT ? n->lane_factor : 1), run_lane);
     e->node = n->at;
+    e->turn = true;
     e->peer = which;
     e->generation = n->generation;
 }
@@ -256,84 +292,6 @@ static void io_work(struct rg_io *io, enum rg_lane which, struct rg_work *work)
     *lane->tail = work;
     lane->tail = &work->next;
     lane_next(n, which);
-}
-
-/* ---- rg_io: files of a machine without power ---- */
-
-static enum rg_err dead(struct rg_errctx *ctx)
-{
-    return rg_fail(ctx, RG_EIO, "no power");
-}
-static enum rg_err dead_path(struct rg_io *io, const char *path, struct rg_errctx *ctx)
-{
-    (void)io, (void)path;
-    return dead(ctx);
-}
-static enum rg_err dead_open(struct rg_io *io, const char *path, unsigned flags, int *ret_fd, struct rg_errctx *ctx)
-{
-    (void)io, (void)path, (void)flags, (void)ret_fd;
-    return dead(ctx);
-}
-static void dead_close(struct rg_io *io, int fd)
-{
-    (void)io, (void)fd;
-}
-static enum rg_err dead_pread(struct rg_io *io, int fd, void *p, size_t n, uint64_t offset, size_t *ret_n,
-                              struct rg_errctx *ctx)
-{
-    (void)io, (void)fd, (void)p, (void)n, (void)offset, (void)ret_n;
-    return dead(ctx);
-}
-static enum rg_err dead_pwrite(struct rg_io *io, int fd, const void *p, size_t n, uint64_t offset, struct rg_errctx *ctx)
-{
-    (void)io, (void)fd, (void)p, (void)n, (void)offset;
-    return dead(ctx);
-}
-static enum rg_err dead_size(struct rg_io *io, int fd, uint64_t *ret_size, struct rg_errctx *ctx)
-{
-    (void)io, (void)fd, (void)ret_size;
-    return dead(ctx);
-}
-static enum rg_err dead_resize(struct rg_io *io, int fd, uint64_t size, struct rg_errctx *ctx)
-{
-    (void)io, (void)fd, (void)size;
-    return dead(ctx);
-}
-static enum rg_err dead_sync(struct rg_io *io, int fd, struct rg_errctx *ctx)
-{
-    (void)io, (void)fd;
-    return dead(ctx);
-}
-static enum rg_err dead_rename(struct rg_io *io, const char *from, const char *to, struct rg_errctx *ctx)
-{
-    (void)io, (void)from, (void)to;
-    return dead(ctx);
-}
-static enum rg_err dead_list(struct rg_io *io, const char *dir, void (*each)(void *arg, const char *name), void *arg,
-                             struct rg_errctx *ctx)
-{
-    (void)io, (void)dir, (void)each, (void)arg;
-    return dead(ctx);
-}
-
-static void power_off(struct sim_node *n)
-{
-    struct rg_io *io = &n->io;
-
-    io->mkdir = dead_path;
-    io->open = dead_open;
-    io->close = dead_close;
-    io->pread = dead_pread;
-    io->pwrite = dead_pwrite;
-    io->size = dead_size;
-    io->truncate = dead_resize;
-    io->allocate = dead_resize;
-    io->fdatasync = dead_sync;
-    io->sync_dir = dead_path;
-    io->rename = dead_rename;
-    io->unlink = dead_path;
-    io->rmdir = dead_path;
-    io->list = dead_list;
 }
 
 static void io_flush(struct rg_io *io)
@@ -361,6 +319,8 @@ static void on_stop(void *arg, enum rg_err err, const char *text)
     struct sim_node *n = arg;
 
     RG_ASSERT(!n->stopped); /* once */
+    if (n->off)
+        return; /* nobody hears it any more */
     n->stopped = true;
     n->stop_err = err;
     snprintf(n->stop_text, sizeof n->stop_text, "%s", text);
@@ -372,7 +332,7 @@ static void io_fill(struct sim_node *n)
 {
     memset(&n->io, 0, sizeof n->io);
     n->io.impl = n;
-    simdisk_fill_io(n->disk, &n->io);
+    sim_power_fill(n);
     n->io.work = io_work;
     n->io.now_ms = io_now_ms;
     n->io.now_us = io_now_us;
@@ -435,6 +395,8 @@ bool sim_start(struct sim *sim, unsigned at)
     n->generation++;
     io_fill(n);
     lanes_clear(n);
+    n->off = n->fuse.burnt = false;
+    n->frozen = n->charged = 0;
     n->stopped = n->pump_waits = n->refuses_start = n->ready_checked = false;
     n->seen_index = 0;
     RG_ASSERT(rg_store_open(n->store_dir, n->state_bytes > 0 ? n->state_bytes : 16u << 20, 16, &n->store, &ctx) == RG_OK);
@@ -446,6 +408,11 @@ bool sim_start(struct sim *sim, unsigned at)
         err = rg_node_start(n->node, &ctx);
     }
     sim_trace(sim, "n%u start: %s", at + 1, err ? rg_errctx_text(&ctx, err) : "ok");
+    if (n->off) { /* not even this was given to it */
+        sim_burnt(sim, at);
+        sim_start_later(sim, at);
+        return true;
+    }
     if (err) {
         n->refuses_start = true;
         n->start_err = err;
@@ -454,6 +421,7 @@ bool sim_start(struct sim *sim, unsigned at)
         return false;
     }
     sim->restarts++;
+    sim_check_memory(sim, n);
     for (unsigned i = 0; i < sim->n_nodes; i++)
         sim->conns[at][i].owes_down = false;
     for (unsigned i = 0; i < sim->n_nodes; i++)
@@ -490,6 +458,7 @@ static void node_down(struct sim *sim, unsigned at)
 {
     struct sim_node *n = &sim->nodes[at];
 
+    sim_note_memory(n);
     if (n->node != NULL) {
         rg_node_stop(n->node);
         drain(n);
@@ -509,11 +478,20 @@ static void node_down(struct sim *sim, unsigned at)
         }
 }
 
-static enum rg_err cut_sync(struct rg_io *io, int fd, struct rg_errctx *ctx)
+/* What is on its way to the disk at this moment may be there in part. */
+static void cut_jobs(struct sim *sim, struct sim_node *n)
 {
-    power_off(node_of(io)); /* nothing after the write that power failed in */
-    (void)fd;
-    return dead(ctx);
+    for (unsigned i = 0; i < RG_LANE_COUNT; i++) {
+        struct sim_lane *lane = &n->lanes[i];
+
+        if (lane->current == NULL || lane->current_ran || rg_prng_chance(&sim->prng, 1, 4))
+            continue;
+        n->fuse.after = (unsigned)rg_prng_between(&sim->prng, 1, rg_prng_chance(&sim->prng, 1, 2) ? 2 : 6);
+        lane->current->run(lane->current);
+        lane->current_ran = true;
+        n->off = false; /* the other lanes' turn */
+    }
+    n->fuse.after = 0;
 }
 
 void sim_crash(struct sim *sim, unsigned at)
@@ -523,18 +501,35 @@ void sim_crash(struct sim *sim, unsigned at)
     if (!n->alive)
         return;
     sim_trace(sim, "n%u crash", at + 1);
-    for (unsigned i = 0; i < RG_LANE_COUNT; i++) {
-        struct sim_lane *lane = &n->lanes[i];
-
-        if (lane->current != NULL && !lane->current_ran && rg_prng_chance(&sim->prng, 1, 2)) {
-            n->io.fdatasync = cut_sync; /* in the middle of the job: written, not synced */
-            lane->current->run(lane->current);
-            lane->current_ran = true;
-        }
-    }
-    power_off(n);
+    n->fuse.kill = false;
+    if (!n->off)
+        cut_jobs(sim, n);
+    n->off = true;
     simdisk_crash(n->disk, &sim->prng);
     node_down(sim, at);
+}
+
+void sim_kill(struct sim *sim, unsigned at)
+{
+    struct sim_node *n = &sim->nodes[at];
+
+    if (!n->alive)
+        return;
+    sim_trace(sim, "n%u killed", at + 1);
+    n->fuse.kill = true;
+    if (!n->off)
+        cut_jobs(sim, n);
+    n->off = true;
+    node_down(sim, at);
+    simdisk_kill(n->disk);
+}
+
+void sim_burnt(struct sim *sim, unsigned at)
+{
+    if (sim->nodes[at].fuse.kill)
+        sim_kill(sim, at);
+    else
+        sim_crash(sim, at);
 }
 
 void sim_stop(struct sim *sim, unsigned at)
@@ -543,6 +538,10 @@ void sim_stop(struct sim *sim, unsigned at)
 
     if (!n->alive)
         return;
+    if (n->off) {
+        sim_burnt(sim, at);
+        return;
+    }
     sim_trace(sim, "n%u stop", at + 1);
     rg_node_stop(n->node);
     drain(n);
@@ -606,9 +605,11 @@ static void node_make(struct sim *sim, unsigned at)
 
     n->sim = sim;
     n->at = at;
-    n->disk_factor = 1;
+    n->disk_factor = n->lane_factor = 1;
     if (sim->params.drift_ppm > 0)
         n->drift_ppm = (int64_t)rg_prng_between(&sim->prng, 0, 2 * sim->params.drift_ppm) - (int64_t)sim->params.drift_ppm;
+    if (sim->params.drift_bound)
+        n->drift_ppm = (int64_t)sim->params.drift_ppm * (rg_prng_chance(&sim->prng, 1, 2) ? 1 : -1);
     n->disk = simdisk_new(rg_prng_u64(&sim->prng));
     n->self.id = at + 1;
     n->self.role = voter ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
@@ -668,6 +669,7 @@ void sim_free(struct sim *sim)
         if (sim->nodes[i].alive)
             sim_stop(sim, i);
         simdisk_free(sim->nodes[i].disk);
+        sim_forget_memory(&sim->nodes[i]);
     }
     sim_workload_free(sim);
     while (sim->heap_n > 0)

@@ -30,7 +30,10 @@ struct sim_params {
     size_t link_queue_bytes;           /* [4 MiB] under way on one connection; more is RG_EBUSY */
     unsigned pump_late_per_mille;      /* pumps that come a little later than their event */
     unsigned drift_ppm;                /* clocks run this much fast or slow at most */
+    bool drift_bound;                  /* just so much: each fast or slow */
     unsigned heartbeat_ms, election_ms, announce_ms; /* [100], [1000], [50] */
+    uint64_t entry_us, row_us;         /* [0], [0]: what it takes to apply an entry, to put a row of a snapshot in place */
+    bool keeps_links;                  /* a message that is refused does not end its connection */
     size_t value_bytes;                /* [60] size of attributes in commands */
 };
 
@@ -41,6 +44,7 @@ struct sim_event {
     uint64_t generation;     /* of the node, or of the connection */
     void *data;              /* own, free() */
     size_t n;
+    bool turn;               /* a turn of `node`: not while that one is frozen */
 };
 
 /* One direction: what `from` dialled to `to`. */
@@ -49,10 +53,24 @@ struct sim_conn {
     enum sim_conn_state state;
     uint64_t generation; /* a new one with each change of state to DOWN: what is on its way then is lost */
     uint64_t last_at;    /* messages stay in order */
+    uint64_t stalled;    /* what is sent arrives no sooner */
     size_t under_way;
     bool cut;            /* partition: nothing passes */
     bool owes_down;      /* its owner has not noticed yet */
     unsigned refusals;   /* in a row */
+};
+
+/* power.c: the node dies in the middle of an operation. */
+struct sim_fuse {
+    unsigned after; /* which one from now, of those that change a file; 0: none */
+    bool kill;      /* the process, not the machine */
+    bool burnt;
+};
+
+/* check.c: what a node had on disk when it went down. */
+struct sim_memory {
+    uint64_t first, last; /* last 0: nothing */
+    uint64_t *terms;      /* own; of first..last */
 };
 
 struct sim_lane {
@@ -64,7 +82,7 @@ struct sim_node {
     struct simdisk *disk; /* own; first: simdisk's io functions find it here */
     struct sim *sim;
     unsigned at; /* its place */
-    struct rg_io io;
+    struct rg_io io, files; /* files: the disk itself, for power.c */
     struct rg_peer_config self;
     struct rg_peer_config first_peers[SIM_NODES_MAX + 1];
     size_t n_first_peers;
@@ -72,9 +90,15 @@ struct sim_node {
     size_t state_bytes; /* what rows may take; 0: enough */
     struct rg_store *store;
     struct rg_node *node;
-    bool alive, dead_io, cut_sync;
+    bool alive;
+    bool off; /* dead, and the world has not noticed yet: nothing it does has an effect */
+    struct sim_fuse fuse;
     bool absent; /* no part of the cluster (yet, or any more): nothing is expected of it */
     uint64_t generation, timer_at, disk_factor; /* disk_factor: slow disk, times */
+    uint64_t lane_factor;    /* the same for the lane of snapshots alone */
+    uint64_t frozen;         /* suspended: no turn before this moment; its clock goes on */
+    int64_t wall_ms;         /* its wall clock is wrong by this */
+    uint64_t charged;        /* which snapshot's rows have taken their time */
     int64_t drift_ppm;
     struct sim_lane lanes[RG_LANE_COUNT];
     bool pump_waits;
@@ -87,6 +111,7 @@ struct sim_node {
     uint64_t seen_index;
     struct rg_rev best_ready; /* most that was visible while ready */
     bool ready_checked;
+    struct sim_memory memory;
 };
 
 struct sim_ack {
@@ -114,11 +139,12 @@ struct sim {
     struct sim_truth *truth; /* own; SIM_INDEX_MAX lists: what was applied at each index, in each history there was */
     struct sim_ack *acks;    /* own; what was acknowledged */
     size_t n_acks, acks_cap;
+    uint64_t unknown; /* acknowledged writes of which nobody knows any more whether they are in the history */
     uint64_t lost, lost_revisions; /* acknowledged writes that a promotion lost, as far as their policy allows */
     bool takeovers;          /* epochs change: histories branch */
     bool nothing_lost;       /* as the last promotion judged */
     bool durable_policy, lease_policy; /* nothing acknowledged from now on may be lost */
-    struct sim_epoch { uint64_t epoch; char region[33]; uint64_t led_us; } epochs[256]; /* who acknowledged in it, who led when */
+    struct sim_epoch { uint64_t epoch, led_us, led_term; bool may_lose; char region[33]; } epochs[256]; /* who led in it, since when, up to which term */
     size_t n_epochs;
     uint64_t next_id;        /* of a node that comes back under another one */
     uint64_t committed_max;                /* highest index that a leader ever had committed */
@@ -126,7 +152,9 @@ struct sim {
     bool failed, diverged_fine;
     char failure[SIM_TEXT_MAX * 2];
     struct sim_work *work; /* own; the workload's */
-    uint64_t stops, restarts, installs;
+    uint64_t stops, restarts, installs, promotions, handovers, changes;
+    bool forgives;      /* promotions are declared that say that they may lose what was acknowledged */
+    uint64_t forgiven; /* epochs below this one may have lost what they acknowledged, as a promotion has said */
 };
 
 /* ---- world.c ---- */
@@ -142,12 +170,18 @@ static inline void sim_run_ms(struct sim *sim, uint64_t ms)
 {
     sim_run_until(sim, sim->now_us + ms * 1000);
 }
+static inline void sim_run_us(struct sim *sim, uint64_t us)
+{
+    sim_run_until(sim, sim->now_us + us);
+}
 uint64_t sim_draw(struct sim *sim, struct sim_range range);
 
 /** Start a node. False: it refuses to (start_err, stop_text). */
 bool sim_start(struct sim *sim, unsigned at);
 /** Power fails at this node: at any point of a write. */
 void sim_crash(struct sim *sim, unsigned at);
+/** The process is killed, and the machine goes on: what was written stays, synced or not. */
+void sim_kill(struct sim *sim, unsigned at);
 /** An orderly end: the lanes finish what they hold. */
 void sim_stop(struct sim *sim, unsigned at);
 /** Place of the leader; SIM_NODES_MAX: none. */
@@ -158,6 +192,13 @@ void sim_pump(struct sim *sim, unsigned at);
 
 void sim_mix(struct sim *sim, uint64_t v); /* into the trace hash */
 
+/* ---- power.c ---- */
+void sim_power_fill(struct sim_node *n);
+/** The node dies in the middle of its nth operation on files from now, and starts again a while later. */
+void sim_fuse(struct sim *sim, unsigned at, unsigned after, bool kill);
+/** Its fuse has burnt. */
+void sim_burnt(struct sim *sim, unsigned at);
+
 /* ---- network.c ---- */
 enum rg_err sim_io_send(struct rg_io *io, uint64_t peer, struct rg_span message);
 /** Dial, and again, until it stands. */
@@ -167,6 +208,12 @@ void sim_conn_break(struct sim *sim, unsigned from, unsigned to);
 void sim_cut(struct sim *sim, unsigned a, unsigned b, bool cut);
 /** The connections between two nodes break, and may be made again at once. */
 void sim_reset_links(struct sim *sim, unsigned a, unsigned b);
+/** What is sent from one to the other arrives, in order, once this has passed. */
+void sim_stall(struct sim *sim, unsigned from, unsigned to, uint64_t us);
+/** From now on what is sent arrives as usual. */
+void sim_heal_stalls(struct sim *sim);
+/** Nothing is cut any more. */
+void sim_heal_links(struct sim *sim);
 /** Everything passes, and every disk is as fast as it was. */
 void sim_heal(struct sim *sim);
 
@@ -180,8 +227,12 @@ void sim_history_forget(struct sim *sim);
 void sim_history_applied(struct sim *sim, const struct sim_node *n, const struct rg_hash_kept *at, uint64_t prev_term);
 void sim_history_acked(struct sim *sim, const struct sim_node *n, const struct rg_proposal *p);
 void sim_history_leading(struct sim *sim, const struct sim_node *n);
+/** Whatever it does: what it is about to do. */
+void sim_history_look(struct sim *sim, const struct sim_node *n);
 /** At the end: what was acknowledged is in the leader's history, or was allowed to be lost and is told to be. */
 void sim_history_judge(struct sim *sim, unsigned leader);
+/** Term at each index of the history that ends in (index, term); 0: not known. free() */
+uint64_t *sim_history_terms(struct sim *sim, uint64_t index, uint64_t term);
 
 /* ---- takeover.c ---- */
 /** The node stopped for good under its id: wiped, it comes back under a new one, and is added. */
@@ -203,9 +254,37 @@ void sim_story_lease_nodes(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_lease_return(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_takeovers(uint64_t seed, bool trace, struct sim **ret_sim);
 
+/** The settled end of a story in which epochs change: everything heals, somebody leads, whoever is fenced comes back, all agree. */
+void sim_settle(struct sim *sim);
+struct sim *sim_takeovers_begin(uint64_t seed, struct sim_params *p, bool trace);
+/** Whoever was let in counts as soon as it may. */
+void sim_count_all(struct sim *sim);
+
+/* ---- operators.c ---- */
+void sim_ask_failover(struct sim *sim, unsigned at, bool accept_loss);
+void sim_ask_handover(struct sim *sim, unsigned from, unsigned to);
+void sim_ask_role(struct sim *sim, unsigned at, uint64_t id, enum rg_role role);
+void sim_keep_voters(struct sim *sim, unsigned at);
+
+/* ---- found.c ---- */
+void sim_story_raise_joining(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_snapshot_first(uint64_t seed, bool trace, struct sim **ret_sim);
+
+/* ---- storm.c ---- */
+void sim_story_promises(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_storm(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_storm_transfers(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_storm_roles(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_storm_voters(uint64_t seed, bool trace, struct sim **ret_sim);
+
 /* ---- check.c ---- */
 void sim_check_node(struct sim *sim, struct sim_node *n);
 void sim_check_all(struct sim *sim);
+/** A node goes down, is up again: its log holds what it had on disk. */
+void sim_note_memory(struct sim_node *n);
+void sim_check_memory(struct sim *sim, struct sim_node *n);
+/** It has another disk, or an older one. */
+void sim_forget_memory(struct sim_node *n);
 /** Heal and start everything, stop the workload, and see that all nodes reach one state within `ms`. */
 void sim_converge(struct sim *sim, uint64_t ms);
 
@@ -233,9 +312,14 @@ enum sim_fault {
     SIM_ORDERLY = 16, /* stop and start */
     SIM_SNAPSHOT = 32,
     SIM_VOTERS_TOO = 64, /* crash voters too */
+    SIM_KILL = 128,      /* the process, not the machine; sometimes power fails soon after */
+    SIM_FUSE = 256,      /* in the middle of an operation on a file */
 };
 /** Faults of these kinds, `mean_ms` apart, for `ms`. */
 void sim_faults(struct sim *sim, unsigned kinds, uint64_t mean_ms, uint64_t ms);
+
+/** It comes up again, after a while. */
+void sim_start_later(struct sim *sim, unsigned at);
 
 /* ---- coverage.c ---- */
 /** From here on count the moves of the core's machines. */
@@ -256,6 +340,7 @@ void sim_story_orphan(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_full_disk(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_bad_sync(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_bit_flip(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_tails(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_diverged(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_propagation(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_conflict(uint64_t seed, bool trace, struct sim **ret_sim);

@@ -442,3 +442,25 @@ TEST(foreign_names_are_left_alone)
         ck_assert_msg(simdisk_exists(lanes.disk, name), "%s", name);
     }
 }
+
+static enum rg_err no_sync_dir(struct rg_io *io, const char *name, struct rg_errctx *c) { return RG_OK; }
+
+/* The process is killed between the renaming and the syncing of the name; another one builds upon what it finds; power fails. */
+LOOP(a_name_that_was_found_is_on_disk, 8)
+{
+    struct rg_prng prng;
+    uint64_t index;
+
+    rg_prng_init(&prng, (uint64_t)_i);
+    apply(20);
+    lanes.io.sync_dir = no_sync_dir;
+    take();
+    close_snaps();
+    simdisk_kill(lanes.disk);
+    simdisk_fill_io(lanes.disk, &lanes.io);
+    open_snaps();
+    close_snaps();
+    simdisk_crash(lanes.disk, &prng);
+    open_snaps();
+    ck_assert_msg(load(&index) == RG_OK && index == 20, "%s", ctx.text);
+}

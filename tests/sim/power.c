@@ -1,0 +1,180 @@
+/* Files of a machine that may lose power, and of a process that may be killed, at any operation: each goes through here to the disk.
+ *
+ * A fuse counts operations that change something. The one that burns it may happen, not happen, or (a write) happen in part; after it
+ * nothing does, and nothing that the node still says is heard: the world ends the node at once. */
+#include "tests/sim/world.h"
+
+static enum rg_err dead(struct rg_errctx *ctx)
+{
+    return rg_fail(ctx, RG_EIO, "no power");
+}
+
+static struct sim_node *node_of(struct rg_io *io)
+{
+    return io->impl;
+}
+
+static void run_burnt(struct sim *sim, struct sim_event *e)
+{
+    struct sim_node *n = &sim->nodes[e->node];
+
+    if (!n->alive || e->generation != n->generation || !n->fuse.burnt)
+        return;
+    sim_trace(sim, "n%u %s in the middle of it", n->at + 1, n->fuse.kill ? "is killed" : "loses power");
+    sim_burnt(sim, e->node);
+    sim_start_later(sim, e->node);
+}
+
+/* Before an operation that changes something. True: it burns the fuse. */
+static bool burns(struct sim_node *n)
+{
+    struct sim_event *e;
+
+    if (n->off || n->fuse.after == 0 || --n->fuse.after > 0)
+        return false;
+    n->fuse.burnt = n->off = true;
+    e = sim_at(n->sim, n->sim->now_us, run_burnt);
+    e->node = n->at;
+    e->generation = n->generation;
+    return true;
+}
+
+/* One that is done or not done. Evaluates to its outcome. */
+#define WHOLE(n, op)                                                    \
+    do {                                                                \
+        if (burns(n) && rg_prng_chance(&(n)->sim->prng, 1, 2))          \
+            (void)!(op);                                                \
+        return (n)->off ? dead(ctx) : (op);                             \
+    } while (0)
+
+static enum rg_err power_mkdir(struct rg_io *io, const char *path, struct rg_errctx *ctx)
+{
+    struct sim_node *n = node_of(io);
+
+    WHOLE(n, n->files.mkdir(&n->files, path, ctx));
+}
+
+static enum rg_err power_open(struct rg_io *io, const char *path, unsigned flags, int *ret_fd, struct rg_errctx *ctx)
+{
+    struct sim_node *n = node_of(io);
+
+    return n->off ? dead(ctx) : n->files.open(&n->files, path, flags, ret_fd, ctx);
+}
+
+static void power_close(struct rg_io *io, int fd)
+{
+    struct sim_node *n = node_of(io);
+
+    if (!n->off)
+        n->files.close(&n->files, fd);
+}
+
+static enum rg_err power_pread(struct rg_io *io, int fd, void *p, size_t count, uint64_t offset, size_t *ret_n, struct rg_errctx *ctx)
+{
+    struct sim_node *n = node_of(io);
+
+    return n->off ? dead(ctx) : n->files.pread(&n->files, fd, p, count, offset, ret_n, ctx);
+}
+
+static enum rg_err power_pwrite(struct rg_io *io, int fd, const void *p, size_t count, uint64_t offset, struct rg_errctx *ctx)
+{
+    struct sim_node *n = node_of(io);
+
+    if (burns(n))
+        (void)!n->files.pwrite(&n->files, fd, p, rg_prng_below(&n->sim->prng, count + 1), offset, NULL);
+    return n->off ? dead(ctx) : n->files.pwrite(&n->files, fd, p, count, offset, ctx);
+}
+
+static enum rg_err power_size(struct rg_io *io, int fd, uint64_t *ret_size, struct rg_errctx *ctx)
+{
+    struct sim_node *n = node_of(io);
+
+    return n->off ? dead(ctx) : n->files.size(&n->files, fd, ret_size, ctx);
+}
+
+static enum rg_err power_truncate(struct rg_io *io, int fd, uint64_t size, struct rg_errctx *ctx)
+{
+    struct sim_node *n = node_of(io);
+
+    WHOLE(n, n->files.truncate(&n->files, fd, size, ctx));
+}
+
+static enum rg_err power_allocate(struct rg_io *io, int fd, uint64_t size, struct rg_errctx *ctx)
+{
+    struct sim_node *n = node_of(io);
+
+    WHOLE(n, n->files.allocate(&n->files, fd, size, ctx));
+}
+
+static enum rg_err power_fdatasync(struct rg_io *io, int fd, struct rg_errctx *ctx)
+{
+    struct sim_node *n = node_of(io);
+
+    if (burns(n) && rg_prng_chance(&n->sim->prng, 1, n->fuse.kill ? 4 : 2)) /* what a kill leaves unsynced is what is of interest */
+        (void)!n->files.fdatasync(&n->files, fd, ctx);
+    return n->off ? dead(ctx) : n->files.fdatasync(&n->files, fd, ctx);
+}
+
+static enum rg_err power_sync_dir(struct rg_io *io, const char *path, struct rg_errctx *ctx)
+{
+    struct sim_node *n = node_of(io);
+
+    WHOLE(n, n->files.sync_dir(&n->files, path, ctx));
+}
+
+static enum rg_err power_rename(struct rg_io *io, const char *from, const char *to, struct rg_errctx *ctx)
+{
+    struct sim_node *n = node_of(io);
+
+    WHOLE(n, n->files.rename(&n->files, from, to, ctx));
+}
+
+static enum rg_err power_unlink(struct rg_io *io, const char *path, struct rg_errctx *ctx)
+{
+    struct sim_node *n = node_of(io);
+
+    WHOLE(n, n->files.unlink(&n->files, path, ctx));
+}
+
+static enum rg_err power_rmdir(struct rg_io *io, const char *path, struct rg_errctx *ctx)
+{
+    struct sim_node *n = node_of(io);
+
+    WHOLE(n, n->files.rmdir(&n->files, path, ctx));
+}
+
+static enum rg_err power_list(struct rg_io *io, const char *dir, void (*each)(void *arg, const char *name), void *arg,
+                              struct rg_errctx *ctx)
+{
+    struct sim_node *n = node_of(io);
+
+    return n->off ? dead(ctx) : n->files.list(&n->files, dir, each, arg, ctx);
+}
+
+void sim_power_fill(struct sim_node *n)
+{
+    struct rg_io *io = &n->io;
+
+    n->files = (struct rg_io){.impl = n};
+    simdisk_fill_io(n->disk, &n->files);
+    io->mkdir = power_mkdir;
+    io->open = power_open;
+    io->close = power_close;
+    io->pread = power_pread;
+    io->pwrite = power_pwrite;
+    io->size = power_size;
+    io->truncate = power_truncate;
+    io->allocate = power_allocate;
+    io->fdatasync = power_fdatasync;
+    io->sync_dir = power_sync_dir;
+    io->rename = power_rename;
+    io->unlink = power_unlink;
+    io->rmdir = power_rmdir;
+    io->list = power_list;
+}
+
+void sim_fuse(struct sim *sim, unsigned at, unsigned after, bool kill)
+{
+    sim->nodes[at].fuse = (struct sim_fuse){.after = after, .kill = kill};
+    sim_trace(sim, "n%u dies at its operation %u from now%s", at + 1, after, kill ? ", by a signal" : "");
+}

@@ -1,0 +1,434 @@
+/* Everything at once: faults, promotions, hand-overs and returns as events of one stream, none of which waits for another. And the story
+ * of a promise, in which few things happen, each at the worst moment. */
+#include "tests/sim/world.h"
+
+#define EXPECT(sim, cond)                                                                                              \
+    do {                                                                                                               \
+        if (!(sim)->failed && !(cond))                                                                                 \
+            sim_fail((sim), "%s:%d: expected %s", __FILE__, __LINE__, #cond);                                          \
+    } while (0)
+
+#define BUSY ((struct sim_range){500, 15000})
+
+/* ---- promises and leases ---- */
+
+/* The primary P keeps two of three regions, the candidate A cannot hear it, and B, which promises, can hear both. What P has sent and A,
+ * B, C have on disk waits for a second confirmation, which is on its way from C, for as long as a lease or not quite. */
+struct promises {
+    struct sim *sim;
+    unsigned a, b, c;
+    uint64_t lease_us;
+    bool crash_before, crash_after, writes;
+};
+
+static uint64_t around(struct sim *sim, uint64_t lease_us)
+{
+    switch (rg_prng_below(&sim->prng, 4)) {
+    case 0: /* a new primary is not long unheard of */
+        return rg_prng_between(&sim->prng, 80000, 500000);
+    case 1:
+        return rg_prng_between(&sim->prng, 0, lease_us * 13 / 10);
+    case 2:
+        return rg_prng_between(&sim->prng, lease_us * 88 / 100, lease_us * 104 / 100);
+    default:
+        return rg_prng_between(&sim->prng, lease_us * 97 / 100, lease_us * 103 / 100);
+    }
+}
+
+static bool level(const struct promises *s)
+{
+    uint64_t last = rg_wal_last(s->sim->nodes[0].node->wal);
+
+    for (unsigned at = 1; at < s->sim->n_nodes; at++)
+        if (rg_wal_durable(s->sim->nodes[at].node->wal) != last)
+            return false;
+    return true;
+}
+
+static bool connected(const struct sim *sim, unsigned a, unsigned b)
+{
+    return sim->conns[a][b].state == SIM_CONN_UP && sim->conns[b][a].state == SIM_CONN_UP;
+}
+
+/* Everybody has the same, and P has heard so of nobody but B, at most. */
+static void leave_open(struct promises *s)
+{
+    struct sim *sim = s->sim;
+    uint64_t stall = s->crash_before ? rg_prng_between(&sim->prng, 150000, 900000) : around(sim, s->lease_us) + 40000;
+
+    sim_workload_stop(sim);
+    for (unsigned i = 0; i < 150 && !sim->failed && !level(s); i++)
+        sim_run_ms(sim, 5);
+    sim_stall(sim, s->a, 0, 10 * s->lease_us); /* what it says is lost with the line */
+    sim_stall(sim, s->c, 0, stall);
+    if (rg_prng_chance(&sim->prng, 1, 3))
+        sim_stall(sim, s->b, 0, rg_prng_chance(&sim->prng, 1, 2) ? stall : around(sim, s->lease_us) + 40000);
+    sim_write(sim, (unsigned)rg_prng_between(&sim->prng, 1, 30)); /* in one message: a second one would wait for an answer */
+    sim_run_ms(sim, 10);
+    for (unsigned i = 0; i < 150 && !sim->failed && !level(s); i++)
+        sim_run_ms(sim, 5);
+    for (unsigned at = 0; at < sim->n_nodes; at++)
+        if (at != s->a && at != s->b)
+            sim_cut(sim, s->a, at, true);
+}
+
+static void promise_is_made(struct promises *s)
+{
+    struct sim *sim = s->sim;
+
+    if (s->crash_before) { /* they have just granted a lease, and grant no other */
+        sim_crash(sim, s->a);
+        sim_crash(sim, s->b);
+        sim_cut(sim, 0, s->b, true);
+        EXPECT(sim, sim_start(sim, s->a));
+        EXPECT(sim, sim_start(sim, s->b));
+        for (unsigned i = 0; i < 200 && !sim->failed && !connected(sim, s->a, s->b); i++)
+            sim_run_ms(sim, 5);
+    }
+    sim_ask_failover(sim, s->a, false);
+    for (unsigned i = 0; i < 400 && !sim->failed && sim->nodes[s->b].node->meta.promised == 0; i++)
+        sim_run_ms(sim, 1);
+    if (!s->crash_after)
+        return;
+    if (rg_prng_chance(&sim->prng, 1, 2))
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 1, 20)); /* the answer is on its way, or has come */
+    if (rg_prng_chance(&sim->prng, 1, 2))
+        sim_cut(sim, s->a, s->b, true);
+    sim_crash(sim, s->b);
+    EXPECT(sim, sim_start(sim, s->b));
+}
+
+void sim_story_promises(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.drift_ppm = 5000, .drift_bound = true, .snapshot_entries = seed % 2 ? 60 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
+    struct promises s = {.sim = sim, .lease_us = 1000 * rg_prng_between(&sim->prng, 1000, 3500)};
+    bool lease = seed % 4 != 0;
+
+    s.a = 1 + (unsigned)rg_prng_below(&sim->prng, 3);
+    s.b = 1 + (s.a + (unsigned)rg_prng_below(&sim->prng, 2)) % 3;
+    s.c = 6 - s.a - s.b;
+    s.crash_before = rg_prng_chance(&sim->prng, 1, 3);
+    s.crash_after = !s.crash_before && rg_prng_chance(&sim->prng, 1, 3);
+    s.writes = s.crash_after || rg_prng_chance(&sim->prng, 1, 3);
+    sim_setting(sim, lease ? "lease" : "durability", 2, lease ? NULL : "refuse", (unsigned)(s.lease_us / 1000));
+    sim_run_ms(sim, 800);
+    sim->lease_policy = lease;
+    sim->durable_policy = !lease;
+    sim->forgives = true;
+    sim_workload_start(sim, BUSY, 0);
+    sim_run_ms(sim, rg_prng_between(&sim->prng, 200, 800));
+    leave_open(&s);
+    promise_is_made(&s);
+    if (s.writes && !sim->failed) {
+        sim_heal_stalls(sim);
+        sim_workload_start(sim, BUSY, 0);
+    }
+    sim_run_ms(sim, s.lease_us * 14 / 10000);
+    sim_workload_stop(sim);
+    sim_run_ms(sim, 300);
+    sim_heal(sim);
+    sim_run_ms(sim, 3000);
+    if (sim->promotions == 1 && sim->forgiven == 0 && sim_leader(sim) == s.a) /* whoever has promised has nothing that the next epoch lacks */
+        EXPECT(sim, sim->nodes[s.b].alive && !sim->nodes[s.b].stopped);
+    sim_settle(sim);
+    EXPECT(sim, sim->lost == 0 || !lease);
+}
+
+/* ---- the storm ---- */
+
+struct storm {
+    struct sim *sim;
+    bool may_lose;       /* no policy: promotions accept a loss */
+    bool transfers;      /* snapshots beside promotions */
+    bool roles;          /* voters come and go */
+    unsigned voters;
+    unsigned lease_ms, regions;
+};
+
+static unsigned any_node(struct sim *sim)
+{
+    return (unsigned)rg_prng_below(&sim->prng, sim->n_nodes);
+}
+
+static void run_heal(struct sim *sim, struct sim_event *e)
+{
+    sim_cut(sim, e->node, e->peer, false);
+}
+
+static void run_disk(struct sim *sim, struct sim_event *e)
+{
+    sim->nodes[e->node].disk_factor = sim->nodes[e->node].lane_factor = 1;
+}
+
+static void cut_for_a_while(struct sim *sim, unsigned a, unsigned b)
+{
+    struct sim_event *e;
+
+    if (a == b)
+        return;
+    sim_cut(sim, a, b, true);
+    e = sim_at(sim, sim->now_us + rg_prng_between(&sim->prng, 50000, 3000000), run_heal);
+    e->node = a;
+    e->peer = b;
+}
+
+static void cut_somebody(struct sim *sim)
+{
+    unsigned a = any_node(sim), leader = sim_leader(sim), side = (unsigned)rg_prng_below(&sim->prng, 1u << sim->n_nodes);
+
+    switch (rg_prng_below(&sim->prng, 4)) {
+    case 0: /* one line */
+        cut_for_a_while(sim, a, any_node(sim));
+        return;
+    case 1: /* one node */
+        for (unsigned i = 0; i < sim->n_nodes; i++)
+            cut_for_a_while(sim, a, i);
+        return;
+    case 2: /* two sides */
+        for (unsigned i = 0; i < sim->n_nodes; i++)
+            for (unsigned k = 0; k < i; k++)
+                if (((side >> i) & 1) != ((side >> k) & 1))
+                    cut_for_a_while(sim, i, k);
+        return;
+    default: /* some cannot hear the primary, and can hear those who can */
+        for (unsigned i = 0; i < sim->n_nodes && leader != SIM_NODES_MAX; i++)
+            if ((side >> i) & 1)
+                cut_for_a_while(sim, leader, i);
+        return;
+    }
+}
+
+static void slow_somebody(struct sim *sim)
+{
+    struct sim_node *n = &sim->nodes[any_node(sim)];
+
+    if (rg_prng_chance(&sim->prng, 1, 2))
+        n->disk_factor = rg_prng_between(&sim->prng, 2, 40);
+    else
+        n->lane_factor = rg_prng_between(&sim->prng, 10, 100);
+    sim_trace(sim, "n%u disk x%llu, snapshots x%llu", n->at + 1, (unsigned long long)n->disk_factor, (unsigned long long)n->lane_factor);
+    sim_at(sim, sim->now_us + rg_prng_between(&sim->prng, 50000, 1500000), run_disk)->node = n->at;
+}
+
+static void end_somebody(struct sim *sim)
+{
+    unsigned at = any_node(sim);
+
+    if (!sim->nodes[at].alive)
+        return;
+    switch (rg_prng_below(&sim->prng, 6)) {
+    case 0:
+        sim_kill(sim, at);
+        break;
+    case 1:
+        sim_stop(sim, at);
+        break;
+    case 2:
+    case 3:
+        sim_fuse(sim, at, (unsigned)rg_prng_between(&sim->prng, 1, 30), rg_prng_chance(&sim->prng, 1, 3));
+        return;
+    default:
+        sim_crash(sim, at);
+        break;
+    }
+    sim_start_later(sim, at);
+}
+
+static void promote_somebody(struct storm *s)
+{
+    struct sim *sim = s->sim;
+    unsigned at = any_node(sim), best = SIM_NODES_MAX;
+
+    for (unsigned i = 0; i < sim->n_nodes && rg_prng_chance(&sim->prng, 3, 4); i++) { /* mostly one that is let through */
+        const struct sim_node *n = &sim->nodes[i];
+
+        if (n->alive && !n->off && !n->stopped && !n->node->leading &&
+            (best == SIM_NODES_MAX || rg_wal_last(n->node->wal) > rg_wal_last(sim->nodes[best].node->wal)))
+            best = i;
+    }
+    sim_ask_failover(sim, best != SIM_NODES_MAX ? best : at, s->may_lose && rg_prng_chance(&sim->prng, 1, 2));
+}
+
+/* The primary is gone, or out of hearing, and somebody notices. */
+static void replace_primary(struct storm *s)
+{
+    struct sim *sim = s->sim;
+    unsigned leader = sim_leader(sim);
+
+    if (leader == SIM_NODES_MAX) {
+        promote_somebody(s);
+        return;
+    }
+    if (rg_prng_chance(&sim->prng, 1, 2)) {
+        sim_crash(sim, leader);
+        sim_start_later(sim, leader);
+    } else {
+        for (unsigned i = 0; i < sim->n_nodes; i++)
+            if (rg_prng_chance(&sim->prng, 2, 3))
+                cut_for_a_while(sim, leader, i);
+    }
+    sim_run_ms(sim, rg_prng_between(&sim->prng, 0, 600));
+    promote_somebody(s);
+}
+
+static void return_somebody(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->n_nodes && !sim->failed; i++) {
+        struct sim_node *n = &sim->nodes[i];
+
+        if ((n->alive && n->stopped && (n->stop_err == RG_EFENCED || n->stop_err == RG_ECORRUPT)) ||
+            (!n->alive && n->refuses_start && n->start_err == RG_EFENCED)) {
+            sim_reseed(sim, i);
+            return;
+        }
+    }
+}
+
+static void freeze_somebody(struct sim *sim)
+{
+    struct sim_node *n = &sim->nodes[any_node(sim)];
+
+    n->frozen = sim->now_us + rg_prng_between(&sim->prng, 20000, 2500000);
+    n->wall_ms = (int64_t)rg_prng_between(&sim->prng, 0, 7200000) - 3600000;
+    sim_trace(sim, "n%u is suspended for %llu ms", n->at + 1, (unsigned long long)(n->frozen - sim->now_us) / 1000);
+}
+
+static void change_roles(struct storm *s)
+{
+    struct sim *sim = s->sim;
+    unsigned leader = sim_leader(sim), at = any_node(sim);
+
+    if (leader == SIM_NODES_MAX)
+        return;
+    if (rg_prng_chance(&sim->prng, 1, 2))
+        sim_keep_voters(sim, leader);
+    else if (strcmp(sim->nodes[at].self.region, sim->nodes[leader].self.region) == 0)
+        sim_ask_role(sim, leader, sim->nodes[at].self.id, rg_prng_chance(&sim->prng, 1, 2) ? RG_ROLE_VOTER : RG_ROLE_LEARNER);
+}
+
+static void one_event(struct storm *s)
+{
+    struct sim *sim = s->sim;
+    unsigned leader = sim_leader(sim), at = any_node(sim);
+
+    switch (rg_prng_below(&sim->prng, s->roles ? 24 : 22)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+        end_somebody(sim);
+        return;
+    case 4:
+    case 5:
+    case 6:
+        cut_somebody(sim);
+        return;
+    case 7:
+        sim_reset_links(sim, at, any_node(sim));
+        return;
+    case 8:
+    case 9:
+        sim_stall(sim, at, any_node(sim), rg_prng_between(&sim->prng, 50000, 3500000));
+        return;
+    case 10:
+        slow_somebody(sim);
+        return;
+    case 11:
+        freeze_somebody(sim);
+        return;
+    case 12:
+        promote_somebody(s);
+        return;
+    case 13:
+    case 14:
+    case 15:
+        replace_primary(s);
+        return;
+    case 16:
+    case 17:
+        if (leader != SIM_NODES_MAX)
+            sim_ask_handover(sim, leader, at);
+        return;
+    case 18:
+        if (sim->nodes[at].alive && rg_node_snapshot(sim->nodes[at].node) == RG_OK)
+            sim_pump(sim, at);
+        return;
+    case 19:
+        if (s->lease_ms > 0)
+            sim_setting(sim, "lease", (unsigned)rg_prng_between(&sim->prng, 1, s->regions), NULL, (unsigned)rg_prng_between(&sim->prng, 1000, 1500));
+        return;
+    case 20:
+    case 21:
+        return_somebody(sim);
+        return;
+    default:
+        change_roles(s);
+        return;
+    }
+}
+
+static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct storm *how)
+{
+    struct sim_params p = {.drift_ppm = 5000, .drift_bound = seed % 2 == 0};
+    struct storm s = *how;
+    struct rg_prng draw;
+    struct sim *sim;
+
+    rg_prng_init(&draw, seed ^ 0x570);
+    p.learners = (unsigned)rg_prng_between(&draw, 3, 4);
+    p.disk.lo = rg_prng_between(&draw, 100, 2000);
+    p.disk.hi = p.disk.lo * rg_prng_between(&draw, 2, 8);
+    p.network.lo = rg_prng_between(&draw, 200, 10000);
+    p.network.hi = p.network.lo * rg_prng_between(&draw, 1, 3);
+    p.snapshot_entries = s.transfers ? rg_prng_between(&draw, 40, 200) : 0;
+    p.value_bytes = s.transfers && seed % 2 == 0 ? 480 : 0; /* many chunks */
+    p.voters = s.voters;
+    p.trailing = rg_prng_between(&draw, 16, 100);
+    p.pump_late_per_mille = rg_prng_chance(&draw, 1, 4) ? 50 : 0;
+    p.entry_us = rg_prng_chance(&draw, 1, 3) ? rg_prng_between(&draw, 20, 500) : 0;
+    p.row_us = rg_prng_chance(&draw, 1, 3) ? rg_prng_between(&draw, 1, 50) : 0;
+    p.keeps_links = rg_prng_chance(&draw, 1, 2);
+    s.sim = sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
+    s.may_lose = seed % 3 == 0;
+    s.regions = (p.learners + 1) / 2;
+    s.lease_ms = seed % 3 == 1 ? 1000 : 0;
+    if (!s.may_lose)
+        sim_setting(sim, s.lease_ms > 0 ? "lease" : "durability", s.regions, s.lease_ms > 0 ? NULL : "refuse", s.lease_ms);
+    sim_run_ms(sim, 600);
+    sim->forgives = true;
+    sim->lease_policy = s.lease_ms > 0;
+    sim->durable_policy = !s.may_lose && s.lease_ms == 0;
+    for (unsigned i = 0; i < 60 && p.value_bytes > 0 && !sim->failed; i++) {
+        sim_write(sim, 20);
+        sim_run_ms(sim, 10);
+    }
+    sim_workload_start(sim, BUSY, 50);
+    for (uint64_t end = sim->now_us + 8000000; sim->now_us < end && !sim->failed;) {
+        one_event(&s);
+        sim_count_all(sim);
+        sim_run_us(sim, rg_prng_between(&sim->prng, 1, rg_prng_chance(&sim->prng, 1, 3) ? 20000 : 400000));
+    }
+    sim_workload_stop(sim);
+    sim_settle(sim);
+}
+
+void sim_story_storm(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    storm(seed, trace, ret_sim, &(struct storm){.transfers = false});
+}
+
+void sim_story_storm_transfers(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    storm(seed, trace, ret_sim, &(struct storm){.transfers = true});
+}
+
+void sim_story_storm_roles(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    storm(seed, trace, ret_sim, &(struct storm){.roles = true, .voters = seed % 2 ? 1 : 3});
+}
+
+void sim_story_storm_voters(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    storm(seed, trace, ret_sim, &(struct storm){.voters = 3});
+}
