@@ -3,7 +3,7 @@
 #define REGENT_CMD_CONFIG_CONFIG_H
 
 #include "base/log.h"
-#include "raft/node/node.h"
+#include "raft/node.h"
 
 #define RG_CONFIG_BYTES_MAX (256 * 1024)
 #define RG_CONFIG_PATH_MAX 512

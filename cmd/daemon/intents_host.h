@@ -7,7 +7,7 @@
 
 #include "cmd/config/config.h"
 #include "raft/intent/intents.h"
-#include "raft/node/node.h"
+#include "raft/node.h"
 
 struct rg_intents_host {
     struct rg_intents *intents; /* own */

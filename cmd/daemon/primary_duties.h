@@ -7,7 +7,7 @@
 #include <uv.h>
 
 #include "store/model/region_name.h"
-#include "raft/node/node.h"
+#include "raft/node.h"
 
 struct rg_primary_duties { /* zero, then the borrowed ones, then rg_primary_duties_open */
     const struct rg_log *log;

@@ -5,7 +5,7 @@
 #include <pthread.h>
 
 #include "net/ops/region_ops.h"
-#include "raft/node/node.h"
+#include "raft/node.h"
 
 struct rg_region_meter { /* private */
     pthread_mutex_t mutex;

@@ -3,7 +3,7 @@
 #ifndef REGENT_CMD_HOST_HOST_H
 #define REGENT_CMD_HOST_HOST_H
 
-#include "raft/node/node.h"
+#include "raft/node.h"
 
 struct uv_loop_s;
 struct rg_host;

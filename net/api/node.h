@@ -2,7 +2,7 @@
 #ifndef REGENT_NET_API_NODE_H
 #define REGENT_NET_API_NODE_H
 
-#include "raft/node/node.h"
+#include "raft/node.h"
 
 struct rg_api_node {
     void *arg; /* of every function; borrow */

@@ -1,5 +1,5 @@
 /* raft/node/node.c: the node's lifetime, its peers, and the pump. */
-#include "raft/node/node.h"
+#include "raft/node.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -150,47 +150,6 @@ void node_members_update(struct rg_node *node, bool always)
 
 /* ---- lifetime ---- */
 
-/* Several voters stand close together and elect quickly: writes go on within 2 s when the leader dies. Learners may be far
- * away whatever the voters' times: what they are sent again does not come more often for it. */
-static void default_times(struct rg_node_config *c)
-{
-    unsigned voters = 0;
-
-    for (size_t i = 0; i < c->n_peers; i++)
-        voters += c->peers[i].role == RG_ROLE_VOTER;
-    if (c->repeat_ms == 0)
-        c->repeat_ms = c->heartbeat_ms != 0 ? c->heartbeat_ms : 500;
-    if (c->heartbeat_ms == 0)
-        c->heartbeat_ms = voters > 1 ? 150 : 500;
-    if (c->election_ms == 0)
-        c->election_ms = voters > 1 ? 600 : 5000;
-}
-
-static void defaults(struct rg_node_config *c)
-{
-    default_times(c);
-    if (c->window == 0)
-        c->window = 8192;
-    if (c->batch_max == 0)
-        c->batch_max = 512;
-    if (c->queue_max == 0)
-        c->queue_max = 16384;
-    if (c->waits_max == 0)
-        c->waits_max = 16384;
-    if (c->snapshot_entries == 0)
-        c->snapshot_entries = 100000;
-    if (c->snapshot_bytes == 0)
-        c->snapshot_bytes = 64u * 1024 * 1024;
-    if (c->trailing == 0)
-        c->trailing = 16384;
-    c->trailing = RG_MIN(c->trailing, UINT32_MAX / 2);
-    RG_ASSERT(c->batch_max > 0 && c->queue_max > 0 && c->waits_max > 0);
-    if (c->wal_segment_bytes == 0)
-        c->wal_segment_bytes = 16u * 1024 * 1024;
-    if (c->announce_ms == 0)
-        c->announce_ms = 250;
-}
-
 /* The caller's strings may go when rg_node_new returns. */
 static enum rg_err own_strings(struct rg_node *node)
 {
@@ -285,11 +244,7 @@ static enum rg_err node_init(struct rg_node *node, struct rg_errctx *ctx)
     enum rg_err err;
 
     node->io = node->config.io;
-    defaults(&node->config);
-    if (node->config.trailing < 2)
-        node->config.trailing = 2;
-    if (node->config.window >= node->config.trailing) /* rule 15; see append_trim */
-        node->config.window = (unsigned)node->config.trailing - 1;
+    rg_node_defaults(&node->config);
     node_answers_init(node);
     node_forward_init(node);
     rg_buf_init(&node->change.bytes, RG_RAFT_CONFIG_BYTES_MAX);

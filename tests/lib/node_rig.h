@@ -4,7 +4,7 @@
 #define REGENT_TESTS_LIB_NODE_RIG_H
 
 #include "raft/core/rpc.h"
-#include "raft/node/node.h"
+#include "raft/node.h"
 #include "tests/lib/tmpdir.h"
 #include "tests/sim/simlanes.h"
 

@@ -1,8 +1,8 @@
-/* raft/node/node.h: the driver: one node of one region. Steps the raft core, orders disk, messages and apply (RAFT.md), takes and
+/* raft/node.h: the driver (raft/node): one node of one region. Steps the raft core, orders disk, messages and apply (RAFT.md), takes and
  * installs snapshots, knows its peers' progress. One thread: every call and callback on the raft thread, but for
  * rg_node_status_copy. No loop, no clock, no socket: raft/io.h. */
-#ifndef REGENT_RAFT_NODE_NODE_H
-#define REGENT_RAFT_NODE_NODE_H
+#ifndef REGENT_RAFT_NODE_H
+#define REGENT_RAFT_NODE_H
 
 #include "base/log.h"
 #include "crypto/keyprov.h"
