@@ -11,6 +11,11 @@
 
 enum { VERSION = 1, HEAD_BYTES = 8, FIELDS_MAX = 256 };
 
+_Static_assert(RG_INTENT_RECORD_BYTES_MAX >= RG_CMD_BYTES_MAX + sizeof(struct rg_intent) + 14 * 16, "any record fits its bound");
+_Static_assert(RG_INTENT_FILE_BYTES_MAX >= HEAD_BYTES + RG_WRAPPED_BYTES_MAX + RG_INTENT_RECORD_BYTES_MAX + RG_TAG_BYTES, "any file too");
+_Static_assert(RG_INTENT_NAME_MAX >= RG_DIGITS_MAX + 1 + RG_UUID_TEXT_MAX, "a name has room");
+_Static_assert(RG_INTENT_STATUS_COUNT == RG_INTENT_DROPPED + 1, "each status is below the count");
+
 /* Fields of a record. Numbers are never used again for another meaning (docs/formats-disk.md). */
 enum {
     F_ID = 1,
@@ -136,6 +141,7 @@ static bool own_fields(struct rg_span bytes, struct rg_tlv fields[FIELDS_MAX], s
     while (rg_tlv_next(&cur, &tlv)) {
         if (tlv.field < RG_F_ID || tlv.field == RG_F_STATUS)
             continue;
+        RG_ASSERT(n <= FIELDS_MAX);
         if (n == FIELDS_MAX)
             return false;
         fields[n++] = tlv;
@@ -152,6 +158,7 @@ static bool same_fields(struct rg_span a, struct rg_span b)
 
     if (!own_fields(a, x, &n) || !own_fields(b, y, &m) || n != m)
         return false;
+    RG_ASSERT(n <= FIELDS_MAX);
     for (size_t i = 0; i < n; i++) {
         size_t k = 0;
 
@@ -228,6 +235,7 @@ static enum rg_err present_disabling(struct rg_txn *txn, const struct rg_cmd *cm
     }
     if (err)
         return err;
+    RG_ASSERT(out->len == 0);
     put_common(out, cmd);
     rg_tlv_put_u64(out, RG_F_IF_VERSION, user.version);
     rg_tlv_put_str(out, RG_F_STATUS, "DISABLED");
@@ -241,6 +249,7 @@ static enum rg_err with_fresh_request(struct rg_span bytes, const uint8_t random
     struct rg_uuid id;
     struct rg_tlv tlv;
 
+    RG_ASSERT(out->len == 0);
     rg_uuid_v4(&id, random);
     rg_cursor_init(&cur, bytes);
     while (rg_tlv_next(&cur, &tlv))
@@ -254,8 +263,11 @@ enum rg_err rg_intent_present(struct rg_txn *txn, const struct rg_intent *intent
     struct rg_cmd cmd;
     enum rg_err err = rg_cmd_decode(intent->cmd, &cmd);
 
+    RG_ASSERT(!rg_intent_is_over(intent->status));
+    RG_ASSERT(out->max <= RG_CMD_BYTES_MAX); /* so that what is presented is no longer than a command may be */
     if (err)
         return err;
+    RG_ASSERT(rg_intent_takes(cmd.kind));
     rg_buf_clear(out);
     *ret_done = false;
     if (intent->automatic && cmd.kind == RG_CMD_USER_REPLACE)
@@ -268,15 +280,24 @@ enum rg_err rg_intent_present(struct rg_txn *txn, const struct rg_intent *intent
 
 /* ---- the record ---- */
 
-void rg_intent_encode(const struct rg_intent *intent, struct rg_buf *out)
+/* Before it is encoded, and once it was decoded. */
+static void intent_check(const struct rg_intent *intent)
 {
     RG_ASSERT(intent->seq > 0);
     RG_ASSERT(intent->status >= RG_INTENT_QUEUED);
     RG_ASSERT(intent->status < RG_INTENT_STATUS_COUNT);
     RG_ASSERT(intent->cmd.n > 0);
+    RG_ASSERT(intent->cmd.n <= RG_CMD_BYTES_MAX);
+    RG_ASSERT(intent->cmd.p != NULL);
+    RG_ASSERT(intent->attempts <= 2 * RG_INTENT_ATTEMPTS_MAX);
     RG_ASSERT(memchr(intent->decided_by, 0, sizeof intent->decided_by) != NULL);
     RG_ASSERT(memchr(intent->code, 0, sizeof intent->code) != NULL);
     RG_ASSERT(memchr(intent->text, 0, sizeof intent->text) != NULL);
+}
+
+void rg_intent_encode(const struct rg_intent *intent, struct rg_buf *out)
+{
+    intent_check(intent);
     rg_tlv_put(out, F_ID, rg_span(intent->id.b, sizeof intent->id.b));
     rg_tlv_put_u64(out, F_SEQ, intent->seq);
     rg_tlv_put_u64(out, F_STATUS, intent->status);
@@ -330,6 +351,9 @@ enum rg_err rg_intent_decode(struct rg_span bytes, struct rg_intent *ret_intent,
     if (status < RG_INTENT_QUEUED || status >= RG_INTENT_STATUS_COUNT || automatic > 1 || uncertain > 1)
         return rg_fail(ctx, RG_EMALFORMED, "the record has status %llu, which this release does not know",
                        (unsigned long long)status);
+    if (r.attempts > RG_INTENT_ATTEMPTS_MAX)
+        return rg_fail(ctx, RG_EMALFORMED, "the record counts %llu attempts, more than there can have been",
+                       (unsigned long long)r.attempts);
     r.status = (enum rg_intent_status)status;
     r.automatic = automatic;
     r.uncertain = uncertain;
@@ -338,6 +362,7 @@ enum rg_err rg_intent_decode(struct rg_span bytes, struct rg_intent *ret_intent,
         return rg_fail(ctx, RG_EMALFORMED, "a text of the record is too long or holds a zero");
     if (!rg_tlv_get(bytes, F_CMD, &r.cmd) || rg_cmd_decode(r.cmd, &cmd) != RG_OK || !rg_intent_takes(cmd.kind))
         return rg_fail(ctx, RG_EMALFORMED, "the record's command cannot be read or may not be an intent");
+    intent_check(&r);
     *ret_intent = r;
     return RG_OK;
 }
@@ -347,10 +372,13 @@ enum rg_err rg_intent_decode(struct rg_span bytes, struct rg_intent *ret_intent,
 void rg_intent_name(char out[RG_INTENT_NAME_MAX], uint64_t seq, const struct rg_uuid *id)
 {
     char text[RG_UUID_TEXT_MAX];
+    int n;
 
     RG_ASSERT(seq > 0);
+    RG_ASSERT(seq <= RG_INTENT_SEQ_MAX);
     rg_uuid_format(text, id);
-    snprintf(out, RG_INTENT_NAME_MAX, "%020llu-%s", (unsigned long long)seq, text);
+    n = snprintf(out, RG_INTENT_NAME_MAX, "%020llu-%s", (unsigned long long)seq, text);
+    RG_ASSERT(n == 20 + 1 + RG_UUID_TEXT_MAX - 1);
 }
 
 bool rg_intent_name_parse(const char *name, uint64_t *ret_seq, struct rg_uuid *ret_id)
@@ -373,6 +401,9 @@ static const uint8_t head[HEAD_BYTES] = {'R', 'G', 'I', 'N', VERSION};
 
 static struct rg_context context_of(const struct rg_intent_seal *seal)
 {
+    RG_ASSERT(seal->keys != NULL);
+    RG_ASSERT(seal->instance_arn != NULL);
+    RG_ASSERT(seal->identity_store_id != NULL);
     return (struct rg_context){.instance_arn = rg_span_str(seal->instance_arn),
                                .identity_store_id = rg_span_str(seal->identity_store_id),
                                .purpose = rg_span_str("intent")};
@@ -380,6 +411,7 @@ static struct rg_context context_of(const struct rg_intent_seal *seal)
 
 static void aad_of(const struct rg_intent_seal *seal, const char *name, struct rg_buf *aad)
 {
+    RG_ASSERT(seal->region != NULL);
     rg_buf_init(aad, 512);
     rg_buf_put(aad, head, sizeof head);
     rg_buf_put_str(aad, seal->region);
@@ -397,6 +429,7 @@ enum rg_err rg_intent_seal(const struct rg_intent_seal *seal, const char *name, 
 
     RG_ASSERT(name[0] != '\0');
     RG_ASSERT(record.n <= RG_INTENT_RECORD_BYTES_MAX);
+    RG_ASSERT(out->len == 0);
     aad_of(seal, name, &aad);
     rg_buf_put(out, head, sizeof head);
     err = aad.err ? aad.err : rg_dek_new(seal->keys, &context, out, &dek);
@@ -431,6 +464,7 @@ enum rg_err rg_intent_open(const struct rg_intent_seal *seal, const char *name, 
     err = aad.err ? aad.err : rg_dek_open(seal->keys, &context, sealed, &header, &dek, ctx);
     if (err)
         return err;
+    RG_ASSERT(header <= sealed.n);
     sealed = rg_span(sealed.p + header, sealed.n - header);
     if (sealed.n < RG_TAG_BYTES || sealed.n > RG_INTENT_RECORD_BYTES_MAX + RG_TAG_BYTES)
         return rg_fail(ctx, RG_ECORRUPT, "the sealed bytes are cut");

@@ -18,6 +18,7 @@ enum rg_intent_status {
 #define RG_INTENT_STATUS_COUNT 6
 #define RG_INTENT_NAME_MAX 80
 #define RG_INTENT_SEQ_MAX ((uint64_t)INT64_MAX)
+#define RG_INTENT_ATTEMPTS_MAX (UINT64_C(1) << 62) /* that a record may count: one more always fits */
 #define RG_INTENT_RECORD_BYTES_MAX (RG_CMD_BYTES_MAX + 4096)
 #define RG_INTENT_FILE_BYTES_MAX (RG_INTENT_RECORD_BYTES_MAX + 512)
 

@@ -8,14 +8,38 @@
 
 /* ---- items and lists ---- */
 
+/* It is with the primary, or with the disk, or here; an outcome that could not be written belongs to one that was presented; nobody
+ * approves what needs no approval. */
+void intent_item_check(const struct intent_item *item)
+{
+    const struct rg_intent *r = &item->r;
+
+    RG_ASSERT(item->q != NULL);
+    RG_ASSERT(r->cmd.p == item->cmd);
+    RG_ASSERT(r->cmd.n > 0);
+    RG_ASSERT(r->seq > 0);
+    RG_ASSERT(r->seq < item->q->next_seq);
+    RG_ASSERT(r->status >= RG_INTENT_QUEUED);
+    RG_ASSERT(r->status < RG_INTENT_STATUS_COUNT);
+    RG_ASSERT(item->name[0] != '\0');
+    RG_ASSERT(!item->flying || !item->busy);
+    RG_ASSERT(!item->flying || r->status == RG_INTENT_PRESENTING);
+    RG_ASSERT(!item->flying || item->present.len > 0);
+    RG_ASSERT(!item->flying || !item->unsaved);
+    RG_ASSERT(!item->unsaved || r->status == RG_INTENT_PRESENTING);
+    RG_ASSERT(!item->unsaved || rg_intent_is_over(item->want.status));
+    RG_ASSERT(item->asks == NULL || !item->flying);
+}
+
 struct intent_item *intent_item_new(struct rg_intents *q, struct rg_span cmd)
 {
     struct intent_item *item = calloc(1, sizeof *item);
 
     RG_ASSERT(cmd.n > 0);
+    RG_ASSERT(cmd.n <= RG_CMD_BYTES_MAX);
     if (item == NULL)
         return NULL;
-    item->cmd = malloc(RG_MAX(cmd.n, (size_t)1));
+    item->cmd = malloc(cmd.n);
     if (item->cmd == NULL) {
         free(item);
         return NULL;
@@ -33,6 +57,7 @@ void intent_item_free(struct intent_item *item)
 {
     if (item == NULL)
         return;
+    RG_ASSERT(item->asks == NULL); /* everybody was answered */
     rg_buf_deinit(&item->record);
     rg_buf_deinit(&item->file);
     rg_buf_deinit(&item->present);
@@ -47,12 +72,17 @@ static bool is_approved(const struct intent_item *item)
 
 static void count(struct rg_intents *q, enum rg_intent_status status, int by)
 {
+    RG_ASSERT(status >= RG_INTENT_QUEUED);
+    RG_ASSERT(status < RG_INTENT_STATUS_COUNT);
+    RG_ASSERT(by > 0 || atomic_load_explicit(&q->counts[status], memory_order_relaxed) > 0);
     atomic_fetch_add_explicit(&q->counts[status], (uint64_t)(int64_t)by, memory_order_relaxed);
 }
 
 /* Into pending or over. */
 static void turn_enter(struct rg_intents *q, struct intent_item *item)
 {
+    RG_ASSERT(!rg_intent_is_over(item->r.status) || !item->flying);
+    RG_ASSERT(!rg_intent_is_over(item->r.status) || !item->unsaved);
     if (rg_intent_is_over(item->r.status)) {
         TAILQ_INSERT_TAIL(&q->over, item, turn);
         q->over_n++;
@@ -89,20 +119,42 @@ static void turn_leave(struct rg_intents *q, struct intent_item *item)
 void intent_item_enter(struct rg_intents *q, struct intent_item *item)
 {
     RG_ASSERT(TAILQ_EMPTY(&q->all) || TAILQ_LAST(&q->all, intent_list)->r.seq < item->r.seq);
+    RG_ASSERT(item->r.seq < q->next_seq);
+    RG_ASSERT(item->q == q);
     rg_intent_name(item->name, item->r.seq, &item->r.id);
     TAILQ_INSERT_TAIL(&q->all, item, all);
     turn_enter(q, item);
+    intent_item_check(item);
 }
 
 void intent_item_leave(struct rg_intents *q, struct intent_item *item)
 {
+    RG_ASSERT(!item->busy);
+    RG_ASSERT(!item->flying);
+    RG_ASSERT(!item->unsaved);
+    RG_ASSERT(item->asks == NULL);
     turn_leave(q, item);
     TAILQ_REMOVE(&q->all, item, all);
+}
+
+static size_t counted(const struct rg_intents *q, enum rg_intent_status from, enum rg_intent_status to)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = from; i <= (unsigned)to; i++)
+        n += atomic_load_explicit(&q->counts[i], memory_order_relaxed);
+    return (size_t)n;
 }
 
 /* What is counted is listed; nobody flies who does not wait; the next is behind all. */
 static void intents_check(const struct rg_intents *q)
 {
+    RG_ASSERT(counted(q, RG_INTENT_QUEUED, RG_INTENT_PRESENTING) == q->pending_n);
+    RG_ASSERT(counted(q, RG_INTENT_APPLIED, RG_INTENT_DROPPED) == q->over_n);
+    RG_ASSERT(counted(q, RG_INTENT_PRESENTING, RG_INTENT_PRESENTING) <= q->flying_auto + q->flying_manual);
+    RG_ASSERT(q->pending_bytes >= q->pending_n * INTENTS_OVERHEAD_BYTES);
+    RG_ASSERT(q->over_bytes >= q->over_n * INTENTS_OVERHEAD_BYTES);
+    RG_ASSERT(q->unsaved <= q->flying_auto + q->flying_manual);
     RG_ASSERT((q->pending_n == 0) == TAILQ_EMPTY(&q->pending));
     RG_ASSERT((q->over_n == 0) == TAILQ_EMPTY(&q->over));
     RG_ASSERT((q->pending_n + q->over_n == 0) == TAILQ_EMPTY(&q->all));
@@ -113,6 +165,8 @@ static void intents_check(const struct rg_intents *q)
     RG_ASSERT(q->approved <= q->pending_n);
     RG_ASSERT(q->unsaved <= q->pending_n);
     RG_ASSERT(TAILQ_EMPTY(&q->all) || TAILQ_LAST(&q->all, intent_list)->r.seq < q->next_seq);
+    RG_ASSERT(TAILQ_EMPTY(&q->pending) || !rg_intent_is_over(TAILQ_FIRST(&q->pending)->r.status));
+    RG_ASSERT(TAILQ_EMPTY(&q->over) || rg_intent_is_over(TAILQ_FIRST(&q->over)->r.status));
 }
 
 static void intents_random(const struct rg_intents *q, uint8_t out[16])
@@ -129,6 +183,7 @@ static const uint32_t status_may[RG_INTENT_STATUS_COUNT] = {
     [RG_INTENT_PRESENTING] = RG_BIT(RG_INTENT_QUEUED) | RG_BIT(RG_INTENT_APPLIED) | RG_BIT(RG_INTENT_REFUSED),
 };
 static const char *const status_names[] = {"", "QUEUED", "PRESENTING", "APPLIED", "REFUSED", "DROPPED"};
+_Static_assert(RG_LEN(status_names) == RG_INTENT_STATUS_COUNT, "each status has its name");
 const struct rg_sm_table intent_statuses = RG_SM_TABLE("intent", status_may, status_names);
 
 /* Put what is in effect in place of what was: the one way a status changes. */
@@ -142,6 +197,11 @@ static void put_in_effect(struct intent_item *item, const struct rg_intent *next
     RG_ASSERT(memcmp(&next->id, &item->r.id, sizeof next->id) == 0);
     RG_ASSERT(next->cmd.p == item->cmd);
     RG_ASSERT(next->automatic == item->r.automatic);
+    RG_ASSERT(next->attempts >= item->r.attempts);
+    RG_ASSERT(next->status != RG_INTENT_DROPPED || next->decided_by[0] != '\0'); /* nothing is dropped by nobody */
+    RG_ASSERT(next->status != RG_INTENT_REFUSED || next->code[0] != '\0');
+    RG_ASSERT(next->status != RG_INTENT_PRESENTING || next->automatic || next->decided_by[0] != '\0');
+    RG_ASSERT(!item->flying);
     if (next->status != item->r.status)
         rg_sm_edge(&intent_statuses, item->r.status, next->status);
     if (over) {
@@ -188,6 +248,7 @@ static uint64_t now_ms(const struct rg_intents *q) { return q->config.io->now_ms
 
 static void answer(struct rg_intent_ask *ask, enum rg_err err)
 {
+    RG_ASSERT(ask->on_done != NULL);
     ask->err = err;
     ask->on_done(ask);
 }
@@ -203,6 +264,9 @@ static void answer_item(const struct intent_item *item, struct rg_intent_ask *as
 static void ask_add(struct intent_item *item, struct rg_intent_ask *ask)
 {
     RG_ASSERT(item->busy || item->asks == NULL);
+    RG_ASSERT(!item->flying);
+    RG_ASSERT(ask->on_done != NULL);
+    RG_ASSERT(ask != item->asks);
     ask->next = item->asks;
     item->asks = ask;
 }
@@ -211,6 +275,7 @@ static void answer_waiting(struct intent_item *item, enum rg_err err, const char
 {
     struct rg_intent_ask *ask = RG_STEAL(item->asks);
 
+    RG_ASSERT(err == RG_OK || text != NULL);
     while (ask != NULL) {
         struct rg_intent_ask *next = ask->next;
 
@@ -285,6 +350,7 @@ void rg_intents_take(struct rg_intents *q, struct rg_span cmd, struct rg_intent_
     bool automatic = false;
     enum rg_err err;
 
+    RG_ASSERT(ask->on_done != NULL);
     ask->ctx.text[0] = '\0';
     ask->reply = (struct rg_reply){.err = RG_OK};
     err = take_check(q, cmd, ask, hash, &same, &automatic);
@@ -300,6 +366,8 @@ void rg_intents_take(struct rg_intents *q, struct rg_span cmd, struct rg_intent_
         answer_item(same, ask);
         return;
     }
+    RG_ASSERT(!q->stopped);
+    RG_ASSERT(q->next_seq <= RG_INTENT_SEQ_MAX);
     item = intent_item_new(q, cmd);
     if (item == NULL) {
         answer(ask, RG_ENOMEM);
@@ -327,6 +395,8 @@ static void take_done(struct intent_item *item)
 
     RG_ASSERT(item->r.status == RG_INTENT_QUEUED);
     RG_ASSERT(!item->flying);
+    RG_ASSERT(item->r.attempts == 0);
+    RG_ASSERT(item->asks != NULL); /* whoever asked waits for it */
     if (item->job_err) {
         rg_log_error(q->config.log, "intent.write", "code=%s reason=\"%s\"", rg_err_symbol(item->job_err),
                      rg_errctx_text(&item->job_ctx, item->job_err));
@@ -368,6 +438,9 @@ static void decide(struct rg_intents *q, struct rg_span by, struct rg_intent_ask
         answer(ask, err);
         return;
     }
+    RG_ASSERT(!item->busy);
+    RG_ASSERT(!item->flying);
+    RG_ASSERT(item->asks == NULL);
     item->want = item->r;
     snprintf(item->want.decided_by, sizeof item->want.decided_by, "%.*s", RG_SPAN_ARG(by));
     item->want.decided_ms = wall_ms(q);
@@ -388,6 +461,8 @@ static void decide_done(struct intent_item *item)
 
     RG_ASSERT(item->r.status == RG_INTENT_QUEUED);
     RG_ASSERT(item->want.decided_by[0] != '\0');
+    RG_ASSERT(item->want.status == RG_INTENT_QUEUED || item->want.status == RG_INTENT_DROPPED);
+    RG_ASSERT(item->asks != NULL);
     if (item->job_err) {
         rg_log_error(item->q->config.log, "intent.write", "id=%s code=%s reason=\"%s\"", id_text(item, id),
                      rg_err_symbol(item->job_err), rg_errctx_text(&item->job_ctx, item->job_err));
@@ -407,6 +482,8 @@ static void try_later(struct intent_item *item)
 {
     uint64_t wait_ms = RG_MIN((uint64_t)INTENTS_AGAIN_MS << RG_MIN(item->failures, 8u), (uint64_t)INTENTS_AGAIN_MS_MAX);
 
+    RG_ASSERT(!item->flying);
+    RG_ASSERT(wait_ms >= INTENTS_AGAIN_MS);
     item->failures++;
     item->again_ms = now_ms(item->q) + wait_ms;
 }
@@ -415,6 +492,7 @@ static void try_later(struct intent_item *item)
 static void land(struct intent_item *item)
 {
     RG_ASSERT(!item->flying);
+    RG_ASSERT(!item->busy);
     RG_ASSERT(item->r.automatic ? item->q->flying_auto > 0 : item->q->flying_manual);
     if (item->r.automatic)
         item->q->flying_auto--;
@@ -436,6 +514,9 @@ static void settle(struct intent_item *item, enum rg_intent_status status, enum 
 {
     RG_ASSERT(item->r.status == RG_INTENT_PRESENTING);
     RG_ASSERT(rg_intent_is_over(status));
+    RG_ASSERT(status != RG_INTENT_DROPPED); /* people drop, and only what waits */
+    RG_ASSERT((status == RG_INTENT_REFUSED) == (refusal != RG_OK));
+    RG_ASSERT(!item->flying);
     item->want = item->r;
     item->want.status = status;
     item->want.since_ms = wall_ms(item->q);
@@ -452,6 +533,7 @@ static void settle_done(struct intent_item *item)
 
     RG_ASSERT(item->r.status == RG_INTENT_PRESENTING);
     RG_ASSERT(rg_intent_is_over(item->want.status));
+    RG_ASSERT(item->asks == NULL);
     RG_ASSERT(q->unsaved >= item->unsaved);
     q->unsaved -= item->unsaved;
     item->unsaved = item->job_err != RG_OK;
@@ -517,6 +599,7 @@ static void settle_refused(struct intent_item *item, const struct rg_reply *repl
 {
     char text[256];
 
+    RG_ASSERT(reply->err != RG_OK);
     if (item->r.automatic && reply->err == RG_ENOTFOUND) { /* what was to be taken away is not there */
         snprintf(text, sizeof text, "nothing was left to take away: %s was gone already", why_text(reply->why));
         settle(item, RG_INTENT_APPLIED, RG_OK, rev, text);
@@ -530,6 +613,7 @@ static void settle_refused(struct intent_item *item, const struct rg_reply *repl
 /* Whether it is certain that a proposal with an error changed nothing. */
 static bool nothing_happened(const struct rg_proposal *p)
 {
+    RG_ASSERT(p->err != RG_OK);
     switch (p->err) {
     case RG_ENOPRIMARY:
     case RG_ENOTPRIMARY:
@@ -554,9 +638,9 @@ static void on_forwarded(struct rg_proposal *p)
     struct intent_item *item = RG_CONTAINER(p, struct intent_item, proposal);
     bool known = p->err == RG_OK || p->err == RG_EREPLICATION;
 
-    RG_ASSERT(item->flying);
-    RG_ASSERT(!item->busy);
-    RG_ASSERT(item->r.status == RG_INTENT_PRESENTING);
+    RG_ASSERT(item->flying); /* the answer comes once */
+    RG_ASSERT(item->r.automatic ? item->q->flying_auto > 0 : item->q->flying_manual);
+    intent_item_check(item);
     item->flying = false;
     rg_buf_deinit(&item->present);
     if (!known && !nothing_happened(p))
@@ -585,6 +669,8 @@ static enum rg_err present_build(struct intent_item *item, bool *ret_done, struc
     uint8_t random[16];
     enum rg_err err = rg_txn_begin(item->q->config.store, RG_TXN_READ, &txn);
 
+    RG_ASSERT(item->r.status == RG_INTENT_PRESENTING);
+    RG_ASSERT(item->r.attempts > 0);
     if (err)
         return err;
     rg_txn_applied(txn, &applied);
@@ -615,8 +701,10 @@ static void fly(struct intent_item *item)
     RG_ASSERT(!item->flying);
     RG_ASSERT(!item->busy);
     RG_ASSERT(item->present.len > 0);
+    RG_ASSERT(item->present.len <= RG_CMD_BYTES_MAX);
     item->flying = true;
     item->proposal = (struct rg_proposal){.cmd = rg_buf_span(&item->present), .on_done = on_forwarded};
+    intent_item_check(item);
     q->config.forward(q->config.arg, &item->proposal);
 }
 
@@ -626,6 +714,8 @@ static void present(struct intent_item *item)
 {
     RG_ASSERT(item->r.status == RG_INTENT_QUEUED);
     RG_ASSERT(!item->busy);
+    RG_ASSERT(!item->flying);
+    RG_ASSERT(!item->unsaved);
     RG_ASSERT(item->r.automatic || is_approved(item)); /* what gives access waits for somebody's word */
     if (item->r.automatic) {
         RG_ASSERT(item->q->flying_auto < INTENTS_FLYING_MAX);
@@ -648,6 +738,8 @@ static void mark_done(struct intent_item *item)
     char id[RG_UUID_TEXT_MAX];
 
     RG_ASSERT(!item->r.automatic);
+    RG_ASSERT(item->q->flying_manual);
+    RG_ASSERT(is_approved(item));
     RG_ASSERT(item->r.status == RG_INTENT_QUEUED);
     RG_ASSERT(item->want.status == RG_INTENT_PRESENTING);
     if (item->job_err) {
@@ -684,6 +776,8 @@ static void forget_done(struct intent_item *item)
         rg_log_warn(item->q->config.log, "intent.forget", "file=%s code=%s reason=\"%s\"", item->name,
                     rg_err_symbol(item->job_err), rg_errctx_text(&item->job_ctx, item->job_err));
     RG_ASSERT(item->asks == NULL);
+    RG_ASSERT(rg_intent_is_over(item->r.status));
+    RG_ASSERT(!TAILQ_EMPTY(&item->q->forgotten));
     TAILQ_REMOVE(&item->q->forgotten, item, turn);
     intent_item_free(item);
 }
@@ -692,6 +786,9 @@ static void forget_done(struct intent_item *item)
 
 void intent_on_job(struct intent_item *item)
 {
+    RG_ASSERT(!item->busy);
+    RG_ASSERT(!item->flying);
+    intent_item_check(item);
     if (item->q->stopped && item->job != JOB_FORGET) {
         answer_waiting(item, RG_ESTOPPED, "");
         return;
@@ -729,6 +826,7 @@ static void present_due(struct rg_intents *q, bool primary)
     uint64_t now = now_ms(q);
     struct intent_item *item, *next;
 
+    RG_ASSERT(q->stepping);
     for (item = TAILQ_FIRST(&q->pending); item != NULL && !q->stopped; item = next) {
         if (q->flying_auto == INTENTS_FLYING_MAX && (q->approved == 0 || q->flying_manual) && q->unsaved == 0)
             break;
@@ -756,8 +854,10 @@ void rg_intents_step(struct rg_intents *q)
             present_due(q, q->config.primary(q->config.arg) == RG_OK);
     } while (q->again && !q->stopped);
     q->stepping = false;
-    if (!q->stopped)
-        forget_old(q);
+    if (q->stopped)
+        return;
+    forget_old(q);
+    intents_check(q);
 }
 
 /* ---- looking ---- */
@@ -773,6 +873,7 @@ enum rg_err rg_intents_get(const struct rg_intents *q, const struct rg_uuid *id,
 
     if (item == NULL || !is_visible(item))
         return RG_ENOTFOUND;
+    intent_item_check(item);
     rg_intent_encode(&item->r, out);
     return out->err;
 }
@@ -784,6 +885,7 @@ enum rg_err rg_intents_list(const struct rg_intents *q, enum rg_intent_status st
     const struct intent_item *item;
     size_t n = 0, begin = out->len;
 
+    RG_ASSERT((unsigned)status < RG_INTENT_STATUS_COUNT);
     rg_buf_init(&record, RG_INTENT_RECORD_BYTES_MAX);
     *ret_more = false;
     TAILQ_FOREACH(item, &q->all, all) {
@@ -793,6 +895,8 @@ enum rg_err rg_intents_list(const struct rg_intents *q, enum rg_intent_status st
             *ret_more = true;
             break;
         }
+        RG_ASSERT(item->r.seq > after);
+        after = item->r.seq; /* in the order they were taken */
         rg_buf_clear(&record);
         rg_intent_encode(&item->r, &record);
         if (record.err)
@@ -816,6 +920,11 @@ enum rg_err rg_intents_new(const struct rg_intents_config *config, struct rg_int
     struct rg_intents *q = calloc(1, sizeof *q);
     enum rg_err err;
 
+    RG_ASSERT(config->io != NULL);
+    RG_ASSERT(config->store != NULL);
+    RG_ASSERT(config->primary != NULL);
+    RG_ASSERT(config->try != NULL);
+    RG_ASSERT(config->forward != NULL);
     if (q == NULL)
         return RG_ENOMEM;
     q->config = *config;

@@ -4,7 +4,33 @@
 
 #include "raft/intent/intents_priv.h"
 
+_Static_assert(96 >= sizeof "/.tmp" + RG_INTENT_NAME_MAX, "a path has room for a name");
+
 /* ---- jobs ---- */
+
+/* What each job is begun for. */
+static void job_check(const struct intent_item *item, enum intent_job job)
+{
+    const struct rg_intent *r = &item->r, *want = &item->want;
+
+    intent_item_check(item);
+    RG_ASSERT(!item->busy);
+    RG_ASSERT(!item->flying);
+    RG_ASSERT(item->asks == NULL || job == JOB_TAKE || job == JOB_DECIDE);
+    if (job == JOB_FORGET) {
+        RG_ASSERT(rg_intent_is_over(r->status));
+        return;
+    }
+    RG_ASSERT(want->seq == r->seq);
+    RG_ASSERT(want->cmd.p == item->cmd);
+    RG_ASSERT(want->automatic == r->automatic);
+    RG_ASSERT(!rg_intent_is_over(r->status));
+    RG_ASSERT((r->status == RG_INTENT_PRESENTING) == (job == JOB_SETTLE));
+    RG_ASSERT(job != JOB_SETTLE || rg_intent_is_over(want->status));
+    RG_ASSERT(job != JOB_TAKE || want->status == RG_INTENT_QUEUED);
+    RG_ASSERT((want->status == RG_INTENT_PRESENTING) == (job == JOB_MARK));
+    RG_ASSERT(job != JOB_DECIDE || want->decided_by[0] != '\0');
+}
 
 static void path_of(const struct rg_intents *q, const char *name, const char *suffix, char out[INTENTS_PATH_MAX + 96])
 {
@@ -19,9 +45,11 @@ static enum rg_err write_file(struct rg_io *io, const char *path, struct rg_span
     enum rg_err err;
     int fd;
 
+    RG_ASSERT(bytes.n > 0);
     err = io->open(io, path, RG_OPEN_CREATE, &fd, ctx);
     if (err)
         return err;
+    RG_ASSERT(fd >= 0);
     err = io->truncate(io, fd, 0, ctx); /* what an attempt before left */
     if (!err)
         err = io->pwrite(io, fd, bytes.p, bytes.n, 0, ctx);
@@ -47,6 +75,8 @@ static enum rg_err replace(struct intent_item *item)
     err = rg_intent_seal(&q->config.seal, item->name, rg_buf_span(&item->record), &item->file);
     if (err)
         return rg_fail(ctx, err, "seal %s: %s", path, rg_err_text(err));
+    RG_ASSERT(item->file.len > item->record.len);
+    RG_ASSERT(item->file.len <= RG_INTENT_FILE_BYTES_MAX); /* else no start would read it */
     err = write_file(io, temp, rg_buf_span(&item->file), ctx);
     if (!err) {
         err = io->rename(io, temp, path, ctx);
@@ -68,6 +98,8 @@ static enum rg_err forget(struct intent_item *item)
     char path[INTENTS_PATH_MAX + 96];
     enum rg_err err;
 
+    RG_ASSERT(item->job == JOB_FORGET);
+    RG_ASSERT(rg_intent_is_over(item->r.status)); /* what waits is never deleted */
     path_of(item->q, item->name, "", path);
     err = io->unlink(io, path, &item->job_ctx);
     if (err == RG_ENOTFOUND)
@@ -81,6 +113,8 @@ static void job_run(struct rg_work *work)
     struct intent_item *item = RG_CONTAINER(work, struct intent_item, work);
 
     RG_ASSERT(item->busy);
+    RG_ASSERT(item->job_err == RG_OK);
+    RG_ASSERT(item->name[0] != '\0');
     item->job_err = item->job == JOB_FORGET ? forget(item) : replace(item);
 }
 
@@ -99,10 +133,7 @@ void intent_disk_begin(struct intent_item *item, enum intent_job job)
 {
     struct rg_io *io = item->q->config.io;
 
-    RG_ASSERT(!item->busy);
-    RG_ASSERT(!item->flying);
-    RG_ASSERT(item->name[0] != '\0');
-    RG_ASSERT(job == JOB_FORGET || item->want.seq == item->r.seq);
+    job_check(item, job);
     item->busy = true;
     item->job = job;
     item->job_err = RG_OK;
@@ -163,6 +194,7 @@ static enum rg_err read_file(struct rg_io *io, const char *path, struct rg_buf *
 
     if (err)
         return err;
+    RG_ASSERT(fd >= 0);
     err = io->size(io, fd, &size, ctx);
     if (!err && size > RG_INTENT_FILE_BYTES_MAX)
         err = rg_fail(ctx, RG_EMALFORMED, "it is over %u bytes", (unsigned)RG_INTENT_FILE_BYTES_MAX);
@@ -171,8 +203,10 @@ static enum rg_err read_file(struct rg_io *io, const char *path, struct rg_buf *
         err = out->err;
     if (!err)
         err = io->pread(io, fd, to, (size_t)size, 0, &n, ctx);
-    if (!err)
+    if (!err) {
+        RG_ASSERT(n <= size);
         out->len += n;
+    }
     io->close(io, fd);
     return err;
 }
@@ -186,6 +220,9 @@ static enum rg_err load_one(struct rg_intents *q, const char *name, uint64_t seq
     struct rg_intent r;
     enum rg_err err;
 
+    RG_ASSERT(seq > 0);
+    RG_ASSERT(seq < q->next_seq);
+    RG_ASSERT(TAILQ_EMPTY(&q->all) || TAILQ_LAST(&q->all, intent_list)->r.seq <= seq); /* names are read in order */
     path_of(q, name, "", path);
     rg_buf_init(&file, RG_INTENT_FILE_BYTES_MAX + 1);
     rg_buf_init(&record, RG_INTENT_FILE_BYTES_MAX);
@@ -222,6 +259,7 @@ static int by_since(const void *a, const void *b)
 {
     const struct intent_item *x = *(struct intent_item *const *)a, *y = *(struct intent_item *const *)b;
 
+    RG_ASSERT(x == y || x->r.seq != y->r.seq);
     if (x->r.since_ms != y->r.since_ms)
         return x->r.since_ms < y->r.since_ms ? -1 : 1;
     return x->r.seq < y->r.seq ? -1 : x->r.seq > y->r.seq;
@@ -270,6 +308,7 @@ static enum rg_err load_names(struct rg_intents *q, const struct names *names)
             (void)q->config.io->unlink(q->config.io, path, NULL);
         if (!rg_intent_name_parse(name, &seq, &id))
             continue;
+        RG_ASSERT(seq <= RG_INTENT_SEQ_MAX);
         q->next_seq = RG_MAX(q->next_seq, seq + 1);
         err = load_one(q, name, seq, &id, &ctx);
         if (err == RG_ENOMEM || err == RG_EKEY)
@@ -289,6 +328,8 @@ enum rg_err intent_disk_load(struct rg_intents *q, struct rg_errctx *ctx)
     struct names names = {.name = NULL};
     enum rg_err err = io->mkdir(io, q->dir, ctx);
 
+    RG_ASSERT(TAILQ_EMPTY(&q->all));
+    RG_ASSERT(q->next_seq == 1);
     if (!err)
         err = io->sync_dir(io, q->config.data_dir, ctx);
     if (!err) /* what a process renamed and had not synced when it ended: what is read now must stay so */

@@ -17,6 +17,12 @@ enum {
     INTENTS_OVERHEAD_BYTES = 1024, /* counted for each, beside its command */
 };
 
+_Static_assert(RG_INTENTS_MAX + RG_INTENTS_KEPT_MAX <= INTENTS_FILES_MAX, "as many as are kept can be read again");
+_Static_assert(RG_INTENTS_BYTES_MAX >= RG_CMD_BYTES_MAX + INTENTS_OVERHEAD_BYTES, "the largest command can wait");
+_Static_assert(RG_INTENTS_KEPT_BYTES_MAX >= RG_CMD_BYTES_MAX + INTENTS_OVERHEAD_BYTES, "and be looked at when it is over");
+_Static_assert(INTENTS_FLYING_MAX <= RG_INTENTS_MAX, "nobody flies who does not wait");
+_Static_assert(INTENTS_AGAIN_MS <= INTENTS_AGAIN_MS_MAX, "attempts come later and later");
+
 /* What a job is for, and so what follows it. */
 enum intent_job { JOB_TAKE, JOB_DECIDE, JOB_MARK, JOB_SETTLE, JOB_FORGET };
 
@@ -63,9 +69,12 @@ struct rg_intents {
 /** Bytes an item counts for. */
 static inline size_t intent_bytes(const struct intent_item *item)
 {
+    RG_ASSERT(item->r.cmd.p == item->cmd);
     return item->r.cmd.n + INTENTS_OVERHEAD_BYTES;
 }
 
+/** Assert what is true of one between two events. Raft thread. */
+void intent_item_check(const struct intent_item *item);
 /** A new item with a copy of the command, in no list. NULL: no memory. */
 struct intent_item *intent_item_new(struct rg_intents *q, struct rg_span cmd);
 void intent_item_free(struct intent_item *item);

@@ -73,3 +73,30 @@ TEST(attributes_under_other_names_are_the_same)
     new = taken(RG_CMD_USER_CREATE, "id=u9 name=new attrs={\"title\":\"u\"}");
     ck_assert_mem_ne(&old, &new, sizeof old);
 }
+
+/* A record that an authentic file holds is taken only when it is one that can have been written. */
+TEST(records_that_cannot_be_are_refused)
+{
+    static const struct {
+        uint64_t attempts;
+        enum rg_err err;
+    } cases[] = {{0, RG_OK}, {RG_INTENT_ATTEMPTS_MAX, RG_OK}, {RG_INTENT_ATTEMPTS_MAX + 1, RG_EMALFORMED}};
+    RG_AUTO_BUF struct rg_buf cmd = {.max = 0}, record = {.max = 0};
+    struct rg_intent r = {.seq = 7, .status = RG_INTENT_QUEUED}, got;
+    struct rg_errctx ctx = {.text = ""};
+
+    rg_buf_init(&cmd, RG_CMD_BYTES_MAX);
+    rg_buf_init(&record, RG_INTENT_RECORD_BYTES_MAX);
+    rg_cmd_begin(&cmd, RG_CMD_USER_DELETE, 1, rg_span_str("admin"));
+    r.cmd = rg_buf_span(&cmd);
+    for (size_t i = 0; i < RG_LEN(cases); i++) {
+        r.attempts = cases[i].attempts;
+        rg_buf_clear(&record);
+        rg_intent_encode(&r, &record);
+        ck_assert_int_eq(rg_intent_decode(rg_buf_span(&record), &got, &ctx), cases[i].err);
+        if (cases[i].err)
+            ck_assert_ptr_nonnull(strstr(ctx.text, "attempts"));
+        else
+            ck_assert_uint_eq(got.attempts, r.attempts);
+    }
+}
