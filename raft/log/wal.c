@@ -4,7 +4,7 @@
 static const uint32_t reset_may[] = {
     [WAL_RESET_NONE] = RG_BIT(WAL_RESET_WANTED),
     [WAL_RESET_WANTED] = RG_BIT(WAL_RESET_WRITING),
-    [WAL_RESET_WRITING] = RG_BIT(WAL_RESET_NONE),
+    [WAL_RESET_WRITING] = RG_BIT(WAL_RESET_NONE) | RG_BIT(WAL_RESET_WANTED), /* back: there was no room */
 };
 static const char *const reset_names[] = {"NONE", "WANTED", "WRITING"};
 const struct rg_sm_table wal_resets = RG_SM_TABLE("log reset", reset_may, reset_names);
@@ -136,7 +136,10 @@ uint64_t rg_wal_last(const struct rg_wal *wal) { return wal_log_last(&wal->log);
 uint64_t rg_wal_term(const struct rg_wal *wal, uint64_t index) { return wal_log_term(&wal->log, index); }
 size_t rg_wal_bytes(const struct rg_wal *wal) { return wal->log.bytes; }
 uint64_t rg_wal_durable(const struct rg_wal *wal) { return RG_BUG(wal_durable_early) ? wal->next_unwritten - 1 : wal->durable; }
-bool rg_wal_busy(const struct rg_wal *wal) { return wal->writing; }
+bool rg_wal_busy(const struct rg_wal *wal) { return wal->writing || wal->stalled; }
+bool rg_wal_full(const struct rg_wal *wal) { return wal->retry_ms != 0; }
+bool rg_wal_stalled(const struct rg_wal *wal) { return wal->stalled; }
+bool rg_wal_begun(const struct rg_wal *wal) { return !wal->starting; }
 
 bool rg_wal_get(const struct rg_wal *wal, uint64_t index, struct rg_entry *ret_entry)
 {
@@ -316,8 +319,38 @@ static void start_write(struct rg_wal *wal, enum wal_kind kind)
     wal_lane_write(wal);
 }
 
+/* What the opening had no room for: the first record of the first segment since. The entries that come behind it are appended or cut
+ * off by their own. */
+static void start_start(struct rg_wal *wal)
+{
+    struct wal_write *write = &wal->write;
+
+    rg_buf_clear(&write->plain);
+    write->last = wal->next_unwritten - 1;
+    write->record = (struct wal_record){
+        .kind = WAL_START, .first = wal->start_first, .base_term = wal->start_term, .last_term = wal->start_term};
+    memcpy(write->record.prev_tag, wal->tag, RG_TAG_BYTES);
+    write->generation = wal->generation;
+    write->err = RG_OK;
+    choose_segment(wal, true);
+    wal->writing = true;
+    wal_lane_write(wal);
+}
+
+void wal_retry_later(struct rg_wal *wal)
+{
+    wal->retry_ms = wal->env.io->now_ms(wal->env.io) + WAL_RETRY_MS;
+}
+
+static bool retry_waits(const struct rg_wal *wal)
+{
+    return wal->retry_ms != 0 && wal->env.io->now_ms(wal->env.io) < wal->retry_ms;
+}
+
 static void start_prepare(struct rg_wal *wal)
 {
+    if (retry_waits(wal))
+        return;
     if (wal->ready != NULL || wal->preparing.busy || wal->dead || wal->closing || (wal->writing && wal->rotating) ||
         wal->current->position < wal->current->size / 2)
         return;
@@ -332,9 +365,14 @@ static void step(struct rg_wal *wal)
 {
     enum rg_err err;
 
-    if (wal->writing || wal->dead || wal->closing)
+    if (wal->writing || wal->dead || wal->closing || (wal->stalled && retry_waits(wal)))
         return;
     RG_ASSERT(wal->reset.state != WAL_RESET_WRITING);
+    wal->stalled = false;
+    if (wal->starting) {
+        start_start(wal);
+        return;
+    }
     if (wal->reset.state == WAL_RESET_WANTED) {
         rg_sm_move(&wal->reset, WAL_RESET_WRITING);
         rg_buf_clear(&wal->write.plain);
@@ -352,7 +390,12 @@ static void step(struct rg_wal *wal)
     start_write(wal, wal->cut ? WAL_TRUNCATE : WAL_BATCH);
 }
 
-void rg_wal_flush(struct rg_wal *wal) { step(wal); }
+void rg_wal_flush(struct rg_wal *wal)
+{
+    step(wal);
+    if (wal->retry_ms != 0)
+        start_prepare(wal);
+}
 
 /* Nothing to write: leave proof on disk that the last record was complete. At most one mark for a place, and the next
  * record overwrites it, so no unsynced byte ever stands before a synced one. */
@@ -416,18 +459,21 @@ static void settle_segment(struct rg_wal *wal)
     RG_ASSERT(write->made || segment == wal->current);
     if (write->made) {
         RG_ASSERT(segment->seq > wal->current->seq); /* sequence numbers only grow */
-        wal_lane_finish(wal, wal->current);
+        if (wal->current->fd >= 0) /* else it is the one that an opening without room left in its place */
+            wal_lane_finish(wal, wal->current);
         if (wal->ready != NULL && wal->ready->seq < segment->seq)
             wal_lane_delete(wal, RG_STEAL(wal->ready)); /* was too small: sequence numbers only grow */
         wal_push_segment(wal, segment);
         wal->current = segment;
         wal->marked = 0;
+        wal->retry_ms = 0;
     }
     if (segment->base == UINT64_MAX)
         segment->base = write->record.first - 1;
     segment->number++;
     segment->position += write->out.len;
-    memcpy(wal->tag, write->record.tag, RG_TAG_BYTES);
+    if (write->record.kind != WAL_START) /* which is no link of the chain */
+        memcpy(wal->tag, write->record.tag, RG_TAG_BYTES);
 }
 
 static void settle_reset(struct rg_wal *wal)
@@ -463,14 +509,37 @@ static void settle_durable(struct rg_wal *wal)
         wal->config.on_durable(wal->config.arg, wal->durable, wal_log_term(&wal->log, wal->durable));
 }
 
+/* There was no room for the segment that the record needs, and nothing of the record was written: all is as before it, and some time
+ * later the same is tried again. What was cut off meanwhile from before it on is still on the disk. */
+static void stall(struct rg_wal *wal)
+{
+    struct wal_write *write = &wal->write;
+
+    RG_ASSERT(write->segment == NULL && !write->made);
+    if (wal->reset.state == WAL_RESET_WRITING) {
+        rg_sm_move(&wal->reset, WAL_RESET_WANTED);
+    } else if (write->generation == wal->generation && write->record.kind != WAL_START) {
+        wal->cut = write->record.kind == WAL_TRUNCATE || wal->next_unwritten < write->record.first;
+        wal->next_unwritten = RG_MIN(wal->next_unwritten, write->record.first);
+    }
+    wal->stalled = true;
+    wal->rotating = false;
+    wal_retry_later(wal);
+}
+
 void wal_on_written(struct rg_wal *wal)
 {
     struct wal_write *write = &wal->write;
-    bool reset = wal->reset.state == WAL_RESET_WRITING;
+    bool reset = wal->reset.state == WAL_RESET_WRITING, start = write->record.kind == WAL_START;
 
     RG_ASSERT(wal->writing);
     RG_ASSERT(!write->made || write->segment != wal->current);
     wal->writing = false;
+    if (write->err == RG_ENOSPACE && write->segment == NULL && !wal->closing && !wal->dead) {
+        stall(wal);
+        wal_release(wal);
+        return;
+    }
     if (wal->closing || wal->dead || write->err) {
         if (write->made)
             wal_segment_free(wal->env.io, write->segment);
@@ -479,14 +548,17 @@ void wal_on_written(struct rg_wal *wal)
         return;
     }
     settle_segment(wal);
-    if (reset)
+    if (start)
+        wal->starting = false;
+    else if (reset)
         settle_reset(wal);
     else
         settle_durable(wal);
     wal_check(wal);
     step(wal);
     start_prepare(wal);
-    mark_idle(wal);
+    if (!start)
+        mark_idle(wal);
     wal_release(wal);
 }
 
@@ -507,7 +579,7 @@ void wal_on_prepared(struct rg_wal *wal)
     RG_ASSERT(segment == NULL || segment->seq == preparing->seq);
     preparing->busy = false;
     if (preparing->err == RG_ENOSPACE) {
-        /* Not needed yet. When it is, the write makes one itself, and fails then if there is still no space. */
+        wal_retry_later(wal); /* not needed yet: half of the current one is left */
     } else if (preparing->err) {
         wal_die(wal, preparing->err, &preparing->ctx);
     } else if (segment != NULL && !wal->closing && overtaken(wal, segment)) {
@@ -515,6 +587,7 @@ void wal_on_prepared(struct rg_wal *wal)
     } else if (segment != NULL && !wal->closing) {
         RG_ASSERT(wal->ready == NULL);
         wal->ready = RG_STEAL(segment);
+        wal->retry_ms = 0;
     }
     wal_segment_free(wal->env.io, segment);
     wal_release(wal);

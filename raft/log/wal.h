@@ -5,7 +5,8 @@
  * LZ4-compressed when that helps, sealed with a counter nonce; its AAD binds segment sequence, position, first index and the
  * tag of the record before, across segments too. A torn last record is cut (and said); a bad record with any valid one
  * behind it, a gap or a missing segment is corruption: RG_ECORRUPT, never a truncation. Each opening begins a new segment,
- * so no nonce is used twice. Layout: docs/formats-disk.md. */
+ * so no nonce is used twice. A disk without room for the next segment kills no log: what needs it waits, in memory and not
+ * durable, and goes on by itself; half a segment is left when that is first noticed. Layout: docs/formats-disk.md. */
 #ifndef REGENT_RAFT_LOG_WAL_H
 #define REGENT_RAFT_LOG_WAL_H
 
@@ -63,10 +64,17 @@ uint64_t rg_wal_durable(const struct rg_wal *wal);
 RG_MUST enum rg_err rg_wal_append(struct rg_wal *wal, const struct rg_entry *entries, size_t n);
 /** Drop entries from index on, in memory now and on disk with the next flush (a truncation mark in the chain). */
 RG_MUST enum rg_err rg_wal_truncate(struct rg_wal *wal, uint64_t index);
-/** Start writing what is queued, unless a write is under way (then it follows by itself at its completion). */
+/** Start writing what is queued, unless a write is under way (then it follows by itself at its completion). Call it some times
+ * a second while rg_wal_full: it is what tries again. */
 void rg_wal_flush(struct rg_wal *wal);
-/** A write is under way: collect submissions meanwhile. */
+/** A write is under way, or waits for room: collect submissions meanwhile. */
 bool rg_wal_busy(const struct rg_wal *wal);
+/** There was no room for a segment when one was last made. */
+bool rg_wal_full(const struct rg_wal *wal);
+/** What was appended waits for that room: nothing becomes durable. */
+bool rg_wal_stalled(const struct rg_wal *wal);
+/** The log could be written to some time since its opening. */
+bool rg_wal_begun(const struct rg_wal *wal);
 /** Forget entries up to index (inclusive) in memory, and delete segments that hold nothing after it. `term` is index's. */
 RG_MUST enum rg_err rg_wal_compact(struct rg_wal *wal, uint64_t index, uint64_t term);
 /** A snapshot at (index, term) replaces the whole log: empty it, here and (from RG_LANE_LOG, durable before done) on disk. */

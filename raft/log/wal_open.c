@@ -191,6 +191,40 @@ static enum rg_err begin_segment(struct rg_wal *wal, const struct wal_load *load
     return RG_OK;
 }
 
+/* There is no room for another segment: the log can be read, and waits for room to go on (wal.c). In place of the one to write to
+ * stands one that is full and has no file. What an opening tidies up is left to the next one, as behind a crash. */
+static enum rg_err begin_later(struct rg_wal *wal, const struct wal_load *load)
+{
+    uint64_t last = wal_log_last(&wal->log);
+    struct wal_segment *segment;
+
+    for (size_t i = 0; i < load->n_found; i++) {
+        const struct wal_found *found = &load->found[i];
+
+        if (found->seq < load->dead_before || (found->loaded && (found->records == 0 || found->start_only)))
+            continue;
+        segment = wal_segment_new(&wal->env, found->seq);
+        if (segment == NULL)
+            return RG_ENOMEM;
+        segment->base = found->base;
+        wal_push_segment(wal, segment);
+    }
+    segment = wal_segment_new(&wal->env, ++wal->seq_last);
+    if (segment == NULL)
+        return RG_ENOMEM;
+    segment->base = last;
+    segment->number = 1;
+    segment->size = segment->position = WAL_HEADER_BYTES + WAL_MARK_ROOM;
+    wal_push_segment(wal, segment);
+    wal->current = segment;
+    memcpy(wal->tag, load->tag, RG_TAG_BYTES);
+    wal->starting = wal->stalled = true;
+    wal->start_first = last + 1;
+    wal->start_term = wal_log_term(&wal->log, last);
+    wal_retry_later(wal);
+    return RG_OK;
+}
+
 /* ---- opening ---- */
 
 static enum rg_err fill_env(struct wal_env *env, struct rg_io *io, const char *dir, struct rg_keyprov *keys,
@@ -299,11 +333,15 @@ static enum rg_err open_on(struct rg_wal *wal, struct wal_load *load, struct rg_
     if (RG_BUG(wal_last_lost) && wal->log.count > 0)
         wal_log_truncate(&wal->log, wal_log_last(&wal->log));
     err = begin_segment(wal, load, &segment, ctx);
-    if (err)
+    if (err && (err != RG_ENOSPACE || load->conflict))
         return err;
-    err = tidy(wal, load, ctx);
-    wal_push_segment(wal, segment);
-    wal->current = segment;
+    if (err) {
+        err = begin_later(wal, load);
+    } else {
+        err = tidy(wal, load, ctx);
+        wal_push_segment(wal, segment);
+        wal->current = segment;
+    }
     wal->durable = wal_log_last(&wal->log);
     wal->next_unwritten = wal->durable + 1;
     return err;

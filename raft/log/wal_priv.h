@@ -24,6 +24,7 @@ enum {
     WAL_SEGMENTS_MAX = 1 << 16,
     WAL_CLUSTER_BYTES = 64,
     WAL_NAME_BYTES = 24, /* 16 hex digits, ".wal", NUL */
+    WAL_RETRY_MS = 1000, /* between attempts to make a segment for which there was no room */
 };
 #define WAL_SEQ_MAX (INT64_MAX / 2) /* of a segment found: the numbers above are never used up */
 
@@ -264,6 +265,11 @@ struct rg_wal {
     uint8_t tag[RG_TAG_BYTES];            /* of the last record */
     uint64_t marked;                      /* position of the last mark in the current segment; 0: none */
     bool writing, rotating;               /* rotating: the write goes to a segment behind the current one */
+    /* There was no room for a segment. What is in the current one goes on; a write that needs another waits (stalled). */
+    bool stalled;
+    uint64_t retry_ms;                    /* none is made before; 0: there was room the last time */
+    bool starting;                        /* not even for the first one, at the opening: a START (start_first, start_term) is owed */
+    uint64_t start_first, start_term;
     struct rg_sm reset; /* wal_resets */
     void (*reset_done)(void *arg);
     void *reset_arg;
@@ -277,6 +283,8 @@ struct rg_wal {
 
 /** Assert what is true of an open log between its steps. Raft thread; O(1). */
 void wal_check(const struct rg_wal *wal);
+/** There was no room for a segment: not again for a while. */
+void wal_retry_later(struct rg_wal *wal);
 /** The log is dead: say so, once. */
 void wal_die(struct rg_wal *wal, enum rg_err err, const struct rg_errctx *ctx);
 void wal_hold(struct rg_wal *wal);

@@ -50,11 +50,11 @@ void node_answers_refuse(struct rg_node *node)
     }
 }
 
-void node_answers_stalled(struct rg_node *node)
+void node_answers_stalled(struct rg_node *node, enum rg_err err)
 {
     for (struct rg_proposal *p = node->answers.flying.head; p != NULL; p = p->next)
         p->rev = (struct rg_rev){.epoch = rg_epoch_of(p->term), .index = p->index};
-    rg_proposals_answer(&node->answers.flying, RG_ESTATEFULL);
+    rg_proposals_answer(&node->answers.flying, err);
 }
 
 void node_regions_moved(struct rg_node *node)

@@ -367,7 +367,7 @@ void node_receiver_failed(void *arg, uint64_t peer, enum rg_err err, const char 
 
     rg_log_error(node->config.log, "snapshot.receive", "peer=%llu err=%s text=\"%s\"", (unsigned long long)peer,
                  rg_err_symbol(err), text);
-    if (err == RG_EIO || err == RG_ENOSPACE || err == RG_ENOMEM)
+    if (err == RG_EIO || err == RG_ENOMEM) /* for want of room: it is offered again */
         node_fail(node, err, "receive a snapshot: %s", text);
 }
 

@@ -462,8 +462,12 @@ static void pump_timer(struct rg_node *node)
 {
     uint64_t due = RG_MIN(node->pump.announce_due_ms, node->pump.retry_ms);
 
-    if (node->stage.state != NODE_RUNNING)
+    if (node->stage.state != NODE_RUNNING && !rg_wal_full(node->wal))
         return; /* the log's completion brings the next turn */
+    if (node->stage.state != NODE_RUNNING) { /* it waits for room, and tries again in a turn */
+        node->io->timer(node->io, node_now_ms(node) + node->config.announce_ms);
+        return;
+    }
     due = RG_MIN(due, RG_MIN(core_due(node), node_answer_due(node)));
     due = RG_MIN(due, RG_MIN(node_failover_due(node), node_handover_due(node)));
     due = RG_MAX(due, node_now_ms(node));
@@ -530,6 +534,10 @@ void rg_node_pump(struct rg_node *node)
     node->pump.turn++;
     if (node->stage.state != NODE_STOPPED)
         pump_durable(node);
+    if (node->stage.state != NODE_STOPPED)
+        node_room_step(node);
+    if (node->stage.state == NODE_FIRST || node->stage.state == NODE_REBORN)
+        rg_wal_flush(node->wal);
     if (node->stage.state == NODE_RUNNING)
         pump_running(node);
     if (node->stage.state != NODE_STOPPED) {

@@ -244,10 +244,12 @@ void node_handover_resume(struct rg_node *node);
 
 /** More is refused than before: what is not in the log yet is looked at again. */
 void node_answers_refuse(struct rg_node *node);
-/** What is in the log is not applied for now: nobody waits for that. */
-void node_answers_stalled(struct rg_node *node);
+/** What is in the log is not written down or applied for now (err says for want of what): nobody waits for that. */
+void node_answers_stalled(struct rg_node *node, enum rg_err err);
 
 /* room.c */
+/** In every turn: has the log room? */
+void node_room_step(struct rg_node *node);
 /** What the store takes, anew: after every commit of it. */
 void node_room_measure(struct rg_node *node);
 /** Whether apply met an entry for which there is no room. */

@@ -54,12 +54,27 @@ void node_room_judge(struct rg_node *node)
 {
     unsigned before = node->room.full;
 
-    node->room.full = rg_room_judge(&node->room.now, before) | (before & RG_FULL_STOPPED);
+    node->room.full = rg_room_judge(&node->room.now, before) | (before & RG_FULL_STOPPED) |
+                      (rg_wal_full(node->wal) ? RG_FULL_DISK : 0);
     if (node->room.full != before) {
         log_change(node, before);
         node->room.tell = true;
     }
     judge_refusal(node);
+}
+
+/* The log says by itself when it has no room. Whoever waits for what it cannot write down is told, and need not wait. */
+void node_room_step(struct rg_node *node)
+{
+    bool stalled = rg_wal_stalled(node->wal);
+
+    if (rg_wal_full(node->wal) != node->room.log_full || stalled != node->room.log_stalled) {
+        node->room.log_full = rg_wal_full(node->wal);
+        node->room.log_stalled = stalled;
+        node_room_judge(node);
+        if (stalled && node->leading)
+            node_answers_stalled(node, RG_EDISKFULL);
+    }
 }
 
 void node_room_measure(struct rg_node *node)
@@ -101,7 +116,7 @@ void node_room_stopped(struct rg_node *node, bool stopped)
     else
         rg_log_info(node->config.log, "apply.again", "index=%llu", (unsigned long long)node->state.applied.index);
     if (stopped)
-        node_answers_stalled(node);
+        node_answers_stalled(node, RG_ESTATEFULL);
     judge_refusal(node);
 }
 
@@ -135,7 +150,7 @@ enum rg_err node_room_check(struct rg_node *node, struct rg_span cmd)
     if (refusing & RG_FULL_STOPPED)
         return RG_ESTATEFULL;
     if (refusing & RG_FULL_DISK)
-        return flags & RG_CMDF_CLIENT ? RG_EDISKFULL : RG_OK;
+        return flags & RG_CMDF_CLIENT || node->room.log_stalled ? RG_EDISKFULL : RG_OK;
     if (flags & RG_CMDF_ADDS)
         return RG_ESTATEFULL;
     return flags & RG_CMDF_REWRITES && (node->state.applied.index == 0 || grows(node, cmd)) ? RG_ESTATEFULL : RG_OK;

@@ -76,6 +76,7 @@ static bool learner_ready(struct rg_node *node)
                                    .up_ms = node_now_ms(node) - node->pump.started_ms,
                                    .announce_ms = node->config.announce_ms,
                                    .trusts = node->log.trusts,
+                                   .log_full = !rg_wal_begun(node->wal),
                                    .stopped = (node->room.full & RG_FULL_STOPPED) != 0,
                                    .trusted = node->log.trusted,
                                    .persisted = node->log.persisted};

@@ -182,6 +182,7 @@ struct node_lease {
 struct node_room {
     struct rg_room now;
     unsigned full;      /* here: enum rg_full */
+    bool log_full, log_stalled; /* as the log last said */
     uint64_t apply_ms;  /* RG_FULL_STOPPED: not tried again before */
     bool tell;          /* the primary: something changed */
     uint64_t told_ms;

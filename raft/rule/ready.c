@@ -8,12 +8,12 @@ const char *rg_ready_why_not(const struct rg_ready *r)
         return "this region has no data yet: waiting for the primary";
     if (r->stopped)
         return "the state is full (state_mb_max, or the file system of state_dir): the rest of the log waits for room";
-    if (r->reachable) {
+    if (r->reachable && !r->log_full) {
         if (!r->target_set || r->applied < r->target)
             return "catching up with the primary";
         return r->hash_matched ? NULL : "waiting to compare the state with the primary's";
     }
-    /* Out of reach: what is durable here was committed, and a region must answer without its primary. */
+    /* Out of reach, or of no use: what is durable here was committed, and a region must answer without its primary. */
     if (r->up_ms <= 2 * r->announce_ms)
         return "listening for the primary";
     if (!r->trusts) /* of a voter's log only a leader knows how much is committed */

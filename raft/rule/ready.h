@@ -12,6 +12,7 @@ struct rg_ready {
     bool hash_matched;   /* its state and this one were equal somewhere since the start */
     uint64_t up_ms, announce_ms;
     bool trusts;         /* nothing but committed entries is in the log */
+    bool log_full;       /* there was no room to begin the log with: nothing newer comes before there is */
     bool stopped;        /* an entry of the log has no room in the state */
     uint64_t trusted, persisted; /* committed whatever the core knows; on disk */
 };

@@ -96,7 +96,7 @@ const struct sim_scenario sim_scenarios[] = {
     {"wiped", "rule 11: a wiped node is refused under the id that had data", 1, sim_story_wiped},
     {"snapshot", "rules 14, 15: a transfer is resumed, and entries for others pass by", 2, sim_story_snapshot},
     {"orphan", "a learner restarts without a primary and shows all it showed", 2, sim_story_orphan},
-    {"full-disk", "rule 4: a full disk stops the node; nothing acknowledged is lost", 1, sim_story_full_disk},
+    {"full-disk", "a full log disk: the primary refuses in time, a replica serves on; by itself again with room", 2, sim_story_full_disk},
     {"state-full", "memory for the state runs out somewhere: refused before anything stops, deletions go on", 2, sim_story_state_full},
     {"apply-stopped", "an entry without room: reads go on, and by themselves the rest, with room", 1, sim_story_apply_stopped},
     {"bad-sync", "rule 4: a failed write or sync stops the node", 2, sim_story_bad_sync},

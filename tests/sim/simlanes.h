@@ -12,6 +12,7 @@ struct simlanes {
     struct rg_work *waiting[RG_LANE_COUNT]; /* first to last */
     struct rg_work *ran[RG_LANE_COUNT];     /* run, not yet done */
     uint64_t jobs;
+    uint64_t now_ms; /* the clock, as the test moves it */
 };
 
 static inline void simlanes_push(struct rg_work **list, struct rg_work *work)
@@ -30,11 +31,14 @@ static inline void simlanes_work(struct rg_io *io, enum rg_lane lane, struct rg_
     simlanes_push(&lanes->waiting[lane], work);
 }
 
+static inline uint64_t simlanes_now_ms(struct rg_io *io) { return RG_CONTAINER(io, struct simlanes, io)->now_ms; }
+
 static inline void simlanes_init(struct simlanes *lanes, struct simdisk *disk)
 {
-    *lanes = (struct simlanes){.disk = disk};
+    *lanes = (struct simlanes){.disk = disk, .now_ms = 1000};
     lanes->io.impl = lanes;
     lanes->io.work = simlanes_work;
+    lanes->io.now_ms = simlanes_now_ms;
     if (disk != NULL)
         simdisk_fill_io(disk, &lanes->io);
 }

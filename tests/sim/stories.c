@@ -223,28 +223,6 @@ static void revive(struct sim *sim, unsigned at)
     sim_start(sim, at);
 }
 
-void sim_story_full_disk(uint64_t seed, bool trace, struct sim **ret_sim)
-{
-    struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){.value_bytes = 400}, trace);
-    unsigned at = seed % 2 ? 0 : 1;
-    uint64_t acked;
-
-    sim_run_ms(sim, 300);
-    write_and_settle(sim, 40);
-    simdisk_full(sim->nodes[at].disk, 0);
-    write_and_settle(sim, 600);
-    EXPECT(sim, sim->nodes[at].stopped);
-    acked = sim->acked_max;
-    sim_write(sim, 5);
-    sim_run_ms(sim, 500);
-    if (at == 0)
-        EXPECT(sim, sim->acked_max == acked); /* nothing is acknowledged any more */
-    simdisk_full(sim->nodes[at].disk, UINT64_MAX);
-    revive(sim, at);
-    sim_run_ms(sim, 500);
-    sim_converge(sim, 5000);
-}
-
 void sim_story_bad_sync(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){0}, trace);

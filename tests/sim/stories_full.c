@@ -159,3 +159,91 @@ void sim_story_apply_stopped(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, (status_of(sim, small)->full & RG_FULL_STOPPED) == 0);
     sim_converge(sim, 8000);
 }
+
+/* ---- the log's disk ---- */
+
+static void write_for(struct sim *sim, unsigned n)
+{
+    for (unsigned i = 0; i < n && !sim->failed; i += 20) {
+        sim_write(sim, RG_MIN(n - i, 20u));
+        sim_run_ms(sim, 30);
+    }
+}
+
+/* A replica: reads go on, nothing is confirmed, and the primary goes on without it; also behind restarts. */
+static void full_replica(struct sim *sim, unsigned at)
+{
+    uint64_t acked = sim->acked, shown, durable;
+
+    write_for(sim, 400);
+    EXPECT(sim, sim->acked > acked + 300);
+    EXPECT(sim, (status_of(sim, at)->full & RG_FULL_DISK) != 0 && status_of(sim, at)->ready);
+    shown = status_of(sim, at)->applied.index;
+    durable = status_of(sim, at)->durable_index;
+    EXPECT(sim, shown < status_of(sim, 0)->applied.index);
+    write_for(sim, 40);
+    EXPECT(sim, status_of(sim, at)->applied.index == shown && status_of(sim, at)->durable_index == durable);
+    EXPECT(sim, status_of(sim, 0)->refusing == 0);
+    for (unsigned i = 0; i < 3 && !sim->failed; i++) {
+        if (rg_prng_chance(&sim->prng, 1, 2))
+            sim_crash(sim, at);
+        else
+            sim_stop(sim, at);
+        simdisk_full(sim->nodes[at].disk, 0); /* what was not synced came back */
+        if (i == 1)
+            sim_crash(sim, 0);
+        if (!sim_start(sim, at))
+            sim_fail(sim, "n%u does not start: %s", at + 1, sim->nodes[at].stop_text);
+        sim_run_ms(sim, 400);
+        if (i == 1)
+            sim_start(sim, 0);
+        sim_run_ms(sim, 1000);
+        EXPECT(sim, status_of(sim, at)->ready && (status_of(sim, at)->full & RG_FULL_DISK) != 0);
+        EXPECT(sim, status_of(sim, at)->applied.index >= shown);
+        EXPECT(sim, status_of(sim, 0)->leader);
+    }
+}
+
+/* The primary: refused while there is room yet for what must go on. */
+static void full_primary(struct sim *sim)
+{
+    uint64_t acked, refused;
+
+    write_for(sim, 800);
+    EXPECT(sim, status_of(sim, 0)->refusing == RG_FULL_DISK && !rg_wal_stalled(sim->nodes[0].node->wal));
+    acked = sim->acked;
+    refused = sim->refused;
+    write_for(sim, 40);
+    EXPECT(sim, sim->acked <= acked + 12 && sim->refused >= refused + 28); /* a NOOP is nobody's */
+    EXPECT(sim, status_of(sim, 0)->leader && status_of(sim, 1)->ready && status_of(sim, 2)->ready);
+    EXPECT(sim, sim_change(sim, RG_CHANGE_REMOVE, &sim->nodes[2].self, 2000) == RG_OK); /* administration goes on */
+    EXPECT(sim, sim_change(sim, RG_CHANGE_ADD, &sim->nodes[2].self, 2000) == RG_OK);
+    sim_crash(sim, 0);
+    simdisk_full(sim->nodes[0].disk, 0);
+    if (!sim_start(sim, 0))
+        sim_fail(sim, "n1 does not start: %s", sim->nodes[0].stop_text);
+    sim_run_ms(sim, 1500);
+    EXPECT(sim, status_of(sim, 0)->leader && (status_of(sim, 0)->refusing & RG_FULL_DISK) != 0);
+    EXPECT(sim, status_of(sim, 0)->applied.index >= sim->acked_max);
+    write_for(sim, 20);
+}
+
+void sim_story_full_disk(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){.value_bytes = 400}, trace);
+    unsigned at = seed % 2 ? 0 : 1;
+
+    sim_run_ms(sim, 300);
+    write_for(sim, 40);
+    sim_run_ms(sim, 300);
+    simdisk_full(sim->nodes[at].disk, 0);
+    if (at == 0)
+        full_primary(sim);
+    else
+        full_replica(sim, at);
+    nobody_stopped(sim);
+    simdisk_full(sim->nodes[at].disk, UINT64_MAX);
+    sim_run_ms(sim, 2500); /* by itself */
+    EXPECT(sim, status_of(sim, at)->full == 0 && status_of(sim, 0)->refusing == 0);
+    sim_converge(sim, 5000);
+}

@@ -337,7 +337,6 @@ void sim_story_lost_data(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_wiped(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_snapshot(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_orphan(uint64_t seed, bool trace, struct sim **ret_sim);
-void sim_story_full_disk(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_bad_sync(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_bit_flip(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_tails(uint64_t seed, bool trace, struct sim **ret_sim);
@@ -349,6 +348,7 @@ void sim_story_forward(uint64_t seed, bool trace, struct sim **ret_sim);
 
 /* ---- stories_full.c ---- */
 void sim_story_state_full(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_full_disk(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_apply_stopped(uint64_t seed, bool trace, struct sim **ret_sim);
 
 struct sim_scenario {

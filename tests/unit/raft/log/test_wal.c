@@ -353,23 +353,174 @@ LOOP(failures_kill_the_log_once, 2)
     ck_assert_uint_ge(rg_wal_last(rig.wal), 3);
 }
 
-TEST(a_full_disk_stops_only_when_space_is_needed)
+/* Until it says that the disk has no room, and on, to the current segment's end. */
+static void fill_log(uint64_t term)
 {
+    simdisk_full(rig.disk, 100);
+    for (unsigned i = 0; !rg_wal_stalled(rig.wal); i++) {
+        ck_assert_uint_lt(i, 1000);
+        append(term, "something to write");
+        write_all();
+        ck_assert(rg_wal_full(rig.wal) || !rg_wal_stalled(rig.wal)); /* it is known before it hurts */
+    }
+}
+
+TEST(a_full_disk_is_waited_for)
+{
+    uint64_t durable;
+
+    OPEN();
+    fill_log(1);
+    durable = rg_wal_durable(rig.wal);
+    ck_assert_uint_gt(durable, 50); /* the segment was used to its end */
+    ck_assert_uint_eq(durable, rg_wal_last(rig.wal) - 1);
+    ck_assert(rg_wal_busy(rig.wal));
+    append(1, "another");
+    write_all();
+    write_all();
+    ck_assert_uint_eq(rg_wal_durable(rig.wal), durable);
+    simdisk_full(rig.disk, UINT64_MAX);
+    write_all(); /* not yet: it tries once a second */
+    ck_assert_uint_eq(rg_wal_durable(rig.wal), durable);
+    rig.lanes.now_ms += 1000;
+    write_all();
+    ck_assert_uint_eq(rg_wal_durable(rig.wal), durable + 2);
+    ck_assert(!rg_wal_full(rig.wal) && !rg_wal_stalled(rig.wal) && !rg_wal_busy(rig.wal));
+    append_records(1, 300);
+    ck_assert_uint_eq(rig.errors, 0);
+    reopen();
+    ck_assert_uint_eq(rg_wal_last(rig.wal), durable + 302);
+    expect(durable + 2, 1, "another");
+}
+
+/* Half a segment is left when it is first known. */
+TEST(a_full_disk_is_known_before_it_hurts)
+{
+    unsigned left = 0;
+
     OPEN();
     simdisk_full(rig.disk, 100);
-    for (unsigned i = 0; rig.errors == 0; i++) {
-        struct rg_entry entry = {1, RG_ENTRY_COMMAND, rg_span_str("something to write")};
+    for (; !rg_wal_full(rig.wal); left++) {
+        ck_assert_uint_lt(left, 1000);
+        append_records(1, 1);
+    }
+    for (left = 0; !rg_wal_stalled(rig.wal); left++)
+        append_records(1, 1);
+    ck_assert_uint_gt(left, 20);
+    ck_assert_uint_eq(rig.errors, 0);
+}
 
-        ck_assert_uint_lt(i, 1000);
-        ck_assert_int_eq(rg_wal_append(rig.wal, &entry, 1), RG_OK);
+/* What is cut off, or replaced by a snapshot, while it waits. */
+TEST(a_log_that_waits_can_be_cut_and_reset)
+{
+    uint64_t durable;
+
+    OPEN();
+    fill_log(1);
+    durable = rg_wal_durable(rig.wal);
+    append(1, "cut off in memory");
+    ck_assert_int_eq(rg_wal_truncate(rig.wal, durable + 2), RG_OK);
+    append(2, "instead");
+    ck_assert_int_eq(rg_wal_truncate(rig.wal, durable - 4), RG_OK); /* on disk as well */
+    append(3, "anew");
+    for (int i = 0; i < 3; i++) { /* tried again, in vain */
+        write_all();
+        ck_assert_uint_eq(rg_wal_durable(rig.wal), durable - 5);
+        rig.lanes.now_ms += 1000;
+    }
+    simdisk_full(rig.disk, UINT64_MAX);
+    rig.lanes.now_ms += 1000;
+    write_all();
+    ck_assert_uint_eq(rg_wal_durable(rig.wal), durable - 4);
+    reopen();
+    ck_assert_uint_eq(rg_wal_last(rig.wal), durable - 4);
+    expect(durable - 4, 3, "anew");
+    fill_log(3);
+    ck_assert_int_eq(rg_wal_reset(rig.wal, 5000, 4, on_reset, NULL), RG_OK);
+    write_all();
+    ck_assert_uint_eq(rig.resets, 0);
+    append(4, "behind it");
+    simdisk_full(rig.disk, UINT64_MAX);
+    rig.lanes.now_ms += 1000;
+    write_all();
+    ck_assert_uint_eq(rig.resets, 1);
+    ck_assert_uint_eq(rg_wal_durable(rig.wal), 5001);
+    close_log();
+    simdisk_kill(rig.disk);
+    rig.config.floor_index = 5000;
+    rig.config.floor_term = 4;
+    OPEN();
+    expect(5001, 4, "behind it");
+    ck_assert_uint_eq(rig.errors, 0);
+}
+
+/* The same between the asking for a segment and the answer that there is no room. */
+TEST(a_log_can_be_cut_while_it_finds_no_room)
+{
+    uint64_t durable;
+
+    OPEN();
+    fill_log(1);
+    durable = rg_wal_durable(rig.wal);
+    rig.lanes.now_ms += 1000;
+    rg_wal_flush(rig.wal);
+    ck_assert_int_eq(rg_wal_truncate(rig.wal, durable - 2), RG_OK);
+    append(2, "instead");
+    simlanes_drain(&rig.lanes);
+    ck_assert(rg_wal_stalled(rig.wal));
+    ck_assert_uint_eq(rg_wal_durable(rig.wal), durable - 3);
+    simdisk_full(rig.disk, UINT64_MAX);
+    rig.lanes.now_ms += 1000;
+    write_all();
+    ck_assert_uint_eq(rg_wal_durable(rig.wal), durable - 2);
+    reopen();
+    ck_assert_uint_eq(rg_wal_last(rig.wal), durable - 2);
+    expect(durable - 2, 2, "instead");
+}
+
+/* Opened again and again while there is no room at all: everything is there to be read; with room it goes on. */
+LOOP(a_full_disk_can_be_opened, 3)
+{
+    uint64_t last;
+
+    OPEN();
+    append_records(1, 200);
+    last = rg_wal_last(rig.wal);
+    simdisk_full(rig.disk, 0);
+    for (int i = 0; i < 3; i++) {
+        reopen();
+        ck_assert_uint_eq(rg_wal_last(rig.wal), last);
+        ck_assert_uint_eq(rg_wal_durable(rig.wal), last);
+        ck_assert(rg_wal_full(rig.wal) && rg_wal_stalled(rig.wal) && !rg_wal_begun(rig.wal));
+        expect(last, 1, "entry 199 of term 1");
         write_all();
     }
-    ck_assert_int_eq(rig.error, RG_ENOSPACE);
-    ck_assert_uint_gt(rg_wal_durable(rig.wal), 50); /* the segment was used to its end */
-    ck_assert_uint_eq(rg_wal_durable(rig.wal), rg_wal_last(rig.wal) - 1);
+    if (_i == 1) /* cut off before the log goes on */
+        ck_assert_int_eq(rg_wal_truncate(rig.wal, last - 2), RG_OK);
+    append(2, "more");
+    if (_i == 2)
+        ck_assert_int_eq(rg_wal_reset(rig.wal, 900, 2, on_reset, NULL), RG_OK);
+    write_all();
+    ck_assert(!rg_wal_begun(rig.wal));
     simdisk_full(rig.disk, UINT64_MAX);
+    rig.lanes.now_ms += 1000;
+    write_all();
+    ck_assert(rg_wal_begun(rig.wal) && !rg_wal_full(rig.wal));
+    last = _i == 2 ? 900 : _i == 1 ? last - 2 : last + 1;
+    ck_assert_uint_eq(rg_wal_last(rig.wal), last);
+    ck_assert_uint_eq(rg_wal_durable(rig.wal), last);
+    append_records(2, 100);
+    if (_i == 2) {
+        rig.config.floor_index = 900;
+        rig.config.floor_term = 2;
+    }
     reopen();
-    ck_assert_uint_ge(rg_wal_last(rig.wal), 50);
+    ck_assert_uint_eq(rg_wal_last(rig.wal), last + 100);
+    if (_i < 2)
+        expect(last, 2, "more");
+    expect(last + 100, 2, "entry 99 of term 2");
+    ck_assert_uint_eq(rig.errors, 0);
+    ck_assert_uint_eq(rig.resets, _i == 2);
 }
 
 TEST(foreign_logs_are_refused)

@@ -24,6 +24,16 @@ TEST(beside_its_primary)
     ck_assert_str_eq(rg_ready_why_not(&r), "this region has no data yet: waiting for the primary");
 }
 
+TEST(without_room_to_go_on)
+{
+    r = beside, r.applied = 90, r.persisted = r.trusted = 90, r.trusts = true, r.up_ms = 501;
+    ck_assert_str_eq(rg_ready_why_not(&r), "catching up with the primary");
+    r.log_full = true; /* it never will: it shows all that it has */
+    ck_assert_ptr_null(rg_ready_why_not(&r));
+    r.applied = 89;
+    ck_assert_str_eq(rg_ready_why_not(&r), "applying the log");
+}
+
 TEST(out_of_its_primarys_reach)
 {
     ck_assert_ptr_null(rg_ready_why_not(&alone));
