@@ -60,6 +60,7 @@ struct rg_candidate {
     bool voter, leader;        /* leader: it takes writes at this moment */
     uint64_t epoch;            /* the latest it knows of */
     struct rg_rev last;        /* the end of its log: not only what is durable, the rest will be before it begins anything */
+    uint64_t last_term;        /* of that entry, in full: within an epoch voters have elected each other in several */
     uint64_t primary_heard_ms; /* ago; UINT64_MAX: never since its start */
     uint64_t lease_left_ms;
 };
@@ -81,7 +82,7 @@ struct rg_failover {
     uint32_t regions, regions_answered; /* besides the old primary's: in all; answered, or promised */
     uint32_t policy_regions, lease_regions; /* in force as this node knows it */
     bool nothing_lost;     /* every write acknowledged under the policy is here */
-    uint64_t known_lost;   /* entries that the old primary had announced, or a node that answers has, and this one lacks */
+    uint64_t known_lost;   /* entries that the old primary had announced, or a node that answers has, and this one may lack */
     uint64_t unknown_ms;   /* nothing is known of the old primary for this long; UINT64_MAX: never heard */
 };
 

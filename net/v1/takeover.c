@@ -258,7 +258,7 @@ static void put_loss(struct rg_json_writer *j, const struct rg_failover *f)
     else if (f->unknown_ms == UINT64_MAX)
         snprintf(text, sizeof text, "unknown: no region that answers has heard the old primary since it started");
     else if (f->known_lost > 0)
-        snprintf(text, sizeof text, "at least %llu entries that the old primary had announced or another region has, and what it "
+        snprintf(text, sizeof text, "%llu entries that the old primary had announced or another node has, and what it "
                  "acknowledged in the %.1f s since it was last heard", (unsigned long long)f->known_lost, (double)f->unknown_ms / 1000);
     else
         snprintf(text, sizeof text,

@@ -121,7 +121,8 @@ static void candidate_self(struct rg_node *node, struct rg_candidate *c)
     c->answered = true;
     c->voter = node_votes(node);
     c->epoch = epoch_known(node);
-    c->last = (struct rg_rev){.epoch = last > 0 ? rg_epoch_of(rg_wal_term(node->wal, last)) : 0, .index = last};
+    c->last_term = last > 0 ? rg_wal_term(node->wal, last) : 0;
+    c->last = (struct rg_rev){.epoch = rg_epoch_of(c->last_term), .index = last};
     c->primary_heard_ms = heard_ms_ago(node);
     c->lease_left_ms = node_lease_left(node, node->failover.ceded);
 }
@@ -170,6 +171,7 @@ void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const st
         c->promised = m->promised;
         c->leader = m->leader;
         c->epoch = m->epoch;
+        c->last_term = m->last_term;
         c->last = (struct rg_rev){.epoch = rg_epoch_of(m->last_term), .index = m->last_index};
         c->primary_heard_ms = m->primary_heard_ms;
         c->lease_left_ms = m->lease_left_ms;
@@ -204,6 +206,7 @@ static enum rg_err judge(struct rg_node *node, bool promised)
                                    .epoch = rg_epoch_of(node->meta.term),
                                    .epoch_known = epoch_known(node),
                                    .announced = node->primary.commit,
+                                   .committed = RG_MIN(RG_MAX(node->log.committed, node->state.applied.index), rg_wal_last(node->wal)),
                                    .ceded = node->failover.ceded,
                                    .promised = promised};
 

@@ -61,32 +61,52 @@ static void count_regions(const struct rg_promotion *p, struct rg_failover *f)
 
 /* ---- loss ---- */
 
-/* Whether no node that answers has more than this one. ahead: the last index that any has. */
-static bool foremost(const struct rg_failover *f, uint64_t *ret_ahead)
+/* Raft's order: the term of the last entry, then its index. A voter that was deposed within the epoch may have more entries than
+ * those who followed the next leader, and none of them committed. */
+static int position_cmp(const struct rg_candidate *a, const struct rg_candidate *b)
 {
+    if (a->last_term != b->last_term)
+        return a->last_term < b->last_term ? -1 : 1;
+    return a->last.index < b->last.index ? -1 : a->last.index > b->last.index;
+}
+
+/* How many entries of c's log may be missing in this one. Of one term: those behind this log's end. Of a later one: this log is
+ * known to be its beginning only as far as it is committed. */
+static uint64_t missing(const struct rg_promotion *p, const struct rg_candidate *own, const struct rg_candidate *c)
+{
+    uint64_t common = c->last_term == own->last_term ? own->last.index : p->committed;
+
+    return c->last.index > common ? c->last.index - common : 1;
+}
+
+/* Whether no node that answers has more than this one. missing: the most that any of them has and this one may not. */
+static bool foremost(const struct rg_promotion *p, const struct rg_failover *f, uint64_t *ret_missing)
+{
+    const struct rg_candidate *own = &f->candidates[0];
     bool is = true;
 
-    *ret_ahead = f->candidates[0].last.index;
+    *ret_missing = 0;
     for (size_t i = 1; i < f->n_candidates; i++) {
-        if (!f->candidates[i].answered || rg_rev_cmp(f->candidates[i].last, f->candidates[0].last) <= 0)
+        const struct rg_candidate *c = &f->candidates[i];
+
+        if (!c->answered || position_cmp(c, own) <= 0)
             continue;
         is = false;
-        *ret_ahead = RG_MAX(*ret_ahead, f->candidates[i].last.index);
+        *ret_missing = RG_MAX(*ret_missing, missing(p, own, c));
     }
     return is;
 }
 
 static void judge_loss(const struct rg_promotion *p, struct rg_failover *f)
 {
-    uint64_t last = f->candidates[0].last.index, heard = UINT64_MAX, ahead;
+    uint64_t last = f->candidates[0].last.index, heard = UINT64_MAX, missing_here;
     uint32_t need = RG_MAX(p->settings->degrade ? 0 : f->policy_regions, f->lease_regions);
-    bool first = foremost(f, &ahead);
+    bool first = foremost(p, f, &missing_here);
 
     for (size_t i = 0; i < f->n_candidates; i++)
         heard = RG_MIN(heard, f->candidates[i].primary_heard_ms);
     f->unknown_ms = heard;
-    ahead = RG_MAX(ahead, p->announced);
-    f->known_lost = ahead > last ? ahead - last : 0;
+    f->known_lost = RG_MAX(missing_here, p->announced > last ? p->announced - last : 0);
     /* A write was acknowledged when `need` regions had it (with degrade perhaps none): one of them is among those that answer,
      * and none of these has more than this node. */
     f->nothing_lost = need > 0 && f->regions_answered + need > f->regions && f->known_lost == 0 && first;
@@ -94,10 +114,26 @@ static void judge_loss(const struct rg_promotion *p, struct rg_failover *f)
 
 /* ---- the judgement ---- */
 
+static enum rg_err say_ahead(struct rg_failover *f, const struct rg_candidate *c)
+{
+    const struct rg_candidate *own = &f->candidates[0];
+
+    if (c->last.epoch == own->last.epoch && c->last_term != own->last_term)
+        return rg_promotion_say(f, RG_EREVISION,
+                                "%s (node %llu) is at %llu.%llu of a later leader (term %llu), this node at %llu.%llu of one before it "
+                                "(term %llu): promote that one, or accept the loss",
+                                c->region, (unsigned long long)c->id, (unsigned long long)c->last.epoch,
+                                (unsigned long long)c->last.index, (unsigned long long)(c->last_term & UINT32_MAX),
+                                (unsigned long long)own->last.epoch, (unsigned long long)own->last.index,
+                                (unsigned long long)(own->last_term & UINT32_MAX));
+    return rg_promotion_say(f, RG_EREVISION,
+                            "%s (node %llu) is at %llu.%llu, this node at %llu.%llu: promote that one, or accept the loss", c->region,
+                            (unsigned long long)c->id, (unsigned long long)c->last.epoch, (unsigned long long)c->last.index,
+                            (unsigned long long)own->last.epoch, (unsigned long long)own->last.index);
+}
+
 static enum rg_err judge_others(const struct rg_promotion *p, struct rg_failover *f)
 {
-    const struct rg_rev *own = &f->candidates[0].last;
-
     for (size_t i = 1; i < f->n_candidates; i++) {
         const struct rg_candidate *c = &f->candidates[i];
 
@@ -106,12 +142,8 @@ static enum rg_err judge_others(const struct rg_promotion *p, struct rg_failover
         if (c->leader && c->epoch >= (p->promised ? p->epoch : p->epoch_known))
             return rg_promotion_say(f, RG_ECONFLICT, "%s (node %llu) is alive and takes writes: use a switchover", c->region,
                                     (unsigned long long)c->id);
-        if (rg_rev_cmp(c->last, *own) > 0 && !f->accept_loss && !RG_BUG(promotion_behind))
-            return rg_promotion_say(f, RG_EREVISION,
-                                    "%s (node %llu) is at %llu.%llu, this node at %llu.%llu: promote that one, or accept the loss",
-                                    c->region, (unsigned long long)c->id, (unsigned long long)c->last.epoch,
-                                    (unsigned long long)c->last.index, (unsigned long long)own->epoch,
-                                    (unsigned long long)own->index);
+        if (position_cmp(c, &f->candidates[0]) > 0 && !f->accept_loss && !RG_BUG(promotion_behind))
+            return say_ahead(f, c);
     }
     return RG_OK;
 }
@@ -132,7 +164,7 @@ enum rg_err rg_promotion_judge(const struct rg_promotion *p, struct rg_failover 
 
     RG_ASSERT(f->n_candidates >= 1 && f->n_candidates <= RG_LEN(f->candidates));
     RG_ASSERT(f->candidates[0].id == p->id && f->candidates[0].answered && f->candidates[0].promised == p->promised);
-    RG_ASSERT(p->epoch <= p->epoch_known);
+    RG_ASSERT(p->epoch <= p->epoch_known && p->committed <= f->candidates[0].last.index);
     f->last = f->candidates[0].last;
     f->policy_regions = p->settings->regions;
     f->lease_regions = p->settings->lease_regions;

@@ -12,6 +12,7 @@ struct rg_promotion {
     const struct rg_settings *settings;  /* as applied there */
     uint64_t epoch, epoch_known; /* of its term; the latest that it has promised or takes part in */
     uint64_t announced;          /* commit index: the furthest that the old primary has announced */
+    uint64_t committed;          /* this node's log is known to be everybody's up to here */
     uint64_t ceded;              /* as in struct node_failover: by whom, or by itself; 0: declared */
     bool promised;               /* judge by promises; false: by answers */
 };

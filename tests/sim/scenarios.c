@@ -1,5 +1,5 @@
 /* Which world, workload and faults meet. Each story runs for any seed; the named ones show one rule of RAFT.md. */
-#include "tests/sim/world.h"
+#include "tests/sim/stories_members.h"
 
 #define BUSY ((struct sim_range){500, 20000})
 #define IDLE ((struct sim_range){50000, 400000})
@@ -128,6 +128,7 @@ const struct sim_scenario sim_scenarios[] = {
     {"storm-roles", "the same while voters come and go", 0, sim_story_storm_roles},
     {"storm-voters", "the same with three voters", 0, sim_story_storm_voters},
     {"tails", "leaders of three voters are cut off with a tail that is cut, again and again", 4, sim_story_tails},
+    {"stale-voter", "a deposed voter has more entries, of an earlier term: whoever has the later one goes first", 1, sim_story_stale_voter},
     {"conflict", "rule 18: entries that were applied are never replaced: the node is fenced, and comes back under a new id", 1, sim_story_conflict},
 };
 const size_t sim_scenarios_n = RG_LEN(sim_scenarios);

@@ -73,6 +73,7 @@ enum rg_err sim_failover(struct sim *sim, unsigned at, bool accept_loss, uint64_
         sim_crash(sim, at);
     err = f->failover.err;
     sim->nothing_lost = f->failover.nothing_lost;
+    sim->known_lost = f->failover.known_lost;
     sim_trace(sim, "failover n%u: %s %s", at + 1, rg_err_symbol(err), f->failover.text);
     free(f);
     return err;

@@ -143,6 +143,7 @@ struct sim {
     uint64_t lost, lost_revisions; /* acknowledged writes that a promotion lost, as far as their policy allows */
     bool takeovers;          /* epochs change: histories branch */
     bool nothing_lost;       /* as the last promotion judged */
+    uint64_t known_lost;
     bool durable_policy, lease_policy; /* nothing acknowledged from now on may be lost */
     struct sim_epoch { uint64_t epoch, led_us, led_term; bool may_lose; char region[33]; } epochs[256]; /* who led in it, since when, up to which term */
     size_t n_epochs;
@@ -240,6 +241,8 @@ void sim_reseed(struct sim *sim, unsigned at);
 /** Hand over to a node / promote a node: the outcome, or RG_ETIMEOUT when there was none within `ms`. */
 enum rg_err sim_handover(struct sim *sim, unsigned to, uint64_t ms);
 enum rg_err sim_failover(struct sim *sim, unsigned at, bool accept_loss, uint64_t ms);
+/** Heal, find a primary, let everybody come back, and see that all agree. */
+void sim_settle(struct sim *sim);
 void sim_story_switchover(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_switchover_faults(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_switchover_voters(uint64_t seed, bool trace, struct sim **ret_sim);

@@ -1,6 +1,7 @@
 /* raft/rule/promotion: who may be promoted, by what those who answer say. */
 #include <stdio.h>
 
+#include "raft/rule/epoch.h"
 #include "raft/rule/promotion.h"
 #include "tests/lib/check_main.h"
 
@@ -26,7 +27,13 @@ static struct rg_candidate *candidate(uint64_t id)
     ck_abort_msg("no candidate %u", (unsigned)id);
 }
 
-/* The old primary is silent; everybody else answers, and has what node 2 has: 1.100. */
+static void ends(struct rg_candidate *c, uint64_t epoch, uint64_t restarts, uint64_t index)
+{
+    c->last = (struct rg_rev){epoch, index};
+    c->last_term = epoch << RG_EPOCH_SHIFT | restarts;
+}
+
+/* The old primary is silent; everybody else answers, and has what node 2 has: 1.100, of its second term. */
 static void setup(void)
 {
     static const uint64_t ids[] = {2, 1, 3, 4, 5};
@@ -51,11 +58,11 @@ static void setup(void)
             continue;
         c->answered = true;
         c->epoch = 1;
-        c->last = (struct rg_rev){1, 100};
+        ends(c, 1, 2, 100);
         c->primary_heard_ms = 1000 * c->id;
     }
     view = (struct rg_promotion){
-        .id = 2, .region = "a", .members = &members, .settings = &settings, .epoch = 1, .epoch_known = 1, .announced = 100};
+        .id = 2, .region = "a", .members = &members, .settings = &settings, .epoch = 1, .epoch_known = 1, .announced = 100, .committed = 100};
 }
 
 static enum rg_err judge(bool promised)
@@ -129,26 +136,35 @@ TEST(what_the_primary_announced_and_nobody_has_is_known_to_be_lost)
     ck_assert(!f.nothing_lost);
 }
 
-/* How node 3 stands to node 2, which is at 1.100, and whether it goes first. */
+/* How node 3 stands to node 2, which is at 1.100 of term 2 and knows 1.`committed` to be everybody's; whether it goes first. */
 static const struct {
-    struct rg_rev last;
+    const char *name;
+    uint64_t epoch, restarts, index, committed;
     bool answered, first;
     uint64_t known_lost;
 } others[] = {
-    {{1, 101}, true, true, 1},
-    {{1, 101}, false, false, 0}, /* of one that does not answer nothing is known */
-    {{1, 100}, true, false, 0},
-    {{1, 99}, true, false, 0},
-    {{2, 50}, true, true, 0}, /* a later epoch is ahead whatever the index */
-    {{0, 500}, true, false, 0},
+    {"one entry more", 1, 2, 101, 100, true, true, 1},
+    {"of one that does not answer nothing is known", 1, 2, 101, 100, false, false, 0},
+    {"the same", 1, 2, 100, 100, true, false, 0},
+    {"one entry less", 1, 2, 99, 100, true, false, 0},
+    {"a later epoch is ahead whatever the index", 2, 0, 50, 100, true, true, 1},
+    {"an earlier epoch is behind whatever the index", 0, 7, 500, 100, true, false, 0},
+    {"a later term is ahead whatever the index: this node was deposed with a tail of its own", 1, 3, 65, 25, true, true, 40},
+    {"the same, and it has just begun", 1, 3, 26, 25, true, true, 1},
+    {"the same, and nobody knows where they part", 1, 3, 20, 25, true, true, 1},
+    {"an earlier term is behind whatever the index: it was deposed", 1, 1, 225, 100, true, false, 0},
 };
 
 LOOP(who_is_ahead_goes_first, RG_LEN(others))
 {
-    candidate(3)->last = others[_i].last;
+    settings.regions = 1;
+    view.announced = 0;
+    view.committed = others[_i].committed;
+    ends(candidate(3), others[_i].epoch, others[_i].restarts, others[_i].index);
     candidate(3)->answered = others[_i].answered;
-    ck_assert_int_eq(judge(false), others[_i].first ? RG_EREVISION : RG_OK);
-    ck_assert_uint_eq(f.known_lost, others[_i].known_lost);
+    ck_assert_msg(judge(false) == (others[_i].first ? RG_EREVISION : RG_OK), "%s: %s", others[_i].name, f.text);
+    ck_assert_msg(f.known_lost == others[_i].known_lost, "%s: %llu", others[_i].name, (unsigned long long)f.known_lost);
+    ck_assert_int_eq(f.nothing_lost, !others[_i].first && others[_i].answered);
     if (others[_i].first)
         ck_assert_ptr_nonnull(strstr(f.text, "b (node 3)"));
     f.accept_loss = true;
@@ -177,7 +193,7 @@ LOOP(a_primary_that_is_alive, RG_LEN(alive))
     c->answered = true;
     c->leader = alive[_i].leader;
     c->epoch = alive[_i].says;
-    c->last = f.candidates[0].last;
+    ends(c, 1, 2, 100);
     view.epoch = alive[_i].epoch;
     view.epoch_known = alive[_i].known;
     ck_assert_msg(judge(alive[_i].promised) == alive[_i].want, "%s: %s", alive[_i].name, f.text);
@@ -216,7 +232,7 @@ TEST(half_a_region_that_promised_has_not)
 
 TEST(who_does_not_promise_is_not_asked_whether_it_is_ahead)
 {
-    candidate(3)->last.index = 200;
+    ends(candidate(3), 1, 2, 200);
     ck_assert_int_eq(judge(true), RG_OK); /* it follows the old primary on: fenced later, and counted as lost now */
     ck_assert_uint_eq(f.known_lost, 100);
     promise(3, 1026);
@@ -229,7 +245,7 @@ TEST(who_hands_over_may_be_ahead_and_alive)
 
     c->answered = c->leader = true;
     c->epoch = 1026;
-    c->last = (struct rg_rev){1026, 101};
+    ends(c, 1026, 0, 101);
     view.ceded = 1;
     ck_assert_int_eq(judge(false), RG_OK);
     view.ceded = 3;

@@ -1,0 +1,9 @@
+/* tests/sim/stories_members.h: stories of voters: their logs in a promotion, their roles, their number, their disks. */
+#ifndef REGENT_SIM_STORIES_MEMBERS_H
+#define REGENT_SIM_STORIES_MEMBERS_H
+
+#include "tests/sim/world.h"
+
+void sim_story_stale_voter(uint64_t seed, bool trace, struct sim **ret_sim);
+
+#endif
