@@ -45,8 +45,8 @@ struct rg_change {
     enum rg_change_kind kind;
     struct rg_peer_config peer; /* REMOVE: its id; ROLE: id and role */
     void (*on_done)(struct rg_change *change); /* once, on the raft thread */
-    /* outcome: RG_OK: in force and applied here. RG_ENOTPRIMARY; RG_EBUSY: another one is under way; RG_EINVALID: not possible
-     * (text says why); RG_ESTOPPED: leadership or the node went first, the outcome is open */
+    /* outcome: RG_OK: in force and applied here. RG_ENOTPRIMARY; RG_EBUSY: another one is under way; RG_EINVALID: not possible;
+     * RG_EUNREADY: not now (text says why, of both); RG_ESTOPPED: leadership or the node went first, the outcome is open */
     enum rg_err err;
     char text[160];
     uint64_t index, term; /* the node's */

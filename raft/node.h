@@ -81,7 +81,8 @@ void rg_node_forward(struct rg_node *node, struct rg_proposal *proposal);
  * RG_OK: ret_reply says it. RG_EUNREADY: there is no state here (yet). Anything else: a local fault.
  */
 RG_MUST enum rg_err rg_node_try(struct rg_node *node, struct rg_span cmd, struct rg_reply *ret_reply);
-/** Change the configuration by one step. Always answered through on_done, possibly before returning. One at a time. */
+/** Change the configuration by one step. Always answered through on_done, possibly before returning. One at a time. Writes wait until
+ * the log is idle and it is in: RG_EUNREADY after 2 s. */
 void rg_node_change(struct rg_node *node, struct rg_change *change);
 /**
  * Promote this node: ask who is how far, have every reachable node promise to follow no older epoch, wait leases out, then begin

@@ -6,7 +6,7 @@
 #include "store/model/node.h"
 #include "store/model/setting.h"
 
-enum { EVERY_MS = 250, NOTE_AFTER_MS = 3000, LAG_MAX = 1000 };
+enum { EVERY_MS = 250, NOTE_AFTER_MS = 3000, REFUSED_EVERY_MS = 60000 };
 
 /* ---- the epoch's note ---- */
 
@@ -104,36 +104,26 @@ static void step_epoch(struct rg_primary_duties *k)
 static void on_changed(struct rg_change *change)
 {
     struct rg_primary_duties *k = RG_CONTAINER(change, struct rg_primary_duties, change);
+    uint64_t now = k->io->now_ms(k->io);
 
     k->changing = false;
-    if (change->err != RG_OK && change->err != RG_EBUSY)
+    if (change->err == RG_OK)
+        rg_log_info(k->log, change->peer.role == RG_ROLE_VOTER ? "voter.added" : "voter.removed", "node=%llu",
+                    (unsigned long long)change->peer.id);
+    else if (change->err != RG_EBUSY && now >= k->refused_ms) { /* tried again at each tick */
+        k->refused_ms = now + REFUSED_EVERY_MS;
         rg_log_warn(k->log, "voter.refused", "node=%llu code=%s reason=\"%s\"", (unsigned long long)change->peer.id,
                     rg_err_symbol(change->err), change->text);
-    else if (change->err == RG_OK)
-        rg_log_info(k->log, "voter.added", "node=%llu", (unsigned long long)change->peer.id);
+    }
 }
 
-/* An odd number of the region's nodes votes, as many as there can be: one that is level becomes a voter. */
 static void step_voters(struct rg_primary_duties *k)
 {
-    const struct rg_peer_status *next = NULL;
-    size_t nodes = 1, voters = 1;
+    struct rg_change next = {.on_done = on_changed};
 
-    for (size_t i = 0; i < k->status.n_peers; i++) {
-        const struct rg_peer_status *p = &k->status.peers[i];
-
-        if (strcmp(p->region, k->status.region) != 0)
-            continue;
-        nodes++;
-        voters += p->role == RG_ROLE_VOTER;
-        if (p->role != RG_ROLE_VOTER && p->up && p->lag_entries < LAG_MAX && !p->snapshot && p->hash_known && p->hash_ok)
-            next = p;
-    }
-    if (k->changing || next == NULL || voters >= (nodes % 2 == 1 ? nodes : nodes - 1))
+    if (k->changing || !rg_node_keep(&k->voters, &k->status, k->io->now_ms(k->io), &next))
         return;
-    k->change = (struct rg_change){.kind = RG_CHANGE_ROLE, .on_done = on_changed};
-    k->change.peer.id = next->id;
-    k->change.peer.role = RG_ROLE_VOTER;
+    k->change = next;
     k->changing = true;
     rg_node_change(k->node, &k->change);
 }
@@ -145,10 +135,9 @@ static void on_timer(uv_timer_t *timer)
     struct rg_primary_duties *k = timer->data;
 
     rg_node_status_copy(k->node, &k->status);
-    if (!k->status.leader || k->status.paused || !k->status.ready)
-        return;
-    step_epoch(k);
     step_voters(k);
+    if (k->status.leader && !k->status.paused && k->status.ready)
+        step_epoch(k);
 }
 
 enum rg_err rg_primary_duties_open(struct rg_primary_duties *k, uv_loop_t *loop)

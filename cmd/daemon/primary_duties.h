@@ -1,13 +1,13 @@
 /* cmd/daemon/primary_duties.h: what a primary looks after by itself: that its epoch is noted in the state, with its region as the
- * primary's, also when whoever asked for the takeover is gone, and those before it that ended too soon for that; and that the nodes
- * of its region vote, when they are three or more. Raft thread. */
+ * primary's, also when whoever asked for the takeover is gone, and those before it that ended too soon for that; and that an odd number
+ * of its region's nodes votes (raft/rule/voters.h). Raft thread. */
 #ifndef REGENT_CMD_DAEMON_PRIMARY_DUTIES_H
 #define REGENT_CMD_DAEMON_PRIMARY_DUTIES_H
 
 #include <uv.h>
 
 #include "store/model/region_name.h"
-#include "raft/node.h"
+#include "raft/node/keep.h"
 
 struct rg_primary_duties { /* zero, then the borrowed ones, then rg_primary_duties_open */
     const struct rg_log *log;
@@ -19,6 +19,8 @@ struct rg_primary_duties { /* zero, then the borrowed ones, then rg_primary_duti
     struct rg_node_status status;
     uint64_t noted_epoch, seen_epoch, seen_ms; /* noted: it and all before it */
     bool noting, changing;
+    struct rg_voters voters;
+    uint64_t refused_ms; /* a refusal is logged at most this often */
     char region[RG_REGION_NAME_BYTES_MAX + 1];
     struct rg_buf cmd;
     struct rg_proposal proposal;

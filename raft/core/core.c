@@ -380,6 +380,12 @@ static enum rg_err refuse(struct rg_core *core, uint64_t from, const char *why)
     return RG_EPEER;
 }
 
+/* Nobody can be elected beside an only voter, and a learner has no vote. */
+static bool no_election(const struct rg_core *core, uint64_t from)
+{
+    return core->raft.configuration.n > 0 && (rg_core_voters(core) == 1 || !rg_core_is_voter(core, from));
+}
+
 static enum rg_err receive_check(struct rg_core *core, uint64_t from, const struct rg_msg *m)
 {
     const struct rg_msg_append *a = &m->append;
@@ -401,14 +407,9 @@ static enum rg_err receive_check(struct rg_core *core, uint64_t from, const stru
             return refuse(core, from, "claims to lead in the term in which this node leads");
         return RG_OK;
     case RG_MSG_VOTE:
-    case RG_MSG_VOTE_RESULT:
+        return m->vote.candidate == from ? RG_OK : refuse(core, from, "asks for a vote in another's name");
     case RG_MSG_TIMEOUT_NOW:
-        /* Nobody can be elected beside an only voter, and a learner has no vote. */
-        if (core->raft.configuration.n > 0 && (rg_core_voters(core) == 1 || !rg_core_is_voter(core, from)))
-            return refuse(core, from, "has no part in an election");
-        if (m->type == RG_MSG_VOTE && m->vote.candidate != from)
-            return refuse(core, from, "asks for a vote in another's name");
-        return RG_OK;
+        return no_election(core, from) ? refuse(core, from, "has no part in an election") : RG_OK;
     default:
         return RG_OK;
     }
@@ -537,6 +538,8 @@ enum rg_err rg_core_receive(struct rg_core *core, uint64_t now_ms, uint64_t from
     if (!RG_BUG(core_stale_answered) && ((msg->type == RG_MSG_APPEND && msg->append.term < rg_core_term(core)) ||
         (msg->type == RG_MSG_INSTALL && msg->install.term < rg_core_term(core))))
         return receive_stale(core, from, msg, ret_update);
+    if ((msg->type == RG_MSG_VOTE || msg->type == RG_MSG_VOTE_RESULT) && no_election(core, from))
+        return RG_OK; /* no fault of the peer's: one of the two has not heard of the configuration in force */
     if (msg->type == RG_MSG_VOTE_RESULT && rg_core_state(core) != RG_CORE_CANDIDATE)
         return RG_OK; /* late; libraft would read a candidate's fields in a state that has none */
     snprintf(address, sizeof address, "%llu", (unsigned long long)from); /* libraft only keeps it for us: ids are enough */
@@ -726,6 +729,11 @@ size_t rg_core_voters(const struct rg_core *core)
 bool rg_core_change_pending(const struct rg_core *core)
 {
     return core->raft.configuration_uncommitted_index != 0;
+}
+
+uint64_t rg_core_change_index(const struct rg_core *core)
+{
+    return core->raft.configuration_uncommitted_index;
 }
 
 const char *rg_core_text(const struct rg_core *core)

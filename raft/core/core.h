@@ -94,6 +94,8 @@ bool rg_core_is_voter(const struct rg_core *core, uint64_t id);
 size_t rg_core_voters(const struct rg_core *core);
 /** Whether a CHANGE is in the log and not yet known to be in force. */
 bool rg_core_change_pending(const struct rg_core *core);
+/** Its index; 0: none is. */
+uint64_t rg_core_change_index(const struct rg_core *core);
 /** What the last failing step said. */
 const char *rg_core_text(const struct rg_core *core);
 

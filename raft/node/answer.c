@@ -148,7 +148,7 @@ void node_submit_batch(struct rg_node *node)
     size_t n = 0, bytes = 0;
     enum rg_err err;
 
-    if (node->answers.queue.n == 0 || !node->leading || rg_wal_busy(node->wal))
+    if (node->answers.queue.n == 0 || !node->leading || rg_wal_busy(node->wal) || node_change_waits(node))
         return;
     for (p = node->answers.queue.head; p != NULL && n < node->config.batch_max; p = p->next) {
         if (n > 0 && bytes + p->cmd.n > NODE_BATCH_BYTES)

@@ -1,5 +1,14 @@
-/* raft/node/change.c: the configuration, one step at a time: a learner comes, a member goes, a role changes. */
+/* raft/node/change.c: the configuration, one step at a time: a learner comes, a member goes, a role changes.
+ *
+ * A change waits until the log is idle: all of it committed, nothing under way; writes wait behind it. So what stands before a CHANGE
+ * is committed wherever the CHANGE is: a learner that becomes a voter is given nothing that is not, and one that was a voter holds
+ * nothing that is not. And a new voter has the whole log by then: what remains to reach it is the CHANGE itself. */
+#include <stdio.h>
+
 #include "raft/node/node_priv.h"
+
+#define IDLE_MS 2000u /* for the log to be idle, and a new voter level: writes wait no longer than this */
+#define LEVEL_MAX 1000u /* entries: a new voter that lacks more is not waited for */
 
 static void done(struct rg_change *change, enum rg_err err)
 {
@@ -7,29 +16,72 @@ static void done(struct rg_change *change, enum rg_err err)
     change->on_done(change);
 }
 
-static enum rg_err submit(struct rg_node *node, struct rg_change *change)
+static void drop(struct rg_node *node, enum rg_err err)
+{
+    struct rg_change *change = RG_STEAL(node->change.now);
+
+    RG_ASSERT(err != RG_OK && change->index == 0);
+    done(change, err);
+}
+
+static enum rg_err unready(struct rg_change *change, const char *why)
+{
+    (void)rg_change_refuse(change, why);
+    return RG_EUNREADY;
+}
+
+/* It must be able to confirm the CHANGE: from two voters on nothing is committed without a second one. */
+static enum rg_err voter_check(struct rg_node *node, struct rg_change *change)
+{
+    const struct node_peer *peer = node_peer_find(node, change->peer.id);
+
+    if (change->kind != RG_CHANGE_ROLE || change->peer.role != RG_ROLE_VOTER)
+        return RG_OK;
+    if (peer == NULL || !peer->up)
+        return unready(change, "cannot be reached");
+    if (peer->sender != NULL)
+        return unready(change, "is receiving a snapshot");
+    if (rg_core_match(node->core, peer->config.id) + LEVEL_MAX < rg_wal_last(node->wal))
+        return unready(change, "is too far behind");
+    return RG_OK;
+}
+
+static bool idle(const struct rg_node *node, const struct rg_change *change)
+{
+    uint64_t last = rg_wal_last(node->wal);
+
+    return node->answers.flying.n == 0 && !rg_wal_busy(node->wal) && node->log.persisted == last && node->log.committed == last &&
+           (change->kind != RG_CHANGE_ROLE || change->peer.role != RG_ROLE_VOTER || rg_core_match(node->core, change->peer.id) == last);
+}
+
+static enum rg_err encode(struct rg_node *node, struct rg_change *change)
 {
     struct rg_members after;
-    struct rg_core_update update;
-    struct rg_entry entry = {.term = rg_core_term(node->core), .type = RG_ENTRY_CHANGE};
     enum rg_err err = rg_change_apply(change, &node->members, node->config.id, &after);
 
     if (err)
         return err;
     rg_buf_clear(&node->change.bytes);
     err = rg_members_encode(&after, &node->change.bytes);
-    if (err)
-        return err == RG_EINVALID ? rg_change_refuse(change, "has an address that is empty, too long or another's") : err;
-    entry.data = rg_buf_span(&node->change.bytes);
-    change->index = rg_wal_last(node->wal) + 1;
+    return err == RG_EINVALID ? rg_change_refuse(change, "has an address that is empty, too long or another's") : err;
+}
+
+static void submit(struct rg_node *node)
+{
+    struct rg_change *change = node->change.now;
+    struct rg_core_update update;
+    struct rg_entry entry = {.term = rg_core_term(node->core), .type = RG_ENTRY_CHANGE, .data = rg_buf_span(&node->change.bytes)};
+    uint64_t index = rg_wal_last(node->wal) + 1;
+    enum rg_err err = rg_core_submit(node->core, node_now_ms(node), &entry, 1, &update);
+
+    if (err) {
+        drop(node, err);
+        return;
+    }
+    RG_ASSERT(update.n_entries == 1 && update.first_index == index);
+    change->index = index;
     change->term = entry.term;
-    err = rg_core_submit(node->core, node_now_ms(node), &entry, 1, &update);
-    if (err)
-        return err;
-    RG_ASSERT(node->change.now == NULL && update.n_entries == 1 && update.first_index == change->index);
-    node->change.now = change;
     node_take(node, RG_OK, &update, false);
-    return RG_OK;
 }
 
 void rg_node_change(struct rg_node *node, struct rg_change *change)
@@ -49,10 +101,42 @@ void rg_node_change(struct rg_node *node, struct rg_change *change)
     else if (node->health.alarm || node->health.diverged || !node_commit_known(node))
         err = RG_EUNREADY;
     if (!err)
-        err = submit(node, change);
-    if (err)
+        err = encode(node, change);
+    if (!err)
+        err = voter_check(node, change);
+    if (err) {
         done(change, err);
+    } else {
+        node->change.now = change;
+        node->change.deadline_ms = node_now_ms(node) + IDLE_MS;
+        node_change_step(node);
+    }
     node_settle(node);
+}
+
+bool node_change_waits(const struct rg_node *node)
+{
+    return node->change.now != NULL && node->change.now->index == 0;
+}
+
+void node_change_step(struct rg_node *node)
+{
+    enum rg_err err;
+
+    if (!node_change_waits(node) || !node->leading)
+        return;
+    err = voter_check(node, node->change.now);
+    if (!err && !idle(node, node->change.now) && node_now_ms(node) >= node->change.deadline_ms)
+        err = unready(node->change.now, "is left as it is: the log does not become idle");
+    if (err)
+        drop(node, err);
+    else if (idle(node, node->change.now))
+        submit(node);
+}
+
+uint64_t node_change_due(const struct rg_node *node)
+{
+    return node_change_waits(node) ? node->change.deadline_ms : UINT64_MAX;
 }
 
 void node_change_answer(struct rg_node *node)
@@ -61,8 +145,10 @@ void node_change_answer(struct rg_node *node)
 
     if (change == NULL)
         return;
-    RG_ASSERT(change->index != 0 && change->term != 0);
-    if (node->stage.state == NODE_STOPPED || !node->leading || rg_core_term(node->core) != change->term) {
+    if (change->index == 0) {
+        if (node->stage.state == NODE_STOPPED || !node->leading)
+            drop(node, node->stage.state == NODE_STOPPED ? RG_ESTOPPED : RG_ENOTPRIMARY);
+    } else if (node->stage.state == NODE_STOPPED || !node->leading || rg_core_term(node->core) != change->term) {
         node->change.now = NULL;
         done(change, RG_ESTOPPED);
     } else if (node->state.applied.index >= change->index && !node->state.config_pending) {

@@ -507,7 +507,8 @@ void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config)
     enum rg_err err;
 
     RG_ASSERT(node->stage.state == NODE_RUNNING && node->snap.install.state == INSTALL_NONE && term >= node->meta.term);
-    RG_ASSERT((term & UINT32_MAX) == 0 && rg_epoch_of(term) > 0 && config.n > 0);
+    RG_ASSERT((term & UINT32_MAX) == 0 || term > node->meta.term); /* a new epoch's, or a later one of this epoch */
+    RG_ASSERT(rg_epoch_of(term) > 0 && config.n > 0);
     if (node->leading) {
         node_lose_leadership(node);
         if (node->stage.state != NODE_RUNNING)

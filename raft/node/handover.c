@@ -121,7 +121,6 @@ void rg_node_handover(struct rg_node *node, struct rg_handover *h)
     s->term = h->epoch << RG_EPOCH_SHIFT;
     s->number = node->io->random(node->io);
     s->paused_ms = s->again_ms = 0;
-    s->n_demoted = 0;
     s->changing = false;
     s->change_err = RG_OK;
 }
@@ -147,30 +146,18 @@ static void change_role(struct rg_node *node, uint64_t id, enum rg_role role)
     rg_node_change(node, &s->change);
 }
 
-/* Before the hand-over point: as it was before. */
+/* Before the hand-over point: this node leads on. The voters it made learners vote again when rg_node_keep says so: one of them may be
+ * gone by now, and two voters would be worse than one. */
 static void give_up(struct rg_node *node, const char *why)
 {
     struct node_handover *s = &node->handover;
 
     if (s->request != NULL && s->request->text[0] == '\0')
-        say(s->request, RG_OK, "given up, nothing has changed: %s", why);
+        say(s->request, RG_OK, "given up, this node is the primary as before: %s", why);
     rg_log_warn(node->config.log, "handover.given_up", "why=\"%s\"", why);
     node->handover.paused = false;
-    rg_sm_move(&s->stage, HANDOVER_RESTORE);
+    rg_sm_move(&s->stage, HANDOVER_NONE);
     answer(node, RG_EUNREADY);
-}
-
-static void step_restore(struct rg_node *node)
-{
-    struct node_handover *s = &node->handover;
-
-    if (s->changing)
-        return;
-    if (s->n_demoted == 0 || !node->leading) {
-        rg_sm_move(&s->stage, HANDOVER_NONE);
-        return;
-    }
-    change_role(node, s->demoted[--s->n_demoted], RG_ROLE_VOTER);
 }
 
 static void step_demote(struct rg_node *node)
@@ -186,8 +173,6 @@ static void step_demote(struct rg_node *node)
     for (size_t up = 0; up < 2; up++) /* those that are gone first: what remains must have a majority */
         for (size_t i = 0; i < node->n_peers; i++)
             if (node->peers[i].config.role == RG_ROLE_VOTER && node->peers[i].up == (up == 1)) {
-                RG_ASSERT(s->n_demoted < RG_LEN(s->demoted));
-                s->demoted[s->n_demoted++] = node->peers[i].config.id;
                 change_role(node, node->peers[i].config.id, RG_ROLE_LEARNER);
                 return;
             }
@@ -398,9 +383,6 @@ void node_handover_step(struct rg_node *node)
         return;
     case HANDOVER_COMMIT:
         step_commit(node);
-        return;
-    case HANDOVER_RESTORE:
-        step_restore(node);
         return;
     }
 }

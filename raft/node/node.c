@@ -135,6 +135,7 @@ void node_members_update(struct rg_node *node, bool always)
 {
     struct rg_members members;
 
+    node_pair_find(node);
     rg_core_members(node->core, &members);
     RG_ASSERT(members.n <= RG_PEERS_MAX);
     /* A log that is only now being received shows configurations of long ago, from before this node was a member. */
@@ -470,6 +471,7 @@ static void pump_timer(struct rg_node *node)
     }
     due = RG_MIN(due, RG_MIN(core_due(node), node_answer_due(node)));
     due = RG_MIN(due, RG_MIN(node_failover_due(node), node_handover_due(node)));
+    due = RG_MIN(due, node_change_due(node));
     due = RG_MAX(due, node_now_ms(node));
     if (due != node->pump.timer_ms) {
         node->pump.timer_ms = due;
@@ -480,7 +482,9 @@ static void pump_timer(struct rg_node *node)
 /* Entries and messages of everything that happened since the last pump, and of what was submitted. */
 static void pump_out(struct rg_node *node)
 {
-    node_submit_batch(node);
+    node_change_step(node);
+    if (node->stage.state == NODE_RUNNING)
+        node_submit_batch(node);
     if (node->stage.state != NODE_RUNNING)
         return;
     rg_wal_flush(node->wal); /* the disk works while the rest goes on */
@@ -512,6 +516,8 @@ static void pump_running(struct rg_node *node)
         node_failover_step(node);
     if (node->stage.state == NODE_RUNNING)
         node_handover_step(node);
+    if (node->stage.state == NODE_RUNNING)
+        node_pair_step(node);
     if (node->stage.state == NODE_RUNNING)
         pump_out(node);
     if (node->stage.state == NODE_RUNNING)

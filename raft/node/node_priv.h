@@ -1,6 +1,6 @@
 /* raft/node/node_priv.h: what the files of the node share. node.c: lifetime and the pump; open.c: data directory to running
  * core; step.c: what a step of the core asks for; peer.c: links, messages; apply.c: apply and snapshots; answer.c: proposals
- * and waits; forward.c: proposals carried to the primary; change.c: members; lease.c: policy, regions, lease; failover.c: a
+ * and waits; forward.c: proposals carried to the primary; change.c: members; pair.c, keep.c: voters; lease.c: policy, lease; failover.c: a
  * declared promotion, epochs; handover.c: a planned one; room.c: what is full; status.c: readiness and figures. The words:
  * ARCHITECTURE.md. */
 #ifndef REGENT_RAFT_NODE_NODE_PRIV_H
@@ -61,6 +61,7 @@ struct rg_node {
     struct node_answers answers;
     struct node_forward forward;
     struct node_change change;
+    struct node_pair pair;
     struct node_lease lease;
     struct node_epochs epochs;
     struct node_failover failover;
@@ -268,6 +269,17 @@ void node_room_tell_soon(struct rg_node *node);
 /* change.c */
 /** After apply, and when leadership is lost. */
 void node_change_answer(struct rg_node *node);
+/** A change waits for the log to be idle: nothing is proposed before it. */
+bool node_change_waits(const struct rg_node *node);
+void node_change_step(struct rg_node *node);
+uint64_t node_change_due(const struct rg_node *node);
+
+/* pair.c */
+/** The log's CHANGEs, or the snapshot, are others than before. */
+void node_pair_find(struct rg_node *node);
+/** Of two voters this node is the one that made the other: it gives nobody its vote. */
+bool node_pair_first(const struct rg_node *node);
+void node_pair_step(struct rg_node *node);
 
 /* forward.c */
 void node_forward_init(struct rg_node *node);

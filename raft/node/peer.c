@@ -451,6 +451,7 @@ static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct
             note_match(node, peer);
         return err;
     case RG_MSG_VOTE:
+        return node_pair_first(node) ? RG_OK : step_one(node, peer->config.id, m, ctx);
     case RG_MSG_VOTE_RESULT:
     case RG_MSG_TIMEOUT_NOW:
         return step_one(node, peer->config.id, m, ctx);

@@ -95,8 +95,11 @@ static void take_entries(struct rg_node *node, const struct rg_core_update *u)
         node_fail(node, err, "append %zu entries to the log: %s", u->n_entries, rg_err_text(err));
 }
 
-static bool holds_change(const struct rg_core_update *u)
+/* Its entries change the configuration, or take a change of it back. */
+static bool moves_members(const struct rg_node *node, const struct rg_core_update *u)
 {
+    if (u->n_entries > 0 && u->first_index <= rg_wal_last(node->wal))
+        return true;
     for (size_t i = 0; i < u->n_entries; i++)
         if (u->entries[i].type == RG_ENTRY_CHANGE)
             return true;
@@ -242,6 +245,8 @@ static void nudge_voters(struct rg_node *node)
 
 void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_update *update, bool received)
 {
+    bool members;
+
     if (node->stage.state == NODE_STOPPED)
         return;
     if (err == RG_ECORRUPT && received) {
@@ -261,6 +266,7 @@ void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_updat
     }
     if (update->save)
         take_meta(node);
+    members = moves_members(node, update);
     if (node->stage.state != NODE_STOPPED && update->n_entries > 0)
         take_entries(node, update);
     if (node->stage.state == NODE_STOPPED)
@@ -269,7 +275,7 @@ void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_updat
         node_install_begin(node, update->snapshot_index, update->snapshot_term);
     if (update->state)
         take_state(node);
-    if (holds_change(update))
+    if (members)
         node_members_update(node, false);
     for (size_t i = 0; i < update->n_messages && node->stage.state != NODE_STOPPED; i++)
         route(node, &update->messages[i]);
@@ -318,7 +324,8 @@ static bool release_one(struct rg_node *node, struct node_peer *peer, uint64_t l
     m.append.entries = node->out_entries;
     m.append.n = gather(node, &span, &bytes);
     RG_ASSERT(span.prev_index + m.append.n <= span.last);
-    RG_ASSERT(limit == UINT64_MAX || span.prev_index + m.append.n <= m.append.commit); /* nothing uncommitted leaves for a learner */
+    RG_ASSERT(peer->config.role == RG_ROLE_VOTER || (node->config.test_flags & RG_TEST_NO_GATE) != 0 || RG_BUG(gate_open) ||
+              span.prev_index + m.append.n <= m.append.commit); /* nothing uncommitted leaves for a learner */
     if (m.append.n == 0 && span.last > span.prev_index) {
         rg_gate_drop(&peer->gate); /* no longer in the log: the core will ask for a snapshot */
         return false;
@@ -334,13 +341,23 @@ static bool release_one(struct rg_node *node, struct node_peer *peer, uint64_t l
     return true;
 }
 
+/* A learner gets what is committed; a voter everything, but that a CHANGE is on this disk before it is on another: whoever wrote it
+ * cannot come back without it (pair.c). What stands before a CHANGE is committed (change.c). */
+static uint64_t release_limit(const struct rg_node *node, const struct node_peer *peer)
+{
+    uint64_t change = rg_core_change_index(node->core);
+
+    if (peer->config.role != RG_ROLE_VOTER && (node->config.test_flags & RG_TEST_NO_GATE) == 0 && !RG_BUG(gate_open))
+        return rg_core_commit(node->core);
+    return change > node->log.persisted ? change - 1 : UINT64_MAX;
+}
+
 void node_release(struct rg_node *node)
 {
-    bool gated = (node->config.test_flags & RG_TEST_NO_GATE) == 0;
 
     for (size_t i = 0; i < node->n_peers && node->stage.state == NODE_RUNNING; i++) {
         struct node_peer *peer = &node->peers[i];
-        uint64_t limit = peer->config.role == RG_ROLE_VOTER || !gated || RG_BUG(gate_open) ? UINT64_MAX : rg_core_commit(node->core);
+        uint64_t limit = release_limit(node, peer);
 
         if (!node->leading || !peer->up || peer->sender != NULL)
             rg_gate_drop(&peer->gate);

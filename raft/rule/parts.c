@@ -37,21 +37,19 @@ _Static_assert(RG_LEN(failover_may) == FAILOVER_BEGIN + 1, "each state has its r
 
 static const uint32_t handover_may[] = {
     [HANDOVER_NONE] = RG_BIT(HANDOVER_DEMOTE) | RG_BIT(HANDOVER_COMMIT),
-    [HANDOVER_DEMOTE] = RG_BIT(HANDOVER_DRAIN) | RG_BIT(HANDOVER_RESTORE) | RG_BIT(HANDOVER_NONE),
-    [HANDOVER_DRAIN] = RG_BIT(HANDOVER_PREPARE) | RG_BIT(HANDOVER_RESTORE) | RG_BIT(HANDOVER_NONE),
-    [HANDOVER_PREPARE] = RG_BIT(HANDOVER_CEDE) | RG_BIT(HANDOVER_RESTORE) | RG_BIT(HANDOVER_NONE),
+    [HANDOVER_DEMOTE] = RG_BIT(HANDOVER_DRAIN) | RG_BIT(HANDOVER_NONE),
+    [HANDOVER_DRAIN] = RG_BIT(HANDOVER_PREPARE) | RG_BIT(HANDOVER_NONE),
+    [HANDOVER_PREPARE] = RG_BIT(HANDOVER_CEDE) | RG_BIT(HANDOVER_NONE),
     [HANDOVER_CEDE] = RG_BIT(HANDOVER_COMMIT) | RG_BIT(HANDOVER_NONE),
     [HANDOVER_COMMIT] = RG_BIT(HANDOVER_NONE),
-    [HANDOVER_RESTORE] = RG_BIT(HANDOVER_NONE),
 };
-static const char *const handover_names[] = {"NONE", "DEMOTE", "DRAIN", "PREPARE", "CEDE", "COMMIT", "RESTORE"};
+static const char *const handover_names[] = {"NONE", "DEMOTE", "DRAIN", "PREPARE", "CEDE", "COMMIT"};
 const struct rg_sm_table node_handovers = RG_SM_TABLE("handover", handover_may, handover_names);
-_Static_assert(RG_LEN(handover_may) == HANDOVER_RESTORE + 1, "each state has its row");
+_Static_assert(RG_LEN(handover_may) == HANDOVER_COMMIT + 1, "each state has its row");
 
 /* ---- sizes ---- */
 
 _Static_assert(RG_LEN(((struct rg_failover *)0)->candidates) == RG_PEERS_MAX + 1, "this node and all its peers, guests too");
-_Static_assert(RG_LEN(((struct node_handover *)0)->demoted) >= RG_PEERS_MAX, "every other member may be a voter");
 _Static_assert(sizeof ((struct rg_candidate *)0)->region == sizeof ((struct rg_peer_config *)0)->region, "copied whole");
 _Static_assert(sizeof ((struct rg_hello *)0)->region >= sizeof ((struct rg_peer_config *)0)->region, "compared as strings");
 _Static_assert(RG_REGIONS_ALL > RG_PEERS_MAX, "no number of regions means all of them by chance");

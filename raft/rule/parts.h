@@ -68,8 +68,7 @@ struct node_failover {
 /* A planned hand-over, on the side that gives (handover.c):
  *
  *   NONE → DEMOTE (other voters) → DRAIN → PREPARE → CEDE (node REBORN) → COMMIT → NONE
- *   DEMOTE, DRAIN, PREPARE → RESTORE (the voters) → NONE: given up
- *   DEMOTE, DRAIN, PREPARE → NONE: leadership is gone;  CEDE → NONE: the node stops
+ *   DEMOTE, DRAIN, PREPARE → NONE: given up, or leadership is gone;  CEDE → NONE: the node stops
  *   NONE → COMMIT: gone on with after a restart */
 enum handover_stage {
     HANDOVER_NONE,
@@ -78,7 +77,6 @@ enum handover_stage {
     HANDOVER_PREPARE,
     HANDOVER_CEDE,
     HANDOVER_COMMIT,
-    HANDOVER_RESTORE,
 };
 extern const struct rg_sm_table node_handovers;
 struct node_handover {
@@ -89,8 +87,6 @@ struct node_handover {
     bool changing;              /* `change` is under way */
     enum rg_err change_err;
     struct rg_change change;
-    uint64_t demoted[RG_PEERS_MAX];
-    size_t n_demoted;
     struct rg_buf config;       /* own; the first entry of the next epoch */
     bool paused;                /* no new proposals, here or while a raised epoch begins */
     uint64_t take_ms;           /* the target: not again before */
@@ -166,8 +162,14 @@ struct node_forward {
 
 /* change.c: membership, one change at a time. */
 struct node_change {
-    struct rg_change *now; /* borrow; in the log, not applied yet */
+    struct rg_change *now; /* borrow; index 0: waits for an idle log; else in the log, not applied yet */
     struct rg_buf bytes;   /* own; its entry */
+    uint64_t deadline_ms;  /* while it waits */
+};
+
+/* pair.c: the last CHANGE of the log, if by it this node, the only voter, made a second one. */
+struct node_pair {
+    uint64_t index, other; /* 0: it is another one */
 };
 
 /* lease.c: policy, as applied here, and leases granted. */

@@ -19,10 +19,7 @@ static const struct {
     {&node_failovers, FAILOVER_PROMISE, FAILOVER_NONE},
     {&node_failovers, FAILOVER_WAIT, FAILOVER_NONE},
     {&node_handovers, HANDOVER_DEMOTE, HANDOVER_NONE},
-    {&node_handovers, HANDOVER_DEMOTE, HANDOVER_RESTORE},
-    {&node_handovers, HANDOVER_DRAIN, HANDOVER_NONE},
     {&node_handovers, HANDOVER_PREPARE, HANDOVER_NONE},
-    {&node_handovers, HANDOVER_PREPARE, HANDOVER_RESTORE},
     {&node_handovers, HANDOVER_CEDE, HANDOVER_NONE},
     {&snap_receivers, 1, 3}, /* TAKING, DROPPING */
     {&snap_receivers, 3, 0},

@@ -115,10 +115,29 @@ static void forgive(struct sim *sim, uint64_t epoch)
         sim->acks[i].safe &= rg_epoch_of(sim->acks[i].term) >= sim->forgiven;
 }
 
+/* Of the terms that were led last; each has one leader. */
+static void check_term(struct sim *sim, const struct sim_node *n)
+{
+    uint64_t term = n->node->meta.term;
+    struct sim_term *t;
+
+    for (size_t i = 0; i < RG_MIN(sim->n_terms, RG_LEN(sim->terms)); i++) {
+        if (sim->terms[i].term != term)
+            continue;
+        if (sim->terms[i].id != n->self.id)
+            sim_fail(sim, "n%u leads in term %llx, which node %llu has led", n->at + 1, (unsigned long long)term,
+                     (unsigned long long)sim->terms[i].id);
+        return;
+    }
+    t = &sim->terms[sim->n_terms++ % RG_LEN(sim->terms)];
+    *t = (struct sim_term){.term = term, .id = n->self.id};
+}
+
 void sim_history_leading(struct sim *sim, const struct sim_node *n)
 {
     struct sim_epoch *e = epoch_of(sim, rg_epoch_of(n->node->meta.term));
 
+    check_term(sim, n);
     if (e->led_us == UINT64_MAX) {
         e->led_us = sim->now_us;
         sim_trace(sim, "n%u leads in epoch %llu", n->at + 1, (unsigned long long)e->epoch);

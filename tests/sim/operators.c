@@ -98,31 +98,3 @@ void sim_ask_role(struct sim *sim, unsigned at, uint64_t id, enum rg_role role)
     rg_node_change(sim->nodes[at].node, &a->change);
     sim_pump(sim, at);
 }
-
-/* What the daemon of a primary does about its region's voters (cmd/daemon/primary_duties.c). */
-void sim_keep_voters(struct sim *sim, unsigned at)
-{
-    struct rg_node_status *status = malloc(sizeof *status);
-    const struct rg_peer_status *next = NULL;
-    size_t nodes = 1, voters = 1;
-
-    RG_ASSERT(status != NULL);
-    if (!can_be_asked(&sim->nodes[at]) || !sim->nodes[at].node->leading) {
-        free(status);
-        return;
-    }
-    sim_status(sim, at, status);
-    for (size_t i = 0; i < status->n_peers; i++) {
-        const struct rg_peer_status *p = &status->peers[i];
-
-        if (strcmp(p->region, status->region) != 0)
-            continue;
-        nodes++;
-        voters += p->role == RG_ROLE_VOTER;
-        if (p->role != RG_ROLE_VOTER && p->up && p->lag_entries < 1000 && !p->snapshot && p->hash_known && p->hash_ok)
-            next = p;
-    }
-    if (next != NULL && voters < (nodes % 2 == 1 ? nodes : nodes - 1) && status->leader && !status->paused && status->ready)
-        sim_ask_role(sim, at, next->id, RG_ROLE_VOTER);
-    free(status);
-}

@@ -129,6 +129,16 @@ const struct sim_scenario sim_scenarios[] = {
     {"storm-voters", "the same with three voters", 0, sim_story_storm_voters},
     {"tails", "leaders of three voters are cut off with a tail that is cut, again and again", 4, sim_story_tails},
     {"stale-voter", "a deposed voter has more entries, of an earlier term: whoever has the later one goes first", 1, sim_story_stale_voter},
+    {"role-gate", "a learner becomes a voter while writes are under way, and power fails: it holds nothing that is not committed", 2,
+     sim_story_role_gate},
+    {"second-voter", "from one voter to two, and the line breaks, or power fails: one leads again by itself, and only one", 4,
+     sim_story_second_voter},
+    {"third-voter", "from two voters to three, and the first loses the entry: it leads alone, and nobody beside it", 2,
+     sim_story_third_voter},
+    {"keeper", "the number of voters is kept beside kills, cuts and power failures", 4, sim_story_keeper},
+    {"keeper-two", "two of three nodes: there is no second voter, and either may die", 1, sim_story_keeper_two},
+    {"keeper-gone", "a voter is gone for long: the number goes down, and up again when it is back", 1, sim_story_keeper_gone},
+    {"handover-voters", "three voters, and a hand-over is given up: they vote again, but never two", 2, sim_story_handover_voters},
     {"conflict", "rule 18: entries that were applied are never replaced: the node is fenced, and comes back under a new id", 1, sim_story_conflict},
 };
 const size_t sim_scenarios_n = RG_LEN(sim_scenarios);

@@ -577,6 +577,8 @@ static void params_fill(struct sim_params *p)
         p->voters = 1;
     if (p->learners == 0)
         p->learners = 2;
+    if (p->home == 0)
+        p->home = p->voters;
     if (p->network.hi == 0)
         p->network = (struct sim_range){200, 2000};
     if (p->disk.hi == 0)
@@ -613,7 +615,7 @@ static void node_make(struct sim *sim, unsigned at)
     n->disk = simdisk_new(rg_prng_u64(&sim->prng));
     n->self.id = at + 1;
     n->self.role = voter ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
-    snprintf(n->self.region, sizeof n->self.region, "%s", regions[voter ? 0 : at - sim->params.voters + 1]);
+    snprintf(n->self.region, sizeof n->self.region, "%s", regions[at < sim->params.home ? 0 : at - sim->params.home + 1]);
     snprintf(n->self.link, sizeof n->self.link, "n%u:7000", at + 1);
     snprintf(n->store_dir, sizeof n->store_dir, "%s-n%u", sim->base_dir, at + 1);
     sim->peers[at] = n->self;
@@ -672,6 +674,7 @@ void sim_free(struct sim *sim)
         sim_forget_memory(&sim->nodes[i]);
     }
     sim_workload_free(sim);
+    sim_keeper_free(sim);
     while (sim->heap_n > 0)
         event_free(pop_event(sim));
     free(sim->heap);

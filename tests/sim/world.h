@@ -22,6 +22,7 @@ struct sim_range {
 /* What a scenario chooses; zero takes the default. */
 struct sim_params {
     unsigned voters, learners, spares; /* [1], [2], [0]: nodes that are no members at first, and not started */
+    unsigned home;                     /* [voters] so many of the first nodes are in the first region, each other one in its own */
     struct sim_range network, disk;    /* [200..2000], [1000..9000]: disks are slower than the network, which exposes most */
     uint64_t snapshot_entries;         /* [off] */
     uint64_t trailing;                 /* [4096] */
@@ -147,6 +148,8 @@ struct sim {
     bool durable_policy, lease_policy; /* nothing acknowledged from now on may be lost */
     struct sim_epoch { uint64_t epoch, led_us, led_term; bool may_lose; char region[33]; } epochs[256]; /* who led in it, since when, up to which term */
     size_t n_epochs;
+    struct sim_term { uint64_t term, id; } terms[64]; /* led last, and by whom */
+    size_t n_terms;
     uint64_t next_id;        /* of a node that comes back under another one */
     uint64_t committed_max;                /* highest index that a leader ever had committed */
     uint64_t acked_max, acked, refused, open_outcomes, replication_late, waits_ok, waits_late;
@@ -156,6 +159,7 @@ struct sim {
     uint64_t stops, restarts, installs, promotions, handovers, changes;
     bool forgives;      /* promotions are declared that say that they may lose what was acknowledged */
     uint64_t forgiven; /* epochs below this one may have lost what they acknowledged, as a promotion has said */
+    struct sim_keeper *keeper; /* own */
 };
 
 /* ---- world.c ---- */
@@ -241,8 +245,6 @@ void sim_reseed(struct sim *sim, unsigned at);
 /** Hand over to a node / promote a node: the outcome, or RG_ETIMEOUT when there was none within `ms`. */
 enum rg_err sim_handover(struct sim *sim, unsigned to, uint64_t ms);
 enum rg_err sim_failover(struct sim *sim, unsigned at, bool accept_loss, uint64_t ms);
-/** Heal, find a primary, let everybody come back, and see that all agree. */
-void sim_settle(struct sim *sim);
 void sim_story_switchover(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_switchover_faults(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_switchover_voters(uint64_t seed, bool trace, struct sim **ret_sim);
@@ -267,7 +269,6 @@ void sim_count_all(struct sim *sim);
 void sim_ask_failover(struct sim *sim, unsigned at, bool accept_loss);
 void sim_ask_handover(struct sim *sim, unsigned from, unsigned to);
 void sim_ask_role(struct sim *sim, unsigned at, uint64_t id, enum rg_role role);
-void sim_keep_voters(struct sim *sim, unsigned at);
 
 /* ---- found.c ---- */
 void sim_story_raise_joining(uint64_t seed, bool trace, struct sim **ret_sim);
@@ -305,6 +306,13 @@ void sim_node_row(struct sim *sim, unsigned at, const char *status);
 void sim_forward(struct sim *sim, unsigned at, unsigned n);
 /** Change the configuration at the leader, and wait for the outcome; `ms` at most. */
 enum rg_err sim_change(struct sim *sim, enum rg_change_kind kind, const struct rg_peer_config *peer, uint64_t ms);
+
+/* ---- keeper.c ---- */
+/** From here on each primary keeps the number of its region's voters odd, as a daemon does. */
+void sim_keeper_start(struct sim *sim);
+/** One look of it. */
+void sim_keep_voters(struct sim *sim, unsigned at);
+void sim_keeper_free(struct sim *sim);
 
 /* ---- faults.c ---- */
 enum sim_fault {

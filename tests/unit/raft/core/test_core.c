@@ -128,8 +128,11 @@ TEST(protocol_breaks_are_the_peers_fault)
     ck_assert_int_eq(receive_append(2, T(2), 1, T(1), 1, NULL, 0), RG_EPEER); /* leads in our own term */
     ck_assert_int_eq(receive_append(9, T(3), 1, T(1), 1, NULL, 0), RG_EPEER); /* no member */
     vote.vote = (struct rg_msg_vote){.term = T(9), .candidate = 2, .last_index = 9, .last_term = T(8), .disrupt = true};
-    ck_assert_int_eq(rg_core_receive(core, now, 2, &vote, &u), RG_EPEER); /* nobody is elected beside an only voter */
+    ck_assert_int_eq(rg_core_receive(core, now, 2, &vote, &u), RG_OK); /* nobody is elected beside an only voter: no answer */
+    ck_assert(u.n_messages == 0 && !u.save);
     ck_assert_int_eq(rg_core_state(core), RG_CORE_LEADER);
+    vote.vote.candidate = 3;
+    ck_assert_int_eq(rg_core_receive(core, now, 2, &vote, &u), RG_EPEER); /* in another's name */
     finish();
     begin(2, 1, 2, true);
     ck_assert_int_eq(receive_append(1, T(2), 1, T(1), 1, &bad, 1), RG_EPEER); /* a configuration nobody can read */
@@ -218,6 +221,7 @@ TEST(three_voters_elect_by_pre_vote)
     yes.vote_result.term = rg_core_term(core);
     ck_assert_int_eq(rg_core_receive(core, now, 2, &yes, &u), RG_OK);
     ck_assert_int_eq(rg_core_state(core), RG_CORE_LEADER);
-    ck_assert_int_eq(rg_core_receive(core, now, 4, &yes, &u), RG_EPEER); /* a learner has no vote */
+    ck_assert_int_eq(rg_core_receive(core, now, 4, &yes, &u), RG_OK); /* a learner has no vote */
+    ck_assert(u.n_messages == 0 && !u.save && !u.state);
     finish();
 }

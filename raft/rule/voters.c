@@ -1,0 +1,50 @@
+/* raft/rule/voters.c: how many nodes of the primary's region vote. */
+#include "raft/rule/voters.h"
+
+/* The first that votes, or does not, and is level, or is gone. */
+static const struct rg_voter *first(const struct rg_voter *others, size_t n, bool votes, bool level, uint64_t gone_ms)
+{
+    for (size_t i = 0; i < n; i++)
+        if (others[i].votes == votes && (!level || others[i].level) && others[i].silent_ms >= gone_ms)
+            return &others[i];
+    return NULL;
+}
+
+static bool turn(const struct rg_voter *voter, enum rg_role role, uint64_t *ret_id, enum rg_role *ret_role)
+{
+    if (voter == NULL)
+        return false;
+    *ret_id = voter->id;
+    *ret_role = role;
+    return true;
+}
+
+bool rg_voters_next(struct rg_voters *v, const struct rg_voter *others, size_t n, uint64_t now_ms, uint64_t *ret_id,
+                    enum rg_role *ret_role)
+{
+    const struct rg_voter *gone = NULL, *ready = first(others, n, false, true, 0);
+    size_t voters = 1, n_ready = 0;
+
+    RG_ASSERT(n < RG_PEERS_MAX && now_ms > 0);
+    if (v->leads_ms == 0)
+        v->leads_ms = now_ms;
+    for (size_t i = 0; i < n; i++) {
+        voters += others[i].votes;
+        n_ready += !others[i].votes && others[i].level;
+    }
+    if (now_ms - v->leads_ms >= RG_VOTER_GONE_MS) /* before, it may be on its way to us */
+        gone = first(others, n, true, false, RG_VOTER_GONE_MS);
+    if (voters % 2 == 1) {
+        v->even_ms = 0;
+        if (gone != NULL)
+            return turn(gone, RG_ROLE_LEARNER, ret_id, ret_role);
+        return n_ready >= 2 && turn(ready, RG_ROLE_VOTER, ret_id, ret_role);
+    }
+    if (v->even_ms == 0)
+        v->even_ms = now_ms;
+    if (gone != NULL)
+        return turn(gone, RG_ROLE_LEARNER, ret_id, ret_role);
+    if (ready != NULL)
+        return turn(ready, RG_ROLE_VOTER, ret_id, ret_role);
+    return now_ms - v->even_ms >= RG_VOTERS_EVEN_MS && turn(first(others, n, true, false, 0), RG_ROLE_LEARNER, ret_id, ret_role);
+}
