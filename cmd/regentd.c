@@ -22,6 +22,7 @@
 #include "cmd/daemon/removal.h"
 #include "cmd/daemon/bootstrap.h"
 #include "cmd/host/api_node.h"
+#include "cmd/host/descriptors.h"
 #include "cmd/host/room_meter.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov.h"
@@ -50,6 +51,7 @@ struct daemon {
     uv_signal_t sigterm, sigint;
     uv_timer_t bootstrap_timer, stats_timer;
     struct rg_room_meter room;
+    struct rg_descriptors descriptors;
     uv_async_t stopped; /* the server has drained */
     pthread_t stopper;
     bool stopping, failed, links_closed;
@@ -159,6 +161,13 @@ static void more_metrics(void *arg, struct rg_buf *out)
     rg_server_stats(d->server, &s);
     rg_buf_printf(out, "# HELP regent_http_connections Open connections.\n# TYPE regent_http_connections gauge\n"
                        "regent_http_connections %llu\n", (unsigned long long)s.conns_open);
+    rg_buf_printf(out, "# HELP regent_http_connections_max Connections beyond are closed at once.\n"
+                       "# TYPE regent_http_connections_max gauge\nregent_http_connections_max %u\n",
+                  d->descriptors.clients * d->config.workers);
+    rg_buf_printf(out, "# HELP regent_process_open_fds Open files and connections.\n# TYPE regent_process_open_fds gauge\n"
+                       "regent_process_open_fds %u\n", rg_descriptors_open());
+    rg_buf_printf(out, "# HELP regent_process_max_fds The limit of them.\n# TYPE regent_process_max_fds gauge\n"
+                       "regent_process_max_fds %u\n", d->descriptors.limit);
 #define C(name, value, help)                                                                                           \
     rg_buf_printf(out, "# HELP regent_http_" name " " help "\n# TYPE regent_http_" name " counter\nregent_http_" name  \
                        " %llu\n", (unsigned long long)(value))
@@ -309,6 +318,7 @@ static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
     struct rg_server_config sc = {.address = c->https_address, .port = c->https_port, .workers = c->workers,
                                   .cert_path = c->plain_http ? NULL : c->tls_cert,
                                   .key_path = c->plain_http ? NULL : c->tls_key, .handler = rg_api_handle,
+                                  .conns_max = d->descriptors.clients,
                                   .log = &d->log};
     enum rg_err err;
     uint16_t port;
@@ -482,6 +492,8 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
     enum rg_err err = lock_data(d, ctx);
 
     if (!err)
+        err = rg_descriptors_take(d->config.workers, (unsigned)d->config.n_peers - 1, &d->descriptors, ctx);
+    if (!err)
         err = rg_removal_check(&d->config, ctx);
     if (!err)
         err = read_ca(d, ctx);
@@ -495,6 +507,7 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
         err = rg_host_new(&d->log, &d->host, ctx);
     if (!err)
         err = open_node(d, ctx);
+    d->peering.strangers_max = d->descriptors.strangers;
     if (!err)
         err = rg_peering_open(&d->peering, rg_host_loop(d->host), &d->config, &d->log, ctx);
     if (err)

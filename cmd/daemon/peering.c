@@ -459,7 +459,7 @@ enum rg_err rg_peering_open(struct rg_peering *p, struct uv_loop_s *loop, const 
         .loop = loop, .listen_address = c->link_address, .listen_port = c->link_port, .ca_path = c->tls_ca,
         .cert_path = c->tls_cert, .key_path = c->tls_key, .cluster_id = c->cluster, .self_id = c->id, .log = log,
         .arg = p, .hello = on_hello_due, .on_hello = on_hello, .on_stranger = on_stranger, .on_up = on_up, .on_down = on_down,
-        .on_message = {[RG_LINK_RAFT] = on_raft, [RG_LINK_CONTROL] = on_control},
+        .strangers_max = p->strangers_max, .on_message = {[RG_LINK_RAFT] = on_raft, [RG_LINK_CONTROL] = on_control},
         .route = c->link_routes[0] != '\0' ? route : NULL};
     enum rg_err err;
     uint16_t port;

@@ -31,6 +31,7 @@ struct rg_peering {
     struct rg_control *control; /* own */
     struct rg_node *node;       /* borrow; NULL: none yet, every link is a candidate's */
     struct rg_store *store;
+    unsigned strangers_max; /* for rg_links_config; set before rg_peering_open */
     bool stopping; /* the node is told of no more lost links */
     bool failed;   /* nor of messages */
     uint64_t synced_index;

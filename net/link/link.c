@@ -440,7 +440,7 @@ static void make_room(struct rg_links *links)
             oldest = c;
             n++;
         }
-    if (n > STRANGERS_MAX)
+    if (n > links->config.strangers_max)
         rg_conn_close(oldest, "too many connections at once");
 }
 
@@ -608,6 +608,7 @@ enum rg_err rg_links_new(const struct rg_links_config *config, struct rg_links *
         return RG_ENOMEM;
     links->config = *config;
     links->config.keepalive_ms = config->keepalive_ms > 0 ? config->keepalive_ms : 250;
+    links->config.strangers_max = config->strangers_max > 0 ? config->strangers_max : STRANGERS_MAX;
     links->config.backoff_ms_max = config->backoff_ms_max > 0 ? config->backoff_ms_max : 2000;
     links->config.queue_bytes_max = config->queue_bytes_max > 0 ? config->queue_bytes_max : 32u << 20;
     links->tick_at_ms = UINT64_MAX;

@@ -46,6 +46,7 @@ struct rg_links_config {
     unsigned backoff_ms_max; /* [2000] reconnect with jitter, from 20 ms */
     size_t queue_bytes_max;  /* [32 MiB] for each peer */
     uint64_t seed;           /* for jitter */
+    unsigned strangers_max;  /* [128] accepted connections whose certificate is not known yet */
     bool first_framing;      /* [false] be as a release before channels; for tests */
     void *arg;
     /* Our hello, sent first on every new connection: cluster state the node wants checked (RAFT.md rule 10). Appended
