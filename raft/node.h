@@ -141,6 +141,7 @@ struct rg_node_status {
     uint64_t term;
     struct rg_rev applied;   /* visible here */
     uint64_t commit_index, last_index, durable_index, first_index, snapshot_index;
+    uint64_t set_aside; /* files of log and snapshots that contradicted, or were damaged: kept until somebody deletes them */
     uint8_t hash[RG_STATE_HASH_BYTES];
     struct rg_counts counts;
     bool ready;              /* may serve */

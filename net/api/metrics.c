@@ -193,6 +193,8 @@ static void put_node(struct page *p, const struct rg_node_status *s)
     one(p, "last_index", "gauge", "Last entry in the log.", s->last_index);
     one(p, "first_index", "gauge", "First entry still in the log.", s->first_index);
     one(p, "snapshot_index", "gauge", "Last entry in the newest snapshot.", s->snapshot_index);
+    one(p, "set_aside_files", "gauge", "Files of log and snapshots that were damaged or contradicted, and are kept aside.",
+        s->set_aside);
     one(p, "proposals_total", "counter", "Writes proposed.", s->proposals);
     one(p, "proposals_refused_total", "counter", "Writes not proposed.", s->refused);
     one(p, "batches_total", "counter", "Batches of writes.", s->batches);

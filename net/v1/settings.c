@@ -87,6 +87,9 @@ static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
         put_alarm(j, "ReplicaAhead", "a replica is ahead of this primary, which has lost data: writes are refused");
     if (s->diverged)
         put_alarm(j, "Diverged", "the state here differs from the primary's: reads and writes are refused");
+    if (s->set_aside > 0)
+        put_alarm(j, "DataSetAside",
+                  "files of this node's log or snapshots were damaged, or contradicted what counts: they are kept aside, not used");
     if (s->leader && p->regions > s->regions_reachable)
         put_alarm(j, "RegionsShort",
                   p->degrade ? "fewer regions can be reached than writes should be durable in: writes are acknowledged without them"

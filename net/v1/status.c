@@ -346,6 +346,7 @@ static void put_figures(struct rg_json_writer *j, const struct rg_node_status *s
     rg_json_u64(j, "durable", s->durable_index);
     rg_json_u64(j, "applied", s->applied.index);
     rg_json_u64(j, "snapshot", s->snapshot_index);
+    rg_json_u64(j, "setAside", s->set_aside);
     rg_json_end(j);
     rg_json_object(j, "primary");
     rg_json_u64(j, "id", s->leader_id);

@@ -36,6 +36,7 @@ enum meta_field {
     META_CEDED_TERM = 16,
     META_TERM_BEFORE = 17,
     META_INCARNATION = 18,
+    META_VOUCHED = 19,
 };
 
 struct rg_metafile {
@@ -87,6 +88,7 @@ static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta, uint64_
     rg_tlv_put_u64(buf, META_TERM_BEFORE, meta->term_before);
     if (rg_incarnation_known(&meta->incarnation))
         rg_tlv_put(buf, META_INCARNATION, rg_span(meta->incarnation.b, sizeof meta->incarnation.b));
+    rg_tlv_put_u64(buf, META_VOUCHED, meta->vouched);
 }
 
 static bool take_text(struct rg_span plain, uint32_t field, char *out, size_t size)
@@ -142,6 +144,7 @@ static bool decode_plain(struct rg_span plain, struct rg_meta *meta, uint64_t *r
     meta->ceded_term = rg_tlv_u64(plain, META_CEDED_TERM, 0);
     meta->term_before = rg_tlv_u64(plain, META_TERM_BEFORE, 0);
     meta->lease_ms = rg_tlv_u64(plain, META_LEASE_MS, 0);
+    meta->vouched = rg_tlv_u64(plain, META_VOUCHED, 0) != 0;
     meta->fenced = fenced != 0;
     meta->quarantined = quarantined != 0;
     return meta->node_id != 0 && meta->promised <= UINT32_MAX && (meta->ceded_index == 0) == (meta->ceded_term == 0) &&

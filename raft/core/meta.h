@@ -26,6 +26,8 @@ struct rg_meta {
     uint64_t term_before; /* a node that begins another epoch: its term until that epoch's first entry is in the log */
     uint64_t ceded_index, ceded_term; /* the last entry before a hand-over of this node's; 0: none */
     uint64_t lease_ms; /* the longest lease granted: after a restart it may still run */
+    bool vouched; /* every complete snapshot here is the log's: of releases that named received ones before they were (false)
+                   * one may be there that is not */
 };
 
 struct rg_metafile;

@@ -140,6 +140,7 @@ bool rg_wal_busy(const struct rg_wal *wal) { return wal->writing || wal->stalled
 bool rg_wal_full(const struct rg_wal *wal) { return wal->retry_ms != 0; }
 bool rg_wal_stalled(const struct rg_wal *wal) { return wal->stalled; }
 bool rg_wal_begun(const struct rg_wal *wal) { return !wal->starting; }
+uint64_t rg_wal_aside(const struct rg_wal *wal) { return wal->aside; }
 
 bool rg_wal_get(const struct rg_wal *wal, uint64_t index, struct rg_entry *ret_entry)
 {
@@ -488,7 +489,10 @@ static void settle_reset(struct rg_wal *wal)
         struct wal_segment *old = wal->segments;
 
         wal->segments = old->next;
-        wal_lane_delete(wal, old);
+        if (wal->reset_keep)
+            wal_lane_set_aside(wal, old);
+        else
+            wal_lane_delete(wal, old);
     }
     if (wal->reset_done != NULL)
         wal->reset_done(wal->reset_arg);
@@ -609,7 +613,7 @@ enum rg_err rg_wal_compact(struct rg_wal *wal, uint64_t index, uint64_t term)
     return RG_OK;
 }
 
-enum rg_err rg_wal_reset(struct rg_wal *wal, uint64_t index, uint64_t term, void (*done)(void *arg), void *arg)
+enum rg_err rg_wal_reset(struct rg_wal *wal, uint64_t index, uint64_t term, bool keep, void (*done)(void *arg), void *arg)
 {
     if (wal->dead || wal->closing)
         return wal->dead ? wal->dead : RG_ESTOPPED;
@@ -623,6 +627,7 @@ enum rg_err rg_wal_reset(struct rg_wal *wal, uint64_t index, uint64_t term, void
     wal->durable = index;
     wal->generation++;
     rg_sm_move(&wal->reset, WAL_RESET_WANTED);
+    wal->reset_keep = keep;
     wal->reset_done = RG_BUG(wal_reset_early) ? NULL : done;
     wal->reset_arg = arg;
     step(wal);

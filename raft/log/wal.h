@@ -23,7 +23,7 @@ struct rg_wal_config {
     struct rg_context context; /* purpose is set by the WAL */
     const char *cluster_id;
     uint64_t node_id;      /* bound into every segment header */
-    uint64_t floor_index;  /* index and term of the snapshot in use (0, 0: none): the log must reach down to it */
+    uint64_t floor_index;  /* index and term of the snapshot in use (0, 0: none): the log must hold this entry, or begin behind it */
     uint64_t floor_term;
     size_t segment_bytes;  /* [16 MiB]; a larger batch gets a larger segment */
     size_t batch_bytes_max; /* [4 MiB] */
@@ -39,15 +39,21 @@ struct rg_wal_report {
     uint64_t segments, records, entries, bytes;
     uint64_t first_index, last_index, last_term;
     uint64_t cut_bytes; /* of a torn last record; 0: none */
+    uint64_t aside;     /* segments set aside that are there: see rg_wal_reset */
     char note[256];     /* what was cut and where, for the log */
 };
 
 /**
  * Open, verify and load the whole log into memory (synchronous; before the loops run).
  * RG_ECORRUPT, RG_EKEY, RG_EFOREIGN (another instance's or node's) with file, offset and reason.
+ * RG_ECONFLICT: it is whole, but does not hold the floor's entry. Nothing was changed.
  */
 RG_MUST enum rg_err rg_wal_open(const struct rg_wal_config *config, struct rg_wal **ret_wal,
                                 struct rg_wal_report *ret_report, struct rg_errctx *ctx);
+/** Where the log was last emptied for a snapshot (rg_wal_reset), whatever came since. RG_ENOTFOUND: never, as far as it
+ * reaches back. config: io, dir, keys, context, cluster_id and node_id count. */
+RG_MUST enum rg_err rg_wal_reset_base(const struct rg_wal_config *config, uint64_t *ret_index, uint64_t *ret_term,
+                                      struct rg_errctx *ctx);
 /** Entries in memory: first..last; last < first when empty (then last is floor_index). */
 uint64_t rg_wal_first(const struct rg_wal *wal);
 uint64_t rg_wal_last(const struct rg_wal *wal);
@@ -77,8 +83,13 @@ bool rg_wal_stalled(const struct rg_wal *wal);
 bool rg_wal_begun(const struct rg_wal *wal);
 /** Forget entries up to index (inclusive) in memory, and delete segments that hold nothing after it. `term` is index's. */
 RG_MUST enum rg_err rg_wal_compact(struct rg_wal *wal, uint64_t index, uint64_t term);
-/** A snapshot at (index, term) replaces the whole log: empty it, here and (from RG_LANE_LOG, durable before done) on disk. */
-RG_MUST enum rg_err rg_wal_reset(struct rg_wal *wal, uint64_t index, uint64_t term, void (*done)(void *arg), void *arg);
+/** A snapshot at (index, term) replaces the whole log: empty it, here and (from RG_LANE_LOG, durable before done) on disk.
+ * keep  the log holds what the snapshot's history does not: its segments are renamed to *.aside, and stay until somebody
+ *       deletes them. So are those that a crash leaves behind a reset. */
+RG_MUST enum rg_err rg_wal_reset(struct rg_wal *wal, uint64_t index, uint64_t term, bool keep, void (*done)(void *arg),
+                                 void *arg);
+/** Segments set aside that are there. */
+uint64_t rg_wal_aside(const struct rg_wal *wal);
 /** Stop: no callback comes afterwards but for work already handed to the lane, which is waited for by the shell. NULL is fine. */
 void rg_wal_free(struct rg_wal *wal);
 

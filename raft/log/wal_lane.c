@@ -137,11 +137,13 @@ void wal_lane_prepare(struct rg_wal *wal)
 
 /* ---- chores on segments that are not written any more ---- */
 
+enum chore_kind { CHORE_FINISH, CHORE_DELETE, CHORE_SET_ASIDE };
+
 struct chore {
     struct rg_work work;
     struct rg_wal *wal;
-    struct wal_segment *segment; /* own, with its file when `remove` */
-    bool remove;
+    struct wal_segment *segment; /* own; its file too, but for FINISH */
+    enum chore_kind kind;
     enum rg_err err;
     struct rg_errctx ctx;
 };
@@ -152,12 +154,24 @@ static void chore_run(struct rg_work *work)
     struct wal_segment *segment = chore->segment;
     const struct wal_env *env = &chore->wal->env;
 
-    RG_ASSERT(chore->remove || segment->position > WAL_HEADER_BYTES); /* of a file that stays, no record is cut */
-    RG_ASSERT(chore->remove || segment->position % WAL_ALIGN == 0);
-    if (chore->remove)
+    RG_ASSERT(chore->kind != CHORE_FINISH || segment->position > WAL_HEADER_BYTES); /* of a file that stays, no record is cut */
+    RG_ASSERT(chore->kind != CHORE_FINISH || segment->position % WAL_ALIGN == 0);
+    switch (chore->kind) {
+    case CHORE_FINISH:
+        if (segment->position < segment->size) /* not synced: it does no harm when it is lost */
+            chore->err = env->io->truncate(env->io, segment->fd, segment->position, &chore->ctx);
+        return;
+    case CHORE_DELETE:
         chore->err = wal_segment_delete(env, segment->path, &chore->ctx);
-    else if (segment->position < segment->size) /* not synced: it does no harm when it is lost */
-        chore->err = env->io->truncate(env->io, segment->fd, segment->position, &chore->ctx);
+        return;
+    case CHORE_SET_ASIDE:
+        chore->err = wal_segment_set_aside(env, segment->path, &chore->ctx);
+        if (chore->err == RG_ENOTFOUND) {
+            chore->err = RG_OK;
+            chore->kind = CHORE_DELETE; /* nothing is to be counted */
+        }
+        return;
+    }
 }
 
 static void chore_done(struct rg_work *work)
@@ -168,26 +182,28 @@ static void chore_done(struct rg_work *work)
     wal_segment_free(wal->env.io, chore->segment);
     if (chore->err)
         wal_die(wal, chore->err, &chore->ctx);
+    else
+        wal->aside += chore->kind == CHORE_SET_ASIDE;
     free(chore);
     wal_release(wal);
 }
 
-static void start_chore(struct rg_wal *wal, struct wal_segment *segment, bool remove)
+static void start_chore(struct rg_wal *wal, struct wal_segment *segment, enum chore_kind kind)
 {
     struct chore *chore = calloc(1, sizeof *chore);
 
     RG_ASSERT(!wal->closing);
     RG_ASSERT(segment->next == NULL || segment->next->seq > segment->seq);
-    RG_ASSERT(segment != wal->current || !remove);
+    RG_ASSERT(segment != wal->current || kind == CHORE_FINISH);
     RG_ASSERT(segment != wal->ready);
-    RG_ASSERT(remove || segment->fd >= 0);
+    RG_ASSERT(kind != CHORE_FINISH || segment->fd >= 0);
     if (chore == NULL) { /* the file stays as it is: the next opening deals with it */
         wal_segment_free(wal->env.io, segment);
         return;
     }
     wal_hold(wal);
     *chore = (struct chore){
-        .work = {.run = chore_run, .done = chore_done}, .wal = wal, .segment = segment, .remove = remove};
+        .work = {.run = chore_run, .done = chore_done}, .wal = wal, .segment = segment, .kind = kind};
     wal->env.io->work(wal->env.io, RG_LANE_SNAPSHOT, &chore->work);
 }
 
@@ -207,7 +223,8 @@ void wal_lane_finish(struct rg_wal *wal, struct wal_segment *segment)
     ended->fd = segment->fd;
     ended->dek = RG_STEAL(segment->dek);
     segment->fd = -1;
-    start_chore(wal, ended, false);
+    start_chore(wal, ended, CHORE_FINISH);
 }
 
-void wal_lane_delete(struct rg_wal *wal, struct wal_segment *segment) { start_chore(wal, segment, true); }
+void wal_lane_delete(struct rg_wal *wal, struct wal_segment *segment) { start_chore(wal, segment, CHORE_DELETE); }
+void wal_lane_set_aside(struct rg_wal *wal, struct wal_segment *segment) { start_chore(wal, segment, CHORE_SET_ASIDE); }

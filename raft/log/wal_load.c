@@ -26,12 +26,21 @@ enum { PEEK_BYTES = 1 << 20 }; /* of a segment that is not needed any more */
 
 /* ---- the directory ---- */
 
+static bool is_aside(const char *name)
+{
+    size_t n = strlen(name), suffix = sizeof WAL_ASIDE_SUFFIX - 1;
+
+    return n == WAL_NAME_BYTES - 1 - 3 + suffix && strcmp(name + n - suffix, WAL_ASIDE_SUFFIX) == 0;
+}
+
 static void list_each(void *arg, const char *name)
 {
     struct reader *reader = arg;
     struct wal_load *load = reader->load;
     uint64_t seq;
 
+    if (is_aside(name))
+        load->report.aside++;
     if (reader->list_err || !wal_name_parse(name, &seq))
         return;
     if (load->n_found == WAL_SEGMENTS_MAX) {
@@ -194,11 +203,11 @@ static enum rg_err peek_first(struct reader *reader, struct wal_found *found, ui
     return RG_OK;
 }
 
-/* Is the first record of the segment in reader->bytes what it seems to be? */
-static enum rg_err prove_first(struct reader *reader, const struct wal_found *found, bool *ret_proved)
+/* Is the first record of the segment in reader->bytes what it seems to be? ret_record: set when it is. */
+static enum rg_err prove_first(struct reader *reader, const struct wal_found *found, struct wal_record *ret_record,
+                               bool *ret_proved)
 {
     RG_AUTO(dek) struct rg_dek *dek = NULL;
-    struct wal_record record;
     struct wal_header header;
     enum rg_err err;
 
@@ -209,11 +218,11 @@ static enum rg_err prove_first(struct reader *reader, const struct wal_found *fo
     err = open_segment(reader, found, &dek);
     if (err)
         return err;
-    err = wal_record_open(reader->env, dek, rg_buf_span(&reader->bytes), WAL_HEADER_BYTES, found->seq, &record,
+    err = wal_record_open(reader->env, dek, rg_buf_span(&reader->bytes), WAL_HEADER_BYTES, found->seq, ret_record,
                           &reader->plain);
     *ret_proved = err == RG_OK;
-    RG_ASSERT(err || record.first - 1 == found->base); /* the bytes that were peeked at */
-    RG_ASSERT(err || record.number == 0);
+    RG_ASSERT(err || ret_record->first - 1 == found->base); /* the bytes that were peeked at */
+    RG_ASSERT(err || ret_record->number == 0);
     return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
@@ -229,6 +238,7 @@ static enum rg_err choose_begin(struct reader *reader, size_t *ret_begin)
     *ret_begin = load->n_found;
     for (size_t i = load->n_found; i-- > 0;) {
         struct wal_found *found = &load->found[i];
+        struct wal_record record;
         bool reset, proved;
         enum rg_err err = peek_first(reader, found, chosen ? PEEK_BYTES : UINT64_MAX, &reset);
 
@@ -240,7 +250,7 @@ static enum rg_err choose_begin(struct reader *reader, size_t *ret_begin)
             oldest = i;
             continue;
         }
-        err = prove_first(reader, found, &proved);
+        err = prove_first(reader, found, &record, &proved);
         if (err)
             return err;
         if (!proved)
@@ -451,11 +461,13 @@ static enum rg_err check_floor(struct reader *reader)
                        "%s: the log begins behind index %" PRIu64 ", the state reaches only to %" PRIu64
                        ": segments are missing or damaged",
                        reader->env->dir, log->base, config->floor_index);
-    if (wal_log_last(log) < config->floor_index || wal_log_term(log, config->floor_index) != config->floor_term) {
-        load->conflict = true; /* a crash between a received snapshot and the reset that follows */
-        wal_log_reset(log, config->floor_index, config->floor_term);
-        return RG_OK;
-    }
+    if (wal_log_last(log) < config->floor_index)
+        return rg_fail(reader->ctx, RG_ECONFLICT, "%s ends at entry %" PRIu64 " of term %" PRIu64 ", before entry %" PRIu64
+                       " of term %" PRIu64, reader->env->dir, wal_log_last(log), wal_log_term(log, wal_log_last(log)),
+                       config->floor_index, config->floor_term);
+    if (wal_log_term(log, config->floor_index) != config->floor_term)
+        return rg_fail(reader->ctx, RG_ECONFLICT, "%s holds entry %" PRIu64 " of term %" PRIu64 ", not of term %" PRIu64,
+                       reader->env->dir, config->floor_index, wal_log_term(log, config->floor_index), config->floor_term);
     wal_log_compact(log, config->floor_index);
     RG_ASSERT(log->base == config->floor_index);
     RG_ASSERT(log->base_term == config->floor_term);
@@ -483,6 +495,39 @@ static void fill_report(struct reader *reader)
              reader->tail_seq, reader->tail_bytes, reader->tail_at, report->last_index);
 }
 
+static void reader_init(struct reader *reader)
+{
+    *reader->load = (struct wal_load){0};
+    rg_buf_init(&reader->bytes, WAL_SEGMENT_BYTES_MAX);
+    rg_buf_init(&reader->plain, WAL_SEGMENT_BYTES_MAX);
+}
+
+enum rg_err wal_load_reset(struct wal_env *env, uint64_t *ret_index, uint64_t *ret_term, struct rg_errctx *ctx)
+{
+    struct wal_load_config config = {.any_floor = true};
+    struct wal_load load;
+    struct reader reader = {.env = env, .config = &config, .load = &load, .ctx = ctx};
+    struct wal_record record;
+    bool reset, proved = false;
+    enum rg_err err;
+
+    reader_init(&reader);
+    err = list_segments(&reader);
+    for (size_t i = load.n_found; i-- > 0 && !err && !proved;) {
+        err = peek_first(&reader, &load.found[i], WAL_SEGMENT_BYTES_MIN, &reset); /* a RESET has no entries */
+        if (!err && reset)
+            err = prove_first(&reader, &load.found[i], &record, &proved);
+    }
+    rg_buf_deinit(&reader.bytes);
+    rg_buf_deinit(&reader.plain);
+    wal_load_deinit(&load);
+    if (err || !proved)
+        return err ? err : RG_ENOTFOUND;
+    *ret_index = record.first - 1;
+    *ret_term = record.base_term;
+    return RG_OK;
+}
+
 enum rg_err wal_load_dir(struct wal_env *env, const struct wal_load_config *config, struct wal_load *load,
                          struct rg_errctx *ctx)
 {
@@ -490,9 +535,7 @@ enum rg_err wal_load_dir(struct wal_env *env, const struct wal_load_config *conf
     size_t begin = 0;
     enum rg_err err;
 
-    *load = (struct wal_load){0};
-    rg_buf_init(&reader.bytes, WAL_SEGMENT_BYTES_MAX);
-    rg_buf_init(&reader.plain, WAL_SEGMENT_BYTES_MAX);
+    reader_init(&reader);
     err = list_segments(&reader);
     if (!err)
         err = choose_begin(&reader, &begin);

@@ -6,7 +6,6 @@
 enum {
     SEGMENT_BYTES_DEFAULT = 16 << 20,
     BATCH_BYTES_DEFAULT = 4 << 20,
-    DIR_BYTES_MAX = 3072,
 };
 
 /* ---- leftovers ---- */
@@ -21,7 +20,7 @@ struct leftovers {
 static void remove_leftover(void *arg, const char *name)
 {
     struct leftovers *left = arg;
-    char path[DIR_BYTES_MAX + 64];
+    char path[WAL_DIR_BYTES_MAX + 64];
     size_t n = strlen(name), suffix = sizeof WAL_TMP_SUFFIX - 1;
     enum rg_err err;
 
@@ -112,19 +111,20 @@ static enum rg_err trim(const struct wal_env *env, const struct wal_found *found
     return err;
 }
 
-static enum rg_err remove_segment(const struct wal_env *env, const struct wal_found *found, struct rg_errctx *ctx)
+static enum rg_err remove_segment(const struct wal_env *env, const struct wal_found *found, bool keep, struct rg_errctx *ctx)
 {
     struct wal_segment *segment = wal_segment_new(env, found->seq);
     enum rg_err err;
 
     if (segment == NULL)
         return RG_ENOMEM;
-    err = wal_segment_delete(env, segment->path, ctx);
+    err = keep ? wal_segment_set_aside(env, segment->path, ctx) : wal_segment_delete(env, segment->path, ctx);
     wal_segment_free(env->io, segment);
     return err;
 }
 
-/* Once the new segment carries the chain on: drop what says nothing, trim the rest, and list what stays. */
+/* Once the new segment carries the chain on: drop what says nothing, trim the rest, and list what stays. What a reset
+ * replaced and a crash left here is not read, so nobody knows whether the snapshot covers it: it is set aside. */
 static enum rg_err tidy(struct rg_wal *wal, const struct wal_load *load, struct rg_errctx *ctx)
 {
     enum rg_err err = RG_OK;
@@ -134,11 +134,13 @@ static enum rg_err tidy(struct rg_wal *wal, const struct wal_load *load, struct 
         const struct wal_found *found = &load->found[i];
         bool says_nothing = found->loaded && (found->records == 0 || found->start_only);
         struct wal_segment *segment;
+        bool dead = found->seq < load->dead_before;
 
         RG_ASSERT(found->seq < wal->seq_last);
         RG_ASSERT(i == 0 || found[-1].seq < found->seq);
-        if (load->conflict || found->seq < load->dead_before || says_nothing) {
-            err = remove_segment(&wal->env, found, ctx);
+        if (dead || says_nothing) {
+            err = remove_segment(&wal->env, found, dead, ctx);
+            wal->aside += dead && !err;
             continue;
         }
         if (found->loaded && found->used < found->size)
@@ -159,7 +161,7 @@ static enum rg_err begin_segment(struct rg_wal *wal, const struct wal_load *load
 {
     uint64_t last = wal_log_last(&wal->log), term = wal_log_term(&wal->log, last);
     struct wal_record record = {
-        .kind = load->conflict ? WAL_RESET : WAL_START,
+        .kind = WAL_START,
         .first = last + 1,
         .base_term = term,
         .last_term = term,
@@ -170,7 +172,6 @@ static enum rg_err begin_segment(struct rg_wal *wal, const struct wal_load *load
     RG_ASSERT(wal->current == NULL);
     RG_ASSERT(load->seq_last <= WAL_SEQ_MAX);
     RG_ASSERT((last == 0) == (term == 0));
-    RG_ASSERT(!load->conflict || wal->log.count == 0);
     wal->seq_last = load->seq_last + 1;
     memcpy(record.prev_tag, load->tag, RG_TAG_BYTES);
     err = wal_segment_create(&wal->env, wal->seq_last, wal->config.segment_bytes, &segment, ctx);
@@ -186,7 +187,7 @@ static enum rg_err begin_segment(struct rg_wal *wal, const struct wal_load *load
     segment->base = last;
     segment->number = 1;
     segment->position += wal->write.out.len;
-    memcpy(wal->tag, record.kind == WAL_START ? record.prev_tag : record.tag, RG_TAG_BYTES);
+    memcpy(wal->tag, record.prev_tag, RG_TAG_BYTES);
     *ret_segment = segment;
     return RG_OK;
 }
@@ -230,7 +231,7 @@ static enum rg_err begin_later(struct rg_wal *wal, const struct wal_load *load)
 static enum rg_err fill_env(struct wal_env *env, struct rg_io *io, const char *dir, struct rg_keyprov *keys,
                             const struct rg_context *context, struct rg_errctx *ctx)
 {
-    if (strlen(dir) == 0 || strlen(dir) > DIR_BYTES_MAX)
+    if (strlen(dir) == 0 || strlen(dir) > WAL_DIR_BYTES_MAX)
         return rg_fail(ctx, RG_EINVALID, "log directory: the path is empty or too long");
     RG_ASSERT(io != NULL);
     RG_ASSERT(keys != NULL);
@@ -242,7 +243,7 @@ static enum rg_err fill_env(struct wal_env *env, struct rg_io *io, const char *d
 static enum rg_err make_dir(struct rg_io *io, const char *dir, struct rg_errctx *ctx)
 {
     const char *slash = strrchr(dir, '/');
-    char parent[DIR_BYTES_MAX + 1];
+    char parent[WAL_DIR_BYTES_MAX + 1];
     enum rg_err err = io->mkdir(io, dir, ctx);
     size_t n;
 
@@ -329,11 +330,12 @@ static enum rg_err open_on(struct rg_wal *wal, struct wal_load *load, struct rg_
     RG_ASSERT(wal->holds == 0);
     RG_ASSERT(wal->log.slots == NULL);
     wal->log = load->log;
+    wal->aside = load->report.aside;
     load->log = (struct wal_log){0};
     if (RG_BUG(wal_last_lost) && wal->log.count > 0)
         wal_log_truncate(&wal->log, wal_log_last(&wal->log));
     err = begin_segment(wal, load, &segment, ctx);
-    if (err && (err != RG_ENOSPACE || load->conflict))
+    if (err && err != RG_ENOSPACE)
         return err;
     if (err) {
         err = begin_later(wal, load);
@@ -371,10 +373,27 @@ enum rg_err rg_wal_open(const struct rg_wal_config *config, struct rg_wal **ret_
     RG_ASSERT(wal->log.base == config->floor_index); /* the log begins where the state ends */
     RG_ASSERT(wal->log.base_term == config->floor_term);
     RG_ASSERT(wal->durable == load.report.last_index);
+    load.report.aside = wal->aside;
     if (ret_report != NULL)
         *ret_report = load.report;
     *ret_wal = wal;
     return RG_OK;
+}
+
+enum rg_err rg_wal_reset_base(const struct rg_wal_config *config, uint64_t *ret_index, uint64_t *ret_term,
+                              struct rg_errctx *ctx)
+{
+    struct wal_env env;
+    enum rg_err err = fill_env(&env, config->io, config->dir, config->keys, &config->context, ctx);
+
+    if (!err && strlen(config->cluster_id) >= sizeof env.cluster)
+        err = rg_fail(ctx, RG_EINVALID, "the cluster id is too long");
+    if (err)
+        return err;
+    memcpy(env.cluster, config->cluster_id, strlen(config->cluster_id));
+    env.node_id = config->node_id;
+    err = make_dir(config->io, config->dir, ctx);
+    return err ? err : wal_load_reset(&env, ret_index, ret_term, ctx);
 }
 
 enum rg_err rg_wal_verify(struct rg_io *io, const char *dir, struct rg_keyprov *keys, const struct rg_context *context,

@@ -25,6 +25,8 @@ enum {
     WAL_CLUSTER_BYTES = 64,
     WAL_NAME_BYTES = 24, /* 16 hex digits, ".wal", NUL */
     WAL_RETRY_MS = 1000, /* between attempts to make a segment for which there was no room */
+    WAL_DIR_BYTES_MAX = 3072,
+    WAL_PATH_BYTES_MAX = WAL_DIR_BYTES_MAX + 64,
 };
 #define WAL_SEQ_MAX (INT64_MAX / 2) /* of a segment found: the numbers above are never used up */
 
@@ -132,6 +134,9 @@ RG_MUST enum rg_err wal_segment_delete(const struct wal_env *env, const char *pa
 /** Sequence number of a file name; false when it is not a segment's. */
 bool wal_name_parse(const char *name, uint64_t *ret_seq);
 #define WAL_TMP_SUFFIX ".tmp"
+#define WAL_ASIDE_SUFFIX ".aside" /* behind a segment's name: kept for whoever wants to look, read by nobody */
+/** Rename a file out of the way, durably. RG_ENOTFOUND: there is none (of an opening without room for one). */
+RG_MUST enum rg_err wal_segment_set_aside(const struct wal_env *env, const char *path, struct rg_errctx *ctx);
 
 /** Room a record of plain_n bytes takes at most. */
 static inline uint64_t wal_record_room(uint64_t plain_n)
@@ -189,7 +194,6 @@ struct wal_load {
     uint64_t seq_last;         /* largest sequence number seen */
     uint8_t tag[RG_TAG_BYTES]; /* of the last record: what the next one must name */
     uint64_t dead_before;      /* segments below this number were replaced by a reset */
-    bool conflict;             /* the snapshot replaces all of it: to be reset */
     struct rg_wal_report report;
 };
 
@@ -204,6 +208,8 @@ struct wal_load_config {
 /** Read and check everything. Changes nothing on disk. env->cluster and node_id are filled with any_identity. */
 RG_MUST enum rg_err wal_load_dir(struct wal_env *env, const struct wal_load_config *config, struct wal_load *load,
                                  struct rg_errctx *ctx);
+/** Base of the latest segment that begins with a RESET. RG_ENOTFOUND: there is none. */
+RG_MUST enum rg_err wal_load_reset(struct wal_env *env, uint64_t *ret_index, uint64_t *ret_term, struct rg_errctx *ctx);
 void wal_load_deinit(struct wal_load *load);
 
 /* ---- the log at work (wal.c), and its jobs on the lanes (wal_lane.c) ---- */
@@ -271,6 +277,8 @@ struct rg_wal {
     bool starting;                        /* not even for the first one, at the opening: a START (start_first, start_term) is owed */
     uint64_t start_first, start_term;
     struct rg_sm reset; /* wal_resets */
+    bool reset_keep;    /* what it replaces is set aside, not deleted */
+    uint64_t aside;     /* segments set aside that are there */
     void (*reset_done)(void *arg);
     void *reset_arg;
     struct wal_write write;
@@ -301,8 +309,9 @@ void wal_lane_mark(struct rg_wal *wal);
 void wal_lane_prepare(struct rg_wal *wal);
 /** A segment that is not written any more: cut its unused end, close it. Takes its descriptor and key. */
 void wal_lane_finish(struct rg_wal *wal, struct wal_segment *segment);
-/** Close and delete the file, durably. Consumes the segment. */
+/** Close and delete the file, or set it aside, durably. Consumes the segment. */
 void wal_lane_delete(struct rg_wal *wal, struct wal_segment *segment);
+void wal_lane_set_aside(struct rg_wal *wal, struct wal_segment *segment);
 /** What wal_lane_write does, here and now: for the opening. */
 RG_MUST enum rg_err wal_write_record(const struct wal_env *env, struct wal_segment *segment, struct wal_record *record,
                                      struct rg_span plain, struct rg_buf *out, struct rg_errctx *ctx);

@@ -195,6 +195,22 @@ enum rg_err wal_segment_delete(const struct wal_env *env, const char *path, stru
     return err ? err : env->io->sync_dir(env->io, env->dir, ctx);
 }
 
+enum rg_err wal_segment_set_aside(const struct wal_env *env, const char *path, struct rg_errctx *ctx)
+{
+    char to[WAL_PATH_BYTES_MAX];
+    enum rg_err err;
+    int fd, n = snprintf(to, sizeof to, "%s" WAL_ASIDE_SUFFIX, path);
+
+    RG_ASSERT(n > 0);
+    RG_ASSERT((size_t)n < sizeof to);
+    err = env->io->open(env->io, path, RG_OPEN_READ, &fd, ctx);
+    if (err)
+        return err;
+    env->io->close(env->io, fd);
+    err = env->io->rename(env->io, path, to, ctx);
+    return err ? err : env->io->sync_dir(env->io, env->dir, ctx);
+}
+
 /* ---- records ---- */
 
 static void record_encode(const struct wal_record *record, uint8_t out[WAL_RECORD_HEADER_BYTES])

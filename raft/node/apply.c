@@ -222,16 +222,11 @@ void node_config_step(struct rg_node *node)
 
 /* ---- the snapshot that a start begins with ---- */
 
-enum rg_err node_snapshot_load(struct rg_node *node, struct rg_errctx *ctx)
+enum rg_err node_snapshot_load(struct rg_node *node, const struct rg_snapfile *file, struct rg_errctx *ctx)
 {
     struct rg_snapshot_info info;
-    char note[256] = "";
-    enum rg_err err = rg_snapstore_load(node->snaps, node->config.store, &node->state.config, &info, note, ctx);
+    enum rg_err err = rg_snapstore_load(node->snaps, file, node->config.store, &node->state.config, &info, ctx);
 
-    if (note[0] != '\0')
-        rg_log_warn(node->config.log, "snapshot.damaged", "note=\"%s\"", note);
-    if (err == RG_ENOTFOUND)
-        return RG_OK;
     if (err)
         return err;
     node->snap.index = info.index;
@@ -347,8 +342,9 @@ void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_o
     struct rg_core_update update;
     enum rg_err err;
 
-    if (node->stage.state != NODE_RUNNING || node->snap.install.state != INSTALL_NONE || offer->index <= node->state.applied.index ||
-        node_bygone(node, offer->term) || offer->index_term < node->state.applied.term) /* terms never fall along a log */
+    if (node->stage.state != NODE_RUNNING || node->leading || node->snap.install.state != INSTALL_NONE ||
+        offer->index <= node->state.applied.index || node_bygone(node, offer->term) ||
+        offer->index_term < node->state.applied.term) /* terms never fall along a log */
         return;
     m.install = (struct rg_msg_install){.term = offer->term, .index = offer->index, .index_term = offer->index_term};
     node_guest_step(node, peer);
@@ -361,6 +357,11 @@ void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_o
     node_take(node, err, &update, true);
 }
 
+void node_receiver_abort(struct rg_node *node, uint64_t epoch)
+{
+    rg_receiver_abort(node->receiver, epoch << RG_EPOCH_SHIFT);
+}
+
 void node_receiver_failed(void *arg, uint64_t peer, enum rg_err err, const char *text)
 {
     struct rg_node *node = arg;
@@ -371,28 +372,44 @@ void node_receiver_failed(void *arg, uint64_t peer, enum rg_err err, const char 
         node_fail(node, err, "receive a snapshot: %s", text);
 }
 
+/* The log stands on it now, durably: it is this node's. (A crash before this line: open.c adopts it.) */
 static void on_reset(void *arg)
 {
     struct rg_node *node = arg;
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
 
-    if (node->snap.install.state == INSTALL_RESET)
-        rg_sm_move(&node->snap.install, INSTALL_DONE);
+    RG_ASSERT(node->snap.install.state == INSTALL_RESET);
+    err = rg_snapstore_adopt(node->snaps, node->snap.install_index, node->snap.install_term, &ctx);
+    if (err) {
+        node_fail(node, err, "keep the received snapshot: %s", rg_errctx_text(&ctx, err));
+        return;
+    }
+    rg_sm_move(&node->snap.install, INSTALL_DONE);
+}
+
+/* Whether the log holds entries that the history of the snapshot just loaded does not: beyond it or against it, or cut off by a
+ * promotion that it knows of. */
+static bool log_contradicts(const struct rg_node *node, const struct rg_snapshot_info *info)
+{
+    uint64_t last = rg_wal_last(node->wal);
+    struct rg_rev end = {.epoch = rg_epoch_of(rg_wal_term(node->wal, last)), .index = last};
+    struct rg_rev loaded = {.epoch = rg_epoch_of(info->term), .index = info->index};
+
+    return last >= info->index || (last > 0 && node_cut_off(node, end, loaded));
 }
 
 static void install_load(struct rg_node *node)
 {
     struct rg_errctx ctx = {.text = ""};
     struct rg_snapshot_info info;
-    char note[256] = "";
+    bool keep;
     enum rg_err err;
 
     node_publish(node); /* not ready from here on: while it loads, the store holds half of a state */
     rg_buf_clear(&node->snap.config);
-    err = rg_snapstore_load(node->snaps, node->config.store, &node->snap.config, &info, note, &ctx);
-    if (!err && (info.index != node->snap.install_index || info.term != node->snap.install_term))
-        err = rg_fail(&ctx, RG_ECORRUPT, "the newest snapshot is %llu^%llu, not the received %llu^%llu",
-                      (unsigned long long)info.index, (unsigned long long)info.term,
-                      (unsigned long long)node->snap.install_index, (unsigned long long)node->snap.install_term);
+    err = rg_snapstore_load_received(node->snaps, node->snap.install_index, node->snap.install_term, node->config.store,
+                                     &node->snap.config, &info, &ctx);
     RG_ASSERT(err || info.index > node->state.applied.index); /* revisions never go back */
     if (!err)
         err = node_state_load(node);
@@ -403,9 +420,15 @@ static void install_load(struct rg_node *node)
         return;
     }
     node->snap.config_index = info.config_index;
-    node_policy_touch(node);
+    node_policy_load(node); /* the epochs that it knows */
+    if (node->stage.state != NODE_RUNNING)
+        return;
+    keep = log_contradicts(node, &info);
+    if (keep)
+        rg_log_warn(node->config.log, "log.aside", "index=%llu last=%llu note=\"a snapshot replaces a log that says otherwise: "
+                    "its segments are set aside\"", (unsigned long long)info.index, (unsigned long long)rg_wal_last(node->wal));
     rg_sm_move(&node->snap.install, INSTALL_RESET);
-    err = rg_wal_reset(node->wal, info.index, info.term, on_reset, node);
+    err = rg_wal_reset(node->wal, info.index, info.term, keep, on_reset, node);
     if (err)
         node_fail(node, err, "empty the log: %s", rg_err_text(err));
 }

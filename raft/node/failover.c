@@ -41,6 +41,11 @@ enum rg_err node_reached(const struct rg_node *node, struct rg_rev rev)
     return rg_epochs_outcome(&node->epochs.known, rev, rg_node_visible(node));
 }
 
+bool node_cut_off(const struct rg_node *node, struct rg_rev rev, struct rg_rev upto)
+{
+    return rg_epochs_outcome(&node->epochs.known, rev, upto) != RG_OK;
+}
+
 void node_epoch_heard(struct rg_node *node, uint64_t epoch)
 {
     node->epochs.heard = RG_MAX(node->epochs.heard, RG_MIN(epoch, RG_EPOCH_HEARD_MAX));
@@ -60,6 +65,7 @@ static bool promise(struct rg_node *node, uint64_t epoch)
     if (epoch == node->meta.promised)
         return true; /* the same one asks again: epochs are its own */
     RG_ASSERT(epoch > node->meta.promised && epoch > rg_epoch_of(node->meta.term));
+    node_receiver_abort(node, epoch);
     node->meta.promised = epoch;
     err = RG_BUG(promise_not_saved) ? RG_OK : rg_metafile_save(node->metafile, &node->meta, &ctx);
     if (err) {
@@ -516,6 +522,7 @@ void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config)
     }
     for (size_t i = 0; i < node->n_peers; i++)
         rg_gate_drop(&node->peers[i].gate);
+    node_receiver_abort(node, rg_epoch_of(term));
     node->meta.term_before = node->meta.term;
     node->meta.term = term;
     node->meta.vote = 0;

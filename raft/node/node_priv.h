@@ -155,8 +155,8 @@ RG_MUST enum rg_err node_apply_new(struct rg_node *node);
 RG_MUST enum rg_err node_apply_upto(struct rg_node *node, uint64_t limit, struct rg_errctx *ctx);
 /** Applied index and figures as the store has them. */
 RG_MUST enum rg_err node_state_load(struct rg_node *node);
-/** Fill the store from the newest snapshot, if there is one. */
-RG_MUST enum rg_err node_snapshot_load(struct rg_node *node, struct rg_errctx *ctx);
+/** Fill the store from this snapshot, for the start. */
+RG_MUST enum rg_err node_snapshot_load(struct rg_node *node, const struct rg_snapfile *file, struct rg_errctx *ctx);
 /** Tell the core of a CHANGE that was applied. */
 void node_config_step(struct rg_node *node);
 void node_visible_set(struct rg_node *node);
@@ -166,6 +166,8 @@ void node_install_begin(struct rg_node *node, uint64_t index, uint64_t term);
 void node_install_step(struct rg_node *node);
 void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer);
 void node_receiver_failed(void *arg, uint64_t peer, enum rg_err err, const char *text);
+/** Take no snapshot from a primary of an epoch before this one. */
+void node_receiver_abort(struct rg_node *node, uint64_t epoch);
 
 /* answer.c */
 void node_answers_init(struct rg_node *node);
@@ -207,6 +209,8 @@ uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms
 /* failover.c */
 /** Whether messages of this term are of an epoch that this node has promised not to follow. */
 bool node_bygone(const struct rg_node *node, uint64_t term);
+/** Whether the history up to `upto`, with the epochs this node knows, lacks this entry. */
+bool node_cut_off(const struct rg_node *node, struct rg_rev rev, struct rg_rev upto);
 void node_epochs_load(struct rg_node *node, struct rg_txn *txn);
 /** RG_OK: the revision is visible here. RG_EREVISION: not yet. RG_EREVLOST: a promotion cut it off. */
 RG_MUST enum rg_err node_reached(const struct rg_node *node, struct rg_rev rev);

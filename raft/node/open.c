@@ -40,6 +40,7 @@ static enum rg_err meta_create(struct rg_node *node, const char *path, struct rg
     m->node_id = node->config.id;
     draw_incarnation(node);
     m->term = rg_members_votes(&node->configured, node->config.id) ? RG_FIRST_TERM : 0;
+    m->vouched = true;
     return rg_metafile_create(node->io, path, node->config.keys, m, ctx);
 }
 
@@ -101,16 +102,14 @@ static struct rg_context context_of(const struct rg_node *node)
                                .identity_store_id = rg_span_str(node->config.identity_store_id)};
 }
 
-static enum rg_err open_snapshot(struct rg_node *node, struct rg_errctx *ctx)
+static enum rg_err open_snapshots(struct rg_node *node, struct rg_errctx *ctx)
 {
     struct rg_context context = context_of(node);
     char dir[1024];
-    enum rg_err err;
 
     snprintf(dir, sizeof dir, "%s/snapshots", node->config.data_dir);
     context.purpose = rg_span_str("snapshot");
-    err = rg_snapstore_open(node->io, dir, node->config.keys, &context, &node->snaps, ctx);
-    return err ? err : node_snapshot_load(node, ctx);
+    return rg_snapstore_open(node->io, dir, node->config.keys, &context, &node->snaps, ctx);
 }
 
 static void on_durable(void *arg, uint64_t index, uint64_t term)
@@ -125,36 +124,113 @@ static void on_wal_error(void *arg, enum rg_err err, const char *text)
     node_fail(arg, err, "log: %s", text);
 }
 
-static enum rg_err open_log(struct rg_node *node, struct rg_errctx *ctx)
+static struct rg_wal_config wal_config(struct rg_node *node, const char *dir)
 {
-    struct rg_wal_config config = {
+    return (struct rg_wal_config){
         .io = node->io,
+        .dir = dir,
         .keys = node->config.keys,
         .context = context_of(node),
         .cluster_id = node->config.cluster_id,
         .node_id = node->config.id,
-        .floor_index = node->snap.index,
-        .floor_term = node->snap.term,
         .segment_bytes = node->config.wal_segment_bytes,
         .arg = node,
         .on_durable = on_durable,
         .on_error = on_wal_error,
     };
-    struct rg_wal_report report;
-    char dir[1024];
+}
+
+/* A crash between the log's being emptied for a received snapshot and that one's getting its name. */
+static enum rg_err adopt_received(struct rg_node *node, const struct rg_wal_config *config, struct rg_errctx *ctx)
+{
+    struct rg_snapfile file;
+    uint64_t index, term;
     enum rg_err err;
 
-    snprintf(dir, sizeof dir, "%s/wal", node->config.data_dir);
-    config.dir = dir;
-    memset(&report, 0, sizeof report);
-    err = rg_wal_open(&config, &node->wal, &report, ctx);
+    if (!rg_snapstore_has_part(node->snaps))
+        return RG_OK;
+    err = rg_wal_reset_base(config, &index, &term, ctx);
+    if (!err && rg_snapstore_find(node->snaps, index, term, &file))
+        return RG_OK;
+    if (!err)
+        err = rg_snapstore_adopt(node->snaps, index, term, ctx);
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}
+
+/* why: says why, also afterwards. */
+static enum rg_err set_aside(struct rg_node *node, const struct rg_snapfile *file, enum rg_snap_aside what, struct rg_errctx *why)
+{
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err = rg_snapstore_set_aside(node->snaps, file, what, &ctx);
+
+    if (err)
+        return rg_fail(why, err, "%s", rg_errctx_text(&ctx, err));
+    rg_log_error(node->config.log, "snapshot.aside", "index=%llu term=%llu why=%s note=\"%s\"", (unsigned long long)file->index,
+                 (unsigned long long)file->term, what == RG_SNAP_BAD ? "damaged" : "unproved", why->text);
+    return RG_OK;
+}
+
+/* The log with this snapshot (NULL: with none), and that one into the store. ret_again: it is set aside, try another. */
+static enum rg_err open_with(struct rg_node *node, struct rg_wal_config *config, const struct rg_snapfile *file, bool *ret_again,
+                             struct rg_errctx *why)
+{
+    struct rg_wal_report report = {.note = ""};
+    enum rg_err err;
+
+    config->floor_index = file != NULL ? file->index : 0;
+    config->floor_term = file != NULL ? file->term : 0;
+    err = rg_wal_open(config, &node->wal, &report, why);
+    if (err == RG_ECONFLICT && !node->meta.vouched) { /* a release before had given it its name before it was the log's */
+        *ret_again = true;
+        return set_aside(node, file, RG_SNAP_UNPROVED, why);
+    }
     if (err)
         return err;
     if (report.note[0] != '\0')
-        rg_log_warn(node->config.log, "wal.cut", "bytes=%llu note=\"%s\"", (unsigned long long)report.cut_bytes,
-                    report.note);
+        rg_log_warn(node->config.log, "wal.cut", "bytes=%llu note=\"%s\"", (unsigned long long)report.cut_bytes, report.note);
+    if (file == NULL)
+        return RG_OK;
+    err = node_snapshot_load(node, file, why);
+    if (err != RG_ECORRUPT)
+        return err;
+    *ret_again = true;
+    rg_wal_free(RG_STEAL(node->wal));
+    return set_aside(node, file, RG_SNAP_BAD, why);
+}
+
+/* The log is what this node vouches for. A snapshot stands for the beginning of it, and counts when the log says so: the newest
+ * such one that is intact. */
+static enum rg_err open_log(struct rg_node *node, struct rg_errctx *ctx)
+{
+    struct rg_errctx why = {.text = ""}, damaged = {.text = ""};
+    struct rg_wal_config config;
+    struct rg_snapfile file;
+    char dir[1024];
+    bool again = true;
+    enum rg_err err;
+
+    snprintf(dir, sizeof dir, "%s/wal", node->config.data_dir);
+    config = wal_config(node, dir);
+    err = adopt_received(node, &config, ctx);
+    if (err)
+        return err;
+    while (again && !err) { /* one snapshot less each time */
+        again = false;
+        err = open_with(node, &config, rg_snapstore_latest(node->snaps, &file) ? &file : NULL, &again, &why);
+        if (again && damaged.text[0] == '\0')
+            damaged = why;
+    }
+    if (err == RG_ECONFLICT)
+        return rg_fail(ctx, RG_ECORRUPT, "%s, where this node has a snapshot: the log has lost its end. Nothing was changed", why.text);
+    if (err && damaged.text[0] != '\0')
+        return rg_fail(ctx, err, "%s; %s", rg_errctx_text(&why, err), damaged.text);
+    if (err)
+        return rg_fail(ctx, err, "%s", rg_errctx_text(&why, err));
     node_log_note(node, rg_wal_last(node->wal), 0);
-    return RG_OK;
+    if (node->meta.vouched)
+        return RG_OK;
+    node->meta.vouched = true;
+    return rg_metafile_save(node->metafile, &node->meta, ctx);
 }
 
 static bool log_empty(const struct rg_node *node)
@@ -266,7 +342,7 @@ enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx)
     if (!err)
         err = open_meta(node, ctx);
     if (!err)
-        err = open_snapshot(node, ctx);
+        err = open_snapshots(node, ctx);
     if (!err)
         err = open_log(node, ctx);
     if (!err)

@@ -465,8 +465,9 @@ static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct
         if (!node->leading && node->snap.install.state == INSTALL_NONE)
             rg_receiver_on_offer(node->receiver, peer->config.id, &m->snap_offer, node->state.applied.index);
         return RG_OK;
-    case RG_MSG_SNAP_CHUNK:
-        rg_receiver_on_chunk(node->receiver, peer->config.id, &m->snap_chunk);
+    case RG_MSG_SNAP_CHUNK: /* of an epoch that is over here: its receiver was aborted, so that nobody takes it */
+        if (!node->leading && node->snap.install.state == INSTALL_NONE)
+            rg_receiver_on_chunk(node->receiver, peer->config.id, &m->snap_chunk);
         return RG_OK;
     case RG_MSG_SNAP_ACK:
         if (peer->sender != NULL && !rg_sender_on_ack(peer->sender, &m->snap_ack))

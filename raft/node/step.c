@@ -136,12 +136,15 @@ static void route_install(struct rg_node *node, struct node_peer *peer)
 {
     struct rg_sender_config config = {.io = node->io, .snaps = node->snaps, .arg = node, .send = sender_send};
     struct rg_errctx ctx = {.text = ""};
+    struct rg_snapfile file;
     enum rg_err err;
 
     if (peer->sender != NULL || !peer->up)
         return;
     RG_ASSERT(node->leading);
-    err = rg_sender_new(&config, peer->config.id, rg_core_term(node->core), &peer->sender, &ctx);
+    err = rg_snapstore_find(node->snaps, node->snap.index, node->snap.term, &file)
+              ? rg_sender_new(&config, peer->config.id, rg_core_term(node->core), &file, &peer->sender, &ctx)
+              : RG_ENOTFOUND;
     if (err) {
         rg_log_error(node->config.log, "snapshot.send", "peer=%llu err=\"%s\"", (unsigned long long)peer->config.id,
                      rg_errctx_text(&ctx, err));
@@ -227,6 +230,8 @@ static void take_meta(struct rg_node *node)
     enum rg_err err;
 
     RG_ASSERT(rg_core_term(node->core) >= node->meta.term);
+    if (rg_epoch_of(rg_core_term(node->core)) > rg_epoch_of(node->meta.term))
+        node_receiver_abort(node, rg_epoch_of(rg_core_term(node->core))); /* what an older primary has may be lost */
     node->meta.term = rg_core_term(node->core);
     node->meta.vote = rg_core_vote(node->core);
     err = RG_BUG(term_not_saved) ? RG_OK : rg_metafile_save(node->metafile, &node->meta, &ctx);

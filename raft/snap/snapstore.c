@@ -5,10 +5,10 @@
 #include <stdio.h>
 
 static const char *const suffixes[] = {
-    [SNAP_COMPLETE] = "snap", [SNAP_PART] = "part", [SNAP_TMP] = "tmp", [SNAP_BAD] = "bad"};
+    [SNAP_COMPLETE] = "snap", [SNAP_PART] = "part", [SNAP_TMP] = "tmp", [SNAP_BAD] = "bad", [SNAP_ASIDE] = "aside"};
 
-_Static_assert(RG_LEN(suffixes) == SNAP_BAD + 1, "each kind of file has its suffix");
-_Static_assert(SNAP_PATH_BYTES_MAX >= SNAP_DIR_BYTES_MAX + sizeof "/-." - 1 + 2 * RG_DIGITS_MAX + sizeof "snap", "any path fits");
+_Static_assert(RG_LEN(suffixes) == SNAP_ASIDE + 1, "each kind of file has its suffix");
+_Static_assert(SNAP_PATH_BYTES_MAX >= SNAP_DIR_BYTES_MAX + sizeof "/-." - 1 + 2 * RG_DIGITS_MAX + sizeof "aside", "any path fits");
 _Static_assert(RG_SNAPSTORE_KEEP >= 2, "one that is damaged has another behind it");
 
 enum { CHECKED_MAX = 2 * RG_SNAPSTORE_KEEP }; /* entries that a check looks at: others are there only after an opening, or held */
@@ -62,7 +62,6 @@ static void destroy(struct rg_snapstore *snaps)
 {
     RG_ASSERT(snaps->closing);
     RG_ASSERT(snaps->jobs == 0);
-    RG_ASSERT(!snaps->publishing);
     RG_ASSERT(snaps->take == NULL);
     RG_ASSERT(snaps->receive == NULL);
     while (snaps->entries != NULL) {
@@ -123,7 +122,7 @@ void snap_check(const struct rg_snapstore *snaps)
 {
     const struct snap_entry *e = snaps->entries;
 
-    RG_ASSERT(snaps->jobs >= (unsigned)(snaps->take != NULL) + snaps->publishing);
+    RG_ASSERT(snaps->jobs >= (unsigned)(snaps->take != NULL));
     RG_ASSERT(!snaps->closing || snaps->receive == NULL);
     RG_ASSERT(!snaps->closing || snaps->jobs > 0);
     for (unsigned i = 0; e != NULL && i < CHECKED_MAX; i++, e = e->next) {
@@ -178,6 +177,16 @@ bool rg_snapstore_latest(const struct rg_snapstore *snaps, struct rg_snapfile *r
             return true;
         }
     return false;
+}
+
+bool rg_snapstore_find(const struct rg_snapstore *snaps, uint64_t index, uint64_t term, struct rg_snapfile *ret_file)
+{
+    const struct snap_entry *entry = find_entry(snaps, index, term);
+
+    if (entry == NULL || entry->doomed)
+        return false;
+    *ret_file = entry->file;
+    return true;
 }
 
 /* ---- deleting ---- */
@@ -286,11 +295,21 @@ static void list_each(void *arg, const char *name)
     if (listing->err || !snap_name_parse(name, &index, &term, &suffix))
         return;
     snap_path(snaps, index, term, suffix, path);
-    if (suffix == SNAP_COMPLETE) {
+    switch (suffix) {
+    case SNAP_COMPLETE:
         listing->err = list_complete(snaps, path, index, term, listing->ctx);
-    } else if (suffix == SNAP_TMP) {
+        return;
+    case SNAP_TMP:
         listing->err = snaps->io->unlink(snaps->io, path, listing->ctx);
         listing->removed = true;
+        return;
+    case SNAP_PART:
+        snaps->has_part = true;
+        return;
+    case SNAP_BAD:
+    case SNAP_ASIDE:
+        snaps->aside++;
+        return;
     }
 }
 
@@ -387,23 +406,25 @@ struct rg_snapshot_source snap_source(struct snap_source *over, uint64_t size)
     return (struct rg_snapshot_source){.read = source_read, .size = size, .arg = over};
 }
 
-static enum rg_err load_file(struct rg_snapstore *snaps, const struct snap_entry *entry, struct rg_store *store,
-                             struct rg_buf *config_buf, struct rg_snapshot_info *info, struct rg_errctx *ctx)
+static enum rg_err load_file(struct rg_snapstore *snaps, uint64_t index, uint64_t term, enum snap_suffix suffix,
+                             struct rg_store *store, struct rg_buf *config_buf, struct rg_snapshot_info *info,
+                             struct rg_errctx *ctx)
 {
     struct snap_source over = {.io = snaps->io};
     struct rg_errctx why = {""};
     char path[SNAP_PATH_BYTES_MAX];
+    uint64_t size;
     enum rg_err err;
 
-    RG_ASSERT(!entry->doomed);
-    snap_path(snaps, entry->file.index, entry->file.term, SNAP_COMPLETE, path);
+    snap_path(snaps, index, term, suffix, path);
     err = snaps->io->open(snaps->io, path, RG_OPEN_READ, &over.fd, ctx);
     if (err)
         return err;
-    err = rg_snapshot_load(snap_source(&over, entry->file.size), snaps->keys, &snaps->context, store, config_buf, info,
-                           &why);
+    err = snaps->io->size(snaps->io, over.fd, &size, &why);
+    if (!err)
+        err = rg_snapshot_load(snap_source(&over, size), snaps->keys, &snaps->context, store, config_buf, info, &why);
     snaps->io->close(snaps->io, over.fd);
-    if (!err && (info->index != entry->file.index || info->term != entry->file.term)) {
+    if (!err && (info->index != index || info->term != term)) {
         err = rg_store_wipe(store);
         if (!err)
             err = rg_fail(&why, RG_ECORRUPT, "it is a snapshot at %" PRIu64 "-%" PRIu64 " under another name",
@@ -412,80 +433,43 @@ static enum rg_err load_file(struct rg_snapstore *snaps, const struct snap_entry
     return err ? rg_fail(ctx, err, "%s: %s", path, rg_errctx_text(&why, err)) : RG_OK;
 }
 
-static void remove_bad(void *arg, const char *name)
+enum rg_err rg_snapstore_load(struct rg_snapstore *snaps, const struct rg_snapfile *file, struct rg_store *store,
+                              struct rg_buf *config_buf, struct rg_snapshot_info *ret_info, struct rg_errctx *ctx)
 {
-    struct rg_snapstore *snaps = arg;
-    char path[SNAP_PATH_BYTES_MAX];
-    uint64_t index, term;
-    enum snap_suffix suffix;
-
-    if (!snap_name_parse(name, &index, &term, &suffix) || suffix != SNAP_BAD)
-        return;
-    snap_path(snaps, index, term, suffix, path);
-    (void)snaps->io->unlink(snaps->io, path, NULL);
+    return load_file(snaps, file->index, file->term, SNAP_COMPLETE, store, config_buf, ret_info, ctx);
 }
 
-/* Out of the way, but the latest kept for whoever wants to look at it. */
-static enum rg_err set_aside(struct rg_snapstore *snaps, struct snap_entry *entry, struct rg_errctx *ctx)
+enum rg_err rg_snapstore_load_received(struct rg_snapstore *snaps, uint64_t index, uint64_t term, struct rg_store *store,
+                                       struct rg_buf *config_buf, struct rg_snapshot_info *ret_info, struct rg_errctx *ctx)
 {
+    return load_file(snaps, index, term, SNAP_PART, store, config_buf, ret_info, ctx);
+}
+
+enum rg_err rg_snapstore_set_aside(struct rg_snapstore *snaps, const struct rg_snapfile *file, enum rg_snap_aside why,
+                                   struct rg_errctx *ctx)
+{
+    struct snap_entry *entry = find_entry(snaps, file->index, file->term);
     char from[SNAP_PATH_BYTES_MAX], to[SNAP_PATH_BYTES_MAX];
     enum rg_err err;
 
+    RG_ASSERT(entry != NULL);
     RG_ASSERT(!entry->doomed);
-    snap_path(snaps, entry->file.index, entry->file.term, SNAP_COMPLETE, from);
-    snap_path(snaps, entry->file.index, entry->file.term, SNAP_BAD, to);
-    err = snaps->io->list(snaps->io, snaps->dir, remove_bad, snaps, ctx);
-    if (!err)
-        err = snaps->io->rename(snaps->io, from, to, ctx);
+    RG_ASSERT(entry->holds == 0); /* at a start, before anybody sends */
+    snap_path(snaps, file->index, file->term, SNAP_COMPLETE, from);
+    snap_path(snaps, file->index, file->term, why == RG_SNAP_BAD ? SNAP_BAD : SNAP_ASIDE, to);
+    err = snaps->io->rename(snaps->io, from, to, ctx);
     if (!err)
         err = snaps->io->sync_dir(snaps->io, snaps->dir, ctx);
     if (err)
         return err;
-    if (entry->holds > 0)
-        entry->doomed = true;
-    else
-        remove_entry(snaps, entry);
+    remove_entry(snaps, entry);
+    snaps->aside++;
     return RG_OK;
 }
 
-static struct snap_entry *first_usable(const struct rg_snapstore *snaps)
+uint64_t rg_snapstore_aside(const struct rg_snapstore *snaps)
 {
-    struct snap_entry *entry = snaps->entries;
-
-    while (entry != NULL && entry->doomed)
-        entry = entry->next;
-    return entry;
-}
-
-enum rg_err rg_snapstore_load(struct rg_snapstore *snaps, struct rg_store *store, struct rg_buf *config_buf,
-                              struct rg_snapshot_info *ret_info, char note[256], struct rg_errctx *ctx)
-{
-    struct snap_entry *entry;
-    struct rg_errctx why = {""};
-    bool damaged = false;
-
-    RG_ASSERT(!snaps->closing);
-    note[0] = '\0';
-    while ((entry = first_usable(snaps)) != NULL) {
-        enum rg_err err = load_file(snaps, entry, store, config_buf, ret_info, &why);
-
-        if (err == RG_OK) {
-            RG_ASSERT(ret_info->config_index <= ret_info->index);
-            snap_check(snaps);
-            return RG_OK;
-        }
-        if (err != RG_ECORRUPT)
-            return rg_fail(ctx, err, "%s", rg_errctx_text(&why, err));
-        if (!damaged)
-            snprintf(note, 256, "set aside as damaged: %.220s", why.text);
-        damaged = true;
-        err = set_aside(snaps, entry, ctx);
-        if (err)
-            return err;
-    }
-    if (damaged)
-        return rg_fail(ctx, RG_ECORRUPT, "no snapshot is intact: %s", why.text);
-    return rg_fail(ctx, RG_ENOTFOUND, "%s holds no snapshot", snaps->dir);
+    return snaps->aside;
 }
 
 /* ---- taking ---- */

@@ -1,5 +1,6 @@
-/* raft/snap/snapstore.h: sealed snapshot files in one directory: `<index>-<term>.snap`, complete and synced before they get that
- * name; `<index>-<term>.part` while one is received. The newest two are kept. */
+/* raft/snap/snapstore.h: sealed snapshot files in one directory: `<index>-<term>.snap`, complete, synced, and of this node's log
+ * before they get that name; `<index>-<term>.part`, one that is received, or was and is not the log's (yet). The newest two are
+ * kept. What may be used at a start the log decides, not this directory: a snapshot without its entry there is set aside. */
 #ifndef REGENT_RAFT_SNAP_SNAPSTORE_H
 #define REGENT_RAFT_SNAP_SNAPSTORE_H
 
@@ -22,13 +23,24 @@ RG_MUST enum rg_err rg_snapstore_open(struct rg_io *io, const char *dir, struct 
 void rg_snapstore_free(struct rg_snapstore *snaps);
 /** Newest complete snapshot. False when there is none. */
 bool rg_snapstore_latest(const struct rg_snapstore *snaps, struct rg_snapfile *ret_file);
+/** The complete one of this place. */
+bool rg_snapstore_find(const struct rg_snapstore *snaps, uint64_t index, uint64_t term, struct rg_snapfile *ret_file);
 /**
- * Load the newest snapshot into the store; a damaged one is set aside (renamed *.bad, reported in note) and the one before
- * is tried. RG_ENOTFOUND: there is none at all. The log must reach down to what was loaded: the caller checks.
+ * Load a complete snapshot into the store. RG_ECORRUPT: it is damaged (set it aside); the store is empty then.
  * config_buf  the encoded raft configuration
  */
-RG_MUST enum rg_err rg_snapstore_load(struct rg_snapstore *snaps, struct rg_store *store, struct rg_buf *config_buf,
-                                      struct rg_snapshot_info *ret_info, char note[256], struct rg_errctx *ctx);
+RG_MUST enum rg_err rg_snapstore_load(struct rg_snapstore *snaps, const struct rg_snapfile *file, struct rg_store *store,
+                                      struct rg_buf *config_buf, struct rg_snapshot_info *ret_info, struct rg_errctx *ctx);
+/** Why one is set aside: its name's new ending says it. */
+enum rg_snap_aside {
+    RG_SNAP_BAD,     /* damaged: *.bad */
+    RG_SNAP_UNPROVED /* intact, but the log does not have it: *.aside */
+};
+/** Rename a complete snapshot, durably: it is not one any more, and stays until somebody deletes it. */
+RG_MUST enum rg_err rg_snapstore_set_aside(struct rg_snapstore *snaps, const struct rg_snapfile *file,
+                                           enum rg_snap_aside why, struct rg_errctx *ctx);
+/** Files set aside that are there. */
+uint64_t rg_snapstore_aside(const struct rg_snapstore *snaps);
 
 /**
  * Take a snapshot of the store's state on RG_LANE_SNAPSHOT from a read transaction begun at once (so it is exactly the
@@ -50,7 +62,7 @@ void rg_snapstore_release(struct rg_snapstore *snaps, const struct rg_snapfile *
 
 /* Receiving: one at a time. begin gives the offset to go on from (what an earlier attempt at the same file left, durable);
  * write queues on RG_LANE_SNAPSHOT, in order, and calls done with the new durable offset; finish verifies every chunk
- * (rg_snapshot_verify), syncs, renames. */
+ * (rg_snapshot_verify). It is a .part still: whether it becomes this node's is for others to decide. */
 RG_MUST enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct rg_snapfile *file,
                                                uint64_t *ret_offset, struct rg_errctx *ctx);
 RG_MUST enum rg_err rg_snapstore_receive_write(struct rg_snapstore *snaps, uint64_t offset, struct rg_span bytes,
@@ -59,7 +71,15 @@ RG_MUST enum rg_err rg_snapstore_receive_finish(struct rg_snapstore *snaps,
                                                 void (*done)(void *arg, enum rg_err err, const struct rg_snapfile *file,
                                                              const char *text),
                                                 void *arg);
-/** Drop a half-received file (a newer one is offered, or it did not verify). */
+/** Drop a half-received file (a newer one is offered, it did not verify, nobody wants it any more). */
 void rg_snapstore_receive_abort(struct rg_snapstore *snaps);
+/** As rg_snapstore_load, of one that was received and verified. */
+RG_MUST enum rg_err rg_snapstore_load_received(struct rg_snapstore *snaps, uint64_t index, uint64_t term,
+                                               struct rg_store *store, struct rg_buf *config_buf,
+                                               struct rg_snapshot_info *ret_info, struct rg_errctx *ctx);
+/** The log was emptied for it, durably: from now on it is a complete one. RG_ENOTFOUND: there is no such .part. */
+RG_MUST enum rg_err rg_snapstore_adopt(struct rg_snapstore *snaps, uint64_t index, uint64_t term, struct rg_errctx *ctx);
+/** An opening found files that were being received. */
+bool rg_snapstore_has_part(const struct rg_snapstore *snaps);
 
 #endif

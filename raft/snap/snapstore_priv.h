@@ -33,14 +33,15 @@ struct rg_snapstore {
     struct snap_entry *entries;   /* own */
     struct snap_take *take;       /* the one under way */
     struct snap_receive *receive; /* own */
-    bool publishing;              /* a job may rename a .part: no new one of that name meanwhile */
+    bool has_part;                /* an opening found one */
+    uint64_t aside;               /* files set aside that are there */
     volatile bool closing;        /* read by a taking job: it gives up */
     unsigned jobs;                /* under way: memory stays */
 };
 
 /** Assert what is true of it between calls. */
 void snap_check(const struct rg_snapstore *snaps);
-enum snap_suffix { SNAP_COMPLETE, SNAP_PART, SNAP_TMP, SNAP_BAD };
+enum snap_suffix { SNAP_COMPLETE, SNAP_PART, SNAP_TMP, SNAP_BAD, SNAP_ASIDE };
 void snap_path(const struct rg_snapstore *snaps, uint64_t index, uint64_t term, enum snap_suffix suffix,
                char out[SNAP_PATH_BYTES_MAX]);
 /** What a file's name says. False: it is none of ours; no snapshot is of index or term 0. */

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* OPEN → FINISHING (verified, renamed) → DONE
+/* OPEN → FINISHING (being verified) → DONE
  * OPEN, FINISHING → FAILED: takes nothing more, and waits to be aborted */
 enum receive_state { RECEIVE_OPEN, RECEIVE_FINISHING, RECEIVE_DONE, RECEIVE_FAILED };
 
@@ -61,7 +61,6 @@ static void receive_check(const struct snap_receive *receive)
     RG_ASSERT(receive->writes <= SNAP_RECEIVE_QUEUE_MAX);
     RG_ASSERT(receive->failed || receive->writes > 0 || receive->queued == receive->durable);
     RG_ASSERT(receive->writes <= receive->snaps->jobs);
-    RG_ASSERT(receive->state.state != RECEIVE_FINISHING || receive->snaps->publishing);
     RG_ASSERT(receive->durable <= receive->queued);
     RG_ASSERT(receive->queued <= receive->file.size);
     RG_ASSERT((receive->failed != RG_OK) == (receive->state.state == RECEIVE_FAILED));
@@ -116,7 +115,8 @@ static void sweep_each(void *arg, const char *name)
     char path[SNAP_PATH_BYTES_MAX];
     enum snap_suffix suffix;
 
-    if (!snap_name_parse(name, &index, &term, &suffix) || suffix != SNAP_PART || (index == sweep->keep->index && term == sweep->keep->term))
+    if (!snap_name_parse(name, &index, &term, &suffix) || suffix != SNAP_PART ||
+        (index == sweep->keep->index && term == sweep->keep->term))
         return;
     snap_path(sweep->snaps, index, term, SNAP_PART, path);
     (void)sweep->snaps->io->unlink(sweep->snaps->io, path, NULL); /* only room; tried again next time */
@@ -150,7 +150,7 @@ enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct 
     enum rg_err err;
 
     RG_ASSERT(!snaps->closing);
-    if (snaps->receive != NULL || snaps->publishing)
+    if (snaps->receive != NULL)
         return rg_fail(ctx, RG_EBUSY, "a snapshot is being received already");
     if (file->index == 0 || file->term == 0 || file->size == 0 || file->size > INT64_MAX)
         return rg_fail(ctx, RG_EINVALID, "a snapshot of this place or size cannot be");
@@ -264,7 +264,6 @@ static enum rg_err finish_check(struct snap_finish *finish)
     struct rg_snapstore *snaps = receive->snaps;
     struct snap_source over = {snaps->io, receive->fd};
     struct rg_snapshot_info info;
-    char path[SNAP_PATH_BYTES_MAX];
     enum rg_err err =
         rg_snapshot_verify(snap_source(&over, receive->file.size), snaps->keys, &snaps->context, &info, &finish->ctx);
 
@@ -276,8 +275,7 @@ static enum rg_err finish_check(struct snap_finish *finish)
     if (info.index != receive->file.index || info.term != receive->file.term)
         return rg_fail(&finish->ctx, RG_ECORRUPT, "a snapshot at %" PRIu64 "-%" PRIu64 " came, not the one offered",
                        info.index, info.term);
-    snap_path(snaps, receive->file.index, receive->file.term, SNAP_PART, path);
-    return snap_publish(snaps, receive->fd, path, receive->file.index, receive->file.term, &finish->ctx);
+    return RG_OK;
 }
 
 static void finish_run(struct rg_work *work)
@@ -297,12 +295,8 @@ static void finish_done(struct rg_work *work)
     struct rg_snapfile file = receive->file;
     bool wanted = !receive->detached;
 
-    RG_ASSERT(snaps->publishing);
     RG_ASSERT(receive->state.state == RECEIVE_FINISHING);
     RG_ASSERT(receive->writes == 0);
-    snaps->publishing = false;
-    if (!finish->err && !snaps->closing)
-        finish->err = snap_add(snaps, &file); /* it has its name now, aborted or not */
     if (finish->err)
         receive_fail(receive, finish->err);
     else
@@ -335,11 +329,9 @@ enum rg_err rg_snapstore_receive_finish(struct rg_snapstore *snaps,
         return RG_ENOMEM;
     *finish = (struct snap_finish){
         .work = {.run = finish_run, .done = finish_done}, .receive = receive, .done = done, .arg = arg};
-    RG_ASSERT(!snaps->publishing);
     RG_ASSERT(done != NULL);
     RG_ASSERT(receive->queued == receive->file.size);
     rg_sm_move(&receive->state, RECEIVE_FINISHING);
-    snaps->publishing = true;
     snap_job_begin(snaps, &finish->work);
     snap_check(snaps);
     return RG_OK;
@@ -354,7 +346,34 @@ void rg_snapstore_receive_abort(struct rg_snapstore *snaps)
     snap_path(snaps, snaps->receive->file.index, snaps->receive->file.term, SNAP_PART, path);
     detach(snaps);
     snap_check(snaps);
-    if (!snaps->publishing) /* else a file of this name is being given its final one; swept at the next begin if it is
-                               not */
-        (void)snaps->io->unlink(snaps->io, path, NULL);
+    (void)snaps->io->unlink(snaps->io, path, NULL); /* only room; swept at the next begin */
+}
+
+/* ---- what became of it ---- */
+
+bool rg_snapstore_has_part(const struct rg_snapstore *snaps)
+{
+    return snaps->has_part;
+}
+
+enum rg_err rg_snapstore_adopt(struct rg_snapstore *snaps, uint64_t index, uint64_t term, struct rg_errctx *ctx)
+{
+    struct rg_snapfile file = {.index = index, .term = term};
+    struct rg_io *io = snaps->io;
+    char path[SNAP_PATH_BYTES_MAX];
+    enum rg_err err;
+    int fd;
+
+    RG_ASSERT(index > 0);
+    RG_ASSERT(term > 0);
+    RG_ASSERT(snaps->receive == NULL);
+    snap_path(snaps, index, term, SNAP_PART, path);
+    err = io->open(io, path, 0, &fd, ctx);
+    if (err)
+        return err;
+    err = io->size(io, fd, &file.size, ctx);
+    if (!err)
+        err = snap_publish(snaps, fd, path, index, term, ctx);
+    io->close(io, fd);
+    return err ? err : snap_add(snaps, &file);
 }

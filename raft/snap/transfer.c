@@ -94,30 +94,26 @@ static void chunk_done(struct rg_work *work)
     sender_check(sender);
 }
 
-enum rg_err rg_sender_new(const struct rg_sender_config *config, uint64_t peer, uint64_t term,
+enum rg_err rg_sender_new(const struct rg_sender_config *config, uint64_t peer, uint64_t term, const struct rg_snapfile *file,
                           struct rg_sender **ret_sender, struct rg_errctx *ctx)
 {
-    struct rg_sender *sender;
-    struct rg_snapfile file;
+    struct rg_sender *sender = calloc(1, sizeof *sender);
     enum rg_err err;
 
     RG_ASSERT(config->send != NULL);
     RG_ASSERT(peer != 0);
     RG_ASSERT(term != 0);
-    if (!rg_snapstore_latest(config->snaps, &file))
-        return rg_fail(ctx, RG_ENOTFOUND, "no snapshot to send");
-    sender = calloc(1, sizeof *sender);
     if (sender == NULL)
         return RG_ENOMEM;
     sender->config = *config;
     sender->peer = peer;
     sender->term = term;
-    sender->file = file;
+    sender->file = *file;
     sender->work.run = chunk_run;
     sender->work.done = chunk_done;
     sender->heard_ms = config->io->now_ms(config->io);
     rg_sm_init(&sender->state, &snap_senders, SENDER_EMPTY);
-    err = rg_snapstore_hold(config->snaps, &file, &sender->fd, ctx);
+    err = rg_snapstore_hold(config->snaps, file, &sender->fd, ctx);
     if (err) {
         free(sender);
         return err;
@@ -254,7 +250,7 @@ uint64_t rg_sender_size(const struct rg_sender *sender)
 
 /* ---- receiving ---- */
 
-/* IDLE → TAKING → FINISHING (verified, renamed) → IDLE
+/* IDLE → TAKING → FINISHING (being verified) → IDLE
  * TAKING → IDLE: given up;  TAKING → DROPPING (while writes are under way) → IDLE */
 enum receiver_state { RECEIVER_IDLE, RECEIVER_TAKING, RECEIVER_FINISHING, RECEIVER_DROPPING };
 
@@ -425,15 +421,6 @@ static bool same_file(const struct rg_msg_snap_offer *a, const struct rg_msg_sna
     return a->index == b->index && a->index_term == b->index_term && a->size == b->size;
 }
 
-/* It came whole, but could not be installed: its leader's term had passed. */
-static bool have_already(const struct rg_receiver *receiver, const struct rg_msg_snap_offer *offer)
-{
-    struct rg_snapfile latest;
-
-    return rg_snapstore_latest(receiver->config.snaps, &latest) && latest.index == offer->index &&
-           latest.term == offer->index_term && latest.size == offer->size;
-}
-
 static void take(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_offer *offer)
 {
     struct rg_snapfile file = {.index = offer->index, .term = offer->index_term, .size = offer->size};
@@ -446,11 +433,6 @@ static void take(struct rg_receiver *receiver, uint64_t peer, const struct rg_ms
     RG_ASSERT(offer->index_term <= offer->term);
     receiver->peer = peer;
     receiver->offer = *offer;
-    if (have_already(receiver, offer)) {
-        receiver->durable = offer->size;
-        complete(receiver);
-        return;
-    }
     err = rg_snapstore_receive_begin(receiver->config.snaps, &file, &receiver->durable, &ctx);
     if (err == RG_EBUSY) {
         answer(receiver, peer, offer->index, offer->index_term, 0, RG_SNAP_REFUSED);
@@ -505,6 +487,16 @@ void rg_receiver_on_offer(struct rg_receiver *receiver, uint64_t peer, const str
         break;
     }
     answer(receiver, peer, offer->index, offer->index_term, 0, RG_SNAP_REFUSED);
+}
+
+void rg_receiver_abort(struct rg_receiver *receiver, uint64_t term)
+{
+    receiver_check(receiver);
+    if (receiver->offer.term >= term)
+        return;
+    if (receiver->state.state == RECEIVER_TAKING || receiver->state.state == RECEIVER_FINISHING)
+        drop(receiver);
+    receiver_check(receiver);
 }
 
 void rg_receiver_on_chunk(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_chunk *chunk)

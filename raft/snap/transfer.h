@@ -6,7 +6,7 @@
  *   OFFER(index, term, size)     →      open or go on with the .part file
  *                                ←      ACK(offset, GOING)            what is durable there; again after each write
  *   CHUNK(offset, bytes) …       →      write, in order
- *                                ←      ACK(size, COMPLETE)           verified, renamed: install it
+ *                                ←      ACK(size, COMPLETE)           verified: install it
  */
 #ifndef REGENT_RAFT_SNAP_TRANSFER_H
 #define REGENT_RAFT_SNAP_TRANSFER_H
@@ -30,9 +30,9 @@ struct rg_sender_config {
     /* As rg_io's send: RG_EBUSY is tried again by rg_sender_step, RG_ECLOSED ends the transfer. */
     enum rg_err (*send)(void *arg, uint64_t peer, const struct rg_msg *msg);
 };
-/** Hold the newest snapshot and offer it to the peer in this term. RG_ENOTFOUND: there is none. */
+/** Hold a snapshot of this node's log and offer it to the peer in this term. RG_ENOTFOUND: it is not here. */
 RG_MUST enum rg_err rg_sender_new(const struct rg_sender_config *config, uint64_t peer, uint64_t term,
-                                  struct rg_sender **ret_sender, struct rg_errctx *ctx);
+                                  const struct rg_snapfile *file, struct rg_sender **ret_sender, struct rg_errctx *ctx);
 /** The file is released; while a read is under way memory goes when it is done. NULL is fine. */
 void rg_sender_free(struct rg_sender *sender);
 /** Answer from the peer. False: the transfer is over (however it ended): free it. */
@@ -51,7 +51,7 @@ struct rg_receiver_config {
     struct rg_snapstore *snaps;
     void *arg;
     enum rg_err (*send)(void *arg, uint64_t peer, const struct rg_msg *msg);
-    /* A file is complete, verified and the newest in the store: install it. */
+    /* A file is complete and verified: install it, or leave it: its .part goes with the next one that is received. */
     void (*on_complete)(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer);
     /* The disk failed, or what came did not verify. */
     void (*on_failed)(void *arg, uint64_t peer, enum rg_err err, const char *text);
@@ -61,6 +61,8 @@ RG_MUST enum rg_err rg_receiver_new(const struct rg_receiver_config *config, str
 void rg_receiver_free(struct rg_receiver *receiver);
 /** above: index of what this node has already; an offer at or below is refused. */
 void rg_receiver_on_offer(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_offer *offer, uint64_t above);
+/** Leave it, and delete what came, unless it comes from a leader of this term or a later one. */
+void rg_receiver_abort(struct rg_receiver *receiver, uint64_t term);
 void rg_receiver_on_chunk(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_chunk *chunk);
 
 #endif

@@ -2,6 +2,7 @@
  * that keeps any subset of what was not synced. After every reopening:
  *   - all that was reported durable (and not truncated since) is there, byte for byte;
  *   - what is there beyond it was once appended, and each entry follows the one it was appended behind;
+ *   - a reset that was under way happened whole, or not at all;
  *   - it opens: a crash is never taken for corruption.
  * At the end one bit is flipped somewhere: it is found, or it changed nothing. RG_SEED=n reruns one seed. */
 #include <stdio.h>
@@ -28,7 +29,10 @@ static struct world {
     uint64_t at[INDEX_MAX]; /* id at each index of the log; at[floor] stands for the snapshot */
     uint64_t term, durable; /* durable: reported and not truncated since */
     uint64_t floor, floor_term;
-    bool dead;
+    struct { /* as before a reset that is under way: what a crash may bring back */
+        uint64_t floor, floor_term, durable, at[INDEX_MAX];
+    } before;
+    bool resetting, dead;
 } w;
 
 static unsigned long long crashes, reopenings, entries_checked, faults, stalls, full_openings;
@@ -108,6 +112,25 @@ static void check_entry(uint64_t index)
     entries_checked++;
 }
 
+/* What the log says: was it reset, or is it as before? */
+static void settle_reset(void)
+{
+    uint64_t index, term;
+    enum rg_err err;
+
+    if (!w.resetting)
+        return;
+    w.resetting = false;
+    err = rg_wal_reset_base(&w.config, &index, &term, NULL);
+    CHECK(err == RG_OK || err == RG_ENOTFOUND, "%s", rg_err_symbol(err));
+    if (err == RG_OK && index == w.floor && term == w.floor_term)
+        return;
+    w.floor = w.before.floor;
+    w.floor_term = w.before.floor_term;
+    w.durable = w.before.durable;
+    memcpy(w.at, w.before.at, sizeof w.at);
+}
+
 static void open_log(void)
 {
     struct rg_errctx ctx = {""};
@@ -116,6 +139,7 @@ static void open_log(void)
     enum rg_err err;
 
     w.dead = false;
+    settle_reset();
     w.config.floor_index = w.floor;
     w.config.floor_term = w.floor_term;
     err = rg_wal_open(&w.config, &w.wal, &report, &ctx);
@@ -210,23 +234,29 @@ static void compact_some(void)
         CHECK(rg_wal_compact(w.wal, to, rg_wal_term(w.wal, to)) == RG_OK, "compact to %llu", (unsigned long long)to);
 }
 
-static void on_reset(void *arg) { *(bool *)arg = true; }
-
-static bool reset_done = true;
+static void on_reset(void *arg)
+{
+    (void)arg;
+    w.resetting = false;
+}
 
 static void reset_some(void)
 {
     uint64_t last = rg_wal_last(w.wal), index;
 
-    if (!reset_done || last + 40 >= INDEX_MAX)
+    if (w.resetting || last + 40 >= INDEX_MAX)
         return;
+    w.before.floor = w.floor;
+    w.before.floor_term = w.floor_term;
+    w.before.durable = w.durable;
+    memcpy(w.before.at, w.at, sizeof w.at);
     index = rg_prng_between(&w.prng, w.floor + 1, last + 30);
     w.term++;
     w.floor = w.durable = index;
     w.floor_term = w.term;
     w.at[index] = new_id(0, w.term);
-    reset_done = false;
-    CHECK(rg_wal_reset(w.wal, index, w.term, on_reset, &reset_done) == RG_OK, "reset");
+    w.resetting = true;
+    CHECK(rg_wal_reset(w.wal, index, w.term, rg_prng_chance(&w.prng, 1, 2), on_reset, NULL) == RG_OK, "reset");
 }
 
 static void fault(void)
@@ -249,7 +279,6 @@ static void step(void)
     enum rg_lane lane = rg_prng_chance(&w.prng, 3, 4) ? RG_LANE_LOG : RG_LANE_SNAPSHOT;
 
     if (w.dead) {
-        reset_done = true;
         reopen(rg_prng_chance(&w.prng, 1, 2));
         return;
     }
@@ -287,11 +316,9 @@ static void step(void)
             simdisk_full(w.disk, UINT64_MAX);
         break;
     case 96 ... 98:
-        reset_done = true;
         reopen(true);
         break;
     default:
-        reset_done = true;
         reopen(false);
     }
 }
@@ -369,7 +396,6 @@ static void run_seed(uint64_t seed)
         .on_error = on_error,
     };
     w.term = 1;
-    reset_done = true;
     open_log();
     for (unsigned i = 0; i < STEPS; i++)
         step();

@@ -118,6 +118,8 @@ void sim_note_memory(struct sim_node *n)
 
     if (wal == NULL || n->node->stage.state == NODE_NEW || rg_wal_durable(wal) == 0)
         return;
+    if (n->node->snap.install.state == INSTALL_RESET)
+        return; /* emptied in memory, perhaps not on disk: nobody was told of it, and what it held may be there still, or not */
     free(m->terms);
     m->first = rg_wal_first(wal);
     m->last = rg_wal_durable(wal);

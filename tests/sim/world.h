@@ -362,6 +362,12 @@ void sim_story_state_full(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_full_disk(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_apply_stopped(uint64_t seed, bool trace, struct sim **ret_sim);
 
+/* ---- stories_snapshot.c ---- */
+void sim_story_snapshot_promoted(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_snapshot_refused(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_snapshot_installed(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_snapshot_unproved(uint64_t seed, bool trace, struct sim **ret_sim);
+
 struct sim_scenario {
     const char *name, *what;
     unsigned weight; /* in a mixed range of seeds; 0: only by name */

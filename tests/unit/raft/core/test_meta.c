@@ -42,7 +42,8 @@ static bool same(const struct rg_meta *a, const struct rg_meta *b)
            a->term == b->term && a->vote == b->vote && a->starts == b->starts && a->fenced == b->fenced &&
            rg_incarnation_equal(&a->incarnation, &b->incarnation) &&
            a->promised == b->promised && a->term_before == b->term_before && a->ceded_index == b->ceded_index &&
-           a->ceded_term == b->ceded_term && a->lease_ms == b->lease_ms && a->quarantined == b->quarantined && strcmp(a->note, b->note) == 0;
+           a->ceded_term == b->ceded_term && a->lease_ms == b->lease_ms && a->vouched == b->vouched &&
+           a->quarantined == b->quarantined && strcmp(a->note, b->note) == 0;
 }
 
 static enum rg_err open_meta(struct rg_meta *meta)
@@ -73,6 +74,7 @@ TEST(what_was_saved_comes_back)
         meta.fenced = i % 2;
         meta.term_before = meta.promised = (uint64_t)i;
         meta.ceded_index = meta.ceded_term = meta.lease_ms = (uint64_t)i + 1;
+        meta.vouched = i % 2 == 0;
         meta.quarantined = i % 3 == 0;
         snprintf(meta.note, sizeof meta.note, "note %u", i);
         ck_assert_int_eq(rg_metafile_save(file, &meta, &ctx), RG_OK);

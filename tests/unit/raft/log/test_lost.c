@@ -344,7 +344,7 @@ static void write_log(struct rg_keyprov *keys, const struct rg_context *context,
     rg_file_io_fill(&lanes.io);
     must(rg_wal_open(&config, &wal, NULL, &rig.ctx));
     if (floor > 0) { /* a snapshot stands for what is before */
-        must(rg_wal_reset(wal, floor, (1ull << 32) | 1, on_reset, NULL));
+        must(rg_wal_reset(wal, floor, (1ull << 32) | 1, false, on_reset, NULL));
         simlanes_drain(&lanes);
     }
     for (uint64_t i = floor + 1; i <= 12; i++) {

@@ -279,8 +279,8 @@ TEST(a_reset_replaces_everything)
     append(1, "under way");
     rg_wal_flush(rig.wal);
     rig.durables = 0;
-    ck_assert_int_eq(rg_wal_reset(rig.wal, 500, 4, on_reset, NULL), RG_OK);
-    ck_assert_int_eq(rg_wal_reset(rig.wal, 501, 4, on_reset, NULL), RG_EBUSY);
+    ck_assert_int_eq(rg_wal_reset(rig.wal, 500, 4, false, on_reset, NULL), RG_OK);
+    ck_assert_int_eq(rg_wal_reset(rig.wal, 501, 4, false, on_reset, NULL), RG_EBUSY);
     ck_assert_uint_eq(rg_wal_first(rig.wal), 501);
     ck_assert_uint_eq(rg_wal_last(rig.wal), 500);
     ck_assert_uint_eq(rg_wal_term(rig.wal, 500), 4);
@@ -297,28 +297,86 @@ TEST(a_reset_replaces_everything)
     ck_assert_uint_eq(rg_wal_last(rig.wal), 501);
 }
 
-LOOP(a_snapshot_that_covers_the_log_resets_it, 5)
+/* Whatever a snapshot says: the log decides whether it is one of its own. */
+LOOP(a_floor_that_is_not_in_the_log_is_refused, 5)
 {
     static const struct {
-        uint64_t index, term, want_last;
+        uint64_t index, term;
+        enum rg_err want;
     } rows[] = {
-        {15, 2, 15}, /* ends below the snapshot */
-        {10, 2, 10}, /* same place, another term */
-        {5, 2, 5},   /* inside, but another term there */
-        {10, 1, 10}, /* all of it */
-        {7, 1, 10},  /* the rest stays */
+        {15, 2, RG_ECONFLICT}, /* beyond its end */
+        {10, 2, RG_ECONFLICT}, /* same place, another term */
+        {5, 2, RG_ECONFLICT},  /* inside, but another term there */
+        {10, 1, RG_OK},        /* all of it */
+        {7, 1, RG_OK},         /* the rest stays */
     };
+    uint64_t hash;
 
     OPEN();
     append_records(1, 10);
+    close_log();
+    hash = simdisk_hash(rig.disk);
     rig.config.floor_index = rows[_i].index;
     rig.config.floor_term = rows[_i].term;
+    ck_assert_int_eq(open_log(), rows[_i].want);
+    if (rows[_i].want == RG_OK) {
+        ck_assert_uint_eq(rg_wal_first(rig.wal), rows[_i].index + 1);
+        ck_assert_uint_eq(rg_wal_last(rig.wal), 10);
+        return;
+    }
+    ck_assert_msg(strlen(rig.ctx.text) > 0, "says why");
+    ck_assert_msg(hash == simdisk_hash(rig.disk), "nothing was changed");
+    rig.config.floor_index = rig.config.floor_term = 0;
+    OPEN();
+    ck_assert_uint_eq(rg_wal_last(rig.wal), 10);
+}
+
+static unsigned count_aside(void)
+{
+    struct files f = files();
+    unsigned n = 0;
+
+    for (size_t i = 0; i < f.n; i++)
+        n += strstr(f.path[i], ".wal.aside") != NULL;
+    return n;
+}
+
+/* keep: a crash right behind the reset, before the old segments are gone, keeps them too. */
+LOOP(what_a_reset_replaces_is_set_aside, 3)
+{
+    uint64_t index = 0, term = 0;
+    unsigned segments;
+
+    OPEN();
+    ck_assert_int_eq(rg_wal_reset_base(&rig.config, &index, &term, &rig.ctx), RG_ENOTFOUND);
+    append_records(1, 100);
+    segments = (unsigned)files().n;
+    ck_assert_int_eq(rg_wal_reset(rig.wal, 60, 4, _i == 1, on_reset, NULL), RG_OK);
+    if (_i == 2) {
+        simlanes_step(&rig.lanes, RG_LANE_LOG); /* the reset alone */
+        ck_assert_uint_eq(rig.resets, 1);
+        simdisk_crash(rig.disk, NULL);
+    } else {
+        simlanes_drain(&rig.lanes);
+        ck_assert_uint_eq(rg_wal_aside(rig.wal), _i == 1 ? count_aside() : 0);
+    }
+    rig.config.floor_index = 60;
+    rig.config.floor_term = 4;
     reopen();
-    ck_assert_uint_eq(rg_wal_first(rig.wal), rows[_i].index + 1);
-    ck_assert_uint_eq(rg_wal_last(rig.wal), rows[_i].want_last);
-    append_records(3, 2);
+    ck_assert_uint_eq(rg_wal_last(rig.wal), 60);
+    ck_assert_int_eq(rg_wal_reset_base(&rig.config, &index, &term, &rig.ctx), RG_OK);
+    ck_assert_uint_eq(index, 60);
+    ck_assert_uint_eq(term, 4);
+    ck_assert_uint_eq(rg_wal_aside(rig.wal), count_aside());
+    ck_assert_uint_eq(rig.report.aside, count_aside());
+    if (_i == 0)
+        ck_assert_uint_eq(count_aside(), 0);
+    else
+        ck_assert_uint_ge(count_aside(), segments - 1); /* but for the one made ahead */
+    append_records(5, 3);
     reopen();
-    ck_assert_uint_eq(rg_wal_last(rig.wal), rows[_i].want_last + 2);
+    ck_assert_uint_eq(rg_wal_last(rig.wal), 63);
+    ck_assert_uint_eq(rig.report.aside, count_aside());
 }
 
 TEST(idle_reopenings_leave_no_files)
@@ -436,7 +494,7 @@ TEST(a_log_that_waits_can_be_cut_and_reset)
     ck_assert_uint_eq(rg_wal_last(rig.wal), durable - 4);
     expect(durable - 4, 3, "anew");
     fill_log(3);
-    ck_assert_int_eq(rg_wal_reset(rig.wal, 5000, 4, on_reset, NULL), RG_OK);
+    ck_assert_int_eq(rg_wal_reset(rig.wal, 5000, 4, false, on_reset, NULL), RG_OK);
     write_all();
     ck_assert_uint_eq(rig.resets, 0);
     append(4, "behind it");
@@ -499,7 +557,7 @@ LOOP(a_full_disk_can_be_opened, 3)
         ck_assert_int_eq(rg_wal_truncate(rig.wal, last - 2), RG_OK);
     append(2, "more");
     if (_i == 2)
-        ck_assert_int_eq(rg_wal_reset(rig.wal, 900, 2, on_reset, NULL), RG_OK);
+        ck_assert_int_eq(rg_wal_reset(rig.wal, 900, 2, false, on_reset, NULL), RG_OK);
     write_all();
     ck_assert(!rg_wal_begun(rig.wal));
     simdisk_full(rig.disk, UINT64_MAX);

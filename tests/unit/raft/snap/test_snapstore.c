@@ -15,7 +15,7 @@ static struct rg_keyprov *keys;
 static struct rg_store *store, *other;
 static struct rg_snapstore *snaps;
 static struct rg_errctx ctx;
-static char dir[TMPDIR_BYTES], path[2][160], note[256];
+static char dir[TMPDIR_BYTES], path[2][160];
 static struct {
     enum rg_err err;
     struct rg_snapfile file;
@@ -134,15 +134,19 @@ static unsigned count_files(void)
     return n;
 }
 
+/* The newest one. */
 static enum rg_err load(uint64_t *ret_index)
 {
     struct rg_snapshot_info info = {0};
     RG_AUTO_BUF struct rg_buf config = {0};
+    struct rg_snapfile file;
     enum rg_err err;
 
+    if (!rg_snapstore_latest(snaps, &file))
+        return RG_ENOTFOUND;
     rg_buf_init(&config, 100);
     memset(&ctx, 0, sizeof ctx);
-    err = rg_snapstore_load(snaps, other, &config, &info, note, &ctx);
+    err = rg_snapstore_load(snaps, &file, other, &config, &info, &ctx);
     if (!err)
         ck_assert(rg_span_is(info.config, "conf"));
     *ret_index = info.index;
@@ -175,7 +179,6 @@ TEST(taken_and_loaded_and_two_kept)
     open_snaps();
     ck_assert_int_eq(load(&index), RG_OK);
     ck_assert_uint_eq(index, 500);
-    ck_assert_str_eq(note, "");
 }
 
 /* The state is that of the call, not of when the job runs. */
@@ -192,8 +195,17 @@ TEST(taken_at_once)
     ck_assert_uint_eq(index, 10);
 }
 
-TEST(damaged_ones_are_set_aside)
+static void set_aside(enum rg_snap_aside why)
 {
+    struct rg_snapfile file;
+
+    ck_assert(rg_snapstore_latest(snaps, &file));
+    ck_assert_int_eq(rg_snapstore_set_aside(snaps, &file, why, &ctx), RG_OK);
+}
+
+TEST(what_is_set_aside_is_kept_and_counted)
+{
+    struct rg_snapfile file;
     uint64_t index;
 
     apply(50);
@@ -201,14 +213,24 @@ TEST(damaged_ones_are_set_aside)
     apply(50);
     take();
     ck_assert(simdisk_flip(lanes.disk, "snapshots/100-3.snap", 4000, 1));
+    ck_assert_int_eq(load(&index), RG_ECORRUPT);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "100-3.snap"));
+    set_aside(RG_SNAP_BAD);
+    ck_assert(simdisk_exists(lanes.disk, "snapshots/100-3.bad"));
+    ck_assert(!rg_snapstore_find(snaps, 100, 3, &file));
     ck_assert_int_eq(load(&index), RG_OK);
     ck_assert_uint_eq(index, 50);
-    ck_assert_ptr_nonnull(strstr(note, "100-3.snap"));
-    ck_assert(simdisk_exists(lanes.disk, "snapshots/100-3.bad"));
-    ck_assert(simdisk_flip(lanes.disk, "snapshots/50-3.snap", 4000, 1));
-    ck_assert_int_eq(load(&index), RG_ECORRUPT);
-    ck_assert_uint_eq(count_files(), 1); /* one bad one is kept */
+    set_aside(RG_SNAP_UNPROVED);
+    ck_assert(simdisk_exists(lanes.disk, "snapshots/50-3.aside"));
     ck_assert_int_eq(load(&index), RG_ENOTFOUND);
+    simdisk_crash(lanes.disk, NULL);
+    close_snaps();
+    open_snaps();
+    ck_assert_int_eq(load(&index), RG_ENOTFOUND);
+    ck_assert_uint_eq(rg_snapstore_aside(snaps), 2);
+    apply(50);
+    take();
+    ck_assert_uint_eq(count_files(), 3); /* nothing of it is ever deleted */
 }
 
 TEST(a_held_file_stays_until_released)
@@ -297,12 +319,20 @@ LOOP(received_in_pieces_over_a_crash, 2)
     ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_OK);
     simlanes_drain(&lanes);
     ck_assert_msg(finished.err == RG_OK && finished.calls == 1, "%s", finished.text);
+    ck_assert_int_eq(load(&index), RG_ENOTFOUND); /* it is here, and not this node's */
+    ck_assert_int_eq(rg_snapstore_adopt(snaps, file.index, file.term + 1, &ctx), RG_ENOTFOUND);
+    simdisk_crash(lanes.disk, NULL);
+    close_snaps();
+    open_snaps();
+    ck_assert(rg_snapstore_has_part(snaps));
+    ck_assert_int_eq(rg_snapstore_adopt(snaps, file.index, file.term, &ctx), RG_OK);
     simdisk_crash(lanes.disk, NULL);
     close_snaps();
     open_snaps();
     ck_assert_int_eq(load(&index), RG_OK);
     ck_assert_uint_eq(index, file.index);
     ck_assert_uint_eq(count_files(), 1);
+    ck_assert(!rg_snapstore_has_part(snaps));
 }
 
 LOOP(what_does_not_verify_is_not_kept, 2)
@@ -342,12 +372,13 @@ TEST(aborting_in_the_middle)
     ck_assert_uint_eq(wrote.calls, 0); /* of the aborted one: nothing is heard */
     receive(bytes, &file, 0, file.size);
     ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_OK);
-    rg_snapstore_receive_abort(snaps); /* too late: the file gets its name */
-    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_EBUSY);
+    rg_snapstore_receive_abort(snaps); /* while it is verified: nothing is left of it */
+    ck_assert_uint_eq(count_files(), 0);
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+    ck_assert_uint_eq(offset, 0);
     simlanes_drain(&lanes);
     ck_assert_uint_eq(finished.calls, 0);
-    ck_assert(rg_snapstore_latest(snaps, &file));
-    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+    ck_assert(!rg_snapstore_latest(snaps, &file));
 }
 
 LOOP(a_failed_taking_leaves_nothing, 3)
@@ -392,7 +423,6 @@ TEST(crashes_while_taking)
         close_snaps();
         open_snaps();
         ck_assert_int_eq(load(&index), RG_OK);
-        ck_assert_str_eq(note, "");
         ck_assert_uint_ge(index, applied - 20);
     }
 }
