@@ -2,12 +2,13 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "cmd/config/routes.h"
 #include "crypto/digest.h"
 #include "raft/core/rpc.h"
 #include "store/model/node.h"
 
-enum { STRANGER_LOOKS = 20 };
+enum { STRANGER_LOOKS = 20, REFUSED_EVERY_MS = 60000 };
 
 static struct rg_peering_peer *find(struct rg_peering *p, uint64_t id)
 {
@@ -397,6 +398,20 @@ static void on_control(void *arg, uint64_t id, struct rg_span message)
     rg_control_on_message(p->control, id, message);
 }
 
+/* What follows on a connection after such a message is not to be relied on: the gate of whoever sends believes that it arrived. */
+static void refuse(struct rg_peering *p, struct rg_peering_peer *peer, enum rg_err err, const char *why)
+{
+    uint64_t now = rg_clock_ms();
+
+    peer->refused++;
+    if (peer->refused_ms == 0 || now - peer->refused_ms >= REFUSED_EVERY_MS) {
+        peer->refused_ms = now;
+        rg_log_warn(p->log, "link.message", "peer=%llu code=%s refused=%llu reason=\"%s\"", (unsigned long long)peer->id,
+                    rg_err_symbol(err), (unsigned long long)peer->refused, why);
+    }
+    rg_links_refuse(p->links, peer->id, why);
+}
+
 static void on_raft(void *arg, uint64_t id, struct rg_span message)
 {
     struct rg_peering *p = arg;
@@ -407,9 +422,8 @@ static void on_raft(void *arg, uint64_t id, struct rg_span message)
     if (p->failed || !as_member(p, peer) || peer->candidate)
         return;
     err = rg_node_on_message(p->node, id, message, &ctx);
-    if (err)
-        rg_log_warn(p->log, "link.message", "peer=%llu code=%s reason=\"%s\"", (unsigned long long)id,
-                    rg_err_symbol(err), rg_errctx_text(&ctx, err));
+    if (err == RG_EPEER || err == RG_EMALFORMED)
+        refuse(p, peer, err, rg_errctx_text(&ctx, err));
 }
 
 /* ---- the way out ---- */

@@ -22,6 +22,7 @@ struct rg_peering_peer {
     bool candidate; /* its link carries control frames only */
     unsigned stranger; /* it came by itself: looks left until its hello must have made it a peer of the node */
     bool up, node_up; /* our connection is; the node was told so */
+    uint64_t refused, refused_ms; /* messages of its; when that was last logged */
 };
 
 struct rg_peering {

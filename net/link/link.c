@@ -683,6 +683,14 @@ void rg_links_remove(struct rg_links *links, uint64_t id)
         rg_conn_close(peer->greeting, "the peer was removed");
 }
 
+void rg_links_refuse(struct rg_links *links, uint64_t id, const char *why)
+{
+    struct peer *peer = rg_links_peer(links, id);
+
+    if (peer != NULL && peer->in != NULL)
+        rg_conn_close(peer->in, why);
+}
+
 enum rg_err rg_links_send(struct rg_links *links, uint64_t id, unsigned channel, struct rg_span message)
 {
     struct peer *peer = rg_links_peer(links, id);

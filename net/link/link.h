@@ -76,6 +76,9 @@ RG_MUST enum rg_err rg_links_new(const struct rg_links_config *config, struct rg
 RG_MUST enum rg_err rg_links_add(struct rg_links *links, uint64_t peer, const char *address);
 /** Close both directions and refuse the peer from now on. */
 void rg_links_remove(struct rg_links *links, uint64_t peer);
+/** Close the connection on which the peer's messages come: it sent what it must not. It dials again, later each time that it was closed
+ * soon. */
+void rg_links_refuse(struct rg_links *links, uint64_t peer, const char *why);
 /**
  * Queue one message. Messages queued in one loop turn leave in as few TLS records and writes as possible (flushed by
  * rg_links_flush or at the end of the turn).

@@ -21,7 +21,7 @@ struct node {
     uint16_t port;
     unsigned ups, downs, hellos;
     uint64_t received, received_bytes, next_number, controls;
-    bool out_of_order, refuse_hello, echo, first_framing;
+    bool out_of_order, refuse_hello, refuse_messages, echo, first_framing;
     char log[LOG_MAX][300];
     size_t n_log;
     struct rg_log sink;
@@ -102,6 +102,8 @@ static void on_raft(void *arg, uint64_t peer, struct rg_span message)
         n->out_of_order = true;
     n->received++;
     n->received_bytes += message.n;
+    if (n->refuse_messages)
+        rg_links_refuse(n->links, peer, "of no sense");
     if (n->echo) /* re-entrant: send from inside the callback */
         ck_assert_int_eq(rg_links_send(n->links, peer, RG_LINK_RAFT, message), RG_OK);
 }
@@ -420,6 +422,30 @@ LOOP(who_is_refused_hears_our_hello, 4)
 }
 
 /* Somebody who is not there any more is looked for at a peer's address: its own connection stays. */
+/* From inside the callback, in the middle of a batch. */
+TEST(a_message_that_is_refused_ends_the_connection)
+{
+    RG_AUTO_BUF struct rg_buf message = {.max = 64};
+
+    rg_buf_put_u64(&message, 0);
+    open_node(1);
+    open_node(2);
+    connect_both(1, 2);
+    RUN_UNTIL(nodes[1].ups == 1 && nodes[2].ups == 1);
+    nodes[2].refuse_messages = true;
+    for (unsigned i = 0; i < 5; i++)
+        ck_assert_int_eq(rg_links_send(nodes[1].links, 2, RG_LINK_RAFT, rg_buf_span(&message)), RG_OK);
+    RUN_UNTIL(nodes[1].downs == 1);
+    ck_assert_uint_eq(nodes[2].received, 1); /* what came behind it is not looked at */
+    ck_assert_uint_eq(nodes[2].downs, 0);    /* the other way it stands */
+    ck_assert(logged(&nodes[2], "link.closed peer=1 side=accepted reason=\"of no sense\""));
+    nodes[2].refuse_messages = false;
+    nodes[2].next_number = 0;
+    RUN_UNTIL(nodes[1].ups == 2);
+    ck_assert_int_eq(rg_links_send(nodes[1].links, 2, RG_LINK_RAFT, rg_buf_span(&message)), RG_OK);
+    RUN_UNTIL(nodes[2].received == 2);
+}
+
 TEST(a_wrong_number_does_not_disturb)
 {
     struct rg_link_stat stat;
