@@ -515,6 +515,45 @@ static enum rg_err receive_stale(struct rg_core *core, uint64_t from, const stru
     return RG_OK;
 }
 
+/* A leader submits a CHANGE only once the one before is committed: so a log that holds the next one holds a committed one before it,
+ * whether this follower knows that yet or not. libraft forgets the first when the second comes, and should the second be cut off, goes
+ * back to what was before both; it is told here. saved: the configuration in force before the step; taken. */
+static enum rg_err change_overtaken(struct rg_core *core, uint64_t index, struct raft_buffer *saved)
+{
+    struct raft_configuration conf;
+    int rv = 0;
+
+    if (index > core->raft.configuration_committed_index && core->raft.configuration_uncommitted_index > index) {
+        raft_configuration_init(&conf);
+        rv = raft_configuration_decode(saved, &conf);
+        if (rv == 0) {
+            raft_configuration_close(&core->raft.configuration_committed);
+            core->raft.configuration_committed = conf;
+            core->raft.configuration_committed_index = index;
+        }
+    }
+    raft_free(saved->base);
+    return rv == 0 ? RG_OK : RG_ENOMEM;
+}
+
+static enum rg_err step_receive(struct rg_core *core, uint64_t now_ms, struct raft_event *event, const struct rg_msg *msg,
+                                struct rg_core_update *ret_update)
+{
+    bool append = msg->type == RG_MSG_APPEND;
+    uint64_t pending = append && msg->append.n > 0 && msg->append.entries[0].type == RG_ENTRY_CHANGE ? rg_core_change_index(core) : 0;
+    struct raft_buffer saved = {.base = NULL};
+    enum rg_err err;
+
+    if (pending != 0 && raft_configuration_encode(&core->raft.configuration, &saved) != 0)
+        return RG_ENOMEM;
+    err = step(core, now_ms, event, append ? msg->append.entries : NULL, append ? msg->append.n : 0, ret_update);
+    if (err || pending == 0) {
+        raft_free(saved.base);
+        return err;
+    }
+    return change_overtaken(core, pending, &saved);
+}
+
 void rg_core_guest(struct rg_core *core, uint64_t id)
 {
     RG_ASSERT(id != core->id);
@@ -548,8 +587,7 @@ enum rg_err rg_core_receive(struct rg_core *core, uint64_t now_ms, uint64_t from
     if (err)
         return err;
     event.receive.message = &message;
-    return step(core, now_ms, &event, msg->type == RG_MSG_APPEND ? msg->append.entries : NULL,
-                msg->type == RG_MSG_APPEND ? msg->append.n : 0, ret_update);
+    return step_receive(core, now_ms, &event, msg, ret_update);
 }
 
 /* ---- the other steps ---- */

@@ -186,6 +186,34 @@ TEST(what_is_committed_cannot_be_contradicted)
     finish();
 }
 
+/* Two CHANGEs come to a follower before it hears that the first is committed, and a later leader cuts the second off. */
+TEST(a_change_that_is_cut_off_leaves_the_one_before)
+{
+    RG_AUTO_BUF struct rg_buf three = {.max = 65536}, four = {.max = 65536};
+    struct rg_members m = members_of(2, 1), now_in;
+    struct rg_entry changes[2] = {{.term = T(2), .type = RG_ENTRY_CHANGE}, {.term = T(2), .type = RG_ENTRY_CHANGE}};
+    struct rg_entry other = {.term = T(3), .type = RG_ENTRY_COMMAND, .data = {(const uint8_t *)"y", 1}};
+
+    ck_assert_int_eq(rg_members_encode(&m, &three), RG_OK);
+    m = members_of(3, 0);
+    ck_assert_int_eq(rg_members_encode(&m, &four), RG_OK);
+    changes[0].data = rg_buf_span(&three);
+    changes[1].data = rg_buf_span(&four);
+    begin(2, 1, 2, true);
+    ck_assert_int_eq(receive_append(1, T(2), 1, T(1), 1, &changes[0], 1), RG_OK);
+    ck_assert_int_eq(receive_append(1, T(2), 2, T(2), 1, &changes[1], 1), RG_OK);
+    ck_assert_uint_eq(rg_core_voters(core), 3);
+    ck_assert_uint_eq(rg_core_change_index(core), 3);
+    ck_assert_int_eq(rg_core_persisted(core, now, 3, &u), RG_OK);
+    ck_assert_int_eq(receive_append(1, T(3), 2, T(2), 2, &other, 1), RG_OK); /* the second goes, and the first is committed */
+    rg_core_members(core, &now_in);
+    ck_assert_uint_eq(rg_members_voters(&now_in), 2);
+    ck_assert(!rg_core_change_pending(core));
+    ck_assert_int_eq(rg_core_configured(core, now, 2, rg_buf_span(&three), &u), RG_OK);
+    ck_assert_uint_eq(rg_core_voters(core), 2);
+    finish();
+}
+
 TEST(a_snapshot_replaces_the_log)
 {
     struct rg_msg install = {.type = RG_MSG_INSTALL, .install = {.term = T(2), .index = 50, .index_term = T(2)}};
