@@ -39,6 +39,7 @@ enum rg_change_kind {
     RG_CHANGE_ADD,    /* a learner; nobody has had this id before */
     RG_CHANGE_REMOVE, /* anyone but the leader itself */
     RG_CHANGE_ROLE,   /* learner ↔ voter, not the leader itself */
+    RG_CHANGE_BIND,   /* incarnations to the ids of those that are linked: the node's own, asked for by nobody */
 };
 struct rg_change {
     struct rg_change *next; /* of whoever holds it */

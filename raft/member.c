@@ -3,9 +3,22 @@
 
 #include <stdio.h>
 
+#include "raft/io.h"
+
 enum { FORMAT_VERSION = 1, ALIGN = 8 }; /* libraft's encoding of a configuration: version, count; id, address, 0, role of each; zeros */
 
 /* ---- incarnations ---- */
+
+void rg_incarnation_draw(struct rg_io *io, struct rg_incarnation *ret_incarnation)
+{
+    do
+        for (size_t i = 0; i < sizeof ret_incarnation->b; i += sizeof(uint64_t)) {
+            uint64_t v = io->random(io);
+
+            memcpy(ret_incarnation->b + i, &v, sizeof v);
+        }
+    while (!rg_incarnation_known(ret_incarnation));
+}
 
 bool rg_incarnation_known(const struct rg_incarnation *incarnation)
 {
@@ -21,25 +34,48 @@ bool rg_incarnation_equal(const struct rg_incarnation *a, const struct rg_incarn
 
 /* ---- addresses ---- */
 
+static const char incarnation_key[] = ";incarnation=";
+
 void rg_member_address(const struct rg_peer_config *peer, char out[RG_ADDRESS_BYTES_MAX])
 {
-    snprintf(out, RG_ADDRESS_BYTES_MAX, "region=%s;link=%s", peer->region, peer->link);
+    char hex[2 * sizeof peer->incarnation.b + 1] = "";
+    bool bound = rg_incarnation_known(&peer->incarnation);
+
+    if (bound)
+        rg_hex(hex, peer->incarnation.b, sizeof peer->incarnation.b);
+    snprintf(out, RG_ADDRESS_BYTES_MAX, "region=%s;link=%s%s%s", peer->region, peer->link, bound ? incarnation_key : "", hex);
+}
+
+/* As it is written and in no other way, so that decoding and encoding again give the same bytes. */
+static bool incarnation_parse(const char *text, struct rg_incarnation *out)
+{
+    char again[2 * sizeof out->b + 1];
+
+    if (strlen(text) != 2 * sizeof out->b || !rg_unhex(out->b, text, sizeof out->b))
+        return false;
+    rg_hex(again, out->b, sizeof out->b);
+    return strcmp(again, text) == 0 && rg_incarnation_known(out);
 }
 
 bool rg_member_address_parse(const char *address, struct rg_peer_config *peer)
 {
-    const char *semicolon = strchr(address, ';');
+    const char *semicolon = strchr(address, ';'), *more;
     size_t region, link;
 
     if (strncmp(address, "region=", 7) != 0 || semicolon == NULL || strncmp(semicolon, ";link=", 6) != 0)
         return false;
     region = (size_t)(semicolon - (address + 7));
-    link = strlen(semicolon + 6);
+    more = strstr(semicolon + 6, incarnation_key);
+    link = more != NULL ? (size_t)(more - (semicolon + 6)) : strlen(semicolon + 6);
+    memset(&peer->incarnation, 0, sizeof peer->incarnation);
+    if (more != NULL && !incarnation_parse(more + strlen(incarnation_key), &peer->incarnation))
+        return false;
     if (region == 0 || region >= sizeof peer->region || link == 0 || link >= sizeof peer->link)
         return false;
     memcpy(peer->region, address + 7, region);
     peer->region[region] = '\0';
-    memcpy(peer->link, semicolon + 6, link + 1);
+    memcpy(peer->link, semicolon + 6, link);
+    peer->link[link] = '\0';
     return true;
 }
 
@@ -78,8 +114,35 @@ bool rg_members_equal(const struct rg_members *a, const struct rg_members *b)
     RG_ASSERT(a->n <= RG_PEERS_MAX && b->n <= RG_PEERS_MAX);
     for (size_t i = 0; equal && i < a->n; i++)
         equal = a->peers[i].id == b->peers[i].id && a->peers[i].role == b->peers[i].role &&
+                rg_incarnation_equal(&a->peers[i].incarnation, &b->peers[i].incarnation) &&
                 strcmp(a->peers[i].link, b->peers[i].link) == 0 && strcmp(a->peers[i].region, b->peers[i].region) == 0;
     return equal;
+}
+
+size_t rg_members_bound(const struct rg_members *members)
+{
+    size_t n = 0;
+
+    RG_ASSERT(members->n <= RG_PEERS_MAX);
+    for (size_t i = 0; i < members->n; i++)
+        n += rg_incarnation_known(&members->peers[i].incarnation);
+    return n;
+}
+
+struct rg_incarnation rg_members_incarnation(const struct rg_members *members, uint64_t id)
+{
+    const struct rg_peer_config *member = rg_members_find(members, id);
+
+    return member != NULL ? member->incarnation : (struct rg_incarnation){{0}};
+}
+
+/* Among the first n: one data directory has one id. */
+static bool incarnation_taken(const struct rg_members *members, size_t n, const struct rg_peer_config *peer)
+{
+    for (size_t i = 0; i < n && rg_incarnation_known(&peer->incarnation); i++)
+        if (rg_incarnation_equal(&members->peers[i].incarnation, &peer->incarnation))
+            return true;
+    return false;
 }
 
 /* Among the first n. */
@@ -107,7 +170,7 @@ enum rg_err rg_members_encode(const struct rg_members *members, struct rg_buf *o
 
         rg_member_address(peer, address);
         if (peer->id == 0 || rg_members_find(members, peer->id) != peer || address_taken(members, i, peer) ||
-            !rg_member_address_parse(address, &again))
+            incarnation_taken(members, i, peer) || !rg_member_address_parse(address, &again))
             return RG_EINVALID;
     }
     rg_buf_put_u8(out, FORMAT_VERSION);
@@ -147,7 +210,8 @@ enum rg_err rg_members_decode(struct rg_span bytes, struct rg_members *ret_membe
         peer->id = rg_cursor_u64(&cur);
         end = cur.bad ? NULL : memchr(cur.p, 0, (size_t)(cur.end - cur.p));
         if (end == NULL || peer->id == 0 || rg_members_find(&m, peer->id) != NULL ||
-            !rg_member_address_parse((const char *)cur.p, peer) || address_taken(&m, m.n, peer))
+            !rg_member_address_parse((const char *)cur.p, peer) || address_taken(&m, m.n, peer) ||
+            incarnation_taken(&m, m.n, peer))
             return RG_EMALFORMED;
         (void)rg_cursor_bytes(&cur, (size_t)(end - cur.p) + 1);
         role = rg_cursor_u8(&cur);

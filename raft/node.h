@@ -51,6 +51,7 @@ struct rg_node_config {
 /* rg_node_config.test_flags */
 enum {
     RG_TEST_NO_GATE = 1, /* entries leave for learners before they are committed (RAFT.md rule 9) */
+    RG_TEST_OLD_HELLO = 4, /* as the release before, which knew of no incarnations: says none, and binds none */
     RG_TEST_NO_BUMP = 2, /* an only voter restarts in the term it had (rule 7) */
 };
 
@@ -129,10 +130,14 @@ struct rg_peer_status {
     bool room_known;         /* primary: the two below were told */
     struct rg_room room;
     unsigned full;           /* enum rg_full */
+    struct rg_incarnation bound; /* the data directory that its id is bound to; not known: none yet */
+    bool other_directory;    /* it came back with another one, and was refused */
+    bool forgot;             /* primary: it came back with less than it was known to have, and was refused */
 };
 struct rg_node_status {
     uint64_t id, starts;
     struct rg_incarnation incarnation; /* of the data directory */
+    bool bound;              /* the configuration has it under this id */
     char region[33];
     bool leader;             /* this node takes writes */
     uint64_t leader_id;      /* 0: unknown */

@@ -18,6 +18,7 @@ struct rg_config {
     char cluster[64], region[33];
     uint64_t id;
     uint64_t file_id; /* the file's; another than id: the node came back under a new one (cmd/config/node_identity.h) */
+    char file_cert[RG_CONFIG_PATH_MAX], file_key[RG_CONFIG_PATH_MAX]; /* of file_id; tls_cert and tls_key are of id */
     char instance_arn[128], identity_store_id[64];
     char data_dir[RG_CONFIG_PATH_MAX], state_dir[RG_CONFIG_PATH_MAX];
     uint64_t state_mb_max;

@@ -206,6 +206,8 @@ enum rg_err rg_node_identity_apply(struct rg_config *config, struct rg_errctx *c
     enum rg_err err = d != NULL && file != NULL ? rg_node_identity_read(config->data_dir, d, ctx) : RG_ENOMEM;
 
     config->file_id = config->id;
+    memcpy(config->file_cert, config->tls_cert, sizeof config->file_cert);
+    memcpy(config->file_key, config->tls_key, sizeof config->file_key);
     if (err == RG_ENOTFOUND)
         return RG_OK;
     if (err)

@@ -15,7 +15,8 @@
 #include "raft/core/meta.h"
 #include "store/model/node.h"
 
-enum { PEM_BYTES_MAX = 64 * 1024, SIGNATURE_BYTES_MAX = 256, BACKOFF_MS_MIN = 200, BACKOFF_MS_MAX = 10000, NAP_MS = 50 };
+enum { PEM_BYTES_MAX = 64 * 1024, SIGNATURE_BYTES_MAX = 256, BACKOFF_MS_MIN = 200, BACKOFF_MS_MAX = 10000, NAP_MS = 50,
+       GRACE_MS = 30000 /* for whoever has mounted nothing, or the wrong disk: an id that is given up is gone */ };
 
 /* ---- whom to ask ---- */
 
@@ -77,8 +78,11 @@ static enum rg_err begin(struct rg_io *io, const struct rg_config *config, const
     info->epoch = meta->promised;
     info->old_id = meta->node_id;
     info->set_aside_ms = rg_clock_wall_ms();
+    info->ask_after_ms = meta->forgotten ? info->set_aside_ms + GRACE_MS : 0;
     snprintf(info->region, sizeof info->region, "%s", meta->region);
     snprintf(info->reason, sizeof info->reason, "%s", meta->note);
+    if (rg_incarnation_known(&meta->incarnation))
+        rg_hex(info->incarnation, meta->incarnation.b, sizeof meta->incarnation.b);
     add_configured(info, config);
     for (size_t i = 0; i < places->n; i++)
         add_url(info, places->urls[i]);
@@ -118,6 +122,12 @@ enum rg_err rg_rejoin_due(const struct rg_config *config, struct rg_keyprov *key
 
 /* ---- asking ---- */
 
+/* Under what id it asks, and how it proves that it had it. */
+struct who {
+    uint64_t id;
+    struct rg_buf cert, key; /* own: PEM */
+};
+
 struct rejoin {
     const struct rg_config *config;
     const struct rg_log *log;
@@ -127,9 +137,27 @@ struct rejoin {
     struct rg_lost_info info;
     struct rg_node_identity identity;
     const struct rg_config_peer *self;
-    struct rg_buf ca, old_cert, old_key, key, csr; /* own: PEM */
+    struct who who[2]; /* the id that it had last; the configuration file's, when that is another one */
+    size_t n_who, as;  /* as: the one that it asks under */
+    bool refused;      /* somebody who could have let it in would not, under that id */
+    struct rg_buf ca, key, csr; /* own: PEM */
     char said[256];                                /* logged last */
 };
+
+static enum rg_err load_who(struct rejoin *r, uint64_t id, const char *cert, const char *key)
+{
+    struct who *w = &r->who[r->n_who++];
+    enum rg_err err;
+
+    RG_ASSERT(r->n_who <= RG_LEN(r->who));
+    w->id = id;
+    rg_buf_init(&w->cert, PEM_BYTES_MAX);
+    rg_buf_init(&w->key, PEM_BYTES_MAX);
+    err = rg_privfile_read(cert, "the certificate", 0, &w->cert, r->ctx);
+    if (!err && rg_buf_reserve(&w->key, PEM_BYTES_MAX) == NULL)
+        err = RG_ENOMEM; /* at once: growing would leave copies behind */
+    return err ? err : rg_privfile_read(key, "the private key", RG_PRIVFILE_SECRET, &w->key, r->ctx);
+}
 
 static enum rg_err load(struct rejoin *r)
 {
@@ -142,20 +170,20 @@ static enum rg_err load(struct rejoin *r)
     if (r->self == NULL)
         return RG_EINTERNAL; /* rg_config_load has seen to it */
     if (!err)
-        err = rg_privfile_read(c->tls_cert, "the certificate", 0, &r->old_cert, r->ctx);
-    if (!err && (rg_buf_reserve(&r->old_key, PEM_BYTES_MAX) == NULL || rg_buf_reserve(&r->key, PEM_BYTES_MAX) == NULL))
-        err = RG_ENOMEM; /* at once: growing would leave copies behind */
-    if (!err)
-        err = rg_privfile_read(c->tls_key, "the private key", RG_PRIVFILE_SECRET, &r->old_key, r->ctx);
+        err = load_who(r, r->info.old_id, c->tls_cert, c->tls_key);
+    if (!err && c->file_id != r->info.old_id)
+        err = load_who(r, c->file_id, c->file_cert, c->file_key);
+    if (!err && rg_buf_reserve(&r->key, PEM_BYTES_MAX) == NULL)
+        err = RG_ENOMEM;
     return err ? err : rg_pki_key_csr(&r->key, &r->csr, r->ctx);
 }
 
-/* Signed with the key that the old id had. The time is of now, so each attempt makes it anew. ret: own, free(). */
+/* Signed with the key that the id had. The time is of now, so each attempt makes it anew. ret: own, free(). */
 static enum rg_err request(struct rejoin *r, char **ret_body)
 {
     struct rg_pki_rejoin proof = {.cluster_id = rg_span_str(r->config->cluster), .region = rg_span_str(r->config->region),
                                   .csr = rg_buf_span(&r->csr), .link = rg_span_str(r->self->raft.link),
-                                  .url = rg_span_str(r->self->url), .old_id = r->info.old_id, .at = rg_clock_wall_s()};
+                                  .url = rg_span_str(r->self->url), .old_id = r->who[r->as].id, .at = rg_clock_wall_s()};
     RG_AUTO_BUF struct rg_buf text = {.max = 0};
     RG_AUTO_BUF struct rg_buf signature = {.max = 0};
     RG_AUTO_BUF struct rg_buf base64 = {.max = 0};
@@ -166,14 +194,18 @@ static enum rg_err request(struct rejoin *r, char **ret_body)
     rg_buf_init(&signature, SIGNATURE_BYTES_MAX);
     rg_buf_init(&base64, 2 * SIGNATURE_BYTES_MAX);
     rg_pki_rejoin_text(&proof, &text);
-    err = text.err ? text.err : rg_pki_sign_text(rg_buf_span(&r->old_key), rg_buf_span(&text), &signature, r->ctx);
+    err = text.err ? text.err : rg_pki_sign_text(rg_buf_span(&r->who[r->as].key), rg_buf_span(&text), &signature, r->ctx);
     if (err)
         return err;
     rg_base64_put(&base64, RG_BASE64, rg_buf_span(&signature));
-    json = json_pack("{s:I,s:s,s:s%,s:s,s:s,s:I,s:s%,s:s%}", "oldId", (json_int_t)r->info.old_id, "region",
+    json = json_pack("{s:I,s:s,s:s%,s:s,s:s,s:I,s:s%,s:s%}", "oldId", (json_int_t)r->who[r->as].id, "region",
                      r->config->region, "csr", (const char *)r->csr.data, r->csr.len, "link", r->self->raft.link, "url",
                      r->self->url, "at", (json_int_t)proof.at, "signature", (const char *)base64.data, base64.len, "cert",
-                     (const char *)r->old_cert.data, r->old_cert.len);
+                     (const char *)r->who[r->as].cert.data, r->who[r->as].cert.len);
+    if (json != NULL && r->info.incarnation[0] != '\0')
+        json_object_set_new(json, "incarnation", json_string(r->info.incarnation));
+    if (json != NULL && r->info.ask_after_ms > 0)
+        json_object_set_new(json, "forgotten", json_true());
     *ret_body = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     return *ret_body != NULL ? RG_OK : RG_ENOMEM;
@@ -213,6 +245,7 @@ static enum rg_err ask_one(struct rejoin *r, const char *url, json_t **ret_json,
     err = r->asker != NULL ? r->asker->ask(r->asker->arg, url, rg_span_str(body), ret_json, why)
                            : rg_rejoin_ask(r->config->tls_ca, url, rg_span_str(body), r->stop, ret_json, why);
     free(body);
+    r->refused |= err == RG_EDENIED;
     return err == RG_OK || err == RG_ESTOPPED || err == RG_ENOMEM ? err : RG_EUNREACHABLE;
 }
 
@@ -247,7 +280,7 @@ static enum rg_err take_answer(struct rejoin *r, const json_t *json, struct rg_s
     const char *cluster = json_string_value(json_object_get(json, "cluster"));
     enum rg_err err;
 
-    if (id < 1 || id > RG_NODE_ID_MAX || (uint64_t)id == r->info.old_id || !json_is_string(cert))
+    if (id < 1 || id > RG_NODE_ID_MAX || (uint64_t)id == r->info.old_id || (uint64_t)id == r->config->file_id || !json_is_string(cert))
         return rg_fail(ctx, RG_EINVALID, "the primary's answer holds no new node id or no certificate");
     if (cluster == NULL || strcmp(cluster, r->config->cluster) != 0)
         return rg_fail(ctx, RG_EINVALID, "the primary's answer is of another cluster");
@@ -292,14 +325,14 @@ static enum rg_err end(struct rejoin *r, const json_t *removed, struct rg_errctx
     return err ? err : RG_EINTERNAL;
 }
 
-/* RG_OK: the new identity is kept. RG_EUNREACHABLE: not this time. */
-static enum rg_err attempt(struct rejoin *r)
+/* Everybody, under one id. */
+static enum rg_err attempt_as(struct rejoin *r, size_t as)
 {
     struct rg_errctx why = {.text = ""};
     enum rg_err err = RG_EUNREACHABLE;
 
-    if (r->info.n_urls == 0)
-        say(r, "no other region's address is known: add one under peers in the configuration file and restart");
+    r->as = as;
+    r->refused = false;
     for (size_t i = 0; err == RG_EUNREACHABLE && i < r->info.n_urls; i++) {
         struct rg_span cert;
         json_t *json = NULL;
@@ -322,11 +355,37 @@ static enum rg_err attempt(struct rejoin *r)
     return err;
 }
 
+/* RG_OK: the new identity is kept. RG_EUNREACHABLE: not this time. The id it had last may be one that nobody knows: given by a primary
+ * that had been replaced already. The file's is known for ever, with whoever came after it. */
+static enum rg_err attempt(struct rejoin *r)
+{
+    enum rg_err err = attempt_as(r, 0);
+
+    if (r->info.n_urls == 0)
+        say(r, "no other region's address is known: add one under peers in the configuration file and restart");
+    if (err == RG_EUNREACHABLE && r->refused && r->n_who > 1)
+        err = attempt_as(r, 1);
+    return err;
+}
+
+/* A clock that was set back does not prolong it. */
+static void wait_grace(const struct rejoin *r)
+{
+    int64_t now = rg_clock_wall_ms(), left = RG_MIN(r->info.ask_after_ms - now, (int64_t)GRACE_MS);
+
+    if (r->info.ask_after_ms == 0 || left <= 0)
+        return;
+    rg_log_warn(r->log, "rejoin.grace", "old=%llu seconds=%lld note=\"is this the right disk? If not, stop and mount it: afterwards the "
+                "node gives up its id\"", (unsigned long long)r->info.old_id, (long long)(left + 999) / 1000);
+    nap(r, (unsigned)left);
+}
+
 static enum rg_err ask(struct rejoin *r)
 {
     unsigned backoff_ms = BACKOFF_MS_MIN;
     enum rg_err err;
 
+    wait_grace(r);
     while ((err = attempt(r)) == RG_EUNREACHABLE) {
         nap(r, backoff_ms);
         backoff_ms = RG_MIN(2 * backoff_ms, (unsigned)BACKOFF_MS_MAX);
@@ -394,16 +453,16 @@ enum rg_err rg_rejoin_run(const struct rg_config *config, const struct rg_log *l
         return RG_ENOMEM;
     *r = (struct rejoin){.config = config, .log = log, .stop = stop, .asker = asker, .ctx = ctx != NULL ? ctx : &local};
     rg_buf_init(&r->ca, PEM_BYTES_MAX);
-    rg_buf_init(&r->old_cert, PEM_BYTES_MAX);
-    rg_buf_init(&r->old_key, PEM_BYTES_MAX);
     rg_buf_init(&r->key, PEM_BYTES_MAX);
     rg_buf_init(&r->csr, PEM_BYTES_MAX);
     rg_file_io_fill(&io);
     err = run(r, &io);
     rg_buf_deinit(&r->ca);
-    rg_buf_deinit(&r->old_cert);
     rg_buf_deinit(&r->csr);
-    wipe(&r->old_key);
+    for (size_t i = 0; i < r->n_who; i++) {
+        rg_buf_deinit(&r->who[i].cert);
+        wipe(&r->who[i].key);
+    }
     wipe(&r->key);
     free(r);
     return err;

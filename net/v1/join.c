@@ -34,6 +34,8 @@ struct join {
     char region[RG_REGION_NAME_BYTES_MAX + 1], link[LINK_BYTES_MAX + 1], url[URL_BYTES_MAX + 1];
     char csr[CSR_BYTES_MAX + 1];
     uint64_t old_id, id;
+    struct rg_incarnation incarnation; /* of the data directory that a node sets aside that comes back; not known: it did not say */
+    bool forgotten;                    /* it says that it has less than others know of it */
 };
 
 /* ---- bounds on guessing ---- */
@@ -532,13 +534,26 @@ static enum rg_err check_proof(struct rg_call *call, const struct rg_node_row *r
     return err;
 }
 
-/* Whoever votes is not out of the cluster, whatever it thinks. */
-static bool votes(struct rg_call *call, uint64_t id)
+/* Whoever votes is not out of the cluster, whatever it thinks; unless it comes with another data directory than its id is bound to, or says
+ * that its own was set back: then it has forgotten what it voted for, and never votes again under this id. The one that is linked is not
+ * the one that asks. */
+static bool votes(struct rg_call *call, const struct join *j)
 {
     const struct rg_node_status *status = rg_api_status(call, true);
-    const struct rg_peer_status *peer = member(status, id);
+    const struct rg_peer_status *peer = member(status, j->old_id);
+    bool other = peer != NULL && !peer->up && rg_incarnation_known(&peer->bound) && rg_incarnation_known(&j->incarnation) &&
+                 (j->forgotten || !rg_incarnation_equal(&peer->bound, &j->incarnation));
 
-    return id == status->id || (peer != NULL && peer->role == RG_ROLE_VOTER);
+    return j->old_id == status->id || (peer != NULL && peer->role == RG_ROLE_VOTER && !other);
+}
+
+/* Not there: of a release that knows of none. */
+static bool take_incarnation(const json_t *input, struct rg_incarnation *out)
+{
+    const json_t *text = json_object_get(input, "incarnation");
+
+    return text == NULL || (json_is_string(text) && json_string_length(text) == 2 * sizeof out->b &&
+                            rg_unhex(out->b, json_string_value(text), sizeof out->b));
 }
 
 static void run_rejoin(struct rg_call *call)
@@ -552,11 +567,14 @@ static void run_rejoin(struct rg_call *call)
 
     if (!err && (old_id < 1 || old_id > RG_NODE_ID_MAX))
         err = rg_fail(&ctx, RG_EINVALID, "oldId: must be 1 to %d", RG_NODE_ID_MAX);
+    if (!err && !take_incarnation(call->input, &j->incarnation))
+        err = rg_fail(&ctx, RG_EINVALID, "incarnation: must be %zu hex digits", 2 * sizeof j->incarnation.b);
     if (err) {
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
         return;
     }
     j->old_id = (uint64_t)old_id;
+    j->forgotten = json_is_true(json_object_get(call->input, "forgotten"));
     if (!rg_call_admit(call, "rejoin", j->region) || rg_call_txn(call, &txn) != RG_OK)
         return;
     err = rg_node_row_get(txn, j->old_id, &row);
@@ -573,7 +591,7 @@ static void run_rejoin(struct rg_call *call)
             refuse(call, err, rg_errctx_text(&ctx, err));
         return;
     }
-    if (votes(call, j->old_id)) {
+    if (votes(call, j)) {
         rg_call_fail(call, RG_ECONFLICT, "node %llu is a voter of the cluster: it has nothing to come back to",
                      (unsigned long long)j->old_id);
         return;

@@ -78,6 +78,31 @@ static void put_full(struct rg_json_writer *j, const struct rg_node_status *s)
     }
 }
 
+/* Told by every node that refused it, for as long as it is a member. */
+static void put_forgetful(struct rg_json_writer *j, const struct rg_node_status *s)
+{
+    char text[256];
+
+    for (size_t i = 0; i < s->n_peers; i++) {
+        const struct rg_peer_status *p = &s->peers[i];
+
+        if (p->forgot) {
+            snprintf(text, sizeof text,
+                     "node %llu of %s came back with less than it had: it was set back to an older state. It is refused under this id, and "
+                     "asks for a new one by itself",
+                     (unsigned long long)p->id, p->region);
+            put_alarm(j, "Forgot", text);
+        }
+        if (!p->other_directory)
+            continue;
+        snprintf(text, sizeof text,
+                 "node %llu of %s came back with another data directory than its id has (wiped, or another node's): it is refused "
+                 "under this id, and asks the primary for a new one by itself",
+                 (unsigned long long)p->id, p->region);
+        put_alarm(j, "OtherDirectory", text);
+    }
+}
+
 static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
 {
     const struct rg_settings *p = &s->settings;
@@ -101,6 +126,7 @@ static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
                   "no other region can be reached, and no write lease is set: writes go on here even if another region is promoted");
     put_detached(j, s);
     put_full(j, s);
+    put_forgetful(j, s);
     if (s->degraded_open)
         put_alarm(j, "DegradedWrites", "writes were acknowledged that are still in fewer regions than the policy wants: "
                   "GET /v1/degraded");

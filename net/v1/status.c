@@ -78,6 +78,23 @@ static void put_self(struct rg_json_writer *j, const struct rg_node_status *s)
     rg_json_u64(j, "heardMsAgo", 0);
 }
 
+/* Which data directory the configuration has under the peer's id. */
+static void put_binding(struct rg_json_writer *j, const struct rg_peer_status *p)
+{
+    char incarnation[2 * sizeof p->bound.b + 1];
+
+    if (rg_incarnation_known(&p->bound)) {
+        rg_hex(incarnation, p->bound.b, sizeof p->bound.b);
+        rg_json_str(j, "incarnation", incarnation);
+    } else {
+        rg_json_null(j, "incarnation");
+    }
+    if (p->other_directory)
+        rg_json_bool(j, "otherDirectory", true);
+    if (p->forgot)
+        rg_json_bool(j, "forgot", true);
+}
+
 static void put_peer(struct rg_json_writer *j, const struct rg_node_status *s, const struct rg_peer_status *p)
 {
     rg_json_bool(j, "self", false);
@@ -96,6 +113,7 @@ static void put_peer(struct rg_json_writer *j, const struct rg_node_status *s, c
     else
         rg_json_null(j, "hashMatch");
     rg_json_u64_or_null(j, "heardMsAgo", p->heard_ms_ago);
+    put_binding(j, p);
     if (p->snapshot) {
         rg_json_object(j, "snapshot");
         rg_json_u64(j, "bytes", p->snapshot_bytes);
@@ -303,6 +321,7 @@ static void put_head(struct rg_json_writer *j, const struct rg_api *api, const s
     rg_json_u64(j, "uptimeMs", (rg_clock_us() - api->began_us) / 1000);
     rg_hex(incarnation, s->incarnation.b, sizeof s->incarnation.b);
     rg_json_str(j, "incarnation", incarnation);
+    rg_json_bool(j, "bound", s->bound);
     rg_json_u64(j, "starts", s->starts);
     rg_json_bool(j, "ready", s->ready);
     if (!s->ready)

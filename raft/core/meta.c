@@ -13,6 +13,7 @@ enum {
     SLOT_HEADER_BYTES = 16,
     SLOT_MAGIC = 0x544d4752, /* "RGMT" */
     FORMAT_VERSION = 1,
+    FORMAT_BOUND = 2, /* the same, of a node whose id is bound: refused by the release before, which would lose the incarnation */
     PLAIN_BYTES_MAX = 2048,
     PATH_BYTES_MAX = 4096,
 };
@@ -37,6 +38,7 @@ enum meta_field {
     META_TERM_BEFORE = 17,
     META_INCARNATION = 18,
     META_VOUCHED = 19,
+    META_FORGOTTEN = 20,
 };
 
 struct rg_metafile {
@@ -65,6 +67,7 @@ static void meta_check(const struct rg_meta *meta)
     RG_ASSERT(meta->promised <= UINT32_MAX);
     RG_ASSERT((meta->ceded_index == 0) == (meta->ceded_term == 0));
     RG_ASSERT(meta->vote == 0 || meta->term != 0);
+    RG_ASSERT(!meta->bound || rg_incarnation_known(&meta->incarnation));
 }
 
 static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta, uint64_t sequence)
@@ -86,6 +89,7 @@ static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta, uint64_
     rg_tlv_put_u64(buf, META_CEDED_INDEX, meta->ceded_index);
     rg_tlv_put_u64(buf, META_CEDED_TERM, meta->ceded_term);
     rg_tlv_put_u64(buf, META_TERM_BEFORE, meta->term_before);
+    rg_tlv_put_u64(buf, META_FORGOTTEN, meta->forgotten);
     if (rg_incarnation_known(&meta->incarnation))
         rg_tlv_put(buf, META_INCARNATION, rg_span(meta->incarnation.b, sizeof meta->incarnation.b));
     rg_tlv_put_u64(buf, META_VOUCHED, meta->vouched);
@@ -145,6 +149,7 @@ static bool decode_plain(struct rg_span plain, struct rg_meta *meta, uint64_t *r
     meta->term_before = rg_tlv_u64(plain, META_TERM_BEFORE, 0);
     meta->lease_ms = rg_tlv_u64(plain, META_LEASE_MS, 0);
     meta->vouched = rg_tlv_u64(plain, META_VOUCHED, 0) != 0;
+    meta->forgotten = rg_tlv_u64(plain, META_FORGOTTEN, 0) != 0;
     meta->fenced = fenced != 0;
     meta->quarantined = quarantined != 0;
     return meta->node_id != 0 && meta->promised <= UINT32_MAX && (meta->ceded_index == 0) == (meta->ceded_term == 0) &&
@@ -182,7 +187,7 @@ static enum rg_err encode_slot(struct rg_keyprov *keys, const struct rg_meta *me
     RG_ASSERT(sealed.len <= SLOT_BYTES - SLOT_HEADER_BYTES);
     memset(slot, 0, SLOT_BYTES);
     put_le(slot, SLOT_MAGIC, 4);
-    put_le(slot + 4, FORMAT_VERSION, 2);
+    put_le(slot + 4, meta->bound ? FORMAT_BOUND : FORMAT_VERSION, 2);
     put_le(slot + 8, sealed.len, 4);
     memcpy(slot + SLOT_HEADER_BYTES, sealed.data, sealed.len);
     put_le(slot + 12, rg_crc32c(rg_crc32c(0, slot, 12), slot + SLOT_HEADER_BYTES, sealed.len), 4);
@@ -212,7 +217,7 @@ static enum rg_err decode_slot(struct rg_keyprov *keys, struct rg_span slot, str
     head = rg_span(slot.p, 12);
     if (rg_crc32c(rg_crc32c(0, head.p, head.n), sealed.p, sealed.n) != sum)
         return rg_fail(ctx, RG_ECORRUPT, "checksum does not match");
-    if (version != FORMAT_VERSION)
+    if (version != FORMAT_VERSION && version != FORMAT_BOUND)
         return rg_fail(ctx, RG_EFOREIGN, "written by another release (format %u)", version);
     rg_buf_init(&plain, SLOT_BYTES);
     err = rg_envelope_open(keys, &context, sealed, &plain, ctx);
@@ -222,9 +227,11 @@ static enum rg_err decode_slot(struct rg_keyprov *keys, struct rg_span slot, str
         err = plain.err;
     if (err)
         return err;
-    return decode_plain(rg_buf_span(&plain), meta, ret_sequence)
-               ? RG_OK
-               : rg_fail(ctx, RG_ECORRUPT, "authentic, but of a form this release cannot read");
+    if (!decode_plain(rg_buf_span(&plain), meta, ret_sequence) ||
+        (version == FORMAT_BOUND && !rg_incarnation_known(&meta->incarnation)))
+        return rg_fail(ctx, RG_ECORRUPT, "authentic, but of a form this release cannot read");
+    meta->bound = version == FORMAT_BOUND;
+    return RG_OK;
 }
 
 /* ---- writing ---- */

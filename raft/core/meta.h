@@ -16,10 +16,12 @@ struct rg_meta {
     char identity_store_id[64];
     struct rg_incarnation incarnation; /* of this data directory; not known: of a release that drew none */
     /* change */
+    bool bound; /* its id is bound to the incarnation: a release that knows of none must not start here any more */
     uint64_t term; /* epoch in the high 32 bits, restarts in the low 32 */
     uint64_t vote;
     uint64_t starts; /* one more at each start */
     bool fenced;
+    bool forgotten;   /* fenced, since others know more of this node than its data directory does: there may be a better one */
     bool quarantined; /* RAFT.md rule 18 */
     char note[128];   /* why */
     uint64_t promised; /* nobody of an epoch before this one is followed */

@@ -548,6 +548,7 @@ enum hello_field {
     HELLO_PROMISED,
     HELLO_INCARNATION,
     HELLO_BOUND,
+    HELLO_SEEN,
     HELLO_ROOM = 32,
 };
 
@@ -569,7 +570,7 @@ void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
 {
     RG_ASSERT(hello->version != 0);
     RG_ASSERT(hello->from != 0);
-    RG_ASSERT(hello->last_index <= INDEX_MAX);
+    RG_ASSERT(hello->last_index <= INDEX_MAX && hello->seen <= INDEX_MAX);
     RG_ASSERT(hello->promised <= UINT32_MAX);
     rg_tlv_put_u64(out, HELLO_VERSION, hello->version);
     rg_tlv_put_str(out, HELLO_CLUSTER, hello->cluster_id);
@@ -588,6 +589,8 @@ void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
     put_incarnation(out, HELLO_INCARNATION, &hello->incarnation);
     put_incarnation(out, HELLO_BOUND, &hello->bound);
     rg_tlv_put_u64(out, HELLO_ROOM, hello->room);
+    if (hello->seen > 0)
+        rg_tlv_put_u64(out, HELLO_SEEN, hello->seen);
 }
 
 static bool hello_text(struct rg_span value, char *out, size_t size)
@@ -641,6 +644,9 @@ static bool hello_number(struct rg_hello *h, uint32_t field, uint64_t v)
     case HELLO_ROOM:
         h->room = v != 0;
         return true;
+    case HELLO_SEEN:
+        h->seen = v;
+        return v <= INDEX_MAX;
     default:
         return true;
     }
@@ -665,7 +671,7 @@ enum rg_err rg_hello_decode(struct rg_span bytes, struct rg_hello *ret_hello, st
             ok = hello_incarnation(tlv.value, &h.incarnation);
         else if (tlv.field == HELLO_BOUND)
             ok = hello_incarnation(tlv.value, &h.bound);
-        else if (tlv.field <= HELLO_PROMISED || tlv.field == HELLO_ROOM)
+        else if (tlv.field <= HELLO_SEEN || tlv.field == HELLO_ROOM)
             ok = rg_tlv_number(tlv.value, &v) && hello_number(&h, tlv.field, v);
     }
     if (!ok || cur.bad || h.version == 0 || h.from == 0)

@@ -181,6 +181,7 @@ struct rg_hello {
     uint64_t from, to; /* raft ids */
     struct rg_incarnation incarnation; /* of the sender's data directory; not known before version 2 */
     struct rg_incarnation bound;       /* which one the sender's configuration has under the receiver's id; not known: none */
+    uint64_t seen; /* entry up to which the sender, which leads, knows the receiver to have all durable; 0: it knows nothing, or follows */
     uint64_t starts;
     uint64_t boot; /* drawn at each start: tells a process from the one before, even on a wiped disk */
     uint64_t term, last_index, last_term;

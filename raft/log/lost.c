@@ -126,6 +126,10 @@ static json_t *info_json(const struct rg_lost_info *info, const char *format, bo
     json = json_pack("{s:s,s:I,s:I,s:s,s:s,s:s,s:I}", "format", format, "epoch", (json_int_t)info->epoch, "oldId",
                      (json_int_t)info->old_id, "region", info->region, "reason", info->reason, "setAsideAt", at,
                      "setAsideMs", (json_int_t)info->set_aside_ms);
+    if (json != NULL && info->incarnation[0] != '\0')
+        json_object_set_new(json, "incarnation", json_string(info->incarnation));
+    if (json != NULL && info->ask_after_ms > 0)
+        json_object_set_new(json, "askAfterMs", json_integer(info->ask_after_ms));
     if (json == NULL || !with_urls)
         return json;
     urls = json_array();
@@ -167,7 +171,14 @@ static bool take_info(const json_t *json, const char *format, struct rg_lost_inf
         !take_text(json, "region", info->region, sizeof info->region) ||
         !take_text(json, "reason", info->reason, sizeof info->reason))
         return false;
+    if (json_object_get(json, "incarnation") != NULL && !take_text(json, "incarnation", info->incarnation, sizeof info->incarnation))
+        return false;
     info->set_aside_ms = (int64_t)ms;
+    if (json_object_get(json, "askAfterMs") != NULL) {
+        if (!take_id(json, "askAfterMs", &ms))
+            return false;
+        info->ask_after_ms = (int64_t)ms;
+    }
     for (size_t i = 0; i < json_array_size(urls) && info->n_urls < RG_LOST_URLS_MAX; i++) {
         const char *url = json_string_value(json_array_get(urls, i));
 

@@ -1,4 +1,5 @@
-/* raft/node/change.c: the configuration, one step at a time: a learner comes, a member goes, a role changes.
+/* raft/node/change.c: the configuration, one step at a time: a learner comes, a member goes, a role changes, an id is
+ * bound to the data directory that it has from then on.
  *
  * A change waits until the log is idle: all of it committed, nothing under way; writes wait behind it. So what stands before a CHANGE
  * is committed wherever the CHANGE is: a learner that becomes a voter is given nothing that is not, and one that was a voter holds
@@ -54,10 +55,43 @@ static bool idle(const struct rg_node *node, const struct rg_change *change)
            (change->kind != RG_CHANGE_ROLE || change->peer.role != RG_ROLE_VOTER || rg_core_match(node->core, change->peer.id) == last);
 }
 
+static bool busy(const struct rg_node *node, const struct rg_change *change)
+{
+    return node->change.now != NULL || node->state.config_pending || rg_core_change_pending(node->core) ||
+           (node->handover.stage.state != HANDOVER_NONE && change != &node->handover.change) || node->failover.request != NULL;
+}
+
+static bool healthy(const struct rg_node *node)
+{
+    return !node->health.alarm && !node->health.diverged && node_commit_known(node);
+}
+
+/* With what the node itself knows of who has which data directory. False: there is nothing to bind. */
+static bool next_binding(const struct rg_node *node, struct rg_members *ret_after)
+{
+    struct rg_binding_heard heard[RG_PEERS_MAX + 1];
+    size_t n = 0;
+
+    heard[n++] = (struct rg_binding_heard){.id = node->config.id, .said = node->meta.incarnation, .up = true};
+    for (size_t i = 0; i < node->n_peers; i++) {
+        RG_ASSERT(n < RG_LEN(heard));
+        heard[n++] = (struct rg_binding_heard){
+            .id = node->peers[i].config.id, .said = node->peers[i].said, .up = node->peers[i].up};
+    }
+    return rg_binding_next(&node->members, heard, n, ret_after);
+}
+
+static enum rg_err members_after(const struct rg_node *node, struct rg_change *change, struct rg_members *ret_after)
+{
+    if (change->kind == RG_CHANGE_BIND)
+        return next_binding(node, ret_after) ? RG_OK : RG_EINVALID;
+    return rg_change_apply(change, &node->members, node->config.id, ret_after);
+}
+
 static enum rg_err encode(struct rg_node *node, struct rg_change *change)
 {
     struct rg_members after;
-    enum rg_err err = rg_change_apply(change, &node->members, node->config.id, &after);
+    enum rg_err err = members_after(node, change, &after);
 
     if (err)
         return err;
@@ -94,11 +128,9 @@ void rg_node_change(struct rg_node *node, struct rg_change *change)
         err = RG_ESTOPPED;
     else if (node->stage.state != NODE_RUNNING || !node->leading)
         err = RG_ENOTPRIMARY;
-    else if (node->change.now != NULL || node->state.config_pending ||
-             rg_core_change_pending(node->core) ||
-             (node->handover.stage.state != HANDOVER_NONE && change != &node->handover.change) || node->failover.request != NULL)
+    else if (busy(node, change))
         err = RG_EBUSY;
-    else if (node->health.alarm || node->health.diverged || !node_commit_known(node))
+    else if (!healthy(node))
         err = RG_EUNREADY;
     if (!err)
         err = encode(node, change);
@@ -155,4 +187,60 @@ void node_change_answer(struct rg_node *node)
         node->change.now = NULL;
         done(change, RG_OK);
     }
+}
+
+/* ---- binding, in the node's own turn ---- */
+
+static struct rg_node *node_of_own(struct rg_change *change)
+{
+    return RG_CONTAINER(RG_CONTAINER(change, struct node_change, own), struct rg_node, change);
+}
+
+static void on_bound(struct rg_change *change)
+{
+    struct rg_node *node = node_of_own(change);
+
+    if (change->err) {
+        node->change.bind_due = node->leading; /* the log was not idle; else whoever leads next begins anew */
+        return;
+    }
+    rg_log_info(node->config.log, "members.bound", "index=%llu bound=%zu of=%zu", (unsigned long long)change->index,
+                rg_members_bound(&node->members), node->members.n);
+}
+
+void node_bind_soon(struct rg_node *node)
+{
+    node->change.bind_due = true;
+}
+
+/* From here on the data directory is of no use to a release that would forget its incarnation. */
+static void note_bound(struct rg_node *node)
+{
+    struct rg_incarnation bound = rg_members_incarnation(&node->members, node->config.id);
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+
+    if (node->meta.bound || !rg_incarnation_known(&bound))
+        return;
+    node->meta.bound = true;
+    err = rg_metafile_save(node->metafile, &node->meta, &ctx);
+    if (err)
+        node_fail(node, err, "save the binding: %s", rg_errctx_text(&ctx, err));
+}
+
+void node_bind_step(struct rg_node *node)
+{
+    struct rg_members after;
+
+    if (!node->change.bind_due)
+        return;
+    note_bound(node);
+    if (node->stage.state != NODE_RUNNING || !node->leading || busy(node, &node->change.own) || !healthy(node) ||
+        (node->config.test_flags & RG_TEST_OLD_HELLO) != 0)
+        return;
+    node->change.bind_due = false;
+    if (!next_binding(node, &after))
+        return; /* until somebody is heard */
+    node->change.own = (struct rg_change){.kind = RG_CHANGE_BIND, .on_done = on_bound};
+    rg_node_change(node, &node->change.own);
 }

@@ -37,7 +37,8 @@ void node_policy_load(struct rg_node *node)
         node->lease.degraded_last = node->state.applied.index; /* of before this start */
     node_epochs_load(node, txn);
     for (size_t i = 0; i < node->n_peers; i++)
-        node->peers[i].counts = peer_counts(txn, &node->peers[i].config);
+        node->peers[i].counts =
+            rg_binding_counts(&node->members, &node->peers[i].config) && peer_counts(txn, &node->peers[i].config);
     node->lease.dirty = false;
     node_regions_moved(node);
 }

@@ -146,6 +146,7 @@ void node_members_update(struct rg_node *node, bool always)
     node->members = members;
     peers_rebuild(node);
     node_policy_touch(node); /* which regions count */
+    node_bind_soon(node);
     peers_tell(node);
 }
 
@@ -506,6 +507,8 @@ static void pump_running(struct rg_node *node)
         node_apply(node);
     if (node->stage.state == NODE_RUNNING)
         node_config_step(node);
+    if (node->stage.state == NODE_RUNNING)
+        node_bind_step(node);
     if (node->stage.state == NODE_RUNNING)
         node_snapshot_step(node);
     if (node->stage.state == NODE_RUNNING && node->lease.dirty && node->snap.install.state == INSTALL_NONE)

@@ -13,6 +13,7 @@
 #include "raft/core/meta.h"
 #include "raft/node.h"
 #include "raft/rule/append.h"
+#include "raft/rule/binding.h"
 #include "raft/rule/change.h"
 #include "raft/rule/defaults.h"
 #include "raft/rule/parts.h"
@@ -129,6 +130,10 @@ void node_log_trusts(struct rg_node *node, bool trusts);
 void node_release(struct rg_node *node);
 void node_lose_leadership(struct rg_node *node);
 void node_fence(struct rg_node *node, uint64_t epoch, const char *why);
+/** The same, since others know more of this node than its data directory does. */
+void node_fence_forgetful(struct rg_node *node, uint64_t epoch, const char *why);
+/** This node leads from now on: whoever is linked already may have more than it has. */
+void node_ahead_check(struct rg_node *node);
 /** A leader of that term has other entries where this node has applied some. Of a later epoch: they were cut off by a promotion,
  * and this node is fenced. Otherwise something is wrong with one of the logs: quarantine. */
 void node_contradicted(struct rg_node *node, uint64_t term, const char *why);
@@ -277,6 +282,9 @@ void node_change_answer(struct rg_node *node);
 bool node_change_waits(const struct rg_node *node);
 void node_change_step(struct rg_node *node);
 uint64_t node_change_due(const struct rg_node *node);
+/** Somebody is heard, or may be bound now: in this turn, see whether an id is to be bound. */
+void node_bind_soon(struct rg_node *node);
+void node_bind_step(struct rg_node *node);
 
 /* pair.c */
 /** The log's CHANGEs, or the snapshot, are others than before. */

@@ -13,19 +13,6 @@ static void text_set(char *out, size_t size, const char *text)
     out[n] = '\0';
 }
 
-static void draw_incarnation(struct rg_node *node)
-{
-    struct rg_incarnation *out = &node->meta.incarnation;
-
-    do
-        for (size_t i = 0; i < sizeof out->b; i += sizeof(uint64_t)) {
-            uint64_t v = node->io->random(node->io);
-
-            memcpy(out->b + i, &v, sizeof v);
-        }
-    while (!rg_incarnation_known(out));
-}
-
 /* A voter begins in the first term, with the first configuration as entry 1, byte for byte the same on every voter. A learner
  * begins with nothing at all and is given both by the primary: what it never wrote itself cannot differ. */
 static enum rg_err meta_create(struct rg_node *node, const char *path, struct rg_errctx *ctx)
@@ -38,7 +25,7 @@ static enum rg_err meta_create(struct rg_node *node, const char *path, struct rg
     text_set(m->instance_arn, sizeof m->instance_arn, node->config.instance_arn);
     text_set(m->identity_store_id, sizeof m->identity_store_id, node->config.identity_store_id);
     m->node_id = node->config.id;
-    draw_incarnation(node);
+    rg_incarnation_draw(node->io, &m->incarnation);
     m->term = rg_members_votes(&node->configured, node->config.id) ? RG_FIRST_TERM : 0;
     m->vouched = true;
     return rg_metafile_create(node->io, path, node->config.keys, m, ctx);
@@ -90,7 +77,7 @@ static enum rg_err open_meta(struct rg_node *node, struct rg_errctx *ctx)
         return err;
     node->meta.starts++;
     if (!rg_incarnation_known(&node->meta.incarnation)) /* of the release before */
-        draw_incarnation(node);
+        rg_incarnation_draw(node->io, &node->meta.incarnation);
     return rg_metafile_save(node->metafile, &node->meta, ctx);
 }
 
@@ -302,6 +289,7 @@ static enum rg_err scan_members(struct rg_node *node, struct rg_members *ret_mem
 static enum rg_err replay(struct rg_node *node, struct rg_errctx *ctx)
 {
     struct rg_members members;
+    struct rg_incarnation bound;
     bool voted;
     enum rg_err err = scan_members(node, &members, &voted, ctx);
 
@@ -309,6 +297,10 @@ static enum rg_err replay(struct rg_node *node, struct rg_errctx *ctx)
         return err;
     node->members = members.n > 0 ? members : node->configured;
     RG_ASSERT(node->members.n >= 1);
+    bound = rg_members_incarnation(&members, node->config.id);
+    if (rg_binding_of(&bound, &node->meta.incarnation) != RG_BINDING_FITS)
+        return rg_fail(ctx, RG_EFOREIGN, "%s/meta is not the one that belongs to the log beside it: the log has node %llu in another data "
+                       "directory", node->config.data_dir, (unsigned long long)node->config.id);
     node_log_trusts(node, !voted);
     if (!voted || RG_BUG(voter_trusts_log) || rg_change_only_voter(&members) == node->config.id)
         node_log_note(node, node->log.persisted, rg_wal_last(node->wal));
@@ -365,10 +357,12 @@ enum rg_err node_first_entry(struct rg_node *node, struct rg_errctx *ctx)
 {
     RG_AUTO_BUF struct rg_buf config = {.max = 0};
     struct rg_entry entry = {.term = RG_FIRST_TERM, .type = RG_ENTRY_CHANGE};
+    struct rg_members first = node->configured;
     enum rg_err err;
 
+    rg_binding_first(&first, node->config.id, &node->meta.incarnation);
     rg_buf_init(&config, RG_RAFT_CONFIG_BYTES_MAX);
-    err = rg_members_encode(&node->configured, &config);
+    err = rg_members_encode(&first, &config);
     if (err)
         return rg_fail(ctx, err, "the first configuration: %s", rg_err_text(err));
     entry.data = rg_buf_span(&config);

@@ -34,6 +34,13 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     hello.first_crc = first_crc(node);
     hello.promised = node->meta.promised;
     hello.room = true;
+    hello.bound = rg_members_incarnation(&node->members, peer);
+    hello.seen = node->leading ? rg_core_match(node->core, peer) : 0;
+    if ((node->config.test_flags & RG_TEST_OLD_HELLO) != 0) {
+        hello.version = 1;
+        hello.incarnation = hello.bound = (struct rg_incarnation){{0}};
+        hello.seen = 0;
+    }
     if (node->handover.stage.state == HANDOVER_COMMIT)
         hello.term = node->meta.ceded_term; /* nobody leads in the next epoch yet: it is no reason to be fenced */
     rg_hello_encode(&hello, out);
@@ -71,6 +78,32 @@ static enum rg_err hello_identity(struct rg_node *node, uint64_t peer, const str
     return RG_OK;
 }
 
+/* An id has one data directory for ever. With another one the node has forgotten what it promised, granted and had, or is somebody
+ * else: whoever knows the binding takes nothing of it, whoever led or was restarted since. The node hears so from the hello of the one
+ * that refuses it, and is fenced: it comes back under a new id. */
+static enum rg_err hello_directory(struct rg_node *node, uint64_t peer, struct node_peer *known, const struct rg_hello *h,
+                                   struct rg_errctx *ctx)
+{
+    struct rg_incarnation bound = rg_members_incarnation(&node->members, peer);
+    enum rg_binding binding;
+
+    if (RG_BUG(wiped_taken))
+        return RG_OK;
+    if (rg_incarnation_known(&h->bound) && !rg_incarnation_equal(&h->bound, &node->meta.incarnation)) {
+        node_fence_forgetful(node, rg_epoch_of(h->term), "the cluster knows this node by another data directory: this one has forgotten");
+        return rg_fail(ctx, RG_EFENCED, "peer %llu knows node %llu by another data directory", (unsigned long long)peer,
+                       (unsigned long long)node->config.id);
+    }
+    binding = rg_binding_of(&bound, &h->incarnation);
+    if (known != NULL && binding == RG_BINDING_OTHER && !rg_incarnation_equal(&known->other, &h->incarnation))
+        rg_log_error(node->config.log, "peer.other_directory",
+                     "peer=%llu region=%s text=\"it has another data directory than the cluster knows under its id: refused for good\"",
+                     (unsigned long long)peer, known->config.region);
+    if (known != NULL)
+        known->other = binding == RG_BINDING_OTHER ? h->incarnation : (struct rg_incarnation){{0}};
+    return binding == RG_BINDING_FITS ? RG_OK : rg_binding_refuse(binding, peer, ctx);
+}
+
 /* Two promotions apart, at most one of two nodes is right about who leads. */
 static enum rg_err hello_epoch(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
 {
@@ -97,38 +130,80 @@ static void raise_alarm(struct rg_node *node, const char *text)
     node->health.alarm = true;
 }
 
+/* An entry of this epoch that is not here, or not this one. */
+static bool lacks(const struct rg_node *node, uint64_t index, uint64_t term)
+{
+    uint64_t ours = rg_wal_term(node->wal, index);
+
+    return index > 0 && rg_epoch_of(term) == rg_epoch_of(node->meta.term) &&
+           (index > rg_wal_last(node->wal) || (ours != 0 && ours != term));
+}
+
 /* What a learner has on disk was committed here first. If it is not here (any more), this primary has lost data. */
 static enum rg_err hello_ahead(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
 {
     bool primary = node->leading || (node_votes(node) && rg_members_voters(&node->members) == 1);
-    uint64_t last = rg_wal_last(node->wal), term;
     enum rg_err err;
 
-    if (h->voter || !primary || rg_epoch_of(h->last_term) != rg_epoch_of(node->meta.term) ||
-        h->last_index == 0)
-        return RG_OK;
-    term = rg_wal_term(node->wal, h->last_index);
-    if (h->last_index <= last && (term == 0 || term == h->last_term))
+    if (h->voter || !primary || !lacks(node, h->last_index, h->last_term))
         return RG_OK;
     err = rg_fail(ctx, RG_EPEER,
                   "learner %llu holds entry %llu of term %llu, this primary ends at %llu: it has lost data; writes are refused",
                   (unsigned long long)peer, (unsigned long long)h->last_index, (unsigned long long)h->last_term,
-                  (unsigned long long)last);
+                  (unsigned long long)rg_wal_last(node->wal));
     raise_alarm(node, rg_errctx_text(ctx, err));
     return err;
 }
 
-/* A node that comes back with less than it had answered for was wiped. Under its old id the core would wait for ever for
- * entries that it takes to be there (rule 11). */
-static enum rg_err hello_wiped(struct rg_node *node, const struct node_peer *peer, const struct rg_hello *h,
-                               struct rg_errctx *ctx)
+/* The same of those that were linked before: voters that were set back together elect one of themselves. Other regions' nodes alone: a
+ * learner of ours may have voted a moment ago, and hold what was never committed. */
+void node_ahead_check(struct rg_node *node)
 {
-    if (!node->leading || peer == NULL || h->boot == peer->boot || RG_BUG(wiped_taken) ||
-        h->last_index >= rg_core_match(node->core, peer->config.id))
+    char text[160];
+
+    for (size_t i = 0; i < node->n_peers; i++) {
+        struct node_peer *p = &node->peers[i];
+
+        p->ahead = false;
+        if (p->guest || p->config.role == RG_ROLE_VOTER || strcmp(p->config.region, node->config.region) == 0 ||
+            !lacks(node, p->last_index, p->last_term))
+            continue;
+        snprintf(text, sizeof text, "learner %llu holds entry %llu of term %llu, this primary ends at %llu: it has lost data",
+                 (unsigned long long)p->config.id, (unsigned long long)p->last_index, (unsigned long long)p->last_term,
+                 (unsigned long long)rg_wal_last(node->wal));
+        p->ahead = true;
+        raise_alarm(node, text);
+    }
+}
+
+/* A node that comes back with less than it had answered for was wiped, or set back. Under its old id the core would wait for ever for
+ * entries that it takes to be there (rule 11). */
+static enum rg_err hello_wiped(struct rg_node *node, struct node_peer *peer, const struct rg_hello *h, struct rg_errctx *ctx)
+{
+    uint64_t match = node->leading && peer != NULL ? rg_core_match(node->core, peer->config.id) : 0;
+
+    if (match == 0 || RG_BUG(wiped_taken) || h->boot == peer->boot || h->last_index >= match)
         return RG_OK;
-    return rg_fail(ctx, RG_EPEER, "peer %llu had entry %llu durable and comes back with %llu: a wiped node needs a new id",
-                   (unsigned long long)peer->config.id,
-                   (unsigned long long)rg_core_match(node->core, peer->config.id), (unsigned long long)h->last_index);
+    if (!peer->forgot)
+        rg_log_error(node->config.log, "peer.forgot", "peer=%llu region=%s had=%llu has=%llu", (unsigned long long)peer->config.id,
+                     peer->config.region, (unsigned long long)match, (unsigned long long)h->last_index);
+    peer->forgot = true;
+    return rg_fail(ctx, RG_EPEER, "peer %llu had entry %llu durable and comes back with %llu: a node that forgets needs a new id",
+                   (unsigned long long)peer->config.id, (unsigned long long)match, (unsigned long long)h->last_index);
+}
+
+/* The primary knows that this node had more on disk than it has: it was set back to an older state, and what it promised since is
+ * forgotten as well. Only of what the disk held at the start, before anybody was followed: later a log may be cut. */
+static enum rg_err hello_forgot(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
+{
+    uint64_t last = rg_wal_last(node->wal);
+
+    if (h->seen <= last || !h->leader || h->term < node->meta.term || node->primary.heard_ms != 0 || node->leading ||
+        RG_BUG(wiped_taken) || node->snap.install.state != INSTALL_NONE)
+        return RG_OK;
+    node_fence_forgetful(node, rg_epoch_of(h->term), "the primary knows of entries that this node had: it was set back to an older state");
+    return rg_fail(ctx, RG_EFENCED, "primary %llu knows that node %llu had entry %llu, and it ends at %llu", (unsigned long long)peer,
+                   (unsigned long long)node->config.id, (unsigned long long)h->seen, (unsigned long long)last);
 }
 
 enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span hello, struct rg_errctx *ctx)
@@ -145,6 +220,8 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
     err = rg_hello_decode(hello, &h, ctx);
     if (!err)
         err = hello_identity(node, peer, &h, ctx);
+    if (!err)
+        err = hello_directory(node, peer, known, &h, ctx);
     if (!err && known != NULL) {
         known->promised = h.promised;
         node_promise_heard(node, h.promised);
@@ -159,11 +236,17 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
         err = hello_ahead(node, peer, &h, ctx);
     if (!err)
         err = hello_wiped(node, known, &h, ctx);
+    if (!err)
+        err = hello_forgot(node, peer, &h, ctx);
     if (!err && rg_members_find(&node->members, peer) == NULL)
         known = node_guest(node, &h);
     if (!err && known != NULL) {
         known->boot = h.boot;
         known->room_known = h.room;
+        known->said = h.incarnation;
+        known->last_index = h.last_index;
+        known->last_term = h.last_term;
+        known->forgot = known->ahead = false;
     }
     node_settle(node);
     return err;
@@ -176,6 +259,7 @@ void rg_node_on_up(struct rg_node *node, uint64_t peer)
     if (p == NULL || node->stage.state == NODE_STOPPED)
         return;
     p->up = true;
+    node_bind_soon(node);
     rg_gate_drop(&p->gate); /* a new line: nothing is on its way */
     if (node->leading)
         node_announce(node, p);
@@ -346,6 +430,11 @@ static void on_report(struct rg_node *node, struct node_peer *peer, const struct
         return;
     peer->applied = m->index;
     peer->applied_term = m->index_term;
+    if (strcmp(peer->config.region, node->config.region) != 0 && lacks(node, m->index, m->index_term)) {
+        peer->ahead = true;
+        raise_alarm(node, "a replica shows a later entry than this primary has: it has lost data");
+        return;
+    }
     node_lease_renewed(node, peer, m);
     memcpy(peer->hash, m->hash, sizeof peer->hash);
     compare_reported(node, peer);

@@ -124,6 +124,9 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     s->room_known = node->leading && peer->room.state_bytes_max > 0;
     s->room = peer->room;
     s->full = peer->full;
+    s->bound = peer->config.incarnation;
+    s->other_directory = rg_incarnation_known(&peer->other);
+    s->forgot = peer->forgot;
     if (peer->sender != NULL) {
         s->snapshot = true;
         s->snapshot_bytes = rg_sender_offset(peer->sender);
@@ -140,6 +143,15 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     s->lag_ms = rg_moments_lag_ms(&node->figures.moments, behind, now);
 }
 
+/* Whoever is linked has the binding in the configuration: the next one knows it as well. */
+static bool linked_bound(const struct rg_node *node)
+{
+    for (size_t i = 0; i < node->n_peers; i++)
+        if (!node->peers[i].guest && node->peers[i].up && !rg_binding_counts(&node->members, &node->peers[i].config))
+            return false;
+    return true;
+}
+
 static void publish_regions(struct rg_node *node, struct rg_node_status *s)
 {
     struct rg_spread r;
@@ -149,10 +161,11 @@ static void publish_regions(struct rg_node *node, struct rg_node_status *s)
     s->regions_reachable = rg_spread_reachable(&r);
     s->lease_settled = !node->leading || node_lease_settled(node, &r);
     s->lease_held = node->leading && node_lease_held(node, &r);
-    s->members_settled = node->leading && !node->state.config_pending && r.least_durable >= node->state.config_index;
+    s->members_settled = node->leading && !node->state.config_pending && rg_binding_whole(&node->members) &&
+                         r.least_durable >= node->state.config_index;
     s->degraded_open = node->leading && node->lease.degraded > 0 &&
                        rg_spread_durable(&r, node->lease.degraded_last, true) < node->lease.settings.regions;
-    s->members_known = node->leading && !node->state.config_pending && node_members_known(node, &r);
+    s->members_known = node->leading && !node->state.config_pending && linked_bound(node) && node_members_known(node, &r);
 }
 
 static void publish_room(struct rg_node *node, struct rg_node_status *s)
@@ -172,6 +185,7 @@ void node_publish_early(struct rg_node *node)
     struct rg_node_status *s = &node->next_status;
     uint64_t now = node_now_ms(node);
     bool running = node->core != NULL && node->stage.state == NODE_RUNNING;
+    struct rg_incarnation bound = rg_members_incarnation(&node->members, node->config.id);
 
     if (node->leading)
         count_visible(node);
@@ -179,6 +193,7 @@ void node_publish_early(struct rg_node *node)
     s->id = node->config.id;
     s->starts = node->meta.starts;
     s->incarnation = node->meta.incarnation;
+    s->bound = rg_incarnation_known(&bound);
     memcpy(s->region, node->meta.region, sizeof s->region);
     s->leader = node->leading && node->stage.state == NODE_RUNNING;
     s->leader_id = node->leading                                ? node->config.id

@@ -36,6 +36,12 @@ void node_fence(struct rg_node *node, uint64_t epoch, const char *why)
     node_fail(node, RG_EFENCED, "%s", why);
 }
 
+void node_fence_forgetful(struct rg_node *node, uint64_t epoch, const char *why)
+{
+    node->meta.forgotten = true;
+    node_fence(node, epoch, why);
+}
+
 void node_contradicted(struct rg_node *node, uint64_t term, const char *why)
 {
     uint64_t last = rg_wal_last(node->wal);
@@ -108,11 +114,18 @@ static bool moves_members(const struct rg_node *node, const struct rg_core_updat
 
 /* ---- messages ---- */
 
+static bool is_ahead(struct rg_node *node, uint64_t id)
+{
+    const struct node_peer *peer = node_peer_find(node, id);
+
+    return peer != NULL && peer->ahead;
+}
+
 enum rg_err node_send(struct rg_node *node, uint64_t peer, const struct rg_msg *msg)
 {
     enum rg_err err;
 
-    if (node->stage.state == NODE_STOPPED)
+    if (node->stage.state == NODE_STOPPED || (node->health.alarm && node->leading && is_ahead(node, peer)))
         return RG_ECLOSED;
     rg_buf_clear(&node->out);
     rg_rpc_encode(msg, &node->out);
@@ -196,6 +209,8 @@ static void gain_leadership(struct rg_node *node)
     RG_ASSERT(node->answers.flying.n == 0); /* those of a reign before were answered when it ended */
     node->leading = true;
     node_pump_led(node);
+    node_bind_soon(node);
+    node_ahead_check(node);
     for (size_t i = 0; i < node->n_peers; i++) {
         node->peers[i].durable = 0;
         node->peers[i].lease_until_ms = 0;

@@ -38,6 +38,11 @@ struct node_peer {
     uint64_t heard_ms;    /* 0: never */
     uint64_t boot;        /* of its last hello; 0: none yet */
     uint64_t promised;    /* of its last hello, also one that was refused */
+    struct rg_incarnation said; /* of its last hello; not known: none yet, or of a release that has none */
+    uint64_t last_index, last_term; /* the end of its log, as of its last hello */
+    bool ahead;           /* this primary lacks what it has: nothing is sent to it, or its own entries would be contradicted */
+    bool forgot;          /* it came back with less than it was known to have, and was refused */
+    struct rg_incarnation other; /* of a hello that was refused, since its id is bound to another; not known: none was since */
     uint64_t durable, applied, applied_term;
     uint8_t hash[RG_STATE_HASH_BYTES]; /* its state at applied */
     bool hash_pending, hash_known, hash_ok;
@@ -165,6 +170,8 @@ struct node_change {
     struct rg_change *now; /* borrow; index 0: waits for an idle log; else in the log, not applied yet */
     struct rg_buf bytes;   /* own; its entry */
     uint64_t deadline_ms;  /* while it waits */
+    struct rg_change own;  /* a binding */
+    bool bind_due;         /* somebody was heard who may have to be bound to its data directory */
 };
 
 /* pair.c: the last CHANGE of the log, if by it this node, the only voter, made a second one. */

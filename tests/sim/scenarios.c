@@ -1,4 +1,5 @@
 /* Which world, workload and faults meet. Each story runs for any seed; the named ones show one rule of RAFT.md. */
+#include "tests/sim/stories_identity.h"
 #include "tests/sim/stories_members.h"
 
 #define BUSY ((struct sim_range){500, 20000})
@@ -145,6 +146,15 @@ const struct sim_scenario sim_scenarios[] = {
     {"keeper-two", "two of three nodes: there is no second voter, and either may die", 1, sim_story_keeper_two},
     {"keeper-gone", "a voter is gone for long: the number goes down, and up again when it is back", 1, sim_story_keeper_gone},
     {"handover-voters", "three voters, and a hand-over is given up: they vote again, but never two", 2, sim_story_handover_voters},
+    {"wiped-replica", "a replica's disk is lost: nobody takes it back under its id, whoever restarts; it comes back under a new one", 2,
+     sim_story_wiped_replica},
+    {"wiped-granter", "an old primary gets no new lease out of a region that lost its disk", 2, sim_story_wiped_granter},
+    {"wiped-voter", "a voter that lost its disk elects nobody", 2, sim_story_wiped_voter},
+    {"set-back", "a replica's disk is set back to an old image: its primary knows, it is fenced and comes back under a new id", 1,
+     sim_story_set_back},
+    {"swapped", "two nodes with each other's disk start neither", 1, sim_story_swapped},
+    {"bound", "ids are bound to data directories once every node says which it has", 2, sim_story_bound},
+    {"wipes", "disks lost beside promotions, hand-overs, crashes and cuts, under a lease", 4, sim_story_wipes},
     {"conflict", "rule 18: entries that were applied are never replaced: the node is fenced, and comes back under a new id", 1, sim_story_conflict},
 };
 const size_t sim_scenarios_n = RG_LEN(sim_scenarios);

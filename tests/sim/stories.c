@@ -151,11 +151,15 @@ void sim_story_wiped(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_forget_memory(&sim->nodes[2]);
     sim_start(sim, 2);
     sim_run_ms(sim, 2000);
-    EXPECT(sim, status_of(sim, 2).applied.index == 0); /* refused while the primary counts on what it had */
-    EXPECT(sim, sim->conns[2][0].refusals > 0);
+    EXPECT(sim, status_of(sim, 2).applied.index == 0); /* its id is bound to the directory that it had */
+    EXPECT(sim, sim->nodes[2].stopped && sim->nodes[2].stop_err == RG_EFENCED);
     EXPECT(sim, status_of(sim, 1).ready);
     sim_crash(sim, 0);
-    sim_start(sim, 0); /* which knows nothing of it any more */
+    sim_start(sim, 0); /* which remembers nothing, and knows it from its log */
+    sim_run_ms(sim, 500);
+    sim_crash(sim, 2);
+    EXPECT(sim, !sim_start(sim, 2) && sim->nodes[2].start_err == RG_EFENCED);
+    sim_reseed(sim, 2);
     sim_run_ms(sim, 500);
     sim_converge(sim, 5000);
 }

@@ -35,6 +35,47 @@ TEST(members_come_back_as_they_were)
     rg_buf_deinit(&buf);
 }
 
+TEST(incarnations_travel_with_their_members)
+{
+    struct rg_members in = members_of(2, 2), out;
+    struct rg_buf buf, again;
+
+    in.peers[1].incarnation = (struct rg_incarnation){{1, 0xab, [15] = 0xff}};
+    in.peers[3].incarnation = (struct rg_incarnation){{2}};
+    rg_buf_init(&buf, 65536);
+    rg_buf_init(&again, 65536);
+    ck_assert_int_eq(rg_members_encode(&in, &buf), RG_OK);
+    ck_assert_int_eq(rg_members_decode(rg_buf_span(&buf), &out), RG_OK);
+    ck_assert(rg_members_equal(&in, &out));
+    ck_assert_uint_eq(rg_members_bound(&out), 2);
+    ck_assert_str_eq(out.peers[1].link, "host-1:7000");
+    ck_assert_int_eq(rg_members_encode(&out, &again), RG_OK);
+    ck_assert(rg_span_eq(rg_buf_span(&buf), rg_buf_span(&again)));
+    in.peers[2].incarnation = in.peers[3].incarnation; /* one data directory has one id */
+    ck_assert(!rg_members_equal(&in, &out));
+    rg_buf_clear(&again);
+    ck_assert_int_eq(rg_members_encode(&in, &again), RG_EINVALID);
+    rg_buf_deinit(&again);
+    rg_buf_deinit(&buf);
+}
+
+static const char *const bad_addresses[] = {
+    "region=a;link=b:1;incarnation=",
+    "region=a;link=b:1;incarnation=00000000000000000000000000000000",
+    "region=a;link=b:1;incarnation=0102030405060708090a0b0c0d0e0f1",
+    "region=a;link=b:1;incarnation=0102030405060708090a0b0c0d0e0f1g",
+    "region=a;link=b:1;incarnation=0102030405060708090A0B0C0D0E0F10",
+    "region=a;link=b:1;incarnation=0102030405060708090a0b0c0d0e0f10;",
+    "region=a;link=;incarnation=0102030405060708090a0b0c0d0e0f10",
+};
+
+LOOP(addresses_that_are_none, RG_LEN(bad_addresses))
+{
+    struct rg_peer_config peer;
+
+    ck_assert_msg(!rg_member_address_parse(bad_addresses[_i], &peer), "%s", bad_addresses[_i]);
+}
+
 TEST(members_that_cannot_be_are_refused)
 {
     struct rg_members m = members_of(1, 1), out;

@@ -84,10 +84,9 @@ static void configure(void)
     }
 }
 
-static void make_meta(uint64_t id, bool fenced, bool quarantined)
+static void make_meta_of(const struct rg_meta *of)
 {
-    struct rg_meta meta = {.node_id = id, .term = (uint64_t)1 << 32, .promised = 1026, .fenced = fenced,
-                           .quarantined = quarantined};
+    struct rg_meta meta = *of;
     char path[512];
 
     snprintf(meta.cluster_id, sizeof meta.cluster_id, "rc-test");
@@ -95,6 +94,12 @@ static void make_meta(uint64_t id, bool fenced, bool quarantined)
     snprintf(meta.note, sizeof meta.note, "another was promoted");
     path_of(path, "data/meta");
     must(rg_metafile_create(&io, path, keys, &meta, &ctx));
+}
+
+static void make_meta(uint64_t id, bool fenced, bool quarantined)
+{
+    make_meta_of(&(struct rg_meta){.node_id = id, .term = (uint64_t)1 << 32, .promised = 1026, .fenced = fenced,
+                                   .quarantined = quarantined});
 }
 
 static void setup(void)
@@ -170,11 +175,12 @@ TEST(only_a_fenced_node_must_come_back)
 
 /* ---- a primary ---- */
 
-enum answers { GOOD, SILENT, OTHER_KEY, OTHER_REGION, OTHER_ID, OTHER_CA, SAME_ID, OTHER_CLUSTER, NO_VOTER, NO_CERT, ANSWERS, STOPS, REMOVED, REMOVED_BEFORE };
+enum answers { GOOD, SILENT, REFUSES, OTHER_KEY, OTHER_REGION, OTHER_ID, OTHER_CA, SAME_ID, OTHER_CLUSTER, NO_VOTER, NO_CERT, ANSWERS, STOPS, REMOVED, REMOVED_BEFORE };
 
 static enum answers script[8];
 static size_t asked;
-static uint64_t gives;
+static uint64_t gives, asked_as; /* as: which id was the last one */
+static bool asked_forgotten;
 static char asked_urls[8][64];
 
 /* What the server does with it: the proof is by the key of the certificate that is given along. */
@@ -198,7 +204,9 @@ static void check_proof(json_t *body)
     rg_pki_rejoin_text(&r, &text);
     must(rg_pki_name_of(cert, &name));
     ck_assert_uint_eq(name.raft_id, r.old_id);
-    ck_assert_uint_eq(r.old_id, config.id);
+    ck_assert(r.old_id == config.id || r.old_id == config.file_id);
+    asked_as = r.old_id;
+    asked_forgotten = json_is_true(json_object_get(body, "forgotten"));
     ck_assert(rg_pki_verify_text(cert, rg_buf_span(&text), rg_buf_span(&signature)));
     ck_assert(rg_span_is(r.link, "file-1:4000") && rg_span_is(r.url, "https://file-1"));
     rg_pki_cert_free(cert);
@@ -256,10 +264,12 @@ static enum rg_err ask(void *arg, const char *url, struct rg_span body, json_t *
     if (what == REMOVED || what == REMOVED_BEFORE)
         *ret_json = json_pack("{s:{s:s,s:I,s:s,s:i}}", "removed", "cluster", "rc-test", "id", (json_int_t)config.id, "region",
                               "us-east-1", "epoch", what == REMOVED ? 1026 : 1);
-    else if (what != STOPS && what != SILENT)
+    else if (what != STOPS && what != SILENT && what != REFUSES)
         *ret_json = answer(what, rg_span_str(json_string_value(json_object_get(json, "csr"))));
     json_decref(json);
     *(unsigned *)arg += 1;
+    if (what == REFUSES)
+        return rg_fail(why, RG_EDENIED, "nobody knows it");
     return what == STOPS ? RG_ESTOPPED : what == SILENT ? rg_fail(why, RG_EUNREACHABLE, "silence") : RG_OK;
 }
 
@@ -355,6 +365,60 @@ TEST(it_comes_back_and_again)
     must(run());
     check_came_back(5, "data/node-5.pem", "data/node-5.key");
     ck_assert(there("data/lost/1026-4/meta") && !there("data/node-4.key") && !there("data/node-4.pem") && there("1.key"));
+}
+
+/* For a while somebody may put the right disk back; then it asks, and says that it has forgotten. */
+TEST(one_that_forgot_does_not_ask_at_once)
+{
+    struct rg_lost_info info;
+
+    make_meta_of(&(struct rg_meta){.node_id = 1, .term = (uint64_t)1 << 32, .promised = 1026, .fenced = true, .forgotten = true,
+                                   .incarnation = {{0xab}}});
+    must(due());
+    must(rg_lost_pending(&io, config.data_dir, &info, &ctx));
+    ck_assert(info.ask_after_ms >= info.set_aside_ms + 20000 && info.ask_after_ms <= info.set_aside_ms + 60000);
+    ck_assert_str_eq(info.incarnation, "ab000000000000000000000000000000");
+    info.ask_after_ms = info.set_aside_ms - 1; /* it has passed */
+    must(rg_lost_begin(&io, config.data_dir, &info, &ctx));
+    gives = 4;
+    asked = 0;
+    memset(script, 0, sizeof script);
+    must(run());
+    ck_assert(asked == 1 && asked_forgotten);
+    check_came_back(4, "data/node-4.pem", "data/node-4.key");
+}
+
+/* A primary that had been replaced already, and did not know it, gave it an id that nobody else has heard of. */
+TEST(it_comes_back_from_an_id_that_nobody_knows)
+{
+    make_meta(1, true, false);
+    must(due());
+    gives = 4;
+    asked = 0;
+    memset(script, 0, sizeof script);
+    must(run());
+    check_came_back(4, "data/node-4.pem", "data/node-4.key");
+
+    make_meta(4, true, false);
+    must(due());
+    gives = 5;
+    asked = 0;
+    script[0] = REFUSES;
+    script[1] = SILENT;
+    script[2] = GOOD; /* the first of the two once more, under the id that the file has */
+    must(run());
+    ck_assert_uint_eq(asked, 3);
+    ck_assert_uint_eq(asked_as, 1);
+    check_came_back(5, "data/node-5.pem", "data/node-5.key");
+    ck_assert(!there("data/node-4.key") && there("1.key"));
+
+    make_meta(5, true, false); /* silence says nothing about the id */
+    must(due());
+    asked = 0;
+    script[0] = script[1] = SILENT;
+    script[2] = STOPS;
+    ck_assert_int_eq(run(), RG_ESTOPPED);
+    ck_assert_uint_eq(asked_as, 5);
 }
 
 /* Whatever is wrong with an answer, nothing of it is kept, and another region is asked. */

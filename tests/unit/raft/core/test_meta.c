@@ -39,7 +39,7 @@ static bool same(const struct rg_meta *a, const struct rg_meta *b)
 {
     return strcmp(a->cluster_id, b->cluster_id) == 0 && strcmp(a->region, b->region) == 0 && a->node_id == b->node_id &&
            strcmp(a->instance_arn, b->instance_arn) == 0 && strcmp(a->identity_store_id, b->identity_store_id) == 0 &&
-           a->term == b->term && a->vote == b->vote && a->starts == b->starts && a->fenced == b->fenced &&
+           a->bound == b->bound && a->forgotten == b->forgotten && a->term == b->term && a->vote == b->vote && a->starts == b->starts && a->fenced == b->fenced &&
            rg_incarnation_equal(&a->incarnation, &b->incarnation) &&
            a->promised == b->promised && a->term_before == b->term_before && a->ceded_index == b->ceded_index &&
            a->ceded_term == b->ceded_term && a->lease_ms == b->lease_ms && a->vouched == b->vouched &&
@@ -72,6 +72,8 @@ TEST(what_was_saved_comes_back)
         meta.vote = i;
         meta.starts++;
         meta.fenced = i % 2;
+        meta.bound = i > 2;
+        meta.forgotten = i == 3;
         meta.term_before = meta.promised = (uint64_t)i;
         meta.ceded_index = meta.ceded_term = meta.lease_ms = (uint64_t)i + 1;
         meta.vouched = i % 2 == 0;

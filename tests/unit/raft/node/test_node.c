@@ -396,6 +396,82 @@ TEST(hellos_that_do_not_fit_are_refused)
     ck_assert_uint_eq(stops, 0);
 }
 
+static enum rg_err hello_of_two(struct rg_incarnation said, struct rg_incarnation bound)
+{
+    struct rg_hello h = {.version = rg_incarnation_known(&said) ? 2 : 1, .cluster_id = "c", .region = "eu-central-1", .from = 2, .to = 1,
+                         .boot = 5, .term = (UINT64_C(1) << 32 | 1), .incarnation = said, .bound = bound};
+    struct rg_buf buf;
+    enum rg_err err;
+
+    rg_buf_init(&buf, RG_HELLO_BYTES_MAX);
+    rg_hello_encode(&h, &buf);
+    err = rg_node_on_hello(node, 2, rg_buf_span(&buf), &ctx);
+    rg_buf_deinit(&buf);
+    work();
+    return err;
+}
+
+TEST(an_id_is_bound_to_the_first_directory_that_is_heard)
+{
+    const struct rg_incarnation none = {{0}}, first = {{1}}, second = {{2}};
+
+    start(1);
+    ck_assert(status().bound && !rg_incarnation_known(&status().peers[0].bound));
+    ck_assert_int_eq(hello_of_two(none, none), RG_OK); /* of the release before */
+    ck_assert_int_eq(hello_of_two(second, none), RG_OK);
+    ck_assert_int_eq(hello_of_two(first, none), RG_OK); /* not bound yet: what it said last counts */
+    rg_node_on_up(node, 2);
+    work();
+    ck_assert(rg_incarnation_equal(&status().peers[0].bound, &first));
+    ck_assert_int_eq(hello_of_two(second, none), RG_EPEER);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "new id"));
+    ck_assert(status().peers[0].other_directory);
+    stop();
+    start(1); /* nothing is forgotten with the process */
+    ck_assert(rg_incarnation_equal(&status().peers[0].bound, &first));
+    ck_assert_int_eq(hello_of_two(second, none), RG_EPEER);
+    ck_assert_int_eq(hello_of_two(none, none), RG_EPEER);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "release"));
+    ck_assert_int_eq(hello_of_two(first, status().incarnation), RG_OK);
+    ck_assert(!status().peers[0].other_directory);
+    ck_assert_uint_eq(stops, 0);
+}
+
+TEST(a_node_that_is_known_by_another_directory_is_fenced)
+{
+    const struct rg_incarnation first = {{1}}, other = {{9}};
+
+    start(1);
+    ck_assert_int_eq(hello_of_two(first, other), RG_EFENCED);
+    ck_assert_uint_eq(stops, 1);
+    ck_assert_int_eq(stop_err, RG_EFENCED);
+    stop();
+    ck_assert_int_eq(make(1), RG_EFENCED); /* and stays so */
+}
+
+/* As the leader of another region tells it, after a start with an older image of the disk. */
+TEST(a_node_that_had_more_is_fenced)
+{
+    struct rg_hello h = {.version = 2, .cluster_id = "c", .region = "us-east-1", .from = 1, .to = 2, .boot = 5, .term = (UINT64_C(1) << 32 | 1),
+                         .last_index = 9, .last_term = (UINT64_C(1) << 32 | 1), .leader = true, .voter = true, .incarnation = {{1}}};
+    struct rg_buf buf;
+
+    start(2);
+    rg_buf_init(&buf, RG_HELLO_BYTES_MAX);
+    for (int i = 0; i < 3; i++) {
+        h.seen = i == 0 ? 0 : 7;
+        h.leader = i != 1; /* one that does not lead knows nothing */
+        rg_buf_clear(&buf);
+        rg_hello_encode(&h, &buf);
+        ck_assert_int_eq(rg_node_on_hello(node, 1, rg_buf_span(&buf), &ctx), i < 2 ? RG_OK : RG_EFENCED);
+        ck_assert_uint_eq(stops, i == 2);
+    }
+    rg_buf_deinit(&buf);
+    ck_assert_int_eq(stop_err, RG_EFENCED);
+    stop();
+    ck_assert_int_eq(make(2), RG_EFENCED);
+}
+
 TEST(rubbish_is_the_peers_fault)
 {
     start(1);

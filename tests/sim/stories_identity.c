@@ -1,0 +1,346 @@
+/* A data directory is one node's, once: what is promised, granted and held counts for it alone. */
+#include <stdio.h>
+
+#include "tests/sim/stories_identity.h"
+
+#define EXPECT(sim, cond)                                                                                              \
+    do {                                                                                                               \
+        if (!(sim)->failed && !(cond))                                                                                 \
+            sim_fail((sim), "%s:%d: expected %s", __FILE__, __LINE__, #cond);                                          \
+    } while (0)
+
+#define BUSY ((struct sim_range){500, 15000})
+
+static struct sim *begin(uint64_t seed, struct sim_params *p, bool trace)
+{
+    struct sim *sim;
+
+    p->snapshot_entries = seed % 2 ? 50 : 0;
+    p->trailing = 20;
+    p->drift_ppm = 5000;
+    sim = sim_begin(seed, p, trace);
+    sim->takeovers = true;
+    sim_run_ms(sim, p->voters > 1 ? 3000 : 500);
+    sim_write(sim, 10);
+    sim_run_ms(sim, 500);
+    return sim;
+}
+
+static size_t bound_at(struct sim *sim, unsigned at)
+{
+    return sim->nodes[at].node != NULL ? rg_members_bound(&sim->nodes[at].node->members) : 0;
+}
+
+static bool is_fenced(const struct sim_node *n)
+{
+    return n->alive ? n->stopped && n->stop_err == RG_EFENCED : n->refuses_start && n->start_err == RG_EFENCED;
+}
+
+bool sim_wipe(struct sim *sim, unsigned at)
+{
+    struct sim_node *n = &sim->nodes[at];
+
+    sim_crash(sim, at);
+    simdisk_wipe(n->disk);
+    sim_forget_memory(n);
+    n->best_ready = (struct rg_rev){0};
+    sim_trace(sim, "n%u wiped", at + 1);
+    return sim_start(sim, at);
+}
+
+/* ---- wiped ---- */
+
+/* Whoever is restarted in whatever order, it is taken back by nobody under the id that it had. */
+void sim_story_wiped_replica(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 3};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+
+    EXPECT(sim, bound_at(sim, 0) == 4 && bound_at(sim, 1) == 4 && bound_at(sim, 3) == 4);
+    if (seed % 3 == 0) /* it hears of it from another replica, while the primary is away */
+        sim_crash(sim, 0);
+    if (seed % 3 == 1)
+        for (unsigned at = 1; at < 4; at++) /* or from the primary alone, which was started anew */
+            sim_cut(sim, 3, at, true);
+    EXPECT(sim, sim_wipe(sim, 3));
+    sim_crash(sim, seed % 3 == 2 ? 1 : 0);
+    EXPECT(sim, sim_start(sim, seed % 3 == 2 ? 1 : 0));
+    sim_run_ms(sim, 2000);
+    EXPECT(sim, is_fenced(&sim->nodes[3]));
+    sim_crash(sim, 3);
+    EXPECT(sim, !sim_start(sim, 3) && sim->nodes[3].start_err == RG_EFENCED); /* and it stays so */
+    sim_write(sim, 5);
+    sim_run_ms(sim, 300);
+    sim_settle(sim); /* under a new id */
+    EXPECT(sim, sim->nodes[3].self.id > 4 && sim->lost == 0 && bound_at(sim, sim_leader(sim)) == 4);
+}
+
+/* A superseded primary gets no new granter out of a region whose disk was replaced. */
+void sim_story_wiped_granter(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 2};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    uint64_t acked;
+
+    sim_setting(sim, "lease", 1, NULL, 1000);
+    sim_run_ms(sim, 1000);
+    sim->lease_policy = true;
+    sim_write(sim, 10);
+    sim_run_ms(sim, 500);
+    sim_cut(sim, 0, 1, true);
+    sim_cut(sim, 0, 2, true);
+    sim_run_ms(sim, 3000);
+    EXPECT(sim, sim_failover(sim, 1, false, 20000) == RG_OK);
+    sim_run_ms(sim, 300);
+    sim_crash(sim, 2);
+    sim_cut(sim, 1, 2, true); /* reaches the old primary alone, which is restarted and remembers nothing */
+    sim_cut(sim, 0, 2, false);
+    sim_crash(sim, 0);
+    EXPECT(sim, sim_start(sim, 0));
+    EXPECT(sim, sim_wipe(sim, 2));
+    acked = sim->acked;
+    for (unsigned i = 0; i < 20 && !sim->failed; i++) {
+        sim_write(sim, 1);
+        sim_run_ms(sim, 200);
+    }
+    EXPECT(sim, sim->acked == acked && is_fenced(&sim->nodes[2]));
+    sim_heal(sim);
+    sim_run_ms(sim, 3000);
+    EXPECT(sim, is_fenced(&sim->nodes[0]));
+    sim_settle(sim);
+    EXPECT(sim, sim->lost == 0);
+}
+
+/* Of three voters one was away, one loses its disk, and the leader dies: the two that are there elect nobody. */
+void sim_story_wiped_voter(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.voters = 3, .learners = 1};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    unsigned leader = sim_leader(sim), away = (leader + 1 + (unsigned)(seed % 2)) % 3, wiped = 3 - leader - away;
+    uint64_t acked = sim->acked;
+
+    EXPECT(sim, leader < 3 && bound_at(sim, leader) == 4 && bound_at(sim, away) == 4);
+    if (sim->failed)
+        return;
+    sim_crash(sim, away);
+    sim_run_ms(sim, 1000);
+    leader = sim_leader(sim);
+    EXPECT(sim, leader == 3 - away - wiped || leader == wiped);
+    sim_write(sim, 10);
+    sim_run_ms(sim, 500);
+    EXPECT(sim, sim->acked == acked + 10);
+    for (unsigned at = 0; at < 3; at++)
+        sim_crash(sim, at);
+    EXPECT(sim, sim_wipe(sim, wiped));
+    EXPECT(sim, sim_start(sim, away));
+    sim_run_ms(sim, 4000);
+    EXPECT(sim, sim_leader(sim) == SIM_NODES_MAX && is_fenced(&sim->nodes[wiped]));
+    EXPECT(sim, sim_start(sim, 3 - away - wiped));
+    sim_run_ms(sim, 4000);
+    EXPECT(sim, sim_leader(sim) != SIM_NODES_MAX);
+    sim_settle(sim); /* the third voter comes back as a learner, under a new id */
+    EXPECT(sim, sim->lost == 0 && sim->nodes[wiped].self.id > 4);
+}
+
+/* ---- set back ---- */
+
+struct simdisk *sim_image(struct sim *sim, unsigned at)
+{
+    struct simdisk *image;
+
+    sim_stop(sim, at);
+    image = simdisk_clone(sim->nodes[at].disk, sim->seed + at);
+    EXPECT(sim, sim_start(sim, at));
+    return image;
+}
+
+void sim_set_back(struct sim *sim, unsigned at, struct simdisk *image)
+{
+    sim_crash(sim, at);
+    simdisk_free(sim->nodes[at].disk);
+    sim->nodes[at].disk = image;
+    sim_forget_memory(&sim->nodes[at]);
+    sim->nodes[at].best_ready = (struct rg_rev){0};
+    sim_trace(sim, "n%u set back", at + 1);
+}
+
+/* An old image of a replica's disk: the primary knows more of it than it does, and says so. */
+void sim_story_set_back(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 3};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct simdisk *image = sim_image(sim, 3);
+
+    sim_run_ms(sim, 500);
+    sim_write(sim, 20);
+    sim_run_ms(sim, 1000);
+    sim_set_back(sim, 3, image);
+    EXPECT(sim, sim_start(sim, 3));
+    sim_run_ms(sim, 2000);
+    EXPECT(sim, is_fenced(&sim->nodes[3]));
+    EXPECT(sim, sim->nodes[0].node->peers[2].forgot);
+    sim_crash(sim, 3);
+    sim_crash(sim, 0);
+    EXPECT(sim, sim_start(sim, 0) && !sim_start(sim, 3) && sim->nodes[3].start_err == RG_EFENCED);
+    sim_run_ms(sim, 500);
+    sim_settle(sim);
+    EXPECT(sim, sim->nodes[3].self.id > 4 && sim->lost == 0);
+}
+
+/* ---- swapped ---- */
+
+void sim_story_swapped(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 3};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    unsigned a = (unsigned)(seed % 4), b = (a + 1) % 4;
+    struct simdisk *disk = sim->nodes[a].disk;
+
+    sim_stop(sim, a);
+    sim_stop(sim, b);
+    sim->nodes[a].disk = sim->nodes[b].disk;
+    sim->nodes[b].disk = disk;
+    sim_forget_memory(&sim->nodes[a]);
+    sim_forget_memory(&sim->nodes[b]);
+    EXPECT(sim, !sim_start(sim, a) && sim->nodes[a].start_err == RG_EFOREIGN);
+    EXPECT(sim, !sim_start(sim, b) && sim->nodes[b].start_err == RG_EFOREIGN);
+    disk = sim->nodes[a].disk;
+    sim->nodes[a].disk = sim->nodes[b].disk;
+    sim->nodes[b].disk = disk;
+    EXPECT(sim, sim_start(sim, a) && sim_start(sim, b)); /* put back, nothing has happened */
+    sim_run_ms(sim, 1000);
+    sim_converge(sim, 10000);
+}
+
+/* ---- bound ---- */
+
+static void restart_as(struct sim *sim, unsigned at, unsigned test_flags)
+{
+    sim_crash(sim, at);
+    EXPECT(sim, sim_start(sim, at));
+    if (!sim->failed)
+        sim->nodes[at].node->config.test_flags = test_flags;
+}
+
+/* A cluster of the release before is taken over one node after the other: nothing is bound until the last one says which directory it
+ * has, and from then on a node that says none is not let in. */
+void sim_story_bound(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.voters = 3, .learners = 2, .drift_ppm = 5000};
+    struct sim *sim = *ret_sim = sim_begin(seed, &p, trace);
+    unsigned late = (unsigned)(seed % 5);
+
+    for (unsigned at = 0; at < sim->n_nodes; at++)
+        sim->nodes[at].node->config.test_flags = RG_TEST_OLD_HELLO;
+    sim_workload_start(sim, BUSY, 0);
+    sim_run_ms(sim, 3000);
+    for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
+        if (at == late)
+            continue;
+        restart_as(sim, at, 0);
+        sim_run_ms(sim, 2000);
+        EXPECT(sim, sim_leader(sim) != SIM_NODES_MAX && bound_at(sim, sim_leader(sim)) == 0);
+    }
+    restart_as(sim, late, 0);
+    sim_run_ms(sim, 3000);
+    for (unsigned at = 0; at < sim->n_nodes; at++)
+        EXPECT(sim, bound_at(sim, at) == sim->n_nodes);
+    sim_workload_stop(sim);
+    restart_as(sim, late, RG_TEST_OLD_HELLO);
+    sim_run_ms(sim, 3000);
+    for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++)
+        EXPECT(sim, at == late || !sim->nodes[at].node->peers[late < at ? late : late - 1].up);
+    restart_as(sim, late, 0);
+    sim_converge(sim, 20000);
+}
+
+/* ---- again and again ---- */
+
+static unsigned any_node(struct sim *sim)
+{
+    return (unsigned)rg_prng_below(&sim->prng, sim->n_nodes);
+}
+
+static bool all_well(struct sim *sim)
+{
+    unsigned leader = sim_leader(sim);
+
+    if (leader == SIM_NODES_MAX || bound_at(sim, leader) != sim->n_nodes)
+        return false;
+    for (unsigned at = 0; at < sim->n_nodes; at++) {
+        const struct sim_node *n = &sim->nodes[at];
+
+        if (!n->alive || n->stopped || !n->node->health.ready || n->node->members.n != sim->n_nodes || bound_at(sim, at) != sim->n_nodes)
+            return false;
+    }
+    return sim->nodes[leader].node->status.members_settled;
+}
+
+static void one_move(struct sim *sim, bool *forgetful)
+{
+    unsigned leader = sim_leader(sim), at = any_node(sim);
+
+    switch (rg_prng_below(&sim->prng, 7)) {
+    case 0: /* one at a time forgets */
+        if (*forgetful || at == leader || at == 0 || !all_well(sim)) /* n1 is the voter of the configuration file */
+            return;
+        *forgetful = true;
+        (void)sim_wipe(sim, at);
+        return;
+    case 1:
+        if (leader == SIM_NODES_MAX)
+            return;
+        sim_crash(sim, leader);
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 300, 1500));
+        for (unsigned i = 0; i < sim->n_nodes && !sim->failed; i++, at = (at + 1) % sim->n_nodes)
+            if (sim->nodes[at].alive && !sim->nodes[at].stopped && sim_failover(sim, at, false, 8000) == RG_OK)
+                return;
+        return;
+    case 2:
+        sim_crash(sim, at);
+        return;
+    case 3:
+        sim_cut(sim, at, any_node(sim), true);
+        return;
+    case 4:
+        if (leader != SIM_NODES_MAX && at != leader)
+            (void)sim_handover(sim, at, 15000);
+        return;
+    default:
+        sim_heal(sim);
+        for (unsigned i = 0; i < sim->n_nodes && !sim->failed; i++)
+            if (is_fenced(&sim->nodes[i]))
+                sim_reseed(sim, i);
+            else if (!sim->nodes[i].alive)
+                (void)sim_start(sim, i);
+        sim_run_ms(sim, 1000);
+        *forgetful &= !all_well(sim);
+        return;
+    }
+}
+
+/* One disk at a time is lost, beside promotions, hand-overs, crashes and cuts: under a lease nothing acknowledged goes. */
+void sim_story_wipes(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 2 + (unsigned)(seed / 2 % 3)};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    bool forgetful = false;
+
+    sim_setting(sim, "lease", (p.learners + 1) / 2, NULL, 1000);
+    sim_run_ms(sim, 1000);
+    sim->lease_policy = true;
+    sim_workload_start(sim, BUSY, 50);
+    for (unsigned i = 0; i < 16 && !sim->failed; i++) {
+        one_move(sim, &forgetful);
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 50, 800));
+    }
+    sim_heal(sim);
+    for (unsigned at = 0; at < sim->n_nodes; at++)
+        if (!sim->nodes[at].alive)
+            (void)sim_start(sim, at);
+    sim_run_ms(sim, 8000);
+    for (unsigned at = 0; sim_leader(sim) == SIM_NODES_MAX && at < sim->n_nodes; at++)
+        if (is_fenced(&sim->nodes[at]))
+            return; /* without the region that forgot no promotion can prove that the lease is over: people decide */
+    sim_settle(sim); /* where what was acknowledged under the lease is looked for */
+}

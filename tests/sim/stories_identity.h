@@ -1,0 +1,21 @@
+/* tests/sim/stories_identity.h: stories of data directories: wiped, swapped, from a release that knew of none. */
+#ifndef REGENT_SIM_STORIES_IDENTITY_H
+#define REGENT_SIM_STORIES_IDENTITY_H
+
+#include "tests/sim/world.h"
+
+/** A copy of the node's disk; then that in the place of what it has, its power having failed: it is set back. */
+struct simdisk *sim_image(struct sim *sim, unsigned at);
+void sim_set_back(struct sim *sim, unsigned at, struct simdisk *image);
+/** The node's disk is empty, and it starts again under its id. False: it refuses to. */
+bool sim_wipe(struct sim *sim, unsigned at);
+
+void sim_story_wiped_replica(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_wiped_granter(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_wiped_voter(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_set_back(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_swapped(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_bound(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_wipes(uint64_t seed, bool trace, struct sim **ret_sim);
+
+#endif
