@@ -113,7 +113,7 @@ struct rg_wait {
     struct rg_rev rev;
     uint64_t deadline_ms; /* monotonic */
     void (*on_done)(struct rg_wait *wait);
-    enum rg_err err; /* RG_OK, RG_EREVISION, RG_EREVLOST, RG_ESTOPPED */
+    enum rg_err err; /* RG_OK, RG_EREVISION, RG_EREVLOST, RG_ESTOPPED; RG_EBUSY: too many wait already */
 };
 
 #endif

@@ -167,6 +167,7 @@ struct rg_node_status {
     bool members_settled;    /* primary: every member has the configuration in force */
     bool members_known;      /* primary: so many regions have it that no promotion misses a member: a new one may count */
     uint64_t degraded;       /* writes acknowledged with fewer regions than the policy wants, as applied here */
+    uint64_t node_ids_left;  /* ids for nodes that come, or come back: each is given once */
     bool degraded_open;      /* primary: some of them are still not in as many regions */
     struct rg_peer_status peers[RG_PEERS_MAX];
     size_t n_peers;

@@ -227,6 +227,8 @@ static void wait_run(struct rg_call *call)
     else if (err == RG_EREVLOST)
         rg_call_fail(call, err, "revision %s was lost with an old primary; region %s is at revision %s", min,
                      call->api->region, now);
+    else if (err == RG_EBUSY)
+        rg_call_fail(call, err, "too many requests wait for a revision in region %s: try again", call->api->region);
     else
         rg_call_fail(call, err, NULL);
 }

@@ -251,6 +251,7 @@ static void put_room(struct page *p, const struct rg_node_status *s)
     one(p, "apply_stopped", "gauge", "1 when an entry has no room, so that nothing newer becomes visible here.",
         (s->full & RG_FULL_STOPPED) != 0);
     one(p, "disk_full", "gauge", "1 when this node has nearly no room for its log.", (s->full & RG_FULL_DISK) != 0);
+    one(p, "node_ids_left", "gauge", "Ids for nodes that join or come back; each is given once.", s->node_ids_left);
     one(p, "writes_refused_full", "gauge", "1 when this primary refuses writes, or what adds, for want of room here or in a region.",
         s->refusing != 0);
 }

@@ -5,9 +5,10 @@
 #include "net/v1/v1.h"
 #include "base/json.h"
 #include "store/db/command_json.h"
+#include "store/model/node.h"
 #include "store/model/setting.h"
 
-enum { LIST_PAGE = 1000, SECONDS_MIN = RG_LEASE_MS_MIN / 1000, SECONDS_MAX = RG_LEASE_MS_MAX / 1000 };
+enum { LIST_PAGE = 1000, SECONDS_MIN = RG_LEASE_MS_MIN / 1000, SECONDS_MAX = RG_LEASE_MS_MAX / 1000, NODE_IDS_FEW = 64 };
 
 /* ---- in /v1/status ---- */
 
@@ -106,6 +107,7 @@ static void put_forgetful(struct rg_json_writer *j, const struct rg_node_status 
 static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
 {
     const struct rg_settings *p = &s->settings;
+    char text[256];
 
     rg_json_array(j, "alarms");
     if (s->alarm)
@@ -127,6 +129,12 @@ static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
     put_detached(j, s);
     put_full(j, s);
     put_forgetful(j, s);
+    if (s->leader && s->node_ids_left < NODE_IDS_FEW) {
+        snprintf(text, sizeof text, "%llu node ids are left of %d: each node that joins, or comes back after another was promoted, "
+                 "takes one for ever; move to a new cluster (export, import) before they end",
+                 (unsigned long long)s->node_ids_left, RG_NODE_ID_MAX);
+        put_alarm(j, "NodeIdsFew", text);
+    }
     if (s->degraded_open)
         put_alarm(j, "DegradedWrites", "writes were acknowledged that are still in fewer regions than the policy wants: "
                   "GET /v1/degraded");

@@ -357,6 +357,7 @@ static void put_figures(struct rg_json_writer *j, const struct rg_node_status *s
     rg_json_u64(j, "assignments", c->assignments);
     rg_json_end(j);
     put_room(j, &s->room);
+    rg_json_u64(j, "nodeIdsLeft", s->node_ids_left);
     rg_json_object(j, "log");
     rg_json_u64(j, "term", s->term);
     rg_json_u64(j, "first", s->first_index);

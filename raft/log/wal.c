@@ -443,6 +443,19 @@ static void delete_before(struct rg_wal *wal, uint64_t index)
     RG_ASSERT(wal->segments != NULL);
 }
 
+/* What an opening without room left in the place of the current segment has no file: it goes when the first one is made. */
+static void drop_placeholder(struct rg_wal *wal)
+{
+    struct wal_segment **at = &wal->segments;
+
+    while (*at != wal->current)
+        at = &(*at)->next;
+    RG_ASSERT(wal->current->next == NULL && wal->current->fd < 0);
+    *at = NULL;
+    wal->tail = at;
+    wal_segment_free(wal->env.io, RG_STEAL(wal->current));
+}
+
 /* The record is in its segment: the segment may be new. */
 static void settle_segment(struct rg_wal *wal)
 {
@@ -460,8 +473,10 @@ static void settle_segment(struct rg_wal *wal)
     RG_ASSERT(write->made || segment == wal->current);
     if (write->made) {
         RG_ASSERT(segment->seq > wal->current->seq); /* sequence numbers only grow */
-        if (wal->current->fd >= 0) /* else it is the one that an opening without room left in its place */
+        if (wal->current->fd >= 0)
             wal_lane_finish(wal, wal->current);
+        else
+            drop_placeholder(wal);
         if (wal->ready != NULL && wal->ready->seq < segment->seq)
             wal_lane_delete(wal, RG_STEAL(wal->ready)); /* was too small: sequence numbers only grow */
         wal_push_segment(wal, segment);

@@ -256,6 +256,7 @@ void rg_node_wait(struct rg_node *node, struct rg_wait *wait)
                 node->answers.waits_deadline_ms = wait->deadline_ms;
             return;
         }
+        err = RG_EBUSY; /* the table is full: asked again at once it would be so again and again */
     }
     wait->err = err;
     wait->on_done(wait);

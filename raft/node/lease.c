@@ -29,6 +29,8 @@ void node_policy_load(struct rg_node *node)
         err = rg_settings_get(txn, &node->lease.settings);
     if (!err)
         err = rg_degraded_count(txn, &node->lease.degraded);
+    if (!err)
+        err = rg_node_id_last(txn, &node->lease.id_last);
     if (err) {
         node_fail(node, err, "read the durability policy: %s", rg_err_text(err));
         return;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "raft/node/node_priv.h"
+#include "store/model/node.h"
 
 /* ---- lags ---- */
 
@@ -227,6 +228,7 @@ void node_publish_early(struct rg_node *node)
     s->degraded = node->lease.degraded;
     publish_regions(node, s);
     publish_room(node, s);
+    s->node_ids_left = RG_NODE_ID_MAX - RG_MIN(RG_MAX(node->lease.id_last, node->config.id), (uint64_t)RG_NODE_ID_MAX);
     s->n_peers = node->n_peers;
     for (size_t i = 0; i < node->n_peers; i++)
         publish_peer(node, &node->peers[i], &s->peers[i]);

@@ -184,6 +184,7 @@ struct node_lease {
     struct rg_settings settings;
     bool dirty; /* to be read again */
     uint64_t degraded, degraded_last; /* how many; index of the last, or a later one */
+    uint64_t id_last; /* the highest node id that was ever given */
     struct rg_grants granted;
 };
 

@@ -132,3 +132,15 @@ enum rg_err rg_secret_get(struct rg_txn *txn, struct rg_span name, struct rg_spa
         *ret_sealed = row.sealed;
     return err;
 }
+
+enum rg_err rg_node_id_last(struct rg_txn *txn, uint64_t *ret_id)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_node_row row;
+    enum rg_err err = rg_node_row_list(txn, &scan);
+
+    *ret_id = 0;
+    while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK)
+        *ret_id = RG_MAX(*ret_id, row.id);
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}

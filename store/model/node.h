@@ -24,6 +24,8 @@ RG_MUST enum rg_err rg_node_row_get(struct rg_txn *txn, uint64_t id, struct rg_n
 /** All of them by id; end the scan with rg_scan_end. */
 RG_MUST enum rg_err rg_node_row_list(struct rg_txn *txn, struct rg_scan *scan);
 RG_MUST enum rg_err rg_node_row_next(struct rg_scan *scan, struct rg_node_row *ret_row);
+/** The highest id that was ever given; 0: none. */
+RG_MUST enum rg_err rg_node_id_last(struct rg_txn *txn, uint64_t *ret_id);
 /** The fields of RG_CMD_NODE_PUT that make the row what *row says; IF_VERSION when row->version is not 0. */
 void rg_node_row_put(struct rg_buf *cmd, const struct rg_node_row *row);
 

@@ -334,6 +334,7 @@ static void af_status_init(struct rg_node_status *s)
     s->id = 1;
     strcpy(s->region, "us-east-1");
     s->leader = s->ready = s->primary_reachable = true;
+    s->node_ids_left = 1000;
     s->leader_id = 1;
     s->term = (uint64_t)API_EPOCH << 32 | 1;
     s->n_peers = 1;

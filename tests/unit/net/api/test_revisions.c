@@ -73,6 +73,11 @@ TEST(a_lost_revision_and_a_stopping_node)
     ask_with(&a, "GET", "/v1/accounts", headers, "");
     ASSERT_CODE(&a, 410, "RevisionLost");
     answer_free(&a);
+    af.node.wait_err = RG_EBUSY;
+    revision_headers(headers, API_EPOCH + 1, 5, "1000");
+    ask_with(&a, "GET", "/v1/accounts", headers, "");
+    ASSERT_CODE(&a, 429, "ThrottlingException");
+    answer_free(&a);
     af.node.wait_err = RG_ESTOPPED;
     revision_headers(headers, API_EPOCH + 1, 5, "1000");
     ask_with(&a, "GET", "/v1/accounts", headers, "");

@@ -114,6 +114,7 @@ LOOP(what_is_full_is_said, RG_LEN(fulls))
     json_t *alarms;
 
     API_STATUS(id, 1);
+    API_STATUS(node_ids_left, 64);
     API_STATUS(room, room);
     API_STATUS(full, here ? fulls[_i].refusing : 0);
     API_STATUS(refusing, fulls[_i].refusing);
@@ -145,5 +146,20 @@ LOOP(what_is_full_is_said, RG_LEN(fulls))
     ck_assert_ptr_nonnull(strstr(text, "regent_writes_refused_full{region=\"us-east-1\"} 1\n"));
     ck_assert_ptr_nonnull(strstr(text, here && fulls[_i].refusing != RG_FULL_DISK ? "regent_state_full{region=\"us-east-1\"} 1\n"
                                                                                    : "regent_state_full{region=\"us-east-1\"} 0\n"));
+    answer_free(&a);
+}
+
+TEST(few_node_ids_are_said)
+{
+    struct answer a;
+    json_t *alarms;
+
+    API_STATUS(node_ids_left, 63);
+    ask(&a, "GET", "/v1/status", "");
+    ck_assert_int_eq(json_integer_value(json_object_get(a.json, "nodeIdsLeft")), 63);
+    alarms = json_object_get(a.json, "alarms");
+    ck_assert_uint_eq(json_array_size(alarms), 1);
+    ck_assert_str_eq(text_at(json_array_get(alarms, 0), "code"), "NodeIdsFew");
+    ck_assert_ptr_nonnull(strstr(text_at(json_array_get(alarms, 0), "text"), "63 node ids are left of 1023"));
     answer_free(&a);
 }

@@ -266,6 +266,24 @@ TEST(a_wait_ends_when_it_is_visible_or_too_late)
     op_free(&op);
 }
 
+/* Who asks again at once would be answered so again and again. */
+TEST(too_many_waits_are_told_so)
+{
+    static struct waiter ws[65];
+
+    start(1);
+    for (unsigned i = 0; i < RG_LEN(ws); i++)
+        wait_for(&ws[i], 1, 100, 1000);
+    ck_assert_uint_eq(ws[63].calls, 0);
+    ck_assert_uint_eq(ws[64].calls, 1);
+    ck_assert_int_eq(ws[64].w.err, RG_EBUSY);
+    now_us += 2000000;
+    rg_node_on_timer(node);
+    rg_node_pump(node);
+    ck_assert_uint_eq(ws[0].calls, 1);
+    ck_assert_int_eq(ws[0].w.err, RG_EREVISION);
+}
+
 TEST(many_waits_in_any_order)
 {
     static struct waiter ws[64];

@@ -137,9 +137,21 @@ TEST(tokens_are_bounded_and_expired_ones_go)
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "token=y " PLACE), RG_EBADTOKEN);
 }
 
+static void check_last(uint64_t want)
+{
+    struct rg_txn *txn = fix_read(&fix);
+    uint64_t last;
+
+    ck_assert_int_eq(rg_node_id_last(txn, &last), RG_OK);
+    rg_txn_free(txn);
+    ck_assert_uint_eq(last, want);
+}
+
 TEST(ids_are_never_given_twice)
 {
+    check_last(2);
     fix_must(&fix, RG_CMD_NODE_JOIN, "token=t1 " PLACE);
+    check_last(3);
     fix_must(&fix, RG_CMD_NODE_PUT, "node=3 status=REMOVED " PLACE);
     fix_must(&fix, RG_CMD_TOKEN_PUT, "token=t2 name=eu-west-1 expires=1700000900000");
     fix_must(&fix, RG_CMD_NODE_JOIN, "token=t2 " PLACE);
@@ -148,6 +160,7 @@ TEST(ids_are_never_given_twice)
     fix_must(&fix, RG_CMD_TOKEN_PUT, "token=t3 name=eu-west-1 expires=1700000900000");
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "token=t3 " PLACE), RG_EQUOTA);
     ck_assert_int_eq(fix.reply.why, RG_WHY_LIMIT);
+    check_last(1023);
 }
 
 #define HOME "name=eu-central-1 link=b:9 url=https://b:8"
