@@ -614,7 +614,7 @@ void wal_on_prepared(struct rg_wal *wal)
 
 /* ---- compaction and reset ---- */
 
-enum rg_err rg_wal_compact(struct rg_wal *wal, uint64_t index, uint64_t term)
+enum rg_err rg_wal_compact(struct rg_wal *wal, uint64_t index, uint64_t term, uint64_t disk)
 {
     if (wal->dead || wal->closing)
         return wal->dead ? wal->dead : RG_ESTOPPED;
@@ -623,7 +623,7 @@ enum rg_err rg_wal_compact(struct rg_wal *wal, uint64_t index, uint64_t term)
     if (index > wal->log.base)
         wal_log_compact(&wal->log, index);
     RG_ASSERT(wal->log.base >= index);
-    delete_before(wal, index);
+    delete_before(wal, RG_MIN(index, disk));
     wal_check(wal);
     return RG_OK;
 }

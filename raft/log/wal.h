@@ -81,8 +81,9 @@ bool rg_wal_full(const struct rg_wal *wal);
 bool rg_wal_stalled(const struct rg_wal *wal);
 /** The log could be written to some time since its opening. */
 bool rg_wal_begun(const struct rg_wal *wal);
-/** Forget entries up to index (inclusive) in memory, and delete segments that hold nothing after it. `term` is index's. */
-RG_MUST enum rg_err rg_wal_compact(struct rg_wal *wal, uint64_t index, uint64_t term);
+/** Forget entries up to index (inclusive) in memory, and delete segments that hold nothing after `disk`, which may be less: then
+ * an opening can begin there. `term` is index's. */
+RG_MUST enum rg_err rg_wal_compact(struct rg_wal *wal, uint64_t index, uint64_t term, uint64_t disk);
 /** A snapshot at (index, term) replaces the whole log: empty it, here and (from RG_LANE_LOG, durable before done) on disk.
  * keep  the log holds what the snapshot's history does not: its segments are renamed to *.aside, and stay until somebody
  *       deletes them. So are those that a crash leaves behind a reset. */

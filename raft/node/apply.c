@@ -276,7 +276,7 @@ static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file,
     if (floor < rg_wal_first(node->wal) || floor_term == 0)
         return;
     RG_ASSERT(floor <= node->snap.index);
-    err = rg_wal_compact(node->wal, floor, floor_term);
+    err = rg_wal_compact(node->wal, floor, floor_term, rg_snapstore_floor(node->snaps));
     if (err)
         node_fail(node, err, "compact the log up to %llu: %s", (unsigned long long)floor, rg_err_text(err));
 }

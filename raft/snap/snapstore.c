@@ -179,6 +179,19 @@ bool rg_snapstore_latest(const struct rg_snapstore *snaps, struct rg_snapfile *r
     return false;
 }
 
+uint64_t rg_snapstore_floor(const struct rg_snapstore *snaps)
+{
+    uint64_t oldest = 0;
+    unsigned n = 0;
+
+    for (const struct snap_entry *e = snaps->entries; e != NULL; e = e->next)
+        if (!e->doomed) {
+            oldest = e->file.index;
+            n++;
+        }
+    return n > 1 ? oldest : 0;
+}
+
 bool rg_snapstore_find(const struct rg_snapstore *snaps, uint64_t index, uint64_t term, struct rg_snapfile *ret_file)
 {
     const struct snap_entry *entry = find_entry(snaps, index, term);

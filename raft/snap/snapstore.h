@@ -23,6 +23,9 @@ RG_MUST enum rg_err rg_snapstore_open(struct rg_io *io, const char *dir, struct 
 void rg_snapstore_free(struct rg_snapstore *snaps);
 /** Newest complete snapshot. False when there is none. */
 bool rg_snapstore_latest(const struct rg_snapstore *snaps, struct rg_snapfile *ret_file);
+/** Where the log must reach back to, so that every kept snapshot can be joined to it: the oldest one's place. 0: to its beginning,
+ * for it is the second chance of a single one. */
+uint64_t rg_snapstore_floor(const struct rg_snapstore *snaps);
 /** The complete one of this place. */
 bool rg_snapstore_find(const struct rg_snapstore *snaps, uint64_t index, uint64_t term, struct rg_snapfile *ret_file);
 /**

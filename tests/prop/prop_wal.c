@@ -29,8 +29,9 @@ static struct world {
     uint64_t at[INDEX_MAX]; /* id at each index of the log; at[floor] stands for the snapshot */
     uint64_t term, durable; /* durable: reported and not truncated since */
     uint64_t floor, floor_term;
+    uint64_t kept, kept_term; /* the snapshot before: the log must begin there as well */
     struct { /* as before a reset that is under way: what a crash may bring back */
-        uint64_t floor, floor_term, durable, at[INDEX_MAX];
+        uint64_t floor, floor_term, kept, kept_term, durable, at[INDEX_MAX];
     } before;
     bool resetting, dead;
 } w;
@@ -127,8 +128,29 @@ static void settle_reset(void)
         return;
     w.floor = w.before.floor;
     w.floor_term = w.before.floor_term;
+    w.kept = w.before.kept;
+    w.kept_term = w.before.kept_term;
     w.durable = w.before.durable;
     memcpy(w.at, w.before.at, sizeof w.at);
+}
+
+/* The newest snapshot is damaged: the one before and the log take over. */
+static void open_before(void)
+{
+    struct rg_wal_report report;
+    struct rg_errctx ctx = {""};
+
+    w.config.floor_index = w.kept;
+    w.config.floor_term = w.kept_term;
+    CHECK(rg_wal_open(&w.config, &w.wal, &report, &ctx) == RG_OK, "from %llu: %s", (unsigned long long)w.kept, ctx.text);
+    CHECK(rg_wal_first(w.wal) == w.kept + 1, "begins elsewhere");
+    CHECK(rg_wal_last(w.wal) >= w.durable, "ends too early");
+    for (uint64_t i = w.kept + 1; i <= w.floor; i++) {
+        struct rg_entry entry;
+
+        CHECK(rg_wal_get(w.wal, i, &entry) && entry.term == w.known[w.at[i] - 1].term, "another entry %llu", (unsigned long long)i);
+    }
+    rg_wal_free(w.wal);
 }
 
 static void open_log(void)
@@ -140,6 +162,8 @@ static void open_log(void)
 
     w.dead = false;
     settle_reset();
+    if (rg_prng_chance(&w.prng, 1, 4))
+        open_before();
     w.config.floor_index = w.floor;
     w.config.floor_term = w.floor_term;
     err = rg_wal_open(&w.config, &w.wal, &report, &ctx);
@@ -226,12 +250,14 @@ static void compact_some(void)
 
     CHECK(durable >= w.durable, "durable");
     if (w.durable > w.floor) {
+        w.kept = w.floor;
+        w.kept_term = w.floor_term;
         w.floor = rg_prng_between(&w.prng, w.floor + 1, w.durable);
         w.floor_term = rg_wal_term(w.wal, w.floor);
     }
     to = w.floor - RG_MIN(w.floor, behind);
     if (to >= rg_wal_first(w.wal))
-        CHECK(rg_wal_compact(w.wal, to, rg_wal_term(w.wal, to)) == RG_OK, "compact to %llu", (unsigned long long)to);
+        CHECK(rg_wal_compact(w.wal, to, rg_wal_term(w.wal, to), RG_MIN(to, w.kept)) == RG_OK, "compact to %llu", (unsigned long long)to);
 }
 
 static void on_reset(void *arg)
@@ -248,12 +274,14 @@ static void reset_some(void)
         return;
     w.before.floor = w.floor;
     w.before.floor_term = w.floor_term;
+    w.before.kept = w.kept;
+    w.before.kept_term = w.kept_term;
     w.before.durable = w.durable;
     memcpy(w.before.at, w.at, sizeof w.at);
     index = rg_prng_between(&w.prng, w.floor + 1, last + 30);
     w.term++;
-    w.floor = w.durable = index;
-    w.floor_term = w.term;
+    w.floor = w.kept = w.durable = index;
+    w.floor_term = w.kept_term = w.term;
     w.at[index] = new_id(0, w.term);
     w.resetting = true;
     CHECK(rg_wal_reset(w.wal, index, w.term, rg_prng_chance(&w.prng, 1, 2), on_reset, NULL) == RG_OK, "reset");

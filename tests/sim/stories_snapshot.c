@@ -33,7 +33,7 @@ static struct rg_node_status status_of(struct sim *sim, unsigned at)
 
 struct looking {
     const char *dir, *suffix;
-    char path[256];
+    char first[256], path[256];
     uint64_t size;
     unsigned n;
 };
@@ -45,12 +45,13 @@ static void look_each(void *arg, const char *path, uint64_t size)
 
     if (strncmp(path, l->dir, strlen(l->dir)) != 0 || n < suffix || strcmp(path + n - suffix, l->suffix) != 0)
         return;
-    l->n++;
+    if (l->n++ == 0)
+        snprintf(l->first, sizeof l->first, "%s", path);
     l->size = size;
     snprintf(l->path, sizeof l->path, "%s", path);
 }
 
-/* How many there are, and the last of them by name. */
+/* How many there are, the first and the last of them by name. */
 static struct looking look(const struct sim *sim, unsigned at, const char *dir, const char *suffix)
 {
     struct looking l = {.dir = dir, .suffix = suffix};
@@ -259,4 +260,37 @@ void sim_story_snapshot_unproved(uint64_t seed, bool trace, struct sim **ret_sim
     EXPECT(sim, status_of(sim, 1).set_aside == 1 && status_of(sim, 1).snapshots_installed == 1);
     bounce(sim, 1, 1);
     EXPECT(sim, status_of(sim, 1).set_aside == 1);
+}
+
+/* ---- two kept snapshots are two chances ---- */
+
+void sim_story_snapshot_rot(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.snapshot_entries = 100, .trailing = 30};
+    struct sim *sim = *ret_sim = sim_begin(seed, &p, trace);
+    unsigned at = (unsigned)(seed % 2);
+    struct had before;
+    struct looking newest;
+
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 400 + (unsigned)rg_prng_below(&sim->prng, 200));
+    EXPECT(sim, count(sim, at, "/data/snapshots/", ".snap") == 2);
+    before = had(sim, at);
+    sim_stop(sim, at);
+    newest = look(sim, at, "/data/snapshots/", ".snap");
+    RG_ASSERT(simdisk_flip(sim->nodes[at].disk, newest.path, rg_prng_below(&sim->prng, newest.size), 1));
+    EXPECT(sim, sim_start(sim, at));
+    expect_held(sim, at, before);
+    sim_run_ms(sim, 1500);
+    EXPECT(sim, sim->nodes[at].node->state.applied.index >= before.applied);
+    EXPECT(sim, count(sim, at, "/data/snapshots/", ".bad") == 1 && status_of(sim, at).set_aside == 1);
+    write_and_settle(sim, 300);
+    sim_converge(sim, 10000);
+    EXPECT(sim, count(sim, at, "/data/snapshots/", ".snap") == 2 && count(sim, at, "/data/snapshots/", ".bad") == 1);
+    /* both of them: nothing begins where the log does */
+    sim_stop(sim, at);
+    newest = look(sim, at, "/data/snapshots/", ".snap");
+    RG_ASSERT(simdisk_flip(sim->nodes[at].disk, newest.path, newest.size / 2, 1));
+    RG_ASSERT(simdisk_flip(sim->nodes[at].disk, newest.first, newest.size / 2, 1));
+    EXPECT(sim, !sim_start(sim, at) && sim->nodes[at].start_err == RG_ECORRUPT);
 }

@@ -367,6 +367,7 @@ void sim_story_snapshot_promoted(uint64_t seed, bool trace, struct sim **ret_sim
 void sim_story_snapshot_refused(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_snapshot_installed(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_snapshot_unproved(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_snapshot_rot(uint64_t seed, bool trace, struct sim **ret_sim);
 
 struct sim_scenario {
     const char *name, *what;

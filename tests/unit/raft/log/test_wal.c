@@ -237,14 +237,14 @@ TEST(segments_rotate_and_are_deleted)
         append_records(1, 20);
         most = RG_MAX(most, (unsigned)files().n);
         if (i % 4 == 0)
-            ck_assert_int_eq(rg_wal_compact(rig.wal, i * 20 - 30, 1), RG_OK);
+            ck_assert_int_eq(rg_wal_compact(rig.wal, i * 20 - 30, 1, i * 20 - 30), RG_OK);
         simlanes_drain(&rig.lanes);
     }
     ck_assert_uint_eq(rg_wal_first(rig.wal), 771);
     ck_assert_uint_gt(most, 3);
     ck_assert_uint_lt(files().n, 6);
-    ck_assert_int_eq(rg_wal_compact(rig.wal, 801, 1), RG_EINVALID); /* behind the end */
-    ck_assert_int_eq(rg_wal_compact(rig.wal, 790, 2), RG_EINVALID); /* another term */
+    ck_assert_int_eq(rg_wal_compact(rig.wal, 801, 1, 801), RG_EINVALID); /* behind the end */
+    ck_assert_int_eq(rg_wal_compact(rig.wal, 790, 2, 790), RG_EINVALID); /* another term */
     rig.config.floor_index = 780;
     rig.config.floor_term = 1;
     reopen();
@@ -253,6 +253,33 @@ TEST(segments_rotate_and_are_deleted)
     close_log();
     rig.config.floor_index = 100;
     ck_assert_int_eq(open_log(), RG_ECORRUPT); /* it does not reach down */
+}
+
+/* Two snapshots are two chances: memory begins at the newer one, the disk at the older one. */
+TEST(the_disk_keeps_more_than_memory)
+{
+    OPEN();
+    append_records(1, 800);
+    ck_assert_int_eq(rg_wal_compact(rig.wal, 700, 1, 300), RG_OK);
+    simlanes_drain(&rig.lanes);
+    ck_assert_uint_eq(rg_wal_first(rig.wal), 701);
+    for (uint64_t floor = 700; floor == 700 || floor == 300; floor -= 400) {
+        rig.config.floor_index = floor;
+        rig.config.floor_term = 1;
+        reopen();
+        ck_assert_uint_eq(rg_wal_first(rig.wal), floor + 1);
+        ck_assert_uint_eq(rg_wal_last(rig.wal), 800);
+    }
+    close_log();
+    rig.config.floor_index = 100;
+    ck_assert_int_eq(open_log(), RG_ECORRUPT); /* that is gone */
+    rig.config.floor_index = 700;
+    OPEN();
+    ck_assert_int_eq(rg_wal_compact(rig.wal, 760, 1, 700), RG_OK);
+    simlanes_drain(&rig.lanes);
+    close_log();
+    rig.config.floor_index = 300;
+    ck_assert_int_eq(open_log(), RG_ECORRUPT);
 }
 
 TEST(a_batch_larger_than_a_segment)
@@ -747,7 +774,7 @@ TEST(verify_reads_without_changing)
     append_records(1, 100);
     ck_assert_int_eq(rg_wal_truncate(rig.wal, 90), RG_OK);
     append_records(2, 1);
-    ck_assert_int_eq(rg_wal_compact(rig.wal, 50, 1), RG_OK);
+    ck_assert_int_eq(rg_wal_compact(rig.wal, 50, 1, 50), RG_OK);
     simlanes_drain(&rig.lanes);
     close_log();
     hash = simdisk_hash(rig.disk);

@@ -195,6 +195,20 @@ TEST(taken_at_once)
     ck_assert_uint_eq(index, 10);
 }
 
+/* How far back the log must reach. */
+TEST(the_floor_is_the_oldest_kept_one)
+{
+    ck_assert_uint_eq(rg_snapstore_floor(snaps), 0);
+    for (unsigned i = 1; i <= 4; i++) {
+        apply(100);
+        take();
+        ck_assert_uint_eq(rg_snapstore_floor(snaps), i == 1 ? 0 : (i - 1) * 100);
+    }
+    close_snaps();
+    open_snaps();
+    ck_assert_uint_eq(rg_snapstore_floor(snaps), 300);
+}
+
 static void set_aside(enum rg_snap_aside why)
 {
     struct rg_snapfile file;
@@ -333,6 +347,36 @@ LOOP(received_in_pieces_over_a_crash, 2)
     ck_assert_uint_eq(index, file.index);
     ck_assert_uint_eq(count_files(), 1);
     ck_assert(!rg_snapstore_has_part(snaps));
+}
+
+/* A process that dies between a rename and the directory's sync, another that relies on the name, then power fails. */
+TEST(a_name_that_was_relied_on_stays)
+{
+    struct rg_snapfile file;
+    RG_AUTO_MEM uint8_t *bytes = snapshot_bytes(&file);
+    uint64_t offset, index;
+
+    for (unsigned i = 0; i < 40; i++) {
+        ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+        receive(bytes, &file, offset, file.size);
+        ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_OK);
+        simlanes_drain(&lanes);
+        ck_assert_int_eq(finished.err, RG_OK);
+        simdisk_fail_sync(lanes.disk, 2); /* the directory's */
+        ck_assert_int_eq(rg_snapstore_adopt(snaps, file.index, file.term, &ctx), RG_EIO);
+        simdisk_kill(lanes.disk);
+        close_snaps();
+        open_snaps();
+        if (load(&index) == RG_OK) {
+            simdisk_crash(lanes.disk, NULL);
+            close_snaps();
+            open_snaps();
+            ck_assert_int_eq(load(&index), RG_OK);
+        }
+        close_snaps();
+        simdisk_wipe(lanes.disk);
+        open_snaps();
+    }
 }
 
 LOOP(what_does_not_verify_is_not_kept, 2)
