@@ -151,18 +151,36 @@ static enum rg_err remove_tree(const char *path, unsigned depth, struct rg_errct
     return err;
 }
 
-/* What a node keeps in its data directory; whatever else an operator put there stays. */
+/* Length of a name without what a file is called while it is made: NAME.tmp, NAME.tmp-HEX. */
+static size_t final_length(const char *name)
+{
+    size_t n = strlen(name);
+    const char *tmp = strstr(name, ".tmp");
+
+    if (tmp == NULL)
+        return n;
+    if (tmp[4] == '\0' || (tmp[4] == '-' && tmp[5] != '\0' && tmp[5 + strspn(tmp + 5, "0123456789abcdef")] == '\0'))
+        return (size_t)(tmp - name);
+    return n;
+}
+
+/* What a node keeps in its data directory, by its whole name: whatever else is there is not ours (lost+found, an operator's folder
+ * called metadata) and stays. */
 static bool is_ours(const char *name)
 {
     static const char *const kept[] = {"wal", "snapshots", "meta", "lost", "intents", "identity.json", "rejoin.json"};
+    struct rg_span final = rg_span((const uint8_t *)name, final_length(name));
+    size_t digits;
 
     for (size_t i = 0; i < RG_LEN(kept); i++)
-        if (strncmp(name, kept[i], strlen(kept[i])) == 0)
+        if (rg_span_is(final, kept[i]))
             return true;
     /* what it got when it came back: node-7.pem, node-7.key */
-    return strncmp(name, "node-", 5) == 0 && name[5] >= '0' && name[5] <= '9' &&
-           (strcmp(name + 5 + strspn(name + 5, "0123456789"), ".pem") == 0 ||
-            strcmp(name + 5 + strspn(name + 5, "0123456789"), ".key") == 0);
+    if (final.n < 5 || memcmp(name, "node-", 5) != 0)
+        return false;
+    digits = strspn(name + 5, "0123456789");
+    final = rg_span(final.p + 5 + digits, final.n - 5 - digits);
+    return digits > 0 && (rg_span_is(final, ".pem") || rg_span_is(final, ".key"));
 }
 
 static enum rg_err remove_data(const struct rg_config *config, struct rg_errctx *ctx)

@@ -109,6 +109,37 @@ TEST(keys_go_first_and_data_after)
     ck_assert_int_eq(rg_removal_finish(&config, &ctx), RG_OK);
 }
 
+/* By the whole name, or that of a file being made. */
+TEST(what_only_begins_like_ours_stays)
+{
+    static const char *const theirs[] = {"data/lost+found", "data/walrus", "data/metadata-of-mine", "data/snapshots-old", "data/wal.bak",
+                                         "data/intents.tmp-of-mine", "data/node-", "data/node-7", "data/identity.json.orig"};
+    static const char *const ours[] = {"data/meta.tmp", "data/identity.json.tmp-0123456789abcdef", "data/rejoin.json",
+                                       "data/rejoin.json.tmp", "data/node-12.pem", "data/node-7.key.tmp-00ff", "data/intents"};
+    struct rg_errctx ctx = {.text = ""};
+    char path[128];
+
+    for (size_t i = 0; i < RG_LEN(theirs); i++) {
+        make_dir(theirs[i]);
+        snprintf(path, sizeof path, "%s/mine", theirs[i]);
+        write_file(path, "mine");
+    }
+    for (size_t i = 0; i < RG_LEN(ours); i++)
+        write_file(ours[i], "sealed");
+    snprintf(path, sizeof path, "%.100s/data/lost+found", dir);
+    ck_assert_int_eq(chmod(path, 0), 0); /* as the file system's own is for others */
+    ck_assert_int_eq(rg_removal_begin(&config, 1, &ctx), RG_OK);
+    ck_assert_msg(rg_removal_finish(&config, &ctx) == RG_OK, "%s", ctx.text);
+    ck_assert_int_eq(chmod(path, 0700), 0);
+    for (size_t i = 0; i < RG_LEN(theirs); i++) {
+        snprintf(path, sizeof path, "%s/mine", theirs[i]);
+        ck_assert_msg(there(path), "%s", path);
+    }
+    for (size_t i = 0; i < RG_LEN(ours); i++)
+        ck_assert_msg(!there(ours[i]), "%s", ours[i]);
+    ck_assert(!there("data/meta") && !there("data/wal"));
+}
+
 TEST(the_state_alone)
 {
     rg_removal_state(&config);
