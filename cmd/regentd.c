@@ -542,6 +542,7 @@ static void release(struct daemon *d)
     rg_host_drain(d->host);
     rg_intents_host_free(&d->intents);
     rg_node_free(d->node);
+    rg_host_drain(d->host);
     rg_host_free(d->host);
     rg_api_free(d->api);
     if (d->replaced)

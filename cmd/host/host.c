@@ -277,12 +277,14 @@ enum rg_err rg_host_new(const struct rg_log *log, struct rg_host **ret_shell, st
     host->timer.data = host->prepare.data = host->wake.data = host;
     uv_prepare_start(&host->prepare, on_prepare);
     for (size_t i = 0; i < RG_LANE_COUNT; i++) {
+        host->lanes[i].host = host;
+        rg_queue_init(&host->lanes[i].todo);
+        pthread_mutex_init(&host->lanes[i].mutex, NULL);
+        pthread_cond_init(&host->lanes[i].wake, NULL);
+    }
+    for (size_t i = 0; i < RG_LANE_COUNT; i++) {
         struct lane *lane = &host->lanes[i];
 
-        lane->host = host;
-        rg_queue_init(&lane->todo);
-        pthread_mutex_init(&lane->mutex, NULL);
-        pthread_cond_init(&lane->wake, NULL);
         rv = pthread_create(&lane->thread, NULL, lane_main, lane);
         if (rv != 0) {
             rg_host_drain(host);
@@ -316,6 +318,21 @@ void rg_host_stop(struct rg_host *host)
     uv_stop(&host->loop);
 }
 
+/* No other thread is left. False: nothing is to be done. */
+static bool finish_one(struct rg_host *host)
+{
+    struct rg_work *work = rg_queue_pop(&host->done);
+
+    for (size_t i = 0; i < RG_LANE_COUNT && work == NULL; i++) {
+        work = rg_queue_pop(&host->lanes[i].todo);
+        if (work != NULL)
+            work->run(work);
+    }
+    if (work != NULL)
+        work->done(work);
+    return work != NULL;
+}
+
 void rg_host_drain(struct rg_host *host)
 {
     for (size_t i = 0; i < RG_LANE_COUNT; i++) {
@@ -328,10 +345,10 @@ void rg_host_drain(struct rg_host *host)
         pthread_cond_signal(&lane->wake);
         pthread_mutex_unlock(&lane->mutex);
         pthread_join(lane->thread, NULL);
-        pthread_mutex_destroy(&lane->mutex);
-        pthread_cond_destroy(&lane->wake);
         lane->started = false;
     }
+    while (finish_one(host))
+        ;
 }
 
 void rg_host_free(struct rg_host *host)
@@ -343,6 +360,11 @@ void rg_host_free(struct rg_host *host)
     uv_close((uv_handle_t *)&host->wake, NULL);
     uv_run(&host->loop, UV_RUN_DEFAULT);
     RG_ASSERT(uv_loop_close(&host->loop) == 0);
+    for (size_t i = 0; i < RG_LANE_COUNT; i++) {
+        RG_ASSERT(host->lanes[i].todo.head == NULL);
+        pthread_mutex_destroy(&host->lanes[i].mutex);
+        pthread_cond_destroy(&host->lanes[i].wake);
+    }
     pthread_mutex_destroy(&host->mutex);
     free(host);
 }

@@ -38,7 +38,8 @@ void rg_host_quit(struct rg_host *host);
 void rg_host_run(struct rg_host *host);
 /** Make rg_host_run return. On the raft thread. */
 void rg_host_stop(struct rg_host *host);
-/** Wait until the lanes have run all they hold, and join them; their `done`s are dropped. Then the node may be freed. */
+/** Once the loop has ended: join the lanes, and finish here what they hold and what that leads to, `done`s included. Then the node may
+ * be freed; once more afterwards, for what its end left to be done. */
 void rg_host_drain(struct rg_host *host);
 /** Close the loop and free (consume), after rg_host_drain. */
 void rg_host_free(struct rg_host *host);

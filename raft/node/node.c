@@ -24,6 +24,10 @@ void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...)
 
 static void answer_stopped(struct rg_node *node)
 {
+    if (node->receiver != NULL)
+        rg_receiver_stop(node->receiver);
+    if (node->snaps != NULL)
+        rg_snapstore_stop(node->snaps); /* its jobs end soon: nobody waits for a whole snapshot at a stop */
     node_answers_stop(node);
     node_forward_lost(node, 0, RG_ESTOPPED);
     node_change_answer(node);

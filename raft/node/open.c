@@ -214,6 +214,8 @@ static enum rg_err open_log(struct rg_node *node, struct rg_errctx *ctx)
     if (err)
         return rg_fail(ctx, err, "%s", rg_errctx_text(&why, err));
     node_log_note(node, rg_wal_last(node->wal), 0);
+    if (rg_snapstore_has_part(node->snaps))
+        rg_snapstore_drop_parts(node->snaps, rg_wal_last(node->wal));
     if (node->meta.vouched)
         return RG_OK;
     node->meta.vouched = true;

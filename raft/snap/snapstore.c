@@ -90,12 +90,18 @@ void snap_job_end(struct rg_snapstore *snaps)
         destroy(snaps);
 }
 
+void rg_snapstore_stop(struct rg_snapstore *snaps)
+{
+    snaps->stopping = true;
+    snap_receive_free(snaps);
+}
+
 void rg_snapstore_free(struct rg_snapstore *snaps)
 {
     if (snaps == NULL)
         return;
     RG_ASSERT(!snaps->closing); /* whoever frees it keeps no pointer */
-    snaps->closing = true;
+    snaps->closing = snaps->stopping = true;
     snap_receive_free(snaps);
     RG_ASSERT(snaps->receive == NULL);
     if (snaps->jobs == 0)
@@ -229,7 +235,7 @@ static void removal_done(struct rg_work *work)
     snap_job_end(snaps);
 }
 
-static void remove_file(struct rg_snapstore *snaps, const struct rg_snapfile *file)
+static void remove_file(struct rg_snapstore *snaps, uint64_t index, uint64_t term, enum snap_suffix suffix)
 {
     struct removal *removal = calloc(1, sizeof *removal);
 
@@ -237,7 +243,7 @@ static void remove_file(struct rg_snapstore *snaps, const struct rg_snapfile *fi
         return;
     removal->work = (struct rg_work){.run = removal_run, .done = removal_done};
     removal->snaps = snaps;
-    snap_path(snaps, file->index, file->term, SNAP_COMPLETE, removal->path);
+    snap_path(snaps, index, term, suffix, removal->path);
     snap_job_begin(snaps, &removal->work);
 }
 
@@ -254,9 +260,34 @@ static void prune(struct rg_snapstore *snaps)
         e->doomed = true;
         if (e->holds > 0)
             continue;
-        remove_file(snaps, &e->file);
+        remove_file(snaps, e->file.index, e->file.term, SNAP_COMPLETE);
         remove_entry(snaps, e);
     }
+}
+
+struct dropping {
+    struct rg_snapstore *snaps;
+    uint64_t upto;
+};
+
+static void drop_each(void *arg, const char *name)
+{
+    struct dropping *d = arg;
+    struct rg_snapfile now = {0};
+    uint64_t index, term;
+    enum snap_suffix suffix;
+
+    if (!snap_name_parse(name, &index, &term, &suffix) || suffix != SNAP_PART || index > d->upto ||
+        (snap_receiving(d->snaps, &now) && now.index == index && now.term == term))
+        return;
+    remove_file(d->snaps, index, term, SNAP_PART);
+}
+
+void rg_snapstore_drop_parts(struct rg_snapstore *snaps, uint64_t upto)
+{
+    struct dropping d = {snaps, upto};
+
+    (void)snaps->io->list(snaps->io, snaps->dir, drop_each, &d, NULL); /* only room */
 }
 
 enum rg_err snap_add(struct rg_snapstore *snaps, const struct rg_snapfile *file)
@@ -405,6 +436,8 @@ static enum rg_err source_read(void *arg, uint64_t offset, void *out, size_t n)
     size_t got;
     enum rg_err err;
 
+    if (source->cancel != NULL && *source->cancel)
+        return RG_ESTOPPED;
     RG_ASSERT(source->fd >= 0);
     RG_ASSERT(n > 0);
     err = source->io->pread(source->io, source->fd, out, n, offset, &got, NULL);
@@ -538,13 +571,15 @@ static enum rg_err take_write(struct snap_take *take, const char *path)
 
     RG_ASSERT(take->txn != NULL);
     RG_ASSERT(take->file.size == 0);
-    if (err)
+    if (err) {
+        rg_txn_free(RG_STEAL(take->txn));
         return err;
+    }
     RG_ASSERT(take->fd >= 0);
     err = io->truncate(io, take->fd, 0, &take->ctx);
     if (!err)
         err = rg_snapshot_write(take->txn, snaps->keys, &snaps->context, &take->info,
-                                (struct rg_snapshot_sink){sink_write, take}, &snaps->closing);
+                                (struct rg_snapshot_sink){sink_write, take}, &snaps->stopping);
     rg_txn_free(RG_STEAL(take->txn)); /* readers' pages are given back before the sync */
     RG_ASSERT(err || take->file.size > 0);
     if (!err)
@@ -578,6 +613,8 @@ static void take_done(struct rg_work *work)
     if (!snaps->closing) {
         if (!take->err)
             take->err = snap_add(snaps, &take->file);
+        if (!take->err)
+            rg_snapstore_drop_parts(snaps, take->file.index);
         take->done(take->arg, take->err, take->err ? NULL : &take->file, rg_errctx_text(&take->ctx, take->err));
     }
     rg_buf_deinit(&take->config);
@@ -623,6 +660,8 @@ rg_snapstore_take(struct rg_snapstore *snaps, struct rg_store *store, struct rg_
 
     RG_ASSERT(!snaps->closing);
     RG_ASSERT(done != NULL);
+    if (snaps->stopping)
+        return RG_ESTOPPED;
     if (snaps->take != NULL)
         return RG_EBUSY;
     take = calloc(1, sizeof *take);

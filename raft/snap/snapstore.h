@@ -20,6 +20,10 @@ struct rg_snapfile {
 RG_MUST enum rg_err rg_snapstore_open(struct rg_io *io, const char *dir, struct rg_keyprov *keys,
                                       const struct rg_context *context, struct rg_snapstore **ret_snaps,
                                       struct rg_errctx *ctx);
+/** Nothing is taken or received any more: what is under way gives up at its next chunk, and what came so far of a received file
+ * stays to go on with. Callbacks come as before. */
+void rg_snapstore_stop(struct rg_snapstore *snaps);
+/** Once the lanes are drained nothing of it is left. NULL is fine. */
 void rg_snapstore_free(struct rg_snapstore *snaps);
 /** Newest complete snapshot. False when there is none. */
 bool rg_snapstore_latest(const struct rg_snapstore *snaps, struct rg_snapfile *ret_file);
@@ -84,5 +88,7 @@ RG_MUST enum rg_err rg_snapstore_load_received(struct rg_snapstore *snaps, uint6
 RG_MUST enum rg_err rg_snapstore_adopt(struct rg_snapstore *snaps, uint64_t index, uint64_t term, struct rg_errctx *ctx);
 /** An opening found files that were being received. */
 bool rg_snapstore_has_part(const struct rg_snapstore *snaps);
+/** Delete those up to this index, but for one that is being received now: the log has come further. (Taking one does it too.) */
+void rg_snapstore_drop_parts(struct rg_snapstore *snaps, uint64_t upto);
 
 #endif

@@ -35,7 +35,8 @@ struct rg_snapstore {
     struct snap_receive *receive; /* own */
     bool has_part;                /* an opening found one */
     uint64_t aside;               /* files set aside that are there */
-    volatile bool closing;        /* read by a taking job: it gives up */
+    bool closing;                 /* freed by the last job */
+    volatile bool stopping;       /* read by jobs that take long: they give up */
     unsigned jobs;                /* under way: memory stays */
 };
 
@@ -51,11 +52,14 @@ void snap_job_begin(struct rg_snapstore *snaps, struct rg_work *work);
 void snap_job_end(struct rg_snapstore *snaps);
 /** A complete file is there: list it, and delete what is past RG_SNAPSTORE_KEEP. RG_ENOMEM. */
 RG_MUST enum rg_err snap_add(struct rg_snapstore *snaps, const struct rg_snapfile *file);
-/** Source over an open file, for rg_snapshot_*. */
+/** Source over an open file, for rg_snapshot_*. cancel: may be NULL; true → RG_ESTOPPED. */
 struct snap_source {
     struct rg_io *io;
     int fd;
+    const volatile bool *cancel;
 };
+/** What is received now; false: nothing. */
+bool snap_receiving(const struct rg_snapstore *snaps, struct rg_snapfile *ret_file);
 struct rg_snapshot_source snap_source(struct snap_source *over, uint64_t size);
 /** Sync, rename to the complete name, sync the directory. */
 RG_MUST enum rg_err snap_publish(const struct rg_snapstore *snaps, int fd, const char *from, uint64_t index,

@@ -150,7 +150,7 @@ enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct 
     enum rg_err err;
 
     RG_ASSERT(!snaps->closing);
-    if (snaps->receive != NULL)
+    if (snaps->receive != NULL || snaps->stopping)
         return rg_fail(ctx, RG_EBUSY, "a snapshot is being received already");
     if (file->index == 0 || file->term == 0 || file->size == 0 || file->size > INT64_MAX)
         return rg_fail(ctx, RG_EINVALID, "a snapshot of this place or size cannot be");
@@ -262,7 +262,7 @@ static enum rg_err finish_check(struct snap_finish *finish)
 {
     const struct snap_receive *receive = finish->receive;
     struct rg_snapstore *snaps = receive->snaps;
-    struct snap_source over = {snaps->io, receive->fd};
+    struct snap_source over = {snaps->io, receive->fd, &snaps->stopping};
     struct rg_snapshot_info info;
     enum rg_err err =
         rg_snapshot_verify(snap_source(&over, receive->file.size), snaps->keys, &snaps->context, &info, &finish->ctx);
@@ -350,6 +350,13 @@ void rg_snapstore_receive_abort(struct rg_snapstore *snaps)
 }
 
 /* ---- what became of it ---- */
+
+bool snap_receiving(const struct rg_snapstore *snaps, struct rg_snapfile *ret_file)
+{
+    if (snaps->receive != NULL)
+        *ret_file = snaps->receive->file;
+    return snaps->receive != NULL;
+}
 
 bool rg_snapstore_has_part(const struct rg_snapstore *snaps)
 {

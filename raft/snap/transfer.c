@@ -489,6 +489,13 @@ void rg_receiver_on_offer(struct rg_receiver *receiver, uint64_t peer, const str
     answer(receiver, peer, offer->index, offer->index_term, 0, RG_SNAP_REFUSED);
 }
 
+void rg_receiver_stop(struct rg_receiver *receiver)
+{
+    receiver->writing = 0; /* nothing of it is heard any more */
+    if (receiver->state.state != RECEIVER_IDLE)
+        rg_sm_move(&receiver->state, RECEIVER_IDLE);
+}
+
 void rg_receiver_abort(struct rg_receiver *receiver, uint64_t term)
 {
     receiver_check(receiver);

@@ -61,6 +61,8 @@ RG_MUST enum rg_err rg_receiver_new(const struct rg_receiver_config *config, str
 void rg_receiver_free(struct rg_receiver *receiver);
 /** above: index of what this node has already; an offer at or below is refused. */
 void rg_receiver_on_offer(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_offer *offer, uint64_t above);
+/** This node stops: as rg_snapstore_stop, which comes next. */
+void rg_receiver_stop(struct rg_receiver *receiver);
 /** Leave it, and delete what came, unless it comes from a leader of this term or a later one. */
 void rg_receiver_abort(struct rg_receiver *receiver, uint64_t term);
 void rg_receiver_on_chunk(struct rg_receiver *receiver, uint64_t peer, const struct rg_msg_snap_chunk *chunk);

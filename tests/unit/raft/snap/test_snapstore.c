@@ -425,6 +425,70 @@ TEST(aborting_in_the_middle)
     ck_assert(!rg_snapstore_latest(snaps, &file));
 }
 
+/* What takes long gives up; what was received so far is there to go on with. */
+LOOP(a_stop_waits_for_no_snapshot, 2)
+{
+    struct rg_snapfile file;
+    RG_AUTO_MEM uint8_t *bytes = snapshot_bytes(&file);
+    uint64_t offset, index;
+
+    if (_i == 0) {
+        apply(10);
+        took.calls = 0;
+        ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_OK);
+        rg_snapstore_stop(snaps);
+        simlanes_drain(&lanes);
+        ck_assert_uint_eq(took.calls, 1);
+        ck_assert_int_eq(took.err, RG_ESTOPPED);
+        ck_assert_uint_eq(count_files(), 0);
+        ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_ESTOPPED);
+        return;
+    }
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+    receive(bytes, &file, 0, file.size);
+    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_OK);
+    rg_snapstore_stop(snaps);
+    simlanes_drain(&lanes);
+    ck_assert_uint_eq(finished.calls, 0);
+    close_snaps();
+    open_snaps();
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+    ck_assert_uint_gt(offset, 0);
+    receive(bytes, &file, offset, file.size);
+    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_OK);
+    simlanes_drain(&lanes);
+    ck_assert_int_eq(finished.err, RG_OK);
+    ck_assert_int_eq(rg_snapstore_adopt(snaps, file.index, file.term, &ctx), RG_OK);
+    ck_assert_int_eq(load(&index), RG_OK);
+}
+
+/* Of a transfer that nobody goes on with: they go when the log has come further. */
+TEST(half_received_ones_do_not_stay)
+{
+    struct rg_snapfile file;
+    RG_AUTO_MEM uint8_t *bytes = snapshot_bytes(&file);
+    uint64_t offset;
+
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+    receive(bytes, &file, 0, 200000);
+    close_snaps();
+    open_snaps();
+    ck_assert(rg_snapstore_has_part(snaps));
+    rg_snapstore_drop_parts(snaps, file.index - 1);
+    simlanes_drain(&lanes);
+    ck_assert_uint_eq(count_files(), 1);
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+    rg_snapstore_drop_parts(snaps, file.index);
+    simlanes_drain(&lanes);
+    ck_assert_uint_eq(count_files(), 1); /* it is being received */
+    close_snaps();
+    open_snaps();
+    apply(10);
+    take(); /* beyond it */
+    ck_assert_uint_eq(count_files(), 1);
+    ck_assert(!simdisk_exists(lanes.disk, "snapshots/10000-3.part"));
+}
+
 LOOP(a_failed_taking_leaves_nothing, 3)
 {
     struct rg_snapfile file;
