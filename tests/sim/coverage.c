@@ -13,6 +13,7 @@ static const struct {
     const struct rg_sm_table *table;
     unsigned from, to;
 } rare[] = {
+    {&wal_resets, WAL_RESET_WRITING, WAL_RESET_WANTED}, /* a disk that is full just then */
     {&node_stages, NODE_NEW, NODE_STOPPED},
     {&node_stages, NODE_FIRST, NODE_STOPPED},
     {&node_stages, NODE_REBORN, NODE_STOPPED},
