@@ -21,7 +21,6 @@
     /* term, vote, promise */ \
     X(meta_one_slot, "one slot, written in place") \
     X(meta_no_sync, "the slots are written, and not synced") \
-    X(meta_slots_at_once, "both slots are written before either is synced") \
     /* snapshots */ \
     X(snap_no_sync, "a snapshot gets its name before it is on disk") \
     X(snap_name_no_sync, "a snapshot's name is not synced") \

@@ -247,7 +247,7 @@ static enum rg_err write_slots(struct rg_io *io, int fd, const uint8_t slot[SLOT
     RG_ASSERT(first < SLOTS);
     for (unsigned i = 0; i < (RG_BUG(meta_one_slot) ? 1u : SLOTS) && !err; i++) {
         err = io->pwrite(io, fd, slot, SLOT_BYTES, RG_BUG(meta_one_slot) ? 0 : (uint64_t)((first + i) % SLOTS) * SLOT_BYTES, ctx);
-        if (!err && !RG_BUG(meta_no_sync) && !(RG_BUG(meta_slots_at_once) && i == 0))
+        if (!err && !RG_BUG(meta_no_sync))
             err = io->fdatasync(io, fd, ctx);
     }
     return err;

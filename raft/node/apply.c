@@ -176,7 +176,8 @@ enum rg_err node_apply_upto(struct rg_node *node, uint64_t limit, struct rg_errc
 
 void node_apply(struct rg_node *node)
 {
-    uint64_t begin_us, limit = RG_MIN(RG_MAX(rg_core_commit(node->core), node->log.trusted), node->log.persisted);
+    uint64_t begin_us, durable = RG_BUG(apply_early) ? rg_wal_last(node->wal) : node->log.persisted;
+    uint64_t limit = RG_MIN(RG_MAX(rg_core_commit(node->core), node->log.trusted), durable);
     uint64_t before = node->state.applied.index;
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;

@@ -80,8 +80,9 @@ static enum rg_err power_pwrite(struct rg_io *io, int fd, const void *p, size_t 
 {
     struct sim_node *n = node_of(io);
 
-    if (burns(n))
-        (void)!n->files.pwrite(&n->files, fd, p, rg_prng_below(&n->sim->prng, count + 1), offset, NULL);
+    if (burns(n)) /* whole, as far as the process can tell, or up to somewhere; power leaves of either what it likes */
+        (void)!n->files.pwrite(&n->files, fd, p, rg_prng_chance(&n->sim->prng, 1, 2) ? count : rg_prng_below(&n->sim->prng, count + 1),
+                               offset, NULL);
     return n->off ? dead(ctx) : n->files.pwrite(&n->files, fd, p, count, offset, ctx);
 }
 

@@ -476,3 +476,32 @@ void sim_story_forward(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, sim->refused == refused + 4);
     sim_converge(sim, 5000);
 }
+
+/* ---- deaths while starting ---- */
+
+/* A node dies at each of the first operations of a start, again and again; it always comes up afterwards, with what it had. */
+void sim_story_starts(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = sim_begin(seed, &(struct sim_params){.snapshot_entries = 40, .trailing = 10}, trace);
+    unsigned at = seed % 2 ? 0 : 1;
+
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 60);
+    for (unsigned i = 0; i < 64 && !sim->failed; i++) {
+        struct sim_node *n = &sim->nodes[at];
+
+        if (i % 8 == 0) {
+            write_and_settle(sim, 3);
+            sim_crash(sim, at);
+        }
+        sim_fuse(sim, at, 1 + i % 16, i % 5 == 0);
+        EXPECT(sim, sim_start(sim, at));
+        if (n->alive)
+            sim_crash(sim, at); /* it had fewer operations to do */
+        n->fuse.after = 0;
+        EXPECT(sim, sim_start(sim, at));
+        if (i % 8 != 7 && !sim->failed)
+            sim_crash(sim, at);
+    }
+    sim_converge(sim, 10000);
+}

@@ -18,14 +18,16 @@ struct promises {
     struct sim *sim;
     unsigned a, b, c;
     uint64_t lease_us;
-    bool crash_before, crash_after, writes;
+    bool crash_before, crash_after, writes, b_stalled;
 };
 
 static uint64_t around(struct sim *sim, uint64_t lease_us)
 {
-    switch (rg_prng_below(&sim->prng, 4)) {
-    case 0: /* a new primary is not long unheard of */
+    switch (rg_prng_below(&sim->prng, 5)) { /* a new primary is not long unheard of: soon after a promise, or after a lease */
+    case 0:
         return rg_prng_between(&sim->prng, 80000, 500000);
+    case 4:
+        return lease_us * 103 / 100 + rg_prng_between(&sim->prng, 0, lease_us * 3 / 10);
     case 1:
         return rg_prng_between(&sim->prng, 0, lease_us * 13 / 10);
     case 2:
@@ -54,19 +56,26 @@ static bool connected(const struct sim *sim, unsigned a, unsigned b)
 static void leave_open(struct promises *s)
 {
     struct sim *sim = s->sim;
-    uint64_t stall = s->crash_before ? rg_prng_between(&sim->prng, 150000, 900000) : around(sim, s->lease_us) + 40000;
+    uint64_t stall = s->crash_before ? rg_prng_between(&sim->prng, 150000, 900000) : around(sim, s->lease_us) + 15000;
+    uint64_t b_stall = rg_prng_chance(&sim->prng, 1, 3) ? stall : s->lease_us * 103 / 100 + rg_prng_between(&sim->prng, 0, s->lease_us * 3 / 10);
+
+    s->b_stalled = rg_prng_chance(&sim->prng, 1, 3);
 
     sim_workload_stop(sim);
-    for (unsigned i = 0; i < 150 && !sim->failed && !level(s); i++)
-        sim_run_ms(sim, 5);
-    sim_stall(sim, s->a, 0, 10 * s->lease_us); /* what it says is lost with the line */
-    sim_stall(sim, s->c, 0, stall);
-    if (rg_prng_chance(&sim->prng, 1, 3))
-        sim_stall(sim, s->b, 0, rg_prng_chance(&sim->prng, 1, 2) ? stall : around(sim, s->lease_us) + 40000);
-    sim_write(sim, (unsigned)rg_prng_between(&sim->prng, 1, 30)); /* in one message: a second one would wait for an answer */
-    sim_run_ms(sim, 10);
-    for (unsigned i = 0; i < 150 && !sim->failed && !level(s); i++)
-        sim_run_ms(sim, 5);
+    for (unsigned try = 0; try < 6 && !sim->failed; try++) { /* a second message would wait for an answer to the first */
+        sim_heal_stalls(sim);
+        sim_run_ms(sim, 400);
+        sim_stall(sim, s->a, 0, 10 * s->lease_us); /* what it says is lost with the line */
+        sim_stall(sim, s->c, 0, stall);
+        if (s->b_stalled)
+            sim_stall(sim, s->b, 0, b_stall);
+        sim_write(sim, (unsigned)rg_prng_between(&sim->prng, 1, 5));
+        sim_run_ms(sim, 10);
+        for (unsigned i = 0; i < 10 && !level(s); i++)
+            sim_run_ms(sim, 5);
+        if (level(s))
+            break;
+    }
     for (unsigned at = 0; at < sim->n_nodes; at++)
         if (at != s->a && at != s->b)
             sim_cut(sim, s->a, at, true);
@@ -88,8 +97,13 @@ static void promise_is_made(struct promises *s)
     sim_ask_failover(sim, s->a, false);
     for (unsigned i = 0; i < 400 && !sim->failed && sim->nodes[s->b].node->meta.promised == 0; i++)
         sim_run_ms(sim, 1);
-    if (!s->crash_after)
+    if (!s->crash_after) {
+        if (s->b_stalled) /* it does not tell P who leads now */
+            sim_stall(sim, 0, s->b, 10 * s->lease_us);
+        else if (!s->writes || rg_prng_chance(&sim->prng, 1, 2))
+            sim_cut(sim, 0, s->b, true);
         return;
+    }
     if (rg_prng_chance(&sim->prng, 1, 2))
         sim_run_ms(sim, rg_prng_between(&sim->prng, 1, 20)); /* the answer is on its way, or has come */
     if (rg_prng_chance(&sim->prng, 1, 2))
@@ -102,14 +116,14 @@ void sim_story_promises(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.drift_ppm = 5000, .drift_bound = true, .snapshot_entries = seed % 2 ? 60 : 0, .trailing = 20};
     struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
-    struct promises s = {.sim = sim, .lease_us = 1000 * rg_prng_between(&sim->prng, 1000, 3500)};
+    struct promises s = {.sim = sim, .lease_us = 1000 * rg_prng_between(&sim->prng, 1500, 3500)};
     bool lease = seed % 4 != 0;
 
     s.a = 1 + (unsigned)rg_prng_below(&sim->prng, 3);
     s.b = 1 + (s.a + (unsigned)rg_prng_below(&sim->prng, 2)) % 3;
     s.c = 6 - s.a - s.b;
-    s.crash_before = rg_prng_chance(&sim->prng, 1, 3);
-    s.crash_after = !s.crash_before && rg_prng_chance(&sim->prng, 1, 3);
+    s.crash_before = rg_prng_chance(&sim->prng, 1, 4);
+    s.crash_after = !s.crash_before && rg_prng_chance(&sim->prng, 1, 4);
     s.writes = s.crash_after || rg_prng_chance(&sim->prng, 1, 3);
     sim_setting(sim, lease ? "lease" : "durability", 2, lease ? NULL : "refuse", (unsigned)(s.lease_us / 1000));
     sim_run_ms(sim, 800);
@@ -121,7 +135,8 @@ void sim_story_promises(uint64_t seed, bool trace, struct sim **ret_sim)
     leave_open(&s);
     promise_is_made(&s);
     if (s.writes && !sim->failed) {
-        sim_heal_stalls(sim);
+        if (!s.b_stalled)
+            sim_heal_stalls(sim);
         sim_workload_start(sim, BUSY, 0);
     }
     sim_run_ms(sim, s.lease_us * 14 / 10000);
@@ -384,6 +399,7 @@ static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct 
     p.snapshot_entries = s.transfers ? rg_prng_between(&draw, 40, 200) : 0;
     p.value_bytes = s.transfers && seed % 2 == 0 ? 480 : 0; /* many chunks */
     p.voters = s.voters;
+    p.lane_factor = s.transfers ? (unsigned)rg_prng_between(&draw, 1, 60) : 1;
     p.trailing = rg_prng_between(&draw, 16, 100);
     p.pump_late_per_mille = rg_prng_chance(&draw, 1, 4) ? 50 : 0;
     p.entry_us = rg_prng_chance(&draw, 1, 3) ? rg_prng_between(&draw, 20, 500) : 0;
@@ -410,6 +426,7 @@ static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct 
         sim_run_us(sim, rg_prng_between(&sim->prng, 1, rg_prng_chance(&sim->prng, 1, 3) ? 20000 : 400000));
     }
     sim_workload_stop(sim);
+    sim->params.lane_factor = 1;
     sim_settle(sim);
 }
 

@@ -276,7 +276,7 @@ static void lane_next(struct sim_node *n, enum rg_lane which)
     if (lane->current_ran)
         lane->current->run(lane->current);
     e = sim_at(sim, sim->now_us + sim_draw(sim, sim->params.disk) * n->disk_factor *
-                                (which == RG_LANE_SNAPSHOT ? n->lane_factor : 1), run_lane);
+                                (which == RG_LANE_SNAPSHOT ? n->lane_factor * sim->params.lane_factor : 1), run_lane);
     e->node = n->at;
     e->turn = true;
     e->peer = which;
@@ -593,6 +593,8 @@ static void params_fill(struct sim_params *p)
         p->election_ms = 1000;
     if (p->announce_ms == 0)
         p->announce_ms = 50;
+    if (p->lane_factor == 0)
+        p->lane_factor = 1;
     if (p->value_bytes == 0)
         p->value_bytes = 60;
 }

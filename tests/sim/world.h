@@ -34,6 +34,7 @@ struct sim_params {
     bool drift_bound;                  /* just so much: each fast or slow */
     unsigned heartbeat_ms, election_ms, announce_ms; /* [100], [1000], [50] */
     uint64_t entry_us, row_us;         /* [0], [0]: what it takes to apply an entry, to put a row of a snapshot in place */
+    unsigned lane_factor;              /* [1] the lane of snapshots is slower by this */
     bool keeps_links;                  /* a message that is refused does not end its connection */
     size_t value_bytes;                /* [60] size of attributes in commands */
 };
@@ -351,6 +352,7 @@ void sim_story_orphan(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_bad_sync(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_bit_flip(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_tails(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_starts(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_diverged(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_propagation(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_conflict(uint64_t seed, bool trace, struct sim **ret_sim);
