@@ -31,7 +31,18 @@ static char batch_of_submit; /* libraft wants a batch that is not NULL, and leav
 
 /* ---- configurations ---- */
 
-_Static_assert((int)RG_ROLE_LEARNER == (int)RAFT_STANDBY && (int)RG_ROLE_VOTER == (int)RAFT_VOTER, "roles as libraft numbers them");
+_Static_assert((int)RG_ROLE_LEARNER == (int)RAFT_STANDBY, "roles as libraft numbers them");
+_Static_assert((int)RG_ROLE_VOTER == (int)RAFT_VOTER, "roles as libraft numbers them");
+_Static_assert((int)RG_ENTRY_COMMAND == (int)RAFT_COMMAND, "entries as libraft numbers them");
+_Static_assert((int)RG_ENTRY_BARRIER == (int)RAFT_BARRIER, "entries as libraft numbers them");
+_Static_assert((int)RG_ENTRY_CHANGE == (int)RAFT_CHANGE, "entries as libraft numbers them");
+_Static_assert((int)RG_MSG_APPEND == (int)RAFT_APPEND_ENTRIES, "messages as libraft numbers them");
+_Static_assert((int)RG_MSG_APPEND_RESULT == (int)RAFT_APPEND_ENTRIES_RESULT, "messages as libraft numbers them");
+_Static_assert((int)RG_MSG_VOTE == (int)RAFT_REQUEST_VOTE, "messages as libraft numbers them");
+_Static_assert((int)RG_MSG_VOTE_RESULT == (int)RAFT_REQUEST_VOTE_RESULT, "messages as libraft numbers them");
+_Static_assert((int)RG_MSG_INSTALL == (int)RAFT_INSTALL_SNAPSHOT, "messages as libraft numbers them");
+_Static_assert((int)RG_MSG_TIMEOUT_NOW == (int)RAFT_TIMEOUT_NOW, "messages as libraft numbers them");
+_Static_assert(sizeof(raft_index) == sizeof(uint64_t), "indexes and terms have 64 bits");
 
 /* Checked, then as libraft wants it. */
 static enum rg_err conf_decode(struct rg_span bytes, struct raft_configuration *conf)
@@ -45,6 +56,7 @@ static enum rg_err conf_decode(struct rg_span bytes, struct raft_configuration *
         return err;
     raft_configuration_init(conf);
     rv = raft_configuration_decode(&buf, conf);
+    RG_ASSERT(rv != 0 || conf->n == members.n);
     return rv == 0 ? RG_OK : rv == RAFT_NOMEM ? RG_ENOMEM : RG_EMALFORMED;
 }
 
@@ -55,6 +67,7 @@ enum rg_err rg_core_new(const struct rg_core_config *config, struct rg_core **re
     struct rg_core *core = calloc(1, sizeof *core);
 
     RG_ASSERT(config->id != 0);
+    RG_ASSERT(config->address != NULL);
     RG_ASSERT(config->window > 0);
     RG_ASSERT(config->heartbeat_ms > 0);
     RG_ASSERT(config->heartbeat_ms <= config->election_ms);
@@ -111,6 +124,9 @@ static enum rg_err entries_room(struct rg_core *core, size_t n)
     struct raft_entry *more;
     size_t cap = core->raft_entries_cap;
 
+    RG_ASSERT(n > 0);
+    RG_ASSERT(n <= UINT32_MAX); /* what libraft counts with */
+    RG_ASSERT((cap == 0) == (core->raft_entries == NULL));
     if (n <= cap)
         return RG_OK;
     while (cap < n)
@@ -120,7 +136,6 @@ static enum rg_err entries_room(struct rg_core *core, size_t n)
         return RG_ENOMEM;
     core->raft_entries = more;
     core->raft_entries_cap = cap;
-    RG_ASSERT(n <= core->raft_entries_cap);
     return RG_OK;
 }
 
@@ -212,8 +227,10 @@ static enum rg_err messages_out(struct rg_core *core, const struct raft_update *
         if (message_out(&u->messages.batch[i], &core->messages[ret_update->n_messages]))
             ret_update->n_messages++;
     RG_ASSERT(ret_update->n_messages <= core->messages_cap);
-    for (size_t i = 0; i < ret_update->n_messages; i++)
-        RG_ASSERT(core->messages[i].to != 0 && core->messages[i].to != core->id);
+    for (size_t i = 0; i < ret_update->n_messages; i++) {
+        RG_ASSERT(core->messages[i].to != 0);
+        RG_ASSERT(core->messages[i].to != core->id);
+    }
     ret_update->messages = core->messages;
     return RG_OK;
 }
@@ -225,12 +242,15 @@ static void entries_out(struct rg_core *core, const struct raft_event *event, st
 {
     struct raft_entry *batch = u->entries.batch;
 
+    RG_ASSERT(batch != NULL);
     RG_ASSERT(u->entries.n > 0);
     RG_ASSERT(u->entries.index >= 1);
     RG_ASSERT(u->entries.index + u->entries.n - 1 == raft_last_index(&core->raft));
     ret_update->first_index = u->entries.index;
     ret_update->n_entries = u->entries.n;
     if (given != NULL && batch >= core->raft_entries && batch < core->raft_entries + n_given) {
+        RG_ASSERT(event->type == RAFT_RECEIVE || event->type == RAFT_SUBMIT);
+        RG_ASSERT(event->type == RAFT_RECEIVE || batch == core->raft_entries); /* what is proposed goes into the log whole */
         ret_update->entries = given + (batch - core->raft_entries);
         RG_ASSERT((size_t)(batch - core->raft_entries) + u->entries.n <= n_given);
         if (event->type == RAFT_RECEIVE)
@@ -239,6 +259,8 @@ static void entries_out(struct rg_core *core, const struct raft_event *event, st
     }
     RG_ASSERT(u->entries.n == 1);
     RG_ASSERT(batch[0].type == RAFT_BARRIER);
+    RG_ASSERT(batch[0].term == raft_current_term(&core->raft));
+    RG_ASSERT(core->raft.state == RAFT_LEADER);
     RG_ASSERT(batch[0].buf.len == sizeof core->barrier_data);
     memcpy(core->barrier_data, batch[0].buf.base, sizeof core->barrier_data);
     core->barrier = (struct rg_entry){
@@ -260,17 +282,37 @@ static void core_check(struct rg_core *core)
     RG_ASSERT(core->raft.state != RAFT_LEADER || raft_current_term(&core->raft) != 0);
     RG_ASSERT(core->raft.configuration.n <= RG_PEERS_MAX);
     RG_ASSERT(core->guest != core->id);
+    RG_ASSERT(core->raft.id == core->id);
+    RG_ASSERT(raft_last_index(&core->raft) == 0 || raft_current_term(&core->raft) != 0);
+}
+
+/* What a step changed of term and vote is in its update: the caller makes that durable before anything leaves. At a start they are
+ * what is durable. */
+static void saved_check(struct rg_core *core, const struct raft_event *event, const struct raft_update *u, uint64_t term, uint64_t vote)
+{
+    bool saved = (u->flags & ((RAFT_UPDATE_CURRENT_TERM) | (RAFT_UPDATE_VOTED_FOR))) != 0;
+
+    if (event->type == RAFT_START) {
+        term = event->start.term;
+        vote = event->start.voted_for;
+    }
+    RG_ASSERT(raft_current_term(&core->raft) >= term);
+    RG_ASSERT(raft_current_term(&core->raft) == term || saved);
+    RG_ASSERT(raft_voted_for(&core->raft) == vote || saved);
+    RG_ASSERT(raft_voted_for(&core->raft) == vote || vote == 0 || raft_current_term(&core->raft) > term); /* one vote a term */
 }
 
 static enum rg_err step(struct rg_core *core, uint64_t now_ms, struct raft_event *event, const struct rg_entry *given,
                         size_t n_given, struct rg_core_update *ret_update)
 {
-    uint64_t term = raft_current_term(&core->raft);
+    uint64_t term = raft_current_term(&core->raft), vote = raft_voted_for(&core->raft);
     struct raft_update u;
     enum rg_err err;
     int rv;
 
     RG_ASSERT(core->life.state == CORE_STARTED);
+    RG_ASSERT((n_given == 0) == (given == NULL));
+    RG_ASSERT(n_given <= core->raft_entries_cap);
     memset(ret_update, 0, sizeof *ret_update);
     memset(&u, 0, sizeof u);
     event->time = now_ms;
@@ -283,7 +325,7 @@ static enum rg_err step(struct rg_core *core, uint64_t now_ms, struct raft_event
             rg_sm_move(&core->life, CORE_BROKEN);
         return err;
     }
-    RG_ASSERT(raft_current_term(&core->raft) >= term); /* the commit index may fall, with a snapshot: step.c takes what rises */
+    saved_check(core, event, &u, term, vote); /* the commit index may fall, with a snapshot: step.c takes what rises */
     core_check(core);
     ret_update->save = (u.flags & ((RAFT_UPDATE_CURRENT_TERM) | (RAFT_UPDATE_VOTED_FOR))) != 0;
     ret_update->state = (u.flags & (RAFT_UPDATE_STATE)) != 0;
@@ -294,7 +336,10 @@ static enum rg_err step(struct rg_core *core, uint64_t now_ms, struct raft_event
         ret_update->snapshot = true;
         ret_update->snapshot_index = u.snapshot.metadata.index;
         ret_update->snapshot_term = u.snapshot.metadata.term;
+        RG_ASSERT(event->type == RAFT_RECEIVE);
         RG_ASSERT(ret_update->snapshot_index > 0);
+        RG_ASSERT(ret_update->snapshot_term > 0);
+        RG_ASSERT(ret_update->snapshot_term <= raft_current_term(&core->raft));
         RG_ASSERT(ret_update->n_entries == 0);
         raft_configuration_close(&u.snapshot.metadata.configuration);
         raft_free(u.snapshot.chunk.base);
@@ -306,6 +351,7 @@ static enum rg_err base_metadata(const struct rg_core_base *base, struct raft_sn
 {
     RG_ASSERT(base->index > 0);
     RG_ASSERT(base->term > 0);
+    RG_ASSERT(base->config_index <= base->index);
     metadata->index = base->index;
     metadata->term = base->term;
     metadata->configuration_index = base->config_index;
@@ -336,6 +382,8 @@ enum rg_err rg_core_start(struct rg_core *core, uint64_t now_ms, uint64_t term, 
     RG_ASSERT(first_index >= 1);
     RG_ASSERT(n == 0 || entries != NULL);
     RG_ASSERT((base->index == 0) == (base->term == 0));
+    RG_ASSERT(first_index <= base->index + 1); /* no gap behind the snapshot, */
+    RG_ASSERT(n == 0 || first_index + n > base->index); /* which the log reaches */
     rg_sm_move(&core->life, CORE_STARTED);
     if (term == 0 && (n > 0 || base->index > 0 || vote != 0))
         return RG_ECORRUPT;
@@ -376,6 +424,7 @@ enum rg_err rg_core_start(struct rg_core *core, uint64_t now_ms, uint64_t term, 
 
 static enum rg_err refuse(struct rg_core *core, uint64_t from, const char *why)
 {
+    RG_ASSERT(from != core->id);
     snprintf(core->text, sizeof core->text, "peer %llu: %s", (unsigned long long)from, why);
     return RG_EPEER;
 }
@@ -426,8 +475,12 @@ static enum rg_err receive_append(struct rg_core *core, const struct rg_msg_appe
     out->append_entries.prev_log_term = m->prev_term;
     out->append_entries.leader_commit = m->commit;
     out->append_entries.n_entries = (unsigned)m->n;
+    RG_ASSERT(m->prev_term <= m->term);
+    RG_ASSERT((m->prev_index == 0) == (m->prev_term == 0));
     if (m->n == 0)
         return RG_OK;
+    RG_ASSERT(m->entries[m->n - 1].term <= m->term);
+    RG_ASSERT(m->entries[0].term >= m->prev_term);
     if (entries_room(core, m->n) != RG_OK)
         return RG_ENOMEM;
     token = raft_malloc(1);
@@ -473,6 +526,9 @@ static enum rg_err receive_fill(struct rg_core *core, const struct rg_msg *m, st
         out->timeout_now.last_log_term = m->timeout_now.last_term;
         return RG_OK;
     case RG_MSG_INSTALL:
+        RG_ASSERT(m->install.index > 0);
+        RG_ASSERT(m->install.index_term > 0);
+        RG_ASSERT(m->install.index_term <= m->install.term);
         out->install_snapshot.term = m->install.term;
         out->install_snapshot.last_index = m->install.index;
         out->install_snapshot.last_term = m->install.index_term;
@@ -502,6 +558,7 @@ static enum rg_err receive_stale(struct rg_core *core, uint64_t from, const stru
     }
     memset(&core->messages[0], 0, sizeof core->messages[0]);
     RG_ASSERT(m->append.term < rg_core_term(core));
+    RG_ASSERT(rejected > 0);
     core->messages[0].to = from;
     core->messages[0].msg.type = RG_MSG_APPEND_RESULT;
     core->messages[0].msg.append_result = (struct rg_msg_append_result){
@@ -539,8 +596,8 @@ static enum rg_err change_overtaken(struct rg_core *core, uint64_t index, struct
 static enum rg_err step_receive(struct rg_core *core, uint64_t now_ms, struct raft_event *event, const struct rg_msg *msg,
                                 struct rg_core_update *ret_update)
 {
-    bool append = msg->type == RG_MSG_APPEND;
-    uint64_t pending = append && msg->append.n > 0 && msg->append.entries[0].type == RG_ENTRY_CHANGE ? rg_core_change_index(core) : 0;
+    bool append = msg->type == RG_MSG_APPEND && msg->append.n > 0;
+    uint64_t pending = append && msg->append.entries[0].type == RG_ENTRY_CHANGE ? rg_core_change_index(core) : 0;
     struct raft_buffer saved = {.base = NULL};
     enum rg_err err;
 
@@ -568,6 +625,7 @@ enum rg_err rg_core_receive(struct rg_core *core, uint64_t now_ms, uint64_t from
     char address[24];
     enum rg_err err;
 
+    RG_ASSERT(core->life.state == CORE_STARTED);
     RG_ASSERT(from != 0);
     RG_ASSERT(from != core->id);
     memset(ret_update, 0, sizeof *ret_update);
@@ -614,6 +672,8 @@ enum rg_err rg_core_installed(struct rg_core *core, uint64_t now_ms, const struc
 
     if (err)
         return err;
+    RG_ASSERT(core->raft.state == RAFT_FOLLOWER);
+    RG_ASSERT(base->term <= raft_current_term(&core->raft));
     event.persisted_snapshot.last = true;
     return step(core, now_ms, &event, NULL, 0, ret_update);
 }
@@ -641,7 +701,6 @@ enum rg_err rg_core_snapshotted(struct rg_core *core, uint64_t now_ms, const str
     if (err)
         return err;
     RG_ASSERT(base->index <= raft_last_index(&core->raft)); /* of our own state */
-    RG_ASSERT(base->config_index <= base->index);
     RG_ASSERT(base->term <= raft_current_term(&core->raft));
     RG_ASSERT(trailing > 0);
     event.snapshot.trailing = trailing;
@@ -749,6 +808,7 @@ void rg_core_members(const struct rg_core *core, struct rg_members *ret_members)
     for (unsigned i = 0; i < conf->n; i++) {
         struct rg_peer_config *peer = &ret_members->peers[ret_members->n++];
 
+        RG_ASSERT(conf->servers[i].id != 0);
         peer->id = conf->servers[i].id;
         peer->role = conf->servers[i].role == RAFT_VOTER ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
         RG_ASSERT(rg_member_address_parse(conf->servers[i].address, peer)); /* all of them passed rg_members_decode */
@@ -759,6 +819,7 @@ size_t rg_core_voters(const struct rg_core *core)
 {
     size_t n = 0;
 
+    RG_ASSERT(core->raft.configuration.n <= RG_PEERS_MAX);
     for (unsigned i = 0; i < core->raft.configuration.n; i++)
         n += core->raft.configuration.servers[i].role == RAFT_VOTER;
     return n;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/bug/bug.h"
+#include "base/le.h"
 #include "base/tlv.h"
 #include "crypto/digest.h"
 
@@ -16,7 +17,12 @@ enum {
     FORMAT_BOUND = 2, /* the same, of a node whose id is bound: refused by the release before, which would lose the incarnation */
     PLAIN_BYTES_MAX = 2048,
     PATH_BYTES_MAX = 4096,
+    FIELD_BYTES_MAX = 16, /* that a field takes beside its value, and a number more than its own eight bytes */
 };
+
+_Static_assert(SLOT_BYTES % 4096 == 0, "no page and no sector belongs to both slots");
+_Static_assert(SLOTS == 2, "one is whole while the other is written");
+_Static_assert(SLOT_HEADER_BYTES + RG_WRAPPED_BYTES_MAX + PLAIN_BYTES_MAX + RG_TAG_BYTES <= SLOT_BYTES, "what is sealed fits a slot");
 
 enum meta_field {
     META_SEQUENCE = 1,
@@ -40,6 +46,7 @@ enum meta_field {
     META_VOUCHED = 19,
     META_FORGOTTEN = 20,
 };
+_Static_assert(sizeof(struct rg_meta) + META_FORGOTTEN * FIELD_BYTES_MAX <= PLAIN_BYTES_MAX, "any metadata fits");
 
 struct rg_metafile {
     struct rg_io *io;
@@ -55,7 +62,7 @@ static struct rg_context meta_context(void) { return (struct rg_context){.purpos
 
 /* ---- one slot ---- */
 
-/* What is about to be written. What was read is checked by decode_plain, which refuses. */
+/* Of what is about to be written, and of what decode_plain let through. */
 static void meta_check(const struct rg_meta *meta)
 {
     RG_ASSERT(meta->node_id != 0);
@@ -68,10 +75,14 @@ static void meta_check(const struct rg_meta *meta)
     RG_ASSERT((meta->ceded_index == 0) == (meta->ceded_term == 0));
     RG_ASSERT(meta->vote == 0 || meta->term != 0);
     RG_ASSERT(!meta->bound || rg_incarnation_known(&meta->incarnation));
+    RG_ASSERT(meta->ceded_term <= meta->term);
+    RG_ASSERT(meta->term_before <= meta->term);
 }
 
 static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta, uint64_t sequence)
 {
+    RG_ASSERT(sequence > 0);
+    RG_ASSERT(buf->len == 0);
     rg_tlv_put_u64(buf, META_SEQUENCE, sequence);
     rg_tlv_put_str(buf, META_CLUSTER, meta->cluster_id);
     rg_tlv_put_str(buf, META_REGION, meta->region);
@@ -93,6 +104,7 @@ static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta, uint64_
     if (rg_incarnation_known(&meta->incarnation))
         rg_tlv_put(buf, META_INCARNATION, rg_span(meta->incarnation.b, sizeof meta->incarnation.b));
     rg_tlv_put_u64(buf, META_VOUCHED, meta->vouched);
+    RG_ASSERT(buf->err != RG_ETOOBIG);
 }
 
 static bool take_text(struct rg_span plain, uint32_t field, char *out, size_t size)
@@ -152,15 +164,9 @@ static bool decode_plain(struct rg_span plain, struct rg_meta *meta, uint64_t *r
     meta->forgotten = rg_tlv_u64(plain, META_FORGOTTEN, 0) != 0;
     meta->fenced = fenced != 0;
     meta->quarantined = quarantined != 0;
-    return meta->node_id != 0 && meta->promised <= UINT32_MAX && (meta->ceded_index == 0) == (meta->ceded_term == 0) &&
-           (meta->vote == 0 || meta->term != 0);
-}
-
-static void put_le(uint8_t *p, uint64_t v, size_t n)
-{
-    RG_ASSERT(n == sizeof v || v >> (8 * n) == 0);
-    for (size_t i = 0; i < n; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
+    return *ret_sequence != 0 && *ret_sequence < UINT64_MAX && meta->node_id != 0 && meta->promised <= UINT32_MAX &&
+           (meta->ceded_index == 0) == (meta->ceded_term == 0) && (meta->vote == 0 || meta->term != 0) &&
+           meta->ceded_term <= meta->term && meta->term_before <= meta->term;
 }
 
 /* magic, version, length, checksum of the rest; sealed bytes; zeros */
@@ -186,11 +192,11 @@ static enum rg_err encode_slot(struct rg_keyprov *keys, const struct rg_meta *me
     RG_ASSERT(sealed.len > 0);
     RG_ASSERT(sealed.len <= SLOT_BYTES - SLOT_HEADER_BYTES);
     memset(slot, 0, SLOT_BYTES);
-    put_le(slot, SLOT_MAGIC, 4);
-    put_le(slot + 4, meta->bound ? FORMAT_BOUND : FORMAT_VERSION, 2);
-    put_le(slot + 8, sealed.len, 4);
+    rg_le_put(slot, SLOT_MAGIC, 4);
+    rg_le_put(slot + 4, meta->bound ? FORMAT_BOUND : FORMAT_VERSION, 2);
+    rg_le_put(slot + 8, sealed.len, 4);
     memcpy(slot + SLOT_HEADER_BYTES, sealed.data, sealed.len);
-    put_le(slot + 12, rg_crc32c(rg_crc32c(0, slot, 12), slot + SLOT_HEADER_BYTES, sealed.len), 4);
+    rg_le_put(slot + 12, rg_crc32c(rg_crc32c(0, slot, 12), slot + SLOT_HEADER_BYTES, sealed.len), 4);
     return RG_OK;
 }
 
@@ -231,6 +237,7 @@ static enum rg_err decode_slot(struct rg_keyprov *keys, struct rg_span slot, str
         (version == FORMAT_BOUND && !rg_incarnation_known(&meta->incarnation)))
         return rg_fail(ctx, RG_ECORRUPT, "authentic, but of a form this release cannot read");
     meta->bound = version == FORMAT_BOUND;
+    meta_check(meta);
     return RG_OK;
 }
 
@@ -245,6 +252,7 @@ static enum rg_err write_slots(struct rg_io *io, int fd, const uint8_t slot[SLOT
 
     RG_ASSERT(fd >= 0);
     RG_ASSERT(first < SLOTS);
+    RG_ASSERT(slot[0] == (SLOT_MAGIC & 0xff)); /* a slot that was filled */
     for (unsigned i = 0; i < (RG_BUG(meta_one_slot) ? 1u : SLOTS) && !err; i++) {
         err = io->pwrite(io, fd, slot, SLOT_BYTES, RG_BUG(meta_one_slot) ? 0 : (uint64_t)((first + i) % SLOTS) * SLOT_BYTES, ctx);
         if (!err && !RG_BUG(meta_no_sync))
@@ -260,6 +268,7 @@ static enum rg_err sync_parent(struct rg_io *io, const char *path, struct rg_err
 
     if (slash == NULL)
         return io->sync_dir(io, ".", ctx);
+    RG_ASSERT((size_t)(slash - path) < sizeof parent);
     snprintf(parent, sizeof parent, "%.*s", slash == path ? 1 : (int)(slash - path), path);
     return io->sync_dir(io, parent, ctx);
 }
@@ -274,6 +283,7 @@ static enum rg_err check_absent(struct rg_io *io, const char *path, struct rg_er
         return RG_OK;
     if (err)
         return err;
+    RG_ASSERT(fd >= 0);
     io->close(io, fd);
     return rg_fail(ctx, RG_ECONFLICT, "create %s: it exists already", path);
 }
@@ -297,6 +307,7 @@ enum rg_err rg_metafile_create(struct rg_io *io, const char *path, struct rg_key
     err = io->open(io, tmp, RG_OPEN_CREATE, &fd, ctx); /* what a crash left is overwritten */
     if (err)
         return err;
+    RG_ASSERT(fd >= 0);
     err = io->truncate(io, fd, 0, ctx);
     if (!err)
         err = io->allocate(io, fd, (uint64_t)SLOTS * SLOT_BYTES, ctx);
@@ -330,6 +341,7 @@ static enum rg_err read_slots(struct rg_metafile *file, const char *path, struct
 
         if (err)
             return err;
+        RG_ASSERT(n <= sizeof slot);
         err = decode_slot(file->keys, rg_span(slot, n), &meta, &sequence, &slot_why);
         if (err == RG_ENOMEM || err == RG_EINTERNAL)
             return err; /* says nothing about the slot */
@@ -370,6 +382,9 @@ enum rg_err rg_metafile_open(struct rg_io *io, const char *path, struct rg_keypr
         rg_metafile_free(file);
         return err;
     }
+    RG_ASSERT(file->sequence > 0);
+    RG_ASSERT(file->next < SLOTS);
+    RG_ASSERT(!file->failed);
     *ret_meta = meta;
     *ret_file = file;
     return RG_OK;
@@ -380,6 +395,8 @@ enum rg_err rg_metafile_save(struct rg_metafile *file, const struct rg_meta *met
     uint8_t slot[SLOT_BYTES];
     enum rg_err err;
 
+    RG_ASSERT(file->fd >= 0);
+    RG_ASSERT(file->sequence > 0);
     if (file->failed) /* what is on disk is not known any more */
         return rg_fail(ctx, RG_EIO, "an earlier write of the metadata failed");
     err = encode_slot(file->keys, meta, file->sequence + 1, slot);

@@ -6,23 +6,141 @@
 #define MSG_VERSION 2
 #define INDEX_MAX (UINT64_MAX / 4) /* far beyond any log: sums of indexes cannot overflow */
 
+_Static_assert(RG_MSG_DATA_BYTES_MAX + (RG_MSG_ENTRIES_MAX + 4) * 13 <= RG_MSG_BYTES_MAX, "the entries of a message fit it");
+_Static_assert(RG_ENTRY_BYTES_MAX + 64 <= RG_MSG_BYTES_MAX, "any entry fits a message of its own");
+_Static_assert(RG_CMD_BYTES_MAX + 64 <= RG_MSG_BYTES_MAX, "any proposal fits a message");
+_Static_assert(RG_MSG_CHUNK_BYTES_MAX + 64 <= RG_MSG_BYTES_MAX, "a chunk fits a message");
+_Static_assert(RG_RAFT_CONFIG_BYTES_MAX + 64 <= RG_MSG_BYTES_MAX, "a hand-over's entry fits a message");
+_Static_assert(RG_MSG_ROOM <= UINT8_MAX, "a type has one byte");
+_Static_assert(RG_ERR_COUNT <= UINT16_MAX, "a code has two bytes");
+_Static_assert(RG_SNAP_STATUS_COUNT <= UINT8_MAX, "a status has one byte");
+_Static_assert(RG_HANDOVER_STEP_COUNT <= UINT8_MAX, "a step has one byte");
+
+/* ---- what is true of any message: before it is encoded, and once it was decoded ---- */
+
+static void append_check(const struct rg_msg_append *m)
+{
+    uint64_t before = m->prev_term;
+
+    RG_ASSERT(m->n <= RG_MSG_ENTRIES_MAX);
+    RG_ASSERT(m->n == 0 || m->entries != NULL);
+    RG_ASSERT(m->term != 0);
+    RG_ASSERT(m->prev_term <= m->term);
+    RG_ASSERT((m->prev_index == 0) == (m->prev_term == 0));
+    for (size_t i = 0; i < m->n; i++) {
+        const struct rg_entry *entry = &m->entries[i];
+
+        RG_ASSERT(entry->term >= before);
+        RG_ASSERT(entry->term <= m->term);
+        RG_ASSERT(entry->type >= RG_ENTRY_COMMAND);
+        RG_ASSERT(entry->type <= RG_ENTRY_CHANGE);
+        RG_ASSERT(entry->data.n <= RG_ENTRY_BYTES_MAX);
+        before = entry->term;
+    }
+}
+
+static void snap_offer_check(const struct rg_msg_snap_offer *m)
+{
+    RG_ASSERT(m->index > 0);
+    RG_ASSERT(m->index_term > 0);
+    RG_ASSERT(m->index_term <= m->term);
+    RG_ASSERT(m->size > 0);
+}
+
+static void snap_chunk_check(const struct rg_msg_snap_chunk *m)
+{
+    RG_ASSERT(m->index_term > 0);
+    RG_ASSERT(m->data.n > 0);
+    RG_ASSERT(m->data.n <= RG_MSG_CHUNK_BYTES_MAX);
+    RG_ASSERT(m->data.p != NULL);
+}
+
+static void handover_check(const struct rg_msg_handover *m)
+{
+    RG_ASSERT(m->config.n <= RG_RAFT_CONFIG_BYTES_MAX);
+    RG_ASSERT(m->step < RG_HANDOVER_STEP_COUNT);
+    RG_ASSERT(m->term != 0);
+    RG_ASSERT(m->last_term != 0);
+}
+
+static void msg_check(const struct rg_msg *m)
+{
+    switch (m->type) {
+    case RG_MSG_APPEND:
+        append_check(&m->append);
+        return;
+    case RG_MSG_APPEND_RESULT:
+        RG_ASSERT(m->append_result.term != 0);
+        return;
+    case RG_MSG_VOTE:
+        RG_ASSERT(m->vote.term != 0);
+        RG_ASSERT(m->vote.candidate != 0);
+        return;
+    case RG_MSG_TIMEOUT_NOW:
+        RG_ASSERT(m->timeout_now.term != 0);
+        return;
+    case RG_MSG_ANNOUNCE:
+        RG_ASSERT(m->announce.term != 0);
+        return;
+    case RG_MSG_SNAP_OFFER:
+        snap_offer_check(&m->snap_offer);
+        return;
+    case RG_MSG_SNAP_ACK:
+        RG_ASSERT(m->snap_ack.status < RG_SNAP_STATUS_COUNT);
+        RG_ASSERT(m->snap_ack.index_term > 0);
+        return;
+    case RG_MSG_SNAP_CHUNK:
+        snap_chunk_check(&m->snap_chunk);
+        return;
+    case RG_MSG_PROPOSE:
+        RG_ASSERT(m->propose.cmd.n > 0);
+        RG_ASSERT(m->propose.cmd.n <= RG_CMD_BYTES_MAX);
+        return;
+    case RG_MSG_PROPOSED:
+        RG_ASSERT(m->proposed.err < RG_ERR_COUNT);
+        RG_ASSERT(m->proposed.reply.err < RG_ERR_COUNT);
+        return;
+    case RG_MSG_FENCE:
+        RG_ASSERT(m->fence.epoch <= UINT32_MAX);
+        return;
+    case RG_MSG_FENCE_RESULT:
+        RG_ASSERT(m->fence_result.epoch <= UINT32_MAX);
+        return;
+    case RG_MSG_HANDOVER:
+        handover_check(&m->handover);
+        return;
+    case RG_MSG_ROOM:
+        RG_ASSERT((m->room.full & ~(unsigned)RG_FULL_ALL) == 0);
+        return;
+    case RG_MSG_VOTE_RESULT: /* of a node that has heard nothing yet: term 0, and its peer refuses it */
+    case RG_MSG_REPORT:
+        return;
+    case RG_MSG_INSTALL:
+        RG_ASSERT(false && "an INSTALL never goes on the wire");
+    }
+}
+
+static void hello_check(const struct rg_hello *h)
+{
+    RG_ASSERT(h->version != 0);
+    RG_ASSERT(h->from != 0);
+    RG_ASSERT(h->last_index <= INDEX_MAX);
+    RG_ASSERT(h->seen <= INDEX_MAX);
+    RG_ASSERT(h->promised <= UINT32_MAX);
+    RG_ASSERT(memchr(h->cluster_id, 0, sizeof h->cluster_id) != NULL);
+    RG_ASSERT(memchr(h->region, 0, sizeof h->region) != NULL);
+}
+
 /* ---- encoding ---- */
 
 static void put_append(const struct rg_msg_append *m, struct rg_buf *out)
 {
-    RG_ASSERT(m->n <= RG_MSG_ENTRIES_MAX);
-    RG_ASSERT(m->term != 0);
-    RG_ASSERT(m->prev_term <= m->term);
-    RG_ASSERT((m->prev_index == 0) == (m->prev_term == 0));
     rg_buf_put_u64(out, m->term);
     rg_buf_put_u64(out, m->prev_index);
     rg_buf_put_u64(out, m->prev_term);
     rg_buf_put_u64(out, m->commit);
     rg_buf_put_u32(out, (uint32_t)m->n);
     for (size_t i = 0; i < m->n; i++) {
-        RG_ASSERT(m->entries[i].term >= m->prev_term);
-        RG_ASSERT(m->entries[i].term <= m->term);
-        RG_ASSERT(m->entries[i].data.n <= RG_ENTRY_BYTES_MAX);
         rg_buf_put_u64(out, m->entries[i].term);
         rg_buf_put_u8(out, (uint8_t)m->entries[i].type);
         rg_buf_put_u32(out, (uint32_t)m->entries[i].data.n);
@@ -32,8 +150,6 @@ static void put_append(const struct rg_msg_append *m, struct rg_buf *out)
 
 static void put_proposed(const struct rg_msg_proposed *m, struct rg_buf *out)
 {
-    RG_ASSERT(m->err < RG_ERR_COUNT);
-    RG_ASSERT(m->reply.err < RG_ERR_COUNT);
     rg_buf_put_u64(out, m->number);
     rg_buf_put_u16(out, (uint16_t)m->err);
     rg_buf_put_u64(out, m->rev.epoch);
@@ -48,7 +164,6 @@ static void put_proposed(const struct rg_msg_proposed *m, struct rg_buf *out)
 
 static void put_fence_result(const struct rg_msg_fence_result *m, struct rg_buf *out)
 {
-    RG_ASSERT(m->epoch <= UINT32_MAX);
     rg_buf_put_u64(out, m->number);
     rg_buf_put_u8(out, m->promised);
     rg_buf_put_u8(out, m->voter);
@@ -62,10 +177,6 @@ static void put_fence_result(const struct rg_msg_fence_result *m, struct rg_buf 
 
 static void put_handover(const struct rg_msg_handover *m, struct rg_buf *out)
 {
-    RG_ASSERT(m->config.n <= RG_RAFT_CONFIG_BYTES_MAX);
-    RG_ASSERT(m->step < RG_HANDOVER_STEP_COUNT);
-    RG_ASSERT(m->term != 0);
-    RG_ASSERT(m->last_term != 0);
     rg_buf_put_u64(out, m->number);
     rg_buf_put_u8(out, (uint8_t)m->step);
     rg_buf_put_u64(out, m->term);
@@ -77,7 +188,6 @@ static void put_handover(const struct rg_msg_handover *m, struct rg_buf *out)
 
 static void put_room(const struct rg_msg_room *m, struct rg_buf *out)
 {
-    RG_ASSERT((m->full & ~(unsigned)RG_FULL_ALL) == 0);
     rg_buf_put_u64(out, m->room.state_bytes);
     rg_buf_put_u64(out, m->room.state_bytes_max);
     rg_buf_put_u64(out, m->room.memory_free);
@@ -89,6 +199,7 @@ static void put_room(const struct rg_msg_room *m, struct rg_buf *out)
 
 void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
 {
+    msg_check(msg);
     rg_buf_put_u8(out, (uint8_t)msg->type);
     rg_buf_put_u8(out, MSG_VERSION);
     switch (msg->type) {
@@ -123,7 +234,6 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         rg_buf_put_u64(out, msg->timeout_now.last_term);
         break;
     case RG_MSG_ANNOUNCE:
-        RG_ASSERT(msg->announce.term != 0);
         rg_buf_put_u64(out, msg->announce.term);
         rg_buf_put_u64(out, msg->announce.commit);
         rg_buf_put_u64(out, msg->announce.index);
@@ -142,24 +252,18 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         rg_buf_put_u32(out, msg->report.lease_ms);
         break;
     case RG_MSG_SNAP_OFFER:
-        RG_ASSERT(msg->snap_offer.index > 0);
-        RG_ASSERT(msg->snap_offer.size > 0);
-        RG_ASSERT(msg->snap_offer.index_term <= msg->snap_offer.term);
         rg_buf_put_u64(out, msg->snap_offer.term);
         rg_buf_put_u64(out, msg->snap_offer.index);
         rg_buf_put_u64(out, msg->snap_offer.index_term);
         rg_buf_put_u64(out, msg->snap_offer.size);
         break;
     case RG_MSG_SNAP_ACK:
-        RG_ASSERT(msg->snap_ack.status < RG_SNAP_STATUS_COUNT);
         rg_buf_put_u64(out, msg->snap_ack.index);
         rg_buf_put_u64(out, msg->snap_ack.index_term);
         rg_buf_put_u64(out, msg->snap_ack.offset);
         rg_buf_put_u8(out, (uint8_t)msg->snap_ack.status);
         break;
     case RG_MSG_SNAP_CHUNK:
-        RG_ASSERT(msg->snap_chunk.data.n > 0);
-        RG_ASSERT(msg->snap_chunk.data.n <= RG_MSG_CHUNK_BYTES_MAX);
         rg_buf_put_u64(out, msg->snap_chunk.index);
         rg_buf_put_u64(out, msg->snap_chunk.index_term);
         rg_buf_put_u64(out, msg->snap_chunk.offset);
@@ -167,8 +271,6 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         rg_buf_put(out, msg->snap_chunk.data.p, msg->snap_chunk.data.n);
         break;
     case RG_MSG_PROPOSE:
-        RG_ASSERT(msg->propose.cmd.n > 0);
-        RG_ASSERT(msg->propose.cmd.n <= RG_CMD_BYTES_MAX);
         rg_buf_put_u64(out, msg->propose.number);
         rg_buf_put_u32(out, (uint32_t)msg->propose.cmd.n);
         rg_buf_put(out, msg->propose.cmd.p, msg->propose.cmd.n);
@@ -177,7 +279,6 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         put_proposed(&msg->proposed, out);
         break;
     case RG_MSG_FENCE:
-        RG_ASSERT(msg->fence.epoch <= UINT32_MAX);
         rg_buf_put_u64(out, msg->fence.number);
         rg_buf_put_u64(out, msg->fence.epoch);
         rg_buf_put_u64(out, msg->fence.ceded);
@@ -192,7 +293,7 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         put_room(&msg->room, out);
         break;
     case RG_MSG_INSTALL:
-        RG_ASSERT(false && "an INSTALL never goes on the wire");
+        break;
     }
 }
 
@@ -251,6 +352,7 @@ static void get_append(struct rg_cursor *cur, struct rg_entry *entries, struct r
     for (size_t i = 0; !cur->bad && i < m->n; i++) {
         uint32_t n;
 
+        RG_ASSERT(i < RG_MSG_ENTRIES_MAX);
         entries[i].term = get_term(cur);
         entries[i].type = (enum rg_entry_type)rg_cursor_u8(cur);
         n = rg_cursor_u32(cur);
@@ -484,6 +586,7 @@ enum rg_err rg_rpc_decode(struct rg_span bytes, struct rg_entry entries[RG_MSG_E
     get_body(&cur, entries, &m);
     if (cur.bad || cur.p != cur.end)
         return rg_fail(ctx, RG_EMALFORMED, "malformed message: type %u, %zu bytes", (unsigned)m.type, bytes.n);
+    msg_check(&m);
     *ret_msg = m;
     return RG_OK;
 }
@@ -568,10 +671,7 @@ static bool hello_incarnation(struct rg_span value, struct rg_incarnation *out)
 
 void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
 {
-    RG_ASSERT(hello->version != 0);
-    RG_ASSERT(hello->from != 0);
-    RG_ASSERT(hello->last_index <= INDEX_MAX && hello->seen <= INDEX_MAX);
-    RG_ASSERT(hello->promised <= UINT32_MAX);
+    hello_check(hello);
     rg_tlv_put_u64(out, HELLO_VERSION, hello->version);
     rg_tlv_put_str(out, HELLO_CLUSTER, hello->cluster_id);
     rg_tlv_put_str(out, HELLO_REGION, hello->region);
@@ -676,6 +776,7 @@ enum rg_err rg_hello_decode(struct rg_span bytes, struct rg_hello *ret_hello, st
     }
     if (!ok || cur.bad || h.version == 0 || h.from == 0)
         return rg_fail(ctx, RG_EMALFORMED, "malformed hello of %zu bytes", bytes.n);
+    hello_check(&h);
     *ret_hello = h;
     return RG_OK;
 }

@@ -1,6 +1,9 @@
 /* The metadata file: two slots, whatever happens to one of them. */
 #include <stdio.h>
 
+#include "base/le.h"
+#include "base/tlv.h"
+#include "crypto/digest.h"
 #include "raft/core/meta.h"
 #include "tests/lib/check_main.h"
 #include "tests/sim/simlanes.h"
@@ -194,4 +197,91 @@ TEST(crashes_leave_old_or_new)
             meta = got;
         }
     }
+}
+
+/* ---- slots that authenticate and are refused ---- */
+
+enum { SEQUENCE = 1, NODE = 4, TERM = 7, VOTE = 8, PROMISED = 13, CEDED_INDEX = 15, CEDED_TERM = 16, TERM_BEFORE = 17, REGION = 3, SLOT = 4096 };
+
+struct change {
+    uint32_t field;
+    uint64_t value;
+};
+
+/* The slot's content with fields of another value, sealed anew. */
+static void poke_slot(unsigned slot, const struct change *changes, size_t n, const char *region, size_t region_n)
+{
+    static const struct rg_context purpose = {.purpose = {(const uint8_t *)"meta", 4}};
+    uint8_t bytes[SLOT];
+    RG_AUTO_BUF struct rg_buf plain = {0}, changed = {0}, sealed = {0};
+    struct rg_cursor cur;
+    struct rg_tlv tlv;
+
+    rg_buf_init(&plain, SLOT);
+    rg_buf_init(&changed, SLOT);
+    rg_buf_init(&sealed, SLOT);
+    ck_assert_uint_eq(simdisk_peek(lanes.disk, "d/meta", (uint64_t)slot * SLOT, bytes, SLOT), SLOT);
+    ck_assert_int_eq(rg_envelope_open(keys, &purpose, rg_span(bytes + 16, rg_le_get(bytes + 8, 4)), &plain, &ctx), RG_OK);
+    rg_cursor_init(&cur, rg_buf_span(&plain));
+    while (rg_tlv_next(&cur, &tlv)) {
+        const struct change *change = NULL;
+
+        for (size_t i = 0; i < n; i++)
+            if (changes[i].field == tlv.field)
+                change = &changes[i];
+        if (change != NULL)
+            rg_tlv_put_u64(&changed, tlv.field, change->value);
+        else if (tlv.field == REGION && region != NULL)
+            rg_tlv_put(&changed, REGION, rg_span(region, region_n));
+        else
+            rg_tlv_put(&changed, tlv.field, tlv.value);
+    }
+    ck_assert_int_eq(rg_envelope_seal(keys, &purpose, rg_buf_span(&changed), &sealed), RG_OK);
+    memset(bytes + 16, 0, sizeof bytes - 16);
+    rg_le_put(bytes + 8, sealed.len, 4);
+    memcpy(bytes + 16, sealed.data, sealed.len);
+    rg_le_put(bytes + 12, rg_crc32c(rg_crc32c(0, bytes, 12), sealed.data, sealed.len), 4);
+    simdisk_poke(lanes.disk, "d/meta", (uint64_t)slot * SLOT, bytes, SLOT);
+}
+
+static const struct {
+    const char *what;
+    struct change changes[2];
+    size_t n;
+    const char *region;
+    size_t region_n;
+    bool good;
+} contents[] = {
+    {"another term", {{TERM, UINT64_C(9) << 32}}, 1, .good = true},
+    {"a hand-over in this term", {{CEDED_INDEX, 5}, {CEDED_TERM, UINT64_C(1) << 32}}, 2, .good = true},
+    {"nobody's", {{NODE, 0}}, 1},
+    {"a vote without a term", {{TERM, 0}}, 1},
+    {"an epoch that no term can have", {{PROMISED, UINT64_C(1) << 32}}, 1},
+    {"a hand-over at no index", {{CEDED_TERM, 1}}, 1},
+    {"a hand-over in no term", {{CEDED_INDEX, 1}}, 1},
+    {"a hand-over in a later term", {{CEDED_INDEX, 5}, {CEDED_TERM, (UINT64_C(1) << 32) + 1}}, 2},
+    {"a later term than that it went on from", {{TERM_BEFORE, (UINT64_C(1) << 32) + 1}}, 1},
+    {"no place in the order of slots", {{SEQUENCE, 0}}, 1},
+    {"the last place there is", {{SEQUENCE, UINT64_MAX}}, 1},
+    {"a zero in a text", .region = "eu\0x", .region_n = 4},
+    {"a text over its size", .region = "a-region-with-a-name-of-33-letters", .region_n = 33},
+};
+
+/* Authentic, and yet nothing that this program writes: it is not gone on with, and the slot beside it counts. */
+LOOP(contents_that_contradict_themselves_are_refused, RG_LEN(contents))
+{
+    struct rg_meta got;
+
+    ck_assert_int_eq(rg_metafile_create(&lanes.io, "d/meta", keys, &first, &ctx), RG_OK);
+    poke_slot(1, contents[_i].changes, contents[_i].n, contents[_i].region, contents[_i].region_n);
+    ck_assert_msg(open_meta(&got) == RG_OK, "%s beside a good one: %s", contents[_i].what, ctx.text);
+    ck_assert(same(&got, &first)); /* of two of one sequence the first counts */
+    poke_slot(0, contents[_i].changes, contents[_i].n, contents[_i].region, contents[_i].region_n);
+    if (contents[_i].good) {
+        ck_assert_msg(open_meta(&got) == RG_OK, "%s: %s", contents[_i].what, ctx.text);
+        ck_assert(!same(&got, &first));
+        return;
+    }
+    ck_assert_msg(open_meta(&got) == RG_ECORRUPT, "%s", contents[_i].what);
+    ck_assert_msg(strstr(ctx.text, "authentic, but of a form this release cannot read") != NULL, "%s: %s", contents[_i].what, ctx.text);
 }
