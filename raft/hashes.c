@@ -1,6 +1,8 @@
 /* raft/hashes.c: state hashes kept by index. */
 #include "raft/hashes.h"
 
+_Static_assert((RG_HASHES_KEPT & (RG_HASHES_KEPT - 1)) == 0, "a remainder is a mask");
+
 enum rg_err rg_hashes_new(struct rg_hashes *hashes)
 {
     RG_ASSERT(hashes->kept == NULL);
@@ -17,6 +19,7 @@ void rg_hashes_keep(struct rg_hashes *hashes, const struct rg_applied *applied)
 {
     struct rg_hash_kept *h = &hashes->kept[applied->index % RG_HASHES_KEPT];
 
+    RG_ASSERT(hashes->kept != NULL);
     RG_ASSERT(applied->index > 0);
     RG_ASSERT(applied->term > 0);
     h->index = applied->index;
@@ -29,6 +32,7 @@ enum rg_compared rg_hashes_compare(const struct rg_hashes *hashes, uint64_t appl
 {
     const struct rg_hash_kept *h = &hashes->kept[index % RG_HASHES_KEPT];
 
+    RG_ASSERT(hashes->kept != NULL);
     if (index > applied)
         return RG_COMPARED_PENDING;
     if (h->index != index || index == 0 || h->term != term)

@@ -32,6 +32,10 @@ bool rg_incarnation_equal(const struct rg_incarnation *a, const struct rg_incarn
     return memcmp(a->b, b->b, sizeof a->b) == 0;
 }
 
+_Static_assert(sizeof "region=;link=" + sizeof ((struct rg_peer_config *)0)->region + sizeof ((struct rg_peer_config *)0)->link <=
+                   RG_ADDRESS_BYTES_MAX, "every address fits");
+_Static_assert(RG_ROLE_LEARNER == 0 && RG_ROLE_VOTER == 1, "in every log");
+
 /* ---- addresses ---- */
 
 static const char incarnation_key[] = ";incarnation=";
@@ -97,6 +101,7 @@ size_t rg_members_voters(const struct rg_members *members)
     RG_ASSERT(members->n <= RG_PEERS_MAX);
     for (size_t i = 0; i < members->n; i++)
         n += members->peers[i].role == RG_ROLE_VOTER;
+    RG_ASSERT(n <= members->n);
     return n;
 }
 
@@ -111,7 +116,8 @@ bool rg_members_equal(const struct rg_members *a, const struct rg_members *b)
 {
     bool equal = a->n == b->n;
 
-    RG_ASSERT(a->n <= RG_PEERS_MAX && b->n <= RG_PEERS_MAX);
+    RG_ASSERT(a->n <= RG_PEERS_MAX);
+    RG_ASSERT(b->n <= RG_PEERS_MAX);
     for (size_t i = 0; equal && i < a->n; i++)
         equal = a->peers[i].id == b->peers[i].id && a->peers[i].role == b->peers[i].role &&
                 rg_incarnation_equal(&a->peers[i].incarnation, &b->peers[i].incarnation) &&
@@ -148,6 +154,7 @@ static bool incarnation_taken(const struct rg_members *members, size_t n, const 
 /* Among the first n. */
 static bool address_taken(const struct rg_members *members, size_t n, const struct rg_peer_config *peer)
 {
+    RG_ASSERT(n <= RG_PEERS_MAX);
     for (size_t i = 0; i < n; i++)
         if (strcmp(members->peers[i].link, peer->link) == 0 && strcmp(members->peers[i].region, peer->region) == 0)
             return true;
@@ -184,6 +191,8 @@ enum rg_err rg_members_encode(const struct rg_members *members, struct rg_buf *o
         rg_buf_put_u8(out, members->peers[i].role == RG_ROLE_VOTER ? RG_ROLE_VOTER : RG_ROLE_LEARNER);
     }
     rg_buf_put(out, zeros, (ALIGN - (out->len - begin) % ALIGN) % ALIGN);
+    RG_ASSERT(out->err || (out->len - begin) % ALIGN == 0);
+    RG_ASSERT(members->n <= RG_PEERS_MAX);
     return out->err;
 }
 
@@ -219,6 +228,8 @@ enum rg_err rg_members_decode(struct rg_span bytes, struct rg_members *ret_membe
             return RG_EMALFORMED;
         peer->role = role == RG_ROLE_VOTER ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
     }
+    RG_ASSERT(m.n == n);
+    RG_ASSERT(rg_members_voters(&m) <= m.n);
     *ret_members = m;
     return RG_OK;
 }

@@ -1,9 +1,13 @@
 /* raft/moments.c: moments of commit and of arrival. */
 #include "raft/moments.h"
 
+_Static_assert((RG_MOMENTS_COMMITS & (RG_MOMENTS_COMMITS - 1)) == 0, "a remainder is a mask");
+_Static_assert((RG_MOMENTS_RECEIPTS & (RG_MOMENTS_RECEIPTS - 1)) == 0, "a remainder is a mask");
+
 enum rg_err rg_moments_new(struct rg_moments *m)
 {
-    RG_ASSERT(m->commits == NULL && m->receipts == NULL);
+    RG_ASSERT(m->commits == NULL);
+    RG_ASSERT(m->receipts == NULL);
     m->commits = calloc(RG_MOMENTS_COMMITS, sizeof *m->commits);
     m->receipts = calloc(RG_MOMENTS_RECEIPTS, sizeof *m->receipts);
     return m->commits != NULL && m->receipts != NULL ? RG_OK : RG_ENOMEM;
@@ -31,11 +35,14 @@ static size_t oldest(const struct rg_moments *m)
 
 void rg_moments_committed(struct rg_moments *m, uint64_t index, uint64_t bytes, uint64_t now_ms, uint64_t now_us)
 {
+    RG_ASSERT(index > 0);
+    RG_ASSERT(m->commits_n == 0 || m->commits[(m->commits_n - 1) % RG_MOMENTS_COMMITS].index < index);
     m->commit_bytes += bytes;
     m->commits[m->commits_n++ % RG_MOMENTS_COMMITS] =
         (struct rg_moment){.index = index, .ms = now_ms, .us = now_us, .bytes = m->commit_bytes};
     RG_ASSERT(m->commits_seen < m->commits_n);
     m->commits_seen = RG_MAX(m->commits_seen, oldest(m));
+    RG_ASSERT(m->commits_n - m->commits_seen <= RG_MOMENTS_COMMITS);
 }
 
 /* The number of the first moment kept at which more than index was committed; commits_n: none. */
@@ -60,6 +67,7 @@ uint64_t rg_moments_lag_ms(const struct rg_moments *m, uint64_t index, uint64_t 
 {
     size_t at = commit_beyond(m, index);
 
+    RG_ASSERT(at == m->commits_n || now_ms >= m->commits[at % RG_MOMENTS_COMMITS].ms);
     return at < m->commits_n ? now_ms - m->commits[at % RG_MOMENTS_COMMITS].ms : 0;
 }
 
@@ -68,14 +76,16 @@ uint64_t rg_moments_lag_bytes(const struct rg_moments *m, uint64_t index)
     size_t at = commit_beyond(m, index);
     uint64_t before = at > oldest(m) ? m->commits[(at - 1) % RG_MOMENTS_COMMITS].bytes : 0;
 
+    RG_ASSERT(before <= m->commit_bytes);
     if (at == m->commits_n)
         return 0;
-    RG_ASSERT(before <= m->commit_bytes);
     return m->commit_bytes - before;
 }
 
 void rg_moments_applied(struct rg_moments *m, uint64_t least, uint64_t now_us, uint64_t histogram[32])
 {
+    RG_ASSERT(m->commits_seen <= m->commits_n);
+    RG_ASSERT(least != UINT64_MAX);
     while (m->commits_seen < m->commits_n) {
         const struct rg_moment *c = &m->commits[m->commits_seen % RG_MOMENTS_COMMITS];
 
@@ -88,6 +98,7 @@ void rg_moments_applied(struct rg_moments *m, uint64_t least, uint64_t now_us, u
 
 void rg_moments_skip(struct rg_moments *m)
 {
+    RG_ASSERT(m->commits_seen <= m->commits_n);
     m->commits_seen = m->commits_n;
 }
 
@@ -95,11 +106,14 @@ void rg_moments_skip(struct rg_moments *m)
 
 void rg_moments_received(struct rg_moments *m, uint64_t index, uint64_t now_us)
 {
+    RG_ASSERT(index > 0);
+    RG_ASSERT(m->receipts_seen <= m->receipts_n);
     m->receipts[m->receipts_n++ % RG_MOMENTS_RECEIPTS] = (struct rg_moment){.index = index, .us = now_us};
 }
 
 void rg_moments_visible(struct rg_moments *m, uint64_t applied, uint64_t now_us, uint64_t histogram[32])
 {
+    RG_ASSERT(m->receipts_seen <= m->receipts_n);
     while (m->receipts_seen < m->receipts_n) {
         const struct rg_moment *r = &m->receipts[m->receipts_seen % RG_MOMENTS_RECEIPTS];
 

@@ -1,7 +1,7 @@
 /* raft/proposals.c: proposals in a list. */
 #include "raft/proposals.h"
 
-static void proposals_check(const struct rg_proposals *list)
+void rg_proposals_check(const struct rg_proposals *list)
 {
     RG_ASSERT((list->n == 0) == (list->head == NULL));
     RG_ASSERT((list->n == 0) == (list->tail == &list->head));
@@ -18,7 +18,9 @@ void rg_proposals_init(struct rg_proposals *list)
 void rg_proposals_push(struct rg_proposals *list, struct rg_proposal *p)
 {
     RG_ASSERT(p->on_done != NULL);
-    proposals_check(list);
+    RG_ASSERT(p != list->head);
+    RG_ASSERT(&p->next != list->tail); /* it is not the last either: each is in one list, once */
+    rg_proposals_check(list);
     p->next = NULL;
     *list->tail = p;
     list->tail = &p->next;
@@ -29,13 +31,14 @@ static struct rg_proposal *take_at(struct rg_proposals *list, struct rg_proposal
 {
     struct rg_proposal *p = *at;
 
-    RG_ASSERT(p != NULL && list->n > 0);
+    RG_ASSERT(p != NULL);
+    RG_ASSERT(list->n > 0);
     *at = p->next;
     if (*at == NULL)
         list->tail = at;
     list->n--;
     p->next = NULL;
-    proposals_check(list);
+    rg_proposals_check(list);
     return p;
 }
 
@@ -54,16 +57,18 @@ struct rg_proposal *rg_proposals_take(struct rg_proposals *list, uint64_t index)
 
 void rg_proposals_move(struct rg_proposals *list, struct rg_proposals *from)
 {
-    proposals_check(from);
+    RG_ASSERT(list != from);
+    rg_proposals_check(from);
     *list = *from;
     if (list->n == 0)
         list->tail = &list->head;
     rg_proposals_init(from);
-    proposals_check(list);
+    rg_proposals_check(list);
 }
 
 void rg_proposals_answer(struct rg_proposals *list, enum rg_err err)
 {
+    RG_ASSERT(err != RG_OK);
     for (size_t n = list->n; n > 0 && list->head != NULL; n--) {
         struct rg_proposal *p = rg_proposals_pop(list);
 

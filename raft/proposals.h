@@ -16,6 +16,8 @@ void rg_proposals_push(struct rg_proposals *list, struct rg_proposal *p);
 struct rg_proposal *rg_proposals_pop(struct rg_proposals *list);
 /** The one with this index, wherever it stands. NULL: there is none. */
 struct rg_proposal *rg_proposals_take(struct rg_proposals *list, uint64_t index);
+/** Nothing in it, no first one and the tail at the head: all of these or none. */
+void rg_proposals_check(const struct rg_proposals *list);
 /** All of `from`, which is empty then; what `list` held before must be gone. */
 void rg_proposals_move(struct rg_proposals *list, struct rg_proposals *from);
 /** Give every one this outcome; not those that a callback adds meanwhile. */

@@ -10,6 +10,7 @@ static void swap(struct rg_wait **w, size_t i, size_t k)
 {
     struct rg_wait *x = w[i];
 
+    RG_ASSERT(i != k);
     w[i] = w[k];
     w[k] = x;
 }
@@ -18,6 +19,8 @@ static void down(struct rg_waits *waits, size_t i)
 {
     struct rg_wait **w = waits->items;
 
+    RG_ASSERT(i <= waits->n);
+    RG_ASSERT(waits->n <= waits->cap);
     for (;;) {
         size_t least = i, l = 2 * i + 1;
 
@@ -47,6 +50,7 @@ static enum rg_err room(struct rg_waits *waits, size_t max)
         return RG_EBUSY;
     waits->items = more;
     waits->cap = cap;
+    RG_ASSERT(waits->n < waits->cap);
     return RG_OK;
 }
 
@@ -60,6 +64,8 @@ enum rg_err rg_waits_push(struct rg_waits *waits, struct rg_wait *wait, size_t m
     waits->items[waits->n++] = wait;
     for (size_t i = waits->n - 1; i > 0 && before(waits->items[i], waits->items[(i - 1) / 2]); i = (i - 1) / 2)
         swap(waits->items, i, (i - 1) / 2);
+    RG_ASSERT(waits->n <= max);
+    RG_ASSERT(waits->n <= waits->cap);
     return RG_OK;
 }
 
@@ -81,6 +87,7 @@ struct rg_wait *rg_waits_expire(struct rg_waits *waits, uint64_t now_ms, uint64_
     struct rg_wait *expired = NULL;
     size_t kept = 0;
 
+    RG_ASSERT(waits->n <= waits->cap);
     *ret_earliest = UINT64_MAX;
     for (size_t i = 0; i < waits->n; i++) {
         struct rg_wait *w = waits->items[i];
@@ -90,17 +97,20 @@ struct rg_wait *rg_waits_expire(struct rg_waits *waits, uint64_t now_ms, uint64_
             expired = w;
             continue;
         }
+        RG_ASSERT(kept <= i);
         *ret_earliest = RG_MIN(*ret_earliest, w->deadline_ms);
         waits->items[kept++] = w;
     }
     waits->n = kept;
     for (size_t i = kept / 2; i-- > 0;)
         down(waits, i);
+    RG_ASSERT(kept <= waits->cap);
     return expired;
 }
 
 void rg_waits_deinit(struct rg_waits *waits)
 {
+    RG_ASSERT((waits->items == NULL) == (waits->cap == 0));
     free(waits->items);
     *waits = (struct rg_waits){NULL, 0, 0};
 }

@@ -29,6 +29,8 @@ void node_answers_unled(struct rg_node *node)
 {
     rg_proposals_answer(&node->answers.queue, RG_ENOTPRIMARY);
     rg_proposals_answer(&node->answers.flying, RG_ESTOPPED); /* they may yet be committed: the outcome is open */
+    RG_ASSERT(node->answers.queue.n == 0);
+    RG_ASSERT(node->answers.flying.n == 0);
 }
 
 void node_answers_refuse(struct rg_node *node)
@@ -270,6 +272,7 @@ void node_waits_answer(struct rg_node *node, enum rg_err all)
         w->err = all;
         w->on_done(w);
     }
+    node_answers_empty(&node->answers); /* the last to be told: the node has stopped */
 }
 
 static void waits_visible(struct rg_node *node)
@@ -336,6 +339,7 @@ void node_answer(struct rg_node *node)
     waits_visible(node);
     waits_expire(node, now_ms);
     node_forward_expire(node, now_ms);
+    node_answers_check(&node->answers);
 }
 
 uint64_t node_answer_due(const struct rg_node *node)

@@ -8,6 +8,8 @@ void node_visible_set(struct rg_node *node)
 {
     uint64_t seq = atomic_load_explicit(&node->visible.seq, memory_order_relaxed);
 
+    RG_ASSERT(node->state.applied.index >= atomic_load_explicit(&node->visible.index, memory_order_relaxed));
+    RG_ASSERT(rg_epoch_of(node->state.applied.term) >= atomic_load_explicit(&node->visible.epoch, memory_order_relaxed));
     atomic_store_explicit(&node->visible.seq, seq + 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
     atomic_store_explicit(&node->visible.epoch, rg_epoch_of(node->state.applied.term), memory_order_relaxed);
@@ -65,6 +67,8 @@ static enum rg_err settle_one(struct rg_node *node, const struct rg_entry *entry
     const struct rg_applied *applied = &effect->applied;
     struct rg_proposal *proposal;
 
+    RG_ASSERT(applied->index > node->state.config_index);
+    RG_ASSERT(applied->term <= node->meta.term || node->stage.state == NODE_NEW);
     if (rg_epoch_of(applied->term) != rg_epoch_of(node->state.applied.term))
         node_policy_touch(node);
     node->state.applied = *applied;
@@ -169,6 +173,7 @@ enum rg_err node_apply_upto(struct rg_node *node, uint64_t limit, struct rg_errc
             return rg_fail(ctx, err, "apply behind entry %llu: %s", (unsigned long long)node->state.applied.index,
                            rg_err_text(err));
     }
+    node_state_check(&node->state);
     node_visible_set(node);
     node_room_stopped(node, stopped);
     return RG_OK;
@@ -296,6 +301,7 @@ void node_snapshot_step(struct rg_node *node)
 {
     enum rg_err err;
 
+    node_snap_check(&node->snap);
     if (node->snap.install.state != INSTALL_NONE || node->state.config_index == 0 || rg_snapstore_taking(node->snaps) ||
         !snapshot_due(node) || node_now_ms(node) < node->snap.retry_ms)
         return;
@@ -457,6 +463,7 @@ static void install_done(struct rg_node *node)
     node_take(node, err, &update, false);
     if (node->stage.state != NODE_RUNNING)
         return;
+    node_snap_check(&node->snap);
     node_members_update(node, false);
     node_visible_set(node);
     node_room_measure(node);

@@ -175,6 +175,7 @@ void node_change_answer(struct rg_node *node)
 {
     struct rg_change *change = node->change.now;
 
+    node_change_check(&node->change);
     if (change == NULL)
         return;
     if (change->index == 0) {

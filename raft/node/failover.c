@@ -34,6 +34,7 @@ void node_epochs_load(struct rg_node *node, struct rg_txn *txn)
     node->epochs.known.n = 0;
     while (rg_epoch_list_next(&scan, &e) == RG_OK)
         rg_epochs_add(&node->epochs.known, e.epoch, e.first_index);
+    node_epochs_check(&node->epochs);
 }
 
 enum rg_err node_reached(const struct rg_node *node, struct rg_rev rev)
@@ -453,6 +454,7 @@ static void step_begin(struct rg_node *node)
                 (unsigned long long)rg_wal_last(node->wal));
     RG_ASSERT(node->failover.epoch > 0 && node->failover.epoch <= UINT32_MAX);
     RG_ASSERT(node_now_ms(node) >= node->failover.wait_until_ms || RG_BUG(promotion_no_wait));
+    RG_ASSERT(rg_epoch_of_node(node->failover.epoch, node->config.id) || RG_BUG(epoch_next_one));
     rg_sm_move(&node->failover.stage, FAILOVER_BEGIN);
     node_reborn(node, node->failover.epoch << RG_EPOCH_SHIFT, rg_buf_span(&config));
 }
@@ -461,6 +463,7 @@ void node_failover_step(struct rg_node *node)
 {
     uint64_t now = node_now_ms(node);
 
+    node_failover_check(&node->failover);
     if (node->failover.stage.state != FAILOVER_NONE && node->failover.stage.state != FAILOVER_BEGIN && raising(node) && !node->leading) {
         node_failover_answer(node, RG_ENOTPRIMARY);
         return;
@@ -537,6 +540,8 @@ void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config)
     rg_sm_move(&node->stage, NODE_REBORN);
     node->epochs.reborn_index = rg_wal_last(node->wal);
     RG_ASSERT(!node->leading && node->answers.flying.n == 0);
+    RG_ASSERT(node->answers.queue.n == 0);
+    RG_ASSERT(node->change.now == NULL);
     node_primary_forget(node);
     rg_wal_flush(node->wal);
 }

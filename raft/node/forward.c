@@ -63,6 +63,7 @@ void rg_node_forward(struct rg_node *node, struct rg_proposal *p)
         node->forward.deadline_ms = p->deadline_ms;
     node->forward.to = primary->config.id;
     rg_proposals_push(&node->forward.list, p);
+    node_forward_check(&node->forward);
 }
 
 void node_on_proposed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_proposed *m)

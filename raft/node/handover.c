@@ -123,6 +123,7 @@ void rg_node_handover(struct rg_node *node, struct rg_handover *h)
     s->paused_ms = s->again_ms = 0;
     s->changing = false;
     s->change_err = RG_OK;
+    node_handover_check(s);
 }
 
 /* ---- roles of the other voters ---- */
@@ -363,6 +364,7 @@ void node_handover_step(struct rg_node *node)
 {
     struct node_handover *s = &node->handover;
 
+    node_handover_check(s);
     if (!node->handover.paused)
         node_held_release(node);
     switch ((enum handover_stage)s->stage.state) {

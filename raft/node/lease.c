@@ -42,6 +42,7 @@ void node_policy_load(struct rg_node *node)
         node->peers[i].counts =
             rg_binding_counts(&node->members, &node->peers[i].config) && peer_counts(txn, &node->peers[i].config);
     node->lease.dirty = false;
+    node_lease_check(&node->lease);
     node_regions_moved(node);
 }
 

@@ -34,6 +34,10 @@ static void answer_stopped(struct rg_node *node)
     node_failover_answer(node, RG_ESTOPPED);
     node_handover_end(node, RG_ESTOPPED, "the node stopped");
     node_waits_answer(node, RG_ESTOPPED);
+    RG_ASSERT(node->forward.list.n == 0);
+    RG_ASSERT(node->change.now == NULL);
+    RG_ASSERT(node->failover.request == NULL);
+    RG_ASSERT(node->handover.request == NULL);
 }
 
 void node_settle(struct rg_node *node)

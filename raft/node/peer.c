@@ -336,6 +336,7 @@ void node_report(struct rg_node *node)
     if (node->leading || primary == NULL || !primary->up || node->snap.install.state != INSTALL_NONE ||
         node_bygone(node, rg_core_term(node->core)))
         return;
+    RG_ASSERT(node->state.applied.index <= node->log.persisted || RG_BUG(apply_early));
     m.report.term = rg_core_term(node->core);
     m.report.durable = node->log.persisted;
     m.report.index = node->state.applied.index;
@@ -422,6 +423,7 @@ static void on_announce(struct rg_node *node, struct node_peer *peer, const stru
         compare_announced(node);
     }
     node->primary.report_due = true;
+    node_primary_check(&node->primary);
 }
 
 static void on_report(struct rg_node *node, struct node_peer *peer, const struct rg_msg_report *m)

@@ -103,6 +103,7 @@ void node_ready_update(struct rg_node *node)
         node->health.ready = learner_ready(node);
     if (node->health.ready)
         node->health.not_ready[0] = '\0';
+    node_health_check(&node->health);
 }
 
 /* ---- publishing ---- */
@@ -111,6 +112,7 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
 {
     uint64_t now = node_now_ms(node), behind;
 
+    node_peer_check(peer);
     memset(s, 0, sizeof *s);
     s->id = peer->config.id;
     memcpy(s->region, peer->config.region, sizeof s->region);

@@ -94,11 +94,15 @@ static void take_entries(struct rg_node *node, const struct rg_core_update *u)
         node->log.persisted = RG_MIN(node->log.persisted, u->first_index - 1);
         node->log.trusted = RG_MIN(node->log.trusted, u->first_index - 1);
     }
+    RG_ASSERT(u->entries[u->n_entries - 1].term <= node->meta.term); /* saved before */
     RG_ASSERT(u->first_index == rg_wal_last(node->wal) + 1);
     RG_ASSERT(u->first_index > node->state.applied.index); /* what readers have seen is never replaced */
+    RG_ASSERT(node->log.persisted < u->first_index);
+    RG_ASSERT(node->log.trusted < u->first_index);
     err = rg_wal_append(node->wal, u->entries, u->n_entries);
     if (err)
         node_fail(node, err, "append %zu entries to the log: %s", u->n_entries, rg_err_text(err));
+    RG_ASSERT(err || rg_wal_last(node->wal) == u->first_index + u->n_entries - 1);
 }
 
 /* Its entries change the configuration, or take a change of it back. */
@@ -286,6 +290,7 @@ void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_updat
     }
     if (update->save)
         take_meta(node);
+    RG_ASSERT(node->stage.state == NODE_STOPPED || node->meta.term == rg_core_term(node->core)); /* durable before anything leaves */
     members = moves_members(node, update);
     if (node->stage.state != NODE_STOPPED && update->n_entries > 0)
         take_entries(node, update);
@@ -356,6 +361,7 @@ static bool release_one(struct rg_node *node, struct node_peer *peer, uint64_t l
             rg_gate_drop(&peer->gate);
         return false;
     }
+    RG_ASSERT(m.append.n == 0 || span.prev_index + m.append.n <= rg_wal_last(node->wal));
     rg_gate_sent(&peer->gate, span.prev_index + m.append.n,
                  m.append.n > 0 ? node->out_entries[m.append.n - 1].term : span.prev_term, bytes);
     return true;

@@ -6,13 +6,17 @@
 
 static void here_check(const struct rg_append_here *here)
 {
-    RG_ASSERT(here->snap_index <= here->applied_index && here->snap_term <= here->applied_term);
-    RG_ASSERT((here->snap_index == 0) == (here->snap_term == 0) && (here->applied_index == 0) == (here->applied_term == 0));
-    RG_ASSERT(here->first_index >= 1 && here->first_index <= here->snap_index + 1);
+    RG_ASSERT(here->snap_index <= here->applied_index);
+    RG_ASSERT(here->snap_term <= here->applied_term);
+    RG_ASSERT((here->snap_index == 0) == (here->snap_term == 0));
+    RG_ASSERT((here->applied_index == 0) == (here->applied_term == 0));
+    RG_ASSERT(here->first_index >= 1);
+    RG_ASSERT(here->first_index <= here->snap_index + 1);
 }
 
 bool rg_append_contradicts(const struct rg_append_here *here, const struct rg_msg_append *m)
 {
+    RG_ASSERT(m->n == 0 || m->entries != NULL);
     here_check(here);
     if (m->prev_index >= here->applied_index)
         return false;
@@ -48,12 +52,14 @@ struct rg_msg_append rg_append_part(const struct rg_msg_append *m, size_t done)
     size_t n = m->n > done ? 1 : 0; /* the first is first whatever it is */
 
     RG_ASSERT(done <= m->n);
+    RG_ASSERT(m->n == 0 || m->entries != NULL);
     while (done + n < m->n && m->entries[done + n].type != RG_ENTRY_CHANGE)
         n++;
     part.entries = m->entries + done;
     part.n = n;
     part.prev_index = m->prev_index + done;
     part.prev_term = done > 0 ? m->entries[done - 1].term : m->prev_term;
-    RG_ASSERT(done + n <= m->n && (n > 0 || m->n == done));
+    RG_ASSERT(done + n <= m->n);
+    RG_ASSERT((n > 0 || m->n == done));
     return part;
 }

@@ -5,6 +5,7 @@
 
 enum rg_err rg_change_refuse(struct rg_change *change, const char *why)
 {
+    RG_ASSERT(why[0] != '\0');
     snprintf(change->text, sizeof change->text, "node %llu %s", (unsigned long long)change->peer.id, why);
     return RG_EINVALID;
 }
@@ -15,7 +16,9 @@ enum rg_err rg_change_apply(struct rg_change *change, const struct rg_members *n
     struct rg_members m = *now;
     size_t at = 0;
 
-    RG_ASSERT(m.n >= 1 && m.n <= RG_PEERS_MAX);
+    RG_ASSERT(leader != 0);
+    RG_ASSERT(m.n >= 1);
+    RG_ASSERT(m.n <= RG_PEERS_MAX);
     while (at < m.n && m.peers[at].id != want->id)
         at++;
     if (want->id == leader)
@@ -45,6 +48,9 @@ enum rg_err rg_change_apply(struct rg_change *change, const struct rg_members *n
     default:
         return RG_EINVALID;
     }
+    RG_ASSERT(m.n <= RG_PEERS_MAX);
+    RG_ASSERT(m.n + 1 >= now->n);
+    RG_ASSERT(m.n <= now->n + 1);
     *ret_after = m;
     return RG_OK;
 }
@@ -53,6 +59,8 @@ void rg_change_promoted(const struct rg_members *now, uint64_t id, struct rg_mem
 {
     struct rg_members m = {.n = 0};
 
+    RG_ASSERT(now->n <= RG_PEERS_MAX);
+    RG_ASSERT(id != 0);
     for (size_t i = 0; i < now->n; i++) {
         const struct rg_peer_config *p = &now->peers[i];
 
@@ -61,11 +69,15 @@ void rg_change_promoted(const struct rg_members *now, uint64_t id, struct rg_mem
         m.peers[m.n] = *p;
         m.peers[m.n++].role = p->id == id ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
     }
+    RG_ASSERT(m.n <= now->n);
+    RG_ASSERT(rg_members_voters(&m) <= 1);
     *ret_after = m;
 }
 
 void rg_change_handed(const struct rg_members *now, uint64_t to, struct rg_members *ret_after)
 {
+    RG_ASSERT(now->n <= RG_PEERS_MAX);
+    RG_ASSERT(to != 0);
     *ret_after = *now;
     for (size_t i = 0; i < ret_after->n; i++)
         ret_after->peers[i].role = ret_after->peers[i].id == to ? RG_ROLE_VOTER : RG_ROLE_LEARNER;

@@ -16,7 +16,8 @@ uint64_t rg_epoch_next(uint64_t known, uint64_t id)
     if (RG_BUG(epoch_next_one))
         return known + 1;
     e = e > known ? e : e + RG_EPOCH_IDS;
-    RG_ASSERT(e > known && e - known <= RG_EPOCH_IDS);
+    RG_ASSERT(e > known);
+    RG_ASSERT(e - known <= RG_EPOCH_IDS);
     RG_ASSERT(rg_epoch_of_node(e, id));
     return e;
 }
@@ -28,6 +29,8 @@ void rg_epochs_add(struct rg_epochs *epochs, uint64_t epoch, uint64_t first_inde
         memmove(epochs->began, epochs->began + 1, (RG_EPOCHS_MAX - 1) * sizeof epochs->began[0]);
         epochs->n--;
     }
+    RG_ASSERT(epochs->n == 0 || epoch > epochs->began[epochs->n - 1].epoch);
+    RG_ASSERT(epochs->n == 0 || first_index > epochs->began[epochs->n - 1].first_index);
     epochs->began[epochs->n].epoch = epoch;
     epochs->began[epochs->n++].first_index = first_index;
 }

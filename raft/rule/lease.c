@@ -40,18 +40,23 @@ uint32_t rg_lease_asked_ms(const struct rg_settings *settings)
 
 void rg_grants_give(struct rg_grants *grants, uint64_t to, uint32_t lease_ms, uint64_t now_ms)
 {
-    RG_ASSERT(to != 0 && lease_ms > 0 && lease_ms <= RG_LEASE_MS_MAX);
+    RG_ASSERT(to != 0);
+    RG_ASSERT(lease_ms > 0);
+    RG_ASSERT(lease_ms <= RG_LEASE_MS_MAX);
     if (grants->to != to) {
         grants->others_ms = grants->until_ms;
         grants->to = to;
     }
     grants->until_ms = RG_MAX(grants->until_ms, now_ms + rg_lease_outlast_ms(lease_ms));
     RG_ASSERT(grants->others_ms <= grants->until_ms);
+    RG_ASSERT(grants->until_ms > now_ms);
+    RG_ASSERT(grants->to == to);
 }
 
 void rg_grants_assume(struct rg_grants *grants, uint64_t lease_ms, uint64_t now_ms)
 {
-    RG_ASSERT(grants->to == 0 && grants->until_ms == 0);
+    RG_ASSERT(grants->to == 0);
+    RG_ASSERT(grants->until_ms == 0);
     if (lease_ms > 0)
         grants->until_ms = now_ms + rg_lease_outlast_ms(lease_ms);
 }
@@ -60,5 +65,7 @@ uint64_t rg_grants_left_ms(const struct rg_grants *grants, uint64_t ceded, uint6
 {
     uint64_t until = ceded != 0 && ceded == grants->to ? grants->others_ms : grants->until_ms;
 
+    RG_ASSERT(grants->others_ms <= grants->until_ms);
+    RG_ASSERT(grants->to != 0 || grants->others_ms == 0);
     return until > now_ms ? until - now_ms : 0;
 }

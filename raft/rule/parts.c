@@ -1,5 +1,8 @@
-/* raft/rule/parts.c: the node's machines, and sizes that depend on each other. */
+/* raft/rule/parts.c: the node's machines, and what must be true of each of its parts by itself. */
 #include "raft/rule/parts.h"
+
+#include "raft/core/meta.h"
+#include "raft/node.h"
 
 /* ---- machines ---- */
 
@@ -47,11 +50,20 @@ static const char *const handover_names[] = {"NONE", "DEMOTE", "DRAIN", "PREPARE
 const struct rg_sm_table node_handovers = RG_SM_TABLE("handover", handover_may, handover_names);
 _Static_assert(RG_LEN(handover_may) == HANDOVER_COMMIT + 1, "each state has its row");
 
-/* ---- sizes ---- */
+/* ---- sizes that depend on each other ---- */
 
 _Static_assert(RG_LEN(((struct rg_failover *)0)->candidates) == RG_PEERS_MAX + 1, "this node and all its peers, guests too");
 _Static_assert(sizeof ((struct rg_candidate *)0)->region == sizeof ((struct rg_peer_config *)0)->region, "copied whole");
 _Static_assert(sizeof ((struct rg_hello *)0)->region >= sizeof ((struct rg_peer_config *)0)->region, "compared as strings");
+_Static_assert(sizeof ((struct rg_candidate *)0)->region == sizeof ((struct rg_meta *)0)->region, "copied whole");
+_Static_assert(sizeof ((struct rg_hello *)0)->cluster_id == sizeof ((struct rg_meta *)0)->cluster_id, "copied whole");
+_Static_assert(sizeof ((struct rg_hello *)0)->region == sizeof ((struct rg_meta *)0)->region, "copied whole");
+_Static_assert(sizeof ((struct rg_node_status *)0)->region == sizeof ((struct rg_meta *)0)->region, "copied whole");
+_Static_assert(sizeof ((struct rg_node_status *)0)->not_ready == sizeof ((struct node_health *)0)->not_ready, "copied whole");
+_Static_assert(sizeof ((struct rg_peer_status *)0)->region == sizeof ((struct rg_peer_config *)0)->region, "copied whole");
+_Static_assert(RG_LEN(((struct rg_node_status *)0)->peers) == RG_PEERS_MAX, "every peer is shown");
+_Static_assert(RG_LEN(((struct rg_node_status *)0)->visible_us) == 32, "rg_count_us counts in 32 buckets");
+_Static_assert(RG_LEN(((struct rg_node_status *)0)->durable_us) == 32, "rg_count_us counts in 32 buckets");
 _Static_assert(RG_REGIONS_ALL > RG_PEERS_MAX, "no number of regions means all of them by chance");
 _Static_assert(RG_EPOCH_HEARD_MAX + 2 * RG_EPOCH_IDS <= RG_EPOCH_MAX, "above what is heard, two of every node's are left");
 _Static_assert(RG_FIRST_TERM >> RG_EPOCH_SHIFT == 1, "the first epoch is 1");
@@ -62,3 +74,131 @@ _Static_assert(RG_PEERS_MAX * (RG_ADDRESS_BYTES_MAX + 10) + 32 <= RG_RAFT_CONFIG
 _Static_assert(RG_PEERS_MAX <= RG_EPOCH_IDS, "members differ by their ids' remainders");
 _Static_assert(RG_MSG_DATA_BYTES_MAX >= RG_CMD_BYTES_MAX, "a command fits a message");
 _Static_assert(RG_MSG_BYTES_MAX > RG_MSG_DATA_BYTES_MAX, "and what is around it too");
+
+/* ---- what must be true ---- */
+
+void node_peer_check(const struct node_peer *peer)
+{
+    RG_ASSERT(peer->config.id != 0);
+    RG_ASSERT(peer->config.role == RG_ROLE_VOTER || peer->config.role == RG_ROLE_LEARNER);
+    RG_ASSERT(!peer->guest || peer->sender == NULL); /* it leads: nobody sends it a snapshot */
+}
+
+void node_state_check(const struct node_state *state)
+{
+    RG_ASSERT((state->applied.index == 0) == (state->applied.term == 0));
+    RG_ASSERT(state->config_index <= state->applied.index);
+    RG_ASSERT(state->config_index == 0 || state->config.len > 0);
+    RG_ASSERT(!state->config_pending || state->config_index > 0);
+}
+
+void node_snap_check(const struct node_snap *snap)
+{
+    bool installing = snap->install.state != INSTALL_NONE;
+
+    RG_ASSERT((snap->index == 0) == (snap->term == 0));
+    RG_ASSERT(snap->index == 0 || snap->config.len > 0 || installing);
+    RG_ASSERT(snap->config_index <= snap->index || installing);
+    RG_ASSERT(!installing || snap->install_term != 0);
+    RG_ASSERT(!installing || snap->install_index > snap->index);
+}
+
+void node_answers_check(const struct node_answers *answers)
+{
+    rg_proposals_check(&answers->queue);
+    rg_proposals_check(&answers->held);
+    rg_proposals_check(&answers->flying);
+    rg_proposals_check(&answers->done);
+    rg_proposals_check(&answers->regional);
+    RG_ASSERT(answers->flying.n == 0 || answers->flying.head->index != 0);
+    RG_ASSERT(answers->flying.n == 0 || answers->flying.head->term != 0);
+    RG_ASSERT(answers->queue.n == 0 || answers->queue.head->index == 0); /* not proposed yet */
+    RG_ASSERT(answers->held.n == 0 || answers->held.head->index == 0);
+    RG_ASSERT(answers->regional.n == 0 || answers->regional.head->rev.index == answers->regional.head->index);
+    RG_ASSERT(answers->waits.n <= answers->waits.cap);
+}
+
+void node_answers_empty(const struct node_answers *answers)
+{
+    RG_ASSERT(answers->queue.n == 0);
+    RG_ASSERT(answers->held.n == 0);
+    RG_ASSERT(answers->flying.n == 0);
+    RG_ASSERT(answers->done.n == 0);
+    RG_ASSERT(answers->regional.n == 0);
+    RG_ASSERT(answers->waits.n == 0);
+}
+
+void node_forward_check(const struct node_forward *forward)
+{
+    rg_proposals_check(&forward->list);
+    RG_ASSERT(forward->list.n <= NODE_GUESTS_MAX);
+    RG_ASSERT(forward->n_guests <= NODE_GUESTS_MAX);
+    RG_ASSERT(forward->list.n == 0 || forward->to != 0);
+    RG_ASSERT(forward->list.n == 0 || forward->list.head->index <= forward->number);
+}
+
+void node_change_check(const struct node_change *change)
+{
+    RG_ASSERT(change->now == NULL || change->now->on_done != NULL);
+    RG_ASSERT(change->now == NULL || change->now->index == 0 || change->now->term != 0);
+    RG_ASSERT(change->now == NULL || change->now->index == 0 || change->bytes.len > 0);
+}
+
+void node_lease_check(const struct node_lease *lease)
+{
+    RG_ASSERT(lease->granted.others_ms <= lease->granted.until_ms);
+    RG_ASSERT(lease->granted.to != 0 || lease->granted.others_ms == 0);
+    RG_ASSERT(lease->degraded == 0 || lease->degraded_last > 0 || lease->dirty);
+}
+
+void node_epochs_check(const struct node_epochs *epochs)
+{
+    RG_ASSERT(epochs->known.n <= RG_EPOCHS_MAX);
+    RG_ASSERT(epochs->heard <= RG_EPOCH_HEARD_MAX);
+    RG_ASSERT(epochs->raise_ms == 0 || epochs->heard > 0);
+}
+
+void node_primary_check(const struct node_primary *primary)
+{
+    RG_ASSERT(primary->epoch <= RG_EPOCH_MAX);
+    RG_ASSERT(!primary->pending || primary->announced.index > 0);
+    RG_ASSERT(primary->granted_ms <= RG_LEASE_MS_MAX);
+}
+
+void node_health_check(const struct node_health *health)
+{
+    RG_ASSERT(health->ready == (health->not_ready[0] == '\0'));
+}
+
+void node_failover_check(const struct node_failover *failover)
+{
+    const struct rg_failover *f = failover->request;
+    unsigned stage = failover->stage.state;
+
+    RG_ASSERT((f != NULL) == (stage != FAILOVER_NONE));
+    RG_ASSERT(f == NULL || f->on_done != NULL);
+    RG_ASSERT(f == NULL || (f == &failover->own) == (failover->ceded != 0));
+    RG_ASSERT(f == NULL || failover->ceded == 0 || failover->config.len > 0);
+    RG_ASSERT(f == NULL || f->n_candidates >= 1);
+    RG_ASSERT(f == NULL || f->n_candidates <= RG_LEN(f->candidates));
+    RG_ASSERT(f == NULL || stage == FAILOVER_ASK || failover->epoch != 0);
+    RG_ASSERT(f == NULL || stage == FAILOVER_ASK || failover->epoch == f->epoch);
+    RG_ASSERT(f == NULL || stage == FAILOVER_ASK || !f->dry_run); /* nobody promises for a rehearsal */
+    RG_ASSERT(f == NULL || failover->epoch <= RG_EPOCH_MAX);
+}
+
+void node_handover_check(const struct node_handover *handover)
+{
+    unsigned stage = handover->stage.state;
+    bool asked = stage == HANDOVER_DEMOTE || stage == HANDOVER_DRAIN || stage == HANDOVER_PREPARE || stage == HANDOVER_CEDE;
+
+    RG_ASSERT(!asked || handover->request != NULL);
+    RG_ASSERT(asked || stage == HANDOVER_COMMIT || handover->request == NULL);
+    RG_ASSERT(stage == HANDOVER_NONE || handover->to != 0);
+    RG_ASSERT(stage == HANDOVER_NONE || rg_epoch_of(handover->term) != 0);
+    RG_ASSERT(stage == HANDOVER_NONE || (handover->term & UINT32_MAX) == 0);
+    RG_ASSERT(!asked || stage == HANDOVER_DEMOTE || handover->paused);
+    RG_ASSERT(!handover->changing || stage == HANDOVER_DEMOTE);
+    RG_ASSERT(stage != HANDOVER_COMMIT || handover->config.len > 0);
+    RG_ASSERT(stage != HANDOVER_COMMIT || handover->term > handover->last_term);
+}

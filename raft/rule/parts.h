@@ -1,5 +1,5 @@
 /* raft/rule/parts.h: what a node consists of: plain structs, one for each file of raft/node that writes it (all others only read, which
- * tests/house.py holds), and its four machines. */
+ * tests/house.py holds), its four machines, and what must be true of each by itself. */
 #ifndef REGENT_RAFT_RULE_PARTS_H
 #define REGENT_RAFT_RULE_PARTS_H
 
@@ -248,5 +248,20 @@ struct node_stop {
     char text[512];
     bool told;
 };
+
+/* What must be true of a part between two calls of its file. Numbers and pointers only: a few comparisons each. */
+void node_peer_check(const struct node_peer *peer);
+void node_state_check(const struct node_state *state);
+void node_snap_check(const struct node_snap *snap);
+void node_answers_check(const struct node_answers *answers);
+void node_answers_empty(const struct node_answers *answers); /* nobody waits */
+void node_forward_check(const struct node_forward *forward);
+void node_change_check(const struct node_change *change);
+void node_lease_check(const struct node_lease *lease);
+void node_epochs_check(const struct node_epochs *epochs);
+void node_primary_check(const struct node_primary *primary);
+void node_health_check(const struct node_health *health);
+void node_failover_check(const struct node_failover *failover);
+void node_handover_check(const struct node_handover *handover);
 
 #endif

@@ -5,11 +5,13 @@
 #include <stdio.h>
 
 #include "base/bug/bug.h"
+#include "raft/rule/epoch.h"
 
 enum rg_err rg_promotion_say(struct rg_failover *f, enum rg_err err, const char *fmt, ...)
 {
     va_list ap;
 
+    RG_ASSERT(err != RG_OK);
     va_start(ap, fmt);
     vsnprintf(f->text, sizeof f->text, fmt, ap);
     va_end(ap);
@@ -31,6 +33,7 @@ static bool primary_region(const struct rg_promotion *p, const char *region)
 
 static bool seen_before(const struct rg_failover *f, size_t i)
 {
+    RG_ASSERT(i < f->n_candidates);
     for (size_t k = 0; k < i; k++)
         if (strcmp(f->candidates[k].region, f->candidates[i].region) == 0)
             return true;
@@ -40,6 +43,7 @@ static bool seen_before(const struct rg_failover *f, size_t i)
 /* Every node of it: to the primary, a region has what any one of its nodes has. */
 static bool region_has(const struct rg_failover *f, size_t first, bool promised)
 {
+    RG_ASSERT(first < f->n_candidates);
     for (size_t k = first; k < f->n_candidates; k++)
         if (strcmp(f->candidates[k].region, f->candidates[first].region) == 0 &&
             !(promised ? f->candidates[k].promised : f->candidates[k].answered))
@@ -56,7 +60,8 @@ static void count_regions(const struct rg_promotion *p, struct rg_failover *f)
         f->regions++;
         f->regions_answered += RG_BUG(promise_of_one_node) ? f->candidates[i].answered : region_has(f, i, p->promised);
     }
-    RG_ASSERT(f->regions_answered <= f->regions && f->regions <= f->n_candidates);
+    RG_ASSERT(f->regions_answered <= f->regions);
+    RG_ASSERT(f->regions <= f->n_candidates);
 }
 
 /* ---- loss ---- */
@@ -94,6 +99,7 @@ static bool foremost(const struct rg_promotion *p, const struct rg_failover *f, 
         is = false;
         *ret_missing = RG_MAX(*ret_missing, missing(p, own, c));
     }
+    RG_ASSERT(is == (*ret_missing == 0));
     return is;
 }
 
@@ -110,6 +116,8 @@ static void judge_loss(const struct rg_promotion *p, struct rg_failover *f)
     /* A write was acknowledged when `need` regions had it (with degrade perhaps none): one of them is among those that answer,
      * and none of these has more than this node. */
     f->nothing_lost = need > 0 && f->regions_answered + need > f->regions && f->known_lost == 0 && first;
+    RG_ASSERT(!f->nothing_lost || f->known_lost == 0);
+    RG_ASSERT(need > 0 || !f->nothing_lost);
 }
 
 /* ---- the judgement ---- */
@@ -137,6 +145,7 @@ static enum rg_err judge_others(const struct rg_promotion *p, struct rg_failover
     for (size_t i = 1; i < f->n_candidates; i++) {
         const struct rg_candidate *c = &f->candidates[i];
 
+        RG_ASSERT(c->id != p->id);
         if (!c->answered || (p->promised && !c->promised && !c->leader) || c->id == p->ceded)
             continue; /* ceded: it is ahead by the entry that this node is about to write */
         if (c->leader && c->epoch >= (p->promised ? p->epoch : p->epoch_known))
@@ -151,6 +160,7 @@ static enum rg_err judge_others(const struct rg_promotion *p, struct rg_failover
 /* Who begins an epoch of its own accord must be sure that nobody has begun the promised one: it would be among the members. */
 static enum rg_err judge_raise(const struct rg_promotion *p, struct rg_failover *f)
 {
+    RG_ASSERT(p->ceded == p->id);
     for (size_t i = 1; i < f->n_candidates; i++)
         if ((!f->candidates[i].answered || (p->promised && !f->candidates[i].promised)) && !RG_BUG(raise_unanswered))
             return rg_promotion_say(f, RG_EUNREADY, "%s (node %llu) does not answer: it may have begun the epoch that was promised",
@@ -162,9 +172,15 @@ enum rg_err rg_promotion_judge(const struct rg_promotion *p, struct rg_failover 
 {
     enum rg_err err;
 
-    RG_ASSERT(f->n_candidates >= 1 && f->n_candidates <= RG_LEN(f->candidates));
-    RG_ASSERT(f->candidates[0].id == p->id && f->candidates[0].answered && f->candidates[0].promised == p->promised);
-    RG_ASSERT(p->epoch <= p->epoch_known && p->committed <= f->candidates[0].last.index);
+    RG_ASSERT(f->n_candidates >= 1);
+    RG_ASSERT(f->n_candidates <= RG_LEN(f->candidates));
+    RG_ASSERT(f->candidates[0].id == p->id);
+    RG_ASSERT(f->candidates[0].answered);
+    RG_ASSERT(f->candidates[0].promised == p->promised);
+    RG_ASSERT(p->epoch <= p->epoch_known);
+    RG_ASSERT(p->committed <= f->candidates[0].last.index);
+    RG_ASSERT(p->epoch_known <= RG_EPOCH_MAX);
+    RG_ASSERT(p->members->n <= RG_PEERS_MAX);
     f->last = f->candidates[0].last;
     f->policy_regions = p->settings->regions;
     f->lease_regions = p->settings->lease_regions;
@@ -185,6 +201,8 @@ enum rg_err rg_promotion_judge(const struct rg_promotion *p, struct rg_failover 
 
 bool rg_promotion_lease_open(const struct rg_failover *f)
 {
+    RG_ASSERT(f->regions_answered <= f->regions);
+    RG_ASSERT(f->regions <= f->n_candidates);
     return f->lease_regions > 0 && f->regions_answered + f->lease_regions + RG_BUG(promise_one_few) <= f->regions;
 }
 
@@ -192,7 +210,10 @@ uint64_t rg_promotion_epoch(const struct rg_failover *f, uint64_t known)
 {
     uint64_t epoch = known;
 
+    RG_ASSERT(f->n_candidates <= RG_LEN(f->candidates));
     for (size_t i = 0; i < f->n_candidates; i++)
         epoch = RG_MAX(epoch, f->candidates[i].epoch);
+    RG_ASSERT(epoch >= known);
+    RG_ASSERT(epoch <= RG_EPOCH_MAX);
     return epoch;
 }

@@ -20,6 +20,8 @@ static size_t region_at(struct rg_spread *s, const char *region)
         s->reachable[k] = s->counts[k] = false;
         s->n++;
     }
+    RG_ASSERT(k < s->n);
+    RG_ASSERT(s->n <= RG_PEERS_MAX);
     return k;
 }
 
@@ -38,15 +40,19 @@ void rg_spread_add(struct rg_spread *s, const struct rg_spread_peer *peer, const
         s->lease_until_ms[k] = RG_MAX(s->lease_until_ms[k], peer->lease_until_ms);
     }
     s->reachable[k] |= peer->reachable;
-    RG_ASSERT(s->counted[k] <= s->durable[k] && s->least_durable <= s->durable[k]);
+    RG_ASSERT(s->counted[k] <= s->durable[k]);
+    RG_ASSERT(s->least_durable <= s->durable[k]);
+    RG_ASSERT(s->counts[k] || s->lease_until_ms[k] == 0);
 }
 
 uint32_t rg_spread_durable(const struct rg_spread *s, uint64_t index, bool counting)
 {
     uint32_t n = 0;
 
+    RG_ASSERT(s->n <= RG_PEERS_MAX);
     for (size_t i = 0; i < s->n; i++)
         n += counting ? s->counts[i] && s->counted[i] >= index : s->durable[i] >= index;
+    RG_ASSERT(n <= s->n);
     return n;
 }
 
@@ -54,8 +60,10 @@ uint32_t rg_spread_counting(const struct rg_spread *s)
 {
     uint32_t n = 0;
 
+    RG_ASSERT(s->n <= RG_PEERS_MAX);
     for (size_t i = 0; i < s->n; i++)
         n += s->counts[i];
+    RG_ASSERT(n <= s->n);
     return n;
 }
 
@@ -63,8 +71,10 @@ uint32_t rg_spread_reachable(const struct rg_spread *s)
 {
     uint32_t n = 0;
 
+    RG_ASSERT(s->n <= RG_PEERS_MAX);
     for (size_t i = 0; i < s->n; i++)
         n += s->reachable[i] && s->counts[i];
+    RG_ASSERT(n <= s->n);
     return n;
 }
 
@@ -72,7 +82,9 @@ uint32_t rg_spread_renewed(const struct rg_spread *s, uint64_t now_ms)
 {
     uint32_t n = 0;
 
+    RG_ASSERT(s->n <= RG_PEERS_MAX);
     for (size_t i = 0; i < s->n; i++)
         n += s->counts[i] && s->lease_until_ms[i] > now_ms;
+    RG_ASSERT(n <= s->n);
     return n;
 }
