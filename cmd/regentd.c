@@ -31,7 +31,8 @@
 #include "net/http/server.h"
 #include "net/interfaces.h"
 
-enum { LINK_STATS_EVERY_MS = 250, BOOTSTRAP_EVERY_MS = 20, DRAIN_MS = 3000, PASSPHRASE_BYTES_MAX = 1024, CA_PEM_BYTES_MAX = 16 * 1024 };
+enum { LINK_STATS_EVERY_MS = 250, BOOTSTRAP_EVERY_MS = 20, DRAIN_MS = 3000, LANES_MS_MAX = 5000,
+       PASSPHRASE_BYTES_MAX = 1024, CA_PEM_BYTES_MAX = 16 * 1024 };
 
 struct daemon {
     const char *config_path;
@@ -539,10 +540,13 @@ static void release(struct daemon *d)
 {
     struct rg_errctx ctx = {.text = ""};
 
-    rg_host_drain(d->host);
+    if (!rg_host_drain(d->host, d->failed ? LANES_MS_MAX : 0)) { /* the disk hangs */
+        rg_log_error(&d->log, "regentd.stopped", "clean=no reason=\"a thread waits for the disk and does not come back\"");
+        _exit(1);
+    }
     rg_intents_host_free(&d->intents);
     rg_node_free(d->node);
-    rg_host_drain(d->host);
+    (void)!rg_host_drain(d->host, 0);
     rg_host_free(d->host);
     rg_api_free(d->api);
     if (d->replaced)

@@ -287,7 +287,7 @@ enum rg_err rg_host_new(const struct rg_log *log, struct rg_host **ret_shell, st
 
         rv = pthread_create(&lane->thread, NULL, lane_main, lane);
         if (rv != 0) {
-            rg_host_drain(host);
+            (void)!rg_host_drain(host, 0);
             rg_host_free(host);
             return rg_fail(ctx, RG_EINTERNAL, "thread: %s", strerror(rv));
         }
@@ -333,8 +333,10 @@ static bool finish_one(struct rg_host *host)
     return work != NULL;
 }
 
-void rg_host_drain(struct rg_host *host)
+bool rg_host_drain(struct rg_host *host, unsigned ms_max)
 {
+    const struct timespec end = {.tv_sec = rg_clock_wall_ms() / 1000 + ms_max / 1000}; /* pthread_timedjoin_np goes by that clock */
+
     for (size_t i = 0; i < RG_LANE_COUNT; i++) {
         struct lane *lane = &host->lanes[i];
 
@@ -344,11 +346,15 @@ void rg_host_drain(struct rg_host *host)
         lane->stop = true;
         pthread_cond_signal(&lane->wake);
         pthread_mutex_unlock(&lane->mutex);
-        pthread_join(lane->thread, NULL);
+        if (ms_max == 0)
+            pthread_join(lane->thread, NULL);
+        else if (pthread_timedjoin_np(lane->thread, NULL, &end) != 0)
+            return false;
         lane->started = false;
     }
     while (finish_one(host))
         ;
+    return true;
 }
 
 void rg_host_free(struct rg_host *host)

@@ -39,8 +39,9 @@ void rg_host_run(struct rg_host *host);
 /** Make rg_host_run return. On the raft thread. */
 void rg_host_stop(struct rg_host *host);
 /** Once the loop has ended: join the lanes, and finish here what they hold and what that leads to, `done`s included. Then the node may
- * be freed; once more afterwards, for what its end left to be done. */
-void rg_host_drain(struct rg_host *host);
+ * be freed; once more afterwards, for what its end left to be done. False: a lane did not end
+ * within ms_max (0: as long as it takes), and the process can only end. */
+RG_MUST bool rg_host_drain(struct rg_host *host, unsigned ms_max);
 /** Close the loop and free (consume), after rg_host_drain. */
 void rg_host_free(struct rg_host *host);
 

@@ -142,6 +142,12 @@ bool rg_wal_stalled(const struct rg_wal *wal) { return wal->stalled; }
 bool rg_wal_begun(const struct rg_wal *wal) { return !wal->starting; }
 uint64_t rg_wal_aside(const struct rg_wal *wal) { return wal->aside; }
 
+bool rg_wal_writing(const struct rg_wal *wal, uint64_t *ret_number)
+{
+    *ret_number = wal->writes;
+    return wal->writing;
+}
+
 bool rg_wal_get(const struct rg_wal *wal, uint64_t index, struct rg_entry *ret_entry)
 {
     const struct wal_slot *slot = wal_log_at(&wal->log, index);

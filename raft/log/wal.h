@@ -81,6 +81,8 @@ bool rg_wal_full(const struct rg_wal *wal);
 bool rg_wal_stalled(const struct rg_wal *wal);
 /** The log could be written to some time since its opening. */
 bool rg_wal_begun(const struct rg_wal *wal);
+/** A write is under way, and which: each has a number of its own. */
+bool rg_wal_writing(const struct rg_wal *wal, uint64_t *ret_number);
 /** Forget entries up to index (inclusive) in memory, and delete segments that hold nothing after `disk`, which may be less: then
  * an opening can begin there. `term` is index's. */
 RG_MUST enum rg_err rg_wal_compact(struct rg_wal *wal, uint64_t index, uint64_t term, uint64_t disk);

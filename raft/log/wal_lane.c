@@ -50,6 +50,7 @@ void wal_lane_write(struct rg_wal *wal)
     RG_ASSERT(wal->write.make_seq <= wal->seq_last);
     RG_ASSERT((wal->write.segment != NULL) != (wal->write.make_seq != 0));
     wal_hold(wal);
+    wal->writes++;
     wal->write.work = (struct rg_work){.run = write_run, .done = write_done};
     wal->env.io->work(wal->env.io, RG_LANE_LOG, &wal->write.work);
 }

@@ -270,6 +270,7 @@ struct rg_wal {
     uint64_t seq_last;                    /* largest number given to a segment */
     uint8_t tag[RG_TAG_BYTES];            /* of the last record */
     uint64_t marked;                      /* position of the last mark in the current segment; 0: none */
+    uint64_t writes;                      /* begun */
     bool writing, rotating;               /* rotating: the write goes to a segment behind the current one */
     /* There was no room for a segment. What is in the current one goes on; a write that needs another waits (stalled). */
     bool stalled;

@@ -468,19 +468,36 @@ static void pump_senders(struct rg_node *node)
         }
 }
 
-static void pump_timer(struct rg_node *node)
+/* A write that does not come back is a disk that failed (RAFT.md rule 4). Before that nothing would end: leases and announcements go on
+ * without it, nobody else may be promoted beside a primary that says that it leads, and nothing that waits for the disk is answered. */
+static void pump_hang(struct rg_node *node)
+{
+    uint64_t number;
+    bool writing = rg_wal_writing(node->wal, &number);
+
+    if (rg_hang_look(&node->pump.hang, writing, number, node_now_ms(node)))
+        node_fail(node, RG_EIO, "log: a write has not come back for %u s: the disk hangs", RG_HANG_MS / 1000);
+}
+
+/* In the other stages the log's completion brings the next turn. */
+static uint64_t running_due(const struct rg_node *node)
 {
     uint64_t due = RG_MIN(node->pump.announce_due_ms, node->pump.retry_ms);
 
-    if (node->stage.state != NODE_RUNNING && !rg_wal_full(node->wal))
-        return; /* the log's completion brings the next turn */
-    if (node->stage.state != NODE_RUNNING) { /* it waits for room, and tries again in a turn */
-        node->io->timer(node->io, node_now_ms(node) + node->config.announce_ms);
-        return;
-    }
+    if (node->stage.state != NODE_RUNNING) /* where the log waits for room, it tries again in a turn */
+        return rg_wal_full(node->wal) ? node_now_ms(node) + node->config.announce_ms : UINT64_MAX;
     due = RG_MIN(due, RG_MIN(core_due(node), node_answer_due(node)));
     due = RG_MIN(due, RG_MIN(node_failover_due(node), node_handover_due(node)));
-    due = RG_MIN(due, node_change_due(node));
+    return RG_MIN(due, node_change_due(node));
+}
+
+static void pump_timer(struct rg_node *node)
+{
+    uint64_t number, due = running_due(node);
+
+    due = RG_MIN(due, rg_hang_due(&node->pump.hang, rg_wal_writing(node->wal, &number)));
+    if (due == UINT64_MAX)
+        return;
     due = RG_MAX(due, node_now_ms(node));
     if (due != node->pump.timer_ms) {
         node->pump.timer_ms = due;
@@ -557,6 +574,8 @@ void rg_node_pump(struct rg_node *node)
         rg_wal_flush(node->wal);
     if (node->stage.state == NODE_RUNNING)
         pump_running(node);
+    if (node->stage.state != NODE_STOPPED)
+        pump_hang(node);
     if (node->stage.state != NODE_STOPPED) {
         if (node->figures.published != node->pump.turn)
             node_publish(node);

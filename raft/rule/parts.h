@@ -12,6 +12,7 @@
 #include "raft/proposals.h"
 #include "raft/room.h"
 #include "raft/rule/epoch.h"
+#include "raft/rule/hang.h"
 #include "raft/rule/lease.h"
 #include "raft/waits.h"
 
@@ -240,6 +241,7 @@ struct node_figures {
 struct node_pump {
     bool running, settling;
     uint64_t turn; /* one more each time */
+    struct rg_hang hang; /* the log's write under way */
     uint64_t started_ms, tick_ms, announce_due_ms, retry_ms, timer_ms, stepped_timeout_ms;
 };
 /* node.c */

@@ -157,6 +157,7 @@ const struct sim_scenario sim_scenarios[] = {
     {"swapped", "two nodes with each other's disk start neither", 1, sim_story_swapped},
     {"bound", "ids are bound to data directories once every node says which it has", 2, sim_story_bound},
     {"wipes", "disks lost beside promotions, hand-overs, crashes and cuts, under a lease", 4, sim_story_wipes},
+    {"hung-disk", "rule 4: a disk that does not answer: the node stops after 10 s, and another one goes on", 2, sim_story_hung_disk},
     {"conflict", "rule 18: entries that were applied are never replaced: the node is fenced, and comes back under a new id", 1, sim_story_conflict},
 };
 const size_t sim_scenarios_n = RG_LEN(sim_scenarios);

@@ -424,3 +424,52 @@ void sim_story_handover_voters(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, voters_within(sim, 3, 5000));
     EXPECT(sim, sim->lost == 0);
 }
+
+/* ---- a disk that does not answer ---- */
+
+/* It hangs at the primary, alone or at the leader of three voters, or at a replica; perhaps while it hands over. */
+void sim_story_hung_disk(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.voters = seed % 3 == 1 ? 3 : 1, .learners = 3};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct handing h = {.handover = {.on_done = on_handover}};
+    unsigned leader = sim_leader(sim), at = seed % 3 == 2 ? p.voters : leader, to = p.voters + 1;
+    uint64_t acked;
+
+    EXPECT(sim, leader < p.voters);
+    if (sim->failed)
+        return;
+    sim_workload_start(sim, BUSY, 0);
+    sim_run_ms(sim, 500);
+    h.handover.to = sim->nodes[to].self.id;
+    if (seed % 3 == 0 && seed % 2 == 0) {
+        rg_node_handover(sim->nodes[leader].node, &h.handover);
+        sim_pump(sim, leader);
+        sim_run_ms(sim, rg_prng_between(&sim->prng, 0, 30));
+    } else {
+        h.done = true;
+    }
+    sim->nodes[at].hung = true;
+    sim_run_ms(sim, 500); /* what was under way comes back */
+    acked = sim->acked;
+    sim_run_ms(sim, 4500);
+    if (seed % 3 == 0 && sim->nodes[at].node->leading) { /* it may yet come back, with what it was given */
+        EXPECT(sim, sim->acked == acked);
+        EXPECT(sim, sim_failover(sim, to, false, 20000) == RG_ECONFLICT);
+    }
+    sim_run_ms(sim, 8000);
+    EXPECT(sim, h.done); /* an outcome, whatever hangs */
+    EXPECT(sim, sim->nodes[at].stopped && sim->nodes[at].stop_err == RG_EIO);
+    if (seed % 3 == 0 && sim_leader(sim) == SIM_NODES_MAX) {
+        unsigned best = 1;
+
+        for (unsigned i = 2; i < 4; i++)
+            if (rg_wal_last(sim->nodes[i].node->wal) > rg_wal_last(sim->nodes[best].node->wal))
+                best = i;
+        EXPECT(sim, sim_failover(sim, best, false, 20000) == RG_OK);
+    }
+    EXPECT(sim, leads_within(sim, 5000) && sim_leader(sim) != at); /* three voters: another one, by itself */
+    EXPECT(sim, writes_within(sim, 3000));
+    sim_crash(sim, at); /* the machine is switched off and on */
+    sim_settle(sim);
+}

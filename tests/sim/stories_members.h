@@ -12,5 +12,6 @@ void sim_story_keeper(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_keeper_two(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_keeper_gone(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_handover_voters(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_hung_disk(uint64_t seed, bool trace, struct sim **ret_sim);
 
 #endif

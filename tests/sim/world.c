@@ -275,6 +275,8 @@ static void lane_next(struct sim_node *n, enum rg_lane which)
     lane->current_ran = rg_prng_chance(&sim->prng, 1, 2);
     if (lane->current_ran)
         lane->current->run(lane->current);
+    if (n->hung)
+        return;
     e = sim_at(sim, sim->now_us + sim_draw(sim, sim->params.disk) * n->disk_factor *
                                 (which == RG_LANE_SNAPSHOT ? n->lane_factor * sim->params.lane_factor : 1), run_lane);
     e->node = n->at;
@@ -397,6 +399,7 @@ bool sim_start(struct sim *sim, unsigned at)
     lanes_clear(n);
     n->off = n->fuse.burnt = false;
     n->frozen = n->charged = 0;
+    n->hung = false;
     n->stopped = n->pump_waits = n->refuses_start = n->ready_checked = false;
     n->seen_index = 0;
     RG_ASSERT(rg_store_open(n->store_dir, n->state_bytes > 0 ? n->state_bytes : 16u << 20, 16, &n->store, &ctx) == RG_OK);
