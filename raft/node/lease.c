@@ -81,7 +81,8 @@ void node_spread(const struct rg_node *node, struct rg_spread *ret_spread)
                                    .counts = peer->counts,
                                    .reachable = peer->up && peer->heard_ms != 0 && now - peer->heard_ms <= REACHABLE_MS};
 
-        rg_spread_add(ret_spread, &p, node->config.region);
+        if (!peer->guest) /* no member: it has nothing of this log */
+            rg_spread_add(ret_spread, &p, node->config.region);
     }
 }
 

@@ -132,6 +132,19 @@ struct node_peer *node_guest(struct rg_node *node, const struct rg_hello *hello)
     return peer;
 }
 
+void node_guests_drop(struct rg_node *node)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < node->n_peers; i++)
+        if (!node->peers[i].guest) /* the first ones */
+            n++;
+    if (n == node->n_peers)
+        return;
+    node->n_peers = n;
+    peers_tell(node);
+}
+
 void node_guest_step(struct rg_node *node, uint64_t peer)
 {
     const struct node_peer *from = node_peer_find(node, peer);

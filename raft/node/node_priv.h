@@ -99,6 +99,8 @@ void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...) RG_P
 void node_settle(struct rg_node *node);
 /* Take the sender of this hello, a primary that is not in this node's configuration, for a peer until it is in it. NULL: no room. */
 struct node_peer *node_guest(struct rg_node *node, const struct rg_hello *hello);
+/* This node leads: it follows none of them. One that is a primary still is of an earlier epoch, or fences this one by its hello. */
+void node_guests_drop(struct rg_node *node);
 /* Before the core gets a message of this peer's: it takes those of guests too. */
 void node_guest_step(struct rg_node *node, uint64_t peer);
 struct node_peer *node_peer_find(struct rg_node *node, uint64_t id);

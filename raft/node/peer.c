@@ -41,8 +41,11 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
         hello.incarnation = hello.bound = (struct rg_incarnation){{0}};
         hello.seen = 0;
     }
-    if (node->handover.stage.state == HANDOVER_COMMIT)
-        hello.term = node->meta.ceded_term; /* nobody leads in the next epoch yet: it is no reason to be fenced */
+    /* Nobody leads in the next epoch yet: it is no reason to be fenced. */
+    if (node->stage.state == NODE_REBORN)
+        hello.term = node->meta.term_before;
+    else if (node->handover.stage.state == HANDOVER_COMMIT)
+        hello.term = node->meta.ceded_term;
     rg_hello_encode(&hello, out);
 }
 

@@ -213,6 +213,7 @@ static void gain_leadership(struct rg_node *node)
     RG_ASSERT(node->answers.flying.n == 0); /* those of a reign before were answered when it ended */
     node->leading = true;
     node_pump_led(node);
+    node_guests_drop(node);
     node_bind_soon(node);
     node_ahead_check(node);
     for (size_t i = 0; i < node->n_peers; i++) {

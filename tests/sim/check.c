@@ -88,6 +88,14 @@ static void check_order(struct sim *sim, struct sim_node *n)
                  (unsigned long long)node->log.persisted);
 }
 
+/* Whoever leads follows nobody. */
+static void check_guests(struct sim *sim, struct sim_node *n)
+{
+    for (size_t i = 0; i < n->node->n_peers && n->node->leading; i++)
+        if (n->node->peers[i].guest)
+            sim_fail(sim, "n%u leads, and takes %llu for a guest", n->at + 1, (unsigned long long)n->node->peers[i].config.id);
+}
+
 void sim_check_node(struct sim *sim, struct sim_node *n)
 {
     if (n->node == NULL || n->off || sim->failed)
@@ -98,6 +106,7 @@ void sim_check_node(struct sim *sim, struct sim_node *n)
     if (!n->alive || n->stopped)
         return;
     check_gate(sim, n);
+    check_guests(sim, n);
     check_order(sim, n);
     check_revision(sim, n);
 }
