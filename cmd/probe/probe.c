@@ -140,7 +140,6 @@ static void note_round(struct probe *p)
         rg_json_print(rows, JSON_COMPACT);
         json_decref(rows);
     }
-    fflush(stdout);
 }
 
 /* The metrics where they are wanted. */
@@ -173,7 +172,9 @@ static enum rg_err round_once(struct probe *p)
     if (err)
         return err;
     note_round(p);
-    return publish(p);
+    err = publish(p);
+    fflush(stdout); /* whoever reads a round's lines finds it in the metrics, too */
+    return err;
 }
 
 /* Rounds begin `every` apart, whatever each took. count 0: until interrupted. */
