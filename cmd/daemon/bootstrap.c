@@ -7,7 +7,7 @@
 #include "store/model/node.h"
 #include "store/model/instance.h"
 
-enum { KEY_BYTES_MAX = 16 * 1024 };
+enum { KEY_BYTES_MAX = 16 * 1024, WAIT_MS_MIN = 50, WAIT_MS_MAX = 2000 };
 
 static const char by[] = "bootstrap";
 
@@ -37,10 +37,13 @@ static void on_done(struct rg_proposal *proposal)
 
     boot->running = false;
     if (proposal->err) {
-        rg_log_warn(boot->log, "instance.seed", "what=\"%s\" code=%s (tried again)", boot->what,
-                    rg_err_symbol(proposal->err));
+        boot->wait_ms = RG_MIN(RG_MAX(2 * boot->wait_ms, (uint64_t)WAIT_MS_MIN), (uint64_t)WAIT_MS_MAX);
+        boot->due_ms = boot->io->now_ms(boot->io) + boot->wait_ms;
+        rg_log_warn(boot->log, "instance.seed", "what=\"%s\" code=%s (tried again in %llu ms)", boot->what,
+                    rg_err_symbol(proposal->err), (unsigned long long)boot->wait_ms);
         return;
     }
+    boot->wait_ms = 0;
     rg_log_info(boot->log, "instance.seed", "what=\"%s\" revision=%llu.%llu result=\"%s\"", boot->what,
                 (unsigned long long)proposal->rev.epoch, (unsigned long long)proposal->rev.index,
                 rg_err_text(proposal->reply.err));
@@ -276,7 +279,8 @@ enum rg_err rg_bootstrapping_step(struct rg_bootstrapping *boot, bool *ret_done,
     struct rg_applied applied;
 
     *ret_done = boot->failed;
-    if (boot->running || boot->failed || status == NULL || rg_txn_begin(boot->store, RG_TXN_READ, &txn) != RG_OK)
+    if (boot->running || boot->failed || boot->io->now_ms(boot->io) < boot->due_ms || status == NULL ||
+        rg_txn_begin(boot->store, RG_TXN_READ, &txn) != RG_OK)
         return RG_OK;
     rg_txn_applied(txn, &applied);
     rg_node_status_copy(boot->node, status);

@@ -19,6 +19,7 @@ struct rg_bootstrapping {
     struct rg_buf cmd;
     const char *what; /* is being written */
     bool running, failed;
+    uint64_t wait_ms, due_ms; /* after a write that came to nothing: how long, until when */
 };
 
 /** The fields above `its own` are set; the rest zero. */
