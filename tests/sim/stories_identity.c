@@ -44,6 +44,7 @@ bool sim_wipe(struct sim *sim, unsigned at)
     simdisk_wipe(n->disk);
     sim_forget_memory(n);
     n->best_ready = (struct rg_rev){0};
+    n->wiped_us = sim->now_us;
     sim_trace(sim, "n%u wiped", at + 1);
     return sim_start(sim, at);
 }

@@ -12,6 +12,7 @@ struct op {
     struct rg_proposal proposal; /* first */
     struct sim *sim;
     unsigned node;
+    uint64_t began_us;
     bool forwarded;
     struct rg_buf cmd; /* own */
     struct op *prev, *next;
@@ -229,8 +230,9 @@ static void check_regions(struct sim *sim, const struct op *op)
             if (strcmp(same->self.region, n->self.region) != 0 || rg_members_find(members, same->self.id) == NULL)
                 continue;
             seen |= k < i;
-            /* One that is not alive answered, then crashed: its disk holds it; seen at the end. */
-            has |= !same->alive || same->node->log.persisted >= op->proposal.index;
+            /* One that is not alive answered, then crashed: its disk holds it; seen at the end. One whose disk was lost meanwhile may
+             * have answered before. */
+            has |= !same->alive || same->node->log.persisted >= op->proposal.index || same->wiped_us > op->began_us;
         }
         others += !seen;
         have += !seen && has;
@@ -315,6 +317,7 @@ static void submit_one(struct sim *sim, unsigned at, unsigned wait_regions_per_m
     RG_ASSERT(op != NULL);
     op->sim = sim;
     op->node = at;
+    op->began_us = sim->now_us;
     rg_buf_init(&op->cmd, RG_CMD_BYTES_MAX);
     build(sim, &op->cmd);
     op->proposal.cmd = rg_buf_span(&op->cmd);

@@ -113,6 +113,7 @@ struct sim_node {
     /* for the checks */
     uint64_t seen_index;
     struct rg_rev best_ready; /* most that was visible while ready */
+    uint64_t wiped_us;        /* when its disk was lost last */
     bool ready_checked;
     struct sim_memory memory;
 };
