@@ -23,7 +23,7 @@ from cluster import Cluster  # noqa: E402
 # Members of JSON whose numbers are of the run, whatever their size; others of two to five digits are taken for such too.
 NUMBERS = ("bytes|bytesTotal|connections|cutBytes|deliveredBytes|durableIndex|entries|etaMs|first|firstIndex|heardMsAgo|heldBytes|index|"
            "lag|lagEntries|last|lastIndex|leaseLeftMs|lostFrom|offset|p50|p90|p99|pausedMs|percent|primaryHeardMsAgo|rate|records|"
-           "rows|rowsTotal|seconds|segments|term|tookMs|uptimeMs")
+           "rows|rowsTotal|seconds|segments|stateBytes|stateBytesMax|stateFreeBytes|diskFreeBytes|term|tookMs|uptimeMs")
 # (pattern, word): in this order. A word takes its value's width where blanks follow, as in a table.
 SAME = [
     (r"[\w.+/-]*/regent-(?:test|golden)-\w+", "DIR"),
@@ -38,6 +38,7 @@ SAME = [
     (r"\b(?:[0-9a-f]{10}-)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "ID"),
     (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", "TIME"),
     (r"\b[0-9a-f]{64}\b", "HASH"),
+    (r"\b[0-9a-f]{32}\b", "INCARNATION"),
     (r'(?<=")ms":[0-9.e-]+', 'ms":N'),
     (r" +\d+\.\d ms\b", " N ms"),
     (r"(?<=cannot be reached: )[^;\n\"]*", "WHY"),
@@ -46,11 +47,12 @@ SAME_OF_A_CLUSTER = [
     (r"(?<=\n)! (?:preflight|snapshot|catch-up|verify|tell|configuration|wipe)\n", ""),  # phases may pass between two looks
     (r'"members": \[[^]]*\]', '"members": [IN SOME ORDER]'),
     (r"Held: (?:yes|no)\. Known to every member: (?:yes|not yet)\.", "Held: WHETHER. Known to every member: WHETHER."),
-    (r'(?<=")(held|settled)":(?:true|false)', r'\1":WHETHER'),
+    (r'(?<=")(bound|held|settled)":(?:true|false)', r'\1":WHETHER'),
     (rf'(?<=")({NUMBERS})":-?[0-9.e+]+', r'\1":N'),
     (r"(?<=[0-9]) +\d+ +\d+(?=\n)", " N N"),
     (r"\b\d+\.\.\d+\b", "N..N"),
     (r"\b(?:\d+\.\d+|\d+)(?= (?:ms|entries|bytes|s|B|KiB|MiB)\b)", "N"),
+    (r'(?<="revision":")\d+\.\d+', "REV"),
     (r"\b\d{1,4}\.\d{2,}\b", "REV"),
     (r"(?<![\w.-])\d{2,5}(?![\w.:-])", "N"),
 ]
