@@ -231,7 +231,7 @@ static void note_bound(struct rg_node *node)
 
 void node_bind_step(struct rg_node *node)
 {
-    struct rg_members after;
+    RG_UNINIT struct rg_members after;
 
     if (!node->change.bind_due)
         return;

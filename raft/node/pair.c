@@ -52,7 +52,7 @@ bool node_pair_first(const struct rg_node *node)
 void node_pair_step(struct rg_node *node)
 {
     RG_AUTO_BUF struct rg_buf config = {.max = 0};
-    struct rg_members members;
+    RG_UNINIT struct rg_members members;
 
     if (!node_pair_first(node) || node->leading || node->snap.install.state != INSTALL_NONE || node->failover.request != NULL ||
         node->handover.stage.state != HANDOVER_NONE || node->health.diverged || node_bygone(node, node->meta.term))
