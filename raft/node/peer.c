@@ -83,16 +83,22 @@ static enum rg_err hello_identity(struct rg_node *node, uint64_t peer, const str
 
 /* An id has one data directory for ever. With another one the node has forgotten what it promised, granted and had, or is somebody
  * else: whoever knows the binding takes nothing of it, whoever led or was restarted since. The node hears so from the hello of the one
- * that refuses it, and is fenced: it comes back under a new id. */
+ * that refuses it, and is fenced: it comes back under a new id. Not on one peer's word against its own log: where that binds this
+ * directory and another node's, others have known it, and an id is bound once. (An instance that an emptied primary has made anew
+ * binds itself alone until it meets somebody.) */
 static enum rg_err hello_directory(struct rg_node *node, uint64_t peer, struct node_peer *known, const struct rg_hello *h,
                                    struct rg_errctx *ctx)
 {
     struct rg_incarnation bound = rg_members_incarnation(&node->members, peer);
+    struct rg_incarnation own = rg_members_incarnation(&node->members, node->config.id);
     enum rg_binding binding;
 
     if (RG_BUG(wiped_taken))
         return RG_OK;
     if (rg_incarnation_known(&h->bound) && !rg_incarnation_equal(&h->bound, &node->meta.incarnation)) {
+        if (rg_incarnation_equal(&own, &node->meta.incarnation) && rg_members_bound(&node->members) > 1)
+            return rg_fail(ctx, RG_EPEER, "peer %llu says that node %llu has another data directory than this node's own log says",
+                           (unsigned long long)peer, (unsigned long long)node->config.id);
         node_fence_forgetful(node, rg_epoch_of(h->term), "the cluster knows this node by another data directory: this one has forgotten");
         return rg_fail(ctx, RG_EFENCED, "peer %llu knows node %llu by another data directory", (unsigned long long)peer,
                        (unsigned long long)node->config.id);
@@ -204,6 +210,8 @@ static enum rg_err hello_forgot(struct rg_node *node, uint64_t peer, const struc
     if (h->seen <= last || !h->leader || h->term < node->meta.term || node->primary.heard_ms != 0 || node->leading ||
         RG_BUG(wiped_taken) || node->snap.install.state != INSTALL_NONE)
         return RG_OK;
+    if (rg_epoch_of(h->term) == rg_epoch_of(node->meta.term) && !rg_members_votes(&node->members, peer))
+        return RG_OK; /* in this epoch it cannot lead */
     node_fence_forgetful(node, rg_epoch_of(h->term), "the primary knows of entries that this node had: it was set back to an older state");
     return rg_fail(ctx, RG_EFENCED, "primary %llu knows that node %llu had entry %llu, and it ends at %llu", (unsigned long long)peer,
                    (unsigned long long)node->config.id, (unsigned long long)h->seen, (unsigned long long)last);

@@ -467,6 +467,22 @@ TEST(a_node_that_is_known_by_another_directory_is_fenced)
     ck_assert_int_eq(make(1), RG_EFENCED); /* and stays so */
 }
 
+/* Whoever holds one member's key can say anything of this node. */
+TEST(a_node_that_others_have_known_is_not_fenced_on_one_peers_word)
+{
+    const struct rg_incarnation none = {{0}}, first = {{1}}, other = {{9}};
+
+    start(1);
+    ck_assert_int_eq(hello_of_two(first, none), RG_OK);
+    rg_node_on_up(node, 2);
+    work();
+    ck_assert(rg_incarnation_equal(&status().peers[0].bound, &first));
+    ck_assert_int_eq(hello_of_two(first, other), RG_EPEER);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "own log"));
+    ck_assert_uint_eq(stops, 0);
+    ck_assert(status().leader);
+}
+
 /* As the leader of another region tells it, after a start with an older image of the disk. */
 TEST(a_node_that_had_more_is_fenced)
 {
