@@ -1,4 +1,4 @@
-/* raft/intent/intents.c: the queue: taking, deciding, presenting, forgetting. */
+/* raft/intent/intents.c: the queue: taking, deciding, forgetting. */
 #include "raft/intent/intents.h"
 
 #include <stdio.h>
@@ -65,7 +65,7 @@ void intent_item_free(struct intent_item *item)
     free(item);
 }
 
-static bool is_approved(const struct intent_item *item)
+bool intent_is_approved(const struct intent_item *item)
 {
     return !item->r.automatic && item->r.decided_by[0] != '\0' && !rg_intent_is_over(item->r.status);
 }
@@ -91,7 +91,7 @@ static void turn_enter(struct rg_intents *q, struct intent_item *item)
         TAILQ_INSERT_TAIL(&q->pending, item, turn);
         q->pending_n++;
         q->pending_bytes += intent_bytes(item);
-        q->approved += is_approved(item);
+        q->approved += intent_is_approved(item);
     }
     count(q, item->r.status, 1);
 }
@@ -107,11 +107,11 @@ static void turn_leave(struct rg_intents *q, struct intent_item *item)
     } else {
         RG_ASSERT(q->pending_n > 0);
         RG_ASSERT(q->pending_bytes >= intent_bytes(item));
-        RG_ASSERT(q->approved >= is_approved(item));
+        RG_ASSERT(q->approved >= intent_is_approved(item));
         TAILQ_REMOVE(&q->pending, item, turn);
         q->pending_n--;
         q->pending_bytes -= intent_bytes(item);
-        q->approved -= is_approved(item);
+        q->approved -= intent_is_approved(item);
     }
     count(q, item->r.status, -1);
 }
@@ -169,7 +169,7 @@ static void intents_check(const struct rg_intents *q)
     RG_ASSERT(TAILQ_EMPTY(&q->over) || rg_intent_is_over(TAILQ_FIRST(&q->over)->r.status));
 }
 
-static void intents_random(const struct rg_intents *q, uint8_t out[16])
+void intents_random(const struct rg_intents *q, uint8_t out[16])
 {
     for (size_t i = 0; i < 2; i++) {
         uint64_t v = q->config.io->random(q->config.io);
@@ -187,7 +187,7 @@ _Static_assert(RG_LEN(status_names) == RG_INTENT_STATUS_COUNT, "each status has 
 const struct rg_sm_table intent_statuses = RG_SM_TABLE("intent", status_may, status_names);
 
 /* Put what is in effect in place of what was: the one way a status changes. */
-static void put_in_effect(struct intent_item *item, const struct rg_intent *next)
+void intent_put_in_effect(struct intent_item *item, const struct rg_intent *next)
 {
     struct rg_intents *q = item->q;
     bool over = rg_intent_is_over(next->status);
@@ -211,9 +211,9 @@ static void put_in_effect(struct intent_item *item, const struct rg_intent *next
         return;
     }
     count(q, item->r.status, -1);
-    q->approved -= is_approved(item);
+    q->approved -= intent_is_approved(item);
     item->r = *next;
-    q->approved += is_approved(item);
+    q->approved += intent_is_approved(item);
     count(q, item->r.status, 1);
 }
 
@@ -222,7 +222,7 @@ void intent_item_move(struct intent_item *item, enum rg_intent_status status)
     struct rg_intent next = item->r;
 
     next.status = status;
-    put_in_effect(item, &next);
+    intent_put_in_effect(item, &next);
 }
 
 static struct intent_item *find(const struct rg_intents *q, const struct rg_uuid *id)
@@ -235,14 +235,12 @@ static struct intent_item *find(const struct rg_intents *q, const struct rg_uuid
     return NULL;
 }
 
-static const char *id_text(const struct intent_item *item, char out[RG_UUID_TEXT_MAX])
+const char *intent_id_text(const struct intent_item *item, char out[RG_UUID_TEXT_MAX])
 {
     rg_uuid_format(out, &item->r.id);
     return out;
 }
 
-static int64_t wall_ms(const struct rg_intents *q) { return q->config.io->wall_ms(q->config.io); }
-static uint64_t now_ms(const struct rg_intents *q) { return q->config.io->now_ms(q->config.io); }
 
 /* ---- answering ---- */
 
@@ -379,7 +377,7 @@ void rg_intents_take(struct rg_intents *q, struct rg_span cmd, struct rg_intent_
     item->r.seq = q->next_seq++;
     item->r.status = RG_INTENT_QUEUED;
     item->r.automatic = automatic;
-    item->r.since_ms = wall_ms(q);
+    item->r.since_ms = intents_wall_ms(q);
     item->want = item->r;
     ask_add(item, ask);
     intent_item_enter(q, item);
@@ -406,7 +404,7 @@ static void take_done(struct intent_item *item)
         return;
     }
     if (rg_cmd_decode(item->r.cmd, &cmd) == RG_OK)
-        rg_log_info(q->config.log, "intent.taken", "id=%s kind=%s by=\"%.*s\" auto=%s", id_text(item, id),
+        rg_log_info(q->config.log, "intent.taken", "id=%s kind=%s by=\"%.*s\" auto=%s", intent_id_text(item, id),
                     rg_cmd_kind_name(cmd.kind), RG_SPAN_ARG(cmd.by), item->r.automatic ? "yes" : "no");
     answer_waiting(item, RG_OK, NULL);
     rg_intents_step(q);
@@ -432,7 +430,7 @@ static void decide(struct rg_intents *q, struct rg_span by, struct rg_intent_ask
         err = rg_fail(&ask->ctx, RG_ECONFLICT, "the intent is just being changed");
     else if (!drop && item->r.automatic)
         err = rg_fail(&ask->ctx, RG_ECONFLICT, "the intent only takes access away: it is presented without approval");
-    else if (!drop && is_approved(item))
+    else if (!drop && intent_is_approved(item))
         err = rg_fail(&ask->ctx, RG_ECONFLICT, "%.200s has approved the intent already", item->r.decided_by);
     if (err) {
         answer(ask, err);
@@ -443,7 +441,7 @@ static void decide(struct rg_intents *q, struct rg_span by, struct rg_intent_ask
     RG_ASSERT(item->asks == NULL);
     item->want = item->r;
     snprintf(item->want.decided_by, sizeof item->want.decided_by, "%.*s", RG_SPAN_ARG(by));
-    item->want.decided_ms = wall_ms(q);
+    item->want.decided_ms = intents_wall_ms(q);
     if (drop) {
         item->want.status = RG_INTENT_DROPPED;
         item->want.since_ms = item->want.decided_ms;
@@ -464,300 +462,23 @@ static void decide_done(struct intent_item *item)
     RG_ASSERT(item->want.status == RG_INTENT_QUEUED || item->want.status == RG_INTENT_DROPPED);
     RG_ASSERT(item->asks != NULL);
     if (item->job_err) {
-        rg_log_error(item->q->config.log, "intent.write", "id=%s code=%s reason=\"%s\"", id_text(item, id),
+        rg_log_error(item->q->config.log, "intent.write", "id=%s code=%s reason=\"%s\"", intent_id_text(item, id),
                      rg_err_symbol(item->job_err), rg_errctx_text(&item->job_ctx, item->job_err));
         answer_waiting(item, item->job_err, item->job_ctx.text);
         return;
     }
-    put_in_effect(item, &item->want);
+    intent_put_in_effect(item, &item->want);
     rg_log_info(item->q->config.log, item->r.status == RG_INTENT_DROPPED ? "intent.dropped" : "intent.approved",
-                "id=%s by=\"%s\"", id_text(item, id), item->r.decided_by);
+                "id=%s by=\"%s\"", intent_id_text(item, id), item->r.decided_by);
     answer_waiting(item, RG_OK, NULL);
     rg_intents_step(item->q);
-}
-
-/* ---- presenting ---- */
-
-static void try_later(struct intent_item *item)
-{
-    uint64_t wait_ms = RG_MIN((uint64_t)INTENTS_AGAIN_MS << RG_MIN(item->failures, 8u), (uint64_t)INTENTS_AGAIN_MS_MAX);
-
-    RG_ASSERT(!item->flying);
-    RG_ASSERT(wait_ms >= INTENTS_AGAIN_MS);
-    item->failures++;
-    item->again_ms = now_ms(item->q) + wait_ms;
-}
-
-/* No longer on its way. */
-static void land(struct intent_item *item)
-{
-    RG_ASSERT(!item->flying);
-    RG_ASSERT(!item->busy);
-    RG_ASSERT(item->r.automatic ? item->q->flying_auto > 0 : item->q->flying_manual);
-    if (item->r.automatic)
-        item->q->flying_auto--;
-    else
-        item->q->flying_manual = false;
-}
-
-static void back_to_queue(struct intent_item *item)
-{
-    RG_ASSERT(item->r.status == RG_INTENT_PRESENTING);
-    land(item);
-    intent_item_move(item, RG_INTENT_QUEUED);
-    try_later(item);
-}
-
-/* The outcome is known: keep it. It stays PRESENTING until it is on disk. */
-static void settle(struct intent_item *item, enum rg_intent_status status, enum rg_err refusal, struct rg_rev rev,
-                   const char *text)
-{
-    RG_ASSERT(item->r.status == RG_INTENT_PRESENTING);
-    RG_ASSERT(rg_intent_is_over(status));
-    RG_ASSERT(status != RG_INTENT_DROPPED); /* people drop, and only what waits */
-    RG_ASSERT((status == RG_INTENT_REFUSED) == (refusal != RG_OK));
-    RG_ASSERT(!item->flying);
-    item->want = item->r;
-    item->want.status = status;
-    item->want.since_ms = wall_ms(item->q);
-    item->want.rev = rev;
-    snprintf(item->want.code, sizeof item->want.code, "%s", refusal ? rg_err_name(refusal) : "");
-    snprintf(item->want.text, sizeof item->want.text, "%s", text);
-    intent_disk_begin(item, JOB_SETTLE);
-}
-
-static void settle_done(struct intent_item *item)
-{
-    struct rg_intents *q = item->q;
-    char id[RG_UUID_TEXT_MAX];
-
-    RG_ASSERT(item->r.status == RG_INTENT_PRESENTING);
-    RG_ASSERT(rg_intent_is_over(item->want.status));
-    RG_ASSERT(item->asks == NULL);
-    RG_ASSERT(q->unsaved >= item->unsaved);
-    q->unsaved -= item->unsaved;
-    item->unsaved = item->job_err != RG_OK;
-    q->unsaved += item->unsaved;
-    if (item->unsaved) { /* a restart now would present it again, which is safe */
-        rg_log_error(q->config.log, "intent.write", "id=%s code=%s reason=\"%s\" (tried again)", id_text(item, id),
-                     rg_err_symbol(item->job_err), rg_errctx_text(&item->job_ctx, item->job_err));
-        try_later(item);
-        return;
-    }
-    land(item);
-    put_in_effect(item, &item->want);
-    if (item->r.status == RG_INTENT_APPLIED)
-        rg_log_info(q->config.log, "intent.applied", "id=%s revision=%llu.%llu", id_text(item, id),
-                    (unsigned long long)item->r.rev.epoch, (unsigned long long)item->r.rev.index);
-    else
-        rg_log_warn(q->config.log, "intent.refused", "id=%s code=%s reason=\"%s\"", id_text(item, id), item->r.code,
-                    item->r.text);
-    rg_intents_step(q);
-}
-
-static const char *why_text(enum rg_why why)
-{
-    switch (why) {
-    case RG_WHY_USER:
-        return "the user";
-    case RG_WHY_USER_NAME:
-        return "the userName";
-    case RG_WHY_EMAIL:
-        return "the email address";
-    case RG_WHY_EXTERNAL_ID:
-        return "the external id";
-    case RG_WHY_GROUP:
-        return "the group";
-    case RG_WHY_GROUP_NAME:
-        return "the group's name";
-    case RG_WHY_MEMBERSHIP:
-        return "the membership";
-    case RG_WHY_PERMSET:
-        return "the permission set";
-    case RG_WHY_PERMSET_NAME:
-        return "the permission set's name";
-    case RG_WHY_PERMSET_ASSIGNED:
-        return "the permission set is assigned";
-    case RG_WHY_ACCOUNT:
-        return "the account";
-    case RG_WHY_ACCOUNT_ASSIGNED:
-        return "the account has assignments";
-    case RG_WHY_ASSIGNMENT:
-        return "the assignment";
-    case RG_WHY_CREDENTIAL:
-        return "the credential";
-    case RG_WHY_VERSION:
-        return "the object";
-    case RG_WHY_LIMIT:
-        return "a limit of the instance";
-    default:
-        return "the command";
-    }
-}
-
-static void settle_refused(struct intent_item *item, const struct rg_reply *reply, struct rg_rev rev)
-{
-    char text[256];
-
-    RG_ASSERT(reply->err != RG_OK);
-    if (item->r.automatic && reply->err == RG_ENOTFOUND) { /* what was to be taken away is not there */
-        snprintf(text, sizeof text, "nothing was left to take away: %s was gone already", why_text(reply->why));
-        settle(item, RG_INTENT_APPLIED, RG_OK, rev, text);
-        return;
-    }
-    snprintf(text, sizeof text, "%s: %s%s", why_text(reply->why), rg_err_text(reply->err),
-             item->r.uncertain ? "; it was presented before and the answer was lost: it may have been applied then" : "");
-    settle(item, RG_INTENT_REFUSED, reply->err, rev, text);
-}
-
-/* Whether it is certain that a proposal with an error changed nothing. */
-static bool nothing_happened(const struct rg_proposal *p)
-{
-    RG_ASSERT(p->err != RG_OK);
-    switch (p->err) {
-    case RG_ENOPRIMARY:
-    case RG_ENOTPRIMARY:
-    case RG_EBUSY:
-    case RG_EPAUSED:
-    case RG_ESHORTAGE:
-    case RG_EUNREADY:
-    case RG_ENOMEM:
-    case RG_ETOOBIG:
-        return true;
-    case RG_ESTATEFULL: /* with a revision: in the log */
-    case RG_EDISKFULL:
-    case RG_ELEASE: /* with a revision: applied, and it may not survive */
-        return p->rev.index == 0;
-    default:
-        return false;
-    }
-}
-
-static void on_forwarded(struct rg_proposal *p)
-{
-    struct intent_item *item = RG_CONTAINER(p, struct intent_item, proposal);
-    bool known = p->err == RG_OK || p->err == RG_EREPLICATION;
-
-    RG_ASSERT(item->flying); /* the answer comes once */
-    RG_ASSERT(item->r.automatic ? item->q->flying_auto > 0 : item->q->flying_manual);
-    intent_item_check(item);
-    item->flying = false;
-    rg_buf_deinit(&item->present);
-    if (!known && !nothing_happened(p))
-        item->r.uncertain = true;
-    if (item->q->stopped)
-        return; /* on disk it is queued, or presenting: it comes again after the start */
-    if (known && p->reply.err == RG_OK) {
-        settle(item, RG_INTENT_APPLIED, RG_OK, p->rev, "");
-    } else if (known && p->reply.err == RG_ESTALE && item->r.automatic) {
-        back_to_queue(item); /* this region lags behind: once it has the user as it is now */
-    } else if (known) {
-        settle_refused(item, &p->reply, p->rev);
-    } else if (p->err == RG_ETOOBIG) {
-        settle(item, RG_INTENT_REFUSED, p->err, p->rev, "the command is over a limit");
-    } else {
-        back_to_queue(item);
-    }
-    rg_intents_step(item->q);
-}
-
-/* What there is to say to the primary; *ret_done: nothing. */
-static enum rg_err present_build(struct intent_item *item, bool *ret_done, struct rg_rev *ret_rev)
-{
-    RG_AUTO(txn) struct rg_txn *txn = NULL;
-    struct rg_applied applied;
-    uint8_t random[16];
-    enum rg_err err = rg_txn_begin(item->q->config.store, RG_TXN_READ, &txn);
-
-    RG_ASSERT(item->r.status == RG_INTENT_PRESENTING);
-    RG_ASSERT(item->r.attempts > 0);
-    if (err)
-        return err;
-    rg_txn_applied(txn, &applied);
-    if (applied.index == 0) /* a snapshot is being loaded: what is not there may come */
-        return RG_EUNREADY;
-    *ret_rev = (struct rg_rev){applied.term >> 32, applied.index};
-    intents_random(item->q, random);
-    return rg_intent_present(txn, &item->r, random, &item->present, ret_done);
-}
-
-static void fly(struct intent_item *item)
-{
-    struct rg_intents *q = item->q;
-    struct rg_rev rev = {0};
-    bool done = false;
-    enum rg_err err = present_build(item, &done, &rev);
-
-    if (err) {
-        if (err != RG_EUNREADY)
-            rg_log_error(q->config.log, "intent.present", "code=%s (tried again)", rg_err_symbol(err));
-        back_to_queue(item);
-        return;
-    }
-    if (done) {
-        settle(item, RG_INTENT_APPLIED, RG_OK, rev, "nothing was left to take away: the user is disabled or gone already");
-        return;
-    }
-    RG_ASSERT(!item->flying);
-    RG_ASSERT(!item->busy);
-    RG_ASSERT(item->present.len > 0);
-    RG_ASSERT(item->present.len <= RG_CMD_BYTES_MAX);
-    item->flying = true;
-    item->proposal = (struct rg_proposal){.cmd = rg_buf_span(&item->present), .on_done = on_forwarded};
-    intent_item_check(item);
-    q->config.forward(q->config.arg, &item->proposal);
-}
-
-/* An automatic one may be presented again without harm. That a manual one was presented is kept first: after a crash a
- * refusal is then known to be doubtful. */
-static void present(struct intent_item *item)
-{
-    RG_ASSERT(item->r.status == RG_INTENT_QUEUED);
-    RG_ASSERT(!item->busy);
-    RG_ASSERT(!item->flying);
-    RG_ASSERT(!item->unsaved);
-    RG_ASSERT(item->r.automatic || is_approved(item)); /* what gives access waits for somebody's word */
-    if (item->r.automatic) {
-        RG_ASSERT(item->q->flying_auto < INTENTS_FLYING_MAX);
-        item->q->flying_auto++;
-        item->r.attempts++;
-        intent_item_move(item, RG_INTENT_PRESENTING);
-        fly(item);
-        return;
-    }
-    RG_ASSERT(!item->q->flying_manual); /* one at a time */
-    item->q->flying_manual = true;
-    item->want = item->r;
-    item->want.status = RG_INTENT_PRESENTING;
-    item->want.attempts++;
-    intent_disk_begin(item, JOB_MARK);
-}
-
-static void mark_done(struct intent_item *item)
-{
-    char id[RG_UUID_TEXT_MAX];
-
-    RG_ASSERT(!item->r.automatic);
-    RG_ASSERT(item->q->flying_manual);
-    RG_ASSERT(is_approved(item));
-    RG_ASSERT(item->r.status == RG_INTENT_QUEUED);
-    RG_ASSERT(item->want.status == RG_INTENT_PRESENTING);
-    if (item->job_err) {
-        rg_log_error(item->q->config.log, "intent.write", "id=%s code=%s reason=\"%s\" (tried again)", id_text(item, id),
-                     rg_err_symbol(item->job_err), rg_errctx_text(&item->job_ctx, item->job_err));
-        land(item);
-        try_later(item);
-        return;
-    }
-    put_in_effect(item, &item->want);
-    fly(item);
 }
 
 /* ---- what is over and old ---- */
 
 static void forget_old(struct rg_intents *q)
 {
-    int64_t before_ms = wall_ms(q) - RG_INTENTS_KEPT_MS;
+    int64_t before_ms = intents_wall_ms(q) - RG_INTENTS_KEPT_MS;
     struct intent_item *item;
 
     while ((item = TAILQ_FIRST(&q->over)) != NULL && !item->busy &&
@@ -801,10 +522,10 @@ void intent_on_job(struct intent_item *item)
         decide_done(item);
         return;
     case JOB_MARK:
-        mark_done(item);
+        intent_mark_done(item);
         return;
     case JOB_SETTLE:
-        settle_done(item);
+        intent_settle_done(item);
         return;
     case JOB_FORGET:
         forget_done(item);
@@ -818,12 +539,12 @@ static bool is_due(const struct intent_item *item, uint64_t now)
 
     if (item->busy || item->flying || item->again_ms > now || item->r.status != RG_INTENT_QUEUED)
         return false;
-    return item->r.automatic ? q->flying_auto < INTENTS_FLYING_MAX : is_approved(item) && !q->flying_manual;
+    return item->r.automatic ? q->flying_auto < INTENTS_FLYING_MAX : intent_is_approved(item) && !q->flying_manual;
 }
 
 static void present_due(struct rg_intents *q, bool primary)
 {
-    uint64_t now = now_ms(q);
+    uint64_t now = intents_now_ms(q);
     struct intent_item *item, *next;
 
     RG_ASSERT(q->stepping);
@@ -833,7 +554,7 @@ static void present_due(struct rg_intents *q, bool primary)
         if (item->unsaved && !item->busy && item->again_ms <= now)
             intent_disk_begin(item, JOB_SETTLE);
         else if (primary && is_due(item, now))
-            present(item);
+            intent_present(item);
         next = TAILQ_NEXT(item, turn);
     }
 }

@@ -1,4 +1,5 @@
-/* raft/intent/intents_priv.h: what the files of the intents' queue share: intents.c asks and answers, intents_disk.c keeps. */
+/* raft/intent/intents_priv.h: what the files of the intents' queue share: intents.c asks and answers, intents_present.c
+ * presents, intents_disk.c keeps. */
 #ifndef REGENT_RAFT_INTENT_INTENTS_PRIV_H
 #define REGENT_RAFT_INTENT_INTENTS_PRIV_H
 
@@ -86,6 +87,22 @@ void intent_item_leave(struct rg_intents *q, struct intent_item *item);
 extern const struct rg_sm_table intent_statuses;
 /** Change its status in memory. */
 void intent_item_move(struct intent_item *item, enum rg_intent_status status);
+
+/** Somebody's word that it may be presented. */
+bool intent_is_approved(const struct intent_item *item);
+/** `next`, which is on disk, is in effect from now on. */
+void intent_put_in_effect(struct intent_item *item, const struct rg_intent *next);
+/** Its id as text: `out`. */
+const char *intent_id_text(const struct intent_item *item, char out[RG_UUID_TEXT_MAX]);
+void intents_random(const struct rg_intents *q, uint8_t out[16]);
+static inline int64_t intents_wall_ms(const struct rg_intents *q) { return q->config.io->wall_ms(q->config.io); }
+static inline uint64_t intents_now_ms(const struct rg_intents *q) { return q->config.io->now_ms(q->config.io); }
+
+/** Begin to present a queued one that is due. */
+void intent_present(struct intent_item *item);
+/** What follows JOB_MARK and JOB_SETTLE. */
+void intent_mark_done(struct intent_item *item);
+void intent_settle_done(struct intent_item *item);
 
 /** Write item->want to disk (JOB_FORGET: remove the file); intent_on_job follows on the raft thread. Failing at once is
  * told there too. */

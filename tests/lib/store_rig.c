@@ -304,6 +304,16 @@ struct rg_counts fix_counts(struct fix *f)
     return c;
 }
 
+struct rg_settings fix_settings(struct fix *f)
+{
+    struct rg_txn *txn = fix_read(f);
+    struct rg_settings s;
+
+    ck_assert_int_eq(rg_settings_get(txn, &s), RG_OK);
+    rg_txn_free(txn);
+    return s;
+}
+
 uint64_t fix_rows_under(struct fix *f, const char *prefix)
 {
     struct rg_txn *txn = fix_read(f);

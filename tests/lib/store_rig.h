@@ -12,6 +12,7 @@
 #include "store/apply/fsm.h"
 #include "store/authz/access.h"
 #include "store/db/rowkey.h"
+#include "store/model/setting.h"
 #include "tests/lib/tmpdir.h"
 
 #define FIX_MAP_BYTES ((size_t)256 << 20)
@@ -57,6 +58,7 @@ struct fix_refusal {
 void fix_refused(struct fix *f, const struct fix_refusal *want);
 
 struct rg_counts fix_counts(struct fix *f);
+struct rg_settings fix_settings(struct fix *f);
 bool fix_row_exists(struct fix *f, const char *key, size_t n);
 uint64_t fix_rows_under(struct fix *f, const char *prefix);
 

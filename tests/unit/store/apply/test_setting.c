@@ -17,16 +17,6 @@ static void teardown(void)
     fix_close(&fix);
 }
 
-static struct rg_settings policy(void)
-{
-    struct rg_txn *txn = fix_read(&fix);
-    struct rg_settings p;
-
-    ck_assert_int_eq(rg_settings_get(txn, &p), RG_OK);
-    rg_txn_free(txn);
-    return p;
-}
-
 CASE(.setup = setup, .teardown = teardown, .seconds = 100);
 
 static const char *const refused[] = {
@@ -51,10 +41,10 @@ LOOP(a_setting_out_of_bounds_is_refused, RG_LEN(refused))
 
     fix_must(&fix, RG_CMD_SETTING_PUT, "name=lease regions=32 lease=60000");
     fix_must(&fix, RG_CMD_SETTING_PUT, "name=lease regions=1 lease=1000");
-    p = policy();
+    p = fix_settings(&fix);
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_SETTING_PUT, refused[_i]), RG_EINVALID);
     ck_assert_int_eq(fix.reply.why, RG_WHY_SETTING);
-    ck_assert_mem_eq(&p, &(struct rg_settings[]){policy()}, sizeof p);
+    ck_assert_mem_eq(&p, &(struct rg_settings[]){fix_settings(&fix)}, sizeof p);
 }
 
 TEST(a_stale_version_changes_no_setting)
@@ -64,7 +54,7 @@ TEST(a_stale_version_changes_no_setting)
     fix_must(&fix, RG_CMD_SETTING_PUT, "name=lease regions=2 lease=5000");
     snprintf(text, sizeof text, "name=lease regions=1 lease=5000 if=%llu", (unsigned long long)fix.index - 1);
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_SETTING_PUT, text), RG_ESTALE);
-    ck_assert_uint_eq(policy().lease_regions, 2);
+    ck_assert_uint_eq(fix_settings(&fix).lease_regions, 2);
 }
 
 /* A member may have missed more than one change: the largest terms it may know stay. */
@@ -73,21 +63,21 @@ TEST(the_lease_before_stays_until_it_is_settled)
     char text[96];
 
     fix_must(&fix, RG_CMD_SETTING_PUT, "name=lease regions=3 lease=9000");
-    ck_assert_uint_eq(policy().old_lease_regions, 0);
+    ck_assert_uint_eq(fix_settings(&fix).old_lease_regions, 0);
     fix_must(&fix, RG_CMD_SETTING_PUT, "name=lease regions=2 lease=5000");
-    ck_assert_uint_eq(policy().old_lease_regions, 3);
-    ck_assert_uint_eq(policy().old_lease_ms, 9000);
+    ck_assert_uint_eq(fix_settings(&fix).old_lease_regions, 3);
+    ck_assert_uint_eq(fix_settings(&fix).old_lease_ms, 9000);
     fix_must(&fix, RG_CMD_SETTING_PUT, "name=lease regions=1 lease=2000");
-    ck_assert_uint_eq(policy().old_lease_regions, 3);
-    ck_assert_uint_eq(policy().old_lease_ms, 9000);
+    ck_assert_uint_eq(fix_settings(&fix).old_lease_regions, 3);
+    ck_assert_uint_eq(fix_settings(&fix).old_lease_ms, 9000);
     snprintf(text, sizeof text, "name=lease regions=0 settled=%llu", (unsigned long long)fix.index - 1);
     fix_must(&fix, RG_CMD_SETTING_PUT, text); /* of another change */
-    ck_assert_uint_eq(policy().old_lease_regions, 3);
+    ck_assert_uint_eq(fix_settings(&fix).old_lease_regions, 3);
     snprintf(text, sizeof text, "name=lease regions=2 lease=3000 settled=%llu", (unsigned long long)fix.index);
     fix_must(&fix, RG_CMD_SETTING_PUT, text);
-    ck_assert_uint_eq(policy().old_lease_regions, 0);
-    ck_assert_uint_eq(policy().old_lease_ms, 0);
-    ck_assert_uint_eq(policy().lease_regions, 2);
+    ck_assert_uint_eq(fix_settings(&fix).old_lease_regions, 0);
+    ck_assert_uint_eq(fix_settings(&fix).old_lease_ms, 0);
+    ck_assert_uint_eq(fix_settings(&fix).lease_regions, 2);
 }
 
 static void begin_epoch(uint64_t epoch)

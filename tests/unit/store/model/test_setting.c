@@ -16,21 +16,11 @@ static void teardown(void)
     fix_close(&fix);
 }
 
-static struct rg_settings policy(void)
-{
-    struct rg_txn *txn = fix_read(&fix);
-    struct rg_settings p;
-
-    ck_assert_int_eq(rg_settings_get(txn, &p), RG_OK);
-    rg_txn_free(txn);
-    return p;
-}
-
 CASE(.setup = setup, .teardown = teardown, .seconds = 100);
 
 TEST(without_settings_nothing_is_asked_for)
 {
-    struct rg_settings p = policy(), none = {.regions = 0};
+    struct rg_settings p = fix_settings(&fix), none = {.regions = 0};
 
     ck_assert_mem_eq(&p, &none, sizeof p);
 }
@@ -39,15 +29,15 @@ TEST(settings_are_as_they_were_put)
 {
     fix_must(&fix, RG_CMD_SETTING_PUT, "name=durability regions=2 shortage=degrade");
     fix_must(&fix, RG_CMD_SETTING_PUT, "name=lease regions=3 lease=5000");
-    ck_assert_uint_eq(policy().regions, 2);
-    ck_assert(policy().degrade);
-    ck_assert_uint_eq(policy().lease_regions, 3);
-    ck_assert_uint_eq(policy().lease_ms, 5000);
-    ck_assert_uint_eq(policy().lease_index, fix.index);
+    ck_assert_uint_eq(fix_settings(&fix).regions, 2);
+    ck_assert(fix_settings(&fix).degrade);
+    ck_assert_uint_eq(fix_settings(&fix).lease_regions, 3);
+    ck_assert_uint_eq(fix_settings(&fix).lease_ms, 5000);
+    ck_assert_uint_eq(fix_settings(&fix).lease_index, fix.index);
     fix_must(&fix, RG_CMD_SETTING_PUT, "name=durability regions=0 shortage=refuse");
-    ck_assert_uint_eq(policy().regions, 0);
-    ck_assert(!policy().degrade);
-    ck_assert_uint_eq(policy().lease_regions, 3);
+    ck_assert_uint_eq(fix_settings(&fix).regions, 0);
+    ck_assert(!fix_settings(&fix).degrade);
+    ck_assert_uint_eq(fix_settings(&fix).lease_regions, 3);
 }
 
 /* No command writes such rows; to go by what is left of a number could acknowledge a write too early. */
