@@ -8,7 +8,7 @@ symbols of the objects in BUILD, and fails, with the file and the function, on
   - a room of more than FILES_MAX files or LINES_MAX lines;
   - a header whose guard is not its path, a line over COLUMNS_MAX columns, a tab, blanks at the end of a line;
   - a unit test that is not built, or that has a main of its own beside tests/lib/check_main.c;
-  - a file of raft/node that writes what another one owns (raft/rule/parts.h says who owns what);
+  - a file of raft/node that writes what another one owns (raft/part/parts.h says who owns what);
   - JSON typed by hand, beside what TYPED lists, and jansson's readers called by anything but base/json.c.
 It first holds both lists turned round, which must find much, and planted JSON: a check that cannot fail is none."""
 import json
@@ -110,7 +110,7 @@ def units(source, build):
 
 
 NODE = "raft/node/"
-PARTS = "raft/rule/parts.h"
+PARTS = "raft/part/parts.h"
 
 
 def owners_of(parts, text):

@@ -121,7 +121,7 @@ static void step_voters(struct rg_primary_duties *k)
 {
     struct rg_change next = {.on_done = on_changed};
 
-    if (k->changing || !rg_node_keep(&k->voters, &k->status, k->io->now_ms(k->io), &next))
+    if (k->changing || !rg_voters_keep(&k->voters, &k->status, k->io->now_ms(k->io), &next))
         return;
     k->change = next;
     k->changing = true;

@@ -6,8 +6,8 @@
 
 #include <uv.h>
 
+#include "raft/rule/voters.h"
 #include "store/model/region_name.h"
-#include "raft/node/keep.h"
 
 struct rg_primary_duties { /* zero, then the borrowed ones, then rg_primary_duties_open */
     const struct rg_log *log;

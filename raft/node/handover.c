@@ -147,7 +147,7 @@ static void change_role(struct rg_node *node, uint64_t id, enum rg_role role)
     rg_node_change(node, &s->change);
 }
 
-/* Before the hand-over point: this node leads on. The voters it made learners vote again when rg_node_keep says so: one of them may be
+/* Before the hand-over point: this node leads on. The voters it made learners vote again when rg_voters_keep says so: one of them may be
  * gone by now, and two voters would be worse than one. */
 static void give_up(struct rg_node *node, const char *why)
 {

@@ -1,6 +1,6 @@
 /* raft/node/node_priv.h: what the files of the node share. node.c: lifetime and the pump; open.c: data directory to running
  * core; step.c: what a step of the core asks for; peer.c: links, messages; apply.c: apply and snapshots; answer.c: proposals
- * and waits; forward.c: proposals carried to the primary; change.c: members; pair.c, keep.c: voters; lease.c: policy, lease; failover.c: a
+ * and waits; forward.c: proposals carried to the primary; change.c: members; pair.c: two voters; lease.c: policy, lease; failover.c: a
  * declared promotion, epochs; handover.c: a planned one; room.c: what is full; status.c: readiness and figures. The words:
  * ARCHITECTURE.md. */
 #ifndef REGENT_RAFT_NODE_NODE_PRIV_H
@@ -12,13 +12,13 @@
 #include "raft/core/core.h"
 #include "raft/core/meta.h"
 #include "raft/node.h"
-#include "raft/rule/append.h"
+#include "raft/part/append.h"
+#include "raft/part/defaults.h"
+#include "raft/part/parts.h"
+#include "raft/part/ready.h"
 #include "raft/rule/binding.h"
 #include "raft/rule/change.h"
-#include "raft/rule/defaults.h"
-#include "raft/rule/parts.h"
 #include "raft/rule/promotion.h"
-#include "raft/rule/ready.h"
 #include "raft/rule/spread.h"
 #include "raft/snap/snapstore.h"
 #include "raft/snap/transfer.h"
@@ -32,7 +32,7 @@
 #define NODE_FORWARD_MS 10000u
 #define NODE_POLICY_WAIT_MS 5000u /* for the regions that the policy wants, when nothing else was asked for */
 
-/* Who writes which of its parts: raft/rule/parts.h. */
+/* Who writes which of its parts: raft/part/parts.h. */
 struct rg_node {
     struct rg_node_config config; /* defaults filled in; strings: own */
     bool strings_owned;

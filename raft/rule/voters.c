@@ -1,6 +1,8 @@
 /* raft/rule/voters.c: how many nodes of the primary's region vote. */
 #include "raft/rule/voters.h"
 
+#define LAG_MAX 1000u /* entries: who lacks more is not level */
+
 /* The first that votes, or does not, and is level, or is gone. */
 static const struct rg_voter *first(const struct rg_voter *others, size_t n, bool votes, bool level, uint64_t gone_ms)
 {
@@ -47,4 +49,30 @@ bool rg_voters_next(struct rg_voters *v, const struct rg_voter *others, size_t n
     if (ready != NULL)
         return turn(ready, RG_ROLE_VOTER, ret_id, ret_role);
     return now_ms - v->even_ms >= RG_VOTERS_EVEN_MS && turn(first(others, n, true, false, 0), RG_ROLE_LEARNER, ret_id, ret_role);
+}
+
+bool rg_voters_keep(struct rg_voters *voters, const struct rg_node_status *status, uint64_t now_ms, struct rg_change *change)
+{
+    struct rg_voter others[RG_PEERS_MAX];
+    size_t n = 0;
+
+    if (!status->leader) {
+        *voters = (struct rg_voters){.leads_ms = 0};
+        return false;
+    }
+    if (status->paused || !status->ready)
+        return false;
+    RG_ASSERT(status->n_peers <= RG_PEERS_MAX);
+    for (size_t i = 0; i < status->n_peers; i++) {
+        const struct rg_peer_status *p = &status->peers[i];
+
+        if (strcmp(p->region, status->region) == 0)
+            others[n++] = (struct rg_voter){
+                .id = p->id,
+                .votes = p->role == RG_ROLE_VOTER,
+                .level = p->up && p->lag_entries < LAG_MAX && !p->snapshot && p->hash_known && p->hash_ok,
+                .silent_ms = p->heard_ms_ago};
+    }
+    change->kind = RG_CHANGE_ROLE;
+    return rg_voters_next(voters, others, n, now_ms, &change->peer.id, &change->peer.role);
 }

@@ -2,7 +2,7 @@
 #ifndef REGENT_RAFT_RULE_VOTERS_H
 #define REGENT_RAFT_RULE_VOTERS_H
 
-#include "raft/member.h"
+#include "raft/node.h"
 
 #define RG_VOTER_GONE_MS 600000u /* not heard for this long, a voter counts as gone */
 #define RG_VOTERS_EVEN_MS 10000u /* an even number of voters that nobody makes odd stays no longer than this */
@@ -28,5 +28,7 @@ struct rg_voters {
  */
 bool rg_voters_next(struct rg_voters *voters, const struct rg_voter *others, size_t n, uint64_t now_ms, uint64_t *ret_id,
                     enum rg_role *ret_role);
+/** The same of a node's status, looked at some times a second, also when it leads no more: fills in the change's kind and peer. */
+bool rg_voters_keep(struct rg_voters *voters, const struct rg_node_status *status, uint64_t now_ms, struct rg_change *change);
 
 #endif

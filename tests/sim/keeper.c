@@ -1,5 +1,5 @@
 /* What a daemon's primary does about the number of its region's voters: the same rule, some times a second, and the same call. */
-#include "raft/node/keep.h"
+#include "raft/rule/voters.h"
 #include "tests/sim/world.h"
 
 #define EVERY_US 250000
@@ -43,7 +43,7 @@ void sim_keep_voters(struct sim *sim, unsigned at)
     status = malloc(sizeof *status);
     RG_ASSERT(status != NULL);
     rg_node_status_copy(n->node, status);
-    if (!k->changing && rg_node_keep(&k->voters, status, n->io.now_ms(&n->io), &next)) {
+    if (!k->changing && rg_voters_keep(&k->voters, status, n->io.now_ms(&n->io), &next)) {
         sim_trace(sim, "n%u keeps: n%llu %s", at + 1, (unsigned long long)next.peer.id,
                   next.peer.role == RG_ROLE_VOTER ? "votes" : "votes no more");
         k->change = next;

@@ -103,3 +103,63 @@ TEST(it_ends_with_an_odd_number)
         ck_assert_msg(voters % 2 == 1, "%s: %zu", text, voters);
     }
 }
+
+/* ---- over a node's status ---- */
+
+static struct rg_node_status status;
+
+/* Node 1 leads in `home` beside 2 and 3; 4, level too, stands elsewhere. */
+static void home(void)
+{
+    memset(&status, 0, sizeof status);
+    status.leader = status.ready = true;
+    strcpy(status.region, "home");
+    for (size_t i = 0; i < 3; i++) {
+        status.peers[i] = (struct rg_peer_status){.id = i + 2, .up = true, .hash_known = true, .hash_ok = true, .lag_entries = 999};
+        strcpy(status.peers[i].region, i == 2 ? "away" : "home");
+    }
+    status.n_peers = 3;
+}
+
+static bool keeps(struct rg_voters *v, struct rg_change *change)
+{
+    *change = (struct rg_change){.kind = RG_CHANGE_ADD};
+    return rg_voters_keep(v, &status, 1, change);
+}
+
+TEST(who_is_level_by_its_status)
+{
+    struct rg_change change;
+    struct rg_voters v = {0};
+
+    home();
+    ck_assert(keeps(&v, &change));
+    ck_assert(change.kind == RG_CHANGE_ROLE && change.peer.id == 2 && change.peer.role == RG_ROLE_VOTER);
+    status.peers[0].lag_entries = 1000;
+    ck_assert(!keeps(&v, &change)); /* 3 is alone, and 4 is another region's */
+    home(), status.peers[1].up = false;
+    ck_assert(!keeps(&v, &change));
+    home(), status.peers[1].snapshot = true;
+    ck_assert(!keeps(&v, &change));
+    home(), status.peers[1].hash_known = false;
+    ck_assert(!keeps(&v, &change));
+    home(), status.peers[1].hash_ok = false;
+    ck_assert(!keeps(&v, &change));
+    home(), status.peers[1].role = RG_ROLE_VOTER;
+    ck_assert(keeps(&v, &change) && change.peer.id == 2); /* from two to three */
+}
+
+TEST(who_does_not_lead_or_is_not_ready_changes_nothing)
+{
+    struct rg_change change;
+    struct rg_voters v = {.leads_ms = 7, .even_ms = 9};
+
+    home(), status.paused = true;
+    ck_assert(!keeps(&v, &change));
+    home(), status.ready = false;
+    ck_assert(!keeps(&v, &change));
+    ck_assert(v.leads_ms == 7 && v.even_ms == 9);
+    home(), status.leader = false;
+    ck_assert(!keeps(&v, &change));
+    ck_assert(v.leads_ms == 0 && v.even_ms == 0); /* the next reign begins anew */
+}

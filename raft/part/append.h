@@ -1,6 +1,6 @@
-/* raft/rule/append.h: a leader's entries against what is applied here, before the core sees them. */
-#ifndef REGENT_RAFT_RULE_APPEND_H
-#define REGENT_RAFT_RULE_APPEND_H
+/* raft/part/append.h: a leader's entries against what is applied here, before the core sees them. */
+#ifndef REGENT_RAFT_PART_APPEND_H
+#define REGENT_RAFT_PART_APPEND_H
 
 #include "raft/core/rpc.h"
 

@@ -1,5 +1,5 @@
-/* raft/rule/hang.c: when a write that does not come back counts as a failed disk. */
-#include "raft/rule/hang.h"
+/* raft/part/hang.c: when a write that does not come back counts as a failed disk. */
+#include "raft/part/hang.h"
 
 bool rg_hang_look(struct rg_hang *h, bool busy, uint64_t number, uint64_t now_ms)
 {

@@ -1,5 +1,5 @@
-/* raft/rule/ready: a replica serves when what it shows was committed, and is as far as the primary was. */
-#include "raft/rule/ready.h"
+/* raft/part/ready: a replica serves when what it shows was committed, and is as far as the primary was. */
+#include "raft/part/ready.h"
 #include "tests/lib/check_main.h"
 
 /* From one that is ready beside its primary: what differs. */

@@ -1,5 +1,5 @@
-/* raft/rule/defaults: what is given stays, what is open is filled in, and the window is smaller than what stays in the log. */
-#include "raft/rule/defaults.h"
+/* raft/part/defaults: what is given stays, what is open is filled in, and the window is smaller than what stays in the log. */
+#include "raft/part/defaults.h"
 #include "tests/lib/check_main.h"
 
 static const struct rg_peer_config voters[3] = {{1, "a", RG_ROLE_VOTER, "a:1"}, {2, "a", RG_ROLE_VOTER, "b:1"}, {3, "b", RG_ROLE_LEARNER, "c:1"}};

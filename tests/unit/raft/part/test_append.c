@@ -1,5 +1,5 @@
-/* raft/rule/append: what a leader sends against what is applied here. */
-#include "raft/rule/append.h"
+/* raft/part/append: what a leader sends against what is applied here. */
+#include "raft/part/append.h"
 #include "tests/lib/check_main.h"
 
 #define E1 (UINT64_C(1) << 32)

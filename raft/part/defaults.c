@@ -1,5 +1,5 @@
-/* raft/rule/defaults.c: what a node's configuration leaves open. */
-#include "raft/rule/defaults.h"
+/* raft/part/defaults.c: what a node's configuration leaves open. */
+#include "raft/part/defaults.h"
 
 /* Several voters stand close together and elect quickly: writes go on within 2 s when the leader dies. Learners may be far
  * away whatever the voters' times: what they are sent again does not come more often for it. */

@@ -1,5 +1,5 @@
-/* raft/rule/hang: a disk that does not answer, and a node that slept. */
-#include "raft/rule/hang.h"
+/* raft/part/hang: a disk that does not answer, and a node that slept. */
+#include "raft/part/hang.h"
 #include "tests/lib/check_main.h"
 
 /* Looked at every `step_ms` while one write is under way: after how many looks, and when, it hangs. */

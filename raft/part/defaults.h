@@ -1,6 +1,6 @@
-/* raft/rule/defaults.h: what a node's configuration leaves open. */
-#ifndef REGENT_RAFT_RULE_DEFAULTS_H
-#define REGENT_RAFT_RULE_DEFAULTS_H
+/* raft/part/defaults.h: what a node's configuration leaves open. */
+#ifndef REGENT_RAFT_PART_DEFAULTS_H
+#define REGENT_RAFT_PART_DEFAULTS_H
 
 #include "raft/node.h"
 

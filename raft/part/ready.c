@@ -1,5 +1,5 @@
-/* raft/rule/ready.c: whether a node that does not lead may begin to serve reads. */
-#include "raft/rule/ready.h"
+/* raft/part/ready.c: whether a node that does not lead may begin to serve reads. */
+#include "raft/part/ready.h"
 
 const char *rg_ready_why_not(const struct rg_ready *r)
 {

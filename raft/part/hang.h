@@ -1,6 +1,6 @@
-/* raft/rule/hang.h: when a write that does not come back counts as a failed disk. */
-#ifndef REGENT_RAFT_RULE_HANG_H
-#define REGENT_RAFT_RULE_HANG_H
+/* raft/part/hang.h: when a write that does not come back counts as a failed disk. */
+#ifndef REGENT_RAFT_PART_HANG_H
+#define REGENT_RAFT_PART_HANG_H
 
 #include "base/util.h"
 

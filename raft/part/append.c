@@ -1,5 +1,5 @@
-/* raft/rule/append.c: a leader's entries against what is applied here. */
-#include "raft/rule/append.h"
+/* raft/part/append.c: a leader's entries against what is applied here. */
+#include "raft/part/append.h"
 
 #include "base/bug/bug.h"
 #include "raft/rule/epoch.h"

@@ -1,7 +1,7 @@
-/* raft/rule/parts.h: what a node consists of: plain structs, one for each file of raft/node that writes it (all others only read, which
+/* raft/part/parts.h: what a node consists of: plain structs, one for each file of raft/node that writes it (all others only read, which
  * tests/house.py holds), its four machines, and what must be true of each by itself. */
-#ifndef REGENT_RAFT_RULE_PARTS_H
-#define REGENT_RAFT_RULE_PARTS_H
+#ifndef REGENT_RAFT_PART_PARTS_H
+#define REGENT_RAFT_PART_PARTS_H
 
 #include <stdatomic.h>
 
@@ -12,7 +12,7 @@
 #include "raft/proposals.h"
 #include "raft/room.h"
 #include "raft/rule/epoch.h"
-#include "raft/rule/hang.h"
+#include "raft/part/hang.h"
 #include "raft/rule/lease.h"
 #include "raft/waits.h"
 

@@ -1,6 +1,6 @@
-/* raft/rule/ready.h: whether a node that does not lead may begin to serve reads. */
-#ifndef REGENT_RAFT_RULE_READY_H
-#define REGENT_RAFT_RULE_READY_H
+/* raft/part/ready.h: whether a node that does not lead may begin to serve reads. */
+#ifndef REGENT_RAFT_PART_READY_H
+#define REGENT_RAFT_PART_READY_H
 
 #include "base/util.h"
 

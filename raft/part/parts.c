@@ -1,5 +1,5 @@
-/* raft/rule/parts.c: the node's machines, and what must be true of each of its parts by itself. */
-#include "raft/rule/parts.h"
+/* raft/part/parts.c: the node's machines, and what must be true of each of its parts by itself. */
+#include "raft/part/parts.h"
 
 #include "raft/core/meta.h"
 #include "raft/node.h"
