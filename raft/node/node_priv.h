@@ -18,6 +18,7 @@
 #include "raft/part/ready.h"
 #include "raft/rule/binding.h"
 #include "raft/rule/change.h"
+#include "raft/rule/hello.h"
 #include "raft/rule/promotion.h"
 #include "raft/rule/spread.h"
 #include "raft/snap/snapstore.h"

@@ -1,6 +1,4 @@
 /* raft/node/peer.c: links: hello, up, down, and every message that comes in. */
-#include <stdio.h>
-
 #include "crypto/digest.h"
 #include "raft/node/node_priv.h"
 
@@ -49,89 +47,6 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     rg_hello_encode(&hello, out);
 }
 
-/* A primary of a later epoch that joined while this node was away: everybody this node knows may have been replaced since. It fences
- * this node when it was a primary; otherwise its log makes it a member. */
-static bool is_guest(const struct rg_node *node, const struct rg_hello *h)
-{
-    uint64_t theirs = rg_epoch_of(h->term), ours = rg_epoch_of(node->meta.term);
-
-    /* The same epoch: it was a guest here before, and its log has not come far enough yet. */
-    return h->voter && theirs >= node->meta.promised && (theirs > ours || (theirs == ours && !node_votes(node)));
-}
-
-static enum rg_err hello_identity(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
-{
-    const struct rg_peer_config *member = rg_members_find(&node->members, peer);
-
-    if (strcmp(h->cluster_id, node->meta.cluster_id) != 0)
-        return rg_fail(ctx, RG_EPEER, "peer %llu is of cluster \"%s\", not of \"%s\"", (unsigned long long)peer,
-                       h->cluster_id, node->meta.cluster_id);
-    if (h->from != peer || h->to != node->config.id || peer == node->config.id)
-        return rg_fail(ctx, RG_EPEER, "peer says it is %llu and wants %llu, but this is the link from %llu to %llu",
-                       (unsigned long long)h->from, (unsigned long long)h->to, (unsigned long long)peer,
-                       (unsigned long long)node->config.id);
-    if (member == NULL && is_guest(node, h))
-        return RG_OK;
-    if (member == NULL)
-        return rg_fail(ctx, RG_EPEER, "peer %llu is not a member of this cluster's configuration",
-                       (unsigned long long)peer);
-    if (strcmp(h->region, member->region) != 0)
-        return rg_fail(ctx, RG_EPEER, "peer %llu is in region \"%s\", not in \"%s\"", (unsigned long long)peer, h->region,
-                       member->region);
-    return RG_OK;
-}
-
-/* An id has one data directory for ever. With another one the node has forgotten what it promised, granted and had, or is somebody
- * else: whoever knows the binding takes nothing of it, whoever led or was restarted since. The node hears so from the hello of the one
- * that refuses it, and is fenced: it comes back under a new id. Not on one peer's word against its own log: where that binds this
- * directory and another node's, others have known it, and an id is bound once. (An instance that an emptied primary has made anew
- * binds itself alone until it meets somebody.) */
-static enum rg_err hello_directory(struct rg_node *node, uint64_t peer, struct node_peer *known, const struct rg_hello *h,
-                                   struct rg_errctx *ctx)
-{
-    struct rg_incarnation bound = rg_members_incarnation(&node->members, peer);
-    struct rg_incarnation own = rg_members_incarnation(&node->members, node->config.id);
-    enum rg_binding binding;
-
-    if (RG_BUG(wiped_taken))
-        return RG_OK;
-    if (rg_incarnation_known(&h->bound) && !rg_incarnation_equal(&h->bound, &node->meta.incarnation)) {
-        if (rg_incarnation_equal(&own, &node->meta.incarnation) && rg_members_bound(&node->members) > 1)
-            return rg_fail(ctx, RG_EPEER, "peer %llu says that node %llu has another data directory than this node's own log says",
-                           (unsigned long long)peer, (unsigned long long)node->config.id);
-        node_fence_forgetful(node, rg_epoch_of(h->term), "the cluster knows this node by another data directory: this one has forgotten");
-        return rg_fail(ctx, RG_EFENCED, "peer %llu knows node %llu by another data directory", (unsigned long long)peer,
-                       (unsigned long long)node->config.id);
-    }
-    binding = rg_binding_of(&bound, &h->incarnation);
-    if (known != NULL && binding == RG_BINDING_OTHER && !rg_incarnation_equal(&known->other, &h->incarnation))
-        rg_log_error(node->config.log, "peer.other_directory",
-                     "peer=%llu region=%s text=\"it has another data directory than the cluster knows under its id: refused for good\"",
-                     (unsigned long long)peer, known->config.region);
-    if (known != NULL)
-        known->other = binding == RG_BINDING_OTHER ? h->incarnation : (struct rg_incarnation){{0}};
-    return binding == RG_BINDING_FITS ? RG_OK : rg_binding_refuse(binding, peer, ctx);
-}
-
-/* Two promotions apart, at most one of two nodes is right about who leads. */
-static enum rg_err hello_epoch(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
-{
-    uint64_t theirs = rg_epoch_of(h->term), ours = rg_epoch_of(node->meta.term);
-
-    if (h->term == 0 || node->meta.term == 0)
-        return RG_OK;
-    if (theirs > ours && node_votes(node) && node->stage.state != NODE_REBORN && !RG_BUG(hello_no_fence)) {
-        node_fence(node, theirs, "a peer has seen a later epoch: another primary was promoted");
-        return rg_fail(ctx, RG_EFENCED, "peer %llu is in epoch %llu, this primary in %llu: it is fenced",
-                       (unsigned long long)peer, (unsigned long long)theirs, (unsigned long long)ours);
-    }
-    if (theirs < ours && h->voter)
-        return rg_fail(ctx, RG_EFENCED, "peer %llu is a primary of epoch %llu, and epoch %llu has begun",
-                       (unsigned long long)peer, (unsigned long long)theirs, (unsigned long long)ours);
-    /* Nor is one followed that this node has promised not to follow; but it may hear so, and be asked for a promise itself. */
-    return RG_OK;
-}
-
 static void raise_alarm(struct rg_node *node, const char *text)
 {
     if (!node->health.alarm)
@@ -139,88 +54,84 @@ static void raise_alarm(struct rg_node *node, const char *text)
     node->health.alarm = true;
 }
 
-/* An entry of this epoch that is not here, or not this one. */
 static bool lacks(const struct rg_node *node, uint64_t index, uint64_t term)
 {
-    uint64_t ours = rg_wal_term(node->wal, index);
-
-    return index > 0 && rg_epoch_of(term) == rg_epoch_of(node->meta.term) &&
-           (index > rg_wal_last(node->wal) || (ours != 0 && ours != term));
-}
-
-/* What a learner has on disk was committed here first. If it is not here (any more), this primary has lost data. */
-static enum rg_err hello_ahead(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
-{
-    bool primary = node->leading || (node_votes(node) && rg_members_voters(&node->members) == 1);
-    enum rg_err err;
-
-    if (h->voter || !primary || !lacks(node, h->last_index, h->last_term))
-        return RG_OK;
-    err = rg_fail(ctx, RG_EPEER,
-                  "learner %llu holds entry %llu of term %llu, this primary ends at %llu: it has lost data; writes are refused",
-                  (unsigned long long)peer, (unsigned long long)h->last_index, (unsigned long long)h->last_term,
-                  (unsigned long long)rg_wal_last(node->wal));
-    raise_alarm(node, rg_errctx_text(ctx, err));
-    return err;
+    return rg_hello_lost(rg_epoch_of(node->meta.term), rg_wal_last(node->wal), rg_wal_term(node->wal, index), index, term);
 }
 
 /* The same of those that were linked before: voters that were set back together elect one of themselves. Other regions' nodes alone: a
  * learner of ours may have voted a moment ago, and hold what was never committed. */
 void node_ahead_check(struct rg_node *node)
 {
-    char text[160];
+    struct rg_errctx ctx = {.text = ""};
 
     for (size_t i = 0; i < node->n_peers; i++) {
         struct node_peer *p = &node->peers[i];
 
-        p->ahead = false;
-        if (p->guest || p->config.role == RG_ROLE_VOTER || strcmp(p->config.region, node->config.region) == 0 ||
-            !lacks(node, p->last_index, p->last_term))
+        p->ahead = !p->guest && p->config.role != RG_ROLE_VOTER && strcmp(p->config.region, node->config.region) != 0 &&
+                   lacks(node, p->last_index, p->last_term);
+        if (!p->ahead)
             continue;
-        snprintf(text, sizeof text, "learner %llu holds entry %llu of term %llu, this primary ends at %llu: it has lost data",
-                 (unsigned long long)p->config.id, (unsigned long long)p->last_index, (unsigned long long)p->last_term,
-                 (unsigned long long)rg_wal_last(node->wal));
-        p->ahead = true;
-        raise_alarm(node, text);
+        (void)rg_hello_say_lost(&ctx, p->config.id, p->last_index, p->last_term, rg_wal_last(node->wal));
+        raise_alarm(node, ctx.text);
     }
 }
 
-/* A node that comes back with less than it had answered for was wiped, or set back. Under its old id the core would wait for ever for
- * entries that it takes to be there (rule 11). */
-static enum rg_err hello_wiped(struct rg_node *node, struct node_peer *peer, const struct rg_hello *h, struct rg_errctx *ctx)
+static void note_refused(struct rg_node *node, struct node_peer *peer, const struct rg_hello *h, enum rg_hello_verdict verdict,
+                         const char *text)
 {
-    uint64_t match = node->leading && peer != NULL ? rg_core_match(node->core, peer->config.id) : 0;
+    bool other = verdict == RG_HELLO_OTHER && !rg_incarnation_equal(&peer->other, &h->incarnation);
 
-    if (match == 0 || RG_BUG(wiped_taken) || h->boot == peer->boot || h->last_index >= match)
-        return RG_OK;
-    if (!peer->forgot)
-        rg_log_error(node->config.log, "peer.forgot", "peer=%llu region=%s had=%llu has=%llu", (unsigned long long)peer->config.id,
-                     peer->config.region, (unsigned long long)match, (unsigned long long)h->last_index);
-    peer->forgot = true;
-    return rg_fail(ctx, RG_EPEER, "peer %llu had entry %llu durable and comes back with %llu: a node that forgets needs a new id",
-                   (unsigned long long)peer->config.id, (unsigned long long)match, (unsigned long long)h->last_index);
+    if (other || (verdict == RG_HELLO_FORGOT && !peer->forgot)) /* once: it goes on dialling */
+        rg_log_error(node->config.log, other ? "peer.other_directory" : "peer.forgot", "peer=%llu region=%s text=\"%s\"",
+                     (unsigned long long)peer->config.id, peer->config.region, text);
+    if (verdict == RG_HELLO_OTHER)
+        peer->other = h->incarnation;
+    if (verdict == RG_HELLO_FORGOT)
+        peer->forgot = true;
 }
 
-/* The primary knows that this node had more on disk than it has: it was set back to an older state, and what it promised since is
- * forgotten as well. Only of what the disk held at the start, before anybody was followed: later a log may be cut. */
-static enum rg_err hello_forgot(struct rg_node *node, uint64_t peer, const struct rg_hello *h, struct rg_errctx *ctx)
+static void note_taken(struct node_peer *peer, const struct rg_hello *h)
 {
-    uint64_t last = rg_wal_last(node->wal);
+    peer->boot = h->boot;
+    peer->room_known = h->room;
+    peer->said = h->incarnation;
+    peer->last_index = h->last_index;
+    peer->last_term = h->last_term;
+    peer->forgot = peer->ahead = false;
+}
 
-    if (h->seen <= last || !h->leader || h->term < node->meta.term || node->primary.heard_ms != 0 || node->leading ||
-        RG_BUG(wiped_taken) || node->snap.install.state != INSTALL_NONE)
-        return RG_OK;
-    if (rg_epoch_of(h->term) == rg_epoch_of(node->meta.term) && !rg_members_votes(&node->members, peer))
-        return RG_OK; /* in this epoch it cannot lead */
-    node_fence_forgetful(node, rg_epoch_of(h->term), "the primary knows of entries that this node had: it was set back to an older state");
-    return rg_fail(ctx, RG_EFENCED, "primary %llu knows that node %llu had entry %llu, and it ends at %llu", (unsigned long long)peer,
-                   (unsigned long long)node->config.id, (unsigned long long)h->seen, (unsigned long long)last);
+/* What a judgement means for this node, and for what it knows of the peer (NULL: nothing). */
+static void heed(struct rg_node *node, struct node_peer *peer, const struct rg_hello *h, const struct rg_hello_judged *judged,
+                 const char *text)
+{
+    if (judged->itself) {
+        node_epoch_heard(node, h->promised);
+        if (peer != NULL) {
+            peer->promised = h->promised;
+            peer->other = (struct rg_incarnation){{0}};
+            node_promise_heard(node, h->promised);
+        }
+    }
+    if (judged->verdict == RG_HELLO_FENCES)
+        node_fence(node, rg_epoch_of(h->term), judged->why);
+    if (judged->verdict == RG_HELLO_FORGOTTEN)
+        node_fence_forgetful(node, rg_epoch_of(h->term), judged->why);
+    if (judged->verdict == RG_HELLO_AHEAD)
+        raise_alarm(node, text);
+    if (judged->verdict == RG_HELLO_GUEST)
+        peer = node_guest(node, h);
+    if (peer != NULL && (judged->verdict == RG_HELLO_TAKEN || judged->verdict == RG_HELLO_GUEST))
+        note_taken(peer, h);
+    else if (peer != NULL)
+        note_refused(node, peer, h, judged->verdict, text);
 }
 
 enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span hello, struct rg_errctx *ctx)
 {
     struct rg_errctx local = {.text = ""};
     struct node_peer *known = node_peer_find(node, peer);
+    struct rg_hello_judged judged;
     struct rg_hello h;
     enum rg_err err;
 
@@ -229,36 +140,23 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
     if (node->stage.state == NODE_STOPPED)
         return RG_ESTOPPED;
     err = rg_hello_decode(hello, &h, ctx);
-    if (!err)
-        err = hello_identity(node, peer, &h, ctx);
-    if (!err)
-        err = hello_directory(node, peer, known, &h, ctx);
-    if (!err && known != NULL) {
-        known->promised = h.promised;
-        node_promise_heard(node, h.promised);
-    }
-    if (!err)
-        node_epoch_heard(node, h.promised);
-    if (!err)
-        err = hello_epoch(node, peer, &h, ctx);
-    if (!err && h.first_crc != 0 && first_crc(node) != 0 && h.first_crc != first_crc(node))
-        err = rg_fail(ctx, RG_EPEER, "peer %llu began with another first configuration", (unsigned long long)peer);
-    if (!err)
-        err = hello_ahead(node, peer, &h, ctx);
-    if (!err)
-        err = hello_wiped(node, known, &h, ctx);
-    if (!err)
-        err = hello_forgot(node, peer, &h, ctx);
-    if (!err && rg_members_find(&node->members, peer) == NULL)
-        known = node_guest(node, &h);
-    if (!err && known != NULL) {
-        known->boot = h.boot;
-        known->room_known = h.room;
-        known->said = h.incarnation;
-        known->last_index = h.last_index;
-        known->last_term = h.last_term;
-        known->forgot = known->ahead = false;
-    }
+    if (err)
+        return err;
+    err = rg_hello_judge(&(struct rg_hello_here){.id = node->config.id,
+                                                 .peer = peer,
+                                                 .meta = &node->meta,
+                                                 .members = &node->members,
+                                                 .leading = node->leading,
+                                                 .reborn = node->stage.state == NODE_REBORN,
+                                                 .installing = node->snap.install.state != INSTALL_NONE,
+                                                 .followed = node->primary.heard_ms != 0,
+                                                 .last_index = rg_wal_last(node->wal),
+                                                 .term_there = rg_wal_term(node->wal, h.last_index),
+                                                 .first_crc = first_crc(node),
+                                                 .match = node->leading && known != NULL ? rg_core_match(node->core, peer) : 0,
+                                                 .boot = known != NULL ? known->boot : 0},
+                         &h, &judged, ctx);
+    heed(node, known, &h, &judged, ctx->text);
     node_settle(node);
     return err;
 }
