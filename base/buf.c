@@ -37,7 +37,7 @@ static enum rg_err grow(struct rg_buf *buf, size_t need)
     return RG_OK;
 }
 
-uint8_t *rg_buf_reserve(struct rg_buf *buf, size_t n)
+static uint8_t *reserve_more(struct rg_buf *buf, size_t n)
 {
     if (buf->err != RG_OK)
         return NULL;
@@ -53,13 +53,23 @@ uint8_t *rg_buf_reserve(struct rg_buf *buf, size_t n)
     return buf->data + buf->len;
 }
 
+/* Almost every piece is short and fits: each request and each entry puts dozens. What is allocated is never over max. */
+static inline uint8_t *reserve(struct rg_buf *buf, size_t n)
+{
+    if (buf->err == RG_OK && buf->data != NULL && n <= buf->cap - buf->len)
+        return buf->data + buf->len;
+    return reserve_more(buf, n);
+}
+
+uint8_t *rg_buf_reserve(struct rg_buf *buf, size_t n) { return reserve(buf, n); }
+
 void rg_buf_put(struct rg_buf *buf, const void *p, size_t n)
 {
     uint8_t *to;
 
     if (n == 0)
         return;
-    to = rg_buf_reserve(buf, n);
+    to = reserve(buf, n);
     if (to == NULL)
         return;
     memcpy(to, p, n);
@@ -71,13 +81,15 @@ void rg_buf_put_str(struct rg_buf *buf, const char *s)
     rg_buf_put(buf, s, strlen(s));
 }
 
-static void put_le(struct rg_buf *buf, uint64_t v, size_t n)
+static inline void put_le(struct rg_buf *buf, uint64_t v, size_t n)
 {
-    uint8_t b[8];
+    uint8_t *to = reserve(buf, n);
 
+    if (to == NULL)
+        return;
     for (size_t i = 0; i < n; i++)
-        b[i] = (uint8_t)(v >> (8 * i));
-    rg_buf_put(buf, b, n);
+        to[i] = (uint8_t)(v >> (8 * i));
+    buf->len += n;
 }
 
 void rg_buf_put_u8(struct rg_buf *buf, uint8_t v) { put_le(buf, v, 1); }
@@ -90,6 +102,10 @@ void rg_buf_put_varint(struct rg_buf *buf, uint64_t v)
     uint8_t b[10];
     size_t n = 0;
 
+    if (v < 0x80) {
+        put_le(buf, v, 1);
+        return;
+    }
     while (v >= 0x80) {
         b[n++] = (uint8_t)(v | 0x80);
         v >>= 7;
@@ -135,26 +151,14 @@ void rg_cursor_init(struct rg_cursor *cur, struct rg_span bytes)
     *cur = (struct rg_cursor){.p = bytes.p, .end = bytes.n > 0 ? bytes.p + bytes.n : bytes.p};
 }
 
-struct rg_span rg_cursor_bytes(struct rg_cursor *cur, size_t n)
-{
-    struct rg_span s;
-
-    if (cur->bad || (size_t)(cur->end - cur->p) < n) {
-        cur->bad = true;
-        return rg_span(NULL, 0);
-    }
-    s = rg_span(cur->p, n);
-    if (n > 0)
-        cur->p += n;
-    return s;
-}
-
-static uint64_t get_le(struct rg_cursor *cur, size_t n)
+static inline uint64_t get_le(struct rg_cursor *cur, size_t n)
 {
     struct rg_span s = rg_cursor_bytes(cur, n);
     uint64_t v = 0;
 
-    for (size_t i = s.n; i-- > 0;)
+    if (cur->bad)
+        return 0;
+    for (size_t i = n; i-- > 0;)
         v = v << 8 | s.p[i];
     return v;
 }
@@ -164,7 +168,7 @@ uint16_t rg_cursor_u16(struct rg_cursor *cur) { return (uint16_t)get_le(cur, 2);
 uint32_t rg_cursor_u32(struct rg_cursor *cur) { return (uint32_t)get_le(cur, 4); }
 uint64_t rg_cursor_u64(struct rg_cursor *cur) { return get_le(cur, 8); }
 
-uint64_t rg_cursor_varint(struct rg_cursor *cur)
+uint64_t rg_cursor_varint_long(struct rg_cursor *cur)
 {
     uint64_t v = 0;
 

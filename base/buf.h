@@ -58,9 +58,29 @@ uint8_t rg_cursor_u8(struct rg_cursor *cur);
 uint16_t rg_cursor_u16(struct rg_cursor *cur);
 uint32_t rg_cursor_u32(struct rg_cursor *cur);
 uint64_t rg_cursor_u64(struct rg_cursor *cur);
-uint64_t rg_cursor_varint(struct rg_cursor *cur);
+/** Of any length: what rg_cursor_varint does not do in place. */
+uint64_t rg_cursor_varint_long(struct rg_cursor *cur);
+/** LEB128; field numbers and lengths, dozens in each row, are almost always of one byte. */
+static inline uint64_t rg_cursor_varint(struct rg_cursor *cur)
+{
+    if (!cur->bad && cur->p != cur->end && *cur->p < 0x80)
+        return *cur->p++;
+    return rg_cursor_varint_long(cur);
+}
 /** Borrow the next n bytes; an empty span and `bad` when there are fewer. */
-struct rg_span rg_cursor_bytes(struct rg_cursor *cur, size_t n);
+static inline struct rg_span rg_cursor_bytes(struct rg_cursor *cur, size_t n)
+{
+    struct rg_span s;
+
+    if (cur->bad || (size_t)(cur->end - cur->p) < n) {
+        cur->bad = true;
+        return rg_span(NULL, 0);
+    }
+    s = rg_span(cur->p, n);
+    if (n > 0)
+        cur->p += n;
+    return s;
+}
 static inline size_t rg_cursor_left(const struct rg_cursor *cur)
 {
     return cur->bad ? 0 : (size_t)(cur->end - cur->p);

@@ -70,7 +70,7 @@ void node_regions_moved(struct rg_node *node)
 static enum rg_err policy_check(const struct rg_node *node, const struct rg_proposal *p)
 {
     uint32_t asked = p->wait_regions == RG_REGIONS_ALL ? 0 : p->wait_regions;
-    struct rg_spread r;
+    RG_UNINIT struct rg_spread r;
 
     if (asked == 0 && (p->exempt || (node->lease.settings.regions == 0 && node->lease.settings.lease_index == 0)))
         return RG_OK;
@@ -309,7 +309,7 @@ static void waits_expire(struct rg_node *node, uint64_t now_ms)
 void node_answer(struct rg_node *node)
 {
     uint64_t now_ms = node_now_ms(node);
-    struct rg_spread regions;
+    RG_UNINIT struct rg_spread regions;
     struct rg_proposal *p;
 
     node_spread(node, &regions);

@@ -91,12 +91,14 @@ static bool add_external(struct uniques *set, const struct noun *noun, struct rg
            uniques_add(set, &key, RG_WHY_EXTERNAL_ID);
 }
 
+static const struct uniques no_uniques = {.n = 0};
+
 /* The index keys of a command or row. False: a field is of the wrong form. */
 static bool uniques_of(const struct noun *noun, struct rg_span fields, struct uniques *set)
 {
     struct rg_span name, email;
     struct rg_cursor cur;
-    struct rg_rowkey key;
+    RG_UNINIT struct rg_rowkey key;
     struct rg_tlv tlv;
 
     noun_check(noun);
@@ -199,8 +201,7 @@ static uint64_t memberships(struct rg_fsm *f)
 
 static enum rg_err create(struct rg_fsm *f, const struct noun *noun)
 {
-    const struct uniques none = {.n = 0};
-    struct uniques set;
+    RG_UNINIT struct uniques set;
     struct rg_uuid id;
     struct rg_rowkey key;
     bool found;
@@ -225,12 +226,12 @@ static enum rg_err create(struct rg_fsm *f, const struct noun *noun)
     if (!err)
         err = rg_fsm_row_add(f, &key);
     RG_ASSERT(err || count_of(f, noun) <= noun->max);
-    return err ? err : uniques_write(f, &none, &set, &id);
+    return err ? err : uniques_write(f, &no_uniques, &set, &id);
 }
 
 static enum rg_err replace(struct rg_fsm *f, const struct noun *noun)
 {
-    struct uniques set, before;
+    RG_UNINIT struct uniques set, before;
     struct rg_span old;
     struct rg_uuid id;
     struct rg_rowkey key;
@@ -261,8 +262,7 @@ static enum rg_err drop_members(struct rg_fsm *f, const struct noun *noun, const
 
 static enum rg_err erase(struct rg_fsm *f, const struct noun *noun)
 {
-    const struct uniques none = {.n = 0};
-    struct uniques before;
+    RG_UNINIT struct uniques before;
     struct rg_span old;
     struct rg_uuid id;
     struct rg_rowkey key;
@@ -287,7 +287,7 @@ static enum rg_err erase(struct rg_fsm *f, const struct noun *noun)
         err = rg_fsm_unassign(f, noun->principal_type, &id);
     RG_ASSERT(!f->refused); /* nothing can stand in its way now */
     if (!err)
-        err = uniques_write(f, &before, &none, &id);
+        err = uniques_write(f, &before, &no_uniques, &id);
     return err ? err : rg_fsm_drop(f, &key);
 }
 
