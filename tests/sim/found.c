@@ -1,11 +1,5 @@
 /* What the storm has found: each cause as a story of its own, which fails without its mending. */
-#include "tests/sim/world.h"
-
-#define EXPECT(sim, cond)                                                                                              \
-    do {                                                                                                               \
-        if (!(sim)->failed && !(cond))                                                                                 \
-            sim_fail((sim), "%s:%d: expected %s", __FILE__, __LINE__, #cond);                                          \
-    } while (0)
+#include "tests/sim/story.h"
 
 /* A region that is being added, and has received nothing yet, promises an epoch that nobody begins. The primary raises its own above it,
  * for which every member must answer, this one too. */

@@ -1,33 +1,5 @@
 /* Stories with a beginning and an end: each shows one rule of the log, by what happens when it is needed. */
-#include <stdio.h>
-
-#include "tests/sim/world.h"
-
-#define EXPECT(sim, cond)                                                                                              \
-    do {                                                                                                               \
-        if (!(sim)->failed && !(cond))                                                                                 \
-            sim_fail((sim), "%s:%d: expected %s", __FILE__, __LINE__, #cond);                                          \
-    } while (0)
-
-static void write_and_settle(struct sim *sim, unsigned n)
-{
-    for (unsigned i = 0; i < n && !sim->failed; i += 20) {
-        sim_write(sim, RG_MIN(n - i, 20u));
-        sim_run_ms(sim, 30);
-    }
-    sim_run_ms(sim, 500);
-}
-
-static struct rg_node_status status_of(struct sim *sim, unsigned at)
-{
-    static struct rg_node_status none;
-    struct rg_node_status status;
-
-    if (sim->nodes[at].node == NULL)
-        return none;
-    rg_node_status_copy(sim->nodes[at].node, &status);
-    return status;
-}
+#include "tests/sim/story.h"
 
 /* ---- rule 9: the gate, when disks are slower than the network ---- */
 

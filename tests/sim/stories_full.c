@@ -1,26 +1,8 @@
 /* Stories of what runs out: the memory for the state, the log's disk. Nobody stops for it, nothing acknowledged is lost, and with
  * room again all goes on by itself. */
-#include <stdio.h>
-
-#include "tests/sim/world.h"
-
-#define EXPECT(sim, cond)                                                                                              \
-    do {                                                                                                               \
-        if (!(sim)->failed && !(cond))                                                                                 \
-            sim_fail((sim), "%s:%d: expected %s", __FILE__, __LINE__, #cond);                                          \
-    } while (0)
+#include "tests/sim/story.h"
 
 #define SMALL_BYTES (1u << 20)
-
-static const struct rg_node_status *status_of(struct sim *sim, unsigned at)
-{
-    static struct rg_node_status status;
-
-    memset(&status, 0, sizeof status);
-    if (sim->nodes[at].node != NULL)
-        rg_node_status_copy(sim->nodes[at].node, &status);
-    return &status;
-}
 
 static struct sim *begin_small(uint64_t seed, bool trace, unsigned small)
 {
@@ -47,7 +29,7 @@ static bool write_until_refused(struct sim *sim, unsigned most)
     for (unsigned i = 0; i < most && !sim->failed; i += 10) {
         sim_write(sim, 10);
         sim_run_ms(sim, 12);
-        if (status_of(sim, 0)->refusing != 0)
+        if (status_of(sim, 0).refusing != 0)
             return true;
     }
     return false;
@@ -61,8 +43,8 @@ void sim_story_state_full(uint64_t seed, bool trace, struct sim **ret_sim)
     uint64_t refused, acked;
 
     EXPECT(sim, write_until_refused(sim, 6000));
-    EXPECT(sim, status_of(sim, 0)->refusing == RG_FULL_STATE && status_of(sim, 0)->refusing_id == small + 1);
-    EXPECT(sim, status_of(sim, small)->full == RG_FULL_STATE);
+    EXPECT(sim, status_of(sim, 0).refusing == RG_FULL_STATE && status_of(sim, 0).refusing_id == small + 1);
+    EXPECT(sim, status_of(sim, small).full == RG_FULL_STATE);
     refused = sim->refused;
     acked = sim->acked;
     for (unsigned i = 0; i < 60 && !sim->failed; i++) {
@@ -74,19 +56,19 @@ void sim_story_state_full(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_run_ms(sim, 500);
     nobody_stopped(sim);
     for (unsigned i = 0; i < sim->n_nodes; i++)
-        EXPECT(sim, status_of(sim, i)->applied.index == status_of(sim, 0)->applied.index);
+        EXPECT(sim, status_of(sim, i).applied.index == status_of(sim, 0).applied.index);
     sim_crash(sim, small); /* a restart needs no more room than running did */
     if (!sim->failed && !sim_start(sim, small))
         sim_fail(sim, "n%u does not start: %s", small + 1, sim->nodes[small].stop_text);
     sim_run_ms(sim, 1500);
-    EXPECT(sim, (status_of(sim, small)->full & RG_FULL_STOPPED) == 0);
-    EXPECT(sim, status_of(sim, small)->ready);
+    EXPECT(sim, (status_of(sim, small).full & RG_FULL_STOPPED) == 0);
+    EXPECT(sim, status_of(sim, small).ready);
     sim_stop(sim, small);
     sim->nodes[small].state_bytes = 0; /* raised, at a restart */
     if (!sim->failed && !sim_start(sim, small))
         sim_fail(sim, "n%u does not start: %s", small + 1, sim->nodes[small].stop_text);
     sim_run_ms(sim, 1500);
-    EXPECT(sim, status_of(sim, 0)->refusing == 0);
+    EXPECT(sim, status_of(sim, 0).refusing == 0);
     acked = sim->acked;
     sim_write(sim, 20);
     sim_run_ms(sim, 200);
@@ -126,27 +108,27 @@ void sim_story_apply_stopped(uint64_t seed, bool trace, struct sim **ret_sim)
             return;
         }
         sim_run_ms(sim, 600);
-        EXPECT(sim, (status_of(sim, small)->full & RG_FULL_STOPPED) != 0 && !status_of(sim, small)->ready);
+        EXPECT(sim, (status_of(sim, small).full & RG_FULL_STOPPED) != 0 && !status_of(sim, small).ready);
     } else {
         sim_write(sim, 40);
         sim_run_ms(sim, 200);
         RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &reader) == RG_OK);
-        for (unsigned i = 0; i < 4000 && !sim->failed && (status_of(sim, small)->full & RG_FULL_STOPPED) == 0; i++) {
+        for (unsigned i = 0; i < 4000 && !sim->failed && (status_of(sim, small).full & RG_FULL_STOPPED) == 0; i++) {
             sim_write(sim, 5);
             sim_run_ms(sim, 12);
         }
-        EXPECT(sim, (status_of(sim, small)->full & RG_FULL_STOPPED) != 0 && status_of(sim, small)->ready); /* reads go on */
+        EXPECT(sim, (status_of(sim, small).full & RG_FULL_STOPPED) != 0 && status_of(sim, small).ready); /* reads go on */
     }
-    shown = status_of(sim, small)->applied.index;
+    shown = status_of(sim, small).applied.index;
     acked = sim->acked;
     sim_run_ms(sim, 500);
     for (unsigned i = 0; i < 20 && !sim->failed; i++) {
         sim_write(sim, 5);
         sim_run_ms(sim, 50);
     }
-    EXPECT(sim, (status_of(sim, small)->full & RG_FULL_STOPPED) != 0 && (lowered || status_of(sim, small)->applied.index == shown));
+    EXPECT(sim, (status_of(sim, small).full & RG_FULL_STOPPED) != 0 && (lowered || status_of(sim, small).applied.index == shown));
     EXPECT(sim, small != 0 || sim->acked == acked);
-    EXPECT(sim, status_of(sim, 0)->refusing != 0 && status_of(sim, 0)->refusing_id == small + 1);
+    EXPECT(sim, status_of(sim, 0).refusing != 0 && status_of(sim, 0).refusing_id == small + 1);
     nobody_stopped(sim);
     if (lowered) {
         sim_stop(sim, small);
@@ -156,7 +138,7 @@ void sim_story_apply_stopped(uint64_t seed, bool trace, struct sim **ret_sim)
     }
     rg_txn_free(reader);
     sim_run_ms(sim, 3000);
-    EXPECT(sim, (status_of(sim, small)->full & RG_FULL_STOPPED) == 0);
+    EXPECT(sim, (status_of(sim, small).full & RG_FULL_STOPPED) == 0);
     sim_converge(sim, 8000);
 }
 
@@ -177,13 +159,13 @@ static void full_replica(struct sim *sim, unsigned at)
 
     write_for(sim, 400);
     EXPECT(sim, sim->acked > acked + 300);
-    EXPECT(sim, (status_of(sim, at)->full & RG_FULL_DISK) != 0 && status_of(sim, at)->ready);
-    shown = status_of(sim, at)->applied.index;
-    durable = status_of(sim, at)->durable_index;
-    EXPECT(sim, shown < status_of(sim, 0)->applied.index);
+    EXPECT(sim, (status_of(sim, at).full & RG_FULL_DISK) != 0 && status_of(sim, at).ready);
+    shown = status_of(sim, at).applied.index;
+    durable = status_of(sim, at).durable_index;
+    EXPECT(sim, shown < status_of(sim, 0).applied.index);
     write_for(sim, 40);
-    EXPECT(sim, status_of(sim, at)->applied.index == shown && status_of(sim, at)->durable_index == durable);
-    EXPECT(sim, status_of(sim, 0)->refusing == 0);
+    EXPECT(sim, status_of(sim, at).applied.index == shown && status_of(sim, at).durable_index == durable);
+    EXPECT(sim, status_of(sim, 0).refusing == 0);
     for (unsigned i = 0; i < 3 && !sim->failed; i++) {
         if (rg_prng_chance(&sim->prng, 1, 2))
             sim_crash(sim, at);
@@ -198,9 +180,9 @@ static void full_replica(struct sim *sim, unsigned at)
         if (i == 1)
             sim_start(sim, 0);
         sim_run_ms(sim, 1000);
-        EXPECT(sim, status_of(sim, at)->ready && (status_of(sim, at)->full & RG_FULL_DISK) != 0);
-        EXPECT(sim, status_of(sim, at)->applied.index >= shown);
-        EXPECT(sim, status_of(sim, 0)->leader);
+        EXPECT(sim, status_of(sim, at).ready && (status_of(sim, at).full & RG_FULL_DISK) != 0);
+        EXPECT(sim, status_of(sim, at).applied.index >= shown);
+        EXPECT(sim, status_of(sim, 0).leader);
     }
 }
 
@@ -210,12 +192,12 @@ static void full_primary(struct sim *sim)
     uint64_t acked, refused;
 
     write_for(sim, 800);
-    EXPECT(sim, status_of(sim, 0)->refusing == RG_FULL_DISK && !rg_wal_stalled(sim->nodes[0].node->wal));
+    EXPECT(sim, status_of(sim, 0).refusing == RG_FULL_DISK && !rg_wal_stalled(sim->nodes[0].node->wal));
     acked = sim->acked;
     refused = sim->refused;
     write_for(sim, 40);
     EXPECT(sim, sim->acked <= acked + 12 && sim->refused >= refused + 28); /* a NOOP is nobody's */
-    EXPECT(sim, status_of(sim, 0)->leader && status_of(sim, 1)->ready && status_of(sim, 2)->ready);
+    EXPECT(sim, status_of(sim, 0).leader && status_of(sim, 1).ready && status_of(sim, 2).ready);
     EXPECT(sim, sim_change(sim, RG_CHANGE_REMOVE, &sim->nodes[2].self, 2000) == RG_OK); /* administration goes on */
     EXPECT(sim, sim_change(sim, RG_CHANGE_ADD, &sim->nodes[2].self, 2000) == RG_OK);
     sim_crash(sim, 0);
@@ -223,8 +205,8 @@ static void full_primary(struct sim *sim)
     if (!sim_start(sim, 0))
         sim_fail(sim, "n1 does not start: %s", sim->nodes[0].stop_text);
     sim_run_ms(sim, 1500);
-    EXPECT(sim, status_of(sim, 0)->leader && (status_of(sim, 0)->refusing & RG_FULL_DISK) != 0);
-    EXPECT(sim, status_of(sim, 0)->applied.index >= sim->acked_max);
+    EXPECT(sim, status_of(sim, 0).leader && (status_of(sim, 0).refusing & RG_FULL_DISK) != 0);
+    EXPECT(sim, status_of(sim, 0).applied.index >= sim->acked_max);
     write_for(sim, 20);
 }
 
@@ -244,6 +226,6 @@ void sim_story_full_disk(uint64_t seed, bool trace, struct sim **ret_sim)
     nobody_stopped(sim);
     simdisk_full(sim->nodes[at].disk, UINT64_MAX);
     sim_run_ms(sim, 2500); /* by itself */
-    EXPECT(sim, status_of(sim, at)->full == 0 && status_of(sim, 0)->refusing == 0);
+    EXPECT(sim, status_of(sim, at).full == 0 && status_of(sim, 0).refusing == 0);
     sim_converge(sim, 5000);
 }

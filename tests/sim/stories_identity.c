@@ -1,13 +1,6 @@
 /* A data directory is one node's, once: what is promised, granted and held counts for it alone. */
-#include <stdio.h>
-
 #include "tests/sim/stories_identity.h"
-
-#define EXPECT(sim, cond)                                                                                              \
-    do {                                                                                                               \
-        if (!(sim)->failed && !(cond))                                                                                 \
-            sim_fail((sim), "%s:%d: expected %s", __FILE__, __LINE__, #cond);                                          \
-    } while (0)
+#include "tests/sim/story.h"
 
 #define BUSY ((struct sim_range){500, 15000})
 

@@ -1,11 +1,6 @@
 /* Stories of voters: whose log counts in a promotion; what holds while a role changes. */
 #include "tests/sim/stories_members.h"
-
-#define EXPECT(sim, cond)                                                                                              \
-    do {                                                                                                               \
-        if (!(sim)->failed && !(cond))                                                                                 \
-            sim_fail((sim), "%s:%d: expected %s", __FILE__, __LINE__, #cond);                                          \
-    } while (0)
+#include "tests/sim/story.h"
 
 static struct sim *begin(uint64_t seed, struct sim_params *p, bool trace)
 {

@@ -1,12 +1,6 @@
 /* Everything at once: faults, promotions, hand-overs and returns as events of one stream, none of which waits for another. And the story
  * of a promise, in which few things happen, each at the worst moment. */
-#include "tests/sim/world.h"
-
-#define EXPECT(sim, cond)                                                                                              \
-    do {                                                                                                               \
-        if (!(sim)->failed && !(cond))                                                                                 \
-            sim_fail((sim), "%s:%d: expected %s", __FILE__, __LINE__, #cond);                                          \
-    } while (0)
+#include "tests/sim/story.h"
 
 #define BUSY ((struct sim_range){500, 15000})
 

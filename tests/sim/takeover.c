@@ -1,13 +1,7 @@
 /* Another primary: planned, declared, and everything that can go wrong on the way. */
 #include <stdio.h>
 
-#include "tests/sim/world.h"
-
-#define EXPECT(sim, cond)                                                                                              \
-    do {                                                                                                               \
-        if (!(sim)->failed && !(cond))                                                                                 \
-            sim_fail((sim), "%s:%d: expected %s", __FILE__, __LINE__, #cond);                                          \
-    } while (0)
+#include "tests/sim/story.h"
 
 #define BUSY ((struct sim_range){500, 15000})
 
