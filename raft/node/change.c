@@ -55,15 +55,11 @@ static bool idle(const struct rg_node *node, const struct rg_change *change)
            (change->kind != RG_CHANGE_ROLE || change->peer.role != RG_ROLE_VOTER || rg_core_match(node->core, change->peer.id) == last);
 }
 
-static bool busy(const struct rg_node *node, const struct rg_change *change)
+bool node_changing(const struct rg_node *node, const struct rg_change *but)
 {
     return node->change.now != NULL || node->state.config_pending || rg_core_change_pending(node->core) ||
-           (node->handover.stage.state != HANDOVER_NONE && change != &node->handover.change) || node->failover.request != NULL;
-}
-
-static bool healthy(const struct rg_node *node)
-{
-    return !node->health.alarm && !node->health.diverged && node_commit_known(node);
+           (node->handover.stage.state != HANDOVER_NONE && but != &node->handover.change) ||
+           node->failover.request != NULL;
 }
 
 /* With what the node itself knows of who has which data directory. False: there is nothing to bind. */
@@ -128,9 +124,9 @@ void rg_node_change(struct rg_node *node, struct rg_change *change)
         err = RG_ESTOPPED;
     else if (node->stage.state != NODE_RUNNING || !node->leading)
         err = RG_ENOTPRIMARY;
-    else if (busy(node, change))
+    else if (node_changing(node, change))
         err = RG_EBUSY;
-    else if (!healthy(node))
+    else if (!node_healthy(node))
         err = RG_EUNREADY;
     if (!err)
         err = encode(node, change);
@@ -236,7 +232,7 @@ void node_bind_step(struct rg_node *node)
     if (!node->change.bind_due)
         return;
     note_bound(node);
-    if (node->stage.state != NODE_RUNNING || !node->leading || busy(node, &node->change.own) || !healthy(node) ||
+    if (node->stage.state != NODE_RUNNING || !node->leading || node_changing(node, &node->change.own) || !node_healthy(node) ||
         (node->config.test_flags & RG_TEST_OLD_HELLO) != 0)
         return;
     node->change.bind_due = false;

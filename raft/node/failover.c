@@ -87,32 +87,38 @@ static bool is_whole(const struct rg_node *node)
     return rg_members_find(&m, node->config.id) != NULL;
 }
 
+/* How far this node is, what it knows and has granted. */
+static struct rg_msg_fence_result result(const struct rg_node *node, uint64_t ceded)
+{
+    uint64_t last = rg_wal_last(node->wal);
+
+    return (struct rg_msg_fence_result){.voter = node_votes(node),
+                                        .leader = node->leading,
+                                        .epoch = epoch_known(node),
+                                        .last_term = last > 0 ? rg_wal_term(node->wal, last) : 0,
+                                        .last_index = last,
+                                        .lease_left_ms = node_lease_left(node, ceded),
+                                        .primary_heard_ms = node->leading ? 0 : heard_ms_ago(node)};
+}
+
 void node_promise_tell(struct rg_node *node, struct node_peer *peer)
 {
-    struct rg_msg out = {.type = RG_MSG_FENCE_RESULT};
+    struct rg_msg out = {.type = RG_MSG_FENCE_RESULT, .fence_result = result(node, 0)};
 
-    out.fence_result.epoch = node->meta.promised;
-    out.fence_result.last_index = rg_wal_last(node->wal);
-    out.fence_result.last_term = out.fence_result.last_index > 0 ? rg_wal_term(node->wal, out.fence_result.last_index) : 0;
+    RG_ASSERT(out.fence_result.epoch == node->meta.promised);
     (void)node_send(node, peer->config.id, &out); /* the next announcement gets it again */
 }
 
 void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence *m)
 {
     struct rg_msg out = {.type = RG_MSG_FENCE_RESULT};
-    struct rg_msg_fence_result *r = &out.fence_result;
+    bool promised = m->epoch > 0 && promise(node, m->epoch);
 
-    r->promised = m->epoch > 0 && promise(node, m->epoch);
     if (node->stage.state != NODE_RUNNING || (!is_whole(node) && m->ceded != peer->config.id))
         return; /* promised, but it says nothing about what was acknowledged before it came: only a primary that raises its epoch knows */
-    r->number = m->number;
-    r->voter = node_votes(node);
-    r->leader = node->leading;
-    r->epoch = epoch_known(node);
-    r->last_index = rg_wal_last(node->wal);
-    r->last_term = r->last_index > 0 ? rg_wal_term(node->wal, r->last_index) : 0;
-    r->lease_left_ms = node_lease_left(node, m->ceded);
-    r->primary_heard_ms = node->leading ? 0 : heard_ms_ago(node);
+    out.fence_result = result(node, m->ceded);
+    out.fence_result.number = m->number;
+    out.fence_result.promised = promised;
     (void)node_send(node, peer->config.id, &out); /* lost: this node counts as gone */
 }
 
@@ -120,18 +126,13 @@ void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg
 
 static void candidate_self(struct rg_node *node, struct rg_candidate *c)
 {
-    uint64_t last = rg_wal_last(node->wal);
+    const struct rg_msg_fence_result own = result(node, node->failover.ceded);
 
     memset(c, 0, sizeof *c);
     c->id = node->config.id;
     memcpy(c->region, node->meta.region, sizeof c->region);
-    c->answered = true;
-    c->voter = node_votes(node);
-    c->epoch = epoch_known(node);
-    c->last_term = last > 0 ? rg_wal_term(node->wal, last) : 0;
-    c->last = (struct rg_rev){.epoch = rg_epoch_of(c->last_term), .index = last};
-    c->primary_heard_ms = heard_ms_ago(node);
-    c->lease_left_ms = node_lease_left(node, node->failover.ceded);
+    c->voter = own.voter;
+    rg_promotion_answer(c, &own);
 }
 
 static void ask(struct rg_node *node, uint64_t epoch)
@@ -174,14 +175,7 @@ void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const st
 
         if (c->id != peer->config.id)
             continue;
-        c->answered = true;
-        c->promised = m->promised;
-        c->leader = m->leader;
-        c->epoch = m->epoch;
-        c->last_term = m->last_term;
-        c->last = (struct rg_rev){.epoch = rg_epoch_of(m->last_term), .index = m->last_index};
-        c->primary_heard_ms = m->primary_heard_ms;
-        c->lease_left_ms = m->lease_left_ms;
+        rg_promotion_answer(c, m);
         if (m->lease_left_ms > 0)
             node->failover.wait_until_ms = RG_MAX(node->failover.wait_until_ms,
                                                   node_now_ms(node) + rg_lease_outlast_ms(m->lease_left_ms));
@@ -327,8 +321,7 @@ static void raise_epoch(struct rg_node *node)
     node->epochs.raise_ms = 0;
     if (!node->leading || node->epochs.heard <= rg_epoch_of(node->meta.term) || rg_members_voters(&node->members) != 1)
         return;
-    if (node->health.alarm || node->health.diverged || node->handover.stage.state != HANDOVER_NONE || node->change.now != NULL ||
-        node->state.config_pending || rg_core_change_pending(node->core)) {
+    if (!node_healthy(node) || node_changing(node, NULL)) {
         node->epochs.raise_ms = node_now_ms(node) + RAISE_MS;
         return;
     }
@@ -339,15 +332,6 @@ static void raise_epoch(struct rg_node *node)
     memset(f, 0, sizeof *f);
     f->on_done = on_raised;
     begin(node, f, node->config.id);
-}
-
-/* Everything that was proposed is answered, or is only waiting for regions. */
-static bool quiet(const struct rg_node *node)
-{
-    uint64_t last = rg_wal_last(node->wal);
-
-    return node->answers.queue.n == 0 && node->answers.flying.n == 0 && node->answers.done.n == 0 &&
-           node->state.applied.index == last && !rg_wal_busy(node->wal);
 }
 
 /* ---- the steps ---- */
@@ -437,7 +421,7 @@ static void step_begin(struct rg_node *node)
 
     if (raising(node))
         node_pause(node, true);
-    if (node->log.persisted < rg_wal_last(node->wal) || (raising(node) && !quiet(node)))
+    if (node->log.persisted < rg_wal_last(node->wal) || (raising(node) && !node_quiet(node)))
         return; /* nothing of an older epoch is accepted any more: this ends */
     if (epoch_known(node) > node->failover.epoch || node->meta.term > node->failover.epoch << RG_EPOCH_SHIFT) {
         node_failover_answer(node, rg_promotion_say(f, RG_EBUSY, "another promotion went ahead meanwhile"));

@@ -1,28 +1,12 @@
 /* raft/node/handover.c: a planned hand-over. The primary pauses writes, the target gets level, and the primary writes the first
  * entry of the target's epoch to its own log: from the moment that is durable it never acknowledges anything again in its own.
  * The target writes the same entry, byte for byte, and leads. Before that moment everything can be taken back. */
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "raft/node/node_priv.h"
 
 #define AGAIN_MS 100u      /* a message that may be lost is sent again after this */
 #define COMMIT_MS 10000u   /* how long the outcome is waited for after the hand-over point */
 #define PAUSE_MS 5000u
-#define HEARD_MS_MAX 2000u
 #define TAKE_MS 500u       /* between two attempts of the target to begin */
-#define LAG_MAX 20000u     /* entries: more than this is not made good within a pause */
-
-static enum rg_err say(struct rg_handover *h, enum rg_err err, const char *fmt, ...) RG_PRINTF(3, 4);
-static enum rg_err say(struct rg_handover *h, enum rg_err err, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(h->text, sizeof h->text, fmt, ap);
-    va_end(ap);
-    return err;
-}
 
 static void answer(struct rg_node *node, enum rg_err err)
 {
@@ -43,73 +27,47 @@ void node_pause(struct rg_node *node, bool pause)
 
 /* ---- beginning ---- */
 
-/* Under a lease the target needs promises before it begins (take): past the hand-over point is too late to miss them. */
-static enum rg_err check_lease(const struct rg_node *node, struct rg_handover *h)
-{
-    struct rg_spread r;
-    uint32_t lease, reachable = 0;
-
-    node_spread(node, &r);
-    lease = node_lease_needed(node, &r);
-    for (size_t i = 0; i < r.n; i++) /* one that is still being filled promises nothing */
-        reachable += r.reachable[i] && r.durable[i] >= node->state.config_index;
-    if (lease == 0)
-        return RG_OK;
-    if (!node_lease_held(node, &r))
-        return say(h, RG_EUNREADY, "the write lease is not held");
-    if (!node_lease_settled(node, &r))
-        return say(h, RG_EUNREADY, "the write lease was changed and not every region knows its terms yet");
-    if (reachable + lease <= r.n)
-        return say(h, RG_EUNREADY, "with a write lease of %u regions the new primary needs %zu of the %zu other regions, and %u "
-                   "are reachable and have the configuration in force", lease, r.n - lease + 1, r.n, reachable);
-    return RG_OK;
-}
-
 static enum rg_err check(struct rg_node *node, struct rg_handover *h)
 {
     const struct node_peer *peer = node_peer_find(node, h->to);
-    uint64_t now = node_now_ms(node);
+    struct rg_handover_target target;
+    struct rg_spread spread;
 
+    h->text[0] = '\0';
+    h->epoch = h->paused_ms = h->lag_entries = h->heard_ms = 0;
     if (node->stage.state == NODE_STOPPED)
         return RG_ESTOPPED;
     if (node->stage.state != NODE_RUNNING || !node->leading)
         return RG_ENOTPRIMARY;
-    if (node->handover.stage.state != HANDOVER_NONE || node->failover.request != NULL || node->change.now != NULL ||
-        node->state.config_pending || rg_core_change_pending(node->core))
-        return say(h, RG_EBUSY, "another change of the cluster is under way");
-    if (node->health.alarm || node->health.diverged || !node_commit_known(node))
-        return say(h, RG_EUNREADY, "this primary is not healthy itself");
-    if (peer == NULL || peer->guest)
-        return say(h, RG_EINVALID, "node %llu is no member of the cluster", (unsigned long long)h->to);
-    if (strcmp(peer->config.region, node->config.region) == 0)
-        return say(h, RG_EINVALID, "node %llu is in this region", (unsigned long long)h->to);
-    h->lag_entries = node->log.committed > peer->applied ? node->log.committed - peer->applied : 0;
-    h->heard_ms = peer->heard_ms == 0 ? UINT64_MAX : now - peer->heard_ms;
-    if (!peer->up || h->heard_ms > HEARD_MS_MAX)
-        return say(h, RG_EUNREADY, "%s cannot be reached", peer->config.region);
-    if (!peer->counts)
-        return say(h, RG_EUNREADY, "%s is not ACTIVE", peer->config.region);
-    if (peer->sender != NULL)
-        return say(h, RG_EUNREADY, "%s is still receiving a snapshot", peer->config.region);
-    if (peer->hash_known && !peer->hash_ok)
-        return say(h, RG_EUNREADY, "%s has another state than this primary", peer->config.region);
-    if (h->lag_entries > LAG_MAX)
-        return say(h, RG_EUNREADY, "%s is %llu entries behind", peer->config.region, (unsigned long long)h->lag_entries);
-    return check_lease(node, h);
+    node_spread(node, &spread);
+    if (peer != NULL)
+        target = (struct rg_handover_target){.region = peer->config.region,
+                                             .up = peer->up,
+                                             .counts = peer->counts,
+                                             .filling = peer->sender != NULL,
+                                             .differs = peer->hash_known && !peer->hash_ok,
+                                             .applied = peer->applied,
+                                             .heard_ms = peer->heard_ms == 0 ? UINT64_MAX : node_now_ms(node) - peer->heard_ms};
+    return rg_handover_may(
+        &(struct rg_handover_from){.region = node->config.region,
+                                   .changing = node_changing(node, NULL),
+                                   .healthy = node_healthy(node),
+                                   .committed = node->log.committed,
+                                   .config_index = node->state.config_index,
+                                   .epoch_known = RG_MAX(RG_MAX(node->meta.promised, node->epochs.heard), rg_epoch_of(node->meta.term)),
+                                   .spread = &spread,
+                                   .lease = node_lease_needed(node, &spread),
+                                   .lease_held = node_lease_held(node, &spread),
+                                   .lease_settled = node_lease_settled(node, &spread),
+                                   .target = peer != NULL && !peer->guest ? &target : NULL},
+        h);
 }
 
 void rg_node_handover(struct rg_node *node, struct rg_handover *h)
 {
     struct node_handover *s = &node->handover;
-    enum rg_err err;
+    enum rg_err err = check(node, h);
 
-    h->text[0] = '\0';
-    h->epoch = h->paused_ms = h->lag_entries = h->heard_ms = 0;
-    err = check(node, h);
-    if (!err)
-        h->epoch = rg_epoch_next(RG_MAX(RG_MAX(node->meta.promised, node->epochs.heard), rg_epoch_of(node->meta.term)), h->to);
-    if (!err && h->epoch > RG_EPOCH_MAX)
-        err = say(h, RG_EUNREADY, "no epoch is left above %llu", (unsigned long long)RG_MAX(node->meta.promised, node->epochs.heard));
     if (err || h->dry_run) {
         h->err = err;
         h->on_done(h);
@@ -154,7 +112,7 @@ static void give_up(struct rg_node *node, const char *why)
     struct node_handover *s = &node->handover;
 
     if (s->request != NULL && s->request->text[0] == '\0')
-        say(s->request, RG_OK, "given up, this node is the primary as before: %s", why);
+        rg_handover_say(s->request, RG_OK, "given up, this node is the primary as before: %s", why);
     rg_log_warn(node->config.log, "handover.given_up", "why=\"%s\"", why);
     node->handover.paused = false;
     rg_sm_move(&s->stage, HANDOVER_NONE);
@@ -191,8 +149,7 @@ static bool drained(const struct rg_node *node)
 {
     uint64_t last = rg_wal_last(node->wal);
 
-    return node->answers.queue.n == 0 && node->answers.flying.n == 0 && node->answers.done.n == 0 && node->answers.regional.n == 0 &&
-           node->log.persisted == last && node->log.committed == last && node->state.applied.index == last && !rg_wal_busy(node->wal);
+    return node_quiet(node) && node->answers.regional.n == 0 && node->log.persisted == last && node->log.committed == last;
 }
 
 static enum rg_err next_config(const struct rg_node *node, uint64_t to, struct rg_buf *out)
@@ -284,7 +241,7 @@ static void step_commit(struct rg_node *node)
     uint64_t now = node_now_ms(node);
 
     if (now >= s->deadline_ms && s->request != NULL) {
-        say(s->request, RG_OK, "handed over, but the new primary has not been heard yet; the hand-over goes on");
+        rg_handover_say(s->request, RG_OK, "handed over, but the new primary has not been heard yet; the hand-over goes on");
         answer(node, RG_ETIMEOUT);
         node->handover.paused = false;
     }
@@ -315,7 +272,7 @@ void node_handover_end(struct rg_node *node, enum rg_err err, const char *text)
     if (s->stage.state == HANDOVER_NONE || (ceded && err != RG_ESTOPPED))
         return; /* past the hand-over point it goes on */
     if (s->request != NULL)
-        say(s->request, RG_OK, "%s", text);
+        rg_handover_say(s->request, RG_OK, "%s", text);
     node->handover.paused = false;
     rg_sm_move(&s->stage, HANDOVER_NONE);
     answer(node, err);
@@ -330,7 +287,7 @@ void node_handover_overtaken(struct rg_node *node)
     rg_sm_move(&s->stage, HANDOVER_NONE);
     node->handover.paused = false;
     if (s->request != NULL)
-        say(s->request, RG_OK, "handed over, but a promotion was declared before the new primary was heard");
+        rg_handover_say(s->request, RG_OK, "handed over, but a promotion was declared before the new primary was heard");
     answer(node, RG_ETIMEOUT);
 }
 
@@ -338,19 +295,15 @@ void node_handover_overtaken(struct rg_node *node)
 void node_handover_resume(struct rg_node *node)
 {
     struct node_handover *s = &node->handover;
-    struct rg_members m;
+    uint64_t to = rg_handover_resumes(&node->meta, rg_wal_last(node->wal), node->state.config_index, rg_buf_span(&node->state.config));
 
-    if (RG_BUG(handover_not_resumed))
+    if (to == 0 || RG_BUG(handover_not_resumed))
         return;
-    if (node->meta.ceded_index == 0 || node_bygone(node, node->meta.term) || node->state.config_index != node->meta.ceded_index + 1 ||
-        rg_wal_last(node->wal) != node->state.config_index || (node->meta.term & UINT32_MAX) != 0 ||
-        rg_members_decode(rg_buf_span(&node->state.config), &m) != RG_OK || rg_change_only_voter(&m) == 0)
-        return;
-    s->to = rg_change_only_voter(&m);
     rg_buf_clear(&s->config);
     rg_buf_put(&s->config, node->state.config.data, node->state.config.len);
-    if (s->config.err || s->to == node->config.id)
+    if (s->config.err)
         return;
+    s->to = to;
     s->term = node->meta.term;
     s->last_index = node->meta.ceded_index;
     s->last_term = node->meta.ceded_term;
@@ -406,24 +359,19 @@ uint64_t node_handover_due(const struct rg_node *node)
 
 /* ---- the target's side ---- */
 
-static bool level(const struct rg_node *node, const struct rg_msg_handover *m)
+static bool takes(const struct rg_node *node, const struct rg_msg_handover *m)
 {
     uint64_t last = rg_wal_last(node->wal);
 
-    return !node->leading && node->snap.install.state == INSTALL_NONE && node->failover.request == NULL && !node->health.diverged &&
-           ((last == m->last_index && rg_wal_term(node->wal, last) == m->last_term) || RG_BUG(handover_behind)) &&
-           node->log.persisted == last &&
-           node->state.applied.index <= last && (m->term & UINT32_MAX) == 0 &&
-           m->term >= node->meta.term && /* equal: a crash, after the term was saved and before the entry was */
-           m->term > m->last_term && (rg_epoch_of(m->term) >= node->meta.promised || RG_BUG(handover_over_promise)) &&
-           rg_epoch_of_node(rg_epoch_of(m->term), node->config.id); /* one of ours: nobody else can begin it */
-}
-
-static bool config_fits(const struct rg_node *node, struct rg_span config)
-{
-    struct rg_members m;
-
-    return rg_members_decode(config, &m) == RG_OK && rg_change_only_voter(&m) == node->config.id;
+    return rg_handover_takes(&(struct rg_handover_here){.id = node->config.id,
+                                                        .term = node->meta.term,
+                                                        .promised = node->meta.promised,
+                                                        .follows = !node->leading && node->snap.install.state == INSTALL_NONE &&
+                                                                   node->failover.request == NULL && !node->health.diverged,
+                                                        .last_index = last,
+                                                        .last_term = rg_wal_term(node->wal, last),
+                                                        .persisted = node->log.persisted},
+                             m);
 }
 
 static void reply(struct rg_node *node, uint64_t peer, const struct rg_msg_handover *m, enum rg_handover_step step)
@@ -459,19 +407,18 @@ void node_on_handover(struct rg_node *node, struct node_peer *peer, const struct
 
     switch (m->step) {
     case RG_HANDOVER_PREPARE:
-        reply(node, peer->config.id, m,
-              level(node, m) && config_fits(node, m->config) ? RG_HANDOVER_READY : RG_HANDOVER_REFUSED);
+        reply(node, peer->config.id, m, takes(node, m) ? RG_HANDOVER_READY : RG_HANDOVER_REFUSED);
         return;
     case RG_HANDOVER_READY:
         if (ours)
             cede(node);
         return;
     case RG_HANDOVER_REFUSED:
-        if (ours && m->number == s->number)
+        if (ours)
             s->again_ms = RG_MIN(s->again_ms, node_now_ms(node) + AGAIN_MS / 4); /* perhaps it only has to apply something */
         return;
     case RG_HANDOVER_COMMIT:
-        if (level(node, m) && config_fits(node, m->config))
+        if (takes(node, m))
             take(node, peer->config.id, m);
         return;
     case RG_HANDOVER_STEP_COUNT:

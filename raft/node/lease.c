@@ -46,6 +46,12 @@ void node_policy_load(struct rg_node *node)
     node_regions_moved(node);
 }
 
+void node_policy_step(struct rg_node *node)
+{
+    if (node->lease.dirty && node->snap.install.state == INSTALL_NONE)
+        node_policy_load(node);
+}
+
 const struct rg_settings *node_settings(const struct rg_node *node)
 {
     return &node->lease.settings;

@@ -452,6 +452,8 @@ static void pump_clock(struct rg_node *node)
     uint64_t now = node_now_ms(node);
     enum rg_err err;
 
+    if (node->pump.retry_ms <= now)
+        node->pump.retry_ms = UINT64_MAX;
     if (now < core_due(node))
         return;
     node->pump.tick_ms = now;
@@ -530,48 +532,40 @@ static void pump_out(struct rg_node *node)
     node_release(node);
 }
 
-static void pump_running(struct rg_node *node)
+static void pump_flush(struct rg_node *node)
 {
-    if (node->pump.retry_ms <= node_now_ms(node))
-        node->pump.retry_ms = UINT64_MAX;
-    pump_clock(node);
-    if (node->stage.state == NODE_RUNNING)
-        pump_out(node);
-    if (node->stage.state == NODE_RUNNING && node->leading)
-        node->io->flush(node->io); /* what was committed is on its way before its own cost here */
-    if (node->stage.state == NODE_RUNNING)
-        node_install_step(node);
-    if (node->stage.state == NODE_RUNNING)
-        node_apply(node);
-    if (node->stage.state == NODE_RUNNING)
-        node_config_step(node);
-    if (node->stage.state == NODE_RUNNING)
-        node_bind_step(node);
-    if (node->stage.state == NODE_RUNNING)
-        node_snapshot_step(node);
-    if (node->stage.state == NODE_RUNNING && node->lease.dirty && node->snap.install.state == INSTALL_NONE)
-        node_policy_load(node);
-    if (node->stage.state == NODE_RUNNING)
-        node_answer(node);
-    if (node->stage.state == NODE_RUNNING)
-        node_failover_step(node);
-    if (node->stage.state == NODE_RUNNING)
-        node_handover_step(node);
-    if (node->stage.state == NODE_RUNNING)
-        node_pair_step(node);
-    if (node->stage.state == NODE_RUNNING)
-        pump_out(node);
-    if (node->stage.state == NODE_RUNNING)
-        pump_senders(node);
-    if (node->stage.state == NODE_RUNNING && node->primary.report_due)
-        node_report(node);
-    if (node->stage.state == NODE_RUNNING)
-        node_room_tell(node);
-    if (node->stage.state == NODE_RUNNING)
-        pump_announce(node);
-    if (node->stage.state == NODE_RUNNING)
-        node->io->flush(node->io);
+    node->io->flush(node->io);
 }
+
+/* What was committed is on its way before its own cost here. */
+static void pump_flush_led(struct rg_node *node)
+{
+    if (node->leading)
+        pump_flush(node);
+}
+
+/* A turn of a running node, in this order, until it stops or begins an epoch. */
+static void (*const turn[])(struct rg_node *node) = {
+    pump_clock,
+    pump_out,
+    pump_flush_led,
+    node_install_step,
+    node_apply,
+    node_config_step,
+    node_bind_step,
+    node_snapshot_step,
+    node_policy_step,
+    node_answer,
+    node_failover_step,
+    node_handover_step,
+    node_pair_step,
+    pump_out,
+    pump_senders,
+    node_report_step,
+    node_room_tell,
+    pump_announce,
+    pump_flush,
+};
 
 void rg_node_pump(struct rg_node *node)
 {
@@ -585,8 +579,8 @@ void rg_node_pump(struct rg_node *node)
         node_room_step(node);
     if (node->stage.state == NODE_FIRST || node->stage.state == NODE_REBORN)
         rg_wal_flush(node->wal);
-    if (node->stage.state == NODE_RUNNING)
-        pump_running(node);
+    for (size_t i = 0; i < RG_LEN(turn) && node->stage.state == NODE_RUNNING; i++)
+        turn[i](node);
     if (node->stage.state != NODE_STOPPED)
         pump_hang(node);
     if (node->stage.state != NODE_STOPPED) {

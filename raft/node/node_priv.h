@@ -18,6 +18,7 @@
 #include "raft/part/ready.h"
 #include "raft/rule/binding.h"
 #include "raft/rule/change.h"
+#include "raft/rule/handover.h"
 #include "raft/rule/hello.h"
 #include "raft/rule/promotion.h"
 #include "raft/rule/spread.h"
@@ -145,7 +146,8 @@ enum rg_err node_send(struct rg_node *node, uint64_t peer, const struct rg_msg *
 
 /* peer.c */
 void node_announce(struct rg_node *node, struct node_peer *peer);
-void node_report(struct rg_node *node);
+/** Tell the primary how far this node is, when that is due: in every turn. */
+void node_report_step(struct rg_node *node);
 /** In this turn. */
 void node_report_soon(struct rg_node *node);
 /** This node follows nobody any more. */
@@ -191,11 +193,15 @@ void node_answers_unled(struct rg_node *node);
 /** Some region has more, or counts otherwise: look again at what waits for regions. */
 void node_regions_moved(struct rg_node *node);
 void node_waits_answer(struct rg_node *node, enum rg_err all);
+/** Everything that was proposed is applied and answered, or is only waiting for regions. */
+bool node_quiet(const struct rg_node *node);
 /** Earliest moment at which node_answer has something to do by itself. */
 uint64_t node_answer_due(const struct rg_node *node);
 
 /* lease.c */
 void node_policy_load(struct rg_node *node);
+/** In every turn: if it was touched. */
+void node_policy_step(struct rg_node *node);
 const struct rg_settings *node_settings(const struct rg_node *node);
 /** What it reads may have changed. */
 void node_policy_touch(struct rg_node *node);
@@ -283,6 +289,8 @@ void node_room_tell_soon(struct rg_node *node);
 void node_change_answer(struct rg_node *node);
 /** A change waits for the log to be idle: nothing is proposed before it. */
 bool node_change_waits(const struct rg_node *node);
+/** A change of the members, of who votes or of who is primary is under way; `but` (may be NULL): as a part of which this one is made. */
+bool node_changing(const struct rg_node *node, const struct rg_change *but);
 void node_change_step(struct rg_node *node);
 uint64_t node_change_due(const struct rg_node *node);
 /** Somebody is heard, or may be bound now: in this turn, see whether an id is to be bound. */
@@ -316,6 +324,8 @@ void node_commit_note(struct rg_node *node, uint64_t commit);
 void node_receipt_note(struct rg_node *node, uint64_t index);
 void node_receipts_count(struct rg_node *node);
 bool node_commit_known(const struct rg_node *node);
+/** A primary: nobody has more than it, nobody has another state, and it knows how much is committed. */
+bool node_healthy(const struct rg_node *node);
 bool node_primary_reachable(const struct rg_node *node);
 
 #endif

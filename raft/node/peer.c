@@ -236,12 +236,15 @@ void node_announce(struct rg_node *node, struct node_peer *peer)
     (void)node_send(node, peer->config.id, &m); /* the next one makes up for it */
 }
 
-void node_report(struct rg_node *node)
+void node_report_step(struct rg_node *node)
 {
     struct rg_msg m = {.type = RG_MSG_REPORT};
-    struct node_peer *primary = node_peer_find(node, node->primary.id);
+    struct node_peer *primary;
 
+    if (!node->primary.report_due)
+        return;
     node->primary.report_due = false;
+    primary = node_peer_find(node, node->primary.id);
     if (node->leading || primary == NULL || !primary->up || node->snap.install.state != INSTALL_NONE ||
         node_bygone(node, rg_core_term(node->core)))
         return;

@@ -61,6 +61,11 @@ bool node_commit_known(const struct rg_node *node)
            rg_wal_term(node->wal, node->log.committed) == rg_core_term(node->core);
 }
 
+bool node_healthy(const struct rg_node *node)
+{
+    return !node->health.alarm && !node->health.diverged && node_commit_known(node);
+}
+
 static bool not_yet(struct rg_node *node, const char *why)
 {
     snprintf(node->health.not_ready, sizeof node->health.not_ready, "%s", why);

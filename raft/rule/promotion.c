@@ -18,6 +18,18 @@ enum rg_err rg_promotion_say(struct rg_failover *f, enum rg_err err, const char 
     return err;
 }
 
+void rg_promotion_answer(struct rg_candidate *c, const struct rg_msg_fence_result *m)
+{
+    c->answered = true;
+    c->promised = m->promised;
+    c->leader = m->leader;
+    c->epoch = m->epoch;
+    c->last_term = m->last_term;
+    c->last = (struct rg_rev){.epoch = rg_epoch_of(m->last_term), .index = m->last_index};
+    c->primary_heard_ms = m->primary_heard_ms;
+    c->lease_left_ms = m->lease_left_ms;
+}
+
 /* ---- regions ---- */
 
 /* A region of the old primary's: it has a voter, and is not ours. */

@@ -3,6 +3,7 @@
 #define REGENT_RAFT_RULE_PROMOTION_H
 
 #include "raft/batch.h"
+#include "raft/core/rpc.h"
 
 /* What the node knows that would be primary, when it judges; candidates[0] of the request is what it has. */
 struct rg_promotion {
@@ -23,6 +24,8 @@ struct rg_promotion {
  * an epoch is to be raised.
  */
 RG_MUST enum rg_err rg_promotion_judge(const struct rg_promotion *p, struct rg_failover *f);
+/** A candidate, or this node itself, says this. */
+void rg_promotion_answer(struct rg_candidate *candidate, const struct rg_msg_fence_result *m);
 /** A lease through regions that do not answer can only be waited for, not proved to have ended. */
 bool rg_promotion_lease_open(const struct rg_failover *f);
 /** The highest epoch that anybody knows of; at least `known`. */
