@@ -32,10 +32,11 @@
 #include "net/interfaces.h"
 
 enum { LINK_STATS_EVERY_MS = 250, BOOTSTRAP_EVERY_MS = 20, DRAIN_MS = 3000, LANES_MS_MAX = 5000,
-       PASSPHRASE_BYTES_MAX = 1024, CA_PEM_BYTES_MAX = 16 * 1024 };
+       EXIT_CONFIG = 78 /* sysexits.h: EX_CONFIG */, PASSPHRASE_BYTES_MAX = 1024, CA_PEM_BYTES_MAX = 16 * 1024 };
 
 struct daemon {
     const char *config_path;
+    char **argv; /* of the program */
     struct rg_config config;
     struct rg_log log;
     int lock_fd;
@@ -273,12 +274,32 @@ static enum rg_err open_state(struct daemon *d, struct rg_errctx *ctx)
     return rg_store_open(c->state_dir, (size_t)c->state_mb_max << 20, c->workers * 64 + 64, &d->store, ctx);
 }
 
+/* A place that nobody chose may not be there to write to: the node that ran without a mark before runs without one now. */
+static const char *mark_of(struct daemon *d)
+{
+    const struct rg_config *c = &d->config;
+    char parent[RG_CONFIG_PATH_MAX];
+    char *slash;
+
+    snprintf(parent, sizeof parent, "%s", c->mark);
+    slash = strrchr(parent, '/');
+    if (slash != NULL)
+        slash[slash == parent] = '\0';
+    if (!c->mark_default || access(slash != NULL ? parent : ".", W_OK) == 0)
+        return c->mark;
+    rg_log_warn(&d->log, "mark.none", "file=%s reason=\"%s\" note=\"give the configuration a mark: outside of data_dir, on another volume "
+                "if there is one; without it an older or emptied data directory is recognised by other nodes alone\"", c->mark,
+                strerror(errno));
+    return NULL;
+}
+
 static enum rg_err open_node(struct daemon *d, struct rg_errctx *ctx)
 {
     const struct rg_config *c = &d->config;
     RG_AUTO_MEM struct rg_peer_config *peers = calloc(c->n_peers, sizeof *peers);
     struct rg_node_config nc = {
         .io = rg_host_io(d->host), .store = d->store, .keys = d->keys, .log = &d->log, .data_dir = c->data_dir,
+        .mark = mark_of(d), .fresh = RG_FRESH_FOUNDS,
         .cluster_id = c->cluster, .region = c->region, .id = c->id, .instance_arn = c->instance_arn,
         .identity_store_id = c->identity_store_id, .peers = peers, .n_peers = c->n_peers,
         .heartbeat_ms = c->heartbeat_ms, .election_ms = c->election_ms, .snapshot_entries = c->snapshot_entries,
@@ -563,12 +584,14 @@ static void release(struct daemon *d)
 static void begin_life(struct daemon *d)
 {
     const char *config_path = d->config_path;
+    char **argv = d->argv;
     struct rg_rejoin_places places = d->places;
     struct rg_log log = d->log;
     int lock_fd = d->lock_fd;
 
     memset(d, 0, sizeof *d);
     d->config_path = config_path;
+    d->argv = argv;
     d->places = places;
     d->log = log;
     d->lock_fd = lock_fd;
@@ -576,17 +599,36 @@ static void begin_life(struct daemon *d)
     rg_buf_init(&d->ca_pem, CA_PEM_BYTES_MAX);
 }
 
+/* For a supervisor: to be looked at, not started again (deploy/regentd.service). */
+static int exit_code(enum rg_err err)
+{
+    return err == RG_EFOREIGN || err == RG_ECORRUPT ? EXIT_CONFIG : rg_err_exit(err);
+}
+
+/* It has found, while it opened, that it is replaced, or has forgotten: it begins again as the node that comes back, which sets its data
+ * aside before anything is opened. Threads are at work on half a start: they end with this program, which takes its own place. */
+static void begin_again(struct daemon *d)
+{
+    static char program[] = "/proc/self/exe";
+    struct rg_errctx ctx = {.text = ""};
+
+    if (rg_rejoin_due(&d->config, d->keys, &d->places, &d->log, &ctx) == RG_OK)
+        execv(program, d->argv);
+}
+
 static int start_failed(struct daemon *d, enum rg_err err, const struct rg_errctx *ctx)
 {
+    if (err == RG_EFENCED && d->host != NULL)
+        begin_again(d);
     if (err != RG_ESTOPPED || d->host != NULL)
         fprintf(stderr, "regentd: %s\n", rg_errctx_text(ctx, err));
     if (d->host != NULL)
-        _exit(rg_err_exit(err)); /* threads may be at work on half a start: leave it all to the kernel */
+        _exit(exit_code(err)); /* threads may be at work on half a start: leave it all to the kernel */
     rg_store_free(d->store);
     rg_keyprov_free(d->keys);
     rg_buf_deinit(&d->ca_pem);
     if (err != RG_ESTOPPED)
-        return rg_err_exit(err);
+        return exit_code(err);
     rg_log_info(&d->log, "regentd.stopped", "clean=yes"); /* by a signal, while it waited for its key or its new id */
     return 0;
 }
@@ -614,12 +656,13 @@ static int live(struct daemon *d)
     return d->failed;
 }
 
-static int run(const char *config_path)
+static int run(const char *config_path, char **argv)
 {
     static struct daemon d; /* one process, one daemon: a megabyte does not belong on the stack */
     int code;
 
     d.config_path = config_path;
+    d.argv = argv;
     d.lock_fd = -1;
     d.log = (struct rg_log){.min = RG_LOG_INFO, .sink = rg_log_stderr};
     do
@@ -693,5 +736,5 @@ int main(int argc, char **argv)
                    (unsigned long long)parsed.file_id, (unsigned long long)parsed.id, parsed.tls_cert);
         return 0;
     }
-    return run(config);
+    return run(config, argv);
 }

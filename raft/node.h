@@ -12,12 +12,22 @@
 
 struct rg_node;
 
+/* What becomes of a data directory that is empty. */
+enum rg_fresh {
+    RG_FRESH_REFUSED, /* nothing: RG_ENOTFOUND */
+    RG_FRESH_JOINS,   /* a node's that is given everything */
+    /* A node's that begins an instance, if it is a voter among the peers, which are its first configuration; otherwise as above. */
+    RG_FRESH_FOUNDS,
+};
+
 struct rg_node_config {
     struct rg_io *io;
     struct rg_store *store; /* borrow; empty: filled at start from snapshot and log */
     struct rg_keyprov *keys;
     const struct rg_log *log;
     const char *data_dir; /* meta, wal/, snapshots/ */
+    const char *mark;     /* file outside of it (raft/core/mark.h); NULL: none */
+    enum rg_fresh fresh;
     const char *cluster_id, *region;
     uint64_t id;
     const char *instance_arn, *identity_store_id;
@@ -146,6 +156,7 @@ struct rg_node_status {
     uint64_t term;
     struct rg_rev applied;   /* visible here */
     uint64_t commit_index, last_index, durable_index, first_index, snapshot_index;
+    bool mark_missing;  /* this machine should have had a mark of the node, and has none that can be relied on */
     uint64_t set_aside; /* files of log and snapshots that contradicted, or were damaged: kept until somebody deletes them */
     uint8_t hash[RG_STATE_HASH_BYTES];
     struct rg_counts counts;

@@ -20,6 +20,8 @@
     X(wal_last_lost, "an opened log leaves out its last entry") \
     /* term, vote, promise */ \
     X(meta_one_slot, "one slot, written in place") \
+    X(mark_late, "the mark is written after the metadata") \
+    X(mark_unread, "what the mark says of an older directory is not looked at") \
     X(meta_no_sync, "the slots are written, and not synced") \
     /* snapshots */ \
     X(snap_no_sync, "a snapshot gets its name before it is on disk") \

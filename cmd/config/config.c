@@ -222,6 +222,29 @@ static enum rg_err get_peers(struct reader *r, struct rg_config *c)
     return RG_OK;
 }
 
+/* Beside the data directory, so that whoever empties that one leaves it alone; by the file's id, so that each node has its own. */
+static enum rg_err get_mark(struct reader *r, struct rg_config *c)
+{
+    enum rg_err err = get_path(r, "mark", false, c->mark);
+    size_t n = strlen(c->data_dir);
+    int used;
+
+    if (err)
+        return err;
+    while (n > 1 && c->data_dir[n - 1] == '/')
+        n--;
+    if (c->mark[0] != '\0') {
+        if (strncmp(c->mark, c->data_dir, n) == 0 && (c->mark[n] == '/' || c->mark[n] == '\0' || n == 1))
+            return fail(r, rg_yaml_get(&r->yaml, "mark"), "must be outside of data_dir: it is there for when that one is lost");
+        return RG_OK;
+    }
+    c->mark_default = true;
+    while (n > 1 && c->data_dir[n - 1] != '/')
+        n--;
+    used = snprintf(c->mark, sizeof c->mark, "%.*s.regent-mark-%llu", (int)n, c->data_dir, (unsigned long long)c->id);
+    return used < (int)sizeof c->mark - 8 ? RG_OK : rg_fail(r->ctx, RG_EINVALID, "%s: data_dir: the path is too long", r->yaml.file);
+}
+
 static enum rg_err get_all(struct reader *r, struct rg_config *c)
 {
     char level[16] = "info";
@@ -240,6 +263,7 @@ static enum rg_err get_all(struct reader *r, struct rg_config *c)
     GET(get_text(r, "instance.arn", true, c->instance_arn, sizeof c->instance_arn));
     GET(get_text(r, "instance.identity_store_id", true, c->identity_store_id, sizeof c->identity_store_id));
     GET(get_path(r, "data_dir", true, c->data_dir));
+    GET(get_mark(r, c));
     GET(get_path(r, "state_dir", false, c->state_dir));
     GET(get_number(r, "state_mb_max", false, 16, 1 << 20, &c->state_mb_max));
     GET(get_listen(r, "listen.https", c->https_address, &c->https_port));

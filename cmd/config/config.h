@@ -21,6 +21,8 @@ struct rg_config {
     char file_cert[RG_CONFIG_PATH_MAX], file_key[RG_CONFIG_PATH_MAX]; /* of file_id; tls_cert and tls_key are of id */
     char instance_arn[128], identity_store_id[64];
     char data_dir[RG_CONFIG_PATH_MAX], state_dir[RG_CONFIG_PATH_MAX];
+    char mark[RG_CONFIG_PATH_MAX]; /* outside data_dir: raft/core/mark.h */
+    bool mark_default;             /* the file names none */
     uint64_t state_mb_max;
     char https_address[64], link_address[64];
     uint16_t https_port, link_port;

@@ -10,7 +10,9 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "crypto/digest.h"
+#include "cmd/host/file_io.h"
 #include "crypto/privfile.h"
+#include "raft/core/mark.h"
 #include "store/db/statedir.h"
 
 enum { DEPTH_MAX = 4, MARK_BYTES_MAX = 4096 };
@@ -209,6 +211,15 @@ static enum rg_err remove_data(const struct rg_config *config, struct rg_errctx 
     return err;
 }
 
+/* Who removes the region has no use for it, and whoever joins from this machine is another node. */
+static enum rg_err remove_mark(const struct rg_config *config, struct rg_errctx *ctx)
+{
+    struct rg_io io = {0};
+
+    rg_file_io_fill(&io);
+    return config->mark[0] != '\0' ? rg_mark_remove(&io, config->mark, ctx) : RG_OK;
+}
+
 void rg_removal_state(const struct rg_config *config)
 {
     if (config->state_dir[0] != '\0')
@@ -220,7 +231,9 @@ enum rg_err rg_removal_finish(const struct rg_config *config, struct rg_errctx *
     enum rg_err err = destroy_keys(config, ctx);
 
     rg_removal_state(config);
-    return err ? err : remove_data(config, ctx);
+    if (!err)
+        err = remove_data(config, ctx);
+    return err ? err : remove_mark(config, ctx);
 }
 
 enum rg_err rg_removal_check(const struct rg_config *config, struct rg_errctx *ctx)

@@ -193,6 +193,7 @@ static void put_node(struct page *p, const struct rg_node_status *s)
     one(p, "last_index", "gauge", "Last entry in the log.", s->last_index);
     one(p, "first_index", "gauge", "First entry still in the log.", s->first_index);
     one(p, "snapshot_index", "gauge", "Last entry in the newest snapshot.", s->snapshot_index);
+    one(p, "mark_missing", "gauge", "1 when this machine's mark of the node is missing, unreadable or cannot be written.", s->mark_missing);
     one(p, "set_aside_files", "gauge", "Files of log and snapshots that were damaged or contradicted, and are kept aside.",
         s->set_aside);
     one(p, "proposals_total", "counter", "Writes proposed.", s->proposals);

@@ -114,6 +114,10 @@ static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
         put_alarm(j, "ReplicaAhead", "a replica is ahead of this primary, which has lost data: writes are refused");
     if (s->diverged)
         put_alarm(j, "Diverged", "the state here differs from the primary's: reads and writes are refused");
+    if (s->mark_missing)
+        put_alarm(j, "MarkMissing",
+                  "this machine's mark of the node was missing, unreadable or cannot be written: an older or emptied data directory is not "
+                  "recognised by it until the next start");
     if (s->set_aside > 0)
         put_alarm(j, "DataSetAside",
                   "files of this node's log or snapshots were damaged, or contradicted what counts: they are kept aside, not used");

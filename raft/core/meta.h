@@ -1,10 +1,10 @@
-/* raft/core/meta.h: what must be durable before any message: who this node is, its term, vote and fence. Two checksummed slots,
- * written in turn, each with a sequence number; a torn write leaves the other. Authenticated with the KEK (sealed). */
+/* raft/core/meta.h: what must be durable before any message: who this node is, its term, vote and fence (raft/core/slots.h: a torn write
+ * leaves the one before). */
 #ifndef REGENT_RAFT_CORE_META_H
 #define REGENT_RAFT_CORE_META_H
 
 #include "crypto/keyprov.h"
-#include "raft/io.h"
+#include "raft/core/slots.h"
 #include "raft/member.h"
 
 struct rg_meta {
@@ -30,6 +30,8 @@ struct rg_meta {
     uint64_t lease_ms; /* the longest lease granted: after a restart it may still run */
     bool vouched; /* every complete snapshot here is the log's: of releases that named received ones before they were (false)
                    * one may be there that is not */
+    bool marked; /* a mark of it is kept (raft/core/mark.h): whoever saves it says so, nobody else */
+    bool founds;  /* made to begin an instance: while its log is empty, it writes the first entry; everybody else is given it */
 };
 
 struct rg_metafile;
@@ -42,6 +44,19 @@ RG_MUST enum rg_err rg_metafile_open(struct rg_io *io, const char *path, struct 
                                      struct rg_metafile **ret_file, struct rg_meta *ret_meta, struct rg_errctx *ctx);
 /** Write and fdatasync. Any error stops the node. */
 RG_MUST enum rg_err rg_metafile_save(struct rg_metafile *file, const struct rg_meta *meta, struct rg_errctx *ctx);
+/** The same under a sequence number that is higher than the last one. */
+RG_MUST enum rg_err rg_metafile_save_at(struct rg_metafile *file, const struct rg_meta *meta, uint64_t sequence, struct rg_errctx *ctx);
+uint64_t rg_metafile_sequence(const struct rg_metafile *file);
+/** From now on each save goes to the mark first (take), and so does how far the log is: rg_mark_hold. */
+struct rg_mark;
+void rg_metafile_keep_mark(struct rg_metafile *file, struct rg_mark *mark);
+struct rg_mark *rg_metafile_mark(const struct rg_metafile *file); /* borrow; NULL: none */
+bool rg_metafile_mark_missing(const struct rg_metafile *file);
 void rg_metafile_free(struct rg_metafile *file);
+
+/* For raft/core/mark.c, which keeps a copy elsewhere. */
+extern const struct rg_slots_kind rg_meta_kind, rg_mark_kind;
+RG_MUST enum rg_err rg_meta_encode(const struct rg_meta *meta, struct rg_buf *out, uint16_t *ret_version);
+bool rg_meta_take(void *arg, uint16_t version, struct rg_span plain); /* arg: struct rg_meta */
 
 #endif

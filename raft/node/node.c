@@ -177,11 +177,11 @@ void node_members_update(struct rg_node *node, bool always)
 static enum rg_err own_strings(struct rg_node *node)
 {
     struct rg_node_config *c = &node->config;
-    const char **texts[] = {&c->data_dir, &c->cluster_id, &c->region, &c->instance_arn, &c->identity_store_id};
+    const char **texts[] = {&c->data_dir, &c->cluster_id, &c->region, &c->instance_arn, &c->identity_store_id, &c->mark};
     bool ok = true;
 
     node->strings_owned = true;
-    for (size_t i = 0; i < RG_LEN(texts); i++) {
+    for (size_t i = 0; i < RG_LEN(texts) - (c->mark == NULL); i++) {
         *texts[i] = strdup(*texts[i]);
         ok &= *texts[i] != NULL;
     }
@@ -333,7 +333,8 @@ enum rg_err rg_node_start(struct rg_node *node, struct rg_errctx *ctx)
     RG_ASSERT(node->stage.state == NODE_NEW);
     node->pump.started_ms = node_now_ms(node);
     node_lease_start(node);
-    if (rg_members_votes(&node->configured, node->config.id) && node->snap.index == 0 && rg_wal_last(node->wal) == 0) {
+    if (node->meta.founds && rg_members_votes(&node->configured, node->config.id) && node->snap.index == 0 &&
+        rg_wal_last(node->wal) == 0) {
         rg_sm_move(&node->stage, NODE_FIRST);
         err = node_first_entry(node, ctx);
     } else {
@@ -347,8 +348,20 @@ enum rg_err rg_node_start(struct rg_node *node, struct rg_errctx *ctx)
     return RG_OK;
 }
 
+/* What is applied is on disk, but for a snapshot that is just being put in place. */
+static void hold(struct rg_node *node, bool last)
+{
+    const struct rg_held held = {node->meta.incarnation, node->state.applied.index, node->state.applied.term};
+    struct rg_mark *mark = rg_metafile_mark(node->metafile);
+
+    if (mark != NULL && held.index > 0 && node->snap.install.state == INSTALL_NONE)
+        rg_mark_hold(mark, &held, last);
+}
+
 void rg_node_stop(struct rg_node *node)
 {
+    if (node->stage.state == NODE_RUNNING)
+        hold(node, true);
     if (node->stage.state != NODE_STOPPED)
         rg_sm_move(&node->stage, NODE_STOPPED);
     if (!node->pump.running)
@@ -386,6 +399,7 @@ void rg_node_free(struct rg_node *node)
         free_string(node->config.region);
         free_string(node->config.instance_arn);
         free_string(node->config.identity_store_id);
+        free_string(node->config.mark);
     }
     pthread_mutex_destroy(&node->status_mutex);
     free(node);
@@ -544,6 +558,11 @@ static void pump_flush_led(struct rg_node *node)
         pump_flush(node);
 }
 
+static void pump_mark(struct rg_node *node)
+{
+    hold(node, false);
+}
+
 /* A turn of a running node, in this order, until it stops or begins an epoch. */
 static void (*const turn[])(struct rg_node *node) = {
     pump_clock,
@@ -554,6 +573,7 @@ static void (*const turn[])(struct rg_node *node) = {
     node_config_step,
     node_bind_step,
     node_snapshot_step,
+    pump_mark,
     node_policy_step,
     node_answer,
     node_failover_step,

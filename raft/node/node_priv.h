@@ -14,6 +14,7 @@
 #include "raft/node.h"
 #include "raft/part/append.h"
 #include "raft/part/defaults.h"
+#include "raft/part/identity.h"
 #include "raft/part/parts.h"
 #include "raft/part/ready.h"
 #include "raft/rule/binding.h"

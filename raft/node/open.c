@@ -5,80 +5,29 @@
 
 /* ---- meta ---- */
 
-static void text_set(char *out, size_t size, const char *text)
+static enum rg_err open_meta(struct rg_node *node, struct rg_held *ret_held, struct rg_errctx *ctx)
 {
-    size_t n = RG_MIN(strlen(text), size - 1);
+    struct rg_identity identity;
+    enum rg_err err = rg_identity_open(&node->config, rg_members_votes(&node->configured, node->config.id), &identity, ctx);
 
-    memcpy(out, text, n);
-    out[n] = '\0';
-}
-
-/* A voter begins in the first term, with the first configuration as entry 1, byte for byte the same on every voter. A learner
- * begins with nothing at all and is given both by the primary: what it never wrote itself cannot differ. */
-static enum rg_err meta_create(struct rg_node *node, const char *path, struct rg_errctx *ctx)
-{
-    struct rg_meta *m = &node->meta;
-
-    memset(m, 0, sizeof *m);
-    text_set(m->cluster_id, sizeof m->cluster_id, node->config.cluster_id);
-    text_set(m->region, sizeof m->region, node->config.region);
-    text_set(m->instance_arn, sizeof m->instance_arn, node->config.instance_arn);
-    text_set(m->identity_store_id, sizeof m->identity_store_id, node->config.identity_store_id);
-    m->node_id = node->config.id;
-    rg_incarnation_draw(node->io, &m->incarnation);
-    m->term = rg_members_votes(&node->configured, node->config.id) ? RG_FIRST_TERM : 0;
-    m->vouched = true;
-    return rg_metafile_create(node->io, path, node->config.keys, m, ctx);
-}
-
-static enum rg_err foreign(struct rg_errctx *ctx, const char *what, const char *here, const char *wanted)
-{
-    return rg_fail(ctx, RG_EFOREIGN, "the data directory belongs to %s \"%s\", not to \"%s\"", what, here, wanted);
-}
-
-static enum rg_err meta_check(const struct rg_node *node, struct rg_errctx *ctx)
-{
-    const struct rg_node_config *c = &node->config;
-    const struct rg_meta *m = &node->meta;
-
-    if (strcmp(m->cluster_id, c->cluster_id) != 0)
-        return foreign(ctx, "cluster", m->cluster_id, c->cluster_id);
-    if (strcmp(m->instance_arn, c->instance_arn) != 0)
-        return foreign(ctx, "instance", m->instance_arn, c->instance_arn);
-    if (strcmp(m->identity_store_id, c->identity_store_id) != 0)
-        return foreign(ctx, "identity store", m->identity_store_id, c->identity_store_id);
-    if (strcmp(m->region, c->region) != 0)
-        return foreign(ctx, "region", m->region, c->region);
-    if (m->node_id != c->id)
-        return rg_fail(ctx, RG_EFOREIGN, "the data directory belongs to node %llu, not to %llu",
-                       (unsigned long long)m->node_id, (unsigned long long)c->id);
-    if (m->fenced)
-        return rg_fail(ctx, RG_EFENCED, "this node is fenced: %s. Its data is kept; seed a node with a new id", m->note);
-    if (m->quarantined)
-        return rg_fail(ctx, RG_EFENCED, "this node's data is quarantined: %s", m->note);
+    if (err)
+        return err;
+    node->metafile = identity.file;
+    node->meta = identity.meta;
+    *ret_held = identity.held;
     return RG_OK;
 }
 
-static enum rg_err open_meta(struct rg_node *node, struct rg_errctx *ctx)
+/* Before anything that is promised here is believed. */
+static enum rg_err check_held(struct rg_node *node, const struct rg_held *held, struct rg_errctx *ctx)
 {
-    char path[1024];
-    enum rg_err err;
+    uint64_t last = rg_wal_last(node->wal), term = 0;
 
-    snprintf(path, sizeof path, "%s/meta", node->config.data_dir);
-    err = rg_metafile_open(node->io, path, node->config.keys, &node->metafile, &node->meta, ctx);
-    if (err == RG_ENOTFOUND) {
-        err = meta_create(node, path, ctx);
-        if (!err)
-            err = rg_metafile_open(node->io, path, node->config.keys, &node->metafile, &node->meta, ctx);
-    }
-    if (!err)
-        err = meta_check(node, ctx);
-    if (err)
-        return err;
-    node->meta.starts++;
-    if (!rg_incarnation_known(&node->meta.incarnation)) /* of the release before */
-        rg_incarnation_draw(node->io, &node->meta.incarnation);
-    return rg_metafile_save(node->metafile, &node->meta, ctx);
+    if (held->index == node->snap.index && held->index > 0)
+        term = node->snap.term;
+    else if (held->index >= rg_wal_first(node->wal) && held->index <= last)
+        term = rg_wal_term(node->wal, held->index);
+    return rg_identity_check_log(&node->config, node->metafile, &node->meta, held, RG_MAX(last, node->snap.index), term, ctx);
 }
 
 /* ---- snapshot and log ---- */
@@ -331,16 +280,19 @@ static enum rg_err open_dir(struct rg_node *node, struct rg_errctx *ctx)
 
 enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx)
 {
+    struct rg_held held = {.index = 0};
     enum rg_err err = open_dir(node, ctx);
 
     if (!err)
-        err = open_meta(node, ctx);
+        err = open_meta(node, &held, ctx);
     if (!err)
         err = open_snapshots(node, ctx);
     if (!err)
         err = open_log(node, ctx);
     if (!err)
         err = check_log(node, ctx);
+    if (!err)
+        err = check_held(node, &held, ctx);
     if (err)
         return err;
     undo_reborn(node);

@@ -216,6 +216,7 @@ void node_publish_early(struct rg_node *node)
     s->first_index = rg_wal_first(node->wal);
     s->durable_index = node->log.persisted;
     s->snapshot_index = node->snap.index;
+    s->mark_missing = rg_metafile_mark_missing(node->metafile);
     s->set_aside = rg_snapstore_aside(node->snaps) + rg_wal_aside(node->wal);
     if (node->snap.install.state == INSTALL_NONE) {
         memcpy(s->hash, node->state.applied.hash, sizeof s->hash);

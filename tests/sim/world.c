@@ -363,6 +363,8 @@ static void config_fill(struct sim *sim, struct sim_node *n, struct rg_node_conf
     c->keys = sim->keys;
     c->log = &sim->log;
     c->data_dir = "/data";
+    c->mark = "/mark";
+    c->fresh = RG_FRESH_FOUNDS;
     c->cluster_id = "sim";
     c->region = n->self.region;
     c->id = n->self.id;
