@@ -350,10 +350,8 @@ bool node_quiet(const struct rg_node *node)
 
 uint64_t node_answer_due(const struct rg_node *node)
 {
-    uint64_t due = node->answers.regional.n > 0 ? node->answers.regional_deadline_ms : UINT64_MAX;
+    uint64_t due = RG_MIN(node->answers.regional.n > 0 ? node->answers.regional_deadline_ms : UINT64_MAX, node_forward_due(node));
 
-    if (node->forward.list.n > 0)
-        due = RG_MIN(due, node->forward.deadline_ms);
     if (node->answers.waits.n > 0)
         due = RG_MIN(due, RG_MAX(node->answers.waits_deadline_ms, node->answers.waits_scan_ms));
     return due;

@@ -3,32 +3,16 @@
 
 /* ---- the revision readers see ---- */
 
-/* A sequence number that is odd while the pair is being written: a reader never sees one half. */
 void node_visible_set(struct rg_node *node)
 {
-    uint64_t seq = atomic_load_explicit(&node->visible.seq, memory_order_relaxed);
+    const struct rg_applied *applied = &node->state.applied;
 
-    RG_ASSERT(node->state.applied.index >= atomic_load_explicit(&node->visible.index, memory_order_relaxed));
-    RG_ASSERT(rg_epoch_of(node->state.applied.term) >= atomic_load_explicit(&node->visible.epoch, memory_order_relaxed));
-    atomic_store_explicit(&node->visible.seq, seq + 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-    atomic_store_explicit(&node->visible.epoch, rg_epoch_of(node->state.applied.term), memory_order_relaxed);
-    atomic_store_explicit(&node->visible.index, node->state.applied.index, memory_order_relaxed);
-    atomic_store_explicit(&node->visible.seq, seq + 2, memory_order_release);
+    rg_visible_set(&node->visible.rev, (struct rg_rev){.epoch = rg_epoch_of(applied->term), .index = applied->index});
 }
 
 struct rg_rev rg_node_visible(const struct rg_node *node)
 {
-    struct rg_rev rev;
-    uint64_t seq;
-
-    do {
-        seq = atomic_load_explicit(&node->visible.seq, memory_order_acquire);
-        rev.epoch = atomic_load_explicit(&node->visible.epoch, memory_order_relaxed);
-        rev.index = atomic_load_explicit(&node->visible.index, memory_order_relaxed);
-        atomic_thread_fence(memory_order_acquire);
-    } while ((seq & 1) != 0 || seq != atomic_load_explicit(&node->visible.seq, memory_order_relaxed));
-    return rev;
+    return rg_visible_get(&node->visible.rev);
 }
 
 /* ---- apply ---- */

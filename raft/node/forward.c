@@ -5,7 +5,7 @@
 
 void node_forward_init(struct rg_node *node)
 {
-    rg_proposals_init(&node->forward.list);
+    rg_carried_init(&node->forward.carried);
 }
 
 static void refuse(struct rg_proposal *p, enum rg_err err)
@@ -18,8 +18,8 @@ static enum rg_err carry(struct rg_node *node, struct node_peer *primary, struct
 {
     struct rg_msg m = {.type = RG_MSG_PROPOSE};
 
-    RG_ASSERT(p->index != 0 && primary->config.id == node->primary.id);
-    m.propose.number = p->index;
+    RG_ASSERT(primary->config.id == node->primary.id);
+    m.propose.number = rg_carried_number(&node->forward.carried, p);
     m.propose.cmd = p->cmd;
     return node_send(node, primary->config.id, &m);
 }
@@ -45,30 +45,23 @@ void rg_node_forward(struct rg_node *node, struct rg_proposal *p)
         err = RG_ENOPRIMARY;
     else if (p->cmd.n == 0 || p->cmd.n > RG_CMD_BYTES_MAX)
         err = RG_ETOOBIG;
-    else if (node->forward.list.n >= NODE_GUESTS_MAX)
+    else if (node->forward.carried.list.n >= NODE_GUESTS_MAX)
         err = RG_EBUSY;
-    if (!err) {
-        p->index = ++node->forward.number;
+    if (!err)
         err = carry(node, primary, p);
-        if (err == RG_ECLOSED)
-            err = RG_ENOPRIMARY;
-    }
     if (err) {
-        refuse(p, err);
+        refuse(p, err == RG_ECLOSED ? RG_ENOPRIMARY : err);
         return;
     }
     if (p->deadline_ms == 0)
         p->deadline_ms = node_now_ms(node) + NODE_FORWARD_MS;
-    if (node->forward.list.n == 0 || p->deadline_ms < node->forward.deadline_ms)
-        node->forward.deadline_ms = p->deadline_ms;
-    node->forward.to = primary->config.id;
-    rg_proposals_push(&node->forward.list, p);
+    rg_carried_add(&node->forward.carried, p, primary->config.id);
     node_forward_check(&node->forward);
 }
 
 void node_on_proposed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_proposed *m)
 {
-    struct rg_proposal *p = peer->config.id == node->forward.to ? rg_proposals_take(&node->forward.list, m->number) : NULL;
+    struct rg_proposal *p = rg_carried_take(&node->forward.carried, peer->config.id, m->number);
 
     if (p == NULL)
         return; /* given up meanwhile */
@@ -79,29 +72,17 @@ void node_on_proposed(struct rg_node *node, struct node_peer *peer, const struct
 
 void node_forward_lost(struct rg_node *node, uint64_t peer, enum rg_err err)
 {
-    if (peer == 0 || peer == node->forward.to)
-        rg_proposals_answer(&node->forward.list, err);
+    rg_carried_lost(&node->forward.carried, peer, err);
 }
 
 void node_forward_expire(struct rg_node *node, uint64_t now_ms)
 {
-    struct rg_proposals keep, out;
-    struct rg_proposal *p;
+    rg_carried_expire(&node->forward.carried, now_ms, RG_ESTOPPED);
+}
 
-    if (node->forward.list.n == 0 || now_ms < node->forward.deadline_ms)
-        return;
-    rg_proposals_init(&keep);
-    rg_proposals_init(&out);
-    node->forward.deadline_ms = UINT64_MAX;
-    while (node->forward.list.n > 0) {
-        p = rg_proposals_pop(&node->forward.list);
-        if (now_ms < p->deadline_ms)
-            node->forward.deadline_ms = RG_MIN(node->forward.deadline_ms, p->deadline_ms);
-        rg_proposals_push(now_ms < p->deadline_ms ? &keep : &out, p);
-    }
-    rg_proposals_move(&node->forward.list, &keep);
-    while (out.n > 0) /* last: whoever is told may forward again, with a deadline of its own */
-        refuse(rg_proposals_pop(&out), RG_ESTOPPED);
+uint64_t node_forward_due(const struct rg_node *node)
+{
+    return rg_carried_due(&node->forward.carried);
 }
 
 /* ---- on the primary ---- */

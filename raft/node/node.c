@@ -34,7 +34,7 @@ static void answer_stopped(struct rg_node *node)
     node_failover_answer(node, RG_ESTOPPED);
     node_handover_end(node, RG_ESTOPPED, "the node stopped");
     node_waits_answer(node, RG_ESTOPPED);
-    RG_ASSERT(node->forward.list.n == 0);
+    RG_ASSERT(node->forward.carried.list.n == 0);
     RG_ASSERT(node->change.now == NULL);
     RG_ASSERT(node->failover.request == NULL);
     RG_ASSERT(node->handover.request == NULL);
@@ -58,46 +58,12 @@ void node_settle(struct rg_node *node)
 
 struct node_peer *node_peer_find(struct rg_node *node, uint64_t id)
 {
-    for (size_t i = 0; i < node->n_peers; i++)
-        if (node->peers[i].config.id == id)
-            return &node->peers[i];
-    return NULL;
+    return node_peers_find(node->peers, node->n_peers, id);
 }
 
 bool node_votes(const struct rg_node *node)
 {
     return rg_members_votes(&node->members, node->config.id);
-}
-
-/* Peers that stay keep what is known of them. */
-static void peers_rebuild(struct rg_node *node)
-{
-    struct node_peer old[RG_PEERS_MAX];
-    size_t n_old = node->n_peers;
-
-    memcpy(old, node->peers, sizeof old);
-    memset(node->peers, 0, sizeof node->peers);
-    node->n_peers = 0;
-    for (size_t i = 0; i < node->members.n; i++) {
-        struct node_peer *peer = &node->peers[node->n_peers];
-
-        if (node->members.peers[i].id == node->config.id)
-            continue;
-        RG_ASSERT(node->n_peers < RG_PEERS_MAX);
-        for (size_t k = 0; k < n_old; k++)
-            if (old[k].config.id == node->members.peers[i].id) {
-                *peer = old[k];
-                old[k].sender = NULL;
-            }
-        peer->config = node->members.peers[i];
-        peer->guest = false;
-        node->n_peers++;
-    }
-    for (size_t k = 0; k < n_old; k++)
-        if (old[k].guest && rg_members_find(&node->members, old[k].config.id) == NULL && node->n_peers < RG_PEERS_MAX)
-            node->peers[node->n_peers++] = old[k]; /* a learner's: it has no sender */
-        else
-            rg_sender_free(old[k].sender);
 }
 
 static void peers_tell(struct rg_node *node)
@@ -116,15 +82,9 @@ struct node_peer *node_guest(struct rg_node *node, const struct rg_hello *hello)
     RG_ASSERT(hello->from != 0 && hello->from != node->config.id);
     if (peer != NULL)
         return peer;
-    for (size_t i = 0; peer == NULL && node->n_peers == RG_PEERS_MAX && i < node->n_peers; i++)
-        if (node->peers[i].guest && !node->peers[i].up)
-            peer = &node->peers[i];
-    if (peer == NULL && node->n_peers == RG_PEERS_MAX)
-        return NULL;
+    peer = node_peers_guest(node->peers, &node->n_peers);
     if (peer == NULL)
-        peer = &node->peers[node->n_peers++];
-    memset(peer, 0, sizeof *peer);
-    peer->guest = true;
+        return NULL;
     peer->config.id = hello->from;
     peer->config.role = RG_ROLE_VOTER;
     memcpy(peer->config.region, hello->region, sizeof peer->config.region);
@@ -134,11 +94,8 @@ struct node_peer *node_guest(struct rg_node *node, const struct rg_hello *hello)
 
 void node_guests_drop(struct rg_node *node)
 {
-    size_t n = 0;
+    size_t n = node_peers_members(node->peers, node->n_peers);
 
-    for (size_t i = 0; i < node->n_peers; i++)
-        if (!node->peers[i].guest) /* the first ones */
-            n++;
     if (n == node->n_peers)
         return;
     node->n_peers = n;
@@ -165,7 +122,7 @@ void node_members_update(struct rg_node *node, bool always)
     if (!always && rg_members_equal(&members, &node->members))
         return;
     node->members = members;
-    peers_rebuild(node);
+    node_peers_rebuild(node->peers, &node->n_peers, &node->members, node->config.id);
     node_policy_touch(node); /* which regions count */
     node_bind_soon(node);
     peers_tell(node);
@@ -294,7 +251,7 @@ static enum rg_err node_init(struct rg_node *node, struct rg_errctx *ctx)
     if (!err)
         err = make_receiver(node);
     if (!err) {
-        peers_rebuild(node);
+        node_peers_rebuild(node->peers, &node->n_peers, &node->members, node->config.id);
         node_policy_load(node);
         node_room_measure(node);
         node_publish(node);

@@ -16,6 +16,7 @@
 #include "raft/part/defaults.h"
 #include "raft/part/identity.h"
 #include "raft/part/parts.h"
+#include "raft/part/peers.h"
 #include "raft/part/ready.h"
 #include "raft/rule/binding.h"
 #include "raft/rule/change.h"
@@ -312,6 +313,7 @@ void node_on_proposed(struct rg_node *node, struct node_peer *peer, const struct
 /** What was carried to this peer, or to whoever leads no more, has an open outcome. peer 0: all of them. */
 void node_forward_lost(struct rg_node *node, uint64_t peer, enum rg_err err);
 void node_forward_expire(struct rg_node *node, uint64_t now_ms);
+uint64_t node_forward_due(const struct rg_node *node);
 
 /* status.c */
 void node_ready_update(struct rg_node *node);

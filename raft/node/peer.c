@@ -306,6 +306,8 @@ void node_compare(struct rg_node *node)
 
 static void on_announce(struct rg_node *node, struct node_peer *peer, const struct rg_msg_announce *m)
 {
+    bool moved;
+
     if (!node->leading && m->term >= node->meta.term && node_bygone(node, m->term))
         node_promise_tell(node, peer); /* it may be the primary still: then nobody began what was promised */
     if (node->leading || m->term < node->meta.term || node_bygone(node, m->term))
@@ -320,10 +322,11 @@ static void on_announce(struct rg_node *node, struct node_peer *peer, const stru
     }
     node->primary.epoch = rg_epoch_of(m->term);
     node->primary.commit = RG_MAX(node->primary.commit, m->commit);
-    if (node->primary.id != peer->config.id)
-        node_forward_lost(node, 0, RG_ESTOPPED);
+    moved = node->primary.id != peer->config.id;
     node->primary.id = peer->config.id;
     node->primary.heard_ms = node_now_ms(node);
+    if (moved)
+        node_forward_lost(node, 0, RG_ESTOPPED); /* whoever is told, and carries it again, carries it to this one */
     peer->durable = m->commit;
     peer->applied = m->index;
     if (!node->health.target_set) {

@@ -130,11 +130,9 @@ void node_answers_empty(const struct node_answers *answers)
 
 void node_forward_check(const struct node_forward *forward)
 {
-    rg_proposals_check(&forward->list);
-    RG_ASSERT(forward->list.n <= NODE_GUESTS_MAX);
+    rg_carried_check(&forward->carried);
+    RG_ASSERT(forward->carried.list.n <= NODE_GUESTS_MAX);
     RG_ASSERT(forward->n_guests <= NODE_GUESTS_MAX);
-    RG_ASSERT(forward->list.n == 0 || forward->to != 0);
-    RG_ASSERT(forward->list.n == 0 || forward->list.head->index <= forward->number);
 }
 
 void node_change_check(const struct node_change *change)

@@ -3,16 +3,16 @@
 #ifndef REGENT_RAFT_PART_PARTS_H
 #define REGENT_RAFT_PART_PARTS_H
 
-#include <stdatomic.h>
-
 #include "base/sm.h"
+#include "raft/carried.h"
 #include "raft/core/gate.h"
 #include "raft/hashes.h"
 #include "raft/moments.h"
+#include "raft/part/hang.h"
+#include "raft/part/visible.h"
 #include "raft/proposals.h"
 #include "raft/room.h"
 #include "raft/rule/epoch.h"
-#include "raft/part/hang.h"
 #include "raft/rule/lease.h"
 #include "raft/waits.h"
 
@@ -138,7 +138,7 @@ struct node_snap {
 
 /* apply.c: the revision readers see, from any thread. */
 struct node_visible {
-    atomic_uint_fast64_t seq, epoch, index;
+    struct rg_visible rev;
 };
 
 /* answer.c: proposals and waits. */
@@ -159,10 +159,7 @@ struct node_answers {
 
 /* forward.c: proposals carried to the primary, and those carried here from others. */
 struct node_forward {
-    struct rg_proposals list; /* by number, in proposal->index */
-    uint64_t number;
-    uint64_t deadline_ms;       /* no deadline is earlier */
-    uint64_t to;                /* where those went */
+    struct rg_carried carried;
     size_t n_guests;
 };
 
