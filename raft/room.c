@@ -1,5 +1,7 @@
 #include "raft/room.h"
 
+#include "store/db/command.h"
+
 /* Full at 85 % of what rows may take, and no more so below 80 %. The rest, and as much again that the map has (store/db/env.c),
  * is for what is in the logs already, for changes that make nothing larger, and for copies of pages while they are changed. */
 enum { STATE_FULL_PERCENT = 85, STATE_AGAIN_PERCENT = 80 };
@@ -37,4 +39,39 @@ unsigned rg_room_judge(const struct rg_room *room, unsigned before)
     if (disk_full(room->disk_free, room->disk_total, (before & RG_FULL_DISK) != 0))
         full |= RG_FULL_DISK;
     return full;
+}
+
+const char *rg_room_name(unsigned full)
+{
+    RG_ASSERT((full & ~(unsigned)RG_FULL_ALL) == 0);
+    return full & RG_FULL_STOPPED  ? "stopped"
+           : full & RG_FULL_STATE  ? "state"
+           : full & RG_FULL_MEMORY ? "memory"
+           : full & RG_FULL_DISK   ? "disk"
+                                   : "nothing";
+}
+
+/* It must be able to apply what is committed. Where its disk is full it confirms nothing, and policy and lease go by that. */
+unsigned rg_room_refused_for(unsigned full)
+{
+    unsigned refused = full & (RG_FULL_STATE | RG_FULL_MEMORY);
+
+    return refused == 0 && (full & RG_FULL_STOPPED) != 0 ? RG_FULL_STATE : refused; /* it cannot apply: there is no room for more */
+}
+
+/* What administers the cluster goes on, and what takes away from the state, as long as it can be applied. */
+enum rg_err rg_room_refusal(unsigned refusing, unsigned flags, bool log_stalled, bool *ret_grows)
+{
+    RG_ASSERT((refusing & ~(unsigned)RG_FULL_ALL) == 0);
+    *ret_grows = false;
+    if (refusing == 0)
+        return RG_OK;
+    if (refusing & RG_FULL_STOPPED)
+        return RG_ESTATEFULL;
+    if (refusing & RG_FULL_DISK)
+        return flags & RG_CMDF_CLIENT || log_stalled ? RG_EDISKFULL : RG_OK;
+    if (flags & RG_CMDF_ADDS)
+        return RG_ESTATEFULL;
+    *ret_grows = (flags & RG_CMDF_REWRITES) != 0;
+    return RG_OK;
 }

@@ -23,6 +23,18 @@ enum rg_full {
 
 /** What is full now. before: what was, which stays so until there is some room more than what makes it full. */
 unsigned rg_room_judge(const struct rg_room *room, unsigned before);
+/** The worst of it, in a word. */
+const char *rg_room_name(unsigned full);
+/** What a primary refuses for the sake of a region that is this full: what adds to the state; its disk is its own affair. */
+unsigned rg_room_refused_for(unsigned full);
+/**
+ * What a primary that refuses says to a command.
+ * flags       RG_CMDF_* of its kind
+ * log_stalled nothing can be written down at all
+ * ret_grows   RG_OK only if it makes nothing larger: to be tried
+ * RG_ESTATEFULL, RG_EDISKFULL
+ */
+RG_MUST enum rg_err rg_room_refusal(unsigned refusing, unsigned flags, bool log_stalled, bool *ret_grows);
 /** Free bytes below which a file system of this size is full. */
 uint64_t rg_room_reserve(uint64_t total);
 

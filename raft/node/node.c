@@ -150,27 +150,6 @@ static void free_string(const char *text)
     free((void *)(uintptr_t)text);
 }
 
-static enum rg_err take_members(struct rg_node *node, struct rg_errctx *ctx)
-{
-    const struct rg_node_config *c = &node->config;
-    RG_AUTO_BUF struct rg_buf bytes = {.max = 0};
-
-    rg_buf_init(&bytes, RG_RAFT_CONFIG_BYTES_MAX);
-    if (c->n_peers == 0 || c->n_peers > RG_PEERS_MAX)
-        return rg_fail(ctx, RG_EINVALID, "%zu peers: 1 to %d are possible", c->n_peers, RG_PEERS_MAX);
-    for (size_t i = 0; i < c->n_peers; i++)
-        node->configured.peers[i] = c->peers[i];
-    node->configured.n = c->n_peers;
-    node->config.peers = node->configured.peers;
-    if (rg_members_find(&node->configured, c->id) == NULL)
-        return rg_fail(ctx, RG_EINVALID, "node %llu is not among the peers", (unsigned long long)c->id);
-    if (rg_members_encode(&node->configured, &bytes) != RG_OK)
-        return rg_fail(ctx, RG_EINVALID, "the peers: an id or a link is empty, too long or given twice");
-    if (rg_members_voters(&node->configured) == 0)
-        return rg_fail(ctx, RG_EINVALID, "none of the peers is a voter");
-    return RG_OK;
-}
-
 static enum rg_err allocate(struct rg_node *node)
 {
     node->in_entries = calloc(RG_MSG_ENTRIES_MAX, sizeof *node->in_entries);
@@ -241,9 +220,10 @@ static enum rg_err node_init(struct rg_node *node, struct rg_errctx *ctx)
         err = allocate(node);
     if (err)
         return rg_fail(ctx, err, "make a node: %s", rg_err_text(err));
-    err = take_members(node, ctx);
+    err = rg_opening_members(&node->config, &node->configured, ctx);
     if (err)
         return err;
+    node->config.peers = node->configured.peers; /* the caller's may go */
     node->members = node->configured;
     err = node_open(node, ctx);
     if (!err)

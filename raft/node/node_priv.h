@@ -15,6 +15,7 @@
 #include "raft/part/append.h"
 #include "raft/part/defaults.h"
 #include "raft/part/identity.h"
+#include "raft/part/opening.h"
 #include "raft/part/parts.h"
 #include "raft/part/peers.h"
 #include "raft/part/ready.h"

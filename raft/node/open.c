@@ -171,40 +171,26 @@ static enum rg_err open_log(struct rg_node *node, struct rg_errctx *ctx)
     return rg_metafile_save(node->metafile, &node->meta, ctx);
 }
 
-static bool log_empty(const struct rg_node *node)
-{
-    return node->snap.index == 0 && rg_wal_last(node->wal) < rg_wal_first(node->wal);
-}
-
-static enum rg_err check_log(const struct rg_node *node, struct rg_errctx *ctx)
-{
-    uint64_t first = rg_wal_first(node->wal), last = rg_wal_last(node->wal);
-
-    if (log_empty(node)) {
-        /* Before entry 1 is durable nobody leads, so no later term can have been saved with an empty log. */
-        if (rg_members_votes(&node->configured, node->config.id) && node->meta.term > RG_FIRST_TERM)
-            return rg_fail(ctx, RG_ECORRUPT, "%s/wal is empty, though this node has taken part in term %llu: its log is gone",
-                           node->config.data_dir, (unsigned long long)node->meta.term);
-        return RG_OK;
-    }
-    if (first > node->snap.index + 1 || last < node->snap.index)
-        return rg_fail(ctx, RG_ECORRUPT, "the log holds %llu..%llu and does not join the snapshot at %llu",
-                       (unsigned long long)first, (unsigned long long)last, (unsigned long long)node->snap.index);
-    if (rg_wal_term(node->wal, last) > node->meta.term)
-        return rg_fail(ctx, RG_ECORRUPT, "the log ends in term %llu, later than the term %llu in meta",
-                       (unsigned long long)rg_wal_term(node->wal, last), (unsigned long long)node->meta.term);
-    return RG_OK;
-}
-
-/* A crash between an epoch's term and its first entry: the epoch has not begun, and nobody may be told that it has. What was
- * promised for it stays so. */
-static void undo_reborn(struct rg_node *node)
+static struct rg_opening opening_of(const struct rg_node *node)
 {
     uint64_t last = rg_wal_last(node->wal);
 
-    if (!RG_BUG(epoch_unwritten_kept) && node->meta.term_before != 0 && (node->meta.term & UINT32_MAX) == 0 && !log_empty(node) &&
-        rg_epoch_of(rg_wal_term(node->wal, last)) < rg_epoch_of(node->meta.term))
-        node->meta.term = node->meta.term_before;
+    return (struct rg_opening){.dir = node->config.data_dir,
+                               .first = rg_wal_first(node->wal),
+                               .last = last,
+                               .last_term = rg_wal_term(node->wal, last),
+                               .snap_index = node->snap.index,
+                               .votes = rg_members_votes(&node->configured, node->config.id)};
+}
+
+static enum rg_err check_log(struct rg_node *node, struct rg_errctx *ctx)
+{
+    const struct rg_opening opening = opening_of(node);
+    enum rg_err err = rg_opening_check(&opening, &node->meta, ctx);
+
+    if (!err)
+        node->meta.term = rg_opening_term(&opening, &node->meta);
+    return err;
 }
 
 /* ---- what is committed without being told ---- */
@@ -295,7 +281,6 @@ enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx)
         err = check_held(node, &held, ctx);
     if (err)
         return err;
-    undo_reborn(node);
     err = node_state_load(node);
     if (err)
         return rg_fail(ctx, err, "read the store: %s", rg_err_text(err));
@@ -330,12 +315,14 @@ enum rg_err node_first_entry(struct rg_node *node, struct rg_errctx *ctx)
 /* Rule 7: an only voter never campaigns, so nothing but this raises its term. */
 static enum rg_err bump_term(struct rg_node *node, struct rg_errctx *ctx)
 {
+    enum rg_err err;
+
     if (rg_change_only_voter(&node->members) != node->config.id || (node->config.test_flags & RG_TEST_NO_BUMP))
         return RG_OK;
-    if ((node->meta.term & UINT32_MAX) == UINT32_MAX) /* a leader may have claimed the last one */
-        return rg_fail(ctx, RG_ECORRUPT, "no term is left in epoch %llu", (unsigned long long)rg_epoch_of(node->meta.term));
     RG_ASSERT(node->meta.term >= rg_wal_term(node->wal, rg_wal_last(node->wal)));
-    node->meta.term++;
+    err = rg_opening_next_term(node->meta.term, &node->meta.term, ctx);
+    if (err)
+        return err;
     node->meta.vote = 0;
     return rg_metafile_save(node->metafile, &node->meta, ctx);
 }

@@ -36,12 +36,9 @@ void node_pair_find(struct rg_node *node)
     if (change_before(node, index, &before) == 0 &&
         (node->snap.index == 0 || rg_members_decode(rg_buf_span(&node->snap.config), &before) != RG_OK))
         return;
-    if (rg_change_only_voter(&before) != node->config.id || !rg_members_votes(&now, node->config.id))
-        return;
-    node->pair.index = index;
-    for (size_t i = 0; i < now.n; i++)
-        if (now.peers[i].role == RG_ROLE_VOTER && now.peers[i].id != node->config.id)
-            node->pair.other = now.peers[i].id;
+    node->pair.other = rg_change_second(&before, &now, node->config.id);
+    if (node->pair.other != 0)
+        node->pair.index = index;
 }
 
 bool node_pair_first(const struct rg_node *node)

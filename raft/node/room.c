@@ -7,15 +7,6 @@
 
 /* ---- what is full ---- */
 
-static const char *name_of(unsigned full)
-{
-    return full & RG_FULL_STOPPED  ? "stopped"
-           : full & RG_FULL_STATE  ? "state"
-           : full & RG_FULL_MEMORY ? "memory"
-           : full & RG_FULL_DISK   ? "disk"
-                                   : "nothing";
-}
-
 static void log_change(const struct rg_node *node, unsigned before)
 {
     const struct rg_room *r = &node->room.now;
@@ -23,13 +14,11 @@ static void log_change(const struct rg_node *node, unsigned before)
     enum rg_log_level level = more ? RG_LOG_WARN : RG_LOG_INFO;
 
     rg_log_event(node->config.log, level, more ? "room.full" : "room.again",
-           "full=%s state_bytes=%llu state_bytes_max=%llu memory_free=%llu disk_free=%llu", name_of(node->room.full),
+           "full=%s state_bytes=%llu state_bytes_max=%llu memory_free=%llu disk_free=%llu", rg_room_name(node->room.full),
            (unsigned long long)r->state_bytes, (unsigned long long)r->state_bytes_max, (unsigned long long)r->memory_free,
            (unsigned long long)r->disk_free);
 }
 
-/* Of a full peer the state matters: it must be able to apply what is committed here. Its disk is its own affair: it confirms
- * nothing, and policy and lease go by that. */
 static void judge_refusal(struct rg_node *node)
 {
     unsigned before = node->room.refusing;
@@ -39,12 +28,9 @@ static void judge_refusal(struct rg_node *node)
     for (size_t i = 0; i < node->n_peers && node->room.refusing == 0; i++) {
         const struct node_peer *peer = &node->peers[i];
 
-        if (peer->up && peer->counts && (peer->full & RG_FULL_ADDS) != 0) {
-            node->room.refusing = peer->full & (RG_FULL_STATE | RG_FULL_MEMORY);
-            if (node->room.refusing == 0)
-                node->room.refusing = RG_FULL_STATE; /* it cannot apply: there is no room for more */
+        node->room.refusing = peer->up && peer->counts ? rg_room_refused_for(peer->full) : 0;
+        if (node->room.refusing != 0)
             node->room.by = peer->config.id;
-        }
     }
     if (node->leading && (node->room.refusing & ~before) != 0)
         node_answers_refuse(node);
@@ -139,21 +125,15 @@ static bool grows(struct rg_node *node, struct rg_span cmd)
     return err || rg_txn_grown(txn) > ROOM_REWRITE_BYTES;
 }
 
-/* What administers the cluster goes on, and what takes away from the state, as long as it can be applied. */
 enum rg_err node_room_check(struct rg_node *node, struct rg_span cmd)
 {
-    unsigned flags, refusing = node->room.refusing;
+    enum rg_err err;
+    bool more;
 
-    if (refusing == 0)
+    if (node->room.refusing == 0)
         return RG_OK;
-    flags = rg_cmd_kind_flags(rg_tlv_u64(cmd, RG_F_KIND, 0));
-    if (refusing & RG_FULL_STOPPED)
-        return RG_ESTATEFULL;
-    if (refusing & RG_FULL_DISK)
-        return flags & RG_CMDF_CLIENT || node->room.log_stalled ? RG_EDISKFULL : RG_OK;
-    if (flags & RG_CMDF_ADDS)
-        return RG_ESTATEFULL;
-    return flags & RG_CMDF_REWRITES && (node->state.applied.index == 0 || grows(node, cmd)) ? RG_ESTATEFULL : RG_OK;
+    err = rg_room_refusal(node->room.refusing, rg_cmd_kind_flags(rg_tlv_u64(cmd, RG_F_KIND, 0)), node->room.log_stalled, &more);
+    return !err && more && (node->state.applied.index == 0 || grows(node, cmd)) ? RG_ESTATEFULL : err;
 }
 
 /* ---- between nodes ---- */

@@ -95,3 +95,16 @@ uint64_t rg_change_only_voter(const struct rg_members *members)
     RG_ASSERT(id != 0);
     return id;
 }
+
+uint64_t rg_change_second(const struct rg_members *before, const struct rg_members *now, uint64_t id)
+{
+    uint64_t other = 0;
+
+    if (rg_members_voters(now) != 2 || !rg_members_votes(now, id) || rg_change_only_voter(before) != id)
+        return 0;
+    for (size_t i = 0; i < now->n; i++)
+        if (now->peers[i].role == RG_ROLE_VOTER && now->peers[i].id != id)
+            other = now->peers[i].id;
+    RG_ASSERT(other != 0);
+    return other;
+}

@@ -17,4 +17,7 @@ void rg_change_handed(const struct rg_members *now, uint64_t to, struct rg_membe
 /** The id of the only voter; 0: there are more, or none. */
 uint64_t rg_change_only_voter(const struct rg_members *members);
 
+/** Of two voters, of which `id`, alone before, made the other: that one's id. 0: it was otherwise. */
+uint64_t rg_change_second(const struct rg_members *before, const struct rg_members *now, uint64_t id);
+
 #endif

@@ -101,3 +101,18 @@ TEST(an_only_voter)
     m.n = 0;
     ck_assert_uint_eq(rg_change_only_voter(&m), 0);
 }
+
+TEST(who_made_the_second_voter)
+{
+    struct rg_members alone = members(1, 3), two = members(2, 2), three = members(3, 1), now;
+
+    ck_assert_uint_eq(rg_change_second(&alone, &two, 1), 2);
+    ck_assert_uint_eq(rg_change_second(&alone, &two, 2), 0); /* it was made */
+    ck_assert_uint_eq(rg_change_second(&alone, &two, 3), 0);
+    ck_assert_uint_eq(rg_change_second(&two, &two, 1), 0); /* there were two already */
+    ck_assert_uint_eq(rg_change_second(&three, &two, 1), 0);
+    ck_assert_uint_eq(rg_change_second(&alone, &three, 1), 0);
+    ck_assert_uint_eq(rg_change_second(&alone, &alone, 1), 0);
+    now = two, now.peers[0].role = RG_ROLE_LEARNER, now.peers[2].role = RG_ROLE_VOTER;
+    ck_assert_uint_eq(rg_change_second(&alone, &now, 1), 0); /* two others vote now */
+}
