@@ -110,11 +110,11 @@ def units(source, build):
 
 
 NODE = "raft/node/"
-PARTS = "raft/part/parts.h"
+PARTS, WHOLE = "raft/part/parts.h", "raft/part/node.h"
 
 
 def owners_of(parts, text):
-    """{field of struct rg_node: files that may write it}, from the comments above the structs of parts.h, and node_priv.h."""
+    """{field of struct rg_node: files that may write it}, from the comments above the structs of parts.h, and node.h beside it."""
     owners = {name: set(re.findall(r"\b(\w+\.c)\b", comment))
               for comment, name in re.findall(r"/\*((?:(?!\*/).)*?)\*/\n(?:(?!/\*)(?:enum|extern) [^/]*?;\n|enum \w+ \{[^}]*\};\n)*"
                                               r"struct (node_\w+) \{", parts, re.S)}
@@ -139,7 +139,7 @@ def foreign_writes(owners, files):
 
 def ownership(files):
     """What is wrong with who writes the node."""
-    owners = owners_of(files[PARTS], files[NODE + "node_priv.h"])
+    owners = owners_of(files[PARTS], files[WHOLE])
     sources = {p: t for p, t in files.items() if p.startswith(NODE) and p.endswith(".c")}
     nobodys = [f"{PARTS}: nobody owns node->{f}" for f, o in owners.items() if not o or not all(NODE + c in sources for c in o)]
     turned = list(foreign_writes({f: {"none.c"} for f in owners}, sources))

@@ -388,6 +388,7 @@ static void take(struct rg_node *node, uint64_t from, const struct rg_msg_handov
     struct node_handover *s = &node->handover;
     uint64_t now = node_now_ms(node);
 
+    node_handover_heard(node, from, m->term); /* one of ours, if it is not over: whoever hands over has led since */
     if (node->lease.settings.lease_regions == 0) {
         rg_log_warn(node->config.log, "handover.take", "from=%llu epoch=%llu", (unsigned long long)from,
                     (unsigned long long)rg_epoch_of(m->term));

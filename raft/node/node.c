@@ -538,6 +538,8 @@ void rg_node_pump(struct rg_node *node)
         rg_wal_flush(node->wal);
     for (size_t i = 0; i < RG_LEN(turn) && node->stage.state == NODE_RUNNING; i++)
         turn[i](node);
+    if (node->stage.state == NODE_RUNNING)
+        node_check(node);
     if (node->stage.state != NODE_STOPPED)
         pump_hang(node);
     if (node->stage.state != NODE_STOPPED) {

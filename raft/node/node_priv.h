@@ -6,17 +6,13 @@
 #ifndef REGENT_RAFT_NODE_NODE_PRIV_H
 #define REGENT_RAFT_NODE_NODE_PRIV_H
 
-#include <pthread.h>
-
 #include "base/bug/bug.h"
 #include "raft/core/core.h"
-#include "raft/core/meta.h"
-#include "raft/node.h"
 #include "raft/part/append.h"
 #include "raft/part/defaults.h"
 #include "raft/part/identity.h"
+#include "raft/part/node.h"
 #include "raft/part/opening.h"
-#include "raft/part/parts.h"
 #include "raft/part/peers.h"
 #include "raft/part/ready.h"
 #include "raft/rule/binding.h"
@@ -36,57 +32,6 @@
 #define NODE_SCAN_MS 8u         /* deadlines of waits are looked at this often at most */
 #define NODE_FORWARD_MS 10000u
 #define NODE_POLICY_WAIT_MS 5000u /* for the regions that the policy wants, when nothing else was asked for */
-
-/* Who writes which of its parts: raft/part/parts.h. */
-struct rg_node {
-    struct rg_node_config config; /* defaults filled in; strings: own */
-    bool strings_owned;
-    struct rg_io *io;
-    struct rg_sm stage; /* node_stages */
-    struct node_pump pump;
-    struct node_stop stop;
-
-    struct rg_metafile *metafile; /* own, as all these */
-    struct rg_wal *wal;
-    struct rg_snapstore *snaps;
-    struct rg_core *core;
-    struct rg_receiver *receiver;
-
-    struct rg_meta meta; /* whoever changes it saves it at once */
-    uint64_t boot;       /* names this process to its peers */
-    struct rg_members configured; /* what the shell gave: used until the log holds a configuration */
-    struct rg_members members;    /* in force */
-    struct node_peer peers[RG_PEERS_MAX]; /* of members, self excluded, then guests */
-    size_t n_peers;
-    bool leading; /* as of the last step (step.c) */
-
-    struct node_log log;
-    struct node_state state;
-    struct node_snap snap;
-    struct node_visible visible;
-    struct node_answers answers;
-    struct node_forward forward;
-    struct node_change change;
-    struct node_pair pair;
-    struct node_lease lease;
-    struct node_epochs epochs;
-    struct node_failover failover;
-    struct node_handover handover;
-    struct node_primary primary;
-    struct node_room room;
-    struct node_health health;
-    struct node_figures figures;
-
-    /* outgoing and incoming messages */
-    struct rg_buf out;
-    struct rg_entry *in_entries;  /* own; RG_MSG_ENTRIES_MAX */
-    struct rg_entry *out_entries; /* own; RG_MSG_ENTRIES_MAX */
-
-    /* read from other threads */
-    pthread_mutex_t status_mutex;
-    struct rg_node_status status; /* as published */
-    struct rg_node_status next_status; /* figures are counted here, by every file */
-};
 
 static inline uint64_t node_now_ms(const struct rg_node *node)
 {

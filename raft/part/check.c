@@ -1,0 +1,116 @@
+/* raft/part/check.c: what must be true of a running node between two turns. Of libraft's commit index nothing is: it may fall. */
+#include "base/bug/bug.h"
+#include "raft/log/wal.h"
+#include "raft/part/node.h"
+
+/* The log, what is on disk of it, what is applied. While a snapshot is put in place the log stands for nothing. */
+static void check_log(const struct rg_node *node)
+{
+    const struct rg_applied *applied = &node->state.applied;
+    uint64_t first = rg_wal_first(node->wal), last = rg_wal_last(node->wal), durable = rg_wal_durable(node->wal);
+
+    RG_ASSERT(first >= 1);
+    RG_ASSERT(first <= last + 1);
+    RG_ASSERT(durable <= last || RG_BUG(wal_durable_early));
+    RG_ASSERT(node->log.persisted <= last);
+    RG_ASSERT(node->log.persisted <= durable || RG_BUG(learner_confirms_early) || RG_BUG(epoch_led_early));
+    RG_ASSERT(node->log.trusted <= last);
+    RG_ASSERT(applied->index <= last);
+    RG_ASSERT(applied->index <= node->log.persisted || RG_BUG(apply_early));
+    RG_ASSERT(applied->index >= node->snap.index);
+    RG_ASSERT(applied->term >= node->snap.term);
+    RG_ASSERT(applied->term <= node->meta.term);
+    RG_ASSERT(last >= node->snap.index);
+    RG_ASSERT(first <= node->snap.index + 1); /* it joins the snapshot */
+    RG_ASSERT(rg_visible_get(&node->visible.rev).index == applied->index);
+    RG_ASSERT(node->pair.index <= last);
+    RG_ASSERT(!node->primary.pending || node->primary.announced.index > applied->index);
+}
+
+/* A received snapshot on its way into its place. */
+static void check_install(const struct rg_node *node)
+{
+    const struct node_snap *snap = &node->snap;
+
+    RG_ASSERT(snap->install_index > snap->index);
+    RG_ASSERT(snap->install.state != INSTALL_LOAD || snap->install_index > node->state.applied.index);
+    RG_ASSERT(snap->install.state == INSTALL_LOAD || snap->install_index == node->state.applied.index);
+    RG_ASSERT(snap->install.state != INSTALL_DONE || snap->install_index == rg_wal_last(node->wal));
+    RG_ASSERT(rg_visible_get(&node->visible.rev).index < snap->install_index);
+}
+
+/* Whoever waits for something waits for what this node can still do. */
+static void check_waiting(const struct rg_node *node)
+{
+    const struct rg_change *change = node->change.now;
+
+    RG_ASSERT(node->answers.queue.n == 0 || node->leading);
+    RG_ASSERT(node->answers.flying.n == 0 || node->leading);
+    RG_ASSERT(node->answers.flying.n == 0 || node->answers.flying.head->index > node->state.applied.index);
+    RG_ASSERT(node->answers.flying.n == 0 || node->answers.flying.head->term == node->meta.term);
+    RG_ASSERT(node->answers.done.n == 0);
+    RG_ASSERT(node->answers.queue.n <= node->config.queue_max);
+    RG_ASSERT(node->answers.held.n <= node->config.queue_max);
+    RG_ASSERT(node->answers.waits.n <= node->config.waits_max);
+    RG_ASSERT(change == NULL || node->leading);
+    RG_ASSERT(change == NULL || change->index <= rg_wal_last(node->wal));
+    RG_ASSERT(change == NULL || change->index == 0 || change->term == node->meta.term);
+    RG_ASSERT(change == NULL || change->index == 0 || change->index > node->state.applied.index || node->state.config_pending);
+}
+
+/* Epochs, and who takes over from whom. */
+static void check_takeover(const struct rg_node *node)
+{
+    unsigned handover = node->handover.stage.state, failover = node->failover.stage.state;
+    bool before = handover != HANDOVER_NONE && handover < HANDOVER_CEDE; /* the hand-over point */
+
+    RG_ASSERT(node->meta.promised <= RG_EPOCH_MAX);
+    RG_ASSERT(rg_epoch_of(node->meta.term) <= RG_EPOCH_MAX);
+    RG_ASSERT(!before || node->leading);
+    RG_ASSERT(!before || node->failover.request == NULL);
+    RG_ASSERT(handover != HANDOVER_COMMIT || !node->leading);
+    RG_ASSERT(handover == HANDOVER_NONE || node->handover.to != node->config.id);
+    RG_ASSERT(handover != HANDOVER_COMMIT || node->handover.term <= node->meta.term);
+    RG_ASSERT(!node->handover.paused || handover != HANDOVER_NONE || node->failover.request != NULL);
+    RG_ASSERT(failover != FAILOVER_PROMISE || node->failover.ceded == node->config.id || node->meta.promised >= node->failover.epoch);
+    RG_ASSERT(failover != FAILOVER_WAIT || node->failover.ceded == node->config.id || node->meta.promised >= node->failover.epoch);
+    RG_ASSERT(node->failover.request == NULL || node->failover.request->candidates[0].id == node->config.id);
+    RG_ASSERT(node->epochs.raise_ms == 0 || node->epochs.heard > 0);
+    RG_ASSERT(node->pair.other != node->config.id);
+    RG_ASSERT((node->pair.index == 0) == (node->pair.other == 0));
+}
+
+static void check_others(const struct rg_node *node)
+{
+    RG_ASSERT(node->members.n >= 1);
+    RG_ASSERT(node->members.n <= RG_PEERS_MAX);
+    RG_ASSERT(node->n_peers + 1 >= node->members.n);
+    RG_ASSERT(node->n_peers <= RG_PEERS_MAX);
+    RG_ASSERT(!node->leading || node->n_peers == 0 || !node->peers[node->n_peers - 1].guest); /* a leader follows nobody */
+    RG_ASSERT(node->primary.id != node->config.id);
+    RG_ASSERT(node->primary.id == 0 || node->primary.heard_ms != 0);
+    RG_ASSERT((node->room.full & ~(unsigned)RG_FULL_ALL) == 0);
+    RG_ASSERT((node->room.refusing & ~(unsigned)RG_FULL_ALL) == 0);
+    RG_ASSERT(node->room.refusing == 0 || node->room.by != 0);
+    RG_ASSERT((node->room.full & RG_FULL_STOPPED) == 0 || node->room.apply_ms != 0);
+    RG_ASSERT(node->lease.granted.to != node->config.id);
+    RG_ASSERT(node->out.err == RG_OK);
+}
+
+void node_check(const struct rg_node *node)
+{
+    RG_ASSERT(node->stage.state == NODE_RUNNING);
+    RG_ASSERT(node->core != NULL);
+    RG_ASSERT(node->receiver != NULL);
+    RG_ASSERT(!node->meta.fenced);
+    RG_ASSERT(!node->meta.quarantined);
+    RG_ASSERT(rg_incarnation_known(&node->meta.incarnation));
+    RG_ASSERT(node->meta.node_id == node->config.id);
+    if (node->snap.install.state == INSTALL_NONE)
+        check_log(node);
+    else
+        check_install(node);
+    check_waiting(node);
+    check_takeover(node);
+    check_others(node);
+}
