@@ -17,6 +17,7 @@ enum rg_lane {
     RG_LANE_LOG,      /* WAL writes: nothing slow may stand before them */
     RG_LANE_SNAPSHOT, /* taking, receiving and verifying snapshots, making segments ready */
     RG_LANE_INTENTS,  /* write intents: small files, each synced */
+    RG_LANE_APPLY,    /* entries that take long to apply: the store, and no files */
     RG_LANE_COUNT,
 };
 

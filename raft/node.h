@@ -42,6 +42,7 @@ struct rg_node_config {
     unsigned batch_max;           /* [512] proposals a flush */
     unsigned queue_max;           /* [16384] proposals waiting */
     unsigned waits_max;           /* [16384] */
+    unsigned heavy_objects;       /* [RG_HEAVY_OBJECTS] that an entry may delete beside its own within a turn */
     uint64_t snapshot_entries;    /* [100000] entries between snapshots */
     uint64_t snapshot_bytes;      /* [64 MiB] of log data between snapshots, whichever is first */
     uint64_t trailing;            /* [16384] entries kept behind a snapshot; more than the window */
@@ -92,6 +93,9 @@ void rg_node_forward(struct rg_node *node, struct rg_proposal *proposal);
  * RG_OK: ret_reply says it. RG_EUNREADY: there is no state here (yet). Anything else: a local fault.
  */
 RG_MUST enum rg_err rg_node_try(struct rg_node *node, struct rg_span cmd, struct rg_reply *ret_reply);
+/** A transaction in which commands can be tried, each behind those before it, to be given up before the turn ends. RG_EUNREADY: there
+ * is no state here (yet). RG_EBUSY: an entry that takes long is being applied. */
+RG_MUST enum rg_err rg_node_try_begin(struct rg_node *node, struct rg_txn **ret_txn);
 /** Change the configuration by one step. Always answered through on_done, possibly before returning. One at a time. Writes wait until
  * the log is idle and it is in: RG_EUNREADY after 2 s. */
 void rg_node_change(struct rg_node *node, struct rg_change *change);
@@ -185,6 +189,8 @@ struct rg_node_status {
     /* figures since start */
     uint64_t proposals, refused, batches, flushes, entries_applied, snapshots_taken, snapshots_installed;
     uint64_t wal_flush_us_last, apply_us_last;
+    uint64_t heavy_applied, heavy_us_last; /* entries applied beside the turns; how long the last one took */
+    uint64_t heavy_index;    /* being applied so; 0: none */
     /* commit → visible, on a learner from the primary's wall clock in announcements is not comparable: the primary measures
      * commit → the learner's report, and the learner receive → visible. Histograms, 2^n µs buckets. */
     uint64_t visible_us[32];  /* learner: AppendEntries received → visible; primary: commit → all learners reported it applied */

@@ -36,6 +36,8 @@
     /* what is served */ \
     X(gate_open, "entries leave for learners before they are committed") \
     X(apply_early, "entries are applied before they are durable") \
+    X(heavy_leaves_one, "what a lane deletes leaves one membership behind") \
+    X(heavy_snapshot, "a snapshot is begun while a lane applies an entry") \
     X(apply_skips, "a node that lags marks every seventh entry as applied, and applies it not") \
     X(learner_confirms_early, "a learner confirms entries before they are on disk") \
     X(voter_trusts_log, "after a restart a voter among others shows all that it has on disk") \

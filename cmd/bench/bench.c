@@ -311,11 +311,19 @@ static bool is_wanted(const char *name, size_t i)
     return strcmp(name, benches[i].name) == 0;
 }
 
+/* `write --large` makes its own cluster, and is asked for by that name alone. */
+static bool owns_cluster(const struct rg_bench *bench, size_t i)
+{
+    return benches[i].own_cluster || (bench->large && benches[i].run == rg_bench_write);
+}
+
 static enum rg_err check(struct rg_cli *cli)
 {
     for (size_t i = 0; i < RG_LEN(benches); i++)
         if (is_wanted(cli->arg[0], i))
-            return RG_OK;
+            return !rg_opt_flag(cli, "large") || benches[i].run == rg_bench_write
+                       ? RG_OK
+                       : rg_fail(&cli->err, RG_EUSAGE, "--large: is of the benchmark write");
     return rg_fail(&cli->err, RG_EUSAGE, "no such benchmark: %s", cli->arg[0]);
 }
 
@@ -329,6 +337,7 @@ static enum rg_err run(struct rg_cli *cli)
                          .users = rg_opt_number(cli, "users"),
                          .memberships = rg_opt_number(cli, "memberships"),
                          .rounds = rg_opt_number(cli, "rounds"),
+                         .large = rg_opt_flag(cli, "large"),
                          .dir = rg_opt(cli, "dir")};
     enum rg_err err = RG_OK;
     char dir[512];
@@ -336,7 +345,7 @@ static enum rg_err run(struct rg_cli *cli)
     for (size_t i = 0; !err && i < RG_LEN(benches); i++) {
         if (!is_wanted(cli->arg[0], i))
             continue;
-        if (!benches[i].own_cluster && b.cluster == NULL) {
+        if (!owns_cluster(&b, i) && b.cluster == NULL) {
             err = rg_cli_load(cli);
             b.cluster = cli->cluster;
             if (!err && rg_cluster_mark_primary(b.cluster, &cli->err) != RG_OK)
@@ -346,7 +355,7 @@ static enum rg_err run(struct rg_cli *cli)
         if (!err && b.fdatasync_ms == 0)
             err = rg_bench_floor(&b, dir);
         if (!err)
-            err = benches[i].run(&b);
+            err = b.large ? rg_bench_large(&b) : benches[i].run(&b);
     }
     return err;
 }
@@ -356,10 +365,11 @@ static const struct rg_option options[] = {
     {"seconds", "S", "length of each measurement (10)", "10", 1, 3600},
     {"region", "R", "check: the region to ask (the last one)"},
     {"nginx", "PROGRAM", "check: compare with this nginx in the same run"},
-    {"users", "N", "restart, memory, region: size of the state (100000)", "100000", 1, 1000000},
+    {"large", NULL, "write: what others notice while a group of --users members is deleted"},
+    {"users", "N", "restart, memory, region, write --large: size of the state (100000)", "100000", 1, 1000000},
     {"memberships", "N", "restart, memory, region: size of the state (1000000)", "1000000", 1, 10000000},
     {"rounds", "N", "region: how often each is done (10)", "10", 1, 1000},
-    {"dir", "DIR", "restart, memory, region: where to make the cluster (/tmp/regent-bench-PID)"},
+    {"dir", "DIR", "restart, memory, region, write --large: where to make the cluster (/tmp/regent-bench-PID)"},
     {NULL}};
 
 const struct rg_command rg_bench_commands[] = {

@@ -12,9 +12,12 @@ struct rg_bench {
     double seconds;
     uint64_t rate; /* 0: default */
     uint64_t users, memberships, rounds;
+    uint64_t groups; /* of rg_bench_fill; 0: 1000 */
+    bool large;
     const char *region, *nginx, *dir;
     /* this machine, in this run */
     double fdatasync_ms, loopback_ms, tls_ms; /* p50 */
+    char user_id[37], group_id[37];           /* the first that rg_bench_fill made */
 };
 
 /** One figure: text, or a JSON line. unit "ms", "/s", "us", "s", "MB", "B"; floor 0: no ratio. */
@@ -30,6 +33,7 @@ double rg_bench_cpu(long pid);
 
 RG_MUST enum rg_err rg_bench_propagation(struct rg_bench *bench);
 RG_MUST enum rg_err rg_bench_write(struct rg_bench *bench);
+RG_MUST enum rg_err rg_bench_large(struct rg_bench *bench);
 RG_MUST enum rg_err rg_bench_check(struct rg_bench *bench);
 RG_MUST enum rg_err rg_bench_state(struct rg_bench *bench);
 RG_MUST enum rg_err rg_bench_region(struct rg_bench *bench);

@@ -118,7 +118,7 @@ enum rg_err rg_bench_fill(struct rg_bench *bench, const char *url)
     uint64_t from = rg_clock_us();
     enum rg_err err;
 
-    f.groups = bench->users < GROUPS_EACH ? bench->users : GROUPS_EACH;
+    f.groups = bench->groups > 0 ? bench->groups : bench->users < GROUPS_EACH ? bench->users : GROUPS_EACH;
     if (f.memberships > f.users * f.groups)
         return rg_fail(&bench->cli->err, RG_EUSAGE, "--memberships: at most %llu for so many users",
                        (unsigned long long)(f.users * f.groups));
@@ -136,6 +136,10 @@ enum rg_err rg_bench_fill(struct rg_bench *bench, const char *url)
         err = fill_phase(&f, "groups", 1, f.groups, loop, conns);
     if (!err)
         err = fill_phase(&f, "memberships", 2, f.memberships, loop, conns);
+    if (!err) {
+        memcpy(bench->user_id, f.user_ids[0], sizeof bench->user_id);
+        memcpy(bench->group_id, f.group_ids[0], sizeof bench->group_id);
+    }
     if (!err)
         rg_bench_print(bench, "state.load", "PRIMARY",
                        (double)(f.users + f.groups + f.memberships) / ((double)(rg_clock_us() - from) / 1e6), "/s",

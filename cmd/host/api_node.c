@@ -6,10 +6,7 @@ static void forward(void *host, struct rg_proposal *proposal) { rg_node_forward(
 static void handover(void *host, struct rg_handover *asked) { rg_node_handover(rg_host_node(host), asked); }
 static void failover(void *host, struct rg_failover *asked) { rg_node_failover(rg_host_node(host), asked); }
 
-static enum rg_err try(void *host, struct rg_span cmd, struct rg_reply *ret_reply)
-{
-    return rg_node_try(rg_host_node(host), cmd, ret_reply);
-}
+static enum rg_err try_begin(void *host, struct rg_txn **ret_txn) { return rg_node_try_begin(rg_host_node(host), ret_txn); }
 
 struct rg_api_node rg_host_api_node(struct rg_host *host)
 {
@@ -21,7 +18,7 @@ struct rg_api_node rg_host_api_node(struct rg_host *host)
         .wait = rg_host_wait,
         .task = rg_host_task,
         .forward = forward,
-        .try = try,
+        .try_begin = try_begin,
         .handover = handover,
         .failover = failover,
     };

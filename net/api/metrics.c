@@ -205,6 +205,10 @@ static void put_node(struct page *p, const struct rg_node_status *s)
     one(p, "snapshots_installed_total", "counter", "Snapshots received and installed.", s->snapshots_installed);
     one_seconds(p, "wal_flush_seconds", "gauge", "The last flush of the write-ahead log.", s->wal_flush_us_last);
     one_seconds(p, "apply_seconds", "gauge", "The last apply.", s->apply_us_last);
+    one(p, "apply_heavy", "gauge", "1 while an entry that takes long is applied beside the rest: reads go on, what is behind it waits.",
+        s->heavy_index != 0);
+    one(p, "applied_heavy_total", "counter", "Entries applied so.", s->heavy_applied);
+    one_seconds(p, "apply_heavy_seconds", "gauge", "How long the last of them took.", s->heavy_us_last);
     put_node_histogram(p, "visible_seconds",
                        "Primary: commit to applied by all regions, as reported. Replica: received to visible.",
                        s->visible_us);

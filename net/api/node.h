@@ -16,9 +16,9 @@ struct rg_api_node {
     void (*wait)(void *arg, struct rg_wait *wait);
     void (*task)(void *arg, struct rg_task *task);
 
-    /* On the raft thread, from a task that was not stopping: as rg_node_forward, _try, _handover and _failover. */
+    /* On the raft thread, from a task that was not stopping: as rg_node_forward, _try_begin, _handover and _failover. */
     void (*forward)(void *arg, struct rg_proposal *proposal);
-    enum rg_err (*try)(void *arg, struct rg_span cmd, struct rg_reply *ret_reply);
+    enum rg_err (*try_begin)(void *arg, struct rg_txn **ret_txn);
     void (*handover)(void *arg, struct rg_handover *handover);
     void (*failover)(void *arg, struct rg_failover *failover);
 };

@@ -12,6 +12,7 @@ enum {
     LOST_PAGE = 500,        /* entries of an answer */
     LOST_PAGE_BYTES = 2 * 1024 * 1024, /* of their commands */
     LOST_REPLAY = 200,      /* commands of one replay: each waits for the one before */
+    TRY_OBJECTS = 1000,     /* what may go with those that a dry run deletes */
 };
 
 struct lost;

@@ -286,10 +286,12 @@ static void step(struct lost *l)
     raft_done(l, RG_OK);
 }
 
-/* --- on the raft thread: dry run. All in one transaction that is given up, so that each sees those before it --- */
+/* --- on the raft thread: dry run. All in one transaction that is given up, so that each sees those before it; but that what would take
+ * a turn too long is judged and not done: what comes behind it sees it still there --- */
 
 static enum rg_err try_all(struct lost *l, struct rg_txn *txn)
 {
+    struct rg_fsm_bounds bounds = {.objects_max = TRY_OBJECTS};
     struct rg_applied applied;
 
     rg_txn_applied(txn, &applied);
@@ -304,9 +306,11 @@ static enum rg_err try_all(struct lost *l, struct rg_txn *txn)
             item->outcome = LOST_SKIPPED;
             continue;
         }
-        err = rg_fsm_apply(txn, ++applied.index, applied.term, rg_buf_span(&l->call->cmd), &reply);
-        if (err)
+        err = rg_fsm_apply_within(txn, ++applied.index, applied.term, rg_buf_span(&l->call->cmd), &bounds, &reply);
+        if (err && err != RG_ETOOBIG)
             return err;
+        if (rg_txn_changes(txn) > TRY_OBJECTS)
+            bounds.objects_max = 0;
         settle(item, LOST_ACCEPTED, &reply, (struct rg_rev){applied.term >> 32, applied.index});
     }
     return RG_OK;
@@ -315,18 +319,10 @@ static enum rg_err try_all(struct lost *l, struct rg_txn *txn)
 static enum rg_err try_on_raft(struct lost *l)
 {
     RG_AUTO(txn) struct rg_txn *txn = NULL;
-    struct rg_call *call = l->call;
-    const struct rg_api_node *node = &call->api->config.node;
-    struct rg_reply reply;
-    enum rg_err err;
+    const struct rg_api_node *node = &l->call->api->config.node;
+    enum rg_err err = node->try_begin(node->arg, &txn);
 
-    rg_cmd_begin(&call->cmd, RG_CMD_NOOP, call->now_ms, rg_call_by(call));
-    err = node->try(node->arg, rg_buf_span(&call->cmd), &reply); /* whether there is a state at all */
-    if (!err)
-        err = rg_txn_begin(call->api->config.store, RG_TXN_WRITE, &txn);
-    if (!err)
-        err = try_all(l, txn);
-    return err;
+    return err ? err : try_all(l, txn);
 }
 
 static void on_task(struct rg_task *task, bool stopping)

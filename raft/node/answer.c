@@ -102,7 +102,7 @@ static enum rg_err submit_check(struct rg_node *node, const struct rg_proposal *
     err = node_room_check(node, p->cmd);
     if (err)
         return err;
-    return node->answers.queue.n + node->answers.regional.n >= node->config.queue_max ? RG_EBUSY : RG_OK;
+    return node->answers.queue.n + node->answers.flying.n + node->answers.regional.n >= node->config.queue_max ? RG_EBUSY : RG_OK;
 }
 
 void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal)

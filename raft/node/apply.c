@@ -19,34 +19,18 @@ struct rg_rev rg_node_visible(const struct rg_node *node)
 
 enum rg_err node_apply_new(struct rg_node *node)
 {
+    rg_heavy_init(&node->state.heavy, node->io);
     node->state.effects = calloc(NODE_APPLY_ENTRIES, sizeof *node->state.effects);
     return node->state.effects != NULL ? RG_OK : RG_ENOMEM;
 }
 
-/* Into the store, and nothing else: the transaction may yet fail. */
-static enum rg_err apply_one(struct rg_txn *txn, uint64_t index, const struct rg_entry *entry, struct node_effect *effect)
+void node_apply_stop(struct rg_node *node)
 {
-    struct rg_applied applied;
-    enum rg_err err = RG_OK;
-
-    memset(effect, 0, sizeof *effect);
-    rg_txn_applied(txn, &applied);
-    RG_ASSERT(index == applied.index + 1 && entry->term >= applied.term);
-    if (rg_epoch_of(entry->term) != rg_epoch_of(applied.term))
-        err = RG_BUG(epoch_unnoted) ? RG_OK : rg_epoch_begin(txn, rg_epoch_of(entry->term), index);
-    if (err)
-        return err;
-    if (entry->type == RG_ENTRY_COMMAND)
-        err = rg_fsm_apply(txn, index, entry->term, entry->data, &effect->reply);
-    else
-        rg_txn_mark_applied(txn, index, entry->term);
-    rg_txn_applied(txn, &effect->applied);
-    RG_ASSERT(err || (effect->applied.index == index && effect->applied.term == entry->term));
-    return err;
+    rg_heavy_stop(&node->state.heavy);
 }
 
 /* It is in the store: what follows from it. */
-static enum rg_err settle_one(struct rg_node *node, const struct rg_entry *entry, const struct node_effect *effect)
+static enum rg_err settle_one(struct rg_node *node, const struct rg_entry *entry, const struct rg_effect *effect)
 {
     const struct rg_applied *applied = &effect->applied;
     struct rg_proposal *proposal;
@@ -91,29 +75,35 @@ static enum rg_err settle_some(struct rg_node *node, size_t n)
     return err;
 }
 
-/* One write transaction: up to `limit`, of n_max entries, or as much as is good in one. */
-static enum rg_err apply_some(struct rg_node *node, uint64_t limit, size_t n_max)
+/* One write transaction: up to `limit`, of n_max entries, or as much as is good in one; rows: that it changed, in addition. RG_ETOOBIG:
+ * the first one is for a lane. */
+static enum rg_err apply_some(struct rg_node *node, uint64_t limit, size_t n_max, const struct rg_fsm_bounds *bounds, uint64_t *rows)
 {
     struct rg_counts counts;
     struct rg_entry entry;
     RG_AUTO(txn) struct rg_txn *txn = NULL;
-    enum rg_err err = rg_txn_begin(node->config.store, RG_TXN_WRITE, &txn);
-    uint64_t index = node->state.applied.index;
+    uint64_t index = node->state.applied.index, rows_max = (uint64_t)NODE_APPLY_ROWS * node->config.heavy_objects;
     size_t bytes = 0, n = 0;
+    enum rg_err err;
 
+    RG_ASSERT(!node_writes_aside(node));
+    err = rg_txn_begin(node->config.store, RG_TXN_WRITE, &txn);
     if (err)
         return err;
-    for (; index < limit && n < n_max && bytes < NODE_APPLY_BYTES; n++) {
-        index++;
-        RG_ASSERT(rg_wal_get(node->wal, index, &entry));
+    for (; index < limit && n < n_max && bytes < NODE_APPLY_BYTES && rg_txn_changes(txn) < rows_max; n++) {
+        RG_ASSERT(rg_wal_get(node->wal, index + 1, &entry));
         bytes += entry.data.n;
-        if (RG_BUG(apply_skips) && index + 3 < node->log.committed && index % 7 == 0)
+        if (RG_BUG(apply_skips) && index + 4 < node->log.committed && (index + 1) % 7 == 0)
             entry.type = RG_ENTRY_BARRIER;
-        err = apply_one(txn, index, &entry, &node->state.effects[n]);
+        err = rg_entry_apply(txn, index + 1, &entry, bounds, &node->state.effects[n]);
+        if (err == RG_ETOOBIG && n > 0)
+            break; /* in a transaction of its own */
         if (err)
             return err;
+        index++;
     }
     rg_txn_counts(txn, &counts);
+    *rows += rg_txn_changes(txn);
     err = rg_txn_commit(RG_STEAL(txn));
     if (err)
         return err;
@@ -138,26 +128,78 @@ enum rg_err node_state_load(struct rg_node *node)
     return RG_OK;
 }
 
+static enum rg_err apply_fail(const struct rg_node *node, enum rg_err err, struct rg_errctx *ctx)
+{
+    return rg_fail(ctx, err, "apply behind entry %llu: %s", (unsigned long long)node->state.applied.index, rg_err_text(err));
+}
+
+static enum rg_err heavy_begin(struct rg_node *node)
+{
+    uint64_t index = node->state.applied.index + 1;
+    struct rg_entry entry;
+
+    RG_ASSERT(rg_wal_get(node->wal, index, &entry));
+    rg_log_info(node->config.log, "apply.heavy", "index=%llu", (unsigned long long)index);
+    return rg_heavy_begin(&node->state.heavy, node->config.store, index, &entry);
+}
+
 /* Fewer entries at once need less room, and there is more behind a transaction that only gives some back. When there is none then for
  * the next entry alone, the rest waits for it. */
 enum rg_err node_apply_upto(struct rg_node *node, uint64_t limit, struct rg_errctx *ctx)
 {
+    const struct rg_fsm_bounds bounds = {.objects_max = node->config.heavy_objects};
+    bool starts = node->stage.state == NODE_NEW, stopped = false; /* starts: nothing else waits for its turn yet */
+    uint64_t before = node->state.applied.index, rows = 0, rows_max = (uint64_t)NODE_TURN_ROWS * node->config.heavy_objects;
     size_t n_max = NODE_APPLY_ENTRIES;
-    bool stopped = false;
 
-    while (node->state.applied.index < limit && !stopped) {
-        enum rg_err err = apply_some(node, limit, n_max);
+    while (node->state.applied.index < limit && !stopped && !node_writes_aside(node) && (starts || rows < rows_max)) {
+        enum rg_err err = apply_some(node, limit, n_max, starts ? NULL : &bounds, &rows);
 
         stopped = err == RG_ENOSPACE && n_max == 1;
         if (err == RG_ENOSPACE) {
             n_max = 1;
             err = rg_store_turn(node->config.store);
+        } else if (err == RG_ETOOBIG) {
+            err = heavy_begin(node);
         }
         if (err && err != RG_ENOSPACE)
-            return rg_fail(ctx, err, "apply behind entry %llu: %s", (unsigned long long)node->state.applied.index,
-                           rg_err_text(err));
+            return apply_fail(node, err, ctx);
     }
+    node->state.more = node->state.applied.index < limit && !stopped && !node_writes_aside(node);
     node_state_check(&node->state);
+    node_visible_set(node);
+    if (stopped || node->state.applied.index > before || !node_writes_aside(node))
+        node_room_stopped(node, stopped);
+    return RG_OK;
+}
+
+/* The lane's news are there. For want of room as above. */
+static enum rg_err heavy_settle(struct rg_node *node, struct rg_errctx *ctx)
+{
+    struct rg_heavy *heavy = &node->state.heavy;
+    enum rg_err err = heavy->err;
+    bool stopped = err == RG_ENOSPACE && heavy->attempts > 1;
+
+    RG_ASSERT(heavy->stage.state == RG_HEAVY_DONE);
+    if (err == RG_ENOSPACE) {
+        err = rg_store_turn(node->config.store);
+        if ((!err || err == RG_ENOSPACE) && !stopped) {
+            rg_heavy_again(heavy);
+            return RG_OK;
+        }
+    }
+    node->state.more = node->snap.install.state != INSTALL_NONE; /* which has waited for it */
+    if (!err && !stopped) {
+        rg_log_info(node->config.log, "apply.heavy.done", "index=%llu rows=%llu ms=%llu", (unsigned long long)heavy->index,
+                    (unsigned long long)heavy->rows, (unsigned long long)heavy->us / 1000);
+        node->state.counts = heavy->counts;
+        node->next_status.heavy_applied++;
+        node->next_status.heavy_us_last = heavy->us;
+        err = settle_one(node, &heavy->entry, &heavy->effect);
+    }
+    rg_heavy_end(heavy);
+    if (err && err != RG_ENOSPACE)
+        return apply_fail(node, err, ctx);
     node_visible_set(node);
     node_room_stopped(node, stopped);
     return RG_OK;
@@ -169,13 +211,19 @@ void node_apply(struct rg_node *node)
     uint64_t limit = RG_MIN(RG_MAX(rg_core_commit(node->core), node->log.trusted), durable);
     uint64_t before = node->state.applied.index;
     struct rg_errctx ctx = {.text = ""};
+    bool news = node->state.heavy.stage.state == RG_HEAVY_DONE;
     enum rg_err err;
 
-    if (node->snap.install.state != INSTALL_NONE || limit <= before || node_room_waits(node))
+    node->state.more = false;
+    if (limit <= before && !news)
         return;
-    RG_ASSERT(limit <= node->log.persisted || RG_BUG(apply_early)); /* RAFT.md rule 17 */
     begin_us = node_now_us(node);
-    err = node_apply_upto(node, limit, &ctx);
+    err = news ? heavy_settle(node, &ctx) : RG_OK;
+    if (!err && node->stage.state == NODE_RUNNING && node->snap.install.state == INSTALL_NONE &&
+        limit > node->state.applied.index && !node_writes_aside(node) && !node_room_waits(node)) {
+        RG_ASSERT(limit <= node->log.persisted || RG_BUG(apply_early)); /* RAFT.md rule 17 */
+        err = node_apply_upto(node, limit, &ctx);
+    }
     if (err) {
         node_fail(node, err, "%s", rg_errctx_text(&ctx, err));
         return;
@@ -286,6 +334,8 @@ void node_snapshot_step(struct rg_node *node)
     enum rg_err err;
 
     node_snap_check(&node->snap);
+    if (node_writes_aside(node) && !RG_BUG(heavy_snapshot)) /* the store may be an entry further than this node */
+        return;
     if (node->snap.install.state != INSTALL_NONE || node->state.config_index == 0 || rg_snapstore_taking(node->snaps) ||
         !snapshot_due(node) || node_now_ms(node) < node->snap.retry_ms)
         return;
@@ -318,7 +368,7 @@ enum rg_err rg_node_snapshot(struct rg_node *node)
 
 void node_install_begin(struct rg_node *node, uint64_t index, uint64_t term)
 {
-    RG_ASSERT(index > node->state.applied.index && term != 0);
+    RG_ASSERT(index > node_applying(node) && term != 0);
     rg_sm_move(&node->snap.install, INSTALL_LOAD);
     node->snap.install_index = index;
     node->snap.install_term = term;
@@ -334,7 +384,7 @@ void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_o
     enum rg_err err;
 
     if (node->stage.state != NODE_RUNNING || node->leading || node->snap.install.state != INSTALL_NONE ||
-        offer->index <= node->state.applied.index || node_bygone(node, offer->term) ||
+        offer->index <= node_applying(node) || node_bygone(node, offer->term) ||
         offer->index_term < node->state.applied.term) /* terms never fall along a log */
         return;
     m.install = (struct rg_msg_install){.term = offer->term, .index = offer->index, .index_term = offer->index_term};
@@ -463,7 +513,7 @@ static void install_done(struct rg_node *node)
 
 void node_install_step(struct rg_node *node)
 {
-    if (node->snap.install.state == INSTALL_LOAD)
+    if (node->snap.install.state == INSTALL_LOAD && !node_writes_aside(node)) /* whose news bring a turn */
         install_load(node);
     if (node->snap.install.state == INSTALL_DONE && node->stage.state == NODE_RUNNING)
         install_done(node);

@@ -226,6 +226,13 @@ enum rg_err rg_node_try(struct rg_node *node, struct rg_span cmd, struct rg_repl
         return RG_EUNREADY;
     if (cmd.n == 0 || cmd.n > RG_CMD_BYTES_MAX)
         return RG_ETOOBIG;
-    err = rg_txn_begin(node->config.store, RG_TXN_WRITE, &txn);
-    return err ? err : rg_fsm_apply(txn, node->state.applied.index + 1, node->state.applied.term, cmd, ret_reply);
+    err = rg_txn_begin(node->config.store, RG_TXN_READ, &txn);
+    return err ? err : rg_fsm_try(txn, cmd, ret_reply);
+}
+
+enum rg_err rg_node_try_begin(struct rg_node *node, struct rg_txn **ret_txn)
+{
+    if (node->stage.state != NODE_RUNNING || node->snap.install.state != INSTALL_NONE || node->state.applied.index == 0)
+        return RG_EUNREADY;
+    return node_writes_aside(node) ? RG_EBUSY : rg_txn_begin(node->config.store, RG_TXN_WRITE, ret_txn);
 }

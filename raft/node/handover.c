@@ -137,6 +137,10 @@ static void step_demote(struct rg_node *node)
             }
     if (rg_core_change_pending(node->core) || node->state.config_pending)
         return;
+    if (node_writes_aside(node)) { /* writes need not be held for it */
+        give_up(node, "an entry that takes long is being applied: ask again when it is done");
+        return;
+    }
     node->handover.paused = true;
     s->paused_ms = node_now_ms(node);
     s->deadline_ms = s->paused_ms + (s->request->pause_ms_max > 0 ? s->request->pause_ms_max : PAUSE_MS);

@@ -26,6 +26,7 @@ static void answer_stopped(struct rg_node *node)
 {
     if (node->receiver != NULL)
         rg_receiver_stop(node->receiver);
+    node_apply_stop(node);
     if (node->snaps != NULL)
         rg_snapstore_stop(node->snaps); /* its jobs end soon: nobody waits for a whole snapshot at a stop */
     node_answers_stop(node);
@@ -328,6 +329,7 @@ void rg_node_free(struct rg_node *node)
     free(node->in_entries);
     free(node->out_entries);
     free(node->state.effects);
+    rg_heavy_deinit(&node->state.heavy);
     rg_hashes_deinit(&node->health.hashes);
     rg_moments_deinit(&node->figures.moments);
     if (node->strings_owned) {
@@ -452,6 +454,8 @@ static uint64_t running_due(const struct rg_node *node)
 
     if (node->stage.state != NODE_RUNNING) /* where the log waits for room, it tries again in a turn */
         return rg_wal_full(node->wal) ? node_now_ms(node) + node->config.announce_ms : UINT64_MAX;
+    if (node->state.more)
+        return node_now_ms(node);
     due = RG_MIN(due, RG_MIN(core_due(node), node_answer_due(node)));
     due = RG_MIN(due, RG_MIN(node_failover_due(node), node_handover_due(node)));
     return RG_MIN(due, node_change_due(node));

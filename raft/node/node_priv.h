@@ -27,6 +27,8 @@
 
 #define NODE_APPLY_ENTRIES 512u /* entries in one write transaction: what they need at once is bounded (raft/room.c) */
 #define NODE_APPLY_BYTES (1024u * 1024)
+#define NODE_APPLY_ROWS 4u      /* times heavy_objects: rows changed, after which one ends */
+#define NODE_TURN_ROWS 16u      /* the same of a turn: some tens of milliseconds */
 #define NODE_BATCH_BYTES (1024u * 1024) /* of commands in one submission */
 #define NODE_RETRY_MS 5u        /* after a full link queue */
 #define NODE_SCAN_MS 8u         /* deadlines of waits are looked at this often at most */
@@ -109,7 +111,20 @@ void node_hash_keep(struct rg_node *node, const struct rg_applied *applied);
 /** Apply what is committed and durable. answers: proposals in flight get their outcome. */
 void node_apply(struct rg_node *node);
 RG_MUST enum rg_err node_apply_new(struct rg_node *node);
-/** Entries up to limit into the store, for the start; fewer when there is no room for more (node_room_stopped). */
+/** No write transaction may begin: an entry is being applied on a lane. */
+static inline bool node_writes_aside(const struct rg_node *node)
+{
+    return !rg_heavy_idle(&node->state.heavy);
+}
+/** Up to where what is applied cannot be taken back: with the entry that is on its way. */
+static inline uint64_t node_applying(const struct rg_node *node)
+{
+    return node->state.applied.index + node_writes_aside(node);
+}
+/** The node stops: what is under way on a lane is given up. */
+void node_apply_stop(struct rg_node *node);
+/** Entries up to limit into the store; fewer when there is no room for more (node_room_stopped), and, but at the start, as many as a
+ * turn may take. */
 RG_MUST enum rg_err node_apply_upto(struct rg_node *node, uint64_t limit, struct rg_errctx *ctx);
 /** Applied index and figures as the store has them. */
 RG_MUST enum rg_err node_state_load(struct rg_node *node);

@@ -113,12 +113,12 @@ bool node_room_waits(const struct rg_node *node)
 
 /* ---- what a primary refuses ---- */
 
-/* Looked at only while something is full: what the command would come to here and now. */
+/* Looked at only while something is full: what the command would come to here and now. Where that cannot be seen now, it does. */
 static bool grows(struct rg_node *node, struct rg_span cmd)
 {
     RG_AUTO(txn) struct rg_txn *txn = NULL;
     struct rg_reply reply;
-    enum rg_err err = rg_txn_begin(node->config.store, RG_TXN_WRITE, &txn);
+    enum rg_err err = node_writes_aside(node) ? RG_EBUSY : rg_txn_begin(node->config.store, RG_TXN_WRITE, &txn);
 
     if (!err)
         err = rg_fsm_apply(txn, node->state.applied.index + 1, node->state.applied.term, cmd, &reply);

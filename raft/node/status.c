@@ -236,6 +236,7 @@ void node_publish_early(struct rg_node *node)
     s->degraded = node->lease.degraded;
     publish_regions(node, s);
     publish_room(node, s);
+    s->heavy_index = node_writes_aside(node) ? node->state.heavy.index : 0;
     s->node_ids_left = RG_NODE_ID_MAX - RG_MIN(RG_MAX(node->lease.id_last, node->config.id), (uint64_t)RG_NODE_ID_MAX);
     s->n_peers = node->n_peers;
     for (size_t i = 0; i < node->n_peers; i++)

@@ -79,7 +79,7 @@ static void take_entries(struct rg_node *node, const struct rg_core_update *u)
     enum rg_err err;
 
     if (u->first_index <= rg_wal_last(node->wal)) {
-        if (u->first_index <= node->state.applied.index) {
+        if (u->first_index <= node_applying(node)) {
             node_contradicted(
                 node, u->entries[0].term,
                 "a leader replaces entries that were applied here: this node must be seeded again under a "
@@ -96,7 +96,7 @@ static void take_entries(struct rg_node *node, const struct rg_core_update *u)
     }
     RG_ASSERT(u->entries[u->n_entries - 1].term <= node->meta.term); /* saved before */
     RG_ASSERT(u->first_index == rg_wal_last(node->wal) + 1);
-    RG_ASSERT(u->first_index > node->state.applied.index); /* what readers have seen is never replaced */
+    RG_ASSERT(u->first_index > node_applying(node)); /* what readers have seen is never replaced */
     RG_ASSERT(node->log.persisted < u->first_index);
     RG_ASSERT(node->log.trusted < u->first_index);
     err = rg_wal_append(node->wal, u->entries, u->n_entries);

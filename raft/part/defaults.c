@@ -1,6 +1,8 @@
 /* raft/part/defaults.c: what a node's configuration leaves open. */
 #include "raft/part/defaults.h"
 
+#include "raft/heavy.h"
+
 /* Several voters stand close together and elect quickly: writes go on within 2 s when the leader dies. Learners may be far
  * away whatever the voters' times: what they are sent again does not come more often for it. */
 static void default_times(struct rg_node_config *c)
@@ -29,6 +31,8 @@ void rg_node_defaults(struct rg_node_config *c)
         c->batch_max = 512;
     if (c->queue_max == 0)
         c->queue_max = 16384;
+    if (c->heavy_objects == 0)
+        c->heavy_objects = RG_HEAVY_OBJECTS;
     if (c->waits_max == 0)
         c->waits_max = 16384;
     if (c->snapshot_entries == 0)

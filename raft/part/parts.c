@@ -90,6 +90,7 @@ void node_state_check(const struct node_state *state)
     RG_ASSERT(state->config_index <= state->applied.index);
     RG_ASSERT(state->config_index == 0 || state->config.len > 0);
     RG_ASSERT(!state->config_pending || state->config_index > 0);
+    RG_ASSERT(rg_heavy_idle(&state->heavy) || state->heavy.index == state->applied.index + 1);
 }
 
 void node_snap_check(const struct node_snap *snap)

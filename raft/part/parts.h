@@ -7,6 +7,7 @@
 #include "raft/carried.h"
 #include "raft/core/gate.h"
 #include "raft/hashes.h"
+#include "raft/heavy.h"
 #include "raft/moments.h"
 #include "raft/part/hang.h"
 #include "raft/part/visible.h"
@@ -106,17 +107,13 @@ struct node_log {
     bool trusts;        /* nothing but committed entries is in the log */
 };
 
-/* What applying one entry came to: it counts once the transaction is committed. */
-struct node_effect {
-    struct rg_reply reply;
-    struct rg_applied applied;
-};
-
 /* apply.c: the store's state, as of the last write transaction. */
 struct node_state {
     struct rg_applied applied;
     struct rg_counts counts;
-    struct node_effect *effects; /* own; NODE_APPLY_ENTRIES */
+    struct rg_effect *effects; /* own; NODE_APPLY_ENTRIES */
+    struct rg_heavy heavy; /* the entry behind applied, while a lane has it */
+    bool more;             /* a turn's work was done, and there is more: another turn at once */
     struct rg_buf config; /* own; encoded members as of applied */
     uint64_t config_index;
     bool config_pending; /* a CHANGE was applied: tell the core */

@@ -115,6 +115,23 @@ enum rg_err rg_fsm_any(struct rg_fsm *f, const struct rg_rowkey *prefix, bool *r
     return RG_OK;
 }
 
+enum rg_err rg_fsm_count(struct rg_fsm *f, const struct rg_rowkey *prefix, size_t max, size_t *n)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_span key, value;
+    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(prefix), rg_span(NULL, 0), &scan);
+
+    RG_ASSERT(prefix->n > 0);
+    while (!err && *n < max && (err = rg_scan_next(&scan, &key, &value)) == RG_OK)
+        (*n)++;
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}
+
+enum rg_err rg_fsm_go_on(const struct rg_fsm *f)
+{
+    return f->bounds != NULL && f->bounds->stop != NULL && atomic_load(f->bounds->stop) ? RG_ESTOPPED : RG_OK;
+}
+
 enum rg_err rg_fsm_check_version(struct rg_fsm *f, struct rg_span row)
 {
     uint64_t version = rg_tlv_u64(row, RG_F_VERSION, 0);
@@ -127,9 +144,18 @@ enum rg_err rg_fsm_check_version(struct rg_fsm *f, struct rg_span row)
     return rg_fsm_refuse(f, RG_ESTALE, RG_WHY_VERSION);
 }
 
+/* Everything was looked at, and nothing refused: what it comes to is known. */
+static enum rg_err reach(struct rg_fsm *f)
+{
+    RG_ASSERT(f->dry);
+    RG_ASSERT(!f->refused);
+    f->reached = true;
+    return RG_ESTOPPED;
+}
+
 enum rg_err rg_fsm_drop(struct rg_fsm *f, const struct rg_rowkey *key)
 {
-    enum rg_err err = rg_row_delete(f->txn, rg_rowkey_span(key));
+    enum rg_err err = f->dry ? reach(f) : rg_row_delete(f->txn, rg_rowkey_span(key));
 
     RG_ASSERT(!f->refused);
     RG_ASSERT(err || rg_txn_changes(f->txn) > f->changes);
@@ -140,6 +166,8 @@ enum rg_err rg_fsm_put(struct rg_fsm *f, const struct rg_rowkey *key, struct rg_
 {
     RG_ASSERT(!f->refused);
     RG_ASSERT(key->n > 0);
+    if (f->dry)
+        return reach(f);
     return rg_row_put(f->txn, rg_rowkey_span(key), value);
 }
 
@@ -147,6 +175,8 @@ enum rg_err rg_fsm_add(struct rg_fsm *f, const struct rg_rowkey *key, struct rg_
 {
     RG_ASSERT(!f->refused);
     RG_ASSERT(key->n > 0);
+    if (f->dry)
+        return reach(f);
     return rg_row_add(f->txn, rg_rowkey_span(key), value);
 }
 
@@ -269,27 +299,55 @@ static enum rg_err run(struct rg_fsm *f, struct rg_span bytes)
     return err;
 }
 
-enum rg_err rg_fsm_apply(struct rg_txn *txn, uint64_t index, uint64_t term, struct rg_span cmd,
-                         struct rg_reply *ret_reply)
+/* Refused is what the reply says; an error is a local fault, or what bounds say. */
+static enum rg_err answer(struct rg_fsm *f, struct rg_span cmd)
 {
-    struct rg_fsm f = {.txn = txn, .index = index, .reply = ret_reply, .changes = rg_txn_changes(txn)};
+    enum rg_err err;
+
+    RG_ASSERT(cmd.p != NULL || cmd.n == 0);
+    *f->reply = (struct rg_reply){.err = RG_OK};
+    rg_buf_init(&f->row, RG_ROW_BYTES_MAX);
+    err = run(f, cmd);
+    rg_buf_deinit(&f->row);
+    if (f->reached)
+        err = RG_OK;
+    if (err && !f->refused)
+        return err;
+    RG_ASSERT(f->refused == (f->reply->err != RG_OK));
+    RG_ASSERT(f->refused == (f->reply->why != RG_WHY_NONE));
+    RG_ASSERT(!(f->refused || f->dry) || rg_txn_changes(f->txn) == f->changes);
+    if (!f->refused)
+        f->reply->version = f->index;
+    return RG_OK;
+}
+
+enum rg_err rg_fsm_apply_within(struct rg_txn *txn, uint64_t index, uint64_t term, struct rg_span cmd,
+                                const struct rg_fsm_bounds *bounds, struct rg_reply *ret_reply)
+{
+    struct rg_fsm f = {.txn = txn, .index = index, .reply = ret_reply, .bounds = bounds, .changes = rg_txn_changes(txn)};
     struct rg_applied applied;
     enum rg_err err;
 
     rg_txn_applied(txn, &applied);
     RG_ASSERT(index > applied.index);
-    RG_ASSERT(cmd.p != NULL || cmd.n == 0);
-    *ret_reply = (struct rg_reply){.err = RG_OK};
-    rg_buf_init(&f.row, RG_ROW_BYTES_MAX);
-    err = run(&f, cmd);
-    rg_buf_deinit(&f.row);
-    if (err && !f.refused)
-        return err;
-    RG_ASSERT(f.refused == (ret_reply->err != RG_OK));
-    RG_ASSERT(f.refused == (ret_reply->why != RG_WHY_NONE));
-    RG_ASSERT(!f.refused || rg_txn_changes(txn) == f.changes);
-    if (!f.refused)
-        ret_reply->version = index;
-    rg_txn_mark_applied(txn, index, term);
-    return RG_OK;
+    err = answer(&f, cmd);
+    RG_ASSERT(err != RG_ETOOBIG || rg_txn_changes(txn) == f.changes);
+    if (!err)
+        rg_txn_mark_applied(txn, index, term);
+    return err;
+}
+
+enum rg_err rg_fsm_apply(struct rg_txn *txn, uint64_t index, uint64_t term, struct rg_span cmd, struct rg_reply *ret_reply)
+{
+    return rg_fsm_apply_within(txn, index, term, cmd, NULL, ret_reply);
+}
+
+enum rg_err rg_fsm_try(struct rg_txn *txn, struct rg_span cmd, struct rg_reply *ret_reply)
+{
+    struct rg_fsm f = {.txn = txn, .dry = true, .reply = ret_reply, .changes = rg_txn_changes(txn)};
+    struct rg_applied applied;
+
+    rg_txn_applied(txn, &applied);
+    f.index = applied.index + 1;
+    return answer(&f, cmd);
 }

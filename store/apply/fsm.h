@@ -3,6 +3,8 @@
 #ifndef REGENT_STORE_APPLY_FSM_H
 #define REGENT_STORE_APPLY_FSM_H
 
+#include <stdatomic.h>
+
 #include "store/db/command.h"
 #include "store/db/env.h"
 
@@ -21,5 +23,18 @@ struct rg_reply {
  */
 RG_MUST enum rg_err rg_fsm_apply(struct rg_txn *txn, uint64_t index, uint64_t term, struct rg_span cmd,
                                  struct rg_reply *ret_reply);
+
+struct rg_fsm_bounds {
+    size_t objects_max; /* memberships and assignments that go with what is deleted: the only work that grows with the state.
+                         * SIZE_MAX: any number */
+    const atomic_bool *stop; /* another thread's; NULL: nobody's */
+};
+/** The same, within bounds (NULL: none). RG_ETOOBIG: it is more than that, and nothing was changed. RG_ESTOPPED: *stop became true,
+ * give the transaction up. */
+RG_MUST enum rg_err rg_fsm_apply_within(struct rg_txn *txn, uint64_t index, uint64_t term, struct rg_span cmd,
+                                        const struct rg_fsm_bounds *bounds, struct rg_reply *ret_reply);
+/** What a command would come to as the transaction's next one. Nothing is changed, and a read transaction will do; the work is
+ * what it takes to look at it, however much the command itself would take. */
+RG_MUST enum rg_err rg_fsm_try(struct rg_txn *txn, struct rg_span cmd, struct rg_reply *ret_reply);
 
 #endif

@@ -20,6 +20,8 @@ struct rg_fsm {
     uint64_t index;
     struct rg_reply *reply;
     bool refused;
+    bool dry, reached; /* nothing is written: it ends where it would begin to */
+    const struct rg_fsm_bounds *bounds; /* borrow; NULL: none */
     uint64_t changes; /* of the transaction, before this command */
     struct rg_buf row; /* own: the row being built */
 };
@@ -40,6 +42,10 @@ RG_MUST enum rg_err rg_fsm_find(struct rg_fsm *f, const struct rg_rowkey *key, b
 RG_MUST enum rg_err rg_fsm_need(struct rg_fsm *f, const struct rg_rowkey *key, enum rg_why why, struct rg_span *ret_value);
 /** Whether any row's key begins with the prefix. */
 RG_MUST enum rg_err rg_fsm_any(struct rg_fsm *f, const struct rg_rowkey *prefix, bool *ret_any);
+/** *n and one more for each row whose key begins with the prefix, up to max. */
+RG_MUST enum rg_err rg_fsm_count(struct rg_fsm *f, const struct rg_rowkey *prefix, size_t max, size_t *n);
+/** Whether work that takes long goes on: RG_ESTOPPED when it is to be given up. */
+RG_MUST enum rg_err rg_fsm_go_on(const struct rg_fsm *f);
 /** RG_F_IF_VERSION of the command against a row. */
 RG_MUST enum rg_err rg_fsm_check_version(struct rg_fsm *f, struct rg_span row);
 /** Delete a row that an index says is there: RG_ECORRUPT when it is not. */
@@ -62,6 +68,8 @@ RG_MUST enum rg_err rg_fsm_row_add(struct rg_fsm *f, const struct rg_rowkey *key
 
 /** Delete the assignments of a principal, with their indexes (assign.c). */
 RG_MUST enum rg_err rg_fsm_unassign(struct rg_fsm *f, char principal_type, const struct rg_uuid *id);
+/** As rg_fsm_count, of those. */
+RG_MUST enum rg_err rg_fsm_count_assigned(struct rg_fsm *f, char principal_type, const struct rg_uuid *id, size_t max, size_t *n);
 
 /* Handlers: rg_fsm_user_create and so on, one for each row of the table. */
 #define RG_FSM_HANDLER(name, number, handler, flags) RG_MUST enum rg_err rg_fsm_##handler(struct rg_fsm *f);

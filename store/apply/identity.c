@@ -1,8 +1,11 @@
 /* Users, groups and memberships. Users and groups are the same thing twice: a row, and indexes that are unique. */
+#include "base/bug/bug.h"
 #include "store/apply/fsm_priv.h"
 
-enum { DROP_BATCH = 256 };
-_Static_assert(DROP_BATCH * sizeof(struct rg_uuid) <= 32 * 1024, "on the stack");
+enum {
+    DROP_FEW = 256,   /* memberships that are dropped at a time: most users and groups have no more */
+    DROP_MANY = 8192, /* those of one that has */
+};
 
 /* What tells users from groups. */
 struct noun {
@@ -260,6 +263,22 @@ static enum rg_err replace(struct rg_fsm *f, const struct noun *noun)
 
 static enum rg_err drop_members(struct rg_fsm *f, const struct noun *noun, const struct rg_uuid *id);
 
+/* What goes with it: the only work that grows with the state. */
+static enum rg_err check_bounds(struct rg_fsm *f, const struct noun *noun, const struct rg_uuid *id)
+{
+    const struct rg_rowkey members = rg_rowkey_id(noun->members, id);
+    size_t n = 0;
+    enum rg_err err = RG_OK;
+
+    noun_check(noun);
+    if (f->bounds == NULL || f->bounds->objects_max == SIZE_MAX)
+        return RG_OK;
+    err = rg_fsm_count(f, &members, f->bounds->objects_max + 1, &n);
+    if (!err)
+        err = rg_fsm_count_assigned(f, noun->principal_type, id, f->bounds->objects_max + 1, &n);
+    return err ? err : n > f->bounds->objects_max ? RG_ETOOBIG : RG_OK;
+}
+
 static enum rg_err erase(struct rg_fsm *f, const struct noun *noun)
 {
     RG_UNINIT struct uniques before;
@@ -282,7 +301,9 @@ static enum rg_err erase(struct rg_fsm *f, const struct noun *noun)
         return RG_ECORRUPT;
     RG_ASSERT(before.n >= 1);
     RG_ASSERT(count_of(f, noun) > 0);
-    err = drop_members(f, noun, &id);
+    err = check_bounds(f, noun, &id);
+    if (!err)
+        err = drop_members(f, noun, &id);
     if (!err)
         err = rg_fsm_unassign(f, noun->principal_type, &id);
     RG_ASSERT(!f->refused); /* nothing can stand in its way now */
@@ -300,78 +321,126 @@ enum rg_err rg_fsm_group_delete(struct rg_fsm *f) { return erase(f, &group_noun)
 
 /* --- memberships: m row, and an index each way --- */
 
-static enum rg_err drop_membership(struct rg_fsm *f, const struct rg_uuid *id, const struct rg_uuid *group,
-                                   const struct rg_uuid *user)
+/* One of a user's or group's, which all have one end in common. */
+struct member {
+    struct rg_uuid id, other;
+};
+_Static_assert(DROP_FEW * sizeof(struct member) <= 32 * 1024, "on the stack");
+
+struct members {
+    const struct noun *noun;
+    const struct rg_uuid *of; /* the end in common */
+    struct member *v;
+    size_t n, max;
+};
+
+static void ends_of(const struct members *m, size_t i, const struct rg_uuid **ret_group, const struct rg_uuid **ret_user)
 {
-    const struct rg_rowkey row = rg_rowkey_id(RG_T_MEMBERSHIP, id);
-    const struct rg_rowkey by_group = rg_rowkey_ids(RG_T_GROUP_MEMBER, group, user);
-    const struct rg_rowkey by_user = rg_rowkey_ids(RG_T_MEMBER_GROUP, user, group);
-    enum rg_err err = rg_fsm_drop(f, &row);
+    *ret_group = m->noun == &group_noun ? m->of : &m->v[i].other;
+    *ret_user = m->noun == &group_noun ? &m->v[i].other : m->of;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return memcmp(((const struct member *)a)->id.b, ((const struct member *)b)->id.b, RG_ID_BYTES);
+}
+
+/* One table after the other, each in the order of its keys: rows beside each other are found without a search. */
+static enum rg_err drop_memberships(struct rg_fsm *f, struct members *m)
+{
+    const struct rg_uuid *group, *user;
+    struct rg_rowkey key;
+    enum rg_err err = RG_OK;
 
     RG_ASSERT(!f->refused);
     RG_ASSERT(f->cmd.kind == RG_CMD_MEMBERSHIP_DELETE || f->cmd.kind == RG_CMD_USER_DELETE || f->cmd.kind == RG_CMD_GROUP_DELETE);
-    RG_ASSERT(by_group.n == 1 + 2 * RG_ID_BYTES);
-    RG_ASSERT(by_user.n == by_group.n);
-    if (!err)
-        err = rg_fsm_drop(f, &by_group);
-    return err ? err : rg_fsm_drop(f, &by_user);
+    for (size_t i = 0; !err && i < m->n; i++) {
+        ends_of(m, i, &group, &user);
+        key = rg_rowkey_ids(RG_T_GROUP_MEMBER, group, user);
+        err = rg_fsm_drop(f, &key);
+    }
+    for (size_t i = 0; !err && i < m->n; i++) {
+        ends_of(m, i, &group, &user);
+        key = rg_rowkey_ids(RG_T_MEMBER_GROUP, user, group);
+        err = rg_fsm_drop(f, &key);
+    }
+    qsort(m->v, m->n, sizeof *m->v, by_id);
+    for (size_t i = 0; !err && i < m->n; i++) {
+        key = rg_rowkey_id(RG_T_MEMBERSHIP, &m->v[i].id);
+        err = rg_fsm_drop(f, &key);
+    }
+    return err;
 }
 
-/* The other ends of up to DROP_BATCH memberships of one user or group: rows cannot be deleted under a scan. */
-static enum rg_err collect_others(struct rg_fsm *f, const struct rg_rowkey *prefix, struct rg_uuid others[DROP_BATCH],
-                                  size_t *ret_n)
+/* The first of them: rows cannot be deleted under a scan. */
+static enum rg_err collect_others(struct rg_fsm *f, struct members *m)
 {
+    const struct rg_rowkey prefix = rg_rowkey_id(m->noun->members, m->of);
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_span key, value;
-    size_t n = 0;
-    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(prefix), rg_span(NULL, 0), &scan);
+    enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(&prefix), rg_span(NULL, 0), &scan);
 
-    RG_ASSERT(prefix->n == 1 + RG_ID_BYTES);
-    RG_ASSERT(prefix->b[0] == RG_T_MEMBER_GROUP || prefix->b[0] == RG_T_GROUP_MEMBER);
+    RG_ASSERT(prefix.n == 1 + RG_ID_BYTES);
+    noun_check(m->noun);
+    m->n = 0;
     if (err)
         return err;
-    while (n < DROP_BATCH && (err = rg_scan_next(&scan, &key, &value)) == RG_OK) {
-        if (key.n != 1 + 2 * RG_ID_BYTES)
+    while (m->n < m->max && (err = rg_scan_next(&scan, &key, &value)) == RG_OK) {
+        struct member *member = &m->v[m->n++];
+
+        if (key.n != 1 + 2 * RG_ID_BYTES || (m->noun == &group_noun && value.n != sizeof member->id.b))
             return RG_ECORRUPT;
-        memcpy(others[n++].b, key.p + 1 + RG_ID_BYTES, RG_ID_BYTES);
+        memcpy(member->other.b, key.p + 1 + RG_ID_BYTES, RG_ID_BYTES);
+        if (m->noun == &group_noun)
+            memcpy(member->id.b, value.p, sizeof member->id.b);
     }
-    if (err != RG_OK && err != RG_ENOTFOUND)
-        return err;
-    RG_ASSERT(n <= DROP_BATCH);
-    *ret_n = n;
-    return RG_OK;
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}
+
+/* A group's index has the memberships' ids; a user's has not. */
+static enum rg_err collect_ids(struct rg_fsm *f, struct members *m)
+{
+    const struct rg_uuid *group, *user;
+    struct rg_rowkey key;
+    struct rg_span value;
+    enum rg_err err = RG_OK;
+
+    for (size_t i = 0; !err && i < m->n && m->noun != &group_noun; i++) {
+        ends_of(m, i, &group, &user);
+        key = rg_rowkey_ids(RG_T_GROUP_MEMBER, group, user);
+        err = rg_row_get(f->txn, rg_rowkey_span(&key), &value);
+        if (err == RG_ENOTFOUND || (!err && value.n != sizeof m->v[i].id.b))
+            err = RG_ECORRUPT;
+        if (!err)
+            memcpy(m->v[i].id.b, value.p, sizeof m->v[i].id.b);
+    }
+    return err;
 }
 
 static enum rg_err drop_members(struct rg_fsm *f, const struct noun *noun, const struct rg_uuid *id)
 {
-    const struct rg_rowkey prefix = rg_rowkey_id(noun->members, id);
-    struct rg_uuid others[DROP_BATCH];
-    size_t n;
+    struct member few[DROP_FEW];
+    struct members m = {.noun = noun, .of = id, .v = few, .max = DROP_FEW};
+    RG_AUTO_MEM struct member *many = NULL;
+    enum rg_err err;
 
-    RG_ASSERT(prefix.n == 1 + RG_ID_BYTES);
-    noun_check(noun);
     do {
-        enum rg_err err = collect_others(f, &prefix, others, &n);
-
-        for (size_t i = 0; !err && i < n; i++) {
-            const struct rg_uuid *group = noun == &group_noun ? id : &others[i];
-            const struct rg_uuid *user = noun == &group_noun ? &others[i] : id;
-            const struct rg_rowkey key = rg_rowkey_ids(RG_T_GROUP_MEMBER, group, user);
-            struct rg_uuid membership;
-            struct rg_span value;
-
-            err = rg_row_get(f->txn, rg_rowkey_span(&key), &value);
-            if (err == RG_ENOTFOUND || (!err && value.n != sizeof membership.b))
-                err = RG_ECORRUPT;
-            if (err)
-                break;
-            memcpy(membership.b, value.p, sizeof membership.b);
-            err = drop_membership(f, &membership, group, user);
-        }
-        if (err)
+        err = collect_others(f, &m);
+        if (!err)
+            err = collect_ids(f, &m);
+        if (RG_BUG(heavy_leaves_one) && f->bounds != NULL && f->bounds->stop != NULL && m.n > 1)
+            m.n--;
+        if (!err)
+            err = drop_memberships(f, &m);
+        if (err || m.n < m.max)
             return err;
-    } while (n == DROP_BATCH);
-    return RG_OK;
+        if (many == NULL && (many = malloc(DROP_MANY * sizeof *many)) != NULL) { /* else as before, a few at a time */
+            m.v = many;
+            m.max = DROP_MANY;
+        }
+        err = rg_fsm_go_on(f);
+    } while (!err);
+    return err;
 }
 
 enum rg_err rg_fsm_membership_create(struct rg_fsm *f)
@@ -455,23 +524,24 @@ static enum rg_err membership_id(struct rg_fsm *f, struct rg_uuid *ret_id)
 
 enum rg_err rg_fsm_membership_delete(struct rg_fsm *f)
 {
-    struct rg_uuid id, group, user;
+    struct rg_uuid group;
+    struct member one;
     struct rg_span value;
     struct rg_rowkey key;
-    enum rg_err err = membership_id(f, &id);
+    enum rg_err err = membership_id(f, &one.id);
 
     RG_ASSERT(f->cmd.kind == RG_CMD_MEMBERSHIP_DELETE);
     if (err)
         return err;
-    f->reply->id = id;
-    key = rg_rowkey_id(RG_T_MEMBERSHIP, &id);
+    f->reply->id = one.id;
+    key = rg_rowkey_id(RG_T_MEMBERSHIP, &one.id);
     err = rg_fsm_need(f, &key, RG_WHY_MEMBERSHIP, &value);
     if (err)
         return err;
     if (value.n != 2 * RG_ID_BYTES)
         return RG_ECORRUPT;
     memcpy(group.b, value.p, RG_ID_BYTES);
-    memcpy(user.b, value.p + RG_ID_BYTES, RG_ID_BYTES);
+    memcpy(one.other.b, value.p + RG_ID_BYTES, RG_ID_BYTES);
     RG_ASSERT(memberships(f) > 0);
-    return drop_membership(f, &id, &group, &user);
+    return drop_memberships(f, &(struct members){.noun = &group_noun, .of = &group, .v = &one, .n = 1, .max = 1});
 }

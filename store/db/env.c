@@ -50,6 +50,7 @@ struct rg_store {
 struct rg_txn {
     struct rg_store *store;
     MDB_txn *mdb; /* own; NULL once a commit took it */
+    MDB_cursor *eraser; /* of a write transaction, which frees it: where it deleted last; NULL: nowhere yet */
     struct rg_txn *next;
     enum rg_txn_mode mode;
     struct meta meta;
@@ -410,6 +411,7 @@ enum rg_err rg_txn_begin(struct rg_store *store, enum rg_txn_mode mode, struct r
     txn->changes = 0;
     txn->grown = 0;
     txn->scans = 0;
+    txn->eraser = NULL;
     txn->next = NULL;
     rc = mode == RG_TXN_READ ? begin_read(store, txn) : mdb_txn_begin(store->env, NULL, 0, &txn->mdb);
     if (rc != 0) {
@@ -563,7 +565,7 @@ void rg_txn_counts(const struct rg_txn *txn, struct rg_counts *ret_counts)
 
 uint64_t rg_txn_changes(const struct rg_txn *txn)
 {
-    RG_ASSERT(txn->mode == RG_TXN_WRITE);
+    RG_ASSERT(txn->mode == RG_TXN_WRITE || txn->changes == 0);
     return txn->changes;
 }
 
@@ -688,21 +690,25 @@ enum rg_err rg_row_add(struct rg_txn *txn, struct rg_span key, struct rg_span va
     return RG_OK;
 }
 
+/* With a cursor of its own, which finds the next row without a descent where it is beside the last one. */
 enum rg_err rg_row_delete(struct rg_txn *txn, struct rg_span key)
 {
     MDB_val k = to_val(key), v;
-    int rc;
+    int rc = 0;
 
     txn_check_write(txn);
     if (!key_ok(key))
         return RG_ENOTFOUND;
-    rc = mdb_get(txn->mdb, txn->store->dbi, &k, &v);
+    if (txn->eraser == NULL)
+        rc = mdb_cursor_open(txn->mdb, txn->store->dbi, &txn->eraser);
+    if (rc == 0)
+        rc = mdb_cursor_get(txn->eraser, &k, &v, MDB_SET);
     if (rc != 0)
         return from_mdb(rc);
     RG_ASSERT(txn->meta.applied.rows > 0);
     hash_subtract(txn->meta.applied.hash, key, from_val(&v));
     txn->grown -= (int64_t)(key.n + v.mv_size);
-    rc = mdb_del(txn->mdb, txn->store->dbi, &k, NULL);
+    rc = mdb_cursor_del(txn->eraser, 0);
     if (rc != 0)
         return rc == MDB_NOTFOUND ? RG_ECORRUPT : from_write(txn->store, rc);
     count_row(txn, key, -1);

@@ -32,7 +32,8 @@ RG_MUST enum rg_err rg_store_turn(struct rg_store *store);
 RG_MUST enum rg_err rg_store_wipe(struct rg_store *store);
 
 enum rg_txn_mode { RG_TXN_READ, RG_TXN_WRITE };
-/** Write transactions only on the raft thread. A read transaction is cheap (reader slots are kept and renewed): end it soon. */
+/** Write transactions only on the raft thread, or on a lane's while that one begins none (raft/heavy.h). A read transaction is cheap
+ * (reader slots are kept and renewed): end it soon. */
 RG_MUST enum rg_err rg_txn_begin(struct rg_store *store, enum rg_txn_mode mode, struct rg_txn **ret_txn);
 /** Write the meta row, commit and free (consume). RG_ENOSPACE: the map or the memory file system is full. */
 RG_MUST enum rg_err rg_txn_commit(struct rg_txn *txn);

@@ -106,13 +106,11 @@ static void node_failover(void *node, struct rg_failover *failover)
     failover->on_done(failover);
 }
 
-static enum rg_err node_try(void *arg, struct rg_span cmd, struct rg_reply *ret_reply)
+static enum rg_err node_try_begin(void *arg, struct rg_txn **ret_txn)
 {
     struct af_node *node = arg;
-    RG_AUTO(txn) struct rg_txn *txn = NULL;
-    enum rg_err err = rg_txn_begin(node->store->store, RG_TXN_WRITE, &txn);
 
-    return err ? err : rg_fsm_apply(txn, node->store->index + 1, (uint64_t)API_EPOCH << 32 | 1, cmd, ret_reply);
+    return rg_txn_begin(node->store->store, RG_TXN_WRITE, ret_txn);
 }
 
 static bool wait_is_over(struct af_node *node, struct rg_wait *w)
@@ -355,7 +353,7 @@ void af_serve(void)
     struct rg_api_config config = {.store = af.fix.store,
                                    .keys = af.keys,
                                    .node = {.arg = &af.node, .status = node_status, .visible = node_visible, .submit = node_submit,
-                                            .wait = node_wait, .task = node_task, .forward = node_forward, .try = node_try,
+                                            .wait = node_wait, .task = node_task, .forward = node_forward, .try_begin = node_try_begin,
                                             .handover = node_handover, .failover = node_failover},
                                    .log = &af.log,
                                    .region = "us-east-1",

@@ -117,7 +117,7 @@ enum rg_err make(uint64_t id)
         .id = id, .instance_arn = "arn:aws:sso:::instance/ssoins-0", .identity_store_id = "d-0", .peers = peers,
         .n_peers = n_peers, .queue_max = 100, .batch_max = 50, .waits_max = 64, .wal_segment_bytes = 64 * 1024,
         .mark = "/mark", .fresh = RG_FRESH_FOUNDS,
-        .snapshot_entries = UINT64_MAX, .on_applied = on_applied, .on_peers = on_peers, .on_stop = on_stop};
+        .snapshot_entries = UINT64_MAX, .heavy_objects = 2, .on_applied = on_applied, .on_peers = on_peers, .on_stop = on_stop};
     return rg_node_new(&config, &node, &ctx);
 }
 

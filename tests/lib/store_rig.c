@@ -180,15 +180,30 @@ void fix_cmd(struct fix *f, enum rg_cmd_kind kind, const char *fields)
     ck_assert_int_eq(f->cmd.err, RG_OK);
 }
 
+/* What it would come to is what it comes to, and a reader can say so. */
+static void try_first(struct fix *f, struct rg_span bytes, struct rg_reply *ret_reply)
+{
+    struct rg_txn *txn = fix_read(f);
+
+    ck_assert_int_eq(rg_fsm_try(txn, bytes, ret_reply), RG_OK);
+    rg_txn_free(txn);
+}
+
 enum rg_err fix_apply_bytes(struct fix *f, struct rg_span bytes)
 {
+    struct rg_reply reply;
     struct rg_txn *txn;
 
+    try_first(f, bytes, &reply);
     ck_assert_int_eq(rg_txn_begin(f->store, RG_TXN_WRITE, &txn), RG_OK);
     f->index++;
     f->at_ms += 1000;
     ck_assert_int_eq(rg_fsm_apply(txn, f->index, 1, bytes, &f->reply), RG_OK);
     ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
+    ck_assert_int_eq(reply.err, f->reply.err);
+    ck_assert_int_eq(reply.why, f->reply.why);
+    if (f->reply.err != RG_OK)
+        ck_assert_mem_eq(&reply.id, &f->reply.id, sizeof reply.id);
     return f->reply.err;
 }
 

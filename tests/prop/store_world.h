@@ -133,6 +133,7 @@ static void apply(struct world *w)
 {
     struct rg_txn *txn = begin_txn(w, RG_TXN_WRITE);
     struct rg_applied before, after;
+    struct rg_reply tried;
     enum rg_err err;
 
     MUST(w->cmd.err == RG_OK);
@@ -140,10 +141,13 @@ static void apply(struct world *w)
     rg_buf_put(&w->log, w->cmd.data, w->cmd.len);
     MUST(w->log.err == RG_OK);
     rg_txn_applied(txn, &before);
+    err = rg_fsm_try(txn, rg_buf_span(&w->cmd), &tried); /* what it would come to is what it comes to */
+    MUST(err == RG_OK);
     err = rg_fsm_apply(txn, ++w->index, 1, rg_buf_span(&w->cmd), &w->reply);
     MUST(err == RG_OK);
     rg_txn_applied(txn, &after);
     MUST(after.index == w->index);
+    MUST(tried.err == w->reply.err && tried.why == w->reply.why);
     if (w->reply.err != RG_OK)
         MUST(memcmp(before.hash, after.hash, sizeof after.hash) == 0 && before.rows == after.rows);
     else

@@ -221,6 +221,7 @@ void sim_converge(struct sim *sim, uint64_t ms)
     uint64_t end = sim->now_us + ms * 1000;
 
     sim_workload_stop(sim);
+    sim->params.heavy = (struct sim_range){100, 20000}; /* a log of a whole story's is applied in that time */
     sim_heal(sim);
     for (unsigned i = 0; i < sim->n_nodes && !sim->failed; i++) {
         struct sim_node *n = &sim->nodes[i];

@@ -7,12 +7,13 @@
 
 static const struct rg_sm_table *const machines[] = {&node_stages,  &node_installs, &node_failovers, &node_handovers,
                                                      &snap_receivers, &snap_receives, &snap_senders,   &wal_resets,
-                                                     &rg_core_lives};
+                                                     &rg_core_lives, &rg_heavies};
 /* Edges that a few hundred seeds may well miss: crashes in a moment's gap, faults of a certain kind, races of people. */
 static const struct {
     const struct rg_sm_table *table;
     unsigned from, to;
 } rare[] = {
+    {&rg_heavies, RG_HEAVY_DONE, RG_HEAVY_BUSY}, /* no room at the first attempt */
     {&wal_resets, WAL_RESET_WRITING, WAL_RESET_WANTED}, /* a disk that is full just then */
     {&node_stages, NODE_NEW, NODE_STOPPED},
     {&node_stages, NODE_FIRST, NODE_STOPPED},

@@ -49,6 +49,7 @@ static void run_faults(uint64_t seed, bool trace, struct sim **ret_sim)
     p.trailing = rg_prng_between(&draw, 16, 200);
     p.link_queue_bytes = rg_prng_chance(&draw, 1, 3) ? rg_prng_between(&draw, 300, 20000) : 0;
     p.batch_max = rg_prng_chance(&draw, 1, 4) ? 3 : 0;
+    p.big_groups = rg_prng_chance(&draw, 1, 4);
     sim = *ret_sim = sim_begin(seed, &p, trace);
     sim_run_ms(sim, 200);
     sim_workload_start(sim, BUSY, 100);
@@ -67,6 +68,7 @@ static void run_voters(uint64_t seed, bool trace, struct sim **ret_sim)
     p.learners = (unsigned)rg_prng_between(&draw, 1, 2);
     p.snapshot_entries = rg_prng_chance(&draw, 1, 2) ? rg_prng_between(&draw, 60, 300) : 0;
     p.trailing = rg_prng_between(&draw, 30, 200);
+    p.big_groups = rg_prng_chance(&draw, 1, 4);
     sim = *ret_sim = sim_begin(seed, &p, trace);
     sim_run_ms(sim, 3000);
     sim_workload_start(sim, BUSY, 100);
@@ -163,6 +165,10 @@ const struct sim_scenario sim_scenarios[] = {
     {"bound", "ids are bound to data directories once every node says which it has", 2, sim_story_bound},
     {"wipes", "disks lost beside promotions, hand-overs, crashes and cuts, under a lease", 4, sim_story_wipes},
     {"hung-disk", "rule 4: a disk that does not answer: the node stops after 10 s, and another one goes on", 2, sim_story_hung_disk},
+    {"heavy", "a big group is deleted, and it takes longer than leases, links and elections: nothing else waits for it", 2, sim_story_heavy},
+    {"heavy-faults", "a node dies, is suspended, takes a snapshot or is cut off while it applies what takes long", 3, sim_story_heavy_faults},
+    {"heavy-takeovers", "promotions and hand-overs while somebody applies what takes long", 3, sim_story_heavy_takeovers},
+    {"heavy-full", "what takes long meets a state without room: it waits for some, and goes on by itself", 1, sim_story_heavy_full},
     {"conflict", "rule 18: entries that were applied are never replaced: the node is fenced, and comes back under a new id", 1, sim_story_conflict},
 };
 const size_t sim_scenarios_n = RG_LEN(sim_scenarios);

@@ -399,6 +399,7 @@ static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct 
     p.entry_us = rg_prng_chance(&draw, 1, 3) ? rg_prng_between(&draw, 20, 500) : 0;
     p.row_us = rg_prng_chance(&draw, 1, 3) ? rg_prng_between(&draw, 1, 50) : 0;
     p.keeps_links = rg_prng_chance(&draw, 1, 2);
+    p.big_groups = rg_prng_chance(&draw, 1, 3);
     s.sim = sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     s.may_lose = seed % 3 == 0;
     s.regions = (p.learners + 1) / 2;

@@ -177,6 +177,7 @@ static void free_promised(struct sim *sim)
 
 void sim_settle(struct sim *sim)
 {
+    sim->params.heavy = (struct sim_range){100, 20000};
     sim_heal(sim);
     if (sim_leader(sim) == SIM_NODES_MAX) {
         unsigned best = SIM_NODES_MAX;
@@ -731,6 +732,7 @@ void sim_story_takeovers(uint64_t seed, bool trace, struct sim **ret_sim)
     struct sim *sim;
 
     p.learners = 2 + (unsigned)(seed / 2 % 3);
+    p.big_groups = seed % 4 == 1;
     sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     if (seed % 3 == 1)
         sim_setting(sim, "lease", (p.learners + 1) / 2, NULL, 1000);

@@ -133,7 +133,7 @@ static void build(struct sim *sim, struct rg_buf *cmd)
     } else if (draw < 80) {
         rg_cmd_begin(cmd, RG_CMD_MEMBERSHIP_CREATE, at, rg_span_str("sim"));
         put_id(cmd, RG_F_MEMBERSHIP_ID, &id);
-        put_id(cmd, RG_F_GROUP_ID, any_of(sim, w->groups, w->n_groups));
+        put_id(cmd, RG_F_GROUP_ID, sim->params.big_groups && rg_prng_chance(&sim->prng, 1, 2) ? &w->groups[0] : any_of(sim, w->groups, w->n_groups));
         put_id(cmd, RG_F_USER_ID, any_of(sim, w->users, w->n_users));
     } else if (draw < 90) {
         rg_cmd_begin(cmd, RG_CMD_USER_REPLACE, at, rg_span_str("sim"));
@@ -141,6 +141,12 @@ static void build(struct sim *sim, struct rg_buf *cmd)
     } else if (draw < 96) {
         rg_cmd_begin(cmd, RG_CMD_USER_DELETE, at, rg_span_str("sim"));
         put_id(cmd, RG_F_ID, any_of(sim, w->users, w->n_users));
+    } else if (sim->params.big_groups && draw < 98) {
+        struct rg_uuid *group = &w->groups[rg_prng_chance(&sim->prng, 1, 3) ? 0 : rg_prng_below(&sim->prng, w->n_groups)];
+
+        rg_cmd_begin(cmd, RG_CMD_GROUP_DELETE, at, rg_span_str("sim"));
+        put_id(cmd, RG_F_ID, group);
+        *group = w->groups[--w->n_groups]; /* it may come to nothing: then that group just stays */
     } else {
         rg_cmd_begin(cmd, RG_CMD_NOOP, at, rg_span_str("sim"));
     }
@@ -308,18 +314,24 @@ static void on_done(struct rg_proposal *p)
     op_free(op);
 }
 
-static void submit_one(struct sim *sim, unsigned at, unsigned wait_regions_per_mille, bool forward)
+static struct op *op_new(struct sim *sim, unsigned at)
 {
-    struct sim_work *w = work_of(sim);
     struct op *op = calloc(1, sizeof *op);
-    uint64_t now_ms = sim->nodes[at].io.now_ms(&sim->nodes[at].io);
 
     RG_ASSERT(op != NULL);
     op->sim = sim;
     op->node = at;
     op->began_us = sim->now_us;
     rg_buf_init(&op->cmd, RG_CMD_BYTES_MAX);
-    build(sim, &op->cmd);
+    return op;
+}
+
+static void submit_op(struct sim *sim, struct op *op, unsigned wait_regions_per_mille, bool forward)
+{
+    struct sim_work *w = work_of(sim);
+    unsigned at = op->node;
+    uint64_t now_ms = sim->nodes[at].io.now_ms(&sim->nodes[at].io);
+
     op->proposal.cmd = rg_buf_span(&op->cmd);
     op->proposal.on_done = on_done;
     if (rg_prng_chance(&sim->prng, wait_regions_per_mille, 1000)) {
@@ -336,6 +348,63 @@ static void submit_one(struct sim *sim, unsigned at, unsigned wait_regions_per_m
         rg_node_forward(sim->nodes[at].node, &op->proposal);
     else
         rg_node_submit(sim->nodes[at].node, &op->proposal);
+}
+
+static void submit_one(struct sim *sim, unsigned at, unsigned wait_regions_per_mille, bool forward)
+{
+    struct op *op = op_new(sim, at);
+
+    build(sim, &op->cmd);
+    submit_op(sim, op, wait_regions_per_mille, forward);
+}
+
+/* ---- one big group ---- */
+
+static struct op *big_op(struct sim *sim, enum rg_cmd_kind kind)
+{
+    struct op *op = op_new(sim, sim_leader(sim));
+
+    rg_cmd_begin(&op->cmd, kind, 1, rg_span_str("sim"));
+    return op;
+}
+
+void sim_big_group(struct sim *sim, unsigned members, struct rg_uuid *ret_id)
+{
+    struct op *op;
+
+    *ret_id = new_id(sim);
+    if (sim_leader(sim) == SIM_NODES_MAX)
+        return;
+    op = big_op(sim, RG_CMD_GROUP_CREATE);
+    put_id(&op->cmd, RG_F_ID, ret_id);
+    rg_tlv_put_str(&op->cmd, RG_F_NAME, "the big group");
+    submit_op(sim, op, 0, false);
+    for (unsigned i = 0; i < members && !sim->failed && sim_leader(sim) != SIM_NODES_MAX; i++) {
+        struct rg_uuid user = new_id(sim), id = new_id(sim);
+
+        op = big_op(sim, RG_CMD_USER_CREATE);
+        put_user(sim, &op->cmd, &user);
+        submit_op(sim, op, 0, false);
+        op = big_op(sim, RG_CMD_MEMBERSHIP_CREATE);
+        put_id(&op->cmd, RG_F_MEMBERSHIP_ID, &id);
+        put_id(&op->cmd, RG_F_GROUP_ID, ret_id);
+        put_id(&op->cmd, RG_F_USER_ID, &user);
+        submit_op(sim, op, 0, false);
+        sim_pump(sim, sim_leader(sim));
+        sim_run_ms(sim, i % 10 == 0 ? 10 : 0);
+    }
+}
+
+void sim_big_delete(struct sim *sim, const struct rg_uuid *id)
+{
+    struct op *op;
+
+    if (sim_leader(sim) == SIM_NODES_MAX)
+        return;
+    op = big_op(sim, RG_CMD_GROUP_DELETE);
+    put_id(&op->cmd, RG_F_ID, id);
+    submit_op(sim, op, 0, false);
+    sim_pump(sim, sim_leader(sim));
 }
 
 void sim_write(struct sim *sim, unsigned n)

@@ -259,6 +259,16 @@ static void run_lane(struct sim *sim, struct sim_event *e)
     sim_pump(sim, e->node);
 }
 
+static uint64_t job_us(struct sim_node *n, enum rg_lane which)
+{
+    struct sim *sim = n->sim;
+
+    if (which == RG_LANE_APPLY) /* mostly of some milliseconds, and some that take as long as it may be */
+        return rg_prng_chance(&sim->prng, 1, 2) ? sim->params.heavy.lo : sim_draw(sim, sim->params.heavy);
+    return sim_draw(sim, sim->params.disk) * n->disk_factor *
+           (which == RG_LANE_SNAPSHOT ? n->lane_factor * sim->params.lane_factor : 1);
+}
+
 /* A job's writes reach the disk when it begins, or when it ends: power may fail between these and the completion's news. */
 static void lane_next(struct sim_node *n, enum rg_lane which)
 {
@@ -275,10 +285,9 @@ static void lane_next(struct sim_node *n, enum rg_lane which)
     lane->current_ran = rg_prng_chance(&sim->prng, 1, 2);
     if (lane->current_ran)
         lane->current->run(lane->current);
-    if (n->hung)
+    if (n->hung && which != RG_LANE_APPLY)
         return;
-    e = sim_at(sim, sim->now_us + sim_draw(sim, sim->params.disk) * n->disk_factor *
-                                (which == RG_LANE_SNAPSHOT ? n->lane_factor * sim->params.lane_factor : 1), run_lane);
+    e = sim_at(sim, sim->now_us + job_us(n, which), run_lane);
     e->node = n->at;
     e->turn = true;
     e->peer = which;
@@ -378,6 +387,7 @@ static void config_fill(struct sim *sim, struct sim_node *n, struct rg_node_conf
     c->window = p->window;
     c->batch_max = p->batch_max;
     c->queue_max = p->queue_max;
+    c->heavy_objects = p->heavy_objects;
     c->snapshot_entries = p->snapshot_entries > 0 ? p->snapshot_entries : UINT64_MAX;
     c->trailing = p->trailing;
     c->wal_segment_bytes = 64 * 1024;
@@ -600,6 +610,10 @@ static void params_fill(struct sim_params *p)
         p->announce_ms = 50;
     if (p->lane_factor == 0)
         p->lane_factor = 1;
+    if (p->heavy_objects == 0 && p->big_groups)
+        p->heavy_objects = 3;
+    if (p->heavy.hi == 0)
+        p->heavy = (struct sim_range){100, 1000000};
     if (p->value_bytes == 0)
         p->value_bytes = 60;
 }

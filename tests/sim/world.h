@@ -35,6 +35,9 @@ struct sim_params {
     unsigned heartbeat_ms, election_ms, announce_ms; /* [100], [1000], [50] */
     uint64_t entry_us, row_us;         /* [0], [0]: what it takes to apply an entry, to put a row of a snapshot in place */
     unsigned lane_factor;              /* [1] the lane of snapshots is slower by this */
+    unsigned heavy_objects;            /* [3 with big groups, else the product's] what a turn may delete beside an object */
+    struct sim_range heavy;            /* [100..1000000] how long it takes on its lane what is more */
+    bool big_groups;                   /* half of all memberships are in one group, and groups are deleted */
     bool keeps_links;                  /* a message that is refused does not end its connection */
     size_t value_bytes;                /* [60] size of attributes in commands */
 };
@@ -301,6 +304,10 @@ void sim_workload_stop(struct sim *sim);
 void sim_workload_free(struct sim *sim);
 /** Propose n writes at once, and let them take their course. */
 void sim_write(struct sim *sim, unsigned n);
+/** Propose a group with so many members, as writes of the workload, and leave some time to them. */
+void sim_big_group(struct sim *sim, unsigned members, struct rg_uuid *ret_id);
+/** Propose that it be deleted. */
+void sim_big_delete(struct sim *sim, const struct rg_uuid *id);
 /** Set the policy "durability" (on_shortage) or "lease" at the leader. */
 void sim_setting(struct sim *sim, const char *name, unsigned regions, const char *on_shortage, unsigned lease_ms);
 /** Write the row of a node (store/model/node.h) at the leader. */
@@ -365,6 +372,12 @@ void sim_story_forward(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_state_full(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_full_disk(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_apply_stopped(uint64_t seed, bool trace, struct sim **ret_sim);
+
+/* ---- stories_heavy.c ---- */
+void sim_story_heavy(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_heavy_faults(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_heavy_takeovers(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_heavy_full(uint64_t seed, bool trace, struct sim **ret_sim);
 
 /* ---- stories_snapshot.c ---- */
 void sim_story_snapshot_promoted(uint64_t seed, bool trace, struct sim **ret_sim);

@@ -241,6 +241,130 @@ TEST(names_of_any_length)
     fix_check_hash(&fix);
 }
 
+CASE(.setup = setup, .teardown = teardown);
+
+static void name_of(char out[16], char kind, unsigned n) { snprintf(out, 16, "%c%07u", kind, n); }
+
+/* Many in one transaction. */
+static void must(struct rg_txn *txn, enum rg_cmd_kind kind, const char *fields)
+{
+    fix_cmd(&fix, kind, fields);
+    ck_assert_int_eq(rg_fsm_apply(txn, ++fix.index, 1, rg_buf_span(&fix.cmd), &fix.reply), RG_OK);
+    ck_assert_msg(fix.reply.err == RG_OK, "%s", fields);
+}
+
+/* n users in group g1, or one user (u1) in n groups; their memberships in no order, and as many in another group or of another user. */
+static void make_many(bool group, unsigned n)
+{
+    char fields[160], other[16];
+    struct rg_txn *txn;
+
+    ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &txn), RG_OK);
+    for (unsigned i = 0; i < n; i++) {
+        name_of(other, group ? 'x' : 'y', i);
+        snprintf(fields, sizeof fields, "id=%s name=%s", other, other);
+        must(txn, group ? RG_CMD_USER_CREATE : RG_CMD_GROUP_CREATE, fields);
+        for (unsigned k = 0; k < 2; k++) {
+            snprintf(fields, sizeof fields, "membership=%c%07u group=%s user=%s", (int)('m' + k), i * 7919 % n,
+                     group ? (k == 0 ? "g1" : "g2") : other, group ? other : (k == 0 ? "u1" : "u2"));
+            must(txn, RG_CMD_MEMBERSHIP_CREATE, fields);
+        }
+    }
+    ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
+}
+
+static uint64_t rows_of(void)
+{
+    struct rg_txn *txn = fix_read(&fix);
+    struct rg_applied applied;
+
+    rg_txn_applied(txn, &applied);
+    rg_txn_free(txn);
+    return applied.rows;
+}
+
+static const struct {
+    bool group;
+    unsigned n;
+} many[] = {{true, 253}, {true, 254}, {true, 255}, {true, 8446}, {true, 8447}, {true, 9001}, {false, 256}, {false, 700}};
+
+/* Whole, by whatever number at a time, and nothing beside it. */
+LOOP(what_is_deleted_takes_its_memberships_along, RG_LEN(many))
+{
+    const bool group = many[_i].group;
+    struct rg_counts before, after;
+    uint64_t rows;
+
+    make_many(group, many[_i].n);
+    before = fix_counts(&fix);
+    rows = rows_of();
+    fix_must(&fix, group ? RG_CMD_GROUP_DELETE : RG_CMD_USER_DELETE, group ? "id=g1" : "id=u1");
+    after = fix_counts(&fix);
+    ck_assert_uint_ge(before.memberships - after.memberships, many[_i].n);
+    ck_assert_uint_lt(before.memberships - after.memberships, many[_i].n + 5); /* what the world had */
+    ck_assert_uint_ge(rows - rows_of(), 3 * many[_i].n);
+    fix_check_hash(&fix);
+    fix_must(&fix, group ? RG_CMD_GROUP_DELETE : RG_CMD_USER_DELETE, group ? "id=g2" : "id=u2");
+    ck_assert_uint_lt(fix_counts(&fix).memberships, 5);
+    fix_check_hash(&fix);
+}
+
+/* Some other command goes on in the same transaction. */
+static enum rg_err within(enum rg_cmd_kind kind, const char *fields, size_t objects_max, bool stops, bool *ret_changed)
+{
+    atomic_bool stop = stops;
+    const struct rg_fsm_bounds bounds = {.objects_max = objects_max, .stop = &stop};
+    struct rg_txn *txn;
+    uint64_t changes;
+    enum rg_err err;
+
+    ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &txn), RG_OK);
+    must(txn, RG_CMD_NOOP, "");
+    changes = rg_txn_changes(txn);
+    fix_cmd(&fix, kind, fields);
+    err = rg_fsm_apply_within(txn, fix.index + 1, 1, rg_buf_span(&fix.cmd), &bounds, &fix.reply);
+    *ret_changed = rg_txn_changes(txn) != changes;
+    if (err == RG_ETOOBIG)
+        must(txn, RG_CMD_USER_CREATE, "id=later name=later");
+    rg_txn_free(txn);
+    return err;
+}
+
+TEST(bounds_hold_what_grows_with_the_state_and_nothing_else)
+{
+    bool changed;
+
+    make_many(true, 300);
+    ck_assert_int_eq(within(RG_CMD_GROUP_DELETE, "id=g1", 200, false, &changed), RG_ETOOBIG);
+    ck_assert(!changed);
+    ck_assert_int_eq(within(RG_CMD_GROUP_DELETE, "id=g1", 0, false, &changed), RG_ETOOBIG);
+    ck_assert(!changed);
+    ck_assert_int_eq(within(RG_CMD_GROUP_DELETE, "id=g1", 400, false, &changed), RG_OK);
+    ck_assert(changed);
+    ck_assert_int_eq(within(RG_CMD_GROUP_DELETE, "id=g1 if=1", 200, false, &changed), RG_OK); /* refused before it is counted */
+    ck_assert_int_eq(fix.reply.err, RG_ESTALE);
+    ck_assert_int_eq(within(RG_CMD_GROUP_DELETE, "id=g1", SIZE_MAX, true, &changed), RG_ESTOPPED);
+    ck_assert_int_eq(within(RG_CMD_USER_CREATE, "id=new name=new", 0, true, &changed), RG_OK);
+    ck_assert(changed);
+    fix_check_hash(&fix);
+}
+
+/* The bound is a number of objects: assignments count as memberships do. */
+TEST(bounds_count_assignments_too)
+{
+    size_t most = 0;
+    bool changed;
+
+    while (most < 50 && within(RG_CMD_GROUP_DELETE, "id=g1", most, false, &changed) == RG_ETOOBIG)
+        most++;
+    ck_assert_uint_gt(most, 1);
+    ck_assert_int_eq(within(RG_CMD_GROUP_DELETE, "id=g1", most, false, &changed), RG_OK);
+    fix_must(&fix, RG_CMD_PERMSET_CREATE, "psid=p7 name=Seventh");
+    fix_must(&fix, RG_CMD_ASSIGNMENT_CREATE, "account=333333333333 permset=p7 ptype=G principal=g1 request=r77");
+    ck_assert_int_eq(within(RG_CMD_GROUP_DELETE, "id=g1", most, false, &changed), RG_ETOOBIG);
+    ck_assert_int_eq(within(RG_CMD_GROUP_DELETE, "id=g1", most + 1, false, &changed), RG_OK);
+}
+
 #ifdef __SANITIZE_ADDRESS__
 enum { FIRST_LIMIT = 1 }; /* a million users take their time here: groups alone */
 #else
