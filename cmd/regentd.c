@@ -46,7 +46,7 @@ struct daemon {
     struct rg_node *node;
     struct rg_intents_host intents;
     struct rg_peering peering;
-    struct rg_regions *regions;
+    struct rg_regions_host *regions;
     struct rg_primary_duties duties;
     struct rg_api *api;
     struct rg_server *server;

@@ -152,11 +152,13 @@ static bool incarnation_taken(const struct rg_members *members, size_t n, const 
 }
 
 /* Among the first n. */
+/* Whoever comes back answers where it did: two data directories of one place can be told apart, once one of them is bound. */
 static bool address_taken(const struct rg_members *members, size_t n, const struct rg_peer_config *peer)
 {
     RG_ASSERT(n <= RG_PEERS_MAX);
     for (size_t i = 0; i < n; i++)
-        if (strcmp(members->peers[i].link, peer->link) == 0 && strcmp(members->peers[i].region, peer->region) == 0)
+        if (strcmp(members->peers[i].link, peer->link) == 0 && strcmp(members->peers[i].region, peer->region) == 0 &&
+            rg_incarnation_equal(&members->peers[i].incarnation, &peer->incarnation))
             return true;
     return false;
 }

@@ -77,7 +77,16 @@
     X(commit_early, "COMMIT is sent before the old primary has the next epoch's entry on disk") \
     X(handover_behind, "a target begins whatever it lacks") \
     X(handover_over_promise, "a target begins an epoch before one that it has promised") \
-    X(handover_not_resumed, "a primary that ceded and restarted does not go on with it")
+    X(handover_not_resumed, "a primary that ceded and restarted does not go on with it") \
+    /* who belongs to the cluster */ \
+    X(returned_at_once, "a node that came back is a member before enough know of it") \
+    X(region_unverified, "a region is there as soon as it has caught up") \
+    X(gone_id_again, "an id that a promotion left out is added again") \
+    X(voter_goes_first, "a voter goes before whoever replaces it is level") \
+    X(step_once, "a step about members that was refused waits for the next write") \
+    X(leader_prepared, "a node that came back and leads stays PREPARED") \
+    X(removal_unjudged, "a node ends on the word of a primary that was replaced") \
+    X(later_unheard, "a later epoch is not heard of whoever has an id that is another's here")
 
 enum rg_bug {
     RG_BUG_none,

@@ -1,15 +1,12 @@
-/* cmd/daemon/regions.h: the region manager of a daemon. At the primary it carries through what the regions' rows ask for: a region that
- * is ADDING gets its node into the configuration, filled, caught up and verified; one that is REMOVING is told, taken out of
- * the configuration and forgotten; a node that came back under a new id is let in. It acts on replicated state alone, one
- * step at a time, so that a restart or another primary goes on where it stopped. On every node it serves the questions that
- * come with it ("preflight", "removed"). Raft thread. */
+/* cmd/daemon/regions.h: the region manager of a daemon: carries out, at the primary, what raft/member/regions.h decides about regions that
+ * come and go and nodes that come back. On every node it serves the questions that come with it ("preflight", "removed"). Raft thread. */
 #ifndef REGENT_CMD_DAEMON_REGIONS_H
 #define REGENT_CMD_DAEMON_REGIONS_H
 
 #include "cmd/daemon/preflight.h"
 
 struct uv_loop_s;
-struct rg_regions;
+struct rg_regions_host;
 
 struct rg_regions_config { /* all borrowed */
     struct uv_loop_s *loop;
@@ -21,12 +18,12 @@ struct rg_regions_config { /* all borrowed */
     void (*on_removed)(void *arg); /* this node was removed and its keys are destroyed: end the process */
 };
 
-RG_MUST enum rg_err rg_regions_new(const struct rg_regions_config *config, struct rg_regions **ret_regions);
+RG_MUST enum rg_err rg_regions_new(const struct rg_regions_config *config, struct rg_regions_host **ret_regions);
 /** After rg_node_stop, and the control channel closes in the same turn: it serves from this. Memory returns with the loop's next
  * step. NULL is fine. */
-void rg_regions_close(struct rg_regions *regions);
+void rg_regions_close(struct rg_regions_host *regions);
 
-/** For the API: arg is the rg_regions. */
+/** For the API: arg is the rg_regions_host. */
 extern const struct rg_region_ops rg_regions_ops;
 
 #endif

@@ -13,6 +13,7 @@
 #include "cmd/host/file_io.h"
 #include "crypto/privfile.h"
 #include "raft/core/mark.h"
+#include "raft/member/removal.h"
 #include "store/db/statedir.h"
 
 enum { DEPTH_MAX = 4, MARK_BYTES_MAX = 4096 };
@@ -24,18 +25,13 @@ static void marker_path(const struct rg_config *config, char out[RG_CONFIG_PATH_
 
 enum rg_err rg_removal_asked(const struct rg_config *config, const json_t *args, uint64_t epoch, struct rg_errctx *ctx)
 {
-    const char *cluster = json_string_value(json_object_get(args, "cluster"));
-    const char *region = json_string_value(json_object_get(args, "region"));
-    json_int_t asked = rg_json_number(args, "epoch");
+    json_int_t id = rg_json_number(args, "id"), asked = rg_json_number(args, "epoch");
+    const struct rg_removal removal = {.cluster = json_string_value(json_object_get(args, "cluster")),
+                                       .region = json_string_value(json_object_get(args, "region")),
+                                       .id = id > 0 ? (uint64_t)id : 0,
+                                       .epoch = asked};
 
-    if (cluster == NULL || region == NULL || strcmp(cluster, config->cluster) != 0 || strcmp(region, config->region) != 0 ||
-        rg_json_number(args, "id") != (json_int_t)config->id)
-        return rg_fail(ctx, RG_EINVALID, "this is node %llu of region %s, cluster %s: another one is meant",
-                       (unsigned long long)config->id, config->region, config->cluster);
-    if (asked < 1 || (uint64_t)asked < epoch)
-        return rg_fail(ctx, RG_EFENCED, "asked by a primary of epoch %lld: this node knows of epoch %llu", (long long)asked,
-                       (unsigned long long)epoch);
-    return RG_OK;
+    return rg_removal_judge(&removal, &(struct rg_removal){config->cluster, config->region, config->id, (int64_t)epoch}, ctx);
 }
 
 /* ---- keys ---- */

@@ -1,12 +1,12 @@
-/* Regions come and go: what AddRegion and RemoveRegion check and begin. The daemon's region manager carries it through from the
- * region's row (cmd/daemon/regions.c). */
+/* Regions come and go: what AddRegion and RemoveRegion check and begin. The primary carries it through from the region's row
+ * (raft/member/regions.h). */
 #include <stdio.h>
 
 #include "net/ops/region.h"
 #include "store/model/region_name.h"
 #include "net/ops/region_ops.h"
+#include "raft/member/removal.h"
 #include "store/model/region.h"
-#include "store/model/setting.h"
 
 /* What a change remembers between its steps: call->state. */
 struct change {
@@ -252,31 +252,19 @@ static bool find_row(struct rg_call *call, struct rg_region *ret_region)
     return err == RG_OK;
 }
 
-/* One region less must do for what writes are to be durable in, or be leased from. False: answered. */
+/* False: answered. */
 static bool spare(struct rg_call *call)
 {
-    RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct rg_settings p;
-    struct rg_region r;
-    uint32_t others = 0, need;
-    enum rg_err err = rg_settings_get(call->txn, &p);
+    uint32_t need = 0, others = 0;
+    bool spares = false;
+    enum rg_err err = rg_removal_spares(call->txn, &spares, &need, &others);
 
-    if (!err)
-        err = rg_region_list(call->txn, rg_span(NULL, 0), &scan);
-    while (!err && (err = rg_region_list_next(&scan, &r)) == RG_OK)
-        others += rg_span_is(r.status, "ACTIVE") && !r.primary;
-    rg_scan_end(&scan);
-    need = RG_MAX(p.regions, p.lease_regions);
-    if (err != RG_ENOTFOUND) {
+    if (err)
         rg_call_fail(call, err, NULL);
-        return false;
-    }
-    if (others > need)
-        return true;
-    if (need > 0)
+    else if (!spares)
         rg_call_fail(call, RG_ECONFLICT, "Writes must be durable in, or leased from, %u of %u other regions: lower that first.", need,
                      others);
-    return need == 0;
+    return !err && spares;
 }
 
 static void remove_try(struct rg_call *call)

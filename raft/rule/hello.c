@@ -158,12 +158,22 @@ static enum rg_err judge_forgotten(const struct rg_hello_here *here, const struc
 
 /* ---- all of it ---- */
 
+/* Two primaries may each have given the same id, before one heard of the other: whoever has it beside the one that is known here, what it
+ * says of a later epoch is so. */
+static bool leads_later(const struct rg_hello_here *here, const struct rg_hello *h)
+{
+    return strcmp(h->cluster_id, here->meta->cluster_id) == 0 && h->from == here->peer && h->to == here->id &&
+           here->peer != here->id && h->voter && rg_epoch_of(h->term) > rg_epoch_of(here->meta->term) && !RG_BUG(later_unheard);
+}
+
 static enum rg_err judge(const struct rg_hello_here *here, const struct rg_hello *h, struct rg_hello_judged *judged, struct rg_errctx *ctx)
 {
     enum rg_err err = judge_identity(here, h, ctx);
 
     if (!err)
         err = judge_directory(here, h, judged, ctx);
+    if (err == RG_EPEER && leads_later(here, h))
+        return judge_epoch(here, h, judged, ctx) == RG_EFENCED ? RG_EFENCED : err;
     if (err)
         return err;
     judged->itself = true;

@@ -51,6 +51,11 @@ bool rg_voters_next(struct rg_voters *v, const struct rg_voter *others, size_t n
     return now_ms - v->even_ms >= RG_VOTERS_EVEN_MS && turn(first(others, n, true, false, 0), RG_ROLE_LEARNER, ret_id, ret_role);
 }
 
+bool rg_peer_level(const struct rg_peer_status *p)
+{
+    return p->up && p->lag_entries < LAG_MAX && !p->snapshot && p->hash_known && p->hash_ok;
+}
+
 bool rg_voters_keep(struct rg_voters *voters, const struct rg_node_status *status, uint64_t now_ms, struct rg_change *change)
 {
     struct rg_voter others[RG_PEERS_MAX];
@@ -70,7 +75,7 @@ bool rg_voters_keep(struct rg_voters *voters, const struct rg_node_status *statu
             others[n++] = (struct rg_voter){
                 .id = p->id,
                 .votes = p->role == RG_ROLE_VOTER,
-                .level = p->up && p->lag_entries < LAG_MAX && !p->snapshot && p->hash_known && p->hash_ok,
+                .level = rg_peer_level(p),
                 .silent_ms = p->heard_ms_ago};
     }
     change->kind = RG_CHANGE_ROLE;

@@ -30,5 +30,7 @@ bool rg_voters_next(struct rg_voters *voters, const struct rg_voter *others, siz
                     enum rg_role *ret_role);
 /** The same of a node's status, looked at some times a second, also when it leads no more: fills in the change's kind and peer. */
 bool rg_voters_keep(struct rg_voters *voters, const struct rg_node_status *status, uint64_t now_ms, struct rg_change *change);
+/** Whether a peer has what its primary has, but for what is on its way. */
+bool rg_peer_level(const struct rg_peer_status *peer);
 
 #endif

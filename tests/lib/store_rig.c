@@ -90,6 +90,8 @@ static const struct {
     {"rejoin", RG_F_REJOIN, FIX_NUMBER},
     {"link", RG_F_LINK, FIX_TEXT},
     {"cert", RG_F_CERT, FIX_TEXT},
+    {"phase", RG_F_PHASE, FIX_TEXT},
+    {"error", RG_F_ERROR, FIX_TEXT},
     {"expires", RG_F_EXPIRES_MS, FIX_NUMBER},
     {"regions", RG_F_REGIONS, FIX_NUMBER},
     {"shortage", RG_F_ON_SHORTAGE, FIX_TEXT},

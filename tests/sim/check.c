@@ -107,6 +107,7 @@ void sim_check_node(struct sim *sim, struct sim_node *n)
         return;
     check_gate(sim, n);
     check_guests(sim, n);
+    sim_check_members(sim, n);
     check_order(sim, n);
     check_revision(sim, n);
 }
@@ -118,6 +119,7 @@ void sim_forget_memory(struct sim_node *n)
     free(n->memory.terms);
     n->memory = (struct sim_memory){0};
     n->best_ready = (struct rg_rev){0};
+    sim_forget_bindings(n->sim, n->at);
 }
 
 void sim_note_memory(struct sim_node *n)

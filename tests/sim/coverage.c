@@ -1,13 +1,14 @@
 /* Which edges of the core's machines the runs have taken. */
 #include <stdio.h>
 
+#include "raft/member/regions.h"
 #include "raft/snap/snapstore_priv.h"
 #include "raft/log/wal_priv.h"
 #include "tests/sim/world.h"
 
 static const struct rg_sm_table *const machines[] = {&node_stages,  &node_installs, &node_failovers, &node_handovers,
                                                      &snap_receivers, &snap_receives, &snap_senders,   &wal_resets,
-                                                     &rg_core_lives, &rg_heavies};
+                                                     &rg_core_lives, &rg_heavies, &rg_region_ways, &rg_region_steps};
 /* Edges that a few hundred seeds may well miss: crashes in a moment's gap, faults of a certain kind, races of people. */
 static const struct {
     const struct rg_sm_table *table;
@@ -30,6 +31,27 @@ static const struct {
     {&snap_senders, 1, 3}, /* READING, FAILED: the disk */
     {&snap_senders, 1, 4}, /* READING, LEAVING */
     {&rg_core_lives, 1, 2}, /* STARTED, BROKEN */
+    /* people who think better of it at some step, another primary, a node that takes over or is replaced while it is added */
+    {&rg_region_ways, REGION_NONE, REGION_FILLS},
+    {&rg_region_ways, REGION_NONE, REGION_LEAVES},
+    {&rg_region_ways, REGION_JOINS, REGION_NONE},
+    {&rg_region_ways, REGION_JOINS, REGION_TOLD},
+    {&rg_region_ways, REGION_JOINS, REGION_LEAVES},
+    {&rg_region_ways, REGION_FILLS, REGION_NONE},
+    {&rg_region_ways, REGION_FILLS, REGION_JOINS},
+    {&rg_region_ways, REGION_FILLS, REGION_TOLD},
+    {&rg_region_ways, REGION_FILLS, REGION_LEAVES},
+    {&rg_region_ways, REGION_CATCHES_UP, REGION_NONE},
+    {&rg_region_ways, REGION_CATCHES_UP, REGION_JOINS},
+    {&rg_region_ways, REGION_CATCHES_UP, REGION_FILLS},
+    {&rg_region_ways, REGION_CATCHES_UP, REGION_TOLD},
+    {&rg_region_ways, REGION_CATCHES_UP, REGION_LEAVES},
+    {&rg_region_ways, REGION_VERIFIES, REGION_JOINS},
+    {&rg_region_ways, REGION_VERIFIES, REGION_FILLS},
+    {&rg_region_ways, REGION_VERIFIES, REGION_TOLD},
+    {&rg_region_ways, REGION_VERIFIES, REGION_LEAVES},
+    {&rg_region_ways, REGION_TOLD, REGION_NONE},
+    {&rg_region_ways, REGION_LEAVES, REGION_TOLD},
 };
 static uint64_t taken[RG_LEN(machines)][RG_SM_STATES_MAX][RG_SM_STATES_MAX];
 

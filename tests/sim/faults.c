@@ -82,6 +82,39 @@ static void slow_disk(struct sim *sim)
     e->node = at;
 }
 
+void sim_wipe_disk(struct sim *sim, unsigned at)
+{
+    struct sim_node *n = &sim->nodes[at];
+
+    sim_crash(sim, at);
+    simdisk_wipe(n->disk);
+    sim_forget_memory(n);
+    n->best_ready = (struct rg_rev){0};
+    n->wiped_us = sim->now_us;
+    sim_trace(sim, "n%u wiped", at + 1);
+}
+
+static bool is_well(const struct sim_node *n, size_t members)
+{
+    return n->alive && !n->off && !n->stopped && n->node->health.ready && n->node->members.n == members &&
+           rg_members_bound(&n->node->members) == members;
+}
+
+bool sim_all_well(struct sim *sim)
+{
+    unsigned leader = sim_leader(sim);
+    size_t members = 0;
+
+    for (unsigned at = 0; at < sim->n_nodes; at++)
+        members += !sim->nodes[at].absent;
+    if (leader == SIM_NODES_MAX)
+        return false;
+    for (unsigned at = 0; at < sim->n_nodes; at++)
+        if (!sim->nodes[at].absent && !is_well(&sim->nodes[at], members))
+            return false;
+    return sim->nodes[leader].node->status.members_settled;
+}
+
 static bool mortal(struct sim *sim, unsigned at, unsigned kinds)
 {
     return sim->nodes[at].alive && (sim->nodes[at].self.role != RG_ROLE_VOTER || (kinds & SIM_VOTERS_TOO));

@@ -228,18 +228,21 @@ static void show_message(struct sim *sim, unsigned from, unsigned to, struct rg_
     printf("\n");
 }
 
-static unsigned place_of(struct sim *sim, uint64_t id)
+/* Whom a node has under this id: two may have been given one, by two primaries. */
+static unsigned place_of(struct sim *sim, unsigned from, uint64_t id)
 {
+    unsigned at = SIM_NODES_MAX;
+
     for (unsigned i = 0; i < sim->n_nodes; i++)
-        if (sim->nodes[i].self.id == id)
-            return i;
-    return SIM_NODES_MAX;
+        if (sim->nodes[i].self.id == id && (at == SIM_NODES_MAX || conn(sim, from, i)->state == SIM_CONN_UP))
+            at = i;
+    return at;
 }
 
 enum rg_err sim_io_send(struct rg_io *io, uint64_t peer, struct rg_span message)
 {
     struct sim_node *n = io->impl;
-    unsigned to = place_of(n->sim, peer);
+    unsigned to = place_of(n->sim, n->at, peer);
     struct sim_conn *c;
 
     if (to == SIM_NODES_MAX || n->off)

@@ -31,14 +31,7 @@ static bool is_fenced(const struct sim_node *n)
 
 bool sim_wipe(struct sim *sim, unsigned at)
 {
-    struct sim_node *n = &sim->nodes[at];
-
-    sim_crash(sim, at);
-    simdisk_wipe(n->disk);
-    sim_forget_memory(n);
-    n->best_ready = (struct rg_rev){0};
-    n->wiped_us = sim->now_us;
-    sim_trace(sim, "n%u wiped", at + 1);
+    sim_wipe_disk(sim, at);
     return sim_start(sim, at);
 }
 
@@ -255,28 +248,13 @@ static unsigned any_node(struct sim *sim)
     return (unsigned)rg_prng_below(&sim->prng, sim->n_nodes);
 }
 
-static bool all_well(struct sim *sim)
-{
-    unsigned leader = sim_leader(sim);
-
-    if (leader == SIM_NODES_MAX || bound_at(sim, leader) != sim->n_nodes)
-        return false;
-    for (unsigned at = 0; at < sim->n_nodes; at++) {
-        const struct sim_node *n = &sim->nodes[at];
-
-        if (!n->alive || n->stopped || !n->node->health.ready || n->node->members.n != sim->n_nodes || bound_at(sim, at) != sim->n_nodes)
-            return false;
-    }
-    return sim->nodes[leader].node->status.members_settled;
-}
-
 static void one_move(struct sim *sim, bool *forgetful)
 {
     unsigned leader = sim_leader(sim), at = any_node(sim);
 
     switch (rg_prng_below(&sim->prng, 7)) {
     case 0: /* one at a time forgets */
-        if (*forgetful || at == leader || at == 0 || !all_well(sim)) /* n1 is the voter of the configuration file */
+        if (*forgetful || at == leader || at == 0 || !sim_all_well(sim)) /* n1 is the voter of the configuration file */
             return;
         *forgetful = true;
         (void)sim_wipe(sim, at);
@@ -308,7 +286,7 @@ static void one_move(struct sim *sim, bool *forgetful)
             else if (!sim->nodes[i].alive)
                 (void)sim_start(sim, i);
         sim_run_ms(sim, 1000);
-        *forgetful &= !all_well(sim);
+        *forgetful &= !sim_all_well(sim);
         return;
     }
 }

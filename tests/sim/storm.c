@@ -151,6 +151,7 @@ struct storm {
     bool may_lose;       /* no policy: promotions accept a loss */
     bool transfers;      /* snapshots beside promotions */
     bool roles;          /* voters come and go */
+    bool members;        /* regions come and go, disks are lost; daemons do what follows from it */
     unsigned voters;
     unsigned lease_ms, regions;
 };
@@ -283,6 +284,8 @@ static void replace_primary(struct storm *s)
 
 static void return_somebody(struct sim *sim)
 {
+    if (sim->daemons != NULL)
+        return; /* by itself */
     for (unsigned i = 0; i < sim->n_nodes && !sim->failed; i++) {
         struct sim_node *n = &sim->nodes[i];
 
@@ -316,11 +319,50 @@ static void change_roles(struct storm *s)
         sim_ask_role(sim, leader, sim->nodes[at].self.id, rg_prng_chance(&sim->prng, 1, 2) ? RG_ROLE_VOTER : RG_ROLE_LEARNER);
 }
 
+/* Not the one that leads: what only it had would be gone with it. Nor the voter of the configuration file: it would make an instance of
+ * its own. One at a time. */
+static void wipe_somebody(struct sim *sim)
+{
+    unsigned at = any_node(sim), leader = sim_leader(sim);
+
+    if (leader == SIM_NODES_MAX || at == leader || sim->nodes[at].self.id == 1 ||
+        sim->nodes[at].absent || !sim->nodes[at].alive || !sim_all_well(sim))
+        return;
+    sim_wipe_disk(sim, at);
+    sim_start_later(sim, at);
+}
+
+static void change_members(struct storm *s)
+{
+    struct sim *sim = s->sim;
+    unsigned at = any_node(sim);
+
+    switch (rg_prng_below(&sim->prng, 5)) {
+    case 0:
+        sim_ask_removal(sim, at, rg_prng_chance(&sim->prng, 1, 2) ? SIM_REMOVAL_FORCED : SIM_REMOVAL_TOLD);
+        return;
+    case 1:
+        wipe_somebody(sim);
+        return;
+    default: /* of those that are not there, the first */
+        for (at = 0; at + 1 < sim->n_nodes && !sim->nodes[at].absent; at++)
+            ;
+        if (rg_prng_chance(&sim->prng, 1, 2) || !sim->nodes[at].absent)
+            at = sim->n_nodes - 1 - (unsigned)rg_prng_below(&sim->prng, 2);
+        sim_ask_region(sim, at);
+        return;
+    }
+}
+
 static void one_event(struct storm *s)
 {
     struct sim *sim = s->sim;
     unsigned leader = sim_leader(sim), at = any_node(sim);
 
+    if (s->members && rg_prng_chance(&sim->prng, 1, 4)) {
+        change_members(s);
+        return;
+    }
     switch (rg_prng_below(&sim->prng, s->roles ? 24 : 22)) {
     case 0:
     case 1:
@@ -393,14 +435,17 @@ static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct 
     p.snapshot_entries = s.transfers ? rg_prng_between(&draw, 40, 200) : 0;
     p.value_bytes = s.transfers && seed % 2 == 0 ? 480 : 0; /* many chunks */
     p.voters = s.voters;
+    p.spares = s.members ? 2 : 0;
     p.lane_factor = s.transfers ? (unsigned)rg_prng_between(&draw, 1, 60) : 1;
     p.trailing = rg_prng_between(&draw, 16, 100);
     p.pump_late_per_mille = rg_prng_chance(&draw, 1, 4) ? 50 : 0;
     p.entry_us = rg_prng_chance(&draw, 1, 3) ? rg_prng_between(&draw, 20, 500) : 0;
     p.row_us = rg_prng_chance(&draw, 1, 3) ? rg_prng_between(&draw, 1, 50) : 0;
-    p.keeps_links = rg_prng_chance(&draw, 1, 2);
+    p.keeps_links = rg_prng_chance(&draw, 1, 2) && !s.members; /* who is refused by all must dial again to hear why */
     p.big_groups = rg_prng_chance(&draw, 1, 3);
     s.sim = sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
+    if (s.members)
+        sim_daemons_start(sim);
     s.may_lose = seed % 3 == 0;
     s.regions = (p.learners + 1) / 2;
     s.lease_ms = seed % 3 == 1 ? 1000 : 0;
@@ -443,4 +488,9 @@ void sim_story_storm_roles(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_storm_voters(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     storm(seed, trace, ret_sim, &(struct storm){.voters = 3});
+}
+
+void sim_story_storm_regions(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    storm(seed, trace, ret_sim, &(struct storm){.members = true});
 }

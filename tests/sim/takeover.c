@@ -109,7 +109,7 @@ void sim_count_all(struct sim *sim)
 {
     unsigned leader = sim_leader(sim);
 
-    if (leader == SIM_NODES_MAX || !sim->nodes[leader].node->status.members_known)
+    if (sim->daemons != NULL || leader == SIM_NODES_MAX || !sim->nodes[leader].node->status.members_known)
         return;
     for (size_t i = 0; i < sim->nodes[leader].node->n_peers && sim_leader(sim) == leader; i++)
         for (unsigned at = 0; at < sim->n_nodes; at++)
@@ -121,6 +121,10 @@ void sim_count_all(struct sim *sim)
 /* Whoever has stopped for good comes back under a new id, until nobody has. */
 static void return_all(struct sim *sim)
 {
+    if (sim->daemons != NULL) {
+        sim_daemons_settle(sim);
+        return;
+    }
     for (unsigned round = 0; round < 12 && !sim->failed; round++) {
         bool all = true;
 
@@ -183,7 +187,7 @@ void sim_settle(struct sim *sim)
         unsigned best = SIM_NODES_MAX;
 
         for (unsigned at = 0; at < sim->n_nodes; at++)
-            if (!sim->nodes[at].alive && !sim->nodes[at].refuses_start)
+            if (!sim->nodes[at].alive && !sim->nodes[at].refuses_start && !sim->nodes[at].absent)
                 (void)sim_start(sim, at);
         sim_run_ms(sim, 3000);
         for (unsigned at = 0; at < sim->n_nodes && sim_leader(sim) == SIM_NODES_MAX; at++) {

@@ -218,6 +218,14 @@ static void op_free(struct op *op)
     free(op);
 }
 
+/* Two nodes may have been given one id, by two primaries: the configuration means one of them. */
+static bool is_member(const struct rg_members *members, const struct sim_node *n)
+{
+    const struct rg_peer_config *p = rg_members_find(members, n->self.id);
+
+    return p != NULL && strcmp(p->region, n->self.region) == 0;
+}
+
 /* As many other regions as were asked for have it, on disk. */
 static void check_regions(struct sim *sim, const struct op *op)
 {
@@ -228,12 +236,12 @@ static void check_regions(struct sim *sim, const struct op *op)
         const struct sim_node *n = &sim->nodes[i];
         bool has = false, seen = false;
 
-        if (strcmp(n->self.region, sim->nodes[op->node].self.region) == 0 || rg_members_find(members, n->self.id) == NULL)
+        if (strcmp(n->self.region, sim->nodes[op->node].self.region) == 0 || !is_member(members, n))
             continue;
         for (unsigned k = 0; k < sim->n_nodes; k++) {
             const struct sim_node *same = &sim->nodes[k];
 
-            if (strcmp(same->self.region, n->self.region) != 0 || rg_members_find(members, same->self.id) == NULL)
+            if (strcmp(same->self.region, n->self.region) != 0 || !is_member(members, same))
                 continue;
             seen |= k < i;
             /* One that is not alive answered, then crashed: its disk holds it; seen at the end. One whose disk was lost meanwhile may

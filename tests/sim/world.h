@@ -117,6 +117,8 @@ struct sim_node {
     uint64_t seen_index;
     struct rg_rev best_ready; /* most that was visible while ready */
     uint64_t wiped_us;        /* when its disk was lost last */
+    bool by_token;            /* it was added by people, with a token of its own */
+    uint64_t key;             /* its private key: who has it is who the row means */
     bool ready_checked;
     struct sim_memory memory;
 };
@@ -162,10 +164,12 @@ struct sim {
     bool failed, diverged_fine;
     char failure[SIM_TEXT_MAX * 2];
     struct sim_work *work; /* own; the workload's */
-    uint64_t stops, restarts, installs, promotions, handovers, changes;
+    uint64_t stops, restarts, installs, promotions, handovers, changes, regions;
     bool forgives;      /* promotions are declared that say that they may lose what was acknowledged */
     uint64_t forgiven; /* epochs below this one may have lost what they acknowledged, as a promotion has said */
     struct sim_keeper *keeper; /* own */
+    struct sim_daemons *daemons; /* own */
+    struct sim_bindings *bindings; /* own: of each place (check_members.c) */
 };
 
 /* ---- world.c ---- */
@@ -276,6 +280,35 @@ void sim_ask_failover(struct sim *sim, unsigned at, bool accept_loss);
 void sim_ask_handover(struct sim *sim, unsigned from, unsigned to);
 void sim_ask_role(struct sim *sim, unsigned at, uint64_t id, enum rg_role role);
 
+/* A region is to be added with this place as its node; it is given an id first. It goes, or not, by its rows. */
+void sim_ask_region(struct sim *sim, unsigned at);
+/** The region of this place is to be removed; FORCED: told or not; GONE: nobody is there, and nobody will be, whatever the policies ask for. */
+enum sim_removal { SIM_REMOVAL_TOLD, SIM_REMOVAL_FORCED, SIM_REMOVAL_GONE };
+void sim_ask_removal(struct sim *sim, unsigned at, enum sim_removal how);
+
+/* ---- daemons.c: what a daemon does beside its node about who belongs to the cluster: the region manager; how a node ends that is
+ * removed; how one comes back ---- */
+void sim_daemons_start(struct sim *sim);
+void sim_daemons_free(struct sim *sim);
+/** Everything is up: until no region is half-added or half-gone, and every node is a member, or is none for good. */
+void sim_daemons_settle(struct sim *sim);
+/** A command about nodes and regions at the leader that no policy holds up; then, if not NULL, is told its outcome, with RG_ENOTPRIMARY at
+ * once when nobody leads. */
+struct sim_order {
+    struct sim *sim;
+    unsigned at, leader;
+    struct rg_buf cmd; /* own */
+    struct rg_proposal proposal;
+    void (*then)(struct sim_order *order, enum rg_err err);
+};
+struct sim_order *sim_order_new(struct sim *sim, unsigned at, enum rg_cmd_kind kind, void (*then)(struct sim_order *order, enum rg_err err));
+void sim_order_give(struct sim_order *order); /* consume */
+
+/* ---- check_members.c ---- */
+void sim_check_members(struct sim *sim, struct sim_node *n);
+void sim_bindings_free(struct sim *sim);
+void sim_forget_bindings(struct sim *sim, unsigned at);
+
 /* ---- found.c ---- */
 void sim_story_raise_joining(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_snapshot_first(uint64_t seed, bool trace, struct sim **ret_sim);
@@ -286,6 +319,7 @@ void sim_story_storm(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_storm_transfers(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_storm_roles(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_storm_voters(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_storm_regions(uint64_t seed, bool trace, struct sim **ret_sim);
 
 /* ---- check.c ---- */
 void sim_check_node(struct sim *sim, struct sim_node *n);
@@ -339,6 +373,10 @@ enum sim_fault {
 /** Faults of these kinds, `mean_ms` apart, for `ms`. */
 void sim_faults(struct sim *sim, unsigned kinds, uint64_t mean_ms, uint64_t ms);
 
+/** Power fails, and the disk is an empty one when it is back. */
+void sim_wipe_disk(struct sim *sim, unsigned at);
+/** Somebody leads, everybody who is there is a member, bound, ready, and known to be one. */
+bool sim_all_well(struct sim *sim);
 /** It comes up again, after a while. */
 void sim_start_later(struct sim *sim, unsigned at);
 
@@ -385,6 +423,10 @@ void sim_story_snapshot_refused(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_snapshot_installed(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_snapshot_unproved(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_snapshot_rot(uint64_t seed, bool trace, struct sim **ret_sim);
+
+/* ---- stories_regions.c ---- */
+void sim_story_region_comes(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_voter_replaced(uint64_t seed, bool trace, struct sim **ret_sim);
 
 struct sim_scenario {
     const char *name, *what;

@@ -1,0 +1,378 @@
+#include "raft/member/regions_priv.h"
+
+#include <stdio.h>
+
+#include "base/bug/bug.h"
+#include "store/db/command.h"
+
+enum {
+    ERROR_EVERY_MS = 5000, /* an error that changes all the time is written so often */
+};
+
+static const char *const way_names[] = {"NONE", "JOINS", "FILLS", "CATCHUP", "VERIFIES", "TOLD", "LEAVES"};
+static const uint32_t way_may[] = {
+    /* its row says where it is: a restart, or another primary, goes on there */
+    [REGION_NONE] = RG_BIT(REGION_JOINS) | RG_BIT(REGION_FILLS) | RG_BIT(REGION_CATCHES_UP) | RG_BIT(REGION_VERIFIES) |
+                    RG_BIT(REGION_TOLD) | RG_BIT(REGION_LEAVES),
+    /* to LEAVES at once: it has no node any more that could be told */
+    [REGION_JOINS] = RG_BIT(REGION_FILLS) | RG_BIT(REGION_TOLD) | RG_BIT(REGION_LEAVES) | RG_BIT(REGION_NONE),
+    /* back to JOINS, or FILLS: its node is gone, or another one stands for it */
+    [REGION_FILLS] = RG_BIT(REGION_CATCHES_UP) | RG_BIT(REGION_JOINS) | RG_BIT(REGION_TOLD) | RG_BIT(REGION_LEAVES) | RG_BIT(REGION_NONE),
+    [REGION_CATCHES_UP] = RG_BIT(REGION_VERIFIES) | RG_BIT(REGION_JOINS) | RG_BIT(REGION_FILLS) | RG_BIT(REGION_TOLD) |
+                          RG_BIT(REGION_LEAVES) | RG_BIT(REGION_NONE),
+    [REGION_VERIFIES] = RG_BIT(REGION_JOINS) | RG_BIT(REGION_FILLS) | RG_BIT(REGION_TOLD) | RG_BIT(REGION_LEAVES) | RG_BIT(REGION_NONE),
+    [REGION_TOLD] = RG_BIT(REGION_LEAVES) | RG_BIT(REGION_NONE),
+    /* back to TOLD: a node of it was given a new id meanwhile */
+    [REGION_LEAVES] = RG_BIT(REGION_TOLD) | RG_BIT(REGION_NONE),
+};
+const struct rg_sm_table rg_region_ways = RG_SM_TABLE("region", way_may, way_names);
+
+static const char *const step_names[] = {"REST", "WRITE", "CHANGE", "TELL"};
+static const uint32_t step_may[] = {
+    [RG_REGIONS_REST] = RG_BIT(RG_REGIONS_WRITE) | RG_BIT(RG_REGIONS_CHANGE) | RG_BIT(RG_REGIONS_TELL),
+    [RG_REGIONS_WRITE] = RG_BIT(RG_REGIONS_REST),
+    [RG_REGIONS_CHANGE] = RG_BIT(RG_REGIONS_REST),
+    [RG_REGIONS_TELL] = RG_BIT(RG_REGIONS_REST),
+};
+const struct rg_sm_table rg_region_steps = RG_SM_TABLE("region step", step_may, step_names);
+
+/* ---- what it goes by ---- */
+
+const struct rg_peer_status *look_peer(const struct look *l, uint64_t id)
+{
+    for (size_t i = 0; i < l->v->status->n_peers; i++)
+        if (l->v->status->peers[i].id == id)
+            return &l->v->status->peers[i];
+    return NULL;
+}
+
+static void move(struct rg_regions *r, enum rg_region_way way)
+{
+    if (r->way.state != (unsigned)way)
+        rg_sm_move(&r->way, way);
+}
+
+void look_way(struct look *l, enum rg_region_way way) { move(l->r, way); }
+
+void look_show(struct look *l, struct rg_span region, const char *phase, unsigned percent)
+{
+    struct rg_regions_shown *s = &l->r->shown;
+
+    *s = (struct rg_regions_shown){.phase = phase, .percent = percent};
+    snprintf(s->region, sizeof s->region, "%.*s", RG_SPAN_ARG(region));
+}
+
+static struct rg_region_silent *silent_of(struct rg_regions *r, uint64_t id)
+{
+    for (size_t i = 0; i < RG_LEN(r->silent); i++)
+        if (r->silent[i].id == id)
+            return &r->silent[i];
+    return NULL;
+}
+
+bool look_reached(struct look *l, uint64_t id, char *ret_why)
+{
+    struct rg_region_silent *s = silent_of(l->r, id);
+    bool up;
+
+    ret_why[0] = '\0';
+    up = l->v->reached(l->v->arg, id, ret_why);
+    if (s == NULL && !up)
+        s = silent_of(l->r, 0); /* NULL: more nodes than a cluster has; it is never silent for long */
+    if (s != NULL && (up || s->id == 0))
+        *s = (struct rg_region_silent){.id = up ? 0 : id, .ms = l->v->now_ms};
+    return up;
+}
+
+bool look_silent_for(const struct look *l, uint64_t id, uint64_t ms)
+{
+    const struct rg_region_silent *s = silent_of(l->r, id);
+
+    return s != NULL && l->v->now_ms - s->ms > ms;
+}
+
+void unreached_text(char out[REGIONS_ERROR_BYTES], const struct rg_node_row *node, const char *why)
+{
+    snprintf(out, REGIONS_ERROR_BYTES, "node %llu at %.*s is not reached%s%.120s", (unsigned long long)node->id,
+             RG_SPAN_ARG(node->link), why[0] != '\0' ? ": " : "", why);
+}
+
+bool node_is_live(const struct rg_node_row *node)
+{
+    return rg_span_is(node->status, "PREPARED") || rg_span_is(node->status, "MEMBER");
+}
+
+enum rg_err pick_node(struct look *l, const struct rg_region *row, struct rg_node_row *ret_node)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_node_row node;
+    bool any_up = false;
+    enum rg_err err;
+
+    ret_node->id = 0;
+    if (row->node_id != 0 && rg_node_row_get(l->v->txn, row->node_id, ret_node) == RG_OK && node_is_live(ret_node) &&
+        rg_span_eq(ret_node->region, row->name))
+        return RG_OK;
+    ret_node->id = 0;
+    err = rg_node_row_list(l->v->txn, &scan);
+    while (!err && (err = rg_node_row_next(&scan, &node)) == RG_OK) {
+        char why[RG_REGIONS_WHY_BYTES];
+        bool up = node_is_live(&node) && rg_span_eq(node.region, row->name) && l->v->reached(l->v->arg, node.id, why);
+
+        if (up || (!any_up && node_is_live(&node) && rg_span_eq(node.region, row->name)))
+            *ret_node = node;
+        any_up |= up;
+    }
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}
+
+/* ---- steps ---- */
+
+void want_change(struct look *l, enum rg_change_kind kind, uint64_t id, struct rg_span region, struct rg_span link)
+{
+    struct rg_change *c = &l->r->change;
+
+    *c = (struct rg_change){.kind = kind, .peer = {.id = id, .role = RG_ROLE_LEARNER}};
+    snprintf(c->peer.region, sizeof c->peer.region, "%.*s", RG_SPAN_ARG(region));
+    if (link.n > 0)
+        snprintf(c->peer.link, sizeof c->peer.link, "%.*s", RG_SPAN_ARG(link));
+    l->todo = RG_REGIONS_CHANGE;
+}
+
+void want_tell(struct look *l, uint64_t id, struct rg_span region)
+{
+    l->r->tell_id = id;
+    snprintf(l->r->tell_region, sizeof l->r->tell_region, "%.*s", RG_SPAN_ARG(region));
+    l->todo = RG_REGIONS_TELL;
+}
+
+static void begin_cmd(struct look *l, enum rg_cmd_kind kind)
+{
+    rg_cmd_begin(&l->r->cmd, kind, l->v->wall_ms, rg_span_str("regions"));
+    l->todo = RG_REGIONS_WRITE;
+}
+
+void want_region(struct look *l, const struct rg_region *row, const char *status, const char *phase, const char *error, uint64_t node_id,
+                 struct rg_span url)
+{
+    static const uint32_t without[] = {RG_F_STATUS, RG_F_PHASE, RG_F_ERROR, RG_F_NODE_ID, RG_F_URL};
+    struct rg_buf *cmd = &l->r->cmd;
+
+    begin_cmd(l, RG_CMD_REGION_PUT);
+    rg_region_rewrite(cmd, row, without, RG_LEN(without));
+    rg_tlv_put_str(cmd, RG_F_STATUS, status);
+    if (phase[0] != '\0')
+        rg_tlv_put_str(cmd, RG_F_PHASE, phase);
+    if (error[0] != '\0')
+        rg_tlv_put_str(cmd, RG_F_ERROR, error);
+    if (node_id != 0)
+        rg_tlv_put_u64(cmd, RG_F_NODE_ID, node_id);
+    if (url.n > 0)
+        rg_tlv_put(cmd, RG_F_URL, url);
+}
+
+bool want_error(struct look *l, const struct rg_region *row, const char *error)
+{
+    struct rg_regions *r = l->r;
+    char phase[16], status[16];
+    uint64_t now = l->v->now_ms;
+
+    if (rg_span_is(row->error, error) || (row->error.n > 0 && error[0] != '\0' && r->error_ms != 0 && now - r->error_ms < ERROR_EVERY_MS))
+        return false;
+    r->error_ms = now;
+    if (error[0] != '\0')
+        rg_log_warn(r->log, "region.waits", "region=%.*s reason=\"%s\"", RG_SPAN_ARG(row->name), error);
+    snprintf(phase, sizeof phase, "%.*s", RG_SPAN_ARG(row->phase));
+    snprintf(status, sizeof status, "%.*s", RG_SPAN_ARG(row->status));
+    want_region(l, row, status, phase, error, row->node_id, row->url);
+    return true;
+}
+
+void want_node(struct look *l, const struct rg_node_row *node, const char *status, const char *phase)
+{
+    struct rg_node_row row = *node;
+
+    row.status = rg_span_str(status);
+    row.phase = rg_span_str(phase);
+    begin_cmd(l, RG_CMD_NODE_PUT);
+    rg_node_row_put(&l->r->cmd, &row);
+}
+
+void keep_own(struct look *l, const struct rg_region *row)
+{
+    struct rg_node_row node;
+    bool named;
+
+    if (pick_node(l, row, &node) != RG_OK)
+        return;
+    if (node.id == l->v->status->id && rg_span_is(node.status, "PREPARED")) {
+        want_node(l, &node, "MEMBER", "");
+        return;
+    }
+    named = node.id != 0;
+    rg_log_warn(l->r->log, "region.kept", "region=%.*s was=%.*s reason=\"it is the primary's region now\"", RG_SPAN_ARG(row->name),
+                RG_SPAN_ARG(row->status));
+    want_region(l, row, "ACTIVE", "", "", named ? node.id : row->node_id, named ? node.url : row->url);
+}
+
+/* ---- one look ---- */
+
+static void forget_work(struct rg_regions *r)
+{
+    move(r, REGION_NONE);
+    r->region[0] = r->phase[0] = r->failed_text[0] = '\0';
+    r->target = r->good_ms = r->error_ms = 0;
+    memset(r->silent, 0, sizeof r->silent);
+}
+
+/* What is remembered is of one region in one phase. */
+static void remember(struct rg_regions *r, const struct rg_region *row)
+{
+    if (!rg_span_is(row->name, r->region)) {
+        forget_work(r);
+        snprintf(r->region, sizeof r->region, "%.*s", RG_SPAN_ARG(row->name));
+    }
+    if (!rg_span_is(row->phase, r->phase)) {
+        snprintf(r->phase, sizeof r->phase, "%.*s", RG_SPAN_ARG(row->phase));
+        r->target = r->good_ms = 0;
+    }
+}
+
+/* The one region that comes or goes. RG_ENOTFOUND: none. */
+static enum rg_err find_region(struct rg_txn *txn, struct rg_region *ret_region)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    enum rg_err err = rg_region_list(txn, rg_span(NULL, 0), &scan);
+
+    while (!err && (err = rg_region_list_next(&scan, ret_region)) == RG_OK)
+        if (!rg_span_is(ret_region->status, "ACTIVE"))
+            return RG_OK;
+    return err;
+}
+
+static void step_nodes(struct look *l)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_node_row node;
+    enum rg_err err = rg_node_row_list(l->v->txn, &scan);
+
+    while (!err && l->todo == RG_REGIONS_REST && (err = rg_node_row_next(&scan, &node)) == RG_OK)
+        step_node(l, &node);
+}
+
+static void decide(struct look *l)
+{
+    struct rg_regions *r = l->r;
+    struct rg_region row;
+    enum rg_err err = find_region(l->v->txn, &row);
+
+    r->waiting = false;
+    if (!err) {
+        remember(r, &row);
+        r->waiting = true;
+        if (rg_span_is(row.status, "ADDING"))
+            step_adding(l, &row);
+        else
+            step_removing(l, &row);
+    } else if (r->region[0] != '\0') {
+        forget_work(r);
+    }
+    if (l->todo == RG_REGIONS_REST && (err == RG_OK || err == RG_ENOTFOUND))
+        step_nodes(l);
+    if (l->todo != RG_REGIONS_REST && !RG_BUG(step_once))
+        r->waiting = true; /* it may be refused */
+}
+
+bool rg_regions_due(struct rg_regions *r, const struct rg_node_status *status)
+{
+    if (r->step.state != RG_REGIONS_REST)
+        return false;
+    if (!status->leader || !status->ready) {
+        if (r->region[0] != '\0')
+            forget_work(r);
+        r->shown.phase = NULL;
+        r->told_id = r->seen_index = 0;
+        r->waiting = true;
+        return false;
+    }
+    return r->waiting || r->seen_index != status->applied.index;
+}
+
+enum rg_regions_do rg_regions_look(struct rg_regions *r, const struct rg_regions_view *view)
+{
+    struct look l = {.r = r, .v = view, .todo = RG_REGIONS_REST};
+
+    RG_ASSERT(r->step.state == RG_REGIONS_REST);
+    RG_ASSERT(view->status->leader);
+    r->shown = (struct rg_regions_shown){.phase = NULL};
+    decide(&l);
+    r->seen_index = view->status->applied.index;
+    if (l.todo == RG_REGIONS_WRITE && r->cmd.err) {
+        rg_log_error(r->log, "region.write", "code=%s", rg_err_symbol(r->cmd.err));
+        return RG_REGIONS_REST;
+    }
+    if (l.todo != RG_REGIONS_REST)
+        rg_sm_move(&r->step, l.todo);
+    return l.todo;
+}
+
+/* ---- how it ended ---- */
+
+void rg_regions_on_written(struct rg_regions *r, enum rg_err err, const struct rg_reply *reply)
+{
+    RG_ASSERT(r->step.state == RG_REGIONS_WRITE);
+    rg_sm_move(&r->step, RG_REGIONS_REST);
+    if (err == RG_OK && reply->err && reply->err != RG_ESTALE)
+        rg_log_warn(r->log, "region.write", "code=%s why=%d", rg_err_symbol(reply->err), (int)reply->why);
+}
+
+/* Steps are tried again at every look: the log hears of it once in a while. */
+static void complain(struct rg_regions *r, const char *event, uint64_t id, enum rg_err err, uint64_t now_ms)
+{
+    if (strcmp(r->failed_text, r->logged_text) == 0 && now_ms - r->logged_ms < SILENT_MS_MAX)
+        return;
+    memcpy(r->logged_text, r->failed_text, sizeof r->logged_text);
+    r->logged_ms = now_ms;
+    rg_log_warn(r->log, event, "node=%llu code=%s reason=\"%s\"", (unsigned long long)id, rg_err_symbol(err), r->failed_text);
+}
+
+void rg_regions_on_changed(struct rg_regions *r, enum rg_err err, const char *text, uint64_t now_ms)
+{
+    RG_ASSERT(r->step.state == RG_REGIONS_CHANGE);
+    rg_sm_move(&r->step, RG_REGIONS_REST);
+    if (err == RG_OK || err == RG_EBUSY || err == RG_ESTOPPED || err == RG_ENOTPRIMARY)
+        return;
+    snprintf(r->failed_text, sizeof r->failed_text, "%s", text[0] != '\0' ? text : rg_err_text(err));
+    complain(r, "region.change", r->change.peer.id, err, now_ms);
+}
+
+void rg_regions_on_told(struct rg_regions *r, enum rg_err err, const char *text, uint64_t now_ms)
+{
+    RG_ASSERT(r->step.state == RG_REGIONS_TELL);
+    rg_sm_move(&r->step, RG_REGIONS_REST);
+    if (!err) {
+        r->told_id = r->tell_id;
+        rg_log_info(r->log, "region.told", "node=%llu", (unsigned long long)r->tell_id);
+        return;
+    }
+    snprintf(r->failed_text, sizeof r->failed_text, "node %llu does not end itself: %.150s", (unsigned long long)r->tell_id,
+             text[0] != '\0' ? text : rg_err_text(err));
+    complain(r, "region.tell", r->tell_id, err, now_ms);
+}
+
+/* ---- life ---- */
+
+void rg_regions_init(struct rg_regions *r, const struct rg_log *log)
+{
+    memset(r, 0, sizeof *r);
+    r->log = log;
+    r->waiting = true;
+    rg_sm_init(&r->way, &rg_region_ways, REGION_NONE);
+    rg_sm_init(&r->step, &rg_region_steps, RG_REGIONS_REST);
+    rg_buf_init(&r->cmd, RG_CMD_BYTES_MAX);
+}
+
+void rg_regions_deinit(struct rg_regions *r)
+{
+    rg_buf_deinit(&r->cmd);
+}

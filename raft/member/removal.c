@@ -1,0 +1,39 @@
+#include "raft/member/removal.h"
+
+#include "base/bug/bug.h"
+#include "store/model/region.h"
+#include "store/model/setting.h"
+
+enum rg_err rg_removal_judge(const struct rg_removal *asked, const struct rg_removal *self, struct rg_errctx *ctx)
+{
+    RG_ASSERT(self->cluster != NULL);
+    RG_ASSERT(self->id != 0);
+    if (asked->cluster == NULL || asked->region == NULL || strcmp(asked->cluster, self->cluster) != 0 ||
+        strcmp(asked->region, self->region) != 0 || asked->id != self->id)
+        return rg_fail(ctx, RG_EINVALID, "this is node %llu of region %s, cluster %s: another one is meant", (unsigned long long)self->id,
+                       self->region, self->cluster);
+    if ((asked->epoch < 1 || asked->epoch < self->epoch) && !RG_BUG(removal_unjudged))
+        return rg_fail(ctx, RG_EFENCED, "asked by a primary of epoch %lld: this node knows of epoch %lld", (long long)asked->epoch,
+                       (long long)self->epoch);
+    return RG_OK;
+}
+
+enum rg_err rg_removal_spares(struct rg_txn *txn, bool *ret_spares, uint32_t *ret_need, uint32_t *ret_others)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_settings p;
+    struct rg_region r;
+    uint32_t others = 0;
+    enum rg_err err = rg_settings_get(txn, &p);
+
+    if (!err)
+        err = rg_region_list(txn, rg_span(NULL, 0), &scan);
+    while (!err && (err = rg_region_list_next(&scan, &r)) == RG_OK)
+        others += rg_span_is(r.status, "ACTIVE") && !r.primary;
+    if (err != RG_ENOTFOUND)
+        return err;
+    *ret_need = RG_MAX(p.regions, p.lease_regions);
+    *ret_others = others;
+    *ret_spares = *ret_need == 0 || others > *ret_need;
+    return RG_OK;
+}

@@ -1,0 +1,617 @@
+/* What a daemon does beside its node about who belongs to the cluster: the same machines as in cmd/daemon, over simulated links and disks.
+ * Whoever leads manages regions; a node that is told so ends for good; one that was replaced, or forgot, asks for a new id. */
+#include <stdio.h>
+
+#include "raft/member/regions.h"
+#include "raft/member/removal.h"
+#include "store/db/command.h"
+#include "store/model/node.h"
+#include "store/model/region.h"
+#include "tests/sim/world.h"
+
+#define TELL_US 5000000 /* for the answer of a node that is removed */
+
+struct sim_daemon {
+    struct sim *sim;
+    unsigned at;
+    /* The process that runs now: its region manager. */
+    uint64_t generation; /* of the node; 0: none was looked at yet */
+    struct rg_regions regions;
+    struct rg_proposal proposal;
+    uint64_t telling; /* number of the question under way; 0: none */
+    /* A node that comes back. */
+    bool returns;
+    uint64_t ask_us, asking; /* when next; number of the question under way */
+    uint64_t next_key;
+};
+
+struct sim_daemons {
+    uint64_t questions;
+    struct sim_daemon nodes[SIM_NODES_MAX];
+};
+
+static bool runs(const struct sim_node *n)
+{
+    return n->alive && !n->off && !n->stopped;
+}
+
+static unsigned place_of(const struct sim *sim, unsigned from, uint64_t id)
+{
+    unsigned best = SIM_NODES_MAX;
+
+    for (unsigned i = 0; i < sim->n_nodes; i++)
+        if (sim->nodes[i].self.id == id && (best == SIM_NODES_MAX || sim->conns[from][i].state == SIM_CONN_UP))
+            best = i;
+    return best;
+}
+
+/* ---- orders ---- */
+
+struct sim_order *sim_order_new(struct sim *sim, unsigned at, enum rg_cmd_kind kind, void (*then)(struct sim_order *order, enum rg_err err))
+{
+    struct sim_order *o = calloc(1, sizeof *o);
+
+    RG_ASSERT(o != NULL);
+    *o = (struct sim_order){.sim = sim, .at = at, .leader = sim_leader(sim), .then = then};
+    rg_buf_init(&o->cmd, RG_CMD_BYTES_MAX);
+    rg_cmd_begin(&o->cmd, kind, (int64_t)(sim->now_us / 1000) + 1, rg_span_str("sim"));
+    return o;
+}
+
+static void order_end(struct sim_order *o, enum rg_err err)
+{
+    if (o->then != NULL)
+        o->then(o, err);
+    rg_buf_deinit(&o->cmd);
+    free(o);
+}
+
+static void on_ordered(struct rg_proposal *p)
+{
+    struct sim_order *o = RG_CONTAINER(p, struct sim_order, proposal);
+
+    order_end(o, p->err != RG_OK ? p->err : p->reply.err);
+}
+
+void sim_order_give(struct sim_order *o)
+{
+    struct sim *sim = o->sim;
+    unsigned leader = o->leader;
+
+    RG_ASSERT(o->cmd.err == RG_OK);
+    if (leader == SIM_NODES_MAX || !runs(&sim->nodes[leader]) || sim->nodes[leader].frozen > sim->now_us) {
+        order_end(o, RG_ENOTPRIMARY);
+        return;
+    }
+    o->proposal = (struct rg_proposal){.cmd = rg_buf_span(&o->cmd), .exempt = true, .on_done = on_ordered};
+    rg_node_submit(sim->nodes[leader].node, &o->proposal);
+    sim_pump(sim, leader);
+}
+
+/* ---- the first rows, as the bootstrap writes them ---- */
+
+static void put_first_rows(struct sim *sim)
+{
+    for (unsigned at = 0; at < sim->n_nodes; at++) {
+        const struct rg_peer_config *self = &sim->nodes[at].self;
+        struct rg_node_row row = {.id = self->id, .region = rg_span_str(self->region), .link = rg_span_str(self->link),
+                                  .url = rg_span_str(self->link), .status = rg_span_str("MEMBER")};
+        struct sim_order *o;
+
+        if (sim->nodes[at].absent)
+            continue;
+        o = sim_order_new(sim, at, RG_CMD_NODE_PUT, NULL);
+        rg_node_row_put(&o->cmd, &row);
+        sim_order_give(o);
+        if (at > 0 && strcmp(self->region, sim->nodes[at - 1].self.region) == 0)
+            continue;
+        o = sim_order_new(sim, at, RG_CMD_REGION_PUT, NULL);
+        rg_tlv_put_str(&o->cmd, RG_F_NAME, self->region);
+        rg_tlv_put_str(&o->cmd, RG_F_STATUS, "ACTIVE");
+        rg_tlv_put_str(&o->cmd, RG_F_URL, self->link);
+        rg_tlv_put_u64(&o->cmd, RG_F_PRIMARY, at == 0);
+        sim_order_give(o);
+    }
+}
+
+/* ---- a node that is removed ends ---- */
+
+struct told {
+    uint64_t number, epoch;
+    char region[33];
+    enum rg_err err; /* the answer */
+};
+
+static void run_told_back(struct sim *sim, struct sim_event *e)
+{
+    struct sim_daemon *d = &sim->daemons->nodes[e->node];
+    const struct told *t = e->data;
+    struct sim_node *n = &sim->nodes[e->node];
+
+    if (!runs(n) || d->generation != n->generation || d->telling != t->number)
+        return;
+    d->telling = 0;
+    rg_regions_on_told(&d->regions, t->err, "", n->io.now_ms(&n->io));
+}
+
+static void answer_after(struct sim *sim, unsigned from, unsigned to, uint64_t us, const struct told *t)
+{
+    struct sim_event *e = sim_at(sim, sim->now_us + us, run_told_back);
+
+    e->node = from;
+    e->peer = to;
+    e->turn = true;
+    e->data = malloc(sizeof *t);
+    RG_ASSERT(e->data != NULL);
+    memcpy(e->data, t, sizeof *t);
+}
+
+/* Its key is destroyed and its data deleted: nothing of it is ever started again. */
+static void end_for_good(struct sim *sim, unsigned at)
+{
+    struct sim_node *n = &sim->nodes[at];
+
+    sim_trace(sim, "n%u, node %llu, ends for good", at + 1, (unsigned long long)n->self.id);
+    if (n->alive)
+        sim_stop(sim, at);
+    simdisk_wipe(n->disk);
+    sim_forget_memory(n);
+    n->wiped_us = sim->now_us;
+    n->absent = true;
+    n->refuses_start = false;
+    n->self.id = 0;
+    sim->daemons->nodes[at].returns = false;
+}
+
+static void run_told(struct sim *sim, struct sim_event *e)
+{
+    struct sim_node *n = &sim->nodes[e->node];
+    RG_AUTO_MEM struct rg_node_status *s = malloc(sizeof *s);
+    struct told t = *(const struct told *)e->data;
+    struct rg_errctx ctx = {.text = ""};
+
+    RG_ASSERT(s != NULL);
+    if (!runs(n) || sim->conns[e->node][e->peer].cut || e->n != n->self.id)
+        return;
+    rg_node_status_copy(n->node, s);
+    t.err = rg_removal_judge(&(struct rg_removal){"sim", t.region, e->n, (int64_t)t.epoch},
+                             &(struct rg_removal){"sim", n->self.region, n->self.id, (int64_t)RG_MAX(s->epoch + s->leader, s->promised)},
+                             &ctx);
+    sim_trace(sim, "n%u is told to end: %s", e->node + 1, rg_err_symbol(t.err));
+    answer_after(sim, e->peer, e->node, sim_draw(sim, sim->params.network), &t);
+    if (!t.err)
+        end_for_good(sim, e->node);
+}
+
+static void tell(struct sim *sim, struct sim_daemon *d, uint64_t epoch)
+{
+    unsigned to = place_of(sim, d->at, d->regions.tell_id);
+    struct told t = {.number = ++sim->daemons->questions, .epoch = epoch, .err = RG_ETIMEOUT};
+    struct sim_event *e;
+
+    d->telling = t.number;
+    snprintf(t.region, sizeof t.region, "%s", d->regions.tell_region);
+    answer_after(sim, d->at, to, TELL_US, &t);
+    if (to == SIM_NODES_MAX || sim->conns[d->at][to].cut)
+        return;
+    e = sim_at(sim, RG_MAX(sim->now_us, sim->conns[d->at][to].stalled) + sim_draw(sim, sim->params.network), run_told);
+    e->node = to;
+    e->peer = d->at;
+    e->n = d->regions.tell_id;
+    e->turn = true;
+    e->data = malloc(sizeof t);
+    RG_ASSERT(e->data != NULL);
+    memcpy(e->data, &t, sizeof t);
+}
+
+/* ---- the region manager ---- */
+
+static void on_proposed(struct rg_proposal *p)
+{
+    struct sim_daemon *d = RG_CONTAINER(p, struct sim_daemon, proposal);
+
+    rg_regions_on_written(&d->regions, p->err, &p->reply);
+}
+
+static void on_changed(struct rg_change *c)
+{
+    struct sim_daemon *d = RG_CONTAINER(c, struct sim_daemon, regions.change);
+
+    sim_trace(d->sim, "n%u: change %d of node %llu: %s %s", d->at + 1, (int)c->kind, (unsigned long long)c->peer.id, rg_err_symbol(c->err),
+              c->text);
+    d->sim->changes += c->err == RG_OK;
+    rg_regions_on_changed(&d->regions, c->err, c->text, 1);
+}
+
+/* A member's link is the node's; a node that is none yet, or any more, is spoken to beside it. */
+static bool reached(void *arg, uint64_t id, char ret_why[RG_REGIONS_WHY_BYTES])
+{
+    const struct sim_daemon *d = arg;
+    const struct sim *sim = d->sim;
+    unsigned to = place_of(sim, d->at, id);
+
+    snprintf(ret_why, RG_REGIONS_WHY_BYTES, "no answer");
+    if (to == SIM_NODES_MAX || !runs(&sim->nodes[to]) || sim->conns[d->at][to].cut)
+        return false;
+    return rg_members_find(&sim->nodes[d->at].node->members, id) == NULL || sim->conns[d->at][to].state == SIM_CONN_UP;
+}
+
+static void manage(struct sim *sim, struct sim_daemon *d)
+{
+    struct sim_node *n = &sim->nodes[d->at];
+    RG_AUTO_MEM struct rg_node_status *s = malloc(sizeof *s);
+    struct rg_txn *txn;
+    enum rg_regions_do what;
+
+    RG_ASSERT(s != NULL);
+    rg_node_status_copy(n->node, s);
+    if (!rg_regions_due(&d->regions, s))
+        return;
+    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
+    what = rg_regions_look(&d->regions, &(struct rg_regions_view){.status = s, .txn = txn, .now_ms = n->io.now_ms(&n->io),
+                                                                  .wall_ms = n->io.wall_ms(&n->io), .arg = d, .reached = reached});
+    rg_txn_free(txn);
+    switch (what) {
+    case RG_REGIONS_REST:
+        return;
+    case RG_REGIONS_WRITE:
+        d->proposal = (struct rg_proposal){.cmd = rg_buf_span(&d->regions.cmd), .exempt = true, .on_done = on_proposed};
+        rg_node_submit(n->node, &d->proposal);
+        break;
+    case RG_REGIONS_CHANGE:
+        d->regions.change.on_done = on_changed;
+        rg_node_change(n->node, &d->regions.change);
+        break;
+    case RG_REGIONS_TELL:
+        sim_trace(sim, "n%u tells node %llu to end", d->at + 1, (unsigned long long)d->regions.tell_id);
+        tell(sim, d, s->epoch);
+        break;
+    }
+    sim_pump(sim, d->at);
+}
+
+/* ---- a node that comes back ---- */
+
+struct joins {
+    uint64_t number, old_id, key, next_key, id;
+};
+
+static void send_joins(struct sim *sim, unsigned from, unsigned to, const struct joins *j, void (*run)(struct sim *sim, struct sim_event *e))
+{
+    struct sim_event *e = sim_at(sim, sim->now_us + sim_draw(sim, sim->params.network), run);
+
+    e->node = to;
+    e->peer = from;
+    e->data = malloc(sizeof *j);
+    RG_ASSERT(e->data != NULL);
+    memcpy(e->data, j, sizeof *j);
+}
+
+/* Who it may ask, and what it knows of the cluster, come from the answer: the members as the primary has them. */
+static void run_joined(struct sim *sim, struct sim_event *e)
+{
+    struct sim_node *n = &sim->nodes[e->node], *primary = &sim->nodes[e->peer];
+    struct sim_daemon *d = &sim->daemons->nodes[e->node];
+    const struct joins *j = e->data;
+
+    if (!d->returns || d->asking != j->number || sim->conns[e->node][e->peer].cut || !runs(primary))
+        return;
+    d->returns = false;
+    simdisk_wipe(n->disk); /* what was set aside is of no concern here */
+    sim_forget_memory(n);
+    n->wiped_us = sim->now_us;
+    n->self.id = j->id;
+    n->self.role = RG_ROLE_LEARNER;
+    n->key = j->next_key;
+    n->n_first_peers = 0;
+    for (size_t i = 0; i < primary->node->members.n && n->n_first_peers < SIM_NODES_MAX; i++)
+        if (primary->node->members.peers[i].id != j->old_id && strcmp(primary->node->members.peers[i].link, n->self.link) != 0)
+            n->first_peers[n->n_first_peers++] = primary->node->members.peers[i];
+    n->first_peers[n->n_first_peers++] = n->self;
+    sim_trace(sim, "n%u comes back as %llu", e->node + 1, (unsigned long long)j->id);
+    (void)sim_start(sim, e->node);
+}
+
+static void on_joined(struct sim_order *o, enum rg_err err)
+{
+    struct sim *sim = o->sim;
+    struct sim_daemon *d = &sim->daemons->nodes[o->at];
+    struct joins j = {.number = d->asking, .next_key = d->next_key, .old_id = sim->nodes[o->at].self.id};
+
+    for (size_t i = 0; !err && i < 8; i++)
+        j.id = j.id << 8 | o->proposal.reply.id.b[i];
+    if (!err && d->returns && !sim->nodes[o->leader].off)
+        send_joins(sim, o->leader, o->at, &j, run_joined);
+}
+
+static bool proves(struct sim *sim, unsigned at, const struct rg_node_row *row, uint64_t key)
+{
+    if (row->cert.n == 0)
+        return row->id == at + 1;
+    return row->cert.n == sizeof key && memcmp(row->cert.p, &key, sizeof key) == 0 && rg_span_is(row->region, sim->nodes[at].self.region);
+}
+
+/* POST /v1/rejoin, at the one that is asked. */
+static void run_joins(struct sim *sim, struct sim_event *e)
+{
+    struct sim_node *n = &sim->nodes[e->node], *asks = &sim->nodes[e->peer];
+    const struct joins *j = e->data;
+    struct sim_order *o;
+    struct rg_node_row row;
+    struct rg_txn *txn;
+    enum rg_err err;
+    bool removed;
+
+    if (!runs(n) || sim->conns[e->node][e->peer].cut || n->frozen > sim->now_us || !n->node->leading || !n->node->health.ready)
+        return;
+    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
+    err = rg_node_row_get(txn, j->old_id, &row);
+    removed = !err && rg_span_is(row.status, "REMOVED");
+    if (!err && !proves(sim, e->peer, &row, j->key))
+        err = RG_EBADTOKEN;
+    rg_txn_free(txn);
+    if (removed && !err) {
+        end_for_good(sim, e->peer);
+        return;
+    }
+    if (err && j->old_id != e->peer + 1 && !asks->by_token) /* given by a primary that was replaced: once more, as the one that everybody knows */
+        asks->self.id = e->peer + 1;
+    if (err)
+        return;
+    o = sim_order_new(sim, e->peer, RG_CMD_NODE_JOIN, on_joined);
+    o->leader = e->node;
+    rg_tlv_put_u64(&o->cmd, RG_F_OLD_NODE_ID, j->old_id);
+    rg_tlv_put_str(&o->cmd, RG_F_NAME, asks->self.region);
+    rg_tlv_put_str(&o->cmd, RG_F_LINK, asks->self.link);
+    rg_tlv_put_str(&o->cmd, RG_F_URL, asks->self.link);
+    rg_tlv_put(&o->cmd, RG_F_CERT, rg_span((const uint8_t *)&j->next_key, sizeof j->next_key));
+    sim_order_give(o);
+}
+
+static bool is_fenced(const struct sim_node *n)
+{
+    return n->alive ? n->stopped && (n->stop_err == RG_EFENCED || n->stop_err == RG_ECORRUPT)
+                    : n->refuses_start && n->start_err == RG_EFENCED;
+}
+
+static void begin_return(struct sim *sim, struct sim_daemon *d)
+{
+    struct sim_node *n = &sim->nodes[d->at];
+
+    if (n->alive)
+        sim_stop(sim, d->at);
+    d->returns = true;
+    d->next_key = rg_prng_u64(&sim->prng);
+    d->ask_us = sim->now_us + rg_prng_between(&sim->prng, 1000, 500000);
+    sim_trace(sim, "n%u asks for a new id", d->at + 1);
+}
+
+static void ask_on(struct sim *sim, struct sim_daemon *d)
+{
+    struct sim_node *n = &sim->nodes[d->at];
+    unsigned to = (unsigned)rg_prng_below(&sim->prng, sim->n_nodes);
+    struct joins j = {.number = ++sim->daemons->questions, .old_id = n->self.id, .key = n->key, .next_key = d->next_key};
+
+    d->asking = j.number;
+    d->ask_us = sim->now_us + rg_prng_between(&sim->prng, 50000, 300000);
+    if (to != d->at && !sim->conns[d->at][to].cut)
+        send_joins(sim, d->at, to, &j, run_joins);
+}
+
+/* ---- a tick of each process ---- */
+
+static void tick(struct sim *sim, struct sim_daemon *d)
+{
+    struct sim_node *n = &sim->nodes[d->at];
+
+    if (!n->absent && !d->returns && is_fenced(n)) {
+        begin_return(sim, d);
+    } else if (d->returns && n->alive) { /* somebody started it: it is still who it was, and refuses */
+        sim_stop(sim, d->at);
+    } else if (d->returns && sim->now_us >= d->ask_us) {
+        ask_on(sim, d);
+    }
+    if (!runs(n) || n->frozen > sim->now_us)
+        return;
+    if (d->generation != n->generation) { /* another process */
+        rg_regions_deinit(&d->regions);
+        rg_regions_init(&d->regions, &sim->log);
+        d->generation = n->generation;
+        d->telling = 0;
+    }
+    manage(sim, d);
+}
+
+static void run_daemons(struct sim *sim, struct sim_event *e)
+{
+    (void)e; /* until the end of the world */
+    for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++)
+        tick(sim, &sim->daemons->nodes[at]);
+    sim_at(sim, sim->now_us + RG_REGIONS_EVERY_MS * 1000, run_daemons);
+}
+
+void sim_daemons_start(struct sim *sim)
+{
+    RG_ASSERT(sim->daemons == NULL);
+    sim->daemons = calloc(1, sizeof *sim->daemons);
+    RG_ASSERT(sim->daemons != NULL);
+    for (unsigned at = 0; at < sim->n_nodes; at++) {
+        sim->daemons->nodes[at] = (struct sim_daemon){.sim = sim, .at = at};
+        if (sim->nodes[at].absent)
+            sim->nodes[at].self.id = 0; /* its own is given to it */
+        rg_regions_init(&sim->daemons->nodes[at].regions, &sim->log);
+    }
+    put_first_rows(sim);
+    sim_run_ms(sim, 300);
+    sim_at(sim, sim->now_us + 1, run_daemons);
+}
+
+void sim_daemons_free(struct sim *sim)
+{
+    for (unsigned at = 0; sim->daemons != NULL && at < sim->n_nodes; at++)
+        rg_regions_deinit(&sim->daemons->nodes[at].regions);
+    free(sim->daemons);
+    sim->daemons = NULL;
+}
+
+/* ---- the end ---- */
+
+/* What is still on its way, in the leader's rows; NULL: nothing. */
+static const char *under_way(struct sim *sim, unsigned leader, uint64_t *which)
+{
+    struct sim_node *n = &sim->nodes[leader];
+    RG_AUTO_SCAN struct rg_scan regions = {0};
+    RG_AUTO_SCAN struct rg_scan nodes = {0};
+    const char *what = NULL;
+    struct rg_region region;
+    struct rg_node_row row;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
+    err = rg_region_list(txn, rg_span(NULL, 0), &regions);
+    while (!err && (err = rg_region_list_next(&regions, &region)) == RG_OK)
+        if (!rg_span_is(region.status, "ACTIVE"))
+            what = rg_span_is(region.status, "ADDING") ? "a region is half-added" : "a region is half-gone";
+    err = rg_node_row_list(txn, &nodes);
+    while (!err && what == NULL && (err = rg_node_row_next(&nodes, &row)) == RG_OK) {
+        bool member = row.id == n->self.id || rg_members_find(&n->node->members, row.id) != NULL;
+
+        *which = row.id;
+        if (rg_span_is(row.status, "PREPARED") && row.rejoin)
+            what = "a node that came back is not let in";
+        else if (rg_span_is(row.status, "REMOVED") && row.phase.n > 0 && place_of(sim, leader, row.id) != SIM_NODES_MAX &&
+                 !sim->nodes[place_of(sim, leader, row.id)].absent)
+            what = "a node that was removed has not heard of it";
+        else if (!rg_span_is(row.status, "MEMBER") && member)
+            what = rg_span_is(row.status, "PREPARED") ? "a prepared node is in the configuration" : "an id that is gone is in the configuration";
+    }
+    rg_scan_end(&regions);
+    rg_scan_end(&nodes);
+    rg_txn_free(txn);
+    return what;
+}
+
+/* Whether the leader's state knows this node's id as its own; member: as a MEMBER. */
+static bool known(struct sim *sim, unsigned leader, unsigned at, bool *ret_member)
+{
+    struct sim_node *n = &sim->nodes[leader];
+    struct rg_node_row row = {.id = 0};
+    struct rg_txn *txn;
+    bool is;
+
+    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
+    is = rg_node_row_get(txn, sim->nodes[at].self.id, &row) == RG_OK && proves(sim, at, &row, sim->nodes[at].key) &&
+         (sim->daemons->nodes[at].returns || !rg_span_is(row.status, "FENCED"));
+    *ret_member = is && rg_span_is(row.status, "MEMBER");
+    rg_txn_free(txn);
+    return is;
+}
+
+static bool was_given(const struct sim *sim, unsigned at)
+{
+    return sim->nodes[at].by_token;
+}
+
+/* What it knows comes from a primary that had been replaced, and gave away an id that another one gave to the one that leads now. */
+static bool misled(const struct sim_node *n, const struct sim_node *leader)
+{
+    const struct rg_peer_config *p = rg_members_find(&n->node->members, leader->self.id);
+
+    return p != NULL && strcmp(p->region, leader->self.region) != 0;
+}
+
+/* A node that is nobody. Whoever was to be added is given up by whoever added it, or asked for once more; any other one asks again. So does
+ * one that a promotion left out of the configuration and that cannot know it, for it was to take over and never heard so: that is people's
+ * doing, its data is thrown away. */
+static void look_after(struct sim *sim, unsigned leader, unsigned at)
+{
+    struct sim_node *n = &sim->nodes[at];
+    struct sim_daemon *d = &sim->daemons->nodes[at];
+    bool member, is = known(sim, leader, at, &member);
+
+    if (was_given(sim, at) && (!is || (n->alive && misled(n, &sim->nodes[leader]))))
+        end_for_good(sim, at);
+    else if (d->returns)
+        return;
+    else if (!is || member)
+        begin_return(sim, d);
+    else if (was_given(sim, at))
+        sim_ask_region(sim, at);
+}
+
+/* One node of it; NULL: nothing is missing. */
+static const char *missing(struct sim *sim, unsigned leader, unsigned at, bool may_give_up)
+{
+    struct sim_node *n = &sim->nodes[at];
+    const struct rg_members *members = &sim->nodes[leader].node->members;
+    const char *what = NULL;
+    bool member;
+
+    if (n->absent || at == leader)
+        return NULL;
+    if (sim->daemons->nodes[at].returns)
+        what = "a node asks for a new id";
+    else if (!n->alive)
+        (void)sim_start(sim, at), what = "a node was down";
+    else if (n->stopped)
+        what = "a node has stopped";
+    else if (rg_members_find(members, n->self.id) == NULL || !known(sim, leader, at, &member) || misled(n, &sim->nodes[leader]))
+        what = "a node is no member";
+    if (what != NULL && may_give_up)
+        look_after(sim, leader, at);
+    return what;
+}
+
+/* A region that is asked for, or a member, and has no node any more (it was told to end by a primary whose word was lost): its row or the
+ * status says so, and people take it away. One that is being added waits for such a one to hear of it: that goes first. */
+static void give_up_regions(struct sim *sim, unsigned leader)
+{
+    struct sim_node *n = &sim->nodes[leader];
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    unsigned gone = SIM_NODES_MAX, adding = SIM_NODES_MAX;
+    struct rg_region region;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
+    err = rg_region_list(txn, rg_span(NULL, 0), &scan);
+    while (!err && (err = rg_region_list_next(&scan, &region)) == RG_OK)
+        for (unsigned at = 0; at < sim->n_nodes; at++) {
+            if (!rg_span_is(region.name, sim->nodes[at].self.region))
+                continue;
+            gone = sim->nodes[at].absent ? at : gone;
+            adding = !sim->nodes[at].absent && rg_span_is(region.status, "ADDING") ? at : adding;
+        }
+    rg_scan_end(&scan);
+    rg_txn_free(txn);
+    if (gone != SIM_NODES_MAX && adding != SIM_NODES_MAX)
+        sim_ask_removal(sim, adding, SIM_REMOVAL_TOLD);
+    else if (gone != SIM_NODES_MAX)
+        sim_ask_removal(sim, gone, SIM_REMOVAL_GONE);
+}
+
+void sim_daemons_settle(struct sim *sim)
+{
+    const char *what = "nobody leads";
+    uint64_t which = 0;
+
+    for (unsigned round = 0; round < 240 && what != NULL && !sim->failed; round++) {
+        unsigned leader = sim_leader(sim);
+
+        what = leader == SIM_NODES_MAX ? "nobody leads" : under_way(sim, leader, &which);
+        if (leader != SIM_NODES_MAX && round % 16 == 15)
+            give_up_regions(sim, leader);
+        for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
+            const char *of = leader != SIM_NODES_MAX ? missing(sim, leader, at, round % 16 == 15) : NULL;
+
+            if (what == NULL && of != NULL) {
+                what = of;
+                which = sim->nodes[at].self.id;
+            }
+        }
+        sim_run_ms(sim, 500);
+    }
+    if (what != NULL)
+        sim_fail(sim, "with everything up for two minutes: %s: %llu", what, (unsigned long long)which);
+}

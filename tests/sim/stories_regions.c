@@ -1,0 +1,116 @@
+/* Regions that come and go, and nodes that come back, by what the daemons do themselves. */
+#include "tests/sim/story.h"
+
+#define BUSY ((struct sim_range){500, 15000})
+
+static bool is_member(struct sim *sim, unsigned at)
+{
+    unsigned leader = sim_leader(sim);
+
+    return leader != SIM_NODES_MAX && rg_members_find(&sim->nodes[leader].node->members, sim->nodes[at].self.id) != NULL;
+}
+
+static bool counts(struct sim *sim, unsigned at)
+{
+    unsigned leader = sim_leader(sim);
+
+    for (size_t i = 0; leader != SIM_NODES_MAX && i < sim->nodes[leader].node->n_peers; i++)
+        if (sim->nodes[leader].node->peers[i].config.id == sim->nodes[at].self.id)
+            return sim->nodes[leader].node->peers[i].counts;
+    return false;
+}
+
+static bool is_up(struct sim *sim, unsigned at)
+{
+    return sim->nodes[at].alive && !sim->nodes[at].off;
+}
+
+static bool within(struct sim *sim, uint64_t ms, unsigned at, bool (*is)(struct sim *sim, unsigned at), bool want)
+{
+    for (uint64_t end = sim->now_us + ms * 1000; !sim->failed && sim->now_us < end && is(sim, at) != want;)
+        sim_run_ms(sim, 20);
+    return is(sim, at) == want;
+}
+
+/* A region is added while writes go on, its primary restarts at some moment of it, and it is removed again. */
+void sim_story_region_comes(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.spares = 1, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
+
+    sim_daemons_start(sim);
+    sim_workload_start(sim, (struct sim_range){2000, 40000}, 50);
+    sim_run_ms(sim, 500);
+    sim_ask_region(sim, 4);
+    EXPECT(sim, within(sim, 5000, 4, is_up, true) && !is_member(sim, 4));
+    sim_ask_region(sim, 4);
+    sim_run_ms(sim, rg_prng_between(&sim->prng, 0, 2500));
+    if (seed % 3 == 0) {
+        sim_crash(sim, 0);
+        EXPECT(sim, sim_start(sim, 0));
+        sim_run_ms(sim, 500);
+        sim_ask_region(sim, 4); /* it may have been lost */
+    }
+    EXPECT(sim, within(sim, 10000, 4, counts, true));
+    sim_ask_removal(sim, 4, seed % 4 == 0 ? SIM_REMOVAL_FORCED : SIM_REMOVAL_TOLD);
+    sim_run_ms(sim, rg_prng_between(&sim->prng, 0, 300));
+    if (seed % 3 == 1) {
+        sim_crash(sim, 0);
+        EXPECT(sim, sim_start(sim, 0));
+        sim_run_ms(sim, 500);
+        sim_ask_removal(sim, 4, seed % 4 == 0 ? SIM_REMOVAL_FORCED : SIM_REMOVAL_TOLD); /* it may have been lost */
+    }
+    EXPECT(sim, within(sim, 10000, 4, is_member, false));
+    sim_run_ms(sim, 3000);
+    EXPECT(sim, sim->nodes[4].absent && !sim->nodes[4].alive); /* it has ended itself */
+    sim_settle(sim);
+    EXPECT(sim, sim->lost == 0);
+}
+
+/* Of three voters one loses its disk. It comes back as a learner, is filled, and only then takes the vote of the one it was: for as long as
+ * filling takes no write is confirmed by fewer. */
+void sim_story_voter_replaced(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.voters = 3, .learners = 2, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 500};
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
+    unsigned leader = sim_leader(sim), wiped;
+    uint64_t two_us = 0;
+    bool whole = false;
+
+    EXPECT(sim, leader < 3);
+    if (sim->failed)
+        return;
+    sim_daemons_start(sim);
+    sim_keeper_start(sim);
+    sim_workload_start(sim, BUSY, 50);
+    sim_run_ms(sim, 1500);
+    leader = sim_leader(sim);
+    wiped = leader == 0 ? 1 + (unsigned)(seed % 2) : 3 - leader; /* n1 would make an instance of its own */
+    EXPECT(sim, wiped < 3 && sim_all_well(sim));
+    if (sim->failed)
+        return;
+    sim_wipe_disk(sim, wiped);
+    sim->nodes[wiped].lane_factor = rg_prng_between(&sim->prng, 1, 40);
+    EXPECT(sim, sim_start(sim, wiped));
+    for (unsigned i = 0; i < 2000 && !sim->failed && !whole; i++) {
+        const struct rg_members *members;
+        const struct rg_peer_config *now;
+        size_t voters;
+
+        sim_run_ms(sim, 10);
+        leader = sim_leader(sim);
+        if (leader == SIM_NODES_MAX)
+            continue;
+        members = &sim->nodes[leader].node->members;
+        now = rg_members_find(members, sim->nodes[wiped].self.id);
+        voters = rg_members_voters(members);
+        two_us += voters < 3 ? 10000 : 0;
+        EXPECT(sim, voters >= 2 && two_us < 4000000);
+        EXPECT(sim, voters == 3 || (now != NULL && sim->nodes[wiped].node->state.applied.index > 0)); /* it is filled by then */
+        whole = sim->nodes[wiped].self.id > 5 && now != NULL && now->role == RG_ROLE_VOTER && voters == 3;
+    }
+    EXPECT(sim, whole);
+    sim_workload_stop(sim);
+    sim_settle(sim);
+    EXPECT(sim, sim->lost == 0);
+}
