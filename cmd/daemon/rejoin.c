@@ -13,9 +13,10 @@
 #include "crypto/privfile.h"
 #include "cmd/host/file_io.h"
 #include "raft/core/meta.h"
+#include "raft/member/rejoin.h"
 #include "store/model/node.h"
 
-enum { PEM_BYTES_MAX = 64 * 1024, SIGNATURE_BYTES_MAX = 256, BACKOFF_MS_MIN = 200, BACKOFF_MS_MAX = 10000, NAP_MS = 50,
+enum { PEM_BYTES_MAX = 64 * 1024, SIGNATURE_BYTES_MAX = 256, NAP_MS = 50,
        GRACE_MS = 30000 /* for whoever has mounted nothing, or the wrong disk: an id that is given up is gone */ };
 
 /* ---- whom to ask ---- */
@@ -139,7 +140,6 @@ struct rejoin {
     const struct rg_config_peer *self;
     struct who who[2]; /* the id that it had last; the configuration file's, when that is another one */
     size_t n_who, as;  /* as: the one that it asks under */
-    bool refused;      /* somebody who could have let it in would not, under that id */
     struct rg_buf ca, key, csr; /* own: PEM */
     char said[256];                                /* logged last */
 };
@@ -234,7 +234,7 @@ static void nap(const struct rejoin *r, unsigned ms)
         nanosleep(&slice, NULL);
 }
 
-/* One region. RG_EUNREACHABLE: it said why not, others may know better. */
+/* One region. RG_EDENIED, RG_EUNREACHABLE: it said why not (the first: it could have let it in), others may know better. */
 static enum rg_err ask_one(struct rejoin *r, const char *url, json_t **ret_json, struct rg_errctx *why)
 {
     char *body = NULL;
@@ -245,8 +245,7 @@ static enum rg_err ask_one(struct rejoin *r, const char *url, json_t **ret_json,
     err = r->asker != NULL ? r->asker->ask(r->asker->arg, url, rg_span_str(body), ret_json, why)
                            : rg_rejoin_ask(r->config->tls_ca, url, rg_span_str(body), r->stop, ret_json, why);
     free(body);
-    r->refused |= err == RG_EDENIED;
-    return err == RG_OK || err == RG_ESTOPPED || err == RG_ENOMEM ? err : RG_EUNREACHABLE;
+    return err == RG_OK || err == RG_ESTOPPED || err == RG_ENOMEM || err == RG_EDENIED ? err : RG_EUNREACHABLE;
 }
 
 /* ---- what came ---- */
@@ -325,72 +324,71 @@ static enum rg_err end(struct rejoin *r, const json_t *removed, struct rg_errctx
     return err ? err : RG_EINTERNAL;
 }
 
-/* Everybody, under one id. */
-static enum rg_err attempt_as(struct rejoin *r, size_t as)
+/* What one region answers, under one id. RG_OK: *ret_answer says what that was. */
+static enum rg_err ask_place(struct rejoin *r, size_t place, size_t as, enum rg_rejoin_answer *ret_answer)
 {
     struct rg_errctx why = {.text = ""};
-    enum rg_err err = RG_EUNREACHABLE;
+    struct rg_span cert;
+    json_t *json = NULL;
+    enum rg_err err;
 
     r->as = as;
-    r->refused = false;
-    for (size_t i = 0; err == RG_EUNREACHABLE && i < r->info.n_urls; i++) {
-        struct rg_span cert;
-        json_t *json = NULL;
+    *ret_answer = RG_REJOIN_ANSWERED;
+    err = ask_one(r, r->info.urls[place], &json, &why);
+    if (!err) {
+        const json_t *removed = json_object_get(json, "removed");
 
-        if (*r->stop)
-            return RG_ESTOPPED;
-        err = ask_one(r, r->info.urls[i], &json, &why);
-        if (!err) {
-            const json_t *removed = json_object_get(json, "removed");
-
-            if (removed != NULL)
-                err = end(r, removed, &why);
-            else
-                err = take_answer(r, json, &cert, &why) == RG_OK ? keep(r, cert) : RG_EUNREACHABLE;
-            json_decref(json);
-        }
+        if (removed != NULL)
+            err = end(r, removed, &why);
+        else
+            err = take_answer(r, json, &cert, &why) == RG_OK ? keep(r, cert) : RG_EUNREACHABLE;
         if (err == RG_EUNREACHABLE)
-            say(r, rg_errctx_text(&why, err));
+            *ret_answer = RG_REJOIN_USELESS;
+        json_decref(json);
+    } else if (err == RG_EDENIED || err == RG_EUNREACHABLE) {
+        *ret_answer = err == RG_EDENIED ? RG_REJOIN_REFUSED : RG_REJOIN_SILENT;
+        err = RG_EUNREACHABLE;
     }
-    return err;
+    if (err != RG_EUNREACHABLE)
+        return err;
+    say(r, rg_errctx_text(&why, err));
+    return RG_OK;
 }
 
-/* RG_OK: the new identity is kept. RG_EUNREACHABLE: not this time. The id it had last may be one that nobody knows: given by a primary
- * that had been replaced already. The file's is known for ever, with whoever came after it. */
-static enum rg_err attempt(struct rejoin *r)
+static void say_grace(const struct rejoin *r, unsigned ms)
 {
-    enum rg_err err = attempt_as(r, 0);
+    rg_log_warn(r->log, "rejoin.grace", "old=%llu seconds=%u note=\"is this the right disk? If not, stop and mount it: afterwards the node "
+                "gives up its id\"", (unsigned long long)r->info.old_id, (ms + 999) / 1000);
+}
+
+/* RG_OK: the new identity is kept. */
+static enum rg_err ask(struct rejoin *r)
+{
+    enum rg_rejoin_answer answer;
+    struct rg_rejoin machine;
+    enum rg_err err = RG_OK;
+    unsigned ms = 0;
 
     if (r->info.n_urls == 0)
         say(r, "no other region's address is known: add one under peers in the configuration file and restart");
-    if (err == RG_EUNREACHABLE && r->refused && r->n_who > 1)
-        err = attempt_as(r, 1);
-    return err;
-}
-
-/* A clock that was set back does not prolong it. */
-static void wait_grace(const struct rejoin *r)
-{
-    int64_t now = rg_clock_wall_ms(), left = RG_MIN(r->info.ask_after_ms - now, (int64_t)GRACE_MS);
-
-    if (r->info.ask_after_ms == 0 || left <= 0)
-        return;
-    rg_log_warn(r->log, "rejoin.grace", "old=%llu seconds=%lld note=\"is this the right disk? If not, stop and mount it: afterwards the "
-                "node gives up its id\"", (unsigned long long)r->info.old_id, (long long)(left + 999) / 1000);
-    nap(r, (unsigned)left);
-}
-
-static enum rg_err ask(struct rejoin *r)
-{
-    unsigned backoff_ms = BACKOFF_MS_MIN;
-    enum rg_err err;
-
-    wait_grace(r);
-    while ((err = attempt(r)) == RG_EUNREACHABLE) {
-        nap(r, backoff_ms);
-        backoff_ms = RG_MIN(2 * backoff_ms, (unsigned)BACKOFF_MS_MAX);
+    rg_rejoin_init(&machine, r->info.n_urls, r->n_who, r->info.ask_after_ms);
+    while (!err && !*r->stop) {
+        switch (rg_rejoin_next(&machine, rg_clock_wall_ms(), &ms)) {
+        case RG_REJOIN_WAIT:
+            if (machine.state.state == REJOIN_GRACE)
+                say_grace(r, ms);
+            nap(r, ms);
+            break;
+        case RG_REJOIN_ASK:
+            err = ask_place(r, machine.place, machine.as, &answer);
+            if (!err)
+                rg_rejoin_on_answer(&machine, answer);
+            break;
+        case RG_REJOIN_END:
+            return RG_OK;
+        }
     }
-    return err;
+    return err ? err : RG_ESTOPPED;
 }
 
 /* ---- from one identity to the next ---- */

@@ -10,6 +10,7 @@
 #include "net/v1/v1.h"
 #include "base/json.h"
 #include "net/ops/join_token.h"
+#include "raft/member/rejoin.h"
 #include "store/model/region_name.h"
 #include "store/model/node.h"
 
@@ -534,19 +535,6 @@ static enum rg_err check_proof(struct rg_call *call, const struct rg_node_row *r
     return err;
 }
 
-/* Whoever votes is not out of the cluster, whatever it thinks; unless it comes with another data directory than its id is bound to, or says
- * that its own was set back: then it has forgotten what it voted for, and never votes again under this id. The one that is linked is not
- * the one that asks. */
-static bool votes(struct rg_call *call, const struct join *j)
-{
-    const struct rg_node_status *status = rg_api_status(call, true);
-    const struct rg_peer_status *peer = member(status, j->old_id);
-    bool other = peer != NULL && !peer->up && rg_incarnation_known(&peer->bound) && rg_incarnation_known(&j->incarnation) &&
-                 (j->forgotten || !rg_incarnation_equal(&peer->bound, &j->incarnation));
-
-    return j->old_id == status->id || (peer != NULL && peer->role == RG_ROLE_VOTER && !other);
-}
-
 /* Not there: of a release that knows of none. */
 static bool take_incarnation(const json_t *input, struct rg_incarnation *out)
 {
@@ -591,12 +579,11 @@ static void run_rejoin(struct rg_call *call)
             refuse(call, err, rg_errctx_text(&ctx, err));
         return;
     }
-    if (votes(call, j)) {
-        rg_call_fail(call, RG_ECONFLICT, "node %llu is a voter of the cluster: it has nothing to come back to",
-                     (unsigned long long)j->old_id);
-        return;
-    }
-    err = ca_check(call, txn, &ctx);
+    err = rg_rejoin_judge(rg_api_status(call, true), txn,
+                          &(struct rg_rejoin_asked){.old_id = j->old_id, .incarnation = j->incarnation, .forgotten = j->forgotten},
+                          call->now_ms, &ctx);
+    if (!err)
+        err = ca_check(call, txn, &ctx);
     if (err)
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
     else

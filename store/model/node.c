@@ -8,6 +8,7 @@ static const struct rg_row_member members[] = {
     [RG_F_STATUS] = RG_ROW(struct rg_node_row, status),
     [RG_F_URL] = RG_ROW(struct rg_node_row, url),
     [RG_F_NODE_ID] = RG_ROW(struct rg_node_row, id),
+    [RG_F_CREATED_MS] = RG_ROW(struct rg_node_row, created_ms),
     [RG_F_LINK] = RG_ROW(struct rg_node_row, link),
     [RG_F_CERT] = RG_ROW(struct rg_node_row, cert),
     [RG_F_PHASE] = RG_ROW(struct rg_node_row, phase),

@@ -14,6 +14,7 @@ struct rg_node_row {
     uint64_t id, version;
     struct rg_span region, link, url, status;
     struct rg_span cert; /* DER; empty: not known here (a node of the first configuration) */
+    int64_t created_ms;  /* when the id was given */
     uint64_t old_id;     /* the id it had before it came back; 0: none */
     bool rejoin;         /* came back by itself: to be added without being asked for */
     struct rg_span phase; /* "untold": REMOVED, but it was away and does not know yet; empty: nothing is left to do */

@@ -2,13 +2,14 @@
 #include <stdio.h>
 
 #include "raft/member/regions.h"
+#include "raft/member/rejoin.h"
 #include "raft/snap/snapstore_priv.h"
 #include "raft/log/wal_priv.h"
 #include "tests/sim/world.h"
 
 static const struct rg_sm_table *const machines[] = {&node_stages,  &node_installs, &node_failovers, &node_handovers,
                                                      &snap_receivers, &snap_receives, &snap_senders,   &wal_resets,
-                                                     &rg_core_lives, &rg_heavies, &rg_region_ways, &rg_region_steps};
+                                                     &rg_core_lives, &rg_heavies, &rg_region_ways, &rg_region_steps, &rg_rejoins};
 /* Edges that a few hundred seeds may well miss: crashes in a moment's gap, faults of a certain kind, races of people. */
 static const struct {
     const struct rg_sm_table *table;
@@ -52,6 +53,7 @@ static const struct {
     {&rg_region_ways, REGION_VERIFIES, REGION_LEAVES},
     {&rg_region_ways, REGION_TOLD, REGION_NONE},
     {&rg_region_ways, REGION_LEAVES, REGION_TOLD},
+    {&rg_rejoins, REJOIN_GRACE, REJOIN_RESTS}, /* it knows of nobody */
 };
 static uint64_t taken[RG_LEN(machines)][RG_SM_STATES_MAX][RG_SM_STATES_MAX];
 

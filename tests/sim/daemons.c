@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "raft/member/regions.h"
+#include "raft/member/rejoin.h"
 #include "raft/member/removal.h"
 #include "store/db/command.h"
 #include "store/model/node.h"
@@ -21,7 +22,9 @@ struct sim_daemon {
     uint64_t telling; /* number of the question under way; 0: none */
     /* A node that comes back. */
     bool returns;
-    uint64_t ask_us, asking; /* when next; number of the question under way */
+    struct rg_rejoin rejoin;
+    struct rg_rejoin_asked asks;
+    uint64_t ask_us, asking; /* when next; number of the question under way, 0: none */
     uint64_t next_key;
 };
 
@@ -45,6 +48,12 @@ static unsigned place_of(const struct sim *sim, unsigned from, uint64_t id)
     return best;
 }
 
+/* Ten minutes in two seconds: what is allowed once in that time happens often enough to be seen. */
+static int64_t sim_wall_ms(const struct sim *sim)
+{
+    return (int64_t)(sim->now_us / 1000) * 300 + 1;
+}
+
 /* ---- orders ---- */
 
 struct sim_order *sim_order_new(struct sim *sim, unsigned at, enum rg_cmd_kind kind, void (*then)(struct sim_order *order, enum rg_err err))
@@ -54,7 +63,7 @@ struct sim_order *sim_order_new(struct sim *sim, unsigned at, enum rg_cmd_kind k
     RG_ASSERT(o != NULL);
     *o = (struct sim_order){.sim = sim, .at = at, .leader = sim_leader(sim), .then = then};
     rg_buf_init(&o->cmd, RG_CMD_BYTES_MAX);
-    rg_cmd_begin(&o->cmd, kind, (int64_t)(sim->now_us / 1000) + 1, rg_span_str("sim"));
+    rg_cmd_begin(&o->cmd, kind, sim_wall_ms(sim), rg_span_str("sim"));
     return o;
 }
 
@@ -63,6 +72,7 @@ static void order_end(struct sim_order *o, enum rg_err err)
     if (o->then != NULL)
         o->then(o, err);
     rg_buf_deinit(&o->cmd);
+    free(o->data);
     free(o);
 }
 
@@ -272,8 +282,13 @@ static void manage(struct sim *sim, struct sim_daemon *d)
 
 /* ---- a node that comes back ---- */
 
+/* POST /v1/rejoin, and its answer. */
 struct joins {
-    uint64_t number, old_id, key, next_key, id;
+    uint64_t number, key, next_key;
+    struct rg_rejoin_asked asked;
+    enum rg_rejoin_answer answer;
+    uint64_t id;
+    bool removed;
 };
 
 static void send_joins(struct sim *sim, unsigned from, unsigned to, const struct joins *j, void (*run)(struct sim *sim, struct sim_event *e))
@@ -287,15 +302,11 @@ static void send_joins(struct sim *sim, unsigned from, unsigned to, const struct
     memcpy(e->data, j, sizeof *j);
 }
 
-/* Who it may ask, and what it knows of the cluster, come from the answer: the members as the primary has them. */
-static void run_joined(struct sim *sim, struct sim_event *e)
+/* It takes the id, and what it knows of the cluster from the answer: the members as the primary has them. */
+static void take_id(struct sim *sim, struct sim_daemon *d, const struct sim_node *primary, const struct joins *j)
 {
-    struct sim_node *n = &sim->nodes[e->node], *primary = &sim->nodes[e->peer];
-    struct sim_daemon *d = &sim->daemons->nodes[e->node];
-    const struct joins *j = e->data;
+    struct sim_node *n = &sim->nodes[d->at];
 
-    if (!d->returns || d->asking != j->number || sim->conns[e->node][e->peer].cut || !runs(primary))
-        return;
     d->returns = false;
     simdisk_wipe(n->disk); /* what was set aside is of no concern here */
     sim_forget_memory(n);
@@ -305,23 +316,40 @@ static void run_joined(struct sim *sim, struct sim_event *e)
     n->key = j->next_key;
     n->n_first_peers = 0;
     for (size_t i = 0; i < primary->node->members.n && n->n_first_peers < SIM_NODES_MAX; i++)
-        if (primary->node->members.peers[i].id != j->old_id && strcmp(primary->node->members.peers[i].link, n->self.link) != 0)
+        if (strcmp(primary->node->members.peers[i].link, n->self.link) != 0)
             n->first_peers[n->n_first_peers++] = primary->node->members.peers[i];
     n->first_peers[n->n_first_peers++] = n->self;
-    sim_trace(sim, "n%u comes back as %llu", e->node + 1, (unsigned long long)j->id);
-    (void)sim_start(sim, e->node);
+    sim_trace(sim, "n%u comes back as %llu", d->at + 1, (unsigned long long)j->id);
+    (void)sim_start(sim, d->at);
+}
+
+static void run_joined(struct sim *sim, struct sim_event *e)
+{
+    struct sim_daemon *d = &sim->daemons->nodes[e->node];
+    const struct joins *j = e->data;
+    struct sim_node *primary = &sim->nodes[e->peer];
+
+    if (!d->returns || d->asking != j->number || sim->conns[e->node][e->peer].cut || primary->node == NULL)
+        return;
+    d->asking = 0;
+    d->ask_us = sim->now_us;
+    rg_rejoin_on_answer(&d->rejoin, j->answer);
+    if (j->removed)
+        end_for_good(sim, e->node);
+    else if (j->answer == RG_REJOIN_ANSWERED)
+        take_id(sim, d, primary, j);
 }
 
 static void on_joined(struct sim_order *o, enum rg_err err)
 {
     struct sim *sim = o->sim;
-    struct sim_daemon *d = &sim->daemons->nodes[o->at];
-    struct joins j = {.number = d->asking, .next_key = d->next_key, .old_id = sim->nodes[o->at].self.id};
+    struct joins *j = o->data;
 
     for (size_t i = 0; !err && i < 8; i++)
-        j.id = j.id << 8 | o->proposal.reply.id.b[i];
-    if (!err && d->returns && !sim->nodes[o->leader].off)
-        send_joins(sim, o->leader, o->at, &j, run_joined);
+        j->id = j->id << 8 | o->proposal.reply.id.b[i];
+    j->answer = !err ? RG_REJOIN_ANSWERED : RG_REJOIN_SILENT;
+    if (!sim->nodes[o->leader].off)
+        send_joins(sim, o->leader, o->at, j, run_joined);
 }
 
 static bool proves(struct sim *sim, unsigned at, const struct rg_node_row *row, uint64_t key)
@@ -331,40 +359,56 @@ static bool proves(struct sim *sim, unsigned at, const struct rg_node_row *row, 
     return row->cert.n == sizeof key && memcmp(row->cert.p, &key, sizeof key) == 0 && rg_span_is(row->region, sim->nodes[at].self.region);
 }
 
-/* POST /v1/rejoin, at the one that is asked. */
-static void run_joins(struct sim *sim, struct sim_event *e)
+/* Whether it is given an id, before the state is asked. */
+static enum rg_err judge_joins(struct sim *sim, const struct sim_node *n, unsigned asks, struct joins *j)
 {
-    struct sim_node *n = &sim->nodes[e->node], *asks = &sim->nodes[e->peer];
-    const struct joins *j = e->data;
-    struct sim_order *o;
+    RG_AUTO_MEM struct rg_node_status *s = malloc(sizeof *s);
+    struct rg_errctx ctx = {.text = ""};
     struct rg_node_row row;
     struct rg_txn *txn;
     enum rg_err err;
-    bool removed;
 
-    if (!runs(n) || sim->conns[e->node][e->peer].cut || n->frozen > sim->now_us || !n->node->leading || !n->node->health.ready)
-        return;
-    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
-    err = rg_node_row_get(txn, j->old_id, &row);
-    removed = !err && rg_span_is(row.status, "REMOVED");
-    if (!err && !proves(sim, e->peer, &row, j->key))
+    RG_ASSERT(s != NULL && rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
+    rg_node_status_copy(n->node, s);
+    err = rg_node_row_get(txn, j->asked.old_id, &row);
+    if (!err && !proves(sim, asks, &row, j->key))
         err = RG_EBADTOKEN;
+    j->removed = !err && rg_span_is(row.status, "REMOVED");
+    if (!err && !j->removed)
+        err = rg_rejoin_judge(s, txn, &j->asked, sim_wall_ms(sim), &ctx);
     rg_txn_free(txn);
-    if (removed && !err) {
-        end_for_good(sim, e->peer);
+    if (err)
+        sim_trace(sim, "n%u refuses n%u: %s %s", n->at + 1, asks + 1, rg_err_symbol(err), ctx.text);
+    return err;
+}
+
+/* At the one that is asked. */
+static void run_joins(struct sim *sim, struct sim_event *e)
+{
+    struct sim_node *n = &sim->nodes[e->node], *asks = &sim->nodes[e->peer];
+    struct joins j = *(const struct joins *)e->data;
+    struct sim_order *o;
+    enum rg_err err;
+
+    j.answer = RG_REJOIN_SILENT;
+    if (!runs(n) || sim->conns[e->node][e->peer].cut || n->frozen > sim->now_us)
+        return; /* not even that */
+    err = n->node->leading && n->node->health.ready ? judge_joins(sim, n, e->peer, &j) : RG_ENOTPRIMARY;
+    if (err || j.removed) {
+        j.answer = !err ? RG_REJOIN_ANSWERED : err == RG_ENOTPRIMARY || err == RG_EUNREADY ? RG_REJOIN_SILENT : RG_REJOIN_REFUSED;
+        send_joins(sim, e->node, e->peer, &j, run_joined);
         return;
     }
-    if (err && j->old_id != e->peer + 1 && !asks->by_token) /* given by a primary that was replaced: once more, as the one that everybody knows */
-        asks->self.id = e->peer + 1;
-    if (err)
-        return;
     o = sim_order_new(sim, e->peer, RG_CMD_NODE_JOIN, on_joined);
     o->leader = e->node;
-    rg_tlv_put_u64(&o->cmd, RG_F_OLD_NODE_ID, j->old_id);
+    o->data = malloc(sizeof j);
+    RG_ASSERT(o->data != NULL);
+    memcpy(o->data, &j, sizeof j);
+    rg_tlv_put_u64(&o->cmd, RG_F_OLD_NODE_ID, j.asked.old_id);
     rg_tlv_put_str(&o->cmd, RG_F_NAME, asks->self.region);
     rg_tlv_put_str(&o->cmd, RG_F_LINK, asks->self.link);
     rg_tlv_put_str(&o->cmd, RG_F_URL, asks->self.link);
-    rg_tlv_put(&o->cmd, RG_F_CERT, rg_span((const uint8_t *)&j->next_key, sizeof j->next_key));
+    rg_tlv_put(&o->cmd, RG_F_CERT, rg_span((const uint8_t *)&j.next_key, sizeof j.next_key));
     sim_order_give(o);
 }
 
@@ -374,27 +418,58 @@ static bool is_fenced(const struct sim_node *n)
                     : n->refuses_start && n->start_err == RG_EFENCED;
 }
 
+/* What its metadata says of itself. */
+static void read_meta(struct sim *sim, struct sim_daemon *d)
+{
+    struct rg_io io = {.impl = &sim->nodes[d->at]};
+    struct rg_metafile *file = NULL;
+    struct rg_meta meta;
+
+    simdisk_fill_io(sim->nodes[d->at].disk, &io);
+    if (rg_metafile_open(&io, "/data/meta", sim->keys, &file, &meta, NULL) == RG_OK) {
+        d->asks.incarnation = meta.incarnation;
+        d->asks.forgotten = meta.forgotten;
+    }
+    rg_metafile_free(file);
+}
+
 static void begin_return(struct sim *sim, struct sim_daemon *d)
 {
     struct sim_node *n = &sim->nodes[d->at];
+    unsigned n_as = n->self.id != d->at + 1 && !n->by_token ? 2 : 1; /* the file's too */
 
     if (n->alive)
         sim_stop(sim, d->at);
     d->returns = true;
+    d->asking = 0;
     d->next_key = rg_prng_u64(&sim->prng);
+    d->asks = (struct rg_rejoin_asked){.old_id = n->self.id};
+    read_meta(sim, d);
     d->ask_us = sim->now_us + rg_prng_between(&sim->prng, 1000, 500000);
+    rg_rejoin_init(&d->rejoin, sim->n_nodes - 1, n_as, 0);
     sim_trace(sim, "n%u asks for a new id", d->at + 1);
 }
 
 static void ask_on(struct sim *sim, struct sim_daemon *d)
 {
     struct sim_node *n = &sim->nodes[d->at];
-    unsigned to = (unsigned)rg_prng_below(&sim->prng, sim->n_nodes);
-    struct joins j = {.number = ++sim->daemons->questions, .old_id = n->self.id, .key = n->key, .next_key = d->next_key};
+    unsigned to, ms = 0;
+    struct joins j = {.key = n->key, .next_key = d->next_key, .asked = d->asks};
 
-    d->asking = j.number;
-    d->ask_us = sim->now_us + rg_prng_between(&sim->prng, 50000, 300000);
-    if (to != d->at && !sim->conns[d->at][to].cut)
+    if (d->asking != 0) { /* no answer within its time */
+        d->asking = 0;
+        rg_rejoin_on_answer(&d->rejoin, RG_REJOIN_SILENT);
+    }
+    if (rg_rejoin_next(&d->rejoin, sim_wall_ms(sim), &ms) == RG_REJOIN_WAIT) {
+        d->ask_us = sim->now_us + ms * 1000;
+        return;
+    }
+    to = (unsigned)d->rejoin.place + (d->rejoin.place >= d->at);
+    if (d->rejoin.as == 1)
+        j.asked.old_id = d->at + 1;
+    j.number = d->asking = ++sim->daemons->questions;
+    d->ask_us = sim->now_us + 1000000;
+    if (!sim->conns[d->at][to].cut)
         send_joins(sim, d->at, to, &j, run_joins);
 }
 

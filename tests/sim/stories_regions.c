@@ -71,7 +71,7 @@ void sim_story_region_comes(uint64_t seed, bool trace, struct sim **ret_sim)
  * filling takes no write is confirmed by fewer. */
 void sim_story_voter_replaced(uint64_t seed, bool trace, struct sim **ret_sim)
 {
-    struct sim_params p = {.voters = 3, .learners = 2, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 500};
+    struct sim_params p = {.voters = 3, .learners = 2, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 2000};
     struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     unsigned leader = sim_leader(sim), wiped;
     uint64_t two_us = 0;
@@ -90,7 +90,7 @@ void sim_story_voter_replaced(uint64_t seed, bool trace, struct sim **ret_sim)
     if (sim->failed)
         return;
     sim_wipe_disk(sim, wiped);
-    sim->nodes[wiped].lane_factor = rg_prng_between(&sim->prng, 1, 40);
+    sim->nodes[wiped].lane_factor = rg_prng_between(&sim->prng, 1, 8);
     EXPECT(sim, sim_start(sim, wiped));
     for (unsigned i = 0; i < 2000 && !sim->failed && !whole; i++) {
         const struct rg_members *members;

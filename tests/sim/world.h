@@ -300,6 +300,7 @@ struct sim_order {
     struct rg_buf cmd; /* own */
     struct rg_proposal proposal;
     void (*then)(struct sim_order *order, enum rg_err err);
+    void *data; /* own, free(): then's */
 };
 struct sim_order *sim_order_new(struct sim *sim, unsigned at, enum rg_cmd_kind kind, void (*then)(struct sim_order *order, enum rg_err err));
 void sim_order_give(struct sim_order *order); /* consume */

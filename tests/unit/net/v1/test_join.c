@@ -381,5 +381,8 @@ TEST(a_voter_has_nothing_to_come_back_to)
     check(&a, 409, "is a voter");
     API_STATUS(peers[0].role, RG_ROLE_LEARNER);
     post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));
+    check(&a, 409, "is linked");
+    API_STATUS(peers[0].up, false);
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));
     check(&a, 200, NULL);
 }

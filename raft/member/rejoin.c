@@ -1,0 +1,152 @@
+#include "raft/member/rejoin.h"
+
+#include "store/model/node.h"
+
+enum { GRACE_MS_MAX = 30000, REST_MS_MIN = 200, REST_MS_MAX = 10000 };
+
+/* ---- the primary's side ---- */
+
+static const struct rg_peer_status *peer_of(const struct rg_node_status *status, uint64_t id)
+{
+    for (size_t i = 0; i < status->n_peers; i++)
+        if (status->peers[i].id == id)
+            return &status->peers[i];
+    return NULL;
+}
+
+/* Whoever votes is not out of the cluster, whatever it thinks; unless it comes with another data directory than its id is bound to, or says
+ * that its own was set back: then it has forgotten what it voted for, and never votes again under this id. The one that is linked is not
+ * the one that asks. */
+static bool votes(const struct rg_node_status *status, const struct rg_rejoin_asked *asked)
+{
+    const struct rg_peer_status *peer = peer_of(status, asked->old_id);
+    bool other = peer != NULL && !peer->up && rg_incarnation_known(&peer->bound) && rg_incarnation_known(&asked->incarnation) &&
+                 (asked->forgotten || !rg_incarnation_equal(&peer->bound, &asked->incarnation));
+
+    return asked->old_id == status->id || (peer != NULL && peer->role == RG_ROLE_VOTER && !other);
+}
+
+/* The last of the line that the id is of: rows come by ascending id, and whoever came back has a higher one than before. */
+static enum rg_err head_of(struct rg_txn *txn, uint64_t id, struct rg_node_row *ret_head)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_node_row row;
+    enum rg_err err = rg_node_row_list(txn, &scan);
+
+    *ret_head = (struct rg_node_row){.id = id};
+    while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK)
+        if (row.id == id || row.old_id == ret_head->id)
+            *ret_head = row;
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}
+
+/* One that has its id and was not let in yet is given the same again. A clock that was far ahead does not hold it up for ever. */
+static bool too_soon(const struct rg_node_row *head, int64_t wall_ms)
+{
+    int64_t ms = wall_ms - head->created_ms;
+
+    return head->old_id != 0 && !rg_span_is(head->status, "PREPARED") && ms < RG_REJOIN_AGAIN_MS && ms > -RG_REJOIN_AGAIN_MS;
+}
+
+enum rg_err rg_rejoin_judge(const struct rg_node_status *status, struct rg_txn *txn, const struct rg_rejoin_asked *asked,
+                            int64_t wall_ms, struct rg_errctx *ctx)
+{
+    const struct rg_peer_status *linked;
+    struct rg_node_row head;
+    enum rg_err err;
+
+    RG_ASSERT(asked->old_id != 0);
+    if (votes(status, asked))
+        return rg_fail(ctx, RG_ECONFLICT, "node %llu is a voter of the cluster: it has nothing to come back to",
+                       (unsigned long long)asked->old_id);
+    if (status->alarm || status->diverged)
+        return rg_fail(ctx, RG_EUNREADY, "this primary has lost data: it lets nobody in");
+    err = head_of(txn, asked->old_id, &head);
+    if (err)
+        return err;
+    linked = peer_of(status, head.id);
+    if (linked != NULL && linked->up)
+        return rg_fail(ctx, RG_ECONFLICT, "node %llu is linked: whoever asks beside it is a copy of it", (unsigned long long)head.id);
+    if (!rg_span_is(head.status, "PREPARED") && status->node_ids_left <= RG_REJOIN_IDS_KEPT)
+        return rg_fail(ctx, RG_EQUOTA, "%llu node ids are left: they are kept for nodes that are added by hand",
+                       (unsigned long long)status->node_ids_left);
+    if (asked->forgotten && too_soon(&head, wall_ms))
+        return rg_fail(ctx, RG_EBUSY, "node %llu was given its id less than %d minutes ago, and forgets again: one id in that time",
+                       (unsigned long long)head.id, RG_REJOIN_AGAIN_MS / 60000);
+    return RG_OK;
+}
+
+/* ---- the side of whoever comes back ---- */
+
+static const char *const names[] = {"GRACE", "ASKS", "RESTS", "DONE"};
+static const uint32_t may[] = {
+    [REJOIN_GRACE] = RG_BIT(REJOIN_ASKS) | RG_BIT(REJOIN_RESTS),
+    [REJOIN_ASKS] = RG_BIT(REJOIN_RESTS) | RG_BIT(REJOIN_DONE),
+    [REJOIN_RESTS] = RG_BIT(REJOIN_ASKS),
+    [REJOIN_DONE] = 0,
+};
+const struct rg_sm_table rg_rejoins = RG_SM_TABLE("rejoin", may, names);
+
+void rg_rejoin_init(struct rg_rejoin *r, size_t n_places, size_t n_as, int64_t ask_after_ms)
+{
+    RG_ASSERT(n_as >= 1);
+    *r = (struct rg_rejoin){.n_places = n_places, .n_as = n_as, .rest_ms = REST_MS_MIN, .ask_after_ms = ask_after_ms};
+    rg_sm_init(&r->state, &rg_rejoins, REJOIN_GRACE);
+}
+
+static enum rg_rejoin_do rest(struct rg_rejoin *r, unsigned *ret_ms)
+{
+    rg_sm_move(&r->state, REJOIN_RESTS);
+    *ret_ms = r->rest_ms;
+    r->rest_ms = RG_MIN(2 * r->rest_ms, (unsigned)REST_MS_MAX);
+    return RG_REJOIN_WAIT;
+}
+
+/* Whether a round under one id is over, and the next begins. */
+static bool next_as(struct rg_rejoin *r)
+{
+    bool more = r->refused && r->as + 1 < r->n_as;
+
+    r->as = more ? r->as + 1 : 0;
+    r->place = 0;
+    r->refused = false;
+    return more;
+}
+
+enum rg_rejoin_do rg_rejoin_next(struct rg_rejoin *r, int64_t wall_ms, unsigned *ret_ms)
+{
+    int64_t left = RG_MIN(r->ask_after_ms - wall_ms, (int64_t)GRACE_MS_MAX); /* a clock that was set back does not prolong it */
+
+    switch ((enum rg_rejoin_state)r->state.state) {
+    case REJOIN_GRACE:
+        if (r->ask_after_ms != 0 && left > 0) {
+            *ret_ms = (unsigned)left;
+            r->ask_after_ms = 0;
+            return RG_REJOIN_WAIT;
+        }
+        if (r->n_places == 0)
+            return rest(r, ret_ms);
+        rg_sm_move(&r->state, REJOIN_ASKS);
+        return RG_REJOIN_ASK;
+    case REJOIN_ASKS:
+        if (r->place < r->n_places || next_as(r))
+            return RG_REJOIN_ASK;
+        return rest(r, ret_ms);
+    case REJOIN_RESTS:
+        rg_sm_move(&r->state, REJOIN_ASKS);
+        return r->n_places > 0 ? RG_REJOIN_ASK : rest(r, ret_ms);
+    case REJOIN_DONE:
+        break;
+    }
+    return RG_REJOIN_END;
+}
+
+void rg_rejoin_on_answer(struct rg_rejoin *r, enum rg_rejoin_answer answer)
+{
+    RG_ASSERT(r->state.state == REJOIN_ASKS);
+    RG_ASSERT(r->place < r->n_places);
+    r->place++;
+    r->refused |= answer == RG_REJOIN_REFUSED;
+    if (answer == RG_REJOIN_ANSWERED)
+        rg_sm_move(&r->state, REJOIN_DONE);
+}
