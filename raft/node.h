@@ -46,6 +46,7 @@ struct rg_node_config {
     uint64_t snapshot_entries;    /* [100000] entries between snapshots */
     uint64_t snapshot_bytes;      /* [64 MiB] of log data between snapshots, whichever is first */
     uint64_t trailing;            /* [16384] entries kept behind a snapshot; more than the window */
+    uint64_t retain_bytes;        /* [512 MiB] of log in memory, up to which more than that is kept for a peer that is given a snapshot */
     size_t wal_segment_bytes;     /* [16 MiB] */
     unsigned announce_ms;         /* [250] primary → learners: commit index and state hash */
     unsigned test_flags;          /* the simulator's: takes a guard away to show what it guards against; 0 in every program */

@@ -1,6 +1,8 @@
 /* raft/node/apply.c: apply, and what grows out of it: snapshots taken, snapshots put in place. */
 #include "raft/node/node_priv.h"
 
+#define RETAIN_MS 60000u /* for a peer that was not heard for longer no more log is kept */
+
 /* ---- the revision readers see ---- */
 
 void node_visible_set(struct rg_node *node)
@@ -274,6 +276,56 @@ enum rg_err node_snapshot_load(struct rg_node *node, const struct rg_snapfile *f
     return node->snap.config.err;
 }
 
+/* ---- the one that a peer is given ---- */
+
+/* The file of whoever needs the oldest stays, for its transfer may be broken off and go on. */
+static void spare_oldest(struct rg_node *node)
+{
+    uint64_t oldest = 0;
+
+    for (size_t i = 0; i < node->n_peers; i++)
+        if (node->peers[i].retained.index > 0 && (oldest == 0 || node->peers[i].retained.index < oldest))
+            oldest = node->peers[i].retained.index;
+    rg_snapstore_spare(node->snaps, oldest);
+}
+
+enum rg_err node_snapshot_choose(struct rg_node *node, struct node_peer *peer, struct rg_snapfile *ret_file)
+{
+    const struct rg_retained *r = &peer->retained;
+
+    /* Its last entry is still in the log, and all behind it: libraft itself knows the term of the newest snapshot only. */
+    if (r->index > rg_core_match(node->core, peer->config.id) && (r->index == node->snap.index || r->index >= rg_wal_first(node->wal)) &&
+        rg_snapstore_find(node->snaps, r->index, r->term, ret_file))
+        return RG_OK;
+    return rg_snapstore_find(node->snaps, node->snap.index, node->snap.term, ret_file) ? RG_OK : RG_ENOTFOUND;
+}
+
+void node_snapshot_given(struct rg_node *node, struct node_peer *peer, const struct rg_snapfile *file)
+{
+    if (peer->retained.index == file->index)
+        return;
+    peer->retained = (struct rg_retained){.index = file->index, .term = file->term};
+    spare_oldest(node);
+}
+
+/* Up to where the log may be forgotten behind a snapshot at index. */
+static uint64_t forget_upto(struct rg_node *node, uint64_t index)
+{
+    struct rg_retaining peers[RG_PEERS_MAX];
+    size_t bytes = rg_wal_bytes(node->wal), given_up;
+    uint64_t floor;
+
+    for (size_t i = 0; i < node->n_peers; i++)
+        peers[i] = (struct rg_retaining){&node->peers[i].retained, node->leading ? rg_core_match(node->core, node->peers[i].config.id) : 0,
+                                         node_now_ms(node) - node->peers[i].heard_ms > RETAIN_MS};
+    floor = rg_retain_floor(peers, node->n_peers, index, node->config.trailing, bytes > node->config.retain_bytes, &given_up);
+    if (given_up > 0)
+        rg_log_warn(node->config.log, "snapshot.outrun", "peers=%zu bytes=%zu note=\"the log behind the snapshot that they are given has "
+                    "grown too long to be kept: they will need another one\"", given_up, bytes);
+    spare_oldest(node);
+    return floor;
+}
+
 /* ---- taking snapshots ---- */
 
 static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file, const char *text)
@@ -299,7 +351,9 @@ static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file,
                                  .term = file->term,
                                  .config_index = node->snap.taking_config_index,
                                  .config = rg_buf_span(&node->snap.taking_config)};
-    err = rg_core_snapshotted(node->core, node_now_ms(node), &base, (unsigned)node->config.trailing, &update);
+    floor = forget_upto(node, file->index);
+    err = rg_core_snapshotted(node->core, node_now_ms(node), &base,
+                              (unsigned)RG_MAX(node->config.trailing, file->index - floor), &update);
     node_take(node, err, &update, false);
     if (node->stage.state != NODE_RUNNING)
         return;
@@ -309,7 +363,7 @@ static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file,
     rg_buf_put(&node->snap.config, node->snap.taking_config.data, node->snap.taking_config.len);
     node->snap.config_index = node->snap.taking_config_index;
     node->next_status.snapshots_taken++;
-    floor = RG_BUG(compact_all) ? file->index : file->index > node->config.trailing ? file->index - node->config.trailing : 0;
+    floor = RG_BUG(compact_all) ? file->index : floor;
     floor_term = floor > 0 ? rg_wal_term(node->wal, floor) : 0;
     if (floor < rg_wal_first(node->wal) || floor_term == 0)
         return;

@@ -134,6 +134,10 @@ RG_MUST enum rg_err node_snapshot_load(struct rg_node *node, const struct rg_sna
 void node_config_step(struct rg_node *node);
 void node_visible_set(struct rg_node *node);
 void node_snapshot_step(struct rg_node *node);
+/** The one to send to this peer: that of before, so that a transfer goes on and what follows is still in the log; else the newest. */
+RG_MUST enum rg_err node_snapshot_choose(struct rg_node *node, struct node_peer *peer, struct rg_snapfile *ret_file);
+/** The peer takes it: the log behind it stays. */
+void node_snapshot_given(struct rg_node *node, struct node_peer *peer, const struct rg_snapfile *file);
 /** The core has taken a received snapshot for its log: put it in place. */
 void node_install_begin(struct rg_node *node, uint64_t index, uint64_t term);
 void node_install_step(struct rg_node *node);

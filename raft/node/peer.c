@@ -421,6 +421,19 @@ static void note_match(struct rg_node *node, struct node_peer *peer)
     }
 }
 
+static void on_snap_ack(struct rg_node *node, struct node_peer *peer, const struct rg_msg_snap_ack *m)
+{
+    if (peer->sender == NULL)
+        return;
+    if (rg_sender_on_ack(peer->sender, m)) {
+        node_snapshot_given(node, peer, rg_sender_file(peer->sender));
+        return;
+    }
+    rg_sender_free(RG_STEAL(peer->sender));
+    if (m->status != RG_SNAP_COMPLETE && rg_core_match(node->core, peer->config.id) < peer->retained.index)
+        peer->retained.index = 0; /* damaged, perhaps already here; or it has it, and the core never heard so: another one */
+}
+
 /* A message of raft's own, of an epoch that this node has promised not to follow. */
 static bool bygone(const struct rg_node *node, const struct rg_msg *m)
 {
@@ -476,8 +489,7 @@ static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct
             rg_receiver_on_chunk(node->receiver, peer->config.id, &m->snap_chunk);
         return RG_OK;
     case RG_MSG_SNAP_ACK:
-        if (peer->sender != NULL && !rg_sender_on_ack(peer->sender, &m->snap_ack))
-            rg_sender_free(RG_STEAL(peer->sender));
+        on_snap_ack(node, peer, &m->snap_ack);
         return RG_OK;
     case RG_MSG_PROPOSE:
         node_on_propose(node, peer, &m->propose);

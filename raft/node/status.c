@@ -138,7 +138,7 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     if (peer->sender != NULL) {
         s->snapshot = true;
         s->snapshot_bytes = rg_sender_offset(peer->sender);
-        s->snapshot_total = rg_sender_size(peer->sender);
+        s->snapshot_total = rg_sender_file(peer->sender)->size;
     }
     if (!node->leading)
         return;

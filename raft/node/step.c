@@ -159,9 +159,9 @@ static void route_install(struct rg_node *node, struct node_peer *peer)
     if (peer->sender != NULL || !peer->up)
         return;
     RG_ASSERT(node->leading);
-    err = rg_snapstore_find(node->snaps, node->snap.index, node->snap.term, &file)
-              ? rg_sender_new(&config, peer->config.id, rg_core_term(node->core), &file, &peer->sender, &ctx)
-              : RG_ENOTFOUND;
+    err = node_snapshot_choose(node, peer, &file);
+    if (!err)
+        err = rg_sender_new(&config, peer->config.id, rg_core_term(node->core), &file, &peer->sender, &ctx);
     if (err) {
         rg_log_error(node->config.log, "snapshot.send", "peer=%llu err=\"%s\"", (unsigned long long)peer->config.id,
                      rg_errctx_text(&ctx, err));
@@ -169,7 +169,7 @@ static void route_install(struct rg_node *node, struct node_peer *peer)
     }
     rg_gate_drop(&peer->gate);
     rg_log_info(node->config.log, "snapshot.send", "peer=%llu bytes=%llu", (unsigned long long)peer->config.id,
-                (unsigned long long)rg_sender_size(peer->sender));
+                (unsigned long long)rg_sender_file(peer->sender)->size);
 }
 
 static void route(struct rg_node *node, const struct rg_core_message *m)
@@ -202,6 +202,7 @@ void node_lose_leadership(struct rg_node *node)
     for (size_t i = 0; i < node->n_peers; i++) {
         rg_gate_drop(&node->peers[i].gate);
         rg_sender_free(RG_STEAL(node->peers[i].sender));
+        node->peers[i].retained.index = 0;
     }
     node_answers_unled(node);
     node_change_answer(node);

@@ -39,6 +39,8 @@ void rg_node_defaults(struct rg_node_config *c)
         c->snapshot_entries = 100000;
     if (c->snapshot_bytes == 0)
         c->snapshot_bytes = 64u * 1024 * 1024;
+    if (c->retain_bytes == 0)
+        c->retain_bytes = 512u * 1024 * 1024;
     if (c->trailing == 0)
         c->trailing = 16384;
     c->trailing = RG_MIN(RG_MAX(c->trailing, 2u), UINT32_MAX / 2);

@@ -15,6 +15,7 @@
 #include "raft/room.h"
 #include "raft/rule/epoch.h"
 #include "raft/rule/lease.h"
+#include "raft/part/retain.h"
 #include "raft/waits.h"
 
 struct rg_sender;
@@ -55,6 +56,7 @@ struct node_peer {
     uint64_t lease_until_ms; /* of the lease it granted this primary */
     struct rg_gate gate;
     struct rg_sender *sender; /* own */
+    struct rg_retained retained; /* for it */
 };
 
 /* A declared promotion of this node (failover.c):

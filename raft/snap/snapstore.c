@@ -253,7 +253,7 @@ static void prune(struct rg_snapstore *snaps)
 
     for (struct snap_entry *e = snaps->entries, *next; e != NULL; e = next) {
         next = e->next;
-        if (!e->doomed && kept < RG_SNAPSTORE_KEEP) {
+        if (!e->doomed && (kept < RG_SNAPSTORE_KEEP || e->file.index == snaps->spared)) {
             kept++;
             continue;
         }
@@ -288,6 +288,13 @@ void rg_snapstore_drop_parts(struct rg_snapstore *snaps, uint64_t upto)
     struct dropping d = {snaps, upto};
 
     (void)snaps->io->list(snaps->io, snaps->dir, drop_each, &d, NULL); /* only room */
+}
+
+void rg_snapstore_spare(struct rg_snapstore *snaps, uint64_t index)
+{
+    snaps->spared = index;
+    prune(snaps);
+    snap_check(snaps);
 }
 
 enum rg_err snap_add(struct rg_snapstore *snaps, const struct rg_snapfile *file)

@@ -30,6 +30,8 @@ bool rg_snapstore_latest(const struct rg_snapstore *snaps, struct rg_snapfile *r
 /** Where the log must reach back to, so that every kept snapshot can be joined to it: the oldest one's place. 0: to its beginning,
  * for it is the second chance of a single one. */
 uint64_t rg_snapstore_floor(const struct rg_snapstore *snaps);
+/** Keep the one at this index besides the newest ones, until another is named; 0: none. */
+void rg_snapstore_spare(struct rg_snapstore *snaps, uint64_t index);
 /** The complete one of this place. */
 bool rg_snapstore_find(const struct rg_snapstore *snaps, uint64_t index, uint64_t term, struct rg_snapfile *ret_file);
 /**

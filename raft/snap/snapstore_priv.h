@@ -33,6 +33,7 @@ struct rg_snapstore {
     struct snap_entry *entries;   /* own */
     struct snap_take *take;       /* the one under way */
     struct snap_receive *receive; /* own */
+    uint64_t spared;              /* index of one that is kept besides; 0: none */
     bool has_part;                /* an opening found one */
     uint64_t aside;               /* files set aside that are there */
     bool closing;                 /* freed by the last job */

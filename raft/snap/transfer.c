@@ -243,9 +243,9 @@ uint64_t rg_sender_offset(const struct rg_sender *sender)
     return sender->acked;
 }
 
-uint64_t rg_sender_size(const struct rg_sender *sender)
+const struct rg_snapfile *rg_sender_file(const struct rg_sender *sender)
 {
-    return sender->file.size;
+    return &sender->file;
 }
 
 /* ---- receiving ---- */

@@ -40,7 +40,7 @@ bool rg_sender_on_ack(struct rg_sender *sender, const struct rg_msg_snap_ack *ac
 /** Go on: read and send what the window allows. False: given up (silence, no connection, a failed read): free it. */
 bool rg_sender_step(struct rg_sender *sender);
 uint64_t rg_sender_offset(const struct rg_sender *sender); /* answered for */
-uint64_t rg_sender_size(const struct rg_sender *sender);
+const struct rg_snapfile *rg_sender_file(const struct rg_sender *sender); /* borrow: as long as the sender */
 
 /* ---- receiving ---- */
 

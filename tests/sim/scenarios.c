@@ -104,6 +104,8 @@ const struct sim_scenario sim_scenarios[] = {
     {"snapshot-installed", "crashes at any step of putting a received snapshot in place", 2, sim_story_snapshot_installed},
     {"snapshot-unproved", "a snapshot that the log does not have is never used, and never deleted", 1, sim_story_snapshot_unproved},
     {"snapshot-rot", "the newest snapshot is damaged: the one before takes over, with the log", 2, sim_story_snapshot_rot},
+    {"snapshot-starve", "a region with a slow disk is given one snapshot under load, not one after the other", 2,
+     sim_story_snapshot_starve},
     {"snapshot", "rules 14, 15: a transfer is resumed, and entries for others pass by", 2, sim_story_snapshot},
     {"orphan", "a learner restarts without a primary and shows all it showed", 2, sim_story_orphan},
     {"full-disk", "a full log disk: the primary refuses in time, a replica serves on; by itself again with room", 2, sim_story_full_disk},

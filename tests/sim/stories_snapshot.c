@@ -99,7 +99,7 @@ static struct sim *receiving(uint64_t seed, bool trace, bool whole, uint64_t spr
     for (int i = 0; i < 200000 && !sim->failed; i++) {
         sender = sim->nodes[0].node->peers[0].sender;
         if (sender != NULL && look(sim, 1, "/data/snapshots/", ".part").size > 0) {
-            if (!whole || look(sim, 1, "/data/snapshots/", ".part").size == rg_sender_size(sender))
+            if (!whole || look(sim, 1, "/data/snapshots/", ".part").size == rg_sender_file(sender)->size)
                 break;
             sim->nodes[1].disk_factor = 400; /* from the last write on */
         }
@@ -267,4 +267,55 @@ void sim_story_snapshot_rot(uint64_t seed, bool trace, struct sim **ret_sim)
     RG_ASSERT(simdisk_flip(sim->nodes[at].disk, newest.path, newest.size / 2, 1));
     RG_ASSERT(simdisk_flip(sim->nodes[at].disk, newest.first, newest.size / 2, 1));
     EXPECT(sim, !sim_start(sim, at) && sim->nodes[at].start_err == RG_ECORRUPT);
+}
+
+/* ---- a region that is given a snapshot under load ---- */
+
+/* A new one, or one that was away for long. Its disk is slow: while it writes, verifies and loads, the primary takes snapshot after
+ * snapshot. One is enough. */
+void sim_story_snapshot_starve(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.snapshot_entries = 150, .trailing = 300, .value_bytes = 200, .spares = 1};
+    unsigned at = seed / 2 % 2 ? 3 : 2;
+    struct sim *sim;
+    struct sim_node *n;
+    uint64_t taken;
+
+    if (seed % 3 == 0)
+        p.retain_bytes = 120000; /* as much as the log may grow for it: then it is given another one */
+    sim = *ret_sim = sim_begin(seed, &p, trace);
+    n = &sim->nodes[at];
+    sim_run_ms(sim, 300);
+    write_and_settle(sim, 40);
+    if (at == 2)
+        sim_crash(sim, at);
+    write_and_settle(sim, 700);
+    n->disk_factor = 80;
+    EXPECT(sim, sim_start(sim, at));
+    if (at == 3)
+        EXPECT(sim, sim_change(sim, RG_CHANGE_ADD, &n->self, 3000) == RG_OK);
+    n->absent = false;
+    sim_workload_start(sim, (struct sim_range){2000, 15000}, 0);
+    taken = status_of(sim, 0).snapshots_taken;
+    for (int i = 0; i < 100 && !sim->failed && (status_of(sim, at).snapshots_installed == 0 || i < 40); i++) {
+        sim_run_ms(sim, 100);
+        if (seed % 4 == 1 && i < 12 && i % 4 == 3)
+            sim_reset_links(sim, 0, at); /* it goes on where it was, with the same file */
+        if (status_of(sim, at).snapshots_installed > 0)
+            n->disk_factor = 10;
+        EXPECT(sim, rg_wal_bytes(sim->nodes[0].node->wal) < (p.retain_bytes > 0 ? 200000u : 4000000u));
+    }
+    EXPECT(sim, status_of(sim, at).snapshots_installed > 0);
+    EXPECT(sim, status_of(sim, 0).snapshots_taken > taken + 5);
+    if (p.retain_bytes == 0) {
+        for (int i = 0; i < 100 && !sim->failed && n->node->state.applied.index + 200 < status_of(sim, 0).applied.index; i++)
+            sim_run_ms(sim, 100);
+        EXPECT(sim, n->node->state.applied.index + 200 >= status_of(sim, 0).applied.index); /* level, while the load goes on */
+        EXPECT(sim, status_of(sim, at).snapshots_installed == 1);
+    }
+    n->disk_factor = 1;
+    sim_run_ms(sim, 2000);
+    EXPECT(sim, rg_wal_bytes(sim->nodes[0].node->wal) < 150000); /* what was kept for it is forgotten */
+    EXPECT(sim, count(sim, 0, "/data/snapshots/", ".snap") <= 3);
+    sim_converge(sim, 20000);
 }

@@ -390,6 +390,7 @@ static void config_fill(struct sim *sim, struct sim_node *n, struct rg_node_conf
     c->heavy_objects = p->heavy_objects;
     c->snapshot_entries = p->snapshot_entries > 0 ? p->snapshot_entries : UINT64_MAX;
     c->trailing = p->trailing;
+    c->retain_bytes = p->retain_bytes;
     c->wal_segment_bytes = 64 * 1024;
     c->test_flags = p->test_flags;
     c->arg = n;

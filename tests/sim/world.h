@@ -26,6 +26,7 @@ struct sim_params {
     struct sim_range network, disk;    /* [200..2000], [1000..9000]: disks are slower than the network, which exposes most */
     uint64_t snapshot_entries;         /* [off] */
     uint64_t trailing;                 /* [4096] */
+    uint64_t retain_bytes;               /* [the node's default] */
     unsigned window, batch_max, queue_max;
     unsigned test_flags;
     size_t link_queue_bytes;           /* [4 MiB] under way on one connection; more is RG_EBUSY */
@@ -424,6 +425,7 @@ void sim_story_snapshot_refused(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_snapshot_installed(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_snapshot_unproved(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_snapshot_rot(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_snapshot_starve(uint64_t seed, bool trace, struct sim **ret_sim);
 
 /* ---- stories_regions.c ---- */
 void sim_story_region_comes(uint64_t seed, bool trace, struct sim **ret_sim);
