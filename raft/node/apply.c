@@ -438,9 +438,14 @@ void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_o
     enum rg_err err;
 
     if (node->stage.state != NODE_RUNNING || node->leading || node->snap.install.state != INSTALL_NONE ||
-        offer->index <= node_applying(node) || node_bygone(node, offer->term) ||
-        offer->index_term < node->state.applied.term) /* terms never fall along a log */
+        offer->index <= node_applying(node) || node_bygone(node, offer->term))
         return;
+    if (offer->index_term < node->state.applied.term) { /* terms never fall along a log: what was applied here is not in that one */
+        if (offer->term >= node->meta.term)
+            node_contradicted(node, offer->term, "a leader's snapshot is of a history without entries that were applied here: this node "
+                                                 "must be seeded again under a new id");
+        return;
+    }
     m.install = (struct rg_msg_install){.term = offer->term, .index = offer->index, .index_term = offer->index_term};
     node_guest_step(node, peer);
     err = rg_core_receive(node->core, node_now_ms(node), peer, &m, &update);

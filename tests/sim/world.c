@@ -259,14 +259,16 @@ static void run_lane(struct sim *sim, struct sim_event *e)
     sim_pump(sim, e->node);
 }
 
+#define LANE_US_MAX UINT64_C(2000000) /* whatever is slow at once: a job is not a disk that hangs */
+
 static uint64_t job_us(struct sim_node *n, enum rg_lane which)
 {
     struct sim *sim = n->sim;
 
     if (which == RG_LANE_APPLY) /* mostly of some milliseconds, and some that take as long as it may be */
         return rg_prng_chance(&sim->prng, 1, 2) ? sim->params.heavy.lo : sim_draw(sim, sim->params.heavy);
-    return sim_draw(sim, sim->params.disk) * n->disk_factor *
-           (which == RG_LANE_SNAPSHOT ? n->lane_factor * sim->params.lane_factor : 1);
+    return RG_MIN(LANE_US_MAX, sim_draw(sim, sim->params.disk) * n->disk_factor *
+                                   (which == RG_LANE_SNAPSHOT ? n->lane_factor * sim->params.lane_factor : 1));
 }
 
 /* A job's writes reach the disk when it begins, or when it ends: power may fail between these and the completion's news. */
