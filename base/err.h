@@ -56,7 +56,8 @@
     X(RG_EPEER, "PeerRefused", 403, "AccessDeniedException", 1, "the peer is not who it must be")                      \
     /* full: asked again it is refused again, until there is room */                                                   \
     X(RG_ESTATEFULL, "StateFull", 507, "ServiceQuotaExceededException", 1, "the memory for the state is nearly full")  \
-    X(RG_EDISKFULL, "DiskFull", 507, "ServiceQuotaExceededException", 1, "the disk of the log is nearly full")
+    X(RG_EDISKFULL, "DiskFull", 507, "ServiceQuotaExceededException", 1, "the disk of the log is nearly full")         \
+    X(RG_ESUPERSEDED, "Superseded", 503, "InternalServerException", 1, "another life of this node goes on")
 
 #define RG_ERR_ENUM(code, name, http, aws, exit, text) code,
 enum rg_err { RG_ERR_MAP(RG_ERR_ENUM) RG_ERR_COUNT };

@@ -62,6 +62,7 @@ struct daemon {
     struct rg_bootstrapping boot;
     struct rg_key_server key_server;
     struct rg_buf ca_pem; /* own; NUL-terminated */
+    enum rg_err failed_err;         /* of the node; RG_OK: none, or of something else */
     bool replaced;                  /* by a later epoch: this life ends, and the next begins with setting its data aside */
     struct rg_rejoin_places places; /* whom to ask then */
     /* link figures for /metrics, copied by the raft thread */
@@ -84,6 +85,7 @@ static void node_on_stop(void *arg, enum rg_err err, const char *text)
 
     rg_log_error(&d->log, "node.stopped", "code=%s reason=\"%s\"", rg_err_symbol(err), text);
     d->failed = true;
+    d->failed_err = err;
     d->replaced |= err == RG_EFENCED;
     begin_stop(d);
 }
@@ -602,7 +604,7 @@ static void begin_life(struct daemon *d)
 /* For a supervisor: to be looked at, not started again (deploy/regentd.service). */
 static int exit_code(enum rg_err err)
 {
-    return err == RG_EFOREIGN || err == RG_ECORRUPT ? EXIT_CONFIG : rg_err_exit(err);
+    return err == RG_EFOREIGN || err == RG_ECORRUPT || err == RG_ESUPERSEDED ? EXIT_CONFIG : rg_err_exit(err);
 }
 
 /* It has found, while it opened, that it is replaced, or has forgotten: it begins again as the node that comes back, which sets its data
@@ -653,7 +655,7 @@ static int live(struct daemon *d)
     take_signals(true);
     pthread_mutex_destroy(&d->stats_mutex);
     rg_log_info(&d->log, "regentd.stopped", "clean=%s%s", d->failed ? "no" : "yes", d->replaced ? " replaced=yes" : "");
-    return d->failed;
+    return d->failed_err == RG_ESUPERSEDED ? EXIT_CONFIG : d->failed;
 }
 
 static int run(const char *config_path, char **argv)

@@ -147,7 +147,8 @@ struct rg_peer_status {
     unsigned full;           /* enum rg_full */
     struct rg_incarnation bound; /* the data directory that its id is bound to; not known: none yet */
     bool other_directory;    /* it came back with another one, and was refused */
-    bool forgot;             /* primary: it came back with less than it was known to have, and was refused */
+    bool forgot;             /* it came back with less than it was known to have, or as an earlier life, and was refused */
+    bool twin;               /* one of its id was refused a moment ago, as an earlier life, while a later one is linked */
 };
 struct rg_node_status {
     uint64_t id, starts;

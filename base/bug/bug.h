@@ -49,6 +49,9 @@
     X(install_takes_durable, "what the log has on disk is told to the core while a snapshot is put in place") \
     X(term_not_saved, "term and vote of a received message are not saved") \
     X(wiped_taken, "a node that comes back with less than it had confirmed is taken") \
+    X(lives_taken, "start numbers are not compared") \
+    X(lives_volatile, "the start of a peer is not saved") \
+    X(lives_believed, "a primary goes on counting what the life before of a region has granted") \
     /* policy and lease */ \
     X(ack_before_regions, "acknowledged before as many regions as the policy wants have it") \
     X(ack_before_lease, "acknowledged before as many regions as the lease wants have it") \

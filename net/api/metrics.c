@@ -341,7 +341,8 @@ static void put_all_peers(struct page *p, const struct rg_node_status *s)
     PEER("peer_applied_index", applied_index, false, "Last entry visible at the peer, as reported.");
     PEER("peer_other_directory", other_directory, true,
          "1 when the peer came back with another data directory than its id has, and was refused.");
-    PEER("peer_forgot", forgot, true, "1 when the peer came back with less than this primary knows it had, and was refused.");
+    PEER("peer_forgot", forgot, true, "1 when the peer came back with less than this node knows it had, and was refused.");
+    PEER("peer_twin", twin, true, "1 when the peer runs twice: an earlier life of it was refused while a later one is linked.");
     PEER("peer_promised_epoch", promised, false, "No older epoch is followed by the peer, as it last said.");
     if (s->leader) {
         PEER("peer_lag_entries", lag_entries, false, "Committed entries the peer lacks.");

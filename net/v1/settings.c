@@ -82,7 +82,7 @@ static void put_full(struct rg_json_writer *j, const struct rg_node_status *s)
 /* Told by every node that refused it, for as long as it is a member. */
 static void put_forgetful(struct rg_json_writer *j, const struct rg_node_status *s)
 {
-    char text[256];
+    char text[384];
 
     for (size_t i = 0; i < s->n_peers; i++) {
         const struct rg_peer_status *p = &s->peers[i];
@@ -93,6 +93,13 @@ static void put_forgetful(struct rg_json_writer *j, const struct rg_node_status 
                      "asks for a new one by itself",
                      (unsigned long long)p->id, p->region);
             put_alarm(j, "Forgot", text);
+        }
+        if (p->twin) {
+            snprintf(text, sizeof text,
+                     "node %llu of %s runs twice: a copy of its data directory was started beside it. The one that started first, or was "
+                     "refused here, ends by itself (exit code 78): see which of the two goes on, and reset the other (regent node reset)",
+                     (unsigned long long)p->id, p->region);
+            put_alarm(j, "Clone", text);
         }
         if (!p->other_directory)
             continue;

@@ -93,6 +93,8 @@ static void put_binding(struct rg_json_writer *j, const struct rg_peer_status *p
         rg_json_bool(j, "otherDirectory", true);
     if (p->forgot)
         rg_json_bool(j, "forgot", true);
+    if (p->twin)
+        rg_json_bool(j, "twin", true);
 }
 
 static void put_peer(struct rg_json_writer *j, const struct rg_node_status *s, const struct rg_peer_status *p)

@@ -36,6 +36,8 @@ enum meta_field {
     META_INCARNATION = 18,
     META_VOUCHED = 19,
     META_FORGOTTEN = 20,
+    META_SUPERSEDED = 21,
+    META_LIVES = 22,
     META_FOUNDS = 40,
     META_MARKED = 41,
 };
@@ -61,10 +63,13 @@ static void meta_check(const struct rg_meta *meta)
     RG_ASSERT(!meta->bound || rg_incarnation_known(&meta->incarnation));
     RG_ASSERT(meta->ceded_term <= meta->term);
     RG_ASSERT(meta->term_before <= meta->term);
+    RG_ASSERT(meta->lives.n <= RG_LIVES_MAX);
 }
 
 static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta)
 {
+    RG_AUTO_BUF struct rg_buf lives = {.max = 0};
+
     RG_ASSERT(buf->len == 0);
     rg_tlv_put_str(buf, META_CLUSTER, meta->cluster_id);
     rg_tlv_put_str(buf, META_REGION, meta->region);
@@ -88,6 +93,12 @@ static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta)
     rg_tlv_put_u64(buf, META_VOUCHED, meta->vouched);
     rg_tlv_put_u64(buf, META_FOUNDS, meta->founds);
     rg_tlv_put_u64(buf, META_MARKED, meta->marked);
+    rg_tlv_put_u64(buf, META_SUPERSEDED, meta->superseded);
+    rg_buf_init(&lives, sizeof meta->lives);
+    rg_lives_encode(&meta->lives, &lives);
+    rg_tlv_put(buf, META_LIVES, rg_buf_span(&lives));
+    if (lives.err && !buf->err)
+        buf->err = lives.err;
     RG_ASSERT(buf->err != RG_ETOOBIG);
 }
 
@@ -123,6 +134,14 @@ static bool take_incarnation(struct rg_span plain, struct rg_incarnation *out)
     return rg_incarnation_known(out);
 }
 
+/* Nor this. */
+static bool take_lives(struct rg_span plain, struct rg_lives *out)
+{
+    struct rg_span value;
+
+    return !rg_tlv_get(plain, META_LIVES, &value) || rg_lives_decode(value, out) == RG_OK;
+}
+
 static bool decode_plain(struct rg_span plain, struct rg_meta *meta)
 {
     uint64_t fenced, quarantined;
@@ -136,7 +155,8 @@ static bool decode_plain(struct rg_span plain, struct rg_meta *meta)
         !take_number(plain, META_TERM, &meta->term) || !take_number(plain, META_VOTE, &meta->vote) ||
         !take_number(plain, META_STARTS, &meta->starts) || !take_number(plain, META_FENCED, &fenced) ||
         !take_number(plain, META_QUARANTINED, &quarantined) ||
-        !take_text(plain, META_NOTE, meta->note, sizeof meta->note) || !take_incarnation(plain, &meta->incarnation))
+        !take_text(plain, META_NOTE, meta->note, sizeof meta->note) || !take_incarnation(plain, &meta->incarnation) ||
+        !take_lives(plain, &meta->lives))
         return false;
     meta->promised = rg_tlv_u64(plain, META_PROMISED, 0); /* these: not written by 0.1.0 */
     meta->ceded_index = rg_tlv_u64(plain, META_CEDED_INDEX, 0);
@@ -147,6 +167,7 @@ static bool decode_plain(struct rg_span plain, struct rg_meta *meta)
     meta->forgotten = rg_tlv_u64(plain, META_FORGOTTEN, 0) != 0;
     meta->founds = rg_tlv_u64(plain, META_FOUNDS, 1) != 0; /* before there was this: whoever the configuration file names as voter */
     meta->marked = rg_tlv_u64(plain, META_MARKED, 0) != 0;
+    meta->superseded = rg_tlv_u64(plain, META_SUPERSEDED, 0) != 0;
     meta->fenced = fenced != 0;
     meta->quarantined = quarantined != 0;
     return meta->node_id != 0 && meta->promised <= UINT32_MAX &&

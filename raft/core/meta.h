@@ -5,7 +5,7 @@
 
 #include "crypto/keyprov.h"
 #include "raft/core/slots.h"
-#include "raft/member.h"
+#include "raft/lives.h"
 
 struct rg_meta {
     /* never change after creation */
@@ -22,6 +22,7 @@ struct rg_meta {
     uint64_t starts; /* one more at each start */
     bool fenced;
     bool forgotten;   /* fenced, since others know more of this node than its data directory does: there may be a better one */
+    bool superseded;  /* another life of this directory goes on: this one is a copy, or what was copied, and never starts again */
     bool quarantined; /* RAFT.md rule 18 */
     char note[128];   /* why */
     uint64_t promised; /* nobody of an epoch before this one is followed */
@@ -32,6 +33,7 @@ struct rg_meta {
                    * one may be there that is not */
     bool marked; /* a mark of it is kept (raft/core/mark.h): whoever saves it says so, nobody else */
     bool founds;  /* made to begin an instance: while its log is empty, it writes the first entry; everybody else is given it */
+    struct rg_lives lives; /* the last one of each peer that was dealt with; durable before it is */
 };
 
 struct rg_metafile;

@@ -653,6 +653,10 @@ enum hello_field {
     HELLO_BOUND,
     HELLO_SEEN,
     HELLO_ROOM = 32,
+    HELLO_LIFE_START,
+    HELLO_LIFE_BOOT,
+    HELLO_LIFE_UP,
+    HELLO_END,
 };
 
 static void put_incarnation(struct rg_buf *out, uint32_t field, const struct rg_incarnation *incarnation)
@@ -691,6 +695,11 @@ void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
     rg_tlv_put_u64(out, HELLO_ROOM, hello->room);
     if (hello->seen > 0)
         rg_tlv_put_u64(out, HELLO_SEEN, hello->seen);
+    if (hello->life.start == 0)
+        return;
+    rg_tlv_put_u64(out, HELLO_LIFE_START, hello->life.start);
+    rg_tlv_put_u64(out, HELLO_LIFE_BOOT, hello->life.boot);
+    rg_tlv_put_u64(out, HELLO_LIFE_UP, hello->life_up);
 }
 
 static bool hello_text(struct rg_span value, char *out, size_t size)
@@ -747,6 +756,15 @@ static bool hello_number(struct rg_hello *h, uint32_t field, uint64_t v)
     case HELLO_SEEN:
         h->seen = v;
         return v <= INDEX_MAX;
+    case HELLO_LIFE_START:
+        h->life.start = v;
+        return true;
+    case HELLO_LIFE_BOOT:
+        h->life.boot = v;
+        return true;
+    case HELLO_LIFE_UP:
+        h->life_up = v != 0;
+        return true;
     default:
         return true;
     }
@@ -771,7 +789,7 @@ enum rg_err rg_hello_decode(struct rg_span bytes, struct rg_hello *ret_hello, st
             ok = hello_incarnation(tlv.value, &h.incarnation);
         else if (tlv.field == HELLO_BOUND)
             ok = hello_incarnation(tlv.value, &h.bound);
-        else if (tlv.field <= HELLO_SEEN || tlv.field == HELLO_ROOM)
+        else if (tlv.field <= HELLO_SEEN || (tlv.field >= HELLO_ROOM && tlv.field < HELLO_END))
             ok = rg_tlv_number(tlv.value, &v) && hello_number(&h, tlv.field, v);
     }
     if (!ok || cur.bad || h.version == 0 || h.from == 0)

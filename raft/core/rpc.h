@@ -4,7 +4,7 @@
 #define REGENT_RAFT_CORE_RPC_H
 
 #include "raft/entry.h"
-#include "raft/member.h"
+#include "raft/lives.h"
 #include "raft/room.h"
 #include "store/apply/fsm.h"
 
@@ -190,6 +190,8 @@ struct rg_hello {
     uint32_t first_crc; /* of the first entry while it is in the log, else 0 */
     uint64_t promised;  /* epoch before which it follows nobody */
     bool room;          /* it knows RG_MSG_ROOM, and refusals that say what is full */
+    struct rg_life life; /* the last life of the receiver that the sender has dealt with; start 0: none, or it is not bound */
+    bool life_up;        /* that one is linked to the sender now */
 };
 void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out);
 /** RG_EMALFORMED. Unknown fields are skipped, so that a later release may add some. */

@@ -6,7 +6,7 @@
 #include "crypto/envelope.h"
 #include "raft/io.h"
 
-#define RG_SLOTS_PLAIN_BYTES_MAX 2048
+#define RG_SLOTS_PLAIN_BYTES_MAX 3072
 
 struct rg_slots;
 

@@ -182,6 +182,15 @@ void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const st
     }
 }
 
+void node_failover_unheard(struct rg_node *node, uint64_t peer)
+{
+    struct rg_failover *f = node->failover.request;
+
+    for (size_t i = 1; f != NULL && i < f->n_candidates; i++)
+        if (f->candidates[i].id == peer)
+            f->candidates[i].answered = f->candidates[i].promised = false;
+}
+
 static bool all_answered(const struct rg_node *node)
 {
     const struct rg_failover *f = node->failover.request;

@@ -1,7 +1,8 @@
 /* raft/node/node_priv.h: what the files of the node share. node.c: lifetime and the pump; open.c: data directory to running
  * core; step.c: what a step of the core asks for; peer.c: links, messages; apply.c: apply and snapshots; answer.c: proposals
  * and waits; forward.c: proposals carried to the primary; change.c: members; pair.c: two voters; lease.c: policy, lease; failover.c: a
- * declared promotion, epochs; handover.c: a planned one; room.c: what is full; status.c: readiness and figures. The words:
+ * declared promotion, epochs; handover.c: a planned one; lives.c: which life of a peer is dealt with; room.c: what is full; status.c:
+ * readiness and figures. The words:
  * ARCHITECTURE.md. */
 #ifndef REGENT_RAFT_NODE_NODE_PRIV_H
 #define REGENT_RAFT_NODE_NODE_PRIV_H
@@ -86,6 +87,8 @@ void node_lose_leadership(struct rg_node *node);
 void node_fence(struct rg_node *node, uint64_t epoch, const char *why);
 /** The same, since others know more of this node than its data directory does. */
 void node_fence_forgetful(struct rg_node *node, uint64_t epoch, const char *why);
+/** Another life of this data directory goes on: this one ends, and never starts again. */
+void node_supersede(struct rg_node *node, const char *why);
 /** This node leads from now on: whoever is linked already may have more than it has. */
 void node_ahead_check(struct rg_node *node);
 /** A leader of that term has other entries where this node has applied some. Of a later epoch: they were cut off by a promotion,
@@ -106,6 +109,16 @@ void node_primary_forget(struct rg_node *node);
 void node_compare(struct rg_node *node);
 RG_MUST enum rg_err node_hashes_new(struct rg_node *node);
 void node_hash_keep(struct rg_node *node, const struct rg_applied *applied);
+
+/* lives.c */
+/** It is linked, or was heard a moment ago. NULL: no. */
+bool node_peer_alive(const struct rg_node *node, const struct node_peer *peer);
+/** This life of the peer's is dealt with from now on, and no earlier one: durable when this returns RG_OK. */
+RG_MUST enum rg_err node_life_keep(struct rg_node *node, struct node_peer *peer, const struct rg_hello *hello, struct rg_errctx *ctx);
+/** Whether one of its id was refused a moment ago while another one is linked. */
+bool node_life_twin(const struct rg_node *node, const struct node_peer *peer);
+/** What this node has seen of the peer's lives, for our hello to it. */
+void node_life_said(struct rg_node *node, uint64_t peer, struct rg_hello *hello);
 
 /* apply.c */
 /** Apply what is committed and durable. answers: proposals in flight get their outcome. */
@@ -199,6 +212,8 @@ RG_MUST enum rg_err node_reached(const struct rg_node *node, struct rg_rev rev);
 void node_epoch_heard(struct rg_node *node, uint64_t epoch);
 void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence *m);
 void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence_result *m);
+/** What this peer has answered, or promised, was said by a life before its present one: it counts for nothing. */
+void node_failover_unheard(struct rg_node *node, uint64_t peer);
 /* A member follows nobody of an epoch before this one. */
 void node_promise_heard(struct rg_node *node, uint64_t epoch);
 /* Tell a primary that it is not followed here any more. */

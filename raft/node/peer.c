@@ -34,10 +34,12 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     hello.room = true;
     hello.bound = rg_members_incarnation(&node->members, peer);
     hello.seen = node->leading ? rg_core_match(node->core, peer) : 0;
+    node_life_said(node, peer, &hello);
     if ((node->config.test_flags & RG_TEST_OLD_HELLO) != 0) {
         hello.version = 1;
         hello.incarnation = hello.bound = (struct rg_incarnation){{0}};
         hello.seen = 0;
+        hello.life = (struct rg_life){0};
     }
     /* Nobody leads in the next epoch yet: it is no reason to be fenced. */
     if (node->stage.state == NODE_REBORN)
@@ -80,15 +82,19 @@ void node_ahead_check(struct rg_node *node)
 static void note_refused(struct rg_node *node, struct node_peer *peer, const struct rg_hello *h, enum rg_hello_verdict verdict,
                          const char *text)
 {
+    bool twin = verdict == RG_HELLO_EARLIER && node_peer_alive(node, peer);
+    bool forgot = verdict == RG_HELLO_FORGOT || (verdict == RG_HELLO_EARLIER && !twin);
     bool other = verdict == RG_HELLO_OTHER && !rg_incarnation_equal(&peer->other, &h->incarnation);
 
-    if (other || (verdict == RG_HELLO_FORGOT && !peer->forgot)) /* once: it goes on dialling */
-        rg_log_error(node->config.log, other ? "peer.other_directory" : "peer.forgot", "peer=%llu region=%s text=\"%s\"",
-                     (unsigned long long)peer->config.id, peer->config.region, text);
+    if (other || (forgot && !peer->forgot) || (twin && !node_life_twin(node, peer))) /* once: it goes on dialling */
+        rg_log_error(node->config.log, other ? "peer.other_directory" : twin ? "peer.twin" : "peer.forgot",
+                     "peer=%llu region=%s text=\"%s\"", (unsigned long long)peer->config.id, peer->config.region, text);
     if (verdict == RG_HELLO_OTHER)
         peer->other = h->incarnation;
-    if (verdict == RG_HELLO_FORGOT)
+    if (forgot)
         peer->forgot = true;
+    if (twin)
+        peer->twin_ms = node_now_ms(node);
 }
 
 static void note_taken(struct node_peer *peer, const struct rg_hello *h)
@@ -102,9 +108,12 @@ static void note_taken(struct node_peer *peer, const struct rg_hello *h)
 }
 
 /* What a judgement means for this node, and for what it knows of the peer (NULL: nothing). */
-static void heed(struct rg_node *node, struct node_peer *peer, const struct rg_hello *h, const struct rg_hello_judged *judged,
-                 const char *text)
+static enum rg_err heed(struct rg_node *node, struct node_peer *peer, const struct rg_hello *h, const struct rg_hello_judged *judged,
+                        struct rg_errctx *ctx)
 {
+    bool taken = judged->verdict == RG_HELLO_TAKEN || judged->verdict == RG_HELLO_GUEST;
+    enum rg_err err = RG_OK;
+
     if (judged->itself) {
         node_epoch_heard(node, h->promised);
         if (peer != NULL) {
@@ -117,14 +126,19 @@ static void heed(struct rg_node *node, struct node_peer *peer, const struct rg_h
         node_fence(node, rg_epoch_of(h->term), judged->why);
     if (judged->verdict == RG_HELLO_FORGOTTEN)
         node_fence_forgetful(node, rg_epoch_of(h->term), judged->why);
+    if (judged->verdict == RG_HELLO_SUPERSEDED)
+        node_supersede(node, judged->why);
     if (judged->verdict == RG_HELLO_AHEAD)
-        raise_alarm(node, text);
+        raise_alarm(node, ctx->text);
     if (judged->verdict == RG_HELLO_GUEST)
         peer = node_guest(node, h);
-    if (peer != NULL && (judged->verdict == RG_HELLO_TAKEN || judged->verdict == RG_HELLO_GUEST))
+    if (taken)
+        err = node_life_keep(node, peer, h, ctx);
+    if (peer != NULL && taken && !err)
         note_taken(peer, h);
-    else if (peer != NULL)
-        note_refused(node, peer, h, judged->verdict, text);
+    else if (peer != NULL && !taken)
+        note_refused(node, peer, h, judged->verdict, ctx->text);
+    return err;
 }
 
 enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span hello, struct rg_errctx *ctx)
@@ -133,7 +147,7 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
     struct node_peer *known = node_peer_find(node, peer);
     struct rg_hello_judged judged;
     struct rg_hello h;
-    enum rg_err err;
+    enum rg_err err, kept;
 
     if (ctx == NULL)
         ctx = &local;
@@ -153,12 +167,14 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
                                                  .last_index = rg_wal_last(node->wal),
                                                  .term_there = rg_wal_term(node->wal, h.last_index),
                                                  .first_crc = first_crc(node),
+                                                 .own_boot = node->boot,
+                                                 .alive = node_peer_alive(node, known),
                                                  .match = node->leading && known != NULL ? rg_core_match(node->core, peer) : 0,
                                                  .boot = known != NULL ? known->boot : 0},
                          &h, &judged, ctx);
-    heed(node, known, &h, &judged, ctx->text);
+    kept = heed(node, known, &h, &judged, ctx);
     node_settle(node);
-    return err;
+    return err ? err : kept;
 }
 
 void rg_node_on_up(struct rg_node *node, uint64_t peer)
@@ -529,6 +545,7 @@ enum rg_err rg_node_on_message(struct rg_node *node, uint64_t peer, struct rg_sp
     if (err)
         return err;
     p->heard_ms = node_now_ms(node);
+    p->forgot = false; /* a life of it that was taken */
     if (node->stage.state == NODE_RUNNING)
         err = dispatch(node, p, &m, ctx);
     node_settle(node);

@@ -135,6 +135,7 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     s->bound = peer->config.incarnation;
     s->other_directory = rg_incarnation_known(&peer->other);
     s->forgot = peer->forgot;
+    s->twin = node_life_twin(node, peer);
     if (peer->sender != NULL) {
         s->snapshot = true;
         s->snapshot_bytes = rg_sender_offset(peer->sender);

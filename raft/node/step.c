@@ -12,15 +12,12 @@ static void meta_note(struct rg_node *node, const char *why)
 }
 
 /* Saved even when the node is failing already: the next start must see it. */
-static void meta_mark(struct rg_node *node, bool fenced, const char *why)
+static void meta_mark(struct rg_node *node, bool *mark, const char *why)
 {
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
-    if (fenced)
-        node->meta.fenced = true;
-    else
-        node->meta.quarantined = true;
+    *mark = true;
     meta_note(node, why);
     err = RG_BUG(fence_not_noted) ? RG_OK : rg_metafile_save(node->metafile, &node->meta, &ctx);
     if (err)
@@ -32,7 +29,7 @@ void node_fence(struct rg_node *node, uint64_t epoch, const char *why)
     if (node->stage.state == NODE_STOPPED)
         return;
     node->meta.promised = RG_MAX(node->meta.promised, epoch); /* so that the next start knows which one replaced it */
-    meta_mark(node, true, why);
+    meta_mark(node, &node->meta.fenced, why);
     node_fail(node, RG_EFENCED, "%s", why);
 }
 
@@ -40,6 +37,14 @@ void node_fence_forgetful(struct rg_node *node, uint64_t epoch, const char *why)
 {
     node->meta.forgotten = true;
     node_fence(node, epoch, why);
+}
+
+void node_supersede(struct rg_node *node, const char *why)
+{
+    if (node->stage.state == NODE_STOPPED)
+        return;
+    meta_mark(node, &node->meta.superseded, why);
+    node_fail(node, RG_ESUPERSEDED, "%s", why);
 }
 
 void node_contradicted(struct rg_node *node, uint64_t term, const char *why)
@@ -52,7 +57,7 @@ void node_contradicted(struct rg_node *node, uint64_t term, const char *why)
         node_fence(node, rg_epoch_of(term), "a promotion cut off entries that were applied here");
         return;
     }
-    meta_mark(node, false, why);
+    meta_mark(node, &node->meta.quarantined, why);
     node_fail(node, RG_ECORRUPT, "%s", why);
 }
 

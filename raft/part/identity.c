@@ -35,6 +35,9 @@ static enum rg_err check_whose(const struct rg_node_config *c, const struct rg_m
     if (m->node_id != c->id)
         return rg_fail(ctx, RG_EFOREIGN, "NotThisNode: the data directory belongs to node %llu, not to %llu: are disks swapped?",
                        (unsigned long long)m->node_id, (unsigned long long)c->id);
+    if (m->superseded)
+        return rg_fail(ctx, RG_ESUPERSEDED, "this data directory is not the one that goes on: %s. Nothing was changed; set it aside",
+                       m->note);
     if (m->fenced)
         return rg_fail(ctx, RG_EFENCED, "this node is fenced: %s. Its data is kept; seed a node with a new id", m->note);
     if (m->quarantined)

@@ -44,7 +44,8 @@ struct node_peer {
     struct rg_incarnation said; /* of its last hello; not known: none yet, or of a release that has none */
     uint64_t last_index, last_term; /* the end of its log, as of its last hello */
     bool ahead;           /* this primary lacks what it has: nothing is sent to it, or its own entries would be contradicted */
-    bool forgot;          /* it came back with less than it was known to have, and was refused */
+    bool forgot;          /* it came back with less than it was known to have, or as an earlier life, and was refused */
+    uint64_t twin_ms;     /* one of its id was refused, as an earlier life, while a later one was linked: when last; 0: never */
     struct rg_incarnation other; /* of a hello that was refused, since its id is bound to another; not known: none was since */
     uint64_t durable, applied, applied_term;
     uint8_t hash[RG_STATE_HASH_BYTES]; /* its state at applied */

@@ -71,6 +71,49 @@ static enum rg_err judge_directory(const struct rg_hello_here *here, const struc
     return binding == RG_BINDING_FITS ? RG_OK : rg_binding_refuse(binding, here->peer, ctx);
 }
 
+/* ---- which life of it ---- */
+
+/* The peer has dealt with a life of this directory that came after this one. If that runs, it is the member, and this one is a copy, or
+ * what was copied. If it does not, it was this node, whose directory was set back: it has forgotten. */
+static enum rg_err judge_own_life(const struct rg_hello_here *here, const struct rg_hello *h, struct rg_hello_judged *judged,
+                                  struct rg_errctx *ctx)
+{
+    const struct rg_life own = {.start = here->meta->starts, .boot = here->own_boot};
+    enum rg_life_order order = rg_life_cmp(&own, &h->life);
+
+    if (h->life.start == 0 || order == RG_LIFE_SAME || order == RG_LIFE_EARLIER ||
+        !rg_incarnation_equal(&h->bound, &here->meta->incarnation) || RG_BUG(lives_taken))
+        return RG_OK;
+    if (h->life_up) {
+        judged->verdict = RG_HELLO_SUPERSEDED;
+        judged->why = "another process runs over this data directory, or over a copy of it, that was started later";
+        return rg_fail(ctx, RG_ESUPERSEDED, "node %llu runs twice: peer %llu deals with start %llu of it, this one is start %llu",
+                       (unsigned long long)here->id, (unsigned long long)here->peer, (unsigned long long)h->life.start,
+                       (unsigned long long)own.start);
+    }
+    judged->verdict = RG_HELLO_FORGOTTEN;
+    judged->why = "others have dealt with a later start of this data directory: it was set back to an older state";
+    return rg_fail(ctx, RG_EFENCED, "peer %llu has dealt with start %llu of node %llu, this one is start %llu: it was set back",
+                   (unsigned long long)here->peer, (unsigned long long)h->life.start, (unsigned long long)here->id,
+                   (unsigned long long)own.start);
+}
+
+static enum rg_err judge_life(const struct rg_hello_here *here, const struct rg_hello *h, struct rg_hello_judged *judged,
+                              struct rg_errctx *ctx)
+{
+    const struct rg_life seen = rg_lives_get(&here->meta->lives, here->peer, &h->incarnation);
+    const struct rg_life said = {.start = h->starts, .boot = h->boot};
+    enum rg_life_order order = rg_life_cmp(&seen, &said);
+    enum rg_err err = judge_own_life(here, h, judged, ctx);
+
+    if (err || order == RG_LIFE_SAME || order == RG_LIFE_LATER || RG_BUG(lives_taken))
+        return err;
+    judged->verdict = RG_HELLO_EARLIER;
+    return rg_fail(ctx, RG_EFENCED, "peer %llu is of start %llu, and %s of start %llu was dealt with: it %s",
+                   (unsigned long long)here->peer, (unsigned long long)said.start, order == RG_LIFE_TWIN ? "another process" : "one",
+                   (unsigned long long)seen.start, here->alive ? "runs twice" : "was set back");
+}
+
 /* ---- which history it follows ---- */
 
 /* Two promotions apart, at most one of two nodes is right about who leads. */
@@ -174,6 +217,8 @@ static enum rg_err judge(const struct rg_hello_here *here, const struct rg_hello
         err = judge_directory(here, h, judged, ctx);
     if (err == RG_EPEER && leads_later(here, h))
         return judge_epoch(here, h, judged, ctx) == RG_EFENCED ? RG_EFENCED : err;
+    if (!err)
+        err = judge_life(here, h, judged, ctx);
     if (err)
         return err;
     judged->itself = true;
@@ -203,7 +248,8 @@ enum rg_err rg_hello_judge(const struct rg_hello_here *here, const struct rg_hel
     if (!err)
         judged->verdict = rg_members_find(here->members, here->peer) != NULL ? RG_HELLO_TAKEN : RG_HELLO_GUEST;
     RG_ASSERT(!err == (judged->verdict == RG_HELLO_TAKEN || judged->verdict == RG_HELLO_GUEST));
-    RG_ASSERT((judged->why != NULL) == (judged->verdict == RG_HELLO_FENCES || judged->verdict == RG_HELLO_FORGOTTEN));
-    RG_ASSERT(judged->verdict != RG_HELLO_OTHER || !judged->itself);
+    RG_ASSERT((judged->why != NULL) == (judged->verdict == RG_HELLO_FENCES || judged->verdict == RG_HELLO_FORGOTTEN ||
+                                          judged->verdict == RG_HELLO_SUPERSEDED));
+    RG_ASSERT((judged->verdict != RG_HELLO_OTHER && judged->verdict != RG_HELLO_EARLIER) || !judged->itself);
     return err;
 }

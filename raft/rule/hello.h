@@ -15,6 +15,8 @@ struct rg_hello_here {
     uint64_t last_index; /* the end of its log */
     uint64_t term_there; /* of its entry where the peer's log ends; 0: it has none there, or no more */
     uint32_t first_crc;  /* as in a hello */
+    uint64_t own_boot;   /* names this process */
+    bool alive;          /* the peer is linked, or was heard a moment ago */
     uint64_t match, boot; /* a primary: up to here it knows the peer to have the log; and its boot then. 0: nothing */
 };
 
@@ -24,14 +26,16 @@ enum rg_hello_verdict {
     RG_HELLO_GUEST,     /* taken, though it is no member: a primary that joined while this node was away */
     RG_HELLO_OTHER,     /* refused for good: it has another data directory than its id is bound to */
     RG_HELLO_FORGOT,    /* refused: it comes back with less than it was known to have */
+    RG_HELLO_EARLIER,   /* refused for good: a later life of it was dealt with, or another process of that start */
     RG_HELLO_AHEAD,     /* refused: it has what this primary has lost */
     RG_HELLO_FENCES,    /* this node is fenced: another primary was promoted */
     RG_HELLO_FORGOTTEN, /* this node is fenced: others know more of it than its data directory does */
+    RG_HELLO_SUPERSEDED, /* this node ends: a later life of its data directory runs */
 };
 struct rg_hello_judged {
     enum rg_hello_verdict verdict;
     bool itself;     /* it is who the link is to, in its own data directory: what it has promised counts, also when it is refused */
-    const char *why; /* static; this node is fenced */
+    const char *why; /* static; this node is fenced, or ends */
 };
 
 /** RG_OK: it is taken. RG_EPEER, RG_EFENCED and why: it is not. `judged` is filled in whichever it is. */

@@ -12,6 +12,15 @@ static struct sim_conn *conn(struct sim *sim, unsigned from, unsigned to)
     return &sim->conns[from][to];
 }
 
+/* Its id is linked at another place: a copy of it, or what was copied. */
+static bool linked_elsewhere(struct sim *sim, unsigned from, unsigned to)
+{
+    for (unsigned i = 0; i < sim->n_nodes; i++)
+        if (i != to && sim->nodes[i].self.id == sim->nodes[to].self.id && conn(sim, from, i)->state == SIM_CONN_UP)
+            return true;
+    return false;
+}
+
 static void notice_down(struct sim *sim, unsigned from, unsigned to)
 {
     struct sim_conn *c = conn(sim, from, to);
@@ -19,7 +28,8 @@ static void notice_down(struct sim *sim, unsigned from, unsigned to)
     if (!c->owes_down || !sim->nodes[from].alive)
         return;
     c->owes_down = false;
-    rg_node_on_down(sim->nodes[from].node, sim->nodes[to].self.id);
+    if (!linked_elsewhere(sim, from, to))
+        rg_node_on_down(sim->nodes[from].node, sim->nodes[to].self.id);
 }
 
 static void run_noticed(struct sim *sim, struct sim_event *e)
@@ -136,6 +146,14 @@ static void run_hello_refused(struct sim *sim, struct sim_event *e)
     sim_pump(sim, e->node);
 }
 
+/* The newest connection of an id is the one. */
+static void break_twins(struct sim *sim, unsigned from, unsigned to)
+{
+    for (unsigned i = 0; i < sim->n_nodes; i++)
+        if (i != from && sim->nodes[i].self.id == sim->nodes[from].self.id && conn(sim, i, to)->state == SIM_CONN_UP)
+            sim_conn_break(sim, i, to);
+}
+
 /* At the side that was dialled. */
 static void run_hello(struct sim *sim, struct sim_event *e)
 {
@@ -151,11 +169,18 @@ static void run_hello(struct sim *sim, struct sim_event *e)
         return;
     }
     err = rg_node_on_hello(n->node, sim->nodes[e->peer].self.id, rg_span(e->data, e->n), &ctx);
+    if (!err)
+        break_twins(sim, e->peer, e->node);
     if (n->alive && !n->stopped) /* also the one that is refused hears why: it may be of an epoch that is over */
         send_hello(sim, e->node, e->peer, c, err ? run_hello_refused : run_hello_back);
     else
         refused(sim, e->peer, e->node, "stopped");
     sim_pump(sim, e->node);
+}
+
+static bool same_id(const struct sim *sim, unsigned a, unsigned b)
+{
+    return sim->nodes[a].self.id == sim->nodes[b].self.id;
 }
 
 static void run_dial(struct sim *sim, struct sim_event *e)
@@ -164,7 +189,7 @@ static void run_dial(struct sim *sim, struct sim_event *e)
 
     if (!sim->nodes[e->node].alive || e->generation != c->generation || c->state != SIM_CONN_DIALING)
         return;
-    if (c->cut || !sim->nodes[e->peer].alive) {
+    if (c->cut || !sim->nodes[e->peer].alive || sim->nodes[e->peer].elsewhere || same_id(sim, e->node, e->peer)) {
         sim_dial(sim, e->node, e->peer, rg_prng_between(&sim->prng, 20000, 200000));
         return;
     }
@@ -234,7 +259,8 @@ static unsigned place_of(struct sim *sim, unsigned from, uint64_t id)
     unsigned at = SIM_NODES_MAX;
 
     for (unsigned i = 0; i < sim->n_nodes; i++)
-        if (sim->nodes[i].self.id == id && (at == SIM_NODES_MAX || conn(sim, from, i)->state == SIM_CONN_UP))
+        if (sim->nodes[i].self.id == id && !sim->nodes[i].elsewhere &&
+            (at == SIM_NODES_MAX || conn(sim, from, i)->state == SIM_CONN_UP))
             at = i;
     return at;
 }

@@ -162,6 +162,7 @@ void sim_story_set_back(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_write(sim, 20);
     sim_run_ms(sim, 1000);
     sim_set_back(sim, 3, image);
+    sim_run_ms(sim, 2500); /* that takes a while: whoever was linked has noticed */
     EXPECT(sim, sim_start(sim, 3));
     sim_run_ms(sim, 2000);
     EXPECT(sim, is_fenced(&sim->nodes[3]));
@@ -172,6 +173,103 @@ void sim_story_set_back(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_run_ms(sim, 500);
     sim_settle(sim);
     EXPECT(sim, sim->nodes[3].self.id > 4 && sim->lost == 0);
+}
+
+/* The same where nobody remembers how far it was: whoever was restarted meanwhile has noted its starts, and any one of them is enough. */
+void sim_story_set_back_start(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 3};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    unsigned at = 1 + (unsigned)(seed % 3), witness = (at + (unsigned)(seed / 3 % 3) + 1) % 4;
+    struct simdisk *image = sim_image(sim, at);
+
+    EXPECT(sim, bound_at(sim, 0) == 4 && bound_at(sim, at) == 4);
+    sim_run_ms(sim, 500);
+    sim_set_back(sim, at, image); /* nothing was written: the start number alone tells */
+    for (unsigned i = 0; i < 4; i++)
+        if (i != at) {
+            sim_crash(sim, i);
+            EXPECT(sim, sim_start(sim, i));
+            sim_cut(sim, at, i, i != witness);
+        }
+    sim_run_ms(sim, 2500);
+    EXPECT(sim, sim_start(sim, at));
+    sim_run_ms(sim, 1000);
+    EXPECT(sim, is_fenced(&sim->nodes[at]) && sim->nodes[witness].node->peers[at < witness ? at : at - 1].forgot);
+    sim_heal(sim);
+    sim_settle(sim);
+    EXPECT(sim, sim->nodes[at].self.id > 4 && sim->lost == 0);
+}
+
+/* ---- twice ---- */
+
+static bool is_superseded(const struct sim_node *n)
+{
+    return n->alive ? n->stopped && n->stop_err == RG_ESUPERSEDED : n->refuses_start && n->start_err == RG_ESUPERSEDED;
+}
+
+/* regent node reset. */
+static void reset(struct sim *sim, unsigned at)
+{
+    simdisk_wipe(sim->nodes[at].disk);
+    sim_forget_memory(&sim->nodes[at]);
+    EXPECT(sim, sim_start(sim, at));
+    sim_run_ms(sim, 1000);
+}
+
+/* The one of the two that goes on, if any does, has the address; the other is gone. */
+static void settle_twins(struct sim *sim, unsigned at, unsigned copy_at)
+{
+    struct sim_node *n = &sim->nodes[at], *copy = &sim->nodes[copy_at];
+    bool both = is_superseded(n) && is_superseded(copy), first = both || !is_superseded(n);
+    unsigned ended = first ? copy_at : at;
+
+    sim_crash(sim, ended);
+    EXPECT(sim, !is_superseded(&sim->nodes[ended]) || (!sim_start(sim, ended) && sim->nodes[ended].start_err == RG_ESUPERSEDED)); /* stays so */
+    n->absent = n->elsewhere = !first;
+    copy->absent = copy->elsewhere = first;
+    if (!both)
+        return;
+    sim_crash(sim, at);
+    reset(sim, at);
+}
+
+/* A copy of a node's disk, taken while it runs, is started beside it: of the two one acts, at most, and the other ends for good. A copy that
+ * is behind the leader has forgotten by what that knows; and of two of one start, each peer deals with the one that it heard first. */
+void sim_story_clone(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 3, .spares = 1};
+    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    unsigned at = 1 + (unsigned)(seed / 2 % 3);
+    bool behind = seed % 2, one_start = seed / 6 % 3 == 1;
+    struct sim_node *n = &sim->nodes[at], *copy = &sim->nodes[4];
+
+    EXPECT(sim, bound_at(sim, 0) == 4 && bound_at(sim, at) == 4);
+    simdisk_free(copy->disk);
+    copy->disk = simdisk_clone(n->disk, seed);
+    copy->self = n->self;
+    memcpy(copy->first_peers, n->first_peers, sizeof n->first_peers);
+    copy->n_first_peers = n->n_first_peers;
+    copy->elsewhere = true;
+    if (behind)
+        sim_workload_start(sim, BUSY, 0);
+    sim_run_ms(sim, 300);
+    if (one_start) {
+        sim_crash(sim, at);
+        EXPECT(sim, sim_start(sim, at));
+    }
+    copy->elsewhere = seed / 18 % 2;
+    n->elsewhere = !copy->elsewhere; /* the address leads to one of them */
+    sim_reset_links(sim, at, 0);
+    EXPECT(sim, sim_start(sim, 4));
+    sim_run_ms(sim, 4000);
+    EXPECT(sim, is_superseded(n) || is_superseded(copy) || ((behind || one_start) && (is_fenced(n) || is_fenced(copy))));
+    if (sim->failed)
+        return;
+    settle_twins(sim, at, 4);
+    sim_workload_stop(sim);
+    sim_settle(sim); /* the one that goes on is the member, or is let in under a new id */
+    EXPECT(sim, sim->lost == 0);
 }
 
 /* ---- swapped ---- */

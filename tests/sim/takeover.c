@@ -118,6 +118,9 @@ void sim_count_all(struct sim *sim)
                 sim_node_row(sim, at, "MEMBER");
 }
 
+/* A copy of a node that goes on, or what was copied. */
+static bool is_gone(const struct sim_node *n) { return n->absent && n->elsewhere; }
+
 /* Whoever has stopped for good comes back under a new id, until nobody has. */
 static void return_all(struct sim *sim)
 {
@@ -131,7 +134,7 @@ static void return_all(struct sim *sim)
         for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
             struct sim_node *n = &sim->nodes[at];
 
-            if (!n->alive)
+            if (!n->alive && !is_gone(n))
                 (void)sim_start(sim, at);
         }
         sim_run_ms(sim, 1500);
@@ -143,6 +146,8 @@ static void return_all(struct sim *sim)
             bool out = n->alive && !n->stopped && sim_leader(sim) != SIM_NODES_MAX &&
                        rg_members_find(&sim->nodes[sim_leader(sim)].node->members, n->self.id) == NULL;
 
+            if (is_gone(n))
+                continue;
             if (fenced || out)
                 sim_reseed(sim, at);
             all &= n->alive && !n->stopped && !fenced && !out;

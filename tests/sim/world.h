@@ -100,6 +100,7 @@ struct sim_node {
     bool off; /* dead, and the world has not noticed yet: nothing it does has an effect */
     struct sim_fuse fuse;
     bool hung; /* the disk: nothing that is asked of it comes back before the next start */
+    bool elsewhere; /* the address of its id leads to another one: it dials, and is dialled by nobody */
     bool absent; /* no part of the cluster (yet, or any more): nothing is expected of it */
     uint64_t generation, timer_at, disk_factor; /* disk_factor: slow disk, times */
     uint64_t lane_factor;    /* the same for the lane of snapshots alone */

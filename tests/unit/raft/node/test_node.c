@@ -467,6 +467,89 @@ TEST(a_node_that_is_known_by_another_directory_is_fenced)
     ck_assert_int_eq(make(1), RG_EFENCED); /* and stays so */
 }
 
+static enum rg_err hello_of_a_life(uint64_t start, uint64_t boot, struct rg_incarnation bound, struct rg_life life, bool up)
+{
+    struct rg_hello h = {.version = 2, .cluster_id = "c", .region = "eu-central-1", .from = 2, .to = 1, .boot = boot, .starts = start,
+                         .term = (UINT64_C(1) << 32 | 1), .incarnation = {{1}}, .bound = bound, .life = life, .life_up = up};
+    struct rg_buf buf;
+    enum rg_err err;
+
+    rg_buf_init(&buf, RG_HELLO_BYTES_MAX);
+    rg_hello_encode(&h, &buf);
+    err = rg_node_on_hello(node, 2, rg_buf_span(&buf), &ctx);
+    rg_buf_deinit(&buf);
+    work();
+    return err;
+}
+
+TEST(a_later_life_takes_the_place_of_an_earlier_one_for_good)
+{
+    const struct rg_incarnation none = {{0}};
+    const struct rg_life unknown = {0};
+
+    start(1);
+    ck_assert_int_eq(hello_of_a_life(4, 40, none, unknown, false), RG_OK);
+    ck_assert_int_eq(hello_of_a_life(4, 40, none, unknown, false), RG_OK);
+    ck_assert_int_eq(hello_of_a_life(4, 41, none, unknown, false), RG_EFENCED);
+    ck_assert(status().peers[0].forgot && !status().peers[0].twin);
+    ck_assert_int_eq(hello_of_a_life(5, 50, none, unknown, false), RG_OK);
+    ck_assert(!status().peers[0].forgot);
+    rg_node_on_up(node, 2);
+    ck_assert_int_eq(rg_node_on_message(node, 2, rg_span_str("rubbish"), &ctx), RG_EMALFORMED);
+    ck_assert_int_eq(hello_of_a_life(4, 40, none, unknown, false), RG_EFENCED);
+    stop();
+    start(1); /* nothing is forgotten with the process */
+    ck_assert_int_eq(hello_of_a_life(4, 40, none, unknown, false), RG_EFENCED);
+    ck_assert_int_eq(hello_of_a_life(5, 51, none, unknown, false), RG_EFENCED);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "another process"));
+    ck_assert_int_eq(hello_of_a_life(5, 50, none, unknown, false), RG_OK);
+    ck_assert_uint_eq(stops, 0);
+}
+
+static uint64_t boot_of_own(void)
+{
+    struct rg_hello h;
+    struct rg_buf buf;
+
+    rg_buf_init(&buf, RG_HELLO_BYTES_MAX);
+    rg_node_hello(node, 2, &buf);
+    ck_assert_int_eq(rg_hello_decode(rg_buf_span(&buf), &h, &ctx), RG_OK);
+    rg_buf_deinit(&buf);
+    return h.boot;
+}
+
+static const struct {
+    const char *name;
+    uint64_t start; /* of this node that the peer has seen, beside its own */
+    bool same, up;
+    enum rg_err want;
+} own_lives[] = {
+    {"the one before", 0, false, false, RG_OK},
+    {"this one", 1, true, true, RG_OK},
+    {"a later one, which is gone", 2, false, false, RG_EFENCED},
+    {"a later one, which runs", 2, false, true, RG_ESUPERSEDED},
+    {"another process of this start, which is gone", 1, false, false, RG_EFENCED},
+    {"another process of this start, which runs", 1, false, true, RG_ESUPERSEDED},
+};
+
+LOOP(a_node_ends_when_another_life_of_it_goes_on, RG_LEN(own_lives))
+{
+    struct rg_life life = {.boot = 77};
+
+    start(1);
+    life.start = own_lives[_i].start;
+    if (own_lives[_i].same)
+        life.boot = boot_of_own();
+    ck_assert_msg(hello_of_a_life(1, 10, status().incarnation, life, own_lives[_i].up) == own_lives[_i].want, "%s: %s", own_lives[_i].name,
+                  ctx.text);
+    ck_assert_uint_eq(stops, own_lives[_i].want != RG_OK);
+    if (own_lives[_i].want == RG_OK)
+        return;
+    ck_assert_int_eq(stop_err, own_lives[_i].want);
+    stop();
+    ck_assert_int_eq(make(1), own_lives[_i].want); /* and stays so */
+}
+
 /* Whoever holds one member's key can say anything of this node. */
 TEST(a_node_that_others_have_known_is_not_fenced_on_one_peers_word)
 {

@@ -58,9 +58,9 @@ static void expect(enum rg_hello_verdict want, bool itself, const char *text)
     ck_assert_int_eq(judged.itself, itself);
     ck_assert_int_eq(err == RG_OK, want == RG_HELLO_TAKEN || want == RG_HELLO_GUEST);
     ck_assert_msg(strstr(ctx.text, text) != NULL, "\"%s\" is not in \"%s\"", text, ctx.text);
-    ck_assert_int_eq(judged.why != NULL, want == RG_HELLO_FENCES || want == RG_HELLO_FORGOTTEN);
+    ck_assert_int_eq(judged.why != NULL, want == RG_HELLO_FENCES || want == RG_HELLO_FORGOTTEN || want == RG_HELLO_SUPERSEDED);
     if (judged.why != NULL)
-        ck_assert_int_eq(err, RG_EFENCED);
+        ck_assert_int_eq(err, want == RG_HELLO_SUPERSEDED ? RG_ESUPERSEDED : RG_EFENCED);
 }
 
 TEST(members_are_taken)
@@ -109,6 +109,43 @@ TEST(an_id_has_one_data_directory)
     replica(), h.bound = inc(7), members.peers[1].incarnation = inc(8), expect(RG_HELLO_FORGOTTEN, false, "knows node 2");
     primary(), h.bound = inc(7), members.peers[1].incarnation = members.peers[2].incarnation = inc(0);
     expect(RG_HELLO_FORGOTTEN, false, "knows node 1"); /* bound by itself, and by nobody else's knowledge */
+}
+
+/* Of this node the peer has dealt with that start. */
+static void said_of_us(uint64_t start, uint64_t boot, bool up)
+{
+    primary();
+    meta.starts = 3;
+    here.own_boot = 30;
+    h.bound = inc(1);
+    h.life = (struct rg_life){start, boot};
+    h.life_up = up;
+}
+
+/* Of the peer this node has dealt with start 3, process 30. */
+static void said_of_it(uint64_t start, uint64_t boot)
+{
+    primary();
+    ck_assert(rg_lives_set(&meta.lives, 2, &h.incarnation, &(struct rg_life){3, 30}));
+    h.starts = start;
+    h.boot = boot;
+}
+
+TEST(the_last_life_is_dealt_with_and_no_earlier_one)
+{
+    said_of_us(3, 30, true), expect(RG_HELLO_TAKEN, true, "");
+    said_of_us(2, 20, true), expect(RG_HELLO_TAKEN, true, "");
+    said_of_us(4, 40, true), expect(RG_HELLO_SUPERSEDED, false, "runs twice");
+    said_of_us(4, 40, false), expect(RG_HELLO_FORGOTTEN, false, "set back");
+    said_of_us(3, 31, true), expect(RG_HELLO_SUPERSEDED, false, "runs twice");
+    said_of_us(3, 31, false), expect(RG_HELLO_FORGOTTEN, false, "set back");
+    said_of_us(4, 40, true), h.bound = inc(0), expect(RG_HELLO_TAKEN, true, ""); /* of whatever directory that was */
+    said_of_it(3, 30), expect(RG_HELLO_TAKEN, true, "");
+    said_of_it(4, 40), expect(RG_HELLO_TAKEN, true, "");
+    said_of_it(2, 20), expect(RG_HELLO_EARLIER, false, "was set back");
+    said_of_it(3, 31), expect(RG_HELLO_EARLIER, false, "another process");
+    said_of_it(3, 31), here.alive = true, expect(RG_HELLO_EARLIER, false, "runs twice");
+    said_of_it(2, 20), meta.lives.rows[0].incarnation = inc(9), expect(RG_HELLO_TAKEN, true, ""); /* of another directory */
 }
 
 TEST(two_epochs)
