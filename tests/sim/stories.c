@@ -225,11 +225,13 @@ void sim_story_bad_sync(uint64_t seed, bool trace, struct sim **ret_sim)
 
     sim_run_ms(sim, 300);
     write_and_settle(sim, 40);
-    if (seed % 4 < 2)
-        simdisk_fail_sync(sim->nodes[at].disk, 1 + (unsigned)(seed % 7));
-    else
-        simdisk_fail_write(sim->nodes[at].disk, 1 + (unsigned)(seed % 7));
-    write_and_settle(sim, 400);
+    for (unsigned i = 0; i < 8 && !sim->failed && !sim->nodes[at].stopped; i++) { /* where the mark alone is hit, the node goes on */
+        if (seed % 4 < 2)
+            simdisk_fail_sync(sim->nodes[at].disk, 1 + (unsigned)(seed % 7));
+        else
+            simdisk_fail_write(sim->nodes[at].disk, 1 + (unsigned)(seed % 7));
+        write_and_settle(sim, 400);
+    }
     EXPECT(sim, sim->nodes[at].stopped && sim->nodes[at].stop_err == RG_EIO);
     revive(sim, at);
     sim_run_ms(sim, 500);
