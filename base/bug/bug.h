@@ -84,9 +84,7 @@
     /* who belongs to the cluster */ \
     X(returned_at_once, "a node that came back is a member before enough know of it") \
     X(region_unverified, "a region is there as soon as it has caught up") \
-    X(gone_id_again, "an id that a promotion left out is added again") \
     X(voter_goes_first, "a voter goes before whoever replaces it is level") \
-    X(step_once, "a step about members that was refused waits for the next write") \
     X(leader_prepared, "a node that came back and leads stays PREPARED") \
     X(removal_unjudged, "a node ends on the word of a primary that was replaced") \
     X(later_unheard, "a later epoch is not heard of whoever has an id that is another's here")

@@ -122,7 +122,7 @@ static void join(struct look *l, const struct rg_region *row, const struct rg_no
         if (!look_silent_for(l, node->id, QUIET_MS))
             return;
         unreached_text(error, node, why);
-    } else if (!rg_span_is(node->status, "PREPARED") && !RG_BUG(gone_id_again)) {
+    } else if (!rg_span_is(node->status, "PREPARED")) {
         /* It led meanwhile, and does so no more: an id that is gone stays so. */
         snprintf(error, sizeof error, "node %llu was replaced: it comes back under a new id by itself", (unsigned long long)node->id);
     } else if (r->failed_text[0] != '\0') {

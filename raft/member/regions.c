@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 
-#include "base/bug/bug.h"
 #include "store/db/command.h"
 
 enum {
@@ -46,10 +45,14 @@ const struct rg_peer_status *look_peer(const struct look *l, uint64_t id)
     return NULL;
 }
 
+/* Rows may have gone on meanwhile by another primary's doing, or be of another region of that name: then it begins anew. */
 static void move(struct rg_regions *r, enum rg_region_way way)
 {
-    if (r->way.state != (unsigned)way)
-        rg_sm_move(&r->way, way);
+    if (r->way.state == (unsigned)way)
+        return;
+    if ((rg_region_ways.may[r->way.state] & RG_BIT(way)) == 0)
+        rg_sm_move(&r->way, REGION_NONE);
+    rg_sm_move(&r->way, way);
 }
 
 void look_way(struct look *l, enum rg_region_way way) { move(l->r, way); }
@@ -228,8 +231,9 @@ static void forget_work(struct rg_regions *r)
 /* What is remembered is of one region in one phase. */
 static void remember(struct rg_regions *r, const struct rg_region *row)
 {
-    if (!rg_span_is(row->name, r->region)) {
+    if (!rg_span_is(row->name, r->region) || row->added_ms != r->added_ms) {
         forget_work(r);
+        r->added_ms = row->added_ms;
         snprintf(r->region, sizeof r->region, "%.*s", RG_SPAN_ARG(row->name));
     }
     if (!rg_span_is(row->phase, r->phase)) {
@@ -279,7 +283,7 @@ static void decide(struct look *l)
     }
     if (l->todo == RG_REGIONS_REST && (err == RG_OK || err == RG_ENOTFOUND))
         step_nodes(l);
-    if (l->todo != RG_REGIONS_REST && !RG_BUG(step_once))
+    if (l->todo != RG_REGIONS_REST)
         r->waiting = true; /* it may be refused */
 }
 

@@ -67,6 +67,7 @@ struct rg_regions { /* rg_regions_init; private but for what a step needs */
     struct rg_regions_shown shown; /* of the last look */
     /* Of the region under way: nothing that a restart may not forget. */
     char region[33], phase[16];
+    int64_t added_ms;     /* a region of that name may go, and another one come */
     uint64_t told_id;     /* has answered that it ends */
     uint64_t target;      /* the commit index when the phase began here */
     uint64_t good_ms;     /* since when the hashes agree */

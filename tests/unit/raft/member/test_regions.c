@@ -403,3 +403,32 @@ TEST(who_leads_no_more_forgets)
     expect_written("region ADDING catch-up"); /* where it was */
     ck_assert_int_eq(regions.way.state, REGION_FILLS);
 }
+
+/* It leads again a moment later, and another one went on meanwhile; or the region is gone, and another one of its name comes. */
+TEST(rows_that_moved_on_are_taken_as_they_are)
+{
+    put_rows(RG_CMD_NODE_PUT, ME "|node=3 status=MEMBER " AP);
+    fix_must(&fix, RG_CMD_REGION_PUT, AP "status=ADDING phase=preflight primary=0");
+    put_peers("3p");
+    up = "3";
+    expect_written("region ADDING snapshot");
+    expect("rest", RG_OK);
+    ck_assert_int_eq(regions.way.state, REGION_FILLS);
+    fix_must(&fix, RG_CMD_REGION_PUT, "if=0 " AP "status=ACTIVE primary=0");
+    fix_must(&fix, RG_CMD_REGION_PUT, AP "status=REMOVED");
+    fix_must(&fix, RG_CMD_REGION_PUT, AP "status=ADDING phase=verify node=3 primary=0");
+    put_peers("3pl");
+    expect("rest", RG_OK);
+    ck_assert_int_eq(regions.way.state, REGION_VERIFIES);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=3 status=REMOVED " AP);
+    fix_must(&fix, RG_CMD_REGION_PUT, AP "status=REMOVING phase=tell primary=0");
+    expect("remove 3", RG_OK);
+    ck_assert_int_eq(regions.way.state, REGION_LEAVES);
+    fix_must(&fix, RG_CMD_REGION_PUT, AP "status=REMOVED");
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=4 status=PREPARED " AP);
+    fix_must(&fix, RG_CMD_REGION_PUT, AP "status=ADDING phase=preflight primary=0");
+    put_peers("");
+    up = "4";
+    expect("add 4", RG_OK);
+    ck_assert_int_eq(regions.way.state, REGION_JOINS);
+}
