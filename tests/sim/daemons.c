@@ -43,7 +43,7 @@ static unsigned place_of(const struct sim *sim, unsigned from, uint64_t id)
     unsigned best = SIM_NODES_MAX;
 
     for (unsigned i = 0; i < sim->n_nodes; i++)
-        if (sim->nodes[i].self.id == id && (best == SIM_NODES_MAX || sim->conns[from][i].state == SIM_CONN_UP))
+        if (sim->nodes[i].self.id == id && (best == SIM_NODES_MAX || sim->conns[from][best].cut || sim->conns[from][i].state == SIM_CONN_UP))
             best = i;
     return best;
 }
@@ -669,9 +669,10 @@ static void give_up_regions(struct sim *sim, unsigned leader)
 void sim_daemons_settle(struct sim *sim)
 {
     const char *what = "nobody leads";
+    unsigned well = 0; /* a promotion that was asked for may be waiting for a lease */
     uint64_t which = 0;
 
-    for (unsigned round = 0; round < 240 && what != NULL && !sim->failed; round++) {
+    for (unsigned round = 0; round < 240 && !sim->failed; round++) {
         unsigned leader = sim_leader(sim);
 
         what = leader == SIM_NODES_MAX ? "nobody leads" : under_way(sim, leader, &which);
@@ -685,6 +686,9 @@ void sim_daemons_settle(struct sim *sim)
                 which = sim->nodes[at].self.id;
             }
         }
+        well = what == NULL ? well + 1 : 0;
+        if (well == 6)
+            return;
         sim_run_ms(sim, 500);
     }
     if (what != NULL)

@@ -27,7 +27,7 @@ static void run_start(struct sim *sim, struct sim_event *e)
 {
     bool killed = sim->nodes[e->node].fuse.kill;
 
-    if (sim->nodes[e->node].alive)
+    if (sim->nodes[e->node].alive || sim->nodes[e->node].self.id == 0) /* it has ended for good */
         return;
     if (rg_prng_chance(&sim->prng, 1, 6)) /* while it starts, or a little later */
         sim_fuse(sim, e->node, (unsigned)rg_prng_between(&sim->prng, 1, 16), rg_prng_chance(&sim->prng, 1, 3));

@@ -224,8 +224,7 @@ static void run_message(struct sim *sim, struct sim_event *e)
     err = rg_node_on_message(n->node, sim->nodes[e->peer].self.id, rg_span(e->data, e->n), &ctx);
     if (err && err != RG_ESTOPPED) {
         sim_trace(sim, "n%u refuses a message of n%u: %s", e->node + 1, e->peer + 1, rg_errctx_text(&ctx, err));
-        if (!sim->params.keeps_links)
-            sim_conn_break(sim, e->peer, e->node);
+        sim_conn_break(sim, e->peer, e->node);
     }
     sim_pump(sim, e->node);
 }

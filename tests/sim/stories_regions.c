@@ -114,3 +114,114 @@ void sim_story_voter_replaced(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_settle(sim);
     EXPECT(sim, sim->lost == 0);
 }
+
+/* ---- beside a primary that was replaced ---- */
+
+static void cut_sides(struct sim *sim, unsigned mask, bool cut)
+{
+    for (unsigned a = 0; a < sim->n_nodes; a++)
+        for (unsigned b = a + 1; b < sim->n_nodes; b++)
+            if (((mask >> a) & 1) != ((mask >> b) & 1))
+                sim_cut(sim, a, b, cut);
+}
+
+/* n2 is promoted out of the old primary's hearing, with everybody's promise. */
+static void replace(struct sim *sim)
+{
+    cut_sides(sim, 1, true);
+    sim_run_ms(sim, 2500);
+    EXPECT(sim, sim_failover(sim, 1, false, 20000) == RG_OK);
+    sim_run_ms(sim, 500);
+}
+
+/* A region that granted the next primary a lease loses its disk, reaches the old primary alone, and is let in there under a new id. Nobody
+ * else knows of it: it counts for nothing, and the old primary acknowledges nothing. */
+void sim_story_returned_granter(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 2, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 200};
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
+    uint64_t acked;
+
+    sim_daemons_start(sim);
+    sim_setting(sim, "lease", 1, NULL, 1000);
+    sim_run_ms(sim, 1000);
+    sim->lease_policy = true;
+    sim_write(sim, 10);
+    sim_run_ms(sim, 500);
+    replace(sim);
+    sim_wipe_disk(sim, 2);
+    sim_crash(sim, 1);
+    sim_cut(sim, 1, 2, true);
+    sim_cut(sim, 0, 2, false);
+    sim_crash(sim, 0);
+    EXPECT(sim, sim_start(sim, 0) && sim_start(sim, 2));
+    acked = sim->acked;
+    for (unsigned i = 0; i < 60 && !sim->failed; i++) {
+        sim_write(sim, 1);
+        sim_run_ms(sim, 100);
+    }
+    EXPECT(sim, sim->nodes[2].self.id > 3 && is_member(sim, 2) && !counts(sim, 2));
+    EXPECT(sim, sim->acked == acked);
+    sim_settle(sim);
+    EXPECT(sim, sim->lost == 0);
+}
+
+/* What a primary says that was replaced ends nobody who has promised to follow the next one. */
+void sim_story_told_by_old(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 3, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 200};
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
+
+    sim_daemons_start(sim);
+    sim_write(sim, 10);
+    sim_run_ms(sim, 500);
+    cut_sides(sim, 1, true);
+    sim_run_ms(sim, 2500);
+    sim_ask_failover(sim, 1, false);
+    for (unsigned i = 0; i < 2000 && !sim->failed && sim->nodes[3].node->meta.promised == 0; i++)
+        sim_run_us(sim, 500);
+    EXPECT(sim, sim->nodes[3].node->meta.promised == 2);
+    cut_sides(sim, 1 | 8, true); /* n4, which hears nothing of what comes of its promise */
+    sim_cut(sim, 0, 3, false);
+    sim_run_ms(sim, 1000);
+    EXPECT(sim, sim_leader(sim) == 1);
+    sim_crash(sim, 1);
+    sim_ask_removal(sim, 3, SIM_REMOVAL_TOLD);
+    sim_run_ms(sim, 4000);
+    EXPECT(sim, sim_leader(sim) == 0 && sim->nodes[3].alive && !sim->nodes[3].absent);
+    sim_heal(sim);
+    EXPECT(sim, sim_start(sim, 1));
+    sim_run_ms(sim, 3000);
+    sim_settle(sim);
+}
+
+/* On either side of a partition a region loses its disk, and is given the next id by the primary that it hears. The one of the later epoch
+ * hands over to it. When the old primary hears of nobody but that one, whom it takes for the other: it is fenced all the same. */
+void sim_story_id_twice(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 3, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 200};
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
+
+    sim_daemons_start(sim);
+    sim_write(sim, 10);
+    sim_run_ms(sim, 500);
+    cut_sides(sim, 1 | 4, true); /* n1 and n3 | n2 and n4 */
+    sim_run_ms(sim, 2500);
+    sim_wipe_disk(sim, 2);
+    EXPECT(sim, sim_start(sim, 2) && sim_failover(sim, 1, false, 20000) == RG_OK);
+    for (unsigned i = 0; i < 80 && !sim->failed && sim->nodes[2].self.id == 3; i++)
+        sim_run_ms(sim, 100);
+    sim_wipe_disk(sim, 3);
+    EXPECT(sim, sim_start(sim, 3));
+    for (unsigned i = 0; i < 80 && !sim->failed && (sim->nodes[3].self.id == 4 || !is_member(sim, 3)); i++)
+        sim_run_ms(sim, 100);
+    EXPECT(sim, sim->nodes[2].self.id == 5 && sim->nodes[3].self.id == 5);
+    sim_run_ms(sim, 1500);
+    EXPECT(sim, sim_leader(sim) == 1 && sim_handover(sim, 3, 15000) == RG_OK);
+    sim_run_ms(sim, 500);
+    sim_crash(sim, 1);
+    sim_heal_links(sim);
+    sim_run_ms(sim, 3000);
+    EXPECT(sim, sim_leader(sim) == 3 && !sim->nodes[0].node->leading);
+    sim_settle(sim);
+}

@@ -441,10 +441,9 @@ static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct 
     p.pump_late_per_mille = rg_prng_chance(&draw, 1, 4) ? 50 : 0;
     p.entry_us = rg_prng_chance(&draw, 1, 3) ? rg_prng_between(&draw, 20, 500) : 0;
     p.row_us = rg_prng_chance(&draw, 1, 3) ? rg_prng_between(&draw, 1, 50) : 0;
-    p.keeps_links = rg_prng_chance(&draw, 1, 2) && !s.members; /* who is refused by all must dial again to hear why */
     p.big_groups = rg_prng_chance(&draw, 1, 3);
     s.sim = sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
-    if (s.members)
+    if (!s.roles && s.voters <= 1) /* for those that are by name promises stay open that people have to see to */
         sim_daemons_start(sim);
     s.may_lose = seed % 3 == 0;
     s.regions = (p.learners + 1) / 2;

@@ -39,7 +39,6 @@ struct sim_params {
     unsigned heavy_objects;            /* [3 with big groups, else the product's] what a turn may delete beside an object */
     struct sim_range heavy;            /* [100..1000000] how long it takes on its lane what is more */
     bool big_groups;                   /* half of all memberships are in one group, and groups are deleted */
-    bool keeps_links;                  /* a message that is refused does not end its connection */
     size_t value_bytes;                /* [60] size of attributes in commands */
 };
 
@@ -431,6 +430,9 @@ void sim_story_snapshot_starve(uint64_t seed, bool trace, struct sim **ret_sim);
 /* ---- stories_regions.c ---- */
 void sim_story_region_comes(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_voter_replaced(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_returned_granter(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_told_by_old(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_id_twice(uint64_t seed, bool trace, struct sim **ret_sim);
 
 struct sim_scenario {
     const char *name, *what;
