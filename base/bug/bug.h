@@ -17,6 +17,7 @@
     X(wal_truncate_unsaid, "a truncation is written as if it were none") \
     X(wal_delete_one_more, "one segment too many is deleted behind a snapshot") \
     X(wal_reset_early, "a reset is said to be done before it is on disk") \
+    X(wal_reset_believed, "that the log was emptied for a snapshot is taken to be on disk when a start finds it") \
     X(wal_last_lost, "an opened log leaves out its last entry") \
     /* term, vote, promise */ \
     X(meta_one_slot, "one slot, written in place") \

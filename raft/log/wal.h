@@ -50,8 +50,8 @@ struct rg_wal_report {
  */
 RG_MUST enum rg_err rg_wal_open(const struct rg_wal_config *config, struct rg_wal **ret_wal,
                                 struct rg_wal_report *ret_report, struct rg_errctx *ctx);
-/** Where the log was last emptied for a snapshot (rg_wal_reset), whatever came since. RG_ENOTFOUND: never, as far as it
- * reaches back. config: io, dir, keys, context, cluster_id and node_id count. */
+/** Where the log was last emptied for a snapshot (rg_wal_reset), whatever came since; that is on disk then, and may be relied on.
+ * RG_ENOTFOUND: never, as far as it reaches back. config: io, dir, keys, context, cluster_id and node_id count. */
 RG_MUST enum rg_err rg_wal_reset_base(const struct rg_wal_config *config, uint64_t *ret_index, uint64_t *ret_term,
                                       struct rg_errctx *ctx);
 /** Entries in memory: first..last; last < first when empty (then last is floor_index). */

@@ -502,7 +502,7 @@ static void reader_init(struct reader *reader)
     rg_buf_init(&reader->plain, WAL_SEGMENT_BYTES_MAX);
 }
 
-enum rg_err wal_load_reset(struct wal_env *env, uint64_t *ret_index, uint64_t *ret_term, struct rg_errctx *ctx)
+enum rg_err wal_load_reset(struct wal_env *env, struct wal_record *ret_record, struct rg_errctx *ctx)
 {
     struct wal_load_config config = {.any_floor = true};
     struct wal_load load;
@@ -523,8 +523,7 @@ enum rg_err wal_load_reset(struct wal_env *env, uint64_t *ret_index, uint64_t *r
     wal_load_deinit(&load);
     if (err || !proved)
         return err ? err : RG_ENOTFOUND;
-    *ret_index = record.first - 1;
-    *ret_term = record.base_term;
+    *ret_record = record;
     return RG_OK;
 }
 

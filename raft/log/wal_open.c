@@ -51,15 +51,37 @@ static enum rg_err remove_leftovers(const struct wal_env *env, struct rg_errctx 
 /* ---- the old segments ---- */
 
 /* What we read may be in the page cache only: of a process that was killed, or (pages marked clean, never written)
- * after a sync that failed. Write the last record once more and sync, before anything is called durable or builds upon
- * it. */
+ * after a sync that failed. Write this record once more and sync, before anything is called durable or builds upon it. */
+static enum rg_err harden(const struct wal_env *env, uint64_t seq, uint64_t at, size_t n, struct rg_errctx *ctx)
+{
+    struct wal_segment *segment = wal_segment_new(env, seq);
+    RG_AUTO_MEM uint8_t *bytes = malloc(n);
+    enum rg_err err;
+    size_t got = 0;
+
+    RG_ASSERT(at >= WAL_HEADER_BYTES);
+    RG_ASSERT(n >= WAL_RECORD_HEADER_BYTES + RG_TAG_BYTES);
+    RG_ASSERT(n <= wal_record_room(WAL_PLAIN_BYTES_MAX));
+    if (segment == NULL || bytes == NULL) {
+        wal_segment_free(env->io, segment);
+        return RG_ENOMEM;
+    }
+    err = env->io->open(env->io, segment->path, 0, &segment->fd, ctx);
+    if (!err)
+        err = env->io->pread(env->io, segment->fd, bytes, n, at, &got, ctx);
+    if (!err && got != n)
+        err = rg_fail(ctx, RG_EIO, "%s: became shorter while it was read", segment->path);
+    if (!err)
+        err = env->io->pwrite(env->io, segment->fd, bytes, n, at, ctx);
+    if (!err)
+        err = env->io->fdatasync(env->io, segment->fd, ctx);
+    wal_segment_free(env->io, segment);
+    return err;
+}
+
 static enum rg_err harden_last(const struct wal_env *env, const struct wal_load *load, struct rg_errctx *ctx)
 {
     const struct wal_found *found = NULL;
-    struct wal_segment *segment;
-    RG_AUTO_MEM uint8_t *bytes = NULL;
-    enum rg_err err;
-    size_t n, got = 0;
 
     for (size_t i = 0; i < load->n_found; i++)
         if (load->found[i].loaded && load->found[i].last_at != 0)
@@ -67,29 +89,9 @@ static enum rg_err harden_last(const struct wal_env *env, const struct wal_load 
     if (found == NULL)
         return RG_OK;
     RG_ASSERT(found->records > 0);
-    RG_ASSERT(found->last_at >= WAL_HEADER_BYTES);
     RG_ASSERT(found->last_at < found->used);
     RG_ASSERT(found->last_at < found->size);
-    n = (size_t)(RG_MIN(found->used, found->size) - found->last_at);
-    RG_ASSERT(n >= WAL_RECORD_HEADER_BYTES + RG_TAG_BYTES);
-    RG_ASSERT(n <= wal_record_room(WAL_PLAIN_BYTES_MAX));
-    segment = wal_segment_new(env, found->seq);
-    bytes = malloc(n);
-    if (segment == NULL || bytes == NULL) {
-        wal_segment_free(env->io, segment);
-        return RG_ENOMEM;
-    }
-    err = env->io->open(env->io, segment->path, 0, &segment->fd, ctx);
-    if (!err)
-        err = env->io->pread(env->io, segment->fd, bytes, n, found->last_at, &got, ctx);
-    if (!err && got != n)
-        err = rg_fail(ctx, RG_EIO, "%s: became shorter while it was read", segment->path);
-    if (!err)
-        err = env->io->pwrite(env->io, segment->fd, bytes, n, found->last_at, ctx);
-    if (!err)
-        err = env->io->fdatasync(env->io, segment->fd, ctx);
-    wal_segment_free(env->io, segment);
-    return err;
+    return harden(env, found->seq, found->last_at, (size_t)(RG_MIN(found->used, found->size) - found->last_at), ctx);
 }
 
 /* Cut what is behind the last record: unused room, a torn write, a mark. */
@@ -383,6 +385,7 @@ enum rg_err rg_wal_open(const struct rg_wal_config *config, struct rg_wal **ret_
 enum rg_err rg_wal_reset_base(const struct rg_wal_config *config, uint64_t *ret_index, uint64_t *ret_term,
                               struct rg_errctx *ctx)
 {
+    struct wal_record record;
     struct wal_env env;
     enum rg_err err = fill_env(&env, config->io, config->dir, config->keys, &config->context, ctx);
 
@@ -393,7 +396,17 @@ enum rg_err rg_wal_reset_base(const struct rg_wal_config *config, uint64_t *ret_
     memcpy(env.cluster, config->cluster_id, strlen(config->cluster_id));
     env.node_id = config->node_id;
     err = make_dir(config->io, config->dir, ctx);
-    return err ? err : wal_load_reset(&env, ret_index, ret_term, ctx);
+    if (!err)
+        err = wal_load_reset(&env, &record, ctx);
+    if (!err && !RG_BUG(wal_reset_believed))
+        err = harden(&env, record.seq, WAL_HEADER_BYTES, WAL_RECORD_HEADER_BYTES + record.sealed_n, ctx);
+    if (!err)
+        err = config->io->sync_dir(config->io, config->dir, ctx);
+    if (err)
+        return err;
+    *ret_index = record.first - 1;
+    *ret_term = record.base_term;
+    return RG_OK;
 }
 
 enum rg_err rg_wal_verify(struct rg_io *io, const char *dir, struct rg_keyprov *keys, const struct rg_context *context,

@@ -208,8 +208,8 @@ struct wal_load_config {
 /** Read and check everything. Changes nothing on disk. env->cluster and node_id are filled with any_identity. */
 RG_MUST enum rg_err wal_load_dir(struct wal_env *env, const struct wal_load_config *config, struct wal_load *load,
                                  struct rg_errctx *ctx);
-/** Base of the latest segment that begins with a RESET. RG_ENOTFOUND: there is none. */
-RG_MUST enum rg_err wal_load_reset(struct wal_env *env, uint64_t *ret_index, uint64_t *ret_term, struct rg_errctx *ctx);
+/** The RESET that the latest segment that has one begins with. RG_ENOTFOUND: there is none. */
+RG_MUST enum rg_err wal_load_reset(struct wal_env *env, struct wal_record *ret_record, struct rg_errctx *ctx);
 void wal_load_deinit(struct wal_load *load);
 
 /* ---- the log at work (wal.c), and its jobs on the lanes (wal_lane.c) ---- */

@@ -406,6 +406,30 @@ LOOP(what_a_reset_replaces_is_set_aside, 3)
     ck_assert_uint_eq(rig.report.aside, count_aside());
 }
 
+static enum rg_err killed_before(struct rg_io *io, int fd, struct rg_errctx *ctx) { return RG_EIO; }
+
+/* A process that is killed when the reset is written and not synced; the next one goes by what it reads, and power fails then. */
+TEST(a_reset_that_was_relied_on_stays)
+{
+    enum rg_err (*sync)(struct rg_io *io, int fd, struct rg_errctx *ctx) = rig.lanes.io.fdatasync;
+    uint64_t index = 0, term = 0;
+
+    OPEN();
+    append_records(1, 100);
+    ck_assert_int_eq(rg_wal_reset(rig.wal, 60, 4, false, on_reset, NULL), RG_OK);
+    rig.lanes.io.fdatasync = killed_before;
+    simlanes_step(&rig.lanes, RG_LANE_LOG);
+    ck_assert_uint_eq(rig.resets, 0);
+    close_log();
+    rig.lanes.io.fdatasync = sync;
+    simdisk_kill(rig.disk);
+    ck_assert_msg(rg_wal_reset_base(&rig.config, &index, &term, &rig.ctx) == RG_OK, "%s", rig.ctx.text);
+    simdisk_crash(rig.disk, NULL);
+    ck_assert_msg(rg_wal_reset_base(&rig.config, &index, &term, &rig.ctx) == RG_OK, "%s", rig.ctx.text);
+    ck_assert_uint_eq(index, 60);
+    ck_assert_uint_eq(term, 4);
+}
+
 TEST(idle_reopenings_leave_no_files)
 {
     OPEN();
