@@ -15,7 +15,7 @@ enum rg_open_flags {
 /* Work lanes: each runs its jobs one after the other, in order, on a thread of its own. */
 enum rg_lane {
     RG_LANE_LOG,      /* WAL writes: nothing slow may stand before them */
-    RG_LANE_SNAPSHOT, /* taking, receiving and verifying snapshots, making segments ready */
+    RG_LANE_SNAPSHOT, /* taking, receiving and loading snapshots, making segments ready */
     RG_LANE_INTENTS,  /* write intents: small files, each synced */
     RG_LANE_APPLY,    /* entries that take long to apply: the store, and no files */
     RG_LANE_COUNT,

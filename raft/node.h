@@ -164,6 +164,8 @@ struct rg_node_status {
     uint64_t commit_index, last_index, durable_index, first_index, snapshot_index;
     bool mark_missing;  /* this machine should have had a mark of the node, and has none that can be relied on */
     uint64_t set_aside; /* files of log and snapshots that contradicted, or were damaged: kept until somebody deletes them */
+    enum rg_err snapshot_refused; /* RG_ESTATEFULL, RG_EBUSY: a received one does not fit beside the state that serves, which goes on */
+    char snapshot_text[200]; /* why */
     uint8_t hash[RG_STATE_HASH_BYTES];
     struct rg_counts counts;
     bool ready;              /* may serve */

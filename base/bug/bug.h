@@ -29,7 +29,6 @@
     X(snap_name_no_sync, "a snapshot's name is not synced") \
     X(snap_name_believed, "the name of a snapshot that is found is taken to be on disk") \
     X(snap_row_lost, "the loader leaves out every 31st row of a chunk") \
-    X(snap_resume_torn, "a resumed transfer trusts its last write, and the file is not verified") \
     /* the core */ \
     X(core_stale_answered, "a message of a past term is answered by libraft") \
     /* the state */ \
@@ -47,6 +46,7 @@
     X(append_untrimmed, "entries below the snapshot are not trimmed from a message") \
     X(base_config_late, "a start gives the core the newest configuration as the snapshot's") \
     X(install_takes_entries, "entries are taken while a snapshot is put in place") \
+    X(install_shown_early, "a received snapshot is shown before the log stands on it") \
     X(install_takes_durable, "what the log has on disk is told to the core while a snapshot is put in place") \
     X(term_not_saved, "term and vote of a received message are not saved") \
     X(wiped_taken, "a node that comes back with less than it had confirmed is taken") \

@@ -290,7 +290,7 @@ static const struct {
 } benches[] = {
     {"propagation", rg_bench_propagation, false}, {"write", rg_bench_write, false},   {"check", rg_bench_check, false},
     {"restart", rg_bench_state, true},            {"memory", rg_bench_state, true},
-    {"region", rg_bench_region, true},
+    {"region", rg_bench_region, true},            {"install", rg_bench_install, true},
 };
 
 /* Folder for the floor's files: where the cluster's data is. */
@@ -366,14 +366,14 @@ static const struct rg_option options[] = {
     {"region", "R", "check: the region to ask (the last one)"},
     {"nginx", "PROGRAM", "check: compare with this nginx in the same run"},
     {"large", NULL, "write: what others notice while a group of --users members is deleted"},
-    {"users", "N", "restart, memory, region, write --large: size of the state (100000)", "100000", 1, 1000000},
-    {"memberships", "N", "restart, memory, region: size of the state (1000000)", "1000000", 1, 10000000},
+    {"users", "N", "restart, memory, region, install, write --large: size of the state (100000)", "100000", 1, 1000000},
+    {"memberships", "N", "restart, memory, region, install: size of the state (1000000)", "1000000", 1, 10000000},
     {"rounds", "N", "region: how often each is done (10)", "10", 1, 1000},
-    {"dir", "DIR", "restart, memory, region, write --large: where to make the cluster (/tmp/regent-bench-PID)"},
+    {"dir", "DIR", "restart, memory, region, install, write --large: where to make the cluster (/tmp/regent-bench-PID)"},
     {NULL}};
 
 const struct rg_command rg_bench_commands[] = {
-    {"bench", "NAME [OPTIONS]", "Measure: propagation, write, check, restart, memory, region, or all",
+    {"bench", "NAME [OPTIONS]", "Measure: propagation, write, check, restart, memory, region, install, or all",
      "Every figure is printed beside the machine's own floor of the same run. bench/README.md says what each measures.\n"
      "Example: regent bench propagation --rate 200 --seconds 10 --json\n", options, 1, 1, .check = check, .run = run},
     {NULL}};

@@ -37,6 +37,7 @@ RG_MUST enum rg_err rg_bench_large(struct rg_bench *bench);
 RG_MUST enum rg_err rg_bench_check(struct rg_bench *bench);
 RG_MUST enum rg_err rg_bench_state(struct rg_bench *bench);
 RG_MUST enum rg_err rg_bench_region(struct rg_bench *bench);
+RG_MUST enum rg_err rg_bench_install(struct rg_bench *bench);
 
 /** Write bench->users users and bench->memberships memberships at the region that answers at url. */
 RG_MUST enum rg_err rg_bench_fill(struct rg_bench *bench, const char *url);

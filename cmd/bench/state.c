@@ -170,11 +170,13 @@ static double resident_mb(long pid)
     return kb / 1024;
 }
 
-/* Pages of the state's file on the memory file system, whether or not the process has touched them. */
+/* Pages of the state's files on the memory file system, whether or not the process has touched them. */
 static double state_mb(const char *config)
 {
+    static const char *const names[] = {"state-a.mdb", "state-b.mdb"};
     char line[1024], dir[600] = "", path[700];
     FILE *f = fopen(config, "re");
+    double bytes = 0;
     struct stat st;
 
     while (f != NULL && fgets(line, sizeof line, f) != NULL)
@@ -182,8 +184,11 @@ static double state_mb(const char *config)
             break;
     if (f != NULL)
         fclose(f);
-    snprintf(path, sizeof path, "%s/data.mdb", dir);
-    return stat(path, &st) == 0 ? (double)st.st_blocks * 512 / (1 << 20) : 0;
+    for (size_t i = 0; i < RG_LEN(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        bytes += stat(path, &st) == 0 ? (double)st.st_blocks * 512 : 0;
+    }
+    return bytes / (1 << 20);
 }
 
 /* Anonymous memory plus the memory file: nothing is counted twice (the mapping's pages are the file's). */

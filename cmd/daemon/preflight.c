@@ -160,7 +160,7 @@ void rg_preflight_judge(const struct rg_preflight_facts *f, const json_t *a, str
     judge_room(p, "disk", "on its disk", text(a, "dataDir"), number(a, "diskFree"),
                RG_MAX(3 * f->state_bytes, (uint64_t)DISK_MIN_MB << 20));
     judge_room(p, "memory", "for its state", text(a, "stateDir"), number(a, "memoryFree"),
-               RG_MAX(f->state_bytes + f->state_bytes / 2, (uint64_t)MEMORY_MIN_MB << 20));
+               RG_MAX(2 * f->state_bytes, (uint64_t)MEMORY_MIN_MB << 20));
 }
 
 /* ---- asking ---- */

@@ -196,6 +196,8 @@ static void put_node(struct page *p, const struct rg_node_status *s)
     one(p, "mark_missing", "gauge", "1 when this machine's mark of the node is missing, unreadable or cannot be written.", s->mark_missing);
     one(p, "set_aside_files", "gauge", "Files of log and snapshots that were damaged or contradicted, and are kept aside.",
         s->set_aside);
+    one(p, "snapshot_refused", "gauge", "1 when a received snapshot has no room beside the state that serves: this node stays behind.",
+        s->snapshot_refused != RG_OK);
     one(p, "proposals_total", "counter", "Writes proposed.", s->proposals);
     one(p, "proposals_refused_total", "counter", "Writes not proposed.", s->refused);
     one(p, "batches_total", "counter", "Batches of writes.", s->batches);

@@ -114,7 +114,7 @@ static void put_forgetful(struct rg_json_writer *j, const struct rg_node_status 
 static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
 {
     const struct rg_settings *p = &s->settings;
-    char text[256];
+    char text[320];
 
     rg_json_array(j, "alarms");
     if (s->alarm)
@@ -128,6 +128,11 @@ static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
     if (s->set_aside > 0)
         put_alarm(j, "DataSetAside",
                   "files of this node's log or snapshots were damaged, or contradicted what counts: they are kept aside, not used");
+    if (s->snapshot_refused != RG_OK) {
+        snprintf(text, sizeof text, "the snapshot that the primary sends is not taken, and this region stays behind: %s: %.190s",
+                 rg_err_name(s->snapshot_refused), s->snapshot_text);
+        put_alarm(j, "SnapshotRefused", text);
+    }
     if (s->leader && p->regions > s->regions_reachable)
         put_alarm(j, "RegionsShort",
                   p->degrade ? "fewer regions can be reached than writes should be durable in: writes are acknowledged without them"

@@ -1,4 +1,6 @@
 /* raft/node/apply.c: apply, and what grows out of it: snapshots taken, snapshots put in place. */
+#include <stdio.h>
+
 #include "raft/node/node_priv.h"
 
 #define RETAIN_MS 60000u /* for a peer that was not heard for longer no more log is kept */
@@ -269,6 +271,8 @@ enum rg_err node_snapshot_load(struct rg_node *node, const struct rg_snapfile *f
 
     if (err)
         return err;
+    rg_store_swap(node->config.store);
+    node->snap.leaving = !rg_store_reap(node->config.store); /* empty, but somebody may look already */
     node->snap.index = info.index;
     node->snap.term = info.term;
     node->state.config_index = node->snap.config_index = info.config_index;
@@ -418,21 +422,20 @@ enum rg_err rg_node_snapshot(struct rg_node *node)
     return RG_OK;
 }
 
-/* ---- putting a received snapshot in place ---- */
+/* ---- a received snapshot ---- */
 
-void node_install_begin(struct rg_node *node, uint64_t index, uint64_t term)
+/* Twice what makes it full: loading must not make others refuse writes. */
+uint64_t node_receiver_bytes_free(void *arg)
 {
-    RG_ASSERT(index > node_applying(node) && term != 0);
-    rg_sm_move(&node->snap.install, INSTALL_LOAD);
-    node->snap.install_index = index;
-    node->snap.install_term = term;
+    const struct rg_node *node = arg;
+
+    return 2 * rg_room_reserve(node->room.now.memory_total);
 }
 
-/* The file is here and proved. What is left of the InstallSnapshot of the paper is this message, which the core takes as if
- * the leader had sent it now. */
-void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer)
+/* The file is here, intact, and loaded beside the state that serves. What is left of the InstallSnapshot of the paper is this message,
+ * which the core takes as if the leader had sent it now. */
+static void offer_core(struct rg_node *node, uint64_t peer, const struct rg_msg_snap_offer *offer, const struct rg_snap_loaded *loaded)
 {
-    struct rg_node *node = arg;
     struct rg_msg m = {.type = RG_MSG_INSTALL};
     struct rg_core_update update;
     enum rg_err err;
@@ -446,6 +449,13 @@ void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_o
                                                  "must be seeded again under a new id");
         return;
     }
+    rg_buf_clear(&node->snap.install_config);
+    rg_buf_put(&node->snap.install_config, loaded->config.p, loaded->config.n);
+    node->snap.install_config_index = loaded->config_index;
+    if (node->snap.install_config.err) {
+        node_fail(node, node->snap.install_config.err, "keep a received configuration: %s", rg_err_text(node->snap.install_config.err));
+        return;
+    }
     m.install = (struct rg_msg_install){.term = offer->term, .index = offer->index, .index_term = offer->index_term};
     node_guest_step(node, peer);
     err = rg_core_receive(node->core, node_now_ms(node), peer, &m, &update);
@@ -457,101 +467,159 @@ void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_o
     node_take(node, err, &update, true);
 }
 
+void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer, const struct rg_snap_loaded *loaded)
+{
+    struct rg_node *node = arg;
+
+    if (node->snap.install.state == INSTALL_NONE)
+        offer_core(node, peer, offer, loaded);
+    if (node->snap.install.state == INSTALL_NONE)
+        rg_snapstore_drop(node->snaps, node->config.store);
+}
+
 void node_receiver_abort(struct rg_node *node, uint64_t epoch)
 {
     rg_receiver_abort(node->receiver, epoch << RG_EPOCH_SHIFT);
 }
 
-void node_receiver_failed(void *arg, uint64_t peer, enum rg_err err, const char *text)
+void node_receiver_failed(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer, enum rg_err err, const char *text)
 {
     struct rg_node *node = arg;
 
-    rg_log_error(node->config.log, "snapshot.receive", "peer=%llu err=%s text=\"%s\"", (unsigned long long)peer,
-                 rg_err_symbol(err), text);
-    if (err == RG_EIO || err == RG_ENOMEM) /* for want of room: it is offered again */
+    rg_log_error(node->config.log, "snapshot.receive", "peer=%llu index=%llu err=%s text=\"%s\"", (unsigned long long)peer,
+                 (unsigned long long)offer->index, rg_err_symbol(err), text);
+    if (err == RG_EIO || err == RG_ENOMEM) /* for want of room on the disk: it is offered again */
         node_fail(node, err, "receive a snapshot: %s", text);
+    if (err != RG_ESTATEFULL && err != RG_EBUSY)
+        return;
+    node->snap.refused = err;
+    node->snap.refused_index = offer->index;
+    snprintf(node->snap.refused_text, sizeof node->snap.refused_text, "%s", text);
+    node_snap_check(&node->snap);
 }
 
-/* The log stands on it now, durably: it is this node's. (A crash before this line: open.c adopts it.) */
+/* ---- putting it in place ---- */
+
+void node_install_begin(struct rg_node *node, uint64_t index, uint64_t term)
+{
+    struct rg_applied loaded;
+
+    RG_ASSERT(index > node_applying(node) && term != 0); /* revisions never go back */
+    RG_ASSERT(rg_store_loaded(node->config.store, &loaded));
+    RG_ASSERT(loaded.index == index && loaded.term == term);
+    rg_sm_move(&node->snap.install, INSTALL_TAKEN);
+    node->snap.install_index = index;
+    node->snap.install_term = term;
+    node_snap_check(&node->snap);
+}
+
+static void on_adopted(void *arg, enum rg_err err, const char *text)
+{
+    struct rg_node *node = arg;
+
+    RG_ASSERT(node->snap.install.state == INSTALL_RESET);
+    if (err)
+        node_fail(node, err, "keep the received snapshot: %s", text);
+    else
+        rg_sm_move(&node->snap.install, INSTALL_DONE);
+}
+
+/* The log stands on it now, durably: it is this node's. (A crash before it has its name: open.c adopts it.) */
 static void on_reset(void *arg)
 {
     struct rg_node *node = arg;
-    struct rg_errctx ctx = {.text = ""};
-    enum rg_err err;
 
     RG_ASSERT(node->snap.install.state == INSTALL_RESET);
-    err = rg_snapstore_adopt(node->snaps, node->snap.install_index, node->snap.install_term, &ctx);
-    if (err) {
-        node_fail(node, err, "keep the received snapshot: %s", rg_errctx_text(&ctx, err));
-        return;
-    }
-    rg_sm_move(&node->snap.install, INSTALL_DONE);
+    rg_snapstore_adopt_received(node->snaps, node->snap.install_index, node->snap.install_term, on_adopted, node);
 }
 
-/* Whether the log holds entries that the history of the snapshot just loaded does not: beyond it or against it, or cut off by a
- * promotion that it knows of. */
-static bool log_contradicts(const struct rg_node *node, const struct rg_snapshot_info *info)
+/* Whether the log holds entries that the history of the snapshot does not: beyond it or against it, or cut off by a promotion that it
+ * knows of. */
+static enum rg_err log_contradicts(const struct rg_node *node, bool *ret_contradicts)
 {
     uint64_t last = rg_wal_last(node->wal);
     struct rg_rev end = {.epoch = rg_epoch_of(rg_wal_term(node->wal, last)), .index = last};
-    struct rg_rev loaded = {.epoch = rg_epoch_of(info->term), .index = info->index};
+    struct rg_rev loaded = {.epoch = rg_epoch_of(node->snap.install_term), .index = node->snap.install_index};
+    struct rg_epochs known = {.n = 0};
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    enum rg_err err = rg_spare_begin(node->config.store, RG_TXN_READ, &txn);
 
-    return last >= info->index || (last > 0 && node_cut_off(node, end, loaded));
+    if (err)
+        return err;
+    node_epochs_read(txn, &known);
+    *ret_contradicts = last >= loaded.index || (last > 0 && rg_epochs_outcome(&known, end, loaded) != RG_OK);
+    return RG_OK;
 }
 
-static void install_load(struct rg_node *node)
+/* Readers see it from here on: what it shows is on this disk. Whoever reads what was there before goes on. */
+static enum rg_err swap_in(struct rg_node *node)
 {
-    struct rg_errctx ctx = {.text = ""};
-    struct rg_snapshot_info info;
-    bool keep;
     enum rg_err err;
 
-    node_publish(node); /* not ready from here on: while it loads, the store holds half of a state */
-    rg_buf_clear(&node->snap.config);
-    err = rg_snapstore_load_received(node->snaps, node->snap.install_index, node->snap.install_term, node->config.store,
-                                     &node->snap.config, &info, &ctx);
-    RG_ASSERT(err || info.index > node->state.applied.index); /* revisions never go back */
-    if (!err)
-        err = node_state_load(node);
-    if (!err && (node->state.applied.index != info.index || node->state.applied.term != info.term))
-        err = rg_fail(&ctx, RG_ECORRUPT, "it holds another state than its head says");
+    rg_store_swap(node->config.store);
+    node->snap.leaving = true;
+    node->snap.reap_ms = 0;
+    err = node_state_load(node);
+    RG_ASSERT(err || node->state.applied.index == node->snap.install_index);
+    RG_ASSERT(err || node->state.applied.term == node->snap.install_term);
+    return err;
+}
+
+static void install_taken(struct rg_node *node)
+{
+    bool keep = false;
+    enum rg_err err = log_contradicts(node, &keep);
+
     if (err) {
-        node_fail(node, err, "load the received snapshot: %s", rg_errctx_text(&ctx, err));
+        node_fail(node, err, "read the received snapshot: %s", rg_err_text(err));
         return;
     }
-    node->snap.config_index = info.config_index;
-    node_policy_load(node); /* the epochs that it knows */
-    if (node->stage.state != NODE_RUNNING)
-        return;
-    keep = log_contradicts(node, &info);
     if (keep)
         rg_log_warn(node->config.log, "log.aside", "index=%llu last=%llu note=\"a snapshot replaces a log that says otherwise: "
-                    "its segments are set aside\"", (unsigned long long)info.index, (unsigned long long)rg_wal_last(node->wal));
+                    "its segments are set aside\"", (unsigned long long)node->snap.install_index,
+                    (unsigned long long)rg_wal_last(node->wal));
+    if (RG_BUG(install_shown_early) && swap_in(node) == RG_OK)
+        node_visible_set(node);
     rg_sm_move(&node->snap.install, INSTALL_RESET);
-    err = rg_wal_reset(node->wal, info.index, info.term, keep, on_reset, node);
+    err = rg_wal_reset(node->wal, node->snap.install_index, node->snap.install_term, keep, on_reset, node);
     if (err)
         node_fail(node, err, "empty the log: %s", rg_err_text(err));
+}
+
+static void adopt_place(struct rg_node *node)
+{
+    node->snap.index = node->snap.install_index;
+    node->snap.term = node->snap.install_term;
+    node->snap.config_index = node->snap.install_config_index;
+    rg_buf_clear(&node->snap.config);
+    rg_buf_put(&node->snap.config, node->snap.install_config.data, node->snap.install_config.len);
+    node->snap.log_bytes = 0;
+    rg_buf_clear(&node->state.config);
+    rg_buf_put(&node->state.config, node->snap.config.data, node->snap.config.len);
+    node->state.config_index = node->snap.config_index;
+    node->next_status.snapshots_installed++;
 }
 
 static void install_done(struct rg_node *node)
 {
     struct rg_core_base base = {.index = node->snap.install_index,
                                 .term = node->snap.install_term,
-                                .config_index = node->snap.config_index,
-                                .config = rg_buf_span(&node->snap.config)};
+                                .config_index = node->snap.install_config_index,
+                                .config = rg_buf_span(&node->snap.install_config)};
     struct rg_core_update update;
-    enum rg_err err;
+    enum rg_err err = RG_BUG(install_shown_early) ? RG_OK : swap_in(node);
 
-    RG_ASSERT(node->state.applied.index == node->snap.install_index && rg_wal_last(node->wal) == node->snap.install_index);
+    if (err) {
+        node_fail(node, err, "read the received snapshot: %s", rg_err_text(err));
+        return;
+    }
+    node_policy_load(node); /* the epochs that it knows */
+    if (node->stage.state != NODE_RUNNING)
+        return;
+    RG_ASSERT(rg_wal_last(node->wal) == node->snap.install_index);
     rg_sm_move(&node->snap.install, INSTALL_NONE);
     node_log_note(node, node->snap.install_index, node->snap.install_index);
-    node->snap.index = node->snap.install_index;
-    node->snap.term = node->snap.install_term;
-    node->snap.log_bytes = 0;
-    rg_buf_clear(&node->state.config);
-    rg_buf_put(&node->state.config, node->snap.config.data, node->snap.config.len);
-    node->state.config_index = node->snap.config_index;
-    node->next_status.snapshots_installed++;
+    adopt_place(node);
     err = rg_core_installed(node->core, node_now_ms(node), &base, &update);
     node_take(node, err, &update, false);
     if (node->stage.state != NODE_RUNNING)
@@ -570,10 +638,23 @@ static void install_done(struct rg_node *node)
         node->config.on_applied(node->config.arg, rg_node_visible(node));
 }
 
+/* The state that served before is closed once nobody reads it: on the lane, for that takes long when it was large. */
+static void leave_step(struct rg_node *node)
+{
+    if (node_now_ms(node) < node->snap.reap_ms)
+        return;
+    node->snap.reap_ms = node_now_ms(node) + NODE_REAP_MS;
+    node->snap.leaving = rg_store_leaving(node->config.store);
+    if (node->snap.leaving)
+        rg_snapstore_reap(node->snaps, node->config.store);
+}
+
 void node_install_step(struct rg_node *node)
 {
-    if (node->snap.install.state == INSTALL_LOAD && !node_writes_aside(node)) /* whose news bring a turn */
-        install_load(node);
+    if (node->snap.install.state == INSTALL_TAKEN && !node_writes_aside(node)) /* whose news bring a turn */
+        install_taken(node);
     if (node->snap.install.state == INSTALL_DONE && node->stage.state == NODE_RUNNING)
         install_done(node);
+    if (node->snap.leaving && node->stage.state == NODE_RUNNING)
+        leave_step(node);
 }

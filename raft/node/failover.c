@@ -24,27 +24,27 @@ static uint64_t heard_ms_ago(const struct rg_node *node)
 
 /* ---- epochs ---- */
 
-void node_epochs_load(struct rg_node *node, struct rg_txn *txn)
+void node_epochs_read(struct rg_txn *txn, struct rg_epochs *ret_epochs)
 {
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_epoch e;
 
     if (rg_epoch_list(txn, &scan) != RG_OK)
         return;
-    node->epochs.known.n = 0;
+    ret_epochs->n = 0;
     while (rg_epoch_list_next(&scan, &e) == RG_OK)
-        rg_epochs_add(&node->epochs.known, e.epoch, e.first_index);
+        rg_epochs_add(ret_epochs, e.epoch, e.first_index);
+}
+
+void node_epochs_load(struct rg_node *node, struct rg_txn *txn)
+{
+    node_epochs_read(txn, &node->epochs.known);
     node_epochs_check(&node->epochs);
 }
 
 enum rg_err node_reached(const struct rg_node *node, struct rg_rev rev)
 {
     return rg_epochs_outcome(&node->epochs.known, rev, rg_node_visible(node));
-}
-
-bool node_cut_off(const struct rg_node *node, struct rg_rev rev, struct rg_rev upto)
-{
-    return rg_epochs_outcome(&node->epochs.known, rev, upto) != RG_OK;
 }
 
 void node_epoch_heard(struct rg_node *node, uint64_t epoch)

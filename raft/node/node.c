@@ -191,8 +191,10 @@ static enum rg_err make_receiver(struct rg_node *node)
 {
     struct rg_receiver_config config = {.io = node->io,
                                         .snaps = node->snaps,
+                                        .store = node->config.store,
                                         .arg = node,
                                         .send = receiver_send,
+                                        .bytes_free = node_receiver_bytes_free,
                                         .on_complete = node_receiver_complete,
                                         .on_failed = node_receiver_failed};
 
@@ -214,6 +216,7 @@ static enum rg_err node_init(struct rg_node *node, struct rg_errctx *ctx)
     rg_buf_init(&node->state.config, RG_RAFT_CONFIG_BYTES_MAX);
     rg_buf_init(&node->snap.taking_config, RG_RAFT_CONFIG_BYTES_MAX);
     rg_buf_init(&node->snap.config, RG_RAFT_CONFIG_BYTES_MAX);
+    rg_buf_init(&node->snap.install_config, RG_RAFT_CONFIG_BYTES_MAX);
     node->pump.retry_ms = UINT64_MAX;
     node->boot = node->io->random(node->io) | 1;
     err = own_strings(node);
@@ -321,6 +324,7 @@ void rg_node_free(struct rg_node *node)
     rg_buf_deinit(&node->state.config);
     rg_buf_deinit(&node->snap.taking_config);
     rg_buf_deinit(&node->snap.config);
+    rg_buf_deinit(&node->snap.install_config);
     rg_buf_deinit(&node->change.bytes);
     rg_buf_deinit(&node->failover.config);
     rg_buf_deinit(&node->handover.config);

@@ -32,6 +32,7 @@
 #define NODE_TURN_ROWS 16u      /* the same of a turn: some tens of milliseconds */
 #define NODE_BATCH_BYTES (1024u * 1024) /* of commands in one submission */
 #define NODE_RETRY_MS 5u        /* after a full link queue */
+#define NODE_REAP_MS 100u       /* whether somebody still reads a state that serves no more is looked at this often */
 #define NODE_SCAN_MS 8u         /* deadlines of waits are looked at this often at most */
 #define NODE_FORWARD_MS 10000u
 #define NODE_POLICY_WAIT_MS 5000u /* for the regions that the policy wants, when nothing else was asked for */
@@ -154,8 +155,9 @@ void node_snapshot_given(struct rg_node *node, struct node_peer *peer, const str
 /** The core has taken a received snapshot for its log: put it in place. */
 void node_install_begin(struct rg_node *node, uint64_t index, uint64_t term);
 void node_install_step(struct rg_node *node);
-void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer);
-void node_receiver_failed(void *arg, uint64_t peer, enum rg_err err, const char *text);
+uint64_t node_receiver_bytes_free(void *arg);
+void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer, const struct rg_snap_loaded *loaded);
+void node_receiver_failed(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer, enum rg_err err, const char *text);
 /** Take no snapshot from a primary of an epoch before this one. */
 void node_receiver_abort(struct rg_node *node, uint64_t epoch);
 
@@ -203,9 +205,9 @@ uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms
 /* failover.c */
 /** Whether messages of this term are of an epoch that this node has promised not to follow. */
 bool node_bygone(const struct rg_node *node, uint64_t term);
-/** Whether the history up to `upto`, with the epochs this node knows, lacks this entry. */
-bool node_cut_off(const struct rg_node *node, struct rg_rev rev, struct rg_rev upto);
 void node_epochs_load(struct rg_node *node, struct rg_txn *txn);
+/** Those that a state knows. */
+void node_epochs_read(struct rg_txn *txn, struct rg_epochs *ret_epochs);
 /** RG_OK: the revision is visible here. RG_EREVISION: not yet. RG_EREVLOST: a promotion cut it off. */
 RG_MUST enum rg_err node_reached(const struct rg_node *node, struct rg_rev rev);
 /** Somebody has promised this one. */

@@ -189,6 +189,17 @@ static void publish_room(struct rg_node *node, struct rg_node_status *s)
     memcpy(s->refusing_region, by != NULL ? by->config.region : node->meta.region, sizeof s->refusing_region);
 }
 
+/* A snapshot that did not fit, while nothing has come past it. */
+static void publish_refused(const struct rg_node *node, struct rg_node_status *s)
+{
+    bool refused = !node->leading && node->snap.refused_index > node->state.applied.index;
+
+    s->snapshot_refused = refused ? node->snap.refused : RG_OK;
+    snprintf(s->snapshot_text, sizeof s->snapshot_text, "%s", refused ? node->snap.refused_text : "");
+    if (refused && !s->ready)
+        snprintf(s->not_ready, sizeof s->not_ready, "%s: %.120s", rg_err_name(node->snap.refused), node->snap.refused_text);
+}
+
 void node_publish_early(struct rg_node *node)
 {
     struct rg_node_status *s = &node->next_status;
@@ -219,14 +230,11 @@ void node_publish_early(struct rg_node *node)
     s->snapshot_index = node->snap.index;
     s->mark_missing = rg_metafile_mark_missing(node->metafile);
     s->set_aside = rg_snapstore_aside(node->snaps) + rg_wal_aside(node->wal);
-    if (node->snap.install.state == INSTALL_NONE) {
-        memcpy(s->hash, node->state.applied.hash, sizeof s->hash);
-        s->counts = node->state.counts;
-    }
-    s->ready = node->health.ready && node->snap.install.state == INSTALL_NONE;
+    memcpy(s->hash, node->state.applied.hash, sizeof s->hash);
+    s->counts = node->state.counts;
+    s->ready = node->health.ready;
     memcpy(s->not_ready, node->health.not_ready, sizeof s->not_ready);
-    if (node->snap.install.state != INSTALL_NONE)
-        snprintf(s->not_ready, sizeof s->not_ready, "putting a received snapshot in place");
+    publish_refused(node, s);
     s->diverged = node->health.diverged;
     s->fenced = node->meta.fenced;
     s->alarm = node->health.alarm;

@@ -18,12 +18,12 @@ const struct rg_sm_table node_stages = RG_SM_TABLE("node", stage_may, stage_name
 _Static_assert(RG_LEN(stage_may) == NODE_STOPPED + 1, "each state has its row");
 
 static const uint32_t install_may[] = {
-    [INSTALL_NONE] = RG_BIT(INSTALL_LOAD),
-    [INSTALL_LOAD] = RG_BIT(INSTALL_RESET),
+    [INSTALL_NONE] = RG_BIT(INSTALL_TAKEN),
+    [INSTALL_TAKEN] = RG_BIT(INSTALL_RESET),
     [INSTALL_RESET] = RG_BIT(INSTALL_DONE),
     [INSTALL_DONE] = RG_BIT(INSTALL_NONE),
 };
-static const char *const install_names[] = {"NONE", "LOAD", "RESET", "DONE"};
+static const char *const install_names[] = {"NONE", "TAKEN", "RESET", "DONE"};
 const struct rg_sm_table node_installs = RG_SM_TABLE("install", install_may, install_names);
 _Static_assert(RG_LEN(install_may) == INSTALL_DONE + 1, "each state has its row");
 
@@ -98,9 +98,11 @@ void node_snap_check(const struct node_snap *snap)
     bool installing = snap->install.state != INSTALL_NONE;
 
     RG_ASSERT((snap->index == 0) == (snap->term == 0));
-    RG_ASSERT(snap->index == 0 || snap->config.len > 0 || installing);
-    RG_ASSERT(snap->config_index <= snap->index || installing);
+    RG_ASSERT(snap->index == 0 || snap->config.len > 0);
+    RG_ASSERT(snap->config_index <= snap->index);
     RG_ASSERT(!installing || snap->install_term != 0);
+    RG_ASSERT(!installing || snap->install_config_index <= snap->install_index);
+    RG_ASSERT(snap->refused == RG_OK || snap->refused_index != 0);
     RG_ASSERT(!installing || snap->install_index > snap->index);
 }
 

@@ -30,8 +30,10 @@ struct rg_sender;
 enum node_stage { NODE_NEW, NODE_FIRST, NODE_RUNNING, NODE_REBORN, NODE_STOPPED };
 extern const struct rg_sm_table node_stages;
 
-/* A received snapshot (apply.c): NONE → LOAD (next pump) → RESET (the log is being emptied) → DONE (tell the core) → NONE */
-enum node_install { INSTALL_NONE, INSTALL_LOAD, INSTALL_RESET, INSTALL_DONE };
+/* A received snapshot, which is loaded beside the state that serves (apply.c):
+ *
+ *   NONE → TAKEN (by the core; next pump) → RESET (the log is being emptied) → DONE (swap it in, tell the core) → NONE */
+enum node_install { INSTALL_NONE, INSTALL_TAKEN, INSTALL_RESET, INSTALL_DONE };
 extern const struct rg_sm_table node_installs;
 
 struct node_peer {
@@ -125,7 +127,7 @@ struct node_state {
 /* apply.c: snapshots that are taken, or put in place. */
 struct node_snap {
     uint64_t index, term; /* of the newest in use; 0: none */
-    struct rg_buf config; /* own; as of it, or while one is put in place of that one */
+    struct rg_buf config; /* own; as of it */
     uint64_t config_index;
     uint64_t log_bytes; /* applied since */
     bool wanted;
@@ -133,7 +135,13 @@ struct node_snap {
     struct rg_buf taking_config; /* own */
     uint64_t taking_config_index;
     struct rg_sm install; /* node_installs */
-    uint64_t install_index, install_term;
+    uint64_t install_index, install_term, install_config_index;
+    struct rg_buf install_config; /* own */
+    bool leaving;                 /* what served before the last one was put in place is not closed yet */
+    uint64_t reap_ms;             /* not tried again before */
+    enum rg_err refused;          /* one that was received could not be loaded, which ends at refused_index; RG_OK: none was */
+    uint64_t refused_index;
+    char refused_text[200];
 };
 
 /* apply.c: the revision readers see, from any thread. */

@@ -459,44 +459,80 @@ struct rg_snapshot_source snap_source(struct snap_source *over, uint64_t size)
     return (struct rg_snapshot_source){.read = source_read, .size = size, .arg = over};
 }
 
-static enum rg_err load_file(struct rg_snapstore *snaps, uint64_t index, uint64_t term, enum snap_suffix suffix,
-                             struct rg_store *store, struct rg_buf *config_buf, struct rg_snapshot_info *info,
-                             struct rg_errctx *ctx)
+enum rg_err snap_load(struct rg_snapstore *snaps, struct snap_source *over, const struct rg_snapfile *file, struct rg_store *store,
+                      uint64_t bytes_free, struct rg_buf *config_buf, struct rg_snapshot_info *ret_info, struct rg_errctx *ctx)
 {
-    struct snap_source over = {.io = snaps->io};
-    struct rg_errctx why = {""};
-    char path[SNAP_PATH_BYTES_MAX];
-    uint64_t size;
-    enum rg_err err;
+    struct rg_snapshot_info info;
+    enum rg_err err = rg_snapshot_load(snap_source(over, file->size), snaps->keys, &snaps->context, store, bytes_free, config_buf, &info,
+                                       ctx);
 
-    snap_path(snaps, index, term, suffix, path);
-    err = snaps->io->open(snaps->io, path, RG_OPEN_READ, &over.fd, ctx);
-    if (err)
-        return err;
-    err = snaps->io->size(snaps->io, over.fd, &size, &why);
-    if (!err)
-        err = rg_snapshot_load(snap_source(&over, size), snaps->keys, &snaps->context, store, config_buf, info, &why);
-    snaps->io->close(snaps->io, over.fd);
-    if (!err && (info->index != index || info->term != term)) {
-        err = rg_store_wipe(store);
-        if (!err)
-            err = rg_fail(&why, RG_ECORRUPT, "it is a snapshot at %" PRIu64 "-%" PRIu64 " under another name",
-                          info->index, info->term);
+    if (!err && (info.index != file->index || info.term != file->term)) {
+        rg_store_drop(store);
+        (void)rg_store_reap(store);
+        err = rg_fail(ctx, RG_ECORRUPT, "it is a snapshot at %" PRIu64 "-%" PRIu64 ", not at %" PRIu64 "-%" PRIu64, info.index,
+                      info.term, file->index, file->term);
     }
-    return err ? rg_fail(ctx, err, "%s: %s", path, rg_errctx_text(&why, err)) : RG_OK;
+    if (!err)
+        *ret_info = info;
+    return err;
 }
 
 enum rg_err rg_snapstore_load(struct rg_snapstore *snaps, const struct rg_snapfile *file, struct rg_store *store,
                               struct rg_buf *config_buf, struct rg_snapshot_info *ret_info, struct rg_errctx *ctx)
 {
-    return load_file(snaps, file->index, file->term, SNAP_COMPLETE, store, config_buf, ret_info, ctx);
+    struct snap_source over = {.io = snaps->io};
+    struct rg_errctx why = {""};
+    char path[SNAP_PATH_BYTES_MAX];
+    enum rg_err err;
+
+    snap_path(snaps, file->index, file->term, SNAP_COMPLETE, path);
+    err = snaps->io->open(snaps->io, path, RG_OPEN_READ, &over.fd, ctx);
+    if (err)
+        return err;
+    err = snap_load(snaps, &over, file, store, 0, config_buf, ret_info, &why);
+    snaps->io->close(snaps->io, over.fd);
+    return err ? rg_fail(ctx, err, "%s: %s", path, rg_errctx_text(&why, err)) : RG_OK;
 }
 
-enum rg_err rg_snapstore_load_received(struct rg_snapstore *snaps, uint64_t index, uint64_t term, struct rg_store *store,
-                                       struct rg_buf *config_buf, struct rg_snapshot_info *ret_info, struct rg_errctx *ctx)
+/* ---- leaving a state ---- */
+
+static void reap_run(struct rg_work *work)
 {
-    return load_file(snaps, index, term, SNAP_PART, store, config_buf, ret_info, ctx);
+    (void)rg_store_reap(RG_CONTAINER(work, struct rg_snapstore, reap)->reaping); /* still read: it is asked for again */
 }
+
+static void reap_done(struct rg_work *work)
+{
+    struct rg_snapstore *snaps = RG_CONTAINER(work, struct rg_snapstore, reap);
+    struct rg_store *again = snaps->reap_again ? snaps->reaping : NULL;
+
+    snaps->reaping = NULL;
+    snaps->reap_again = false;
+    if (again != NULL)
+        rg_snapstore_reap(snaps, again);
+    snap_job_end(snaps);
+}
+
+void rg_snapstore_reap(struct rg_snapstore *snaps, struct rg_store *store)
+{
+    if (snaps->stopping)
+        return;
+    if (snaps->reaping != NULL) { /* it may have looked already */
+        snaps->reap_again = true;
+        return;
+    }
+    snaps->reaping = store;
+    snaps->reap = (struct rg_work){.run = reap_run, .done = reap_done};
+    snap_job_begin(snaps, &snaps->reap);
+}
+
+void rg_snapstore_drop(struct rg_snapstore *snaps, struct rg_store *store)
+{
+    rg_store_drop(store);
+    rg_snapstore_reap(snaps, store);
+}
+
+/* ---- setting aside ---- */
 
 enum rg_err rg_snapstore_set_aside(struct rg_snapstore *snaps, const struct rg_snapfile *file, enum rg_snap_aside why,
                                    struct rg_errctx *ctx)

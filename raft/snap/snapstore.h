@@ -35,7 +35,8 @@ void rg_snapstore_spare(struct rg_snapstore *snaps, uint64_t index);
 /** The complete one of this place. */
 bool rg_snapstore_find(const struct rg_snapstore *snaps, uint64_t index, uint64_t term, struct rg_snapfile *ret_file);
 /**
- * Load a complete snapshot into the store. RG_ECORRUPT: it is damaged (set it aside); the store is empty then.
+ * Load a complete snapshot into the store's spare, at a start: nothing serves yet. RG_ECORRUPT: it is damaged (set it aside); there is
+ * no spare then.
  * config_buf  the encoded raft configuration
  */
 RG_MUST enum rg_err rg_snapstore_load(struct rg_snapstore *snaps, const struct rg_snapfile *file, struct rg_store *store,
@@ -70,24 +71,38 @@ RG_MUST enum rg_err rg_snapstore_hold(struct rg_snapstore *snaps, const struct r
 void rg_snapstore_release(struct rg_snapstore *snaps, const struct rg_snapfile *file, int fd);
 
 /* Receiving: one at a time. begin gives the offset to go on from (what an earlier attempt at the same file left, durable);
- * write queues on RG_LANE_SNAPSHOT, in order, and calls done with the new durable offset; finish verifies every chunk
- * (rg_snapshot_verify). It is a .part still: whether it becomes this node's is for others to decide. */
+ * write queues on RG_LANE_SNAPSHOT, in order, and calls done with the new durable offset; finish loads it into the store's spare on
+ * that lane, which proves every chunk (rg_snapshot_load). It is a .part still: whether it becomes this node's is for others to decide,
+ * who then swap the spare in, or drop it. */
 RG_MUST enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct rg_snapfile *file,
                                                uint64_t *ret_offset, struct rg_errctx *ctx);
 RG_MUST enum rg_err rg_snapstore_receive_write(struct rg_snapstore *snaps, uint64_t offset, struct rg_span bytes,
                                                void (*done)(void *arg, enum rg_err err, uint64_t offset), void *arg);
-RG_MUST enum rg_err rg_snapstore_receive_finish(struct rg_snapstore *snaps,
-                                                void (*done)(void *arg, enum rg_err err, const struct rg_snapfile *file,
+/* What finish hands on: the snapshot is the store's spare. */
+struct rg_snap_loaded {
+    struct rg_snapfile file;
+    uint64_t config_index;
+    struct rg_span config; /* encoded members; borrow */
+};
+/** done: err and text, or what was loaded. Not called any more after an abort: the spare is dropped then.
+ * bytes_free   as in rg_snapshot_load */
+RG_MUST enum rg_err rg_snapstore_receive_finish(struct rg_snapstore *snaps, struct rg_store *store, uint64_t bytes_free,
+                                                void (*done)(void *arg, enum rg_err err, const struct rg_snap_loaded *loaded,
                                                              const char *text),
                                                 void *arg);
 /** Drop a half-received file (a newer one is offered, it did not verify, nobody wants it any more). */
 void rg_snapstore_receive_abort(struct rg_snapstore *snaps);
-/** As rg_snapstore_load, of one that was received and verified. */
-RG_MUST enum rg_err rg_snapstore_load_received(struct rg_snapstore *snaps, uint64_t index, uint64_t term,
-                                               struct rg_store *store, struct rg_buf *config_buf,
-                                               struct rg_snapshot_info *ret_info, struct rg_errctx *ctx);
+/** The same, but what came stays, to go on with another time. */
+void rg_snapstore_receive_leave(struct rg_snapstore *snaps);
+/** The store's spare is wanted no more: give it up. */
+void rg_snapstore_drop(struct rg_snapstore *snaps, struct rg_store *store);
+/** Close what the store is leaving, on RG_LANE_SNAPSHOT, unless it is still read. */
+void rg_snapstore_reap(struct rg_snapstore *snaps, struct rg_store *store);
 /** The log was emptied for it, durably: from now on it is a complete one. RG_ENOTFOUND: there is no such .part. */
 RG_MUST enum rg_err rg_snapstore_adopt(struct rg_snapstore *snaps, uint64_t index, uint64_t term, struct rg_errctx *ctx);
+/** The same on RG_LANE_LOG, where nothing is written before that one can be gone on with. done: on the raft thread. */
+void rg_snapstore_adopt_received(struct rg_snapstore *snaps, uint64_t index, uint64_t term,
+                                 void (*done)(void *arg, enum rg_err err, const char *text), void *arg);
 /** An opening found files that were being received. */
 bool rg_snapstore_has_part(const struct rg_snapstore *snaps);
 /** Delete those up to this index, but for one that is being received now: the log has come further. (Taking one does it too.) */

@@ -21,6 +21,17 @@ struct snap_entry {
     bool doomed; /* past RG_SNAPSTORE_KEEP, or damaged: deleted when nobody holds it */
 };
 
+/* A received file that gets its name. */
+struct snap_adoption {
+    struct rg_work work;
+    struct rg_snapfile file;
+    bool busy;
+    enum rg_err err;
+    struct rg_errctx ctx;
+    void (*done)(void *arg, enum rg_err err, const char *text);
+    void *arg;
+};
+
 struct snap_take;
 struct snap_receive;
 
@@ -39,6 +50,10 @@ struct rg_snapstore {
     bool closing;                 /* freed by the last job */
     volatile bool stopping;       /* read by jobs that take long: they give up */
     unsigned jobs;                /* under way: memory stays */
+    struct snap_adoption adoption;
+    struct rg_work reap;          /* under way while `reaping` is set */
+    struct rg_store *reaping;     /* borrow */
+    bool reap_again;              /* asked for since */
 };
 
 /** Assert what is true of it between calls. */
@@ -62,6 +77,9 @@ struct snap_source {
 /** What is received now; false: nothing. */
 bool snap_receiving(const struct rg_snapstore *snaps, struct rg_snapfile *ret_file);
 struct rg_snapshot_source snap_source(struct snap_source *over, uint64_t size);
+/** rg_snapshot_load, of the snapshot that it must be. */
+RG_MUST enum rg_err snap_load(struct rg_snapstore *snaps, struct snap_source *over, const struct rg_snapfile *file, struct rg_store *store,
+                              uint64_t bytes_free, struct rg_buf *config_buf, struct rg_snapshot_info *ret_info, struct rg_errctx *ctx);
 /** Sync, rename to the complete name, sync the directory. */
 RG_MUST enum rg_err snap_publish(const struct rg_snapstore *snaps, int fd, const char *from, uint64_t index,
                                  uint64_t term, struct rg_errctx *ctx);

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* OPEN → FINISHING (being verified) → DONE
+/* OPEN → FINISHING (being loaded) → DONE
  * OPEN, FINISHING → FAILED: takes nothing more, and waits to be aborted */
 enum receive_state { RECEIVE_OPEN, RECEIVE_FINISHING, RECEIVE_DONE, RECEIVE_FAILED };
 
@@ -26,7 +26,8 @@ struct snap_receive {
     uint64_t queued; /* bytes handed to the lane */
     uint64_t durable;
     unsigned writes; /* under way */
-    bool detached; /* aborted, or handed on: no callback comes any more */
+    bool named;      /* on the lane: its name is on disk, so that a crash leaves something to go on with */
+    volatile bool detached; /* aborted, left or handed on: no callback comes any more, and the lane need not go on */
     enum rg_err failed; /* FAILED: why */
 };
 
@@ -44,9 +45,13 @@ struct snap_write {
 struct snap_finish {
     struct rg_work work;
     struct snap_receive *receive;
+    struct rg_store *store; /* borrow */
+    uint64_t bytes_free;
+    struct rg_buf config; /* own */
+    struct rg_snapshot_info info;
     enum rg_err err;
     struct rg_errctx ctx;
-    void (*done)(void *arg, enum rg_err err, const struct rg_snapfile *file, const char *text);
+    void (*done)(void *arg, enum rg_err err, const struct rg_snap_loaded *loaded, const char *text);
     void *arg;
 };
 
@@ -134,7 +139,7 @@ static enum rg_err resume_offset(struct snap_receive *receive, struct rg_errctx 
         return err;
     if (size > receive->file.size)
         size = 0; /* of another file of this name */
-    size = RG_BUG(snap_resume_torn) ? size : size > SNAP_RECEIVE_BYTES_MAX ? size - SNAP_RECEIVE_BYTES_MAX : 0;
+    size = size > SNAP_RECEIVE_BYTES_MAX ? size - SNAP_RECEIVE_BYTES_MAX : 0;
     receive->queued = receive->durable = size;
     RG_ASSERT(receive->writes == 0);
     receive_check(receive);
@@ -168,8 +173,6 @@ enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct 
         return err;
     }
     err = resume_offset(receive, ctx);
-    if (!err) /* the name, so that a crash leaves something to go on with */
-        err = snaps->io->sync_dir(snaps->io, snaps->dir, ctx);
     if (err) {
         snaps->io->close(snaps->io, receive->fd);
         free(receive);
@@ -198,6 +201,9 @@ static void write_run(struct rg_work *work)
     write->err = io->pwrite(io, receive->fd, write->bytes, write->n, write->offset, NULL);
     if (!write->err)
         write->err = io->fdatasync(io, receive->fd, NULL);
+    if (!write->err && !receive->named)
+        write->err = io->sync_dir(io, receive->snaps->dir, NULL);
+    receive->named = !write->err;
 }
 
 static void write_done(struct rg_work *work)
@@ -258,33 +264,24 @@ enum rg_err rg_snapstore_receive_write(struct rg_snapstore *snaps, uint64_t offs
 
 /* ---- finish ---- */
 
-static enum rg_err finish_check(struct snap_finish *finish)
-{
-    const struct snap_receive *receive = finish->receive;
-    struct rg_snapstore *snaps = receive->snaps;
-    struct snap_source over = {snaps->io, receive->fd, &snaps->stopping};
-    struct rg_snapshot_info info;
-    enum rg_err err =
-        rg_snapshot_verify(snap_source(&over, receive->file.size), snaps->keys, &snaps->context, &info, &finish->ctx);
-
-    if (RG_BUG(snap_resume_torn)) {
-        info.index = receive->file.index;
-        info.term = receive->file.term;
-    } else if (err)
-        return err;
-    if (info.index != receive->file.index || info.term != receive->file.term)
-        return rg_fail(&finish->ctx, RG_ECORRUPT, "a snapshot at %" PRIu64 "-%" PRIu64 " came, not the one offered",
-                       info.index, info.term);
-    return RG_OK;
-}
-
 static void finish_run(struct rg_work *work)
 {
     struct snap_finish *finish = RG_CONTAINER(work, struct snap_finish, work);
+    struct snap_receive *receive = finish->receive;
+    struct rg_snapstore *snaps = receive->snaps;
+    struct snap_source over = {snaps->io, receive->fd, &receive->detached};
 
-    RG_ASSERT(finish->receive->durable == finish->receive->file.size);
-    RG_ASSERT(finish->receive->state.state == RECEIVE_FINISHING); /* so nobody closes the file meanwhile */
-    finish->err = finish_check(finish);
+    RG_ASSERT(receive->durable == receive->file.size);
+    RG_ASSERT(receive->state.state == RECEIVE_FINISHING); /* so nobody closes the file meanwhile */
+    finish->err = snap_load(snaps, &over, &receive->file, finish->store, finish->bytes_free, &finish->config, &finish->info, &finish->ctx);
+}
+
+static void finish_tell(struct snap_finish *finish, const struct rg_snapfile *file)
+{
+    struct rg_snap_loaded loaded = {
+        .file = *file, .config_index = finish->info.config_index, .config = rg_buf_span(&finish->config)};
+
+    finish->done(finish->arg, finish->err, finish->err ? NULL : &loaded, rg_errctx_text(&finish->ctx, finish->err));
 }
 
 static void finish_done(struct rg_work *work)
@@ -297,6 +294,7 @@ static void finish_done(struct rg_work *work)
 
     RG_ASSERT(receive->state.state == RECEIVE_FINISHING);
     RG_ASSERT(receive->writes == 0);
+    RG_ASSERT(!wanted || !snaps->closing);
     if (finish->err)
         receive_fail(receive, finish->err);
     else
@@ -306,20 +304,25 @@ static void finish_done(struct rg_work *work)
         detach(snaps);
     else
         receive_unref(receive);
-    if (wanted && !snaps->closing)
-        finish->done(finish->arg, finish->err, finish->err ? NULL : &file, rg_errctx_text(&finish->ctx, finish->err));
+    if (wanted)
+        finish_tell(finish, &file);
+    else if (!finish->err)
+        rg_snapstore_drop(snaps, finish->store); /* loaded for nobody */
+    rg_buf_deinit(&finish->config);
     free(finish);
     snap_job_end(snaps);
 }
 
-enum rg_err rg_snapstore_receive_finish(struct rg_snapstore *snaps,
-                                        void (*done)(void *arg, enum rg_err err, const struct rg_snapfile *file,
+enum rg_err rg_snapstore_receive_finish(struct rg_snapstore *snaps, struct rg_store *store, uint64_t bytes_free,
+                                        void (*done)(void *arg, enum rg_err err, const struct rg_snap_loaded *loaded,
                                                      const char *text),
                                         void *arg)
 {
     struct snap_receive *receive = snaps->receive;
     struct snap_finish *finish;
 
+    RG_ASSERT(done != NULL);
+    RG_ASSERT(store != NULL);
     if (receive == NULL || receive->state.state == RECEIVE_FINISHING || receive->durable != receive->file.size)
         return RG_EINVALID;
     if (receive->failed)
@@ -327,14 +330,24 @@ enum rg_err rg_snapstore_receive_finish(struct rg_snapstore *snaps,
     finish = calloc(1, sizeof *finish);
     if (finish == NULL)
         return RG_ENOMEM;
-    *finish = (struct snap_finish){
-        .work = {.run = finish_run, .done = finish_done}, .receive = receive, .done = done, .arg = arg};
-    RG_ASSERT(done != NULL);
+    *finish = (struct snap_finish){.work = {.run = finish_run, .done = finish_done},
+                                   .receive = receive,
+                                   .store = store,
+                                   .bytes_free = bytes_free,
+                                   .done = done,
+                                   .arg = arg};
+    rg_buf_init(&finish->config, RG_RAFT_CONFIG_BYTES_MAX);
     RG_ASSERT(receive->queued == receive->file.size);
     rg_sm_move(&receive->state, RECEIVE_FINISHING);
     snap_job_begin(snaps, &finish->work);
     snap_check(snaps);
     return RG_OK;
+}
+
+void rg_snapstore_receive_leave(struct rg_snapstore *snaps)
+{
+    snap_receive_free(snaps);
+    snap_check(snaps);
 }
 
 void rg_snapstore_receive_abort(struct rg_snapstore *snaps)
@@ -363,24 +376,70 @@ bool rg_snapstore_has_part(const struct rg_snapstore *snaps)
     return snaps->has_part;
 }
 
-enum rg_err rg_snapstore_adopt(struct rg_snapstore *snaps, uint64_t index, uint64_t term, struct rg_errctx *ctx)
+/* From a lane too. */
+static enum rg_err adopt_file(const struct rg_snapstore *snaps, struct rg_snapfile *file, struct rg_errctx *ctx)
 {
-    struct rg_snapfile file = {.index = index, .term = term};
     struct rg_io *io = snaps->io;
     char path[SNAP_PATH_BYTES_MAX];
     enum rg_err err;
     int fd;
 
-    RG_ASSERT(index > 0);
-    RG_ASSERT(term > 0);
-    RG_ASSERT(snaps->receive == NULL);
-    snap_path(snaps, index, term, SNAP_PART, path);
+    RG_ASSERT(file->index > 0);
+    RG_ASSERT(file->term > 0);
+    snap_path(snaps, file->index, file->term, SNAP_PART, path);
     err = io->open(io, path, 0, &fd, ctx);
     if (err)
         return err;
-    err = io->size(io, fd, &file.size, ctx);
+    err = io->size(io, fd, &file->size, ctx);
     if (!err)
-        err = snap_publish(snaps, fd, path, index, term, ctx);
+        err = snap_publish(snaps, fd, path, file->index, file->term, ctx);
     io->close(io, fd);
+    return err;
+}
+
+enum rg_err rg_snapstore_adopt(struct rg_snapstore *snaps, uint64_t index, uint64_t term, struct rg_errctx *ctx)
+{
+    struct rg_snapfile file = {.index = index, .term = term};
+    enum rg_err err = adopt_file(snaps, &file, ctx);
+
+    RG_ASSERT(snaps->receive == NULL);
     return err ? err : snap_add(snaps, &file);
+}
+
+static void adopt_run(struct rg_work *work)
+{
+    struct snap_adoption *adoption = RG_CONTAINER(work, struct snap_adoption, work);
+    struct rg_snapstore *snaps = RG_CONTAINER(adoption, struct rg_snapstore, adoption);
+
+    adoption->err = adopt_file(snaps, &adoption->file, &adoption->ctx);
+}
+
+static void adopt_done(struct rg_work *work)
+{
+    struct snap_adoption *adoption = RG_CONTAINER(work, struct snap_adoption, work);
+    struct rg_snapstore *snaps = RG_CONTAINER(adoption, struct rg_snapstore, adoption);
+
+    adoption->busy = false;
+    if (!snaps->closing) {
+        if (!adoption->err)
+            adoption->err = snap_add(snaps, &adoption->file);
+        adoption->done(adoption->arg, adoption->err, rg_errctx_text(&adoption->ctx, adoption->err));
+    }
+    snap_job_end(snaps);
+}
+
+void rg_snapstore_adopt_received(struct rg_snapstore *snaps, uint64_t index, uint64_t term,
+                                 void (*done)(void *arg, enum rg_err err, const char *text), void *arg)
+{
+    struct snap_adoption *adoption = &snaps->adoption;
+
+    RG_ASSERT(!snaps->closing);
+    RG_ASSERT(!adoption->busy); /* the log is emptied for one at a time */
+    *adoption = (struct snap_adoption){.work = {.run = adopt_run, .done = adopt_done},
+                                       .file = {.index = index, .term = term},
+                                       .busy = true,
+                                       .done = done,
+                                       .arg = arg};
+    snaps->jobs++;
+    snaps->io->work(snaps->io, RG_LANE_LOG, &adoption->work);
 }

@@ -250,7 +250,7 @@ const struct rg_snapfile *rg_sender_file(const struct rg_sender *sender)
 
 /* ---- receiving ---- */
 
-/* IDLE → TAKING → FINISHING (being verified) → IDLE
+/* IDLE → TAKING → FINISHING (being loaded) → IDLE
  * TAKING → IDLE: given up;  TAKING → DROPPING (while writes are under way) → IDLE */
 enum receiver_state { RECEIVER_IDLE, RECEIVER_TAKING, RECEIVER_FINISHING, RECEIVER_DROPPING };
 
@@ -268,6 +268,7 @@ struct rg_receiver {
     struct rg_sm state;
     uint64_t peer;
     struct rg_msg_snap_offer offer;
+    uint64_t again_ms; /* nothing is taken before this moment */
     uint64_t expected; /* next byte to come: everything below is written or queued */
     uint64_t durable;
     unsigned writing; /* writes under way */
@@ -278,6 +279,7 @@ enum rg_err rg_receiver_new(const struct rg_receiver_config *config, struct rg_r
     struct rg_receiver *receiver = calloc(1, sizeof *receiver);
 
     RG_ASSERT(config->send != NULL);
+    RG_ASSERT(config->bytes_free != NULL);
     RG_ASSERT(config->on_complete != NULL);
     RG_ASSERT(config->on_failed != NULL);
     if (receiver == NULL)
@@ -351,33 +353,50 @@ static void fail(struct rg_receiver *receiver, enum rg_err err, const char *text
     RG_ASSERT(receiver->state.state == RECEIVER_TAKING || receiver->state.state == RECEIVER_FINISHING);
     answer_current(receiver, RG_SNAP_DAMAGED);
     drop(receiver);
-    receiver->config.on_failed(receiver->config.arg, receiver->peer, err, text);
+    receiver->config.on_failed(receiver->config.arg, receiver->peer, &receiver->offer, err, text);
 }
 
-static void complete(struct rg_receiver *receiver)
+_Static_assert(RG_TRANSFER_AGAIN_MS < RG_TRANSFER_SILENCE_MS, "the sender is there still, and offers it again");
+
+/* It is whole, and there is no room to load it: what came stays, for there may be later. */
+static void postpone(struct rg_receiver *receiver, enum rg_err err, const char *text)
+{
+    RG_ASSERT(receiver->state.state == RECEIVER_FINISHING);
+    RG_ASSERT(receiver->writing == 0);
+    rg_snapstore_receive_leave(receiver->config.snaps);
+    rg_sm_move(&receiver->state, RECEIVER_IDLE);
+    receiver->again_ms = receiver->config.io->now_ms(receiver->config.io) + RG_TRANSFER_AGAIN_MS;
+    receiver->config.on_failed(receiver->config.arg, receiver->peer, &receiver->offer, err, text);
+}
+
+static void complete(struct rg_receiver *receiver, const struct rg_snap_loaded *loaded)
 {
     RG_ASSERT(receiver->state.state == RECEIVER_IDLE);
     RG_ASSERT(receiver->durable == receiver->offer.size);
     answer_current(receiver, RG_SNAP_COMPLETE);
-    receiver->config.on_complete(receiver->config.arg, receiver->peer, &receiver->offer);
+    receiver->config.on_complete(receiver->config.arg, receiver->peer, &receiver->offer, loaded);
 }
 
-static void on_finished(void *arg, enum rg_err err, const struct rg_snapfile *file, const char *text)
+static void on_finished(void *arg, enum rg_err err, const struct rg_snap_loaded *loaded, const char *text)
 {
     struct rg_receiver *receiver = arg;
 
     RG_ASSERT(receiver->state.state == RECEIVER_FINISHING);
     RG_ASSERT(receiver->writing == 0);
-    RG_ASSERT((err == RG_OK) == (file != NULL));
+    RG_ASSERT((err == RG_OK) == (loaded != NULL));
+    if (err == RG_ESTATEFULL || err == RG_EBUSY) {
+        postpone(receiver, err, text);
+        return;
+    }
     if (err) {
         fail(receiver, err, text);
         return;
     }
-    RG_ASSERT(file->index == receiver->offer.index);
-    RG_ASSERT(file->term == receiver->offer.index_term);
-    RG_ASSERT(file->size == receiver->offer.size);
+    RG_ASSERT(loaded->file.index == receiver->offer.index);
+    RG_ASSERT(loaded->file.term == receiver->offer.index_term);
+    RG_ASSERT(loaded->file.size == receiver->offer.size);
     rg_sm_move(&receiver->state, RECEIVER_IDLE);
-    complete(receiver);
+    complete(receiver, loaded);
 }
 
 static void finish(struct rg_receiver *receiver)
@@ -387,7 +406,8 @@ static void finish(struct rg_receiver *receiver)
     RG_ASSERT(receiver->writing == 0);
     RG_ASSERT(receiver->durable == receiver->offer.size);
     rg_sm_move(&receiver->state, RECEIVER_FINISHING);
-    err = rg_snapstore_receive_finish(receiver->config.snaps, on_finished, receiver);
+    err = rg_snapstore_receive_finish(receiver->config.snaps, receiver->config.store, receiver->config.bytes_free(receiver->config.arg),
+                                      on_finished, receiver);
     if (err)
         fail(receiver, err, rg_err_text(err));
 }
@@ -439,7 +459,7 @@ static void take(struct rg_receiver *receiver, uint64_t peer, const struct rg_ms
         return;
     }
     if (err) {
-        receiver->config.on_failed(receiver->config.arg, peer, err, rg_errctx_text(&ctx, err));
+        receiver->config.on_failed(receiver->config.arg, peer, offer, err, rg_errctx_text(&ctx, err));
         return;
     }
     RG_ASSERT(receiver->durable < offer->size);
@@ -459,6 +479,8 @@ void rg_receiver_on_offer(struct rg_receiver *receiver, uint64_t peer, const str
     }
     switch ((enum receiver_state)receiver->state.state) {
     case RECEIVER_IDLE:
+        if (receiver->config.io->now_ms(receiver->config.io) < receiver->again_ms)
+            return;
         take(receiver, peer, offer);
         return;
     case RECEIVER_TAKING:
@@ -477,9 +499,10 @@ void rg_receiver_on_offer(struct rg_receiver *receiver, uint64_t peer, const str
         }
         break;
     case RECEIVER_FINISHING:
-        if (same_file(offer, &receiver->offer)) { /* the verdict goes to the newest connection */
+        if (same_file(offer, &receiver->offer)) { /* the verdict goes to the newest connection; until then it hears that there is one */
             receiver->peer = peer;
             receiver->offer.term = offer->term;
+            answer_current(receiver, RG_SNAP_GOING);
             return;
         }
         break;

@@ -6,7 +6,8 @@
  *   OFFER(index, term, size)     →      open or go on with the .part file
  *                                ←      ACK(offset, GOING)            what is durable there; again after each write
  *   CHUNK(offset, bytes) …       →      write, in order
- *                                ←      ACK(size, COMPLETE)           verified: install it
+ *                                ←      ACK(size, GOING)              it is being loaded, which also proves it: again for each offer
+ *                                ←      ACK(size, COMPLETE)           it is intact, and here
  */
 #ifndef REGENT_RAFT_SNAP_TRANSFER_H
 #define REGENT_RAFT_SNAP_TRANSFER_H
@@ -17,6 +18,7 @@
 #define RG_TRANSFER_WINDOW_BYTES (2u * 1024 * 1024) /* sent and not answered */
 #define RG_TRANSFER_SILENCE_MS 15000                /* a peer that answers nothing for so long is given up */
 #define RG_TRANSFER_ASK_MS 1000                   /* unanswered offers are made again this often */
+#define RG_TRANSFER_AGAIN_MS 10000                /* offers are not answered for so long after one had no room here; they go on meanwhile */
 #define RG_TRANSFER_CHUNK_BYTES (128u * 1024)
 
 /* ---- sending ---- */
@@ -49,12 +51,17 @@ struct rg_receiver;
 struct rg_receiver_config {
     struct rg_io *io;
     struct rg_snapstore *snaps;
+    struct rg_store *store; /* borrow; a file is loaded into its spare */
     void *arg;
     enum rg_err (*send)(void *arg, uint64_t peer, const struct rg_msg *msg);
-    /* A file is complete and verified: install it, or leave it: its .part goes with the next one that is received. */
-    void (*on_complete)(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer);
-    /* The disk failed, or what came did not verify. */
-    void (*on_failed)(void *arg, uint64_t peer, enum rg_err err, const char *text);
+    /* How many bytes of the state's file system are for what serves, whatever is loaded. */
+    uint64_t (*bytes_free)(void *arg);
+    /* A file is complete, intact and the store's spare: swap it in once the log stands on it, or drop it. Its .part stays, adopted or to
+     * go with the next one that is received. */
+    void (*on_complete)(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer, const struct rg_snap_loaded *loaded);
+    /* RG_ESTATEFULL, RG_EBUSY: there was no room to load it, which is tried again after a while. Else: the disk failed, or
+     * what came was damaged. */
+    void (*on_failed)(void *arg, uint64_t peer, const struct rg_msg_snap_offer *offer, enum rg_err err, const char *text);
 };
 RG_MUST enum rg_err rg_receiver_new(const struct rg_receiver_config *config, struct rg_receiver **ret_receiver);
 /** The lanes are drained. NULL is fine. */

@@ -1,25 +1,16 @@
 #include "store/db/env.h"
 
 #include <endian.h>
-#include <errno.h>
-#include <lmdb.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/bug/bug.h"
 #include "crypto/digest.h"
-#include "store/db/statedir.h"
+#include "store/db/space.h"
 
 enum {
-    /* LMDB's lock file: a header of less than a page, then one 64-byte slot for each reader. */
-    LOCK_HEAD_BYTES = 4096,
-    LOCK_SLOT_BYTES = 64,
     BYTES_MIN = 1 << 20,
     READERS_MAX = 4096,
-    FREE_BYTES_MIN = 1 << 20, /* less than this free: full */
     /* The map is twice what rows may take, and this: a write transaction copies each page that it changes, once, and gives the
      * old ones back when it ends, to those behind the next one (rg_store_turn). So there is room for whatever one may do to a state
      * at its limit. */
@@ -37,18 +28,30 @@ struct meta {
 _Static_assert(sizeof(struct meta) == sizeof(struct rg_applied) + sizeof(struct rg_counts), "written whole: nothing between");
 _Static_assert(sizeof(struct rg_applied) == 3 * sizeof(uint64_t) + RG_STATE_HASH_BYTES, "nothing between its members either");
 
+static const uint32_t spare_may[] = {
+    [RG_SPARE_NONE] = RG_BIT(RG_SPARE_FILLING),
+    [RG_SPARE_FILLING] = RG_BIT(RG_SPARE_LOADED) | RG_BIT(RG_SPARE_LEAVING),
+    [RG_SPARE_LOADED] = RG_BIT(RG_SPARE_LEAVING),
+    [RG_SPARE_LEAVING] = RG_BIT(RG_SPARE_NONE),
+};
+static const char *const spare_names[] = {"NONE", "FILLING", "LOADED", "LEAVING"};
+const struct rg_sm_table rg_spare_states = RG_SM_TABLE("spare", spare_may, spare_names);
+
 struct rg_store {
-    MDB_env *env; /* own */
-    MDB_dbi dbi;
-    size_t bytes_max;
+    size_t bytes_max, map_bytes;
+    unsigned readers;
     struct rg_statedir dir; /* own */
-    pthread_mutex_t lock;
-    struct rg_txn *idle; /* own; list of reset read transactions, under lock */
-    unsigned open;       /* transactions begun and not ended, under lock */
+    pthread_mutex_t lock;   /* over all that follows */
+    struct rg_space spaces[RG_SPACES]; /* own */
+    unsigned current;       /* which of them serves */
+    struct rg_sm spare;     /* the other one's: rg_spare_states */
+    uint64_t bytes_free;    /* FILLING: what is left for the one that serves */
+    struct rg_applied loaded; /* LOADED: what it holds */
 };
 
 struct rg_txn {
     struct rg_store *store;
+    struct rg_space *space; /* that it began in */
     MDB_txn *mdb; /* own; NULL once a commit took it */
     MDB_cursor *eraser; /* of a write transaction, which frees it: where it deleted last; NULL: nowhere yet */
     struct rg_txn *next;
@@ -78,6 +81,7 @@ static void txn_check(const struct rg_txn *txn)
 {
     RG_ASSERT(txn->mdb != NULL);
     RG_ASSERT(txn->store != NULL);
+    RG_ASSERT(txn->space != NULL);
     RG_ASSERT(txn->mode == RG_TXN_WRITE || txn->changes == 0);
     RG_ASSERT(txn->mode == RG_TXN_WRITE || txn->scans == 0);
 }
@@ -86,43 +90,6 @@ static void txn_check_write(const struct rg_txn *txn)
 {
     RG_ASSERT(txn->mdb != NULL);
     RG_ASSERT(txn->mode == RG_TXN_WRITE);
-}
-
-/* A missing file is no missing row. */
-static enum rg_err io_err(int errnum)
-{
-    enum rg_err err = rg_err_from_errno(errnum);
-
-    RG_ASSERT(errnum > 0);
-    RG_ASSERT(err != RG_OK);
-    return err == RG_ENOTFOUND ? RG_EIO : err;
-}
-
-static enum rg_err from_mdb(int rc)
-{
-    _Static_assert(MDB_KEYEXIST < 0 && MDB_LAST_ERRCODE < 0, "LMDB's codes are negative, those of the system positive");
-    switch (rc) {
-    case MDB_SUCCESS:
-        return RG_OK;
-    case MDB_NOTFOUND:
-        return RG_ENOTFOUND;
-    case MDB_MAP_FULL:
-    case MDB_TXN_FULL:
-    case EFBIG: /* a file size limit is a full disk of another name */
-        return RG_ENOSPACE;
-    case MDB_READERS_FULL:
-        return RG_EBUSY;
-    case MDB_BAD_VALSIZE:
-        return RG_EINVALID;
-    case MDB_CORRUPTED:
-    case MDB_PAGE_NOTFOUND:
-    case MDB_PANIC:
-    case MDB_INVALID:
-    case MDB_VERSION_MISMATCH:
-        return RG_ECORRUPT;
-    default:
-        return rc > 0 ? io_err(rc) : RG_EINTERNAL;
-    }
 }
 
 static MDB_val to_val(struct rg_span s)
@@ -140,20 +107,6 @@ static struct rg_span from_val(const MDB_val *v)
 {
     RG_ASSERT(v->mv_data != NULL || v->mv_size == 0);
     return rg_span(v->mv_data, v->mv_size);
-}
-
-/* LMDB calls a short write, which is what a full memory file system does, an input/output error: ask for the reason. */
-static enum rg_err from_write(struct rg_store *store, int rc)
-{
-    struct statvfs fs;
-    int fd;
-
-    RG_ASSERT(store != NULL);
-    RG_ASSERT(rc != EIO || store->env != NULL);
-    if (rc == EIO && mdb_env_get_fd(store->env, &fd) == 0 && fstatvfs(fd, &fs) == 0 &&
-        (uint64_t)fs.f_bavail * fs.f_frsize < FREE_BYTES_MIN)
-        return RG_ENOSPACE;
-    return from_mdb(rc);
 }
 
 /* --- the state hash: a sum modulo 2^256 of one SHA-256 for each row, so that order does not matter --- */
@@ -233,83 +186,68 @@ static void hash_subtract(uint8_t hash[RG_STATE_HASH_BYTES], struct rg_span key,
 
 /* --- opening --- */
 
-static int open_env(struct rg_store *store, size_t bytes_max, unsigned readers)
+static struct rg_space *serving(struct rg_store *store)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t map = (2 * RG_MAX(bytes_max, (size_t)BYTES_MIN) + MAP_SLACK_BYTES) / page * page;
-    MDB_txn *txn;
-    int rc = mdb_env_create(&store->env);
+    RG_ASSERT(store->current < RG_SPACES);
+    return &store->spaces[store->current];
+}
 
-    RG_ASSERT(page > 0);
-    RG_ASSERT(map % page == 0);
-    RG_ASSERT(map > 0);
-    RG_ASSERT(store->dir.path != NULL);
-    if (rc != 0)
-        return rc;
-    store->bytes_max = RG_MAX(bytes_max, (size_t)BYTES_MIN);
-    rc = mdb_env_set_mapsize(store->env, map);
-    if (rc == 0)
-        rc = mdb_env_set_maxreaders(store->env, readers);
-    /* Not MDB_WRITEMAP: pages are written with pwrite, which can say ENOSPC. */
-    if (rc == 0)
-        rc = mdb_env_open(store->env, store->dir.path, MDB_NOSYNC | MDB_NOMETASYNC | MDB_NOTLS, 0600);
-    if (rc != 0)
-        return rc;
-    rc = mdb_txn_begin(store->env, NULL, 0, &txn);
-    if (rc != 0)
-        return rc;
-    rc = mdb_dbi_open(txn, NULL, 0, &store->dbi);
-    if (rc != 0) {
-        mdb_txn_abort(txn);
-        return rc;
-    }
-    return mdb_txn_commit(txn);
+static struct rg_space *spare(struct rg_store *store)
+{
+    _Static_assert(RG_SPACES == 2, "the one that does not serve is the spare");
+    return &store->spaces[1 - store->current];
 }
 
 enum rg_err rg_store_open(const char *dir, size_t bytes_max, unsigned readers_max, struct rg_store **ret_store,
                           struct rg_errctx *ctx)
 {
-    unsigned readers = RG_MIN(RG_MAX(readers_max, 1u), (unsigned)READERS_MAX);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
     RG_AUTO(store) struct rg_store *store = calloc(1, sizeof *store);
     enum rg_err err;
     int rc;
 
     RG_ASSERT(dir != NULL);
     RG_ASSERT(ret_store != NULL);
-    RG_ASSERT(readers >= 1);
-    RG_ASSERT(readers <= READERS_MAX);
+    RG_ASSERT(page > 0);
     if (store == NULL)
         return rg_fail(ctx, RG_ENOMEM, "open state in %s", dir);
     rc = pthread_mutex_init(&store->lock, NULL);
     RG_ASSERT(rc == 0);
-    err = rg_statedir_take(&store->dir, dir, LOCK_HEAD_BYTES + (uint64_t)(readers + 1) * LOCK_SLOT_BYTES, ctx);
+    rg_sm_init(&store->spare, &rg_spare_states, RG_SPARE_NONE);
+    store->bytes_max = RG_MAX(bytes_max, (size_t)BYTES_MIN);
+    store->map_bytes = (2 * store->bytes_max + MAP_SLACK_BYTES) / page * page;
+    store->readers = RG_MIN(RG_MAX(readers_max, 1u), (unsigned)READERS_MAX);
+    err = rg_statedir_take(&store->dir, dir, ctx);
+    if (!err)
+        err = rg_space_open(serving(store), &store->dir, store->current, store->map_bytes, store->readers, ctx);
     if (err)
         return err;
-    rc = open_env(store, bytes_max, readers);
-    if (rc != 0)
-        return rg_fail(ctx, from_write(store, rc), "open state in %s: %s", dir, mdb_strerror(rc));
-    RG_ASSERT(store->env != NULL);
-    RG_ASSERT(store->open == 0);
     *ret_store = RG_STEAL(store);
     return RG_OK;
+}
+
+/* Nobody has a transaction of it, and nobody will. */
+static void close_space(struct rg_store *store, struct rg_space *space)
+{
+    RG_ASSERT(space->open == 0);
+    while (space->idle != NULL) {
+        struct rg_txn *txn = space->idle;
+
+        RG_ASSERT(txn->mode == RG_TXN_READ);
+        RG_ASSERT(txn->space == space);
+        space->idle = txn->next;
+        mdb_txn_abort(txn->mdb);
+        free(txn);
+    }
+    rg_space_close(space, &store->dir);
 }
 
 void rg_store_free(struct rg_store *store)
 {
     if (store == NULL)
         return;
-    RG_ASSERT(store->open == 0);
-    while (store->idle != NULL) {
-        struct rg_txn *txn = store->idle;
-
-        RG_ASSERT(txn->mode == RG_TXN_READ);
-        RG_ASSERT(txn->store == store);
-        store->idle = txn->next;
-        mdb_txn_abort(txn->mdb);
-        free(txn);
-    }
-    if (store->env != NULL)
-        mdb_env_close(store->env);
+    for (size_t i = 0; i < RG_SPACES; i++)
+        close_space(store, &store->spaces[i]);
     rg_statedir_release(&store->dir);
     pthread_mutex_destroy(&store->lock);
     free(store);
@@ -317,45 +255,45 @@ void rg_store_free(struct rg_store *store)
 
 /* --- transactions --- */
 
-static struct rg_txn *take_idle(struct rg_store *store)
+/* The space that serves now, which stays open until leave. idle: a transaction of it to be renewed, or NULL. */
+static struct rg_space *enter(struct rg_store *store, enum rg_txn_mode mode, struct rg_txn **idle)
 {
-    struct rg_txn *txn;
+    struct rg_space *space;
 
     RG_ASSERT(store != NULL);
     pthread_mutex_lock(&store->lock);
-    txn = store->idle;
-    if (txn != NULL)
-        store->idle = txn->next;
-    RG_ASSERT(txn == NULL || txn->mode == RG_TXN_READ);
-    RG_ASSERT(txn == NULL || txn->store == store);
-    store->open++;
-    RG_ASSERT(store->open > 0);
+    space = serving(store);
+    *idle = mode == RG_TXN_READ ? space->idle : NULL;
+    if (*idle != NULL)
+        space->idle = (*idle)->next;
+    RG_ASSERT(*idle == NULL || (*idle)->mode == RG_TXN_READ);
+    RG_ASSERT(*idle == NULL || (*idle)->space == space);
+    space->open++;
+    RG_ASSERT(space->open > 0);
     pthread_mutex_unlock(&store->lock);
-    return txn;
+    return space;
 }
 
-static void count_end(struct rg_store *store, struct rg_txn *idle)
+static void leave(struct rg_store *store, struct rg_space *space, struct rg_txn *idle)
 {
     RG_ASSERT(idle == NULL || idle->mode == RG_TXN_READ);
     RG_ASSERT(idle == NULL || idle->mdb != NULL);
-    RG_ASSERT(idle == NULL || idle->store == store);
+    RG_ASSERT(idle == NULL || idle->space == space);
     pthread_mutex_lock(&store->lock);
-    RG_ASSERT(store->open > 0);
-    store->open--;
+    RG_ASSERT(space->open > 0);
+    space->open--;
     if (idle != NULL) {
-        idle->next = store->idle;
-        store->idle = idle;
+        idle->next = space->idle;
+        space->idle = idle;
     }
     pthread_mutex_unlock(&store->lock);
 }
 
-static int begin_read(struct rg_store *store, struct rg_txn *txn)
+static int begin_read(struct rg_txn *txn)
 {
     int rc;
 
     RG_ASSERT(txn->mode == RG_TXN_READ);
-    RG_ASSERT(txn->store == store);
-    RG_ASSERT(store->env != NULL);
     if (txn->mdb != NULL) {
         rc = mdb_txn_renew(txn->mdb);
         if (rc == 0)
@@ -363,13 +301,13 @@ static int begin_read(struct rg_store *store, struct rg_txn *txn)
         mdb_txn_abort(txn->mdb);
         txn->mdb = NULL;
     }
-    return mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn->mdb);
+    return mdb_txn_begin(txn->space->env, NULL, MDB_RDONLY, &txn->mdb);
 }
 
 static enum rg_err load_meta(struct rg_txn *txn)
 {
     MDB_val key = to_val(rg_span(meta_key, sizeof meta_key)), value;
-    int rc = mdb_get(txn->mdb, txn->store->dbi, &key, &value);
+    int rc = mdb_get(txn->mdb, txn->space->dbi, &key, &value);
 
     RG_ASSERT(txn->mdb != NULL);
     if (rc == MDB_NOTFOUND) {
@@ -377,47 +315,39 @@ static enum rg_err load_meta(struct rg_txn *txn)
         return RG_OK;
     }
     if (rc != 0)
-        return from_mdb(rc);
+        return rg_space_err(rc);
     if (value.mv_size != sizeof txn->meta)
         return RG_ECORRUPT;
     memcpy(&txn->meta, value.mv_data, sizeof txn->meta);
     return meta_ok(&txn->meta) ? RG_OK : RG_ECORRUPT;
 }
 
-enum rg_err rg_txn_begin(struct rg_store *store, enum rg_txn_mode mode, struct rg_txn **ret_txn)
+/* In a space that was entered. idle: take; NULL: make one. */
+static enum rg_err begin_in(struct rg_store *store, struct rg_space *space, enum rg_txn_mode mode, struct rg_txn *idle,
+                            struct rg_txn **ret_txn)
 {
-    struct rg_txn *txn = NULL;
+    struct rg_txn *txn = idle != NULL ? idle : calloc(1, sizeof *txn);
     enum rg_err err;
     int rc;
 
-    RG_ASSERT(store != NULL);
-    RG_ASSERT(ret_txn != NULL);
-    RG_ASSERT(mode == RG_TXN_READ || mode == RG_TXN_WRITE);
-    if (mode == RG_TXN_READ) {
-        txn = take_idle(store);
-    } else {
-        pthread_mutex_lock(&store->lock);
-        store->open++;
-        pthread_mutex_unlock(&store->lock);
-    }
-    if (txn == NULL)
-        txn = calloc(1, sizeof *txn);
+    RG_ASSERT(space->env != NULL);
     if (txn == NULL) {
-        count_end(store, NULL);
+        leave(store, space, NULL);
         return RG_ENOMEM;
     }
     txn->store = store;
+    txn->space = space;
     txn->mode = mode;
     txn->changes = 0;
     txn->grown = 0;
     txn->scans = 0;
     txn->eraser = NULL;
     txn->next = NULL;
-    rc = mode == RG_TXN_READ ? begin_read(store, txn) : mdb_txn_begin(store->env, NULL, 0, &txn->mdb);
+    rc = mode == RG_TXN_READ ? begin_read(txn) : mdb_txn_begin(space->env, NULL, 0, &txn->mdb);
     if (rc != 0) {
-        count_end(store, NULL);
+        leave(store, space, NULL);
         free(txn);
-        return from_mdb(rc);
+        return rg_space_err(rc);
     }
     txn_check(txn);
     err = load_meta(txn);
@@ -429,6 +359,17 @@ enum rg_err rg_txn_begin(struct rg_store *store, enum rg_txn_mode mode, struct r
     return RG_OK;
 }
 
+enum rg_err rg_txn_begin(struct rg_store *store, enum rg_txn_mode mode, struct rg_txn **ret_txn)
+{
+    struct rg_space *space;
+    struct rg_txn *idle;
+
+    RG_ASSERT(ret_txn != NULL);
+    RG_ASSERT(mode == RG_TXN_READ || mode == RG_TXN_WRITE);
+    space = enter(store, mode, &idle);
+    return begin_in(store, space, mode, idle, ret_txn);
+}
+
 void rg_txn_free(struct rg_txn *txn)
 {
     if (txn == NULL)
@@ -436,13 +377,13 @@ void rg_txn_free(struct rg_txn *txn)
     if (txn->mode == RG_TXN_READ) {
         txn_check(txn);
         mdb_txn_reset(txn->mdb);
-        count_end(txn->store, txn);
+        leave(txn->store, txn->space, txn);
         return;
     }
     RG_ASSERT(txn->scans == 0); /* LMDB frees the cursors of a write transaction with it */
     if (txn->mdb != NULL)
         mdb_txn_abort(txn->mdb);
-    count_end(txn->store, NULL);
+    leave(txn->store, txn->space, NULL);
     free(txn);
 }
 
@@ -457,26 +398,135 @@ enum rg_err rg_txn_commit(struct rg_txn *txn)
     RG_ASSERT(meta_ok(&txn->meta));
     if (txn->mode == RG_TXN_WRITE) {
         RG_ASSERT(txn->scans == 0);
-        rc = mdb_put(txn->mdb, txn->store->dbi, &key, &value, 0);
+        rc = mdb_put(txn->mdb, txn->space->dbi, &key, &value, 0);
         if (rc == 0)
             rc = mdb_txn_commit(RG_STEAL(txn->mdb));
-        err = from_write(txn->store, rc);
+        err = rg_space_write_err(txn->space, rc);
     }
     rg_txn_free(txn);
     return err;
 }
 
+/* --- the spare --- */
+
+static void spare_move(struct rg_store *store, enum rg_spare_state to)
+{
+    pthread_mutex_lock(&store->lock);
+    rg_sm_move(&store->spare, to);
+    pthread_mutex_unlock(&store->lock);
+}
+
+static enum rg_spare_state spare_state(struct rg_store *store)
+{
+    enum rg_spare_state state;
+
+    pthread_mutex_lock(&store->lock);
+    state = (enum rg_spare_state)store->spare.state;
+    pthread_mutex_unlock(&store->lock);
+    return state;
+}
+
+enum rg_err rg_store_spare(struct rg_store *store, uint64_t bytes_free, struct rg_errctx *ctx)
+{
+    enum rg_err err;
+
+    if (!rg_store_reap(store))
+        return rg_fail(ctx, RG_EBUSY, "a long read (an export, a snapshot) still holds the state before the last one");
+    RG_ASSERT(spare_state(store) == RG_SPARE_NONE);
+    err = rg_space_open(spare(store), &store->dir, 1 - store->current, store->map_bytes, store->readers, ctx);
+    if (err)
+        return err;
+    store->bytes_free = bytes_free;
+    spare_move(store, RG_SPARE_FILLING);
+    return RG_OK;
+}
+
+enum rg_err rg_spare_begin(struct rg_store *store, enum rg_txn_mode mode, struct rg_txn **ret_txn)
+{
+    struct rg_space *space = spare(store);
+
+    RG_ASSERT(spare_state(store) == (mode == RG_TXN_WRITE ? RG_SPARE_FILLING : RG_SPARE_LOADED));
+    if (mode == RG_TXN_WRITE && !rg_space_has_room(space, store->bytes_free))
+        return RG_ENOSPACE;
+    pthread_mutex_lock(&store->lock);
+    space->open++;
+    pthread_mutex_unlock(&store->lock);
+    return begin_in(store, space, mode, NULL, ret_txn);
+}
+
+void rg_spare_loaded(struct rg_store *store, const struct rg_applied *applied)
+{
+    pthread_mutex_lock(&store->lock);
+    RG_ASSERT(spare(store)->open == 0);
+    rg_sm_move(&store->spare, RG_SPARE_LOADED);
+    store->loaded = *applied;
+    pthread_mutex_unlock(&store->lock);
+}
+
+bool rg_store_loaded(struct rg_store *store, struct rg_applied *ret_applied)
+{
+    bool loaded;
+
+    pthread_mutex_lock(&store->lock);
+    loaded = store->spare.state == RG_SPARE_LOADED;
+    if (loaded)
+        *ret_applied = store->loaded;
+    pthread_mutex_unlock(&store->lock);
+    return loaded;
+}
+
+void rg_store_swap(struct rg_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    RG_ASSERT(store->spare.state == RG_SPARE_LOADED);
+    rg_sm_move(&store->spare, RG_SPARE_LEAVING);
+    RG_ASSERT(spare(store)->open == 0);
+    RG_ASSERT(spare(store)->env != NULL);
+    store->current = 1 - store->current;
+    pthread_mutex_unlock(&store->lock);
+}
+
+void rg_store_drop(struct rg_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    if (store->spare.state == RG_SPARE_FILLING || store->spare.state == RG_SPARE_LOADED) {
+        RG_ASSERT(spare(store)->open == 0);
+        rg_sm_move(&store->spare, RG_SPARE_LEAVING);
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+/* Nobody begins in one that is left, so what is not read now is not read any more. */
+bool rg_store_reap(struct rg_store *store)
+{
+    bool leaving, read;
+
+    pthread_mutex_lock(&store->lock);
+    leaving = store->spare.state == RG_SPARE_LEAVING;
+    read = spare(store)->open > 0;
+    pthread_mutex_unlock(&store->lock);
+    if (!leaving || read)
+        return !leaving;
+    close_space(store, spare(store));
+    spare_move(store, RG_SPARE_NONE);
+    return true;
+}
+
+bool rg_store_leaving(struct rg_store *store)
+{
+    return spare_state(store) == RG_SPARE_LEAVING;
+}
+
+/* --- how much there is --- */
+
 uint64_t rg_store_bytes(struct rg_store *store)
 {
-    MDB_envinfo info;
-    MDB_stat stat;
+    uint64_t bytes;
 
-    RG_ASSERT(store->env != NULL);
-    mdb_env_info(store->env, &info);
-    mdb_env_stat(store->env, &stat);
-    RG_ASSERT(stat.ms_psize > 0);
-    RG_ASSERT(info.me_last_pgno < SIZE_MAX / stat.ms_psize);
-    return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+    pthread_mutex_lock(&store->lock); /* it stays open meanwhile */
+    bytes = rg_space_bytes(serving(store));
+    pthread_mutex_unlock(&store->lock);
+    return bytes;
 }
 
 static uint64_t pages_of(const MDB_stat *stat)
@@ -493,33 +543,15 @@ enum rg_err rg_store_fill(struct rg_store *store, uint64_t *ret_bytes, uint64_t 
 
     if (err)
         return err;
-    rc = mdb_stat(txn->mdb, store->dbi, &rows);
+    rc = mdb_stat(txn->mdb, txn->space->dbi, &rows);
     if (rc == 0)
         rc = mdb_stat(txn->mdb, 0, &freed); /* LMDB's own table of free pages is number 0 */
     if (rc != 0)
-        return from_mdb(rc);
+        return rg_space_err(rc);
     RG_ASSERT(rows.ms_psize > 0);
     *ret_bytes = (2 + pages_of(&rows) + pages_of(&freed)) * rows.ms_psize;
     *ret_bytes_max = store->bytes_max;
     return RG_OK;
-}
-
-enum rg_err rg_store_wipe(struct rg_store *store)
-{
-    RG_AUTO(txn) struct rg_txn *txn = NULL;
-    enum rg_err err = rg_txn_begin(store, RG_TXN_WRITE, &txn);
-    int rc;
-
-    if (err)
-        return err;
-    txn_check_write(txn);
-    rc = mdb_drop(txn->mdb, store->dbi, 0);
-    if (rc != 0)
-        return from_write(store, rc);
-    txn->meta = (struct meta){0};
-    RG_ASSERT(meta_ok(&txn->meta));
-    err = rg_txn_commit(RG_STEAL(txn));
-    return err ? err : rg_store_turn(store);
 }
 
 enum rg_err rg_store_turn(struct rg_store *store)
@@ -627,9 +659,9 @@ enum rg_err rg_row_get(struct rg_txn *txn, struct rg_span key, struct rg_span *r
     RG_ASSERT(txn->mdb != NULL);
     if (!key_ok(key))
         return RG_ENOTFOUND;
-    rc = mdb_get(txn->mdb, txn->store->dbi, &k, &v);
+    rc = mdb_get(txn->mdb, txn->space->dbi, &k, &v);
     if (rc != 0)
-        return from_mdb(rc);
+        return rg_space_err(rc);
     *ret_value = from_val(&v);
     return RG_OK;
 }
@@ -655,7 +687,7 @@ enum rg_err rg_row_put(struct rg_txn *txn, struct rg_span key, struct rg_span va
     txn_check_write(txn);
     if (!key_ok(key) || value.n > RG_ROW_BYTES_MAX)
         return RG_EINVALID;
-    rc = mdb_put(txn->mdb, txn->store->dbi, &k, &v, MDB_NOOVERWRITE); /* one descent for the new rows, which are most */
+    rc = mdb_put(txn->mdb, txn->space->dbi, &k, &v, MDB_NOOVERWRITE); /* one descent for the new rows, which are most */
     new = rc == 0;
     if (rc == MDB_KEYEXIST) {
         if (rg_span_eq(from_val(&v), value))
@@ -665,10 +697,10 @@ enum rg_err rg_row_put(struct rg_txn *txn, struct rg_span key, struct rg_span va
             hash_subtract(txn->meta.applied.hash, key, from_val(&v));
         txn->grown -= (int64_t)(key.n + v.mv_size);
         v = to_val(value);
-        rc = mdb_put(txn->mdb, txn->store->dbi, &k, &v, 0);
+        rc = mdb_put(txn->mdb, txn->space->dbi, &k, &v, 0);
     }
     if (rc != 0)
-        return from_write(txn->store, rc);
+        return rg_space_write_err(txn->space, rc);
     note_put(txn, key, value, new);
     return RG_OK;
 }
@@ -681,11 +713,11 @@ enum rg_err rg_row_add(struct rg_txn *txn, struct rg_span key, struct rg_span va
     txn_check_write(txn);
     if (!key_ok(key) || value.n > RG_ROW_BYTES_MAX)
         return RG_EINVALID;
-    rc = mdb_put(txn->mdb, txn->store->dbi, &k, &v, MDB_NOOVERWRITE);
+    rc = mdb_put(txn->mdb, txn->space->dbi, &k, &v, MDB_NOOVERWRITE);
     if (rc == MDB_KEYEXIST)
         return RG_ECORRUPT;
     if (rc != 0)
-        return from_write(txn->store, rc);
+        return rg_space_write_err(txn->space, rc);
     note_put(txn, key, value, true);
     return RG_OK;
 }
@@ -700,17 +732,17 @@ enum rg_err rg_row_delete(struct rg_txn *txn, struct rg_span key)
     if (!key_ok(key))
         return RG_ENOTFOUND;
     if (txn->eraser == NULL)
-        rc = mdb_cursor_open(txn->mdb, txn->store->dbi, &txn->eraser);
+        rc = mdb_cursor_open(txn->mdb, txn->space->dbi, &txn->eraser);
     if (rc == 0)
         rc = mdb_cursor_get(txn->eraser, &k, &v, MDB_SET);
     if (rc != 0)
-        return from_mdb(rc);
+        return rg_space_err(rc);
     RG_ASSERT(txn->meta.applied.rows > 0);
     hash_subtract(txn->meta.applied.hash, key, from_val(&v));
     txn->grown -= (int64_t)(key.n + v.mv_size);
     rc = mdb_cursor_del(txn->eraser, 0);
     if (rc != 0)
-        return rc == MDB_NOTFOUND ? RG_ECORRUPT : from_write(txn->store, rc);
+        return rc == MDB_NOTFOUND ? RG_ECORRUPT : rg_space_write_err(txn->space, rc);
     count_row(txn, key, -1);
     txn->changes++;
     RG_ASSERT(txn->changes > 0);
@@ -725,11 +757,11 @@ enum rg_err rg_row_append(struct rg_txn *txn, struct rg_span key, struct rg_span
     txn_check_write(txn);
     if (!key_ok(key) || value.n > RG_ROW_BYTES_MAX)
         return RG_EMALFORMED;
-    rc = mdb_put(txn->mdb, txn->store->dbi, &k, &v, MDB_APPEND);
+    rc = mdb_put(txn->mdb, txn->space->dbi, &k, &v, MDB_APPEND);
     if (rc == MDB_KEYEXIST)
         return RG_EMALFORMED; /* not behind the last row */
     if (rc != 0)
-        return from_write(txn->store, rc);
+        return rg_space_write_err(txn->space, rc);
     count_row(txn, key, 1);
     txn->changes++;
     return RG_OK;
@@ -773,9 +805,9 @@ enum rg_err rg_scan_begin(struct rg_txn *txn, struct rg_span prefix, struct rg_s
         scan->from_len = after.n;
         scan->from_set = true;
     }
-    rc = mdb_cursor_open(txn->mdb, txn->store->dbi, &cursor);
+    rc = mdb_cursor_open(txn->mdb, txn->space->dbi, &cursor);
     if (rc != 0)
-        return from_mdb(rc);
+        return rg_space_err(rc);
     RG_ASSERT(cursor != NULL);
     scan->cursor = cursor;
     if (txn->mode == RG_TXN_WRITE)
@@ -795,7 +827,7 @@ static enum rg_err scan_found(struct rg_scan *scan, int rc, const MDB_val *k, co
         return RG_OK;
     }
     rg_scan_end(scan); /* at the end once, at the end for ever */
-    return rc == 0 ? RG_ENOTFOUND : from_mdb(rc);
+    return rc == 0 ? RG_ENOTFOUND : rg_space_err(rc);
 }
 
 static int scan_first(struct rg_scan *scan, MDB_val *k, MDB_val *v)

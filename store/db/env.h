@@ -1,8 +1,13 @@
-/* store/db/env.h: the LMDB environment, transactions, rows and scans. One writer, any number of readers that never block.
- * The environment is a cache on a memory file system, rebuilt from snapshot and log at every start: it is never synced. */
+/* store/db/env.h: the state: transactions, rows and scans over LMDB. One writer, any number of readers that never block.
+ * It is a cache on a memory file system, rebuilt from snapshot and log at every start: it is never synced.
+ *
+ * It lies in a space, an LMDB environment of its own, of which there may be two: the one that serves, and a spare beside it, that a
+ * snapshot is loaded into. Which one serves is known here alone. Transactions begin in the one that serves, and end in the one that
+ * they began in; a space is closed when it serves no more and the last of them has ended. */
 #ifndef REGENT_STORE_DB_ENV_H
 #define REGENT_STORE_DB_ENV_H
 
+#include "base/sm.h"
 #include "store/db/schema.h"
 
 #define RG_STATE_HASH_BYTES 32
@@ -28,12 +33,10 @@ RG_MUST enum rg_err rg_store_fill(struct rg_store *store, uint64_t *ret_bytes, u
 /** A write transaction that changes nothing. What one gave back is there for the one after the next: after RG_ENOSPACE, one more
  * attempt behind this has room that the first did not have. */
 RG_MUST enum rg_err rg_store_turn(struct rg_store *store);
-/** Throw all rows away, in one write transaction. */
-RG_MUST enum rg_err rg_store_wipe(struct rg_store *store);
 
 enum rg_txn_mode { RG_TXN_READ, RG_TXN_WRITE };
-/** Write transactions only on the raft thread, or on a lane's while that one begins none (raft/heavy.h). A read transaction is cheap
- * (reader slots are kept and renewed): end it soon. */
+/** In the space that serves now. Write transactions only on the raft thread, or on a lane's while that one begins none (raft/heavy.h). A
+ * read transaction is cheap (reader slots are kept and renewed): end it soon. */
 RG_MUST enum rg_err rg_txn_begin(struct rg_store *store, enum rg_txn_mode mode, struct rg_txn **ret_txn);
 /** Write the meta row, commit and free (consume). RG_ENOSPACE: the map or the memory file system is full. */
 RG_MUST enum rg_err rg_txn_commit(struct rg_txn *txn);
@@ -73,6 +76,35 @@ int64_t rg_txn_grown(const struct rg_txn *txn);
 RG_MUST enum rg_err rg_row_append(struct rg_txn *txn, struct rg_span key, struct rg_span value);
 /** End of a bulk load: set what the snapshot's header says. Counters are counted while appending. */
 void rg_txn_set_applied(struct rg_txn *txn, const struct rg_applied *applied);
+
+/* The spare: NONE → FILLING → LOADED → LEAVING (swapped: what served before;  or given up) → NONE
+ *         FILLING → LEAVING: given up */
+enum rg_spare_state { RG_SPARE_NONE, RG_SPARE_FILLING, RG_SPARE_LOADED, RG_SPARE_LEAVING };
+extern const struct rg_sm_table rg_spare_states;
+
+/**
+ * Make an empty spare, to be filled in write transactions of its own (rg_spare_begin). On the thread that will fill it: that work is
+ * nobody else's, and what serves goes on meanwhile. Everything here but rg_store_swap and rg_store_drop is of that thread.
+ * bytes_free   of the file system, below which the filling gives up: they are for what serves
+ * RG_EBUSY: somebody still reads what served before the last swap. RG_ENOSPACE, RG_ENOMEM, RG_EIO
+ */
+RG_MUST enum rg_err rg_store_spare(struct rg_store *store, uint64_t bytes_free, struct rg_errctx *ctx);
+/** A write transaction in the spare that is being filled, or a read transaction in one that is loaded, before it is swapped or dropped.
+ * RG_ENOSPACE: too little is free. */
+RG_MUST enum rg_err rg_spare_begin(struct rg_store *store, enum rg_txn_mode mode, struct rg_txn **ret_txn);
+/** It is filled, with this: whoever swaps it in, or drops it, may. */
+void rg_spare_loaded(struct rg_store *store, const struct rg_applied *applied);
+/** Whether one is, and what it holds. From any thread. */
+bool rg_store_loaded(struct rg_store *store, struct rg_applied *ret_applied);
+/** From now on the one that was loaded serves; transactions that have begun go on in the one before, which is then left. In constant
+ * time; on the raft thread, outside of transactions. */
+void rg_store_swap(struct rg_store *store);
+/** Give the spare up, loaded or not. None is fine. No transaction of it may be open. */
+void rg_store_drop(struct rg_store *store);
+/** Close the one that is being left, unless somebody still reads it; that takes long when it is large. False: there still is one. */
+bool rg_store_reap(struct rg_store *store);
+/** There is one to be reaped. From any thread. */
+bool rg_store_leaving(struct rg_store *store);
 
 /* A walk over keys that begin with `prefix` (at most RG_KEY_BYTES_MAX), in order. */
 struct rg_scan {

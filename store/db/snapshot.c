@@ -561,14 +561,17 @@ static enum rg_err finish_load(struct rg_store *store, struct rg_txn **txn, cons
     enum rg_err err = RG_OK;
 
     if (*txn == NULL)
-        err = rg_txn_begin(store, RG_TXN_WRITE, txn);
+        err = rg_spare_begin(store, RG_TXN_WRITE, txn);
     if (err)
         return err;
     _Static_assert(sizeof applied.hash == sizeof info->hash, "the whole hash");
     RG_ASSERT(*txn != NULL);
     memcpy(applied.hash, info->hash, sizeof applied.hash);
     rg_txn_set_applied(*txn, &applied);
-    return rg_txn_commit(RG_STEAL(*txn));
+    err = rg_txn_commit(RG_STEAL(*txn));
+    if (!err)
+        rg_spare_loaded(store, &applied);
+    return err;
 }
 
 static enum rg_err load_chunks(struct reader *reader, struct rg_store *store, struct rg_snapshot_info *info)
@@ -586,7 +589,7 @@ static enum rg_err load_chunks(struct reader *reader, struct rg_store *store, st
         if (reader->chunk.kind != CHUNK_ROWS)
             break;
         if (txn == NULL)
-            err = rg_txn_begin(store, RG_TXN_WRITE, &txn);
+            err = rg_spare_begin(store, RG_TXN_WRITE, &txn);
         if (!err)
             err = take_rows(reader, txn);
         if (err)
@@ -608,24 +611,35 @@ static enum rg_err load_chunks(struct reader *reader, struct rg_store *store, st
     return err ? rg_fail(reader->ctx, err, "load rows: %s", rg_err_text(err)) : RG_OK;
 }
 
-enum rg_err rg_snapshot_load(struct rg_snapshot_source source, struct rg_keyprov *keys,
-                             const struct rg_context *context, struct rg_store *store, struct rg_buf *config_buf,
+static enum rg_err load_spare(struct reader *reader, struct rg_store *store, uint64_t bytes_free, struct rg_snapshot_info *info)
+{
+    enum rg_err err = rg_store_spare(store, bytes_free, reader->ctx);
+    bool made = !err;
+
+    if (made)
+        err = load_chunks(reader, store, info);
+    if (err && made) {
+        rg_store_drop(store);
+        RG_ASSERT(rg_store_reap(store)); /* nobody reads what never served */
+    }
+    if (err == RG_ENOSPACE || err == RG_ENOMEM)
+        err = rg_fail(reader->ctx, RG_ESTATEFULL, "no room for the %" PRIu64 " rows of a snapshot beside the state that serves: give it "
+                      "more (state_mb_max, the file system of state_dir)", info->rows);
+    return err;
+}
+
+enum rg_err rg_snapshot_load(struct rg_snapshot_source source, struct rg_keyprov *keys, const struct rg_context *context,
+                             struct rg_store *store, uint64_t bytes_free, struct rg_buf *config_buf,
                              struct rg_snapshot_info *ret_info, struct rg_errctx *ctx)
 {
     struct rg_snapshot_info info;
     struct reader reader;
-    enum rg_err wiped, err = reader_open(&reader, source, keys, context, config_buf, &info, ctx);
+    enum rg_err err = reader_open(&reader, source, keys, context, config_buf, &info, ctx);
 
-    wiped = rg_store_wipe(store);
     if (!err)
-        err =
-            wiped ? rg_fail(ctx, wiped, "empty the state: %s", rg_err_text(wiped)) : load_chunks(&reader, store, &info);
-    if (!err) {
+        err = load_spare(&reader, store, bytes_free, &info);
+    if (!err)
         *ret_info = info;
-    } else if (rg_store_wipe(store) != RG_OK) {
-        err = RG_EINTERNAL; /* the node cannot use the store: it must not try an older snapshot */
-        rg_errctx_set(ctx, "the state could not be emptied after a failed load");
-    }
     reader_deinit(&reader);
     return err;
 }

@@ -1,6 +1,6 @@
-/* store/db/snapshot.h: the state as a stream of sealed, LZ4-compressed chunks: written from one read transaction (a worker
- * thread's: writes never pause), loaded with append-order bulk puts. Portable between regions: each opens it with its own
- * replica of the KEK. docs/formats-disk.md has the layout. */
+/* store/db/snapshot.h: the state as a stream of sealed, LZ4-compressed chunks: written from one read transaction (on a thread of its
+ * own: writes never pause), loaded beside the state that serves with append-order bulk puts. Portable between regions: each opens it with
+ * its own replica of the KEK. docs/formats-disk.md has the layout. */
 #ifndef REGENT_STORE_DB_SNAPSHOT_H
 #define REGENT_STORE_DB_SNAPSHOT_H
 
@@ -43,11 +43,15 @@ RG_MUST enum rg_err rg_snapshot_inspect(struct rg_snapshot_source source, struct
                                         const struct rg_context *context, struct rg_buf *config_buf,
                                         struct rg_snapshot_info *ret_info, struct rg_errctx *ctx);
 /**
- * Replace the store's content by the snapshot, in write transactions of bounded size; on any error the store is wiped.
+ * Load the snapshot into the store's spare (rg_store_spare), which is then to be swapped in or dropped; what serves stays as it is. On
+ * any error there is no spare. The thread is the spare's.
  * Every chunk is authenticated and in its place; an end chunk proves that none is missing. RG_ECORRUPT says which.
+ * bytes_free   of the state's file system are left for the one that serves: RG_ESTATEFULL when they would not be, or its map is too
+ *              small
+ * Besides: what rg_store_spare says, and the source.
  */
-RG_MUST enum rg_err rg_snapshot_load(struct rg_snapshot_source source, struct rg_keyprov *keys,
-                                     const struct rg_context *context, struct rg_store *store, struct rg_buf *config_buf,
+RG_MUST enum rg_err rg_snapshot_load(struct rg_snapshot_source source, struct rg_keyprov *keys, const struct rg_context *context,
+                                     struct rg_store *store, uint64_t bytes_free, struct rg_buf *config_buf,
                                      struct rg_snapshot_info *ret_info, struct rg_errctx *ctx);
 /** Authenticate every chunk without loading: `regent snapshot inspect --verify`. */
 RG_MUST enum rg_err rg_snapshot_verify(struct rg_snapshot_source source, struct rg_keyprov *keys,

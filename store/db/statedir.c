@@ -7,7 +7,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_BYTES_MAX = 4096, TAKE_TRIES = 8 };
+enum {
+    PATH_BYTES_MAX = 4096,
+    TAKE_TRIES = 8,
+    /* LMDB's lock file: a header of less than a page, then one 64-byte slot for each reader. */
+    LOCK_HEAD_BYTES = 4096,
+    LOCK_SLOT_BYTES = 64,
+};
+
+/* The state's file and LMDB's lock file of each place, then those of a release that had one. */
+static const char *const names[] = {"state-a.mdb", "state-a.mdb-lock", "state-b.mdb", "state-b.mdb-lock", "data.mdb", "lock.mdb"};
+enum { NAMES_OF_A_PLACE = 2 };
+
+_Static_assert(RG_LEN(names) == (RG_STATEDIR_PLACES + 1) * NAMES_OF_A_PLACE, "two names each");
+_Static_assert(RG_STATEDIR_PATH_MAX >= PATH_BYTES_MAX + sizeof "/state-a.mdb", "any path fits");
 
 /* A missing file is no missing row. */
 static enum rg_err io_err(int errnum)
@@ -61,33 +74,37 @@ static enum rg_err check_dir(int fd, const char *dir, struct rg_errctx *ctx)
 
 /* LMDB writes its lock file through a mapping, where a full file system is a SIGBUS: take all its blocks beforehand.
  * LMDB then derives the number of readers from the file's size. */
-static enum rg_err make_lock_file(int dir_fd, const char *dir, uint64_t size, struct rg_errctx *ctx)
+static enum rg_err make_lock_file(const struct rg_statedir *dir, const char *name, uint64_t size, struct rg_errctx *ctx)
 {
-    int fd = openat(dir_fd, "lock.mdb", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = openat(dir->fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     int rc;
 
-    RG_ASSERT(dir_fd >= 0);
+    RG_ASSERT(dir->fd >= 0);
     RG_ASSERT(size > 0);
     RG_ASSERT(size <= INT32_MAX);
     if (fd < 0)
-        return rg_fail(ctx, io_err(errno), "make %s/lock.mdb: %s", dir, strerror(errno));
+        return rg_fail(ctx, io_err(errno), "make %s/%s: %s", dir->path, name, strerror(errno));
     rc = posix_fallocate(fd, 0, (off_t)((size + 4095) / 4096 * 4096));
     close(fd);
     if (rc == 0)
         return RG_OK;
-    (void)unlinkat(dir_fd, "lock.mdb", 0);
-    return rg_fail(ctx, io_err(rc), "reserve %s/lock.mdb: %s", dir, strerror(rc));
+    (void)unlinkat(dir->fd, name, 0);
+    return rg_fail(ctx, io_err(rc), "reserve %s/%s: %s", dir->path, name, strerror(rc));
 }
 
-static enum rg_err remove_files(int dir_fd, const char *dir, struct rg_errctx *ctx)
+static enum rg_err remove_files(int dir_fd, const char *dir, size_t first, size_t n, struct rg_errctx *ctx)
 {
-    static const char *const names[] = {"data.mdb", "lock.mdb"};
-
     RG_ASSERT(dir_fd >= 0);
-    for (size_t i = 0; i < RG_LEN(names); i++)
+    RG_ASSERT(first + n <= RG_LEN(names));
+    for (size_t i = first; i < first + n; i++)
         if (unlinkat(dir_fd, names[i], 0) != 0 && errno != ENOENT)
             return rg_fail(ctx, RG_EIO, "remove %s/%s: %s", dir, names[i], strerror(errno));
     return RG_OK;
+}
+
+static enum rg_err remove_all(int dir_fd, const char *dir, struct rg_errctx *ctx)
+{
+    return remove_files(dir_fd, dir, 0, RG_LEN(names), ctx);
 }
 
 /* Whether the path still names the directory that was opened: it may have been deleted by whoever had it before. */
@@ -122,7 +139,7 @@ static enum rg_err open_locked(const char *path, int *ret_fd, struct rg_errctx *
     return err;
 }
 
-enum rg_err rg_statedir_take(struct rg_statedir *dir, const char *path, uint64_t lock_bytes, struct rg_errctx *ctx)
+enum rg_err rg_statedir_take(struct rg_statedir *dir, const char *path, struct rg_errctx *ctx)
 {
     enum rg_err err = RG_ESTALE;
     bool made = false;
@@ -141,9 +158,7 @@ enum rg_err rg_statedir_take(struct rg_statedir *dir, const char *path, uint64_t
         return err;
     RG_ASSERT(fd >= 0); /* open, and locked */
     copy = strdup(path);
-    err = copy != NULL ? remove_files(fd, path, ctx) : RG_ENOMEM;
-    if (!err)
-        err = make_lock_file(fd, path, lock_bytes, ctx);
+    err = copy != NULL ? remove_all(fd, path, ctx) : RG_ENOMEM;
     if (err) {
         free(copy);
         close(fd);
@@ -153,12 +168,33 @@ enum rg_err rg_statedir_take(struct rg_statedir *dir, const char *path, uint64_t
     return RG_OK;
 }
 
+enum rg_err rg_statedir_place(const struct rg_statedir *dir, unsigned which, unsigned readers, char out[RG_STATEDIR_PATH_MAX],
+                              struct rg_errctx *ctx)
+{
+    size_t first = (size_t)which * NAMES_OF_A_PLACE;
+    enum rg_err err;
+
+    RG_ASSERT(dir->path != NULL);
+    RG_ASSERT(which < RG_STATEDIR_PLACES);
+    err = remove_files(dir->fd, dir->path, first, NAMES_OF_A_PLACE, ctx);
+    if (!err)
+        err = make_lock_file(dir, names[first + 1], LOCK_HEAD_BYTES + (uint64_t)(readers + 1) * LOCK_SLOT_BYTES, ctx);
+    snprintf(out, RG_STATEDIR_PATH_MAX, "%s/%s", dir->path, names[first]);
+    return err;
+}
+
+void rg_statedir_clear(const struct rg_statedir *dir, unsigned which)
+{
+    RG_ASSERT(which < RG_STATEDIR_PLACES);
+    (void)remove_files(dir->fd, dir->path, (size_t)which * NAMES_OF_A_PLACE, NAMES_OF_A_PLACE, NULL); /* only room; tried again */
+}
+
 void rg_statedir_release(struct rg_statedir *dir)
 {
     if (dir->path == NULL)
         return;
     RG_ASSERT(dir->fd >= 0);
-    if (remove_files(dir->fd, dir->path, NULL) == RG_OK && dir->made)
+    if (remove_all(dir->fd, dir->path, NULL) == RG_OK && dir->made)
         (void)rmdir(dir->path); /* only when empty: else somebody keeps a file there */
     close(dir->fd); /* which unlocks it: last */
     free(dir->path);
@@ -171,7 +207,7 @@ void rg_statedir_purge(const char *path)
 
     if (open_locked(path, &fd, NULL) != RG_OK)
         return;
-    if (remove_files(fd, path, NULL) == RG_OK)
+    if (remove_all(fd, path, NULL) == RG_OK)
         (void)rmdir(path);
     close(fd);
 }

@@ -17,6 +17,20 @@ void fix_open_sized(struct fix *f, size_t map_bytes)
 
 void fix_open(struct fix *f) { fix_open_sized(f, FIX_MAP_BYTES); }
 
+void fix_empty(struct rg_store *store)
+{
+    const struct rg_applied nothing = {.index = 0};
+    struct rg_txn *txn;
+
+    ck_assert_int_eq(rg_store_spare(store, 0, NULL), RG_OK);
+    ck_assert_int_eq(rg_spare_begin(store, RG_TXN_WRITE, &txn), RG_OK);
+    rg_txn_set_applied(txn, &nothing);
+    ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
+    rg_spare_loaded(store, &nothing);
+    rg_store_swap(store);
+    ck_assert(rg_store_reap(store));
+}
+
 void fix_close(struct fix *f)
 {
     rg_store_free(f->store);

@@ -28,6 +28,7 @@ struct fix {
 
 void fix_open_sized(struct fix *f, size_t map_bytes);
 void fix_open(struct fix *f); /* of FIX_MAP_BYTES */
+void fix_empty(struct rg_store *store); /* by an empty spare, swapped in */
 void fix_close(struct fix *f); /* its folder must be empty then */
 
 /* Ids are their names, padded: "u1" is 75310000-0000-…, so order by name is order by id. */

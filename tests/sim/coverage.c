@@ -9,7 +9,8 @@
 
 static const struct rg_sm_table *const machines[] = {&node_stages,  &node_installs, &node_failovers, &node_handovers,
                                                      &snap_receivers, &snap_receives, &snap_senders,   &wal_resets,
-                                                     &rg_core_lives, &rg_heavies, &rg_region_ways, &rg_region_steps, &rg_rejoins};
+                                                     &rg_core_lives, &rg_heavies, &rg_region_ways, &rg_region_steps, &rg_rejoins,
+                                                     &rg_spare_states};
 /* Edges that a few hundred seeds may well miss: crashes in a moment's gap, faults of a certain kind, races of people. */
 static const struct {
     const struct rg_sm_table *table;
@@ -32,6 +33,7 @@ static const struct {
     {&snap_senders, 1, 3}, /* READING, FAILED: the disk */
     {&snap_senders, 1, 4}, /* READING, LEAVING */
     {&rg_core_lives, 1, 2}, /* STARTED, BROKEN */
+    {&rg_spare_states, RG_SPARE_FILLING, RG_SPARE_LEAVING}, /* a damaged file, a load that is given up */
     /* people who think better of it at some step, another primary, a node that takes over or is replaced while it is added */
     {&rg_region_ways, REGION_NONE, REGION_FILLS},
     {&rg_region_ways, REGION_NONE, REGION_LEAVES},

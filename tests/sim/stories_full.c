@@ -101,7 +101,7 @@ void sim_story_apply_stopped(uint64_t seed, bool trace, struct sim **ret_sim)
         n->state_bytes = SMALL_BYTES;
         n->best_ready = (struct rg_rev){0};
         if (!sim_start(sim, small)) { /* a snapshot that does not fit: said, and nothing is lost */
-            EXPECT(sim, n->start_err == RG_ENOSPACE);
+            EXPECT(sim, n->start_err == RG_ESTATEFULL);
             n->state_bytes = 0;
             sim_start(sim, small);
             sim_converge(sim, 8000);

@@ -137,22 +137,18 @@ void sim_run_until(struct sim *sim, uint64_t at_us)
 
 /* ---- a node's turn ---- */
 
-/* What a turn has done takes its time, in which the node does nothing else: entries applied, rows of a snapshot put in place. */
+/* What a turn has applied takes its time, in which the node does nothing else. */
 static void charge(struct sim *sim, struct sim_node *n, uint64_t applied, uint64_t installs)
 {
     uint64_t us = (n->node->state.applied.index - applied) * sim->params.entry_us;
 
-    if (n->node->snap.install.state == INSTALL_RESET && installs != n->charged) {
-        n->charged = installs;
-        us = n->node->state.applied.rows * sim->params.row_us;
-    }
-    if (us > 0)
+    if (n->node->next_status.snapshots_installed == installs && us > 0)
         n->frozen = RG_MAX(n->frozen, sim->now_us + us);
 }
 
 static void pump(struct sim *sim, struct sim_node *n)
 {
-    uint64_t applied = n->node->state.applied.index, installs = n->node->next_status.snapshots_installed + 1;
+    uint64_t applied = n->node->state.applied.index, installs = n->node->next_status.snapshots_installed;
 
     rg_node_pump(n->node);
     sim_check_node(sim, n);
@@ -242,21 +238,48 @@ static void io_timer(struct rg_io *io, uint64_t at_ms)
 
 static void lane_next(struct sim_node *n, enum rg_lane lane);
 
+/* Run the lane's job. Evaluates to how long it takes beside the disk: for each row of a snapshot that it has loaded. */
+static uint64_t lane_run(struct sim_node *n, struct sim_lane *lane)
+{
+    struct rg_applied loaded;
+    bool before = rg_store_loaded(n->store, &loaded);
+
+    lane->current->run(lane->current);
+    lane->current_ran = true;
+    return !before && rg_store_loaded(n->store, &loaded) ? loaded.rows * n->sim->params.row_us : 0;
+}
+
+static void lane_later(struct sim_node *n, enum rg_lane which, uint64_t us);
+
 static void run_lane(struct sim *sim, struct sim_event *e)
 {
     struct sim_node *n = &sim->nodes[e->node];
     struct sim_lane *lane = &n->lanes[e->peer];
     struct rg_work *work = lane->current;
+    uint64_t us;
 
     if (!n->alive || e->generation != n->generation)
         return;
-    if (!lane->current_ran)
-        work->run(work);
+    us = lane->current_ran ? 0 : lane_run(n, lane);
+    if (us > 0) {
+        lane_later(n, (enum rg_lane)e->peer, us);
+        return;
+    }
     lane->current = NULL;
     work->done(work);
     if (lane->current == NULL)
         lane_next(n, (enum rg_lane)e->peer);
     sim_pump(sim, e->node);
+}
+
+static void lane_later(struct sim_node *n, enum rg_lane which, uint64_t us)
+{
+    struct sim_event *e = sim_at(n->sim, n->sim->now_us + us, run_lane);
+
+    e->node = n->at;
+    e->turn = true;
+    e->peer = which;
+    e->generation = n->generation;
 }
 
 #define LANE_US_MAX UINT64_C(2000000) /* whatever is slow at once: a job is not a disk that hangs */
@@ -276,7 +299,7 @@ static void lane_next(struct sim_node *n, enum rg_lane which)
 {
     struct sim_lane *lane = &n->lanes[which];
     struct sim *sim = n->sim;
-    struct sim_event *e;
+    uint64_t us = 0;
 
     if (lane->current != NULL || lane->head == NULL)
         return;
@@ -286,14 +309,10 @@ static void lane_next(struct sim_node *n, enum rg_lane which)
         lane->tail = &lane->head;
     lane->current_ran = rg_prng_chance(&sim->prng, 1, 2);
     if (lane->current_ran)
-        lane->current->run(lane->current);
+        us = lane_run(n, lane);
     if (n->hung && which != RG_LANE_APPLY)
         return;
-    e = sim_at(sim, sim->now_us + job_us(n, which), run_lane);
-    e->node = n->at;
-    e->turn = true;
-    e->peer = which;
-    e->generation = n->generation;
+    lane_later(n, which, us + job_us(n, which));
 }
 
 static void io_work(struct rg_io *io, enum rg_lane which, struct rg_work *work)
@@ -413,7 +432,7 @@ bool sim_start(struct sim *sim, unsigned at)
     io_fill(n);
     lanes_clear(n);
     n->off = n->fuse.burnt = false;
-    n->frozen = n->charged = 0;
+    n->frozen = 0;
     n->hung = false;
     n->stopped = n->pump_waits = n->refuses_start = n->ready_checked = false;
     n->seen_index = 0;

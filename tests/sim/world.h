@@ -34,7 +34,7 @@ struct sim_params {
     unsigned drift_ppm;                /* clocks run this much fast or slow at most */
     bool drift_bound;                  /* just so much: each fast or slow */
     unsigned heartbeat_ms, election_ms, announce_ms; /* [100], [1000], [50] */
-    uint64_t entry_us, row_us;         /* [0], [0]: what it takes to apply an entry, to put a row of a snapshot in place */
+    uint64_t entry_us, row_us;         /* [0], [0]: what it takes to apply an entry, to load a row of a snapshot */
     unsigned lane_factor;              /* [1] the lane of snapshots is slower by this */
     unsigned heavy_objects;            /* [3 with big groups, else the product's] what a turn may delete beside an object */
     struct sim_range heavy;            /* [100..1000000] how long it takes on its lane what is more */
@@ -105,7 +105,6 @@ struct sim_node {
     uint64_t lane_factor;    /* the same for the lane of snapshots alone */
     uint64_t frozen;         /* suspended: no turn before this moment; its clock goes on */
     int64_t wall_ms;         /* its wall clock is wrong by this */
-    uint64_t charged;        /* which snapshot's rows have taken their time */
     int64_t drift_ppm;
     struct sim_lane lanes[RG_LANE_COUNT];
     bool pump_waits;
@@ -418,6 +417,14 @@ void sim_story_heavy(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_heavy_faults(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_heavy_takeovers(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_heavy_full(uint64_t seed, bool trace, struct sim **ret_sim);
+
+/* ---- stories_install.c ---- */
+void sim_story_install_serves(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_install_killed(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_install_promoted(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_install_newer(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_install_held(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_install_full(uint64_t seed, bool trace, struct sim **ret_sim);
 
 /* ---- stories_snapshot.c ---- */
 void sim_story_snapshot_promoted(uint64_t seed, bool trace, struct sim **ret_sim);

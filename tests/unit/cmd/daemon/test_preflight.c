@@ -27,7 +27,7 @@ static json_t *good(void)
     return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:I, s:s, s:I, s:s}", "id", (json_int_t)4, "region",
                      "ap-south-1", "cluster", "rc-1", "instanceArn", config.instance_arn, "identityStoreId", "d-1", "version",
                      "0.3.1", "wallUs", (json_int_t)1000050000, "linkUp", 1, "linkError", "", "keyId", "mrk-1", "dataDir", "/data",
-                     "diskFree", (json_int_t)300 << 20, "stateDir", "/dev/shm/x", "memoryFree", (json_int_t)150 << 20, "proof", proof);
+                     "diskFree", (json_int_t)300 << 20, "stateDir", "/dev/shm/x", "memoryFree", (json_int_t)200 << 20, "proof", proof);
 }
 
 static const struct {
@@ -51,7 +51,7 @@ static const struct {
     {"no proof", "proof", "null", "key", NULL},
     {"a full disk", "diskFree", "314572799", "disk", "299 MiB are free on its disk (/data), 300 MiB"},
     {"an unknown disk", "diskFree", "-1", "disk", "0 MiB"},
-    {"too little memory", "memoryFree", "157286399", "memory", "/dev/shm/x"},
+    {"too little memory", "memoryFree", "209715199", "memory", "/dev/shm/x"},
     {"nothing of memory", "memoryFree", "[]", "memory", NULL},
 };
 

@@ -63,8 +63,8 @@ static void setup(void)
     write_file("data/node-7.key", "a key");
     write_file("data/node-7.notes", "mine");
     write_file("data/operators/notes", "mine");
-    write_file("state/data.mdb", "plain");
-    write_file("state/lock.mdb", "");
+    write_file("state/state-a.mdb", "plain");
+    write_file("state/state-a.mdb-lock", "");
     write_file("keystore", "the key");
     write_file("passphrase", "the passphrase");
     write_file("regentd.yaml", "cluster: rc-test");
@@ -79,7 +79,7 @@ TEST(nothing_is_removed_that_is_not_marked)
     struct rg_errctx ctx = {.text = ""};
 
     ck_assert_int_eq(rg_removal_check(&config, &ctx), RG_OK);
-    ck_assert(there("keystore") && there("data/meta") && there("state/data.mdb"));
+    ck_assert(there("keystore") && there("data/meta") && there("state/state-a.mdb"));
 }
 
 TEST(keys_go_first_and_data_after)

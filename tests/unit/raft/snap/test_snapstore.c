@@ -97,12 +97,21 @@ static void on_took(void *arg, enum rg_err err, const struct rg_snapfile *file, 
     snprintf(took.text, sizeof took.text, "%s", text);
 }
 
-static void on_finished(void *arg, enum rg_err err, const struct rg_snapfile *file, const char *text)
+/* It is `other`'s spare, and nobody wants it. */
+static void on_finished(void *arg, enum rg_err err, const struct rg_snap_loaded *loaded, const char *text)
 {
+    struct rg_applied holds;
+
     finished.err = err;
     finished.calls++;
-    if (file != NULL)
-        finished.file = *file;
+    ck_assert_int_eq(rg_store_loaded(other, &holds), !err);
+    if (!err) {
+        finished.file = loaded->file;
+        ck_assert_uint_eq(holds.index, loaded->file.index);
+        ck_assert_uint_eq(holds.term, loaded->file.term);
+        ck_assert(rg_span_is(loaded->config, "conf"));
+        rg_snapstore_drop(snaps, other);
+    }
     snprintf(finished.text, sizeof finished.text, "%s", text);
 }
 
@@ -147,8 +156,11 @@ static enum rg_err load(uint64_t *ret_index)
     rg_buf_init(&config, 100);
     memset(&ctx, 0, sizeof ctx);
     err = rg_snapstore_load(snaps, &file, other, &config, &info, &ctx);
-    if (!err)
+    if (!err) {
         ck_assert(rg_span_is(info.config, "conf"));
+        rg_store_swap(other);
+        ck_assert(rg_store_reap(other));
+    }
     *ret_index = info.index;
     return err;
 }
@@ -315,7 +327,7 @@ LOOP(received_in_pieces_over_a_crash, 2)
     ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_EBUSY);
     ck_assert_int_eq(rg_snapstore_receive_write(snaps, 5, rg_span(bytes, 10), on_wrote, NULL), RG_EINVALID);
     receive(bytes, &file, 0, 2500000);
-    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_EINVALID); /* not all there */
+    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, other, 0, on_finished, NULL), RG_EINVALID); /* not all there */
     /* one more write is under way when the power fails */
     ck_assert_int_eq(rg_snapstore_receive_write(snaps, 2500000, rg_span(bytes + 2500000, 100000), on_wrote, NULL),
                      RG_OK);
@@ -330,7 +342,7 @@ LOOP(received_in_pieces_over_a_crash, 2)
     ck_assert_uint_gt(offset, 0);
     ck_assert_uint_le(offset, 2500000);
     receive(bytes, &file, offset, file.size);
-    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_OK);
+    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, other, 0, on_finished, NULL), RG_OK);
     simlanes_drain(&lanes);
     ck_assert_msg(finished.err == RG_OK && finished.calls == 1, "%s", finished.text);
     ck_assert_int_eq(load(&index), RG_ENOTFOUND); /* it is here, and not this node's */
@@ -359,7 +371,7 @@ TEST(a_name_that_was_relied_on_stays)
     for (unsigned i = 0; i < 40; i++) {
         ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
         receive(bytes, &file, offset, file.size);
-        ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_OK);
+        ck_assert_int_eq(rg_snapstore_receive_finish(snaps, other, 0, on_finished, NULL), RG_OK);
         simlanes_drain(&lanes);
         ck_assert_int_eq(finished.err, RG_OK);
         simdisk_fail_sync(lanes.disk, 2); /* the directory's */
@@ -392,7 +404,7 @@ LOOP(what_does_not_verify_is_not_kept, 2)
     }
     ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
     receive(bytes, &file, 0, file.size);
-    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_OK);
+    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, other, 0, on_finished, NULL), RG_OK);
     simlanes_drain(&lanes);
     ck_assert_int_eq(finished.err, RG_ECORRUPT);
     rg_snapstore_receive_abort(snaps);
@@ -415,7 +427,7 @@ TEST(aborting_in_the_middle)
     simlanes_drain(&lanes);
     ck_assert_uint_eq(wrote.calls, 0); /* of the aborted one: nothing is heard */
     receive(bytes, &file, 0, file.size);
-    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_OK);
+    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, other, 0, on_finished, NULL), RG_OK);
     rg_snapstore_receive_abort(snaps); /* while it is verified: nothing is left of it */
     ck_assert_uint_eq(count_files(), 0);
     ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
@@ -446,7 +458,7 @@ LOOP(a_stop_waits_for_no_snapshot, 2)
     }
     ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
     receive(bytes, &file, 0, file.size);
-    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_OK);
+    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, other, 0, on_finished, NULL), RG_OK);
     rg_snapstore_stop(snaps);
     simlanes_drain(&lanes);
     ck_assert_uint_eq(finished.calls, 0);
@@ -455,7 +467,7 @@ LOOP(a_stop_waits_for_no_snapshot, 2)
     ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
     ck_assert_uint_gt(offset, 0);
     receive(bytes, &file, offset, file.size);
-    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, on_finished, NULL), RG_OK);
+    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, other, 0, on_finished, NULL), RG_OK);
     simlanes_drain(&lanes);
     ck_assert_int_eq(finished.err, RG_OK);
     ck_assert_int_eq(rg_snapstore_adopt(snaps, file.index, file.term, &ctx), RG_OK);

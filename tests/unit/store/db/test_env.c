@@ -36,7 +36,7 @@ static void commit(struct rg_txn *txn) { ck_assert_int_eq(rg_txn_commit(txn), RG
 /* The assertion fired: tidy up behind it. */
 static void remove_files_and_exit(int signo)
 {
-    static const char *const names[] = {"/data.mdb", "/lock.mdb", ""};
+    static const char *const names[] = {"/state-a.mdb", "/state-a.mdb-lock", "/state-b.mdb", "/state-b.mdb-lock", ""};
 
     for (size_t i = 0; i < RG_LEN(names); i++) {
         char path[300];
@@ -138,7 +138,7 @@ TEST(hash_is_of_the_set_of_rows)
     commit(txn);
     fix_hash(&fix, a);
     fix_check_hash(&fix);
-    ck_assert_int_eq(rg_store_wipe(fix.store), RG_OK);
+    fix_empty(fix.store);
     ck_assert(hash_is_zero());
 
     txn = begin_write();
@@ -340,7 +340,7 @@ TEST(append_wants_ascending_keys)
     fix_check_hash(&fix);
 }
 
-TEST(wipe_takes_everything)
+TEST(another_space_has_nothing_of_the_one_before)
 {
     struct rg_txn *txn = begin_write();
     struct rg_applied applied;
@@ -356,7 +356,7 @@ TEST(wipe_takes_everything)
     }
     rg_txn_mark_applied(txn, 3, 1);
     commit(txn);
-    ck_assert_int_eq(rg_store_wipe(fix.store), RG_OK);
+    fix_empty(fix.store);
     txn = fix_read(&fix);
     rg_txn_applied(txn, &applied);
     rg_txn_counts(txn, &counts);
@@ -372,7 +372,7 @@ TEST(wipe_takes_everything)
 
 /* --- full --- */
 
-/* Fill until refused; then everything committed before must be there, and there must be room again after a wipe. */
+/* Fill until refused; then everything committed before must be there. */
 static void fill_until_full(struct rg_store *store, const char *what)
 {
     static uint8_t value[20000];
@@ -414,10 +414,6 @@ static void fill_until_full(struct rg_store *store, const char *what)
     ck_assert_mem_eq(hash, applied.hash, sizeof hash);
     rg_txn_free(txn);
     ck_assert_uint_eq(seen, committed * 8);
-    ck_assert_int_eq(rg_store_wipe(store), RG_OK);
-    ck_assert_int_eq(rg_txn_begin(store, RG_TXN_WRITE, &txn), RG_OK);
-    ck_assert_int_eq(rg_row_put(txn, rg_span_str("u1"), rg_span(value, sizeof value)), RG_OK);
-    ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
 }
 
 CASE();
@@ -428,6 +424,8 @@ TEST(a_full_map_is_an_error)
 
     fix_open_sized(&small, 4 << 20);
     fill_until_full(small.store, "a map for 4 MiB");
+    fix_empty(small.store);
+    fill_until_full(small.store, "the map of the next space");
     fix_close(&small);
 }
 
@@ -527,6 +525,8 @@ static int full_tmpfs_child(const char *dir)
     err = rg_store_open(dir, (size_t)64 << 20, 8, &store, &ctx);
     ck_assert_msg(err == RG_OK, "%s", ctx.text);
     fill_until_full(store, "a tmpfs of 2 MiB");
+    ck_assert_int_eq(rg_store_spare(store, 0, &ctx), RG_ENOSPACE); /* what serves goes on */
+    ck_assert_ptr_nonnull(strstr(ctx.text, dir));
     rg_store_free(store);
 
     /* full from the beginning: not even the lock file */
@@ -722,8 +722,8 @@ TEST(files_are_private_and_gone_afterwards)
     umask(0);
     ck_assert_int_eq(rg_store_open(deep, 4 << 20, 8, &store, &ctx), RG_OK);
     ck_assert_uint_eq(mode_of(deep, "."), 0700);
-    ck_assert_uint_eq(mode_of(deep, "data.mdb"), 0600);
-    ck_assert_uint_eq(mode_of(deep, "lock.mdb"), 0600);
+    ck_assert_uint_eq(mode_of(deep, "state-a.mdb"), 0600);
+    ck_assert_uint_eq(mode_of(deep, "state-a.mdb-lock"), 0600);
     ck_assert_int_eq(rg_txn_begin(store, RG_TXN_WRITE, &txn), RG_OK);
     put(txn, "u1", "old");
     commit(txn);
@@ -742,8 +742,8 @@ TEST(files_are_private_and_gone_afterwards)
     rg_txn_free(txn);
     rg_store_free(store);
     ck_assert_uint_eq(mode_of(deep, "kept"), 0644); /* others' files stay */
-    ck_assert_uint_eq(mode_of(deep, "data.mdb"), 0);
-    ck_assert_uint_eq(mode_of(deep, "lock.mdb"), 0);
+    ck_assert_uint_eq(mode_of(deep, "state-a.mdb"), 0);
+    ck_assert_uint_eq(mode_of(deep, "state-a.mdb-lock"), 0);
     ck_assert_int_eq(unlink(kept), 0);
     ck_assert_int_eq(rmdir(deep), 0);
     ck_assert_int_eq(rmdir(dir), 0);
@@ -757,7 +757,7 @@ TEST(a_state_that_is_open_is_left_alone)
     char dir[300], path[330];
 
     snprintf(dir, sizeof dir, "%s/shared", fix.dir);
-    snprintf(path, sizeof path, "%s/data.mdb", dir);
+    snprintf(path, sizeof path, "%s/state-a.mdb", dir);
     ck_assert_int_eq(rg_store_open(dir, 4 << 20, 8, &first, &ctx), RG_OK);
     ck_assert_int_eq(stat(path, &before), 0);
     ck_assert_int_eq(rg_store_open(dir, 4 << 20, 8, &second, &ctx), RG_ECONFLICT);
@@ -774,6 +774,7 @@ TEST(a_state_that_is_open_is_left_alone)
 
 TEST(what_a_crash_left_is_thrown_away)
 {
+    static const char *const names[] = {"state-a.mdb", "state-a.mdb-lock", "state-b.mdb", "state-b.mdb-lock", "data.mdb", "lock.mdb"};
     struct rg_errctx ctx = {{0}};
     struct rg_store *store;
     char dir[300], path[330];
@@ -781,8 +782,8 @@ TEST(what_a_crash_left_is_thrown_away)
 
     snprintf(dir, sizeof dir, "%s/left", fix.dir);
     ck_assert_int_eq(mkdir(dir, 0700), 0);
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, i == 0 ? "data.mdb" : "lock.mdb");
+    for (size_t i = 0; i < RG_LEN(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
         file = fopen(path, "w");
         ck_assert_ptr_nonnull(file);
         fputs("not a database at all", file);

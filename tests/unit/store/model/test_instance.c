@@ -22,7 +22,7 @@ TEST(no_instance_before_init)
     struct rg_instance i;
 
     rg_txn_free(txn);
-    ck_assert_int_eq(rg_store_wipe(fix.store), RG_OK);
+    fix_empty(fix.store);
     txn = fix_read(&fix);
     ck_assert_int_eq(rg_instance_get(txn, &i), RG_ENOTFOUND);
 }
