@@ -21,6 +21,7 @@
 #include "cmd/daemon/rejoin.h"
 #include "cmd/daemon/removal.h"
 #include "cmd/daemon/bootstrap.h"
+#include "cmd/birth/birth.h"
 #include "cmd/host/api_node.h"
 #include "cmd/host/descriptors.h"
 #include "cmd/host/room_meter.h"
@@ -37,6 +38,9 @@ enum { LINK_STATS_EVERY_MS = 250, BOOTSTRAP_EVERY_MS = 20, DRAIN_MS = 3000, LANE
 struct daemon {
     const char *config_path;
     char **argv; /* of the program */
+    struct rg_waiting_init init; /* --init: for the first life */
+    struct rg_birthing birthing;
+    const char *mark; /* NULL: there is no place for one */
     struct rg_config config;
     struct rg_log log;
     int lock_fd;
@@ -276,32 +280,13 @@ static enum rg_err open_state(struct daemon *d, struct rg_errctx *ctx)
     return rg_store_open(c->state_dir, (size_t)c->state_mb_max << 20, c->workers * 64 + 64, &d->store, ctx);
 }
 
-/* A place that nobody chose may not be there to write to: the node that ran without a mark before runs without one now. */
-static const char *mark_of(struct daemon *d)
-{
-    const struct rg_config *c = &d->config;
-    char parent[RG_CONFIG_PATH_MAX];
-    char *slash;
-
-    snprintf(parent, sizeof parent, "%s", c->mark);
-    slash = strrchr(parent, '/');
-    if (slash != NULL)
-        slash[slash == parent] = '\0';
-    if (!c->mark_default || access(slash != NULL ? parent : ".", W_OK) == 0)
-        return c->mark;
-    rg_log_warn(&d->log, "mark.none", "file=%s reason=\"%s\" note=\"give the configuration a mark: outside of data_dir, on another volume "
-                "if there is one; without it an older or emptied data directory is recognised by other nodes alone\"", c->mark,
-                strerror(errno));
-    return NULL;
-}
-
 static enum rg_err open_node(struct daemon *d, struct rg_errctx *ctx)
 {
     const struct rg_config *c = &d->config;
     RG_AUTO_MEM struct rg_peer_config *peers = calloc(c->n_peers, sizeof *peers);
     struct rg_node_config nc = {
         .io = rg_host_io(d->host), .store = d->store, .keys = d->keys, .log = &d->log, .data_dir = c->data_dir,
-        .mark = mark_of(d), .fresh = RG_FRESH_FOUNDS,
+        .mark = d->mark, .fresh = d->birthing.fresh,
         .cluster_id = c->cluster, .region = c->region, .id = c->id, .instance_arn = c->instance_arn,
         .identity_store_id = c->identity_store_id, .peers = peers, .n_peers = c->n_peers,
         .heartbeat_ms = c->heartbeat_ms, .election_ms = c->election_ms, .snapshot_entries = c->snapshot_entries,
@@ -486,21 +471,20 @@ static void take_signals(bool take)
     sigaction(SIGINT, &action, NULL);
 }
 
-/* A node that was replaced gets its new identity before anything of the old one is opened. */
+/* A node that was replaced gets its new identity before anything of the old one is opened; one whose directory is empty is told what it
+ * is. */
 static enum rg_err come_back(struct daemon *d, struct rg_errctx *ctx)
 {
-    enum rg_err err = rg_rejoin_due(&d->config, d->keys, &d->places, &d->log, ctx);
-    bool due = err != RG_ENOTFOUND;
+    bool renamed = false;
+    enum rg_err err;
 
-    if (!due)
-        err = RG_OK;
-    if (!err && due) {
-        take_signals(true);
-        rg_removal_state(&d->config); /* the new id has its own place */
-        err = rg_rejoin_run(&d->config, &d->log, &ended, NULL, ctx);
-    }
-    if (!err && due)
+    d->birthing = (struct rg_birthing){.config = &d->config, .log = &d->log, .keys = d->keys, .mark = d->mark, .init = d->init,
+                                     .stop = &ended};
+    take_signals(true);
+    err = rg_birthing_run(&d->birthing, &d->places, &renamed, ctx);
+    if (!err && renamed)
         err = load_config(d, ctx);
+    d->init.wanted = false;
     take_signals(false);
     return !err && ended ? RG_ESTOPPED : err;
 }
@@ -523,6 +507,7 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
         err = read_ca(d, ctx);
     if (!err)
         err = open_keys(d, ctx);
+    d->mark = rg_birthing_mark(&d->config, &d->log);
     if (!err)
         err = come_back(d, ctx);
     if (!err)
@@ -587,6 +572,7 @@ static void begin_life(struct daemon *d)
 {
     const char *config_path = d->config_path;
     char **argv = d->argv;
+    struct rg_waiting_init init = d->init;
     struct rg_rejoin_places places = d->places;
     struct rg_log log = d->log;
     int lock_fd = d->lock_fd;
@@ -594,6 +580,7 @@ static void begin_life(struct daemon *d)
     memset(d, 0, sizeof *d);
     d->config_path = config_path;
     d->argv = argv;
+    d->init = init;
     d->places = places;
     d->log = log;
     d->lock_fd = lock_fd;
@@ -658,13 +645,14 @@ static int live(struct daemon *d)
     return d->failed_err == RG_ESUPERSEDED ? EXIT_CONFIG : d->failed;
 }
 
-static int run(const char *config_path, char **argv)
+static int run(const char *config_path, char **argv, const struct rg_waiting_init *init)
 {
     static struct daemon d; /* one process, one daemon: a megabyte does not belong on the stack */
     int code;
 
     d.config_path = config_path;
     d.argv = argv;
+    d.init = *init;
     d.lock_fd = -1;
     d.log = (struct rg_log){.min = RG_LOG_INFO, .sink = rg_log_stderr};
     do
@@ -678,23 +666,40 @@ static int run(const char *config_path, char **argv)
 }
 
 static const char help[] =
-    "Usage: regentd --config FILE [--check]\n"
+    "Usage: regentd --config FILE [--check | --init [--without ID]...]\n"
     "One node of one region of a Regent cluster.\n"
     "\n"
     "  --config FILE   configuration (YAML); docs/operations.md lists its fields\n"
     "  --check         read and check the configuration, then exit\n"
+    "  --init          make the instance: once, at its first node, whose data directory is empty; every configured peer is asked\n"
+    "                  before, and must be empty too\n"
+    "  --without ID    with --init: a peer that is not there to be asked, and certainly has no instance\n"
     "  --version       print the version\n"
     "\n"
     "Signals: TERM and INT stop it cleanly. Logs go to standard error.\n"
     "Example: regentd --config /etc/regent/regentd.yaml\n";
 
+static bool take_without(const char *text, struct rg_waiting_init *init)
+{
+    char *end;
+    unsigned long long id = strtoull(text, &end, 10);
+
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || id == 0 || init->n_without == RG_LEN(init->without))
+        return false;
+    init->without[init->n_without++] = id;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"check", no_argument, NULL, 'k'},
+                                            {"init", no_argument, NULL, 'i'},
+                                            {"without", required_argument, NULL, 'w'},
                                             {"help", no_argument, NULL, 'h'},
                                             {"version", no_argument, NULL, 'v'},
                                             {0}};
+    struct rg_waiting_init init = {.wanted = false};
     const char *config = NULL;
     bool check = false;
     int c;
@@ -707,6 +712,15 @@ int main(int argc, char **argv)
         case 'k':
             check = true;
             break;
+        case 'i':
+            init.wanted = true;
+            break;
+        case 'w':
+            if (!take_without(optarg, &init)) {
+                fputs("regentd: --without: a node id is wanted\n", stderr);
+                return 2;
+            }
+            break;
         case 'h':
             fputs(help, stdout);
             return 0;
@@ -718,7 +732,7 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    if (config == NULL || optind != argc) {
+    if (config == NULL || optind != argc || (init.n_without > 0 && !init.wanted) || (check && init.wanted)) {
         fputs(help, stderr);
         return 2;
     }
@@ -738,5 +752,5 @@ int main(int argc, char **argv)
                    (unsigned long long)parsed.file_id, (unsigned long long)parsed.id, parsed.tls_cert);
         return 0;
     }
-    return run(config, argv);
+    return run(config, argv, &init);
 }

@@ -16,8 +16,8 @@ struct rg_node;
 enum rg_fresh {
     RG_FRESH_REFUSED, /* nothing: RG_ENOTFOUND */
     RG_FRESH_JOINS,   /* a node's that is given everything */
-    /* A node's that begins an instance, if it is a voter among the peers, which are its first configuration; otherwise as above. */
-    RG_FRESH_FOUNDS,
+    RG_FRESH_FOUNDS,  /* a node's that begins an instance: it alone votes, the other peers are learners */
+    RG_FRESH_LISTED,  /* the simulator's: the peers are the first configuration, each voter among them begins it */
 };
 
 struct rg_node_config {
@@ -155,6 +155,7 @@ struct rg_node_status {
     struct rg_incarnation incarnation; /* of the data directory */
     bool bound;              /* the configuration has it under this id */
     char region[33];
+    bool votes;              /* it is a voter of the configuration in force */
     bool leader;             /* this node takes writes */
     uint64_t leader_id;      /* 0: unknown */
     bool primary_reachable;  /* the leader is we, or was heard within 3 announcements */

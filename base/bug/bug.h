@@ -23,6 +23,8 @@
     X(meta_one_slot, "one slot, written in place") \
     X(mark_late, "the mark is written after the metadata") \
     X(mark_unread, "what the mark says of an older directory is not looked at") \
+    X(init_no_ask, "an instance is made without asking who has one") \
+    X(init_no_yield, "of two nodes that make an instance at once, neither yields") \
     X(meta_no_sync, "the slots are written, and not synced") \
     /* snapshots */ \
     X(snap_no_sync, "a snapshot gets its name before it is on disk") \

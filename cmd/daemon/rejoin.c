@@ -16,8 +16,7 @@
 #include "raft/member/rejoin.h"
 #include "store/model/node.h"
 
-enum { PEM_BYTES_MAX = 64 * 1024, SIGNATURE_BYTES_MAX = 256, NAP_MS = 50,
-       GRACE_MS = 30000 /* for whoever has mounted nothing, or the wrong disk: an id that is given up is gone */ };
+enum { PEM_BYTES_MAX = 64 * 1024, SIGNATURE_BYTES_MAX = 256, NAP_MS = 50, GRACE_MS = RG_REJOIN_GRACE_MS };
 
 /* ---- whom to ask ---- */
 

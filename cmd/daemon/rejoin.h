@@ -10,6 +10,8 @@
 #include "cmd/config/config.h"
 #include "raft/log/lost.h"
 
+#define RG_REJOIN_GRACE_MS 30000 /* for whoever has mounted nothing, or the wrong disk: an id that is given up is gone */
+
 struct rg_store;
 struct rg_pki_rejoin;
 

@@ -6,7 +6,10 @@
 
 #include "cmd/cli/client.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "cmd/dev/devproxy.h"
+
+enum { VOTERS_MS_MAX = 30000 };
 
 static void print_regions(struct rg_cli *cli, const struct rg_cluster *c)
 {
@@ -24,13 +27,62 @@ static void print_regions(struct rg_cli *cli, const struct rg_cluster *c)
     printf("cluster file: %s\n", c->path);
 }
 
+static size_t voters_of(const json_t *status)
+{
+    size_t n = 0, i, k;
+    const json_t *region, *node;
+
+    json_array_foreach(json_object_get(status, "regions"), i, region)
+        json_array_foreach(json_object_get(region, "nodes"), k, node)
+            n += json_is_true(json_object_get(node, "voter"));
+    return n;
+}
+
+static enum rg_err ask_voters(const struct rg_cluster *c, size_t *ret_n, struct rg_errctx *ctx)
+{
+    RG_AUTO(client) struct rg_client *client = NULL;
+    struct rg_answer answer;
+    json_t *json = NULL;
+    enum rg_err err = rg_client_primary(c, RG_CLIENT_MS, &client, ctx);
+
+    if (!err)
+        err = rg_client_request(client, "GET", "/v1/status", NULL, rg_span(NULL, 0), &answer, ctx);
+    if (err)
+        return err;
+    err = rg_json_parse_body(rg_buf_span(&answer.body), &json, ctx);
+    *ret_n = voters_of(json);
+    json_decref(json);
+    rg_answer_deinit(&answer);
+    return err;
+}
+
+/* A new instance has one voter; its region's other nodes vote as soon as they are level. */
+static enum rg_err wait_voters(const struct rg_cluster *c, struct rg_errctx *ctx)
+{
+    uint64_t until = rg_clock_us() + VOTERS_MS_MAX * UINT64_C(1000);
+    size_t n = 0, want = c->regions[0].n_nodes;
+    enum rg_err err = RG_OK;
+
+    while ((err = ask_voters(c, &n, ctx)) != RG_OK || n < want) {
+        if (rg_clock_us() >= until)
+            return err ? err : rg_fail(ctx, RG_ETIMEOUT, "after %d s only %zu of %zu nodes of %s vote", VOTERS_MS_MAX / 1000, n, want,
+                                       c->regions[0].name);
+        usleep(50000);
+    }
+    return RG_OK;
+}
+
 /* only: the one region to start; NULL: all. */
 static enum rg_err start_all(struct rg_cluster *c, const char *only, struct rg_errctx *ctx)
 {
     enum rg_err err = rg_devproxy_start(c, ctx);
+    bool made;
 
     if (!err)
         err = rg_cluster_save(c, ctx); /* whatever happens next, `dev down` ends the proxy */
+    made = !err && (only == NULL || strcmp(only, c->regions[0].name) == 0) && rg_dev_is_new(c) && !rg_dev_runs(&c->regions[0].nodes[0]);
+    if (made)
+        err = rg_dev_start_first(c, only, ctx);
     for (size_t i = 0; !err && i < c->n_regions; i++)
         if (only == NULL || strcmp(only, c->regions[i].name) == 0)
             err = rg_dev_start_region(&c->regions[i], 0, ctx);
@@ -39,7 +91,7 @@ static enum rg_err start_all(struct rg_cluster *c, const char *only, struct rg_e
     for (size_t i = 0; !err && i < c->n_regions; i++)
         if (only == NULL || strcmp(only, c->regions[i].name) == 0)
             err = rg_dev_wait_region(c, &c->regions[i], 0, ctx);
-    return err;
+    return err || !made ? err : wait_voters(c, ctx);
 }
 
 /* What `dev up` was asked for. */

@@ -28,6 +28,10 @@ void rg_dev_log_tail(const char *log, char *out, size_t size);
 
 /** Start the nodes of the region that do not run; only: that one, 0: all. */
 RG_MUST enum rg_err rg_dev_start_region(struct rg_cluster_region *region, uint64_t only, struct rg_errctx *ctx);
+/** Whether no node of the cluster has ever held anything: its instance is to be made. */
+bool rg_dev_is_new(const struct rg_cluster *cluster);
+/** Start its first node, which makes the instance. only: the one region that is started, NULL: all are. */
+RG_MUST enum rg_err rg_dev_start_first(struct rg_cluster *cluster, const char *only, struct rg_errctx *ctx);
 /** Until every node of the region (only: that one, 0: all) answers /readyz with 200; they must stay alive meanwhile. */
 RG_MUST enum rg_err rg_dev_wait_region(const struct rg_cluster *cluster, const struct rg_cluster_region *region, uint64_t only,
                                        struct rg_errctx *ctx);

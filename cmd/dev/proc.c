@@ -124,6 +124,47 @@ static enum rg_err spawn(struct rg_cluster_node *node, struct rg_errctx *ctx)
     return err ? err : rg_dev_spawn(argv, log, &node->pid, ctx);
 }
 
+enum rg_err rg_dev_start_first(struct rg_cluster *c, const char *only, struct rg_errctx *ctx)
+{
+    struct rg_cluster_node *first = &c->regions[0].nodes[0];
+    char program[600], log[600], without[RG_PEERS_MAX][24];
+    const char *argv[2 * RG_PEERS_MAX + 8] = {program, "--config", first->config, "--init"};
+    enum rg_err err = rg_dev_program("regentd", program, ctx);
+    size_t n = 4, n_without = 0;
+
+    for (size_t i = 0; i < c->n_regions && only != NULL; i++)
+        for (size_t k = 0; k < c->regions[i].n_nodes && n_without < RG_PEERS_MAX; k++) {
+            if (strcmp(c->regions[i].name, only) == 0)
+                continue;
+            snprintf(without[n_without], sizeof without[0], "%llu", (unsigned long long)c->regions[i].nodes[k].id);
+            argv[n++] = "--without";
+            argv[n++] = without[n_without++];
+        }
+    log_path(first, log);
+    if (!err)
+        err = rg_dev_spawn(argv, log, &first->pid, ctx);
+    for (unsigned i = 0; !err && i < 200 && !rg_dev_runs(first); i++) /* until it can be seen, so that nobody starts it again */
+        usleep(5000);
+    return err;
+}
+
+bool rg_dev_is_new(const struct rg_cluster *c)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < c->n_regions; i++)
+        for (size_t k = 0; k < c->regions[i].n_nodes; k++) {
+            const struct rg_cluster_node *node = &c->regions[i].nodes[k];
+            char path[700];
+
+            snprintf(path, sizeof path, "%s/meta", node->data_dir);
+            any |= access(path, F_OK) == 0;
+            snprintf(path, sizeof path, "%s/../.regent-mark-%llu", node->data_dir, (unsigned long long)node->id);
+            any |= access(path, F_OK) == 0;
+        }
+    return !any;
+}
+
 /* Wait until a node answers /readyz with 200; it must stay alive meanwhile. */
 static enum rg_err wait_ready(const struct rg_cluster *cluster, const struct rg_cluster_node *node, struct rg_errctx *ctx)
 {

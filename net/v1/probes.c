@@ -32,6 +32,42 @@ void rg_v1_readyz(struct rg_call *call)
     rg_answer_head_reply(&head, call, rg_span_str(text));
 }
 
+/* A node with an empty data directory asks its peers whether there is an instance, and whether it was of it. */
+void rg_v1_birth(struct rg_call *call)
+{
+    static const char *const names[] = {"node", "state", NULL};
+    const struct rg_node_status *status = rg_api_status(call, true);
+    RG_AUTO_BUF struct rg_buf scratch = {.max = 0};
+    struct rg_span values[2] = {{0}};
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_json_writer *j;
+    uint64_t id = 0;
+    bool bound = false;
+    enum rg_err err;
+
+    rg_buf_init(&scratch, 256);
+    err = rg_v1_query(call, names, values, RG_LEN(values), &scratch, &ctx);
+    for (size_t i = 0; !err && i < values[0].n && i < 6; i++)
+        id = values[0].p[i] >= '0' && values[0].p[i] <= '9' ? 10 * id + (uint64_t)(values[0].p[i] - '0') : 0;
+    if (!err && id == 0)
+        err = rg_fail(&ctx, RG_EINVALID, "node: is missing, or is no node id");
+    if (err) {
+        rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
+        return;
+    }
+    for (size_t i = 0; i < status->n_peers; i++)
+        if (status->peers[i].id == id)
+            bound = rg_incarnation_known(&status->peers[i].bound);
+    j = rg_call_json(call);
+    rg_json_object(j, NULL);
+    rg_json_str(j, "cluster", call->api->config.cluster_id);
+    rg_json_u64(j, "node", status->id);
+    rg_json_str(j, "state", "has");
+    rg_json_bool(j, "bound", bound);
+    rg_json_end(j);
+    rg_call_answer(call, 200);
+}
+
 static bool peer_is_loopback(const char *peer)
 {
     return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]:", 6) == 0 || strncmp(peer, "::1:", 4) == 0 ||

@@ -142,6 +142,7 @@ static void put_node(struct rg_json_writer *j, const struct rg_node_status *s, u
     rg_json_object(j, NULL);
     rg_json_u64(j, "id", id);
     rg_json_bool(j, "leader", s->leader_id == id && id != 0);
+    rg_json_bool(j, "voter", id == s->id ? s->votes : p != NULL && p->role == RG_ROLE_VOTER);
     rg_json_span(j, "url", url);
     rg_json_span_if_any(j, "status", status);
     if (id == s->id)

@@ -332,6 +332,7 @@ enum {
 static const struct rg_operation operations[] = {
     {"healthz", "GET", "/healthz", NULL, PROBE, RG_PERMIT_OPEN, rg_v1_healthz},
     {"readyz", "GET", "/readyz", NULL, PROBE, RG_PERMIT_OPEN, rg_v1_readyz},
+    {"birth", "GET", "/v1/birth", NULL, PROBE, RG_PERMIT_OPEN, rg_v1_birth},
     {"metrics", "GET", "/metrics", NULL, PROBE, RG_PERMIT_OPEN, rg_v1_metrics}, /* from elsewhere it asks a credential itself */
     {"v1.check", "POST", "/v1/check", NULL, 0, RG_PERMIT_READ, rg_v1_check},
     {"v1.status", "GET", "/v1/status", NULL, RG_OP_UNREADY, RG_PERMIT_READ, rg_v1_status},

@@ -49,6 +49,7 @@ void rg_v1_join_tokens(struct rg_call *call);
 
 /* probes.c: for monitors; /metrics without a credential only from this machine */
 void rg_v1_healthz(struct rg_call *call);
+void rg_v1_birth(struct rg_call *call);
 void rg_v1_readyz(struct rg_call *call);
 void rg_v1_metrics(struct rg_call *call);
 

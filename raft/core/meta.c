@@ -165,7 +165,9 @@ static bool decode_plain(struct rg_span plain, struct rg_meta *meta)
     meta->lease_ms = rg_tlv_u64(plain, META_LEASE_MS, 0);
     meta->vouched = rg_tlv_u64(plain, META_VOUCHED, 0) != 0;
     meta->forgotten = rg_tlv_u64(plain, META_FORGOTTEN, 0) != 0;
-    meta->founds = rg_tlv_u64(plain, META_FOUNDS, 1) != 0; /* before there was this: whoever the configuration file names as voter */
+    meta->founds = rg_tlv_u64(plain, META_FOUNDS, RG_FOUNDS_LISTED) <= RG_FOUNDS_ALONE
+                       ? (enum rg_founds)rg_tlv_u64(plain, META_FOUNDS, RG_FOUNDS_LISTED)
+                       : RG_FOUNDS_NOT;
     meta->marked = rg_tlv_u64(plain, META_MARKED, 0) != 0;
     meta->superseded = rg_tlv_u64(plain, META_SUPERSEDED, 0) != 0;
     meta->fenced = fenced != 0;
@@ -235,7 +237,7 @@ enum rg_err rg_metafile_save_at(struct rg_metafile *file, const struct rg_meta *
     uint16_t version;
     enum rg_err err;
 
-    m.marked = file->mark != NULL && rg_mark_save(RG_BUG(mark_late) ? NULL : file->mark, &m, sequence);
+    m.marked = file->mark != NULL && (RG_BUG(mark_late) || rg_mark_save(file->mark, &m, sequence));
     rg_buf_init(&body, RG_SLOTS_PLAIN_BYTES_MAX);
     err = rg_meta_encode(&m, &body, &version);
     if (!err)

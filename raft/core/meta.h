@@ -7,6 +7,13 @@
 #include "raft/core/slots.h"
 #include "raft/lives.h"
 
+/* Who begins an instance. */
+enum rg_founds {
+    RG_FOUNDS_NOT,
+    RG_FOUNDS_LISTED, /* whoever the shell's configuration has as voters, each the same: of a release before, and the simulator's */
+    RG_FOUNDS_ALONE,  /* this node, as the only voter, with the others as learners: voters come by the keeper */
+};
+
 struct rg_meta {
     /* never change after creation */
     char cluster_id[64];
@@ -32,7 +39,7 @@ struct rg_meta {
     bool vouched; /* every complete snapshot here is the log's: of releases that named received ones before they were (false)
                    * one may be there that is not */
     bool marked; /* a mark of it is kept (raft/core/mark.h): whoever saves it says so, nobody else */
-    bool founds;  /* made to begin an instance: while its log is empty, it writes the first entry; everybody else is given it */
+    enum rg_founds founds; /* while its log is empty, it writes the first entry; everybody else is given it */
     struct rg_lives lives; /* the last one of each peer that was dealt with; durable before it is */
 };
 

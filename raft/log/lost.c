@@ -130,6 +130,8 @@ static json_t *info_json(const struct rg_lost_info *info, const char *format, bo
         json_object_set_new(json, "incarnation", json_string(info->incarnation));
     if (json != NULL && info->ask_after_ms > 0)
         json_object_set_new(json, "askAfterMs", json_integer(info->ask_after_ms));
+    if (json != NULL && info->empty)
+        json_object_set_new(json, "empty", json_true());
     if (json == NULL || !with_urls)
         return json;
     urls = json_array();
@@ -174,6 +176,7 @@ static bool take_info(const json_t *json, const char *format, struct rg_lost_inf
     if (json_object_get(json, "incarnation") != NULL && !take_text(json, "incarnation", info->incarnation, sizeof info->incarnation))
         return false;
     info->set_aside_ms = (int64_t)ms;
+    info->empty = json_is_true(json_object_get(json, "empty"));
     if (json_object_get(json, "askAfterMs") != NULL) {
         if (!take_id(json, "askAfterMs", &ms))
             return false;
@@ -221,6 +224,8 @@ enum rg_err rg_lost_move(struct rg_io *io, const char *data_dir, const struct rg
     json_t *json = NULL;
     enum rg_err err = path_of(lost, ctx, "%s/lost", data_dir);
 
+    if (info->empty)
+        return RG_OK;
     if (!err)
         err = tail_path(dir, data_dir, info, "", ctx);
     if (!err)

@@ -24,6 +24,7 @@ struct rg_lost_info {
     int64_t set_aside_ms;
     char region[33], reason[160];
     int64_t ask_after_ms; /* Unix time: not before, so that a disk that is better can be put back; 0: at once */
+    bool empty;           /* its data directory was: there is nothing to set aside */
     char incarnation[33]; /* hex; of the data directory that was set aside; "": it had none */
     char urls[RG_LOST_URLS_MAX][160]; /* in rejoin.json alone: where the others answered then */
     size_t n_urls;

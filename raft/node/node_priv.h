@@ -17,6 +17,7 @@
 #include "raft/part/peers.h"
 #include "raft/part/ready.h"
 #include "raft/rule/binding.h"
+#include "raft/rule/birth.h"
 #include "raft/rule/change.h"
 #include "raft/rule/handover.h"
 #include "raft/rule/hello.h"

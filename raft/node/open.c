@@ -14,6 +14,7 @@ static enum rg_err open_meta(struct rg_node *node, struct rg_held *ret_held, str
         return err;
     node->metafile = identity.file;
     node->meta = identity.meta;
+    rg_birth_members(&node->configured, node->config.id, node->meta.founds);
     *ret_held = identity.held;
     return RG_OK;
 }

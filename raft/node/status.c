@@ -215,6 +215,7 @@ void node_publish_early(struct rg_node *node)
     s->incarnation = node->meta.incarnation;
     s->bound = rg_incarnation_known(&bound);
     memcpy(s->region, node->meta.region, sizeof s->region);
+    s->votes = node_votes(node);
     s->leader = node->leading && node->stage.state == NODE_RUNNING;
     s->leader_id = node->leading                                ? node->config.id
                    : running && rg_core_leader(node->core) != 0 ? rg_core_leader(node->core)

@@ -53,32 +53,48 @@ static void note_entry(void *arg, const char *name)
     *(bool *)arg = true;
 }
 
-static enum rg_err check_empty(const struct rg_node_config *c, const char *folder, struct rg_errctx *ctx)
+static enum rg_err check_empty(struct rg_io *io, const char *data_dir, const char *folder, struct rg_errctx *ctx)
 {
     bool any = false;
     char dir[1024];
     enum rg_err err;
 
-    snprintf(dir, sizeof dir, "%s/%s", c->data_dir, folder);
-    err = c->io->list(c->io, dir, note_entry, &any, ctx);
+    snprintf(dir, sizeof dir, "%s/%s", data_dir, folder);
+    err = io->list(io, dir, note_entry, &any, ctx);
     if (err && err != RG_ENOTFOUND)
         return err;
     if (!any)
         return RG_OK;
     return rg_fail(ctx, RG_ECORRUPT, "MetaMissing: %s holds files, but %s/meta is gone, without which nobody knows what was "
                    "promised. Nothing was changed. Put that file back; or set all of it aside, and be seeded again: regent node reset "
-                   "--config FILE", dir, c->data_dir);
+                   "--config FILE", dir, data_dir);
+}
+
+enum rg_err rg_identity_blank(struct rg_io *io, const char *data_dir, bool *ret_blank, struct rg_errctx *ctx)
+{
+    char path[1024];
+    enum rg_err err;
+    int fd;
+
+    snprintf(path, sizeof path, "%s/meta", data_dir);
+    err = io->open(io, path, RG_OPEN_READ, &fd, ctx);
+    *ret_blank = err == RG_ENOTFOUND;
+    if (!err)
+        io->close(io, fd);
+    if (err != RG_ENOTFOUND)
+        return err;
+    err = check_empty(io, data_dir, "wal", ctx);
+    return err ? err : check_empty(io, data_dir, "snapshots", ctx);
 }
 
 /* Who begins an instance begins it in the first term, with the first configuration as entry 1. Everybody else begins with nothing at all
  * and is given both by the primary: what it never wrote itself cannot differ. */
 static enum rg_err create(const struct rg_node_config *c, bool votes, const char *path, struct rg_mark *mark, struct rg_errctx *ctx)
 {
-    struct rg_meta m = {.node_id = c->id, .founds = votes && c->fresh == RG_FRESH_FOUNDS, .vouched = true};
-    enum rg_err err = check_empty(c, "wal", ctx);
+    struct rg_meta m = {.node_id = c->id, .vouched = true};
+    bool blank;
+    enum rg_err err = rg_identity_blank(c->io, c->data_dir, &blank, ctx);
 
-    if (!err)
-        err = check_empty(c, "snapshots", ctx);
     if (!err && c->fresh == RG_FRESH_REFUSED)
         err = rg_fail(ctx, RG_ENOTFOUND, "%s is empty", c->data_dir);
     if (err)
@@ -88,6 +104,10 @@ static enum rg_err create(const struct rg_node_config *c, bool votes, const char
     text_set(m.instance_arn, sizeof m.instance_arn, c->instance_arn);
     text_set(m.identity_store_id, sizeof m.identity_store_id, c->identity_store_id);
     rg_incarnation_draw(c->io, &m.incarnation);
+    if (c->fresh == RG_FRESH_FOUNDS)
+        m.founds = RG_FOUNDS_ALONE;
+    else if (c->fresh == RG_FRESH_LISTED && votes)
+        m.founds = RG_FOUNDS_LISTED;
     m.term = m.founds ? RG_FIRST_TERM : 0;
     m.marked = rg_mark_save(mark, &m, 1);
     return rg_metafile_create(c->io, path, c->keys, &m, ctx);

@@ -11,6 +11,8 @@ struct rg_identity {
     struct rg_held held;      /* the log holds this, as far as this machine has seen */
 };
 
+/** Whether the directory is empty. RG_ECORRUPT: a log or snapshots without metadata. */
+RG_MUST enum rg_err rg_identity_blank(struct rg_io *io, const char *data_dir, bool *ret_blank, struct rg_errctx *ctx);
 /**
  * Open the metadata, or make it (config->fresh), and count a start. votes: the shell's configuration has it as a voter.
  * RG_EFOREIGN: another node's, cluster's or instance's, or (alone, with nobody to ask) older than the mark; RG_EFENCED: replaced, or

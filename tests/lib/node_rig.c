@@ -116,7 +116,7 @@ enum rg_err make(uint64_t id)
         .io = &lanes.io, .store = store, .keys = keys, .data_dir = "/data", .cluster_id = "c", .region = peers[id - 1].region,
         .id = id, .instance_arn = "arn:aws:sso:::instance/ssoins-0", .identity_store_id = "d-0", .peers = peers,
         .n_peers = n_peers, .queue_max = 100, .batch_max = 50, .waits_max = 64, .wal_segment_bytes = 64 * 1024,
-        .mark = "/mark", .fresh = RG_FRESH_FOUNDS,
+        .mark = "/mark", .fresh = RG_FRESH_LISTED,
         .snapshot_entries = UINT64_MAX, .heavy_objects = 2, .on_applied = on_applied, .on_peers = on_peers, .on_stop = on_stop};
     return rg_node_new(&config, &node, &ctx);
 }

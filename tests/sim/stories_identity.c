@@ -35,6 +35,22 @@ bool sim_wipe(struct sim *sim, unsigned at)
     return sim_start(sim, at);
 }
 
+void sim_lose(struct sim *sim, unsigned at, bool mark)
+{
+    struct sim_node *n = &sim->nodes[at];
+
+    sim_crash(sim, at);
+    if (mark)
+        simdisk_wipe(n->disk);
+    else
+        sim_empty_dir(n->disk);
+    sim_forget_memory(n);
+    n->best_ready = (struct rg_rev){0};
+    n->wiped_us = sim->now_us;
+    n->unborn = true;
+    sim_trace(sim, "n%u has lost its directory%s", at + 1, mark ? ", and the mark" : "");
+}
+
 /* ---- wiped ---- */
 
 /* Whoever is restarted in whatever order, it is taken back by nobody under the id that it had. */
@@ -346,16 +362,34 @@ static unsigned any_node(struct sim *sim)
     return (unsigned)rg_prng_below(&sim->prng, sim->n_nodes);
 }
 
+static void set_back_dir(struct sim *sim, unsigned at)
+{
+    struct simdisk *image = simdisk_clone(sim->nodes[at].disk, sim->prng.seed);
+
+    sim_run_ms(sim, rg_prng_between(&sim->prng, 1500, 3000));
+    if (sim->failed || !sim->nodes[at].alive || sim->nodes[at].stopped) {
+        simdisk_free(image);
+        return;
+    }
+    sim_dir_back(sim, at, image);
+    (void)sim_start(sim, at);
+}
+
 static void one_move(struct sim *sim, bool *forgetful)
 {
     unsigned leader = sim_leader(sim), at = any_node(sim);
 
     switch (rg_prng_below(&sim->prng, 7)) {
     case 0: /* one at a time forgets */
-        if (*forgetful || at == leader || at == 0 || !sim_all_well(sim)) /* n1 is the voter of the configuration file */
+        if (*forgetful || at == leader || !sim_all_well(sim))
             return;
         *forgetful = true;
-        (void)sim_wipe(sim, at);
+        if (rg_prng_chance(&sim->prng, 1, 3)) { /* its directory alone is set back, far enough that the mark must know */
+            set_back_dir(sim, at);
+            return;
+        }
+        sim_lose(sim, at, rg_prng_chance(&sim->prng, 1, 2));
+        (void)sim_start(sim, at);
         return;
     case 1:
         if (leader == SIM_NODES_MAX)

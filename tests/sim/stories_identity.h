@@ -10,6 +10,8 @@ void sim_set_back(struct sim *sim, unsigned at, struct simdisk *image);
 /** The node's disk is empty, and it starts again under its id. False: it refuses to. */
 bool sim_wipe(struct sim *sim, unsigned at);
 
+/** Its data directory is lost, with the mark or without: at its next start it asks what becomes of it. */
+void sim_lose(struct sim *sim, unsigned at, bool mark);
 /** Its data directory alone is set back, what the machine keeps beside it is not. image: consumed */
 void sim_dir_back(struct sim *sim, unsigned at, struct simdisk *image);
 /** The data directory alone is lost. */
@@ -19,6 +21,10 @@ void sim_story_dir_back(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_mark_first(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_mark_lost(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_meta_gone(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_primary_lost(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_member_lost(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_made_once(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_made_by_many(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_wiped_replica(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_wiped_granter(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_wiped_voter(uint64_t seed, bool trace, struct sim **ret_sim);

@@ -85,6 +85,10 @@ void sim_reseed(struct sim *sim, unsigned at)
     sim_crash(sim, at);
     simdisk_wipe(n->disk);
     sim_forget_memory(n);
+    if (n->blank)
+        sim_birth_stop(sim, at);
+    n->unborn = n->returns = false;
+    n->fresh = RG_FRESH_JOINS;
     n->self.id = ++sim->next_id;
     n->self.role = RG_ROLE_LEARNER;
     snprintf(n->self.link, sizeof n->self.link, "n%llu:7000", (unsigned long long)n->self.id);

@@ -394,7 +394,7 @@ static void config_fill(struct sim *sim, struct sim_node *n, struct rg_node_conf
     c->log = &sim->log;
     c->data_dir = "/data";
     c->mark = "/mark";
-    c->fresh = RG_FRESH_FOUNDS;
+    c->fresh = n->fresh;
     c->cluster_id = "sim";
     c->region = n->self.region;
     c->id = n->self.id;
@@ -436,6 +436,15 @@ bool sim_start(struct sim *sim, unsigned at)
     n->hung = false;
     n->stopped = n->pump_waits = n->refuses_start = n->ready_checked = false;
     n->seen_index = 0;
+    if (n->returns) {
+        n->refuses_start = true;
+        n->start_err = RG_EFENCED;
+        return false;
+    }
+    if (n->unborn) {
+        sim_birth_begin(sim, at);
+        return true;
+    }
     RG_ASSERT(rg_store_open(n->store_dir, n->state_bytes > 0 ? n->state_bytes : 16u << 20, 16, &n->store, &ctx) == RG_OK);
     config_fill(sim, n, &config);
     n->alive = true; /* its lanes run from the first call on */
@@ -674,6 +683,7 @@ static void first_peers(struct sim *sim)
     for (unsigned at = 0; at < sim->n_nodes; at++) {
         struct sim_node *n = &sim->nodes[at];
 
+        n->fresh = RG_FRESH_LISTED;
         memcpy(n->first_peers, sim->peers, members * sizeof sim->peers[0]);
         n->n_first_peers = members;
         if (n->absent)

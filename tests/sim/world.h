@@ -100,6 +100,12 @@ struct sim_node {
     struct sim_fuse fuse;
     bool hung; /* the disk: nothing that is asked of it comes back before the next start */
     bool elsewhere; /* the address of its id leads to another one: it dials, and is dialled by nobody */
+    bool unborn; /* its data directory is empty: at its start it asks what becomes of it */
+    bool returns; /* it was a member: nothing starts under its id any more */
+    bool blank;  /* it does so now: a process without a node */
+    bool init_refused;
+    struct rg_birth birth;
+    enum rg_fresh fresh;
     bool absent; /* no part of the cluster (yet, or any more): nothing is expected of it */
     uint64_t generation, timer_at, disk_factor; /* disk_factor: slow disk, times */
     uint64_t lane_factor;    /* the same for the lane of snapshots alone */
@@ -165,6 +171,7 @@ struct sim {
     char failure[SIM_TEXT_MAX * 2];
     struct sim_work *work; /* own; the workload's */
     uint64_t stops, restarts, installs, promotions, handovers, changes, regions;
+    unsigned made; /* instances that a node has begun by itself */
     bool forgives;      /* promotions are declared that say that they may lose what was acknowledged */
     uint64_t forgiven; /* epochs below this one may have lost what they acknowledged, as a promotion has said */
     struct sim_keeper *keeper; /* own */
@@ -213,6 +220,14 @@ void sim_power_fill(struct sim_node *n);
 void sim_fuse(struct sim *sim, unsigned at, unsigned after, bool kill);
 /** Its fuse has burnt. */
 void sim_burnt(struct sim *sim, unsigned at);
+
+/* ---- birth.c ---- */
+/** What sim_start does with a node that is unborn. */
+void sim_birth_begin(struct sim *sim, unsigned at);
+/** Its process ends. */
+void sim_birth_stop(struct sim *sim, unsigned at);
+/** A person's word, to a node that is blank. False: refused at once. */
+bool sim_birth_init(struct sim *sim, unsigned at, const uint64_t *without, size_t n);
 
 /* ---- network.c ---- */
 enum rg_err sim_io_send(struct rg_io *io, uint64_t peer, struct rg_span message);

@@ -76,6 +76,7 @@ static const struct expected {
     {"identitystore.IsMemberInGroups", "AWSIdentityStore.IsMemberInGroups", 0, RG_PERMIT_READ},
     {"healthz", "GET /healthz", OPEN | UNREADY, RG_PERMIT_OPEN},
     {"readyz", "GET /readyz", OPEN | UNREADY, RG_PERMIT_OPEN},
+    {"birth", "GET /v1/birth", OPEN | UNREADY, RG_PERMIT_OPEN},
     {"metrics", "GET /metrics", OPEN | UNREADY, RG_PERMIT_OPEN},
     {"v1.check", "POST /v1/check", 0, RG_PERMIT_READ},
     {"v1.status", "GET /v1/status", UNREADY, RG_PERMIT_READ},
