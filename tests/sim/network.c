@@ -29,7 +29,7 @@ static void notice_down(struct sim *sim, unsigned from, unsigned to)
         return;
     c->owes_down = false;
     if (!linked_elsewhere(sim, from, to))
-        rg_node_on_down(sim->nodes[from].node, sim->nodes[to].self.id);
+        rg_node_on_down(sim->nodes[from].node, c->id);
 }
 
 static void run_noticed(struct sim *sim, struct sim_event *e)
@@ -98,6 +98,7 @@ static void run_hello_back(struct sim *sim, struct sim_event *e)
     } else {
         notice_down(sim, e->node, e->peer);
         c->state = SIM_CONN_UP;
+        c->id = sim->nodes[e->peer].self.id;
         c->refusals = 0;
         rg_node_on_up(n->node, sim->nodes[e->peer].self.id);
     }

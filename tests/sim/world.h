@@ -58,6 +58,7 @@ struct sim_conn {
     enum sim_conn_state state;
     uint64_t generation; /* a new one with each change of state to DOWN: what is on its way then is lost */
     uint64_t last_at;    /* messages stay in order */
+    uint64_t id;         /* whom its owner was linked to: the other side may have another one by now */
     uint64_t stalled;    /* what is sent arrives no sooner */
     size_t under_way;
     bool cut;            /* partition: nothing passes */
