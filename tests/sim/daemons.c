@@ -638,6 +638,26 @@ static const char *missing(struct sim *sim, unsigned leader, unsigned at, bool m
     return what;
 }
 
+/* Whether nobody has an id any more. */
+static bool is_nobodys(const struct sim *sim, uint64_t id)
+{
+    for (unsigned at = 0; at < sim->n_nodes; at++)
+        if (!sim->nodes[at].absent && sim->nodes[at].self.id == id)
+            return false;
+    return id != 0;
+}
+
+/* A region has lost its node: its place stands empty, or somebody else was put there. */
+static bool is_deserted(const struct sim *sim, const struct sim_node *leader, const struct rg_region *region, unsigned at)
+{
+    const struct rg_members *members = &leader->node->members;
+
+    for (size_t i = 0; i < members->n; i++)
+        if (rg_span_is(region->name, members->peers[i].region) && is_nobodys(sim, members->peers[i].id))
+            return true;
+    return sim->nodes[at].absent || (rg_span_is(region->status, "ADDING") && is_nobodys(sim, region->node_id));
+}
+
 /* A region that is asked for, or a member, and has no node any more (it was told to end by a primary whose word was lost): its row or the
  * status says so, and people take it away. One that is being added waits for such a one to hear of it: that goes first. */
 static void give_up_regions(struct sim *sim, unsigned leader)
@@ -655,8 +675,10 @@ static void give_up_regions(struct sim *sim, unsigned leader)
         for (unsigned at = 0; at < sim->n_nodes; at++) {
             if (!rg_span_is(region.name, sim->nodes[at].self.region))
                 continue;
-            gone = sim->nodes[at].absent ? at : gone;
-            adding = !sim->nodes[at].absent && rg_span_is(region.status, "ADDING") ? at : adding;
+            if (is_deserted(sim, n, &region, at))
+                gone = at;
+            else if (rg_span_is(region.status, "ADDING"))
+                adding = at;
         }
     rg_scan_end(&scan);
     rg_txn_free(txn);
