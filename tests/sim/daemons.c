@@ -651,10 +651,17 @@ static bool is_nobodys(const struct sim *sim, uint64_t id)
 static bool is_deserted(const struct sim *sim, const struct sim_node *leader, const struct rg_region *region, unsigned at)
 {
     const struct rg_members *members = &leader->node->members;
+    bool any = false;
 
-    for (size_t i = 0; i < members->n; i++)
-        if (rg_span_is(region->name, members->peers[i].region) && is_nobodys(sim, members->peers[i].id))
+    for (size_t i = 0; i < members->n; i++) {
+        bool of = rg_span_is(region->name, members->peers[i].region);
+
+        if (of && is_nobodys(sim, members->peers[i].id))
             return true;
+        any |= of;
+    }
+    if (!any && rg_span_is(region->status, "ACTIVE") && was_given(sim, at) && !sim->daemons->nodes[at].returns)
+        return true; /* it waits to be added, and what stands there is of one before it */
     return sim->nodes[at].absent || (rg_span_is(region->status, "ADDING") && is_nobodys(sim, region->node_id));
 }
 
