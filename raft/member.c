@@ -34,6 +34,10 @@ bool rg_incarnation_equal(const struct rg_incarnation *a, const struct rg_incarn
 
 _Static_assert(sizeof "region=;link=" + sizeof ((struct rg_peer_config *)0)->region + sizeof ((struct rg_peer_config *)0)->link <=
                    RG_ADDRESS_BYTES_MAX, "every address fits");
+_Static_assert(sizeof ((struct rg_incarnation *)0)->b % sizeof(uint64_t) == 0, "drawn in whole numbers");
+_Static_assert(sizeof "region=;link=;incarnation=" + sizeof ((struct rg_peer_config *)0)->region +
+                   sizeof ((struct rg_peer_config *)0)->link + 2 * sizeof(struct rg_incarnation) <= RG_ADDRESS_BYTES_MAX,
+               "a bound one's too");
 _Static_assert(RG_ROLE_LEARNER == 0 && RG_ROLE_VOTER == 1, "in every log");
 
 /* ---- addresses ---- */
@@ -44,10 +48,13 @@ void rg_member_address(const struct rg_peer_config *peer, char out[RG_ADDRESS_BY
 {
     char hex[2 * sizeof peer->incarnation.b + 1] = "";
     bool bound = rg_incarnation_known(&peer->incarnation);
+    int n;
 
     if (bound)
         rg_hex(hex, peer->incarnation.b, sizeof peer->incarnation.b);
-    snprintf(out, RG_ADDRESS_BYTES_MAX, "region=%s;link=%s%s%s", peer->region, peer->link, bound ? incarnation_key : "", hex);
+    n = snprintf(out, RG_ADDRESS_BYTES_MAX, "region=%s;link=%s%s%s", peer->region, peer->link, bound ? incarnation_key : "", hex);
+    RG_ASSERT(n > 0);
+    RG_ASSERT(n < RG_ADDRESS_BYTES_MAX); /* never cut: it would name somebody else */
 }
 
 /* As it is written and in no other way, so that decoding and encoding again give the same bytes. */
@@ -132,6 +139,7 @@ size_t rg_members_bound(const struct rg_members *members)
     RG_ASSERT(members->n <= RG_PEERS_MAX);
     for (size_t i = 0; i < members->n; i++)
         n += rg_incarnation_known(&members->peers[i].incarnation);
+    RG_ASSERT(n <= members->n);
     return n;
 }
 
@@ -145,6 +153,7 @@ struct rg_incarnation rg_members_incarnation(const struct rg_members *members, u
 /* Among the first n: one data directory has one id. */
 static bool incarnation_taken(const struct rg_members *members, size_t n, const struct rg_peer_config *peer)
 {
+    RG_ASSERT(n <= RG_PEERS_MAX);
     for (size_t i = 0; i < n && rg_incarnation_known(&peer->incarnation); i++)
         if (rg_incarnation_equal(&members->peers[i].incarnation, &peer->incarnation))
             return true;
@@ -231,6 +240,7 @@ enum rg_err rg_members_decode(struct rg_span bytes, struct rg_members *ret_membe
         peer->role = role == RG_ROLE_VOTER ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
     }
     RG_ASSERT(m.n == n);
+    RG_ASSERT(m.n >= 1);
     RG_ASSERT(rg_members_voters(&m) <= m.n);
     *ret_members = m;
     return RG_OK;

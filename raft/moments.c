@@ -91,6 +91,7 @@ void rg_moments_applied(struct rg_moments *m, uint64_t least, uint64_t now_us, u
 
         if (c->index > least)
             return;
+        RG_ASSERT(now_us >= c->us);
         rg_count_us(histogram, now_us - c->us);
         m->commits_seen++;
     }
@@ -120,6 +121,7 @@ void rg_moments_visible(struct rg_moments *m, uint64_t applied, uint64_t now_us,
         if (m->receipts_n - m->receipts_seen <= RG_MOMENTS_RECEIPTS) { /* not overwritten since */
             if (r->index > applied)
                 return;
+            RG_ASSERT(now_us >= r->us);
             rg_count_us(histogram, now_us - r->us);
         }
         m->receipts_seen++;

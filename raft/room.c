@@ -10,6 +10,10 @@ enum { STATE_FULL_PERCENT = 85, STATE_AGAIN_PERCENT = 80 };
  * commands of some six rows, each at the end of its own path of four pages), and is followed by a look. */
 #define RESERVE_BYTES (UINT64_C(64) << 20)
 enum { RESERVE_SHARE = 8 };
+_Static_assert(STATE_AGAIN_PERCENT < STATE_FULL_PERCENT, "or it would be full and not full by turns");
+_Static_assert(STATE_FULL_PERCENT < 100, "the rest is for what is in the logs");
+_Static_assert(RESERVE_SHARE > 2, "half as much again as is kept is less than there is");
+_Static_assert((RG_FULL_ADDS & ~RG_FULL_ALL) == 0 && (RG_FULL_ADDS & RG_FULL_DISK) == 0, "the log's disk is not the state's");
 
 uint64_t rg_room_reserve(uint64_t total) { return RG_MIN(RESERVE_BYTES, total / RESERVE_SHARE); }
 
@@ -38,6 +42,7 @@ unsigned rg_room_judge(const struct rg_room *room, unsigned before)
         full |= RG_FULL_MEMORY;
     if (disk_full(room->disk_free, room->disk_total, (before & RG_FULL_DISK) != 0))
         full |= RG_FULL_DISK;
+    RG_ASSERT((full & RG_FULL_STOPPED) == 0); /* that is met, not measured */
     return full;
 }
 
@@ -56,7 +61,11 @@ unsigned rg_room_refused_for(unsigned full)
 {
     unsigned refused = full & (RG_FULL_STATE | RG_FULL_MEMORY);
 
-    return refused == 0 && (full & RG_FULL_STOPPED) != 0 ? RG_FULL_STATE : refused; /* it cannot apply: there is no room for more */
+    if (refused == 0 && (full & RG_FULL_STOPPED) != 0)
+        refused = RG_FULL_STATE; /* it cannot apply: there is no room for more */
+    RG_ASSERT((refused != 0) == ((full & RG_FULL_ADDS) != 0));
+    RG_ASSERT((refused & (RG_FULL_DISK | RG_FULL_STOPPED)) == 0);
+    return refused;
 }
 
 /* What administers the cluster goes on, and what takes away from the state, as long as it can be applied. */

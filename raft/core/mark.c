@@ -37,6 +37,7 @@ struct hold {
 
 static void lose(struct rg_mark *mark, const char *why)
 {
+    RG_ASSERT(why[0] != '\0');
     if (mark->off)
         return;
     mark->off = mark->missing = true;
@@ -137,6 +138,9 @@ static enum rg_err write(struct rg_mark *mark, struct rg_slots **slots, const st
 {
     enum rg_err err;
 
+    RG_ASSERT(version > 0);
+    RG_ASSERT(sequence > 0);
+    RG_ASSERT(body.n > 0);
     if (*slots != NULL && sequence > rg_slots_sequence(*slots))
         return rg_slots_save(*slots, version, body, sequence, ctx);
     rg_slots_free(RG_STEAL(*slots));
@@ -154,6 +158,8 @@ bool rg_mark_save(struct rg_mark *mark, const struct rg_meta *meta, uint64_t seq
 
     if (mark == NULL || mark->off)
         return false;
+    RG_ASSERT(sequence > 0);
+    RG_ASSERT(rg_incarnation_known(&meta->incarnation));
     m.marked = true;
     rg_buf_init(&body, RG_SLOTS_PLAIN_BYTES_MAX);
     err = rg_meta_encode(&m, &body, &version);
@@ -185,6 +191,7 @@ static void hold_done(struct rg_work *work)
     struct hold *job = RG_CONTAINER(work, struct hold, work);
     struct rg_mark *mark = job->mark;
 
+    RG_ASSERT(mark->job == job);
     mark->job = NULL;
     if (job->orphan)
         rg_mark_free(mark);
@@ -218,6 +225,7 @@ void rg_mark_free(struct rg_mark *mark)
     if (mark == NULL)
         return;
     if (mark->job != NULL) {
+        RG_ASSERT(!mark->job->orphan); /* it is freed once */
         mark->job->orphan = true;
         return;
     }

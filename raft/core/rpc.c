@@ -27,6 +27,7 @@ static void append_check(const struct rg_msg_append *m)
     RG_ASSERT(m->term != 0);
     RG_ASSERT(m->prev_term <= m->term);
     RG_ASSERT((m->prev_index == 0) == (m->prev_term == 0));
+    RG_ASSERT(m->prev_index <= INDEX_MAX);
     for (size_t i = 0; i < m->n; i++) {
         const struct rg_entry *entry = &m->entries[i];
 
@@ -44,12 +45,16 @@ static void snap_offer_check(const struct rg_msg_snap_offer *m)
     RG_ASSERT(m->index > 0);
     RG_ASSERT(m->index_term > 0);
     RG_ASSERT(m->index_term <= m->term);
+    RG_ASSERT(m->index <= INDEX_MAX);
     RG_ASSERT(m->size > 0);
+    RG_ASSERT(m->size <= INDEX_MAX);
 }
 
 static void snap_chunk_check(const struct rg_msg_snap_chunk *m)
 {
     RG_ASSERT(m->index_term > 0);
+    RG_ASSERT(m->index <= INDEX_MAX);
+    RG_ASSERT(m->offset <= INDEX_MAX);
     RG_ASSERT(m->data.n > 0);
     RG_ASSERT(m->data.n <= RG_MSG_CHUNK_BYTES_MAX);
     RG_ASSERT(m->data.p != NULL);
@@ -61,6 +66,7 @@ static void handover_check(const struct rg_msg_handover *m)
     RG_ASSERT(m->step < RG_HANDOVER_STEP_COUNT);
     RG_ASSERT(m->term != 0);
     RG_ASSERT(m->last_term != 0);
+    RG_ASSERT(m->last_index <= INDEX_MAX);
 }
 
 static void msg_check(const struct rg_msg *m)
@@ -71,16 +77,20 @@ static void msg_check(const struct rg_msg *m)
         return;
     case RG_MSG_APPEND_RESULT:
         RG_ASSERT(m->append_result.term != 0);
+        RG_ASSERT(m->append_result.rejected <= INDEX_MAX);
+        RG_ASSERT(m->append_result.last_index <= INDEX_MAX);
         return;
     case RG_MSG_VOTE:
         RG_ASSERT(m->vote.term != 0);
         RG_ASSERT(m->vote.candidate != 0);
+        RG_ASSERT(m->vote.last_index <= INDEX_MAX);
         return;
     case RG_MSG_TIMEOUT_NOW:
         RG_ASSERT(m->timeout_now.term != 0);
         return;
     case RG_MSG_ANNOUNCE:
         RG_ASSERT(m->announce.term != 0);
+        RG_ASSERT(m->announce.index <= INDEX_MAX);
         return;
     case RG_MSG_SNAP_OFFER:
         snap_offer_check(&m->snap_offer);
@@ -88,6 +98,8 @@ static void msg_check(const struct rg_msg *m)
     case RG_MSG_SNAP_ACK:
         RG_ASSERT(m->snap_ack.status < RG_SNAP_STATUS_COUNT);
         RG_ASSERT(m->snap_ack.index_term > 0);
+        RG_ASSERT(m->snap_ack.index <= INDEX_MAX);
+        RG_ASSERT(m->snap_ack.offset <= INDEX_MAX);
         return;
     case RG_MSG_SNAP_CHUNK:
         snap_chunk_check(&m->snap_chunk);
@@ -99,12 +111,14 @@ static void msg_check(const struct rg_msg *m)
     case RG_MSG_PROPOSED:
         RG_ASSERT(m->proposed.err < RG_ERR_COUNT);
         RG_ASSERT(m->proposed.reply.err < RG_ERR_COUNT);
+        RG_ASSERT(m->proposed.rev.index <= INDEX_MAX);
         return;
     case RG_MSG_FENCE:
         RG_ASSERT(m->fence.epoch <= UINT32_MAX);
         return;
     case RG_MSG_FENCE_RESULT:
         RG_ASSERT(m->fence_result.epoch <= UINT32_MAX);
+        RG_ASSERT(m->fence_result.last_index <= INDEX_MAX);
         return;
     case RG_MSG_HANDOVER:
         handover_check(&m->handover);
@@ -112,8 +126,11 @@ static void msg_check(const struct rg_msg *m)
     case RG_MSG_ROOM:
         RG_ASSERT((m->room.full & ~(unsigned)RG_FULL_ALL) == 0);
         return;
-    case RG_MSG_VOTE_RESULT: /* of a node that has heard nothing yet: term 0, and its peer refuses it */
     case RG_MSG_REPORT:
+        RG_ASSERT(m->report.durable <= INDEX_MAX);
+        RG_ASSERT(m->report.index <= INDEX_MAX);
+        return;
+    case RG_MSG_VOTE_RESULT: /* of a node that has heard nothing yet: term 0, and its peer refuses it */
         return;
     case RG_MSG_INSTALL:
         RG_ASSERT(false && "an INSTALL never goes on the wire");

@@ -218,6 +218,7 @@ static enum rg_err choose(struct rg_slots *slots, struct read_slot read[SLOTS], 
             errs[i] = RG_ECORRUPT;
             continue;
         }
+        RG_ASSERT(read[i].sequence > 0);
         slots->sequence = read[i].sequence;
         slots->next = (i + 1) % SLOTS;
         return RG_OK;
@@ -297,6 +298,7 @@ enum rg_err rg_slots_reopen(const struct rg_slots_kind *kind, struct rg_io *io, 
 
     if (slots == NULL)
         return RG_ENOMEM;
+    RG_ASSERT(sequence > 0);
     *slots = (struct rg_slots){.kind = *kind, .io = io, .keys = keys, .fd = -1, .sequence = sequence};
     err = io->open(io, path, 0, &slots->fd, ctx);
     if (err) {

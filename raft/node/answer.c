@@ -1,6 +1,10 @@
 /* raft/node/answer.c: proposals in, outcomes out; waits for a revision. */
 #include "raft/node/node_priv.h"
 
+_Static_assert(NODE_BATCH_BYTES >= RG_CMD_BYTES_MAX, "a batch holds any command");
+_Static_assert(NODE_APPLY_BYTES >= NODE_BATCH_BYTES, "a batch is applied in one transaction");
+_Static_assert(RG_HASHES_KEPT >= 2 * NODE_APPLY_ENTRIES, "a transaction later the hash that was announced is still there");
+
 void node_answers_init(struct rg_node *node)
 {
     rg_proposals_init(&node->answers.queue);
@@ -12,12 +16,15 @@ void node_answers_init(struct rg_node *node)
 
 enum rg_err node_answers_new(struct rg_node *node)
 {
+    RG_ASSERT(node->answers.batch == NULL);
+    RG_ASSERT(node->config.batch_max > 0);
     node->answers.batch = calloc(node->config.batch_max, sizeof *node->answers.batch);
     return node->answers.batch != NULL ? RG_OK : RG_ENOMEM;
 }
 
 void node_answers_stop(struct rg_node *node)
 {
+    RG_ASSERT(node->stage.state == NODE_STOPPED);
     rg_proposals_answer(&node->answers.done, RG_ESTOPPED);
     rg_proposals_answer(&node->answers.flying, RG_ESTOPPED);
     rg_proposals_answer(&node->answers.queue, RG_ESTOPPED);
@@ -27,6 +34,7 @@ void node_answers_stop(struct rg_node *node)
 
 void node_answers_unled(struct rg_node *node)
 {
+    RG_ASSERT(!node->leading); /* or a callback could submit again */
     rg_proposals_answer(&node->answers.queue, RG_ENOTPRIMARY);
     rg_proposals_answer(&node->answers.flying, RG_ESTOPPED); /* they may yet be committed: the outcome is open */
     RG_ASSERT(node->answers.queue.n == 0);
@@ -37,6 +45,8 @@ void node_answers_refuse(struct rg_node *node)
 {
     struct rg_proposals queue;
 
+    RG_ASSERT(node->leading);
+    RG_ASSERT(node->room.refusing != 0);
     rg_proposals_move(&queue, &node->answers.queue);
     while (queue.head != NULL) {
         struct rg_proposal *p = rg_proposals_pop(&queue);
@@ -54,6 +64,7 @@ void node_answers_refuse(struct rg_node *node)
 
 void node_answers_stalled(struct rg_node *node, enum rg_err err)
 {
+    RG_ASSERT(err == RG_ESTATEFULL || err == RG_EDISKFULL); /* nothing else leaves an outcome open in place */
     for (struct rg_proposal *p = node->answers.flying.head; p != NULL; p = p->next)
         p->rev = (struct rg_rev){.epoch = rg_epoch_of(p->term), .index = p->index};
     rg_proposals_answer(&node->answers.flying, err);
@@ -133,6 +144,7 @@ void node_held_release(struct rg_node *node)
 {
     struct rg_proposals held;
 
+    RG_ASSERT(!node->handover.paused);
     if (node->answers.held.n == 0)
         return;
     node_publish_early(node); /* whom they are told must show who leads now */
@@ -152,21 +164,25 @@ void node_submit_batch(struct rg_node *node)
 
     if (node->answers.queue.n == 0 || !node->leading || rg_wal_busy(node->wal) || node_change_waits(node))
         return;
+    RG_ASSERT(term == node->meta.term);
+    RG_ASSERT(first > node->state.applied.index);
     for (p = node->answers.queue.head; p != NULL && n < node->config.batch_max; p = p->next) {
         if (n > 0 && bytes + p->cmd.n > NODE_BATCH_BYTES)
             break;
         bytes += p->cmd.n;
         node->answers.batch[n++] = (struct rg_entry){.term = term, .type = RG_ENTRY_COMMAND, .data = p->cmd};
     }
-    RG_ASSERT(n > 0 && n <= node->config.batch_max);
+    RG_ASSERT(n > 0);
+    RG_ASSERT(n <= node->config.batch_max);
     err = rg_core_submit(node->core, node_now_ms(node), node->answers.batch, n, &update);
     if (err == RG_ENOTPRIMARY) {
         rg_proposals_answer(&node->answers.queue, RG_ENOTPRIMARY);
         return;
     }
+    RG_ASSERT(err || update.n_entries == n);
+    RG_ASSERT(err || update.first_index == first); /* the outcome is told by index */
     for (size_t i = 0; !err && i < n; i++) { /* before node_take: it answers the flying ones if it must stop */
         p = rg_proposals_pop(&node->answers.queue);
-        RG_ASSERT(update.n_entries == n && update.first_index == first); /* the outcome is told by index */
         p->index = first + i;
         p->term = term;
         rg_proposals_push(&node->answers.flying, p);
@@ -187,7 +203,8 @@ struct rg_proposal *node_flying_take(struct rg_node *node, uint64_t index, uint6
 
 void node_done_add(struct rg_node *node, struct rg_proposal *proposal)
 {
-    RG_ASSERT(proposal->index != 0 && proposal->index == proposal->rev.index);
+    RG_ASSERT(proposal->index != 0);
+    RG_ASSERT(proposal->index == proposal->rev.index);
     rg_proposals_push(&node->answers.done, proposal);
 }
 
@@ -250,6 +267,7 @@ void rg_node_wait(struct rg_node *node, struct rg_wait *wait)
 {
     enum rg_err err = node_reached(node, wait->rev);
 
+    RG_ASSERT(wait->on_done != NULL);
     if (node->stage.state == NODE_STOPPED)
         err = RG_ESTOPPED;
     if (err == RG_EREVISION && node_now_ms(node) < wait->deadline_ms) {
@@ -266,6 +284,7 @@ void rg_node_wait(struct rg_node *node, struct rg_wait *wait)
 
 void node_waits_answer(struct rg_node *node, enum rg_err all)
 {
+    RG_ASSERT(all != RG_OK);
     while (node->answers.waits.n > 0) {
         struct rg_wait *w = rg_waits_pop(&node->answers.waits);
 
@@ -283,6 +302,7 @@ static void waits_visible(struct rg_node *node)
         struct rg_wait *w = rg_waits_pop(&node->answers.waits);
 
         w->err = node_reached(node, w->rev);
+        RG_ASSERT(w->err != RG_EREVISION);
         w->on_done(w);
     }
 }
@@ -299,6 +319,7 @@ static void waits_expire(struct rg_node *node, uint64_t now_ms)
         struct rg_wait *w = expired;
 
         expired = w->next;
+        RG_ASSERT(now_ms >= w->deadline_ms);
         w->err = RG_EREVISION;
         w->on_done(w);
     }
@@ -335,6 +356,7 @@ void node_answer(struct rg_node *node)
         p->err = late(node, &regions, p);
         p->on_done(p);
     }
+    RG_ASSERT(node->answers.done.n == 0);
     node_change_answer(node);
     waits_visible(node);
     waits_expire(node, now_ms);

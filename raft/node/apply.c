@@ -23,6 +23,7 @@ struct rg_rev rg_node_visible(const struct rg_node *node)
 
 enum rg_err node_apply_new(struct rg_node *node)
 {
+    RG_ASSERT(node->state.effects == NULL);
     rg_heavy_init(&node->state.heavy, node->io);
     node->state.effects = calloc(NODE_APPLY_ENTRIES, sizeof *node->state.effects);
     return node->state.effects != NULL ? RG_OK : RG_ENOMEM;
@@ -106,6 +107,7 @@ static enum rg_err apply_some(struct rg_node *node, uint64_t limit, size_t n_max
             return err;
         index++;
     }
+    RG_ASSERT(n <= NODE_APPLY_ENTRIES);
     rg_txn_counts(txn, &counts);
     *rows += rg_txn_changes(txn);
     err = rg_txn_commit(RG_STEAL(txn));
@@ -156,6 +158,7 @@ enum rg_err node_apply_upto(struct rg_node *node, uint64_t limit, struct rg_errc
     uint64_t before = node->state.applied.index, rows = 0, rows_max = (uint64_t)NODE_TURN_ROWS * node->config.heavy_objects;
     size_t n_max = NODE_APPLY_ENTRIES;
 
+    RG_ASSERT(limit <= rg_wal_last(node->wal));
     while (node->state.applied.index < limit && !stopped && !node_writes_aside(node) && (starts || rows < rows_max)) {
         enum rg_err err = apply_some(node, limit, n_max, starts ? NULL : &bounds, &rows);
 
@@ -254,6 +257,8 @@ void node_config_step(struct rg_node *node)
 
     if (!node->state.config_pending || node->snap.install.state != INSTALL_NONE)
         return;
+    RG_ASSERT(node->state.config_index > 0);
+    RG_ASSERT(node->state.config.len > 0);
     node->state.config_pending = false;
     err = rg_core_configured(node->core, node_now_ms(node), node->state.config_index, rg_buf_span(&node->state.config),
                              &update);
@@ -269,6 +274,8 @@ enum rg_err node_snapshot_load(struct rg_node *node, const struct rg_snapfile *f
     struct rg_snapshot_info info;
     enum rg_err err = rg_snapstore_load(node->snaps, file, node->config.store, &node->state.config, &info, ctx);
 
+    RG_ASSERT(node->stage.state == NODE_NEW);
+    RG_ASSERT(node->snap.index == 0);
     if (err)
         return err;
     rg_store_swap(node->config.store);
@@ -349,7 +356,9 @@ static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file,
     }
     if (node->snap.install.state != INSTALL_NONE || file->index <= node->snap.index)
         return; /* overtaken by one that was received */
-    RG_ASSERT(file->index <= node->state.applied.index && node->snap.taking_config_index <= file->index);
+    RG_ASSERT(file->index <= node->state.applied.index);
+    RG_ASSERT(node->snap.taking_config_index <= file->index);
+    RG_ASSERT(file->term <= node->meta.term);
     node_release(node); /* what may leave leaves before its entries are forgotten */
     base = (struct rg_core_base){.index = file->index,
                                  .term = file->term,
@@ -361,6 +370,7 @@ static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file,
     node_take(node, err, &update, false);
     if (node->stage.state != NODE_RUNNING)
         return;
+    RG_ASSERT(file->term >= node->snap.term);
     node->snap.index = file->index;
     node->snap.term = file->term;
     rg_buf_clear(&node->snap.config); /* the configuration as of the snapshot, should the core begin again */
@@ -381,6 +391,7 @@ static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file,
  * would be sent that one, without it, for ever. */
 static bool snapshot_due(const struct rg_node *node)
 {
+    RG_ASSERT(node->state.applied.index >= node->snap.index);
     if (node->state.applied.index <= RG_MAX(node->snap.index, UINT64_C(1)))
         return false;
     return node->snap.wanted || node->state.applied.index - node->snap.index >= node->config.snapshot_entries ||
@@ -479,6 +490,7 @@ void node_receiver_complete(void *arg, uint64_t peer, const struct rg_msg_snap_o
 
 void node_receiver_abort(struct rg_node *node, uint64_t epoch)
 {
+    RG_ASSERT(epoch > 0);
     rg_receiver_abort(node->receiver, epoch << RG_EPOCH_SHIFT);
 }
 

@@ -21,7 +21,8 @@ static void drop(struct rg_node *node, enum rg_err err)
 {
     struct rg_change *change = RG_STEAL(node->change.now);
 
-    RG_ASSERT(err != RG_OK && change->index == 0);
+    RG_ASSERT(err != RG_OK);
+    RG_ASSERT(change->index == 0); /* nothing of it is in the log */
     done(change, err);
 }
 
@@ -36,6 +37,7 @@ static enum rg_err voter_check(struct rg_node *node, struct rg_change *change)
 {
     const struct node_peer *peer = node_peer_find(node, change->peer.id);
 
+    RG_ASSERT(node->leading);
     if (change->kind != RG_CHANGE_ROLE || change->peer.role != RG_ROLE_VOTER)
         return RG_OK;
     if (peer == NULL || !peer->up)
@@ -91,6 +93,7 @@ static enum rg_err encode(struct rg_node *node, struct rg_change *change)
 
     if (err)
         return err;
+    RG_ASSERT(rg_members_votes(&after, node->config.id)); /* whoever leads stays */
     rg_buf_clear(&node->change.bytes);
     err = rg_members_encode(&after, &node->change.bytes);
     return err == RG_EINVALID ? rg_change_refuse(change, "has an address that is empty, too long or another's") : err;
@@ -108,7 +111,9 @@ static void submit(struct rg_node *node)
         drop(node, err);
         return;
     }
-    RG_ASSERT(update.n_entries == 1 && update.first_index == index);
+    RG_ASSERT(update.n_entries == 1);
+    RG_ASSERT(update.first_index == index);
+    RG_ASSERT(entry.term == node->meta.term);
     change->index = index;
     change->term = entry.term;
     node_take(node, RG_OK, &update, false);
@@ -118,6 +123,7 @@ void rg_node_change(struct rg_node *node, struct rg_change *change)
 {
     enum rg_err err = RG_OK;
 
+    RG_ASSERT(change->on_done != NULL);
     change->text[0] = '\0';
     change->index = change->term = 0;
     if (node->stage.state == NODE_STOPPED)
@@ -135,6 +141,8 @@ void rg_node_change(struct rg_node *node, struct rg_change *change)
     if (err) {
         done(change, err);
     } else {
+        RG_ASSERT(node->change.now == NULL);
+        RG_ASSERT(node->change.bytes.len > 0);
         node->change.now = change;
         node->change.deadline_ms = node_now_ms(node) + IDLE_MS;
         node_change_step(node);
@@ -197,6 +205,7 @@ static void on_bound(struct rg_change *change)
 {
     struct rg_node *node = node_of_own(change);
 
+    RG_ASSERT(change->kind == RG_CHANGE_BIND);
     if (change->err) {
         node->change.bind_due = node->leading; /* the log was not idle; else whoever leads next begins anew */
         return;
@@ -238,6 +247,7 @@ void node_bind_step(struct rg_node *node)
     node->change.bind_due = false;
     if (!next_binding(node, &after))
         return; /* until somebody is heard */
+    RG_ASSERT(after.n == node->members.n); /* nobody comes or goes by it */
     node->change.own = (struct rg_change){.kind = RG_CHANGE_BIND, .on_done = on_bound};
     rg_node_change(node, &node->change.own);
 }

@@ -6,6 +6,7 @@
 
 #define ASK_MS 2000u   /* a node that does not answer within this counts as gone */
 #define RAISE_MS 3000u /* with the lease's time: how long a promotion is left to come about */
+_Static_assert(RAISE_MS > ASK_MS, "a promotion that is being asked for is not overtaken");
 
 bool node_bygone(const struct rg_node *node, uint64_t term)
 {
@@ -65,7 +66,8 @@ static bool promise(struct rg_node *node, uint64_t epoch)
     node_handover_overtaken(node);
     if (epoch == node->meta.promised)
         return true; /* the same one asks again: epochs are its own */
-    RG_ASSERT(epoch > node->meta.promised && epoch > rg_epoch_of(node->meta.term));
+    RG_ASSERT(epoch > node->meta.promised);
+    RG_ASSERT(epoch > rg_epoch_of(node->meta.term));
     node_receiver_abort(node, epoch);
     node->meta.promised = epoch;
     err = RG_BUG(promise_not_saved) ? RG_OK : rg_metafile_save(node->metafile, &node->meta, &ctx);
@@ -116,6 +118,7 @@ void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg
 
     if (node->stage.state != NODE_RUNNING || (!is_whole(node) && m->ceded != peer->config.id))
         return; /* promised, but it says nothing about what was acknowledged before it came: only a primary that raises its epoch knows */
+    RG_ASSERT(!promised || node->meta.promised == m->epoch);
     out.fence_result = result(node, m->ceded);
     out.fence_result.number = m->number;
     out.fence_result.promised = promised;
@@ -140,6 +143,7 @@ static void ask(struct rg_node *node, uint64_t epoch)
     struct rg_failover *f = node->failover.request;
     struct rg_msg m = {.type = RG_MSG_FENCE};
 
+    RG_ASSERT((epoch == 0) == (node->failover.stage.state == FAILOVER_ASK));
     node->failover.number = node->io->random(node->io);
     node->failover.deadline_ms = node_now_ms(node) + ASK_MS;
     candidate_self(node, &f->candidates[0]);
@@ -157,6 +161,7 @@ static void ask(struct rg_node *node, uint64_t epoch)
         if (node->peers[i].up)
             (void)node_send(node, c->id, &m);
     }
+    RG_ASSERT(f->n_candidates == node->n_peers + 1);
 }
 
 void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence_result *m)
@@ -170,6 +175,7 @@ void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const st
     if ((node->failover.stage.state != FAILOVER_ASK && node->failover.stage.state != FAILOVER_PROMISE) ||
         m->number != node->failover.number)
         return;
+    RG_ASSERT(f != NULL);
     for (size_t i = 1; i < f->n_candidates; i++) {
         struct rg_candidate *c = &f->candidates[i];
 
@@ -220,6 +226,7 @@ static enum rg_err judge(struct rg_node *node, bool promised)
                                    .ceded = node->failover.ceded,
                                    .promised = promised};
 
+    RG_ASSERT(f->candidates[0].id == node->config.id);
     candidate_self(node, &f->candidates[0]); /* as it is now: it may have got what others had when they answered */
     f->candidates[0].promised = promised;
     return rg_promotion_judge(&p, f);
@@ -233,6 +240,8 @@ void node_failover_answer(struct rg_node *node, enum rg_err err)
 
     if (f == NULL)
         return;
+    RG_ASSERT(f->on_done != NULL);
+    RG_ASSERT(err != RG_OK || f->dry_run || node->leading);
     rg_sm_move(&node->failover.stage, FAILOVER_NONE);
     node->failover.request = NULL;
     f->err = err;
@@ -264,6 +273,7 @@ static void begin(struct rg_node *node, struct rg_failover *f, uint64_t ceded)
     struct node_failover *s = &node->failover;
 
     RG_ASSERT(s->request == NULL);
+    RG_ASSERT((ceded != 0) == (f == &s->own));
     rg_sm_move(&s->stage, FAILOVER_ASK);
     s->request = f;
     s->ceded = ceded;
@@ -275,6 +285,7 @@ void rg_node_failover(struct rg_node *node, struct rg_failover *f)
 {
     enum rg_err err;
 
+    RG_ASSERT(f->on_done != NULL);
     f->text[0] = '\0';
     f->epoch = 0;
     f->n_candidates = 0;
@@ -302,6 +313,7 @@ void node_promise_heard(struct rg_node *node, uint64_t epoch)
     if (!node->leading || epoch <= rg_epoch_of(node->meta.term) || epoch >= RG_EPOCH_HEARD_MAX)
         return;
     node->epochs.heard = RG_MAX(node->epochs.heard, epoch);
+    RG_ASSERT(node->epochs.heard > rg_epoch_of(node->meta.term));
     if (node->epochs.raise_ms == 0)
         node->epochs.raise_ms = node_now_ms(node) + RAISE_MS + node->lease.settings.lease_ms;
 }
@@ -315,6 +327,7 @@ static void on_raised(struct rg_failover *f)
 {
     struct rg_node *node = node_of_own(f);
 
+    RG_ASSERT(f->err != RG_OK || node->leading); /* in the epoch that it wanted */
     node_pause(node, false);
     if (f->err == RG_OK)
         return;
@@ -334,6 +347,7 @@ static void raise_epoch(struct rg_node *node)
         node->epochs.raise_ms = node_now_ms(node) + RAISE_MS;
         return;
     }
+    RG_ASSERT(rg_change_only_voter(&node->members) == node->config.id);
     rg_buf_clear(&node->failover.config);
     if (rg_members_encode(&node->members, &node->failover.config) != RG_OK)
         return;
@@ -366,6 +380,7 @@ static void step_asked(struct rg_node *node)
         node_failover_answer(node, rg_promotion_say(f, RG_EBUSY, "this node has promised itself elsewhere meanwhile"));
         return;
     }
+    RG_ASSERT(f->epoch > rg_epoch_of(node->meta.term));
     rg_sm_move(&node->failover.stage, FAILOVER_PROMISE);
     ask(node, f->epoch);
 }
@@ -384,6 +399,10 @@ void node_failover_take(struct rg_node *node, uint64_t term, struct rg_span conf
 {
     struct rg_failover *f = &node->failover.own;
 
+    RG_ASSERT(!node->leading);
+    RG_ASSERT(ceded != 0);
+    RG_ASSERT(ceded != node->config.id);
+    RG_ASSERT(config.n > 0);
     rg_buf_clear(&node->failover.config);
     rg_buf_put(&node->failover.config, config.p, config.n);
     if (node->failover.config.err) {
@@ -428,6 +447,7 @@ static void step_begin(struct rg_node *node)
     RG_AUTO_BUF struct rg_buf config = {.max = 0};
     struct rg_failover *f = node->failover.request;
 
+    RG_ASSERT(!raising(node) || node->leading);
     if (raising(node))
         node_pause(node, true);
     if (node->log.persisted < rg_wal_last(node->wal) || (raising(node) && !node_quiet(node)))
@@ -436,6 +456,7 @@ static void step_begin(struct rg_node *node)
         node_failover_answer(node, rg_promotion_say(f, RG_EBUSY, "another promotion went ahead meanwhile"));
         return;
     }
+    RG_ASSERT(node->log.persisted == rg_wal_last(node->wal));
     rg_buf_init(&config, RG_RAFT_CONFIG_BYTES_MAX);
     if (node->failover.ceded != 0)
         rg_buf_put(&config, node->failover.config.data, node->failover.config.len);
@@ -445,7 +466,8 @@ static void step_begin(struct rg_node *node)
     }
     rg_log_warn(node->config.log, "failover.begin", "epoch=%llu last=%llu", (unsigned long long)node->failover.epoch,
                 (unsigned long long)rg_wal_last(node->wal));
-    RG_ASSERT(node->failover.epoch > 0 && node->failover.epoch <= UINT32_MAX);
+    RG_ASSERT(node->failover.epoch > 0);
+    RG_ASSERT(node->failover.epoch <= UINT32_MAX);
     RG_ASSERT(node_now_ms(node) >= node->failover.wait_until_ms || RG_BUG(promotion_no_wait));
     RG_ASSERT(rg_epoch_of_node(node->failover.epoch, node->config.id) || RG_BUG(epoch_next_one));
     rg_sm_move(&node->failover.stage, FAILOVER_BEGIN);
@@ -508,9 +530,12 @@ void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config)
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
-    RG_ASSERT(node->stage.state == NODE_RUNNING && node->snap.install.state == INSTALL_NONE && term >= node->meta.term);
+    RG_ASSERT(node->stage.state == NODE_RUNNING);
+    RG_ASSERT(node->snap.install.state == INSTALL_NONE);
+    RG_ASSERT(term >= node->meta.term);
     RG_ASSERT((term & UINT32_MAX) == 0 || term > node->meta.term); /* a new epoch's, or a later one of this epoch */
-    RG_ASSERT(rg_epoch_of(term) > 0 && config.n > 0);
+    RG_ASSERT(rg_epoch_of(term) > 0);
+    RG_ASSERT(config.n > 0);
     if (node->leading) {
         node_lose_leadership(node);
         if (node->stage.state != NODE_RUNNING)
@@ -532,9 +557,12 @@ void node_reborn(struct rg_node *node, uint64_t term, struct rg_span config)
     }
     rg_sm_move(&node->stage, NODE_REBORN);
     node->epochs.reborn_index = rg_wal_last(node->wal);
-    RG_ASSERT(!node->leading && node->answers.flying.n == 0);
+    RG_ASSERT(node->epochs.reborn_index > node->state.applied.index);
+    RG_ASSERT(node->meta.promised >= rg_epoch_of(term));
     RG_ASSERT(node->answers.queue.n == 0);
     RG_ASSERT(node->change.now == NULL);
+    RG_ASSERT(!node->leading);
+    RG_ASSERT(node->answers.flying.n == 0);
     node_primary_forget(node);
     rg_wal_flush(node->wal);
 }
@@ -546,8 +574,10 @@ void node_reborn_durable(struct rg_node *node)
     struct rg_entry entry;
     enum rg_err err;
 
-    RG_ASSERT(rg_wal_last(node->wal) == node->epochs.reborn_index && rg_wal_get(node->wal, node->epochs.reborn_index, &entry));
-    RG_ASSERT(entry.type == RG_ENTRY_CHANGE && entry.term == node->meta.term);
+    RG_ASSERT(rg_wal_last(node->wal) == node->epochs.reborn_index);
+    RG_ASSERT(rg_wal_get(node->wal, node->epochs.reborn_index, &entry));
+    RG_ASSERT(entry.type == RG_ENTRY_CHANGE);
+    RG_ASSERT(entry.term == node->meta.term);
     rg_core_free(RG_STEAL(node->core));
     err = rg_members_decode(entry.data, &node->members);
     if (!err)

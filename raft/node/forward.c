@@ -1,6 +1,8 @@
 /* raft/node/forward.c: proposals made in one region and carried to the primary; and what a command would come to here. */
 #include "raft/node/node_priv.h"
 
+_Static_assert(NODE_FORWARD_MS > NODE_POLICY_WAIT_MS, "the primary's answer about regions comes before the time here is up");
+
 /* ---- on the replica ---- */
 
 void node_forward_init(struct rg_node *node)
@@ -18,6 +20,7 @@ static enum rg_err carry(struct rg_node *node, struct node_peer *primary, struct
 {
     struct rg_msg m = {.type = RG_MSG_PROPOSE};
 
+    RG_ASSERT(!node->leading);
     RG_ASSERT(primary->config.id == node->primary.id);
     m.propose.number = rg_carried_number(&node->forward.carried, p);
     m.propose.cmd = p->cmd;
@@ -55,6 +58,7 @@ void rg_node_forward(struct rg_node *node, struct rg_proposal *p)
     }
     if (p->deadline_ms == 0)
         p->deadline_ms = node_now_ms(node) + NODE_FORWARD_MS;
+    RG_ASSERT(node->forward.carried.list.n < NODE_GUESTS_MAX);
     rg_carried_add(&node->forward.carried, p, primary->config.id);
     node_forward_check(&node->forward);
 }
@@ -133,6 +137,7 @@ static void guest_answer(struct rg_node *node, uint64_t peer, uint64_t number, c
 {
     struct rg_msg m = {.type = RG_MSG_PROPOSED};
 
+    RG_ASSERT(peer != 0);
     m.proposed = (struct rg_msg_proposed){.number = number, .err = outcome_for(node, peer, p), .rev = p->rev, .reply = p->reply};
     (void)node_send(node, peer, &m); /* lost: the outcome is open there */
 }
@@ -153,6 +158,7 @@ static bool guest_degrade(struct guest *g)
 
     if (g->proposal.err != RG_ESHORTAGE || !g->node->lease.settings.degrade || g->proposal.degraded)
         return false;
+    RG_ASSERT(g->proposal.index == 0); /* it is in no log */
     node_spread(g->node, &r);
     rg_tlv_put_u64(&g->cmd, RG_F_DEGRADED, rg_spread_reachable(&r));
     if (g->cmd.err)
@@ -171,6 +177,7 @@ static void guest_done(struct rg_proposal *proposal)
         return;
     }
     RG_ASSERT(g->node->forward.n_guests > 0);
+    RG_ASSERT((g->own == NULL) == (g->peer != 0));
     g->node->forward.n_guests--;
     if (g->own != NULL)
         own_answer(g->own, proposal);
@@ -202,6 +209,7 @@ static void forward_here(struct rg_node *node, struct rg_proposal *p)
     bool noted = node->lease.settings.degrade && !p->degraded && !p->exempt && p->cmd.n > 0 && p->cmd.n <= RG_CMD_BYTES_MAX;
     struct guest *g = noted && node->forward.n_guests < NODE_GUESTS_MAX ? guest_new(node, p->cmd) : NULL;
 
+    RG_ASSERT(node->leading);
     if (g == NULL) { /* at worst refused for now */
         rg_node_submit(node, p);
         return;

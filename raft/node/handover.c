@@ -7,6 +7,8 @@
 #define COMMIT_MS 10000u   /* how long the outcome is waited for after the hand-over point */
 #define PAUSE_MS 5000u
 #define TAKE_MS 500u       /* between two attempts of the target to begin */
+_Static_assert(TAKE_MS > AGAIN_MS, "COMMIT comes again before the target tries again");
+_Static_assert(COMMIT_MS > PAUSE_MS, "an outcome is waited for longer than what leads to it");
 
 static void answer(struct rg_node *node, enum rg_err err)
 {
@@ -73,6 +75,8 @@ void rg_node_handover(struct rg_node *node, struct rg_handover *h)
         h->on_done(h);
         return;
     }
+    RG_ASSERT(!s->changing);
+    RG_ASSERT(!s->paused);
     rg_sm_move(&s->stage, HANDOVER_DEMOTE);
     s->request = h;
     s->to = h->to;
@@ -99,7 +103,8 @@ static void change_role(struct rg_node *node, uint64_t id, enum rg_role role)
 {
     struct node_handover *s = &node->handover;
 
-    RG_ASSERT(!s->changing && node->leading);
+    RG_ASSERT(!s->changing);
+    RG_ASSERT(node->leading);
     s->changing = true;
     s->change = (struct rg_change){.kind = RG_CHANGE_ROLE, .peer = {.id = id, .role = role}, .on_done = on_change};
     rg_node_change(node, &s->change);
@@ -111,6 +116,8 @@ static void give_up(struct rg_node *node, const char *why)
 {
     struct node_handover *s = &node->handover;
 
+    RG_ASSERT(!s->changing);
+    RG_ASSERT(node->leading);
     if (s->request != NULL && s->request->text[0] == '\0')
         rg_handover_say(s->request, RG_OK, "given up, this node is the primary as before: %s", why);
     rg_log_warn(node->config.log, "handover.given_up", "why=\"%s\"", why);
@@ -123,6 +130,8 @@ static void step_demote(struct rg_node *node)
 {
     struct node_handover *s = &node->handover;
 
+    RG_ASSERT(node->leading);
+    RG_ASSERT(s->request != NULL);
     if (s->changing)
         return;
     if (s->change_err) {
@@ -160,6 +169,7 @@ static enum rg_err next_config(const struct rg_node *node, uint64_t to, struct r
 {
     struct rg_members m;
 
+    RG_ASSERT(rg_members_find(&node->members, to) != NULL);
     rg_change_handed(&node->members, to, &m);
     rg_buf_clear(out);
     return rg_members_encode(&m, out);
@@ -170,13 +180,16 @@ static enum rg_err send_step(struct rg_node *node, uint64_t to, enum rg_handover
     struct node_handover *s = &node->handover;
     struct rg_msg m = {.type = RG_MSG_HANDOVER};
 
+    RG_ASSERT(step == RG_HANDOVER_PREPARE || step == RG_HANDOVER_COMMIT);
     m.handover = (struct rg_msg_handover){.number = s->number,
                                           .step = step,
                                           .term = s->term,
                                           .last_index = s->last_index,
                                           .last_term = s->last_term,
                                           .config = rg_buf_span(&s->config)};
-    RG_ASSERT(s->config.len > 0 && (s->term & UINT32_MAX) == 0 && s->term > s->last_term);
+    RG_ASSERT(s->config.len > 0);
+    RG_ASSERT((s->term & UINT32_MAX) == 0);
+    RG_ASSERT(s->term > s->last_term);
     s->again_ms = node_now_ms(node) + AGAIN_MS;
     return node_send(node, to, &m);
 }
@@ -187,6 +200,9 @@ static void step_drain(struct rg_node *node)
     const struct node_peer *peer = node_peer_find(node, s->to);
     uint64_t last = rg_wal_last(node->wal);
 
+    RG_ASSERT(node->leading);
+    RG_ASSERT(s->request != NULL);
+    RG_ASSERT(s->paused);
     if (peer == NULL || !peer->up)
         give_up(node, "the target is gone");
     else if (drained(node) && peer->durable >= last) {
@@ -207,6 +223,9 @@ static void step_prepare(struct rg_node *node)
     struct node_handover *s = &node->handover;
     const struct node_peer *peer = node_peer_find(node, s->to);
 
+    RG_ASSERT(node->leading);
+    RG_ASSERT(s->request != NULL);
+    RG_ASSERT(s->paused);
     if (peer == NULL || !peer->up)
         give_up(node, "the target is gone");
     else if (node_now_ms(node) >= s->deadline_ms)
@@ -221,6 +240,8 @@ static void cede(struct rg_node *node)
 {
     struct node_handover *s = &node->handover;
 
+    RG_ASSERT(s->term > node->meta.term);
+    RG_ASSERT(s->stage.state == HANDOVER_PREPARE);
     if (rg_wal_last(node->wal) != s->last_index) { /* paused: a configuration's entry, or none of ours */
         give_up(node, "the log has grown meanwhile");
         return;
@@ -228,8 +249,12 @@ static void cede(struct rg_node *node)
     rg_log_warn(node->config.log, "handover.cede", "to=%llu epoch=%llu last=%llu", (unsigned long long)s->to,
                 (unsigned long long)rg_epoch_of(s->term), (unsigned long long)s->last_index);
     /* The last moment before the hand-over point: nobody waits for an answer, and all that was acknowledged is on disk. */
-    RG_ASSERT(node->leading && node->handover.paused && node->answers.queue.n == 0 && node->answers.flying.n == 0);
-    RG_ASSERT(node->log.persisted == s->last_index && node->log.committed == s->last_index);
+    RG_ASSERT(node->leading);
+    RG_ASSERT(node->handover.paused);
+    RG_ASSERT(node->answers.queue.n == 0);
+    RG_ASSERT(node->answers.flying.n == 0);
+    RG_ASSERT(node->log.persisted == s->last_index);
+    RG_ASSERT(node->log.committed == s->last_index);
     rg_sm_move(&s->stage, HANDOVER_CEDE);
     s->deadline_ms = node_now_ms(node) + COMMIT_MS;
     node->meta.ceded_index = s->last_index;
@@ -244,6 +269,7 @@ static void step_commit(struct rg_node *node)
     struct node_handover *s = &node->handover;
     uint64_t now = node_now_ms(node);
 
+    RG_ASSERT(!node->leading);
     if (now >= s->deadline_ms && s->request != NULL) {
         rg_handover_say(s->request, RG_OK, "handed over, but the new primary has not been heard yet; the hand-over goes on");
         answer(node, RG_ETIMEOUT);
@@ -261,6 +287,7 @@ void node_handover_heard(struct rg_node *node, uint64_t peer, uint64_t term)
         return;
     rg_sm_move(&s->stage, HANDOVER_NONE);
     node->handover.paused = false;
+    RG_ASSERT(!node->leading);
     rg_log_info(node->config.log, "handover.done", "to=%llu epoch=%llu paused_ms=%llu", (unsigned long long)peer,
                 (unsigned long long)rg_epoch_of(term),
                 (unsigned long long)(s->paused_ms > 0 ? node_now_ms(node) - s->paused_ms : 0));
@@ -275,6 +302,7 @@ void node_handover_end(struct rg_node *node, enum rg_err err, const char *text)
 
     if (s->stage.state == HANDOVER_NONE || (ceded && err != RG_ESTOPPED))
         return; /* past the hand-over point it goes on */
+    RG_ASSERT(!s->changing); /* it was answered before */
     if (s->request != NULL)
         rg_handover_say(s->request, RG_OK, "%s", text);
     node->handover.paused = false;
@@ -288,6 +316,7 @@ void node_handover_overtaken(struct rg_node *node)
 
     if (s->stage.state != HANDOVER_COMMIT)
         return;
+    RG_ASSERT(!node->leading);
     rg_sm_move(&s->stage, HANDOVER_NONE);
     node->handover.paused = false;
     if (s->request != NULL)
@@ -301,6 +330,8 @@ void node_handover_resume(struct rg_node *node)
     struct node_handover *s = &node->handover;
     uint64_t to = rg_handover_resumes(&node->meta, rg_wal_last(node->wal), node->state.config_index, rg_buf_span(&node->state.config));
 
+    RG_ASSERT(!node->leading);
+    RG_ASSERT(s->stage.state == HANDOVER_NONE);
     if (to == 0 || RG_BUG(handover_not_resumed))
         return;
     rg_buf_clear(&s->config);
@@ -382,6 +413,7 @@ static void reply(struct rg_node *node, uint64_t peer, const struct rg_msg_hando
 {
     struct rg_msg out = {.type = RG_MSG_HANDOVER, .handover = *m};
 
+    RG_ASSERT(step == RG_HANDOVER_READY || step == RG_HANDOVER_REFUSED);
     out.handover.step = step;
     out.handover.config = rg_span(NULL, 0);
     (void)node_send(node, peer, &out);
@@ -392,6 +424,8 @@ static void take(struct rg_node *node, uint64_t from, const struct rg_msg_handov
     struct node_handover *s = &node->handover;
     uint64_t now = node_now_ms(node);
 
+    RG_ASSERT(!node->leading);
+    RG_ASSERT(rg_wal_last(node->wal) == m->last_index || RG_BUG(handover_behind));
     node_handover_heard(node, from, m->term); /* one of ours, if it is not over: whoever hands over has led since */
     if (node->lease.settings.lease_regions == 0) {
         rg_log_warn(node->config.log, "handover.take", "from=%llu epoch=%llu", (unsigned long long)from,
@@ -410,6 +444,7 @@ void node_on_handover(struct rg_node *node, struct node_peer *peer, const struct
     struct node_handover *s = &node->handover;
     bool ours = s->stage.state == HANDOVER_PREPARE && peer->config.id == s->to && m->number == s->number;
 
+    RG_ASSERT(!ours || node->leading);
     switch (m->step) {
     case RG_HANDOVER_PREPARE:
         reply(node, peer->config.id, m, takes(node, m) ? RG_HANDOVER_READY : RG_HANDOVER_REFUSED);

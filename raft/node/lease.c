@@ -67,6 +67,7 @@ void node_settings_note(struct rg_node *node, uint64_t index, struct rg_span cmd
     if ((rg_cmd_kind_flags(rg_tlv_u64(cmd, RG_F_KIND, 0)) & RG_CMDF_TOUCHES_SETTINGS) != 0) {
         node->lease.dirty = true;
     } else if (node->lease.settings.regions > 0 && rg_tlv_u64(cmd, RG_F_DEGRADED, UINT64_MAX) != UINT64_MAX) {
+        RG_ASSERT(index >= node->lease.degraded_last);
         node->lease.dirty = true;
         node->lease.degraded_last = index;
     }
@@ -90,6 +91,7 @@ void node_spread(const struct rg_node *node, struct rg_spread *ret_spread)
         if (!peer->guest) /* no member: it has nothing of this log */
             rg_spread_add(ret_spread, &p, node->config.region);
     }
+    RG_ASSERT(ret_spread->n <= node->n_peers);
 }
 
 /* ---- lease: the primary's side ---- */
@@ -120,10 +122,12 @@ void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const stru
 {
     uint64_t now = node_now_ms(node);
 
+    RG_ASSERT(node->leading);
     if (m->lease_ms == 0 || m->stamp == 0 || m->stamp > now || rg_epoch_of(m->term) != rg_epoch_of(node->meta.term))
         return;
     peer->lease_until_ms = RG_MAX(peer->lease_until_ms, (RG_BUG(lease_from_report) ? now : m->stamp) + rg_lease_count_ms(m->lease_ms));
     node_regions_moved(node);
+    RG_ASSERT(peer->lease_until_ms <= now + RG_LEASE_MS_MAX);
 }
 
 /* ---- lease: the region's side ---- */
@@ -135,6 +139,7 @@ uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded)
 
 void node_lease_start(struct rg_node *node)
 {
+    RG_ASSERT(node->stage.state == NODE_NEW);
     if (!RG_BUG(grant_forgotten))
         rg_grants_assume(&node->lease.granted, node->meta.lease_ms, node_now_ms(node));
 }
@@ -145,6 +150,8 @@ uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
+    RG_ASSERT(peer != node->config.id);
+    RG_ASSERT(!node->leading);
     lease_ms = RG_MIN(lease_ms, (uint32_t)RG_LEASE_MS_MAX);
     if (lease_ms == 0)
         return 0;

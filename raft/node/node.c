@@ -24,6 +24,7 @@ void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...)
 
 static void answer_stopped(struct rg_node *node)
 {
+    RG_ASSERT(node->stage.state == NODE_STOPPED);
     if (node->receiver != NULL)
         rg_receiver_stop(node->receiver);
     node_apply_stop(node);
@@ -71,6 +72,7 @@ static void peers_tell(struct rg_node *node)
 {
     struct rg_peer_config peers[RG_PEERS_MAX];
 
+    RG_ASSERT(node->n_peers <= RG_PEERS_MAX);
     for (size_t i = 0; i < node->n_peers; i++)
         peers[i] = node->peers[i].config;
     node->config.on_peers(node->config.arg, peers, node->n_peers);
@@ -80,7 +82,9 @@ struct node_peer *node_guest(struct rg_node *node, const struct rg_hello *hello)
 {
     struct node_peer *peer = node_peer_find(node, hello->from);
 
-    RG_ASSERT(hello->from != 0 && hello->from != node->config.id);
+    RG_ASSERT(hello->from != 0);
+    RG_ASSERT(hello->from != node->config.id);
+    RG_ASSERT(!node->leading || RG_BUG(hello_no_fence)); /* whoever leads follows nobody */
     if (peer != NULL)
         return peer;
     peer = node_peers_guest(node->peers, &node->n_peers);
@@ -97,6 +101,7 @@ void node_guests_drop(struct rg_node *node)
 {
     size_t n = node_peers_members(node->peers, node->n_peers);
 
+    RG_ASSERT(node->leading);
     if (n == node->n_peers)
         return;
     node->n_peers = n;
@@ -107,6 +112,7 @@ void node_guest_step(struct rg_node *node, uint64_t peer)
 {
     const struct node_peer *from = node_peer_find(node, peer);
 
+    RG_ASSERT(node->stage.state == NODE_RUNNING);
     rg_core_guest(node->core, from != NULL && from->guest ? peer : 0);
 }
 
@@ -120,6 +126,7 @@ void node_members_update(struct rg_node *node, bool always)
     /* A log that is only now being received shows configurations of long ago, from before this node was a member. */
     if (rg_members_find(&members, node->config.id) == NULL && rg_core_state(node->core) == RG_CORE_FOLLOWER)
         members = node->configured;
+    RG_ASSERT(members.n >= 1);
     if (!always && rg_members_equal(&members, &node->members))
         return;
     node->members = members;
@@ -138,6 +145,7 @@ static enum rg_err own_strings(struct rg_node *node)
     const char **texts[] = {&c->data_dir, &c->cluster_id, &c->region, &c->instance_arn, &c->identity_store_id, &c->mark};
     bool ok = true;
 
+    RG_ASSERT(!node->strings_owned);
     node->strings_owned = true;
     for (size_t i = 0; i < RG_LEN(texts) - (c->mark == NULL); i++) {
         *texts[i] = strdup(*texts[i]);
@@ -153,6 +161,7 @@ static void free_string(const char *text)
 
 static enum rg_err allocate(struct rg_node *node)
 {
+    RG_ASSERT(node->in_entries == NULL);
     node->in_entries = calloc(RG_MSG_ENTRIES_MAX, sizeof *node->in_entries);
     node->out_entries = calloc(RG_MSG_ENTRIES_MAX, sizeof *node->out_entries);
     if (node->in_entries == NULL || node->out_entries == NULL || node_answers_new(node) != RG_OK || node_apply_new(node) != RG_OK)
@@ -177,6 +186,9 @@ enum rg_err node_make_core(struct rg_node *node)
     };
     char address[RG_ADDRESS_BYTES_MAX];
 
+    RG_ASSERT(node->core == NULL);
+    RG_ASSERT(node->config.heartbeat_ms > 0);
+    RG_ASSERT(node->config.window < node->config.trailing);
     rg_member_address(rg_members_find(&node->configured, node->config.id), address);
     config.address = address;
     return rg_core_new(&config, &node->core);
@@ -198,6 +210,8 @@ static enum rg_err make_receiver(struct rg_node *node)
                                         .on_complete = node_receiver_complete,
                                         .on_failed = node_receiver_failed};
 
+    RG_ASSERT(node->receiver == NULL);
+    RG_ASSERT(node->snaps != NULL);
     return rg_receiver_new(&config, &node->receiver);
 }
 
@@ -250,6 +264,11 @@ enum rg_err rg_node_new(const struct rg_node_config *config, struct rg_node **re
     struct rg_node *node = calloc(1, sizeof *node);
     enum rg_err err;
 
+    RG_ASSERT(config->io != NULL);
+    RG_ASSERT(config->store != NULL);
+    RG_ASSERT(config->keys != NULL);
+    RG_ASSERT(config->on_peers != NULL);
+    RG_ASSERT(config->on_stop != NULL);
     if (node == NULL)
         return rg_fail(ctx, RG_ENOMEM, "make a node");
     node->config = *config;
@@ -272,6 +291,8 @@ enum rg_err rg_node_start(struct rg_node *node, struct rg_errctx *ctx)
     enum rg_err err;
 
     RG_ASSERT(node->stage.state == NODE_NEW);
+    RG_ASSERT(node->core != NULL);
+    RG_ASSERT(!node->leading);
     node->pump.started_ms = node_now_ms(node);
     node_lease_start(node);
     if (node->meta.founds && rg_members_votes(&node->configured, node->config.id) && node->snap.index == 0 &&
@@ -313,6 +334,7 @@ void rg_node_free(struct rg_node *node)
 {
     if (node == NULL)
         return;
+    RG_ASSERT(!node->pump.running); /* no callback frees it */
     for (size_t i = 0; i < node->n_peers; i++)
         rg_sender_free(node->peers[i].sender);
     rg_receiver_free(node->receiver);
@@ -357,6 +379,7 @@ void node_retry_soon(struct rg_node *node)
 
 void node_pump_led(struct rg_node *node)
 {
+    RG_ASSERT(node->leading);
     node->pump.tick_ms = node->pump.announce_due_ms = node_now_ms(node);
 }
 
@@ -373,6 +396,7 @@ static void pump_durable(struct rg_node *node)
     uint64_t durable = RG_BUG(learner_confirms_early) && !node_votes(node) ? rg_wal_last(node->wal) : rg_wal_durable(node->wal);
     enum rg_err err;
 
+    RG_ASSERT(durable <= rg_wal_last(node->wal));
     if (node->stage.state == NODE_FIRST && durable >= 1) {
         err = node_start_core(node, &ctx);
         if (err)
@@ -400,6 +424,7 @@ static uint64_t core_due(const struct rg_node *node)
 {
     uint64_t due = RG_MAX(rg_core_deadline(node->core), node->pump.stepped_timeout_ms);
 
+    RG_ASSERT(node->stage.state == NODE_RUNNING);
     return node->leading ? RG_MAX(due, node->pump.tick_ms + node->config.heartbeat_ms) : due;
 }
 
@@ -409,6 +434,7 @@ static void pump_clock(struct rg_node *node)
     uint64_t now = node_now_ms(node);
     enum rg_err err;
 
+    RG_ASSERT(now >= node->pump.tick_ms); /* a clock that goes back would hold up the core */
     if (node->pump.retry_ms <= now)
         node->pump.retry_ms = UINT64_MAX;
     if (now < core_due(node))
@@ -433,11 +459,13 @@ static void pump_announce(struct rg_node *node)
 
 static void pump_senders(struct rg_node *node)
 {
-    for (size_t i = 0; i < node->n_peers; i++)
+    for (size_t i = 0; i < node->n_peers; i++) {
+        RG_ASSERT(node->peers[i].sender == NULL || node->leading);
         if (node->peers[i].sender != NULL && !rg_sender_step(node->peers[i].sender)) {
             rg_log_info(node->config.log, "snapshot.send.ended", "peer=%llu", (unsigned long long)node->peers[i].config.id);
             rg_sender_free(RG_STEAL(node->peers[i].sender));
         }
+    }
 }
 
 /* A write that does not come back is a disk that failed (RAFT.md rule 4). Before that nothing would end: leases and announcements go on
@@ -482,6 +510,7 @@ static void pump_timer(struct rg_node *node)
 /* Entries and messages of everything that happened since the last pump, and of what was submitted. */
 static void pump_out(struct rg_node *node)
 {
+    RG_ASSERT(node->stage.state == NODE_RUNNING);
     node_change_step(node);
     if (node->stage.state == NODE_RUNNING)
         node_submit_batch(node);

@@ -44,6 +44,7 @@ static enum rg_err open_snapshots(struct rg_node *node, struct rg_errctx *ctx)
     struct rg_context context = context_of(node);
     char dir[1024];
 
+    RG_ASSERT(node->snaps == NULL);
     snprintf(dir, sizeof dir, "%s/snapshots", node->config.data_dir);
     context.purpose = rg_span_str("snapshot");
     return rg_snapstore_open(node->io, dir, node->config.keys, &context, &node->snaps, ctx);
@@ -114,6 +115,8 @@ static enum rg_err open_with(struct rg_node *node, struct rg_wal_config *config,
     struct rg_wal_report report = {.note = ""};
     enum rg_err err;
 
+    RG_ASSERT(node->wal == NULL);
+    RG_ASSERT(file == NULL || file->index > 0);
     config->floor_index = file != NULL ? file->index : 0;
     config->floor_term = file != NULL ? file->term : 0;
     err = rg_wal_open(config, &node->wal, &report, why);
@@ -231,6 +234,7 @@ static enum rg_err replay(struct rg_node *node, struct rg_errctx *ctx)
     bool voted;
     enum rg_err err = scan_members(node, &members, &voted, ctx);
 
+    RG_ASSERT(node->state.applied.index == node->snap.index);
     if (err)
         return err;
     node->members = members.n > 0 ? members : node->configured;
@@ -270,6 +274,8 @@ enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx)
     struct rg_held held = {.index = 0};
     enum rg_err err = open_dir(node, ctx);
 
+    RG_ASSERT(node->stage.state == NODE_NEW);
+    RG_ASSERT(node->core == NULL);
     if (!err)
         err = open_meta(node, &held, ctx);
     if (!err)
@@ -300,6 +306,8 @@ enum rg_err node_first_entry(struct rg_node *node, struct rg_errctx *ctx)
     struct rg_members first = node->configured;
     enum rg_err err;
 
+    RG_ASSERT(node->stage.state == NODE_FIRST);
+    RG_ASSERT(rg_wal_last(node->wal) == 0);
     rg_binding_first(&first, node->config.id, &node->meta.incarnation);
     rg_buf_init(&config, RG_RAFT_CONFIG_BYTES_MAX);
     err = rg_members_encode(&first, &config);
@@ -333,6 +341,7 @@ static enum rg_err log_entries(struct rg_node *node, struct rg_entry **ret_entri
     uint64_t first = rg_wal_first(node->wal), last = rg_wal_last(node->wal);
     size_t n = last >= first ? (size_t)(last - first + 1) : 0;
 
+    RG_ASSERT(last <= rg_wal_durable(node->wal) || RG_BUG(epoch_led_early));
     *ret_entries = NULL;
     *ret_n = n;
     if (n == 0)
@@ -369,6 +378,9 @@ enum rg_err node_start_core(struct rg_node *node, struct rg_errctx *ctx)
     if (err)
         return err;
     node_log_note(node, rg_wal_last(node->wal), node->log.trusted);
+    RG_ASSERT(node->state.applied.index <= node->log.persisted);
+    RG_ASSERT(node->answers.flying.n == 0);
+    RG_ASSERT(!node->leading);
     rg_sm_move(&node->stage, NODE_RUNNING);
     err = rg_core_start(node->core, node_now_ms(node), node->meta.term, node->meta.vote, &base, rg_wal_first(node->wal),
                         entries, n, &update);

@@ -17,6 +17,7 @@ static uint64_t change_before(const struct rg_node *node, uint64_t below, struct
 {
     struct rg_entry entry;
 
+    RG_ASSERT(below <= rg_wal_last(node->wal) + 1);
     for (uint64_t i = below; i-- > rg_wal_first(node->wal);)
         if (i > node->snap.index && rg_wal_get(node->wal, i, &entry) && entry.type == RG_ENTRY_CHANGE)
             return rg_members_decode(entry.data, ret_members) == RG_OK ? i : 0;
@@ -62,6 +63,7 @@ void node_pair_step(struct rg_node *node)
     for (size_t i = 0; i < members.n; i++)
         if (members.peers[i].id == node->pair.other)
             members.peers[i].role = RG_ROLE_LEARNER;
+    RG_ASSERT(rg_change_only_voter(&members) == node->config.id);
     rg_buf_init(&config, RG_RAFT_CONFIG_BYTES_MAX);
     if (rg_members_encode(&members, &config) != RG_OK)
         return;

@@ -46,6 +46,8 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
         hello.term = node->meta.term_before;
     else if (node->handover.stage.state == HANDOVER_COMMIT)
         hello.term = node->meta.ceded_term;
+    RG_ASSERT(hello.term <= node->meta.term);
+    RG_ASSERT(!hello.leader || hello.voter);
     rg_hello_encode(&hello, out);
 }
 
@@ -86,6 +88,8 @@ static void note_refused(struct rg_node *node, struct node_peer *peer, const str
     bool forgot = verdict == RG_HELLO_FORGOT || (verdict == RG_HELLO_EARLIER && !twin);
     bool other = verdict == RG_HELLO_OTHER && !rg_incarnation_equal(&peer->other, &h->incarnation);
 
+    RG_ASSERT(verdict != RG_HELLO_TAKEN);
+    RG_ASSERT(verdict != RG_HELLO_GUEST);
     if (other || (forgot && !peer->forgot) || (twin && !node_life_twin(node, peer))) /* once: it goes on dialling */
         rg_log_error(node->config.log, other ? "peer.other_directory" : twin ? "peer.twin" : "peer.forgot",
                      "peer=%llu region=%s text=\"%s\"", (unsigned long long)peer->config.id, peer->config.region, text);
@@ -99,6 +103,7 @@ static void note_refused(struct rg_node *node, struct node_peer *peer, const str
 
 static void note_taken(struct node_peer *peer, const struct rg_hello *h)
 {
+    RG_ASSERT(peer->config.id == h->from);
     peer->boot = h->boot;
     peer->room_known = h->room;
     peer->said = h->incarnation;
@@ -114,6 +119,7 @@ static enum rg_err heed(struct rg_node *node, struct node_peer *peer, const stru
     bool taken = judged->verdict == RG_HELLO_TAKEN || judged->verdict == RG_HELLO_GUEST;
     enum rg_err err = RG_OK;
 
+    RG_ASSERT(peer == NULL || !judged->itself || peer->config.id == h->from);
     if (judged->itself) {
         node_epoch_heard(node, h->promised);
         if (peer != NULL) {
@@ -173,6 +179,7 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
                                                  .boot = known != NULL ? known->boot : 0},
                          &h, &judged, ctx);
     kept = heed(node, known, &h, &judged, ctx);
+    RG_ASSERT(judged.why == NULL || node->stage.state == NODE_STOPPED); /* fenced */
     node_settle(node);
     return err ? err : kept;
 }
@@ -242,6 +249,8 @@ void node_announce(struct rg_node *node, struct node_peer *peer)
 
     if (!node_commit_known(node))
         return; /* a peer would take too low an index for all there is */
+    RG_ASSERT(node->leading);
+    RG_ASSERT(peer->up);
     m.announce.term = rg_core_term(node->core);
     m.announce.commit = rg_core_commit(node->core);
     m.announce.index = node->state.applied.index;
@@ -294,6 +303,7 @@ static void compare_announced(struct rg_node *node)
         node->health.diverged = true;
         break;
     }
+    RG_ASSERT(node->primary.announced.index <= node->state.applied.index);
     node->primary.pending = false;
 }
 
@@ -304,6 +314,7 @@ static void compare_reported(struct rg_node *node, struct node_peer *peer)
     peer->hash_pending = c == RG_COMPARED_PENDING;
     if (c != RG_COMPARED_EQUAL && c != RG_COMPARED_DIFFERENT)
         return;
+    RG_ASSERT(peer->applied <= node->state.applied.index);
     if (c == RG_COMPARED_DIFFERENT && (!peer->hash_known || peer->hash_ok))
         rg_log_error(node->config.log, "state.diverged", "index=%llu peer=%llu", (unsigned long long)peer->applied,
                      (unsigned long long)peer->config.id);
@@ -315,6 +326,7 @@ void node_compare(struct rg_node *node)
 {
     if (node->primary.pending && node->primary.announced.index <= node->state.applied.index)
         compare_announced(node);
+    RG_ASSERT(!node->primary.pending || node->primary.announced.index > node->state.applied.index);
     for (size_t i = 0; i < node->n_peers; i++)
         if (node->peers[i].hash_pending && node->peers[i].applied <= node->state.applied.index)
             compare_reported(node, &node->peers[i]);
@@ -336,6 +348,7 @@ static void on_announce(struct rg_node *node, struct node_peer *peer, const stru
         node->health.target_set = false;
         node->primary.pending = false;
     }
+    RG_ASSERT(rg_epoch_of(m->term) >= node->meta.promised || RG_BUG(promise_follows));
     node->primary.epoch = rg_epoch_of(m->term);
     node->primary.commit = RG_MAX(node->primary.commit, m->commit);
     moved = node->primary.id != peer->config.id;
@@ -380,6 +393,7 @@ static enum rg_err step_one(struct rg_node *node, uint64_t peer, const struct rg
     struct rg_core_update update;
     enum rg_err err;
 
+    RG_ASSERT(m->type < RG_MSG_ANNOUNCE);
     node_guest_step(node, peer);
     err = rg_core_receive(node->core, node_now_ms(node), peer, m, &update);
 
@@ -399,6 +413,7 @@ static enum rg_err step_append(struct rg_node *node, uint64_t peer, struct rg_ms
     struct rg_msg part = *m;
     size_t done = 0;
 
+    RG_ASSERT(node->snap.install.state == INSTALL_NONE || RG_BUG(install_takes_entries));
     if (rg_append_contradicts(&here, &m->append)) {
         node_contradicted(node, m->append.term, "a leader contradicts entries that are applied here: this node must be seeded again "
                                                 "under a new id");
@@ -435,6 +450,7 @@ static void note_match(struct rg_node *node, struct node_peer *peer)
         peer->durable = match;
         node_regions_moved(node);
     }
+    RG_ASSERT(peer->durable >= match);
 }
 
 static void on_snap_ack(struct rg_node *node, struct node_peer *peer, const struct rg_msg_snap_ack *m)
@@ -473,6 +489,7 @@ static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct
 {
     enum rg_err err;
 
+    RG_ASSERT(node->stage.state == NODE_RUNNING);
     if (bygone(node, m))
         return RG_OK;
     switch (m->type) {
@@ -544,6 +561,7 @@ enum rg_err rg_node_on_message(struct rg_node *node, uint64_t peer, struct rg_sp
     err = rg_rpc_decode(message, node->in_entries, &m, ctx);
     if (err)
         return err;
+    RG_ASSERT(p->config.id == peer);
     p->heard_ms = node_now_ms(node);
     p->forgot = false; /* a life of it that was taken */
     if (node->stage.state == NODE_RUNNING)

@@ -42,6 +42,7 @@ void node_room_judge(struct rg_node *node)
 
     node->room.full = rg_room_judge(&node->room.now, before) | (before & RG_FULL_STOPPED) |
                       (rg_wal_full(node->wal) ? RG_FULL_DISK : 0);
+    RG_ASSERT((node->room.full & RG_FULL_STOPPED) == (before & RG_FULL_STOPPED)); /* apply's to say */
     if (node->room.full != before) {
         log_change(node, before);
         node->room.tell = true;
@@ -120,6 +121,8 @@ static bool grows(struct rg_node *node, struct rg_span cmd)
     struct rg_reply reply;
     enum rg_err err = node_writes_aside(node) ? RG_EBUSY : rg_txn_begin(node->config.store, RG_TXN_WRITE, &txn);
 
+    RG_ASSERT(node->room.refusing != 0);
+    RG_ASSERT(node->state.applied.index > 0);
     if (!err)
         err = rg_fsm_apply(txn, node->state.applied.index + 1, node->state.applied.term, cmd, &reply);
     return err || rg_txn_grown(txn) > ROOM_REWRITE_BYTES;
@@ -130,6 +133,7 @@ enum rg_err node_room_check(struct rg_node *node, struct rg_span cmd)
     enum rg_err err;
     bool more;
 
+    RG_ASSERT(node->leading);
     if (node->room.refusing == 0)
         return RG_OK;
     err = rg_room_refusal(node->room.refusing, rg_cmd_kind_flags(rg_tlv_u64(cmd, RG_F_KIND, 0)), node->room.log_stalled, &more);
@@ -156,6 +160,7 @@ void node_room_tell(struct rg_node *node)
     struct node_peer *primary = node_peer_find(node, node->primary.id);
     uint64_t now = node_now_ms(node);
 
+    RG_ASSERT(node->stage.state == NODE_RUNNING);
     if (node->leading || primary == NULL || !primary->up || !primary->room_known ||
         (!node->room.tell && now < node->room.told_ms + ROOM_TELL_MS))
         return;

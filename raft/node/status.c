@@ -27,6 +27,7 @@ static void count_visible(struct rg_node *node)
 {
     uint64_t least = UINT64_MAX;
 
+    RG_ASSERT(node->leading);
     for (size_t i = 0; i < node->n_peers; i++)
         if (node->peers[i].config.role == RG_ROLE_LEARNER && node->peers[i].up)
             least = RG_MIN(least, node->peers[i].applied);
@@ -57,6 +58,7 @@ bool node_primary_reachable(const struct rg_node *node)
 /* A leader chosen among several voters learns how much is committed only by committing an entry of its own term. */
 bool node_commit_known(const struct rg_node *node)
 {
+    RG_ASSERT(node->core != NULL);
     return rg_core_voters(node->core) == 1 || node->log.committed == rg_wal_last(node->wal) ||
            rg_wal_term(node->wal, node->log.committed) == rg_core_term(node->core);
 }
@@ -68,6 +70,7 @@ bool node_healthy(const struct rg_node *node)
 
 static bool not_yet(struct rg_node *node, const char *why)
 {
+    RG_ASSERT(why[0] != '\0');
     snprintf(node->health.not_ready, sizeof node->health.not_ready, "%s", why);
     return false;
 }
@@ -88,6 +91,7 @@ static bool learner_ready(struct rg_node *node)
                                    .persisted = node->log.persisted};
     const char *why = rg_ready_why_not(&ready);
 
+    RG_ASSERT(!node->leading);
     return why == NULL || not_yet(node, why);
 }
 
@@ -168,6 +172,7 @@ static void publish_regions(struct rg_node *node, struct rg_node_status *s)
     node_spread(node, &r);
     s->regions = rg_spread_counting(&r);
     s->regions_reachable = rg_spread_reachable(&r);
+    RG_ASSERT(s->regions_reachable <= s->regions);
     s->lease_settled = !node->leading || node_lease_settled(node, &r);
     s->lease_held = node->leading && node_lease_held(node, &r);
     s->members_settled = node->leading && !node->state.config_pending && rg_binding_whole(&node->members) &&
@@ -251,6 +256,7 @@ void node_publish_early(struct rg_node *node)
     s->n_peers = node->n_peers;
     for (size_t i = 0; i < node->n_peers; i++)
         publish_peer(node, &node->peers[i], &s->peers[i]);
+    RG_ASSERT(!s->fenced || node->stage.state == NODE_STOPPED);
     pthread_mutex_lock(&node->status_mutex);
     node->status = *s;
     pthread_mutex_unlock(&node->status_mutex);

@@ -7,6 +7,7 @@ static void meta_note(struct rg_node *node, const char *why)
 {
     size_t n = RG_MIN(strlen(why), sizeof node->meta.note - 1);
 
+    RG_ASSERT(why[0] != '\0');
     memcpy(node->meta.note, why, n);
     node->meta.note[n] = '\0';
 }
@@ -31,6 +32,8 @@ void node_fence(struct rg_node *node, uint64_t epoch, const char *why)
     node->meta.promised = RG_MAX(node->meta.promised, epoch); /* so that the next start knows which one replaced it */
     meta_mark(node, &node->meta.fenced, why);
     node_fail(node, RG_EFENCED, "%s", why);
+    RG_ASSERT(node->stage.state == NODE_STOPPED);
+    RG_ASSERT(node->meta.fenced);
 }
 
 void node_fence_forgetful(struct rg_node *node, uint64_t epoch, const char *why)
@@ -59,6 +62,8 @@ void node_contradicted(struct rg_node *node, uint64_t term, const char *why)
     }
     meta_mark(node, &node->meta.quarantined, why);
     node_fail(node, RG_ECORRUPT, "%s", why);
+    RG_ASSERT(node->stage.state == NODE_STOPPED);
+    RG_ASSERT(node->meta.quarantined);
 }
 
 /* ---- what may be served ---- */
@@ -134,6 +139,7 @@ enum rg_err node_send(struct rg_node *node, uint64_t peer, const struct rg_msg *
 {
     enum rg_err err;
 
+    RG_ASSERT(peer != node->config.id);
     if (node->stage.state == NODE_STOPPED || (node->health.alarm && node->leading && is_ahead(node, peer)))
         return RG_ECLOSED;
     rg_buf_clear(&node->out);
@@ -164,6 +170,7 @@ static void route_install(struct rg_node *node, struct node_peer *peer)
     if (peer->sender != NULL || !peer->up)
         return;
     RG_ASSERT(node->leading);
+    RG_ASSERT(!peer->guest || RG_BUG(hello_no_fence));
     err = node_snapshot_choose(node, peer, &file);
     if (!err)
         err = rg_sender_new(&config, peer->config.id, rg_core_term(node->core), &file, &peer->sender, &ctx);
@@ -181,6 +188,7 @@ static void route(struct rg_node *node, const struct rg_core_message *m)
 {
     struct node_peer *peer = node_peer_find(node, m->to);
 
+    RG_ASSERT(m->to != node->config.id);
     if (peer == NULL)
         return;
     switch (m->msg.type) {
@@ -212,10 +220,14 @@ void node_lose_leadership(struct rg_node *node)
     node_answers_unled(node);
     node_change_answer(node);
     node_handover_end(node, RG_ENOTPRIMARY, "this node leads no more");
+    RG_ASSERT(node->change.now == NULL);
+    RG_ASSERT(!node->handover.changing);
 }
 
 static void gain_leadership(struct rg_node *node)
 {
+    RG_ASSERT(node->change.now == NULL);
+    RG_ASSERT(node->answers.queue.n == 0);
     RG_ASSERT(node->answers.flying.n == 0); /* those of a reign before were answered when it ended */
     node->leading = true;
     node_pump_led(node);
@@ -241,6 +253,7 @@ static void take_state(struct rg_node *node)
         gain_leadership(node);
     else
         node_lose_leadership(node);
+    RG_ASSERT(node->leading == leading || node->stage.state != NODE_RUNNING);
 }
 
 /* ---- the order ---- */
@@ -256,6 +269,7 @@ static void take_meta(struct rg_node *node)
     enum rg_err err;
 
     RG_ASSERT(rg_core_term(node->core) >= node->meta.term);
+    RG_ASSERT(rg_core_term(node->core) > node->meta.term || node->meta.vote == 0 || rg_core_vote(node->core) == node->meta.vote);
     if (rg_epoch_of(rg_core_term(node->core)) > rg_epoch_of(node->meta.term))
         node_receiver_abort(node, rg_epoch_of(rg_core_term(node->core))); /* what an older primary has may be lost */
     node->meta.term = rg_core_term(node->core);
@@ -295,6 +309,9 @@ void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_updat
         node_fence(node, rg_epoch_of(node->meta.term), "a message of a later term deposed this primary: another one was promoted");
         return;
     }
+    RG_ASSERT(node->stage.state == NODE_RUNNING);
+    RG_ASSERT(update->n_entries == 0 || !update->snapshot);
+    RG_ASSERT(update->n_entries == 0 || rg_core_state(node->core) != RG_CORE_LEADER || update->first_index == rg_wal_last(node->wal) + 1);
     if (update->save)
         take_meta(node);
     RG_ASSERT(node->stage.state == NODE_STOPPED || node->meta.term == rg_core_term(node->core)); /* durable before anything leaves */
@@ -326,6 +343,7 @@ static size_t gather(struct rg_node *node, const struct rg_gate_span *span, size
 {
     size_t n = 0, bytes = 0;
 
+    RG_ASSERT(span->last >= span->prev_index);
     for (uint64_t index = span->prev_index + 1; index <= span->last && n < RG_MSG_ENTRIES_MAX; index++) {
         struct rg_entry *entry = &node->out_entries[n];
 
@@ -336,6 +354,7 @@ static size_t gather(struct rg_node *node, const struct rg_gate_span *span, size
         bytes += entry->data.n;
         n++;
     }
+    RG_ASSERT(n <= 1 || bytes <= RG_MSG_DATA_BYTES_MAX);
     *ret_bytes = bytes;
     return n;
 }
@@ -349,6 +368,8 @@ static bool release_one(struct rg_node *node, struct node_peer *peer, uint64_t l
 
     if (!rg_gate_next(&peer->gate, limit, rg_core_term(node->core), rg_wal_first(node->wal), &span))
         return false;
+    RG_ASSERT(node->leading);
+    RG_ASSERT(span.last <= rg_wal_last(node->wal) || span.last == span.prev_index);
     m.append.term = rg_core_term(node->core);
     m.append.prev_index = span.prev_index;
     m.append.prev_term = span.prev_term;

@@ -85,7 +85,7 @@ static void check_others(const struct rg_node *node)
     RG_ASSERT(node->members.n <= RG_PEERS_MAX);
     RG_ASSERT(node->n_peers + 1 >= node->members.n);
     RG_ASSERT(node->n_peers <= RG_PEERS_MAX);
-    RG_ASSERT(!node->leading || node->n_peers == 0 || !node->peers[node->n_peers - 1].guest); /* a leader follows nobody */
+    RG_ASSERT(!node->leading || node->n_peers == 0 || !node->peers[node->n_peers - 1].guest || RG_BUG(hello_no_fence));
     RG_ASSERT(node->primary.id != node->config.id);
     RG_ASSERT(node->primary.id == 0 || node->primary.heard_ms != 0);
     RG_ASSERT((node->room.full & ~(unsigned)RG_FULL_ALL) == 0);

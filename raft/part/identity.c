@@ -13,6 +13,7 @@ static void text_set(char *out, size_t size, const char *text)
 {
     size_t n = RG_MIN(strlen(text), size - 1);
 
+    RG_ASSERT(size > 0);
     memcpy(out, text, n);
     out[n] = '\0';
 }
@@ -124,6 +125,7 @@ static enum rg_err forgetful(const struct rg_node_config *c, struct rg_metafile 
     if (c->n_peers == 1)
         return rg_fail(ctx, RG_EFOREIGN, "Forgot: %s, and no other node has what is missing. Nothing was changed. Put the newer directory "
                        "back; or, to go on with this one and lose what came later: regent node reset --mark --config FILE", why);
+    RG_ASSERT(sequence > rg_metafile_sequence(file)); /* the newest of both */
     meta->fenced = meta->forgotten = true;
     meta->promised = RG_MAX(meta->promised, promised);
     text_set(meta->note, sizeof meta->note, why);

@@ -7,6 +7,8 @@ enum rg_marked_says rg_marked_judge(const struct rg_meta *meta, uint64_t sequenc
 {
     const struct rg_meta *mark = &marked->meta;
 
+    RG_ASSERT(!marked->there || marked->sequence > 0);
+    RG_ASSERT(meta->node_id != 0);
     if (!marked->there)
         return RG_MARKED_NONE;
     if (strcmp(mark->cluster_id, meta->cluster_id) != 0 || strcmp(mark->region, meta->region) != 0)

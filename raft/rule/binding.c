@@ -19,6 +19,7 @@ static const struct rg_binding_heard *heard_of(const struct rg_binding_heard *he
 /* One directory under two ids: neither is believed. */
 static bool is_taken(const struct rg_members *m, const struct rg_incarnation *said)
 {
+    RG_ASSERT(rg_incarnation_known(said)); /* or every one that is not bound would be it */
     for (size_t i = 0; i < m->n; i++)
         if (rg_incarnation_equal(&m->peers[i].incarnation, said))
             return true;
@@ -30,6 +31,8 @@ bool rg_binding_next(const struct rg_members *now, const struct rg_binding_heard
     struct rg_members m = *now;
     bool any = false, first = rg_members_bound(now) == 0;
 
+    RG_ASSERT(now->n <= RG_PEERS_MAX);
+    RG_ASSERT(n <= RG_PEERS_MAX + 1);
     for (size_t i = 0; i < m.n; i++) {
         const struct rg_binding_heard *h = heard_of(heard, n, m.peers[i].id);
 
@@ -40,6 +43,8 @@ bool rg_binding_next(const struct rg_members *now, const struct rg_binding_heard
         m.peers[i].incarnation = h->said;
         any = true;
     }
+    RG_ASSERT(any == (rg_members_bound(&m) > rg_members_bound(now)));
+    RG_ASSERT(m.n == now->n);
     if (any)
         *ret_after = m;
     return any;
@@ -47,6 +52,9 @@ bool rg_binding_next(const struct rg_members *now, const struct rg_binding_heard
 
 void rg_binding_first(struct rg_members *members, uint64_t id, const struct rg_incarnation *incarnation)
 {
+    RG_ASSERT(id != 0);
+    RG_ASSERT(rg_incarnation_known(incarnation));
+    RG_ASSERT(rg_members_bound(members) == 0);
     for (size_t i = 0; i < members->n && rg_members_voters(members) == 1; i++)
         if (members->peers[i].id == id)
             members->peers[i].incarnation = *incarnation;
@@ -71,5 +79,6 @@ bool rg_binding_whole(const struct rg_members *members)
 {
     size_t bound = rg_members_bound(members);
 
+    RG_ASSERT(bound <= members->n);
     return bound == 0 || bound == members->n;
 }

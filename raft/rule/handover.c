@@ -18,6 +18,7 @@ enum rg_err rg_handover_say(struct rg_handover *h, enum rg_err err, const char *
     va_start(ap, fmt);
     vsnprintf(h->text, sizeof h->text, fmt, ap);
     va_end(ap);
+    RG_ASSERT(h->text[0] != '\0');
     return err;
 }
 
@@ -87,6 +88,9 @@ enum rg_err rg_handover_may(const struct rg_handover_from *from, struct rg_hando
     h->epoch = rg_epoch_next(from->epoch_known, h->to);
     if (h->epoch > RG_EPOCH_MAX)
         return rg_handover_say(h, RG_EUNREADY, "no epoch is left above %llu", (unsigned long long)from->epoch_known);
+    RG_ASSERT(h->epoch > from->epoch_known);
+    RG_ASSERT(h->lag_entries <= LAG_MAX);
+    RG_ASSERT(h->heard_ms <= HEARD_MS_MAX);
     return RG_OK;
 }
 

@@ -148,6 +148,7 @@ static enum rg_err judge_beginning(const struct rg_hello_here *here, const struc
 
 bool rg_hello_lost(uint64_t epoch, uint64_t last, uint64_t there, uint64_t index, uint64_t term)
 {
+    RG_ASSERT(there == 0 || index <= last);
     return index > 0 && rg_epoch_of(term) == epoch && (index > last || (there != 0 && there != term));
 }
 
@@ -243,6 +244,9 @@ enum rg_err rg_hello_judge(const struct rg_hello_here *here, const struct rg_hel
     RG_ASSERT(!here->leading || votes(here));
     RG_ASSERT(!here->leading || !here->reborn);
     RG_ASSERT(here->match == 0 || here->leading);
+    RG_ASSERT(here->meta->node_id == here->id);
+    RG_ASSERT(here->members->n >= 1);
+    RG_ASSERT(here->term_there == 0 || h->last_index <= here->last_index);
     *judged = (struct rg_hello_judged){.verdict = RG_HELLO_REFUSED};
     err = judge(here, h, judged, ctx);
     if (!err)

@@ -8,14 +8,19 @@
 
 uint64_t rg_lease_count_ms(uint64_t lease_ms)
 {
-    return RG_MIN(lease_ms, (uint64_t)RG_LEASE_MS_MAX) * (RG_BUG(lease_tolerances) ? 101 : 99) / 100;
+    uint64_t count = RG_MIN(lease_ms, (uint64_t)RG_LEASE_MS_MAX) * (RG_BUG(lease_tolerances) ? 101 : 99) / 100;
+
+    RG_ASSERT(count <= lease_ms || RG_BUG(lease_tolerances));
+    return count;
 }
 
 uint64_t rg_lease_outlast_ms(uint64_t lease_ms)
 {
     unsigned percent = RG_BUG(lease_tolerances) ? 99 : RG_BUG(grant_short) ? 90 : 101;
+    uint64_t outlast = RG_MIN(lease_ms, OUTLAST_MS_MAX) * percent / 100 + 1;
 
-    return RG_MIN(lease_ms, OUTLAST_MS_MAX) * percent / 100 + 1;
+    RG_ASSERT(outlast > RG_MIN(lease_ms, OUTLAST_MS_MAX) || RG_BUG(lease_tolerances) || RG_BUG(grant_short));
+    return outlast;
 }
 
 /* ---- its terms ---- */
@@ -27,8 +32,12 @@ bool rg_lease_settled(const struct rg_settings *settings, uint64_t least_durable
 
 uint32_t rg_lease_needed(const struct rg_settings *settings, uint64_t least_durable)
 {
-    return rg_lease_settled(settings, least_durable) || RG_BUG(lease_change_at_once) ? settings->lease_regions
-                                                     : RG_MAX(settings->lease_regions, settings->old_lease_regions);
+    uint32_t needed = rg_lease_settled(settings, least_durable) || RG_BUG(lease_change_at_once)
+                          ? settings->lease_regions
+                          : RG_MAX(settings->lease_regions, settings->old_lease_regions);
+
+    RG_ASSERT(needed >= settings->lease_regions);
+    return needed;
 }
 
 uint32_t rg_lease_asked_ms(const struct rg_settings *settings)

@@ -20,6 +20,7 @@ enum rg_err rg_promotion_say(struct rg_failover *f, enum rg_err err, const char 
 
 void rg_promotion_answer(struct rg_candidate *c, const struct rg_msg_fence_result *m)
 {
+    RG_ASSERT(c->id != 0);
     c->answered = true;
     c->promised = m->promised;
     c->leader = m->leader;
@@ -35,6 +36,7 @@ void rg_promotion_answer(struct rg_candidate *c, const struct rg_msg_fence_resul
 /* A region of the old primary's: it has a voter, and is not ours. */
 static bool primary_region(const struct rg_promotion *p, const char *region)
 {
+    RG_ASSERT(p->members->n <= RG_PEERS_MAX);
     if (strcmp(region, p->region) == 0)
         return false;
     for (size_t i = 0; i < p->members->n; i++)
@@ -138,6 +140,8 @@ static enum rg_err say_ahead(struct rg_failover *f, const struct rg_candidate *c
 {
     const struct rg_candidate *own = &f->candidates[0];
 
+    RG_ASSERT(c->answered);
+    RG_ASSERT(c != &f->candidates[0]);
     if (c->last.epoch == own->last.epoch && c->last_term != own->last_term)
         return rg_promotion_say(f, RG_EREVISION,
                                 "%s (node %llu) is at %llu.%llu of a later leader (term %llu), this node at %llu.%llu of one before it "

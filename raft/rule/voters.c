@@ -16,6 +16,8 @@ static bool turn(const struct rg_voter *voter, enum rg_role role, uint64_t *ret_
 {
     if (voter == NULL)
         return false;
+    RG_ASSERT(voter->votes == (role == RG_ROLE_LEARNER)); /* what it is changes */
+    RG_ASSERT(voter->id != 0);
     *ret_id = voter->id;
     *ret_role = role;
     return true;
@@ -27,13 +29,18 @@ bool rg_voters_next(struct rg_voters *v, const struct rg_voter *others, size_t n
     const struct rg_voter *gone = NULL, *ready = first(others, n, false, true, 0);
     size_t voters = 1, n_ready = 0;
 
-    RG_ASSERT(n < RG_PEERS_MAX && now_ms > 0);
+    RG_ASSERT(n < RG_PEERS_MAX);
+    RG_ASSERT(now_ms > 0);
+    RG_ASSERT(v->leads_ms <= now_ms);
+    RG_ASSERT(v->even_ms <= now_ms);
     if (v->leads_ms == 0)
         v->leads_ms = now_ms;
     for (size_t i = 0; i < n; i++) {
         voters += others[i].votes;
         n_ready += !others[i].votes && others[i].level;
     }
+    RG_ASSERT(voters <= n + 1);
+    RG_ASSERT(voters + n_ready <= n + 1);
     if (now_ms - v->leads_ms >= RG_VOTER_GONE_MS) /* before, it may be on its way to us */
         gone = first(others, n, true, false, RG_VOTER_GONE_MS);
     if (voters % 2 == 1) {
