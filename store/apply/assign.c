@@ -33,6 +33,7 @@ static enum rg_err drop_assignments(struct rg_fsm *f, const struct rg_assignment
     enum rg_err err = RG_OK;
 
     RG_ASSERT(!f->refused);
+    RG_ASSERT(n <= UNASSIGN_BATCH);
     for (size_t i = 0; !err && i < n; i++) {
         keys_of(&list[i], &keys);
         err = rg_fsm_drop(f, &keys.row);
@@ -93,6 +94,8 @@ enum rg_err rg_fsm_count_assigned(struct rg_fsm *f, char principal_type, const s
     struct rg_assignment a;
     enum rg_err err = rg_assignment_list_of(f->txn, principal_type, id, NULL, &scan);
 
+    RG_ASSERT(principal_type == 'G' || principal_type == 'U');
+    RG_ASSERT(*n <= max);
     while (!err && *n < max && (err = rg_assignment_list_next(&scan, &a)) == RG_OK)
         (*n)++;
     return err == RG_ENOTFOUND ? RG_OK : err;

@@ -122,6 +122,7 @@ enum rg_err rg_fsm_count(struct rg_fsm *f, const struct rg_rowkey *prefix, size_
     enum rg_err err = rg_scan_begin(f->txn, rg_rowkey_span(prefix), rg_span(NULL, 0), &scan);
 
     RG_ASSERT(prefix->n > 0);
+    RG_ASSERT(*n <= max);
     while (!err && *n < max && (err = rg_scan_next(&scan, &key, &value)) == RG_OK)
         (*n)++;
     return err == RG_ENOTFOUND ? RG_OK : err;
@@ -280,6 +281,7 @@ static enum rg_err run(struct rg_fsm *f, struct rg_span bytes)
     bool found;
 
     RG_ASSERT(!f->refused);
+    RG_ASSERT(!f->reached);
     if (rg_cmd_decode(bytes, &f->cmd) != RG_OK || f->cmd.by.n > RG_BY_BYTES_MAX)
         return malformed(f);
     fsm_check(f);
@@ -330,7 +332,11 @@ enum rg_err rg_fsm_apply_within(struct rg_txn *txn, uint64_t index, uint64_t ter
 
     rg_txn_applied(txn, &applied);
     RG_ASSERT(index > applied.index);
+    RG_ASSERT(term >= applied.term);
     err = answer(&f, cmd);
+    RG_ASSERT(!f.reached); /* that is a trial's */
+    RG_ASSERT(err != RG_ETOOBIG || bounds != NULL);
+    RG_ASSERT(err != RG_ESTOPPED || (bounds != NULL && bounds->stop != NULL));
     RG_ASSERT(err != RG_ETOOBIG || rg_txn_changes(txn) == f.changes);
     if (!err)
         rg_txn_mark_applied(txn, index, term);
@@ -346,8 +352,12 @@ enum rg_err rg_fsm_try(struct rg_txn *txn, struct rg_span cmd, struct rg_reply *
 {
     struct rg_fsm f = {.txn = txn, .dry = true, .reply = ret_reply, .changes = rg_txn_changes(txn)};
     struct rg_applied applied;
+    enum rg_err err;
 
     rg_txn_applied(txn, &applied);
     f.index = applied.index + 1;
-    return answer(&f, cmd);
+    err = answer(&f, cmd);
+    RG_ASSERT(rg_txn_changes(txn) == f.changes); /* nothing was written */
+    RG_ASSERT(!f.reached || !f.refused);
+    return err;
 }

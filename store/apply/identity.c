@@ -271,11 +271,14 @@ static enum rg_err check_bounds(struct rg_fsm *f, const struct noun *noun, const
     enum rg_err err = RG_OK;
 
     noun_check(noun);
+    RG_ASSERT(!f->refused);
+    RG_ASSERT(rg_txn_changes(f->txn) == f->changes); /* whatever is too much is so before the first write */
     if (f->bounds == NULL || f->bounds->objects_max == SIZE_MAX)
         return RG_OK;
     err = rg_fsm_count(f, &members, f->bounds->objects_max + 1, &n);
     if (!err)
         err = rg_fsm_count_assigned(f, noun->principal_type, id, f->bounds->objects_max + 1, &n);
+    RG_ASSERT(n <= f->bounds->objects_max + 1);
     return err ? err : n > f->bounds->objects_max ? RG_ETOOBIG : RG_OK;
 }
 
@@ -336,6 +339,7 @@ struct members {
 
 static void ends_of(const struct members *m, size_t i, const struct rg_uuid **ret_group, const struct rg_uuid **ret_user)
 {
+    RG_ASSERT(i < m->n);
     *ret_group = m->noun == &group_noun ? m->of : &m->v[i].other;
     *ret_user = m->noun == &group_noun ? &m->v[i].other : m->of;
 }
@@ -382,6 +386,7 @@ static enum rg_err collect_others(struct rg_fsm *f, struct members *m)
 
     RG_ASSERT(prefix.n == 1 + RG_ID_BYTES);
     noun_check(m->noun);
+    RG_ASSERT(m->max == DROP_FEW || m->max == DROP_MANY);
     m->n = 0;
     if (err)
         return err;
@@ -405,6 +410,8 @@ static enum rg_err collect_ids(struct rg_fsm *f, struct members *m)
     struct rg_span value;
     enum rg_err err = RG_OK;
 
+    RG_ASSERT(m->n <= m->max);
+    RG_ASSERT(m->of != NULL);
     for (size_t i = 0; !err && i < m->n && m->noun != &group_noun; i++) {
         ends_of(m, i, &group, &user);
         key = rg_rowkey_ids(RG_T_GROUP_MEMBER, group, user);
@@ -424,6 +431,9 @@ static enum rg_err drop_members(struct rg_fsm *f, const struct noun *noun, const
     RG_AUTO_MEM struct member *many = NULL;
     enum rg_err err;
 
+    _Static_assert(DROP_MANY > DROP_FEW, "the larger one is fetched for more");
+    RG_ASSERT(!f->refused);
+    RG_ASSERT(f->cmd.kind == (noun == &user_noun ? RG_CMD_USER_DELETE : RG_CMD_GROUP_DELETE));
     do {
         err = collect_others(f, &m);
         if (!err)

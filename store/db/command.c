@@ -70,6 +70,18 @@ enum rg_err rg_cmd_decode(struct rg_span bytes, struct rg_cmd *ret_cmd)
     return RG_OK;
 }
 
+/* What a row of the table may not say. */
+#define KIND_CHECK(name, number, handler, flags) \
+    _Static_assert((number) > 0, #name ": 0 is no kind"); \
+    _Static_assert(((flags) & RG_CMDF_ADDS) == 0 || ((flags) & RG_CMDF_REWRITES) == 0, #name ": it makes an object, or replaces one"); \
+    _Static_assert(((flags) & RG_CMDF_INTENT) == 0 || ((flags) & RG_CMDF_CLIENT) != 0, #name ": whoever waits is a client"); \
+    _Static_assert(((flags) & RG_CMDF_AUTOMATIC) == 0 || ((flags) & RG_CMDF_INTENT) != 0, #name ": without approval, but as an intent"); \
+    _Static_assert(((flags) & RG_CMDF_AUTOMATIC) == 0 || ((flags) & RG_CMDF_ADDS) == 0, #name ": what takes away adds nothing"); \
+    _Static_assert(((flags) & (RG_CMDF_MINTS_ID | RG_CMDF_MINTS_MEMBERSHIP_ID)) == 0 || ((flags) & RG_CMDF_ADDS) != 0, \
+                   #name ": a new id is a new object's");
+RG_CMD_MAP(KIND_CHECK)
+#undef KIND_CHECK
+
 const char *rg_cmd_kind_name(enum rg_cmd_kind kind)
 {
     switch (kind) {

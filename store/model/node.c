@@ -143,5 +143,6 @@ enum rg_err rg_node_id_last(struct rg_txn *txn, uint64_t *ret_id)
     *ret_id = 0;
     while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK)
         *ret_id = RG_MAX(*ret_id, row.id);
+    RG_ASSERT(*ret_id <= RG_NODE_ID_MAX);
     return err == RG_ENOTFOUND ? RG_OK : err;
 }

@@ -19,6 +19,7 @@ const struct rg_region_name rg_region_names[] = {
     {"eu-west-3", "Paris, France"},
     {"sa-east-1", "Sao Paulo, Brazil"},
 };
+_Static_assert(sizeof "ap-northeast-1" - 1 <= RG_REGION_NAME_BYTES_MAX, "the longest of them");
 const size_t rg_region_names_n = RG_LEN(rg_region_names);
 
 const char *rg_region_place(struct rg_span name)

@@ -88,6 +88,7 @@ enum rg_err rg_epoch_list(struct rg_txn *txn, struct rg_scan *scan)
 {
     const struct rg_rowkey prefix = rg_rowkey_table(RG_T_EPOCH);
 
+    RG_ASSERT(prefix.n == 1);
     return rg_rowkey_scan(txn, &prefix, NULL, scan);
 }
 
@@ -145,6 +146,7 @@ enum rg_err rg_degraded_list(struct rg_txn *txn, uint64_t after, struct rg_scan 
 {
     const struct rg_rowkey prefix = rg_rowkey_table(RG_T_DEGRADED), from = rg_rowkey_u64(RG_T_DEGRADED, after);
 
+    RG_ASSERT(from.n > prefix.n);
     return rg_rowkey_scan(txn, &prefix, after > 0 ? &from : NULL, scan);
 }
 
