@@ -16,7 +16,8 @@ enum rg_err rg_entry_apply(struct rg_txn *txn, uint64_t index, const struct rg_e
 
     memset(ret_effect, 0, sizeof *ret_effect);
     rg_txn_applied(txn, &applied);
-    RG_ASSERT(index == applied.index + 1 && entry->term >= applied.term);
+    RG_ASSERT(index == applied.index + 1);
+    RG_ASSERT(entry->term >= applied.term);
     if (epoch_of(entry->term) != epoch_of(applied.term)) {
         bounds = NULL; /* its row is written already */
         err = RG_BUG(epoch_unnoted) ? RG_OK : rg_epoch_begin(txn, epoch_of(entry->term), index);
@@ -28,7 +29,8 @@ enum rg_err rg_entry_apply(struct rg_txn *txn, uint64_t index, const struct rg_e
     else
         rg_txn_mark_applied(txn, index, entry->term);
     rg_txn_applied(txn, &ret_effect->applied);
-    RG_ASSERT(err || (ret_effect->applied.index == index && ret_effect->applied.term == entry->term));
+    RG_ASSERT(err || ret_effect->applied.index == index);
+    RG_ASSERT(err || ret_effect->applied.term == entry->term);
     return err;
 }
 
@@ -65,6 +67,8 @@ static enum rg_err apply(struct rg_heavy *heavy)
     RG_AUTO(txn) struct rg_txn *txn = NULL;
     enum rg_err err = atomic_load(&heavy->stop) ? RG_ESTOPPED : rg_txn_begin(heavy->store, RG_TXN_WRITE, &txn);
 
+    RG_ASSERT(heavy->store != NULL);
+    RG_ASSERT(heavy->stage.state == RG_HEAVY_BUSY);
     if (!err)
         err = rg_entry_apply(txn, heavy->index, &heavy->entry, &bounds, &heavy->effect);
     if (err)
@@ -99,6 +103,8 @@ static void hand_over(struct rg_heavy *heavy)
 enum rg_err rg_heavy_begin(struct rg_heavy *heavy, struct rg_store *store, uint64_t index, const struct rg_entry *entry)
 {
     RG_ASSERT(rg_heavy_idle(heavy));
+    RG_ASSERT(index > 0);
+    RG_ASSERT(entry->type == RG_ENTRY_COMMAND); /* nothing else takes long */
     rg_buf_clear(&heavy->bytes);
     rg_buf_put(&heavy->bytes, entry->data.p, entry->data.n);
     if (heavy->bytes.err)
@@ -114,7 +120,9 @@ enum rg_err rg_heavy_begin(struct rg_heavy *heavy, struct rg_store *store, uint6
 
 void rg_heavy_again(struct rg_heavy *heavy)
 {
-    RG_ASSERT(heavy->stage.state == RG_HEAVY_DONE && heavy->err);
+    RG_ASSERT(heavy->stage.state == RG_HEAVY_DONE);
+    RG_ASSERT(heavy->err != RG_OK);
+    RG_ASSERT(heavy->attempts > 0);
     hand_over(heavy);
 }
 

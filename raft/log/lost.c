@@ -333,6 +333,7 @@ enum rg_err rg_lost_list(struct rg_io *io, const char *data_dir, struct rg_lost_
         err = io->list(io, path, list_each, &l, ctx);
     if (err == RG_ENOTFOUND)
         err = RG_OK;
+    RG_ASSERT(l.n <= RG_LOST_TAILS_MAX);
     for (size_t i = 0; !err && i < l.n; i++)
         err = read_info(io, data_dir, &l.tails[i], ctx);
     if (err) {
@@ -368,6 +369,7 @@ enum rg_err rg_lost_find(struct rg_io *io, const char *data_dir, uint64_t epoch,
         }
     }
     rg_lost_list_deinit(&list);
+    RG_ASSERT(err || ret_info->epoch == epoch);
     return err ? rg_fail(ctx, err, "there is no lost tail of epoch %llu here", (unsigned long long)epoch) : RG_OK;
 }
 
@@ -449,6 +451,7 @@ static size_t epoch_after(const struct rg_lost_epochs *epochs, uint64_t epoch)
     RG_ASSERT(epochs->n <= RG_LOST_EPOCHS_MAX);
     while (i < epochs->n && epochs->at[i].epoch <= epoch)
         i++;
+    RG_ASSERT(i <= epochs->n);
     return i;
 }
 
@@ -468,6 +471,7 @@ bool rg_lost_entry_is(const struct rg_lost_epochs *epochs, uint64_t epoch, uint6
 
 static bool tail_wants(const struct rg_lost_tail *t, uint64_t index)
 {
+    RG_ASSERT(t->wanted != NULL || t->n_wanted == 0);
     if (index <= t->after)
         return false;
     if (t->wanted == NULL)

@@ -172,7 +172,6 @@ static void publish_regions(struct rg_node *node, struct rg_node_status *s)
     node_spread(node, &r);
     s->regions = rg_spread_counting(&r);
     s->regions_reachable = rg_spread_reachable(&r);
-    RG_ASSERT(s->regions_reachable <= s->regions);
     s->lease_settled = !node->leading || node_lease_settled(node, &r);
     s->lease_held = node->leading && node_lease_held(node, &r);
     s->members_settled = node->leading && !node->state.config_pending && rg_binding_whole(&node->members) &&
@@ -257,6 +256,7 @@ void node_publish_early(struct rg_node *node)
     for (size_t i = 0; i < node->n_peers; i++)
         publish_peer(node, &node->peers[i], &s->peers[i]);
     RG_ASSERT(!s->fenced || node->stage.state == NODE_STOPPED);
+    node_status_check(s);
     pthread_mutex_lock(&node->status_mutex);
     node->status = *s;
     pthread_mutex_unlock(&node->status_mutex);

@@ -2,6 +2,7 @@
 #include "base/bug/bug.h"
 #include "raft/log/wal.h"
 #include "raft/part/node.h"
+#include "store/model/node.h"
 
 /* The log, what is on disk of it, what is applied. While a snapshot is put in place the log stands for nothing. */
 static void check_log(const struct rg_node *node)
@@ -112,4 +113,41 @@ void node_check(const struct rg_node *node)
     check_waiting(node);
     check_takeover(node);
     check_others(node);
+}
+
+/* ---- what it says ---- */
+
+static void peer_status_check(const struct rg_node_status *s, const struct rg_peer_status *p)
+{
+    RG_ASSERT(p->id != 0);
+    RG_ASSERT(p->id != s->id);
+    RG_ASSERT(p->snapshot_bytes <= p->snapshot_total);
+    RG_ASSERT(p->lag_entries > 0 || p->lag_bytes == 0);
+    RG_ASSERT(p->lag_entries > 0 || p->lag_ms == 0);
+    RG_ASSERT(p->lease_ms <= RG_LEASE_MS_MAX || RG_BUG(lease_tolerances));
+}
+
+void node_status_check(const struct rg_node_status *s)
+{
+    RG_ASSERT(s->id != 0);
+    RG_ASSERT(rg_incarnation_known(&s->incarnation));
+    RG_ASSERT(!s->leader || s->leader_id == s->id);
+    RG_ASSERT(!s->leader || s->primary_reachable);
+    RG_ASSERT(!s->leader || !s->fenced);
+    RG_ASSERT(s->ready == (s->not_ready[0] == '\0'));
+    RG_ASSERT(s->applied.index <= s->last_index);
+    RG_ASSERT(s->applied.index <= s->commit_index);
+    RG_ASSERT(s->applied.epoch <= s->epoch);
+    RG_ASSERT(s->heavy_index == 0 || s->heavy_index > s->applied.index);
+    RG_ASSERT(s->first_index <= s->last_index + 1);
+    RG_ASSERT(s->snapshot_index <= s->last_index);
+    RG_ASSERT(s->promised <= RG_EPOCH_MAX);
+    RG_ASSERT(s->regions <= s->n_peers);
+    RG_ASSERT(s->regions_reachable <= s->regions);
+    RG_ASSERT(!s->degraded_open || s->degraded > 0);
+    RG_ASSERT(s->node_ids_left < RG_NODE_ID_MAX); /* its own is gone */
+    RG_ASSERT(s->refusing == 0 || s->refusing_id != 0);
+    RG_ASSERT(s->n_peers <= RG_PEERS_MAX);
+    for (size_t i = 0; i < s->n_peers; i++)
+        peer_status_check(s, &s->peers[i]);
 }

@@ -67,5 +67,7 @@ struct rg_node {
 /** What must be true of a running node between two turns: of its parts together, since each has its own check. Numbers and pointers
  * only. */
 void node_check(const struct rg_node *node);
+/** What a node says of itself goes together, whatever its stage: operators, probes and the API decide by it. */
+void node_status_check(const struct rg_node_status *status);
 
 #endif
