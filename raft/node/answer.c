@@ -364,12 +364,6 @@ void node_answer(struct rg_node *node)
     node_answers_check(&node->answers);
 }
 
-bool node_quiet(const struct rg_node *node)
-{
-    return node->answers.queue.n == 0 && node->answers.flying.n == 0 && node->answers.done.n == 0 &&
-           node->state.applied.index == rg_wal_last(node->wal) && !rg_wal_busy(node->wal);
-}
-
 uint64_t node_answer_due(const struct rg_node *node)
 {
     uint64_t due = RG_MIN(node->answers.regional.n > 0 ? node->answers.regional_deadline_ms : UINT64_MAX, node_forward_due(node));

@@ -57,13 +57,6 @@ static bool idle(const struct rg_node *node, const struct rg_change *change)
            (change->kind != RG_CHANGE_ROLE || change->peer.role != RG_ROLE_VOTER || rg_core_match(node->core, change->peer.id) == last);
 }
 
-bool node_changing(const struct rg_node *node, const struct rg_change *but)
-{
-    return node->change.now != NULL || node->state.config_pending || rg_core_change_pending(node->core) ||
-           (node->handover.stage.state != HANDOVER_NONE && but != &node->handover.change) ||
-           node->failover.request != NULL;
-}
-
 /* With what the node itself knows of who has which data directory. False: there is nothing to bind. */
 static bool next_binding(const struct rg_node *node, struct rg_members *ret_after)
 {
@@ -148,11 +141,6 @@ void rg_node_change(struct rg_node *node, struct rg_change *change)
         node_change_step(node);
     }
     node_settle(node);
-}
-
-bool node_change_waits(const struct rg_node *node)
-{
-    return node->change.now != NULL && node->change.now->index == 0;
 }
 
 void node_change_step(struct rg_node *node)

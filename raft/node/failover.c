@@ -8,11 +8,6 @@
 #define RAISE_MS 3000u /* with the lease's time: how long a promotion is left to come about */
 _Static_assert(RAISE_MS > ASK_MS, "a promotion that is being asked for is not overtaken");
 
-bool node_bygone(const struct rg_node *node, uint64_t term)
-{
-    return node->meta.promised > rg_epoch_of(term) && !RG_BUG(promise_follows);
-}
-
 static uint64_t epoch_known(const struct rg_node *node)
 {
     return RG_MAX(node->meta.promised, rg_epoch_of(node->meta.term));
@@ -41,11 +36,6 @@ void node_epochs_load(struct rg_node *node, struct rg_txn *txn)
 {
     node_epochs_read(txn, &node->epochs.known);
     node_epochs_check(&node->epochs);
-}
-
-enum rg_err node_reached(const struct rg_node *node, struct rg_rev rev)
-{
-    return rg_epochs_outcome(&node->epochs.known, rev, rg_node_visible(node));
 }
 
 void node_epoch_heard(struct rg_node *node, uint64_t epoch)

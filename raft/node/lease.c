@@ -1,11 +1,9 @@
-/* raft/node/lease.c: which other regions have what: the durability policy, and the write lease (raft/rule/lease.h). The primary
+/* raft/node/lease.c: the durability policy, and the write lease (raft/rule/lease.h; looks: raft/part/look.c). The primary
  * acknowledges only while enough regions have renewed, and only what as many have durable: then every promotion meets a region
  * that has it. */
 #include "raft/node/node_priv.h"
 #include "store/model/node.h"
 #include "store/model/region.h"
-
-#define REACHABLE_MS 2000u /* a region is reachable if one of its nodes was heard within this */
 
 /* ---- policy ---- */
 
@@ -52,11 +50,6 @@ void node_policy_step(struct rg_node *node)
         node_policy_load(node);
 }
 
-const struct rg_settings *node_settings(const struct rg_node *node)
-{
-    return &node->lease.settings;
-}
-
 void node_policy_touch(struct rg_node *node)
 {
     node->lease.dirty = true;
@@ -73,50 +66,7 @@ void node_settings_note(struct rg_node *node, uint64_t index, struct rg_span cmd
     }
 }
 
-/* ---- regions ---- */
-
-void node_spread(const struct rg_node *node, struct rg_spread *ret_spread)
-{
-    uint64_t now = node_now_ms(node);
-
-    rg_spread_init(ret_spread);
-    for (size_t i = 0; i < node->n_peers; i++) {
-        const struct node_peer *peer = &node->peers[i];
-        struct rg_spread_peer p = {.region = peer->config.region,
-                                   .durable = peer->durable,
-                                   .lease_until_ms = peer->lease_until_ms,
-                                   .counts = peer->counts,
-                                   .reachable = peer->up && peer->heard_ms != 0 && now - peer->heard_ms <= REACHABLE_MS};
-
-        if (!peer->guest) /* no member: it has nothing of this log */
-            rg_spread_add(ret_spread, &p, node->config.region);
-    }
-    RG_ASSERT(ret_spread->n <= node->n_peers);
-}
-
 /* ---- lease: the primary's side ---- */
-
-uint32_t node_lease_needed(const struct rg_node *node, const struct rg_spread *spread)
-{
-    return rg_lease_needed(&node->lease.settings, spread->least_durable);
-}
-
-bool node_lease_settled(const struct rg_node *node, const struct rg_spread *spread)
-{
-    return rg_lease_settled(&node->lease.settings, spread->least_durable);
-}
-
-bool node_members_known(const struct rg_node *node, const struct rg_spread *spread)
-{
-    uint32_t need = RG_MAX(node_lease_needed(node, spread), node->lease.settings.regions);
-
-    return rg_spread_durable(spread, node->state.config_index, true) >= RG_MIN(need, rg_spread_counting(spread));
-}
-
-bool node_lease_held(const struct rg_node *node, const struct rg_spread *spread)
-{
-    return RG_BUG(lease_unneeded) || rg_spread_renewed(spread, node_now_ms(node)) >= node_lease_needed(node, spread);
-}
 
 void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_report *m)
 {
@@ -131,11 +81,6 @@ void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const stru
 }
 
 /* ---- lease: the region's side ---- */
-
-uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded)
-{
-    return rg_grants_left_ms(&node->lease.granted, ceded, node_now_ms(node));
-}
 
 void node_lease_start(struct rg_node *node)
 {

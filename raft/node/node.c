@@ -63,11 +63,6 @@ struct node_peer *node_peer_find(struct rg_node *node, uint64_t id)
     return node_peers_find(node->peers, node->n_peers, id);
 }
 
-bool node_votes(const struct rg_node *node)
-{
-    return rg_members_votes(&node->members, node->config.id);
-}
-
 static void peers_tell(struct rg_node *node)
 {
     struct rg_peer_config peers[RG_PEERS_MAX];

@@ -38,15 +38,6 @@
 #define NODE_FORWARD_MS 10000u
 #define NODE_POLICY_WAIT_MS 5000u /* for the regions that the policy wants, when nothing else was asked for */
 
-static inline uint64_t node_now_ms(const struct rg_node *node)
-{
-    return node->io->now_ms(node->io);
-}
-static inline uint64_t node_now_us(const struct rg_node *node)
-{
-    return node->io->now_us(node->io);
-}
-
 /* node.c */
 /** The first failure wins: nothing is acknowledged, sent or applied any more; on_stop comes when the public call ends. */
 void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...) RG_PRINTF(3, 4);
@@ -65,9 +56,6 @@ void node_retry_soon(struct rg_node *node);
 void node_pump_led(struct rg_node *node);
 /** Take the members in force from the core; connect, forget. */
 void node_members_update(struct rg_node *node, bool always);
-
-/** Whether this node has a vote in the members in force. */
-bool node_votes(const struct rg_node *node);
 
 /* open.c */
 RG_MUST enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx);
@@ -176,8 +164,6 @@ void node_answers_unled(struct rg_node *node);
 /** Some region has more, or counts otherwise: look again at what waits for regions. */
 void node_regions_moved(struct rg_node *node);
 void node_waits_answer(struct rg_node *node, enum rg_err all);
-/** Everything that was proposed is applied and answered, or is only waiting for regions. */
-bool node_quiet(const struct rg_node *node);
 /** Earliest moment at which node_answer has something to do by itself. */
 uint64_t node_answer_due(const struct rg_node *node);
 
@@ -185,32 +171,18 @@ uint64_t node_answer_due(const struct rg_node *node);
 void node_policy_load(struct rg_node *node);
 /** In every turn: if it was touched. */
 void node_policy_step(struct rg_node *node);
-const struct rg_settings *node_settings(const struct rg_node *node);
 /** What it reads may have changed. */
 void node_policy_touch(struct rg_node *node);
 /** A command was applied: it may have changed what node_policy_load reads. */
 void node_settings_note(struct rg_node *node, uint64_t index, struct rg_span cmd);
-void node_spread(const struct rg_node *node, struct rg_spread *ret_spread);
-/** How many regions must have renewed; 0: no lease. */
-uint32_t node_lease_needed(const struct rg_node *node, const struct rg_spread *spread);
-bool node_lease_settled(const struct rg_node *node, const struct rg_spread *spread);
-/** Whether as many regions have the configuration in force as every promotion meets one of. */
-bool node_members_known(const struct rg_node *node, const struct rg_spread *spread);
-bool node_lease_held(const struct rg_node *node, const struct rg_spread *spread);
 void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_report *m);
-/** Of what was granted to others than `ceded` (0: to all). */
-uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded);
 void node_lease_start(struct rg_node *node);
 uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms);
 
 /* failover.c */
-/** Whether messages of this term are of an epoch that this node has promised not to follow. */
-bool node_bygone(const struct rg_node *node, uint64_t term);
 void node_epochs_load(struct rg_node *node, struct rg_txn *txn);
 /** Those that a state knows. */
 void node_epochs_read(struct rg_txn *txn, struct rg_epochs *ret_epochs);
-/** RG_OK: the revision is visible here. RG_EREVISION: not yet. RG_EREVLOST: a promotion cut it off. */
-RG_MUST enum rg_err node_reached(const struct rg_node *node, struct rg_rev rev);
 /** Somebody has promised this one. */
 void node_epoch_heard(struct rg_node *node, uint64_t epoch);
 void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence *m);
@@ -258,8 +230,6 @@ void node_room_step(struct rg_node *node);
 void node_room_measure(struct rg_node *node);
 /** Whether apply met an entry for which there is no room. */
 void node_room_stopped(struct rg_node *node, bool stopped);
-/** It did, and it is not time to try again. */
-bool node_room_waits(const struct rg_node *node);
 /** Look again at what is full, here and at the peers. */
 void node_room_judge(struct rg_node *node);
 /** RG_OK, or what is full for this command at a primary. */
@@ -272,10 +242,6 @@ void node_room_tell_soon(struct rg_node *node);
 /* change.c */
 /** After apply, and when leadership is lost. */
 void node_change_answer(struct rg_node *node);
-/** A change waits for the log to be idle: nothing is proposed before it. */
-bool node_change_waits(const struct rg_node *node);
-/** A change of the members, of who votes or of who is primary is under way; `but` (may be NULL): as a part of which this one is made. */
-bool node_changing(const struct rg_node *node, const struct rg_change *but);
 void node_change_step(struct rg_node *node);
 uint64_t node_change_due(const struct rg_node *node);
 /** Somebody is heard, or may be bound now: in this turn, see whether an id is to be bound. */
@@ -285,8 +251,6 @@ void node_bind_step(struct rg_node *node);
 /* pair.c */
 /** The log's CHANGEs, or the snapshot, are others than before. */
 void node_pair_find(struct rg_node *node);
-/** Of two voters this node is the one that made the other: it gives nobody its vote. */
-bool node_pair_first(const struct rg_node *node);
 void node_pair_step(struct rg_node *node);
 
 /* forward.c */
@@ -309,9 +273,5 @@ void node_commit_note(struct rg_node *node, uint64_t commit);
 /** Entries up to index came; those that are applied are counted. */
 void node_receipt_note(struct rg_node *node, uint64_t index);
 void node_receipts_count(struct rg_node *node);
-bool node_commit_known(const struct rg_node *node);
-/** A primary: nobody has more than it, nobody has another state, and it knows how much is committed. */
-bool node_healthy(const struct rg_node *node);
-bool node_primary_reachable(const struct rg_node *node);
 
 #endif

@@ -42,11 +42,6 @@ void node_pair_find(struct rg_node *node)
         node->pair.index = index;
 }
 
-bool node_pair_first(const struct rg_node *node)
-{
-    return node->pair.index != 0;
-}
-
 void node_pair_step(struct rg_node *node)
 {
     RG_AUTO_BUF struct rg_buf config = {.max = 0};

@@ -107,11 +107,6 @@ void node_room_stopped(struct rg_node *node, bool stopped)
     judge_refusal(node);
 }
 
-bool node_room_waits(const struct rg_node *node)
-{
-    return (node->room.full & RG_FULL_STOPPED) != 0 && node_now_ms(node) < node->room.apply_ms;
-}
-
 /* ---- what a primary refuses ---- */
 
 /* Looked at only while something is full: what the command would come to here and now. Where that cannot be seen now, it does. */

@@ -49,25 +49,6 @@ void node_receipts_count(struct rg_node *node)
 
 /* ---- readiness ---- */
 
-bool node_primary_reachable(const struct rg_node *node)
-{
-    return node->leading || (node->primary.heard_ms != 0 &&
-                             node_now_ms(node) - node->primary.heard_ms <= 3 * (uint64_t)node->config.announce_ms);
-}
-
-/* A leader chosen among several voters learns how much is committed only by committing an entry of its own term. */
-bool node_commit_known(const struct rg_node *node)
-{
-    RG_ASSERT(node->core != NULL);
-    return rg_core_voters(node->core) == 1 || node->log.committed == rg_wal_last(node->wal) ||
-           rg_wal_term(node->wal, node->log.committed) == rg_core_term(node->core);
-}
-
-bool node_healthy(const struct rg_node *node)
-{
-    return !node->health.alarm && !node->health.diverged && node_commit_known(node);
-}
-
 static bool not_yet(struct rg_node *node, const char *why)
 {
     RG_ASSERT(why[0] != '\0');

@@ -7,6 +7,7 @@
 #include "raft/core/meta.h"
 #include "raft/node.h"
 #include "raft/part/parts.h"
+#include "raft/rule/spread.h"
 
 struct rg_core;
 struct rg_receiver;
@@ -63,6 +64,50 @@ struct rg_node {
     struct rg_node_status status; /* as published */
     struct rg_node_status next_status; /* figures are counted here, by every file */
 };
+
+static inline uint64_t node_now_ms(const struct rg_node *node)
+{
+    return node->io->now_ms(node->io);
+}
+static inline uint64_t node_now_us(const struct rg_node *node)
+{
+    return node->io->now_us(node->io);
+}
+
+/* ---- looks (look.c) ---- */
+
+/** Whether this node has a vote in the members in force. */
+bool node_votes(const struct rg_node *node);
+/** Of two voters this node is the one that made the other: it gives nobody its vote. */
+bool node_pair_first(const struct rg_node *node);
+bool node_primary_reachable(const struct rg_node *node);
+bool node_commit_known(const struct rg_node *node);
+/** A primary: nobody has more than it, nobody has another state, and it knows how much is committed. */
+bool node_healthy(const struct rg_node *node);
+/** A change waits for the log to be idle: nothing is proposed before it. */
+bool node_change_waits(const struct rg_node *node);
+/** A change of the members, of who votes or of who is primary is under way; `but` (may be NULL): as a part of which this one is made. */
+bool node_changing(const struct rg_node *node, const struct rg_change *but);
+/** Everything that was proposed is applied and answered, or is only waiting for regions. */
+bool node_quiet(const struct rg_node *node);
+/** Apply met an entry for which there is no room, and it is not time to try again. */
+bool node_room_waits(const struct rg_node *node);
+/** Whether messages of this term are of an epoch that this node has promised not to follow. */
+bool node_bygone(const struct rg_node *node, uint64_t term);
+/** RG_OK: the revision is visible here. RG_EREVISION: not yet. RG_EREVLOST: a promotion cut it off. */
+RG_MUST enum rg_err node_reached(const struct rg_node *node, struct rg_rev rev);
+const struct rg_settings *node_settings(const struct rg_node *node);
+void node_spread(const struct rg_node *node, struct rg_spread *ret_spread);
+/** How many regions must have renewed; 0: no lease. */
+uint32_t node_lease_needed(const struct rg_node *node, const struct rg_spread *spread);
+bool node_lease_settled(const struct rg_node *node, const struct rg_spread *spread);
+/** Whether as many regions have the configuration in force as every promotion meets one of. */
+bool node_members_known(const struct rg_node *node, const struct rg_spread *spread);
+bool node_lease_held(const struct rg_node *node, const struct rg_spread *spread);
+/** Of what was granted to others than `ceded` (0: to all). */
+uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded);
+
+/* ---- checks (check.c) ---- */
 
 /** What must be true of a running node between two turns: of its parts together, since each has its own check. Numbers and pointers
  * only. */

@@ -1,0 +1,128 @@
+/* raft/part/look.c: what several files of a node ask about it. Nothing is changed by a look. */
+#include "base/bug/bug.h"
+#include "raft/core/core.h"
+#include "raft/log/wal.h"
+#include "raft/part/node.h"
+
+#define REACHABLE_MS 2000u /* a region is reachable if one of its nodes was heard within this */
+
+/* ---- its part in the cluster ---- */
+
+bool node_votes(const struct rg_node *node)
+{
+    return rg_members_votes(&node->members, node->config.id);
+}
+
+bool node_pair_first(const struct rg_node *node)
+{
+    return node->pair.index != 0;
+}
+
+bool node_primary_reachable(const struct rg_node *node)
+{
+    return node->leading || (node->primary.heard_ms != 0 &&
+                             node_now_ms(node) - node->primary.heard_ms <= 3 * (uint64_t)node->config.announce_ms);
+}
+
+/* A leader chosen among several voters learns how much is committed only by committing an entry of its own term. */
+bool node_commit_known(const struct rg_node *node)
+{
+    RG_ASSERT(node->core != NULL);
+    return rg_core_voters(node->core) == 1 || node->log.committed == rg_wal_last(node->wal) ||
+           rg_wal_term(node->wal, node->log.committed) == rg_core_term(node->core);
+}
+
+bool node_healthy(const struct rg_node *node)
+{
+    return !node->health.alarm && !node->health.diverged && node_commit_known(node);
+}
+
+bool node_change_waits(const struct rg_node *node)
+{
+    return node->change.now != NULL && node->change.now->index == 0;
+}
+
+bool node_changing(const struct rg_node *node, const struct rg_change *but)
+{
+    return node->change.now != NULL || node->state.config_pending || rg_core_change_pending(node->core) ||
+           (node->handover.stage.state != HANDOVER_NONE && but != &node->handover.change) ||
+           node->failover.request != NULL;
+}
+
+bool node_quiet(const struct rg_node *node)
+{
+    return node->answers.queue.n == 0 && node->answers.flying.n == 0 && node->answers.done.n == 0 &&
+           node->state.applied.index == rg_wal_last(node->wal) && !rg_wal_busy(node->wal);
+}
+
+bool node_room_waits(const struct rg_node *node)
+{
+    return (node->room.full & RG_FULL_STOPPED) != 0 && node_now_ms(node) < node->room.apply_ms;
+}
+
+/* ---- epochs and revisions ---- */
+
+bool node_bygone(const struct rg_node *node, uint64_t term)
+{
+    return node->meta.promised > rg_epoch_of(term) && !RG_BUG(promise_follows);
+}
+
+enum rg_err node_reached(const struct rg_node *node, struct rg_rev rev)
+{
+    return rg_epochs_outcome(&node->epochs.known, rev, rg_visible_get(&node->visible.rev));
+}
+
+/* ---- regions and the lease, as the primary sees them ---- */
+
+const struct rg_settings *node_settings(const struct rg_node *node)
+{
+    return &node->lease.settings;
+}
+
+void node_spread(const struct rg_node *node, struct rg_spread *ret_spread)
+{
+    uint64_t now = node_now_ms(node);
+
+    rg_spread_init(ret_spread);
+    for (size_t i = 0; i < node->n_peers; i++) {
+        const struct node_peer *peer = &node->peers[i];
+        struct rg_spread_peer p = {.region = peer->config.region,
+                                   .durable = peer->durable,
+                                   .lease_until_ms = peer->lease_until_ms,
+                                   .counts = peer->counts,
+                                   .reachable = peer->up && peer->heard_ms != 0 && now - peer->heard_ms <= REACHABLE_MS};
+
+        if (!peer->guest) /* no member: it has nothing of this log */
+            rg_spread_add(ret_spread, &p, node->config.region);
+    }
+    RG_ASSERT(ret_spread->n <= node->n_peers);
+}
+
+uint32_t node_lease_needed(const struct rg_node *node, const struct rg_spread *spread)
+{
+    return rg_lease_needed(&node->lease.settings, spread->least_durable);
+}
+
+bool node_lease_settled(const struct rg_node *node, const struct rg_spread *spread)
+{
+    return rg_lease_settled(&node->lease.settings, spread->least_durable);
+}
+
+bool node_members_known(const struct rg_node *node, const struct rg_spread *spread)
+{
+    uint32_t need = RG_MAX(node_lease_needed(node, spread), node->lease.settings.regions);
+
+    return rg_spread_durable(spread, node->state.config_index, true) >= RG_MIN(need, rg_spread_counting(spread));
+}
+
+bool node_lease_held(const struct rg_node *node, const struct rg_spread *spread)
+{
+    return RG_BUG(lease_unneeded) || rg_spread_renewed(spread, node_now_ms(node)) >= node_lease_needed(node, spread);
+}
+
+/* ---- and as a region does ---- */
+
+uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded)
+{
+    return rg_grants_left_ms(&node->lease.granted, ceded, node_now_ms(node));
+}
