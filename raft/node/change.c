@@ -3,10 +3,12 @@
  *
  * A change waits until the log is idle: all of it committed, nothing under way; writes wait behind it. So what stands before a CHANGE
  * is committed wherever the CHANGE is: a learner that becomes a voter is given nothing that is not, and one that was a voter holds
- * nothing that is not. And a new voter has the whole log by then: what remains to reach it is the CHANGE itself. */
+ * nothing that is not. And a new voter has the whole log by then: what remains to reach it is the CHANGE itself. So have those that
+ * decide from then on: a voter that lags may lack the CHANGE that made it one, and gives nobody its vote. */
 #include <stdio.h>
 
 #include "raft/node/node_priv.h"
+#include "raft/rule/voters.h"
 
 #define IDLE_MS 2000u /* for the log to be idle, and a new voter level: writes wait no longer than this */
 #define LEVEL_MAX 1000u /* entries: a new voter that lacks more is not waited for */
@@ -32,19 +34,51 @@ static enum rg_err unready(struct rg_change *change, const char *why)
     return RG_EUNREADY;
 }
 
+/* It confirms what it gets from here: connected, and no epoch but this one was promised there. */
+static bool follows(const struct rg_node *node, const struct node_peer *peer)
+{
+    return peer->up && peer->promised <= rg_epoch_of(node->meta.term);
+}
+
+/* Whoever confirms the CHANGE, or elects the next leader when it reached nobody, must know that it votes. from: up to where they have
+ * the log. */
+static bool carried(const struct rg_node *node, const struct rg_change *change, uint64_t from)
+{
+    size_t voters = 1, has = 1, now = 1;
+
+    for (size_t i = 0; i < node->n_peers; i++) {
+        const struct rg_peer_config *p = &node->peers[i].config;
+        bool votes = p->role == RG_ROLE_VOTER && !node->peers[i].guest;
+
+        now += votes;
+        if (p->id == change->peer.id) {
+            voters += change->kind == RG_CHANGE_ROLE && change->peer.role == RG_ROLE_VOTER;
+            continue;
+        }
+        voters += votes;
+        has += votes && follows(node, &node->peers[i]) && rg_core_match(node->core, p->id) >= from;
+    }
+    return rg_voters_carry(now, voters, has);
+}
+
 /* It must be able to confirm the CHANGE: from two voters on nothing is committed without a second one. */
 static enum rg_err voter_check(struct rg_node *node, struct rg_change *change)
 {
     const struct node_peer *peer = node_peer_find(node, change->peer.id);
+    uint64_t last = rg_wal_last(node->wal);
 
     RG_ASSERT(node->leading);
+    if (!carried(node, change, last - RG_MIN(last, LEVEL_MAX)))
+        return unready(change, "is left as it is: too few voters would be left that have the log and follow");
     if (change->kind != RG_CHANGE_ROLE || change->peer.role != RG_ROLE_VOTER)
         return RG_OK;
+    if (node_raises(node))
+        return unready(change, "votes later: the epoch is being raised");
     if (peer == NULL || !peer->up)
         return unready(change, "cannot be reached");
     if (peer->sender != NULL)
         return unready(change, "is receiving a snapshot");
-    if (rg_core_match(node->core, peer->config.id) + LEVEL_MAX < rg_wal_last(node->wal))
+    if (rg_core_match(node->core, peer->config.id) + LEVEL_MAX < last)
         return unready(change, "is too far behind");
     return RG_OK;
 }
@@ -54,6 +88,7 @@ static bool idle(const struct rg_node *node, const struct rg_change *change)
     uint64_t last = rg_wal_last(node->wal);
 
     return node->answers.flying.n == 0 && !rg_wal_busy(node->wal) && node->log.persisted == last && node->log.committed == last &&
+           carried(node, change, last) &&
            (change->kind != RG_CHANGE_ROLE || change->peer.role != RG_ROLE_VOTER || rg_core_match(node->core, change->peer.id) == last);
 }
 
@@ -141,6 +176,22 @@ void rg_node_change(struct rg_node *node, struct rg_change *change)
         node_change_step(node);
     }
     node_settle(node);
+}
+
+uint64_t node_change_least(const struct rg_node *node)
+{
+    uint64_t least = 0, least_has = UINT64_MAX;
+
+    for (size_t i = 0; i < node->n_peers; i++) {
+        const struct node_peer *p = &node->peers[i];
+        uint64_t has = follows(node, p) ? 1 + rg_core_match(node->core, p->config.id) : 0;
+
+        if (p->config.role == RG_ROLE_VOTER && !p->guest && has < least_has) {
+            least = p->config.id;
+            least_has = has;
+        }
+    }
+    return least;
 }
 
 void node_change_step(struct rg_node *node)

@@ -7,6 +7,7 @@
 #define ASK_MS 2000u   /* a node that does not answer within this counts as gone */
 #define RAISE_MS 3000u /* with the lease's time: how long a promotion is left to come about */
 _Static_assert(RAISE_MS > ASK_MS, "a promotion that is being asked for is not overtaken");
+#define RAISES_MS 10000u /* for an only voter to raise its epoch: then others may vote again */
 
 static uint64_t epoch_known(const struct rg_node *node)
 {
@@ -297,7 +298,8 @@ static uint64_t highest_epoch(const struct rg_node *node)
 
 /* Regions that promised an epoch which nobody began follow no one. Their primary hears of it, and goes the way of a promotion,
  * while it leads, to an epoch of its own above that one. Not at once, for the promotion may be under way; and only when every member
- * answers, for one that does not may have begun. Among several voters another could be elected meanwhile: that is left to people. */
+ * answers, for one that does not may have begun. Among several voters another could be elected meanwhile: the others become learners
+ * first, one by one, and vote again afterwards (rg_voters_keep). */
 void node_promise_heard(struct rg_node *node, uint64_t epoch)
 {
     if (!node->leading || epoch <= rg_epoch_of(node->meta.term) || epoch >= RG_EPOCH_HEARD_MAX)
@@ -326,12 +328,39 @@ static void on_raised(struct rg_failover *f)
         node->epochs.raise_ms = node_now_ms(node) + RAISE_MS;
 }
 
+bool node_raises(const struct rg_node *node)
+{
+    return node_now_ms(node) < node->epochs.raises_ms;
+}
+
+static void on_demoted(struct rg_change *change)
+{
+    struct rg_node *node = RG_CONTAINER(RG_CONTAINER(change, struct node_failover, demote), struct rg_node, failover);
+
+    if (node->leading) /* again, with one voter less */
+        node->epochs.raise_ms = node_now_ms(node) + (change->err ? RAISE_MS : 1);
+    if (change->err)
+        rg_log_warn(node->config.log, "epoch.not_raised", "err=%s text=\"%s\"", rg_err_symbol(change->err), change->text);
+}
+
+/* Everybody answers. */
+static void raise_alone(struct rg_node *node)
+{
+    rg_sm_move(&node->failover.stage, FAILOVER_NONE);
+    node->failover.request = NULL;
+    node->epochs.raises_ms = node_now_ms(node) + RAISES_MS;
+    node->failover.demote = (struct rg_change){.kind = RG_CHANGE_ROLE,
+                                               .peer = {.id = node_change_least(node), .role = RG_ROLE_LEARNER},
+                                               .on_done = on_demoted};
+    rg_node_change(node, &node->failover.demote);
+}
+
 static void raise_epoch(struct rg_node *node)
 {
     struct rg_failover *f = &node->failover.own;
 
     node->epochs.raise_ms = 0;
-    if (!node->leading || node->epochs.heard <= rg_epoch_of(node->meta.term) || rg_members_voters(&node->members) != 1)
+    if (!node->leading || node->epochs.heard <= rg_epoch_of(node->meta.term))
         return;
     if (!node_healthy(node) || node_changing(node, NULL)) {
         node->epochs.raise_ms = node_now_ms(node) + RAISE_MS;
@@ -354,6 +383,10 @@ static void step_asked(struct rg_node *node)
     struct rg_failover *f = node->failover.request;
     enum rg_err err = judge(node, false);
 
+    if (!err && raising(node) && rg_members_voters(&node->members) > 1) {
+        raise_alone(node);
+        return;
+    }
     if (node->failover.ceded == 0 || raising(node))
         f->epoch = rg_epoch_next(RG_MAX(highest_epoch(node), node->epochs.heard), node->config.id);
     else if (!err && highest_epoch(node) > f->epoch)

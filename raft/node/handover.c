@@ -129,6 +129,7 @@ static void give_up(struct rg_node *node, const char *why)
 static void step_demote(struct rg_node *node)
 {
     struct node_handover *s = &node->handover;
+    uint64_t least = node_change_least(node);
 
     RG_ASSERT(node->leading);
     RG_ASSERT(s->request != NULL);
@@ -138,12 +139,10 @@ static void step_demote(struct rg_node *node)
         give_up(node, "a voter could not be made a learner");
         return;
     }
-    for (size_t up = 0; up < 2; up++) /* those that are gone first: what remains must have a majority */
-        for (size_t i = 0; i < node->n_peers; i++)
-            if (node->peers[i].config.role == RG_ROLE_VOTER && node->peers[i].up == (up == 1)) {
-                change_role(node, node->peers[i].config.id, RG_ROLE_LEARNER);
-                return;
-            }
+    if (least != 0) { /* what remains must have a majority */
+        change_role(node, least, RG_ROLE_LEARNER);
+        return;
+    }
     if (rg_core_change_pending(node->core) || node->state.config_pending)
         return;
     if (node_writes_aside(node)) { /* writes need not be held for it */

@@ -75,6 +75,7 @@ struct node_failover {
     uint64_t ceded; /* a hand-over: from this node, which acknowledges nothing more; our own id: we raise our epoch; 0: declared */
     struct rg_buf config;   /* own; with `ceded`: the first entry of the epoch that begins */
     struct rg_failover own; /* with `ceded`: the request */
+    struct rg_change demote; /* a primary that raises its epoch: another voter becomes a learner */
 };
 
 /* A planned hand-over, on the side that gives (handover.c):
@@ -211,6 +212,7 @@ struct node_epochs {
     struct rg_epochs known; /* that began in this history */
     uint64_t heard;        /* the highest one that a peer has promised: the next one must be higher */
     uint64_t raise_ms;     /* a primary: when to begin an epoch above that one; 0: no need */
+    uint64_t raises_ms;    /* everybody answers, and it will as the only voter: nobody is made one before */
     uint64_t reborn_index; /* REBORN: the entry that must be durable */
 };
 

@@ -13,13 +13,14 @@ static bool votes(const struct rg_hello_here *here)
 /* ---- who it is ---- */
 
 /* A primary of a later epoch that joined while this node was away: everybody this node knows may have been replaced since. It fences
- * this node when it was a primary; otherwise its log makes it a member. */
+ * this node when it was a primary; otherwise its log makes it a member. One of an epoch before the one promised here is not followed, but
+ * must be able to ask: it begins a later one once everybody answers. */
 static bool is_guest(const struct rg_hello_here *here, const struct rg_hello *h)
 {
     uint64_t theirs = rg_epoch_of(h->term), ours = rg_epoch_of(here->meta->term);
 
     /* The same epoch: it was a guest here before, and its log has not come far enough yet. */
-    return h->voter && theirs >= here->meta->promised && (theirs > ours || (theirs == ours && !votes(here)));
+    return h->voter && (theirs > ours || (theirs == ours && !votes(here)));
 }
 
 static enum rg_err judge_identity(const struct rg_hello_here *here, const struct rg_hello *h, struct rg_errctx *ctx)

@@ -88,3 +88,10 @@ bool rg_voters_keep(struct rg_voters *voters, const struct rg_node_status *statu
     change->kind = RG_CHANGE_ROLE;
     return rg_voters_next(voters, others, n, now_ms, &change->peer.id, &change->peer.role);
 }
+
+bool rg_voters_carry(size_t was, size_t will, size_t has)
+{
+    RG_ASSERT(has >= 1 && has <= will);
+    RG_ASSERT(will <= was + 1 && was <= will + 1);
+    return was == will || has > will / 2 || (was == 1 && will == 2);
+}

@@ -33,4 +33,8 @@ bool rg_voters_keep(struct rg_voters *voters, const struct rg_node_status *statu
 /** Whether a peer has what its primary has, but for what is on its way. */
 bool rg_peer_level(const struct rg_peer_status *peer);
 
+/** Whether somebody can lead after a change of their number, whatever becomes of it: `has` of the voters there will be, the leader
+ * among them and a newcomer not, have the whole log before it, and so know that they vote. (From one to two: raft/node/pair.c.) */
+bool rg_voters_carry(size_t was, size_t will, size_t has);
+
 #endif

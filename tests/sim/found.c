@@ -51,3 +51,39 @@ void sim_story_snapshot_first(uint64_t seed, bool trace, struct sim **ret_sim)
     joins->absent = false;
     sim_converge(sim, 10000);
 }
+
+/* The same in a cluster of three voters: the primary does it as the only voter, and afterwards they are three again. */
+void sim_story_raise_voters(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.voters = 3, .learners = 2, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
+    struct sim_node *n = &sim->nodes[4];
+    unsigned leader = sim_leader(sim), at = seed % 3 == 0 ? (leader + 1) % 3 : 4; /* who promises: another voter, or a region */
+
+    EXPECT(sim, leader < 3);
+    if (seed % 4 == 0)
+        sim_setting(sim, "lease", 1, NULL, 1000);
+    sim_keeper_start(sim);
+    sim_write(sim, 100);
+    sim_run_ms(sim, 500);
+    leader = sim_leader(sim);
+    n = &sim->nodes[at];
+    EXPECT(sim, leader < 3 && leader != at);
+    for (unsigned i = 0; i < 5 && !sim->failed; i++)
+        sim_cut(sim, 3, i, i != at);
+    sim_ask_failover(sim, 3, true);
+    for (unsigned i = 0; i < 60000 && !sim->failed && n->node->meta.promised == 0; i++)
+        sim_run_us(sim, 100); /* it does not hear so */
+    EXPECT(sim, n->node->meta.promised > 0);
+    sim_crash(sim, 3);
+    sim_heal(sim);
+    EXPECT(sim, sim_start(sim, 3));
+    sim_run_ms(sim, 20000);
+    leader = sim_leader(sim);
+    EXPECT(sim, leader < 3 && rg_epoch_of(sim->nodes[leader].node->meta.term) > 1);
+    EXPECT(sim, rg_members_voters(&sim->nodes[leader].node->members) == 3);
+    for (unsigned i = 0; i < 5; i++)
+        EXPECT(sim, sim->nodes[i].alive && !sim->nodes[i].stopped);
+    sim_settle(sim);
+    EXPECT(sim, sim->lost == 0);
+}

@@ -203,6 +203,7 @@ void sim_history_judge(struct sim *sim, unsigned leader)
 {
     struct rg_node *node = sim->nodes[leader].node;
     uint64_t *terms = sim_history_terms(sim, node->state.applied.index, node->state.applied.term);
+    bool several = sim->params.voters > 1 || sim->keeper != NULL || sim->changes > 0;
 
     for (size_t i = 0; i < sim->n_acks && !sim->failed; i++) {
         const struct sim_ack *a = &sim->acks[i];
@@ -223,6 +224,8 @@ void sim_history_judge(struct sim *sim, unsigned leader)
         if (a->safe)
             sim_fail(sim, "write %llu of epoch %llu was acknowledged so that no promotion loses it, and is lost",
                      (unsigned long long)a->index, (unsigned long long)rg_epoch_of(a->term));
+        else if (several && a->index <= node->state.applied.index && rg_epoch_of(terms[a->index]) == rg_epoch_of(a->term))
+            continue; /* of two leaders of one epoch: a revision does not tell whose entry it is (docs/failover.md) */
         else if (wait.err != RG_EREVLOST)
             sim_fail(sim, "revision %llu.%llu is lost and is answered %s", (unsigned long long)wait.rev.epoch,
                      (unsigned long long)a->index, rg_err_symbol(wait.err));

@@ -266,6 +266,37 @@ void sim_story_third_voter(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_converge(sim, 20000);
 }
 
+/* A second voter that lags may not know that it votes: the CHANGE that made it one was committed without it. Were it one of two, and
+ * the line to it broken for longer than an election takes, nobody could ever lead again. */
+void sim_story_unaware_voter(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 3, .home = HOME, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 20};
+    struct sim *sim = *ret_sim = sim_begin(seed, &p, trace);
+    struct asked a = {.done = false};
+
+    sim_run_ms(sim, 300);
+    sim_write(sim, 20);
+    sim_run_ms(sim, 300);
+    ask_role(sim, 2, RG_ROLE_VOTER, &a);
+    sim_run_ms(sim, 500);
+    EXPECT(sim, a.done && a.change.err == RG_OK && voters_of(sim) == 2);
+    ask_role(sim, 1, RG_ROLE_VOTER, &a);
+    for (unsigned i = 0; i < 500 && !sim->failed && rg_members_voters(&sim->nodes[0].node->members) < 3; i++)
+        sim_run_us(sim, 100);
+    cut_off(sim, 1, true);
+    sim_run_ms(sim, 500);
+    EXPECT(sim, a.done && a.change.err == RG_OK && voters_of(sim) == 3);
+    EXPECT(sim, !rg_members_votes(&sim->nodes[1].node->members, 2)); /* it knows nothing of it */
+    sim_write(sim, 5);
+    ask_role(sim, 2, RG_ROLE_LEARNER, &a);
+    sim_run_ms(sim, rg_prng_between(&sim->prng, 0, 6000));
+    EXPECT(sim, writes_within(sim, 3000));
+    cut_off(sim, 1, false);
+    EXPECT(sim, leads_within(sim, 6000) && writes_within(sim, 6000));
+    EXPECT(sim, a.done && a.change.err == RG_EUNREADY && voters_of(sim) == 3);
+    sim_converge(sim, 20000);
+}
+
 /* ---- their number ---- */
 
 static bool voters_within(struct sim *sim, size_t n, uint64_t ms)

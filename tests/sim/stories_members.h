@@ -8,6 +8,7 @@ void sim_story_stale_voter(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_role_gate(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_second_voter(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_third_voter(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_unaware_voter(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_keeper(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_keeper_two(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_keeper_gone(uint64_t seed, bool trace, struct sim **ret_sim);

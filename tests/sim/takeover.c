@@ -125,6 +125,25 @@ void sim_count_all(struct sim *sim)
 /* A copy of a node that goes on, or what was copied. */
 static bool is_gone(const struct sim_node *n) { return n->absent && n->elsewhere; }
 
+/* A member that no node is any more: people take it out, or a primary that raises its epoch waits for its answer for ever. */
+static void remove_gone(struct sim *sim)
+{
+    struct rg_members members;
+
+    if (sim_leader(sim) == SIM_NODES_MAX)
+        return;
+    members = sim->nodes[sim_leader(sim)].node->members;
+    for (size_t i = 0; i < members.n && !sim->failed; i++) {
+        unsigned at = 0;
+
+        while (at < sim->n_nodes && sim->nodes[at].self.id != members.peers[i].id)
+            at++;
+        if (at == sim->n_nodes)
+            sim_trace(sim, "%llu is taken out: %s", (unsigned long long)members.peers[i].id,
+                      rg_err_symbol(sim_change(sim, RG_CHANGE_REMOVE, &members.peers[i], 3000)));
+    }
+}
+
 /* Whoever has stopped for good comes back under a new id, until nobody has. */
 static void return_all(struct sim *sim)
 {
@@ -156,8 +175,10 @@ static void return_all(struct sim *sim)
                 sim_reseed(sim, at);
             all &= n->alive && !n->stopped && !fenced && !out;
         }
-        if (all)
+        if (all) {
+            remove_gone(sim);
             return;
+        }
     }
     if (!sim->failed)
         sim_fail(sim, "a node does not come back");

@@ -328,6 +328,7 @@ void sim_forget_bindings(struct sim *sim, unsigned at);
 
 /* ---- found.c ---- */
 void sim_story_raise_joining(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_raise_voters(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_snapshot_first(uint64_t seed, bool trace, struct sim **ret_sim);
 
 /* ---- storm.c ---- */

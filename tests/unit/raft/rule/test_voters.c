@@ -163,3 +163,30 @@ TEST(who_does_not_lead_or_is_not_ready_changes_nothing)
     ck_assert(!keeps(&v, &change));
     ck_assert(v.leads_ms == 0 && v.even_ms == 0); /* the next reign begins anew */
 }
+
+/* From so many voters to so many, of which so many have the log: the leader, and no newcomer. */
+static const struct {
+    size_t was, will, has;
+    bool carries;
+} carries[] = {
+    {1, 2, 1, true}, /* raft/node/pair.c */
+    {2, 1, 1, true},
+    {2, 3, 1, false},
+    {2, 3, 2, true},
+    {3, 2, 1, false}, /* the other one may not know that it votes */
+    {3, 2, 2, true},
+    {3, 4, 2, false},
+    {3, 4, 3, true},
+    {4, 3, 1, false},
+    {4, 3, 2, true},
+    {4, 5, 2, false},
+    {4, 5, 3, true},
+    {5, 4, 2, false},
+    {5, 4, 3, true},
+    {3, 3, 1, true}, /* a learner comes or goes */
+};
+
+LOOP(somebody_can_lead_whatever_becomes_of_it, RG_LEN(carries))
+{
+    ck_assert(rg_voters_carry(carries[_i].was, carries[_i].will, carries[_i].has) == carries[_i].carries);
+}
