@@ -46,7 +46,6 @@
     X(wait_early, "a wait is answered one entry early") \
     X(compact_all, "the log is compacted up to the snapshot, with nothing trailing") \
     X(append_untrimmed, "entries below the snapshot are not trimmed from a message") \
-    X(base_config_late, "a start gives the core the newest configuration as the snapshot's") \
     X(install_takes_entries, "entries are taken while a snapshot is put in place") \
     X(install_shown_early, "a received snapshot is shown before the log stands on it") \
     X(install_takes_durable, "what the log has on disk is told to the core while a snapshot is put in place") \
@@ -81,9 +80,12 @@
     X(hello_no_fence, "a primary is not fenced by the greeting of a later epoch") \
     /* hand-overs */ \
     X(commit_early, "COMMIT is sent before the old primary has the next epoch's entry on disk") \
-    X(handover_behind, "a target begins whatever it lacks") \
     X(handover_over_promise, "a target begins an epoch before one that it has promised") \
+    X(handover_unasked, "a target asks nobody whether another one was promoted meanwhile") \
     X(handover_not_resumed, "a primary that ceded and restarted does not go on with it") \
+    /* voters, and what is kept for others */ \
+    X(voters_uncarried, "the number of voters changes whoever lags") \
+    X(retain_none, "no log is kept for a region that is given a snapshot") \
     /* who belongs to the cluster */ \
     X(returned_at_once, "a node that came back is a member before enough know of it") \
     X(region_unverified, "a region is there as soon as it has caught up") \

@@ -815,3 +815,21 @@ enum rg_err rg_hello_decode(struct rg_span bytes, struct rg_hello *ret_hello, st
     *ret_hello = h;
     return RG_OK;
 }
+
+uint64_t rg_msg_term(const struct rg_msg *m)
+{
+    switch (m->type) {
+    case RG_MSG_APPEND:
+        return m->append.term;
+    case RG_MSG_VOTE:
+        return m->vote.term;
+    case RG_MSG_VOTE_RESULT:
+        return m->vote_result.term;
+    case RG_MSG_TIMEOUT_NOW:
+        return m->timeout_now.term;
+    case RG_MSG_SNAP_OFFER:
+        return m->snap_offer.term;
+    default:
+        return 0;
+    }
+}

@@ -197,4 +197,7 @@ void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out);
 /** RG_EMALFORMED. Unknown fields are skipped, so that a later release may add some. */
 RG_MUST enum rg_err rg_hello_decode(struct rg_span bytes, struct rg_hello *ret_hello, struct rg_errctx *ctx);
 
+/** The term in which whoever sends this leads, asks to, or votes. 0: it says nothing of that. */
+uint64_t rg_msg_term(const struct rg_msg *m);
+
 #endif

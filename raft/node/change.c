@@ -8,7 +8,6 @@
 #include <stdio.h>
 
 #include "raft/node/node_priv.h"
-#include "raft/rule/voters.h"
 
 #define IDLE_MS 2000u /* for the log to be idle, and a new voter level: writes wait no longer than this */
 #define LEVEL_MAX 1000u /* entries: a new voter that lacks more is not waited for */
@@ -34,33 +33,6 @@ static enum rg_err unready(struct rg_change *change, const char *why)
     return RG_EUNREADY;
 }
 
-/* It confirms what it gets from here: connected, and no epoch but this one was promised there. */
-static bool follows(const struct rg_node *node, const struct node_peer *peer)
-{
-    return peer->up && peer->promised <= rg_epoch_of(node->meta.term);
-}
-
-/* Whoever confirms the CHANGE, or elects the next leader when it reached nobody, must know that it votes. from: up to where they have
- * the log. */
-static bool carried(const struct rg_node *node, const struct rg_change *change, uint64_t from)
-{
-    size_t voters = 1, has = 1, now = 1;
-
-    for (size_t i = 0; i < node->n_peers; i++) {
-        const struct rg_peer_config *p = &node->peers[i].config;
-        bool votes = p->role == RG_ROLE_VOTER && !node->peers[i].guest;
-
-        now += votes;
-        if (p->id == change->peer.id) {
-            voters += change->kind == RG_CHANGE_ROLE && change->peer.role == RG_ROLE_VOTER;
-            continue;
-        }
-        voters += votes;
-        has += votes && follows(node, &node->peers[i]) && rg_core_match(node->core, p->id) >= from;
-    }
-    return rg_voters_carry(now, voters, has);
-}
-
 /* It must be able to confirm the CHANGE: from two voters on nothing is committed without a second one. */
 static enum rg_err voter_check(struct rg_node *node, struct rg_change *change)
 {
@@ -68,7 +40,7 @@ static enum rg_err voter_check(struct rg_node *node, struct rg_change *change)
     uint64_t last = rg_wal_last(node->wal);
 
     RG_ASSERT(node->leading);
-    if (!carried(node, change, last - RG_MIN(last, LEVEL_MAX)))
+    if (!node_voters_carry(node, change, last - RG_MIN(last, LEVEL_MAX)))
         return unready(change, "is left as it is: too few voters would be left that have the log and follow");
     if (change->kind != RG_CHANGE_ROLE || change->peer.role != RG_ROLE_VOTER)
         return RG_OK;
@@ -88,7 +60,7 @@ static bool idle(const struct rg_node *node, const struct rg_change *change)
     uint64_t last = rg_wal_last(node->wal);
 
     return node->answers.flying.n == 0 && !rg_wal_busy(node->wal) && node->log.persisted == last && node->log.committed == last &&
-           carried(node, change, last) &&
+           node_voters_carry(node, change, last) &&
            (change->kind != RG_CHANGE_ROLE || change->peer.role != RG_ROLE_VOTER || rg_core_match(node->core, change->peer.id) == last);
 }
 
@@ -176,22 +148,6 @@ void rg_node_change(struct rg_node *node, struct rg_change *change)
         node_change_step(node);
     }
     node_settle(node);
-}
-
-uint64_t node_change_least(const struct rg_node *node)
-{
-    uint64_t least = 0, least_has = UINT64_MAX;
-
-    for (size_t i = 0; i < node->n_peers; i++) {
-        const struct node_peer *p = &node->peers[i];
-        uint64_t has = follows(node, p) ? 1 + rg_core_match(node->core, p->config.id) : 0;
-
-        if (p->config.role == RG_ROLE_VOTER && !p->guest && has < least_has) {
-            least = p->config.id;
-            least_has = has;
-        }
-    }
-    return least;
 }
 
 void node_change_step(struct rg_node *node)

@@ -328,19 +328,12 @@ static void on_raised(struct rg_failover *f)
         node->epochs.raise_ms = node_now_ms(node) + RAISE_MS;
 }
 
-bool node_raises(const struct rg_node *node)
-{
-    return node_now_ms(node) < node->epochs.raises_ms;
-}
-
 static void on_demoted(struct rg_change *change)
 {
     struct rg_node *node = RG_CONTAINER(RG_CONTAINER(change, struct node_failover, demote), struct rg_node, failover);
 
     if (node->leading) /* again, with one voter less */
         node->epochs.raise_ms = node_now_ms(node) + (change->err ? RAISE_MS : 1);
-    if (change->err)
-        rg_log_warn(node->config.log, "epoch.not_raised", "err=%s text=\"%s\"", rg_err_symbol(change->err), change->text);
 }
 
 /* Everybody answers. */
@@ -366,7 +359,6 @@ static void raise_epoch(struct rg_node *node)
         node->epochs.raise_ms = node_now_ms(node) + RAISE_MS;
         return;
     }
-    RG_ASSERT(rg_change_only_voter(&node->members) == node->config.id);
     rg_buf_clear(&node->failover.config);
     if (rg_members_encode(&node->members, &node->failover.config) != RG_OK)
         return;
@@ -408,8 +400,8 @@ static void step_asked(struct rg_node *node)
     ask(node, f->epoch);
 }
 
-/* The epoch was handed over. What remains to be seen is whether a promotion came in between, which may have acknowledged under a
- * lease already: the way is that of a promotion, so that one meets the other. */
+/* The epoch was handed over. What remains to be seen is whether a promotion came in between, which may have acknowledged already: the way
+ * is that of a promotion, so that one meets the other. */
 static void on_taken(struct rg_failover *f)
 {
     struct rg_node *node = node_of_own(f);

@@ -58,6 +58,7 @@ static enum rg_err check(struct rg_node *node, struct rg_handover *h)
                                    .config_index = node->state.config_index,
                                    .epoch_known = RG_MAX(RG_MAX(node->meta.promised, node->epochs.heard), rg_epoch_of(node->meta.term)),
                                    .spread = &spread,
+                                   .durability = node_durability(node),
                                    .lease = node_lease_needed(node, &spread),
                                    .lease_held = node_lease_held(node, &spread),
                                    .lease_settled = node_lease_settled(node, &spread),
@@ -424,9 +425,9 @@ static void take(struct rg_node *node, uint64_t from, const struct rg_msg_handov
     uint64_t now = node_now_ms(node);
 
     RG_ASSERT(!node->leading);
-    RG_ASSERT(rg_wal_last(node->wal) == m->last_index || RG_BUG(handover_behind));
+    RG_ASSERT(rg_wal_last(node->wal) == m->last_index);
     node_handover_heard(node, from, m->term); /* one of ours, if it is not over: whoever hands over has led since */
-    if (node->lease.settings.lease_regions == 0) {
+    if (node->lease.settings.lease_regions == 0 && node_durability(node) == 0) {
         rg_log_warn(node->config.log, "handover.take", "from=%llu epoch=%llu", (unsigned long long)from,
                     (unsigned long long)rg_epoch_of(m->term));
         node_reborn(node, m->term, m->config);

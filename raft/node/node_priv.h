@@ -194,8 +194,6 @@ void node_promise_heard(struct rg_node *node, uint64_t epoch);
 /* Tell a primary that it is not followed here any more. */
 void node_promise_tell(struct rg_node *node, struct node_peer *peer);
 void node_failover_step(struct rg_node *node);
-/** A primary that is about to raise its epoch, as the only voter. */
-bool node_raises(const struct rg_node *node);
 void node_failover_answer(struct rg_node *node, enum rg_err err);
 /** The target of a hand-over, under a lease: gather promises for its epoch, then begin it with this first entry (copied). */
 void node_failover_take(struct rg_node *node, uint64_t term, struct rg_span config, uint64_t ceded);
@@ -245,8 +243,6 @@ void node_room_tell_soon(struct rg_node *node);
 /** After apply, and when leadership is lost. */
 void node_change_answer(struct rg_node *node);
 void node_change_step(struct rg_node *node);
-/** Of the other voters the one that is needed least: one that does not follow, or has least of the log. 0: there is none. */
-uint64_t node_change_least(const struct rg_node *node);
 uint64_t node_change_due(const struct rg_node *node);
 /** Somebody is heard, or may be bound now: in this turn, see whether an id is to be bound. */
 void node_bind_soon(struct rg_node *node);

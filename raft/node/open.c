@@ -359,17 +359,11 @@ enum rg_err node_start_core(struct rg_node *node, struct rg_errctx *ctx)
     struct rg_core_base base = {.index = node->snap.index, .term = node->snap.term};
     struct rg_core_update update;
     RG_AUTO_MEM struct rg_entry *entries = NULL;
-    RG_AUTO_BUF struct rg_buf config = {.max = 0};
     enum rg_err err;
     size_t n;
 
-    rg_buf_init(&config, RG_RAFT_CONFIG_BYTES_MAX);
     if (base.index > 0) { /* the configuration as of the snapshot, which replay has left behind */
-        if (RG_BUG(base_config_late))
-            rg_buf_put(&config, node->state.config.data, node->state.config.len);
-        else
-            rg_buf_put(&config, node->snap.config.data, node->snap.config.len);
-        base.config = rg_buf_span(&config);
+        base.config = rg_buf_span(&node->snap.config);
         base.config_index = node->snap.config_index;
     }
     err = bump_term(node, ctx);

@@ -469,20 +469,9 @@ static void on_snap_ack(struct rg_node *node, struct node_peer *peer, const stru
 /* A message of raft's own, of an epoch that this node has promised not to follow. */
 static bool bygone(const struct rg_node *node, const struct rg_msg *m)
 {
-    switch (m->type) {
-    case RG_MSG_APPEND:
-        return node_bygone(node, m->append.term);
-    case RG_MSG_VOTE:
-        return node_bygone(node, m->vote.term);
-    case RG_MSG_VOTE_RESULT:
-        return node_bygone(node, m->vote_result.term);
-    case RG_MSG_TIMEOUT_NOW:
-        return node_bygone(node, m->timeout_now.term);
-    case RG_MSG_SNAP_OFFER:
-        return node_bygone(node, m->snap_offer.term);
-    default:
-        return false;
-    }
+    uint64_t term = rg_msg_term(m);
+
+    return term != 0 && node_bygone(node, term);
 }
 
 static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct rg_msg *m, struct rg_errctx *ctx)

@@ -3,6 +3,7 @@
 #include "raft/core/core.h"
 #include "raft/log/wal.h"
 #include "raft/part/node.h"
+#include "raft/rule/voters.h"
 
 #define REACHABLE_MS 2000u /* a region is reachable if one of its nodes was heard within this */
 
@@ -125,4 +126,59 @@ bool node_lease_held(const struct rg_node *node, const struct rg_spread *spread)
 uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded)
 {
     return rg_grants_left_ms(&node->lease.granted, ceded, node_now_ms(node));
+}
+
+/* ---- voters ---- */
+
+/* It confirms what it gets from here: connected, and no epoch but this one was promised there. */
+static bool follows(const struct rg_node *node, const struct node_peer *peer)
+{
+    return peer->up && peer->promised <= rg_epoch_of(node->meta.term);
+}
+
+/* Whoever confirms the CHANGE, or elects the next leader when it reached nobody, must know that it votes. from: up to where they have
+ * the log. */
+bool node_voters_carry(const struct rg_node *node, const struct rg_change *change, uint64_t from)
+{
+    size_t voters = 1, has = 1, now = 1;
+
+    for (size_t i = 0; i < node->n_peers; i++) {
+        const struct rg_peer_config *p = &node->peers[i].config;
+        bool votes = p->role == RG_ROLE_VOTER && !node->peers[i].guest;
+
+        now += votes;
+        if (p->id == change->peer.id) {
+            voters += change->kind == RG_CHANGE_ROLE && change->peer.role == RG_ROLE_VOTER;
+            continue;
+        }
+        voters += votes;
+        has += votes && follows(node, &node->peers[i]) && rg_core_match(node->core, p->id) >= from;
+    }
+    return rg_voters_carry(now, voters, has);
+}
+
+uint64_t node_change_least(const struct rg_node *node)
+{
+    uint64_t least = 0, least_has = UINT64_MAX;
+
+    for (size_t i = 0; i < node->n_peers; i++) {
+        const struct node_peer *p = &node->peers[i];
+        uint64_t has = follows(node, p) ? 1 + rg_core_match(node->core, p->config.id) : 0;
+
+        if (p->config.role == RG_ROLE_VOTER && !p->guest && has < least_has) {
+            least = p->config.id;
+            least_has = has;
+        }
+    }
+    return least;
+}
+
+bool node_raises(const struct rg_node *node)
+{
+    return node_now_ms(node) < node->epochs.raises_ms;
+}
+
+uint32_t node_durability(const struct rg_node *node)
+{
+    return node_settings(node)->degrade ? 0 : node_settings(node)->regions;
 }

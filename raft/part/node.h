@@ -94,6 +94,14 @@ bool node_quiet(const struct rg_node *node);
 bool node_room_waits(const struct rg_node *node);
 /** Whether messages of this term are of an epoch that this node has promised not to follow. */
 bool node_bygone(const struct rg_node *node, uint64_t term);
+/** Whether a change of the voters' number leaves enough of them that follow and have the log up to `from` (raft/rule/voters.h). */
+bool node_voters_carry(const struct rg_node *node, const struct rg_change *change, uint64_t from);
+/** Of the other voters the one that is needed least: one that does not follow, or has least of the log. 0: there is none. */
+uint64_t node_change_least(const struct rg_node *node);
+/** A primary that is about to raise its epoch, as the only voter. */
+bool node_raises(const struct rg_node *node);
+/** In how many other regions what is acknowledged must be; 0: in none, or in as many as there are. */
+uint32_t node_durability(const struct rg_node *node);
 /** RG_OK: the revision is visible here. RG_EREVISION: not yet. RG_EREVLOST: a promotion cut it off. */
 RG_MUST enum rg_err node_reached(const struct rg_node *node, struct rg_rev rev);
 const struct rg_settings *node_settings(const struct rg_node *node);

@@ -1,6 +1,8 @@
 /* raft/part/retain.c: how much of its log a primary keeps for peers that are given a snapshot. */
 #include "raft/part/retain.h"
 
+#include "base/bug/bug.h"
+
 /* Behind an entry that a peer has, trailing ones are kept as for everybody. Of the snapshot the last entry itself stays, too: its term
  * is asked for before what comes behind it is sent. */
 static uint64_t need(const struct rg_retaining *peer, uint64_t trailing)
@@ -14,7 +16,8 @@ uint64_t rg_retain_floor(const struct rg_retaining *peers, size_t n, uint64_t in
 
     for (size_t i = 0; i < n; i++) {
         RG_ASSERT(peers[i].of->index <= index);
-        if (peers[i].away || peers[i].match >= RG_MAX(floor, peers[i].of->index) || index - peers[i].of->index > UINT32_MAX / 2)
+        if (peers[i].away || RG_BUG(retain_none) ||
+            peers[i].match >= RG_MAX(floor, peers[i].of->index) || index - peers[i].of->index > UINT32_MAX / 2)
             *peers[i].of = (struct rg_retained){.index = 0};
         if (peers[i].of->index != 0)
             least = RG_MIN(least, need(&peers[i], trailing));

@@ -24,17 +24,22 @@ enum rg_err rg_handover_say(struct rg_handover *h, enum rg_err err, const char *
 
 /* ---- the primary's side ---- */
 
-/* Under a lease the target needs promises before it begins: past the hand-over point is too late to miss them. */
-static enum rg_err judge_lease(const struct rg_handover_from *from, struct rg_handover *h)
+/* Under a lease, or where acknowledged is what so many regions have, the target needs promises before it begins: past the hand-over
+ * point is too late to miss them. */
+static enum rg_err judge_promises(const struct rg_handover_from *from, struct rg_handover *h)
 {
     const struct rg_spread *r = from->spread;
     uint32_t reachable = 0;
 
+    for (size_t i = 0; i < r->n; i++) /* a region promises when all of its nodes do, and one that is still being filled promises nothing */
+        reachable += r->whole[i] > 0 && r->whole[i] >= from->config_index;
+    RG_ASSERT(reachable <= r->n);
+    if (from->durability > 0 && reachable + from->durability < r->n)
+        return rg_handover_say(h, RG_EUNREADY, "with a durability of %u regions the new primary needs %zu of the %zu other regions, and %u "
+                               "are reachable and have the configuration in force",
+                               from->durability, r->n - from->durability, r->n, reachable);
     if (from->lease == 0)
         return RG_OK;
-    for (size_t i = 0; i < r->n; i++) /* one that is still being filled promises nothing */
-        reachable += r->reachable[i] && r->durable[i] >= from->config_index;
-    RG_ASSERT(reachable <= r->n);
     if (!from->lease_held)
         return rg_handover_say(h, RG_EUNREADY, "the write lease is not held");
     if (!from->lease_settled)
@@ -82,7 +87,7 @@ enum rg_err rg_handover_may(const struct rg_handover_from *from, struct rg_hando
         return rg_handover_say(h, RG_EUNREADY, "this primary is not healthy itself");
     err = judge_target(from, h);
     if (!err)
-        err = judge_lease(from, h);
+        err = judge_promises(from, h);
     if (err)
         return err;
     h->epoch = rg_epoch_next(from->epoch_known, h->to);
@@ -115,8 +120,7 @@ bool rg_handover_takes(const struct rg_handover_here *here, const struct rg_msg_
 {
     RG_ASSERT(here->id != 0);
     RG_ASSERT(here->persisted <= here->last_index);
-    return here->follows &&
-           ((here->last_index == m->last_index && here->last_term == m->last_term) || RG_BUG(handover_behind)) &&
+    return here->follows && here->last_index == m->last_index && here->last_term == m->last_term &&
            here->persisted == here->last_index && term_fits(here, m->term, m->last_term) && only_voter(m->config) == here->id;
 }
 

@@ -24,6 +24,7 @@ struct rg_handover_from {
     uint64_t committed, config_index; /* the configuration in force */
     uint64_t epoch_known;             /* the highest that anybody has promised */
     const struct rg_spread *spread;
+    uint32_t durability;              /* regions that must have what is acknowledged; 0: none, or as many as there are */
     uint32_t lease;                   /* regions that must renew; 0: no lease */
     bool lease_held, lease_settled;
     const struct rg_handover_target *target; /* NULL: it is no member */

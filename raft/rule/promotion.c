@@ -184,6 +184,20 @@ static enum rg_err judge_raise(const struct rg_promotion *p, struct rg_failover 
     return RG_OK;
 }
 
+/* Who takes over what was handed over need not ask whether the old primary's writes are there: its log is that one's. But another one may
+ * have been promoted since, on another side of a partition, and have acknowledged what it and as many other regions have as the policy
+ * wants: one of these must be among those that answer. (It would be further, or promise itself to this one.) */
+static enum rg_err judge_handed(const struct rg_promotion *p, struct rg_failover *f)
+{
+    uint32_t need = p->settings->degrade ? 0 : f->policy_regions;
+
+    RG_ASSERT(p->ceded != 0 && p->ceded != p->id);
+    if (need == 0 || RG_BUG(handover_unasked) || f->regions_answered + need >= f->regions)
+        return RG_OK;
+    return rg_promotion_say(f, RG_EUNREADY, "%u of the %u regions besides the old primary's answer: the others may have another primary, "
+                            "and what it acknowledged", f->regions_answered, f->regions);
+}
+
 enum rg_err rg_promotion_judge(const struct rg_promotion *p, struct rg_failover *f)
 {
     enum rg_err err;
@@ -205,6 +219,8 @@ enum rg_err rg_promotion_judge(const struct rg_promotion *p, struct rg_failover 
     err = judge_others(p, f);
     if (!err && p->ceded == p->id)
         err = judge_raise(p, f);
+    else if (!err && p->ceded != 0)
+        err = judge_handed(p, f);
     if (err)
         return err;
     if (rg_promotion_lease_open(f) && !f->accept_loss)

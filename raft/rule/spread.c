@@ -18,6 +18,7 @@ static size_t region_at(struct rg_spread *s, const char *region)
         s->name[k] = region;
         s->durable[k] = s->counted[k] = s->lease_until_ms[k] = 0;
         s->reachable[k] = s->counts[k] = false;
+        s->whole[k] = UINT64_MAX;
         s->n++;
     }
     RG_ASSERT(k < s->n);
@@ -40,6 +41,7 @@ void rg_spread_add(struct rg_spread *s, const struct rg_spread_peer *peer, const
         s->lease_until_ms[k] = RG_MAX(s->lease_until_ms[k], peer->lease_until_ms);
     }
     s->reachable[k] |= peer->reachable;
+    s->whole[k] = RG_MIN(s->whole[k], peer->reachable ? peer->durable : 0);
     RG_ASSERT(s->counted[k] <= s->durable[k]);
     RG_ASSERT(s->least_durable <= s->durable[k]);
     RG_ASSERT(s->counts[k] || s->lease_until_ms[k] == 0);

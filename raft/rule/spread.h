@@ -9,6 +9,7 @@ struct rg_spread {
     uint64_t durable[RG_PEERS_MAX], lease_until_ms[RG_PEERS_MAX];
     uint64_t counted[RG_PEERS_MAX]; /* durable at a node that counts */
     bool reachable[RG_PEERS_MAX], counts[RG_PEERS_MAX];
+    uint64_t whole[RG_PEERS_MAX];   /* durable at each of its nodes, all of them reachable; 0: one is not */
     size_t n;
     uint64_t least_durable; /* over all members, our own region's too */
 };

@@ -1,6 +1,8 @@
 /* raft/rule/voters.c: how many nodes of the primary's region vote. */
 #include "raft/rule/voters.h"
 
+#include "base/bug/bug.h"
+
 #define LAG_MAX 1000u /* entries: who lacks more is not level */
 
 /* The first that votes, or does not, and is level, or is gone. */
@@ -93,5 +95,5 @@ bool rg_voters_carry(size_t was, size_t will, size_t has)
 {
     RG_ASSERT(has >= 1 && has <= will);
     RG_ASSERT(will <= was + 1 && was <= will + 1);
-    return was == will || has > will / 2 || (was == 1 && will == 2);
+    return was == will || RG_BUG(voters_uncarried) || has > will / 2 || (was == 1 && will == 2);
 }

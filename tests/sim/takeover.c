@@ -642,7 +642,7 @@ void sim_story_lease_nodes(uint64_t seed, bool trace, struct sim **ret_sim)
     sim->lease_policy = true;
     sim_workload_start(sim, BUSY, 0);
     sim_run_ms(sim, 500);
-    cut_apart(sim, 8 | 1 | (seed % 2 ? 2 : 0)); /* with one or two of its nodes */
+    cut_apart(sim, 8 | 1u << seed / 2 % 3 | (seed % 2 ? 1u << (seed / 2 + 1) % 3 : 0)); /* with one or two of its nodes, whichever */
     sim_run_ms(sim, rg_prng_between(&sim->prng, 10, 2000));
     err = sim_failover(sim, 4, false, 20000);
     if (err == RG_EREVISION)

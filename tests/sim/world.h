@@ -328,6 +328,10 @@ void sim_forget_bindings(struct sim *sim, unsigned at);
 
 /* ---- found.c ---- */
 void sim_story_raise_joining(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_raise_beside(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_lease_lowered(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_handover_promised(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_handover_late(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_raise_voters(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_snapshot_first(uint64_t seed, bool trace, struct sim **ret_sim);
 

@@ -67,6 +67,7 @@ static const struct {
     bool held, settled;
     unsigned reachable, filled; /* regions */
     const char *text; /* "": it may */
+    uint32_t durability;
 } leases[] = {
     {"all are there", 1, true, true, 3, 3, ""},
     {"it is not held", 1, false, true, 3, 3, "not held"},
@@ -77,6 +78,10 @@ static const struct {
     {"one that is being filled promises nothing", 1, true, true, 3, 2, "2 are reachable"},
     {"of all: one will do", 3, true, true, 1, 1, ""},
     {"no lease: nobody need promise", 0, false, false, 0, 0, ""},
+    {"acknowledged is what one more has: two of three", 0, false, false, 2, 3, "", 1},
+    {"the same, and one is too few", 0, false, false, 1, 3, "durability of 1 regions the new primary needs 2 of the 3", 1},
+    {"what two more have: the target alone", 0, false, false, 1, 1, "", 2},
+    {"both: the lease wants more", 1, true, true, 2, 3, "lease of 1 regions the new primary needs 3", 1},
 };
 
 LOOP(a_hand_over_under_a_lease, RG_LEN(leases))
@@ -87,10 +92,28 @@ LOOP(a_hand_over_under_a_lease, RG_LEN(leases))
     for (unsigned i = 0; i < 3; i++)
         rg_spread_add(&spread, &(struct rg_spread_peer){.region = names[i], .counts = true, .reachable = i < leases[_i].reachable,
                                                         .durable = i < leases[_i].filled ? from.config_index : 0}, "one");
+    from.durability = leases[_i].durability;
     from.lease = leases[_i].lease;
     from.lease_held = leases[_i].held;
     from.lease_settled = leases[_i].settled;
     expect(leases[_i].text[0] == '\0' ? RG_OK : RG_EUNREADY, leases[_i].text);
+}
+
+/* A region promises when every one of its nodes does. */
+TEST(a_region_with_a_node_away_is_not_reckoned_with)
+{
+    fine();
+    from.durability = 1;
+    rg_spread_add(&spread, &(struct rg_spread_peer){.region = "two", .counts = true, .reachable = true, .durable = 3}, "one");
+    rg_spread_add(&spread, &(struct rg_spread_peer){.region = "two", .counts = true, .reachable = true, .durable = 3}, "one");
+    rg_spread_add(&spread, &(struct rg_spread_peer){.region = "three", .counts = true, .reachable = true, .durable = 3}, "one");
+    expect(RG_OK, "");
+    h.epoch = 0;
+    rg_spread_add(&spread, &(struct rg_spread_peer){.region = "three", .counts = true, .reachable = false, .durable = 3}, "one");
+    expect(RG_OK, ""); /* of two other regions one will do */
+    h.epoch = 0;
+    rg_spread_add(&spread, &(struct rg_spread_peer){.region = "two", .counts = true, .reachable = false, .durable = 3}, "one");
+    expect(RG_EUNREADY, "needs 1 of the 2 other regions, and 0 are reachable");
 }
 
 /* ---- the target's ---- */

@@ -252,6 +252,31 @@ TEST(who_hands_over_may_be_ahead_and_alive)
     ck_assert_int_eq(judge(false), RG_ECONFLICT);
 }
 
+/* Three regions besides the old primary's, ours among them: another primary needs itself and as many others as the policy wants. */
+TEST(who_takes_over_asks_whether_another_one_has_acknowledged)
+{
+    view.ceded = 1;
+    candidate(3)->answered = candidate(4)->answered = candidate(5)->answered = false;
+    ck_assert_int_eq(judge(false), RG_OK); /* no policy: nothing was promised to anybody */
+    settings.regions = 1;
+    ck_assert_int_eq(judge(false), RG_EUNREADY);
+    ck_assert_ptr_nonnull(strstr(f.text, "1 of the 3 regions"));
+    settings.degrade = true;
+    ck_assert_int_eq(judge(false), RG_OK);
+    settings.degrade = false;
+    settings.regions = 2; /* there are no three others */
+    ck_assert_int_eq(judge(false), RG_OK);
+    settings.regions = 1;
+    candidate(4)->answered = true;
+    ck_assert_int_eq(judge(false), RG_OK);
+    ck_assert_int_eq(judge(true), RG_EUNREADY); /* answers are not promises */
+    promise(4, 1026);
+    ck_assert_int_eq(judge(true), RG_OK);
+    view.ceded = 0; /* declared: what may be lost is said, and asked about elsewhere */
+    candidate(4)->answered = candidate(4)->promised = false;
+    ck_assert_int_eq(judge(false), RG_OK);
+}
+
 TEST(an_epoch_is_raised_only_when_every_member_answers)
 {
     view.ceded = view.id;

@@ -33,6 +33,9 @@ TEST(regions_are_counted_once_and_our_own_never)
     ck_assert_uint_eq(rg_spread_counting(&s), 2);
     ck_assert_uint_eq(rg_spread_reachable(&s), 2);
     ck_assert_uint_eq(rg_spread_durable(&s, 16, false), 2); /* a, c */
+    ck_assert_uint_eq(s.whole[0], 0); /* one of a's is not reachable */
+    ck_assert_uint_eq(s.whole[1], 15);
+    ck_assert_uint_eq(s.whole[2], 99);
     ck_assert_uint_eq(rg_spread_durable(&s, 16, true), 1);
     ck_assert_uint_eq(rg_spread_durable(&s, 15, true), 2);
     ck_assert_uint_eq(rg_spread_durable(&s, 21, true), 0);
@@ -45,6 +48,7 @@ TEST(a_node_that_does_not_count_gives_its_region_nothing)
     rg_spread_init(&s);
     add("a", 10, true, true, 100);
     add("a", 90, false, true, 900);
+    ck_assert_uint_eq(s.whole[0], 10);
     ck_assert_uint_eq(rg_spread_durable(&s, 50, false), 1);
     ck_assert_uint_eq(rg_spread_durable(&s, 50, true), 0);
     ck_assert_uint_eq(rg_spread_renewed(&s, 500), 0);
