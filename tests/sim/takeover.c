@@ -393,7 +393,8 @@ void sim_story_failover(uint64_t seed, bool trace, struct sim **ret_sim)
         if (rg_wal_last(sim->nodes[at].node->wal) == rg_wal_last(sim->nodes[best].node->wal))
             continue;
         err = sim_failover(sim, at, false, 20000);
-        EXPECT(sim, err == RG_EREVISION);
+        /* The second: a slow disk is still emptying the log for a snapshot. */
+        EXPECT(sim, err == RG_EREVISION || (err == RG_EUNREADY && sim->nodes[at].node->snap.install.state != INSTALL_NONE));
     }
     EXPECT(sim, sim_failover(sim, best, false, 20000) == RG_OK);
     EXPECT(sim, sim_leader(sim) == best);
