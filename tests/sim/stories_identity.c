@@ -340,6 +340,8 @@ void sim_story_bound(uint64_t seed, bool trace, struct sim **ret_sim)
             continue;
         restart_as(sim, at, 0);
         sim_run_ms(sim, 2000);
+        for (unsigned i = 0; i < 10 && !sim->failed && sim_leader(sim) == SIM_NODES_MAX; i++)
+            sim_run_ms(sim, 1000); /* votes may be split */
         EXPECT(sim, sim_leader(sim) != SIM_NODES_MAX && bound_at(sim, sim_leader(sim)) == 0);
     }
     restart_as(sim, late, 0);
