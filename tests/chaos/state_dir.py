@@ -9,10 +9,10 @@ from cluster import Cluster
 
 
 def copy_of(c, node, port):
-    """The node's folder once more beside it, without data, on ports of its own: only the state_dir is the same."""
+    """The node's folder once more beside it, on ports of its own: only the state_dir is the same."""
     home = Path(node["config"]).parent
     copy = c.dir / "copy"
-    shutil.copytree(home, copy, ignore=shutil.ignore_patterns("data", "*.log"))
+    shutil.copytree(home, copy, ignore=shutil.ignore_patterns("*.log"))
     text = (copy / "regentd.yaml").read_text()
     ports = sorted(set(re.findall(r"127\.0\.0\.1:(\d+)", text)))
     for i, old in enumerate(ports):
