@@ -5,6 +5,7 @@ Needs the right to make namespaces: as root, or where users may."""
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import ssl
@@ -23,7 +24,7 @@ def enter():
     """This program again, in its own network namespace; or skip."""
     if os.environ.get(INSIDE) == "yes":
         return
-    missing = [tool for tool in ("unshare", "nsenter", "ip") if shutil.which(tool) is None]
+    missing = [tool for tool in ("unshare", "nsenter", "ip", "openssl") if shutil.which(tool) is None]
     if missing:
         skip(f"no {', '.join(missing)} on this machine")
     own = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-rn"]
@@ -36,7 +37,7 @@ def enter():
 
 def sh(*args):
     done = subprocess.run(args, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(args)}: {done.stderr}"
+    assert done.returncode == 0, f"{' '.join(map(str, args))}: {done.stderr}"
 
 
 class Region:
@@ -68,8 +69,9 @@ class Region:
 
     def start(self):
         log = open(self.node["config"] + ".log", "ab")
+        first = ["--init"] if self.number == 1 else []
         self.process = subprocess.Popen(["nsenter", "-t", str(self.holder.pid), "-n", self.daemon, "--config",
-                                         self.node["config"]], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                         self.node["config"], *first], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
 
     def cable(self, state):
@@ -87,6 +89,19 @@ class Region:
         self.holder.wait()
 
 
+def certify(c, node, address):
+    """The node's certificate once more, for that address: nodes ask each other over HTTPS before they make or join anything."""
+    folder = Path(node["config"]).parent
+    cert, request, extensions = folder / "cert.pem", folder / "request.pem", folder / "extensions"
+    text = subprocess.run(["openssl", "x509", "-in", cert, "-noout", "-text"], capture_output=True, text=True, check=True).stdout
+    uri = re.search(r"URI:[^,\s]+", text).group(0)
+    extensions.write_text(f"basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n"
+                          f"extendedKeyUsage=serverAuth,clientAuth\nsubjectAltName={uri},IP:{address}\n")
+    sh("openssl", "x509", "-in", cert, "-x509toreq", "-signkey", folder / "key.pem", "-out", request)
+    sh("openssl", "x509", "-req", "-in", request, "-CA", c.dir / "ca.pem", "-CAkey", c.dir / "ca.key", "-days", "2", "-set_serial",
+       str(secrets.randbits(120)), "-extfile", extensions, "-out", cert)
+
+
 def move(c):
     """Each node's addresses become those of its namespace, in every configuration; its data are forgotten."""
     nodes = [r["nodes"][0] for r in c.file["regions"]]
@@ -97,6 +112,9 @@ def move(c):
             for path in texts:
                 texts[path] = re.sub(rf"\b{re.escape(old)}\b", new, texts[path])
         shutil.rmtree(node["data_dir"])
+        for mark in Path(node["data_dir"]).parent.glob(".regent-mark-*"):
+            mark.unlink()
+        certify(c, node, f"10.77.2.{number}")
         node["link"] = f"10.77.1.{number}:{node['link'].split(':')[1]}"
         node["url"] = f"https://10.77.2.{number}:{node['url'].split(':')[2]}"
         c.file["regions"][number - 1]["url"] = node["url"]
