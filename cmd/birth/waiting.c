@@ -250,6 +250,7 @@ struct round {
     struct rg_fetcher *fetcher;
     uint64_t ids[RG_PEERS_MAX], questions[RG_PEERS_MAX];
     char urls[RG_PEERS_MAX][300];
+    char unheard[RG_PEERS_MAX][160]; /* why, as it was logged */
     size_t n;
 };
 
@@ -300,6 +301,20 @@ static void ask_all(struct round *r, enum rg_birth_state said, const volatile si
     }
 }
 
+/* A name that is not in a certificate, and a line that is cut, are mended in different places: the log has which. */
+static void note_unheard(struct round *r, const struct rg_fetch_done *done)
+{
+    char *why = r->unheard[done->slot], now[sizeof r->unheard[0]];
+
+    if (done->err)
+        snprintf(now, sizeof now, "%s", rg_errctx_text(&done->ctx, done->err));
+    else
+        snprintf(now, sizeof now, "answers with status %ld, and not as a node of this cluster with that id does", done->answer.status);
+    if (strcmp(why, now) != 0)
+        rg_log_warn(r->waiting->log, "birth.unheard", "peer=%llu reason=\"%s\"", (unsigned long long)r->ids[done->slot], now);
+    snprintf(why, sizeof r->unheard[0], "%s", now);
+}
+
 static void hear_all(struct round *r, const volatile sig_atomic_t *stop)
 {
     struct rg_waiting *w = r->waiting;
@@ -313,6 +328,10 @@ static void hear_all(struct round *r, const volatile sig_atomic_t *stop)
             continue;
         if (done.err == RG_OK)
             state = state_of(w, r->ids[done.slot], &done.answer, &bound);
+        if (state == RG_BIRTH_SILENT)
+            note_unheard(r, &done);
+        else
+            r->unheard[done.slot][0] = '\0';
         rg_fetch_answer_deinit(&done.answer);
         pthread_mutex_lock(&w->mutex);
         if (state == RG_BIRTH_SILENT)
