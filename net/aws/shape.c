@@ -63,7 +63,7 @@ static void check_value(struct check *c, const struct at *at, const struct rg_sh
 
 static void check_size(struct check *c, const struct at *at, const struct rg_shape *shape, size_t n)
 {
-    char rule[80];
+    RG_UNINIT char rule[80];
 
     if (n < shape->min)
         snprintf(rule, sizeof rule, "Member must have length greater than or equal to %u", shape->min);
@@ -76,7 +76,7 @@ static void check_size(struct check *c, const struct at *at, const struct rg_sha
 
 static void check_pattern(struct check *c, const struct at *at, enum rg_pattern pattern, struct rg_span text, const char *whose)
 {
-    char rule[400];
+    RG_UNINIT char rule[400];
 
     if (rg_pattern_matches(pattern, text))
         return;
@@ -86,7 +86,7 @@ static void check_pattern(struct check *c, const struct at *at, enum rg_pattern 
 
 static void check_enum(struct check *c, const struct at *at, const char *const *values, struct rg_span text)
 {
-    char rule[200];
+    RG_UNINIT char rule[200];
     size_t n;
 
     for (size_t i = 0; values[i] != NULL; i++)
@@ -111,7 +111,7 @@ static void check_string(struct check *c, const struct at *at, const struct rg_s
 static void check_number(struct check *c, const struct at *at, const struct rg_shape *shape, const json_t *value)
 {
     json_int_t v = json_integer_value(value);
-    char rule[80];
+    RG_UNINIT char rule[80];
 
     if (v < INT32_MIN || v > INT32_MAX)
         wrong(c, at, "a 32-bit integer");
