@@ -6,11 +6,15 @@
 /* The address that a user is found by: the first one's, primary or not. */
 static void put_email(struct rg_buf *cmd, struct rg_span attributes)
 {
-    struct rg_span emails;
+    struct rg_span emails, text;
     json_t *list;
 
     if (!rg_attrs_get(attributes, "emails", &emails))
         return;
+    if (rg_attrs_first(emails, "value", &text)) { /* as nearly always: each user that is made would be parsed twice */
+        rg_cmd_put_text(cmd, RG_F_EMAIL, text);
+        return;
+    }
     list = rg_json_parse(emails, NULL);
     rg_cmd_put_text(cmd, RG_F_EMAIL, rg_json_text(json_array_get(list, 0), "value"));
     json_decref(list);

@@ -466,3 +466,26 @@ bool rg_attrs_get(struct rg_span attrs, const char *name, struct rg_span *ret_va
     } while (take_byte(&s, ','));
     return false;
 }
+
+bool rg_attrs_first(struct rg_span array, const char *member, struct rg_span *ret_text)
+{
+    struct scan s = {array.p, array.p + array.n};
+    struct rg_span at, value;
+
+    RG_ASSERT(array.p != NULL || array.n == 0);
+    RG_ASSERT(member[0] != '\0');
+    if (!take_byte(&s, '[') || !take_byte(&s, '{'))
+        return false;
+    do {
+        if (!take_name(&s, &at) || !take_value(&s, &value))
+            return false;
+        if (rg_span_is(at, member)) {
+            if (value.p[0] != '"' || memchr(value.p, '\\', value.n) != NULL)
+                return false;
+            RG_ASSERT(value.n >= 2);
+            *ret_text = rg_span(value.p + 1, value.n - 2);
+            return true;
+        }
+    } while (take_byte(&s, ','));
+    return false;
+}

@@ -29,5 +29,8 @@ bool rg_attrs_put(struct rg_buf *out, struct rg_span attrs, const struct rg_attr
 void rg_attrs_put_object(struct rg_buf *out, struct rg_span attrs, enum rg_attrs_names names);
 /** The JSON value of one attribute by its SCIM name ("emails"), as it rests. Borrow from attrs. False: absent. */
 bool rg_attrs_get(struct rg_span attrs, const char *name, struct rg_span *ret_value);
+/** The text of a member, by the name it has there, of the first object in a compact JSON array. Borrow from it. False: absent, no text, or
+ * one with escapes, which a reader must undo. */
+bool rg_attrs_first(struct rg_span array, const char *member, struct rg_span *ret_text);
 
 #endif

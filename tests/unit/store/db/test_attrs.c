@@ -127,6 +127,7 @@ TEST(commas_begin_where_something_stands)
 
 TEST(one_attribute)
 {
+    static const char *const none[] = {"", "[", "[]", "[{}]", "{\"value\":\"a\"}", "[\"value\"]", "[{\"value\":\"a", "[{\"value\""};
     struct rg_span value;
 
     ck_assert(rg_attrs_get(rg_span_str("{\"title\":\"x\",\"Emails\":[{\"Value\":1}]}"), "emails", &value) && rg_span_is(value, "[{\"Value\":1}]"));
@@ -136,6 +137,14 @@ TEST(one_attribute)
     ck_assert(!rg_attrs_get(rg_span_str("{\"Title\":\"x\"}"), "Title", &value)); /* SCIM's names ask */
     ck_assert(!rg_attrs_get(rg_span_str("{}"), "title", &value));
     ck_assert(!rg_attrs_get(rg_span(NULL, 0), "title", &value));
+    ck_assert(rg_attrs_first(rg_span_str("[{\"type\":\"work\",\"value\":\"a@b\"},{\"value\":\"c\"}]"), "value", &value) &&
+              rg_span_is(value, "a@b"));
+    ck_assert(rg_attrs_first(rg_span_str("[{\"value\":\"\"}]"), "value", &value) && value.n == 0);
+    ck_assert(!rg_attrs_first(rg_span_str("[{\"value\":\"a\\u0040b\"}]"), "value", &value)); /* a reader's work */
+    ck_assert(!rg_attrs_first(rg_span_str("[{\"value\":1}]"), "value", &value));
+    ck_assert(!rg_attrs_first(rg_span_str("[{\"type\":\"value\"},{\"value\":\"c\"}]"), "value", &value)); /* not the first's */
+    for (size_t i = 0; i < RG_LEN(none); i++)
+        ck_assert_msg(!rg_attrs_first(rg_span_str(none[i]), "value", &value), "%s", none[i]);
     for (size_t i = 0; i < RG_LEN(bad); i++)
         ck_assert(!rg_attrs_get(rg_span_str(bad[i]), "title", &value));
 }
