@@ -47,34 +47,6 @@ static void reply_error(struct rg_request *req, int status, const char *code, co
     reply(req, status, "application/json", body != NULL ? body : "{}");
 }
 
-/* NAME=… of a query; empty: it is not there. */
-static struct rg_span param(struct rg_span query, const char *name)
-{
-    size_t n = strlen(name);
-
-    while (query.n > 0) {
-        const uint8_t *end = memchr(query.p, '&', query.n);
-        struct rg_span one = rg_span(query.p, end != NULL ? (size_t)(end - query.p) : query.n);
-
-        if (one.n > n && memcmp(one.p, name, n) == 0 && one.p[n] == '=')
-            return rg_span(one.p + n + 1, one.n - n - 1);
-        query = end != NULL ? rg_span(end + 1, query.n - one.n - 1) : rg_span(NULL, 0);
-    }
-    return query;
-}
-
-static uint64_t number_of(struct rg_span text)
-{
-    uint64_t v = 0;
-
-    for (size_t i = 0; i < text.n && i < 10; i++) {
-        if (text.p[i] < '0' || text.p[i] > '9')
-            return 0;
-        v = 10 * v + (uint64_t)(text.p[i] - '0');
-    }
-    return text.n <= 10 ? v : 0;
-}
-
 /* A peer asks, as this node asks its peers. */
 static void answer_birth(struct rg_waiting *w, struct rg_request *req)
 {
@@ -84,10 +56,8 @@ static void answer_birth(struct rg_waiting *w, struct rg_request *req)
 
     pthread_mutex_lock(&w->mutex);
     state = w->returns ? rg_birth_name(RG_BIRTH_WAS) : NULL;
-    if (w->born) {
-        rg_birth_asked(&w->birth, number_of(param(req->query, "node")), rg_birth_of(param(req->query, "state")));
+    if (w->born)
         state = rg_birth_name(rg_birth_says(&w->birth));
-    }
     pthread_mutex_unlock(&w->mutex);
     if (state == NULL) {
         reply_error(req, 503, "NotReady", "it starts");
@@ -277,7 +247,7 @@ static enum rg_birth_state state_of(const struct rg_waiting *w, uint64_t id, con
     return state;
 }
 
-static void ask_all(struct round *r, enum rg_birth_state said, const volatile sig_atomic_t *stop)
+static void ask_all(struct round *r, const volatile sig_atomic_t *stop)
 {
     struct rg_waiting *w = r->waiting;
     const struct rg_config *c = w->config;
@@ -290,8 +260,7 @@ static void ask_all(struct round *r, enum rg_birth_state said, const volatile si
         for (size_t k = 0; k < c->n_peers; k++)
             if (c->peers[k].raft.id == r->ids[i])
                 peer = &c->peers[k];
-        snprintf(r->urls[i], sizeof r->urls[i], "%s/v1/birth?node=%llu&state=%s", peer->url, (unsigned long long)c->id,
-                 rg_birth_name(said));
+        snprintf(r->urls[i], sizeof r->urls[i], "%s/v1/birth?node=%llu", peer->url, (unsigned long long)c->id);
         request.url = r->urls[i];
         pthread_mutex_lock(&w->mutex);
         r->questions[i] = rg_birth_ask(&w->birth);
@@ -396,14 +365,13 @@ static void take_asked(struct rg_waiting *w)
         snprintf(w->refused, sizeof w->refused, "%.500s", rg_errctx_text(&why, err));
 }
 
-static enum rg_birth_verdict look(struct rg_waiting *w, enum rg_birth_state *ret_said, char why[WHY_BYTES_MAX])
+static enum rg_birth_verdict look(struct rg_waiting *w, char why[WHY_BYTES_MAX])
 {
     enum rg_birth_verdict verdict;
 
     pthread_mutex_lock(&w->mutex);
     take_asked(w);
     verdict = rg_birth_step(&w->birth, rg_clock_ms(), why);
-    *ret_said = rg_birth_says(&w->birth);
     if (verdict == RG_BIRTH_REFUSES)
         snprintf(w->refused, sizeof w->refused, "%s", why);
     pthread_mutex_unlock(&w->mutex);
@@ -416,9 +384,8 @@ static enum rg_err run(struct rg_waiting *w, struct round *r, bool by_flag, cons
     unsigned pause_ms = PAUSE_MS_MIN;
 
     for (;;) {
-        enum rg_birth_state said;
         char why[WHY_BYTES_MAX];
-        enum rg_birth_verdict verdict = look(w, &said, why);
+        enum rg_birth_verdict verdict = look(w, why);
 
         if (*stop)
             return RG_ESTOPPED;
@@ -430,7 +397,7 @@ static enum rg_err run(struct rg_waiting *w, struct round *r, bool by_flag, cons
         }
         if (r->questions[0] != 0 || r->n == 0) /* the first answers are worth waiting for */
             say(w, why);
-        ask_all(r, said, stop);
+        ask_all(r, stop);
         hear_all(r, stop);
         nap(pause_ms, stop);
         pause_ms = RG_MIN(pause_ms + 10, (unsigned)PAUSE_MS_MAX);

@@ -35,10 +35,10 @@ void rg_v1_readyz(struct rg_call *call)
 /* A node with an empty data directory asks its peers whether there is an instance, and whether it was of it. */
 void rg_v1_birth(struct rg_call *call)
 {
-    static const char *const names[] = {"node", "state", NULL};
+    static const char *const names[] = {"node", NULL};
     const struct rg_node_status *status = rg_api_status(call, true);
     RG_AUTO_BUF struct rg_buf scratch = {.max = 0};
-    struct rg_span values[2] = {{0}};
+    struct rg_span values[1] = {{0}};
     struct rg_errctx ctx = {.text = ""};
     struct rg_json_writer *j;
     uint64_t id = 0;

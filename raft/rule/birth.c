@@ -89,7 +89,8 @@ enum rg_birth_state rg_birth_says(const struct rg_birth *b)
 
 uint64_t rg_birth_ask(struct rg_birth *b) { return b->question++; }
 
-/* The lower id makes it; whoever decided already, does. */
+/* The lower id makes it; whoever decided already, does. By what it answered alone: anybody can ask, and say that it is a peer. Two that
+ * each heard that the other was blank would each have begun before the other. */
 static void yield_to(struct rg_birth *b, uint64_t peer, enum rg_birth_state state)
 {
     if (b->state != RG_BIRTH_INIT || !(state == RG_BIRTH_MAKING || (state == RG_BIRTH_INIT && peer < b->self)) || RG_BUG(init_no_yield))
@@ -116,12 +117,6 @@ void rg_birth_unheard(struct rg_birth *b, uint64_t peer)
 
     if (p != NULL)
         p->state = RG_BIRTH_SILENT;
-}
-
-void rg_birth_asked(struct rg_birth *b, uint64_t peer, enum rg_birth_state state)
-{
-    if (find(b, peer) != NULL)
-        yield_to(b, peer, state);
 }
 
 /* ---- what now ---- */

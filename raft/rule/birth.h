@@ -65,8 +65,6 @@ uint64_t rg_birth_ask(struct rg_birth *birth);
 void rg_birth_heard(struct rg_birth *birth, uint64_t peer, uint64_t question, enum rg_birth_state state, bool bound);
 /** It did not answer. */
 void rg_birth_unheard(struct rg_birth *birth, uint64_t peer);
-/** A peer asks, and says what it is itself: before rg_birth_says. */
-void rg_birth_asked(struct rg_birth *birth, uint64_t peer, enum rg_birth_state state);
 /** What now. why: for people, of RG_BIRTH_WAITS and _REFUSES. After REFUSES it is as before rg_birth_init. now_ms: not 0 */
 enum rg_birth_verdict rg_birth_step(struct rg_birth *birth, uint64_t now_ms, char why[512]);
 

@@ -7,6 +7,7 @@
 #include "base/bug/bug.h"
 #include "crypto/digest.h"
 #include "store/db/space.h"
+#include "store/db/statehash.h"
 
 enum {
     BYTES_MIN = 1 << 20,
@@ -107,81 +108,6 @@ static struct rg_span from_val(const MDB_val *v)
 {
     RG_ASSERT(v->mv_data != NULL || v->mv_size == 0);
     return rg_span(v->mv_data, v->mv_size);
-}
-
-/* --- the state hash: a sum modulo 2^256 of one SHA-256 for each row, so that order does not matter --- */
-
-static void row_digest(struct rg_span key, struct rg_span value, uint64_t out[4])
-{
-    uint8_t head[2], digest[RG_SHA256_BYTES];
-    struct rg_span in[3];
-    size_t n = 0;
-
-    RG_ASSERT(key.n > 0);
-    RG_ASSERT(key.n <= RG_KEY_BYTES_MAX);
-    RG_ASSERT(value.n <= RG_ROW_BYTES_MAX);
-    _Static_assert(RG_KEY_BYTES_MAX < 1 << 14, "a key's length is a varint of at most two bytes");
-    if (key.n >= 0x80)
-        head[n++] = (uint8_t)(key.n | 0x80);
-    head[n++] = (uint8_t)(key.n >= 0x80 ? key.n >> 7 : key.n);
-    RG_ASSERT(n == (key.n >= 0x80 ? 2 : 1));
-    in[0] = rg_span(head, n);
-    in[1] = key;
-    in[2] = value;
-    rg_sha256_v(in, 3, digest);
-    memcpy(out, digest, sizeof digest);
-    for (size_t i = 0; i < 4; i++)
-        out[i] = le64toh(out[i]);
-}
-
-static void hash_load(const uint8_t hash[RG_STATE_HASH_BYTES], uint64_t out[4])
-{
-    _Static_assert(RG_STATE_HASH_BYTES == 4 * sizeof out[0], "four limbs");
-    memcpy(out, hash, RG_STATE_HASH_BYTES);
-    for (size_t i = 0; i < 4; i++)
-        out[i] = le64toh(out[i]);
-}
-
-static void hash_store(uint8_t hash[RG_STATE_HASH_BYTES], uint64_t in[4])
-{
-    _Static_assert(RG_STATE_HASH_BYTES == 4 * sizeof in[0], "four limbs");
-    for (size_t i = 0; i < 4; i++)
-        in[i] = htole64(in[i]);
-    memcpy(hash, in, RG_STATE_HASH_BYTES);
-}
-
-static void hash_add(uint8_t hash[RG_STATE_HASH_BYTES], struct rg_span key, struct rg_span value)
-{
-    uint64_t sum[4], row[4];
-    unsigned carry = 0;
-
-    _Static_assert(sizeof sum == RG_SHA256_BYTES, "a row's digest is as wide as the sum");
-    hash_load(hash, sum);
-    row_digest(key, value, row);
-    for (size_t i = 0; i < 4; i++) {
-        bool over = __builtin_add_overflow(sum[i], row[i], &sum[i]);
-
-        over |= __builtin_add_overflow(sum[i], (uint64_t)carry, &sum[i]);
-        carry = over;
-    }
-    hash_store(hash, sum);
-}
-
-static void hash_subtract(uint8_t hash[RG_STATE_HASH_BYTES], struct rg_span key, struct rg_span value)
-{
-    uint64_t sum[4], row[4];
-    unsigned borrow = 0;
-
-    _Static_assert(sizeof sum == RG_SHA256_BYTES, "a row's digest is as wide as the sum");
-    hash_load(hash, sum);
-    row_digest(key, value, row);
-    for (size_t i = 0; i < 4; i++) {
-        bool under = __builtin_sub_overflow(sum[i], row[i], &sum[i]);
-
-        under |= __builtin_sub_overflow(sum[i], (uint64_t)borrow, &sum[i]);
-        borrow = under;
-    }
-    hash_store(hash, sum);
 }
 
 /* --- opening --- */
@@ -671,7 +597,7 @@ static void note_put(struct rg_txn *txn, struct rg_span key, struct rg_span valu
 {
     if (new)
         count_row(txn, key, 1);
-    hash_add(txn->meta.applied.hash, key, value);
+    rg_statehash_add(txn->meta.applied.hash, key, value);
     txn->grown += (int64_t)(key.n + value.n);
     txn->changes++;
     RG_ASSERT(txn->meta.applied.rows > 0);
@@ -694,7 +620,7 @@ enum rg_err rg_row_put(struct rg_txn *txn, struct rg_span key, struct rg_span va
             return RG_OK;
         RG_ASSERT(txn->meta.applied.rows > 0); /* there is one */
         if (!RG_BUG(state_hash_keeps_old))
-            hash_subtract(txn->meta.applied.hash, key, from_val(&v));
+            rg_statehash_subtract(txn->meta.applied.hash, key, from_val(&v));
         txn->grown -= (int64_t)(key.n + v.mv_size);
         v = to_val(value);
         rc = mdb_put(txn->mdb, txn->space->dbi, &k, &v, 0);
@@ -738,7 +664,7 @@ enum rg_err rg_row_delete(struct rg_txn *txn, struct rg_span key)
     if (rc != 0)
         return rg_space_err(rc);
     RG_ASSERT(txn->meta.applied.rows > 0);
-    hash_subtract(txn->meta.applied.hash, key, from_val(&v));
+    rg_statehash_subtract(txn->meta.applied.hash, key, from_val(&v));
     txn->grown -= (int64_t)(key.n + v.mv_size);
     rc = mdb_cursor_del(txn->eraser, 0);
     if (rc != 0)
@@ -901,7 +827,7 @@ enum rg_err rg_store_rehash(struct rg_txn *txn, uint8_t out[RG_STATE_HASH_BYTES]
     if (err)
         return err;
     while ((err = rg_scan_next(&scan, &key, &value)) == RG_OK)
-        hash_add(hash, key, value);
+        rg_statehash_add(hash, key, value);
     if (err != RG_ENOTFOUND)
         return err;
     RG_ASSERT(scan.cursor == NULL);

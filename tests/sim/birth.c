@@ -6,7 +6,7 @@ enum { ROUND_US = 100000 };
 /* A question on its way, then its answer. */
 struct question {
     uint64_t number, from, life; /* life: of the one who asks */
-    enum rg_birth_state said, answer;
+    enum rg_birth_state answer;
     bool bound;
 };
 
@@ -41,7 +41,6 @@ static void run_question(struct sim *sim, struct sim_event *e)
     struct sim_event *back;
 
     if (to->blank && reaches(sim, e->node, e->peer)) {
-        rg_birth_asked(&to->birth, q->from, q->said);
         q->answer = rg_birth_says(&to->birth);
     } else if (to->alive && !to->off && to->node != NULL && reaches(sim, e->node, e->peer)) {
         struct rg_incarnation bound = rg_members_incarnation(&to->node->members, q->from);
@@ -67,8 +66,7 @@ static void ask_all(struct sim *sim, unsigned at)
             continue;
         q = calloc(1, sizeof *q);
         RG_ASSERT(q != NULL);
-        *q = (struct question){.number = rg_birth_ask(&n->birth), .from = n->self.id, .life = n->generation,
-                               .said = rg_birth_says(&n->birth)};
+        *q = (struct question){.number = rg_birth_ask(&n->birth), .from = n->self.id, .life = n->generation};
         e = sim_at(sim, sim->now_us + latency(sim), run_question);
         e->node = at;
         e->peer = i;

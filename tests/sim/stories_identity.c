@@ -4,21 +4,6 @@
 
 #define BUSY ((struct sim_range){500, 15000})
 
-static struct sim *begin(uint64_t seed, struct sim_params *p, bool trace)
-{
-    struct sim *sim;
-
-    p->snapshot_entries = seed % 2 ? 50 : 0;
-    p->trailing = 20;
-    p->drift_ppm = 5000;
-    sim = sim_begin(seed, p, trace);
-    sim->takeovers = true;
-    sim_run_ms(sim, p->voters > 1 ? 3000 : 500);
-    sim_write(sim, 10);
-    sim_run_ms(sim, 500);
-    return sim;
-}
-
 static size_t bound_at(struct sim *sim, unsigned at)
 {
     return sim->nodes[at].node != NULL ? rg_members_bound(&sim->nodes[at].node->members) : 0;
@@ -57,7 +42,7 @@ void sim_lose(struct sim *sim, unsigned at, bool mark)
 void sim_story_wiped_replica(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.learners = 3};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = story_begin(seed, &p, trace);
 
     EXPECT(sim, bound_at(sim, 0) == 4 && bound_at(sim, 1) == 4 && bound_at(sim, 3) == 4);
     if (seed % 3 == 0) /* it hears of it from another replica, while the primary is away */
@@ -82,7 +67,7 @@ void sim_story_wiped_replica(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_wiped_granter(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.learners = 2};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = story_begin(seed, &p, trace);
     uint64_t acked;
 
     sim_setting(sim, "lease", 1, NULL, 1000);
@@ -118,7 +103,7 @@ void sim_story_wiped_granter(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_wiped_voter(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.voters = 3, .learners = 1};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = story_begin(seed, &p, trace);
     unsigned leader = sim_leader(sim), away = (leader + 1 + (unsigned)(seed % 2)) % 3, wiped = 3 - leader - away;
     uint64_t acked = sim->acked;
 
@@ -171,7 +156,7 @@ void sim_set_back(struct sim *sim, unsigned at, struct simdisk *image)
 void sim_story_set_back(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.learners = 3};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = story_begin(seed, &p, trace);
     struct simdisk *image = sim_image(sim, 3);
 
     sim_run_ms(sim, 500);
@@ -195,7 +180,7 @@ void sim_story_set_back(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_set_back_start(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.learners = 3};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = story_begin(seed, &p, trace);
     unsigned at = 1 + (unsigned)(seed % 3), witness = (at + (unsigned)(seed / 3 % 3) + 1) % 4;
     struct simdisk *image = sim_image(sim, at);
 
@@ -255,7 +240,7 @@ static void settle_twins(struct sim *sim, unsigned at, unsigned copy_at)
 void sim_story_clone(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.learners = 3, .spares = 1};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = story_begin(seed, &p, trace);
     unsigned at = 1 + (unsigned)(seed / 2 % 3);
     bool behind = seed % 2, one_start = seed / 6 % 3 == 1;
     struct sim_node *n = &sim->nodes[at], *copy = &sim->nodes[4];
@@ -293,7 +278,7 @@ void sim_story_clone(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_swapped(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.learners = 3};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = story_begin(seed, &p, trace);
     unsigned a = (unsigned)(seed % 4), b = (a + 1) % 4;
     struct simdisk *disk = sim->nodes[a].disk;
 
@@ -429,7 +414,7 @@ static void one_move(struct sim *sim, bool *forgetful)
 void sim_story_wipes(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.learners = 2 + (unsigned)(seed / 2 % 3)};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = story_begin(seed, &p, trace);
     bool forgetful = false;
 
     sim_setting(sim, "lease", (p.learners + 1) / 2, NULL, 1000);

@@ -65,26 +65,11 @@ void sim_dir_back(struct sim *sim, unsigned at, struct simdisk *image)
     sim_trace(sim, "n%u: its directory is set back", at + 1);
 }
 
-static struct sim *begin(uint64_t seed, struct sim_params *p, bool trace)
-{
-    struct sim *sim;
-
-    p->snapshot_entries = seed % 2 ? 50 : 0;
-    p->trailing = 20;
-    p->drift_ppm = 5000;
-    sim = sim_begin(seed, p, trace);
-    sim->takeovers = true;
-    sim_run_ms(sim, p->voters > 1 ? 3000 : 500);
-    sim_write(sim, 10);
-    sim_run_ms(sim, 500);
-    return sim;
-}
-
 /* Whoever it is, and whoever is there: it knows at once, and after another start still. */
 void sim_story_dir_back(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.learners = 3};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = story_begin(seed, &p, trace);
     unsigned at = (unsigned)(seed % 4);
     struct simdisk *image = seed / 4 % 2 ? sim_image(sim, at) : simdisk_clone(sim->nodes[at].disk, seed);
 
@@ -108,7 +93,7 @@ void sim_story_dir_back(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_mark_first(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.learners = 2};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = story_begin(seed, &p, trace);
     unsigned at = (unsigned)(seed % 3);
 
     for (unsigned op = 1; op < 30 && !sim->failed; op++) {
@@ -135,7 +120,7 @@ void sim_story_mark_first(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_mark_lost(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.learners = 2};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = story_begin(seed, &p, trace);
     unsigned at = (unsigned)(seed % 3);
     struct sim_node *n = &sim->nodes[at];
 
@@ -157,7 +142,7 @@ void sim_story_mark_lost(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_meta_gone(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     struct sim_params p = {.learners = 2};
-    struct sim *sim = *ret_sim = begin(seed, &p, trace);
+    struct sim *sim = *ret_sim = story_begin(seed, &p, trace);
     unsigned at = (unsigned)(seed % 3);
     struct sim_node *n = &sim->nodes[at];
     struct simdisk *before;

@@ -11,6 +11,22 @@
             sim_fail((sim), "%s:%d: expected %s", __FILE__, __LINE__, #cond);                                          \
     } while (0)
 
+/* A cluster that has a leader and some writes, its clocks apart; every other seed compacts its log. */
+static inline struct sim *story_begin(uint64_t seed, struct sim_params *p, bool trace)
+{
+    struct sim *sim;
+
+    p->snapshot_entries = seed % 2 ? 50 : 0;
+    p->trailing = 20;
+    p->drift_ppm = 5000;
+    sim = sim_begin(seed, p, trace);
+    sim->takeovers = true;
+    sim_run_ms(sim, p->voters > 1 ? 3000 : 500);
+    sim_write(sim, 10);
+    sim_run_ms(sim, 500);
+    return sim;
+}
+
 /* n writes, 20 at a time, and the time in which everybody has them. */
 static inline void write_and_settle(struct sim *sim, unsigned n)
 {

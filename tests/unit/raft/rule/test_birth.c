@@ -96,7 +96,7 @@ TEST(old_answers_make_nothing)
     hears(4, RG_BIRTH_BLANK, false);
     ck_assert_int_eq(rg_birth_step(&b, 5, why), RG_BIRTH_MAKES);
     ck_assert_int_eq(rg_birth_says(&b), RG_BIRTH_MAKING);
-    rg_birth_asked(&b, 1, RG_BIRTH_INIT); /* whoever decided, does */
+    hears(1, RG_BIRTH_INIT, false); /* whoever decided, does */
     ck_assert_int_eq(rg_birth_step(&b, 6, why), RG_BIRTH_MAKES);
 }
 
@@ -104,9 +104,9 @@ TEST(whoever_yields_joins)
 {
     begin(2);
     ck_assert_int_eq(rg_birth_init(&b, NULL, 0, 5, &ctx), RG_OK);
-    rg_birth_asked(&b, 4, RG_BIRTH_INIT);
+    hears(4, RG_BIRTH_INIT, false);
     ck_assert_int_eq(rg_birth_says(&b), RG_BIRTH_INIT);
-    rg_birth_asked(&b, 1, RG_BIRTH_INIT);
+    hears(1, RG_BIRTH_INIT, false);
     ck_assert_int_eq(rg_birth_says(&b), RG_BIRTH_BLANK);
     ck_assert_int_eq(rg_birth_step(&b, 5, why), RG_BIRTH_WAITS);
     all(RG_BIRTH_HAS);
