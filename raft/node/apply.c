@@ -4,6 +4,8 @@
 #include "raft/node/node_priv.h"
 
 #define RETAIN_MS 60000u /* for a peer that was not heard for longer no more log is kept */
+_Static_assert(NODE_APPLY_BYTES >= NODE_BATCH_BYTES, "a batch is applied in one transaction");
+_Static_assert(RG_HASHES_KEPT >= 2 * NODE_APPLY_ENTRIES, "a transaction later the hash that was announced is still there");
 
 /* ---- the revision readers see ---- */
 
@@ -12,11 +14,6 @@ void node_visible_set(struct rg_node *node)
     const struct rg_applied *applied = &node->state.applied;
 
     rg_visible_set(&node->visible.rev, (struct rg_rev){.epoch = rg_epoch_of(applied->term), .index = applied->index});
-}
-
-struct rg_rev rg_node_visible(const struct rg_node *node)
-{
-    return rg_visible_get(&node->visible.rev);
 }
 
 /* ---- apply ---- */

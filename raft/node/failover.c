@@ -2,11 +2,9 @@
  * nothing of an older epoch is accepted anywhere that answers; then the most advanced log; then the leases; then a new epoch,
  * begun in place. */
 #include "raft/node/node_priv.h"
-#include "store/model/node.h"
 
 #define ASK_MS 2000u   /* a node that does not answer within this counts as gone */
-#define RAISE_MS 3000u /* with the lease's time: how long a promotion is left to come about */
-_Static_assert(RAISE_MS > ASK_MS, "a promotion that is being asked for is not overtaken");
+_Static_assert(NODE_RAISE_MS > ASK_MS, "a promotion that is being asked for is not overtaken");
 #define RAISES_MS 10000u /* for an only voter to raise its epoch: then others may vote again */
 
 static uint64_t epoch_known(const struct rg_node *node)
@@ -17,31 +15,6 @@ static uint64_t epoch_known(const struct rg_node *node)
 static uint64_t heard_ms_ago(const struct rg_node *node)
 {
     return node->primary.heard_ms == 0 ? UINT64_MAX : node_now_ms(node) - node->primary.heard_ms;
-}
-
-/* ---- epochs ---- */
-
-void node_epochs_read(struct rg_txn *txn, struct rg_epochs *ret_epochs)
-{
-    RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct rg_epoch e;
-
-    if (rg_epoch_list(txn, &scan) != RG_OK)
-        return;
-    ret_epochs->n = 0;
-    while (rg_epoch_list_next(&scan, &e) == RG_OK)
-        rg_epochs_add(ret_epochs, e.epoch, e.first_index);
-}
-
-void node_epochs_load(struct rg_node *node, struct rg_txn *txn)
-{
-    node_epochs_read(txn, &node->epochs.known);
-    node_epochs_check(&node->epochs);
-}
-
-void node_epoch_heard(struct rg_node *node, uint64_t epoch)
-{
-    node->epochs.heard = RG_MAX(node->epochs.heard, RG_MIN(epoch, RG_EPOCH_HEARD_MAX));
 }
 
 /* ---- the one that is asked ---- */
@@ -179,15 +152,6 @@ void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const st
     }
 }
 
-void node_failover_unheard(struct rg_node *node, uint64_t peer)
-{
-    struct rg_failover *f = node->failover.request;
-
-    for (size_t i = 1; f != NULL && i < f->n_candidates; i++)
-        if (f->candidates[i].id == peer)
-            f->candidates[i].answered = f->candidates[i].promised = false;
-}
-
 static bool all_answered(const struct rg_node *node)
 {
     const struct rg_failover *f = node->failover.request;
@@ -300,16 +264,6 @@ static uint64_t highest_epoch(const struct rg_node *node)
  * while it leads, to an epoch of its own above that one. Not at once, for the promotion may be under way; and only when every member
  * answers, for one that does not may have begun. Among several voters another could be elected meanwhile: the others become learners
  * first, one by one, and vote again afterwards (rg_voters_keep). */
-void node_promise_heard(struct rg_node *node, uint64_t epoch)
-{
-    if (!node->leading || epoch <= rg_epoch_of(node->meta.term) || epoch >= RG_EPOCH_HEARD_MAX)
-        return;
-    node->epochs.heard = RG_MAX(node->epochs.heard, epoch);
-    RG_ASSERT(node->epochs.heard > rg_epoch_of(node->meta.term));
-    if (node->epochs.raise_ms == 0)
-        node->epochs.raise_ms = node_now_ms(node) + RAISE_MS + node->lease.settings.lease_ms;
-}
-
 static struct rg_node *node_of_own(struct rg_failover *f)
 {
     return RG_CONTAINER(RG_CONTAINER(f, struct node_failover, own), struct rg_node, failover);
@@ -325,7 +279,7 @@ static void on_raised(struct rg_failover *f)
         return;
     rg_log_warn(node->config.log, "epoch.not_raised", "err=%s text=\"%s\"", rg_err_symbol(f->err), f->text);
     if (node->leading)
-        node->epochs.raise_ms = node_now_ms(node) + RAISE_MS;
+        node->epochs.raise_ms = node_now_ms(node) + NODE_RAISE_MS;
 }
 
 static void on_demoted(struct rg_change *change)
@@ -333,7 +287,7 @@ static void on_demoted(struct rg_change *change)
     struct rg_node *node = RG_CONTAINER(RG_CONTAINER(change, struct node_failover, demote), struct rg_node, failover);
 
     if (node->leading) /* again, with one voter less */
-        node->epochs.raise_ms = node_now_ms(node) + (change->err ? RAISE_MS : 1);
+        node->epochs.raise_ms = node_now_ms(node) + (change->err ? NODE_RAISE_MS : 1);
 }
 
 /* Everybody answers. */
@@ -356,7 +310,7 @@ static void raise_epoch(struct rg_node *node)
     if (!node->leading || node->epochs.heard <= rg_epoch_of(node->meta.term))
         return;
     if (!node_healthy(node) || node_changing(node, NULL)) {
-        node->epochs.raise_ms = node_now_ms(node) + RAISE_MS;
+        node->epochs.raise_ms = node_now_ms(node) + NODE_RAISE_MS;
         return;
     }
     rg_buf_clear(&node->failover.config);

@@ -1,26 +1,7 @@
 /* raft/node/node.c: the node's lifetime, its peers, and the pump. */
-#include "raft/node.h"
-
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "raft/node/node_priv.h"
 
 /* ---- failing ---- */
-
-void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...)
-{
-    va_list ap;
-
-    RG_ASSERT(err != RG_OK);
-    if (node->stage.state == NODE_STOPPED)
-        return;
-    va_start(ap, fmt);
-    vsnprintf(node->stop.text, sizeof node->stop.text, fmt, ap);
-    va_end(ap);
-    node->stop.err = err;
-    rg_sm_move(&node->stage, NODE_STOPPED);
-}
 
 static void answer_stopped(struct rg_node *node)
 {
@@ -57,11 +38,6 @@ void node_settle(struct rg_node *node)
 }
 
 /* ---- peers ---- */
-
-struct node_peer *node_peer_find(struct rg_node *node, uint64_t id)
-{
-    return node_peers_find(node->peers, node->n_peers, id);
-}
 
 static void peers_tell(struct rg_node *node)
 {
@@ -367,11 +343,6 @@ void rg_node_free(struct rg_node *node)
 
 /* ---- the pump ---- */
 
-void node_retry_soon(struct rg_node *node)
-{
-    node->pump.retry_ms = RG_MIN(node->pump.retry_ms, node_now_ms(node) + NODE_RETRY_MS);
-}
-
 void node_pump_led(struct rg_node *node)
 {
     RG_ASSERT(node->leading);
@@ -545,6 +516,8 @@ static void (*const turn[])(struct rg_node *node) = {
     pump_mark,
     node_policy_step,
     node_answer,
+    node_change_answer,
+    node_answer_waits,
     node_failover_step,
     node_handover_step,
     node_pair_step,

@@ -6,7 +6,7 @@
  * begins a later term of the epoch by itself, with the configuration before: as an only voter does at a start.
  *
  * That there is no other leader: nobody is elected among these two without the first one's vote, which it does not give. What follows
- * that CHANGE in any log was written by the first one, whose own disk has a CHANGE before anybody else gets it (node_release): so
+ * that CHANGE in any log was written by the first one, whose own disk has a CHANGE before anybody else gets it (raft/serve/send.c): so
  * while the last one in its log is this one, there is no later one anywhere. What was committed meanwhile is on its disk, for nothing
  * is committed by two without both. A start with a snapshot that covers the CHANGE ends this for good: what was before is not known
  * any more. They are two like any then, and the second one has the CHANGE. */

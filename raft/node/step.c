@@ -1,71 +1,6 @@
 /* raft/node/step.c: what a step of the core asks for: the one place where the order of disk, messages and commit is decided. */
 #include "raft/node/node_priv.h"
 
-/* ---- stops for good ---- */
-
-static void meta_note(struct rg_node *node, const char *why)
-{
-    size_t n = RG_MIN(strlen(why), sizeof node->meta.note - 1);
-
-    RG_ASSERT(why[0] != '\0');
-    memcpy(node->meta.note, why, n);
-    node->meta.note[n] = '\0';
-}
-
-/* Saved even when the node is failing already: the next start must see it. */
-static void meta_mark(struct rg_node *node, bool *mark, const char *why)
-{
-    struct rg_errctx ctx = {.text = ""};
-    enum rg_err err;
-
-    *mark = true;
-    meta_note(node, why);
-    err = RG_BUG(fence_not_noted) ? RG_OK : rg_metafile_save(node->metafile, &node->meta, &ctx);
-    if (err)
-        node_fail(node, err, "cannot note \"%s\": %s", why, rg_errctx_text(&ctx, err));
-}
-
-void node_fence(struct rg_node *node, uint64_t epoch, const char *why)
-{
-    if (node->stage.state == NODE_STOPPED)
-        return;
-    node->meta.promised = RG_MAX(node->meta.promised, epoch); /* so that the next start knows which one replaced it */
-    meta_mark(node, &node->meta.fenced, why);
-    node_fail(node, RG_EFENCED, "%s", why);
-    RG_ASSERT(node->stage.state == NODE_STOPPED);
-    RG_ASSERT(node->meta.fenced);
-}
-
-void node_fence_forgetful(struct rg_node *node, uint64_t epoch, const char *why)
-{
-    node->meta.forgotten = true;
-    node_fence(node, epoch, why);
-}
-
-void node_supersede(struct rg_node *node, const char *why)
-{
-    if (node->stage.state == NODE_STOPPED)
-        return;
-    meta_mark(node, &node->meta.superseded, why);
-    node_fail(node, RG_ESUPERSEDED, "%s", why);
-}
-
-void node_contradicted(struct rg_node *node, uint64_t term, const char *why)
-{
-    uint64_t last = rg_wal_last(node->wal);
-
-    if (node->stage.state == NODE_STOPPED)
-        return;
-    if (last > 0 && rg_epoch_of(term) > rg_epoch_of(rg_wal_term(node->wal, last))) {
-        node_fence(node, rg_epoch_of(term), "a promotion cut off entries that were applied here");
-        return;
-    }
-    meta_mark(node, &node->meta.quarantined, why);
-    node_fail(node, RG_ECORRUPT, "%s", why);
-    RG_ASSERT(node->stage.state == NODE_STOPPED);
-    RG_ASSERT(node->meta.quarantined);
-}
-
 /* ---- what may be served ---- */
 
 void node_log_note(struct rg_node *node, uint64_t persisted, uint64_t trusted)
@@ -127,32 +62,6 @@ static bool moves_members(const struct rg_node *node, const struct rg_core_updat
 }
 
 /* ---- messages ---- */
-
-static bool is_ahead(struct rg_node *node, uint64_t id)
-{
-    const struct node_peer *peer = node_peer_find(node, id);
-
-    return peer != NULL && peer->ahead;
-}
-
-enum rg_err node_send(struct rg_node *node, uint64_t peer, const struct rg_msg *msg)
-{
-    enum rg_err err;
-
-    RG_ASSERT(peer != node->config.id);
-    if (node->stage.state == NODE_STOPPED || (node->health.alarm && node->leading && is_ahead(node, peer)))
-        return RG_ECLOSED;
-    rg_buf_clear(&node->out);
-    rg_rpc_encode(msg, &node->out);
-    if (node->out.err) {
-        node_fail(node, node->out.err, "encode a message: %s", rg_err_text(node->out.err));
-        return RG_ECLOSED;
-    }
-    err = node->io->send(node->io, peer, rg_buf_span(&node->out));
-    if (err == RG_EBUSY)
-        node_retry_soon(node);
-    return err;
-}
 
 static enum rg_err sender_send(void *arg, uint64_t peer, const struct rg_msg *msg)
 {
@@ -336,87 +245,26 @@ void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_updat
     }
 }
 
-/* ---- the gate ---- */
+/* ---- what was proposed ---- */
 
-/* As many entries as fit one message. A CHANGE begins a message of its own: libraft registers it at the index of the first. */
-static size_t gather(struct rg_node *node, const struct rg_gate_span *span, size_t *ret_bytes)
+void node_submit_batch(struct rg_node *node)
 {
-    size_t n = 0, bytes = 0;
-
-    RG_ASSERT(span->last >= span->prev_index);
-    for (uint64_t index = span->prev_index + 1; index <= span->last && n < RG_MSG_ENTRIES_MAX; index++) {
-        struct rg_entry *entry = &node->out_entries[n];
-
-        if (!rg_wal_get(node->wal, index, entry))
-            break;
-        if (n > 0 && (entry->type == RG_ENTRY_CHANGE || bytes + entry->data.n > RG_MSG_DATA_BYTES_MAX))
-            break;
-        bytes += entry->data.n;
-        n++;
-    }
-    RG_ASSERT(n <= 1 || bytes <= RG_MSG_DATA_BYTES_MAX);
-    *ret_bytes = bytes;
-    return n;
-}
-
-static bool release_one(struct rg_node *node, struct node_peer *peer, uint64_t limit)
-{
-    struct rg_msg m = {.type = RG_MSG_APPEND};
-    struct rg_gate_span span;
+    uint64_t term = rg_core_term(node->core), first = rg_wal_last(node->wal) + 1;
+    struct rg_core_update update;
     enum rg_err err;
-    size_t bytes;
+    size_t n;
 
-    if (!rg_gate_next(&peer->gate, limit, rg_core_term(node->core), rg_wal_first(node->wal), &span))
-        return false;
-    RG_ASSERT(node->leading);
-    RG_ASSERT(span.last <= rg_wal_last(node->wal) || span.last == span.prev_index);
-    m.append.term = rg_core_term(node->core);
-    m.append.prev_index = span.prev_index;
-    m.append.prev_term = span.prev_term;
-    m.append.commit = rg_core_commit(node->core);
-    m.append.entries = node->out_entries;
-    m.append.n = gather(node, &span, &bytes);
-    RG_ASSERT(span.prev_index + m.append.n <= span.last);
-    RG_ASSERT(peer->config.role == RG_ROLE_VOTER || (node->config.test_flags & RG_TEST_NO_GATE) != 0 || RG_BUG(gate_open) ||
-              span.prev_index + m.append.n <= m.append.commit); /* nothing uncommitted leaves for a learner */
-    if (m.append.n == 0 && span.last > span.prev_index) {
-        rg_gate_drop(&peer->gate); /* no longer in the log: the core will ask for a snapshot */
-        return false;
+    if (node->answers.queue.n == 0 || !node->leading || rg_wal_busy(node->wal) || node_change_waits(node))
+        return;
+    RG_ASSERT(first > node->state.applied.index);
+    n = node_batch(node, term);
+    err = rg_core_submit(node->core, node_now_ms(node), node->answers.batch, n, &update);
+    if (err == RG_ENOTPRIMARY) {
+        node_batch_refused(node);
+        return;
     }
-    err = node_send(node, peer->config.id, &m);
-    if (err) {
-        if (err != RG_EBUSY)
-            rg_gate_drop(&peer->gate);
-        return false;
-    }
-    RG_ASSERT(m.append.n == 0 || span.prev_index + m.append.n <= rg_wal_last(node->wal));
-    rg_gate_sent(&peer->gate, span.prev_index + m.append.n,
-                 m.append.n > 0 ? node->out_entries[m.append.n - 1].term : span.prev_term, bytes);
-    return true;
-}
-
-/* A learner gets what is committed; a voter everything, but that a CHANGE is on this disk before it is on another: whoever wrote it
- * cannot come back without it (pair.c). What stands before a CHANGE is committed (change.c). */
-static uint64_t release_limit(const struct rg_node *node, const struct node_peer *peer)
-{
-    uint64_t change = rg_core_change_index(node->core);
-
-    if (peer->config.role != RG_ROLE_VOTER && (node->config.test_flags & RG_TEST_NO_GATE) == 0 && !RG_BUG(gate_open))
-        return rg_core_commit(node->core);
-    return change > node->log.persisted ? change - 1 : UINT64_MAX;
-}
-
-void node_release(struct rg_node *node)
-{
-
-    for (size_t i = 0; i < node->n_peers && node->stage.state == NODE_RUNNING; i++) {
-        struct node_peer *peer = &node->peers[i];
-        uint64_t limit = release_limit(node, peer);
-
-        if (!node->leading || !peer->up || peer->sender != NULL)
-            rg_gate_drop(&peer->gate);
-        else
-            while (release_one(node, peer, limit))
-                ;
-    }
+    RG_ASSERT(err || update.n_entries == n);
+    RG_ASSERT(err || update.first_index == first); /* the outcome is told by index */
+    node_batch_flies(node, first, term, err ? 0 : n); /* before node_take: it answers the flying ones if it must stop */
+    node_take(node, err, &update, false);
 }

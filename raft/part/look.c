@@ -73,6 +73,11 @@ enum rg_err node_reached(const struct rg_node *node, struct rg_rev rev)
     return rg_epochs_outcome(&node->epochs.known, rev, rg_visible_get(&node->visible.rev));
 }
 
+struct rg_rev rg_node_visible(const struct rg_node *node)
+{
+    return rg_visible_get(&node->visible.rev);
+}
+
 /* ---- regions and the lease, as the primary sees them ---- */
 
 const struct rg_settings *node_settings(const struct rg_node *node)

@@ -1,5 +1,5 @@
-/* raft/part/parts.h: what a node consists of: plain structs, one for each file of raft/node that writes it (all others only read, which
- * tests/house.py holds), its four machines, and what must be true of each by itself. */
+/* raft/part/parts.h: what a node consists of: plain structs, one for each file of raft/node or raft/serve that
+ * writes it (all others only read, which tests/house.py holds), its four machines, and what must be true of each by itself. */
 #ifndef REGENT_RAFT_PART_PARTS_H
 #define REGENT_RAFT_PART_PARTS_H
 
@@ -207,7 +207,7 @@ struct node_room {
     uint64_t by;        /* its id; our own: here */
 };
 
-/* failover.c */
+/* failover.c; known and heard: epochs.c */
 struct node_epochs {
     struct rg_epochs known; /* that began in this history */
     uint64_t heard;        /* the highest one that a peer has promised: the next one must be higher */
@@ -244,14 +244,14 @@ struct node_figures {
     uint64_t published; /* turn of the last one */
 };
 
-/* node.c */
+/* node.c; retry_ms: send.c */
 struct node_pump {
     bool running, settling;
     uint64_t turn; /* one more each time */
     struct rg_hang hang; /* the log's write under way */
     uint64_t started_ms, tick_ms, announce_due_ms, retry_ms, timer_ms, stepped_timeout_ms;
 };
-/* node.c */
+/* stop.c; told: node.c */
 struct node_stop {
     enum rg_err err; /* RG_OK: stopped by the shell */
     char text[512];

@@ -1,7 +1,7 @@
-/* raft/node/status.c: what the node says of itself: readiness, lags, figures. */
+/* raft/serve/status.c: what the node says of itself: readiness, lags, figures. */
 #include <stdio.h>
 
-#include "raft/node/node_priv.h"
+#include "raft/serve/serve.h"
 #include "store/model/node.h"
 
 /* ---- lags ---- */

@@ -1,5 +1,5 @@
-/* raft/node/lives.c: which life of a peer is dealt with, and what of that is said to it. What they mean is judged in raft/rule/hello.c. */
-#include "raft/node/node_priv.h"
+/* raft/serve/lives.c: which life of a peer is dealt with, and what of that is said to it. What they mean is judged in raft/rule/hello.c. */
+#include "raft/serve/serve.h"
 
 #define ALIVE_MS 2000u /* a peer that was heard within this runs */
 #define TWIN_MS 60000u /* how long it is said that one runs twice: it ends when it hears so */
@@ -20,6 +20,16 @@ void node_life_said(struct rg_node *node, uint64_t peer, struct rg_hello *hello)
     hello->life_up = hello->life.start != 0 && node_peer_alive(node, node_peer_find(node, peer));
 }
 
+/* What this peer has answered, or promised, was said by a life before its present one: it counts for nothing. */
+static void unheard(struct rg_node *node, uint64_t peer)
+{
+    struct rg_failover *f = node->failover.request;
+
+    for (size_t i = 1; f != NULL && i < f->n_candidates; i++)
+        if (f->candidates[i].id == peer)
+            f->candidates[i].answered = f->candidates[i].promised = false;
+}
+
 enum rg_err node_life_keep(struct rg_node *node, struct node_peer *peer, const struct rg_hello *h, struct rg_errctx *ctx)
 {
     const struct rg_life said = {.start = h->starts, .boot = h->boot};
@@ -33,7 +43,7 @@ enum rg_err node_life_keep(struct rg_node *node, struct node_peer *peer, const s
                     (unsigned long long)h->from, (unsigned long long)said.start, (unsigned long long)seen.start);
     if (peer != NULL && !RG_BUG(lives_believed))
         peer->lease_until_ms = 0; /* what the one before has granted or promised, this one may not know */
-    node_failover_unheard(node, h->from);
+    unheard(node, h->from);
     rg_lives_keep(&node->meta.lives, &node->members, h->from);
     if (!rg_lives_set(&node->meta.lives, h->from, &h->incarnation, &said))
         return rg_fail(ctx, RG_ETOOBIG, "peer %llu: lives of %d nodes are kept already", (unsigned long long)h->from, RG_LIVES_MAX);

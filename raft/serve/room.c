@@ -1,5 +1,5 @@
-/* raft/node/room.c: what is full, here and in the other regions; what a primary then refuses; how a node that cannot apply goes on. */
-#include "raft/node/node_priv.h"
+/* raft/serve/room.c: what is full, here and in the other regions; what a primary then refuses; how a node that cannot apply goes on. */
+#include "raft/serve/serve.h"
 
 #define ROOM_APPLY_MS 500u   /* before an entry without room is tried again */
 #define ROOM_TELL_MS 1000u   /* the primary hears of it this often, and at once when something becomes full or has room again */

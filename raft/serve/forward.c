@@ -1,5 +1,5 @@
-/* raft/node/forward.c: proposals made in one region and carried to the primary; and what a command would come to here. */
-#include "raft/node/node_priv.h"
+/* raft/serve/forward.c: proposals made in one region and carried to the primary; and what a command would come to here. */
+#include "raft/serve/serve.h"
 
 _Static_assert(NODE_FORWARD_MS > NODE_POLICY_WAIT_MS, "the primary's answer about regions comes before the time here is up");
 

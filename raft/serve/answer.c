@@ -1,9 +1,7 @@
-/* raft/node/answer.c: proposals in, outcomes out; waits for a revision. */
-#include "raft/node/node_priv.h"
+/* raft/serve/answer.c: proposals in, outcomes out; waits for a revision. */
+#include "raft/serve/serve.h"
 
 _Static_assert(NODE_BATCH_BYTES >= RG_CMD_BYTES_MAX, "a batch holds any command");
-_Static_assert(NODE_APPLY_BYTES >= NODE_BATCH_BYTES, "a batch is applied in one transaction");
-_Static_assert(RG_HASHES_KEPT >= 2 * NODE_APPLY_ENTRIES, "a transaction later the hash that was announced is still there");
 
 void node_answers_init(struct rg_node *node)
 {
@@ -153,20 +151,14 @@ void node_held_release(struct rg_node *node)
         rg_node_submit(node, rg_proposals_pop(&held));
 }
 
-/* Group commit (rule 13): while a write is under way they collect; then all go in one submission and one write. */
-void node_submit_batch(struct rg_node *node)
-{
-    uint64_t term = rg_core_term(node->core), first = rg_wal_last(node->wal) + 1;
-    struct rg_core_update update;
-    struct rg_proposal *p;
-    size_t n = 0, bytes = 0;
-    enum rg_err err;
+/* ---- a batch: group commit (rule 13): while a write is under way they collect; then all go in one submission and one write ---- */
 
-    if (node->answers.queue.n == 0 || !node->leading || rg_wal_busy(node->wal) || node_change_waits(node))
-        return;
+size_t node_batch(struct rg_node *node, uint64_t term)
+{
+    size_t n = 0, bytes = 0;
+
     RG_ASSERT(term == node->meta.term);
-    RG_ASSERT(first > node->state.applied.index);
-    for (p = node->answers.queue.head; p != NULL && n < node->config.batch_max; p = p->next) {
+    for (const struct rg_proposal *p = node->answers.queue.head; p != NULL && n < node->config.batch_max; p = p->next) {
         if (n > 0 && bytes + p->cmd.n > NODE_BATCH_BYTES)
             break;
         bytes += p->cmd.n;
@@ -174,15 +166,14 @@ void node_submit_batch(struct rg_node *node)
     }
     RG_ASSERT(n > 0);
     RG_ASSERT(n <= node->config.batch_max);
-    err = rg_core_submit(node->core, node_now_ms(node), node->answers.batch, n, &update);
-    if (err == RG_ENOTPRIMARY) {
-        rg_proposals_answer(&node->answers.queue, RG_ENOTPRIMARY);
-        return;
-    }
-    RG_ASSERT(err || update.n_entries == n);
-    RG_ASSERT(err || update.first_index == first); /* the outcome is told by index */
-    for (size_t i = 0; !err && i < n; i++) { /* before node_take: it answers the flying ones if it must stop */
-        p = rg_proposals_pop(&node->answers.queue);
+    return n;
+}
+
+void node_batch_flies(struct rg_node *node, uint64_t first, uint64_t term, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct rg_proposal *p = rg_proposals_pop(&node->answers.queue);
+
         p->index = first + i;
         p->term = term;
         rg_proposals_push(&node->answers.flying, p);
@@ -190,7 +181,11 @@ void node_submit_batch(struct rg_node *node)
     node->answers.flying_since_us = node->answers.queue_since_us;
     node->answers.queue_since_us = node_now_us(node);
     node->next_status.batches++;
-    node_take(node, err, &update, false);
+}
+
+void node_batch_refused(struct rg_node *node)
+{
+    rg_proposals_answer(&node->answers.queue, RG_ENOTPRIMARY);
 }
 
 struct rg_proposal *node_flying_take(struct rg_node *node, uint64_t index, uint64_t term)
@@ -357,7 +352,12 @@ void node_answer(struct rg_node *node)
         p->on_done(p);
     }
     RG_ASSERT(node->answers.done.n == 0);
-    node_change_answer(node);
+}
+
+void node_answer_waits(struct rg_node *node)
+{
+    uint64_t now_ms = node_now_ms(node);
+
     waits_visible(node);
     waits_expire(node, now_ms);
     node_forward_expire(node, now_ms);

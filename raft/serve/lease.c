@@ -1,7 +1,7 @@
-/* raft/node/lease.c: the durability policy, and the write lease (raft/rule/lease.h; looks: raft/part/look.c). The primary
+/* raft/serve/lease.c: the durability policy, and the write lease (raft/rule/lease.h; looks: raft/part/look.c). The primary
  * acknowledges only while enough regions have renewed, and only what as many have durable: then every promotion meets a region
  * that has it. */
-#include "raft/node/node_priv.h"
+#include "raft/serve/serve.h"
 #include "store/model/node.h"
 #include "store/model/region.h"
 
