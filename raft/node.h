@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "crypto/keyprov.h"
 #include "raft/batch.h"
+#include "raft/history.h"
 #include "raft/io.h"
 #include "raft/room.h"
 
@@ -147,6 +148,7 @@ struct rg_peer_status {
     unsigned full;           /* enum rg_full */
     struct rg_incarnation bound; /* the data directory that its id is bound to; not known: none yet */
     bool other_directory;    /* it came back with another one, and was refused */
+    bool foreign;            /* its entries are of another history: an instance of its own */
     bool forgot;             /* it came back with less than it was known to have, or as an earlier life, and was refused */
     bool twin;               /* one of its id was refused a moment ago, as an earlier life, while a later one is linked */
 };
@@ -163,6 +165,9 @@ struct rg_node_status {
     uint64_t term;
     struct rg_rev applied;   /* visible here */
     uint64_t commit_index, last_index, durable_index, first_index, snapshot_index;
+    struct rg_history history;  /* of its entries */
+    struct rg_history foreign;  /* that a peer, foreign_peer, had which was met last, before a restart as well; not known: none */
+    uint64_t foreign_peer;
     bool mark_missing;  /* this machine should have had a mark of the node, and has none that can be relied on */
     uint64_t set_aside; /* files of log and snapshots that contradicted, or were damaged: kept until somebody deletes them */
     enum rg_err snapshot_refused; /* RG_ESTATEFULL, RG_EBUSY: a received one does not fit beside the state that serves, which goes on */

@@ -52,6 +52,7 @@
     X(term_not_saved, "term and vote of a received message are not saved") \
     X(wiped_taken, "a node that comes back with less than it had confirmed is taken") \
     X(lives_taken, "start numbers are not compared") \
+    X(history_unasked, "histories are not compared") \
     X(lives_volatile, "the start of a peer is not saved") \
     X(lives_believed, "a primary goes on counting what the life before of a region has granted") \
     /* policy and lease */ \

@@ -193,6 +193,8 @@ static void put_node(struct page *p, const struct rg_node_status *s)
     one(p, "last_index", "gauge", "Last entry in the log.", s->last_index);
     one(p, "first_index", "gauge", "First entry still in the log.", s->first_index);
     one(p, "snapshot_index", "gauge", "Last entry in the newest snapshot.", s->snapshot_index);
+    one(p, "foreign_history", "gauge", "1 when a peer was met whose entries are of another history: two instances were made.",
+        s->foreign_peer != 0);
     one(p, "mark_missing", "gauge", "1 when this machine's mark of the node is missing, unreadable or cannot be written.", s->mark_missing);
     one(p, "set_aside_files", "gauge", "Files of log and snapshots that were damaged or contradicted, and are kept aside.",
         s->set_aside);
@@ -343,6 +345,7 @@ static void put_all_peers(struct page *p, const struct rg_node_status *s)
     PEER("peer_applied_index", applied_index, false, "Last entry visible at the peer, as reported.");
     PEER("peer_other_directory", other_directory, true,
          "1 when the peer came back with another data directory than its id has, and was refused.");
+    PEER("peer_foreign", foreign, true, "1 when the peer's entries are of another history, and it was refused: two instances were made.");
     PEER("peer_forgot", forgot, true, "1 when the peer came back with less than this node knows it had, and was refused.");
     PEER("peer_twin", twin, true, "1 when the peer runs twice: an earlier life of it was refused while a later one is linked.");
     PEER("peer_promised_epoch", promised, false, "No older epoch is followed by the peer, as it last said.");

@@ -111,6 +111,23 @@ static void put_forgetful(struct rg_json_writer *j, const struct rg_node_status 
     }
 }
 
+/* Also of one that was met before the last restart, until it comes back with this history. */
+static void put_foreign(struct rg_json_writer *j, const struct rg_node_status *s)
+{
+    char text[480], theirs[RG_HISTORY_TEXT_BYTES], ours[RG_HISTORY_TEXT_BYTES];
+
+    if (s->foreign_peer == 0)
+        return;
+    rg_history_text(&s->foreign, theirs);
+    rg_history_text(&s->history, ours);
+    snprintf(text, sizeof text,
+             "node %llu is of history %s, this node of %s: two instances were made of this cluster, and neither takes anything of the "
+             "other. Decide which one goes on; on each node of the other stop regentd, run regent node reset, which sets its data aside, "
+             "and start it. If node %llu is another cluster's, mend its address",
+             (unsigned long long)s->foreign_peer, theirs, ours, (unsigned long long)s->foreign_peer);
+    put_alarm(j, "ForeignHistory", text);
+}
+
 static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
 {
     const struct rg_settings *p = &s->settings;
@@ -121,6 +138,7 @@ static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
         put_alarm(j, "ReplicaAhead", "a replica is ahead of this primary, which has lost data: writes are refused");
     if (s->diverged)
         put_alarm(j, "Diverged", "the state here differs from the primary's: reads and writes are refused");
+    put_foreign(j, s);
     if (s->mark_missing)
         put_alarm(j, "MarkMissing",
                   "this machine's mark of the node was missing, unreadable or cannot be written: an older or emptied data directory is not "

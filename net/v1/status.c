@@ -91,6 +91,8 @@ static void put_binding(struct rg_json_writer *j, const struct rg_peer_status *p
     }
     if (p->other_directory)
         rg_json_bool(j, "otherDirectory", true);
+    if (p->foreign)
+        rg_json_bool(j, "foreign", true);
     if (p->forgot)
         rg_json_bool(j, "forgot", true);
     if (p->twin)
@@ -310,7 +312,7 @@ static void put_quantiles(struct rg_json_writer *j, const char *name, const uint
 
 static void put_head(struct rg_json_writer *j, const struct rg_api *api, const struct rg_node_status *s)
 {
-    char hash[2 * RG_STATE_HASH_BYTES + 1], incarnation[2 * sizeof s->incarnation.b + 1];
+    char hash[2 * RG_STATE_HASH_BYTES + 1], incarnation[2 * sizeof s->incarnation.b + 1], history[2 * sizeof s->history.b + 1];
 
     rg_json_u64(j, "node", s->id);
     rg_json_str(j, "region", api->region);
@@ -325,6 +327,11 @@ static void put_head(struct rg_json_writer *j, const struct rg_api *api, const s
     rg_hex(incarnation, s->incarnation.b, sizeof s->incarnation.b);
     rg_json_str(j, "incarnation", incarnation);
     rg_json_bool(j, "bound", s->bound);
+    rg_hex(history, s->history.b, sizeof s->history.b);
+    if (rg_history_known(&s->history))
+        rg_json_str(j, "history", history);
+    else
+        rg_json_null(j, "history");
     rg_json_u64(j, "starts", s->starts);
     rg_json_bool(j, "ready", s->ready);
     if (!s->ready)

@@ -38,6 +38,9 @@ enum meta_field {
     META_FORGOTTEN = 20,
     META_SUPERSEDED = 21,
     META_LIVES = 22,
+    META_FOREIGN = 23,
+    META_FOREIGN_PEER = 24,
+    META_FOREIGN_LEADS = 25,
     META_FOUNDS = 40,
     META_MARKED = 41,
 };
@@ -64,6 +67,8 @@ static void meta_check(const struct rg_meta *meta)
     RG_ASSERT(meta->ceded_term <= meta->term);
     RG_ASSERT(meta->term_before <= meta->term);
     RG_ASSERT(meta->lives.n <= RG_LIVES_MAX);
+    RG_ASSERT(rg_history_known(&meta->foreign) == (meta->foreign_peer != 0));
+    RG_ASSERT(!meta->foreign_leads || meta->foreign_peer != 0);
 }
 
 static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta)
@@ -94,6 +99,11 @@ static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta)
     rg_tlv_put_u64(buf, META_FOUNDS, meta->founds);
     rg_tlv_put_u64(buf, META_MARKED, meta->marked);
     rg_tlv_put_u64(buf, META_SUPERSEDED, meta->superseded);
+    if (meta->foreign_peer != 0) {
+        rg_tlv_put(buf, META_FOREIGN, rg_span(meta->foreign.b, sizeof meta->foreign.b));
+        rg_tlv_put_u64(buf, META_FOREIGN_PEER, meta->foreign_peer);
+        rg_tlv_put_u64(buf, META_FOREIGN_LEADS, meta->foreign_leads);
+    }
     rg_buf_init(&lives, sizeof meta->lives);
     rg_lives_encode(&meta->lives, &lives);
     rg_tlv_put(buf, META_LIVES, rg_buf_span(&lives));
@@ -142,6 +152,20 @@ static bool take_lives(struct rg_span plain, struct rg_lives *out)
     return !rg_tlv_get(plain, META_LIVES, &value) || rg_lives_decode(value, out) == RG_OK;
 }
 
+static bool take_foreign(struct rg_span plain, struct rg_meta *meta)
+{
+    struct rg_span value;
+
+    if (!rg_tlv_get(plain, META_FOREIGN, &value))
+        return true;
+    if (value.n != sizeof meta->foreign.b)
+        return false;
+    memcpy(meta->foreign.b, value.p, sizeof meta->foreign.b);
+    meta->foreign_peer = rg_tlv_u64(plain, META_FOREIGN_PEER, 0);
+    meta->foreign_leads = rg_tlv_u64(plain, META_FOREIGN_LEADS, 0) != 0;
+    return rg_history_known(&meta->foreign) && meta->foreign_peer != 0;
+}
+
 static bool decode_plain(struct rg_span plain, struct rg_meta *meta)
 {
     uint64_t fenced, quarantined;
@@ -156,7 +180,7 @@ static bool decode_plain(struct rg_span plain, struct rg_meta *meta)
         !take_number(plain, META_STARTS, &meta->starts) || !take_number(plain, META_FENCED, &fenced) ||
         !take_number(plain, META_QUARANTINED, &quarantined) ||
         !take_text(plain, META_NOTE, meta->note, sizeof meta->note) || !take_incarnation(plain, &meta->incarnation) ||
-        !take_lives(plain, &meta->lives))
+        !take_lives(plain, &meta->lives) || !take_foreign(plain, meta))
         return false;
     meta->promised = rg_tlv_u64(plain, META_PROMISED, 0); /* these: not written by 0.1.0 */
     meta->ceded_index = rg_tlv_u64(plain, META_CEDED_INDEX, 0);

@@ -5,6 +5,7 @@
 
 #include "crypto/keyprov.h"
 #include "raft/core/slots.h"
+#include "raft/history.h"
 #include "raft/lives.h"
 
 /* Who begins an instance. */
@@ -40,6 +41,9 @@ struct rg_meta {
                    * one may be there that is not */
     bool marked; /* a mark of it is kept (raft/core/mark.h): whoever saves it says so, nobody else */
     enum rg_founds founds; /* while its log is empty, it writes the first entry; everybody else is given it */
+    struct rg_history foreign; /* a peer has entries of it, and this directory of another; not known: none was met, or not since */
+    uint64_t foreign_peer;     /* its id */
+    bool foreign_leads;        /* it said that it leads there, or would */
     struct rg_lives lives; /* the last one of each peer that was dealt with; durable before it is */
 };
 

@@ -673,6 +673,7 @@ enum hello_field {
     HELLO_LIFE_START,
     HELLO_LIFE_BOOT,
     HELLO_LIFE_UP,
+    HELLO_HISTORY,
     HELLO_END,
 };
 
@@ -710,6 +711,8 @@ void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
     put_incarnation(out, HELLO_INCARNATION, &hello->incarnation);
     put_incarnation(out, HELLO_BOUND, &hello->bound);
     rg_tlv_put_u64(out, HELLO_ROOM, hello->room);
+    if (rg_history_known(&hello->history))
+        rg_tlv_put(out, HELLO_HISTORY, rg_span(hello->history.b, sizeof hello->history.b));
     if (hello->seen > 0)
         rg_tlv_put_u64(out, HELLO_SEEN, hello->seen);
     if (hello->life.start == 0)
@@ -726,6 +729,14 @@ static bool hello_text(struct rg_span value, char *out, size_t size)
     memcpy(out, value.p, value.n);
     out[value.n] = '\0';
     return true;
+}
+
+static bool hello_history(struct rg_span value, struct rg_history *out)
+{
+    if (value.n != sizeof out->b)
+        return false;
+    memcpy(out->b, value.p, sizeof out->b);
+    return rg_history_known(out);
 }
 
 static bool hello_number(struct rg_hello *h, uint32_t field, uint64_t v)
@@ -806,6 +817,8 @@ enum rg_err rg_hello_decode(struct rg_span bytes, struct rg_hello *ret_hello, st
             ok = hello_incarnation(tlv.value, &h.incarnation);
         else if (tlv.field == HELLO_BOUND)
             ok = hello_incarnation(tlv.value, &h.bound);
+        else if (tlv.field == HELLO_HISTORY)
+            ok = hello_history(tlv.value, &h.history);
         else if (tlv.field <= HELLO_SEEN || (tlv.field >= HELLO_ROOM && tlv.field < HELLO_END))
             ok = rg_tlv_number(tlv.value, &v) && hello_number(&h, tlv.field, v);
     }

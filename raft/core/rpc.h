@@ -4,6 +4,7 @@
 #define REGENT_RAFT_CORE_RPC_H
 
 #include "raft/entry.h"
+#include "raft/history.h"
 #include "raft/lives.h"
 #include "raft/room.h"
 #include "store/apply/fsm.h"
@@ -187,7 +188,8 @@ struct rg_hello {
     uint64_t term, last_index, last_term;
     bool voter;  /* a voter in its own view */
     bool leader; /* takes writes, or would: it is the only voter */
-    uint32_t first_crc; /* of the first entry while it is in the log, else 0 */
+    uint32_t first_crc; /* of the first entry while it is in the log, else 0: of a release before the history */
+    struct rg_history history; /* which one the sender's entries are of; not known: it has none, or not from the beginning */
     uint64_t promised;  /* epoch before which it follows nobody */
     bool room;          /* it knows RG_MSG_ROOM, and refusals that say what is full */
     struct rg_life life; /* the last life of the receiver that the sender has dealt with; start 0: none, or it is not bound */

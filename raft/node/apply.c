@@ -280,6 +280,7 @@ enum rg_err node_snapshot_load(struct rg_node *node, const struct rg_snapfile *f
     node->snap.index = info.index;
     node->snap.term = info.term;
     node->state.config_index = node->snap.config_index = info.config_index;
+    node_history_set(node, &info.history);
     rg_buf_put(&node->snap.config, node->state.config.data, node->state.config.len); /* replay moves the other on */
     return node->snap.config.err;
 }
@@ -397,6 +398,7 @@ static bool snapshot_due(const struct rg_node *node)
 
 void node_snapshot_step(struct rg_node *node)
 {
+    const struct rg_history history = node_history(node);
     enum rg_err err;
 
     node_snap_check(&node->snap);
@@ -411,7 +413,7 @@ void node_snapshot_step(struct rg_node *node)
     err = node->snap.taking_config.err;
     if (!err)
         err = rg_snapstore_take(node->snaps, node->config.store, rg_buf_span(&node->snap.taking_config),
-                                node->snap.taking_config_index, node->io->wall_ms(node->io), on_taken, node);
+                                node->snap.taking_config_index, &history, node->io->wall_ms(node->io), on_taken, node);
     if (err == RG_EBUSY)
         return;
     if (err) {
@@ -444,6 +446,7 @@ uint64_t node_receiver_bytes_free(void *arg)
  * which the core takes as if the leader had sent it now. */
 static void offer_core(struct rg_node *node, uint64_t peer, const struct rg_msg_snap_offer *offer, const struct rg_snap_loaded *loaded)
 {
+    const struct rg_history history = node_history(node);
     struct rg_msg m = {.type = RG_MSG_INSTALL};
     struct rg_core_update update;
     enum rg_err err;
@@ -457,6 +460,11 @@ static void offer_core(struct rg_node *node, uint64_t peer, const struct rg_msg_
                                                  "must be seeded again under a new id");
         return;
     }
+    if (rg_history_differ(&loaded->history, &history) && !RG_BUG(history_unasked)) {
+        node_history_foreign(node, node_peer_find(node, peer), peer, &loaded->history, true);
+        return;
+    }
+    node->snap.install_history = loaded->history;
     rg_buf_clear(&node->snap.install_config);
     rg_buf_put(&node->snap.install_config, loaded->config.p, loaded->config.n);
     node->snap.install_config_index = loaded->config_index;
@@ -606,6 +614,7 @@ static void adopt_place(struct rg_node *node)
     rg_buf_clear(&node->state.config);
     rg_buf_put(&node->state.config, node->snap.config.data, node->snap.config.len);
     node->state.config_index = node->snap.config_index;
+    node_history_set(node, &node->snap.install_history);
     node->next_status.snapshots_installed++;
 }
 

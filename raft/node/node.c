@@ -104,6 +104,8 @@ void node_members_update(struct rg_node *node, bool always)
     node_peers_rebuild(node->peers, &node->n_peers, &node->members, node->config.id);
     node_policy_touch(node); /* which regions count */
     node_bind_soon(node);
+    if (!always)
+        node_history_members(node);
     peers_tell(node);
 }
 

@@ -138,6 +138,18 @@ static enum rg_err open_with(struct rg_node *node, struct rg_wal_config *config,
     return set_aside(node, file, RG_SNAP_BAD, why);
 }
 
+/* A snapshot that is another instance's, under the number of one of this: the log knows, while its beginning is there. */
+static enum rg_err check_history(struct rg_node *node, struct rg_errctx *ctx)
+{
+    struct rg_history of_log, own = node_history(node);
+
+    if (node_history_first(node, &of_log) && rg_history_differ(&of_log, &own))
+        return rg_fail(ctx, RG_EFOREIGN, "ForeignHistory: the snapshot at %llu in %s is of another history than the log beside it. Nothing "
+                       "was changed", (unsigned long long)node->snap.index, node->config.data_dir);
+    node_history_learn(node);
+    return RG_OK;
+}
+
 /* The log is what this node vouches for. A snapshot stands for the beginning of it, and counts when the log says so: the newest
  * such one that is intact. */
 static enum rg_err open_log(struct rg_node *node, struct rg_errctx *ctx)
@@ -167,6 +179,9 @@ static enum rg_err open_log(struct rg_node *node, struct rg_errctx *ctx)
     if (err)
         return rg_fail(ctx, err, "%s", rg_errctx_text(&why, err));
     node_log_note(node, rg_wal_last(node->wal), 0);
+    err = check_history(node, ctx);
+    if (err)
+        return err;
     if (rg_snapstore_has_part(node->snaps))
         rg_snapstore_drop_parts(node->snaps, rg_wal_last(node->wal));
     if (node->meta.vouched)
@@ -317,6 +332,7 @@ enum rg_err node_first_entry(struct rg_node *node, struct rg_errctx *ctx)
     err = rg_wal_append(node->wal, &entry, 1);
     if (err)
         return rg_fail(ctx, err, "append the first configuration: %s", rg_err_text(err));
+    node_history_learn(node);
     rg_wal_flush(node->wal);
     return RG_OK;
 }

@@ -30,6 +30,7 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     hello.voter = node_votes(node);
     hello.leader = node->leading;
     hello.first_crc = first_crc(node);
+    hello.history = node->history.own;
     hello.promised = node->meta.promised;
     hello.room = true;
     hello.bound = rg_members_incarnation(&node->members, peer);
@@ -39,6 +40,7 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
         hello.version = 1;
         hello.incarnation = hello.bound = (struct rg_incarnation){{0}};
         hello.seen = 0;
+        hello.history = (struct rg_history){{0}};
         hello.life = (struct rg_life){0};
     }
     /* Nobody leads in the next epoch yet: it is no reason to be fenced. */
@@ -128,6 +130,8 @@ static enum rg_err heed(struct rg_node *node, struct node_peer *peer, const stru
             node_promise_heard(node, h->promised);
         }
     }
+    if (judged->verdict == RG_HELLO_FOREIGN)
+        node_history_foreign(node, peer, h->from, &h->history, h->voter);
     if (judged->verdict == RG_HELLO_FENCES)
         node_fence(node, rg_epoch_of(h->term), judged->why);
     if (judged->verdict == RG_HELLO_FORGOTTEN)
@@ -140,10 +144,12 @@ static enum rg_err heed(struct rg_node *node, struct node_peer *peer, const stru
         peer = node_guest(node, h);
     if (taken)
         err = node_life_keep(node, peer, h, ctx);
-    if (peer != NULL && taken && !err)
+    if (peer != NULL && taken && !err) {
         note_taken(peer, h);
-    else if (peer != NULL && !taken)
+        node_history_taken(node, peer, h);
+    } else if (peer != NULL && !taken) {
         note_refused(node, peer, h, judged->verdict, ctx->text);
+    }
     return err;
 }
 
@@ -173,6 +179,7 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
                                                  .last_index = rg_wal_last(node->wal),
                                                  .term_there = rg_wal_term(node->wal, h.last_index),
                                                  .first_crc = first_crc(node),
+                                                 .history = node->history.own,
                                                  .own_boot = node->boot,
                                                  .alive = node_peer_alive(node, known),
                                                  .match = node->leading && known != NULL ? rg_core_match(node->core, peer) : 0,
@@ -551,6 +558,8 @@ enum rg_err rg_node_on_message(struct rg_node *node, uint64_t peer, struct rg_sp
     if (err)
         return err;
     RG_ASSERT(p->config.id == peer);
+    if (p->foreign)
+        return rg_fail(ctx, RG_EPEER, "ForeignHistory: peer %llu is of another history", (unsigned long long)peer);
     p->heard_ms = node_now_ms(node);
     p->forgot = false; /* a life of it that was taken */
     if (node->stage.state == NODE_RUNNING)

@@ -48,6 +48,8 @@ static void take_entries(struct rg_node *node, const struct rg_core_update *u)
     if (err)
         node_fail(node, err, "append %zu entries to the log: %s", u->n_entries, rg_err_text(err));
     RG_ASSERT(err || rg_wal_last(node->wal) == u->first_index + u->n_entries - 1);
+    if (!err && u->first_index == 1)
+        node_history_learn(node);
 }
 
 /* Its entries change the configuration, or take a change of it back. */

@@ -40,6 +40,7 @@ struct rg_node {
     struct node_log log;
     struct node_state state;
     struct node_snap snap;
+    struct node_history history;
     struct node_visible visible;
     struct node_answers answers;
     struct node_forward forward;

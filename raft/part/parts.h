@@ -8,6 +8,7 @@
 #include "raft/core/gate.h"
 #include "raft/hashes.h"
 #include "raft/heavy.h"
+#include "raft/history.h"
 #include "raft/moments.h"
 #include "raft/part/hang.h"
 #include "raft/part/visible.h"
@@ -46,6 +47,8 @@ struct node_peer {
     struct rg_incarnation said; /* of its last hello; not known: none yet, or of a release that has none */
     uint64_t last_index, last_term; /* the end of its log, as of its last hello */
     bool ahead;           /* this primary lacks what it has: nothing is sent to it, or its own entries would be contradicted */
+    struct rg_history history; /* of its last hello */
+    bool foreign;         /* that is not this node's: nothing is taken of it */
     bool forgot;          /* it came back with less than it was known to have, or as an earlier life, and was refused */
     uint64_t twin_ms;     /* one of its id was refused, as an earlier life, while a later one was linked: when last; 0: never */
     struct rg_incarnation other; /* of a hello that was refused, since its id is bound to another; not known: none was since */
@@ -125,6 +128,11 @@ struct node_state {
     bool config_pending; /* a CHANGE was applied: tell the core */
 };
 
+/* history.c */
+struct node_history {
+    struct rg_history own; /* of the log, and of what was applied of it */
+};
+
 /* apply.c: snapshots that are taken, or put in place. */
 struct node_snap {
     uint64_t index, term; /* of the newest in use; 0: none */
@@ -138,6 +146,7 @@ struct node_snap {
     struct rg_sm install; /* node_installs */
     uint64_t install_index, install_term, install_config_index;
     struct rg_buf install_config; /* own */
+    struct rg_history install_history;
     bool leaving;                 /* what served before the last one was put in place is not closed yet */
     uint64_t reap_ms;             /* not tried again before */
     enum rg_err refused;          /* one that was received could not be loaded, which ends at refused_index; RG_OK: none was */

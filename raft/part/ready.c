@@ -4,6 +4,8 @@
 const char *rg_ready_why_not(const struct rg_ready *r)
 {
     RG_ASSERT(r->announce_ms > 0);
+    if (r->foreign) /* whatever is here may be nobody's */
+        return "ForeignHistory: this node's data is of another instance than the primary's: see alarms in its status";
     if (r->applied == 0)
         return "this region has no data yet: waiting for the primary";
     if (r->stopped)

@@ -44,6 +44,21 @@ static enum rg_err judge_identity(const struct rg_hello_here *here, const struct
     return RG_OK;
 }
 
+/* Two instances of one cluster's name, by mistake: whatever it says of epochs, directories and lives is not of this one. */
+static enum rg_err judge_history(const struct rg_hello_here *here, const struct rg_hello *h, struct rg_hello_judged *judged,
+                                 struct rg_errctx *ctx)
+{
+    char theirs[RG_HISTORY_TEXT_BYTES], ours[RG_HISTORY_TEXT_BYTES];
+
+    if (!rg_history_differ(&here->history, &h->history) || RG_BUG(history_unasked))
+        return RG_OK;
+    judged->verdict = RG_HELLO_FOREIGN;
+    rg_history_text(&h->history, theirs);
+    rg_history_text(&here->history, ours);
+    return rg_fail(ctx, RG_EPEER, "ForeignHistory: peer %llu is of history %s, this node of %s: two instances were made",
+                   (unsigned long long)here->peer, theirs, ours);
+}
+
 /* An id has one data directory for ever. With another one the node has forgotten what it promised, granted and had, or is somebody
  * else: whoever knows the binding takes nothing of it, whoever led or was restarted since. The node hears so from the hello of the one
  * that refuses it, and is fenced: it comes back under a new id. Not on one peer's word against its own log: where that binds this
@@ -208,6 +223,7 @@ static enum rg_err judge_forgotten(const struct rg_hello_here *here, const struc
 static bool leads_later(const struct rg_hello_here *here, const struct rg_hello *h)
 {
     return strcmp(h->cluster_id, here->meta->cluster_id) == 0 && h->from == here->peer && h->to == here->id &&
+           !rg_history_differ(&here->history, &h->history) &&
            here->peer != here->id && h->voter && rg_epoch_of(h->term) > rg_epoch_of(here->meta->term) && !RG_BUG(later_unheard);
 }
 
@@ -215,6 +231,8 @@ static enum rg_err judge(const struct rg_hello_here *here, const struct rg_hello
 {
     enum rg_err err = judge_identity(here, h, ctx);
 
+    if (!err && judge_history(here, h, judged, ctx))
+        return RG_EPEER;
     if (!err)
         err = judge_directory(here, h, judged, ctx);
     if (err == RG_EPEER && leads_later(here, h))
@@ -255,6 +273,8 @@ enum rg_err rg_hello_judge(const struct rg_hello_here *here, const struct rg_hel
     RG_ASSERT(!err == (judged->verdict == RG_HELLO_TAKEN || judged->verdict == RG_HELLO_GUEST));
     RG_ASSERT((judged->why != NULL) == (judged->verdict == RG_HELLO_FENCES || judged->verdict == RG_HELLO_FORGOTTEN ||
                                           judged->verdict == RG_HELLO_SUPERSEDED));
+    RG_ASSERT(judged->verdict != RG_HELLO_FOREIGN || rg_history_differ(&here->history, &h->history));
     RG_ASSERT((judged->verdict != RG_HELLO_OTHER && judged->verdict != RG_HELLO_EARLIER) || !judged->itself);
+    RG_ASSERT(judged->verdict != RG_HELLO_FOREIGN || !judged->itself);
     return err;
 }

@@ -15,6 +15,7 @@ struct rg_hello_here {
     uint64_t last_index; /* the end of its log */
     uint64_t term_there; /* of its entry where the peer's log ends; 0: it has none there, or no more */
     uint32_t first_crc;  /* as in a hello */
+    struct rg_history history; /* of its entries; not known: it has none, or not from the beginning */
     uint64_t own_boot;   /* names this process */
     bool alive;          /* the peer is linked, or was heard a moment ago */
     uint64_t match, boot; /* a primary: up to here it knows the peer to have the log; and its boot then. 0: nothing */
@@ -24,6 +25,7 @@ enum rg_hello_verdict {
     RG_HELLO_REFUSED,
     RG_HELLO_TAKEN,
     RG_HELLO_GUEST,     /* taken, though it is no member: a primary that joined while this node was away */
+    RG_HELLO_FOREIGN,   /* refused: its entries are of another history, made by another --init: neither takes anything of the other */
     RG_HELLO_OTHER,     /* refused for good: it has another data directory than its id is bound to */
     RG_HELLO_FORGOT,    /* refused: it comes back with less than it was known to have */
     RG_HELLO_EARLIER,   /* refused for good: a later life of it was dealt with, or another process of that start */

@@ -1,7 +1,8 @@
 /* raft/serve/serve.h: what a node does beside stepping its core: whom it answers and tells, what it refuses, how it ends. answer.c:
  * proposals and waits; forward.c: proposals carried to the primary; room.c: what is full; lease.c: policy, lease; epochs.c: epochs that are
- * known; lives.c: which life of a peer is dealt with; status.c: readiness and figures; send.c: messages, the gates; stop.c: ends. Nothing
- * here steps the core: that is raft/node's, and so is the order of a turn. The words: ARCHITECTURE.md. */
+ * known; lives.c: which life of a peer is dealt with; history.c: who is of another history; status.c: readiness and figures; send.c:
+ * messages, the gates; stop.c: ends. Nothing here steps the core: that is raft/node's, and so is the order of a turn. The words:
+ * ARCHITECTURE.md. */
 #ifndef REGENT_RAFT_SERVE_SERVE_H
 #define REGENT_RAFT_SERVE_SERVE_H
 
@@ -112,6 +113,26 @@ RG_MUST enum rg_err node_life_keep(struct rg_node *node, struct node_peer *peer,
 bool node_life_twin(const struct rg_node *node, const struct node_peer *peer);
 /** What this node has seen of the peer's lives, for our hello to it. */
 void node_life_said(struct rg_node *node, uint64_t peer, struct rg_hello *hello);
+
+/* history.c */
+static inline struct rg_history node_history(const struct rg_node *node)
+{
+    return node->history.own;
+}
+/** The one that the log's first entry begins. False: it is not there (any more). */
+bool node_history_first(const struct rg_node *node, struct rg_history *ret_history);
+/** The log's first entry is there, perhaps. */
+void node_history_learn(struct rg_node *node);
+/** Of a snapshot that is in use. */
+void node_history_set(struct rg_node *node, const struct rg_history *history);
+/** One of another history was met: noted on disk, and from here on nothing is taken of it. peer: NULL when it is none of this node's */
+void node_history_foreign(struct rg_node *node, struct node_peer *peer, uint64_t id, const struct rg_history *theirs, bool leads);
+/** One was taken by its hello. */
+void node_history_taken(struct rg_node *node, struct node_peer *peer, const struct rg_hello *hello);
+/** They have changed. */
+void node_history_members(struct rg_node *node);
+/** There is a primary of another history, and none of this one's was heard since the start. */
+bool node_history_lost(const struct rg_node *node);
 
 /* room.c */
 /** In every turn: has the log room? */

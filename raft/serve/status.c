@@ -66,6 +66,7 @@ static bool learner_ready(struct rg_node *node)
                                    .up_ms = node_now_ms(node) - node->pump.started_ms,
                                    .announce_ms = node->config.announce_ms,
                                    .trusts = node->log.trusts,
+                                   .foreign = node_history_lost(node),
                                    .log_full = !rg_wal_begun(node->wal),
                                    .stopped = (node->room.full & RG_FULL_STOPPED) != 0,
                                    .trusted = node->log.trusted,
@@ -89,7 +90,7 @@ void node_ready_update(struct rg_node *node)
     else if (node->leading)
         node->health.ready = node->health.ready || (node_commit_known(node) && node->state.applied.index >= node->log.committed) ||
                       not_yet(node, "applying what is committed");
-    else if (!node->health.ready)
+    else if (!node->health.ready || node_history_lost(node))
         node->health.ready = learner_ready(node);
     if (node->health.ready)
         node->health.not_ready[0] = '\0';
@@ -119,6 +120,7 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     s->full = peer->full;
     s->bound = peer->config.incarnation;
     s->other_directory = rg_incarnation_known(&peer->other);
+    s->foreign = peer->foreign;
     s->forgot = peer->forgot;
     s->twin = node_life_twin(node, peer);
     if (peer->sender != NULL) {
@@ -214,6 +216,9 @@ void node_publish_early(struct rg_node *node)
     s->first_index = rg_wal_first(node->wal);
     s->durable_index = node->log.persisted;
     s->snapshot_index = node->snap.index;
+    s->history = node->history.own;
+    s->foreign = node->meta.foreign;
+    s->foreign_peer = node->meta.foreign_peer;
     s->mark_missing = rg_metafile_mark_missing(node->metafile);
     s->set_aside = rg_snapstore_aside(node->snaps) + rg_wal_aside(node->wal);
     memcpy(s->hash, node->state.applied.hash, sizeof s->hash);

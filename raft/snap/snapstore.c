@@ -695,7 +695,7 @@ static enum rg_err take_begin(struct snap_take *take, struct rg_store *store, st
 
 enum rg_err
 rg_snapstore_take(struct rg_snapstore *snaps, struct rg_store *store, struct rg_span config, uint64_t config_index,
-                  int64_t wall_ms,
+                  const struct rg_history *history, int64_t wall_ms,
                   void (*done)(void *arg, enum rg_err err, const struct rg_snapfile *file, const char *text), void *arg)
 {
     struct snap_take *take;
@@ -713,6 +713,7 @@ rg_snapstore_take(struct rg_snapstore *snaps, struct rg_store *store, struct rg_
     take->work = (struct rg_work){.run = take_run, .done = take_done};
     take->snaps = snaps;
     take->info.config_index = config_index;
+    take->info.history = *history;
     take->info.created_ms = wall_ms;
     take->done = done;
     take->arg = arg;

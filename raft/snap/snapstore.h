@@ -56,10 +56,11 @@ uint64_t rg_snapstore_aside(const struct rg_snapstore *snaps);
  * Take a snapshot of the store's state on RG_LANE_SNAPSHOT from a read transaction begun at once (so it is exactly the
  * state of now). One at a time (RG_EBUSY).
  * config      encoded configuration as of config_index (copied)
+ * history     that it is of (copied)
  * done        on the raft thread: err and the file; afterwards older files past RG_SNAPSTORE_KEEP are deleted
  */
 RG_MUST enum rg_err rg_snapstore_take(struct rg_snapstore *snaps, struct rg_store *store, struct rg_span config,
-                                      uint64_t config_index, int64_t wall_ms,
+                                      uint64_t config_index, const struct rg_history *history, int64_t wall_ms,
                                       void (*done)(void *arg, enum rg_err err, const struct rg_snapfile *file,
                                                    const char *text),
                                       void *arg);
@@ -83,6 +84,7 @@ struct rg_snap_loaded {
     struct rg_snapfile file;
     uint64_t config_index;
     struct rg_span config; /* encoded members; borrow */
+    struct rg_history history;
 };
 /** done: err and text, or what was loaded. Not called any more after an abort: the spare is dropped then.
  * bytes_free   as in rg_snapshot_load */

@@ -279,7 +279,7 @@ static void finish_run(struct rg_work *work)
 static void finish_tell(struct snap_finish *finish, const struct rg_snapfile *file)
 {
     struct rg_snap_loaded loaded = {
-        .file = *file, .config_index = finish->info.config_index, .config = rg_buf_span(&finish->config)};
+        .file = *file, .config_index = finish->info.config_index, .config = rg_buf_span(&finish->config), .history = finish->info.history};
 
     finish->done(finish->arg, finish->err, finish->err ? NULL : &loaded, rg_errctx_text(&finish->ctx, finish->err));
 }

@@ -40,6 +40,7 @@ enum info_field {
     INFO_CREATED_MS = 7,
     INFO_KEY_ID = 8,
     INFO_CHUNKS = 9, /* in the end chunk */
+    INFO_HISTORY = 10,
 };
 
 struct chunk {
@@ -155,6 +156,8 @@ static enum rg_err write_info(struct writer *writer, const struct rg_applied *ap
     rg_tlv_put_u64(buf, INFO_ROWS, applied->rows);
     rg_tlv_put_u64(buf, INFO_CREATED_MS, (uint64_t)info->created_ms);
     rg_tlv_put_str(buf, INFO_KEY_ID, key_id);
+    if (memcmp(&info->history, &(struct rg_history){{0}}, sizeof info->history) != 0)
+        rg_tlv_put(buf, INFO_HISTORY, rg_span(info->history.b, sizeof info->history.b));
     if (buf->err)
         return buf->err;
     return buf->len > INFO_BYTES_MAX ? RG_ETOOBIG : write_chunk(writer, CHUNK_INFO);
@@ -397,6 +400,19 @@ static bool take_u64(struct rg_span bytes, uint32_t field, uint64_t *out)
     return rg_tlv_get(bytes, field, &value) && rg_tlv_number(value, out);
 }
 
+/* Not there in what a release before wrote. */
+static bool take_history(struct rg_span bytes, struct rg_history *out)
+{
+    struct rg_span value;
+
+    if (!rg_tlv_get(bytes, INFO_HISTORY, &value))
+        return true;
+    if (value.n != sizeof out->b)
+        return false;
+    memcpy(out->b, value.p, sizeof out->b);
+    return true;
+}
+
 static enum rg_err read_info(struct reader *reader, struct rg_buf *config_buf, struct rg_snapshot_info *info)
 {
     struct rg_span config, hash, key_id;
@@ -413,7 +429,7 @@ static enum rg_err read_info(struct reader *reader, struct rg_buf *config_buf, s
         !rg_tlv_get(b, INFO_CONFIG, &config) || !rg_tlv_get(b, INFO_HASH, &hash) || hash.n != sizeof info->hash ||
         !take_u64(b, INFO_ROWS, &info->rows) || !take_u64(b, INFO_CREATED_MS, &created) ||
         !rg_tlv_get(b, INFO_KEY_ID, &key_id) || key_id.n >= sizeof info->key_id || info->config_index > info->index ||
-        (info->index == 0) != (info->term == 0))
+        (info->index == 0) != (info->term == 0) || !take_history(b, &info->history))
         return fail_at(reader, "of a form this release cannot read");
     memcpy(info->hash, hash.p, hash.n);
     if (key_id.n > 0)

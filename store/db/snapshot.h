@@ -9,6 +9,11 @@
 
 #define RG_SNAPSHOT_CHUNK_BYTES (128 * 1024) /* rows a chunk holds before compression */
 
+/* Which history of entries a state is of: the first half of the SHA-256 of its first entry (raft/rule/history.h). Zero: not known. */
+struct rg_history {
+    uint8_t b[16];
+};
+
 /* What the first chunk says, authenticated. */
 struct rg_snapshot_info {
     uint64_t index, term;        /* last entry it includes */
@@ -17,6 +22,7 @@ struct rg_snapshot_info {
     uint8_t hash[RG_STATE_HASH_BYTES];
     uint64_t rows, chunks;       /* chunks: 0 while writing */
     int64_t created_ms;
+    struct rg_history history;   /* not known: nor to whoever wrote it, or of a release before */
     char key_id[RG_KEY_ID_BYTES_MAX];
 };
 

@@ -1,6 +1,7 @@
 """An instance is made once, by a node that was told to, and never out of an empty disk: a primary whose disk is lost while its replica is
 away makes nothing and comes back under a new id; a data directory that is set back alone, or is another node's, is recognised by the
-machine's mark; of two nodes that are told to make an instance at once one does."""
+machine's mark; of two nodes that are told to make an instance at once one does; where somebody insists, and two are made, neither takes
+anything of the other, and both say so."""
 import shutil
 import subprocess
 import sys
@@ -167,11 +168,57 @@ def made_once(regent):
         print("two were told to make an instance: one did; over HTTPS too")
 
 
+def alarms(c, region):
+    try:
+        return {a["code"]: a["text"] for a in c.connect(region, timeout=3).status()["alarms"]}
+    except (OSError, Refused):
+        return {}
+
+
+def made_twice(regent):
+    with Cluster(regent, regions="us-east-1,eu-central-1") as c:
+        first, second = c.names
+        node = c.region(second)["nodes"][0]
+        c.connect(first).create_user("kept")
+        c.wait_equal()
+        c.kill(first)
+        c.kill(second)
+        shutil.rmtree(node["data_dir"])
+        for mark in marks(node):
+            mark.unlink()
+        with open(node["config"], "a", encoding="utf-8") as config:
+            config.write("bootstrap: ../bootstrap.yaml\n")
+        theirs = regentd(c, node, "--init", "--without", "1")
+        try:
+            wait("another instance", 30, lambda: c.connect(second).status()["role"] == "PRIMARY")
+            c.start(first)
+            wait("both say so", 30, lambda: "ForeignHistory" in alarms(c, first) and "ForeignHistory" in alarms(c, second))
+            assert "history.foreign" in log_of(node)
+            assert c.connect(first).status()["history"] != c.connect(second).status()["history"]
+            c.connect(first).create_user("more")
+            theirs.terminate()
+            assert theirs.wait(20) == 0
+            c.kill(first)
+            c.start(first)
+            assert "ForeignHistory" in alarms(c, first)  # also after a restart, though nobody is there
+            c.run("node", "reset", "--config", node["config"])
+            theirs = regentd(c, node)
+            wait("it is one of the first's", 80, lambda: c.connect(second).status()["ready"])
+            c.wait_equal()
+            assert c.connect(second).user_id("kept") and c.connect(second).user_id("more")
+            wait("nobody is foreign any more", 60, lambda: "ForeignHistory" not in alarms(c, first) and "ForeignHistory" not in alarms(c, second))
+        finally:
+            theirs.terminate()
+            theirs.wait(20)
+        print("two instances were made: neither took anything of the other, and both said so until one was reset")
+
+
 def main(regent, organisation):
     primary_lost(regent, False)
     primary_lost(regent, True)
     set_back_and_swapped(regent)
     made_once(regent)
+    made_twice(regent)
 
 
 if __name__ == "__main__":

@@ -185,6 +185,8 @@ const struct sim_scenario sim_scenarios[] = {
     {"member-lost", "a node comes back empty: it was a member, and is let in under a new id", 2, sim_story_member_lost},
     {"made-once", "an instance is made when somebody says so, and every peer has answered", 1, sim_story_made_once},
     {"made-by-many", "several are told to make it, processes end, lines are cut: one comes of it, never two", 2, sim_story_made_by_many},
+    {"two-histories", "an instance was made twice, and their nodes meet: neither takes anything of the other, and both say so", 2,
+     sim_story_two_histories},
     {"swapped", "two nodes with each other's disk start neither", 1, sim_story_swapped},
     {"bound", "ids are bound to data directories once every node says which it has", 2, sim_story_bound},
     {"wipes", "disks lost beside promotions, hand-overs, crashes and cuts, under a lease", 4, sim_story_wipes},

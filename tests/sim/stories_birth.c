@@ -66,9 +66,9 @@ void sim_story_member_lost(uint64_t seed, bool trace, struct sim **ret_sim)
 
 /* ---- the first instance ---- */
 
-static struct sim *begin_blank(uint64_t seed, bool trace)
+static struct sim *begin_blank_of(uint64_t seed, unsigned learners, bool trace)
 {
-    struct sim_params p = {.learners = 2 + (unsigned)(seed % 3), .drift_ppm = 5000, .pump_late_per_mille = 100};
+    struct sim_params p = {.learners = learners, .drift_ppm = 5000, .pump_late_per_mille = 100};
     struct sim *sim = sim_new(seed, &p, trace);
 
     for (unsigned at = 0; at < sim->n_nodes; at++) {
@@ -76,6 +76,11 @@ static struct sim *begin_blank(uint64_t seed, bool trace)
         EXPECT(sim, sim_start(sim, at));
     }
     return sim;
+}
+
+static struct sim *begin_blank(uint64_t seed, bool trace)
+{
+    return begin_blank_of(seed, 2 + (unsigned)(seed % 3), trace);
 }
 
 /* Nobody is told to: nothing is made. One is: it makes it, the others join. */
@@ -147,4 +152,60 @@ void sim_story_made_by_many(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, sim->made == 1);
     write_and_settle(sim, 20);
     sim_converge(sim, 20000);
+}
+
+/* ---- two instances ---- */
+
+/* Nodes 1 (which makes it), 2 and 3, with some writes. */
+static struct sim *begin_made(uint64_t seed, bool trace)
+{
+    struct sim *sim = begin_blank_of(seed, 2, trace);
+
+    sim_run_ms(sim, 1000);
+    EXPECT(sim, sim_birth_init(sim, 0, NULL, 0));
+    sim_run_ms(sim, 4000);
+    start_all(sim);
+    write_and_settle(sim, 20);
+    sim_run_ms(sim, 3000);
+    EXPECT(sim, sim->made == 1);
+    return sim;
+}
+
+/* Somebody has made an instance twice, and one of the second's nodes meets the first's: neither takes anything of the other, both say so, and
+ * go on saying so. Emptied, it comes back as one of the first's. */
+void sim_story_two_histories(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = begin_made(seed + 1000000, false);
+    unsigned at = 1 + (unsigned)(seed % 2);
+    struct simdisk *theirs;
+    uint64_t applied;
+
+    if (sim->failed)
+        return;
+    sim_stop(sim, at);
+    theirs = simdisk_clone(sim->nodes[at].disk, seed);
+    sim_free(sim);
+    sim = *ret_sim = begin_made(seed, trace);
+    sim_set_back(sim, at, theirs);
+    EXPECT(sim, sim_start(sim, at));
+    applied = status_of(sim, at).applied.index;
+    sim_write(sim, 20);
+    sim_run_ms(sim, 3000);
+    EXPECT(sim, status_of(sim, 0).foreign_peer == at + 1 && status_of(sim, at).foreign_peer != 0);
+    EXPECT(sim, rg_history_differ(&sim->nodes[0].node->history.own, &sim->nodes[at].node->history.own));
+    EXPECT(sim, status_of(sim, 0).ready && status_of(sim, 0).leader && !status_of(sim, at).ready);
+    EXPECT(sim, status_of(sim, at).applied.index == applied && status_of(sim, 3 - at).applied.index > applied);
+    for (unsigned i = 0; i < 3; i++) { /* after a restart as well, whoever is there */
+        sim_crash(sim, i);
+        sim_cut(sim, at, i == at ? 0 : i, true);
+    }
+    start_all(sim);
+    sim_run_ms(sim, 3000);
+    EXPECT(sim, status_of(sim, 0).foreign_peer == at + 1 && status_of(sim, at).foreign_peer != 0 && !status_of(sim, at).ready);
+    sim_heal(sim);
+    sim_run_ms(sim, 1000);
+    sim_lose(sim, at, true);
+    EXPECT(sim, sim_start(sim, at));
+    sim_settle(sim);
+    EXPECT(sim, sim->nodes[at].self.id > 3 && sim->lost == 0 && status_of(sim, 0).foreign_peer == 0);
 }

@@ -150,7 +150,7 @@ TEST(hello_comes_back_and_skips_what_is_new)
 TEST(hello_says_which_data_directory)
 {
     struct rg_hello in = {.version = 2, .cluster_id = "c", .region = "r", .from = 1, .to = 2, .boot = 4,
-                          .incarnation = {{1, 2, 3}}, .bound = {{[15] = 9}}, .life = {3, UINT64_MAX}, .life_up = true};
+                          .incarnation = {{1, 2, 3}}, .bound = {{[15] = 9}}, .life = {3, UINT64_MAX}, .life_up = true, .history = {{5, [15] = 6}}};
     static const uint8_t none[16], some[17] = {1};
     struct rg_hello out;
     struct rg_buf buf;
@@ -159,6 +159,7 @@ TEST(hello_says_which_data_directory)
     rg_hello_encode(&in, &buf);
     ck_assert_int_eq(rg_hello_decode(rg_buf_span(&buf), &out, NULL), RG_OK);
     ck_assert(rg_incarnation_equal(&out.incarnation, &in.incarnation) && rg_incarnation_equal(&out.bound, &in.bound));
+    ck_assert_mem_eq(&out.history, &in.history, sizeof in.history);
     ck_assert(out.life.start == 3 && out.life.boot == UINT64_MAX && out.life_up);
     for (size_t n = 15; n <= 17; n++) { /* too short, none at all, too long */
         size_t was = buf.len;

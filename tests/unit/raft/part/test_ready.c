@@ -24,6 +24,14 @@ TEST(beside_its_primary)
     ck_assert_str_eq(rg_ready_why_not(&r), "this region has no data yet: waiting for the primary");
 }
 
+TEST(of_another_history)
+{
+    r = beside, r.foreign = true;
+    ck_assert_ptr_nonnull(strstr(rg_ready_why_not(&r), "ForeignHistory"));
+    r = alone, r.foreign = true;
+    ck_assert_ptr_nonnull(strstr(rg_ready_why_not(&r), "ForeignHistory"));
+}
+
 TEST(without_room_to_go_on)
 {
     r = beside, r.applied = 90, r.persisted = r.trusted = 90, r.trusts = true, r.up_ms = 501;

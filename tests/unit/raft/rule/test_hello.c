@@ -97,6 +97,24 @@ TEST(a_primary_that_joined_meanwhile_is_a_guest)
     cluster(1, 9), h.voter = true, h.term = T(5, 0), expect(RG_HELLO_FENCES, true, "epoch 5");
 }
 
+/* Nothing that it says of epochs, directories and lives is heard. */
+TEST(two_histories)
+{
+    const struct rg_history ours = {{1}}, theirs = {{2}};
+
+    primary(), here.history = h.history = ours, expect(RG_HELLO_TAKEN, true, "");
+    primary(), here.history = ours, expect(RG_HELLO_TAKEN, true, ""); /* it has none yet, or is of a release before */
+    primary(), h.history = theirs, expect(RG_HELLO_TAKEN, true, "");
+    primary(), here.history = ours, h.history = theirs;
+    h.term = T(9, 1), h.bound = inc(9), h.life = (struct rg_life){.start = 9}, h.voter = true, h.last_index = 99, here.term_there = 0;
+    expect(RG_HELLO_FOREIGN, false, "ForeignHistory: peer 2 is of history 02000000, this node of 01000000");
+    replica(), here.history = ours, h.history = theirs, h.seen = 99, expect(RG_HELLO_FOREIGN, false, "ForeignHistory");
+    stranger(), here.history = ours, h.history = theirs, expect(RG_HELLO_FOREIGN, false, "ForeignHistory");
+    cluster(1, 9), h.voter = true, h.term = T(5, 0), here.history = ours, h.history = theirs;
+    expect(RG_HELLO_FOREIGN, false, "ForeignHistory"); /* and fences nobody */
+    primary(), here.history = ours, h.history = theirs, strcpy(h.cluster_id, "d"), expect(RG_HELLO_REFUSED, false, "of cluster");
+}
+
 TEST(an_id_has_one_data_directory)
 {
     primary(), h.incarnation = inc(7), expect(RG_HELLO_OTHER, false, "another data directory");

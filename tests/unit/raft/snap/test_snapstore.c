@@ -10,6 +10,7 @@
 static const uint8_t material[32] = {7};
 static const struct rg_context context = {.instance_arn = {(const uint8_t *)"i", 1},
                                           .identity_store_id = {(const uint8_t *)"d", 1}};
+static const struct rg_history of_history = {{9, 8, 7}};
 static struct simlanes lanes;
 static struct rg_keyprov *keys;
 static struct rg_store *store, *other;
@@ -110,6 +111,7 @@ static void on_finished(void *arg, enum rg_err err, const struct rg_snap_loaded 
         ck_assert_uint_eq(holds.index, loaded->file.index);
         ck_assert_uint_eq(holds.term, loaded->file.term);
         ck_assert(rg_span_is(loaded->config, "conf"));
+        ck_assert_mem_eq(&loaded->history, &of_history, sizeof of_history);
         rg_snapstore_drop(snaps, other);
     }
     snprintf(finished.text, sizeof finished.text, "%s", text);
@@ -125,9 +127,9 @@ static void on_wrote(void *arg, enum rg_err err, uint64_t offset)
 static void take(void)
 {
     took.calls = 0;
-    ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_OK);
+    ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, &of_history, 99, on_took, NULL), RG_OK);
     ck_assert(rg_snapstore_taking(snaps));
-    ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_EBUSY);
+    ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, &of_history, 99, on_took, NULL), RG_EBUSY);
     simlanes_drain(&lanes);
     ck_assert_uint_eq(took.calls, 1);
     ck_assert_msg(took.err == RG_OK, "%s", took.text);
@@ -174,7 +176,7 @@ TEST(taken_and_loaded_and_two_kept)
 
     ck_assert_int_eq(load(&index), RG_ENOTFOUND);
     ck_assert(!rg_snapstore_latest(snaps, &file));
-    ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_EINVALID);
+    ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, &of_history, 99, on_took, NULL), RG_EINVALID);
     for (unsigned i = 1; i <= 5; i++) {
         apply(100);
         take();
@@ -199,7 +201,7 @@ TEST(taken_at_once)
     uint64_t index;
 
     apply(10);
-    ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_OK);
+    ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, &of_history, 99, on_took, NULL), RG_OK);
     apply(10);
     simlanes_drain(&lanes);
     ck_assert_int_eq(took.err, RG_OK);
@@ -447,13 +449,13 @@ LOOP(a_stop_waits_for_no_snapshot, 2)
     if (_i == 0) {
         apply(10);
         took.calls = 0;
-        ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_OK);
+        ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, &of_history, 99, on_took, NULL), RG_OK);
         rg_snapstore_stop(snaps);
         simlanes_drain(&lanes);
         ck_assert_uint_eq(took.calls, 1);
         ck_assert_int_eq(took.err, RG_ESTOPPED);
         ck_assert_uint_eq(count_files(), 0);
-        ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_ESTOPPED);
+        ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, &of_history, 99, on_took, NULL), RG_ESTOPPED);
         return;
     }
     ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
@@ -516,7 +518,7 @@ LOOP(a_failed_taking_leaves_nothing, 3)
     default:
         simdisk_fail_write(lanes.disk, 2);
     }
-    ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_OK);
+    ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, &of_history, 99, on_took, NULL), RG_OK);
     simlanes_drain(&lanes);
     ck_assert_int_eq(took.err, _i == 0 ? RG_ENOSPACE : RG_EIO);
     ck_assert(strlen(took.text) > 0);
@@ -535,7 +537,7 @@ TEST(crashes_while_taking)
         apply(20);
         take();
         apply(20);
-        ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, 99, on_took, NULL), RG_OK);
+        ck_assert_int_eq(rg_snapstore_take(snaps, store, rg_span_str("conf"), 1, &of_history, 99, on_took, NULL), RG_OK);
         simdisk_fail_sync(lanes.disk, i % 4);
         simlanes_run(&lanes, RG_LANE_SNAPSHOT);
         simdisk_fail_sync(lanes.disk, 0);

@@ -72,7 +72,7 @@ static enum rg_err sink_write(void *arg, struct rg_span bytes)
 static enum rg_err write_snapshot(const volatile bool *cancel)
 {
     struct rg_snapshot_info info = {
-        .config = rg_span_str("the configuration"), .config_index = 17, .created_ms = 12345};
+        .config = rg_span_str("the configuration"), .config_index = 17, .created_ms = 12345, .history = {{3, [15] = 4}}};
     struct rg_txn *txn;
     enum rg_err err;
 
@@ -147,6 +147,7 @@ LOOP(a_state_comes_back, 4)
     ck_assert_uint_eq(info.config_index, 17);
     ck_assert(rg_span_is(info.config, "the configuration"));
     ck_assert_int_eq(info.created_ms, 12345);
+    ck_assert(info.history.b[0] == 3 && info.history.b[15] == 4);
     ck_assert_str_eq(info.key_id, "mrk-00000000000000000000000000000001");
     memset(&info, 0, sizeof info);
     ck_assert_int_eq(rg_snapshot_verify(source(), keys, &context, &info, &ctx), RG_OK);
