@@ -19,9 +19,9 @@
 #include "cmd/daemon/peering.h"
 #include "cmd/daemon/regions.h"
 #include "cmd/daemon/rejoin.h"
-#include "cmd/daemon/removal.h"
 #include "cmd/daemon/bootstrap.h"
 #include "cmd/birth/birth.h"
+#include "cmd/birth/ending.h"
 #include "cmd/host/api_node.h"
 #include "cmd/host/descriptors.h"
 #include "cmd/host/room_meter.h"
@@ -62,7 +62,7 @@ struct daemon {
     pthread_t stopper;
     bool stopping, failed, links_closed;
     bool told;    /* by a signal to end */
-    bool removed; /* this node's region was removed: its data goes when nothing uses it any more */
+    bool removed; /* this node's region was removed: it serves no more */
     struct rg_bootstrapping boot;
     struct rg_key_server key_server;
     struct rg_buf ca_pem; /* own; NUL-terminated */
@@ -501,8 +501,10 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
 
     if (!err)
         err = rg_descriptors_take(d->config.workers, (unsigned)d->config.n_peers - 1, &d->descriptors, ctx);
+    take_signals(true);
     if (!err)
-        err = rg_removal_check(&d->config, ctx);
+        err = rg_ending_run(&d->config, &d->log, &ended, ctx);
+    take_signals(false);
     if (!err)
         err = read_ca(d, ctx);
     if (!err)
@@ -546,8 +548,6 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
 
 static void release(struct daemon *d)
 {
-    struct rg_errctx ctx = {.text = ""};
-
     if (!rg_host_drain(d->host, d->failed ? LANES_MS_MAX : 0)) { /* the disk hangs */
         rg_log_error(&d->log, "regentd.stopped", "clean=no reason=\"a thread waits for the disk and does not come back\"");
         _exit(1);
@@ -563,8 +563,6 @@ static void release(struct daemon *d)
     rg_keyprov_free(d->keys);
     rg_bootstrapping_deinit(&d->boot);
     rg_buf_deinit(&d->ca_pem);
-    if (d->removed && rg_removal_finish(&d->config, &ctx) != RG_OK)
-        rg_log_error(&d->log, "node.remove", "reason=\"%s\" note=\"start it once more to finish\"", ctx.text);
 }
 
 /* Nothing is left of the life before but the lock and what it knew of others. */
@@ -622,6 +620,16 @@ static int start_failed(struct daemon *d, enum rg_err err, const struct rg_errct
     return 0;
 }
 
+/* Out of service, for good or until that is undone. What is left undone the next start finishes. */
+static void end(struct daemon *d)
+{
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err = rg_ending_run(&d->config, &d->log, &ended, &ctx);
+
+    if (err != RG_OK && err != RG_ESTOPPED)
+        rg_log_warn(&d->log, "node.ended", "code=%s reason=\"%s\"", rg_err_symbol(err), rg_errctx_text(&ctx, err));
+}
+
 /* From start to stop under one identity. */
 static int live(struct daemon *d)
 {
@@ -640,6 +648,8 @@ static int live(struct daemon *d)
     close_handles(d);
     release(d);
     take_signals(true);
+    if (d->removed && !d->told)
+        end(d);
     pthread_mutex_destroy(&d->stats_mutex);
     rg_log_info(&d->log, "regentd.stopped", "clean=%s%s", d->failed ? "no" : "yes", d->replaced ? " replaced=yes" : "");
     return d->failed_err == RG_ESUPERSEDED ? EXIT_CONFIG : d->failed;

@@ -133,6 +133,7 @@ struct rg_peer_status {
     uint64_t id;
     char region[33];
     enum rg_role role;
+    bool guest;              /* a primary that this node's configuration does not have */
     bool up;                 /* link */
     uint64_t durable_index, applied_index; /* as the peer reported them (primary), or announced (learner: the primary's) */
     uint64_t heard_ms_ago;   /* since its last message; UINT64_MAX: never */

@@ -93,6 +93,7 @@
     X(voter_goes_first, "a voter goes before whoever replaces it is level") \
     X(leader_prepared, "a node that came back and leads stays PREPARED") \
     X(removal_unjudged, "a node ends on the word of a primary that was replaced") \
+    X(removal_unknown, "a node destroys itself though its own state does not say that it is removed") \
     X(later_unheard, "a later epoch is not heard of whoever has an id that is another's here")
 
 enum rg_bug {

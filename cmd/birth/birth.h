@@ -25,7 +25,7 @@ struct rg_birthing {
 const char *rg_birthing_mark(const struct rg_config *config, const struct rg_log *log);
 /**
  * ret_renamed   it has a new identity: the configuration is to be read anew
- * RG_EFOREIGN: an instance is not made, ctx says why; RG_ESTOPPED: *stop was set; RG_EFENCED: it was removed
+ * RG_EFOREIGN: an instance is not made, ctx says why; RG_ESTOPPED: *stop was set
  */
 RG_MUST enum rg_err rg_birthing_run(struct rg_birthing *b, const struct rg_rejoin_places *places, bool *ret_renamed, struct rg_errctx *ctx);
 

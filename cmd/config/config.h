@@ -34,6 +34,7 @@ struct rg_config {
     bool keystore_fetch; /* a missing keystore is fetched from the primary */
     char bootstrap[RG_CONFIG_PATH_MAX]; /* may be empty */
     enum rg_log_level log_level;
+    unsigned removal_grace_h; /* hours between the end of a node that is removed and the destruction of its key and data */
     uint64_t snapshot_entries, snapshot_mb;
     unsigned heartbeat_ms, election_ms;
     struct rg_config_peer peers[RG_PEERS_MAX]; /* self included */

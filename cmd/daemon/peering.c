@@ -203,8 +203,8 @@ static void sync_row(struct rg_peering *p, const struct rg_node_row *row)
 {
     struct rg_peering_peer *peer = find(p, row->id);
     /* One that was removed while it was away is to be told. */
-    bool prepared = rg_span_is(row->status, "PREPARED") ||
-                    (rg_span_is(row->status, "REMOVED") && rg_span_is(row->phase, "untold"));
+    bool untold = rg_span_is(row->status, "REMOVED") && rg_span_is(row->phase, "untold");
+    bool prepared = rg_span_is(row->status, "PREPARED") || untold;
     char region[33], link[128];
 
     if (row->id == p->config->id || !text_of(row->region, region, sizeof region) ||
@@ -212,8 +212,10 @@ static void sync_row(struct rg_peering *p, const struct rg_node_row *row)
         return;
     if (prepared) {
         peer = add(p, row->id, region, link);
-        if (peer != NULL)
+        if (peer != NULL) {
             peer->prepared = true;
+            peer->untold = untold;
+        }
     } else if (rg_span_is(row->status, "FENCED")) { /* it came back under another id, at the same address */
         if (peer == NULL || peer->member)
             return;
@@ -269,10 +271,11 @@ static bool as_member(const struct rg_peering *p, const struct rg_peering_peer *
     return p->node != NULL && peer != NULL && peer->member;
 }
 
-/* One that is no member any more, and is not to become one, learns from the node's hello which epoch has begun without it. */
+/* One that is no member any more, and is not to become one, learns from the node's hello which epoch has begun without it: nothing but that
+ * ends a primary that was removed while it was away. */
 static bool outside(const struct rg_peering *p, const struct rg_peering_peer *peer)
 {
-    return p->node != NULL && rg_node_visible(p->node).index > 0 && (peer == NULL || !peer->prepared);
+    return p->node != NULL && rg_node_visible(p->node).index > 0 && (peer == NULL || !peer->prepared || peer->untold);
 }
 
 static void on_hello_due(void *arg, uint64_t id, struct rg_buf *out)

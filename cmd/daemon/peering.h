@@ -18,7 +18,8 @@ struct rg_peering_peer {
     uint64_t id; /* 0: free */
     char region[33]; /* it must be in; "": not known */
     bool member;    /* of the node's configuration */
-    bool configured, prepared; /* in the configuration file; by its row */
+    bool configured, prepared; /* in the configuration file; by its row, as is one that was removed and does not know */
+    bool untold;    /* prepared is so: it was removed, and does not know */
     bool candidate; /* its link carries control frames only */
     unsigned stranger; /* it came by itself: looks left until its hello must have made it a peer of the node */
     bool up, node_up; /* our connection is; the node was told so */

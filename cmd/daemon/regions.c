@@ -8,7 +8,7 @@
 #include "cmd/daemon/removal.h"
 #include "raft/member/regions.h"
 
-enum { TELL_MS_MAX = 5000 /* for the answer of a node that is removed */ };
+enum { TELL_MS_MAX = 5000 /* for the answer of a node that is removed */, REFUSED_EVERY_MS = 60000 };
 
 struct rg_regions_host {
     struct rg_regions_config config;
@@ -17,6 +17,7 @@ struct rg_regions_host {
     struct rg_regions regions;
     struct rg_proposal proposal;
     struct rg_region_meter meter;
+    uint64_t refused, refused_ms; /* orders to end that were not obeyed; when that was last logged */
 };
 
 static uint64_t now_ms(const struct rg_regions_host *h) { return h->config.io->now_ms(h->config.io); }
@@ -137,26 +138,55 @@ static void on_tick(uv_timer_t *timer)
 
 /* ---- what every node serves ---- */
 
-/* This node was removed: it destroys its keys, answers, and ends. */
+/* Somebody wants this node's end, and has no right to: no day passes without that being in the log, and no flood fills it. */
+static void note_refused(struct rg_regions_host *h, uint64_t peer, enum rg_err err, const char *why)
+{
+    h->refused++;
+    if (h->refused_ms != 0 && now_ms(h) - h->refused_ms < REFUSED_EVERY_MS)
+        return;
+    h->refused_ms = now_ms(h);
+    rg_log_error(h->config.log, "node.remove_refused", "by=%llu times=%llu code=%s reason=\"%s\"", (unsigned long long)peer,
+                 (unsigned long long)h->refused, rg_err_symbol(err), why);
+}
+
+static enum rg_err read_known(struct rg_regions_host *h, uint64_t peer, struct rg_removal_known *ret_known)
+{
+    const struct rg_config *c = h->config.parts.config;
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    enum rg_err err = rg_txn_begin(h->config.parts.store, RG_TXN_READ, &txn);
+
+    *ret_known = (struct rg_removal_known){.follows = h->status.primary_reachable};
+    for (size_t i = 0; i < h->status.n_peers; i++)
+        ret_known->votes |= h->status.peers[i].id == peer && h->status.peers[i].role == RG_ROLE_VOTER && !h->status.peers[i].guest;
+    return err ? err : rg_removal_known_read(txn, c->region, c->id, &ret_known->removed);
+}
+
+/* Whether this node was removed: then it is out of service. */
 static enum rg_err serve_removed(void *arg, uint64_t peer, const json_t *args, json_t **ret_answer, struct rg_errctx *ctx)
 {
     struct rg_regions_host *h = arg;
     const struct rg_config *c = h->config.parts.config;
+    enum rg_removal_verdict verdict = RG_REMOVAL_REFUSED;
+    struct rg_removal_known known;
     enum rg_err err;
 
     (void)ret_answer;
     rg_node_status_copy(h->config.node, &h->status);
+    err = read_known(h, peer, &known);
     /* One that still leads an epoch that is over, and does not know it, is not the primary. */
-    err = rg_removal_asked(c, args, RG_MAX(h->status.epoch + h->status.leader, h->status.promised), ctx);
-    if (err)
+    if (!err)
+        err = rg_removal_asked(c, args, RG_MAX(h->status.epoch + h->status.leader, h->status.promised), &known, &verdict, ctx);
+    if (!err)
+        err = rg_removal_begin(c, peer, verdict, ctx);
+    if (err == RG_EUNREADY)
         return err;
-    err = rg_removal_begin(c, peer, ctx);
     if (err) {
-        rg_log_error(h->config.log, "node.remove", "code=%s reason=\"%s\"", rg_err_symbol(err), rg_errctx_text(ctx, err));
+        note_refused(h, peer, err, rg_errctx_text(ctx, err));
         return err;
     }
-    rg_log_warn(h->config.log, "node.removed", "by=%llu note=\"the key replica is destroyed; this node ends\"",
-                (unsigned long long)peer);
+    rg_log_error(h->config.log, "node.removed", "by=%llu note=\"%s\"", (unsigned long long)peer,
+                 verdict == RG_REMOVAL_ENDS ? "it was away, and its own state does not say so: key and data are kept; it ends"
+                                            : "its own state says so: it ends; key and data are destroyed when the grace period is over");
     h->config.on_removed(h->config.arg);
     return RG_OK;
 }

@@ -15,7 +15,7 @@ struct rg_regions_config { /* all borrowed */
     struct rg_node *node;
     struct rg_preflight_config parts;
     void *arg;
-    void (*on_removed)(void *arg); /* this node was removed and its keys are destroyed: end the process */
+    void (*on_removed)(void *arg); /* this node was removed, and its data directory is marked: end its life */
 };
 
 RG_MUST enum rg_err rg_regions_new(const struct rg_regions_config *config, struct rg_regions_host **ret_regions);

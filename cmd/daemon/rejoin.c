@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "cmd/config/node_identity.h"
-#include "cmd/daemon/removal.h"
 #include "crypto/pki.h"
 #include "crypto/privfile.h"
 #include "cmd/host/file_io.h"
@@ -307,20 +306,13 @@ static enum rg_err keep(struct rejoin *r, struct rg_span cert)
     return err ? err : rg_node_identity_write(r->config->data_dir, &r->identity, r->ctx);
 }
 
-/* It was removed while it was away: it ends. RG_EFENCED: done; RG_EUNREACHABLE: that is not for this node. */
-static enum rg_err end(struct rejoin *r, const json_t *removed, struct rg_errctx *why)
+/* Somebody says that it was removed while it was away. That is no proof, and nothing is destroyed by it: if it is so, nobody lets this node
+ * in any more; if it is not, others do. */
+static void say_removed(const struct rejoin *r, const char *url, struct rg_errctx *why)
 {
-    enum rg_err err = rg_removal_asked(r->config, removed, r->info.epoch, why);
-
-    if (err)
-        return RG_EUNREACHABLE;
-    err = rg_removal_begin(r->config, 0, r->ctx);
-    if (err)
-        return err;
-    rg_log_warn(r->log, "node.removed", "id=%llu note=\"the key replica is destroyed; this node ends\"",
-                (unsigned long long)r->config->id);
-    err = rg_removal_check(r->config, r->ctx);
-    return err ? err : RG_EINTERNAL;
+    (void)rg_fail(why, RG_EUNREACHABLE,
+                  "%s says that node %llu was removed. If it was: stop it, and delete %s, %s and %s. Until then it asks on, and keeps them",
+                  url, (unsigned long long)r->who[r->as].id, r->config->data_dir, r->config->keystore, r->config->passphrase_file);
 }
 
 /* What one region answers, under one id. RG_OK: *ret_answer says what that was. */
@@ -337,10 +329,12 @@ static enum rg_err ask_place(struct rejoin *r, size_t place, size_t as, enum rg_
     if (!err) {
         const json_t *removed = json_object_get(json, "removed");
 
-        if (removed != NULL)
-            err = end(r, removed, &why);
-        else
+        if (removed != NULL) {
+            say_removed(r, r->info.urls[place], &why);
+            err = RG_EUNREACHABLE;
+        } else {
             err = take_answer(r, json, &cert, &why) == RG_OK ? keep(r, cert) : RG_EUNREACHABLE;
+        }
         if (err == RG_EUNREACHABLE)
             *ret_answer = RG_REJOIN_USELESS;
         json_decref(json);

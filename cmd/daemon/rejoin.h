@@ -37,8 +37,8 @@ struct rg_rejoin_asker {
     enum rg_err (*ask)(void *arg, const char *url, struct rg_span body, json_t **ret_json, struct rg_errctx *ctx);
 };
 /**
- * Set aside, ask for as long as it takes, keep the new identity. Then load the configuration anew. RG_EFENCED: the primary says that
- * this node was removed: its key and data are destroyed.
+ * Set aside, ask for as long as it takes, keep the new identity. Then load the configuration anew. What says that this
+ * node was removed is logged, and destroys nothing.
  * stop    set by a signal: RG_ESTOPPED, and the next start goes on
  * asker   NULL: over HTTPS
  */

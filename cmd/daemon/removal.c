@@ -17,21 +17,25 @@
 #include "store/db/statedir.h"
 
 enum { DEPTH_MAX = 4, MARK_BYTES_MAX = 4096 };
+#define UNTIL "until " /* Unix time: then key and data are destroyed */
+#define KEPT "kept"
 
 static void marker_path(const struct rg_config *config, char out[RG_CONFIG_PATH_MAX + 16])
 {
     snprintf(out, RG_CONFIG_PATH_MAX + 16, "%s/removed", config->data_dir);
 }
 
-enum rg_err rg_removal_asked(const struct rg_config *config, const json_t *args, uint64_t epoch, struct rg_errctx *ctx)
+enum rg_err rg_removal_asked(const struct rg_config *config, const json_t *args, uint64_t epoch, const struct rg_removal_known *known,
+                             enum rg_removal_verdict *ret_verdict, struct rg_errctx *ctx)
 {
     json_int_t id = rg_json_number(args, "id"), asked = rg_json_number(args, "epoch");
     const struct rg_removal removal = {.cluster = json_string_value(json_object_get(args, "cluster")),
                                        .region = json_string_value(json_object_get(args, "region")),
                                        .id = id > 0 ? (uint64_t)id : 0,
                                        .epoch = asked};
+    const struct rg_removal self = {config->cluster, config->region, config->id, (int64_t)epoch};
 
-    return rg_removal_judge(&removal, &(struct rg_removal){config->cluster, config->region, config->id, (int64_t)epoch}, ctx);
+    return rg_removal_judge(&removal, &self, known, ret_verdict, ctx);
 }
 
 /* ---- keys ---- */
@@ -97,26 +101,6 @@ static enum rg_err destroy_keys(const struct rg_config *config, struct rg_errctx
     enum rg_err err = destroy(config->keystore, ctx);
 
     return err ? err : destroy(config->passphrase_file, ctx);
-}
-
-enum rg_err rg_removal_begin(const struct rg_config *config, uint64_t by, struct rg_errctx *ctx)
-{
-    char path[RG_CONFIG_PATH_MAX + 16], at[RG_TIME_TEXT_MAX];
-    RG_AUTO_BUF struct rg_buf text = {.max = 0};
-    enum rg_err err;
-
-    (void)rg_time_format_s(at, rg_clock_wall_s());
-    rg_buf_init(&text, MARK_BYTES_MAX);
-    rg_buf_printf(&text, "node %llu of region %s was removed from %s at %s", (unsigned long long)config->id, config->region,
-                  config->cluster, at);
-    if (by != 0)
-        rg_buf_printf(&text, " by node %llu", (unsigned long long)by);
-    rg_buf_put_str(&text, "\n");
-    marker_path(config, path);
-    err = rg_privfile_write(path, "removal mark", 0, rg_buf_span(&text), ctx);
-    if (err == RG_ECONFLICT) /* marked before */
-        err = RG_OK;
-    return err ? err : destroy_keys(config, ctx);
 }
 
 /* ---- data ---- */
@@ -222,37 +206,90 @@ void rg_removal_state(const struct rg_config *config)
         rg_statedir_purge(config->state_dir);
 }
 
-enum rg_err rg_removal_finish(const struct rg_config *config, struct rg_errctx *ctx)
+static enum rg_err finish(const struct rg_config *config, struct rg_errctx *ctx)
 {
     enum rg_err err = destroy_keys(config, ctx);
 
-    rg_removal_state(config);
     if (!err)
         err = remove_data(config, ctx);
     return err ? err : remove_mark(config, ctx);
 }
 
-enum rg_err rg_removal_check(const struct rg_config *config, struct rg_errctx *ctx)
+/* ---- the mark ---- */
+
+enum rg_err rg_removal_begin(const struct rg_config *config, uint64_t by, enum rg_removal_verdict verdict, struct rg_errctx *ctx)
+{
+    char path[RG_CONFIG_PATH_MAX + 16], at[RG_TIME_TEXT_MAX];
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
+    int64_t now = rg_clock_wall_s();
+    enum rg_err err;
+
+    RG_ASSERT(verdict != RG_REMOVAL_REFUSED);
+    (void)rg_time_format_s(at, now);
+    rg_buf_init(&text, MARK_BYTES_MAX);
+    rg_buf_printf(&text, "node %llu of region %s was removed from %s at %s by node %llu\n", (unsigned long long)config->id, config->region,
+                  config->cluster, at, (unsigned long long)by);
+    if (verdict == RG_REMOVAL_DESTROYS)
+        rg_buf_printf(&text, UNTIL "%lld\n", (long long)(now + (int64_t)config->removal_grace_h * 3600));
+    else
+        rg_buf_put_str(&text, KEPT "\n");
+    marker_path(config, path);
+    err = rg_privfile_write(path, "removal mark", 0, rg_buf_span(&text), ctx);
+    return err == RG_ECONFLICT ? RG_OK : err; /* marked before */
+}
+
+/* What the mark says, and until when everything is kept. One of a release before has no second line: it had destroyed its key already. */
+static int64_t take_mark(struct rg_span text, char ret_said[RG_REMOVAL_SAID_BYTES])
+{
+    const uint8_t *end = memchr(text.p, '\n', text.n);
+    size_t n = end != NULL ? (size_t)(end - text.p) : text.n;
+    char rest[64];
+
+    snprintf(ret_said, RG_REMOVAL_SAID_BYTES, "%.*s", (int)RG_MIN(n, (size_t)RG_REMOVAL_SAID_BYTES - 1), (const char *)text.p);
+    if (end == NULL)
+        return 0;
+    snprintf(rest, sizeof rest, "%.*s", (int)RG_MIN(text.n - n - 1, sizeof rest - 1), (const char *)end + 1);
+    if (strncmp(rest, UNTIL, sizeof UNTIL - 1) == 0)
+        return strtoll(rest + sizeof UNTIL - 1, NULL, 10);
+    return rest[0] == '\0' ? 0 : INT64_MAX; /* KEPT; or what nobody can read */
+}
+
+enum rg_err rg_removal_go_on(const struct rg_config *config, int64_t wall_s, int64_t *ret_left_s, char ret_said[RG_REMOVAL_SAID_BYTES],
+                             struct rg_errctx *ctx)
 {
     char path[RG_CONFIG_PATH_MAX + 16];
     RG_AUTO_BUF struct rg_buf text = {.max = 0};
-    struct rg_span mark;
+    int64_t until;
     enum rg_err err;
 
     marker_path(config, path);
     rg_buf_init(&text, MARK_BYTES_MAX);
     if (access(path, F_OK) != 0 && errno == ENOENT)
-        return RG_OK;
+        return RG_ENOTFOUND;
     err = rg_privfile_read(path, "removal mark", 0, &text, ctx);
-    if (!err)
-        err = rg_removal_finish(config, ctx);
     if (err)
         return err;
-    mark = rg_buf_span(&text);
-    while (mark.n > 0 && mark.p[mark.n - 1] == '\n')
-        mark.n--;
-    return rg_fail(ctx, RG_EFENCED,
-                   "%s says: %.*s. Its key and data are destroyed and it does not start again. For a new node of the region: "
-                   "regent region token %s, then regent node init --join TOKEN --dir NEW-DIR",
-                   path, RG_SPAN_ARG(mark), config->region);
+    rg_removal_state(config);
+    until = take_mark(rg_buf_span(&text), ret_said);
+    *ret_left_s = until == INT64_MAX ? until : RG_MAX(until - wall_s, (int64_t)0);
+    return *ret_left_s > 0 ? RG_OK : finish(config, ctx);
+}
+
+enum rg_err rg_removal_say(const struct rg_config *config, int64_t left_s, const char *said, struct rg_errctx *ctx)
+{
+    char at[RG_TIME_TEXT_MAX];
+
+    if (left_s == 0)
+        return rg_fail(ctx, RG_EFENCED,
+                       "%s/removed says: %s. Its key and data are destroyed and it does not start again. For a new node of the region: "
+                       "regent region token %s, then regent node init --join TOKEN --dir NEW-DIR",
+                       config->data_dir, said, config->region);
+    if (left_s == INT64_MAX)
+        return rg_fail(ctx, RG_EFENCED,
+                       "%s/removed says: %s. This node was away, and its own state does not say so: key and data are kept. If it is so, "
+                       "delete %s, %s and %s; if not, delete the file and start it again",
+                       config->data_dir, said, config->data_dir, config->keystore, config->passphrase_file);
+    (void)rg_time_format_s(at, rg_clock_wall_s() + left_s);
+    return rg_fail(ctx, RG_EFENCED, "%s/removed says: %s. It does not serve; its key and data are destroyed at %s. To undo it, stop it and "
+                   "delete the file before", config->data_dir, said, at);
 }

@@ -148,21 +148,19 @@ static enum rg_err node_init(struct adding *a, uint64_t *ret_id)
     return *ret_id != 0 ? RG_OK : rg_fail(&a->cli->err, RG_EMALFORMED, "regent node init did not say which id the node has");
 }
 
-/* A line more in its configuration: its links go through the cluster's proxy. */
-static enum rg_err route_links(struct adding *a, const char *config)
+/* As those that `dev up` makes: what is removed goes at once, and links go through the cluster's proxy, if it has one. */
+static enum rg_err complete_config(struct adding *a, const char *config)
 {
-    bool written;
-    FILE *f;
+    bool proxy = rg_devproxy_has(a->c), written;
+    FILE *f = fopen(config, "ae");
 
-    if (!rg_devproxy_has(a->c))
-        return RG_OK;
-    f = fopen(config, "ae");
-    written = f != NULL && fprintf(f, "link_routes: %s\n", RG_DEVPROXY_ROUTES) >= 0;
+    written = f != NULL && fputs("removal: {grace_hours: 0}\n", f) >= 0 &&
+              (!proxy || fprintf(f, "link_routes: %s\n", RG_DEVPROXY_ROUTES) >= 0);
     if (f != NULL && fclose(f) != 0)
         written = false;
     if (!written)
         return rg_fail(&a->cli->err, RG_EIO, "%s cannot be written: %s", config, strerror(errno));
-    return rg_devproxy_add_node(a->c, a->name, &a->region->nodes[0], &a->cli->err);
+    return proxy ? rg_devproxy_add_node(a->c, a->name, &a->region->nodes[0], &a->cli->err) : RG_OK;
 }
 
 static enum rg_err make_node(struct adding *a)
@@ -189,7 +187,7 @@ static enum rg_err make_node(struct adding *a)
     snprintf(node->link, sizeof node->link, "%s", a->link);
     snprintf(node->config, sizeof node->config, "%s/regentd.yaml", a->dir);
     snprintf(node->data_dir, sizeof node->data_dir, "%s/data", a->dir);
-    return route_links(a, node->config);
+    return complete_config(a, node->config);
 }
 
 /* ---- until it may be added ---- */

@@ -147,6 +147,7 @@ static enum rg_err write_config(const struct rg_dev_plan *p, const struct rg_clu
         rg_buf_put_str(&out, "  plain_http: true\n");
     rg_buf_put_str(&out, "tls: {ca: ../ca.pem, cert: cert.pem, key: key.pem}\n"
                          "keystore: {file: keystore, passphrase_file: passphrase}\n");
+    rg_buf_put_str(&out, "removal: {grace_hours: 0}\n");
     if (p->routes)
         rg_buf_put_str(&out, "link_routes: " RG_DEVPROXY_ROUTES "\n");
     if (r->primary)

@@ -224,7 +224,7 @@ static void forget_work(struct rg_regions *r)
 {
     move(r, REGION_NONE);
     r->region[0] = r->phase[0] = r->failed_text[0] = '\0';
-    r->target = r->good_ms = r->error_ms = 0;
+    r->target = r->good_ms = r->error_ms = r->unready_ms = 0;
     memset(r->silent, 0, sizeof r->silent);
 }
 
@@ -295,7 +295,7 @@ bool rg_regions_due(struct rg_regions *r, const struct rg_node_status *status)
         if (r->region[0] != '\0')
             forget_work(r);
         r->shown.phase = NULL;
-        r->told_id = r->seen_index = 0;
+        r->told_id = r->denied_id = r->seen_index = 0;
         r->waiting = true;
         return false;
     }
@@ -354,11 +354,20 @@ void rg_regions_on_told(struct rg_regions *r, enum rg_err err, const char *text,
 {
     RG_ASSERT(r->step.state == RG_REGIONS_TELL);
     rg_sm_move(&r->step, RG_REGIONS_REST);
+    if (err != RG_EUNREADY)
+        r->unready_ms = 0;
+    else if (r->unready_ms == 0)
+        r->unready_ms = now_ms;
     if (!err) {
         r->told_id = r->tell_id;
         rg_log_info(r->log, "region.told", "node=%llu", (unsigned long long)r->tell_id);
         return;
     }
+    r->untold_ms = now_ms + QUIET_MS;
+    if (err == RG_EDENIED)
+        r->denied_id = r->tell_id;
+    if (r->unready_ms != 0 && now_ms - r->unready_ms < QUIET_MS)
+        return; /* it follows, and is asked again */
     snprintf(r->failed_text, sizeof r->failed_text, "node %llu does not end itself: %.150s", (unsigned long long)r->tell_id,
              text[0] != '\0' ? text : rg_err_text(err));
     complain(r, "region.tell", r->tell_id, err, now_ms);

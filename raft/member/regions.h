@@ -69,6 +69,9 @@ struct rg_regions { /* rg_regions_init; private but for what a step needs */
     char region[33], phase[16];
     int64_t added_ms;     /* a region of that name may go, and another one come */
     uint64_t told_id;     /* has answered that it ends */
+    uint64_t denied_id;   /* has answered that nothing it knows says so */
+    uint64_t unready_ms;  /* since when a node answers that its log does not say so yet; 0: none does */
+    uint64_t untold_ms;   /* one that was removed untold is told no sooner */
     uint64_t target;      /* the commit index when the phase began here */
     uint64_t good_ms;     /* since when the hashes agree */
     struct rg_region_silent {

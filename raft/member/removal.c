@@ -1,13 +1,12 @@
 #include "raft/member/removal.h"
 
 #include "base/bug/bug.h"
+#include "store/model/node.h"
 #include "store/model/region.h"
 #include "store/model/setting.h"
 
-enum rg_err rg_removal_judge(const struct rg_removal *asked, const struct rg_removal *self, struct rg_errctx *ctx)
+static enum rg_err judge_order(const struct rg_removal *asked, const struct rg_removal *self, struct rg_errctx *ctx)
 {
-    RG_ASSERT(self->cluster != NULL);
-    RG_ASSERT(self->id != 0);
     if (asked->cluster == NULL || asked->region == NULL || strcmp(asked->cluster, self->cluster) != 0 ||
         strcmp(asked->region, self->region) != 0 || asked->id != self->id)
         return rg_fail(ctx, RG_EINVALID, "this is node %llu of region %s, cluster %s: another one is meant", (unsigned long long)self->id,
@@ -16,6 +15,45 @@ enum rg_err rg_removal_judge(const struct rg_removal *asked, const struct rg_rem
         return rg_fail(ctx, RG_EFENCED, "asked by a primary of epoch %lld: this node knows of epoch %lld", (long long)asked->epoch,
                        (long long)self->epoch);
     return RG_OK;
+}
+
+enum rg_err rg_removal_judge(const struct rg_removal *asked, const struct rg_removal *self, const struct rg_removal_known *known,
+                             enum rg_removal_verdict *ret_verdict, struct rg_errctx *ctx)
+{
+    enum rg_err err = judge_order(asked, self, ctx);
+
+    RG_ASSERT(self->cluster != NULL);
+    RG_ASSERT(self->id != 0);
+    *ret_verdict = RG_REMOVAL_REFUSED;
+    if (err)
+        return err;
+    if (known->removed || RG_BUG(removal_unknown)) {
+        *ret_verdict = RG_REMOVAL_DESTROYS;
+        return RG_OK;
+    }
+    if (!known->votes)
+        return rg_fail(ctx, RG_EDENIED, "nothing that node %llu knows says that it is removed, and it does not follow whoever says so",
+                       (unsigned long long)self->id);
+    if (known->follows)
+        return rg_fail(ctx, RG_EUNREADY, "node %llu has not applied yet that it is removed", (unsigned long long)self->id);
+    *ret_verdict = RG_REMOVAL_ENDS;
+    return RG_OK;
+}
+
+enum rg_err rg_removal_known_read(struct rg_txn *txn, const char *region, uint64_t id, bool *ret_removed)
+{
+    struct rg_node_row node;
+    struct rg_region row;
+    enum rg_err err = rg_node_row_get(txn, id, &node);
+
+    RG_ASSERT(id != 0);
+    *ret_removed = !err && rg_span_is(node.status, "REMOVED");
+    if (err && err != RG_ENOTFOUND)
+        return err;
+    err = *ret_removed ? RG_ENOTFOUND : rg_region_get(txn, rg_span_str(region), &row);
+    if (!err)
+        *ret_removed = rg_span_is(row.status, "REMOVING");
+    return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
 enum rg_err rg_removal_spares(struct rg_txn *txn, bool *ret_spares, uint32_t *ret_need, uint32_t *ret_others)

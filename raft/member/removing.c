@@ -19,7 +19,7 @@ static void send_off(struct look *l, const struct rg_region *row, const struct r
     up = look_reached(l, node->id, why);
     if (up && r->failed_text[0] == '\0') {
         want_tell(l, node->id, row->name);
-    } else if (forced || look_silent_for(l, node->id, SILENT_MS_MAX)) {
+    } else if (forced || r->denied_id == node->id || look_silent_for(l, node->id, SILENT_MS_MAX)) {
         rg_log_warn(r->log, "region.untold", "region=%.*s node=%llu", RG_SPAN_ARG(row->name), (unsigned long long)node->id);
         want_node(l, node, "REMOVED", "untold");
     } else {

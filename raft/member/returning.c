@@ -21,7 +21,7 @@ void let_in(struct look *l, const struct rg_node_row *node)
         want_change(l, RG_CHANGE_ADD, node->id, node->region, node->link);
 }
 
-/* Removed while it was away: told when it is there. */
+/* Removed while it was away: told when it is there, again and again if it does not believe so. Others' turn comes in between. */
 static void step_untold(struct look *l, const struct rg_node_row *node)
 {
     char why[RG_REGIONS_WHY_BYTES] = "";
@@ -29,7 +29,7 @@ static void step_untold(struct look *l, const struct rg_node_row *node)
     l->r->waiting = true;
     if (l->r->told_id == node->id)
         want_node(l, node, "REMOVED", "");
-    else if (l->v->reached(l->v->arg, node->id, why))
+    else if (l->v->now_ms >= l->r->untold_ms && l->v->reached(l->v->arg, node->id, why))
         want_tell(l, node->id, node->region);
 }
 

@@ -108,6 +108,7 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     s->id = peer->config.id;
     memcpy(s->region, peer->config.region, sizeof s->region);
     s->role = peer->config.role;
+    s->guest = peer->guest;
     s->up = peer->up;
     s->durable_index = peer->durable;
     s->applied_index = peer->applied;

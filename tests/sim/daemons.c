@@ -173,45 +173,77 @@ static void end_for_good(struct sim *sim, unsigned at)
     sim->daemons->nodes[at].returns = false;
 }
 
+static void read_known(struct sim *sim, struct sim_node *n, const struct rg_node_status *s, const struct sim_node *by,
+                       struct rg_removal_known *ret_known)
+{
+    struct rg_txn *txn;
+
+    *ret_known = (struct rg_removal_known){.follows = s->primary_reachable, .votes = rg_members_votes(&n->node->members, by->self.id)};
+    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
+    if (rg_removal_known_read(txn, n->self.region, n->self.id, &ret_known->removed) != RG_OK)
+        sim_fail(sim, "n%u cannot read its rows", n->at + 1);
+    rg_txn_free(txn);
+}
+
 static void run_told(struct sim *sim, struct sim_event *e)
 {
     struct sim_node *n = &sim->nodes[e->node];
     RG_AUTO_MEM struct rg_node_status *s = malloc(sizeof *s);
     struct told t = *(const struct told *)e->data;
+    enum rg_removal_verdict verdict;
+    struct rg_removal_known known;
     struct rg_errctx ctx = {.text = ""};
 
     RG_ASSERT(s != NULL);
     if (!runs(n) || sim->conns[e->node][e->peer].cut || e->n != n->self.id)
         return;
     rg_node_status_copy(n->node, s);
+    read_known(sim, n, s, &sim->nodes[e->peer], &known);
     t.err = rg_removal_judge(&(struct rg_removal){"sim", t.region, e->n, (int64_t)t.epoch},
                              &(struct rg_removal){"sim", n->self.region, n->self.id, (int64_t)RG_MAX(s->epoch + s->leader, s->promised)},
-                             &ctx);
-    sim_trace(sim, "n%u is told to end: %s", e->node + 1, rg_err_symbol(t.err));
+                             &known, &verdict, &ctx);
+    sim_trace(sim, "n%u is told to end: %s%s", e->node + 1, rg_err_symbol(t.err), verdict == RG_REMOVAL_ENDS ? ", and keeps everything" : "");
+    if (verdict == RG_REMOVAL_DESTROYS && !known.removed)
+        sim_fail(sim, "n%u destroys itself on the word of n%u alone", e->node + 1, e->peer + 1);
     answer_after(sim, e->peer, e->node, sim_draw(sim, sim->params.network), &t);
     if (!t.err)
         end_for_good(sim, e->node);
+}
+
+static void send_told(struct sim *sim, unsigned from, unsigned to, uint64_t id, const struct told *t)
+{
+    struct sim_event *e;
+
+    if (to == SIM_NODES_MAX || sim->conns[from][to].cut)
+        return;
+    e = sim_at(sim, RG_MAX(sim->now_us, sim->conns[from][to].stalled) + sim_draw(sim, sim->params.network), run_told);
+    e->node = to;
+    e->peer = from;
+    e->n = id;
+    e->turn = true;
+    e->data = malloc(sizeof *t);
+    RG_ASSERT(e->data != NULL);
+    memcpy(e->data, t, sizeof *t);
 }
 
 static void tell(struct sim *sim, struct sim_daemon *d, uint64_t epoch)
 {
     unsigned to = place_of(sim, d->at, d->regions.tell_id);
     struct told t = {.number = ++sim->daemons->questions, .epoch = epoch, .err = RG_ETIMEOUT};
-    struct sim_event *e;
 
     d->telling = t.number;
     snprintf(t.region, sizeof t.region, "%s", d->regions.tell_region);
     answer_after(sim, d->at, to, TELL_US, &t);
-    if (to == SIM_NODES_MAX || sim->conns[d->at][to].cut)
-        return;
-    e = sim_at(sim, RG_MAX(sim->now_us, sim->conns[d->at][to].stalled) + sim_draw(sim, sim->params.network), run_told);
-    e->node = to;
-    e->peer = d->at;
-    e->n = d->regions.tell_id;
-    e->turn = true;
-    e->data = malloc(sizeof t);
-    RG_ASSERT(e->data != NULL);
-    memcpy(e->data, &t, sizeof t);
+    send_told(sim, d->at, to, d->regions.tell_id, &t);
+}
+
+void sim_lie_removed(struct sim *sim, unsigned from, unsigned to, uint64_t epoch)
+{
+    struct told t = {.number = UINT64_MAX, .epoch = epoch};
+
+    snprintf(t.region, sizeof t.region, "%s", sim->nodes[to].self.region);
+    sim_trace(sim, "n%u lies to n%u that it is removed, in epoch %llu", from + 1, to + 1, (unsigned long long)epoch);
+    send_told(sim, from, to, sim->nodes[to].self.id, &t);
 }
 
 /* ---- the region manager ---- */
@@ -596,6 +628,27 @@ static bool misled(const struct sim_node *n, const struct sim_node *leader)
     return p != NULL && strcmp(p->region, leader->self.region) != 0;
 }
 
+/* One that was removed while it was away, and whom nobody whom it believes can tell: people take it away. */
+static void take_away(struct sim *sim, unsigned leader)
+{
+    struct sim_node *n = &sim->nodes[leader];
+    RG_AUTO_SCAN struct rg_scan nodes = {0};
+    struct rg_node_row row;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
+    err = rg_node_row_list(txn, &nodes);
+    while (!err && (err = rg_node_row_next(&nodes, &row)) == RG_OK) {
+        unsigned at = rg_span_is(row.status, "REMOVED") && row.phase.n > 0 ? place_of(sim, leader, row.id) : SIM_NODES_MAX;
+
+        if (at != SIM_NODES_MAX && at != leader && !sim->nodes[at].absent)
+            end_for_good(sim, at);
+    }
+    rg_scan_end(&nodes);
+    rg_txn_free(txn);
+}
+
 /* A node that is nobody. Whoever was to be added is given up by whoever added it, or asked for once more; any other one asks again. So does
  * one that a promotion left out of the configuration and that cannot know it, for it was to take over and never heard so: that is people's
  * doing, its data is thrown away. */
@@ -707,6 +760,8 @@ void sim_daemons_settle(struct sim *sim)
         what = leader == SIM_NODES_MAX ? "nobody leads" : under_way(sim, leader, &which);
         if (leader != SIM_NODES_MAX && round % 16 == 15)
             give_up_regions(sim, leader);
+        if (leader != SIM_NODES_MAX && round % 16 == 15 && sim_leader(sim) == leader)
+            take_away(sim, leader);
         for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
             const char *of = leader != SIM_NODES_MAX ? missing(sim, leader, at, round % 16 == 15) : NULL;
 

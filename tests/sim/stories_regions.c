@@ -195,6 +195,53 @@ void sim_story_told_by_old(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_settle(sim);
 }
 
+static void lie_to_all(struct sim *sim, unsigned liar)
+{
+    static const uint64_t epochs[] = {1, 2, 1026, UINT32_MAX, UINT64_C(1) << 40, INT64_MAX};
+
+    for (unsigned i = 0; i < 12 && !sim->failed; i++) {
+        for (unsigned to = 0; to < sim->n_nodes; to++)
+            if (to != liar)
+                sim_lie_removed(sim, liar, to, epochs[i % RG_LEN(epochs)]);
+        sim_run_ms(sim, 100);
+    }
+}
+
+static bool nobody_ended(const struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->n_nodes; i++)
+        if (sim->nodes[i].absent)
+            return false;
+    return true;
+}
+
+/* A region's node is taken over by somebody who wants the others' end: with the primary there, while it is gone, while another one is
+ * promoted, and when the first comes back. */
+void sim_story_lying_member(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 3, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 200};
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
+    unsigned liar = 2;
+
+    sim_daemons_start(sim);
+    sim_write(sim, 10);
+    sim_run_ms(sim, 500);
+    lie_to_all(sim, liar);
+    EXPECT(sim, nobody_ended(sim) && sim_leader(sim) == 0);
+    sim_crash(sim, 0);
+    sim_run_ms(sim, 2500);
+    lie_to_all(sim, liar);
+    EXPECT(sim, nobody_ended(sim) && sim_failover(sim, 1, false, 20000) == RG_OK);
+    lie_to_all(sim, liar);
+    EXPECT(sim, sim_start(sim, 0));
+    lie_to_all(sim, liar);
+    sim_run_ms(sim, 3000);
+    lie_to_all(sim, liar);
+    EXPECT(sim, nobody_ended(sim) && sim_leader(sim) == 1);
+    sim_settle(sim);
+    EXPECT(sim, nobody_ended(sim));
+}
+
 /* On either side of a partition a region loses its disk, and is given the next id by the primary that it hears. The one of the later epoch
  * hands over to it. When the old primary hears of nobody but that one, whom it takes for the other: it is fenced all the same. */
 void sim_story_id_twice(uint64_t seed, bool trace, struct sim **ret_sim)

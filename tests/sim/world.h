@@ -304,6 +304,8 @@ void sim_ask_removal(struct sim *sim, unsigned at, enum sim_removal how);
 
 /* ---- daemons.c: what a daemon does beside its node about who belongs to the cluster: the region manager; how a node ends that is
  * removed; how one comes back ---- */
+/* A member, or one that only has a certificate, tells a node that it is removed, and lies. */
+void sim_lie_removed(struct sim *sim, unsigned from, unsigned to, uint64_t epoch);
 void sim_daemons_start(struct sim *sim);
 void sim_daemons_free(struct sim *sim);
 /** Everything is up: until no region is half-added or half-gone, and every node is a member, or is none for good. */
@@ -460,6 +462,7 @@ void sim_story_region_comes(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_voter_replaced(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_returned_granter(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_told_by_old(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_lying_member(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_id_twice(uint64_t seed, bool trace, struct sim **ret_sim);
 
 struct sim_scenario {

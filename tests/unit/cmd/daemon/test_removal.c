@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cmd/daemon/removal.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/tmpdir.h"
@@ -74,39 +75,101 @@ static void teardown(void) { tmpdir_remove(dir); }
 
 CASE(.setup = setup, .teardown = teardown);
 
+/* What a start finds: RG_EFENCED and why, or RG_OK when there is no mark. */
+static enum rg_err look(int64_t wall_s, struct rg_errctx *ctx)
+{
+    char said[RG_REMOVAL_SAID_BYTES];
+    int64_t left_s = -1;
+    enum rg_err err = rg_removal_go_on(&config, wall_s, &left_s, said, ctx);
+
+    if (err == RG_ENOTFOUND)
+        return RG_OK;
+    return err ? err : rg_removal_say(&config, left_s, said, ctx);
+}
+
+static void begin(enum rg_removal_verdict verdict)
+{
+    struct rg_errctx ctx = {.text = ""};
+
+    ck_assert_msg(rg_removal_begin(&config, 1, verdict, &ctx) == RG_OK, "%s", ctx.text);
+}
+
 TEST(nothing_is_removed_that_is_not_marked)
 {
     struct rg_errctx ctx = {.text = ""};
 
-    ck_assert_int_eq(rg_removal_check(&config, &ctx), RG_OK);
+    ck_assert_int_eq(look(rg_clock_wall_s(), &ctx), RG_OK);
     ck_assert(there("keystore") && there("data/meta") && there("state/state-a.mdb"));
 }
 
-TEST(keys_go_first_and_data_after)
+TEST(keys_are_overwritten_and_data_goes)
 {
     struct rg_errctx ctx = {.text = ""};
-    char alias[512], keystore[600];
+    char alias[512];
     FILE *f;
     char text[32] = "";
 
     snprintf(alias, sizeof alias, "%s/alias", dir); /* another name of the same bytes */
-    snprintf(keystore, sizeof keystore, "%s", config.keystore);
-    ck_assert_int_eq(link(keystore, alias), 0);
-    ck_assert_int_eq(rg_removal_begin(&config, 1, &ctx), RG_OK);
-    ck_assert(there("data/removed") && !there("keystore") && !there("passphrase"));
-    ck_assert(there("data/wal/segment-1")); /* the node still runs on it */
+    ck_assert_int_eq(link(config.keystore, alias), 0);
+    begin(RG_REMOVAL_DESTROYS);
+    ck_assert(there("data/removed") && there("keystore") && there("data/wal/segment-1")); /* the node still runs on it */
+    ck_assert_int_eq(look(rg_clock_wall_s() + 1, &ctx), RG_EFENCED);
+    ck_assert(!there("keystore") && !there("passphrase"));
     f = fopen(alias, "re");
     ck_assert_ptr_nonnull(f);
     ck_assert_uint_eq(fread(text, 1, sizeof text, f), 7);
     fclose(f);
     ck_assert(memcmp(text, "the key", 7) != 0); /* overwritten, not only unlinked */
-
-    ck_assert_int_eq(rg_removal_begin(&config, 1, &ctx), RG_OK); /* told twice */
-    ck_assert_int_eq(rg_removal_finish(&config, &ctx), RG_OK);
     ck_assert(!there("data/wal") && !there("data/snapshots") && !there("data/meta") && !there("state"));
     ck_assert(!there("data/identity.json") && !there("data/node-7.key"));
     ck_assert(there("data/node-7.notes") && there("data/operators/notes") && there("regentd.yaml"));
-    ck_assert_int_eq(rg_removal_finish(&config, &ctx), RG_OK);
+    ck_assert_int_eq(look(rg_clock_wall_s() + 1, &ctx), RG_EFENCED);
+}
+
+/* Everything is there until the grace period is over, to the second, and whoever deletes the mark has undone it. */
+TEST(nothing_is_destroyed_before_its_time)
+{
+    struct rg_errctx ctx = {.text = ""};
+    int64_t now = rg_clock_wall_s();
+    char mark[600];
+
+    config.removal_grace_h = 72;
+    begin(RG_REMOVAL_DESTROYS);
+    config.removal_grace_h = 0; /* what was said once stays */
+    begin(RG_REMOVAL_DESTROYS);
+    ck_assert_int_eq(look(now + 72 * 3600 - 1, &ctx), RG_EFENCED);
+    ck_assert_msg(strstr(ctx.text, "are destroyed at 2") != NULL && strstr(ctx.text, "by node 1") != NULL, "%s", ctx.text);
+    ck_assert(there("keystore") && there("passphrase") && there("data/meta") && there("data/wal/segment-1") && there("data/identity.json"));
+    ck_assert(!there("state")); /* plain text in memory, made anew from the log */
+    snprintf(mark, sizeof mark, "%s/removed", config.data_dir);
+    ck_assert_int_eq(unlink(mark), 0);
+    ck_assert_int_eq(look(now + 99 * 3600, &ctx), RG_OK);
+    ck_assert(there("keystore") && there("data/meta"));
+    config.removal_grace_h = 72;
+    begin(RG_REMOVAL_DESTROYS);
+    ck_assert_int_eq(look(rg_clock_wall_s() + 72 * 3600, &ctx), RG_EFENCED);
+    ck_assert(!there("keystore") && !there("data/meta") && there("data/removed"));
+}
+
+/* Somebody's word alone takes it out of service, and destroys nothing, ever. */
+TEST(a_word_alone_keeps_everything)
+{
+    struct rg_errctx ctx = {.text = ""};
+
+    begin(RG_REMOVAL_ENDS);
+    ck_assert_int_eq(look(rg_clock_wall_s() + 1000000000, &ctx), RG_EFENCED);
+    ck_assert_msg(strstr(ctx.text, "key and data are kept") != NULL, "%s", ctx.text);
+    ck_assert(there("keystore") && there("passphrase") && there("data/meta") && there("data/wal/segment-1"));
+}
+
+/* As a mark that a disk, or a hand, has spoilt. */
+TEST(a_mark_that_nobody_can_read_destroys_nothing)
+{
+    struct rg_errctx ctx = {.text = ""};
+
+    write_file("data/removed", "node 4 of region ap-south-1 was removed\nuntold\n");
+    ck_assert_int_eq(look(rg_clock_wall_s(), &ctx), RG_EFENCED);
+    ck_assert(there("keystore") && there("data/meta"));
 }
 
 /* By the whole name, or that of a file being made. */
@@ -128,8 +191,8 @@ TEST(what_only_begins_like_ours_stays)
         write_file(ours[i], "sealed");
     snprintf(path, sizeof path, "%.100s/data/lost+found", dir);
     ck_assert_int_eq(chmod(path, 0), 0); /* as the file system's own is for others */
-    ck_assert_int_eq(rg_removal_begin(&config, 1, &ctx), RG_OK);
-    ck_assert_msg(rg_removal_finish(&config, &ctx) == RG_OK, "%s", ctx.text);
+    begin(RG_REMOVAL_DESTROYS);
+    ck_assert_int_eq(look(rg_clock_wall_s() + 1, &ctx), RG_EFENCED);
     ck_assert_int_eq(chmod(path, 0700), 0);
     for (size_t i = 0; i < RG_LEN(theirs); i++) {
         snprintf(path, sizeof path, "%s/mine", theirs[i]);
@@ -154,16 +217,17 @@ TEST(a_start_finishes_it_and_is_refused)
 {
     struct rg_errctx ctx = {.text = ""};
 
-    ck_assert_int_eq(rg_removal_begin(&config, 1, &ctx), RG_OK); /* killed here */
+    begin(RG_REMOVAL_DESTROYS); /* killed here */
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(rg_removal_check(&config, &ctx), RG_EFENCED);
+        ck_assert_int_eq(look(rg_clock_wall_s() + 1, &ctx), RG_EFENCED);
         ck_assert_msg(strstr(ctx.text, "node 4 of region ap-south-1 was removed from rc-test at 2") != NULL &&
                           strstr(ctx.text, "by node 1") != NULL && strstr(ctx.text, "regent region token ap-south-1") != NULL,
                       "%s", ctx.text);
         ck_assert(!there("data/wal") && !there("data/meta") && !there("state") && there("data/removed"));
     }
-    write_file("keystore", "put back"); /* killed between mark and keys */
-    ck_assert_int_eq(rg_removal_check(&config, &ctx), RG_EFENCED);
+    write_file("keystore", "put back"); /* killed between mark and keys; or a mark of a release before, which had one line */
+    write_file("data/removed", "node 4 of region ap-south-1 was removed from rc-test at 2\n");
+    ck_assert_int_eq(look(rg_clock_wall_s(), &ctx), RG_EFENCED);
     ck_assert(!there("keystore"));
 }
 
@@ -173,11 +237,13 @@ TEST(what_cannot_be_destroyed_is_said)
 
     ck_assert_int_eq(unlink(config.keystore), 0);
     ck_assert_int_eq(symlink("passphrase", config.keystore), 0); /* no link is followed */
-    ck_assert_int_eq(rg_removal_begin(&config, 1, &ctx), RG_EIO);
+    begin(RG_REMOVAL_DESTROYS);
+    ck_assert_int_eq(look(rg_clock_wall_s() + 1, &ctx), RG_EIO);
     ck_assert_ptr_nonnull(strstr(ctx.text, config.keystore));
     ck_assert(there("passphrase"));
 }
 
+/* Where its own state agrees; where not: tests/unit/raft/member/test_removal.c. */
 TEST(only_its_primary_ends_it)
 {
     static const struct {
@@ -199,6 +265,7 @@ TEST(only_its_primary_ends_it)
 
     for (size_t i = 0; i < RG_LEN(cases); i++) {
         struct rg_errctx ctx = {.text = ""};
+        enum rg_removal_verdict verdict;
         char text[128];
         json_t *args;
 
@@ -207,7 +274,8 @@ TEST(only_its_primary_ends_it)
             *at = *at == '\'' ? '"' : *at;
         args = json_loads(text, 0, NULL);
         ck_assert_ptr_nonnull(args);
-        ck_assert_int_eq(rg_removal_asked(&config, args, 7, &ctx), cases[i].err);
+        ck_assert_int_eq(rg_removal_asked(&config, args, 7, &(struct rg_removal_known){.removed = true}, &verdict, &ctx), cases[i].err);
+        ck_assert_int_eq(verdict, cases[i].err ? RG_REMOVAL_REFUSED : RG_REMOVAL_DESTROYS);
         ck_assert_ptr_nonnull(strstr(ctx.text, cases[i].says));
         json_decref(args);
     }
