@@ -3,6 +3,8 @@
 
 #include "raft/node/node_priv.h"
 
+_Static_assert(NODE_TURN_ROWS >= NODE_APPLY_ROWS, "a turn ends behind a transaction, not within one");
+_Static_assert(NODE_APPLY_BYTES >= RG_CMD_BYTES_MAX, "any entry fits a transaction");
 #define RETAIN_MS 60000u /* for a peer that was not heard for longer no more log is kept */
 _Static_assert(NODE_APPLY_BYTES >= NODE_BATCH_BYTES, "a batch is applied in one transaction");
 _Static_assert(RG_HASHES_KEPT >= 2 * NODE_APPLY_ENTRIES, "a transaction later the hash that was announced is still there");
@@ -37,6 +39,10 @@ static enum rg_err settle_one(struct rg_node *node, const struct rg_entry *entry
     const struct rg_applied *applied = &effect->applied;
     struct rg_proposal *proposal;
 
+    RG_ASSERT(applied->index == node->state.applied.index + 1); /* none is passed over, none comes twice */
+    RG_ASSERT(applied->term >= node->state.applied.term);
+    RG_ASSERT(applied->term == entry->term);
+    RG_ASSERT(applied->index <= rg_wal_last(node->wal));
     RG_ASSERT(applied->index > node->state.config_index);
     RG_ASSERT(applied->term <= node->meta.term || node->stage.state == NODE_NEW);
     if (rg_epoch_of(applied->term) != rg_epoch_of(node->state.applied.term))
@@ -89,6 +95,9 @@ static enum rg_err apply_some(struct rg_node *node, uint64_t limit, size_t n_max
     enum rg_err err;
 
     RG_ASSERT(!node_writes_aside(node));
+    RG_ASSERT(index < limit);
+    RG_ASSERT(n_max > 0);
+    RG_ASSERT(n_max <= NODE_APPLY_ENTRIES);
     err = rg_txn_begin(node->config.store, RG_TXN_WRITE, &txn);
     if (err)
         return err;
@@ -104,7 +113,9 @@ static enum rg_err apply_some(struct rg_node *node, uint64_t limit, size_t n_max
             return err;
         index++;
     }
-    RG_ASSERT(n <= NODE_APPLY_ENTRIES);
+    RG_ASSERT(n > 0);
+    RG_ASSERT(n <= n_max);
+    RG_ASSERT(index <= limit);
     rg_txn_counts(txn, &counts);
     *rows += rg_txn_changes(txn);
     err = rg_txn_commit(RG_STEAL(txn));
@@ -133,6 +144,8 @@ enum rg_err node_state_load(struct rg_node *node)
 
 static enum rg_err apply_fail(const struct rg_node *node, enum rg_err err, struct rg_errctx *ctx)
 {
+    RG_ASSERT(err != RG_OK);
+    RG_ASSERT(err != RG_ENOSPACE); /* that is waited for */
     return rg_fail(ctx, err, "apply behind entry %llu: %s", (unsigned long long)node->state.applied.index, rg_err_text(err));
 }
 
@@ -141,7 +154,9 @@ static enum rg_err heavy_begin(struct rg_node *node)
     uint64_t index = node->state.applied.index + 1;
     struct rg_entry entry;
 
+    RG_ASSERT(node->stage.state == NODE_RUNNING); /* at a start everything is applied where it stands */
     RG_ASSERT(rg_wal_get(node->wal, index, &entry));
+    RG_ASSERT(entry.type == RG_ENTRY_COMMAND || RG_BUG(apply_skips));
     rg_log_info(node->config.log, "apply.heavy", "index=%llu", (unsigned long long)index);
     return rg_heavy_begin(&node->state.heavy, node->config.store, index, &entry);
 }
@@ -185,6 +200,8 @@ static enum rg_err heavy_settle(struct rg_node *node, struct rg_errctx *ctx)
     bool stopped = err == RG_ENOSPACE && heavy->attempts > 1;
 
     RG_ASSERT(heavy->stage.state == RG_HEAVY_DONE);
+    RG_ASSERT(heavy->attempts > 0);
+    RG_ASSERT(heavy->index == node->state.applied.index + 1);
     if (err == RG_ENOSPACE) {
         err = rg_store_turn(node->config.store);
         if ((!err || err == RG_ENOSPACE) && !stopped) {
@@ -201,6 +218,7 @@ static enum rg_err heavy_settle(struct rg_node *node, struct rg_errctx *ctx)
         node->next_status.heavy_us_last = heavy->us;
         err = settle_one(node, &heavy->entry, &heavy->effect);
     }
+    RG_ASSERT(err || stopped || node->state.applied.index == heavy->index);
     rg_heavy_end(heavy);
     if (err && err != RG_ENOSPACE)
         return apply_fail(node, err, ctx);
@@ -232,6 +250,8 @@ void node_apply(struct rg_node *node)
         node_fail(node, err, "%s", rg_errctx_text(&ctx, err));
         return;
     }
+    RG_ASSERT(node->state.applied.index >= before);
+    RG_ASSERT(node->state.applied.index <= RG_MAX(limit, before + news)); /* with the one that the lane had by then */
     if (node->state.applied.index == before)
         return;
     node_room_measure(node);
@@ -273,8 +293,11 @@ enum rg_err node_snapshot_load(struct rg_node *node, const struct rg_snapfile *f
 
     RG_ASSERT(node->stage.state == NODE_NEW);
     RG_ASSERT(node->snap.index == 0);
+    RG_ASSERT(node->state.applied.index == 0); /* nothing serves yet */
     if (err)
         return err;
+    RG_ASSERT(info.index == file->index);
+    RG_ASSERT(info.term == file->term);
     rg_store_swap(node->config.store);
     node->snap.leaving = !rg_store_reap(node->config.store); /* empty, but somebody may look already */
     node->snap.index = info.index;
@@ -302,6 +325,8 @@ enum rg_err node_snapshot_choose(struct rg_node *node, struct node_peer *peer, s
 {
     const struct rg_retained *r = &peer->retained;
 
+    RG_ASSERT(node->leading);
+    RG_ASSERT(r->index <= node->snap.index);
     /* Its last entry is still in the log, and all behind it: libraft itself knows the term of the newest snapshot only. */
     if (r->index > rg_core_match(node->core, peer->config.id) && (r->index == node->snap.index || r->index >= rg_wal_first(node->wal)) &&
         rg_snapstore_find(node->snaps, r->index, r->term, ret_file))
@@ -311,6 +336,9 @@ enum rg_err node_snapshot_choose(struct rg_node *node, struct node_peer *peer, s
 
 void node_snapshot_given(struct rg_node *node, struct node_peer *peer, const struct rg_snapfile *file)
 {
+    RG_ASSERT(node->leading);
+    RG_ASSERT(file->index > 0);
+    RG_ASSERT(file->index <= node->snap.index);
     if (peer->retained.index == file->index)
         return;
     peer->retained = (struct rg_retained){.index = file->index, .term = file->term};
@@ -331,6 +359,8 @@ static uint64_t forget_upto(struct rg_node *node, uint64_t index)
     if (given_up > 0)
         rg_log_warn(node->config.log, "snapshot.outrun", "peers=%zu bytes=%zu note=\"the log behind the snapshot that they are given has "
                     "grown too long to be kept: they will need another one\"", given_up, bytes);
+    RG_ASSERT(floor <= index);
+    RG_ASSERT(given_up <= node->n_peers);
     spare_oldest(node);
     return floor;
 }
@@ -355,6 +385,7 @@ static void on_taken(void *arg, enum rg_err err, const struct rg_snapfile *file,
     if (node->snap.install.state != INSTALL_NONE || file->index <= node->snap.index)
         return; /* overtaken by one that was received */
     RG_ASSERT(file->index <= node->state.applied.index);
+    RG_ASSERT(node->snap.taking_config.len > 0);
     RG_ASSERT(node->snap.taking_config_index <= file->index);
     RG_ASSERT(file->term <= node->meta.term);
     node_release(node); /* what may leave leaves before its entries are forgotten */
@@ -460,6 +491,8 @@ static void offer_core(struct rg_node *node, uint64_t peer, const struct rg_msg_
                                                  "must be seeded again under a new id");
         return;
     }
+    RG_ASSERT(loaded->file.index == offer->index);
+    RG_ASSERT(loaded->file.term == offer->index_term);
     if (rg_history_differ(&loaded->history, &history) && !RG_BUG(history_unasked)) {
         node_history_foreign(node, node_peer_find(node, peer), peer, &loaded->history, true);
         return;
@@ -503,6 +536,8 @@ void node_receiver_failed(void *arg, uint64_t peer, const struct rg_msg_snap_off
 {
     struct rg_node *node = arg;
 
+    RG_ASSERT(err != RG_OK);
+    RG_ASSERT(offer->index != 0);
     rg_log_error(node->config.log, "snapshot.receive", "peer=%llu index=%llu err=%s text=\"%s\"", (unsigned long long)peer,
                  (unsigned long long)offer->index, rg_err_symbol(err), text);
     if (err == RG_EIO || err == RG_ENOMEM) /* for want of room on the disk: it is offered again */
@@ -547,6 +582,8 @@ static void on_reset(void *arg)
     struct rg_node *node = arg;
 
     RG_ASSERT(node->snap.install.state == INSTALL_RESET);
+    RG_ASSERT(rg_wal_last(node->wal) == node->snap.install_index); /* it is empty, and begins behind the snapshot */
+    RG_ASSERT(rg_wal_first(node->wal) == node->snap.install_index + 1);
     rg_snapstore_adopt_received(node->snaps, node->snap.install_index, node->snap.install_term, on_adopted, node);
 }
 
@@ -573,6 +610,8 @@ static enum rg_err swap_in(struct rg_node *node)
 {
     enum rg_err err;
 
+    RG_ASSERT(!node->leading);
+    RG_ASSERT(node->state.applied.index < node->snap.install_index);
     rg_store_swap(node->config.store);
     node->snap.leaving = true;
     node->snap.reap_ms = 0;
@@ -587,6 +626,7 @@ static void install_taken(struct rg_node *node)
     bool keep = false;
     enum rg_err err = log_contradicts(node, &keep);
 
+    RG_ASSERT(!node_writes_aside(node));
     if (err) {
         node_fail(node, err, "read the received snapshot: %s", rg_err_text(err));
         return;
@@ -659,6 +699,7 @@ static void install_done(struct rg_node *node)
 /* The state that served before is closed once nobody reads it: on the lane, for that takes long when it was large. */
 static void leave_step(struct rg_node *node)
 {
+    RG_ASSERT(node->snap.leaving);
     if (node_now_ms(node) < node->snap.reap_ms)
         return;
     node->snap.reap_ms = node_now_ms(node) + NODE_REAP_MS;

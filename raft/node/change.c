@@ -11,9 +11,12 @@
 
 #define IDLE_MS 2000u /* for the log to be idle, and a new voter level: writes wait no longer than this */
 #define LEVEL_MAX 1000u /* entries: a new voter that lacks more is not waited for */
+_Static_assert(LEVEL_MAX <= RG_MSG_ENTRIES_MAX, "what it lacks is one message away");
 
 static void done(struct rg_change *change, enum rg_err err)
 {
+    RG_ASSERT(change->on_done != NULL);
+    RG_ASSERT(err || change->index != 0);
     change->err = err;
     change->on_done(change);
 }
@@ -24,6 +27,7 @@ static void drop(struct rg_node *node, enum rg_err err)
 
     RG_ASSERT(err != RG_OK);
     RG_ASSERT(change->index == 0); /* nothing of it is in the log */
+    RG_ASSERT(change->term == 0);
     done(change, err);
 }
 
@@ -59,6 +63,8 @@ static bool idle(const struct rg_node *node, const struct rg_change *change)
 {
     uint64_t last = rg_wal_last(node->wal);
 
+    RG_ASSERT(node->leading);
+    RG_ASSERT(change->index == 0);
     return node->answers.flying.n == 0 && !rg_wal_busy(node->wal) && node->log.persisted == last && node->log.committed == last &&
            node_voters_carry(node, change, last) &&
            (change->kind != RG_CHANGE_ROLE || change->peer.role != RG_ROLE_VOTER || rg_core_match(node->core, change->peer.id) == last);
@@ -76,6 +82,7 @@ static bool next_binding(const struct rg_node *node, struct rg_members *ret_afte
         heard[n++] = (struct rg_binding_heard){
             .id = node->peers[i].config.id, .said = node->peers[i].said, .up = node->peers[i].up};
     }
+    RG_ASSERT(n == node->n_peers + 1);
     return rg_binding_next(&node->members, heard, n, ret_after);
 }
 
@@ -94,6 +101,9 @@ static enum rg_err encode(struct rg_node *node, struct rg_change *change)
     if (err)
         return err;
     RG_ASSERT(rg_members_votes(&after, node->config.id)); /* whoever leads stays */
+    RG_ASSERT(after.n >= 1);
+    RG_ASSERT(after.n <= RG_PEERS_MAX);
+    RG_ASSERT(node->change.now == NULL); /* whose entry these bytes are */
     rg_buf_clear(&node->change.bytes);
     err = rg_members_encode(&after, &node->change.bytes);
     return err == RG_EINVALID ? rg_change_refuse(change, "has an address that is empty, too long or another's") : err;
@@ -112,6 +122,8 @@ static void submit(struct rg_node *node)
         return;
     }
     RG_ASSERT(update.n_entries == 1);
+    RG_ASSERT(update.entries[0].type == RG_ENTRY_CHANGE);
+    RG_ASSERT(index > node_applying(node));
     RG_ASSERT(update.first_index == index);
     RG_ASSERT(entry.term == node->meta.term);
     change->index = index;
@@ -156,6 +168,8 @@ void node_change_step(struct rg_node *node)
 
     if (!node_change_waits(node) || !node->leading)
         return;
+    RG_ASSERT(node->change.bytes.len > 0);
+    RG_ASSERT(node->change.deadline_ms != 0);
     err = voter_check(node, node->change.now);
     if (!err && !idle(node, node->change.now) && node_now_ms(node) >= node->change.deadline_ms)
         err = unready(node->change.now, "is left as it is: the log does not become idle");
@@ -184,6 +198,7 @@ void node_change_answer(struct rg_node *node)
         node->change.now = NULL;
         done(change, RG_ESTOPPED);
     } else if (node->state.applied.index >= change->index && !node->state.config_pending) {
+        RG_ASSERT(node->state.config_index >= change->index);
         node->change.now = NULL;
         done(change, RG_OK);
     }
@@ -201,6 +216,7 @@ static void on_bound(struct rg_change *change)
     struct rg_node *node = node_of_own(change);
 
     RG_ASSERT(change->kind == RG_CHANGE_BIND);
+    RG_ASSERT(node->change.now == NULL); /* it is over */
     if (change->err) {
         node->change.bind_due = node->leading; /* the log was not idle; else whoever leads next begins anew */
         return;
@@ -243,6 +259,9 @@ void node_bind_step(struct rg_node *node)
     if (!next_binding(node, &after))
         return; /* until somebody is heard */
     RG_ASSERT(after.n == node->members.n); /* nobody comes or goes by it */
+    RG_ASSERT(rg_members_voters(&after) == rg_members_voters(&node->members));
+    RG_ASSERT(rg_members_bound(&after) > rg_members_bound(&node->members));
+    RG_ASSERT(node->change.now == NULL);
     node->change.own = (struct rg_change){.kind = RG_CHANGE_BIND, .on_done = on_bound};
     rg_node_change(node, &node->change.own);
 }

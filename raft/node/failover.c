@@ -6,6 +6,7 @@
 #define ASK_MS 2000u   /* a node that does not answer within this counts as gone */
 _Static_assert(NODE_RAISE_MS > ASK_MS, "a promotion that is being asked for is not overtaken");
 #define RAISES_MS 10000u /* for an only voter to raise its epoch: then others may vote again */
+_Static_assert(RAISES_MS > NODE_RAISE_MS + 2 * ASK_MS, "it has time to ask, and to be promised");
 
 static uint64_t epoch_known(const struct rg_node *node)
 {
@@ -14,6 +15,7 @@ static uint64_t epoch_known(const struct rg_node *node)
 
 static uint64_t heard_ms_ago(const struct rg_node *node)
 {
+    RG_ASSERT(node->primary.heard_ms <= node_now_ms(node));
     return node->primary.heard_ms == 0 ? UINT64_MAX : node_now_ms(node) - node->primary.heard_ms;
 }
 
@@ -58,6 +60,9 @@ static struct rg_msg_fence_result result(const struct rg_node *node, uint64_t ce
 {
     uint64_t last = rg_wal_last(node->wal);
 
+    RG_ASSERT(!node->leading || node_votes(node));
+    RG_ASSERT(last == 0 || rg_wal_term(node->wal, last) != 0);
+    RG_ASSERT(rg_wal_term(node->wal, last) <= node->meta.term);
     return (struct rg_msg_fence_result){.voter = node_votes(node),
                                         .leader = node->leading,
                                         .epoch = epoch_known(node),
@@ -100,6 +105,8 @@ static void candidate_self(struct rg_node *node, struct rg_candidate *c)
     memcpy(c->region, node->meta.region, sizeof c->region);
     c->voter = own.voter;
     rg_promotion_answer(c, &own);
+    RG_ASSERT(c->answered);
+    RG_ASSERT(c->last.index == rg_wal_last(node->wal));
 }
 
 static void ask(struct rg_node *node, uint64_t epoch)
@@ -156,6 +163,8 @@ static bool all_answered(const struct rg_node *node)
 {
     const struct rg_failover *f = node->failover.request;
 
+    RG_ASSERT(f->n_candidates >= 1);
+    RG_ASSERT(f->n_candidates <= RG_LEN(f->candidates));
     for (size_t i = 1; i < f->n_candidates; i++)
         if (!f->candidates[i].answered && node->peers[i - 1].up && node->peers[i - 1].config.id == f->candidates[i].id)
             return false;
@@ -182,6 +191,9 @@ static enum rg_err judge(struct rg_node *node, bool promised)
                                    .promised = promised};
 
     RG_ASSERT(f->candidates[0].id == node->config.id);
+    RG_ASSERT(!promised || node->failover.stage.state == FAILOVER_PROMISE);
+    RG_ASSERT(p.epoch <= p.epoch_known);
+    RG_ASSERT(p.committed <= rg_wal_last(node->wal));
     candidate_self(node, &f->candidates[0]); /* as it is now: it may have got what others had when they answered */
     f->candidates[0].promised = promised;
     return rg_promotion_judge(&p, f);
@@ -197,6 +209,7 @@ void node_failover_answer(struct rg_node *node, enum rg_err err)
         return;
     RG_ASSERT(f->on_done != NULL);
     RG_ASSERT(err != RG_OK || f->dry_run || node->leading);
+    RG_ASSERT(err != RG_OK || f->dry_run || f->epoch == rg_epoch_of(node->meta.term));
     rg_sm_move(&node->failover.stage, FAILOVER_NONE);
     node->failover.request = NULL;
     f->err = err;
@@ -229,6 +242,8 @@ static void begin(struct rg_node *node, struct rg_failover *f, uint64_t ceded)
 
     RG_ASSERT(s->request == NULL);
     RG_ASSERT((ceded != 0) == (f == &s->own));
+    RG_ASSERT((ceded == node->config.id) == node->leading); /* whoever leads raises its own, nobody else is asked */
+    RG_ASSERT(node->snap.install.state == INSTALL_NONE);
     rg_sm_move(&s->stage, FAILOVER_ASK);
     s->request = f;
     s->ceded = ceded;
@@ -293,12 +308,16 @@ static void on_demoted(struct rg_change *change)
 /* Everybody answers. */
 static void raise_alone(struct rg_node *node)
 {
+    RG_ASSERT(node->leading);
+    RG_ASSERT(raising(node));
+    RG_ASSERT(node->change.now == NULL); /* the one of before is over */
     rg_sm_move(&node->failover.stage, FAILOVER_NONE);
     node->failover.request = NULL;
     node->epochs.raises_ms = node_now_ms(node) + RAISES_MS;
     node->failover.demote = (struct rg_change){.kind = RG_CHANGE_ROLE,
                                                .peer = {.id = node_change_least(node), .role = RG_ROLE_LEARNER},
                                                .on_done = on_demoted};
+    RG_ASSERT(node->failover.demote.peer.id != 0); /* there is another voter, and it is no guest */
     rg_node_change(node, &node->failover.demote);
 }
 
@@ -316,6 +335,8 @@ static void raise_epoch(struct rg_node *node)
     rg_buf_clear(&node->failover.config);
     if (rg_members_encode(&node->members, &node->failover.config) != RG_OK)
         return;
+    RG_ASSERT(node->failover.request == NULL);
+    RG_ASSERT(node->failover.config.len > 0);
     rg_log_warn(node->config.log, "epoch.raise", "over=%llu", (unsigned long long)node->epochs.heard);
     memset(f, 0, sizeof *f);
     f->on_done = on_raised;
@@ -329,6 +350,8 @@ static void step_asked(struct rg_node *node)
     struct rg_failover *f = node->failover.request;
     enum rg_err err = judge(node, false);
 
+    RG_ASSERT(!raising(node) || node->leading);
+    RG_ASSERT(node->failover.stage.state == FAILOVER_ASK);
     if (!err && raising(node) && rg_members_voters(&node->members) > 1) {
         raise_alone(node);
         return;
@@ -350,6 +373,8 @@ static void step_asked(struct rg_node *node)
         return;
     }
     RG_ASSERT(f->epoch > rg_epoch_of(node->meta.term));
+    RG_ASSERT(f->epoch <= RG_EPOCH_MAX);
+    RG_ASSERT(raising(node) || node->meta.promised == f->epoch);
     rg_sm_move(&node->failover.stage, FAILOVER_PROMISE);
     ask(node, f->epoch);
 }
@@ -408,6 +433,7 @@ static enum rg_err next_members(const struct rg_node *node, struct rg_buf *out)
     struct rg_members m;
 
     rg_change_promoted(&node->members, node->config.id, &m);
+    RG_ASSERT(m.n <= node->members.n);
     return rg_change_only_voter(&m) == node->config.id ? rg_members_encode(&m, out) : RG_EINVALID;
 }
 
@@ -426,6 +452,8 @@ static void step_begin(struct rg_node *node)
         return;
     }
     RG_ASSERT(node->log.persisted == rg_wal_last(node->wal));
+    RG_ASSERT(node->snap.install.state == INSTALL_NONE);
+    RG_ASSERT(node->answers.flying.n == 0);
     rg_buf_init(&config, RG_RAFT_CONFIG_BYTES_MAX);
     if (node->failover.ceded != 0)
         rg_buf_put(&config, node->failover.config.data, node->failover.config.len);
@@ -547,6 +575,8 @@ void node_reborn_durable(struct rg_node *node)
     RG_ASSERT(rg_wal_get(node->wal, node->epochs.reborn_index, &entry));
     RG_ASSERT(entry.type == RG_ENTRY_CHANGE);
     RG_ASSERT(entry.term == node->meta.term);
+    RG_ASSERT(node->snap.install.state == INSTALL_NONE);
+    RG_ASSERT(rg_wal_durable(node->wal) >= node->epochs.reborn_index || RG_BUG(epoch_led_early));
     rg_core_free(RG_STEAL(node->core));
     err = rg_members_decode(entry.data, &node->members);
     if (!err)

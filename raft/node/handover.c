@@ -14,6 +14,7 @@ static void answer(struct rg_node *node, enum rg_err err)
 {
     struct rg_handover *h = RG_STEAL(node->handover.request);
 
+    RG_ASSERT(err != RG_OK || !node->leading); /* somebody else leads then */
     if (h == NULL)
         return;
     if (node->handover.paused_ms > 0)
@@ -24,6 +25,8 @@ static void answer(struct rg_node *node, enum rg_err err)
 
 void node_pause(struct rg_node *node, bool pause)
 {
+    RG_ASSERT(!pause || node->leading);
+    RG_ASSERT(!pause || node->failover.request == &node->failover.own); /* a raised epoch's: a hand-over has its own way */
     node->handover.paused = pause;
 }
 
@@ -78,6 +81,9 @@ void rg_node_handover(struct rg_node *node, struct rg_handover *h)
     }
     RG_ASSERT(!s->changing);
     RG_ASSERT(!s->paused);
+    RG_ASSERT(node->leading);
+    RG_ASSERT(h->to != node->config.id);
+    RG_ASSERT(h->epoch > rg_epoch_of(node->meta.term));
     rg_sm_move(&s->stage, HANDOVER_DEMOTE);
     s->request = h;
     s->to = h->to;
@@ -96,6 +102,7 @@ static void on_change(struct rg_change *change)
     struct node_handover *s = RG_CONTAINER(change, struct node_handover, change);
 
     RG_ASSERT(s->changing);
+    RG_ASSERT(s->stage.state == HANDOVER_DEMOTE);
     s->changing = false;
     s->change_err = change->err;
 }
@@ -106,6 +113,8 @@ static void change_role(struct rg_node *node, uint64_t id, enum rg_role role)
 
     RG_ASSERT(!s->changing);
     RG_ASSERT(node->leading);
+    RG_ASSERT(s->stage.state == HANDOVER_DEMOTE);
+    RG_ASSERT(id != node->config.id);
     s->changing = true;
     s->change = (struct rg_change){.kind = RG_CHANGE_ROLE, .peer = {.id = id, .role = role}, .on_done = on_change};
     rg_node_change(node, &s->change);
@@ -162,6 +171,8 @@ static bool drained(const struct rg_node *node)
 {
     uint64_t last = rg_wal_last(node->wal);
 
+    RG_ASSERT(node->leading);
+    RG_ASSERT(node->handover.paused);
     return node_quiet(node) && node->answers.regional.n == 0 && node->log.persisted == last && node->log.committed == last;
 }
 
@@ -414,6 +425,7 @@ static void reply(struct rg_node *node, uint64_t peer, const struct rg_msg_hando
     struct rg_msg out = {.type = RG_MSG_HANDOVER, .handover = *m};
 
     RG_ASSERT(step == RG_HANDOVER_READY || step == RG_HANDOVER_REFUSED);
+    RG_ASSERT(peer != node->config.id);
     out.handover.step = step;
     out.handover.config = rg_span(NULL, 0);
     (void)node_send(node, peer, &out);

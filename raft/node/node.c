@@ -27,6 +27,7 @@ void node_settle(struct rg_node *node)
 {
     if (node->stage.state != NODE_STOPPED || node->pump.settling || node->pump.running)
         return;
+    RG_ASSERT(!node->stop.told || node->stop.err);
     node->pump.settling = true;
     answer_stopped(node);
     if (node->stop.err && !node->stop.told) {
@@ -73,6 +74,8 @@ void node_guests_drop(struct rg_node *node)
     size_t n = node_peers_members(node->peers, node->n_peers);
 
     RG_ASSERT(node->leading);
+    RG_ASSERT(n <= node->n_peers);
+    RG_ASSERT(n + 1 >= node->members.n);
     if (n == node->n_peers)
         return;
     node->n_peers = n;
@@ -102,6 +105,8 @@ void node_members_update(struct rg_node *node, bool always)
         return;
     node->members = members;
     node_peers_rebuild(node->peers, &node->n_peers, &node->members, node->config.id);
+    RG_ASSERT(node->n_peers + 1 >= node->members.n);
+    RG_ASSERT(node_peer_find(node, node->config.id) == NULL);
     node_policy_touch(node); /* which regions count */
     node_bind_soon(node);
     if (!always)
@@ -222,6 +227,8 @@ static enum rg_err node_init(struct rg_node *node, struct rg_errctx *ctx)
     if (!err)
         err = make_receiver(node);
     if (!err) {
+        RG_ASSERT(node->meta.node_id == node->config.id);
+        RG_ASSERT(node->state.applied.index <= node->log.persisted);
         node_peers_rebuild(node->peers, &node->n_peers, &node->members, node->config.id);
         node_policy_load(node);
         node_room_measure(node);
@@ -266,6 +273,10 @@ enum rg_err rg_node_start(struct rg_node *node, struct rg_errctx *ctx)
     RG_ASSERT(node->stage.state == NODE_NEW);
     RG_ASSERT(node->core != NULL);
     RG_ASSERT(!node->leading);
+    RG_ASSERT(!node->meta.fenced);
+    RG_ASSERT(!node->meta.superseded);
+    RG_ASSERT(!node->meta.quarantined);
+    RG_ASSERT(node->stop.err == RG_OK);
     node->pump.started_ms = node_now_ms(node);
     node_lease_start(node);
     if (node->meta.founds && rg_members_votes(&node->configured, node->config.id) && node->snap.index == 0 &&
@@ -289,8 +300,11 @@ static void hold(struct rg_node *node, bool last)
     const struct rg_held held = {node->meta.incarnation, node->state.applied.index, node->state.applied.term};
     struct rg_mark *mark = rg_metafile_mark(node->metafile);
 
-    if (mark != NULL && held.index > 0 && node->snap.install.state == INSTALL_NONE)
-        rg_mark_hold(mark, &held, last);
+    if (mark == NULL || held.index == 0 || node->snap.install.state != INSTALL_NONE)
+        return;
+    RG_ASSERT(held.index <= node->log.persisted || RG_BUG(apply_early)); /* what the mark has is on the other disk */
+    RG_ASSERT(held.term != 0);
+    rg_mark_hold(mark, &held, last);
 }
 
 void rg_node_stop(struct rg_node *node)
@@ -308,6 +322,7 @@ void rg_node_free(struct rg_node *node)
     if (node == NULL)
         return;
     RG_ASSERT(!node->pump.running); /* no callback frees it */
+    RG_ASSERT(!node->pump.settling);
     for (size_t i = 0; i < node->n_peers; i++)
         rg_sender_free(node->peers[i].sender);
     rg_receiver_free(node->receiver);
@@ -365,6 +380,8 @@ static void pump_durable(struct rg_node *node)
     enum rg_err err;
 
     RG_ASSERT(durable <= rg_wal_last(node->wal));
+    RG_ASSERT(node->stage.state != NODE_REBORN || node->epochs.reborn_index == rg_wal_last(node->wal));
+    RG_ASSERT(node->stage.state != NODE_FIRST || rg_wal_last(node->wal) == 1);
     if (node->stage.state == NODE_FIRST && durable >= 1) {
         err = node_start_core(node, &ctx);
         if (err)
@@ -419,6 +436,7 @@ static void pump_announce(struct rg_node *node)
 
     if (now < node->pump.announce_due_ms)
         return;
+    RG_ASSERT(node->config.announce_ms > 0);
     node->pump.announce_due_ms = now + node->config.announce_ms;
     for (size_t i = 0; node->leading && i < node->n_peers; i++)
         if (node->peers[i].up)
@@ -429,6 +447,7 @@ static void pump_senders(struct rg_node *node)
 {
     for (size_t i = 0; i < node->n_peers; i++) {
         RG_ASSERT(node->peers[i].sender == NULL || node->leading);
+        RG_ASSERT(node->peers[i].sender == NULL || node->peers[i].up);
         if (node->peers[i].sender != NULL && !rg_sender_step(node->peers[i].sender)) {
             rg_log_info(node->config.log, "snapshot.send.ended", "peer=%llu", (unsigned long long)node->peers[i].config.id);
             rg_sender_free(RG_STEAL(node->peers[i].sender));

@@ -10,8 +10,13 @@ static enum rg_err open_meta(struct rg_node *node, struct rg_held *ret_held, str
     struct rg_identity identity;
     enum rg_err err = rg_identity_open(&node->config, rg_members_votes(&node->configured, node->config.id), &identity, ctx);
 
+    RG_ASSERT(node->metafile == NULL);
     if (err)
         return err;
+    RG_ASSERT(identity.meta.node_id == node->config.id);
+    RG_ASSERT(identity.meta.starts > 0);
+    RG_ASSERT(!identity.meta.fenced);
+    RG_ASSERT(rg_incarnation_known(&identity.meta.incarnation));
     node->metafile = identity.file;
     node->meta = identity.meta;
     rg_birth_members(&node->configured, node->config.id, node->meta.founds);
@@ -24,6 +29,8 @@ static enum rg_err check_held(struct rg_node *node, const struct rg_held *held, 
 {
     uint64_t last = rg_wal_last(node->wal), term = 0;
 
+    RG_ASSERT(node->metafile != NULL);
+    RG_ASSERT(last >= node->snap.index);
     if (held->index == node->snap.index && held->index > 0)
         term = node->snap.term;
     else if (held->index >= rg_wal_first(node->wal) && held->index <= last)
@@ -101,6 +108,8 @@ static enum rg_err set_aside(struct rg_node *node, const struct rg_snapfile *fil
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err = rg_snapstore_set_aside(node->snaps, file, what, &ctx);
 
+    RG_ASSERT(file->index > 0);
+    RG_ASSERT(node->wal == NULL); /* opened anew, without it */
     if (err)
         return rg_fail(why, err, "%s", rg_errctx_text(&ctx, err));
     rg_log_error(node->config.log, "snapshot.aside", "index=%llu term=%llu why=%s note=\"%s\"", (unsigned long long)file->index,
@@ -126,6 +135,8 @@ static enum rg_err open_with(struct rg_node *node, struct rg_wal_config *config,
     }
     if (err)
         return err;
+    RG_ASSERT(file == NULL || rg_wal_first(node->wal) <= file->index + 1); /* they join */
+    RG_ASSERT(file == NULL || rg_wal_last(node->wal) >= file->index);
     if (report.note[0] != '\0')
         rg_log_warn(node->config.log, "wal.cut", "bytes=%llu note=\"%s\"", (unsigned long long)report.cut_bytes, report.note);
     if (file == NULL)
@@ -178,6 +189,8 @@ static enum rg_err open_log(struct rg_node *node, struct rg_errctx *ctx)
         return rg_fail(ctx, err, "%s; %s", rg_errctx_text(&why, err), damaged.text);
     if (err)
         return rg_fail(ctx, err, "%s", rg_errctx_text(&why, err));
+    RG_ASSERT(rg_wal_durable(node->wal) == rg_wal_last(node->wal)); /* it was read from there */
+    RG_ASSERT(node->snap.index <= rg_wal_last(node->wal));
     node_log_note(node, rg_wal_last(node->wal), 0);
     err = check_history(node, ctx);
     if (err)
@@ -209,6 +222,7 @@ static enum rg_err check_log(struct rg_node *node, struct rg_errctx *ctx)
 
     if (!err)
         node->meta.term = rg_opening_term(&opening, &node->meta);
+    RG_ASSERT(err || node->meta.term >= opening.last_term);
     return err;
 }
 
@@ -323,6 +337,8 @@ enum rg_err node_first_entry(struct rg_node *node, struct rg_errctx *ctx)
 
     RG_ASSERT(node->stage.state == NODE_FIRST);
     RG_ASSERT(rg_wal_last(node->wal) == 0);
+    RG_ASSERT(node->meta.founds != RG_FOUNDS_NOT);
+    RG_ASSERT(node->snap.index == 0);
     rg_binding_first(&first, node->config.id, &node->meta.incarnation);
     rg_buf_init(&config, RG_RAFT_CONFIG_BYTES_MAX);
     err = rg_members_encode(&first, &config);
@@ -348,6 +364,7 @@ static enum rg_err bump_term(struct rg_node *node, struct rg_errctx *ctx)
     err = rg_opening_next_term(node->meta.term, &node->meta.term, ctx);
     if (err)
         return err;
+    RG_ASSERT(node->meta.term > rg_wal_term(node->wal, rg_wal_last(node->wal))); /* no entry of this term was ever sent */
     node->meta.vote = 0;
     return rg_metafile_save(node->metafile, &node->meta, ctx);
 }
@@ -391,6 +408,9 @@ enum rg_err node_start_core(struct rg_node *node, struct rg_errctx *ctx)
     RG_ASSERT(node->state.applied.index <= node->log.persisted);
     RG_ASSERT(node->answers.flying.n == 0);
     RG_ASSERT(!node->leading);
+    RG_ASSERT(node->answers.queue.n == 0);
+    RG_ASSERT(base.index == 0 || base.config.n > 0);
+    RG_ASSERT(base.index == 0 || rg_wal_first(node->wal) <= base.index + 1);
     rg_sm_move(&node->stage, NODE_RUNNING);
     err = rg_core_start(node->core, node_now_ms(node), node->meta.term, node->meta.vote, &base, rg_wal_first(node->wal),
                         entries, n, &update);

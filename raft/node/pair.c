@@ -38,8 +38,10 @@ void node_pair_find(struct rg_node *node)
         (node->snap.index == 0 || rg_members_decode(rg_buf_span(&node->snap.config), &before) != RG_OK))
         return;
     node->pair.other = rg_change_second(&before, &now, node->config.id);
+    RG_ASSERT(node->pair.other != node->config.id);
     if (node->pair.other != 0)
         node->pair.index = index;
+    RG_ASSERT((node->pair.index == 0) == (node->pair.other == 0));
 }
 
 void node_pair_step(struct rg_node *node)
@@ -59,6 +61,9 @@ void node_pair_step(struct rg_node *node)
         if (members.peers[i].id == node->pair.other)
             members.peers[i].role = RG_ROLE_LEARNER;
     RG_ASSERT(rg_change_only_voter(&members) == node->config.id);
+    RG_ASSERT(rg_epoch_of(node->meta.term + 1) == rg_epoch_of(node->meta.term));
+    RG_ASSERT(node->log.persisted == rg_wal_last(node->wal));
+    RG_ASSERT(node->answers.flying.n == 0);
     rg_buf_init(&config, RG_RAFT_CONFIG_BYTES_MAX);
     if (rg_members_encode(&members, &config) != RG_OK)
         return;

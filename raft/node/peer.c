@@ -49,12 +49,15 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     else if (node->handover.stage.state == HANDOVER_COMMIT)
         hello.term = node->meta.ceded_term;
     RG_ASSERT(hello.term <= node->meta.term);
+    RG_ASSERT(hello.last_term <= node->meta.term);
+    RG_ASSERT(hello.starts > 0);
     RG_ASSERT(!hello.leader || hello.voter);
     rg_hello_encode(&hello, out);
 }
 
 static void raise_alarm(struct rg_node *node, const char *text)
 {
+    RG_ASSERT(text[0] != '\0');
     if (!node->health.alarm)
         rg_log_error(node->config.log, "primary.alarm", "text=\"%s\"", text);
     node->health.alarm = true;
@@ -71,6 +74,7 @@ void node_ahead_check(struct rg_node *node)
 {
     struct rg_errctx ctx = {.text = ""};
 
+    RG_ASSERT(node->leading);
     for (size_t i = 0; i < node->n_peers; i++) {
         struct node_peer *p = &node->peers[i];
 
@@ -258,6 +262,9 @@ void node_announce(struct rg_node *node, struct node_peer *peer)
         return; /* a peer would take too low an index for all there is */
     RG_ASSERT(node->leading);
     RG_ASSERT(peer->up);
+    RG_ASSERT(!peer->guest || RG_BUG(hello_no_fence));
+    RG_ASSERT(rg_core_term(node->core) == node->meta.term);
+    RG_ASSERT(node->state.applied.term <= node->meta.term);
     m.announce.term = rg_core_term(node->core);
     m.announce.commit = rg_core_commit(node->core);
     m.announce.index = node->state.applied.index;
@@ -281,6 +288,9 @@ void node_report_step(struct rg_node *node)
         node_bygone(node, rg_core_term(node->core)))
         return;
     RG_ASSERT(node->state.applied.index <= node->log.persisted || RG_BUG(apply_early));
+    RG_ASSERT(node->log.persisted <= rg_wal_last(node->wal));
+    RG_ASSERT(rg_core_term(node->core) == node->meta.term);
+    RG_ASSERT(node->primary.granted_ms <= node->meta.lease_ms); /* durable before it is told */
     m.report.term = rg_core_term(node->core);
     m.report.durable = node->log.persisted;
     m.report.index = node->state.applied.index;
@@ -356,6 +366,7 @@ static void on_announce(struct rg_node *node, struct node_peer *peer, const stru
         node->primary.pending = false;
     }
     RG_ASSERT(rg_epoch_of(m->term) >= node->meta.promised || RG_BUG(promise_follows));
+    RG_ASSERT(node->primary.granted_ms <= node->meta.lease_ms);
     node->primary.epoch = rg_epoch_of(m->term);
     node->primary.commit = RG_MAX(node->primary.commit, m->commit);
     moved = node->primary.id != peer->config.id;
@@ -388,6 +399,7 @@ static void on_report(struct rg_node *node, struct node_peer *peer, const struct
         raise_alarm(node, "a replica shows a later entry than this primary has: it has lost data");
         return;
     }
+    RG_ASSERT(!peer->guest || RG_BUG(hello_no_fence));
     node_lease_renewed(node, peer, m);
     memcpy(peer->hash, m->hash, sizeof peer->hash);
     compare_reported(node, peer);
@@ -401,6 +413,8 @@ static enum rg_err step_one(struct rg_node *node, uint64_t peer, const struct rg
     enum rg_err err;
 
     RG_ASSERT(m->type < RG_MSG_ANNOUNCE);
+    RG_ASSERT(peer != node->config.id);
+    RG_ASSERT(rg_core_term(node->core) == node->meta.term);
     node_guest_step(node, peer);
     err = rg_core_receive(node->core, node_now_ms(node), peer, m, &update);
 
@@ -421,6 +435,7 @@ static enum rg_err step_append(struct rg_node *node, uint64_t peer, struct rg_ms
     size_t done = 0;
 
     RG_ASSERT(node->snap.install.state == INSTALL_NONE || RG_BUG(install_takes_entries));
+    RG_ASSERT(m->append.n <= RG_MSG_ENTRIES_MAX);
     if (rg_append_contradicts(&here, &m->append)) {
         node_contradicted(node, m->append.term, "a leader contradicts entries that are applied here: this node must be seeded again "
                                                 "under a new id");
@@ -464,6 +479,8 @@ static void on_snap_ack(struct rg_node *node, struct node_peer *peer, const stru
 {
     if (peer->sender == NULL)
         return;
+    RG_ASSERT(node->leading);
+    RG_ASSERT(rg_sender_file(peer->sender)->index <= node->snap.index);
     if (rg_sender_on_ack(peer->sender, m)) {
         node_snapshot_given(node, peer, rg_sender_file(peer->sender));
         return;
@@ -558,6 +575,7 @@ enum rg_err rg_node_on_message(struct rg_node *node, uint64_t peer, struct rg_sp
     if (err)
         return err;
     RG_ASSERT(p->config.id == peer);
+    RG_ASSERT(peer != node->config.id);
     if (p->foreign)
         return rg_fail(ctx, RG_EPEER, "ForeignHistory: peer %llu is of another history", (unsigned long long)peer);
     p->heard_ms = node_now_ms(node);

@@ -95,11 +95,47 @@ static void route_install(struct rg_node *node, struct node_peer *peer)
                 (unsigned long long)rg_sender_file(peer->sender)->size);
 }
 
+/* What the core may say: nothing of a log that is not here, and nothing is confirmed, claimed or promised that is not on this disk. */
+static void message_check(const struct rg_node *node, const struct rg_msg *m)
+{
+    uint64_t last = rg_wal_last(node->wal), disk = RG_BUG(learner_confirms_early) || RG_BUG(epoch_led_early) ? last : node->log.persisted;
+
+    switch (m->type) {
+    case RG_MSG_APPEND:
+        RG_ASSERT(m->append.term == node->meta.term);
+        RG_ASSERT(m->append.prev_index + m->append.n <= last);
+        RG_ASSERT(m->append.prev_term <= node->meta.term);
+        return;
+    case RG_MSG_APPEND_RESULT:
+        RG_ASSERT(m->append_result.term == node->meta.term);
+        RG_ASSERT(m->append_result.rejected != 0 || m->append_result.last_index <= disk);
+        return;
+    case RG_MSG_VOTE:
+        RG_ASSERT(m->vote.candidate == node->config.id);
+        RG_ASSERT(m->vote.pre_vote || m->vote.term == node->meta.term);
+        RG_ASSERT(m->vote.pre_vote || node->meta.vote == node->config.id);
+        RG_ASSERT(m->vote.last_index <= disk);
+        return;
+    case RG_MSG_VOTE_RESULT:
+        RG_ASSERT(!m->vote_result.granted || m->vote_result.pre_vote || node->meta.vote != 0);
+        return;
+    case RG_MSG_INSTALL:
+        RG_ASSERT(m->install.term == node->meta.term);
+        RG_ASSERT(m->install.index <= node->state.applied.index);
+        RG_ASSERT(m->install.index_term <= node->meta.term);
+        return;
+    default:
+        return;
+    }
+}
+
 static void route(struct rg_node *node, const struct rg_core_message *m)
 {
     struct node_peer *peer = node_peer_find(node, m->to);
 
     RG_ASSERT(m->to != node->config.id);
+    RG_ASSERT(m->msg.type < RG_MSG_ANNOUNCE); /* raft's own */
+    message_check(node, &m->msg);
     if (peer == NULL)
         return;
     switch (m->msg.type) {
@@ -133,6 +169,8 @@ void node_lose_leadership(struct rg_node *node)
     node_handover_end(node, RG_ENOTPRIMARY, "this node leads no more");
     RG_ASSERT(node->change.now == NULL);
     RG_ASSERT(!node->handover.changing);
+    RG_ASSERT(node->answers.flying.n == 0);
+    RG_ASSERT(node->handover.stage.state == HANDOVER_NONE || node->handover.stage.state >= HANDOVER_CEDE);
 }
 
 static void gain_leadership(struct rg_node *node)
@@ -140,6 +178,10 @@ static void gain_leadership(struct rg_node *node)
     RG_ASSERT(node->change.now == NULL);
     RG_ASSERT(node->answers.queue.n == 0);
     RG_ASSERT(node->answers.flying.n == 0); /* those of a reign before were answered when it ended */
+    RG_ASSERT(rg_core_is_voter(node->core, node->config.id));
+    RG_ASSERT(rg_core_term(node->core) == node->meta.term);
+    RG_ASSERT(node->snap.install.state == INSTALL_NONE);
+    RG_ASSERT(!node->meta.fenced);
     node->leading = true;
     node_pump_led(node);
     node_guests_drop(node);
@@ -222,6 +264,9 @@ void node_take(struct rg_node *node, enum rg_err err, const struct rg_core_updat
     }
     RG_ASSERT(node->stage.state == NODE_RUNNING);
     RG_ASSERT(update->n_entries == 0 || !update->snapshot);
+    RG_ASSERT(!update->snapshot || received);
+    RG_ASSERT(!update->snapshot || rg_core_state(node->core) == RG_CORE_FOLLOWER);
+    RG_ASSERT(update->n_messages == 0 || update->messages != NULL);
     RG_ASSERT(update->n_entries == 0 || rg_core_state(node->core) != RG_CORE_LEADER || update->first_index == rg_wal_last(node->wal) + 1);
     if (update->save)
         take_meta(node);
@@ -258,7 +303,7 @@ void node_submit_batch(struct rg_node *node)
 
     if (node->answers.queue.n == 0 || !node->leading || rg_wal_busy(node->wal) || node_change_waits(node))
         return;
-    RG_ASSERT(first > node->state.applied.index);
+    RG_ASSERT(first > node_applying(node));
     n = node_batch(node, term);
     err = rg_core_submit(node->core, node_now_ms(node), node->answers.batch, n, &update);
     if (err == RG_ENOTPRIMARY) {

@@ -1,6 +1,7 @@
 /* raft/serve/answer.c: proposals in, outcomes out; waits for a revision. */
 #include "raft/serve/serve.h"
 
+_Static_assert(NODE_SCAN_MS < NODE_POLICY_WAIT_MS, "a wait is not kept much longer than its time");
 _Static_assert(NODE_BATCH_BYTES >= RG_CMD_BYTES_MAX, "a batch holds any command");
 
 void node_answers_init(struct rg_node *node)
@@ -50,6 +51,7 @@ void node_answers_refuse(struct rg_node *node)
         struct rg_proposal *p = rg_proposals_pop(&queue);
         enum rg_err err = node_room_check(node, p->cmd);
 
+        RG_ASSERT(p->index == 0); /* in no log: nothing is left open */
         if (!err) {
             rg_proposals_push(&node->answers.queue, p);
             continue;
@@ -63,9 +65,12 @@ void node_answers_refuse(struct rg_node *node)
 void node_answers_stalled(struct rg_node *node, enum rg_err err)
 {
     RG_ASSERT(err == RG_ESTATEFULL || err == RG_EDISKFULL); /* nothing else leaves an outcome open in place */
+    RG_ASSERT(node->answers.flying.n == 0 || node->leading);
+    RG_ASSERT(node->answers.flying.n == 0 || node->answers.flying.head->index > node->state.applied.index); /* the visible is not open */
     for (struct rg_proposal *p = node->answers.flying.head; p != NULL; p = p->next)
         p->rev = (struct rg_rev){.epoch = rg_epoch_of(p->term), .index = p->index};
     rg_proposals_answer(&node->answers.flying, err);
+    RG_ASSERT(node->answers.flying.n == 0); /* whoever submits again is queued */
 }
 
 void node_regions_moved(struct rg_node *node)
@@ -81,6 +86,7 @@ static enum rg_err policy_check(const struct rg_node *node, const struct rg_prop
     uint32_t asked = p->wait_regions == RG_REGIONS_ALL ? 0 : p->wait_regions;
     RG_UNINIT struct rg_spread r;
 
+    RG_ASSERT(node->leading);
     if (asked == 0 && (p->exempt || (node->lease.settings.regions == 0 && node->lease.settings.lease_index == 0)))
         return RG_OK;
     node_spread(node, &r);
@@ -118,12 +124,14 @@ void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal)
 {
     enum rg_err err = submit_check(node, proposal);
 
+    RG_ASSERT(proposal->on_done != NULL);
     proposal->index = proposal->term = 0;
     proposal->regions_durable = 0;
     memset(&proposal->reply, 0, sizeof proposal->reply);
     memset(&proposal->rev, 0, sizeof proposal->rev);
     node->next_status.proposals++;
     if (err == RG_EPAUSED && proposal->hold && node->answers.held.n < node->config.queue_max) {
+        RG_ASSERT(node->handover.paused); /* whoever ends the pause lets it go */
         rg_proposals_push(&node->answers.held, proposal);
         return;
     }
@@ -133,6 +141,10 @@ void rg_node_submit(struct rg_node *node, struct rg_proposal *proposal)
         proposal->on_done(proposal);
         return;
     }
+    RG_ASSERT(node->stage.state == NODE_RUNNING);
+    RG_ASSERT(node->leading);
+    RG_ASSERT(proposal->cmd.n <= RG_CMD_BYTES_MAX);
+    RG_ASSERT(node->answers.queue.n < node->config.queue_max);
     if (node->answers.queue.n == 0)
         node->answers.queue_since_us = node_now_us(node);
     rg_proposals_push(&node->answers.queue, proposal);
@@ -161,16 +173,23 @@ size_t node_batch(struct rg_node *node, uint64_t term)
     for (const struct rg_proposal *p = node->answers.queue.head; p != NULL && n < node->config.batch_max; p = p->next) {
         if (n > 0 && bytes + p->cmd.n > NODE_BATCH_BYTES)
             break;
+        RG_ASSERT(p->index == 0); /* not proposed yet */
         bytes += p->cmd.n;
         node->answers.batch[n++] = (struct rg_entry){.term = term, .type = RG_ENTRY_COMMAND, .data = p->cmd};
     }
     RG_ASSERT(n > 0);
+    RG_ASSERT(n <= node->answers.queue.n);
+    RG_ASSERT(bytes <= NODE_BATCH_BYTES);
     RG_ASSERT(n <= node->config.batch_max);
     return n;
 }
 
 void node_batch_flies(struct rg_node *node, uint64_t first, uint64_t term, size_t n)
 {
+    RG_ASSERT(n <= node->answers.queue.n);
+    RG_ASSERT(first > node->state.applied.index);
+    RG_ASSERT(node->answers.flying.n == 0 || node->answers.flying.head->index < first);
+    RG_ASSERT(node->answers.flying.n == 0 || node->answers.flying.head->term == term);
     for (size_t i = 0; i < n; i++) {
         struct rg_proposal *p = rg_proposals_pop(&node->answers.queue);
 
@@ -185,6 +204,7 @@ void node_batch_flies(struct rg_node *node, uint64_t first, uint64_t term, size_
 
 void node_batch_refused(struct rg_node *node)
 {
+    RG_ASSERT(rg_core_state(node->core) != RG_CORE_LEADER);
     rg_proposals_answer(&node->answers.queue, RG_ENOTPRIMARY);
 }
 
@@ -192,6 +212,7 @@ struct rg_proposal *node_flying_take(struct rg_node *node, uint64_t index, uint6
 {
     struct rg_proposal *p = node->answers.flying.head;
 
+    RG_ASSERT(index > 0);
     RG_ASSERT(p == NULL || p->index >= index); /* none is passed over */
     return p != NULL && p->index == index && p->term == term ? rg_proposals_pop(&node->answers.flying) : NULL;
 }
@@ -200,6 +221,8 @@ void node_done_add(struct rg_node *node, struct rg_proposal *proposal)
 {
     RG_ASSERT(proposal->index != 0);
     RG_ASSERT(proposal->index == proposal->rev.index);
+    RG_ASSERT(proposal->index == node->state.applied.index);
+    RG_ASSERT(rg_epoch_of(proposal->term) == proposal->rev.epoch);
     rg_proposals_push(&node->answers.done, proposal);
 }
 
@@ -210,6 +233,8 @@ static bool regions_have(const struct rg_node *node, const struct rg_spread *r, 
     uint32_t asked = p->wait_regions == RG_REGIONS_ALL ? (uint32_t)r->n : p->wait_regions, lease, policy;
 
     p->regions_durable = rg_spread_durable(r, p->index, false);
+    RG_ASSERT(p->index > 0); /* an entry below all would be durable anywhere */
+    RG_ASSERT(p->regions_durable <= r->n);
     if (p->exempt)
         return p->regions_durable >= asked;
     lease = node_lease_needed(node, r);
@@ -237,6 +262,8 @@ static void answer_regional(struct rg_node *node, const struct rg_spread *r, uin
     node->answers.regional_deadline_ms = UINT64_MAX;
     while (node->answers.regional.n > 0) {
         p = rg_proposals_pop(&node->answers.regional);
+        RG_ASSERT(p->deadline_ms != 0); /* nobody waits for regions without an end */
+        RG_ASSERT(p->index <= node->state.applied.index);
         if (regions_have(node, r, p))
             p->err = RG_OK;
         else if (now_ms >= p->deadline_ms)
@@ -267,6 +294,7 @@ void rg_node_wait(struct rg_node *node, struct rg_wait *wait)
         err = RG_ESTOPPED;
     if (err == RG_EREVISION && node_now_ms(node) < wait->deadline_ms) {
         if (rg_waits_push(&node->answers.waits, wait, node->config.waits_max) == RG_OK) {
+            RG_ASSERT(rg_rev_cmp(wait->rev, rg_node_visible(node)) > 0);
             if (node->answers.waits.n == 1 || wait->deadline_ms < node->answers.waits_deadline_ms)
                 node->answers.waits_deadline_ms = wait->deadline_ms;
             return;
@@ -280,6 +308,7 @@ void rg_node_wait(struct rg_node *node, struct rg_wait *wait)
 void node_waits_answer(struct rg_node *node, enum rg_err all)
 {
     RG_ASSERT(all != RG_OK);
+    RG_ASSERT(node->stage.state == NODE_STOPPED);
     while (node->answers.waits.n > 0) {
         struct rg_wait *w = rg_waits_pop(&node->answers.waits);
 
@@ -328,6 +357,7 @@ void node_answer(struct rg_node *node)
     RG_UNINIT struct rg_spread regions;
     struct rg_proposal *p;
 
+    RG_ASSERT(node->stage.state == NODE_RUNNING);
     node_spread(node, &regions);
     if (node->answers.regional.n > 0 && (node->answers.regional_dirty || now_ms >= node->answers.regional_deadline_ms))
         answer_regional(node, &regions, now_ms);
@@ -368,6 +398,7 @@ uint64_t node_answer_due(const struct rg_node *node)
 {
     uint64_t due = RG_MIN(node->answers.regional.n > 0 ? node->answers.regional_deadline_ms : UINT64_MAX, node_forward_due(node));
 
+    RG_ASSERT(node->answers.done.n == 0); /* a turn leaves none behind: nothing but the clock is waited for */
     if (node->answers.waits.n > 0)
         due = RG_MIN(due, RG_MAX(node->answers.waits_deadline_ms, node->answers.waits_scan_ms));
     return due;

@@ -9,6 +9,7 @@ void node_epochs_read(struct rg_txn *txn, struct rg_epochs *ret_epochs)
 
     if (rg_epoch_list(txn, &scan) != RG_OK)
         return;
+    RG_ASSERT(ret_epochs->n <= RG_EPOCHS_MAX);
     ret_epochs->n = 0;
     while (rg_epoch_list_next(&scan, &e) == RG_OK)
         rg_epochs_add(ret_epochs, e.epoch, e.first_index);
@@ -23,6 +24,7 @@ void node_epochs_load(struct rg_node *node, struct rg_txn *txn)
 void node_epoch_heard(struct rg_node *node, uint64_t epoch)
 {
     node->epochs.heard = RG_MAX(node->epochs.heard, RG_MIN(epoch, RG_EPOCH_HEARD_MAX));
+    RG_ASSERT(node->epochs.heard <= RG_EPOCH_HEARD_MAX); /* or no epoch would be left above it */
 }
 
 void node_promise_heard(struct rg_node *node, uint64_t epoch)
@@ -31,6 +33,7 @@ void node_promise_heard(struct rg_node *node, uint64_t epoch)
         return;
     node->epochs.heard = RG_MAX(node->epochs.heard, epoch);
     RG_ASSERT(node->epochs.heard > rg_epoch_of(node->meta.term));
+    RG_ASSERT(node->epochs.heard <= RG_EPOCH_HEARD_MAX);
     if (node->epochs.raise_ms == 0)
         node->epochs.raise_ms = node_now_ms(node) + NODE_RAISE_MS + node->lease.settings.lease_ms;
 }

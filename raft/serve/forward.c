@@ -34,6 +34,7 @@ void rg_node_forward(struct rg_node *node, struct rg_proposal *p)
     struct node_peer *primary = node_peer_find(node, node->primary.id);
     enum rg_err err = RG_OK;
 
+    RG_ASSERT(p->on_done != NULL);
     if (node->stage.state == NODE_RUNNING && node->leading) {
         forward_here(node, p);
         return;
@@ -69,6 +70,8 @@ void node_on_proposed(struct rg_node *node, struct node_peer *peer, const struct
 
     if (p == NULL)
         return; /* given up meanwhile */
+    RG_ASSERT(p->index == m->number);
+    RG_ASSERT(p->deadline_ms != 0);
     p->reply = m->reply;
     p->rev = m->rev;
     refuse(p, m->err);
@@ -119,6 +122,7 @@ static struct guest *guest_new(struct rg_node *node, struct rg_span cmd)
         return NULL;
     }
     g->node = node;
+    RG_ASSERT(g->cmd.len == cmd.n);
     g->proposal.cmd = rg_buf_span(&g->cmd);
     return g;
 }
@@ -138,12 +142,14 @@ static void guest_answer(struct rg_node *node, uint64_t peer, uint64_t number, c
     struct rg_msg m = {.type = RG_MSG_PROPOSED};
 
     RG_ASSERT(peer != 0);
+    RG_ASSERT(peer != node->config.id);
     m.proposed = (struct rg_msg_proposed){.number = number, .err = outcome_for(node, peer, p), .rev = p->rev, .reply = p->reply};
     (void)node_send(node, peer, &m); /* lost: the outcome is open there */
 }
 
 static void own_answer(struct rg_proposal *own, const struct rg_proposal *p)
 {
+    RG_ASSERT(own != p);
     own->err = p->err;
     own->reply = p->reply;
     own->rev = p->rev;
@@ -159,6 +165,7 @@ static bool guest_degrade(struct guest *g)
     if (g->proposal.err != RG_ESHORTAGE || !g->node->lease.settings.degrade || g->proposal.degraded)
         return false;
     RG_ASSERT(g->proposal.index == 0); /* it is in no log */
+    RG_ASSERT(g->proposal.rev.index == 0);
     node_spread(g->node, &r);
     rg_tlv_put_u64(&g->cmd, RG_F_DEGRADED, rg_spread_reachable(&r));
     if (g->cmd.err)
@@ -200,6 +207,8 @@ void node_on_propose(struct rg_node *node, struct node_peer *peer, const struct 
     g->number = m->number;
     g->proposal.on_done = guest_done;
     node->forward.n_guests++;
+    RG_ASSERT(node->forward.n_guests <= NODE_GUESTS_MAX);
+    RG_ASSERT(g->peer != 0);
     rg_node_submit(node, &g->proposal);
 }
 
@@ -220,6 +229,8 @@ static void forward_here(struct rg_node *node, struct rg_proposal *p)
     g->proposal.deadline_ms = p->deadline_ms;
     g->proposal.on_done = guest_done;
     node->forward.n_guests++;
+    RG_ASSERT(node->forward.n_guests <= NODE_GUESTS_MAX);
+    RG_ASSERT(g->peer == 0);
     rg_node_submit(node, &g->proposal);
 }
 

@@ -61,6 +61,7 @@ void node_settings_note(struct rg_node *node, uint64_t index, struct rg_span cmd
         node->lease.dirty = true;
     } else if (node->lease.settings.regions > 0 && rg_tlv_u64(cmd, RG_F_DEGRADED, UINT64_MAX) != UINT64_MAX) {
         RG_ASSERT(index >= node->lease.degraded_last);
+        RG_ASSERT(index == node->state.applied.index);
         node->lease.dirty = true;
         node->lease.degraded_last = index;
     }
@@ -87,6 +88,8 @@ void node_lease_start(struct rg_node *node)
     RG_ASSERT(node->stage.state == NODE_NEW);
     if (!RG_BUG(grant_forgotten))
         rg_grants_assume(&node->lease.granted, node->meta.lease_ms, node_now_ms(node));
+    RG_ASSERT(node->lease.granted.to == 0); /* to whom is not known: it counts for everybody */
+    RG_ASSERT(node->meta.lease_ms == 0 || node->lease.granted.until_ms > 0 || RG_BUG(grant_forgotten));
 }
 
 /* 0: none is granted. */
@@ -109,6 +112,7 @@ uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms
         }
     }
     rg_grants_give(&node->lease.granted, peer, lease_ms, node_now_ms(node));
-    RG_ASSERT(lease_ms <= node->meta.lease_ms);
+    RG_ASSERT(lease_ms <= node->meta.lease_ms); /* durable before it is told */
+    RG_ASSERT(node->lease.granted.to == peer);
     return lease_ms;
 }

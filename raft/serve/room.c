@@ -3,6 +3,7 @@
 
 #define ROOM_APPLY_MS 500u   /* before an entry without room is tried again */
 #define ROOM_TELL_MS 1000u   /* the primary hears of it this often, and at once when something becomes full or has room again */
+_Static_assert(ROOM_APPLY_MS <= ROOM_TELL_MS, "that it goes on is told when it does");
 #define ROOM_REWRITE_BYTES 64 /* what is replaced may grow by this: a status that was not there, a longer time */
 
 /* ---- what is full ---- */
@@ -13,6 +14,7 @@ static void log_change(const struct rg_node *node, unsigned before)
     bool more = (node->room.full & ~before) != 0;
     enum rg_log_level level = more ? RG_LOG_WARN : RG_LOG_INFO;
 
+    RG_ASSERT(node->room.full != before);
     rg_log_event(node->config.log, level, more ? "room.full" : "room.again",
            "full=%s state_bytes=%llu state_bytes_max=%llu memory_free=%llu disk_free=%llu", rg_room_name(node->room.full),
            (unsigned long long)r->state_bytes, (unsigned long long)r->state_bytes_max, (unsigned long long)r->memory_free,
@@ -32,6 +34,9 @@ static void judge_refusal(struct rg_node *node)
         if (node->room.refusing != 0)
             node->room.by = peer->config.id;
     }
+    RG_ASSERT((node->room.refusing & ~(unsigned)RG_FULL_ALL) == 0);
+    RG_ASSERT(node->room.by == node->config.id || (node->room.refusing & (RG_FULL_DISK | RG_FULL_STOPPED)) == 0); /* a peer's own affair */
+    RG_ASSERT(node->room.full == 0 || node->room.by == node->config.id);
     if (node->leading && (node->room.refusing & ~before) != 0)
         node_answers_refuse(node);
 }
@@ -97,6 +102,7 @@ void node_room_stopped(struct rg_node *node, bool stopped)
         return;
     node->room.full = stopped ? node->room.full | RG_FULL_STOPPED : node->room.full & ~(unsigned)RG_FULL_STOPPED;
     node->room.tell = true;
+    RG_ASSERT(((node->room.full & RG_FULL_STOPPED) != 0) == stopped);
     if (stopped)
         rg_log_error(node->config.log, "apply.stopped", "index=%llu text=\"no room for the state: give it more (state_mb_max, the file "
                      "system of state_dir); it goes on by itself\"", (unsigned long long)node->state.applied.index);
@@ -139,6 +145,7 @@ enum rg_err node_room_check(struct rg_node *node, struct rg_span cmd)
 
 void node_on_room(struct rg_node *node, struct node_peer *peer, const struct rg_msg_room *m)
 {
+    RG_ASSERT(peer->config.id != node->config.id);
     peer->room = m->room;
     peer->full = m->full;
     judge_refusal(node);

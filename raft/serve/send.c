@@ -31,6 +31,8 @@ enum rg_err node_send(struct rg_node *node, uint64_t peer, const struct rg_msg *
         node_fail(node, node->out.err, "encode a message: %s", rg_err_text(node->out.err));
         return RG_ECLOSED;
     }
+    RG_ASSERT(node->out.len > 0);
+    RG_ASSERT(node->out.len <= RG_MSG_BYTES_MAX);
     err = node->io->send(node->io, peer, rg_buf_span(&node->out));
     if (err == RG_EBUSY)
         node_retry_soon(node);
@@ -52,6 +54,7 @@ static size_t gather(struct rg_node *node, const struct rg_gate_span *span, size
             break;
         if (n > 0 && (entry->type == RG_ENTRY_CHANGE || bytes + entry->data.n > RG_MSG_DATA_BYTES_MAX))
             break;
+        RG_ASSERT(entry->term <= node->meta.term);
         bytes += entry->data.n;
         n++;
     }
@@ -70,6 +73,10 @@ static bool release_one(struct rg_node *node, struct node_peer *peer, uint64_t l
     if (!rg_gate_next(&peer->gate, limit, rg_core_term(node->core), rg_wal_first(node->wal), &span))
         return false;
     RG_ASSERT(node->leading);
+    RG_ASSERT(peer->up);
+    RG_ASSERT(!peer->guest || RG_BUG(hello_no_fence));
+    RG_ASSERT(span.prev_term <= node->meta.term);
+    RG_ASSERT(rg_core_term(node->core) == node->meta.term); /* durable before anything is said in it */
     RG_ASSERT(span.last <= rg_wal_last(node->wal) || span.last == span.prev_index);
     m.append.term = rg_core_term(node->core);
     m.append.prev_index = span.prev_index;
@@ -102,9 +109,26 @@ static uint64_t release_limit(const struct rg_node *node, const struct node_peer
 {
     uint64_t change = rg_core_change_index(node->core);
 
+    RG_ASSERT(!node->leading || change <= rg_wal_last(node->wal));
     if (peer->config.role != RG_ROLE_VOTER && (node->config.test_flags & RG_TEST_NO_GATE) == 0 && !RG_BUG(gate_open))
         return rg_core_commit(node->core);
     return change > node->log.persisted ? change - 1 : UINT64_MAX;
+}
+
+/* What is left in a gate is owed by whoever leads, to one that is linked, and is in the log. */
+static void owed_check(const struct rg_node *node, const struct node_peer *peer)
+{
+    const struct rg_gate *gate = &peer->gate;
+
+    if (!gate->held)
+        return;
+    RG_ASSERT(node->leading);
+    RG_ASSERT(peer->up);
+    RG_ASSERT(peer->sender == NULL);
+    RG_ASSERT(gate->term == node->meta.term);
+    RG_ASSERT(gate->end <= rg_wal_last(node->wal));
+    RG_ASSERT(gate->next <= rg_wal_last(node->wal) + 1);
+    RG_ASSERT(gate->next_prev_term <= gate->term);
 }
 
 void node_release(struct rg_node *node)
@@ -118,5 +142,7 @@ void node_release(struct rg_node *node)
         else
             while (release_one(node, peer, limit))
                 ;
+        if (node->stage.state == NODE_RUNNING)
+            owed_check(node, peer);
     }
 }

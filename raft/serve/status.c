@@ -4,6 +4,9 @@
 #include "raft/serve/serve.h"
 #include "store/model/node.h"
 
+_Static_assert(sizeof ((struct rg_node_status *)0)->snapshot_text >= sizeof ((struct node_snap *)0)->refused_text, "said whole");
+_Static_assert(sizeof ((struct rg_node_status *)0)->refusing_region == sizeof ((struct rg_meta *)0)->region, "copied whole");
+
 /* ---- lags ---- */
 
 enum rg_err node_figures_new(struct rg_node *node)
@@ -44,6 +47,8 @@ void node_receipt_note(struct rg_node *node, uint64_t index)
 
 void node_receipts_count(struct rg_node *node)
 {
+    RG_ASSERT(!node->leading);
+    RG_ASSERT(node->state.applied.index > 0);
     rg_moments_visible(&node->figures.moments, node->state.applied.index, node_now_us(node), node->next_status.visible_us);
 }
 
@@ -136,6 +141,7 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     if (behind >= node->log.committed)
         return;
     s->lag_entries = node->log.committed - behind;
+    RG_ASSERT(!peer->guest || RG_BUG(hello_no_fence)); /* what leads has none */
     s->lag_bytes = rg_moments_lag_bytes(&node->figures.moments, behind);
     s->lag_ms = rg_moments_lag_ms(&node->figures.moments, behind, now);
 }
@@ -143,6 +149,7 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
 /* Whoever is linked has the binding in the configuration: the next one knows it as well. */
 static bool linked_bound(const struct rg_node *node)
 {
+    RG_ASSERT(node->leading);
     for (size_t i = 0; i < node->n_peers; i++)
         if (!node->peers[i].guest && node->peers[i].up && !rg_binding_counts(&node->members, &node->peers[i].config))
             return false;
@@ -154,6 +161,7 @@ static void publish_regions(struct rg_node *node, struct rg_node_status *s)
     struct rg_spread r;
 
     node_spread(node, &r);
+    RG_ASSERT(r.n <= node->n_peers);
     s->regions = rg_spread_counting(&r);
     s->regions_reachable = rg_spread_reachable(&r);
     s->lease_settled = !node->leading || node_lease_settled(node, &r);
@@ -169,6 +177,7 @@ static void publish_room(struct rg_node *node, struct rg_node_status *s)
 {
     const struct node_peer *by = node_peer_find(node, node->room.by);
 
+    RG_ASSERT(by == NULL || node->room.by != node->config.id);
     s->room = node->room.now;
     s->full = node->room.full;
     s->refusing = node->leading ? node->room.refusing : 0;
@@ -184,6 +193,7 @@ static void publish_refused(const struct rg_node *node, struct rg_node_status *s
 
     s->snapshot_refused = refused ? node->snap.refused : RG_OK;
     snprintf(s->snapshot_text, sizeof s->snapshot_text, "%s", refused ? node->snap.refused_text : "");
+    RG_ASSERT(!refused || node->snap.refused == RG_ESTATEFULL || node->snap.refused == RG_EBUSY);
     if (refused && !s->ready)
         snprintf(s->not_ready, sizeof s->not_ready, "%s: %.120s", rg_err_name(node->snap.refused), node->snap.refused_text);
 }

@@ -11,6 +11,7 @@ void node_fail(struct rg_node *node, enum rg_err err, const char *fmt, ...)
     va_list ap;
 
     RG_ASSERT(err != RG_OK);
+    RG_ASSERT((node->stop.err == RG_OK) || node->stage.state == NODE_STOPPED);
     if (node->stage.state == NODE_STOPPED)
         return;
     va_start(ap, fmt);
@@ -29,6 +30,7 @@ static void meta_note(struct rg_node *node, const char *why)
     RG_ASSERT(why[0] != '\0');
     memcpy(node->meta.note, why, n);
     node->meta.note[n] = '\0';
+    RG_ASSERT(n < sizeof node->meta.note);
 }
 
 /* Saved even when the node is failing already: the next start must see it. */
@@ -37,6 +39,7 @@ static void meta_mark(struct rg_node *node, bool *mark, const char *why)
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
+    RG_ASSERT(!*mark); /* whoever is, does not run */
     *mark = true;
     meta_note(node, why);
     err = RG_BUG(fence_not_noted) ? RG_OK : rg_metafile_save(node->metafile, &node->meta, &ctx);
@@ -53,6 +56,7 @@ void node_fence(struct rg_node *node, uint64_t epoch, const char *why)
     node_fail(node, RG_EFENCED, "%s", why);
     RG_ASSERT(node->stage.state == NODE_STOPPED);
     RG_ASSERT(node->meta.fenced);
+    RG_ASSERT(node->meta.promised >= epoch);
 }
 
 void node_fence_forgetful(struct rg_node *node, uint64_t epoch, const char *why)
@@ -67,6 +71,8 @@ void node_supersede(struct rg_node *node, const char *why)
         return;
     meta_mark(node, &node->meta.superseded, why);
     node_fail(node, RG_ESUPERSEDED, "%s", why);
+    RG_ASSERT(node->stage.state == NODE_STOPPED);
+    RG_ASSERT(node->meta.superseded);
 }
 
 void node_contradicted(struct rg_node *node, uint64_t term, const char *why)
