@@ -5,7 +5,169 @@
 
 #include "base/unicode.h"
 
-/* --- in --- */
+/* --- in: what is plain, at once --- */
+
+/* What is left of the text. Every step that fails leaves it where it is: nobody reads on. */
+struct plain {
+    const uint8_t *p, *end;
+};
+
+static json_t *take_value(struct plain *in, unsigned depth);
+
+static void skip_space(struct plain *in)
+{
+    while (in->p < in->end && (*in->p == ' ' || *in->p == '\n' || *in->p == '\r' || *in->p == '\t'))
+        in->p++;
+}
+
+/* The byte that must be next, white space aside. */
+static bool take(struct plain *in, uint8_t byte)
+{
+    skip_space(in);
+    if (in->p == in->end || *in->p != byte)
+        return false;
+    in->p++;
+    return true;
+}
+
+static bool take_word(struct plain *in, const char *word, size_t n)
+{
+    if ((size_t)(in->end - in->p) < n || memcmp(in->p, word, n) != 0)
+        return false;
+    in->p += n;
+    return true;
+}
+
+/* The text between two quotes, the first of which has been taken. */
+static bool take_text(struct plain *in, struct rg_span *ret)
+{
+    const uint8_t *from = in->p;
+
+    while (in->p < in->end && *in->p != '"') {
+        if (*in->p < 0x20 || *in->p == '\\')
+            return false;
+        if (*in->p < 0x80)
+            in->p++;
+        else if (rg_utf8_next(&in->p, in->end) == RG_UTF8_BAD)
+            return false;
+    }
+    if (in->p == in->end)
+        return false;
+    *ret = rg_span(from, (size_t)(in->p - from));
+    in->p++;
+    return true;
+}
+
+static json_t *take_string(struct plain *in)
+{
+    struct rg_span text;
+
+    in->p++;
+    return take_text(in, &text) ? json_stringn_nocheck((const char *)text.p, text.n) : NULL;
+}
+
+static bool is_digit(const struct plain *in) { return in->p < in->end && *in->p >= '0' && *in->p <= '9'; }
+
+static json_t *take_number(struct plain *in)
+{
+    enum { DIGITS_MAX = 18 }; /* always within 64 bits */
+    const uint8_t *from = in->p;
+    json_int_t value = 0;
+
+    while (is_digit(in) && in->p - from < DIGITS_MAX)
+        value = value * 10 + (*in->p++ - '0');
+    if (is_digit(in) || (*from == '0' && in->p - from > 1))
+        return NULL;
+    if (in->p < in->end && (*in->p == '.' || *in->p == 'e' || *in->p == 'E'))
+        return NULL;
+    return json_integer(value);
+}
+
+static bool take_members(struct plain *in, json_t *object, unsigned depth)
+{
+    struct rg_span name;
+
+    if (take(in, '}'))
+        return true;
+    do {
+        size_t before = json_object_size(object);
+
+        if (!take(in, '"') || !take_text(in, &name) || !take(in, ':'))
+            return false;
+        if (json_object_setn_new_nocheck(object, (const char *)name.p, name.n, take_value(in, depth)) != 0 ||
+            json_object_size(object) == before) /* a repeated member */
+            return false;
+    } while (take(in, ','));
+    return take(in, '}');
+}
+
+static bool take_elements(struct plain *in, json_t *array, unsigned depth)
+{
+    if (take(in, ']'))
+        return true;
+    do {
+        if (json_array_append_new(array, take_value(in, depth)) != 0)
+            return false;
+    } while (take(in, ','));
+    return take(in, ']');
+}
+
+static json_t *take_nested(struct plain *in, unsigned depth)
+{
+    bool is_object = *in->p == '{', good;
+    json_t *value = is_object ? json_object() : json_array();
+
+    in->p++;
+    good = value != NULL && (is_object ? take_members(in, value, depth) : take_elements(in, value, depth));
+    if (!good) {
+        json_decref(value);
+        return NULL;
+    }
+    return value;
+}
+
+static json_t *take_value(struct plain *in, unsigned depth)
+{
+    skip_space(in);
+    if (in->p == in->end)
+        return NULL;
+    switch (*in->p) {
+    case '"':
+        return take_string(in);
+    case '{':
+    case '[':
+        return depth > 0 ? take_nested(in, depth - 1) : NULL;
+    case 't':
+        return take_word(in, "true", 4) ? json_true() : NULL;
+    case 'f':
+        return take_word(in, "false", 5) ? json_false() : NULL;
+    case 'n':
+        return take_word(in, "null", 4) ? json_null() : NULL;
+    default:
+        return is_digit(in) ? take_number(in) : NULL;
+    }
+}
+
+json_t *rg_json_plain(struct rg_span text)
+{
+    struct plain in = {text.p, text.n > 0 ? text.p + text.n : text.p};
+    json_t *value;
+
+    skip_space(&in);
+    if (in.p == in.end || (*in.p != '{' && *in.p != '['))
+        return NULL;
+    if (memchr(in.p, '\\', (size_t)(in.end - in.p)) != NULL) /* known before anything is made */
+        return NULL;
+    value = take_value(&in, RG_JSON_PLAIN_DEPTH_MAX);
+    skip_space(&in);
+    if (value != NULL && in.p != in.end) {
+        json_decref(value);
+        return NULL;
+    }
+    return value;
+}
+
+/* --- in: everything --- */
 
 /* A refusal of our own, in jansson's form: the place is that of the byte at `at`. */
 static void refuse(json_error_t *ret_error, struct rg_span text, size_t at, const char *why)
@@ -21,9 +183,13 @@ static void refuse(json_error_t *ret_error, struct rg_span text, size_t at, cons
 
 json_t *rg_json_parse(struct rg_span text, json_error_t *ret_error)
 {
-    const uint8_t *nul = text.n > 0 ? memchr(text.p, 0, text.n) : NULL;
+    json_t *plain = rg_json_plain(text);
+    const uint8_t *nul;
     json_error_t unasked;
 
+    if (plain != NULL)
+        return plain;
+    nul = text.n > 0 ? memchr(text.p, 0, text.n) : NULL;
     if (nul != NULL) { /* jansson skips one behind a number, true, false or null */
         refuse(ret_error != NULL ? ret_error : &unasked, text, (size_t)(nul - text.p), "a NUL byte");
         return NULL;

@@ -16,6 +16,14 @@
 RG_MUST json_t *rg_json_parse(struct rg_span text, json_error_t *ret_error);
 /** The same of a file, of at most `max` bytes. One that cannot be read: NULL, with the reason. For programs. */
 RG_MUST json_t *rg_json_parse_file(const char *path, size_t max, json_error_t *ret_error);
+enum { RG_JSON_PLAIN_DEPTH_MAX = 32 };
+/**
+ * What rg_json_parse begins with, for almost all that clients and nodes write is plain: texts without escapes, whole numbers from 0 up of
+ * at most 18 digits, true, false, null, and objects and arrays of them, nested at most RG_JSON_PLAIN_DEPTH_MAX deep.
+ * Returns what jansson would of the same bytes (own), or NULL: not plain, not JSON, or no memory. Then jansson is asked: its answer
+ * counts, and its words say what is wrong.
+ */
+RG_MUST json_t *rg_json_plain(struct rg_span text);
 /**
  * Parse a request body: one JSON object; empty means {}.
  * ret   own

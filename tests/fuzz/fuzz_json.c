@@ -8,6 +8,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* What is read at once is what jansson reads. */
+static void try_plain(struct rg_span text)
+{
+    json_t *plain = rg_json_plain(text), *full;
+
+    if (plain == NULL)
+        return;
+    full = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
+    if (full == NULL || !json_equal(plain, full))
+        abort();
+    json_decref(full);
+    json_decref(plain);
+}
+
 static void try_value(struct rg_span text)
 {
     json_error_t error = {.text = ""};
@@ -103,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if (size > 0)
         memcpy(copy, data, size);
+    try_plain(rg_span(copy, size));
     try_value(rg_span(copy, size));
     try_body(rg_span(copy, size));
     try_text(rg_span(copy, size));

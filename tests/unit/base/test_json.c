@@ -120,6 +120,156 @@ TEST(test_deep_body)
     free(text);
 }
 
+/* ---- what is read without jansson ---- */
+
+#define DEEP_8 "[[[[[[[["
+#define END_8 "]]]]]]]]"
+
+static const struct {
+    const char *text;
+    bool plain;
+} plains[] = {
+    {"{}", true},
+    {"[]", true},
+    {" \t\r\n{ } \n", true},
+    {"{\"a\":\"b\",\"\":\"\",\"c\" : [ 0 , 10,999999999999999999 , true,false , null,{ \"d\":[[]] } ]}", true},
+    {"[\"\xc3\xa9\xf0\x9f\x98\x80\x7f\"]", true},
+    {DEEP_8 DEEP_8 DEEP_8 DEEP_8 END_8 END_8 END_8 END_8, true},
+    {"[" DEEP_8 DEEP_8 DEEP_8 DEEP_8 END_8 END_8 END_8 END_8 "]", false},
+    {"[1000000000000000000]", false},
+    {"[0.5]", false},
+    {"[1e2]", false},
+    {"[1E2]", false},
+    {"[-1]", false},
+    {"[\"\\n\"]", false},
+    {"[\"\xef\xbf\xbd\"]", false}, /* U+FFFD itself: not told from a bad byte */
+    {"", false},
+    {" ", false},
+    {"1", false},
+    {"\"a\"", false},
+    {"true", false},
+    {"{\"a\":1,\"a\":1}", false},
+    {"[01]", false},
+    {"[tru]", false},
+    {"[nul", false},
+    {"[truer]", false},
+    {"[\"a", false},
+    {"[1", false},
+    {"[1,", false},
+    {"[1 2]", false},
+    {"{\"a\"", false},
+    {"{\"a\":", false},
+    {"{\"a\":1", false},
+    {"{\"a\":1,}", false},
+    {"[1,]", false},
+    {"[]]", false},
+    {"[}", false},
+};
+
+/* Read at once or not, as the caller says; it is what jansson makes of it. The order of members too. */
+static json_t *read_plain(struct rg_span text, const char *what)
+{
+    uint8_t *copy = malloc(text.n > 0 ? text.n : 1);
+    json_t *plain, *full;
+    char *a, *b;
+
+    ck_assert_ptr_nonnull(copy);
+    if (text.n > 0)
+        memcpy(copy, text.p, text.n);
+    plain = rg_json_plain(rg_span(copy, text.n));
+    full = json_loadb((const char *)copy, text.n, JSON_REJECT_DUPLICATES, NULL);
+    free(copy);
+    ck_assert_msg(plain == NULL || full != NULL, "%s: jansson refuses %.*s", what, RG_SPAN_ARG(text));
+    if (plain != NULL) {
+        a = json_dumps(plain, JSON_COMPACT);
+        b = json_dumps(full, JSON_COMPACT);
+        ck_assert_msg(json_equal(plain, full) && strcmp(a, b) == 0, "%s: %s and %s", what, a, b);
+        free(a);
+        free(b);
+    }
+    json_decref(full);
+    return plain;
+}
+
+LOOP(test_plain, RG_LEN(plains))
+{
+    json_t *plain = read_plain(rg_span_str(plains[_i].text), "a row");
+
+    ck_assert_msg((plain != NULL) == plains[_i].plain, "%s", plains[_i].text);
+    json_decref(plain);
+}
+
+static void put_any(struct rg_buf *out, struct rg_prng *prng, unsigned depth);
+
+static void put_any_text(struct rg_buf *out, struct rg_prng *prng, unsigned number)
+{
+    static const char *const texts[] = {"a", "Value", "\xc3\xa9", "\xf0\x9f\x98\x80", "x y", "/", "\x7f"};
+
+    rg_buf_printf(out, "\"%s%u\"", texts[rg_prng_below(prng, RG_LEN(texts))], number);
+}
+
+static void put_any_list(struct rg_buf *out, struct rg_prng *prng, unsigned depth)
+{
+    static const char *const spaces[] = {"", "", "", " ", "\n\t"};
+    bool object = rg_prng_chance(prng, 1, 2);
+    unsigned n = (unsigned)rg_prng_below(prng, 5);
+
+    rg_buf_put_u8(out, object ? '{' : '[');
+    for (unsigned i = 0; i < n; i++) {
+        rg_buf_put_str(out, i > 0 ? "," : "");
+        rg_buf_put_str(out, spaces[rg_prng_below(prng, RG_LEN(spaces))]);
+        if (object) {
+            put_any_text(out, prng, i); /* names that differ */
+            rg_buf_put_str(out, ":");
+        }
+        put_any(out, prng, depth);
+        rg_buf_put_str(out, spaces[rg_prng_below(prng, RG_LEN(spaces))]);
+    }
+    rg_buf_put_u8(out, object ? '}' : ']');
+}
+
+static void put_any(struct rg_buf *out, struct rg_prng *prng, unsigned depth)
+{
+    static const char *const words[] = {"true", "false", "null", "0"};
+
+    if (depth > 0 && rg_prng_chance(prng, 1, 2))
+        put_any_list(out, prng, depth - 1);
+    else if (rg_prng_chance(prng, 1, 2))
+        put_any_text(out, prng, (unsigned)rg_prng_below(prng, 100));
+    else if (rg_prng_chance(prng, 1, 2))
+        rg_buf_printf(out, "%llu", (unsigned long long)(rg_prng_u64(prng) % 1000000000000000000) >> rg_prng_below(prng, 60));
+    else
+        rg_buf_put_str(out, words[rg_prng_below(prng, RG_LEN(words))]);
+}
+
+/* Documents that are plain are read so; with a few bytes changed, they are what jansson makes of them or are left to it. */
+TEST(test_plain_is_what_jansson_reads)
+{
+    static const char bytes[] = "\"\\{}[]:,019-.eEtfn \n\x01\x80\xc3\xff";
+    unsigned still = 0, left = 0;
+    struct rg_prng prng;
+    struct rg_buf out;
+    json_t *plain;
+
+    rg_prng_init(&prng, 20261130);
+    rg_buf_init(&out, 1 << 20);
+    for (int round = 0; round < 20000; round++) {
+        rg_buf_clear(&out);
+        put_any_list(&out, &prng, 4);
+        plain = read_plain(rg_buf_span(&out), "made");
+        ck_assert_msg(plain != NULL, "round %d: %.*s", round, RG_SPAN_ARG(rg_buf_span(&out)));
+        json_decref(plain);
+        for (uint64_t k = rg_prng_between(&prng, 1, 2); k > 0; k--) /* the NUL at the end of `bytes` is one of them */
+            out.data[rg_prng_below(&prng, out.len)] = (uint8_t)bytes[rg_prng_below(&prng, sizeof bytes)];
+        plain = read_plain(rg_buf_span(&out), "changed");
+        *(plain != NULL ? &still : &left) += 1;
+        json_decref(plain);
+    }
+    ck_assert_uint_gt(still, 1000);
+    ck_assert_uint_gt(left, 1000);
+    rg_buf_deinit(&out);
+}
+
 /* ---- the collection ---- */
 
 /* Documents that the collection leaves to the parser, or wants otherwise, and what is made of them here as a member of a body. */
