@@ -8,6 +8,10 @@ enum { VERIFIED_MS = 500 /* how long the hashes must agree */ };
 
 static void want_phase(struct look *l, const struct rg_region *row, const char *phase, const struct rg_node_row *node)
 {
+    RG_ASSERT(rg_span_is(row->status, "ADDING"));
+    RG_ASSERT(node->id >= 1);
+    RG_ASSERT(look_peer(l, node->id) != NULL); /* phases are a member's */
+    RG_ASSERT(!rg_span_is(row->phase, phase) || row->node_id != node->id); /* the next one, or another node's first */
     rg_log_info(l->r->log, "region.phase", "region=%.*s node=%llu phase=%s", RG_SPAN_ARG(row->name), (unsigned long long)node->id, phase);
     want_region(l, row, "ADDING", phase, "", node->id, node->url);
 }
@@ -16,6 +20,8 @@ static bool hashes_agree(struct look *l, const struct rg_peer_status *peer)
 {
     struct rg_regions *r = l->r;
 
+    RG_ASSERT(r->way.state == REGION_VERIFIES);
+    RG_ASSERT(r->good_ms <= l->v->now_ms);
     if (!peer->hash_known || !peer->hash_ok || peer->applied_index < r->target) {
         r->good_ms = 0;
         return false;
@@ -30,6 +36,8 @@ static void unsettled_text(const struct rg_node_status *status, char out[REGIONS
 {
     const struct rg_peer_status *last = &status->peers[0];
 
+    RG_ASSERT(status->n_peers >= 1); /* the new one is */
+    RG_ASSERT(status->n_peers <= RG_PEERS_MAX);
     for (size_t i = 1; i < status->n_peers; i++)
         if (status->peers[i].durable_index < last->durable_index)
             last = &status->peers[i];
@@ -39,6 +47,11 @@ static void unsettled_text(const struct rg_node_status *status, char out[REGIONS
 
 static void finish_adding(struct look *l, const struct rg_region *row, const struct rg_node_row *node)
 {
+    /* From here on it counts for lease and durability: it has the state, and every promotion knows of it. */
+    RG_ASSERT(l->r->way.state == REGION_VERIFIES);
+    RG_ASSERT(l->r->good_ms != 0 || RG_BUG(region_unverified));
+    RG_ASSERT(l->v->status->members_settled || RG_BUG(region_unverified));
+    RG_ASSERT(rg_span_is(node->status, "MEMBER"));
     rg_log_info(l->r->log, "region.active", "region=%.*s node=%llu", RG_SPAN_ARG(row->name), (unsigned long long)node->id);
     want_region(l, row, "ACTIVE", "", "", node->id, node->url);
 }
@@ -46,6 +59,8 @@ static void finish_adding(struct look *l, const struct rg_region *row, const str
 static void show_entries(struct look *l, const struct rg_region *row, const char *phase, unsigned percent, unsigned span,
                          const struct rg_peer_status *peer)
 {
+    RG_ASSERT(percent + span <= 100);
+    RG_ASSERT(rg_span_is(row->phase, phase));
     look_show(l, row->name, phase, percent);
     l->r->shown.span = span;
     l->r->shown.peer = peer;
@@ -58,6 +73,9 @@ static bool fill_on(struct look *l, const struct rg_region *row, const struct rg
 {
     const struct rg_node_status *status = l->v->status;
 
+    RG_ASSERT(peer->id == node->id);
+    RG_ASSERT(row->node_id == node->id);
+    RG_ASSERT(rg_span_is(row->phase, l->r->phase));
     if (rg_span_is(row->phase, "snapshot")) {
         look_way(l, REGION_FILLS);
         look_show(l, row->name, "snapshot", 5);
@@ -79,6 +97,7 @@ static bool fill_on(struct look *l, const struct rg_region *row, const struct rg
             return false;
         finish_adding(l, row, node);
     }
+    RG_ASSERT(l->todo == RG_REGIONS_WRITE);
     return true;
 }
 
@@ -88,6 +107,9 @@ static void fill(struct look *l, const struct rg_region *row, const struct rg_no
     char error[REGIONS_ERROR_BYTES] = "", why[RG_REGIONS_WHY_BYTES];
     struct rg_regions *r = l->r;
 
+    RG_ASSERT(rg_span_is(node->status, "MEMBER"));
+    RG_ASSERT(rg_span_is(row->phase, "snapshot") == (strcmp(r->phase, "snapshot") == 0));
+    RG_ASSERT(!rg_span_is(row->phase, "snapshot") || r->target == 0); /* it has nothing yet that could reach as far */
     if (!rg_span_is(row->phase, "snapshot") && r->target == 0)
         r->target = l->v->status->commit_index;
     if (!look_reached(l, node->id, why) && look_silent_for(l, node->id, QUIET_MS))
@@ -114,6 +136,8 @@ static void join(struct look *l, const struct rg_region *row, const struct rg_no
     char error[REGIONS_ERROR_BYTES] = "", why[RG_REGIONS_WHY_BYTES];
     struct rg_regions *r = l->r;
 
+    RG_ASSERT(node->id == 0 || look_peer(l, node->id) == NULL);
+    RG_ASSERT(node->id == 0 || rg_span_eq(node->region, row->name));
     look_way(l, REGION_JOINS);
     look_show(l, row->name, "preflight", 0);
     if (node->id == 0) {
@@ -140,6 +164,8 @@ void step_adding(struct look *l, const struct rg_region *row)
     const struct rg_peer_status *peer;
     struct rg_node_row node;
 
+    RG_ASSERT(rg_span_is(row->status, "ADDING"));
+    RG_ASSERT(rg_span_is(row->name, l->r->region));
     if (rg_span_is(row->name, l->v->status->region)) {
         keep_own(l, row);
         return;

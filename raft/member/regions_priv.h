@@ -5,12 +5,19 @@
 #include "raft/member/regions.h"
 #include "store/model/node.h"
 #include "store/model/region.h"
+#include "store/model/region_name.h"
 
 enum {
     SILENT_MS_MAX = 60000, /* a node not reached for so long is removed untold */
     QUIET_MS = 5000,       /* a peer may be away so long before it is an error */
     REGIONS_ERROR_BYTES = 300,
 };
+
+_Static_assert(QUIET_MS < SILENT_MS_MAX, "it is said that a node is away before it is done without");
+_Static_assert(RG_REGIONS_EVERY_MS < QUIET_MS, "who was away between two looks is not silent");
+_Static_assert(REGIONS_ERROR_BYTES > sizeof((struct rg_regions *)0)->failed_text, "what was refused is shown whole");
+_Static_assert(sizeof((struct rg_regions *)0)->region > RG_REGION_NAME_BYTES_MAX, "a region's name is remembered whole");
+_Static_assert(sizeof((struct rg_regions *)0)->tell_region > RG_REGION_NAME_BYTES_MAX, "and told whole");
 
 /* One look: the machine, what it sees, and what comes of it. */
 struct look {
@@ -20,6 +27,9 @@ struct look {
 };
 
 /* ---- regions.c: steps, prepared; and what they go by ---- */
+
+/* Assert what is true of the machine between looks, and while a step is being carried out. */
+void regions_check(const struct rg_regions *r);
 const struct rg_peer_status *look_peer(const struct look *l, uint64_t id);
 void look_way(struct look *l, enum rg_region_way way);
 void look_show(struct look *l, struct rg_span region, const char *phase, unsigned percent);

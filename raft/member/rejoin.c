@@ -8,6 +8,8 @@ enum { GRACE_MS_MAX = 30000, REST_MS_MIN = 200, REST_MS_MAX = 10000 };
 
 static const struct rg_peer_status *peer_of(const struct rg_node_status *status, uint64_t id)
 {
+    RG_ASSERT(id != 0);
+    RG_ASSERT(status->n_peers <= RG_PEERS_MAX);
     for (size_t i = 0; i < status->n_peers; i++)
         if (status->peers[i].id == id)
             return &status->peers[i];
@@ -23,6 +25,8 @@ static bool votes(const struct rg_node_status *status, const struct rg_rejoin_as
     bool other = peer != NULL && !peer->up && rg_incarnation_known(&peer->bound) && rg_incarnation_known(&asked->incarnation) &&
                  (asked->forgotten || !rg_incarnation_equal(&peer->bound, &asked->incarnation));
 
+    RG_ASSERT(status->id != 0);
+    RG_ASSERT(peer == NULL || peer->id != status->id);
     return asked->old_id == status->id || (peer != NULL && peer->role == RG_ROLE_VOTER && !other);
 }
 
@@ -31,12 +35,17 @@ static enum rg_err head_of(struct rg_txn *txn, uint64_t id, struct rg_node_row *
 {
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_node_row row;
+    uint64_t last = 0;
     enum rg_err err = rg_node_row_list(txn, &scan);
 
     *ret_head = (struct rg_node_row){.id = id};
-    while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK)
+    while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK) {
+        RG_ASSERT(row.id > last); /* so that one pass follows the line */
+        last = row.id;
         if (row.id == id || row.old_id == ret_head->id)
             *ret_head = row;
+    }
+    RG_ASSERT(ret_head->id >= 1);
     return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
@@ -44,6 +53,10 @@ static enum rg_err head_of(struct rg_txn *txn, uint64_t id, struct rg_node_row *
 static bool too_soon(const struct rg_node_row *head, int64_t wall_ms)
 {
     int64_t ms = wall_ms - head->created_ms;
+
+    _Static_assert(RG_REJOIN_AGAIN_MS > GRACE_MS_MAX + REST_MS_MAX, "one that waits its grace is not too soon again");
+    _Static_assert(RG_REJOIN_IDS_KEPT < RG_NODE_ID_MAX, "some are for those that come back");
+    RG_ASSERT(head->id >= 1);
 
     return head->old_id != 0 && !rg_span_is(head->status, "PREPARED") && ms < RG_REJOIN_AGAIN_MS && ms > -RG_REJOIN_AGAIN_MS;
 }
@@ -55,7 +68,9 @@ enum rg_err rg_rejoin_judge(const struct rg_node_status *status, struct rg_txn *
     struct rg_node_row head;
     enum rg_err err;
 
-    RG_ASSERT(asked->old_id != 0);
+    RG_ASSERT(asked->old_id >= 1);
+    RG_ASSERT(asked->old_id <= RG_NODE_ID_MAX);
+    RG_ASSERT(status->node_ids_left < RG_NODE_ID_MAX); /* the primary's own is given */
     if (votes(status, asked))
         return rg_fail(ctx, RG_ECONFLICT, "node %llu is a voter of the cluster: it has nothing to come back to",
                        (unsigned long long)asked->old_id);
@@ -87,11 +102,32 @@ static const uint32_t may[] = {
 };
 const struct rg_sm_table rg_rejoins = RG_SM_TABLE("rejoin", may, names);
 
+/* What is true of it between steps: it asks one place under one id, and a round begins at the first of both. */
+static void rejoin_check(const struct rg_rejoin *r)
+{
+    unsigned state = r->state.state;
+    bool begins = r->place == 0 && r->as == 0 && !r->refused;
+
+    RG_ASSERT(r->state.table == &rg_rejoins);
+    RG_ASSERT(r->n_as == 1 || r->n_as == 2);
+    RG_ASSERT(r->as < r->n_as);
+    RG_ASSERT(r->place <= r->n_places);
+    RG_ASSERT(r->rest_ms >= REST_MS_MIN);
+    RG_ASSERT(r->rest_ms <= REST_MS_MAX);
+    RG_ASSERT(begins || state == REJOIN_ASKS || state == REJOIN_DONE);
+    RG_ASSERT(state != REJOIN_GRACE || r->rest_ms == REST_MS_MIN); /* nothing was asked yet */
+    RG_ASSERT(state != REJOIN_DONE || r->place >= 1); /* somebody has answered */
+    RG_ASSERT(state != REJOIN_ASKS || r->n_places >= 1);
+    RG_ASSERT(!r->refused || r->place >= 1);
+}
+
 void rg_rejoin_init(struct rg_rejoin *r, size_t n_places, size_t n_as, int64_t ask_after_ms)
 {
     RG_ASSERT(n_as >= 1);
+    RG_ASSERT(n_as <= 2); /* the last one, and the file's */
     *r = (struct rg_rejoin){.n_places = n_places, .n_as = n_as, .rest_ms = REST_MS_MIN, .ask_after_ms = ask_after_ms};
     rg_sm_init(&r->state, &rg_rejoins, REJOIN_GRACE);
+    rejoin_check(r);
 }
 
 static enum rg_rejoin_do rest(struct rg_rejoin *r, unsigned *ret_ms)
@@ -99,6 +135,9 @@ static enum rg_rejoin_do rest(struct rg_rejoin *r, unsigned *ret_ms)
     rg_sm_move(&r->state, REJOIN_RESTS);
     *ret_ms = r->rest_ms;
     r->rest_ms = RG_MIN(2 * r->rest_ms, (unsigned)REST_MS_MAX);
+    RG_ASSERT(*ret_ms >= REST_MS_MIN); /* nobody is asked without a pause */
+    RG_ASSERT(*ret_ms <= REST_MS_MAX);
+    rejoin_check(r);
     return RG_REJOIN_WAIT;
 }
 
@@ -107,6 +146,8 @@ static bool next_as(struct rg_rejoin *r)
 {
     bool more = r->refused && r->as + 1 < r->n_as;
 
+    RG_ASSERT(r->state.state == REJOIN_ASKS);
+    RG_ASSERT(r->place == r->n_places); /* all of them were asked */
     r->as = more ? r->as + 1 : 0;
     r->place = 0;
     r->refused = false;
@@ -117,6 +158,7 @@ enum rg_rejoin_do rg_rejoin_next(struct rg_rejoin *r, int64_t wall_ms, unsigned 
 {
     int64_t left = RG_MIN(r->ask_after_ms - wall_ms, (int64_t)GRACE_MS_MAX); /* a clock that was set back does not prolong it */
 
+    rejoin_check(r);
     switch ((enum rg_rejoin_state)r->state.state) {
     case REJOIN_GRACE:
         if (r->ask_after_ms != 0 && left > 0) {
@@ -145,6 +187,7 @@ void rg_rejoin_on_answer(struct rg_rejoin *r, enum rg_rejoin_answer answer)
 {
     RG_ASSERT(r->state.state == REJOIN_ASKS);
     RG_ASSERT(r->place < r->n_places);
+    rejoin_check(r);
     r->place++;
     r->refused |= answer == RG_REJOIN_REFUSED;
     if (answer == RG_REJOIN_ANSWERED)

@@ -7,6 +7,9 @@
 
 static enum rg_err judge_order(const struct rg_removal *asked, const struct rg_removal *self, struct rg_errctx *ctx)
 {
+    RG_ASSERT(self->cluster != NULL);
+    RG_ASSERT(self->region != NULL);
+    RG_ASSERT(self->id != 0);
     if (asked->cluster == NULL || asked->region == NULL || strcmp(asked->cluster, self->cluster) != 0 ||
         strcmp(asked->region, self->region) != 0 || asked->id != self->id)
         return rg_fail(ctx, RG_EINVALID, "this is node %llu of region %s, cluster %s: another one is meant", (unsigned long long)self->id,
@@ -14,6 +17,8 @@ static enum rg_err judge_order(const struct rg_removal *asked, const struct rg_r
     if ((asked->epoch < 1 || asked->epoch < self->epoch) && !RG_BUG(removal_unjudged))
         return rg_fail(ctx, RG_EFENCED, "asked by a primary of epoch %lld: this node knows of epoch %lld", (long long)asked->epoch,
                        (long long)self->epoch);
+    RG_ASSERT(asked->id == self->id); /* what follows cannot be undone */
+    RG_ASSERT(asked->epoch >= self->epoch || RG_BUG(removal_unjudged));
     return RG_OK;
 }
 
@@ -22,8 +27,6 @@ enum rg_err rg_removal_judge(const struct rg_removal *asked, const struct rg_rem
 {
     enum rg_err err = judge_order(asked, self, ctx);
 
-    RG_ASSERT(self->cluster != NULL);
-    RG_ASSERT(self->id != 0);
     *ret_verdict = RG_REMOVAL_REFUSED;
     if (err)
         return err;
@@ -36,6 +39,7 @@ enum rg_err rg_removal_judge(const struct rg_removal *asked, const struct rg_rem
                        (unsigned long long)self->id);
     if (known->follows)
         return rg_fail(ctx, RG_EUNREADY, "node %llu has not applied yet that it is removed", (unsigned long long)self->id);
+    RG_ASSERT(!known->removed); /* else there is nothing left to wait for */
     *ret_verdict = RG_REMOVAL_ENDS;
     return RG_OK;
 }
@@ -47,6 +51,7 @@ enum rg_err rg_removal_known_read(struct rg_txn *txn, const char *region, uint64
     enum rg_err err = rg_node_row_get(txn, id, &node);
 
     RG_ASSERT(id != 0);
+    RG_ASSERT(region[0] != '\0');
     *ret_removed = !err && rg_span_is(node.status, "REMOVED");
     if (err && err != RG_ENOTFOUND)
         return err;

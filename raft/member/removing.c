@@ -10,6 +10,9 @@ static void send_off(struct look *l, const struct rg_region *row, const struct r
     char error[REGIONS_ERROR_BYTES] = "", why[RG_REGIONS_WHY_BYTES] = "";
     struct rg_regions *r = l->r;
 
+    RG_ASSERT(rg_span_eq(node->region, row->name));
+    RG_ASSERT(!rg_span_is(node->status, "REMOVED"));
+    RG_ASSERT(!rg_span_is(row->name, l->v->status->region)); /* the primary's region does not go */
     look_way(l, REGION_TOLD);
     look_show(l, row->name, "tell", 20);
     if (rg_span_is(node->status, "FENCED") || r->told_id == node->id) {
@@ -38,11 +41,15 @@ static enum rg_err next_to_send_off(struct look *l, struct rg_span region, struc
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_node_row node;
     enum rg_err err = rg_node_row_list(l->v->txn, &scan);
+    uint64_t last = 0;
     bool found = false;
 
+    RG_ASSERT(l->todo == RG_REGIONS_REST);
     while (!err && (err = rg_node_row_next(&scan, &node)) == RG_OK) {
         char why[RG_REGIONS_WHY_BYTES];
 
+        RG_ASSERT(node.id > last);
+        last = node.id;
         if (!rg_span_eq(node.region, region) || rg_span_is(node.status, "REMOVED"))
             continue;
         if (!found)
@@ -50,6 +57,7 @@ static enum rg_err next_to_send_off(struct look *l, struct rg_span region, struc
         found = true;
         (void)look_reached(l, node.id, why);
     }
+    RG_ASSERT(!found || ret_node->id <= last);
     return err == RG_ENOTFOUND && found ? RG_OK : err;
 }
 
@@ -59,6 +67,8 @@ static void leave(struct look *l, const struct rg_region *row)
     const struct rg_node_status *status = l->v->status;
     struct rg_regions *r = l->r;
 
+    RG_ASSERT(!rg_span_is(row->name, status->region));
+    RG_ASSERT(rg_span_is(row->status, "REMOVING"));
     look_way(l, REGION_LEAVES);
     look_show(l, row->name, "configuration", 80);
     for (size_t i = 0; i < status->n_peers; i++) {
@@ -80,6 +90,8 @@ void step_removing(struct look *l, const struct rg_region *row)
     struct rg_node_row node;
     enum rg_err err;
 
+    RG_ASSERT(rg_span_is(row->status, "REMOVING")); /* nobody's data goes unasked */
+    RG_ASSERT(rg_span_is(row->name, l->r->region));
     if (rg_span_is(row->name, l->v->status->region)) {
         keep_own(l, row);
         return;

@@ -15,6 +15,8 @@ void let_in(struct look *l, const struct rg_node_row *node)
 {
     const struct rg_peer_status *old = node->old_id != 0 ? look_peer(l, node->old_id) : NULL;
 
+    RG_ASSERT(rg_span_is(node->status, "PREPARED")); /* once gone, or a member before, never again under this id */
+    RG_ASSERT(look_peer(l, node->id) == NULL);
     if (old != NULL && !stays_until_replaced(old))
         want_change(l, RG_CHANGE_REMOVE, node->old_id, node->region, rg_span(NULL, 0));
     else
@@ -26,6 +28,8 @@ static void step_untold(struct look *l, const struct rg_node_row *node)
 {
     char why[RG_REGIONS_WHY_BYTES] = "";
 
+    RG_ASSERT(rg_span_is(node->status, "REMOVED"));
+    RG_ASSERT(rg_span_is(node->phase, "untold"));
     l->r->waiting = true;
     if (l->r->told_id == node->id)
         want_node(l, node, "REMOVED", "");
@@ -39,6 +43,9 @@ static void step_returned(struct look *l, const struct rg_node_row *node)
     const struct rg_peer_status *peer = look_peer(l, node->id);
     char why[RG_REGIONS_WHY_BYTES] = "";
 
+    RG_ASSERT(node->rejoin);
+    RG_ASSERT(rg_span_is(node->status, "PREPARED"));
+    RG_ASSERT(peer == NULL || node->id != l->v->status->id);
     l->r->waiting = true;
     if ((node->id == l->v->status->id && !RG_BUG(leader_prepared)) ||
         (peer != NULL && (l->v->status->members_known || RG_BUG(returned_at_once)))) /* as a MEMBER it counts for lease and durability */
@@ -52,6 +59,7 @@ static bool stands_for(struct rg_txn *txn, const struct rg_region *region, const
 {
     struct rg_node_row named;
 
+    RG_ASSERT(node_is_live(node));
     if (region->node_id == node->id || node->old_id == 0)
         return false;
     if (region->node_id != 0)
@@ -62,6 +70,8 @@ static bool stands_for(struct rg_txn *txn, const struct rg_region *region, const
 /* The region's row names the node that came back, and where it answers. */
 static void step_heir(struct look *l, const struct rg_region *region, const struct rg_node_row *node)
 {
+    RG_ASSERT(rg_span_is(region->status, "ACTIVE"));
+    RG_ASSERT(rg_span_is(node->status, "MEMBER")); /* one that counts for nothing stands for nobody */
     if (!stands_for(l->v->txn, region, node))
         return;
     rg_log_info(l->r->log, "region.node", "region=%.*s node=%llu before=%llu", RG_SPAN_ARG(region->name), (unsigned long long)node->id,
@@ -74,17 +84,25 @@ static uint64_t heir_of(struct rg_txn *txn, uint64_t id)
 {
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_node_row node;
+    uint64_t last = 0;
     enum rg_err err = rg_node_row_list(txn, &scan);
 
-    while (!err && (err = rg_node_row_next(&scan, &node)) == RG_OK)
+    RG_ASSERT(id >= 1);
+    while (!err && (err = rg_node_row_next(&scan, &node)) == RG_OK) {
+        RG_ASSERT(node.id > last); /* so that one pass follows the line */
+        last = node.id;
         if (node.old_id == id)
             id = node.id;
+    }
+    RG_ASSERT(id >= 1);
     return err == RG_ENOTFOUND ? id : 0;
 }
 
 /* It has what there is, and goes on by the log. */
 static bool is_filled(const struct look *l, const struct rg_peer_status *peer)
 {
+    RG_ASSERT(l->v->status->leader); /* else nobody said how far it is */
+    RG_ASSERT(peer->id != l->v->status->id);
     return rg_peer_level(peer) && peer->durable_index + 1 >= l->v->status->first_index;
 }
 
@@ -93,6 +111,8 @@ static void step_fenced(struct look *l, const struct rg_node_row *node)
 {
     const struct rg_peer_status *peer = look_peer(l, node->id), *heir;
 
+    RG_ASSERT(rg_span_is(node->status, "FENCED"));
+    RG_ASSERT(peer == NULL || peer->id == node->id);
     if (peer == NULL)
         return;
     heir = stays_until_replaced(peer) ? look_peer(l, heir_of(l->v->txn, node->id)) : NULL;
@@ -106,6 +126,9 @@ void step_node(struct look *l, const struct rg_node_row *node)
 {
     struct rg_region region;
 
+    RG_ASSERT(l->todo == RG_REGIONS_REST);
+    RG_ASSERT(node->id >= 1);
+    RG_ASSERT(node->id <= RG_NODE_ID_MAX);
     if (rg_span_is(node->status, "REMOVED") && rg_span_is(node->phase, "untold")) {
         step_untold(l, node);
     } else if (rg_span_is(node->status, "FENCED")) {

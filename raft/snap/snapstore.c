@@ -92,8 +92,10 @@ void snap_job_end(struct rg_snapstore *snaps)
 
 void rg_snapstore_stop(struct rg_snapstore *snaps)
 {
+    RG_ASSERT(!snaps->closing);
     snaps->stopping = true;
     snap_receive_free(snaps);
+    RG_ASSERT(snaps->receive == NULL); /* and none begins: rg_snapstore_receive_begin */
 }
 
 void rg_snapstore_free(struct rg_snapstore *snaps)
@@ -192,9 +194,11 @@ uint64_t rg_snapstore_floor(const struct rg_snapstore *snaps)
 
     for (const struct snap_entry *e = snaps->entries; e != NULL; e = e->next)
         if (!e->doomed) {
+            RG_ASSERT(n == 0 || e->file.index <= oldest); /* the log is kept for the last one */
             oldest = e->file.index;
             n++;
         }
+    RG_ASSERT((n == 0) == (oldest == 0));
     return n > 1 ? oldest : 0;
 }
 
@@ -239,6 +243,8 @@ static void remove_file(struct rg_snapstore *snaps, uint64_t index, uint64_t ter
 {
     struct removal *removal = calloc(1, sizeof *removal);
 
+    RG_ASSERT(suffix == SNAP_COMPLETE || suffix == SNAP_PART); /* what is set aside is for people to delete */
+    RG_ASSERT(suffix != SNAP_PART || !snaps->adoption.busy || index != snaps->adoption.file.index); /* the log stands on that one */
     if (removal == NULL)
         return;
     removal->work = (struct rg_work){.run = removal_run, .done = removal_done};
@@ -257,12 +263,14 @@ static void prune(struct rg_snapstore *snaps)
             kept++;
             continue;
         }
+        RG_ASSERT(kept >= RG_SNAPSTORE_KEEP); /* the newest ones stay */
         e->doomed = true;
         if (e->holds > 0)
             continue;
         remove_file(snaps, e->file.index, e->file.term, SNAP_COMPLETE);
         remove_entry(snaps, e);
     }
+    RG_ASSERT(snaps->entries == NULL || kept >= 1);
 }
 
 struct dropping {
@@ -287,11 +295,13 @@ void rg_snapstore_drop_parts(struct rg_snapstore *snaps, uint64_t upto)
 {
     struct dropping d = {snaps, upto};
 
+    RG_ASSERT(!snaps->closing);
     (void)snaps->io->list(snaps->io, snaps->dir, drop_each, &d, NULL); /* only room */
 }
 
 void rg_snapstore_spare(struct rg_snapstore *snaps, uint64_t index)
 {
+    RG_ASSERT(!snaps->closing);
     snaps->spared = index;
     prune(snaps);
     snap_check(snaps);
@@ -456,6 +466,8 @@ static enum rg_err source_read(void *arg, uint64_t offset, void *out, size_t n)
 
 struct rg_snapshot_source snap_source(struct snap_source *over, uint64_t size)
 {
+    RG_ASSERT(over->io != NULL);
+    RG_ASSERT(over->fd >= 0);
     return (struct rg_snapshot_source){.read = source_read, .size = size, .arg = over};
 }
 
@@ -466,6 +478,8 @@ enum rg_err snap_load(struct rg_snapstore *snaps, struct snap_source *over, cons
     enum rg_err err = rg_snapshot_load(snap_source(over, file->size), snaps->keys, &snaps->context, store, bytes_free, config_buf, &info,
                                        ctx);
 
+    RG_ASSERT(file->index > 0); /* one that says of itself that it is of nothing is not that one */
+    RG_ASSERT(file->term > 0);
     if (!err && (info.index != file->index || info.term != file->term)) {
         rg_store_drop(store);
         (void)rg_store_reap(store);
@@ -474,6 +488,7 @@ enum rg_err snap_load(struct rg_snapstore *snaps, struct snap_source *over, cons
     }
     if (!err)
         *ret_info = info;
+    RG_ASSERT(err || info.config_index <= file->index);
     return err;
 }
 
@@ -485,6 +500,9 @@ enum rg_err rg_snapstore_load(struct rg_snapstore *snaps, const struct rg_snapfi
     char path[SNAP_PATH_BYTES_MAX];
     enum rg_err err;
 
+    RG_ASSERT(find_entry(snaps, file->index, file->term) != NULL);
+    RG_ASSERT(snaps->receive == NULL); /* at a start: nobody else loads into the spare */
+    RG_ASSERT(snaps->take == NULL);
     snap_path(snaps, file->index, file->term, SNAP_COMPLETE, path);
     err = snaps->io->open(snaps->io, path, RG_OPEN_READ, &over.fd, ctx);
     if (err)
@@ -506,6 +524,7 @@ static void reap_done(struct rg_work *work)
     struct rg_snapstore *snaps = RG_CONTAINER(work, struct rg_snapstore, reap);
     struct rg_store *again = snaps->reap_again ? snaps->reaping : NULL;
 
+    RG_ASSERT(snaps->reaping != NULL);
     snaps->reaping = NULL;
     snaps->reap_again = false;
     if (again != NULL)
@@ -515,6 +534,8 @@ static void reap_done(struct rg_work *work)
 
 void rg_snapstore_reap(struct rg_snapstore *snaps, struct rg_store *store)
 {
+    RG_ASSERT(snaps->reaping == NULL || snaps->reaping == store); /* a node has one */
+    RG_ASSERT(!snaps->reap_again || snaps->reaping != NULL);
     if (snaps->stopping)
         return;
     if (snaps->reaping != NULL) { /* it may have looked already */
@@ -638,8 +659,10 @@ static void take_run(struct rg_work *work)
 
     if (take->txn == NULL)
         return;
+    RG_ASSERT(take->snaps->take == take);
     snap_path(take->snaps, take->file.index, take->file.term, SNAP_TMP, path);
     take->err = take_write(take, path);
+    RG_ASSERT(take->txn == NULL); /* pages are not held for a file */
     if (take->err)
         (void)take->snaps->io->unlink(take->snaps->io, path, NULL);
 }

@@ -104,6 +104,7 @@ void snap_receive_free(struct rg_snapstore *snaps)
 {
     if (snaps->receive != NULL)
         detach(snaps);
+    RG_ASSERT(snaps->receive == NULL);
 }
 
 /* ---- begin ---- */
@@ -155,6 +156,7 @@ enum rg_err rg_snapstore_receive_begin(struct rg_snapstore *snaps, const struct 
     enum rg_err err;
 
     RG_ASSERT(!snaps->closing);
+    RG_ASSERT(!snaps->adoption.busy); /* its .part would be swept */
     if (snaps->receive != NULL || snaps->stopping)
         return rg_fail(ctx, RG_EBUSY, "a snapshot is being received already");
     if (file->index == 0 || file->term == 0 || file->size == 0 || file->size > INT64_MAX)
@@ -281,6 +283,9 @@ static void finish_tell(struct snap_finish *finish, const struct rg_snapfile *fi
     struct rg_snap_loaded loaded = {
         .file = *file, .config_index = finish->info.config_index, .config = rg_buf_span(&finish->config), .history = finish->info.history};
 
+    RG_ASSERT(finish->err || finish->info.index == file->index);
+    RG_ASSERT(finish->err || finish->info.term == file->term);
+    RG_ASSERT(finish->err || finish->info.config_index <= file->index);
     finish->done(finish->arg, finish->err, finish->err ? NULL : &loaded, rg_errctx_text(&finish->ctx, finish->err));
 }
 
@@ -357,7 +362,9 @@ void rg_snapstore_receive_abort(struct rg_snapstore *snaps)
     if (snaps->receive == NULL)
         return;
     snap_path(snaps, snaps->receive->file.index, snaps->receive->file.term, SNAP_PART, path);
+    RG_ASSERT(!snaps->adoption.busy); /* what the log stands on is received no more */
     detach(snaps);
+    RG_ASSERT(snaps->receive == NULL);
     snap_check(snaps);
     (void)snaps->io->unlink(snaps->io, path, NULL); /* only room; swept at the next begin */
 }
@@ -411,6 +418,7 @@ static void adopt_run(struct rg_work *work)
     struct snap_adoption *adoption = RG_CONTAINER(work, struct snap_adoption, work);
     struct rg_snapstore *snaps = RG_CONTAINER(adoption, struct rg_snapstore, adoption);
 
+    RG_ASSERT(adoption->busy);
     adoption->err = adopt_file(snaps, &adoption->file, &adoption->ctx);
 }
 
@@ -419,6 +427,8 @@ static void adopt_done(struct rg_work *work)
     struct snap_adoption *adoption = RG_CONTAINER(work, struct snap_adoption, work);
     struct rg_snapstore *snaps = RG_CONTAINER(adoption, struct rg_snapstore, adoption);
 
+    RG_ASSERT(adoption->busy);
+    RG_ASSERT(snaps->jobs > 0);
     adoption->busy = false;
     if (!snaps->closing) {
         if (!adoption->err)
@@ -435,6 +445,7 @@ void rg_snapstore_adopt_received(struct rg_snapstore *snaps, uint64_t index, uin
 
     RG_ASSERT(!snaps->closing);
     RG_ASSERT(!adoption->busy); /* the log is emptied for one at a time */
+    RG_ASSERT(snaps->receive == NULL); /* it came whole, and the next one waits until this one has its name */
     *adoption = (struct snap_adoption){.work = {.run = adopt_run, .done = adopt_done},
                                        .file = {.index = index, .term = term},
                                        .busy = true,

@@ -202,6 +202,7 @@ static bool offer(struct rg_sender *sender, uint64_t now)
 {
     enum rg_err err;
 
+    RG_ASSERT(!sender->answered);
     RG_ASSERT(sender->offered_ms <= now);
     if (sender->offered_ms != 0 && now - sender->offered_ms < RG_TRANSFER_ASK_MS)
         return true;
@@ -240,6 +241,7 @@ bool rg_sender_step(struct rg_sender *sender)
 
 uint64_t rg_sender_offset(const struct rg_sender *sender)
 {
+    RG_ASSERT(sender->acked <= sender->file.size);
     return sender->acked;
 }
 
@@ -366,6 +368,7 @@ static void postpone(struct rg_receiver *receiver, enum rg_err err, const char *
     rg_snapstore_receive_leave(receiver->config.snaps);
     rg_sm_move(&receiver->state, RECEIVER_IDLE);
     receiver->again_ms = receiver->config.io->now_ms(receiver->config.io) + RG_TRANSFER_AGAIN_MS;
+    receiver_check(receiver);
     receiver->config.on_failed(receiver->config.arg, receiver->peer, &receiver->offer, err, text);
 }
 
@@ -517,6 +520,7 @@ void rg_receiver_stop(struct rg_receiver *receiver)
     receiver->writing = 0; /* nothing of it is heard any more */
     if (receiver->state.state != RECEIVER_IDLE)
         rg_sm_move(&receiver->state, RECEIVER_IDLE);
+    receiver_check(receiver);
 }
 
 void rg_receiver_abort(struct rg_receiver *receiver, uint64_t term)

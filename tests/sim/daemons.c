@@ -262,7 +262,7 @@ static void on_changed(struct rg_change *c)
     sim_trace(d->sim, "n%u: change %d of node %llu: %s %s", d->at + 1, (int)c->kind, (unsigned long long)c->peer.id, rg_err_symbol(c->err),
               c->text);
     d->sim->changes += c->err == RG_OK;
-    rg_regions_on_changed(&d->regions, c->err, c->text, 1);
+    rg_regions_on_changed(&d->regions, c->err, c->text, d->sim->nodes[d->at].io.now_ms(&d->sim->nodes[d->at].io));
 }
 
 /* A member's link is the node's; a node that is none yet, or any more, is spoken to beside it. */

@@ -289,6 +289,16 @@ LOOP(the_next_step, RG_LEN(rows))
     ck_assert_msg(strncmp(got, rows[_i].want, 127) == 0, "%s: \"%s\" instead of \"%s\"", rows[_i].name, got, rows[_i].want);
 }
 
+/* Its name fits nowhere: no member would be known as its own, so that the row would go and they would stay. */
+TEST(a_row_that_cannot_be_a_regions_is_left_alone)
+{
+    fix_must(&fix, RG_CMD_REGION_PUT, "name=a-region-whose-name-is-longer-than-32-bytes status=ACTIVE primary=0 url=https://a");
+    fix_must(&fix, RG_CMD_REGION_PUT, "name=a-region-whose-name-is-longer-than-32-bytes status=REMOVING phase=tell primary=0 url=https://a");
+    expect("rest", RG_OK);
+    ck_assert_int_eq(regions.way.state, REGION_NONE);
+    ck_assert_str_eq(regions.logged_text, "the row of the region that comes or goes cannot be one");
+}
+
 TEST(a_region_comes_and_goes)
 {
     put_rows(RG_CMD_NODE_PUT, ME "|" EU "|node=3 status=PREPARED " AP);
