@@ -138,6 +138,7 @@ def main(regent, _sample):
             node = Node(c, folder)
             node.wait_log("regentd.started")
             assert "key.fetch" not in node.log.read_text()
+            node.wait_log("link.up", "peer=1 ")
             # The primary restarts: the row is still there, and the link comes back.
             c.kill("us-east-1")
             c.start("us-east-1")
