@@ -39,6 +39,7 @@ struct daemon {
     const char *config_path;
     char **argv; /* of the program */
     struct rg_waiting_init init; /* --init: for the first life */
+    uint64_t behind_given_up; /* --behind: the same; a node id */
     struct rg_birthing birthing;
     const char *mark; /* NULL: there is no place for one */
     struct rg_config config;
@@ -289,6 +290,7 @@ static enum rg_err open_node(struct daemon *d, struct rg_errctx *ctx)
         .mark = d->mark, .fresh = d->birthing.fresh,
         .cluster_id = c->cluster, .region = c->region, .id = c->id, .instance_arn = c->instance_arn,
         .identity_store_id = c->identity_store_id, .peers = peers, .n_peers = c->n_peers,
+        .behind_given_up = d->behind_given_up,
         .heartbeat_ms = c->heartbeat_ms, .election_ms = c->election_ms, .snapshot_entries = c->snapshot_entries,
         .snapshot_bytes = c->snapshot_mb << 20, .arg = d, .on_peers = node_on_peers,
         .on_stop = node_on_stop};
@@ -571,6 +573,7 @@ static void begin_life(struct daemon *d)
     const char *config_path = d->config_path;
     char **argv = d->argv;
     struct rg_waiting_init init = d->init;
+    uint64_t behind = d->behind_given_up;
     struct rg_rejoin_places places = d->places;
     struct rg_log log = d->log;
     int lock_fd = d->lock_fd;
@@ -579,6 +582,7 @@ static void begin_life(struct daemon *d)
     d->config_path = config_path;
     d->argv = argv;
     d->init = init;
+    d->behind_given_up = behind;
     d->places = places;
     d->log = log;
     d->lock_fd = lock_fd;
@@ -655,7 +659,7 @@ static int live(struct daemon *d)
     return d->failed_err == RG_ESUPERSEDED ? EXIT_CONFIG : d->failed;
 }
 
-static int run(const char *config_path, char **argv, const struct rg_waiting_init *init)
+static int run(const char *config_path, char **argv, const struct rg_waiting_init *init, uint64_t behind)
 {
     static struct daemon d; /* one process, one daemon: a megabyte does not belong on the stack */
     int code;
@@ -663,6 +667,7 @@ static int run(const char *config_path, char **argv, const struct rg_waiting_ini
     d.config_path = config_path;
     d.argv = argv;
     d.init = *init;
+    d.behind_given_up = behind;
     d.lock_fd = -1;
     d.log = (struct rg_log){.min = RG_LOG_INFO, .sink = rg_log_stderr};
     do
@@ -676,7 +681,7 @@ static int run(const char *config_path, char **argv, const struct rg_waiting_ini
 }
 
 static const char help[] =
-    "Usage: regentd --config FILE [--check | --init [--without ID]...]\n"
+    "Usage: regentd --config FILE [--check | --behind ID | --init [--without ID]...]\n"
     "One node of one region of a Regent cluster.\n"
     "\n"
     "  --config FILE   configuration (YAML); docs/operations.md lists its fields\n"
@@ -684,17 +689,26 @@ static const char help[] =
     "  --init          make the instance: once, at its first node, whose data directory is empty; every configured peer is asked\n"
     "                  before, and must be empty too\n"
     "  --without ID    with --init: a peer that is not there to be asked, and certainly has no instance\n"
+    "  --behind ID     a primary that has lost entries which node ID has (ReplicaAhead) takes writes again: what only ID has is\n"
+    "                  given up. ID must be reset before it comes back (regent node reset)\n"
     "  --version       print the version\n"
     "\n"
     "Signals: TERM and INT stop it cleanly. Logs go to standard error.\n"
     "Example: regentd --config /etc/regent/regentd.yaml\n";
 
-static bool take_without(const char *text, struct rg_waiting_init *init)
+static bool take_id(const char *text, uint64_t *ret_id)
 {
     char *end;
-    unsigned long long id = strtoull(text, &end, 10);
 
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || id == 0 || init->n_without == RG_LEN(init->without))
+    *ret_id = strtoull(text, &end, 10);
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && *ret_id != 0;
+}
+
+static bool take_without(const char *text, struct rg_waiting_init *init)
+{
+    uint64_t id;
+
+    if (!take_id(text, &id) || init->n_without == RG_LEN(init->without))
         return false;
     init->without[init->n_without++] = id;
     return true;
@@ -706,12 +720,14 @@ int main(int argc, char **argv)
                                             {"check", no_argument, NULL, 'k'},
                                             {"init", no_argument, NULL, 'i'},
                                             {"without", required_argument, NULL, 'w'},
+                                            {"behind", required_argument, NULL, 'b'},
                                             {"help", no_argument, NULL, 'h'},
                                             {"version", no_argument, NULL, 'v'},
                                             {0}};
     struct rg_waiting_init init = {.wanted = false};
     const char *config = NULL;
     bool check = false;
+    uint64_t behind = 0;
     int c;
 
     while ((c = getopt_long(argc, argv, "c:hv", options, NULL)) != -1) {
@@ -731,6 +747,12 @@ int main(int argc, char **argv)
                 return 2;
             }
             break;
+        case 'b':
+            if (!take_id(optarg, &behind)) {
+                fputs("regentd: --behind: a node id is wanted\n", stderr);
+                return 2;
+            }
+            break;
         case 'h':
             fputs(help, stdout);
             return 0;
@@ -742,7 +764,8 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    if (config == NULL || optind != argc || (init.n_without > 0 && !init.wanted) || (check && init.wanted)) {
+    if (config == NULL || optind != argc || (init.n_without > 0 && !init.wanted) || (check && init.wanted) ||
+        (behind != 0 && (init.wanted || check))) {
         fputs(help, stderr);
         return 2;
     }
@@ -762,5 +785,5 @@ int main(int argc, char **argv)
                    (unsigned long long)parsed.file_id, (unsigned long long)parsed.id, parsed.tls_cert);
         return 0;
     }
-    return run(config, argv, &init);
+    return run(config, argv, &init, behind);
 }

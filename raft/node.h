@@ -31,6 +31,7 @@ struct rg_node_config {
     enum rg_fresh fresh;
     const char *cluster_id, *region;
     uint64_t id;
+    uint64_t behind_given_up; /* a person gives up what this node has and this one has lost (`regentd --behind`); 0: nothing */
     const char *instance_arn, *identity_store_id;
     /* The first configuration, self included; used only when the data directory is new. The same on every node. */
     const struct rg_peer_config *peers;
@@ -177,6 +178,7 @@ struct rg_node_status {
     struct rg_counts counts;
     bool ready;              /* may serve */
     char not_ready[160];     /* why not */
+    uint64_t behind_peer, behind_index; /* alarm: who has which entry; 0: it is not known (any more) */
     bool diverged, fenced, alarm; /* alarm: a learner is ahead of us: writes are refused */
     bool paused;             /* a hand-over is under way: writes wait */
     struct rg_room room;

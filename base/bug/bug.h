@@ -53,6 +53,7 @@
     X(wiped_taken, "a node that comes back with less than it had confirmed is taken") \
     X(lives_taken, "start numbers are not compared") \
     X(history_unasked, "histories are not compared") \
+    X(behind_volatile, "that somebody has what a primary lost is not known after a restart") \
     X(lives_volatile, "the start of a peer is not saved") \
     X(lives_believed, "a primary goes on counting what the life before of a region has granted") \
     /* policy and lease */ \

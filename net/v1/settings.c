@@ -134,8 +134,12 @@ static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
     char text[320];
 
     rg_json_array(j, "alarms");
-    if (s->alarm)
-        put_alarm(j, "ReplicaAhead", "a replica is ahead of this primary, which has lost data: writes are refused");
+    if (s->alarm) {
+        snprintf(text, sizeof text, "node %llu has entry %llu, which this primary has lost: writes are refused, also after a restart. "
+                 "Promote its region; or give up what it has (regentd --behind %llu)", (unsigned long long)s->behind_peer,
+                 (unsigned long long)s->behind_index, (unsigned long long)s->behind_peer);
+        put_alarm(j, "ReplicaAhead", text);
+    }
     if (s->diverged)
         put_alarm(j, "Diverged", "the state here differs from the primary's: reads and writes are refused");
     put_foreign(j, s);

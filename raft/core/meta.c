@@ -41,6 +41,9 @@ enum meta_field {
     META_FOREIGN = 23,
     META_FOREIGN_PEER = 24,
     META_FOREIGN_LEADS = 25,
+    META_BEHIND_PEER = 26,
+    META_BEHIND_INDEX = 27,
+    META_BEHIND_TERM = 28,
     META_FOUNDS = 40,
     META_MARKED = 41,
 };
@@ -68,6 +71,8 @@ static void meta_check(const struct rg_meta *meta)
     RG_ASSERT(meta->term_before <= meta->term);
     RG_ASSERT(meta->lives.n <= RG_LIVES_MAX);
     RG_ASSERT(rg_history_known(&meta->foreign) == (meta->foreign_peer != 0));
+    RG_ASSERT((meta->behind_peer == 0) == (meta->behind_term == 0));
+    RG_ASSERT((meta->behind_peer == 0) == (meta->behind_index == 0));
     RG_ASSERT(!meta->foreign_leads || meta->foreign_peer != 0);
 }
 
@@ -103,6 +108,11 @@ static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta)
         rg_tlv_put(buf, META_FOREIGN, rg_span(meta->foreign.b, sizeof meta->foreign.b));
         rg_tlv_put_u64(buf, META_FOREIGN_PEER, meta->foreign_peer);
         rg_tlv_put_u64(buf, META_FOREIGN_LEADS, meta->foreign_leads);
+    }
+    if (meta->behind_peer != 0) {
+        rg_tlv_put_u64(buf, META_BEHIND_PEER, meta->behind_peer);
+        rg_tlv_put_u64(buf, META_BEHIND_INDEX, meta->behind_index);
+        rg_tlv_put_u64(buf, META_BEHIND_TERM, meta->behind_term);
     }
     rg_buf_init(&lives, sizeof meta->lives);
     rg_lives_encode(&meta->lives, &lives);
@@ -194,9 +204,13 @@ static bool decode_plain(struct rg_span plain, struct rg_meta *meta)
                        : RG_FOUNDS_NOT;
     meta->marked = rg_tlv_u64(plain, META_MARKED, 0) != 0;
     meta->superseded = rg_tlv_u64(plain, META_SUPERSEDED, 0) != 0;
+    meta->behind_peer = rg_tlv_u64(plain, META_BEHIND_PEER, 0);
+    meta->behind_index = rg_tlv_u64(plain, META_BEHIND_INDEX, 0);
+    meta->behind_term = rg_tlv_u64(plain, META_BEHIND_TERM, 0);
     meta->fenced = fenced != 0;
     meta->quarantined = quarantined != 0;
-    return meta->node_id != 0 && meta->promised <= UINT32_MAX &&
+    return meta->node_id != 0 && meta->promised <= UINT32_MAX && (meta->behind_peer == 0) == (meta->behind_term == 0) &&
+           (meta->behind_peer == 0) == (meta->behind_index == 0) &&
            (meta->ceded_index == 0) == (meta->ceded_term == 0) && (meta->vote == 0 || meta->term != 0) &&
            meta->ceded_term <= meta->term && meta->term_before <= meta->term;
 }

@@ -41,6 +41,7 @@ struct rg_meta {
                    * one may be there that is not */
     bool marked; /* a mark of it is kept (raft/core/mark.h): whoever saves it says so, nobody else */
     enum rg_founds founds; /* while its log is empty, it writes the first entry; everybody else is given it */
+    uint64_t behind_peer, behind_index, behind_term; /* a primary: this peer has that entry, and this node has lost it; 0: nobody */
     struct rg_history foreign; /* a peer has entries of it, and this directory of another; not known: none was met, or not since */
     uint64_t foreign_peer;     /* its id */
     bool foreign_leads;        /* it said that it leads there, or would */

@@ -53,6 +53,8 @@ void node_submit_batch(struct rg_node *node);
 void node_lose_leadership(struct rg_node *node);
 /** This node leads from now on: whoever is linked already may have more than it has. */
 void node_ahead_check(struct rg_node *node);
+/** At the opening: somebody was, and it is not over. */
+RG_MUST enum rg_err node_ahead_open(struct rg_node *node, struct rg_errctx *ctx);
 
 /* peer.c */
 void node_announce(struct rg_node *node, struct node_peer *peer);

@@ -314,6 +314,8 @@ enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx)
     if (!err)
         err = check_log(node, ctx);
     if (!err)
+        err = node_ahead_open(node, ctx);
+    if (!err)
         err = check_held(node, &held, ctx);
     if (err)
         return err;

@@ -1,6 +1,7 @@
 /* raft/node/peer.c: links: hello, up, down, and every message that comes in. */
 #include "crypto/digest.h"
 #include "raft/node/node_priv.h"
+#include "raft/rule/behind.h"
 
 /* ---- hello ---- */
 
@@ -55,12 +56,20 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     rg_hello_encode(&hello, out);
 }
 
-static void raise_alarm(struct rg_node *node, const char *text)
+/* Noted on disk before anything is answered: whoever has the entries may be away at the next start. */
+static void raise_alarm(struct rg_node *node, uint64_t peer, uint64_t index, uint64_t term, const char *text)
 {
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err = RG_OK;
+
     RG_ASSERT(text[0] != '\0');
     if (!node->health.alarm)
         rg_log_error(node->config.log, "primary.alarm", "text=\"%s\"", text);
     node->health.alarm = true;
+    if (node->stage.state != NODE_STOPPED && rg_behind_met(&node->meta, peer, index, term) && !RG_BUG(behind_volatile))
+        err = rg_metafile_save(node->metafile, &node->meta, &ctx);
+    if (err)
+        node_fail(node, err, "note that peer %llu is ahead: %s", (unsigned long long)peer, rg_errctx_text(&ctx, err));
 }
 
 static bool lacks(const struct rg_node *node, uint64_t index, uint64_t term)
@@ -68,13 +77,45 @@ static bool lacks(const struct rg_node *node, uint64_t index, uint64_t term)
     return rg_hello_lost(rg_epoch_of(node->meta.term), rg_wal_last(node->wal), rg_wal_term(node->wal, index), index, term);
 }
 
+/* It has come after all, or counts no more. */
+static enum rg_err alarm_over(struct rg_node *node, uint64_t given_up, struct rg_errctx *ctx)
+{
+    const uint64_t peer = node->meta.behind_peer, index = node->meta.behind_index;
+
+    if (!rg_behind_over(&node->meta, given_up, rg_wal_term(node->wal, index)))
+        return RG_OK;
+    rg_log_warn(node->config.log, "primary.alarm.over", "peer=%llu index=%llu given_up=%s", (unsigned long long)peer,
+                (unsigned long long)index, peer == given_up ? "yes" : "no");
+    node->health.alarm = false;
+    return rg_metafile_save(node->metafile, &node->meta, ctx);
+}
+
+enum rg_err node_ahead_open(struct rg_node *node, struct rg_errctx *ctx)
+{
+    const uint64_t peer = node->meta.behind_peer, index = node->meta.behind_index;
+    enum rg_err err = alarm_over(node, node->config.behind_given_up, ctx);
+
+    RG_ASSERT(node->stage.state == NODE_NEW);
+    node->health.alarm = node->meta.behind_peer != 0;
+    if (node->health.alarm)
+        rg_log_error(node->config.log, "primary.alarm", "peer=%llu index=%llu last=%llu text=\"before the last start it had an entry that "
+                     "this node has lost: no writes are taken\"", (unsigned long long)peer, (unsigned long long)index,
+                     (unsigned long long)rg_wal_last(node->wal));
+    return err;
+}
+
 /* The same of those that were linked before: voters that were set back together elect one of themselves. Other regions' nodes alone: a
  * learner of ours may have voted a moment ago, and hold what was never committed. */
 void node_ahead_check(struct rg_node *node)
 {
     struct rg_errctx ctx = {.text = ""};
+    enum rg_err err = alarm_over(node, 0, &ctx);
 
     RG_ASSERT(node->leading);
+    if (err) {
+        node_fail(node, err, "note that nobody is ahead: %s", rg_errctx_text(&ctx, err));
+        return;
+    }
     for (size_t i = 0; i < node->n_peers; i++) {
         struct node_peer *p = &node->peers[i];
 
@@ -83,7 +124,7 @@ void node_ahead_check(struct rg_node *node)
         if (!p->ahead)
             continue;
         (void)rg_hello_say_lost(&ctx, p->config.id, p->last_index, p->last_term, rg_wal_last(node->wal));
-        raise_alarm(node, ctx.text);
+        raise_alarm(node, p->config.id, p->last_index, p->last_term, ctx.text);
     }
 }
 
@@ -143,7 +184,7 @@ static enum rg_err heed(struct rg_node *node, struct node_peer *peer, const stru
     if (judged->verdict == RG_HELLO_SUPERSEDED)
         node_supersede(node, judged->why);
     if (judged->verdict == RG_HELLO_AHEAD)
-        raise_alarm(node, ctx->text);
+        raise_alarm(node, h->from, h->last_index, h->last_term, ctx->text);
     if (judged->verdict == RG_HELLO_GUEST)
         peer = node_guest(node, h);
     if (taken)
@@ -396,7 +437,8 @@ static void on_report(struct rg_node *node, struct node_peer *peer, const struct
     peer->applied_term = m->index_term;
     if (strcmp(peer->config.region, node->config.region) != 0 && lacks(node, m->index, m->index_term)) {
         peer->ahead = true;
-        raise_alarm(node, "a replica shows a later entry than this primary has: it has lost data");
+        raise_alarm(node, peer->config.id, m->index, m->index_term,
+                    "a replica shows a later entry than this primary has: it has lost data");
         return;
     }
     RG_ASSERT(!peer->guest || RG_BUG(hello_no_fence));

@@ -240,6 +240,8 @@ void node_publish_early(struct rg_node *node)
     s->diverged = node->health.diverged;
     s->fenced = node->meta.fenced;
     s->alarm = node->health.alarm;
+    s->behind_peer = node->meta.behind_peer;
+    s->behind_index = node->meta.behind_index;
     s->paused = node->handover.paused;
     s->epoch = rg_epoch_of(node->meta.term);
     s->promised = node->meta.promised;

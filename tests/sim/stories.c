@@ -127,6 +127,26 @@ void sim_story_lost_data(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_run_ms(sim, 300);
     EXPECT(sim, sim->acked == acked && sim->refused == refused + 5);
     EXPECT(sim, status_of(sim, 1).ready && status_of(sim, 2).ready); /* the regions go on answering */
+    for (unsigned at = 0; at < 3; at++) /* and it knows after a restart, though nobody is there who has them */
+        sim_crash(sim, at);
+    sim_history_forget(sim); /* they do not come back: another history begins, without what was acknowledged in this one */
+    sim->n_acks = 0;
+    EXPECT(sim, sim_start(sim, 0));
+    sim_run_ms(sim, 1500);
+    EXPECT(sim, status_of(sim, 0).alarm && status_of(sim, 0).behind_index > status_of(sim, 0).last_index);
+    sim_write(sim, 5);
+    sim_run_ms(sim, 300);
+    EXPECT(sim, sim->acked == acked);
+    n->behind_given_up = status_of(sim, 0).behind_peer == 2 ? 3 : 2; /* a person gives up what somebody else has */
+    sim_crash(sim, 0);
+    EXPECT(sim, sim_start(sim, 0) && status_of(sim, 0).alarm);
+    n->behind_given_up = status_of(sim, 0).behind_peer;
+    sim_crash(sim, 0);
+    EXPECT(sim, sim_start(sim, 0) && !status_of(sim, 0).alarm);
+    sim_run_ms(sim, 300);
+    sim_write(sim, 5);
+    sim_run_ms(sim, 300);
+    EXPECT(sim, sim->acked == acked + 5);
 }
 
 /* ---- rule 11: a wiped node under its old id ---- */

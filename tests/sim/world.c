@@ -394,6 +394,7 @@ static void config_fill(struct sim *sim, struct sim_node *n, struct rg_node_conf
     c->log = &sim->log;
     c->data_dir = "/data";
     c->mark = "/mark";
+    c->behind_given_up = n->behind_given_up;
     c->fresh = n->fresh;
     c->cluster_id = "sim";
     c->region = n->self.region;

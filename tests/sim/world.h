@@ -102,6 +102,7 @@ struct sim_node {
     bool hung; /* the disk: nothing that is asked of it comes back before the next start */
     bool elsewhere; /* the address of its id leads to another one: it dials, and is dialled by nobody */
     bool unborn; /* its data directory is empty: at its start it asks what becomes of it */
+    uint64_t behind_given_up; /* at its next starts: what this node has */
     bool returns; /* it was a member: nothing starts under its id any more */
     bool blank;  /* it does so now: a process without a node */
     bool init_refused;

@@ -47,6 +47,7 @@ static bool same(const struct rg_meta *a, const struct rg_meta *b)
            a->promised == b->promised && a->term_before == b->term_before && a->ceded_index == b->ceded_index &&
            a->ceded_term == b->ceded_term && a->lease_ms == b->lease_ms && a->vouched == b->vouched &&
            a->quarantined == b->quarantined && a->superseded == b->superseded && a->foreign_peer == b->foreign_peer && a->foreign_leads == b->foreign_leads &&
+           a->behind_peer == b->behind_peer && a->behind_index == b->behind_index && a->behind_term == b->behind_term &&
            memcmp(&a->foreign, &b->foreign, sizeof a->foreign) == 0 && a->lives.n == b->lives.n &&
            memcmp(a->lives.rows, b->lives.rows, a->lives.n * sizeof a->lives.rows[0]) == 0 && strcmp(a->note, b->note) == 0;
 }
@@ -87,6 +88,7 @@ TEST(what_was_saved_comes_back)
         meta.foreign = (struct rg_history){{(uint8_t)(i % 3)}};
         meta.foreign_peer = i % 3;
         meta.foreign_leads = i % 3 == 2;
+        meta.behind_peer = meta.behind_index = meta.behind_term = i % 2;
         ck_assert(rg_lives_set(&meta.lives, i / 2 + 1, &(struct rg_incarnation){{7}}, &(struct rg_life){i, i + 1}));
         snprintf(meta.note, sizeof meta.note, "note %u", i);
         ck_assert_int_eq(rg_metafile_save(file, &meta, &ctx), RG_OK);
