@@ -8,6 +8,7 @@
 #include "store/model/setting.h"
 
 #define RG_REGIONS_ALL UINT32_MAX
+_Static_assert(RG_REGIONS_ALL > RG_PEERS_MAX, "no number of regions");
 
 /* One write. Embed it. Borrowed by the node from rg_node_submit until on_done. */
 struct rg_proposal {
@@ -65,6 +66,7 @@ struct rg_candidate {
     uint64_t primary_heard_ms; /* ago; UINT64_MAX: never since its start */
     uint64_t lease_left_ms;
 };
+_Static_assert(sizeof ((struct rg_candidate *)0)->region == sizeof ((struct rg_peer_config *)0)->region, "a region's name is copied whole");
 
 /* One declared promotion of this node. Embed it. Borrowed by the node from rg_node_failover until on_done. */
 struct rg_failover {

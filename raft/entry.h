@@ -5,6 +5,7 @@
 #include "base/util.h"
 
 enum rg_entry_type { RG_ENTRY_COMMAND = 1, RG_ENTRY_BARRIER = 2, RG_ENTRY_CHANGE = 3 }; /* as libraft numbers them */
+_Static_assert(RG_ENTRY_CHANGE <= UINT8_MAX, "a type has one byte, in the log and in messages");
 
 struct rg_entry {
     uint64_t term;

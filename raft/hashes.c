@@ -2,6 +2,7 @@
 #include "raft/hashes.h"
 
 _Static_assert((RG_HASHES_KEPT & (RG_HASHES_KEPT - 1)) == 0, "a remainder is a mask");
+_Static_assert(sizeof ((struct rg_hash_kept *)0)->hash == sizeof ((struct rg_applied *)0)->hash, "all of it is kept");
 
 enum rg_err rg_hashes_new(struct rg_hashes *hashes)
 {
@@ -19,9 +20,10 @@ void rg_hashes_keep(struct rg_hashes *hashes, const struct rg_applied *applied)
 {
     struct rg_hash_kept *h = &hashes->kept[applied->index % RG_HASHES_KEPT];
 
-    RG_ASSERT(hashes->kept != NULL);
     RG_ASSERT(applied->index > 0);
     RG_ASSERT(applied->term > 0);
+    RG_ASSERT(h->index <= applied->index); /* what is applied is never taken back */
+    RG_ASSERT(h->term <= applied->term);
     h->index = applied->index;
     h->term = applied->term;
     memcpy(h->hash, applied->hash, sizeof h->hash);
@@ -32,7 +34,8 @@ enum rg_compared rg_hashes_compare(const struct rg_hashes *hashes, uint64_t appl
 {
     const struct rg_hash_kept *h = &hashes->kept[index % RG_HASHES_KEPT];
 
-    RG_ASSERT(hashes->kept != NULL);
+    RG_ASSERT((h->index == 0) == (h->term == 0));
+    RG_ASSERT(h->index <= applied);
     if (index > applied)
         return RG_COMPARED_PENDING;
     if (h->index != index || index == 0 || h->term != term)

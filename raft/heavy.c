@@ -14,9 +14,11 @@ enum rg_err rg_entry_apply(struct rg_txn *txn, uint64_t index, const struct rg_e
     struct rg_applied applied;
     enum rg_err err = RG_OK;
 
+    RG_ASSERT(bounds == NULL || bounds->objects_max > 0);
     memset(ret_effect, 0, sizeof *ret_effect);
     rg_txn_applied(txn, &applied);
     RG_ASSERT(index == applied.index + 1);
+    RG_ASSERT(entry->term > 0);
     RG_ASSERT(entry->term >= applied.term);
     if (epoch_of(entry->term) != epoch_of(applied.term)) {
         bounds = NULL; /* its row is written already */
@@ -42,6 +44,7 @@ static const uint32_t heavy_may[] = {
     [RG_HEAVY_DONE] = RG_BIT(RG_HEAVY_IDLE) | RG_BIT(RG_HEAVY_BUSY),
 };
 static const char *const heavy_names[] = {"IDLE", "BUSY", "DONE"};
+_Static_assert(RG_LEN(heavy_names) == RG_LEN(heavy_may), "and its name");
 const struct rg_sm_table rg_heavies = RG_SM_TABLE("heavy", heavy_may, heavy_names);
 _Static_assert(RG_LEN(heavy_may) == RG_HEAVY_DONE + 1, "each state has its row");
 
@@ -69,6 +72,7 @@ static enum rg_err apply(struct rg_heavy *heavy)
 
     RG_ASSERT(heavy->store != NULL);
     RG_ASSERT(heavy->stage.state == RG_HEAVY_BUSY);
+    RG_ASSERT(heavy->entry.data.p == heavy->bytes.data); /* the log may let go of its own meanwhile */
     if (!err)
         err = rg_entry_apply(txn, heavy->index, &heavy->entry, &bounds, &heavy->effect);
     if (err)
@@ -81,19 +85,28 @@ static enum rg_err apply(struct rg_heavy *heavy)
 static void run(struct rg_work *work)
 {
     struct rg_heavy *heavy = RG_CONTAINER(work, struct rg_heavy, work);
-    uint64_t from = heavy->io->now_us(heavy->io);
+    uint64_t from = heavy->io->now_us(heavy->io), to;
 
     heavy->err = apply(heavy);
-    heavy->us = heavy->io->now_us(heavy->io) - from;
+    to = heavy->io->now_us(heavy->io);
+    RG_ASSERT(to >= from);
+    heavy->us = to - from;
 }
 
 static void done(struct rg_work *work)
 {
-    rg_sm_move(&RG_CONTAINER(work, struct rg_heavy, work)->stage, RG_HEAVY_DONE);
+    struct rg_heavy *heavy = RG_CONTAINER(work, struct rg_heavy, work);
+
+    rg_sm_move(&heavy->stage, RG_HEAVY_DONE);
+    RG_ASSERT(heavy->err || heavy->effect.applied.index == heavy->index);
+    RG_ASSERT(heavy->err || heavy->effect.applied.term == heavy->entry.term);
 }
 
 static void hand_over(struct rg_heavy *heavy)
 {
+    RG_ASSERT(heavy->store != NULL);
+    RG_ASSERT(heavy->index > 0);
+    RG_ASSERT(heavy->attempts < 2); /* once, and once more */
     rg_sm_move(&heavy->stage, RG_HEAVY_BUSY);
     heavy->attempts++;
     heavy->work = (struct rg_work){.run = run, .done = done};
@@ -103,7 +116,7 @@ static void hand_over(struct rg_heavy *heavy)
 enum rg_err rg_heavy_begin(struct rg_heavy *heavy, struct rg_store *store, uint64_t index, const struct rg_entry *entry)
 {
     RG_ASSERT(rg_heavy_idle(heavy));
-    RG_ASSERT(index > 0);
+    RG_ASSERT(heavy->store == NULL); /* nobody else's entry is in it */
     RG_ASSERT(entry->type == RG_ENTRY_COMMAND); /* nothing else takes long */
     rg_buf_clear(&heavy->bytes);
     rg_buf_put(&heavy->bytes, entry->data.p, entry->data.n);
@@ -129,6 +142,7 @@ void rg_heavy_again(struct rg_heavy *heavy)
 void rg_heavy_end(struct rg_heavy *heavy)
 {
     RG_ASSERT(heavy->stage.state == RG_HEAVY_DONE);
+    RG_ASSERT(heavy->store != NULL);
     rg_sm_move(&heavy->stage, RG_HEAVY_IDLE);
     heavy->store = NULL;
 }

@@ -33,7 +33,7 @@ struct rg_heavy {
     struct rg_sm stage;
     struct rg_work work;
     struct rg_io *io;       /* borrow */
-    struct rg_store *store; /* borrow while BUSY */
+    struct rg_store *store; /* borrow until IDLE; NULL there */
     uint64_t index;
     struct rg_entry entry;  /* of `bytes` */
     struct rg_buf bytes;    /* own */

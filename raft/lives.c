@@ -2,6 +2,9 @@
 #include "raft/lives.h"
 
 enum { ROW_BYTES = 8 + 16 + 8 + 8 };
+_Static_assert(sizeof(struct rg_incarnation) == 16, "in every node's metadata");
+_Static_assert(RG_LIVES_MAX >= RG_PEERS_MAX, "every member has room");
+_Static_assert(sizeof(struct rg_life_row) == ROW_BYTES, "a row is written whole");
 
 enum rg_life_order rg_life_cmp(const struct rg_life *known, const struct rg_life *said)
 {
@@ -15,6 +18,7 @@ enum rg_life_order rg_life_cmp(const struct rg_life *known, const struct rg_life
 static const struct rg_life_row *find(const struct rg_lives *lives, uint64_t id)
 {
     RG_ASSERT(lives->n <= RG_LIVES_MAX);
+    RG_ASSERT(id != 0);
     for (size_t i = 0; i < lives->n; i++)
         if (lives->rows[i].id == id)
             return &lives->rows[i];
@@ -25,6 +29,7 @@ struct rg_life rg_lives_get(const struct rg_lives *lives, uint64_t id, const str
 {
     const struct rg_life_row *row = find(lives, id);
 
+    RG_ASSERT(row == NULL || row->life.start != 0);
     return row != NULL && rg_incarnation_equal(&row->incarnation, incarnation) ? row->life : (struct rg_life){0};
 }
 
@@ -33,13 +38,14 @@ bool rg_lives_set(struct rg_lives *lives, uint64_t id, const struct rg_incarnati
     const struct rg_life_row *row = find(lives, id);
     size_t at = row != NULL ? (size_t)(row - lives->rows) : lives->n;
 
-    RG_ASSERT(id != 0);
     RG_ASSERT(life->start != 0);
     RG_ASSERT(rg_incarnation_known(incarnation));
+    RG_ASSERT(row == NULL || !rg_incarnation_equal(&row->incarnation, incarnation) || rg_life_cmp(&row->life, life) == RG_LIFE_LATER);
     if (at == RG_LIVES_MAX)
         return false;
     lives->rows[at] = (struct rg_life_row){.id = id, .incarnation = *incarnation, .life = *life};
     lives->n = RG_MAX(lives->n, at + 1);
+    RG_ASSERT(lives->n <= RG_LIVES_MAX);
     return true;
 }
 
@@ -47,14 +53,19 @@ void rg_lives_keep(struct rg_lives *lives, const struct rg_members *members, uin
 {
     size_t n = 0;
 
+    RG_ASSERT(lives->n <= RG_LIVES_MAX);
     for (size_t i = 0; i < lives->n; i++)
         if (lives->rows[i].id == also || rg_members_find(members, lives->rows[i].id) != NULL)
             lives->rows[n++] = lives->rows[i];
+    RG_ASSERT(n <= members->n + (also != 0)); /* an id has one row */
     lives->n = n;
 }
 
 void rg_lives_encode(const struct rg_lives *lives, struct rg_buf *out)
 {
+    size_t begin = out->len;
+
+    RG_ASSERT(lives->n <= RG_LIVES_MAX);
     for (size_t i = 0; i < lives->n; i++) {
         const struct rg_life_row *row = &lives->rows[i];
 
@@ -63,6 +74,7 @@ void rg_lives_encode(const struct rg_lives *lives, struct rg_buf *out)
         rg_buf_put_u64(out, row->life.start);
         rg_buf_put_u64(out, row->life.boot);
     }
+    RG_ASSERT(out->err || out->len - begin == lives->n * ROW_BYTES);
 }
 
 enum rg_err rg_lives_decode(struct rg_span bytes, struct rg_lives *ret_lives)
@@ -85,6 +97,7 @@ enum rg_err rg_lives_decode(struct rg_span bytes, struct rg_lives *ret_lives)
             !rg_lives_set(&lives, row.id, &row.incarnation, &row.life))
             return RG_EMALFORMED;
     }
+    RG_ASSERT(lives.n == bytes.n / ROW_BYTES);
     *ret_lives = lives;
     return RG_OK;
 }

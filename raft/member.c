@@ -32,12 +32,11 @@ bool rg_incarnation_equal(const struct rg_incarnation *a, const struct rg_incarn
     return memcmp(a->b, b->b, sizeof a->b) == 0;
 }
 
-_Static_assert(sizeof "region=;link=" + sizeof ((struct rg_peer_config *)0)->region + sizeof ((struct rg_peer_config *)0)->link <=
-                   RG_ADDRESS_BYTES_MAX, "every address fits");
 _Static_assert(sizeof ((struct rg_incarnation *)0)->b % sizeof(uint64_t) == 0, "drawn in whole numbers");
 _Static_assert(sizeof "region=;link=;incarnation=" + sizeof ((struct rg_peer_config *)0)->region +
                    sizeof ((struct rg_peer_config *)0)->link + 2 * sizeof(struct rg_incarnation) <= RG_ADDRESS_BYTES_MAX,
-               "a bound one's too");
+               "every address fits, a bound one's too");
+_Static_assert(1 + 8 + RG_PEERS_MAX * (8 + RG_ADDRESS_BYTES_MAX + 1) + ALIGN <= RG_RAFT_CONFIG_BYTES_MAX, "every configuration fits");
 _Static_assert(RG_ROLE_LEARNER == 0 && RG_ROLE_VOTER == 1, "in every log");
 
 /* ---- addresses ---- */
@@ -50,6 +49,8 @@ void rg_member_address(const struct rg_peer_config *peer, char out[RG_ADDRESS_BY
     bool bound = rg_incarnation_known(&peer->incarnation);
     int n;
 
+    RG_ASSERT(memchr(peer->region, '\0', sizeof peer->region) != NULL);
+    RG_ASSERT(memchr(peer->link, '\0', sizeof peer->link) != NULL);
     if (bound)
         rg_hex(hex, peer->incarnation.b, sizeof peer->incarnation.b);
     n = snprintf(out, RG_ADDRESS_BYTES_MAX, "region=%s;link=%s%s%s", peer->region, peer->link, bound ? incarnation_key : "", hex);
@@ -83,11 +84,23 @@ bool rg_member_address_parse(const char *address, struct rg_peer_config *peer)
         return false;
     if (region == 0 || region >= sizeof peer->region || link == 0 || link >= sizeof peer->link)
         return false;
+    RG_ASSERT(7 + region + 6 + link <= strlen(address)); /* both lie in it */
     memcpy(peer->region, address + 7, region);
     peer->region[region] = '\0';
     memcpy(peer->link, semicolon + 6, link);
     peer->link[link] = '\0';
     return true;
+}
+
+/* Whether it comes back as what it is: no part of it can be taken for the mark between two. */
+static bool address_holds(const struct rg_peer_config *peer)
+{
+    char address[RG_ADDRESS_BYTES_MAX];
+    struct rg_peer_config again;
+
+    rg_member_address(peer, address);
+    return rg_member_address_parse(address, &again) && strcmp(again.region, peer->region) == 0 && strcmp(again.link, peer->link) == 0 &&
+           rg_incarnation_equal(&again.incarnation, &peer->incarnation);
 }
 
 /* ---- members ---- */
@@ -160,8 +173,8 @@ static bool incarnation_taken(const struct rg_members *members, size_t n, const 
     return false;
 }
 
-/* Among the first n. */
-/* Whoever comes back answers where it did: two data directories of one place can be told apart, once one of them is bound. */
+/* Among the first n. Whoever comes back answers where it did: two data directories of one place can be told apart, once one of them is
+ * bound. */
 static bool address_taken(const struct rg_members *members, size_t n, const struct rg_peer_config *peer)
 {
     RG_ASSERT(n <= RG_PEERS_MAX);
@@ -183,12 +196,9 @@ enum rg_err rg_members_encode(const struct rg_members *members, struct rg_buf *o
         return RG_EINVALID;
     for (size_t i = 0; i < members->n; i++) {
         const struct rg_peer_config *peer = &members->peers[i];
-        char address[RG_ADDRESS_BYTES_MAX];
-        struct rg_peer_config again;
 
-        rg_member_address(peer, address);
         if (peer->id == 0 || rg_members_find(members, peer->id) != peer || address_taken(members, i, peer) ||
-            incarnation_taken(members, i, peer) || !rg_member_address_parse(address, &again))
+            incarnation_taken(members, i, peer) || !address_holds(peer))
             return RG_EINVALID;
     }
     rg_buf_put_u8(out, FORMAT_VERSION);
@@ -196,14 +206,15 @@ enum rg_err rg_members_encode(const struct rg_members *members, struct rg_buf *o
     for (size_t i = 0; i < members->n; i++) {
         char address[RG_ADDRESS_BYTES_MAX];
 
+        RG_ASSERT(members->peers[i].role == RG_ROLE_VOTER || members->peers[i].role == RG_ROLE_LEARNER);
         rg_member_address(&members->peers[i], address);
         rg_buf_put_u64(out, members->peers[i].id);
         rg_buf_put(out, address, strlen(address) + 1);
-        rg_buf_put_u8(out, members->peers[i].role == RG_ROLE_VOTER ? RG_ROLE_VOTER : RG_ROLE_LEARNER);
+        rg_buf_put_u8(out, (uint8_t)members->peers[i].role);
     }
     rg_buf_put(out, zeros, (ALIGN - (out->len - begin) % ALIGN) % ALIGN);
     RG_ASSERT(out->err || (out->len - begin) % ALIGN == 0);
-    RG_ASSERT(members->n <= RG_PEERS_MAX);
+    RG_ASSERT(out->err || out->len - begin <= RG_RAFT_CONFIG_BYTES_MAX);
     return out->err;
 }
 
@@ -241,7 +252,7 @@ enum rg_err rg_members_decode(struct rg_span bytes, struct rg_members *ret_membe
     }
     RG_ASSERT(m.n == n);
     RG_ASSERT(m.n >= 1);
-    RG_ASSERT(rg_members_voters(&m) <= m.n);
+    RG_ASSERT(cur.p <= cur.end);
     *ret_members = m;
     return RG_OK;
 }

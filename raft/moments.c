@@ -37,6 +37,8 @@ void rg_moments_committed(struct rg_moments *m, uint64_t index, uint64_t bytes, 
 {
     RG_ASSERT(index > 0);
     RG_ASSERT(m->commits_n == 0 || m->commits[(m->commits_n - 1) % RG_MOMENTS_COMMITS].index < index);
+    RG_ASSERT(m->commits_n == 0 || m->commits[(m->commits_n - 1) % RG_MOMENTS_COMMITS].ms <= now_ms);
+    RG_ASSERT(m->commits_n == 0 || m->commits[(m->commits_n - 1) % RG_MOMENTS_COMMITS].us <= now_us);
     m->commit_bytes += bytes;
     m->commits[m->commits_n++ % RG_MOMENTS_COMMITS] =
         (struct rg_moment){.index = index, .ms = now_ms, .us = now_us, .bytes = m->commit_bytes};
@@ -60,6 +62,7 @@ static size_t commit_beyond(const struct rg_moments *m, uint64_t index)
     }
     RG_ASSERT(lo >= oldest(m));
     RG_ASSERT(lo <= m->commits_n);
+    RG_ASSERT(lo == m->commits_n || m->commits[lo % RG_MOMENTS_COMMITS].index > index);
     return lo;
 }
 
@@ -85,6 +88,7 @@ uint64_t rg_moments_lag_bytes(const struct rg_moments *m, uint64_t index)
 void rg_moments_applied(struct rg_moments *m, uint64_t least, uint64_t now_us, uint64_t histogram[32])
 {
     RG_ASSERT(m->commits_seen <= m->commits_n);
+    RG_ASSERT(m->commits_seen >= oldest(m)); /* not overwritten since */
     RG_ASSERT(least != UINT64_MAX);
     while (m->commits_seen < m->commits_n) {
         const struct rg_moment *c = &m->commits[m->commits_seen % RG_MOMENTS_COMMITS];
@@ -109,6 +113,7 @@ void rg_moments_received(struct rg_moments *m, uint64_t index, uint64_t now_us)
 {
     RG_ASSERT(index > 0);
     RG_ASSERT(m->receipts_seen <= m->receipts_n);
+    RG_ASSERT(m->receipts_n == 0 || m->receipts[(m->receipts_n - 1) % RG_MOMENTS_RECEIPTS].us <= now_us);
     m->receipts[m->receipts_n++ % RG_MOMENTS_RECEIPTS] = (struct rg_moment){.index = index, .us = now_us};
 }
 

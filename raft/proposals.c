@@ -5,6 +5,7 @@ void rg_proposals_check(const struct rg_proposals *list)
 {
     RG_ASSERT((list->n == 0) == (list->head == NULL));
     RG_ASSERT((list->n == 0) == (list->tail == &list->head));
+    RG_ASSERT((list->n == 1) == (list->n > 0 && list->tail == &list->head->next));
     RG_ASSERT(*list->tail == NULL);
 }
 
@@ -33,6 +34,7 @@ static struct rg_proposal *take_at(struct rg_proposals *list, struct rg_proposal
 
     RG_ASSERT(p != NULL);
     RG_ASSERT(list->n > 0);
+    RG_ASSERT((p->next == NULL) == (list->tail == &p->next));
     *at = p->next;
     if (*at == NULL)
         list->tail = at;
@@ -64,6 +66,7 @@ void rg_proposals_move(struct rg_proposals *list, struct rg_proposals *from)
         list->tail = &list->head;
     rg_proposals_init(from);
     rg_proposals_check(list);
+    rg_proposals_check(from);
 }
 
 void rg_proposals_answer(struct rg_proposals *list, enum rg_err err)
@@ -72,6 +75,7 @@ void rg_proposals_answer(struct rg_proposals *list, enum rg_err err)
     for (size_t n = list->n; n > 0 && list->head != NULL; n--) {
         struct rg_proposal *p = rg_proposals_pop(list);
 
+        RG_ASSERT(p->next == NULL); /* of no list any more: its owner may free it */
         p->err = err;
         p->on_done(p);
     }

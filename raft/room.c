@@ -1,3 +1,4 @@
+/* raft/room.c: how full a node is, and what is refused for its sake. */
 #include "raft/room.h"
 
 #include "store/db/command.h"
@@ -14,6 +15,8 @@ _Static_assert(STATE_AGAIN_PERCENT < STATE_FULL_PERCENT, "or it would be full an
 _Static_assert(STATE_FULL_PERCENT < 100, "the rest is for what is in the logs");
 _Static_assert(RESERVE_SHARE > 2, "half as much again as is kept is less than there is");
 _Static_assert((RG_FULL_ADDS & ~RG_FULL_ALL) == 0 && (RG_FULL_ADDS & RG_FULL_DISK) == 0, "the log's disk is not the state's");
+_Static_assert(RG_FULL_ALL == (RG_FULL_STATE | RG_FULL_MEMORY | RG_FULL_DISK | RG_FULL_STOPPED), "and nothing else is ever full");
+_Static_assert(RG_FULL_ALL <= UINT32_MAX, "said in four bytes");
 
 uint64_t rg_room_reserve(uint64_t total) { return RG_MIN(RESERVE_BYTES, total / RESERVE_SHARE); }
 
@@ -29,6 +32,7 @@ static bool disk_full(uint64_t free, uint64_t total, bool before)
 {
     uint64_t reserve = rg_room_reserve(total);
 
+    RG_ASSERT(reserve == 0 || reserve + reserve / 2 < total); /* it can have room again */
     return total > 0 && free < (before ? reserve + reserve / 2 : reserve);
 }
 
@@ -36,6 +40,7 @@ unsigned rg_room_judge(const struct rg_room *room, unsigned before)
 {
     unsigned full = 0;
 
+    RG_ASSERT((before & ~(unsigned)RG_FULL_ALL) == 0);
     if (state_full(room, (before & RG_FULL_STATE) != 0))
         full |= RG_FULL_STATE;
     if (disk_full(room->memory_free, room->memory_total, (before & RG_FULL_MEMORY) != 0))
@@ -61,6 +66,7 @@ unsigned rg_room_refused_for(unsigned full)
 {
     unsigned refused = full & (RG_FULL_STATE | RG_FULL_MEMORY);
 
+    RG_ASSERT((full & ~(unsigned)RG_FULL_ALL) == 0);
     if (refused == 0 && (full & RG_FULL_STOPPED) != 0)
         refused = RG_FULL_STATE; /* it cannot apply: there is no room for more */
     RG_ASSERT((refused != 0) == ((full & RG_FULL_ADDS) != 0));
@@ -81,6 +87,7 @@ enum rg_err rg_room_refusal(unsigned refusing, unsigned flags, bool log_stalled,
         return flags & RG_CMDF_CLIENT || log_stalled ? RG_EDISKFULL : RG_OK;
     if (flags & RG_CMDF_ADDS)
         return RG_ESTATEFULL;
+    RG_ASSERT((refusing & ~(unsigned)RG_FULL_ADDS) == 0); /* the state alone is full */
     *ret_grows = (flags & RG_CMDF_REWRITES) != 0;
     return RG_OK;
 }

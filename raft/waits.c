@@ -41,10 +41,10 @@ static enum rg_err room(struct rg_waits *waits, size_t max)
     struct rg_wait **more;
 
     RG_ASSERT(waits->n <= waits->cap);
-    if (waits->n < waits->cap)
-        return RG_OK;
     if (waits->n >= max)
         return RG_EBUSY;
+    if (waits->n < waits->cap)
+        return RG_OK;
     more = realloc(waits->items, cap * sizeof *more);
     if (more == NULL)
         return RG_EBUSY;
@@ -59,6 +59,7 @@ enum rg_err rg_waits_push(struct rg_waits *waits, struct rg_wait *wait, size_t m
     enum rg_err err = room(waits, max);
 
     RG_ASSERT(wait->on_done != NULL);
+    RG_ASSERT(waits->n <= max);
     if (err)
         return err;
     waits->items[waits->n++] = wait;
@@ -104,13 +105,15 @@ struct rg_wait *rg_waits_expire(struct rg_waits *waits, uint64_t now_ms, uint64_
     waits->n = kept;
     for (size_t i = kept / 2; i-- > 0;)
         down(waits, i);
-    RG_ASSERT(kept <= waits->cap);
+    RG_ASSERT(kept > 0 || *ret_earliest == UINT64_MAX);
+    RG_ASSERT(kept == 0 || *ret_earliest > now_ms);
     return expired;
 }
 
 void rg_waits_deinit(struct rg_waits *waits)
 {
     RG_ASSERT((waits->items == NULL) == (waits->cap == 0));
+    RG_ASSERT(waits->n == 0); /* each was answered */
     free(waits->items);
     *waits = (struct rg_waits){NULL, 0, 0};
 }

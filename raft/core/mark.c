@@ -10,6 +10,7 @@ enum { PATH_BYTES_MAX = 1024, HOLD_EVERY_MS = 1000, HELD_MAGIC = 0x444c4852 /* "
 enum held_field { HELD_INCARNATION = 2, HELD_INDEX = 3, HELD_TERM = 4 };
 
 static const struct rg_slots_kind held_kind = {HELD_MAGIC, HELD_VERSION, "held", "mark's position"};
+_Static_assert(sizeof(struct rg_incarnation) + 64 <= RG_SLOTS_PLAIN_BYTES_MAX, "what is held fits");
 
 struct rg_mark {
     struct rg_io *io;
@@ -38,6 +39,7 @@ struct hold {
 static void lose(struct rg_mark *mark, const char *why)
 {
     RG_ASSERT(why[0] != '\0');
+    RG_ASSERT(!mark->off || mark->missing); /* said once */
     if (mark->off)
         return;
     mark->off = mark->missing = true;
@@ -47,6 +49,7 @@ static void lose(struct rg_mark *mark, const char *why)
 
 void rg_mark_missed(struct rg_mark *mark, const char *why)
 {
+    RG_ASSERT(!mark->off); /* nothing was written yet that could have failed */
     mark->missing = true;
     rg_log_error(mark->log, "mark.missing", "file=%s why=\"%s\" note=\"it is made again; is the data directory the right one?\"",
                  mark->path, why);
@@ -67,8 +70,10 @@ static bool take_held(void *arg, uint16_t version, struct rg_span plain)
     if (!rg_tlv_get(plain, HELD_INCARNATION, &value) || value.n != sizeof held.incarnation.b)
         return false;
     memcpy(held.incarnation.b, value.p, sizeof held.incarnation.b);
+    if (!rg_incarnation_known(&held.incarnation))
+        return false;
     *(struct rg_held *)arg = held;
-    return rg_incarnation_known(&held.incarnation);
+    return true;
 }
 
 /* ---- opening ---- */
@@ -77,8 +82,9 @@ static bool take_held(void *arg, uint16_t version, struct rg_span plain)
 static enum rg_err set_aside(struct rg_mark *mark, const char *path, struct rg_errctx *ctx)
 {
     char bad[PATH_BYTES_MAX + 8];
+    int n = snprintf(bad, sizeof bad, "%s.bad", path);
 
-    snprintf(bad, sizeof bad, "%s.bad", path);
+    RG_ASSERT(n > 0 && n < (int)sizeof bad); /* as rg_mark_open let through */
     return mark->io->rename(mark->io, path, bad, ctx);
 }
 
@@ -89,6 +95,7 @@ static enum rg_err open_one(struct rg_mark *mark, const struct rg_slots_kind *ki
 {
     enum rg_err err = rg_slots_open(kind, mark->io, path, mark->keys, take, into, ret_slots, ctx);
 
+    RG_ASSERT((*ret_slots != NULL) == (err == RG_OK));
     if (err == RG_ENOTFOUND)
         return RG_OK;
     if (err != RG_ECORRUPT)
@@ -124,6 +131,9 @@ enum rg_err rg_mark_open(struct rg_io *io, const struct rg_log *log, const char 
     }
     marked.there = mark->slots != NULL;
     marked.sequence = marked.there ? rg_slots_sequence(mark->slots) : 0;
+    RG_ASSERT(!marked.there || !marked.unreadable);
+    RG_ASSERT(marked.there == (marked.sequence > 0));
+    RG_ASSERT(rg_incarnation_known(&marked.held.incarnation) == (mark->held_slots != NULL));
     mark->held = marked.held;
     *ret_marked = marked;
     *ret_mark = mark;
@@ -145,7 +155,10 @@ static enum rg_err write(struct rg_mark *mark, struct rg_slots **slots, const st
         return rg_slots_save(*slots, version, body, sequence, ctx);
     rg_slots_free(RG_STEAL(*slots));
     err = rg_slots_replace(kind, mark->io, path, mark->keys, version, body, sequence, ctx);
-    return err ? err : rg_slots_reopen(kind, mark->io, path, mark->keys, sequence, slots, ctx);
+    if (!err)
+        err = rg_slots_reopen(kind, mark->io, path, mark->keys, sequence, slots, ctx);
+    RG_ASSERT((*slots != NULL) == (err == RG_OK));
+    return err;
 }
 
 bool rg_mark_save(struct rg_mark *mark, const struct rg_meta *meta, uint64_t sequence)
@@ -167,6 +180,8 @@ bool rg_mark_save(struct rg_mark *mark, const struct rg_meta *meta, uint64_t seq
         err = write(mark, &mark->slots, &rg_mark_kind, mark->path, version, rg_buf_span(&body), sequence, &why);
     if (err)
         lose(mark, rg_errctx_text(&why, err));
+    RG_ASSERT(err || rg_slots_sequence(mark->slots) == sequence);
+    RG_ASSERT(mark->off == (err != RG_OK)); /* a mark that is behind must not be taken for one */
     return err == RG_OK;
 }
 
@@ -176,6 +191,7 @@ static void hold_run(struct rg_work *work)
     struct rg_mark *mark = job->mark;
     RG_AUTO_BUF struct rg_buf body = {0};
 
+    RG_ASSERT(mark->job == job); /* one at a time: held_slots are its own */
     rg_buf_init(&body, RG_SLOTS_PLAIN_BYTES_MAX);
     rg_tlv_put(&body, HELD_INCARNATION, rg_span(job->held.incarnation.b, sizeof job->held.incarnation.b));
     rg_tlv_put_u64(&body, HELD_INDEX, job->held.index);
@@ -192,6 +208,7 @@ static void hold_done(struct rg_work *work)
     struct rg_mark *mark = job->mark;
 
     RG_ASSERT(mark->job == job);
+    RG_ASSERT(job->held.index > mark->held.index || !rg_incarnation_equal(&job->held.incarnation, &mark->held.incarnation));
     mark->job = NULL;
     if (job->orphan)
         rg_mark_free(mark);
@@ -208,6 +225,8 @@ void rg_mark_hold(struct rg_mark *mark, const struct rg_held *held, bool last)
     struct hold *job;
 
     RG_ASSERT(rg_incarnation_known(&held->incarnation));
+    RG_ASSERT(held->index > 0);
+    RG_ASSERT(held->term > 0);
     if (mark->off || mark->job != NULL || (now < mark->due_ms && !last) ||
         (held->index <= mark->held.index && rg_incarnation_equal(&held->incarnation, &mark->held.incarnation)))
         return;
@@ -236,12 +255,14 @@ void rg_mark_free(struct rg_mark *mark)
 
 enum rg_err rg_mark_remove(struct rg_io *io, const char *path, struct rg_errctx *ctx)
 {
-    char held[PATH_BYTES_MAX + 8];
-    enum rg_err err = io->unlink(io, path, ctx);
+    char held[PATH_BYTES_MAX];
+    enum rg_err err;
 
+    if (snprintf(held, sizeof held, "%s-log", path) >= (int)sizeof held)
+        return rg_fail(ctx, RG_EINVALID, "mark: %s: the path is too long", path);
+    err = io->unlink(io, path, ctx);
     if (err && err != RG_ENOTFOUND)
         return err;
-    snprintf(held, sizeof held, "%s-log", path);
     err = io->unlink(io, held, ctx);
     return err == RG_ENOTFOUND ? RG_OK : err;
 }

@@ -52,6 +52,7 @@ _Static_assert(sizeof(struct rg_meta) + META_MARKED * FIELD_BYTES_MAX <= RG_SLOT
 struct rg_metafile {
     struct rg_slots *slots; /* own */
     struct rg_mark *mark;   /* own; NULL: none */
+    struct rg_meta last;    /* as read, or saved */
 };
 
 /* Of what is about to be written, and of what decode_plain let through. */
@@ -74,6 +75,38 @@ static void meta_check(const struct rg_meta *meta)
     RG_ASSERT((meta->behind_peer == 0) == (meta->behind_term == 0));
     RG_ASSERT((meta->behind_peer == 0) == (meta->behind_index == 0));
     RG_ASSERT(!meta->foreign_leads || meta->foreign_peer != 0);
+    RG_ASSERT(meta->founds <= RG_FOUNDS_ALONE);
+}
+
+/* Whose it is. */
+static void identity_check(const struct rg_meta *before, const struct rg_meta *meta)
+{
+    RG_ASSERT(meta->node_id == before->node_id);
+    RG_ASSERT(strcmp(meta->cluster_id, before->cluster_id) == 0);
+    RG_ASSERT(strcmp(meta->region, before->region) == 0);
+    RG_ASSERT(strcmp(meta->instance_arn, before->instance_arn) == 0);
+    RG_ASSERT(strcmp(meta->identity_store_id, before->identity_store_id) == 0);
+    RG_ASSERT(rg_incarnation_equal(&meta->incarnation, &before->incarnation) || !rg_incarnation_known(&before->incarnation));
+    RG_ASSERT(meta->founds == before->founds);
+}
+
+/* What a node has said once, durable, it never takes back: whoever heard it relies on that. A term goes back in one case only: its
+ * epoch's first entry was never written (raft/part/opening.h). */
+static void promises_check(const struct rg_meta *before, const struct rg_meta *meta)
+{
+    bool unwritten = (before->term & UINT32_MAX) == 0 && before->term_before != 0;
+
+    RG_ASSERT(meta->term >= (unwritten ? before->term_before : before->term));
+    RG_ASSERT(meta->vote == before->vote || before->vote == 0 || meta->term != before->term);
+    RG_ASSERT(meta->promised >= before->promised);
+    RG_ASSERT(meta->lease_ms >= before->lease_ms);
+    RG_ASSERT(meta->starts >= before->starts);
+    RG_ASSERT(meta->ceded_term >= before->ceded_term);
+    RG_ASSERT(meta->bound || !before->bound);
+    RG_ASSERT(meta->fenced || !before->fenced);
+    RG_ASSERT(meta->forgotten || !before->forgotten);
+    RG_ASSERT(meta->superseded || !before->superseded);
+    RG_ASSERT(meta->quarantined || !before->quarantined);
 }
 
 static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta)
@@ -120,6 +153,7 @@ static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta)
     if (lives.err && !buf->err)
         buf->err = lives.err;
     RG_ASSERT(buf->err != RG_ETOOBIG);
+    RG_ASSERT(buf->err || buf->len <= RG_SLOTS_PLAIN_BYTES_MAX);
 }
 
 static bool take_text(struct rg_span plain, uint32_t field, char *out, size_t size)
@@ -263,6 +297,7 @@ enum rg_err rg_metafile_open(struct rg_io *io, const char *path, struct rg_keypr
         free(file);
         return err;
     }
+    file->last = meta;
     *ret_meta = meta;
     *ret_file = file;
     return RG_OK;
@@ -282,11 +317,15 @@ enum rg_err rg_metafile_save_at(struct rg_metafile *file, const struct rg_meta *
         err = rg_slots_save(file->slots, version, rg_buf_span(&body), sequence, ctx);
     if (RG_BUG(mark_late) && !err)
         (void)rg_mark_save(file->mark, &m, sequence);
+    if (!err)
+        file->last = m;
     return err;
 }
 
 enum rg_err rg_metafile_save(struct rg_metafile *file, const struct rg_meta *meta, struct rg_errctx *ctx)
 {
+    identity_check(&file->last, meta);
+    promises_check(&file->last, meta);
     return rg_metafile_save_at(file, meta, rg_slots_sequence(file->slots) + 1, ctx);
 }
 

@@ -56,9 +56,9 @@ RG_MUST enum rg_err rg_metafile_create(struct rg_io *io, const char *path, struc
 /** RG_ENOTFOUND when there is no file; RG_ECORRUPT when no slot can be proved intact; RG_EKEY. */
 RG_MUST enum rg_err rg_metafile_open(struct rg_io *io, const char *path, struct rg_keyprov *keys,
                                      struct rg_metafile **ret_file, struct rg_meta *ret_meta, struct rg_errctx *ctx);
-/** Write and fdatasync. Any error stops the node. */
+/** Write and fdatasync. Any error stops the node. Nothing that was saved before is taken back: no promise, vote, fence, binding, number. */
 RG_MUST enum rg_err rg_metafile_save(struct rg_metafile *file, const struct rg_meta *meta, struct rg_errctx *ctx);
-/** The same under a sequence number that is higher than the last one. */
+/** The same under a sequence number that is higher than the last one, whatever was saved before: of what a mark says. */
 RG_MUST enum rg_err rg_metafile_save_at(struct rg_metafile *file, const struct rg_meta *meta, uint64_t sequence, struct rg_errctx *ctx);
 uint64_t rg_metafile_sequence(const struct rg_metafile *file);
 /** From now on each save goes to the mark first (take), and so does how far the log is: rg_mark_hold. */

@@ -19,6 +19,7 @@ enum {
 
 _Static_assert(SLOT_BYTES % 4096 == 0, "no page and no sector belongs to both slots");
 _Static_assert(SLOTS == 2, "one is whole while the other is written");
+_Static_assert(SLOT_HEADER_BYTES == sizeof(uint32_t) + 2 * sizeof(uint16_t) + 2 * sizeof(uint32_t), "magic, version, 0; length, checksum");
 _Static_assert(SLOT_HEADER_BYTES + RG_WRAPPED_BYTES_MAX + SEQUENCE_BYTES_MAX + RG_SLOTS_PLAIN_BYTES_MAX + RG_TAG_BYTES <= SLOT_BYTES,
                "what is sealed fits a slot");
 
@@ -46,8 +47,12 @@ static enum rg_err encode_slot(const struct rg_slots_kind *kind, struct rg_keypr
     struct rg_context context = context_of(kind);
     RG_AUTO_BUF struct rg_buf plain = {0};
     RG_AUTO_BUF struct rg_buf sealed = {0};
+    struct rg_span value;
     enum rg_err err;
 
+    RG_ASSERT(version > 0);
+    RG_ASSERT(version <= kind->version_max); /* or it could not be read again */
+    RG_ASSERT(!rg_tlv_get(body, FIELD_SEQUENCE, &value));
     RG_ASSERT(sequence > 0);
     RG_ASSERT(body.n <= RG_SLOTS_PLAIN_BYTES_MAX);
     rg_buf_init(&plain, SEQUENCE_BYTES_MAX + RG_SLOTS_PLAIN_BYTES_MAX);
@@ -88,6 +93,7 @@ static enum rg_err decode_slot(const struct rg_slots_kind *kind, struct rg_keypr
     uint32_t magic, n, sum;
     enum rg_err err;
 
+    RG_ASSERT(slot.n <= SLOT_BYTES);
     rg_cursor_init(&cur, slot);
     magic = rg_cursor_u32(&cur);
     out->version = rg_cursor_u16(&cur);
@@ -329,6 +335,7 @@ enum rg_err rg_slots_save(struct rg_slots *slots, uint16_t version, struct rg_sp
     }
     slots->sequence = sequence;
     slots->next = (slots->next + 1) % SLOTS;
+    RG_ASSERT(slots->next < SLOTS);
     return RG_OK;
 }
 

@@ -91,6 +91,12 @@ TEST(members_that_cannot_be_are_refused)
     m = members_of(1, 1);
     m.peers[0].region[0] = '\0';
     ck_assert_int_eq(rg_members_encode(&m, &buf), RG_EINVALID);
+    m = members_of(1, 1); /* what would come back as another one */
+    snprintf(m.peers[0].link, sizeof m.peers[0].link, "h:1;incarnation=0102030405060708090a0b0c0d0e0f10");
+    ck_assert_int_eq(rg_members_encode(&m, &buf), RG_EINVALID);
+    m = members_of(1, 1);
+    snprintf(m.peers[0].region, sizeof m.peers[0].region, "a;link=b");
+    ck_assert_int_eq(rg_members_encode(&m, &buf), RG_EINVALID);
     ck_assert_int_eq(rg_members_decode(rg_span_str(""), &out), RG_EMALFORMED);
     rg_buf_deinit(&buf);
 }

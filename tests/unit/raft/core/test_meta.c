@@ -1,5 +1,8 @@
 /* The metadata file: two slots, whatever happens to one of them. */
+#include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/le.h"
 #include "base/tlv.h"
@@ -77,14 +80,14 @@ TEST(what_was_saved_comes_back)
         meta.term += i;
         meta.vote = i;
         meta.starts++;
-        meta.fenced = i % 2;
+        meta.fenced = i > 1;
         meta.bound = i > 2;
-        meta.forgotten = i == 3;
+        meta.forgotten = i > 2;
         meta.term_before = meta.promised = (uint64_t)i;
         meta.ceded_index = meta.ceded_term = meta.lease_ms = (uint64_t)i + 1;
         meta.vouched = i % 2 == 0;
-        meta.quarantined = i % 3 == 0;
-        meta.superseded = i == 4;
+        meta.quarantined = i > 3;
+        meta.superseded = i > 4;
         meta.foreign = (struct rg_history){{(uint8_t)(i % 3)}};
         meta.foreign_peer = i % 3;
         meta.foreign_leads = i % 3 == 2;
@@ -117,6 +120,7 @@ TEST(either_slot_alone_is_enough)
 
     ck_assert_int_eq(rg_metafile_create(&lanes.io, "d/meta", keys, &first, &ctx), RG_OK);
     ck_assert_int_eq(rg_metafile_open(&lanes.io, "d/meta", keys, &file, &meta, &ctx), RG_OK);
+    meta.term++;
     meta.vote = 9;
     ck_assert_int_eq(rg_metafile_save(file, &meta, &ctx), RG_OK);
     rg_metafile_free(file);
@@ -293,4 +297,75 @@ LOOP(contents_that_contradict_themselves_are_refused, RG_LEN(contents))
     }
     ck_assert_msg(open_meta(&got) == RG_ECORRUPT, "%s", contents[_i].what);
     ck_assert_msg(strstr(ctx.text, "authentic, but of a form this release cannot read") != NULL, "%s: %s", contents[_i].what, ctx.text);
+}
+
+/* ---- what was said once ---- */
+
+static void take_back_promise(struct rg_meta *m) { m->promised--; }
+static void take_back_vote(struct rg_meta *m) { m->vote = 3; }
+static void take_back_term(struct rg_meta *m) { m->term--; }
+static void take_back_fence(struct rg_meta *m) { m->fenced = false; }
+static void take_back_start(struct rg_meta *m) { m->starts--; }
+static void take_back_lease(struct rg_meta *m) { m->lease_ms--; }
+static void take_back_directory(struct rg_meta *m) { m->incarnation.b[0]++; }
+static void take_back_nothing(struct rg_meta *m) { m->vouched = false; }
+
+static const struct {
+    const char *what;
+    void (*change)(struct rg_meta *m);
+    bool may;
+} takes_back[] = {
+    {"a promise", take_back_promise, false},
+    {"a vote, within its term", take_back_vote, false},
+    {"a term", take_back_term, false},
+    {"a fence", take_back_fence, false},
+    {"a start", take_back_start, false},
+    {"a lease", take_back_lease, false},
+    {"whose the directory is", take_back_directory, false},
+    {"nothing of these", take_back_nothing, true},
+};
+
+LOOP(what_was_said_once_is_not_taken_back, RG_LEN(takes_back))
+{
+    struct rg_metafile *file;
+    struct rg_meta meta;
+    int status;
+    pid_t pid;
+
+    ck_assert_int_eq(rg_metafile_create(&lanes.io, "d/meta", keys, &first, &ctx), RG_OK);
+    ck_assert_int_eq(rg_metafile_open(&lanes.io, "d/meta", keys, &file, &meta, &ctx), RG_OK);
+    meta.promised = 1;
+    meta.fenced = meta.vouched = true;
+    meta.starts = 7;
+    meta.lease_ms = 5000;
+    ck_assert_int_eq(rg_metafile_save(file, &meta, &ctx), RG_OK);
+    takes_back[_i].change(&meta);
+    pid = fork();
+    if (pid == 0) {
+        (void)!rg_metafile_save(file, &meta, &ctx);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_msg((WIFEXITED(status) && WEXITSTATUS(status) == 0) == takes_back[_i].may, "%s", takes_back[_i].what);
+    ck_assert(takes_back[_i].may || (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT));
+    rg_metafile_free(file);
+}
+
+/* An epoch whose first entry was never written has not begun. */
+TEST(a_term_goes_back_to_before_an_epoch_that_did_not_begin)
+{
+    struct rg_metafile *file;
+    struct rg_meta meta;
+
+    ck_assert_int_eq(rg_metafile_create(&lanes.io, "d/meta", keys, &first, &ctx), RG_OK);
+    ck_assert_int_eq(rg_metafile_open(&lanes.io, "d/meta", keys, &file, &meta, &ctx), RG_OK);
+    meta.term_before = meta.term;
+    meta.term = UINT64_C(1026) << 32;
+    meta.vote = 0;
+    ck_assert_int_eq(rg_metafile_save(file, &meta, &ctx), RG_OK);
+    meta.term = meta.term_before + 1;
+    ck_assert_int_eq(rg_metafile_save(file, &meta, &ctx), RG_OK);
+    ck_assert_int_eq(open_meta(&meta), RG_OK);
+    ck_assert_uint_eq(meta.term, first.term + 1);
+    rg_metafile_free(file);
 }

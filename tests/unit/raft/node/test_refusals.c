@@ -97,7 +97,7 @@ static void set_term(uint64_t term)
     io_fill();
     ck_assert_int_eq(rg_metafile_open(&lanes.io, "/data/meta", keys, &file, &meta, &ctx), RG_OK);
     meta.term = term;
-    ck_assert_int_eq(rg_metafile_save(file, &meta, &ctx), RG_OK);
+    ck_assert_int_eq(rg_metafile_save_at(file, &meta, rg_metafile_sequence(file) + 1, &ctx), RG_OK);
     rg_metafile_free(file);
 }
 
