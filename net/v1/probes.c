@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "net/v1/v1.h"
+#include "raft/member/rejoin.h"
 #include "store/model/instance.h"
 
 void rg_v1_healthz(struct rg_call *call) { rg_call_reply(call, 200, "text/plain", rg_span_str("ok\n")); }
@@ -42,7 +43,6 @@ void rg_v1_birth(struct rg_call *call)
     struct rg_errctx ctx = {.text = ""};
     struct rg_json_writer *j;
     uint64_t id = 0;
-    bool bound = false;
     enum rg_err err;
 
     rg_buf_init(&scratch, 256);
@@ -55,15 +55,13 @@ void rg_v1_birth(struct rg_call *call)
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
         return;
     }
-    for (size_t i = 0; i < status->n_peers; i++)
-        if (status->peers[i].id == id)
-            bound = rg_incarnation_known(&status->peers[i].bound);
+    err = rg_call_txn_try(call); /* one that has no state yet says what it knows */
     j = rg_call_json(call);
     rg_json_object(j, NULL);
     rg_json_str(j, "cluster", call->api->config.cluster_id);
     rg_json_u64(j, "node", status->id);
     rg_json_str(j, "state", "has");
-    rg_json_bool(j, "bound", bound);
+    rg_json_bool(j, "bound", rg_rejoin_was(status, !err ? call->txn : NULL, id));
     rg_json_end(j);
     rg_call_answer(call, 200);
 }

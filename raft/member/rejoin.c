@@ -91,6 +91,18 @@ enum rg_err rg_rejoin_judge(const struct rg_node_status *status, struct rg_txn *
     return RG_OK;
 }
 
+bool rg_rejoin_was(const struct rg_node_status *status, struct rg_txn *txn, uint64_t id)
+{
+    const struct rg_peer_status *peer = peer_of(status, id);
+    struct rg_node_row row;
+
+    RG_ASSERT(id != 0);
+    if (peer != NULL && rg_incarnation_known(&peer->bound))
+        return true;
+    return txn != NULL && rg_node_row_get(txn, id, &row) == RG_OK &&
+           (rg_span_is(row.status, "FENCED") || rg_span_is(row.status, "REMOVED"));
+}
+
 /* ---- the side of whoever comes back ---- */
 
 static const char *const names[] = {"GRACE", "ASKS", "RESTS", "DONE"};

@@ -23,6 +23,11 @@ struct rg_rejoin_asked {
 RG_MUST enum rg_err rg_rejoin_judge(const struct rg_node_status *status, struct rg_txn *txn, const struct rg_rejoin_asked *asked,
                                     int64_t wall_ms, struct rg_errctx *ctx);
 
+/** Whether somebody whose data directory is empty was a node under this id: the configuration binds it, or it was given up since (then
+ * it is the configuration file's, and the one that came after it is lost with the data).
+ * txn: reading; NULL: the state is not there to ask */
+bool rg_rejoin_was(const struct rg_node_status *status, struct rg_txn *txn, uint64_t id);
+
 /* ---- the side of whoever comes back ---- */
 
 /* GRACE → ASKS ⇄ RESTS;  ASKS → DONE: it has an id, or its end */

@@ -51,7 +51,14 @@ def replica(regent, organisation):
         assert after["node"] != before["node"] and after["incarnation"] != before["incarnation"], (before, after)
         c.wait_equal()
         assert not any(a["code"] == "OtherDirectory" for a in c.connect(second).status()["alarms"])
-        print(f"{third}: node {before['node']} wiped, back as {after['node']}")
+        c.kill(third)  # its id went with the data, and the mark with it: what is left is the file's id, which is nobody's any more
+        wipe(node)
+        for mark in Path(node["data_dir"]).parent.glob(".regent-mark-*"):
+            mark.unlink()
+        start_soon(c, third)
+        wait("it hears that it was a member", 20, lambda: log_of(node).count("birth.returns") == 2)
+        assert log_of(node).count("birth.joins") == 1  # the first time
+        print(f"{third}: node {before['node']} wiped, back as {after['node']}; wiped again, it was a member")
 
 
 def granter(regent):

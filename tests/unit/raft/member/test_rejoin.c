@@ -93,6 +93,35 @@ TEST(the_primary_itself_has_nothing_to_come_back_to)
     rg_txn_free(txn);
 }
 
+/* An empty node asks under the configuration file's id, whatever it was given since. */
+static const struct {
+    const char *name, *row, *peer;
+    bool stateless, was;
+} were[] = {
+    {"a member whose directory is known", "node=2 status=MEMBER " NODE, "b", false, true},
+    {"one that nothing is bound to", "node=2 status=MEMBER " NODE, "", false, false},
+    {"one that is prepared", "node=2 status=PREPARED " NODE, "", false, false},
+    {"one that came back under another id", "node=2 status=FENCED " NODE, NULL, false, true},
+    {"one that was removed", "node=2 status=REMOVED " NODE, NULL, false, true},
+    {"nobody", NULL, NULL, false, false},
+    {"nobody that a node without a state knows", "node=2 status=FENCED " NODE, NULL, true, false},
+    {"a member, asked without a state", NULL, "b", true, true},
+};
+
+LOOP(who_was_a_node, RG_LEN(were))
+{
+    struct rg_node_status status = {.id = 1};
+    struct rg_txn *txn;
+
+    if (were[_i].row != NULL)
+        fix_must(&fix, RG_CMD_NODE_PUT, were[_i].row);
+    if (were[_i].peer != NULL)
+        status.peers[status.n_peers++] = (struct rg_peer_status){.id = 2, .bound.b[0] = were[_i].peer[0] == 'b'};
+    txn = fix_read(&fix);
+    ck_assert_msg(rg_rejoin_was(&status, were[_i].stateless ? NULL : txn, 2) == were[_i].was, "%s", were[_i].name);
+    rg_txn_free(txn);
+}
+
 /* ---- asking ---- */
 
 CASE(.seconds = 60);
