@@ -1,4 +1,5 @@
 /* Nodes whose data directory is empty: a process without a node, that asks its peers what becomes of it (raft/rule/birth.h). */
+#include "raft/member/rejoin.h"
 #include "tests/sim/world.h"
 
 enum { ROUND_US = 100000 };
@@ -15,6 +16,15 @@ static bool reaches(const struct sim *sim, unsigned from, unsigned to)
     return !sim->conns[from][to].cut && !sim->conns[to][from].cut;
 }
 
+/* Whom its configuration has at that address: that one may have another id by now. */
+static uint64_t configured(const struct sim *sim, const struct sim_node *n, unsigned peer)
+{
+    for (size_t i = 0; i < n->n_first_peers; i++)
+        if (strcmp(n->first_peers[i].link, sim->nodes[peer].self.link) == 0)
+            return n->first_peers[i].id;
+    return sim->nodes[peer].self.id;
+}
+
 static uint64_t latency(struct sim *sim)
 {
     /* a few are long on their way */
@@ -29,9 +39,22 @@ static void run_answer(struct sim *sim, struct sim_event *e)
     if (!n->blank || n->generation != q->life)
         return;
     if (q->answer == RG_BIRTH_SILENT || !reaches(sim, e->node, e->peer))
-        rg_birth_unheard(&n->birth, sim->nodes[e->peer].self.id);
+        rg_birth_unheard(&n->birth, configured(sim, n, e->peer));
     else
-        rg_birth_heard(&n->birth, sim->nodes[e->peer].self.id, q->number, q->answer, q->bound);
+        rg_birth_heard(&n->birth, configured(sim, n, e->peer), q->number, q->answer, q->bound);
+}
+
+static bool was(struct sim_node *n, uint64_t id)
+{
+    RG_AUTO_MEM struct rg_node_status *status = malloc(sizeof *status);
+    struct rg_txn *txn;
+    bool is;
+
+    RG_ASSERT(status != NULL && rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
+    rg_node_status_copy(n->node, status);
+    is = rg_rejoin_was(status, txn, id);
+    rg_txn_free(txn);
+    return is;
 }
 
 static void run_question(struct sim *sim, struct sim_event *e)
@@ -43,10 +66,8 @@ static void run_question(struct sim *sim, struct sim_event *e)
     if (to->blank && reaches(sim, e->node, e->peer)) {
         q->answer = rg_birth_says(&to->birth);
     } else if (to->alive && !to->off && to->node != NULL && reaches(sim, e->node, e->peer)) {
-        struct rg_incarnation bound = rg_members_incarnation(&to->node->members, q->from);
-
         q->answer = RG_BIRTH_HAS;
-        q->bound = rg_incarnation_known(&bound);
+        q->bound = was(to, q->from);
     }
     back = sim_at(sim, sim->now_us + latency(sim), run_answer);
     back->node = e->node;
@@ -121,7 +142,7 @@ void sim_birth_begin(struct sim *sim, unsigned at)
 
     n->generation++;
     n->blank = true;
-    RG_ASSERT(rg_mark_open(&n->io, NULL, "/mark", sim->keys, &mark, &marked, NULL) == RG_OK);
+    RG_ASSERT(rg_mark_open(&n->files, NULL, "/mark", sim->keys, &mark, &marked, NULL) == RG_OK);
     rg_mark_free(mark);
     rg_birth_begin(&n->birth, n->first_peers, n->n_first_peers, n->self.id);
     n->birth.was = marked.there && marked.meta.starts > 0;

@@ -218,6 +218,15 @@ static bool converged(struct sim *sim)
     return true;
 }
 
+/* What keeps the first one that is not ready. */
+static const char *not_ready(const struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->n_nodes; i++)
+        if (!sim->nodes[i].absent && sim->nodes[i].node != NULL && !sim->nodes[i].node->health.ready)
+            return sim->nodes[i].node->health.not_ready;
+    return "a node is down, or behind";
+}
+
 void sim_converge(struct sim *sim, uint64_t ms)
 {
     uint64_t end = sim->now_us + ms * 1000;
@@ -256,7 +265,7 @@ void sim_converge(struct sim *sim, uint64_t ms)
     }
     if (!converged(sim))
         sim_fail(sim, "no convergence within %llu ms: %s", (unsigned long long)ms,
-                 sim_leader(sim) == SIM_NODES_MAX ? "no leader" : sim->nodes[sim->n_nodes - 1].node->health.not_ready);
+                 sim_leader(sim) == SIM_NODES_MAX ? "no leader" : not_ready(sim));
     else if (sim->takeovers)
         sim_history_judge(sim, sim_leader(sim));
     else if (sim->acked_max > sim->nodes[sim_leader(sim)].node->state.applied.index)

@@ -168,7 +168,7 @@ static void end_for_good(struct sim *sim, unsigned at)
     sim_forget_memory(n);
     n->wiped_us = sim->now_us;
     n->absent = true;
-    n->refuses_start = false;
+    n->refuses_start = n->unborn = n->returns = false;
     n->self.id = 0;
     sim->daemons->nodes[at].returns = false;
 }
@@ -345,6 +345,8 @@ static void take_id(struct sim *sim, struct sim_daemon *d, const struct sim_node
     n->wiped_us = sim->now_us;
     n->self.id = j->id;
     n->self.role = RG_ROLE_LEARNER;
+    n->unborn = n->returns = false;
+    n->fresh = RG_FRESH_JOINS;
     n->key = j->next_key;
     n->n_first_peers = 0;
     for (size_t i = 0; i < primary->node->members.n && n->n_first_peers < SIM_NODES_MAX; i++)

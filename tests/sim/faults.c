@@ -31,7 +31,8 @@ static void run_start(struct sim *sim, struct sim_event *e)
         return;
     if (rg_prng_chance(&sim->prng, 1, 6)) /* while it starts, or a little later */
         sim_fuse(sim, e->node, (unsigned)rg_prng_between(&sim->prng, 1, 16), rg_prng_chance(&sim->prng, 1, 3));
-    if (!sim_start(sim, e->node) && !(sim->takeovers && sim->nodes[e->node].start_err == RG_EFENCED))
+    if (!sim_start(sim, e->node) && !(sim->takeovers && sim->nodes[e->node].start_err == RG_EFENCED) &&
+        !sim_disks_explain(sim, e->node))
         sim_fail(sim, "n%u does not come up: %s", e->node + 1, sim->nodes[e->node].stop_text);
     else if (killed && rg_prng_chance(&sim->prng, 1, 2))
         crash_soon(sim, e->node);

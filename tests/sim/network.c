@@ -12,11 +12,11 @@ static struct sim_conn *conn(struct sim *sim, unsigned from, unsigned to)
     return &sim->conns[from][to];
 }
 
-/* Its id is linked at another place: a copy of it, or what was copied. */
+/* Whom it was linked to is linked at another place: a copy of it, or what was copied. */
 static bool linked_elsewhere(struct sim *sim, unsigned from, unsigned to)
 {
     for (unsigned i = 0; i < sim->n_nodes; i++)
-        if (i != to && sim->nodes[i].self.id == sim->nodes[to].self.id && conn(sim, from, i)->state == SIM_CONN_UP)
+        if (i != to && sim->nodes[i].self.id == conn(sim, from, to)->id && conn(sim, from, i)->state == SIM_CONN_UP)
             return true;
     return false;
 }

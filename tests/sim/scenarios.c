@@ -150,6 +150,7 @@ const struct sim_scenario sim_scenarios[] = {
     {"storm", "faults, promotions, hand-overs, returns: all beside each other", 12, sim_story_storm},
     {"storm-transfers", "the same while snapshots are on their way", 5, sim_story_storm_transfers},
     {"storm-regions", "the same while regions come and go, and disks are lost: daemons let in, fill, tell, forget", 8, sim_story_storm_regions},
+    {"storm-directories", "the same while disks are lost, set back, exchanged, copied, and old ones put back", 8, sim_story_storm_directories},
     {"storm-roles", "the same while voters come and go", 0, sim_story_storm_roles},
     {"storm-voters", "the same with three voters", 0, sim_story_storm_voters},
     {"starts", "a node dies at each of the first operations of a start, and comes up", 4, sim_story_starts},

@@ -14,6 +14,8 @@ bool sim_wipe(struct sim *sim, unsigned at);
 void sim_lose(struct sim *sim, unsigned at, bool mark);
 /** Its data directory alone is set back, what the machine keeps beside it is not. image: consumed */
 void sim_dir_back(struct sim *sim, unsigned at, struct simdisk *image);
+/** A file of one disk on another, in the place of what that has there. */
+void sim_copy_file(struct simdisk *to, const struct simdisk *from, const char *path);
 /** The data directory alone is lost. */
 void sim_empty_dir(struct simdisk *disk);
 

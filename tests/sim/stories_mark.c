@@ -20,7 +20,7 @@ static void note_path(void *arg, const char *path, uint64_t size)
     strcpy(p->at[p->n++], path);
 }
 
-static void copy_file(struct simdisk *to, const struct simdisk *from, const char *path)
+void sim_copy_file(struct simdisk *to, const struct simdisk *from, const char *path)
 {
     static uint8_t block[65536];
     uint64_t size = simdisk_size(from, path), at = 0;
@@ -56,7 +56,7 @@ void sim_dir_back(struct sim *sim, unsigned at, struct simdisk *image)
     sim_empty_dir(n->disk);
     simdisk_each(image, note_path, p);
     for (size_t i = 0; i < p->n; i++)
-        copy_file(n->disk, image, p->at[i]);
+        sim_copy_file(n->disk, image, p->at[i]);
     free(p);
     simdisk_free(image);
     sim_forget_memory(n);
@@ -154,7 +154,7 @@ void sim_story_meta_gone(uint64_t seed, bool trace, struct sim **ret_sim)
     hash = simdisk_hash(n->disk);
     EXPECT(sim, !sim_start(sim, at) && n->start_err == RG_ECORRUPT && strstr(n->stop_text, "MetaMissing") != NULL);
     EXPECT(sim, simdisk_hash(n->disk) == hash);
-    copy_file(n->disk, before, "/data/meta");
+    sim_copy_file(n->disk, before, "/data/meta");
     simdisk_free(before);
     EXPECT(sim, sim_start(sim, at));
     sim_converge(sim, 20000);

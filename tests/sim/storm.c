@@ -152,13 +152,14 @@ struct storm {
     bool transfers;      /* snapshots beside promotions */
     bool roles;          /* voters come and go */
     bool members;        /* regions come and go, disks are lost; daemons do what follows from it */
+    bool disks;          /* set back, exchanged, copied, too, and more than one at a time */
     unsigned voters;
     unsigned lease_ms, regions;
 };
 
 static unsigned any_node(struct sim *sim)
 {
-    return (unsigned)rg_prng_below(&sim->prng, sim->n_nodes);
+    return (unsigned)rg_prng_below(&sim->prng, sim->n_nodes - (sim->disks != NULL)); /* not a copy */
 }
 
 static void run_heal(struct sim *sim, struct sim_event *e)
@@ -335,7 +336,7 @@ static void wipe_somebody(struct sim *sim)
 static void change_members(struct storm *s)
 {
     struct sim *sim = s->sim;
-    unsigned at = any_node(sim);
+    unsigned at = any_node(sim), n_places = sim->n_nodes - (sim->disks != NULL);
 
     switch (rg_prng_below(&sim->prng, 5)) {
     case 0:
@@ -345,10 +346,10 @@ static void change_members(struct storm *s)
         wipe_somebody(sim);
         return;
     default: /* of those that are not there, the first */
-        for (at = 0; at + 1 < sim->n_nodes && !sim->nodes[at].absent; at++)
+        for (at = 0; at + 1 < n_places && !sim->nodes[at].absent; at++)
             ;
         if (rg_prng_chance(&sim->prng, 1, 2) || !sim->nodes[at].absent)
-            at = sim->n_nodes - 1 - (unsigned)rg_prng_below(&sim->prng, 2);
+            at = n_places - 1 - (unsigned)rg_prng_below(&sim->prng, 2);
         sim_ask_region(sim, at);
         return;
     }
@@ -361,6 +362,10 @@ static void one_event(struct storm *s)
 
     if (s->members && rg_prng_chance(&sim->prng, 1, 4)) {
         change_members(s);
+        return;
+    }
+    if (s->disks && rg_prng_chance(&sim->prng, 1, 3)) {
+        sim_disks_event(sim);
         return;
     }
     switch (rg_prng_below(&sim->prng, s->roles ? 24 : 22)) {
@@ -435,7 +440,7 @@ static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct 
     p.snapshot_entries = s.transfers ? rg_prng_between(&draw, 40, 200) : 0;
     p.value_bytes = s.transfers && seed % 2 == 0 ? 480 : 0; /* many chunks */
     p.voters = s.voters;
-    p.spares = s.members ? 2 : 0;
+    p.spares = (s.members ? 2u : 0u) + s.disks;
     p.lane_factor = s.transfers ? (unsigned)rg_prng_between(&draw, 1, 60) : 1;
     p.trailing = rg_prng_between(&draw, 16, 100);
     p.pump_late_per_mille = rg_prng_chance(&draw, 1, 4) ? 50 : 0;
@@ -445,6 +450,8 @@ static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct 
     s.sim = sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     if (!s.roles && s.voters <= 1) /* for those that are by name promises stay open that people have to see to */
         sim_daemons_start(sim);
+    if (s.disks)
+        sim_disks_start(sim);
     s.may_lose = seed % 3 == 0;
     s.regions = (p.learners + 1) / 2;
     s.lease_ms = seed % 3 == 1 ? 1000 : 0;
@@ -466,6 +473,7 @@ static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct 
     }
     sim_workload_stop(sim);
     sim->params.lane_factor = 1;
+    sim_disks_settle(sim);
     sim_settle(sim);
 }
 
@@ -491,5 +499,10 @@ void sim_story_storm_voters(uint64_t seed, bool trace, struct sim **ret_sim)
 
 void sim_story_storm_regions(uint64_t seed, bool trace, struct sim **ret_sim)
 {
-    storm(seed, trace, ret_sim, &(struct storm){.members = true});
+    storm(seed, trace, ret_sim, &(struct storm){.members = true, .disks = seed % 2 == 0});
+}
+
+void sim_story_storm_directories(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    storm(seed, trace, ret_sim, &(struct storm){.disks = true, .transfers = seed % 4 == 0});
 }

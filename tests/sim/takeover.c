@@ -230,6 +230,8 @@ void sim_settle(struct sim *sim)
         }
         for (unsigned at = 0; at < sim->n_nodes && sim_leader(sim) == SIM_NODES_MAX && !sim->failed; at++)
             (void)sim_failover(sim, (best + at) % sim->n_nodes, false, 20000); /* the most advanced one is let through */
+        for (unsigned at = 0; at < sim->n_nodes && sim->disks != NULL && sim_leader(sim) == SIM_NODES_MAX && !sim->failed; at++)
+            (void)sim_failover(sim, (best + at) % sim->n_nodes, true, 20000); /* too many disks are lost to prove anything: people decide */
     }
     sim_run_ms(sim, 1500);
     free_promised(sim);

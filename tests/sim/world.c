@@ -730,6 +730,7 @@ void sim_free(struct sim *sim)
     sim_workload_free(sim);
     sim_keeper_free(sim);
     sim_daemons_free(sim);
+    sim_disks_free(sim);
     sim_bindings_free(sim);
     while (sim->heap_n > 0)
         event_free(pop_event(sim));

@@ -178,6 +178,7 @@ struct sim {
     uint64_t forgiven; /* epochs below this one may have lost what they acknowledged, as a promotion has said */
     struct sim_keeper *keeper; /* own */
     struct sim_daemons *daemons; /* own */
+    struct sim_disks *disks; /* own */
     struct sim_bindings *bindings; /* own: of each place (check_members.c) */
 };
 
@@ -324,6 +325,16 @@ struct sim_order {
 struct sim_order *sim_order_new(struct sim *sim, unsigned at, enum rg_cmd_kind kind, void (*then)(struct sim_order *order, enum rg_err err));
 void sim_order_give(struct sim_order *order); /* consume */
 
+/* ---- disks.c: disks that are lost, set back, exchanged, copied beside everything else, where there are daemons ---- */
+/** The last place is none of the cluster: copies of others are started there. */
+void sim_disks_start(struct sim *sim);
+void sim_disks_event(struct sim *sim);
+/** Whoever has another one's disk gets its own back; of two of one disk one has ended. */
+void sim_disks_settle(struct sim *sim);
+/** A node that refused to start did so for what was done to its disk. */
+bool sim_disks_explain(const struct sim *sim, unsigned at);
+void sim_disks_free(struct sim *sim);
+
 /* ---- check_members.c ---- */
 void sim_check_members(struct sim *sim, struct sim_node *n);
 void sim_bindings_free(struct sim *sim);
@@ -345,6 +356,7 @@ void sim_story_storm_transfers(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_storm_roles(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_storm_voters(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_storm_regions(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_storm_directories(uint64_t seed, bool trace, struct sim **ret_sim);
 
 /* ---- check.c ---- */
 void sim_check_node(struct sim *sim, struct sim_node *n);
