@@ -213,8 +213,9 @@ enum rg_err rg_node_identity_apply(struct rg_config *config, struct rg_errctx *c
     if (err)
         return err;
     if (strcmp(d->cluster, config->cluster) != 0 || strcmp(d->region, config->region) != 0 || d->config_id != config->id)
-        return rg_fail(ctx, RG_EINVALID,
-                       "%s/identity.json: is of node %llu in %s of cluster %s, the configuration file is for node %llu in %s of %s",
+        return rg_fail(ctx, RG_EFOREIGN,
+                       "NotThisNode: %s/identity.json: is of node %llu in %s of cluster %s, the configuration file is for node %llu in "
+                       "%s of %s: are disks swapped?",
                        config->data_dir, (unsigned long long)d->config_id, d->region, d->cluster,
                        (unsigned long long)config->id, config->region, config->cluster);
     apply(config, d, file);

@@ -30,7 +30,7 @@ RG_MUST enum rg_err rg_node_identity_read(const char *data_dir, struct rg_node_i
 /**
  * Put the identity of config->data_dir, if there is one, in the place of the file's (rg_config_load does). Where it listens and
  * where others reach it stay the file's words; so do the addresses of peers that both know.
- * RG_EINVALID: it is another node's.
+ * RG_EFOREIGN: it is another node's.
  */
 RG_MUST enum rg_err rg_node_identity_apply(struct rg_config *config, struct rg_errctx *ctx);
 

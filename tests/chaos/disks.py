@@ -70,6 +70,7 @@ class Chaos:
         self.undo = []  # (when, what)
         self.away = {}  # region that lost its id: (id, since, what must be in its log, from there)
         self.forgot = {}  # region: when it lost an id last
+        self.ids = {}
         self.images = {}
         self.counts = {}
 
@@ -99,6 +100,10 @@ class Chaos:
         led = [r for r, s in all_of.items() if s and s["role"] == "PRIMARY"]
         if len(led) != 1 or not all(s and s["ready"] and s["epoch"] == all_of[led[0]]["epoch"] for s in all_of.values()):
             return None
+        for r, s in all_of.items():
+            if self.ids.get(r, s["node"]) != s["node"]:  # whoever led, and was replaced, has a new one too
+                self.forgot[r] = time.monotonic()
+            self.ids[r] = s["node"]
         bound = all(n.get("incarnation") or n["self"] for r in all_of[led[0]]["regions"] for n in r["nodes"])
         return led[0] if bound and all_of[led[0]]["writes"] == "open" else None
 

@@ -470,15 +470,16 @@ TEST(it_goes_on_after_an_end)
 
 static const struct {
     const char *text, *says;
+    bool foreign; /* another node's */
 } identities[] = {
     {IDENTITY("regent-identity/1", "rc-test", "us-east-1", "1", "4", MEMBERS), NULL},
     {"", "no JSON"},
     {"{", "no JSON"},
     {"[]", "not of format"},
     {IDENTITY("regent-identity/2", "rc-test", "us-east-1", "1", "4", MEMBERS), "not of format"},
-    {IDENTITY("regent-identity/1", "rc-other", "us-east-1", "1", "4", MEMBERS), "of cluster rc-other"},
-    {IDENTITY("regent-identity/1", "rc-test", "eu-west-1", "1", "4", MEMBERS), "in eu-west-1"},
-    {IDENTITY("regent-identity/1", "rc-test", "us-east-1", "2", "4", MEMBERS), "of node 2"},
+    {IDENTITY("regent-identity/1", "rc-other", "us-east-1", "1", "4", MEMBERS), "of cluster rc-other", true},
+    {IDENTITY("regent-identity/1", "rc-test", "eu-west-1", "1", "4", MEMBERS), "in eu-west-1", true},
+    {IDENTITY("regent-identity/1", "rc-test", "us-east-1", "2", "4", MEMBERS), "of node 2", true},
     {IDENTITY("regent-identity/1", "rc-test", "us-east-1", "1", "0", MEMBERS), "are needed"},
     {IDENTITY("regent-identity/1", "rc-test", "us-east-1", "1", "1024", MEMBERS), "are needed"},
     {IDENTITY("regent-identity/1", "rc-test", "us-east-1", "1", "\"4\"", MEMBERS), "are needed"},
@@ -495,7 +496,7 @@ LOOP(an_identity_is_checked, RG_LEN(identities))
         ck_assert_uint_eq(config.id, 4);
         return;
     }
-    ck_assert_int_eq(rg_node_identity_apply(&config, &ctx), RG_EINVALID);
+    ck_assert_int_eq(rg_node_identity_apply(&config, &ctx), identities[_i].foreign ? RG_EFOREIGN : RG_EINVALID);
     ck_assert_msg(strstr(ctx.text, identities[_i].says) != NULL && strstr(ctx.text, "identity.json") != NULL, "%s", ctx.text);
     ck_assert_uint_eq(config.id, 1);
 }
