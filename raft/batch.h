@@ -10,6 +10,13 @@
 #define RG_REGIONS_ALL UINT32_MAX
 _Static_assert(RG_REGIONS_ALL > RG_PEERS_MAX, "no number of regions");
 
+/* Who must have an entry on disk before it is answered, whatever else holds: a node id is nobody's before that. */
+enum rg_known {
+    RG_KNOWN_NONE,
+    RG_KNOWN_ENOUGH, /* as many other regions as every promotion meets one of, or all that count */
+    RG_KNOWN_ALL,    /* every other node of the configuration */
+};
+
 /* One write. Embed it. Borrowed by the node from rg_node_submit until on_done. */
 struct rg_proposal {
     struct rg_proposal *next;    /* of whoever holds it */
@@ -20,6 +27,8 @@ struct rg_proposal {
     bool degraded;               /* the command notes that too few regions are reachable, and the policy allows it */
     uint32_t wait_regions;       /* answer only once that many other regions have it durable; RG_REGIONS_ALL */
     uint64_t deadline_ms;        /* monotonic; for wait_regions: RG_EREPLICATION after it */
+    enum rg_known known;         /* not met in time: RG_EREPLICATION */
+    uint64_t known_but;          /* a node that is not among them: it comes back under another id; 0: none */
     void (*on_done)(struct rg_proposal *proposal); /* once, on the raft thread */
     /* outcome */
     enum rg_err err;        /* RG_OK: applied, see reply. RG_ENOTPRIMARY, RG_EBUSY (queue full): not proposed. RG_ESTOPPED:

@@ -261,13 +261,15 @@ static enum rg_err find_candidate(struct rg_store *store, const char *region, st
     RG_AUTO(txn) struct rg_txn *txn = NULL;
     struct rg_scan scan = {.cursor = NULL};
     struct rg_node_row row;
+    int64_t created_ms = INT64_MIN;
     enum rg_err err = rg_txn_begin(store, RG_TXN_READ, &txn);
 
     if (!err)
         err = rg_node_row_list(txn, &scan);
     while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK) {
-        if (!rg_span_is(row.status, "PREPARED") || row.rejoin || !rg_span_is(row.region, region))
+        if (!rg_span_is(row.status, "PREPARED") || row.rejoin || !rg_span_is(row.region, region) || row.created_ms < created_ms)
             continue;
+        created_ms = row.created_ms; /* the last one that was prepared, which need not have the highest id */
         ret->id = row.id;
         snprintf(ret->url, sizeof ret->url, "%.*s", RG_SPAN_ARG(row.url));
         snprintf(ret->link, sizeof ret->link, "%.*s", RG_SPAN_ARG(row.link));

@@ -58,6 +58,8 @@ struct rg_call {
     bool counted, has_min_rev, other_method; /* other_method: the operation stands there, under another method */
     struct rg_rev min_rev;
     uint32_t wait_regions;            /* Regent-Wait-Regions; 0: none */
+    enum rg_known known;              /* who must know of what is proposed, for rg_call_propose; and whoever need not */
+    uint64_t known_but;
     int32_t wait_ms;                  /* Regent-Wait-Ms; -1: not given */
     uint64_t wait_until_ms;           /* monotonic: the min revision's deadline */
     struct rg_span authorization, target; /* borrow from the request */

@@ -112,7 +112,10 @@ static void fail_replication(struct rg_call *call)
     char rev[RG_REV_TEXT_MAX];
 
     rg_rev_format(rev, p->rev);
-    if (call->wait_regions == RG_REGIONS_ALL)
+    if (p->known != RG_KNOWN_NONE)
+        rg_call_fail(call, RG_EREPLICATION, "an id was taken at revision %s, and too few other nodes know of it yet: nobody has it. Ask "
+                     "again; with a token, with a new one", rev);
+    else if (call->wait_regions == RG_REGIONS_ALL)
         rg_call_fail(call, RG_EREPLICATION,
                      "the write stands at revision %s, but only %u other regions have it, not all", rev,
                      p->regions_durable);
@@ -141,6 +144,9 @@ static void fail_policy(struct rg_call *call)
     if (p->err == RG_ESHORTAGE && call->wait_regions > s->regions_reachable && call->wait_regions != RG_REGIONS_ALL)
         rg_call_fail(call, p->err, "Regent-Wait-Regions: %u other regions are asked for, and %u can be reached: nothing was written",
                      call->wait_regions, s->regions_reachable);
+    else if (p->err == RG_ESHORTAGE && p->known != RG_KNOWN_NONE)
+        rg_call_fail(call, p->err, "as many other regions must know of a node's id as durability or lease want, and %u can be reached: "
+                     "nothing was written", s->regions_reachable);
     else if (p->err == RG_ESHORTAGE)
         rg_call_fail(call, p->err, "a write must be durable in %u other region%s, and %u can be reached: nothing was written",
                      s->settings.regions, s->settings.regions == 1 ? "" : "s", s->regions_reachable);
@@ -187,7 +193,7 @@ static void propose_run(struct rg_call *call)
     struct rg_proposal *p = &call->proposal;
     const struct rg_node_status *s;
 
-    if (p->err == RG_ESHORTAGE && (s = rg_api_status(call, true))->settings.degrade &&
+    if (p->err == RG_ESHORTAGE && p->known == RG_KNOWN_NONE && (s = rg_api_status(call, true))->settings.degrade &&
         propose_degraded(call, s->regions_reachable)) {
         call->api->config.node.submit(call->api->config.node.arg, p);
         return;
@@ -251,6 +257,8 @@ void rg_call_propose(struct rg_call *call, void (*then)(struct rg_call *call))
         .exempt = (call->operation->flags & RG_OP_EXEMPT) != 0,
         .hold = call->wait_ms != 0,
         .wait_regions = call->wait_regions,
+        .known = call->known,
+        .known_but = call->known_but,
         .deadline_ms = call->wait_regions > 0 ? rg_clock_ms() + wait_ms : 0,
         .on_done = propose_on_done,
     };

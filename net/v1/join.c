@@ -10,6 +10,7 @@
 #include "net/v1/v1.h"
 #include "base/json.h"
 #include "net/ops/join_token.h"
+#include "raft/member/giving.h"
 #include "raft/member/rejoin.h"
 #include "store/model/region_name.h"
 #include "store/model/node.h"
@@ -401,13 +402,26 @@ static void id_done(struct rg_call *call)
     }
     for (size_t i = 0; i < 8; i++)
         j->id = j->id << 8 | reply->id.b[i];
+    call->known = RG_KNOWN_NONE; /* those know of the id: the certificate may come later */
     put_cert(call);
 }
 
 static void propose_id(struct rg_call *call, const uint8_t *token_sha256)
 {
     const struct join *j = call->state;
+    struct rg_giving giving;
+    struct rg_txn *txn;
+    enum rg_err err;
 
+    if (rg_call_txn(call, &txn) != RG_OK)
+        return;
+    err = rg_giving_choose(rg_api_status(call, true), txn, j->old_id, rg_span_str(j->csr), &giving);
+    if (err) {
+        rg_call_fail(call, err, NULL);
+        return;
+    }
+    call->known = giving.known;
+    call->known_but = giving.but;
     rg_cmd_begin(&call->cmd, RG_CMD_NODE_JOIN, call->now_ms, rg_call_by(call));
     if (token_sha256 != NULL)
         rg_tlv_put(&call->cmd, RG_F_TOKEN_SHA256, rg_span(token_sha256, RG_SHA256_BYTES));
@@ -416,6 +430,8 @@ static void propose_id(struct rg_call *call, const uint8_t *token_sha256)
     rg_tlv_put_str(&call->cmd, RG_F_NAME, j->region);
     rg_tlv_put_str(&call->cmd, RG_F_LINK, j->link);
     rg_tlv_put_str(&call->cmd, RG_F_URL, j->url);
+    if (giving.id != 0)
+        rg_tlv_put_u64(&call->cmd, RG_F_NODE_ID, giving.id);
     rg_call_propose(call, id_done);
 }
 

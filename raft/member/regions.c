@@ -231,11 +231,12 @@ enum rg_err pick_node(struct look *l, const struct rg_region *row, struct rg_nod
     err = rg_node_row_list(l->v->txn, &scan);
     while (!err && (err = rg_node_row_next(&scan, &node)) == RG_OK) {
         char why[RG_REGIONS_WHY_BYTES];
-        bool up = node_is_live(&node) && rg_span_eq(node.region, row->name) && l->v->reached(l->v->arg, node.id, why);
+        bool may = node_is_live(&node) && rg_span_eq(node.region, row->name);
+        bool up = may && l->v->reached(l->v->arg, node.id, why);
 
-        RG_ASSERT(node.id > last); /* the last of them is the latest */
+        RG_ASSERT(node.id > last);
         last = node.id;
-        if (up || (!any_up && node_is_live(&node) && rg_span_eq(node.region, row->name)))
+        if (may && up >= any_up && ((up && !any_up) || ret_node->id == 0 || node.created_ms >= ret_node->created_ms))
             *ret_node = node;
         any_up |= up;
     }

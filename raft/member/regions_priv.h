@@ -48,8 +48,8 @@ void unreached_text(char out[REGIONS_ERROR_BYTES], const struct rg_node_row *nod
 bool node_is_live(const struct rg_node_row *node);
 /* It came or went, and took over meanwhile: it stays. */
 void keep_own(struct look *l, const struct rg_region *row);
-/* The node to be added: the one begun with, while it lives; else the last one of the region that does, one that is reached before one that
- * is not (an id whose owner was thrown away lives for ever). id 0: none. */
+/* The node to be added: the one begun with, while it lives; else, of the region's nodes that do, the one that got its id last, one that is
+ * reached before one that is not (an id whose owner was thrown away lives for ever). id 0: none. */
 enum rg_err pick_node(struct look *l, const struct rg_region *row, struct rg_node_row *ret_node);
 
 /* ---- adding.c, removing.c, returning.c ---- */

@@ -30,25 +30,6 @@ static bool votes(const struct rg_node_status *status, const struct rg_rejoin_as
     return asked->old_id == status->id || (peer != NULL && peer->role == RG_ROLE_VOTER && !other);
 }
 
-/* The last of the line that the id is of: rows come by ascending id, and whoever came back has a higher one than before. */
-static enum rg_err head_of(struct rg_txn *txn, uint64_t id, struct rg_node_row *ret_head)
-{
-    RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct rg_node_row row;
-    uint64_t last = 0;
-    enum rg_err err = rg_node_row_list(txn, &scan);
-
-    *ret_head = (struct rg_node_row){.id = id};
-    while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK) {
-        RG_ASSERT(row.id > last); /* so that one pass follows the line */
-        last = row.id;
-        if (row.id == id || row.old_id == ret_head->id)
-            *ret_head = row;
-    }
-    RG_ASSERT(ret_head->id >= 1);
-    return err == RG_ENOTFOUND ? RG_OK : err;
-}
-
 /* One that has its id and was not let in yet is given the same again. A clock that was far ahead does not hold it up for ever. */
 static bool too_soon(const struct rg_node_row *head, int64_t wall_ms)
 {
@@ -76,8 +57,10 @@ enum rg_err rg_rejoin_judge(const struct rg_node_status *status, struct rg_txn *
                        (unsigned long long)asked->old_id);
     if (status->alarm || status->diverged)
         return rg_fail(ctx, RG_EUNREADY, "this primary has lost data: it lets nobody in");
-    err = head_of(txn, asked->old_id, &head);
-    if (err)
+    err = rg_node_heir(txn, asked->old_id, &head);
+    if (err == RG_ENOTFOUND)
+        head = (struct rg_node_row){.id = asked->old_id};
+    else if (err)
         return err;
     linked = peer_of(status, head.id);
     if (linked != NULL && linked->up)

@@ -79,23 +79,13 @@ static void step_heir(struct look *l, const struct rg_region *region, const stru
     want_region(l, region, "ACTIVE", "", "", node->id, node->url);
 }
 
-/* The id that whoever had this one has now. Rows come by ascending id, and whoever came back has a higher one than before. */
+/* The id that whoever had this one has now; 0: it cannot be read. */
 static uint64_t heir_of(struct rg_txn *txn, uint64_t id)
 {
-    RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct rg_node_row node;
-    uint64_t last = 0;
-    enum rg_err err = rg_node_row_list(txn, &scan);
+    struct rg_node_row heir;
 
     RG_ASSERT(id >= 1);
-    while (!err && (err = rg_node_row_next(&scan, &node)) == RG_OK) {
-        RG_ASSERT(node.id > last); /* so that one pass follows the line */
-        last = node.id;
-        if (node.old_id == id)
-            id = node.id;
-    }
-    RG_ASSERT(id >= 1);
-    return err == RG_ENOTFOUND ? id : 0;
+    return rg_node_heir(txn, id, &heir) == RG_OK ? heir.id : 0;
 }
 
 /* It has what there is, and goes on by the log. */

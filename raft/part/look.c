@@ -85,23 +85,61 @@ const struct rg_settings *node_settings(const struct rg_node *node)
     return &node->lease.settings;
 }
 
-void node_spread(const struct rg_node *node, struct rg_spread *ret_spread)
+static void add_peer(const struct rg_node *node, const struct node_peer *peer, struct rg_spread *spread)
 {
     uint64_t now = node_now_ms(node);
+    struct rg_spread_peer p = {.region = peer->config.region,
+                               .durable = peer->durable,
+                               .lease_until_ms = peer->lease_until_ms,
+                               .counts = peer->counts,
+                               .reachable = peer->up && peer->heard_ms != 0 && now - peer->heard_ms <= REACHABLE_MS};
 
+    if (!peer->guest) /* no member: it has nothing of this log */
+        rg_spread_add(spread, &p, node->config.region);
+}
+
+void node_spread(const struct rg_node *node, struct rg_spread *ret_spread)
+{
     rg_spread_init(ret_spread);
-    for (size_t i = 0; i < node->n_peers; i++) {
-        const struct node_peer *peer = &node->peers[i];
-        struct rg_spread_peer p = {.region = peer->config.region,
-                                   .durable = peer->durable,
-                                   .lease_until_ms = peer->lease_until_ms,
-                                   .counts = peer->counts,
-                                   .reachable = peer->up && peer->heard_ms != 0 && now - peer->heard_ms <= REACHABLE_MS};
+    for (size_t i = 0; i < node->n_peers; i++)
+        add_peer(node, &node->peers[i], ret_spread);
+}
 
-        if (!peer->guest) /* no member: it has nothing of this log */
-            rg_spread_add(ret_spread, &p, node->config.region);
-    }
-    RG_ASSERT(ret_spread->n <= node->n_peers);
+/* Those who may be promoted, or may have promised to follow somebody who was: all but whoever has proved that nothing goes on under its
+ * id. */
+static void spread_known(const struct rg_node *node, const struct rg_proposal *p, struct rg_spread *ret_spread)
+{
+    rg_spread_init(ret_spread);
+    for (size_t i = 0; i < node->n_peers; i++)
+        if (!node->peers[i].gone && node->peers[i].config.id != p->known_but)
+            add_peer(node, &node->peers[i], ret_spread);
+}
+
+/* A successor is one of those, and never has it; or needs the promise of one that has it. */
+static uint32_t known_in(const struct rg_node *node, const struct rg_spread *spread, const struct rg_spread *others)
+{
+    return RG_MIN(RG_MAX(node_lease_needed(node, spread), node_durability(node)), rg_spread_counting(others));
+}
+
+bool node_known(const struct rg_node *node, const struct rg_spread *spread, const struct rg_proposal *p)
+{
+    RG_UNINIT struct rg_spread others;
+
+    if (p->known == RG_KNOWN_NONE || RG_BUG(ids_unknown))
+        return true;
+    spread_known(node, p, &others);
+    return rg_spread_durable(&others, p->index, true) >= known_in(node, spread, &others) &&
+           (p->known != RG_KNOWN_ALL || others.least_durable >= p->index);
+}
+
+bool node_known_soon(const struct rg_node *node, const struct rg_spread *spread, const struct rg_proposal *p)
+{
+    RG_UNINIT struct rg_spread others;
+
+    if (p->known == RG_KNOWN_NONE || p->known_but != 0 || RG_BUG(ids_unknown))
+        return true;
+    spread_known(node, p, &others);
+    return rg_spread_reachable(&others) >= known_in(node, spread, &others);
 }
 
 uint32_t node_lease_needed(const struct rg_node *node, const struct rg_spread *spread)

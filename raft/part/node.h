@@ -107,6 +107,10 @@ uint32_t node_durability(const struct rg_node *node);
 RG_MUST enum rg_err node_reached(const struct rg_node *node, struct rg_rev rev);
 const struct rg_settings *node_settings(const struct rg_node *node);
 void node_spread(const struct rg_node *node, struct rg_spread *ret_spread);
+/** Whether those have the proposal's entry on disk who must know of it (enum rg_known); and whether so many can be reached, or it is of a
+ * node that comes back: that is written all the same, so that several that are gone at once do not wait for each other. */
+bool node_known(const struct rg_node *node, const struct rg_spread *spread, const struct rg_proposal *proposal);
+bool node_known_soon(const struct rg_node *node, const struct rg_spread *spread, const struct rg_proposal *proposal);
 /** How many regions must have renewed; 0: no lease. */
 uint32_t node_lease_needed(const struct rg_node *node, const struct rg_spread *spread);
 bool node_lease_settled(const struct rg_node *node, const struct rg_spread *spread);

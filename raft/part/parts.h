@@ -59,6 +59,7 @@ struct node_peer {
     struct rg_room room;     /* as it last said */
     unsigned full;           /* the same: enum rg_full */
     bool counts;             /* its region is ACTIVE, and it is known to enough: it counts for policy and lease */
+    bool gone;               /* its row says FENCED: it has proved that nothing goes on under this id, and asked for another one */
     uint64_t lease_until_ms; /* of the lease it granted this primary */
     struct rg_gate gate;
     struct rg_sender *sender; /* own */
@@ -200,7 +201,7 @@ struct node_lease {
     struct rg_settings settings;
     bool dirty; /* to be read again */
     uint64_t degraded, degraded_last; /* how many; index of the last, or a later one */
-    uint64_t id_last; /* the highest node id that was ever given */
+    uint64_t ids_used; /* node ids that were ever given */
     struct rg_grants granted;
 };
 

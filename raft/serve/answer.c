@@ -87,14 +87,15 @@ static enum rg_err policy_check(const struct rg_node *node, const struct rg_prop
     RG_UNINIT struct rg_spread r;
 
     RG_ASSERT(node->leading);
-    if (asked == 0 && (p->exempt || (node->lease.settings.regions == 0 && node->lease.settings.lease_index == 0)))
+    if (asked == 0 && p->known == RG_KNOWN_NONE &&
+        (p->exempt || (node->lease.settings.regions == 0 && node->lease.settings.lease_index == 0)))
         return RG_OK;
     node_spread(node, &r);
     if (!p->exempt && !node_lease_held(node, &r))
         return RG_ELEASE;
     if (!p->exempt && !p->degraded && rg_spread_reachable(&r) < node->lease.settings.regions)
         return RG_ESHORTAGE;
-    return rg_spread_reachable(&r) < asked ? RG_ESHORTAGE : RG_OK;
+    return rg_spread_reachable(&r) < asked || !node_known_soon(node, &r, p) ? RG_ESHORTAGE : RG_OK;
 }
 
 static enum rg_err submit_check(struct rg_node *node, const struct rg_proposal *p)
@@ -235,6 +236,8 @@ static bool regions_have(const struct rg_node *node, const struct rg_spread *r, 
     p->regions_durable = rg_spread_durable(r, p->index, false);
     RG_ASSERT(p->index > 0); /* an entry below all would be durable anywhere */
     RG_ASSERT(p->regions_durable <= r->n);
+    if (!node_known(node, r, p))
+        return false;
     if (p->exempt)
         return p->regions_durable >= asked;
     lease = node_lease_needed(node, r);

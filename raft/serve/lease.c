@@ -8,14 +8,17 @@
 /* ---- policy ---- */
 
 /* A node that was just let in is PREPARED still: somebody who does not know it yet could be promoted without asking it. */
-static bool peer_counts(struct rg_txn *txn, const struct rg_peer_config *peer)
+static void judge_peer(const struct rg_members *members, struct rg_txn *txn, struct node_peer *peer)
 {
     struct rg_region region;
     struct rg_node_row row;
+    bool has = rg_node_row_get(txn, peer->config.id, &row) == RG_OK;
+    bool counts = rg_binding_counts(members, &peer->config) &&
+                  (!has || !rg_span_is(row.status, "PREPARED") || RG_BUG(counts_at_once));
 
-    if (rg_node_row_get(txn, peer->id, &row) == RG_OK && rg_span_is(row.status, "PREPARED") && !RG_BUG(counts_at_once))
-        return false;
-    return rg_region_get(txn, rg_span_str(peer->region), &region) != RG_OK || rg_span_is(region.status, "ACTIVE");
+    peer->gone = has && rg_span_is(row.status, "FENCED");
+    peer->counts = counts && (rg_region_get(txn, rg_span_str(peer->config.region), &region) != RG_OK ||
+                              rg_span_is(region.status, "ACTIVE"));
 }
 
 void node_policy_load(struct rg_node *node)
@@ -28,7 +31,7 @@ void node_policy_load(struct rg_node *node)
     if (!err)
         err = rg_degraded_count(txn, &node->lease.degraded);
     if (!err)
-        err = rg_node_id_last(txn, &node->lease.id_last);
+        err = rg_node_ids_used(txn, &node->lease.ids_used);
     if (err) {
         node_fail(node, err, "read the durability policy: %s", rg_err_text(err));
         return;
@@ -37,8 +40,7 @@ void node_policy_load(struct rg_node *node)
         node->lease.degraded_last = node->state.applied.index; /* of before this start */
     node_epochs_load(node, txn);
     for (size_t i = 0; i < node->n_peers; i++)
-        node->peers[i].counts =
-            rg_binding_counts(&node->members, &node->peers[i].config) && peer_counts(txn, &node->peers[i].config);
+        judge_peer(&node->members, txn, &node->peers[i]);
     node->lease.dirty = false;
     node_lease_check(&node->lease);
     node_regions_moved(node);

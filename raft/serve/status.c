@@ -250,7 +250,7 @@ void node_publish_early(struct rg_node *node)
     publish_regions(node, s);
     publish_room(node, s);
     s->heavy_index = node_writes_aside(node) ? node->state.heavy.index : 0;
-    s->node_ids_left = RG_NODE_ID_MAX - RG_MIN(RG_MAX(node->lease.id_last, node->config.id), (uint64_t)RG_NODE_ID_MAX);
+    s->node_ids_left = RG_NODE_ID_MAX - RG_MAX(node->lease.ids_used, UINT64_C(1)) /* its own */;
     s->n_peers = node->n_peers;
     for (size_t i = 0; i < node->n_peers; i++)
         publish_peer(node, &node->peers[i], &s->peers[i]);

@@ -71,37 +71,26 @@ enum rg_err rg_fsm_node_put(struct rg_fsm *f)
     return err ? err : rg_fsm_row_put(f, &key);
 }
 
-/* What a joining node needs to know of all the rows. */
-struct census {
-    uint64_t id_max;
-    uint64_t heir;     /* the last id of the line that began with the id asked about: that id itself, if none came back */
-    bool heir_prepared; /* it waits to be added */
-    bool heir_removed;
-};
-
-/* Rows come by ascending id, and whoever came back has a higher id than before: one pass follows the line. */
-static enum rg_err take_census(struct rg_fsm *f, uint64_t begin, struct census *ret_census)
+/* Which id it is given. The primary says one: what it goes by is not in the state (raft/member/giving.h). One of a release that does not
+ * gets the id behind the highest. */
+static enum rg_err pick_id(struct rg_fsm *f, uint64_t *ret_id)
 {
-    RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct census c = {.heir = begin};
-    struct rg_node_row row;
-    enum rg_err err = rg_node_row_list(f->txn, &scan);
+    uint64_t id = rg_tlv_u64(f->cmd.bytes, RG_F_NODE_ID, 0);
+    struct rg_node_ids ids;
+    enum rg_err err = rg_node_ids_get(f->txn, &ids);
 
     RG_ASSERT(!f->refused);
-    while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK) {
-        RG_ASSERT(row.id > c.id_max); /* the scan's order: a row's id is its key's */
-        RG_ASSERT(row.id <= RG_NODE_ID_MAX);
-        c.id_max = row.id;
-        RG_ASSERT(c.heir <= RG_MAX(c.id_max, begin)); /* one that came already, or the one asked about */
-        if (begin == 0 || (row.id != begin && row.old_id != c.heir))
-            continue;
-        c.heir = row.id;
-        c.heir_prepared = row.id != begin && rg_span_is(row.status, "PREPARED");
-        c.heir_removed = rg_span_is(row.status, "REMOVED");
-    }
-    if (err != RG_ENOTFOUND)
+    if (err)
         return err;
-    *ret_census = c;
+    if (id == 0)
+        for (id = RG_NODE_ID_MAX + 1; id > 1 && !rg_node_ids_has(&ids, id - 1);)
+            id--;
+    else
+        id = rg_node_ids_free(&ids, id);
+    if (id == 0 || id > RG_NODE_ID_MAX)
+        return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
+    RG_ASSERT(!rg_node_ids_has(&ids, id));
+    *ret_id = id;
     return RG_OK;
 }
 
@@ -123,7 +112,7 @@ static enum rg_err put_prepared(struct rg_fsm *f, uint64_t id, uint64_t old_id)
 
     RG_ASSERT(f->cmd.kind == RG_CMD_NODE_JOIN);
     RG_ASSERT(f->cmd.bytes.n <= CMD_BYTES_MAX);
-    RG_ASSERT(old_id == 0 || old_id < id); /* who comes back has a higher one than before */
+    RG_ASSERT(old_id != id);
     if (err)
         return err;
     rg_tlv_put_u64(&f->row, RG_F_NODE_ID, id);
@@ -190,28 +179,34 @@ static enum rg_err check_token(struct rg_fsm *f, struct rg_span sha256, struct r
 
 static enum rg_err join_by_token(struct rg_fsm *f, struct rg_span sha256)
 {
-    struct census census = {.id_max = 0};
     struct rg_rowkey token;
+    uint64_t id = 0;
     enum rg_err err = check_token(f, sha256, &token);
 
     RG_ASSERT(err || token.n == 1 + RG_SHA256_BYTES);
     if (!err)
-        err = take_census(f, 0, &census);
-    if (err)
-        return err;
-    if (census.id_max >= RG_NODE_ID_MAX)
-        return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
-    err = set_status(f, &token, "USED");
-    return err ? err : put_prepared(f, census.id_max + 1, 0);
+        err = pick_id(f, &id);
+    if (!err)
+        err = set_status(f, &token, "USED");
+    return err ? err : put_prepared(f, id, 0);
 }
 
-/* A node that comes back takes the place of the last of its line. One that asked before, and has not been added yet, is given
- * the same id again: it may have lost the answer. */
+/* Whether the last of a line has an id already and was not let in yet: it asked before, and may have lost the answer. It is given the same
+ * again, unless the primary wants to give another one: too few may know of that. */
+static bool is_given_again(const struct rg_fsm *f, uint64_t old_id, const struct rg_node_row *heir)
+{
+    uint64_t want = rg_tlv_u64(f->cmd.bytes, RG_F_NODE_ID, heir->id);
+
+    return heir->id != old_id && rg_span_is(heir->status, "PREPARED") && want == heir->id;
+}
+
+/* A node that comes back takes the place of the last of its line. */
 static enum rg_err join_again(struct rg_fsm *f, uint64_t old_id)
 {
-    struct census census = {.id_max = 0};
-    struct rg_span region, row, of;
     struct rg_rowkey key = rg_rowkey_u64(RG_T_NODE, old_id);
+    struct rg_node_row heir;
+    struct rg_span region, row, of;
+    uint64_t id = 0;
     enum rg_err err = rg_fsm_need(f, &key, RG_WHY_NODE, &row);
 
     RG_ASSERT(old_id != 0);
@@ -222,21 +217,18 @@ static enum rg_err join_again(struct rg_fsm *f, uint64_t old_id)
     (void)rg_tlv_get(f->cmd.bytes, RG_F_NAME, &region);
     if (!rg_span_eq(of, region))
         return rg_fsm_refuse(f, RG_EINVALID, RG_WHY_NODE);
-    err = take_census(f, old_id, &census);
+    err = rg_node_heir(f->txn, old_id, &heir);
     if (err)
         return err;
-    if (census.heir_removed)
+    if (rg_span_is(heir.status, "REMOVED"))
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_NODE);
-    if (census.heir_prepared) {
-        key = rg_rowkey_u64(RG_T_NODE, census.heir);
-        err = rg_fsm_find(f, &key, &(bool){false}, &row);
-        return err ? err : put_prepared(f, census.heir, rg_tlv_u64(row, RG_F_OLD_NODE_ID, old_id));
-    }
-    if (census.id_max >= RG_NODE_ID_MAX)
-        return rg_fsm_refuse(f, RG_EQUOTA, RG_WHY_LIMIT);
-    key = rg_rowkey_u64(RG_T_NODE, census.heir);
-    err = set_status(f, &key, "FENCED");
-    return err ? err : put_prepared(f, census.id_max + 1, census.heir);
+    if (is_given_again(f, old_id, &heir))
+        return put_prepared(f, heir.id, heir.old_id);
+    err = pick_id(f, &id);
+    key = rg_rowkey_u64(RG_T_NODE, heir.id);
+    if (!err)
+        err = set_status(f, &key, "FENCED");
+    return err ? err : put_prepared(f, id, heir.id);
 }
 
 enum rg_err rg_fsm_node_join(struct rg_fsm *f)
@@ -246,7 +238,8 @@ enum rg_err rg_fsm_node_join(struct rg_fsm *f)
     bool token = rg_tlv_get(f->cmd.bytes, RG_F_TOKEN_SHA256, &sha256);
 
     RG_ASSERT(f->cmd.kind == RG_CMD_NODE_JOIN);
-    if (f->cmd.bytes.n > CMD_BYTES_MAX || !place_ok(f->cmd.bytes) || token == (old_id != 0) || (token && sha256.n != 32))
+    if (f->cmd.bytes.n > CMD_BYTES_MAX || !place_ok(f->cmd.bytes) || token == (old_id != 0) || (token && sha256.n != 32) ||
+        rg_tlv_u64(f->cmd.bytes, RG_F_NODE_ID, 0) > RG_NODE_ID_MAX || old_id > RG_NODE_ID_MAX)
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
     return token ? join_by_token(f, sha256) : join_again(f, old_id);
 }

@@ -168,7 +168,7 @@ enum rg_cmd_flag {
     X(ASSIGNMENT_DELETE, 61, assignment_delete,                                                                        \
       RG_CMDF_CLIENT | RG_CMDF_INTENT | RG_CMDF_AUTOMATIC | RG_CMDF_REQUEST_ONCE)                                      \
     X(NODE_PUT, 70, node_put, RG_CMDF_TOUCHES_SETTINGS)                                                                \
-    /* uses a join token up (or names the node's old id), allocates the next raft id */                                \
+    /* uses a join token up (or names the node's old id), gives away a raft id */                                \
     X(NODE_JOIN, 71, node_join, RG_CMDF_TOUCHES_SETTINGS)                                                              \
     X(TOKEN_PUT, 72, token_put, 0)                                                                                     \
     X(SECRET_PUT, 73, secret_put, 0)                                                                                   \

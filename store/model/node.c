@@ -82,6 +82,78 @@ void rg_node_row_put(struct rg_buf *cmd, const struct rg_node_row *row)
         rg_tlv_put(cmd, RG_F_PHASE, row->phase);
 }
 
+/* --- ids --- */
+
+_Static_assert(sizeof(struct rg_node_ids) * 8 == RG_NODE_ID_MAX + 1, "a bit for each id");
+
+bool rg_node_ids_has(const struct rg_node_ids *ids, uint64_t id)
+{
+    RG_ASSERT(id <= RG_NODE_ID_MAX);
+    return (ids->used[id / 64] >> id % 64 & 1) != 0;
+}
+
+void rg_node_ids_add(struct rg_node_ids *ids, uint64_t id)
+{
+    RG_ASSERT(id_ok(id));
+    ids->used[id / 64] |= UINT64_C(1) << id % 64;
+}
+
+uint64_t rg_node_ids_free(const struct rg_node_ids *ids, uint64_t id)
+{
+    RG_ASSERT(id_ok(id));
+    for (uint64_t i = 0; i < RG_NODE_ID_MAX; i++) {
+        uint64_t at = (id - 1 + i) % RG_NODE_ID_MAX + 1;
+
+        if (!rg_node_ids_has(ids, at))
+            return at;
+    }
+    return 0;
+}
+
+enum rg_err rg_node_ids_get(struct rg_txn *txn, struct rg_node_ids *ret_ids)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_node_row row;
+    enum rg_err err = rg_node_row_list(txn, &scan);
+
+    *ret_ids = (struct rg_node_ids){.used = {0}};
+    while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK)
+        rg_node_ids_add(ret_ids, row.id);
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}
+
+enum rg_err rg_node_ids_used(struct rg_txn *txn, uint64_t *ret_n)
+{
+    struct rg_node_ids ids;
+    enum rg_err err = rg_node_ids_get(txn, &ids);
+    uint64_t n = 0;
+
+    for (uint64_t id = 1; id <= RG_NODE_ID_MAX; id++)
+        n += rg_node_ids_has(&ids, id);
+    if (!err)
+        *ret_n = n;
+    return err;
+}
+
+/* Whoever came back need not have a higher id than before: all rows are read before the line is followed. */
+enum rg_err rg_node_heir(struct rg_txn *txn, uint64_t id, struct rg_node_row *ret_row)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    uint16_t heir[RG_NODE_ID_MAX + 1] = {0}; /* of each id; 0: nobody */
+    struct rg_node_row row;
+    enum rg_err err = rg_node_row_list(txn, &scan);
+
+    RG_ASSERT(id_ok(id));
+    while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK)
+        if (id_ok(row.old_id))
+            heir[row.old_id] = (uint16_t)row.id;
+    if (err != RG_ENOTFOUND)
+        return err;
+    for (unsigned i = 0; i < RG_NODE_ID_MAX && heir[id] != 0; i++) /* rows that go in a circle come to an end as well */
+        id = heir[id];
+    return rg_node_row_get(txn, id, ret_row);
+}
+
 /* --- join tokens and secrets --- */
 struct token_row {
     struct rg_span region, status;
@@ -132,17 +204,4 @@ enum rg_err rg_secret_get(struct rg_txn *txn, struct rg_span name, struct rg_spa
     if (!err)
         *ret_sealed = row.sealed;
     return err;
-}
-
-enum rg_err rg_node_id_last(struct rg_txn *txn, uint64_t *ret_id)
-{
-    RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct rg_node_row row;
-    enum rg_err err = rg_node_row_list(txn, &scan);
-
-    *ret_id = 0;
-    while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK)
-        *ret_id = RG_MAX(*ret_id, row.id);
-    RG_ASSERT(*ret_id <= RG_NODE_ID_MAX);
-    return err == RG_ENOTFOUND ? RG_OK : err;
 }

@@ -25,8 +25,20 @@ RG_MUST enum rg_err rg_node_row_get(struct rg_txn *txn, uint64_t id, struct rg_n
 /** All of them by id; end the scan with rg_scan_end. */
 RG_MUST enum rg_err rg_node_row_list(struct rg_txn *txn, struct rg_scan *scan);
 RG_MUST enum rg_err rg_node_row_next(struct rg_scan *scan, struct rg_node_row *ret_row);
-/** The highest id that was ever given; 0: none. */
-RG_MUST enum rg_err rg_node_id_last(struct rg_txn *txn, uint64_t *ret_id);
+/* Which ids were ever given. */
+struct rg_node_ids {
+    uint64_t used[(RG_NODE_ID_MAX + 1) / 64];
+};
+RG_MUST enum rg_err rg_node_ids_get(struct rg_txn *txn, struct rg_node_ids *ret_ids);
+bool rg_node_ids_has(const struct rg_node_ids *ids, uint64_t id);
+void rg_node_ids_add(struct rg_node_ids *ids, uint64_t id);
+/** The id, or the first one behind it, or else the first one at all, that was never given; 0: there is none. */
+uint64_t rg_node_ids_free(const struct rg_node_ids *ids, uint64_t id);
+/** How many were ever given. */
+RG_MUST enum rg_err rg_node_ids_used(struct rg_txn *txn, uint64_t *ret_n);
+/** The end of the line that begins with an id: who came back after it, and after that one, and so on; the id itself, if nobody did.
+ * RG_ENOTFOUND: nobody has it. */
+RG_MUST enum rg_err rg_node_heir(struct rg_txn *txn, uint64_t id, struct rg_node_row *ret_row);
 /** The fields of RG_CMD_NODE_PUT that make the row what *row says; IF_VERSION when row->version is not 0. */
 void rg_node_row_put(struct rg_buf *cmd, const struct rg_node_row *row);
 

@@ -2,6 +2,7 @@
  * Whoever leads manages regions; a node that is told so ends for good; one that was replaced, or forgot, asks for a new id. */
 #include <stdio.h>
 
+#include "raft/member/giving.h"
 #include "raft/member/regions.h"
 #include "raft/member/rejoin.h"
 #include "raft/member/removal.h"
@@ -93,9 +94,29 @@ void sim_order_give(struct sim_order *o)
         order_end(o, RG_ENOTPRIMARY);
         return;
     }
-    o->proposal = (struct rg_proposal){.cmd = rg_buf_span(&o->cmd), .exempt = true, .on_done = on_ordered};
+    o->proposal = (struct rg_proposal){.cmd = rg_buf_span(&o->cmd), .exempt = true, .known = o->known, .known_but = o->known_but,
+                                       .on_done = on_ordered};
     rg_node_submit(sim->nodes[leader].node, &o->proposal);
     sim_pump(sim, leader);
+}
+
+void sim_order_id(struct sim_order *o, uint64_t old_id, uint64_t guest)
+{
+    RG_AUTO_MEM struct rg_node_status *s = malloc(sizeof *s);
+    struct sim_node *n = &o->sim->nodes[o->leader];
+    struct rg_giving giving;
+    struct rg_txn *txn;
+
+    if (o->sim->params.old_ids)
+        return;
+    RG_ASSERT(s != NULL && o->leader < SIM_NODES_MAX && rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
+    rg_node_status_copy(n->node, s);
+    RG_ASSERT(rg_giving_choose(s, txn, old_id, rg_span((const uint8_t *)&guest, sizeof guest), &giving) == RG_OK);
+    rg_txn_free(txn);
+    o->known = giving.known;
+    o->known_but = giving.but;
+    if (giving.id != 0)
+        rg_tlv_put_u64(&o->cmd, RG_F_NODE_ID, giving.id);
 }
 
 /* ---- the first rows, as the bootstrap writes them ---- */
@@ -443,6 +464,7 @@ static void run_joins(struct sim *sim, struct sim_event *e)
     rg_tlv_put_str(&o->cmd, RG_F_LINK, asks->self.link);
     rg_tlv_put_str(&o->cmd, RG_F_URL, asks->self.link);
     rg_tlv_put(&o->cmd, RG_F_CERT, rg_span((const uint8_t *)&j.next_key, sizeof j.next_key));
+    sim_order_id(o, j.asked.old_id, j.next_key);
     sim_order_give(o);
 }
 

@@ -174,6 +174,8 @@ static void on_token(struct sim_order *o, enum rg_err err)
     rg_tlv_put_str(&next->cmd, RG_F_LINK, n->self.link);
     rg_tlv_put_str(&next->cmd, RG_F_URL, n->self.link);
     rg_tlv_put(&next->cmd, RG_F_CERT, rg_span((const uint8_t *)&n->key, sizeof n->key));
+    if (next->leader < SIM_NODES_MAX)
+        sim_order_id(next, 0, n->key);
     sim_order_give(next);
 }
 

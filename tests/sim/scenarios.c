@@ -197,6 +197,7 @@ const struct sim_scenario sim_scenarios[] = {
     {"told-by-old", "a primary that was replaced removes a region: its node, which has promised the next epoch, does not end", 1, sim_story_told_by_old},
     {"lying-member", "a region's node tells all others that they are removed, while the primary is there, dies, and is replaced", 1, sim_story_lying_member},
     {"id-twice", "two primaries give away the same id, and whoever has it takes over: the other one is fenced by it", 1, sim_story_id_twice},
+    {"ids-apart", "a primary that was replaced, and the one that replaced it, give ids at the same time: never the same one", 4, sim_story_ids_apart},
     {"hung-disk", "rule 4: a disk that does not answer: the node stops after 10 s, and another one goes on", 2, sim_story_hung_disk},
     {"heavy", "a big group is deleted, and it takes longer than leases, links and elections: nothing else waits for it", 2, sim_story_heavy},
     {"heavy-faults", "a node dies, is suspended, takes a snapshot or is cut off while it applies what takes long", 3, sim_story_heavy_faults},

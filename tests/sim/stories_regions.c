@@ -134,11 +134,11 @@ static void replace(struct sim *sim)
     sim_run_ms(sim, 500);
 }
 
-/* A region that granted the next primary a lease loses its disk, reaches the old primary alone, and is let in there under a new id. Nobody
- * else knows of it: it counts for nothing, and the old primary acknowledges nothing. */
+/* A region that granted the next primary a lease loses its disk, and reaches the old primary alone. It is given no id there, since nobody
+ * else would know of it. By a primary of a release before it is let in: it counts for nothing. The old primary acknowledges nothing. */
 void sim_story_returned_granter(uint64_t seed, bool trace, struct sim **ret_sim)
 {
-    struct sim_params p = {.learners = 2, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 200};
+    struct sim_params p = {.learners = 2, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 200, .old_ids = seed % 4 < 2};
     struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     uint64_t acked;
 
@@ -160,7 +160,7 @@ void sim_story_returned_granter(uint64_t seed, bool trace, struct sim **ret_sim)
         sim_write(sim, 1);
         sim_run_ms(sim, 100);
     }
-    EXPECT(sim, sim->nodes[2].self.id > 3 && is_member(sim, 2) && !counts(sim, 2));
+    EXPECT(sim, p.old_ids ? sim->nodes[2].self.id > 3 && is_member(sim, 2) && !counts(sim, 2) : sim->nodes[2].self.id == 3);
     EXPECT(sim, sim->acked == acked);
     sim_settle(sim);
     EXPECT(sim, sim->lost == 0);
@@ -246,7 +246,7 @@ void sim_story_lying_member(uint64_t seed, bool trace, struct sim **ret_sim)
  * hands over to it. When the old primary hears of nobody but that one, whom it takes for the other: it is fenced all the same. */
 void sim_story_id_twice(uint64_t seed, bool trace, struct sim **ret_sim)
 {
-    struct sim_params p = {.learners = 3, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 200};
+    struct sim_params p = {.learners = 3, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 200, .old_ids = true};
     struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
 
     sim_daemons_start(sim);
@@ -270,5 +270,59 @@ void sim_story_id_twice(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_heal_links(sim);
     sim_run_ms(sim, 3000);
     EXPECT(sim, sim_leader(sim) == 3 && !sim->nodes[0].node->leading);
+    sim_settle(sim);
+}
+
+static bool has_new_id(struct sim *sim, unsigned at)
+{
+    return sim->nodes[at].self.id != at + 1 && is_up(sim, at) && sim->nodes[at].node->state.applied.index > 0;
+}
+
+/* The one side's guest, and then the other's, take over. */
+static void promote_guest(struct sim *sim, unsigned primary, unsigned guest)
+{
+    sim_crash(sim, primary);
+    sim_run_ms(sim, 2500);
+    EXPECT(sim, sim_failover(sim, guest, true, 20000) == RG_OK);
+}
+
+/* A primary that does not know that it was replaced, and the one that replaced it, are each asked by a region that lost its disk. Without a
+ * policy both give an id, and not the same; both guests take over, each in an epoch of its own. Under one the old primary gives none: nobody
+ * else would know of it. The other one does once another region has it. */
+void sim_story_ids_apart(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 4, .snapshot_entries = seed % 2 ? 50 : 0, .trailing = 200};
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
+    bool policy = seed % 4 < 2;
+
+    sim_daemons_start(sim);
+    if (policy && seed % 8 < 4)
+        sim_setting(sim, "lease", 1, NULL, 1000);
+    else if (policy)
+        sim_setting(sim, "durability", 1, "refuse", 0);
+    sim_write(sim, 10);
+    sim_run_ms(sim, 500);
+    cut_sides(sim, 1 | 4, true); /* n1 and n3 | n2, n4 and n5 */
+    sim_run_ms(sim, 2500);
+    EXPECT(sim, sim_failover(sim, 1, policy, 20000) == RG_OK);
+    sim_run_ms(sim, 1500);
+    sim_wipe_disk(sim, 2);
+    sim_wipe_disk(sim, 3);
+    EXPECT(sim, sim_start(sim, 2) && sim_start(sim, 3));
+    EXPECT(sim, within(sim, 10000, 3, has_new_id, true));
+    EXPECT(sim, within(sim, policy ? 3000 : 10000, 2, has_new_id, !policy));
+    if (!policy)
+        EXPECT(sim, sim->nodes[2].self.id != sim->nodes[3].self.id);
+    sim_run_ms(sim, 1500);
+    if (!policy) {
+        promote_guest(sim, 0, 2);
+        promote_guest(sim, 1, 3);
+        sim_run_ms(sim, 500);
+        EXPECT(sim, sim->nodes[2].node->leading && sim->nodes[3].node->leading);
+    }
+    sim_heal(sim);
+    for (unsigned at = 0; at < 2; at++)
+        EXPECT(sim, sim->nodes[at].alive || sim_start(sim, at));
+    sim_run_ms(sim, 3000);
     sim_settle(sim);
 }

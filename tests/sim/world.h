@@ -40,6 +40,7 @@ struct sim_params {
     struct sim_range heavy;            /* [100..1000000] how long it takes on its lane what is more */
     bool big_groups;                   /* half of all memberships are in one group, and groups are deleted */
     size_t value_bytes;                /* [60] size of attributes in commands */
+    bool old_ids;                      /* primaries give the id behind the highest, whoever knows of it, as a release before */
 };
 
 struct sim_event {
@@ -318,12 +319,16 @@ struct sim_order {
     struct sim *sim;
     unsigned at, leader;
     struct rg_buf cmd; /* own */
+    enum rg_known known; /* of an id that is given */
+    uint64_t known_but;
     struct rg_proposal proposal;
     void (*then)(struct sim_order *order, enum rg_err err);
     void *data; /* own, free(): then's */
 };
 struct sim_order *sim_order_new(struct sim *sim, unsigned at, enum rg_cmd_kind kind, void (*then)(struct sim_order *order, enum rg_err err));
 void sim_order_give(struct sim_order *order); /* consume */
+/* NODE_JOIN: which id, and who must know of it. guest: whoever asks, by its key */
+void sim_order_id(struct sim_order *order, uint64_t old_id, uint64_t guest);
 
 /* ---- disks.c: disks that are lost, set back, exchanged, copied beside everything else, where there are daemons ---- */
 /** The last place is none of the cluster: copies of others are started there. */
@@ -477,6 +482,7 @@ void sim_story_returned_granter(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_told_by_old(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_lying_member(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_id_twice(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_ids_apart(uint64_t seed, bool trace, struct sim **ret_sim);
 
 struct sim_scenario {
     const char *name, *what;

@@ -137,21 +137,21 @@ TEST(tokens_are_bounded_and_expired_ones_go)
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "token=y " PLACE), RG_EBADTOKEN);
 }
 
-static void check_last(uint64_t want)
+static void check_used(uint64_t want)
 {
     struct rg_txn *txn = fix_read(&fix);
-    uint64_t last;
+    uint64_t used;
 
-    ck_assert_int_eq(rg_node_id_last(txn, &last), RG_OK);
+    ck_assert_int_eq(rg_node_ids_used(txn, &used), RG_OK);
     rg_txn_free(txn);
-    ck_assert_uint_eq(last, want);
+    ck_assert_uint_eq(used, want);
 }
 
 TEST(ids_are_never_given_twice)
 {
-    check_last(2);
+    check_used(2);
     fix_must(&fix, RG_CMD_NODE_JOIN, "token=t1 " PLACE);
-    check_last(3);
+    check_used(3);
     fix_must(&fix, RG_CMD_NODE_PUT, "node=3 status=REMOVED " PLACE);
     fix_must(&fix, RG_CMD_TOKEN_PUT, "token=t2 name=eu-west-1 expires=1700000900000");
     fix_must(&fix, RG_CMD_NODE_JOIN, "token=t2 " PLACE);
@@ -160,7 +160,7 @@ TEST(ids_are_never_given_twice)
     fix_must(&fix, RG_CMD_TOKEN_PUT, "token=t3 name=eu-west-1 expires=1700000900000");
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "token=t3 " PLACE), RG_EQUOTA);
     ck_assert_int_eq(fix.reply.why, RG_WHY_LIMIT);
-    check_last(1023);
+    check_used(5);
 }
 
 #define HOME "name=eu-central-1 link=b:9 url=https://b:8"
@@ -191,6 +191,57 @@ TEST(a_node_comes_back_under_a_new_id)
     fix_must(&fix, RG_CMD_NODE_PUT, "node=4 status=REMOVED oldnode=3 rejoin=1 " HOME);
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "oldnode=2 " HOME), RG_ECONFLICT);
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "oldnode=4 " HOME), RG_ECONFLICT);
+}
+
+TEST(the_primary_says_which_id)
+{
+    char text[80];
+
+    fix_must(&fix, RG_CMD_NODE_JOIN, "token=t1 node=700 " PLACE);
+    ck_assert_uint_eq(answered_id(), 700);
+    check_row(700, "PREPARED", "eu-west-1", 0);
+    fix_must(&fix, RG_CMD_NODE_JOIN, "oldnode=2 node=700 " HOME); /* somebody has it by now: the next one */
+    ck_assert_uint_eq(answered_id(), 701);
+    fix_must(&fix, RG_CMD_NODE_JOIN, "oldnode=2 node=701 " HOME); /* the answer was lost */
+    ck_assert_uint_eq(answered_id(), 701);
+    fix_must(&fix, RG_CMD_NODE_JOIN, "oldnode=2 node=5 " HOME); /* too few may know of that one */
+    ck_assert_uint_eq(answered_id(), 5);
+    check_row(701, "FENCED", "eu-central-1", 2);
+    check_row(5, "PREPARED", "eu-central-1", 701); /* a line need not go upwards */
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=5 status=MEMBER oldnode=701 rejoin=1 " HOME);
+    fix_must(&fix, RG_CMD_NODE_JOIN, "oldnode=2 node=900 " HOME);
+    ck_assert_uint_eq(answered_id(), 900);
+    check_row(5, "FENCED", "eu-central-1", 701);
+    check_row(900, "PREPARED", "eu-central-1", 5);
+    check_used(6);
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "oldnode=2 node=1024 " HOME), RG_EMALFORMED);
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "oldnode=1025 node=6 " HOME), RG_EMALFORMED);
+    for (int i = 3; i <= RG_NODE_ID_MAX; i++) {
+        snprintf(text, sizeof text, "node=%d status=MEMBER " PLACE, i);
+        if (i != 1000 && i != 900)
+            fix_must(&fix, RG_CMD_NODE_PUT, text);
+    }
+    fix_must(&fix, RG_CMD_TOKEN_PUT, "token=t2 name=eu-west-1 expires=1800000000000");
+    fix_must(&fix, RG_CMD_NODE_JOIN, "token=t2 node=1023 " PLACE); /* around, to the last that is left */
+    ck_assert_uint_eq(answered_id(), 1000);
+    fix_must(&fix, RG_CMD_TOKEN_PUT, "token=t3 name=eu-west-1 expires=1800000000000");
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "token=t3 node=5 " PLACE), RG_EQUOTA);
+}
+
+TEST(a_line_that_goes_in_a_circle_ends)
+{
+    struct rg_node_row row;
+    struct rg_txn *txn;
+
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=3 status=FENCED oldnode=4 rejoin=1 " HOME);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=4 status=FENCED oldnode=3 rejoin=1 " HOME);
+    txn = fix_read(&fix);
+    ck_assert_int_eq(rg_node_heir(txn, 3, &row), RG_OK);
+    ck_assert(row.id == 3 || row.id == 4);
+    ck_assert_int_eq(rg_node_heir(txn, 2, &row), RG_OK);
+    ck_assert_uint_eq(row.id, 2);
+    ck_assert_int_eq(rg_node_heir(txn, 9, &row), RG_ENOTFOUND);
+    rg_txn_free(txn);
 }
 
 TEST(rows_are_listed_and_put_back)
