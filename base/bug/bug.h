@@ -97,6 +97,7 @@
     X(leader_prepared, "a node that came back and leads stays PREPARED") \
     X(removal_unjudged, "a node ends on the word of a primary that was replaced") \
     X(removal_unknown, "a node destroys itself though its own state does not say that it is removed") \
+    X(forwarded_anything, "a region's node may ask the primary for any command") \
     X(later_unheard, "a later epoch is not heard of whoever has an id that is another's here")
 
 enum rg_bug {

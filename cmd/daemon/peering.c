@@ -6,6 +6,7 @@
 #include "cmd/config/routes.h"
 #include "crypto/digest.h"
 #include "raft/core/rpc.h"
+#include "raft/member/standing.h"
 #include "store/model/node.h"
 
 enum { STRANGER_LOOKS = 20, REFUSED_EVERY_MS = 60000 };
@@ -140,25 +141,43 @@ static bool text_of(struct rg_span span, char *out, size_t size)
     return true;
 }
 
-/* Where nodes of a region are. */
+/* Where the nodes of a region are that are there, by the state. */
 static bool link_in_region(struct rg_peering *p, const char *region, char out[128])
 {
     RG_AUTO(txn) struct rg_txn *txn = NULL;
     struct rg_scan scan = {0};
+    struct rg_applied applied;
     struct rg_node_row row;
     bool found = false;
     enum rg_err err = rg_txn_begin(p->store, RG_TXN_READ, &txn);
 
-    if (!err)
-        err = rg_node_row_list(txn, &scan);
+    if (err)
+        return false;
+    rg_txn_applied(txn, &applied);
+    err = rg_node_row_list(txn, &scan);
     while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK)
-        if (rg_span_is(row.region, region))
+        if (rg_span_is(row.region, region) && (rg_span_is(row.status, "MEMBER") || rg_span_is(row.status, "PREPARED")))
             found |= text_of(row.link, out, 128);
     rg_scan_end(&scan);
-    for (size_t i = 0; !found && i < p->config->n_peers; i++) /* before there is a state */
+    for (size_t i = 0; applied.index == 0 && !found && i < p->config->n_peers; i++) /* before there is a state */
         if (strcmp(p->config->peers[i].raft.region, region) == 0)
             found = text_of(rg_span_str(p->config->peers[i].raft.link), out, 128);
     return found;
+}
+
+/* By its own rows, whoever was here once, and whatever tables of links remember. Before there is a state nothing is known against anybody,
+ * and with nobody but the configuration's peers anything is spoken. */
+static enum rg_err admit(void *arg, uint64_t id, const char *region, struct rg_span cert, struct rg_errctx *ctx)
+{
+    struct rg_peering *p = arg;
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    enum rg_err err;
+
+    if (p->store == NULL || p->stopping)
+        return RG_OK;
+    err = rg_txn_begin(p->store, RG_TXN_READ, &txn);
+    return err ? err : rg_standing_check(txn, &(struct rg_standing){.id = id, .region = region, .cert = cert, .peer = find(p, id) != NULL},
+                                         ctx);
 }
 
 /* While no primary can be reached: perhaps it is one that this node does not know, for it was away when everybody it knew was
@@ -475,7 +494,8 @@ enum rg_err rg_peering_open(struct rg_peering *p, struct uv_loop_s *loop, const 
     struct rg_links_config lc = {
         .loop = loop, .listen_address = c->link_address, .listen_port = c->link_port, .ca_path = c->tls_ca,
         .cert_path = c->tls_cert, .key_path = c->tls_key, .cluster_id = c->cluster, .self_id = c->id, .log = log,
-        .arg = p, .hello = on_hello_due, .on_hello = on_hello, .on_stranger = on_stranger, .on_up = on_up, .on_down = on_down,
+        .arg = p, .hello = on_hello_due, .on_hello = on_hello, .admit = admit, .on_stranger = on_stranger,
+        .on_up = on_up, .on_down = on_down,
         .strangers_max = p->strangers_max, .on_message = {[RG_LINK_RAFT] = on_raft, [RG_LINK_CONTROL] = on_control},
         .route = c->link_routes[0] != '\0' ? route : NULL};
     enum rg_err err;

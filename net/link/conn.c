@@ -509,23 +509,39 @@ static void take_frames(struct conn *c)
         rg_buf_consume(&c->plain_in, at);
 }
 
+static enum rg_err admit(struct conn *c, X509 *cert, const struct rg_pki_name *name, struct rg_errctx *ctx)
+{
+    const struct rg_links_config *config = &c->links->config;
+    RG_AUTO_BUF struct rg_buf der = {.max = 0};
+    enum rg_err err;
+
+    if (config->admit == NULL || strcmp(name->cluster_id, config->cluster_id) != 0)
+        return RG_OK; /* refused for that, below */
+    rg_buf_init(&der, CERT_BYTES_MAX);
+    err = rg_pki_cert_der(cert, &der);
+    return err ? err : config->admit(config->arg, name->raft_id, name->region, rg_buf_span(&der), ctx);
+}
+
 /* Who is it? The certificate was checked against the CA; now its name. */
 static bool check_name(struct conn *c)
 {
     X509 *cert = SSL_get1_peer_certificate(c->ssl);
+    struct rg_errctx ctx = {.text = ""};
     struct rg_pki_name name;
     struct peer *peer;
     bool outside = false; /* of our cluster, but no peer of ours */
-    char why[200];
+    char why[240];
+    enum rg_err err;
 
     if (cert == NULL || rg_pki_name_of(cert, &name) != RG_OK) {
         X509_free(cert);
         rg_conn_refuse(c, "the certificate names no node");
         return false;
     }
+    err = admit(c, cert, &name, &ctx);
     X509_free(cert);
     peer = rg_links_peer(c->links, name.raft_id);
-    if (peer == NULL && !c->dialled && strcmp(name.cluster_id, c->links->config.cluster_id) == 0 &&
+    if (!err && peer == NULL && !c->dialled && strcmp(name.cluster_id, c->links->config.cluster_id) == 0 &&
         c->links->config.on_stranger != NULL &&
         c->links->config.on_stranger(c->links->config.arg, name.raft_id, name.region))
         peer = rg_links_peer(c->links, name.raft_id);
@@ -535,7 +551,10 @@ static bool check_name(struct conn *c)
     else if (c->dialled && name.raft_id != c->peer->id)
         snprintf(why, sizeof why, "dialled node %llu, but node %llu answers", (unsigned long long)c->peer->id,
                  (unsigned long long)name.raft_id);
-    else if (peer == NULL || peer->removed) {
+    else if (err) {
+        snprintf(why, sizeof why, "%s", rg_errctx_text(&ctx, err));
+        outside = true;
+    } else if (peer == NULL || peer->removed) {
         snprintf(why, sizeof why, "node %llu is not a member here", (unsigned long long)name.raft_id);
         outside = true;
     } else {

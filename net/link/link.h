@@ -54,6 +54,10 @@ struct rg_links_config {
     void (*hello)(void *arg, uint64_t peer, struct rg_buf *out);
     /* The peer's hello, on either side. Not RG_OK: the connection is closed and the reason logged. */
     enum rg_err (*on_hello)(void *arg, uint64_t peer, struct rg_span hello, struct rg_errctx *ctx);
+    /* Asked of each connection when its certificate is known, which is the cluster's: may this node speak at all? cert: DER, borrow. Not
+     * RG_OK: it hears our hello, for it may be one that was replaced and does not know, is refused, and nothing that it says is read.
+     * NULL: it may. */
+    enum rg_err (*admit)(void *arg, uint64_t id, const char *region, struct rg_span cert, struct rg_errctx *ctx);
     /* A node of our cluster that is no peer dials us. True: it was added (rg_links_add) and its hello shall decide. NULL: never. */
     bool (*on_stranger)(void *arg, uint64_t id, const char *region);
     /* Our outgoing connection to the peer is usable (after each (re)connect) / is gone: what was queued is lost. */

@@ -17,6 +17,7 @@ enum {
     WRITE_BYTES = 64 * 1024,     /* plaintext for one SSL_write: bounds OpenSSL's buffer */
     KEEP_BYTES_MAX = 256 * 1024, /* an empty buffer that grew over this is given back */
     HANDSHAKE_MS_MAX = 5000,
+    CERT_BYTES_MAX = 8192,
     LINGER_MS_MAX = 1000, /* for a refusal to arrive before the connection ends */
     STRANGERS_MAX = 128,  /* accepted connections whose certificate is not known yet */
 };

@@ -329,7 +329,7 @@ static uint64_t get_term(struct rg_cursor *cur)
 {
     uint64_t v = rg_cursor_u64(cur);
 
-    if (v == 0)
+    if (v == 0 || v > RG_TERM_MAX)
         cur->bad = true;
     return v;
 }
@@ -756,7 +756,7 @@ static bool hello_number(struct rg_hello *h, uint32_t field, uint64_t v)
         return true;
     case HELLO_TERM:
         h->term = v;
-        return true;
+        return v <= RG_TERM_MAX;
     case HELLO_LAST_INDEX:
         h->last_index = v;
         return v <= INDEX_MAX;

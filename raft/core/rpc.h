@@ -15,6 +15,7 @@
 #define RG_MSG_BYTES_MAX (2 * 1024 * 1024)    /* an encoded message */
 #define RG_ENTRY_BYTES_MAX RG_CMD_BYTES_MAX   /* one entry's data */
 #define RG_HELLO_BYTES_MAX 1024
+#define RG_TERM_MAX (((UINT64_C(0xffffffff) - 2048) << 32) - 1) /* of any message and hello: raft/rule/epoch.h's last epochs are nobody's */
 
 enum rg_msg_type {
     /* raft's own, as libraft numbers them */

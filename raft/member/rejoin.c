@@ -62,6 +62,9 @@ enum rg_err rg_rejoin_judge(const struct rg_node_status *status, struct rg_txn *
         head = (struct rg_node_row){.id = asked->old_id};
     else if (err)
         return err;
+    if (head.id == status->id)
+        return rg_fail(ctx, RG_ECONFLICT, "node %llu is this primary: whoever asks in its place has a key that it had before",
+                       (unsigned long long)head.id);
     linked = peer_of(status, head.id);
     if (linked != NULL && linked->up)
         return rg_fail(ctx, RG_ECONFLICT, "node %llu is linked: whoever asks beside it is a copy of it", (unsigned long long)head.id);

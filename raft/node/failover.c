@@ -83,7 +83,8 @@ void node_promise_tell(struct rg_node *node, struct node_peer *peer)
 void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence *m)
 {
     struct rg_msg out = {.type = RG_MSG_FENCE_RESULT};
-    bool promised = m->epoch > 0 && promise(node, m->epoch);
+    bool may = rg_epoch_may_promise(epoch_known(node), m->epoch, peer->config.id);
+    bool promised = m->epoch > 0 && may && promise(node, m->epoch);
 
     if (node->stage.state != NODE_RUNNING || (!is_whole(node) && m->ceded != peer->config.id))
         return; /* promised, but it says nothing about what was acknowledged before it came: only a primary that raises its epoch knows */
@@ -360,7 +361,7 @@ static void step_asked(struct rg_node *node)
         f->epoch = rg_epoch_next(RG_MAX(highest_epoch(node), node->epochs.heard), node->config.id);
     else if (!err && highest_epoch(node) > f->epoch)
         err = rg_promotion_say(f, RG_EBUSY, "a later epoch than the one handed over has been promised");
-    if (!err && f->epoch > RG_EPOCH_MAX) /* somebody has claimed the last ones */
+    if (!err && f->epoch >= RG_EPOCH_HEARD_MAX) /* the last ones are nobody's */
         err = rg_promotion_say(f, RG_EUNREADY, "no epoch is left above %llu", (unsigned long long)highest_epoch(node));
     if (err || f->dry_run) {
         node_failover_answer(node, err);

@@ -2,6 +2,7 @@
 #include "crypto/digest.h"
 #include "raft/node/node_priv.h"
 #include "raft/rule/behind.h"
+#include "store/model/node.h"
 
 /* ---- hello ---- */
 
@@ -198,6 +199,14 @@ static enum rg_err heed(struct rg_node *node, struct node_peer *peer, const stru
     return err;
 }
 
+/* By what is applied here. */
+static bool is_gone(const struct rg_node *node, uint64_t peer)
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+
+    return node->state.applied.index > 0 && rg_txn_begin(node->config.store, RG_TXN_READ, &txn) == RG_OK && rg_node_row_gone(txn, peer);
+}
+
 enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span hello, struct rg_errctx *ctx)
 {
     struct rg_errctx local = {.text = ""};
@@ -226,6 +235,7 @@ enum rg_err rg_node_on_hello(struct rg_node *node, uint64_t peer, struct rg_span
                                                  .first_crc = first_crc(node),
                                                  .history = node->history.own,
                                                  .own_boot = node->boot,
+                                                 .gone = known == NULL && is_gone(node, peer),
                                                  .alive = node_peer_alive(node, known),
                                                  .match = node->leading && known != NULL ? rg_core_match(node->core, peer) : 0,
                                                  .boot = known != NULL ? known->boot : 0},

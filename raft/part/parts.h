@@ -6,6 +6,7 @@
 #include "base/sm.h"
 #include "raft/carried.h"
 #include "raft/core/gate.h"
+#include "raft/intent/forwarded.h"
 #include "raft/hashes.h"
 #include "raft/heavy.h"
 #include "raft/history.h"
@@ -64,6 +65,7 @@ struct node_peer {
     struct rg_gate gate;
     struct rg_sender *sender; /* own */
     struct rg_retained retained; /* for it */
+    struct rg_forwarded forwarded; /* commands that it sent here */
 };
 
 /* A declared promotion of this node (failover.c):
@@ -180,6 +182,7 @@ struct node_answers {
 struct node_forward {
     struct rg_carried carried;
     size_t n_guests;
+    uint64_t denied, denied_ms; /* commands that no region's node may ask for; when that was last logged */
 };
 
 /* change.c: membership, one change at a time. */

@@ -22,6 +22,17 @@ uint64_t rg_epoch_next(uint64_t known, uint64_t id)
     return e;
 }
 
+bool rg_epoch_may_promise(uint64_t known, uint64_t epoch, uint64_t asks)
+{
+    return (epoch <= known || epoch - known <= RG_EPOCH_AHEAD_MAX) && epoch < RG_EPOCH_HEARD_MAX &&
+           (rg_epoch_of_node(epoch, asks) || RG_BUG(epoch_next_one));
+}
+
+uint64_t rg_epoch_heard(uint64_t known, uint64_t claimed)
+{
+    return RG_MIN(claimed, RG_MIN(known + RG_EPOCH_AHEAD_MAX, RG_EPOCH_HEARD_MAX));
+}
+
 void rg_epochs_add(struct rg_epochs *epochs, uint64_t epoch, uint64_t first_index)
 {
     RG_ASSERT(epochs->n <= RG_EPOCHS_MAX);

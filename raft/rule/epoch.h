@@ -9,7 +9,8 @@
 #define RG_EPOCH_SHIFT 32
 #define RG_EPOCH_IDS 1024 /* an epoch's remainder by this is its primary's id: no two nodes ever take the same one */
 #define RG_EPOCH_MAX UINT64_C(0xffffffff)
-#define RG_EPOCH_HEARD_MAX (RG_EPOCH_MAX - 2 * RG_EPOCH_IDS) /* above, what a peer claims is not gone beyond: none would be left */
+#define RG_EPOCH_HEARD_MAX (RG_EPOCH_MAX - 2 * RG_EPOCH_IDS) /* from here on nobody begins one, and no message of one is taken */
+#define RG_EPOCH_AHEAD_MAX (64u * RG_EPOCH_IDS) /* promotions in a row that came to nothing, and that a node has not heard of */
 #define RG_EPOCHS_MAX 64 /* beginnings kept */
 #define RG_FIRST_TERM ((UINT64_C(1) << RG_EPOCH_SHIFT) | 1)
 
@@ -21,6 +22,15 @@ static inline uint64_t rg_epoch_of(uint64_t term)
 bool rg_epoch_of_node(uint64_t epoch, uint64_t id);
 /** The lowest epoch above `known` that is the node's. Over RG_EPOCH_MAX: none is left. known <= RG_EPOCH_MAX */
 uint64_t rg_epoch_next(uint64_t known, uint64_t id);
+
+/**
+ * Whether a node that knows of epochs up to `known` promises this one to the node that asks: it is that one's own, and not so far ahead
+ * that epochs could be used up by somebody who only says numbers.
+ */
+bool rg_epoch_may_promise(uint64_t known, uint64_t epoch, uint64_t asks);
+
+/** What is believed of a claim, when epochs up to `known` are known. */
+uint64_t rg_epoch_heard(uint64_t known, uint64_t claimed);
 
 /* The newest beginnings of epochs in this history, ascending. Zeroed is empty. */
 struct rg_epochs {

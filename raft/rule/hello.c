@@ -5,6 +5,8 @@
 #include "raft/rule/binding.h"
 #include "raft/rule/epoch.h"
 
+_Static_assert(RG_TERM_MAX == (RG_EPOCH_HEARD_MAX << RG_EPOCH_SHIFT) - 1, "nobody is heard of the last epochs");
+
 static bool votes(const struct rg_hello_here *here)
 {
     return rg_members_votes(here->members, here->id);
@@ -34,6 +36,9 @@ static enum rg_err judge_identity(const struct rg_hello_here *here, const struct
         return rg_fail(ctx, RG_EPEER, "peer says it is %llu and wants %llu, but this is the link from %llu to %llu",
                        (unsigned long long)h->from, (unsigned long long)h->to, (unsigned long long)here->peer,
                        (unsigned long long)here->id);
+    if (member == NULL && here->gone)
+        return rg_fail(ctx, RG_EPEER, "peer %llu was removed, or came back under another id: it is nobody any more",
+                       (unsigned long long)here->peer);
     if (member == NULL && is_guest(here, h))
         return RG_OK;
     if (member == NULL)
@@ -222,7 +227,7 @@ static enum rg_err judge_forgotten(const struct rg_hello_here *here, const struc
  * says of a later epoch is so. */
 static bool leads_later(const struct rg_hello_here *here, const struct rg_hello *h)
 {
-    return strcmp(h->cluster_id, here->meta->cluster_id) == 0 && h->from == here->peer && h->to == here->id &&
+    return !here->gone && strcmp(h->cluster_id, here->meta->cluster_id) == 0 && h->from == here->peer && h->to == here->id &&
            !rg_history_differ(&here->history, &h->history) &&
            here->peer != here->id && h->voter && rg_epoch_of(h->term) > rg_epoch_of(here->meta->term) && !RG_BUG(later_unheard);
 }

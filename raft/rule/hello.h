@@ -17,6 +17,7 @@ struct rg_hello_here {
     uint32_t first_crc;  /* as in a hello */
     struct rg_history history; /* of its entries; not known: it has none, or not from the beginning */
     uint64_t own_boot;   /* names this process */
+    bool gone;           /* by this node's own rows the peer was removed, or came back under another id: it is nobody, for good */
     bool alive;          /* the peer is linked, or was heard a moment ago */
     uint64_t match, boot; /* a primary: up to here it knows the peer to have the log; and its boot then. 0: nothing */
 };

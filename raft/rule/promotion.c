@@ -244,7 +244,7 @@ uint64_t rg_promotion_epoch(const struct rg_failover *f, uint64_t known)
 
     RG_ASSERT(f->n_candidates <= RG_LEN(f->candidates));
     for (size_t i = 0; i < f->n_candidates; i++)
-        epoch = RG_MAX(epoch, f->candidates[i].epoch);
+        epoch = RG_MAX(epoch, rg_epoch_heard(known, f->candidates[i].epoch));
     RG_ASSERT(epoch >= known);
     RG_ASSERT(epoch <= RG_EPOCH_MAX);
     return epoch;

@@ -28,7 +28,7 @@ RG_MUST enum rg_err rg_promotion_judge(const struct rg_promotion *p, struct rg_f
 void rg_promotion_answer(struct rg_candidate *candidate, const struct rg_msg_fence_result *m);
 /** A lease through regions that do not answer can only be waited for, not proved to have ended. */
 bool rg_promotion_lease_open(const struct rg_failover *f);
-/** The highest epoch that anybody knows of; at least `known`. */
+/** The highest epoch that anybody knows of, as far as that is believed (rg_epoch_heard); at least `known`. */
 uint64_t rg_promotion_epoch(const struct rg_failover *f, uint64_t known);
 /** Put the text, give the error back. */
 enum rg_err rg_promotion_say(struct rg_failover *f, enum rg_err err, const char *fmt, ...) RG_PRINTF(3, 4);

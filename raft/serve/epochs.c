@@ -21,9 +21,12 @@ void node_epochs_load(struct rg_node *node, struct rg_txn *txn)
     node_epochs_check(&node->epochs);
 }
 
+/* It is no more than a peer's word: gone beyond step by step, so that nobody uses the epochs up by saying a number. */
 void node_epoch_heard(struct rg_node *node, uint64_t epoch)
 {
-    node->epochs.heard = RG_MAX(node->epochs.heard, RG_MIN(epoch, RG_EPOCH_HEARD_MAX));
+    uint64_t known = RG_MAX(node->meta.promised, rg_epoch_of(node->meta.term));
+
+    node->epochs.heard = RG_MAX(node->epochs.heard, rg_epoch_heard(known, epoch));
     RG_ASSERT(node->epochs.heard <= RG_EPOCH_HEARD_MAX); /* or no epoch would be left above it */
 }
 
@@ -31,7 +34,7 @@ void node_promise_heard(struct rg_node *node, uint64_t epoch)
 {
     if (!node->leading || epoch <= rg_epoch_of(node->meta.term) || epoch >= RG_EPOCH_HEARD_MAX)
         return;
-    node->epochs.heard = RG_MAX(node->epochs.heard, epoch);
+    node_epoch_heard(node, epoch);
     RG_ASSERT(node->epochs.heard > rg_epoch_of(node->meta.term));
     RG_ASSERT(node->epochs.heard <= RG_EPOCH_HEARD_MAX);
     if (node->epochs.raise_ms == 0)

@@ -103,28 +103,35 @@ struct guest {
     struct rg_buf cmd;
 };
 
+static void guest_done(struct rg_proposal *proposal);
+
 static void guest_free(struct guest *g)
 {
     rg_buf_deinit(&g->cmd);
     free(g);
 }
 
-static struct guest *guest_new(struct rg_node *node, struct rg_span cmd)
+/* Without a command. NULL: no memory, or too many are under way. */
+static struct guest *guest_new(struct rg_node *node)
 {
-    struct guest *g = calloc(1, sizeof *g);
+    struct guest *g = node->forward.n_guests < NODE_GUESTS_MAX ? calloc(1, sizeof *g) : NULL;
 
     if (g == NULL)
         return NULL;
     rg_buf_init(&g->cmd, RG_CMD_BYTES_MAX);
-    rg_buf_put(&g->cmd, cmd.p, cmd.n);
-    if (g->cmd.err) {
-        guest_free(g);
-        return NULL;
-    }
     g->node = node;
-    RG_ASSERT(g->cmd.len == cmd.n);
-    g->proposal.cmd = rg_buf_span(&g->cmd);
     return g;
+}
+
+static void guest_submit(struct guest *g)
+{
+    RG_ASSERT(g->cmd.len > 0);
+    RG_ASSERT((g->own == NULL) == (g->peer != 0));
+    g->proposal.cmd = rg_buf_span(&g->cmd);
+    g->proposal.on_done = guest_done;
+    g->node->forward.n_guests++;
+    RG_ASSERT(g->node->forward.n_guests <= NODE_GUESTS_MAX);
+    rg_node_submit(g->node, &g->proposal);
 }
 
 /* To a release from before there were these refusals: not now, or an outcome that is open. */
@@ -155,6 +162,15 @@ static void own_answer(struct rg_proposal *own, const struct rg_proposal *p)
     own->rev = p->rev;
     own->regions_durable = p->regions_durable;
     own->on_done(own);
+}
+
+static void guest_over(struct guest *g, const struct rg_proposal *p)
+{
+    struct node_peer *peer = node_peer_find(g->node, g->peer);
+
+    if (peer != NULL && peer->forwarded.open > 0) /* it may have gone meanwhile, and another have come */
+        rg_forwarded_done(&peer->forwarded);
+    guest_answer(g->node, g->peer, g->number, p);
 }
 
 /* Refused because too few regions are reachable, and the policy wants it noted instead: once more. */
@@ -189,37 +205,64 @@ static void guest_done(struct rg_proposal *proposal)
     if (g->own != NULL)
         own_answer(g->own, proposal);
     else
-        guest_answer(g->node, g->peer, g->number, proposal);
+        guest_over(g, proposal);
     guest_free(g);
+}
+
+/* A region's node asks for what is not its to ask: it is not what it was, or somebody has its key. */
+static void note_denied(struct rg_node *node, const struct node_peer *peer, const char *why)
+{
+    struct node_forward *f = &node->forward;
+
+    f->denied++;
+    if (f->denied_ms != 0 && node_now_ms(node) - f->denied_ms < NODE_DENIED_MS)
+        return;
+    f->denied_ms = node_now_ms(node);
+    rg_log_error(node->config.log, "forward.denied", "peer=%llu region=%s times=%llu reason=\"%s\"", (unsigned long long)peer->config.id,
+                 peer->config.region, (unsigned long long)f->denied, why);
+}
+
+static enum rg_err guest_take(struct rg_node *node, struct node_peer *peer, struct rg_span cmd, struct guest *g)
+{
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err = rg_forwarded_take(&peer->forwarded, cmd, peer->config.region, node_now_ms(node), node->io->wall_ms(node->io), &g->cmd,
+                                        &ctx);
+
+    if (err == RG_EDENIED)
+        note_denied(node, peer, ctx.text);
+    return err;
 }
 
 void node_on_propose(struct rg_node *node, struct node_peer *peer, const struct rg_msg_propose *m)
 {
-    struct guest *g = node->forward.n_guests < NODE_GUESTS_MAX ? guest_new(node, m->cmd) : NULL;
+    struct guest *g = guest_new(node);
+    enum rg_err err = g != NULL ? guest_take(node, peer, m->cmd, g) : RG_EBUSY;
 
-    if (g == NULL) {
-        struct rg_proposal busy = {.err = RG_EBUSY};
+    if (err) {
+        struct rg_proposal refused = {.err = err};
 
-        guest_answer(node, peer->config.id, m->number, &busy);
+        guest_answer(node, peer->config.id, m->number, &refused);
+        if (g != NULL)
+            guest_free(g);
         return;
     }
     g->peer = peer->config.id;
     g->number = m->number;
-    g->proposal.on_done = guest_done;
-    node->forward.n_guests++;
-    RG_ASSERT(node->forward.n_guests <= NODE_GUESTS_MAX);
-    RG_ASSERT(g->peer != 0);
-    rg_node_submit(node, &g->proposal);
+    guest_submit(g);
 }
 
 /* On the primary itself. */
 static void forward_here(struct rg_node *node, struct rg_proposal *p)
 {
     bool noted = node->lease.settings.degrade && !p->degraded && !p->exempt && p->cmd.n > 0 && p->cmd.n <= RG_CMD_BYTES_MAX;
-    struct guest *g = noted && node->forward.n_guests < NODE_GUESTS_MAX ? guest_new(node, p->cmd) : NULL;
+    struct guest *g = noted ? guest_new(node) : NULL;
 
     RG_ASSERT(node->leading);
-    if (g == NULL) { /* at worst refused for now */
+    if (g != NULL)
+        rg_buf_put(&g->cmd, p->cmd.p, p->cmd.n);
+    if (g == NULL || g->cmd.err) { /* at worst refused for now */
+        if (g != NULL)
+            guest_free(g);
         rg_node_submit(node, p);
         return;
     }
@@ -227,11 +270,7 @@ static void forward_here(struct rg_node *node, struct rg_proposal *p)
     g->proposal.hold = p->hold;
     g->proposal.wait_regions = p->wait_regions;
     g->proposal.deadline_ms = p->deadline_ms;
-    g->proposal.on_done = guest_done;
-    node->forward.n_guests++;
-    RG_ASSERT(node->forward.n_guests <= NODE_GUESTS_MAX);
-    RG_ASSERT(g->peer == 0);
-    rg_node_submit(node, &g->proposal);
+    guest_submit(g);
 }
 
 /* ---- what would be ---- */

@@ -22,6 +22,7 @@
 #define NODE_RETRY_MS 5u        /* after a full link queue */
 #define NODE_SCAN_MS 8u         /* deadlines of waits are looked at this often at most */
 #define NODE_FORWARD_MS 10000u
+#define NODE_DENIED_MS 60000u   /* who asks for what is not his to ask is in the log so often at most */
 #define NODE_POLICY_WAIT_MS 5000u /* for the regions that the policy wants, when nothing else was asked for */
 #define NODE_RAISE_MS 3000u /* with the lease's time: how long a promotion is left to come about */
 

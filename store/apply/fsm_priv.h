@@ -9,7 +9,6 @@
 #include "store/db/rowkey.h"
 
 enum {
-    RG_BY_BYTES_MAX = 256,
     RG_FSM_REGIONS_MAX = 64,
 };
 _Static_assert(2 * RG_BY_BYTES_MAX + 128 < RG_ROW_BYTES_MAX, "what apply itself keeps in a row always fits");

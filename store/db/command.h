@@ -38,6 +38,8 @@
  * BY has at most 256 bytes. Refusals besides those of schema.h: RG_EUNREADY before INSTANCE_INIT, RG_EUNKNOWNOP for an unknown
  * kind, RG_EMALFORMED for a wrong form, RG_ETOOBIG for a row past RG_ROW_BYTES_MAX, RG_ESTALE (reply.version: what it is). */
 
+#define RG_BY_BYTES_MAX 256u
+
 /** Begin a command in buf (cleared): kind, time, author. The caller puts the further fields with rg_tlv_put*. */
 void rg_cmd_begin(struct rg_buf *buf, enum rg_cmd_kind kind, int64_t at_ms, struct rg_span by);
 /** Put a row's own fields (from RG_F_ID up) again, as a change puts those that stay: each for which keep says so; NULL: all. */

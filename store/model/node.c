@@ -34,6 +34,13 @@ enum rg_err rg_node_row_get(struct rg_txn *txn, uint64_t id, struct rg_node_row 
     return RG_OK;
 }
 
+bool rg_node_row_gone(struct rg_txn *txn, uint64_t id)
+{
+    struct rg_node_row row;
+
+    return rg_node_row_get(txn, id, &row) == RG_OK && (rg_span_is(row.status, "REMOVED") || rg_span_is(row.status, "FENCED"));
+}
+
 enum rg_err rg_node_row_list(struct rg_txn *txn, struct rg_scan *scan)
 {
     const struct rg_rowkey prefix = rg_rowkey_table(RG_T_NODE);

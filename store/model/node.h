@@ -22,6 +22,8 @@ struct rg_node_row {
 
 /** RG_ENOTFOUND. */
 RG_MUST enum rg_err rg_node_row_get(struct rg_txn *txn, uint64_t id, struct rg_node_row *ret_row);
+/** Whether an id was given, and is nobody's any more, for good. */
+bool rg_node_row_gone(struct rg_txn *txn, uint64_t id);
 /** All of them by id; end the scan with rg_scan_end. */
 RG_MUST enum rg_err rg_node_row_list(struct rg_txn *txn, struct rg_scan *scan);
 RG_MUST enum rg_err rg_node_row_next(struct rg_scan *scan, struct rg_node_row *ret_row);

@@ -1,4 +1,6 @@
 /* Regions that come and go, and nodes that come back, by what the daemons do themselves. */
+#include "crypto/digest.h"
+#include "store/model/credential.h"
 #include "tests/sim/story.h"
 
 #define BUSY ((struct sim_range){500, 15000})
@@ -207,15 +209,58 @@ static void lie_to_all(struct sim *sim, unsigned liar)
     }
 }
 
-static bool nobody_ended(const struct sim *sim)
+static const uint8_t lie[RG_SHA256_BYTES] = {1}; /* hash of its token */
+
+/* Messages that it may send to nobody: promises of epochs that are not its own, or the last there are, and an administrator of its own. */
+static void send_lies(struct sim *sim, unsigned liar)
 {
-    for (unsigned i = 0; i < sim->n_nodes; i++)
-        if (sim->nodes[i].absent)
+    static const uint64_t epochs[] = {UINT32_MAX, UINT32_MAX - 1023, UINT64_C(4096) * 1024, 1025, 2};
+    RG_AUTO_BUF struct rg_buf cmd = {.max = 0};
+    RG_AUTO_BUF struct rg_buf out = {.max = 0};
+
+    rg_buf_init(&cmd, 4096);
+    rg_buf_init(&out, RG_MSG_BYTES_MAX);
+    for (unsigned i = 0; i < 20 && !sim->failed; i++) {
+        struct rg_msg m = {.type = RG_MSG_FENCE, .fence = {.number = i, .epoch = epochs[i % RG_LEN(epochs)]}};
+
+        rg_buf_clear(&out);
+        if (i % 2 == 1) {
+            rg_cmd_begin(&cmd, RG_CMD_CREDENTIAL_PUT, 1, rg_span_str("a liar"));
+            rg_tlv_put(&cmd, RG_F_TOKEN_SHA256, rg_span(lie, sizeof lie));
+            rg_tlv_put_str(&cmd, RG_F_NAME, "a lie");
+            rg_tlv_put_str(&cmd, RG_F_ROLE, "admin");
+            m = (struct rg_msg){.type = RG_MSG_PROPOSE, .propose = {.number = i, .cmd = rg_buf_span(&cmd)}};
+        }
+        rg_rpc_encode(&m, &out);
+        for (unsigned to = 0; to < sim->n_nodes; to++)
+            if (to != liar)
+                (void)sim_io_send(&sim->nodes[liar].io, sim->nodes[to].self.id, rg_buf_span(&out));
+        sim_run_ms(sim, 50);
+    }
+}
+
+static bool knows_lie(const struct sim_node *n)
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    struct rg_credential c;
+
+    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
+    return rg_credential_by_token(txn, lie, &c) == RG_OK;
+}
+
+/* Nobody has ended, nobody has made it an administrator, and nobody has promised anything but what people declared (up to that epoch). */
+static bool nobody_heeds(const struct sim *sim, uint64_t declared)
+{
+    for (unsigned i = 0; i < sim->n_nodes; i++) {
+        const struct sim_node *n = &sim->nodes[i];
+
+        if (n->absent || (n->alive && (n->node->meta.promised > declared || knows_lie(n))))
             return false;
+    }
     return true;
 }
 
-/* A region's node is taken over by somebody who wants the others' end: with the primary there, while it is gone, while another one is
+/* A region's node is taken over by somebody who wants the others' end, or detached for good, or to be their administrator: with the primary there, while it is gone, while another one is
  * promoted, and when the first comes back. */
 void sim_story_lying_member(uint64_t seed, bool trace, struct sim **ret_sim)
 {
@@ -227,19 +272,22 @@ void sim_story_lying_member(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_write(sim, 10);
     sim_run_ms(sim, 500);
     lie_to_all(sim, liar);
-    EXPECT(sim, nobody_ended(sim) && sim_leader(sim) == 0);
+    send_lies(sim, liar);
+    EXPECT(sim, nobody_heeds(sim, 0) && sim_leader(sim) == 0);
     sim_crash(sim, 0);
     sim_run_ms(sim, 2500);
     lie_to_all(sim, liar);
-    EXPECT(sim, nobody_ended(sim) && sim_failover(sim, 1, false, 20000) == RG_OK);
+    send_lies(sim, liar);
+    EXPECT(sim, nobody_heeds(sim, 0) && sim_failover(sim, 1, false, 20000) == RG_OK);
     lie_to_all(sim, liar);
+    send_lies(sim, liar);
     EXPECT(sim, sim_start(sim, 0));
     lie_to_all(sim, liar);
     sim_run_ms(sim, 3000);
     lie_to_all(sim, liar);
-    EXPECT(sim, nobody_ended(sim) && sim_leader(sim) == 1);
+    EXPECT(sim, nobody_heeds(sim, 2) && sim_leader(sim) == 1);
     sim_settle(sim);
-    EXPECT(sim, nobody_ended(sim));
+    EXPECT(sim, nobody_heeds(sim, 2));
 }
 
 /* On either side of a partition a region loses its disk, and is given the next id by the primary that it hears. The one of the later epoch

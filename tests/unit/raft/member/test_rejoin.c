@@ -83,6 +83,22 @@ LOOP(who_is_given_an_id, RG_LEN(rows))
     ck_assert_msg(err == rows[_i].err && strstr(ctx.text, rows[_i].says) != NULL, "%s: %s \"%s\"", rows[_i].name, rg_err_symbol(err), ctx.text);
 }
 
+/* It leads again by now, under the id that it was given: a key from before takes nothing from it. */
+TEST(nobody_takes_the_place_of_the_primary)
+{
+    struct rg_node_status status = {.id = 5, .leader = true, .node_ids_left = 900};
+    struct rg_rejoin_asked asked = {.old_id = 2};
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_txn *txn;
+
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=2 status=FENCED " NODE);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=5 oldnode=2 rejoin=1 status=MEMBER " NODE);
+    txn = fix_read(&fix);
+    ck_assert_int_eq(rg_rejoin_judge(&status, txn, &asked, MINUTE, &ctx), RG_ECONFLICT);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "node 5 is this primary"));
+    rg_txn_free(txn);
+}
+
 TEST(the_primary_itself_has_nothing_to_come_back_to)
 {
     struct rg_node_status status = {.id = 2, .leader = true, .node_ids_left = 900};

@@ -105,50 +105,75 @@ CASE(.setup = setup, .teardown = teardown);
 
 /* ---- the last epochs ---- */
 
+#define AHEAD (1 + RG_EPOCH_AHEAD_MAX) /* as far as a claim is believed by who knows of epoch 1 */
+
 static const struct {
     uint64_t epoch; /* that a peer says it knows */
-    uint64_t begins; /* what a promotion of node 2 would begin; 0: refused */
-} lasts[] = {
+    uint64_t begins; /* what a promotion of node 2 begins */
+} claims[] = {
     {1, OURS},
-    {RG_EPOCH_MAX - 1024, RG_EPOCH_MAX - 1021}, /* the last one that is node 2's */
-    {RG_EPOCH_MAX - 1022, RG_EPOCH_MAX - 1021},
-    {RG_EPOCH_MAX - 1021, 0},
-    {RG_EPOCH_MAX, 0},
+    {AHEAD - 1, AHEAD + 1},
+    {AHEAD, AHEAD + 1},
+    {AHEAD + 1024, AHEAD + 1},
+    {RG_EPOCH_HEARD_MAX, AHEAD + 1},
+    {RG_EPOCH_MAX, AHEAD + 1}, /* nobody can use the epochs up by a number, nor hold up a promotion */
 };
 
-LOOP(a_promotion_beyond_the_last_epoch, RG_LEN(lasts))
+LOOP(a_promotion_over_a_claim, RG_LEN(claims))
 {
     replica(true);
     promote(true);
-    answer((struct rg_msg_fence_result){.epoch = lasts[_i].epoch});
+    answer((struct rg_msg_fence_result){.epoch = claims[_i].epoch});
     ck_assert_uint_eq(answers, 1);
-    ck_assert_int_eq(promotion.err, lasts[_i].begins > 0 ? RG_OK : RG_EUNREADY);
-    if (lasts[_i].begins > 0)
-        ck_assert_uint_eq(promotion.epoch, lasts[_i].begins);
-    else
-        ck_assert_ptr_nonnull(strstr(promotion.text, "no epoch is left"));
-    promote(false); /* in earnest: nothing is promised that cannot be begun */
-    answer((struct rg_msg_fence_result){.epoch = lasts[_i].epoch});
-    ck_assert_uint_eq(status().promised, lasts[_i].begins);
+    ck_assert_int_eq(promotion.err, RG_OK);
+    ck_assert_uint_eq(promotion.epoch, claims[_i].begins);
+    promote(false);
+    answer((struct rg_msg_fence_result){.epoch = claims[_i].epoch});
+    ck_assert_uint_eq(status().promised, claims[_i].begins);
 }
 
-TEST(a_promise_of_the_last_epoch_is_kept_and_leaves_none)
+/* Whose epochs really are at their end: as good as never, and said then. */
+TEST(a_promotion_beyond_the_last_epoch)
 {
-    struct rg_msg m = {.type = RG_MSG_FENCE, .fence = {.number = 7, .epoch = RG_EPOCH_MAX}};
+    replica(false);
+    stop();
+    set_term(TERM(RG_EPOCH_HEARD_MAX - 1, 1));
+    start(2);
+    promote(false);
+    pass(2001);
+    ck_assert_uint_eq(answers, 1);
+    ck_assert_int_eq(promotion.err, RG_EUNREADY);
+    ck_assert_ptr_nonnull(strstr(promotion.text, "no epoch is left"));
+}
+
+static const struct {
+    const char *name;
+    uint64_t epoch;
+    bool promised;
+} promises[] = {
+    {"node 1's next", 1025, true},
+    {"as far ahead as promotions may come to nothing", 1 + RG_EPOCH_AHEAD_MAX, true},
+    {"further", 1 + RG_EPOCH_AHEAD_MAX + 1024, false},
+    {"node 2's own, that node 1 names", 1026, false},
+    {"node 3's", 1027, false},
+    {"the last but two", RG_EPOCH_HEARD_MAX, false},
+    {"the last that node 1 could have", RG_EPOCH_MAX - 1022, false},
+    {"the last", RG_EPOCH_MAX, false},
+};
+
+/* Whoever is asked for a promise follows nobody of an epoch before it, on its disk. */
+LOOP(a_promise_is_for_an_epoch_that_can_be, RG_LEN(promises))
+{
+    struct rg_msg m = {.type = RG_MSG_FENCE, .fence = {.number = 7, .epoch = promises[_i].epoch}};
 
     replica(true);
     receive(1, &m);
     work();
     ck_assert(sent_last(1, RG_MSG_FENCE_RESULT, &m));
-    ck_assert(m.fence_result.promised && m.fence_result.epoch == RG_EPOCH_MAX);
-    promote(false);
-    answer((struct rg_msg_fence_result){.epoch = 1});
-    ck_assert_int_eq(promotion.err, RG_EUNREADY);
+    ck_assert_msg(m.fence_result.promised == promises[_i].promised, "%s", promises[_i].name);
+    ck_assert_uint_eq(status().promised, promises[_i].promised ? promises[_i].epoch : 0);
     stop();
-    ck_assert_uint_eq(meta_on_disk().promised, RG_EPOCH_MAX);
-    start(2);
-    ck_assert_uint_eq(status().promised, RG_EPOCH_MAX);
-    ck_assert_uint_eq(stops, 0);
+    ck_assert_uint_eq(meta_on_disk().promised, promises[_i].promised ? promises[_i].epoch : 0);
 }
 
 /* A primary goes above a promise that nobody kept; not above one that would use up all that is left. */

@@ -39,6 +39,28 @@ TEST_ABORT(no_epoch_is_known_above_the_last)
     (void)rg_epoch_next(RG_EPOCH_MAX + 1, 1);
 }
 
+/* Nobody uses up epochs by saying numbers. */
+TEST(what_is_believed_of_a_claim)
+{
+    ck_assert_uint_eq(rg_epoch_heard(1, 0), 0);
+    ck_assert_uint_eq(rg_epoch_heard(1, 1025), 1025);
+    ck_assert_uint_eq(rg_epoch_heard(1, 1 + RG_EPOCH_AHEAD_MAX), 1 + RG_EPOCH_AHEAD_MAX);
+    ck_assert_uint_eq(rg_epoch_heard(1, RG_EPOCH_MAX), 1 + RG_EPOCH_AHEAD_MAX);
+    ck_assert_uint_eq(rg_epoch_heard(RG_EPOCH_HEARD_MAX - 1, RG_EPOCH_MAX), RG_EPOCH_HEARD_MAX);
+    ck_assert_uint_eq(rg_epoch_heard(RG_EPOCH_MAX, RG_EPOCH_MAX), RG_EPOCH_HEARD_MAX);
+}
+
+TEST(what_may_be_promised)
+{
+    ck_assert(rg_epoch_may_promise(1, 1025, 1));
+    ck_assert(!rg_epoch_may_promise(1, 1025, 2)); /* another node's */
+    ck_assert(rg_epoch_may_promise(5000, 1025, 1)); /* a lower one: refused for another reason, or asked again */
+    ck_assert(rg_epoch_may_promise(1, 1 + RG_EPOCH_AHEAD_MAX, 1));
+    ck_assert(!rg_epoch_may_promise(1, 1 + RG_EPOCH_AHEAD_MAX + RG_EPOCH_IDS, 1));
+    ck_assert(!rg_epoch_may_promise(RG_EPOCH_HEARD_MAX - 2, RG_EPOCH_HEARD_MAX, RG_EPOCH_HEARD_MAX % RG_EPOCH_IDS));
+    ck_assert(rg_epoch_may_promise(RG_EPOCH_HEARD_MAX - 2, RG_EPOCH_HEARD_MAX - 1, (RG_EPOCH_HEARD_MAX - 1) % RG_EPOCH_IDS));
+}
+
 TEST(a_term_has_its_epoch_in_the_high_half)
 {
     ck_assert_uint_eq(rg_epoch_of(RG_FIRST_TERM), 1);

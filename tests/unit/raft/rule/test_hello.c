@@ -97,6 +97,16 @@ TEST(a_primary_that_joined_meanwhile_is_a_guest)
     cluster(1, 9), h.voter = true, h.term = T(5, 0), expect(RG_HELLO_FENCES, true, "epoch 5");
 }
 
+/* By this node's own rows it was removed, or came back under another id: with its key nobody leads here, and nobody is fenced. */
+TEST(an_id_that_is_gone_is_nobodys)
+{
+    stranger(), here.gone = true, expect(RG_HELLO_REFUSED, false, "it is nobody any more");
+    stranger(), here.gone = true, h.term = T(4, 1), expect(RG_HELLO_REFUSED, false, "it is nobody any more");
+    cluster(1, 9), here.gone = true, h.voter = true, h.term = T(5, 0), expect(RG_HELLO_REFUSED, false, "it is nobody any more");
+    cluster(1, 9), here.gone = true, h.voter = true, h.term = T(5, 0), h.incarnation = inc(7);
+    expect(RG_HELLO_REFUSED, false, "it is nobody any more");
+}
+
 /* Nothing that it says of epochs, directories and lives is heard. */
 TEST(two_histories)
 {

@@ -304,8 +304,11 @@ TEST(the_old_primarys_region_does_not_count_and_ours_does)
 TEST(the_highest_epoch_that_anybody_knows_of)
 {
     ck_assert_uint_eq(rg_promotion_epoch(&f, 1), 1);
-    candidate(4)->epoch = UINT64_C(4000000000);
-    ck_assert_uint_eq(rg_promotion_epoch(&f, 1), UINT64_C(4000000000));
+    candidate(4)->epoch = 4000;
+    ck_assert_uint_eq(rg_promotion_epoch(&f, 1), 4000);
+    candidate(4)->epoch = UINT64_C(4000000000); /* it is no more than what one of them says */
+    ck_assert_uint_eq(rg_promotion_epoch(&f, 1), 1 + RG_EPOCH_AHEAD_MAX);
+    ck_assert_uint_eq(rg_promotion_epoch(&f, UINT64_C(4000000000) - 1), UINT64_C(4000000000));
     ck_assert_uint_eq(rg_promotion_epoch(&f, UINT64_C(4000000000) + 1), UINT64_C(4000000000) + 1);
 }
 

@@ -1,0 +1,31 @@
+/* raft/intent/forwarded.h: what a primary takes of the commands that other regions' nodes carry to it: clients' writes, in that region's
+ * name, so many and no more. A replica is trusted with what its clients may write, and with nothing that changes who is trusted. */
+#ifndef REGENT_RAFT_INTENT_FORWARDED_H
+#define REGENT_RAFT_INTENT_FORWARDED_H
+
+#include "store/db/command.h"
+
+#define RG_FORWARDED_OPEN_MAX 256u   /* of one node, at once */
+#define RG_FORWARDED_BURST 1000u     /* of one node, after a rest */
+#define RG_FORWARDED_A_SECOND 500u   /* of one node, for long */
+
+/* Of one node. Zeroed is a node that has sent nothing. */
+struct rg_forwarded {
+    unsigned open;     /* under way */
+    uint64_t until_ms; /* what was taken is worked off then, at RG_FORWARDED_A_SECOND; before that the burst shrinks */
+};
+
+/** Whether a command of this kind may come from another region at all. */
+bool rg_forwarded_takes(enum rg_cmd_kind kind);
+/**
+ * Take one more, to be proposed in its sender's region's name.
+ * now_ms   monotonic;  wall_ms  of this node: no command is of a later time
+ * out      empty; the command to propose, with "AUTHOR via REGION" as its author
+ * RG_EDENIED: not of this kind. RG_EBUSY: too many. RG_EMALFORMED, RG_ETOOBIG. Nothing is counted then.
+ */
+RG_MUST enum rg_err rg_forwarded_take(struct rg_forwarded *from, struct rg_span cmd, const char *region, uint64_t now_ms, int64_t wall_ms,
+                                      struct rg_buf *out, struct rg_errctx *ctx);
+/** It is over. */
+void rg_forwarded_done(struct rg_forwarded *from);
+
+#endif
