@@ -8,6 +8,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "crypto/pki.h"
+
 struct rg_tls_ctx {
     SSL_CTX *ssl;
     BIO_METHOD *bio;
@@ -145,7 +147,7 @@ static enum rg_err ctx_setup(struct rg_tls_ctx *ctx, const struct rg_tls_config 
     SSL_CTX *ssl = ctx->ssl;
 
     if (SSL_CTX_set_min_proto_version(ssl, config->only_tls13 ? TLS1_3_VERSION : TLS1_2_VERSION) != 1 ||
-        SSL_CTX_set_cipher_list(ssl, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
+        SSL_CTX_set_cipher_list(ssl, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 || SSL_CTX_set1_groups_list(ssl, RG_TLS_GROUPS) != 1)
         return ctx_fail(errctx, RG_EINTERNAL, "TLS settings", NULL);
     SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS); /* thousands of idle connections: no 34 KiB in each */

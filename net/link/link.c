@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <stdio.h>
 
+#include "crypto/pki.h"
 #include "net/link/link_priv.h"
 
 enum {
@@ -516,7 +517,7 @@ static enum rg_err tls_new(const struct rg_links_config *config, SSL_CTX **ret_t
     bool ok;
 
     ERR_clear_error();
-    ok = tls != NULL && SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION) == 1 &&
+    ok = tls != NULL && SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION) == 1 && SSL_CTX_set1_groups_list(tls, RG_TLS_GROUPS) == 1 &&
          SSL_CTX_load_verify_locations(tls, config->ca_path, NULL) == 1;
     if (ok) {
         file = config->cert_path;

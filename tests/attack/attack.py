@@ -341,6 +341,17 @@ def check_rejoin(siege):
         raise AssertionError(f"{region}'s place was given away")
 
 
+def check_groups(siege):
+    """Whoever wants a key exchange that costs much gets none, at either port; a usual one he gets."""
+    node = siege.c.region(siege.c.primary)["nodes"][0]
+    for address in (node["link"], node["url"].split("//")[1]):
+        for group, ends in (("ffdhe8192", 1), ("ffdhe2048", 1), ("X25519", 0)):
+            done = subprocess.run(["openssl", "s_client", "-connect", address, "-groups", group, "-tls1_3", "-CAfile", siege.ca, "-cert",
+                                   siege.who["member"].cert, "-key", siege.who["member"].key], input=b"", capture_output=True, timeout=20,
+                                  check=False)
+            assert (done.returncode != 0) == bool(ends), (address, group, done.stdout[-500:], done.stderr[-500:])
+
+
 def siege_alone(siege):
     """The primary is gone, and a region has restarted: whom it does not know may be the next one, but nobody that it knows to be gone."""
     c, target = siege.c, siege.c.replicas[0]
@@ -376,6 +387,7 @@ def main(regent, doc):
         siege_all(siege)
         check_said(siege)
         check_rejoin(siege)
+        check_groups(siege)
         siege_alone(siege)
     print(f"{siege.tried} tries by {len(ALL)} kinds of certificates at {len(siege.targets)} nodes: nobody got anywhere")
 
