@@ -253,6 +253,8 @@ static void answer(struct rg_intent_ask *ask, enum rg_err err)
 
 static void answer_item(const struct intent_item *item, struct rg_intent_ask *ask)
 {
+    RG_ASSERT(!item->busy || item->job != JOB_TAKE); /* an id that is told is on disk */
+    RG_ASSERT(!rg_intent_is_over(item->r.status) || item->r.status == RG_INTENT_DROPPED); /* nobody waits for the others' end */
     ask->id = item->r.id;
     ask->status = item->r.status;
     ask->automatic = item->r.automatic;
@@ -327,6 +329,7 @@ static enum rg_err take_check(struct rg_intents *q, struct rg_span cmd, struct r
     if (err)
         return err;
     *ret_same = find_same(q, hash);
+    RG_ASSERT(*ret_same == NULL || !rg_intent_is_over((*ret_same)->r.status));
     if (*ret_same != NULL)
         return RG_OK;
     if (q->next_seq > RG_INTENT_SEQ_MAX)
@@ -575,6 +578,7 @@ void rg_intents_step(struct rg_intents *q)
             present_due(q, q->config.primary(q->config.arg) == RG_OK);
     } while (q->again && !q->stopped);
     q->stepping = false;
+    RG_ASSERT(!q->again || q->stopped);
     if (q->stopped)
         return;
     forget_old(q);
@@ -695,6 +699,7 @@ void rg_intents_free(struct rg_intents *q)
 {
     if (q == NULL)
         return;
+    RG_ASSERT(!q->stepping); /* no callback frees it */
     free_list(&q->pending);
     free_list(&q->over);
     free_list(&q->forgotten);

@@ -219,12 +219,14 @@ enum rg_err rg_wal_truncate(struct rg_wal *wal, uint64_t index)
     if (index <= wal->log.base)
         return RG_EINVALID;
     wal_log_truncate(&wal->log, index);
+    RG_ASSERT(wal_log_last(&wal->log) < index);
     if (index < wal->next_unwritten) {
         wal->next_unwritten = index;
         wal->cut = true;
     }
     if (wal->durable >= index)
         wal->durable = index - 1;
+    RG_ASSERT(wal->durable < index); /* it is told of what comes in their place */
     wal_check(wal);
     return RG_OK;
 }
@@ -332,6 +334,11 @@ static void start_start(struct rg_wal *wal)
 {
     struct wal_write *write = &wal->write;
 
+    RG_ASSERT(!wal->writing);
+    RG_ASSERT(wal->starting);
+    RG_ASSERT(wal->current->fd < 0); /* in its place stands one that has no file */
+    RG_ASSERT(wal->start_first > 0);
+    RG_ASSERT((wal->start_first == 1) == (wal->start_term == 0));
     rg_buf_clear(&write->plain);
     write->last = wal->next_unwritten - 1;
     write->record = (struct wal_record){
@@ -456,7 +463,9 @@ static void drop_placeholder(struct rg_wal *wal)
 
     while (*at != wal->current)
         at = &(*at)->next;
-    RG_ASSERT(wal->current->next == NULL && wal->current->fd < 0);
+    RG_ASSERT(wal->starting);
+    RG_ASSERT(wal->current->next == NULL);
+    RG_ASSERT(wal->current->fd < 0);
     *at = NULL;
     wal->tail = at;
     wal_segment_free(wal->env.io, RG_STEAL(wal->current));
@@ -540,7 +549,9 @@ static void stall(struct rg_wal *wal)
 {
     struct wal_write *write = &wal->write;
 
-    RG_ASSERT(write->segment == NULL && !write->made);
+    RG_ASSERT(write->segment == NULL);
+    RG_ASSERT(!write->made);
+    RG_ASSERT(wal->rotating); /* what goes to a segment that is there needs no room */
     if (wal->reset.state == WAL_RESET_WRITING) {
         rg_sm_move(&wal->reset, WAL_RESET_WANTED);
     } else if (write->generation == wal->generation && write->record.kind != WAL_START) {
@@ -559,6 +570,8 @@ void wal_on_written(struct rg_wal *wal)
 
     RG_ASSERT(wal->writing);
     RG_ASSERT(!write->made || write->segment != wal->current);
+    RG_ASSERT(!start || wal->starting);
+    RG_ASSERT(!reset || write->record.kind == WAL_RESET);
     wal->writing = false;
     if (write->err == RG_ENOSPACE && write->segment == NULL && !wal->closing && !wal->dead) {
         stall(wal);

@@ -118,6 +118,8 @@ static enum rg_err remove_segment(const struct wal_env *env, const struct wal_fo
     struct wal_segment *segment = wal_segment_new(env, found->seq);
     enum rg_err err;
 
+    RG_ASSERT(keep || found->loaded); /* nothing is deleted that was not read, */
+    RG_ASSERT(keep || found->records == 0 || found->start_only); /* or that says anything */
     if (segment == NULL)
         return RG_ENOMEM;
     err = keep ? wal_segment_set_aside(env, segment->path, ctx) : wal_segment_delete(env, segment->path, ctx);
@@ -201,6 +203,9 @@ static enum rg_err begin_later(struct rg_wal *wal, const struct wal_load *load)
     uint64_t last = wal_log_last(&wal->log);
     struct wal_segment *segment;
 
+    RG_ASSERT(wal->segments == NULL);
+    RG_ASSERT(wal->current == NULL);
+    RG_ASSERT(wal->seq_last > load->seq_last);
     for (size_t i = 0; i < load->n_found; i++) {
         const struct wal_found *found = &load->found[i];
 
@@ -404,6 +409,9 @@ enum rg_err rg_wal_reset_base(const struct rg_wal_config *config, uint64_t *ret_
         err = config->io->sync_dir(config->io, config->dir, ctx);
     if (err)
         return err;
+    RG_ASSERT(record.kind == WAL_RESET);
+    RG_ASSERT(record.number == 0);
+    RG_ASSERT(record.first > 0);
     *ret_index = record.first - 1;
     *ret_term = record.base_term;
     return RG_OK;

@@ -126,6 +126,8 @@ static enum rg_err forgetful(const struct rg_node_config *c, struct rg_metafile 
         return rg_fail(ctx, RG_EFOREIGN, "Forgot: %s, and no other node has what is missing. Nothing was changed. Put the newer directory "
                        "back; or, to go on with this one and lose what came later: regent node reset --mark --config FILE", why);
     RG_ASSERT(sequence > rg_metafile_sequence(file)); /* the newest of both */
+    RG_ASSERT(!meta->fenced); /* whoever is out already was refused before */
+    RG_ASSERT(!meta->quarantined);
     meta->fenced = meta->forgotten = true;
     meta->promised = RG_MAX(meta->promised, promised);
     text_set(meta->note, sizeof meta->note, why);
@@ -160,6 +162,8 @@ static enum rg_err judge(const struct rg_node_config *c, struct rg_identity *d, 
                        c->data_dir, (unsigned long long)d->meta.node_id, (unsigned long long)marked->meta.node_id,
                        marked->meta.cluster_id, marked->meta.region, c->mark);
     if (says == RG_MARKED_FINISH) {
+        RG_ASSERT(marked->sequence == sequence + 1);
+        RG_ASSERT(rg_incarnation_equal(&marked->meta.incarnation, &d->meta.incarnation));
         d->meta = marked->meta;
         err = rg_metafile_save_at(d->file, &d->meta, marked->sequence, ctx); /* the mark again: a kill may have left it unsynced */
     }
@@ -211,6 +215,7 @@ static enum rg_err open_file(const struct rg_node_config *c, bool votes, struct 
         rg_mark_free(mark);
         return err;
     }
+    RG_ASSERT(d->file != NULL);
     rg_metafile_keep_mark(d->file, mark);
     return fresh ? check_whose(c, &d->meta, ctx) : judge(c, d, marked, ctx);
 }
@@ -235,6 +240,11 @@ enum rg_err rg_identity_open(const struct rg_node_config *c, bool votes, struct 
         rg_metafile_free(d.file);
         return err;
     }
+    RG_ASSERT(d.meta.node_id == c->id);
+    RG_ASSERT(d.meta.starts >= 1);
+    RG_ASSERT(rg_incarnation_known(&d.meta.incarnation));
+    RG_ASSERT(!d.meta.fenced);
+    RG_ASSERT(!d.meta.superseded);
     *ret_identity = d;
     return RG_OK;
 }

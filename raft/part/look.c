@@ -21,8 +21,14 @@ bool node_pair_first(const struct rg_node *node)
 
 bool node_primary_reachable(const struct rg_node *node)
 {
-    return node->leading || (node->primary.heard_ms != 0 &&
-                             node_now_ms(node) - node->primary.heard_ms <= 3 * (uint64_t)node->config.announce_ms);
+    uint64_t now;
+
+    if (node->leading || node->primary.heard_ms == 0)
+        return node->leading;
+    now = node_now_ms(node);
+    RG_ASSERT(node->primary.heard_ms <= now);
+    RG_ASSERT(node->config.announce_ms > 0);
+    return now - node->primary.heard_ms <= 3 * (uint64_t)node->config.announce_ms;
 }
 
 /* A leader chosen among several voters learns how much is committed only by committing an entry of its own term. */
@@ -94,6 +100,7 @@ static void add_peer(const struct rg_node *node, const struct node_peer *peer, s
                                .counts = peer->counts,
                                .reachable = peer->up && peer->heard_ms != 0 && now - peer->heard_ms <= REACHABLE_MS};
 
+    RG_ASSERT(peer->heard_ms <= now);
     if (!peer->guest) /* no member: it has nothing of this log */
         rg_spread_add(spread, &p, node->config.region);
 }
@@ -103,6 +110,7 @@ void node_spread(const struct rg_node *node, struct rg_spread *ret_spread)
     rg_spread_init(ret_spread);
     for (size_t i = 0; i < node->n_peers; i++)
         add_peer(node, &node->peers[i], ret_spread);
+    RG_ASSERT(ret_spread->n <= node->n_peers);
 }
 
 /* Those who may be promoted, or may have promised to follow somebody who was: all but whoever has proved that nothing goes on under its
@@ -156,6 +164,9 @@ bool node_members_known(const struct rg_node *node, const struct rg_spread *spre
 {
     uint32_t need = RG_MAX(node_lease_needed(node, spread), node->lease.settings.regions);
 
+    RG_ASSERT(node->leading); /* nobody tells others how far he is */
+    RG_ASSERT(!node->state.config_pending);
+    RG_ASSERT(node->state.config_index <= node->state.applied.index);
     return rg_spread_durable(spread, node->state.config_index, true) >= RG_MIN(need, rg_spread_counting(spread));
 }
 
@@ -197,6 +208,10 @@ bool node_voters_carry(const struct rg_node *node, const struct rg_change *chang
         voters += votes;
         has += votes && follows(node, &node->peers[i]) && rg_core_match(node->core, p->id) >= from;
     }
+    RG_ASSERT(node->leading); /* it is one of them, and knows of the others */
+    RG_ASSERT(has <= voters);
+    RG_ASSERT(voters <= now + 1);
+    RG_ASSERT(now <= node->members.n);
     return rg_voters_carry(now, voters, has);
 }
 
@@ -213,6 +228,7 @@ uint64_t node_change_least(const struct rg_node *node)
             least_has = has;
         }
     }
+    RG_ASSERT(least != node->config.id);
     return least;
 }
 

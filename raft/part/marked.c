@@ -27,6 +27,8 @@ enum rg_marked_says rg_marked_judge(const struct rg_meta *meta, uint64_t sequenc
 void rg_marked_why(enum rg_marked_says says, const struct rg_meta *meta, uint64_t sequence, const struct rg_marked *marked,
                    char out[128])
 {
+    RG_ASSERT(says == RG_MARKED_LIFE || says == RG_MARKED_AHEAD); /* else nothing was forgotten */
+    RG_ASSERT(says != RG_MARKED_AHEAD || marked->sequence > sequence + 1); /* one save is gone on with */
     if (says == RG_MARKED_LIFE)
         snprintf(out, 128, "the data directory is of another life than this machine's mark (node %llu, start %llu)",
                  (unsigned long long)marked->meta.node_id, (unsigned long long)marked->meta.starts);

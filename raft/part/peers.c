@@ -54,6 +54,7 @@ void node_peers_rebuild(struct node_peer peers[RG_PEERS_MAX], size_t *n, const s
         else
             rg_sender_free(old[k].sender);
     RG_ASSERT(node_peers_find(peers, *n, self) == NULL);
+    RG_ASSERT(node_peers_members(peers, *n) + (rg_members_find(members, self) != NULL) == members->n); /* each once, guests behind */
 }
 
 struct node_peer *node_peers_guest(struct node_peer peers[RG_PEERS_MAX], size_t *n)

@@ -34,5 +34,8 @@ uint64_t rg_retain_floor(const struct rg_retaining *peers, size_t n, uint64_t in
         next = RG_MIN(next, need(&peers[i], trailing));
     }
     RG_ASSERT(next <= floor);
+    RG_ASSERT(next >= least); /* nobody was given up for whom more would have to be kept */
+    RG_ASSERT(*ret_given_up == 0 || full);
+    RG_ASSERT(*ret_given_up <= n);
     return next;
 }
