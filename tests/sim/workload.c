@@ -1,6 +1,7 @@
 /* What is asked of the cluster: users, groups, memberships, at the leader; waits for what was answered, anywhere. */
 #include <stdio.h>
 
+#include "raft/intent/forwarded.h"
 #include "store/db/command.h"
 #include "store/model/node.h"
 #include "tests/sim/world.h"
@@ -283,6 +284,14 @@ static void acknowledged(struct sim *sim, const struct op *op)
     }
 }
 
+/* What the primary takes from no region's node. */
+static bool is_denied(const struct op *op)
+{
+    struct rg_cmd cmd;
+
+    return op->forwarded && rg_cmd_decode(rg_buf_span(&op->cmd), &cmd) == RG_OK && !rg_forwarded_takes(cmd.kind);
+}
+
 static void on_done(struct rg_proposal *p)
 {
     struct op *op = (struct op *)p;
@@ -290,6 +299,8 @@ static void on_done(struct rg_proposal *p)
 
     switch (sim->nodes[op->node].off ? RG_ESTOPPED : p->err) { /* off: nobody heard it */
     case RG_OK:
+        if (is_denied(op))
+            sim_fail(sim, "a region's node had the primary do what is not its to ask");
         acknowledged(sim, op);
         work_of(sim)->initialised = true;
         break;
@@ -299,6 +310,11 @@ static void on_done(struct rg_proposal *p)
         break;
     case RG_ESTOPPED:
         sim->open_outcomes++;
+        break;
+    case RG_EDENIED:
+        if (!is_denied(op) || p->rev.index != 0)
+            sim_fail(sim, "what a region's node may ask for was denied");
+        sim->refused++;
         break;
     case RG_ELEASE: /* not proposed, or not to be relied on */
     case RG_EPAUSED:
@@ -362,6 +378,8 @@ static void submit_one(struct sim *sim, unsigned at, unsigned wait_regions_per_m
 {
     struct op *op = op_new(sim, at);
 
+    if (!work_of(sim)->initialised && sim_leader(sim) != SIM_NODES_MAX)
+        op->node = sim_leader(sim); /* an instance is made nowhere else */
     build(sim, &op->cmd);
     submit_op(sim, op, wait_regions_per_mille, forward);
 }
