@@ -245,6 +245,16 @@ static enum rg_err get_mark(struct reader *r, struct rg_config *c)
     return used < (int)sizeof c->mark - 8 ? RG_OK : rg_fail(r->ctx, RG_EINVALID, "%s: data_dir: the path is too long", r->yaml.file);
 }
 
+/* Tokens, join secrets and signatures pass in the clear: nowhere but on this machine. */
+static enum rg_err get_plain_http(struct reader *r, struct rg_config *c)
+{
+    enum rg_err err = get_bool(r, "listen.plain_http", &c->plain_http);
+
+    if (err || !c->plain_http || strncmp(c->https_address, "127.", 4) == 0 || strcmp(c->https_address, "::1") == 0)
+        return err;
+    return fail(r, rg_yaml_get(&r->yaml, "listen.plain_http"), "is for development: listen.https must then be a loopback address");
+}
+
 static enum rg_err get_all(struct reader *r, struct rg_config *c)
 {
     char level[16] = "info";
@@ -269,7 +279,7 @@ static enum rg_err get_all(struct reader *r, struct rg_config *c)
     GET(get_listen(r, "listen.https", c->https_address, &c->https_port));
     GET(get_listen(r, "listen.link", c->link_address, &c->link_port));
     GET(get_number(r, "listen.workers", false, 1, 64, &workers));
-    GET(get_bool(r, "listen.plain_http", &c->plain_http));
+    GET(get_plain_http(r, c));
     GET(get_path(r, "tls.ca", true, c->tls_ca));
     GET(get_path(r, "tls.cert", true, c->tls_cert));
     GET(get_path(r, "tls.key", true, c->tls_key));
@@ -340,6 +350,17 @@ static enum rg_err close_reader(struct reader *r, enum rg_err err)
     return err;
 }
 
+/* As keystore, passphrase and bootstrap file. One that is not there yet is whoever opens it to say. */
+static enum rg_err check_key(const char *path, struct rg_errctx *ctx)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0 || (st.st_mode & 077) == 0)
+        return RG_OK;
+    return rg_fail(ctx, RG_EINVALID, "%s: is this node's private key, but others can read it (mode %03o): chmod 600 it", path,
+                   (unsigned)st.st_mode & 0777);
+}
+
 enum rg_err rg_config_load(const char *path, struct rg_config *ret_config, struct rg_errctx *ctx)
 {
     RG_AUTO_MEM struct rg_config *c = calloc(1, sizeof *c);
@@ -357,6 +378,10 @@ enum rg_err rg_config_load(const char *path, struct rg_config *ret_config, struc
         err = rg_routes_check(c->link_routes, ctx);
     if (!err)
         err = rg_node_identity_apply(c, ctx);
+    if (!err)
+        err = check_key(c->file_key, ctx);
+    if (!err)
+        err = check_key(c->tls_key, ctx);
     if (!err)
         *ret_config = *c;
     return err;

@@ -44,7 +44,7 @@ enum rg_err rg_rejoin_ask(const char *ca_path, const char *url, struct rg_span b
         snprintf(at, sizeof at, "%s/v1/rejoin", base);
         err = rg_fetch(&request, &a, ctx);
         again = !err && a.status == 421 && hop < HOPS_MAX && rg_fetch_header(&a, "Location", location, sizeof location) &&
-                (strncmp(location, "https://", 8) == 0 || strncmp(location, "http://", 7) == 0);
+                (strncmp(location, "https://", 8) == 0 || (strncmp(location, "http://", 7) == 0 && strncmp(base, "http://", 7) == 0));
         if (!err && !again)
             err = take(&a, base, ret_json, ctx);
         if (again)

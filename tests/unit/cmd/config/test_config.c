@@ -77,6 +77,9 @@ static const struct {
     {"cluster: rc-1\n", "cluster: rc-1\ncolour: red\n", ":2:", "colour"},
     {"127.0.0.1:8443\n", "127.0.0.1\n", ":7:", "listen.https"},
     {"127.0.0.1:8443\n", "127.0.0.1:99999\n", ":7:", "listen.https"},
+    {"https: 127.0.0.1:8443\n", "https: 0.0.0.0:8443\n  plain_http: true\n", ":8:", "listen.plain_http"},
+    {"https: 127.0.0.1:8443\n", "https: '[::]:8443'\n  plain_http: true\n", ":8:", "loopback"},
+    {"https: 127.0.0.1:8443\n", "https: 10.0.0.1:8443\n  plain_http: true\n", ":8:", "loopback"},
     {"data_dir: data\n", "", "", "data_dir"},
     {"data_dir: data\n", "data_dir: data\ndata_dir: other\n", ":6:", "data_dir"},
     {"role: voter", "role: king", ":12:", "peers[0].role"},
@@ -105,6 +108,46 @@ LOOP(a_bad_file_is_refused_with_its_place, RG_LEN(bad))
     ck_assert_msg(strstr(ctx.text, path) != NULL, "no file in: %s", ctx.text);
     ck_assert_msg(strstr(ctx.text, bad[_i].line) != NULL, "no line %s in: %s", bad[_i].line, ctx.text);
     ck_assert_msg(strstr(ctx.text, bad[_i].field) != NULL, "no field %s in: %s", bad[_i].field, ctx.text);
+}
+
+/* Whoever reads it is this node to all others. */
+TEST(the_private_key_is_secret)
+{
+    static const mode_t modes[] = {0600, 0400, 0700, 0640, 0604, 0666, 0660};
+    static struct rg_config c;
+    char key[160], config[128];
+
+    write_text(good, 0644);
+    snprintf(key, sizeof key, "%s/key.pem", dir);
+    memcpy(config, path, sizeof config);
+    for (size_t i = 0; i < RG_LEN(modes); i++) {
+        struct rg_errctx ctx = {.text = ""};
+        bool secret = (modes[i] & 077) == 0;
+        FILE *f = fopen(key, "we");
+
+        ck_assert_ptr_nonnull(f);
+        fclose(f);
+        ck_assert_int_eq(chmod(key, modes[i]), 0);
+        ck_assert_msg((rg_config_load(config, &c, &ctx) == RG_OK) == secret, "%03o: %s", (unsigned)modes[i], ctx.text);
+        ck_assert(secret || (strstr(ctx.text, key) != NULL && strstr(ctx.text, "chmod 600") != NULL));
+        ck_assert_int_eq(unlink(key), 0);
+    }
+}
+
+TEST(plain_http_is_for_this_machine)
+{
+    static const char *const addresses[] = {"127.0.0.1:8080", "127.9.9.9:8080", "'[::1]:8080'"};
+    static struct rg_config c;
+
+    for (size_t i = 0; i < RG_LEN(addresses); i++) {
+        struct rg_errctx ctx = {.text = ""};
+        const char *at = strstr(good, "127.0.0.1:8443");
+        char text[4096];
+
+        snprintf(text, sizeof text, "%.*s%s\n  plain_http: true%s", (int)(at - good), good, addresses[i], at + 14);
+        write_text(text, 0644);
+        ck_assert_msg(rg_config_load(path, &c, &ctx) == RG_OK && c.plain_http, "%s: %s", addresses[i], ctx.text);
+    }
 }
 
 static const char secrets[] = "account_id: '123456789012'\nadmin: {access_key_id: AKIAX, secret_access_key: s3cret, bearer_token: t}\n";

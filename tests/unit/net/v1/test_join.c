@@ -186,6 +186,8 @@ static const struct {
     {"link", "ho,st:1", "link"},
     {"link", "a:b:1", "link"},
     {"url", "ftp://h:1", "url"},
+    {"url", "http://west.example:8443", "url"}, /* in the clear on one machine alone */
+    {"url", "http://128.0.0.1:8443", "url"},
     {"url", "https://h", "url"},
     {"url", "https://h:1/path", "url"},
     {"csr", "rubbish", "csr"},
