@@ -37,8 +37,10 @@ enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api **ret_a
     api->config.cluster_id = api->cluster_id;
     api->config.instance_arn = api->instance_arn;
     api->config.identity_store_id = api->identity_store_id;
-    api->worker = calloc(config->workers, sizeof *api->worker);
+    api->worker = aligned_alloc(_Alignof(struct rg_api_worker), config->workers * sizeof *api->worker);
     api->regions = calloc(config->n_regions > 0 ? config->n_regions : 1, sizeof *api->regions);
+    if (api->worker != NULL)
+        memset(api->worker, 0, config->workers * sizeof *api->worker);
     if (api->worker == NULL || api->regions == NULL) {
         rg_api_free(api);
         return RG_ENOMEM;

@@ -50,7 +50,7 @@ struct rg_op_count {
 };
 
 struct rg_api_worker {
-    struct rg_call *pool; /* own */
+    _Alignas(64) struct rg_call *pool; /* own; no cache line is of two workers */
     unsigned pooled;
     struct rg_prng prng; /* request ids */
     struct rg_node_status status;

@@ -512,7 +512,9 @@ static enum rg_err server_fill(struct rg_server *server, const struct rg_server_
         server->cert_path = strdup(config->cert_path);
         server->key_path = strdup(config->key_path);
     }
-    server->workers = calloc(config->workers, sizeof *server->workers);
+    server->workers = aligned_alloc(_Alignof(struct rg_worker), config->workers * sizeof *server->workers);
+    if (server->workers != NULL)
+        memset(server->workers, 0, config->workers * sizeof *server->workers);
     if (server->address == NULL || server->workers == NULL ||
         (config->cert_path != NULL && (server->cert_path == NULL || server->key_path == NULL)))
         return RG_ENOMEM;

@@ -97,7 +97,7 @@ struct rg_httpconn {
 };
 
 struct rg_worker {
-    uv_loop_t loop;
+    _Alignas(64) uv_loop_t loop; /* no cache line is of two workers */
     uv_tcp_t listener;
     uv_async_t wake;
     uv_timer_t sweep;

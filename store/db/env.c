@@ -12,6 +12,8 @@
 enum {
     BYTES_MIN = 1 << 20,
     READERS_MAX = 4096,
+    SEATS = 16,      /* more threads than this share them */
+    LINE_BYTES = 64, /* of the processor's cache */
     /* The map is twice what rows may take, and this: a write transaction copies each page that it changes, once, and gives the
      * old ones back when it ends, to those behind the next one (rg_store_turn). So there is room for whatever one may do to a state
      * at its limit. */
@@ -38,14 +40,23 @@ static const uint32_t spare_may[] = {
 static const char *const spare_names[] = {"NONE", "FILLING", "LOADED", "LEAVING"};
 const struct rg_sm_table rg_spare_states = RG_SM_TABLE("spare", spare_may, spare_names);
 
+/* Where transactions begin and end: each thread on one of its own, as long as there are enough. Threads that read at once share neither
+ * a lock nor the transactions that they renew. */
+struct seat {
+    _Alignas(LINE_BYTES) pthread_mutex_t lock; /* over what follows, and so that `current` stays */
+    struct rg_txn *idle[RG_SPACES]; /* own; lists of reset read transactions */
+    unsigned open[RG_SPACES];       /* transactions begun here and not ended */
+};
+
 struct rg_store {
     size_t bytes_max, map_bytes;
     unsigned readers;
     struct rg_statedir dir; /* own */
-    pthread_mutex_t lock;   /* over all that follows */
     struct rg_space spaces[RG_SPACES]; /* own */
-    unsigned current;       /* which of them serves */
-    struct rg_sm spare;     /* the other one's: rg_spare_states */
+    unsigned current;       /* which of them serves; changed under the lock and each seat's, so that any of these is enough to read it */
+    struct seat seats[SEATS];
+    pthread_mutex_t lock;   /* over all that follows; taken before a seat's */
+    struct rg_sm spare;     /* the other space's: rg_spare_states */
     uint64_t bytes_free;    /* FILLING: what is left for the one that serves */
     struct rg_applied loaded; /* LOADED: what it holds */
 };
@@ -53,6 +64,7 @@ struct rg_store {
 struct rg_txn {
     struct rg_store *store;
     struct rg_space *space; /* that it began in */
+    struct seat *seat;      /* that it began on */
     MDB_txn *mdb; /* own; NULL once a commit took it */
     MDB_cursor *eraser; /* of a write transaction, which frees it: where it deleted last; NULL: nowhere yet */
     struct rg_txn *next;
@@ -83,6 +95,7 @@ static void txn_check(const struct rg_txn *txn)
     RG_ASSERT(txn->mdb != NULL);
     RG_ASSERT(txn->store != NULL);
     RG_ASSERT(txn->space != NULL);
+    RG_ASSERT(txn->seat != NULL);
     RG_ASSERT(txn->mode == RG_TXN_WRITE || txn->changes == 0);
     RG_ASSERT(txn->mode == RG_TXN_WRITE || txn->scans == 0);
 }
@@ -124,21 +137,35 @@ static struct rg_space *spare(struct rg_store *store)
     return &store->spaces[1 - store->current];
 }
 
+static struct rg_store *store_new(void)
+{
+    struct rg_store *store = aligned_alloc(LINE_BYTES, sizeof *store);
+    int rc;
+
+    if (store == NULL)
+        return NULL;
+    memset(store, 0, sizeof *store);
+    rc = pthread_mutex_init(&store->lock, NULL);
+    RG_ASSERT(rc == 0);
+    for (size_t i = 0; i < SEATS; i++) {
+        rc = pthread_mutex_init(&store->seats[i].lock, NULL);
+        RG_ASSERT(rc == 0);
+    }
+    return store;
+}
+
 enum rg_err rg_store_open(const char *dir, size_t bytes_max, unsigned readers_max, struct rg_store **ret_store,
                           struct rg_errctx *ctx)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    RG_AUTO(store) struct rg_store *store = calloc(1, sizeof *store);
+    RG_AUTO(store) struct rg_store *store = store_new();
     enum rg_err err;
-    int rc;
 
     RG_ASSERT(dir != NULL);
     RG_ASSERT(ret_store != NULL);
     RG_ASSERT(page > 0);
     if (store == NULL)
         return rg_fail(ctx, RG_ENOMEM, "open state in %s", dir);
-    rc = pthread_mutex_init(&store->lock, NULL);
-    RG_ASSERT(rc == 0);
     rg_sm_init(&store->spare, &rg_spare_states, RG_SPARE_NONE);
     store->bytes_max = RG_MAX(bytes_max, (size_t)BYTES_MIN);
     store->map_bytes = (2 * store->bytes_max + MAP_SLACK_BYTES) / page * page;
@@ -153,17 +180,23 @@ enum rg_err rg_store_open(const char *dir, size_t bytes_max, unsigned readers_ma
 }
 
 /* Nobody has a transaction of it, and nobody will. */
-static void close_space(struct rg_store *store, struct rg_space *space)
+static void close_space(struct rg_store *store, unsigned which)
 {
-    RG_ASSERT(space->open == 0);
-    while (space->idle != NULL) {
-        struct rg_txn *txn = space->idle;
+    struct rg_space *space = &store->spaces[which];
 
-        RG_ASSERT(txn->mode == RG_TXN_READ);
-        RG_ASSERT(txn->space == space);
-        space->idle = txn->next;
-        mdb_txn_abort(txn->mdb);
-        free(txn);
+    for (size_t i = 0; i < SEATS; i++) {
+        struct rg_txn **idle = &store->seats[i].idle[which];
+
+        RG_ASSERT(store->seats[i].open[which] == 0);
+        while (*idle != NULL) {
+            struct rg_txn *txn = *idle;
+
+            RG_ASSERT(txn->mode == RG_TXN_READ);
+            RG_ASSERT(txn->space == space);
+            *idle = txn->next;
+            mdb_txn_abort(txn->mdb);
+            free(txn);
+        }
     }
     rg_space_close(space, &store->dir);
 }
@@ -172,47 +205,75 @@ void rg_store_free(struct rg_store *store)
 {
     if (store == NULL)
         return;
-    for (size_t i = 0; i < RG_SPACES; i++)
-        close_space(store, &store->spaces[i]);
+    for (unsigned i = 0; i < RG_SPACES; i++)
+        close_space(store, i);
     rg_statedir_release(&store->dir);
+    for (size_t i = 0; i < SEATS; i++)
+        pthread_mutex_destroy(&store->seats[i].lock);
     pthread_mutex_destroy(&store->lock);
     free(store);
 }
 
 /* --- transactions --- */
 
+/* This thread's. */
+static struct seat *my_seat(struct rg_store *store)
+{
+    static _Atomic unsigned threads;
+    static _Thread_local unsigned number; /* 0: not given yet */
+
+    if (number == 0)
+        number = 1 + threads++ % SEATS;
+    return &store->seats[number - 1];
+}
+
 /* The space that serves now, which stays open until leave. idle: a transaction of it to be renewed, or NULL. */
-static struct rg_space *enter(struct rg_store *store, enum rg_txn_mode mode, struct rg_txn **idle)
+static struct rg_space *enter(struct rg_store *store, struct seat *seat, enum rg_txn_mode mode, struct rg_txn **idle)
 {
     struct rg_space *space;
 
     RG_ASSERT(store != NULL);
-    pthread_mutex_lock(&store->lock);
+    pthread_mutex_lock(&seat->lock);
     space = serving(store);
-    *idle = mode == RG_TXN_READ ? space->idle : NULL;
+    *idle = mode == RG_TXN_READ ? seat->idle[space->which] : NULL;
     if (*idle != NULL)
-        space->idle = (*idle)->next;
+        seat->idle[space->which] = (*idle)->next;
     RG_ASSERT(*idle == NULL || (*idle)->mode == RG_TXN_READ);
     RG_ASSERT(*idle == NULL || (*idle)->space == space);
-    space->open++;
-    RG_ASSERT(space->open > 0);
-    pthread_mutex_unlock(&store->lock);
+    RG_ASSERT(*idle == NULL || (*idle)->seat == seat);
+    seat->open[space->which]++;
+    RG_ASSERT(seat->open[space->which] > 0);
+    pthread_mutex_unlock(&seat->lock);
     return space;
 }
 
-static void leave(struct rg_store *store, struct rg_space *space, struct rg_txn *idle)
+static void leave(struct seat *seat, struct rg_space *space, struct rg_txn *idle)
 {
     RG_ASSERT(idle == NULL || idle->mode == RG_TXN_READ);
     RG_ASSERT(idle == NULL || idle->mdb != NULL);
     RG_ASSERT(idle == NULL || idle->space == space);
-    pthread_mutex_lock(&store->lock);
-    RG_ASSERT(space->open > 0);
-    space->open--;
+    RG_ASSERT(idle == NULL || idle->seat == seat);
+    pthread_mutex_lock(&seat->lock);
+    RG_ASSERT(seat->open[space->which] > 0);
+    seat->open[space->which]--;
     if (idle != NULL) {
-        idle->next = space->idle;
-        space->idle = idle;
+        idle->next = seat->idle[space->which];
+        seat->idle[space->which] = idle;
     }
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&seat->lock);
+}
+
+/* Transactions of the spare that have begun and not ended: of one that is left, they only become fewer. */
+static unsigned spare_open(struct rg_store *store)
+{
+    unsigned open = 0;
+
+    for (size_t i = 0; i < SEATS; i++) {
+        pthread_mutex_lock(&store->seats[i].lock);
+        open += store->seats[i].open[1 - store->current];
+        pthread_mutex_unlock(&store->seats[i].lock);
+    }
+    return open;
 }
 
 static int begin_read(struct rg_txn *txn)
@@ -249,8 +310,8 @@ static enum rg_err load_meta(struct rg_txn *txn)
 }
 
 /* In a space that was entered. idle: take; NULL: make one. */
-static enum rg_err begin_in(struct rg_store *store, struct rg_space *space, enum rg_txn_mode mode, struct rg_txn *idle,
-                            struct rg_txn **ret_txn)
+static enum rg_err begin_in(struct rg_store *store, struct seat *seat, struct rg_space *space, enum rg_txn_mode mode,
+                            struct rg_txn *idle, struct rg_txn **ret_txn)
 {
     struct rg_txn *txn = idle != NULL ? idle : calloc(1, sizeof *txn);
     enum rg_err err;
@@ -258,11 +319,12 @@ static enum rg_err begin_in(struct rg_store *store, struct rg_space *space, enum
 
     RG_ASSERT(space->env != NULL);
     if (txn == NULL) {
-        leave(store, space, NULL);
+        leave(seat, space, NULL);
         return RG_ENOMEM;
     }
     txn->store = store;
     txn->space = space;
+    txn->seat = seat;
     txn->mode = mode;
     txn->changes = 0;
     txn->grown = 0;
@@ -271,7 +333,7 @@ static enum rg_err begin_in(struct rg_store *store, struct rg_space *space, enum
     txn->next = NULL;
     rc = mode == RG_TXN_READ ? begin_read(txn) : mdb_txn_begin(space->env, NULL, 0, &txn->mdb);
     if (rc != 0) {
-        leave(store, space, NULL);
+        leave(seat, space, NULL);
         free(txn);
         return rg_space_err(rc);
     }
@@ -287,13 +349,14 @@ static enum rg_err begin_in(struct rg_store *store, struct rg_space *space, enum
 
 enum rg_err rg_txn_begin(struct rg_store *store, enum rg_txn_mode mode, struct rg_txn **ret_txn)
 {
+    struct seat *seat = my_seat(store);
     struct rg_space *space;
     struct rg_txn *idle;
 
     RG_ASSERT(ret_txn != NULL);
     RG_ASSERT(mode == RG_TXN_READ || mode == RG_TXN_WRITE);
-    space = enter(store, mode, &idle);
-    return begin_in(store, space, mode, idle, ret_txn);
+    space = enter(store, seat, mode, &idle);
+    return begin_in(store, seat, space, mode, idle, ret_txn);
 }
 
 void rg_txn_free(struct rg_txn *txn)
@@ -303,13 +366,13 @@ void rg_txn_free(struct rg_txn *txn)
     if (txn->mode == RG_TXN_READ) {
         txn_check(txn);
         mdb_txn_reset(txn->mdb);
-        leave(txn->store, txn->space, txn);
+        leave(txn->seat, txn->space, txn);
         return;
     }
     RG_ASSERT(txn->scans == 0); /* LMDB frees the cursors of a write transaction with it */
     if (txn->mdb != NULL)
         mdb_txn_abort(txn->mdb);
-    leave(txn->store, txn->space, NULL);
+    leave(txn->seat, txn->space, NULL);
     free(txn);
 }
 
@@ -370,20 +433,21 @@ enum rg_err rg_store_spare(struct rg_store *store, uint64_t bytes_free, struct r
 enum rg_err rg_spare_begin(struct rg_store *store, enum rg_txn_mode mode, struct rg_txn **ret_txn)
 {
     struct rg_space *space = spare(store);
+    struct seat *seat = my_seat(store);
 
     RG_ASSERT(spare_state(store) == (mode == RG_TXN_WRITE ? RG_SPARE_FILLING : RG_SPARE_LOADED));
     if (mode == RG_TXN_WRITE && !rg_space_has_room(space, store->bytes_free))
         return RG_ENOSPACE;
-    pthread_mutex_lock(&store->lock);
-    space->open++;
-    pthread_mutex_unlock(&store->lock);
-    return begin_in(store, space, mode, NULL, ret_txn);
+    pthread_mutex_lock(&seat->lock);
+    seat->open[space->which]++;
+    pthread_mutex_unlock(&seat->lock);
+    return begin_in(store, seat, space, mode, NULL, ret_txn);
 }
 
 void rg_spare_loaded(struct rg_store *store, const struct rg_applied *applied)
 {
     pthread_mutex_lock(&store->lock);
-    RG_ASSERT(spare(store)->open == 0);
+    RG_ASSERT(spare_open(store) == 0);
     rg_sm_move(&store->spare, RG_SPARE_LOADED);
     store->loaded = *applied;
     pthread_mutex_unlock(&store->lock);
@@ -406,9 +470,13 @@ void rg_store_swap(struct rg_store *store)
     pthread_mutex_lock(&store->lock);
     RG_ASSERT(store->spare.state == RG_SPARE_LOADED);
     rg_sm_move(&store->spare, RG_SPARE_LEAVING);
-    RG_ASSERT(spare(store)->open == 0);
+    RG_ASSERT(spare_open(store) == 0);
     RG_ASSERT(spare(store)->env != NULL);
+    for (size_t i = 0; i < SEATS; i++)
+        pthread_mutex_lock(&store->seats[i].lock);
     store->current = 1 - store->current;
+    for (size_t i = 0; i < SEATS; i++)
+        pthread_mutex_unlock(&store->seats[i].lock);
     pthread_mutex_unlock(&store->lock);
 }
 
@@ -416,7 +484,7 @@ void rg_store_drop(struct rg_store *store)
 {
     pthread_mutex_lock(&store->lock);
     if (store->spare.state == RG_SPARE_FILLING || store->spare.state == RG_SPARE_LOADED) {
-        RG_ASSERT(spare(store)->open == 0);
+        RG_ASSERT(spare_open(store) == 0);
         rg_sm_move(&store->spare, RG_SPARE_LEAVING);
     }
     pthread_mutex_unlock(&store->lock);
@@ -429,11 +497,11 @@ bool rg_store_reap(struct rg_store *store)
 
     pthread_mutex_lock(&store->lock);
     leaving = store->spare.state == RG_SPARE_LEAVING;
-    read = spare(store)->open > 0;
+    read = spare_open(store) > 0;
     pthread_mutex_unlock(&store->lock);
     if (!leaving || read)
         return !leaving;
-    close_space(store, spare(store));
+    close_space(store, 1 - store->current);
     spare_move(store, RG_SPARE_NONE);
     return true;
 }

@@ -7,15 +7,11 @@
 
 #include "store/db/statedir.h"
 
-struct rg_txn;
-
 /* Zeroed: closed. */
 struct rg_space {
     MDB_env *env; /* own */
     MDB_dbi dbi;
-    unsigned which;      /* its place: 0 or 1 */
-    struct rg_txn *idle; /* own; list of reset read transactions, under the store's lock */
-    unsigned open;       /* transactions begun and not ended, under the store's lock */
+    unsigned which; /* its place: 0 or 1 */
 };
 
 #define RG_SPACES RG_STATEDIR_PLACES
