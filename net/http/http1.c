@@ -500,66 +500,95 @@ size_t rg_http_digits(char *out, uint64_t v)
     return n;
 }
 
-#define PUT(out, literal) rg_buf_put(out, literal, sizeof literal - 1)
+/* A head is written where room for all of it was made: two dozen short pieces, of each reply. */
 
-static void put_status(struct rg_buf *out, int status)
+static uint8_t *put(uint8_t *to, const void *p, size_t n)
+{
+    if (n > 0)
+        memcpy(to, p, n);
+    return to + n;
+}
+
+#define PUT(to, literal) put(to, literal, sizeof literal - 1)
+
+enum { OWN_BYTES_MAX = 256 }; /* what is written here besides what is given */
+
+static uint8_t *put_status(uint8_t *to, int status, const char *reason)
 {
     char digits[20];
     size_t n = rg_http_digits(digits, (uint64_t)status);
 
-    if (status == 200) {
-        PUT(out, "HTTP/1.1 200 OK\r\n");
-        return;
-    }
-    PUT(out, "HTTP/1.1 ");
-    rg_buf_put(out, digits, n);
-    PUT(out, " ");
-    rg_buf_put_str(out, rg_http_reason(status));
-    PUT(out, "\r\n");
+    if (status == 200)
+        return PUT(to, "HTTP/1.1 200 OK\r\n");
+    to = PUT(to, "HTTP/1.1 ");
+    to = put(to, digits, n);
+    to = PUT(to, " ");
+    to = put(to, reason, strlen(reason));
+    return PUT(to, "\r\n");
 }
 
-static void put_framing(struct rg_buf *out, const struct rg_http_reply *reply, const struct rg_reply_frame *frame)
+static bool bodiless(const struct rg_http_reply *reply) { return reply->status == 204 || reply->status == 304 || reply->status < 200; }
+
+static uint8_t *put_framing(uint8_t *to, const struct rg_http_reply *reply, const struct rg_reply_frame *frame)
 {
     char digits[20];
-    bool bodiless = reply->status == 204 || reply->status == 304 || reply->status < 200;
 
     if (frame->stream) {
         if (!frame->raw)
-            PUT(out, "Transfer-Encoding: chunked\r\n");
-    } else if (!bodiless) {
-        PUT(out, "Content-Length: ");
-        rg_buf_put(out, digits, rg_http_digits(digits, reply->body.n));
-        PUT(out, "\r\n");
+            to = PUT(to, "Transfer-Encoding: chunked\r\n");
+    } else if (!bodiless(reply)) {
+        to = PUT(to, "Content-Length: ");
+        to = put(to, digits, rg_http_digits(digits, reply->body.n));
+        to = PUT(to, "\r\n");
     }
     if (frame->close)
-        PUT(out, "Connection: close\r\n");
-    PUT(out, "\r\n");
-    if (!frame->stream && !bodiless && !frame->head_only)
-        rg_buf_put(out, reply->body.p, reply->body.n);
+        to = PUT(to, "Connection: close\r\n");
+    return PUT(to, "\r\n");
+}
+
+static size_t head_bytes_max(const struct rg_http_reply *reply, const struct rg_reply_frame *frame, const char *reason)
+{
+    size_t n = OWN_BYTES_MAX + strlen(reason) + strlen(frame->date);
+
+    if (reply->content_type != NULL)
+        n += strlen(reply->content_type);
+    for (size_t i = 0; i < reply->n_headers; i++)
+        n += reply->headers[i].name.n + reply->headers[i].value.n + 4;
+    return n;
 }
 
 void rg_http1_encode(struct rg_buf *out, const struct rg_http_reply *reply, const struct rg_reply_frame *frame)
 {
-    put_status(out, reply->status);
-    PUT(out, "Date: ");
-    rg_buf_put_str(out, frame->date);
-    PUT(out, "\r\n");
+    const char *reason = rg_http_reason(reply->status);
+    size_t n_max = head_bytes_max(reply, frame, reason);
+    uint8_t *from = rg_buf_reserve(out, n_max), *to = from;
+
+    if (from == NULL)
+        return;
+    to = put_status(to, reply->status, reason);
+    to = PUT(to, "Date: ");
+    to = put(to, frame->date, strlen(frame->date));
+    to = PUT(to, "\r\n");
     if (reply->content_type != NULL) {
-        PUT(out, "Content-Type: ");
-        rg_buf_put_str(out, reply->content_type);
-        PUT(out, "\r\n");
+        to = PUT(to, "Content-Type: ");
+        to = put(to, reply->content_type, strlen(reply->content_type));
+        to = PUT(to, "\r\n");
     }
     for (size_t i = 0; i < reply->n_headers; i++) {
         const struct rg_http_header *h = &reply->headers[i];
 
         if (!rg_http_header_sendable(h))
             continue;
-        rg_buf_put(out, h->name.p, h->name.n);
-        PUT(out, ": ");
-        rg_buf_put(out, h->value.p, h->value.n);
-        PUT(out, "\r\n");
+        to = put(to, h->name.p, h->name.n);
+        to = PUT(to, ": ");
+        to = put(to, h->value.p, h->value.n);
+        to = PUT(to, "\r\n");
     }
-    put_framing(out, reply, frame);
+    to = put_framing(to, reply, frame);
+    RG_ASSERT((size_t)(to - from) <= n_max);
+    out->len += (size_t)(to - from);
+    if (!frame->stream && !bodiless(reply) && !frame->head_only)
+        rg_buf_put(out, reply->body.p, reply->body.n);
 }
 
 void rg_http1_encode_chunk(struct rg_buf *out, struct rg_span bytes)
@@ -569,7 +598,7 @@ void rg_http1_encode_chunk(struct rg_buf *out, struct rg_span bytes)
     size_t n = 0;
 
     if (bytes.n == 0) {
-        PUT(out, "0\r\n\r\n");
+        rg_buf_put_str(out, "0\r\n\r\n");
         return;
     }
     for (size_t v = bytes.n; v > 0; v >>= 4)
@@ -577,7 +606,7 @@ void rg_http1_encode_chunk(struct rg_buf *out, struct rg_span bytes)
     for (size_t i = 0, v = bytes.n; i < n; i++, v >>= 4)
         size[n - 1 - i] = hex[v & 15];
     rg_buf_put(out, size, n);
-    PUT(out, "\r\n");
+    rg_buf_put(out, "\r\n", 2);
     rg_buf_put(out, bytes.p, bytes.n);
-    PUT(out, "\r\n");
+    rg_buf_put(out, "\r\n", 2);
 }

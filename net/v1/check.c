@@ -291,19 +291,16 @@ static enum rg_err put_via(struct rg_call *call, const struct rg_via *via)
 {
     struct rg_buf *out = &call->out;
     char id[RG_UUID_TEXT_MAX];
-    struct rg_group group;
-    struct rg_user user;
-    enum rg_err err;
+    struct rg_span name;
+    enum rg_err err = rg_principal_name(call->txn, via->principal_type, &via->principal_id, &name);
 
-    err = via->principal_type == 'U' ? rg_user_get(call->txn, &via->principal_id, &user)
-                                     : rg_group_get(call->txn, &via->principal_id, &group);
     if (err)
         return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
     rg_uuid_format(id, &via->principal_id);
     rg_buf_put_str(out, via->principal_type == 'U' ? "{\"type\":\"USER\",\"id\":\"" : "{\"type\":\"GROUP\",\"id\":\"");
     rg_buf_put_str(out, id);
     rg_buf_put_str(out, "\",\"name\":");
-    rg_json_put_string(out, via->principal_type == 'U' ? user.name : group.name);
+    rg_json_put_string(out, name);
     rg_buf_put_str(out, "}");
     return RG_OK;
 }

@@ -120,6 +120,22 @@ enum rg_err rg_group_by_external_id(struct rg_txn *txn, struct rg_span issuer, s
     return rg_rowkey_external(RG_T_GROUP_EXT, issuer, id, &key) ? get_id(txn, &key, ret_id) : RG_ENOTFOUND;
 }
 
+enum rg_err rg_principal_name(struct rg_txn *txn, char principal_type, const struct rg_uuid *id, struct rg_span *ret_name)
+{
+    const struct rg_rowkey key = rg_rowkey_id(principal_type == 'U' ? RG_T_USER : RG_T_GROUP, id);
+    struct rg_span row, of_row;
+    enum rg_err err = rg_row_get(txn, rg_rowkey_span(&key), &row);
+
+    RG_ASSERT(principal_type == 'U' || principal_type == 'G');
+    RG_ASSERT(ret_name != NULL);
+    if (err)
+        return err;
+    if (!rg_tlv_get(row, RG_F_ID, &of_row) || !rg_span_eq(of_row, rg_span(id->b, sizeof id->b)))
+        return RG_ECORRUPT;
+    (void)rg_tlv_get(row, RG_F_NAME, ret_name); /* none: an empty one, as rg_user_get has it */
+    return RG_OK;
+}
+
 enum rg_err rg_membership_get(struct rg_txn *txn, const struct rg_uuid *id, struct rg_membership *ret_membership)
 {
     const struct rg_rowkey key = rg_rowkey_id(RG_T_MEMBERSHIP, id);

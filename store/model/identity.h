@@ -38,6 +38,8 @@ RG_MUST enum rg_err rg_membership_get(struct rg_txn *txn, const struct rg_uuid *
 /** The membership of user in group, if there is one. */
 RG_MUST enum rg_err rg_membership_find(struct rg_txn *txn, const struct rg_uuid *group_id, const struct rg_uuid *user_id,
                                        struct rg_membership *ret_membership);
+/** The name of a user ('U') or group ('G'), of whose row no more is read. Borrow from the transaction. */
+RG_MUST enum rg_err rg_principal_name(struct rg_txn *txn, char principal_type, const struct rg_uuid *id, struct rg_span *ret_name);
 
 /* Lists, in id order, for paging: `after` (may be NULL) is the last id of the page before. Each call gives the next one;
  * RG_ENOTFOUND at the end. Begin → next… → rg_scan_end. */

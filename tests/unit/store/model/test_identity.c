@@ -48,6 +48,20 @@ TEST(a_user_as_it_was_given)
     ck_assert(rg_span_eq(ext, rg_span("okta\0a1", 7)));
 }
 
+TEST(a_principals_name_is_its_rows)
+{
+    const struct rg_uuid u1 = fix_id("u1"), g1 = fix_id("g1");
+    struct rg_group group;
+    struct rg_span name;
+
+    ck_assert_int_eq(rg_principal_name(txn, 'U', &u1, &name), RG_OK);
+    ck_assert(rg_span_is(name, "Alice"));
+    ck_assert_int_eq(rg_principal_name(txn, 'G', &g1, &name), RG_OK);
+    ck_assert_int_eq(rg_group_get(txn, &g1, &group), RG_OK);
+    ck_assert(name.n > 0 && rg_span_eq(name, group.name));
+    ck_assert_int_eq(rg_principal_name(txn, 'G', &u1, &name), RG_ENOTFOUND);
+}
+
 TEST(users_by_what_is_unique)
 {
     char longname[5000];
@@ -207,6 +221,7 @@ TEST(a_row_under_anothers_key_is_damage)
     const struct rg_rowkey to[] = {rg_rowkey_id(RG_T_USER, &z), rg_rowkey_id(RG_T_GROUP, &z)};
     struct rg_txn *write;
     struct rg_group group;
+    struct rg_span name;
     struct rg_user user;
 
     ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &write), RG_OK);
@@ -216,5 +231,7 @@ TEST(a_row_under_anothers_key_is_damage)
     ck_assert_int_eq(rg_user_get(write, &z, &user), RG_ECORRUPT);
     ck_assert_int_eq(rg_group_get(write, &g1, &group), RG_OK);
     ck_assert_int_eq(rg_group_get(write, &z, &group), RG_ECORRUPT);
+    ck_assert_int_eq(rg_principal_name(write, 'U', &z, &name), RG_ECORRUPT);
+    ck_assert_int_eq(rg_principal_name(write, 'G', &z, &name), RG_ECORRUPT);
     rg_txn_free(write);
 }
