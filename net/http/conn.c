@@ -113,6 +113,15 @@ static void on_closed(uv_handle_t *handle)
     conn_put(conn);
 }
 
+static void shaken(struct rg_httpconn *conn)
+{
+    if (!conn->shaking)
+        return;
+    RG_ASSERT(conn->address->shaking > 0);
+    conn->address->shaking--;
+    conn->shaking = false;
+}
+
 void rg_httpconn_close(struct rg_httpconn *conn)
 {
     struct rg_worker *worker = conn->worker;
@@ -121,6 +130,7 @@ void rg_httpconn_close(struct rg_httpconn *conn)
         return;
     rg_sm_move(&conn->sm, RG_HTTPCONN_CLOSED);
     drop_exchanges(conn);
+    shaken(conn);
     rg_tls_free(RG_STEAL(conn->tls));
     rg_address_put(worker, RG_STEAL(conn->address));
     if (conn->prev != NULL)
@@ -416,6 +426,7 @@ static void opened(struct rg_httpconn *conn)
     struct rg_http2_events events = rg_exchange_events;
 
     rg_sm_move(&conn->sm, RG_HTTPCONN_OPEN);
+    shaken(conn);
     conn->deadline_ms = now_of(conn) + config_of(conn)->idle_ms_max;
     events.arg = conn;
     if (conn->tls == NULL || !rg_span_is(rg_tls_alpn(conn->tls), "h2"))
@@ -575,6 +586,33 @@ static void name_peer(struct rg_httpconn *conn, const struct sockaddr_storage *f
     snprintf(conn->peer, sizeof conn->peer, v6 ? "[%s]:%u" : "%s:%u", host, ntohs(v6 ? in6->sin6_port : in4->sin_port));
 }
 
+/* When there is no place, the oldest that has not shown that it speaks TLS gives way; connections are listed newest first. */
+static void make_room(struct rg_worker *worker)
+{
+    struct rg_httpconn *oldest = NULL;
+
+    for (struct rg_httpconn *c = worker->conns; c != NULL; c = c->next)
+        if (c->shaking)
+            oldest = c;
+    if (oldest != NULL) {
+        RG_COUNT(worker->stats.refused_total, 1);
+        rg_httpconn_close(oldest);
+    }
+}
+
+/* No address keeps all others out with connections that never come to a request. */
+static bool take_address(struct rg_httpconn *conn, const uint8_t key[16])
+{
+    conn->address = rg_address_take(conn->worker, key);
+    if (conn->address == NULL || conn->worker->tls == NULL)
+        return conn->address != NULL;
+    if (conn->address->shaking >= config_of(conn)->handshakes_per_address_max)
+        return false;
+    conn->address->shaking++;
+    conn->shaking = true;
+    return true;
+}
+
 static bool admit(struct rg_httpconn *conn)
 {
     struct rg_worker *worker = conn->worker;
@@ -587,8 +625,9 @@ static bool admit(struct rg_httpconn *conn)
         return false;
     name_peer(conn, &from);
     address_key(&from, key);
-    if (worker->n_conns > config_of(conn)->conns_max || worker->stopping ||
-        (conn->address = rg_address_take(worker, key)) == NULL) {
+    if (worker->n_conns > config_of(conn)->conns_max)
+        make_room(worker);
+    if (worker->n_conns > config_of(conn)->conns_max || worker->stopping || !take_address(conn, key)) {
         RG_COUNT(worker->stats.refused_total, 1);
         rg_log_debug(config_of(conn)->log, "https.refused", "peer=%s conns=%u", conn->peer, worker->n_conns - 1);
         return false;

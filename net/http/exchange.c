@@ -22,7 +22,7 @@ struct rg_exchange *rg_exchange_take(struct rg_httpconn *conn)
     struct rg_worker *worker = conn->worker;
     struct rg_exchange *x = worker->free_exchanges;
 
-    if (worker->n_exchanges >= RG_EXCHANGES_MAX)
+    if (worker->n_exchanges >= RG_EXCHANGES_MAX || conn->address->arriving >= worker->server->config.arriving_per_address_max)
         return NULL;
     if (x != NULL) {
         worker->free_exchanges = x->next;
@@ -45,6 +45,8 @@ struct rg_exchange *rg_exchange_take(struct rg_httpconn *conn)
         conn->exchanges->left = x;
     conn->exchanges = x;
     conn->n_exchanges++;
+    conn->address->arriving++;
+    x->arriving = true;
     x->conn = conn;
     x->deadline_ms = RG_NEVER;
     x->head_only = x->raw = false;
@@ -52,6 +54,16 @@ struct rg_exchange *rg_exchange_take(struct rg_httpconn *conn)
     rg_message_reset(&x->msg);
     x->msg.req.http2 = conn->h2 != NULL;
     return x;
+}
+
+/* Whole, refused or gone. It has a connection until then. */
+static void arrived(struct rg_exchange *x)
+{
+    if (!x->arriving)
+        return;
+    RG_ASSERT(x->conn->address->arriving > 0);
+    x->conn->address->arriving--;
+    x->arriving = false;
 }
 
 static void detach(struct rg_exchange *x)
@@ -83,6 +95,7 @@ void rg_exchange_put(struct rg_exchange *x)
 {
     struct rg_worker *worker = x->worker;
 
+    arrived(x);
     rg_sm_move(&x->sm, RG_X_FREE);
     detach(x);
     worker->n_exchanges--;
@@ -127,6 +140,7 @@ void rg_exchange_run(struct rg_exchange *x)
     const struct rg_server_config *config = &x->worker->server->config;
     struct rg_request *req = &x->msg.req;
 
+    arrived(x);
     rg_sm_move(&x->sm, RG_X_RUNNING);
     x->deadline_ms = RG_NEVER;
     x->head_only = rg_span_is(req->method, "HEAD");

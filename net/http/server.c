@@ -292,6 +292,8 @@ static void set_defaults(struct rg_server_config *c)
     DEFAULT(write_ms_max, 30000);
     DEFAULT(conns_max, 4096);
     DEFAULT(conns_per_address_max, 1024);
+    DEFAULT(handshakes_per_address_max, 256);
+    DEFAULT(arriving_per_address_max, 512);
     DEFAULT(streams_max, 100);
     DEFAULT(output_bytes_max, (size_t)4 * 1024 * 1024);
 #undef DEFAULT

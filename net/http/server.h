@@ -68,7 +68,9 @@ struct rg_server_config {
     unsigned idle_ms_max;      /* [60000] between requests */
     unsigned write_ms_max;     /* [30000] queued output without progress */
     unsigned conns_max;        /* [4096] for each worker */
-    unsigned conns_per_address_max; /* [1024] for each worker */
+    unsigned conns_per_address_max; /* [1024] for each worker; an address: of IPv6, a /64 */
+    unsigned handshakes_per_address_max; /* [256] of these that have not done their handshake */
+    unsigned arriving_per_address_max;   /* [512] requests that are not whole yet: whoever sends them is not known */
     unsigned streams_max;      /* [100] for each HTTP/2 connection */
     size_t output_bytes_max;   /* [4 MiB] queued for each connection */
 };

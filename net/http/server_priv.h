@@ -52,16 +52,17 @@ struct rg_exchange {
     struct rg_sm sm;
     uint64_t deadline_ms; /* HTTP/2: of head, then of body */
     bool head_only, raw;  /* HEAD; HTTP/1.0 stream */
+    bool arriving;        /* counted as such with its address */
     size_t body_counted;
     struct rg_http2_stream stream;
     struct rg_message msg;
 };
 
-/* Who has how many connections. */
+/* Who has how many connections; of these, handshakes; and on all of them, requests that are not whole yet. */
 struct rg_address {
     struct rg_address *next;
     uint8_t key[16];
-    unsigned conns;
+    unsigned conns, shaking, arriving;
 };
 
 struct rg_httpconn {
@@ -88,6 +89,7 @@ struct rg_httpconn {
     uint64_t progress_ms;
     size_t lingered;
     bool writing, reading, dirty;
+    bool shaking;  /* counted as such with its address */
     bool parsing;  /* in the loop over requests */
     bool in_body;  /* the body's deadline is set */
     bool eof;      /* the client has ended its side */

@@ -430,18 +430,26 @@ static void on_tick(uv_timer_t *timer)
 
 /* ---- accepting ---- */
 
-/* Whoever holds many connections open without a certificate pushes out his own oldest, not our peers. */
-static void make_room(struct rg_links *links)
+/* Whoever holds many connections open without a certificate pushes out his own oldest, not our peers: not those that are up, and, as long
+ * as he comes from few addresses, not those that are shaking hands. */
+static void make_room(struct rg_links *links, const struct conn *newest)
 {
-    struct conn *oldest = NULL;
-    unsigned n = 0;
+    unsigned share = RG_MAX(links->config.strangers_max / 4, (unsigned)STRANGERS_SHARE_MIN), n = 0, n_own = 0;
+    struct conn *oldest = NULL, *oldest_own = NULL;
 
-    for (struct conn *c = links->conns; c != NULL; c = c->next)
-        if (!c->dialled && c->peer == NULL && rg_conn_state(c) != CONN_CLOSED) {
-            oldest = c;
-            n++;
+    for (struct conn *c = links->conns; c != NULL; c = c->next) {
+        if (c->dialled || c->peer != NULL || rg_conn_state(c) == CONN_CLOSED)
+            continue;
+        oldest = c;
+        n++;
+        if (strcmp(c->from, newest->from) == 0) {
+            oldest_own = c;
+            n_own++;
         }
-    if (n > links->config.strangers_max)
+    }
+    if (n_own > share)
+        rg_conn_close(oldest_own, "too many connections of one address at once");
+    else if (n > links->config.strangers_max)
         rg_conn_close(oldest, "too many connections at once");
 }
 
@@ -470,7 +478,7 @@ static void accept_one(struct rg_links *links)
     }
     name_stranger(c);
     rg_conn_start(c);
-    make_room(links);
+    make_room(links, c);
 }
 
 static void on_accept(uv_stream_t *listener, int status)

@@ -20,6 +20,7 @@ enum {
     CERT_BYTES_MAX = 8192,
     LINGER_MS_MAX = 1000, /* for a refusal to arrive before the connection ends */
     STRANGERS_MAX = 128,  /* accepted connections whose certificate is not known yet */
+    STRANGERS_SHARE_MIN = 8, /* of one address: a quarter, but not fewer */
 };
 
 _Static_assert(RG_LINK_CHANNELS_MAX == RG_FRAME_CHANNELS, "what a frame can say");

@@ -116,6 +116,107 @@ TEST(connections_of_a_worker_are_capped)
     srv_stop();
 }
 
+/* A plain connection of another address of this machine. */
+static void open_from(struct client *c, const char *address)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET}, at = {.sin_family = AF_INET, .sin_port = htons(srv.port),
+                                                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct timeval limit = {RECV_MS / 1000, 0};
+
+    c->ssl = NULL;
+    c->n = 0;
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_ge(c->fd, 0);
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    ck_assert_int_eq(inet_pton(AF_INET, address, &from.sin_addr), 1);
+    ck_assert_int_eq(bind(c->fd, (struct sockaddr *)&from, sizeof from), 0);
+    ck_assert_int_eq(connect(c->fd, (struct sockaddr *)&at, sizeof at), 0);
+}
+
+/* Whoever holds requests back holds back his own. */
+TEST(requests_of_an_address_that_do_not_become_whole_are_capped)
+{
+    struct client c[4], more, other;
+
+    srv_start((struct rg_server_config){.arriving_per_address_max = 4});
+    for (int i = 0; i < 4; i++) {
+        client_open_plain(&c[i]);
+        client_send(&c[i], "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
+    }
+    for (uint64_t from = now_ms(); srv_stats().conns_open < 4 || now_ms() - from < 100; sleep_ms(5))
+        ck_assert_uint_lt(now_ms() - from, RECV_MS);
+    client_open_plain(&more);
+    client_get(&more, "/hello");
+    ck_assert_int_eq(client_answer(&more, false).status, 503);
+    client_close(&more);
+    open_from(&other, "127.0.0.2");
+    client_get(&other, "/hello");
+    ck_assert_answer(client_answer(&other, false), 200, "hello");
+    client_close(&other);
+    client_send(&c[0], "12345"); /* one is whole */
+    (void)client_answer(&c[0], false);
+    client_close(&c[1]);         /* and one is given up */
+    for (uint64_t from = now_ms(); srv_stats().conns_open > 3; sleep_ms(5))
+        ck_assert_uint_lt(now_ms() - from, RECV_MS);
+    client_open_plain(&more);
+    for (int i = 0; i < 3; i++) {
+        client_get(&more, "/hello");
+        ck_assert_answer(client_answer(&more, false), 200, "hello");
+    }
+    client_close(&more);
+    client_close(&c[0]);
+    client_close(&c[2]);
+    client_close(&c[3]);
+    srv_stop();
+}
+
+TEST(handshakes_of_an_address_are_capped)
+{
+    struct client c[3], more, other;
+
+    srv_start_tls((struct rg_server_config){.handshakes_per_address_max = 3});
+    for (int i = 0; i < 3; i++)
+        client_open_plain(&c[i]); /* and says nothing */
+    ck_assert(!client_try(&more, "http/1.1"));
+    client_close(&more);
+    open_from(&other, "127.0.0.2");
+    for (uint64_t from = now_ms(); srv_stats().conns_open < 4; sleep_ms(5))
+        ck_assert_uint_lt(now_ms() - from, RECV_MS);
+    client_close(&other);
+    client_close(&c[0]);
+    for (uint64_t from = now_ms(); srv_stats().conns_open > 2; sleep_ms(5))
+        ck_assert_uint_lt(now_ms() - from, RECV_MS);
+    for (int i = 0; i < 5; i++) { /* one that is done counts no more */
+        client_open(&more, "http/1.1");
+        client_get(&more, "/hello");
+        ck_assert_answer(client_answer(&more, false), 200, "hello");
+        client_close(&more);
+    }
+    client_close(&c[1]);
+    client_close(&c[2]);
+    srv_stop();
+}
+
+/* Nobody is kept out by connections that never say anything. */
+TEST(the_oldest_handshake_gives_way)
+{
+    struct client c[3], more;
+
+    srv_start_tls((struct rg_server_config){.conns_max = 3});
+    for (int i = 0; i < 3; i++)
+        client_open_plain(&c[i]);
+    for (uint64_t from = now_ms(); srv_stats().conns_open < 3; sleep_ms(5))
+        ck_assert_uint_lt(now_ms() - from, RECV_MS);
+    client_open(&more, "http/1.1");
+    ck_assert(client_ended(&c[0]));
+    client_get(&more, "/hello");
+    ck_assert_answer(client_answer(&more, false), 200, "hello");
+    for (int i = 0; i < 3; i++)
+        client_close(&c[i]);
+    client_close(&more);
+    srv_stop();
+}
+
 enum { MANY = 200 };
 
 TEST(many_connections_at_once)

@@ -481,6 +481,62 @@ TEST(garbage_on_the_port_is_closed)
     close(fd);
 }
 
+static int stranger_from(const char *address)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET}, at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                                             .sin_port = htons(nodes[1].port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(inet_pton(AF_INET, address, &from.sin_addr), 1);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+    (void)connect(fd, (struct sockaddr *)&at, sizeof at); /* on its way */
+    return fd;
+}
+
+static bool ended(int fd)
+{
+    char byte;
+
+    return recv(fd, &byte, 1, 0) == 0;
+}
+
+/* Nothing wakes the loop but strangers: it must not sleep until one of them is too late. */
+static void turn(void)
+{
+    for (int i = 0; i < 20; i++) {
+        uv_run(&loop, UV_RUN_NOWAIT);
+        usleep(500);
+    }
+}
+
+/* One address that opens connections and says nothing pushes out its own, and nobody else who is shaking hands. */
+TEST(strangers_of_an_address_have_their_share)
+{
+    enum { MANY = STRANGERS_MAX + 40, SHARE = STRANGERS_MAX / 4 };
+    int other, fd[MANY];
+    unsigned left = 0;
+
+    open_node(1);
+    other = stranger_from("127.0.0.2");
+    turn();
+    for (int i = 0; i < MANY; i++) {
+        fd[i] = stranger_from("127.0.0.3");
+        uv_run(&loop, UV_RUN_NOWAIT);
+    }
+    for (int i = 0; i < 100 && !ended(fd[MANY - SHARE - 1]); i++)
+        turn();
+    ck_assert(!ended(other));
+    for (int i = 0; i < MANY; i++) {
+        left += !ended(fd[i]);
+        close(fd[i]);
+    }
+    ck_assert_uint_eq(left, SHARE);
+    ck_assert(logged(&nodes[1], "too many connections of one address"));
+    close(other);
+    turn();
+}
+
 TEST(a_removed_peer_is_out)
 {
     open_node(1);
