@@ -41,20 +41,20 @@ static bool take_word(struct plain *in, const char *word, size_t n)
 /* The text between two quotes, the first of which has been taken. */
 static bool take_text(struct plain *in, struct rg_span *ret)
 {
-    const uint8_t *from = in->p;
+    const uint8_t *from = in->p, *p = from;
 
-    while (in->p < in->end && *in->p != '"') {
-        if (*in->p < 0x20 || *in->p == '\\')
+    for (;;) {
+        while (p < in->end && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\')
+            p++;
+        if (p == in->end || *p < 0x20 || *p == '\\')
             return false;
-        if (*in->p < 0x80)
-            in->p++;
-        else if (rg_utf8_next(&in->p, in->end) == RG_UTF8_BAD)
+        if (*p == '"')
+            break;
+        if (rg_utf8_next(&p, in->end) == RG_UTF8_BAD)
             return false;
     }
-    if (in->p == in->end)
-        return false;
-    *ret = rg_span(from, (size_t)(in->p - from));
-    in->p++;
+    *ret = rg_span(from, (size_t)(p - from));
+    in->p = p + 1;
     return true;
 }
 

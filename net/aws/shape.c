@@ -122,6 +122,16 @@ static void check_number(struct check *c, const struct at *at, const struct rg_s
     }
 }
 
+/* The next member in the order of a shape: its value, or NULL when the object has none. left: begins as the object's size; nothing is
+ * looked up any more once all of its members were met, which are few of the many that most shapes know. */
+static const json_t *member_value(const json_t *object, const char *name, size_t *left)
+{
+    const json_t *value = *left > 0 ? json_object_get(object, name) : NULL;
+
+    *left -= value != NULL;
+    return value;
+}
+
 /* A union has exactly one member, and one that we know. */
 static void check_union(struct check *c, const struct at *at, const struct rg_shape *members, const json_t *object)
 {
@@ -143,8 +153,10 @@ static void check_union(struct check *c, const struct at *at, const struct rg_sh
 
 static void check_members(struct check *c, const struct at *up, const struct rg_shape *members, const json_t *object)
 {
+    size_t left = json_object_size(object);
+
     for (const struct rg_shape *m = members; m->name != NULL; m++) {
-        const json_t *value = json_object_get(object, m->name);
+        const json_t *value = member_value(object, m->name, &left);
         struct at at = {up, m->name, 0};
 
         if (value != NULL && !json_is_null(value))
@@ -310,25 +322,27 @@ static void put(struct rg_buf *out, const struct rg_shape *shape, const json_t *
 
 static void put_members(struct rg_buf *out, const struct rg_shape *members, const json_t *object, bool all)
 {
+    size_t left = json_object_size(object);
     const char *name;
     json_t *other;
 
     rg_buf_put_u8(out, '{');
-    for (const struct rg_shape *m = members; m->name != NULL; m++) {
-        const json_t *value = json_object_get(object, m->name);
+    for (const struct rg_shape *m = members; left > 0 && m->name != NULL; m++) {
+        const json_t *value = member_value(object, m->name, &left);
 
         if (value == NULL || json_is_null(value))
             continue;
         put_name(out, m->name);
         put(out, m, value, all);
     }
-    json_object_foreach((json_t *)(uintptr_t)object, name, other)
-    {
-        if (!all || member_of(members, name) != NULL)
-            continue;
-        put_name(out, name);
-        rg_json_put_value(out, other);
-    }
+    if (all)
+        json_object_foreach((json_t *)(uintptr_t)object, name, other)
+        {
+            if (member_of(members, name) != NULL)
+                continue;
+            put_name(out, name);
+            rg_json_put_value(out, other);
+        }
     rg_buf_put_u8(out, '}');
 }
 

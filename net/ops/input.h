@@ -38,7 +38,7 @@ struct rg_external_id {
 bool rg_external_id_next(struct rg_cursor *cur, struct rg_external_id *ret_id);
 
 /* What the files of this room share. The command's buffer keeps its own sticky error: RG_ETOOBIG, RG_ENOMEM. */
-/** A fresh random id. */
+/** A fresh random id. Never in a process that forks and goes on in both: they would give the same ones. */
 struct rg_uuid rg_id_mint(void);
 /** A field, unless the text is empty. */
 void rg_cmd_put_text(struct rg_buf *cmd, uint32_t field, struct rg_span text);
