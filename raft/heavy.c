@@ -128,6 +128,7 @@ enum rg_err rg_heavy_begin(struct rg_heavy *heavy, struct rg_store *store, uint6
     heavy->store = store;
     heavy->attempts = 0;
     hand_over(heavy);
+    RG_ASSERT(!rg_heavy_idle(heavy)); /* from now on nobody else writes */
     return RG_OK;
 }
 

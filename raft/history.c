@@ -5,6 +5,9 @@
 
 #include "crypto/digest.h"
 
+_Static_assert(2 * sizeof ((struct rg_history *)0)->b >= RG_HISTORY_TEXT_BYTES - 1, "the text is of what there is");
+_Static_assert(sizeof "unknown" <= RG_HISTORY_TEXT_BYTES, "it fits");
+_Static_assert(sizeof(struct rg_history) == sizeof ((struct rg_history *)0)->b, "compared whole");
 struct rg_history rg_history_of(const struct rg_entry *first)
 {
     uint8_t hash[RG_SHA256_BYTES];
@@ -14,6 +17,7 @@ struct rg_history rg_history_of(const struct rg_entry *first)
     rg_sha256(first->data, hash);
     _Static_assert(sizeof history.b <= sizeof hash, "a part of it");
     memcpy(history.b, hash, sizeof history.b);
+    RG_ASSERT(rg_history_known(&history)); /* a hash of nothing but zeros would be none */
     return history;
 }
 

@@ -177,6 +177,7 @@ static bool incarnation_taken(const struct rg_members *members, size_t n, const 
  * bound. */
 static bool address_taken(const struct rg_members *members, size_t n, const struct rg_peer_config *peer)
 {
+    RG_ASSERT(n <= members->n);
     RG_ASSERT(n <= RG_PEERS_MAX);
     for (size_t i = 0; i < n; i++)
         if (strcmp(members->peers[i].link, peer->link) == 0 && strcmp(members->peers[i].region, peer->region) == 0 &&

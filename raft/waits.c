@@ -59,7 +59,6 @@ enum rg_err rg_waits_push(struct rg_waits *waits, struct rg_wait *wait, size_t m
     enum rg_err err = room(waits, max);
 
     RG_ASSERT(wait->on_done != NULL);
-    RG_ASSERT(waits->n <= max);
     if (err)
         return err;
     waits->items[waits->n++] = wait;
@@ -67,6 +66,7 @@ enum rg_err rg_waits_push(struct rg_waits *waits, struct rg_wait *wait, size_t m
         swap(waits->items, i, (i - 1) / 2);
     RG_ASSERT(waits->n <= max);
     RG_ASSERT(waits->n <= waits->cap);
+    RG_ASSERT(!before(wait, waits->items[0])); /* the smallest is on top */
     return RG_OK;
 }
 

@@ -10,6 +10,7 @@ enum rg_binding rg_binding_of(const struct rg_incarnation *bound, const struct r
 
 static const struct rg_binding_heard *heard_of(const struct rg_binding_heard *heard, size_t n, uint64_t id)
 {
+    RG_ASSERT(id != 0);
     for (size_t i = 0; i < n; i++)
         if (heard[i].id == id && rg_incarnation_known(&heard[i].said))
             return &heard[i];
@@ -40,6 +41,7 @@ bool rg_binding_next(const struct rg_members *now, const struct rg_binding_heard
             return false;
         if (h == NULL || !h->up || rg_incarnation_known(&m.peers[i].incarnation) || is_taken(&m, &h->said))
             continue;
+        RG_ASSERT(h->id == m.peers[i].id);
         m.peers[i].incarnation = h->said;
         any = true;
     }
@@ -55,14 +57,19 @@ void rg_binding_first(struct rg_members *members, uint64_t id, const struct rg_i
     RG_ASSERT(id != 0);
     RG_ASSERT(rg_incarnation_known(incarnation));
     RG_ASSERT(rg_members_bound(members) == 0);
-    for (size_t i = 0; i < members->n && rg_members_voters(members) == 1; i++)
+    RG_ASSERT(rg_members_votes(members, id));
+    if (rg_members_voters(members) != 1)
+        return;
+    for (size_t i = 0; i < members->n; i++)
         if (members->peers[i].id == id)
             members->peers[i].incarnation = *incarnation;
+    RG_ASSERT(rg_members_bound(members) == 1);
 }
 
 enum rg_err rg_binding_refuse(enum rg_binding binding, uint64_t peer, struct rg_errctx *ctx)
 {
     RG_ASSERT(binding != RG_BINDING_FITS);
+    RG_ASSERT(peer != 0);
     if (binding == RG_BINDING_UNSAID)
         return rg_fail(ctx, RG_EPEER, "peer %llu does not say which data directory it has: its release is too old for this cluster",
                        (unsigned long long)peer);
@@ -72,6 +79,7 @@ enum rg_err rg_binding_refuse(enum rg_binding binding, uint64_t peer, struct rg_
 
 bool rg_binding_counts(const struct rg_members *members, const struct rg_peer_config *peer)
 {
+    RG_ASSERT(peer->id != 0);
     return rg_incarnation_known(&peer->incarnation) || rg_members_bound(members) == 0;
 }
 

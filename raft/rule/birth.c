@@ -7,7 +7,21 @@
 
 static const char *const names[] = {
     [RG_BIRTH_BLANK] = "blank", [RG_BIRTH_INIT] = "init", [RG_BIRTH_MAKING] = "making", [RG_BIRTH_WAS] = "was", [RG_BIRTH_HAS] = "has"};
+_Static_assert(RG_LEN(names) == RG_BIRTH_HAS + 1, "each state that is said has a name");
+_Static_assert(RG_BIRTH_SETTLE_MS < RG_BIRTH_PATIENCE_MS, "who has an instance says so before anything is refused for want of an answer");
+_Static_assert(sizeof ((struct rg_birth_peer *)0)->region == sizeof ((struct rg_peer_config *)0)->region, "a region is copied whole");
 
+static void birth_check(const struct rg_birth *b)
+{
+    RG_ASSERT(b->self != 0);
+    RG_ASSERT(b->n < RG_PEERS_MAX); /* the others */
+    RG_ASSERT(b->state == RG_BIRTH_BLANK || b->state == RG_BIRTH_INIT || b->state == RG_BIRTH_MAKING);
+    RG_ASSERT((b->init_ms == 0) == (b->state == RG_BIRTH_BLANK)); /* it was asked to make one, or not */
+    RG_ASSERT(!b->was || b->state == RG_BIRTH_BLANK);
+    RG_ASSERT(!b->yielded || b->state == RG_BIRTH_BLANK);
+    RG_ASSERT(b->counts_from <= b->question);
+    RG_ASSERT(b->state == RG_BIRTH_BLANK || b->counts_from > 0); /* what was said before does not count */
+}
 const char *rg_birth_name(enum rg_birth_state state)
 {
     return (size_t)state < RG_LEN(names) ? names[state] : NULL;
@@ -24,6 +38,7 @@ enum rg_birth_state rg_birth_of(struct rg_span name)
 void rg_birth_begin(struct rg_birth *b, const struct rg_peer_config *peers, size_t n, uint64_t self)
 {
     *b = (struct rg_birth){.self = self, .state = RG_BIRTH_BLANK, .question = 1};
+    RG_ASSERT(n >= 1);
     RG_ASSERT(n <= RG_PEERS_MAX);
     for (size_t i = 0; i < n; i++) {
         struct rg_birth_peer *p = &b->peers[b->n];
@@ -34,10 +49,13 @@ void rg_birth_begin(struct rg_birth *b, const struct rg_peer_config *peers, size
         snprintf(p->region, sizeof p->region, "%s", peers[i].region);
         b->n++;
     }
+    RG_ASSERT(b->n < n); /* itself among them */
+    birth_check(b);
 }
 
 static struct rg_birth_peer *find(struct rg_birth *b, uint64_t id)
 {
+    RG_ASSERT(b->n < RG_PEERS_MAX);
     for (size_t i = 0; i < b->n; i++)
         if (b->peers[i].id == id)
             return &b->peers[i];
@@ -48,6 +66,7 @@ static struct rg_birth_peer *find(struct rg_birth *b, uint64_t id)
 
 static bool is_among(const uint64_t *ids, size_t n, uint64_t id)
 {
+    RG_ASSERT(ids != NULL || n == 0);
     for (size_t i = 0; i < n; i++)
         if (ids[i] == id)
             return true;
@@ -56,6 +75,7 @@ static bool is_among(const uint64_t *ids, size_t n, uint64_t id)
 
 enum rg_err rg_birth_init(struct rg_birth *b, const uint64_t *without, size_t n, uint64_t now_ms, struct rg_errctx *ctx)
 {
+    birth_check(b);
     RG_ASSERT(now_ms > 0);
     if (b->state == RG_BIRTH_MAKING)
         return RG_OK;
@@ -77,6 +97,8 @@ enum rg_err rg_birth_init(struct rg_birth *b, const uint64_t *without, size_t n,
     b->yielded = false;
     b->init_ms = now_ms;
     b->counts_from = b->question;
+    birth_check(b);
+    RG_ASSERT(b->n == 0 || RG_BUG(init_no_ask) || b->peers[0].state == RG_BIRTH_SILENT); /* each is asked (again) */
     return RG_OK;
 }
 
@@ -87,12 +109,19 @@ enum rg_birth_state rg_birth_says(const struct rg_birth *b)
     return b->was && b->state == RG_BIRTH_BLANK ? RG_BIRTH_WAS : b->state;
 }
 
-uint64_t rg_birth_ask(struct rg_birth *b) { return b->question++; }
+uint64_t rg_birth_ask(struct rg_birth *b)
+{
+    RG_ASSERT(b->question > 0); /* 0 is no question's */
+    RG_ASSERT(b->question < UINT64_MAX);
+    return b->question++;
+}
 
 /* The lower id makes it; whoever decided already, does. By what it answered alone: anybody can ask, and say that it is a peer. Two that
  * each heard that the other was blank would each have begun before the other. */
 static void yield_to(struct rg_birth *b, uint64_t peer, enum rg_birth_state state)
 {
+    RG_ASSERT(peer != b->self);
+    RG_ASSERT(state != RG_BIRTH_SILENT);
     if (b->state != RG_BIRTH_INIT || !(state == RG_BIRTH_MAKING || (state == RG_BIRTH_INIT && peer < b->self)) || RG_BUG(init_no_yield))
         return;
     b->state = RG_BIRTH_BLANK;
@@ -109,6 +138,7 @@ void rg_birth_heard(struct rg_birth *b, uint64_t peer, uint64_t question, enum r
     p->state = state;
     p->bound = bound;
     yield_to(b, peer, state);
+    birth_check(b);
 }
 
 void rg_birth_unheard(struct rg_birth *b, uint64_t peer)
@@ -133,6 +163,7 @@ static const struct rg_birth_peer *who_has(const struct rg_birth *b)
 {
     const struct rg_birth_peer *has = first(b, RG_BIRTH_HAS, true);
 
+    RG_ASSERT(has == NULL || has->id != b->self);
     return has != NULL ? has : first(b, RG_BIRTH_OLD, true);
 }
 
@@ -146,6 +177,8 @@ static bool is_bound(const struct rg_birth *b)
 
 static void refuse(struct rg_birth *b)
 {
+    RG_ASSERT(b->state == RG_BIRTH_INIT);
+    RG_ASSERT(!b->yielded);
     b->state = RG_BIRTH_BLANK;
     b->init_ms = 0;
 }
@@ -153,6 +186,9 @@ static void refuse(struct rg_birth *b)
 /* Somebody has an instance. */
 static enum rg_birth_verdict with(struct rg_birth *b, const struct rg_birth_peer *has, uint64_t now_ms, char why[512])
 {
+    RG_ASSERT(has->state == RG_BIRTH_HAS || has->state == RG_BIRTH_OLD);
+    RG_ASSERT(b->state != RG_BIRTH_MAKING);
+    RG_ASSERT(b->has_ms <= now_ms);
     if (b->state == RG_BIRTH_INIT) {
         snprintf(why, 512, "InitRefused: node %llu (%s) %s: start without --init, and this node joins it. To begin anew instead, every "
                  "node must be empty: regent node reset", (unsigned long long)has->id, has->region,
@@ -174,13 +210,16 @@ static enum rg_birth_verdict make(struct rg_birth *b, uint64_t now_ms, char why[
     const struct rg_birth_peer *silent = first(b, RG_BIRTH_SILENT, false), *rival = first(b, RG_BIRTH_INIT, true);
     const struct rg_birth_peer *was = first(b, RG_BIRTH_WAS, true);
 
+    RG_ASSERT(b->state == RG_BIRTH_INIT);
+    RG_ASSERT(b->init_ms <= now_ms);
+    RG_ASSERT(!b->was);
+    RG_ASSERT(rival == NULL || rival->id > b->self || RG_BUG(init_no_yield)); /* to a lower one it has yielded */
     if (was != NULL) {
         snprintf(why, 512, "InitRefused: node %llu (%s) is empty, but was one of an instance, which may live on elsewhere. If that one is "
                  "gone for good, there: regent node reset --mark --config FILE", (unsigned long long)was->id, was->region);
         refuse(b);
         return RG_BIRTH_REFUSES;
     }
-
     if (silent != NULL && now_ms - b->init_ms >= RG_BIRTH_PATIENCE_MS) {
         snprintf(why, 512, "InitRefused: node %llu (%s) does not answer, and may hold an instance. Start it, empty; or, if it certainly "
                  "has none: --init --without %llu", (unsigned long long)silent->id, silent->region, (unsigned long long)silent->id);
@@ -195,6 +234,7 @@ static enum rg_birth_verdict make(struct rg_birth *b, uint64_t now_ms, char why[
                  rival->region);
     if (silent != NULL || rival != NULL)
         return RG_BIRTH_WAITS;
+    RG_ASSERT(who_has(b) == NULL);
     b->state = RG_BIRTH_MAKING;
     return RG_BIRTH_MAKES;
 }
@@ -204,6 +244,8 @@ static void waits(const struct rg_birth *b, char why[512])
     const struct rg_birth_peer *silent = first(b, RG_BIRTH_SILENT, true);
     char tail[120] = "";
 
+    RG_ASSERT(b->state == RG_BIRTH_BLANK);
+    RG_ASSERT(!b->let_in);
     if (silent != NULL)
         snprintf(tail, sizeof tail, "; node %llu (%s) does not answer", (unsigned long long)silent->id, silent->region);
     if (b->yielded)
@@ -222,6 +264,7 @@ enum rg_birth_verdict rg_birth_step(struct rg_birth *b, uint64_t now_ms, char wh
 {
     const struct rg_birth_peer *has = who_has(b);
 
+    birth_check(b);
     RG_ASSERT(now_ms > 0);
     why[0] = '\0';
     if (b->state == RG_BIRTH_MAKING)
@@ -249,4 +292,6 @@ void rg_birth_members(struct rg_members *members, uint64_t self, enum rg_founds 
         else if (founds == RG_FOUNDS_ALONE)
             p->role = RG_ROLE_LEARNER;
     }
+    RG_ASSERT(founds != RG_FOUNDS_ALONE || rg_members_voters(members) == 1);
+    RG_ASSERT(founds == RG_FOUNDS_LISTED || rg_members_votes(members, self) == (founds == RG_FOUNDS_ALONE));
 }

@@ -17,8 +17,8 @@ enum rg_err rg_change_apply(struct rg_change *change, const struct rg_members *n
     size_t at = 0;
 
     RG_ASSERT(leader != 0);
-    RG_ASSERT(m.n >= 1);
     RG_ASSERT(m.n <= RG_PEERS_MAX);
+    RG_ASSERT(rg_members_find(now, leader) != NULL);
     while (at < m.n && m.peers[at].id != want->id)
         at++;
     if (want->id == leader)
@@ -51,6 +51,7 @@ enum rg_err rg_change_apply(struct rg_change *change, const struct rg_members *n
     RG_ASSERT(m.n <= RG_PEERS_MAX);
     RG_ASSERT(m.n + 1 >= now->n);
     RG_ASSERT(m.n <= now->n + 1);
+    RG_ASSERT(rg_members_votes(&m, leader) == rg_members_votes(now, leader));
     *ret_after = m;
     return RG_OK;
 }
@@ -70,7 +71,7 @@ void rg_change_promoted(const struct rg_members *now, uint64_t id, struct rg_mem
         m.peers[m.n++].role = p->id == id ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
     }
     RG_ASSERT(m.n <= now->n);
-    RG_ASSERT(rg_members_voters(&m) <= 1);
+    RG_ASSERT(rg_members_voters(&m) == (rg_members_find(now, id) != NULL));
     *ret_after = m;
 }
 
@@ -81,6 +82,7 @@ void rg_change_handed(const struct rg_members *now, uint64_t to, struct rg_membe
     *ret_after = *now;
     for (size_t i = 0; i < ret_after->n; i++)
         ret_after->peers[i].role = ret_after->peers[i].id == to ? RG_ROLE_VOTER : RG_ROLE_LEARNER;
+    RG_ASSERT(rg_members_voters(ret_after) == (rg_members_find(now, to) != NULL));
 }
 
 uint64_t rg_change_only_voter(const struct rg_members *members)

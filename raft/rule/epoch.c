@@ -3,6 +3,10 @@
 
 #include "base/bug/bug.h"
 
+_Static_assert(RG_EPOCH_MAX == UINT32_MAX, "the high half of a term");
+_Static_assert((RG_EPOCH_MAX + 1) % RG_EPOCH_IDS == 0, "up to the last one, every id has as many");
+_Static_assert(RG_EPOCH_HEARD_MAX + RG_EPOCH_IDS <= RG_EPOCH_MAX, "above what is heard, every id has one");
+
 bool rg_epoch_of_node(uint64_t epoch, uint64_t id)
 {
     return epoch % RG_EPOCH_IDS == id % RG_EPOCH_IDS;
@@ -24,12 +28,15 @@ uint64_t rg_epoch_next(uint64_t known, uint64_t id)
 
 bool rg_epoch_may_promise(uint64_t known, uint64_t epoch, uint64_t asks)
 {
+    RG_ASSERT(known <= RG_EPOCH_MAX);
+    RG_ASSERT(asks != 0);
     return (epoch <= known || epoch - known <= RG_EPOCH_AHEAD_MAX) && epoch < RG_EPOCH_HEARD_MAX &&
            (rg_epoch_of_node(epoch, asks) || RG_BUG(epoch_next_one));
 }
 
 uint64_t rg_epoch_heard(uint64_t known, uint64_t claimed)
 {
+    RG_ASSERT(known <= RG_EPOCH_MAX);
     return RG_MIN(claimed, RG_MIN(known + RG_EPOCH_AHEAD_MAX, RG_EPOCH_HEARD_MAX));
 }
 
@@ -42,6 +49,7 @@ void rg_epochs_add(struct rg_epochs *epochs, uint64_t epoch, uint64_t first_inde
     }
     RG_ASSERT(epochs->n == 0 || epoch > epochs->began[epochs->n - 1].epoch);
     RG_ASSERT(epochs->n == 0 || first_index > epochs->began[epochs->n - 1].first_index);
+    RG_ASSERT(first_index > 0);
     epochs->began[epochs->n].epoch = epoch;
     epochs->began[epochs->n++].first_index = first_index;
 }

@@ -13,6 +13,7 @@
 #define RG_EPOCH_AHEAD_MAX (64u * RG_EPOCH_IDS) /* promotions in a row that came to nothing, and that a node has not heard of */
 #define RG_EPOCHS_MAX 64 /* beginnings kept */
 #define RG_FIRST_TERM ((UINT64_C(1) << RG_EPOCH_SHIFT) | 1)
+_Static_assert(RG_FIRST_TERM >> RG_EPOCH_SHIFT == 1, "an instance begins with the first epoch");
 
 static inline uint64_t rg_epoch_of(uint64_t term)
 {

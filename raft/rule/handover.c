@@ -34,6 +34,7 @@ static enum rg_err judge_promises(const struct rg_handover_from *from, struct rg
     for (size_t i = 0; i < r->n; i++) /* a region promises when all of its nodes do, and one that is still being filled promises nothing */
         reachable += r->whole[i] > 0 && r->whole[i] >= from->config_index;
     RG_ASSERT(reachable <= r->n);
+    RG_ASSERT(h->lag_entries <= LAG_MAX); /* the target itself was judged before */
     if (from->durability > 0 && reachable + from->durability < r->n)
         return rg_handover_say(h, RG_EUNREADY, "with a durability of %u regions the new primary needs %zu of the %zu other regions, and %u "
                                "are reachable and have the configuration in force",
@@ -55,6 +56,7 @@ static enum rg_err judge_target(const struct rg_handover_from *from, struct rg_h
 {
     const struct rg_handover_target *t = from->target;
 
+    RG_ASSERT(h->lag_entries == 0 && h->heard_ms == 0); /* its outcome is still zero */
     if (t == NULL)
         return rg_handover_say(h, RG_EINVALID, "node %llu is no member of the cluster", (unsigned long long)h->to);
     if (strcmp(t->region, from->region) == 0)
@@ -94,8 +96,8 @@ enum rg_err rg_handover_may(const struct rg_handover_from *from, struct rg_hando
     if (h->epoch > RG_EPOCH_MAX)
         return rg_handover_say(h, RG_EUNREADY, "no epoch is left above %llu", (unsigned long long)from->epoch_known);
     RG_ASSERT(h->epoch > from->epoch_known);
-    RG_ASSERT(h->lag_entries <= LAG_MAX);
     RG_ASSERT(h->heard_ms <= HEARD_MS_MAX);
+    RG_ASSERT(rg_epoch_of_node(h->epoch, h->to) || RG_BUG(epoch_next_one));
     return RG_OK;
 }
 
@@ -120,6 +122,9 @@ bool rg_handover_takes(const struct rg_handover_here *here, const struct rg_msg_
 {
     RG_ASSERT(here->id != 0);
     RG_ASSERT(here->persisted <= here->last_index);
+    RG_ASSERT(here->last_term <= here->term);
+    RG_ASSERT(here->promised <= RG_EPOCH_MAX);
+    RG_ASSERT(m->config.n <= RG_RAFT_CONFIG_BYTES_MAX);
     return here->follows && here->last_index == m->last_index && here->last_term == m->last_term &&
            here->persisted == here->last_index && term_fits(here, m->term, m->last_term) && only_voter(m->config) == here->id;
 }
@@ -131,6 +136,7 @@ uint64_t rg_handover_resumes(const struct rg_meta *meta, uint64_t last, uint64_t
     uint64_t to;
 
     RG_ASSERT(config_index <= last);
+    RG_ASSERT((meta->ceded_index == 0) == (meta->ceded_term == 0));
     if (meta->ceded_index == 0 || config_index != meta->ceded_index + 1 || last != config_index || (meta->term & UINT32_MAX) != 0 ||
         (meta->promised > rg_epoch_of(meta->term) && !RG_BUG(promise_follows)))
         return 0;

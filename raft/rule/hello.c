@@ -21,6 +21,7 @@ static bool is_guest(const struct rg_hello_here *here, const struct rg_hello *h)
 {
     uint64_t theirs = rg_epoch_of(h->term), ours = rg_epoch_of(here->meta->term);
 
+    RG_ASSERT(!rg_members_votes(here->members, here->peer)); /* asked of who is no member */
     /* The same epoch: it was a guest here before, and its log has not come far enough yet. */
     return h->voter && (theirs > ours || (theirs == ours && !votes(here)));
 }
@@ -57,6 +58,8 @@ static enum rg_err judge_history(const struct rg_hello_here *here, const struct 
 
     if (!rg_history_differ(&here->history, &h->history) || RG_BUG(history_unasked))
         return RG_OK;
+    RG_ASSERT(judged->verdict == RG_HELLO_REFUSED);
+    RG_ASSERT(rg_history_known(&here->history));
     judged->verdict = RG_HELLO_FOREIGN;
     rg_history_text(&h->history, theirs);
     rg_history_text(&here->history, ours);
@@ -76,6 +79,8 @@ static enum rg_err judge_directory(const struct rg_hello_here *here, const struc
     struct rg_incarnation own = rg_members_incarnation(here->members, here->id);
     enum rg_binding binding = rg_binding_of(&bound, &h->incarnation);
 
+    RG_ASSERT(h->from == here->peer);
+    RG_ASSERT(judged->verdict == RG_HELLO_REFUSED && !judged->itself); /* nobody has said more yet */
     if (RG_BUG(wiped_taken))
         return RG_OK;
     if (rg_incarnation_known(&h->bound) && !rg_incarnation_equal(&h->bound, &here->meta->incarnation)) {
@@ -102,6 +107,8 @@ static enum rg_err judge_own_life(const struct rg_hello_here *here, const struct
     const struct rg_life own = {.start = here->meta->starts, .boot = here->own_boot};
     enum rg_life_order order = rg_life_cmp(&own, &h->life);
 
+    RG_ASSERT(!judged->itself);
+    RG_ASSERT(h->to == here->id); /* it is us that it speaks of */
     if (h->life.start == 0 || order == RG_LIFE_SAME || order == RG_LIFE_EARLIER ||
         !rg_incarnation_equal(&h->bound, &here->meta->incarnation) || RG_BUG(lives_taken))
         return RG_OK;
@@ -127,6 +134,7 @@ static enum rg_err judge_life(const struct rg_hello_here *here, const struct rg_
     enum rg_life_order order = rg_life_cmp(&seen, &said);
     enum rg_err err = judge_own_life(here, h, judged, ctx);
 
+    RG_ASSERT(h->from == here->peer);
     if (err || order == RG_LIFE_SAME || order == RG_LIFE_LATER || RG_BUG(lives_taken))
         return err;
     judged->verdict = RG_HELLO_EARLIER;
@@ -143,6 +151,7 @@ static enum rg_err judge_epoch(const struct rg_hello_here *here, const struct rg
 {
     uint64_t theirs = rg_epoch_of(h->term), ours = rg_epoch_of(here->meta->term);
 
+    RG_ASSERT(judged->why == NULL);
     if (h->term == 0 || here->meta->term == 0)
         return RG_OK;
     if (theirs > ours && votes(here) && !here->reborn && !RG_BUG(hello_no_fence)) {
@@ -160,6 +169,7 @@ static enum rg_err judge_epoch(const struct rg_hello_here *here, const struct rg
 
 static enum rg_err judge_beginning(const struct rg_hello_here *here, const struct rg_hello *h, struct rg_errctx *ctx)
 {
+    RG_ASSERT(here->first_crc == 0 || here->last_index > 0);
     if (h->first_crc != 0 && here->first_crc != 0 && h->first_crc != here->first_crc)
         return rg_fail(ctx, RG_EPEER, "peer %llu began with another first configuration", (unsigned long long)here->peer);
     return RG_OK;
@@ -170,11 +180,13 @@ static enum rg_err judge_beginning(const struct rg_hello_here *here, const struc
 bool rg_hello_lost(uint64_t epoch, uint64_t last, uint64_t there, uint64_t index, uint64_t term)
 {
     RG_ASSERT(there == 0 || index <= last);
+    RG_ASSERT(epoch <= RG_EPOCH_MAX);
     return index > 0 && rg_epoch_of(term) == epoch && (index > last || (there != 0 && there != term));
 }
 
 enum rg_err rg_hello_say_lost(struct rg_errctx *ctx, uint64_t peer, uint64_t index, uint64_t term, uint64_t last)
 {
+    RG_ASSERT(index > 0);
     return rg_fail(ctx, RG_EPEER, "learner %llu holds entry %llu of term %llu, this primary ends at %llu: it has lost data; writes are "
                    "refused", (unsigned long long)peer, (unsigned long long)index, (unsigned long long)term, (unsigned long long)last);
 }
@@ -185,6 +197,8 @@ static enum rg_err judge_ahead(const struct rg_hello_here *here, const struct rg
 {
     bool primary = here->leading || (votes(here) && rg_members_voters(here->members) == 1);
 
+    RG_ASSERT(judged->itself);
+    RG_ASSERT(!primary || votes(here));
     if (h->voter || !primary ||
         !rg_hello_lost(rg_epoch_of(here->meta->term), here->last_index, here->term_there, h->last_index, h->last_term))
         return RG_OK;
@@ -197,8 +211,10 @@ static enum rg_err judge_ahead(const struct rg_hello_here *here, const struct rg
 static enum rg_err judge_wiped(const struct rg_hello_here *here, const struct rg_hello *h, struct rg_hello_judged *judged,
                                struct rg_errctx *ctx)
 {
+    RG_ASSERT(judged->itself);
     if (here->match == 0 || RG_BUG(wiped_taken) || h->boot == here->boot || h->last_index >= here->match)
         return RG_OK;
+    RG_ASSERT(here->leading);
     judged->verdict = RG_HELLO_FORGOT;
     return rg_fail(ctx, RG_EPEER, "peer %llu had entry %llu durable and comes back with %llu: a node that forgets needs a new id",
                    (unsigned long long)here->peer, (unsigned long long)here->match, (unsigned long long)h->last_index);
@@ -209,6 +225,7 @@ static enum rg_err judge_wiped(const struct rg_hello_here *here, const struct rg
 static enum rg_err judge_forgotten(const struct rg_hello_here *here, const struct rg_hello *h, struct rg_hello_judged *judged,
                                    struct rg_errctx *ctx)
 {
+    RG_ASSERT(judged->itself);
     if (h->seen <= here->last_index || !h->leader || h->term < here->meta->term || here->followed || here->leading ||
         RG_BUG(wiped_taken) || here->installing)
         return RG_OK;
@@ -227,6 +244,7 @@ static enum rg_err judge_forgotten(const struct rg_hello_here *here, const struc
  * says of a later epoch is so. */
 static bool leads_later(const struct rg_hello_here *here, const struct rg_hello *h)
 {
+    RG_ASSERT(here->meta->node_id == here->id);
     return !here->gone && strcmp(h->cluster_id, here->meta->cluster_id) == 0 && h->from == here->peer && h->to == here->id &&
            !rg_history_differ(&here->history, &h->history) &&
            here->peer != here->id && h->voter && rg_epoch_of(h->term) > rg_epoch_of(here->meta->term) && !RG_BUG(later_unheard);
@@ -246,6 +264,8 @@ static enum rg_err judge(const struct rg_hello_here *here, const struct rg_hello
         err = judge_life(here, h, judged, ctx);
     if (err)
         return err;
+    RG_ASSERT(h->from == here->peer && h->to == here->id);
+    RG_ASSERT(judged->verdict == RG_HELLO_REFUSED);
     judged->itself = true;
     err = judge_epoch(here, h, judged, ctx);
     if (!err)
@@ -281,5 +301,8 @@ enum rg_err rg_hello_judge(const struct rg_hello_here *here, const struct rg_hel
     RG_ASSERT(judged->verdict != RG_HELLO_FOREIGN || rg_history_differ(&here->history, &h->history));
     RG_ASSERT((judged->verdict != RG_HELLO_OTHER && judged->verdict != RG_HELLO_EARLIER) || !judged->itself);
     RG_ASSERT(judged->verdict != RG_HELLO_FOREIGN || !judged->itself);
+    RG_ASSERT((judged->verdict != RG_HELLO_AHEAD && judged->verdict != RG_HELLO_FENCES) || votes(here));
+    RG_ASSERT(judged->verdict != RG_HELLO_FORGOT || here->leading);
+    RG_ASSERT(judged->verdict != RG_HELLO_SUPERSEDED || err == RG_ESUPERSEDED);
     return err;
 }

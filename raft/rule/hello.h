@@ -41,7 +41,7 @@ struct rg_hello_judged {
     const char *why; /* static; this node is fenced, or ends */
 };
 
-/** RG_OK: it is taken. RG_EPEER, RG_EFENCED and why: it is not. `judged` is filled in whichever it is. */
+/** RG_OK: it is taken. RG_EPEER, RG_EFENCED, RG_ESUPERSEDED and why: it is not. `judged` is filled in whichever it is. */
 RG_MUST enum rg_err rg_hello_judge(const struct rg_hello_here *here, const struct rg_hello *hello, struct rg_hello_judged *judged,
                                    struct rg_errctx *ctx);
 

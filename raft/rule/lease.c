@@ -5,6 +5,8 @@
 
 /* A peer says how much is left, with its tolerance: a number beyond all leases must not wrap around and be waited for briefly. */
 #define OUTLAST_MS_MAX (2 * (uint64_t)RG_LEASE_MS_MAX)
+_Static_assert(OUTLAST_MS_MAX > (uint64_t)RG_LEASE_MS_MAX * 101 / 100 + 1, "what is left of the longest lease is waited for whole");
+_Static_assert((uint64_t)RG_LEASE_MS_MAX <= UINT32_MAX, "a length has four bytes");
 
 uint64_t rg_lease_count_ms(uint64_t lease_ms)
 {
@@ -68,6 +70,7 @@ void rg_grants_assume(struct rg_grants *grants, uint64_t lease_ms, uint64_t now_
     RG_ASSERT(grants->until_ms == 0);
     if (lease_ms > 0)
         grants->until_ms = now_ms + rg_lease_outlast_ms(lease_ms);
+    RG_ASSERT(grants->others_ms == 0);
 }
 
 uint64_t rg_grants_left_ms(const struct rg_grants *grants, uint64_t ceded, uint64_t now_ms)
@@ -76,5 +79,6 @@ uint64_t rg_grants_left_ms(const struct rg_grants *grants, uint64_t ceded, uint6
 
     RG_ASSERT(grants->others_ms <= grants->until_ms);
     RG_ASSERT(grants->to != 0 || grants->others_ms == 0);
+    RG_ASSERT(until <= now_ms + rg_lease_outlast_ms(OUTLAST_MS_MAX)); /* nobody waits for ever */
     return until > now_ms ? until - now_ms : 0;
 }

@@ -21,6 +21,7 @@ enum rg_err rg_promotion_say(struct rg_failover *f, enum rg_err err, const char 
 void rg_promotion_answer(struct rg_candidate *c, const struct rg_msg_fence_result *m)
 {
     RG_ASSERT(c->id != 0);
+    RG_ASSERT(m->epoch <= RG_EPOCH_MAX);
     c->answered = true;
     c->promised = m->promised;
     c->leader = m->leader;
@@ -69,6 +70,7 @@ static void count_regions(const struct rg_promotion *p, struct rg_failover *f)
 {
     f->regions = f->regions_answered = 0;
     for (size_t i = 0; i < f->n_candidates; i++) {
+        RG_ASSERT(f->candidates[i].id != 0);
         if (seen_before(f, i) || primary_region(p, f->candidates[i].region))
             continue;
         f->regions++;
@@ -95,6 +97,7 @@ static uint64_t missing(const struct rg_promotion *p, const struct rg_candidate 
 {
     uint64_t common = c->last_term == own->last_term ? own->last.index : p->committed;
 
+    RG_ASSERT(position_cmp(c, own) > 0);
     return c->last.index > common ? c->last.index - common : 1;
 }
 
@@ -132,6 +135,7 @@ static void judge_loss(const struct rg_promotion *p, struct rg_failover *f)
     f->nothing_lost = need > 0 && f->regions_answered + need > f->regions && f->known_lost == 0 && first;
     RG_ASSERT(!f->nothing_lost || f->known_lost == 0);
     RG_ASSERT(need > 0 || !f->nothing_lost);
+    RG_ASSERT(f->known_lost >= missing_here);
 }
 
 /* ---- the judgement ---- */
@@ -141,7 +145,8 @@ static enum rg_err say_ahead(struct rg_failover *f, const struct rg_candidate *c
     const struct rg_candidate *own = &f->candidates[0];
 
     RG_ASSERT(c->answered);
-    RG_ASSERT(c != &f->candidates[0]);
+    RG_ASSERT(!f->accept_loss);
+    RG_ASSERT(position_cmp(c, own) > 0);
     if (c->last.epoch == own->last.epoch && c->last_term != own->last_term)
         return rg_promotion_say(f, RG_EREVISION,
                                 "%s (node %llu) is at %llu.%llu of a later leader (term %llu), this node at %llu.%llu of one before it "

@@ -4,6 +4,7 @@
 #include "base/bug/bug.h"
 
 #define LAG_MAX 1000u /* entries: who lacks more is not level */
+_Static_assert(RG_VOTERS_EVEN_MS < RG_VOTER_GONE_MS, "an even number is made odd before a voter that is missing counts as gone");
 
 /* The first that votes, or does not, and is level, or is gone. */
 static const struct rg_voter *first(const struct rg_voter *others, size_t n, bool votes, bool level, uint64_t gone_ms)
@@ -38,6 +39,7 @@ bool rg_voters_next(struct rg_voters *v, const struct rg_voter *others, size_t n
     if (v->leads_ms == 0)
         v->leads_ms = now_ms;
     for (size_t i = 0; i < n; i++) {
+        RG_ASSERT(others[i].id != 0);
         voters += others[i].votes;
         n_ready += !others[i].votes && others[i].level;
     }

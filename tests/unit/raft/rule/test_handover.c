@@ -24,7 +24,7 @@ static void fine(void)
 
 static void expect(enum rg_err want, const char *text)
 {
-    h.text[0] = '\0';
+    h = (struct rg_handover){.to = h.to};
     ck_assert_msg(rg_handover_may(&from, &h) == want, "%s", h.text);
     ck_assert_msg(strstr(h.text, text) != NULL, "\"%s\" is not in \"%s\"", text, h.text);
     ck_assert(want == RG_OK || h.text[0] != '\0');
@@ -108,10 +108,8 @@ TEST(a_region_with_a_node_away_is_not_reckoned_with)
     rg_spread_add(&spread, &(struct rg_spread_peer){.region = "two", .counts = true, .reachable = true, .durable = 3}, "one");
     rg_spread_add(&spread, &(struct rg_spread_peer){.region = "three", .counts = true, .reachable = true, .durable = 3}, "one");
     expect(RG_OK, "");
-    h.epoch = 0;
     rg_spread_add(&spread, &(struct rg_spread_peer){.region = "three", .counts = true, .reachable = false, .durable = 3}, "one");
     expect(RG_OK, ""); /* of two other regions one will do */
-    h.epoch = 0;
     rg_spread_add(&spread, &(struct rg_spread_peer){.region = "two", .counts = true, .reachable = false, .durable = 3}, "one");
     expect(RG_EUNREADY, "needs 1 of the 2 other regions, and 0 are reachable");
 }
@@ -194,6 +192,6 @@ TEST(what_a_start_goes_on_with)
     ck_assert_uint_eq(rg_handover_resumes(&meta, 101, 101, config("2")), 0);
     meta = ceded, meta.promised = 1027; /* to somebody else */
     ck_assert_uint_eq(rg_handover_resumes(&meta, 101, 101, config("2")), 0);
-    meta = ceded, meta.ceded_index = 0;
+    meta = ceded, meta.ceded_index = meta.ceded_term = 0;
     ck_assert_uint_eq(rg_handover_resumes(&meta, 101, 101, config("2")), 0);
 }
