@@ -25,12 +25,14 @@ static void run_burnt(struct sim *sim, struct sim_event *e)
     sim_start_later(sim, e->node);
 }
 
+static bool installs(const struct sim_node *n) { return n->node != NULL && n->node->snap.install.state != INSTALL_NONE; }
+
 /* Before an operation that changes something. True: it burns the fuse. */
-static bool burns(struct sim_node *n)
+static bool burns(struct sim_node *n, bool sync)
 {
     struct sim_event *e;
 
-    if (n->off || n->fuse.after == 0 || --n->fuse.after > 0)
+    if (n->off || n->fuse.after == 0 || (n->fuse.syncs && !(sync && installs(n))) || --n->fuse.after > 0)
         return false;
     n->fuse.burnt = n->off = true;
     e = sim_at(n->sim, n->sim->now_us, run_burnt);
@@ -42,7 +44,7 @@ static bool burns(struct sim_node *n)
 /* One that is done or not done. Evaluates to its outcome. */
 #define WHOLE(n, op)                                                    \
     do {                                                                \
-        if (burns(n) && rg_prng_chance(&(n)->sim->prng, 1, 2))          \
+        if (burns(n, false) && rg_prng_chance(&(n)->sim->prng, 1, 2))          \
             (void)!(op);                                                \
         return (n)->off ? dead(ctx) : (op);                             \
     } while (0)
@@ -80,7 +82,7 @@ static enum rg_err power_pwrite(struct rg_io *io, int fd, const void *p, size_t 
 {
     struct sim_node *n = node_of(io);
 
-    if (burns(n)) /* whole, as far as the process can tell, or up to somewhere; power leaves of either what it likes */
+    if (burns(n, false)) /* whole, as far as the process can tell, or up to somewhere; power leaves of either what it likes */
         (void)!n->files.pwrite(&n->files, fd, p, rg_prng_chance(&n->sim->prng, 1, 2) ? count : rg_prng_below(&n->sim->prng, count + 1),
                                offset, NULL);
     return n->off ? dead(ctx) : n->files.pwrite(&n->files, fd, p, count, offset, ctx);
@@ -111,7 +113,7 @@ static enum rg_err power_fdatasync(struct rg_io *io, int fd, struct rg_errctx *c
 {
     struct sim_node *n = node_of(io);
 
-    if (burns(n) && rg_prng_chance(&n->sim->prng, 1, n->fuse.kill ? 4 : 2)) /* what a kill leaves unsynced is what is of interest */
+    if (burns(n, true) && !n->fuse.syncs && rg_prng_chance(&n->sim->prng, 1, n->fuse.kill ? 4 : 2)) /* what a kill leaves unsynced is what is of interest */
         (void)!n->files.fdatasync(&n->files, fd, ctx);
     return n->off ? dead(ctx) : n->files.fdatasync(&n->files, fd, ctx);
 }
@@ -120,7 +122,9 @@ static enum rg_err power_sync_dir(struct rg_io *io, const char *path, struct rg_
 {
     struct sim_node *n = node_of(io);
 
-    WHOLE(n, n->files.sync_dir(&n->files, path, ctx));
+    if (burns(n, true) && !n->fuse.syncs && rg_prng_chance(&n->sim->prng, 1, 2))
+        (void)!n->files.sync_dir(&n->files, path, ctx);
+    return n->off ? dead(ctx) : n->files.sync_dir(&n->files, path, ctx);
 }
 
 static enum rg_err power_rename(struct rg_io *io, const char *from, const char *to, struct rg_errctx *ctx)

@@ -108,6 +108,7 @@ const struct sim_scenario sim_scenarios[] = {
      sim_story_snapshot_starve},
     {"install-serves", "while a snapshot is loaded, reads, leases and heartbeats go on; then it is there, whole", 2, sim_story_install_serves},
     {"install-killed", "a process ends, power fails, at any moment of a load and any operation of what follows", 3, sim_story_install_killed},
+    {"install-unsynced", "a process ends before a sync while a snapshot is put in place, and power fails in the next one's start", 3, sim_story_install_unsynced},
     {"install-promoted", "somebody takes over while a snapshot is loaded: the state that serves goes on, at once", 2,
      sim_story_install_promoted},
     {"install-newer", "the primary goes on and forgets its log while a snapshot is loaded", 1, sim_story_install_newer},

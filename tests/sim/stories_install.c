@@ -158,6 +158,43 @@ void sim_story_install_killed(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, rg_snapstore_aside(n->node->snaps) == 0); /* segments of before are: the process ended while they were to be deleted */
 }
 
+/* The process ends before one of its syncs: what it wrote, and the names it gave, are there for the next one, and on no disk. Then power
+ * fails at any moment of that one's start. */
+void sim_story_install_unsynced(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim *sim = *ret_sim = behind(seed, trace, (struct sim_params){.learners = 2, .row_us = 20}, 300, false);
+    struct sim_node *n = &sim->nodes[1];
+    uint64_t installed = 0;
+
+    for (unsigned round = 0; round < 24 && !sim->failed; round++) {
+        for (unsigned i = 0; i < 20000 && !sim->failed && !loading(sim, 1) && status_of(sim, 1).snapshot_index <= installed; i++)
+            sim_run_us(sim, 500);
+        n->fuse = (struct sim_fuse){.after = 1 + (unsigned)rg_prng_below(&sim->prng, 4), .kill = true, .syncs = true};
+        for (unsigned i = 0; i < 4000 && n->fuse.after > 0 && n->alive && status_of(sim, 1).snapshot_index <= installed; i++)
+            sim_run_us(sim, 500);
+        n->fuse.after = 0;
+        if (n->alive && n->off)
+            sim_burnt(sim, 1);
+        if (!n->alive) {
+            if (rg_prng_chance(&sim->prng, 3, 4))
+                sim_fuse(sim, 1, (unsigned)rg_prng_between(&sim->prng, 16, 34), false); /* about where the log is opened */
+            EXPECT(sim, sim_start(sim, 1));
+            sim_run_us(sim, rg_prng_below(&sim->prng, 60000));
+            n->fuse.after = 0;
+            sim_crash(sim, 1);
+            EXPECT(sim, sim_start(sim, 1));
+        }
+        if (status_of(sim, 1).snapshot_index <= installed)
+            continue;
+        installed = status_of(sim, 1).snapshot_index; /* another one */
+        sim_run_ms(sim, 500);
+        sim_cut(sim, 0, 1, true);
+        write_and_settle(sim, 300);
+        sim_cut(sim, 0, 1, false);
+    }
+    sim_converge(sim, 30000);
+}
+
 /* ---- somebody takes over ---- */
 
 /* The primary dies while it loads. Promoted itself, it goes on with the state that it serves, at once; what it then acknowledges stays,

@@ -71,6 +71,7 @@ struct sim_conn {
 struct sim_fuse {
     unsigned after; /* which one from now, of those that change a file; 0: none */
     bool kill;      /* the process, not the machine */
+    bool syncs;     /* only those count that make something durable while a snapshot is put in place, and the one that burns it is not done */
     bool burnt;
 };
 
@@ -462,6 +463,7 @@ void sim_story_heavy_full(uint64_t seed, bool trace, struct sim **ret_sim);
 /* ---- stories_install.c ---- */
 void sim_story_install_serves(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_install_killed(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_install_unsynced(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_install_promoted(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_install_newer(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_install_held(uint64_t seed, bool trace, struct sim **ret_sim);
