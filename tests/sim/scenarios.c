@@ -141,6 +141,8 @@ const struct sim_scenario sim_scenarios[] = {
     {"takeovers", "hand-overs, promotions, crashes, partitions, returns, in any order", 12, sim_story_takeovers},
     {"promises", "a candidate out of the primary's hearing, promisers within it, confirmations as long on their way as a lease", 32,
      sim_story_promises},
+    {"promise-forgotten", "a region whose metadata went back to before its grants promises: its primary counts none of them any more", 2,
+     sim_story_promise_forgotten},
     {"raise-voters", "the same among three voters: the primary raises its epoch alone, then they are three again", 2, sim_story_raise_voters},
     {"raise-beside", "a primary that does not hear who began the promised epoch raises none above it", 1, sim_story_raise_beside},
     {"lease-lowered", "a lease of fewer regions, which those that promise do not hear of", 1, sim_story_lease_lowered},

@@ -1,5 +1,6 @@
 /* Everything at once: faults, promotions, hand-overs and returns as events of one stream, none of which waits for another. And the story
  * of a promise, in which few things happen, each at the worst moment. */
+#include "tests/sim/stories_identity.h"
 #include "tests/sim/story.h"
 
 #define BUSY ((struct sim_range){500, 15000})
@@ -13,6 +14,7 @@ struct promises {
     unsigned a, b, c;
     uint64_t lease_us;
     bool crash_before, crash_after, writes, b_stalled;
+    struct simdisk *before; /* own; B's disk before it ever granted: its metadata goes back to that */
 };
 
 static uint64_t around(struct sim *sim, uint64_t lease_us)
@@ -53,7 +55,9 @@ static void leave_open(struct promises *s)
     uint64_t stall = s->crash_before ? rg_prng_between(&sim->prng, 150000, 900000) : around(sim, s->lease_us) + 15000;
     uint64_t b_stall = rg_prng_chance(&sim->prng, 1, 3) ? stall : s->lease_us * 103 / 100 + rg_prng_between(&sim->prng, 0, s->lease_us * 3 / 10);
 
-    s->b_stalled = rg_prng_chance(&sim->prng, 1, 3);
+    s->b_stalled = s->before == NULL && rg_prng_chance(&sim->prng, 1, 3);
+    if (s->before != NULL) /* A's own grant is over, and B goes on granting */
+        stall = s->lease_us * 13 / 10 + rg_prng_between(&sim->prng, 100000, s->lease_us * 7 / 10);
 
     sim_workload_stop(sim);
     for (unsigned try = 0; try < 6 && !sim->failed; try++) { /* a second message would wait for an answer to the first */
@@ -75,9 +79,30 @@ static void leave_open(struct promises *s)
             sim_cut(sim, s->a, at, true);
 }
 
+/* B starts over metadata that knows of no grant, its log is whole, and P hears that it is another life. */
+static void forget_grants(struct promises *s)
+{
+    struct sim *sim = s->sim;
+    struct simdisk *disk = sim->nodes[s->b].disk;
+
+    sim_run_ms(sim, s->lease_us * 12 / 10000);
+    sim_crash(sim, s->b);
+    sim_copy_file(disk, s->before, "/data/meta");
+    sim_copy_file(disk, s->before, "/mark");
+    (void)simdisk_remove(disk, "/mark-log");
+    simdisk_free(RG_STEAL(s->before));
+    EXPECT(sim, sim_start(sim, s->b));
+    for (unsigned i = 0; i < 600 && !sim->failed && !(connected(sim, 0, s->b) && connected(sim, s->a, s->b)); i++)
+        sim_run_us(sim, 500);
+    sim_cut(sim, 0, s->b, true);
+}
+
 static void promise_is_made(struct promises *s)
 {
     struct sim *sim = s->sim;
+
+    if (s->before != NULL)
+        forget_grants(s);
 
     if (s->crash_before) { /* they have just granted a lease, and grant no other */
         sim_crash(sim, s->a);
@@ -106,19 +131,21 @@ static void promise_is_made(struct promises *s)
     EXPECT(sim, sim_start(sim, s->b));
 }
 
-void sim_story_promises(uint64_t seed, bool trace, struct sim **ret_sim)
+static void promises(uint64_t seed, bool trace, struct sim **ret_sim, bool forgets)
 {
     struct sim_params p = {.drift_ppm = 5000, .drift_bound = true, .snapshot_entries = seed % 2 ? 60 : 0, .trailing = 20};
     struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     struct promises s = {.sim = sim, .lease_us = 1000 * rg_prng_between(&sim->prng, 1500, 3500)};
-    bool lease = seed % 4 != 0;
+    bool lease = forgets || seed % 4 != 0;
 
     s.a = 1 + (unsigned)rg_prng_below(&sim->prng, 3);
     s.b = 1 + (s.a + (unsigned)rg_prng_below(&sim->prng, 2)) % 3;
     s.c = 6 - s.a - s.b;
-    s.crash_before = rg_prng_chance(&sim->prng, 1, 4);
-    s.crash_after = !s.crash_before && rg_prng_chance(&sim->prng, 1, 4);
-    s.writes = s.crash_after || rg_prng_chance(&sim->prng, 1, 3);
+    s.crash_before = !forgets && rg_prng_chance(&sim->prng, 1, 4);
+    s.crash_after = !forgets && !s.crash_before && rg_prng_chance(&sim->prng, 1, 4);
+    s.writes = s.crash_after || (!forgets && rg_prng_chance(&sim->prng, 1, 3));
+    if (forgets)
+        s.before = simdisk_clone(sim->nodes[s.b].disk, seed);
     sim_setting(sim, lease ? "lease" : "durability", 2, lease ? NULL : "refuse", (unsigned)(s.lease_us / 1000));
     sim_run_ms(sim, 800);
     sim->lease_policy = lease;
@@ -143,6 +170,9 @@ void sim_story_promises(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_settle(sim);
     EXPECT(sim, sim->lost == 0 || !lease);
 }
+
+void sim_story_promises(uint64_t seed, bool trace, struct sim **ret_sim) { promises(seed, trace, ret_sim, false); }
+void sim_story_promise_forgotten(uint64_t seed, bool trace, struct sim **ret_sim) { promises(seed, trace, ret_sim, true); }
 
 /* ---- the storm ---- */
 

@@ -357,6 +357,7 @@ void sim_story_snapshot_first(uint64_t seed, bool trace, struct sim **ret_sim);
 
 /* ---- storm.c ---- */
 void sim_story_promises(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_promise_forgotten(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_storm(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_storm_transfers(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_storm_roles(uint64_t seed, bool trace, struct sim **ret_sim);
