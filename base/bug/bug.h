@@ -29,10 +29,7 @@
     /* snapshots */ \
     X(snap_no_sync, "a snapshot gets its name before it is on disk") \
     X(snap_name_no_sync, "a snapshot's name is not synced") \
-    X(snap_name_believed, "the name of a snapshot that is found is taken to be on disk") \
     X(snap_row_lost, "the loader leaves out every 31st row of a chunk") \
-    /* the core */ \
-    X(core_stale_answered, "a message of a past term is answered by libraft") \
     /* the state */ \
     X(state_hash_keeps_old, "a row that is replaced stays in the state's hash") \
     /* what is served */ \

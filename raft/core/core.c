@@ -4,7 +4,6 @@
 #include <raft.h>
 #include <stdio.h>
 
-#include "base/bug/bug.h"
 
 /* NEW → STARTED → BROKEN (a step failed: what libraft holds is not known any more) */
 enum core_life { CORE_NEW, CORE_STARTED, CORE_BROKEN };
@@ -632,8 +631,8 @@ enum rg_err rg_core_receive(struct rg_core *core, uint64_t now_ms, uint64_t from
     err = receive_check(core, from, msg);
     if (err)
         return err;
-    if (!RG_BUG(core_stale_answered) && ((msg->type == RG_MSG_APPEND && msg->append.term < rg_core_term(core)) ||
-        (msg->type == RG_MSG_INSTALL && msg->install.term < rg_core_term(core))))
+    if ((msg->type == RG_MSG_APPEND && msg->append.term < rg_core_term(core)) ||
+        (msg->type == RG_MSG_INSTALL && msg->install.term < rg_core_term(core)))
         return receive_stale(core, from, msg, ret_update);
     if ((msg->type == RG_MSG_VOTE || msg->type == RG_MSG_VOTE_RESULT) && no_election(core, from))
         return RG_OK; /* no fault of the peer's: one of the two has not heard of the configuration in force */

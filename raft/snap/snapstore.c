@@ -432,9 +432,8 @@ enum rg_err rg_snapstore_open(struct rg_io *io, const char *dir, struct rg_keypr
         err = io->list(io, dir, list_each, &listing, ctx);
     if (!err)
         err = listing.err;
-    /* The name of one that is here may be in memory only, of a process that was killed before it synced it; and the log, which is
-     * reset for it, does not bring it back. */
-    if (!err && (listing.removed || (snaps->entries != NULL && !RG_BUG(snap_name_believed))))
+    /* The name of one that is here may be in memory only, of a process that was killed before it synced it. */
+    if (!err && (listing.removed || snaps->entries != NULL))
         err = io->sync_dir(io, dir, ctx);
     if (err) {
         rg_snapstore_free(snaps);
