@@ -18,6 +18,15 @@ bool rg_forwarded_takes(enum rg_cmd_kind kind)
     return (rg_cmd_kind_flags(kind) & RG_CMDF_INTENT) != 0 && kind != RG_CMD_CREDENTIAL_DELETE && kind != RG_CMD_CREDENTIAL_PUT;
 }
 
+/* Of the epoch that this primary leads, with itself as what took over: all that is left to say is who wanted it, and why. */
+static bool is_note(const struct rg_cmd *c, const struct rg_forwarded_to *to)
+{
+    struct rg_span region;
+
+    return c->kind == RG_CMD_EPOCH_NOTE && rg_tlv_u64(c->bytes, RG_F_EPOCH, 0) == to->epoch &&
+           rg_tlv_u64(c->bytes, RG_F_NODE_ID, 0) == to->id && rg_tlv_get(c->bytes, RG_F_NAME, &region) && rg_span_is(region, to->region);
+}
+
 /* "AUTHOR via REGION": whoever reads the row sees which region's word for the author it is. A long author's end is cut. */
 static void put_author(struct rg_buf *out, const struct rg_cmd *c, const char *region, int64_t wall_ms)
 {
@@ -49,8 +58,8 @@ static bool too_many(const struct rg_forwarded *from, uint64_t now_ms)
     return from->open >= RG_FORWARDED_OPEN_MAX || from->until_ms >= now_ms + (uint64_t)RG_FORWARDED_BURST * EACH_MS;
 }
 
-enum rg_err rg_forwarded_take(struct rg_forwarded *from, struct rg_span cmd, const char *region, uint64_t now_ms, int64_t wall_ms,
-                              struct rg_buf *out, struct rg_errctx *ctx)
+enum rg_err rg_forwarded_take(struct rg_forwarded *from, struct rg_span cmd, const char *region, const struct rg_forwarded_to *to,
+                              uint64_t now_ms, int64_t wall_ms, struct rg_buf *out, struct rg_errctx *ctx)
 {
     struct rg_cmd c;
     enum rg_err err = rg_cmd_decode(cmd, &c);
@@ -59,7 +68,8 @@ enum rg_err rg_forwarded_take(struct rg_forwarded *from, struct rg_span cmd, con
     RG_ASSERT(region[0] != '\0');
     if (err)
         return err;
-    if (!rg_forwarded_takes(c.kind))
+    RG_ASSERT(to->epoch != 0);
+    if (!rg_forwarded_takes(c.kind) && !is_note(&c, to))
         return rg_fail(ctx, RG_EDENIED, "%s of %s: no region's node may ask for it", rg_cmd_kind_name(c.kind), region);
     if (too_many(from, now_ms))
         return rg_fail(ctx, RG_EBUSY, "%s sends more than %u commands a second, or has %u under way", region, RG_FORWARDED_A_SECOND,

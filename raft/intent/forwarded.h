@@ -1,5 +1,6 @@
 /* raft/intent/forwarded.h: what a primary takes of the commands that other regions' nodes carry to it: clients' writes, in that region's
- * name, so many and no more. A replica is trusted with what its clients may write, and with nothing that changes who is trusted. */
+ * name, so many and no more; and who wanted a hand-over. A replica is trusted with what its clients may write, and with nothing that
+ * changes who is trusted. */
 #ifndef REGENT_RAFT_INTENT_FORWARDED_H
 #define REGENT_RAFT_INTENT_FORWARDED_H
 
@@ -15,7 +16,13 @@ struct rg_forwarded {
     uint64_t until_ms; /* what was taken is worked off then, at RG_FORWARDED_A_SECOND; before that the burst shrinks */
 };
 
-/** Whether a command of this kind may come from another region at all. */
+/* The primary that takes: the note of who handed its epoch over to it, and why, comes from the one that did; apply keeps the first. */
+struct rg_forwarded_to {
+    uint64_t id, epoch;
+    const char *region; /* borrow */
+};
+
+/** Whether a command of this kind may come from another region at all. Beside these, the note above. */
 bool rg_forwarded_takes(enum rg_cmd_kind kind);
 /**
  * Take one more, to be proposed in its sender's region's name.
@@ -23,8 +30,8 @@ bool rg_forwarded_takes(enum rg_cmd_kind kind);
  * out      empty; the command to propose, with "AUTHOR via REGION" as its author
  * RG_EDENIED: not of this kind. RG_EBUSY: too many. RG_EMALFORMED, RG_ETOOBIG. Nothing is counted then.
  */
-RG_MUST enum rg_err rg_forwarded_take(struct rg_forwarded *from, struct rg_span cmd, const char *region, uint64_t now_ms, int64_t wall_ms,
-                                      struct rg_buf *out, struct rg_errctx *ctx);
+RG_MUST enum rg_err rg_forwarded_take(struct rg_forwarded *from, struct rg_span cmd, const char *region, const struct rg_forwarded_to *to,
+                                      uint64_t now_ms, int64_t wall_ms, struct rg_buf *out, struct rg_errctx *ctx);
 /** It is over. */
 void rg_forwarded_done(struct rg_forwarded *from);
 

@@ -224,9 +224,11 @@ static void note_denied(struct rg_node *node, const struct node_peer *peer, cons
 
 static enum rg_err guest_take(struct rg_node *node, struct node_peer *peer, struct rg_span cmd, struct guest *g)
 {
+    const struct rg_forwarded_to to = {.id = node->config.id, .epoch = rg_epoch_of(node->meta.term), .region = node->config.region};
     struct rg_errctx ctx = {.text = ""};
-    enum rg_err err = rg_forwarded_take(&peer->forwarded, cmd, peer->config.region, node_now_ms(node), node->io->wall_ms(node->io), &g->cmd,
-                                        &ctx);
+    enum rg_err err = !node->leading ? RG_ENOTPRIMARY
+                                     : rg_forwarded_take(&peer->forwarded, cmd, peer->config.region, &to, node_now_ms(node),
+                                                         node->io->wall_ms(node->io), &g->cmd, &ctx);
 
     if (err == RG_EDENIED)
         note_denied(node, peer, ctx.text);

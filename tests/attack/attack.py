@@ -50,6 +50,7 @@ TABLE = [
     row("`removed`", "end a node for good: destroy its key and data"),
     row("`removed`, of a later epoch", "the same, as a primary that nobody knows yet"),
     row("`preflight`", "ask a node what it is", "may", "may"),
+    row("`key`", "get the shared key, wrapped for its own certificate's", "may", "may"),
     row("an unknown operation", ""),
     row("hello of the last epoch", "fence the primary; lead a region; use up all epochs", "refused", "refused"),
     row("PROPOSE CREDENTIAL_PUT", "make an administrator"),
@@ -234,6 +235,7 @@ class Siege:
         yield "`removed`", lambda: self.order(who, target, "removed", epoch=self.epoch, **removed)
         yield "`removed`, of a later epoch", lambda: self.order(who, target, "removed", epoch=2**40, **removed)
         yield "`preflight`", lambda: self.order(who, target, "preflight", challenge="00" * 32)
+        yield "`key`", lambda: self.order(who, target, "key", cert=who.cert.read_text() if who.cert is not None else "")
         yield "an unknown operation", lambda: self.order(who, target, "shutdown")
         yield "hello of the last epoch", lambda: self.send(who, target, None, (last, True))
         for kind, fields in {

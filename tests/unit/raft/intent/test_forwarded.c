@@ -28,8 +28,10 @@ static void teardown(void)
 
 static enum rg_err take(uint64_t now_ms)
 {
+    const struct rg_forwarded_to to = {.id = 2, .epoch = 1026, .region = "ap-south-1"};
+
     rg_buf_clear(&out);
-    return rg_forwarded_take(&from, rg_buf_span(&cmd), "eu-central-1", now_ms, WALL, &out, &ctx);
+    return rg_forwarded_take(&from, rg_buf_span(&cmd), "eu-central-1", &to, now_ms, WALL, &out, &ctx);
 }
 
 static void begin(enum rg_cmd_kind kind, int64_t at_ms, const char *by)
@@ -72,6 +74,30 @@ LOOP(kinds_that_are_taken, RG_LEN(kinds))
     ck_assert_uint_eq(from.open, kinds[_i].takes);
     if (!kinds[_i].takes)
         ck_assert_msg(strstr(ctx.text, "eu-central-1") != NULL && strstr(ctx.text, rg_cmd_kind_name(kinds[_i].kind)) != NULL, "%s", ctx.text);
+}
+
+/* Who handed over says who wanted that and why; not that something else took over, nor of another epoch. */
+TEST(the_note_of_a_hand_over)
+{
+    static const struct {
+        uint64_t epoch, id;
+        const char *region;
+        enum rg_err err;
+    } notes[] = {
+        {1026, 2, "ap-south-1", RG_OK},        {1025, 2, "ap-south-1", RG_EDENIED}, {2050, 2, "ap-south-1", RG_EDENIED},
+        {1026, 3, "ap-south-1", RG_EDENIED},   {1026, 2, "mars-1", RG_EDENIED},     {0, 0, "", RG_EDENIED},
+    };
+
+    for (size_t i = 0; i < RG_LEN(notes); i++) {
+        rg_buf_clear(&cmd);
+        rg_cmd_begin(&cmd, RG_CMD_EPOCH_NOTE, WALL, rg_span_str("AKIA1"));
+        if (notes[i].epoch != 0) {
+            rg_tlv_put_u64(&cmd, RG_F_EPOCH, notes[i].epoch);
+            rg_tlv_put_u64(&cmd, RG_F_NODE_ID, notes[i].id);
+            rg_tlv_put_str(&cmd, RG_F_NAME, notes[i].region);
+        }
+        ck_assert_msg(take(NOW) == notes[i].err, "%zu: %s", i, ctx.text);
+    }
 }
 
 TEST(an_unknown_kind_is_not)
