@@ -713,6 +713,21 @@ enum rg_err rg_core_timeout(struct rg_core *core, uint64_t now_ms, struct rg_cor
     return step(core, now_ms, &event, NULL, 0, ret_update);
 }
 
+enum rg_err rg_core_transfer(struct rg_core *core, uint64_t now_ms, uint64_t to, struct rg_core_update *ret_update)
+{
+    struct raft_event event = {.type = RAFT_TRANSFER};
+
+    RG_ASSERT(rg_core_state(core) == RG_CORE_LEADER);
+    RG_ASSERT(to != core->id);
+    RG_ASSERT(rg_core_is_voter(core, to));
+    RG_ASSERT(rg_core_match(core, to) == raft_last_index(&core->raft)); /* or it would be waited for, and nothing submitted meanwhile */
+    memset(ret_update, 0, sizeof *ret_update);
+    if (raft_transferee(&core->raft) != 0)
+        return RG_EBUSY;
+    event.transfer.server_id = to;
+    return step(core, now_ms, &event, NULL, 0, ret_update);
+}
+
 enum rg_err rg_core_submit(struct rg_core *core, uint64_t now_ms, const struct rg_entry *entries, size_t n,
                            struct rg_core_update *ret_update)
 {

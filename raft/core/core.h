@@ -74,8 +74,11 @@ RG_MUST enum rg_err rg_core_configured(struct rg_core *core, uint64_t now_ms, ui
 /** A snapshot of our own was taken; entries more than `trailing` below it are forgotten. */
 RG_MUST enum rg_err rg_core_snapshotted(struct rg_core *core, uint64_t now_ms, const struct rg_core_base *base,
                                         unsigned trailing, struct rg_core_update *ret_update);
+/** A leader: let this voter, which has all of the log, lead instead. Should nothing come of it, this one leads on. RG_EBUSY: it is being
+ * tried. */
+RG_MUST enum rg_err rg_core_transfer(struct rg_core *core, uint64_t now_ms, uint64_t to, struct rg_core_update *ret_update);
 RG_MUST enum rg_err rg_core_timeout(struct rg_core *core, uint64_t now_ms, struct rg_core_update *ret_update);
-/** Propose; each entry's term must be the current one. RG_ENOTPRIMARY: not the leader; nothing happened. */
+/** Propose; each entry's term must be the current one. RG_ENOTPRIMARY: not the leader, or another one is to lead; nothing happened. */
 RG_MUST enum rg_err rg_core_submit(struct rg_core *core, uint64_t now_ms, const struct rg_entry *entries, size_t n,
                                    struct rg_core_update *ret_update);
 

@@ -466,6 +466,34 @@ static void pump_hang(struct rg_node *node)
         node_fail(node, RG_EIO, "log: a write has not come back for %u s: the disk hangs", RG_HANG_MS / 1000);
 }
 
+/* The log of this leader takes nothing: its disk does not answer, or is full. Of the other voters one that has the whole log, and room,
+ * leads instead; this one follows it as far as it can. Not of two of which this one made the other: it decides alone (pair.c). */
+static void pump_aside(struct rg_node *node)
+{
+    bool full = (node->room.full & RG_FULL_DISK) != 0;
+    struct rg_core_update update;
+    uint64_t now = node_now_ms(node);
+    enum rg_err err;
+
+    if ((!full && !node_hangs(node)) || now < node->pump.aside_ms || !node->leading || node_pair_first(node) || node_changing(node, NULL))
+        return;
+    for (size_t i = 0; i < node->n_peers; i++) {
+        const struct node_peer *p = &node->peers[i];
+
+        if (p->config.role != RG_ROLE_VOTER || p->guest || !node_follows(node, p) || (p->full & RG_FULL_DISK) != 0 ||
+            (full && !p->room_known) || rg_core_match(node->core, p->config.id) != rg_wal_last(node->wal))
+            continue;
+        RG_ASSERT(p->sender == NULL); /* whoever has the whole log is sent no snapshot */
+        rg_log_warn(node->config.log, "leader.aside", "to=%llu why=\"%s\"", (unsigned long long)p->config.id,
+                    full ? "the log's disk is full" : "the log's disk does not answer");
+        node->pump.aside_ms = now + RG_HANG_ASIDE_MS;
+        err = rg_core_transfer(node->core, now, p->config.id, &update);
+        if (err != RG_EBUSY)
+            node_take(node, err, &update, false);
+        return;
+    }
+}
+
 /* In the other stages the log's completion brings the next turn. */
 static uint64_t running_due(const struct rg_node *node)
 {
@@ -547,6 +575,7 @@ static void (*const turn[])(struct rg_node *node) = {
     node_report_step,
     node_room_tell,
     pump_announce,
+    pump_aside,
     pump_flush,
 };
 

@@ -550,12 +550,21 @@ static bool bygone(const struct rg_node *node, const struct rg_msg *m)
     return term != 0 && node_bygone(node, term);
 }
 
+/* A later term must be on disk before anything else, and this one does not answer: a thread that waits for it could not even end the
+ * node. Until it answers, or counts as failed, no later term is heard; nothing is acknowledged meanwhile. */
+static bool unwritable(const struct rg_node *node, const struct rg_msg *m)
+{
+    uint64_t term = m->type == RG_MSG_APPEND_RESULT ? m->append_result.term : m->type < RG_MSG_ANNOUNCE ? rg_msg_term(m) : 0;
+
+    return term > node->meta.term && node_hangs(node);
+}
+
 static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct rg_msg *m, struct rg_errctx *ctx)
 {
     enum rg_err err;
 
     RG_ASSERT(node->stage.state == NODE_RUNNING);
-    if (bygone(node, m))
+    if (bygone(node, m) || unwritable(node, m))
         return RG_OK;
     switch (m->type) {
     case RG_MSG_APPEND:

@@ -13,6 +13,11 @@ bool rg_hang_look(struct rg_hang *h, bool busy, uint64_t number, uint64_t now_ms
     return h->waited_ms >= RG_HANG_MS;
 }
 
+bool rg_hang_long(const struct rg_hang *h)
+{
+    return h->waited_ms >= RG_HANG_ASIDE_MS;
+}
+
 uint64_t rg_hang_due(const struct rg_hang *h, bool busy)
 {
     return busy ? h->looked_ms + RG_HANG_LOOK_MS : UINT64_MAX;

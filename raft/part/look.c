@@ -67,6 +67,11 @@ bool node_room_waits(const struct rg_node *node)
     return (node->room.full & RG_FULL_STOPPED) != 0 && node_now_ms(node) < node->room.apply_ms;
 }
 
+bool node_hangs(const struct rg_node *node)
+{
+    return rg_hang_long(&node->pump.hang);
+}
+
 /* ---- epochs and revisions ---- */
 
 bool node_bygone(const struct rg_node *node, uint64_t term)
@@ -184,8 +189,7 @@ uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded)
 
 /* ---- voters ---- */
 
-/* It confirms what it gets from here: connected, and no epoch but this one was promised there. */
-static bool follows(const struct rg_node *node, const struct node_peer *peer)
+bool node_follows(const struct rg_node *node, const struct node_peer *peer)
 {
     return peer->up && peer->promised <= rg_epoch_of(node->meta.term);
 }
@@ -206,7 +210,7 @@ bool node_voters_carry(const struct rg_node *node, const struct rg_change *chang
             continue;
         }
         voters += votes;
-        has += votes && follows(node, &node->peers[i]) && rg_core_match(node->core, p->id) >= from;
+        has += votes && node_follows(node, &node->peers[i]) && rg_core_match(node->core, p->id) >= from;
     }
     RG_ASSERT(node->leading); /* it is one of them, and knows of the others */
     RG_ASSERT(has <= voters);
@@ -221,7 +225,7 @@ uint64_t node_change_least(const struct rg_node *node)
 
     for (size_t i = 0; i < node->n_peers; i++) {
         const struct node_peer *p = &node->peers[i];
-        uint64_t has = follows(node, p) ? 1 + rg_core_match(node->core, p->config.id) : 0;
+        uint64_t has = node_follows(node, p) ? 1 + rg_core_match(node->core, p->config.id) : 0;
 
         if (p->config.role == RG_ROLE_VOTER && !p->guest && has < least_has) {
             least = p->config.id;

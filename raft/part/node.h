@@ -91,12 +91,16 @@ bool node_change_waits(const struct rg_node *node);
 bool node_changing(const struct rg_node *node, const struct rg_change *but);
 /** Everything that was proposed is applied and answered, or is only waiting for regions. */
 bool node_quiet(const struct rg_node *node);
+/** A write of the log has been under way for long: its disk may not answer any more. */
+bool node_hangs(const struct rg_node *node);
 /** Apply met an entry for which there is no room, and it is not time to try again. */
 bool node_room_waits(const struct rg_node *node);
 /** Whether messages of this term are of an epoch that this node has promised not to follow. */
 bool node_bygone(const struct rg_node *node, uint64_t term);
 /** Whether a change of the voters' number leaves enough of them that follow and have the log up to `from` (raft/rule/voters.h). */
 bool node_voters_carry(const struct rg_node *node, const struct rg_change *change, uint64_t from);
+/** It confirms what this leader sends: it is connected, and has promised no later epoch. */
+bool node_follows(const struct rg_node *node, const struct node_peer *peer);
 /** Of the other voters the one that is needed least: one that does not follow, or has least of the log. 0: there is none. */
 uint64_t node_change_least(const struct rg_node *node);
 /** A primary that is about to raise its epoch, as the only voter. */

@@ -262,6 +262,7 @@ struct node_pump {
     bool running, settling;
     uint64_t turn; /* one more each time */
     struct rg_hang hang; /* the log's write under way */
+    uint64_t aside_ms;   /* a leader whose log takes nothing: another one is not asked to lead before */
     uint64_t started_ms, tick_ms, announce_due_ms, retry_ms, timer_ms, stepped_timeout_ms;
 };
 /* stop.c; told: node.c */

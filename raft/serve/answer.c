@@ -205,7 +205,6 @@ void node_batch_flies(struct rg_node *node, uint64_t first, uint64_t term, size_
 
 void node_batch_refused(struct rg_node *node)
 {
-    RG_ASSERT(rg_core_state(node->core) != RG_CORE_LEADER);
     rg_proposals_answer(&node->answers.queue, RG_ENOTPRIMARY);
 }
 

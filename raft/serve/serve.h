@@ -62,7 +62,7 @@ struct rg_proposal *node_flying_take(struct rg_node *node, uint64_t index, uint6
 size_t node_batch(struct rg_node *node, uint64_t term);
 /** They are in the log, from `first` on. */
 void node_batch_flies(struct rg_node *node, uint64_t first, uint64_t term, size_t n);
-/** The core leads no more. */
+/** The core leads no more, or lets another one lead. */
 void node_batch_refused(struct rg_node *node);
 void node_done_add(struct rg_node *node, struct rg_proposal *proposal);
 /** What was applied, if the regions have it. */

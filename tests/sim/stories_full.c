@@ -229,3 +229,34 @@ void sim_story_full_disk(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, status_of(sim, at).full == 0 && status_of(sim, 0).refusing == 0);
     sim_converge(sim, 5000);
 }
+
+/* The leader of three voters: another one with room leads, and writes go on; with room again it is one like the others. */
+void sim_story_full_leader(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.value_bytes = 400, .voters = 3, .learners = 1 + (unsigned)(seed % 2)};
+    struct sim *sim = *ret_sim = sim_begin(seed, &p, trace);
+    unsigned at, next;
+
+    sim_run_ms(sim, 3000);
+    write_for(sim, 40);
+    at = sim_leader(sim);
+    EXPECT(sim, at < 3);
+    for (unsigned i = 0; i < 2 && !sim->failed; i++) {
+        uint64_t acked = sim->acked;
+
+        simdisk_full(sim->nodes[at].disk, 0);
+        for (unsigned k = 0; k < 100 && !sim->failed && sim_leader(sim) == at; k++)
+            write_for(sim, 40);
+        sim_run_ms(sim, 1000);
+        next = sim_leader(sim);
+        EXPECT(sim, next < 3 && next != at);
+        write_for(sim, 400);
+        EXPECT(sim, sim->acked > acked + 300 && (status_of(sim, at).full & RG_FULL_DISK) != 0);
+        nobody_stopped(sim);
+        simdisk_full(sim->nodes[at].disk, UINT64_MAX);
+        sim_run_ms(sim, 2500);
+        EXPECT(sim, status_of(sim, at).full == 0 && status_of(sim, at).applied.index == status_of(sim, next).applied.index);
+        at = next;
+    }
+    sim_converge(sim, 5000);
+}

@@ -479,6 +479,8 @@ void sim_story_hung_disk(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_run_ms(sim, 500); /* what was under way comes back */
     acked = sim->acked;
     sim_run_ms(sim, 4500);
+    if (seed % 3 == 1) /* it does not wait for its own end to let another one lead */
+        EXPECT(sim, sim_leader(sim) < 3 && sim_leader(sim) != at && sim->acked > acked);
     if (seed % 3 == 0 && sim->nodes[at].node->leading) { /* it may yet come back, with what it was given */
         EXPECT(sim, sim->acked == acked);
         EXPECT(sim, sim_failover(sim, to, false, 20000) == RG_ECONFLICT);

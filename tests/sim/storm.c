@@ -183,6 +183,7 @@ struct storm {
     bool roles;          /* voters come and go */
     bool members;        /* regions come and go, disks are lost; daemons do what follows from it */
     bool disks;          /* set back, exchanged, copied, too, and more than one at a time */
+    bool fills;          /* they run full, or hang, for a while */
     unsigned voters;
     unsigned lease_ms, regions;
 };
@@ -250,6 +251,32 @@ static void slow_somebody(struct sim *sim)
         n->lane_factor = rg_prng_between(&sim->prng, 10, 100);
     sim_trace(sim, "n%u disk x%llu, snapshots x%llu", n->at + 1, (unsigned long long)n->disk_factor, (unsigned long long)n->lane_factor);
     sim_at(sim, sim->now_us + rg_prng_between(&sim->prng, 50000, 1500000), run_disk)->node = n->at;
+}
+
+static void run_room(struct sim *sim, struct sim_event *e)
+{
+    simdisk_full(sim->nodes[e->node].disk, UINT64_MAX);
+}
+
+static void run_unhang(struct sim *sim, struct sim_event *e)
+{
+    if (e->generation == sim->nodes[e->node].generation)
+        sim_unhang(sim, e->node);
+}
+
+static void fill_or_hang_somebody(struct sim *sim)
+{
+    struct sim_node *n = &sim->nodes[any_node(sim)];
+    bool fill = rg_prng_chance(&sim->prng, 1, 2);
+    struct sim_event *e = sim_at(sim, sim->now_us + rg_prng_between(&sim->prng, 100000, 4000000), fill ? run_room : run_unhang);
+
+    e->node = n->at;
+    e->generation = n->generation;
+    if (fill)
+        simdisk_full(n->disk, rg_prng_chance(&sim->prng, 1, 2) ? 0 : rg_prng_below(&sim->prng, 100000));
+    else
+        n->hung = true;
+    sim_trace(sim, "n%u's disk is %s", n->at + 1, fill ? "full" : "hung");
 }
 
 static void end_somebody(struct sim *sim)
@@ -398,6 +425,10 @@ static void one_event(struct storm *s)
         sim_disks_event(sim);
         return;
     }
+    if (s->fills && rg_prng_chance(&sim->prng, 1, 6)) {
+        fill_or_hang_somebody(sim);
+        return;
+    }
     switch (rg_prng_below(&sim->prng, s->roles ? 24 : 22)) {
     case 0:
     case 1:
@@ -468,7 +499,7 @@ static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct 
     p.network.lo = rg_prng_between(&draw, 200, 10000);
     p.network.hi = p.network.lo * rg_prng_between(&draw, 1, 3);
     p.snapshot_entries = s.transfers ? rg_prng_between(&draw, 40, 200) : 0;
-    p.value_bytes = s.transfers && seed % 2 == 0 ? 480 : 0; /* many chunks */
+    p.value_bytes = s.fills || (s.transfers && seed % 2 == 0) ? 480 : 0; /* many chunks, many segments */
     p.voters = s.voters;
     p.spares = (s.members ? 2u : 0u) + s.disks;
     p.lane_factor = s.transfers ? (unsigned)rg_prng_between(&draw, 1, 60) : 1;
@@ -504,6 +535,10 @@ static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct 
     sim_workload_stop(sim);
     sim->params.lane_factor = 1;
     sim_disks_settle(sim);
+    for (unsigned i = 0; i < sim->n_nodes; i++) {
+        simdisk_full(sim->nodes[i].disk, UINT64_MAX);
+        sim_unhang(sim, i);
+    }
     sim_settle(sim);
 }
 
@@ -515,6 +550,11 @@ void sim_story_storm(uint64_t seed, bool trace, struct sim **ret_sim)
 void sim_story_storm_transfers(uint64_t seed, bool trace, struct sim **ret_sim)
 {
     storm(seed, trace, ret_sim, &(struct storm){.transfers = true});
+}
+
+void sim_story_storm_disks(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    storm(seed, trace, ret_sim, &(struct storm){.fills = true, .voters = seed % 4 == 0 ? 3 : 1});
 }
 
 void sim_story_storm_roles(uint64_t seed, bool trace, struct sim **ret_sim)

@@ -310,9 +310,22 @@ static void lane_next(struct sim_node *n, enum rg_lane which)
     lane->current_ran = rg_prng_chance(&sim->prng, 1, 2);
     if (lane->current_ran)
         us = lane_run(n, lane);
-    if (n->hung && which != RG_LANE_APPLY)
-        return;
-    lane_later(n, which, us + job_us(n, which));
+    lane->current_hangs = n->hung && which != RG_LANE_APPLY;
+    if (!lane->current_hangs)
+        lane_later(n, which, us + job_us(n, which));
+}
+
+void sim_unhang(struct sim *sim, unsigned at)
+{
+    struct sim_node *n = &sim->nodes[at];
+
+    n->hung = false;
+    for (unsigned which = 0; which < RG_LANE_COUNT && n->alive; which++) {
+        if (n->lanes[which].current == NULL || !n->lanes[which].current_hangs)
+            continue;
+        n->lanes[which].current_hangs = false;
+        lane_later(n, (enum rg_lane)which, job_us(n, (enum rg_lane)which));
+    }
 }
 
 static void io_work(struct rg_io *io, enum rg_lane which, struct rg_work *work)

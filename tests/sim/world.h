@@ -83,7 +83,7 @@ struct sim_memory {
 
 struct sim_lane {
     struct rg_work *head, **tail, *current;
-    bool current_ran;
+    bool current_ran, current_hangs;
 };
 
 struct sim_node {
@@ -101,7 +101,7 @@ struct sim_node {
     bool alive;
     bool off; /* dead, and the world has not noticed yet: nothing it does has an effect */
     struct sim_fuse fuse;
-    bool hung; /* the disk: nothing that is asked of it comes back before the next start */
+    bool hung; /* the disk: nothing that is asked of it comes back before the next start, or sim_unhang */
     bool elsewhere; /* the address of its id leads to another one: it dials, and is dialled by nobody */
     bool unborn; /* its data directory is empty: at its start it asks what becomes of it */
     uint64_t behind_given_up; /* at its next starts: what this node has */
@@ -251,6 +251,8 @@ void sim_heal_stalls(struct sim *sim);
 void sim_heal_links(struct sim *sim);
 /** Everything passes, and every disk is as fast as it was. */
 void sim_heal(struct sim *sim);
+/** Its disk answers again: what hung comes back. */
+void sim_unhang(struct sim *sim, unsigned at);
 
 /* ---- history.c: what was applied and acknowledged, in which history ---- */
 struct sim_truth;
@@ -360,6 +362,7 @@ void sim_story_promises(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_promise_forgotten(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_storm(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_storm_transfers(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_storm_disks(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_storm_roles(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_storm_voters(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_storm_regions(uint64_t seed, bool trace, struct sim **ret_sim);
@@ -453,6 +456,7 @@ void sim_story_forward(uint64_t seed, bool trace, struct sim **ret_sim);
 /* ---- stories_full.c ---- */
 void sim_story_state_full(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_full_disk(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_full_leader(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_apply_stopped(uint64_t seed, bool trace, struct sim **ret_sim);
 
 /* ---- stories_heavy.c ---- */

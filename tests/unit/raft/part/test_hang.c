@@ -37,3 +37,17 @@ TEST(writes_that_come_back_late_and_again)
     ck_assert(!rg_hang_look(&h, true, 50, now += 600000)); /* the next one begins after a long rest */
     ck_assert(!rg_hang_look(&h, true, 50, now += 1000));
 }
+
+TEST(a_leader_may_step_aside_before)
+{
+    struct rg_hang h = {0};
+
+    for (uint64_t now = 0; now < RG_HANG_ASIDE_MS; now += 500) {
+        ck_assert(!rg_hang_look(&h, true, 5, now));
+        ck_assert(!rg_hang_long(&h));
+    }
+    ck_assert(!rg_hang_look(&h, true, 5, RG_HANG_ASIDE_MS));
+    ck_assert(rg_hang_long(&h));
+    ck_assert(!rg_hang_look(&h, true, 6, RG_HANG_ASIDE_MS + 1)); /* it came back */
+    ck_assert(!rg_hang_long(&h));
+}
