@@ -20,7 +20,9 @@ static void answer_stopped(struct rg_node *node)
     RG_ASSERT(node->forward.carried.list.n == 0);
     RG_ASSERT(node->change.now == NULL);
     RG_ASSERT(node->failover.request == NULL);
+    RG_ASSERT(node->failover.stage.state == FAILOVER_NONE);
     RG_ASSERT(node->handover.request == NULL);
+    RG_ASSERT(node->handover.stage.state == HANDOVER_NONE);
 }
 
 void node_settle(struct rg_node *node)

@@ -268,6 +268,7 @@ static enum rg_err replay(struct rg_node *node, struct rg_errctx *ctx)
         return err;
     node->members = members.n > 0 ? members : node->configured;
     RG_ASSERT(node->members.n >= 1);
+    RG_ASSERT(node->state.config_index <= node->snap.index);
     bound = rg_members_incarnation(&members, node->config.id);
     if (rg_binding_of(&bound, &node->meta.incarnation) != RG_BINDING_FITS)
         return rg_fail(ctx, RG_EFOREIGN, "%s/meta is not the one that belongs to the log beside it: the log has node %llu in another data "
@@ -319,6 +320,10 @@ enum rg_err node_open(struct rg_node *node, struct rg_errctx *ctx)
         err = check_held(node, &held, ctx);
     if (err)
         return err;
+    RG_ASSERT(node->metafile != NULL);
+    RG_ASSERT(node->wal != NULL);
+    RG_ASSERT(node->snaps != NULL);
+    RG_ASSERT(!node->meta.fenced);
     err = node_state_load(node);
     if (err)
         return rg_fail(ctx, err, "read the store: %s", rg_err_text(err));

@@ -75,6 +75,7 @@ static void raise_alarm(struct rg_node *node, uint64_t peer, uint64_t index, uin
 
 static bool lacks(const struct rg_node *node, uint64_t index, uint64_t term)
 {
+    RG_ASSERT(node->leading);
     return rg_hello_lost(rg_epoch_of(node->meta.term), rg_wal_last(node->wal), rg_wal_term(node->wal, index), index, term);
 }
 
@@ -252,6 +253,7 @@ void rg_node_on_up(struct rg_node *node, uint64_t peer)
 
     if (p == NULL || node->stage.state == NODE_STOPPED)
         return;
+    RG_ASSERT(peer != node->config.id);
     p->up = true;
     node_bind_soon(node);
     rg_gate_drop(&p->gate); /* a new line: nothing is on its way */
@@ -275,6 +277,7 @@ void rg_node_on_down(struct rg_node *node, uint64_t peer)
         node->primary.stamp = node->primary.granted_ms = 0;
     rg_gate_drop(&p->gate);
     node_forward_lost(node, peer, RG_ESTOPPED);
+    RG_ASSERT(p->sender == NULL || node->leading || node->stage.state == NODE_STOPPED);
     rg_sender_free(RG_STEAL(p->sender)); /* offered again, and resumed, when the core asks again */
 }
 
@@ -519,12 +522,14 @@ static void note_match(struct rg_node *node, struct node_peer *peer)
         return;
     for (uint64_t i = peer->gate.acked + 1; peer->gate.held && i <= match && i < peer->gate.next; i++)
         bytes += rg_wal_get(node->wal, i, &entry) ? entry.data.n : 0;
+    RG_ASSERT(node->leading);
     rg_gate_answered(&peer->gate, match, bytes);
     if (match > peer->durable) {
         peer->durable = match;
         node_regions_moved(node);
     }
     RG_ASSERT(peer->durable >= match);
+    RG_ASSERT(peer->gate.acked >= match);
 }
 
 static void on_snap_ack(struct rg_node *node, struct node_peer *peer, const struct rg_msg_snap_ack *m)

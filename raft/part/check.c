@@ -125,7 +125,18 @@ static void peer_status_check(const struct rg_node_status *s, const struct rg_pe
     RG_ASSERT(p->lag_entries > 0 || p->lag_bytes == 0);
     RG_ASSERT(p->lag_entries > 0 || p->lag_ms == 0);
     RG_ASSERT(p->lease_ms <= RG_LEASE_MS_MAX || RG_BUG(lease_tolerances));
+    RG_ASSERT(p->lag_entries <= s->commit_index);
 }
+
+static void figures_check(const struct rg_node_status *s)
+{
+    RG_ASSERT(s->refused <= s->proposals);
+    RG_ASSERT(s->batches <= s->proposals); /* none is empty */
+    RG_ASSERT(s->heavy_applied <= s->entries_applied);
+    RG_ASSERT(s->heavy_applied > 0 || s->heavy_us_last == 0);
+    RG_ASSERT(s->starts > 0);
+}
+
 
 void node_status_check(const struct rg_node_status *s)
 {
@@ -148,6 +159,8 @@ void node_status_check(const struct rg_node_status *s)
     RG_ASSERT(s->node_ids_left < RG_NODE_ID_MAX); /* its own is gone */
     RG_ASSERT(s->refusing == 0 || s->refusing_id != 0);
     RG_ASSERT(s->n_peers <= RG_PEERS_MAX);
+    RG_ASSERT(!s->leader || s->votes);
+    figures_check(s);
     for (size_t i = 0; i < s->n_peers; i++)
         peer_status_check(s, &s->peers[i]);
 }

@@ -16,6 +16,7 @@ bool node_votes(const struct rg_node *node)
 
 bool node_pair_first(const struct rg_node *node)
 {
+    RG_ASSERT(node->pair.other != node->config.id);
     return node->pair.index != 0;
 }
 
@@ -76,6 +77,7 @@ bool node_hangs(const struct rg_node *node)
 
 bool node_bygone(const struct rg_node *node, uint64_t term)
 {
+    RG_ASSERT(node->meta.promised <= RG_EPOCH_MAX);
     return node->meta.promised > rg_epoch_of(term) && !RG_BUG(promise_follows);
 }
 
@@ -157,6 +159,7 @@ bool node_known_soon(const struct rg_node *node, const struct rg_spread *spread,
 
 uint32_t node_lease_needed(const struct rg_node *node, const struct rg_spread *spread)
 {
+    RG_ASSERT(spread->n <= node->n_peers);
     return rg_lease_needed(&node->lease.settings, spread->least_durable);
 }
 
@@ -191,6 +194,7 @@ uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded)
 
 bool node_follows(const struct rg_node *node, const struct node_peer *peer)
 {
+    RG_ASSERT(peer->config.id != node->config.id);
     return peer->up && peer->promised <= rg_epoch_of(node->meta.term);
 }
 

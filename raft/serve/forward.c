@@ -22,6 +22,8 @@ static enum rg_err carry(struct rg_node *node, struct node_peer *primary, struct
 
     RG_ASSERT(!node->leading);
     RG_ASSERT(primary->config.id == node->primary.id);
+    RG_ASSERT(primary->up);
+    RG_ASSERT(node->forward.carried.list.n < NODE_GUESTS_MAX);
     m.propose.number = rg_carried_number(&node->forward.carried, p);
     m.propose.cmd = p->cmd;
     return node_send(node, primary->config.id, &m);
@@ -186,6 +188,7 @@ static bool guest_degrade(struct guest *g)
     rg_tlv_put_u64(&g->cmd, RG_F_DEGRADED, rg_spread_reachable(&r));
     if (g->cmd.err)
         return false;
+    RG_ASSERT(g->own == NULL || !g->own->degraded); /* a caller's own bytes stay as they are */
     g->proposal.degraded = true;
     g->proposal.cmd = rg_buf_span(&g->cmd);
     return true;

@@ -81,6 +81,7 @@ void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const stru
     peer->lease_until_ms = RG_MAX(peer->lease_until_ms, (RG_BUG(lease_from_report) ? now : m->stamp) + rg_lease_count_ms(m->lease_ms));
     node_regions_moved(node);
     RG_ASSERT(peer->lease_until_ms <= now + RG_LEASE_MS_MAX);
+    RG_ASSERT(!peer->guest || RG_BUG(hello_no_fence)); /* nobody's lease but a member's counts */
 }
 
 /* ---- lease: the region's side ---- */

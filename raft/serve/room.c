@@ -48,6 +48,7 @@ void node_room_judge(struct rg_node *node)
     node->room.full = rg_room_judge(&node->room.now, before) | (before & RG_FULL_STOPPED) |
                       (rg_wal_full(node->wal) ? RG_FULL_DISK : 0);
     RG_ASSERT((node->room.full & RG_FULL_STOPPED) == (before & RG_FULL_STOPPED)); /* apply's to say */
+    RG_ASSERT((node->room.full & ~(unsigned)RG_FULL_ALL) == 0);
     if (node->room.full != before) {
         log_change(node, before);
         node->room.tell = true;
@@ -124,6 +125,7 @@ static bool grows(struct rg_node *node, struct rg_span cmd)
 
     RG_ASSERT(node->room.refusing != 0);
     RG_ASSERT(node->state.applied.index > 0);
+    RG_ASSERT(node->snap.install.state == INSTALL_NONE);
     if (!err)
         err = rg_fsm_apply(txn, node->state.applied.index + 1, node->state.applied.term, cmd, &reply);
     return err || rg_txn_grown(txn) > ROOM_REWRITE_BYTES;
@@ -166,6 +168,7 @@ void node_room_tell(struct rg_node *node)
     if (node->leading || primary == NULL || !primary->up || !primary->room_known ||
         (!node->room.tell && now < node->room.told_ms + ROOM_TELL_MS))
         return;
+    RG_ASSERT(primary->config.id != node->config.id);
     m.room.room = node->room.now;
     m.room.full = node->room.full;
     node->room.tell = node_send(node, primary->config.id, &m) != RG_OK;

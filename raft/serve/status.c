@@ -133,6 +133,8 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
         s->snapshot = true;
         s->snapshot_bytes = rg_sender_offset(peer->sender);
         s->snapshot_total = rg_sender_file(peer->sender)->size;
+        RG_ASSERT(node->leading);
+        RG_ASSERT(peer->up);
     }
     if (!node->leading)
         return;
@@ -255,6 +257,7 @@ void node_publish_early(struct rg_node *node)
     for (size_t i = 0; i < node->n_peers; i++)
         publish_peer(node, &node->peers[i], &s->peers[i]);
     RG_ASSERT(!s->fenced || node->stage.state == NODE_STOPPED);
+    RG_ASSERT(!s->leader || node->core != NULL);
     node_status_check(s);
     pthread_mutex_lock(&node->status_mutex);
     node->status = *s;
