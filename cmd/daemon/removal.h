@@ -1,15 +1,15 @@
-/* cmd/daemon/removal.h: the end of a node whose region was removed. Its data directory is marked, so that it does not serve again; when the
- * time to undo it is over, as the mark says, its key replica is destroyed and its data deleted. Until then whoever deletes the mark undoes
- * it. Every step may be interrupted and is finished by the next start. */
+/* cmd/daemon/removal.h: the end of a node whose region was removed, with a daemon's paths and words: raft/member/ending.h says what is
+ * destroyed, when and in which order. */
 #ifndef REGENT_CMD_DAEMON_REMOVAL_H
 #define REGENT_CMD_DAEMON_REMOVAL_H
 
 #include <jansson.h>
 
 #include "cmd/config/config.h"
+#include "raft/member/ending.h"
 #include "raft/member/removal.h"
 
-#define RG_REMOVAL_SAID_BYTES 256
+#define RG_REMOVAL_SAID_BYTES RG_ENDING_SAID_BYTES
 
 /**
  * Whether this node, asked to end itself, obeys (raft/member/removal.h).

@@ -5,10 +5,13 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "raft/log/tree.h"
 #include "store/db/command.h"
 #include "store/db/command_json.h"
 
-enum { FILE_BYTES_MAX = 64 * 1024 * 1024, MARKER_BYTES_MAX = 64 * 1024, FIRST_ENTRIES = 64, EPOCH_SHIFT = 32, DEPTH_MAX = 4 };
+enum { FILE_BYTES_MAX = 64 * 1024 * 1024, MARKER_BYTES_MAX = 64 * 1024, FIRST_ENTRIES = 64, EPOCH_SHIFT = 32 };
+
+_Static_assert(RG_LOST_PATH_MAX <= RG_TREE_PATH_MAX, "what is dropped can be deleted");
 
 #define MARKER "rejoin.json"
 #define DROPPED ".dropped-"
@@ -375,52 +378,30 @@ enum rg_err rg_lost_find(struct rg_io *io, const char *data_dir, uint64_t epoch,
 
 /* ---- dropping ---- */
 
-struct removal {
+struct dropping {
     struct rg_io *io;
-    const char *dir;
+    const char *lost;
     struct rg_errctx *ctx;
     enum rg_err err;
-    unsigned depth;
-    bool dropped_only; /* names that begin with DROPPED */
 };
 
-static enum rg_err remove_tree(struct rg_io *io, const char *dir, unsigned depth, struct rg_errctx *ctx);
-
-static void remove_each(void *arg, const char *name)
+static void drop_each(void *arg, const char *name)
 {
-    struct removal *r = arg;
+    struct dropping *d = arg;
     char path[RG_LOST_PATH_MAX];
 
-    if (r->err || (r->dropped_only && strncmp(name, DROPPED, sizeof DROPPED - 1) != 0))
+    if (d->err || strncmp(name, DROPPED, sizeof DROPPED - 1) != 0)
         return;
-    RG_ASSERT(strchr(name, '/') == NULL); /* below this directory, and never above it */
-    RG_ASSERT(strcmp(name, "..") != 0);
-    RG_ASSERT(strcmp(name, ".") != 0);
-    r->err = path_of(path, r->ctx, "%s/%s", r->dir, name);
-    if (!r->err)
-        r->err = remove_tree(r->io, path, r->depth, r->ctx);
-}
-
-/* A file, or a folder with all in it; ours are two deep. */
-static enum rg_err remove_tree(struct rg_io *io, const char *path, unsigned depth, struct rg_errctx *ctx)
-{
-    struct removal r = {.io = io, .dir = path, .ctx = ctx, .depth = depth + 1};
-    enum rg_err err;
-
-    RG_ASSERT(depth <= DEPTH_MAX + 1);
-    err = io->unlink(io, path, ctx);
-    if (err == RG_ENOTFOUND)
-        return RG_OK;
-    if (!err || depth > DEPTH_MAX || io->list(io, path, remove_each, &r, NULL) != RG_OK)
-        return err; /* gone, or a file that does not go */
-    err = r.err ? r.err : io->rmdir(io, path, ctx);
-    return err == RG_ENOTFOUND ? RG_OK : err;
+    RG_ASSERT(strchr(name, '/') == NULL);
+    d->err = path_of(path, d->ctx, "%s/%s", d->lost, name);
+    if (!d->err)
+        d->err = rg_tree_remove(d->io, path, d->ctx);
 }
 
 enum rg_err rg_lost_drop(struct rg_io *io, const char *data_dir, uint64_t epoch, struct rg_errctx *ctx)
 {
     char lost[RG_LOST_PATH_MAX], from[RG_LOST_PATH_MAX], to[RG_LOST_PATH_MAX];
-    struct removal r = {.io = io, .dir = lost, .ctx = ctx, .dropped_only = true};
+    struct dropping d = {.io = io, .lost = lost, .ctx = ctx};
     struct rg_lost_info info;
     enum rg_err err = rg_lost_find(io, data_dir, epoch, &info, ctx);
 
@@ -432,14 +413,14 @@ enum rg_err rg_lost_drop(struct rg_io *io, const char *data_dir, uint64_t epoch,
         err = path_of(to, ctx, "%s/" DROPPED "%llu-%llu", lost, (unsigned long long)info.epoch,
                       (unsigned long long)info.old_id);
     if (!err)
-        err = remove_tree(io, to, 0, ctx); /* of a drop that a crash interrupted */
+        err = rg_tree_remove(io, to, ctx); /* of a drop that a crash interrupted */
     if (!err)
         err = io->rename(io, from, to, ctx);
     if (!err)
         err = io->sync_dir(io, lost, ctx);
     if (!err)
-        err = io->list(io, lost, remove_each, &r, ctx);
-    return err ? err : r.err;
+        err = io->list(io, lost, drop_each, &d, ctx);
+    return err ? err : d.err;
 }
 
 /* ---- the tail ---- */

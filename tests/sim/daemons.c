@@ -2,6 +2,7 @@
  * Whoever leads manages regions; a node that is told so ends for good; one that was replaced, or forgot, asks for a new id. */
 #include <stdio.h>
 
+#include "raft/member/ending.h"
 #include "raft/member/giving.h"
 #include "raft/member/regions.h"
 #include "raft/member/rejoin.h"
@@ -177,7 +178,99 @@ static void answer_after(struct sim *sim, unsigned from, unsigned to, uint64_t u
     memcpy(e->data, t, sizeof *t);
 }
 
-/* Its key is destroyed and its data deleted: nothing of it is ever started again. */
+static const struct rg_ending_place end_place = {"/data", {"/keystore", "/passphrase"}, "/mark"};
+static const char *const not_its_own[] = {"/data/lost+found/1", "/data/metadata"};
+#define SECRET "opens it"
+
+void sim_put_secrets(struct sim_node *n)
+{
+    if (n->files.mkdir(&n->files, "/data/lost+found", NULL) != RG_OK || n->files.sync_dir(&n->files, "/data", NULL) != RG_OK)
+        sim_fail(n->sim, "n%u: no folder can be made", n->at + 1);
+    for (size_t i = 0; i < RG_LEN(end_place.secrets); i++)
+        simdisk_poke(n->disk, end_place.secrets[i], 0, SECRET, sizeof SECRET);
+    for (size_t i = 0; i < RG_LEN(not_its_own); i++)
+        simdisk_poke(n->disk, not_its_own[i], 0, SECRET, sizeof SECRET);
+}
+
+static bool is_whole(const struct sim_node *n, const char *path)
+{
+    char text[sizeof SECRET] = "";
+
+    return simdisk_peek(n->disk, path, 0, text, sizeof text) == sizeof text && memcmp(text, SECRET, sizeof text) == 0;
+}
+
+struct left {
+    size_t logs, others, not_its_own;
+};
+
+static void count_left(void *arg, const char *path, uint64_t size)
+{
+    struct left *left = arg;
+
+    (void)size;
+    for (size_t i = 0; i < RG_LEN(not_its_own); i++)
+        if (strcmp(path, not_its_own[i]) == 0) {
+            left->not_its_own++;
+            return;
+        }
+    if (strncmp(path, "/data/wal/", 10) == 0 || strncmp(path, "/data/snapshots/", 16) == 0)
+        left->logs++;
+    else if (strcmp(path, "/data/removed") != 0)
+        left->others++;
+}
+
+/* Whatever ended the process or the machine: nothing of one that was removed can be taken for a node's, and nothing else is gone. */
+static void check_end(struct sim *sim, const struct sim_node *n, bool over)
+{
+    bool marked = simdisk_exists(n->disk, "/data/removed"), meta = simdisk_exists(n->disk, "/data/meta");
+    bool opens = is_whole(n, end_place.secrets[0]) || is_whole(n, end_place.secrets[1]);
+    struct left left = {0};
+
+    simdisk_each(n->disk, count_left, &left);
+    if (n->told_id != 0 && n->told_id == n->self.id && !marked)
+        sim_fail(sim, "n%u has said that it ends, and serves again", n->at + 1);
+    if (n->ends_every == 0)
+        return; /* nothing secret was put there */
+    if (!marked && (!meta || !is_whole(n, end_place.secrets[0]) || !is_whole(n, end_place.secrets[1])))
+        sim_fail(sim, "n%u was not removed, and something of it is gone", n->at + 1);
+    if (!meta && opens)
+        sim_fail(sim, "n%u: data goes before what opens it", n->at + 1);
+    if (left.not_its_own != RG_LEN(not_its_own))
+        sim_fail(sim, "n%u: what is not the node's goes with it", n->at + 1);
+    if (over && (left.logs > 0 || left.others > 0 || meta || opens))
+        sim_fail(sim, "n%u is removed, and %zu files of it are left", n->at + 1, left.logs + left.others);
+}
+
+static void interrupt_end(struct sim *sim, struct sim_node *n)
+{
+    if (n->ends_every > 0 && n->ends_cut < 8 && rg_prng_chance(&sim->prng, 3, 4)) {
+        n->ends_cut++;
+        sim_fuse(sim, n->at, (unsigned)rg_prng_between(&sim->prng, 1, n->ends_every), rg_prng_chance(&sim->prng, 1, 2));
+    }
+}
+
+enum rg_err sim_end_on(struct sim *sim, struct sim_node *n, struct rg_errctx *ctx)
+{
+    struct rg_ending e;
+    enum rg_err err;
+
+    check_end(sim, n, false);
+    n->ends = simdisk_exists(n->disk, "/data/removed");
+    if (!n->ends)
+        return RG_OK;
+    interrupt_end(sim, n);
+    rg_ending_init(&e, &n->io, &end_place);
+    err = rg_ending_go_on(&e, n->io.wall_ms(&n->io) / 1000, ctx);
+    sim_trace(sim, "n%u was removed: %s%s", n->at + 1, rg_sm_name(&e.state), err ? ", interrupted" : "");
+    if (err)
+        return err;
+    n->fuse.after = 0;
+    check_end(sim, n, e.state.state == ENDING_OVER);
+    n->end_over = e.state.state == ENDING_OVER || e.state.state == ENDING_KEPT; /* whom people take away */
+    return rg_fail(ctx, RG_EFENCED, "it was removed: %s", rg_sm_name(&e.state));
+}
+
+/* Its key is destroyed and its data deleted: nothing of it is ever started again. The place is free for another one. */
 static void end_for_good(struct sim *sim, unsigned at)
 {
     struct sim_node *n = &sim->nodes[at];
@@ -189,8 +282,8 @@ static void end_for_good(struct sim *sim, unsigned at)
     sim_forget_memory(n);
     n->wiped_us = sim->now_us;
     n->absent = true;
-    n->refuses_start = n->unborn = n->returns = false;
-    n->self.id = 0;
+    n->refuses_start = n->unborn = n->returns = n->ends = n->end_over = false;
+    n->self.id = n->told_id = 0;
     sim->daemons->nodes[at].returns = false;
 }
 
@@ -226,9 +319,24 @@ static void run_told(struct sim *sim, struct sim_event *e)
     sim_trace(sim, "n%u is told to end: %s%s", e->node + 1, rg_err_symbol(t.err), verdict == RG_REMOVAL_ENDS ? ", and keeps everything" : "");
     if (verdict == RG_REMOVAL_DESTROYS && !known.removed)
         sim_fail(sim, "n%u destroys itself on the word of n%u alone", e->node + 1, e->peer + 1);
+    if (!t.err) {
+        int64_t until_s;
+
+        interrupt_end(sim, n);
+        until_s = n->io.wall_ms(&n->io) / 1000 + (int64_t)rg_prng_below(&sim->prng, 3);
+        t.err = rg_ending_begin(&n->io, "/data", "node of the simulator was removed from sim",
+                                verdict == RG_REMOVAL_DESTROYS ? until_s : RG_ENDING_KEPT, &ctx);
+        if (n->off)
+            return; /* nobody hears of it */
+        n->fuse.after = 0;
+    }
     answer_after(sim, e->peer, e->node, sim_draw(sim, sim->params.network), &t);
-    if (!t.err)
-        end_for_good(sim, e->node);
+    if (t.err)
+        return;
+    n->told_id = n->self.id;
+    n->ends = true;
+    sim_stop(sim, e->node);
+    sim->daemons->nodes[e->node].ask_us = sim->now_us;
 }
 
 static void send_told(struct sim *sim, unsigned from, unsigned to, uint64_t id, const struct told *t)
@@ -535,7 +643,15 @@ static void tick(struct sim *sim, struct sim_daemon *d)
 {
     struct sim_node *n = &sim->nodes[d->at];
 
-    if (!n->absent && !d->returns && is_fenced(n)) {
+    if (n->ends && n->end_over) {
+        end_for_good(sim, d->at);
+    } else if (n->ends) {
+        if (!n->alive && sim->now_us >= d->ask_us) {
+            d->ask_us = sim->now_us + 300000;
+            (void)sim_start(sim, d->at);
+        }
+        return;
+    } else if (!n->absent && !d->returns && is_fenced(n)) {
         begin_return(sim, d);
     } else if (d->returns && n->alive) { /* somebody started it: it is still who it was, and refuses */
         sim_stop(sim, d->at);
@@ -702,6 +818,8 @@ static const char *missing(struct sim *sim, unsigned leader, unsigned at, bool m
 
     if (n->absent || at == leader)
         return NULL;
+    if (n->ends)
+        return "a node that was removed is on its way out";
     if (sim->daemons->nodes[at].returns)
         what = "a node asks for a new id";
     else if (!n->alive)

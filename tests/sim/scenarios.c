@@ -201,6 +201,7 @@ const struct sim_scenario sim_scenarios[] = {
     {"returned-granter", "a region comes back at a primary that was replaced: it grants it nothing", 2, sim_story_returned_granter},
     {"told-by-old", "a primary that was replaced removes a region: its node, which has promised the next epoch, does not end", 1, sim_story_told_by_old},
     {"lying-member", "a region's node tells all others that they are removed, wants promises of epochs that are not its own, and asks for what is not its to ask", 1, sim_story_lying_member},
+    {"removed-killed", "a region's node that is removed is killed, and loses power, at any operation of its end: nothing of it counts again", 6, sim_story_removed_killed},
     {"id-twice", "two primaries give away the same id, and whoever has it takes over: the other one is fenced by it", 1, sim_story_id_twice},
     {"ids-apart", "a primary that was replaced, and the one that replaced it, give ids at the same time: never the same one", 4, sim_story_ids_apart},
     {"hung-disk", "rule 4: a disk that does not answer: the node stops after 10 s, and another one goes on", 2, sim_story_hung_disk},

@@ -290,6 +290,27 @@ void sim_story_lying_member(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, nobody_heeds(sim, 2));
 }
 
+/* Told, marked, destroyed: interrupted at any operation, again and again. */
+void sim_story_removed_killed(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 2, .snapshot_entries = seed % 2 ? 30 : 0, .trailing = 200};
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
+    struct sim_node *n = &sim->nodes[2];
+
+    sim_daemons_start(sim);
+    sim_write(sim, 60);
+    sim_run_ms(sim, 500);
+    sim_put_secrets(n);
+    n->ends_every = (unsigned)rg_prng_between(&sim->prng, 2, 40);
+    sim_ask_removal(sim, 2, SIM_REMOVAL_TOLD);
+    for (unsigned i = 0; i < 600 && !n->absent && !sim->failed; i++)
+        sim_run_ms(sim, 100);
+    EXPECT(sim, n->absent && !n->alive);
+    n->ends_every = 0;
+    sim_settle(sim);
+    EXPECT(sim, sim->lost == 0 && !sim->nodes[0].absent && !sim->nodes[1].absent);
+}
+
 /* On either side of a partition a region loses its disk, and is given the next id by the primary that it hears. The one of the later epoch
  * hands over to it. When the old primary hears of nobody but that one, whom it takes for the other: it is fenced all the same. */
 void sim_story_id_twice(uint64_t seed, bool trace, struct sim **ret_sim)

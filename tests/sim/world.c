@@ -462,7 +462,9 @@ bool sim_start(struct sim *sim, unsigned at)
     RG_ASSERT(rg_store_open(n->store_dir, n->state_bytes > 0 ? n->state_bytes : 16u << 20, 16, &n->store, &ctx) == RG_OK);
     config_fill(sim, n, &config);
     n->alive = true; /* its lanes run from the first call on */
-    err = rg_node_new(&config, &n->node, &ctx);
+    err = sim_end_on(sim, n, &ctx);
+    if (!err)
+        err = rg_node_new(&config, &n->node, &ctx);
     if (!err) {
         sim_check_node(sim, n);
         err = rg_node_start(n->node, &ctx);

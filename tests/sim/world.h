@@ -106,6 +106,9 @@ struct sim_node {
     bool unborn; /* its data directory is empty: at its start it asks what becomes of it */
     uint64_t behind_given_up; /* at its next starts: what this node has */
     bool returns; /* it was a member: nothing starts under its id any more */
+    bool ends, end_over; /* its data directory is marked: it was removed; and nothing more happens to it */
+    uint64_t told_id; /* it has said so under this id */
+    unsigned ends_every, ends_cut; /* a story's: its end is interrupted within so many operations, 0: not; how often that was */
     bool blank;  /* it does so now: a process without a node */
     bool init_refused;
     struct rg_birth birth;
@@ -313,6 +316,10 @@ void sim_ask_removal(struct sim *sim, unsigned at, enum sim_removal how);
 /* A member, or one that only has a certificate, tells a node that it is removed, and lies. */
 void sim_lie_removed(struct sim *sim, unsigned from, unsigned to, uint64_t epoch);
 void sim_daemons_start(struct sim *sim);
+/** What is secret of a node, which opens its data; and what is there that is not the node's. */
+void sim_put_secrets(struct sim_node *node);
+/** The first that a process does: whether its node was removed. RG_OK: it was not. Else its end goes on, and nothing else starts. */
+enum rg_err sim_end_on(struct sim *sim, struct sim_node *node, struct rg_errctx *ctx);
 void sim_daemons_free(struct sim *sim);
 /** Everything is up: until no region is half-added or half-gone, and every node is a member, or is none for good. */
 void sim_daemons_settle(struct sim *sim);
@@ -488,6 +495,7 @@ void sim_story_voter_replaced(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_returned_granter(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_told_by_old(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_lying_member(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_removed_killed(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_id_twice(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_ids_apart(uint64_t seed, bool trace, struct sim **ret_sim);
 
