@@ -9,6 +9,7 @@
 
 #define RG_REGIONS_ALL UINT32_MAX
 _Static_assert(RG_REGIONS_ALL > RG_PEERS_MAX, "no number of regions");
+_Static_assert(RG_DURABLE_REGIONS_MAX <= RG_PEERS_MAX, "no more can be asked for than there can be");
 
 /* Who must have an entry on disk before it is answered, whatever else holds: a node id is nobody's before that. */
 enum rg_known {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "raft/io.h"
+#include "store/model/region_name.h"
 
 enum { FORMAT_VERSION = 1, ALIGN = 8 }; /* libraft's encoding of a configuration: version, count; id, address, 0, role of each; zeros */
 
@@ -37,6 +38,7 @@ _Static_assert(sizeof "region=;link=;incarnation=" + sizeof ((struct rg_peer_con
                    sizeof ((struct rg_peer_config *)0)->link + 2 * sizeof(struct rg_incarnation) <= RG_ADDRESS_BYTES_MAX,
                "every address fits, a bound one's too");
 _Static_assert(1 + 8 + RG_PEERS_MAX * (8 + RG_ADDRESS_BYTES_MAX + 1) + ALIGN <= RG_RAFT_CONFIG_BYTES_MAX, "every configuration fits");
+_Static_assert(sizeof ((struct rg_peer_config *)0)->region == RG_REGION_NAME_BYTES_MAX + 1, "every region's name fits");
 _Static_assert(RG_ROLE_LEARNER == 0 && RG_ROLE_VOTER == 1, "in every log");
 
 /* ---- addresses ---- */

@@ -57,8 +57,6 @@ void rg_mark_missed(struct rg_mark *mark, const char *why)
 
 bool rg_mark_missing(const struct rg_mark *mark) { return mark != NULL && mark->missing; }
 
-const char *rg_mark_path(const struct rg_mark *mark) { return mark->path; }
-
 /* ---- how far the log was ---- */
 
 static bool take_held(void *arg, uint16_t version, struct rg_span plain)

@@ -39,7 +39,6 @@ void rg_mark_hold(struct rg_mark *mark, const struct rg_held *held, bool last);
 void rg_mark_missed(struct rg_mark *mark, const char *why);
 /** It was missed, or could not be written. */
 bool rg_mark_missing(const struct rg_mark *mark);
-const char *rg_mark_path(const struct rg_mark *mark);
 /** A job may be under way: it ends by itself. */
 void rg_mark_free(struct rg_mark *mark);
 /** Both files are gone, as far as they were there. */

@@ -214,11 +214,11 @@ static void put_room(const struct rg_msg_room *m, struct rg_buf *out)
     rg_buf_put_u32(out, m->full);
 }
 
-void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
+/* Raft's own. */
+static void put_raft(const struct rg_msg *msg, struct rg_buf *out)
 {
-    msg_check(msg);
-    rg_buf_put_u8(out, (uint8_t)msg->type);
-    rg_buf_put_u8(out, MSG_VERSION);
+    RG_ASSERT(msg->type <= RG_MSG_TIMEOUT_NOW);
+    RG_ASSERT(msg->type != RG_MSG_INSTALL);
     switch (msg->type) {
     case RG_MSG_APPEND:
         put_append(&msg->append, out);
@@ -249,6 +249,24 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         rg_buf_put_u64(out, msg->timeout_now.term);
         rg_buf_put_u64(out, msg->timeout_now.last_index);
         rg_buf_put_u64(out, msg->timeout_now.last_term);
+        break;
+    default:
+        break;
+    }
+}
+
+void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
+{
+    msg_check(msg);
+    rg_buf_put_u8(out, (uint8_t)msg->type);
+    rg_buf_put_u8(out, MSG_VERSION);
+    switch (msg->type) {
+    case RG_MSG_APPEND:
+    case RG_MSG_APPEND_RESULT:
+    case RG_MSG_VOTE:
+    case RG_MSG_VOTE_RESULT:
+    case RG_MSG_TIMEOUT_NOW:
+        put_raft(msg, out);
         break;
     case RG_MSG_ANNOUNCE:
         rg_buf_put_u64(out, msg->announce.term);
@@ -481,11 +499,11 @@ static void get_room(struct rg_cursor *cur, struct rg_msg_room *m)
     m->full = rg_cursor_u32(cur) & RG_FULL_ALL;
 }
 
-static void get_body(struct rg_cursor *cur, struct rg_entry *entries, struct rg_msg *m)
+/* Raft's own. */
+static void get_raft(struct rg_cursor *cur, struct rg_entry *entries, struct rg_msg *m)
 {
-    uint8_t status;
-    uint32_t n;
-
+    RG_ASSERT(m->type <= RG_MSG_TIMEOUT_NOW);
+    RG_ASSERT(m->type != RG_MSG_INSTALL);
     switch (m->type) {
     case RG_MSG_APPEND:
         get_append(cur, entries, &m->append);
@@ -516,6 +534,24 @@ static void get_body(struct rg_cursor *cur, struct rg_entry *entries, struct rg_
         m->timeout_now.term = get_term(cur);
         m->timeout_now.last_index = get_index(cur);
         m->timeout_now.last_term = rg_cursor_u64(cur);
+        return;
+    default:
+        return;
+    }
+}
+
+static void get_body(struct rg_cursor *cur, struct rg_entry *entries, struct rg_msg *m)
+{
+    uint8_t status;
+    uint32_t n;
+
+    switch (m->type) {
+    case RG_MSG_APPEND:
+    case RG_MSG_APPEND_RESULT:
+    case RG_MSG_VOTE:
+    case RG_MSG_VOTE_RESULT:
+    case RG_MSG_TIMEOUT_NOW:
+        get_raft(cur, entries, m);
         return;
     case RG_MSG_ANNOUNCE:
         m->announce.term = get_term(cur);

@@ -170,6 +170,7 @@ enum rg_err rg_store_open(const char *dir, size_t bytes_max, unsigned readers_ma
     store->bytes_max = RG_MAX(bytes_max, (size_t)BYTES_MIN);
     store->map_bytes = (2 * store->bytes_max + MAP_SLACK_BYTES) / page * page;
     store->readers = RG_MIN(RG_MAX(readers_max, 1u), (unsigned)READERS_MAX);
+    RG_ASSERT(store->map_bytes >= 2 * store->bytes_max); /* room for a copy of everything while it is changed */
     err = rg_statedir_take(&store->dir, dir, ctx);
     if (!err)
         err = rg_space_open(serving(store), &store->dir, store->current, store->map_bytes, store->readers, ctx);
@@ -318,6 +319,7 @@ static enum rg_err begin_in(struct rg_store *store, struct seat *seat, struct rg
     int rc;
 
     RG_ASSERT(space->env != NULL);
+    RG_ASSERT(idle == NULL || mode == RG_TXN_READ);
     if (txn == NULL) {
         leave(seat, space, NULL);
         return RG_ENOMEM;
@@ -422,6 +424,7 @@ enum rg_err rg_store_spare(struct rg_store *store, uint64_t bytes_free, struct r
     if (!rg_store_reap(store))
         return rg_fail(ctx, RG_EBUSY, "a long read (an export, a snapshot) still holds the state before the last one");
     RG_ASSERT(spare_state(store) == RG_SPARE_NONE);
+    RG_ASSERT(spare(store)->env == NULL);
     err = rg_space_open(spare(store), &store->dir, 1 - store->current, store->map_bytes, store->readers, ctx);
     if (err)
         return err;
@@ -448,6 +451,7 @@ void rg_spare_loaded(struct rg_store *store, const struct rg_applied *applied)
 {
     pthread_mutex_lock(&store->lock);
     RG_ASSERT(spare_open(store) == 0);
+    RG_ASSERT((applied->index == 0) == (applied->term == 0));
     rg_sm_move(&store->spare, RG_SPARE_LOADED);
     store->loaded = *applied;
     pthread_mutex_unlock(&store->lock);
@@ -498,6 +502,7 @@ bool rg_store_reap(struct rg_store *store)
     pthread_mutex_lock(&store->lock);
     leaving = store->spare.state == RG_SPARE_LEAVING;
     read = spare_open(store) > 0;
+    RG_ASSERT(!read || store->spare.state != RG_SPARE_NONE);
     pthread_mutex_unlock(&store->lock);
     if (!leaving || read)
         return !leaving;
@@ -519,6 +524,7 @@ uint64_t rg_store_bytes(struct rg_store *store)
 
     pthread_mutex_lock(&store->lock); /* it stays open meanwhile */
     bytes = rg_space_bytes(serving(store));
+    RG_ASSERT(bytes <= store->map_bytes);
     pthread_mutex_unlock(&store->lock);
     return bytes;
 }
@@ -543,6 +549,7 @@ enum rg_err rg_store_fill(struct rg_store *store, uint64_t *ret_bytes, uint64_t 
     if (rc != 0)
         return rg_space_err(rc);
     RG_ASSERT(rows.ms_psize > 0);
+    RG_ASSERT(rows.ms_psize == freed.ms_psize);
     *ret_bytes = (2 + pages_of(&rows) + pages_of(&freed)) * rows.ms_psize;
     *ret_bytes_max = store->bytes_max;
     return RG_OK;
@@ -579,6 +586,7 @@ void rg_txn_set_applied(struct rg_txn *txn, const struct rg_applied *applied)
     RG_ASSERT(applied->rows == txn->meta.applied.rows);
     RG_ASSERT((applied->index == 0) == (applied->term == 0));
     RG_ASSERT(applied->index >= txn->meta.applied.index);
+    RG_ASSERT(applied->term >= txn->meta.applied.term);
     txn->meta.applied = *applied;
     RG_ASSERT(meta_ok(&txn->meta));
 }
@@ -758,6 +766,7 @@ enum rg_err rg_row_append(struct rg_txn *txn, struct rg_span key, struct rg_span
         return rg_space_write_err(txn->space, rc);
     count_row(txn, key, 1);
     txn->changes++;
+    RG_ASSERT(txn->changes <= txn->meta.applied.rows); /* nothing but rows that were not there */
     return RG_OK;
 }
 

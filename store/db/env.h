@@ -134,7 +134,7 @@ static inline void rg_scan_auto(struct rg_scan *scan)
 /* RG_AUTO_SCAN struct rg_scan s = {0}; … ended on scope exit. */
 #define RG_AUTO_SCAN __attribute__((cleanup(rg_scan_auto)))
 
-/** Recompute the state hash over all rows: for tests, `status --verify` and after a load. */
+/** Recompute the state hash over all rows: for whoever tests. */
 RG_MUST enum rg_err rg_store_rehash(struct rg_txn *txn, uint8_t out[RG_STATE_HASH_BYTES]);
 
 #endif

@@ -77,6 +77,7 @@ enum rg_err rg_rowmap_read(const struct rg_rowmap *map, struct rg_span row, void
         if (tlv.field >= map->n || map->of[tlv.field].form == RG_ROW_NONE || was_seen(seen, tlv.field))
             continue;
         seen[tlv.field / 64] |= 1ULL << tlv.field % 64;
+        RG_ASSERT(map->of[tlv.field].at < map->bytes);
         if (!take(&map->of[tlv.field], tlv.field, tlv.value, thing))
             return RG_ECORRUPT;
     }

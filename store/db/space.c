@@ -5,16 +5,6 @@
 
 enum { FREE_BYTES_MIN = 1 << 20 /* less than this free: full */ };
 
-/* A missing file is no missing row. */
-static enum rg_err io_err(int errnum)
-{
-    enum rg_err err = rg_err_from_errno(errnum);
-
-    RG_ASSERT(errnum > 0);
-    RG_ASSERT(err != RG_OK);
-    return err == RG_ENOTFOUND ? RG_EIO : err;
-}
-
 enum rg_err rg_space_err(int rc)
 {
     _Static_assert(MDB_KEYEXIST < 0 && MDB_LAST_ERRCODE < 0, "LMDB's codes are negative, those of the system positive");
@@ -38,7 +28,7 @@ enum rg_err rg_space_err(int rc)
     case MDB_VERSION_MISMATCH:
         return RG_ECORRUPT;
     default:
-        return rc > 0 ? io_err(rc) : RG_EINTERNAL;
+        return rc > 0 ? rg_statedir_io_err(rc) : RG_EINTERNAL;
     }
 }
 
@@ -50,6 +40,7 @@ bool rg_space_has_room(const struct rg_space *space, uint64_t bytes)
     RG_ASSERT(space->env != NULL);
     if (mdb_env_get_fd(space->env, &fd) != 0 || fstatvfs(fd, &fs) != 0)
         return true; /* not known: the write itself will say */
+    RG_ASSERT(fd >= 0);
     return (uint64_t)fs.f_bavail * fs.f_frsize >= bytes;
 }
 
@@ -66,6 +57,7 @@ static int open_env(struct rg_space *space, const char *path, size_t map_bytes, 
     int rc = mdb_env_create(&space->env);
 
     RG_ASSERT(map_bytes > 0);
+    RG_ASSERT(readers > 0);
     if (rc != 0)
         return rc;
     rc = mdb_env_set_mapsize(space->env, map_bytes);
@@ -99,6 +91,7 @@ enum rg_err rg_space_open(struct rg_space *space, const struct rg_statedir *dir,
         return err;
     *space = (struct rg_space){.which = which};
     rc = open_env(space, path, map_bytes, readers);
+    RG_ASSERT(rc != 0 || space->env != NULL);
     if (rc == 0)
         return RG_OK;
     err = rg_fail(ctx, rg_space_write_err(space, rc), "open state in %s: %s", path, mdb_strerror(rc));

@@ -22,8 +22,7 @@ enum { NAMES_OF_A_PLACE = 2 };
 _Static_assert(RG_LEN(names) == (RG_STATEDIR_PLACES + 1) * NAMES_OF_A_PLACE, "two names each");
 _Static_assert(RG_STATEDIR_PATH_MAX >= PATH_BYTES_MAX + sizeof "/state-a.mdb", "any path fits");
 
-/* A missing file is no missing row. */
-static enum rg_err io_err(int errnum)
+enum rg_err rg_statedir_io_err(int errnum)
 {
     enum rg_err err = rg_err_from_errno(errnum);
 
@@ -48,12 +47,12 @@ static enum rg_err make_dirs(const char *dir, bool *ret_made, struct rg_errctx *
     for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(path, 0700) != 0 && errno != EEXIST)
-            return rg_fail(ctx, io_err(errno), "make state directory %s: %s", path, strerror(errno));
+            return rg_fail(ctx, rg_statedir_io_err(errno), "make state directory %s: %s", path, strerror(errno));
         *slash = '/';
     }
     *ret_made = mkdir(path, 0700) == 0;
     if (!*ret_made && errno != EEXIST)
-        return rg_fail(ctx, io_err(errno), "make state directory %s: %s", path, strerror(errno));
+        return rg_fail(ctx, rg_statedir_io_err(errno), "make state directory %s: %s", path, strerror(errno));
     return RG_OK;
 }
 
@@ -82,14 +81,15 @@ static enum rg_err make_lock_file(const struct rg_statedir *dir, const char *nam
     RG_ASSERT(dir->fd >= 0);
     RG_ASSERT(size > 0);
     RG_ASSERT(size <= INT32_MAX);
+    RG_ASSERT(size > LOCK_HEAD_BYTES); /* at least one reader's */
     if (fd < 0)
-        return rg_fail(ctx, io_err(errno), "make %s/%s: %s", dir->path, name, strerror(errno));
+        return rg_fail(ctx, rg_statedir_io_err(errno), "make %s/%s: %s", dir->path, name, strerror(errno));
     rc = posix_fallocate(fd, 0, (off_t)((size + 4095) / 4096 * 4096));
     close(fd);
     if (rc == 0)
         return RG_OK;
     (void)unlinkat(dir->fd, name, 0);
-    return rg_fail(ctx, io_err(rc), "reserve %s/%s: %s", dir->path, name, strerror(rc));
+    return rg_fail(ctx, rg_statedir_io_err(rc), "reserve %s/%s: %s", dir->path, name, strerror(rc));
 }
 
 static enum rg_err remove_files(int dir_fd, const char *dir, size_t first, size_t n, struct rg_errctx *ctx)
@@ -173,18 +173,21 @@ enum rg_err rg_statedir_place(const struct rg_statedir *dir, unsigned which, uns
 {
     size_t first = (size_t)which * NAMES_OF_A_PLACE;
     enum rg_err err;
+    int n;
 
     RG_ASSERT(dir->path != NULL);
     RG_ASSERT(which < RG_STATEDIR_PLACES);
     err = remove_files(dir->fd, dir->path, first, NAMES_OF_A_PLACE, ctx);
     if (!err)
         err = make_lock_file(dir, names[first + 1], LOCK_HEAD_BYTES + (uint64_t)(readers + 1) * LOCK_SLOT_BYTES, ctx);
-    snprintf(out, RG_STATEDIR_PATH_MAX, "%s/%s", dir->path, names[first]);
+    n = snprintf(out, RG_STATEDIR_PATH_MAX, "%s/%s", dir->path, names[first]);
+    RG_ASSERT(n > 0 && n < RG_STATEDIR_PATH_MAX); /* as make_dirs let through */
     return err;
 }
 
 void rg_statedir_clear(const struct rg_statedir *dir, unsigned which)
 {
+    RG_ASSERT(dir->path != NULL);
     RG_ASSERT(which < RG_STATEDIR_PLACES);
     (void)remove_files(dir->fd, dir->path, (size_t)which * NAMES_OF_A_PLACE, NAMES_OF_A_PLACE, NULL); /* only room; tried again */
 }

@@ -28,6 +28,8 @@ RG_MUST enum rg_err rg_statedir_place(const struct rg_statedir *dir, unsigned wh
 void rg_statedir_clear(const struct rg_statedir *dir, unsigned which);
 /** Delete its files, the directory too if take made it and nothing else is in it, and unlock. Zeroed is fine. */
 void rg_statedir_release(struct rg_statedir *dir);
+/** What the system says, as an error of ours: a missing file is no missing row. */
+RG_MUST enum rg_err rg_statedir_io_err(int errnum);
 /** What a process left there that is gone; a state that somebody has open stays. */
 void rg_statedir_purge(const char *path);
 

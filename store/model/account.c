@@ -10,6 +10,8 @@ static const struct rg_row_member members[] = {
 };
 static const struct rg_rowmap map = RG_ROWMAP(members, struct rg_account, RG_F_ACCOUNT_ID);
 
+_Static_assert(sizeof ((struct rg_account *)0)->id == RG_ACCT_BYTES + 1, "as a text");
+
 enum rg_err rg_account_get(struct rg_txn *txn, struct rg_span id, struct rg_account *ret_account)
 {
     RG_UNINIT struct rg_rowkey key;

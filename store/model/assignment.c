@@ -4,34 +4,6 @@
 
 _Static_assert(sizeof ((struct rg_assignment *)NULL)->account_id == RG_ACCT_BYTES + 1, "as a text");
 
-/* The keys of the row and of its two indexes, of an assignment. */
-static struct rg_rowkey by_account(const struct rg_assignment *a)
-{
-    RG_ASSERT(a != NULL);
-    return rg_rowkey_assign(a->account_id, &a->permset_id, a->principal_type, &a->principal_id);
-}
-
-static struct rg_rowkey by_principal(const struct rg_assignment *a)
-{
-    RG_ASSERT(a != NULL);
-    return rg_rowkey_assign_by(a->account_id, &a->permset_id, a->principal_type, &a->principal_id);
-}
-
-static struct rg_rowkey by_permset(const struct rg_assignment *a)
-{
-    RG_ASSERT(a != NULL);
-    return rg_rowkey_assign_ps(a->account_id, &a->permset_id, a->principal_type, &a->principal_id);
-}
-
-enum rg_err rg_assignment_get(struct rg_txn *txn, const struct rg_assignment *assignment)
-{
-    const struct rg_rowkey key = by_account(assignment);
-    struct rg_span row;
-
-    RG_ASSERT(key.n == RG_ASSIGN_KEY_BYTES);
-    return rg_row_get(txn, rg_rowkey_span(&key), &row);
-}
-
 enum rg_err rg_assignment_list(struct rg_txn *txn, const char *account_id, const struct rg_psid *permset,
                                const struct rg_assignment *after, struct rg_scan *scan)
 {
@@ -45,7 +17,7 @@ enum rg_err rg_assignment_list(struct rg_txn *txn, const char *account_id, const
         rg_rowkey_put(&prefix, permset->b, RG_PSID_BYTES);
     RG_ASSERT(prefix.n < RG_ASSIGN_KEY_BYTES);
     if (after != NULL)
-        from = by_account(after);
+        from = rg_rowkey_assign(after->account_id, &after->permset_id, after->principal_type, &after->principal_id);
     RG_ASSERT(from.n == 0 || from.n == RG_ASSIGN_KEY_BYTES);
     return rg_rowkey_scan(txn, &prefix, &from, scan);
 }
@@ -61,7 +33,7 @@ enum rg_err rg_assignment_list_of(struct rg_txn *txn, char principal_type, const
     rg_rowkey_put(&prefix, principal_id->b, RG_ID_BYTES);
     RG_ASSERT(prefix.n == 1 + 1 + RG_ID_BYTES);
     if (after != NULL)
-        from = by_principal(after);
+        from = rg_rowkey_assign_by(after->account_id, &after->permset_id, after->principal_type, &after->principal_id);
     RG_ASSERT(from.n == 0 || from.n == RG_ASSIGN_KEY_BYTES);
     return rg_rowkey_scan(txn, &prefix, &from, scan);
 }
@@ -74,7 +46,7 @@ enum rg_err rg_assignment_list_with(struct rg_txn *txn, const struct rg_psid *pe
 
     RG_ASSERT(prefix.n == 1 + RG_PSID_BYTES);
     if (after != NULL)
-        from = by_permset(after);
+        from = rg_rowkey_assign_ps(after->account_id, &after->permset_id, after->principal_type, &after->principal_id);
     RG_ASSERT(from.n == 0 || from.n == RG_ASSIGN_KEY_BYTES);
     return rg_rowkey_scan(txn, &prefix, &from, scan);
 }
@@ -90,6 +62,7 @@ static bool assignment_parse(struct rg_span key, struct rg_assignment *ret_assig
         return false;
     rg_cursor_init(&cur, key);
     table = rg_cursor_u8(&cur);
+    RG_ASSERT(table == RG_T_ASSIGN || table == RG_T_ASSIGN_BY || table == RG_T_ASSIGN_PS);
     if (table == RG_T_ASSIGN_BY) {
         type = rg_cursor_bytes(&cur, 1);
         id = rg_cursor_bytes(&cur, RG_ID_BYTES);

@@ -11,8 +11,6 @@ struct rg_assignment {
     struct rg_uuid principal_id;
 };
 
-/** RG_OK when it exists. */
-RG_MUST enum rg_err rg_assignment_get(struct rg_txn *txn, const struct rg_assignment *assignment);
 /** By account and permission set (permset NULL: of all in the account), in key order; after: NULL or the last one. */
 RG_MUST enum rg_err rg_assignment_list(struct rg_txn *txn, const char *account_id, const struct rg_psid *permset,
                                        const struct rg_assignment *after, struct rg_scan *scan);

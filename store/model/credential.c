@@ -15,7 +15,7 @@ static enum rg_err get(struct rg_txn *txn, const struct rg_rowkey *key, struct r
 {
     enum rg_err err = rg_rowmap_get(&map, txn, key, ret_credential);
 
-    RG_ASSERT(key->n > 2);
+    RG_ASSERT(key->n > 2); /* of nobody's name there is none */
     RG_ASSERT(key->b[0] == RG_T_CREDENTIAL);
     RG_ASSERT(key->b[1] == 'k' || key->b[1] == 't');
     if (!err && ret_credential->by.n == 0)
@@ -35,7 +35,7 @@ enum rg_err rg_credential_by_token(struct rg_txn *txn, const uint8_t token_sha25
 {
     RG_UNINIT struct rg_rowkey key;
 
-    RG_ASSERT(token_sha256 != NULL);
-    return rg_rowkey_credential('t', rg_span(token_sha256, 32), &key) ? get(txn, &key, ret_credential)
-                                                                   : RG_ENOTFOUND;
+    RG_ASSERT(rg_rowkey_credential('t', rg_span(token_sha256, 32), &key)); /* a hash always makes one, */
+    RG_ASSERT(key.n == 2 + 32);                                            /* and as it is */
+    return get(txn, &key, ret_credential);
 }

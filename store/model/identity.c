@@ -73,8 +73,10 @@ static enum rg_err membership_parse(const struct rg_uuid *id, struct rg_span row
 enum rg_err rg_user_get(struct rg_txn *txn, const struct rg_uuid *id, struct rg_user *ret_user)
 {
     const struct rg_rowkey key = rg_rowkey_id(RG_T_USER, id);
+    enum rg_err err = rg_rowmap_get(&user_map, txn, &key, ret_user);
 
-    return check_id(rg_rowmap_get(&user_map, txn, &key, ret_user), id, &ret_user->id);
+    RG_ASSERT(err || ret_user->row.n > 0); /* whoever changes it goes on from that */
+    return check_id(err, id, &ret_user->id);
 }
 
 enum rg_err rg_user_by_name(struct rg_txn *txn, struct rg_span name, struct rg_uuid *ret_id)
@@ -101,8 +103,10 @@ enum rg_err rg_user_by_external_id(struct rg_txn *txn, struct rg_span issuer, st
 enum rg_err rg_group_get(struct rg_txn *txn, const struct rg_uuid *id, struct rg_group *ret_group)
 {
     const struct rg_rowkey key = rg_rowkey_id(RG_T_GROUP, id);
+    enum rg_err err = rg_rowmap_get(&group_map, txn, &key, ret_group);
 
-    return check_id(rg_rowmap_get(&group_map, txn, &key, ret_group), id, &ret_group->id);
+    RG_ASSERT(err || ret_group->row.n > 0);
+    return check_id(err, id, &ret_group->id);
 }
 
 enum rg_err rg_group_by_name(struct rg_txn *txn, struct rg_span name, struct rg_uuid *ret_id)
@@ -142,7 +146,6 @@ enum rg_err rg_membership_get(struct rg_txn *txn, const struct rg_uuid *id, stru
     struct rg_span row;
     enum rg_err err = rg_row_get(txn, rg_rowkey_span(&key), &row);
 
-    RG_ASSERT(ret_membership != NULL);
     return err ? err : membership_parse(id, row, ret_membership);
 }
 
@@ -171,11 +174,11 @@ static enum rg_err list(struct rg_txn *txn, const struct rg_rowkey *prefix, cons
     RG_ASSERT(prefix->n == 1 || prefix->n == 1 + RG_ID_BYTES);
     RG_ASSERT(prefix->n == 1 || prefix->b[0] == RG_T_GROUP_MEMBER || prefix->b[0] == RG_T_MEMBER_GROUP);
     RG_ASSERT((prefix->n == 1) == (prefix->b[0] == RG_T_USER || prefix->b[0] == RG_T_GROUP));
-    if (after == NULL)
-        return rg_scan_begin(txn, rg_rowkey_span(prefix), rg_span(NULL, 0), scan);
-    rg_rowkey_put(&from, after->b, sizeof after->b);
-    RG_ASSERT(from.n == prefix->n + RG_ID_BYTES);
-    return rg_scan_begin(txn, rg_rowkey_span(prefix), rg_rowkey_span(&from), scan);
+    if (after != NULL)
+        rg_rowkey_put(&from, after->b, sizeof after->b);
+    RG_ASSERT(from.n == prefix->n + (after != NULL ? RG_ID_BYTES : 0));
+    RG_ASSERT(memcmp(from.b, prefix->b, prefix->n) == 0); /* it goes on under the same prefix */
+    return rg_rowkey_scan(txn, prefix, after != NULL ? &from : NULL, scan);
 }
 
 enum rg_err rg_user_list(struct rg_txn *txn, const struct rg_uuid *after, struct rg_scan *scan)

@@ -14,7 +14,10 @@ static const struct rg_rowmap map = RG_ROWMAP(members, struct rg_instance, RG_F_
 enum rg_err rg_instance_get(struct rg_txn *txn, struct rg_instance *ret_instance)
 {
     const struct rg_rowkey key = rg_rowkey_table(RG_T_INSTANCE);
+    enum rg_err err;
 
     RG_ASSERT(key.n == 1); /* there is one */
-    return rg_rowmap_get(&map, txn, &key, ret_instance);
+    err = rg_rowmap_get(&map, txn, &key, ret_instance);
+    RG_ASSERT(err || (ret_instance->arn.p != NULL && ret_instance->identity_store_id.p != NULL));
+    return err;
 }

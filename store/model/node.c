@@ -72,6 +72,8 @@ void rg_node_row_put(struct rg_buf *cmd, const struct rg_node_row *row)
 {
     RG_ASSERT(cmd->len > 0 || cmd->err); /* begun: a command's head comes first */
     RG_ASSERT(id_ok(row->id)); /* else it is refused */
+    RG_ASSERT(row->region.n > 0);
+    RG_ASSERT(row->status.n > 0);
     if (row->version != 0)
         rg_tlv_put_u64(cmd, RG_F_IF_VERSION, row->version);
     rg_tlv_put_u64(cmd, RG_F_NODE_ID, row->id);

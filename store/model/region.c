@@ -66,6 +66,7 @@ void rg_region_rewrite(struct rg_buf *cmd, const struct rg_region *region, const
 {
     RG_ASSERT(without != NULL || n == 0);
     RG_ASSERT(cmd->len > 0 || cmd->err);
+    RG_ASSERT(region->row.n > 0); /* it was read */
     rg_tlv_put_u64(cmd, RG_F_IF_VERSION, region->version);
     rg_cmd_put_row(cmd, region->row, is_not_among, &(struct fields){without, n});
 }

@@ -31,37 +31,16 @@ const char *rg_region_place(struct rg_span name)
     return NULL;
 }
 
-static bool is_lower(uint8_t c) { return c >= 'a' && c <= 'z'; }
-static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
-
 bool rg_region_name_ok(struct rg_span name)
 {
     RG_ASSERT(name.p != NULL || name.n == 0);
     if (name.n == 0 || name.n > RG_REGION_NAME_BYTES_MAX || name.p[0] == '-' || name.p[name.n - 1] == '-')
         return false;
-    for (size_t i = 0; i < name.n; i++)
-        if (!is_lower(name.p[i]) && !is_digit(name.p[i]) && name.p[i] != '-')
-            return false;
-    return true;
-}
+    for (size_t i = 0; i < name.n; i++) {
+        uint8_t c = name.p[i];
 
-bool rg_region_name_is_aws(struct rg_span name)
-{
-    size_t at = 0, words = 0;
-
-    RG_ASSERT(name.p != NULL || name.n == 0);
-    if (name.n > RG_REGION_NAME_BYTES_MAX)
-        return false;
-    while (at < name.n && is_lower(name.p[at])) {
-        while (at < name.n && is_lower(name.p[at]))
-            at++;
-        if (at == name.n || name.p[at] != '-')
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-')
             return false;
-        at++;
-        words++;
     }
-    RG_ASSERT(at <= name.n);
-    RG_ASSERT(at <= RG_REGION_NAME_BYTES_MAX);
-    RG_ASSERT(2 * words <= at); /* each took a letter and a '-' */
-    return (words == 2 || words == 3) && at + 1 == name.n && is_digit(name.p[at]);
+    return true;
 }

@@ -17,7 +17,5 @@ extern const size_t rg_region_names_n;
 const char *rg_region_place(struct rg_span name);
 /** Whether a region may be called so: 1 to 32 of a-z, 0-9 and '-', of which '-' neither first nor last. */
 bool rg_region_name_ok(struct rg_span name);
-/** Whether sso-admin can speak of it: its model's ([a-z]+-){2,3}\d. */
-bool rg_region_name_is_aws(struct rg_span name);
 
 #endif

@@ -50,6 +50,7 @@ enum rg_err rg_request_status_list(struct rg_txn *txn, bool deletion, const stru
     }
     RG_ASSERT(from.n == 0 || from.n == 1 + 8);
     err = rg_rowkey_scan(txn, &prefix, &from, scan);
+    RG_ASSERT(scan->txn == txn);
     scan->only = deletion ? 'd' : 'c';
     return err;
 }
@@ -70,6 +71,7 @@ enum rg_err rg_request_status_list_next(struct rg_scan *scan, struct rg_request_
             continue;
         memcpy(id.b, value.p + 1, RG_ID_BYTES);
         err = rg_request_status_get(scan->txn, scan->only == 'd', &id, ret_status);
+        RG_ASSERT(err || ret_status->deletion == (scan->only == 'd'));
         return err == RG_ENOTFOUND ? RG_ECORRUPT : err;
     }
     return err;

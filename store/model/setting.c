@@ -3,6 +3,9 @@
 #include "store/db/rowmap.h"
 #include "store/model/setting_priv.h"
 
+_Static_assert(0 < RG_LEASE_MS_MIN && RG_LEASE_MS_MIN < RG_LEASE_MS_MAX, "a lease has a length");
+_Static_assert(RG_DEGRADED_KEPT_MAX > 0, "the last one can be read");
+
 /* --- settings --- */
 
 static enum rg_err setting_row(struct rg_txn *txn, const char *name, struct rg_span *ret_row)
@@ -54,7 +57,9 @@ enum rg_err rg_settings_get(struct rg_txn *txn, struct rg_settings *ret_policy)
         return RG_ECORRUPT;
     RG_ASSERT(p.regions <= RG_DURABLE_REGIONS_MAX);
     RG_ASSERT(p.lease_regions <= RG_DURABLE_REGIONS_MAX);
-    RG_ASSERT(p.lease_regions == 0 || p.lease_ms > 0);
+    RG_ASSERT((p.lease_regions == 0) == (p.lease_ms == 0));
+    RG_ASSERT(p.old_lease_regions <= RG_DURABLE_REGIONS_MAX);
+    RG_ASSERT(RG_MAX(p.lease_ms, p.old_lease_ms) <= RG_LEASE_MS_MAX);
     *ret_policy = p;
     return RG_OK;
 }
@@ -67,6 +72,7 @@ enum rg_err rg_epoch_begin(struct rg_txn *txn, uint64_t epoch, uint64_t index)
     RG_AUTO_BUF struct rg_buf row = {.max = 0};
 
     RG_ASSERT(epoch > 0);
+    RG_ASSERT(epoch <= UINT32_MAX); /* half of a term */
     RG_ASSERT(index > 0);
     rg_buf_init(&row, 256);
     rg_tlv_put_u64(&row, RG_F_EPOCH, epoch);
@@ -113,6 +119,8 @@ enum rg_err rg_epoch_list_next(struct rg_scan *scan, struct rg_epoch *ret_epoch)
 void rg_epoch_note(struct rg_buf *cmd, int64_t at_ms, struct rg_span by, const struct rg_epoch *epoch)
 {
     RG_ASSERT(epoch->epoch > 0);
+    RG_ASSERT(epoch->epoch <= UINT32_MAX);
+    RG_ASSERT(epoch->node_id > 0);
     RG_ASSERT(epoch->region.n > 0); /* a command without is refused */
     rg_cmd_begin(cmd, RG_CMD_EPOCH_NOTE, at_ms, by);
     rg_tlv_put_u64(cmd, RG_F_EPOCH, epoch->epoch);
