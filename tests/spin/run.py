@@ -104,7 +104,7 @@ DIRECTORY_ROWS = [
     ("regions: the mark is believed, a directory put back", "-DROLL -DRESTARTS=1 -DDISK -DDIRONLY", ()),
     ("long: voters, a copy beside the original, a restart", VOTERS + "-DCLONE -DRESTARTS=1", ()),
     ("long: regions, a copy beside the original, a restart", "-DCLONE -DRESTARTS=1", ()),
-    ("long: voters, an image is put back, two restarts", VOTERS + "-DROLL -DRESTARTS=2", ()),
+    ("long, bitstate: voters, an image, two restarts", VOTERS + "-DROLL -DRESTARTS=2", ()),
     ("long: regions, a disk is lost, two restarts", "-DWIPE -DRESTARTS=2", ()),
     ("long: four regions, an image is put back", "-DN=3 -DROLL -DRESTARTS=0", ()),
     ("long: four regions, a disk is lost", "-DN=3 -DWIPE -DRESTARTS=0", ()),
