@@ -760,12 +760,26 @@ static bool was_given(const struct sim *sim, unsigned at)
     return sim->nodes[at].by_token;
 }
 
-/* What it knows comes from a primary that had been replaced, and gave away an id that another one gave to the one that leads now. */
+/* In its own rows the id is one that nobody has any more. */
+static bool holds_dead(const struct sim_node *n, uint64_t id)
+{
+    struct rg_node_row row;
+    struct rg_txn *txn;
+    bool dead;
+
+    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
+    dead = rg_node_row_get(txn, id, &row) == RG_OK && (rg_span_is(row.status, "REMOVED") || rg_span_is(row.status, "FENCED"));
+    rg_txn_free(txn);
+    return dead;
+}
+
+/* What it knows comes from a primary that had been replaced, and gave away an id that another one gave to the one that leads now, or let
+ * that one in again under another: it believes it in nothing, as it should. */
 static bool misled(const struct sim_node *n, const struct sim_node *leader)
 {
     const struct rg_peer_config *p = rg_members_find(&n->node->members, leader->self.id);
 
-    return p != NULL && strcmp(p->region, leader->self.region) != 0;
+    return (p != NULL && strcmp(p->region, leader->self.region) != 0) || holds_dead(n, leader->self.id);
 }
 
 /* One that was removed while it was away, and whom nobody whom it believes can tell: people take it away. */
