@@ -151,6 +151,7 @@ struct rg_peer_status {
     struct rg_incarnation bound; /* the data directory that its id is bound to; not known: none yet */
     bool other_directory;    /* it came back with another one, and was refused */
     bool foreign;            /* its entries are of another history: an instance of its own */
+    uint64_t rival_epoch;    /* of this epoch it said that another node began it: nothing is taken from it; 0: it did not */
     bool forgot;             /* it came back with less than it was known to have, or as an earlier life, and was refused */
     bool twin;               /* one of its id was refused a moment ago, as an earlier life, while a later one is linked */
 };

@@ -86,6 +86,7 @@
     X(voters_uncarried, "the number of voters changes whoever lags") \
     X(retain_none, "no log is kept for a region that is given a snapshot") \
     /* who belongs to the cluster */ \
+    X(claims_taken, "who began an epoch is not compared") \
     X(ids_unknown, "a node id is answered before other regions know of it") \
     X(ids_lowest, "a primary gives the id behind the highest, whoever else gives ids") \
     X(returned_at_once, "a node that came back is a member before enough know of it") \

@@ -347,6 +347,8 @@ static void put_all_peers(struct page *p, const struct rg_node_status *s)
          "1 when the peer came back with another data directory than its id has, and was refused.");
     PEER("peer_foreign", foreign, true, "1 when the peer's entries are of another history, and it was refused: two instances were made.");
     PEER("peer_forgot", forgot, true, "1 when the peer came back with less than this node knows it had, and was refused.");
+    PEER("peer_epoch_twice", rival_epoch, false,
+         "This epoch was begun by two nodes of one id, and the peer, which follows the other one, is refused; 0: there is none.");
     PEER("peer_twin", twin, true, "1 when the peer runs twice: an earlier life of it was refused while a later one is linked.");
     PEER("peer_promised_epoch", promised, false, "No older epoch is followed by the peer, as it last said.");
     if (s->leader) {

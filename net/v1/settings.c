@@ -94,6 +94,14 @@ static void put_forgetful(struct rg_json_writer *j, const struct rg_node_status 
                      (unsigned long long)p->id, p->region);
             put_alarm(j, "Forgot", text);
         }
+        if (p->rival_epoch != 0) {
+            snprintf(text, sizeof text,
+                     "two nodes of one id have each begun epoch %llu, and node %llu of %s follows the other one: neither side takes "
+                     "anything of the other. Decide which history goes on, and declare a promotion in it (regent failover declare): that "
+                     "fences the other side, which comes back by itself",
+                     (unsigned long long)p->rival_epoch, (unsigned long long)p->id, p->region);
+            put_alarm(j, "EpochTwice", text);
+        }
         if (p->twin) {
             snprintf(text, sizeof text,
                      "node %llu of %s runs twice: a copy of its data directory was started beside it. The one that started first, or was "

@@ -95,6 +95,8 @@ static void put_binding(struct rg_json_writer *j, const struct rg_peer_status *p
         rg_json_bool(j, "foreign", true);
     if (p->forgot)
         rg_json_bool(j, "forgot", true);
+    if (p->rival_epoch != 0)
+        rg_json_u64(j, "epochTwice", p->rival_epoch);
     if (p->twin)
         rg_json_bool(j, "twin", true);
 }

@@ -44,6 +44,7 @@ enum meta_field {
     META_BEHIND_PEER = 26,
     META_BEHIND_INDEX = 27,
     META_BEHIND_TERM = 28,
+    META_CLAIMS = 30,
     META_FOUNDS = 40,
     META_MARKED = 41,
 };
@@ -112,6 +113,7 @@ static void promises_check(const struct rg_meta *before, const struct rg_meta *m
 static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta)
 {
     RG_AUTO_BUF struct rg_buf lives = {.max = 0};
+    RG_AUTO_BUF struct rg_buf claims = {.max = 0};
 
     RG_ASSERT(buf->len == 0);
     rg_tlv_put_str(buf, META_CLUSTER, meta->cluster_id);
@@ -150,8 +152,11 @@ static void encode_plain(struct rg_buf *buf, const struct rg_meta *meta)
     rg_buf_init(&lives, sizeof meta->lives);
     rg_lives_encode(&meta->lives, &lives);
     rg_tlv_put(buf, META_LIVES, rg_buf_span(&lives));
-    if (lives.err && !buf->err)
-        buf->err = lives.err;
+    rg_buf_init(&claims, sizeof meta->claims);
+    rg_claims_encode(&meta->claims, &claims);
+    rg_tlv_put(buf, META_CLAIMS, rg_buf_span(&claims));
+    if ((lives.err || claims.err) && !buf->err)
+        buf->err = lives.err ? lives.err : claims.err;
     RG_ASSERT(buf->err != RG_ETOOBIG);
     RG_ASSERT(buf->err || buf->len <= RG_SLOTS_PLAIN_BYTES_MAX);
 }
@@ -210,6 +215,13 @@ static bool take_foreign(struct rg_span plain, struct rg_meta *meta)
     return rg_history_known(&meta->foreign) && meta->foreign_peer != 0;
 }
 
+static bool take_claims(struct rg_span plain, struct rg_claims *out)
+{
+    struct rg_span value;
+
+    return !rg_tlv_get(plain, META_CLAIMS, &value) || rg_claims_decode(value, out) == RG_OK;
+}
+
 static bool decode_plain(struct rg_span plain, struct rg_meta *meta)
 {
     uint64_t fenced, quarantined;
@@ -224,7 +236,7 @@ static bool decode_plain(struct rg_span plain, struct rg_meta *meta)
         !take_number(plain, META_STARTS, &meta->starts) || !take_number(plain, META_FENCED, &fenced) ||
         !take_number(plain, META_QUARANTINED, &quarantined) ||
         !take_text(plain, META_NOTE, meta->note, sizeof meta->note) || !take_incarnation(plain, &meta->incarnation) ||
-        !take_lives(plain, &meta->lives) || !take_foreign(plain, meta))
+        !take_lives(plain, &meta->lives) || !take_foreign(plain, meta) || !take_claims(plain, &meta->claims))
         return false;
     meta->promised = rg_tlv_u64(plain, META_PROMISED, 0); /* these: not written by 0.1.0 */
     meta->ceded_index = rg_tlv_u64(plain, META_CEDED_INDEX, 0);

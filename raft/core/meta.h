@@ -4,6 +4,7 @@
 #define REGENT_RAFT_CORE_META_H
 
 #include "crypto/keyprov.h"
+#include "raft/core/claims.h"
 #include "raft/core/slots.h"
 #include "raft/history.h"
 #include "raft/lives.h"
@@ -45,6 +46,7 @@ struct rg_meta {
     struct rg_history foreign; /* a peer has entries of it, and this directory of another; not known: none was met, or not since */
     uint64_t foreign_peer;     /* its id */
     bool foreign_leads;        /* it said that it leads there, or would */
+    struct rg_claims claims; /* who began the newest epochs of this log */
     struct rg_lives lives; /* the last one of each peer that was dealt with; durable before it is */
 };
 

@@ -11,7 +11,7 @@ _Static_assert(RG_ENTRY_BYTES_MAX + 64 <= RG_MSG_BYTES_MAX, "any entry fits a me
 _Static_assert(RG_CMD_BYTES_MAX + 64 <= RG_MSG_BYTES_MAX, "any proposal fits a message");
 _Static_assert(RG_MSG_CHUNK_BYTES_MAX + 64 <= RG_MSG_BYTES_MAX, "a chunk fits a message");
 _Static_assert(RG_RAFT_CONFIG_BYTES_MAX + 64 <= RG_MSG_BYTES_MAX, "a hand-over's entry fits a message");
-_Static_assert(RG_MSG_ROOM <= UINT8_MAX, "a type has one byte");
+_Static_assert(RG_MSG_CLAIMS <= UINT8_MAX, "a type has one byte");
 _Static_assert(RG_ERR_COUNT <= UINT16_MAX, "a code has two bytes");
 _Static_assert(RG_SNAP_STATUS_COUNT <= UINT8_MAX, "a status has one byte");
 _Static_assert(RG_HANDOVER_STEP_COUNT <= UINT8_MAX, "a step has one byte");
@@ -125,6 +125,9 @@ static void msg_check(const struct rg_msg *m)
         return;
     case RG_MSG_ROOM:
         RG_ASSERT((m->room.full & ~(unsigned)RG_FULL_ALL) == 0);
+        return;
+    case RG_MSG_CLAIMS:
+        RG_ASSERT(m->claims.claims.n <= RG_CLAIMS_MAX);
         return;
     case RG_MSG_REPORT:
         RG_ASSERT(m->report.durable <= INDEX_MAX);
@@ -327,6 +330,11 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
     case RG_MSG_ROOM:
         put_room(&msg->room, out);
         break;
+    case RG_MSG_CLAIMS:
+        rg_buf_put_u64(out, msg->claims.term);
+        rg_buf_put_u32(out, (uint32_t)msg->claims.claims.n);
+        rg_claims_encode(&msg->claims.claims, out);
+        break;
     case RG_MSG_INSTALL:
         break;
     }
@@ -499,6 +507,18 @@ static void get_room(struct rg_cursor *cur, struct rg_msg_room *m)
     m->full = rg_cursor_u32(cur) & RG_FULL_ALL;
 }
 
+static void get_claims(struct rg_cursor *cur, struct rg_msg_claims *m)
+{
+    struct rg_span rows;
+    uint32_t n;
+
+    m->term = get_term(cur);
+    n = rg_cursor_u32(cur);
+    rows = rg_cursor_bytes(cur, n <= RG_CLAIMS_MAX ? n * RG_CLAIM_BYTES : SIZE_MAX);
+    if (cur->bad || rg_claims_decode(rows, &m->claims) != RG_OK)
+        cur->bad = true;
+}
+
 /* Raft's own. */
 static void get_raft(struct rg_cursor *cur, struct rg_entry *entries, struct rg_msg *m)
 {
@@ -616,6 +636,9 @@ static void get_body(struct rg_cursor *cur, struct rg_entry *entries, struct rg_
     case RG_MSG_ROOM:
         get_room(cur, &m->room);
         return;
+    case RG_MSG_CLAIMS:
+        get_claims(cur, &m->claims);
+        return;
     case RG_MSG_INSTALL:
         break;
     }
@@ -681,6 +704,8 @@ const char *rg_msg_type_name(enum rg_msg_type type)
         return "handover";
     case RG_MSG_ROOM:
         return "room";
+    case RG_MSG_CLAIMS:
+        return "claims";
     }
     return "?";
 }
@@ -710,6 +735,7 @@ enum hello_field {
     HELLO_LIFE_BOOT,
     HELLO_LIFE_UP,
     HELLO_HISTORY,
+    HELLO_CLAIMS,
     HELLO_END,
 };
 
@@ -725,6 +751,17 @@ static bool hello_incarnation(struct rg_span value, struct rg_incarnation *out)
         return false;
     memcpy(out->b, value.p, sizeof out->b);
     return rg_incarnation_known(out);
+}
+
+static void put_claims(struct rg_buf *out, const struct rg_claims *claims)
+{
+    RG_AUTO_BUF struct rg_buf rows = {.max = 0};
+
+    rg_buf_init(&rows, sizeof *claims);
+    rg_claims_encode(claims, &rows);
+    rg_tlv_put(out, HELLO_CLAIMS, rg_buf_span(&rows));
+    if (rows.err && !out->err)
+        out->err = rows.err;
 }
 
 void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
@@ -751,6 +788,8 @@ void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
         rg_tlv_put(out, HELLO_HISTORY, rg_span(hello->history.b, sizeof hello->history.b));
     if (hello->seen > 0)
         rg_tlv_put_u64(out, HELLO_SEEN, hello->seen);
+    if (hello->claims_said)
+        put_claims(out, &hello->claims);
     if (hello->life.start == 0)
         return;
     rg_tlv_put_u64(out, HELLO_LIFE_START, hello->life.start);
@@ -855,6 +894,8 @@ enum rg_err rg_hello_decode(struct rg_span bytes, struct rg_hello *ret_hello, st
             ok = hello_incarnation(tlv.value, &h.bound);
         else if (tlv.field == HELLO_HISTORY)
             ok = hello_history(tlv.value, &h.history);
+        else if (tlv.field == HELLO_CLAIMS)
+            ok = h.claims_said = rg_claims_decode(tlv.value, &h.claims) == RG_OK;
         else if (tlv.field <= HELLO_SEEN || (tlv.field >= HELLO_ROOM && tlv.field < HELLO_END))
             ok = rg_tlv_number(tlv.value, &v) && hello_number(&h, tlv.field, v);
     }

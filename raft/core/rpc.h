@@ -3,6 +3,7 @@
 #ifndef REGENT_RAFT_CORE_RPC_H
 #define REGENT_RAFT_CORE_RPC_H
 
+#include "raft/core/claims.h"
 #include "raft/entry.h"
 #include "raft/history.h"
 #include "raft/lives.h"
@@ -37,6 +38,7 @@ enum rg_msg_type {
     RG_MSG_FENCE_RESULT = 24, /* back: promised or not, and how far I am */
     RG_MSG_HANDOVER = 25,     /* primary ↔ the one that is to take over */
     RG_MSG_ROOM = 26,         /* replica → primary, if its hello says that it knows it: how full I am */
+    RG_MSG_CLAIMS = 27,       /* who leads from now on → all whose hello has claims: mine, as of this term */
 };
 
 struct rg_msg_append {
@@ -138,6 +140,10 @@ struct rg_msg_room {
     unsigned full; /* enum rg_full */
 };
 
+struct rg_msg_claims {
+    uint64_t term;
+    struct rg_claims claims;
+};
 struct rg_msg {
     enum rg_msg_type type;
     union {
@@ -158,6 +164,7 @@ struct rg_msg {
         struct rg_msg_fence_result fence_result;
         struct rg_msg_handover handover;
         struct rg_msg_room room;
+        struct rg_msg_claims claims;
     };
 };
 
@@ -195,6 +202,8 @@ struct rg_hello {
     bool room;          /* it knows RG_MSG_ROOM, and refusals that say what is full */
     struct rg_life life; /* the last life of the receiver that the sender has dealt with; start 0: none, or it is not bound */
     bool life_up;        /* that one is linked to the sender now */
+    bool claims_said;    /* it knows of claims, and RG_MSG_CLAIMS */
+    struct rg_claims claims; /* who began the newest epochs of the sender's log */
 };
 void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out);
 /** RG_EMALFORMED. Unknown fields are skipped, so that a later release may add some. */

@@ -21,13 +21,13 @@ static uint64_t heard_ms_ago(const struct rg_node *node)
 
 /* ---- the one that is asked ---- */
 
-static bool promise(struct rg_node *node, uint64_t epoch)
+static bool promise(struct rg_node *node, uint64_t to, const struct rg_incarnation *directory, uint64_t epoch)
 {
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err;
 
     if (node->leading || node->snap.install.state != INSTALL_NONE || epoch <= rg_epoch_of(node->meta.term) ||
-        epoch < node->meta.promised)
+        epoch < node->meta.promised || !node_claim_promised(node, to, directory, epoch))
         return false;
     node_handover_overtaken(node);
     if (epoch == node->meta.promised)
@@ -84,7 +84,7 @@ void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg
 {
     struct rg_msg out = {.type = RG_MSG_FENCE_RESULT};
     bool may = rg_epoch_may_promise(epoch_known(node), m->epoch, peer->config.id);
-    bool promised = m->epoch > 0 && may && promise(node, m->epoch);
+    bool promised = m->epoch > 0 && may && promise(node, peer->config.id, &peer->said, m->epoch);
 
     if (node->stage.state != NODE_RUNNING || (!is_whole(node) && m->ceded != peer->config.id))
         return; /* promised, but it says nothing about what was acknowledged before it came: only a primary that raises its epoch knows */
@@ -369,7 +369,7 @@ static void step_asked(struct rg_node *node)
     }
     node->failover.epoch = f->epoch;
     node->failover.wait_until_ms = 0;
-    if (!raising(node) && !promise(node, f->epoch)) {
+    if (!raising(node) && !promise(node, node->config.id, &node->meta.incarnation, f->epoch)) {
         node_failover_answer(node, rg_promotion_say(f, RG_EBUSY, "this node has promised itself elsewhere meanwhile"));
         return;
     }

@@ -97,6 +97,7 @@ void node_members_update(struct rg_node *node, bool always)
     struct rg_members members;
 
     node_pair_find(node);
+    node_claim_note(node);
     rg_core_members(node->core, &members);
     RG_ASSERT(members.n <= RG_PEERS_MAX);
     /* A log that is only now being received shows configurations of long ago, from before this node was a member. */

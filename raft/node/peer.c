@@ -34,7 +34,8 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     hello.first_crc = first_crc(node);
     hello.history = node->history.own;
     hello.promised = node->meta.promised;
-    hello.room = true;
+    hello.room = hello.claims_said = true;
+    hello.claims = node->meta.claims;
     hello.bound = rg_members_incarnation(&node->members, peer);
     hello.seen = node->leading ? rg_core_match(node->core, peer) : 0;
     node_life_said(node, peer, &hello);
@@ -44,6 +45,7 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
         hello.seen = 0;
         hello.history = (struct rg_history){{0}};
         hello.life = (struct rg_life){0};
+        hello.claims_said = false;
     }
     /* Nobody leads in the next epoch yet: it is no reason to be fenced. */
     if (node->stage.state == NODE_REBORN)
@@ -142,6 +144,10 @@ static void note_refused(struct rg_node *node, struct node_peer *peer, const str
     if (other || (forgot && !peer->forgot) || (twin && !node_life_twin(node, peer))) /* once: it goes on dialling */
         rg_log_error(node->config.log, other ? "peer.other_directory" : twin ? "peer.twin" : "peer.forgot",
                      "peer=%llu region=%s text=\"%s\"", (unsigned long long)peer->config.id, peer->config.region, text);
+    if (verdict == RG_HELLO_RIVAL && peer->rival_epoch == 0)
+        rg_log_error(node->config.log, "epoch.twice", "peer=%llu region=%s text=\"%s\"", (unsigned long long)peer->config.id,
+                     peer->config.region, text);
+    peer->rival_epoch = verdict == RG_HELLO_RIVAL ? rg_claims_contradict(&node->meta.claims, &h->claims) : 0;
     if (verdict == RG_HELLO_OTHER)
         peer->other = h->incarnation;
     if (forgot)
@@ -158,6 +164,10 @@ static void note_taken(struct node_peer *peer, const struct rg_hello *h)
     peer->said = h->incarnation;
     peer->last_index = h->last_index;
     peer->last_term = h->last_term;
+    peer->claims = h->claims;
+    peer->claims_said = h->claims_said;
+    peer->claims_epoch = rg_epoch_of(h->term);
+    peer->rival_epoch = 0;
     peer->forgot = peer->ahead = false;
 }
 
@@ -621,6 +631,9 @@ static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct
     case RG_MSG_ROOM:
         node_on_room(node, peer, &m->room);
         return RG_OK;
+    case RG_MSG_CLAIMS:
+        node_claims_heard(peer, &m->claims);
+        return RG_OK;
     case RG_MSG_INSTALL:
         break;
     }
@@ -646,7 +659,8 @@ enum rg_err rg_node_on_message(struct rg_node *node, uint64_t peer, struct rg_sp
         return rg_fail(ctx, RG_EPEER, "ForeignHistory: peer %llu is of another history", (unsigned long long)peer);
     p->heard_ms = node_now_ms(node);
     p->forgot = false; /* a life of it that was taken */
-    if (node->stage.state == NODE_RUNNING)
+    err = node_claims_check(node, p, &m, ctx);
+    if (!err && node->stage.state == NODE_RUNNING)
         err = dispatch(node, p, &m, ctx);
     node_settle(node);
     return err;

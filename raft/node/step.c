@@ -187,6 +187,8 @@ static void gain_leadership(struct rg_node *node)
     node_guests_drop(node);
     node_bind_soon(node);
     node_ahead_check(node);
+    node_claim_note(node);
+    node_claims_tell(node);
     for (size_t i = 0; i < node->n_peers; i++) {
         node->peers[i].durable = 0;
         node->peers[i].lease_until_ms = 0;

@@ -167,6 +167,27 @@ static enum rg_err judge_epoch(const struct rg_hello_here *here, const struct rg
     return RG_OK;
 }
 
+/* Two nodes of one id have each begun the epoch of that number: entries of one history would pass for those of the other. Nothing is
+ * taken, by either side, until one of them goes on in a later epoch: whoever then follows the other is fenced, as by any promotion that cut
+ * off what it has. */
+static enum rg_err judge_claims(const struct rg_hello_here *here, const struct rg_hello *h, struct rg_hello_judged *judged,
+                                struct rg_errctx *ctx)
+{
+    uint64_t epoch = rg_claims_contradict(&here->meta->claims, &h->claims), theirs = rg_epoch_of(h->term);
+
+    if (epoch == 0 || RG_BUG(claims_taken))
+        return RG_OK;
+    if (h->voter && theirs > rg_epoch_of(here->meta->term) && !here->reborn) {
+        judged->verdict = RG_HELLO_FENCES;
+        judged->why = "a primary of a later epoch follows another history: two nodes of one id had begun the same epoch";
+        return rg_fail(ctx, RG_EFENCED, "peer %llu leads in epoch %llu, and knows epoch %llu as another node's",
+                       (unsigned long long)here->peer, (unsigned long long)theirs, (unsigned long long)epoch);
+    }
+    judged->verdict = RG_HELLO_RIVAL;
+    return rg_fail(ctx, RG_EPEER, "EpochTwice: peer %llu follows another history: two nodes of one id have begun epoch %llu",
+                   (unsigned long long)here->peer, (unsigned long long)epoch);
+}
+
 static enum rg_err judge_beginning(const struct rg_hello_here *here, const struct rg_hello *h, struct rg_errctx *ctx)
 {
     RG_ASSERT(here->first_crc == 0 || here->last_index > 0);
@@ -269,6 +290,8 @@ static enum rg_err judge(const struct rg_hello_here *here, const struct rg_hello
     judged->itself = true;
     err = judge_epoch(here, h, judged, ctx);
     if (!err)
+        err = judge_claims(here, h, judged, ctx);
+    if (!err)
         err = judge_beginning(here, h, ctx);
     if (!err)
         err = judge_ahead(here, h, judged, ctx);
@@ -301,7 +324,8 @@ enum rg_err rg_hello_judge(const struct rg_hello_here *here, const struct rg_hel
     RG_ASSERT(judged->verdict != RG_HELLO_FOREIGN || rg_history_differ(&here->history, &h->history));
     RG_ASSERT((judged->verdict != RG_HELLO_OTHER && judged->verdict != RG_HELLO_EARLIER) || !judged->itself);
     RG_ASSERT(judged->verdict != RG_HELLO_FOREIGN || !judged->itself);
-    RG_ASSERT((judged->verdict != RG_HELLO_AHEAD && judged->verdict != RG_HELLO_FENCES) || votes(here));
+    RG_ASSERT(judged->verdict != RG_HELLO_AHEAD || votes(here));
+    RG_ASSERT(judged->verdict != RG_HELLO_FENCES || votes(here) || rg_claims_contradict(&here->meta->claims, &h->claims) != 0);
     RG_ASSERT(judged->verdict != RG_HELLO_FORGOT || here->leading);
     RG_ASSERT(judged->verdict != RG_HELLO_SUPERSEDED || err == RG_ESUPERSEDED);
     return err;

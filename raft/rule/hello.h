@@ -29,6 +29,7 @@ enum rg_hello_verdict {
     RG_HELLO_FOREIGN,   /* refused: its entries are of another history, made by another --init: neither takes anything of the other */
     RG_HELLO_OTHER,     /* refused for good: it has another data directory than its id is bound to */
     RG_HELLO_FORGOT,    /* refused: it comes back with less than it was known to have */
+    RG_HELLO_RIVAL,     /* refused: of an epoch here it says that another node began it */
     RG_HELLO_EARLIER,   /* refused for good: a later life of it was dealt with, or another process of that start */
     RG_HELLO_AHEAD,     /* refused: it has what this primary has lost */
     RG_HELLO_FENCES,    /* this node is fenced: another primary was promoted */

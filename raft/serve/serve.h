@@ -105,6 +105,18 @@ void node_epoch_heard(struct rg_node *node, uint64_t epoch);
 /* A member follows nobody of an epoch before this one. */
 void node_promise_heard(struct rg_node *node, uint64_t epoch);
 
+/** Who began the epoch in which this log ends, if the configuration says: kept on disk. */
+void node_claim_note(struct rg_node *node);
+/** An epoch is about to be promised to a node in that directory: it is its own from now on. False: it is another one's of that id. */
+bool node_claim_promised(struct rg_node *node, uint64_t id, const struct rg_incarnation *directory, uint64_t epoch);
+/** A leader tells the peers what it knows of that, before it sends them anything. */
+void node_claims_tell(struct rg_node *node);
+void node_claims_heard(struct node_peer *peer, const struct rg_msg_claims *m);
+/** Before a message of the peer's is looked at: it takes part in this history, as far as anybody knows. RG_EPEER: it does not, or has to
+ * greet again first. */
+RG_MUST enum rg_err node_claims_check(const struct rg_node *node, const struct node_peer *peer, const struct rg_msg *m,
+                                      struct rg_errctx *ctx);
+
 /* lives.c */
 /** It is linked, or was heard a moment ago. NULL: no. */
 bool node_peer_alive(const struct rg_node *node, const struct node_peer *peer);

@@ -128,6 +128,7 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     s->other_directory = rg_incarnation_known(&peer->other);
     s->foreign = peer->foreign;
     s->forgot = peer->forgot;
+    s->rival_epoch = peer->rival_epoch;
     s->twin = node_life_twin(node, peer);
     if (peer->sender != NULL) {
         s->snapshot = true;

@@ -891,8 +891,10 @@ static void give_up_regions(struct sim *sim, unsigned leader)
         for (unsigned at = 0; at < sim->n_nodes; at++) {
             if (!rg_span_is(region.name, sim->nodes[at].self.region))
                 continue;
-            if (is_deserted(sim, n, &region, at))
-                gone = at;
+            if (is_deserted(sim, n, &region, at)) {
+                if (gone == SIM_NODES_MAX || rg_span_is(region.status, "ADDING"))
+                    gone = at; /* of several the one that is being added: no other goes before */
+            }
             else if (rg_span_is(region.status, "ADDING"))
                 adding = at;
         }

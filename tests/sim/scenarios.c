@@ -204,6 +204,7 @@ const struct sim_scenario sim_scenarios[] = {
     {"removed-killed", "a region's node that is removed is killed, and loses power, at any operation of its end: nothing of it counts again", 6, sim_story_removed_killed},
     {"id-twice", "two primaries give away the same id, and whoever has it takes over: the other one is fenced by it", 1, sim_story_id_twice},
     {"ids-apart", "a primary that was replaced, and the one that replaced it, give ids at the same time: never the same one", 4, sim_story_ids_apart},
+    {"epoch-twice", "two nodes of one id begin the same epoch: nothing of the one history is taken for the other's", 2, sim_story_epoch_twice},
     {"hung-disk", "rule 4: a disk that does not answer: the node stops after 10 s, and another one goes on", 2, sim_story_hung_disk},
     {"heavy", "a big group is deleted, and it takes longer than leases, links and elections: nothing else waits for it", 2, sim_story_heavy},
     {"heavy-faults", "a node dies, is suspended, takes a snapshot or is cut off while it applies what takes long", 3, sim_story_heavy_faults},

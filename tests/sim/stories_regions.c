@@ -395,3 +395,64 @@ void sim_story_ids_apart(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_run_ms(sim, 3000);
     sim_settle(sim);
 }
+
+/* Whether a node has refused another one, since they know of two who began the epoch. */
+static bool knows_rival(struct sim *sim, unsigned at, uint64_t id, uint64_t epoch)
+{
+    const struct rg_node_status s = status_of(sim, at);
+
+    for (size_t i = 0; i < s.n_peers; i++)
+        if (s.peers[i].id == id)
+            return s.peers[i].rival_epoch == epoch;
+    return false;
+}
+
+/* Primaries of a release before give two nodes the same id, and both begin the epoch of that number: two logs that differ at the same index
+ * and term. Whoever follows the one takes nothing of whoever follows the other. Then one of the followers is promoted: the other one is
+ * fenced by it, and its entries are not taken for those that it lacks. */
+void sim_story_epoch_twice(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 5, .snapshot_entries = seed % 2 ? 20 : 0, .trailing = seed % 4 < 2 ? 8 : 200, .old_ids = true};
+    struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
+    unsigned next = seed % 3 == 0 ? 5 : 4, other = next == 5 ? 4 : 5;
+
+    sim_daemons_start(sim);
+    sim_write(sim, 10);
+    sim_run_ms(sim, 500);
+    cut_sides(sim, 1 | 4 | 32, true); /* n1, n3 and n6 | n2, n4 and n5 */
+    sim_run_ms(sim, 2500);
+    EXPECT(sim, sim_failover(sim, 1, true, 20000) == RG_OK);
+    sim_run_ms(sim, 500);
+    sim_wipe_disk(sim, 2);
+    sim_wipe_disk(sim, 3);
+    EXPECT(sim, sim_start(sim, 2) && sim_start(sim, 3));
+    EXPECT(sim, within(sim, 10000, 2, has_new_id, true) && within(sim, 10000, 3, has_new_id, true));
+    EXPECT(sim, sim->nodes[2].self.id == 7 && sim->nodes[3].self.id == 7);
+    sim->twice_epoch = 7;
+    sim_run_ms(sim, 1500);
+    promote_guest(sim, 0, 2);
+    promote_guest(sim, 1, 3);
+    EXPECT(sim, sim->nodes[2].node->leading && sim->nodes[3].node->leading && sim->nodes[2].node->meta.term == sim->nodes[3].node->meta.term);
+    sim_workload_start(sim, BUSY, 0);
+    sim_run_ms(sim, rg_prng_between(&sim->prng, 300, 2000));
+    sim_workload_stop(sim);
+    sim_run_ms(sim, 500);
+    if (seed % 5 == 0) { /* what it knows of the epoch is on its disk */
+        sim_crash(sim, other);
+        EXPECT(sim, sim_start(sim, other));
+    }
+    sim_heal_links(sim);
+    sim_run_ms(sim, 1500);
+    EXPECT(sim, knows_rival(sim, 4, 6, 7) && knows_rival(sim, 5, 5, 7));
+    EXPECT(sim, sim->nodes[4].alive && !sim->nodes[4].stopped && sim->nodes[5].alive && !sim->nodes[5].stopped);
+    sim_crash(sim, 2);
+    sim_crash(sim, 3);
+    sim_run_ms(sim, 2500);
+    EXPECT(sim, sim_failover(sim, next, true, 20000) == RG_OK);
+    sim_write(sim, 5);
+    EXPECT(sim, within(sim, 10000, other, has_new_id, true));
+    for (unsigned at = 0; at < 4; at++)
+        EXPECT(sim, sim->nodes[at].alive || sim_start(sim, at));
+    sim_run_ms(sim, 3000);
+    sim_settle(sim);
+}

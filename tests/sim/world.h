@@ -169,6 +169,7 @@ struct sim {
     bool durable_policy, lease_policy; /* nothing acknowledged from now on may be lost */
     struct sim_epoch { uint64_t epoch, led_us, led_term; bool may_lose; char region[33]; } epochs[256]; /* who led in it, since when, up to which term */
     size_t n_epochs;
+    uint64_t twice_epoch;    /* a story lets two nodes begin it: then two histories of it there may be, and no third one, which mixes them */
     struct sim_term { uint64_t term, id; } terms[64]; /* led last, and by whom */
     size_t n_terms;
     uint64_t next_id;        /* of a node that comes back under another one */
@@ -498,6 +499,7 @@ void sim_story_lying_member(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_removed_killed(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_id_twice(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_ids_apart(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_epoch_twice(uint64_t seed, bool trace, struct sim **ret_sim);
 
 struct sim_scenario {
     const char *name, *what;

@@ -52,6 +52,8 @@ static bool same(const struct rg_meta *a, const struct rg_meta *b)
            a->quarantined == b->quarantined && a->superseded == b->superseded && a->foreign_peer == b->foreign_peer && a->foreign_leads == b->foreign_leads &&
            a->behind_peer == b->behind_peer && a->behind_index == b->behind_index && a->behind_term == b->behind_term &&
            memcmp(&a->foreign, &b->foreign, sizeof a->foreign) == 0 && a->lives.n == b->lives.n &&
+           a->claims.n == b->claims.n &&
+           memcmp(a->claims.rows, b->claims.rows, a->claims.n * sizeof a->claims.rows[0]) == 0 &&
            memcmp(a->lives.rows, b->lives.rows, a->lives.n * sizeof a->lives.rows[0]) == 0 && strcmp(a->note, b->note) == 0;
 }
 
@@ -88,6 +90,7 @@ TEST(what_was_saved_comes_back)
         meta.vouched = i % 2 == 0;
         meta.quarantined = i > 3;
         meta.superseded = i > 4;
+        ck_assert(rg_claims_add(&meta.claims, 3 * i, &(struct rg_incarnation){{(uint8_t)i}}));
         meta.foreign = (struct rg_history){{(uint8_t)(i % 3)}};
         meta.foreign_peer = i % 3;
         meta.foreign_leads = i % 3 == 2;

@@ -35,6 +35,8 @@ static const struct rg_msg messages[] = {
     {.type = RG_MSG_ROOM,
      .room = {.room = {.state_bytes = 1, .state_bytes_max = 2, .memory_free = 3, .memory_total = 4, .disk_free = 5, .disk_total = 6},
               .full = RG_FULL_STATE | RG_FULL_DISK}},
+    {.type = RG_MSG_CLAIMS, .claims = {.term = 3, .claims = {.rows = {{4, {{1}}}, {1029, {{2}}}}, .n = 2}}},
+    {.type = RG_MSG_CLAIMS, .claims = {.term = 3}},
     {.type = RG_MSG_SNAP_OFFER, .snap_offer = {.term = 3, .index = 9, .index_term = 2, .size = 4096}},
     {.type = RG_MSG_SNAP_ACK, .snap_ack = {.index = 9, .index_term = 2, .offset = 4096, .status = RG_SNAP_COMPLETE}},
     {.type = RG_MSG_SNAP_CHUNK,
@@ -144,6 +146,33 @@ TEST(hello_comes_back_and_skips_what_is_new)
     ck_assert(out.voter && !out.leader);
     ck_assert(!rg_incarnation_known(&out.incarnation) && !rg_incarnation_known(&out.bound));
     ck_assert_int_eq(rg_hello_decode(rg_span(buf.data, buf.len - 1), &out, NULL), RG_EMALFORMED);
+    rg_buf_deinit(&buf);
+}
+
+/* However much there is to say, a release before reads it. */
+TEST(the_longest_hello_has_its_size)
+{
+    struct rg_hello in = {.version = 2, .from = UINT64_MAX, .to = UINT64_MAX, .incarnation = {{1}}, .bound = {{2}}, .seen = 1, .starts = UINT64_MAX,
+                          .boot = UINT64_MAX, .voter = true, .leader = true, .first_crc = UINT32_MAX, .promised = UINT32_MAX, .room = true,
+                          .history = {{3}}, .life = {1, 2}, .life_up = true, .claims_said = true};
+    struct rg_hello out;
+    struct rg_buf buf;
+
+    memset(in.cluster_id, 'c', sizeof in.cluster_id - 1);
+    memset(in.region, 'r', sizeof in.region - 1);
+    for (uint64_t epoch = 1; epoch <= RG_CLAIMS_MAX; epoch++)
+        ck_assert(rg_claims_add(&in.claims, epoch, &(struct rg_incarnation){{(uint8_t)epoch}}));
+    rg_buf_init(&buf, 4096);
+    rg_hello_encode(&in, &buf);
+    ck_assert_int_eq(rg_hello_decode(rg_buf_span(&buf), &out, NULL), RG_OK);
+    ck_assert(buf.len <= RG_HELLO_BYTES_MAX);
+    ck_assert(out.claims_said);
+    ck_assert_mem_eq(&in.claims, &out.claims, sizeof in.claims);
+    in.claims_said = false;
+    rg_buf_clear(&buf);
+    rg_hello_encode(&in, &buf);
+    ck_assert_int_eq(rg_hello_decode(rg_buf_span(&buf), &out, NULL), RG_OK);
+    ck_assert(!out.claims_said && out.claims.n == 0);
     rg_buf_deinit(&buf);
 }
 

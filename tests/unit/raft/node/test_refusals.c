@@ -208,6 +208,119 @@ TEST(the_last_restart_of_an_epoch)
     ck_assert_uint_eq(meta_on_disk().term, TERM(1, UINT32_MAX));
 }
 
+/* ---- an epoch that two nodes have begun ---- */
+
+/* Node 1, as it says: in that term, with who began epoch 1024 + 1. */
+static struct rg_hello of_primary(uint64_t term, uint8_t began)
+{
+    struct rg_hello h = {.from = 1, .region = "us-east-1", .incarnation = {{7}}, .starts = 1, .term = term, .voter = true, .leader = true,
+                         .claims_said = true};
+
+    strcpy(h.region, peers[0].region);
+    if (began != 0)
+        ck_assert(rg_claims_add(&h.claims, 1025, &(struct rg_incarnation){{began}}));
+    return h;
+}
+
+static enum rg_err says(const struct rg_msg *m)
+{
+    struct rg_buf out;
+    enum rg_err err;
+
+    rg_buf_init(&out, 1 << 16);
+    rg_rpc_encode(m, &out);
+    ctx.text[0] = '\0';
+    err = rg_node_on_message(node, 1, rg_buf_span(&out), &ctx);
+    rg_buf_deinit(&out);
+    work();
+    return err;
+}
+
+/* Node 2, which has entries of epoch 1025, begun by node 1 in that directory, as its disk says. */
+static void knows_who_began(uint8_t began)
+{
+    struct rg_metafile *file;
+    struct rg_meta meta;
+
+    replica(true);
+    stop();
+    io_fill();
+    ck_assert_int_eq(rg_metafile_open(&lanes.io, "/data/meta", keys, &file, &meta, &ctx), RG_OK);
+    ck_assert(rg_claims_add(&meta.claims, 1025, &(struct rg_incarnation){{began}}));
+    ck_assert_int_eq(rg_metafile_save_at(file, &meta, rg_metafile_sequence(file) + 1, &ctx), RG_OK);
+    rg_metafile_free(file);
+    start(2);
+}
+
+TEST(who_says_otherwise_of_an_epoch_is_refused)
+{
+    struct rg_msg m = {.type = RG_MSG_CLAIMS, .claims = {.term = TERM(1026, 0)}};
+
+    knows_who_began(7);
+    ck_assert_int_eq(hello(1, of_primary(FIRST, 9)), RG_EPEER);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "two nodes of one id have begun epoch 1025"));
+    work();
+    ck_assert_uint_eq(status().peers[0].rival_epoch, 1025);
+    ck_assert_int_eq(hello(1, of_primary(FIRST, 7)), RG_OK);
+    work();
+    ck_assert_uint_eq(status().peers[0].rival_epoch, 0);
+    rg_node_on_up(node, 1);
+    ck_assert(rg_claims_add(&m.claims.claims, 1025, &(struct rg_incarnation){{9}})); /* it has followed another one since */
+    ck_assert_int_eq(says(&m), RG_OK);
+    ck_assert_int_eq(says(&(struct rg_msg){.type = RG_MSG_ANNOUNCE, .announce = {.term = TERM(1026, 0)}}), RG_EPEER);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "follows another history"));
+    ck_assert_int_eq(hello(1, of_primary(TERM(1026, 0), 9)), RG_EFENCED); /* it leads in a later one: this node comes back under a new id */
+    ck_assert_int_eq(stop_err, RG_EFENCED);
+}
+
+/* Two nodes of one id ask for the same epoch: it is promised to the first. */
+TEST(an_epoch_is_promised_to_one_directory)
+{
+    struct rg_msg m = {.type = RG_MSG_FENCE, .fence = {.number = 5, .epoch = 1025}};
+    static const struct {
+        uint8_t directory;
+        bool promised;
+    } asks[] = {{7, true}, {9, false}, {7, true}};
+
+    replica(true);
+    for (size_t i = 0; i < RG_LEN(asks); i++) {
+        struct rg_hello h = of_primary(FIRST, 0);
+        struct rg_msg said;
+
+        if (i == 2) { /* the promise is on the disk, and whom it was given */
+            stop();
+            start(2);
+        }
+        h.incarnation.b[0] = asks[i].directory;
+        h.starts = i + 1;
+        ck_assert_int_eq(hello(1, h), RG_OK);
+        rg_node_on_up(node, 1);
+        ck_assert_int_eq(says(&m), RG_OK);
+        ck_assert(sent_last(1, RG_MSG_FENCE_RESULT, &said));
+        ck_assert_msg(said.fence_result.promised == asks[i].promised, "%zu", i);
+    }
+    ck_assert_uint_eq(meta_on_disk().claims.rows[0].epoch, 1025);
+}
+
+TEST(who_leads_since_it_greeted_says_who_began_what_is_here)
+{
+    const struct rg_msg append = {.type = RG_MSG_APPEND, .append = {.term = TERM(1026, 0), .prev_index = 2, .prev_term = FIRST}};
+    struct rg_msg m = {.type = RG_MSG_CLAIMS, .claims = {.term = TERM(1026, 0)}};
+
+    knows_who_began(8); /* not whoever is at the other end */
+    ck_assert_int_eq(hello(1, of_primary(FIRST, 0)), RG_OK);
+    rg_node_on_up(node, 1);
+    ck_assert_int_eq(says(&append), RG_EPEER);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "it has to greet again"));
+    ck_assert_int_eq(says(&m), RG_OK); /* or says so */
+    ck_assert_int_eq(says(&append), RG_OK);
+    stop();
+    start(2);
+    ck_assert_int_eq(hello(1, of_primary(TERM(1026, 0), 8)), RG_OK);
+    rg_node_on_up(node, 1);
+    ck_assert_int_eq(says(&append), RG_OK);
+}
+
 /* ---- peers that cannot be ---- */
 
 TEST(a_node_is_no_peer_of_its_own)

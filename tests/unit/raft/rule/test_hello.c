@@ -187,6 +187,33 @@ TEST(two_epochs)
     primary(), h.term = T(3, 7), expect(RG_HELLO_TAKEN, true, ""); /* a region that lags */
 }
 
+static struct rg_claims claims_of(uint64_t epoch, uint8_t primary)
+{
+    struct rg_claims c = {.n = 0};
+    struct rg_incarnation of = inc(primary);
+
+    ck_assert(rg_claims_add(&c, 3, &of) && rg_claims_add(&c, epoch, &of));
+    return c;
+}
+
+TEST(two_nodes_of_one_id_have_begun_an_epoch)
+{
+    primary(), meta.claims = claims_of(4, 1), h.claims = claims_of(4, 1), expect(RG_HELLO_TAKEN, true, "");
+    primary(), meta.claims = claims_of(4, 1), expect(RG_HELLO_TAKEN, true, ""); /* of a release before, or it knows of none */
+    primary(), h.claims = claims_of(4, 1), expect(RG_HELLO_TAKEN, true, "");
+    primary(), meta.claims = claims_of(4, 1), h.claims = claims_of(4, 9), expect(RG_HELLO_RIVAL, true, "EpochTwice");
+    replica(), meta.claims = claims_of(4, 1), h.claims = claims_of(4, 9);
+    expect(RG_HELLO_RIVAL, true, "two nodes of one id have begun epoch 4");
+    h.term = T(5, 0); /* it goes on in a later one: the replica comes back under a new id */
+    expect(RG_HELLO_FENCES, true, "leads in epoch 5, and knows epoch 4 as another node's");
+    h.voter = h.leader = false; /* that is not the one who leads */
+    expect(RG_HELLO_RIVAL, true, "EpochTwice");
+    replica(), meta.claims = claims_of(4, 1), h.claims = claims_of(4, 9), h.term = T(5, 0), here.reborn = true;
+    expect(RG_HELLO_RIVAL, true, "EpochTwice"); /* its own next one is about to begin */
+    replica(), meta.claims = claims_of(4, 1), h.claims = claims_of(5, 9), h.claims.rows[0].primary = inc(1), h.term = T(5, 0);
+    expect(RG_HELLO_TAKEN, true, "");
+}
+
 TEST(one_cluster_has_one_beginning)
 {
     primary(), here.first_crc = 6, h.first_crc = 7, expect(RG_HELLO_REFUSED, true, "another first configuration");
