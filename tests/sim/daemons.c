@@ -265,6 +265,7 @@ enum rg_err sim_end_on(struct sim *sim, struct sim_node *n, struct rg_errctx *ct
     if (err)
         return err;
     n->fuse.after = 0;
+    n->end_late = e.state.state == ENDING_WAITS && e.until_s > n->io.wall_ms(&n->io) / 1000 + 60;
     check_end(sim, n, e.state.state == ENDING_OVER);
     n->end_over = e.state.state == ENDING_OVER || e.state.state == ENDING_KEPT; /* whom people take away */
     return rg_fail(ctx, RG_EFENCED, "it was removed: %s", rg_sm_name(&e.state));
@@ -282,7 +283,7 @@ static void end_for_good(struct sim *sim, unsigned at)
     sim_forget_memory(n);
     n->wiped_us = sim->now_us;
     n->absent = true;
-    n->refuses_start = n->unborn = n->returns = n->ends = n->end_over = false;
+    n->refuses_start = n->unborn = n->returns = n->ends = n->end_over = n->end_late = false;
     n->self.id = n->told_id = 0;
     sim->daemons->nodes[at].returns = false;
 }
@@ -643,7 +644,7 @@ static void tick(struct sim *sim, struct sim_daemon *d)
 {
     struct sim_node *n = &sim->nodes[d->at];
 
-    if (n->ends && n->end_over) {
+    if (n->ends && (n->end_over || n->end_late)) { /* late: its clock was put back, and people do not wait */
         end_for_good(sim, d->at);
     } else if (n->ends) {
         if (!n->alive && sim->now_us >= d->ask_us) {

@@ -106,7 +106,7 @@ struct sim_node {
     bool unborn; /* its data directory is empty: at its start it asks what becomes of it */
     uint64_t behind_given_up; /* at its next starts: what this node has */
     bool returns; /* it was a member: nothing starts under its id any more */
-    bool ends, end_over; /* its data directory is marked: it was removed; and nothing more happens to it */
+    bool ends, end_over, end_late; /* its data directory is marked: it was removed; and nothing more happens to it, or not for long */
     uint64_t told_id; /* it has said so under this id */
     unsigned ends_every, ends_cut; /* a story's: its end is interrupted within so many operations, 0: not; how often that was */
     bool blank;  /* it does so now: a process without a node */
