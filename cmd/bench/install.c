@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "cmd/bench/bench_priv.h"
+#include "cmd/bench/own.h"
 #include "cmd/cli/client.h"
 
 /* A region that was away for fewer is given entries, not a snapshot: one is taken each 100,000, and 16,384 are kept behind it. */
@@ -177,27 +177,14 @@ static enum rg_err run(struct rg_bench *bench, const char *path)
 
 enum rg_err rg_bench_install(struct rg_bench *bench)
 {
-    struct rg_cluster *given = RG_STEAL(bench->cluster);
-    const char *dir = bench->dir;
-    char made[64], path[600];
+    struct rg_bench_own own;
     enum rg_err err;
 
     if (bench->users + bench->memberships < ENTRIES_MIN)
         return rg_fail(&bench->cli->err, RG_EUSAGE, "--users and --memberships: together %d at least, or entries are sent", ENTRIES_MIN);
-    snprintf(made, sizeof made, "/tmp/regent-bench-%ld", (long)getpid());
-    if (dir == NULL)
-        dir = made;
-    snprintf(path, sizeof path, "%s/cluster.json", dir);
-    const char *const up[] = {"dev", "up", "--dir", dir, "--regions", "bench-a,bench-b", "--proxy", NULL};
-    const char *const down[] = {"dev", "down", "--dir", dir, "--purge", NULL};
-
-    err = rg_cli_self(up, STDERR_FILENO, &bench->cli->err);
+    err = rg_bench_own_up(&own, bench, "--proxy", NULL);
     if (!err)
-        err = rg_cluster_load_file(path, &bench->cluster, &bench->cli->err);
-    if (!err)
-        err = run(bench, path);
-    (void)!rg_cli_self(down, STDERR_FILENO, &bench->cli->err);
-    free(bench->cluster);
-    bench->cluster = given;
+        err = run(bench, own.path);
+    rg_bench_own_down(&own);
     return err;
 }

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "cmd/bench/bench_priv.h"
+#include "cmd/bench/own.h"
 #include "cmd/cli/client.h"
 
 enum { BEFORE_US = 1000000, AFTER_US = 1000000, STATUS_US = 20000, LEASE_US = 600000, DELETE_S_MAX = 600, PROBES = 7 };
@@ -221,24 +221,13 @@ static enum rg_err measure(struct rg_bench *bench)
 
 enum rg_err rg_bench_large(struct rg_bench *bench)
 {
-    struct rg_cluster *given = RG_STEAL(bench->cluster);
-    char made[64], path[600];
-    const char *dir = bench->dir;
+    struct rg_bench_own own;
+    const char *const lease[] = {"lease", "set", "--regions", "1", "--seconds", "2", "--cluster", own.path, NULL};
     enum rg_err err;
 
-    snprintf(made, sizeof made, "/tmp/regent-bench-%ld", (long)getpid());
-    if (dir == NULL)
-        dir = made;
-    snprintf(path, sizeof path, "%s/cluster.json", dir);
     bench->groups = 1;
     bench->memberships = bench->users;
-    const char *const up[] = {"dev", "up", "--dir", dir, "--regions", "bench-a,bench-b", NULL};
-    const char *const lease[] = {"lease", "set", "--regions", "1", "--seconds", "2", "--cluster", path, NULL};
-    const char *const down[] = {"dev", "down", "--dir", dir, "--purge", NULL};
-
-    err = rg_cli_self(up, STDERR_FILENO, &bench->cli->err);
-    if (!err)
-        err = rg_cluster_load_file(path, &bench->cluster, &bench->cli->err);
+    err = rg_bench_own_up(&own, bench, NULL, NULL);
     if (!err)
         err = rg_bench_fill(bench, bench->cluster->regions[0].url);
     if (!err)
@@ -246,8 +235,6 @@ enum rg_err rg_bench_large(struct rg_bench *bench)
     usleep(LEASE_US); /* the other region has renewed it by then */
     if (!err)
         err = measure(bench);
-    (void)!rg_cli_self(down, STDERR_FILENO, &bench->cli->err);
-    free(bench->cluster);
-    bench->cluster = given;
+    rg_bench_own_down(&own);
     return err;
 }

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "cmd/bench/bench_priv.h"
+#include "cmd/bench/own.h"
 #include "base/clock.h"
 #include "cmd/cli/region_ask.h"
 
@@ -356,24 +356,11 @@ static void print(struct regions *r)
 
 enum rg_err rg_bench_region(struct rg_bench *bench)
 {
-    struct rg_cluster *given = RG_STEAL(bench->cluster);
-    struct regions r = {.bench = bench};
-    char made[64], path[600];
-    const char *dir = bench->dir;
-    enum rg_err err;
+    struct rg_bench_own own;
+    struct regions r = {.bench = bench, .path = own.path};
+    enum rg_err err = rg_bench_own_up(&own, bench, NULL, NULL);
 
-    snprintf(made, sizeof made, "/tmp/regent-bench-%ld", (long)getpid());
-    if (dir == NULL)
-        dir = made;
-    snprintf(path, sizeof path, "%s/cluster.json", dir);
-    r.path = path;
     rg_bench_run_name(r.run);
-    const char *const up[] = {"dev", "up", "--dir", dir, "--regions", "bench-a,bench-b", NULL};
-    const char *const down[] = {"dev", "down", "--dir", dir, "--purge", NULL};
-
-    err = rg_cli_self(up, STDERR_FILENO, &bench->cli->err);
-    if (!err)
-        err = rg_cluster_load_file(path, &bench->cluster, &bench->cli->err);
     if (!err)
         err = rg_bench_fill(bench, bench->cluster->regions[0].url);
     if (!err)
@@ -383,8 +370,6 @@ enum rg_err rg_bench_region(struct rg_bench *bench)
     if (!err)
         err = times(&r, "promotions", promote_once);
     print(&r);
-    (void)!rg_cli_self(down, STDERR_FILENO, &bench->cli->err);
-    free(bench->cluster);
-    bench->cluster = given;
+    rg_bench_own_down(&own);
     return err;
 }

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cmd/bench/bench_priv.h"
+#include "cmd/bench/own.h"
 #include "base/clock.h"
 #include "cmd/cli/client.h"
 
@@ -274,27 +274,13 @@ static enum rg_err measure(struct rg_bench *bench, const char *dir, const char *
 
 enum rg_err rg_bench_state(struct rg_bench *bench)
 {
-    char made[64], path[600];
-    const char *dir = bench->dir;
-    struct rg_cluster *given = RG_STEAL(bench->cluster);
-    enum rg_err err;
+    struct rg_bench_own own;
+    enum rg_err err = rg_bench_own_up(&own, bench, "--only", "bench-a");
 
-    snprintf(made, sizeof made, "/tmp/regent-bench-%ld", (long)getpid());
-    if (dir == NULL)
-        dir = made;
-    snprintf(path, sizeof path, "%s/cluster.json", dir);
-    const char *const up[] = {"dev", "up", "--dir", dir, "--regions", "bench-a,bench-b", "--only", "bench-a", NULL};
-    const char *const down[] = {"dev", "down", "--dir", dir, "--purge", NULL};
-
-    err = rg_cli_self(up, STDERR_FILENO, &bench->cli->err);
-    if (!err)
-        err = rg_cluster_load_file(path, &bench->cluster, &bench->cli->err);
     if (!err)
         err = rg_bench_fill(bench, bench->cluster->regions[0].url);
     if (!err)
-        err = measure(bench, dir, path);
-    (void)!rg_cli_self(down, STDERR_FILENO, &bench->cli->err);
-    free(bench->cluster);
-    bench->cluster = given;
+        err = measure(bench, own.dir, own.path);
+    rg_bench_own_down(&own);
     return err;
 }
