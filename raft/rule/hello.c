@@ -242,15 +242,18 @@ static enum rg_err judge_wiped(const struct rg_hello_here *here, const struct rg
 }
 
 /* The primary knows that this node had more on disk than it has: it was set back to an older state, and what it promised since is
- * forgotten as well. Only of what the disk held at the start, before anybody was followed: later a log may be cut. */
+ * forgotten as well. Only of what the disk held at the start, before anybody was followed: later a log may be cut. But nobody of an earlier
+ * epoch cuts what one of a later one gave. */
 static enum rg_err judge_forgotten(const struct rg_hello_here *here, const struct rg_hello *h, struct rg_hello_judged *judged,
                                    struct rg_errctx *ctx)
 {
+    bool same = rg_epoch_of(h->term) == rg_epoch_of(here->meta->term);
+
     RG_ASSERT(judged->itself);
-    if (h->seen <= here->last_index || !h->leader || h->term < here->meta->term || here->followed || here->leading ||
+    if (h->seen <= here->last_index || !h->leader || h->term < here->meta->term || (here->followed && same) || here->leading ||
         RG_BUG(wiped_taken) || here->installing)
         return RG_OK;
-    if (rg_epoch_of(h->term) == rg_epoch_of(here->meta->term) && !rg_members_votes(here->members, here->peer))
+    if (same && !rg_members_votes(here->members, here->peer))
         return RG_OK; /* in this epoch it cannot lead */
     judged->verdict = RG_HELLO_FORGOTTEN;
     judged->why = "the primary knows of entries that this node had: it was set back to an older state";

@@ -270,4 +270,5 @@ TEST(a_node_that_had_more)
     replica(), h.seen = 51, meta.term = T(4, 2), expect(RG_HELLO_TAKEN, true, ""); /* of a term that is over */
     replica(), h.seen = 51, members.peers[0].role = RG_ROLE_LEARNER, expect(RG_HELLO_TAKEN, true, ""); /* it cannot lead */
     stranger(), h.seen = 51, expect(RG_HELLO_FORGOTTEN, true, "had entry 51"); /* in a later epoch it can */
+    stranger(), h.seen = 51, here.followed = true, expect(RG_HELLO_FORGOTTEN, true, "had entry 51"); /* and nobody of this one cut it */
 }
