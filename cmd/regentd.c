@@ -287,7 +287,7 @@ static enum rg_err open_node(struct daemon *d, struct rg_errctx *ctx)
     RG_AUTO_MEM struct rg_peer_config *peers = calloc(c->n_peers, sizeof *peers);
     struct rg_node_config nc = {
         .io = rg_host_io(d->host), .store = d->store, .keys = d->keys, .log = &d->log, .data_dir = c->data_dir,
-        .mark = d->mark, .fresh = d->birthing.fresh,
+        .mark = d->mark, .fresh = d->birthing.fresh, .memory_peers = c->memory_peers,
         .cluster_id = c->cluster, .region = c->region, .id = c->id, .instance_arn = c->instance_arn,
         .identity_store_id = c->identity_store_id, .peers = peers, .n_peers = c->n_peers,
         .behind_given_up = d->behind_given_up,
@@ -297,6 +297,7 @@ static enum rg_err open_node(struct daemon *d, struct rg_errctx *ctx)
 
     if (peers == NULL)
         return RG_ENOMEM;
+    rg_host_live(d->host, c->state_dir);
     for (size_t i = 0; i < c->n_peers; i++)
         peers[i] = c->peers[i].raft;
     return rg_node_new(&nc, &d->node, ctx);

@@ -52,6 +52,12 @@ struct rg_io {
     enum rg_err (*list)(struct rg_io *io, const char *dir, void (*each)(void *arg, const char *name), void *arg,
                         struct rg_errctx *ctx);
 
+    /* A few bytes that outlive the process and not the machine's boot, for the next process of this node. Both may be NULL: there is no
+     * such place. live_load: how many of at most n there are; 0: none, or of another boot. live_store: at once, whole or not at all,
+     * without a system call. Raft thread only. */
+    size_t (*live_load)(struct rg_io *io, void *p, size_t n);
+    void (*live_store)(struct rg_io *io, const void *p, size_t n);
+
     /* Hand a job to a lane (take; yours again in done). Raft thread only. */
     void (*work)(struct rg_io *io, enum rg_lane lane, struct rg_work *work);
 

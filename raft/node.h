@@ -51,6 +51,7 @@ struct rg_node_config {
     uint64_t retain_bytes;        /* [512 MiB] of log in memory, up to which more than that is kept for a peer that is given a snapshot */
     size_t wal_segment_bytes;     /* [16 MiB] */
     unsigned announce_ms;         /* [250] primary → learners: commit index and state hash */
+    bool memory_peers; /* a start that cannot prove that its disk forgot nothing asks those who would know before it acts */
     unsigned test_flags;          /* the simulator's: takes a guard away to show what it guards against; 0 in every program */
     void *arg;
     /* Something became visible (after the store's commit, before proposals are answered). NULL: nobody wants to know. */
@@ -111,6 +112,9 @@ void rg_node_failover(struct rg_node *node, struct rg_failover *failover);
 void rg_node_handover(struct rg_node *node, struct rg_handover *handover);
 /** Wait for a revision. Always answered, possibly before returning. */
 void rg_node_wait(struct rg_node *node, struct rg_wait *wait);
+/** An administrator vouches that this node's disk forgot nothing: it acts without asking those who would know. by, reason: for the log.
+ * RG_ECONFLICT: it does not ask. */
+RG_MUST enum rg_err rg_node_vouch(struct rg_node *node, const char *by, const char *reason);
 /** Take a snapshot now and compact (for tests, `regent` maintenance). RG_EBUSY. */
 RG_MUST enum rg_err rg_node_snapshot(struct rg_node *node);
 
@@ -153,6 +157,7 @@ struct rg_peer_status {
     bool foreign;            /* its entries are of another history: an instance of its own */
     uint64_t rival_epoch;    /* of this epoch it said that another node began it: nothing is taken from it; 0: it did not */
     bool forgot;             /* it came back with less than it was known to have, or as an earlier life, and was refused */
+    bool asking;             /* it may not act yet: nothing of it counts */
     bool twin;               /* one of its id was refused a moment ago, as an earlier life, while a later one is linked */
 };
 struct rg_node_status {
@@ -177,6 +182,9 @@ struct rg_node_status {
     char snapshot_text[200]; /* why */
     uint8_t hash[RG_STATE_HASH_BYTES];
     struct rg_counts counts;
+    bool asking;             /* started without proof that its disk forgot nothing, and those who would know have not told: it acts not */
+    bool level;              /* it has all that it was told of; until then it neither promises nor votes */
+    char asks[160];          /* asking: whom it waits for */
     bool ready;              /* may serve */
     char not_ready[160];     /* why not */
     uint64_t behind_peer, behind_index; /* alarm: who has which entry; 0: it is not known (any more) */

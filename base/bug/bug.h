@@ -48,6 +48,12 @@
     X(install_takes_durable, "what the log has on disk is told to the core while a snapshot is put in place") \
     X(term_not_saved, "term and vote of a received message are not saved") \
     X(wiped_taken, "a node that comes back with less than it had confirmed is taken") \
+    X(standing_believed, "a node that started without proof of its memory asks nobody") \
+    X(standing_leader_alone, "it asks the leader alone") \
+    X(standing_cold_beside, "most have started together, and it asks no one who did not") \
+    X(standing_unlevel, "it promises and votes before it has what it was told of") \
+    X(standing_grants, "and believes that it granted nothing") \
+    X(standing_not_void, "a promise counts although its giver has started anew since, as another promiser knows") \
     X(lives_taken, "start numbers are not compared") \
     X(history_unasked, "histories are not compared") \
     X(behind_volatile, "that somebody has what a primary lost is not known after a restart") \

@@ -257,7 +257,7 @@ static enum rg_err get_plain_http(struct reader *r, struct rg_config *c)
 
 static enum rg_err get_all(struct reader *r, struct rg_config *c)
 {
-    char level[16] = "info";
+    char level[16] = "info", memory[16] = "disk";
     uint64_t workers = 1, heartbeat = 0, election = 0, grace = 72;
     enum rg_err err;
 
@@ -275,6 +275,10 @@ static enum rg_err get_all(struct reader *r, struct rg_config *c)
     GET(get_path(r, "data_dir", true, c->data_dir));
     GET(get_mark(r, c));
     GET(get_path(r, "state_dir", false, c->state_dir));
+    GET(get_text(r, "memory", false, memory, sizeof memory));
+    if (strcmp(memory, "peers") != 0 && strcmp(memory, "disk") != 0)
+        return fail(r, rg_yaml_get(&r->yaml, "memory"), "must be disk or peers");
+    c->memory_peers = strcmp(memory, "peers") == 0;
     GET(get_number(r, "state_mb_max", false, 16, 1 << 20, &c->state_mb_max));
     GET(get_listen(r, "listen.https", c->https_address, &c->https_port));
     GET(get_listen(r, "listen.link", c->link_address, &c->link_port));

@@ -23,6 +23,7 @@ struct rg_config {
     char data_dir[RG_CONFIG_PATH_MAX], state_dir[RG_CONFIG_PATH_MAX];
     char mark[RG_CONFIG_PATH_MAX]; /* outside data_dir: raft/core/mark.h */
     bool mark_default;             /* the file names none */
+    bool memory_peers; /* a start without proof of its memory asks others before it acts */
     uint64_t state_mb_max;
     char https_address[64], link_address[64];
     uint16_t https_port, link_port;

@@ -6,6 +6,7 @@ static void forward(void *host, struct rg_proposal *proposal) { rg_node_forward(
 static void handover(void *host, struct rg_handover *asked) { rg_node_handover(rg_host_node(host), asked); }
 static void failover(void *host, struct rg_failover *asked) { rg_node_failover(rg_host_node(host), asked); }
 
+static enum rg_err vouch(void *host, const char *by, const char *reason) { return rg_node_vouch(rg_host_node(host), by, reason); }
 static enum rg_err try_begin(void *host, struct rg_txn **ret_txn) { return rg_node_try_begin(rg_host_node(host), ret_txn); }
 
 struct rg_api_node rg_host_api_node(struct rg_host *host)
@@ -21,5 +22,6 @@ struct rg_api_node rg_host_api_node(struct rg_host *host)
         .try_begin = try_begin,
         .handover = handover,
         .failover = failover,
+        .vouch = vouch,
     };
 }

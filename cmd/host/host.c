@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "crypto/digest.h"
 #include "cmd/host/file_io.h"
+#include "cmd/host/live_file.h"
 #include "cmd/host/queue.h"
 
 struct lane {
@@ -27,6 +28,7 @@ struct rg_host {
     struct lane lanes[RG_LANE_COUNT];
     struct rg_node *node; /* borrow */
     struct rg_host_wire wire;
+    struct rg_live_file live;
     pthread_mutex_t mutex; /* guards what other threads hand over */
     RG_QUEUE(rg_work) done;
     RG_QUEUE(rg_proposal) proposals;
@@ -123,6 +125,19 @@ static void io_flush(struct rg_io *io)
 
     if (host->wire.flush != NULL)
         host->wire.flush(host->wire.arg);
+}
+
+/* ---- memory ---- */
+
+static size_t io_live_load(struct rg_io *io, void *p, size_t n) { return rg_live_file_load(&host_of(io)->live, p, n); }
+static void io_live_store(struct rg_io *io, const void *p, size_t n) { rg_live_file_store(&host_of(io)->live, p, n); }
+
+void rg_host_live(struct rg_host *host, const char *state_dir)
+{
+    rg_live_file_close(&host->live);
+    rg_live_file_open(&host->live, state_dir, host->log);
+    host->io.live_load = io_live_load;
+    host->io.live_store = io_live_store;
 }
 
 /* ---- the loop ---- */
@@ -361,6 +376,7 @@ void rg_host_free(struct rg_host *host)
 {
     host->node = NULL;
     host->wire = (struct rg_host_wire){.arg = NULL};
+    rg_live_file_close(&host->live);
     uv_close((uv_handle_t *)&host->timer, NULL);
     uv_close((uv_handle_t *)&host->prepare, NULL);
     uv_close((uv_handle_t *)&host->wake, NULL);

@@ -20,6 +20,8 @@ RG_MUST enum rg_err rg_host_new(const struct rg_log *log, struct rg_host **ret_s
 /** The table for rg_node_config and the other users of files. */
 struct rg_io *rg_host_io(struct rg_host *host);
 struct uv_loop_s *rg_host_loop(struct rg_host *host);
+/** Let what is to outlive the process be kept in this directory, whose state it has open (cmd/host/live_file.h). */
+void rg_host_live(struct rg_host *host, const char *state_dir);
 /** Attach what the loop drives. node NULL: nothing (any more). */
 void rg_host_attach(struct rg_host *host, struct rg_node *node, struct rg_host_wire wire);
 /** The node attached; NULL before and after. */

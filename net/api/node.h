@@ -16,11 +16,12 @@ struct rg_api_node {
     void (*wait)(void *arg, struct rg_wait *wait);
     void (*task)(void *arg, struct rg_task *task);
 
-    /* On the raft thread, from a task that was not stopping: as rg_node_forward, _try_begin, _handover and _failover. */
+    /* On the raft thread, from a task that was not stopping: as rg_node_forward, _try_begin, _handover, _failover and _vouch. */
     void (*forward)(void *arg, struct rg_proposal *proposal);
     enum rg_err (*try_begin)(void *arg, struct rg_txn **ret_txn);
     void (*handover)(void *arg, struct rg_handover *handover);
     void (*failover)(void *arg, struct rg_failover *failover);
+    enum rg_err (*vouch)(void *arg, const char *by, const char *reason);
 };
 
 #endif

@@ -151,6 +151,8 @@ static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
     if (s->diverged)
         put_alarm(j, "Diverged", "the state here differs from the primary's: reads and writes are refused");
     put_foreign(j, s);
+    if (s->asking)
+        put_alarm(j, "MemoryUnproved", s->asks);
     if (s->mark_missing)
         put_alarm(j, "MarkMissing",
                   "this machine's mark of the node was missing, unreadable or cannot be written: an older or emptied data directory is not "

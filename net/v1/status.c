@@ -99,6 +99,8 @@ static void put_binding(struct rg_json_writer *j, const struct rg_peer_status *p
         rg_json_u64(j, "epochTwice", p->rival_epoch);
     if (p->twin)
         rg_json_bool(j, "twin", true);
+    if (p->asking)
+        rg_json_bool(j, "asking", true);
 }
 
 static void put_peer(struct rg_json_writer *j, const struct rg_node_status *s, const struct rg_peer_status *p)
@@ -335,6 +337,9 @@ static void put_head(struct rg_json_writer *j, const struct rg_api *api, const s
     else
         rg_json_null(j, "history");
     rg_json_u64(j, "starts", s->starts);
+    rg_json_str(j, "standing", s->asking ? "asking" : !s->level ? "catching-up" : "firm");
+    if (s->asking)
+        rg_json_str(j, "asks", s->asks);
     rg_json_bool(j, "ready", s->ready);
     if (!s->ready)
         rg_json_str(j, "notReady", s->not_ready);

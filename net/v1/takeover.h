@@ -17,5 +17,7 @@ void rg_v1_epochs(struct rg_call *call);
 /* takeover.c */
 void rg_v1_switchover(struct rg_call *call);
 void rg_v1_failover(struct rg_call *call);
+/* vouch.c */
+void rg_v1_vouch(struct rg_call *call);
 
 #endif

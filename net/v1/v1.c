@@ -346,6 +346,7 @@ static const struct rg_operation operations[] = {
     {"v1.switchover", "POST", "/v1/switchover", NULL, CLUSTER, RG_PERMIT_WRITE, rg_v1_switchover},
     /* there is no primary to be asked */
     {"v1.failover", "POST", "/v1/failover", NULL, RG_OP_HOMED | RG_OP_EXEMPT, RG_PERMIT_WRITE, rg_v1_failover},
+    {"v1.vouch", "POST", "/v1/vouch", NULL, RG_OP_HOMED | RG_OP_EXEMPT | RG_OP_UNREADY, RG_PERMIT_WRITE, rg_v1_vouch},
     {"v1.epochs", "GET", "/v1/epochs", NULL, 0, RG_PERMIT_READ, rg_v1_epochs},
     {"v1.durability", "GET", "/v1/settings/durability", NULL, 0, RG_PERMIT_READ, rg_v1_durability},
     {"v1.putDurability", "PUT", "/v1/settings/durability", NULL, CLUSTER, RG_PERMIT_WRITE, rg_v1_durability_put},

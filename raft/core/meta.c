@@ -54,6 +54,8 @@ struct rg_metafile {
     struct rg_slots *slots; /* own */
     struct rg_mark *mark;   /* own; NULL: none */
     struct rg_meta last;    /* as read, or saved */
+    void (*on_saved)(void *arg); /* NULL: nobody wants to know */
+    void *arg;
 };
 
 /* Of what is about to be written, and of what decode_plain let through. */
@@ -331,6 +333,8 @@ enum rg_err rg_metafile_save_at(struct rg_metafile *file, const struct rg_meta *
         (void)rg_mark_save(file->mark, &m, sequence);
     if (!err)
         file->last = m;
+    if (!err && file->on_saved != NULL)
+        file->on_saved(file->arg);
     return err;
 }
 
@@ -347,6 +351,12 @@ void rg_metafile_keep_mark(struct rg_metafile *file, struct rg_mark *mark)
 {
     RG_ASSERT(file->mark == NULL);
     file->mark = mark;
+}
+
+void rg_metafile_watch(struct rg_metafile *file, void (*on_saved)(void *arg), void *arg)
+{
+    file->on_saved = on_saved;
+    file->arg = arg;
 }
 
 struct rg_mark *rg_metafile_mark(const struct rg_metafile *file) { return file->mark; }

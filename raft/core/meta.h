@@ -68,6 +68,8 @@ struct rg_mark;
 void rg_metafile_keep_mark(struct rg_metafile *file, struct rg_mark *mark);
 struct rg_mark *rg_metafile_mark(const struct rg_metafile *file); /* borrow; NULL: none */
 bool rg_metafile_mark_missing(const struct rg_metafile *file);
+/** on_saved: after each save that came about, before anybody can be told of it. */
+void rg_metafile_watch(struct rg_metafile *file, void (*on_saved)(void *arg), void *arg);
 void rg_metafile_free(struct rg_metafile *file);
 
 /* For raft/core/mark.c, which keeps a copy elsewhere. */

@@ -11,7 +11,7 @@ _Static_assert(RG_ENTRY_BYTES_MAX + 64 <= RG_MSG_BYTES_MAX, "any entry fits a me
 _Static_assert(RG_CMD_BYTES_MAX + 64 <= RG_MSG_BYTES_MAX, "any proposal fits a message");
 _Static_assert(RG_MSG_CHUNK_BYTES_MAX + 64 <= RG_MSG_BYTES_MAX, "a chunk fits a message");
 _Static_assert(RG_RAFT_CONFIG_BYTES_MAX + 64 <= RG_MSG_BYTES_MAX, "a hand-over's entry fits a message");
-_Static_assert(RG_MSG_CLAIMS <= UINT8_MAX, "a type has one byte");
+_Static_assert(RG_MSG_LIVES <= UINT8_MAX, "a type has one byte");
 _Static_assert(RG_ERR_COUNT <= UINT16_MAX, "a code has two bytes");
 _Static_assert(RG_SNAP_STATUS_COUNT <= UINT8_MAX, "a status has one byte");
 _Static_assert(RG_HANDOVER_STEP_COUNT <= UINT8_MAX, "a step has one byte");
@@ -129,10 +129,18 @@ static void msg_check(const struct rg_msg *m)
     case RG_MSG_CLAIMS:
         RG_ASSERT(m->claims.claims.n <= RG_CLAIMS_MAX);
         return;
+    case RG_MSG_KNOW:
+        RG_ASSERT(m->know.promised <= UINT32_MAX);
+        RG_ASSERT(m->know.last_term <= m->know.term);
+        return;
+    case RG_MSG_LIVES:
+        RG_ASSERT(m->lives.n <= RG_LIVES_MAX);
+        return;
     case RG_MSG_REPORT:
         RG_ASSERT(m->report.durable <= INDEX_MAX);
         RG_ASSERT(m->report.index <= INDEX_MAX);
         return;
+    case RG_MSG_WHO:
     case RG_MSG_VOTE_RESULT: /* of a node that has heard nothing yet: term 0, and its peer refuses it */
         return;
     case RG_MSG_INSTALL:
@@ -180,6 +188,21 @@ static void put_proposed(const struct rg_msg_proposed *m, struct rg_buf *out)
     rg_buf_put(out, m->reply.psid.b, sizeof m->reply.psid.b);
     rg_buf_put_u64(out, m->reply.version);
     rg_buf_put(out, m->reply.state, sizeof m->reply.state);
+}
+
+static void put_know(const struct rg_msg_know *m, struct rg_buf *out)
+{
+    rg_buf_put_u64(out, m->number);
+    rg_buf_put_u8(out, m->asking);
+    rg_buf_put_u8(out, m->level);
+    rg_buf_put_u8(out, m->cold);
+    rg_buf_put_u8(out, m->leads);
+    rg_buf_put_u64(out, m->term);
+    rg_buf_put_u64(out, m->promised);
+    rg_buf_put_u64(out, m->last_term);
+    rg_buf_put_u64(out, m->last_index);
+    rg_buf_put_u32(out, m->regions);
+    rg_buf_put_u32(out, m->lease_ms);
 }
 
 static void put_fence_result(const struct rg_msg_fence_result *m, struct rg_buf *out)
@@ -335,6 +358,16 @@ void rg_rpc_encode(const struct rg_msg *msg, struct rg_buf *out)
         rg_buf_put_u32(out, (uint32_t)msg->claims.claims.n);
         rg_claims_encode(&msg->claims.claims, out);
         break;
+    case RG_MSG_WHO:
+        rg_buf_put_u64(out, msg->who.number);
+        break;
+    case RG_MSG_KNOW:
+        put_know(&msg->know, out);
+        break;
+    case RG_MSG_LIVES:
+        rg_buf_put_u8(out, (uint8_t)msg->lives.n);
+        rg_lives_encode(&msg->lives, out);
+        break;
     case RG_MSG_INSTALL:
         break;
     }
@@ -462,6 +495,33 @@ static uint64_t get_epoch(struct rg_cursor *cur)
     if (v > UINT32_MAX)
         cur->bad = true;
     return v;
+}
+
+static void get_know(struct rg_cursor *cur, struct rg_msg_know *m)
+{
+    m->number = rg_cursor_u64(cur);
+    m->asking = get_bool(cur);
+    m->level = get_bool(cur);
+    m->cold = get_bool(cur);
+    m->leads = get_bool(cur);
+    m->term = rg_cursor_u64(cur); /* 0 from a node that has heard nothing yet */
+    m->promised = get_epoch(cur);
+    m->last_term = rg_cursor_u64(cur);
+    m->last_index = get_index(cur);
+    if (m->term > RG_TERM_MAX)
+        cur->bad = true;
+    m->regions = rg_cursor_u32(cur);
+    m->lease_ms = rg_cursor_u32(cur);
+    if ((m->last_term == 0) != (m->last_index == 0) || m->last_term > m->term)
+        cur->bad = true;
+}
+
+static void get_lives(struct rg_cursor *cur, struct rg_lives *lives)
+{
+    uint8_t n = rg_cursor_u8(cur);
+
+    if (rg_lives_decode(rg_cursor_bytes(cur, rg_cursor_left(cur)), lives) != RG_OK || lives->n != n)
+        cur->bad = true;
 }
 
 static void get_fence_result(struct rg_cursor *cur, struct rg_msg_fence_result *m)
@@ -639,6 +699,15 @@ static void get_body(struct rg_cursor *cur, struct rg_entry *entries, struct rg_
     case RG_MSG_CLAIMS:
         get_claims(cur, &m->claims);
         return;
+    case RG_MSG_WHO:
+        m->who.number = rg_cursor_u64(cur);
+        return;
+    case RG_MSG_KNOW:
+        get_know(cur, &m->know);
+        return;
+    case RG_MSG_LIVES:
+        get_lives(cur, &m->lives);
+        return;
     case RG_MSG_INSTALL:
         break;
     }
@@ -706,6 +775,12 @@ const char *rg_msg_type_name(enum rg_msg_type type)
         return "room";
     case RG_MSG_CLAIMS:
         return "claims";
+    case RG_MSG_WHO:
+        return "who";
+    case RG_MSG_KNOW:
+        return "know";
+    case RG_MSG_LIVES:
+        return "lives";
     }
     return "?";
 }
@@ -736,6 +811,8 @@ enum hello_field {
     HELLO_LIFE_UP,
     HELLO_HISTORY,
     HELLO_CLAIMS,
+    HELLO_STANDING,
+    HELLO_ASKING,
     HELLO_END,
 };
 
@@ -790,6 +867,9 @@ void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
         rg_tlv_put_u64(out, HELLO_SEEN, hello->seen);
     if (hello->claims_said)
         put_claims(out, &hello->claims);
+    rg_tlv_put_u64(out, HELLO_STANDING, hello->standing);
+    if (hello->asking)
+        rg_tlv_put_u64(out, HELLO_ASKING, 1);
     if (hello->life.start == 0)
         return;
     rg_tlv_put_u64(out, HELLO_LIFE_START, hello->life.start);
@@ -864,6 +944,12 @@ static bool hello_number(struct rg_hello *h, uint32_t field, uint64_t v)
         return true;
     case HELLO_LIFE_BOOT:
         h->life.boot = v;
+        return true;
+    case HELLO_STANDING:
+        h->standing = v != 0;
+        return true;
+    case HELLO_ASKING:
+        h->asking = v != 0;
         return true;
     case HELLO_LIFE_UP:
         h->life_up = v != 0;

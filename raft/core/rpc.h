@@ -39,6 +39,10 @@ enum rg_msg_type {
     RG_MSG_HANDOVER = 25,     /* primary ↔ the one that is to take over */
     RG_MSG_ROOM = 26,         /* replica → primary, if its hello says that it knows it: how full I am */
     RG_MSG_CLAIMS = 27,       /* who leads from now on → all whose hello has claims: mine, as of this term */
+    /* to whoever's hello says that it knows these */
+    RG_MSG_WHO = 28,          /* of one that started without proof of its memory: what do you know? */
+    RG_MSG_KNOW = 29,         /* back: of itself */
+    RG_MSG_LIVES = 30,        /* before a FENCE_RESULT: whose which life it has dealt with; a promise of an earlier one is void */
 };
 
 struct rg_msg_append {
@@ -135,6 +139,18 @@ struct rg_msg_handover {
     struct rg_span config;         /* borrow: the hand-over's entry; PREPARE and COMMIT */
 };
 
+struct rg_msg_who {
+    uint64_t number; /* given back */
+};
+struct rg_msg_know {
+    uint64_t number;
+    bool asking, level; /* it may not act yet; it has all that it was told of */
+    bool cold, leads;   /* it has begun to act a moment ago, with most others; it takes writes now */
+    uint64_t term, promised;
+    uint64_t last_term, last_index; /* the end of its log, durable or on its way to the disk */
+    uint32_t regions, lease_ms;     /* by its log: the most of each that a primary asks for */
+};
+
 struct rg_msg_room {
     struct rg_room room;
     unsigned full; /* enum rg_full */
@@ -165,6 +181,9 @@ struct rg_msg {
         struct rg_msg_handover handover;
         struct rg_msg_room room;
         struct rg_msg_claims claims;
+        struct rg_msg_who who;
+        struct rg_msg_know know;
+        struct rg_lives lives;
     };
 };
 
@@ -200,6 +219,8 @@ struct rg_hello {
     struct rg_history history; /* which one the sender's entries are of; not known: it has none, or not from the beginning */
     uint64_t promised;  /* epoch before which it follows nobody */
     bool room;          /* it knows RG_MSG_ROOM, and refusals that say what is full */
+    bool standing;      /* it knows RG_MSG_WHO, KNOW and LIVES */
+    bool asking;        /* it may not act yet: nothing rests on it */
     struct rg_life life; /* the last life of the receiver that the sender has dealt with; start 0: none, or it is not bound */
     bool life_up;        /* that one is linked to the sender now */
     bool claims_said;    /* it knows of claims, and RG_MSG_CLAIMS */

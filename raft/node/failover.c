@@ -27,7 +27,7 @@ static bool promise(struct rg_node *node, uint64_t to, const struct rg_incarnati
     enum rg_err err;
 
     if (node->leading || node->snap.install.state != INSTALL_NONE || epoch <= rg_epoch_of(node->meta.term) ||
-        epoch < node->meta.promised || !node_claim_promised(node, to, directory, epoch))
+        epoch < node->meta.promised || node->standing.asking || !node_claim_promised(node, to, directory, epoch))
         return false;
     node_handover_overtaken(node);
     if (epoch == node->meta.promised)
@@ -80,18 +80,35 @@ void node_promise_tell(struct rg_node *node, struct node_peer *peer)
     (void)node_send(node, peer->config.id, &out); /* the next announcement gets it again */
 }
 
+/* Before the answer, on the same line. */
+static bool lives_tell(struct rg_node *node, struct node_peer *peer)
+{
+    struct rg_msg m = {.type = RG_MSG_LIVES, .lives = node->meta.lives};
+
+    return !peer->standing_known || node_send(node, peer->config.id, &m) == RG_OK;
+}
+
 void node_on_fence(struct rg_node *node, struct node_peer *peer, const struct rg_msg_fence *m)
 {
     struct rg_msg out = {.type = RG_MSG_FENCE_RESULT};
     bool may = rg_epoch_may_promise(epoch_known(node), m->epoch, peer->config.id);
     bool promised = m->epoch > 0 && may && promise(node, peer->config.id, &peer->said, m->epoch);
 
-    if (node->stage.state != NODE_RUNNING || (!is_whole(node) && m->ceded != peer->config.id))
+    if (node->stage.state != NODE_RUNNING || node->standing.asking)
+        return; /* it may have had more than it has, and forgotten: as if it were not there */
+    if (!is_whole(node) && m->ceded != peer->config.id)
         return; /* promised, but it says nothing about what was acknowledged before it came: only a primary that raises its epoch knows */
     RG_ASSERT(!promised || node->meta.promised == m->epoch);
     out.fence_result = result(node, m->ceded);
+    if (!node_standing_level(node)) { /* what it was told of, and may have had */
+        out.fence_result.epoch = RG_MAX(out.fence_result.epoch, rg_epoch_of(node->standing.level_term));
+        out.fence_result.last_term = node->standing.level_term;
+        out.fence_result.last_index = node->standing.level_index;
+    }
     out.fence_result.number = m->number;
     out.fence_result.promised = promised;
+    if (!lives_tell(node, peer))
+        return;
     (void)node_send(node, peer->config.id, &out); /* lost: this node counts as gone */
 }
 
@@ -126,6 +143,8 @@ static void ask(struct rg_node *node, uint64_t epoch)
 
         RG_ASSERT(f->n_candidates <= RG_LEN(f->candidates));
         memset(c, 0, sizeof *c);
+        if (epoch == 0)
+            node->peers[i].claimed = 0; /* of this promotion */
         c->id = node->peers[i].config.id;
         memcpy(c->region, node->peers[i].config.region, sizeof c->region);
         c->voter = node->peers[i].config.role == RG_ROLE_VOTER;
@@ -145,7 +164,7 @@ void node_on_fence_result(struct rg_node *node, struct node_peer *peer, const st
         node_promise_heard(node, m->epoch);
     }
     if ((node->failover.stage.state != FAILOVER_ASK && node->failover.stage.state != FAILOVER_PROMISE) ||
-        m->number != node->failover.number)
+        m->number != node->failover.number || !node_life_counts(node, peer))
         return;
     RG_ASSERT(f != NULL);
     for (size_t i = 1; i < f->n_candidates; i++) {
@@ -219,6 +238,8 @@ void node_failover_answer(struct rg_node *node, enum rg_err err)
 
 static enum rg_err begin_check(struct rg_node *node, struct rg_failover *f)
 {
+    char why[160];
+
     if (node->stage.state == NODE_STOPPED)
         return RG_ESTOPPED;
     if (node->failover.request != NULL ||
@@ -226,8 +247,15 @@ static enum rg_err begin_check(struct rg_node *node, struct rg_failover *f)
         return rg_promotion_say(f, RG_EBUSY, "a promotion or hand-over is under way here");
     if (node->leading)
         return rg_promotion_say(f, RG_ECONFLICT, "%s is the primary region already", node->config.region);
+    if (node->standing.asking) {
+        node_standing_why(node, why, sizeof why);
+        return rg_promotion_say(f, RG_EUNREADY, "%s", why);
+    }
     if (node->stage.state != NODE_RUNNING || node->snap.install.state != INSTALL_NONE || node->state.applied.index == 0)
         return rg_promotion_say(f, RG_EUNREADY, "this node has no whole state yet");
+    if (!node_standing_level(node) && !f->accept_loss)
+        return rg_promotion_say(f, RG_EUNREADY, "this node has not yet got what others told it that there is (entry %llu)",
+                                (unsigned long long)node->standing.level_index);
     if (node->health.diverged)
         return rg_promotion_say(f, RG_EUNREADY, "this node's state differs from the primary's");
     if (!is_whole(node))

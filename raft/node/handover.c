@@ -408,12 +408,13 @@ uint64_t node_handover_due(const struct rg_node *node)
 static bool takes(const struct rg_node *node, const struct rg_msg_handover *m)
 {
     uint64_t last = rg_wal_last(node->wal);
+    bool acts = node_standing_may_elect(node, m->term, m->last_index + 1); /* it is given the entry behind it */
 
     return rg_handover_takes(&(struct rg_handover_here){.id = node->config.id,
                                                         .term = node->meta.term,
                                                         .promised = node->meta.promised,
                                                         .follows = !node->leading && node->snap.install.state == INSTALL_NONE &&
-                                                                   node->failover.request == NULL && !node->health.diverged,
+                                                                   node->failover.request == NULL && !node->health.diverged && acts,
                                                         .last_index = last,
                                                         .last_term = rg_wal_term(node->wal, last),
                                                         .persisted = node->log.persisted},

@@ -226,6 +226,8 @@ static enum rg_err node_init(struct rg_node *node, struct rg_errctx *ctx)
     node->members = node->configured;
     err = node_open(node, ctx);
     if (!err)
+        node_standing_open(node);
+    if (!err)
         err = node_make_core(node);
     if (!err)
         err = make_receiver(node);
@@ -281,8 +283,14 @@ enum rg_err rg_node_start(struct rg_node *node, struct rg_errctx *ctx)
     RG_ASSERT(!node->meta.quarantined);
     RG_ASSERT(node->stop.err == RG_OK);
     node->pump.started_ms = node_now_ms(node);
+    node_standing_begin(node);
     node_lease_start(node);
-    if (node->meta.founds && rg_members_votes(&node->configured, node->config.id) && node->snap.index == 0 &&
+    if (node_standing_holds(node)) {
+        rg_sm_move(&node->stage, NODE_ASKING);
+        node_peers_rebuild(node->peers, &node->n_peers, &node->members, node->config.id);
+        peers_tell(node);
+        err = RG_OK;
+    } else if (node->meta.founds && rg_members_votes(&node->configured, node->config.id) && node->snap.index == 0 &&
         rg_wal_last(node->wal) == 0) {
         rg_sm_move(&node->stage, NODE_FIRST);
         err = node_first_entry(node, ctx);
@@ -293,6 +301,7 @@ enum rg_err rg_node_start(struct rg_node *node, struct rg_errctx *ctx)
     }
     if (err)
         return err;
+    node_standing_note(node);
     rg_node_pump(node);
     return RG_OK;
 }
@@ -428,9 +437,11 @@ static void pump_clock(struct rg_node *node)
     if (now < core_due(node))
         return;
     node->pump.tick_ms = now;
+    node->pump.stepped_timeout_ms = now + 10; /* a deadline that does not move must not spin */
+    if (!node->leading && node_votes(node) && !node_standing_stands(node))
+        return; /* it stands for nothing before it has what it was told of */
     err = rg_core_timeout(node->core, now, &update);
     node_take(node, err, &update, false);
-    node->pump.stepped_timeout_ms = now + 10; /* a deadline that does not move must not spin */
 }
 
 static void pump_announce(struct rg_node *node)
@@ -502,6 +513,9 @@ static uint64_t running_due(const struct rg_node *node)
 {
     uint64_t due = RG_MIN(node->pump.announce_due_ms, node->pump.retry_ms);
 
+    due = RG_MIN(due, node_standing_due(node));
+    if (node->stage.state == NODE_ASKING)
+        return node_standing_due(node);
     if (node->stage.state != NODE_RUNNING) /* where the log waits for room, it tries again in a turn */
         return rg_wal_full(node->wal) ? node_now_ms(node) + node->config.announce_ms : UINT64_MAX;
     if (node->state.more)
@@ -582,6 +596,34 @@ static void (*const turn[])(struct rg_node *node) = {
     pump_flush,
 };
 
+/* Whoever asked what it may have forgotten knows. */
+static void standing_step(struct rg_node *node)
+{
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err;
+
+    if (!node_standing_step(node))
+        return;
+    if (node->meta.promised > 0)
+        node_receiver_abort(node, node->meta.promised);
+    if (node->stage.state == NODE_ASKING) {
+        err = node_start_core(node, &ctx);
+        if (err)
+            node_fail(node, err, "%s", rg_errctx_text(&ctx, err));
+        else if (!node->leading)
+            node_handover_resume(node);
+    }
+    node_standing_note(node);
+}
+
+enum rg_err rg_node_vouch(struct rg_node *node, const char *by, const char *reason)
+{
+    if (!node_standing_vouch(node, by, reason))
+        return RG_ECONFLICT;
+    rg_node_pump(node);
+    return RG_OK;
+}
+
 void rg_node_pump(struct rg_node *node)
 {
     if (node->pump.running)
@@ -592,6 +634,8 @@ void rg_node_pump(struct rg_node *node)
         pump_durable(node);
     if (node->stage.state != NODE_STOPPED)
         node_room_step(node);
+    if (node->stage.state != NODE_STOPPED)
+        standing_step(node);
     if (node->stage.state == NODE_FIRST || node->stage.state == NODE_REBORN)
         rg_wal_flush(node->wal);
     for (size_t i = 0; i < RG_LEN(turn) && node->stage.state == NODE_RUNNING; i++)

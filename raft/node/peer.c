@@ -36,6 +36,8 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     hello.promised = node->meta.promised;
     hello.room = hello.claims_said = true;
     hello.claims = node->meta.claims;
+    hello.standing = true;
+    hello.asking = node->standing.asking;
     hello.bound = rg_members_incarnation(&node->members, peer);
     hello.seen = node->leading ? rg_core_match(node->core, peer) : 0;
     node_life_said(node, peer, &hello);
@@ -161,6 +163,8 @@ static void note_taken(struct node_peer *peer, const struct rg_hello *h)
     RG_ASSERT(peer->config.id == h->from);
     peer->boot = h->boot;
     peer->room_known = h->room;
+    peer->standing_known = h->standing;
+    peer->asking = h->asking;
     peer->said = h->incarnation;
     peer->last_index = h->last_index;
     peer->last_term = h->last_term;
@@ -592,9 +596,12 @@ static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct
             note_match(node, peer);
         return err;
     case RG_MSG_VOTE:
-        return node_pair_first(node) ? RG_OK : step_one(node, peer->config.id, m, ctx);
-    case RG_MSG_VOTE_RESULT:
+        if (node_pair_first(node) || !node_standing_may_elect(node, m->vote.last_term, m->vote.last_index))
+            return RG_OK;
+        return step_one(node, peer->config.id, m, ctx);
     case RG_MSG_TIMEOUT_NOW:
+        return node_standing_stands(node) ? step_one(node, peer->config.id, m, ctx) : RG_OK;
+    case RG_MSG_VOTE_RESULT:
         return step_one(node, peer->config.id, m, ctx);
     case RG_MSG_ANNOUNCE:
         on_announce(node, peer, &m->announce);
@@ -634,10 +641,28 @@ static enum rg_err dispatch(struct rg_node *node, struct node_peer *peer, struct
     case RG_MSG_CLAIMS:
         node_claims_heard(peer, &m->claims);
         return RG_OK;
+    case RG_MSG_WHO:
+    case RG_MSG_KNOW:
+    case RG_MSG_LIVES: /* of_memory */
+        return RG_OK;
     case RG_MSG_INSTALL:
         break;
     }
     return rg_fail(ctx, RG_EMALFORMED, "message of type %u", (unsigned)m->type);
+}
+
+/* What is asked and told of memory, at any stage. False: it is something else. */
+static bool of_memory(struct rg_node *node, struct node_peer *peer, const struct rg_msg *m)
+{
+    if (m->type == RG_MSG_WHO)
+        node_on_who(node, peer, &m->who);
+    else if (m->type == RG_MSG_KNOW)
+        node_on_know(node, peer, &m->know);
+    else if (m->type == RG_MSG_LIVES)
+        node_on_lives(node, &m->lives);
+    else
+        return false;
+    return true;
 }
 
 enum rg_err rg_node_on_message(struct rg_node *node, uint64_t peer, struct rg_span message, struct rg_errctx *ctx)
@@ -660,7 +685,7 @@ enum rg_err rg_node_on_message(struct rg_node *node, uint64_t peer, struct rg_sp
     p->heard_ms = node_now_ms(node);
     p->forgot = false; /* a life of it that was taken */
     err = node_claims_check(node, p, &m, ctx);
-    if (!err && node->stage.state == NODE_RUNNING)
+    if (!err && !of_memory(node, p, &m) && node->stage.state == NODE_RUNNING)
         err = dispatch(node, p, &m, ctx);
     node_settle(node);
     return err;

@@ -10,6 +10,7 @@ void node_log_note(struct rg_node *node, uint64_t persisted, uint64_t trusted)
     RG_ASSERT(persisted >= node->state.applied.index || node->stage.state == NODE_NEW);
     node->log.persisted = persisted;
     node->log.trusted = trusted;
+    node_standing_note(node);
 }
 
 void node_log_trusts(struct rg_node *node, bool trusts)
@@ -36,8 +37,7 @@ static void take_entries(struct rg_node *node, const struct rg_core_update *u)
             node_fail(node, err, "truncate the log at %llu: %s", (unsigned long long)u->first_index, rg_err_text(err));
             return;
         }
-        node->log.persisted = RG_MIN(node->log.persisted, u->first_index - 1);
-        node->log.trusted = RG_MIN(node->log.trusted, u->first_index - 1);
+        node_log_note(node, RG_MIN(node->log.persisted, u->first_index - 1), RG_MIN(node->log.trusted, u->first_index - 1));
     }
     RG_ASSERT(u->entries[u->n_entries - 1].term <= node->meta.term); /* saved before */
     RG_ASSERT(u->first_index == rg_wal_last(node->wal) + 1);

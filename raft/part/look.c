@@ -102,10 +102,10 @@ static void add_peer(const struct rg_node *node, const struct node_peer *peer, s
 {
     uint64_t now = node_now_ms(node);
     struct rg_spread_peer p = {.region = peer->config.region,
-                               .durable = peer->durable,
+                               .durable = peer->asking ? 0 : peer->durable, /* what it has now, it may not act by */
                                .lease_until_ms = peer->lease_until_ms,
                                .counts = peer->counts,
-                               .reachable = peer->up && peer->heard_ms != 0 && now - peer->heard_ms <= REACHABLE_MS};
+                               .reachable = !peer->asking && peer->up && peer->heard_ms != 0 && now - peer->heard_ms <= REACHABLE_MS};
 
     RG_ASSERT(peer->heard_ms <= now);
     if (!peer->guest) /* no member: it has nothing of this log */

@@ -51,6 +51,7 @@ struct rg_node {
     struct node_failover failover;
     struct node_handover handover;
     struct node_primary primary;
+    struct node_standing standing;
     struct node_room room;
     struct node_health health;
     struct node_figures figures;

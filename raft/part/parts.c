@@ -7,13 +7,14 @@
 /* ---- machines ---- */
 
 static const uint32_t stage_may[] = {
-    [NODE_NEW] = RG_BIT(NODE_FIRST) | RG_BIT(NODE_RUNNING) | RG_BIT(NODE_STOPPED),
+    [NODE_NEW] = RG_BIT(NODE_ASKING) | RG_BIT(NODE_FIRST) | RG_BIT(NODE_RUNNING) | RG_BIT(NODE_STOPPED),
+    [NODE_ASKING] = RG_BIT(NODE_RUNNING) | RG_BIT(NODE_STOPPED),
     [NODE_FIRST] = RG_BIT(NODE_RUNNING) | RG_BIT(NODE_STOPPED),
     [NODE_RUNNING] = RG_BIT(NODE_REBORN) | RG_BIT(NODE_STOPPED),
     [NODE_REBORN] = RG_BIT(NODE_RUNNING) | RG_BIT(NODE_STOPPED),
     [NODE_STOPPED] = 0,
 };
-static const char *const stage_names[] = {"NEW", "FIRST", "RUNNING", "REBORN", "STOPPED"};
+static const char *const stage_names[] = {"NEW", "ASKING", "FIRST", "RUNNING", "REBORN", "STOPPED"};
 const struct rg_sm_table node_stages = RG_SM_TABLE("node", stage_may, stage_names);
 _Static_assert(RG_LEN(stage_may) == NODE_STOPPED + 1, "each state has its row");
 

@@ -18,6 +18,8 @@
 #include "raft/rule/epoch.h"
 #include "raft/rule/lease.h"
 #include "raft/part/retain.h"
+#include "raft/standing/record.h"
+#include "raft/standing/standing.h"
 #include "raft/waits.h"
 
 struct rg_sender;
@@ -26,10 +28,11 @@ struct rg_sender;
 
 /* The node (node.c):
  *
- *   NEW → RUNNING;  NEW → FIRST (its first entry is being written) → RUNNING
+ *   NEW → RUNNING;  NEW → ASKING (a voter asks those who would know first) → RUNNING
+ *   NEW → FIRST (its first entry is being written) → RUNNING
  *   RUNNING → REBORN (the first entry of another epoch is being written: nothing is stepped meanwhile) → RUNNING
  *   any but STOPPED → STOPPED */
-enum node_stage { NODE_NEW, NODE_FIRST, NODE_RUNNING, NODE_REBORN, NODE_STOPPED };
+enum node_stage { NODE_NEW, NODE_ASKING, NODE_FIRST, NODE_RUNNING, NODE_REBORN, NODE_STOPPED };
 extern const struct rg_sm_table node_stages;
 
 /* A received snapshot, which is loaded beside the state that serves (apply.c):
@@ -60,6 +63,9 @@ struct node_peer {
     uint64_t durable, applied, applied_term;
     uint8_t hash[RG_STATE_HASH_BYTES]; /* its state at applied */
     bool hash_pending, hash_known, hash_ok;
+    bool standing_known;     /* its release knows RG_MSG_WHO */
+    bool asking;             /* it may not act yet: nothing rests on it */
+    uint64_t claimed;        /* a start of it that somebody has dealt with, says who answered the promotion under way; 0: none */
     bool room_known;         /* its release knows RG_MSG_ROOM */
     struct rg_room room;     /* as it last said */
     unsigned full;           /* the same: enum rg_full */
@@ -222,6 +228,20 @@ struct node_room {
     uint64_t told_ms;
     unsigned refusing;  /* a primary: what makes it refuse writes, here or at the peer `by` */
     uint64_t by;        /* its id; our own: here */
+};
+
+/* standing.c */
+struct node_standing {
+    bool fits;      /* at the start: the directory is as the process before left it */
+    bool asking;    /* may not act before others have told what they know */
+    bool cold;      /* acts since most started together with it, without those who would know */
+    bool vouched;   /* by an administrator */
+    bool behind;    /* other regions have more than this only voter */
+    struct rg_record before; /* what that one left; fits */
+    uint64_t level_term, level_index; /* until the log has this: no promise, no vote; 0: it has */
+    uint64_t number, ask_ms, said_ms; /* while it asks: of the question, when again, when it was last logged */
+    struct rg_told known[RG_PEERS_MAX];
+    size_t n_known;
 };
 
 /* failover.c; known and heard: epochs.c */

@@ -73,6 +73,12 @@ void rg_grants_assume(struct rg_grants *grants, uint64_t lease_ms, uint64_t now_
     RG_ASSERT(grants->others_ms == 0);
 }
 
+void rg_grants_keep(struct rg_grants *grants, uint64_t until_ms)
+{
+    RG_ASSERT(grants->to == 0);
+    grants->until_ms = RG_MAX(grants->until_ms, until_ms);
+}
+
 uint64_t rg_grants_left_ms(const struct rg_grants *grants, uint64_t ceded, uint64_t now_ms)
 {
     uint64_t until = ceded != 0 && ceded == grants->to ? grants->others_ms : grants->until_ms;

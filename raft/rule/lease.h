@@ -28,6 +28,8 @@ struct rg_grants {
 void rg_grants_give(struct rg_grants *grants, uint64_t to, uint32_t lease_ms, uint64_t now_ms);
 /** At a start: one of this length may have been granted just before, to whom is not known. */
 void rg_grants_assume(struct rg_grants *grants, uint64_t lease_ms, uint64_t now_ms);
+/** As long as the process before has granted, by the same clock. */
+void rg_grants_keep(struct rg_grants *grants, uint64_t until_ms);
 /** How long they still run, but for those to `ceded` (0: all). */
 uint64_t rg_grants_left_ms(const struct rg_grants *grants, uint64_t ceded, uint64_t now_ms);
 

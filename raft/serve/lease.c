@@ -89,10 +89,17 @@ void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const stru
 void node_lease_start(struct rg_node *node)
 {
     RG_ASSERT(node->stage.state == NODE_NEW);
-    if (!RG_BUG(grant_forgotten))
+    if (!RG_BUG(grant_forgotten) && !node->standing.asking) /* who asks grants nothing, and learns what it may have granted */
         rg_grants_assume(&node->lease.granted, node->meta.lease_ms, node_now_ms(node));
     RG_ASSERT(node->lease.granted.to == 0); /* to whom is not known: it counts for everybody */
-    RG_ASSERT(node->meta.lease_ms == 0 || node->lease.granted.until_ms > 0 || RG_BUG(grant_forgotten));
+    RG_ASSERT(node->meta.lease_ms == 0 || node->lease.granted.until_ms > 0 || node->standing.asking || RG_BUG(grant_forgotten));
+    if (node->standing.fits)
+        rg_grants_keep(&node->lease.granted, node->standing.before.granted_ms);
+}
+
+void node_lease_assume(struct rg_node *node, uint64_t lease_ms)
+{
+    rg_grants_assume(&node->lease.granted, lease_ms, node->pump.started_ms);
 }
 
 /* 0: none is granted. */
@@ -104,7 +111,7 @@ uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms
     RG_ASSERT(peer != node->config.id);
     RG_ASSERT(!node->leading);
     lease_ms = RG_MIN(lease_ms, (uint32_t)RG_LEASE_MS_MAX);
-    if (lease_ms == 0)
+    if (lease_ms == 0 || node->standing.asking)
         return 0;
     if (lease_ms > node->meta.lease_ms) { /* a restart must know how long to wait */
         node->meta.lease_ms = lease_ms;
@@ -117,5 +124,6 @@ uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms
     rg_grants_give(&node->lease.granted, peer, lease_ms, node_now_ms(node));
     RG_ASSERT(lease_ms <= node->meta.lease_ms); /* durable before it is told */
     RG_ASSERT(node->lease.granted.to == peer);
+    node_standing_note(node);
     return lease_ms;
 }

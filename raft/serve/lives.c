@@ -36,6 +36,21 @@ static void unheard(struct rg_node *node, uint64_t peer)
             f->candidates[i].answered = f->candidates[i].promised = false;
 }
 
+void node_life_claimed(struct rg_node *node, uint64_t id, uint64_t start)
+{
+    struct node_peer *peer = node_peer_find(node, id);
+
+    if (node->failover.request == NULL || peer == NULL || start <= rg_lives_get(&node->meta.lives, id, &peer->said).start)
+        return;
+    peer->claimed = RG_MAX(peer->claimed, start);
+    unheard(node, id);
+}
+
+bool node_life_counts(const struct rg_node *node, const struct node_peer *peer)
+{
+    return peer->claimed <= rg_lives_get(&node->meta.lives, peer->config.id, &peer->said).start;
+}
+
 enum rg_err node_life_keep(struct rg_node *node, struct node_peer *peer, const struct rg_hello *h, struct rg_errctx *ctx)
 {
     const struct rg_life said = {.start = h->starts, .boot = h->boot};

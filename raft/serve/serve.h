@@ -94,6 +94,8 @@ void node_policy_touch(struct rg_node *node);
 void node_settings_note(struct rg_node *node, uint64_t index, struct rg_span cmd);
 void node_lease_renewed(struct rg_node *node, struct node_peer *peer, const struct rg_msg_report *m);
 void node_lease_start(struct rg_node *node);
+/** It may have granted one of that length when it started. */
+void node_lease_assume(struct rg_node *node, uint64_t lease_ms);
 uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms);
 
 /* epochs.c */
@@ -117,7 +119,36 @@ void node_claims_heard(struct node_peer *peer, const struct rg_msg_claims *m);
 RG_MUST enum rg_err node_claims_check(const struct rg_node *node, const struct node_peer *peer, const struct rg_msg *m,
                                       struct rg_errctx *ctx);
 
+/* standing.c */
+/** The directory is open: is it as the process before left it? */
+void node_standing_open(struct rg_node *node);
+/** Whether it asks before it acts. */
+void node_standing_begin(struct rg_node *node);
+/** It asks, and votes: the core is not started meanwhile. */
+bool node_standing_holds(const struct rg_node *node);
+/** In each turn. True: it asks no more. */
+bool node_standing_step(struct rg_node *node);
+uint64_t node_standing_due(const struct rg_node *node);
+/** What the next process must find has moved: before anybody is told. */
+void node_standing_note(struct rg_node *node);
+/** It has what it was told of. */
+bool node_standing_level(const struct rg_node *node);
+/** It asks no more, and is level: it may lead. */
+bool node_standing_stands(const struct rg_node *node);
+/** It may give its vote to one with a log that ends there. */
+bool node_standing_may_elect(const struct rg_node *node, uint64_t last_term, uint64_t last_index);
+void node_standing_why(const struct rg_node *node, char *out, size_t n);
+/** False: it asks nobody. */
+bool node_standing_vouch(struct rg_node *node, const char *by, const char *reason);
+void node_on_who(struct rg_node *node, struct node_peer *peer, const struct rg_msg_who *m);
+void node_on_know(struct rg_node *node, struct node_peer *peer, const struct rg_msg_know *m);
+void node_on_lives(struct rg_node *node, const struct rg_lives *lives);
+
 /* lives.c */
+/** A peer has dealt with this start of that node: what an earlier one answers to the promotion under way counts for nothing. */
+void node_life_claimed(struct rg_node *node, uint64_t id, uint64_t start);
+/** Nobody has claimed so of the life of this peer that is dealt with. */
+bool node_life_counts(const struct rg_node *node, const struct node_peer *peer);
 /** It is linked, or was heard a moment ago. NULL: no. */
 bool node_peer_alive(const struct rg_node *node, const struct node_peer *peer);
 /** This life of the peer's is dealt with from now on, and no earlier one: durable when this returns RG_OK. */

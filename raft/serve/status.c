@@ -82,12 +82,25 @@ static bool learner_ready(struct rg_node *node)
     return why == NULL || not_yet(node, why);
 }
 
+/* Whoever asks follows nobody yet. What a log holds that only ever held committed entries may be read meanwhile, as without a primary. */
+static bool asking_ready(struct rg_node *node)
+{
+    char why[160];
+
+    if (node->log.trusts && learner_ready(node))
+        return true;
+    node_standing_why(node, why, sizeof why);
+    return not_yet(node, why);
+}
+
 void node_ready_update(struct rg_node *node)
 {
     if (node->stage.state == NODE_STOPPED)
         node->health.ready = not_yet(node, node->stop.err ? "stopped by a fault" : "stopping");
     else if (node->stage.state == NODE_REBORN)
         return; /* as it was: reads go on */
+    else if (node->stage.state == NODE_ASKING)
+        node->health.ready = asking_ready(node);
     else if (node->stage.state != NODE_RUNNING)
         node->health.ready = not_yet(node, "starting");
     else if (node->health.diverged)
@@ -130,6 +143,7 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     s->forgot = peer->forgot;
     s->rival_epoch = peer->rival_epoch;
     s->twin = node_life_twin(node, peer);
+    s->asking = peer->asking;
     if (peer->sender != NULL) {
         s->snapshot = true;
         s->snapshot_bytes = rg_sender_offset(peer->sender);
@@ -242,6 +256,10 @@ void node_publish_early(struct rg_node *node)
     publish_refused(node, s);
     s->diverged = node->health.diverged;
     s->fenced = node->meta.fenced;
+    s->asking = node->standing.asking;
+    s->level = node_standing_level(node);
+    if (s->asking)
+        node_standing_why(node, s->asks, sizeof s->asks);
     s->alarm = node->health.alarm;
     s->behind_peer = node->meta.behind_peer;
     s->behind_index = node->meta.behind_index;

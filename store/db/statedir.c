@@ -210,6 +210,7 @@ void rg_statedir_purge(const char *path)
 
     if (open_locked(path, &fd, NULL) != RG_OK)
         return;
+    (void)unlinkat(fd, RG_STATEDIR_LIVE, 0);
     if (remove_all(fd, path, NULL) == RG_OK)
         (void)rmdir(path);
     close(fd);

@@ -7,6 +7,7 @@
 #include "base/err.h"
 
 #define RG_STATEDIR_PLACES 2
+#define RG_STATEDIR_LIVE "live" /* another's, which outlives the state: purge alone takes it */
 #define RG_STATEDIR_PATH_MAX (4096 + 32)
 
 /* Zeroed is fine. */

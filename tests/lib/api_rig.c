@@ -94,6 +94,12 @@ static void node_handover(void *node, struct rg_handover *handover)
     handover->on_done(handover);
 }
 
+static enum rg_err node_vouch(void *arg, const char *by, const char *reason)
+{
+    (void)arg;
+    return strcmp(by, "ada") == 0 && strcmp(reason, "no disk was put back") == 0 ? RG_OK : RG_ECONFLICT;
+}
+
 static void node_failover(void *node, struct rg_failover *failover)
 {
     const struct rg_failover asked = *failover;
@@ -354,7 +360,7 @@ void af_serve(void)
                                    .keys = af.keys,
                                    .node = {.arg = &af.node, .status = node_status, .visible = node_visible, .submit = node_submit,
                                             .wait = node_wait, .task = node_task, .forward = node_forward, .try_begin = node_try_begin,
-                                            .handover = node_handover, .failover = node_failover},
+                                            .handover = node_handover, .failover = node_failover, .vouch = node_vouch},
                                    .log = &af.log,
                                    .region = "us-east-1",
                                    .cluster_id = "test",

@@ -96,6 +96,19 @@ static void check_guests(struct sim *sim, struct sim_node *n)
             sim_fail(sim, "n%u leads, and takes %llu for a guest", n->at + 1, (unsigned long long)n->node->peers[i].config.id);
 }
 
+/* Nothing rests on who may have forgotten, before it has been told. */
+static void check_standing(struct sim *sim, struct sim_node *n)
+{
+    const struct rg_node *node = n->node;
+
+    if ((node->stage.state == NODE_RUNNING || node->stage.state == NODE_ASKING) && !n->peers_told)
+        sim_fail(sim, "n%u runs, and has not said whom it is to be linked to", n->at + 1);
+    if (node->standing.asking && (node->leading || node->lease.granted.to != 0))
+        sim_fail(sim, "n%u %s, and asks whether it may", n->at + 1, node->leading ? "leads" : "has granted a lease");
+    if (node->stage.state == NODE_RUNNING && node_standing_stands(node))
+        n->set_back = false;
+}
+
 void sim_check_node(struct sim *sim, struct sim_node *n)
 {
     if (n->node == NULL || n->off || sim->failed)
@@ -108,6 +121,7 @@ void sim_check_node(struct sim *sim, struct sim_node *n)
     check_gate(sim, n);
     check_guests(sim, n);
     sim_check_members(sim, n);
+    check_standing(sim, n);
     check_order(sim, n);
     check_revision(sim, n);
 }

@@ -92,6 +92,7 @@ void sim_wipe_disk(struct sim *sim, unsigned at)
     sim_forget_memory(n);
     n->best_ready = (struct rg_rev){0};
     n->wiped_us = sim->now_us;
+    n->set_back = false;
     sim_trace(sim, "n%u wiped", at + 1);
 }
 

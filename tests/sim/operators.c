@@ -57,6 +57,45 @@ void sim_ask_failover(struct sim *sim, unsigned at, bool accept_loss)
     sim_pump(sim, at);
 }
 
+/* ---- memory ---- */
+
+bool sim_asking(const struct sim *sim)
+{
+    for (unsigned at = 0; at < sim->n_nodes; at++)
+        if (sim->nodes[at].alive && sim->nodes[at].node->standing.asking)
+            return true;
+    return false;
+}
+
+bool sim_forgetful(const struct sim *sim)
+{
+    for (unsigned at = 0; at < sim->n_nodes; at++)
+        if (sim->nodes[at].set_back)
+            return true;
+    return false;
+}
+
+bool sim_all_proved(const struct sim *sim)
+{
+    for (unsigned at = 0; at < sim->n_nodes; at++)
+        if (!sim->nodes[at].absent && (!sim->nodes[at].alive || sim->nodes[at].off || sim->nodes[at].node->standing.asking))
+            return false;
+    return true;
+}
+
+void sim_vouch_all(struct sim *sim)
+{
+    for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
+        struct sim_node *n = &sim->nodes[at];
+
+        if (!can_be_asked(n) || n->set_back || rg_node_vouch(n->node, "ada", "no disk was put back") != RG_OK)
+            continue;
+        sim->vouched++;
+        sim_trace(sim, "n%u is vouched for", at + 1);
+        sim_pump(sim, at);
+    }
+}
+
 /* ---- hand-overs ---- */
 
 static void on_handover(struct rg_handover *h)

@@ -31,7 +31,7 @@ void sim_story_primary_lost(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_run_ms(sim, 20000);
     EXPECT(sim, sim->nodes[0].blank && sim->made == 0 && sim->nodes[0].init_refused == mark);
     start_all(sim);
-    sim_run_ms(sim, 3000);
+    sim_run_ms(sim, 4000);
     EXPECT(sim, sim->nodes[0].refuses_start && sim->made == 0); /* it waits to be let in */
     EXPECT(sim, sim->nodes[1].node->state.applied.index >= had && sim->nodes[1].node->health.ready);
     EXPECT(sim, sim_failover(sim, 1, false, 20000) == RG_OK);

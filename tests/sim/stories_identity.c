@@ -124,7 +124,7 @@ void sim_story_wiped_voter(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_run_ms(sim, 4000);
     EXPECT(sim, sim_leader(sim) == SIM_NODES_MAX && is_fenced(&sim->nodes[wiped]));
     EXPECT(sim, sim_start(sim, 3 - away - wiped));
-    sim_run_ms(sim, 4000);
+    sim_run_ms(sim, 8000);
     EXPECT(sim, sim_leader(sim) != SIM_NODES_MAX);
     sim_settle(sim); /* the third voter comes back as a learner, under a new id */
     EXPECT(sim, sim->lost == 0 && sim->nodes[wiped].self.id > 4);
@@ -145,10 +145,13 @@ struct simdisk *sim_image(struct sim *sim, unsigned at)
 void sim_set_back(struct sim *sim, unsigned at, struct simdisk *image)
 {
     sim_crash(sim, at);
+    sim->nodes[at].live_n = 0;
     simdisk_free(sim->nodes[at].disk);
     sim->nodes[at].disk = image;
     sim_forget_memory(&sim->nodes[at]);
     sim->nodes[at].best_ready = (struct rg_rev){0};
+    sim->nodes[at].wiped_us = sim->now_us;
+    sim->nodes[at].set_back = true;
     sim_trace(sim, "n%u set back", at + 1);
 }
 

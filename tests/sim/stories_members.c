@@ -166,7 +166,8 @@ void sim_story_role_gate(uint64_t seed, bool trace, struct sim **ret_sim)
 /* One voter becomes two, again and again, and at any moment of it the line breaks, or one of the two dies, or both. */
 void sim_story_second_voter(uint64_t seed, bool trace, struct sim **ret_sim)
 {
-    struct sim_params p = {.learners = 3, .home = HOME, .snapshot_entries = seed % 2 ? 30 : 0, .trailing = 20, .drift_ppm = 5000};
+    struct sim_params p = {.learners = 3, .home = HOME, .snapshot_entries = seed % 2 ? 30 : 0, .trailing = 20, .drift_ppm = 5000,
+                           .memory_disk = true};
     struct sim *sim = *ret_sim = sim_begin(seed, &p, trace);
     struct asked a = {.done = true};
 
@@ -235,7 +236,7 @@ static unsigned leaders(struct sim *sim)
  * it, and leads alone: so the other two must not have had the entry by which they were a majority. */
 void sim_story_third_voter(uint64_t seed, bool trace, struct sim **ret_sim)
 {
-    struct sim_params p = {.learners = 3, .home = HOME};
+    struct sim_params p = {.learners = 3, .home = HOME, .memory_disk = true};
     struct sim *sim = *ret_sim = sim_begin(seed, &p, trace);
     struct asked a = {.done = false};
 

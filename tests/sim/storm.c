@@ -133,7 +133,12 @@ static void promise_is_made(struct promises *s)
 
 static void promises(uint64_t seed, bool trace, struct sim **ret_sim, bool forgets)
 {
-    struct sim_params p = {.drift_ppm = 5000, .drift_bound = true, .snapshot_entries = seed % 2 ? 60 : 0, .trailing = 20};
+    struct sim_params p = {.drift_ppm = 5000,
+                           .drift_bound = true,
+                           .snapshot_entries = seed % 2 ? 60 : 0,
+                           .trailing = 20,
+                           .memory_disk = seed / 2 % 2, /* two of four that lose power promise nothing otherwise */
+                           .memory_peers = seed / 2 % 2 == 0};
     struct sim *sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     struct promises s = {.sim = sim, .lease_us = 1000 * rg_prng_between(&sim->prng, 1500, 3500)};
     bool lease = forgets || seed % 4 != 0;
@@ -186,6 +191,9 @@ struct storm {
     bool fills;          /* they run full, or hang, for a while */
     unsigned voters;
     unsigned lease_ms, regions;
+    struct simdisk *image; /* own: of a machine that may be set back to it */
+    unsigned image_at;
+    uint64_t image_id;
 };
 
 static unsigned any_node(struct sim *sim)
@@ -384,10 +392,43 @@ static void wipe_somebody(struct sim *sim)
     unsigned at = any_node(sim), leader = sim_leader(sim);
 
     if (leader == SIM_NODES_MAX || at == leader || sim->nodes[at].self.id == 1 ||
-        sim->nodes[at].absent || !sim->nodes[at].alive || !sim_all_well(sim))
+        sim->nodes[at].absent || !sim->nodes[at].alive || !sim_all_well(sim) || sim_forgetful(sim) || !sim_all_proved(sim))
         return;
     sim_wipe_disk(sim, at);
     sim_start_later(sim, at);
+}
+
+static void drop_image(struct storm *s)
+{
+    simdisk_free(s->image);
+    s->image = NULL;
+}
+
+/* A whole machine, mark and all, to some moment before. One at a time, and nobody else loses power (sim_crash) or a disk, or is unproved,
+ * before it has been told: of two that forget at once the other may be the one that knew. */
+static void set_back_somebody(struct storm *s)
+{
+    struct sim *sim = s->sim;
+    struct sim_node *n;
+
+    if (s->image == NULL) {
+        s->image_at = any_node(sim);
+        s->image_id = sim->nodes[s->image_at].self.id;
+        if (sim->nodes[s->image_at].alive && !sim->nodes[s->image_at].off)
+            s->image = simdisk_clone(sim->nodes[s->image_at].disk, sim->seed);
+        return;
+    }
+    n = &sim->nodes[s->image_at];
+    if (!n->alive || n->off || n->stopped || n->self.id != s->image_id) {
+        drop_image(s);
+        return;
+    }
+    if (sim_forgetful(sim) || !sim_all_proved(sim))
+        return;
+    sim_set_back(sim, s->image_at, s->image);
+    s->image = NULL;
+    sim->set_backs++;
+    sim_start_later(sim, s->image_at);
 }
 
 static void change_members(struct storm *s)
@@ -427,6 +468,10 @@ static void one_event(struct storm *s)
     }
     if (s->fills && rg_prng_chance(&sim->prng, 1, 6)) {
         fill_or_hang_somebody(sim);
+        return;
+    }
+    if (!s->may_lose && sim->params.memory_peers && rg_prng_chance(&sim->prng, 1, 10)) {
+        set_back_somebody(s);
         return;
     }
     switch (rg_prng_below(&sim->prng, s->roles ? 24 : 22)) {
@@ -507,6 +552,7 @@ static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct 
     p.pump_late_per_mille = rg_prng_chance(&draw, 1, 4) ? 50 : 0;
     p.entry_us = rg_prng_chance(&draw, 1, 3) ? rg_prng_between(&draw, 20, 500) : 0;
     p.row_us = rg_prng_chance(&draw, 1, 3) ? rg_prng_between(&draw, 1, 50) : 0;
+    p.memory_disk = s.disks || s.fills; /* more than one forgets at a time: who is missing then may have known better */
     p.big_groups = rg_prng_chance(&draw, 1, 3);
     s.sim = sim = *ret_sim = sim_takeovers_begin(seed, &p, trace);
     if (!s.roles && s.voters <= 1) /* for those that are by name promises stay open that people have to see to */
@@ -533,6 +579,7 @@ static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct 
         sim_run_us(sim, rg_prng_between(&sim->prng, 1, rg_prng_chance(&sim->prng, 1, 3) ? 20000 : 400000));
     }
     sim_workload_stop(sim);
+    drop_image(&s);
     sim->params.lane_factor = 1;
     sim_disks_settle(sim);
     for (unsigned i = 0; i < sim->n_nodes; i++) {

@@ -87,7 +87,7 @@ void sim_reseed(struct sim *sim, unsigned at)
     sim_forget_memory(n);
     if (n->blank)
         sim_birth_stop(sim, at);
-    n->unborn = n->returns = false;
+    n->unborn = n->returns = n->set_back = false;
     n->fresh = RG_FRESH_JOINS;
     n->self.id = ++sim->next_id;
     n->self.role = RG_ROLE_LEARNER;
@@ -161,6 +161,8 @@ static void return_all(struct sim *sim)
                 (void)sim_start(sim, at);
         }
         sim_run_ms(sim, 1500);
+        if (round > 4 && sim_leader(sim) == SIM_NODES_MAX)
+            sim_vouch_all(sim);
         sim_count_all(sim);
         for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
             struct sim_node *n = &sim->nodes[at];
@@ -220,6 +222,12 @@ void sim_settle(struct sim *sim)
             if (!sim->nodes[at].alive && !sim->nodes[at].refuses_start && !sim->nodes[at].absent)
                 (void)sim_start(sim, at);
         sim_run_ms(sim, 3000);
+        if (sim_leader(sim) == SIM_NODES_MAX && sim_asking(sim)) {
+            sim_run_ms(sim, 3000); /* most have lost power: who is there goes on by itself */
+            if (sim_leader(sim) == SIM_NODES_MAX && sim_asking(sim))
+                sim_vouch_all(sim);
+            sim_run_ms(sim, 500);
+        }
         for (unsigned at = 0; at < sim->n_nodes && sim_leader(sim) == SIM_NODES_MAX; at++) {
             struct sim_node *n = &sim->nodes[at];
 

@@ -339,6 +339,26 @@ static void io_work(struct rg_io *io, enum rg_lane which, struct rg_work *work)
     lane_next(n, which);
 }
 
+static size_t io_live_load(struct rg_io *io, void *p, size_t n)
+{
+    const struct sim_node *node = node_of(io);
+
+    RG_ASSERT(node->live_n <= n);
+    memcpy(p, node->live, node->live_n);
+    return node->live_n;
+}
+
+static void io_live_store(struct rg_io *io, const void *p, size_t n)
+{
+    struct sim_node *node = node_of(io);
+
+    RG_ASSERT(n <= sizeof node->live);
+    if (node->off)
+        return;
+    memcpy(node->live, p, n);
+    node->live_n = n;
+}
+
 static void io_flush(struct rg_io *io)
 {
     (void)io;
@@ -356,7 +376,10 @@ static void on_applied(void *arg, struct rg_rev rev)
 
 static void on_peers(void *arg, const struct rg_peer_config *peers, size_t count)
 {
-    (void)arg, (void)peers, (void)count;
+    struct sim_node *n = arg;
+
+    (void)peers, (void)count;
+    n->peers_told = true;
 }
 
 static void on_stop(void *arg, enum rg_err err, const char *text)
@@ -386,6 +409,8 @@ static void io_fill(struct sim_node *n)
     n->io.timer = io_timer;
     n->io.send = sim_io_send;
     n->io.flush = io_flush;
+    n->io.live_load = io_live_load;
+    n->io.live_store = io_live_store;
 }
 
 static void lanes_clear(struct sim_node *n)
@@ -427,6 +452,7 @@ static void config_fill(struct sim *sim, struct sim_node *n, struct rg_node_conf
     c->trailing = p->trailing;
     c->retain_bytes = p->retain_bytes;
     c->wal_segment_bytes = 64 * 1024;
+    c->memory_peers = p->memory_peers;
     c->test_flags = p->test_flags;
     c->arg = n;
     c->on_applied = on_applied;
@@ -445,7 +471,7 @@ bool sim_start(struct sim *sim, unsigned at)
     n->generation++;
     io_fill(n);
     lanes_clear(n);
-    n->off = n->fuse.burnt = false;
+    n->off = n->fuse.burnt = n->peers_told = false;
     n->frozen = 0;
     n->hung = false;
     n->stopped = n->pump_waits = n->refuses_start = n->ready_checked = false;
@@ -567,6 +593,8 @@ void sim_crash(struct sim *sim, unsigned at)
     if (!n->off)
         cut_jobs(sim, n);
     n->off = true;
+    if (!sim_forgetful(sim) || n->set_back) /* else its process ends, and the machine goes on: one at a time forgets */
+        n->live_n = 0;
     simdisk_crash(n->disk, &sim->prng);
     node_down(sim, at);
 }
@@ -633,8 +661,10 @@ void sim_status(struct sim *sim, unsigned at, struct rg_node_status *ret_status)
 
 /* ---- the world ---- */
 
-static void params_fill(struct sim_params *p)
+static void params_fill(struct sim_params *p, uint64_t seed)
 {
+    if (!p->memory_disk && !p->memory_peers)
+        p->memory_peers = (seed * UINT64_C(0x9e3779b97f4a7c15)) >> 63;
     if (p->voters == 0)
         p->voters = 1;
     if (p->learners == 0)
@@ -716,7 +746,7 @@ struct sim *sim_new(uint64_t seed, const struct sim_params *params, bool trace)
     sim->seed = seed;
     rg_prng_init(&sim->prng, seed);
     sim->params = *params;
-    params_fill(&sim->params);
+    params_fill(&sim->params, seed);
     sim->trace = trace;
     sim->trace_hash = UINT64_C(1469598103934665603);
     sim->log = (struct rg_log){.min = RG_LOG_DEBUG, .sink = log_sink, .arg = sim};

@@ -39,6 +39,7 @@ struct sim_params {
     unsigned heavy_objects;            /* [3 with big groups, else the product's] what a turn may delete beside an object */
     struct sim_range heavy;            /* [100..1000000] how long it takes on its lane what is more */
     bool big_groups;                   /* half of all memberships are in one group, and groups are deleted */
+    bool memory_disk, memory_peers;    /* [by seed] a start believes its disk; one without proof of its memory asks before it acts */
     size_t value_bytes;                /* [60] size of attributes in commands */
     bool old_ids;                      /* primaries give the id behind the highest, whoever knows of it, as a release before */
 };
@@ -102,6 +103,8 @@ struct sim_node {
     bool off; /* dead, and the world has not noticed yet: nothing it does has an effect */
     struct sim_fuse fuse;
     bool hung; /* the disk: nothing that is asked of it comes back before the next start, or sim_unhang */
+    uint8_t live[128]; /* what outlives the process and not the machine */
+    size_t live_n;
     bool elsewhere; /* the address of its id leads to another one: it dials, and is dialled by nobody */
     bool unborn; /* its data directory is empty: at its start it asks what becomes of it */
     uint64_t behind_given_up; /* at its next starts: what this node has */
@@ -124,6 +127,8 @@ struct sim_node {
     bool stopped; /* said so itself */
     enum rg_err stop_err;
     char stop_text[SIM_TEXT_MAX];
+    bool peers_told; /* it has said whom it is to be linked to */
+    bool set_back; /* its machine was, and it has not become firm since */
     bool refuses_start; /* did not come up: start_err, stop_text */
     enum rg_err start_err;
     /* for the checks */
@@ -178,6 +183,7 @@ struct sim {
     bool failed, diverged_fine;
     char failure[SIM_TEXT_MAX * 2];
     struct sim_work *work; /* own; the workload's */
+    uint64_t vouched, set_backs;
     uint64_t stops, restarts, installs, promotions, handovers, changes, regions;
     unsigned made; /* instances that a node has begun by itself */
     bool forgives;      /* promotions are declared that say that they may lose what was acknowledged */
@@ -302,6 +308,14 @@ struct sim *sim_takeovers_begin(uint64_t seed, struct sim_params *p, bool trace)
 void sim_count_all(struct sim *sim);
 
 /* ---- operators.c ---- */
+/** Whether a node asks those who would know what it may have forgotten. */
+bool sim_asking(const struct sim *sim);
+/** Whether a machine was set back, and has not been told yet what it may have forgotten. */
+bool sim_forgetful(const struct sim *sim);
+/** Every node runs, and none asks. */
+bool sim_all_proved(const struct sim *sim);
+/** People vouch for all that ask, or are not level, and were not set back. */
+void sim_vouch_all(struct sim *sim);
 void sim_ask_failover(struct sim *sim, unsigned at, bool accept_loss);
 void sim_ask_handover(struct sim *sim, unsigned from, unsigned to);
 void sim_ask_role(struct sim *sim, unsigned at, uint64_t id, enum rg_role role);
@@ -489,6 +503,18 @@ void sim_story_snapshot_installed(uint64_t seed, bool trace, struct sim **ret_si
 void sim_story_snapshot_unproved(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_snapshot_rot(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_snapshot_starve(uint64_t seed, bool trace, struct sim **ret_sim);
+
+/* ---- stories_standing.c ---- */
+void sim_story_back_promised(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_back_granted(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_back_leased(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_back_confirmed(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_back_voter(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_back_primary(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_back_void(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_back_alone(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_power_cut(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_vouched(uint64_t seed, bool trace, struct sim **ret_sim);
 
 /* ---- stories_regions.c ---- */
 void sim_story_region_comes(uint64_t seed, bool trace, struct sim **ret_sim);

@@ -88,6 +88,7 @@ static const struct expected {
     {"v1.preflight", "POST /v1/regions/*/preflight", WRITE, RG_PERMIT_WRITE},
     {"v1.switchover", "POST /v1/switchover", WRITE | EXEMPT, RG_PERMIT_WRITE},
     {"v1.failover", "POST /v1/failover", EXEMPT | HOMED, RG_PERMIT_WRITE},
+    {"v1.vouch", "POST /v1/vouch", EXEMPT | HOMED | UNREADY, RG_PERMIT_WRITE},
     {"v1.epochs", "GET /v1/epochs", 0, RG_PERMIT_READ},
     {"v1.durability", "GET /v1/settings/durability", 0, RG_PERMIT_READ},
     {"v1.putDurability", "PUT /v1/settings/durability", WRITE | EXEMPT, RG_PERMIT_WRITE},

@@ -241,3 +241,15 @@ TEST(a_promotion_is_declared_where_it_happens)
     ck_assert(af_failover.accept_loss && !af_failover.dry_run);
     expect("GET", "/v1/epochs", "", 200, "\"by\":\"ada\",\"reason\":\"fire\"");
 }
+
+TEST(a_node_is_vouched_for_by_its_number_and_by_somebody)
+{
+    expect("POST", "/v1/vouch", "{\"node\":1,\"by\":\"ada\",\"reason\":\"no disk was put back\"}", 200, "\"node\":1,\"vouched\":true");
+    expect("POST", "/v1/vouch", "{\"node\":1,\"by\":\"bob\",\"reason\":\"no disk was put back\"}", 409, "asks nobody");
+    expect("POST", "/v1/vouch", "{\"node\":2,\"by\":\"ada\",\"reason\":\"no disk was put back\"}", 400, "this is node 1");
+    expect("POST", "/v1/vouch", "{\"node\":1,\"by\":\"ada\"}", 400, "are needed");
+    expect("POST", "/v1/vouch", "{\"node\":\"1\",\"by\":\"ada\",\"reason\":\"x\"}", 400, "are needed");
+    API_STATUS(asking, true);
+    expect("GET", "/v1/status", "", 200, "\"standing\":\"asking\"");
+    expect("GET", "/v1/status", "", 200, "MemoryUnproved");
+}

@@ -1,0 +1,370 @@
+/* raft/serve/standing.c: a start without proof that the disk forgot nothing: those who would know are asked, and until they have told, this
+ * node neither votes, promises, grants, counts nor leads. A voter does not even start its core; another one follows meanwhile. What
+ * decides is raft/standing/standing.c. */
+#include <stdio.h>
+
+#include "raft/serve/serve.h"
+
+#define ASK_MS 500u      /* between two askings */
+#define SAY_MS 60000u    /* between two lines in the log */
+#define COLD_MS 3000u    /* for those that start together with it */
+#define WARM_MS 600000u  /* so long after such a start it is no witness against another one */
+
+/* ---- what the next process is left ---- */
+
+static void store(struct rg_node *node)
+{
+    const struct node_standing *s = &node->standing;
+    uint64_t last = node->log.persisted;
+    struct rg_record r = {.incarnation = node->meta.incarnation,
+                          .start = node->meta.starts,
+                          .sequence = rg_metafile_sequence(node->metafile),
+                          .firm = !s->asking,
+                          .level_term = s->level_term,
+                          .level_index = s->level_index,
+                          .granted_ms = node->lease.granted.until_ms};
+    uint8_t bytes[RG_RECORD_BYTES_MAX];
+
+    if (!node->config.memory_peers || node->io->live_store == NULL || node->stage.state == NODE_NEW)
+        return;
+    r.index = last;
+    r.term = last > 0 ? rg_wal_term(node->wal, last) : 0;
+    if (last > 0 && r.term == 0 && last == node->snap.index)
+        r.term = node->snap.term;
+    if (r.term == 0)
+        r.index = 0;
+    node->io->live_store(node->io, bytes, rg_record_encode(&r, bytes));
+}
+
+void node_standing_note(struct rg_node *node)
+{
+    store(node);
+}
+
+static void on_saved(void *arg)
+{
+    store(arg);
+}
+
+/* The log holds what the record says that it held. */
+static bool log_fits(const struct rg_node *node, const struct rg_record *r)
+{
+    if (r->index == 0)
+        return true;
+    if (r->index <= node->snap.index) /* compacted since, or replaced by a later one */
+        return r->index < node->snap.index || r->term == node->snap.term;
+    return r->index <= rg_wal_last(node->wal) && rg_wal_term(node->wal, r->index) == r->term;
+}
+
+/* The start was counted already. */
+void node_standing_open(struct rg_node *node)
+{
+    uint8_t bytes[RG_RECORD_BYTES_MAX];
+    bool kept = node->config.memory_peers && node->io->live_load != NULL;
+    size_t n = kept ? node->io->live_load(node->io, bytes, sizeof bytes) : 0;
+    struct node_standing *s = &node->standing;
+
+    s->fits = n > 0 && rg_record_decode(rg_span(bytes, n), &s->before) &&
+              rg_record_fits(&s->before, &node->meta.incarnation, node->meta.starts - 1, rg_metafile_sequence(node->metafile)) &&
+              log_fits(node, &s->before) && s->before.firm;
+    rg_metafile_watch(node->metafile, on_saved, node);
+}
+
+/* ---- whether ---- */
+
+/* The most that is enforced while its members may not all know the terms that are in force. */
+static uint32_t regions(const struct rg_node *node)
+{
+    const struct rg_settings *p = node_settings(node);
+
+    return RG_MAX(p->degrade ? 0 : p->regions, p->lease_index != 0 ? RG_MAX(p->lease_regions, p->old_lease_regions) : p->lease_regions);
+}
+
+static uint64_t last_term(const struct rg_node *node)
+{
+    uint64_t last = rg_wal_last(node->wal), term = last > 0 ? rg_wal_term(node->wal, last) : 0;
+
+    return term == 0 && last == node->snap.index ? node->snap.term : term;
+}
+
+static struct rg_standing_here here(const struct rg_node *node)
+{
+    return (struct rg_standing_here){.id = node->config.id,
+                                     .members = &node->members,
+                                     .regions = regions(node),
+                                     .lease_ms = RG_MAX((uint32_t)node->meta.lease_ms, rg_lease_asked_ms(node_settings(node))),
+                                     .epoch = rg_epoch_of(node->meta.term),
+                                     .promised = node->meta.promised,
+                                     .term = node->meta.term,
+                                     .last_term = last_term(node),
+                                     .last_index = rg_wal_last(node->wal),
+                                     .waited = node_now_ms(node) - node->pump.started_ms >= COLD_MS};
+}
+
+/* Not before every id is bound to its directory: until then some may run a release that cannot tell. A directory that was made by this
+ * start has forgotten nothing; what its id had before, whoever knows it refuses. */
+void node_standing_begin(struct rg_node *node)
+{
+    struct node_standing *s = &node->standing;
+    const struct rg_standing_here h = here(node);
+
+    RG_ASSERT(node->stage.state == NODE_NEW);
+    s->number = node->boot;
+    if (s->fits) {
+        s->level_term = s->before.level_term;
+        s->level_index = s->before.level_index;
+        return;
+    }
+    s->asking = node->config.memory_peers && node->meta.starts > 1 && rg_members_bound(&node->members) > 0 &&
+                rg_binding_whole(&node->members) && rg_standing_asks(&h) && !RG_BUG(standing_believed);
+}
+
+bool node_standing_holds(const struct rg_node *node)
+{
+    return node->standing.asking && node_votes(node);
+}
+
+bool node_standing_level(const struct rg_node *node)
+{
+    return node->standing.level_index == 0 || RG_BUG(standing_unlevel);
+}
+
+bool node_standing_stands(const struct rg_node *node)
+{
+    return !node->standing.asking && node_standing_level(node);
+}
+
+bool node_standing_may_elect(const struct rg_node *node, uint64_t last_term, uint64_t last_index)
+{
+    const struct node_standing *s = &node->standing;
+
+    return !s->asking && (node_standing_level(node) || rg_standing_reaches(last_term, last_index, s->level_term, s->level_index));
+}
+
+/* ---- asking ---- */
+
+static const struct rg_told *known(const struct node_standing *s, uint64_t id)
+{
+    for (size_t i = 0; i < s->n_known; i++)
+        if (s->known[i].id == id)
+            return &s->known[i];
+    return NULL;
+}
+
+void node_standing_why(const struct rg_node *node, char *out, size_t n)
+{
+    size_t at = (size_t)snprintf(out, n, "MemoryUnproved: started without proof that its disk forgot nothing; %s",
+                                 node->standing.behind ? "other regions have more than this primary: it has lost data" : "waiting for");
+
+    for (size_t i = 0; i < node->n_peers && at < n && !node->standing.behind; i++) {
+        const struct node_peer *p = &node->peers[i];
+        const struct rg_told *k = known(&node->standing, p->config.id);
+
+        if (!p->guest && (k == NULL || !k->firm))
+            at += (size_t)snprintf(out + at, n - at, " node %llu (%s%s)", (unsigned long long)p->config.id, p->config.region,
+                                   k != NULL ? ", asking itself" : "");
+    }
+}
+
+/* Again, also to who has told: it may be firm by now. */
+static void ask(struct rg_node *node)
+{
+    struct node_standing *s = &node->standing;
+    struct rg_msg m = {.type = RG_MSG_WHO, .who = {.number = s->number}};
+    uint64_t now = node_now_ms(node);
+
+    if (now < s->ask_ms)
+        return;
+    s->ask_ms = now + ASK_MS;
+    for (size_t i = 0; i < node->n_peers; i++)
+        if (node->peers[i].up && node->peers[i].standing_known && (s->asking || node->peers[i].asking))
+            (void)node_send(node, node->peers[i].config.id, &m);
+}
+
+static void say(struct rg_node *node)
+{
+    struct node_standing *s = &node->standing;
+    uint64_t now = node_now_ms(node);
+    char why[160];
+
+    if (s->said_ms != 0 && now - s->said_ms < SAY_MS)
+        return;
+    s->said_ms = now;
+    node_standing_why(node, why, sizeof why);
+    rg_log_warn(node->config.log, "standing.asking", "text=\"%s\"", why);
+}
+
+void node_on_who(struct rg_node *node, struct node_peer *peer, const struct rg_msg_who *m)
+{
+    const struct rg_standing_here h = here(node);
+    struct rg_msg out = {.type = RG_MSG_KNOW};
+
+    out.know = (struct rg_msg_know){.number = m->number,
+                                    .asking = node->standing.asking || node->stage.state != NODE_RUNNING,
+                                    .level = node_standing_level(node),
+                                    .cold = node->standing.cold && node_now_ms(node) - node->pump.started_ms < WARM_MS,
+                                    .leads = node->leading,
+                                    .term = h.term,
+                                    .promised = h.promised,
+                                    .last_term = h.last_term,
+                                    .last_index = h.last_index,
+                                    .regions = h.regions,
+                                    .lease_ms = h.lease_ms};
+    (void)node_send(node, peer->config.id, &out); /* it asks again */
+}
+
+void node_on_know(struct rg_node *node, struct node_peer *peer, const struct rg_msg_know *m)
+{
+    struct node_standing *s = &node->standing;
+    struct rg_told k = {.id = peer->config.id,
+                         .firm = !m->asking && m->level,
+                         .cold = m->cold,
+                         .leads = m->leads,
+                         .epoch = rg_epoch_of(m->term),
+                         .promised = m->promised,
+                         .term = m->term,
+                         .last_term = m->last_term,
+                         .last_index = m->last_index,
+                         .regions = m->regions,
+                         .lease_ms = m->lease_ms};
+    uint64_t latest = RG_MAX(k.epoch, k.promised);
+    size_t at = 0;
+
+    if (m->number != s->number)
+        return;
+    if (peer->asking && !m->asking) {
+        peer->asking = false;
+        node_regions_moved(node);
+    }
+    if (!s->asking || rg_epoch_heard(RG_MAX(node->meta.promised, rg_epoch_of(node->meta.term)), latest) != latest)
+        return; /* not believed, and so not told */
+    while (at < s->n_known && s->known[at].id != k.id)
+        at++;
+    if (at == RG_LEN(s->known))
+        return;
+    s->known[at] = k;
+    s->n_known = RG_MAX(s->n_known, at + 1);
+}
+
+/* What was told is this node's from here on: on disk before it acts by it. */
+static enum rg_err take(struct rg_node *node, const struct rg_standing_judged *j, struct rg_errctx *ctx)
+{
+    bool held = node->stage.state == NODE_ASKING;
+
+    node->meta.promised = RG_MAX(node->meta.promised, j->promised);
+    if (held && rg_members_voters(&node->members) > 1) {
+        if (j->term > node->meta.term || node->meta.vote == 0)
+            node->meta.vote = node->config.id; /* it may have voted in it: never again */
+        node->meta.term = RG_MAX(node->meta.term, j->term);
+    } else if (held && j->term > node->meta.term) {
+        node->meta.term = j->term; /* raised by one as it starts */
+        node->meta.vote = 0;
+    }
+    return rg_metafile_save(node->metafile, &node->meta, ctx);
+}
+
+/* What is left of it: raft/node/node.c. */
+static bool become_firm(struct rg_node *node, const struct rg_standing_judged *j)
+{
+    struct node_standing *s = &node->standing;
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err = take(node, j, &ctx);
+
+    if (err) {
+        node_fail(node, err, "save what others told: %s", rg_errctx_text(&ctx, err));
+        return false;
+    }
+    if (!s->vouched && !rg_standing_reaches(last_term(node), rg_wal_last(node->wal), j->level_term, j->level_index)) {
+        s->level_term = j->level_term;
+        s->level_index = j->level_index;
+    }
+    s->asking = s->behind = false;
+    s->cold = j->cold;
+    if (!RG_BUG(standing_grants))
+        node_lease_assume(node, j->lease_ms);
+    rg_log_info(node->config.log, "standing.firm", "told=%zu cold=%d promised=%llu level=%llu", s->n_known, s->cold,
+                (unsigned long long)node->meta.promised, (unsigned long long)s->level_index);
+    return true;
+}
+
+static bool step_asking(struct rg_node *node)
+{
+    struct node_standing *s = &node->standing;
+    const struct rg_standing_here h = here(node);
+    struct rg_standing_judged j;
+
+    rg_standing_judge(&h, s->known, s->n_known, &j);
+    s->behind = j.standing == RG_STANDING_BEHIND;
+    if (j.standing == RG_STANDING_FIRM || s->vouched)
+        return become_firm(node, &j);
+    say(node);
+    return false;
+}
+
+static bool asked_for(const struct rg_node *node)
+{
+    for (size_t i = 0; i < node->n_peers; i++)
+        if (node->peers[i].asking)
+            return true;
+    return false;
+}
+
+static void see_level(struct rg_node *node)
+{
+    struct node_standing *s = &node->standing;
+    uint64_t last = node->log.persisted;
+
+    if (s->level_index == 0 || last == 0 || !rg_standing_reaches(rg_wal_term(node->wal, last), last, s->level_term, s->level_index))
+        return;
+    s->level_term = s->level_index = 0;
+    rg_log_info(node->config.log, "standing.level", "last=%llu", (unsigned long long)last);
+    store(node);
+}
+
+bool node_standing_step(struct rg_node *node)
+{
+    struct node_standing *s = &node->standing;
+
+    if (node->stage.state != NODE_ASKING && node->stage.state != NODE_RUNNING)
+        return false;
+    if (s->asking || (node->leading && asked_for(node)))
+        ask(node);
+    if (s->asking)
+        return step_asking(node);
+    see_level(node);
+    return false;
+}
+
+uint64_t node_standing_due(const struct rg_node *node)
+{
+    return node->standing.asking ? node->standing.ask_ms : UINT64_MAX;
+}
+
+bool node_standing_vouch(struct rg_node *node, const char *by, const char *reason)
+{
+    struct node_standing *s = &node->standing;
+
+    if (!s->asking && s->level_index == 0)
+        return false;
+    rg_log_warn(node->config.log, "standing.vouched", "starts=%llu last=%llu by=\"%s\" reason=\"%s\"",
+                (unsigned long long)node->meta.starts, (unsigned long long)rg_wal_last(node->wal), by, reason);
+    s->vouched = true;
+    s->level_term = s->level_index = 0;
+    return true;
+}
+
+/* ---- whose promise is void ---- */
+
+/* A promise of a life of that node before the one that its peer has dealt with: it may have been forgotten, and the next one has told
+ * somebody what it knew before this was promised here. Believed for the promotion under way alone: a peer that lies could have kept its
+ * own promise to itself as well. */
+void node_on_lives(struct rg_node *node, const struct rg_lives *lives)
+{
+    for (size_t i = 0; i < lives->n && !RG_BUG(standing_not_void); i++) {
+        const struct rg_life_row *row = &lives->rows[i];
+        struct rg_incarnation bound = rg_members_incarnation(&node->members, row->id);
+
+        if (rg_incarnation_equal(&bound, &row->incarnation))
+            node_life_claimed(node, row->id, row->life.start);
+    }
+}
