@@ -152,7 +152,7 @@ static void return_all(struct sim *sim)
         return;
     }
     for (unsigned round = 0; round < 12 && !sim->failed; round++) {
-        bool all = true;
+        bool all;
 
         for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
             struct sim_node *n = &sim->nodes[at];
@@ -164,6 +164,7 @@ static void return_all(struct sim *sim)
         if (round > 4 && sim_leader(sim) == SIM_NODES_MAX)
             sim_vouch_all(sim);
         sim_count_all(sim);
+        all = sim_leader(sim) != SIM_NODES_MAX; /* none while it raises its epoch: nobody can say then who is a member */
         for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
             struct sim_node *n = &sim->nodes[at];
             bool fenced = n->alive ? n->stopped && (n->stop_err == RG_EFENCED || n->stop_err == RG_ECORRUPT)
