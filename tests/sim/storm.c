@@ -404,7 +404,12 @@ static void drop_image(struct storm *s)
     s->image = NULL;
 }
 
-/* A whole machine, mark and all, to some moment before. One at a time, and nobody else loses power (sim_crash) or a disk, or is unproved,
+static void run_back(struct sim *sim, struct sim_event *e)
+{
+    sim_start_later(sim, e->node);
+}
+
+/* A whole machine, mark and all, to some moment before. That takes a while: whoever was linked has noticed, and takes it for no copy. One at a time, and nobody else loses power (sim_crash) or a disk, or is unproved,
  * before it has been told: of two that forget at once the other may be the one that knew. */
 static void set_back_somebody(struct storm *s)
 {
@@ -428,7 +433,7 @@ static void set_back_somebody(struct storm *s)
     sim_set_back(sim, s->image_at, s->image);
     s->image = NULL;
     sim->set_backs++;
-    sim_start_later(sim, s->image_at);
+    sim_at(sim, sim->now_us + 2500000, run_back)->node = s->image_at;
 }
 
 static void change_members(struct storm *s)
