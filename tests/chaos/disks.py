@@ -45,8 +45,8 @@ class Writer(Client):
 class Image:
     """A node's directory and mark as they were."""
 
-    def __init__(self, node, folder, led):
-        self.at, self.led, self.restarted = time.monotonic(), led, False
+    def __init__(self, node, folder, status):
+        self.at, self.led, self.id, self.restarted = time.monotonic(), status["role"] == "PRIMARY", status["node"], False
         self.data, self.marks = folder / "data", folder / "marks"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -264,7 +264,7 @@ class Chaos:
         if status is None or not self.c.signal_node(node, signal.SIGSTOP):
             return
         try:
-            self.images[region] = Image(node, self.c.dir / "images" / region, status["role"] == "PRIMARY")
+            self.images[region] = Image(node, self.c.dir / "images" / region, status)
         finally:
             self.c.signal_node(node, signal.SIGCONT)
 
@@ -354,15 +354,15 @@ class Chaos:
             self.note(kind, f"{a} and {b}", self.swap(a, b))
             return
         region = self.dice.choice([r for r in able if r != led] if kind == "clone" or self.dice.random() < 0.6 else able) if able != [led] else led
-        image = self.images.get(region)
-        old = image is not None and time.monotonic() - image.at > IMAGE_AGE_S
-        if kind == "machine_back" and (not old or image.led or not image.restarted or region == led):
-            kind = "dir_back"
-        if kind == "dir_back" and not old or (kind == "clone" and region == led):
-            kind = "wipe"
         was = self.status(region)
         if was is None:
             return
+        image = self.images.get(region)
+        old = image is not None and time.monotonic() - image.at > IMAGE_AGE_S
+        if kind == "machine_back" and (not old or image.led or image.id != was["node"] or not image.restarted or region == led):
+            kind = "dir_back"  # of another id, it would be told by nobody that it is not this one any more
+        if kind == "dir_back" and not old or (kind == "clone" and region == led):
+            kind = "wipe"
         self.note(kind, region, getattr(self, kind)(region, was))
         if region == led:
             self.say(f"promoted: {self.promote(led, 20)}")
