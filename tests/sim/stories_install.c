@@ -166,7 +166,7 @@ void sim_story_install_unsynced(uint64_t seed, bool trace, struct sim **ret_sim)
     struct sim_node *n = &sim->nodes[1];
     uint64_t installed = 0;
 
-    for (unsigned round = 0; round < 24 && !sim->failed; round++) {
+    for (unsigned round = 0; round < 36 && !sim->failed; round++) {
         for (unsigned i = 0; i < 20000 && !sim->failed && !loading(sim, 1) && status_of(sim, 1).snapshot_index <= installed; i++)
             sim_run_us(sim, 500);
         n->fuse = (struct sim_fuse){.after = 1 + (unsigned)rg_prng_below(&sim->prng, 4), .kill = true, .syncs = true};
