@@ -409,8 +409,9 @@ static void run_back(struct sim *sim, struct sim_event *e)
     sim_start_later(sim, e->node);
 }
 
-/* A whole machine, mark and all, to some moment before. That takes a while: whoever was linked has noticed, and takes it for no copy. One at a time, and nobody else loses power (sim_crash) or a disk, or is unproved,
- * before it has been told: of two that forget at once the other may be the one that knew. */
+/* A whole machine, mark and all, to some moment before. That takes a while: whoever was linked has noticed, and takes it for no copy. One
+ * at a time, and nobody else loses power (sim_crash) or a disk, or is unproved, before it has been told: of two that forget at once the
+ * other may be the one that knew. */
 static void set_back_somebody(struct storm *s)
 {
     struct sim *sim = s->sim;
