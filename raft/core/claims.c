@@ -19,6 +19,9 @@ bool rg_claims_add(struct rg_claims *c, uint64_t epoch, const struct rg_incarnat
         memmove(c->rows + at + 1, c->rows + at, (c->n - at) * sizeof c->rows[0]);
         c->n++;
     }
+    RG_ASSERT(at < c->n);
+    RG_ASSERT(at == 0 || c->rows[at - 1].epoch < epoch);
+    RG_ASSERT(at + 1 == c->n || c->rows[at + 1].epoch > epoch);
     c->rows[at] = (struct rg_claim){.epoch = epoch, .primary = *primary};
     return true;
 }
@@ -27,6 +30,8 @@ uint64_t rg_claims_contradict(const struct rg_claims *a, const struct rg_claims 
 {
     uint64_t epoch = 0;
 
+    RG_ASSERT(a->n <= RG_CLAIMS_MAX);
+    RG_ASSERT(b->n <= RG_CLAIMS_MAX);
     for (size_t i = 0, k = 0; i < a->n && k < b->n;) {
         const struct rg_claim *x = &a->rows[i], *y = &b->rows[k];
 
@@ -40,6 +45,7 @@ uint64_t rg_claims_contradict(const struct rg_claims *a, const struct rg_claims 
 
 void rg_claims_encode(const struct rg_claims *c, struct rg_buf *out)
 {
+    RG_ASSERT(c->n <= RG_CLAIMS_MAX);
     for (size_t i = 0; i < c->n; i++) {
         rg_buf_put_u64(out, c->rows[i].epoch);
         rg_buf_put(out, c->rows[i].primary.b, sizeof c->rows[i].primary.b);

@@ -90,6 +90,8 @@ static enum rg_err alarm_over(struct rg_node *node, uint64_t given_up, struct rg
 
     if (!rg_behind_over(&node->meta, given_up, rg_wal_term(node->wal, index)))
         return RG_OK;
+    RG_ASSERT(peer != node->config.id);
+    RG_ASSERT(node->meta.behind_peer == 0);
     rg_log_warn(node->config.log, "primary.alarm.over", "peer=%llu index=%llu given_up=%s", (unsigned long long)peer,
                 (unsigned long long)index, peer == given_up ? "yes" : "no");
     node->health.alarm = false;

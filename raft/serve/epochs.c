@@ -26,6 +26,7 @@ void node_epoch_heard(struct rg_node *node, uint64_t epoch)
 {
     uint64_t known = RG_MAX(node->meta.promised, rg_epoch_of(node->meta.term));
 
+    RG_ASSERT(known <= RG_EPOCH_MAX);
     node->epochs.heard = RG_MAX(node->epochs.heard, rg_epoch_heard(known, epoch));
     RG_ASSERT(node->epochs.heard <= RG_EPOCH_HEARD_MAX); /* or no epoch would be left above it */
 }
@@ -54,6 +55,7 @@ void node_claim_note(struct rg_node *node)
 
     if (epoch <= 1) /* the first one is told by the first entry */
         return;
+    RG_ASSERT(epoch <= rg_epoch_of(node->meta.term));
     rg_core_members(node->core, &members);
     primary = rg_members_incarnation(&members, epoch % RG_EPOCH_IDS);
     if (!rg_incarnation_known(&primary) || !rg_claims_add(&node->meta.claims, epoch, &primary))
@@ -71,6 +73,7 @@ bool node_claim_promised(struct rg_node *node, uint64_t id, const struct rg_inca
     if (epoch <= 1 || !rg_epoch_of_node(epoch, id) || !rg_incarnation_known(directory) || RG_BUG(claims_taken))
         return true;
     (void)rg_claims_add(&asks, epoch, directory);
+    RG_ASSERT(asks.n == 1);
     if (rg_claims_contradict(&asks, &node->meta.claims) != 0)
         return false;
     (void)rg_claims_add(&node->meta.claims, epoch, directory);
@@ -83,6 +86,8 @@ void node_claims_tell(struct rg_node *node)
 
     RG_ASSERT(node->leading);
     m.claims.term = rg_core_term(node->core);
+    RG_ASSERT(m.claims.term <= node->meta.term);
+    RG_ASSERT(node->meta.claims.n <= RG_CLAIMS_MAX);
     m.claims.claims = node->meta.claims;
     for (size_t i = 0; i < node->n_peers; i++)
         if (node->peers[i].up && node->peers[i].claims_said)

@@ -141,6 +141,7 @@ static enum rg_err outcome_for(struct rg_node *node, uint64_t peer, const struct
 {
     const struct node_peer *to = node_peer_find(node, peer);
 
+    RG_ASSERT(peer != node->config.id);
     if ((p->err != RG_ESTATEFULL && p->err != RG_EDISKFULL) || (to != NULL && to->room_known))
         return p->err;
     return p->rev.index == 0 ? RG_EUNREADY : RG_ESTOPPED;
@@ -198,6 +199,7 @@ static void guest_done(struct rg_proposal *proposal)
 {
     struct guest *g = RG_CONTAINER(proposal, struct guest, proposal);
 
+    RG_ASSERT(proposal->on_done == guest_done);
     if (guest_degrade(g)) {
         rg_node_submit(g->node, proposal);
         return;
@@ -251,6 +253,9 @@ void node_on_propose(struct rg_node *node, struct node_peer *peer, const struct 
             guest_free(g);
         return;
     }
+    RG_ASSERT(node->leading);
+    RG_ASSERT(g->own == NULL);
+    RG_ASSERT(g->cmd.len > 0);
     g->peer = peer->config.id;
     g->number = m->number;
     guest_submit(g);

@@ -33,6 +33,9 @@ static void store(struct rg_node *node)
         r.term = node->snap.term;
     if (r.term == 0)
         r.index = 0;
+    RG_ASSERT(r.index <= node->log.persisted); /* told of by nobody before it is on disk */
+    RG_ASSERT(r.term <= node->meta.term);
+    RG_ASSERT(r.start >= 1);
     node->io->live_store(node->io, bytes, rg_record_encode(&r, bytes));
 }
 
@@ -51,6 +54,7 @@ static bool log_fits(const struct rg_node *node, const struct rg_record *r)
 {
     if (r->index == 0)
         return true;
+    RG_ASSERT(r->term != 0);
     if (r->index <= node->snap.index) /* compacted since, or replaced by a later one */
         return r->index < node->snap.index || r->term == node->snap.term;
     return r->index <= rg_wal_last(node->wal) && rg_wal_term(node->wal, r->index) == r->term;
@@ -64,9 +68,13 @@ void node_standing_open(struct rg_node *node)
     size_t n = kept ? node->io->live_load(node->io, bytes, sizeof bytes) : 0;
     struct node_standing *s = &node->standing;
 
+    RG_ASSERT(node->stage.state == NODE_NEW);
+    RG_ASSERT(node->meta.starts >= 1);
+    RG_ASSERT(n <= sizeof bytes);
     s->fits = n > 0 && rg_record_decode(rg_span(bytes, n), &s->before) &&
               rg_record_fits(&s->before, &node->meta.incarnation, node->meta.starts - 1, rg_metafile_sequence(node->metafile)) &&
               log_fits(node, &s->before) && s->before.firm;
+    RG_ASSERT(!s->fits || s->before.start + 1 == node->meta.starts);
     rg_metafile_watch(node->metafile, on_saved, node);
 }
 
@@ -109,6 +117,9 @@ void node_standing_begin(struct rg_node *node)
     const struct rg_standing_here h = here(node);
 
     RG_ASSERT(node->stage.state == NODE_NEW);
+    RG_ASSERT(!s->asking);
+    RG_ASSERT(s->n_known == 0);
+    RG_ASSERT(h.last_term <= h.term);
     s->number = node->boot;
     if (s->fits) {
         s->level_term = s->before.level_term;
@@ -117,10 +128,13 @@ void node_standing_begin(struct rg_node *node)
     }
     s->asking = node->config.memory_peers && node->meta.starts > 1 && rg_members_bound(&node->members) > 0 &&
                 rg_binding_whole(&node->members) && rg_standing_asks(&h) && !RG_BUG(standing_believed);
+    RG_ASSERT(!s->asking || node->members.n > 1); /* there is somebody to ask */
+    RG_ASSERT(!s->asking || node->config.memory_peers);
 }
 
 bool node_standing_holds(const struct rg_node *node)
 {
+    RG_ASSERT(!node->standing.asking || !node->leading);
     return node->standing.asking && node_votes(node);
 }
 
@@ -145,6 +159,7 @@ bool node_standing_may_elect(const struct rg_node *node, uint64_t last_term, uin
 
 static const struct rg_told *known(const struct node_standing *s, uint64_t id)
 {
+    RG_ASSERT(s->n_known <= RG_LEN(s->known));
     for (size_t i = 0; i < s->n_known; i++)
         if (s->known[i].id == id)
             return &s->known[i];
@@ -187,6 +202,7 @@ static void say(struct rg_node *node)
     uint64_t now = node_now_ms(node);
     char why[160];
 
+    RG_ASSERT(s->asking);
     if (s->said_ms != 0 && now - s->said_ms < SAY_MS)
         return;
     s->said_ms = now;
@@ -210,6 +226,9 @@ void node_on_who(struct rg_node *node, struct node_peer *peer, const struct rg_m
                                     .last_index = h.last_index,
                                     .regions = h.regions,
                                     .lease_ms = h.lease_ms};
+    RG_ASSERT(!node->leading || !node->standing.asking);
+    RG_ASSERT(h.last_index == rg_wal_last(node->wal));
+    RG_ASSERT(h.last_term <= h.term);
     (void)node_send(node, peer->config.id, &out); /* it asks again */
 }
 
@@ -238,12 +257,15 @@ void node_on_know(struct rg_node *node, struct node_peer *peer, const struct rg_
     }
     if (!s->asking || rg_epoch_heard(RG_MAX(node->meta.promised, rg_epoch_of(node->meta.term)), latest) != latest)
         return; /* not believed, and so not told */
+    RG_ASSERT(k.id != node->config.id);
+    RG_ASSERT(s->n_known <= RG_LEN(s->known));
     while (at < s->n_known && s->known[at].id != k.id)
         at++;
     if (at == RG_LEN(s->known))
         return;
     s->known[at] = k;
     s->n_known = RG_MAX(s->n_known, at + 1);
+    RG_ASSERT(known(s, k.id) == &s->known[at]); /* once */
 }
 
 /* What was told is this node's from here on: on disk before it acts by it. */
@@ -251,6 +273,9 @@ static enum rg_err take(struct rg_node *node, const struct rg_standing_judged *j
 {
     bool held = node->stage.state == NODE_ASKING;
 
+    RG_ASSERT(!held || node_votes(node));
+    RG_ASSERT(j->promised >= node->meta.promised);
+    RG_ASSERT(j->term >= node->meta.term);
     node->meta.promised = RG_MAX(node->meta.promised, j->promised);
     if (held && rg_members_voters(&node->members) > 1) {
         if (j->term > node->meta.term || node->meta.vote == 0)
@@ -260,6 +285,8 @@ static enum rg_err take(struct rg_node *node, const struct rg_standing_judged *j
         node->meta.term = j->term; /* raised by one as it starts */
         node->meta.vote = 0;
     }
+    RG_ASSERT(!held || rg_members_voters(&node->members) == 1 || node->meta.vote != 0);
+    RG_ASSERT(!held || node->meta.term == j->term);
     return rg_metafile_save(node->metafile, &node->meta, ctx);
 }
 
@@ -270,6 +297,8 @@ static bool become_firm(struct rg_node *node, const struct rg_standing_judged *j
     struct rg_errctx ctx = {.text = ""};
     enum rg_err err = take(node, j, &ctx);
 
+    RG_ASSERT(s->asking);
+    RG_ASSERT(s->vouched || j->standing == RG_STANDING_FIRM);
     if (err) {
         node_fail(node, err, "save what others told: %s", rg_errctx_text(&ctx, err));
         return false;
@@ -293,6 +322,8 @@ static bool step_asking(struct rg_node *node)
     const struct rg_standing_here h = here(node);
     struct rg_standing_judged j;
 
+    RG_ASSERT(s->asking);
+    RG_ASSERT(!node->leading);
     rg_standing_judge(&h, s->known, s->n_known, &j);
     s->behind = j.standing == RG_STANDING_BEHIND;
     if (j.standing == RG_STANDING_FIRM || s->vouched)
@@ -314,6 +345,8 @@ static void see_level(struct rg_node *node)
     struct node_standing *s = &node->standing;
     uint64_t last = node->log.persisted;
 
+    RG_ASSERT(!s->asking);
+    RG_ASSERT(last <= rg_wal_last(node->wal));
     if (s->level_index == 0 || last == 0 || !rg_standing_reaches(rg_wal_term(node->wal, last), last, s->level_term, s->level_index))
         return;
     s->level_term = s->level_index = 0;
@@ -350,6 +383,7 @@ bool node_standing_vouch(struct rg_node *node, const char *by, const char *reaso
                 (unsigned long long)node->meta.starts, (unsigned long long)rg_wal_last(node->wal), by, reason);
     s->vouched = true;
     s->level_term = s->level_index = 0;
+    RG_ASSERT(node_standing_level(node));
     return true;
 }
 
@@ -360,6 +394,7 @@ bool node_standing_vouch(struct rg_node *node, const char *by, const char *reaso
  * own promise to itself as well. */
 void node_on_lives(struct rg_node *node, const struct rg_lives *lives)
 {
+    RG_ASSERT(lives->n <= RG_LIVES_MAX);
     for (size_t i = 0; i < lives->n && !RG_BUG(standing_not_void); i++) {
         const struct rg_life_row *row = &lives->rows[i];
         struct rg_incarnation bound = rg_members_incarnation(&node->members, row->id);

@@ -87,6 +87,8 @@ static bool asking_ready(struct rg_node *node)
 {
     char why[160];
 
+    RG_ASSERT(node->stage.state == NODE_ASKING);
+    RG_ASSERT(node->standing.asking);
     if (node->log.trusts && learner_ready(node))
         return true;
     node_standing_why(node, why, sizeof why);

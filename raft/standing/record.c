@@ -17,6 +17,9 @@ size_t rg_record_encode(const struct rg_record *r, uint8_t out[RG_RECORD_BYTES_M
 {
     uint8_t *p = put_u64(out, RECORD_MAGIC);
 
+    RG_ASSERT(r->start > 0); /* or it would not be read again */
+    RG_ASSERT(r->sequence > 0);
+    RG_ASSERT((r->term == 0) == (r->index == 0));
     memcpy(p, r->incarnation.b, sizeof r->incarnation.b);
     p = put_u64(p + sizeof r->incarnation.b, r->start);
     p = put_u64(p, r->sequence);
@@ -64,5 +67,8 @@ bool rg_record_decode(struct rg_span bytes, struct rg_record *ret_record)
 
 bool rg_record_fits(const struct rg_record *record, const struct rg_incarnation *incarnation, uint64_t start, uint64_t sequence)
 {
+    RG_ASSERT(record->start > 0);
+    RG_ASSERT(record->sequence > 0);
+    RG_ASSERT(rg_incarnation_known(&record->incarnation));
     return rg_incarnation_equal(&record->incarnation, incarnation) && record->start == start && sequence >= record->sequence;
 }

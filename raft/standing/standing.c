@@ -5,6 +5,8 @@
 
 static const struct rg_told *told(const struct rg_told *known, size_t n, uint64_t id)
 {
+    RG_ASSERT(id != 0);
+    RG_ASSERT(n <= RG_PEERS_MAX);
     for (size_t i = 0; i < n; i++)
         if (known[i].id == id)
             return &known[i];
@@ -40,7 +42,10 @@ static bool voters_told(const struct rg_standing_here *here, const struct rg_tol
         heard += k != NULL;
         firm += k != NULL && k->firm;
     }
+    RG_ASSERT(votes(here)); /* itself is not among those who told */
+    RG_ASSERT(voters > 1);
     RG_ASSERT(heard < voters);
+    RG_ASSERT(firm <= heard);
     return heard + 1 == voters || firm > voters - (voters / 2 + 1);
 }
 
@@ -66,6 +71,7 @@ static bool is_other(const struct rg_standing_here *here, const char *region)
 
 static bool first_of_region(const struct rg_standing_here *here, size_t at)
 {
+    RG_ASSERT(at < here->members->n);
     for (size_t i = 0; i < at; i++)
         if (strcmp(here->members->peers[i].region, here->members->peers[at].region) == 0)
             return false;
@@ -97,6 +103,7 @@ static void count_regions(const struct rg_standing_here *here, const struct rg_t
         *ret_told += region_told(here, known, n, region);
     }
     RG_ASSERT(*ret_told <= *ret_all);
+    RG_ASSERT(*ret_all < RG_PEERS_MAX || !votes(here)); /* its own is none of them */
 }
 
 /* A leader of the latest epoch that anybody has begun or promised. */
@@ -120,6 +127,8 @@ static bool enough(const struct rg_standing_here *here, const struct rg_told *kn
     uint32_t all, heard;
 
     count_regions(here, known, n, &all, &heard);
+    RG_ASSERT(latest >= RG_MAX(here->promised, here->epoch));
+    RG_ASSERT(regions >= here->regions);
     if (only_voter(here))
         return heard + RG_MIN(regions, all) > all || regions == 0;
     if (votes(here))
@@ -145,6 +154,7 @@ static bool cold(const struct rg_standing_here *here, const struct rg_told *know
             return false;
         there += k != NULL;
     }
+    RG_ASSERT(all >= 1);
     RG_ASSERT(there <= all || rg_members_find(here->members, here->id) == NULL);
     return here->waited && 2 * there > all;
 }
@@ -166,11 +176,15 @@ void rg_standing_judge(const struct rg_standing_here *here, const struct rg_told
     uint32_t regions = here->regions;
     bool behind = false;
 
+    RG_ASSERT(here->id != 0);
+    RG_ASSERT(here->members->n >= 1);
+    RG_ASSERT(here->members->n <= RG_PEERS_MAX);
     RG_ASSERT(n <= RG_PEERS_MAX);
     for (size_t i = 0; i < n; i++) {
         const struct rg_told *k = &known[i];
 
         RG_ASSERT(k->id != here->id);
+        RG_ASSERT(told(known, i, k->id) == NULL); /* each is counted once */
         latest = RG_MAX(latest, RG_MAX(k->epoch, k->promised));
         j.term = RG_MAX(j.term, k->term);
         j.lease_ms = RG_MAX(j.lease_ms, k->lease_ms);
@@ -196,10 +210,17 @@ void rg_standing_judge(const struct rg_standing_here *here, const struct rg_told
         j.level_term = here->last_term;
         j.level_index = here->last_index;
     }
+    RG_ASSERT(j.promised >= here->promised); /* what it knew itself stands, whatever it is told */
+    RG_ASSERT(j.term >= here->term);
+    RG_ASSERT(j.lease_ms >= here->lease_ms);
+    RG_ASSERT(rg_standing_reaches(j.level_term, j.level_index, here->last_term, here->last_index));
+    RG_ASSERT(!j.cold || j.standing != RG_STANDING_ASKING);
+    RG_ASSERT(j.standing != RG_STANDING_BEHIND || only_voter(here));
     *judged = j;
 }
 
 bool rg_standing_asks(const struct rg_standing_here *here)
 {
+    RG_ASSERT(here->members->n >= 1);
     return here->members->n > 1 && (here->regions > 0 || !only_voter(here));
 }

@@ -30,6 +30,7 @@ enum rg_err rg_node_row_get(struct rg_txn *txn, uint64_t id, struct rg_node_row 
         return err;
     if (row.id != id || !id_ok(id)) /* another's, or nobody's */
         return RG_ECORRUPT;
+    RG_ASSERT(key.n == 1 + 8);
     *ret_row = row;
     return RG_OK;
 }
@@ -105,6 +106,7 @@ void rg_node_ids_add(struct rg_node_ids *ids, uint64_t id)
 {
     RG_ASSERT(id_ok(id));
     ids->used[id / 64] |= UINT64_C(1) << id % 64;
+    RG_ASSERT(rg_node_ids_has(ids, id));
 }
 
 uint64_t rg_node_ids_free(const struct rg_node_ids *ids, uint64_t id)
@@ -113,6 +115,7 @@ uint64_t rg_node_ids_free(const struct rg_node_ids *ids, uint64_t id)
     for (uint64_t i = 0; i < RG_NODE_ID_MAX; i++) {
         uint64_t at = (id - 1 + i) % RG_NODE_ID_MAX + 1;
 
+        RG_ASSERT(id_ok(at));
         if (!rg_node_ids_has(ids, at))
             return at;
     }
@@ -139,6 +142,8 @@ enum rg_err rg_node_ids_used(struct rg_txn *txn, uint64_t *ret_n)
 
     for (uint64_t id = 1; id <= RG_NODE_ID_MAX; id++)
         n += rg_node_ids_has(&ids, id);
+    RG_ASSERT(n <= RG_NODE_ID_MAX);
+    RG_ASSERT(!rg_node_ids_has(&ids, 0));
     if (!err)
         *ret_n = n;
     return err;

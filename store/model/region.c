@@ -35,6 +35,8 @@ enum rg_err rg_region_list(struct rg_txn *txn, struct rg_span after, struct rg_s
     RG_ASSERT(after.p != NULL || after.n == 0);
     if (after.n > 0 && !rg_rowkey_text(RG_T_REGION, after, &from))
         return RG_EINVALID;
+    RG_ASSERT(from.n == 0 || from.n > prefix.n); /* within the table */
+    RG_ASSERT(from.n == 0 || from.b[0] == RG_T_REGION);
     return rg_rowkey_scan(txn, &prefix, &from, scan);
 }
 
@@ -67,6 +69,7 @@ void rg_region_rewrite(struct rg_buf *cmd, const struct rg_region *region, const
     RG_ASSERT(without != NULL || n == 0);
     RG_ASSERT(cmd->len > 0 || cmd->err);
     RG_ASSERT(region->row.n > 0); /* it was read */
+    RG_ASSERT(region->version > 0); /* as each row has one, and each change expects it */
     rg_tlv_put_u64(cmd, RG_F_IF_VERSION, region->version);
     rg_cmd_put_row(cmd, region->row, is_not_among, &(struct fields){without, n});
 }
