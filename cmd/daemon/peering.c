@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "cmd/config/routes.h"
 #include "crypto/digest.h"
-#include "raft/core/rpc.h"
+#include "raft/core/hello.h"
 #include "raft/member/standing.h"
 #include "store/model/node.h"
 

@@ -1,4 +1,4 @@
-/* raft/core/rpc.h: the message codec: what nodes say to each other over a link, and the hello that opens one. Fixed-width
+/* raft/core/rpc.h: the message codec: what nodes say to each other over a link (raft/core/hello.h: what opens one). Fixed-width
  * little-endian fields behind a type and a version byte. Decoding borrows from the bytes given and bounds every length. */
 #ifndef REGENT_RAFT_CORE_RPC_H
 #define REGENT_RAFT_CORE_RPC_H
@@ -15,7 +15,7 @@
 #define RG_MSG_CHUNK_BYTES_MAX (256 * 1024)   /* of a snapshot */
 #define RG_MSG_BYTES_MAX (2 * 1024 * 1024)    /* an encoded message */
 #define RG_ENTRY_BYTES_MAX RG_CMD_BYTES_MAX   /* one entry's data */
-#define RG_HELLO_BYTES_MAX 1024
+#define RG_INDEX_MAX (UINT64_MAX / 4)         /* far beyond any log: sums of indexes cannot overflow */
 #define RG_TERM_MAX (((UINT64_C(0xffffffff) - 2048) << 32) - 1) /* of any message and hello: raft/rule/epoch.h's last epochs are nobody's */
 
 enum rg_msg_type {
@@ -200,35 +200,6 @@ RG_MUST enum rg_err rg_rpc_decode(struct rg_span bytes, struct rg_entry entries[
                                   struct rg_msg *ret_msg, struct rg_errctx *ctx);
 /** Name of a type, for logs. */
 const char *rg_msg_type_name(enum rg_msg_type type);
-
-/* What the handshake carries (RAFT.md rule 10). */
-#define RG_HELLO_VERSION 2 /* 1: knows of no incarnations */
-struct rg_hello {
-    uint64_t version;
-    char cluster_id[64], region[33];
-    uint64_t from, to; /* raft ids */
-    struct rg_incarnation incarnation; /* of the sender's data directory; not known before version 2 */
-    struct rg_incarnation bound;       /* which one the sender's configuration has under the receiver's id; not known: none */
-    uint64_t seen; /* entry up to which the sender, which leads, knows the receiver to have all durable; 0: it knows nothing, or follows */
-    uint64_t starts;
-    uint64_t boot; /* drawn at each start: tells a process from the one before, even on a wiped disk */
-    uint64_t term, last_index, last_term;
-    bool voter;  /* a voter in its own view */
-    bool leader; /* takes writes, or would: it is the only voter */
-    uint32_t first_crc; /* of the first entry while it is in the log, else 0: of a release before the history */
-    struct rg_history history; /* which one the sender's entries are of; not known: it has none, or not from the beginning */
-    uint64_t promised;  /* epoch before which it follows nobody */
-    bool room;          /* it knows RG_MSG_ROOM, and refusals that say what is full */
-    bool standing;      /* it knows RG_MSG_WHO, KNOW and LIVES */
-    bool asking;        /* it may not act yet: nothing rests on it */
-    struct rg_life life; /* the last life of the receiver that the sender has dealt with; start 0: none, or it is not bound */
-    bool life_up;        /* that one is linked to the sender now */
-    bool claims_said;    /* it knows of claims, and RG_MSG_CLAIMS */
-    struct rg_claims claims; /* who began the newest epochs of the sender's log */
-};
-void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out);
-/** RG_EMALFORMED. Unknown fields are skipped, so that a later release may add some. */
-RG_MUST enum rg_err rg_hello_decode(struct rg_span bytes, struct rg_hello *ret_hello, struct rg_errctx *ctx);
 
 /** The term in which whoever sends this leads, asks to, or votes. 0: it says nothing of that. */
 uint64_t rg_msg_term(const struct rg_msg *m);

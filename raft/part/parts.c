@@ -1,6 +1,7 @@
 /* raft/part/parts.c: the node's machines, and what must be true of each of its parts by itself. */
 #include "raft/part/parts.h"
 
+#include "raft/core/hello.h"
 #include "raft/core/meta.h"
 #include "raft/node.h"
 

@@ -2,8 +2,8 @@
 #ifndef REGENT_RAFT_RULE_HELLO_H
 #define REGENT_RAFT_RULE_HELLO_H
 
+#include "raft/core/hello.h"
 #include "raft/core/meta.h"
-#include "raft/core/rpc.h"
 
 /* The node that hears it: what it has and knows. */
 struct rg_hello_here {

@@ -1,5 +1,5 @@
 /* Messages and hellos of peers: whatever decodes encodes to the same bytes, and a CHANGE's bytes are walked safely. */
-#include "raft/core/rpc.h"
+#include "raft/core/hello.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

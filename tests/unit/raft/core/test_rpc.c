@@ -2,7 +2,7 @@
 
 #include "base/prng.h"
 #include "base/tlv.h"
-#include "raft/core/rpc.h"
+#include "raft/core/hello.h"
 #include "tests/lib/check_main.h"
 
 static struct rg_entry room[RG_MSG_ENTRIES_MAX];

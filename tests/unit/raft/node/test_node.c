@@ -2,8 +2,8 @@
 #include <stdio.h>
 
 #include "raft/core/core.h"
+#include "raft/core/hello.h"
 #include "raft/core/meta.h"
-#include "raft/core/rpc.h"
 #include "store/db/command.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/node_rig.h"

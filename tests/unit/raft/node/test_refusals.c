@@ -2,6 +2,7 @@
  * begins, a term inside the epoch that is to begin. */
 #include <stdio.h>
 
+#include "raft/core/hello.h"
 #include "raft/core/meta.h"
 #include "raft/rule/epoch.h"
 #include "store/db/command.h"
