@@ -1,6 +1,7 @@
 /* Which edges of the core's machines the runs have taken. */
 #include <stdio.h>
 
+#include "raft/member/ending.h"
 #include "raft/member/regions.h"
 #include "raft/member/rejoin.h"
 #include "raft/snap/snapstore_priv.h"
@@ -10,7 +11,7 @@
 static const struct rg_sm_table *const machines[] = {&node_stages,  &node_installs, &node_failovers, &node_handovers,
                                                      &snap_receivers, &snap_receives, &snap_senders,   &wal_resets,
                                                      &rg_core_lives, &rg_heavies, &rg_region_ways, &rg_region_steps, &rg_rejoins,
-                                                     &rg_spare_states};
+                                                     &rg_spare_states, &rg_endings};
 /* Edges that a few hundred seeds may well miss: crashes in a moment's gap, faults of a certain kind, races of people. */
 static const struct {
     const struct rg_sm_table *table;
@@ -57,6 +58,17 @@ static const struct {
     {&rg_region_ways, REGION_TOLD, REGION_NONE},
     {&rg_region_ways, REGION_LEAVES, REGION_TOLD},
     {&rg_rejoins, REJOIN_GRACE, REJOIN_RESTS}, /* it knows of nobody */
+    /* each start looks anew, with a machine of its own, and only where there is a mark: a daemon that waits looks again */
+    {&rg_endings, ENDING_LOOKS, ENDING_NONE},
+    {&rg_endings, ENDING_NONE, ENDING_LOOKS},
+    {&rg_endings, ENDING_KEPT, ENDING_LOOKS},
+    {&rg_endings, ENDING_WAITS, ENDING_LOOKS},
+    {&rg_endings, ENDING_PROVES, ENDING_LOOKS},
+    {&rg_endings, ENDING_SECRETS, ENDING_LOOKS},
+    {&rg_endings, ENDING_META, ENDING_LOOKS},
+    {&rg_endings, ENDING_DATA, ENDING_LOOKS},
+    {&rg_endings, ENDING_MACHINE, ENDING_LOOKS},
+    {&rg_endings, ENDING_OVER, ENDING_LOOKS},
 };
 static uint64_t taken[RG_LEN(machines)][RG_SM_STATES_MAX][RG_SM_STATES_MAX];
 
