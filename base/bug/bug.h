@@ -51,6 +51,7 @@
     X(standing_believed, "a node that started without proof of its memory asks nobody") \
     X(standing_leader_alone, "it asks the leader alone") \
     X(standing_cold_beside, "most have started together, and it asks no one who did not") \
+    X(standing_takes_over, "who asks leads in the latest epoch that it is told of") \
     X(standing_unlevel, "it promises and votes before it has what it was told of") \
     X(standing_grants, "and believes that it granted nothing") \
     X(standing_not_void, "a promise counts although its giver has started anew since, as another promiser knows") \

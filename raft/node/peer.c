@@ -501,7 +501,8 @@ static enum rg_err step_append(struct rg_node *node, uint64_t peer, struct rg_ms
                                         .applied_term = node->state.applied.term,
                                         .snap_index = node->snap.index,
                                         .snap_term = node->snap.term,
-                                        .first_index = rg_wal_first(node->wal)};
+                                        .first_index = rg_wal_first(node->wal),
+                                        .prev_term = m->append.term >= node->meta.term ? rg_wal_term(node->wal, m->append.prev_index) : 0};
     struct rg_msg part = *m;
     size_t done = 0;
 

@@ -18,6 +18,8 @@ bool rg_append_contradicts(const struct rg_append_here *here, const struct rg_ms
 {
     RG_ASSERT(m->n == 0 || m->entries != NULL);
     here_check(here);
+    if (m->prev_index > 0 && m->prev_index <= here->applied_index && here->prev_term != 0 && here->prev_term != m->prev_term)
+        return true;
     if (m->prev_index >= here->applied_index)
         return false;
     if (m->prev_term > here->applied_term)

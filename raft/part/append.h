@@ -9,10 +9,11 @@ struct rg_append_here {
     uint64_t applied_index, applied_term;
     uint64_t snap_index, snap_term; /* the newest snapshot in use; 0: none */
     uint64_t first_index;           /* of the log; one more than its last when it is empty */
+    uint64_t prev_term;             /* of its own entry at the message's prev_index; 0: not known, or the message is of a leader that was */
 };
 
-/** Whether its leader's log is another one: a later term at an index that is applied here (terms never go down in a log), or
- * another one at the snapshot's. */
+/** Whether its leader's log is another one: another term at an index that is applied here, as the message shows it, or a later one than
+ * anything that is (terms never go down in a log). */
 bool rg_append_contradicts(const struct rg_append_here *here, const struct rg_msg_append *m);
 /**
  * libraft refuses entries whose predecessor was compacted here, although what a snapshot holds was committed; the leader then

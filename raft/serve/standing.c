@@ -325,6 +325,10 @@ static bool step_asking(struct rg_node *node)
     RG_ASSERT(s->asking);
     RG_ASSERT(!node->leading);
     rg_standing_judge(&h, s->known, s->n_known, &j);
+    if (j.standing == RG_STANDING_REPLACED) {
+        node_fence(node, j.begun, "a peer has seen a later epoch: another primary was promoted");
+        return false;
+    }
     if (node->health.alarm) /* of who has what this primary has lost nothing is taken, not even what it could tell */
         j.standing = RG_STANDING_BEHIND;
     s->behind = j.standing == RG_STANDING_BEHIND;

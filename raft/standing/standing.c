@@ -169,12 +169,13 @@ void rg_standing_judge(const struct rg_standing_here *here, const struct rg_told
 {
     struct rg_standing_judged j = {.promised = here->promised,
                                    .term = here->term,
+                                   .begun = here->epoch,
                                    .level_term = here->last_term,
                                    .level_index = here->last_index,
                                    .lease_ms = here->lease_ms};
     uint64_t latest = RG_MAX(here->promised, here->epoch);
     uint32_t regions = here->regions;
-    bool behind = false;
+    bool behind = false, replaced = false;
 
     RG_ASSERT(here->id != 0);
     RG_ASSERT(here->members->n >= 1);
@@ -187,6 +188,8 @@ void rg_standing_judge(const struct rg_standing_here *here, const struct rg_told
         RG_ASSERT(told(known, i, k->id) == NULL); /* each is counted once */
         latest = RG_MAX(latest, RG_MAX(k->epoch, k->promised));
         j.term = RG_MAX(j.term, k->term);
+        j.begun = RG_MAX(j.begun, k->epoch);
+        replaced |= k->firm && k->epoch > here->epoch;
         j.lease_ms = RG_MAX(j.lease_ms, k->lease_ms);
         regions = RG_MAX(regions, k->regions);
         if (!votes(here) || rg_members_votes(here->members, k->id))
@@ -204,6 +207,10 @@ void rg_standing_judge(const struct rg_standing_here *here, const struct rg_told
         j.standing = RG_STANDING_FIRM;
         j.cold = true;
     }
+    if (votes(here) && j.begun > here->epoch && !RG_BUG(standing_takes_over)) { /* not by its log, and so not with it */
+        j.standing = replaced ? RG_STANDING_REPLACED : RG_STANDING_ASKING;
+        j.cold = false;
+    }
     if (only_voter(here)) { /* nobody gives it what it lacks */
         if (j.standing == RG_STANDING_FIRM && behind && regions > 0)
             j.standing = RG_STANDING_BEHIND;
@@ -215,6 +222,7 @@ void rg_standing_judge(const struct rg_standing_here *here, const struct rg_told
     RG_ASSERT(j.lease_ms >= here->lease_ms);
     RG_ASSERT(rg_standing_reaches(j.level_term, j.level_index, here->last_term, here->last_index));
     RG_ASSERT(!j.cold || j.standing != RG_STANDING_ASKING);
+    RG_ASSERT(!votes(here) || j.standing != RG_STANDING_FIRM || j.begun == here->epoch || RG_BUG(standing_takes_over));
     RG_ASSERT(j.standing != RG_STANDING_BEHIND || only_voter(here));
     *judged = j;
 }

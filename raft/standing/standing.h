@@ -32,12 +32,14 @@ struct rg_standing_here {
 enum rg_memory_standing {
     RG_STANDING_ASKING,
     RG_STANDING_FIRM,
+    RG_STANDING_REPLACED, /* a voter, and a later epoch has begun, says who acts: it was replaced */
     RG_STANDING_BEHIND, /* the only voter, and other regions have more than it: it has lost data, and never leads */
 };
 struct rg_standing_judged {
     enum rg_memory_standing standing;
     bool cold;                        /* firm, though those who would know have not told: most started together, and nobody else is there */
     uint64_t promised, term;          /* the most of what was told, and of its own */
+    uint64_t begun;                   /* the latest epoch that anybody takes part in */
     uint64_t level_term, level_index; /* the longest log: until it has that, it votes for nobody with less, and is not promoted */
     uint32_t lease_ms;                /* the longest that it may have granted */
 };

@@ -552,8 +552,8 @@ static void node_down(struct sim *sim, unsigned at)
         drain(n);
         drain(n); /* one lane's end may give another work */
         rg_node_free(n->node);
-        drain(n);
     }
+    drain(n); /* also what a start left behind that failed */
     n->node = NULL;
     n->alive = false;
     n->generation++;

@@ -47,6 +47,25 @@ LOOP(a_contradiction, RG_LEN(contradictions))
     ck_assert_msg(rg_append_contradicts(&here, &m) == contradictions[_i].contradicts, "%s", contradictions[_i].name);
 }
 
+/* A leader that looks for where the logs agree sends no entries: its predecessor's term is enough. */
+TEST(another_entry_before)
+{
+    static const struct {
+        uint64_t prev, own;
+        bool contradicts;
+    } cases[] = {{45, E1 + 3, false}, {45, E1 + 2, true}, {45, 0, false}, {50, E1 + 2, true}, {51, E1 + 2, false}, {0, 0, false}};
+
+    for (size_t i = 0; i < RG_LEN(cases); i++) {
+        struct rg_append_here h = here;
+        struct rg_msg_append m = append(cases[i].prev, 0);
+
+        h.prev_term = cases[i].own;
+        if (cases[i].prev == 0)
+            m.prev_term = 0;
+        ck_assert_msg(rg_append_contradicts(&h, &m) == cases[i].contradicts, "case %zu", i);
+    }
+}
+
 static const struct {
     const char *name;
     uint64_t prev;

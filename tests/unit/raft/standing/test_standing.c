@@ -49,6 +49,30 @@ static enum rg_memory_standing standing(void)
     return judged.standing;
 }
 
+/* It led an epoch that is over. Whoever takes part in the later one, and may act, says so for good; another one may be about to begin it. */
+TEST(who_was_replaced_leads_nothing)
+{
+    for (int k = 0; k <= 2; k++) {
+        regions(1, (uint32_t)k);
+        tells(2, true);
+        tells(3, true);
+        tells(4, true);
+        ck_assert_int_eq(standing(), RG_STANDING_FIRM);
+        known[2].epoch = 5, known[2].firm = false;
+        ck_assert_int_eq(standing(), RG_STANDING_ASKING);
+        known[1].epoch = 5;
+        ck_assert_int_eq(standing(), RG_STANDING_REPLACED);
+        ck_assert_uint_eq(judged.begun, 5);
+        here.epoch = 5;
+        known[2].firm = true;
+        ck_assert_int_eq(standing(), RG_STANDING_FIRM);
+    }
+    regions(3, 1); /* a replica follows whoever leads */
+    tells(1, true)->epoch = 5;
+    tells(2, true)->epoch = 5;
+    ck_assert_int_eq(standing(), RG_STANDING_FIRM);
+}
+
 TEST(everybody_is_enough_whatever_they_are)
 {
     for (uint64_t self = 1; self <= 4; self++) {
