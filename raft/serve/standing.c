@@ -352,7 +352,6 @@ static void see_level(struct rg_node *node)
     uint64_t last = node->log.persisted;
 
     RG_ASSERT(!s->asking);
-    RG_ASSERT(last <= rg_wal_last(node->wal));
     if (s->level_index == 0 || last == 0 || !rg_standing_reaches(rg_wal_term(node->wal, last), last, s->level_term, s->level_index))
         return;
     s->level_term = s->level_index = 0;
