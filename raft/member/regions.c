@@ -348,7 +348,7 @@ void want_node(struct look *l, const struct rg_node_row *node, const char *statu
 
     /* Ids are given, and fenced, by the command that asks for one: here they become a member's, or are gone. */
     RG_ASSERT(member || strcmp(status, "REMOVED") == 0);
-    RG_ASSERT(!member || rg_span_is(node->status, "PREPARED"));
+    RG_ASSERT(!member || rg_span_is(node->status, "PREPARED") || node->id == l->v->status->id);
     RG_ASSERT(phase[0] == '\0' || (!member && !rg_span_is(node->status, "REMOVED"))); /* it is untold when it goes, not later */
     RG_ASSERT(node->id >= 1);
     row.status = rg_span_str(status);

@@ -119,7 +119,9 @@ void step_node(struct look *l, const struct rg_node_row *node)
     RG_ASSERT(l->todo == RG_REGIONS_REST);
     RG_ASSERT(node->id >= 1);
     RG_ASSERT(node->id <= RG_NODE_ID_MAX);
-    if (rg_span_is(node->status, "REMOVED") && rg_span_is(node->phase, "untold")) {
+    if (node->id == l->v->status->id && rg_span_is(node->status, "REMOVED")) { /* promoted while it was on its way out: nobody tells it */
+        want_node(l, node, "MEMBER", "");
+    } else if (rg_span_is(node->status, "REMOVED") && rg_span_is(node->phase, "untold")) {
         step_untold(l, node);
     } else if (rg_span_is(node->status, "FENCED")) {
         step_fenced(l, node);

@@ -221,6 +221,8 @@ static const struct {
     {"took over while it went", "name=us-east-1 url=https://a status=REMOVING phase=tell", ME, "2el", "", true, true, "region ACTIVE"},
 
     {"removed while away, and away", "", ME "|node=3 phase=untold status=REMOVED " AP, "2el", "", true, true, "rest"},
+    {"removed, and promoted before it heard so", "", "node=1 phase=untold name=us-east-1 status=REMOVED " PLACE, "2el", "", true, true,
+     "node 1 MEMBER"},
     {"removed while away, and there", "", ME "|node=3 phase=untold status=REMOVED " AP, "2el", "3", true, true, "tell 3"},
 
     {"back, and not linked", "", ME "|node=2 name=eu-central-1 status=FENCED " PLACE "|node=3 oldnode=2 rejoin=1 name=eu-central-1 status=PREPARED " PLACE,
