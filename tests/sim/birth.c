@@ -22,6 +22,8 @@ static uint64_t configured(const struct sim *sim, const struct sim_node *n, unsi
     for (size_t i = 0; i < n->n_first_peers; i++)
         if (strcmp(n->first_peers[i].link, sim->nodes[peer].self.link) == 0)
             return n->first_peers[i].id;
+    if (peer < n->n_first_peers && strcmp(n->first_peers[peer].region, sim->nodes[peer].self.region) == 0)
+        return n->first_peers[peer].id; /* as they stood at first, place by place */
     return sim->nodes[peer].self.id;
 }
 
