@@ -278,7 +278,8 @@ static enum rg_err open_state(struct daemon *d, struct rg_errctx *ctx)
 {
     struct rg_config *c = &d->config;
 
-    return rg_store_open(c->state_dir, (size_t)c->state_mb_max << 20, c->workers * 64 + 64, &d->store, ctx);
+    /* readers: each thread keeps those that it has used */
+    return rg_store_open(c->state_dir, (size_t)c->state_mb_max << 20, c->workers * 256 + 256, &d->store, ctx);
 }
 
 static enum rg_err open_node(struct daemon *d, struct rg_errctx *ctx)

@@ -587,13 +587,16 @@ static void name_peer(struct rg_httpconn *conn, const struct sockaddr_storage *f
 }
 
 /* When there is no place, the oldest that has not shown that it speaks TLS gives way; connections are listed newest first. */
-static void make_room(struct rg_worker *worker)
+static void make_room(struct rg_worker *worker, const struct rg_httpconn *for_this)
 {
-    struct rg_httpconn *oldest = NULL;
+    struct rg_httpconn *oldest = NULL, *own = NULL;
 
     for (struct rg_httpconn *c = worker->conns; c != NULL; c = c->next)
-        if (c->shaking)
+        if (c->shaking && c != for_this) {
             oldest = c;
+            own = c->address == for_this->address ? c : own;
+        }
+    oldest = own != NULL ? own : oldest; /* its own address's first */
     if (oldest != NULL) {
         RG_COUNT(worker->stats.refused_total, 1);
         rg_httpconn_close(oldest);
@@ -619,15 +622,17 @@ static bool admit(struct rg_httpconn *conn)
     struct sockaddr_storage from;
     int len = sizeof from;
     uint8_t key[16];
+    bool taken;
 
     memset(&from, 0, sizeof from);
     if (uv_tcp_getpeername(&conn->tcp, (struct sockaddr *)&from, &len) != 0)
         return false;
     name_peer(conn, &from);
     address_key(&from, key);
-    if (worker->n_conns > config_of(conn)->conns_max)
-        make_room(worker);
-    if (worker->n_conns > config_of(conn)->conns_max || worker->stopping || !take_address(conn, key)) {
+    taken = take_address(conn, key); /* whoever is over its share takes nobody's place */
+    if (taken && worker->n_conns > config_of(conn)->conns_max)
+        make_room(worker, conn);
+    if (!taken || worker->n_conns > config_of(conn)->conns_max || worker->stopping) {
         RG_COUNT(worker->stats.refused_total, 1);
         rg_log_debug(config_of(conn)->log, "https.refused", "peer=%s conns=%u", conn->peer, worker->n_conns - 1);
         return false;

@@ -54,7 +54,13 @@ static void then(struct rg_call *call)
     struct rg_json_writer *j;
 
     if (call->raft_err) {
-        rg_call_fail(call, call->raft_err, call->raft_err == RG_ECONFLICT ? "this node asks nobody: there is nothing to vouch for" : NULL);
+        if (call->raft_err == RG_ECONFLICT)
+            rg_call_fail(call, RG_ECONFLICT, "this node asks nobody: there is nothing to vouch for");
+        else if (call->raft_err == RG_EUNREADY)
+            rg_call_fail(call, RG_EUNREADY, "a later epoch has begun, or others have what this primary has lost: that its disk forgot "
+                         "nothing is not enough; see its status");
+        else
+            rg_call_fail(call, call->raft_err, NULL);
         return;
     }
     j = rg_call_json(call);

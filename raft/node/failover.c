@@ -24,15 +24,16 @@ static uint64_t heard_ms_ago(const struct rg_node *node)
 static bool promise(struct rg_node *node, uint64_t to, const struct rg_incarnation *directory, uint64_t epoch)
 {
     struct rg_errctx ctx = {.text = ""};
+    bool claimed = false;
     enum rg_err err;
 
     if (node->leading || node->snap.install.state != INSTALL_NONE || epoch <= rg_epoch_of(node->meta.term) ||
-        epoch < node->meta.promised || node->standing.asking || !node_claim_promised(node, to, directory, epoch))
+        epoch < node->meta.promised || node->standing.asking || !node_claim_promised(node, to, directory, epoch, &claimed))
         return false;
     node_handover_overtaken(node);
-    if (epoch == node->meta.promised)
+    if (epoch == node->meta.promised && !claimed)
         return true; /* the same one asks again: epochs are its own */
-    RG_ASSERT(epoch > node->meta.promised);
+    RG_ASSERT(epoch >= node->meta.promised);
     RG_ASSERT(epoch > rg_epoch_of(node->meta.term));
     node_receiver_abort(node, epoch);
     node->meta.promised = epoch;

@@ -515,7 +515,7 @@ static uint64_t running_due(const struct rg_node *node)
 
     due = RG_MIN(due, node_standing_due(node));
     if (node->stage.state == NODE_ASKING)
-        return node_standing_due(node);
+        return RG_MIN(node_standing_due(node), node_answer_due(node));
     if (node->stage.state != NODE_RUNNING) /* where the log waits for room, it tries again in a turn */
         return rg_wal_full(node->wal) ? node_now_ms(node) + node->config.announce_ms : UINT64_MAX;
     if (node->state.more)
@@ -618,10 +618,12 @@ static void standing_step(struct rg_node *node)
 
 enum rg_err rg_node_vouch(struct rg_node *node, const char *by, const char *reason)
 {
+    if (node->stage.state == NODE_STOPPED)
+        return RG_ESTOPPED;
     if (!node_standing_vouch(node, by, reason))
         return RG_ECONFLICT;
     rg_node_pump(node);
-    return RG_OK;
+    return node->stage.state == NODE_STOPPED ? RG_ESTOPPED : node->standing.asking ? RG_EUNREADY : RG_OK;
 }
 
 void rg_node_pump(struct rg_node *node)
@@ -636,6 +638,8 @@ void rg_node_pump(struct rg_node *node)
         node_room_step(node);
     if (node->stage.state != NODE_STOPPED)
         standing_step(node);
+    if (node->stage.state == NODE_ASKING) /* it may serve reads meanwhile */
+        node_answer_waits(node);
     if (node->stage.state == NODE_FIRST || node->stage.state == NODE_REBORN)
         rg_wal_flush(node->wal);
     for (size_t i = 0; i < RG_LEN(turn) && node->stage.state == NODE_RUNNING; i++)

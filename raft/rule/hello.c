@@ -202,7 +202,7 @@ bool rg_hello_lost(uint64_t epoch, uint64_t last, uint64_t there, uint64_t index
 {
     RG_ASSERT(there == 0 || index <= last);
     RG_ASSERT(epoch <= RG_EPOCH_MAX);
-    return index > 0 && rg_epoch_of(term) == epoch && (index > last || (there != 0 && there != term));
+    return index > 0 && epoch > 0 && rg_epoch_of(term) == epoch && (index > last || (there != 0 && there != term));
 }
 
 enum rg_err rg_hello_say_lost(struct rg_errctx *ctx, uint64_t peer, uint64_t index, uint64_t term, uint64_t last)

@@ -65,18 +65,18 @@ void node_claim_note(struct rg_node *node)
         node_fail(node, err, "save who began epoch %llu: %s", (unsigned long long)epoch, rg_errctx_text(&ctx, err));
 }
 
-/* Saved with the promise. Who asks again has it already. */
-bool node_claim_promised(struct rg_node *node, uint64_t id, const struct rg_incarnation *directory, uint64_t epoch)
+bool node_claim_promised(struct rg_node *node, uint64_t id, const struct rg_incarnation *directory, uint64_t epoch, bool *ret_added)
 {
     struct rg_claims asks = {.n = 0};
 
+    *ret_added = false;
     if (epoch <= 1 || !rg_epoch_of_node(epoch, id) || !rg_incarnation_known(directory) || RG_BUG(claims_taken))
         return true;
     (void)rg_claims_add(&asks, epoch, directory);
     RG_ASSERT(asks.n == 1);
     if (rg_claims_contradict(&asks, &node->meta.claims) != 0)
         return false;
-    (void)rg_claims_add(&node->meta.claims, epoch, directory);
+    *ret_added = rg_claims_add(&node->meta.claims, epoch, directory);
     return true;
 }
 

@@ -109,8 +109,9 @@ void node_promise_heard(struct rg_node *node, uint64_t epoch);
 
 /** Who began the epoch in which this log ends, if the configuration says: kept on disk. */
 void node_claim_note(struct rg_node *node);
-/** An epoch is about to be promised to a node in that directory: it is its own from now on. False: it is another one's of that id. */
-bool node_claim_promised(struct rg_node *node, uint64_t id, const struct rg_incarnation *directory, uint64_t epoch);
+/** An epoch is about to be promised to a node in that directory: it is its own from now on. False: it is another one's of that id.
+ * ret_added: it was noted, and is to be saved before the answer */
+bool node_claim_promised(struct rg_node *node, uint64_t id, const struct rg_incarnation *directory, uint64_t epoch, bool *ret_added);
 /** A leader tells the peers what it knows of that, before it sends them anything. */
 void node_claims_tell(struct rg_node *node);
 void node_claims_heard(struct node_peer *peer, const struct rg_msg_claims *m);

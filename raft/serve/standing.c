@@ -274,6 +274,7 @@ static enum rg_err take(struct rg_node *node, const struct rg_standing_judged *j
     bool held = node->stage.state == NODE_ASKING;
 
     RG_ASSERT(!held || node_votes(node));
+    RG_ASSERT(!held || rg_epoch_of(j->term) == rg_epoch_of(node->meta.term) || RG_BUG(standing_takes_over)); /* not another's */
     RG_ASSERT(j->promised >= node->meta.promised);
     RG_ASSERT(j->term >= node->meta.term);
     node->meta.promised = RG_MAX(node->meta.promised, j->promised);
@@ -332,8 +333,9 @@ static bool step_asking(struct rg_node *node)
     if (node->health.alarm) /* of who has what this primary has lost nothing is taken, not even what it could tell */
         j.standing = RG_STANDING_BEHIND;
     s->behind = j.standing == RG_STANDING_BEHIND;
-    if (j.standing == RG_STANDING_FIRM || (s->vouched && !node->health.alarm))
+    if (j.standing == RG_STANDING_FIRM || (s->vouched && !node->health.alarm && (j.begun == h.epoch || !node_votes(node))))
         return become_firm(node, &j);
+    s->vouched = false; /* for now, and not for what is found out later */
     say(node);
     return false;
 }
@@ -389,6 +391,8 @@ bool node_standing_vouch(struct rg_node *node, const char *by, const char *reaso
     s->vouched = true;
     s->level_term = s->level_index = 0;
     RG_ASSERT(node_standing_level(node));
+    if (!s->asking)
+        store(node);
     return true;
 }
 

@@ -9,7 +9,7 @@
 
 #define RG_SNAPSHOT_CHUNK_BYTES (128 * 1024) /* rows a chunk holds before compression */
 
-/* Which history of entries a state is of: the first half of the SHA-256 of its first entry (raft/rule/history.h). Zero: not known. */
+/* Which history of entries a state is of: the first half of the SHA-256 of its first entry (raft/history.h). Zero: not known. */
 struct rg_history {
     uint8_t b[16];
 };
