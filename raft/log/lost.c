@@ -41,38 +41,11 @@ static enum rg_err tail_path(char out[RG_LOST_PATH_MAX], const char *data_dir, c
                    (unsigned long long)info->old_id, name[0] != '\0' ? "/" : "", name);
 }
 
-/* To a temporary name, synced, renamed, the directory synced. */
-static enum rg_err write_file(struct rg_io *io, const char *dir, const char *name, struct rg_span bytes,
-                              struct rg_errctx *ctx)
-{
-    char path[RG_LOST_PATH_MAX], tmp[RG_LOST_PATH_MAX];
-    enum rg_err err = path_of(path, ctx, "%s/%s", dir, name);
-    int fd;
-
-    RG_ASSERT(strchr(name, '/') == NULL);
-    RG_ASSERT(bytes.n > 0);
-    if (!err)
-        err = path_of(tmp, ctx, "%s/%s.tmp", dir, name);
-    if (!err)
-        err = io->open(io, tmp, RG_OPEN_CREATE, &fd, ctx);
-    if (err)
-        return err;
-    err = io->truncate(io, fd, 0, ctx);
-    if (!err)
-        err = io->pwrite(io, fd, bytes.p, bytes.n, 0, ctx);
-    if (!err)
-        err = io->fdatasync(io, fd, ctx);
-    io->close(io, fd);
-    if (!err)
-        err = io->rename(io, tmp, path, ctx);
-    return err ? err : io->sync_dir(io, dir, ctx);
-}
-
 static enum rg_err write_json(struct rg_io *io, const char *dir, const char *name, json_t *json, struct rg_errctx *ctx)
 {
     RG_AUTO_MEM char *text = json != NULL ? json_dumps(json, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
 
-    return text == NULL ? RG_ENOMEM : write_file(io, dir, name, rg_span_str(text), ctx);
+    return text == NULL ? RG_ENOMEM : rg_tree_write(io, dir, name, rg_span_str(text), ctx);
 }
 
 static enum rg_err read_json(struct rg_io *io, const char *path, size_t max, json_t **ret, struct rg_errctx *ctx)

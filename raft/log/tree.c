@@ -10,6 +10,31 @@ struct removal {
     unsigned depth; /* of what is in it */
 };
 
+enum rg_err rg_tree_write(struct rg_io *io, const char *dir, const char *name, struct rg_span bytes, struct rg_errctx *ctx)
+{
+    char path[RG_TREE_PATH_MAX], tmp[RG_TREE_PATH_MAX];
+    enum rg_err err;
+    int fd;
+
+    RG_ASSERT(strchr(name, '/') == NULL);
+    RG_ASSERT(bytes.n > 0);
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, name) >= sizeof path ||
+        (size_t)snprintf(tmp, sizeof tmp, "%s/%s.tmp", dir, name) >= sizeof tmp)
+        return rg_fail(ctx, RG_EINVALID, "%s: the path is too long", dir);
+    err = io->open(io, tmp, RG_OPEN_CREATE, &fd, ctx);
+    if (err)
+        return err;
+    err = io->truncate(io, fd, 0, ctx);
+    if (!err)
+        err = io->pwrite(io, fd, bytes.p, bytes.n, 0, ctx);
+    if (!err)
+        err = io->fdatasync(io, fd, ctx);
+    io->close(io, fd);
+    if (!err)
+        err = io->rename(io, tmp, path, ctx);
+    return err ? err : io->sync_dir(io, dir, ctx);
+}
+
 static enum rg_err remove_below(struct rg_io *io, const char *path, unsigned depth, struct rg_errctx *ctx);
 
 static void remove_each(void *arg, const char *name)

@@ -77,31 +77,6 @@ static enum rg_err prove(struct rg_io *io, const char *data_dir, struct rg_errct
     return err ? err : io->sync_dir(io, data_dir, ctx);
 }
 
-static enum rg_err write_mark(struct rg_io *io, const char *data_dir, struct rg_span text, struct rg_errctx *ctx)
-{
-    char path[RG_TREE_PATH_MAX], tmp[RG_TREE_PATH_MAX];
-    enum rg_err err = path_in(path, data_dir, MARK, ctx);
-    int fd;
-
-    RG_ASSERT(text.n > 0);
-    RG_ASSERT(text.n <= MARK_BYTES_MAX);
-    if (!err)
-        err = path_in(tmp, data_dir, MARK ".tmp", ctx);
-    if (!err)
-        err = io->open(io, tmp, RG_OPEN_CREATE, &fd, ctx);
-    if (err)
-        return err;
-    err = io->truncate(io, fd, 0, ctx);
-    if (!err)
-        err = io->pwrite(io, fd, text.p, text.n, 0, ctx);
-    if (!err)
-        err = io->fdatasync(io, fd, ctx);
-    io->close(io, fd);
-    if (!err)
-        err = io->rename(io, tmp, path, ctx);
-    return err ? err : io->sync_dir(io, data_dir, ctx);
-}
-
 /* RG_ENOTFOUND: there is none. */
 static enum rg_err read_mark(struct rg_io *io, const char *data_dir, struct rg_buf *text, struct rg_errctx *ctx)
 {
@@ -142,7 +117,7 @@ enum rg_err rg_ending_begin(struct rg_io *io, const char *data_dir, const char *
         rg_buf_put_str(&text, KEPT "\n");
     else
         rg_buf_printf(&text, UNTIL "%lld\n", (long long)until_s);
-    return text.err ? text.err : write_mark(io, data_dir, rg_buf_span(&text), ctx);
+    return text.err ? text.err : rg_tree_write(io, data_dir, MARK, rg_buf_span(&text), ctx);
 }
 
 /* Digits, and the end of the line. */
