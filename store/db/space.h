@@ -1,5 +1,5 @@
 /* store/db/space.h: one LMDB environment, its file, and the reader slots that are kept for it. A store (store/db/env.h) has two places
- * for one: the space that serves, and one beside it that is being filled or left. Of env.c only. */
+ * for one: the space that serves, and one beside it that is being filled or left. Of env.c and row.c only. */
 #ifndef REGENT_STORE_DB_SPACE_H
 #define REGENT_STORE_DB_SPACE_H
 

@@ -4,43 +4,20 @@
 
 #include "raft/member/ending.h"
 #include "raft/member/giving.h"
-#include "raft/member/regions.h"
-#include "raft/member/rejoin.h"
 #include "raft/member/removal.h"
 #include "store/db/command.h"
 #include "store/model/node.h"
 #include "store/model/region.h"
-#include "tests/sim/world.h"
+#include "tests/sim/daemons_priv.h"
 
 #define TELL_US 5000000 /* for the answer of a node that is removed */
-
-struct sim_daemon {
-    struct sim *sim;
-    unsigned at;
-    /* The process that runs now: its region manager. */
-    uint64_t generation; /* of the node; 0: none was looked at yet */
-    struct rg_regions regions;
-    struct rg_proposal proposal;
-    uint64_t telling; /* number of the question under way; 0: none */
-    /* A node that comes back. */
-    bool returns;
-    struct rg_rejoin rejoin;
-    struct rg_rejoin_asked asks;
-    uint64_t ask_us, asking; /* when next; number of the question under way, 0: none */
-    uint64_t next_key;
-};
-
-struct sim_daemons {
-    uint64_t questions;
-    struct sim_daemon nodes[SIM_NODES_MAX];
-};
 
 static bool runs(const struct sim_node *n)
 {
     return n->alive && !n->off && !n->stopped;
 }
 
-static unsigned place_of(const struct sim *sim, unsigned from, uint64_t id)
+unsigned sim_place_of(const struct sim *sim, unsigned from, uint64_t id)
 {
     unsigned best = SIM_NODES_MAX;
 
@@ -271,8 +248,7 @@ enum rg_err sim_end_on(struct sim *sim, struct sim_node *n, struct rg_errctx *ct
     return rg_fail(ctx, RG_EFENCED, "it was removed: %s", rg_sm_name(&e.state));
 }
 
-/* Its key is destroyed and its data deleted: nothing of it is ever started again. The place is free for another one. */
-static void end_for_good(struct sim *sim, unsigned at)
+void sim_end_for_good(struct sim *sim, unsigned at)
 {
     struct sim_node *n = &sim->nodes[at];
 
@@ -358,7 +334,7 @@ static void send_told(struct sim *sim, unsigned from, unsigned to, uint64_t id, 
 
 static void tell(struct sim *sim, struct sim_daemon *d, uint64_t epoch)
 {
-    unsigned to = place_of(sim, d->at, d->regions.tell_id);
+    unsigned to = sim_place_of(sim, d->at, d->regions.tell_id);
     struct told t = {.number = ++sim->daemons->questions, .epoch = epoch, .err = RG_ETIMEOUT};
 
     d->telling = t.number;
@@ -400,7 +376,7 @@ static bool reached(void *arg, uint64_t id, char ret_why[RG_REGIONS_WHY_BYTES])
 {
     const struct sim_daemon *d = arg;
     const struct sim *sim = d->sim;
-    unsigned to = place_of(sim, d->at, id);
+    unsigned to = sim_place_of(sim, d->at, id);
 
     snprintf(ret_why, RG_REGIONS_WHY_BYTES, "no answer");
     if (to == SIM_NODES_MAX || !runs(&sim->nodes[to]) || sim->conns[d->at][to].cut)
@@ -499,7 +475,7 @@ static void run_joined(struct sim *sim, struct sim_event *e)
     d->ask_us = sim->now_us;
     rg_rejoin_on_answer(&d->rejoin, j->answer);
     if (j->removed)
-        end_for_good(sim, e->node);
+        sim_end_for_good(sim, e->node);
     else if (j->answer == RG_REJOIN_ANSWERED)
         take_id(sim, d, primary, j);
 }
@@ -516,7 +492,7 @@ static void on_joined(struct sim_order *o, enum rg_err err)
         send_joins(sim, o->leader, o->at, j, run_joined);
 }
 
-static bool proves(struct sim *sim, unsigned at, const struct rg_node_row *row, uint64_t key)
+bool sim_proves(struct sim *sim, unsigned at, const struct rg_node_row *row, uint64_t key)
 {
     if (row->cert.n == 0)
         return row->id == at + 1;
@@ -535,7 +511,7 @@ static enum rg_err judge_joins(struct sim *sim, const struct sim_node *n, unsign
     RG_ASSERT(s != NULL && rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
     rg_node_status_copy(n->node, s);
     err = rg_node_row_get(txn, j->asked.old_id, &row);
-    if (!err && !proves(sim, asks, &row, j->key))
+    if (!err && !sim_proves(sim, asks, &row, j->key))
         err = RG_EBADTOKEN;
     j->removed = !err && rg_span_is(row.status, "REMOVED");
     if (!err && !j->removed)
@@ -598,7 +574,7 @@ static void read_meta(struct sim *sim, struct sim_daemon *d)
     rg_metafile_free(file);
 }
 
-static void begin_return(struct sim *sim, struct sim_daemon *d)
+void sim_begin_return(struct sim *sim, struct sim_daemon *d)
 {
     struct sim_node *n = &sim->nodes[d->at];
     unsigned n_as = n->self.id != d->at + 1 && !n->by_token ? 2 : 1; /* the file's too */
@@ -645,7 +621,7 @@ static void tick(struct sim *sim, struct sim_daemon *d)
     struct sim_node *n = &sim->nodes[d->at];
 
     if (n->ends && (n->end_over || n->end_late)) { /* late: its clock was put back, and people do not wait */
-        end_for_good(sim, d->at);
+        sim_end_for_good(sim, d->at);
     } else if (n->ends) {
         if (!n->alive && sim->now_us >= d->ask_us) {
             d->ask_us = sim->now_us + 300000;
@@ -653,7 +629,7 @@ static void tick(struct sim *sim, struct sim_daemon *d)
         }
         return;
     } else if (!n->absent && !d->returns && is_fenced(n)) {
-        begin_return(sim, d);
+        sim_begin_return(sim, d);
     } else if (d->returns && n->alive) { /* somebody started it: it is still who it was, and refuses */
         sim_stop(sim, d->at);
     } else if (d->returns && sim->now_us >= d->ask_us) {
@@ -700,242 +676,4 @@ void sim_daemons_free(struct sim *sim)
         rg_regions_deinit(&sim->daemons->nodes[at].regions);
     free(sim->daemons);
     sim->daemons = NULL;
-}
-
-/* ---- the end ---- */
-
-/* What is still on its way, in the leader's rows; NULL: nothing. */
-static const char *under_way(struct sim *sim, unsigned leader, uint64_t *which)
-{
-    struct sim_node *n = &sim->nodes[leader];
-    RG_AUTO_SCAN struct rg_scan regions = {0};
-    RG_AUTO_SCAN struct rg_scan nodes = {0};
-    const char *what = NULL;
-    struct rg_region region;
-    struct rg_node_row row;
-    struct rg_txn *txn;
-    enum rg_err err;
-
-    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
-    err = rg_region_list(txn, rg_span(NULL, 0), &regions);
-    while (!err && (err = rg_region_list_next(&regions, &region)) == RG_OK)
-        if (!rg_span_is(region.status, "ACTIVE"))
-            what = rg_span_is(region.status, "ADDING") ? "a region is half-added" : "a region is half-gone";
-    err = rg_node_row_list(txn, &nodes);
-    while (!err && what == NULL && (err = rg_node_row_next(&nodes, &row)) == RG_OK) {
-        bool member = row.id == n->self.id || rg_members_find(&n->node->members, row.id) != NULL;
-
-        *which = row.id;
-        if (rg_span_is(row.status, "PREPARED") && row.rejoin)
-            what = "a node that came back is not let in";
-        else if (rg_span_is(row.status, "REMOVED") && row.phase.n > 0 && place_of(sim, leader, row.id) != SIM_NODES_MAX &&
-                 !sim->nodes[place_of(sim, leader, row.id)].absent)
-            what = "a node that was removed has not heard of it";
-        else if (!rg_span_is(row.status, "MEMBER") && member)
-            what = rg_span_is(row.status, "PREPARED") ? "a prepared node is in the configuration" : "an id that is gone is in the configuration";
-    }
-    rg_scan_end(&regions);
-    rg_scan_end(&nodes);
-    rg_txn_free(txn);
-    return what;
-}
-
-/* Whether the leader's state knows this node's id as its own; member: as a MEMBER. */
-static bool known(struct sim *sim, unsigned leader, unsigned at, bool *ret_member)
-{
-    struct sim_node *n = &sim->nodes[leader];
-    struct rg_node_row row = {.id = 0};
-    struct rg_txn *txn;
-    bool is;
-
-    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
-    is = rg_node_row_get(txn, sim->nodes[at].self.id, &row) == RG_OK && proves(sim, at, &row, sim->nodes[at].key) &&
-         (sim->daemons->nodes[at].returns || !rg_span_is(row.status, "FENCED"));
-    *ret_member = is && rg_span_is(row.status, "MEMBER");
-    rg_txn_free(txn);
-    return is;
-}
-
-static bool was_given(const struct sim *sim, unsigned at)
-{
-    return sim->nodes[at].by_token;
-}
-
-/* In its own rows the id is one that nobody has any more. */
-static bool holds_dead(const struct sim_node *n, uint64_t id)
-{
-    struct rg_node_row row;
-    struct rg_txn *txn;
-    bool dead;
-
-    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
-    dead = rg_node_row_get(txn, id, &row) == RG_OK && (rg_span_is(row.status, "REMOVED") || rg_span_is(row.status, "FENCED"));
-    rg_txn_free(txn);
-    return dead;
-}
-
-/* What it knows comes from a primary that had been replaced, and gave away an id that another one gave to the one that leads now, or let
- * that one in again under another: it believes it in nothing, as it should. */
-static bool misled(const struct sim_node *n, const struct sim_node *leader)
-{
-    const struct rg_peer_config *p = rg_members_find(&n->node->members, leader->self.id);
-
-    return (p != NULL && strcmp(p->region, leader->self.region) != 0) || holds_dead(n, leader->self.id);
-}
-
-/* One that was removed while it was away, and whom nobody whom it believes can tell: people take it away. */
-static void take_away(struct sim *sim, unsigned leader)
-{
-    struct sim_node *n = &sim->nodes[leader];
-    RG_AUTO_SCAN struct rg_scan nodes = {0};
-    struct rg_node_row row;
-    struct rg_txn *txn;
-    enum rg_err err;
-
-    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
-    err = rg_node_row_list(txn, &nodes);
-    while (!err && (err = rg_node_row_next(&nodes, &row)) == RG_OK) {
-        unsigned at = rg_span_is(row.status, "REMOVED") && row.phase.n > 0 ? place_of(sim, leader, row.id) : SIM_NODES_MAX;
-
-        if (at != SIM_NODES_MAX && at != leader && !sim->nodes[at].absent)
-            end_for_good(sim, at);
-    }
-    rg_scan_end(&nodes);
-    rg_txn_free(txn);
-}
-
-/* A node that is nobody. Whoever was to be added is given up by whoever added it, or asked for once more; any other one asks again. So does
- * one that a promotion left out of the configuration and that cannot know it, for it was to take over and never heard so: that is people's
- * doing, its data is thrown away. */
-static void look_after(struct sim *sim, unsigned leader, unsigned at)
-{
-    struct sim_node *n = &sim->nodes[at];
-    struct sim_daemon *d = &sim->daemons->nodes[at];
-    bool member, is = known(sim, leader, at, &member);
-
-    if (was_given(sim, at) && (!is || (n->alive && misled(n, &sim->nodes[leader]))))
-        end_for_good(sim, at);
-    else if (d->returns)
-        return;
-    else if (!is || member)
-        begin_return(sim, d);
-    else if (was_given(sim, at))
-        sim_ask_region(sim, at);
-}
-
-/* One node of it; NULL: nothing is missing. */
-static const char *missing(struct sim *sim, unsigned leader, unsigned at, bool may_give_up)
-{
-    struct sim_node *n = &sim->nodes[at];
-    const struct rg_members *members = &sim->nodes[leader].node->members;
-    const char *what = NULL;
-    bool member;
-
-    if (n->absent || at == leader)
-        return NULL;
-    if (n->ends)
-        return "a node that was removed is on its way out";
-    if (sim->daemons->nodes[at].returns)
-        what = "a node asks for a new id";
-    else if (!n->alive)
-        (void)sim_start(sim, at), what = "a node was down";
-    else if (n->stopped)
-        what = "a node has stopped";
-    else if (rg_members_find(members, n->self.id) == NULL || !known(sim, leader, at, &member) || misled(n, &sim->nodes[leader]))
-        what = "a node is no member";
-    if (what != NULL && may_give_up)
-        look_after(sim, leader, at);
-    return what;
-}
-
-/* Whether nobody has an id any more. */
-static bool is_nobodys(const struct sim *sim, uint64_t id)
-{
-    for (unsigned at = 0; at < sim->n_nodes; at++)
-        if (!sim->nodes[at].absent && sim->nodes[at].self.id == id)
-            return false;
-    return id != 0;
-}
-
-/* A region has lost its node: its place stands empty, or somebody else was put there. */
-static bool is_deserted(const struct sim *sim, const struct sim_node *leader, const struct rg_region *region, unsigned at)
-{
-    const struct rg_members *members = &leader->node->members;
-    bool any = false;
-
-    for (size_t i = 0; i < members->n; i++) {
-        bool of = rg_span_is(region->name, members->peers[i].region);
-
-        if (of && is_nobodys(sim, members->peers[i].id))
-            return true;
-        any |= of;
-    }
-    if (!any && rg_span_is(region->status, "ACTIVE") && was_given(sim, at) && !sim->daemons->nodes[at].returns)
-        return true; /* it waits to be added, and what stands there is of one before it */
-    return sim->nodes[at].absent || (rg_span_is(region->status, "ADDING") && is_nobodys(sim, region->node_id));
-}
-
-/* A region that is asked for, or a member, and has no node any more (it was told to end by a primary whose word was lost): its row or the
- * status says so, and people take it away. One that is being added waits for such a one to hear of it: that goes first. */
-static void give_up_regions(struct sim *sim, unsigned leader)
-{
-    struct sim_node *n = &sim->nodes[leader];
-    RG_AUTO_SCAN struct rg_scan scan = {0};
-    unsigned gone = SIM_NODES_MAX, adding = SIM_NODES_MAX;
-    struct rg_region region;
-    struct rg_txn *txn;
-    enum rg_err err;
-
-    RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
-    err = rg_region_list(txn, rg_span(NULL, 0), &scan);
-    while (!err && (err = rg_region_list_next(&scan, &region)) == RG_OK)
-        for (unsigned at = 0; at < sim->n_nodes; at++) {
-            if (!rg_span_is(region.name, sim->nodes[at].self.region))
-                continue;
-            if (is_deserted(sim, n, &region, at)) {
-                if (gone == SIM_NODES_MAX || rg_span_is(region.status, "ADDING"))
-                    gone = at; /* of several the one that is being added: no other goes before */
-            }
-            else if (rg_span_is(region.status, "ADDING"))
-                adding = at;
-        }
-    rg_scan_end(&scan);
-    rg_txn_free(txn);
-    if (gone != SIM_NODES_MAX && adding != SIM_NODES_MAX)
-        sim_ask_removal(sim, adding, SIM_REMOVAL_TOLD);
-    else if (gone != SIM_NODES_MAX)
-        sim_ask_removal(sim, gone, SIM_REMOVAL_GONE);
-}
-
-void sim_daemons_settle(struct sim *sim)
-{
-    const char *what = "nobody leads";
-    unsigned well = 0; /* a promotion that was asked for may be waiting for a lease */
-    uint64_t which = 0;
-
-    for (unsigned round = 0; round < 240 && !sim->failed; round++) {
-        unsigned leader = sim_leader(sim);
-
-        what = leader == SIM_NODES_MAX ? "nobody leads" : under_way(sim, leader, &which);
-        if (leader != SIM_NODES_MAX && round % 16 == 15)
-            give_up_regions(sim, leader);
-        if (leader != SIM_NODES_MAX && round % 16 == 15 && sim_leader(sim) == leader)
-            take_away(sim, leader);
-        if (round % 16 == 15 && (leader == SIM_NODES_MAX || round > 60)) /* whom those wait for who would know, may be waiting for them */
-            sim_vouch_all(sim);
-        for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
-            const char *of = leader != SIM_NODES_MAX ? missing(sim, leader, at, round % 16 == 15) : NULL;
-
-            if (what == NULL && of != NULL) {
-                what = of;
-                which = sim->nodes[at].self.id;
-            }
-        }
-        well = what == NULL ? well + 1 : 0;
-        if (well == 6)
-            return;
-        sim_run_ms(sim, 500);
-    }
-    if (what != NULL)
-        sim_fail(sim, "with everything up for two minutes: %s: %llu", what, (unsigned long long)which);
 }

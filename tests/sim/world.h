@@ -336,8 +336,6 @@ void sim_put_secrets(struct sim_node *node);
 /** The first that a process does: whether its node was removed. RG_OK: it was not. Else its end goes on, and nothing else starts. */
 enum rg_err sim_end_on(struct sim *sim, struct sim_node *node, struct rg_errctx *ctx);
 void sim_daemons_free(struct sim *sim);
-/** Everything is up: until no region is half-added or half-gone, and every node is a member, or is none for good. */
-void sim_daemons_settle(struct sim *sim);
 /** A command about nodes and regions at the leader that no policy holds up; then, if not NULL, is told its outcome, with RG_ENOTPRIMARY at
  * once when nobody leads. */
 struct sim_order {
@@ -354,6 +352,10 @@ struct sim_order *sim_order_new(struct sim *sim, unsigned at, enum rg_cmd_kind k
 void sim_order_give(struct sim_order *order); /* consume */
 /* NODE_JOIN: which id, and who must know of it. guest: whoever asks, by its key */
 void sim_order_id(struct sim_order *order, uint64_t old_id, uint64_t guest);
+
+/* ---- settle.c ---- */
+/** Everything is up: until no region is half-added or half-gone, and every node is a member, or is none for good. */
+void sim_daemons_settle(struct sim *sim);
 
 /* ---- disks.c: disks that are lost, set back, exchanged, copied beside everything else, where there are daemons ---- */
 /** The last place is none of the cluster: copies of others are started there. */
