@@ -25,6 +25,7 @@ enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api **ret_a
     if (api == NULL)
         return RG_ENOMEM;
     api->config = *config;
+    rg_guesses_init(&api->guesses);
     if (!copy_text(api->region, sizeof api->region, config->region) ||
         !copy_text(api->cluster_id, sizeof api->cluster_id, config->cluster_id) ||
         !copy_text(api->instance_arn, sizeof api->instance_arn, config->instance_arn) ||

@@ -10,6 +10,7 @@
 
 #include "base/json_writer.h"
 #include "net/api/api.h"
+#include "net/api/guesses.h"
 #include "net/api/operation.h"
 #include "raft/intent/intents.h"
 #include "store/authz/access.h"
@@ -120,7 +121,7 @@ struct rg_api {
     struct rg_api_region *regions; /* own */
     struct rg_api_worker *worker;  /* own; workers of them: caches of credentials, counters; auth.c and metrics.c know the inside */
     char instance_arn[128], identity_store_id[64], cluster_id[64], region[33];
-    uint64_t join_failures;        /* second << 8 | refused attempts to join in it; atomic */
+    struct rg_guesses guesses;     /* of those who join, by their address */
     uint64_t began_us;             /* monotonic: when the API began */
     atomic_bool lost_replaying;    /* one replay of lost writes at a time */
 };

@@ -1,6 +1,7 @@
 /* /v1: its operations and errors, query parameters, accounts. What no standard interface has. */
 #include "net/v1/takeover.h"
 #include "net/v1/v1.h"
+#include "net/join/join.h"
 #include "base/json.h"
 #include "net/ops/account.h"
 #include "store/db/rowkey.h"
@@ -353,9 +354,9 @@ static const struct rg_operation operations[] = {
     {"v1.lease", "GET", "/v1/settings/lease", NULL, 0, RG_PERMIT_READ, rg_v1_lease},
     {"v1.putLease", "PUT", "/v1/settings/lease", NULL, CLUSTER, RG_PERMIT_WRITE, rg_v1_lease_put},
     {"v1.degraded", "GET", "/v1/degraded", NULL, 0, RG_PERMIT_READ, rg_v1_degraded},
-    {"v1.join", "POST", "/v1/join", NULL, JOIN, RG_PERMIT_OPEN, rg_v1_join},       /* the token is its proof */
-    {"v1.rejoin", "POST", "/v1/rejoin", NULL, JOIN, RG_PERMIT_OPEN, rg_v1_rejoin}, /* the key it had is its proof */
-    {"v1.joinToken", "POST", "/v1/join-tokens", NULL, CLUSTER | RG_OP_NOW, RG_PERMIT_WRITE, rg_v1_join_tokens},
+    {"v1.join", "POST", "/v1/join", NULL, JOIN, RG_PERMIT_OPEN, rg_join},       /* the token is its proof */
+    {"v1.rejoin", "POST", "/v1/rejoin", NULL, JOIN, RG_PERMIT_OPEN, rg_rejoin}, /* the key it had is its proof */
+    {"v1.joinToken", "POST", "/v1/join-tokens", NULL, CLUSTER | RG_OP_NOW, RG_PERMIT_WRITE, rg_join_tokens_add},
     {"v1.access", "GET", "/v1/access", NULL, 0, RG_PERMIT_READ, rg_v1_access},
     {"v1.who", "GET", "/v1/who", NULL, 0, RG_PERMIT_READ, rg_v1_who},
     {"v1.export", "GET", "/v1/export", NULL, 0, RG_PERMIT_READ, rg_v1_export},

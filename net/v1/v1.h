@@ -41,12 +41,6 @@ void rg_v1_intent(struct rg_call *call);
 void rg_v1_intent_approve(struct rg_call *call);
 void rg_v1_intent_drop(struct rg_call *call);
 
-/* join.c */
-/* Without a credential: they bring their own proof. */
-void rg_v1_join(struct rg_call *call);
-void rg_v1_rejoin(struct rg_call *call);
-void rg_v1_join_tokens(struct rg_call *call);
-
 /* probes.c: for monitors; /metrics without a credential only from this machine */
 void rg_v1_healthz(struct rg_call *call);
 void rg_v1_birth(struct rg_call *call);

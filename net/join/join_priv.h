@@ -1,0 +1,54 @@
+/* net/join/join_priv.h: what the files about nodes that come share. */
+#ifndef REGENT_NET_JOIN_JOIN_PRIV_H
+#define REGENT_NET_JOIN_JOIN_PRIV_H
+
+#include "base/json.h"
+#include "net/api/worker.h"
+#include "net/join/join.h"
+#include "raft/member.h"
+#include "store/model/node.h"
+#include "store/model/region_name.h"
+
+enum {
+    JOIN_BODY_BYTES_MAX = 16 * 1024,
+    JOIN_CSR_BYTES_MAX = 8192,
+    JOIN_CERT_BYTES_MAX = 8192,
+    JOIN_LINK_BYTES_MAX = 127,
+    JOIN_URL_BYTES_MAX = 159,
+    JOIN_HOST_BYTES_MAX = 128,
+};
+
+/* What a join remembers between its steps: call->state. */
+struct join {
+    char region[RG_REGION_NAME_BYTES_MAX + 1], link[JOIN_LINK_BYTES_MAX + 1], url[JOIN_URL_BYTES_MAX + 1];
+    char csr[JOIN_CSR_BYTES_MAX + 1];
+    uint64_t old_id, id;
+    struct rg_incarnation incarnation; /* of the data directory that a node sets aside that comes back; not known: it did not say */
+    bool forgotten;                    /* it says that it has less than others know of it */
+};
+
+/* ---- join.c ---- */
+/** Answer an error to whoever has not proved anything yet, and count it against its address: it may not do so often. */
+void join_refuse(struct rg_call *call, enum rg_err err, const char *text);
+/** Read the body, which is small, into call->input, with a struct join in call->state, and go on. An address that was refused too often
+ * gets no further than here. */
+void join_serve(struct rg_call *call, void (*run)(struct rg_call *call));
+/** Propose an id: by a token, or (NULL) for whoever comes back; then answer. */
+void join_propose(struct rg_call *call, const uint8_t *token_sha256);
+
+/* ---- place.c: members of the body. Each: RG_EINVALID says what is wrong ---- */
+/** A text of at most max bytes, which must be there. Borrow from input. */
+RG_MUST enum rg_err join_take(const json_t *input, const char *name, size_t max, struct rg_span *ret, struct rg_errctx *ctx);
+/** Region, link, url and csr, by their form; what the last holds is not looked into. */
+RG_MUST enum rg_err join_take_place(const json_t *input, struct join *j, struct rg_errctx *ctx);
+/** "host:port", "[v6]:port"; "https://host:port": the host alone. False: it is none. */
+bool join_host_of(const char *address, char host[JOIN_HOST_BYTES_MAX]);
+bool join_host_of_url(const char *url, char host[JOIN_HOST_BYTES_MAX]);
+
+/* ---- certify.c: the CA, whose key the state holds ---- */
+/** Whether it could sign: before an id is given away for it. */
+RG_MUST enum rg_err join_ca_check(struct rg_call *call, struct rg_txn *txn, struct rg_errctx *ctx);
+/** The row of call->state's id gets a certificate; then answer. */
+void join_put_cert(struct rg_call *call);
+
+#endif

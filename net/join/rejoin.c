@@ -1,0 +1,128 @@
+/* Nodes come back (POST /v1/rejoin): the key that one had is its proof. */
+#include "base/base64.h"
+#include "crypto/pki.h"
+#include "net/join/join_priv.h"
+#include "raft/member/rejoin.h"
+
+enum { PROOF_AGE_S_MAX = 300, SIGNATURE_BYTES_MAX = 256 };
+
+/* The certificate that the old id had: the row's, or, for a node of the first configuration, one that the CA signed. */
+static enum rg_err old_cert(struct rg_call *call, const struct rg_node_row *row, struct x509_st **ret_cert,
+                            struct rg_errctx *ctx)
+{
+    struct rg_span given = rg_json_text(call->input, "cert");
+    struct rg_pki_name name;
+    struct x509_st *cert;
+    enum rg_err err;
+
+    if (row->cert.n > 0) {
+        *ret_cert = rg_pki_cert_decode(row->cert);
+        return *ret_cert != NULL ? RG_OK : RG_ECORRUPT;
+    }
+    if (call->api->config.ca_pem == NULL || given.n == 0)
+        return rg_fail(ctx, RG_EBADTOKEN, "cert: node %llu's own certificate is needed, since its row has none",
+                       (unsigned long long)row->id);
+    cert = rg_pki_cert_decode(given);
+    if (cert == NULL)
+        return rg_fail(ctx, RG_EBADTOKEN, "cert: is no certificate");
+    err = rg_pki_cert_check(rg_span_str(call->api->config.ca_pem), cert, &name, ctx);
+    if (!err && (strcmp(name.cluster_id, call->api->cluster_id) != 0 || name.raft_id != row->id ||
+                 !rg_span_is(row->region, name.region)))
+        err = rg_fail(ctx, RG_EPEER, "cert: is of node %llu in %s of cluster %s", (unsigned long long)name.raft_id,
+                      name.region, name.cluster_id);
+    if (err)
+        rg_pki_cert_free(cert);
+    else
+        *ret_cert = cert;
+    return err;
+}
+
+static enum rg_err check_proof(struct rg_call *call, const struct rg_node_row *row, struct rg_errctx *ctx)
+{
+    const struct join *j = call->state;
+    const struct rg_pki_rejoin r = {.cluster_id = rg_span_str(call->api->cluster_id),
+                                    .region = rg_span_str(j->region),
+                                    .csr = rg_span_str(j->csr),
+                                    .link = rg_span_str(j->link),
+                                    .url = rg_span_str(j->url),
+                                    .old_id = j->old_id,
+                                    .at = rg_json_number(call->input, "at")};
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
+    RG_AUTO_BUF struct rg_buf signature = {.max = 0};
+    struct x509_st *cert = NULL;
+    enum rg_err err;
+
+    if (llabs((long long)(call->now_ms / 1000 - r.at)) > PROOF_AGE_S_MAX)
+        return rg_fail(ctx, RG_EEXPIRED, "at: is more than %d s from this node's clock", PROOF_AGE_S_MAX);
+    rg_buf_init(&text, 4096);
+    rg_buf_init(&signature, SIGNATURE_BYTES_MAX);
+    if (!rg_base64_get(rg_json_text(call->input, "signature"), RG_BASE64, &signature) || signature.len == 0)
+        return rg_fail(ctx, RG_EBADSIG, "signature: must be base64");
+    rg_pki_rejoin_text(&r, &text);
+    if (text.err)
+        return text.err;
+    err = old_cert(call, row, &cert, ctx);
+    if (!err && !rg_pki_verify_text(cert, rg_buf_span(&text), rg_buf_span(&signature)))
+        err = rg_fail(ctx, RG_EBADSIG, "signature: is not by the key that node %llu had", (unsigned long long)j->old_id);
+    rg_pki_cert_free(cert);
+    return err;
+}
+
+/* Not there: of a release that knows of none. */
+static bool take_incarnation(const json_t *input, struct rg_incarnation *out)
+{
+    const json_t *text = json_object_get(input, "incarnation");
+
+    return text == NULL || (json_is_string(text) && json_string_length(text) == 2 * sizeof out->b &&
+                            rg_unhex(out->b, json_string_value(text), sizeof out->b));
+}
+
+static void run_rejoin(struct rg_call *call)
+{
+    struct rg_errctx ctx = {.text = ""};
+    struct join *j = call->state;
+    int64_t old_id = rg_json_number(call->input, "oldId");
+    struct rg_node_row row;
+    struct rg_txn *txn;
+    enum rg_err err = join_take_place(call->input, j, &ctx);
+
+    if (!err && (old_id < 1 || old_id > RG_NODE_ID_MAX))
+        err = rg_fail(&ctx, RG_EINVALID, "oldId: must be 1 to %d", RG_NODE_ID_MAX);
+    if (!err && !take_incarnation(call->input, &j->incarnation))
+        err = rg_fail(&ctx, RG_EINVALID, "incarnation: must be %zu hex digits", 2 * sizeof j->incarnation.b);
+    if (err) {
+        join_refuse(call, err, rg_errctx_text(&ctx, err));
+        return;
+    }
+    j->old_id = (uint64_t)old_id;
+    j->forgotten = json_is_true(json_object_get(call->input, "forgotten"));
+    if (!rg_call_admit(call, "rejoin", j->region) || rg_call_txn(call, &txn) != RG_OK)
+        return;
+    err = rg_node_row_get(txn, j->old_id, &row);
+    if (err == RG_ENOTFOUND)
+        err = rg_fail(&ctx, RG_EBADTOKEN, "node %llu is not known here", (unsigned long long)j->old_id);
+    if (!err && !rg_span_is(row.region, j->region))
+        err = rg_fail(&ctx, RG_EBADTOKEN, "node %llu is not of region %s", (unsigned long long)j->old_id, j->region);
+    if (!err)
+        err = check_proof(call, &row, &ctx);
+    if (!err)
+        err = rg_pki_csr_check(rg_span_str(j->csr), &ctx);
+    if (err) {
+        if (rg_is_local_fault(err))
+            rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
+        else
+            join_refuse(call, err, rg_errctx_text(&ctx, err));
+        return;
+    }
+    err = rg_rejoin_judge(rg_api_status(call, true), txn,
+                          &(struct rg_rejoin_asked){.old_id = j->old_id, .incarnation = j->incarnation, .forgotten = j->forgotten},
+                          call->now_ms, &ctx);
+    if (!err)
+        err = join_ca_check(call, txn, &ctx);
+    if (err)
+        rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
+    else
+        join_propose(call, NULL);
+}
+
+void rg_rejoin(struct rg_call *call) { join_serve(call, run_rejoin); }
