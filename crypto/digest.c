@@ -1,7 +1,10 @@
 #include "crypto/digest.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <pthread.h>
 
@@ -181,4 +184,43 @@ uint32_t rg_crc32c_portable(uint32_t seed, const void *p, size_t n)
 {
     pthread_once(&crc_once, crc_prepare);
     return ~crc_by_table(~seed, p, n);
+}
+
+/* ---- passphrases ---- */
+
+enum { SALT_BYTES_MAX = 64 };
+
+bool rg_scrypt_ok(unsigned log2_n, unsigned r, unsigned p)
+{
+    return log2_n >= 14 && log2_n <= 18 && r >= 1 && r <= 8 && p >= 1 && p <= 4;
+}
+
+enum rg_err rg_scrypt(struct rg_span passphrase, struct rg_span salt, unsigned log2_n, unsigned r, unsigned p,
+                      uint8_t out[RG_SHA256_BYTES])
+{
+    uint64_t n = UINT64_C(1) << log2_n, maxmem = 128 * (n + p + 2) * r + (1 << 20);
+    uint8_t pass[RG_PASSPHRASE_BYTES_MAX], copy[SALT_BYTES_MAX];
+    uint32_t r32 = r, p32 = p;
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PASSWORD, pass, passphrase.n),
+                           OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, copy, salt.n),
+                           OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_N, &n),
+                           OSSL_PARAM_construct_uint32(OSSL_KDF_PARAM_SCRYPT_R, &r32),
+                           OSSL_PARAM_construct_uint32(OSSL_KDF_PARAM_SCRYPT_P, &p32),
+                           OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_MAXMEM, &maxmem),
+                           OSSL_PARAM_construct_end()};
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "SCRYPT", NULL);
+    EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
+    bool ok;
+
+    RG_ASSERT(rg_scrypt_ok(log2_n, r, p));
+    RG_ASSERT(passphrase.n <= sizeof pass);
+    RG_ASSERT(salt.n <= sizeof copy);
+    memcpy(pass, passphrase.p, passphrase.n);
+    memcpy(copy, salt.p, salt.n);
+    ok = ctx != NULL && EVP_KDF_derive(ctx, out, RG_SHA256_BYTES, params) == 1;
+    EVP_KDF_CTX_free(ctx);
+    EVP_KDF_free(kdf);
+    ERR_clear_error();
+    rg_wipe(pass, sizeof pass);
+    return ok ? RG_OK : RG_ENOMEM; /* parameters are checked: what is left is the memory it takes */
 }

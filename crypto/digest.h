@@ -1,8 +1,8 @@
-/* crypto/digest.h: hashes, HMAC, constant-time equality, random bytes; over OpenSSL. */
+/* crypto/digest.h: hashes, HMAC, scrypt, constant-time equality, random bytes; over OpenSSL. */
 #ifndef REGENT_CRYPTO_DIGEST_H
 #define REGENT_CRYPTO_DIGEST_H
 
-#include "base/util.h"
+#include "base/err.h"
 
 #define RG_SHA256_BYTES 32
 
@@ -11,6 +11,12 @@ void rg_sha256(struct rg_span in, uint8_t out[RG_SHA256_BYTES]);
 /** SHA-256 over several spans in order. */
 void rg_sha256_v(const struct rg_span *in, size_t n, uint8_t out[RG_SHA256_BYTES]);
 void rg_hmac_sha256(struct rg_span key, struct rg_span in, uint8_t out[RG_SHA256_BYTES]);
+#define RG_PASSPHRASE_BYTES_MAX 4096
+/** What the header of a sealed file may ask of scrypt: at most 256 MiB and a few seconds, whatever a damaged or hostile one says. */
+bool rg_scrypt_ok(unsigned log2_n, unsigned r, unsigned p);
+/** A key from a passphrase of at most RG_PASSPHRASE_BYTES_MAX, by parameters that rg_scrypt_ok. RG_ENOMEM: it takes more than there is. */
+RG_MUST enum rg_err rg_scrypt(struct rg_span passphrase, struct rg_span salt, unsigned log2_n, unsigned r, unsigned p,
+                              uint8_t out[RG_SHA256_BYTES]);
 /** Compare in time that depends on n alone. */
 bool rg_equal_ct(const void *a, const void *b, size_t n);
 /** Cryptographic random bytes; aborts the process when the system has none. For secrets and ids, in the shell only. */

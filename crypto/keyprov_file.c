@@ -1,15 +1,10 @@
 /* crypto/keyprov_file.c: a keystore: the shared key in a file, sealed under a passphrase. */
 #include "crypto/keyprov.h"
 
-#include <openssl/core_names.h>
-#include <openssl/err.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 #include <stdio.h>
 
 #include "crypto/digest.h"
 #include "crypto/keyprov_priv.h"
-#include "crypto/ossl_priv.h"
 #include "crypto/privfile.h"
 
 static const char magic[4] = "RGKS";
@@ -19,12 +14,6 @@ enum {
     SCRYPT_LOG2_N = 15,
     SCRYPT_R = 8,
     SCRYPT_P = 1,
-    /* What a header may ask for: at most 256 MiB and a few seconds, whatever a damaged or hostile file says. */
-    SCRYPT_LOG2_N_MIN = 14,
-    SCRYPT_LOG2_N_MAX = 18,
-    SCRYPT_R_MAX = 8,
-    SCRYPT_P_MAX = 4,
-    PASSPHRASE_BYTES_MAX = 4096,
     MATERIAL_BYTES_MAX = RG_KEY_VERSIONS_MAX * RG_DEK_BYTES,
 };
 _Static_assert(RG_KEYSTORE_BYTES_MAX > MATERIAL_BYTES_MAX + RG_TAG_BYTES + 4 * RG_KEY_VERSIONS_MAX + 256,
@@ -52,8 +41,7 @@ static bool key_id_valid(const char *id)
 
 static bool header_valid(const struct rg_keystore_header *h)
 {
-    if (h->log2_n < SCRYPT_LOG2_N_MIN || h->log2_n > SCRYPT_LOG2_N_MAX || h->r < 1 || h->r > SCRYPT_R_MAX || h->p < 1 ||
-        h->p > SCRYPT_P_MAX)
+    if (!rg_scrypt_ok(h->log2_n, h->r, h->p))
         return false;
     if (h->n_versions < 1 || h->n_versions > RG_KEY_VERSIONS_MAX)
         return false;
@@ -166,29 +154,7 @@ enum rg_err rg_keystore_header_decode(struct rg_span bytes, struct rg_keystore_h
 
 static enum rg_err derive(const struct rg_keystore_header *h, struct rg_span passphrase, uint8_t key[RG_DEK_BYTES])
 {
-    uint64_t n = UINT64_C(1) << h->log2_n, maxmem = 128 * (n + h->p + 2) * h->r + (1 << 20);
-    uint32_t r = h->r, p = h->p;
-    uint8_t pass[PASSPHRASE_BYTES_MAX], salt[RG_KEYSTORE_SALT_BYTES];
-    OSSL_PARAM params[] = {OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PASSWORD, pass, passphrase.n),
-                           OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, salt, sizeof salt),
-                           OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_N, &n),
-                           OSSL_PARAM_construct_uint32(OSSL_KDF_PARAM_SCRYPT_R, &r),
-                           OSSL_PARAM_construct_uint32(OSSL_KDF_PARAM_SCRYPT_P, &p),
-                           OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_MAXMEM, &maxmem),
-                           OSSL_PARAM_construct_end()};
-    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "SCRYPT", NULL);
-    EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
-    bool ok;
-
-    RG_ASSERT(passphrase.n <= sizeof pass);
-    memcpy(pass, passphrase.p, passphrase.n);
-    memcpy(salt, h->salt, sizeof salt);
-    ok = ctx != NULL && EVP_KDF_derive(ctx, key, RG_DEK_BYTES, params) == 1;
-    EVP_KDF_CTX_free(ctx);
-    EVP_KDF_free(kdf);
-    ERR_clear_error();
-    rg_wipe(pass, sizeof pass);
-    return ok ? RG_OK : RG_ENOMEM; /* parameters are checked: what is left is the memory it takes */
+    return rg_scrypt(passphrase, rg_span(h->salt, sizeof h->salt), h->log2_n, h->r, h->p, key);
 }
 
 static enum rg_err keystore_seal(const struct keystore *ks, struct rg_span passphrase, struct rg_buf *out)
@@ -266,9 +232,9 @@ static enum rg_err keystore_load(const char *path, const char *region, struct rg
     RG_AUTO_BUF struct rg_buf bytes = {.max = 0};
     enum rg_err err;
 
-    if (passphrase.n < 1 || passphrase.n > PASSPHRASE_BYTES_MAX)
+    if (passphrase.n < 1 || passphrase.n > RG_PASSPHRASE_BYTES_MAX)
         return rg_fail(ctx, RG_EKEY, "keystore %s: the passphrase is empty or longer than %d bytes", path,
-                       PASSPHRASE_BYTES_MAX);
+                       RG_PASSPHRASE_BYTES_MAX);
     rg_buf_init(&bytes, RG_KEYSTORE_BYTES_MAX);
     err = rg_privfile_read(path, "keystore", RG_PRIVFILE_SECRET, &bytes, ctx);
     if (err == RG_ENOTFOUND)
@@ -298,9 +264,9 @@ static enum rg_err keystore_save(const char *path, const char *region, struct ke
     RG_AUTO_BUF struct rg_buf bytes = {.max = 0};
     enum rg_err err;
 
-    if (passphrase.n < 1 || passphrase.n > PASSPHRASE_BYTES_MAX)
+    if (passphrase.n < 1 || passphrase.n > RG_PASSPHRASE_BYTES_MAX)
         return rg_fail(ctx, RG_EINVALID, "keystore %s: a passphrase of 1 to %d bytes is needed", path,
-                       PASSPHRASE_BYTES_MAX);
+                       RG_PASSPHRASE_BYTES_MAX);
     if (!region_valid(region))
         return rg_fail(ctx, RG_EINVALID, "keystore %s: '%.40s' is no region's name", path, region);
     strcpy(ks->header.region, region);
