@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/bench/bench_priv.h"
@@ -274,8 +275,11 @@ static enum rg_err floor_tls(struct rg_bench *bench, const char *dir)
 
 enum rg_err rg_bench_floor(struct rg_bench *bench, const char *dir)
 {
-    enum rg_err err = floor_disk(bench, dir);
+    enum rg_err err;
 
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+        return rg_fail(&bench->cli->err, RG_EIO, "%s cannot be made: %s", dir, strerror(errno));
+    err = floor_disk(bench, dir);
     if (!err)
         err = floor_echo(bench, NULL, "floor.loopback_round_trip", &bench->loopback_ms);
     return err ? err : floor_tls(bench, dir);

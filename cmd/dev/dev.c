@@ -110,14 +110,18 @@ static size_t nodes(const struct rg_cluster *c)
     return n;
 }
 
-/* Everything of a new cluster but its processes. */
+/* Everything of a new cluster but its processes; nothing when it could not be started then. */
 static enum rg_err make(const struct wish *wish, const char *dir, struct rg_cluster *c, struct rg_errctx *ctx)
 {
     RG_AUTO_MEM struct rg_dev_plan *p = calloc(1, sizeof *p);
+    char program[600];
     enum rg_err err;
 
     if (p == NULL)
         return RG_ENOMEM;
+    err = rg_dev_program("regentd", program, ctx);
+    if (err)
+        return err;
     p->cluster = c;
     p->workers = wish->workers;
     p->plain_http = wish->plain_http;

@@ -140,7 +140,7 @@ const struct sim_scenario sim_scenarios[] = {
     {"lease-nodes", "a region of several nodes on both sides of a partition, under a lease", 2, sim_story_lease_nodes},
     {"lease-return", "a region is let in while those that matter do not hear of it", 2, sim_story_lease_return},
     {"takeovers", "hand-overs, promotions, crashes, partitions, returns, in any order", 12, sim_story_takeovers},
-    {"promises", "a candidate out of the primary's hearing, promisers within it, confirmations as long on their way as a lease", 32,
+    {"promises", "a candidate out of the primary's hearing, promisers within it, confirmations as long on their way as a lease", 12,
      sim_story_promises},
     {"promise-forgotten", "a region whose metadata went back to before its grants promises: its primary counts none of them any more", 8,
      sim_story_promise_forgotten},

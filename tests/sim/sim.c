@@ -5,6 +5,7 @@
  * first seed that finds it. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,23 +25,40 @@ static unsigned weight(const struct options *o, const struct sim_scenario *s)
     return o->bug != NULL && s->run == sim_story_gate_off ? 0 : s->weight;
 }
 
-static const struct sim_scenario *scenario_of(const struct options *o, uint64_t seed)
-{
-    unsigned total = 0, draw;
+enum { ROUND_MAX = 512 }; /* the sum of the weights */
 
-    for (size_t i = 0; i < sim_scenarios_n; i++) {
-        if (o->scenario != NULL && strcmp(o->scenario, sim_scenarios[i].name) == 0)
-            return &sim_scenarios[i];
+/* One round of the mix: each scenario as often as its weight says, spread evenly (smooth weighted round robin). Any window of seeds as long
+ * as a round runs every story, so that what one of them finds in its first seeds is found by the mix. */
+static size_t make_round(const struct options *o, const struct sim_scenario **ret_round)
+{
+    long *credit = calloc(sim_scenarios_n, sizeof *credit);
+    size_t total = 0;
+
+    RG_ASSERT(credit != NULL);
+    for (size_t i = 0; i < sim_scenarios_n; i++)
         total += weight(o, &sim_scenarios[i]);
+    RG_ASSERT(total > 0 && total <= ROUND_MAX);
+    for (size_t k = 0; k < total; k++) {
+        size_t next = 0;
+
+        for (size_t i = 0; i < sim_scenarios_n; i++) {
+            credit[i] += weight(o, &sim_scenarios[i]);
+            if (credit[i] > credit[next])
+                next = i;
+        }
+        credit[next] -= (long)total;
+        ret_round[k] = &sim_scenarios[next];
     }
-    if (o->scenario != NULL)
-        return NULL;
-    draw = (unsigned)(seed * UINT64_C(0x9e3779b97f4a7c15) >> 33) % total;
-    for (size_t i = 0;; i++) {
-        if (draw < weight(o, &sim_scenarios[i]))
+    free(credit);
+    return total;
+}
+
+static const struct sim_scenario *scenario_named(const char *name)
+{
+    for (size_t i = 0; i < sim_scenarios_n; i++)
+        if (strcmp(name, sim_scenarios[i].name) == 0)
             return &sim_scenarios[i];
-        draw -= weight(o, &sim_scenarios[i]);
-    }
+    return NULL;
 }
 
 /* An assertion ends the process: which run it was is still said. */
@@ -142,7 +160,7 @@ static bool parse(int argc, char **argv, struct options *o)
             return false;
         }
     }
-    return o->scenario == NULL || scenario_of(o, 0) != NULL;
+    return o->scenario == NULL || scenario_named(o->scenario) != NULL;
 }
 
 static int usage(void)
@@ -155,7 +173,9 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
+    const struct sim_scenario *round[ROUND_MAX];
     struct options o = {.from = 1, .to = 20};
+    size_t round_n;
     struct totals t = {0};
     struct timespec a, b;
 
@@ -168,9 +188,10 @@ int main(int argc, char **argv)
     signal(SIGABRT, on_abort);
     if (o.coverage)
         sim_coverage_begin();
+    round_n = make_round(&o, round);
     clock_gettime(CLOCK_MONOTONIC, &a);
     for (uint64_t seed = o.from; seed <= o.to && t.failed < (o.bug != NULL ? 1 : 10); seed++) {
-        const struct sim_scenario *s = scenario_of(&o, seed);
+        const struct sim_scenario *s = o.scenario != NULL ? scenario_named(o.scenario) : round[seed % round_n];
         uint64_t hash = run_one(s, seed, &o, &t);
 
         if (o.twice > 0 && seed % o.twice == 0 && run_one(s, seed, &o, &t) != hash) {

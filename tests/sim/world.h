@@ -531,7 +531,7 @@ void sim_story_epoch_twice(uint64_t seed, bool trace, struct sim **ret_sim);
 
 struct sim_scenario {
     const char *name, *what;
-    unsigned weight; /* in a mixed range of seeds; 0: only by name */
+    unsigned weight; /* how often in a round of the mix (a round is some 300 seeds); 0: only by name */
     void (*run)(uint64_t seed, bool trace, struct sim **ret_sim);
 };
 extern const struct sim_scenario sim_scenarios[];
