@@ -73,6 +73,7 @@ struct daemon {
     /* link figures for /metrics, copied by the raft thread */
     pthread_mutex_t stats_mutex;
     struct rg_link_stat stats[RG_PEERS_MAX];
+    struct rg_link_strangers strangers;
 };
 
 static void begin_stop(struct daemon *d);
@@ -127,6 +128,7 @@ static void stats_on_timer(uv_timer_t *timer)
     for (size_t i = 0; i < c->n_peers; i++)
         if (c->peers[i].raft.id != c->id)
             rg_links_stat(d->peering.links, c->peers[i].raft.id, &d->stats[i]);
+    rg_links_strangers(d->peering.links, &d->strangers);
     pthread_mutex_unlock(&d->stats_mutex);
 }
 
@@ -164,6 +166,13 @@ static void more_metrics(void *arg, struct rg_buf *out)
     M(received_messages, "counter", "Messages received from the peer.");
     M(queued_bytes, "gauge", "Bytes waiting to be written to the peer.");
 #undef M
+#define C(field, help)                                                                                                 \
+    rg_buf_printf(out, "# HELP regent_link_strangers_" #field "_total " help "\n# TYPE regent_link_strangers_" #field "_total counter\n" \
+                       "regent_link_strangers_" #field "_total %llu\n", (unsigned long long)d->strangers.field)
+    C(handshakes, "Connections at the link port that showed a certificate of the cluster.");
+    C(failed, "Handshakes at the link port that were broken off, refused or too long.");
+    C(refused, "Connections at the link port closed for want of a place, or since one address came too often.");
+#undef C
     pthread_mutex_unlock(&d->stats_mutex);
     if (d->server == NULL)
         return;

@@ -1,7 +1,7 @@
 /* net/http/conn.c: one client's connection: socket, TLS, deadlines, and the bytes between them and the protocols. */
 #include "net/http/server_priv.h"
 
-#include <arpa/inet.h>
+#include "net/fair/address.h"
 
 enum { CONNS_KEPT = 128, PULL_BYTES = 64 * 1024, REFILL_PER_S = 10 };
 
@@ -556,36 +556,6 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 /* ---- accept ---- */
 
-/* IPv6: whoever has one address of a /64 has them all. */
-static void address_key(const struct sockaddr_storage *from, uint8_t key[16])
-{
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
-
-    memset(key, 0, 16);
-    if (from->ss_family == AF_INET) {
-        memcpy(key, &((const struct sockaddr_in *)from)->sin_addr, 4);
-    } else if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-        memcpy(key, in6->sin6_addr.s6_addr + 12, 4);
-    } else {
-        memcpy(key, in6->sin6_addr.s6_addr, 8);
-        key[15] = 1;
-    }
-}
-
-static void name_peer(struct rg_httpconn *conn, const struct sockaddr_storage *from)
-{
-    bool v6 = from->ss_family == AF_INET6;
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
-    const struct sockaddr_in *in4 = (const struct sockaddr_in *)from;
-    char host[INET6_ADDRSTRLEN] = "?";
-
-    if (v6)
-        inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
-    else
-        inet_ntop(AF_INET, &in4->sin_addr, host, sizeof host);
-    snprintf(conn->peer, sizeof conn->peer, v6 ? "[%s]:%u" : "%s:%u", host, ntohs(v6 ? in6->sin6_port : in4->sin_port));
-}
-
 /* When there is no place, the oldest that has not shown that it speaks TLS gives way; connections are listed newest first. */
 static void make_room(struct rg_worker *worker, const struct rg_httpconn *for_this)
 {
@@ -627,8 +597,8 @@ static bool admit(struct rg_httpconn *conn)
     memset(&from, 0, sizeof from);
     if (uv_tcp_getpeername(&conn->tcp, (struct sockaddr *)&from, &len) != 0)
         return false;
-    name_peer(conn, &from);
-    address_key(&from, key);
+    rg_address_text((const struct sockaddr *)&from, conn->peer);
+    rg_address_key((const struct sockaddr *)&from, key);
     taken = take_address(conn, key); /* whoever is over its share takes nobody's place */
     if (taken && worker->n_conns > config_of(conn)->conns_max)
         make_room(worker, conn);

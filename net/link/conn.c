@@ -55,36 +55,31 @@ static void conn_free(struct conn *c)
     free(c);
 }
 
-struct conn *rg_conn_new(struct rg_links *links, struct peer *peer)
+/* ssl: take, with its memory BIOs, also when there is none: NULL. */
+static struct conn *conn_make(struct rg_links *links, struct peer *peer, SSL *ssl, BIO *in, BIO *out)
 {
     struct conn *c = calloc(1, sizeof *c);
 
-    if (c == NULL)
+    if (c == NULL) {
+        SSL_free(ssl);
         return NULL;
+    }
     c->links = links;
     c->peer = peer;
     c->dialled = peer != NULL;
-    rg_sm_init(&c->sm, &conn_table, c->dialled ? CONN_CONNECTING : CONN_TLS);
+    rg_sm_init(&c->sm, &conn_table, c->dialled ? CONN_CONNECTING : CONN_HELLO);
     c->since_ms = c->heard_ms = uv_now(links->config.loop);
     rg_buf_init(&c->plain_in, RG_FRAME_BYTES_MAX + 64);
     rg_buf_init(&c->packed, RG_FRAME_BATCH_BYTES_MAX);
     rg_buf_init(&c->plain_out, links->config.queue_bytes_max + RG_FRAME_BYTES_MAX);
-    c->ssl = SSL_new(links->tls);
-    c->in = BIO_new(BIO_s_mem());
-    c->out = BIO_new(BIO_s_mem());
-    if (c->ssl == NULL || c->in == NULL || c->out == NULL || (c->dialled && rg_frame_writer_new(&c->writer) != RG_OK) ||
-        rg_frame_reader_new(RG_LINK_MESSAGE_BYTES_MAX, &c->reader) != RG_OK ||
-        uv_tcp_init(links->config.loop, &c->tcp) != 0) {
-        BIO_free(c->in);
-        BIO_free(c->out);
+    c->ssl = ssl;
+    c->in = in;
+    c->out = out;
+    if ((c->dialled && rg_frame_writer_new(&c->writer) != RG_OK) ||
+        rg_frame_reader_new(RG_LINK_MESSAGE_BYTES_MAX, &c->reader) != RG_OK || uv_tcp_init(links->config.loop, &c->tcp) != 0) {
         conn_free(c);
         return NULL;
     }
-    SSL_set_bio(c->ssl, c->in, c->out);
-    if (c->dialled)
-        SSL_set_connect_state(c->ssl);
-    else
-        SSL_set_accept_state(c->ssl);
     c->tcp.data = c;
     c->next = links->conns;
     if (c->next != NULL)
@@ -95,6 +90,23 @@ struct conn *rg_conn_new(struct rg_links *links, struct peer *peer)
     return c;
 }
 
+struct conn *rg_conn_new(struct rg_links *links, struct peer *peer)
+{
+    SSL *ssl = SSL_new(links->tls);
+    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+
+    RG_ASSERT(peer != NULL);
+    if (ssl == NULL || in == NULL || out == NULL) {
+        BIO_free(in);
+        BIO_free(out);
+        SSL_free(ssl);
+        return NULL;
+    }
+    SSL_set_bio(ssl, in, out);
+    SSL_set_connect_state(ssl);
+    return conn_make(links, peer, ssl, in, out);
+}
+
 /* ---- closing ---- */
 
 static void on_closed(uv_handle_t *handle)
@@ -103,6 +115,10 @@ static void on_closed(uv_handle_t *handle)
     struct rg_links *links = c->links;
     uint64_t peer = c->tell_down;
 
+    if (c->lingered) {
+        RG_ASSERT(links->lingerers > 0);
+        links->lingerers--;
+    }
     unlink_conn(c);
     conn_free(c);
     if (peer != 0 && !links->closing)
@@ -327,6 +343,18 @@ static void send_ack(struct conn *c, bool accepted, const char *why)
     rg_conn_flush(c);
 }
 
+/* The one that has had the longest; connections are listed newest first. */
+static void close_lingerer(struct rg_links *links)
+{
+    struct conn *oldest = NULL;
+
+    for (struct conn *c = links->conns; c != NULL; c = c->next)
+        if (rg_conn_state(c) == CONN_LINGER)
+            oldest = c;
+    if (oldest != NULL)
+        rg_conn_close(oldest, "");
+}
+
 /* The refusal leaves, then our end of the stream; what the other side still says is read and dropped, since unread
  * bytes would make the kernel reset the connection and the refusal with it. */
 void rg_conn_refuse(struct conn *c, const char *why)
@@ -337,6 +365,11 @@ void rg_conn_refuse(struct conn *c, const char *why)
     lose(c, why);
     rg_sm_move(&c->sm, CONN_LINGER);
     c->since_ms = now_ms(c);
+    c->lingered = true;
+    if (++c->links->lingerers > LINGERERS_MAX)
+        close_lingerer(c->links);
+    if (rg_conn_state(c) == CONN_CLOSED)
+        return;
     if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shut_down) != 0)
         rg_conn_close(c, why);
     else
@@ -568,6 +601,23 @@ static bool check_name(struct conn *c)
     return false;
 }
 
+/* TLS is agreed upon. False: it is over. */
+static bool begin_hello(struct conn *c)
+{
+    c->channels = rg_links_agreed(c->ssl);
+    if (!check_name(c))
+        return false;
+    if (!c->dialled) {
+        struct conn *old = c->peer->greeting;
+
+        c->peer->greeting = c;
+        if (old != NULL)
+            rg_conn_close(old, "the peer has connected anew");
+    }
+    send_hello(c, c->peer->id);
+    return rg_conn_state(c) == CONN_HELLO;
+}
+
 static bool shake_hands(struct conn *c)
 {
     int rv, why;
@@ -585,18 +635,7 @@ static bool shake_hands(struct conn *c)
     if (rv != 1)
         return false;
     rg_sm_move(&c->sm, CONN_HELLO);
-    c->channels = rg_links_agreed(c->ssl);
-    if (!check_name(c))
-        return false;
-    if (!c->dialled) {
-        struct conn *old = c->peer->greeting;
-
-        c->peer->greeting = c;
-        if (old != NULL)
-            rg_conn_close(old, "the peer has connected anew");
-    }
-    send_hello(c, c->peer->id);
-    return rg_conn_state(c) == CONN_HELLO;
+    return begin_hello(c);
 }
 
 static void on_ciphertext(struct conn *c)
@@ -662,16 +701,40 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     on_ciphertext(c);
 }
 
-void rg_conn_start(struct conn *c)
+static bool start_reading(struct conn *c)
 {
-    int rv;
+    int rv = uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
 
-    if (c->dialled)
-        rg_sm_move(&c->sm, CONN_TLS);
-    uv_tcp_nodelay(&c->tcp, 1);
-    rv = uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
     if (rv != 0)
         rg_conn_close(c, uv_strerror(rv));
-    else if (c->dialled)
-        shake_hands(c);
+    return rv == 0;
+}
+
+void rg_conn_start(struct conn *c)
+{
+    rg_sm_move(&c->sm, CONN_TLS);
+    uv_tcp_nodelay(&c->tcp, 1);
+    if (start_reading(c))
+        (void)shake_hands(c);
+}
+
+void rg_conn_adopt(struct rg_links *links, struct rg_arrival *arrival)
+{
+    struct conn *c = conn_make(links, NULL, RG_STEAL(arrival->ssl), arrival->in, arrival->out);
+    int rv;
+
+    if (c == NULL) {
+        rg_arrival_free(arrival);
+        return;
+    }
+    memcpy(c->from, arrival->from, sizeof c->from);
+    memcpy(c->address, arrival->address, sizeof c->address);
+    rv = uv_tcp_open(&c->tcp, arrival->fd);
+    if (rv == 0)
+        arrival->fd = -1;
+    rg_arrival_free(arrival);
+    if (rv != 0)
+        rg_conn_close(c, uv_strerror(rv));
+    else if (start_reading(c) && begin_hello(c))
+        on_ciphertext(c); /* what came behind the handshake */
 }

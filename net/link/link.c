@@ -12,9 +12,6 @@ enum {
     BACKOFF_MS_MIN = 20,
     STEADY_MS = 500,      /* up for so long: the next loss begins with the shortest backoff */
     STUCK_DIAL_MS = 500,  /* a dial that old is begun anew when the peer itself comes */
-    ACCEPT_RETRY_MS = 50, /* no memory for a connection */
-    REFUSAL_WINDOW_MS = 10000,
-    REFUSAL_LINES_MAX = 10,
     RELOG_MS = 60000,
 };
 
@@ -32,26 +29,6 @@ static uint64_t dead_ms(const struct rg_links *links)
 }
 
 /* ---- the log ---- */
-
-static void log_refused(struct rg_links *links, const struct conn *c, const char *why)
-{
-    struct refusals *r = &links->refusals;
-    uint64_t now = uv_now(links->config.loop);
-
-    if (now - r->window_ms >= REFUSAL_WINDOW_MS) {
-        r->window_ms = now;
-        r->lines = 0;
-        r->last[0] = '\0';
-    }
-    if (r->lines >= REFUSAL_LINES_MAX || strncmp(r->last, why, sizeof r->last - 1) == 0) {
-        r->unlogged++;
-        return;
-    }
-    rg_log_warn(links->config.log, "link.refused", "from=%s unlogged=%u reason=\"%s\"", c->from, r->unlogged, why);
-    snprintf(r->last, sizeof r->last, "%s", why);
-    r->unlogged = 0;
-    r->lines++;
-}
 
 /* Why a peer cannot be reached: once for each reason, and again each minute. */
 static void log_failed(struct rg_links *links, struct peer *peer, const char *why)
@@ -130,6 +107,45 @@ static void on_dialled(uv_connect_t *req, int status)
         rg_conn_start(c);
 }
 
+/* ---- where peers are ---- */
+
+/* The door lets those first who come from where a peer is. */
+static void tell_door(struct rg_links *links)
+{
+    static const uint8_t nowhere[RG_ADDRESS_BYTES];
+    struct rg_known known[RG_DOOR_KNOWN_MAX];
+    size_t n = 0;
+
+    _Static_assert(RG_LINK_PEERS_MAX * PEER_PLACES <= RG_DOOR_KNOWN_MAX, "each place has a place");
+    for (size_t i = 0; i < links->n_peers; i++)
+        for (size_t k = 0; k < PEER_PLACES && !links->peers[i].removed; k++) {
+            const uint8_t *place = links->peers[i].places[k];
+            size_t at = 0;
+
+            if (memcmp(place, nowhere, sizeof nowhere) == 0)
+                continue;
+            while (at < n && memcmp(known[at].address, place, RG_ADDRESS_BYTES) != 0)
+                at++;
+            if (at == n) {
+                known[n] = (struct rg_known){.peers = 0};
+                memcpy(known[n++].address, place, RG_ADDRESS_BYTES);
+            }
+            known[at].peers++;
+        }
+    rg_door_know(links->door, known, n);
+}
+
+static void found_at(struct rg_links *links, struct peer *peer, size_t k, const uint8_t address[RG_ADDRESS_BYTES])
+{
+    RG_ASSERT(k < PEER_PLACES);
+    if (memcmp(peer->places[k], address, RG_ADDRESS_BYTES) == 0)
+        return;
+    memcpy(peer->places[k], address, RG_ADDRESS_BYTES);
+    tell_door(links);
+}
+
+/* ---- dialling ---- */
+
 static void dial_address(struct rg_links *links, struct peer *peer, const struct sockaddr *sa)
 {
     struct conn *c = rg_conn_new(links, peer);
@@ -197,6 +213,17 @@ static const struct sockaddr *choose(const struct addrinfo *found, unsigned nth)
     return a->ai_addr;
 }
 
+/* All that a name stands for: from any of them it may come. */
+static void found_at_all(struct rg_links *links, struct peer *peer, const struct addrinfo *found)
+{
+    uint8_t address[RG_ADDRESS_BYTES];
+
+    for (size_t k = 0; k < PEER_PLACES - 1 && found != NULL; k++, found = found->ai_next) {
+        rg_address_key(found->ai_addr, address);
+        found_at(links, peer, k, address);
+    }
+}
+
 static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
 {
     struct lookup *l = RG_CONTAINER(req, struct lookup, req);
@@ -206,6 +233,7 @@ static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *foun
     links->handles--;
     if (!links->closing && peer != NULL && !peer->removed && peer->serial == l->serial && peer->out == NULL) {
         if (status == 0 && found != NULL) {
+            found_at_all(links, peer, found);
             dial_address(links, peer, choose(found, peer->dials++));
         } else {
             log_failed(links, peer, status != 0 ? uv_strerror(status) : "the name has no address");
@@ -233,12 +261,15 @@ static void dial(struct rg_links *links, struct peer *peer)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     char host[100], port[8];
     struct sockaddr_storage sa;
+    uint8_t address[RG_ADDRESS_BYTES];
     struct lookup *l;
 
     peer->dial_at_ms = UINT64_MAX;
     dial_where(links, peer, host, port);
     if (uv_ip4_addr(host, atoi(port), (struct sockaddr_in *)&sa) == 0 ||
         uv_ip6_addr(host, atoi(port), (struct sockaddr_in6 *)&sa) == 0) {
+        rg_address_key((const struct sockaddr *)&sa, address);
+        found_at(links, peer, 0, address);
         dial_address(links, peer, (struct sockaddr *)&sa);
         return;
     }
@@ -278,6 +309,7 @@ void rg_links_on_conn_up(struct conn *c)
 
     rg_links_wake(links, uv_now(links->config.loop) + links->config.keepalive_ms);
     if (!c->dialled) {
+        found_at(links, peer, PEER_PLACES - 1, c->address);
         on_accepted_up(links, peer);
         return;
     }
@@ -333,7 +365,7 @@ void rg_links_on_conn_lost(struct conn *c, const char *why)
         rg_log_info(links->config.log, "link.closed", "peer=%llu side=accepted reason=\"%s\"",
                     (unsigned long long)peer->id, why);
     } else if (rg_conn_state(c) != CONN_UP) {
-        log_refused(links, c, why);
+        rg_refusals_log(&links->refusals, links->config.log, uv_now(links->config.loop), c->from, why);
     }
 }
 
@@ -344,6 +376,7 @@ void rg_links_try_finish(struct rg_links *links)
 
     if (!links->closing || links->conns != NULL || links->handles > 0)
         return;
+    RG_ASSERT(links->door == NULL);
     SSL_CTX_free(links->tls);
     free(links);
     closed(arg);
@@ -395,8 +428,6 @@ static void forgive(struct rg_links *links, uint64_t late_ms)
     }
 }
 
-static void accept_one(struct rg_links *links);
-
 static void on_tick(uv_timer_t *timer)
 {
     struct rg_links *links = timer->data;
@@ -405,8 +436,6 @@ static void on_tick(uv_timer_t *timer)
     if (now - links->tick_at_ms > dead_ms(links) / 8)
         forgive(links, now - links->tick_at_ms);
     links->tick_at_ms = UINT64_MAX;
-    if (links->accept_waits)
-        accept_one(links);
     for (struct conn *c = links->conns, *after; c != NULL; c = after) {
         uint64_t at;
 
@@ -428,65 +457,30 @@ static void on_tick(uv_timer_t *timer)
         rg_links_wake(links, next);
 }
 
-/* ---- accepting ---- */
+/* ---- from the door ---- */
 
-/* Whoever holds many connections open without a certificate pushes out his own oldest, not our peers: not those that are up, and, as long
- * as he comes from few addresses, not those that are shaking hands. */
-static void make_room(struct rg_links *links, const struct conn *newest)
+/* Some at a time: what else the loop carries goes on in between. */
+static void on_arrived(uv_async_t *async)
 {
-    unsigned share = RG_MAX(links->config.strangers_max / 4, (unsigned)STRANGERS_SHARE_MIN), n = 0, n_own = 0;
-    struct conn *oldest = NULL, *oldest_own = NULL;
+    struct rg_links *links = async->data;
+    struct rg_arrival *arrival = NULL;
 
-    for (struct conn *c = links->conns; c != NULL; c = c->next) {
-        if (c->dialled || c->peer != NULL || rg_conn_state(c) == CONN_CLOSED)
-            continue;
-        oldest = c;
-        n++;
-        if (strcmp(c->from, newest->from) == 0) {
-            oldest_own = c;
-            n_own++;
-        }
+    for (int i = 0; i < ARRIVALS_A_TURN && !links->closing; i++) {
+        arrival = rg_door_take(links->door);
+        if (arrival == NULL)
+            return;
+        rg_conn_adopt(links, arrival);
     }
-    if (n_own > share)
-        rg_conn_close(oldest_own, "too many connections of one address at once");
-    else if (n > links->config.strangers_max)
-        rg_conn_close(oldest, "too many connections at once");
+    if (!links->closing)
+        uv_async_send(async);
 }
 
-static void name_stranger(struct conn *c)
+/* On the door's thread. */
+static void on_arrival(void *arg)
 {
-    struct sockaddr_storage sa;
-    int len = sizeof sa;
+    struct rg_links *links = arg;
 
-    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&sa, &len) != 0 ||
-        uv_ip_name((struct sockaddr *)&sa, c->from, sizeof c->from) != 0)
-        strcpy(c->from, "?");
-}
-
-static void accept_one(struct rg_links *links)
-{
-    struct conn *c = rg_conn_new(links, NULL);
-
-    links->accept_waits = c == NULL; /* the listener rests until the connection was taken */
-    if (c == NULL) {
-        rg_links_wake(links, uv_now(links->config.loop) + ACCEPT_RETRY_MS);
-        return;
-    }
-    if (uv_accept((uv_stream_t *)&links->listener, (uv_stream_t *)&c->tcp) != 0) {
-        rg_conn_close(c, "cannot be accepted");
-        return;
-    }
-    name_stranger(c);
-    rg_conn_start(c);
-    make_room(links, c);
-}
-
-static void on_accept(uv_stream_t *listener, int status)
-{
-    struct rg_links *links = listener->data;
-
-    if (status >= 0 && !links->closing)
-        accept_one(links);
+    uv_async_send(&links->arrived);
 }
 
 /* ---- TLS ---- */
@@ -559,28 +553,6 @@ static enum rg_err tls_new(const struct rg_links_config *config, SSL_CTX **ret_t
 
 /* ---- public ---- */
 
-static enum rg_err listen_on(struct rg_links *links, uint16_t *ret_port, struct rg_errctx *ctx)
-{
-    const struct rg_links_config *config = &links->config;
-    struct sockaddr_storage sa;
-    int len = sizeof sa, rv;
-
-    if (uv_ip4_addr(config->listen_address, config->listen_port, (struct sockaddr_in *)&sa) != 0 &&
-        uv_ip6_addr(config->listen_address, config->listen_port, (struct sockaddr_in6 *)&sa) != 0)
-        return rg_fail(ctx, RG_EINVALID, "link: %s is not an IP address", config->listen_address);
-    rv = uv_tcp_bind(&links->listener, (struct sockaddr *)&sa, 0);
-    if (rv == 0)
-        rv = uv_listen((uv_stream_t *)&links->listener, 64, on_accept);
-    if (rv == 0)
-        rv = uv_tcp_getsockname(&links->listener, (struct sockaddr *)&sa, &len);
-    if (rv != 0)
-        return rg_fail(ctx, RG_EIO, "link: listen on %s port %u: %s", config->listen_address, config->listen_port,
-                       uv_strerror(rv));
-    *ret_port = ntohs(sa.ss_family == AF_INET ? ((struct sockaddr_in *)&sa)->sin_port
-                                              : ((struct sockaddr_in6 *)&sa)->sin6_port);
-    return RG_OK;
-}
-
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct rg_links *links = handle->data;
@@ -595,22 +567,25 @@ static void on_before_poll(uv_prepare_t *hook) { rg_links_flush(hook->data); }
 
 static void on_after_poll(uv_check_t *hook) { rg_links_flush(hook->data); }
 
-static void open_handles(struct rg_links *links)
+static enum rg_err open_handles(struct rg_links *links)
 {
     uv_loop_t *loop = links->config.loop;
 
-    uv_tcp_init(loop, &links->listener);
+    if (uv_async_init(loop, &links->arrived, on_arrived) != 0)
+        return RG_EIO;
     uv_timer_init(loop, &links->tick);
     uv_prepare_init(loop, &links->before_poll);
     uv_check_init(loop, &links->after_poll);
-    links->listener.data = links->tick.data = links->before_poll.data = links->after_poll.data = links;
+    links->arrived.data = links->tick.data = links->before_poll.data = links->after_poll.data = links;
     links->handles = 4;
+    return RG_OK;
 }
 
 enum rg_err rg_links_new(const struct rg_links_config *config, struct rg_links **ret_links, uint16_t *ret_port,
                          struct rg_errctx *ctx)
 {
     struct rg_links *links = calloc(1, sizeof *links);
+    struct rg_door_config door;
     enum rg_err err;
 
     if (links == NULL)
@@ -627,8 +602,16 @@ enum rg_err rg_links_new(const struct rg_links_config *config, struct rg_links *
         free(links);
         return err;
     }
-    open_handles(links);
-    err = listen_on(links, ret_port, ctx);
+    err = open_handles(links);
+    if (err) {
+        SSL_CTX_free(links->tls);
+        free(links);
+        return err;
+    }
+    door = (struct rg_door_config){.address = config->listen_address, .port = config->listen_port, .tls = links->tls,
+                                   .places = links->config.strangers_max, .seed = rg_prng_u64(&links->prng), .log = config->log,
+                                   .on_arrival = on_arrival, .arg = links};
+    err = rg_door_open(&door, &links->door, ret_port, ctx);
     if (err) {
         rg_links_close(links, nothing, NULL); /* its memory returns when the loop runs next */
         return err;
@@ -668,6 +651,7 @@ enum rg_err rg_links_add(struct rg_links *links, uint64_t id, const char *addres
         return RG_OK;
     }
     strcpy(peer->address, address);
+    memset(peer->places, 0, sizeof peer->places);
     peer->removed = false;
     peer->serial = ++links->serial;
     peer->backoff_ms = BACKOFF_MS_MIN;
@@ -684,6 +668,7 @@ void rg_links_remove(struct rg_links *links, uint64_t id)
     if (peer == NULL)
         return;
     peer->removed = true;
+    tell_door(links);
     if (peer->out != NULL)
         rg_conn_close(peer->out, "the peer was removed");
     if (peer->in != NULL)
@@ -731,6 +716,14 @@ void rg_links_stat(struct rg_links *links, uint64_t id, struct rg_link_stat *ret
     ret_stat->queued_bytes = peer->out->writing + peer->out->plain_out.len + peer->out->packed.len;
 }
 
+void rg_links_strangers(struct rg_links *links, struct rg_link_strangers *ret_strangers)
+{
+    struct rg_door_stat stat;
+
+    rg_door_stat(links->door, &stat);
+    *ret_strangers = (struct rg_link_strangers){stat.handshakes, stat.failed, stat.refused};
+}
+
 void rg_links_close(struct rg_links *links, void (*closed)(void *arg), void *arg)
 {
     RG_ASSERT(!links->closing);
@@ -741,7 +734,8 @@ void rg_links_close(struct rg_links *links, void (*closed)(void *arg), void *arg
         rg_conn_close(c, "stopping");
     for (size_t i = 0; i < links->n_peers; i++)
         links->peers[i].removed = true; /* no dial from a callback that runs now */
-    uv_close((uv_handle_t *)&links->listener, on_handle_closed);
+    rg_door_close(RG_STEAL(links->door)); /* before the handle that it wakes */
+    uv_close((uv_handle_t *)&links->arrived, on_handle_closed);
     uv_close((uv_handle_t *)&links->tick, on_handle_closed);
     uv_close((uv_handle_t *)&links->before_poll, on_handle_closed);
     uv_close((uv_handle_t *)&links->after_poll, on_handle_closed);

@@ -1,6 +1,7 @@
-/* net/link/link.h: mutual-TLS 1.3 links between nodes, on the raft thread's loop. Both sides dial; one connection for each
- * direction is enough: A's messages to B travel on the connection that A dialled, and B answers on its own. Messages
- * are framed, LZ4-compressed when that helps, and arrive whole and in order or not at all.
+/* net/link/link.h: mutual-TLS 1.3 links between nodes, on the raft thread's loop. Who connects from outside shakes hands on a thread of
+ * its own first (net/link/door.h). Both sides dial; one connection for each direction is enough: A's messages to B travel on the
+ * connection that A dialled, and B answers on its own. Messages are framed, LZ4-compressed when that helps, and arrive whole and in
+ * order or not at all.
  *
  * A message has a channel: whose it is. Both ends agree on "regent-link/2" by ALPN. A peer that does not is of a release before
  * channels: it gets, and sends, the first framing, where a message is control's if it begins with RG_CONTROL_BYTE and raft's
@@ -46,7 +47,7 @@ struct rg_links_config {
     unsigned backoff_ms_max; /* [2000] reconnect with jitter, from 20 ms */
     size_t queue_bytes_max;  /* [32 MiB] for each peer */
     uint64_t seed;           /* for jitter */
-    unsigned strangers_max;  /* [128] accepted connections whose certificate is not known yet */
+    unsigned strangers_max;  /* [128] accepted connections whose certificate is not known yet; log is called from their thread, too */
     bool first_framing;      /* [false] be as a release before channels; for tests */
     void *arg;
     /* Our hello, sent first on every new connection: cluster state the node wants checked (RAFT.md rule 10). Appended
@@ -93,6 +94,11 @@ RG_MUST enum rg_err rg_links_send(struct rg_links *links, uint64_t peer, unsigne
 /** Write out what is queued now. */
 void rg_links_flush(struct rg_links *links);
 void rg_links_stat(struct rg_links *links, uint64_t peer, struct rg_link_stat *ret_stat);
+/* Connections from outside, before it was known who they are. */
+struct rg_link_strangers {
+    uint64_t handshakes, failed, refused; /* done; broken off or too long; closed for want of a place, or since they came too often */
+};
+void rg_links_strangers(struct rg_links *links, struct rg_link_strangers *ret_strangers);
 /** Close everything, then call closed (memory returns there). No other callback comes any more. */
 void rg_links_close(struct rg_links *links, void (*closed)(void *arg), void *arg);
 

@@ -1,5 +1,5 @@
 /* net/link/link_priv.h: links, their peers and connections: shared by link.c (peers, dialling, keepalives) and conn.c
- * (TLS, frames). */
+ * (TLS, frames). Who is not known yet is not here: door.h. */
 #ifndef REGENT_NET_LINK_LINK_PRIV_H
 #define REGENT_NET_LINK_LINK_PRIV_H
 
@@ -9,6 +9,7 @@
 #include "base/prng.h"
 #include "base/sm.h"
 #include "net/link/link.h"
+#include "net/link/door.h"
 #include "net/link/frame.h"
 
 enum {
@@ -20,7 +21,9 @@ enum {
     CERT_BYTES_MAX = 8192,
     LINGER_MS_MAX = 1000, /* for a refusal to arrive before the connection ends */
     STRANGERS_MAX = 128,  /* accepted connections whose certificate is not known yet */
-    STRANGERS_SHARE_MIN = 8, /* of one address: a quarter, but not fewer */
+    LINGERERS_MAX = 16,   /* accepted ones that were refused, and may still read so */
+    ARRIVALS_A_TURN = 8,  /* taken from the door */
+    PEER_PLACES = 5,      /* addresses of one peer: four that it was found at, and the one that it came from */
 };
 
 _Static_assert(RG_LINK_CHANNELS_MAX == RG_FRAME_CHANNELS, "what a frame can say");
@@ -28,12 +31,12 @@ _Static_assert(RG_LINK_CHANNELS_MAX == RG_FRAME_CHANNELS, "what a frame can say"
 struct peer;
 
 /* CONNECTING → TLS → HELLO → UP;  HELLO → LINGER (refused: the reason is on its way);  any other → CLOSED (memory returns in
- * the close callback). An accepted one begins in TLS. From LINGER on a connection has no peer. */
+ * the close callback). An accepted one begins in HELLO: it had its handshake at the door. From LINGER on a connection has no peer. */
 enum conn_state { CONN_CONNECTING, CONN_TLS, CONN_HELLO, CONN_UP, CONN_LINGER, CONN_CLOSED };
 
 struct conn {
     struct rg_links *links;
-    struct peer *peer; /* NULL on an accepted one until its certificate is known, and from LINGER on */
+    struct peer *peer; /* NULL on an accepted one until its certificate was looked at, and from LINGER on */
     uv_tcp_t tcp;
     uv_connect_t dial;
     uv_shutdown_t shutdown;
@@ -41,6 +44,7 @@ struct conn {
     BIO *in, *out; /* owned by ssl: ciphertext in, ciphertext out */
     struct rg_sm sm;
     bool dialled, heard_hello, heard_ack;
+    bool lingered;          /* counted as such */
     bool channels;          /* from HELLO on: both sides speak frames with channels, otherwise the first framing */
     uint8_t packed_channel; /* as in the frame */
     uint64_t tell_down; /* peer to call on_down for once closed; 0: none */
@@ -52,7 +56,8 @@ struct conn {
     size_t writing;                 /* ciphertext handed to libuv */
     struct rg_frame_writer *writer; /* own; dialled ones alone send messages */
     struct rg_frame_reader *reader; /* own */
-    char from[64];                  /* address of the other side, for the log */
+    char from[RG_ADDRESS_TEXT_MAX]; /* address of the other side, for the log */
+    uint8_t address[RG_ADDRESS_BYTES]; /* accepted ones: where from */
     struct conn *next, **link;      /* of links->conns */
 };
 
@@ -66,22 +71,17 @@ struct peer {
     uint64_t dial_at_ms;   /* UINT64_MAX: an address is being looked up */
     unsigned backoff_ms, dials;
     uint64_t serial;  /* of its address: an answer for an older one is not used */
+    uint8_t places[PEER_PLACES][RG_ADDRESS_BYTES]; /* where it is, as far as is known; zeroed: nothing. The last: where it came from */
     char logged[128]; /* why it could not be reached, as last logged */
     uint64_t logged_ms;
     uint64_t dropped_logged_ms; /* when messages of an unknown channel were last logged; 0: never */
     struct rg_link_stat stat;
 };
 
-/* Who was refused: lines of one reason, and lines at all, are limited in each window. */
-struct refusals {
-    uint64_t window_ms;
-    unsigned lines, unlogged;
-    char last[200];
-};
-
 struct rg_links {
     struct rg_links_config config;
-    uv_tcp_t listener;
+    struct rg_door *door; /* own */
+    uv_async_t arrived;   /* somebody is to be taken from it */
     uv_timer_t tick;
     uint64_t tick_at_ms;      /* UINT64_MAX: not set */
     uv_prepare_t before_poll; /* what a turn queued leaves before the loop sleeps */
@@ -91,22 +91,25 @@ struct rg_links {
     size_t n_peers;
     uint64_t serial;
     struct conn *conns;
-    struct refusals refusals;
+    struct rg_refusals refusals;
     struct rg_prng prng;
     uint8_t read_buf[READ_BYTES];
     uint8_t write_buf[WRITE_BYTES + WRITE_BYTES / 8]; /* ciphertext of one SSL_write */
-    bool closing, accept_waits; /* accept_waits: a connection is there, but there was no memory for it */
-    unsigned handles;           /* listener, timer, hooks and look-ups, until closed */
+    unsigned lingerers;
+    bool closing;
+    unsigned handles; /* async, timer, hooks and look-ups, until closed */
     void (*closed)(void *arg);
     void *closed_arg;
 };
 
 struct peer *rg_links_peer(struct rg_links *links, uint64_t id);
 static inline enum conn_state rg_conn_state(const struct conn *conn) { return (enum conn_state)conn->sm.state; }
-/** A new connection in state CONNECTING (dialled to peer) or TLS (accepted). NULL: out of memory. */
+/** A new connection in state CONNECTING, dialled to peer. NULL: out of memory. */
 struct conn *rg_conn_new(struct rg_links *links, struct peer *peer);
 /** Begin TLS and reading. */
 void rg_conn_start(struct conn *conn);
+/** One from the door (consume), in state HELLO: look at its certificate, greet, read. */
+void rg_conn_adopt(struct rg_links *links, struct rg_arrival *arrival);
 /** Close once, with the reason for the log and the peer's status. Calls nobody back before the loop's next step. */
 void rg_conn_close(struct conn *conn, const char *why);
 /** Tell the other side why, then close. */

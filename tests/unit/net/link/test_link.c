@@ -1,6 +1,8 @@
 /* net/link: two nodes on one loop: messages whole and in order, strangers refused, a broken connection made again. */
-#include <signal.h>
 #include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -31,21 +33,28 @@ static char dir[TMPDIR_BYTES];
 static uv_loop_t loop;
 static struct node nodes[NODES + 1];
 
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER; /* the door has a thread of its own */
+
 static void on_log(void *arg, enum rg_log_level level, const char *event, const char *keys)
 {
     struct node *n = arg;
 
     (void)level;
+    pthread_mutex_lock(&log_lock);
     if (n->n_log < LOG_MAX)
         snprintf(n->log[n->n_log++], sizeof n->log[0], "%s %s", event, keys);
+    pthread_mutex_unlock(&log_lock);
 }
 
 static bool logged(const struct node *n, const char *text)
 {
+    bool found = false;
+
+    pthread_mutex_lock(&log_lock);
     for (size_t i = 0; i < n->n_log; i++)
-        if (strstr(n->log[i], text) != NULL)
-            return true;
-    return false;
+        found |= strstr(n->log[i], text) != NULL;
+    pthread_mutex_unlock(&log_lock);
+    return found;
 }
 
 static void hello(void *arg, uint64_t peer, struct rg_buf *out)
@@ -189,12 +198,14 @@ static void connect_both(uint64_t a, uint64_t b)
         ck_assert_msg(cond, "not within 8 s: %s", #cond);                                                              \
     } while (0)
 
+/* What the door's thread does wakes the loop only when somebody is let in. */
 static void run_some(void)
 {
     for (uint64_t i = 1; i <= NODES; i++)
         if (nodes[i].links != NULL)
             rg_links_flush(nodes[i].links);
-    uv_run(&loop, UV_RUN_ONCE);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    usleep(100);
 }
 
 static void run_ms(uint64_t ms)
@@ -498,43 +509,83 @@ static bool ended(int fd)
 {
     char byte;
 
-    return recv(fd, &byte, 1, 0) == 0;
+    return recv(fd, &byte, 1, 0) == 0 || (errno != EAGAIN && errno != EINTR);
 }
 
-/* Nothing wakes the loop but strangers: it must not sleep until one of them is too late. */
-static void turn(void)
+static unsigned count_left(const int *fd, unsigned n)
 {
-    for (int i = 0; i < 20; i++) {
-        uv_run(&loop, UV_RUN_NOWAIT);
-        usleep(500);
-    }
+    unsigned left = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        left += !ended(fd[i]);
+    return left;
 }
 
-/* One address that opens connections and says nothing pushes out its own, and nobody else who is shaking hands. */
+/* One address that opens connections and says nothing has its share, and takes nobody's place who is shaking hands. */
 TEST(strangers_of_an_address_have_their_share)
 {
     enum { MANY = STRANGERS_MAX + 40, SHARE = STRANGERS_MAX / 4 };
     int other, fd[MANY];
-    unsigned left = 0;
 
     open_node(1);
     other = stranger_from("127.0.0.2");
-    turn();
-    for (int i = 0; i < MANY; i++) {
+    for (int i = 0; i < MANY; i++)
         fd[i] = stranger_from("127.0.0.3");
-        uv_run(&loop, UV_RUN_NOWAIT);
-    }
-    for (int i = 0; i < 100 && !ended(fd[MANY - SHARE - 1]); i++)
-        turn();
+    RUN_UNTIL(count_left(fd, MANY) <= SHARE);
     ck_assert(!ended(other));
-    for (int i = 0; i < MANY; i++) {
-        left += !ended(fd[i]);
+    ck_assert(logged(&nodes[1], "too many connections"));
+    for (int i = 0; i < MANY; i++)
         close(fd[i]);
-    }
-    ck_assert_uint_eq(left, SHARE);
-    ck_assert(logged(&nodes[1], "too many connections of one address"));
     close(other);
-    turn();
+}
+
+/* Whoever has all the addresses that there are: a peer still finds its place at once, for it is known where it comes from. */
+TEST(a_peer_gets_in_through_a_crowd)
+{
+    enum { EACH = 24, ADDRESSES = 12, MANY = EACH * ADDRESSES };
+    char address[20];
+    uint64_t before;
+    int fd[MANY];
+
+    open_node(1);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(address, sizeof address, "127.0.0.%d", 10 + i % ADDRESSES);
+        fd[i] = stranger_from(address);
+    }
+    RUN_UNTIL(count_left(fd, MANY) <= STRANGERS_MAX);
+    before = uv_hrtime();
+    open_node(2);
+    connect_both(1, 2);
+    RUN_UNTIL(nodes[1].ups == 1 && nodes[2].ups == 1);
+    ck_assert_uint_lt((uv_hrtime() - before) / 1000000, HANDSHAKE_MS_MAX); /* they are all still there */
+    ck_assert_uint_gt(count_left(fd, MANY), STRANGERS_MAX / 2);
+    for (int i = 0; i < MANY; i++)
+        close(fd[i]);
+}
+
+/* However many come and begin: what the loop carries meanwhile does not wait for them. */
+TEST(a_flood_of_handshakes_is_the_doors)
+{
+    static const uint8_t begin[] = {0x16, 0x03, 0x01, 0x00, 0x10, 0x01, 0x00, 0x00, 0x0c, 0x03, 0x03}; /* the rest never comes */
+    enum { MANY = 300 };
+    int fd[MANY];
+
+    open_node(1);
+    open_node(2);
+    connect_both(1, 2);
+    RUN_UNTIL(nodes[1].ups == 1 && nodes[2].ups == 1);
+    nodes[2].echo = true;
+    for (int i = 0; i < MANY; i++) {
+        fd[i] = stranger_from("127.0.0.4");
+        run_ms(1);
+        (void)!send(fd[i], begin, sizeof begin, MSG_NOSIGNAL);
+        send_number(1, 2, (uint64_t)i, 300);
+    }
+    RUN_UNTIL(nodes[1].received == MANY);
+    ck_assert(!nodes[1].out_of_order);
+    ck_assert_uint_eq(nodes[1].downs + nodes[2].downs, 0);
+    for (int i = 0; i < MANY; i++)
+        close(fd[i]);
 }
 
 TEST(a_removed_peer_is_out)
