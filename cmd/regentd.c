@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/clock.h"
 #include "cmd/config/config.h"
 #include "cmd/daemon/intents_host.h"
 #include "cmd/daemon/fetch_key.h"
@@ -29,6 +30,7 @@
 #include "crypto/keyprov.h"
 #include "crypto/privfile.h"
 #include "net/api/api.h"
+#include "net/api/relay.h"
 #include "net/http/server.h"
 #include "net/interfaces.h"
 
@@ -53,6 +55,7 @@ struct daemon {
     struct rg_peering peering;
     struct rg_regions_host *regions;
     struct rg_primary_duties duties;
+    struct rg_relay *relay;
     struct rg_api *api;
     struct rg_server *server;
     uv_signal_t sigterm, sigint;
@@ -124,6 +127,7 @@ static void stats_on_timer(uv_timer_t *timer)
     if (d->peering.links == NULL)
         return;
     rg_peering_sync(&d->peering);
+    rg_relay_tick(d->relay, rg_clock_ms());
     pthread_mutex_lock(&d->stats_mutex);
     for (size_t i = 0; i < c->n_peers; i++)
         if (c->peers[i].raft.id != c->id)
@@ -174,6 +178,7 @@ static void more_metrics(void *arg, struct rg_buf *out)
     C(refused, "Connections at the link port closed for want of a place, or since one address came too often.");
 #undef C
     pthread_mutex_unlock(&d->stats_mutex);
+    rg_relay_metrics(d->relay, out);
     if (d->server == NULL)
         return;
     rg_server_stats(d->server, &s);
@@ -313,6 +318,37 @@ static enum rg_err open_node(struct daemon *d, struct rg_errctx *ctx)
     return rg_node_new(&nc, &d->node, ctx);
 }
 
+/* ---- writes that another node of this region takes, or passes on to this one ---- */
+
+static enum rg_err relay_send(void *arg, uint64_t peer, struct rg_span message)
+{
+    return rg_peering_relay(&((struct daemon *)arg)->peering, peer, message);
+}
+
+static bool relay_admits(void *arg, uint64_t peer) { return rg_peering_relays(&((struct daemon *)arg)->peering, peer); }
+static void relay_task(void *arg, struct rg_task *task) { rg_host_task(((struct daemon *)arg)->host, task); }
+
+static bool relay_hand(void *arg, struct rg_handed *handed)
+{
+    struct daemon *d = arg;
+
+    if (d->stopping || d->server == NULL)
+        return false;
+    rg_server_hand(d->server, handed);
+    return true;
+}
+
+static enum rg_err open_relay(struct daemon *d)
+{
+    const struct rg_relay_config rc = {
+        .log = &d->log, .arg = d, .send = relay_send, .admits = relay_admits, .hand = relay_hand, .task = relay_task};
+    enum rg_err err = rg_relay_new(&rc, &d->relay);
+
+    if (!err)
+        d->peering.relay = d->relay;
+    return err;
+}
+
 static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
 {
     const struct rg_config *c = &d->config;
@@ -335,6 +371,7 @@ static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
                                .region_ops = &rg_regions_ops,
                                .region_arg = d->regions,
                                .intents = d->intents.intents,
+                               .relay = d->relay,
                                .more_metrics = more_metrics,
                                .more_arg = d};
     struct rg_server_config sc = {.address = c->https_address, .port = c->https_port, .workers = c->workers,
@@ -403,6 +440,8 @@ static void begin_stop(struct daemon *d)
         return;
     d->stopping = d->peering.stopping = true;
     d->peering.failed = d->failed;
+    if (d->relay != NULL)
+        rg_relay_end(d->relay, rg_clock_ms() + (d->failed ? 200 : DRAIN_MS));
     rg_log_info(&d->log, "regentd.stopping", "id=%llu", (unsigned long long)d->config.id);
     if (pthread_create(&d->stopper, NULL, stopper_main, d) != 0)
         _exit(1);
@@ -555,6 +594,8 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
     if (!err)
         err = rg_intents_host_open(&d->intents, &d->config, rg_host_io(d->host), d->store, d->keys, &d->log, d->node, ctx);
     if (!err)
+        err = open_relay(d);
+    if (!err)
         err = open_api(d, ctx);
     return err;
 }
@@ -569,6 +610,7 @@ static void release(struct daemon *d)
     rg_node_free(d->node);
     (void)!rg_host_drain(d->host, 0);
     rg_host_free(d->host);
+    rg_relay_free(RG_STEAL(d->relay));
     rg_api_free(d->api);
     if (d->replaced)
         rg_rejoin_note(&d->places, d->store, d->config.id);

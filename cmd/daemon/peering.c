@@ -383,6 +383,11 @@ static enum rg_err on_hello(void *arg, uint64_t id, struct rg_span hello, struct
     return err;
 }
 
+static enum rg_err send_on(struct rg_peering *p, uint64_t id, enum rg_link_channel channel, struct rg_span message)
+{
+    return p->links != NULL ? rg_links_send(p->links, id, channel, message) : RG_ECLOSED;
+}
+
 /* ---- links' events ---- */
 
 static void on_up(void *arg, uint64_t id)
@@ -407,6 +412,8 @@ static void on_down(void *arg, uint64_t id)
     struct rg_peering_peer *peer = find(p, id);
 
     rg_control_on_down(p->control, id);
+    if (p->relay != NULL)
+        rg_relay_on_down(p->relay, id);
     if (peer == NULL)
         return;
     peer->up = false;
@@ -434,6 +441,31 @@ static void refuse(struct rg_peering *p, struct rg_peering_peer *peer, enum rg_e
     rg_links_refuse(p->links, peer->id, why);
 }
 
+static void on_relay(void *arg, uint64_t id, struct rg_span message)
+{
+    struct rg_peering *p = arg;
+    struct rg_peering_peer *peer = find(p, id);
+    enum rg_err err;
+
+    if (p->failed || p->relay == NULL || !as_member(p, peer) || peer->candidate)
+        return;
+    err = rg_relay_on_message(p->relay, id, message);
+    if (err)
+        refuse(p, peer, err, err == RG_EPEER ? "writes are passed on within a region alone" : "no message about a write passed on");
+}
+
+bool rg_peering_relays(const struct rg_peering *p, uint64_t id)
+{
+    const struct rg_peering_peer *peer = rg_peering_find(p, id);
+
+    return as_member(p, peer) && !peer->candidate && peer->stranger == 0 && strcmp(peer->region, p->config->region) == 0;
+}
+
+enum rg_err rg_peering_relay(struct rg_peering *p, uint64_t id, struct rg_span message)
+{
+    return rg_peering_relays(p, id) ? send_on(p, id, RG_LINK_RELAY, message) : RG_EPEER;
+}
+
 static void on_raft(void *arg, uint64_t id, struct rg_span message)
 {
     struct rg_peering *p = arg;
@@ -449,11 +481,6 @@ static void on_raft(void *arg, uint64_t id, struct rg_span message)
 }
 
 /* ---- the way out ---- */
-
-static enum rg_err send_on(struct rg_peering *p, uint64_t id, enum rg_link_channel channel, struct rg_span message)
-{
-    return p->links != NULL ? rg_links_send(p->links, id, channel, message) : RG_ECLOSED;
-}
 
 enum rg_err rg_peering_send(void *arg, uint64_t id, struct rg_span message)
 {
@@ -496,7 +523,8 @@ enum rg_err rg_peering_open(struct rg_peering *p, struct uv_loop_s *loop, const 
         .cert_path = c->tls_cert, .key_path = c->tls_key, .cluster_id = c->cluster, .self_id = c->id, .log = log,
         .arg = p, .hello = on_hello_due, .on_hello = on_hello, .admit = admit, .on_stranger = on_stranger,
         .on_up = on_up, .on_down = on_down,
-        .strangers_max = p->strangers_max, .on_message = {[RG_LINK_RAFT] = on_raft, [RG_LINK_CONTROL] = on_control},
+        .strangers_max = p->strangers_max,
+        .on_message = {[RG_LINK_RAFT] = on_raft, [RG_LINK_CONTROL] = on_control, [RG_LINK_RELAY] = on_relay},
         .route = c->link_routes[0] != '\0' ? route : NULL};
     enum rg_err err;
     uint16_t port;

@@ -10,6 +10,7 @@
 #define REGENT_CMD_DAEMON_PEERING_H
 
 #include "cmd/config/config.h"
+#include "net/api/relay.h"
 #include "net/link/control.h"
 #include "net/link/link.h"
 #include "store/db/env.h"
@@ -31,6 +32,7 @@ struct rg_peering {
     const struct rg_log *log;
     struct rg_links *links;     /* own */
     struct rg_control *control; /* own */
+    struct rg_relay *relay;     /* borrow; NULL: no writes are passed on */
     struct rg_node *node;       /* borrow; NULL: none yet, every link is a candidate's */
     struct rg_store *store;
     unsigned strangers_max; /* for rg_links_config; set before rg_peering_open */
@@ -48,6 +50,10 @@ void rg_peering_attach(struct rg_peering *p, struct rg_node *node, struct rg_sto
 /** Raft's messages, as rg_io's send and flush. arg: rg_peering. RG_ECLOSED before it is open and after it is closed, too. */
 RG_MUST enum rg_err rg_peering_send(void *arg, uint64_t peer, struct rg_span message);
 void rg_peering_flush(void *arg);
+/** Whether writes are passed on to this node, and taken from it: a member of our own region. */
+bool rg_peering_relays(const struct rg_peering *p, uint64_t peer);
+/** A message of net/api/relay.h; as rg_links_send. RG_EPEER: not to this node. */
+RG_MUST enum rg_err rg_peering_relay(struct rg_peering *p, uint64_t peer, struct rg_span message);
 /** The node's configuration changed (rg_node_config.on_peers). */
 void rg_peering_on_peers(struct rg_peering *p, const struct rg_peer_config *peers, size_t n);
 /** Look at the state's rows when they have changed: links to prepared nodes. Cheap; called every now and then. */

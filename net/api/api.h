@@ -12,6 +12,7 @@
 struct rg_api;
 struct rg_region_ops; /* net/ops/region_ops.h */
 struct rg_intents;
+struct rg_relay;     /* net/api/relay.h */
 struct rg_interface; /* net/api/operation.h */
 
 struct rg_api_region {
@@ -37,6 +38,7 @@ struct rg_api_config {
     const struct rg_region_ops *region_ops;
     void *region_arg;
     struct rg_intents *intents; /* borrow; used on the raft thread. NULL: writes never wait here */
+    struct rg_relay *relay;     /* borrow; used on the raft thread. NULL: no write is passed on to another node of the region */
     const char *ca_pem; /* the CA's certificate, borrow; NULL: no node can join through this one */
     /* Text appended to /metrics by the daemon (links, server). May be NULL. */
     void (*more_metrics)(void *more_arg, struct rg_buf *out);

@@ -73,6 +73,7 @@ static void call_release(struct rg_call *call)
     call->input = NULL;
     free(call->state);
     call->state = NULL;
+    rg_passing_free(RG_STEAL(call->passing));
     buf_reset(&call->cmd);
     buf_reset(&call->out);
     if (w->pooled >= RG_CALLS_POOLED_MAX) {

@@ -50,6 +50,7 @@ struct rg_call {
     bool queue;                       /* Regent-Intent: queue */
     struct rg_intent_ask ask;
     void *state;                      /* an operation's own, freed with free() at the end */
+    struct rg_passing *passing;       /* own; on its way to the leader (passing.c) */
     const char *op;                   /* the operation's name, once the caller is let in: in /metrics and logs; NULL: "other" */
     /* of the lifecycle alone */
     struct rg_call *next;             /* in the worker's pool */

@@ -106,7 +106,7 @@ static bool take_asked(struct rg_call *call, const struct asked *asked)
         rg_call_fail(call, RG_EINVALID, "Regent-Intent: must be queue");
         return false;
     }
-    call->queue = asked->intent.p != NULL && !(flags_of(call) & RG_OP_NOW);
+    call->queue = asked->intent.p != NULL && !(flags_of(call) & RG_OP_NOW) && !call->req->handed; /* it waits where it was asked */
     return true;
 }
 
@@ -290,10 +290,18 @@ static void find(struct rg_call *call)
     call->other_method = found.other_method;
 }
 
+/* What another node of the region passed on is a write of a client that has a credential, or nothing: no probe, and nothing that asks
+ * where its caller sits. */
+static bool may_be_handed(const struct rg_call *call) { return (flags_of(call) & (RG_OP_WRITE | RG_OP_OPEN)) == RG_OP_WRITE; }
+
 static void dispatch(struct rg_call *call, const struct asked *asked)
 {
     const unsigned probe = RG_OP_OPEN | RG_OP_UNREADY;
 
+    if (call->req->handed && !may_be_handed(call)) {
+        rg_call_fail(call, RG_EDENIED, "only writes are passed on from one node to another");
+        return;
+    }
     if ((flags_of(call) & probe) != probe && !take_asked(call, asked))
         return;
     if (flags_of(call) & RG_OP_OPEN)

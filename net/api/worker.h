@@ -6,6 +6,7 @@
 
 #include "base/prng.h"
 #include "net/api/call.h"
+#include "net/api/relay.h"
 
 enum {
     RG_CALLS_POOLED_MAX = 64,
@@ -115,5 +116,11 @@ void rg_call_queue(struct rg_call *call);
 bool rg_call_takes_writes(struct rg_call *call);
 /** Answer a write that was not proposed since this node takes none (write.c). */
 void rg_call_not_primary(struct rg_call *call);
+
+/* passing.c: writes of clients that another node of this region takes */
+/** Pass the request on to node `to`, which leads, and answer it through. */
+void rg_call_pass_on(struct rg_call *call, uint64_t to);
+/** NULL is fine. */
+void rg_passing_free(struct rg_passing *passing);
 
 #endif

@@ -69,6 +69,23 @@ static void fail_no_primary(struct rg_call *call, const struct rg_api_region *pr
                      url[0] != '\0' ? " at " : "", url, (unsigned long long)(heard_ms_ago / 1000));
 }
 
+/* Another node leads, and is there; or this one was taken for the leader. */
+static void not_here(struct rg_call *call, uint64_t leader, const struct rg_api_region *primary)
+{
+    bool open = (call->operation->flags & RG_OP_OPEN) != 0, near = primary != NULL && strcmp(primary->name, call->api->region) == 0;
+
+    switch (rg_relay_way(call->req->handed, open, near && call->api->config.relay != NULL)) {
+    case RG_RELAY_ON:
+        rg_call_pass_on(call, leader);
+        break;
+    case RG_RELAY_ELSEWHERE:
+        fail_not_primary(call, primary);
+        break;
+    case RG_RELAY_RETRY:
+        rg_call_fail(call, RG_ENOPRIMARY, "the write was passed on to a node that does not lead any more: nothing was written; try again");
+    }
+}
+
 /* Answer a write that this node does not take. False: it takes writes after all. */
 static bool refuse_write(struct rg_call *call)
 {
@@ -83,8 +100,8 @@ static bool refuse_write(struct rg_call *call)
                                         : "a replica is ahead of this node");
     else if (status->leader)
         return false;
-    else if (status->leader_id != 0 && status->primary_reachable)
-        fail_not_primary(call, primary);
+    else if (call->req->handed || (status->leader_id != 0 && status->primary_reachable))
+        not_here(call, status->leader_id, primary);
     else
         fail_no_primary(call, primary, status->primary_heard_ms_ago);
     return true;

@@ -17,12 +17,12 @@ static const struct rg_sm_table exchange_table = RG_SM_TABLE("http exchange", ex
 
 /* ---- pool ---- */
 
-struct rg_exchange *rg_exchange_take(struct rg_httpconn *conn)
+/* An empty one, of no connection yet. */
+static struct rg_exchange *take(struct rg_worker *worker)
 {
-    struct rg_worker *worker = conn->worker;
     struct rg_exchange *x = worker->free_exchanges;
 
-    if (worker->n_exchanges >= RG_EXCHANGES_MAX || conn->address->arriving >= worker->server->config.arriving_per_address_max)
+    if (worker->n_exchanges >= RG_EXCHANGES_MAX)
         return NULL;
     if (x != NULL) {
         worker->free_exchanges = x->next;
@@ -39,7 +39,26 @@ struct rg_exchange *rg_exchange_take(struct rg_httpconn *conn)
     }
     rg_sm_move(&x->sm, RG_X_ASSEMBLING);
     worker->n_exchanges++;
-    x->next = x->left = NULL;
+    x->next = x->left = x->right = NULL;
+    x->conn = NULL;
+    x->handed = NULL;
+    x->deadline_ms = RG_NEVER;
+    x->head_only = x->raw = x->arriving = false;
+    x->stream.msg = &x->msg;
+    rg_message_reset(&x->msg);
+    x->msg.req.http2 = x->msg.req.handed = false;
+    return x;
+}
+
+struct rg_exchange *rg_exchange_take(struct rg_httpconn *conn)
+{
+    struct rg_exchange *x;
+
+    if (conn->address->arriving >= conn->worker->server->config.arriving_per_address_max)
+        return NULL;
+    x = take(conn->worker);
+    if (x == NULL)
+        return NULL;
     x->right = conn->exchanges;
     if (conn->exchanges != NULL)
         conn->exchanges->left = x;
@@ -48,10 +67,6 @@ struct rg_exchange *rg_exchange_take(struct rg_httpconn *conn)
     conn->address->arriving++;
     x->arriving = true;
     x->conn = conn;
-    x->deadline_ms = RG_NEVER;
-    x->head_only = x->raw = false;
-    x->stream.msg = &x->msg;
-    rg_message_reset(&x->msg);
     x->msg.req.http2 = conn->h2 != NULL;
     return x;
 }
@@ -149,7 +164,35 @@ void rg_exchange_run(struct rg_exchange *x)
     config->handler(config->arg, req);
 }
 
+void rg_exchange_hand(struct rg_worker *worker, struct rg_handed *handed)
+{
+    const struct rg_server_config *config = &worker->server->config;
+    struct rg_exchange *x = worker->stopping ? NULL : take(worker);
+
+    if (x == NULL || !handed->fill(handed, &x->msg.req)) {
+        if (x != NULL)
+            rg_exchange_put(x);
+        handed->on_reply(handed, NULL);
+        return;
+    }
+    RG_ASSERT(x->conn == NULL && x->msg.req.worker == worker);
+    rg_sm_move(&x->sm, RG_X_RUNNING);
+    x->handed = handed;
+    x->msg.req.handed = true;
+    RG_COUNT(worker->stats.requests_total, 1);
+    config->handler(config->arg, &x->msg.req);
+}
+
 /* ---- replies ---- */
+
+/* What the request borrows may be gone after this. */
+static void tell(struct rg_exchange *x, const struct rg_http_reply *reply)
+{
+    struct rg_handed *handed = RG_STEAL(x->handed);
+
+    RG_ASSERT(x->conn == NULL);
+    handed->on_reply(handed, reply);
+}
 
 static struct rg_exchange *exchange_of(struct rg_request *req)
 {
@@ -207,6 +250,8 @@ void rg_request_reply(struct rg_request *req, const struct rg_http_reply *reply)
     RG_ASSERT(rg_exchange_state(x) == RG_X_RUNNING);
     rg_worker_enter(worker);
     count_status(worker, reply->status);
+    if (x->handed != NULL)
+        tell(x, reply);
     if (conn == NULL) {
         rg_exchange_put(x);
     } else if (conn->h2 != NULL) {
@@ -366,6 +411,8 @@ void rg_request_stream_end(struct rg_request *req)
 
     RG_ASSERT(rg_exchange_state(x) == RG_X_STREAMING);
     rg_worker_enter(worker);
+    if (x->handed != NULL)
+        tell(x, NULL);
     if (conn == NULL) {
         rg_exchange_put(x);
     } else if (conn->h2 != NULL) {
@@ -390,7 +437,9 @@ void rg_request_stream_end(struct rg_request *req)
 
 bool rg_request_gone(const struct rg_request *req)
 {
-    return exchange_of((struct rg_request *)(uintptr_t)req)->conn == NULL;
+    const struct rg_exchange *x = exchange_of((struct rg_request *)(uintptr_t)req);
+
+    return x->conn == NULL && x->handed == NULL;
 }
 
 /* ---- what HTTP/2 tells ---- */

@@ -131,6 +131,21 @@ static void run_posts(struct rg_worker *worker)
     }
 }
 
+static void hand_on_post(struct rg_post *post)
+{
+    struct rg_handed *handed = RG_CONTAINER(post, struct rg_handed, post);
+
+    rg_exchange_hand(handed->worker, handed);
+}
+
+void rg_server_hand(struct rg_server *server, struct rg_handed *handed)
+{
+    RG_ASSERT(handed->fill != NULL && handed->on_reply != NULL);
+    handed->worker = &server->workers[server->next_handed++ % server->n_workers];
+    handed->post.run = hand_on_post;
+    rg_worker_post(handed->worker, &handed->post);
+}
+
 /* ---- stop, seen from the worker ---- */
 
 static void begin_stop(struct rg_worker *worker)

@@ -26,6 +26,7 @@ struct rg_request {
     struct rg_span body;
     struct rg_worker *worker; /* the worker (and its loop thread) this request lives on */
     bool http2;
+    bool handed;   /* it came by rg_server_hand */
     char peer[64]; /* "address:port", for logs */
 };
 
@@ -99,6 +100,19 @@ struct rg_post {
 };
 /** Queue post for the worker's loop thread (take; yours again when run is called). Thread-safe; wakes the loop once a batch. */
 void rg_worker_post(struct rg_worker *worker, struct rg_post *post);
+
+/* A request that came over none of the server's connections. It is counted, and waited for by a stop, as any other. Embed it. */
+struct rg_handed {
+    struct rg_post post;      /* of the server, with worker, until on_reply */
+    struct rg_worker *worker;
+    /* On a worker's thread: the request's spans, to stay until on_reply. False: it is none. */
+    bool (*fill)(struct rg_handed *handed, struct rg_request *req);
+    /* Once, on that thread. reply: borrow; NULL: the handler never saw it (the server stops, has too many, or it is none), or answered
+     * with a stream, which cannot be told so. */
+    void (*on_reply)(struct rg_handed *handed, const struct rg_http_reply *reply);
+};
+/** Have the handler run a request, on the workers in turn. From one thread, and not once rg_server_stop was called. */
+void rg_server_hand(struct rg_server *server, struct rg_handed *handed);
 
 /* Counters for /metrics, summed over workers. */
 struct rg_server_stats {

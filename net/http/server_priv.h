@@ -48,7 +48,8 @@ struct rg_exchange {
     struct rg_exchange *next;       /* in the pool */
     struct rg_exchange *left, *right; /* among the connection's */
     struct rg_worker *worker;
-    struct rg_httpconn *conn; /* NULL: the client has gone */
+    struct rg_httpconn *conn; /* NULL: the client has gone, or there was none */
+    struct rg_handed *handed; /* borrow; whose reply is told there and goes over no connection. NULL: none */
     struct rg_sm sm;
     uint64_t deadline_ms; /* HTTP/2: of head, then of body */
     bool head_only, raw;  /* HEAD; HTTP/1.0 stream */
@@ -138,6 +139,7 @@ struct rg_server {
     char *address, *cert_path, *key_path;
     struct rg_worker *workers;
     unsigned n_workers, n_running;
+    unsigned next_handed; /* of the thread that hands */
     atomic_uint stop_ms;
     pthread_mutex_t ticket_mutex;
     bool ticket_mutex_made;
@@ -192,6 +194,8 @@ struct rg_exchange *rg_exchange_take(struct rg_httpconn *conn);
 void rg_exchange_put(struct rg_exchange *x);
 /** Its client has gone: give it back, or leave it to its handler. */
 void rg_exchange_orphan(struct rg_exchange *x);
+/** A request without a connection, to the handler at once. On the worker's thread. */
+void rg_exchange_hand(struct rg_worker *worker, struct rg_handed *handed);
 /** Hand the complete request to the handler. */
 void rg_exchange_run(struct rg_exchange *x);
 /** Answer in place of the handler: small JSON. HTTP/1.1: and close. */

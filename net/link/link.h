@@ -19,7 +19,7 @@
 #define RG_LINK_HELLO_BYTES_MAX 1024
 #define RG_LINK_CHANNELS_MAX 16
 
-enum rg_link_channel { RG_LINK_RAFT = 0, RG_LINK_CONTROL = 1 };
+enum rg_link_channel { RG_LINK_RAFT = 0, RG_LINK_CONTROL = 1, RG_LINK_RELAY = 2 };
 
 struct uv_loop_s;
 struct rg_links;

@@ -373,6 +373,7 @@ void af_serve(void)
                                    .n_interfaces = RG_INTERFACES,
                                    .workers = af.workers,
                                    .intents = af.intents,
+                                   .relay = af_relay,
                                    .io = &af_io, .data_dir = af_data_dir};
     struct rg_server_config server = {
         .address = "127.0.0.1", .workers = af.workers, .handler = rg_api_handle, .log = &af.log};
@@ -385,6 +386,7 @@ void af_serve(void)
 }
 
 void (*af_before_serve)(void);
+struct rg_relay *af_relay;
 
 void af_instead_of_aws(const struct rg_service *const *services, size_t n)
 {

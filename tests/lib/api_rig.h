@@ -25,6 +25,8 @@
 
 /* ---- in the node's place: what is behind the API's table (net/api/node.h) ---- */
 
+struct rg_relay;
+
 struct af_node {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
@@ -71,6 +73,7 @@ extern struct af af;
 extern struct rg_io af_io;               /* file functions; filled by those that set af_data_dir */
 extern const char *af_data_dir;          /* NULL: none */
 extern const char *af_ca_pem;            /* NULL: none */
+extern struct rg_relay *af_relay;        /* NULL: no write is passed on */
 extern void (*af_before_serve)(void);    /* called when all stands but the server; may be NULL */
 extern struct rg_handover af_handover;   /* what a takeover comes to; .err is RG_EUNREADY */
 extern struct rg_failover af_failover;

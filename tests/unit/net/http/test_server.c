@@ -259,3 +259,66 @@ TEST(a_head_over_the_limit_is_refused)
     client_close(&c);
     srv_stop();
 }
+
+/* ---- requests that come over no connection ---- */
+
+static const char *hand_path;
+static struct rg_http_reply handed_reply;
+static char handed_body[64];
+static atomic_uint n_handed_replies, n_handed_none;
+
+static bool hand_fill(struct rg_handed *handed, struct rg_request *req)
+{
+    if (hand_path == NULL)
+        return false;
+    req->method = rg_span_str("POST");
+    req->path = rg_span_str(hand_path);
+    req->body = rg_span_str("body");
+    return true;
+}
+
+static void hand_on_reply(struct rg_handed *handed, const struct rg_http_reply *reply)
+{
+    if (reply == NULL) {
+        atomic_fetch_add(&n_handed_none, 1);
+        return;
+    }
+    handed_reply = *reply;
+    snprintf(handed_body, sizeof handed_body, "%.*s", RG_SPAN_ARG(reply->body));
+    atomic_fetch_add(&n_handed_replies, 1);
+}
+
+static struct rg_handed handed[4];
+
+static void hand(size_t i, const char *path)
+{
+    hand_path = path;
+    handed[i] = (struct rg_handed){.fill = hand_fill, .on_reply = hand_on_reply};
+    rg_server_hand(srv.server, &handed[i]);
+}
+
+TEST(a_request_that_is_handed_over)
+{
+    srv_start((struct rg_server_config){.workers = 2});
+    hand(0, "/echo");
+    wait_for(&n_handed_replies, 1);
+    ck_assert_int_eq(handed_reply.status, 200);
+    ck_assert_str_eq(handed_body, "body");
+    hand(1, NULL); /* none */
+    wait_for(&n_handed_none, 1);
+    hand(2, "/later"); /* answered from elsewhere */
+    wait_for(&n_handed_replies, 2);
+    hand(3, "/stream"); /* cannot be told */
+    wait_for(&n_handed_none, 2);
+    srv_stop();
+}
+
+TEST(a_stop_waits_for_a_request_that_was_handed_over)
+{
+    srv_start((struct rg_server_config){0});
+    hand(0, "/hold");
+    wait_for(&srv.n_held, 1);
+    srv_release();
+    srv_stop();
+    ck_assert_uint_eq(atomic_load(&n_handed_replies), 1);
+}
