@@ -1,6 +1,9 @@
 #include "net/api/stream.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
+#include "net/fair/reader.h"
 
 enum { RETRY_MS = 5, RUN = 1024, LOOK_EVERY = 64, OUT_BYTES_MAX = 16 * 1024 * 1024 };
 
@@ -29,30 +32,34 @@ static void stream_release(struct rg_stream *s)
     rg_call_txn_end(s->call);
 }
 
-static void stream_end(struct rg_stream *s, enum rg_err outcome)
+/* words: the last ones; empty: none. */
+static void stream_end(struct rg_stream *s, enum rg_err outcome, struct rg_span words)
 {
     struct rg_call *call = s->call;
 
     stream_release(s);
-    rg_request_stream_end(RG_STEAL(call->req));
+    if (words.n > 0)
+        rg_request_stream_end_with(RG_STEAL(call->req), words);
+    else
+        rg_request_stream_end(RG_STEAL(call->req));
     rg_call_end(call, outcome);
     stream_free(s);
 }
 
-/* An error after the head has gone: JSON stays unfinished; a list of lines ends in one that is none. */
+/* An error after the head has gone: JSON stays unfinished; a list of lines ends in one that is none. Of a local fault no more is said. */
 static void stream_break(struct rg_stream *s, enum rg_err err)
 {
-    static const char text[] = "\n!error: the list is not complete\n";
+    char text[RG_MESSAGE_BYTES_MAX];
 
     if (err == RG_ECLOSED) {
-        stream_end(s, err);
+        stream_end(s, err, rg_span("", 0));
         return;
     }
+    snprintf(text, sizeof text, "\n!error: %s: %s: the answer is not complete\n", rg_err_symbol(err),
+             rg_is_local_fault(err) ? rg_err_text(err) : rg_errctx_text(&s->ctx, err));
     rg_log_error(s->call->api->config.log, "api.stream", "op=%s code=%s request=%s text=\"%s\"", s->call->op,
                  rg_err_symbol(err), s->call->request_id, rg_errctx_text(&s->ctx, err));
-    if (rg_request_stream_send(s->call->req, rg_span_str(text)) != RG_OK)
-        err = RG_ECLOSED;
-    stream_end(s, err);
+    stream_end(s, err, rg_span_str(text));
 }
 
 static void stream_fail(struct rg_stream *s, enum rg_err err)
@@ -121,13 +128,25 @@ static void stream_send(struct rg_stream *s)
         stream_later(s);
         return;
     }
+    s->sent += s->out.len;
     rg_buf_clear(&s->out);
     if (err)
-        stream_end(s, err); /* the client has gone */
+        stream_end(s, err, rg_span("", 0)); /* the client has gone */
     else if (s->done)
-        stream_end(s, RG_OK);
+        stream_end(s, RG_OK, rg_span("", 0));
     else
         stream_next(s);
+}
+
+/* Whether it may go on. */
+static enum rg_err stream_judge(struct rg_stream *s, uint64_t now_us)
+{
+    struct rg_reader reader = {.age_us = now_us - s->began_us, .begun_file_bytes = s->begun_file_bytes};
+    size_t waiting = rg_request_stream_waiting(s->call->req);
+
+    rg_txn_pinned(s->call->txn, &reader.pinned);
+    reader.fetched_bytes = s->sent - RG_MIN(s->sent, (uint64_t)waiting);
+    return rg_reader_judge(&reader, &s->ctx);
 }
 
 static void stream_run(struct rg_stream *s)
@@ -137,8 +156,8 @@ static void stream_run(struct rg_stream *s)
 
     if (rg_request_gone(s->call->req))
         err = RG_ECLOSED;
-    else if (now - s->call->began_us > RG_STREAM_US_MAX)
-        err = rg_fail(&s->ctx, RG_ETIMEOUT, "the answer was not fetched within %d s", RG_STREAM_US_MAX / 1000000);
+    else
+        err = stream_judge(s, now);
     if (!err && !s->done && s->out.len < RG_SLICE_BYTES)
         err = s->step(s, now + RG_SLICE_US, &s->done);
     if (!err)
@@ -156,7 +175,11 @@ static void stream_run(struct rg_stream *s)
 void rg_stream_start(struct rg_stream *s)
 {
     struct rg_api_worker *w = rg_call_worker(s->call);
+    struct rg_pinned pinned;
 
+    rg_txn_pinned(s->call->txn, &pinned);
+    s->began_us = rg_clock_us();
+    s->begun_file_bytes = pinned.file_bytes;
     rg_buf_init(&s->out, OUT_BYTES_MAX);
     s->call->state = s;
     w->streams++;

@@ -1,5 +1,6 @@
 /* net/api/stream.h: a long answer, made in short slices on its worker's loop from one read transaction, so that other
- * requests run between. A short one leaves as an ordinary reply. For net/ only. */
+ * requests run between. A short one leaves as an ordinary reply. One that holds up too much, or is fetched too slowly, ends
+ * (net/fair/reader.h). For net/ only. */
 #ifndef REGENT_NET_API_STREAM_H
 #define REGENT_NET_API_STREAM_H
 
@@ -10,9 +11,8 @@
 #include "base/clock.h"
 
 enum {
-    RG_SLICE_US = 2000,           /* what one slice may take */
-    RG_SLICE_BYTES = 128 * 1024,  /* sent at once; an answer below it is an ordinary reply */
-    RG_STREAM_US_MAX = 300000000, /* a transaction held open keeps the pages it sees from reuse */
+    RG_SLICE_US = 2000,          /* what one slice may take */
+    RG_SLICE_BYTES = 128 * 1024, /* sent at once; an answer below it is an ordinary reply */
 };
 
 /* First member of an operation's own struct, from calloc: the engine frees it. */
@@ -24,6 +24,8 @@ struct rg_stream {
     void (*deinit)(struct rg_stream *stream); /* end scans, free what is own; while the transaction is open */
     const char *content_type;
     struct rg_errctx ctx;
+    uint64_t sent;             /* bytes that the connection took; some of them wait in it */
+    uint64_t began_us, begun_file_bytes; /* when it began; of the state's file, then */
     uv_timer_t timer;
     bool begun, done, timer_made;
 };

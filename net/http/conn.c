@@ -99,7 +99,10 @@ void rg_httpconn_free_pool(struct rg_worker *worker)
 
 static void drop_exchanges(struct rg_httpconn *conn)
 {
-    rg_http2_free(RG_STEAL(conn->h2));
+    size_t lost = rg_http2_free(RG_STEAL(conn->h2));
+
+    if (lost > 0)
+        rg_log_warn(config_of(conn)->log, "http2.lost", "peer=%s bytes=%zu reason=\"nghttp2 has not given them back\"", conn->peer, lost);
     while (conn->exchanges != NULL)
         rg_exchange_orphan(conn->exchanges);
     conn->x = NULL;
@@ -213,7 +216,6 @@ static void on_written(uv_write_t *req, int status)
     if (rg_httpconn_state(conn) == RG_HTTPCONN_CLOSED)
         return;
     rg_worker_enter(conn->worker);
-    conn->writes++;
     trim(&conn->flying);
     if (status != 0)
         rg_httpconn_close(conn);
@@ -235,8 +237,8 @@ static void send_out(struct rg_httpconn *conn)
         return;
     }
     RG_COUNT(conn->worker->stats.bytes_out, conn->out.len); /* on their way */
+    conn->handed += conn->out.len;
     n = n < 0 ? 0 : n;
-    conn->writes += n > 0;
     if ((size_t)n == conn->out.len) {
         trim(&conn->out);
         return;
@@ -643,16 +645,16 @@ void rg_httpconn_accept(struct rg_worker *worker, uv_stream_t *listener)
 
 /* ---- time ---- */
 
-/* True while output waits and none has left for too long. */
+/* True while output waits, of which for too long neither all has left nor so much that it can be called reading. */
 static bool stalled(struct rg_httpconn *conn, uint64_t now_ms)
 {
     size_t flying = conn->writing ? uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp) : 0;
     size_t waiting = rg_httpconn_queued(conn) + (conn->h2 != NULL ? rg_http2_pending(conn->h2) : 0);
-    uint64_t frames = conn->h2 != NULL ? rg_http2_sent(conn->h2) : 0;
-    uint64_t mark = conn->writes * UINT64_C(0x9e3779b97f4a7c15) + flying + frames;
+    uint64_t taken = conn->handed - flying;
 
-    if (waiting == 0 || mark != conn->progress) {
-        conn->progress = mark;
+    if (waiting == 0 || taken - conn->progress >= RG_MIN(conn->awaited, (size_t)RG_TAKEN_BYTES_MIN)) {
+        conn->progress = taken;
+        conn->awaited = RG_MAX(waiting, 1u);
         conn->progress_ms = now_ms;
         return false;
     }

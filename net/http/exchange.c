@@ -3,7 +3,7 @@
 
 #include "base/json_writer.h"
 
-enum { REFUSAL_BYTES_MAX = 256, BODY_KEEP_BYTES = 64 * 1024 };
+enum { REFUSAL_BYTES_MAX = 256, STREAM_WORDS_MAX = 1024, BODY_KEEP_BYTES = 64 * 1024 };
 
 static const uint32_t exchange_may[] = {
     [RG_X_FREE] = RG_BIT(RG_X_ASSEMBLING),
@@ -370,20 +370,12 @@ void rg_request_stream_begin(struct rg_request *req, const struct rg_http_reply 
     rg_worker_leave(x->worker);
 }
 
-enum rg_err rg_request_stream_send(struct rg_request *req, struct rg_span bytes)
+static enum rg_err stream_put(struct rg_exchange *x, struct rg_span bytes)
 {
-    struct rg_exchange *x = exchange_of(req);
     struct rg_buf *scratch = &x->worker->scratch;
     struct rg_httpconn *conn = x->conn;
     enum rg_err err = RG_OK;
 
-    RG_ASSERT(rg_exchange_state(x) == RG_X_STREAMING);
-    if (conn == NULL)
-        return RG_ECLOSED;
-    if (over_cap(conn))
-        return RG_EBUSY;
-    if (bytes.n == 0)
-        return RG_OK;
     rg_worker_enter(x->worker);
     if (conn->h2 != NULL) {
         err = x->stream.replied ? rg_http2_append(&x->stream, bytes) : RG_ECLOSED;
@@ -400,6 +392,29 @@ enum rg_err rg_request_stream_send(struct rg_request *req, struct rg_span bytes)
     }
     rg_worker_leave(x->worker);
     return x->conn != NULL ? err : RG_ECLOSED;
+}
+
+enum rg_err rg_request_stream_send(struct rg_request *req, struct rg_span bytes)
+{
+    struct rg_exchange *x = exchange_of(req);
+
+    RG_ASSERT(rg_exchange_state(x) == RG_X_STREAMING);
+    if (x->conn == NULL)
+        return RG_ECLOSED;
+    if (over_cap(x->conn))
+        return RG_EBUSY;
+    return bytes.n > 0 ? stream_put(x, bytes) : RG_OK;
+}
+
+void rg_request_stream_end_with(struct rg_request *req, struct rg_span words)
+{
+    struct rg_exchange *x = exchange_of(req);
+
+    RG_ASSERT(words.n > 0 && words.n <= STREAM_WORDS_MAX);
+    RG_ASSERT(rg_exchange_state(x) == RG_X_STREAMING);
+    if (x->conn != NULL && stream_put(x, words) != RG_OK && x->conn != NULL)
+        rg_httpconn_close(x->conn); /* it must not look whole */
+    rg_request_stream_end(req);
 }
 
 void rg_request_stream_end(struct rg_request *req)
@@ -433,6 +448,15 @@ void rg_request_stream_end(struct rg_request *req)
         }
     }
     rg_worker_leave(worker);
+}
+
+size_t rg_request_stream_waiting(const struct rg_request *req)
+{
+    const struct rg_exchange *x = exchange_of((struct rg_request *)(uintptr_t)req);
+
+    if (x->conn == NULL)
+        return 0;
+    return rg_httpconn_queued(x->conn) + (x->conn->h2 != NULL ? x->stream.out.len - x->stream.sent : 0);
 }
 
 bool rg_request_gone(const struct rg_request *req)

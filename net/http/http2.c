@@ -22,7 +22,6 @@ struct rg_http2 {
     size_t memory;                   /* of nghttp2, for this session */
     size_t bodies;                   /* request bytes held */
     size_t pending;                  /* reply bytes not framed yet */
-    uint64_t sent;
     unsigned resets_left, controls_left;
     bool broken;
 };
@@ -380,10 +379,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 
     if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR)
         charge(h2, &h2->resets_left);
-    if (frame->hd.type == NGHTTP2_DATA) {
-        h2->sent++;
+    if (frame->hd.type == NGHTTP2_DATA)
         give_back(&h2->controls_left, CONTROLS_PER_DATA, RG_HTTP2_CONTROLS_MAX);
-    }
     if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) ||
         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
         return 0;
@@ -442,22 +439,25 @@ enum rg_err rg_http2_new(const struct rg_http2_events *events, unsigned streams_
     if (new_session(h2) != RG_OK ||
         nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings, RG_LEN(settings)) != 0 ||
         nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, SESSION_WINDOW) != 0) {
-        rg_http2_free(h2);
+        (void)rg_http2_free(h2);
         return RG_ENOMEM;
     }
     *ret_h2 = h2;
     return RG_OK;
 }
 
-void rg_http2_free(struct rg_http2 *h2)
+size_t rg_http2_free(struct rg_http2 *h2)
 {
+    size_t lost;
+
     if (h2 == NULL)
-        return;
+        return 0;
     while (h2->streams != NULL)
         close_stream(h2, h2->streams);
     nghttp2_session_del(h2->session);
-    RG_ASSERT(h2->memory == 0);
+    lost = h2->memory;
     free(h2);
+    return lost;
 }
 
 enum rg_err rg_http2_recv(struct rg_http2 *h2, struct rg_span bytes)
@@ -508,7 +508,6 @@ void rg_http2_goaway(struct rg_http2 *h2)
 
 void rg_http2_terminate(struct rg_http2 *h2) { break_session(h2, NGHTTP2_ENHANCE_YOUR_CALM); }
 size_t rg_http2_pending(const struct rg_http2 *h2) { return h2->pending; }
-uint64_t rg_http2_sent(const struct rg_http2 *h2) { return h2->sent; }
 
 /* ---- replies ---- */
 

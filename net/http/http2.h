@@ -49,8 +49,9 @@ struct rg_http2_events {
 
 /** events is copied. */
 RG_MUST enum rg_err rg_http2_new(const struct rg_http2_events *events, unsigned streams_max, struct rg_http2 **ret_h2);
-/** on_close is called for every open stream. NULL is fine. Not from within an event. */
-void rg_http2_free(struct rg_http2 *h2);
+/** on_close is called for every open stream. NULL is fine. Not from within an event. Bytes that nghttp2 has not given back: a fault of
+ * its own, and lost. */
+size_t rg_http2_free(struct rg_http2 *h2);
 
 /** Parse bytes. RG_ECLOSED: the session is broken; send what rg_http2_send still gives, then close. Not from within an event. */
 RG_MUST enum rg_err rg_http2_recv(struct rg_http2 *h2, struct rg_span bytes);
@@ -80,7 +81,5 @@ void rg_http2_refill(struct rg_http2 *h2, unsigned n);
 
 /** Reply bytes that wait for the client's flow control or for the socket. */
 size_t rg_http2_pending(const struct rg_http2 *h2);
-/** Grows with each DATA frame sent: to see progress. */
-uint64_t rg_http2_sent(const struct rg_http2 *h2);
 
 #endif

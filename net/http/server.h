@@ -50,6 +50,10 @@ void rg_request_reply(struct rg_request *req, const struct rg_http_reply *reply)
 void rg_request_stream_begin(struct rg_request *req, const struct rg_http_reply *head);
 RG_MUST enum rg_err rg_request_stream_send(struct rg_request *req, struct rg_span bytes);
 void rg_request_stream_end(struct rg_request *req);
+/** The same with some last words (1 KiB at most), which are queued whatever the cap says. */
+void rg_request_stream_end_with(struct rg_request *req, struct rg_span words);
+/** Bytes of the reply that the client has not taken yet; others of its connection may be among them. */
+size_t rg_request_stream_waiting(const struct rg_request *req);
 
 /** The client has gone: what is still sent or replied goes nowhere. */
 bool rg_request_gone(const struct rg_request *req);
@@ -67,7 +71,7 @@ struct rg_server_config {
     unsigned head_ms_max;      /* [10000] absolute: bytes arriving extend none of these */
     unsigned body_ms_max;      /* [30000] */
     unsigned idle_ms_max;      /* [60000] between requests */
-    unsigned write_ms_max;     /* [30000] queued output without progress */
+    unsigned write_ms_max;     /* [30000] in which queued output, or 16 KiB of it, must have left */
     unsigned conns_max;        /* [4096] for each worker */
     unsigned conns_per_address_max; /* [1024] for each worker; an address: of IPv6, a /64 */
     unsigned handshakes_per_address_max; /* [256] of these that have not done their handshake */

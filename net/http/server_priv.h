@@ -20,6 +20,7 @@ enum {
     RG_STASH_BYTES_MAX = 160 * 1024,   /* pipelined requests that wait: what one read can hold, and what TLS kept */
     RG_OUT_PAUSE_BYTES = 256 * 1024,   /* queued for the socket: no further requests are taken */
     RG_OUT_BYTES_MAX = 80 * 1024 * 1024, /* one reply over the cap on queued output, at most */
+    RG_TAKEN_BYTES_MIN = 16 * 1024,    /* of what waits, within write_ms_max */
     RG_OUT_KEEP_BYTES = 16 * 1024,     /* buffers larger than this go back to the system when empty */
     RG_EXCHANGES_MAX = 16 * 1024,      /* of a worker, at once */
     RG_EXCHANGES_KEPT = 256,
@@ -85,9 +86,10 @@ struct rg_httpconn {
     struct rg_buf stash;   /* own; bytes after a request that is not answered yet */
     struct rg_buf out;     /* own; for the socket */
     struct rg_buf flying;  /* own; in the hands of uv_write */
-    uint64_t writes;       /* that took bytes */
-    uint64_t progress;     /* mark of the output's state when it last moved, at progress_ms */
+    uint64_t handed;       /* bytes given to the socket, or to libuv for it */
+    uint64_t progress;     /* of these the socket had taken so many at progress_ms, when it last did well … */
     uint64_t progress_ms;
+    size_t awaited;        /* … and so many were to follow */
     size_t lingered;
     bool writing, reading, dirty;
     bool shaking;  /* counted as such with its address */

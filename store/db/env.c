@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "store/db/pinned.h"
+
 enum {
     BYTES_MIN = 1 << 20,
     READERS_MAX = 4096,
@@ -451,6 +453,19 @@ enum rg_err rg_store_fill(struct rg_store *store, uint64_t *ret_bytes, uint64_t 
     *ret_bytes = (2 + pages_of(&rows) + pages_of(&freed)) * rows.ms_psize;
     *ret_bytes_max = store->bytes_max;
     return RG_OK;
+}
+
+void rg_txn_pinned(const struct rg_txn *txn, struct rg_pinned *ret_pinned)
+{
+    const struct rg_store *store = txn->store;
+
+    rg_txn_check(txn);
+    *ret_pinned = (struct rg_pinned){.file_bytes = rg_space_bytes(txn->space), .map_bytes = store->map_bytes,
+                                     .bytes_max = store->bytes_max};
+    RG_ASSERT(ret_pinned->file_bytes <= ret_pinned->map_bytes);
+    pthread_mutex_lock(&txn->seat->lock);
+    ret_pinned->left = txn->space->which != store->current;
+    pthread_mutex_unlock(&txn->seat->lock);
 }
 
 enum rg_err rg_store_turn(struct rg_store *store)

@@ -129,7 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rg_buf_clear(&out);
     (void)!rg_http2_send(h2, &out, 1 << 20, &more);
     (void)rg_http2_over(h2);
-    rg_http2_free(h2);
+    RG_ASSERT(rg_http2_free(h2) == 0);
     for (size_t i = 0; i < STREAMS; i++) {
         RG_ASSERT(!slots[i].used);
         if (slots[i].msg == NULL)

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "store/db/statedir.h"
+#include "store/db/pinned.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/store_rig.h"
 
@@ -504,6 +505,39 @@ TEST(any_change_fits_at_the_limit)
     ck_assert_int_lt(grown, -(int64_t)(max / 2));
     ck_assert_int_eq(rg_store_fill(small.store, &again, &max), RG_OK);
     ck_assert_uint_lt(again, max / 16);
+    fix_close(&small);
+}
+
+/* Who reads keeps what is changed; once he has gone the pages are used again. */
+TEST(what_a_reader_keeps_is_seen_in_the_file)
+{
+    struct rg_pinned before, held, after;
+    struct rg_txn *reader, *later;
+    struct fix small;
+    int64_t grown;
+
+    fix_open_sized(&small, 4 << 20);
+    fill_to_the_limit(small.store, 1);
+    for (uint8_t round = 2; round < 6; round++)
+        change_all(small.store, 100, round, &grown);
+    ck_assert_int_eq(rg_txn_begin(small.store, RG_TXN_READ, &reader), RG_OK);
+    rg_txn_pinned(reader, &before);
+    ck_assert_uint_eq(before.bytes_max, 4 << 20);
+    ck_assert_uint_gt(before.map_bytes, 8 << 20);
+    ck_assert_uint_ge(before.file_bytes, 4 << 20);
+    ck_assert(!before.left);
+    for (uint8_t round = 6; round < 10; round++)
+        change_all(small.store, 100, round, &grown);
+    rg_txn_pinned(reader, &held);
+    ck_assert_uint_gt(held.file_bytes, before.file_bytes + (1 << 19));
+    ck_assert_uint_le(held.file_bytes, held.map_bytes);
+    rg_txn_free(reader);
+    for (uint8_t round = 14; round < 40; round++)
+        change_all(small.store, 100, round, &grown);
+    ck_assert_int_eq(rg_txn_begin(small.store, RG_TXN_READ, &later), RG_OK);
+    rg_txn_pinned(later, &after);
+    ck_assert_uint_le(after.file_bytes, held.file_bytes + (1 << 18)); /* not by what was changed since */
+    rg_txn_free(later);
     fix_close(&small);
 }
 
