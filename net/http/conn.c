@@ -2,6 +2,7 @@
 #include "net/http/server_priv.h"
 
 #include "net/fair/address.h"
+#include "net/fair/seats.h"
 
 enum { CONNS_KEPT = 128, PULL_BYTES = 64 * 1024, REFILL_PER_S = 10 };
 
@@ -121,7 +122,9 @@ static void shaken(struct rg_httpconn *conn)
     if (!conn->shaking)
         return;
     RG_ASSERT(conn->address->shaking > 0);
+    RG_ASSERT(conn->worker->n_shaking > 0);
     conn->address->shaking--;
+    conn->worker->n_shaking--;
     conn->shaking = false;
 }
 
@@ -558,21 +561,40 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 /* ---- accept ---- */
 
-/* When there is no place, the oldest that has not shown that it speaks TLS gives way; connections are listed newest first. */
+/* Of HTTP/2 all requests together; of HTTP/1.1 the one that there is. */
+static enum rg_seat_kind kind_of(const struct rg_httpconn *conn)
+{
+    bool begun = conn->h2 != NULL ? conn->n_exchanges > 0 : conn->x != NULL && conn->h1.state != RG_HTTP1_START;
+
+    if (conn->shaking)
+        return RG_SEAT_SHAKING;
+    for (const struct rg_exchange *x = conn->exchanges; x != NULL; x = x->right)
+        if (rg_exchange_state(x) == RG_X_RUNNING || rg_exchange_state(x) == RG_X_STREAMING)
+            return RG_SEAT_WORKING;
+    return begun || conn->stash.len > 0 || rg_httpconn_queued(conn) > 0 ? RG_SEAT_AWAITED : RG_SEAT_IDLE;
+}
+
+/* There is no place for this one: somebody gives way, or nobody. */
 static void make_room(struct rg_worker *worker, const struct rg_httpconn *for_this)
 {
-    struct rg_httpconn *oldest = NULL, *own = NULL;
+    bool many_shake = worker->n_shaking > worker->server->config.conns_max / 4;
+    struct rg_httpconn *goes = NULL;
+    struct rg_seat chosen = {.kind = RG_SEAT_WORKING};
 
-    for (struct rg_httpconn *c = worker->conns; c != NULL; c = c->next)
-        if (c->shaking && c != for_this) {
-            oldest = c;
-            own = c->address == for_this->address ? c : own;
-        }
-    oldest = own != NULL ? own : oldest; /* its own address's first */
-    if (oldest != NULL) {
-        RG_COUNT(worker->stats.refused_total, 1);
-        rg_httpconn_close(oldest);
+    for (struct rg_httpconn *c = worker->conns; c != NULL; c = c->next) {
+        struct rg_seat seat = {.kind = kind_of(c), .of_address = c->address != NULL ? c->address->conns : 0, .until_ms = c->deadline_ms};
+
+        if (c == for_this || !rg_seat_may_go(&seat, for_this->address->conns))
+            continue;
+        if (goes != NULL && rg_seat_goes_first(&chosen, &seat, many_shake)) /* listed newest first */
+            continue;
+        goes = c;
+        chosen = seat;
     }
+    if (goes == NULL)
+        return;
+    RG_COUNT(worker->stats.refused_total, 1);
+    rg_httpconn_close(goes);
 }
 
 /* No address keeps all others out with connections that never come to a request. */
@@ -584,6 +606,7 @@ static bool take_address(struct rg_httpconn *conn, const uint8_t key[16])
     if (conn->address->shaking >= config_of(conn)->handshakes_per_address_max)
         return false;
     conn->address->shaking++;
+    conn->worker->n_shaking++;
     conn->shaking = true;
     return true;
 }

@@ -72,7 +72,7 @@ struct rg_server_config {
     unsigned body_ms_max;      /* [30000] */
     unsigned idle_ms_max;      /* [60000] between requests */
     unsigned write_ms_max;     /* [30000] in which queued output, or 16 KiB of it, must have left */
-    unsigned conns_max;        /* [4096] for each worker */
+    unsigned conns_max;        /* [4096] for each worker; for one more an idle one is closed (net/fair/seats.h) */
     unsigned conns_per_address_max; /* [1024] for each worker; an address: of IPv6, a /64 */
     unsigned handshakes_per_address_max; /* [256] of these that have not done their handshake */
     unsigned arriving_per_address_max;   /* [512] requests that are not whole yet: whoever sends them is not known */

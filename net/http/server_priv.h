@@ -113,7 +113,7 @@ struct rg_worker {
     struct rg_tls_ctx *tls;
     unsigned ticket_generation;
     struct rg_httpconn *conns, *dirty;
-    unsigned n_conns;
+    unsigned n_conns, n_shaking; /* of these, those whose handshake is not done */
     struct rg_httpconn *free_conns;
     unsigned n_free_conns;
     struct rg_exchange *free_exchanges;

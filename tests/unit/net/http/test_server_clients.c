@@ -99,18 +99,22 @@ TEST(connections_of_an_address_are_capped)
     srv_stop();
 }
 
+/* Those for whom something is being done stay. */
 TEST(connections_of_a_worker_are_capped)
 {
     struct client c[4];
 
     srv_start((struct rg_server_config){.conns_max = 3});
-    for (int i = 0; i < 4; i++)
-        client_open_plain(&c[i]);
-    ck_assert(client_ended(&c[3]));
     for (int i = 0; i < 3; i++) {
-        client_get(&c[i], "/hello");
-        ck_assert_answer(client_answer(&c[i], false), 200, "hello");
+        client_open_plain(&c[i]);
+        client_get(&c[i], "/hold?x");
+        wait_for(&srv.n_held, (unsigned)i + 1);
     }
+    client_open_plain(&c[3]);
+    ck_assert(client_ended(&c[3]));
+    srv_release();
+    for (int i = 0; i < 3; i++)
+        ck_assert_answer(client_answer(&c[i], false), 200, "x");
     for (int i = 0; i < 4; i++)
         client_close(&c[i]);
     srv_stop();
@@ -194,6 +198,71 @@ TEST(handshakes_of_an_address_are_capped)
     }
     client_close(&c[1]);
     client_close(&c[2]);
+    srv_stop();
+}
+
+static void wait_open(uint64_t n)
+{
+    for (uint64_t from = now_ms(); srv_stats().conns_open != n; sleep_ms(5))
+        ck_assert_uint_lt(now_ms() - from, RECV_MS);
+}
+
+/* Connections that were made properly and then say nothing, in whatever protocol: the oldest of the address that has the most gives way. */
+LOOP(an_idle_connection_gives_way, 3)
+{
+    const char *alpn = _i == 1 ? "h2" : "http/1.1";
+    struct client other, held, c[11];
+
+    srv_start_tls((struct rg_server_config){.conns_max = 12});
+    client_open(&held, "http/1.1"); /* older than all, but something is being done for it */
+    client_get(&held, "/hold?held");
+    wait_for(&srv.n_held, 1);
+    open_from(&other, "127.0.0.2"); /* in its handshake */
+    wait_open(2);
+    for (int i = 0; i < 11; i++) {
+        client_open(&c[i], alpn);
+        if (_i == 2) {
+            client_get(&c[i], "/hello"); /* between two requests */
+            ck_assert_answer(client_answer(&c[i], false), 200, "hello");
+        }
+        sleep_ms(20); /* the next one is younger */
+    }
+    while (client_more(&c[0])) /* it ends */
+        c[0].n = 0;
+    wait_open(12);
+    client_get(&c[10], "/hello");
+    if (_i != 1)
+        ck_assert_answer(client_answer(&c[10], false), 200, "hello");
+    srv_release();
+    ck_assert_answer(client_answer(&held, false), 200, "held");
+    for (int i = 0; i < 11; i++)
+        client_close(&c[i]);
+    client_close(&held);
+    client_close(&other);
+    srv_stop();
+}
+
+/* Whoever holds all places with requests that he never ends loses one to somebody who has fewer; and nobody who has as many. */
+TEST(a_request_that_never_ends_gives_way_to_another_address)
+{
+    struct client c[3], own, other;
+
+    srv_start((struct rg_server_config){.conns_max = 3});
+    for (int i = 0; i < 3; i++) {
+        client_open_plain(&c[i]);
+        client_send(&c[i], "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
+    }
+    wait_open(3);
+    sleep_ms(100);
+    client_open_plain(&own);
+    ck_assert(client_ended(&own));
+    open_from(&other, "127.0.0.2");
+    client_get(&other, "/hello");
+    ck_assert_answer(client_answer(&other, false), 200, "hello");
+    client_close(&own);
+    client_close(&other);
+    for (int i = 0; i < 3; i++)
+        client_close(&c[i]);
     srv_stop();
 }
 
