@@ -10,8 +10,8 @@ from intents import until
 from load import check_acknowledged, finish
 from voters import FollowingWriter, Story, pause
 
-PAUSE_MAX = 9.0  # 2 s and a look until it steps aside, an election, and the client's own 3 s for an answer that does not come
-END_MAX = 40.0   # 10 s until the disk counts as failed, 5 s until the process ends; machines that run tests are noisy
+PAUSE_MAX = 15.0  # 2 s and a look until it steps aside, an election, and the client's own 3 s for an answer that does not come
+END_MAX = 60.0   # 10 s until the disk counts as failed, 5 s until the process ends; machines that run tests are noisy
 
 
 def main(regent, sample, preload):

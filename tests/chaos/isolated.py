@@ -85,7 +85,7 @@ def lease_on(c):
     began = time.monotonic()
     cut_off(c, primary)
     status(c, f"writes: refused at {primary}, epoch 2", f"alarm at {primary}: LeaseNotHeld:")
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 20
     assert not writes_open(c)
     try:
         c.connect(primary).request("PUT", "/v1/accounts/900000000001", {"name": "x"})

@@ -6,35 +6,33 @@ import time
 from pathlib import Path
 
 from cluster import Cluster, Refused
-from load import Reader, Writer, check_acknowledged, finish
+from load import GAP_MAX, Reader, Writer, check_acknowledged, finish
 
 ONE_WAY_MS = 50
 
 
-def median(values):
-    return sorted(values)[len(values) // 2]
-
-
 def propagation(c, region):
-    """Median milliseconds from a write's answer until the region shows it."""
-    writer, reader, took = c.connect(c.primary), c.connect(region), []
+    """Milliseconds until the region shows a write, at best (a busy machine adds to any of them): from its request, and from its answer."""
+    writer, reader, asked_for, answered_for = c.connect(c.primary), c.connect(region), [], []
     reader.status()
     for i in range(30):
+        asked = time.monotonic()
         _, headers = writer.create_user(f"p-{region}-{i}")
         answered = time.monotonic()
         reader.request("GET", "/v1/regions", headers={"Regent-Min-Revision": headers["regent-revision"], "Regent-Wait-Ms": "9000"})
-        took.append((time.monotonic() - answered) * 1000)
-    return median(took)
+        asked_for.append((time.monotonic() - asked) * 1000)
+        answered_for.append((time.monotonic() - answered) * 1000)
+    return round(min(asked_for), 1), round(min(answered_for), 1)
 
 
 def immediate(c, region):
-    """Median milliseconds of a read."""
+    """Milliseconds of a read, at best."""
     reader, took = c.connect(region), []
     for _ in range(50):
         began = time.monotonic()
         reader.request("GET", "/v1/regions")
         took.append((time.monotonic() - began) * 1000)
-    return median(took)
+    return min(took)
 
 
 def alive(pid, text):
@@ -61,10 +59,10 @@ def main(regent, _sample):
         primary, near, far = c.primary, c.replicas[0], c.replicas[1]
         lines = c.link("show")
         assert len(lines) == 6 and all(l["delayMs"] == ONE_WAY_MS and l["state"] == "up" for l in lines.values()), lines
-        times = {r: round(propagation(c, r), 1) for r in c.replicas}
+        times = {r: propagation(c, r) for r in c.replicas}
         reads = {r: round(immediate(c, r), 1) for r in c.names}
-        assert all(45 <= t <= 150 for t in times.values()), f"propagation {times} ms over a line of {ONE_WAY_MS} ms"
-        assert all(t < 25 for t in reads.values()), f"reads take {reads} ms"
+        assert all(asked >= 0.9 * ONE_WAY_MS and answered <= 3 * ONE_WAY_MS for asked, answered in times.values()), f"propagation {times} ms over a line of {ONE_WAY_MS} ms"
+        assert all(t < ONE_WAY_MS / 2 for t in reads.values()), f"reads take {reads} ms"
 
         writers = [Writer(c, i, pause=0.005) for i in range(2)]
         readers = [Reader(c, r) for r in c.replicas]
@@ -94,7 +92,7 @@ def main(regent, _sample):
         c.wait_equal(30)
         count = check_acknowledged(c, writers)
         gaps = {r.region: round(r.longest_gap, 2) for r in readers}
-        assert all(g < 2 for g in gaps.values()), f"reads at a replica paused: {gaps}"
+        assert all(g < GAP_MAX for g in gaps.values()), f"reads at a replica paused: {gaps}"
 
         proxy = c.file["proxy"]
         assert alive(proxy["pid"], proxy["config"])

@@ -7,6 +7,7 @@ import time
 from cluster import Connection, Refused
 
 BROKEN = (OSError, http.client.HTTPException)
+GAP_MAX = 5.0  # seconds for which reads may pause: nothing of them waits for a link; machines that run tests are noisy
 
 
 class Writer(threading.Thread):

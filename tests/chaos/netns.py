@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from cluster import Cluster, Refused, skip
-from load import Reader, Writer, check_acknowledged, finish
+from load import GAP_MAX, Reader, Writer, check_acknowledged, finish
 
 INSIDE = "REGENT_TEST_NETNS"
 
@@ -168,7 +168,7 @@ def story(c, regions, slow):
     c.wait_equal(30)
     count = check_acknowledged(c, writers)
     gaps = {r.region: round(r.longest_gap, 2) for r in readers}
-    assert all(g < 2 for g in gaps.values()), f"reads at a replica paused: {gaps}"
+    assert all(g < GAP_MAX for g in gaps.values()), f"reads at a replica paused: {gaps}"
     print(f"{count} acknowledged writes while cables were pulled; links {'100 ms apart' if slow else 'without delay'}; pauses {gaps}")
 
 
