@@ -376,7 +376,7 @@ static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
                                .more_arg = d};
     struct rg_server_config sc = {.address = c->https_address, .port = c->https_port, .workers = c->workers,
                                   .cert_path = c->plain_http ? NULL : c->tls_cert,
-                                  .key_path = c->plain_http ? NULL : c->tls_key, .handler = rg_api_handle,
+                                  .key_path = c->plain_http ? NULL : c->tls_key, .handler = rg_api_handle, .vouches = rg_api_vouches,
                                   .conns_max = d->descriptors.clients,
                                   .log = &d->log};
     enum rg_err err;

@@ -508,6 +508,20 @@ static enum rg_err check_content_hash(const struct rg_sigv4_request *request, co
     return err;
 }
 
+static enum rg_err claimed_hash(const struct rg_sigv4_request *request, char out[2 * RG_SHA256_BYTES + 1], struct rg_errctx *ctx)
+{
+    struct rg_span said;
+    enum rg_err err = header_once(request, "x-amz-content-sha256", &said, ctx);
+
+    if (err)
+        return err;
+    if (said.n != 2 * RG_SHA256_BYTES)
+        return rg_fail(ctx, RG_EBADSIG, "x-amz-content-sha256 is no SHA-256 in hexadecimal");
+    memcpy(out, said.p, said.n);
+    out[said.n] = '\0';
+    return RG_OK;
+}
+
 enum rg_err rg_sigv4_verify(const struct rg_sigv4_request *request, const struct rg_sigv4_claim *claim,
                             struct rg_span secret, int64_t now_s, struct rg_errctx *ctx)
 {
@@ -519,8 +533,12 @@ enum rg_err rg_sigv4_verify(const struct rg_sigv4_request *request, const struct
     err = check_time(claim, now_s, ctx);
     if (err)
         return err;
-    payload_hash(request->body, hash);
-    err = check_content_hash(request, hash, ctx);
+    if (request->body_to_come) {
+        err = claimed_hash(request, hash, ctx);
+    } else {
+        payload_hash(request->body, hash);
+        err = check_content_hash(request, hash, ctx);
+    }
     if (err)
         return err;
     stamp_format(stamp, claim->at_s);

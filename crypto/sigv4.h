@@ -19,6 +19,7 @@ struct rg_sigv4_request {
     size_t n_headers;
     struct rg_span body;
     bool normalize_path; /* AWS services other than S3: true */
+    bool body_to_come;   /* nothing of it is there: what x-amz-content-sha256 claims is taken for its hash */
 };
 /* The host may come as "host" or ":authority". Header values hold no control characters; a raw '+' in a signed query is
  * refused, since it can be read in two ways. */
@@ -47,7 +48,7 @@ RG_MUST enum rg_err rg_sigv4_token(const struct rg_sigv4_claim *claim, struct rg
 /**
  * Verify the signature with the secret of claim->access_key_id, in constant time, honouring SignedHeaders.
  * now_s    Unix seconds; more than ±RG_SIGV4_SKEW_S_MAX from the claim (or past its expiry) is RG_EEXPIRED
- * RG_EBADSIG when it does not match, or x-amz-content-sha256 is given and is not the body's hash.
+ * RG_EBADSIG when it does not match, or x-amz-content-sha256 is given and is not the body's hash (body_to_come: is not given).
  */
 RG_MUST enum rg_err rg_sigv4_verify(const struct rg_sigv4_request *request, const struct rg_sigv4_claim *claim,
                                     struct rg_span secret, int64_t now_s, struct rg_errctx *ctx);

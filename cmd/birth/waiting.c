@@ -161,6 +161,14 @@ static void handle(void *arg, struct rg_request *req)
     }
 }
 
+/* What is asked here is short. */
+static bool vouches(void *arg, const struct rg_request *req)
+{
+    (void)arg;
+    (void)req;
+    return false;
+}
+
 /* ---- lifetime ---- */
 
 enum rg_err rg_waiting_start(const struct rg_config *c, const struct rg_log *log, struct rg_waiting **ret_waiting, struct rg_errctx *ctx)
@@ -168,7 +176,7 @@ enum rg_err rg_waiting_start(const struct rg_config *c, const struct rg_log *log
     struct rg_waiting *w = calloc(1, sizeof *w);
     struct rg_server_config sc = {.address = c->https_address, .port = c->https_port, .workers = 1,
                                   .cert_path = c->plain_http ? NULL : c->tls_cert, .key_path = c->plain_http ? NULL : c->tls_key,
-                                  .handler = handle, .arg = w, .log = log, .conns_max = 64};
+                                  .handler = handle, .vouches = vouches, .arg = w, .log = log, .conns_max = 64};
     uint16_t port;
     enum rg_err err;
 

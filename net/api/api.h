@@ -50,5 +50,8 @@ RG_MUST enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api
 void rg_api_free(struct rg_api *api);
 /** The rg_http_handler; arg is the rg_api. Every request needs a credential but those for operations whose row says OPEN. */
 void rg_api_handle(void *api, struct rg_request *req);
+/** Whether a head has a credential that is known here, by what can be told before the body is there: a token; a signature over the body's
+ * hash that it claims; where none is claimed, the access key's id. For rg_server_config. (auth.c) */
+bool rg_api_vouches(void *api, const struct rg_request *req);
 
 #endif

@@ -173,7 +173,8 @@ static enum rg_err check_service(const struct rg_api_config *config, struct rg_s
                    last != NULL ? last : "none");
 }
 
-static enum rg_err verify(struct rg_call *call, const struct rg_sigv4_request *request, struct rg_errctx *ctx)
+/* known: that there is such a key is enough. */
+static enum rg_err verify(struct rg_call *call, const struct rg_sigv4_request *request, bool known, struct rg_errctx *ctx)
 {
     struct rg_credential credential;
     struct rg_secret_kept *kept;
@@ -199,6 +200,8 @@ static enum rg_err verify(struct rg_call *call, const struct rg_sigv4_request *r
         return err;
     if (!rg_span_eq(credential.access_key_id, claim.access_key_id) || credential.secret_sealed.n == 0)
         return unknown(ctx);
+    if (known)
+        return RG_OK;
     kept = secret_slot(rg_call_worker(call), claim.access_key_id);
     if (!secret_is(kept, claim.access_key_id, credential.secret_sealed)) {
         err = open_secret(call, claim.access_key_id, credential.secret_sealed, kept, ctx);
@@ -209,7 +212,8 @@ static enum rg_err verify(struct rg_call *call, const struct rg_sigv4_request *r
     return err ? err : admit(call, &credential, ctx);
 }
 
-static enum rg_err check_sigv4(struct rg_call *call, struct rg_errctx *ctx)
+/* to_come: by the hash that is claimed of a body that is not there yet; where none is claimed, by the key's id alone. */
+static enum rg_err check_sigv4(struct rg_call *call, bool to_come, struct rg_errctx *ctx)
 {
     const struct rg_request *req = call->req;
     struct rg_sigv4_header headers[RG_HTTP_HEADERS_MAX + 1];
@@ -220,15 +224,17 @@ static enum rg_err check_sigv4(struct rg_call *call, struct rg_errctx *ctx)
                                        .n_headers = req->n_headers,
                                        .body = req->body,
                                        .normalize_path = true};
-    bool has_host = false;
+    bool has_host = false, has_hash = false;
 
     for (size_t i = 0; i < req->n_headers; i++) {
         headers[i] = (struct rg_sigv4_header){req->headers[i].name, req->headers[i].value};
         has_host |= rg_span_is(req->headers[i].name, "host");
+        has_hash |= rg_span_is(req->headers[i].name, "x-amz-content-sha256");
     }
+    request.body_to_come = to_come && has_hash;
     if (!has_host && req->n_headers < RG_SIGV4_HEADERS_MAX) /* HTTP/2 calls it :authority, what is signed is host */
         headers[request.n_headers++] = (struct rg_sigv4_header){rg_span_str("host"), req->authority};
-    return verify(call, &request, ctx);
+    return verify(call, &request, to_come && !has_hash, ctx);
 }
 
 void rg_auth_log_refusal(struct rg_call *call, enum rg_err err, const char *text)
@@ -252,10 +258,31 @@ enum rg_err rg_auth_check(struct rg_call *call, struct rg_errctx *ctx)
         return rg_fail(ctx, RG_EUNAUTH, "Missing Authentication Token");
     err = rg_call_txn_try(call);
     if (!err)
-        err = is_bearer(call->authorization) ? check_bearer(call, ctx) : check_sigv4(call, ctx);
+        err = is_bearer(call->authorization) ? check_bearer(call, ctx) : check_sigv4(call, false, ctx);
     /* Whatever went wrong while looking is no proof: codes that an operation would word in its own way become refusals.
      */
     if (err == RG_ENOTFOUND || err == RG_EMALFORMED || err == RG_EINVALID || err == RG_ETOOBIG)
         return rg_fail(ctx, RG_EBADSIG, "The request's authorization cannot be read.");
     return err;
+}
+
+bool rg_api_vouches(void *arg, const struct rg_request *req)
+{
+    struct rg_api *api = arg;
+    struct rg_call *call = rg_call_begin(api, (struct rg_request *)(uintptr_t)req);
+    struct rg_errctx ctx = {.text = ""};
+    enum rg_err err = RG_EUNAUTH;
+
+    if (call == NULL)
+        return false;
+    for (size_t i = 0; i < req->n_headers; i++)
+        if (rg_span_is(req->headers[i].name, "authorization"))
+            call->authorization = req->headers[i].value;
+    if (call->authorization.n > 0)
+        err = rg_call_txn_try(call);
+    if (!err)
+        err = is_bearer(call->authorization) ? check_bearer(call, &ctx) : check_sigv4(call, true, &ctx);
+    call->counted = true; /* it is no call */
+    rg_call_end(call, err);
+    return err == RG_OK || err == RG_EUNREADY; /* an empty state knows nobody: the request will hear so */
 }

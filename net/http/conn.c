@@ -325,22 +325,17 @@ static bool begin1(struct rg_httpconn *conn)
     return true;
 }
 
-static bool count_body(struct rg_exchange *x)
-{
-    size_t grown = x->msg.body.len - x->body_counted;
-
-    x->body_counted += grown;
-    x->worker->body_bytes += grown;
-    return x->worker->body_bytes <= RG_BODIES_BYTES_MAX;
-}
-
 static void on_event1(struct rg_httpconn *conn, enum rg_http1_event event)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct rg_exchange *x = conn->x;
+    const char *reason;
+    int status;
 
-    if (!count_body(x)) {
-        rg_exchange_refuse(x, 503, "too many request bodies at once");
+    if (!rg_exchange_holds(x, x->msg.body.len - x->body_counted, &status, &reason) ||
+        (conn->h1.has_length && rg_http1_in_body(&conn->h1) &&
+         !rg_exchange_may_have(x, x->msg.body.len + conn->h1.left, &status, &reason))) {
+        rg_exchange_refuse(x, status, reason);
         return;
     }
     switch (event) {

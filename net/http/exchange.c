@@ -34,7 +34,7 @@ static struct rg_exchange *take(struct rg_worker *worker)
         rg_http2_stream_init(&x->stream);
         rg_message_init(&x->msg);
         x->worker = x->msg.req.worker = worker;
-        x->body_counted = 0;
+        x->body_counted = x->body_strange = 0;
         rg_sm_init(&x->sm, &exchange_table, RG_X_FREE);
     }
     rg_sm_move(&x->sm, RG_X_ASSEMBLING);
@@ -43,7 +43,7 @@ static struct rg_exchange *take(struct rg_worker *worker)
     x->conn = NULL;
     x->handed = NULL;
     x->deadline_ms = RG_NEVER;
-    x->head_only = x->raw = x->arriving = false;
+    x->head_only = x->raw = x->arriving = x->asked = x->vouched = false;
     x->stream.msg = &x->msg;
     rg_message_reset(&x->msg);
     x->msg.req.http2 = x->msg.req.handed = false;
@@ -76,6 +76,11 @@ static void arrived(struct rg_exchange *x)
 {
     if (!x->arriving)
         return;
+    RG_ASSERT(x->conn->address->body_bytes >= x->body_counted);
+    RG_ASSERT(x->conn->address->strange_bytes >= x->body_strange);
+    x->conn->address->body_bytes -= x->body_counted;
+    x->conn->address->strange_bytes -= x->body_strange;
+    x->body_strange = 0;
     RG_ASSERT(x->conn->address->arriving > 0);
     x->conn->address->arriving--;
     x->arriving = false;
@@ -146,6 +151,56 @@ void rg_exchange_free_pool(struct rg_worker *worker)
         destroy(x);
     }
     worker->n_free_exchanges = 0;
+}
+
+/* ---- bodies ---- */
+
+static bool vouched(struct rg_exchange *x)
+{
+    const struct rg_server_config *config = &x->worker->server->config;
+
+    if (!x->asked)
+        x->vouched = config->vouches == NULL || config->vouches(config->arg, &x->msg.req);
+    x->asked = true;
+    return x->vouched;
+}
+
+bool rg_exchange_may_have(struct rg_exchange *x, size_t total, int *ret_status, const char **ret_reason)
+{
+    if (total <= RG_STRANGER_BODY_BYTES_MAX || vouched(x))
+        return true;
+    *ret_status = 413;
+    *ret_reason = "the body is over 16 KiB, and no credential that is known here came with it";
+    return false;
+}
+
+/* Counted in any case, and given back with the exchange. */
+bool rg_exchange_holds(struct rg_exchange *x, size_t n, int *ret_status, const char **ret_reason)
+{
+    struct rg_worker *worker = x->worker;
+    struct rg_address *address = x->conn->address;
+    bool may;
+
+    RG_ASSERT(x->arriving);
+    x->body_counted += n;
+    worker->body_bytes += n;
+    address->body_bytes += n;
+    may = rg_exchange_may_have(x, x->body_counted, ret_status, ret_reason);
+    if (x->vouched) {
+        address->strange_bytes -= x->body_strange;
+        x->body_strange = 0;
+    } else {
+        address->strange_bytes += n;
+        x->body_strange += n;
+    }
+    if (!may)
+        return false;
+    if (worker->body_bytes <= RG_BODIES_BYTES_MAX && address->body_bytes <= RG_ADDRESS_BODIES_BYTES_MAX &&
+        (x->vouched || address->strange_bytes <= RG_STRANGER_BODIES_BYTES_MAX))
+        return true;
+    *ret_status = 503;
+    *ret_reason = "too many request bodies at once";
+    return false;
 }
 
 /* ---- to the handler ---- */
@@ -492,15 +547,10 @@ static void on_head(void *arg, struct rg_http2_stream *stream)
     exchange_on(stream)->deadline_ms = uv_now(&conn->worker->loop) + conn->worker->server->config.body_ms_max;
 }
 
-static bool on_body(void *arg, struct rg_http2_stream *stream, size_t n)
+static bool on_body(void *arg, struct rg_http2_stream *stream, size_t n, int *ret_status, const char **ret_reason)
 {
-    struct rg_worker *worker = ((struct rg_httpconn *)arg)->worker;
-
-    if (worker->body_bytes + n > RG_BODIES_BYTES_MAX)
-        return false;
-    worker->body_bytes += n;
-    exchange_on(stream)->body_counted += n;
-    return true;
+    (void)arg;
+    return rg_exchange_holds(exchange_on(stream), n, ret_status, ret_reason);
 }
 
 /* Else the rest of a request that was answered before it was whole (408): its reply, or the reset, still waits to be sent. */

@@ -306,14 +306,18 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 {
     struct rg_http2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
     struct rg_http2 *h2 = arg;
+    const char *reason;
+    int status;
 
     (void)flags;
     if (stream == NULL || stream->refused || stream->replied || h2->broken)
         return 0;
     if (n > RG_HTTP_BODY_BYTES_MAX - stream->msg->body.len) {
         refuse(stream, 413, "the body is over 1 MiB");
-    } else if (h2->bodies + n > RG_HTTP2_BODIES_BYTES_MAX || !h2->events.on_body(h2->events.arg, stream, n)) {
+    } else if (h2->bodies + n > RG_HTTP2_BODIES_BYTES_MAX) {
         refuse(stream, 503, "too many request bodies at once");
+    } else if (!h2->events.on_body(h2->events.arg, stream, n, &status, &reason)) {
+        refuse(stream, status, reason);
     } else {
         rg_buf_put(&stream->msg->body, p, n);
         if (stream->msg->body.err == RG_OK)

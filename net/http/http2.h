@@ -37,8 +37,8 @@ struct rg_http2_events {
     struct rg_http2_stream *(*on_begin)(void *arg);
     /* Its head is complete and a body follows. */
     void (*on_head)(void *arg, struct rg_http2_stream *stream);
-    /* May these many bytes of body be held? */
-    bool (*on_body)(void *arg, struct rg_http2_stream *stream, size_t n);
+    /* So many bytes of body have come: may they be held? False: refuse the request with this. */
+    bool (*on_body)(void *arg, struct rg_http2_stream *stream, size_t n, int *ret_status, const char **ret_reason);
     /* stream->msg->req is complete. */
     void (*on_request)(void *arg, struct rg_http2_stream *stream);
     /* stream->status and reason say what to answer at once (rg_http2_reply), in place of on_request. */

@@ -64,6 +64,9 @@ struct rg_server_config {
     unsigned workers;    /* 1 to RG_HTTP_WORKERS_MAX */
     const char *cert_path, *key_path; /* PEM; both NULL: plain HTTP (development only) */
     rg_http_handler handler;
+    /* Whether this head has a credential that is known here; req has no body yet. On the worker's thread; asked at most once of a request,
+     * when its body is to be larger than what anybody may send (16 KiB). NULL: every one has. */
+    bool (*vouches)(void *arg, const struct rg_request *req);
     void *arg;
     const struct rg_log *log;
     /* bounds; 0 takes the default in brackets */

@@ -25,6 +25,9 @@ enum {
     RG_EXCHANGES_MAX = 16 * 1024,      /* of a worker, at once */
     RG_EXCHANGES_KEPT = 256,
     RG_BODIES_BYTES_MAX = 256 * 1024 * 1024, /* request bodies of a worker */
+    RG_ADDRESS_BODIES_BYTES_MAX = 64 * 1024 * 1024, /* of these not whole yet, of one address */
+    RG_STRANGER_BODIES_BYTES_MAX = 2 * 1024 * 1024, /* of these without a credential */
+    RG_STRANGER_BODY_BYTES_MAX = 16 * 1024,         /* and each */
     RG_LINGER_MS = 1000,
     RG_LINGER_BYTES_MAX = 4 * 1024 * 1024,
     RG_STOP_GRACE_MS = 3000,           /* for handlers that have not answered when everything was closed */
@@ -55,16 +58,20 @@ struct rg_exchange {
     uint64_t deadline_ms; /* HTTP/2: of head, then of body */
     bool head_only, raw;  /* HEAD; HTTP/1.0 stream */
     bool arriving;        /* counted as such with its address */
-    size_t body_counted;
+    bool asked, vouched;  /* whether it has a credential, as far as its head says: asked of the handler once it matters */
+    size_t body_counted;  /* with the worker and, while it arrives, with its address */
+    size_t body_strange;  /* of these with what its address sends without a credential */
     struct rg_http2_stream stream;
     struct rg_message msg;
 };
 
-/* Who has how many connections; of these, handshakes; and on all of them, requests that are not whole yet. */
+/* Who has how many connections; of these, handshakes; and on all of them, requests that are not whole yet, and what has come of their
+ * bodies. */
 struct rg_address {
     struct rg_address *next;
     uint8_t key[16];
     unsigned conns, shaking, arriving;
+    size_t body_bytes, strange_bytes;
 };
 
 struct rg_httpconn {
@@ -198,6 +205,10 @@ void rg_exchange_put(struct rg_exchange *x);
 void rg_exchange_orphan(struct rg_exchange *x);
 /** A request without a connection, to the handler at once. On the worker's thread. */
 void rg_exchange_hand(struct rg_worker *worker, struct rg_handed *handed);
+/** So many more bytes of its body have come. False: refuse it with this. */
+RG_MUST bool rg_exchange_holds(struct rg_exchange *x, size_t n, int *ret_status, const char **ret_reason);
+/** Whether a body of so many bytes may follow its head. False: refuse it with this. */
+RG_MUST bool rg_exchange_may_have(struct rg_exchange *x, size_t total, int *ret_status, const char **ret_reason);
 /** Hand the complete request to the handler. */
 void rg_exchange_run(struct rg_exchange *x);
 /** Answer in place of the handler: small JSON. HTTP/1.1: and close. */

@@ -37,7 +37,12 @@ static struct rg_http2_stream *on_begin(void *arg)
 }
 
 static void on_head(void *arg, struct rg_http2_stream *stream) { RG_ASSERT(slot_of(stream)->used); }
-static bool on_body(void *arg, struct rg_http2_stream *stream, size_t n) { return n < 60000; }
+static bool on_body(void *arg, struct rg_http2_stream *stream, size_t n, int *ret_status, const char **ret_reason)
+{
+    *ret_status = 413;
+    *ret_reason = "no";
+    return n < 60000;
+}
 
 static void answer(struct rg_http2_stream *stream, int status)
 {

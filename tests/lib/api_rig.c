@@ -376,7 +376,7 @@ void af_serve(void)
                                    .relay = af_relay,
                                    .io = &af_io, .data_dir = af_data_dir};
     struct rg_server_config server = {
-        .address = "127.0.0.1", .workers = af.workers, .handler = rg_api_handle, .log = &af.log};
+        .address = "127.0.0.1", .workers = af.workers, .handler = rg_api_handle, .vouches = rg_api_vouches, .log = &af.log};
     enum rg_err err = rg_api_new(&config, &af.api, &ctx);
 
     ck_assert_msg(err == RG_OK, "%s", rg_errctx_text(&ctx, err));

@@ -1,4 +1,5 @@
 /* net/api/auth: who is let in, and who is not. */
+#include "crypto/digest.h"
 #include "tests/lib/api_rig.h"
 #include "tests/lib/check_main.h"
 
@@ -28,18 +29,22 @@ struct signed_request {
     const char *sent_body, *sent_path, *more; /* what is sent in place of what was signed */
     int age_s;
     bool spoil_signature;
+    bool says_hash; /* of the body, in a header that is signed, too */
 };
 
 static void send_signed(struct answer *a, const struct signed_request *r)
 {
     const char *query = r->query != NULL ? r->query : "";
     char host[64], date[32], path[512], headers[8192];
-    struct rg_sigv4_header signed_headers[2] = {{rg_span_str("host"), {0}}, {rg_span_str("x-amz-date"), {0}}};
+    struct rg_sigv4_header signed_headers[3] = {
+        {rg_span_str("host"), {0}}, {rg_span_str("x-amz-date"), {0}}, {rg_span_str("x-amz-content-sha256"), {0}}};
+    char hash[2 * RG_SHA256_BYTES + 1];
+    uint8_t sha256[RG_SHA256_BYTES];
     struct rg_sigv4_request request = {.method = rg_span_str(r->method),
                                        .path = rg_span_str(r->path),
                                        .query = rg_span_str(query),
                                        .headers = signed_headers,
-                                       .n_headers = 2,
+                                       .n_headers = r->says_hash ? 3 : 2,
                                        .body = rg_span_str(r->body),
                                        .normalize_path = true};
     const char *body = r->sent_body != NULL ? r->sent_body : r->body;
@@ -52,6 +57,9 @@ static void send_signed(struct answer *a, const struct signed_request *r)
     strftime(date, sizeof date, "%Y%m%dT%H%M%SZ", gmtime_r(&at, &tm));
     signed_headers[0].value = rg_span_str(host);
     signed_headers[1].value = rg_span_str(date);
+    rg_sha256(rg_span_str(r->body), sha256);
+    rg_hex(hash, sha256, sizeof sha256);
+    signed_headers[2].value = rg_span_str(hash);
     rg_buf_init(&authorization, 4096);
     err = rg_sigv4_sign(&request, rg_span_str(r->key), rg_span_str(r->secret), rg_span_str(r->region),
                         rg_span_str(r->service), rg_span_str(date), &authorization);
@@ -60,7 +68,8 @@ static void send_signed(struct answer *a, const struct signed_request *r)
         authorization.data[authorization.len - 1] = authorization.data[authorization.len - 1] == '0' ? '1' : '0';
     snprintf(path, sizeof path, "%s%s%s", r->sent_path != NULL ? r->sent_path : r->path, query[0] != '\0' ? "?" : "",
              query);
-    snprintf(headers, sizeof headers, "X-Amz-Date: %s\r\nAuthorization: %.*s\r\n%s", date, (int)authorization.len,
+    snprintf(headers, sizeof headers, "X-Amz-Date: %s\r\n%s%s%sAuthorization: %.*s\r\n%s", date,
+             r->says_hash ? "X-Amz-Content-SHA256: " : "", r->says_hash ? hash : "", r->says_hash ? "\r\n" : "", (int)authorization.len,
              (const char *)authorization.data, r->more != NULL ? r->more : "");
     ask_raw(a, r->method, path, headers, body, strlen(body));
     rg_buf_deinit(&authorization);
@@ -188,6 +197,56 @@ TEST(a_damaged_secret_is_a_refusal_logged)
     ck_assert_str_eq(text_at(a.json, "code"), "InternalError");
     ck_assert_ptr_nonnull(strstr(af.logged, "api.fault"));
     answer_free(&a);
+}
+
+/* A body over 16 KiB is read only for whom its head speaks. */
+static char large[20000];
+
+static const struct {
+    const char *name;
+    struct signed_request request;
+    int status;
+} large_cases[] = {
+    {"good", {"POST", "/v1/check", "", API_KEY, API_SECRET, "sso", "us-east-1", large}, 400},
+    {"good, and says its hash", {"POST", "/v1/check", "", API_KEY, API_SECRET, "sso", "us-east-1", large, .says_hash = true}, 400},
+    {"unknown key", {"POST", "/v1/check", "", "AKIANOBODY", API_SECRET, "sso", "us-east-1", large}, 413},
+    {"stale, and says its hash",
+     {"POST", "/v1/check", "", API_KEY, API_SECRET, "sso", "us-east-1", large, .age_s = 400, .says_hash = true}, 413},
+    {"wrong secret, and says its hash", {"POST", "/v1/check", "", API_KEY, "another", "sso", "us-east-1", large, .says_hash = true}, 413},
+    {"spoilt signature, and says its hash",
+     {"POST", "/v1/check", "", API_KEY, API_SECRET, "sso", "us-east-1", large, .spoil_signature = true, .says_hash = true}, 413},
+    {"spoilt signature, whose body must be read", {"POST", "/v1/check", "", API_KEY, API_SECRET, "sso", "us-east-1", large,
+                                                  .spoil_signature = true}, 403},
+};
+
+LOOP(a_large_body_is_read_for_whom_the_head_speaks, RG_LEN(large_cases))
+{
+    struct answer a;
+
+    memset(large, 'x', sizeof large - 1);
+    send_signed(&a, &large_cases[_i].request);
+    ck_assert_msg(a.status == large_cases[_i].status, "%s: %d %s", large_cases[_i].name, a.status, (char *)a.body.data);
+    answer_free(&a);
+}
+
+TEST(a_large_body_by_a_token)
+{
+    static const struct {
+        const char *headers;
+        size_t n;
+        int status;
+    } cases[] = {{"Authorization: Bearer " API_TOKEN "\r\n", sizeof large, 400},
+                 {"Authorization: Bearer " API_TOKEN "x\r\n", sizeof large, 413},
+                 {"", sizeof large, 413},
+                 {"", 16 * 1024, 401}};
+    struct answer a;
+
+    memset(large, 'x', sizeof large);
+    for (size_t i = 0; i < RG_LEN(cases); i++) {
+        ask_raw(&a, "POST", "/v1/check", cases[i].headers, large, cases[i].n);
+        ck_assert_msg(a.status == cases[i].status, "%zu: %d %s", i, a.status, (char *)a.body.data);
+        answer_free(&a);
+    }
 }
 
 static const struct {

@@ -642,6 +642,28 @@ TEST(a_window_never_opened_ends_the_session)
     srv_stop();
 }
 
+static bool has_credential(void *arg, const struct rg_request *req)
+{
+    (void)arg;
+    for (size_t i = 0; i < req->n_headers; i++)
+        if (rg_span_is(req->headers[i].name, "authorization"))
+            return true;
+    return false;
+}
+
+TEST(a_large_body_needs_a_credential)
+{
+    struct h2 h;
+
+    srv_start_tls((struct rg_server_config){.vouches = has_credential});
+    h2_open(&h, 0);
+    ck_assert_int_eq(h2_wait(&h, h2_ask_with(&h, "POST", "/hello", rg_span(srv_big, 16 * 1024), NULL, NULL))->status, 200);
+    ck_assert_int_eq(h2_wait(&h, h2_ask_with(&h, "POST", "/hello", rg_span(srv_big, 16 * 1024 + 1), NULL, NULL))->status, 413);
+    ck_assert_int_eq(h2_wait(&h, h2_ask_with(&h, "POST", "/hello", rg_span(srv_big, 500000), "authorization", "x"))->status, 200);
+    h2_close(&h);
+    srv_stop();
+}
+
 TEST(bodies_held_for_one_client_are_capped)
 {
     RG_AUTO_BUF struct rg_buf b = {.max = 0};

@@ -174,6 +174,98 @@ TEST(requests_of_an_address_that_do_not_become_whole_are_capped)
     srv_stop();
 }
 
+static bool has_credential(void *arg, const struct rg_request *req)
+{
+    (void)arg;
+    for (size_t i = 0; i < req->n_headers; i++)
+        if (rg_span_is(req->headers[i].name, "authorization"))
+            return true;
+    return false;
+}
+
+/* An answer of this status to a body of n bytes. */
+static void post(const char *alpn, const char *more, size_t n, bool chunked, int status)
+{
+    struct client c;
+    char head[200];
+
+    client_open(&c, alpn);
+    snprintf(head, sizeof head, "POST /hello HTTP/1.1\r\nHost: a\r\n%s%s", more, chunked ? "Transfer-Encoding: chunked\r\n\r\n" : "");
+    client_send(&c, head);
+    if (chunked)
+        snprintf(head, sizeof head, "%zx\r\n", n);
+    else
+        snprintf(head, sizeof head, "Content-Length: %zu\r\n\r\n", n);
+    client_send(&c, head);
+    (void)client_send_n(&c, srv_big, n);
+    (void)client_send_n(&c, "\r\n0\r\n\r\n", chunked ? 7 : 0);
+    ck_assert_int_eq(client_answer(&c, false).status, status);
+    client_close(&c);
+}
+
+static void post_plain(struct client *c, const char *from, const char *more, size_t n, int status)
+{
+    char head[200];
+
+    open_from(c, from);
+    snprintf(head, sizeof head, "POST /hello HTTP/1.1\r\nHost: a\r\n%sContent-Length: %zu\r\n\r\n", more, n);
+    client_send(c, head);
+    (void)client_send_n(c, srv_big, n);
+    ck_assert_int_eq(client_answer(c, false).status, status);
+    client_close(c);
+}
+
+/* 16 KiB are for everybody. */
+TEST(a_large_body_needs_a_credential)
+{
+    srv_start_tls((struct rg_server_config){.vouches = has_credential});
+    for (int chunked = 0; chunked < 2; chunked++) {
+        post("http/1.1", "", 16 * 1024, chunked, 200);
+        post("http/1.1", "", 16 * 1024 + 1, chunked, 413);
+        post("http/1.1", "Authorization: x\r\n", 1000 * 1000, chunked, 200);
+    }
+    srv_stop();
+}
+
+/* Nothing of it needs to come: its length is in the head. */
+TEST(a_large_body_is_refused_before_it_comes)
+{
+    struct client c;
+
+    srv_start((struct rg_server_config){.vouches = has_credential});
+    client_open_plain(&c);
+    client_send(&c, "POST /hello HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 20000\r\n\r\n");
+    ck_assert_int_eq(client_answer(&c, false).status, 413);
+    client_close(&c);
+    srv_stop();
+}
+
+/* What one address sends without a credential is bounded in all; others are not held up by it. */
+TEST(bodies_of_strangers_are_bounded_for_an_address)
+{
+    enum { EACH = 16 * 1024, MANY = 2 * 1024 * 1024 / EACH };
+    static struct client c[MANY];
+    struct client other;
+
+    srv_start((struct rg_server_config){.vouches = has_credential});
+    for (int i = 0; i < MANY; i++) {
+        client_open_plain(&c[i]);
+        client_send(&c[i], "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 16384\r\n\r\n");
+        ck_assert(client_send_n(&c[i], srv_big, EACH - 1));
+    }
+    for (uint64_t from = now_ms(); srv_stats().bytes_in < (uint64_t)MANY * EACH; sleep_ms(5)) /* heads make up for the bytes that lack */
+        ck_assert_uint_lt(now_ms() - from, RECV_MS);
+    post_plain(&other, "127.0.0.1", "", 200, 503);
+    post_plain(&other, "127.0.0.1", "Authorization: x\r\n", 200000, 200);
+    post_plain(&other, "127.0.0.2", "", EACH, 200);
+    client_send(&c[0], "x"); /* one is whole: its bytes count no more */
+    ck_assert_answer(client_answer(&c[0], false), 200, "hello");
+    post_plain(&other, "127.0.0.1", "", 1000, 200);
+    for (int i = 0; i < MANY; i++)
+        client_close(&c[i]);
+    srv_stop();
+}
+
 TEST(handshakes_of_an_address_are_capped)
 {
     struct client c[3], more, other;

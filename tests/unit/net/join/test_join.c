@@ -271,8 +271,8 @@ TEST(nothing_costs_much_before_the_proof)
     memcpy(large, "{}", 2);
     for (size_t p = 0; p < RG_LEN(paths); p++) {
         ask_raw(&a, "POST", paths[p], "", large, JOIN_BODY_BYTES_MAX + 1);
-        check(&a, 413, "at most");
-        for (int i = 1; i < RG_GUESSES_AT_ONCE; i++) {
+        check(&a, 413, "over 16 KiB"); /* by the server: it costs nothing, and does not count */
+        for (int i = 0; i < RG_GUESSES_AT_ONCE; i++) {
             ask_raw(&a, "POST", paths[p], "", i % 2 ? "{\"a\":[{},{},{}]}" : "no JSON", i % 2 ? 16 : 7);
             check(&a, 400, NULL);
         }
