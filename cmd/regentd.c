@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <uv.h>
 
 #include "base/clock.h"
+#include "base/secret/secret.h"
 #include "cmd/config/config.h"
 #include "cmd/daemon/intents_host.h"
 #include "cmd/daemon/fetch_key.h"
@@ -35,7 +37,7 @@
 #include "net/interfaces.h"
 
 enum { LINK_STATS_EVERY_MS = 250, BOOTSTRAP_EVERY_MS = 20, DRAIN_MS = 3000, LANES_MS_MAX = 5000,
-       EXIT_CONFIG = 78 /* sysexits.h: EX_CONFIG */, PASSPHRASE_BYTES_MAX = 1024, CA_PEM_BYTES_MAX = 16 * 1024 };
+       EXIT_CONFIG = 78 /* sysexits.h: EX_CONFIG */, CA_PEM_BYTES_MAX = 16 * 1024 };
 
 struct daemon {
     const char *config_path;
@@ -206,40 +208,21 @@ static void more_metrics(void *arg, struct rg_buf *out)
 
 /* ---- start ---- */
 
-static enum rg_err read_passphrase(const char *path, char out[PASSPHRASE_BYTES_MAX], size_t *ret_n, struct rg_errctx *ctx)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    ssize_t n;
-
-    if (fd < 0)
-        return rg_fail(ctx, RG_EKEY, "%s: the keystore's passphrase cannot be read: %s", path, strerror(errno));
-    if (fstat(fd, &st) == 0 && (st.st_mode & 077) != 0) {
-        close(fd);
-        return rg_fail(ctx, RG_EKEY, "%s: holds a passphrase but others can read it (mode %03o): chmod 600 it", path,
-                       (unsigned)st.st_mode & 0777);
-    }
-    n = read(fd, out, PASSPHRASE_BYTES_MAX);
-    close(fd);
-    if (n <= 0 || n == PASSPHRASE_BYTES_MAX)
-        return rg_fail(ctx, RG_EKEY, "%s: is empty, too long or cannot be read", path);
-    while (n > 0 && (out[n - 1] == '\n' || out[n - 1] == '\r'))
-        n--;
-    *ret_n = (size_t)n;
-    return RG_OK;
-}
-
 static enum rg_err open_keys(struct daemon *d, struct rg_errctx *ctx)
 {
-    char passphrase[PASSPHRASE_BYTES_MAX];
-    size_t n = 0;
-    enum rg_err err = read_passphrase(d->config.passphrase_file, passphrase, &n, ctx);
+    uint8_t *memory = rg_secret_new(RG_PASSPHRASE_BYTES_MAX);
+    struct rg_buf passphrase;
+    enum rg_err err;
 
+    if (memory == NULL)
+        return RG_ENOMEM;
+    rg_buf_init_over(&passphrase, memory, RG_PASSPHRASE_BYTES_MAX);
+    err = rg_passphrase_read(d->config.passphrase_file, &passphrase, ctx);
     if (!err && d->config.keystore_fetch && access(d->config.keystore, F_OK) != 0 && errno == ENOENT)
-        err = rg_fetch_key(&d->config, &d->log, rg_span(passphrase, n), ctx);
+        err = rg_fetch_key(&d->config, &d->log, rg_buf_span(&passphrase), ctx);
     if (!err)
-        err = rg_keystore_open(d->config.keystore, d->config.region, rg_span(passphrase, n), &d->keys, ctx);
-    rg_wipe(passphrase, sizeof passphrase);
+        err = rg_keystore_open(d->config.keystore, d->config.region, rg_buf_span(&passphrase), &d->keys, ctx);
+    rg_secret_free(memory, RG_PASSPHRASE_BYTES_MAX);
     return err;
 }
 
@@ -254,6 +237,10 @@ static enum rg_err load_config(struct daemon *d, struct rg_errctx *ctx)
         snprintf(c->state_dir, sizeof c->state_dir, "/dev/shm/regent-%u-%s-%llu", (unsigned)getuid(), c->cluster,
                  (unsigned long long)c->id);
     d->log.min = c->log_level;
+    if (rg_secret_process(c->cores) != RG_OK)
+        return rg_fail(ctx, RG_EINTERNAL, "core dumps of this process cannot be turned off");
+    if (c->cores)
+        rg_log_warn(&d->log, "secrets.cores", "note=\"cores: true: a core dump of this process holds its keys\"");
     rg_log_info(&d->log, "regentd.starting", "version=%s region=%s id=%llu data=%s", REGENT_VERSION, c->region,
                 (unsigned long long)c->id, c->data_dir);
     if (c->id != c->file_id)
@@ -700,6 +687,9 @@ static int live(struct daemon *d)
     if (err)
         return start_failed(d, err, &ctx);
     start_handles(d);
+    if (rg_secret_unlocked() > 0)
+        rg_log_warn(&d->log, "secrets.unlocked", "bytes=%zu note=\"keys may be swapped out: raise the limit of locked memory "
+                    "(LimitMEMLOCK)\"", rg_secret_unlocked());
     rg_log_info(&d->log, "regentd.started", "region=%s id=%llu", d->config.region, (unsigned long long)d->config.id);
     rg_host_run(d->host);
     close_handles(d);
@@ -823,6 +813,7 @@ int main(int argc, char **argv)
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
+    RG_ASSERT(CRYPTO_set_mem_functions(rg_secret_lib_malloc, rg_secret_lib_realloc, rg_secret_lib_free) == 1); /* before its first use */
     if (check) {
         static struct rg_config parsed;
         struct rg_errctx ctx = {.text = ""};

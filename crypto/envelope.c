@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 
+#include "base/secret/secret.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov.h"
 #include "crypto/ossl_priv.h"
@@ -32,7 +33,7 @@ static void put_aad(struct rg_buf *out, const struct rg_context *context, struct
 
 static struct rg_dek *dek_make(const uint8_t key[RG_DEK_BYTES])
 {
-    struct rg_dek *dek = calloc(1, sizeof *dek);
+    struct rg_dek *dek = rg_secret_new(sizeof *dek);
 
     if (dek != NULL)
         memcpy(dek->key, key, RG_DEK_BYTES);
@@ -130,8 +131,7 @@ void rg_dek_free(struct rg_dek *dek)
         return;
     EVP_CIPHER_CTX_free(dek->seal);
     EVP_CIPHER_CTX_free(dek->unseal);
-    rg_wipe(dek, sizeof *dek);
-    free(dek);
+    rg_secret_free(dek, sizeof *dek);
 }
 
 /* OpenSSL's queue belongs to the thread: an entry left here would be read as the failure of a later TLS call. */
@@ -153,11 +153,13 @@ static void put_nonce(uint8_t nonce[RG_NONCE_BYTES], uint32_t stream, uint64_t c
 static EVP_CIPHER_CTX *keyed(EVP_CIPHER_CTX **slot, const uint8_t key[RG_DEK_BYTES], int encrypt)
 {
     if (*slot == NULL) {
+        rg_secret_enter();
         *slot = EVP_CIPHER_CTX_new();
         if (*slot != NULL && EVP_CipherInit_ex2(*slot, rg_ossl_aes256gcm(), key, NULL, encrypt, NULL) != 1) {
             EVP_CIPHER_CTX_free(*slot);
             *slot = NULL;
         }
+        rg_secret_leave();
     }
     return *slot;
 }

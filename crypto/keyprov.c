@@ -2,11 +2,12 @@
 
 #include <openssl/err.h>
 
+#include "base/secret/secret.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov_priv.h"
 #include "crypto/ossl_priv.h"
 
-/* Read-only once made, so any number of threads may use it. */
+/* Read-only once made, so any number of threads may use it. Locked memory. */
 struct material {
     struct rg_keyprov base;
     char key_id[RG_KEY_ID_BYTES_MAX];
@@ -76,8 +77,7 @@ static void material_close(struct rg_keyprov *keys)
 {
     struct material *m = material_of(keys);
 
-    rg_wipe(m, sizeof *m);
-    free(m);
+    rg_secret_free(m, sizeof *m);
 }
 
 static const struct rg_keyprov_ops material_ops = {material_key_id, material_wrap, material_unwrap, material_close};
@@ -92,7 +92,7 @@ enum rg_err rg_keyprov_material_new(const char *key_id, const struct rg_key_vers
     for (size_t i = 1; i < n; i++)
         if (versions[i].version <= versions[i - 1].version)
             return RG_EINVALID;
-    m = calloc(1, sizeof *m);
+    m = rg_secret_new(sizeof *m);
     if (m == NULL)
         return RG_ENOMEM;
     m->base.ops = &material_ops;

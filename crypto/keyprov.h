@@ -3,6 +3,7 @@
 #ifndef REGENT_CRYPTO_KEYPROV_H
 #define REGENT_CRYPTO_KEYPROV_H
 
+#include "crypto/digest.h"
 #include "crypto/envelope.h"
 
 struct rg_keyprov {
@@ -29,7 +30,8 @@ RG_AUTO_DEFINE(keyprov)
 
 /* ---- the file keystore (keyprov_file.c): one region's replica of the multi-Region key ----
  * A small file, 0600, holding key id, region, versions and material, itself sealed with a key derived from a passphrase
- * or credential by scrypt (N=2^15, r=8, p=1; parameters in the header). docs/formats.md has its layout. */
+ * or credential by scrypt (N=2^17, or 2^15
+ * for a passphrase that no person chose; r=8, p=1; parameters in the header). docs/formats.md has its layout. */
 
 /**
  * Create a keystore with fresh material: the primary replica of a new key "mrk-<32 hex>".
@@ -50,6 +52,9 @@ RG_MUST enum rg_err rg_keystore_replicate(const char *from, struct rg_span from_
  */
 RG_MUST enum rg_err rg_keystore_open(const char *path, const char *region, struct rg_span passphrase,
                                      struct rg_keyprov **ret_keys, struct rg_errctx *ctx);
+/** Read a passphrase file: one line, 0600, of this user or root, no link; line ends are dropped. out: over rg_secret_new memory of
+ * RG_PASSPHRASE_BYTES_MAX (rg_buf_init_over). RG_EKEY says what is wrong. */
+RG_MUST enum rg_err rg_passphrase_read(const char *path, struct rg_buf *out, struct rg_errctx *ctx);
 /** A provider over given material, for tests and the simulator. */
 RG_MUST enum rg_err rg_keyprov_memory_new(const char *key_id, const uint8_t material[32], struct rg_keyprov **ret_keys);
 

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/secret/secret.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov_priv.h"
 #include "crypto/privfile.h"
@@ -11,7 +12,9 @@ static const char magic[4] = "RGKS";
 
 enum {
     FORMAT_VERSION = 1,
-    SCRYPT_LOG2_N = 15,
+    SCRYPT_LOG2_N = 17,        /* 128 MiB and some 0.4 s: a person's passphrase can be guessed */
+    SCRYPT_LOG2_N_RANDOM = 15, /* one of 128 random bits or more cannot, whatever a guess costs */
+    RANDOM_CHARACTERS = 43,    /* 256 bits in base64; ours are 64 in hexadecimal */
     SCRYPT_R = 8,
     SCRYPT_P = 1,
     MATERIAL_BYTES_MAX = RG_KEY_VERSIONS_MAX * RG_DEK_BYTES,
@@ -225,6 +228,17 @@ static enum rg_err keystore_unseal(struct rg_span bytes, const char *region, str
 
 /* ---- files ---- */
 
+enum rg_err rg_passphrase_read(const char *path, struct rg_buf *out, struct rg_errctx *ctx)
+{
+    enum rg_err err = rg_privfile_read(path, "the keystore's passphrase file", RG_PRIVFILE_SECRET, out, ctx);
+
+    while (out->len > 0 && (out->data[out->len - 1] == '\n' || out->data[out->len - 1] == '\r'))
+        out->len--;
+    if (err)
+        return err == RG_ENOMEM ? err : RG_EKEY; /* the message stands */
+    return out->len > 0 ? RG_OK : rg_fail(ctx, RG_EKEY, "%s: holds no passphrase", path);
+}
+
 static enum rg_err keystore_load(const char *path, const char *region, struct rg_span passphrase,
                                  struct keystore *ret_ks, struct rg_errctx *ctx)
 {
@@ -257,6 +271,26 @@ static enum rg_err keystore_load(const char *path, const char *region, struct rg
     return err ? rg_fail(ctx, err, "keystore %s: %s", path, why.text) : RG_OK;
 }
 
+/* Looks as generated: long, of a program's letters, and not the same few again. Taken for chosen it only costs time. */
+static bool is_random(struct rg_span passphrase)
+{
+    bool seen[256] = {false};
+    size_t different = 0;
+
+    if (passphrase.n < RANDOM_CHARACTERS)
+        return false;
+    for (size_t i = 0; i < passphrase.n; i++) {
+        uint8_t c = passphrase.p[i];
+
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && c != '-' && c != '_' && c != '+' && c != '/' &&
+            c != '=')
+            return false;
+        different += !seen[c];
+        seen[c] = true;
+    }
+    return different >= 10; /* 64 random hexadecimal digits have fewer about once in 10^8 */
+}
+
 /* Seal under a fresh salt and nonce and write. */
 static enum rg_err keystore_save(const char *path, const char *region, struct keystore *ks, struct rg_span passphrase,
                                  struct rg_errctx *ctx)
@@ -270,7 +304,7 @@ static enum rg_err keystore_save(const char *path, const char *region, struct ke
     if (!region_valid(region))
         return rg_fail(ctx, RG_EINVALID, "keystore %s: '%.40s' is no region's name", path, region);
     strcpy(ks->header.region, region);
-    ks->header.log2_n = SCRYPT_LOG2_N;
+    ks->header.log2_n = is_random(passphrase) ? SCRYPT_LOG2_N_RANDOM : SCRYPT_LOG2_N;
     ks->header.r = SCRYPT_R;
     ks->header.p = SCRYPT_P;
     rg_random(ks->header.salt, sizeof ks->header.salt);
@@ -337,11 +371,11 @@ enum rg_err rg_keystore_replicate(const char *from, struct rg_span from_passphra
 enum rg_err rg_keystore_open(const char *path, const char *region, struct rg_span passphrase,
                              struct rg_keyprov **ret_keys, struct rg_errctx *ctx)
 {
-    struct keystore ks = {0};
-    enum rg_err err = keystore_load(path, region, passphrase, &ks, ctx);
+    struct keystore *ks = rg_secret_new(sizeof *ks);
+    enum rg_err err = ks != NULL ? keystore_load(path, region, passphrase, ks, ctx) : RG_ENOMEM;
 
     if (!err)
-        err = rg_keyprov_material_new(ks.header.key_id, ks.keys, ks.header.n_versions, ret_keys);
-    rg_wipe(&ks, sizeof ks);
+        err = rg_keyprov_material_new(ks->header.key_id, ks->keys, ks->header.n_versions, ret_keys);
+    rg_secret_free(ks, sizeof *ks);
     return err;
 }

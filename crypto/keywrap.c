@@ -228,21 +228,6 @@ enum rg_err rg_keywrap_seal(struct rg_keyprov *keys, struct x509_st *cert, struc
 
 /* ---- open ---- */
 
-static int no_passphrase(char *buf, int size, int writing, void *arg)
-{
-    (void)buf, (void)size, (void)writing, (void)arg;
-    return -1;
-}
-
-static EVP_PKEY *read_key(struct rg_span pem)
-{
-    BIO *bio = BIO_new_mem_buf(pem.p, (int)RG_MIN(pem.n, (size_t)65536));
-    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
-
-    BIO_free(bio);
-    return key;
-}
-
 static enum rg_err open_with(EVP_PKEY *own, struct rg_span wrapped, const struct rg_pki_name *to,
                              struct rg_key_material *ret_material, struct rg_errctx *ctx)
 {
@@ -281,7 +266,7 @@ enum rg_err rg_keywrap_open(struct rg_span wrapped, struct rg_span key_pem, cons
         wrapped.p[4] != FORMAT ||
         wrapped.n > HEAD_BYTES + RG_NONCE_BYTES + MATERIAL_BYTES_MAX + RG_TAG_BYTES)
         return rg_fail(ctx, RG_EMALFORMED, "not a wrapped key of format %d", FORMAT);
-    own = read_key(key_pem);
+    own = rg_ossl_private_key(key_pem);
     if (is_p256(own))
         err = open_with(own, wrapped, to, ret_material, ctx);
     else

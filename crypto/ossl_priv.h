@@ -10,6 +10,10 @@
 const EVP_MD *rg_ossl_sha256(void);
 const EVP_CIPHER *rg_ossl_aes256gcm(void);
 
+/** A private key in PEM, not encrypted; NULL: it is none. In locked memory with all that reading it took (base/secret); own:
+ * EVP_PKEY_free. OpenSSL's queue is the caller's to empty. */
+EVP_PKEY *rg_ossl_private_key(struct rg_span pem);
+
 /** Write "what: OpenSSL's first reason" into ctx, empty OpenSSL's queue, return err. */
 enum rg_err rg_ossl_fail(struct rg_errctx *ctx, enum rg_err err, const char *what);
 

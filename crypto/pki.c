@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/secret/secret.h"
 #include "crypto/digest.h"
 #include "crypto/ossl_priv.h"
 #include "crypto/privfile.h"
@@ -81,11 +82,25 @@ static int no_passphrase(char *buf, int size, int writing, void *arg)
     return -1;
 }
 
+EVP_PKEY *rg_ossl_private_key(struct rg_span pem)
+{
+    EVP_PKEY *key = NULL;
+    BIO *bio;
+
+    rg_secret_enter();
+    bio = pem.n > 0 && pem.n <= PEM_BYTES_MAX ? BIO_new_mem_buf(pem.p, (int)pem.n) : NULL;
+    if (bio != NULL)
+        key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    BIO_free(bio);
+    rg_secret_leave();
+    return key;
+}
+
 static enum rg_err pair_read(const char *cert_path, const char *key_path, struct pair *ret, struct rg_errctx *ctx)
 {
     RG_AUTO_BUF struct rg_buf cert = {.max = 0};
     RG_AUTO_BUF struct rg_buf key = {.max = 0};
-    BIO *c = NULL, *k = NULL;
+    BIO *c = NULL;
     enum rg_err err;
 
     rg_buf_init(&cert, PEM_BYTES_MAX);
@@ -97,16 +112,14 @@ static enum rg_err pair_read(const char *cert_path, const char *key_path, struct
         err = rg_privfile_read(key_path, "the CA's private key", RG_PRIVFILE_SECRET, &key, ctx);
     if (!err) {
         c = BIO_new_mem_buf(cert.data, (int)cert.len);
-        k = BIO_new_mem_buf(key.data, (int)key.len);
         ret->cert = c != NULL ? PEM_read_bio_X509(c, NULL, no_passphrase, NULL) : NULL;
-        ret->key = k != NULL ? PEM_read_bio_PrivateKey(k, NULL, no_passphrase, NULL) : NULL;
+        ret->key = rg_ossl_private_key(rg_buf_span(&key));
         if (ret->cert == NULL)
             err = rg_fail(ctx, RG_EINVALID, "%s is not a certificate in PEM", cert_path);
         else if (ret->key == NULL)
             err = rg_fail(ctx, RG_EINVALID, "%s is not an unencrypted private key in PEM", key_path);
     }
     BIO_free(c);
-    BIO_free(k);
     rg_wipe(key.data, key.len);
     ERR_clear_error();
     return err;
@@ -347,12 +360,10 @@ enum rg_err rg_pki_csr_check(struct rg_span csr, struct rg_errctx *ctx)
 
 static enum rg_err ca_open(struct rg_span cert_pem, struct rg_span key_pem, struct pair *ret, struct rg_errctx *ctx)
 {
-    BIO *bio = reader(key_pem);
     enum rg_err err = RG_OK;
 
     ret->cert = rg_pki_cert_decode(cert_pem);
-    ret->key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
-    BIO_free(bio);
+    ret->key = rg_ossl_private_key(key_pem);
     if (ret->cert == NULL || ret->key == NULL)
         err = rg_fail(ctx, RG_EINVALID, "the CA's %s cannot be read", ret->cert == NULL ? "certificate" : "private key");
     else

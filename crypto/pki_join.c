@@ -148,8 +148,7 @@ enum rg_err rg_pki_cert_check(struct rg_span ca_pem, struct x509_st *cert, struc
 
 enum rg_err rg_pki_sign_text(struct rg_span key_pem, struct rg_span text, struct rg_buf *signature, struct rg_errctx *ctx)
 {
-    BIO *bio = reader(key_pem);
-    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    EVP_PKEY *key = rg_ossl_private_key(key_pem);
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     uint8_t bytes[256];
     size_t n = sizeof bytes;
@@ -166,7 +165,6 @@ enum rg_err rg_pki_sign_text(struct rg_span key_pem, struct rg_span text, struct
     }
     EVP_MD_CTX_free(md);
     EVP_PKEY_free(key);
-    BIO_free(bio);
     ERR_clear_error();
     return err;
 }

@@ -110,6 +110,15 @@ enum rg_err rg_privfile_write(const char *path, const char *what, unsigned flags
     return RG_OK;
 }
 
+/* A credential of systemd's, which it made for this process alone. */
+static bool handed_over(const char *path)
+{
+    const char *dir = getenv("CREDENTIALS_DIRECTORY");
+    size_t n = dir != NULL ? strlen(dir) : 0;
+
+    return n > 1 && dir[0] == '/' && strncmp(path, dir, n) == 0 && path[n] == '/' && strchr(path + n + 1, '/') == NULL;
+}
+
 static enum rg_err check_file(int fd, const char *path, const char *what, unsigned flags, struct rg_errctx *ctx)
 {
     struct stat st;
@@ -118,6 +127,11 @@ static enum rg_err check_file(int fd, const char *path, const char *what, unsign
         return rg_fail(ctx, RG_EIO, "%s %s cannot be examined: %s", what, path, strerror(errno));
     if (!S_ISREG(st.st_mode))
         return rg_fail(ctx, RG_EINVALID, "%s %s is not a regular file", what, path);
+    if ((flags & RG_PRIVFILE_SECRET) && handed_over(path))
+        return RG_OK; /* whatever the mode: its ACL names the one user, and the folder is no one else's */
+    if ((flags & RG_PRIVFILE_SECRET) && st.st_uid != geteuid() && st.st_uid != 0)
+        return rg_fail(ctx, RG_EDENIED, "%s %s belongs to user %u, who can change it: run chown %u %s", what, path, (unsigned)st.st_uid,
+                       (unsigned)geteuid(), path);
     if ((flags & RG_PRIVFILE_SECRET) && (st.st_mode & 07777 & ~0600u) != 0)
         return rg_fail(ctx, RG_EDENIED,
                        "%s %s has mode %04o, so others may read or change it; only its owner may: run chmod 0600 %s",

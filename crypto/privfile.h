@@ -18,7 +18,8 @@ RG_MUST enum rg_err rg_privfile_write(const char *path, const char *what, unsign
                                       struct rg_errctx *ctx);
 /**
  * Append the whole file to out; its bound is out's.
- * RG_ENOTFOUND; RG_EDENIED, for a mode wider than 0600 (the message says how to narrow it), a link, or what this user
+ * A secret's owner is this user or root, its mode 0600 at most; one in $CREDENTIALS_DIRECTORY is taken as systemd made it.
+ * RG_ENOTFOUND; RG_EDENIED, for another owner or a wider mode (the message says what to do), a link, or what this user
  * may not read; RG_ETOOBIG, longer than out takes; RG_EINVALID, not a regular file; RG_EIO
  */
 RG_MUST enum rg_err rg_privfile_read(const char *path, const char *what, unsigned flags, struct rg_buf *out,

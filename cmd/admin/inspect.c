@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/secret/secret.h"
 #include "cmd/admin/admin.h"
 #include "cmd/config/config.h"
 #include "cmd/host/file_io.h"
@@ -28,27 +29,23 @@ static enum rg_err open_tool(struct tool *t, const char *purpose)
 {
     const char *config_path = rg_opt(t->cli, "config");
     struct rg_errctx *ctx = &t->cli->err;
-    char passphrase[1024];
+    struct rg_buf passphrase;
+    uint8_t *memory;
     enum rg_err err;
-    ssize_t n;
-    int fd;
 
     if (config_path == NULL)
         return rg_fail(ctx, RG_EUSAGE, "--config is missing: the node's regentd.yaml names the keystore that opens its files");
     err = rg_config_load(config_path, &t->config, ctx);
     if (err)
         return err;
-    fd = open(t->config.passphrase_file, O_RDONLY | O_CLOEXEC);
-    n = fd >= 0 ? read(fd, passphrase, sizeof passphrase) : -1;
-    if (fd >= 0)
-        close(fd);
-    if (n <= 0)
-        return rg_fail(ctx, RG_EKEY, "%s: the keystore's passphrase cannot be read: %s", t->config.passphrase_file,
-                       strerror(errno));
-    while (n > 0 && (passphrase[n - 1] == '\n' || passphrase[n - 1] == '\r'))
-        n--;
-    err = rg_keystore_open(t->config.keystore, t->config.region, rg_span(passphrase, (size_t)n), &t->keys, ctx);
-    rg_wipe(passphrase, sizeof passphrase);
+    memory = rg_secret_new(RG_PASSPHRASE_BYTES_MAX);
+    if (memory == NULL)
+        return RG_ENOMEM;
+    rg_buf_init_over(&passphrase, memory, RG_PASSPHRASE_BYTES_MAX);
+    err = rg_passphrase_read(t->config.passphrase_file, &passphrase, ctx);
+    if (!err)
+        err = rg_keystore_open(t->config.keystore, t->config.region, rg_buf_span(&passphrase), &t->keys, ctx);
+    rg_secret_free(memory, RG_PASSPHRASE_BYTES_MAX);
     t->context = (struct rg_context){.instance_arn = rg_span_str(t->config.instance_arn),
                                      .identity_store_id = rg_span_str(t->config.identity_store_id),
                                      .purpose = rg_span_str(purpose)};

@@ -1,5 +1,6 @@
 /* cmd/admin/node.c: a join token for a region, and a node's folder made with one. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -174,23 +175,43 @@ static enum rg_err places(struct init *in)
     return RG_OK;
 }
 
+/* What stands on a command line, every user of the machine reads in ps, and the shell keeps. */
+static bool is_token(const char *given)
+{
+    struct rg_join_offer offer = {0};
+    bool is = rg_join_token_decode(rg_span_str(given), &offer, NULL) == RG_OK;
+
+    rg_join_offer_deinit(&offer);
+    return is;
+}
+
 static enum rg_err read_token(const char *given, struct rg_buf *out, struct rg_errctx *ctx)
 {
-    rg_buf_init(out, RG_JOIN_TOKEN_BYTES_MAX + 2);
-    if (strcmp(given, "-") != 0) {
-        rg_buf_put_str(out, given);
-    } else {
-        for (;;) {
-            uint8_t *to = rg_buf_reserve(out, 1024);
-            ssize_t n = to != NULL ? read(STDIN_FILENO, to, 1024) : 0;
+    bool standard = strcmp(given, "-") == 0;
+    int fd = standard ? STDIN_FILENO : open(given, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int failed = errno;
+    ssize_t n;
 
-            if (n < 0)
-                return rg_fail(ctx, RG_EIO, "the join token cannot be read from standard input: %s", strerror(errno));
-            if (n == 0)
-                break;
+    rg_buf_init(out, RG_JOIN_TOKEN_BYTES_MAX + 2);
+    if (fd < 0 && is_token(given))
+        return rg_fail(ctx, RG_EUSAGE, "--join takes a file or - for standard input, not the token itself: others on this machine have "
+                                       "seen it in the list of processes by now; make another one");
+    if (fd < 0)
+        return rg_fail(ctx, RG_EIO, "the join token cannot be read from %.200s: %s", given, strerror(failed));
+    do {
+        uint8_t *to = rg_buf_reserve(out, 1024);
+
+        failed = 0;
+        n = to != NULL ? read(fd, to, 1024) : 0;
+        if (n < 0)
+            failed = errno;
+        else
             out->len += (size_t)n;
-        }
-    }
+    } while (n > 0);
+    if (!standard)
+        close(fd);
+    if (failed != 0)
+        return rg_fail(ctx, RG_EIO, "the join token cannot be read from %s: %s", standard ? "standard input" : given, strerror(failed));
     while (out->len > 0 && (out->data[out->len - 1] == '\n' || out->data[out->len - 1] == '\r' ||
                             out->data[out->len - 1] == ' '))
         out->len--;
@@ -448,7 +469,7 @@ static enum rg_err init(struct rg_cli *cli)
 static const struct rg_option token_options[] = {
     {"ttl", "SECONDS", "how long it may be used (default 900)", "900", .min = TTL_S_MIN, .max = TTL_S_MAX}, {NULL}};
 static const struct rg_option init_options[] = {
-    {"join", "TOKEN", "from `regent region token`; - reads it from standard input"},
+    {"join", "FILE", "with a token of `regent region token`; - reads it from standard input"},
     {"dir", "DIR", "folder to make, for its configuration, keys and data"},
     {"https", "ADDR:PORT", "where it serves clients (default 0.0.0.0:8443)", "0.0.0.0:8443"},
     {"link", "ADDR:PORT", "where it takes links (default 0.0.0.0:9443)", "0.0.0.0:9443"},
@@ -462,7 +483,7 @@ const struct rg_command rg_node_commands[] = {
      "Printed to standard output: whoever has it may join in the region's name.\n"
      "Example: regent region token eu-west-1 | ssh host regent node init --join - --dir /srv/regent --advertise host:9443\n",
      token_options, 1, 1, RG_WHO_CLUSTER, .check = check_token, .run = token},
-    {"node init", "--join TOKEN|- --dir DIR [OPTIONS]", "Make a node's folder: its key, certificate and configuration",
+    {"node init", "--join FILE|- --dir DIR [OPTIONS]", "Make a node's folder: its key, certificate and configuration",
      "The region is the token's. The other regions and clients must reach the addresses given.\n"
      "Example: regent node init --join - --dir /srv/regent --advertise regent.west.example:9443 < token\n",
      init_options, .check = check_init, .run = init},

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "crypto/privfile.h"
 
 enum { CLUSTER_BYTES_MAX = 1 << 20 }; /* of a cluster file */
 
@@ -94,6 +95,7 @@ static enum rg_err read_cluster(const json_t *root, struct rg_cluster *c, struct
 enum rg_err rg_cluster_load_file(const char *path, struct rg_cluster **ret_cluster, struct rg_errctx *ctx)
 {
     RG_AUTO_MEM struct rg_cluster *c = calloc(1, sizeof *c);
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
     json_error_t error;
     json_t *root;
     enum rg_err err;
@@ -103,10 +105,15 @@ enum rg_err rg_cluster_load_file(const char *path, struct rg_cluster **ret_clust
     if (access(path, R_OK) != 0)
         return rg_fail(ctx, rg_err_from_errno(errno), "%s: %s (start a cluster: regent dev up --dir DIR)", path,
                        strerror(errno));
+    rg_buf_init(&text, CLUSTER_BYTES_MAX);
     if (strlen(path) >= sizeof c->path)
         return rg_fail(ctx, RG_EINVALID, "%s: the path is too long", path);
     memcpy(c->path, path, strlen(path) + 1);
-    root = rg_json_parse_file(path, CLUSTER_BYTES_MAX, &error);
+    err = rg_privfile_read(path, "the cluster file", RG_PRIVFILE_SECRET, &text, ctx); /* an administrator's credential is in it */
+    if (err)
+        return err;
+    root = rg_json_parse(rg_buf_span(&text), &error);
+    rg_wipe(text.data, text.len);
     if (root == NULL)
         return rg_fail(ctx, RG_EMALFORMED, "%s:%d: %s", path, error.line, error.text);
     err = read_cluster(root, c, ctx);

@@ -9,7 +9,11 @@
 #include "cmd/config/node_identity.h"
 #include "cmd/config/routes.h"
 #include "cmd/config/yaml_rows.h"
+#include "base/secret/secret.h"
+#include "crypto/privfile.h"
 #include "store/model/node.h"
+
+enum { BOOTSTRAP_BYTES_MAX = 16 * 1024 };
 
 struct reader {
     struct rg_yaml yaml;
@@ -47,12 +51,21 @@ static enum rg_err get_text(struct reader *r, const char *path, bool required, c
 
 static enum rg_err get_path(struct reader *r, const char *path, bool required, char out[RG_CONFIG_PATH_MAX])
 {
+    static const char handed[] = "$CREDENTIALS_DIRECTORY/";
     char text[RG_CONFIG_PATH_MAX] = "";
     enum rg_err err = get_text(r, path, required, text, sizeof text);
     int n;
 
     if (err || text[0] == '\0')
         return err;
+    if (strncmp(text, handed, sizeof handed - 1) == 0) { /* systemd's LoadCredential= */
+        const char *dir = getenv("CREDENTIALS_DIRECTORY");
+
+        if (dir == NULL || dir[0] != '/')
+            return fail(r, rg_yaml_get(&r->yaml, path), "names a credential, and systemd handed over none (LoadCredential=)");
+        n = snprintf(out, RG_CONFIG_PATH_MAX, "%s/%s", dir, text + sizeof handed - 1);
+        return n < RG_CONFIG_PATH_MAX ? RG_OK : fail(r, rg_yaml_get(&r->yaml, path), "is too long a path");
+    }
     n = text[0] == '/' ? snprintf(out, RG_CONFIG_PATH_MAX, "%s", text)
                        : snprintf(out, RG_CONFIG_PATH_MAX, "%s/%s", r->dir, text);
     if (n >= RG_CONFIG_PATH_MAX)
@@ -292,6 +305,7 @@ static enum rg_err get_all(struct reader *r, struct rg_config *c)
     GET(get_path(r, "link_routes", false, c->link_routes));
     GET(get_bool(r, "keystore.fetch", &c->keystore_fetch));
     GET(get_path(r, "bootstrap", false, c->bootstrap));
+    GET(get_bool(r, "cores", &c->cores));
     GET(get_number(r, "snapshot.entries", false, 1, UINT32_MAX, &c->snapshot_entries));
     GET(get_number(r, "snapshot.log_mb", false, 1, 1 << 20, &c->snapshot_mb));
     GET(get_number(r, "raft.heartbeat_ms", false, 10, 60000, &heartbeat));
@@ -309,39 +323,58 @@ static enum rg_err get_all(struct reader *r, struct rg_config *c)
     return RG_OK;
 }
 
-static enum rg_err open_reader(const char *path, bool secret, struct reader *r, struct rg_errctx *ctx)
+static enum rg_err read_text(const char *path, uint8_t *to, size_t *ret_n, struct rg_errctx *ctx)
 {
-    RG_AUTO_MEM char *text = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO in its place does not hang the start */
     enum rg_err err = RG_OK;
-    const char *slash = strrchr(path, '/');
     struct stat st;
     ssize_t n = 0;
-    int fd;
 
-    *r = (struct reader){.ctx = ctx, .secret = secret};
-    snprintf(r->dir, sizeof r->dir, "%.*s", slash != NULL ? (int)(slash - path) : 1, slash != NULL ? path : ".");
-    fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return rg_fail(ctx, rg_err_from_errno(errno), "%s: cannot be opened: %s", path, strerror(errno));
     if (fstat(fd, &st) != 0)
         err = rg_fail(ctx, RG_EIO, "%s: %s", path, strerror(errno));
     else if (!S_ISREG(st.st_mode) || st.st_size > RG_CONFIG_BYTES_MAX)
         err = rg_fail(ctx, RG_EINVALID, "%s: is not a file of at most %d bytes", path, RG_CONFIG_BYTES_MAX);
-    else if (secret && (st.st_mode & 077) != 0)
-        err = rg_fail(ctx, RG_EINVALID, "%s: holds secrets but others can read it (mode %03o): chmod 600 it", path,
-                      (unsigned)st.st_mode & 0777);
-    if (!err) {
-        text = malloc(RG_CONFIG_BYTES_MAX + 1);
-        n = text != NULL ? read(fd, text, RG_CONFIG_BYTES_MAX) : -1;
-        if (n < 0)
-            err = rg_fail(ctx, RG_EIO, "%s: cannot be read", path);
-    }
+    else if ((n = read(fd, to, RG_CONFIG_BYTES_MAX)) < 0)
+        err = rg_fail(ctx, RG_EIO, "%s: cannot be read", path);
     close(fd);
-    if (!err)
-        err = rg_yaml_parse(path, rg_span(text, (size_t)n), &r->yaml, ctx);
-    if (text != NULL && secret)
-        rg_wipe(text, RG_CONFIG_BYTES_MAX);
+    *ret_n = (size_t)n;
     return err;
+}
+
+static enum rg_err read_secrets(const char *path, struct rg_yaml *ret_yaml, struct rg_errctx *ctx)
+{
+    uint8_t *memory = rg_secret_new(BOOTSTRAP_BYTES_MAX);
+    struct rg_buf text;
+    enum rg_err err;
+
+    if (memory == NULL)
+        return RG_ENOMEM;
+    rg_buf_init_over(&text, memory, BOOTSTRAP_BYTES_MAX);
+    err = rg_privfile_read(path, "the bootstrap file", RG_PRIVFILE_SECRET, &text, ctx);
+    if (!err)
+        err = rg_yaml_parse_secret(path, rg_buf_span(&text), ret_yaml, ctx);
+    rg_secret_free(memory, BOOTSTRAP_BYTES_MAX);
+    return err;
+}
+
+static enum rg_err open_reader(const char *path, bool secret, struct reader *r, struct rg_errctx *ctx)
+{
+    const char *slash = strrchr(path, '/');
+    RG_AUTO_MEM uint8_t *text = NULL;
+    size_t n = 0;
+    enum rg_err err;
+
+    *r = (struct reader){.ctx = ctx, .secret = secret};
+    snprintf(r->dir, sizeof r->dir, "%.*s", slash != NULL ? (int)(slash - path) : 1, slash != NULL ? path : ".");
+    if (secret)
+        return read_secrets(path, &r->yaml, ctx);
+    text = malloc(RG_CONFIG_BYTES_MAX);
+    if (text == NULL)
+        return RG_ENOMEM;
+    err = read_text(path, text, &n, ctx);
+    return err ? err : rg_yaml_parse(path, rg_span(text, n), &r->yaml, ctx);
 }
 
 static enum rg_err close_reader(struct reader *r, enum rg_err err)

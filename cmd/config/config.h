@@ -34,6 +34,7 @@ struct rg_config {
     char link_routes[RG_CONFIG_PATH_MAX]; /* may be empty: cmd/config/routes.h */
     bool keystore_fetch; /* a missing keystore is fetched from the primary */
     char bootstrap[RG_CONFIG_PATH_MAX]; /* may be empty */
+    bool cores; /* development only: core dumps, which hold keys, and debuggers */
     enum rg_log_level log_level;
     unsigned removal_grace_h; /* hours between the end of a node that is removed and the destruction of its key and data */
     uint64_t snapshot_entries, snapshot_mb;

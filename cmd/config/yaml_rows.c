@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <yaml.h>
 
+#include "base/secret/secret.h"
+
 struct level {
     bool sequence;
     unsigned count;     /* items of a sequence so far */
@@ -13,6 +15,7 @@ struct level {
 
 struct parse {
     struct rg_yaml *yaml;
+    struct rg_span secret; /* of a file of secrets: its text; what libyaml was given is a mask of it */
     struct rg_errctx *ctx;
     struct level levels[RG_YAML_DEPTH_MAX];
     size_t depth;
@@ -97,6 +100,8 @@ static enum rg_err open_level(struct parse *p, size_t line, bool sequence)
     return RG_OK;
 }
 
+static size_t rows_max(const struct rg_yaml *yaml) { return yaml->secret ? RG_YAML_SECRET_ROWS_MAX : RG_YAML_ROWS_MAX; }
+
 static enum rg_err add_row(struct parse *p, size_t line, const char *value, bool empty)
 {
     struct rg_yaml *yaml = p->yaml;
@@ -105,7 +110,7 @@ static enum rg_err add_row(struct parse *p, size_t line, const char *value, bool
 
     if (err)
         return err;
-    if (yaml->n == RG_YAML_ROWS_MAX)
+    if (yaml->n == rows_max(yaml))
         return fail_at(p, line, "too many fields");
     if (strlen(value) >= sizeof row->value)
         return rg_fail(p->ctx, RG_EMALFORMED, "%s:%zu: %s: the value is too long", yaml->file, line + 1, p->path);
@@ -152,6 +157,32 @@ static enum rg_err on_scalar(struct parse *p, size_t line, const char *text, siz
     return err;
 }
 
+/* What stands in the file itself where libyaml found a scalar in the mask. */
+static enum rg_err on_masked(struct parse *p, const yaml_event_t *event)
+{
+    size_t line = event->start_mark.line, from = event->start_mark.index, n = event->end_mark.index - from;
+    bool quoted = event->data.scalar.style == YAML_SINGLE_QUOTED_SCALAR_STYLE ||
+                  event->data.scalar.style == YAML_DOUBLE_QUOTED_SCALAR_STYLE;
+    char text[sizeof p->yaml->rows[0].value];
+    enum rg_err err;
+
+    RG_ASSERT(from <= p->secret.n && n <= p->secret.n - from);
+    if (quoted && n >= 2) {
+        from++;
+        n -= 2;
+    }
+    if ((!quoted && event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE) || event->data.scalar.length != n)
+        return fail_at(p, line, "in a file of secrets a value is plain or quoted, on one line, without escapes or tags");
+    if (n >= sizeof text)
+        return fail_at(p, line, "the value is too long");
+    if (n > 0)
+        memcpy(text, p->secret.p + from, n);
+    text[n] = '\0';
+    err = on_scalar(p, line, text, n);
+    rg_wipe(text, n);
+    return err;
+}
+
 static enum rg_err on_event(struct parse *p, const yaml_event_t *event)
 {
     size_t line = event->start_mark.line;
@@ -160,6 +191,8 @@ static enum rg_err on_event(struct parse *p, const yaml_event_t *event)
     case YAML_ALIAS_EVENT:
         return fail_at(p, line, "aliases are not taken");
     case YAML_SCALAR_EVENT:
+        if (p->secret.n > 0)
+            return on_masked(p, event);
         return on_scalar(p, line, (const char *)event->data.scalar.value, event->data.scalar.length);
     case YAML_MAPPING_START_EVENT:
         if (p->depth > 0 && !p->levels[p->depth - 1].sequence && !p->levels[p->depth - 1].have_key)
@@ -177,33 +210,68 @@ static enum rg_err on_event(struct parse *p, const yaml_event_t *event)
     }
 }
 
-enum rg_err rg_yaml_parse(const char *file, struct rg_span text, struct rg_yaml *ret_yaml, struct rg_errctx *ctx)
+static enum rg_err parse_all(struct parse *p, struct rg_span text)
 {
-    struct parse p = {.yaml = ret_yaml, .ctx = ctx};
     enum rg_err err = RG_OK;
     yaml_parser_t parser;
     bool end = false;
 
-    *ret_yaml = (struct rg_yaml){.file = file};
-    ret_yaml->rows = calloc(RG_YAML_ROWS_MAX, sizeof *ret_yaml->rows);
-    if (ret_yaml->rows == NULL || !yaml_parser_initialize(&parser)) {
-        rg_yaml_deinit(ret_yaml);
-        return rg_fail(ctx, RG_ENOMEM, "%s: out of memory", file);
-    }
+    if (p->yaml->rows == NULL || !yaml_parser_initialize(&parser))
+        return rg_fail(p->ctx, RG_ENOMEM, "%s: out of memory", p->yaml->file);
     yaml_parser_set_input_string(&parser, text.p, text.n);
     while (!err && !end) {
         yaml_event_t event;
 
         if (!yaml_parser_parse(&parser, &event)) {
-            err = rg_fail(ctx, RG_EMALFORMED, "%s:%zu: %s", file, parser.problem_mark.line + 1,
+            err = rg_fail(p->ctx, RG_EMALFORMED, "%s:%zu: %s", p->yaml->file, parser.problem_mark.line + 1,
                           parser.problem != NULL ? parser.problem : "not YAML");
             break;
         }
         end = event.type == YAML_STREAM_END_EVENT;
-        err = on_event(&p, &event);
+        err = on_event(p, &event);
         yaml_event_delete(&event);
     }
     yaml_parser_delete(&parser);
+    return err;
+}
+
+enum rg_err rg_yaml_parse(const char *file, struct rg_span text, struct rg_yaml *ret_yaml, struct rg_errctx *ctx)
+{
+    struct parse p = {.yaml = ret_yaml, .ctx = ctx};
+    enum rg_err err;
+
+    *ret_yaml = (struct rg_yaml){.file = file};
+    ret_yaml->rows = calloc(RG_YAML_ROWS_MAX, sizeof *ret_yaml->rows);
+    err = parse_all(&p, text);
+    if (err)
+        rg_yaml_deinit(ret_yaml);
+    return err;
+}
+
+/* libyaml keeps copies of what it reads in memory of its own, and does not wipe it. So it is given the file with each letter and digit
+ * as an x, which has the same structure, and the values are taken from the file at the places that it finds. */
+enum rg_err rg_yaml_parse_secret(const char *file, struct rg_span text, struct rg_yaml *ret_yaml, struct rg_errctx *ctx)
+{
+    struct parse p = {.yaml = ret_yaml, .ctx = ctx, .secret = text};
+    RG_AUTO_MEM uint8_t *mask = malloc(text.n + 1);
+    size_t line = 0;
+    enum rg_err err = RG_OK;
+
+    *ret_yaml = (struct rg_yaml){.file = file, .secret = true};
+    if (mask == NULL)
+        return rg_fail(ctx, RG_ENOMEM, "%s: out of memory", file);
+    for (size_t i = 0; !err && i < text.n; i++) {
+        uint8_t c = text.p[i];
+
+        if (c == '\\' || c == '\t' || c == '\r' || c >= 0x7f || (c < ' ' && c != '\n'))
+            err = fail_at(&p, line, "a file of secrets has no escapes, tabs, carriage returns or letters beyond ASCII");
+        line += c == '\n';
+        mask[i] = strchr("\n :{}[],'\"#&*!|>%@`?-", c) != NULL ? c : 'x';
+    }
+    if (err)
+        return err;
+    ret_yaml->rows = rg_secret_new(RG_YAML_SECRET_ROWS_MAX * sizeof *ret_yaml->rows);
+    err = parse_all(&p, rg_span(mask, text.n));
     if (err)
         rg_yaml_deinit(ret_yaml);
     return err;
@@ -211,9 +279,10 @@ enum rg_err rg_yaml_parse(const char *file, struct rg_span text, struct rg_yaml 
 
 void rg_yaml_deinit(struct rg_yaml *yaml)
 {
-    if (yaml->rows != NULL)
-        rg_wipe(yaml->rows, RG_YAML_ROWS_MAX * sizeof *yaml->rows);
-    free(yaml->rows);
+    if (yaml->secret)
+        rg_secret_free(yaml->rows, RG_YAML_SECRET_ROWS_MAX * sizeof *yaml->rows);
+    else
+        free(yaml->rows);
     yaml->rows = NULL;
     yaml->n = 0;
 }

@@ -6,6 +6,7 @@
 #include "base/err.h"
 
 #define RG_YAML_ROWS_MAX 2048
+#define RG_YAML_SECRET_ROWS_MAX 32 /* of a file of secrets */
 #define RG_YAML_DEPTH_MAX 8
 
 struct rg_yaml_row {
@@ -19,10 +20,14 @@ struct rg_yaml {
     const char *file; /* borrow */
     struct rg_yaml_row *rows; /* own */
     size_t n;
+    bool secret; /* rows are in locked memory */
 };
 
 /** Parse text (borrow; file is for messages). RG_EMALFORMED with file and line: not YAML, anchors, duplicate keys, too deep. */
 RG_MUST enum rg_err rg_yaml_parse(const char *file, struct rg_span text, struct rg_yaml *ret_yaml, struct rg_errctx *ctx);
+/** The same of a file of secrets: nothing of its values stays in memory but in the rows, which are locked and wiped. Values on one line,
+ * plain or quoted, in ASCII without escapes (RG_EMALFORMED). */
+RG_MUST enum rg_err rg_yaml_parse_secret(const char *file, struct rg_span text, struct rg_yaml *ret_yaml, struct rg_errctx *ctx);
 void rg_yaml_deinit(struct rg_yaml *yaml);
 /** The row of a path, marked as used; NULL when absent. An empty mapping or list counts as absent, and is used by a question for
  * anything that could be in it. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/secret/secret.h"
 #include "crypto/digest.h"
 
 static bool copy_text(char *to, size_t size, const char *from)
@@ -59,7 +60,8 @@ enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api **ret_a
     for (unsigned i = 0; i < config->workers; i++) {
         rg_random(api->worker[i].prng.s, sizeof api->worker[i].prng.s);
         api->worker[i].ops = calloc(n_names, sizeof *api->worker[i].ops);
-        if (api->worker[i].ops == NULL) {
+        api->worker[i].secrets = rg_secret_new(RG_SECRETS_KEPT * sizeof *api->worker[i].secrets);
+        if (api->worker[i].ops == NULL || api->worker[i].secrets == NULL) {
             rg_api_free(api);
             return RG_ENOMEM;
         }

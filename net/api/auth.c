@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "base/secret/secret.h"
 #include "crypto/digest.h"
 #include "crypto/sigv4.h"
 #include "net/api/worker.h"
@@ -15,7 +16,7 @@ _Static_assert(sizeof(struct rg_http_header) == sizeof(struct rg_sigv4_header) &
 
 void rg_auth_forget(struct rg_api_worker *worker)
 {
-    rg_wipe(worker->secrets, sizeof worker->secrets);
+    rg_secret_free(RG_STEAL(worker->secrets), RG_SECRETS_KEPT * sizeof *worker->secrets);
     rg_wipe(worker->tokens, sizeof worker->tokens);
 }
 

@@ -57,7 +57,7 @@ struct rg_api_worker {
     struct rg_node_status status;
     uint64_t status_at_us; /* 0: none yet */
     struct rg_token_kept tokens[RG_TOKENS_KEPT];
-    struct rg_secret_kept secrets[RG_SECRETS_KEPT];
+    struct rg_secret_kept *secrets; /* own: RG_SECRETS_KEPT of them, in locked memory */
     struct rg_name_kept names[RG_NAMES_KEPT];
     uint64_t refusals_at_us; /* log lines about refused credentials: so many a second */
     unsigned refusals_logged;

@@ -73,6 +73,7 @@ static void conn_put(struct rg_httpconn *conn)
 {
     struct rg_worker *worker = conn->worker;
 
+    rg_wipe(conn->stash.data, conn->stash.cap); /* requests, with their credentials */
     if (worker->n_free_conns >= CONNS_KEPT) {
         conn_destroy(conn);
         return;
@@ -493,6 +494,13 @@ static bool handshake(struct rg_httpconn *conn)
     return rg_httpconn_state(conn) == RG_HTTPCONN_OPEN;
 }
 
+/* There are credentials in it, and the buffer is the worker's for as long as that lives. */
+static void input_secret(struct rg_httpconn *conn, uint8_t *plain, size_t n)
+{
+    input(conn, rg_span(plain, n));
+    rg_wipe(plain, n);
+}
+
 static void input_tls(struct rg_httpconn *conn, struct rg_span cipher)
 {
     uint8_t *plain = conn->worker->plain_buf;
@@ -505,7 +513,7 @@ static void input_tls(struct rg_httpconn *conn, struct rg_span cipher)
     while (io == RG_TLS_DONE && rg_httpconn_state(conn) == RG_HTTPCONN_OPEN) {
         io = rg_tls_read(conn->tls, &conn->out, plain, RG_PLAIN_BYTES, &n);
         if (io == RG_TLS_DONE)
-            input(conn, rg_span(plain, n));
+            input_secret(conn, plain, n);
         else if (io == RG_TLS_CLOSED)
             on_end(conn);
         else if (io == RG_TLS_FAILED)
@@ -515,8 +523,10 @@ static void input_tls(struct rg_httpconn *conn, struct rg_span cipher)
         rg_httpconn_dirty(conn); /* an alert, an answer to a key update */
 }
 
-static void take_bytes(struct rg_httpconn *conn, struct rg_span bytes)
+static void take_bytes(struct rg_httpconn *conn, uint8_t *p, size_t n)
 {
+    struct rg_span bytes = rg_span(p, n);
+
     RG_COUNT(conn->worker->stats.bytes_in, bytes.n);
     if (rg_httpconn_state(conn) >= RG_HTTPCONN_ENDING) {
         conn->lingered += bytes.n;
@@ -525,7 +535,7 @@ static void take_bytes(struct rg_httpconn *conn, struct rg_span bytes)
     } else if (conn->tls != NULL) {
         input_tls(conn, bytes);
     } else {
-        input(conn, bytes);
+        input_secret(conn, p, n);
     }
 }
 
@@ -545,7 +555,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     rg_worker_enter(conn->worker);
     if (n > 0)
-        take_bytes(conn, rg_span(buf->base, (size_t)n));
+        take_bytes(conn, (uint8_t *)buf->base, (size_t)n);
     else if (n == UV_EOF)
         on_end(conn);
     else

@@ -116,6 +116,8 @@ void rg_exchange_put(struct rg_exchange *x)
     struct rg_worker *worker = x->worker;
 
     arrived(x);
+    rg_wipe(x->msg.head, x->msg.head_len); /* where its credential was */
+    rg_wipe(x->msg.body.data, x->msg.body.len);
     rg_sm_move(&x->sm, RG_X_FREE);
     detach(x);
     worker->n_exchanges--;

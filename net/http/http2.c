@@ -57,6 +57,7 @@ static void mem_give(void *p, void *arg)
         return;
     block = RG_CONTAINER(p, struct block, bytes);
     h2->memory -= block->n;
+    rg_wipe(block->bytes, block->n); /* its table of headers knows credentials */
     free(block);
 }
 

@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "base/secret/secret.h"
 #include "crypto/pki.h"
 
 struct rg_tls_ctx {
@@ -123,10 +124,15 @@ static enum rg_err set_alpn(struct rg_tls_ctx *ctx, const struct rg_tls_config *
 
 static enum rg_err load_files(SSL_CTX *ssl, const struct rg_tls_config *config, struct rg_errctx *errctx)
 {
+    bool key_read;
+
     if (config->cert_path != NULL) {
         if (SSL_CTX_use_certificate_chain_file(ssl, config->cert_path) != 1)
             return ctx_fail(errctx, RG_EIO, "certificate", config->cert_path);
-        if (config->key_path == NULL || SSL_CTX_use_PrivateKey_file(ssl, config->key_path, SSL_FILETYPE_PEM) != 1)
+        rg_secret_enter();
+        key_read = config->key_path != NULL && SSL_CTX_use_PrivateKey_file(ssl, config->key_path, SSL_FILETYPE_PEM) == 1;
+        rg_secret_leave();
+        if (!key_read)
             return ctx_fail(errctx, RG_EIO, "private key", config->key_path);
         if (SSL_CTX_check_private_key(ssl) != 1)
             return ctx_fail(errctx, RG_EINVALID, "the private key does not belong to", config->cert_path);

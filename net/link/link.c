@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <stdio.h>
 
+#include "base/secret/secret.h"
 #include "crypto/pki.h"
 #include "net/link/link_priv.h"
 
@@ -527,8 +528,10 @@ static enum rg_err tls_new(const struct rg_links_config *config, SSL_CTX **ret_t
     }
     if (ok) {
         file = config->key_path;
+        rg_secret_enter();
         ok = SSL_CTX_use_PrivateKey_file(tls, config->key_path, SSL_FILETYPE_PEM) == 1 &&
              SSL_CTX_check_private_key(tls) == 1;
+        rg_secret_leave();
     }
     if (!ok) {
         ERR_error_string_n(ERR_peek_last_error(), text, sizeof text);

@@ -29,7 +29,9 @@ def init(c, token, name, stdin=False, ok=True):
     """`regent node init` below the cluster's folder: (its folder, what it printed)."""
     https, link = free_ports(2)
     folder = c.dir / name
-    done = subprocess.run([c.regent, "node", "init", "--join", "-" if stdin else token, "--dir", str(folder),
+    kept = c.dir / f"{name}.token"
+    kept.write_text(token + "\n")
+    done = subprocess.run([c.regent, "node", "init", "--join", "-" if stdin else str(kept), "--dir", str(folder),
                            "--https", f"127.0.0.1:{https}", "--link", f"127.0.0.1:{link}", "--state-dir", str(folder / "state")],
                           input=token if stdin else None, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode == 0) == ok, (done.returncode, done.stdout, done.stderr)

@@ -110,6 +110,7 @@ class Story:
         for region in stale["regions"]:
             region["role"] = "PRIMARY" if region["name"] == c.replicas[0] else "REPLICA"
         (c.dir / "stale.json").write_text(json.dumps(stale))
+        (c.dir / "stale.json").chmod(0o600)
         for file in ("cluster.json", "stale.json"):
             args = ("--cluster", str(c.dir / file))
             c.run("import", self.sample, *args)

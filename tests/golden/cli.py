@@ -176,6 +176,7 @@ def offline(regent):
                 r.both(*name.split(), *arguments.get(name, []))
         dead = os.path.join(folder, "cluster.json")
         Path(dead).write_text(json.dumps(DEAD))
+        os.chmod(dead, 0o600)
         r.env["REGENT_CLUSTER"] = dead
         for name in names:
             if name not in NOT_UNREACHABLE and "verify" not in name and "inspect" not in name:

@@ -14,7 +14,9 @@
 #include "tests/lib/check_main.h"
 #include "tests/lib/tmpdir.h"
 
-#define PASS rg_span_str("correct horse battery staple")
+/* As programs make them: a person's would take 128 MiB and half a second each time. */
+#define PASS rg_span_str("0f1e2d3c4b5a69788796a5b4c3d2e1f00112233445566778899aabbccddeeff0")
+#define SECOND rg_span_str("second-0f1e2d3c4b5a69788796a5b4c3d2e1f00112233445566778899aabbcc")
 
 static char dir[TMPDIR_BYTES], path[256], other[256];
 
@@ -141,17 +143,17 @@ TEST(a_replica_holds_the_same_key_under_its_own_passphrase)
     uint32_t version;
 
     create(other, "eu-central-1");
-    ck_assert_int_eq(rg_keystore_replicate(other, rg_span_str("wrong"), path, "us-east-1", rg_span_str("second"), &ctx),
+    ck_assert_int_eq(rg_keystore_replicate(other, rg_span_str("wrong"), path, "us-east-1", SECOND, &ctx),
                      RG_EKEY);
     ck_assert_uint_eq(files_in_dir(), 1);
-    ck_assert_int_eq(rg_keystore_replicate(other, PASS, path, "us-east-1", rg_span_str("second"), &ctx), RG_OK);
+    ck_assert_int_eq(rg_keystore_replicate(other, PASS, path, "us-east-1", SECOND, &ctx), RG_OK);
     primary = open_store(other, "eu-central-1", PASS);
-    replica = open_store(path, "us-east-1", rg_span_str("second"));
+    replica = open_store(path, "us-east-1", SECOND);
     ck_assert_str_eq(primary->ops->key_id(primary, &version), replica->ops->key_id(replica, &version));
     ck_assert_int_eq(carry(primary, replica), RG_OK);
     ck_assert_int_eq(carry(replica, primary), RG_OK);
     refuse("us-east-1", PASS, "the passphrase is wrong");
-    refuse("eu-central-1", rg_span_str("second"), "replica of region us-east-1");
+    refuse("eu-central-1", SECOND, "replica of region us-east-1");
 }
 
 TEST(a_keystore_is_never_overwritten)
@@ -338,6 +340,66 @@ TEST(as_many_versions_as_the_bound_allows)
     keys->ops->key_id(keys, &version);
     ck_assert_uint_eq(version, UINT32_MAX - 1);
     ck_assert_int_eq(carry(keys, keys), RG_OK);
+}
+
+/* "scrypt 2^17 for passphrases people choose": what a guess costs. The exponent stands in byte 8. */
+static const struct {
+    const char *passphrase;
+    uint8_t log2_n;
+} chosen[] = {
+    {"correct horse battery staple", 17},
+    {"a", 17},
+    {"four words and some more, but of a person with much time to type", 17},
+    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 17},
+    {"0f1e2d3c4b5a69788796a5b4c3d2e1f00112233445566778899aabbccddeef", 15},
+    {"q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA", 15},
+};
+
+LOOP(a_chosen_passphrase_costs_more_to_guess, RG_LEN(chosen))
+{
+    struct rg_span passphrase = rg_span_str(chosen[_i].passphrase);
+    RG_AUTO(keyprov) struct rg_keyprov *keys = NULL;
+    char id[RG_KEY_ID_BYTES_MAX];
+    uint8_t bytes[RG_KEYSTORE_BYTES_MAX];
+
+    ck_assert_int_eq(rg_keystore_create(path, "us-east-1", passphrase, id, NULL), RG_OK);
+    slurp(path, bytes, sizeof bytes);
+    ck_assert_uint_eq(bytes[8], chosen[_i].log2_n);
+    keys = open_store(path, "us-east-1", passphrase);
+}
+
+TEST(a_passphrase_file_is_looked_at)
+{
+    uint8_t memory[64];
+    struct rg_buf out;
+    struct rg_errctx ctx = {.text = ""};
+
+#define READ() (rg_buf_init_over(&out, memory, sizeof memory), rg_passphrase_read(path, &out, &ctx))
+    ck_assert_int_eq(READ(), RG_EKEY);
+    spill(path, (const uint8_t *)"word\r\n", 6);
+    ck_assert_int_eq(READ(), RG_OK);
+    ck_assert(rg_span_is(rg_buf_span(&out), "word"));
+    ck_assert_int_eq(chmod(path, 0640), 0);
+    ck_assert_int_eq(READ(), RG_EKEY);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "chmod 0600"));
+    ck_assert_int_eq(setenv("CREDENTIALS_DIRECTORY", dir, 1), 0); /* as systemd leaves it: readable by an ACL, which shows as 0440 */
+    ck_assert_int_eq(READ(), RG_OK);
+    ck_assert_int_eq(setenv("CREDENTIALS_DIRECTORY", "/tmp", 1), 0);
+    ck_assert_int_eq(READ(), RG_EKEY);
+    ck_assert_int_eq(symlink(path, other), 0);
+    ck_assert_int_eq(chmod(path, 0600), 0);
+    rg_buf_init_over(&out, memory, sizeof memory);
+    ck_assert_int_eq(rg_passphrase_read(other, &out, &ctx), RG_EKEY);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "symbolic link"));
+    spill(path, (const uint8_t *)"\n", 1);
+    ck_assert_int_eq(READ(), RG_EKEY);
+    if (geteuid() == 0) {
+        spill(path, (const uint8_t *)"word", 4);
+        ck_assert_int_eq(chown(path, 12345, 0), 0);
+        ck_assert_int_eq(READ(), RG_EKEY);
+        ck_assert_ptr_nonnull(strstr(ctx.text, "belongs to user 12345"));
+    }
+#undef READ
 }
 
 /* Written by another implementation (Python) from the layout in keyprov_priv.h: versions 1 and 3, material 01… and 07…,

@@ -160,7 +160,7 @@ TEST(the_bootstrap_file_is_secret)
 
     write_text(secrets, 0644);
     ck_assert_int_ne(rg_bootstrap_load(path, &b, &ctx), RG_OK);
-    ck_assert_ptr_nonnull(strstr(ctx.text, "chmod 600"));
+    ck_assert_ptr_nonnull(strstr(ctx.text, "chmod 0600"));
     write_text(secrets, 0600);
     ck_assert_msg(rg_bootstrap_load(path, &b, &ctx) == RG_OK, "%s", ctx.text);
     ck_assert_str_eq(b.secret_access_key, "s3cret");

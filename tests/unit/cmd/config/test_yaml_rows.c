@@ -156,3 +156,65 @@ LOOP(an_empty_one_is_absent_and_its_name_is_looked_at, RG_LEN(empties))
         ck_assert_str_eq(row->path, empties[_i].unused);
     rg_yaml_deinit(&yaml);
 }
+
+static const char *read_secret_as(const char *text)
+{
+    static char out[4096];
+    struct rg_yaml yaml;
+
+    out[0] = '\0';
+    if (rg_yaml_parse_secret("f", rg_span_str(text), &yaml, &ctx) != RG_OK) {
+        ck_assert_ptr_null(yaml.rows);
+        return ctx.text;
+    }
+    for (size_t i = 0; i < yaml.n; i++)
+        snprintf(out + strlen(out), sizeof out - strlen(out), "%s%s=%s@%u", i > 0 ? " " : "", yaml.rows[i].path, yaml.rows[i].value,
+                 yaml.rows[i].line);
+    rg_yaml_deinit(&yaml);
+    return out;
+}
+
+static const char plain_only[] = "in a file of secrets a value is plain or quoted, on one line, without escapes or tags";
+static const struct {
+    const char *name, *text, *want;
+} secrets[] = {
+    {"plain, both quotes", "a: 1.5\nb: 'x: y # z'\nc: \"~+/=.^<$;\"\n", "a=1.5@1 b=x: y # z@2 c=~+/=.^<$;@3"},
+    {"a mapping inside, in one line", "# made by us\n---\nadmin: {key: AKIA/x+y==, 'token': t}\n", "admin.key=AKIA/x+y==@3 admin.token=t@3"},
+    {"a comment behind, spaces", "a:   word two   # why\nb: ''\nc:\n", "a=word two@1 b=@2 c=@3"},
+    {"a list", "a: [x, 'y']\n", "a[0]=x@1 a[1]=y@1"},
+    {"given twice", "a: 1\na: 2\n", "f:2: a: given twice, first on line 1"},
+    {"names that mask the same", "ab: 1\ncd: 2\n", "ab=1@1 cd=2@2"},
+    {"a quote in a quote", "a: 'it''s'\n", plain_only},
+    {"a block", "a: |\n  x\n", plain_only},
+    {"over two lines", "a: x\n  y\n", plain_only},
+    {"a tag", "a: !!str x\n", plain_only},
+    {"an alias", "a: &x 1\nb: *x\n", plain_only},
+    {"an escape", "a: \"\\x41\"\n", "f:1: a file of secrets has no escapes"},
+    {"beyond ASCII", "a: 1\nb: \xc3\xa9\n", "f:2: a file of secrets has no escapes"},
+};
+
+LOOP(a_file_of_secrets, RG_LEN(secrets))
+{
+    const char *got = read_secret_as(secrets[_i].text);
+
+    ck_assert_msg(strstr(got, secrets[_i].want) != NULL, "%s: %s", secrets[_i].name, got);
+}
+
+/* Whatever is in the values: libyaml's mask has the same structure as the file. Held against libyaml over the file itself. */
+TEST(the_mask_changes_nothing)
+{
+    static const char letters[] = "abXY019 :{}[],'\"#&*!|>%@`?-\n.=/+";
+    uint32_t x = 99;
+
+    for (unsigned round = 0; round < 20000; round++) {
+        char text[24], masked[4096];
+        size_t n = 1 + (x = x * 1664525u + 1013904223u) / 7 % (sizeof text - 1);
+
+        for (size_t i = 0; i < n; i++)
+            text[i] = letters[((x = x * 1664525u + 1013904223u) >> 8) % (sizeof letters - 1)];
+        text[n - 1] = '\0';
+        snprintf(masked, sizeof masked, "%s", read_secret_as(text));
+        if (strncmp(masked, "f:", 2) != 0) /* what is taken is what libyaml itself takes */
+            ck_assert_msg(strcmp(masked, read_as(text, n - 1)) == 0, "%s: %s, and not %s", text, masked, read_as(text, n - 1));
+    }
+}
