@@ -158,6 +158,7 @@ struct rg_peer_status {
     uint64_t rival_epoch;    /* of this epoch it said that another node began it: nothing is taken from it; 0: it did not */
     bool forgot;             /* it came back with less than it was known to have, or as an earlier life, and was refused */
     bool asking;             /* it may not act yet: nothing of it counts */
+    bool dismissed;          /* its row says that its id is nobody's any more: it is on its way out of the configuration */
     bool twin;               /* one of its id was refused a moment ago, as an earlier life, while a later one is linked */
 };
 struct rg_node_status {

@@ -70,6 +70,7 @@
     X(grant_short, "a region takes what it granted for 10 % shorter than it is") \
     X(grant_forgotten, "a region that restarts forgets what it granted") \
     X(counts_at_once, "a region that is let in counts before the others know of it") \
+    X(counts_dismissed, "a node whose row says that it is gone counts while its region is there") \
     /* promotions */ \
     X(promise_one_few, "one promise fewer than the lease wants") \
     X(promise_of_one_node, "a region promises when one of its nodes does") \

@@ -357,17 +357,25 @@ void want_node(struct look *l, const struct rg_node_row *node, const char *statu
     rg_node_row_put(&l->r->cmd, &row);
 }
 
+/* It leads, and its row does not say that it is a member: promoted before it was one, or on its way out, before it heard so. */
+static bool own_row_lags(const struct look *l, struct rg_node_row *ret_row)
+{
+    RG_ASSERT(l->v->status->leader);
+    return rg_node_row_get(l->v->txn, l->v->status->id, ret_row) == RG_OK &&
+           (rg_span_is(ret_row->status, "PREPARED") || rg_span_is(ret_row->status, "REMOVED"));
+}
+
 void keep_own(struct look *l, const struct rg_region *row)
 {
-    struct rg_node_row node;
+    struct rg_node_row node, own;
     bool named;
 
     RG_ASSERT(rg_span_is(row->name, l->v->status->region));
     RG_ASSERT(!rg_span_is(row->status, "ACTIVE"));
     if (pick_node(l, row, &node) != RG_OK)
         return;
-    if (node.id == l->v->status->id && rg_span_is(node.status, "PREPARED")) {
-        want_node(l, &node, "MEMBER", "");
+    if (own_row_lags(l, &own)) { /* before its region is there again: else it would be a node of it that is gone, to whoever leads next */
+        want_node(l, &own, "MEMBER", "");
         return;
     }
     named = node.id != 0;

@@ -112,6 +112,13 @@ static void step_fenced(struct look *l, const struct rg_node_row *node)
         l->r->waiting = true;
 }
 
+/* Its region is there again, since another of its nodes was promoted; or whoever led as it, and handed over, did not note that it stays. */
+static bool is_left_behind(const struct look *l, const struct rg_node_row *node)
+{
+    RG_ASSERT(node->id != l->v->status->id);
+    return rg_span_is(node->status, "REMOVED") && look_peer(l, node->id) != NULL && !rg_span_is(node->region, l->r->region);
+}
+
 void step_node(struct look *l, const struct rg_node_row *node)
 {
     struct rg_region region;
@@ -121,6 +128,8 @@ void step_node(struct look *l, const struct rg_node_row *node)
     RG_ASSERT(node->id <= RG_NODE_ID_MAX);
     if (node->id == l->v->status->id && rg_span_is(node->status, "REMOVED")) { /* promoted while it was on its way out: nobody tells it */
         want_node(l, node, "MEMBER", "");
+    } else if (node->id != l->v->status->id && is_left_behind(l, node)) {
+        want_change(l, RG_CHANGE_REMOVE, node->id, node->region, rg_span(NULL, 0));
     } else if (rg_span_is(node->status, "REMOVED") && rg_span_is(node->phase, "untold")) {
         step_untold(l, node);
     } else if (rg_span_is(node->status, "FENCED")) {

@@ -50,6 +50,8 @@ static enum rg_err voter_check(struct rg_node *node, struct rg_change *change)
         return RG_OK;
     if (node_raises(node))
         return unready(change, "votes later: the epoch is being raised");
+    if (peer != NULL && peer->dismissed)
+        return unready(change, "never votes again: its id is nobody's any more");
     if (peer == NULL || !peer->up)
         return unready(change, "cannot be reached");
     if (peer->sender != NULL)

@@ -1,6 +1,7 @@
 /* raft/part/parts.c: the node's machines, and what must be true of each of its parts by itself. */
 #include "raft/part/parts.h"
 
+#include "base/bug/bug.h"
 #include "raft/core/hello.h"
 #include "raft/core/meta.h"
 #include "raft/node.h"
@@ -84,6 +85,8 @@ void node_peer_check(const struct node_peer *peer)
     RG_ASSERT(peer->config.id != 0);
     RG_ASSERT(peer->config.role == RG_ROLE_VOTER || peer->config.role == RG_ROLE_LEARNER);
     RG_ASSERT(!peer->guest || peer->sender == NULL); /* it leads: nobody sends it a snapshot */
+    RG_ASSERT(!peer->gone || peer->dismissed);
+    RG_ASSERT(!peer->dismissed || !peer->counts || RG_BUG(counts_dismissed));
 }
 
 void node_state_check(const struct node_state *state)

@@ -69,7 +69,8 @@ struct node_peer {
     bool room_known;         /* its release knows RG_MSG_ROOM */
     struct rg_room room;     /* as it last said */
     unsigned full;           /* the same: enum rg_full */
-    bool counts;             /* its region is ACTIVE, and it is known to enough: it counts for policy and lease */
+    bool counts;             /* its region is ACTIVE, and it is a member that enough know of: it counts for policy and lease */
+    bool dismissed;          /* its row says REMOVED or FENCED: its id is nobody's any more, and never votes */
     bool gone;               /* its row says FENCED: it has proved that nothing goes on under this id, and asked for another one */
     uint64_t lease_until_ms; /* of the lease it granted this primary */
     struct rg_gate gate;

@@ -86,7 +86,7 @@ bool rg_voters_keep(struct rg_voters *voters, const struct rg_node_status *statu
             others[n++] = (struct rg_voter){
                 .id = p->id,
                 .votes = p->role == RG_ROLE_VOTER,
-                .level = rg_peer_level(p),
+                .level = rg_peer_level(p) && !p->dismissed,
                 .silent_ms = p->heard_ms_ago};
     }
     change->kind = RG_CHANGE_ROLE;

@@ -7,18 +7,34 @@
 
 /* ---- policy ---- */
 
-/* A node that was just let in is PREPARED still: somebody who does not know it yet could be promoted without asking it. */
-static void judge_peer(const struct rg_members *members, struct rg_txn *txn, struct node_peer *peer)
+/* A MEMBER alone counts, or one of the first configuration, before rows. PREPARED, it was just let in: somebody who does not know it yet
+ * could be promoted without asking it. REMOVED, it may end and forget at any moment, though its region is there, or is again. FENCED, it
+ * holds nothing that anybody answers for: what it granted and had on disk went with the id. */
+static bool is_member(const struct node_peer *peer, enum rg_err has, const struct rg_node_row *row)
+{
+    if (has != RG_OK)
+        return has == RG_ENOTFOUND;
+    return rg_span_is(row->status, "MEMBER") || (rg_span_is(row->status, "PREPARED") && RG_BUG(counts_at_once)) ||
+           (peer->dismissed && RG_BUG(counts_dismissed));
+}
+
+static bool region_is_there(struct rg_txn *txn, const char *name)
 {
     struct rg_region region;
-    struct rg_node_row row;
-    bool has = rg_node_row_get(txn, peer->config.id, &row) == RG_OK;
-    bool counts = rg_binding_counts(members, &peer->config) &&
-                  (!has || !rg_span_is(row.status, "PREPARED") || RG_BUG(counts_at_once));
+    enum rg_err has = rg_region_get(txn, rg_span_str(name), &region);
 
-    peer->gone = has && rg_span_is(row.status, "FENCED");
-    peer->counts = counts && (rg_region_get(txn, rg_span_str(peer->config.region), &region) != RG_OK ||
-                              rg_span_is(region.status, "ACTIVE"));
+    return has == RG_OK ? rg_span_is(region.status, "ACTIVE") : has == RG_ENOTFOUND;
+}
+
+static void judge_peer(const struct rg_members *members, struct rg_txn *txn, struct node_peer *peer)
+{
+    struct rg_node_row row;
+    enum rg_err has = rg_node_row_get(txn, peer->config.id, &row);
+
+    peer->gone = has == RG_OK && rg_span_is(row.status, "FENCED");
+    peer->dismissed = peer->gone || (has == RG_OK && rg_span_is(row.status, "REMOVED"));
+    peer->counts = rg_binding_counts(members, &peer->config) && is_member(peer, has, &row) && region_is_there(txn, peer->config.region);
+    node_peer_check(peer);
 }
 
 void node_policy_load(struct rg_node *node)

@@ -146,6 +146,7 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     s->rival_epoch = peer->rival_epoch;
     s->twin = node_life_twin(node, peer);
     s->asking = peer->asking;
+    s->dismissed = peer->dismissed;
     if (peer->sender != NULL) {
         s->snapshot = true;
         s->snapshot_bytes = rg_sender_offset(peer->sender);

@@ -82,12 +82,15 @@ static void check_counting(struct sim *sim, struct sim_node *n)
     for (size_t i = 0; i < node->n_peers && !sim->failed; i++) {
         const struct node_peer *p = &node->peers[i];
 
-        if (!p->counts || p->guest)
+        if (p->guest)
+            continue;
+        if (p->config.role == RG_ROLE_VOTER && rg_node_row_get(txn, p->config.id, &row) == RG_OK && rg_span_is(row.status, "REMOVED"))
+            sim_fail(sim, "n%u has a voter, %llu, which is REMOVED", n->at + 1, (unsigned long long)p->config.id);
+        if (!p->counts)
             continue;
         if (rg_members_find(&node->members, p->config.id) == NULL)
             sim_fail(sim, "n%u counts %llu, which is no member", n->at + 1, (unsigned long long)p->config.id);
-        else if (rg_node_row_get(txn, p->config.id, &row) == RG_OK &&
-                 (rg_span_is(row.status, "PREPARED") || rg_span_is(row.status, "REMOVED")))
+        else if (rg_node_row_get(txn, p->config.id, &row) == RG_OK && !rg_span_is(row.status, "MEMBER"))
             sim_fail(sim, "n%u counts %llu, which is %.*s", n->at + 1, (unsigned long long)p->config.id, RG_SPAN_ARG(row.status));
     }
     rg_txn_free(txn);

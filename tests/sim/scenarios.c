@@ -197,6 +197,7 @@ const struct sim_scenario sim_scenarios[] = {
     {"bound", "ids are bound to data directories once every node says which it has", 2, sim_story_bound},
     {"wipes", "disks lost beside promotions, hand-overs, crashes and cuts, under a lease", 4, sim_story_wipes},
     {"region-comes", "a region is added under load, its primary restarting meanwhile, and removed: its node ends itself", 2, sim_story_region_comes},
+    {"left-behind", "a node whose row says REMOVED counts for nothing from that moment on, though its region is there: it goes, and ends", 2, sim_story_left_behind},
     {"voter-replaced", "of three voters one loses its disk: whoever replaces it is filled before the old one goes", 2, sim_story_voter_replaced},
     {"returned-granter", "a region comes back at a primary that was replaced: it grants it nothing", 2, sim_story_returned_granter},
     {"told-by-old", "a primary that was replaced removes a region: its node, which has promised the next epoch, does not end", 1, sim_story_told_by_old},

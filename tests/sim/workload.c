@@ -527,7 +527,8 @@ void sim_node_row(struct sim *sim, unsigned at, const char *status)
 {
     const struct rg_peer_config *self = &sim->nodes[at].self;
     struct rg_node_row row = {.id = self->id, .region = rg_span_str(self->region), .link = rg_span_str(self->link),
-                              .url = rg_span_str("https://node"), .status = rg_span_str(status)};
+                              .url = rg_span_str("https://node"), .status = rg_span_str(status),
+                              .phase = rg_span_str(strcmp(status, "REMOVED") == 0 ? "untold" : "")};
     struct op *op = admin_op(sim, RG_CMD_NODE_PUT);
 
     if (op == NULL)

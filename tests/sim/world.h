@@ -520,6 +520,7 @@ void sim_story_vouched(uint64_t seed, bool trace, struct sim **ret_sim);
 
 /* ---- stories_regions.c ---- */
 void sim_story_region_comes(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_left_behind(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_voter_replaced(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_returned_granter(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_told_by_old(uint64_t seed, bool trace, struct sim **ret_sim);

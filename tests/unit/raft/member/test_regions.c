@@ -223,6 +223,13 @@ static const struct {
     {"removed while away, and away", "", ME "|node=3 phase=untold status=REMOVED " AP, "2el", "", true, true, "rest"},
     {"removed, and promoted before it heard so", "", "node=1 phase=untold name=us-east-1 status=REMOVED " PLACE, "2el", "", true, true,
      "node 1 MEMBER"},
+    {"the same, and its region is on its way out still: first it, then its region",
+     "name=us-east-1 url=https://a status=REMOVING phase=tell", "node=1 phase=untold name=us-east-1 status=REMOVED " PLACE, "2el", "", true, true,
+     "node 1 MEMBER"},
+    {"its region stays, and another node of it was told already", "", ME "|node=3 name=us-east-1 status=REMOVED " PLACE, "2el 3l", "3", true, true,
+     "remove 3"},
+    {"the same, untold: out of the configuration first", "", ME "|node=3 name=us-east-1 phase=untold status=REMOVED " PLACE, "2el 3l", "3", true,
+     true, "remove 3"},
     {"removed while away, and there", "", ME "|node=3 phase=untold status=REMOVED " AP, "2el", "3", true, true, "tell 3"},
 
     {"back, and not linked", "", ME "|node=2 name=eu-central-1 status=FENCED " PLACE "|node=3 oldnode=2 rejoin=1 name=eu-central-1 status=PREPARED " PLACE,

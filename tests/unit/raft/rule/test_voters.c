@@ -145,8 +145,12 @@ TEST(who_is_level_by_its_status)
     ck_assert(!keeps(&v, &change));
     home(), status.peers[1].hash_ok = false;
     ck_assert(!keeps(&v, &change));
+    home(), status.peers[1].dismissed = true;
+    ck_assert(!keeps(&v, &change)); /* its id is nobody's any more */
     home(), status.peers[1].role = RG_ROLE_VOTER;
     ck_assert(keeps(&v, &change) && change.peer.id == 2); /* from two to three */
+    status.peers[0].dismissed = true;
+    ck_assert(!keeps(&v, &change));
 }
 
 TEST(who_does_not_lead_or_is_not_ready_changes_nothing)
