@@ -12,7 +12,10 @@
  *     left out who may not know that he is: then every node that may be promoted knows of it.
  *   - All others are given out of the high ones, and of those that are free the one that a hash picks of what no two primaries share: the
  *     directory of the one that gives, its term and log, and who asks. So it is while somebody is away. Without a policy nothing makes two
- *     primaries meet then: they pick the same one in one of some 750 cases. */
+ *     primaries meet then: they pick the same one in one of some 750 cases. That costs a node that has to be let in again, and mixes
+ *     nothing: the later epoch's configuration binds the id to one directory, its rows to one certificate, and the other one is refused;
+ *     should both have led, an epoch is its directory's (raft/core/claims.h). Nobody counts under two ids: without a policy nobody
+ *     counts. */
 #ifndef REGENT_RAFT_MEMBER_GIVING_H
 #define REGENT_RAFT_MEMBER_GIVING_H
 

@@ -522,6 +522,31 @@ static enum rg_err judge_joins(struct sim *sim, const struct sim_node *n, unsign
     return err;
 }
 
+enum { COLLIDE_TRIES = 16384 }; /* of some 750 ids */
+
+/* The hash that picks the id (raft/member/giving.h) meets one that another primary has given: about one key of 750 does that. */
+static void collide(struct sim *sim, const struct sim_node *n, unsigned asks, struct joins *j)
+{
+    RG_AUTO_MEM struct rg_node_status *s = malloc(sizeof *s);
+    struct rg_giving giving = {.id = 0};
+    struct rg_node_row row;
+    struct rg_txn *txn;
+    uint64_t want = 0;
+
+    RG_ASSERT(s != NULL && rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
+    for (unsigned at = 0; at < sim->n_nodes; at++)
+        if (at != asks && sim->nodes[at].self.id > RG_GIVING_LOW_MAX && rg_node_row_get(txn, sim->nodes[at].self.id, &row) == RG_ENOTFOUND)
+            want = sim->nodes[at].self.id;
+    rg_node_status_copy(n->node, s);
+    for (unsigned i = 0; i < COLLIDE_TRIES && want != 0 && giving.id != want; i++) {
+        j->next_key += i > 0;
+        RG_ASSERT(rg_giving_choose(s, txn, j->asked.old_id, rg_span((const uint8_t *)&j->next_key, sizeof j->next_key), &giving) == RG_OK);
+    }
+    rg_txn_free(txn);
+    if (want != 0)
+        sim_trace(sim, "n%u gives n%u the id %llu%s", n->at + 1, asks + 1, (unsigned long long)giving.id, giving.id == want ? " once more" : "");
+}
+
 /* At the one that is asked. */
 static void run_joins(struct sim *sim, struct sim_event *e)
 {
@@ -539,6 +564,8 @@ static void run_joins(struct sim *sim, struct sim_event *e)
         send_joins(sim, e->node, e->peer, &j, run_joined);
         return;
     }
+    if (sim->params.ids_collide)
+        collide(sim, n, e->peer, &j);
     o = sim_order_new(sim, e->peer, RG_CMD_NODE_JOIN, on_joined);
     o->leader = e->node;
     o->data = malloc(sizeof j);

@@ -205,6 +205,7 @@ const struct sim_scenario sim_scenarios[] = {
     {"removed-killed", "a region's node that is removed is killed, and loses power, at any operation of its end: nothing of it counts again", 6, sim_story_removed_killed},
     {"id-twice", "two primaries give away the same id, and whoever has it takes over: the other one is fenced by it", 1, sim_story_id_twice},
     {"ids-apart", "a primary that was replaced, and the one that replaced it, give ids at the same time: never the same one", 4, sim_story_ids_apart},
+    {"ids-collide", "two primaries without a policy give the same id, as the hash has it: nothing of the one history is taken for the other's", 2, sim_story_ids_collide},
     {"epoch-twice", "two nodes of one id begin the same epoch: nothing of the one history is taken for the other's", 2, sim_story_epoch_twice},
     {"back-promised", "a machine is set back to before its region promised itself: the old primary counts nothing of it", 2,
      sim_story_back_promised},

@@ -41,6 +41,7 @@ struct sim_params {
     bool big_groups;                   /* half of all memberships are in one group, and groups are deleted */
     bool memory_disk, memory_peers;    /* [by seed] a start believes its disk; one without proof of its memory asks before it acts */
     size_t value_bytes;                /* [60] size of attributes in commands */
+    bool ids_collide;                  /* who asks for an id tries keys until the primary would give it one that another node has, whom it does not know */
     bool old_ids;                      /* primaries give the id behind the highest, whoever knows of it, as a release before */
 };
 
@@ -528,6 +529,7 @@ void sim_story_lying_member(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_removed_killed(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_id_twice(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_ids_apart(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_ids_collide(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_epoch_twice(uint64_t seed, bool trace, struct sim **ret_sim);
 
 struct sim_scenario {
