@@ -20,6 +20,17 @@ void rg_address_key(const struct sockaddr *from, uint8_t ret_key[RG_ADDRESS_BYTE
     }
 }
 
+uint32_t rg_address_hash(const uint8_t key[RG_ADDRESS_BYTES], uint64_t seed)
+{
+    uint64_t a, b, h;
+
+    memcpy(&a, key, 8);
+    memcpy(&b, key + 8, 8);
+    h = (a ^ seed) * UINT64_C(0x9e3779b97f4a7c15);
+    h = (h ^ (h >> 32) ^ b ^ seed) * UINT64_C(0xd6e8feb86659fd93);
+    return (uint32_t)(h >> 32);
+}
+
 void rg_address_text(const struct sockaddr *from, char ret_text[RG_ADDRESS_TEXT_MAX])
 {
     const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;

@@ -60,29 +60,31 @@ size_t rg_shares_whom(const struct rg_waiter *const *waiters, size_t n, unsigned
     return lot(waiters, n, !strangers, most, prng);
 }
 
-bool rg_pace_take(struct rg_pace *pace, uint64_t now_us, unsigned per_s, unsigned burst)
+uint64_t rg_pace_wait(struct rg_pace *pace, uint64_t now_us, unsigned per_s, unsigned burst)
 {
-    uint64_t each_us, from;
+    uint64_t each_us, ahead_us;
 
     RG_ASSERT(per_s > 0);
     RG_ASSERT(burst > 0);
     each_us = RG_MAX(1000000 / per_s, 1u);
-    from = RG_MAX(pace->paid_us, now_us);
-    if (from - now_us + each_us > burst * each_us)
-        return false;
-    pace->paid_us = from + each_us;
-    return true;
+    pace->paid_us = RG_MAX(pace->paid_us, now_us) + each_us;
+    ahead_us = pace->paid_us - now_us;
+    return ahead_us - RG_MIN(ahead_us, burst * each_us);
+}
+
+bool rg_pace_take(struct rg_pace *pace, uint64_t now_us, unsigned per_s, unsigned burst)
+{
+    struct rg_pace before = *pace;
+
+    if (rg_pace_wait(pace, now_us, per_s, burst) == 0)
+        return true;
+    *pace = before;
+    return false;
 }
 
 static struct rg_pace *slot(struct rg_paces *paces, const uint8_t address[RG_ADDRESS_BYTES])
 {
-    uint64_t a, b, h;
-
-    memcpy(&a, address, 8);
-    memcpy(&b, address + 8, 8);
-    h = (a ^ paces->seed) * UINT64_C(0x9e3779b97f4a7c15);
-    h = (h ^ (h >> 32) ^ b ^ paces->seed) * UINT64_C(0xd6e8feb86659fd93);
-    return &paces->by_address[(h >> 32) % RG_DOOR_SLOTS];
+    return &paces->by_address[rg_address_hash(address, paces->seed) % RG_PACE_SLOTS];
 }
 
 bool rg_paces_take(struct rg_paces *paces, const uint8_t address[RG_ADDRESS_BYTES], struct rg_known *known, uint64_t now_us)

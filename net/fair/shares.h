@@ -7,7 +7,7 @@
 
 enum {
     RG_DOOR_SHARE_MIN = 8, /* places of one address: a quarter of all, but not fewer */
-    RG_DOOR_SLOTS = 1024,  /* addresses that are told apart by how often they come */
+    RG_PACE_SLOTS = 1024,  /* addresses that are told apart by how often they come */
 };
 
 /* Somebody who waits until it is known who he is. known: a peer is at his address. */
@@ -29,6 +29,8 @@ struct rg_pace {
 };
 /** Take one. False: none is left. */
 bool rg_pace_take(struct rg_pace *pace, uint64_t now_us, unsigned per_s, unsigned burst);
+/** Take one of those to come if none is left: in how many microseconds it is there. The bound on how far that may go is the caller's. */
+uint64_t rg_pace_wait(struct rg_pace *pace, uint64_t now_us, unsigned per_s, unsigned burst);
 
 /* Peers' addresses, and how many of them are at each. */
 struct rg_known {
@@ -40,7 +42,7 @@ struct rg_known {
 /* Handshakes begun. What one costs is about a millisecond of a processor: strangers get a fifth of one, and each address a tenth of
  * that. Where peers are, what they need to find each other again all at once. */
 struct rg_paces {
-    struct rg_pace strangers, by_address[RG_DOOR_SLOTS];
+    struct rg_pace strangers, by_address[RG_PACE_SLOTS];
     uint64_t seed; /* which addresses share a slot is nobody's to know */
 };
 bool rg_paces_take(struct rg_paces *paces, const uint8_t address[RG_ADDRESS_BYTES], struct rg_known *known, uint64_t now_us);

@@ -4,7 +4,7 @@
 #include "net/fair/address.h"
 #include "net/fair/seats.h"
 
-enum { CONNS_KEPT = 128, PULL_BYTES = 64 * 1024, REFILL_PER_S = 10 };
+enum { CONNS_KEPT = 128, PULL_BYTES = 64 * 1024, REFILL_PER_S = 10, TURN_US_MAX = 2000000 };
 
 static const uint32_t conn_may[] = {
     [RG_HTTPCONN_HANDSHAKE] = RG_BIT(RG_HTTPCONN_OPEN) | RG_BIT(RG_HTTPCONN_ENDING) | RG_BIT(RG_HTTPCONN_CLOSED),
@@ -127,6 +127,9 @@ static void shaken(struct rg_httpconn *conn)
     conn->address->shaking--;
     conn->worker->n_shaking--;
     conn->shaking = false;
+    if (conn->waits)
+        conn->worker->n_waiting--;
+    conn->waits = false;
 }
 
 void rg_httpconn_close(struct rg_httpconn *conn)
@@ -276,7 +279,7 @@ static bool pull2(struct rg_httpconn *conn)
 
 static void update_reading(struct rg_httpconn *conn)
 {
-    bool want = rg_httpconn_state(conn) != RG_HTTPCONN_CLOSED && !conn->eof;
+    bool want = rg_httpconn_state(conn) != RG_HTTPCONN_CLOSED && !conn->eof && !conn->waits;
 
     if (rg_httpconn_state(conn) == RG_HTTPCONN_OPEN)
         want = want && conn->stash.len == 0 && rg_httpconn_queued(conn) <= RG_OUT_PAUSE_BYTES;
@@ -602,6 +605,37 @@ static void make_room(struct rg_worker *worker, const struct rg_httpconn *for_th
     rg_httpconn_close(goes);
 }
 
+/* No address has a worker do nothing but handshakes: they are begun one after the other, as it has them coming. False: it would have to
+ * wait too long. */
+static bool pace_handshake(struct rg_httpconn *conn, const uint8_t key[16])
+{
+    struct rg_worker *worker = conn->worker;
+    struct rg_pace *pace = &worker->paces[rg_address_hash(key, worker->address_seed) % RG_PACE_SLOTS], before = *pace;
+    unsigned per_s = config_of(conn)->handshakes_per_s;
+    uint64_t wait_us = rg_pace_wait(pace, now_of(conn) * 1000, per_s, 2 * per_s);
+
+    if (wait_us > TURN_US_MAX) {
+        *pace = before;
+        return false;
+    }
+    if (wait_us == 0)
+        return true;
+    conn->waits = true;
+    conn->begin_ms = now_of(conn) + wait_us / 1000;
+    worker->n_waiting++;
+    rg_worker_await_turn(worker);
+    return true;
+}
+
+void rg_httpconn_begin(struct rg_httpconn *conn)
+{
+    RG_ASSERT(conn->waits);
+    RG_ASSERT(conn->worker->n_waiting > 0);
+    conn->waits = false;
+    conn->worker->n_waiting--;
+    update_reading(conn);
+}
+
 /* No address keeps all others out with connections that never come to a request. */
 static bool take_address(struct rg_httpconn *conn, const uint8_t key[16])
 {
@@ -613,7 +647,7 @@ static bool take_address(struct rg_httpconn *conn, const uint8_t key[16])
     conn->address->shaking++;
     conn->worker->n_shaking++;
     conn->shaking = true;
-    return true;
+    return pace_handshake(conn, key);
 }
 
 static bool admit(struct rg_httpconn *conn)

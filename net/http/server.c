@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 
-enum { BACKLOG = 1024, ADDRESS_BUCKETS = 4096, SWEEP_MS_MIN = 10, SWEEP_MS_MAX = 250, STOP_SWEEP_MS = 10 };
+enum { BACKLOG = 1024, ADDRESS_BUCKETS = 4096, SWEEP_MS_MIN = 10, SWEEP_MS_MAX = 250, STOP_SWEEP_MS = 10, TURN_MS = 10 };
 enum { SCRATCH_BYTES_MAX = 72 * 1024 * 1024, SETTLE_TURNS_MAX = 100 };
 
 /* ---- flushing ---- */
@@ -55,13 +55,7 @@ const char *rg_worker_date(struct rg_worker *worker)
 
 static struct rg_address **address_bucket(struct rg_worker *worker, const uint8_t key[16])
 {
-    uint64_t a, b, h;
-
-    memcpy(&a, key, 8);
-    memcpy(&b, key + 8, 8);
-    h = (a ^ worker->address_seed) * UINT64_C(0x9e3779b97f4a7c15);
-    h = (h ^ (h >> 32) ^ b ^ worker->address_seed) * UINT64_C(0xd6e8feb86659fd93);
-    return &worker->addresses[(h >> 32) % ADDRESS_BUCKETS];
+    return &worker->addresses[rg_address_hash(key, worker->address_seed) % ADDRESS_BUCKETS];
 }
 
 struct rg_address *rg_address_take(struct rg_worker *worker, const uint8_t key[16])
@@ -172,6 +166,7 @@ static void end_loop(struct rg_worker *worker)
         sched_yield();
     uv_close((uv_handle_t *)&worker->wake, NULL);
     uv_close((uv_handle_t *)&worker->sweep, NULL);
+    uv_close((uv_handle_t *)&worker->turn, NULL);
     worker->stopped = true;
     uv_stop(&worker->loop);
 }
@@ -245,6 +240,30 @@ static void on_sweep(uv_timer_t *timer)
         step_stop(worker, now_ms);
 }
 
+/* Those whose turn to shake hands has come; some at a time, for others are served in between. */
+static void on_turn(uv_timer_t *timer)
+{
+    struct rg_worker *worker = RG_CONTAINER(timer, struct rg_worker, turn);
+    uint64_t now_ms = uv_now(&worker->loop);
+    struct rg_httpconn *next;
+
+    rg_worker_enter(worker);
+    for (struct rg_httpconn *conn = worker->conns; conn != NULL; conn = next) {
+        next = conn->next;
+        if (conn->waits && now_ms >= conn->begin_ms)
+            rg_httpconn_begin(conn);
+    }
+    rg_worker_leave(worker);
+    if (worker->n_waiting == 0)
+        uv_timer_stop(&worker->turn);
+}
+
+void rg_worker_await_turn(struct rg_worker *worker)
+{
+    if (!uv_is_active((uv_handle_t *)&worker->turn))
+        (void)uv_timer_start(&worker->turn, on_turn, TURN_MS, TURN_MS);
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct rg_worker *worker = RG_CONTAINER(listener, struct rg_worker, listener);
@@ -308,6 +327,7 @@ static void set_defaults(struct rg_server_config *c)
     DEFAULT(conns_max, 4096);
     DEFAULT(conns_per_address_max, 1024);
     DEFAULT(handshakes_per_address_max, 256);
+    DEFAULT(handshakes_per_s, 200);
     DEFAULT(arriving_per_address_max, 512);
     DEFAULT(streams_max, 100);
     DEFAULT(output_bytes_max, (size_t)4 * 1024 * 1024);
@@ -406,7 +426,7 @@ static enum rg_err worker_listen(struct rg_worker *worker, int fd, struct rg_err
     int rc;
 
     if ((rc = uv_async_init(&worker->loop, &worker->wake, on_wake)) != 0 ||
-        (rc = uv_timer_init(&worker->loop, &worker->sweep)) != 0 ||
+        (rc = uv_timer_init(&worker->loop, &worker->sweep)) != 0 || (rc = uv_timer_init(&worker->loop, &worker->turn)) != 0 ||
         (rc = uv_timer_start(&worker->sweep, on_sweep, every_ms, every_ms)) != 0 ||
         (rc = uv_tcp_init(&worker->loop, &worker->listener)) != 0 || (rc = uv_tcp_open(&worker->listener, fd)) != 0)
         return rg_fail(ctx, RG_EIO, "worker %u: %s", worker->index, uv_strerror(rc));

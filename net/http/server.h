@@ -78,6 +78,7 @@ struct rg_server_config {
     unsigned conns_max;        /* [4096] for each worker; for one more an idle one is closed (net/fair/seats.h) */
     unsigned conns_per_address_max; /* [1024] for each worker; an address: of IPv6, a /64 */
     unsigned handshakes_per_address_max; /* [256] of these that have not done their handshake */
+    unsigned handshakes_per_s; /* [200] of an address; two seconds' worth at once, further ones wait for their turn */
     unsigned arriving_per_address_max;   /* [512] requests that are not whole yet: whoever sends them is not known */
     unsigned streams_max;      /* [100] for each HTTP/2 connection */
     size_t output_bytes_max;   /* [4 MiB] queued for each connection */

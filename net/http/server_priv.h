@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "base/sm.h"
+#include "net/fair/shares.h"
 #include "net/http/http1.h"
 #include "net/http/http2.h"
 #include "net/http/tls.h"
@@ -100,6 +101,8 @@ struct rg_httpconn {
     size_t lingered;
     bool writing, reading, dirty;
     bool shaking;  /* counted as such with its address */
+    bool waits;    /* for its turn to shake hands, at begin_ms */
+    uint64_t begin_ms;
     bool parsing;  /* in the loop over requests */
     bool in_body;  /* the body's deadline is set */
     bool eof;      /* the client has ended its side */
@@ -112,7 +115,7 @@ struct rg_worker {
     _Alignas(64) uv_loop_t loop; /* no cache line is of two workers */
     uv_tcp_t listener;
     uv_async_t wake;
-    uv_timer_t sweep;
+    uv_timer_t sweep, turn; /* turn: while somebody waits for his */
     pthread_t thread;
     struct rg_server *server;
     unsigned index;
@@ -121,6 +124,7 @@ struct rg_worker {
     unsigned ticket_generation;
     struct rg_httpconn *conns, *dirty;
     unsigned n_conns, n_shaking; /* of these, those whose handshake is not done */
+    unsigned n_waiting;          /* of these, those whose handshake may not begin yet */
     struct rg_httpconn *free_conns;
     unsigned n_free_conns;
     struct rg_exchange *free_exchanges;
@@ -128,6 +132,7 @@ struct rg_worker {
     size_t body_bytes;
     struct rg_address **addresses; /* buckets */
     uint64_t address_seed;
+    struct rg_pace paces[RG_PACE_SLOTS]; /* of addresses, by their hash: handshakes begun */
     struct rg_buf scratch; /* one reply before TLS */
     uint8_t *read_buf, *plain_buf;
     time_t date_at;
@@ -170,6 +175,8 @@ void rg_worker_leave(struct rg_worker *worker);
 const char *rg_worker_date(struct rg_worker *worker);
 /** A place for one more connection of this address (16 bytes). NULL: it has as many as it may, or no memory. */
 struct rg_address *rg_address_take(struct rg_worker *worker, const uint8_t key[16]);
+/** Somebody waits for his turn to shake hands. */
+void rg_worker_await_turn(struct rg_worker *worker);
 /** Give the place back. NULL is fine. */
 void rg_address_put(struct rg_worker *worker, struct rg_address *address);
 
@@ -191,6 +198,8 @@ void rg_httpconn_replied(struct rg_httpconn *conn, bool close);
 void rg_httpconn_finish(struct rg_httpconn *conn);
 /** Now, whatever is queued. Idempotent. */
 void rg_httpconn_close(struct rg_httpconn *conn);
+/** Its turn to shake hands has come. */
+void rg_httpconn_begin(struct rg_httpconn *conn);
 /** Check the deadlines. */
 void rg_httpconn_sweep(struct rg_httpconn *conn, uint64_t now_ms);
 /** The server stops: finish when what is under way is done. */

@@ -139,6 +139,19 @@ TEST(a_pace_is_a_bucket)
     ck_assert_uint_eq(taken, 40); /* never more */
 }
 
+TEST(a_turn_comes_at_its_pace)
+{
+    struct rg_pace pace = {0};
+    uint64_t now = 1000000000;
+
+    for (int i = 0; i < 40; i++)
+        ck_assert_uint_eq(rg_pace_wait(&pace, now, 20, 40), 0);
+    ck_assert_uint_eq(rg_pace_wait(&pace, now, 20, 40), 50000);
+    ck_assert_uint_eq(rg_pace_wait(&pace, now, 20, 40), 100000);
+    ck_assert_uint_eq(rg_pace_wait(&pace, now + 100000, 20, 40), 50000);
+    ck_assert_uint_eq(rg_pace_wait(&pace, now + 10000000, 20, 40), 0);
+}
+
 /* One that comes too often takes nobody else's turn, nor do all strangers together take a peer's. */
 TEST(paces_are_of_an_address_of_strangers_and_of_peers)
 {

@@ -174,6 +174,36 @@ TEST(requests_of_an_address_that_do_not_become_whole_are_capped)
     srv_stop();
 }
 
+/* Two seconds' worth at once, then one after the other; another address does not wait for them. */
+TEST(handshakes_of_an_address_have_a_pace)
+{
+    enum { PER_S = 5, AT_ONCE = 2 * PER_S, MORE = 4 };
+    struct client c[AT_ONCE + MORE], other;
+    uint64_t from = now_ms();
+
+    srv_start_tls((struct rg_server_config){.handshakes_per_s = PER_S});
+    for (int i = 0; i < AT_ONCE + MORE; i++)
+        client_open_plain(&c[i]);
+    for (int i = 0; i < AT_ONCE + MORE; i++) {
+        c[i].ssl = SSL_new(client_ctx());
+        SSL_set_fd(c[i].ssl, c[i].fd);
+        if (i == AT_ONCE) { /* the ones before had no need to wait */
+            open_from(&other, "127.0.0.2");
+            other.ssl = SSL_new(client_ctx());
+            SSL_set_fd(other.ssl, other.fd);
+            ck_assert_int_eq(SSL_connect(other.ssl), 1);
+            client_close(&other);
+        }
+        ck_assert_int_eq(SSL_connect(c[i].ssl), 1);
+    }
+    ck_assert_uint_ge(now_ms() - from, MORE * 1000 / PER_S);
+    client_get(&c[AT_ONCE + MORE - 1], "/hello");
+    ck_assert_answer(client_answer(&c[AT_ONCE + MORE - 1], false), 200, "hello");
+    for (int i = 0; i < AT_ONCE + MORE; i++)
+        client_close(&c[i]);
+    srv_stop();
+}
+
 static bool has_credential(void *arg, const struct rg_request *req)
 {
     (void)arg;
