@@ -25,12 +25,14 @@
 #include "cmd/daemon/bootstrap.h"
 #include "cmd/birth/birth.h"
 #include "cmd/birth/ending.h"
+#include "cmd/box/key_process.h"
 #include "cmd/host/api_node.h"
 #include "cmd/host/descriptors.h"
 #include "cmd/host/room_meter.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov.h"
 #include "crypto/privfile.h"
+#include "crypto/vault/vault.h"
 #include "net/api/api.h"
 #include "net/api/relay.h"
 #include "net/http/server.h"
@@ -49,6 +51,8 @@ struct daemon {
     struct rg_config config;
     struct rg_log log;
     int lock_fd;
+    struct rg_key_process key_process; /* of all lives */
+    struct rg_vault *vault;
     struct rg_keyprov *keys;
     struct rg_store *store;
     struct rg_host *host;
@@ -60,7 +64,7 @@ struct daemon {
     struct rg_relay *relay;
     struct rg_api *api;
     struct rg_server *server;
-    uv_signal_t sigterm, sigint;
+    uv_signal_t sigterm, sigint, sigchld;
     uv_timer_t bootstrap_timer, stats_timer;
     struct rg_room_meter room;
     struct rg_descriptors descriptors;
@@ -210,20 +214,14 @@ static void more_metrics(void *arg, struct rg_buf *out)
 
 static enum rg_err open_keys(struct daemon *d, struct rg_errctx *ctx)
 {
-    uint8_t *memory = rg_secret_new(RG_PASSPHRASE_BYTES_MAX);
-    struct rg_buf passphrase;
-    enum rg_err err;
+    enum rg_err err = rg_vault_new(d->key_process.fd, &d->vault, ctx);
 
-    if (memory == NULL)
-        return RG_ENOMEM;
-    rg_buf_init_over(&passphrase, memory, RG_PASSPHRASE_BYTES_MAX);
-    err = rg_passphrase_read(d->config.passphrase_file, &passphrase, ctx);
-    if (!err && d->config.keystore_fetch && access(d->config.keystore, F_OK) != 0 && errno == ENOENT)
-        err = rg_fetch_key(&d->config, &d->log, rg_buf_span(&passphrase), ctx);
     if (!err)
-        err = rg_keystore_open(d->config.keystore, d->config.region, rg_buf_span(&passphrase), &d->keys, ctx);
-    rg_secret_free(memory, RG_PASSPHRASE_BYTES_MAX);
-    return err;
+        err = rg_vault_open(d->vault, &d->keys, ctx);
+    if (err != RG_ENOTFOUND)
+        return err;
+    err = rg_fetch_key(&d->config, &d->log, d->vault, ctx);
+    return err ? err : rg_vault_open(d->vault, &d->keys, ctx);
 }
 
 static enum rg_err load_config(struct daemon *d, struct rg_errctx *ctx)
@@ -451,19 +449,33 @@ static void on_signal(uv_signal_t *signal, int number)
     begin_stop(d);
 }
 
+/* A child has ended: nothing can be sealed or opened any more. */
+static void on_child(uv_signal_t *signal, int number)
+{
+    struct daemon *d = signal->data;
+
+    if (!rg_key_process_ended(&d->key_process))
+        return;
+    rg_log_error(&d->log, "keys.lost", "pid=%d reason=\"the key process has ended: this one ends, too\"", (int)d->key_process.pid);
+    d->failed = true;
+    begin_stop(d);
+}
+
 static void start_handles(struct daemon *d)
 {
     uv_loop_t *loop = rg_host_loop(d->host);
 
     uv_signal_init(loop, &d->sigterm);
     uv_signal_init(loop, &d->sigint);
+    uv_signal_init(loop, &d->sigchld);
     uv_timer_init(loop, &d->bootstrap_timer);
     uv_timer_init(loop, &d->stats_timer);
     uv_async_init(loop, &d->stopped, on_drained);
     rg_intents_host_start(&d->intents, loop);
-    d->sigterm.data = d->sigint.data = d->bootstrap_timer.data = d->stats_timer.data = d->stopped.data = d;
+    d->sigterm.data = d->sigint.data = d->sigchld.data = d->bootstrap_timer.data = d->stats_timer.data = d->stopped.data = d;
     uv_signal_start(&d->sigterm, on_signal, SIGTERM);
     uv_signal_start(&d->sigint, on_signal, SIGINT);
+    uv_signal_start(&d->sigchld, on_child, SIGCHLD);
     uv_timer_start(&d->bootstrap_timer, bootstrap_on_timer, 1, BOOTSTRAP_EVERY_MS);
     uv_timer_start(&d->stats_timer, stats_on_timer, 1, LINK_STATS_EVERY_MS);
     rg_room_meter_start(&d->room, d->host, d->config.state_dir, d->config.data_dir);
@@ -473,6 +485,7 @@ static void close_handles(struct daemon *d)
 {
     uv_close((uv_handle_t *)&d->sigterm, NULL);
     uv_close((uv_handle_t *)&d->sigint, NULL);
+    uv_close((uv_handle_t *)&d->sigchld, NULL);
     uv_close((uv_handle_t *)&d->bootstrap_timer, NULL);
     uv_close((uv_handle_t *)&d->stats_timer, NULL);
     rg_room_meter_close(&d->room);
@@ -603,6 +616,7 @@ static void release(struct daemon *d)
         rg_rejoin_note(&d->places, d->store, d->config.id);
     rg_store_free(d->store);
     rg_keyprov_free(d->keys);
+    rg_vault_free(d->vault);
     rg_bootstrapping_deinit(&d->boot);
     rg_buf_deinit(&d->ca_pem);
 }
@@ -617,6 +631,7 @@ static void begin_life(struct daemon *d)
     struct rg_rejoin_places places = d->places;
     struct rg_log log = d->log;
     int lock_fd = d->lock_fd;
+    struct rg_key_process key_process = d->key_process;
 
     memset(d, 0, sizeof *d);
     d->config_path = config_path;
@@ -626,6 +641,7 @@ static void begin_life(struct daemon *d)
     d->places = places;
     d->log = log;
     d->lock_fd = lock_fd;
+    d->key_process = key_process;
     pthread_mutex_init(&d->stats_mutex, NULL);
     rg_buf_init(&d->ca_pem, CA_PEM_BYTES_MAX);
 }
@@ -643,8 +659,10 @@ static void begin_again(struct daemon *d)
     static char program[] = "/proc/self/exe";
     struct rg_errctx ctx = {.text = ""};
 
-    if (rg_rejoin_due(&d->config, d->keys, &d->places, &d->log, &ctx) == RG_OK)
+    if (rg_rejoin_due(&d->config, d->keys, &d->places, &d->log, &ctx) == RG_OK) {
+        rg_key_process_hand_on(&d->key_process);
         execv(program, d->argv);
+    }
 }
 
 static int start_failed(struct daemon *d, enum rg_err err, const struct rg_errctx *ctx)
@@ -657,6 +675,7 @@ static int start_failed(struct daemon *d, enum rg_err err, const struct rg_errct
         _exit(exit_code(err)); /* threads may be at work on half a start: leave it all to the kernel */
     rg_store_free(d->store);
     rg_keyprov_free(d->keys);
+    rg_vault_free(d->vault);
     rg_buf_deinit(&d->ca_pem);
     if (err != RG_ESTOPPED)
         return exit_code(err);
@@ -705,6 +724,7 @@ static int live(struct daemon *d)
 static int run(const char *config_path, char **argv, const struct rg_waiting_init *init, uint64_t behind)
 {
     static struct daemon d; /* one process, one daemon: a megabyte does not belong on the stack */
+    struct rg_errctx ctx = {.text = ""};
     int code;
 
     d.config_path = config_path;
@@ -712,12 +732,18 @@ static int run(const char *config_path, char **argv, const struct rg_waiting_ini
     d.init = *init;
     d.behind_given_up = behind;
     d.lock_fd = -1;
+    d.key_process.fd = -1;
     d.log = (struct rg_log){.min = RG_LOG_INFO, .sink = rg_log_stderr};
+    if (rg_key_process_start(config_path, &d.key_process, &ctx) != RG_OK) {
+        fprintf(stderr, "regentd: %s\n", ctx.text);
+        return 1;
+    }
     do
         code = live(&d);
     while (d.replaced && !d.told && !ended);
     if (d.replaced)
         code = 0; /* ended in between: the next start goes on */
+    rg_key_process_stop(&d.key_process);
     if (d.lock_fd >= 0)
         close(d.lock_fd);
     return code;
@@ -766,9 +792,11 @@ int main(int argc, char **argv)
                                             {"behind", required_argument, NULL, 'b'},
                                             {"help", no_argument, NULL, 'h'},
                                             {"version", no_argument, NULL, 'v'},
+                                            {"keys", required_argument, NULL, 'K'}, /* by regentd itself: cmd/box/key_process.h */
                                             {0}};
     struct rg_waiting_init init = {.wanted = false};
     const char *config = NULL;
+    int keys_fd = -1;
     bool check = false;
     uint64_t behind = 0;
     int c;
@@ -796,6 +824,9 @@ int main(int argc, char **argv)
                 return 2;
             }
             break;
+        case 'K':
+            keys_fd = atoi(optarg);
+            break;
         case 'h':
             fputs(help, stdout);
             return 0;
@@ -814,6 +845,11 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     RG_ASSERT(CRYPTO_set_mem_functions(rg_secret_lib_malloc, rg_secret_lib_realloc, rg_secret_lib_free) == 1); /* before its first use */
+    if (keys_fd >= 0) {
+        const struct rg_log log = {.min = RG_LOG_INFO, .sink = rg_log_stderr};
+
+        return rg_key_process_main(config, keys_fd, &log);
+    }
     if (check) {
         static struct rg_config parsed;
         struct rg_errctx ctx = {.text = ""};

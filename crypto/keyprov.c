@@ -80,7 +80,7 @@ static void material_close(struct rg_keyprov *keys)
     rg_secret_free(m, sizeof *m);
 }
 
-static const struct rg_keyprov_ops material_ops = {material_key_id, material_wrap, material_unwrap, material_close};
+static const struct rg_keyprov_ops material_ops = {material_key_id, material_wrap, material_unwrap, material_close, NULL};
 
 enum rg_err rg_keyprov_material_new(const char *key_id, const struct rg_key_version *versions, size_t n,
                                     struct rg_keyprov **ret_keys)

@@ -10,6 +10,8 @@ struct rg_keyprov {
     const struct rg_keyprov_ops *ops;
 };
 
+struct x509_st;
+
 struct rg_keyprov_ops {
     /* Key id ("mrk-…", NUL-terminated, borrowed until close) and the version that new wraps use. Neither changes until
      * close: a wrap is bound to both. */
@@ -22,6 +24,8 @@ struct rg_keyprov_ops {
                           const uint8_t nonce[RG_NONCE_BYTES], const uint8_t in[RG_DEK_BYTES + RG_TAG_BYTES],
                           uint8_t ret_dek[RG_DEK_BYTES]);
     void (*close)(struct rg_keyprov *keys);
+    /* What rg_keywrap_seal does, for a provider that does not give its material to this process; NULL otherwise. */
+    enum rg_err (*give)(struct rg_keyprov *keys, struct x509_st *cert, struct rg_buf *out, struct rg_errctx *ctx);
 };
 
 /** Wipe and free. NULL is fine. */

@@ -216,6 +216,8 @@ enum rg_err rg_keywrap_seal(struct rg_keyprov *keys, struct x509_st *cert, struc
         ERR_clear_error();
         return rg_fail(ctx, RG_EINVALID, "the certificate's key is not one of the curve P-256");
     }
+    if (keys->ops->give != NULL)
+        return keys->ops->give(keys, cert, out, ctx);
     err = rg_keyprov_material(keys, material.key_id, material.versions, &material.n);
     if (err)
         return rg_fail(ctx, err, "this node's key provider does not give its key away: the key must be put there by hand");

@@ -14,13 +14,13 @@ enum { PEM_BYTES_MAX = 64 * 1024, ASK_MS = 5000, RETRY_MS_MIN = 100, RETRY_MS_MA
 struct fetch {
     const struct rg_config *config;
     const struct rg_log *log;
-    struct rg_span passphrase;
+    struct rg_vault *vault;
     struct rg_errctx *ctx;
     uv_loop_t loop;
     uv_timer_t timer;
     uv_signal_t sigterm, sigint;
     struct rg_peering peering;
-    struct rg_buf cert, key; /* own: PEM */
+    struct rg_buf cert;      /* own: PEM */
     size_t next;             /* of the configuration's peers */
     unsigned retry_ms;
     char said[256]; /* logged last */
@@ -63,26 +63,6 @@ static void again(struct fetch *f, const char *why)
     f->retry_ms = RG_MIN(2 * f->retry_ms, (unsigned)RETRY_MS_MAX);
 }
 
-/* What came is opened with this node's private key, sealed under its passphrase, and kept. */
-static enum rg_err keep(struct fetch *f, struct rg_span wrapped)
-{
-    const struct rg_config *c = f->config;
-    struct rg_pki_name self = {.raft_id = c->id};
-    struct rg_key_material material;
-    enum rg_err err;
-
-    snprintf(self.cluster_id, sizeof self.cluster_id, "%s", c->cluster);
-    snprintf(self.region, sizeof self.region, "%s", c->region);
-    err = rg_keywrap_open(wrapped, rg_buf_span(&f->key), &self, &material, f->ctx);
-    if (err)
-        return err;
-    err = rg_keystore_write(c->keystore, c->region, material.key_id, material.versions, material.n, f->passphrase, f->ctx);
-    if (!err)
-        rg_log_info(f->log, "key.received", "id=%s versions=%zu keystore=%s", material.key_id, material.n, c->keystore);
-    rg_wipe(&material, sizeof material);
-    return err;
-}
-
 static void on_answer(void *arg, uint64_t peer, enum rg_err err, const json_t *answer, const char *text)
 {
     struct fetch *f = arg;
@@ -98,7 +78,7 @@ static void on_answer(void *arg, uint64_t peer, enum rg_err err, const json_t *a
     if (!rg_base64_get(rg_json_text(answer, "wrapped"), RG_BASE64, &wrapped))
         err = rg_fail(f->ctx, RG_EMALFORMED, "node %llu answered with no wrapped key", (unsigned long long)peer);
     else
-        err = keep(f, rg_buf_span(&wrapped));
+        err = rg_vault_keep(f->vault, rg_buf_span(&wrapped), f->ctx);
     if (err == RG_EMALFORMED)
         again(f, f->ctx->text);
     else
@@ -145,15 +125,6 @@ static void on_signal(uv_signal_t *signal, int number)
     end(signal->data, RG_ESTOPPED);
 }
 
-static enum rg_err open_files(struct fetch *f)
-{
-    enum rg_err err = rg_privfile_read(f->config->tls_cert, "the certificate", 0, &f->cert, f->ctx);
-
-    if (!err && rg_buf_reserve(&f->key, PEM_BYTES_MAX) == NULL) /* at once: growing would leave copies behind */
-        err = RG_ENOMEM;
-    return err ? err : rg_privfile_read(f->config->tls_key, "the private key", RG_PRIVFILE_SECRET, &f->key, f->ctx);
-}
-
 static void open_loop(struct fetch *f)
 {
     uv_timer_init(&f->loop, &f->timer);
@@ -167,7 +138,7 @@ static void open_loop(struct fetch *f)
 
 static enum rg_err run(struct fetch *f)
 {
-    enum rg_err err = open_files(f);
+    enum rg_err err = rg_privfile_read(f->config->tls_cert, "the certificate", 0, &f->cert, f->ctx);
 
     if (err)
         return err;
@@ -184,7 +155,7 @@ static enum rg_err run(struct fetch *f)
     return f->err;
 }
 
-enum rg_err rg_fetch_key(const struct rg_config *config, const struct rg_log *log, struct rg_span passphrase,
+enum rg_err rg_fetch_key(const struct rg_config *config, const struct rg_log *log, struct rg_vault *vault,
                          struct rg_errctx *ctx)
 {
     struct fetch *f = calloc(1, sizeof *f);
@@ -195,15 +166,11 @@ enum rg_err rg_fetch_key(const struct rg_config *config, const struct rg_log *lo
         return RG_ENOMEM;
     f->config = config;
     f->log = log;
-    f->passphrase = passphrase;
+    f->vault = vault;
     f->ctx = ctx != NULL ? ctx : &local;
     f->retry_ms = RETRY_MS_MIN;
     rg_buf_init(&f->cert, PEM_BYTES_MAX);
-    rg_buf_init(&f->key, PEM_BYTES_MAX);
     err = run(f);
-    if (f->key.data != NULL)
-        rg_wipe(f->key.data, f->key.cap);
-    rg_buf_deinit(&f->key);
     rg_buf_deinit(&f->cert);
     free(f);
     return err;

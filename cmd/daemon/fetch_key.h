@@ -4,12 +4,13 @@
 #define REGENT_CMD_DAEMON_FETCH_KEY_H
 
 #include "cmd/config/config.h"
+#include "crypto/vault/vault.h"
 
 /**
- * Ask the members one after the other, for as long as it takes, and write config->keystore. Blocks, with a loop of its own.
+ * Ask the members one after the other, for as long as it takes, and have the key process keep what comes. Blocks, with a loop of its own.
  * RG_ESTOPPED: a TERM or INT came first. RG_EKEY, RG_EIO …: what arrived cannot be kept.
  */
-RG_MUST enum rg_err rg_fetch_key(const struct rg_config *config, const struct rg_log *log, struct rg_span passphrase,
+RG_MUST enum rg_err rg_fetch_key(const struct rg_config *config, const struct rg_log *log, struct rg_vault *vault,
                                  struct rg_errctx *ctx);
 
 #endif
