@@ -57,6 +57,7 @@
     /* full: asked again it is refused again, until there is room */                                                   \
     X(RG_ESTATEFULL, "StateFull", 507, "ServiceQuotaExceededException", 1, "the memory for the state is nearly full")  \
     X(RG_EDISKFULL, "DiskFull", 507, "ServiceQuotaExceededException", 1, "the disk of the log is nearly full")         \
+    X(RG_ETOOSTALE, "TooStale", 503, "InternalServerException", 1, "what this region has may be older than allowed")     \
     X(RG_ESUPERSEDED, "Superseded", 503, "InternalServerException", 1, "another life of this node goes on")
 
 #define RG_ERR_ENUM(code, name, http, aws, exit, text) code,

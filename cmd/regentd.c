@@ -357,6 +357,7 @@ static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
                                .region_arg = d->regions,
                                .intents = d->intents.intents,
                                .relay = d->relay,
+                               .max_stale_ms = c->max_staleness_ms,
                                .more_metrics = more_metrics,
                                .more_arg = d};
     struct rg_server_config sc = {.address = c->https_address, .port = c->https_port, .workers = c->workers,

@@ -133,3 +133,60 @@ void rg_moments_visible(struct rg_moments *m, uint64_t applied, uint64_t now_us,
     }
     RG_ASSERT(m->receipts_seen == m->receipts_n);
 }
+
+/* ---- how fresh ---- */
+
+enum { FRESH_WINDOW = 120 };
+
+static int64_t least_of(const struct rg_freshness *fresh)
+{
+    RG_ASSERT(fresh->n > 0);
+    return fresh->before > 0 ? RG_MIN(fresh->least, fresh->least_before) : fresh->least;
+}
+
+/* Windows of so many announcements, not of so much time: after a pause the few that lay about must not be all there is to compare with. */
+static void note_offset(struct rg_freshness *fresh, int64_t offset)
+{
+    if (fresh->n == FRESH_WINDOW) {
+        fresh->least_before = fresh->least;
+        fresh->before = fresh->n;
+        fresh->n = 0;
+    }
+    fresh->least = fresh->n == 0 ? offset : RG_MIN(fresh->least, offset);
+    fresh->n++;
+    RG_ASSERT(fresh->n <= FRESH_WINDOW);
+    RG_ASSERT(least_of(fresh) <= offset);
+}
+
+void rg_fresh_announced(struct rg_freshness *fresh, uint64_t from, uint64_t epoch, uint64_t commit, uint64_t stamp, uint64_t applied,
+                        uint64_t now_ms)
+{
+    uint64_t sent_ms;
+
+    RG_ASSERT(from != 0);
+    if (stamp > INT64_MAX || now_ms > INT64_MAX)
+        return; /* no clock shows that: nothing is known by it */
+    if (from != fresh->from || epoch != fresh->epoch || stamp < fresh->stamp) /* another clock */
+        *fresh = (struct rg_freshness){.from = from, .epoch = epoch, .ms = fresh->ms};
+    fresh->stamp = stamp;
+    note_offset(fresh, (int64_t)(now_ms - stamp));
+    sent_ms = now_ms - (uint64_t)((int64_t)(now_ms - stamp) - least_of(fresh));
+    RG_ASSERT(sent_ms <= now_ms);
+    if (fresh->next == 0) {
+        fresh->next = commit;
+        fresh->next_ms = sent_ms;
+    }
+    fresh->last = commit;
+    fresh->last_ms = sent_ms;
+    rg_fresh_applied(fresh, applied);
+}
+
+void rg_fresh_applied(struct rg_freshness *fresh, uint64_t applied)
+{
+    if (fresh->next == 0 || applied < fresh->next)
+        return;
+    fresh->ms = RG_MAX(fresh->ms, applied >= fresh->last ? fresh->last_ms : fresh->next_ms);
+    fresh->next = applied >= fresh->last ? 0 : fresh->last;
+    fresh->next_ms = fresh->last_ms;
+    RG_ASSERT(fresh->next == 0 || fresh->next > applied);
+}

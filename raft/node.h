@@ -169,6 +169,8 @@ struct rg_node_status {
     bool votes;              /* it is a voter of the configuration in force */
     bool leader;             /* this node takes writes */
     uint64_t leader_id;      /* 0: unknown */
+    bool member;             /* it is one of the configuration in force */
+    uint64_t fresh_ms;       /* monotonic: when it was last known to hold all that its primary had acknowledged; 0: never */
     bool primary_reachable;  /* the leader is we, or was heard within 3 announcements */
     uint64_t primary_heard_ms_ago; /* UINT64_MAX: never since this start */
     uint64_t term;
@@ -221,6 +223,9 @@ struct rg_node_status {
 };
 /** Copy of the status as of the last pump. From any thread. */
 void rg_node_status_copy(struct rg_node *node, struct rg_node_status *ret_status);
+/** How stale what this node shows may be, by that status: 0 where it leads (and holds the lease, if there is one) and its thread turns;
+ * UINT64_MAX: not known. No clock is asked. */
+uint64_t rg_node_stale_ms(const struct rg_node_status *status, uint64_t now_ms);
 /** Revision visible here now (one atomic read). From any thread. */
 struct rg_rev rg_node_visible(const struct rg_node *node);
 

@@ -293,6 +293,7 @@ static enum rg_err get_all(struct reader *r, struct rg_config *c)
         return fail(r, rg_yaml_get(&r->yaml, "memory"), "must be disk or peers");
     c->memory_peers = strcmp(memory, "peers") == 0;
     GET(get_number(r, "state_mb_max", false, 16, 1 << 20, &c->state_mb_max));
+    GET(get_number(r, "max_staleness_ms", false, 0, 86400000, &c->max_staleness_ms));
     GET(get_listen(r, "listen.https", c->https_address, &c->https_port));
     GET(get_listen(r, "listen.link", c->link_address, &c->link_port));
     GET(get_number(r, "listen.workers", false, 1, 64, &workers));

@@ -36,6 +36,7 @@ struct rg_config {
     char bootstrap[RG_CONFIG_PATH_MAX]; /* may be empty */
     bool cores; /* development only: core dumps, which hold keys, and debuggers */
     enum rg_log_level log_level;
+    uint64_t max_staleness_ms; /* reads are refused while what is here may be older; 0: never */
     unsigned removal_grace_h; /* hours between the end of a node that is removed and the destruction of its key and data */
     uint64_t snapshot_entries, snapshot_mb;
     unsigned heartbeat_ms, election_ms;

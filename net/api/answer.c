@@ -12,6 +12,19 @@ void rg_answer_head_add(struct rg_answer_head *head, const char *name, struct rg
     head->headers[head->reply.n_headers++] = (struct rg_http_header){rg_span_str(name), value};
 }
 
+size_t rg_api_decimal(char to[24], uint64_t number)
+{
+    char digits[24];
+    size_t n = 0;
+
+    do
+        digits[n++] = (char)('0' + number % 10);
+    while ((number /= 10) != 0);
+    for (size_t i = 0; i < n; i++)
+        to[i] = digits[n - 1 - i];
+    return n;
+}
+
 void rg_answer_head_init(struct rg_answer_head *head, const struct rg_call *call, int status, const char *content_type)
 {
     struct rg_rev rev = call->read_rev;
@@ -24,6 +37,8 @@ void rg_answer_head_init(struct rg_answer_head *head, const struct rg_call *call
     rg_answer_head_add(head, "regent-revision", rg_span(head->rev, n));
     rg_answer_head_add(head, "regent-region", rg_span_str(call->api->region));
     rg_answer_head_add(head, "x-amzn-requestid", rg_span(call->request_id, RG_UUID_TEXT_MAX - 1));
+    if (call->stale_ms != UINT64_MAX)
+        rg_answer_head_add(head, "regent-stale-ms", rg_span(head->stale, rg_api_decimal(head->stale, call->stale_ms)));
 }
 
 void rg_answer_head_reply(struct rg_answer_head *head, struct rg_call *call, struct rg_span body)

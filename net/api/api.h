@@ -32,6 +32,7 @@ struct rg_api_config {
     const struct rg_interface *const *interfaces; /* static; what is served, the last one taking whatever no other takes */
     size_t n_interfaces;
     unsigned workers;
+    uint64_t max_stale_ms; /* reads are refused while what is here may be older; 0: never */
     struct rg_io *io;     /* borrow: only its file functions are used, from any thread; needed with data_dir */
     const char *data_dir; /* borrow: where lost tails are kept (raft/log/lost.h); NULL: none are */
     /* Regions that come and go; NULL: AddRegion and preflights are refused. */

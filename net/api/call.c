@@ -111,6 +111,8 @@ struct rg_call *rg_call_begin(struct rg_api *api, struct rg_request *req)
     out = call->out;
 
     *call = (struct rg_call){.api = api, .req = req, .worker = req->worker, .cmd = cmd, .out = out, .wait_ms = -1};
+    call->stale_ms = UINT64_MAX;
+    call->max_stale_ms = api->config.max_stale_ms > 0 ? api->config.max_stale_ms : UINT64_MAX;
     call->began_us = rg_clock_us();
     call->now_ms = rg_clock_wall_ms();
     mint_request_id(call, &rg_call_worker(call)->prng);

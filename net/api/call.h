@@ -57,6 +57,8 @@ struct rg_call {
     uint64_t began_us;                /* monotonic */
     unsigned op_number, other_number; /* of rg_operations_names: the operation; what is not let in, or does not exist */
     enum rg_err outcome;              /* what is counted */
+    uint64_t stale_ms;                /* how old what it is answered from may be; UINT64_MAX: not known */
+    uint64_t max_stale_ms;            /* the bound; UINT64_MAX: none */
     bool counted, has_min_rev, other_method; /* other_method: the operation stands there, under another method */
     struct rg_rev min_rev;
     uint32_t wait_regions;            /* Regent-Wait-Regions; 0: none */
@@ -109,6 +111,11 @@ void rg_call_fail_with(struct rg_call *call, enum rg_err err, const char *reason
 /** An OPEN operation has its proof of who asks: from here on it may write as an administrator may, this one thing, named what:whose
  * in audit fields. The rest of its row is enforced. False: answered. (dispatch.c) */
 bool rg_call_admit(struct rg_call *call, const char *what, const char *whose);
+/** Whether an operation answers from this region's state alone, so that it may be stale. */
+static inline bool rg_call_may_be_stale(const struct rg_call *call)
+{
+    return call->operation != NULL && (call->operation->flags & (RG_OP_WRITE | RG_OP_OPEN | RG_OP_HOMED)) == 0;
+}
 /** Borrowed span of the caller's name, for rg_cmd_begin. */
 struct rg_span rg_call_by(const struct rg_call *call);
 

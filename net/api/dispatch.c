@@ -37,7 +37,7 @@ static bool parse_number(struct rg_span text, uint32_t max, uint32_t *ret_number
 static bool equals_all(struct rg_span text) { return text.n == 3 && strncasecmp((const char *)text.p, "all", 3) == 0; }
 
 struct asked {
-    struct rg_span min_revision, wait_ms, wait_regions, intent;
+    struct rg_span min_revision, wait_ms, wait_regions, intent, max_stale_ms;
     const char *repeated;
 };
 
@@ -52,6 +52,7 @@ static void read_headers(struct rg_call *call, struct asked *asked)
         {"authorization", 13, &call->authorization},       {"x-amz-target", 12, &call->target},
         {"regent-min-revision", 19, &asked->min_revision}, {"regent-wait-ms", 14, &asked->wait_ms},
         {"regent-wait-regions", 19, &asked->wait_regions}, {"regent-intent", 13, &asked->intent},
+        {"regent-max-stale-ms", 19, &asked->max_stale_ms},
     };
 
     for (size_t i = 0; i < call->req->n_headers; i++) {
@@ -102,6 +103,13 @@ static bool take_asked(struct rg_call *call, const struct asked *asked)
             return false;
         }
     }
+    if (asked->max_stale_ms.p != NULL) {
+        if (!parse_number(asked->max_stale_ms, UINT32_MAX, &number)) {
+            rg_call_fail(call, RG_EINVALID, "Regent-Max-Stale-Ms: must be a number of milliseconds");
+            return false;
+        }
+        call->max_stale_ms = RG_MIN(call->max_stale_ms, (uint64_t)number);
+    }
     if (asked->intent.p != NULL && !rg_span_is(asked->intent, "queue")) {
         rg_call_fail(call, RG_EINVALID, "Regent-Intent: must be queue");
         return false;
@@ -112,6 +120,23 @@ static bool take_asked(struct rg_call *call, const struct asked *asked)
 
 /* --- who asks --- */
 
+/* How old what is read now may be: by the moment at which the request came, or now for one that waited, so that no clock is looked at. */
+static bool fresh_enough(struct rg_call *call, const struct rg_node_status *status, bool waited)
+{
+    if (!rg_call_may_be_stale(call))
+        return true;
+    call->stale_ms = rg_node_stale_ms(status, waited ? rg_clock_ms() : call->began_us / 1000);
+    if (call->stale_ms <= call->max_stale_ms || call->max_stale_ms == UINT64_MAX)
+        return true;
+    if (call->stale_ms == UINT64_MAX)
+        rg_call_fail(call, RG_ETOOSTALE, "this node of region %s has not heard its primary since it started: how old what it has may be is "
+                     "not known", call->api->region);
+    else
+        rg_call_fail(call, RG_ETOOSTALE, "what region %s has may be %llu ms old, more than the %llu ms allowed", call->api->region,
+                     (unsigned long long)call->stale_ms, (unsigned long long)call->max_stale_ms);
+    return false;
+}
+
 /* False: answered. Who comes without a credential, to join, is told no more than that this node is not the one to ask. */
 static bool ready(struct rg_call *call, bool fresh)
 {
@@ -121,7 +146,7 @@ static bool ready(struct rg_call *call, bool fresh)
         return true;
     status = rg_api_status(call, fresh);
     if (status->ready)
-        return true;
+        return fresh_enough(call, status, fresh);
     rg_call_fail(call, status->fenced && !(flags_of(call) & RG_OP_OPEN) ? RG_EFENCED : RG_EUNREADY, "%s", status->not_ready);
     return false;
 }

@@ -183,6 +183,9 @@ static void put_node(struct page *p, const struct rg_node_status *s)
     one(p, "ready", "gauge", "1 when this node may serve.", s->ready);
     one(p, "leader", "gauge", "1 when this node takes writes.", s->leader);
     one(p, "primary_reachable", "gauge", "1 when the primary is this node or was heard lately.", s->primary_reachable);
+    if (s->fresh_ms != 0)
+        one(p, "stale_ms", "gauge", "How old what this node shows may be, milliseconds; left out while it is not known.",
+            rg_node_stale_ms(s, rg_clock_ms()));
     one(p, "diverged", "gauge", "1 when the state hash differs from the primary's.", s->diverged);
     one(p, "alarm", "gauge", "1 when a replica is ahead of this node and writes are refused.", s->alarm);
     one(p, "epoch", "gauge", "Epoch of the visible revision.", s->applied.epoch);

@@ -81,6 +81,8 @@ void rg_api_room_stopped_text(const struct rg_room *room, struct rg_rev applied,
 void rg_api_refusal_text(const struct rg_node_status *status, char *out, size_t size);
 /** Begin the read transaction without answering a failure. */
 RG_MUST enum rg_err rg_call_txn_try(struct rg_call *call);
+/** A number in decimal, not terminated; its length. */
+size_t rg_api_decimal(char to[24], uint64_t number);
 /** Log that a credential was refused; so many a second. (auth.c) */
 void rg_auth_log_refusal(struct rg_call *call, enum rg_err err, const char *text);
 /** Wipe what a worker keeps of credentials (auth.c). */
@@ -88,8 +90,8 @@ void rg_auth_forget(struct rg_api_worker *worker);
 
 /* The head of an answer: what every one carries. */
 struct rg_answer_head {
-    char rev[RG_REV_TEXT_MAX];
-    struct rg_http_header headers[10];
+    char rev[RG_REV_TEXT_MAX], stale[24];
+    struct rg_http_header headers[12];
     struct rg_http_reply reply;
 };
 void rg_answer_head_init(struct rg_answer_head *head, const struct rg_call *call, int status, const char *content_type);

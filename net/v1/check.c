@@ -351,15 +351,21 @@ static enum rg_err put_verdicts(struct rg_call *call, json_t *checks, struct rg_
     return RG_OK;
 }
 
-/* The revision it was read at, and the closing brace. */
+/* The revision it was read at, how old that may be, and the closing brace. */
 static void put_end(struct rg_call *call)
 {
-    char text[RG_REV_TEXT_MAX];
+    char text[RG_REV_TEXT_MAX], stale[24];
     size_t n = rg_rev_format(text, call->read_rev);
 
     rg_buf_put_str(&call->out, ",\"revision\":\"");
     rg_buf_put(&call->out, text, n);
-    rg_buf_put(&call->out, "\"}", 2);
+    rg_buf_put_str(&call->out, "\",\"stale_ms\":");
+    if (call->stale_ms == UINT64_MAX)
+        rg_buf_put(&call->out, "null}", 5);
+    else {
+        rg_buf_put(&call->out, stale, rg_api_decimal(stale, call->stale_ms));
+        rg_buf_put(&call->out, "}", 1);
+    }
 }
 
 /* Hand-made JSON ends. */

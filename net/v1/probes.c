@@ -1,22 +1,35 @@
 /* What monitors ask: /healthz, /readyz, /metrics. */
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "net/v1/v1.h"
 #include "raft/member/rejoin.h"
 #include "store/model/instance.h"
 
 void rg_v1_healthz(struct rg_call *call) { rg_call_reply(call, 200, "text/plain", rg_span_str("ok\n")); }
 
+/* What is asked here may be older than this region allows, or it knows that it is none of the cluster any more; "" otherwise. */
+static const char *out_of_touch(const struct rg_call *call, const struct rg_node_status *status)
+{
+    uint64_t max_ms = call->api->config.max_stale_ms;
+
+    if (status->applied.index > 0 && !status->member)
+        return "this node is no member of the cluster any more";
+    if (max_ms > 0 && rg_node_stale_ms(status, rg_clock_ms()) > max_ms)
+        return "what this region has may be older than max_staleness_ms allows";
+    return "";
+}
+
 void rg_v1_readyz(struct rg_call *call)
 {
     const struct rg_node_status *status = rg_api_status(call, true);
-    const char *why = status->not_ready;
+    const char *why = status->ready ? out_of_touch(call, status) : status->not_ready;
     struct rg_instance instance;
     struct rg_answer_head head;
     char text[256];
     enum rg_err err = RG_OK;
 
-    if (status->ready) {
+    if (status->ready && why[0] == '\0') {
         err = rg_call_txn_try(call);
         if (!err)
             err = rg_instance_get(call->txn, &instance);

@@ -411,6 +411,7 @@ static void compare_reported(struct rg_node *node, struct node_peer *peer)
 
 void node_compare(struct rg_node *node)
 {
+    rg_fresh_applied(&node->primary.fresh, node->state.applied.index);
     if (node->primary.pending && node->primary.announced.index <= node->state.applied.index)
         compare_announced(node);
     RG_ASSERT(!node->primary.pending || node->primary.announced.index > node->state.applied.index);
@@ -442,6 +443,8 @@ static void on_announce(struct rg_node *node, struct node_peer *peer, const stru
     moved = node->primary.id != peer->config.id;
     node->primary.id = peer->config.id;
     node->primary.heard_ms = node_now_ms(node);
+    rg_fresh_announced(&node->primary.fresh, peer->config.id, node->primary.epoch, m->commit, m->stamp, node->state.applied.index,
+                       node->primary.heard_ms);
     if (moved)
         node_forward_lost(node, 0, RG_ESTOPPED); /* whoever is told, and carries it again, carries it to this one */
     peer->durable = m->commit;

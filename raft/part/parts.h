@@ -263,6 +263,7 @@ struct node_primary {
     struct rg_msg_announce announced; /* to be compared when applied gets there */
     bool pending;
     bool report_due;
+    struct rg_freshness fresh;
 };
 
 /* peer.c, which compares; status.c, which judges. */

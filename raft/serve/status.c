@@ -7,6 +7,8 @@
 _Static_assert(sizeof ((struct rg_node_status *)0)->snapshot_text >= sizeof ((struct node_snap *)0)->refused_text, "said whole");
 _Static_assert(sizeof ((struct rg_node_status *)0)->refusing_region == sizeof ((struct rg_meta *)0)->region, "copied whole");
 
+enum { LEADER_TURNS_MS = 2000 }; /* it announces several times as often */
+
 /* ---- lags ---- */
 
 enum rg_err node_figures_new(struct rg_node *node)
@@ -218,6 +220,24 @@ static void publish_refused(const struct rg_node *node, struct rg_node_status *s
         snprintf(s->not_ready, sizeof s->not_ready, "%s: %.120s", rg_err_name(node->snap.refused), node->snap.refused_text);
 }
 
+/* Who leads holds all that it acknowledged. Under a lease that it does not hold, another one may have acknowledged since. */
+static uint64_t fresh_ms(const struct rg_node *node, const struct rg_node_status *s, uint64_t now)
+{
+    if (!node->leading)
+        return RG_MAX(node->primary.fresh.ms, s->fresh_ms);
+    RG_ASSERT(s->fresh_ms <= now);
+    return s->lease_held || node->lease.settings.lease_regions == 0 ? now : s->fresh_ms;
+}
+
+uint64_t rg_node_stale_ms(const struct rg_node_status *status, uint64_t now_ms)
+{
+    uint64_t stale = status->fresh_ms < now_ms ? now_ms - status->fresh_ms : 0;
+
+    if (status->fresh_ms == 0)
+        return UINT64_MAX;
+    return status->leader && stale < LEADER_TURNS_MS ? 0 : stale;
+}
+
 void node_publish_early(struct rg_node *node)
 {
     struct rg_node_status *s = &node->next_status;
@@ -272,6 +292,8 @@ void node_publish_early(struct rg_node *node)
     s->settings = node->lease.settings;
     s->degraded = node->lease.degraded;
     publish_regions(node, s);
+    s->member = rg_members_find(&node->members, node->config.id) != NULL;
+    s->fresh_ms = fresh_ms(node, s, now);
     publish_room(node, s);
     s->heavy_index = node_writes_aside(node) ? node->state.heavy.index : 0;
     s->node_ids_left = RG_NODE_ID_MAX - RG_MAX(node->lease.ids_used, UINT64_C(1)) /* its own */;

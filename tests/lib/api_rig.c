@@ -337,7 +337,8 @@ static void af_status_init(struct rg_node_status *s)
 {
     s->id = 1;
     strcpy(s->region, "us-east-1");
-    s->leader = s->ready = s->primary_reachable = true;
+    s->leader = s->ready = s->primary_reachable = s->member = true;
+    s->fresh_ms = af_now_ms();
     s->node_ids_left = 1000;
     s->leader_id = 1;
     s->term = (uint64_t)API_EPOCH << 32 | 1;

@@ -108,3 +108,65 @@ LOOP(a_bucket, RG_LEN(buckets))
     ck_assert_uint_eq(histogram[buckets[_i].bucket], 1);
     ck_assert_uint_eq(counted(), 1);
 }
+
+/* ---- how fresh ---- */
+
+static struct rg_freshness f;
+
+static void announce(uint64_t commit, uint64_t stamp, uint64_t applied, uint64_t now) { rg_fresh_announced(&f, 2, 2, commit, stamp, applied, now); }
+
+TEST(fresh_is_who_has_what_was_announced_as_of_then)
+{
+    announce(10, 5000, 9, 1000);
+    ck_assert_uint_eq(f.ms, 0); /* it lacks 10 */
+    rg_fresh_applied(&f, 10);
+    ck_assert_uint_eq(f.ms, 1000);
+    announce(10, 5250, 10, 1250);
+    ck_assert_uint_eq(f.ms, 1250);
+    announce(12, 5500, 10, 1500);
+    announce(15, 5750, 11, 1750);
+    ck_assert_uint_eq(f.ms, 1250);
+    rg_fresh_applied(&f, 12);
+    ck_assert_uint_eq(f.ms, 1500); /* all of then, and not of later */
+    rg_fresh_applied(&f, 15);
+    ck_assert_uint_eq(f.ms, 1750);
+    rg_fresh_applied(&f, 99);
+    ck_assert_uint_eq(f.ms, 1750);
+}
+
+TEST(an_announcement_that_lay_about_counts_from_when_it_was_sent)
+{
+    for (uint64_t i = 0; i < 10; i++)
+        announce(10, 90000 + 250 * i, 10, 1000 + 250 * i + i % 3); /* 0 to 2 ms under way beside the least */
+    ck_assert_uint_eq(f.ms, 1000 + 250 * 9);
+    announce(10, 90000 + 250 * 10, 10, 600000); /* this machine stood still for minutes, with that in its socket */
+    ck_assert_uint_eq(f.ms, 1000 + 250 * 10);
+    announce(10, 90000 + 250 * 11, 10, 600001);
+    ck_assert_uint_eq(f.ms, 1000 + 250 * 11);
+}
+
+TEST(another_clock_is_measured_anew_and_nothing_goes_back)
+{
+    announce(10, 90000, 10, 1000);
+    announce(10, 90250, 10, 1250);
+    announce(10, 7, 10, 1500); /* its machine was started anew */
+    ck_assert_uint_eq(f.ms, 1500);
+    rg_fresh_announced(&f, 3, 1027, 10, UINT64_MAX, 10, 1600); /* no clock */
+    ck_assert_uint_eq(f.ms, 1500);
+    rg_fresh_announced(&f, 3, 1027, 20, 1, 10, 1700); /* another primary has more */
+    ck_assert_uint_eq(f.ms, 1500);
+    rg_fresh_applied(&f, 20);
+    ck_assert_uint_eq(f.ms, 1700);
+}
+
+TEST(a_slow_clock_is_caught_up_with)
+{
+    uint64_t now = 1000, stamp = 50000, worst = 0;
+
+    for (unsigned i = 0; i < 4000; i++, now += 250, stamp += 248) { /* 0.8 % */
+        announce(10, stamp, 10, now);
+        worst = RG_MAX(worst, now - f.ms);
+    }
+    ck_assert_uint_le(worst, 2 * 240); /* 2 ms for each of the announcements that are kept */
+    ck_assert_uint_gt(worst, 0);
+}

@@ -208,3 +208,85 @@ TEST(a_write_that_met_another_is_tried_again)
     ck_assert_str_eq(text_at(a.json, "__type"), "ConflictException");
     answer_free(&a);
 }
+
+/* ---- how old what is read may be ---- */
+
+static void be_replica(uint64_t fresh_ms)
+{
+    API_STATUS(leader, false);
+    API_STATUS(leader_id, 2);
+    API_STATUS(fresh_ms, fresh_ms);
+}
+
+static long stale_of(const struct answer *a)
+{
+    const char *text = header(a, "regent-stale-ms");
+
+    return text != NULL ? atol(text) : -1;
+}
+
+#define CHECK "{\"user\":\"alice\",\"account\":\"prod\",\"permissionSet\":\"Admin\"}"
+
+TEST(an_answer_says_how_old_it_may_be)
+{
+    struct answer a;
+
+    ask(&a, "POST", "/v1/check", CHECK); /* at the primary */
+    ck_assert_int_eq(a.status, 200);
+    ck_assert_int_eq(stale_of(&a), 0);
+    ck_assert_int_eq(json_integer_value(json_object_get(a.json, "stale_ms")), 0);
+    answer_free(&a);
+    be_replica(af_now_ms() - 7000);
+    ask(&a, "POST", "/v1/check", CHECK);
+    ck_assert_int_eq(a.status, 200);
+    ck_assert_int_ge(stale_of(&a), 7000);
+    ck_assert_int_eq(json_integer_value(json_object_get(a.json, "stale_ms")), stale_of(&a));
+    answer_free(&a);
+    be_replica(0); /* it has heard nobody */
+    ask(&a, "POST", "/v1/check", CHECK);
+    ck_assert_int_eq(a.status, 200);
+    ck_assert_int_eq(stale_of(&a), -1);
+    ck_assert(json_is_null(json_object_get(a.json, "stale_ms")));
+    answer_free(&a);
+}
+
+TEST(a_bound_that_cannot_be_kept)
+{
+    struct answer a;
+
+    be_replica(af_now_ms() - 7000);
+    ask_with(&a, "POST", "/v1/check", "Regent-Max-Stale-Ms: 3600000\r\n", CHECK);
+    ck_assert_int_eq(a.status, 200);
+    answer_free(&a);
+    ask_with(&a, "POST", "/v1/check", "Regent-Max-Stale-Ms: 6999\r\n", CHECK);
+    ASSERT_CODE(&a, 503, "TooStale");
+    ck_assert_ptr_nonnull(header(&a, "retry-after"));
+    answer_free(&a);
+    aws(&a, "Read", "Regent-Max-Stale-Ms: 6999\r\n", "{}");
+    ck_assert_int_eq(a.status, 503);
+    answer_free(&a);
+    ask_with(&a, "GET", "/v1/status", "Regent-Max-Stale-Ms: 0\r\n", ""); /* what tells how it is, tells it always */
+    ck_assert_int_eq(a.status, 200);
+    answer_free(&a);
+    ask_with(&a, "POST", "/v1/check", "Regent-Max-Stale-Ms: soon\r\n", CHECK);
+    ASSERT_CODE(&a, 400, "ValidationException");
+    answer_free(&a);
+    be_replica(0);
+    ask_with(&a, "POST", "/v1/check", "Regent-Max-Stale-Ms: 4000000000\r\n", CHECK);
+    ASSERT_CODE(&a, 503, "TooStale");
+    answer_free(&a);
+}
+
+TEST(who_is_no_member_is_not_ready_for_a_balancer)
+{
+    struct answer a;
+
+    API_STATUS(applied.index, 7);
+    ask_raw(&a, "GET", "/readyz", "", "", 0);
+    ck_assert_int_eq(a.status, 200);
+    answer_free(&a);
+    API_STATUS(member, false);
+    ask_raw(&a, "GET", "/readyz", "", "", 0);
+    ck_assert_int_eq(a.status, 503);
+    answer_free(&a);
+}
