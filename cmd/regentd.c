@@ -26,6 +26,7 @@
 #include "cmd/birth/birth.h"
 #include "cmd/birth/ending.h"
 #include "cmd/box/key_process.h"
+#include "cmd/birth/gone_ask.h"
 #include "cmd/host/api_node.h"
 #include "cmd/host/descriptors.h"
 #include "cmd/host/room_meter.h"
@@ -47,6 +48,7 @@ struct daemon {
     struct rg_waiting_init init; /* --init: for the first life */
     uint64_t behind_given_up; /* --behind: the same; a node id */
     struct rg_birthing birthing;
+    struct rg_gone_ask gone_ask;
     const char *mark; /* NULL: there is no place for one */
     struct rg_config config;
     struct rg_log log;
@@ -103,6 +105,13 @@ static void node_on_stop(void *arg, enum rg_err err, const char *text)
     d->failed_err = err;
     d->replaced |= err == RG_EFENCED;
     begin_stop(d);
+}
+
+static void node_on_alone(void *arg, uint64_t question)
+{
+    struct daemon *d = arg;
+
+    rg_gone_ask(&d->gone_ask, rg_host_loop(d->host), question);
 }
 
 /* ---- the first writes ---- */
@@ -293,14 +302,17 @@ static enum rg_err open_node(struct daemon *d, struct rg_errctx *ctx)
         .behind_given_up = d->behind_given_up,
         .heartbeat_ms = c->heartbeat_ms, .election_ms = c->election_ms, .snapshot_entries = c->snapshot_entries,
         .snapshot_bytes = c->snapshot_mb << 20, .arg = d, .on_peers = node_on_peers,
-        .on_stop = node_on_stop};
+        .on_stop = node_on_stop, .on_alone = node_on_alone};
+    enum rg_err err;
 
     if (peers == NULL)
         return RG_ENOMEM;
     rg_host_live(d->host, c->state_dir);
     for (size_t i = 0; i < c->n_peers; i++)
         peers[i] = c->peers[i].raft;
-    return rg_node_new(&nc, &d->node, ctx);
+    err = rg_node_new(&nc, &d->node, ctx);
+    d->gone_ask = (struct rg_gone_ask){.config = c, .store = d->store, .node = d->node, .log = &d->log};
+    return err;
 }
 
 /* ---- writes that another node of this region takes, or passes on to this one ---- */
@@ -413,6 +425,7 @@ static void on_drained(uv_async_t *async)
     pthread_join(d->stopper, NULL);
     rg_host_quit(d->host);
     rg_intents_stop(d->intents.intents);
+    rg_gone_ask_stop(&d->gone_ask);
     rg_node_stop(d->node);
     rg_regions_close(RG_STEAL(d->regions));
     rg_primary_duties_close(&d->duties);

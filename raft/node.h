@@ -21,6 +21,18 @@ enum rg_fresh {
     RG_FRESH_LISTED,  /* the simulator's: the peers are the first configuration, each voter among them begins it */
 };
 
+/* What the rows of whoever is asked have of a node's id. */
+enum rg_gone_row {
+    RG_GONE_NOT,
+    RG_GONE_REPLACED, /* it came back under another id (FENCED): that is for good */
+    RG_GONE_REMOVED,
+};
+struct rg_gone_told {
+    uint64_t node; /* who answers */
+    enum rg_gone_row row;
+    struct rg_history history; /* of its entries */
+};
+
 struct rg_node_config {
     struct rg_io *io;
     struct rg_store *store; /* borrow; empty: filled at start from snapshot and log */
@@ -61,6 +73,9 @@ struct rg_node_config {
     /* The node cannot go on (I/O error, diverged): it does nothing any more; the shell ends the process. RG_EFENCED: a later epoch
      * replaced it; under its id it never starts again. */
     void (*on_stop)(void *arg, enum rg_err err, const char *text);
+    /* No primary is heard: ask everybody at the addresses that are known what they have of this node's id, and tell rg_node_on_told, with
+     * the number of the question, later. NULL: nobody can be asked. */
+    void (*on_alone)(void *arg, uint64_t question);
 };
 
 /* rg_node_config.test_flags */
@@ -130,6 +145,8 @@ void rg_node_on_up(struct rg_node *node, uint64_t peer);
 void rg_node_on_down(struct rg_node *node, uint64_t peer);
 /** RG_EMALFORMED, RG_EPEER: the peer sends rubbish; close the connection. */
 RG_MUST enum rg_err rg_node_on_message(struct rg_node *node, uint64_t peer, struct rg_span message, struct rg_errctx *ctx);
+/** Who has answered that question, and what; n may be 0. */
+void rg_node_on_told(struct rg_node *node, uint64_t question, const struct rg_gone_told *told, size_t n);
 /** End of a batch of events (one loop turn): start the flush, release the gate, write out messages, answer. The shell calls
  * it after every group of calls above. */
 void rg_node_pump(struct rg_node *node);
@@ -188,6 +205,8 @@ struct rg_node_status {
     bool asking;             /* started without proof that its disk forgot nothing, and those who would know have not told: it acts not */
     bool level;              /* it has all that it was told of; until then it neither promises nor votes */
     char asks[160];          /* asking: whom it waits for */
+    uint64_t gone_by;        /* this node says that ours was replaced, or removed: reads are not served; 0: none does */
+    bool gone_removed;
     bool ready;              /* may serve */
     char not_ready[160];     /* why not */
     uint64_t behind_peer, behind_index; /* alarm: who has which entry; 0: it is not known (any more) */

@@ -201,6 +201,7 @@ static void put_node(struct page *p, const struct rg_node_status *s)
     one(p, "mark_missing", "gauge", "1 when this machine's mark of the node is missing, unreadable or cannot be written.", s->mark_missing);
     one(p, "asking", "gauge", "1 while this node has no proof that its disk forgot nothing, and asks those who would know before it acts.",
         s->asking);
+    one(p, "id_gone", "gauge", "1 while others say that this node's id was given up, and no primary says otherwise.", s->gone_by != 0);
     one(p, "set_aside_files", "gauge", "Files of log and snapshots that were damaged or contradicted, and are kept aside.",
         s->set_aside);
     one(p, "snapshot_refused", "gauge", "1 when a received snapshot has no room beside the state that serves: this node stays behind.",

@@ -3,7 +3,9 @@
 
 #include "base/clock.h"
 #include "net/v1/v1.h"
+#include "raft/history.h"
 #include "raft/member/rejoin.h"
+#include "raft/standing/gone.h"
 #include "store/model/instance.h"
 
 void rg_v1_healthz(struct rg_call *call) { rg_call_reply(call, 200, "text/plain", rg_span_str("ok\n")); }
@@ -46,7 +48,8 @@ void rg_v1_readyz(struct rg_call *call)
     rg_answer_head_reply(&head, call, rg_span_str(text));
 }
 
-/* A node with an empty data directory asks its peers whether there is an instance, and whether it was of it. */
+/* A node with an empty data directory asks its peers whether there is an instance, and whether it was of it; one that hears no primary,
+ * whether its id was given up. */
 void rg_v1_birth(struct rg_call *call)
 {
     static const char *const names[] = {"node", NULL};
@@ -54,6 +57,7 @@ void rg_v1_birth(struct rg_call *call)
     RG_AUTO_BUF struct rg_buf scratch = {.max = 0};
     struct rg_span values[1] = {{0}};
     struct rg_errctx ctx = {.text = ""};
+    char history[2 * sizeof status->history.b + 1];
     struct rg_json_writer *j;
     uint64_t id = 0;
     enum rg_err err;
@@ -75,6 +79,10 @@ void rg_v1_birth(struct rg_call *call)
     rg_json_u64(j, "node", status->id);
     rg_json_str(j, "state", "has");
     rg_json_bool(j, "bound", rg_rejoin_was(status, !err ? call->txn : NULL, id));
+    rg_hex(history, status->history.b, sizeof status->history.b);
+    rg_json_str(j, "history", rg_history_known(&status->history) ? history : "");
+    if (!err) /* without a state it is not known */
+        rg_json_str(j, "gone", rg_gone_name(rg_rejoin_row(call->txn, id)));
     rg_json_end(j);
     rg_call_answer(call, 200);
 }

@@ -136,6 +136,19 @@ static void put_foreign(struct rg_json_writer *j, const struct rg_node_status *s
     put_alarm(j, "ForeignHistory", text);
 }
 
+/* No more than others say; when enough do, the node is fenced. */
+static void put_gone(struct rg_json_writer *j, const struct rg_node_status *s)
+{
+    char text[320];
+
+    if (s->gone_by == 0)
+        return;
+    snprintf(text, sizeof text, "node %llu says that node %llu, this one, %s: was this machine set back? It hears no primary, and serves "
+             "no reads; when most others say the same of a node that came back it asks for a new id by itself. Else: regent node reset",
+             (unsigned long long)s->gone_by, (unsigned long long)s->id, s->gone_removed ? "was removed" : "came back under another id");
+    put_alarm(j, "IdGone", text);
+}
+
 static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
 {
     const struct rg_settings *p = &s->settings;
@@ -151,6 +164,7 @@ static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
     if (s->diverged)
         put_alarm(j, "Diverged", "the state here differs from the primary's: reads and writes are refused");
     put_foreign(j, s);
+    put_gone(j, s);
     if (s->asking)
         put_alarm(j, "MemoryUnproved", s->asks);
     if (s->mark_missing)

@@ -89,6 +89,17 @@ bool rg_rejoin_was(const struct rg_node_status *status, struct rg_txn *txn, uint
            (rg_span_is(row.status, "FENCED") || rg_span_is(row.status, "REMOVED"));
 }
 
+enum rg_gone_row rg_rejoin_row(struct rg_txn *txn, uint64_t id)
+{
+    struct rg_node_row row;
+
+    RG_ASSERT(id != 0);
+    if (rg_node_row_get(txn, id, &row) != RG_OK)
+        return RG_GONE_NOT;
+    RG_ASSERT(row.id == id);
+    return rg_span_is(row.status, "FENCED") ? RG_GONE_REPLACED : rg_span_is(row.status, "REMOVED") ? RG_GONE_REMOVED : RG_GONE_NOT;
+}
+
 /* ---- the side of whoever comes back ---- */
 
 static const char *const names[] = {"GRACE", "ASKS", "RESTS", "DONE"};

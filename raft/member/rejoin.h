@@ -28,6 +28,9 @@ RG_MUST enum rg_err rg_rejoin_judge(const struct rg_node_status *status, struct 
  * txn: reading; NULL: the state is not there to ask */
 bool rg_rejoin_was(const struct rg_node_status *status, struct rg_txn *txn, uint64_t id);
 
+/** What the rows that are applied here have of this id. txn: reading */
+enum rg_gone_row rg_rejoin_row(struct rg_txn *txn, uint64_t id);
+
 /* ---- the side of whoever comes back ---- */
 
 /* GRACE → ASKS ⇄ RESTS;  ASKS → DONE: it has an id, or its end */

@@ -261,6 +261,7 @@ enum rg_err rg_node_new(const struct rg_node_config *config, struct rg_node **re
     rg_sm_init(&node->snap.install, &node_installs, INSTALL_NONE);
     rg_sm_init(&node->failover.stage, &node_failovers, FAILOVER_NONE);
     rg_sm_init(&node->handover.stage, &node_handovers, HANDOVER_NONE);
+    rg_gone_init(&node->gone.asked);
     pthread_mutex_init(&node->status_mutex, NULL);
     err = node_init(node, ctx);
     if (err) {
@@ -513,9 +514,9 @@ static uint64_t running_due(const struct rg_node *node)
 {
     uint64_t due = RG_MIN(node->pump.announce_due_ms, node->pump.retry_ms);
 
-    due = RG_MIN(due, node_standing_due(node));
+    due = RG_MIN(due, RG_MIN(node_standing_due(node), node_gone_due(node)));
     if (node->stage.state == NODE_ASKING)
-        return RG_MIN(node_standing_due(node), node_answer_due(node));
+        return RG_MIN(RG_MIN(node_standing_due(node), node_gone_due(node)), node_answer_due(node));
     if (node->stage.state != NODE_RUNNING) /* where the log waits for room, it tries again in a turn */
         return rg_wal_full(node->wal) ? node_now_ms(node) + node->config.announce_ms : UINT64_MAX;
     if (node->state.more)
@@ -626,6 +627,14 @@ enum rg_err rg_node_vouch(struct rg_node *node, const char *by, const char *reas
     return node->stage.state == NODE_STOPPED ? RG_ESTOPPED : node->standing.asking ? RG_EUNREADY : RG_OK;
 }
 
+void rg_node_on_told(struct rg_node *node, uint64_t question, const struct rg_gone_told *told, size_t n)
+{
+    if (node->stage.state != NODE_RUNNING && node->stage.state != NODE_ASKING)
+        return;
+    node_gone_told(node, question, told, n);
+    node_settle(node);
+}
+
 void rg_node_pump(struct rg_node *node)
 {
     if (node->pump.running)
@@ -638,6 +647,8 @@ void rg_node_pump(struct rg_node *node)
         node_room_step(node);
     if (node->stage.state != NODE_STOPPED)
         standing_step(node);
+    if (node->stage.state == NODE_ASKING || node->stage.state == NODE_RUNNING)
+        node_gone_step(node);
     if (node->stage.state == NODE_ASKING) /* it may serve reads meanwhile */
         node_answer_waits(node);
     if (node->stage.state == NODE_FIRST || node->stage.state == NODE_REBORN)

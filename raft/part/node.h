@@ -52,6 +52,7 @@ struct rg_node {
     struct node_handover handover;
     struct node_primary primary;
     struct node_standing standing;
+    struct node_gone gone;
     struct node_room room;
     struct node_health health;
     struct node_figures figures;

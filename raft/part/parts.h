@@ -18,6 +18,7 @@
 #include "raft/rule/epoch.h"
 #include "raft/rule/lease.h"
 #include "raft/part/retain.h"
+#include "raft/standing/gone.h"
 #include "raft/standing/record.h"
 #include "raft/standing/standing.h"
 #include "raft/waits.h"
@@ -243,6 +244,11 @@ struct node_standing {
     uint64_t number, ask_ms, said_ms; /* while it asks: of the question, when again, when it was last logged */
     struct rg_told known[RG_PEERS_MAX];
     size_t n_known;
+};
+
+/* gone.c */
+struct node_gone {
+    struct rg_gone asked; /* whether others have this id for given up */
 };
 
 /* failover.c; known and heard: epochs.c */

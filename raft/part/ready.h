@@ -14,6 +14,8 @@ struct rg_ready {
     bool trusts;         /* nothing but committed entries is in the log */
     bool log_full;       /* there was no room to begin the log with: nothing newer comes before there is */
     bool foreign;        /* a primary of another history was met, and none of its own has been followed since the start */
+    bool doubted;        /* somebody says that this node's id was given up */
+    bool unasked;        /* nobody was asked yet who would know that */
     bool stopped;        /* an entry of the log has no room in the state */
     uint64_t trusted, persisted; /* committed whatever the core knows; on disk */
 };

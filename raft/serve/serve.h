@@ -1,8 +1,8 @@
 /* raft/serve/serve.h: what a node does beside stepping its core: whom it answers and tells, what it refuses, how it ends. answer.c:
  * proposals and waits; forward.c: proposals carried to the primary; room.c: what is full; lease.c: policy, lease; epochs.c: epochs that are
- * known; lives.c: which life of a peer is dealt with; history.c: who is of another history; status.c: readiness and figures; send.c:
- * messages, the gates; stop.c: ends. Nothing here steps the core: that is raft/node's, and so is the order of a turn. The words:
- * ARCHITECTURE.md. */
+ * known; lives.c: which life of a peer is dealt with; gone.c: whether others have this id for given up; history.c: who is of another
+ * history; status.c: readiness and figures; send.c: messages, the gates; stop.c: ends. Nothing here steps the core: that is raft/node's,
+ * and so is the order of a turn. The words: ARCHITECTURE.md. */
 #ifndef REGENT_RAFT_SERVE_SERVE_H
 #define REGENT_RAFT_SERVE_SERVE_H
 
@@ -144,6 +144,17 @@ bool node_standing_vouch(struct rg_node *node, const char *by, const char *reaso
 void node_on_who(struct rg_node *node, struct node_peer *peer, const struct rg_msg_who *m);
 void node_on_know(struct rg_node *node, struct node_peer *peer, const struct rg_msg_know *m);
 void node_on_lives(struct rg_node *node, const struct rg_lives *lives);
+
+/* gone.c */
+/** In each turn of a node that runs or asks what it forgot. */
+void node_gone_step(struct rg_node *node);
+uint64_t node_gone_due(const struct rg_node *node);
+/** Somebody says that this node's id was given up, and it hears no primary that would say otherwise. */
+bool node_gone_doubted(const struct rg_node *node);
+/** It hears no primary, and nobody was asked yet. */
+bool node_gone_unasked(const struct rg_node *node);
+/** Answers. Enough of them: this node is fenced, and comes back under another id. */
+void node_gone_told(struct rg_node *node, uint64_t question, const struct rg_gone_told *told, size_t n);
 
 /* lives.c */
 /** A peer has dealt with this start of that node: what an earlier one answers to the promotion under way counts for nothing. */

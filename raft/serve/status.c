@@ -74,6 +74,8 @@ static bool learner_ready(struct rg_node *node)
                                    .announce_ms = node->config.announce_ms,
                                    .trusts = node->log.trusts,
                                    .foreign = node_history_lost(node),
+                                   .doubted = node_gone_doubted(node),
+                                   .unasked = node_gone_unasked(node),
                                    .log_full = !rg_wal_begun(node->wal),
                                    .stopped = (node->room.full & RG_FULL_STOPPED) != 0,
                                    .trusted = node->log.trusted,
@@ -112,7 +114,7 @@ void node_ready_update(struct rg_node *node)
     else if (node->leading)
         node->health.ready = node->health.ready || (node_commit_known(node) && node->state.applied.index >= node->log.committed) ||
                       not_yet(node, "applying what is committed");
-    else if (!node->health.ready || node_history_lost(node))
+    else if (!node->health.ready || node_history_lost(node) || node_gone_doubted(node))
         node->health.ready = learner_ready(node);
     if (node->health.ready)
         node->health.not_ready[0] = '\0';
@@ -281,6 +283,8 @@ void node_publish_early(struct rg_node *node)
     s->fenced = node->meta.fenced;
     s->asking = node->standing.asking;
     s->level = node_standing_level(node);
+    s->gone_by = node->gone.asked.by.node;
+    s->gone_removed = node->gone.asked.by.row == RG_GONE_REMOVED;
     if (s->asking)
         node_standing_why(node, s->asks, sizeof s->asks);
     s->alarm = node->health.alarm;

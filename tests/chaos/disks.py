@@ -79,7 +79,7 @@ class Chaos:
         self.began = time.monotonic()
         self.regentd = str(Path(cluster.regent).with_name("regentd"))
         self.undo = []  # (when, what)
-        self.away = {}  # region that lost its id: (id, since, what must be in its log, from there)
+        self.away = {}  # region that lost its id: (ids it may not have, since, what must be in its log, from there)
         self.forgot = {}  # region: when it lost an id last
         self.ids = {}
         self.images = {}
@@ -162,7 +162,7 @@ class Chaos:
             due[1]()
         for region, (old, since, words, offset) in list(self.away.items()):
             status = self.status(region)
-            if status is None or status["node"] == old or not status["ready"]:
+            if status is None or status["node"] in old or not status["ready"]:
                 continue
             with open(log_of(self.node(region)), "rb") as log:
                 log.seek(offset)
@@ -233,8 +233,8 @@ class Chaos:
         last = self.forgot.get(region)
         return region not in self.away and (last is None or time.monotonic() - last > AGAIN_S)
 
-    def forgets(self, region, was, *words):
-        self.away[region] = (was["node"], time.monotonic(), words, log_of(self.node(region)).stat().st_size)
+    def forgets(self, region, was, *words, also=None):
+        self.away[region] = ({was["node"], also}, time.monotonic(), words, log_of(self.node(region)).stat().st_size)
         self.forgot[region] = time.monotonic()
 
     def wipe(self, region, was):
@@ -255,9 +255,12 @@ class Chaos:
 
     def machine_back(self, region, was):
         self.end(region)
-        self.images[region].put_back(self.node(region), True)
-        self.forgets(region, was, "set back|other data directory|another data directory|knows that node", "rejoin.grace")
+        image = self.images[region]
+        image.put_back(self.node(region), True)
+        says = "node.gone|set back|knows that node" if image.id != was["node"] else "set back|other data directory|another data directory|knows that node"
+        self.forgets(region, was, says, "rejoin.grace", also=image.id)
         self.start(region)
+        return "" if image.id == was["node"] else f": it is node {image.id} again, which it has given up"
 
     def take_image(self, region):
         node, status = self.node(region), self.status(region)
@@ -328,7 +331,7 @@ class Chaos:
             self.start(region)
             return "what was copied ended"
         if "rejoin.begin" in text:
-            self.away[region] = (was["node"], time.monotonic(), (), offset)
+            self.away[region] = ({was["node"]}, time.monotonic(), (), offset)
             self.forgot[region] = time.monotonic()
             return "what was copied asks for a new id"
         assert copy.returncode == 78 or b"rejoin.begin" in said.read_bytes(), (copy.returncode, said.read_text()[-2000:])
@@ -359,8 +362,8 @@ class Chaos:
             return
         image = self.images.get(region)
         old = image is not None and time.monotonic() - image.at > IMAGE_AGE_S
-        if kind == "machine_back" and (not old or image.led or image.id != was["node"] or not image.restarted or region == led):
-            kind = "dir_back"  # of another id, it would be told by nobody that it is not this one any more
+        if kind == "machine_back" and (not old or image.led or region == led or not image.restarted):
+            kind = "dir_back"
         if kind == "dir_back" and not old or (kind == "clone" and region == led):
             kind = "wipe"
         self.note(kind, region, getattr(self, kind)(region, was))

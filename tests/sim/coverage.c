@@ -11,7 +11,7 @@
 static const struct rg_sm_table *const machines[] = {&node_stages,  &node_installs, &node_failovers, &node_handovers,
                                                      &snap_receivers, &snap_receives, &snap_senders,   &wal_resets,
                                                      &rg_core_lives, &rg_heavies, &rg_region_ways, &rg_region_steps, &rg_rejoins,
-                                                     &rg_spare_states, &rg_endings};
+                                                     &rg_spare_states, &rg_endings, &rg_gones};
 /* Edges that a few hundred seeds may well miss: crashes in a moment's gap, faults of a certain kind, races of people. */
 static const struct {
     const struct rg_sm_table *table;
@@ -58,6 +58,8 @@ static const struct {
     {&rg_region_ways, REGION_TOLD, REGION_NONE},
     {&rg_region_ways, REGION_LEAVES, REGION_TOLD},
     {&rg_rejoins, REJOIN_GRACE, REJOIN_RESTS}, /* it knows of nobody */
+    {&rg_gones, RG_GONE_DOUBTS, RG_GONE_HEARS}, /* whoever says so says it to one that is a member */
+    {&rg_gones, RG_GONE_WONDERS, RG_GONE_HEARS},
     /* each start looks anew, with a machine of its own, and only where there is a mark: a daemon that waits looks again */
     {&rg_endings, ENDING_LOOKS, ENDING_NONE},
     {&rg_endings, ENDING_NONE, ENDING_LOOKS},

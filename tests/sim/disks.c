@@ -1,6 +1,7 @@
 /* What happens to disks beside everything else: they are lost, set back, exchanged, copied; old ones are put back; somebody tells an empty
  * node to make an instance. One of these at a time, when the one before is over and everybody is well again; but of the losses two at once,
  * and the primary's too: what a promotion may lose then, it says itself (sim/history.c), and whoever it cannot count it does not count. */
+#include "raft/member/rejoin.h"
 #include "raft/part/marked.h"
 #include "tests/sim/stories_identity.h"
 #include "tests/sim/world.h"
@@ -155,16 +156,40 @@ static bool known_by_all(const struct sim *sim, unsigned at, const struct image 
     return true;
 }
 
-/* The whole machine set back, mark and all: others know it by its starts. Not one that leads, or led then: it would be nobody's to tell
- * before it has written. */
+/* Everybody has the rows of what came after it. */
+static bool given_up_by_all(const struct sim *sim, unsigned at, const struct image *image)
+{
+    for (unsigned i = 0; i < sim->n_nodes; i++) {
+        const struct sim_node *n = &sim->nodes[i];
+        struct rg_txn *txn;
+        enum rg_gone_row row;
+
+        if (i == at || n->absent)
+            continue;
+        if (!runs(n) || rg_txn_begin(n->store, RG_TXN_READ, &txn) != RG_OK)
+            return false;
+        row = rg_rejoin_row(txn, image->self.id);
+        rg_txn_free(txn);
+        if (row != RG_GONE_REPLACED)
+            return false;
+    }
+    return true;
+}
+
+/* The whole machine set back, mark and all: others know it by its starts, or that it came back under another id since. Not one that leads,
+ * or led then: it would be nobody's to tell before it has written. */
 static void set_machine_back(struct sim *sim, unsigned at)
 {
     struct image *image = &sim->disks->images[at];
     struct sim_node *n = &sim->nodes[at];
+    bool other = image->self.id != n->self.id;
 
-    if (image->voted || n->node->leading || image->self.id != n->self.id || !known_by_all(sim, at, image))
+    if (image->voted || n->node->leading || !(other ? given_up_by_all(sim, at, image) : known_by_all(sim, at, image)))
         return;
     sim_set_back(sim, at, simdisk_clone(image->disk, rg_prng_u64(&sim->prng)));
+    take_identity(n, image);
+    if (other)
+        sim_trace(sim, "n%u is node %llu again", at + 1, (unsigned long long)image->self.id);
     n->wiped_us = sim->now_us;
     sim_start_later(sim, at);
 }

@@ -185,6 +185,8 @@ const struct sim_scenario sim_scenarios[] = {
     {"meta-gone", "a log without metadata is refused, and nothing of it is touched", 1, sim_story_meta_gone},
     {"set-back-start", "the same with nothing lost but a start, and a primary that was restarted: any peer has noted it", 2,
      sim_story_set_back_start},
+    {"given-up", "a whole machine is set back to an id that it has given up: it serves nothing, and comes back under a new one", 2,
+     sim_story_given_up},
     {"clone", "a copy of a running replica's disk is started beside it: one of the two acts, the other ends for good", 4, sim_story_clone},
     {"primary-lost", "a primary loses its disk while its replicas are away: it makes nothing, and they still have everything", 2,
      sim_story_primary_lost},

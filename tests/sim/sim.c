@@ -151,6 +151,9 @@ static bool parse(int argc, char **argv, struct options *o)
             i++;
         } else if (strcmp(argv[i], "--bug") == 0 && i + 1 < argc && plant(argv[i + 1])) {
             o->bug = argv[++i];
+        } else if (strcmp(argv[i], "--memory") == 0 && i + 1 < argc &&
+                   (strcmp(argv[i + 1], "peers") == 0 || strcmp(argv[i + 1], "disk") == 0)) {
+            sim_trusted = argv[++i][0] == 'p' ? SIM_TRUST_PEERS : SIM_TRUST_DISK;
         } else if (strcmp(argv[i], "--trace") == 0) {
             o->trace = true;
         } else if (strcmp(argv[i], "--coverage") == 0 || strcmp(argv[i], "--covered") == 0) {
@@ -165,7 +168,7 @@ static bool parse(int argc, char **argv, struct options *o)
 
 static int usage(void)
 {
-    printf("sim --seeds A..B [--scenario NAME] [--trace] [--twice N] [--coverage | --covered] [--bug NAME]\nsim --bugs\n\n");
+    printf("sim --seeds A..B [--scenario NAME] [--trace] [--twice N] [--coverage | --covered] [--bug NAME]\n    [--memory peers | disk]\nsim --bugs\n\n");
     for (size_t i = 0; i < sim_scenarios_n; i++)
         printf("  %-24s %s\n", sim_scenarios[i].name, sim_scenarios[i].what);
     return 2;

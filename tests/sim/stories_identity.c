@@ -205,6 +205,60 @@ void sim_story_set_back_start(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, sim->nodes[at].self.id > 4 && sim->lost == 0);
 }
 
+/* A whole machine is set back to an id that it has given up since: those who are there under the ids that they had then refuse it, and those
+ * who are not there under them are not linked. Nobody but the rows of the others knows. It serves nothing, and comes back under a new id;
+ * and while fewer than most of the others are there to say so, it says so, serves nothing, and stays what it is. */
+void sim_story_given_up(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    struct sim_params p = {.learners = 3};
+    struct sim *sim = *ret_sim = story_begin(seed, &p, trace);
+    unsigned at = 1 + (unsigned)(seed % 3), few = 1 + (unsigned)((seed + 1) % 3);
+    struct sim_node *n = &sim->nodes[at];
+    struct rg_peer_config self = n->self, peers[SIM_NODES_MAX + 1];
+    uint64_t key = n->key, began_us;
+    size_t n_peers = n->n_first_peers;
+    struct simdisk *image = sim_image(sim, at);
+
+    memcpy(peers, n->first_peers, sizeof peers);
+    sim_daemons_start(sim);
+    sim_lose(sim, at, true);
+    EXPECT(sim, sim_start(sim, at));
+    for (unsigned i = 0; i < 300 && (n->self.id == self.id || !sim_all_well(sim)) && !sim->failed; i++)
+        sim_run_ms(sim, 100);
+    EXPECT(sim, n->self.id != self.id && n->alive && sim_all_well(sim));
+    write_and_settle(sim, 20);
+    if (sim->failed) {
+        simdisk_free(image);
+        return;
+    }
+    sim_set_back(sim, at, image);
+    n->self = self;
+    n->key = key;
+    memcpy(n->first_peers, peers, sizeof peers);
+    n->n_first_peers = n_peers;
+    for (unsigned i = 0; i < sim->n_nodes; i++)
+        sim_cut(sim, at, i, i != few);
+    sim_run_ms(sim, 2500);
+    EXPECT(sim, sim_start(sim, at));
+    began_us = sim->now_us;
+    while (!sim->failed && n->alive && !n->stopped && !is_fenced(n) && sim->now_us < began_us + 3000000) { /* one of three others */
+        EXPECT(sim, !n->node->health.ready);
+        sim_run_ms(sim, 10);
+    }
+    EXPECT(sim, n->alive && !n->stopped && status_of(sim, at).gone_by != 0);
+    for (unsigned i = 0; i < sim->n_nodes; i++)
+        sim_cut(sim, at, i, i == 0); /* the primary is out of its hearing */
+    while (!sim->failed && !is_fenced(n) && sim->now_us < began_us + 40000000) {
+        EXPECT(sim, !n->node->health.ready);
+        sim_run_ms(sim, 10);
+    }
+    EXPECT(sim, is_fenced(n));
+    sim_heal(sim);
+    sim_daemons_settle(sim);
+    sim_settle(sim);
+    EXPECT(sim, n->self.id != self.id && sim->lost == 0);
+}
+
 /* ---- twice ---- */
 
 static bool is_superseded(const struct sim_node *n)

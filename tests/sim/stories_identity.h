@@ -32,6 +32,7 @@ void sim_story_wiped_granter(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_wiped_voter(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_set_back(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_set_back_start(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_given_up(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_clone(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_two_histories(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_swapped(uint64_t seed, bool trace, struct sim **ret_sim);

@@ -458,6 +458,7 @@ static void config_fill(struct sim *sim, struct sim_node *n, struct rg_node_conf
     c->on_applied = on_applied;
     c->on_peers = on_peers;
     c->on_stop = on_stop;
+    c->on_alone = sim_ask_around;
 }
 
 bool sim_start(struct sim *sim, unsigned at)
@@ -661,10 +662,13 @@ void sim_status(struct sim *sim, unsigned at, struct rg_node_status *ret_status)
 
 /* ---- the world ---- */
 
+enum sim_trust sim_trusted;
+
 static void params_fill(struct sim_params *p, uint64_t seed)
 {
     if (!p->memory_disk && !p->memory_peers)
-        p->memory_peers = (seed * UINT64_C(0x9e3779b97f4a7c15)) >> 63;
+        p->memory_peers = sim_trusted == SIM_TRUST_PEERS ||
+                          (sim_trusted == SIM_TRUST_BY_SEED && (seed * UINT64_C(0x9e3779b97f4a7c15)) >> 63);
     if (p->voters == 0)
         p->voters = 1;
     if (p->learners == 0)

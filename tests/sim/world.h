@@ -19,6 +19,10 @@ struct sim_range {
     uint64_t lo, hi; /* µs */
 };
 
+/* What a start's memory is worth in worlds that do not choose: by seed, or as somebody wants it for every seed. */
+enum sim_trust { SIM_TRUST_BY_SEED, SIM_TRUST_DISK, SIM_TRUST_PEERS };
+extern enum sim_trust sim_trusted;
+
 /* What a scenario chooses; zero takes the default. */
 struct sim_params {
     unsigned voters, learners, spares; /* [1], [2], [0]: nodes that are no members at first, and not started */
@@ -83,6 +87,14 @@ struct sim_memory {
     uint64_t *terms;      /* own; of first..last */
 };
 
+/* gone.c: what others have of its id. */
+struct sim_asked {
+    uint64_t number;
+    unsigned open; /* have not answered */
+    struct rg_gone_told told[SIM_NODES_MAX];
+    size_t n_told;
+};
+
 struct sim_lane {
     struct rg_work *head, **tail, *current;
     bool current_ran, current_hangs;
@@ -116,6 +128,7 @@ struct sim_node {
     bool blank;  /* it does so now: a process without a node */
     bool init_refused;
     struct rg_birth birth;
+    struct sim_asked asked;
     enum rg_fresh fresh;
     bool absent; /* no part of the cluster (yet, or any more): nothing is expected of it */
     uint64_t generation, timer_at, disk_factor; /* disk_factor: slow disk, times */
@@ -367,6 +380,10 @@ void sim_disks_settle(struct sim *sim);
 /** A node that refused to start did so for what was done to its disk. */
 bool sim_disks_explain(const struct sim *sim, unsigned at);
 void sim_disks_free(struct sim *sim);
+
+/* ---- gone.c ---- */
+/** rg_node_config.on_alone. arg: struct sim_node */
+void sim_ask_around(void *arg, uint64_t number);
 
 /* ---- check_members.c ---- */
 void sim_check_members(struct sim *sim, struct sim_node *n);

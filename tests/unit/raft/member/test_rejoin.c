@@ -135,6 +135,10 @@ LOOP(who_was_a_node, RG_LEN(were))
         status.peers[status.n_peers++] = (struct rg_peer_status){.id = 2, .bound.b[0] = were[_i].peer[0] == 'b'};
     txn = fix_read(&fix);
     ck_assert_msg(rg_rejoin_was(&status, were[_i].stateless ? NULL : txn, 2) == were[_i].was, "%s", were[_i].name);
+    ck_assert_int_eq(rg_rejoin_row(txn, 2), were[_i].row == NULL                      ? RG_GONE_NOT
+                                            : strstr(were[_i].row, "FENCED") != NULL  ? RG_GONE_REPLACED
+                                            : strstr(were[_i].row, "REMOVED") != NULL ? RG_GONE_REMOVED
+                                                                                      : RG_GONE_NOT);
     rg_txn_free(txn);
 }
 

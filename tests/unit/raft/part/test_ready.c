@@ -32,6 +32,18 @@ TEST(of_another_history)
     ck_assert_ptr_nonnull(strstr(rg_ready_why_not(&r), "ForeignHistory"));
 }
 
+TEST(of_an_id_that_was_given_up)
+{
+    r = alone, r.trusts = true, r.up_ms = 501, r.applied = r.persisted = r.trusted = 90;
+    ck_assert_ptr_null(rg_ready_why_not(&r));
+    r.unasked = true;
+    ck_assert_str_eq(rg_ready_why_not(&r), "asking other nodes whether this one's id is still its own");
+    r.unasked = false, r.doubted = true;
+    ck_assert_ptr_nonnull(strstr(rg_ready_why_not(&r), "IdGone"));
+    r = beside, r.unasked = true; /* whoever follows the primary need not ask */
+    ck_assert_ptr_null(rg_ready_why_not(&r));
+}
+
 TEST(without_room_to_go_on)
 {
     r = beside, r.applied = 90, r.persisted = r.trusted = 90, r.trusts = true, r.up_ms = 501;

@@ -1,0 +1,70 @@
+/* raft/serve/gone.c: a node that hears no primary has others asked whether its id was given up: raft/standing/gone.h decides. */
+#include <stdio.h>
+
+#include "raft/serve/serve.h"
+
+/* A node that has nothing to serve, and acts for nobody, is told by whoever fills it. A leader is asked about only while nobody is linked:
+ * it has no other way to hear of it. */
+static bool is_alone(const struct rg_node *node)
+{
+    RG_ASSERT(node->members.n >= 1);
+    if (node->config.on_alone == NULL || node->members.n == 1 || node->stage.state == NODE_REBORN)
+        return false;
+    if (!node->leading)
+        return !node_primary_reachable(node) && node->state.applied.index > 0;
+    for (size_t i = 0; i < node->n_peers; i++)
+        if (node->peers[i].up)
+            return false;
+    return true;
+}
+
+void node_gone_step(struct rg_node *node)
+{
+    struct rg_gone *g = &node->gone.asked;
+    bool doubted = rg_gone_doubts(g);
+
+    RG_ASSERT(node->stage.state == NODE_RUNNING || node->stage.state == NODE_ASKING);
+    if (rg_gone_look(g, is_alone(node), node_now_ms(node)))
+        node->config.on_alone(node->config.arg, g->question);
+    if (doubted && !rg_gone_doubts(g))
+        rg_log_info(node->config.log, "node.gone.over", "primary=%llu", (unsigned long long)node->primary.id);
+}
+
+uint64_t node_gone_due(const struct rg_node *node)
+{
+    return rg_gone_due(&node->gone.asked);
+}
+
+/* A leader's reads are its own: whoever has it for gone is heard when there are enough of them. */
+bool node_gone_doubted(const struct rg_node *node)
+{
+    return !node->leading && rg_gone_doubts(&node->gone.asked);
+}
+
+bool node_gone_unasked(const struct rg_node *node)
+{
+    return node->config.on_alone != NULL && node->members.n > 1 && !node->gone.asked.answered && !RG_BUG(gone_unasked);
+}
+
+static void say(const struct rg_node *node, const char *event, const struct rg_gone_told *by)
+{
+    RG_ASSERT(by->row != RG_GONE_NOT);
+    rg_log_error(node->config.log, event, "by=%llu text=\"by its rows node %llu %s\"", (unsigned long long)by->node,
+                 (unsigned long long)node->config.id, by->row == RG_GONE_REMOVED ? "was removed" : "came back under another id");
+}
+
+void node_gone_told(struct rg_node *node, uint64_t question, const struct rg_gone_told *told, size_t n)
+{
+    struct rg_gone *g = &node->gone.asked;
+    const struct rg_gone_here here = {.id = node->config.id, .members = &node->members, .history = node->history.own};
+    uint64_t before = g->by.node;
+    bool sure = rg_gone_heard(g, question, &here, told, n, node_now_ms(node));
+
+    RG_ASSERT(!sure || rg_gone_doubts(g));
+    if (rg_gone_doubts(g) && before == 0) /* once, whoever says it next */
+        say(node, "node.gone", &g->by);
+    if (before != 0 && !rg_gone_doubts(g))
+        rg_log_info(node->config.log, "node.gone.over", "by=%llu", (unsigned long long)before);
+    if (sure)
+        node_fence_forgetful(node, 0, "others know that it came back under another id since: its machine was set back");
+}
