@@ -473,6 +473,27 @@ uint64_t node_receiver_bytes_free(void *arg)
     return 2 * rg_room_reserve(node->room.now.memory_total);
 }
 
+static enum rg_err loaded_epochs(const struct rg_node *node, struct rg_epochs *ret_epochs, struct rg_errctx *ctx)
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    enum rg_err err = rg_spare_begin(node->config.store, RG_TXN_READ, &txn);
+
+    return err ? err : rg_epochs_read(txn, ret_epochs, ctx);
+}
+
+/* It is sealed and proved chunk by chunk; what it says of epochs decides which revisions are lost. */
+static bool loaded_makes_sense(const struct rg_node *node, uint64_t peer, const struct rg_snap_loaded *loaded)
+{
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_epochs known = {.n = 0};
+    enum rg_err err = loaded_epochs(node, &known, &ctx);
+
+    if (err)
+        rg_log_error(node->config.log, "snapshot.receive", "peer=%llu index=%llu err=%s text=\"%s\"", (unsigned long long)peer,
+                     (unsigned long long)loaded->file.index, rg_err_symbol(err), rg_errctx_text(&ctx, err));
+    return !err;
+}
+
 /* The file is here, intact, and loaded beside the state that serves. What is left of the InstallSnapshot of the paper is this message,
  * which the core takes as if the leader had sent it now. */
 static void offer_core(struct rg_node *node, uint64_t peer, const struct rg_msg_snap_offer *offer, const struct rg_snap_loaded *loaded)
@@ -497,6 +518,8 @@ static void offer_core(struct rg_node *node, uint64_t peer, const struct rg_msg_
         node_history_foreign(node, node_peer_find(node, peer), peer, &loaded->history, true);
         return;
     }
+    if (!loaded_makes_sense(node, peer, loaded))
+        return;
     node->snap.install_history = loaded->history;
     rg_buf_clear(&node->snap.install_config);
     rg_buf_put(&node->snap.install_config, loaded->config.p, loaded->config.n);
@@ -595,12 +618,10 @@ static enum rg_err log_contradicts(const struct rg_node *node, bool *ret_contrad
     struct rg_rev end = {.epoch = rg_epoch_of(rg_wal_term(node->wal, last)), .index = last};
     struct rg_rev loaded = {.epoch = rg_epoch_of(node->snap.install_term), .index = node->snap.install_index};
     struct rg_epochs known = {.n = 0};
-    RG_AUTO(txn) struct rg_txn *txn = NULL;
-    enum rg_err err = rg_spare_begin(node->config.store, RG_TXN_READ, &txn);
+    enum rg_err err = loaded_epochs(node, &known, NULL);
 
     if (err)
         return err;
-    node_epochs_read(txn, &known);
     *ret_contradicts = last >= loaded.index || (last > 0 && rg_epochs_outcome(&known, end, loaded) != RG_OK);
     return RG_OK;
 }

@@ -2,6 +2,7 @@
 #include "raft/rule/epoch.h"
 
 #include "base/bug/bug.h"
+#include "store/model/setting.h"
 
 _Static_assert(RG_EPOCH_MAX == UINT32_MAX, "the high half of a term");
 _Static_assert((RG_EPOCH_MAX + 1) % RG_EPOCH_IDS == 0, "up to the last one, every id has as many");
@@ -40,18 +41,46 @@ uint64_t rg_epoch_heard(uint64_t known, uint64_t claimed)
     return RG_MIN(claimed, RG_MIN(known + RG_EPOCH_AHEAD_MAX, RG_EPOCH_HEARD_MAX));
 }
 
-void rg_epochs_add(struct rg_epochs *epochs, uint64_t epoch, uint64_t first_index)
+bool rg_epochs_follow(const struct rg_epochs *epochs, uint64_t epoch, uint64_t first_index)
 {
     RG_ASSERT(epochs->n <= RG_EPOCHS_MAX);
+    if (epoch > RG_EPOCH_MAX || first_index == 0)
+        return false;
+    return epochs->n == 0 || (epoch > epochs->began[epochs->n - 1].epoch && first_index > epochs->began[epochs->n - 1].first_index);
+}
+
+void rg_epochs_add(struct rg_epochs *epochs, uint64_t epoch, uint64_t first_index)
+{
+    RG_ASSERT(rg_epochs_follow(epochs, epoch, first_index));
     if (epochs->n == RG_EPOCHS_MAX) {
         memmove(epochs->began, epochs->began + 1, (RG_EPOCHS_MAX - 1) * sizeof epochs->began[0]);
         epochs->n--;
     }
-    RG_ASSERT(epochs->n == 0 || epoch > epochs->began[epochs->n - 1].epoch);
-    RG_ASSERT(epochs->n == 0 || first_index > epochs->began[epochs->n - 1].first_index);
-    RG_ASSERT(first_index > 0);
+    RG_ASSERT(epochs->n < RG_EPOCHS_MAX);
     epochs->began[epochs->n].epoch = epoch;
     epochs->began[epochs->n++].first_index = first_index;
+}
+
+enum rg_err rg_epochs_read(struct rg_txn *txn, struct rg_epochs *ret_epochs, struct rg_errctx *ctx)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_epochs known = {.n = 0};
+    struct rg_epoch e;
+    enum rg_err err = rg_epoch_list(txn, &scan);
+
+    while (!err && (err = rg_epoch_list_next(&scan, &e)) == RG_OK) {
+        if (!rg_epochs_follow(&known, e.epoch, e.first_index))
+            return rg_fail(ctx, RG_ECORRUPT, "the state says that epoch %llu began at entry %llu, and the one before it, %llu, at %llu",
+                           (unsigned long long)e.epoch, (unsigned long long)e.first_index,
+                           (unsigned long long)(known.n > 0 ? known.began[known.n - 1].epoch : 0),
+                           (unsigned long long)(known.n > 0 ? known.began[known.n - 1].first_index : 0));
+        rg_epochs_add(&known, e.epoch, e.first_index);
+    }
+    if (err != RG_ENOTFOUND)
+        return rg_fail(ctx, err, "a row of an epoch cannot be read: %s", rg_err_text(err));
+    RG_ASSERT(known.n <= RG_EPOCHS_MAX);
+    *ret_epochs = known;
+    return RG_OK;
 }
 
 /* An entry of an epoch at an index where a later epoch has begun, or of an epoch that never was part of this history. */

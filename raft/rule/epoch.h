@@ -3,8 +3,7 @@
 #ifndef REGENT_RAFT_RULE_EPOCH_H
 #define REGENT_RAFT_RULE_EPOCH_H
 
-#include "base/err.h"
-#include "base/util.h"
+#include "store/db/env.h"
 
 #define RG_EPOCH_SHIFT 32
 #define RG_EPOCH_IDS 1024 /* an epoch's remainder by this is its primary's id: no two nodes ever take the same one */
@@ -40,7 +39,11 @@ struct rg_epochs {
     } began[RG_EPOCHS_MAX];
     size_t n;
 };
-/** A later one; the oldest goes when there are too many: its revisions then count as reached. */
+/** Whether this one can come next: a later epoch, that begins behind where the last one did. */
+bool rg_epochs_follow(const struct rg_epochs *epochs, uint64_t epoch, uint64_t first_index);
+/** All that a state knows. RG_ECORRUPT: its rows cannot be those of one history; the text names the first that does not follow. */
+RG_MUST enum rg_err rg_epochs_read(struct rg_txn *txn, struct rg_epochs *ret_epochs, struct rg_errctx *ctx);
+/** A later one, which follows; the oldest goes when there are too many: its revisions then count as reached. */
 void rg_epochs_add(struct rg_epochs *epochs, uint64_t epoch, uint64_t first_index);
 /** RG_OK: rev is visible. RG_EREVISION: not yet. RG_EREVLOST: it is of a tail that a promotion cut off. */
 RG_MUST enum rg_err rg_epochs_outcome(const struct rg_epochs *epochs, struct rg_rev rev, struct rg_rev visible);

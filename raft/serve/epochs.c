@@ -2,23 +2,12 @@
 #include "raft/serve/serve.h"
 #include "store/model/node.h"
 
-void node_epochs_read(struct rg_txn *txn, struct rg_epochs *ret_epochs)
+enum rg_err node_epochs_load(struct rg_node *node, struct rg_txn *txn, struct rg_errctx *ctx)
 {
-    RG_AUTO_SCAN struct rg_scan scan = {0};
-    struct rg_epoch e;
+    enum rg_err err = rg_epochs_read(txn, &node->epochs.known, ctx);
 
-    if (rg_epoch_list(txn, &scan) != RG_OK)
-        return;
-    RG_ASSERT(ret_epochs->n <= RG_EPOCHS_MAX);
-    ret_epochs->n = 0;
-    while (rg_epoch_list_next(&scan, &e) == RG_OK)
-        rg_epochs_add(ret_epochs, e.epoch, e.first_index);
-}
-
-void node_epochs_load(struct rg_node *node, struct rg_txn *txn)
-{
-    node_epochs_read(txn, &node->epochs.known);
     node_epochs_check(&node->epochs);
+    return err;
 }
 
 /* It is no more than a peer's word: gone beyond step by step, so that nobody uses the epochs up by saying a number. */

@@ -40,6 +40,7 @@ static void judge_peer(const struct rg_members *members, struct rg_txn *txn, str
 void node_policy_load(struct rg_node *node)
 {
     RG_AUTO(txn) struct rg_txn *txn = NULL;
+    struct rg_errctx ctx = {.text = ""};
     enum rg_err err = rg_txn_begin(node->config.store, RG_TXN_READ, &txn);
 
     if (!err)
@@ -48,13 +49,14 @@ void node_policy_load(struct rg_node *node)
         err = rg_degraded_count(txn, &node->lease.degraded);
     if (!err)
         err = rg_node_ids_used(txn, &node->lease.ids_used);
+    if (!err)
+        err = node_epochs_load(node, txn, &ctx);
     if (err) {
-        node_fail(node, err, "read the durability policy: %s", rg_err_text(err));
+        node_fail(node, err, "read the durability policy, and epochs: %s", rg_errctx_text(&ctx, err));
         return;
     }
     if (node->lease.degraded > 0 && node->lease.degraded_last == 0)
         node->lease.degraded_last = node->state.applied.index; /* of before this start */
-    node_epochs_load(node, txn);
     for (size_t i = 0; i < node->n_peers; i++)
         judge_peer(&node->members, txn, &node->peers[i]);
     node->lease.dirty = false;

@@ -99,9 +99,8 @@ void node_lease_assume(struct rg_node *node, uint64_t lease_ms);
 uint32_t node_lease_grant(struct rg_node *node, uint64_t peer, uint32_t lease_ms);
 
 /* epochs.c */
-void node_epochs_load(struct rg_node *node, struct rg_txn *txn);
-/** Those that a state knows. */
-void node_epochs_read(struct rg_txn *txn, struct rg_epochs *ret_epochs);
+/** Those that the state knows; on an error, those of before. */
+RG_MUST enum rg_err node_epochs_load(struct rg_node *node, struct rg_txn *txn, struct rg_errctx *ctx);
 /** Somebody has promised this one. */
 void node_epoch_heard(struct rg_node *node, uint64_t epoch);
 /* A member follows nobody of an epoch before this one. */

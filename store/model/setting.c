@@ -110,7 +110,7 @@ enum rg_err rg_epoch_list_next(struct rg_scan *scan, struct rg_epoch *ret_epoch)
         err = rg_rowmap_read(&epoch_map, row, &e);
     if (err)
         return err;
-    if (!rg_rowkey_take_u64(key, &e.epoch) || e.epoch == 0 || e.first_index == 0)
+    if (!rg_rowkey_take_u64(key, &e.epoch) || e.epoch == 0 || e.epoch > UINT32_MAX || e.first_index == 0)
         return RG_ECORRUPT;
     *ret_epoch = e;
     return RG_OK;

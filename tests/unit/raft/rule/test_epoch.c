@@ -1,6 +1,8 @@
 /* raft/rule/epoch: whose an epoch is, which comes next, and which revisions a later one cut off. */
 #include "raft/rule/epoch.h"
+#include "store/model/setting.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/store_rig.h"
 
 static const struct {
     uint64_t known, id, want;
@@ -107,4 +109,61 @@ TEST(the_oldest_epoch_goes_and_its_revisions_count_as_reached)
     ck_assert_uint_eq(e.began[0].epoch, 2);
     ck_assert_int_eq(rg_epochs_outcome(&e, (struct rg_rev){1, 5000}, (struct rg_rev){RG_EPOCHS_MAX + 1, 9000}), RG_OK);
     ck_assert_int_eq(rg_epochs_outcome(&e, (struct rg_rev){2, 5000}, (struct rg_rev){RG_EPOCHS_MAX + 1, 9000}), RG_EREVLOST);
+}
+
+/* As a snapshot may bring them, or a damaged state has them: "epoch@first index …". */
+static const struct {
+    const char *name, *rows;
+    enum rg_err err;
+    const char *says;
+} states[] = {
+    {"none", "", RG_OK, ""},
+    {"one", "1@1", RG_OK, ""},
+    {"as they began", "1@1 2@40 1025@41 3072@900", RG_OK, ""},
+    {"two at one entry", "1@1 2@40 3@40", RG_ECORRUPT, "the state says that epoch 3 began at entry 40, and the one before it, 2, at 40"},
+    {"a later one before an earlier one", "1@1 2@40 3@39 4@50", RG_ECORRUPT,
+     "the state says that epoch 3 began at entry 39, and the one before it, 2, at 40"},
+};
+
+LOOP(what_a_state_says_of_epochs, RG_LEN(states))
+{
+    struct rg_epochs known = {.n = 7, .began[0] = {.epoch = 77, .first_index = 7}};
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_txn *txn;
+    struct fix fix;
+    char *at = (char *)(uintptr_t)states[_i].rows;
+
+    fix_open(&fix);
+    ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &txn), RG_OK);
+    while (*at != '\0') {
+        uint64_t epoch = strtoul(at, &at, 10), index = strtoul(at + 1, &at, 10);
+
+        ck_assert_int_eq(rg_epoch_begin(txn, epoch, index), RG_OK);
+        at += *at == ' ';
+    }
+    ck_assert_msg(rg_epochs_read(txn, &known, &ctx) == states[_i].err, "%s: %s", states[_i].name, ctx.text);
+    ck_assert_str_eq(ctx.text, states[_i].says);
+    if (states[_i].err) /* nothing of it is taken */
+        ck_assert(known.n == 7 && known.began[0].epoch == 77);
+    else if (known.n > 1)
+        ck_assert(known.n == 4 && known.began[2].epoch == 1025 && known.began[2].first_index == 41);
+    rg_txn_free(txn);
+    fix_close(&fix);
+}
+
+TEST(a_row_that_cannot_be_read_is_no_end_of_the_list)
+{
+    struct rg_epochs known = {.n = 0};
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_txn *txn;
+    struct fix fix;
+
+    fix_open(&fix);
+    ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &txn), RG_OK);
+    ck_assert_int_eq(rg_epoch_begin(txn, 1, 1), RG_OK);
+    ck_assert_int_eq(rg_row_put(txn, rg_span("E\0\0\0\1\0\0\0\0", 9), rg_span("", 0)), RG_OK);
+    ck_assert_int_eq(rg_epochs_read(txn, &known, &ctx), RG_ECORRUPT);
+    ck_assert(known.n == 0 && strstr(ctx.text, "a row of an epoch") != NULL);
+    rg_txn_free(txn);
+    fix_close(&fix);
 }
