@@ -115,17 +115,30 @@ static enum rg_err be_born(struct rg_birthing *b, bool *ret_due, struct rg_errct
     return err || !blank ? err : ask_peers(b, ret_due, ctx);
 }
 
+#define RETURNS_WHY "Blank: this node was replaced, or has lost its data: it asks the primary to be let in again under a new id. Without a " \
+                    "primary: regent failover declare"
+
+/* What any of those says that it has asked, to whoever asks this one. */
+static void say_why(void *arg, const char *why)
+{
+    char text[512];
+
+    snprintf(text, sizeof text, RETURNS_WHY ". Now: %.250s", why);
+    rg_waiting_say(arg, text);
+}
+
 static enum rg_err rejoin(struct rg_birthing *b, struct rg_errctx *ctx)
 {
+    struct rg_rejoin_shown shown = {.say = say_why};
     enum rg_err err;
 
     rg_removal_state(b->config); /* the new id has its own place */
     err = wait_visibly(b, ctx);
     if (err)
         return err;
-    rg_waiting_say(b->waiting, "Blank: this node was replaced, or has lost its data: it asks the primary to be let in again under a new "
-                   "id. Without a primary: regent failover declare");
-    err = rg_rejoin_run(b->config, b->log, b->stop, NULL, ctx);
+    rg_waiting_say(b->waiting, RETURNS_WHY);
+    shown.arg = b->waiting;
+    err = rg_rejoin_run(b->config, b->log, b->stop, NULL, &shown, ctx);
     b->fresh = RG_FRESH_JOINS;
     return err;
 }

@@ -132,6 +132,7 @@ struct rejoin {
     const struct rg_log *log;
     const volatile sig_atomic_t *stop;
     const struct rg_rejoin_asker *asker;
+    const struct rg_rejoin_shown *shown;
     struct rg_errctx *ctx;
     struct rg_lost_info info;
     struct rg_node_identity identity;
@@ -209,6 +210,12 @@ static enum rg_err request(struct rejoin *r, char **ret_body)
     return *ret_body != NULL ? RG_OK : RG_ENOMEM;
 }
 
+static void show(const struct rejoin *r, const char *why)
+{
+    if (r->shown != NULL)
+        r->shown->say(r->shown->arg, why);
+}
+
 /* Once for each reason: it may last for days. The other side's words go into a quoted value. */
 static void say(struct rejoin *r, const char *text)
 {
@@ -221,6 +228,7 @@ static void say(struct rejoin *r, const char *text)
     if (strcmp(clean, r->said) == 0)
         return;
     strcpy(r->said, clean);
+    show(r, clean);
     rg_log_warn(r->log, "rejoin.waiting", "old=%llu reason=\"%s\"", (unsigned long long)r->info.old_id, clean);
 }
 
@@ -350,6 +358,10 @@ static enum rg_err ask_place(struct rejoin *r, size_t place, size_t as, enum rg_
 
 static void say_grace(const struct rejoin *r, unsigned ms)
 {
+    char why[96];
+
+    snprintf(why, sizeof why, "it gives up its id in %u s: is this the right disk? If not, stop it and mount that", (ms + 999) / 1000);
+    show(r, why);
     rg_log_warn(r->log, "rejoin.grace", "old=%llu seconds=%u note=\"is this the right disk? If not, stop and mount it: afterwards the node "
                 "gives up its id\"", (unsigned long long)r->info.old_id, (ms + 999) / 1000);
 }
@@ -433,7 +445,7 @@ static void wipe(struct rg_buf *buf)
 }
 
 enum rg_err rg_rejoin_run(const struct rg_config *config, const struct rg_log *log, const volatile sig_atomic_t *stop,
-                          const struct rg_rejoin_asker *asker, struct rg_errctx *ctx)
+                          const struct rg_rejoin_asker *asker, const struct rg_rejoin_shown *shown, struct rg_errctx *ctx)
 {
     struct rejoin *r = calloc(1, sizeof *r);
     struct rg_errctx local = {.text = ""};
@@ -442,7 +454,7 @@ enum rg_err rg_rejoin_run(const struct rg_config *config, const struct rg_log *l
 
     if (r == NULL)
         return RG_ENOMEM;
-    *r = (struct rejoin){.config = config, .log = log, .stop = stop, .asker = asker, .ctx = ctx != NULL ? ctx : &local};
+    *r = (struct rejoin){.config = config, .log = log, .stop = stop, .asker = asker, .shown = shown, .ctx = ctx != NULL ? ctx : &local};
     rg_buf_init(&r->ca, PEM_BYTES_MAX);
     rg_buf_init(&r->key, PEM_BYTES_MAX);
     rg_buf_init(&r->csr, PEM_BYTES_MAX);

@@ -36,15 +36,21 @@ struct rg_rejoin_asker {
     void *arg;
     enum rg_err (*ask)(void *arg, const char *url, struct rg_span body, json_t **ret_json, struct rg_errctx *ctx);
 };
+/* Told why it still waits: what the last region that was asked said, or how long it waits before it asks. */
+struct rg_rejoin_shown {
+    void *arg;
+    void (*say)(void *arg, const char *why); /* why: printable, no quotes; borrow */
+};
 /**
  * Set aside, ask for as long as it takes, keep the new identity. Then load the configuration anew. What says that this
  * node was removed is logged, and destroys nothing.
  * stop    set by a signal: RG_ESTOPPED, and the next start goes on
  * asker   NULL: over HTTPS
+ * shown   NULL: nobody looks
  */
 RG_MUST enum rg_err rg_rejoin_run(const struct rg_config *config, const struct rg_log *log,
                                   const volatile sig_atomic_t *stop, const struct rg_rejoin_asker *asker,
-                                  struct rg_errctx *ctx);
+                                  const struct rg_rejoin_shown *shown, struct rg_errctx *ctx);
 
 /** POST to url's /v1/rejoin: its answer, or {"removed": …} of a 410, following a replica's word about who is primary. */
 RG_MUST enum rg_err rg_rejoin_ask(const char *ca_path, const char *url, struct rg_span body,

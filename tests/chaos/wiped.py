@@ -45,6 +45,7 @@ def replica(regent, organisation):
             raise AssertionError(f"it shows a state: {c.connect(third).status()}")
         except Refused as refused:
             assert refused.status == 503 and refused.body["message"].startswith("Blank: "), refused
+            assert "Now: it gives up its id in " in refused.body["message"], refused
         c.start(first)
         wait("it is back under a new id", 80, lambda: c.connect(third).status()["ready"])
         after = c.connect(third).status()

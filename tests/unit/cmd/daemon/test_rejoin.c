@@ -273,12 +273,20 @@ static enum rg_err ask(void *arg, const char *url, struct rg_span body, json_t *
     return what == STOPS ? RG_ESTOPPED : what == SILENT ? rg_fail(why, RG_EUNREACHABLE, "silence") : RG_OK;
 }
 
+static char shown[256]; /* why it waits, as it said last */
+
+static void note_shown(void *arg, const char *why)
+{
+    snprintf(arg, sizeof shown, "%s", why);
+}
+
 static enum rg_err run(void)
 {
     unsigned calls = 0;
     const struct rg_rejoin_asker asker = {.arg = &calls, .ask = ask};
 
-    return rg_rejoin_run(&config, &quiet, &stop, &asker, &ctx);
+    shown[0] = '\0';
+    return rg_rejoin_run(&config, &quiet, &stop, &asker, &(struct rg_rejoin_shown){.arg = shown, .say = note_shown}, &ctx);
 }
 
 static void make_other_ca(void)
@@ -348,6 +356,7 @@ TEST(it_comes_back_and_again)
     script[0] = SILENT;
     must(run());
     ck_assert_uint_eq(asked, 2);
+    ck_assert_str_eq(shown, "silence"); /* whoever looks is told what the first one said */
     ck_assert_str_eq(asked_urls[0], "https://file-2");
     ck_assert_str_eq(asked_urls[1], "https://file-3");
     ck_assert(there("data/lost/1026-1/meta") && there("data/lost/1026-1/wal/1") && there("data/lost/1026-1/info.json"));
