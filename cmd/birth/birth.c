@@ -115,8 +115,8 @@ static enum rg_err be_born(struct rg_birthing *b, bool *ret_due, struct rg_errct
     return err || !blank ? err : ask_peers(b, ret_due, ctx);
 }
 
-#define RETURNS_WHY "Blank: this node was replaced, or has lost its data: it asks the primary to be let in again under a new id. Without a " \
-                    "primary: regent failover declare"
+#define RETURNS_WHY "Blank: this node was replaced, or has lost its data: it asks the primary to be let in again under a new id. " \
+                    "Without a primary: regent failover declare"
 
 /* What any of those says that it has asked, to whoever asks this one. */
 static void say_why(void *arg, const char *why)

@@ -23,19 +23,33 @@ static void crash_soon(struct sim *sim, unsigned at)
     e->generation = sim->nodes[at].generation;
 }
 
+/* It has ended for good, or waits for what people, or its daemon, do. */
+static bool stays_down(struct sim *sim, struct sim_node *n)
+{
+    if (n->start_err == RG_ESTATEFULL && n->state_bytes > 0) {
+        sim_trace(sim, "n%u is given more memory", n->at + 1);
+        n->state_bytes = 0;
+        sim_start_later(sim, n->at);
+        return true;
+    }
+    return (sim->takeovers && n->start_err == RG_EFENCED) || sim_disks_explain(sim, n->at);
+}
+
 static void run_start(struct sim *sim, struct sim_event *e)
 {
-    bool killed = sim->nodes[e->node].fuse.kill;
+    struct sim_node *n = &sim->nodes[e->node];
+    bool killed = n->fuse.kill;
 
-    if (sim->nodes[e->node].alive || sim->nodes[e->node].self.id == 0) /* it has ended for good */
+    if (n->alive || n->self.id == 0)
         return;
     if (rg_prng_chance(&sim->prng, 1, 6)) /* while it starts, or a little later */
-        sim_fuse(sim, e->node, (unsigned)rg_prng_between(&sim->prng, 1, 16), rg_prng_chance(&sim->prng, 1, 3));
-    if (!sim_start(sim, e->node) && !(sim->takeovers && sim->nodes[e->node].start_err == RG_EFENCED) &&
-        !sim_disks_explain(sim, e->node))
-        sim_fail(sim, "n%u does not come up: %s", e->node + 1, sim->nodes[e->node].stop_text);
-    else if (killed && rg_prng_chance(&sim->prng, 1, 2))
-        crash_soon(sim, e->node);
+        sim_fuse(sim, n->at, (unsigned)rg_prng_between(&sim->prng, 1, 16), rg_prng_chance(&sim->prng, 1, 3));
+    if (!sim_start(sim, n->at)) {
+        if (!stays_down(sim, n))
+            sim_fail(sim, "n%u does not come up: %s", n->at + 1, n->stop_text);
+    } else if (killed && rg_prng_chance(&sim->prng, 1, 2)) {
+        crash_soon(sim, n->at);
+    }
 }
 
 void sim_start_later(struct sim *sim, unsigned at)

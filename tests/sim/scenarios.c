@@ -153,7 +153,7 @@ const struct sim_scenario sim_scenarios[] = {
     {"raise-joining", "a region that is still being filled promises an epoch that nobody begins", 1, sim_story_raise_joining},
     {"storm", "faults, promotions, hand-overs, returns: all beside each other", 12, sim_story_storm},
     {"storm-transfers", "the same while snapshots are on their way", 5, sim_story_storm_transfers},
-    {"storm-disks", "the same while disks run full, or hang, for a while", 4, sim_story_storm_disks},
+    {"storm-disks", "the same while disks run full, or hang, for a while, and the memory for states is short", 4, sim_story_storm_disks},
     {"storm-regions", "the same while regions come and go, and disks are lost: daemons let in, fill, tell, forget", 8, sim_story_storm_regions},
     {"storm-directories", "the same while disks are lost, set back, exchanged, copied, and old ones put back", 8, sim_story_storm_directories},
     {"storm-roles", "the same while voters come and go", 0, sim_story_storm_roles},

@@ -272,6 +272,50 @@ static void run_unhang(struct sim *sim, struct sim_event *e)
         sim_unhang(sim, e->node);
 }
 
+static void run_read(struct sim *sim, struct sim_event *e)
+{
+    if (e->generation == sim->nodes[e->node].generation)
+        rg_txn_free(RG_STEAL(sim->nodes[e->node].reader));
+}
+
+/* Somebody reads for long, and the map grows meanwhile; or a machine is given less memory for the state, at a restart, than it has use for. */
+static void fill_memory_of(struct sim *sim, struct sim_node *n)
+{
+    struct sim_event *e;
+
+    if (!n->alive || n->off || n->stopped)
+        return;
+    if (n->reader == NULL && rg_prng_chance(&sim->prng, 1, 2)) {
+        e = sim_at(sim, sim->now_us + rg_prng_between(&sim->prng, 100000, 4000000), run_read);
+        e->node = n->at;
+        e->generation = n->generation;
+        RG_ASSERT(rg_txn_begin(n->store, RG_TXN_READ, &n->reader) == RG_OK);
+        sim_trace(sim, "n%u: somebody reads for long", n->at + 1);
+        return;
+    }
+    n->state_bytes = RG_MAX((size_t)status_of(sim, n->at).room.state_bytes * rg_prng_between(&sim->prng, 70, 160) / 100, (size_t)1 << 20);
+    n->best_ready = (struct rg_rev){0}; /* it may not get so far again */
+    sim_trace(sim, "n%u has %zu bytes for its state", n->at + 1, n->state_bytes);
+    sim_kill(sim, n->at);
+    sim_start_later(sim, n->at);
+}
+
+static void memory_enough(struct sim *sim)
+{
+    for (unsigned at = 0; at < sim->n_nodes; at++) {
+        struct sim_node *n = &sim->nodes[at];
+
+        bool short_of = n->state_bytes > 0 && n->alive;
+
+        rg_txn_free(RG_STEAL(n->reader));
+        n->state_bytes = 0;
+        if (!short_of)
+            continue;
+        sim_stop(sim, at);
+        (void)sim_start(sim, at); /* with what it needs; one that was replaced meanwhile comes back by itself */
+    }
+}
+
 static void fill_or_hang_somebody(struct sim *sim)
 {
     struct sim_node *n = &sim->nodes[any_node(sim)];
@@ -472,8 +516,11 @@ static void one_event(struct storm *s)
         sim_disks_event(sim);
         return;
     }
-    if (s->fills && rg_prng_chance(&sim->prng, 1, 6)) {
-        fill_or_hang_somebody(sim);
+    if (s->fills && rg_prng_chance(&sim->prng, 1, 4)) {
+        if (rg_prng_chance(&sim->prng, 1, 3))
+            fill_memory_of(sim, &sim->nodes[any_node(sim)]);
+        else
+            fill_or_hang_somebody(sim);
         return;
     }
     if (!s->may_lose && sim->params.memory_peers && rg_prng_chance(&sim->prng, 1, 10)) {
@@ -574,7 +621,7 @@ static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct 
     sim->forgives = true;
     sim->lease_policy = s.lease_ms > 0;
     sim->durable_policy = !s.may_lose && s.lease_ms == 0;
-    for (unsigned i = 0; i < 60 && p.value_bytes > 0 && !sim->failed; i++) {
+    for (unsigned i = 0; i < (s.fills && seed % 2 ? 130 : 60) && p.value_bytes > 0 && !sim->failed; i++) { /* 130: over the least memory */
         sim_write(sim, 20);
         sim_run_ms(sim, 10);
     }
@@ -592,6 +639,7 @@ static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct 
         simdisk_full(sim->nodes[i].disk, UINT64_MAX);
         sim_unhang(sim, i);
     }
+    memory_enough(sim);
     sim_settle(sim);
 }
 

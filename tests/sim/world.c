@@ -558,6 +558,7 @@ static void node_down(struct sim *sim, unsigned at)
     n->node = NULL;
     n->alive = false;
     n->generation++;
+    rg_txn_free(RG_STEAL(n->reader));
     rg_store_free(n->store);
     n->store = NULL;
     for (unsigned i = 0; i < sim->n_nodes; i++)

@@ -110,6 +110,7 @@ struct sim_node {
     size_t n_first_peers;
     char store_dir[160];
     size_t state_bytes; /* what rows may take; 0: enough */
+    struct rg_txn *reader; /* own; NULL: nobody reads: it holds all that was there when it began */
     struct rg_store *store;
     struct rg_node *node;
     bool alive;
