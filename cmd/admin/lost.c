@@ -16,7 +16,7 @@ enum { ASK_MS_MAX = 5000, REPLAY_MS_MAX = 300000, INDEXES_MAX = 200 };
 struct tail {
     struct rg_cli *cli;
     const char *name;
-    uint64_t epoch;
+    uint64_t epoch, old_id; /* old_id 0: whoever's */
 };
 
 static enum rg_err dial(struct tail *t, const char *name, const char *url)
@@ -77,6 +77,29 @@ static enum rg_err list_all(struct tail *t, json_t *all, size_t *ret_silent)
     return asked > *ret_silent ? RG_OK : rg_fail(&t->cli->err, RG_EUNREACHABLE, "no region answers");
 }
 
+static bool parse_number(const char *text, const char *end, uint64_t *ret)
+{
+    uint64_t v = 0;
+
+    for (const char *p = text; p < end; p++) {
+        if (*p < '0' || *p > '9' || p - text >= 10)
+            return false;
+        v = v * 10 + (uint64_t)(*p - '0');
+    }
+    *ret = v;
+    return end > text && v <= UINT32_MAX;
+}
+
+/* EPOCH, or EPOCH-OLDID where an epoch replaced several nodes of one machine. */
+static bool parse_name(const char *text, uint64_t *ret_epoch, uint64_t *ret_old_id)
+{
+    const char *end = text + strlen(text), *dash = strchr(text, '-');
+
+    *ret_old_id = 0;
+    return parse_number(text, dash != NULL ? dash : end, ret_epoch) &&
+           (dash == NULL || (parse_number(dash + 1, end, ret_old_id) && *ret_old_id != 0));
+}
+
 /* Dial the region that keeps the tail of t->epoch. */
 static enum rg_err find(struct tail *t)
 {
@@ -85,9 +108,11 @@ static enum rg_err find(struct tail *t)
     size_t i, silent = 0;
     enum rg_err err = list_all(t, all, &silent);
 
-    t->epoch = strtoull(t->cli->arg[0], NULL, 10);
+    if (!parse_name(t->cli->arg[0], &t->epoch, &t->old_id))
+        err = RG_EUSAGE; /* check_epoch has said so */
     json_array_foreach(all, i, one) { /* of a region's nodes, the one that has most */
-        if ((uint64_t)rg_json_number(one, "epoch") != t->epoch)
+        if ((uint64_t)rg_json_number(one, "epoch") != t->epoch || rg_json_flag(one, "unknown") ||
+            (t->old_id != 0 && (uint64_t)rg_json_number(one, "oldId") != t->old_id))
             continue;
         if (found != NULL && !err && strcmp(rg_json_cstr(found, "keptIn"), rg_json_cstr(one, "keptIn")) != 0)
             err = rg_fail(&t->cli->err, RG_EUSAGE, "--region: %s and %s both keep writes that epoch %llu cut off",
@@ -108,15 +133,11 @@ static enum rg_err find(struct tail *t)
 
 static enum rg_err check_epoch(struct rg_cli *cli)
 {
-    const char *given = cli->arg[0];
-    uint64_t epoch;
-    char *end;
+    uint64_t epoch, old_id;
 
-    errno = 0;
-    epoch = strtoull(given, &end, 10);
-    if (given[0] >= '0' && given[0] <= '9' && *end == '\0' && errno == 0 && epoch <= UINT32_MAX)
+    if (parse_name(cli->arg[0], &epoch, &old_id))
         return RG_OK;
-    return rg_fail(&cli->err, RG_EUSAGE, "\"%s\" is no epoch: `regent lost-tail list` has them", given);
+    return rg_fail(&cli->err, RG_EUSAGE, "\"%s\" is no epoch: `regent lost-tail list` has them", cli->arg[0]);
 }
 
 /* A tail's pages into one document: the array `name` of each joined. */
@@ -130,7 +151,7 @@ static enum rg_err pages(struct tail *t, const char *sub, const char *name, json
     do {
         json_t *page = NULL;
 
-        snprintf(path, sizeof path, "/v1/lost-tail/%llu%s?after=%lld", (unsigned long long)t->epoch, sub, after);
+        snprintf(path, sizeof path, "/v1/lost-tail/%s%s?after=%lld", t->cli->arg[0], sub, after);
         err = rg_client_get(t->cli->client, path, &page, &t->cli->err);
         if (err)
             break;
@@ -177,6 +198,37 @@ static bool indexes_cell(const json_t *tail, char out[RG_CELL_BYTES_MAX])
     return true;
 }
 
+/* Of the list: those of whom a node says that it cannot tell. ret: own. */
+static json_t *take_unknown(json_t *all)
+{
+    json_t *unknown = json_array();
+
+    for (size_t i = 0; i < json_array_size(all);) {
+        if (!rg_json_flag(json_array_get(all, i), "unknown")) {
+            i++;
+            continue;
+        }
+        json_array_append(unknown, json_array_get(all, i));
+        json_array_remove(all, i);
+    }
+    return unknown;
+}
+
+static void print_unknown(const json_t *unknown)
+{
+    char line[300];
+
+    for (size_t i = 0; i < json_array_size(unknown); i++) {
+        const json_t *one = json_array_get(unknown, i);
+
+        if (rg_json_number(one, "oldId") > 0)
+            printf("not known: node %lld of %s: ", rg_json_number(one, "oldId"), rg_json_cstr(one, "region"));
+        else
+            printf("not known: at %s: ", rg_json_cstr(one, "keptIn"));
+        printf("%s\n", rg_table_clean(line, sizeof line, rg_json_cstr(one, "reason")));
+    }
+}
+
 static enum rg_err list(struct rg_cli *cli)
 {
     static const struct rg_column columns[] = {{"EPOCH", 8, "epoch"},
@@ -193,8 +245,13 @@ static enum rg_err list(struct rg_cli *cli)
     size_t silent = 0;
     enum rg_err err = list_all(&t, all, &silent);
 
-    if (!err && !rg_cli_json(cli, all))
+    if (!err && !rg_cli_json(cli, all)) {
+        json_t *unknown = take_unknown(all);
+
         rg_table_print(stdout, columns, all);
+        print_unknown(unknown);
+        json_decref(unknown);
+    }
     json_decref(all);
     return err;
 }
@@ -335,7 +392,7 @@ static enum rg_err replay_pages(struct tail *t, json_t *body, json_t *answers)
     char path[96];
     long long next;
 
-    snprintf(path, sizeof path, "/v1/lost-tail/%llu/replay", (unsigned long long)t->epoch);
+    snprintf(path, sizeof path, "/v1/lost-tail/%s/replay", t->cli->arg[0]);
     rg_client_timeout(t->cli->client, REPLAY_MS_MAX);
     do {
         json_t *answer = NULL, *item;
@@ -403,7 +460,7 @@ static enum rg_err drop(struct rg_cli *cli)
     if (!err && !rg_opt_flag(cli, "yes"))
         err = rg_fail(&cli->err, RG_EUSAGE, "this deletes the data that %s set aside, for good: look at it with `regent lost-tail "
                       "show %llu`, then say --yes", t.name, (unsigned long long)t.epoch);
-    snprintf(path, sizeof path, "/v1/lost-tail/%llu", (unsigned long long)t.epoch);
+    snprintf(path, sizeof path, "/v1/lost-tail/%s", t.cli->arg[0]);
     if (!err)
         err = rg_client_send(cli->client, "DELETE", path, NULL, NULL, &answer, &cli->err);
     if (!err && !rg_cli_json(cli, answer))

@@ -56,17 +56,28 @@ static bool parse_epoch(struct rg_span text, uint64_t *ret_epoch)
     return text.n > 0;
 }
 
+/* EPOCH, or EPOCH-OLDID where an epoch replaced several nodes. */
+static bool parse_name(struct rg_span text, uint64_t *ret_epoch, uint64_t *ret_old_id)
+{
+    const uint8_t *dash = text.n > 0 ? memchr(text.p, '-', text.n) : NULL;
+    size_t n = dash != NULL ? (size_t)(dash - text.p) : text.n;
+
+    *ret_old_id = 0;
+    return parse_epoch(rg_span(text.p, n), ret_epoch) &&
+           (dash == NULL || (parse_epoch(rg_span(dash + 1, text.n - n - 1), ret_old_id) && *ret_old_id != 0));
+}
+
 struct lost *lost_new(struct rg_call *call)
 {
     struct rg_span epoch = call->argument;
     struct lost *l;
-    uint64_t number = 0;
+    uint64_t number = 0, old_id = 0;
 
     if (call->api->config.data_dir == NULL) {
         rg_call_fail(call, RG_ENOTFOUND, "no lost tails are kept here");
         return NULL;
     }
-    if (epoch.p != NULL && !parse_epoch(epoch, &number)) {
+    if (epoch.p != NULL && !parse_name(epoch, &number, &old_id)) {
         rg_call_fail(call, RG_EINVALID, "%.*s is no epoch: a number is wanted", (int)RG_MIN(epoch.n, (size_t)40),
                      (const char *)epoch.p);
         return NULL;
@@ -79,6 +90,7 @@ struct lost *lost_new(struct rg_call *call)
     l->call = call;
     l->data_dir = call->api->config.data_dir;
     l->epoch = number;
+    l->old_id = old_id;
     l->io = *l->call->api->config.io;
     return l;
 }
@@ -110,6 +122,8 @@ bool lost_take_epochs(struct lost *l)
         return false;
     }
     l->err = read_epochs(txn, &l->epochs);
+    if (!l->err && l->call->argument.p == NULL)
+        l->err = lost_take_unknown(l, txn);
     rg_call_txn_end(call);
     if (l->err)
         lost_fail(l);
@@ -172,7 +186,7 @@ static enum rg_err read_tail(struct lost *l)
 
 enum rg_err lost_load(struct lost *l)
 {
-    enum rg_err err = rg_lost_find(&l->io, l->data_dir, l->epoch, &l->info, &l->ctx);
+    enum rg_err err = rg_lost_find(&l->io, l->data_dir, l->epoch, l->old_id, &l->info, &l->ctx);
 
     if (!err)
         err = read_tail(l);
@@ -230,8 +244,10 @@ static enum rg_err list_one(struct lost *l)
 {
     json_t *json;
     enum rg_err err = read_tail(l);
-    bool known = err == RG_OK;
+    bool known = err == RG_OK, gone = err == RG_ENOTFOUND || err == RG_ECORRUPT || err == RG_EKEY;
 
+    if (gone) /* the others are listed all the same */
+        return lost_put_unread(l, err);
     if (err == RG_EUNREADY)
         err = RG_OK;
     if (!err)
@@ -259,6 +275,8 @@ static enum rg_err list_run(struct lost *l)
         l->info = list.tails[i];
         err = list_one(l);
     }
+    if (!err)
+        err = lost_put_unknown(l, &list, l->body);
     rg_lost_list_deinit(&list);
     return err;
 }
@@ -387,8 +405,10 @@ void rg_v1_lost_export(struct rg_call *call)
 
 static enum rg_err drop_run(struct lost *l)
 {
-    enum rg_err err = rg_lost_drop(&l->io, l->data_dir, l->epoch, &l->ctx);
+    enum rg_err err = rg_lost_find(&l->io, l->data_dir, l->epoch, l->old_id, &l->info, &l->ctx);
 
+    if (!err)
+        err = rg_lost_drop(&l->io, l->data_dir, &l->info, &l->ctx);
     if (!err)
         l->body = json_pack("{s:I,s:b}", "epoch", (json_int_t)l->epoch, "dropped", 1);
     return err;

@@ -1,5 +1,5 @@
 /* net/v1/lost_priv.h: one question about a lost tail: files are read on a work thread, commands run on the raft thread, the
- * rest happens on the call's worker. Shared by lost.c and lost_replay.c alone. */
+ * rest happens on the call's worker. Shared by lost.c, lost_replay.c and lost_unknown.c alone. */
 #ifndef REGENT_NET_V1_LOST_PRIV_H
 #define REGENT_NET_V1_LOST_PRIV_H
 
@@ -13,6 +13,15 @@ enum {
     LOST_PAGE_BYTES = 2 * 1024 * 1024, /* of their commands */
     LOST_REPLAY = 200,      /* commands of one replay: each waits for the one before */
     TRY_OBJECTS = 1000,     /* what may go with those that a dry run deletes */
+    LOST_UNKNOWN_MAX = 64,  /* nodes of which it is said that nothing is known */
+};
+
+/* Of a node whose tail nobody lists. */
+enum lost_why { LOST_NOT_KEPT, LOST_AWAY, LOST_REMOVED };
+struct lost_unknown {
+    uint64_t id;
+    char region[33];
+    enum lost_why why;
 };
 
 struct lost;
@@ -34,9 +43,12 @@ struct lost {
     uv_work_t work;
     struct rg_io io;
     const char *data_dir;
-    uint64_t epoch;
+    uint64_t epoch, old_id; /* old_id 0: whoever's */
     struct rg_lost_info info;
     struct rg_lost_epochs epochs;
+    struct lost_unknown unknown[LOST_UNKNOWN_MAX];
+    size_t n_unknown;
+    bool unknown_cut;
     struct rg_lost_want want;
     struct rg_lost_tail tail; /* own */
     json_t *replayed;         /* own */
@@ -57,10 +69,15 @@ struct lost {
     bool stepping, stepped;
 };
 
-/** Begin, with call->argument as the epoch if there is one: this region must keep its data somewhere. NULL: answered. */
+/** Begin, with call->argument as the epoch, or EPOCH-OLDID, if there is one: this region must keep its data somewhere. NULL: answered. */
 struct lost *lost_new(struct rg_call *call);
 /** Read the epochs out of the state. False: answered. */
 bool lost_take_epochs(struct lost *l);
+/** lost_unknown.c: of whom a list has to say that it says nothing; and the list's lines about them. */
+RG_MUST enum rg_err lost_take_unknown(struct lost *l, struct rg_txn *txn);
+RG_MUST enum rg_err lost_put_unknown(const struct lost *l, const struct rg_lost_list *list, json_t *body);
+/** Of the tail that l->info names, which cannot be read. */
+RG_MUST enum rg_err lost_put_unread(struct lost *l, enum rg_err err);
 /** Do run on a work thread, then `then` on the worker; a failure is answered. */
 void lost_work(struct lost *l, enum rg_err (*run)(struct lost *l), void (*then)(struct lost *l));
 /** Answer with the body, or the error (consume). */

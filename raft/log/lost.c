@@ -15,6 +15,7 @@ _Static_assert(RG_LOST_PATH_MAX <= RG_TREE_PATH_MAX, "what is dropped can be del
 
 #define MARKER "rejoin.json"
 #define DROPPED ".dropped-"
+#define GONE "dropped-"
 
 static const char *const moved[] = {"meta", "wal", "snapshots"};
 
@@ -245,11 +246,6 @@ enum rg_err rg_lost_end(struct rg_io *io, const char *data_dir, struct rg_errctx
 
 /* ---- what is kept ---- */
 
-struct listing {
-    struct rg_lost_info *tails;
-    size_t n;
-};
-
 static bool parse_name(const char *name, struct rg_lost_info *info)
 {
     char again[64];
@@ -264,11 +260,19 @@ static bool parse_name(const char *name, struct rg_lost_info *info)
 
 static void list_each(void *arg, const char *name)
 {
-    struct listing *l = arg;
+    struct rg_lost_list *l = arg;
+    bool gone = strncmp(name, GONE, sizeof GONE - 1) == 0;
     struct rg_lost_info info;
 
     RG_ASSERT(l->n <= RG_LOST_TAILS_MAX);
-    if (l->n < RG_LOST_TAILS_MAX && parse_name(name, &info))
+    RG_ASSERT(l->n_dropped <= RG_LOST_TAILS_MAX);
+    if (!parse_name(gone ? name + sizeof GONE - 1 : name, &info))
+        return;
+    if ((gone ? l->n_dropped : l->n) == RG_LOST_TAILS_MAX)
+        l->cut = true;
+    else if (gone)
+        l->dropped[l->n_dropped++] = info.old_id;
+    else
         l->tails[l->n++] = info;
 }
 
@@ -299,7 +303,7 @@ static enum rg_err read_info(struct rg_io *io, const char *data_dir, struct rg_l
 
 enum rg_err rg_lost_list(struct rg_io *io, const char *data_dir, struct rg_lost_list *ret_list, struct rg_errctx *ctx)
 {
-    struct listing l = {.tails = calloc(RG_LOST_TAILS_MAX, sizeof *l.tails)};
+    struct rg_lost_list l = {.tails = calloc(RG_LOST_TAILS_MAX, sizeof *l.tails)};
     char path[RG_LOST_PATH_MAX];
     enum rg_err err = path_of(path, ctx, "%s/lost", data_dir);
 
@@ -317,7 +321,7 @@ enum rg_err rg_lost_list(struct rg_io *io, const char *data_dir, struct rg_lost_
         return err;
     }
     qsort(l.tails, l.n, sizeof *l.tails, tail_order);
-    *ret_list = (struct rg_lost_list){l.tails, l.n};
+    *ret_list = l;
     return RG_OK;
 }
 
@@ -326,27 +330,31 @@ void rg_lost_list_deinit(struct rg_lost_list *list)
     RG_ASSERT(list->tails != NULL || list->n == 0);
     RG_ASSERT(list->n <= RG_LOST_TAILS_MAX);
     free(list->tails);
-    *list = (struct rg_lost_list){NULL, 0};
+    *list = (struct rg_lost_list){.tails = NULL};
 }
 
-enum rg_err rg_lost_find(struct rg_io *io, const char *data_dir, uint64_t epoch, struct rg_lost_info *ret_info,
+enum rg_err rg_lost_find(struct rg_io *io, const char *data_dir, uint64_t epoch, uint64_t old_id, struct rg_lost_info *ret_info,
                          struct rg_errctx *ctx)
 {
     struct rg_lost_list list;
     enum rg_err err = rg_lost_list(io, data_dir, &list, ctx);
+    size_t n = 0;
 
     if (err)
         return err;
-    err = RG_ENOTFOUND;
     for (size_t i = 0; i < list.n; i++) {
-        if (list.tails[i].epoch == epoch) {
-            *ret_info = list.tails[i];
-            err = RG_OK;
-        }
+        if (list.tails[i].epoch != epoch || (old_id != 0 && list.tails[i].old_id != old_id))
+            continue;
+        *ret_info = list.tails[i];
+        n++;
     }
     rg_lost_list_deinit(&list);
-    RG_ASSERT(err || ret_info->epoch == epoch);
-    return err ? rg_fail(ctx, err, "there is no lost tail of epoch %llu here", (unsigned long long)epoch) : RG_OK;
+    RG_ASSERT(n == 0 || ret_info->epoch == epoch);
+    RG_ASSERT(n <= 1 || old_id == 0);
+    if (n > 1)
+        return rg_fail(ctx, RG_EINVALID, "epoch %llu replaced several nodes whose data is here: name one, as %llu-%llu",
+                       (unsigned long long)epoch, (unsigned long long)epoch, (unsigned long long)ret_info->old_id);
+    return n == 1 ? RG_OK : rg_fail(ctx, RG_ENOTFOUND, "there is no lost tail of epoch %llu here", (unsigned long long)epoch);
 }
 
 /* ---- dropping ---- */
@@ -371,22 +379,26 @@ static void drop_each(void *arg, const char *name)
         d->err = rg_tree_remove(d->io, path, d->ctx);
 }
 
-enum rg_err rg_lost_drop(struct rg_io *io, const char *data_dir, uint64_t epoch, struct rg_errctx *ctx)
+enum rg_err rg_lost_drop(struct rg_io *io, const char *data_dir, const struct rg_lost_info *info, struct rg_errctx *ctx)
 {
-    char lost[RG_LOST_PATH_MAX], from[RG_LOST_PATH_MAX], to[RG_LOST_PATH_MAX];
+    char lost[RG_LOST_PATH_MAX], from[RG_LOST_PATH_MAX], to[RG_LOST_PATH_MAX], gone[RG_LOST_PATH_MAX];
     struct dropping d = {.io = io, .lost = lost, .ctx = ctx};
-    struct rg_lost_info info;
-    enum rg_err err = rg_lost_find(io, data_dir, epoch, &info, ctx);
+    unsigned long long epoch = info->epoch, id = info->old_id;
+    enum rg_err err = path_of(lost, ctx, "%s/lost", data_dir);
 
+    RG_ASSERT(info->old_id > 0);
     if (!err)
-        err = path_of(lost, ctx, "%s/lost", data_dir);
+        err = tail_path(from, data_dir, info, "", ctx);
     if (!err)
-        err = tail_path(from, data_dir, &info, "", ctx);
+        err = path_of(to, ctx, "%s/" DROPPED "%llu-%llu", lost, epoch, id);
     if (!err)
-        err = path_of(to, ctx, "%s/" DROPPED "%llu-%llu", lost, (unsigned long long)info.epoch,
-                      (unsigned long long)info.old_id);
+        err = path_of(gone, ctx, "%s/" GONE "%llu-%llu", lost, epoch, id);
     if (!err)
         err = rg_tree_remove(io, to, ctx); /* of a drop that a crash interrupted */
+    if (!err)
+        err = io->mkdir(io, gone, ctx); /* before it is: or nobody could say what became of it */
+    if (!err)
+        err = io->sync_dir(io, lost, ctx);
     if (!err)
         err = io->rename(io, from, to, ctx);
     if (!err)

@@ -4,6 +4,7 @@
  *   DATA/rejoin.json                  there from the decision until the node has its new identity
  *   DATA/lost/EPOCH-OLDID/info.json   what it is; beside it meta, wal/ and snapshots/ as they were, sealed
  *   DATA/lost/EPOCH-OLDID/replayed.json  which of its writes were made again
+ *   DATA/lost/dropped-EPOCH-OLDID/    empty: somebody dropped it
  *
  * Blocking: for start-up and work threads, never on a loop. */
 #ifndef REGENT_RAFT_LOG_LOST_H
@@ -49,15 +50,18 @@ RG_MUST enum rg_err rg_lost_end(struct rg_io *io, const char *data_dir, struct r
 struct rg_lost_list {
     struct rg_lost_info *tails; /* own; by epoch */
     size_t n;
+    uint64_t dropped[RG_LOST_TAILS_MAX]; /* the old ids of those that somebody dropped */
+    size_t n_dropped;
+    bool cut; /* there are more of either */
 };
 RG_MUST enum rg_err rg_lost_list(struct rg_io *io, const char *data_dir, struct rg_lost_list *ret_list,
                                  struct rg_errctx *ctx);
 void rg_lost_list_deinit(struct rg_lost_list *list);
-/** The tail that this epoch replaced. RG_ENOTFOUND. */
-RG_MUST enum rg_err rg_lost_find(struct rg_io *io, const char *data_dir, uint64_t epoch, struct rg_lost_info *ret_info,
+/** The tail of that node which this epoch replaced. old_id 0: whoever's; RG_EINVALID: there are several. RG_ENOTFOUND. */
+RG_MUST enum rg_err rg_lost_find(struct rg_io *io, const char *data_dir, uint64_t epoch, uint64_t old_id, struct rg_lost_info *ret_info,
                                  struct rg_errctx *ctx);
-/** Delete it. A crash in between leaves a folder lost/.dropped-…, which the next one takes along. RG_ENOTFOUND. */
-RG_MUST enum rg_err rg_lost_drop(struct rg_io *io, const char *data_dir, uint64_t epoch, struct rg_errctx *ctx);
+/** Delete one that was found, and keep that it was. A crash in between leaves a folder lost/.dropped-…, which the next one takes along. */
+RG_MUST enum rg_err rg_lost_drop(struct rg_io *io, const char *data_dir, const struct rg_lost_info *info, struct rg_errctx *ctx);
 
 /* ---- the lost tail ---- */
 

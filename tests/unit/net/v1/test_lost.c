@@ -147,10 +147,85 @@ TEST(listed_and_shown)
     answer_free(&a);
 }
 
+/* "3@us-east-1 …": what the list says that it does not know. */
+static void expect_unknown(const char *want)
+{
+    char got[300] = "";
+    struct answer a;
+
+    ask(&a, "GET", "/v1/lost-tail", "");
+    ck_assert_int_eq(a.status, 200);
+    for (size_t i = 0; i < json_array_size(a.json); i++) {
+        const json_t *one = json_array_get(a.json, i);
+
+        if (!json_is_true(json_object_get(one, "unknown")))
+            continue;
+        ck_assert(json_is_false(json_object_get(one, "known")) && strlen(text_at(one, "reason")) > 20);
+        snprintf(got + strlen(got), sizeof got - strlen(got), "%lld@%s ", (long long)number_at(one, "oldId"), text_at(one, "region"));
+    }
+    answer_free(&a);
+    ck_assert_str_eq(got, want);
+}
+
+#define PLACE "link=a:1 url=https://a "
+
+TEST(what_it_cannot_know_is_said)
+{
+    struct rg_lost_info info = {.epoch = 3, .old_id = 7, .set_aside_ms = 1767323045678, .region = "us-east-1", .reason = "test"};
+    struct rg_errctx ctx = {{0}};
+
+    expect_unknown("");
+    /* The rows: this node is 1, and was 7 before, and 9 before that, whose disk was lost. */
+    af_apply(RG_CMD_NODE_PUT, "node=9 name=us-east-1 status=FENCED " PLACE);
+    af_apply(RG_CMD_NODE_PUT, "node=7 oldnode=9 rejoin=1 name=us-east-1 status=FENCED " PLACE);
+    af_apply(RG_CMD_NODE_PUT, "node=1 oldnode=7 rejoin=1 name=us-east-1 status=MEMBER " PLACE);
+    expect_unknown("7@us-east-1 9@us-east-1 ");
+    ck_assert_int_eq(rg_lost_move(&af_io, dir, &info, &ctx), RG_OK);
+    expect_unknown("7@us-east-1 9@us-east-1 "); /* a folder, and no log in it: the others are listed all the same */
+    ck_assert_int_eq(rg_lost_drop(&af_io, dir, &info, &ctx), RG_OK);
+    expect_unknown("9@us-east-1 "); /* that it was dropped is known */
+    /* Others, which this primary says: 2 follows, 4 was left out, 5 is on its way back, 6 waits to be added, 8 and 10 were removed. */
+    af_apply(RG_CMD_NODE_PUT, "node=2 name=eu-central-1 status=MEMBER " PLACE);
+    af_apply(RG_CMD_NODE_PUT, "node=4 name=eu-central-1 status=MEMBER " PLACE);
+    af_apply(RG_CMD_NODE_PUT, "node=5 oldnode=3 rejoin=1 name=eu-central-1 status=PREPARED " PLACE);
+    af_apply(RG_CMD_NODE_PUT, "node=6 name=eu-central-1 status=PREPARED " PLACE);
+    af_apply(RG_CMD_NODE_PUT, "node=8 name=eu-central-1 status=REMOVED phase=untold " PLACE);
+    af_apply(RG_CMD_NODE_PUT, "node=10 name=eu-central-1 status=REMOVED " PLACE);
+    expect_unknown("9@us-east-1 4@eu-central-1 5@eu-central-1 8@eu-central-1 ");
+    af.node.status.leader = false;
+    expect_unknown("9@us-east-1 ");
+}
+
+TEST(two_tails_of_one_epoch_are_named)
+{
+    struct rg_lost_info info = {.epoch = 3, .old_id = 7, .set_aside_ms = 1767323045678, .region = "us-east-1", .reason = "test"};
+    struct rg_errctx ctx = {{0}};
+    struct answer a;
+
+    ck_assert_int_eq(rg_lost_move(&af_io, dir, &info, &ctx), RG_OK);
+    ask(&a, "GET", "/v1/lost-tail/3", "");
+    ck_assert_int_eq(a.status, 400);
+    answer_free(&a);
+    ask(&a, "GET", "/v1/lost-tail/3-1", "");
+    ck_assert_int_eq(a.status, 200);
+    ck_assert_int_eq(number_at(a.json, "total"), 7);
+    answer_free(&a);
+    ask(&a, "DELETE", "/v1/lost-tail/3-7", "");
+    ck_assert_int_eq(a.status, 200);
+    answer_free(&a);
+    ask(&a, "GET", "/v1/lost-tail/3", "");
+    ck_assert_int_eq(a.status, 200);
+    answer_free(&a);
+}
+
 static const struct {
     const char *method, *path, *body;
     int status;
 } refused[] = {
+    {"GET", "/v1/lost-tail/3-", "", 400},
+    {"GET", "/v1/lost-tail/3-0", "", 400},
+    {"GET", "/v1/lost-tail/-1", "", 400},
+    {"GET", "/v1/lost-tail/3-2", "", 404},
     {"GET", "/v1/lost-tail/4", "", 404},
     {"GET", "/v1/lost-tail/x", "", 400},
     {"GET", "/v1/lost-tail/3?limit=0", "", 400},

@@ -246,12 +246,51 @@ TEST(kept_listed_dropped)
     ck_assert_str_eq(list.tails[1].region, "us-east-1");
     rg_lost_list_deinit(&list);
 
-    ck_assert_int_eq(rg_lost_drop(&rig.io, rig.data, 9, &rig.ctx), RG_ENOTFOUND);
-    must(rg_lost_drop(&rig.io, rig.data, 1026, &rig.ctx));
+    ck_assert_int_eq(rg_lost_find(&rig.io, rig.data, 9, 0, &found, &rig.ctx), RG_ENOTFOUND);
+    ck_assert_int_eq(rg_lost_find(&rig.io, rig.data, 1026, 7, &found, &rig.ctx), RG_ENOTFOUND);
+    must(rg_lost_drop(&rig.io, rig.data, &info, &rig.ctx));
+    must(rg_lost_list(&rig.io, rig.data, &list, &rig.ctx));
+    ck_assert(list.n == 1 && list.n_dropped == 1 && list.dropped[0] == 1 && !list.cut);
+    rg_lost_list_deinit(&list);
     ck_assert(!there("lost/1026-1") && !there("lost/.dropped-1026-1") && there("lost/3-7/info.json"));
-    ck_assert_int_eq(rg_lost_find(&rig.io, rig.data, 1026, &found, &rig.ctx), RG_ENOTFOUND);
-    must(rg_lost_find(&rig.io, rig.data, 3, &found, &rig.ctx));
+    ck_assert_int_eq(rg_lost_find(&rig.io, rig.data, 1026, 0, &found, &rig.ctx), RG_ENOTFOUND);
+    must(rg_lost_find(&rig.io, rig.data, 3, 0, &found, &rig.ctx));
     ck_assert_uint_eq(found.old_id, 7);
+}
+
+/* Fenced twice by one epoch: under its first id, and under the one that it came back with. */
+TEST(two_tails_of_one_epoch_are_told_apart)
+{
+    struct rg_lost_info other = info, found;
+
+    other.old_id = 7;
+    must(rg_lost_move(&rig.io, rig.data, &info, &rig.ctx));
+    must(rg_lost_move(&rig.io, rig.data, &other, &rig.ctx));
+    ck_assert_int_eq(rg_lost_find(&rig.io, rig.data, 1026, 0, &found, &rig.ctx), RG_EINVALID);
+    ck_assert_ptr_nonnull(strstr(rig.ctx.text, "name one, as 1026-"));
+    must(rg_lost_find(&rig.io, rig.data, 1026, 1, &found, &rig.ctx));
+    ck_assert_uint_eq(found.old_id, 1);
+    must(rg_lost_find(&rig.io, rig.data, 1026, 7, &found, &rig.ctx));
+    must(rg_lost_drop(&rig.io, rig.data, &found, &rig.ctx));
+    must(rg_lost_find(&rig.io, rig.data, 1026, 0, &found, &rig.ctx));
+    ck_assert_uint_eq(found.old_id, 1);
+}
+
+TEST(more_tails_than_a_list_takes_are_said)
+{
+    struct rg_lost_info other = info;
+    struct rg_lost_list list;
+
+    for (uint64_t id = 1; id <= RG_LOST_TAILS_MAX + 1; id++) {
+        must(rg_lost_list(&rig.io, rig.data, &list, &rig.ctx));
+        ck_assert(list.n == id - 1 && !list.cut);
+        rg_lost_list_deinit(&list);
+        other.old_id = id;
+        must(rg_lost_move(&rig.io, rig.data, &other, &rig.ctx));
+    }
+    must(rg_lost_list(&rig.io, rig.data, &list, &rig.ctx));
+    ck_assert(list.n == RG_LOST_TAILS_MAX && list.cut);
+    rg_lost_list_deinit(&list);
 }
 
 /* Whatever a crash leaves of a drop is no tail any more, or a whole one; and the next drop takes it along. */
@@ -265,13 +304,13 @@ TEST(a_crash_while_dropping_leaves_nothing_for_long)
     for (unsigned at = 0; err; at++) {
         must(rg_lost_move(&rig.io, rig.data, &info, &rig.ctx));
         alive(at);
-        err = rg_lost_drop(&rig.io, rig.data, 1026, &rig.ctx);
+        err = rg_lost_drop(&rig.io, rig.data, &info, &rig.ctx);
         alive(UINT32_MAX);
         cut += there("lost/.dropped-1026-1");
-        if (rg_lost_find(&rig.io, rig.data, 1026, &found, &rig.ctx) == RG_OK)
+        if (rg_lost_find(&rig.io, rig.data, 1026, 0, &found, &rig.ctx) == RG_OK)
             ck_assert(err && there("lost/1026-1/meta") && there("lost/1026-1/wal/1.wal") && there("lost/1026-1/snapshots/9.snap"));
         must(rg_lost_move(&rig.io, rig.data, &other, &rig.ctx));
-        must(rg_lost_drop(&rig.io, rig.data, 3, &rig.ctx));
+        must(rg_lost_drop(&rig.io, rig.data, &other, &rig.ctx));
         ck_assert(!there("lost/.dropped-1026-1") && !there("lost/.dropped-3-1"));
         remove_data();
         make_data();
