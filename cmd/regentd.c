@@ -35,7 +35,7 @@
 #include "crypto/privfile.h"
 #include "crypto/vault/vault.h"
 #include "net/api/api.h"
-#include "net/api/relay.h"
+#include "net/relay/relay.h"
 #include "net/http/server.h"
 #include "net/interfaces.h"
 
@@ -370,6 +370,7 @@ static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
                                .intents = d->intents.intents,
                                .relay = d->relay,
                                .max_stale_ms = c->max_staleness_ms,
+                               .hosts = c->hosts,
                                .more_metrics = more_metrics,
                                .more_arg = d};
     struct rg_server_config sc = {.address = c->https_address, .port = c->https_port, .workers = c->workers,

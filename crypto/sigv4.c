@@ -217,7 +217,15 @@ static bool is_signed(const struct rg_sigv4_claim *claim, struct rg_span name)
     return false;
 }
 
-/* Signed: host (or :authority), and every x-amz-* header that is there but x-amz-user-agent, which some SDKs add behind
+/* What changes what a request means. */
+static bool must_be_signed(struct rg_span name)
+{
+    return (name.n >= 6 && rg_sigv4_name_is(rg_span(name.p, 6), rg_span_str("x-amz-")) &&
+            !rg_sigv4_name_is(name, rg_span_str("x-amz-user-agent"))) ||
+           (name.n >= 7 && rg_sigv4_name_is(rg_span(name.p, 7), rg_span_str("regent-")));
+}
+
+/* Signed: host (or :authority), and every x-amz-* and regent-* header that is there but x-amz-user-agent, which some SDKs add behind
  * their signer. SDKs leave user-agent, x-amzn-trace-id and what proxies change unsigned; nothing here reads those. */
 static enum rg_err check_signed_headers(const struct rg_sigv4_request *request, const struct rg_sigv4_claim *claim,
                                         struct rg_errctx *ctx)
@@ -234,10 +242,7 @@ static enum rg_err check_signed_headers(const struct rg_sigv4_request *request, 
     }
     for (size_t i = 0; i < request->n_headers; i++) {
         name = request->headers[i].name;
-        if (name.n < 6 || !rg_sigv4_name_is(rg_span(name.p, 6), rg_span_str("x-amz-")) ||
-            rg_sigv4_name_is(name, rg_span_str("x-amz-user-agent")))
-            continue;
-        if (!is_signed(claim, name))
+        if (must_be_signed(name) && !is_signed(claim, name))
             return rg_fail(ctx, RG_EBADSIG, "the header %.*s must be among SignedHeaders",
                            (int)RG_MIN(name.n, (size_t)64), (const char *)name.p);
     }

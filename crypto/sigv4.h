@@ -37,7 +37,7 @@ struct rg_sigv4_claim {
 /**
  * Find and parse the claim.
  * RG_EUNAUTH (no SigV4 authorization there), RG_EMALFORMED (incomplete or wrong form, with the reason), RG_EBADSIG
- * (host or an x-amz-* header that is present is not among the signed headers).
+ * (host or an x-amz-* or regent-* header that is present is not among the signed headers).
  * The caller still decides whether region, service and access key are ones it answers for.
  */
 RG_MUST enum rg_err rg_sigv4_parse(const struct rg_sigv4_request *request, struct rg_sigv4_claim *ret_claim,

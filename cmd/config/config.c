@@ -293,6 +293,7 @@ static enum rg_err get_all(struct reader *r, struct rg_config *c)
         return fail(r, rg_yaml_get(&r->yaml, "memory"), "must be disk or peers");
     c->memory_peers = strcmp(memory, "peers") == 0;
     GET(get_number(r, "state_mb_max", false, 16, 1 << 20, &c->state_mb_max));
+    GET(get_text(r, "listen.names", false, c->hosts, sizeof c->hosts));
     GET(get_number(r, "max_staleness_ms", false, 0, 86400000, &c->max_staleness_ms));
     GET(get_listen(r, "listen.https", c->https_address, &c->https_port));
     GET(get_listen(r, "listen.link", c->link_address, &c->link_port));
@@ -425,6 +426,16 @@ enum rg_err rg_config_load(const char *path, struct rg_config *ret_config, struc
     return err;
 }
 
+/* What opens everything is not to be guessed. */
+static enum rg_err get_credential(struct reader *r, const char *name, char *out, size_t size)
+{
+    enum rg_err err = get_text(r, name, true, out, size);
+
+    if (!err && strlen(out) < RG_BOOTSTRAP_SECRET_MIN)
+        err = fail(r, rg_yaml_get(&r->yaml, name), "is too short to be a secret: 32 characters at least, by chance (openssl rand -hex 20)");
+    return err;
+}
+
 enum rg_err rg_bootstrap_load(const char *path, struct rg_bootstrap *ret_bootstrap, struct rg_errctx *ctx)
 {
     struct rg_bootstrap b = {.account_id = ""};
@@ -439,9 +450,9 @@ enum rg_err rg_bootstrap_load(const char *path, struct rg_bootstrap *ret_bootstr
     if (!err)
         err = get_text(&r, "admin.access_key_id", true, b.access_key_id, sizeof b.access_key_id);
     if (!err)
-        err = get_text(&r, "admin.secret_access_key", true, b.secret_access_key, sizeof b.secret_access_key);
+        err = get_credential(&r, "admin.secret_access_key", b.secret_access_key, sizeof b.secret_access_key);
     if (!err)
-        err = get_text(&r, "admin.bearer_token", true, b.bearer_token, sizeof b.bearer_token);
+        err = get_credential(&r, "admin.bearer_token", b.bearer_token, sizeof b.bearer_token);
     if (!err)
         err = get_path(&r, "ca_key", false, b.ca_key);
     err = close_reader(&r, err);

@@ -36,6 +36,7 @@ struct rg_config {
     char bootstrap[RG_CONFIG_PATH_MAX]; /* may be empty */
     bool cores; /* development only: core dumps, which hold keys, and debuggers */
     enum rg_log_level log_level;
+    char hosts[RG_CONFIG_PATH_MAX]; /* names under which clients ask this node; may be empty: any */
     uint64_t max_staleness_ms; /* reads are refused while what is here may be older; 0: never */
     unsigned removal_grace_h; /* hours between the end of a node that is removed and the destruction of its key and data */
     uint64_t snapshot_entries, snapshot_mb;
@@ -57,6 +58,7 @@ struct rg_bootstrap {
     char access_key_id[64], secret_access_key[128], bearer_token[128];
     char ca_key[RG_CONFIG_PATH_MAX]; /* the CA's private key, kept sealed in the state from then on; may be empty */
 };
+#define RG_BOOTSTRAP_SECRET_MIN 32 /* characters of the two secrets */
 /** The bootstrap file, 0600 (RG_EINVALID when others can read it). Errors as above. */
 RG_MUST enum rg_err rg_bootstrap_load(const char *path, struct rg_bootstrap *ret_bootstrap, struct rg_errctx *ctx);
 

@@ -10,7 +10,7 @@
 #define REGENT_CMD_DAEMON_PEERING_H
 
 #include "cmd/config/config.h"
-#include "net/api/relay.h"
+#include "net/relay/relay.h"
 #include "net/link/control.h"
 #include "net/link/link.h"
 #include "store/db/env.h"
@@ -52,7 +52,7 @@ RG_MUST enum rg_err rg_peering_send(void *arg, uint64_t peer, struct rg_span mes
 void rg_peering_flush(void *arg);
 /** Whether writes are passed on to this node, and taken from it: a member of our own region. */
 bool rg_peering_relays(const struct rg_peering *p, uint64_t peer);
-/** A message of net/api/relay.h; as rg_links_send. RG_EPEER: not to this node. */
+/** A message of net/relay/relay.h; as rg_links_send. RG_EPEER: not to this node. */
 RG_MUST enum rg_err rg_peering_relay(struct rg_peering *p, uint64_t peer, struct rg_span message);
 /** The node's configuration changed (rg_node_config.on_peers). */
 void rg_peering_on_peers(struct rg_peering *p, const struct rg_peer_config *peers, size_t n);

@@ -12,6 +12,11 @@ void rg_answer_head_add(struct rg_answer_head *head, const char *name, struct rg
     head->headers[head->reply.n_headers++] = (struct rg_http_header){rg_span_str(name), value};
 }
 
+bool rg_call_is_trusted(const struct rg_call *call)
+{
+    return call->caller[0] != '\0' || (!call->req->handed && rg_peer_is_loopback(call->req->peer));
+}
+
 size_t rg_api_decimal(char to[24], uint64_t number)
 {
     char digits[24];
@@ -28,16 +33,18 @@ size_t rg_api_decimal(char to[24], uint64_t number)
 void rg_answer_head_init(struct rg_answer_head *head, const struct rg_call *call, int status, const char *content_type)
 {
     struct rg_rev rev = call->read_rev;
+    bool trusted = rg_call_is_trusted(call);
     size_t n;
 
-    if (rev.index == 0) /* nothing was read or written: what is visible now */
+    if (rev.index == 0 && trusted) /* nothing was read or written: what is visible now */
         rev = call->api->config.node.visible(call->api->config.node.arg);
     head->reply = (struct rg_http_reply){.status = status, .content_type = content_type, .headers = head->headers};
     n = rg_rev_format(head->rev, rev);
-    rg_answer_head_add(head, "regent-revision", rg_span(head->rev, n));
+    if (trusted)
+        rg_answer_head_add(head, "regent-revision", rg_span(head->rev, n));
     rg_answer_head_add(head, "regent-region", rg_span_str(call->api->region));
     rg_answer_head_add(head, "x-amzn-requestid", rg_span(call->request_id, RG_UUID_TEXT_MAX - 1));
-    if (call->stale_ms != UINT64_MAX)
+    if (call->stale_ms != UINT64_MAX && trusted)
         rg_answer_head_add(head, "regent-stale-ms", rg_span(head->stale, rg_api_decimal(head->stale, call->stale_ms)));
 }
 

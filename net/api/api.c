@@ -27,6 +27,12 @@ enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api **ret_a
         return RG_ENOMEM;
     api->config = *config;
     rg_guesses_init(&api->guesses);
+    rg_guesses_init(&api->tokens_guessed);
+    rg_random(api->nobodys_secret, sizeof api->nobodys_secret);
+    if (rg_replays_init(&api->replays) != RG_OK) {
+        rg_api_free(api);
+        return RG_ENOMEM;
+    }
     if (!copy_text(api->region, sizeof api->region, config->region) ||
         !copy_text(api->cluster_id, sizeof api->cluster_id, config->cluster_id) ||
         !copy_text(api->instance_arn, sizeof api->instance_arn, config->instance_arn) ||
@@ -88,6 +94,7 @@ void rg_api_free(struct rg_api *api)
     }
     free(api->worker);
     free(api->regions);
+    rg_replays_deinit(&api->replays);
     rg_operations_free(api->operations);
     free(api);
 }

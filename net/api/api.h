@@ -12,7 +12,7 @@
 struct rg_api;
 struct rg_region_ops; /* net/ops/region_ops.h */
 struct rg_intents;
-struct rg_relay;     /* net/api/relay.h */
+struct rg_relay;     /* net/relay/relay.h */
 struct rg_interface; /* net/api/operation.h */
 
 struct rg_api_region {
@@ -32,6 +32,8 @@ struct rg_api_config {
     const struct rg_interface *const *interfaces; /* static; what is served, the last one taking whatever no other takes */
     size_t n_interfaces;
     unsigned workers;
+    const char *hosts; /* borrow; names under which this node is asked, "a.example, b.example:8443": what is signed for another one is
+                        * refused. NULL or "": any */
     uint64_t max_stale_ms; /* reads are refused while what is here may be older; 0: never */
     struct rg_io *io;     /* borrow: only its file functions are used, from any thread; needed with data_dir */
     const char *data_dir; /* borrow: where lost tails are kept (raft/log/lost.h); NULL: none are */

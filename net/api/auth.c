@@ -7,6 +7,8 @@
 #include "crypto/sigv4.h"
 #include "net/api/worker.h"
 #include "store/model/credential.h"
+#include "store/model/region.h"
+#include "store/model/region_name.h"
 
 enum { TOKEN_BYTES_MAX = 512, BEARER_BYTES = 7 };
 
@@ -93,7 +95,12 @@ static enum rg_err check_bearer(struct rg_call *call, struct rg_errctx *ctx)
         memcpy(call->caller, kept->caller, sizeof call->caller);
         return RG_OK;
     }
+    if (!call->req->handed && !rg_equal_ct(kept->sha256, sha256, sizeof sha256) && /* a neighbour keeps nobody out who was let in */
+        rg_guesses_spent(&call->api->tokens_guessed, call->req->peer, call->began_us / 1000))
+        return rg_fail(ctx, RG_EBUSY, "Too many tokens that are not known came from this address: try again.");
     err = check_row(call, sha256, ctx);
+    if (err == RG_EBADTOKEN && !call->req->handed)
+        rg_guesses_count(&call->api->tokens_guessed, call->req->peer, call->began_us / 1000);
     if (err)
         return err;
     memcpy(kept->sha256, sha256, sizeof sha256);
@@ -153,8 +160,7 @@ static enum rg_err open_secret(struct rg_call *call, struct rg_span access_key_i
     return err;
 }
 
-/* Which service the client thinks it speaks to: any that is served will do. The region in the scope may be any: clients keep one
- * profile for all. */
+/* Which service the client thinks it speaks to: any that is served will do. */
 static enum rg_err check_service(const struct rg_api_config *config, struct rg_span service, struct rg_errctx *ctx)
 {
     char known[256];
@@ -174,6 +180,63 @@ static enum rg_err check_service(const struct rg_api_config *config, struct rg_s
                    last != NULL ? last : "none");
 }
 
+/* Which region: any that there is, for clients keep one profile for all. AWS's are; an own one is when the cluster has it. */
+static enum rg_err check_region(struct rg_call *call, struct rg_span name, struct rg_errctx *ctx)
+{
+    struct rg_region region;
+    enum rg_err err = RG_OK;
+
+    if (rg_region_place(name) == NULL && !rg_span_is(name, call->api->region))
+        err = rg_region_name_ok(name) ? rg_region_get(call->txn, name, &region) : RG_ENOTFOUND;
+    if (err == RG_ENOTFOUND)
+        return rg_fail(ctx, RG_EBADSIG, "Credential should be scoped to a valid region, not '%.*s'.", (int)RG_MIN(name.n, (size_t)64),
+                       (const char *)name.p);
+    return err;
+}
+
+static bool host_in(const char *list, struct rg_span host)
+{
+    while (*list != '\0') {
+        size_t n;
+
+        list += strspn(list, ", ");
+        n = strcspn(list, ", ");
+        if (n > 0 && n == host.n && strncasecmp(list, (const char *)host.p, n) == 0)
+            return true;
+        list += n;
+    }
+    return false;
+}
+
+/* What a region's other node passes on was signed for that one, which has looked at it. */
+static enum rg_err check_host(const struct rg_call *call, struct rg_span host, struct rg_errctx *ctx)
+{
+    const char *hosts = call->api->config.hosts;
+
+    if (hosts == NULL || hosts[0] == '\0' || call->req->handed || host_in(hosts, host))
+        return RG_OK;
+    return rg_fail(ctx, RG_EBADSIG, "The request is signed for the host '%.*s', which is none of this node's.",
+                   (int)RG_MIN(host.n, (size_t)64), host.p != NULL ? (const char *)host.p : "");
+}
+
+/* Refused as a wrong signature is, after as much work: key ids are not to be tried out. */
+static enum rg_err refuse_nobody(struct rg_call *call, const struct rg_sigv4_request *request, const struct rg_sigv4_claim *claim,
+                                 struct rg_errctx *ctx)
+{
+    const struct rg_span secret = rg_span(call->api->nobodys_secret, sizeof call->api->nobodys_secret);
+    enum rg_err err = rg_sigv4_verify(request, claim, secret, call->now_ms / 1000, ctx);
+
+    return err ? err : unknown(ctx);
+}
+
+static void note_signature(struct rg_call *call, const struct rg_sigv4_claim *claim)
+{
+    RG_ASSERT(claim->signature.n >= 2 * sizeof call->signature);
+    call->is_signed = rg_unhex(call->signature, (const char *)claim->signature.p, sizeof call->signature);
+    call->signature_until_s = claim->at_s + RG_SIGV4_SKEW_S_MAX;
+    RG_ASSERT(call->is_signed); /* it was found to be digits */
+}
+
 /* known: that there is such a key is enough. */
 static enum rg_err verify(struct rg_call *call, const struct rg_sigv4_request *request, bool known, struct rg_errctx *ctx)
 {
@@ -190,17 +253,19 @@ static enum rg_err verify(struct rg_call *call, const struct rg_sigv4_request *r
         return rg_fail(ctx, RG_EBADSIG,
                        "Presigned requests are not taken: sign the request with an Authorization header.");
     err = check_service(&call->api->config, claim.service, ctx);
+    if (!err)
+        err = check_region(call, claim.region, ctx);
     if (err)
         return err;
     if (claim.security_token.n > 0 || claim.access_key_id.n == 0)
         return unknown(ctx);
     err = rg_credential_by_key(call->txn, claim.access_key_id, &credential);
     if (err == RG_ENOTFOUND)
-        return unknown(ctx);
+        return refuse_nobody(call, request, &claim, ctx);
     if (err)
         return err;
     if (!rg_span_eq(credential.access_key_id, claim.access_key_id) || credential.secret_sealed.n == 0)
-        return unknown(ctx);
+        return refuse_nobody(call, request, &claim, ctx);
     if (known)
         return RG_OK;
     kept = secret_slot(rg_call_worker(call), claim.access_key_id);
@@ -210,7 +275,10 @@ static enum rg_err verify(struct rg_call *call, const struct rg_sigv4_request *r
             return err == RG_EMALFORMED ? RG_ECORRUPT : err;
     }
     err = rg_sigv4_verify(request, &claim, rg_span(kept->secret, kept->secret_n), call->now_ms / 1000, ctx);
-    return err ? err : admit(call, &credential, ctx);
+    if (err)
+        return err;
+    note_signature(call, &claim);
+    return admit(call, &credential, ctx);
 }
 
 /* to_come: by the hash that is claimed of a body that is not there yet; where none is claimed, by the key's id alone. */
@@ -225,17 +293,23 @@ static enum rg_err check_sigv4(struct rg_call *call, bool to_come, struct rg_err
                                        .n_headers = req->n_headers,
                                        .body = req->body,
                                        .normalize_path = true};
+    struct rg_span host = req->authority;
     bool has_host = false, has_hash = false;
+    enum rg_err err;
 
     for (size_t i = 0; i < req->n_headers; i++) {
         headers[i] = (struct rg_sigv4_header){req->headers[i].name, req->headers[i].value};
-        has_host |= rg_span_is(req->headers[i].name, "host");
+        if (rg_span_is(req->headers[i].name, "host")) {
+            host = req->headers[i].value;
+            has_host = true;
+        }
         has_hash |= rg_span_is(req->headers[i].name, "x-amz-content-sha256");
     }
     request.body_to_come = to_come && has_hash;
     if (!has_host && req->n_headers < RG_SIGV4_HEADERS_MAX) /* HTTP/2 calls it :authority, what is signed is host */
         headers[request.n_headers++] = (struct rg_sigv4_header){rg_span_str("host"), req->authority};
-    return verify(call, &request, to_come && !has_hash, ctx);
+    err = check_host(call, host, ctx);
+    return err ? err : verify(call, &request, to_come && !has_hash, ctx);
 }
 
 void rg_auth_log_refusal(struct rg_call *call, enum rg_err err, const char *text)

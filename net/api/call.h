@@ -12,6 +12,7 @@
 #include "net/api/api.h"
 #include "net/api/guesses.h"
 #include "net/api/operation.h"
+#include "net/api/replays.h"
 #include "raft/intent/intents.h"
 #include "store/authz/access.h"
 #include "store/apply/fsm.h"
@@ -30,6 +31,9 @@ struct rg_call {
     char request_id[RG_UUID_TEXT_MAX];
     struct rg_uuid request_uuid;
     char caller[RG_CALLER_BYTES_MAX]; /* access key id or token name: who, for audit fields */
+    bool is_signed;                   /* by SigV4: then the signature's beginning, and until when (Unix s) it is good */
+    uint8_t signature[RG_REPLAY_TAG_BYTES];
+    int64_t signature_until_s;
     bool admin;                       /* role of the credential; a "read" one may not write */
     int64_t now_ms;                   /* wall clock, read once when the request arrived */
     json_t *input;                    /* own; parsed body of a JSON operation, an object */
@@ -130,6 +134,9 @@ struct rg_api {
     struct rg_api_worker *worker;  /* own; workers of them: caches of credentials, counters; auth.c and metrics.c know the inside */
     char instance_arn[128], identity_store_id[64], cluster_id[64], region[33];
     struct rg_guesses guesses;     /* of those who join, by their address */
+    struct rg_guesses tokens_guessed; /* the same of bearer tokens */
+    struct rg_replays replays;     /* of writes that were taken here */
+    uint8_t nobodys_secret[40];    /* what is verified with where there is no such key */
     uint64_t began_us;             /* monotonic: when the API began */
     atomic_bool lost_replaying;    /* one replay of lost writes at a time */
 };

@@ -137,6 +137,14 @@ static bool fresh_enough(struct rg_call *call, const struct rg_node_status *stat
     return false;
 }
 
+/* Why a node is not ready is said to callers that it knows, as far as it knows any by then, and to this machine. */
+static bool may_hear_why(struct rg_call *call)
+{
+    struct rg_errctx ctx = {.text = ""};
+
+    return rg_call_is_trusted(call) || (flags_of(call) & RG_OP_OPEN) || rg_auth_check(call, &ctx) == RG_OK;
+}
+
 /* False: answered. Who comes without a credential, to join, is told no more than that this node is not the one to ask. */
 static bool ready(struct rg_call *call, bool fresh)
 {
@@ -147,6 +155,10 @@ static bool ready(struct rg_call *call, bool fresh)
     status = rg_api_status(call, fresh);
     if (status->ready)
         return fresh_enough(call, status, fresh);
+    if (!may_hear_why(call)) {
+        rg_call_fail(call, RG_EUNREADY, "this region is not ready");
+        return false;
+    }
     rg_call_fail(call, status->fenced && !(flags_of(call) & RG_OP_OPEN) ? RG_EFENCED : RG_EUNREADY, "%s", status->not_ready);
     return false;
 }
@@ -164,7 +176,7 @@ static bool authenticate(struct rg_call *call, bool fresh)
     if (err != RG_EUNAUTH && !rg_is_local_fault(err))
         rg_auth_log_refusal(call, err, rg_errctx_text(&ctx, err));
     if (err != RG_EUNAUTH && !status->ready) /* an empty state knows nobody */
-        rg_call_fail(call, RG_EUNREADY, "%s", status->not_ready);
+        rg_call_fail(call, RG_EUNREADY, "%s", rg_call_is_trusted(call) ? status->not_ready : "this region is not ready");
     else
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
     return false;
@@ -184,8 +196,30 @@ static bool permitted(struct rg_call *call)
     return false;
 }
 
+/* A signed request that changes something is taken once: who saw it on its way does not have it done again. False: answered. */
+static bool first_time(struct rg_call *call)
+{
+    enum rg_err err;
+
+    if (!call->is_signed)
+        return true;
+    err = rg_replays_add(&call->api->replays, call->signature, call->signature_until_s, call->now_ms / 1000);
+    if (err == RG_ECONFLICT)
+        rg_call_fail(call, RG_EBADSIG, "This signature was used before: sign the request again, with another time or content.");
+    else if (err == RG_EBUSY)
+        rg_call_fail(call, err, "Too many signed writes within five minutes: try again, or use a bearer token.");
+    else if (err)
+        rg_call_fail(call, err, NULL);
+    return err == RG_OK;
+}
+
 /* A write must be taken here, or become an intent. False: answered. */
-static bool placed(struct rg_call *call) { return !(call->operation->flags & RG_OP_WRITE) || rg_call_takes_writes(call); }
+static bool placed(struct rg_call *call)
+{
+    if ((call->operation->flags & RG_OP_WRITE) && !rg_call_takes_writes(call))
+        return false;
+    return !(call->operation->flags & (RG_OP_WRITE | RG_OP_HOMED)) || first_time(call);
+}
 
 bool rg_call_admit(struct rg_call *call, const char *what, const char *whose)
 {

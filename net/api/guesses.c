@@ -32,6 +32,12 @@ void rg_peer_address(const char *peer, char ret_address[64])
     snprintf(ret_address, 64, "%.*s", (int)RG_MIN(n, (size_t)63), from);
 }
 
+bool rg_peer_is_loopback(const char *peer)
+{
+    return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]:", 6) == 0 || strncmp(peer, "::1:", 4) == 0 ||
+           strncmp(peer, "[::ffff:127.", 12) == 0 || strncmp(peer, "::ffff:127.", 11) == 0;
+}
+
 /* What stands for an address: of IPv6 the network, unless IPv4 is in it. */
 static struct rg_span key_of(const char *peer, char text[64], uint8_t bytes[16])
 {

@@ -27,6 +27,8 @@ bool rg_guesses_spent(const struct rg_guesses *guesses, const char *peer, uint64
 /** It was refused. */
 void rg_guesses_count(struct rg_guesses *guesses, const char *peer, uint64_t now_ms);
 
+/** Whether a peer is on this machine. */
+bool rg_peer_is_loopback(const char *peer);
 /** The address of a peer without its port: as text, for rows and people. */
 void rg_peer_address(const char *peer, char ret_address[64]);
 

@@ -4,7 +4,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
-#include "net/api/relay_wire.h"
+#include "net/relay/wire.h"
 #include "net/api/worker.h"
 
 enum { VISIBLE_MS_MAX = 1000 };

@@ -6,7 +6,7 @@
 
 #include "base/prng.h"
 #include "net/api/call.h"
-#include "net/api/relay.h"
+#include "net/relay/relay.h"
 
 enum {
     RG_CALLS_POOLED_MAX = 64,
@@ -81,6 +81,9 @@ void rg_api_room_stopped_text(const struct rg_room *room, struct rg_rev applied,
 void rg_api_refusal_text(const struct rg_node_status *status, char *out, size_t size);
 /** Begin the read transaction without answering a failure. */
 RG_MUST enum rg_err rg_call_txn_try(struct rg_call *call);
+/** Whether the answer may say what only callers and this machine are to know: a credential was taken, or the peer is on it. A reverse
+ * proxy on this machine must not pass on what it is told so. */
+bool rg_call_is_trusted(const struct rg_call *call);
 /** A number in decimal, not terminated; its length. */
 size_t rg_api_decimal(char to[24], uint64_t number);
 /** Log that a credential was refused; so many a second. (auth.c) */

@@ -51,6 +51,44 @@ bool rg_http_authority_ok(struct rg_span authority)
     return all_of(authority, HOST);
 }
 
+/* The byte at *i, of which a dot and a slash may be percent-encoded; *i is then past it. */
+static uint8_t path_byte(struct rg_span path, size_t *i)
+{
+    uint8_t c = path.p[*i];
+
+    if (c == '%' && path.n - *i >= 3 && path.p[*i + 1] == '2') {
+        uint8_t low = path.p[*i + 2] | 0x20;
+
+        if (low == 'e' || low == 'f') {
+            *i += 3;
+            return low == 'e' ? '.' : '/';
+        }
+    }
+    (*i)++;
+    return c;
+}
+
+bool rg_http_path_plain(struct rg_span path)
+{
+    size_t length = 0, dots = 0; /* of the segment */
+    bool begun = false;          /* behind the first slash */
+
+    for (size_t i = 0; i < path.n;) {
+        uint8_t c = path_byte(path, &i);
+
+        if (c != '/') {
+            length++;
+            dots += c == '.';
+            continue;
+        }
+        if (begun && (length == 0 || (length <= 2 && dots == length)))
+            return false;
+        begun = true;
+        length = dots = 0;
+    }
+    return length == 0 || length > 2 || dots != length;
+}
+
 bool rg_http_target_split(struct rg_request *req, struct rg_span target)
 {
     const uint8_t *mark = target.n > 0 ? memchr(target.p, '?', target.n) : NULL;
@@ -63,7 +101,7 @@ bool rg_http_target_split(struct rg_request *req, struct rg_span target)
         req->path.n = (size_t)(mark - target.p);
         req->query = rg_span(mark + 1, target.n - req->path.n - 1);
     }
-    return true;
+    return rg_http_path_plain(req->path);
 }
 
 /* "http://authority/path?query". RFC 9112 §3.2.2: a server MUST accept the absolute-form. */
@@ -130,8 +168,10 @@ static enum rg_http1_event take_line(struct rg_http1 *p, struct rg_span line)
         return refuse(p, 501, "method not implemented");
     if (target.n == 0 || !all_of(target, TARGET))
         return refuse(p, 400, "malformed request target");
+    if (target.p[0] == '/' && !rg_http_target_split(req, target))
+        return refuse(p, 400, "a path with empty segments, or with dots for one, is not taken");
     if (target.p[0] == '/')
-        (void)rg_http_target_split(req, target);
+        ;
     else if (rg_span_is(target, "*") && rg_span_is(req->method, "OPTIONS"))
         req->path = target;
     else if (!take_absolute(req, target))

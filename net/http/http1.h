@@ -66,7 +66,10 @@ const char *rg_http_reason(int status);
 bool rg_http_header_sendable(const struct rg_http_header *header);
 /** Whether this server takes the method at all; others are answered 501. */
 bool rg_http_method_known(struct rg_span method);
-/** Split a request target at its first '?' into path and query of req. False: a byte that no target may hold. */
+/** Whether everybody reads a path alike: no empty segment within it, none of one or two dots, not percent-encoded either. */
+bool rg_http_path_plain(struct rg_span path);
+/** Split a request target at its first '?' into path and query of req. False: a byte that no target may hold, or a path that is not
+ * plain. */
 bool rg_http_target_split(struct rg_request *req, struct rg_span target);
 /** Whether an authority (Host, :authority) holds only what a host and port may. */
 bool rg_http_authority_ok(struct rg_span authority);

@@ -42,7 +42,7 @@ void rg_v1_readyz(struct rg_call *call)
         why = err == RG_ENOTFOUND || err == RG_EUNREADY ? "the instance is not created yet" : "the state cannot be read";
     }
     call->outcome = RG_EUNREADY;
-    snprintf(text, sizeof text, "%s\n", why[0] != '\0' ? why : "not ready");
+    snprintf(text, sizeof text, "%s\n", why[0] != '\0' && rg_call_is_trusted(call) ? why : "not ready");
     rg_answer_head_init(&head, call, 503, "text/plain");
     rg_answer_head_add(&head, "retry-after", rg_span_str("1"));
     rg_answer_head_reply(&head, call, rg_span_str(text));
@@ -87,12 +87,6 @@ void rg_v1_birth(struct rg_call *call)
     rg_call_answer(call, 200);
 }
 
-static bool peer_is_loopback(const char *peer)
-{
-    return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]:", 6) == 0 || strncmp(peer, "::1:", 4) == 0 ||
-           strncmp(peer, "[::ffff:127.", 12) == 0 || strncmp(peer, "::ffff:127.", 11) == 0;
-}
-
 void rg_v1_metrics(struct rg_call *call)
 {
     struct rg_errctx ctx = {{0}};
@@ -100,7 +94,7 @@ void rg_v1_metrics(struct rg_call *call)
 
     /* From this machine it is free to read, so that an agent needs no credential.
      * A reverse proxy on this machine must not pass it on. */
-    if (!peer_is_loopback(call->req->peer) || call->authorization.p != NULL) {
+    if (call->req->handed || !rg_peer_is_loopback(call->req->peer) || call->authorization.p != NULL) {
         err = rg_auth_check(call, &ctx);
         if (err) {
             rg_auth_log_refusal(call, err, rg_errctx_text(&ctx, err));

@@ -1,6 +1,6 @@
-/* net/api/relay_wire: any bytes are a request or an answer within an HTTP server's bounds, or are refused; what decodes encodes and
+/* net/relay/wire: any bytes are a request or an answer within an HTTP server's bounds, or are refused; what decodes encodes and
  * decodes to the same. */
-#include "net/api/relay_wire.h"
+#include "net/relay/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -96,10 +96,15 @@ static const struct {
     {"good, reading", {"GET", "/v1/accounts", "", "AKIAREAD", "read-secret", "sso", "us-east-1", ""}, 200, NULL},
     {"wrong service", {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "s3", "us-east-1", ""}, 403, "InvalidSignature"},
     {"wrong secret", {"GET", "/v1/accounts", "", API_KEY, "another", "sso", "us-east-1", ""}, 403, "InvalidSignature"},
-    {"unknown key",
+    {"unknown key, as a wrong signature",
      {"GET", "/v1/accounts", "", "AKIANOBODY", API_SECRET, "sso", "us-east-1", ""},
      403,
-     "UnrecognizedClient"},
+     "InvalidSignature"},
+    {"a region that there is not", {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "sso", "mars-1", ""}, 403, "InvalidSignature"},
+    {"an unsigned header of ours",
+     {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "sso", "us-east-1", "", .more = "Regent-Max-Stale-Ms: 5\r\n"},
+     403,
+     "InvalidSignature"},
     {"stale",
      {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "sso", "us-east-1", "", .age_s = 400},
      403,
@@ -134,7 +139,7 @@ static const struct {
     {"a key that has no secret",
      {"GET", "/v1/accounts", "", "AKIABARE", "any", "sso", "us-east-1", ""},
      403,
-     "UnrecognizedClient"},
+     "InvalidSignature"},
 };
 
 CASE(.setup = open_all, .teardown = af_close);
@@ -178,7 +183,7 @@ TEST(a_changed_secret_counts_at_once)
     for (int i = 0; i < 6; i++) {
         send_signed(&a, &request);
         ck_assert_int_eq(a.status, 403);
-        ck_assert_str_eq(text_at(a.json, "code"), "UnrecognizedClient");
+        ck_assert_str_eq(text_at(a.json, "code"), "InvalidSignature");
         answer_free(&a);
         ask(&a, "GET", "/v1/accounts", ""); /* the token of the same credential */
         ck_assert_int_eq(a.status, 403);
@@ -360,4 +365,81 @@ TEST(open_pages_need_no_credential)
     ask_raw(&a, "GET", "/v1/status", "", "", 0);
     ck_assert_int_eq(a.status, 401);
     answer_free(&a);
+}
+
+/* ---- what is refused says no more than it must ---- */
+
+TEST(a_key_that_is_not_known_is_refused_as_a_wrong_signature_is)
+{
+    const struct signed_request known = {"GET", "/v1/accounts", "", API_KEY, "another", "sso", "us-east-1", ""};
+    const struct signed_request unknown = {"GET", "/v1/accounts", "", "AKIANOBODY", "another", "sso", "us-east-1", ""};
+    struct answer a, b;
+
+    send_signed(&a, &known);
+    send_signed(&b, &unknown);
+    ck_assert_int_eq(a.status, b.status);
+    ck_assert_str_eq(text_at(a.json, "code"), text_at(b.json, "code"));
+    ck_assert_str_eq(text_at(a.json, "message"), text_at(b.json, "message"));
+    answer_free(&a);
+    answer_free(&b);
+}
+
+/* ---- a signature is good for one write ---- */
+
+TEST(a_signed_write_is_taken_once)
+{
+    static struct signed_request write = {"PUT", "/v1/accounts/333333333333", "", API_KEY, API_SECRET, "regent", "us-east-1",
+                                          "{\"name\":\"x\"}"};
+    struct answer a;
+
+    for (int i = 0; i < 3; i++) { /* within one second or two: the same bytes at least once again */
+        send_signed(&a, &write);
+        if (i == 0)
+            ck_assert_msg(a.status / 100 == 2, "%d %s", a.status, (char *)a.body.data);
+        if (a.status / 100 != 2) {
+            ck_assert_int_eq(a.status, 403);
+            ck_assert_ptr_nonnull(strstr(text_at(a.json, "message"), "used before"));
+        }
+        if (i == 2)
+            ck_assert_uint_lt(af.node.submitted, 3);
+        answer_free(&a);
+    }
+    write.age_s = 100; /* signed otherwise */
+    send_signed(&a, &write);
+    ck_assert_int_eq(a.status / 100, 2);
+    answer_free(&a);
+}
+
+TEST(a_signed_read_may_be_repeated)
+{
+    const struct signed_request read = {"GET", "/v1/accounts", "", API_KEY, API_SECRET, "regent", "us-east-1", ""};
+    struct answer a;
+
+    for (int i = 0; i < 3; i++) {
+        send_signed(&a, &read);
+        ck_assert_int_eq(a.status, 200);
+        answer_free(&a);
+    }
+}
+
+/* ---- tokens that are tried out ---- */
+
+TEST(tokens_are_not_tried_out_quickly)
+{
+    unsigned limited = 0;
+    struct answer a;
+
+    ask(&a, "GET", "/v1/accounts", ""); /* let in before */
+    ck_assert_int_eq(a.status, 200);
+    answer_free(&a);
+    for (int i = 0; i < 40; i++) {
+        char headers[64];
+
+        snprintf(headers, sizeof headers, "Authorization: Bearer guess-%d\r\n", i);
+        ask_raw(&a, "GET", "/v1/accounts", headers, "", 0);
+        ck_assert(a.status == 403 || a.status == 429);
+        limited += a.status == 429;
+        answer_free(&a);
+    }
+    ck_assert_uint_gt(limited, 0);
 }

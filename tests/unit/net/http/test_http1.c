@@ -500,3 +500,21 @@ TEST(chunks_are_framed)
     ck_assert_uint_eq(b.len, 6 + sizeof big + 2);
     ck_assert(memcmp(b.data, "1000\r\n", 6) == 0);
 }
+
+static const struct {
+    const char *path;
+    bool plain;
+} paths[] = {
+    {"/", true}, {"/v1/accounts", true}, {"/v1/accounts/", true}, {"/v1/a.b", true}, {"/v1/...", true}, {"/v1/.a", true}, {"/v1/a%2Fb", true},
+    {"/v1/%2e%2e%2e", true}, {"//", false}, {"//v1", false}, {"/v1//accounts", false}, {"/v1/./accounts", false}, {"/v1/../accounts", false},
+    {"/.", false}, {"/..", false}, {"/v1/..", false}, {"/v1/%2e/a", false}, {"/v1/%2E%2e/a", false}, {"/v1/.%2e", false}, {"/v1%2f/a", false},
+    {"/v1/%2Fa", false}, {"/v1/a%2f%2E%2E%2fb", false}, {"/%2", true}, {"/%", true},
+};
+
+LOOP(a_path_that_everybody_reads_alike, RG_LEN(paths))
+{
+    struct rg_request req = {.n_headers = 0};
+
+    ck_assert_msg(rg_http_path_plain(rg_span_str(paths[_i].path)) == paths[_i].plain, "%s", paths[_i].path);
+    ck_assert(rg_http_target_split(&req, rg_span_str(paths[_i].path)) == paths[_i].plain);
+}

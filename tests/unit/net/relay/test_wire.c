@@ -1,6 +1,6 @@
-/* net/api/relay_wire: what a client asked arrives as it was asked; what no parser would have made is none. */
+/* net/relay/wire: what a client asked arrives as it was asked; what no parser would have made is none. */
 #include "base/tlv.h"
-#include "net/api/relay_wire.h"
+#include "net/relay/wire.h"
 #include "tests/lib/check_main.h"
 
 static struct rg_buf wire;

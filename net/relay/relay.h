@@ -1,4 +1,4 @@
-/* net/api/relay.h: writes that a client sent to a node which does not lead, passed on to the leader of the same region and answered
+/* net/relay/relay.h: writes that a client sent to a node which does not lead, passed on to the leader of the same region and answered
  * through. No AWS SDK follows a 421; within a region nobody has to know which node leads.
  *
  * The request travels whole, over the link, once: whoever gets one either leads or refuses it. The leader believes nothing about it: it
@@ -6,8 +6,8 @@
  * write. What is under way is bounded on either side in number, bytes and time, by the same figures.
  *
  * On the raft thread, but where it says otherwise. */
-#ifndef REGENT_NET_API_RELAY_H
-#define REGENT_NET_API_RELAY_H
+#ifndef REGENT_NET_RELAY_RELAY_H
+#define REGENT_NET_RELAY_RELAY_H
 
 #include "base/log.h"
 #include "net/http/server.h"

@@ -1,9 +1,9 @@
-/* net/api/relay_wire.h: the bytes of a request that one node passes on to another of its region, and of its answer (net/api/relay.h).
+/* net/relay/wire.h: the bytes of a request that one node passes on to another of its region, and of its answer (net/relay/relay.h).
  *
  * A message of RG_LINK_RELAY: u8 type, u64 number (little-endian, not 0), fields (base/tlv.h). Names and values of headers take turns, in
  * their order. What is decoded is as an HTTP parser would have made it: no byte in it can end a line or a header. */
-#ifndef REGENT_NET_API_RELAY_WIRE_H
-#define REGENT_NET_API_RELAY_WIRE_H
+#ifndef REGENT_NET_RELAY_WIRE_H
+#define REGENT_NET_RELAY_WIRE_H
 
 #include "net/http/server.h"
 

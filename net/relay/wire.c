@@ -1,8 +1,9 @@
-#include "net/api/relay_wire.h"
+#include "net/relay/wire.h"
 
 #include <stdio.h>
 
 #include "base/tlv.h"
+#include "net/http/http1.h"
 
 enum {
     F_METHOD = 1, F_PATH = 2, F_QUERY = 3, F_AUTHORITY = 4, F_NAME = 5, F_VALUE = 6, F_BODY = 7, F_PEER = 8,
@@ -51,7 +52,7 @@ static bool has(struct rg_span text, char c) { return text.n > 0 && memchr(text.
 
 static bool is_path(struct rg_span path)
 {
-    return path.n > 0 && path.p[0] == '/' && is_visible(path) && !has(path, '?') && !has(path, '#');
+    return path.n > 0 && path.p[0] == '/' && is_visible(path) && !has(path, '?') && !has(path, '#') && rg_http_path_plain(path);
 }
 
 /* ---- writing ---- */

@@ -1,8 +1,8 @@
-#include "net/api/relay.h"
+#include "net/relay/relay.h"
 
 #include <stdatomic.h>
 
-#include "net/api/relay_wire.h"
+#include "net/relay/wire.h"
 
 enum { PEERS_MAX = 64, FIELDS_AT = 9 };
 
