@@ -40,6 +40,14 @@ def propose(cmd, number=1):
     return message("PROPOSE", struct.pack("<QI", number, len(cmd)) + cmd)
 
 
+def passed_on(method, path, headers, body, number=1):
+    """A client's request as a node of a region passes it on to another one: on channel 2."""
+    out = struct.pack("<BQ", 1, number) + field(1, method) + field(2, path) + field(8, "127.0.0.1:9")
+    for name, value in headers.items():
+        out += field(5, name) + field(6, value)
+    return out + field(7, body)
+
+
 def fence(epoch, ceded=0, number=7):
     return message("FENCE", struct.pack("<QQQ", number, epoch, ceded))
 

@@ -79,3 +79,11 @@ TEST(the_address_is_told_without_its_port)
     rg_peer_address("", text);
     ck_assert_str_eq(text, "");
 }
+
+static const struct {
+    const char *peer;
+    bool here;
+} places[] = {{"127.0.0.1:5", true}, {"127.9.9.9:5", true}, {"[::1]:5", true}, {"[::ffff:127.0.0.1]:5", true}, {"128.0.0.1:5", false},
+              {"10.127.0.1:5", false}, {"[::12]:5", false}, {"[2001:db8::1]:5", false}, {"[::ffff:10.0.0.1]:5", false}, {"", false}};
+
+LOOP(who_is_on_this_machine, RG_LEN(places)) { ck_assert(rg_peer_is_loopback(places[_i].peer) == places[_i].here); }
