@@ -233,6 +233,23 @@ static enum rg_err open_keys(struct daemon *d, struct rg_errctx *ctx)
     return err ? err : rg_vault_open(d->vault, &d->keys, ctx);
 }
 
+/* In the folder that systemd made for this unit alone; else under a name that is known, in a folder that is everybody's: whoever else makes
+ * it first is refused by its owner. */
+static bool place_state(struct rg_config *c)
+{
+    const char *runtime = getenv("RUNTIME_DIRECTORY");
+    int n;
+
+    if (runtime != NULL && runtime[0] == '/' && strchr(runtime, ':') == NULL)
+        n = snprintf(c->state_dir, sizeof c->state_dir, "%s/state", runtime);
+    else if (runtime != NULL && runtime[0] != '\0')
+        return false;
+    else
+        n = snprintf(c->state_dir, sizeof c->state_dir, "/dev/shm/regent-%u-%s-%llu", (unsigned)getuid(), c->cluster,
+                     (unsigned long long)c->id);
+    return n > 0 && (size_t)n < sizeof c->state_dir;
+}
+
 static enum rg_err load_config(struct daemon *d, struct rg_errctx *ctx)
 {
     struct rg_config *c = &d->config;
@@ -240,9 +257,8 @@ static enum rg_err load_config(struct daemon *d, struct rg_errctx *ctx)
 
     if (err)
         return err;
-    if (c->state_dir[0] == '\0')
-        snprintf(c->state_dir, sizeof c->state_dir, "/dev/shm/regent-%u-%s-%llu", (unsigned)getuid(), c->cluster,
-                 (unsigned long long)c->id);
+    if (c->state_dir[0] == '\0' && !place_state(c))
+        return rg_fail(ctx, RG_EINVALID, "RUNTIME_DIRECTORY: is no place for the state: give the configuration a state_dir");
     d->log.min = c->log_level;
     if (rg_secret_process(c->cores) != RG_OK)
         return rg_fail(ctx, RG_EINTERNAL, "core dumps of this process cannot be turned off");

@@ -475,7 +475,7 @@ static const struct rg_option init_options[] = {
     {"link", "ADDR:PORT", "where it takes links (default 0.0.0.0:9443)", "0.0.0.0:9443"},
     {"advertise", "HOST:PORT", "where other regions reach its link (default: --link)"},
     {"url", "URL", "where clients reach it (default: from --https, or --advertise's host)"},
-    {"state-dir", "DIR", "memory file system for its state (default: below /dev/shm)"},
+    {"state-dir", "DIR", "memory file system for its state (default: the unit's, or below /dev/shm)"},
     {NULL}};
 
 const struct rg_command rg_node_commands[] = {
