@@ -366,7 +366,7 @@ void rg_conn_refuse(struct conn *c, const char *why)
     rg_sm_move(&c->sm, CONN_LINGER);
     c->since_ms = now_ms(c);
     c->lingered = true;
-    if (++c->links->lingerers > LINGERERS_MAX)
+    if (++c->links->lingerers > RG_MIN((unsigned)LINGERERS_MAX, c->links->config.strangers_max))
         close_lingerer(c->links);
     if (rg_conn_state(c) == CONN_CLOSED)
         return;
