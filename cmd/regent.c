@@ -21,6 +21,7 @@ static const struct rg_command own_commands[] = {
 static const struct rg_command *const tables[] = {
     rg_dev_commands,      rg_dev_add_commands,  rg_dev_ready_commands, rg_dev_link_commands, rg_dev_proxy_commands, rg_tour_commands,
     rg_import_commands,   rg_access_commands,   rg_status_commands,    rg_found_commands,    rg_region_commands,    rg_node_commands,
+    rg_requests_commands,
     rg_reset_commands,    rg_vouch_commands,    rg_takeover_commands,  rg_settings_commands, rg_runbook_commands,   rg_probe_commands,
     rg_intent_commands,   rg_lost_commands,     rg_bench_commands,     rg_inspect_commands,  own_commands};
 

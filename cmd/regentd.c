@@ -16,6 +16,7 @@
 #include "base/secret/secret.h"
 #include "cmd/config/config.h"
 #include "cmd/daemon/intents_host.h"
+#include "cmd/daemon/fetch_cert.h"
 #include "cmd/daemon/fetch_key.h"
 #include "cmd/daemon/primary_duties.h"
 #include "cmd/daemon/key_server.h"
@@ -221,6 +222,38 @@ static void more_metrics(void *arg, struct rg_buf *out)
 
 /* ---- start ---- */
 
+static volatile sig_atomic_t ended; /* by a signal, while no loop runs that takes it */
+
+static void on_plain_signal(int number)
+{
+    (void)number;
+    ended = 1;
+}
+
+/* From one life to the next, and while a new identity is asked for: then a signal ends it cleanly. In a life libuv takes them, and
+ * leaves them without a handler when its loop is closed; while a state is built up they end the process, as they always did. */
+static void take_signals(bool take)
+{
+    struct sigaction action = {.sa_handler = take ? on_plain_signal : SIG_DFL};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+}
+
+/* It asked to join, and waits until it is let in: for days, perhaps. */
+static enum rg_err await_cert(struct daemon *d, struct rg_errctx *ctx)
+{
+    enum rg_err err;
+
+    if (!d->config.keystore_fetch || access(d->config.tls_cert, F_OK) == 0 || errno != ENOENT)
+        return RG_OK;
+    take_signals(true);
+    err = rg_fetch_cert(&d->config, &d->log, &ended, ctx);
+    take_signals(false);
+    return err;
+}
+
 static enum rg_err open_keys(struct daemon *d, struct rg_errctx *ctx)
 {
     enum rg_err err = rg_vault_new(d->key_process.fd, &d->vault, ctx);
@@ -381,6 +414,7 @@ static enum rg_err open_api(struct daemon *d, struct rg_errctx *ctx)
                                .workers = c->workers,
                                .io = rg_host_io(d->host),
                                .data_dir = c->data_dir,
+                               .request_ms = (int64_t)c->request_h * 3600000,
                                .region_ops = &rg_regions_ops,
                                .region_arg = d->regions,
                                .intents = d->intents.intents,
@@ -535,25 +569,6 @@ static enum rg_err open_regions(struct daemon *d)
     return rg_regions_new(&rc, &d->regions);
 }
 
-static volatile sig_atomic_t ended; /* by a signal, while no loop runs that takes it */
-
-static void on_plain_signal(int number)
-{
-    (void)number;
-    ended = 1;
-}
-
-/* From one life to the next, and while a new identity is asked for: then a signal ends it cleanly. In a life libuv takes them, and
- * leaves them without a handler when its loop is closed; while a state is built up they end the process, as they always did. */
-static void take_signals(bool take)
-{
-    struct sigaction action = {.sa_handler = take ? on_plain_signal : SIG_DFL};
-
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-}
-
 /* A node that was replaced gets its new identity before anything of the old one is opened; one whose directory is empty is told what it
  * is. */
 static enum rg_err come_back(struct daemon *d, struct rg_errctx *ctx)
@@ -590,6 +605,8 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
     take_signals(false);
     if (!err)
         err = read_ca(d, ctx);
+    if (!err)
+        err = await_cert(d, ctx);
     if (!err)
         err = open_keys(d, ctx);
     d->mark = rg_birthing_mark(&d->config, &d->log);

@@ -215,7 +215,7 @@ static enum rg_err ca_check(const struct pair *ca, const char *cert_path, struct
 static enum rg_err alt_names(struct rg_buf *out, const char *uri, const char *dns_names, const char *ips,
                              struct rg_errctx *ctx)
 {
-    rg_buf_printf(out, "URI:%s,DNS:localhost,IP:127.0.0.1,IP:::1", uri);
+    rg_buf_printf(out, "URI:%s", uri);
     while (dns_names != NULL) {
         size_t n = strcspn(dns_names, ",");
 
@@ -290,6 +290,12 @@ enum rg_err rg_pki_node_create(const char *ca_cert_path, const char *ca_key_path
 
     rg_buf_init(&names, 4096);
     err = node_names(cluster_id, region, raft_id, dns_name, ips, name, &names, ctx);
+    if (!err) { /* behind the NUL that ends them */
+        names.len--;
+        rg_buf_put_str(&names, ",DNS:localhost,IP:127.0.0.1,IP:::1");
+        rg_buf_put_u8(&names, 0);
+        err = names.err;
+    }
     if (!err)
         err = pair_read(ca_cert_path, ca_key_path, &ca, ctx);
     if (!err)

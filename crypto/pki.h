@@ -35,7 +35,7 @@ RG_MUST enum rg_err rg_pki_csr_check(struct rg_span csr, struct rg_errctx *ctx);
 /** Whether rg_pki_sign could sign with this CA. */
 RG_MUST enum rg_err rg_pki_ca_check(struct rg_span ca_cert_pem, struct rg_span ca_key_pem, struct rg_errctx *ctx);
 /**
- * Sign a request: a node's certificate as rg_pki_node_create makes it, for the request's key.
+ * Sign a request: a node's certificate as rg_pki_node_create makes it, for the request's key, and with no names but those given.
  * dns_name   comma-separated, may be NULL; ips likewise
  * ret_cert   own: rg_pki_cert_free
  * RG_EINVALID: what is wrong with the request, a name, or the CA.
@@ -61,6 +61,30 @@ RG_MUST enum rg_err rg_pki_cert_check(struct rg_span ca_pem, struct x509_st *cer
 RG_MUST enum rg_err rg_pki_sign_text(struct rg_span key_pem, struct rg_span text, struct rg_buf *signature,
                                      struct rg_errctx *ctx);
 bool rg_pki_verify_text(struct x509_st *cert, struct rg_span text, struct rg_span signature);
+/** The same, of the key that a request for a certificate is for. */
+bool rg_pki_verify_csr_text(struct rg_span csr, struct rg_span text, struct rg_span signature);
+
+/* Whose a certificate must be. All borrowed. */
+struct rg_pki_own {
+    struct rg_span ca_pem, key_pem;
+    const char *cluster_id, *region;
+    uint64_t id;
+};
+/** Whether a certificate is by the CA, for this key, and names this node. RG_EPEER says why not. */
+RG_MUST enum rg_err rg_pki_cert_check_own(const struct rg_pki_own *own, struct rg_span pem, struct rg_errctx *ctx);
+
+/** SHA-256 of a public key (SubjectPublicKeyInfo, DER): of a request's, a certificate's, a private one (PEM). False: there is none. */
+bool rg_pki_csr_key_sha256(struct rg_span csr, uint8_t ret_sha256[32]);
+bool rg_pki_cert_key_sha256(struct x509_st *cert, uint8_t ret_sha256[32]);
+bool rg_pki_private_key_sha256(struct rg_span key_pem, uint8_t ret_sha256[32]);
+/** Its first 100 bits as people compare them: "ABCDE-FGHIJ-KLMNO-PQRST", of A-Z and 2-7. */
+#define RG_PKI_FINGERPRINT_BYTES 24
+void rg_pki_fingerprint(const uint8_t sha256[32], char ret_text[RG_PKI_FINGERPRINT_BYTES]);
+/** Whether this is what somebody typed: all of it, in letters of either case, with or without what stands between. */
+bool rg_pki_fingerprint_is(const char *text, const uint8_t sha256[32]);
+
+/** What a node signs that asks for its certificate (POST /v1/join/collect): "regent-collect-1", cluster, id, at; each ends a line. */
+void rg_pki_collect_text(struct rg_span cluster_id, uint64_t id, int64_t at, struct rg_buf *out);
 
 /* What a node that comes back signs with the key it had (POST /v1/rejoin). */
 struct rg_pki_rejoin {

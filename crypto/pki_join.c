@@ -74,6 +74,99 @@ enum rg_err rg_pki_key_csr(struct rg_buf *key_pem, struct rg_buf *csr_pem, struc
     return err ? rg_ossl_fail(ctx, err, "a key and a certificate request cannot be made") : RG_OK;
 }
 
+/* NULL: it is no request. Its signature is not looked at. */
+static EVP_PKEY *request_key(struct rg_span csr)
+{
+    BIO *bio = reader(csr);
+    X509_REQ *req = NULL;
+    EVP_PKEY *key;
+
+    if (bio != NULL && csr.p[0] == 0x30)
+        req = d2i_X509_REQ_bio(bio, NULL);
+    else if (bio != NULL)
+        req = PEM_read_bio_X509_REQ(bio, NULL, no_passphrase, NULL);
+    key = req != NULL ? X509_REQ_get_pubkey(req) : NULL;
+    X509_REQ_free(req);
+    BIO_free(bio);
+    ERR_clear_error();
+    return key;
+}
+
+/* ---- which key it is ---- */
+
+/* Of its SubjectPublicKeyInfo. False: there is none. */
+static bool key_sha256(EVP_PKEY *key, uint8_t ret_sha256[RG_SHA256_BYTES])
+{
+    unsigned char *der = NULL;
+    int n = key != NULL ? i2d_PUBKEY(key, &der) : 0;
+
+    if (n > 0)
+        rg_sha256(rg_span(der, (size_t)n), ret_sha256);
+    OPENSSL_free(der);
+    ERR_clear_error();
+    return n > 0;
+}
+
+bool rg_pki_csr_key_sha256(struct rg_span csr, uint8_t ret_sha256[RG_SHA256_BYTES])
+{
+    EVP_PKEY *key = request_key(csr);
+    bool ok = key_sha256(key, ret_sha256);
+
+    EVP_PKEY_free(key);
+    return ok;
+}
+
+bool rg_pki_cert_key_sha256(struct x509_st *cert, uint8_t ret_sha256[RG_SHA256_BYTES])
+{
+    return cert != NULL && key_sha256(X509_get0_pubkey(cert), ret_sha256);
+}
+
+bool rg_pki_private_key_sha256(struct rg_span key_pem, uint8_t ret_sha256[RG_SHA256_BYTES])
+{
+    BIO *bio = reader(key_pem);
+    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    bool ok = key_sha256(key, ret_sha256);
+
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+    ERR_clear_error();
+    return ok;
+}
+
+/* Five bits a letter, RFC 4648's alphabet, in fives. */
+void rg_pki_fingerprint(const uint8_t sha256[RG_SHA256_BYTES], char ret_text[RG_PKI_FINGERPRINT_BYTES])
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    size_t at = 0;
+
+    for (size_t i = 0; i < 20; i++) {
+        unsigned bit = (unsigned)i * 5, two = (unsigned)sha256[bit / 8] << 8 | sha256[bit / 8 + 1];
+
+        if (i > 0 && i % 5 == 0)
+            ret_text[at++] = '-';
+        ret_text[at++] = letters[two >> (11 - bit % 8) & 31];
+    }
+    ret_text[at] = '\0';
+}
+
+bool rg_pki_fingerprint_is(const char *text, const uint8_t sha256[RG_SHA256_BYTES])
+{
+    char own[RG_PKI_FINGERPRINT_BYTES];
+    const char *at = own;
+
+    rg_pki_fingerprint(sha256, own);
+    for (; *text != '\0'; text++) {
+        char c = *text >= 'a' && *text <= 'z' ? (char)(*text - 'a' + 'A') : *text;
+
+        if (c == '-' || c == ' ')
+            continue;
+        at += *at == '-';
+        if (*at == '\0' || c != *at++)
+            return false;
+    }
+    return *at == '\0';
+}
+
 /* ---- certificates as bytes ---- */
 
 struct x509_st *rg_pki_cert_decode(struct rg_span bytes)
@@ -146,6 +239,24 @@ enum rg_err rg_pki_cert_check(struct rg_span ca_pem, struct x509_st *cert, struc
 
 /* ---- proofs ---- */
 
+enum rg_err rg_pki_cert_check_own(const struct rg_pki_own *own, struct rg_span pem, struct rg_errctx *ctx)
+{
+    uint8_t of_cert[RG_SHA256_BYTES], of_key[RG_SHA256_BYTES];
+    X509 *cert = rg_pki_cert_decode(pem);
+    struct rg_pki_name name;
+    enum rg_err err;
+
+    if (cert == NULL)
+        return rg_fail(ctx, RG_EPEER, "the primary's answer holds no certificate");
+    err = rg_pki_cert_check(own->ca_pem, cert, &name, ctx);
+    if (!err && (strcmp(name.cluster_id, own->cluster_id) != 0 || strcmp(name.region, own->region) != 0 || name.raft_id != own->id ||
+                 !rg_pki_cert_key_sha256(cert, of_cert) || !rg_pki_private_key_sha256(own->key_pem, of_key) ||
+                 !rg_equal_ct(of_cert, of_key, sizeof of_key)))
+        err = rg_fail(ctx, RG_EPEER, "the primary's answer holds another node's certificate");
+    X509_free(cert);
+    return err;
+}
+
 enum rg_err rg_pki_sign_text(struct rg_span key_pem, struct rg_span text, struct rg_buf *signature, struct rg_errctx *ctx)
 {
     EVP_PKEY *key = rg_ossl_private_key(key_pem);
@@ -169,9 +280,8 @@ enum rg_err rg_pki_sign_text(struct rg_span key_pem, struct rg_span text, struct
     return err;
 }
 
-bool rg_pki_verify_text(struct x509_st *cert, struct rg_span text, struct rg_span signature)
+static bool verify_text(EVP_PKEY *key, struct rg_span text, struct rg_span signature)
 {
-    EVP_PKEY *key = X509_get0_pubkey(cert);
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     bool ok = key != NULL && md != NULL && EVP_DigestVerifyInit(md, NULL, rg_ossl_sha256(), NULL, key) == 1 &&
               EVP_DigestVerify(md, signature.p, signature.n, text.p, text.n) == 1;
@@ -179,6 +289,25 @@ bool rg_pki_verify_text(struct x509_st *cert, struct rg_span text, struct rg_spa
     EVP_MD_CTX_free(md);
     ERR_clear_error();
     return ok;
+}
+
+bool rg_pki_verify_text(struct x509_st *cert, struct rg_span text, struct rg_span signature)
+{
+    return verify_text(X509_get0_pubkey(cert), text, signature);
+}
+
+bool rg_pki_verify_csr_text(struct rg_span csr, struct rg_span text, struct rg_span signature)
+{
+    EVP_PKEY *key = request_key(csr);
+    bool ok = verify_text(key, text, signature);
+
+    EVP_PKEY_free(key);
+    return ok;
+}
+
+void rg_pki_collect_text(struct rg_span cluster_id, uint64_t id, int64_t at, struct rg_buf *out)
+{
+    rg_buf_printf(out, "regent-collect-1\n%.*s\n%llu\n%lld\n", RG_SPAN_ARG(cluster_id), (unsigned long long)id, (long long)at);
 }
 
 void rg_pki_rejoin_text(const struct rg_pki_rejoin *r, struct rg_buf *out)

@@ -105,6 +105,19 @@ static enum rg_err check_token(struct rg_cli *cli)
     return RG_OK;
 }
 
+/* "a,b": each a text of the array. */
+static void put_names(struct rg_json_writer *j, const char *names)
+{
+    rg_json_array(j, "hosts");
+    for (const char *at = names; *at != '\0';) {
+        size_t n = strcspn(at, ",");
+
+        rg_json_span(j, NULL, rg_span(at, n));
+        at += n + (at[n] == ',');
+    }
+    rg_json_end(j);
+}
+
 static enum rg_err token(struct rg_cli *cli)
 {
     const char *urls[RG_CLUSTER_REGIONS_MAX];
@@ -119,6 +132,8 @@ static enum rg_err token(struct rg_cli *cli)
     rg_json_object(&j, NULL);
     rg_json_str(&j, "region", cli->arg[0]);
     rg_json_u64(&j, "ttlSeconds", rg_opt_number(cli, "ttl"));
+    if (rg_opt(cli, "name") != NULL)
+        put_names(&j, rg_opt(cli, "name"));
     rg_json_end(&j);
     rg_json_done(&j);
     err = body.err ? body.err : post(cli->cluster, urls, n, "/v1/join-tokens", rg_buf_span(&body), &json, &cli->err);
@@ -126,7 +141,7 @@ static enum rg_err token(struct rg_cli *cli)
         return err;
     if (!rg_cli_json(cli, json)) {
         printf("%s\n", rg_json_cstr(json, "token"));
-        fprintf(stderr, "It lets one node of %s join, once, until %s. On that node's machine:\n"
+        fprintf(stderr, "It lets one node of %s ask to join, once, until %s. On that node's machine:\n"
                         "  regent node init --join - --dir DIR --link ADDRESS:PORT --https ADDRESS:PORT\n",
                 rg_json_cstr(json, "region"), rg_json_cstr(json, "expires"));
     }
@@ -141,6 +156,7 @@ struct init {
     const char *dir, *https, *link, *url, *advertise, *state_dir; /* as given */
     char own_link[128], own_url[160];                            /* where others reach this node */
     char config[512], ca[512], cert[512], key[512], passphrase[512];
+    char fingerprint[RG_PKI_FINGERPRINT_BYTES];
     struct rg_join_offer offer;
     struct rg_buf key_pem, csr; /* own */
     json_t *answer;             /* own */
@@ -241,8 +257,8 @@ static enum rg_err join(struct init *in)
 {
     const struct rg_join_offer *o = &in->offer;
     RG_AUTO_MEM struct rg_cluster *c = calloc(1, sizeof *c);
-    json_t *json = json_pack("{s:s, s:s, s:s%, s:s, s:s}", "secret", o->secret, "region", o->region, "csr", in->csr.data,
-                             in->csr.len, "link", in->own_link, "url", in->own_url);
+    json_t *json = json_pack("{s:s, s:s, s:s%, s:s, s:s, s:s}", "secret", o->secret, "region", o->region, "csr", in->csr.data,
+                             in->csr.len, "link", in->own_link, "url", in->own_url, "release", REGENT_VERSION);
     char *body = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
     enum rg_err err = RG_ENOMEM;
 
@@ -305,27 +321,31 @@ static bool put_config(struct init *in, struct rg_buf *out)
     return ok && put_peer(out, (uint64_t)id, in->offer.region, "learner", in->own_link, in->own_url);
 }
 
-/* The certificate must be for our key and by the CA of the token. */
-static enum rg_err check_cert(struct init *in, struct rg_errctx *ctx)
-{
-    const char *pem = rg_json_cstr(in->answer, "cert");
-    struct x509_st *cert = rg_pki_cert_decode(rg_span_str(pem));
-    struct rg_pki_name name;
-    RG_AUTO_BUF struct rg_buf proof = {.max = 0};
-    enum rg_err err;
+/* A primary of a release before gives it at once; else the node collects it when it is let in. */
+static bool has_cert(const struct init *in) { return json_object_get(in->answer, "cert") != NULL; }
 
-    rg_buf_init(&proof, 256);
-    if (cert == NULL)
-        return rg_fail(ctx, RG_EPEER, "the primary's answer holds no certificate");
-    err = rg_pki_cert_check(rg_span_str(in->offer.ca), cert, &name, ctx);
-    if (!err)
-        err = rg_pki_sign_text(rg_buf_span(&in->key_pem), rg_span_str("mine"), &proof, ctx);
-    if (!err && (strcmp(name.cluster_id, in->offer.cluster) != 0 || strcmp(name.region, in->offer.region) != 0 ||
-                 name.raft_id != (uint64_t)rg_json_number(in->answer, "nodeId") ||
-                 !rg_pki_verify_text(cert, rg_span_str("mine"), rg_buf_span(&proof))))
-        err = rg_fail(ctx, RG_EPEER, "the primary's answer holds another node's certificate");
-    rg_pki_cert_free(cert);
-    return err;
+static enum rg_err write_cert(const struct init *in, struct rg_errctx *ctx)
+{
+    const struct rg_pki_own own = {.ca_pem = rg_span_str(in->offer.ca), .key_pem = rg_buf_span(&in->key_pem),
+                                   .cluster_id = in->offer.cluster, .region = in->offer.region,
+                                   .id = (uint64_t)rg_json_number(in->answer, "nodeId")};
+    struct rg_span cert = rg_json_text(in->answer, "cert");
+    enum rg_err err = rg_pki_cert_check_own(&own, cert, ctx);
+
+    return err ? err : rg_privfile_write(in->cert, "the certificate", RG_PRIVFILE_REPLACE, cert, ctx);
+}
+
+/* What the primary was asked for must be what was asked: by its key. */
+static enum rg_err check_answer(struct init *in, struct rg_errctx *ctx)
+{
+    uint8_t sha256[RG_SHA256_BYTES];
+
+    if (!rg_pki_private_key_sha256(rg_buf_span(&in->key_pem), sha256))
+        return RG_EINTERNAL;
+    rg_pki_fingerprint(sha256, in->fingerprint);
+    if (!has_cert(in) && strcmp(rg_json_cstr(in->answer, "fingerprint"), in->fingerprint) != 0)
+        return rg_fail(ctx, RG_EPEER, "the primary's answer is for another key than this node's");
+    return RG_OK;
 }
 
 static enum rg_err write_passphrase(const char *path, struct rg_errctx *ctx)
@@ -349,7 +369,7 @@ static enum rg_err write_all(struct init *in)
     RG_AUTO_BUF struct rg_buf config = {.max = 0};
     RG_AUTO_MEM struct rg_config *parsed = calloc(1, sizeof *parsed);
     struct rg_errctx *ctx = &in->cli->err;
-    enum rg_err err = parsed != NULL ? check_cert(in, ctx) : RG_ENOMEM;
+    enum rg_err err = parsed != NULL ? check_answer(in, ctx) : RG_ENOMEM;
 
     rg_buf_init(&config, CONFIG_BYTES_MAX);
     if (!err && !put_config(in, &config))
@@ -359,8 +379,8 @@ static enum rg_err write_all(struct init *in)
     if (!err)
         err = rg_privfile_write(in->key, "the private key", RG_PRIVFILE_SECRET | RG_PRIVFILE_REPLACE,
                                 rg_buf_span(&in->key_pem), ctx);
-    if (!err)
-        err = rg_privfile_write(in->cert, "the certificate", RG_PRIVFILE_REPLACE, rg_span_str(rg_json_cstr(in->answer, "cert")), ctx);
+    if (!err && has_cert(in))
+        err = write_cert(in, ctx);
     if (!err)
         err = write_passphrase(in->passphrase, ctx);
     if (!err)
@@ -378,17 +398,26 @@ static void print_done(const struct init *in)
     long long id = rg_json_number(in->answer, "nodeId");
 
     if (in->cli->json) {
-        json_t *json = json_pack("{s:I, s:s, s:s, s:s, s:s}", "nodeId", (json_int_t)id, "region", in->offer.region, "config",
-                                 in->config, "link", in->own_link, "url", in->own_url);
+        json_t *json = json_pack("{s:I, s:s, s:s, s:s, s:s, s:s*}", "nodeId", (json_int_t)id, "region", in->offer.region, "config",
+                                 in->config, "link", in->own_link, "url", in->own_url, "fingerprint",
+                                 has_cert(in) ? NULL : in->fingerprint);
 
         rg_json_print(json, JSON_COMPACT);
         json_decref(json);
         return;
     }
-    printf("Node %lld of region %s is prepared in %s.\n\nNext:\n"
-           "  1. here:    regentd --config %s      it fetches its replica of the key from the primary\n"
-           "  2. anywhere: regent region add %s    copies the state to it and lets it serve\n",
-           id, in->offer.region, in->dir, in->config, in->offer.region);
+    if (has_cert(in)) {
+        printf("Node %lld of region %s is prepared in %s.\n\nNext:\n"
+               "  1. here:    regentd --config %s      it fetches its replica of the key from the primary\n"
+               "  2. anywhere: regent region add %s    copies the state to it and lets it serve\n",
+               id, in->offer.region, in->dir, in->config, in->offer.region);
+        return;
+    }
+    printf("Node %lld of region %s is prepared in %s, and asks to be let in.\n"
+           "Its key's fingerprint: %s\n\nNext:\n"
+           "  1. here:     regentd --config %s      it waits, and fetches its certificate and its replica of the key\n"
+           "  2. anywhere: regent region add %s     asks for the fingerprint, copies the state to it and lets it serve\n",
+           id, in->offer.region, in->dir, in->fingerprint, in->config, in->offer.region);
 }
 
 /* What stays behind of an attempt that failed would only be in the way. */
@@ -467,7 +496,9 @@ static enum rg_err init(struct rg_cli *cli)
 }
 
 static const struct rg_option token_options[] = {
-    {"ttl", "SECONDS", "how long it may be used (default 900)", "900", .min = TTL_S_MIN, .max = TTL_S_MAX}, {NULL}};
+    {"ttl", "SECONDS", "how long it may be used (default 900)", "900", .min = TTL_S_MIN, .max = TTL_S_MAX},
+    {"name", "HOST[,HOST]", "names and addresses that its node may have (default: those it asks for, shown before it is let in)"},
+    {NULL}};
 static const struct rg_option init_options[] = {
     {"join", "FILE", "with a token of `regent region token`; - reads it from standard input"},
     {"dir", "DIR", "folder to make, for its configuration, keys and data"},
@@ -479,12 +510,13 @@ static const struct rg_option init_options[] = {
     {NULL}};
 
 const struct rg_command rg_node_commands[] = {
-    {"region token", "REGION [--ttl SECONDS]", "Make a token that lets one node of a region join, once",
-     "Printed to standard output: whoever has it may join in the region's name.\n"
+    {"region token", "REGION [--ttl SECONDS] [--name HOST[,HOST]]", "Make a token that lets one node of a region ask to join, once",
+     "Printed to standard output: whoever has it may ask in the region's name, and gets nothing before regent region add lets him in.\n"
      "Example: regent region token eu-west-1 | ssh host regent node init --join - --dir /srv/regent --advertise host:9443\n",
      token_options, 1, 1, RG_WHO_CLUSTER, .check = check_token, .run = token},
-    {"node init", "--join FILE|- --dir DIR [OPTIONS]", "Make a node's folder: its key, certificate and configuration",
-     "The region is the token's. The other regions and clients must reach the addresses given.\n"
+    {"node init", "--join FILE|- --dir DIR [OPTIONS]", "Make a node's folder: its key and configuration; and ask to be let in",
+     "The region is the token's. Prints the fingerprint of the node's key, which regent region add asks for. The other regions and\n"
+     "clients must reach the addresses given.\n"
      "Example: regent node init --join - --dir /srv/regent --advertise regent.west.example:9443 < token\n",
      init_options, .check = check_init, .run = init},
     {NULL}};

@@ -3,11 +3,12 @@
 
 #include "base/json.h"
 #include "cmd/admin/admin.h"
+#include "cmd/cli/letting.h"
 #include "cmd/cli/region_ask.h"
 #include "cmd/dev/devproxy.h"
 #include "store/model/region_name.h"
 
-enum { POLL_US = 100000 };
+enum { POLL_US = 100000, FIT_MS_MAX = 60000 /* for a node that was just let in: certificate, key, links */ };
 
 static enum rg_err check_name(struct rg_cli *cli)
 {
@@ -115,10 +116,14 @@ static json_t *add_body(const struct rg_cli *cli)
 static enum rg_err add(struct rg_cli *cli)
 {
     const char *name = cli->arg[0];
-    bool wait = !rg_opt_flag(cli, "no-wait");
+    bool wait = !rg_opt_flag(cli, "no-wait"), let_in;
     json_t *region = NULL;
-    enum rg_err err = rg_region_ask(cli->client, "POST", NULL, "", RG_STEAL(cli->body), &region, &cli->err);
+    enum rg_err err = rg_node_let_in(cli, name, rg_opt(cli, "fingerprint"), &let_in);
 
+    if (!err && let_in)
+        err = rg_region_wait_fit(cli, name, FIT_MS_MAX, "");
+    if (!err)
+        err = rg_region_ask(cli->client, "POST", NULL, "", RG_STEAL(cli->body), &region, &cli->err);
     if (!err && wait) {
         json_decref(RG_STEAL(region));
         err = rg_region_follow(cli, name, true, &region);
@@ -198,7 +203,8 @@ static const struct rg_column list_columns[] = {{"REGION", 20, "name"},
                                                 {"OWNER", 20, "owner", "-"},
                                                 {"URL", 0, "url"},
                                                 {NULL}};
-static const struct rg_option add_options[] = {{"owner", "WHO", "who answers for the region"},
+static const struct rg_option add_options[] = {{"fingerprint", "F", "of its node's key, instead of being asked for it"},
+                                               {"owner", "WHO", "who answers for the region"},
                                                {"description", "TEXT", "what it is for"},
                                                {"wait", NULL, "until it is ACTIVE, showing the progress (the default)"},
                                                {"no-wait", NULL, "return when the adding has begun"},
@@ -212,9 +218,10 @@ static const struct rg_option set_options[] = {{"owner", "WHO", "who answers for
                                                {NULL}};
 
 const struct rg_command rg_region_commands[] = {
-    {"region add", "NAME [--owner WHO] [--description TEXT] [--no-wait]", "Add a region, showing how far it is",
-     "Its node must be prepared and running (regent region preflight NAME says what is missing). The adding goes on by itself,\n"
-     "also when this command is interrupted or the primary restarts.\n",
+    {"region add", "NAME [--fingerprint F] [--owner WHO] [--description TEXT] [--no-wait]", "Add a region, showing how far it is",
+     "Its node must be made (regent node init) and running; regent region preflight NAME says what is missing. It is let in first:\n"
+     "shown, and confirmed by the fingerprint of its key, which its host shows (regent node fingerprint). Then it gets the shared key.\n"
+     "The adding goes on by itself, also when this command is interrupted or the primary restarts.\n",
      add_options, 1, 1, RG_WHO_PRIMARY, RG_REGION_MS_MAX, check_add, .body = add_body, .run = add},
     {"region remove", "NAME [--force] [--yes] [--no-wait]", "Remove a region: its node wipes its key and its data",
      "A node that cannot be reached for a minute (with --force: at once) is removed all the same, and told when it comes back.\n",

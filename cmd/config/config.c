@@ -271,7 +271,7 @@ static enum rg_err get_plain_http(struct reader *r, struct rg_config *c)
 static enum rg_err get_all(struct reader *r, struct rg_config *c)
 {
     char level[16] = "info", memory[16] = "disk";
-    uint64_t workers = 1, heartbeat = 0, election = 0, grace = 72;
+    uint64_t workers = 1, heartbeat = 0, election = 0, grace = 72, request = 24;
     enum rg_err err;
 
 #define GET(call)                                                                                                      \
@@ -313,11 +313,13 @@ static enum rg_err get_all(struct reader *r, struct rg_config *c)
     GET(get_number(r, "raft.heartbeat_ms", false, 10, 60000, &heartbeat));
     GET(get_number(r, "raft.election_ms", false, 50, 600000, &election));
     GET(get_number(r, "removal.grace_hours", false, 0, 8760, &grace));
+    GET(get_number(r, "join.request_hours", false, 1, 8760, &request));
     GET(get_text(r, "log", false, level, sizeof level));
     if (!rg_log_level_parse(level, &c->log_level))
         return fail(r, rg_yaml_get(&r->yaml, "log"), "must be debug, info, warn or error");
     c->workers = (unsigned)workers;
     c->removal_grace_h = (unsigned)grace;
+    c->request_h = (unsigned)request;
     c->heartbeat_ms = (unsigned)heartbeat;
     c->election_ms = (unsigned)election;
     GET(get_peers(r, c));

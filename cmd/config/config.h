@@ -38,6 +38,7 @@ struct rg_config {
     enum rg_log_level log_level;
     char hosts[RG_CONFIG_PATH_MAX]; /* names under which clients ask this node; may be empty: any */
     uint64_t max_staleness_ms; /* reads are refused while what is here may be older; 0: never */
+    unsigned request_h; /* hours after which a node that asks to join, and is not let in and used, is forgotten */
     unsigned removal_grace_h; /* hours between the end of a node that is removed and the destruction of its key and data */
     uint64_t snapshot_entries, snapshot_mb;
     unsigned heartbeat_ms, election_ms;

@@ -1,11 +1,19 @@
 #include "cmd/daemon/key_server.h"
 
 #include "base/base64.h"
+#include "crypto/digest.h"
 #include "crypto/keywrap.h"
 #include "base/json.h"
 #include "store/model/node.h"
 
 enum { CERT_BYTES_MAX = 8192 };
+
+static bool is_admitted(const struct rg_node_row *row, struct x509_st *cert)
+{
+    uint8_t sha256[RG_SHA256_BYTES];
+
+    return row->admitted.n == sizeof sha256 && rg_pki_cert_key_sha256(cert, sha256) && rg_equal_ct(row->admitted.p, sha256, sizeof sha256);
+}
 
 /* The certificate that is given must be the one that the link was opened with: of this node, by the CA, and as its row has it. */
 static enum rg_err check_cert(const struct rg_key_server *s, const struct rg_node_row *row, struct x509_st *cert,
@@ -25,6 +33,8 @@ static enum rg_err check_cert(const struct rg_key_server *s, const struct rg_nod
     if (!err && row->cert.n > 0 && !rg_span_eq(row->cert, rg_buf_span(&der)))
         err = rg_fail(ctx, RG_EPEER, "the certificate is not the one that node %llu was given last",
                       (unsigned long long)row->id);
+    if (!err && row->admitted.n > 0 && !is_admitted(row, cert))
+        err = rg_fail(ctx, RG_EPEER, "the certificate's key is not the one that was let in as node %llu", (unsigned long long)row->id);
     return err;
 }
 
@@ -63,6 +73,9 @@ static enum rg_err find_row(struct rg_txn *txn, uint64_t peer, struct rg_node_ro
     if (!err && !rg_span_is(ret_row->status, "PREPARED") && !rg_span_is(ret_row->status, "MEMBER"))
         return rg_fail(ctx, RG_EDENIED, "node %llu is %.*s: it is given no key any more", (unsigned long long)peer,
                        RG_SPAN_ARG(ret_row->status));
+    /* Whoever came back by itself has its key, or gets it as a member; whoever asks to join was let in by an administrator. */
+    if (!err && rg_span_is(ret_row->status, "PREPARED") && ret_row->admitted.n == 0)
+        return rg_fail(ctx, RG_EDENIED, "node %llu was not let in by an administrator: regent node list", (unsigned long long)peer);
     return err;
 }
 

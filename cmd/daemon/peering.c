@@ -156,7 +156,8 @@ static bool link_in_region(struct rg_peering *p, const char *region, char out[12
     rg_txn_applied(txn, &applied);
     err = rg_node_row_list(txn, &scan);
     while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK)
-        if (rg_span_is(row.region, region) && (rg_span_is(row.status, "MEMBER") || rg_span_is(row.status, "PREPARED")))
+        if (rg_span_is(row.region, region) && !rg_node_row_asks(&row) &&
+            (rg_span_is(row.status, "MEMBER") || rg_span_is(row.status, "PREPARED")))
             found |= text_of(row.link, out, 128);
     rg_scan_end(&scan);
     for (size_t i = 0; applied.index == 0 && !found && i < p->config->n_peers; i++) /* before there is a state */
@@ -170,14 +171,15 @@ static bool link_in_region(struct rg_peering *p, const char *region, char out[12
 static enum rg_err admit(void *arg, uint64_t id, const char *region, struct rg_span cert, struct rg_errctx *ctx)
 {
     struct rg_peering *p = arg;
+    const struct rg_peering_peer *peer = find(p, id);
     RG_AUTO(txn) struct rg_txn *txn = NULL;
     enum rg_err err;
 
     if (p->store == NULL || p->stopping)
         return RG_OK;
     err = rg_txn_begin(p->store, RG_TXN_READ, &txn);
-    return err ? err : rg_standing_check(txn, &(struct rg_standing){.id = id, .region = region, .cert = cert, .peer = find(p, id) != NULL},
-                                         ctx);
+    return err ? err : rg_standing_check(txn, &(struct rg_standing){.id = id, .region = region, .cert = cert, .peer = peer != NULL,
+                                                              .member = peer != NULL && peer->member}, ctx);
 }
 
 /* While no primary can be reached: perhaps it is one that this node does not know, for it was away when everybody it knew was
@@ -223,7 +225,8 @@ static void sync_row(struct rg_peering *p, const struct rg_node_row *row)
     struct rg_peering_peer *peer = find(p, row->id);
     /* One that was removed while it was away is to be told. */
     bool untold = rg_span_is(row->status, "REMOVED") && rg_span_is(row->phase, "untold");
-    bool prepared = rg_span_is(row->status, "PREPARED") || untold;
+    /* Where one that asks to join says it is nobody dials: that is the word of whoever had a token. */
+    bool prepared = (rg_span_is(row->status, "PREPARED") && !rg_node_row_asks(row)) || untold;
     char region[33], link[128];
 
     if (row->id == p->config->id || !text_of(row->region, region, sizeof region) ||
@@ -241,6 +244,8 @@ static void sync_row(struct rg_peering *p, const struct rg_node_row *row)
         rg_links_remove(p->links, peer->id);
         node_down(p, peer);
         peer->id = 0;
+    } else if (rg_node_row_asks(row)) {
+        return;
     } else if (peer != NULL && peer->prepared) {
         peer->prepared = false;
         if (peer->member || peer->configured)

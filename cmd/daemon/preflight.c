@@ -250,10 +250,11 @@ static enum rg_err ask(struct asking *a)
     return rg_control_ask(a->config->control, a->facts.node_id, "preflight", args, ASK_MS_MAX, asking_on_answer, a);
 }
 
-/* The node that would be added: the last one prepared for the region. Copied: the transaction ends. */
+/* The node that would be added: the last one let in for the region, or else the last one that asks. Copied: the transaction ends. */
 struct candidate {
     uint64_t id;
-    char url[160], link[128];
+    bool asks; /* nobody let it in */
+    char url[160], link[128], from[64];
 };
 
 static enum rg_err find_candidate(struct rg_store *store, const char *region, struct candidate *ret)
@@ -267,10 +268,15 @@ static enum rg_err find_candidate(struct rg_store *store, const char *region, st
     if (!err)
         err = rg_node_row_list(txn, &scan);
     while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK) {
-        if (!rg_span_is(row.status, "PREPARED") || row.rejoin || !rg_span_is(row.region, region) || row.created_ms < created_ms)
+        bool asks = rg_node_row_asks(&row);
+
+        if (!rg_span_is(row.status, "PREPARED") || row.rejoin || !rg_span_is(row.region, region) || (asks && ret->id != 0 && !ret->asks) ||
+            (asks == ret->asks && row.created_ms < created_ms))
             continue;
         created_ms = row.created_ms; /* the last one that was prepared, which need not have the highest id */
         ret->id = row.id;
+        ret->asks = asks;
+        snprintf(ret->from, sizeof ret->from, "%.*s", RG_SPAN_ARG(row.from));
         snprintf(ret->url, sizeof ret->url, "%.*s", RG_SPAN_ARG(row.url));
         snprintf(ret->link, sizeof ret->link, "%.*s", RG_SPAN_ARG(row.link));
     }
@@ -316,6 +322,20 @@ static bool look_at_node(struct rg_preflight *p, const struct candidate *c)
     return i->ok;
 }
 
+/* The shared key is given to nobody whom no administrator has seen. */
+static bool look_at_admission(struct rg_preflight *p, const struct candidate *c)
+{
+    struct rg_preflight_item *i = item(p, "admission", !c->asks);
+
+    if (i->ok)
+        detail(i, "an administrator let node %llu in", (unsigned long long)c->id);
+    else
+        detail(i, "node %llu asks to be let in, from %.60s", (unsigned long long)c->id, c->from[0] != '\0' ? c->from : "a release before");
+    remedy(i, "compare the fingerprint of its key with its host's: regent region add %s, or regent node approve %llu --fingerprint F",
+           p->region, (unsigned long long)c->id);
+    return i->ok;
+}
+
 static bool look_at_link(const struct rg_preflight_config *config, struct rg_preflight *p, const struct candidate *c)
 {
     struct rg_link_stat stat = {.up = false};
@@ -334,13 +354,14 @@ static bool look_at_link(const struct rg_preflight_config *config, struct rg_pre
 void rg_preflight_run(const struct rg_preflight_config *config, struct rg_preflight *p)
 {
     struct asking *a = calloc(1, sizeof *a);
-    struct candidate c = {.id = 0};
+    struct candidate c = {.asks = true};
     enum rg_err err = a != NULL ? find_candidate(config->store, p->region, &c) : RG_ENOMEM;
 
     p->n = 0;
     p->err = RG_OK;
     snprintf(p->url, sizeof p->url, "%s", c.url);
-    if (!err && look_at_regions(config->store, p, &err) && !err && look_at_node(p, &c) && look_at_link(config, p, &c)) {
+    if (!err && look_at_regions(config->store, p, &err) && !err && look_at_node(p, &c) && look_at_admission(p, &c) &&
+        look_at_link(config, p, &c)) {
         *a = (struct asking){.config = config, .preflight = p,
                              .facts = {.config = config->config, .region = p->region, .version = REGENT_VERSION,
                                        .node_id = c.id, .state_bytes = rg_store_bytes(config->store)}};

@@ -129,7 +129,9 @@ static void on_tick(uv_timer_t *timer)
     if (rg_txn_begin(h->config.parts.store, RG_TXN_READ, &txn) != RG_OK)
         return; /* next time */
     what = rg_regions_look(&h->regions, &(struct rg_regions_view){.status = &h->status, .txn = txn, .now_ms = now_ms(h),
-                                                                  .wall_ms = h->config.io->wall_ms(h->config.io), .arg = h,
+                                                                  .wall_ms = h->config.io->wall_ms(h->config.io),
+                                                                  .request_ms = (int64_t)h->config.parts.config->request_h * 3600000,
+                                                                  .arg = h,
                                                                   .reached = reached});
     rg_txn_free(RG_STEAL(txn));
     show(h);

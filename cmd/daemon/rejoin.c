@@ -256,27 +256,6 @@ static enum rg_err ask_one(struct rejoin *r, const char *url, json_t **ret_json,
 
 /* ---- what came ---- */
 
-/* The certificate must be the CA's, for our new key, and name us. */
-static enum rg_err check_cert(struct rejoin *r, struct rg_span pem, uint64_t id, struct rg_errctx *ctx)
-{
-    struct x509_st *cert = rg_pki_cert_decode(pem);
-    RG_AUTO_BUF struct rg_buf proof = {.max = 0};
-    struct rg_pki_name name;
-    enum rg_err err;
-
-    rg_buf_init(&proof, SIGNATURE_BYTES_MAX);
-    if (cert == NULL)
-        return rg_fail(ctx, RG_EINVALID, "the primary's answer holds no certificate");
-    err = rg_pki_cert_check(rg_buf_span(&r->ca), cert, &name, ctx);
-    if (!err)
-        err = rg_pki_sign_text(rg_buf_span(&r->key), rg_span_str("mine"), &proof, ctx);
-    if (!err && (strcmp(name.cluster_id, r->config->cluster) != 0 || strcmp(name.region, r->config->region) != 0 ||
-                 name.raft_id != id || !rg_pki_verify_text(cert, rg_span_str("mine"), rg_buf_span(&proof))))
-        err = rg_fail(ctx, RG_EINVALID, "the primary's answer holds another node's certificate");
-    rg_pki_cert_free(cert);
-    return err;
-}
-
 static enum rg_err take_answer(struct rejoin *r, const json_t *json, struct rg_span *ret_cert, struct rg_errctx *ctx)
 {
     struct rg_node_identity *d = &r->identity;
@@ -290,7 +269,9 @@ static enum rg_err take_answer(struct rejoin *r, const json_t *json, struct rg_s
     if (cluster == NULL || strcmp(cluster, r->config->cluster) != 0)
         return rg_fail(ctx, RG_EINVALID, "the primary's answer is of another cluster");
     *ret_cert = rg_span(json_string_value(cert), json_string_length(cert));
-    err = check_cert(r, *ret_cert, (uint64_t)id, ctx);
+    err = rg_pki_cert_check_own(&(struct rg_pki_own){.ca_pem = rg_buf_span(&r->ca), .key_pem = rg_buf_span(&r->key),
+                                                    .cluster_id = r->config->cluster, .region = r->config->region, .id = (uint64_t)id},
+                                *ret_cert, ctx);
     if (err)
         return err;
     d->config_id = r->config->file_id;

@@ -36,6 +36,7 @@ struct rg_api_config {
                         * refused. NULL or "": any */
     uint64_t max_stale_ms; /* reads are refused while what is here may be older; 0: never */
     struct rg_io *io;     /* borrow: only its file functions are used, from any thread; needed with data_dir */
+    int64_t request_ms;   /* how long a node that asks to join is remembered; 0: for ever */
     const char *data_dir; /* borrow: where lost tails are kept (raft/log/lost.h); NULL: none are */
     /* Regions that come and go; NULL: AddRegion and preflights are refused. */
     const struct rg_region_ops *region_ops;

@@ -1,6 +1,7 @@
 /* The certificate of a node: by the cluster's CA, whose key the state holds, for the key of the node's request; and the answer with it. */
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "crypto/envelope.h"
 #include "crypto/pki.h"
@@ -55,45 +56,56 @@ enum rg_err join_ca_check(struct rg_call *call, struct rg_txn *txn, struct rg_er
     return err;
 }
 
-/* Names that the certificate holds besides those every one has. */
+/* A name or address of the machine itself is every machine's: a certificate has it where all of a cluster is on one. */
 static void put_host(const char *host, struct rg_buf *names, struct rg_buf *ips)
 {
     uint8_t address[16];
     struct rg_buf *to = inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1 ? ips : names;
 
-    if (strcmp(host, "localhost") == 0 || strcmp(host, "127.0.0.1") == 0 || strcmp(host, "::1") == 0)
-        return;
     rg_buf_printf(to, "%s%s", to->len > 0 ? "," : "", host);
 }
 
-static enum rg_err sign(struct rg_call *call, struct rg_txn *txn, const struct rg_node_row *row, struct x509_st **ret_cert,
-                        struct rg_errctx *ctx)
+static void put_hosts(const char *link, const char *url, struct rg_buf *names, struct rg_buf *ips)
 {
-    const struct join *j = call->state;
-    char link[JOIN_HOST_BYTES_MAX], url[JOIN_HOST_BYTES_MAX];
+    put_host(link, names, ips);
+    if (strcasecmp(link, url) != 0)
+        put_host(url, names, ips);
+    if (join_host_is_local(url)) {
+        put_host("localhost", names, ips);
+        put_host("127.0.0.1", names, ips);
+        put_host("::1", names, ips);
+    }
+    rg_buf_put_u8(names, 0);
+    rg_buf_put_u8(ips, 0);
+}
+
+enum rg_err join_sign(struct rg_call *call, struct rg_txn *txn, const struct rg_node_row *row, struct rg_span csr, struct rg_buf *ret_der,
+                      struct rg_errctx *ctx)
+{
+    char link[JOIN_HOST_BYTES_MAX], url[JOIN_HOST_BYTES_MAX], region[RG_REGION_NAME_BYTES_MAX + 1];
     RG_AUTO_BUF struct rg_buf names = {.max = 0};
     RG_AUTO_BUF struct rg_buf ips = {.max = 0};
+    struct x509_st *cert = NULL;
     struct rg_buf key;
     enum rg_err err;
 
-    rg_buf_init(&names, 2 * JOIN_HOST_BYTES_MAX + 8);
-    rg_buf_init(&ips, 2 * JOIN_HOST_BYTES_MAX + 8);
+    rg_buf_init(&names, 2 * JOIN_HOST_BYTES_MAX + 64);
+    rg_buf_init(&ips, 2 * JOIN_HOST_BYTES_MAX + 64);
     rg_buf_init(&key, CA_KEY_BYTES_MAX);
-    if (!join_host_of(j->link, link) || !join_host_of_url(j->url, url))
-        return RG_EINTERNAL;
-    put_host(link, &names, &ips);
-    if (strcmp(link, url) != 0)
-        put_host(url, &names, &ips);
-    rg_buf_put_u8(&names, 0);
-    rg_buf_put_u8(&ips, 0);
+    snprintf(region, sizeof region, "%.*s", RG_SPAN_ARG(row->region));
+    if (!join_hosts_of_row(row, link, url))
+        return rg_fail(ctx, RG_EINVALID, "node %llu has no usable link or url", (unsigned long long)row->id);
+    put_hosts(link, url, &names, &ips);
     err = names.err != RG_OK ? names.err : ips.err;
     if (!err)
         err = ca_key_open(call, txn, &key, ctx);
     if (!err)
-        err = rg_pki_sign(rg_span_str(call->api->config.ca_pem), rg_buf_span(&key), rg_span_str(j->csr),
-                          call->api->cluster_id, j->region, row->id, names.len > 1 ? (const char *)names.data : NULL,
-                          ips.len > 1 ? (const char *)ips.data : NULL, ret_cert, ctx);
+        err = rg_pki_sign(rg_span_str(call->api->config.ca_pem), rg_buf_span(&key), csr, call->api->cluster_id, region, row->id,
+                          names.len > 1 ? (const char *)names.data : NULL, ips.len > 1 ? (const char *)ips.data : NULL, &cert, ctx);
     wipe_key(&key);
+    if (!err)
+        err = rg_pki_cert_der(cert, ret_der);
+    rg_pki_cert_free(cert);
     return err;
 }
 
@@ -108,7 +120,7 @@ static const struct rg_peer_status *member(const struct rg_node_status *status, 
 }
 
 /* The members of the configuration, where their rows say they are. */
-static enum rg_err put_members(struct rg_call *call, struct rg_txn *txn)
+enum rg_err join_put_members(struct rg_call *call, struct rg_txn *txn)
 {
     const struct rg_node_status *status = rg_api_status(call, true);
     RG_AUTO_SCAN struct rg_scan scan = {0};
@@ -134,89 +146,24 @@ static enum rg_err put_members(struct rg_call *call, struct rg_txn *txn)
     return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
-static void answer(struct rg_call *call, struct rg_span cert_der)
+void join_put_identity(const struct rg_call *call, struct rg_json_writer *out, uint64_t id)
 {
-    const struct join *j = call->state;
-    struct x509_st *cert = rg_pki_cert_decode(cert_der);
+    rg_json_u64(out, "nodeId", id);
+    rg_json_str(out, "cluster", call->api->cluster_id);
+    rg_json_str(out, "instanceArn", call->api->instance_arn);
+    rg_json_str(out, "identityStoreId", call->api->identity_store_id);
+}
+
+enum rg_err join_put_cert(struct rg_json_writer *out, struct rg_span der)
+{
+    struct x509_st *cert = rg_pki_cert_decode(der);
     RG_AUTO_BUF struct rg_buf pem = {.max = 0};
-    struct rg_json_writer *out;
-    struct rg_txn *txn;
     enum rg_err err;
 
     rg_buf_init(&pem, 4 * JOIN_CERT_BYTES_MAX);
     err = cert != NULL ? rg_pki_cert_pem(cert, &pem) : RG_EINTERNAL;
     rg_pki_cert_free(cert);
-    if (!err && rg_call_txn(call, &txn) != RG_OK)
-        return;
-    out = rg_call_json(call);
-    rg_json_object(out, NULL);
-    rg_json_u64(out, "nodeId", j->id);
-    rg_json_str(out, "cluster", call->api->cluster_id);
-    rg_json_str(out, "instanceArn", call->api->instance_arn);
-    rg_json_str(out, "identityStoreId", call->api->identity_store_id);
-    rg_json_span(out, "cert", rg_buf_span(&pem));
     if (!err)
-        err = put_members(call, txn);
-    rg_json_end(out);
-    if (err) {
-        rg_call_fail(call, err, NULL);
-        return;
-    }
-    rg_log_info(call->api->config.log, "node.prepared", "id=%llu region=%s link=%s old=%llu peer=%s",
-                (unsigned long long)j->id, j->region, j->link, (unsigned long long)j->old_id, call->req->peer);
-    rg_call_answer(call, 200);
-}
-
-/* ---- the second write: the row keeps the certificate ---- */
-
-static void cert_done(struct rg_call *call)
-{
-    struct rg_span der;
-
-    if (call->proposal.reply.err) {
-        rg_call_fail(call, call->proposal.reply.err, "node %llu was changed again while its certificate was made: try again",
-                     (unsigned long long)((struct join *)call->state)->id);
-        return;
-    }
-    (void)rg_tlv_get(rg_buf_span(&call->cmd), RG_F_CERT, &der);
-    answer(call, der);
-}
-
-static enum rg_err cert_build(struct rg_call *call, struct rg_txn *txn, struct rg_errctx *ctx)
-{
-    const struct join *j = call->state;
-    RG_AUTO_BUF struct rg_buf der = {.max = 0};
-    struct x509_st *cert = NULL;
-    struct rg_node_row row;
-    enum rg_err err = rg_node_row_get(txn, j->id, &row);
-
-    rg_buf_init(&der, JOIN_CERT_BYTES_MAX);
-    if (!err)
-        err = sign(call, txn, &row, &cert, ctx);
-    if (!err)
-        err = rg_pki_cert_der(cert, &der);
-    rg_pki_cert_free(cert);
-    if (err)
-        return err;
-    row.cert = rg_buf_span(&der);
-    rg_cmd_begin(&call->cmd, RG_CMD_NODE_PUT, call->now_ms, rg_call_by(call));
-    rg_node_row_put(&call->cmd, &row);
-    return RG_OK;
-}
-
-void join_put_cert(struct rg_call *call)
-{
-    struct rg_errctx ctx = {.text = ""};
-    struct rg_txn *txn;
-    enum rg_err err;
-
-    if (rg_call_txn(call, &txn) != RG_OK)
-        return;
-    err = cert_build(call, txn, &ctx);
-    if (err) {
-        rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
-        return;
-    }
-    call->again = join_put_cert; /* the region manager may have made it a member meanwhile */
-    rg_call_propose(call, cert_done);
+        rg_json_span(out, "cert", rg_buf_span(&pem));
+    return err;
 }

@@ -1,5 +1,6 @@
 /* Members of what a node that joins, or comes back, asks. */
 #include <stdio.h>
+#include <strings.h>
 
 #include "net/join/join_priv.h"
 
@@ -76,4 +77,59 @@ enum rg_err join_take_place(const json_t *input, struct join *j, struct rg_errct
     if (!join_host_of_url(j->url, host))
         return rg_fail(ctx, RG_EINVALID, "url: must be https://host:port, where clients reach this node");
     return RG_OK;
+}
+
+/* ---- whose names they are ---- */
+
+bool join_host_is_local(const char *host)
+{
+    return strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
+}
+
+bool join_hosts_of_row(const struct rg_node_row *row, char link[JOIN_HOST_BYTES_MAX], char url[JOIN_HOST_BYTES_MAX])
+{
+    char text[JOIN_URL_BYTES_MAX + 1];
+
+    if (row->link.n >= sizeof text || row->url.n >= sizeof text)
+        return false;
+    copy(text, sizeof text, row->link);
+    if (!join_host_of(text, link))
+        return false;
+    copy(text, sizeof text, row->url);
+    return join_host_of_url(text, url);
+}
+
+static bool same_host(const char *a, const char *b) { return strcasecmp(a, b) == 0 && !join_host_is_local(a); }
+
+/* What another node has of it; NULL: nothing. */
+static const char *taken_by(const struct rg_node_row *row, const struct rg_node_row *other)
+{
+    char link[JOIN_HOST_BYTES_MAX], url[JOIN_HOST_BYTES_MAX], its_link[JOIN_HOST_BYTES_MAX], its_url[JOIN_HOST_BYTES_MAX];
+
+    if (rg_span_eq(row->link, other->link))
+        return "link";
+    if (rg_span_eq(row->url, other->url))
+        return "url";
+    if (!join_hosts_of_row(row, link, url) || !join_hosts_of_row(other, its_link, its_url))
+        return NULL;
+    if (same_host(link, its_link) || same_host(link, its_url))
+        return "link's host";
+    return same_host(url, its_link) || same_host(url, its_url) ? "url's host" : NULL;
+}
+
+enum rg_err join_check_free(struct rg_txn *txn, const struct rg_node_row *row, uint64_t but, struct rg_errctx *ctx)
+{
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_node_row other;
+    enum rg_err err = rg_node_row_list(txn, &scan);
+
+    while (!err && (err = rg_node_row_next(&scan, &other)) == RG_OK) {
+        bool live = rg_span_is(other.status, "MEMBER") || (rg_span_is(other.status, "PREPARED") && !rg_node_row_asks(&other));
+        const char *what = live && other.id != row->id && other.id != but ? taken_by(row, &other) : NULL;
+
+        if (what != NULL)
+            return rg_fail(ctx, RG_ECONFLICT, "%s: is that of node %llu in %.*s, which is there: no two nodes have the same", what,
+                           (unsigned long long)other.id, RG_SPAN_ARG(other.region));
+    }
+    return err == RG_ENOTFOUND ? RG_OK : err;
 }

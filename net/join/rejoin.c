@@ -4,8 +4,6 @@
 #include "net/join/join_priv.h"
 #include "raft/member/rejoin.h"
 
-enum { PROOF_AGE_S_MAX = 300, SIGNATURE_BYTES_MAX = 256 };
-
 /* The certificate that the old id had: the row's, or, for a node of the first configuration, one that the CA signed. */
 static enum rg_err old_cert(struct rg_call *call, const struct rg_node_row *row, struct x509_st **ret_cert,
                             struct rg_errctx *ctx)
@@ -52,10 +50,10 @@ static enum rg_err check_proof(struct rg_call *call, const struct rg_node_row *r
     struct x509_st *cert = NULL;
     enum rg_err err;
 
-    if (llabs((long long)(call->now_ms / 1000 - r.at)) > PROOF_AGE_S_MAX)
-        return rg_fail(ctx, RG_EEXPIRED, "at: is more than %d s from this node's clock", PROOF_AGE_S_MAX);
+    if (llabs((long long)(call->now_ms / 1000 - r.at)) > JOIN_PROOF_AGE_S_MAX)
+        return rg_fail(ctx, RG_EEXPIRED, "at: is more than %d s from this node's clock", JOIN_PROOF_AGE_S_MAX);
     rg_buf_init(&text, 4096);
-    rg_buf_init(&signature, SIGNATURE_BYTES_MAX);
+    rg_buf_init(&signature, JOIN_SIGNATURE_BYTES_MAX);
     if (!rg_base64_get(rg_json_text(call->input, "signature"), RG_BASE64, &signature) || signature.len == 0)
         return rg_fail(ctx, RG_EBADSIG, "signature: must be base64");
     rg_pki_rejoin_text(&r, &text);
@@ -75,6 +73,71 @@ static bool take_incarnation(const json_t *input, struct rg_incarnation *out)
 
     return text == NULL || (json_is_string(text) && json_string_length(text) == 2 * sizeof out->b &&
                             rg_unhex(out->b, json_string_value(text), sizeof out->b));
+}
+
+static void answer(struct rg_call *call, struct rg_span cert_der)
+{
+    const struct join *j = call->state;
+    struct rg_json_writer *out;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    if (rg_call_txn(call, &txn) != RG_OK)
+        return;
+    out = rg_call_json(call);
+    rg_json_object(out, NULL);
+    join_put_identity(call, out, j->id);
+    err = join_put_cert(out, cert_der);
+    if (!err)
+        err = join_put_members(call, txn);
+    rg_json_end(out);
+    if (err) {
+        rg_call_fail(call, err, NULL);
+        return;
+    }
+    rg_log_info(call->api->config.log, "node.prepared", "id=%llu region=%s link=%s old=%llu peer=%s", (unsigned long long)j->id, j->region,
+                j->link, (unsigned long long)j->old_id, call->req->peer);
+    rg_call_answer(call, 200);
+}
+
+static void cert_done(struct rg_call *call)
+{
+    struct rg_span der;
+
+    if (call->proposal.reply.err) {
+        rg_call_fail(call, call->proposal.reply.err, "node %llu was changed again while its certificate was made: try again",
+                     (unsigned long long)((struct join *)call->state)->id);
+        return;
+    }
+    (void)rg_tlv_get(rg_buf_span(&call->cmd), RG_F_CERT, &der);
+    answer(call, der);
+}
+
+/* The row keeps the certificate. */
+static void put_cert(struct rg_call *call)
+{
+    const struct join *j = call->state;
+    RG_AUTO_BUF struct rg_buf der = {.max = 0};
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_node_row row;
+    struct rg_txn *txn;
+    enum rg_err err;
+
+    if (rg_call_txn(call, &txn) != RG_OK)
+        return;
+    rg_buf_init(&der, JOIN_CERT_BYTES_MAX);
+    err = rg_node_row_get(txn, j->id, &row);
+    if (!err)
+        err = join_sign(call, txn, &row, rg_span_str(j->csr), &der, &ctx);
+    if (err) {
+        rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
+        return;
+    }
+    row.cert = rg_buf_span(&der);
+    rg_cmd_begin(&call->cmd, RG_CMD_NODE_PUT, call->now_ms, rg_call_by(call));
+    rg_node_row_put(&call->cmd, &row);
+    call->again = put_cert; /* the region manager may have made it a member meanwhile */
+    rg_call_propose(call, cert_done);
 }
 
 static void run_rejoin(struct rg_call *call)
@@ -122,7 +185,7 @@ static void run_rejoin(struct rg_call *call)
     if (err)
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
     else
-        join_propose(call, NULL);
+        join_propose(call, NULL, put_cert);
 }
 
 void rg_rejoin(struct rg_call *call) { join_serve(call, run_rejoin); }

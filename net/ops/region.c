@@ -6,6 +6,7 @@
 #include "store/model/region_name.h"
 #include "net/ops/region_ops.h"
 #include "raft/member/removal.h"
+#include "store/model/node.h"
 #include "store/model/region.h"
 
 /* What a change remembers between its steps: call->state. */
@@ -235,6 +236,26 @@ void rg_region_add(struct rg_call *call, struct rg_span name, struct rg_span own
 
 /* ---- remove, describe: the row again, but for what changes ---- */
 
+/* There is none of that name, but perhaps a node that joined for one. */
+static void fail_unknown(struct rg_call *call)
+{
+    const struct change *c = call->state;
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_node_row node = {.id = 0};
+    uint64_t id = 0;
+    enum rg_err err = rg_node_row_list(call->txn, &scan);
+
+    while (!err && id == 0 && (err = rg_node_row_next(&scan, &node)) == RG_OK)
+        if (rg_span_is(node.region, c->name) && rg_span_is(node.status, "PREPARED") && !node.rejoin)
+            id = node.id;
+    rg_scan_end(&scan); /* before its transaction */
+    if (id != 0)
+        rg_call_fail(call, RG_ENOTFOUND, "Region not found. Node %llu asks to join for it: regent node withdraw %llu",
+                     (unsigned long long)id, (unsigned long long)id);
+    else
+        rg_call_fail(call, RG_ENOTFOUND, "Region not found.");
+}
+
 /* False: answered. */
 static bool find_row(struct rg_call *call, struct rg_region *ret_region)
 {
@@ -246,7 +267,7 @@ static bool find_row(struct rg_call *call, struct rg_region *ret_region)
         return false;
     err = rg_region_get(txn, rg_span_str(c->name), ret_region);
     if (err == RG_ENOTFOUND)
-        rg_call_fail(call, err, "Region not found.");
+        fail_unknown(call);
     else if (err)
         rg_call_fail(call, err, NULL);
     return err == RG_OK;

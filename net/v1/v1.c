@@ -355,8 +355,14 @@ static const struct rg_operation operations[] = {
     {"v1.putLease", "PUT", "/v1/settings/lease", NULL, CLUSTER, RG_PERMIT_WRITE, rg_v1_lease_put},
     {"v1.degraded", "GET", "/v1/degraded", NULL, 0, RG_PERMIT_READ, rg_v1_degraded},
     {"v1.join", "POST", "/v1/join", NULL, JOIN, RG_PERMIT_OPEN, rg_join},       /* the token is its proof */
+    {"v1.collect", "POST", "/v1/join/collect", NULL, RG_OP_OPEN, RG_PERMIT_OPEN, rg_join_collect}, /* the key it asked with */
     {"v1.rejoin", "POST", "/v1/rejoin", NULL, JOIN, RG_PERMIT_OPEN, rg_rejoin}, /* the key it had is its proof */
     {"v1.joinToken", "POST", "/v1/join-tokens", NULL, CLUSTER | RG_OP_NOW, RG_PERMIT_WRITE, rg_join_tokens_add},
+    {"v1.listJoinTokens", "GET", "/v1/join-tokens", NULL, 0, RG_PERMIT_READ, rg_join_tokens_list},
+    {"v1.revokeJoinToken", "DELETE", "/v1/join-tokens/*", NULL, CLUSTER | RG_OP_NOW, RG_PERMIT_WRITE, rg_join_tokens_revoke},
+    {"v1.listNodes", "GET", "/v1/nodes", NULL, 0, RG_PERMIT_READ, rg_nodes_list},
+    {"v1.approveNode", "POST", "/v1/nodes/*/approve", NULL, CLUSTER | RG_OP_NOW, RG_PERMIT_WRITE, rg_nodes_approve},
+    {"v1.withdrawNode", "DELETE", "/v1/nodes/*", NULL, CLUSTER | RG_OP_NOW, RG_PERMIT_WRITE, rg_nodes_withdraw},
     {"v1.access", "GET", "/v1/access", NULL, 0, RG_PERMIT_READ, rg_v1_access},
     {"v1.who", "GET", "/v1/who", NULL, 0, RG_PERMIT_READ, rg_v1_who},
     {"v1.export", "GET", "/v1/export", NULL, 0, RG_PERMIT_READ, rg_v1_export},

@@ -141,7 +141,8 @@ static void join(struct look *l, const struct rg_region *row, const struct rg_no
     look_way(l, REGION_JOINS);
     look_show(l, row->name, "preflight", 0);
     if (node->id == 0) {
-        snprintf(error, sizeof error, "no node is prepared for the region: regent region token %.*s", RG_SPAN_ARG(row->name));
+        snprintf(error, sizeof error, "no node was let in for the region: regent node list, regent region token %.*s",
+                 RG_SPAN_ARG(row->name));
     } else if (!look_reached(l, node->id, why)) {
         if (!look_silent_for(l, node->id, QUIET_MS))
             return;

@@ -231,7 +231,8 @@ enum rg_err pick_node(struct look *l, const struct rg_region *row, struct rg_nod
     err = rg_node_row_list(l->v->txn, &scan);
     while (!err && (err = rg_node_row_next(&scan, &node)) == RG_OK) {
         char why[RG_REGIONS_WHY_BYTES];
-        bool may = node_is_live(&node) && rg_span_eq(node.region, row->name);
+        bool asks = rg_node_row_asks(&node) && look_peer(l, node.id) == NULL; /* nobody let it in */
+        bool may = node_is_live(&node) && !asks && rg_span_eq(node.region, row->name);
         bool up = may && l->v->reached(l->v->arg, node.id, why);
 
         RG_ASSERT(node.id > last);

@@ -28,6 +28,7 @@ struct rg_regions_view {
     struct rg_txn *txn; /* the rows */
     uint64_t now_ms;    /* monotonic */
     int64_t wall_ms;
+    int64_t request_ms; /* a node that asks to join is forgotten after so long; 0: never */
     void *arg;
     /* Whether a node, member or not, is linked. False: what the link said last, or "". */
     bool (*reached)(void *arg, uint64_t id, char ret_why[RG_REGIONS_WHY_BYTES]);

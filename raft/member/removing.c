@@ -15,7 +15,7 @@ static void send_off(struct look *l, const struct rg_region *row, const struct r
     RG_ASSERT(!rg_span_is(row->name, l->v->status->region)); /* the primary's region does not go */
     look_way(l, REGION_TOLD);
     look_show(l, row->name, "tell", 20);
-    if (rg_span_is(node->status, "FENCED") || r->told_id == node->id) {
+    if (rg_span_is(node->status, "FENCED") || r->told_id == node->id || (rg_node_row_asks(node) && look_peer(l, node->id) == NULL)) {
         want_node(l, node, "REMOVED", "");
         return;
     }

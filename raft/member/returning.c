@@ -1,4 +1,4 @@
-/* raft/member/returning.c: nodes that came back, and nodes that were removed while they were away. */
+/* raft/member/returning.c: nodes that came back, nodes that were removed while they were away, and nodes that nobody let in in time. */
 #include "raft/member/regions_priv.h"
 
 #include "base/bug/bug.h"
@@ -119,6 +119,34 @@ static bool is_left_behind(const struct look *l, const struct rg_node_row *node)
     return rg_span_is(node->status, "REMOVED") && look_peer(l, node->id) != NULL && !rg_span_is(node->region, l->r->region);
 }
 
+/* Whether somebody is at work with it: its region comes, or goes. */
+static bool is_under_way(struct look *l, const struct rg_node_row *node)
+{
+    struct rg_region region;
+
+    RG_ASSERT(!node->rejoin);
+    RG_ASSERT(rg_span_is(node->status, "PREPARED"));
+    return look_peer(l, node->id) != NULL ||
+           (rg_region_get(l->v->txn, node->region, &region) == RG_OK && !rg_span_is(region.status, "ACTIVE"));
+}
+
+/* A node that asks to join, or was let in and is not used: not for ever. One of a release that let nodes in by a token waits for people. */
+static void step_request(struct look *l, const struct rg_node_row *node)
+{
+    bool asks = rg_node_row_asks(node);
+
+    RG_ASSERT(!node->rejoin);
+    RG_ASSERT(rg_span_is(node->status, "PREPARED"));
+    if (l->v->request_ms == 0 || (asks ? node->csr.n == 0 : is_under_way(l, node)))
+        return;
+    l->r->waiting = true; /* for the clock */
+    if (l->v->wall_ms - node->created_ms <= l->v->request_ms)
+        return;
+    rg_log_warn(l->r->log, "node.expired", "node=%llu region=%.*s admitted=%s", (unsigned long long)node->id, RG_SPAN_ARG(node->region),
+                asks ? "no" : "yes");
+    want_node(l, node, "REMOVED", ""); /* it was no member: nothing is to be told */
+}
+
 void step_node(struct look *l, const struct rg_node_row *node)
 {
     struct rg_region region;
@@ -134,6 +162,8 @@ void step_node(struct look *l, const struct rg_node_row *node)
         step_untold(l, node);
     } else if (rg_span_is(node->status, "FENCED")) {
         step_fenced(l, node);
+    } else if (rg_span_is(node->status, "PREPARED") && !node->rejoin && node->id != l->v->status->id) {
+        step_request(l, node);
     } else if (node->rejoin && rg_region_get(l->v->txn, node->region, &region) == RG_OK && rg_span_is(region.status, "ACTIVE")) {
         if (rg_span_is(node->status, "PREPARED"))
             step_returned(l, node);

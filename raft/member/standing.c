@@ -18,6 +18,9 @@ enum rg_err rg_standing_check(struct rg_txn *txn, const struct rg_standing *s, s
     if (rg_node_row_gone(txn, s->id) && !untold)
         return rg_fail(ctx, RG_EDENIED, "node %llu is %.*s: its certificate is good for nothing", (unsigned long long)s->id,
                        RG_SPAN_ARG(row.status));
+    if (rg_node_row_asks(&row) && !s->member)
+        return rg_fail(ctx, RG_EDENIED, "node %llu was not let in yet: regent region add %.*s", (unsigned long long)s->id,
+                       RG_SPAN_ARG(row.region));
     if (!rg_span_is(row.region, s->region))
         return rg_fail(ctx, RG_EPEER, "node %llu is of region %.*s, the certificate of %s", (unsigned long long)s->id,
                        RG_SPAN_ARG(row.region), s->region);

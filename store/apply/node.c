@@ -136,7 +136,7 @@ static enum rg_err set_status(struct rg_fsm *f, const struct rg_rowkey *key, con
     enum rg_err err = rg_fsm_find(f, key, &found, &old);
 
     RG_ASSERT(key->b[0] == RG_T_JOIN_TOKEN || key->b[0] == RG_T_NODE);
-    RG_ASSERT(f->cmd.kind == RG_CMD_NODE_JOIN);
+    RG_ASSERT(f->cmd.kind == RG_CMD_NODE_JOIN || f->cmd.kind == RG_CMD_TOKEN_PUT);
     if (!err && !found)
         err = RG_ECORRUPT;
     if (!err)
@@ -275,12 +275,28 @@ static enum rg_err expired_tokens(struct rg_fsm *f, struct rg_rowkey expired[RG_
     return RG_OK;
 }
 
+/* Taken back before it was used. Its row stays until it expires. */
+static enum rg_err revoke_token(struct rg_fsm *f, const struct rg_rowkey *key)
+{
+    struct rg_span row, status;
+    enum rg_err err = rg_fsm_need(f, key, RG_WHY_TOKEN, &row);
+
+    RG_ASSERT(f->cmd.kind == RG_CMD_TOKEN_PUT);
+    RG_ASSERT(key->n == 1 + RG_SHA256_BYTES);
+    if (err)
+        return err;
+    (void)rg_tlv_get(row, RG_F_STATUS, &status);
+    if (!rg_span_is(status, "NEW"))
+        return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_TOKEN);
+    return set_status(f, key, "REVOKED");
+}
+
 enum rg_err rg_fsm_token_put(struct rg_fsm *f)
 {
     static const uint32_t skip[] = {RG_F_TOKEN_SHA256, RG_F_STATUS};
     struct rg_rowkey key = rg_rowkey_table(RG_T_JOIN_TOKEN), expired[RG_JOIN_TOKENS_MAX];
     size_t n_expired = 0, live = 0;
-    struct rg_span sha256;
+    struct rg_span sha256, status;
     bool found;
     enum rg_err err;
 
@@ -290,6 +306,8 @@ enum rg_err rg_fsm_token_put(struct rg_fsm *f)
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
     rg_rowkey_put(&key, sha256.p, sha256.n);
     RG_ASSERT(key.n == 1 + RG_SHA256_BYTES);
+    if (rg_tlv_get(f->cmd.bytes, RG_F_STATUS, &status) && rg_span_is(status, "REVOKED"))
+        return revoke_token(f, &key);
     err = rg_fsm_find(f, &key, &found, NULL);
     if (!err && found)
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_TOKEN);

@@ -115,7 +115,13 @@ enum rg_table {
     X(OLD_REGIONS, 92, NULL, HEX)          /* lease: its terms before, which hold until every member knows the new */  \
     X(OLD_LEASE_MS, 93, NULL, HEX)                                                                                     \
     X(SETTLED, 94, NULL, HEX)              /* command: the row version at which whoever sends it saw the terms before  \
-                                              known to every member */
+                                              known to every member */ \
+    /* nodes that ask to join */                                                                                       \
+    X(CSR, 120, "certificateRequest", HEX) /* PEM: of a node that has no certificate yet */                            \
+    X(ADMITTED, 121, "admittedKeySha256", HEX) /* node: the SHA-256 of its public key, as an administrator let it in */ \
+    X(FROM, 122, "from", TEXT)             /* node: the address it asked from */                                       \
+    X(RELEASE, 123, "release", TEXT)       /* node: of the program that asked */                                       \
+    X(HOST, 124, "hosts", TEXTS)           /* join token, repeated: names and addresses that its node may have */
 
 enum rg_field {
 #define RG_FIELD_ENUM(name, number, json, form) RG_F_##name = number,

@@ -14,9 +14,22 @@ static const struct rg_row_member members[] = {
     [RG_F_PHASE] = RG_ROW(struct rg_node_row, phase),
     [RG_F_OLD_NODE_ID] = RG_ROW(struct rg_node_row, old_id),
     [RG_F_REJOIN] = RG_ROW(struct rg_node_row, rejoin),
+    [RG_F_CSR] = RG_ROW(struct rg_node_row, csr),
+    [RG_F_ADMITTED] = RG_ROW(struct rg_node_row, admitted),
+    [RG_F_FROM] = RG_ROW(struct rg_node_row, from),
+    [RG_F_RELEASE] = RG_ROW(struct rg_node_row, release),
 };
 _Static_assert(RG_NODE_ID_MAX == 1023, "an epoch's number is congruent to its node's id modulo 1024");
 static const struct rg_rowmap map = RG_ROWMAP(members, struct rg_node_row, RG_F_NODE_ID);
+
+bool rg_node_row_asks(const struct rg_node_row *row)
+{
+    bool prepared = rg_span_is(row->status, "PREPARED");
+
+    RG_ASSERT(row->id >= 1);
+    RG_ASSERT(row->status.n > 0);
+    return prepared && !row->rejoin && row->admitted.n != RG_NODE_KEY_BYTES;
+}
 
 static bool id_ok(uint64_t id) { return id >= 1 && id <= RG_NODE_ID_MAX; }
 
@@ -90,6 +103,14 @@ void rg_node_row_put(struct rg_buf *cmd, const struct rg_node_row *row)
         rg_tlv_put_u64(cmd, RG_F_REJOIN, 1);
     if (row->phase.n > 0)
         rg_tlv_put(cmd, RG_F_PHASE, row->phase);
+    if (row->csr.n > 0)
+        rg_tlv_put(cmd, RG_F_CSR, row->csr);
+    if (row->admitted.n > 0)
+        rg_tlv_put(cmd, RG_F_ADMITTED, row->admitted);
+    if (row->from.n > 0)
+        rg_tlv_put(cmd, RG_F_FROM, row->from);
+    if (row->release.n > 0)
+        rg_tlv_put(cmd, RG_F_RELEASE, row->release);
 }
 
 /* --- ids --- */
@@ -169,31 +190,72 @@ enum rg_err rg_node_heir(struct rg_txn *txn, uint64_t id, struct rg_node_row *re
 }
 
 /* --- join tokens and secrets --- */
-struct token_row {
-    struct rg_span region, status;
-    int64_t expires_ms;
-};
 static const struct rg_row_member token_members[] = {
-    [RG_F_NAME] = RG_ROW(struct token_row, region),
-    [RG_F_STATUS] = RG_ROW(struct token_row, status),
-    [RG_F_EXPIRES_MS] = RG_ROW(struct token_row, expires_ms),
+    [RG_ROW_WHOLE] = RG_ROW(struct rg_join_token, row),
+    [RG_F_NAME] = RG_ROW(struct rg_join_token, region),
+    [RG_F_STATUS] = RG_ROW(struct rg_join_token, status),
+    [RG_F_CREATED_MS] = RG_ROW(struct rg_join_token, created_ms),
+    [RG_F_CREATED_BY] = RG_ROW(struct rg_join_token, by),
+    [RG_F_EXPIRES_MS] = RG_ROW(struct rg_join_token, expires_ms),
 };
-static const struct rg_rowmap token_map = RG_ROWMAP(token_members, struct token_row, 0);
+static const struct rg_rowmap token_map = RG_ROWMAP(token_members, struct rg_join_token, 0);
 
 enum rg_err rg_join_token_get(struct rg_txn *txn, const uint8_t sha256[32], struct rg_join_token *ret_token)
 {
     struct rg_rowkey key = rg_rowkey_table(RG_T_JOIN_TOKEN);
-    struct token_row row;
+    struct rg_join_token token;
     enum rg_err err;
 
     RG_ASSERT(sha256 != NULL);
     rg_rowkey_put(&key, sha256, 32);
     RG_ASSERT(key.n == 1 + 32);
-    err = rg_rowmap_get(&token_map, txn, &key, &row);
+    err = rg_rowmap_get(&token_map, txn, &key, &token);
+    if (err)
+        return err;
+    *ret_token = token;
+    ret_token->sha256 = rg_span(sha256, 32);
+    return RG_OK;
+}
+
+enum rg_err rg_join_token_list(struct rg_txn *txn, struct rg_scan *scan)
+{
+    const struct rg_rowkey prefix = rg_rowkey_table(RG_T_JOIN_TOKEN);
+
+    RG_ASSERT(prefix.n == 1);
+    RG_ASSERT(txn != NULL);
+    return rg_rowkey_scan(txn, &prefix, NULL, scan);
+}
+
+enum rg_err rg_join_token_next(struct rg_scan *scan, struct rg_join_token *ret_token)
+{
+    struct rg_span key, bytes;
+    enum rg_err err = rg_scan_next(scan, &key, &bytes);
+
+    RG_ASSERT(scan->prefix_len == 1);
+    RG_ASSERT(scan->prefix[0] == RG_T_JOIN_TOKEN);
     if (!err)
-        *ret_token = (struct rg_join_token){
-            .region = row.region, .expires_ms = row.expires_ms, .used = !rg_span_is(row.status, "NEW")};
+        err = rg_rowmap_read(&token_map, bytes, ret_token);
+    if (!err && key.n != 1 + 32)
+        return RG_ECORRUPT;
+    if (!err)
+        ret_token->sha256 = rg_span(key.p + 1, 32);
     return err;
+}
+
+bool rg_join_token_host(const struct rg_join_token *token, size_t n, struct rg_span *ret_host)
+{
+    struct rg_cursor cursor;
+    struct rg_tlv tlv;
+
+    RG_ASSERT(token->row.n > 0);
+    rg_cursor_init(&cursor, token->row);
+    while (rg_tlv_next(&cursor, &tlv))
+        if (tlv.field == RG_F_HOST && n-- == 0) {
+            *ret_host = tlv.value;
+            return true;
+        }
+    RG_ASSERT(cursor.p == cursor.end || cursor.bad);
+    return false;
 }
 
 struct secret_row {

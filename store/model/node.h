@@ -9,7 +9,11 @@
 #define RG_JOIN_TOKENS_MAX 64
 #define RG_SECRETS_MAX 16
 
-/* PREPARED: has an id and a certificate, and is no member yet. MEMBER. REMOVED and FENCED: never a member again. */
+#define RG_NODE_KEY_BYTES 32 /* SHA-256 of a public key (SubjectPublicKeyInfo, DER) */
+#define RG_NODE_REQUESTS_MAX 64
+
+/* PREPARED: has an id, and is no member yet; rg_node_row_asks: nor was it let in, and then it has no certificate either (but of a release
+ * that gave one at once). MEMBER. REMOVED and FENCED: never a member again. */
 struct rg_node_row {
     uint64_t id, version;
     struct rg_span region, link, url, status;
@@ -18,7 +22,13 @@ struct rg_node_row {
     uint64_t old_id;     /* the id it had before it came back; 0: none */
     bool rejoin;         /* came back by itself: to be added without being asked for */
     struct rg_span phase; /* "untold": REMOVED, but it was away and does not know yet; empty: nothing is left to do */
+    struct rg_span csr;      /* PEM: what its certificate will be made of */
+    struct rg_span admitted; /* RG_NODE_KEY_BYTES: the key that an administrator let in; empty: none (yet), or it was there before */
+    struct rg_span from, release; /* where it asked from, with which release; empty: not known */
 };
+
+/** Whether it asks to join, and nobody has let it in: it is given nothing, and spoken to by no one. */
+bool rg_node_row_asks(const struct rg_node_row *row);
 
 /** RG_ENOTFOUND. */
 RG_MUST enum rg_err rg_node_row_get(struct rg_txn *txn, uint64_t id, struct rg_node_row *ret_row);
@@ -45,12 +55,19 @@ RG_MUST enum rg_err rg_node_heir(struct rg_txn *txn, uint64_t id, struct rg_node
 void rg_node_row_put(struct rg_buf *cmd, const struct rg_node_row *row);
 
 struct rg_join_token {
-    struct rg_span region;
-    int64_t expires_ms;
-    bool used;
+    struct rg_span sha256; /* of its secret */
+    struct rg_span region, status, by; /* NEW, USED, REVOKED */
+    int64_t created_ms, expires_ms;
+    struct rg_span row; /* the whole: for rg_join_token_host */
 };
 /** By the SHA-256 of its secret. RG_ENOTFOUND: never made, or expired and dropped since. */
 RG_MUST enum rg_err rg_join_token_get(struct rg_txn *txn, const uint8_t sha256[32], struct rg_join_token *ret_token);
+
+/** All of them; end the scan with rg_scan_end. */
+RG_MUST enum rg_err rg_join_token_list(struct rg_txn *txn, struct rg_scan *scan);
+RG_MUST enum rg_err rg_join_token_next(struct rg_scan *scan, struct rg_join_token *ret_token);
+/** The names and addresses that its node may have: the first with n 0, and so on. False: there are no more. */
+bool rg_join_token_host(const struct rg_join_token *token, size_t n, struct rg_span *ret_host);
 
 /** The sealed bytes of a secret (an envelope, purpose "secret"). RG_ENOTFOUND. */
 RG_MUST enum rg_err rg_secret_get(struct rg_txn *txn, struct rg_span name, struct rg_span *ret_sealed);

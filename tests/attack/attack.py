@@ -26,7 +26,7 @@ LAST = 2**32 - 1
 KINDS = {
     "none": "no certificate",
     "foreign": "a certificate with the right names, by another CA",
-    "prepared": "a node that joined with a token and was not added",
+    "prepared": "a node that an administrator let in and that is not added yet. One that only has a join token has no certificate",
     "removed": "a node whose region was removed",
     "fenced": "a node that another one of its line replaced",
     "member": "a replica's node",
@@ -77,7 +77,7 @@ TABLE = [
 ALONE = [
     ("hello of the next epoch, removed", "lead a region that is cut off, with the key of a node that was removed", "removed"),
     ("hello of the next epoch, fenced", "the same, with that of a node that came back under another id", "fenced"),
-    ("hello of the next epoch, prepared", "the same, with a join token", "prepared"),
+    ("hello of the next epoch, prepared", "the same, with that of a node that was let in", "prepared"),
 ]
 
 
@@ -168,18 +168,29 @@ class Siege:
         return Who("foreign", like.node, like.region, cert, key)
 
     def join(self):
-        """As `regent node init --join` does; nobody adds the region."""
+        """As `regent node init --join` does: the token buys a place in a list. It is let in, and nobody adds the region."""
         c = self.c
         token = json.loads(c.run("region", "token", ROGUE, "--json"))["token"].split(".", 1)[1]
         offer = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         key = self.make_key("prepared")
         csr = openssl("req", "-new", "-key", str(key), "-subj", "/CN=" + ROGUE).decode()
-        body = {"secret": offer["secret"], "region": ROGUE, "csr": csr, "link": "127.0.0.1:9", "url": "https://127.0.0.1:9"}
+        body = {"secret": offer["secret"], "region": ROGUE, "csr": csr, "link": "127.0.0.1:9", "url": "https://127.0.0.1:9", "release": "0"}
         answer = c.connect(c.primary).request("POST", "/v1/join", body)[0]
+        assert "cert" not in answer and "cert" not in self.collect(answer["nodeId"], key), "a join token buys a certificate"
+        c.run("node", "approve", str(answer["nodeId"]), "--fingerprint", answer["fingerprint"])
+        answer = self.collect(answer["nodeId"], key)
         cert = c.dir / "prepared.pem"
         cert.write_text(answer["cert"])
         wait("every region knows the prepared node", 10, lambda: len({c.connect(n).status()["revision"] for n in c.names}) == 1)
         return Who("prepared", answer["nodeId"], ROGUE, cert, key)
+
+    def collect(self, node, key):
+        """As a node does that waits to be let in: with its key for a proof."""
+        at, text, proof = int(time.time()), self.c.dir / "collect.txt", self.c.dir / "collect.sig"
+        text.write_text(f"regent-collect-1\n{self.id}\n{node}\n{at}\n")
+        openssl("dgst", "-sha256", "-sign", str(key), "-out", str(proof), str(text))
+        body = {"nodeId": node, "at": at, "signature": base64.b64encode(proof.read_bytes()).decode()}
+        return self.c.connect(self.c.primary).request("POST", "/v1/join/collect", body)[0]
 
     # ---- one try ----
 

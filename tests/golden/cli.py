@@ -112,6 +112,8 @@ ARGUMENTS = {
     "import": ["ORGANISATION"], "access check": ["ada", "111111111111", "Admin"], "access who": ["111111111111"],
     "region add": ["eu-west-1"], "region remove": ["eu-west-1", "--yes"], "region set": ["eu-west-1", "--owner", "ada"],
     "region show": ["us-east-1"], "region preflight": ["eu-west-1"], "region token": ["eu-west-1"],
+    "node approve": ["3", "--fingerprint", "ABCDE-FGHIJ-KLMNO-PQRST"], "node withdraw": ["3"], "node fingerprint": ["/nowhere"],
+    "token revoke": ["0123456789abcdef"],
     "switchover": ["--to", "eu-central-1"], "failover plan": ["--to", "eu-central-1"],
     "failover declare": ["--to", "eu-central-1", "--by", "ada", "--reason", "exercise", "--yes"],
     "durability set": ["--regions", "1"], "lease set": ["--off"], "probe": ["--account", "111111111111"],
@@ -126,7 +128,7 @@ ARGUMENTS = {
 }
 # Their servers and files are not this test's.
 NOT_UNREACHABLE = ("dev up", "dev down", "dev kill", "dev start", "dev add", "dev proxy", "bench", "node init", "import", "completion",
-                   "region names", "runbook failover", "dev tour")
+                   "region names", "runbook failover", "dev tour", "node fingerprint")
 WRONG = [
     [], ["help"], ["--version"], ["nonsense"], ["region"], ["region", "--help"], ["region", "nonsense"], ["lease", "nonsense"],
     ["access", "check", "ada", "111111111111", "Admin", "more"], ["status", "--watch=yes"], ["status", "--region"],

@@ -213,6 +213,7 @@ static void on_token(struct sim_order *o, enum rg_err err)
     rg_tlv_put_str(&next->cmd, RG_F_LINK, n->self.link);
     rg_tlv_put_str(&next->cmd, RG_F_URL, n->self.link);
     rg_tlv_put(&next->cmd, RG_F_CERT, rg_span((const uint8_t *)&n->key, sizeof n->key));
+    rg_tlv_put(&next->cmd, RG_F_ADMITTED, rg_span(token, sizeof token)); /* people let it in: in the same breath, here */
     if (next->leader < SIM_NODES_MAX)
         sim_order_id(next, 0, n->key);
     sim_order_give(next);

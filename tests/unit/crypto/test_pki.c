@@ -373,3 +373,29 @@ TEST(two_nodes_meet_over_mutual_tls)
     }
     ERR_clear_error();
 }
+
+TEST(a_key_is_told_by_its_fingerprint)
+{
+    static const uint8_t zeros[32], ones[32] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xf0};
+    RG_AUTO_BUF struct rg_buf pem = {.max = 0};
+    RG_AUTO_BUF struct rg_buf csr = {.max = 0};
+    uint8_t of_key[32], of_csr[32];
+    char text[RG_PKI_FINGERPRINT_BYTES];
+
+    rg_pki_fingerprint(zeros, text);
+    ck_assert_str_eq(text, "AAAAA-AAAAA-AAAAA-AAAAA");
+    rg_pki_fingerprint(ones, text);
+    ck_assert_str_eq(text, "77777-77777-77777-77777");
+    ck_assert(rg_pki_fingerprint_is("77777-77777-77777-77777", ones) && rg_pki_fingerprint_is("7777777777 77777 77777", ones));
+    ck_assert(rg_pki_fingerprint_is("aaaaaaaaaaaaaaaaaaaa", zeros) && rg_pki_fingerprint_is("AAAAAA-AAAA-AAAAA-AAAAA", zeros));
+    ck_assert(!rg_pki_fingerprint_is("AAAAA-AAAAA-AAAAA-AAAA", zeros) && !rg_pki_fingerprint_is("AAAAA-AAAAA-AAAAA-AAAAAA", zeros));
+    ck_assert(!rg_pki_fingerprint_is("", zeros) && !rg_pki_fingerprint_is("AAAAA", zeros) && !rg_pki_fingerprint_is("-", zeros));
+    ck_assert(!rg_pki_fingerprint_is("AAAAA-AAAAA-AAAAA-AAAAB", zeros));
+    rg_buf_init(&pem, 65536);
+    rg_buf_init(&csr, 65536);
+    ck_assert_int_eq(rg_pki_key_csr(&pem, &csr, NULL), RG_OK);
+    ck_assert(rg_pki_private_key_sha256(rg_buf_span(&pem), of_key) && rg_pki_csr_key_sha256(rg_buf_span(&csr), of_csr));
+    ck_assert_mem_eq(of_key, of_csr, sizeof of_key);
+    ck_assert(!rg_pki_csr_key_sha256(rg_span_str("rubbish"), of_csr) && !rg_pki_csr_key_sha256(rg_span(NULL, 0), of_csr));
+    ck_assert(!rg_pki_private_key_sha256(rg_buf_span(&csr), of_key));
+}

@@ -1,4 +1,6 @@
 /* net/join: tokens for administrators, ids and certificates for whoever has one, a new id for who proves the old one. */
+#include <openssl/x509v3.h>
+
 #include "tests/lib/api_rig.h"
 #include "base/base64.h"
 #include "crypto/pki.h"
@@ -105,10 +107,13 @@ static void make_token(const char *region, char secret[64])
     answer_free(&a);
 }
 
+/* As if it were some time later: what was refused is forgotten. */
+static void later(void) { rg_guesses_init(&af.api->guesses); }
+
 static json_t *join_body(const char *secret, const char *region)
 {
-    return json_pack("{s:s,s:s,s:s,s:s,s:s}", "secret", secret, "region", region, "csr", (const char *)csr.data, "link",
-                     "10.0.0.9:9443", "url", "https://west.example:8443");
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "secret", secret, "region", region, "csr", (const char *)csr.data, "link",
+                     "10.0.0.9:9443", "url", "https://west.example:8443", "release", "9.9.9");
 }
 
 static const struct {
@@ -140,18 +145,71 @@ TEST(tokens_are_for_administrators_and_well_formed)
     check(&a, 401, NULL);
     ask_raw(&a, "POST", "/v1/join-tokens", "Authorization: Bearer " API_READ_TOKEN "\r\n", "{\"region\":\"eu\"}", 15);
     check(&a, 403, "may read only");
-    ask(&a, "GET", "/v1/join-tokens", "");
+    ask(&a, "PUT", "/v1/join-tokens", "");
     check(&a, 405, NULL);
 }
 
-TEST(a_token_brings_an_id_and_a_certificate)
+/* POST /v1/join/collect by whoever has the key. */
+static void collect(struct answer *a, uint64_t id, int64_t at, struct rg_span with_key)
 {
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
+    RG_AUTO_BUF struct rg_buf proof = {.max = 0};
+    RG_AUTO_BUF struct rg_buf base64 = {.max = 0};
+
+    rg_buf_init(&text, 4096);
+    rg_buf_init(&proof, 4096);
+    rg_buf_init(&base64, 4096);
+    rg_pki_collect_text(rg_span_str("test"), id, at, &text);
+    ck_assert_int_eq(rg_pki_sign_text(with_key, rg_buf_span(&text), &proof, NULL), RG_OK);
+    rg_base64_put(&base64, RG_BASE64, rg_buf_span(&proof));
+    post(a, "/v1/join/collect", json_pack("{s:I,s:I,s:s%}", "nodeId", (json_int_t)id, "at", (json_int_t)at, "signature", base64.data,
+                                          base64.len));
+}
+
+static void approve(struct answer *a, uint64_t id, const char *fingerprint)
+{
+    char path[64], body[128];
+
+    snprintf(path, sizeof path, "/v1/nodes/%llu/approve", (unsigned long long)id);
+    snprintf(body, sizeof body, "{\"fingerprint\":\"%s\"}", fingerprint);
+    ask(a, "POST", path, body);
+}
+
+static void own_fingerprint(char out[RG_PKI_FINGERPRINT_BYTES])
+{
+    uint8_t sha256[32];
+
+    ck_assert(rg_pki_private_key_sha256(rg_buf_span(&key), sha256));
+    rg_pki_fingerprint(sha256, out);
+}
+
+/* A node that joined, and was let in. */
+static void join_and_approve(const char *region, uint64_t want_id)
+{
+    char secret[64], fingerprint[RG_PKI_FINGERPRINT_BYTES];
     struct answer a;
-    char secret[64];
-    struct x509_st *cert;
-    struct rg_pki_name name;
+
+    make_token(region, secret);
+    post(&a, "/v1/join", join_body(secret, region));
+    ck_assert_int_eq(json_integer_value(json_object_get(a.json, "nodeId")), (json_int_t)want_id);
+    check(&a, 200, NULL);
+    own_fingerprint(fingerprint);
+    approve(&a, want_id, fingerprint);
+    check(&a, 200, "ADMITTED");
+}
+
+static void row_of(uint64_t id, struct rg_txn **ret_txn, struct rg_node_row *ret_row)
+{
+    *ret_txn = fix_read(&af.fix);
+    ck_assert_int_eq(rg_node_row_get(*ret_txn, id, ret_row), RG_OK);
+}
+
+TEST(a_token_buys_a_request_and_nothing_else)
+{
+    char secret[64], fingerprint[RG_PKI_FINGERPRINT_BYTES];
     struct rg_node_row row;
     struct rg_txn *txn;
+    struct answer a;
 
     make_token("eu-west-1", secret);
     post(&a, "/v1/join", join_body(secret, "eu-west-1"));
@@ -159,22 +217,206 @@ TEST(a_token_brings_an_id_and_a_certificate)
     ck_assert_int_eq(json_integer_value(json_object_get(a.json, "nodeId")), 3);
     ck_assert_str_eq(text_at(a.json, "instanceArn"), API_ARN);
     ck_assert_str_eq(text_at(a.json, "identityStoreId"), API_STORE);
+    ck_assert_str_eq(text_at(a.json, "status"), "REQUESTED");
+    own_fingerprint(fingerprint);
+    ck_assert_str_eq(text_at(a.json, "fingerprint"), fingerprint);
+    ck_assert_ptr_null(json_object_get(a.json, "cert"));
     ck_assert_uint_eq(json_array_size(json_object_get(a.json, "members")), 2);
     ck_assert_str_eq(text_at(json_array_get(json_object_get(a.json, "members"), 0), "role"), "voter");
     ck_assert_str_eq(text_at(json_array_get(json_object_get(a.json, "members"), 1), "link"), "two.example:4");
+    answer_free(&a);
+    row_of(3, &txn, &row);
+    ck_assert(rg_node_row_asks(&row) && row.cert.n == 0 && rg_span_is(row.link, "10.0.0.9:9443") && rg_span_is(row.release, "9.9.9"));
+    ck_assert(rg_span_is(row.from, "127.0.0.1"));
+    rg_txn_free(txn);
+    post(&a, "/v1/join", join_body(secret, "eu-west-1"));
+    check(&a, 409, "used already");
+    collect(&a, 3, time(NULL), rg_buf_span(&key));
+    ck_assert_ptr_null(json_object_get(a.json, "cert"));
+    check(&a, 200, "REQUESTED");
+}
+
+TEST(whoever_is_let_in_collects_a_certificate_for_its_own_names)
+{
+    RG_AUTO_BUF struct rg_buf other = {.max = 0};
+    RG_AUTO_BUF struct rg_buf request = {.max = 0};
+    char secret[64], fingerprint[RG_PKI_FINGERPRINT_BYTES], wrong[RG_PKI_FINGERPRINT_BYTES];
+    struct rg_pki_name name;
+    struct rg_node_row row;
+    struct rg_txn *txn;
+    struct x509_st *cert;
+    struct answer a;
+
+    make_token("eu-west-1", secret);
+    post(&a, "/v1/join", join_body(secret, "eu-west-1"));
+    check(&a, 200, NULL);
+    own_fingerprint(fingerprint);
+    snprintf(wrong, sizeof wrong, "%s", fingerprint);
+    wrong[22] = wrong[22] == 'A' ? 'B' : 'A';
+    approve(&a, 3, wrong);
+    check(&a, 400, "another key");
+    wrong[5] = '\0'; /* the first group alone */
+    approve(&a, 3, wrong);
+    check(&a, 400, "another key");
+    approve(&a, 3, "");
+    check(&a, 400, "fingerprint");
+    approve(&a, 9, fingerprint);
+    check(&a, 404, NULL);
+    approve(&a, 1, fingerprint);
+    check(&a, 409, "MEMBER");
+    ask(&a, "GET", "/v1/nodes", "");
+    check(&a, 200, "REQUESTED");
+    approve(&a, 3, fingerprint);
+    check(&a, 200, "ADMITTED");
+    approve(&a, 3, fingerprint); /* the answer was lost */
+    check(&a, 200, "ADMITTED");
+    row_of(3, &txn, &row);
+    ck_assert(!rg_node_row_asks(&row) && row.cert.n > 0 && row.admitted.n == 32 && row.csr.n == 0);
+    rg_txn_free(txn);
+
+    rg_buf_init(&other, 65536);
+    rg_buf_init(&request, 65536);
+    ck_assert_int_eq(rg_pki_key_csr(&other, &request, NULL), RG_OK);
+    collect(&a, 3, time(NULL), rg_buf_span(&other));
+    check(&a, 403, "not by the key");
+    collect(&a, 3, time(NULL) - 400, rg_buf_span(&key));
+    check(&a, 403, "clock");
+    collect(&a, 9, time(NULL), rg_buf_span(&key));
+    check(&a, 404, NULL);
+    API_STATUS(leader, false); /* any region answers */
+    API_STATUS(leader_id, 2);
+    collect(&a, 3, time(NULL), rg_buf_span(&key));
+    ck_assert_msg(a.status == 200, "%s", (const char *)a.body.data);
     cert = rg_pki_cert_decode(rg_span_str(text_at(a.json, "cert")));
     ck_assert_ptr_nonnull(cert);
     ck_assert_int_eq(rg_pki_cert_check(rg_span_str((const char *)ca.data), cert, &name, NULL), RG_OK);
     ck_assert_uint_eq(name.raft_id, 3);
     ck_assert_str_eq(name.region, "eu-west-1");
+    ck_assert_int_eq(X509_check_host(cert, "west.example", 0, 0, NULL), 1);
+    ck_assert_int_eq(X509_check_ip_asc(cert, "10.0.0.9", 0), 1);
+    ck_assert_int_eq(X509_check_host(cert, "localhost", 0, 0, NULL), 0);
+    ck_assert_int_eq(X509_check_ip_asc(cert, "127.0.0.1", 0), 0);
     rg_pki_cert_free(cert);
     answer_free(&a);
-    txn = fix_read(&af.fix);
-    ck_assert_int_eq(rg_node_row_get(txn, 3, &row), RG_OK);
-    ck_assert(rg_span_is(row.status, "PREPARED") && row.cert.n > 0 && rg_span_is(row.link, "10.0.0.9:9443"));
-    rg_txn_free(txn);
+}
+
+TEST(a_node_that_is_sent_away_is_not_let_in)
+{
+    char secret[64], fingerprint[RG_PKI_FINGERPRINT_BYTES];
+    struct rg_node_row row;
+    struct rg_txn *txn;
+    struct answer a;
+
+    make_token("eu-west-1", secret);
     post(&a, "/v1/join", join_body(secret, "eu-west-1"));
-    check(&a, 409, "used already");
+    check(&a, 200, NULL);
+    ask(&a, "DELETE", "/v1/nodes/2", "");
+    check(&a, 409, "MEMBER");
+    ask(&a, "DELETE", "/v1/nodes/x", "");
+    check(&a, 404, NULL);
+    ask(&a, "DELETE", "/v1/nodes/3", "");
+    check(&a, 200, "REMOVED");
+    own_fingerprint(fingerprint);
+    approve(&a, 3, fingerprint);
+    check(&a, 404, NULL);
+    collect(&a, 3, time(NULL), rg_buf_span(&key));
+    ck_assert_ptr_null(json_object_get(a.json, "cert"));
+    check(&a, 200, "REMOVED");
+    row_of(3, &txn, &row);
+    ck_assert(rg_span_is(row.status, "REMOVED") && row.phase.n == 0);
+    rg_txn_free(txn);
+    join_and_approve("eu-west-1", 4);
+    ask(&a, "DELETE", "/v1/nodes/4", "");
+    check(&a, 200, "REMOVED");
+    row_of(4, &txn, &row);
+    ck_assert(rg_span_is(row.status, "REMOVED") && row.phase.n == 0);
+    rg_txn_free(txn);
+}
+
+TEST(a_token_is_listed_and_taken_back)
+{
+    char secret[64], path[64];
+    struct answer a;
+
+    make_token("eu-west-1", secret);
+    ask(&a, "GET", "/v1/join-tokens", "");
+    ck_assert_uint_eq(json_array_size(json_object_get(a.json, "tokens")), 1);
+    snprintf(path, sizeof path, "/v1/join-tokens/%s", text_at(json_array_get(json_object_get(a.json, "tokens"), 0), "id"));
+    ck_assert(strstr((const char *)a.body.data, secret) == NULL);
+    check(&a, 200, "\"status\":\"NEW\"");
+    ask(&a, "DELETE", "/v1/join-tokens/0000000000000000", "");
+    check(&a, 404, NULL);
+    ask(&a, "DELETE", path, "");
+    check(&a, 200, "REVOKED");
+    ask(&a, "DELETE", path, "");
+    check(&a, 409, NULL);
+    post(&a, "/v1/join", join_body(secret, "eu-west-1"));
+    check(&a, 403, "was revoked");
+    ask(&a, "GET", "/v1/join-tokens", "");
+    check(&a, 200, "\"status\":\"REVOKED\"");
+}
+
+static const struct {
+    const char *hosts, *link, *url, *says; /* NULL: it may */
+} names[] = {
+    {"", "10.0.0.9:1", "https://west.example:2", NULL}, /* people are shown them */
+    {"\"West.example\",\"10.0.0.9\"", "10.0.0.9:1", "https://west.example:2", NULL},
+    {"\"10.0.0.9\"", "10.0.0.9:1", "https://west.example:2", "--name west.example"},
+    {"\"fe80::1\"", "[fe80::1]:1", "https://[fe80::1]:2", NULL},
+    {"", "one.example:9", "https://west.example:2", "link's host: is that of node 1"},
+    {"", "10.0.0.9:1", "https://ONE.example:99", "url's host: is that of node 1"},
+    {"", "two.example:4", "https://west.example:2", "link: is that of node 2"},
+    {"", "10.0.0.9:1", "https://two.example:2", "url: is that of node 2"},
+    {"", "127.0.0.1:1", "https://localhost:2", NULL}, /* asked from this machine */
+};
+
+TEST(names_are_those_of_the_token_and_nobody_elses)
+{
+    struct rg_join_offer offer;
+    char body[256];
+    struct answer a;
+    json_t *asked;
+
+    for (size_t i = 0; i < RG_LEN(names); i++) {
+        snprintf(body, sizeof body, "{\"region\":\"eu-west-1\",\"hosts\":[%s]}", names[i].hosts);
+        ask(&a, "POST", "/v1/join-tokens", body);
+        ck_assert_msg(a.status == 200, "%s", (const char *)a.body.data);
+        ck_assert_int_eq(rg_join_token_decode(rg_span_str(text_at(a.json, "token")), &offer, NULL), RG_OK);
+        answer_free(&a);
+        asked = join_body(offer.secret, "eu-west-1");
+        json_object_set_new(asked, "link", json_string(names[i].link));
+        json_object_set_new(asked, "url", json_string(names[i].url));
+        post(&a, "/v1/join", asked);
+        if (names[i].says == NULL)
+            check(&a, 200, NULL);
+        else
+            check(&a, strstr(names[i].says, "that of") != NULL ? 409 : 400, names[i].says);
+        rg_join_offer_deinit(&offer);
+        later();
+    }
+    ask(&a, "POST", "/v1/join-tokens", "{\"region\":\"eu\",\"hosts\":[\"a b\"]}");
+    check(&a, 400, "hosts");
+    ask(&a, "POST", "/v1/join-tokens", "{\"region\":\"eu\",\"hosts\":\"a\"}");
+    check(&a, 400, "hosts");
+}
+
+TEST(so_many_may_wait_and_no_more)
+{
+    char fields[160], secret[64];
+    struct answer a;
+
+    for (unsigned i = 0; i < RG_NODE_REQUESTS_MAX; i++) {
+        snprintf(fields, sizeof fields, "node=%u name=eu-west-1 link=h%u:1 url=https://h%u:2 status=PREPARED csr=c", 100 + i, i, i);
+        af_apply(RG_CMD_NODE_PUT, fields);
+    }
+    make_token("eu-west-1", secret);
+    post(&a, "/v1/join", join_body(secret, "eu-west-1"));
+    ck_assert(a.status >= 400);
+    check(&a, a.status, "wait to be let in already");
+    ask(&a, "DELETE", "/v1/nodes/100", "");
+    check(&a, 200, NULL);
+    post(&a, "/v1/join", join_body(secret, "eu-west-1"));
+    check(&a, 200, NULL);
 }
 
 static const struct {
@@ -195,9 +437,6 @@ static const struct {
     {"region", "EU", "region"},
     {"secret", "", "secret"},
 };
-
-/* As if it were some time later: what was refused is forgotten. */
-static void later(void) { rg_guesses_init(&af.api->guesses); }
 
 TEST(what_is_malformed_uses_nothing_up)
 {
@@ -343,15 +582,12 @@ TEST(who_proves_the_old_id_is_given_a_new_one)
     RG_AUTO_BUF struct rg_buf other = {.max = 0};
     RG_AUTO_BUF struct rg_buf request = {.max = 0};
     struct answer a;
-    char secret[64];
     int64_t now = time(NULL);
     struct rg_node_row row;
     struct rg_txn *txn;
     json_t *body;
 
-    make_token("eu-west-1", secret);
-    post(&a, "/v1/join", join_body(secret, "eu-west-1"));
-    check(&a, 200, NULL); /* node 3, with our key */
+    join_and_approve("eu-west-1", 3); /* with our key */
     af_apply(RG_CMD_NODE_PUT, "node=4 name=eu-west-2 link=x:1 url=https://x:2 status=MEMBER");
     rg_buf_init(&other, 65536);
     rg_buf_init(&request, 65536);
@@ -407,11 +643,8 @@ TEST(who_proves_the_old_id_is_given_a_new_one)
 TEST(a_voter_has_nothing_to_come_back_to)
 {
     struct answer a;
-    char secret[64];
 
-    make_token("eu-west-1", secret);
-    post(&a, "/v1/join", join_body(secret, "eu-west-1"));
-    check(&a, 200, NULL);
+    join_and_approve("eu-west-1", 3);
     API_STATUS(peers[0].id, 3);
     API_STATUS(peers[0].role, RG_ROLE_VOTER);
     post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));

@@ -119,6 +119,8 @@ static void say(char out[128], enum rg_regions_do what)
     }
 }
 
+static int64_t request_ms;
+
 /* One look; what it decided stays to be answered. */
 static enum rg_regions_do look(char out[128])
 {
@@ -131,7 +133,7 @@ static enum rg_regions_do look(char out[128])
         return what;
     txn = fix_read(&fix);
     what = rg_regions_look(&regions, &(struct rg_regions_view){.status = &status, .txn = txn, .now_ms = now, .wall_ms = fix.at_ms,
-                                                               .reached = reached});
+                                                               .request_ms = request_ms, .reached = reached});
     rg_txn_free(txn);
     say(out, what);
     return what;
@@ -178,22 +180,28 @@ static const struct {
     {"nothing to do", "", ME "|" EU, "2el", "2", true, true, "rest"},
 
     {"no node is prepared", AP "status=ADDING phase=preflight", ME, "2el", "", true, true,
-     "region ADDING no node is prepared for the region: regent region token ap-south-1"},
-    {"its node is not reached just now", AP "status=ADDING phase=preflight", ME "|node=3 status=PREPARED " AP, "2el", "", true, true, "rest"},
-    {"its node is reached", AP "status=ADDING phase=preflight", ME "|node=3 status=PREPARED " AP, "2el", "3", true, true, "add 3"},
+     "region ADDING no node was let in for the region: regent node list, regent region token ap-south-1"},
+    {"one asks, whom nobody let in", AP "status=ADDING phase=preflight", ME "|node=3 csr=c status=PREPARED " AP, "2el", "3", true, true,
+     "region ADDING no node was let in for the region: regent node list, regent region token ap-south-1"},
+    {"the same, beside one that was", AP "status=ADDING phase=preflight",
+     ME "|node=3 admitted=k status=PREPARED " AP "|node=4 csr=c status=PREPARED " AP, "2el", "34", true, true, "add 3"},
+    {"in the configuration, by a release that let nodes in by a token", AP "status=ADDING phase=preflight", ME "|node=3 status=PREPARED " AP, "2el 3pa",
+     "3", true, true, "node 3 MEMBER"},
+    {"its node is not reached just now", AP "status=ADDING phase=preflight", ME "|node=3 admitted=k status=PREPARED " AP, "2el", "", true, true, "rest"},
+    {"its node is reached", AP "status=ADDING phase=preflight", ME "|node=3 admitted=k status=PREPARED " AP, "2el", "3", true, true, "add 3"},
     {"the last one that is prepared", AP "status=ADDING phase=preflight",
-     ME "|node=3 status=PREPARED " AP "|node=4 status=PREPARED " AP, "2el", "34", true, true, "add 4"},
+     ME "|node=3 admitted=k status=PREPARED " AP "|node=4 admitted=k status=PREPARED " AP, "2el", "34", true, true, "add 4"},
     {"the last one that is there", AP "status=ADDING phase=preflight",
-     ME "|node=3 status=PREPARED " AP "|node=4 status=PREPARED " AP "|node=5 status=PREPARED " AP, "2el", "34", true, true, "add 4"},
+     ME "|node=3 admitted=k status=PREPARED " AP "|node=4 admitted=k status=PREPARED " AP "|node=5 admitted=k status=PREPARED " AP, "2el", "34", true, true, "add 4"},
     {"unless it was begun with another one", AP "status=ADDING phase=snapshot node=3",
-     ME "|node=3 status=PREPARED " AP "|node=4 status=PREPARED " AP, "2el", "34", true, true, "add 3"},
+     ME "|node=3 admitted=k status=PREPARED " AP "|node=4 admitted=k status=PREPARED " AP, "2el", "34", true, true, "add 3"},
     {"which is fenced by now", AP "status=ADDING phase=snapshot node=3",
      ME "|node=3 status=FENCED " AP "|node=4 oldnode=3 rejoin=1 status=PREPARED " AP, "2el", "4", true, true, "add 4"},
     {"its old id goes first", AP "status=ADDING phase=snapshot node=3",
      ME "|node=3 status=FENCED " AP "|node=4 oldnode=3 rejoin=1 status=PREPARED " AP, "2el 3p", "4", true, true, "remove 3"},
     {"which led meanwhile, and is out of the configuration", AP "status=ADDING phase=verify node=3", ME "|node=3 status=MEMBER " AP, "2el", "3", true, true,
      "region ADDING node 3 was replaced: it comes back under a new id by itself"},
-    {"in the configuration", AP "status=ADDING phase=preflight", ME "|node=3 status=PREPARED " AP, "2el 3pa", "3", true, true, "node 3 MEMBER"},
+    {"in the configuration", AP "status=ADDING phase=preflight", ME "|node=3 admitted=k status=PREPARED " AP, "2el 3pa", "3", true, true, "node 3 MEMBER"},
     {"a member", AP "status=ADDING phase=preflight", ME "|node=3 status=MEMBER " AP, "2el 3pa", "3", true, true, "region ADDING snapshot"},
     {"a member instead of another", AP "status=ADDING phase=verify node=3", ME "|node=3 status=FENCED " AP "|node=4 status=MEMBER " AP, "2el 4pa",
      "4", true, true, "region ADDING snapshot"},
@@ -214,6 +222,7 @@ static const struct {
     {"is told", AP "status=REMOVING phase=tell", ME "|node=3 status=MEMBER " AP, "2el 3pl", "3", true, true, "tell 3"},
     {"is not reached just now", AP "status=REMOVING phase=tell", ME "|node=3 status=MEMBER " AP, "2el 3pl", "", true, true,
      "region REMOVING node 3 at a:1 is not reached: no route"},
+    {"of one that asks nobody waits", AP "status=REMOVING phase=tell", ME "|node=3 csr=c status=PREPARED " AP, "2el", "", true, true, "node 3 REMOVED"},
     {"is not waited for", AP "status=REMOVING phase=forced", ME "|node=3 status=MEMBER " AP, "2el 3pl", "", true, true, "node 3 REMOVED untold"},
     {"is another by now", AP "status=REMOVING phase=tell", ME "|node=3 status=FENCED " AP, "2el 3pl", "", true, true, "node 3 REMOVED"},
     {"out of the configuration", AP "status=REMOVING phase=tell", ME "|node=3 status=REMOVED " AP, "2el 3pl", "3", true, true, "remove 3"},
@@ -298,6 +307,31 @@ LOOP(the_next_step, RG_LEN(rows))
     ck_assert_msg(strncmp(got, rows[_i].want, 127) == 0, "%s: \"%s\" instead of \"%s\"", rows[_i].name, got, rows[_i].want);
 }
 
+/* The id is given at once, the node is let in later, or never. */
+TEST(who_is_not_let_in_or_not_used_goes_in_time)
+{
+    request_ms = 60000;
+    put_peers("2el");
+    fix_must(&fix, RG_CMD_NODE_PUT, ME);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=3 csr=c status=PREPARED " AP);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=4 admitted=k status=PREPARED " AP);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=5 cert=c status=PREPARED " AP); /* of a release before: people decide */
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=6 oldnode=1 rejoin=1 status=PREPARED " PLACE " name=us-east-1");
+    expect("rest", RG_OK);
+    fix.at_ms += request_ms - 10000;
+    expect("rest", RG_OK);
+    fix.at_ms += 20000;
+    fix_must(&fix, RG_CMD_REGION_PUT, AP "status=ADDING phase=preflight primary=0"); /* somebody is at work with it */
+    up = "";
+    expect("node 3 REMOVED", RG_OK);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=3 status=REMOVED " AP);
+    expect("rest", RG_OK);
+    fix_must(&fix, RG_CMD_REGION_PUT, AP "status=ACTIVE primary=0");
+    expect_written("node 4 REMOVED");
+    expect("rest", RG_OK);
+    request_ms = 0;
+}
+
 /* Its name fits nowhere: no member would be known as its own, so that the row would go and they would stay. */
 TEST(a_row_that_cannot_be_a_regions_is_left_alone)
 {
@@ -310,7 +344,7 @@ TEST(a_row_that_cannot_be_a_regions_is_left_alone)
 
 TEST(a_region_comes_and_goes)
 {
-    put_rows(RG_CMD_NODE_PUT, ME "|" EU "|node=3 status=PREPARED " AP);
+    put_rows(RG_CMD_NODE_PUT, ME "|" EU "|node=3 admitted=k status=PREPARED " AP);
     fix_must(&fix, RG_CMD_REGION_PUT, AP "status=ADDING phase=preflight primary=0");
     put_peers("2el");
     status.members_known = true;
@@ -365,7 +399,7 @@ TEST(why_a_step_was_refused_is_shown_once_for_each_try)
 {
     char got[128];
 
-    put_rows(RG_CMD_NODE_PUT, ME "|node=3 status=PREPARED " AP);
+    put_rows(RG_CMD_NODE_PUT, ME "|node=3 admitted=k status=PREPARED " AP);
     fix_must(&fix, RG_CMD_REGION_PUT, AP "status=ADDING phase=preflight primary=0");
     up = "3";
     ck_assert_int_eq(look(got), RG_REGIONS_CHANGE);
@@ -444,7 +478,7 @@ TEST(rows_that_moved_on_are_taken_as_they_are)
     expect("remove 3", RG_OK);
     ck_assert_int_eq(regions.way.state, REGION_LEAVES);
     fix_must(&fix, RG_CMD_REGION_PUT, AP "status=REMOVED");
-    fix_must(&fix, RG_CMD_NODE_PUT, "node=4 status=PREPARED " AP);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=4 admitted=k status=PREPARED " AP);
     fix_must(&fix, RG_CMD_REGION_PUT, AP "status=ADDING phase=preflight primary=0");
     put_peers("");
     up = "4";

@@ -14,7 +14,11 @@ static const struct {
     enum rg_err err;
 } rows[] = {
     {"a member", "node=4 name=ap-south-1 status=MEMBER cert=one " AT, 4, "ap-south-1", "one", true, RG_OK},
-    {"a prepared node", "node=4 name=ap-south-1 status=PREPARED cert=one " AT, 4, "ap-south-1", "one", true, RG_OK},
+    {"a node that was let in", "node=4 name=ap-south-1 status=PREPARED admitted=k cert=one " AT, 4, "ap-south-1", "one", true, RG_OK},
+    {"a node that comes back", "node=4 name=ap-south-1 status=PREPARED rejoin=1 oldnode=3 cert=one " AT, 4, "ap-south-1", "one", true, RG_OK},
+    {"a node that asks to join", "node=4 name=ap-south-1 status=PREPARED csr=c " AT, 4, "ap-south-1", "one", false, RG_EDENIED},
+    {"the same, with a certificate of a release before", "node=4 name=ap-south-1 status=PREPARED cert=one " AT, 4, "ap-south-1", "one", false,
+     RG_EDENIED},
     {"one of the first configuration", "", 1, "us-east-1", "any", true, RG_OK},
     {"a member's certificate before the last", "node=4 name=ap-south-1 status=MEMBER cert=two " AT, 4, "ap-south-1", "one", true, RG_EPEER},
     {"the same, by itself", "node=4 name=ap-south-1 status=MEMBER cert=two " AT, 4, "ap-south-1", "one", false, RG_EPEER},

@@ -46,6 +46,56 @@ static void check_row(uint64_t id, const char *status, const char *region, uint6
 
 CASE(.setup = setup, .teardown = teardown);
 
+TEST(a_token_is_taken_back_before_it_is_used)
+{
+    struct rg_join_token token;
+    uint8_t sha256[32];
+    struct rg_span host;
+    struct rg_txn *txn;
+
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_TOKEN_PUT, "token=t9 name=eu-west-1 expires=1700000900000 status=REVOKED"), RG_ENOTFOUND);
+    fix_must(&fix, RG_CMD_TOKEN_PUT, "token=t2 name=eu-west-1 expires=1700000900000 host=a host=b");
+    fix_must(&fix, RG_CMD_TOKEN_PUT, "token=t2 name=eu-west-1 expires=1700000900000 status=REVOKED");
+    fix_token("t2", sha256);
+    txn = fix_read(&fix);
+    ck_assert_int_eq(rg_join_token_get(txn, sha256, &token), RG_OK);
+    ck_assert(rg_span_is(token.status, "REVOKED"));
+    ck_assert(rg_join_token_host(&token, 0, &host) && rg_span_is(host, "a"));
+    ck_assert(rg_join_token_host(&token, 1, &host) && rg_span_is(host, "b"));
+    ck_assert(!rg_join_token_host(&token, 2, &host));
+    rg_txn_free(txn);
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_TOKEN_PUT, "token=t2 name=eu-west-1 expires=1700000900000 status=REVOKED"), RG_ECONFLICT);
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "token=t2 " PLACE), RG_ECONFLICT);
+    fix_must(&fix, RG_CMD_NODE_JOIN, "token=t1 " PLACE);
+    ck_assert_int_eq(fix_apply(&fix, RG_CMD_TOKEN_PUT, "token=t1 name=eu-west-1 expires=1700000900000 status=REVOKED"), RG_ECONFLICT);
+}
+
+TEST(a_request_says_who_asks_and_an_admission_which_key)
+{
+    struct rg_node_row row;
+    struct rg_txn *txn;
+
+    fix_must(&fix, RG_CMD_NODE_JOIN, "token=t1 csr=pem from=192.0.2.1 release=1.2.3 " PLACE);
+    txn = fix_read(&fix);
+    ck_assert_int_eq(rg_node_row_get(txn, 3, &row), RG_OK);
+    ck_assert(rg_node_row_asks(&row) && rg_span_is(row.csr, "pem") && rg_span_is(row.from, "192.0.2.1") && rg_span_is(row.release, "1.2.3"));
+    rg_txn_free(txn);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=3 status=PREPARED cert=der admitted=short-key from=192.0.2.1 release=1.2.3 " PLACE);
+    txn = fix_read(&fix);
+    ck_assert_int_eq(rg_node_row_get(txn, 3, &row), RG_OK);
+    ck_assert(!rg_node_row_asks(&row) && row.admitted.n == RG_NODE_KEY_BYTES && row.csr.n == 0);
+    rg_txn_free(txn);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=4 status=PREPARED cert=der " PLACE); /* of a release that knew of no admission */
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=5 status=MEMBER cert=der " PLACE);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=6 status=PREPARED rejoin=1 oldnode=5 cert=der " PLACE);
+    txn = fix_read(&fix);
+    for (uint64_t id = 4; id <= 6; id++) {
+        ck_assert_int_eq(rg_node_row_get(txn, id, &row), RG_OK);
+        ck_assert(rg_node_row_asks(&row) == (id == 4));
+    }
+    rg_txn_free(txn);
+}
+
 TEST(a_token_opens_once)
 {
     struct rg_join_token token;
@@ -55,14 +105,14 @@ TEST(a_token_opens_once)
     fix_token("t1", sha256);
     txn = fix_read(&fix);
     ck_assert_int_eq(rg_join_token_get(txn, sha256, &token), RG_OK);
-    ck_assert(!token.used && rg_span_is(token.region, "eu-west-1") && token.expires_ms == 1700000900000);
+    ck_assert(rg_span_is(token.status, "NEW") && rg_span_is(token.region, "eu-west-1") && token.expires_ms == 1700000900000);
     rg_txn_free(txn);
     fix_must(&fix, RG_CMD_NODE_JOIN, "token=t1 " PLACE);
     ck_assert_uint_eq(answered_id(), 3);
     check_row(3, "PREPARED", "eu-west-1", 0);
     txn = fix_read(&fix);
     ck_assert_int_eq(rg_join_token_get(txn, sha256, &token), RG_OK);
-    ck_assert(token.used);
+    ck_assert(rg_span_is(token.status, "USED"));
     rg_txn_free(txn);
     ck_assert_int_eq(fix_apply(&fix, RG_CMD_NODE_JOIN, "token=t1 " PLACE), RG_ECONFLICT);
     ck_assert_int_eq(fix.reply.why, RG_WHY_TOKEN);

@@ -135,6 +135,8 @@ static const struct {
     {88, "DEGRADED", "regionsReachable"}, {89, "EPOCH", "epoch"}, {90, "FIRST_INDEX", "firstIndex"},
     {91, "DECLARED_BY", "declaredBy"}, {92, "OLD_REGIONS", NULL}, {93, "OLD_LEASE_MS", NULL},
     {94, "SETTLED", NULL},
+    {120, "CSR", "certificateRequest"}, {121, "ADMITTED", "admittedKeySha256"}, {122, "FROM", "from"},
+    {123, "RELEASE", "release"}, {124, "HOST", "hosts"},
 };
 
 /* The table's rows, in its order. */
