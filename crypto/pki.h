@@ -82,6 +82,8 @@ bool rg_pki_private_key_sha256(struct rg_span key_pem, uint8_t ret_sha256[32]);
 void rg_pki_fingerprint(const uint8_t sha256[32], char ret_text[RG_PKI_FINGERPRINT_BYTES]);
 /** Whether this is what somebody typed: all of it, in letters of either case, with or without what stands between. */
 bool rg_pki_fingerprint_is(const char *text, const uint8_t sha256[32]);
+/** Whether a text is a whole one, of whatever key. */
+bool rg_pki_fingerprint_ok(const char *text);
 
 /** What a node signs that asks for its certificate (POST /v1/join/collect): "regent-collect-1", cluster, id, at; each ends a line. */
 void rg_pki_collect_text(struct rg_span cluster_id, uint64_t id, int64_t at, struct rg_buf *out);

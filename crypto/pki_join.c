@@ -167,6 +167,20 @@ bool rg_pki_fingerprint_is(const char *text, const uint8_t sha256[RG_SHA256_BYTE
     return *at == '\0';
 }
 
+bool rg_pki_fingerprint_ok(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text != '\0'; text++) {
+        if (*text == '-' || *text == ' ')
+            continue;
+        if (!((*text | 32) >= 'a' && (*text | 32) <= 'z') && !(*text >= '2' && *text <= '7'))
+            return false;
+        n++;
+    }
+    return n == 20;
+}
+
 /* ---- certificates as bytes ---- */
 
 struct x509_st *rg_pki_cert_decode(struct rg_span bytes)

@@ -103,7 +103,9 @@ const struct rg_command rg_requests_commands[] = {
     {"node list", "", "The nodes, and those that ask to be let in", "REQUESTED: it waits for regent region add, or regent node approve.\n",
      .who = RG_WHO_READER, .path = "/v1/nodes", .columns = node_columns, .rows = "nodes"},
     {"node approve", "ID --fingerprint F", "Let a node in that asks to join: it gets its certificate and the shared key",
-     "regent region add does so, too, and asks for the fingerprint.\n", approve_options, 1, 1, RG_WHO_PRIMARY, .check = check_approve,
+     "regent region add does so, too, and asks for the fingerprint. Of a member that is away: whoever has the key with this fingerprint\n"
+     "comes back in its place, once; its log says which (rejoin.waiting), when it asks with an old key, or from another address.\n",
+     approve_options, 1, 1, RG_WHO_PRIMARY, .check = check_approve,
      .method = "POST", .path = "/v1/nodes/*/approve", .body = approve_body, .print = print_node},
     {"node withdraw", "ID", "Send a node away that asks to join, or was let in and is not used", "Its id is gone for good.\n", NULL, 1, 1,
      RG_WHO_PRIMARY, .check = check_id, .method = "DELETE", .path = "/v1/nodes/*", .print = print_node},

@@ -107,6 +107,7 @@ void join_propose(struct rg_call *call, const uint8_t *token_sha256, void (*then
         put_request(call, j);
     } else {
         rg_tlv_put_u64(&call->cmd, RG_F_OLD_NODE_ID, j->old_id);
+        rg_tlv_put_u64(&call->cmd, RG_F_PROVEN, j->old_id);
     }
     rg_tlv_put_str(&call->cmd, RG_F_NAME, j->region);
     rg_tlv_put_str(&call->cmd, RG_F_LINK, j->link);

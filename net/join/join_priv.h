@@ -26,6 +26,7 @@ struct join {
     char csr[JOIN_CSR_BYTES_MAX + 1], release[64];
     void (*then)(struct rg_call *call); /* when it has its id */
     uint64_t old_id, id;
+    uint8_t proof_key[32]; /* comes back: SHA-256 of the key that proved it */
     struct rg_incarnation incarnation; /* of the data directory that a node sets aside that comes back; not known: it did not say */
     bool forgotten;                    /* it says that it has less than others know of it */
 };

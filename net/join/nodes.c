@@ -1,5 +1,5 @@
-/* The nodes of the cluster as rows (GET /v1/nodes), and those that ask to join: let in by the fingerprint of their key
- * (POST /v1/nodes/ID/approve), or sent away (DELETE /v1/nodes/ID). */
+/* The nodes of the cluster as rows (GET /v1/nodes), and those that ask to join, or come back otherwise than by themselves: let in by the
+ * fingerprint of their key (POST /v1/nodes/ID/approve), or sent away (DELETE /v1/nodes/ID). */
 #include <stdio.h>
 
 #include "crypto/digest.h"
@@ -189,14 +189,60 @@ static enum rg_err build(struct rg_call *call, struct rg_node_row *row, const ui
     return RG_OK;
 }
 
+static void returns(struct rg_call *call)
+{
+    const struct letting *l = call->state;
+
+    if (call->proposal.reply.err) {
+        rg_call_fail(call, call->proposal.reply.err, NULL);
+        return;
+    }
+    rg_log_info(call->api->config.log, "node.may_return", "id=%llu region=%s by=%s fingerprint=%s", (unsigned long long)l->id, l->region,
+                call->caller, l->fingerprint);
+    answer(call, "MAY_RETURN");
+}
+
+/* A member that is away: whoever has this key comes back in its place, wherever it stands. */
+static void approve_return(struct rg_call *call, struct rg_node_row *row)
+{
+    const struct rg_node_status *status = rg_api_status(call, true);
+    struct letting *l = call->state;
+    bool there = row->id == status->id;
+
+    for (size_t i = 0; i < status->n_peers; i++)
+        there |= status->peers[i].id == row->id && status->peers[i].up;
+    if (there) {
+        rg_call_fail(call, RG_ECONFLICT, "node %llu of %.*s is there: nobody comes back in its place", (unsigned long long)row->id,
+                     RG_SPAN_ARG(row->region));
+        return;
+    }
+    if (!rg_pki_fingerprint_ok(l->fingerprint)) {
+        rg_call_fail(call, RG_EINVALID, "fingerprint: is four groups of five letters and digits, as the node's log says it");
+        return;
+    }
+    snprintf(l->region, sizeof l->region, "%.*s", RG_SPAN_ARG(row->region));
+    row->returns = rg_span_str(l->fingerprint);
+    rg_cmd_begin(&call->cmd, RG_CMD_NODE_PUT, call->now_ms, rg_call_by(call));
+    rg_node_row_put(&call->cmd, row);
+    rg_call_propose(call, returns);
+}
+
 static void approve_try(struct rg_call *call)
 {
     struct letting *l = call->state;
     struct rg_errctx ctx = {.text = ""};
     uint8_t sha256[RG_SHA256_BYTES];
     struct rg_node_row row;
+    struct rg_txn *txn;
     enum rg_err err;
 
+    call->again = approve_try;
+    if (rg_call_txn(call, &txn) != RG_OK)
+        return;
+    if (rg_node_row_get(txn, l->id, &row) == RG_OK && (rg_span_is(row.status, "MEMBER") || row.rejoin) && !rg_node_row_gone(txn, l->id)) {
+        approve_return(call, &row);
+        return;
+    }
     if (!find(call, &row))
         return;
     snprintf(l->region, sizeof l->region, "%.*s", RG_SPAN_ARG(row.region));
@@ -216,7 +262,6 @@ static void approve_try(struct rg_call *call)
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
         return;
     }
-    call->again = approve_try;
     rg_call_propose(call, approved);
 }
 

@@ -1,4 +1,7 @@
 /* Nodes come back (POST /v1/rejoin): the key that one had is its proof. */
+#include <stdio.h>
+#include <strings.h>
+
 #include "base/base64.h"
 #include "crypto/pki.h"
 #include "net/join/join_priv.h"
@@ -37,7 +40,7 @@ static enum rg_err old_cert(struct rg_call *call, const struct rg_node_row *row,
 
 static enum rg_err check_proof(struct rg_call *call, const struct rg_node_row *row, struct rg_errctx *ctx)
 {
-    const struct join *j = call->state;
+    struct join *j = call->state;
     const struct rg_pki_rejoin r = {.cluster_id = rg_span_str(call->api->cluster_id),
                                     .region = rg_span_str(j->region),
                                     .csr = rg_span_str(j->csr),
@@ -62,8 +65,54 @@ static enum rg_err check_proof(struct rg_call *call, const struct rg_node_row *r
     err = old_cert(call, row, &cert, ctx);
     if (!err && !rg_pki_verify_text(cert, rg_buf_span(&text), rg_buf_span(&signature)))
         err = rg_fail(ctx, RG_EBADSIG, "signature: is not by the key that node %llu had", (unsigned long long)j->old_id);
+    if (!err && !rg_pki_cert_key_sha256(cert, j->proof_key))
+        err = RG_EINTERNAL;
     rg_pki_cert_free(cert);
     return err;
+}
+
+/* It asked before, and was not let in yet: perhaps it does not know which id it was given. */
+static bool is_newest(const struct rg_node_row *head, uint64_t id)
+{
+    bool waits = rg_span_is(head->status, "PREPARED") && head->rejoin;
+
+    return id == head->id || (waits && (id == head->old_id || id == head->proven));
+}
+
+static bool is_there(const struct rg_node_row *head, const struct join *j)
+{
+    const struct rg_node_row asked = {.link = rg_span_str(j->link), .url = rg_span_str(j->url)};
+    char link[JOIN_HOST_BYTES_MAX], url[JOIN_HOST_BYTES_MAX], its_link[JOIN_HOST_BYTES_MAX], its_url[JOIN_HOST_BYTES_MAX];
+
+    return join_hosts_of_row(&asked, link, url) && join_hosts_of_row(head, its_link, its_url) && strcasecmp(link, its_link) == 0 &&
+           strcasecmp(url, its_url) == 0;
+}
+
+/* By itself a node comes back with the key of the last of its line, and to where that one was: the primary lets it in when it has reached
+ * it there by a link that it dialled itself, so that nobody else who is alive can stand there. Anything else, an old key or another
+ * address, somebody may have who is not that node: an administrator says which key it is, once. */
+static enum rg_err check_line(struct rg_txn *txn, const struct join *j, struct rg_errctx *ctx)
+{
+    char fingerprint[RG_PKI_FINGERPRINT_BYTES], named[64];
+    struct rg_node_row head, asked;
+    enum rg_err err = rg_node_heir(txn, j->old_id, &head);
+
+    if (err || rg_span_is(head.status, "REMOVED")) /* it is told so */
+        return err;
+    rg_pki_fingerprint(j->proof_key, fingerprint);
+    snprintf(named, sizeof named, "%.*s", RG_SPAN_ARG(head.returns));
+    if (rg_pki_fingerprint_is(named, j->proof_key))
+        return RG_OK;
+    if (!is_newest(&head, j->old_id))
+        return rg_fail(ctx, RG_EDENIED,
+                       "node %llu came after node %llu: its key counts. If this is its machine: regent node approve %llu --fingerprint %s",
+                       (unsigned long long)head.id, (unsigned long long)j->old_id, (unsigned long long)head.id, fingerprint);
+    if (!is_there(&head, j))
+        return rg_fail(ctx, RG_EDENIED, "node %llu was at %.*s and %.*s. If it moved: regent node approve %llu --fingerprint %s",
+                       (unsigned long long)head.id, RG_SPAN_ARG(head.link), RG_SPAN_ARG(head.url), (unsigned long long)head.id,
+                       fingerprint);
+    asked = (struct rg_node_row){.id = j->old_id, .link = rg_span_str(j->link), .url = rg_span_str(j->url)};
+    return join_check_free(txn, &asked, head.id, ctx);
 }
 
 /* Not there: of a release that knows of none. */
@@ -168,6 +217,8 @@ static void run_rejoin(struct rg_call *call)
         err = rg_fail(&ctx, RG_EBADTOKEN, "node %llu is not of region %s", (unsigned long long)j->old_id, j->region);
     if (!err)
         err = check_proof(call, &row, &ctx);
+    if (!err)
+        err = check_line(txn, j, &ctx);
     if (!err)
         err = rg_pki_csr_check(rg_span_str(j->csr), &ctx);
     if (err) {

@@ -283,6 +283,7 @@ static enum rg_err revoke_token(struct rg_fsm *f, const struct rg_rowkey *key)
 
     RG_ASSERT(f->cmd.kind == RG_CMD_TOKEN_PUT);
     RG_ASSERT(key->n == 1 + RG_SHA256_BYTES);
+    RG_ASSERT(err || !f->refused);
     if (err)
         return err;
     (void)rg_tlv_get(row, RG_F_STATUS, &status);

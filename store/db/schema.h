@@ -121,7 +121,9 @@ enum rg_table {
     X(ADMITTED, 121, "admittedKeySha256", HEX) /* node: the SHA-256 of its public key, as an administrator let it in */ \
     X(FROM, 122, "from", TEXT)             /* node: the address it asked from */                                       \
     X(RELEASE, 123, "release", TEXT)       /* node: of the program that asked */                                       \
-    X(HOST, 124, "hosts", TEXTS)           /* join token, repeated: names and addresses that its node may have */
+    X(HOST, 124, "hosts", TEXTS)           /* join token, repeated: names and addresses that its node may have */ \
+    X(RETURNS, 125, "mayReturn", TEXT)     /* node: fingerprint of a key with which an administrator lets it come back */ \
+    X(PROVEN, 126, "provenBy", NUMBER)     /* node that came back: the id whose key it proved that with */
 
 enum rg_field {
 #define RG_FIELD_ENUM(name, number, json, form) RG_F_##name = number,

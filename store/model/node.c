@@ -18,6 +18,8 @@ static const struct rg_row_member members[] = {
     [RG_F_ADMITTED] = RG_ROW(struct rg_node_row, admitted),
     [RG_F_FROM] = RG_ROW(struct rg_node_row, from),
     [RG_F_RELEASE] = RG_ROW(struct rg_node_row, release),
+    [RG_F_RETURNS] = RG_ROW(struct rg_node_row, returns),
+    [RG_F_PROVEN] = RG_ROW(struct rg_node_row, proven),
 };
 _Static_assert(RG_NODE_ID_MAX == 1023, "an epoch's number is congruent to its node's id modulo 1024");
 static const struct rg_rowmap map = RG_ROWMAP(members, struct rg_node_row, RG_F_NODE_ID);
@@ -111,6 +113,10 @@ void rg_node_row_put(struct rg_buf *cmd, const struct rg_node_row *row)
         rg_tlv_put(cmd, RG_F_FROM, row->from);
     if (row->release.n > 0)
         rg_tlv_put(cmd, RG_F_RELEASE, row->release);
+    if (row->returns.n > 0)
+        rg_tlv_put(cmd, RG_F_RETURNS, row->returns);
+    if (row->proven != 0)
+        rg_tlv_put_u64(cmd, RG_F_PROVEN, row->proven);
 }
 
 /* --- ids --- */
@@ -248,6 +254,7 @@ bool rg_join_token_host(const struct rg_join_token *token, size_t n, struct rg_s
     struct rg_tlv tlv;
 
     RG_ASSERT(token->row.n > 0);
+    RG_ASSERT(token->sha256.n == 32);
     rg_cursor_init(&cursor, token->row);
     while (rg_tlv_next(&cursor, &tlv))
         if (tlv.field == RG_F_HOST && n-- == 0) {

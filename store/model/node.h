@@ -25,6 +25,8 @@ struct rg_node_row {
     struct rg_span csr;      /* PEM: what its certificate will be made of */
     struct rg_span admitted; /* RG_NODE_KEY_BYTES: the key that an administrator let in; empty: none (yet), or it was there before */
     struct rg_span from, release; /* where it asked from, with which release; empty: not known */
+    struct rg_span returns;  /* fingerprint of a key that an administrator lets come back in its place; empty: none but its own */
+    uint64_t proven;         /* came back: with the key of this id; 0: not known */
 };
 
 /** Whether it asks to join, and nobody has let it in: it is given nothing, and spoken to by no one. */

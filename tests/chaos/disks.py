@@ -84,6 +84,7 @@ class Chaos:
         self.ids = {}
         self.images = {}
         self.counts = {}
+        self.approved = {}  # region: when it may be let come back once more
 
     # ---- what there is ----
 
@@ -162,6 +163,8 @@ class Chaos:
             due[1]()
         for region, (old, since, words, offset) in list(self.away.items()):
             status = self.status(region)
+            if status is None or not status["ready"]:
+                self.approve(region, offset)
             if status is None or status["node"] in old or not status["ready"]:
                 continue
             with open(log_of(self.node(region)), "rb") as log:
@@ -173,6 +176,18 @@ class Chaos:
             del self.away[region]
         errors = [x.error for x in self.clients if x.error]
         assert not errors, errors
+
+    def approve(self, region, offset):
+        """Who lost its newest key with its disk comes back with an old one, when somebody has seen which machine it is: its log says how."""
+        if time.monotonic() < self.approved.get(region, 0):
+            return
+        with open(log_of(self.node(region)), "rb") as log:
+            log.seek(offset)
+            wants = re.findall(r"regent (node approve \d+ --fingerprint [A-Z2-7-]+)", log.read().decode(errors="replace"))
+        if wants:
+            self.approved[region] = time.monotonic() + 3  # what was written may be lost with a primary: once more then
+            done = subprocess.run([self.c.regent, *wants[-1].split()], env=self.c.env, capture_output=True, text=True, timeout=60, check=False)
+            self.say(f"{region}: {wants[-1]}: exit {done.returncode} {done.stderr.strip()[:100]}")
 
     # ---- what changes nothing for good ----
 

@@ -263,7 +263,7 @@ TEST(whoever_is_let_in_collects_a_certificate_for_its_own_names)
     approve(&a, 9, fingerprint);
     check(&a, 404, NULL);
     approve(&a, 1, fingerprint);
-    check(&a, 409, "MEMBER");
+    check(&a, 409, "is there");
     ask(&a, "GET", "/v1/nodes", "");
     check(&a, 200, "REQUESTED");
     approve(&a, 3, fingerprint);
@@ -555,14 +555,16 @@ TEST(without_the_cas_key_nobody_joins)
 
 /* ---- coming back ---- */
 
+static const char *back_link = "10.0.0.9:9443", *back_url = "https://west.example:8443"; /* where it is when it comes back */
+
 static json_t *rejoin_body(uint64_t old_id, const char *region, int64_t at, struct rg_span with_key)
 {
     RG_AUTO_BUF struct rg_buf text = {.max = 0};
     RG_AUTO_BUF struct rg_buf proof = {.max = 0};
     RG_AUTO_BUF struct rg_buf base64 = {.max = 0};
     struct rg_pki_rejoin r = {.cluster_id = rg_span_str("test"), .region = rg_span_str(region),
-                              .csr = rg_span_str((const char *)csr.data), .link = rg_span_str("h:1"),
-                              .url = rg_span_str("https://h:2"), .old_id = old_id, .at = at};
+                              .csr = rg_span_str((const char *)csr.data), .link = rg_span_str(back_link),
+                              .url = rg_span_str(back_url), .old_id = old_id, .at = at};
 
     rg_buf_init(&text, 4096);
     rg_buf_init(&proof, 4096);
@@ -571,7 +573,7 @@ static json_t *rejoin_body(uint64_t old_id, const char *region, int64_t at, stru
     ck_assert_int_eq(rg_pki_sign_text(with_key, rg_buf_span(&text), &proof, NULL), RG_OK);
     rg_base64_put(&base64, RG_BASE64, rg_buf_span(&proof));
     return json_pack("{s:I,s:s,s:s,s:s,s:s,s:I,s:s%}", "oldId", (json_int_t)old_id, "region", region, "csr",
-                     (const char *)csr.data, "link", "h:1", "url", "https://h:2", "at", (json_int_t)at, "signature",
+                     (const char *)csr.data, "link", back_link, "url", back_url, "at", (json_int_t)at, "signature",
                      base64.data, base64.len);
 }
 
@@ -629,7 +631,7 @@ TEST(who_proves_the_old_id_is_given_a_new_one)
     check(&a, 200, NULL);
 
     /* Removed while it was away: it is told in a form it can act upon. */
-    af_apply(RG_CMD_NODE_PUT, "node=5 oldnode=3 name=eu-west-1 link=h:1 url=https://h:2 status=REMOVED");
+    af_apply(RG_CMD_NODE_PUT, "node=5 oldnode=3 name=eu-west-1 link=10.0.0.9:9443 url=https://west.example:8443 status=REMOVED");
     post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", now, rg_buf_span(&key)));
     ck_assert_str_eq(text_at(a.json, "code"), "Removed");
     body = json_object_get(a.json, "removed");
@@ -638,6 +640,92 @@ TEST(who_proves_the_old_id_is_given_a_new_one)
     ck_assert_int_eq(json_integer_value(json_object_get(body, "id")), 3);
     ck_assert(json_is_integer(json_object_get(body, "epoch")));
     check(&a, 410, "join with a new token");
+}
+
+/* As the line goes on: the new id becomes a member, with a key of its own. */
+static void come_back(uint64_t old_id, uint64_t want_id, struct rg_buf *with_key, struct rg_buf *ret_key)
+{
+    struct rg_node_row row;
+    struct rg_txn *txn;
+    struct answer a;
+
+    rg_buf_clear(&csr);
+    ck_assert_int_eq(rg_pki_key_csr(ret_key, &csr, NULL), RG_OK);
+    rg_buf_put_u8(&csr, 0);
+    post(&a, "/v1/rejoin", rejoin_body(old_id, "eu-west-1", time(NULL), rg_buf_span(with_key)));
+    ck_assert_msg(a.status == 200, "%s", (const char *)a.body.data);
+    ck_assert_int_eq(json_integer_value(json_object_get(a.json, "nodeId")), (json_int_t)want_id);
+    answer_free(&a);
+    row_of(want_id, &txn, &row);
+    row.status = rg_span_str("MEMBER");
+    rg_cmd_begin(&af.fix.cmd, RG_CMD_NODE_PUT, af.fix.at_ms, rg_span_str("tester"));
+    rg_node_row_put(&af.fix.cmd, &row);
+    rg_txn_free(txn);
+    ck_assert_int_eq(af_apply_bytes(&af.node, rg_buf_span(&af.fix.cmd), &(struct rg_reply){.err = RG_OK}), RG_OK);
+}
+
+TEST(an_old_key_of_a_line_is_good_for_nothing_by_itself)
+{
+    RG_AUTO_BUF struct rg_buf second = {.max = 0};
+    char fingerprint[RG_PKI_FINGERPRINT_BYTES], says[128];
+    struct rg_node_row row;
+    struct rg_txn *txn;
+    struct answer a;
+
+    join_and_approve("eu-west-1", 3);
+    rg_buf_init(&second, 65536);
+    come_back(3, 4, &key, &second);
+    own_fingerprint(fingerprint); /* of node 3's key */
+    snprintf(says, sizeof says, "regent node approve 4 --fingerprint %s", fingerprint);
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));
+    check(&a, 403, says);
+    post(&a, "/v1/rejoin", rejoin_body(4, "eu-west-1", time(NULL), rg_buf_span(&key))); /* nor under another's id */
+    check(&a, 403, "not by the key");
+    row_of(4, &txn, &row);
+    ck_assert(rg_span_is(row.status, "MEMBER")); /* and it is not evicted by that */
+    rg_txn_free(txn);
+
+    /* The machine's disk was lost, with the newest key: people say so, while nobody is there under the id. */
+    API_STATUS(peers[0].id, 4);
+    API_STATUS(peers[0].role, RG_ROLE_LEARNER);
+    API_STATUS(peers[0].up, true);
+    approve(&a, 4, fingerprint);
+    check(&a, 409, "is there");
+    API_STATUS(peers[0].up, false);
+    approve(&a, 4, "ABCDE");
+    check(&a, 400, "four groups");
+    approve(&a, 4, fingerprint);
+    check(&a, 200, "MAY_RETURN");
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));
+    ck_assert_int_eq(json_integer_value(json_object_get(a.json, "nodeId")), 5);
+    check(&a, 200, NULL);
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key))); /* the answer was lost */
+    ck_assert_int_eq(json_integer_value(json_object_get(a.json, "nodeId")), 5);
+    check(&a, 200, NULL);
+    af_apply(RG_CMD_NODE_PUT, "node=5 oldnode=4 rejoin=1 name=eu-west-1 link=10.0.0.9:9443 url=https://west.example:8443 status=MEMBER cert=x");
+    later();
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key))); /* once */
+    check(&a, 403, "approve 5");
+}
+
+TEST(a_node_comes_back_to_where_it_was)
+{
+    RG_AUTO_BUF struct rg_buf second = {.max = 0};
+    struct answer a;
+
+    join_and_approve("eu-west-1", 3);
+    back_link = "10.0.0.66:9443";
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));
+    check(&a, 403, "If it moved: regent node approve 3 --fingerprint ");
+    back_link = "10.0.0.9:9444"; /* another port is no other place */
+    back_url = "https://WEST.example:8444";
+    rg_buf_init(&second, 65536);
+    come_back(3, 4, &key, &second);
+    back_url = "https://one.example:1";
+    post(&a, "/v1/rejoin", rejoin_body(4, "eu-west-1", time(NULL), rg_buf_span(&second)));
+    check(&a, 403, "If it moved");
+    back_link = "10.0.0.9:9443";
+    back_url = "https://west.example:8443";
 }
 
 TEST(a_voter_has_nothing_to_come_back_to)

@@ -136,7 +136,7 @@ static const struct {
     {91, "DECLARED_BY", "declaredBy"}, {92, "OLD_REGIONS", NULL}, {93, "OLD_LEASE_MS", NULL},
     {94, "SETTLED", NULL},
     {120, "CSR", "certificateRequest"}, {121, "ADMITTED", "admittedKeySha256"}, {122, "FROM", "from"},
-    {123, "RELEASE", "release"}, {124, "HOST", "hosts"},
+    {123, "RELEASE", "release"}, {124, "HOST", "hosts"}, {125, "RETURNS", "mayReturn"}, {126, "PROVEN", "provenBy"},
 };
 
 /* The table's rows, in its order. */
