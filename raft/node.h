@@ -228,8 +228,6 @@ struct rg_node_status {
     uint64_t degraded;       /* writes acknowledged with fewer regions than the policy wants, as applied here */
     uint64_t node_ids_left;  /* ids for nodes that come, or come back: each is given once */
     bool degraded_open;      /* primary: some of them are still not in as many regions */
-    struct rg_peer_status peers[RG_PEERS_MAX];
-    size_t n_peers;
     /* figures since start */
     uint64_t proposals, refused, batches, flushes, entries_applied, snapshots_taken, snapshots_installed;
     uint64_t wal_flush_us_last, apply_us_last;
@@ -239,6 +237,8 @@ struct rg_node_status {
      * commit → the learner's report, and the learner receive → visible. Histograms, 2^n µs buckets. */
     uint64_t visible_us[32];  /* learner: AppendEntries received → visible; primary: commit → all learners reported it applied */
     uint64_t durable_us[32];  /* submit → durable */
+    size_t n_peers;
+    struct rg_peer_status peers[RG_PEERS_MAX]; /* the last member: of a copy, those that there are */
 };
 /** Copy of the status as of the last pump. From any thread. */
 void rg_node_status_copy(struct rg_node *node, struct rg_node_status *ret_status);

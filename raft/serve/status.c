@@ -216,9 +216,12 @@ static void publish_refused(const struct rg_node *node, struct rg_node_status *s
     bool refused = !node->leading && node->snap.refused_index > node->state.applied.index;
 
     s->snapshot_refused = refused ? node->snap.refused : RG_OK;
-    snprintf(s->snapshot_text, sizeof s->snapshot_text, "%s", refused ? node->snap.refused_text : "");
-    RG_ASSERT(!refused || node->snap.refused == RG_ESTATEFULL || node->snap.refused == RG_EBUSY);
-    if (refused && !s->ready)
+    s->snapshot_text[0] = '\0';
+    if (!refused)
+        return;
+    RG_ASSERT(node->snap.refused == RG_ESTATEFULL || node->snap.refused == RG_EBUSY);
+    snprintf(s->snapshot_text, sizeof s->snapshot_text, "%s", node->snap.refused_text);
+    if (!s->ready)
         snprintf(s->not_ready, sizeof s->not_ready, "%s: %.120s", rg_err_name(node->snap.refused), node->snap.refused_text);
 }
 
@@ -238,6 +241,15 @@ uint64_t rg_node_stale_ms(const struct rg_node_status *status, uint64_t now_ms)
     if (status->fresh_ms == 0)
         return UINT64_MAX;
     return status->leader && stale < LEADER_TURNS_MS ? 0 : stale;
+}
+
+/* It is copied in each turn, and a place for a peer that is not there would cost as much as one that is. */
+static void status_copy(struct rg_node_status *to, const struct rg_node_status *from)
+{
+    _Static_assert(sizeof *to - offsetof(struct rg_node_status, peers) == sizeof to->peers, "nothing stands behind the peers");
+    RG_ASSERT(from->n_peers <= RG_PEERS_MAX);
+    RG_ASSERT(to != from);
+    memcpy(to, from, offsetof(struct rg_node_status, peers) + from->n_peers * sizeof from->peers[0]);
 }
 
 void node_publish_early(struct rg_node *node)
@@ -308,7 +320,7 @@ void node_publish_early(struct rg_node *node)
     RG_ASSERT(!s->leader || node->core != NULL);
     node_status_check(s);
     pthread_mutex_lock(&node->status_mutex);
-    node->status = *s;
+    status_copy(&node->status, s);
     pthread_mutex_unlock(&node->status_mutex);
 }
 
@@ -322,6 +334,6 @@ void node_publish(struct rg_node *node)
 void rg_node_status_copy(struct rg_node *node, struct rg_node_status *ret_status)
 {
     pthread_mutex_lock(&node->status_mutex);
-    *ret_status = node->status;
+    status_copy(ret_status, &node->status);
     pthread_mutex_unlock(&node->status_mutex);
 }
