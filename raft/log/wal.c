@@ -404,27 +404,26 @@ static void step(struct rg_wal *wal)
     start_write(wal, wal->cut ? WAL_TRUNCATE : WAL_BATCH);
 }
 
-void rg_wal_flush(struct rg_wal *wal)
-{
-    step(wal);
-    if (wal->retry_ms != 0)
-        start_prepare(wal);
-}
-
-/* Nothing to write: leave proof on disk that the last record was complete. At most one mark for a place, and the next
- * record overwrites it, so no unsynced byte ever stands before a synced one. */
+/* Nothing was written for a while: leave proof on disk that the last record was complete. At most one mark for a place, and the next
+ * record overwrites it, so no unsynced byte ever stands before a synced one. Behind each record it would cost a writer that waits for
+ * each write as much as the record does. */
 static void mark_idle(struct rg_wal *wal)
 {
     struct wal_segment *current = wal->current;
     struct wal_marking *marking = &wal->marking;
     uint64_t last = wal->next_unwritten - 1;
 
-    if (wal->writing || wal->dead || wal->closing || marking->busy || wal->marked == current->position)
+    if (wal->mark_ms == 0 || wal->writing || wal->dead || wal->closing || marking->busy)
         return;
+    if (wal->cut || wal->reset.state != WAL_RESET_NONE) /* it waits for room, and the last record is not the log's any more */
+        return;
+    if (wal->env.io->now_ms(wal->env.io) < wal->mark_ms)
+        return;
+    wal->mark_ms = 0;
+    RG_ASSERT(!wal->starting);
     RG_ASSERT(current->position + WAL_MARK_ROOM <= current->size);
     RG_ASSERT(wal->marked < current->position);
     RG_ASSERT(wal->durable == last); /* idle: what was written is on disk */
-    RG_ASSERT(!wal->cut);
     marking->record = (struct wal_record){
         .kind = WAL_MARK,
         .first = last + 1,
@@ -434,6 +433,14 @@ static void mark_idle(struct rg_wal *wal)
     memcpy(marking->record.prev_tag, wal->tag, RG_TAG_BYTES);
     wal->marked = current->position;
     wal_lane_mark(wal);
+}
+
+void rg_wal_flush(struct rg_wal *wal)
+{
+    step(wal);
+    if (wal->retry_ms != 0)
+        start_prepare(wal);
+    mark_idle(wal);
 }
 
 /* ---- completions ---- */
@@ -596,7 +603,7 @@ void wal_on_written(struct rg_wal *wal)
     step(wal);
     start_prepare(wal);
     if (!start)
-        mark_idle(wal);
+        wal->mark_ms = wal->env.io->now_ms(wal->env.io) + WAL_MARK_AFTER_MS;
     wal_release(wal);
 }
 

@@ -71,7 +71,7 @@ RG_MUST enum rg_err rg_wal_append(struct rg_wal *wal, const struct rg_entry *ent
 /** Drop entries from index on, in memory now and on disk with the next flush (a truncation mark in the chain). */
 RG_MUST enum rg_err rg_wal_truncate(struct rg_wal *wal, uint64_t index);
 /** Start writing what is queued, unless a write is under way (then it follows by itself at its completion). Call it some times
- * a second while rg_wal_full: it is what tries again. */
+ * a second: while rg_wal_full it is what tries again, and once the log is idle what leaves a mark behind the last record. */
 void rg_wal_flush(struct rg_wal *wal);
 /** A write is under way, or waits for room: collect submissions meanwhile. */
 bool rg_wal_busy(const struct rg_wal *wal);

@@ -25,6 +25,7 @@ enum {
     WAL_CLUSTER_BYTES = 64,
     WAL_NAME_BYTES = 24, /* 16 hex digits, ".wal", NUL */
     WAL_RETRY_MS = 1000, /* between attempts to make a segment for which there was no room */
+    WAL_MARK_AFTER_MS = 50, /* without a write: the log is idle */
     WAL_DIR_BYTES_MAX = 3072,
     WAL_PATH_BYTES_MAX = WAL_DIR_BYTES_MAX + 64,
 };
@@ -270,6 +271,7 @@ struct rg_wal {
     uint64_t seq_last;                    /* largest number given to a segment */
     uint8_t tag[RG_TAG_BYTES];            /* of the last record */
     uint64_t marked;                      /* position of the last mark in the current segment; 0: none */
+    uint64_t mark_ms;                     /* when the last record is old enough for one; 0: none is owed */
     uint64_t writes;                      /* begun */
     bool writing, rotating;               /* rotating: the write goes to a segment behind the current one */
     /* There was no room for a segment. What is in the current one goes on; a write that needs another waits (stalled). */

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cmd/host/file_io.h"
 #include "raft/log/wal.h"
 #include "tests/lib/check_main.h"
@@ -142,6 +143,12 @@ static void work_now(struct rg_io *self, enum rg_lane lane, struct rg_work *work
     running = false;
 }
 
+static uint64_t now_ms(struct rg_io *self)
+{
+    (void)self;
+    return rg_clock_ms();
+}
+
 TEST(a_log_on_a_real_file_system)
 {
     static const uint8_t material[32] = {1};
@@ -150,6 +157,7 @@ TEST(a_log_on_a_real_file_system)
     struct rg_wal *wal;
 
     io.work = work_now;
+    io.now_ms = now_ms;
     ck_assert_int_eq(rg_keyprov_memory_new("mrk-00000000000000000000000000000001", material, &config.keys), RG_OK);
     for (unsigned round = 0; round < 3; round++) {
         ck_assert_msg(rg_wal_open(&config, &wal, &report, &ctx) == RG_OK, "%s", ctx.text);

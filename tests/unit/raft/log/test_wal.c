@@ -99,6 +99,13 @@ static void write_all(void)
     simlanes_drain(&rig.lanes);
 }
 
+/* Long enough for a mark behind the last record. */
+static void fall_idle(void)
+{
+    rig.lanes.now_ms += 50;
+    write_all();
+}
+
 /* n entries, each its own record */
 static void append_records(uint64_t term, unsigned n)
 {
@@ -706,6 +713,27 @@ TEST(a_torn_last_record_is_cut)
     simlanes_init(&rig.lanes, intact);
 }
 
+/* Behind the last record of a while, and once: a writer that waits for each write pays for no mark. */
+TEST(a_mark_is_left_when_the_log_is_idle)
+{
+    OPEN();
+    append_records(1, 3);
+    ck_assert(!simlanes_step(&rig.lanes, RG_LANE_LOG));
+    rig.lanes.now_ms += 49;
+    rg_wal_flush(rig.wal);
+    ck_assert(!simlanes_step(&rig.lanes, RG_LANE_LOG));
+    append_records(1, 1);
+    rig.lanes.now_ms += 49; /* since the last one */
+    rg_wal_flush(rig.wal);
+    ck_assert(!simlanes_step(&rig.lanes, RG_LANE_LOG));
+    rig.lanes.now_ms += 1;
+    rg_wal_flush(rig.wal);
+    ck_assert(simlanes_step(&rig.lanes, RG_LANE_LOG));
+    rig.lanes.now_ms += 1000;
+    rg_wal_flush(rig.wal);
+    ck_assert(!simlanes_step(&rig.lanes, RG_LANE_LOG));
+}
+
 /* A bit flipped anywhere before the last record is found, or changes nothing. */
 TEST(damage_is_not_taken_for_a_torn_write)
 {
@@ -715,6 +743,7 @@ TEST(damage_is_not_taken_for_a_torn_write)
 
     OPEN();
     append_records(1, 12);
+    fall_idle();
     f = files();
     close_log();
     ck_assert_uint_eq(f.n, 1);
