@@ -1,9 +1,11 @@
 #include "cmd/host/host.h"
 
 #include <pthread.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/clock.h"
+#include "base/wake/wake.h"
 #include "crypto/digest.h"
 #include "cmd/host/file_io.h"
 #include "cmd/host/live_file.h"
@@ -24,7 +26,8 @@ struct rg_host {
     uv_loop_t loop;
     uv_timer_t timer;
     uv_prepare_t prepare;
-    uv_async_t wake;
+    uv_poll_t wake;
+    int wake_fd; /* own */
     struct lane lanes[RG_LANE_COUNT];
     struct rg_node *node; /* borrow */
     struct rg_host_wire wire;
@@ -34,12 +37,24 @@ struct rg_host {
     RG_QUEUE(rg_proposal) proposals;
     RG_QUEUE(rg_wait) waits;
     RG_QUEUE(rg_task) tasks;
+    bool woken; /* on its way to look at them */
     bool quit;
 };
 
 static struct rg_host *host_of(struct rg_io *io)
 {
     return io->impl;
+}
+
+/* Something was handed over, and the mutex is given back. */
+static void unlock_and_wake(struct rg_host *host)
+{
+    bool wake = !host->woken;
+
+    host->woken = true;
+    pthread_mutex_unlock(&host->mutex);
+    if (wake)
+        rg_wake_send(host->wake_fd);
 }
 
 /* ---- lanes ---- */
@@ -63,8 +78,7 @@ static void *lane_main(void *arg)
         work->run(work);
         pthread_mutex_lock(&host->mutex);
         rg_queue_push(&host->done, work);
-        pthread_mutex_unlock(&host->mutex);
-        uv_async_send(&host->wake);
+        unlock_and_wake(host);
         pthread_mutex_lock(&lane->mutex);
     }
     pthread_mutex_unlock(&lane->mutex);
@@ -77,8 +91,8 @@ static void io_work(struct rg_io *io, enum rg_lane which, struct rg_work *work)
 
     pthread_mutex_lock(&lane->mutex);
     rg_queue_push(&lane->todo, work);
-    pthread_cond_signal(&lane->wake);
     pthread_mutex_unlock(&lane->mutex);
+    pthread_cond_signal(&lane->wake); /* behind it: whoever wakes would wait for the mutex at once */
 }
 
 /* ---- clock, timer, network ---- */
@@ -143,15 +157,19 @@ void rg_host_live(struct rg_host *host, const char *state_dir)
 /* ---- the loop ---- */
 
 /* What other threads handed over: completions of lanes first, then waits, proposals, tasks. */
-static void on_wake(uv_async_t *async)
+static void on_wake(uv_poll_t *wake, int status, int events)
 {
-    struct rg_host *host = async->data;
+    struct rg_host *host = wake->data;
     struct rg_proposal *proposals;
     struct rg_wait *waits;
     struct rg_task *tasks;
     struct rg_work *dones;
 
+    (void)status;
+    (void)events;
+    rg_wake_take(host->wake_fd);
     pthread_mutex_lock(&host->mutex);
+    host->woken = false;
     dones = rg_queue_take(&host->done);
     tasks = rg_queue_take(&host->tasks);
     proposals = rg_queue_take(&host->proposals);
@@ -187,9 +205,10 @@ static bool hand_over_begin(struct rg_host *host)
 
 static bool hand_over_end(struct rg_host *host, bool taken)
 {
-    pthread_mutex_unlock(&host->mutex);
     if (taken)
-        uv_async_send(&host->wake);
+        unlock_and_wake(host);
+    else
+        pthread_mutex_unlock(&host->mutex);
     return taken;
 }
 
@@ -261,10 +280,16 @@ void rg_host_quit(struct rg_host *host)
 enum rg_err rg_host_new(const struct rg_log *log, struct rg_host **ret_shell, struct rg_errctx *ctx)
 {
     struct rg_host *host = calloc(1, sizeof *host);
+    enum rg_err err;
     int rv;
 
     if (host == NULL)
         return RG_ENOMEM;
+    err = rg_wake_open(&host->wake_fd, ctx);
+    if (err) {
+        free(host);
+        return err;
+    }
     host->log = log;
     rg_file_io_fill(&host->io);
     host->io.impl = host;
@@ -283,14 +308,17 @@ enum rg_err rg_host_new(const struct rg_log *log, struct rg_host **ret_shell, st
     rg_queue_init(&host->tasks);
     rv = uv_loop_init(&host->loop);
     if (rv != 0) {
+        close(host->wake_fd);
         free(host);
         return rg_fail(ctx, RG_EINTERNAL, "event loop: %s", uv_strerror(rv));
     }
     uv_timer_init(&host->loop, &host->timer);
     uv_prepare_init(&host->loop, &host->prepare);
-    uv_async_init(&host->loop, &host->wake, on_wake);
+    rv = uv_poll_init(&host->loop, &host->wake, host->wake_fd);
+    RG_ASSERT(rv == 0); /* a descriptor that can be polled, of nobody else */
     host->timer.data = host->prepare.data = host->wake.data = host;
     uv_prepare_start(&host->prepare, on_prepare);
+    uv_poll_start(&host->wake, UV_READABLE, on_wake);
     for (size_t i = 0; i < RG_LANE_COUNT; i++) {
         host->lanes[i].host = host;
         rg_queue_init(&host->lanes[i].todo);
@@ -382,6 +410,7 @@ void rg_host_free(struct rg_host *host)
     uv_close((uv_handle_t *)&host->wake, NULL);
     uv_run(&host->loop, UV_RUN_DEFAULT);
     RG_ASSERT(uv_loop_close(&host->loop) == 0);
+    close(host->wake_fd);
     for (size_t i = 0; i < RG_LANE_COUNT; i++) {
         RG_ASSERT(host->lanes[i].todo.head == NULL);
         pthread_mutex_destroy(&host->lanes[i].mutex);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/wake/wake.h"
 
 enum { BACKLOG = 1024, ADDRESS_BUCKETS = 4096, SWEEP_MS_MIN = 10, SWEEP_MS_MAX = 250, STOP_SWEEP_MS = 10, TURN_MS = 10 };
 enum { SCRATCH_BYTES_MAX = 72 * 1024 * 1024, SETTLE_TURNS_MAX = 100 };
@@ -102,7 +103,7 @@ void rg_worker_post(struct rg_worker *worker, struct rg_post *post)
         post->next = head;
     while (!atomic_compare_exchange_weak(&worker->posts, &head, post));
     if (head == NULL) /* else whoever put the first one wakes it */
-        uv_async_send(&worker->wake);
+        rg_wake_send(worker->wake_fd);
     atomic_fetch_sub(&worker->posting, 1);
 }
 
@@ -187,10 +188,13 @@ static void step_stop(struct rg_worker *worker, uint64_t now_ms)
 
 /* ---- callbacks of the loop ---- */
 
-static void on_wake(uv_async_t *wake)
+static void on_wake(uv_poll_t *wake, int status, int events)
 {
     struct rg_worker *worker = RG_CONTAINER(wake, struct rg_worker, wake);
 
+    (void)status;
+    (void)events;
+    rg_wake_take(worker->wake_fd);
     rg_worker_enter(worker);
     run_posts(worker);
     if (atomic_load(&worker->stop_asked) && !worker->stopping)
@@ -425,7 +429,8 @@ static enum rg_err worker_listen(struct rg_worker *worker, int fd, struct rg_err
     uint64_t every_ms = sweep_ms(&worker->server->config);
     int rc;
 
-    if ((rc = uv_async_init(&worker->loop, &worker->wake, on_wake)) != 0 ||
+    if ((rc = uv_poll_init(&worker->loop, &worker->wake, worker->wake_fd)) != 0 ||
+        (rc = uv_poll_start(&worker->wake, UV_READABLE, on_wake)) != 0 ||
         (rc = uv_timer_init(&worker->loop, &worker->sweep)) != 0 || (rc = uv_timer_init(&worker->loop, &worker->turn)) != 0 ||
         (rc = uv_timer_start(&worker->sweep, on_sweep, every_ms, every_ms)) != 0 ||
         (rc = uv_tcp_init(&worker->loop, &worker->listener)) != 0 || (rc = uv_tcp_open(&worker->listener, fd)) != 0)
@@ -450,6 +455,8 @@ static enum rg_err worker_init(struct rg_worker *worker, struct rg_errctx *ctx)
     if (getrandom(&worker->address_seed, sizeof worker->address_seed, 0) != (ssize_t)sizeof worker->address_seed)
         return rg_fail(ctx, RG_EIO, "no randomness: %s", strerror(errno));
     err = worker_tls(worker, ctx);
+    if (!err)
+        err = rg_wake_open(&worker->wake_fd, ctx);
     if (err)
         return err;
     rc = uv_loop_init(&worker->loop);
@@ -470,6 +477,8 @@ static void worker_deinit(struct rg_worker *worker)
         for (int i = 0; i < SETTLE_TURNS_MAX && uv_loop_close(&worker->loop) == UV_EBUSY; i++)
             uv_run(&worker->loop, UV_RUN_NOWAIT);
     }
+    if (worker->wake_fd >= 0)
+        close(worker->wake_fd);
     rg_httpconn_free_pool(worker);
     rg_exchange_free_pool(worker);
     rg_tls_ctx_free(worker->tls);
@@ -556,6 +565,8 @@ static enum rg_err server_fill(struct rg_server *server, const struct rg_server_
         (config->cert_path != NULL && (server->cert_path == NULL || server->key_path == NULL)))
         return RG_ENOMEM;
     server->n_workers = config->workers;
+    for (unsigned i = 0; i < config->workers; i++)
+        server->workers[i].wake_fd = -1;
     server->ticket_made_ms = uv_hrtime() / 1000000; /* the clock of uv_now */
     server->ticket_mutex_made = pthread_mutex_init(&server->ticket_mutex, NULL) == 0;
     return server->ticket_mutex_made ? rg_tls_ticket_key_make(server->ticket_key) : RG_ENOMEM;
@@ -596,7 +607,7 @@ void rg_server_stop(struct rg_server *server, unsigned drain_ms)
     atomic_store(&server->stop_ms, drain_ms);
     for (unsigned i = 0; i < server->n_running; i++) {
         atomic_store(&server->workers[i].stop_asked, true);
-        uv_async_send(&server->workers[i].wake);
+        rg_wake_send(server->workers[i].wake_fd);
     }
     for (unsigned i = 0; i < server->n_running; i++) {
         pthread_join(server->workers[i].thread, NULL);

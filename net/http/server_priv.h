@@ -114,7 +114,8 @@ struct rg_httpconn {
 struct rg_worker {
     _Alignas(64) uv_loop_t loop; /* no cache line is of two workers */
     uv_tcp_t listener;
-    uv_async_t wake;
+    uv_poll_t wake;
+    int wake_fd; /* own */
     uv_timer_t sweep, turn; /* turn: while somebody waits for his */
     pthread_t thread;
     struct rg_server *server;
