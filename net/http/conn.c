@@ -4,7 +4,7 @@
 #include "net/fair/address.h"
 #include "net/fair/seats.h"
 
-enum { CONNS_KEPT = 128, PULL_BYTES = 64 * 1024, REFILL_PER_S = 10, TURN_US_MAX = 2000000 };
+enum { CONNS_KEPT = 128, CONNS_FAT = 128, PULL_BYTES = 64 * 1024, REFILL_PER_S = 10, TURN_US_MAX = 2000000 };
 
 static const uint32_t conn_may[] = {
     [RG_HTTPCONN_HANDSHAKE] = RG_BIT(RG_HTTPCONN_OPEN) | RG_BIT(RG_HTTPCONN_ENDING) | RG_BIT(RG_HTTPCONN_CLOSED),
@@ -672,7 +672,13 @@ static bool admit(struct rg_httpconn *conn)
         return false;
     }
     (void)uv_tcp_nodelay(&conn->tcp, 1);
-    return worker->tls == NULL || rg_tls_new(worker->tls, NULL, &conn->tls) == RG_OK;
+    if (worker->tls == NULL)
+        return true;
+    if (rg_tls_new(worker->tls, NULL, &conn->tls) != RG_OK)
+        return false;
+    if (worker->n_conns > CONNS_FAT)
+        rg_tls_lean(conn->tls);
+    return true;
 }
 
 void rg_httpconn_accept(struct rg_worker *worker, uv_stream_t *listener)

@@ -156,8 +156,7 @@ static enum rg_err ctx_setup(struct rg_tls_ctx *ctx, const struct rg_tls_config 
         SSL_CTX_set_cipher_list(ssl, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 || SSL_CTX_set1_groups_list(ssl, RG_TLS_GROUPS) != 1)
         return ctx_fail(errctx, RG_EINTERNAL, "TLS settings", NULL);
     SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
-    SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS); /* thousands of idle connections: no 34 KiB in each */
-    SSL_CTX_set_read_ahead(ssl, 1);                  /* header and body of a record in one go */
+    SSL_CTX_set_read_ahead(ssl, 1); /* header and body of a record in one go */
     if (config->server) {
         SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF); /* tickets alone: no memory here, no lock */
         SSL_CTX_set_num_tickets(ssl, 1);
@@ -250,6 +249,8 @@ void rg_tls_free(struct rg_tls *tls)
     SSL_free(tls->ssl);
     free(tls);
 }
+
+void rg_tls_lean(struct rg_tls *tls) { SSL_set_mode(tls->ssl, SSL_MODE_RELEASE_BUFFERS); }
 
 void rg_tls_feed(struct rg_tls *tls, struct rg_span cipher)
 {

@@ -45,6 +45,9 @@ RG_MUST enum rg_err rg_tls_new(struct rg_tls_ctx *ctx, const char *server_name, 
 /** NULL is fine. */
 void rg_tls_free(struct rg_tls *tls);
 
+/** One of many: between records it keeps no buffers, of 34 KiB, and takes new ones for each. */
+void rg_tls_lean(struct rg_tls *tls);
+
 /** Hand over received bytes: borrow until handshake or read answers other than DONE. What was fed before is used up by then. */
 void rg_tls_feed(struct rg_tls *tls, struct rg_span cipher);
 /* Each may append ciphertext to wire (borrow until the call returns); a wire that is full fails the connection. */
