@@ -141,6 +141,7 @@ enum { FRESH_WINDOW = 120 };
 static int64_t least_of(const struct rg_freshness *fresh)
 {
     RG_ASSERT(fresh->n > 0);
+    RG_ASSERT(fresh->before == 0 || fresh->before == FRESH_WINDOW);
     return fresh->before > 0 ? RG_MIN(fresh->least, fresh->least_before) : fresh->least;
 }
 
@@ -172,6 +173,7 @@ void rg_fresh_announced(struct rg_freshness *fresh, uint64_t from, uint64_t epoc
     note_offset(fresh, (int64_t)(now_ms - stamp));
     sent_ms = now_ms - (uint64_t)((int64_t)(now_ms - stamp) - least_of(fresh));
     RG_ASSERT(sent_ms <= now_ms);
+    RG_ASSERT(fresh->next == 0 || fresh->next_ms <= now_ms);
     if (fresh->next == 0) {
         fresh->next = commit;
         fresh->next_ms = sent_ms;
@@ -179,12 +181,14 @@ void rg_fresh_announced(struct rg_freshness *fresh, uint64_t from, uint64_t epoc
     fresh->last = commit;
     fresh->last_ms = sent_ms;
     rg_fresh_applied(fresh, applied);
+    RG_ASSERT(fresh->ms <= now_ms); /* nobody is fresher than now */
 }
 
 void rg_fresh_applied(struct rg_freshness *fresh, uint64_t applied)
 {
     if (fresh->next == 0 || applied < fresh->next)
         return;
+    RG_ASSERT(fresh->from != 0);
     fresh->ms = RG_MAX(fresh->ms, applied >= fresh->last ? fresh->last_ms : fresh->next_ms);
     fresh->next = applied >= fresh->last ? 0 : fresh->last;
     fresh->next_ms = fresh->last_ms;

@@ -115,10 +115,10 @@ void rg_call_fail_with(struct rg_call *call, enum rg_err err, const char *reason
 /** An OPEN operation has its proof of who asks: from here on it may write as an administrator may, this one thing, named what:whose
  * in audit fields. The rest of its row is enforced. False: answered. (dispatch.c) */
 bool rg_call_admit(struct rg_call *call, const char *what, const char *whose);
-/** Whether an operation answers from this region's state alone, so that it may be stale. */
+/** Whether an operation answers from this region's state, so that it may be stale, and is not there to tell how the region is. */
 static inline bool rg_call_may_be_stale(const struct rg_call *call)
 {
-    return call->operation != NULL && (call->operation->flags & (RG_OP_WRITE | RG_OP_OPEN | RG_OP_HOMED)) == 0;
+    return call->operation != NULL && (call->operation->flags & (RG_OP_WRITE | RG_OP_OPEN | RG_OP_HOMED | RG_OP_UNREADY)) == 0;
 }
 /** Borrowed span of the caller's name, for rg_cmd_begin. */
 struct rg_span rg_call_by(const struct rg_call *call);

@@ -1,7 +1,7 @@
 /* From a request to its operation: what its headers ask for, who asks, and what the operation's row says, in one order for all:
  *
- *   interface, row → headers → ready → credential → revision reached → does it exist → shape → permitted → taken here, or to be
- *   queued → run
+ *   interface, row → headers → ready → credential → revision reached → fresh enough → does it exist → shape → permitted → taken here, or
+ *   to be queued → run
  *
  * An OPEN row skips from `ready` to its run, a probe all before its run. Whoever is not let in learns nothing of what exists, so
  * unknown operations come late. Permission comes after the shape, for what may be done may depend on what it is done to. */
@@ -120,29 +120,12 @@ static bool take_asked(struct rg_call *call, const struct asked *asked)
 
 /* --- who asks --- */
 
-/* How old what is read now may be: by the moment at which the request came, or now for one that waited, so that no clock is looked at. */
-static bool fresh_enough(struct rg_call *call, const struct rg_node_status *status, bool waited)
-{
-    if (!rg_call_may_be_stale(call))
-        return true;
-    call->stale_ms = rg_node_stale_ms(status, waited ? rg_clock_ms() : call->began_us / 1000);
-    if (call->stale_ms <= call->max_stale_ms || call->max_stale_ms == UINT64_MAX)
-        return true;
-    if (call->stale_ms == UINT64_MAX)
-        rg_call_fail(call, RG_ETOOSTALE, "this node of region %s has not heard its primary since it started: how old what it has may be is "
-                     "not known", call->api->region);
-    else
-        rg_call_fail(call, RG_ETOOSTALE, "what region %s has may be %llu ms old, more than the %llu ms allowed", call->api->region,
-                     (unsigned long long)call->stale_ms, (unsigned long long)call->max_stale_ms);
-    return false;
-}
-
 /* Why a node is not ready is said to callers that it knows, as far as it knows any by then, and to this machine. */
 static bool may_hear_why(struct rg_call *call)
 {
     struct rg_errctx ctx = {.text = ""};
 
-    return rg_call_is_trusted(call) || (flags_of(call) & RG_OP_OPEN) || rg_auth_check(call, &ctx) == RG_OK;
+    return rg_call_is_trusted(call) || rg_auth_check(call, &ctx) == RG_OK;
 }
 
 /* False: answered. Who comes without a credential, to join, is told no more than that this node is not the one to ask. */
@@ -154,7 +137,7 @@ static bool ready(struct rg_call *call, bool fresh)
         return true;
     status = rg_api_status(call, fresh);
     if (status->ready)
-        return fresh_enough(call, status, fresh);
+        return true;
     if (!may_hear_why(call)) {
         rg_call_fail(call, RG_EUNREADY, "this region is not ready");
         return false;
@@ -238,12 +221,33 @@ static void run_open(struct rg_call *call)
         call->operation->run(call);
 }
 
+/* How old what is read now may be: by the moment at which the request came, or now for one that waited, so that no clock is looked at.
+ * False: answered. */
+static bool fresh_enough(struct rg_call *call)
+{
+    bool waited = call->wait_until_ms != 0;
+
+    if (!rg_call_may_be_stale(call))
+        return true;
+    /* the status is of before the transaction: it was looked at when it was asked whether the node is ready */
+    call->stale_ms = rg_node_stale_ms(rg_api_status(call, false), waited ? rg_clock_ms() : call->began_us / 1000);
+    if (call->stale_ms <= call->max_stale_ms || call->max_stale_ms == UINT64_MAX)
+        return true;
+    if (call->stale_ms == UINT64_MAX)
+        rg_call_fail(call, RG_ETOOSTALE, "this node of region %s has not heard its primary since it started: how old what it has may be is "
+                     "not known", call->api->region);
+    else
+        rg_call_fail(call, RG_ETOOSTALE, "what region %s has may be %llu ms old, more than the %llu ms allowed", call->api->region,
+                     (unsigned long long)call->stale_ms, (unsigned long long)call->max_stale_ms);
+    return false;
+}
+
 static void run(struct rg_call *call)
 {
     const struct rg_interface *interface = call->interface;
     const struct rg_operation *operation = call->operation;
 
-    if (interface->begin != NULL && !interface->begin(call))
+    if (!fresh_enough(call) || (interface->begin != NULL && !interface->begin(call)))
         return;
     if (operation == NULL || call->other_method) {
         interface->unknown(call, operation != NULL ? operation->path : NULL);

@@ -228,9 +228,10 @@ static void publish_refused(const struct rg_node *node, struct rg_node_status *s
 /* Who leads holds all that it acknowledged. Under a lease that it does not hold, another one may have acknowledged since. */
 static uint64_t fresh_ms(const struct rg_node *node, const struct rg_node_status *s, uint64_t now)
 {
+    RG_ASSERT(s->fresh_ms <= now);
+    RG_ASSERT(node->primary.fresh.ms <= now);
     if (!node->leading)
         return RG_MAX(node->primary.fresh.ms, s->fresh_ms);
-    RG_ASSERT(s->fresh_ms <= now);
     return s->lease_held || node->lease.settings.lease_regions == 0 ? now : s->fresh_ms;
 }
 

@@ -268,6 +268,9 @@ TEST(a_bound_that_cannot_be_kept)
     ask_with(&a, "GET", "/v1/status", "Regent-Max-Stale-Ms: 0\r\n", ""); /* what tells how it is, tells it always */
     ck_assert_int_eq(a.status, 200);
     answer_free(&a);
+    ask_raw(&a, "POST", "/v1/check", "Regent-Max-Stale-Ms: 1\r\n", CHECK, strlen(CHECK)); /* strangers hear nothing of it */
+    ck_assert_int_eq(a.status, 401);
+    answer_free(&a);
     ask_with(&a, "POST", "/v1/check", "Regent-Max-Stale-Ms: soon\r\n", CHECK);
     ASSERT_CODE(&a, 400, "ValidationException");
     answer_free(&a);
