@@ -43,7 +43,9 @@ bool node_gone_doubted(const struct rg_node *node)
 
 bool node_gone_unasked(const struct rg_node *node)
 {
-    return node->config.on_alone != NULL && node->members.n > 1 && !node->gone.asked.answered && !RG_BUG(gone_unasked);
+    const struct rg_gone *g = &node->gone.asked;
+
+    return g->state.state != RG_GONE_HEARS && !g->answered && !RG_BUG(gone_unasked);
 }
 
 static void say(const struct rg_node *node, const char *event, const struct rg_gone_told *by)

@@ -62,6 +62,7 @@ static const struct {
     {&rg_gones, RG_GONE_WONDERS, RG_GONE_HEARS},
     /* each start looks anew, with a machine of its own, and only where there is a mark: a daemon that waits looks again */
     {&rg_endings, ENDING_LOOKS, ENDING_NONE},
+    {&rg_endings, ENDING_LOOKS, ENDING_KEPT}, /* it was away, and has no state that says so */
     {&rg_endings, ENDING_NONE, ENDING_LOOKS},
     {&rg_endings, ENDING_KEPT, ENDING_LOOKS},
     {&rg_endings, ENDING_WAITS, ENDING_LOOKS},
