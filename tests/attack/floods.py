@@ -271,21 +271,29 @@ def show(name, times):
     print(f"{name:24} " + "  | ".join(cells) + f"  | {times['busy'][0] * 100:3.0f} % {times['busy'][1] * 100:4.0f} %", flush=True)
 
 
-def flood(c, others, name, port, processes):
+def start(c, name, port, processes):
     node = c.region(c.primary)["nodes"][0]
     address = node["link"] if port == "link" else node["url"].split("//")[1]
     # With little of a processor of its own: what is looked at is what it costs the other side.
-    sources = [subprocess.Popen([*(["nice", "-n", os.environ.get("FLOOD_NICE", "10")]), sys.executable, __file__, "--flood", name, address, c.file["admin"]["bearer_token"]],
+    return [subprocess.Popen([*(["nice", "-n", os.environ.get("FLOOD_NICE", "10")]), sys.executable, __file__, "--flood", name, address, c.file["admin"]["bearer_token"]],
                                 stdout=subprocess.DEVNULL) for _ in range(processes)]
+
+
+def end(sources):
+    for s in sources:
+        s.kill()
+        s.wait()
+
+
+def flood(c, others, name, port, processes):
     others.watch.worst, downs = 0.0, others.count_downs()
+    sources = start(c, name, port, processes)
     try:
         time.sleep(0.5)
         times = others.measure(SECONDS)
         assert all(s.poll() is None for s in sources), f"{name}: a source ended by itself"
     finally:
-        for s in sources:
-            s.kill()
-            s.wait()
+        end(sources)
     show(f"{name} at {port}", times)
     assert others.count_downs() == downs or others.watch.worst > STOOD_STILL_S, f"{name} at {port}: a link went down"
     wait("links are up", 30, lambda: all_up(c))
@@ -294,6 +302,21 @@ def flood(c, others, name, port, processes):
 def all_up(c):
     status = c.connect(c.primary, timeout=30).status()
     return status["role"] == "PRIMARY" and all(r["up"] for r in status["regions"] if r["name"] != c.primary)
+
+
+def come_back(c):
+    """A peer that was away finds its place at a door that is crowded."""
+    sources = start(c, "connections", "link", 1) + start(c, "handshakes", "link", 1)
+    try:
+        time.sleep(0.5)
+        c.kill(c.replicas[0])
+        begun = time.monotonic()
+        c.start(c.replicas[0])
+        wait("the region that was away is linked", 30, lambda: all_up(c))
+        assert all(s.poll() is None for s in sources)
+    finally:
+        end(sources)
+    print(f"a region that was restarted meanwhile is linked after {time.monotonic() - begun:.1f} s")
 
 
 def main(regent, *only):
@@ -308,6 +331,8 @@ def main(regent, *only):
                 continue
             flood(c, others, name, port, processes)
         show("in peace again", others.measure(SECONDS))
+        if not only:
+            come_back(c)
         c.wait_equal()
 
 
