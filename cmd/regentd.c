@@ -28,6 +28,7 @@
 #include "cmd/birth/ending.h"
 #include "cmd/box/key_process.h"
 #include "cmd/birth/gone_ask.h"
+#include "cmd/box/sandbox.h"
 #include "cmd/host/api_node.h"
 #include "cmd/host/descriptors.h"
 #include "cmd/host/room_meter.h"
@@ -741,6 +742,19 @@ static void end(struct daemon *d)
         rg_log_warn(&d->log, "node.ended", "code=%s reason=\"%s\"", rg_err_symbol(err), rg_errctx_text(&ctx, err));
 }
 
+/* Once for all lives, before there is another thread. */
+static enum rg_err enter_box(struct daemon *d, struct rg_errctx *ctx)
+{
+    static bool in;
+    struct rg_sandbox box;
+
+    if (in)
+        return RG_OK;
+    in = true;
+    rg_sandbox_for_daemon(&d->config, &box);
+    return rg_sandbox_enter(&box, &d->log, ctx);
+}
+
 /* From start to stop under one identity. */
 static int live(struct daemon *d)
 {
@@ -749,6 +763,8 @@ static int live(struct daemon *d)
 
     begin_life(d);
     err = load_config(d, &ctx);
+    if (!err)
+        err = enter_box(d, &ctx);
     if (!err)
         err = start(d, &ctx);
     if (err)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/secret/secret.h"
+#include "cmd/box/sandbox.h"
 #include "crypto/vault/keeper.h"
 
 enum { CHILD_FD = 3 };
@@ -128,6 +129,8 @@ int rg_key_process_main(const char *config_path, int fd, const struct rg_log *lo
     static struct keys k; /* a megabyte does not belong on the stack */
     const struct rg_keeper_config config = {.load = load, .arg = &k, .log = log};
     RG_AUTO(keeper) struct rg_keeper *keeper = NULL;
+    struct rg_errctx ctx = {.text = ""};
+    struct rg_sandbox box;
 
     /* The terminal's and the service manager's signals are for the whole group: the daemon needs its key until it is done. */
     signal(SIGTERM, SIG_IGN);
@@ -136,5 +139,12 @@ int rg_key_process_main(const char *config_path, int fd, const struct rg_log *lo
     k.config_path = config_path;
     if (close_range(CHILD_FD + 1, ~0u, 0) != 0 && errno != ENOSYS)
         return 1;
+    if (rg_config_load(config_path, &k.config, &ctx) != RG_OK)
+        return 1; /* the daemon says why */
+    rg_sandbox_for_keys(&k.config, config_path, &box);
+    if (rg_sandbox_enter(&box, log, &ctx) != RG_OK) {
+        rg_log_error(log, "sandbox.failed", "reason=\"%s\" note=\"sandbox: off does without\"", ctx.text);
+        return 1;
+    }
     return rg_keeper_new(&config, &keeper) == RG_OK ? rg_keeper_run(keeper, fd) : 1;
 }

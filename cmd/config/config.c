@@ -268,6 +268,19 @@ static enum rg_err get_plain_http(struct reader *r, struct rg_config *c)
     return fail(r, rg_yaml_get(&r->yaml, "listen.plain_http"), "is for development: listen.https must then be a loopback address");
 }
 
+static enum rg_err get_sandbox(struct reader *r, enum rg_sandbox_mode *out)
+{
+    char text[8] = "on";
+    enum rg_err err = get_text(r, "sandbox", false, text, sizeof text);
+
+    if (err)
+        return err;
+    if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0 && strcmp(text, "log") != 0)
+        return fail(r, rg_yaml_get(&r->yaml, "sandbox"), "must be on, off or log");
+    *out = strcmp(text, "on") == 0 ? RG_SANDBOX_ON : strcmp(text, "off") == 0 ? RG_SANDBOX_OFF : RG_SANDBOX_LOG;
+    return RG_OK;
+}
+
 static enum rg_err get_all(struct reader *r, struct rg_config *c)
 {
     char level[16] = "info", memory[16] = "disk";
@@ -308,6 +321,7 @@ static enum rg_err get_all(struct reader *r, struct rg_config *c)
     GET(get_bool(r, "keystore.fetch", &c->keystore_fetch));
     GET(get_path(r, "bootstrap", false, c->bootstrap));
     GET(get_bool(r, "cores", &c->cores));
+    GET(get_sandbox(r, &c->sandbox));
     GET(get_number(r, "snapshot.entries", false, 1, UINT32_MAX, &c->snapshot_entries));
     GET(get_number(r, "snapshot.log_mb", false, 1, 1 << 20, &c->snapshot_mb));
     GET(get_number(r, "raft.heartbeat_ms", false, 10, 60000, &heartbeat));

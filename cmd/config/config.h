@@ -14,6 +14,8 @@ struct rg_config_peer {
     unsigned line;
 };
 
+enum rg_sandbox_mode { RG_SANDBOX_ON, RG_SANDBOX_OFF, RG_SANDBOX_LOG };
+
 struct rg_config {
     char cluster[64], region[33];
     uint64_t id;
@@ -34,6 +36,7 @@ struct rg_config {
     char link_routes[RG_CONFIG_PATH_MAX]; /* may be empty: cmd/config/routes.h */
     bool keystore_fetch; /* a missing keystore is fetched from the primary */
     char bootstrap[RG_CONFIG_PATH_MAX]; /* may be empty */
+    enum rg_sandbox_mode sandbox;
     bool cores; /* development only: core dumps, which hold keys, and debuggers */
     enum rg_log_level log_level;
     char hosts[RG_CONFIG_PATH_MAX]; /* names under which clients ask this node; may be empty: any */

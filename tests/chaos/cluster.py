@@ -99,12 +99,16 @@ class Cluster:
         if kind is not None:
             for log in sorted(self.dir.glob("*/*.log")):
                 print(f"--- {log}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-25:]), flush=True)
+        lines = (line for log in self.dir.glob("*/*.log") for line in log.read_text(errors="replace").splitlines())
+        refused = {line for line in lines if "sandbox.refused" in line}
         for region in getattr(self, "file", {}).get("regions", []):
             for node in region["nodes"]:
                 self.signal_node(node, signal.SIGCONT)
         subprocess.run([self.regent, "dev", "down", "--dir", str(self.dir), "--purge"], capture_output=True, timeout=60,
                        check=False)
         shutil.rmtree(self.dir, ignore_errors=True)
+        if kind is None:  # whatever a test does: nothing that a node wants to do is outside of its box
+            assert not refused, f"a system call that its box does not allow: {refused}"
 
     def run(self, *args, ok=(0,), timeout=180):
         """`regent ARGS`; its standard output."""

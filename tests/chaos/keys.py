@@ -49,6 +49,12 @@ def main():
         keys = child_of(node["pid"])
         assert keys is not None, "no key process"
         assert f"{node['config']}".encode() in Path(f"/proc/{keys}/cmdline").read_bytes()
+        if "sandbox.calls" not in log_of(node):  # no sanitizer, and a kernel with seccomp
+            for pid in (node["pid"], keys):
+                status = Path(f"/proc/{pid}/status").read_text()
+                assert "Seccomp:\t2" in status and "NoNewPrivs:\t1" in status, status
+        else:
+            print("no seccomp here, or a sanitizer: the boxes are not looked at")
         os.kill(keys, signal.SIGTERM)  # as a terminal or a service manager does to the whole group: not the node's end
         time.sleep(0.3)
         assert not is_over(keys), "the key process ended before its node"
