@@ -28,6 +28,7 @@ struct signed_request {
     const char *method, *path, *query, *key, *secret, *service, *region, *body;
     const char *sent_body, *sent_path, *more; /* what is sent in place of what was signed */
     int age_s;
+    time_t at; /* of signing; 0: now */
     bool spoil_signature;
     bool says_hash; /* of the body, in a header that is signed, too */
 };
@@ -48,7 +49,7 @@ static void send_signed(struct answer *a, const struct signed_request *r)
                                        .body = rg_span_str(r->body),
                                        .normalize_path = true};
     const char *body = r->sent_body != NULL ? r->sent_body : r->body;
-    time_t at = time(NULL) - r->age_s;
+    time_t at = (r->at != 0 ? r->at : time(NULL)) - r->age_s;
     struct rg_buf authorization;
     struct tm tm;
     enum rg_err err;
@@ -392,18 +393,14 @@ TEST(a_signed_write_is_taken_once)
                                           "{\"name\":\"x\"}"};
     struct answer a;
 
-    for (int i = 0; i < 3; i++) { /* within one second or two: the same bytes at least once again */
+    write.at = time(NULL);
+    for (int i = 0; i < 3; i++) {
         send_signed(&a, &write);
-        if (i == 0)
-            ck_assert_msg(a.status / 100 == 2, "%d %s", a.status, (char *)a.body.data);
-        if (a.status / 100 != 2) {
-            ck_assert_int_eq(a.status, 403);
-            ck_assert_ptr_nonnull(strstr(text_at(a.json, "message"), "used before"));
-        }
-        if (i == 2)
-            ck_assert_uint_lt(af.node.submitted, 3);
+        ck_assert_msg(i == 0 ? a.status / 100 == 2 : a.status == 403, "%d: %d %s", i, a.status, (char *)a.body.data);
+        ck_assert(i == 0 || strstr(text_at(a.json, "message"), "used before") != NULL);
         answer_free(&a);
     }
+    ck_assert_uint_eq(af.node.submitted, 1);
     write.age_s = 100; /* signed otherwise */
     send_signed(&a, &write);
     ck_assert_int_eq(a.status / 100, 2);
@@ -432,7 +429,7 @@ TEST(tokens_are_not_tried_out_quickly)
     ask(&a, "GET", "/v1/accounts", ""); /* let in before */
     ck_assert_int_eq(a.status, 200);
     answer_free(&a);
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 400 && limited == 0; i++) { /* ten, and one a second */
         char headers[64];
 
         snprintf(headers, sizeof headers, "Authorization: Bearer guess-%d\r\n", i);

@@ -7,7 +7,7 @@ static struct rg_replays r;
 static void open_table(void) { ck_assert_int_eq(rg_replays_init(&r), RG_OK); }
 static void close_table(void) { rg_replays_deinit(&r); }
 
-CASE(.setup = open_table, .teardown = close_table);
+CASE(.setup = open_table, .teardown = close_table, .seconds = 240);
 
 static enum rg_err add(uint64_t number, int64_t until_s, int64_t now_s)
 {

@@ -242,12 +242,15 @@ TEST(who_may_not_is_refused_and_what_is_none_is_not_run)
 
 enum { LEADS = 3 };
 static bool takes_over; /* what is sent is found by a node that leads */
-static bool lost;       /* the link ends once it was sent */
+static bool lost;       /* the link ends once it was sent: */
+static atomic_bool lost_sent;
 
 static enum rg_err on_wire(void *arg, uint64_t peer, struct rg_span message)
 {
-    if (message.p[0] == RG_RELAY_REQUEST && lost)
+    if (message.p[0] == RG_RELAY_REQUEST && lost) {
+        atomic_store(&lost_sent, true);
         return RG_OK;
+    }
     if (message.p[0] == RG_RELAY_REQUEST) {
         pthread_mutex_lock(&af.node.mutex);
         af.node.status.leader = takes_over;
@@ -352,8 +355,9 @@ static void *lose_link_later(void *arg)
     struct rg_task *task = calloc(1, sizeof *task);
 
     (void)arg;
-    usleep(200000);
-    task->run = lose_link;
+    while (!atomic_load(&lost_sent))
+        usleep(1000);
+    task->run = lose_link; /* on the thread that sent it, when it is done with that */
     task_of_node(NULL, task);
     return NULL;
 }
