@@ -24,6 +24,7 @@ enum rg_fresh {
 /* What the rows of whoever is asked have of a node's id. */
 enum rg_gone_row {
     RG_GONE_NOT,
+    RG_GONE_BLANK,    /* it has no rows: its own data directory is empty, and it waits to be let in again */
     RG_GONE_REPLACED, /* it came back under another id (FENCED): that is for good */
     RG_GONE_REMOVED,
 };

@@ -130,12 +130,21 @@ static void say_why(void *arg, const char *why)
 static enum rg_err rejoin(struct rg_birthing *b, struct rg_errctx *ctx)
 {
     struct rg_rejoin_shown shown = {.say = say_why};
+    RG_AUTO_MEM struct rg_lost_info *info = calloc(1, sizeof *info);
+    struct rg_io io = {0};
     enum rg_err err;
 
+    if (info == NULL)
+        return RG_ENOMEM;
     rg_removal_state(b->config); /* the new id has its own place */
-    err = wait_visibly(b, ctx);
+    rg_file_io_fill(&io);
+    err = rg_lost_pending(&io, b->config->data_dir, info, ctx);
+    if (!err)
+        err = wait_visibly(b, ctx);
     if (err)
         return err;
+    if (info->empty)
+        rg_waiting_empty(b->waiting);
     rg_waiting_say(b->waiting, RETURNS_WHY);
     shown.arg = b->waiting;
     err = rg_rejoin_run(b->config, b->log, b->stop, NULL, &shown, ctx);

@@ -61,10 +61,11 @@ static bool take(const struct rg_gone_ask *a, const struct rg_fetch_answer *answ
     const char *history = json_string_value(json_object_get(json, "history"));
     json_int_t node = rg_json_number(json, "node");
     struct rg_gone_told t = {.node = node > 0 && node <= RG_NODE_ID_MAX ? (uint64_t)node : 0};
-    bool good = t.node != 0 && gone != NULL && cluster != NULL && strcmp(cluster, a->config->cluster) == 0;
+    bool blank = gone == NULL && rg_json_flag(json, "empty");
+    bool good = t.node != 0 && (gone != NULL || blank) && cluster != NULL && strcmp(cluster, a->config->cluster) == 0;
 
     if (good)
-        t.row = rg_gone_of(rg_span_str(gone));
+        t.row = blank ? RG_GONE_BLANK : rg_gone_of(rg_span_str(gone));
     if (good && history != NULL && strlen(history) == 2 * sizeof t.history.b && !rg_unhex(t.history.b, history, sizeof t.history.b))
         good = false;
     json_decref(json);

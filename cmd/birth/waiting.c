@@ -19,6 +19,7 @@ struct rg_waiting {
     struct rg_server *server;
     pthread_mutex_t mutex; /* of what follows: the server's thread answers out of it */
     struct rg_birth birth;
+    bool empty; /* its data directory is: what it knew is gone */
     bool born, returns; /* birth is in use; it was a member, and asks to be let in again; neither: it does not know yet */
     char why[WHY_BYTES_MAX];
     struct rg_waiting_init asked; /* over HTTPS; wanted: not looked at yet */
@@ -53,8 +54,10 @@ static void answer_birth(struct rg_waiting *w, struct rg_request *req)
     const char *state;
     RG_AUTO_MEM char *body = NULL;
     json_t *json;
+    bool empty;
 
     pthread_mutex_lock(&w->mutex);
+    empty = w->empty || w->born;
     state = w->returns ? rg_birth_name(RG_BIRTH_WAS) : NULL;
     if (w->born)
         state = rg_birth_name(rg_birth_says(&w->birth));
@@ -63,7 +66,8 @@ static void answer_birth(struct rg_waiting *w, struct rg_request *req)
         reply_error(req, 503, "NotReady", "it starts");
         return;
     }
-    json = json_pack("{s:s, s:I, s:s, s:b}", "cluster", w->config->cluster, "node", (json_int_t)w->config->id, "state", state, "bound", 0);
+    json = json_pack("{s:s, s:I, s:s, s:b, s:b}", "cluster", w->config->cluster, "node", (json_int_t)w->config->id, "state", state,
+                     "bound", 0, "empty", empty);
     body = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     reply(req, body != NULL ? 200 : 503, "application/json", body != NULL ? body : "");
@@ -209,6 +213,13 @@ static void set_why(struct rg_waiting *w, const char *why)
 {
     pthread_mutex_lock(&w->mutex);
     snprintf(w->why, sizeof w->why, "%s", why);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+void rg_waiting_empty(struct rg_waiting *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    w->empty = true;
     pthread_mutex_unlock(&w->mutex);
 }
 

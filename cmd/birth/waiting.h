@@ -18,6 +18,8 @@ RG_MUST enum rg_err rg_waiting_start(const struct rg_config *config, const struc
 void rg_waiting_stop(struct rg_waiting *waiting);
 /** It was a member, and waits to be let in again: why, from now on. */
 void rg_waiting_say(struct rg_waiting *waiting, const char *why);
+/** There was nothing to set aside: what it knew is gone, and whoever asks is told so. */
+void rg_waiting_empty(struct rg_waiting *waiting);
 
 /* A person's word, once. */
 struct rg_waiting_init {

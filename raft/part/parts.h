@@ -244,6 +244,10 @@ struct node_standing {
     uint64_t number, ask_ms, said_ms; /* while it asks: of the question, when again, when it was last logged */
     struct rg_told known[RG_PEERS_MAX];
     size_t n_known;
+    struct node_blank {
+        uint64_t id, since_ms, heard_ms;
+    } blanks[RG_PEERS_MAX]; /* members that say that their disk is lost: since when, and lately */
+    size_t n_blanks;
 };
 
 /* gone.c */

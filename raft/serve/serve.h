@@ -140,6 +140,8 @@ bool node_standing_may_elect(const struct rg_node *node, uint64_t last_term, uin
 void node_standing_why(const struct rg_node *node, char *out, size_t n);
 /** False: it asks nobody. */
 bool node_standing_vouch(struct rg_node *node, const char *by, const char *reason);
+/** It says that its data directory is empty; 0: nobody that is known does. */
+void node_standing_blank(struct rg_node *node, uint64_t id);
 void node_on_who(struct rg_node *node, struct node_peer *peer, const struct rg_msg_who *m);
 void node_on_know(struct rg_node *node, struct node_peer *peer, const struct rg_msg_know *m);
 void node_on_lives(struct rg_node *node, const struct rg_lives *lives);

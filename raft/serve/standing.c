@@ -8,6 +8,8 @@
 #define ASK_MS 500u      /* between two askings */
 #define SAY_MS 60000u    /* between two lines in the log */
 #define COLD_MS 3000u    /* for those that start together with it */
+#define BLANK_MS 30000u  /* so long a member says that its disk is lost before it is believed: it may be mounted yet */
+#define BLANK_AGAIN_MS 60000u /* and says it again within this */
 #define WARM_MS 600000u  /* so long after such a start it is no witness against another one */
 
 /* ---- what the next process is left ---- */
@@ -177,7 +179,7 @@ void node_standing_why(const struct rg_node *node, char *out, size_t n)
 
         if (!p->guest && (k == NULL || !k->firm))
             at += (size_t)snprintf(out + at, n - at, " node %llu (%s%s)", (unsigned long long)p->config.id, p->config.region,
-                                   k != NULL ? ", asking itself" : "");
+                                   k == NULL ? "" : k->blank ? ", its disk is lost" : ", asking itself");
     }
 }
 
@@ -266,6 +268,44 @@ void node_on_know(struct rg_node *node, struct node_peer *peer, const struct rg_
     s->known[at] = k;
     s->n_known = RG_MAX(s->n_known, at + 1);
     RG_ASSERT(known(s, k.id) == &s->known[at]); /* once */
+}
+
+static struct node_blank *blank(struct node_standing *s, uint64_t id)
+{
+    RG_ASSERT(s->n_blanks <= RG_LEN(s->blanks));
+    RG_ASSERT(id != 0);
+    for (size_t i = 0; i < s->n_blanks; i++)
+        if (s->blanks[i].id == id)
+            return &s->blanks[i];
+    if (s->n_blanks == RG_LEN(s->blanks))
+        return NULL;
+    s->blanks[s->n_blanks] = (struct node_blank){.id = id};
+    return &s->blanks[s->n_blanks++];
+}
+
+/* It is not waited for any more. What it told before that stands. */
+void node_standing_blank(struct rg_node *node, uint64_t id)
+{
+    struct node_standing *s = &node->standing;
+    const struct node_peer *peer = node_peer_find(node, id);
+    uint64_t now = node_now_ms(node);
+    struct node_blank *b;
+
+    RG_ASSERT(s->asking);
+    if (id == 0 || id == node->config.id || peer == NULL || peer->guest || peer->up || known(s, id) != NULL)
+        return;
+    b = blank(s, id);
+    if (b == NULL)
+        return;
+    if (b->heard_ms == 0 || now - b->heard_ms > BLANK_AGAIN_MS)
+        b->since_ms = now;
+    b->heard_ms = now;
+    RG_ASSERT(b->since_ms <= now);
+    if (now - b->since_ms < BLANK_MS || s->n_known == RG_LEN(s->known) || RG_BUG(standing_waits_for_blank))
+        return;
+    s->known[s->n_known++] = (struct rg_told){.id = id, .blank = true};
+    rg_log_warn(node->config.log, "standing.blank", "node=%llu note=\"its data directory is empty, and has been: it is not waited for\"",
+                (unsigned long long)id);
 }
 
 /* What was told is this node's from here on: on disk before it acts by it. */

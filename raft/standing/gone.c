@@ -16,7 +16,8 @@ static const uint32_t may[] = {
 static const char *const names[] = {"HEARS", "WONDERS", "ASKS", "KEEPS", "DOUBTS"};
 const struct rg_sm_table rg_gones = RG_SM_TABLE("gone", may, names);
 
-static const char *const rows[] = {[RG_GONE_NOT] = "no", [RG_GONE_REPLACED] = "replaced", [RG_GONE_REMOVED] = "removed"};
+static const char *const rows[] = {
+    [RG_GONE_NOT] = "no", [RG_GONE_BLANK] = "blank", [RG_GONE_REPLACED] = "replaced", [RG_GONE_REMOVED] = "removed"};
 
 const char *rg_gone_name(enum rg_gone_row row)
 {
@@ -45,6 +46,7 @@ static void gone_check(const struct rg_gone *g)
 
 static void begin(struct rg_gone *g)
 {
+    RG_ASSERT(g->state.state == RG_GONE_HEARS);
     g->answered = false;
     g->by = (struct rg_gone_told){.node = 0};
     g->rest_ms = REST_MS_MIN;
@@ -75,6 +77,8 @@ bool rg_gone_look(struct rg_gone *g, bool alone, uint64_t now_ms)
     unsigned state = g->state.state;
 
     gone_check(g);
+    RG_ASSERT(state != RG_GONE_ASKS || g->question > 0);
+    RG_ASSERT(now_ms >= g->asked_ms);
     if (!alone) {
         if (state != RG_GONE_HEARS)
             rg_sm_move(&g->state, RG_GONE_HEARS);
@@ -98,6 +102,8 @@ bool rg_gone_look(struct rg_gone *g, bool alone, uint64_t now_ms)
 
 uint64_t rg_gone_due(const struct rg_gone *g)
 {
+    RG_ASSERT(g->state.table == &rg_gones);
+    RG_ASSERT(g->question > 0 || g->state.state == RG_GONE_HEARS || g->state.state == RG_GONE_WONDERS);
     switch ((enum rg_gone_state)g->state.state) {
     case RG_GONE_HEARS:
         return UINT64_MAX;
@@ -116,7 +122,11 @@ uint64_t rg_gone_due(const struct rg_gone *g)
 /* Of another history nobody is believed. */
 static bool says(const struct rg_gone_here *here, const struct rg_gone_told *t)
 {
-    return t->node != here->id && t->row != RG_GONE_NOT && !rg_history_differ(&t->history, &here->history);
+    bool gone = t->row == RG_GONE_REPLACED || t->row == RG_GONE_REMOVED;
+
+    RG_ASSERT(here->id != 0);
+    RG_ASSERT(t->node != 0); /* whoever answers says who it is */
+    return t->node != here->id && gone && !rg_history_differ(&t->history, &here->history);
 }
 
 /* One that is known to be of this history, and was not counted before. */
@@ -149,6 +159,8 @@ bool rg_gone_heard(struct rg_gone *g, uint64_t question, const struct rg_gone_he
     bool kept = false;
 
     gone_check(g);
+    RG_ASSERT(question <= g->question); /* our own */
+    RG_ASSERT(here->members->n >= 1);
     if (g->state.state != RG_GONE_ASKS || question != g->question)
         return false;
     for (size_t i = 0; i < n; i++) {
@@ -162,5 +174,7 @@ bool rg_gone_heard(struct rg_gone *g, uint64_t question, const struct rg_gone_he
     else if (kept) /* by whoever said it: silence takes nothing back, nor does one that may be set back itself */
         g->by = (struct rg_gone_told){.node = 0};
     rest(g, now_ms);
+    RG_ASSERT(g->answered);
+    RG_ASSERT(by == NULL || rg_gone_doubts(g));
     return rg_gone_sure(here, told, n);
 }

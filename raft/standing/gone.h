@@ -22,7 +22,7 @@ enum rg_gone_state {
 };
 extern const struct rg_sm_table rg_gones;
 
-/** "no" …; and back: RG_GONE_NOT. */
+/** "no" …; and back: else RG_GONE_NOT. */
 const char *rg_gone_name(enum rg_gone_row row);
 enum rg_gone_row rg_gone_of(struct rg_span name);
 

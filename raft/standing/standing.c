@@ -20,7 +20,8 @@ bool rg_standing_reaches(uint64_t term, uint64_t index, uint64_t to_term, uint64
 
 static bool votes(const struct rg_standing_here *here) { return rg_members_votes(here->members, here->id); }
 
-/* Everybody has told, whatever they are themselves: then nobody is left who could know more. */
+/* Everybody has told, whatever they are themselves: then nobody is left who could know more. What a lost disk knew is gone, and whoever had
+ * it says that: no longer waited for, and never a promise, a vote or a region that has anything. */
 static bool all_told(const struct rg_standing_here *here, const struct rg_told *known, size_t n)
 {
     for (size_t i = 0; i < here->members->n; i++)
@@ -152,7 +153,7 @@ static bool cold(const struct rg_standing_here *here, const struct rg_told *know
         all++;
         if (k != NULL && k->firm && !k->cold && !RG_BUG(standing_cold_beside))
             return false;
-        there += k != NULL;
+        there += k != NULL && !k->blank; /* it has not only started anew */
     }
     RG_ASSERT(all >= 1);
     RG_ASSERT(there <= all || rg_members_find(here->members, here->id) == NULL);
@@ -185,6 +186,7 @@ void rg_standing_judge(const struct rg_standing_here *here, const struct rg_told
         const struct rg_told *k = &known[i];
 
         RG_ASSERT(k->id != here->id);
+        RG_ASSERT(!k->blank || (!k->firm && !k->leads && k->promised == 0 && k->last_index == 0));
         RG_ASSERT(told(known, i, k->id) == NULL); /* each is counted once */
         latest = RG_MAX(latest, RG_MAX(k->epoch, k->promised));
         j.term = RG_MAX(j.term, k->term);

@@ -9,6 +9,7 @@
 /* What a peer has told since this node started. */
 struct rg_told {
     uint64_t id;
+    bool blank;     /* its disk is lost: it knows nothing, and says so; all else is 0 */
     bool firm;      /* it acts itself, and has all that it was told of */
     bool cold;      /* it does so since a moment ago, because too many had started together with it */
     bool leads;     /* it takes writes now, in `epoch` */

@@ -2,6 +2,8 @@
 would know, an administrator vouches for it. And power fails everywhere: most go on by themselves."""
 import json
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -41,6 +43,15 @@ def lose_power(c, *names):
     for name in names:
         c.kill(name)
         forget(c, name)
+
+
+def launch(c, name):
+    """Start it, and wait for nothing."""
+    try:
+        subprocess.run([c.regent, "dev", "start", name], env=c.env, capture_output=True, timeout=2, check=False)
+    except subprocess.TimeoutExpired:
+        pass
+    c.load()
 
 
 def standing(c, name):
@@ -106,7 +117,18 @@ def main(regent, organisation):
         c.start(THREE)
         wait("who comes later is told", 20, lambda: standing(c, THREE) == "firm")
         c.wait_equal()
-        print("asked, told, vouched for, and started together")
+
+        # the primary is rebooted while one of its two regions has lost its disk: nobody leads who could let that one in
+        was = c.connect(TWO).status()["node"]
+        lose_power(c, ONE, TWO)
+        shutil.rmtree(node(c, TWO)["data_dir"])
+        launch(c, ONE)
+        launch(c, TWO)
+        wait("the primary goes on by itself", 150, writes(c, ONE, "blank@beside"))
+        assert "standing.blank" in log_of(c, ONE) and log_of(c, ONE).count("standing.vouched") == 0
+        wait("the empty one is back", 150, lambda: (lambda s: s["ready"] and s["node"] != was)(c.connect(TWO).status()))
+        c.wait_equal()
+        print("asked, told, vouched for, started together, and not waited for")
 
 
 if __name__ == "__main__":

@@ -599,6 +599,10 @@ static void read_meta(struct sim *sim, struct sim_daemon *d)
         d->asks.forgotten = meta.forgotten;
     }
     rg_metafile_free(file);
+    if (rg_incarnation_known(&d->asks.incarnation))
+        return;
+    for (size_t i = 0; i < sizeof d->asks.incarnation.b; i++) /* of an empty directory: another than the one that is bound, whichever that is */
+        d->asks.incarnation.b[i] = (uint8_t)rg_prng_between(&sim->prng, 1, 255);
 }
 
 void sim_begin_return(struct sim *sim, struct sim_daemon *d)

@@ -18,6 +18,8 @@ static void answer(struct sim_node *to, struct question *q)
 {
     struct rg_txn *txn;
 
+    if (to->blank || to->returns) /* a process without a node, whose disk is lost */
+        q->told = (struct rg_gone_told){.node = to->self.id, .row = RG_GONE_BLANK};
     if (!to->alive || to->off || to->stopped || to->node == NULL)
         return;
     RG_ASSERT(rg_txn_begin(to->store, RG_TXN_READ, &txn) == RG_OK);

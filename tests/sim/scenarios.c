@@ -220,6 +220,7 @@ const struct sim_scenario sim_scenarios[] = {
     {"back-primary", "a primary is set back, and who knows is away: it does not lead", 2, sim_story_back_primary},
     {"back-void", "a promise of one that is set back meanwhile counts for nothing", 2, sim_story_back_void},
     {"back-alone", "a machine is set back and nobody is there: reads go on, and nothing rests on it", 1, sim_story_back_alone},
+    {"blank-beside", "a machine is rebooted while one that it must hear has lost its disk: they go on by themselves", 1, sim_story_blank_beside},
     {"power-cut", "power fails everywhere, and all come back, or most: they go on by themselves", 3, sim_story_power_cut},
     {"vouched", "an administrator vouches for a machine that nobody knows anything of", 1, sim_story_vouched},
     {"hung-disk", "rule 4: a disk that does not answer: the node stops after 10 s, and another one goes on", 2, sim_story_hung_disk},

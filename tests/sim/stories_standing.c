@@ -302,6 +302,38 @@ void sim_story_back_alone(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, sim->lost == 0 && sim->vouched == 0);
 }
 
+/* A primary, or one of three voters, is rebooted, and another one that it must hear lost its disk meanwhile: that one is let in under a new
+ * id only when somebody leads. It says that it knows nothing, and after a while, in which the disk may be mounted yet, is not waited for:
+ * they go on by themselves, and everybody comes back. While it is silent they wait. */
+void sim_story_blank_beside(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    bool voters = seed % 3 == 0;
+    struct sim_params p = {.memory_peers = true, .voters = voters ? 3 : 1, .learners = 2};
+    struct sim *sim = begin_refusing(seed, &p, trace, ret_sim, 1);
+    unsigned at, lost;
+    uint64_t began_us;
+
+    sim_daemons_start(sim);
+    write_and_settle(sim, 20);
+    EXPECT(sim, sim_leader(sim) < p.voters);
+    if (sim->failed)
+        return;
+    at = voters ? (sim_leader(sim) + 1) % 3 : 0;
+    lost = voters ? (sim_leader(sim) + 2) % 3 : 1 + (unsigned)(seed % 2);
+    sim_crash(sim, at);
+    sim_lose(sim, lost, seed / 2 % 2);
+    EXPECT(sim, sim_start(sim, at));
+    sim_run_ms(sim, 40000); /* not a word of the one that lost its disk */
+    EXPECT(sim, is_asking(sim, at) && sim_leader(sim) == SIM_NODES_MAX);
+    EXPECT(sim, sim_start(sim, lost));
+    began_us = sim->now_us;
+    EXPECT(sim, leads_within(sim, 90000) && sim->now_us > began_us + 25000000);
+    EXPECT(sim, acked_within(sim, 3, 5000));
+    sim_daemons_settle(sim);
+    sim_settle(sim);
+    EXPECT(sim, sim->lost == 0 && sim->vouched == 0 && sim->nodes[lost].self.id != lost + 1);
+}
+
 /* Power fails everywhere. Most come back, and go on by themselves, at once when all do. */
 void sim_story_power_cut(uint64_t seed, bool trace, struct sim **ret_sim)
 {

@@ -534,6 +534,7 @@ void sim_story_back_voter(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_back_primary(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_back_void(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_back_alone(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_blank_beside(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_power_cut(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_vouched(uint64_t seed, bool trace, struct sim **ret_sim);
 

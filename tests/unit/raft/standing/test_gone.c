@@ -74,7 +74,7 @@ TEST(it_asks_while_it_hears_no_primary)
     ck_assert(!rg_gone_look(&g, true, now) && rg_gone_due(&g) > now);
     now = rg_gone_due(&g);
     ck_assert(rg_gone_look(&g, true, now) && !rg_gone_look(&g, true, now + 1)); /* once */
-    ck_assert(!rg_gone_heard(&g, 7, &here, &says, 1, now) && !rg_gone_doubts(&g)); /* another question's */
+    ck_assert(!rg_gone_heard(&g, 0, &here, &says, 1, now) && !rg_gone_doubts(&g)); /* another question's */
     ck_assert(!rg_gone_heard(&g, 1, &here, &says, 1, now) && rg_gone_doubts(&g));
     now = rg_gone_due(&g);
     ck_assert(rg_gone_look(&g, true, now) && g.question == 2);

@@ -193,3 +193,28 @@ TEST(longer_is_the_later_term_and_then_the_higher_index)
     ck_assert(rg_standing_reaches(4, 50, 4, 50) && rg_standing_reaches(5, 1, 4, 50) && rg_standing_reaches(4, 51, 4, 50));
     ck_assert(!rg_standing_reaches(4, 49, 4, 50) && !rg_standing_reaches(3, 99, 4, 50));
 }
+
+/* What a lost disk knew is gone: whoever says that is waited for no more, and is nobody's witness. */
+TEST(who_lost_its_disk_has_told)
+{
+    regions(1, 1);
+    tells(2, true);
+    tells(3, true);
+    ck_assert_int_eq(standing(), RG_STANDING_ASKING); /* of three one may have had an acknowledged write alone */
+    known[n++] = (struct rg_told){.id = 4, .blank = true};
+    ck_assert_int_eq(standing(), RG_STANDING_FIRM);
+    known[1].blank = true, known[1].firm = false, known[1].promised = known[1].term = known[1].epoch = 0;
+    known[1].last_term = known[1].last_index = 0;
+    ck_assert_int_eq(standing(), RG_STANDING_FIRM); /* all have told */
+    n--;
+    ck_assert_int_eq(standing(), RG_STANDING_ASKING);
+    voters(2);
+    tells(1, true)->leads = false;
+    ck_assert_int_eq(standing(), RG_STANDING_ASKING);
+    known[n++] = (struct rg_told){.id = 3, .blank = true};
+    ck_assert_int_eq(standing(), RG_STANDING_FIRM);
+    n = 0;
+    here.waited = true;
+    known[n++] = (struct rg_told){.id = 3, .blank = true};
+    ck_assert_int_eq(standing(), RG_STANDING_ASKING); /* it is not one of most that have started together */
+}
