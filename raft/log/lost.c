@@ -387,6 +387,7 @@ enum rg_err rg_lost_drop(struct rg_io *io, const char *data_dir, const struct rg
     enum rg_err err = path_of(lost, ctx, "%s/lost", data_dir);
 
     RG_ASSERT(info->old_id > 0);
+    RG_ASSERT(info->epoch <= INT64_MAX);
     if (!err)
         err = tail_path(from, data_dir, info, "", ctx);
     if (!err)

@@ -16,6 +16,8 @@ struct census {
 
 static const struct rg_peer_status *peer_of(const struct rg_node_status *status, uint64_t id)
 {
+    RG_ASSERT(id != 0);
+    RG_ASSERT(status->n_peers <= RG_PEERS_MAX);
     for (size_t i = 0; i < status->n_peers; i++)
         if (status->peers[i].id == id)
             return &status->peers[i];
@@ -31,6 +33,7 @@ static bool is_fenced(struct rg_txn *txn, uint64_t id)
 {
     struct rg_node_row row;
 
+    RG_ASSERT(id != 0);
     return rg_node_row_get(txn, id, &row) == RG_OK && rg_span_is(row.status, "FENCED");
 }
 
@@ -51,6 +54,8 @@ static enum rg_err count(struct rg_txn *txn, struct census *c)
     struct rg_node_row row;
     enum rg_err err = rg_node_row_list(txn, &scan);
 
+    RG_ASSERT(c->status->id != 0);
+    RG_ASSERT(c->status->n_peers <= RG_PEERS_MAX);
     rg_node_ids_add(&c->ids, c->status->id);
     c->everybody = true;
     for (size_t i = 0; i < c->status->n_peers; i++) { /* the first ones may have no rows yet */
@@ -74,6 +79,8 @@ static uint64_t low_id(const struct census *c)
 
     while (id > 0 && !rg_node_ids_has(&c->ids, id))
         id--;
+    RG_ASSERT(id == 0 || rg_node_ids_has(&c->ids, id));
+    RG_ASSERT(id == RG_GIVING_LOW_MAX || !rg_node_ids_has(&c->ids, id + 1)); /* nobody's */
     return id < RG_GIVING_LOW_MAX ? id + 1 : 0;
 }
 
@@ -98,6 +105,7 @@ static uint64_t high_id(const struct census *c, struct rg_span guest)
 
     for (uint64_t id = RG_GIVING_LOW_MAX + 1; id <= RG_NODE_ID_MAX; id++)
         n_free += !rg_node_ids_has(&c->ids, id);
+    RG_ASSERT(n_free <= RG_NODE_ID_MAX - RG_GIVING_LOW_MAX);
     if (n_free == 0)
         return rg_node_ids_free(&c->ids, 1);
     nth = drawn(c, guest) % n_free;
@@ -137,6 +145,7 @@ enum rg_err rg_giving_choose(const struct rg_node_status *status, struct rg_txn 
             g.known = RG_KNOWN_ALL;
     }
     RG_ASSERT(g.id <= RG_NODE_ID_MAX);
+    RG_ASSERT(g.id == 0 || g.id > RG_GIVING_LOW_MAX || g.known == RG_KNOWN_ALL || !c.everybody); /* a low one: all have to know of it */
     *ret_giving = g;
     return RG_OK;
 }

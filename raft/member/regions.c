@@ -362,6 +362,7 @@ void want_node(struct look *l, const struct rg_node_row *node, const char *statu
 static bool own_row_lags(const struct look *l, struct rg_node_row *ret_row)
 {
     RG_ASSERT(l->v->status->leader);
+    RG_ASSERT(l->todo == RG_REGIONS_REST);
     return rg_node_row_get(l->v->txn, l->v->status->id, ret_row) == RG_OK &&
            (rg_span_is(ret_row->status, "PREPARED") || rg_span_is(ret_row->status, "REMOVED"));
 }

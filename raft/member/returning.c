@@ -116,6 +116,7 @@ static void step_fenced(struct look *l, const struct rg_node_row *node)
 static bool is_left_behind(const struct look *l, const struct rg_node_row *node)
 {
     RG_ASSERT(node->id != l->v->status->id);
+    RG_ASSERT(l->todo == RG_REGIONS_REST);
     return rg_span_is(node->status, "REMOVED") && look_peer(l, node->id) != NULL && !rg_span_is(node->region, l->r->region);
 }
 

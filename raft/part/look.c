@@ -128,11 +128,13 @@ static void spread_known(const struct rg_node *node, const struct rg_proposal *p
     for (size_t i = 0; i < node->n_peers; i++)
         if (!node->peers[i].gone && node->peers[i].config.id != p->known_but)
             add_peer(node, &node->peers[i], ret_spread);
+    RG_ASSERT(ret_spread->n <= node->n_peers);
 }
 
 /* A successor is one of those, and never has it; or needs the promise of one that has it. */
 static uint32_t known_in(const struct rg_node *node, const struct rg_spread *spread, const struct rg_spread *others)
 {
+    RG_ASSERT(others->n <= spread->n); /* who is left out of these is no region more */
     return RG_MIN(RG_MAX(node_lease_needed(node, spread), node_durability(node)), rg_spread_counting(others));
 }
 
@@ -142,6 +144,7 @@ bool node_known(const struct rg_node *node, const struct rg_spread *spread, cons
 
     if (p->known == RG_KNOWN_NONE || RG_BUG(ids_unknown))
         return true;
+    RG_ASSERT(p->index > 0); /* it is in the log */
     spread_known(node, p, &others);
     return rg_spread_durable(&others, p->index, true) >= known_in(node, spread, &others) &&
            (p->known != RG_KNOWN_ALL || others.least_durable >= p->index);
@@ -165,6 +168,7 @@ uint32_t node_lease_needed(const struct rg_node *node, const struct rg_spread *s
 
 bool node_lease_settled(const struct rg_node *node, const struct rg_spread *spread)
 {
+    RG_ASSERT(spread->n <= node->n_peers);
     return rg_lease_settled(&node->lease.settings, spread->least_durable);
 }
 
@@ -180,6 +184,7 @@ bool node_members_known(const struct rg_node *node, const struct rg_spread *spre
 
 bool node_lease_held(const struct rg_node *node, const struct rg_spread *spread)
 {
+    RG_ASSERT(spread->n <= node->n_peers);
     return RG_BUG(lease_unneeded) || rg_spread_renewed(spread, node_now_ms(node)) >= node_lease_needed(node, spread);
 }
 

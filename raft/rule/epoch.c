@@ -6,6 +6,7 @@
 
 _Static_assert(RG_EPOCH_MAX == UINT32_MAX, "the high half of a term");
 _Static_assert((RG_EPOCH_MAX + 1) % RG_EPOCH_IDS == 0, "up to the last one, every id has as many");
+_Static_assert(RG_EPOCH_AHEAD_MAX < RG_EPOCH_HEARD_MAX, "no single promise uses up what may be heard");
 _Static_assert(RG_EPOCH_HEARD_MAX + RG_EPOCH_IDS <= RG_EPOCH_MAX, "above what is heard, every id has one");
 
 bool rg_epoch_of_node(uint64_t epoch, uint64_t id)

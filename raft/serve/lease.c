@@ -12,6 +12,8 @@
  * holds nothing that anybody answers for: what it granted and had on disk went with the id. */
 static bool is_member(const struct node_peer *peer, enum rg_err has, const struct rg_node_row *row)
 {
+    RG_ASSERT(has != RG_OK || row->id == peer->config.id);
+    RG_ASSERT(has == RG_OK || !peer->dismissed); /* that is what a row says */
     if (has != RG_OK)
         return has == RG_ENOTFOUND;
     return rg_span_is(row->status, "MEMBER") || (rg_span_is(row->status, "PREPARED") && RG_BUG(counts_at_once)) ||
@@ -117,6 +119,7 @@ void node_lease_start(struct rg_node *node)
 
 void node_lease_assume(struct rg_node *node, uint64_t lease_ms)
 {
+    RG_ASSERT(node->pump.started_ms <= node_now_ms(node));
     rg_grants_assume(&node->lease.granted, lease_ms, node->pump.started_ms);
 }
 
