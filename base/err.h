@@ -36,6 +36,7 @@
     X(RG_EBADTOKEN, "UnrecognizedClient", 403, "UnrecognizedClientException", 1, "the key or token is not known")      \
     X(RG_EEXPIRED, "ExpiredToken", 403, "InvalidSignatureException", 1, "the request or credential has expired")       \
     X(RG_EDENIED, "AccessDeniedException", 403, "AccessDeniedException", 1, "access denied")                           \
+    X(RG_ESTATEMENT, "StatementNeeded", 403, "AccessDeniedException", 1, "an operator must sign for this")             \
     /* regions */                                                                                                      \
     X(RG_ENOTPRIMARY, "NotPrimary", 421, "NotPrimary", 1, "writes go to the primary region")                           \
     X(RG_ENOPRIMARY, "PrimaryUnavailable", 503, "PrimaryUnavailable", 1, "the primary region cannot be reached")       \

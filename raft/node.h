@@ -177,6 +177,7 @@ struct rg_peer_status {
     bool forgot;             /* it came back with less than it was known to have, or as an earlier life, and was refused */
     bool asking;             /* it may not act yet: nothing of it counts */
     bool dismissed;          /* its row says that its id is nobody's any more: it is on its way out of the configuration */
+    bool statements;         /* its release applies what trust level 2 asks for, as its last hello said */
     bool twin;               /* one of its id was refused a moment ago, as an earlier life, while a later one is linked */
 };
 struct rg_node_status {

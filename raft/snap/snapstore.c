@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "store/authz/trusted.h"
+
 static const char *const suffixes[] = {
     [SNAP_COMPLETE] = "snap", [SNAP_PART] = "part", [SNAP_TMP] = "tmp", [SNAP_BAD] = "bad", [SNAP_ASIDE] = "aside"};
 
@@ -470,6 +472,23 @@ struct rg_snapshot_source snap_source(struct snap_source *over, uint64_t size)
     return (struct rg_snapshot_source){.read = source_read, .size = size, .arg = over};
 }
 
+/* Whoever made it has the shared key, as every region has: at trust level 2 that makes nobody an operator. */
+static enum rg_err check_trust(struct rg_store *store, struct rg_errctx *ctx)
+{
+    RG_AUTO(txn) struct rg_txn *loaded = NULL;
+    RG_AUTO(txn) struct rg_txn *serves = NULL;
+    struct rg_errctx why = {.text = ""};
+    enum rg_err err = rg_spare_begin(store, RG_TXN_READ, &loaded);
+
+    RG_ASSERT(store != NULL);
+    if (!err)
+        err = rg_txn_begin(store, RG_TXN_READ, &serves);
+    if (!err)
+        err = rg_trusted_check(loaded, serves, &why);
+    RG_ASSERT(err || loaded != NULL);
+    return err == RG_EPEER ? rg_fail(ctx, RG_ECORRUPT, "nobody who may has signed for what it says: %s", why.text) : err;
+}
+
 enum rg_err snap_load(struct rg_snapstore *snaps, struct snap_source *over, const struct rg_snapfile *file, struct rg_store *store,
                       uint64_t bytes_free, struct rg_buf *config_buf, struct rg_snapshot_info *ret_info, struct rg_errctx *ctx)
 {
@@ -479,11 +498,16 @@ enum rg_err snap_load(struct rg_snapstore *snaps, struct snap_source *over, cons
 
     RG_ASSERT(file->index > 0); /* one that says of itself that it is of nothing is not that one */
     RG_ASSERT(file->term > 0);
-    if (!err && (info.index != file->index || info.term != file->term)) {
-        rg_store_drop(store);
-        (void)rg_store_reap(store);
+    if (err)
+        return err;
+    if (info.index != file->index || info.term != file->term)
         err = rg_fail(ctx, RG_ECORRUPT, "it is a snapshot at %" PRIu64 "-%" PRIu64 ", not at %" PRIu64 "-%" PRIu64, info.index,
                       info.term, file->index, file->term);
+    else
+        err = check_trust(store, ctx);
+    if (err) {
+        rg_store_drop(store);
+        (void)rg_store_reap(store);
     }
     if (!err)
         *ret_info = info;

@@ -200,7 +200,7 @@ static void copy_fields(struct rg_buf *row, struct rg_span fields, const uint32_
     RG_ASSERT(row->len > 0 || row->err);
     rg_cursor_init(&cur, fields);
     while (rg_tlv_next(&cur, &tlv))
-        if (tlv.field >= RG_F_ID && tlv.field != RG_F_DEGRADED && !among(tlv.field, skip, n_skip))
+        if (tlv.field >= RG_F_ID && tlv.field != RG_F_DEGRADED && tlv.field != RG_F_STATEMENT && !among(tlv.field, skip, n_skip))
             rg_tlv_put(row, tlv.field, tlv.value);
 }
 
@@ -208,7 +208,7 @@ enum rg_err rg_fsm_row_build(struct rg_fsm *f, struct rg_span old, struct rg_spa
                              size_t n_skip)
 {
     uint64_t created_ms = (uint64_t)f->cmd.at_ms;
-    struct rg_span created_by = f->cmd.by;
+    struct rg_span created_by = f->cmd.by, statement = f->statement;
 
     RG_ASSERT(old.p == NULL || old.p != f->row.data);
     RG_ASSERT(fields.p == NULL || fields.p != f->row.data);
@@ -226,6 +226,8 @@ enum rg_err rg_fsm_row_build(struct rg_fsm *f, struct rg_span old, struct rg_spa
     rg_tlv_put_u64(&f->row, RG_F_UPDATED_MS, (uint64_t)f->cmd.at_ms);
     rg_tlv_put(&f->row, RG_F_UPDATED_BY, f->cmd.by);
     copy_fields(&f->row, fields, skip, n_skip);
+    if (statement.n > 0 || rg_tlv_get(old, RG_F_STATEMENT, &statement))
+        rg_tlv_put(&f->row, RG_F_STATEMENT, statement);
     return rg_fsm_row_check(f);
 }
 
@@ -275,7 +277,7 @@ static enum rg_err (*handler_of(enum rg_cmd_kind kind))(struct rg_fsm *f)
 static enum rg_err run(struct rg_fsm *f, struct rg_span bytes)
 {
     const struct rg_rowkey instance = rg_rowkey_table(RG_T_INSTANCE);
-    struct rg_span degraded;
+    struct rg_span degraded, row;
     enum rg_err (*handler)(struct rg_fsm *);
     enum rg_err err;
     bool found;
@@ -288,14 +290,17 @@ static enum rg_err run(struct rg_fsm *f, struct rg_span bytes)
     handler = handler_of(f->cmd.kind);
     if (handler == NULL)
         return rg_fsm_refuse(f, RG_EUNKNOWNOP, RG_WHY_UNKNOWN_KIND);
-    err = rg_fsm_find(f, &instance, &found, NULL);
+    err = rg_fsm_find(f, &instance, &found, &row);
     if (err)
         return err;
+    f->level = found && rg_tlv_u64(row, RG_F_TRUST, 1) >= 2 ? 2 : 1;
     if (!found && (rg_cmd_kind_flags(f->cmd.kind) & RG_CMDF_UNINIT) == 0)
         return rg_fsm_refuse(f, RG_EUNREADY, RG_WHY_NOT_INIT);
     if (found && f->cmd.kind == RG_CMD_INSTANCE_INIT)
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_ALREADY_INIT);
     err = handler(f);
+    if (!err && f->said)
+        err = rg_fsm_said(f);
     if (!err && rg_tlv_get(bytes, RG_F_DEGRADED, &degraded))
         err = rg_fsm_degraded(f, rg_tlv_u64(bytes, RG_F_DEGRADED, 0));
     return err;

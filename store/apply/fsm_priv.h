@@ -7,6 +7,7 @@
 
 #include "store/apply/fsm.h"
 #include "store/db/rowkey.h"
+#include "store/model/trust.h"
 
 enum {
     RG_FSM_REGIONS_MAX = 64,
@@ -23,6 +24,11 @@ struct rg_fsm {
     const struct rg_fsm_bounds *bounds; /* borrow; NULL: none */
     uint64_t changes; /* of the transaction, before this command */
     struct rg_buf row; /* own: the row being built */
+    unsigned level;    /* of trust */
+    struct rg_span statement; /* borrow: goes into each row that is built; empty: a row keeps the one that it had */
+    bool said;                /* one of this command's was taken: it is used once */
+    uint8_t said_hash[RG_STATEMENT_HASH_BYTES];
+    int64_t said_expires_ms;
 };
 
 /** Refuse the command: sets the reply. Returns err, for `return rg_fsm_refuse(…)`. */
@@ -74,6 +80,18 @@ RG_MUST enum rg_err rg_fsm_count_assigned(struct rg_fsm *f, char principal_type,
 #define RG_FSM_HANDLER(name, number, handler, flags) RG_MUST enum rg_err rg_fsm_##handler(struct rg_fsm *f);
 RG_CMD_MAP(RG_FSM_HANDLER)
 #undef RG_FSM_HANDLER
+
+/* Trust (trust.c). At level 1 these ask for nothing. */
+
+/** The command has a statement of this kind, over its fields, by operators who may say it: else a refusal. Its rows will keep it. */
+RG_MUST enum rg_err rg_fsm_demand(struct rg_fsm *f, enum rg_said kind);
+/** What a node's row may become without a statement: a refusal for anything else. old: empty, if there is none. */
+RG_MUST enum rg_err rg_fsm_node_may(struct rg_fsm *f, struct rg_span old);
+/** A command that no statement is for. */
+RG_MUST enum rg_err rg_fsm_forbid(struct rg_fsm *f);
+/** The statement that was demanded is used: the last that is written. */
+RG_MUST enum rg_err rg_fsm_said(struct rg_fsm *f);
+
 /** Note that the command being applied was accepted with fewer regions than the policy wants (setting.c). */
 RG_MUST enum rg_err rg_fsm_degraded(struct rg_fsm *f, uint64_t regions);
 

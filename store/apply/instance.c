@@ -79,6 +79,27 @@ static enum rg_err region_drop(struct rg_fsm *f, const struct rg_rowkey *key, st
     return rg_fsm_drop(f, key);
 }
 
+/* What people decide of a region, and what of it comes about by itself. The primary is another one by an epoch's note alone. */
+static enum rg_err region_may(struct rg_fsm *f, struct rg_span old)
+{
+    struct rg_span status, before;
+    bool primary;
+
+    RG_ASSERT(f->cmd.kind == RG_CMD_REGION_PUT);
+    if (f->level < 2)
+        return RG_OK;
+    (void)rg_tlv_get(f->cmd.bytes, RG_F_STATUS, &status);
+    (void)rg_tlv_get(old, RG_F_STATUS, &before);
+    primary = rg_tlv_u64(old, RG_F_PRIMARY, 0) != 0;
+    if (primary != (rg_tlv_u64(f->cmd.bytes, RG_F_PRIMARY, 0) != 0))
+        return rg_fsm_forbid(f);
+    if (old.n == 0)
+        return rg_fsm_demand(f, RG_SAID_REGION_ADD);
+    if (rg_span_is(before, "REMOVING")) /* given up when its node was promoted meanwhile, and only then */
+        return rg_span_is(status, "REMOVED") || rg_span_is(status, "REMOVING") || primary ? RG_OK : rg_fsm_forbid(f);
+    return rg_span_is(status, "REMOVED") || rg_span_is(status, "REMOVING") ? rg_fsm_demand(f, RG_SAID_REGION_REMOVE) : RG_OK;
+}
+
 /* A region comes or goes one at a time, is not added twice, and the primary does not go. */
 static enum rg_err region_check_change(struct rg_fsm *f, const struct rg_rowkey *self, struct rg_span old)
 {
@@ -127,6 +148,9 @@ enum rg_err rg_fsm_region_put(struct rg_fsm *f)
         return err;
     if (!found && (f->cmd.if_version != 0 || region_goes(f->cmd.bytes)))
         return rg_fsm_refuse(f, RG_ENOTFOUND, RG_WHY_REGION);
+    err = region_may(f, old);
+    if (err)
+        return err;
     if (region_is_removed(f->cmd.bytes))
         return region_drop(f, &key, old);
     if (!found) {
@@ -186,6 +210,14 @@ static bool credential_check(struct rg_span fields, struct credential *ret_c)
     RG_ASSERT(ret_c->has_key || ret_c->has_token);
     (void)rg_tlv_get(fields, RG_F_ROLE, &role);
     return rg_span_is(role, "admin") || rg_span_is(role, "read");
+}
+
+static bool credential_is_admin(struct rg_span fields)
+{
+    struct rg_span role;
+
+    RG_ASSERT(fields.n > 0);
+    return rg_tlv_get(fields, RG_F_ROLE, &role) && rg_span_is(role, "admin");
 }
 
 static bool key_same(const struct rg_rowkey *a, const struct rg_rowkey *b)
@@ -257,6 +289,8 @@ enum rg_err rg_fsm_credential_put(struct rg_fsm *f)
     err = credential_find(f, &c, &found, &old);
     if (!err)
         err = credential_check_token(f, &c);
+    if (!err && credential_is_admin(f->cmd.bytes))
+        err = rg_fsm_demand(f, RG_SAID_CREDENTIAL);
     if (!err && !found)
         err = count_rows(f, &all, CREDENTIALS_MAX, &n);
     if (err)

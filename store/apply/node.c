@@ -67,6 +67,8 @@ enum rg_err rg_fsm_node_put(struct rg_fsm *f)
         return rg_fsm_refuse(f, RG_ENOTFOUND, RG_WHY_NODE);
     err = rg_fsm_check_version(f, old);
     if (!err)
+        err = rg_fsm_node_may(f, old);
+    if (!err)
         err = rg_fsm_row_build(f, old, f->cmd.bytes, NULL, 0);
     return err ? err : rg_fsm_row_put(f, &key);
 }
@@ -148,8 +150,27 @@ static enum rg_err set_status(struct rg_fsm *f, const struct rg_rowkey *key, con
     return err ? err : rg_fsm_row_put(f, key);
 }
 
+/* The node's row has the statement that its token was made by, until there is one of its own: copied, for a write may move it. At trust
+ * level 2 there must be one. */
+static enum rg_err inherit(struct rg_fsm *f, struct rg_span token, uint8_t memory[RG_SIGNED_BYTES_MAX])
+{
+    struct rg_span statement;
+
+    RG_ASSERT(f->cmd.kind == RG_CMD_NODE_JOIN);
+    RG_ASSERT(f->statement.n == 0);
+    if (f->level < 2)
+        return RG_OK;
+    if (!rg_tlv_get(token, RG_F_STATEMENT, &statement))
+        return rg_fsm_refuse(f, RG_ESTATEMENT, RG_WHY_STATEMENT);
+    if (statement.n == 0 || statement.n > RG_SIGNED_BYTES_MAX)
+        return RG_ECORRUPT;
+    memcpy(memory, statement.p, statement.n);
+    f->statement = rg_span(memory, statement.n);
+    return RG_OK;
+}
+
 /* A token opens once, for one region, until it expires. */
-static enum rg_err check_token(struct rg_fsm *f, struct rg_span sha256, struct rg_rowkey *ret_key)
+static enum rg_err check_token(struct rg_fsm *f, struct rg_span sha256, struct rg_rowkey *ret_key, uint8_t memory[RG_SIGNED_BYTES_MAX])
 {
     struct rg_span region, row, of, status;
     bool found;
@@ -174,21 +195,25 @@ static enum rg_err check_token(struct rg_fsm *f, struct rg_span sha256, struct r
         return rg_fsm_refuse(f, RG_EEXPIRED, RG_WHY_TOKEN);
     if (!rg_span_eq(of, region))
         return rg_fsm_refuse(f, RG_EINVALID, RG_WHY_TOKEN);
-    return RG_OK;
+    return inherit(f, row, memory);
 }
 
 static enum rg_err join_by_token(struct rg_fsm *f, struct rg_span sha256)
 {
+    uint8_t memory[RG_SIGNED_BYTES_MAX];
     struct rg_rowkey token;
     uint64_t id = 0;
-    enum rg_err err = check_token(f, sha256, &token);
+    enum rg_err err = check_token(f, sha256, &token, memory);
 
     RG_ASSERT(err || token.n == 1 + RG_SHA256_BYTES);
     if (!err)
         err = pick_id(f, &id);
     if (!err)
         err = set_status(f, &token, "USED");
-    return err ? err : put_prepared(f, id, 0);
+    if (!err)
+        err = put_prepared(f, id, 0);
+    f->statement = rg_span(NULL, 0); /* memory's */
+    return err;
 }
 
 /* Whether the last of a line has an id already and was not let in yet: it asked before, and may have lost the answer. It is given the same
@@ -198,6 +223,18 @@ static bool is_given_again(const struct rg_fsm *f, uint64_t old_id, const struct
     uint64_t want = rg_tlv_u64(f->cmd.bytes, RG_F_NODE_ID, heir->id);
 
     return heir->id != old_id && rg_span_is(heir->status, "PREPARED") && want == heir->id;
+}
+
+/* A node that comes back stands where it stood: another place is another node, as far as anybody can tell. */
+static bool same_place(const struct rg_fsm *f, const struct rg_node_row *heir)
+{
+    struct rg_span link, url;
+
+    RG_ASSERT(f->level >= 2);
+    (void)rg_tlv_get(f->cmd.bytes, RG_F_LINK, &link);
+    (void)rg_tlv_get(f->cmd.bytes, RG_F_URL, &url);
+    RG_ASSERT(link.n > 0 && url.n > 0);
+    return rg_span_eq(link, heir->link) && rg_span_eq(url, heir->url);
 }
 
 /* A node that comes back takes the place of the last of its line. */
@@ -222,6 +259,8 @@ static enum rg_err join_again(struct rg_fsm *f, uint64_t old_id)
         return err;
     if (rg_span_is(heir.status, "REMOVED"))
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_NODE);
+    if (f->level >= 2 && !same_place(f, &heir))
+        return rg_fsm_refuse(f, RG_ESTATEMENT, RG_WHY_NODE);
     if (is_given_again(f, old_id, &heir))
         return put_prepared(f, heir.id, heir.old_id);
     err = pick_id(f, &id);
@@ -234,13 +273,18 @@ static enum rg_err join_again(struct rg_fsm *f, uint64_t old_id)
 enum rg_err rg_fsm_node_join(struct rg_fsm *f)
 {
     uint64_t old_id = rg_tlv_u64(f->cmd.bytes, RG_F_OLD_NODE_ID, 0);
-    struct rg_span sha256;
+    struct rg_span sha256, key;
     bool token = rg_tlv_get(f->cmd.bytes, RG_F_TOKEN_SHA256, &sha256);
+    enum rg_err err = RG_OK;
 
     RG_ASSERT(f->cmd.kind == RG_CMD_NODE_JOIN);
     if (f->cmd.bytes.n > CMD_BYTES_MAX || !place_ok(f->cmd.bytes) || token == (old_id != 0) || (token && sha256.n != 32) ||
         rg_tlv_u64(f->cmd.bytes, RG_F_NODE_ID, 0) > RG_NODE_ID_MAX || old_id > RG_NODE_ID_MAX)
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
+    if (rg_tlv_get(f->cmd.bytes, RG_F_ADMITTED, &key) || rg_tlv_get(f->cmd.bytes, RG_F_RETURNS, &key)) /* it asks */
+        err = rg_fsm_forbid(f);
+    if (err)
+        return err;
     return token ? join_by_token(f, sha256) : join_again(f, old_id);
 }
 
@@ -313,6 +357,8 @@ enum rg_err rg_fsm_token_put(struct rg_fsm *f)
     if (!err && found)
         return rg_fsm_refuse(f, RG_ECONFLICT, RG_WHY_TOKEN);
     if (!err)
+        err = rg_fsm_demand(f, RG_SAID_TOKEN);
+    if (!err)
         err = expired_tokens(f, expired, &n_expired, &live);
     if (err)
         return err;
@@ -358,7 +404,9 @@ enum rg_err rg_fsm_secret_put(struct rg_fsm *f)
     if (!rg_tlv_get(f->cmd.bytes, RG_F_SECRET_SEALED, &sealed) || sealed.n == 0 || sealed.n > SECRET_BYTES_MAX ||
         !rg_rowkey_text(RG_T_SECRET, name, &key))
         return rg_fsm_refuse(f, RG_EMALFORMED, RG_WHY_MALFORMED);
-    err = rg_fsm_find(f, &key, &found, &old);
+    err = rg_fsm_forbid(f);
+    if (!err)
+        err = rg_fsm_find(f, &key, &found, &old);
     if (!err && !found)
         err = secrets_room(f);
     if (err)

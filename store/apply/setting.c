@@ -68,7 +68,9 @@ enum rg_err rg_fsm_setting_put(struct rg_fsm *f)
         return refuse_setting(f);
     }
     RG_ASSERT(rg_rowkey_text(RG_T_SETTING, name, &key));
-    err = rg_fsm_find(f, &key, &found, &old);
+    err = rg_fsm_demand(f, RG_SAID_SETTING);
+    if (!err)
+        err = rg_fsm_find(f, &key, &found, &old);
     if (!err)
         err = rg_fsm_check_version(f, old);
     if (!err)

@@ -20,7 +20,7 @@ void rg_cmd_put_row(struct rg_buf *buf, struct rg_span row, rg_keep_fn keep, con
     RG_ASSERT(row.n == 0 || row.p != buf->data); /* a put may move what it would read */
     rg_cursor_init(&cur, row);
     while (rg_tlv_next(&cur, &tlv))
-        if (tlv.field >= RG_F_ID && (keep == NULL || keep(arg, &tlv)))
+        if (tlv.field >= RG_F_ID && tlv.field != RG_F_STATEMENT && (keep == NULL || keep(arg, &tlv)))
             rg_tlv_put(buf, tlv.field, tlv.value);
 }
 

@@ -36,7 +36,14 @@
  *                       RG_ECONFLICT (removed)
  *   TOKEN_PUT           TOKEN_SHA256, NAME (region), EXPIRES_MS, (HOST, repeated); expired ones are dropped. With STATUS "REVOKED": the
  *                       token opens nothing any more. RG_ENOTFOUND, RG_ECONFLICT (used, or revoked already)
- *   SECRET_PUT          NAME, SECRET_SEALED
+ *   SECRET_PUT          NAME, SECRET_SEALED. Refused at trust level 2
+ *   TRUST_BEGIN *       STATEMENT: GENESIS. Its fields make the rows
+ *   OPERATOR_PUT *      STATEMENT: OPERATOR. Its fields make the row
+ *   OPERATOR_END *      STATEMENT: OPERATOR_END
+ *
+ * At trust level 2 (store/model/trust.h) SETTING_PUT, TOKEN_PUT, CREDENTIAL_PUT of an administrator, REGION_PUT that adds a region or
+ * begins to remove one, and NODE_PUT that lets a key in, need a STATEMENT of theirs. What else NODE_PUT and NODE_JOIN may then:
+ * store/apply/trust.c.
  *
  * BY has at most 256 bytes. Refusals besides those of schema.h: RG_EUNREADY before INSTANCE_INIT, RG_EUNKNOWNOP for an unknown
  * kind, RG_EMALFORMED for a wrong form, RG_ETOOBIG for a row past RG_ROW_BYTES_MAX, RG_ESTALE (reply.version: what it is). */
@@ -45,7 +52,8 @@
 
 /** Begin a command in buf (cleared): kind, time, author. The caller puts the further fields with rg_tlv_put*. */
 void rg_cmd_begin(struct rg_buf *buf, enum rg_cmd_kind kind, int64_t at_ms, struct rg_span by);
-/** Put a row's own fields (from RG_F_ID up) again, as a change puts those that stay: each for which keep says so; NULL: all. */
+/** Put a row's own fields (from RG_F_ID up) again, as a change puts those that stay: each for which keep says so; NULL: all. The statement
+ * that made it is no command's: apply lets the row keep it. */
 typedef bool (*rg_keep_fn)(const void *arg, const struct rg_tlv *tlv);
 void rg_cmd_put_row(struct rg_buf *buf, struct rg_span row, rg_keep_fn keep, const void *arg);
 

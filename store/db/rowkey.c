@@ -74,6 +74,17 @@ bool rg_rowkey_credential(char sub, struct rg_span text, struct rg_rowkey *ret_k
     return put_text(ret_key, text);
 }
 
+struct rg_rowkey rg_rowkey_trust(char sub, struct rg_span hash)
+{
+    struct rg_rowkey key = rg_rowkey_table(RG_T_TRUST);
+
+    RG_ASSERT(sub == 'g' || sub == 'o' || sub == 'n' || sub == 'c');
+    RG_ASSERT(hash.n == 0 || (hash.n == 32 && (sub == 'o' || sub == 'n')));
+    rg_rowkey_put(&key, &sub, 1);
+    rg_rowkey_put(&key, hash.p, hash.n);
+    return key;
+}
+
 bool rg_rowkey_take_u64(struct rg_span key, uint64_t *ret_number)
 {
     uint64_t number = 0;

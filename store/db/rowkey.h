@@ -128,6 +128,8 @@ bool rg_rowkey_folded(enum rg_table table, struct rg_span text, struct rg_rowkey
 bool rg_rowkey_external(enum rg_table table, struct rg_span issuer, struct rg_span id, struct rg_rowkey *ret_key);
 /** Credentials: sub 'k' or 't'. */
 bool rg_rowkey_credential(char sub, struct rg_span text, struct rg_rowkey *ret_key);
+/** Of trust: sub 'g' or 'c', or 'o' or 'n' and the 32 bytes of a hash (none: all of them). */
+struct rg_rowkey rg_rowkey_trust(char sub, struct rg_span hash);
 /** The number behind the table's byte. False: the key is of another form. */
 bool rg_rowkey_take_u64(struct rg_span key, uint64_t *ret_number);
 

@@ -37,6 +37,9 @@ enum rg_table {
     RG_T_SETTING = 'G',    /* name → TLV: "durability", "lease" */
     RG_T_EPOCH = 'E',      /* u64 epoch → TLV: where it began, who declared it and why */
     RG_T_DEGRADED = 'D',   /* u64 raft index → TLV: a write acknowledged with fewer regions than the policy wants */
+    RG_T_TRUST = 'O',        /* 'g' → TLV: the GENESIS that the cluster's trust begins with | 'o' SHA-256 of a public key → TLV: an
+                              * operator, ended ones too | 'n' hash of a statement → TLV: used, until it expires | 'c' → TLV: when the
+                              * last statement was applied */
     RG_T_REQUEST_AGE = 'z',  /* u64 raft index of the request → 'c'|'d', request id: the oldest go first past the limit */
 };
 
@@ -116,6 +119,14 @@ enum rg_table {
     X(OLD_LEASE_MS, 93, NULL, HEX)                                                                                     \
     X(SETTLED, 94, NULL, HEX)              /* command: the row version at which whoever sends it saw the terms before  \
                                               known to every member */ \
+    /* trust (store/model/trust.h) */                                                                                  \
+    X(STATEMENT, 95, "statement", SIZE)    /* what an operator signed: of a command, and of the row it made */         \
+    X(PUBLIC_KEY, 96, "publicKey", HEX)    /* SPKI of P-256 */                                                         \
+    X(ROLES, 97, "roles", NUMBER)          /* enum rg_operator_role bits */                                            \
+    X(TRUST, 98, "trustLevel", NUMBER)     /* instance: 2 since its GENESIS; absent: 1 */                              \
+    X(KEPT, 99, NULL, HEX)                 /* GENESIS, repeated: digest of a row that no statement made */             \
+    X(ROOT_KEY, 100, "rootKey", HEX)       /* SPKI of the key that signed GENESIS */                                   \
+    X(ENDING, 101, NULL, HEX)              /* operator: the statement that ended it */ \
     /* nodes that ask to join */                                                                                       \
     X(CSR, 120, "certificateRequest", HEX) /* PEM: of a node that has no certificate yet */                            \
     X(ADMITTED, 121, "admittedKeySha256", HEX) /* node: the SHA-256 of its public key, as an administrator let it in */ \
@@ -182,7 +193,11 @@ enum rg_cmd_flag {
     X(SECRET_PUT, 73, secret_put, 0)                                                                                   \
     X(SETTING_PUT, 74, setting_put, RG_CMDF_TOUCHES_SETTINGS)                                                          \
     /* who declared the epoch, and why: the new primary's first write */                                               \
-    X(EPOCH_NOTE, 75, epoch_note, RG_CMDF_TOUCHES_SETTINGS)
+    X(EPOCH_NOTE, 75, epoch_note, RG_CMDF_TOUCHES_SETTINGS)                                                            \
+    /* trust level 2, once: from here on what changes who is trusted is signed for by an operator */                   \
+    X(TRUST_BEGIN, 76, trust_begin, 0)                                                                                 \
+    X(OPERATOR_PUT, 77, operator_put, 0)                                                                               \
+    X(OPERATOR_END, 78, operator_end, 0)
 
 enum rg_cmd_kind {
 #define RG_CMD_ENUM(name, number, handler, flags) RG_CMD_##name = number,
@@ -218,6 +233,8 @@ enum rg_why {
     RG_WHY_TOKEN,          /* join token: unknown, used, expired, or another region's */
     RG_WHY_SETTING,
     RG_WHY_REGION_CHANGE,  /* another region is being added or removed */
+    RG_WHY_STATEMENT,      /* an operator's statement: RG_ESTATEMENT, there is none; else what is wrong with it */
+    RG_WHY_OPERATOR,       /* not found, or there already */
 };
 
 /* Limits (docs/operations.md lists them). */

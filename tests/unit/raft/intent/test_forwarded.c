@@ -54,7 +54,8 @@ static const struct {
     {RG_CMD_MEMBERSHIP_DELETE, true}, {RG_CMD_PERMSET_CREATE, true}, {RG_CMD_PERMSET_REPLACE, true},   {RG_CMD_PERMSET_DELETE, true},
     {RG_CMD_ACCOUNT_PUT, true},    {RG_CMD_ACCOUNT_DELETE, true},   {RG_CMD_ASSIGNMENT_CREATE, true},  {RG_CMD_ASSIGNMENT_DELETE, true},
     {RG_CMD_NODE_PUT, false},      {RG_CMD_NODE_JOIN, false},       {RG_CMD_TOKEN_PUT, false},         {RG_CMD_SECRET_PUT, false},
-    {RG_CMD_SETTING_PUT, false},   {RG_CMD_EPOCH_NOTE, false},
+    {RG_CMD_SETTING_PUT, false},   {RG_CMD_EPOCH_NOTE, false},       {RG_CMD_TRUST_BEGIN, false},       {RG_CMD_OPERATOR_PUT, false},
+    {RG_CMD_OPERATOR_END, false},
 };
 
 TEST(every_kind_is_in_the_table)

@@ -33,6 +33,10 @@ TEST(every_kind_is_handled)
             want = RG_OK;
         else if (kinds[i] == RG_CMD_INSTANCE_INIT)
             want = RG_ECONFLICT;
+        else if (kinds[i] == RG_CMD_TRUST_BEGIN)
+            want = RG_ESTATEMENT;
+        else if (kinds[i] == RG_CMD_OPERATOR_PUT || kinds[i] == RG_CMD_OPERATOR_END)
+            want = RG_EUNREADY; /* at trust level 1 */
         ck_assert_msg(err == want, "%s of nothing: %s", name, rg_err_symbol(err));
     }
 }

@@ -107,7 +107,8 @@ static const struct {
     {42, "PERMSET_DELETE", "ci"}, {50, "ACCOUNT_PUT", "ciR"}, {51, "ACCOUNT_DELETE", "ci"},
     {60, "ASSIGNMENT_CREATE", "cirA"}, {61, "ASSIGNMENT_DELETE", "ciar"}, {70, "NODE_PUT", "s"},
     {71, "NODE_JOIN", "s"}, {72, "TOKEN_PUT", ""}, {73, "SECRET_PUT", ""},
-    {74, "SETTING_PUT", "s"}, {75, "EPOCH_NOTE", "s"},
+    {74, "SETTING_PUT", "s"}, {75, "EPOCH_NOTE", "s"}, {76, "TRUST_BEGIN", ""},
+    {77, "OPERATOR_PUT", ""}, {78, "OPERATOR_END", ""},
 };
 static const struct {
     unsigned number;
@@ -134,7 +135,9 @@ static const struct {
     {85, "REGIONS", "otherRegions"}, {86, "ON_SHORTAGE", "onShortage"}, {87, "LEASE_MS", "leaseMs"},
     {88, "DEGRADED", "regionsReachable"}, {89, "EPOCH", "epoch"}, {90, "FIRST_INDEX", "firstIndex"},
     {91, "DECLARED_BY", "declaredBy"}, {92, "OLD_REGIONS", NULL}, {93, "OLD_LEASE_MS", NULL},
-    {94, "SETTLED", NULL},
+    {94, "SETTLED", NULL}, {95, "STATEMENT", "statement"}, {96, "PUBLIC_KEY", "publicKey"},
+    {97, "ROLES", "roles"}, {98, "TRUST", "trustLevel"}, {99, "KEPT", NULL},
+    {100, "ROOT_KEY", "rootKey"}, {101, "ENDING", NULL},
     {120, "CSR", "certificateRequest"}, {121, "ADMITTED", "admittedKeySha256"}, {122, "FROM", "from"},
     {123, "RELEASE", "release"}, {124, "HOST", "hosts"}, {125, "RETURNS", "mayReturn"}, {126, "PROVEN", "provenBy"},
 };

@@ -73,6 +73,9 @@ static const struct {
     {RG_CMD_SECRET_PUT, "name=ca-key secret=xy", "{\"kind\":\"SECRET_PUT\"," AT ",\"name\":\"ca-key\",\"secretSealed\":{\"bytes\":2}}"},
     {RG_CMD_SETTING_PUT, "name=lease", "{\"kind\":\"SETTING_PUT\"," AT ",\"name\":\"lease\"}"},
     {RG_CMD_EPOCH_NOTE, "name=eu-west-1", "{\"kind\":\"EPOCH_NOTE\"," AT ",\"name\":\"eu-west-1\"}"},
+    {RG_CMD_TRUST_BEGIN, "", "{\"kind\":\"TRUST_BEGIN\"," AT "}"},
+    {RG_CMD_OPERATOR_PUT, "name=ann", "{\"kind\":\"OPERATOR_PUT\"," AT ",\"name\":\"ann\"}"},
+    {RG_CMD_OPERATOR_END, "name=ann", "{\"kind\":\"OPERATOR_END\"," AT ",\"name\":\"ann\"}"},
     /* what this release does not know */
     {(enum rg_cmd_kind)999, "name=x future=new", "{\"kind\":\"?\",\"kindNumber\":999," AT ",\"name\":\"x\",\"field999\":{\"hex\":\"6e6577\"}}"},
     /* wrong forms are shown, not refused */

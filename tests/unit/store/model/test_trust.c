@@ -1,0 +1,71 @@
+/* store/model/trust: roles by their names, what a statement covers, and what a GENESIS must list. */
+#include "store/model/trust.h"
+#include "tests/lib/check_main.h"
+#include "tests/unit/store/model/world.h"
+
+CASE(.setup = world_open, .teardown = world_close);
+
+TEST(roles_have_names)
+{
+    static const char *const bad[] = {"", ",", "regions,", ",regions", "regions,regions", "region", "regions settings", "Regions"};
+    unsigned roles = 0;
+
+    ck_assert(rg_roles_parse("regions", &roles) && roles == RG_ROLE_REGIONS);
+    ck_assert(rg_roles_parse("operators,settings,regions", &roles) && roles == RG_ROLES_ALL);
+    for (size_t i = 0; i < RG_LEN(bad); i++)
+        ck_assert_msg(!rg_roles_parse(bad[i], &roles), "%s", bad[i]);
+    ck_assert_str_eq(rg_role_name(RG_ROLE_SETTINGS), "settings");
+    ck_assert_ptr_null(rg_role_name(1u << 30));
+}
+
+TEST(kinds_have_names_and_roles)
+{
+    ck_assert_str_eq(rg_said_name(RG_SAID_GENESIS), "GENESIS");
+    ck_assert_str_eq(rg_said_name(RG_SAID_CREDENTIAL), "CREDENTIAL");
+    ck_assert_str_eq(rg_said_name(0), "?");
+    ck_assert_str_eq(rg_said_name(10), "?");
+    ck_assert_uint_eq(rg_said_role(RG_SAID_GENESIS), 0); /* no operator's */
+    ck_assert_uint_eq(rg_said_role(RG_SAID_TOKEN), RG_ROLE_REGIONS);
+    ck_assert_uint_eq(rg_said_role(200), 0);
+    ck_assert(!rg_said_covers(200, rg_span(NULL, 0), rg_span(NULL, 0)));
+}
+
+TEST(a_world_is_at_level_1)
+{
+    struct rg_trust trust;
+    RG_AUTO_BUF struct rg_buf kept = {.max = 0};
+
+    ck_assert_int_eq(rg_trust_get(txn, &trust), RG_OK);
+    ck_assert_uint_eq(trust.level, 1);
+    ck_assert_uint_eq(trust.root.n, 0);
+    rg_buf_init(&kept, (size_t)RG_KEPT_MAX * RG_KEPT_BYTES);
+    ck_assert_int_eq(rg_trust_kept(txn, &kept), RG_OK);
+    ck_assert_uint_eq(kept.len, (size_t)4 * RG_KEPT_BYTES); /* two regions, and an administrator under key and token */
+    for (size_t at = RG_KEPT_BYTES; at < kept.len; at += RG_KEPT_BYTES)
+        ck_assert(memcmp(kept.data + at - RG_KEPT_BYTES, kept.data + at, RG_KEPT_BYTES) < 0);
+}
+
+/* Of a node: id, region, link and url, each by itself and none for another; not what changes by itself. */
+TEST(a_nodes_digest)
+{
+    static const char more[] = "name=a link=b url=c status=MEMBER phase=x";
+    static const char *const rows[] = {"name=a link=b url=c", "name=ab link= url=c", "name=a link=bc url=", "name=a link=b url=d"};
+    const struct rg_rowkey one = rg_rowkey_u64(RG_T_NODE, 1), two = rg_rowkey_u64(RG_T_NODE, 2);
+    uint8_t first[RG_KEPT_BYTES], kept[RG_KEPT_BYTES];
+    struct rg_buf row;
+    uint8_t memory[256];
+
+    for (size_t i = 0; i < RG_LEN(rows); i++) {
+        rg_buf_init_over(&row, memory, sizeof memory);
+        fix_put_fields(&row, rows[i], rows[i] + strlen(rows[i]), '=', ' ');
+        ck_assert(rg_trust_kept_row(rg_rowkey_span(&one), rg_buf_span(&row), i == 0 ? first : kept));
+        if (i > 0)
+            ck_assert_mem_ne(first, kept, sizeof kept);
+    }
+    rg_buf_init_over(&row, memory, sizeof memory);
+    fix_put_fields(&row, more, more + strlen(more), '=', ' ');
+    ck_assert(rg_trust_kept_row(rg_rowkey_span(&one), rg_buf_span(&row), kept));
+    ck_assert_mem_eq(first, kept, sizeof kept);
+    ck_assert(rg_trust_kept_row(rg_rowkey_span(&two), rg_buf_span(&row), kept));
+    ck_assert_mem_ne(first, kept, sizeof kept);
+}
