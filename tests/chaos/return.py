@@ -239,6 +239,7 @@ def end_while_asking(c, region, others):
 def killed_return(c, old, new, third):
     """The second primary is replaced too, and its node killed at every other moment of its return."""
     old_id = ids(c, old)
+    c.wait_equal()  # or the third one may have an entry that the new one lacks
     cut_off(c, old, (new, third))
     c.wait_link(old, new, False)
     c.wait_link(old, third, False)
