@@ -31,6 +31,7 @@
 #include "cmd/box/sandbox.h"
 #include "cmd/host/api_node.h"
 #include "cmd/host/descriptors.h"
+#include "cmd/host/figures.h"
 #include "cmd/host/room_meter.h"
 #include "crypto/digest.h"
 #include "crypto/keyprov.h"
@@ -83,10 +84,7 @@ struct daemon {
     enum rg_err failed_err;         /* of the node; RG_OK: none, or of something else */
     bool replaced;                  /* by a later epoch: this life ends, and the next begins with setting its data aside */
     struct rg_rejoin_places places; /* whom to ask then */
-    /* link figures for /metrics, copied by the raft thread */
-    pthread_mutex_t stats_mutex;
-    struct rg_link_stat stats[RG_PEERS_MAX];
-    struct rg_link_strangers strangers;
+    struct rg_figures figures;
 };
 
 static void begin_stop(struct daemon *d);
@@ -139,86 +137,22 @@ static void bootstrap_on_timer(uv_timer_t *timer)
 static void stats_on_timer(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
-    const struct rg_config *c = &d->config;
 
     if (d->peering.links == NULL)
         return;
     rg_peering_sync(&d->peering);
     rg_relay_tick(d->relay, rg_clock_ms());
-    pthread_mutex_lock(&d->stats_mutex);
-    for (size_t i = 0; i < c->n_peers; i++)
-        if (c->peers[i].raft.id != c->id)
-            rg_links_stat(d->peering.links, c->peers[i].raft.id, &d->stats[i]);
-    rg_links_strangers(d->peering.links, &d->strangers);
-    pthread_mutex_unlock(&d->stats_mutex);
-}
-
-static void link_metric(struct daemon *d, struct rg_buf *out, const char *name, const char *type, const char *help,
-                        size_t offset, bool wide)
-{
-    const struct rg_config *c = &d->config;
-
-    rg_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-    for (size_t i = 0; i < c->n_peers; i++) {
-        const uint8_t *at = (const uint8_t *)&d->stats[i] + offset;
-        uint64_t v = 0;
-
-        if (c->peers[i].raft.id == c->id)
-            continue;
-        memcpy(&v, at, wide ? 8 : 4);
-        rg_buf_printf(out, "%s{region=\"%s\",peer=\"%llu\"} %llu\n", name, c->peers[i].raft.region,
-                      (unsigned long long)c->peers[i].raft.id, (unsigned long long)v);
-    }
+    rg_figures_note(&d->figures, d->peering.links);
 }
 
 static void more_metrics(void *arg, struct rg_buf *out)
 {
     struct daemon *d = arg;
-    struct rg_server_stats s;
 
-    pthread_mutex_lock(&d->stats_mutex);
-#define M(field, type, help)                                                                                           \
-    link_metric(d, out, "regent_link_" #field, type, help, offsetof(struct rg_link_stat, field),                       \
-                sizeof d->stats[0].field == 8)
-    M(rtt_us, "gauge", "Round trip of the last keepalive, microseconds.");
-    M(sent_bytes, "counter", "Bytes written to the peer's link, TLS included.");
-    M(received_bytes, "counter", "Bytes read from the peer's link, TLS included.");
-    M(sent_messages, "counter", "Messages sent to the peer.");
-    M(received_messages, "counter", "Messages received from the peer.");
-    M(queued_bytes, "gauge", "Bytes waiting to be written to the peer.");
-#undef M
-#define C(field, help)                                                                                                 \
-    rg_buf_printf(out, "# HELP regent_link_strangers_" #field "_total " help "\n# TYPE regent_link_strangers_" #field "_total counter\n" \
-                       "regent_link_strangers_" #field "_total %llu\n", (unsigned long long)d->strangers.field)
-    C(handshakes, "Connections at the link port that showed a certificate of the cluster.");
-    C(failed, "Handshakes at the link port that were broken off, refused or too long.");
-    C(refused, "Connections at the link port closed for want of a place, or since one address came too often.");
-#undef C
-    pthread_mutex_unlock(&d->stats_mutex);
+    rg_figures_print_links(&d->figures, out);
     rg_relay_metrics(d->relay, out);
-    if (d->server == NULL)
-        return;
-    rg_server_stats(d->server, &s);
-    rg_buf_printf(out, "# HELP regent_http_connections Open connections.\n# TYPE regent_http_connections gauge\n"
-                       "regent_http_connections %llu\n", (unsigned long long)s.conns_open);
-    rg_buf_printf(out, "# HELP regent_http_connections_max Connections beyond are closed at once.\n"
-                       "# TYPE regent_http_connections_max gauge\nregent_http_connections_max %u\n",
-                  d->descriptors.clients * d->config.workers);
-    rg_buf_printf(out, "# HELP regent_process_open_fds Open files and connections.\n# TYPE regent_process_open_fds gauge\n"
-                       "regent_process_open_fds %u\n", rg_descriptors_open());
-    rg_buf_printf(out, "# HELP regent_process_max_fds The limit of them.\n# TYPE regent_process_max_fds gauge\n"
-                       "regent_process_max_fds %u\n", d->descriptors.limit);
-#define C(name, value, help)                                                                                           \
-    rg_buf_printf(out, "# HELP regent_http_" name " " help "\n# TYPE regent_http_" name " counter\nregent_http_" name  \
-                       " %llu\n", (unsigned long long)(value))
-    C("connections_total", s.conns_total, "Connections accepted.");
-    C("requests_total", s.requests_total, "Requests read.");
-    C("handshakes_failed_total", s.handshakes_failed, "TLS handshakes that failed.");
-    C("refused_total", s.refused_total, "Malformed or over-limit requests refused.");
-    C("timeouts_total", s.timeouts_total, "Connections closed at a deadline.");
-    C("received_bytes_total", s.bytes_in, "Bytes read.");
-    C("sent_bytes_total", s.bytes_out, "Bytes written.");
-#undef C
+    if (d->server != NULL)
+        rg_figures_print_server(&d->figures, d->server, out);
 }
 
 /* ---- start ---- */
@@ -691,7 +625,7 @@ static void begin_life(struct daemon *d)
     d->log = log;
     d->lock_fd = lock_fd;
     d->key_process = key_process;
-    pthread_mutex_init(&d->stats_mutex, NULL);
+    rg_figures_init(&d->figures, &d->config, &d->descriptors);
     rg_buf_init(&d->ca_pem, CA_PEM_BYTES_MAX);
 }
 
@@ -780,7 +714,7 @@ static int live(struct daemon *d)
     take_signals(true);
     if (d->removed && !d->told)
         end(d);
-    pthread_mutex_destroy(&d->stats_mutex);
+    rg_figures_deinit(&d->figures);
     rg_log_info(&d->log, "regentd.stopped", "clean=%s%s", d->failed ? "no" : "yes", d->replaced ? " replaced=yes" : "");
     return d->failed_err == RG_ESUPERSEDED ? EXIT_CONFIG : d->failed;
 }
