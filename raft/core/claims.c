@@ -62,10 +62,12 @@ enum rg_err rg_claims_decode(struct rg_span bytes, struct rg_claims *ret_claims)
     rg_cursor_init(&cur, bytes);
     for (size_t i = 0; i < c.n; i++) {
         struct rg_claim *row = &c.rows[i];
+        struct rg_span primary;
 
         row->epoch = rg_cursor_u64(&cur);
-        memcpy(row->primary.b, rg_cursor_bytes(&cur, sizeof row->primary.b).p, sizeof row->primary.b);
-        RG_ASSERT(!cur.bad);
+        primary = rg_cursor_bytes(&cur, sizeof row->primary.b);
+        RG_ASSERT(!cur.bad && primary.p != NULL); /* there are as many bytes */
+        memcpy(row->primary.b, primary.p, sizeof row->primary.b);
         if (row->epoch <= (i > 0 ? c.rows[i - 1].epoch : 0) || !rg_incarnation_known(&row->primary))
             return RG_EMALFORMED;
     }
