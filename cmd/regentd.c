@@ -453,10 +453,11 @@ static void on_signal(uv_signal_t *signal, int number)
 static void on_child(uv_signal_t *signal, int number)
 {
     struct daemon *d = signal->data;
+    int pid = (int)d->key_process.pid;
 
     if (!rg_key_process_ended(&d->key_process))
         return;
-    rg_log_error(&d->log, "keys.lost", "pid=%d reason=\"the key process has ended: this one ends, too\"", (int)d->key_process.pid);
+    rg_log_error(&d->log, "keys.lost", "pid=%d reason=\"the key process has ended: this one ends, too\"", pid);
     d->failed = true;
     begin_stop(d);
 }

@@ -204,7 +204,7 @@ static bool is_token(const char *given)
 static enum rg_err read_token(const char *given, struct rg_buf *out, struct rg_errctx *ctx)
 {
     bool standard = strcmp(given, "-") == 0;
-    int fd = standard ? STDIN_FILENO : open(given, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = standard ? STDIN_FILENO : open(given, O_RDONLY | O_CLOEXEC);
     int failed = errno;
     ssize_t n;
 

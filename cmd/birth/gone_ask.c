@@ -12,15 +12,29 @@ _Static_assert((RG_GONE_PLACES_MAX / SLOTS) * ASK_MS_MAX <= 40000, "a round of d
 
 /* ---- whom ---- */
 
-static void add(struct rg_gone_ask *a, struct rg_span url)
+static void add_id(uint64_t at[RG_GONE_IDS_MAX], uint64_t id)
+{
+    for (size_t i = 0; i < RG_GONE_IDS_MAX; i++)
+        if (at[i] == 0 || at[i] == id) {
+            at[i] = id;
+            return;
+        }
+}
+
+static void add(struct rg_gone_ask *a, struct rg_span url, uint64_t id)
 {
     if (url.n == 0 || url.n >= sizeof a->urls[0])
         return;
     for (size_t i = 0; i < a->n_urls; i++)
-        if (rg_span_is(url, a->urls[i]))
+        if (rg_span_is(url, a->urls[i])) {
+            add_id(a->at[i], id);
             return;
-    if (a->n_urls < RG_LEN(a->urls))
-        snprintf(a->urls[a->n_urls++], sizeof a->urls[0], "%.*s", RG_SPAN_ARG(url));
+        }
+    if (a->n_urls == RG_LEN(a->urls))
+        return;
+    memset(a->at[a->n_urls], 0, sizeof a->at[0]);
+    add_id(a->at[a->n_urls], id);
+    snprintf(a->urls[a->n_urls++], sizeof a->urls[0], "%.*s", RG_SPAN_ARG(url));
 }
 
 /* As it is here: an address stays where ids do not. */
@@ -35,7 +49,7 @@ static void add_rows(struct rg_gone_ask *a)
         err = rg_node_row_list(txn, &scan);
     while (!err && (err = rg_node_row_next(&scan, &row)) == RG_OK)
         if (row.id != a->config->id)
-            add(a, row.url);
+            add(a, row.url, row.id);
 }
 
 static void collect(struct rg_gone_ask *a)
@@ -45,14 +59,23 @@ static void collect(struct rg_gone_ask *a)
     a->n_urls = 0;
     for (size_t i = 0; i < c->n_peers; i++)
         if (c->peers[i].raft.id != c->id)
-            add(a, rg_span_str(c->peers[i].url));
+            add(a, rg_span_str(c->peers[i].url), c->peers[i].raft.id);
     add_rows(a);
 }
 
 /* ---- a round: a thread of the pool ---- */
 
-/* False: it says nothing of it. */
-static bool take(const struct rg_gone_ask *a, const struct rg_fetch_answer *answer, struct rg_gone_told *ret_told)
+static bool is_at(const uint64_t at[RG_GONE_IDS_MAX], uint64_t id)
+{
+    for (size_t i = 0; i < RG_GONE_IDS_MAX; i++)
+        if (at[i] == id)
+            return true;
+    return false;
+}
+
+/* False: it says nothing of it. That a disk is empty is taken of whoever is to be found where it was asked: anybody can take another
+ * one's id for its own, and the one whose it is may be alive. */
+static bool take(const struct rg_gone_ask *a, size_t place, const struct rg_fetch_answer *answer, struct rg_gone_told *ret_told)
 {
     json_error_t error;
     json_t *json = answer->status == 200 ? rg_json_parse(rg_buf_span(&answer->body), &error) : NULL;
@@ -64,6 +87,8 @@ static bool take(const struct rg_gone_ask *a, const struct rg_fetch_answer *answ
     bool blank = gone == NULL && rg_json_flag(json, "empty");
     bool good = t.node != 0 && (gone != NULL || blank) && cluster != NULL && strcmp(cluster, a->config->cluster) == 0;
 
+    if (good && blank && !is_at(a->at[place], t.node))
+        good = false;
     if (good)
         t.row = blank ? RG_GONE_BLANK : rg_gone_of(rg_span_str(gone));
     if (good && history != NULL && strlen(history) == 2 * sizeof t.history.b && !rg_unhex(t.history.b, history, sizeof t.history.b))
@@ -88,17 +113,17 @@ static void start(struct rg_gone_ask *a, struct rg_fetcher *fetcher, size_t slot
 
 static void ask_all(struct rg_gone_ask *a, struct rg_fetcher *fetcher)
 {
-    size_t next = 0;
+    size_t next = 0, place[SLOTS] = {0};
 
     while (!a->stop && (next < a->n_urls || rg_fetcher_n_busy(fetcher) > 0)) {
         struct rg_fetch_done done;
 
         for (size_t slot = 0; slot < SLOTS && next < a->n_urls; slot++)
             if (!rg_fetcher_busy(fetcher, slot))
-                start(a, fetcher, slot, next++);
+                start(a, fetcher, slot, place[slot] = next++);
         if (!rg_fetcher_next(fetcher, WAIT_MS, &done))
             continue;
-        if (done.err == RG_OK && a->n_told < RG_LEN(a->told) && take(a, &done.answer, &a->told[a->n_told]))
+        if (done.err == RG_OK && a->n_told < RG_LEN(a->told) && take(a, place[done.slot], &done.answer, &a->told[a->n_told]))
             a->n_told++;
         rg_fetch_answer_deinit(&done.answer);
     }

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -13,7 +15,7 @@
 #include "cmd/box/sandbox.h"
 #include "crypto/vault/keeper.h"
 
-enum { CHILD_FD = 3 };
+enum { CHILD_FD = 3, END_MS_MAX = 3000 };
 static const char handed[] = "REGENT_KEY_PROCESS"; /* "FD PID", from one image of this program to the next */
 
 /* ---- the daemon's side ---- */
@@ -49,6 +51,7 @@ void rg_key_process_hand_on(const struct rg_key_process *p)
 static _Noreturn void become_child(const char *config_path, int fd, pid_t parent)
 {
     static char program[] = "/proc/self/exe", name[] = "regentd-keys", config[] = "--config", keys[] = "--keys", number[] = "3";
+    static const char unseen[] = "regentd: the key process: /proc/self/exe cannot be executed: is /proc mounted?\n";
     char *const argv[] = {name, config, (char *)(uintptr_t)config_path, keys, number, NULL};
 
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != parent)
@@ -56,6 +59,7 @@ static _Noreturn void become_child(const char *config_path, int fd, pid_t parent
     if (fd == CHILD_FD ? fcntl(fd, F_SETFD, 0) != 0 : dup2(fd, CHILD_FD) != CHILD_FD)
         _exit(1);
     execv(program, argv);
+    (void)!write(STDERR_FILENO, unseen, sizeof unseen - 1);
     _exit(1);
 }
 
@@ -80,13 +84,15 @@ enum rg_err rg_key_process_start(const char *config_path, struct rg_key_process 
     return RG_OK;
 }
 
-bool rg_key_process_ended(const struct rg_key_process *p)
+bool rg_key_process_ended(struct rg_key_process *p)
 {
     pid_t pid;
     bool ended = false;
 
     while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
         ended |= pid == p->pid;
+    if (ended)
+        p->pid = 0; /* its number may be another one's */
     return ended;
 }
 
@@ -96,8 +102,13 @@ void rg_key_process_stop(struct rg_key_process *p)
         return;
     close(p->fd);
     p->fd = -1;
-    while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    for (unsigned i = 0; p->pid > 0 && waitpid(p->pid, NULL, WNOHANG) == 0; i++) { /* it has nothing to finish */
+        if (i == END_MS_MAX)
+            kill(p->pid, SIGKILL); /* it was stopped, or its disk hangs */
+        if (i > 2 * END_MS_MAX)
+            return;
+        usleep(1000);
+    }
 }
 
 /* ---- the child's ---- */
@@ -137,10 +148,12 @@ int rg_key_process_main(const char *config_path, int fd, const struct rg_log *lo
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     k.config_path = config_path;
-    if (close_range(CHILD_FD + 1, ~0u, 0) != 0 && errno != ENOSYS)
+    if (close_range(CHILD_FD + 1, ~0u, 0) != 0 && errno != ENOSYS && errno != EPERM) /* a container's filter: all close by themselves */
         return 1;
     if (rg_config_load(config_path, &k.config, &ctx) != RG_OK)
         return 1; /* the daemon says why */
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL); /* what it reads, a machine's policy among it, may lie outside the box */
+    EVP_CIPHER_free(EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL)); /* and its providers */
     rg_sandbox_for_keys(&k.config, config_path, &box);
     if (rg_sandbox_enter(&box, log, &ctx) != RG_OK) {
         rg_log_error(log, "sandbox.failed", "reason=\"%s\" note=\"sandbox: off does without\"", ctx.text);

@@ -20,7 +20,7 @@ RG_MUST enum rg_err rg_key_process_start(const char *config_path, struct rg_key_
 /** It outlives this program's image: the next one takes it over. */
 void rg_key_process_hand_on(const struct rg_key_process *process);
 /** Whether it has ended; collects children. */
-bool rg_key_process_ended(const struct rg_key_process *process);
+bool rg_key_process_ended(struct rg_key_process *process);
 /** Let it end. */
 void rg_key_process_stop(struct rg_key_process *process);
 /** What the child does: the exit code. */

@@ -33,9 +33,12 @@ _Static_assert(sizeof spki_head + POINT_BYTES - 1 == RG_ES256_SPKI_BYTES, "head 
 /* What OpenSSL could not do: for want of memory, or because of what it was given. */
 static enum rg_err failed(enum rg_err otherwise)
 {
-    enum rg_err err = ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE ? RG_ENOMEM : otherwise;
+    enum rg_err err = otherwise;
+    unsigned long e;
 
-    ERR_clear_error();
+    while ((e = ERR_get_error()) != 0) /* the first of them is the cause, and the last what it came to */
+        if (ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE)
+            err = RG_ENOMEM;
     return err;
 }
 

@@ -92,7 +92,10 @@ static enum rg_err ask(struct rg_vault *v, struct rg_buf *out, struct rg_cursor 
         return rg_fail(ctx, out->err, "more than the key process takes at once");
     if (!v->lost)
         n = exchange(v, rg_buf_span(out));
-    v->lost |= n <= 0;
+    if (!v->lost && n <= 0) {
+        v->lost = true;
+        (void)shutdown(v->fd, SHUT_RDWR); /* it reads the end, and ends: whoever watches it hears so */
+    }
     if (v->lost)
         return rg_fail(ctx, RG_ECLOSED, "the key process is gone, or does not answer");
     rg_cursor_init(ret_answer, rg_span(v->packet, (size_t)n));

@@ -14,7 +14,9 @@ void rg_answer_head_add(struct rg_answer_head *head, const char *name, struct rg
 
 bool rg_call_is_trusted(const struct rg_call *call)
 {
-    return call->caller[0] != '\0' || (!call->req->handed && rg_peer_is_loopback(call->req->peer));
+    bool open = call->operation != NULL && (call->operation->flags & RG_OP_OPEN) != 0; /* its caller is what it says, not what it proved */
+
+    return (call->caller[0] != '\0' && !open) || (!call->req->handed && rg_peer_is_loopback(call->req->peer));
 }
 
 size_t rg_api_decimal(char to[24], uint64_t number)

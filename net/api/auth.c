@@ -95,12 +95,12 @@ static enum rg_err check_bearer(struct rg_call *call, struct rg_errctx *ctx)
         memcpy(call->caller, kept->caller, sizeof call->caller);
         return RG_OK;
     }
-    if (!call->req->handed && !rg_equal_ct(kept->sha256, sha256, sizeof sha256) && /* a neighbour keeps nobody out who was let in */
-        rg_guesses_spent(&call->api->tokens_guessed, call->req->peer, call->began_us / 1000))
-        return rg_fail(ctx, RG_EBUSY, "Too many tokens that are not known came from this address: try again.");
     err = check_row(call, sha256, ctx);
-    if (err == RG_EBADTOKEN && !call->req->handed)
+    if (err == RG_EBADTOKEN && !call->req->handed) { /* whose token is good is not held up by others at its address */
+        if (rg_guesses_spent(&call->api->tokens_guessed, call->req->peer, call->began_us / 1000))
+            return rg_fail(ctx, RG_EBUSY, "Too many tokens that are not known came from this address: try again.");
         rg_guesses_count(&call->api->tokens_guessed, call->req->peer, call->began_us / 1000);
+    }
     if (err)
         return err;
     memcpy(kept->sha256, sha256, sizeof sha256);

@@ -67,6 +67,7 @@ struct rg_exchange *rg_exchange_take(struct rg_httpconn *conn)
     conn->address->arriving++;
     x->arriving = true;
     x->conn = conn;
+    memcpy(x->msg.req.peer, conn->peer, sizeof x->msg.req.peer); /* whoever looks at the head alone counts it, too */
     x->msg.req.http2 = conn->h2 != NULL;
     return x;
 }
@@ -216,7 +217,6 @@ void rg_exchange_run(struct rg_exchange *x)
     rg_sm_move(&x->sm, RG_X_RUNNING);
     x->deadline_ms = RG_NEVER;
     x->head_only = rg_span_is(req->method, "HEAD");
-    memcpy(req->peer, x->conn->peer, sizeof req->peer);
     RG_COUNT(x->worker->stats.requests_total, 1);
     config->handler(config->arg, req);
 }

@@ -494,6 +494,7 @@ static enum rg_err start_threads(struct rg_server *server, struct rg_errctx *ctx
     int rc = 0;
 
     sigfillset(&all); /* signals are the main thread's; a write to a closed socket raises none here */
+    sigdelset(&all, SIGSYS); /* the box's, of the thread that did it: blocked it would end the process */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (rc == 0 && server->n_running < server->n_workers) {
         struct rg_worker *worker = &server->workers[server->n_running];

@@ -159,20 +159,16 @@ static bool token_allows(const struct rg_join_token *token, const char *host)
 
 static enum rg_err check_hosts(struct rg_call *call, const struct rg_join_token *token, const struct join *j, struct rg_errctx *ctx)
 {
-    char from[64], hosts[2][JOIN_HOST_BYTES_MAX];
+    char hosts[2][JOIN_HOST_BYTES_MAX];
     static const char *const whose[] = {"link", "url"};
 
     if (!join_host_of(j->link, hosts[0]) || !join_host_of_url(j->url, hosts[1]))
         return RG_EINTERNAL;
-    rg_peer_address(call->req->peer, from);
-    for (size_t i = 0; i < RG_LEN(hosts); i++) {
+    for (size_t i = 0; i < RG_LEN(hosts); i++)
         if (!token_allows(token, hosts[i]))
             return rg_fail(ctx, RG_EINVALID, "%s: the join token is for other names than %s: regent region token %s --name %s", whose[i],
                            hosts[i], j->region, hosts[i]);
-        if (join_host_is_local(hosts[i]) && !join_host_is_local(from))
-            return rg_fail(ctx, RG_EINVALID, "%s: %s is every machine's own name: give one that others reach", whose[i], hosts[i]);
-    }
-    return RG_OK;
+    return join_check_local(call, j, ctx);
 }
 
 static enum rg_err check_room(struct rg_txn *txn, struct rg_errctx *ctx)
@@ -328,7 +324,7 @@ static void run_collect(struct rg_call *call)
         join_refuse(call, RG_EINVALID, "nodeId: must be a node's id");
         return;
     }
-    if (llabs((long long)(call->now_ms / 1000 - at)) > JOIN_PROOF_AGE_S_MAX) {
+    if (!join_is_now(call->now_ms, at)) {
         join_refuse(call, RG_EEXPIRED, "at: is too far from this node's clock");
         return;
     }

@@ -31,6 +31,12 @@ struct join {
     bool forgotten;                    /* it says that it has less than others know of it */
 };
 
+/* The time of a proof, in seconds, whatever number it is. */
+static inline bool join_is_now(int64_t now_ms, int64_t at)
+{
+    return at >= now_ms / 1000 - JOIN_PROOF_AGE_S_MAX && at <= now_ms / 1000 + JOIN_PROOF_AGE_S_MAX;
+}
+
 /* ---- join.c ---- */
 /** Answer an error to whoever has not proved anything yet, and count it against its address: it may not do so often. */
 void join_refuse(struct rg_call *call, enum rg_err err, const char *text);
@@ -51,6 +57,8 @@ bool join_host_of_url(const char *url, char host[JOIN_HOST_BYTES_MAX]);
 bool join_hosts_of_row(const struct rg_node_row *row, char link[JOIN_HOST_BYTES_MAX], char url[JOIN_HOST_BYTES_MAX]);
 /** Whether it names whatever machine it is used on. */
 bool join_host_is_local(const char *host);
+/** The hosts of its link and url: every machine's own name is taken from this machine alone. RG_EINVALID */
+RG_MUST enum rg_err join_check_local(struct rg_call *call, const struct join *j, struct rg_errctx *ctx);
 /**
  * Whether no other node that is there, or was let in, has the row's link, url, or a host of them.
  * but  a node that the row's takes the place of; 0: none

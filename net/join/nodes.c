@@ -60,6 +60,7 @@ static void put_node(struct rg_call *call, struct rg_json_writer *j, const struc
     }
     rg_json_span_if_any(j, "from", row->from);
     rg_json_span_if_any(j, "release", row->release);
+    rg_json_span_if_any(j, "returns", row->returns); /* the key that may come back in its place */
     if (row->old_id != 0)
         rg_json_u64(j, "oldId", row->old_id);
     if (rg_span_is(row->status, "PREPARED") && !row->rejoin && call->api->config.request_ms > 0)

@@ -117,6 +117,20 @@ static const char *taken_by(const struct rg_node_row *row, const struct rg_node_
     return same_host(url, its_link) || same_host(url, its_url) ? "url's host" : NULL;
 }
 
+enum rg_err join_check_local(struct rg_call *call, const struct join *j, struct rg_errctx *ctx)
+{
+    char from[64], hosts[2][JOIN_HOST_BYTES_MAX];
+    static const char *const whose[] = {"link", "url"};
+
+    if (!join_host_of(j->link, hosts[0]) || !join_host_of_url(j->url, hosts[1]))
+        return RG_EINTERNAL;
+    rg_peer_address(call->req->peer, from);
+    for (size_t i = 0; i < RG_LEN(hosts); i++)
+        if (join_host_is_local(hosts[i]) && !join_host_is_local(from))
+            return rg_fail(ctx, RG_EINVALID, "%s: %s is every machine's own name: give one that others reach", whose[i], hosts[i]);
+    return RG_OK;
+}
+
 enum rg_err join_check_free(struct rg_txn *txn, const struct rg_node_row *row, uint64_t but, struct rg_errctx *ctx)
 {
     RG_AUTO_SCAN struct rg_scan scan = {0};

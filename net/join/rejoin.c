@@ -53,7 +53,7 @@ static enum rg_err check_proof(struct rg_call *call, const struct rg_node_row *r
     struct x509_st *cert = NULL;
     enum rg_err err;
 
-    if (llabs((long long)(call->now_ms / 1000 - r.at)) > JOIN_PROOF_AGE_S_MAX)
+    if (!join_is_now(call->now_ms, r.at))
         return rg_fail(ctx, RG_EEXPIRED, "at: is more than %d s from this node's clock", JOIN_PROOF_AGE_S_MAX);
     rg_buf_init(&text, 4096);
     rg_buf_init(&signature, JOIN_SIGNATURE_BYTES_MAX);
@@ -91,7 +91,7 @@ static bool is_there(const struct rg_node_row *head, const struct join *j)
 /* By itself a node comes back with the key of the last of its line, and to where that one was: the primary lets it in when it has reached
  * it there by a link that it dialled itself, so that nobody else who is alive can stand there. Anything else, an old key or another
  * address, somebody may have who is not that node: an administrator says which key it is, once. */
-static enum rg_err check_line(struct rg_txn *txn, const struct join *j, struct rg_errctx *ctx)
+static enum rg_err check_line(struct rg_call *call, struct rg_txn *txn, const struct join *j, struct rg_errctx *ctx)
 {
     char fingerprint[RG_PKI_FINGERPRINT_BYTES], named[64];
     struct rg_node_row head, asked;
@@ -101,8 +101,11 @@ static enum rg_err check_line(struct rg_txn *txn, const struct join *j, struct r
         return err;
     rg_pki_fingerprint(j->proof_key, fingerprint);
     snprintf(named, sizeof named, "%.*s", RG_SPAN_ARG(head.returns));
-    if (rg_pki_fingerprint_is(named, j->proof_key))
-        return RG_OK;
+    asked = (struct rg_node_row){.id = j->old_id, .link = rg_span_str(j->link), .url = rg_span_str(j->url)};
+    if (rg_pki_fingerprint_is(named, j->proof_key)) { /* who approved it saw its key, and not where it says that it is */
+        err = join_check_local(call, j, ctx);
+        return err ? err : join_check_free(txn, &asked, head.id, ctx);
+    }
     if (!is_newest(&head, j->old_id))
         return rg_fail(ctx, RG_EDENIED,
                        "node %llu came after node %llu: its key counts. If this is its machine: regent node approve %llu --fingerprint %s",
@@ -111,7 +114,6 @@ static enum rg_err check_line(struct rg_txn *txn, const struct join *j, struct r
         return rg_fail(ctx, RG_EDENIED, "node %llu was at %.*s and %.*s. If it moved: regent node approve %llu --fingerprint %s",
                        (unsigned long long)head.id, RG_SPAN_ARG(head.link), RG_SPAN_ARG(head.url), (unsigned long long)head.id,
                        fingerprint);
-    asked = (struct rg_node_row){.id = j->old_id, .link = rg_span_str(j->link), .url = rg_span_str(j->url)};
     return join_check_free(txn, &asked, head.id, ctx);
 }
 
@@ -218,7 +220,7 @@ static void run_rejoin(struct rg_call *call)
     if (!err)
         err = check_proof(call, &row, &ctx);
     if (!err)
-        err = check_line(txn, j, &ctx);
+        err = check_line(call, txn, j, &ctx);
     if (!err)
         err = rg_pki_csr_check(rg_span_str(j->csr), &ctx);
     if (err) {
@@ -235,8 +237,10 @@ static void run_rejoin(struct rg_call *call)
         err = join_ca_check(call, txn, &ctx);
     if (err)
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
-    else
+    else {
+        rg_guesses_count(&call->api->guesses, call->req->peer, call->began_us / 1000); /* entries of the log, whatever comes of it */
         join_propose(call, NULL, put_cert);
+    }
 }
 
 void rg_rejoin(struct rg_call *call) { join_serve(call, run_rejoin); }

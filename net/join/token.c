@@ -256,10 +256,17 @@ void rg_join_tokens_revoke(struct rg_call *call)
 {
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_join_token token;
+    const struct rg_node_status *status = rg_api_status(call, true);
     char id[2 * ID_BYTES + 1];
     struct rg_txn *txn;
     enum rg_err err;
 
+    for (size_t i = 0; i < status->n_peers; i++)
+        if (status->peers[i].up && !status->peers[i].guest && !status->peers[i].statements) { /* its state would differ then */
+            rg_call_fail(call, RG_EUNREADY, "node %llu is of a release that cannot take a token back: update it, or let the token expire",
+                         (unsigned long long)status->peers[i].id);
+            return;
+        }
     if (rg_call_txn(call, &txn) != RG_OK)
         return;
     err = rg_join_token_list(txn, &scan);

@@ -525,6 +525,7 @@ static enum rg_err begin(struct rg_door *door, struct rg_errctx *ctx)
     int rc;
 
     sigfillset(&all); /* signals are the main thread's */
+    sigdelset(&all, SIGSYS); /* the box's, of the thread that did it: blocked it would end the process */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = pthread_create(&door->thread, NULL, door_main, door);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

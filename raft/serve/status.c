@@ -233,7 +233,7 @@ static uint64_t fresh_ms(const struct rg_node *node, const struct rg_node_status
     RG_ASSERT(node->primary.fresh.ms <= now);
     if (!node->leading)
         return RG_MAX(node->primary.fresh.ms, s->fresh_ms);
-    return s->lease_held || node->lease.settings.lease_regions == 0 ? now : s->fresh_ms;
+    return s->lease_held ? now : s->fresh_ms;
 }
 
 uint64_t rg_node_stale_ms(const struct rg_node_status *status, uint64_t now_ms)
@@ -242,7 +242,7 @@ uint64_t rg_node_stale_ms(const struct rg_node_status *status, uint64_t now_ms)
 
     if (status->fresh_ms == 0)
         return UINT64_MAX;
-    return status->leader && stale < LEADER_TURNS_MS ? 0 : stale;
+    return status->leader && status->lease_held && stale < LEADER_TURNS_MS ? 0 : stale;
 }
 
 /* It is copied in each turn, and a place for a peer that is not there would cost as much as one that is. */

@@ -73,7 +73,7 @@ static enum rg_err check_signer(struct rg_fsm *f, const struct rg_trust *trust, 
             return err == RG_ENOTFOUND ? wrong(f, RG_EBADSIG) : err;
         if (!rg_operator_active(&op) || (op.roles & rg_said_role(say->s.kind)) == 0)
             return wrong(f, RG_EDENIED);
-        if (op.expires_ms < f->cmd.at_ms)
+        if (op.expires_ms < f->cmd.at_ms || op.expires_ms < say->s.at_ms) /* as whoever loads a snapshot asks again */
             return wrong(f, RG_EEXPIRED);
         key = op.public_key;
     }
@@ -81,22 +81,42 @@ static enum rg_err check_signer(struct rg_fsm *f, const struct rg_trust *trust, 
     return err == RG_ENOMEM || !err ? err : wrong(f, RG_EBADSIG);
 }
 
-/* Used before, or too many are kept. */
+static bool is_over(const struct rg_fsm *f, struct rg_span used)
+{
+    return (int64_t)rg_tlv_u64(used, RG_F_EXPIRES_MS, 0) < f->cmd.at_ms - RG_STATEMENT_SKEW_MS;
+}
+
+/* Those that are not over: the others are forgotten with the next that is taken. */
+static enum rg_err count_used(struct rg_fsm *f, size_t *ret_n)
+{
+    const struct rg_rowkey all = rg_rowkey_trust('n', rg_span(NULL, 0));
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    struct rg_span key, row;
+    size_t n = 0;
+    enum rg_err err = rg_rowkey_scan(f->txn, &all, NULL, &scan);
+
+    RG_ASSERT(all.n == 2);
+    while (!err && n < RG_STATEMENTS_MAX && (err = rg_scan_next(&scan, &key, &row)) == RG_OK)
+        n += !is_over(f, row);
+    RG_ASSERT(n <= RG_STATEMENTS_MAX);
+    *ret_n = n;
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}
+
+/* Used before, or too many are kept. Who is to be ended cannot keep them full. */
 static enum rg_err check_used(struct rg_fsm *f, const struct saying *say)
 {
     const struct rg_rowkey key = rg_rowkey_trust('n', rg_span(say->hash, sizeof say->hash));
-    const struct rg_rowkey all = rg_rowkey_trust('n', rg_span(NULL, 0));
     bool found;
     size_t n = 0;
     enum rg_err err = rg_fsm_find(f, &key, &found, NULL);
 
-    RG_ASSERT(all.n == 2);
     RG_ASSERT(key.n == 2 + RG_STATEMENT_HASH_BYTES);
     if (!err && found)
         return wrong(f, RG_ECONFLICT);
     if (!err)
-        err = rg_fsm_count(f, &all, RG_STATEMENTS_MAX, &n);
-    if (!err && n >= RG_STATEMENTS_MAX)
+        err = count_used(f, &n);
+    if (!err && n >= RG_STATEMENTS_MAX && say->s.kind != RG_SAID_OPERATOR_END)
         return wrong(f, RG_EQUOTA);
     return err;
 }
@@ -173,7 +193,7 @@ static enum rg_err forget_expired(struct rg_fsm *f)
     RG_ASSERT(f->said);
     RG_ASSERT(f->cmd.at_ms >= 0); /* a statement's time is */
     while (!err && n < RG_LEN(keys) && (err = rg_scan_next(&scan, &key, &row)) == RG_OK) {
-        if ((int64_t)rg_tlv_u64(row, RG_F_EXPIRES_MS, 0) >= f->cmd.at_ms - RG_STATEMENT_SKEW_MS || key.n > sizeof keys[0].b)
+        if (!is_over(f, row) || key.n > sizeof keys[0].b)
             continue;
         keys[n] = (struct rg_rowkey){.n = 0};
         rg_rowkey_put(&keys[n++], key.p, key.n);

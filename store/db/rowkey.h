@@ -37,7 +37,8 @@ static inline void rg_rowkey_put(struct rg_rowkey *key, const void *p, size_t n)
     RG_ASSERT(key->n <= sizeof key->b);
     RG_ASSERT(n <= sizeof key->b - key->n);
     RG_ASSERT(p != NULL || n == 0);
-    memcpy(key->b + key->n, p, n);
+    if (n > 0)
+        memcpy(key->b + key->n, p, n);
     key->n += n;
 }
 static inline struct rg_rowkey rg_rowkey_table(enum rg_table table)

@@ -53,6 +53,18 @@ static bool is_of(const struct said *said, uint32_t field)
     return false;
 }
 
+/* A number in its one form: a row that is written again has that one. */
+static bool value_ok(uint32_t field, struct rg_span v)
+{
+    uint64_t n;
+
+    RG_ASSERT(field >= 1);
+    RG_ASSERT(v.p != NULL || v.n == 0);
+    if (field != RG_F_EXPIRES_MS && field != RG_F_ROLES && field != RG_F_REGIONS && field != RG_F_LEASE_MS && field != RG_F_NODE_ID)
+        return true;
+    return rg_tlv_number(v, &n) && (v.n == 1 || v.p[v.n - 1] != 0);
+}
+
 /* Fields ascend, so none is there twice but KEPT. */
 static bool only_own(const struct said *said, struct rg_span fields)
 {
@@ -64,7 +76,7 @@ static bool only_own(const struct said *said, struct rg_span fields)
     RG_ASSERT(said->fields[0] >= RG_F_ID); /* of rows */
     rg_cursor_init(&cur, fields);
     while (rg_tlv_next(&cur, &tlv)) {
-        if (!is_of(said, tlv.field) || tlv.field < last || (tlv.field == last && tlv.field != RG_F_KEPT))
+        if (!is_of(said, tlv.field) || !value_ok(tlv.field, tlv.value) || tlv.field < last || (tlv.field == last && tlv.field != RG_F_KEPT))
             return false;
         last = tlv.field;
     }

@@ -118,6 +118,7 @@ class Theatre:
             "instance_arn": "arn:aws:sso:::instance/ssoins-1", "identity_store_id": "d-1", "account_id": "111111111111",
             "ca": str(self.dir / "ca.pem"), "regions": regions,
             "admin": {"access_key_id": "AKIA1", "secret_access_key": "sssecret", "bearer_token": "ttoken"}}))
+        self.cluster.chmod(0o600)  # it holds the administrator's secrets
 
     def __enter__(self):
         return self

@@ -345,7 +345,7 @@ static void af_status_init(struct rg_node_status *s)
     s->n_peers = 1;
     s->peers[0].id = 2;
     strcpy(s->peers[0].region, "eu-central-1");
-    s->peers[0].up = s->peers[0].hash_known = s->peers[0].hash_ok = true;
+    s->peers[0].up = s->peers[0].hash_known = s->peers[0].hash_ok = s->peers[0].statements = true;
     s->peers[0].applied_index = 7;
     s->peers[0].lag_entries = 5;
     s->peers[0].lag_bytes = 1234;
