@@ -486,7 +486,7 @@ def main():
         c.run("import", o.sample)
         c.wait_equal()
         c.run("lease", "set", "--regions", str(LEASE_REGIONS), "--seconds", "1")
-        until(lambda: (lambda l: l["settled"] and l["held"])(c.connect(c.primary).status()["lease"]))
+        until(lambda: (lambda l: l.get("settled") and l.get("held"))(c.connect(c.primary).status()["lease"]))
         clients = start([Writer(c, i, home=c.names[i % len(c.names)], timeout=6, pause=0.02) for i in range(4)])
         more(clients)
         end = time.monotonic() + seconds

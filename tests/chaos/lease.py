@@ -57,7 +57,7 @@ def stopped(c, rounds):
     for n in range(rounds):
         old, heirs = c.primary, c.replicas
         old_id = c.connect(old).status()["node"]
-        until(lambda o=old: (lambda l: l["settled"] and l["held"])(c.connect(o).status()["lease"]))
+        until(lambda o=old: (lambda l: l.get("settled") and l.get("held"))(c.connect(o).status()["lease"]))
         clients = start([Client(c, 300 + 10 * n + i, home=heirs[i], timeout=3) for i in range(2)])
         writers = hammer(c, 100 + 20 * n, old, 6, 3)
         more(writers, 60)
@@ -88,7 +88,7 @@ def cut_off(c, kept):
     """The old primary lives, but no other region hears it."""
     old, heirs = c.primary, c.replicas
     old_id = c.connect(old).status()["node"]
-    until(lambda: (lambda l: l["settled"] and l["held"])(c.connect(old).status()["lease"]))
+    until(lambda: (lambda l: l.get("settled") and l.get("held"))(c.connect(old).status()["lease"]))
     writers = hammer(c, 200, old, 4, 2)
     more(writers, 60)
     for other in c.replicas:

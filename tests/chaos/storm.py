@@ -94,7 +94,7 @@ def main(regent, sample, seed=None):
         more(clients)
         primary, took_over = c.primary, 0
         for _ in range(ROUNDS):
-            until(lambda p=primary: (lambda l: l["settled"] and l["held"])(c.connect(p).status()["lease"]))
+            until(lambda p=primary: (lambda l: l.get("settled") and l.get("held"))(c.connect(p).status()["lease"]))
             primary, to = disaster(c, dice, clients, primary)
             took_over += to is not None
         stop(clients)
