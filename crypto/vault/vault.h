@@ -1,5 +1,5 @@
 /* crypto/vault/vault.h: the shared key in a process of its own, which opens the keystore, and answers over one socket pair. This is the
- * side that asks: a key provider like any other. crypto/vault/keeper.h is the other. Thread-safe: one question at a time, some 10 us.
+ * side that asks: a key provider like any other. crypto/vault/keeper.h is the other. Thread-safe: one question at a time.
  *
  * Nothing that this side says makes the other give the key out, but wrapped for a node whose certificate is the cluster's; which
  * keystore and passphrase there are the other knows by itself. */

@@ -443,6 +443,14 @@ void rg_wal_flush(struct rg_wal *wal)
     mark_idle(wal);
 }
 
+void rg_wal_mark(struct rg_wal *wal)
+{
+    RG_ASSERT(!wal->closing);
+    RG_ASSERT(wal->next_unwritten >= 1);
+    wal->mark_ms = RG_MIN(wal->mark_ms, UINT64_C(1)); /* owed: now; none is: none */
+    mark_idle(wal);
+}
+
 /* ---- completions ---- */
 
 /* Delete files that nothing from `index` on needs: those before the latest segment whose first record stands at or

@@ -93,6 +93,8 @@ RG_MUST enum rg_err rg_wal_reset(struct rg_wal *wal, uint64_t index, uint64_t te
                                  void *arg);
 /** Segments set aside that are there. */
 uint64_t rg_wal_aside(const struct rg_wal *wal);
+/** The process is to end, and the lanes still run: what a mark was owed for gets one, without waiting for the log to have been idle. */
+void rg_wal_mark(struct rg_wal *wal);
 /** Stop: no callback comes afterwards but for work already handed to the lane, which is waited for by the shell. NULL is fine. */
 void rg_wal_free(struct rg_wal *wal);
 

@@ -322,8 +322,10 @@ static void hold(struct rg_node *node, bool last)
 
 void rg_node_stop(struct rg_node *node)
 {
-    if (node->stage.state == NODE_RUNNING)
+    if (node->stage.state == NODE_RUNNING) {
         hold(node, true);
+        rg_wal_mark(node->wal);
+    }
     if (node->stage.state != NODE_STOPPED)
         rg_sm_move(&node->stage, NODE_STOPPED);
     if (!node->pump.running)

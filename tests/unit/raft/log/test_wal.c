@@ -734,6 +734,24 @@ TEST(a_mark_is_left_when_the_log_is_idle)
     ck_assert(!simlanes_step(&rig.lanes, RG_LANE_LOG));
 }
 
+/* An orderly end waits for no idle moment; and marks nothing that is not on disk. */
+TEST(a_mark_is_left_at_the_end)
+{
+    OPEN();
+    rg_wal_mark(rig.wal);
+    ck_assert(!simlanes_step(&rig.lanes, RG_LANE_LOG)); /* nothing was written */
+    append_records(1, 3);
+    rg_wal_mark(rig.wal);
+    ck_assert(simlanes_step(&rig.lanes, RG_LANE_LOG));
+    rg_wal_mark(rig.wal);
+    ck_assert(!simlanes_step(&rig.lanes, RG_LANE_LOG));
+    append(1, "one more");
+    rg_wal_flush(rig.wal); /* on its way */
+    rg_wal_mark(rig.wal);
+    ck_assert(simlanes_step(&rig.lanes, RG_LANE_LOG));
+    ck_assert(!simlanes_step(&rig.lanes, RG_LANE_LOG));
+}
+
 /* A bit flipped anywhere before the last record is found, or changes nothing. */
 TEST(damage_is_not_taken_for_a_torn_write)
 {
