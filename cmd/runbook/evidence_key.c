@@ -1,15 +1,16 @@
 /* cmd/runbook/evidence_key.c: the keys that sign evidence, over OpenSSL. */
 #include <openssl/bio.h>
 #include <openssl/core_names.h>
-#include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 
 #include "cmd/runbook/evidence_priv.h"
 #include "crypto/privfile.h"
+#include "crypto/sign/es256.h"
 
-enum { PEM_BYTES_MAX = 64 * 1024, HALF = SIGNATURE_BYTES_MAX / 2 };
+enum { PEM_BYTES_MAX = 64 * 1024 };
+_Static_assert(SIGNATURE_BYTES_MAX == RG_ES256_SIGNATURE_BYTES, "r and s");
 
 static const char domain[] = "regent-evidence/1\n"; /* so that the admin's secret signs nothing else by this */
 
@@ -117,37 +118,35 @@ static enum rg_err hmac(const struct rg_evidence_key *key, struct rg_span text, 
     return RG_OK;
 }
 
-/* r and s, 32 bytes each, of a DER signature. */
-static bool raw_of(const uint8_t *der, size_t n, uint8_t raw[SIGNATURE_BYTES_MAX])
+/* ret_key: own. */
+static enum rg_err scalar_of(EVP_PKEY *pkey, struct rg_es256_key **ret_key)
 {
-    const uint8_t *p = der;
-    ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &p, (long)n);
-    bool ok = sig != NULL && BN_bn2binpad(ECDSA_SIG_get0_r(sig), raw, HALF) == HALF &&
-              BN_bn2binpad(ECDSA_SIG_get0_s(sig), raw + HALF, HALF) == HALF;
+    uint8_t scalar[RG_ES256_SCALAR_BYTES];
+    BIGNUM *number = NULL;
+    enum rg_err err = RG_EINTERNAL;
 
-    ECDSA_SIG_free(sig);
-    return ok;
+    if (EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_PRIV_KEY, &number) == 1 &&
+        BN_bn2binpad(number, scalar, sizeof scalar) == (int)sizeof scalar)
+        err = rg_es256_of_scalar(scalar, ret_key);
+    BN_clear_free(number);
+    rg_wipe(scalar, sizeof scalar);
+    return err;
 }
 
 static enum rg_err sign_ecdsa(const struct rg_evidence_key *key, struct rg_span text, uint8_t raw[SIGNATURE_BYTES_MAX],
                               struct rg_errctx *ctx)
 {
-    uint8_t der[256];
-    size_t n = sizeof der;
-    EVP_MD_CTX *md = NULL;
+    RG_AUTO(es256_key) struct rg_es256_key *signer = NULL;
     EVP_PKEY *pkey;
     enum rg_err err = load(key, true, &pkey, ctx);
 
     if (err)
         return err;
-    md = EVP_MD_CTX_new();
-    if (md == NULL || EVP_DigestSignInit(md, NULL, EVP_sha256(), NULL, pkey) != 1 ||
-        EVP_DigestSignUpdate(md, domain, sizeof domain - 1) != 1 || EVP_DigestSignUpdate(md, text.p, text.n) != 1 ||
-        EVP_DigestSignFinal(md, der, &n) != 1 || !raw_of(der, n, raw))
-        err = openssl_fail(ctx, "the evidence cannot be signed");
-    EVP_MD_CTX_free(md);
+    err = scalar_of(pkey, &signer);
     EVP_PKEY_free(pkey);
-    return err;
+    if (!err)
+        err = rg_es256_sign(signer, domain, text, raw);
+    return err ? rg_fail(ctx, err, "the evidence cannot be signed") : RG_OK;
 }
 
 enum rg_err evidence_key_sign(const struct rg_evidence_key *key, struct rg_span text, char *out, struct rg_errctx *ctx)
@@ -160,46 +159,26 @@ enum rg_err evidence_key_sign(const struct rg_evidence_key *key, struct rg_span 
     return err;
 }
 
-/* DER of r and s. ret_der: own, OPENSSL_free. 0: cannot be. */
-static int der_of(const uint8_t raw[SIGNATURE_BYTES_MAX], uint8_t **ret_der)
-{
-    ECDSA_SIG *sig = ECDSA_SIG_new();
-    BIGNUM *r = BN_bin2bn(raw, HALF, NULL), *s = BN_bin2bn(raw + HALF, HALF, NULL);
-    int n = 0;
-
-    if (sig != NULL && r != NULL && s != NULL && ECDSA_SIG_set0(sig, r, s) == 1) {
-        r = s = NULL; /* taken */
-        n = i2d_ECDSA_SIG(sig, ret_der);
-    }
-    BN_free(r);
-    BN_free(s);
-    ECDSA_SIG_free(sig);
-    return n > 0 ? n : 0;
-}
-
 static enum rg_err check_ecdsa(const struct rg_evidence_key *key, struct rg_span text, const uint8_t raw[SIGNATURE_BYTES_MAX],
                                struct rg_errctx *ctx)
 {
-    uint8_t *der = NULL;
-    EVP_MD_CTX *md = NULL;
+    uint8_t *spki = NULL;
     EVP_PKEY *pkey;
     enum rg_err err = load(key, false, &pkey, ctx);
     int n;
 
     if (err)
         return err;
-    n = der_of(raw, &der);
-    md = EVP_MD_CTX_new();
-    if (n == 0 || md == NULL || EVP_DigestVerifyInit(md, NULL, EVP_sha256(), NULL, pkey) != 1 ||
-        EVP_DigestVerifyUpdate(md, domain, sizeof domain - 1) != 1 || EVP_DigestVerifyUpdate(md, text.p, text.n) != 1)
-        err = openssl_fail(ctx, "the signature cannot be checked");
-    else if (EVP_DigestVerifyFinal(md, der, (size_t)n) != 1)
-        err = rg_fail(ctx, RG_EBADSIG, "the signature is not of this text by this key");
-    ERR_clear_error();
-    OPENSSL_free(der);
-    EVP_MD_CTX_free(md);
+    n = EVP_PKEY_set_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "uncompressed") == 1
+            ? i2d_PUBKEY(pkey, &spki) : 0;
     EVP_PKEY_free(pkey);
-    return err;
+    if (n <= 0)
+        return openssl_fail(ctx, "the public key cannot be encoded");
+    err = rg_es256_verify(rg_span(spki, (size_t)n), domain, text, raw);
+    OPENSSL_free(spki);
+    if (err == RG_EBADSIG)
+        return rg_fail(ctx, err, "the signature is not of this text by this key");
+    return err ? rg_fail(ctx, err, "the signature cannot be checked") : RG_OK;
 }
 
 /* Lower-case digits only: a signature has one spelling. */

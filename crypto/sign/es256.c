@@ -283,22 +283,3 @@ enum rg_err rg_es256_verify(struct rg_span spki, const char *domain, struct rg_s
     EVP_PKEY_free(pkey);
     return err;
 }
-
-void rg_es256_fingerprint(struct rg_span spki, char out[RG_ES256_FINGERPRINT_BYTES])
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"; /* RFC 4648, section 6 */
-    uint8_t digest[RG_SHA256_BYTES];
-    size_t n = 0;
-
-    rg_sha256(spki, digest);
-    for (size_t i = 0; i < 20; i++) {
-        size_t bit = 5 * i, at = bit / 8, shift = 11 - bit % 8;
-        unsigned two = (unsigned)digest[at] << 8 | digest[at + 1];
-
-        if (i > 0 && i % 5 == 0)
-            out[n++] = '-';
-        out[n++] = digits[two >> shift & 31];
-    }
-    out[n] = '\0';
-    RG_ASSERT(n == RG_ES256_FINGERPRINT_BYTES - 1);
-}

@@ -8,7 +8,6 @@
 #define RG_ES256_SCALAR_BYTES 32
 #define RG_ES256_SIGNATURE_BYTES 64
 #define RG_ES256_SPKI_BYTES 91       /* DER of a P-256 public key whose point is not compressed: always that long */
-#define RG_ES256_FINGERPRINT_BYTES 24 /* "ABCDE-FGHIJ-KLMNO-PQRST", NUL */
 
 /* A private key. Opaque: it holds a secret. */
 struct rg_es256_key;
@@ -40,7 +39,5 @@ RG_MUST enum rg_err rg_es256_spki_check(struct rg_span spki);
 /** RG_EBADSIG: not of this text, domain or key; RG_EINVALID: no public key; RG_ENOMEM: it could not be told. */
 RG_MUST enum rg_err rg_es256_verify(struct rg_span spki, const char *domain, struct rg_span text,
                                     const uint8_t signature[RG_ES256_SIGNATURE_BYTES]);
-/** What people compare: base32 of the SHA-256 of a public key, its first 100 bits, in groups of five. */
-void rg_es256_fingerprint(struct rg_span spki, char out[RG_ES256_FINGERPRINT_BYTES]);
 
 #endif

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "crypto/digest.h"
 #include "crypto/pki.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/tmpdir.h"
@@ -386,6 +387,9 @@ TEST(a_key_is_told_by_its_fingerprint)
     ck_assert_str_eq(text, "AAAAA-AAAAA-AAAAA-AAAAA");
     rg_pki_fingerprint(ones, text);
     ck_assert_str_eq(text, "77777-77777-77777-77777");
+    rg_sha256(rg_span_str("abc"), of_key);
+    rg_pki_fingerprint(of_key, text); /* as Python's base64.b32encode has it of hashlib.sha256(b"abc") */
+    ck_assert_str_eq(text, "XJ4BN-P4PAH-H6UQK-BIDPF");
     ck_assert(rg_pki_fingerprint_is("77777-77777-77777-77777", ones) && rg_pki_fingerprint_is("7777777777 77777 77777", ones));
     ck_assert(rg_pki_fingerprint_is("aaaaaaaaaaaaaaaaaaaa", zeros) && rg_pki_fingerprint_is("AAAAAA-AAAA-AAAAA-AAAAA", zeros));
     ck_assert(!rg_pki_fingerprint_is("AAAAA-AAAAA-AAAAA-AAAA", zeros) && !rg_pki_fingerprint_is("AAAAA-AAAAA-AAAAA-AAAAAA", zeros));

@@ -122,16 +122,3 @@ TEST(public_keys)
     ck_assert_int_eq(rg_es256_spki_check(rg_span(spki, RG_ES256_SPKI_BYTES)), RG_EINVALID);
     ck_assert_int_eq(rg_es256_verify(rg_span(spki, RG_ES256_SPKI_BYTES), domain, rg_span_str("text"), rs), RG_EINVALID);
 }
-
-/* As Python's base64.b32encode has it of hashlib.sha256(b"abc"). */
-TEST(fingerprint)
-{
-    RG_AUTO(es256_key) struct rg_es256_key *key = key_new();
-    char out[RG_ES256_FINGERPRINT_BYTES];
-
-    rg_es256_fingerprint(rg_span_str("abc"), out);
-    ck_assert_str_eq(out, "XJ4BN-P4PAH-H6UQK-BIDPF");
-    rg_es256_fingerprint(rg_es256_spki(key), out);
-    ck_assert_uint_eq(strlen(out), 23);
-    ck_assert_uint_eq(strspn(out, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567-"), 23);
-}
