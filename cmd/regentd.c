@@ -132,12 +132,30 @@ static void bootstrap_on_timer(uv_timer_t *timer)
     }
 }
 
+/* ---- the key process ---- */
+
+/* Without it nothing can be sealed or opened any more. */
+static void watch_keys(struct daemon *d)
+{
+    if (!rg_key_process_lost(&d->key_process, d->vault, &d->log))
+        return;
+    d->failed = true;
+    begin_stop(d);
+}
+
+static void on_child(uv_signal_t *signal, int number)
+{
+    (void)number;
+    watch_keys(signal->data);
+}
+
 /* ---- metrics of links and server ---- */
 
 static void stats_on_timer(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
 
+    watch_keys(d);
     if (d->peering.links == NULL)
         return;
     rg_peering_sync(&d->peering);
@@ -165,15 +183,19 @@ static void on_plain_signal(int number)
     ended = 1;
 }
 
-/* From one life to the next, and while a new identity is asked for: then a signal ends it cleanly. In a life libuv takes them, and
- * leaves them without a handler when its loop is closed; while a state is built up they end the process, as they always did. */
-static void take_signals(bool take)
+/* From one life to the next, and while a new identity is asked for: then a signal ends it cleanly, and so does the key process's end. In a
+ * life libuv takes them, and leaves them without a handler when its loop is closed; while a state is built up they end the process, as they
+ * always did. */
+static void take_signals(struct daemon *d, bool take)
 {
-    struct sigaction action = {.sa_handler = take ? on_plain_signal : SIG_DFL};
+    struct sigaction action = {.sa_handler = take ? on_plain_signal : SIG_DFL, .sa_flags = SA_NOCLDSTOP};
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGCHLD, &action, NULL);
+    if (take && rg_key_process_lost(&d->key_process, d->vault, &d->log)) /* before anybody listened */
+        ended = 1;
 }
 
 /* It asked to join, and waits until it is let in: for days, perhaps. */
@@ -183,9 +205,9 @@ static enum rg_err await_cert(struct daemon *d, struct rg_errctx *ctx)
 
     if (!d->config.keystore_fetch || access(d->config.tls_cert, F_OK) == 0 || errno != ENOENT)
         return RG_OK;
-    take_signals(true);
+    take_signals(d, true);
     err = rg_fetch_cert(&d->config, &d->log, &ended, ctx);
-    take_signals(false);
+    take_signals(d, false);
     return err;
 }
 
@@ -449,19 +471,6 @@ static void on_signal(uv_signal_t *signal, int number)
     begin_stop(d);
 }
 
-/* A child has ended: nothing can be sealed or opened any more. */
-static void on_child(uv_signal_t *signal, int number)
-{
-    struct daemon *d = signal->data;
-    int pid = (int)d->key_process.pid;
-
-    if (!rg_key_process_ended(&d->key_process))
-        return;
-    rg_log_error(&d->log, "keys.lost", "pid=%d reason=\"the key process has ended: this one ends, too\"", pid);
-    d->failed = true;
-    begin_stop(d);
-}
-
 static void start_handles(struct daemon *d)
 {
     uv_loop_t *loop = rg_host_loop(d->host);
@@ -514,12 +523,12 @@ static enum rg_err come_back(struct daemon *d, struct rg_errctx *ctx)
 
     d->birthing = (struct rg_birthing){.config = &d->config, .log = &d->log, .keys = d->keys, .mark = d->mark, .init = d->init,
                                      .stop = &ended};
-    take_signals(true);
+    take_signals(d, true);
     err = rg_birthing_run(&d->birthing, &d->places, &renamed, ctx);
     if (!err && renamed)
         err = load_config(d, ctx);
     d->init.wanted = false;
-    take_signals(false);
+    take_signals(d, false);
     return !err && ended ? RG_ESTOPPED : err;
 }
 
@@ -535,10 +544,10 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
 
     if (!err)
         err = rg_descriptors_take(d->config.workers, (unsigned)d->config.n_peers - 1, &d->descriptors, ctx);
-    take_signals(true);
+    take_signals(d, true);
     if (!err)
         err = rg_ending_run(&d->config, &d->log, &ended, ctx);
-    take_signals(false);
+    take_signals(d, false);
     if (!err)
         err = read_ca(d, ctx);
     if (!err)
@@ -600,7 +609,8 @@ static void release(struct daemon *d)
         rg_rejoin_note(&d->places, d->store, d->config.id);
     rg_store_free(d->store);
     rg_keyprov_free(d->keys);
-    rg_vault_free(d->vault);
+    (void)rg_key_process_lost(&d->key_process, d->vault, &d->log); /* who asked it may have noticed first */
+    rg_vault_free(RG_STEAL(d->vault));
     rg_bootstrapping_deinit(&d->boot);
     rg_buf_deinit(&d->ca_pem);
 }
@@ -651,7 +661,9 @@ static void begin_again(struct daemon *d)
 
 static int start_failed(struct daemon *d, enum rg_err err, const struct rg_errctx *ctx)
 {
-    if (err == RG_EFENCED && d->host != NULL)
+    bool keys_lost = rg_key_process_lost(&d->key_process, d->vault, &d->log);
+
+    if (err == RG_EFENCED && d->host != NULL && !keys_lost)
         begin_again(d);
     if (err != RG_ESTOPPED || d->host != NULL)
         fprintf(stderr, "regentd: %s\n", rg_errctx_text(ctx, err));
@@ -663,6 +675,8 @@ static int start_failed(struct daemon *d, enum rg_err err, const struct rg_errct
     rg_buf_deinit(&d->ca_pem);
     if (err != RG_ESTOPPED)
         return exit_code(err);
+    if (keys_lost)
+        return 1;
     rg_log_info(&d->log, "regentd.stopped", "clean=yes"); /* by a signal, while it waited for its key or its new id */
     return 0;
 }
@@ -712,7 +726,7 @@ static int live(struct daemon *d)
     rg_host_run(d->host);
     close_handles(d);
     release(d);
-    take_signals(true);
+    take_signals(d, true);
     if (d->removed && !d->told)
         end(d);
     rg_figures_deinit(&d->figures);
@@ -740,7 +754,7 @@ static int run(const char *config_path, char **argv, const struct rg_waiting_ini
     do
         code = live(&d);
     while (d.replaced && !d.told && !ended);
-    if (d.replaced)
+    if (d.replaced && !d.key_process.lost)
         code = 0; /* ended in between: the next start goes on */
     rg_key_process_stop(&d.key_process);
     if (d.lock_fd >= 0)

@@ -130,8 +130,9 @@ static enum rg_err check_file(int fd, const char *path, const char *what, unsign
     if ((flags & RG_PRIVFILE_SECRET) && handed_over(path))
         return RG_OK; /* whatever the mode: its ACL names the one user, and the folder is no one else's */
     if ((flags & RG_PRIVFILE_SECRET) && st.st_uid != geteuid() && st.st_uid != 0)
-        return rg_fail(ctx, RG_EDENIED, "%s %s belongs to user %u, who can change it: run chown %u %s", what, path, (unsigned)st.st_uid,
-                       (unsigned)geteuid(), path);
+        return rg_fail(ctx, RG_EDENIED,
+                       "%s %s belongs to user %u, who can change it: run this as that user; or, if it is to be user %u's, chown %u %s",
+                       what, path, (unsigned)st.st_uid, (unsigned)geteuid(), (unsigned)geteuid(), path);
     if ((flags & RG_PRIVFILE_SECRET) && (st.st_mode & 07777 & ~0600u) != 0)
         return rg_fail(ctx, RG_EDENIED,
                        "%s %s has mode %04o, so others may read or change it; only its owner may: run chmod 0600 %s",
@@ -175,8 +176,9 @@ enum rg_err rg_privfile_read(const char *path, const char *what, unsigned flags,
     if (fd < 0 && errno == ELOOP)
         return rg_fail(ctx, RG_EDENIED, "%s %s is a symbolic link; name the file itself", what, path);
     if (fd < 0 && (errno == EACCES || errno == EPERM))
-        return rg_fail(ctx, RG_EDENIED, "%s %s may not be read by this user: run chown %u %s", what, path,
-                       (unsigned)geteuid(), path);
+        return rg_fail(ctx, RG_EDENIED,
+                       "%s %s may not be read by user %u: run this as the user whose it is; or, if it is to be user %u's, chown %u %s",
+                       what, path, (unsigned)geteuid(), (unsigned)geteuid(), (unsigned)geteuid(), path);
     if (fd < 0)
         return rg_fail(ctx, RG_EIO, "%s %s cannot be opened: %s", what, path, strerror(errno));
     err = check_file(fd, path, what, flags, ctx);

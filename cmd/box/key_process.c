@@ -84,7 +84,7 @@ enum rg_err rg_key_process_start(const char *config_path, struct rg_key_process 
     return RG_OK;
 }
 
-bool rg_key_process_ended(struct rg_key_process *p)
+static bool has_ended(struct rg_key_process *p)
 {
     pid_t pid;
     bool ended = false;
@@ -96,6 +96,19 @@ bool rg_key_process_ended(struct rg_key_process *p)
     return ended;
 }
 
+bool rg_key_process_lost(struct rg_key_process *p, const struct rg_vault *vault, const struct rg_log *log)
+{
+    int pid = (int)p->pid;
+    bool ended = has_ended(p);
+
+    if (p->lost || (!ended && (vault == NULL || !rg_vault_lost(vault))))
+        return p->lost;
+    p->lost = true;
+    rg_log_error(log, "keys.lost", "pid=%d reason=\"the key process %s: this one ends, too\"", pid,
+                 ended ? "has ended" : "is gone, or does not answer");
+    return true;
+}
+
 void rg_key_process_stop(struct rg_key_process *p)
 {
     if (p->fd < 0)
@@ -103,7 +116,7 @@ void rg_key_process_stop(struct rg_key_process *p)
     close(p->fd);
     p->fd = -1;
     for (unsigned i = 0; p->pid > 0 && waitpid(p->pid, NULL, WNOHANG) == 0; i++) { /* it has nothing to finish */
-        if (i == END_MS_MAX)
+        if (i == (p->lost ? 0 : END_MS_MAX))
             kill(p->pid, SIGKILL); /* it was stopped, or its disk hangs */
         if (i > 2 * END_MS_MAX)
             return;

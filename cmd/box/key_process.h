@@ -5,11 +5,14 @@
 
 #include <sys/types.h>
 
+#include "base/log.h"
 #include "cmd/config/config.h"
+#include "crypto/vault/vault.h"
 
 struct rg_key_process {
     int fd; /* own: this end of the pair; -1: none */
-    pid_t pid;
+    pid_t pid; /* 0: it has ended, and was collected */
+    bool lost;
 };
 
 /**
@@ -19,9 +22,12 @@ struct rg_key_process {
 RG_MUST enum rg_err rg_key_process_start(const char *config_path, struct rg_key_process *ret_process, struct rg_errctx *ctx);
 /** It outlives this program's image: the next one takes it over. */
 void rg_key_process_hand_on(const struct rg_key_process *process);
-/** Whether it has ended; collects children. */
-bool rg_key_process_ended(struct rg_key_process *process);
-/** Let it end. */
+/**
+ * Whether it has ended, or has not answered; that is said once in the log (keys.lost). Collects children.
+ * vault  who asks it; NULL: nobody does yet
+ */
+bool rg_key_process_lost(struct rg_key_process *process, const struct rg_vault *vault, const struct rg_log *log);
+/** Let it end; one that does not within 3 s, or has not answered, is ended. */
 void rg_key_process_stop(struct rg_key_process *process);
 /** What the child does: the exit code. */
 int rg_key_process_main(const char *config_path, int fd, const struct rg_log *log);

@@ -1,6 +1,7 @@
 /* What the key process may do: read its files, write the keystore that it is given, compute, and speak over the socket that it was born
  * with. No other socket, no other program, no other file. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -42,9 +43,18 @@ static void allow_beside(struct rg_sandbox *box, char folder[RG_CONFIG_PATH_MAX]
         rg_sandbox_allow(box, folder, write);
 }
 
+/* What is no secret may be a link (one that keeps certificates, or a whole machine's configuration, makes such): to where it leads, too. */
+static void allow_target(struct rg_sandbox *box, char folder[RG_CONFIG_PATH_MAX], const char *path)
+{
+    RG_AUTO_MEM char *target = path[0] != '\0' ? realpath(path, NULL) : NULL;
+
+    if (target != NULL && strlen(target) < RG_CONFIG_PATH_MAX)
+        allow_beside(box, folder, target, false);
+}
+
 void rg_sandbox_for_keys(const struct rg_config *c, const char *config_path, struct rg_sandbox *ret_box)
 {
-    static char folders[8][RG_CONFIG_PATH_MAX]; /* one process, one box */
+    static char folders[8][RG_CONFIG_PATH_MAX], targets[4][RG_CONFIG_PATH_MAX]; /* one process, one box */
     static const char *const of_openssl[] = {"/etc/ssl", "/usr/lib/ssl", "/usr/local/ssl", "/etc/localtime", "/dev/urandom", "/proc/self"};
 
     *ret_box = (struct rg_sandbox){.mode = c->sandbox, .who = "keys", .calls = calls, .n_calls = RG_LEN(calls)};
@@ -56,6 +66,10 @@ void rg_sandbox_for_keys(const struct rg_config *c, const char *config_path, str
     allow_beside(ret_box, folders[5], c->file_key, false);
     allow_beside(ret_box, folders[6], c->tls_cert, false);
     allow_beside(ret_box, folders[7], c->link_routes, false);
+    allow_target(ret_box, targets[0], config_path);
+    allow_target(ret_box, targets[1], c->tls_ca);
+    allow_target(ret_box, targets[2], c->tls_cert);
+    allow_target(ret_box, targets[3], c->link_routes);
     rg_sandbox_allow(ret_box, c->data_dir, false); /* its identity, if it comes back as another node */
     for (size_t i = 0; i < RG_LEN(of_openssl); i++)
         if (access(of_openssl[i], F_OK) == 0)

@@ -108,6 +108,10 @@ static void on_timer(uv_timer_t *timer)
 
     if (f->ending)
         return;
+    if (rg_vault_lost(f->vault)) { /* nobody would keep it */
+        end(f, rg_fail(f->ctx, RG_ECLOSED, "the key process is gone"));
+        return;
+    }
     if (peer == 0) {
         say(f, "no link to a member is up yet");
         uv_timer_start(&f->timer, on_timer, RETRY_MS_MIN, 0);

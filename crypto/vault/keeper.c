@@ -100,7 +100,7 @@ static enum rg_err on_open(struct rg_keeper *k, struct rg_buf *out, struct rg_er
         return err;
     rg_vault_put(out, rg_span_str(k->keys->ops->key_id(k->keys, &version)));
     rg_buf_put_u32(out, version);
-    (void)mlockall(MCL_CURRENT); /* what there is beside the key, as far as the limit lets it */
+    (void)mlockall(MCL_CURRENT); /* what there is beside the key; where the limit is lower than all of it nothing more is locked */
     return RG_OK;
 }
 
@@ -212,17 +212,14 @@ static enum rg_err on_give(struct rg_keeper *k, struct rg_span der, struct rg_bu
     return err;
 }
 
-static enum rg_err dispatch(struct rg_keeper *k, struct rg_span question, struct rg_buf *out, struct rg_errctx *ctx)
+static enum rg_err dispatch(struct rg_keeper *k, struct rg_cursor *cur, struct rg_buf *out, struct rg_errctx *ctx)
 {
     struct rg_span bytes = rg_span(NULL, 0);
-    struct rg_cursor cur;
-    uint8_t what;
+    uint8_t what = rg_cursor_u8(cur);
 
-    rg_cursor_init(&cur, question);
-    what = rg_cursor_u8(&cur);
     if (what == RG_VAULT_KEEP || what == RG_VAULT_GIVE)
-        bytes = rg_vault_get(&cur);
-    if (cur.bad || ((what != RG_VAULT_WRAP && what != RG_VAULT_UNWRAP) && rg_cursor_left(&cur) > 0))
+        bytes = rg_vault_get(cur);
+    if (cur->bad || ((what != RG_VAULT_WRAP && what != RG_VAULT_UNWRAP) && rg_cursor_left(cur) > 0))
         return RG_EMALFORMED;
     if (what == RG_VAULT_OPEN)
         return on_open(k, out, ctx);
@@ -233,22 +230,27 @@ static enum rg_err dispatch(struct rg_keeper *k, struct rg_span question, struct
     if (k->keys == NULL)
         return rg_fail(ctx, RG_EKEY, "the keystore is not open");
     if (what == RG_VAULT_WRAP)
-        return on_wrap(k, &cur, out);
-    return what == RG_VAULT_UNWRAP ? on_unwrap(k, &cur, out) : on_give(k, bytes, out, ctx);
+        return on_wrap(k, cur, out);
+    return what == RG_VAULT_UNWRAP ? on_unwrap(k, cur, out) : on_give(k, bytes, out, ctx);
 }
 
 void rg_keeper_answer(struct rg_keeper *k, struct rg_span question, struct rg_buf *out)
 {
     struct rg_errctx ctx = {.text = ""};
     uint8_t fields[RG_KEYWRAP_BYTES_MAX + 64];
+    struct rg_cursor cur;
     struct rg_buf body;
+    uint64_t number;
     enum rg_err err;
 
+    rg_cursor_init(&cur, question);
+    number = rg_cursor_u64(&cur);
     rg_buf_init_over(&body, fields, sizeof fields);
-    err = dispatch(k, question, &body, &ctx);
+    err = dispatch(k, &cur, &body, &ctx);
     if (!err)
         err = body.err;
     rg_buf_clear(out);
+    rg_buf_put_u64(out, number);
     rg_buf_put_u8(out, (uint8_t)err);
     rg_vault_put(out, err ? rg_span_str(ctx.text) : rg_span(NULL, 0));
     if (!err)

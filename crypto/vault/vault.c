@@ -1,21 +1,27 @@
 #include "crypto/vault/vault.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
 #include "base/secret/secret.h"
+#include "crypto/digest.h"
 #include "crypto/keywrap.h"
 #include "crypto/pki.h"
 #include "crypto/vault/vault_priv.h"
 
-enum { ANSWER_S_MAX = 60 /* scrypt, on a machine that is busy */, CERT_BYTES_MAX = 8192 };
+/* Waits are counted, not looked up on a clock: a machine that stood still has waited once. The raft thread waits, too: less than what
+ * makes a hung disk of a write of the log (10 s), so that the right one is blamed. */
+enum { WAIT_MS = 1000, USE_WAITS_MAX = 5, OPEN_WAITS_MAX = 60 /* scrypt, on a machine that is busy */, CERT_BYTES_MAX = 8192 };
 
 struct rg_vault {
     int fd; /* borrow */
     pthread_mutex_t mutex;
-    bool lost;                                  /* no answer came: what would come now may be an earlier one's */
+    _Atomic bool lost;                         /* no answer came, and none is waited for again */
+    uint64_t number;                           /* of the last question; begins anywhere: an answer to an earlier image's is not taken */
+    size_t used;                               /* of the packet, by question and answers */
     uint8_t packet[RG_VAULT_PACKET_BYTES_MAX]; /* this struct lies in locked memory: data keys pass through */
 };
 
@@ -28,18 +34,29 @@ struct provider {
 
 enum rg_err rg_vault_new(int fd, struct rg_vault **ret_vault, struct rg_errctx *ctx)
 {
-    const struct timeval most = {.tv_sec = ANSWER_S_MAX};
     struct rg_vault *v = rg_secret_new(sizeof *v);
+    enum rg_err err;
 
     if (v == NULL)
         return RG_ENOMEM;
     v->fd = fd;
+    rg_random(&v->number, sizeof v->number);
     pthread_mutex_init(&v->mutex, NULL);
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most) != 0) {
+    err = rg_vault_set_wait(v, WAIT_MS, ctx);
+    if (err)
         rg_vault_free(v);
+    else
+        *ret_vault = v;
+    return err;
+}
+
+enum rg_err rg_vault_set_wait(struct rg_vault *v, unsigned wait_ms, struct rg_errctx *ctx)
+{
+    const struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+
+    RG_ASSERT(wait_ms > 0); /* or it would wait for ever */
+    if (setsockopt(v->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) != 0)
         return rg_fail(ctx, RG_EINTERNAL, "the key process's socket: %s", strerror(errno));
-    }
-    *ret_vault = v;
     return RG_OK;
 }
 
@@ -51,22 +68,32 @@ void rg_vault_free(struct rg_vault *v)
     rg_secret_free(v, sizeof *v);
 }
 
+bool rg_vault_lost(const struct rg_vault *v)
+{
+    struct pollfd other = {.fd = v->fd}; /* its end is said unasked */
+
+    return v->lost || (poll(&other, 1, 0) == 1 && (other.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0);
+}
+
 /* ---- a question and its answer; the mutex is held from begin to end ---- */
 
 static void begin(struct rg_vault *v, struct rg_buf *out, enum rg_vault_what what)
 {
     pthread_mutex_lock(&v->mutex);
     rg_buf_init_over(out, v->packet, sizeof v->packet);
+    rg_buf_put_u64(out, ++v->number);
     rg_buf_put_u8(out, (uint8_t)what);
 }
 
-static void end(struct rg_vault *v, size_t n)
+static void end(struct rg_vault *v, const struct rg_buf *question)
 {
-    rg_wipe(v->packet, n);
+    rg_wipe(v->packet, RG_MAX(question->len, v->used));
+    v->used = 0;
     pthread_mutex_unlock(&v->mutex);
 }
 
-static ssize_t exchange(struct rg_vault *v, struct rg_span question)
+/* False: none. The answer is left in the packet. */
+static bool exchange(struct rg_vault *v, struct rg_span question, unsigned waits, struct rg_cursor *ret_answer)
 {
     ssize_t n;
 
@@ -74,31 +101,39 @@ static ssize_t exchange(struct rg_vault *v, struct rg_span question)
         n = send(v->fd, question.p, question.n, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     if (n != (ssize_t)question.n)
-        return -1;
-    do
+        return false;
+    while (waits > 0) {
         n = recv(v->fd, v->packet, sizeof v->packet, 0);
-    while (n < 0 && errno == EINTR);
-    return n;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0 || (n < 0 && errno != EAGAIN))
+            return false;
+        waits--;
+        if (n < 0)
+            continue;
+        v->used = RG_MAX(v->used, (size_t)n);
+        rg_cursor_init(ret_answer, rg_span(v->packet, (size_t)n));
+        if (rg_cursor_u64(ret_answer) == v->number)
+            return true;
+    }
+    return false;
 }
 
 /* Ask what was built in out. On RG_OK answer reads the fields, which lie in the packet. */
-static enum rg_err ask(struct rg_vault *v, struct rg_buf *out, struct rg_cursor *ret_answer, struct rg_errctx *ctx)
+static enum rg_err ask(struct rg_vault *v, struct rg_buf *out, unsigned waits, struct rg_cursor *ret_answer, struct rg_errctx *ctx)
 {
     struct rg_span text;
     enum rg_err err;
-    ssize_t n = 0;
 
     if (out->err)
         return rg_fail(ctx, out->err, "more than the key process takes at once");
-    if (!v->lost)
-        n = exchange(v, rg_buf_span(out));
-    if (!v->lost && n <= 0) {
+    v->used = out->len;
+    if (!v->lost && !exchange(v, rg_buf_span(out), waits, ret_answer)) {
         v->lost = true;
-        (void)shutdown(v->fd, SHUT_RDWR); /* it reads the end, and ends: whoever watches it hears so */
+        (void)shutdown(v->fd, SHUT_RDWR); /* it reads the end, if it reads at all, and ends */
     }
     if (v->lost)
         return rg_fail(ctx, RG_ECLOSED, "the key process is gone, or does not answer");
-    rg_cursor_init(ret_answer, rg_span(v->packet, (size_t)n));
     err = (enum rg_err)rg_cursor_u8(ret_answer);
     text = rg_vault_get(ret_answer);
     if (ret_answer->bad || err >= RG_ERR_COUNT)
@@ -140,10 +175,10 @@ static enum rg_err vault_wrap(struct rg_keyprov *keys, struct rg_span aad, const
     begin(v, &question, RG_VAULT_WRAP);
     rg_vault_put(&question, aad);
     rg_buf_put(&question, dek, RG_DEK_BYTES);
-    err = ask(v, &question, &answer, NULL);
+    err = ask(v, &question, USE_WAITS_MAX, &answer, NULL);
     if (!err && (!take(&answer, nonce, RG_NONCE_BYTES) || !take(&answer, out, RG_DEK_BYTES + RG_TAG_BYTES)))
         err = RG_EKEY;
-    end(v, question.len);
+    end(v, &question);
     return err == RG_ECLOSED ? RG_EKEY : err;
 }
 
@@ -160,10 +195,10 @@ static enum rg_err vault_unwrap(struct rg_keyprov *keys, uint32_t version, struc
     rg_vault_put(&question, aad);
     rg_buf_put(&question, nonce, RG_NONCE_BYTES);
     rg_buf_put(&question, in, RG_DEK_BYTES + RG_TAG_BYTES);
-    err = ask(v, &question, &answer, NULL);
+    err = ask(v, &question, USE_WAITS_MAX, &answer, NULL);
     if (!err && !take(&answer, ret_dek, RG_DEK_BYTES))
         err = RG_EKEY;
-    end(v, RG_MAX(question.len, (size_t)RG_DEK_BYTES + 3));
+    end(v, &question);
     return err == RG_ECLOSED ? RG_EKEY : err;
 }
 
@@ -182,13 +217,13 @@ static enum rg_err vault_give(struct rg_keyprov *keys, struct x509_st *cert, str
         return err;
     begin(v, &question, RG_VAULT_GIVE);
     rg_vault_put(&question, rg_buf_span(&der));
-    err = ask(v, &question, &answer, ctx);
+    err = ask(v, &question, USE_WAITS_MAX, &answer, ctx);
     if (!err) {
         wrapped = rg_vault_get(&answer);
         rg_buf_put(out, wrapped.p, wrapped.n);
         err = answer.bad ? RG_EKEY : out->err;
     }
-    end(v, question.len);
+    end(v, &question);
     return err == RG_ECLOSED ? RG_EKEY : err;
 }
 
@@ -208,7 +243,7 @@ enum rg_err rg_vault_open(struct rg_vault *v, struct rg_keyprov **ret_keys, stru
         return RG_ENOMEM;
     *p = (struct provider){.base = {&vault_ops}, .vault = v};
     begin(v, &question, RG_VAULT_OPEN);
-    err = ask(v, &question, &answer, ctx);
+    err = ask(v, &question, OPEN_WAITS_MAX, &answer, ctx);
     if (!err) {
         id = rg_vault_get(&answer);
         p->version = rg_cursor_u32(&answer);
@@ -217,7 +252,7 @@ enum rg_err rg_vault_open(struct rg_vault *v, struct rg_keyprov **ret_keys, stru
         else
             memcpy(p->key_id, id.p, id.n);
     }
-    end(v, question.len);
+    end(v, &question);
     if (err)
         free(p);
     else
@@ -233,7 +268,7 @@ enum rg_err rg_vault_keep(struct rg_vault *v, struct rg_span wrapped, struct rg_
 
     begin(v, &question, RG_VAULT_KEEP);
     rg_vault_put(&question, wrapped);
-    err = ask(v, &question, &answer, ctx);
-    end(v, question.len);
+    err = ask(v, &question, OPEN_WAITS_MAX, &answer, ctx);
+    end(v, &question);
     return err;
 }

@@ -1,5 +1,6 @@
 /* crypto/vault/vault.h: the shared key in a process of its own, which opens the keystore, and answers over one socket pair. This is the
- * side that asks: a key provider like any other. crypto/vault/keeper.h is the other. Thread-safe: one question at a time.
+ * side that asks: a key provider like any other. crypto/vault/keeper.h is the other. Thread-safe: one question at a time; one that is not
+ * answered for 5 s (to open or keep a keystore: 60 s) is the last.
  *
  * Nothing that this side says makes the other give the key out, but wrapped for a node whose certificate is the cluster's; which
  * keystore and passphrase there are the other knows by itself. */
@@ -15,6 +16,8 @@ RG_MUST enum rg_err rg_vault_new(int fd, struct rg_vault **ret_vault, struct rg_
 /** NULL is fine. Its providers are freed before. */
 void rg_vault_free(struct rg_vault *vault);
 RG_AUTO_DEFINE(vault)
+/** Whether the other end is closed, or an answer did not come, so that it is asked no more. From any thread, at once. */
+bool rg_vault_lost(const struct rg_vault *vault);
 
 /**
  * Have the keystore opened, as the configuration says now.

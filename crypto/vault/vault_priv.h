@@ -1,9 +1,12 @@
-/* crypto/vault/vault_priv.h: the messages of the socket pair. A question: u8 what, then its fields; an answer: u8 error, u16 n and text[n],
- * then its fields. Texts and bytes carry a u16 length. Each is one packet, so nothing is ever half there. */
+/* crypto/vault/vault_priv.h: the messages of the socket pair. A question: u64 number, u8 what, then its fields; an answer: u64 number of
+ * its question, u8 error, u16 n and text[n], then its fields. Texts and bytes carry a u16 length. Each is one packet, so nothing is ever
+ * half there. An answer to another number is nobody's: who asked was an image of this program that is not there any more. */
 #ifndef REGENT_CRYPTO_VAULT_VAULT_PRIV_H
 #define REGENT_CRYPTO_VAULT_VAULT_PRIV_H
 
 #include "base/buf.h"
+
+struct rg_vault;
 
 enum rg_vault_what {
     RG_VAULT_OPEN = 1,   /* → key id, u32 version */
@@ -20,5 +23,8 @@ static inline void rg_vault_put(struct rg_buf *out, struct rg_span bytes)
     rg_buf_put(out, bytes.p, bytes.n);
 }
 static inline struct rg_span rg_vault_get(struct rg_cursor *cur) { return rg_cursor_bytes(cur, rg_cursor_u16(cur)); }
+
+/** How long one wait for an answer is; several of them without one (vault.c) end it. For tests: otherwise a second. */
+RG_MUST enum rg_err rg_vault_set_wait(struct rg_vault *vault, unsigned wait_ms, struct rg_errctx *ctx);
 
 #endif

@@ -398,6 +398,7 @@ TEST(a_passphrase_file_is_looked_at)
         ck_assert_int_eq(chown(path, 12345, 0), 0);
         ck_assert_int_eq(READ(), RG_EKEY);
         ck_assert_ptr_nonnull(strstr(ctx.text, "belongs to user 12345"));
+        ck_assert_ptr_nonnull(strstr(ctx.text, "run this as that user; or, if it is to be user 0's, chown 0 "));
     }
 #undef READ
 }

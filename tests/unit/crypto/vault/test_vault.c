@@ -1,5 +1,6 @@
 /* crypto/vault: the key process's two sides over a socket pair. What it does for whom, what it never says, what any bytes make of it, and
  * that its end is noticed. */
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -292,6 +293,53 @@ TEST(its_end_is_an_error)
     ck_assert_int_eq(keys->ops->wrap(keys, rg_span(NULL, 0), dek, nonce, out), RG_EKEY);
     ck_assert_int_eq(rg_vault_keep(rig.vault, rg_span_str("x"), &ctx), RG_ECLOSED);
     ck_assert_ptr_nonnull(strstr(ctx.text, "gone"));
+    ck_assert(rg_vault_lost(rig.vault));
+}
+
+/* One that does nothing (it is stopped, or hangs) is waited for so long, asked no more, and told to end. */
+TEST(one_that_does_not_answer_is_given_up)
+{
+    RG_AUTO(vault) struct rg_vault *vault = NULL;
+    struct rg_keyprov *keys = NULL;
+    struct rg_errctx ctx = {.text = ""};
+    uint8_t packet[64];
+    int fds[2];
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+    must(rg_vault_new(fds[0], &vault, &ctx), &ctx);
+    must(rg_vault_set_wait(vault, 2, &ctx), &ctx);
+    ck_assert(!rg_vault_lost(vault));
+    ck_assert_int_eq(rg_vault_open(vault, &keys, &ctx), RG_ECLOSED);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "does not answer"));
+    ck_assert(rg_vault_lost(vault));
+    ck_assert_int_eq(rg_vault_open(vault, &keys, &ctx), RG_ECLOSED);
+    ck_assert_ptr_null(keys);
+    ck_assert_int_eq(recv(fds[1], packet, sizeof packet, 0), 9); /* one question, and the end */
+    ck_assert_int_eq(recv(fds[1], packet, sizeof packet, 0), 0);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* Of the image of this program that was here before: it asked, and did not live to read the answer. */
+TEST(an_answer_to_another_question_is_not_taken)
+{
+    RG_AUTO(keyprov) struct rg_keyprov *keys = NULL;
+    uint8_t dek[RG_DEK_BYTES] = {7}, nonce[RG_NONCE_BYTES], out[RG_DEK_BYTES + RG_TAG_BYTES], back[RG_DEK_BYTES];
+    const uint8_t question[9] = {1, 2, 3, 4, 5, 6, 7, 8, RG_VAULT_OPEN};
+    struct pollfd answered = {.fd = rig.fds[0], .events = POLLIN};
+    uint32_t version;
+
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(send(rig.fds[0], question, sizeof question, 0), sizeof question);
+        ck_assert_int_eq(poll(&answered, 1, 30000), 1);
+        if (i == 0)
+            keys = opened();
+        keys->ops->key_id(keys, &version);
+        must(keys->ops->wrap(keys, rg_span(NULL, 0), dek, nonce, out), NULL);
+        must(keys->ops->unwrap(keys, version, rg_span(NULL, 0), nonce, out, back), NULL);
+        ck_assert_mem_eq(dek, back, sizeof dek);
+    }
+    ck_assert(!rg_vault_lost(rig.vault));
 }
 
 /* Whatever it is asked: an answer that fits, no key in it, no end of the process. */
@@ -306,27 +354,30 @@ TEST(any_bytes_are_taken)
     struct rg_prng prng;
     struct rg_buf out;
     size_t n_versions;
+    enum { AT = 8 }; /* behind the number */
 
     must(rg_keeper_new(&config, &keeper), NULL);
     must(rg_keystore_open(rig.keystore, "us-east-1", rg_span_str(PASS), &here, NULL), NULL);
     ck_assert_int_eq(rg_keyprov_material(here, id, versions, &n_versions), RG_OK);
     rg_prng_init(&prng, 11);
     for (unsigned round = 0; round < 20000; round++) {
-        size_t n = round == 0 ? 1 : (size_t)(rg_prng_u64(&prng) % 300);
+        size_t n = round == 0 ? AT + 1 : (size_t)(rg_prng_u64(&prng) % 300);
 
         for (size_t i = 0; i < n; i++)
             question[i] = (uint8_t)rg_prng_u64(&prng);
-        if (n > 0 && round > 0)
-            question[0] = (uint8_t)(2 + rg_prng_u64(&prng) % 6); /* opening takes 50 ms: once */
-        if (n > 2 && round % 2 == 0) {                            /* a length that fits, so that more is looked at */
-            question[1] = (uint8_t)(n - 3);
-            question[2] = 0;
+        if (n > AT && round > 0)
+            question[AT] = (uint8_t)(2 + rg_prng_u64(&prng) % 6); /* opening takes 50 ms: once */
+        if (n > AT + 2 && round % 2 == 0) {                       /* a length that fits, so that more is looked at */
+            question[AT + 1] = (uint8_t)(n - AT - 3);
+            question[AT + 2] = (uint8_t)((n - AT - 3) >> 8);
         }
         if (round == 0)
-            question[0] = RG_VAULT_OPEN;
+            question[AT] = RG_VAULT_OPEN;
         rg_buf_init_over(&out, answer, sizeof answer);
         rg_keeper_answer(keeper, rg_span(question, n), &out);
-        ck_assert_uint_ge(out.len, 3);
+        ck_assert_uint_ge(out.len, AT + 3);
+        if (n >= AT)
+            ck_assert_mem_eq(answer, question, AT);
         ck_assert_uint_le(out.len, 8192);
         ck_assert_ptr_null(memmem(answer, out.len, versions[0].material, RG_DEK_BYTES));
     }
