@@ -201,8 +201,8 @@ enum rg_err rg_sandbox_enter(const struct rg_sandbox *box, const struct rg_log *
     if (!err && why != NULL)
         rg_log_warn(log, "sandbox.calls", "who=%s reason=\"%s\" note=\"any system call may be made\"", box->who, why);
     if (!err)
-        rg_log_info(log, "sandbox.on", "who=%s landlock=%ld seccomp=%s calls=%s%zu", box->who, abi > 0 ? abi : 0L,
+        rg_log_info(log, "sandbox.on", "who=%s landlock=%ld seccomp=%s %s=%zu", box->who, abi > 0 ? abi : 0L,
                     why != NULL ? "none" : box->mode == RG_SANDBOX_LOG ? "log" : "on",
-                    box->refuse ? "-" : "", box->n_calls);
+                    box->refuse ? "refused" : "allowed", box->n_calls);
     return err || why != NULL ? err : filter(box, ctx);
 }
