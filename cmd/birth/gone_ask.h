@@ -6,12 +6,10 @@
 #include <signal.h>
 #include <uv.h>
 
+#include "cmd/birth/gone_answer.h"
 #include "cmd/config/config.h"
 
 struct rg_store;
-
-#define RG_GONE_PLACES_MAX (2 * RG_PEERS_MAX)
-#define RG_GONE_IDS_MAX 4 /* of one address: who is there, and who was; of more the last are not told apart */
 
 struct rg_gone_ask {
     const struct rg_config *config; /* borrow, as the next three */
@@ -23,9 +21,7 @@ struct rg_gone_ask {
     volatile sig_atomic_t stop;
     bool busy;
     uint64_t question;
-    char urls[RG_GONE_PLACES_MAX][160];
-    uint64_t at[RG_GONE_PLACES_MAX][RG_GONE_IDS_MAX]; /* who is to be found there; 0: nobody more */
-    size_t n_urls;
+    struct rg_gone_places places;
     struct rg_gone_told told[RG_GONE_PLACES_MAX];
     size_t n_told;
 };

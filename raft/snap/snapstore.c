@@ -472,7 +472,8 @@ struct rg_snapshot_source snap_source(struct snap_source *over, uint64_t size)
     return (struct rg_snapshot_source){.read = source_read, .size = size, .arg = over};
 }
 
-/* Whoever made it has the shared key, as every region has: at trust level 2 that makes nobody an operator. */
+/* Whoever made it has the shared key, as every region has: at trust level 2 that makes nobody an operator. Its seals and its hash hold:
+ * what is wrong with its rows is no damage of a disk. */
 static enum rg_err check_trust(struct rg_store *store, struct rg_errctx *ctx)
 {
     RG_AUTO(txn) struct rg_txn *loaded = NULL;
@@ -486,7 +487,9 @@ static enum rg_err check_trust(struct rg_store *store, struct rg_errctx *ctx)
     if (!err)
         err = rg_trusted_check(loaded, serves, &why);
     RG_ASSERT(err || loaded != NULL);
-    return err == RG_EPEER ? rg_fail(ctx, RG_ECORRUPT, "nobody who may has signed for what it says: %s", why.text) : err;
+    if (err == RG_EPEER || err == RG_ECORRUPT)
+        return rg_fail(ctx, RG_EPEER, "nobody who may has signed for what it says: %s", rg_errctx_text(&why, err));
+    return err;
 }
 
 enum rg_err snap_load(struct rg_snapstore *snaps, struct snap_source *over, const struct rg_snapfile *file, struct rg_store *store,
@@ -532,6 +535,8 @@ enum rg_err rg_snapstore_load(struct rg_snapstore *snaps, const struct rg_snapfi
         return err;
     err = snap_load(snaps, &over, file, store, 0, config_buf, ret_info, &why);
     snaps->io->close(snaps->io, over.fd);
+    if (err == RG_EPEER) /* the next older one would say the same, or less than this node has acknowledged */
+        return rg_fail(ctx, RG_EFOREIGN, "%s: %s. Nothing was changed", path, rg_errctx_text(&why, err));
     return err ? rg_fail(ctx, err, "%s: %s", path, rg_errctx_text(&why, err)) : RG_OK;
 }
 

@@ -35,8 +35,8 @@ void rg_snapstore_spare(struct rg_snapstore *snaps, uint64_t index);
 /** The complete one of this place. */
 bool rg_snapstore_find(const struct rg_snapstore *snaps, uint64_t index, uint64_t term, struct rg_snapfile *ret_file);
 /**
- * Load a complete snapshot into the store's spare, at a start: nothing serves yet. RG_ECORRUPT: it is damaged (set it aside); there is
- * no spare then.
+ * Load a complete snapshot into the store's spare, at a start: nothing serves yet. RG_ECORRUPT: it is damaged (set it aside); RG_EFOREIGN:
+ * it is whole, and nobody who may has signed for what it says (leave it). There is no spare then.
  * config_buf  the encoded raft configuration
  */
 RG_MUST enum rg_err rg_snapstore_load(struct rg_snapstore *snaps, const struct rg_snapfile *file, struct rg_store *store,

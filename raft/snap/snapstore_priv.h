@@ -77,7 +77,7 @@ struct snap_source {
 /** What is received now; false: nothing. */
 bool snap_receiving(const struct rg_snapstore *snaps, struct rg_snapfile *ret_file);
 struct rg_snapshot_source snap_source(struct snap_source *over, uint64_t size);
-/** rg_snapshot_load, of the snapshot that it must be. */
+/** rg_snapshot_load, of the snapshot that it must be. RG_EPEER: nobody who may has signed for what it says. */
 RG_MUST enum rg_err snap_load(struct rg_snapstore *snaps, struct snap_source *over, const struct rg_snapfile *file, struct rg_store *store,
                               uint64_t bytes_free, struct rg_buf *config_buf, struct rg_snapshot_info *ret_info, struct rg_errctx *ctx);
 /** Sync, rename to the complete name, sync the directory. */

@@ -20,7 +20,7 @@ struct proof {
     uint8_t root[RG_SHA256_BYTES];
     struct rg_signed genesis;
     struct rg_statement said; /* the GENESIS' own */
-    struct proved *operators; /* own; RG_OPERATORS_MAX */
+    struct proved *operators; /* own; RG_OPERATORS_ROOT_MAX */
     size_t n;
 };
 
@@ -83,7 +83,7 @@ static bool kept(const struct proof *p, struct rg_span key, struct rg_span row)
 
 static const struct proved *find(const struct proof *p, const uint8_t signer[RG_SHA256_BYTES])
 {
-    RG_ASSERT(p->n <= RG_OPERATORS_MAX);
+    RG_ASSERT(p->n <= RG_OPERATORS_ROOT_MAX);
     RG_ASSERT(signer != NULL);
     for (size_t i = 0; i < p->n; i++)
         if (memcmp(p->operators[i].hash, signer, RG_SHA256_BYTES) == 0)
@@ -136,13 +136,13 @@ static enum rg_err collect(struct proof *p)
 
     RG_ASSERT(p->n == 0);
     while (!err && (err = rg_operator_next(&scan, &op)) == RG_OK) {
-        if (p->n == RG_OPERATORS_MAX)
+        if (p->n == RG_OPERATORS_ROOT_MAX)
             return no(p, "it has too many operators");
         p->operators[p->n].op = op;
         rg_sha256(op.public_key, p->operators[p->n].hash);
         p->n++;
     }
-    RG_ASSERT(p->n <= RG_OPERATORS_MAX);
+    RG_ASSERT(p->n <= RG_OPERATORS_ROOT_MAX);
     return err == RG_ENOTFOUND ? RG_OK : err;
 }
 
@@ -229,7 +229,7 @@ static enum rg_err prove_endings(struct proof *p)
         const struct rg_operator *op = &p->operators[i].op;
 
         RG_ASSERT(p->operators[i].is);
-        RG_ASSERT(i < RG_OPERATORS_MAX);
+        RG_ASSERT(i < RG_OPERATORS_ROOT_MAX);
         if (rg_operator_active(op)) {
             if (op->ending.n > 0)
                 err = no(p, "an operator who was ended is not");
@@ -384,7 +384,7 @@ static enum rg_err prove_all(struct proof *p)
     for (size_t i = 0; !err && i < RG_LEN(tables); i++)
         err = prove_table(p, tables[i]);
     RG_ASSERT(err || p->n >= 1);
-    RG_ASSERT(err || p->n <= RG_OPERATORS_MAX);
+    RG_ASSERT(err || p->n <= RG_OPERATORS_ROOT_MAX);
     return err;
 }
 
@@ -404,7 +404,7 @@ enum rg_err rg_trusted_check(struct rg_txn *state, struct rg_txn *have, struct r
         err = check_against(&p, have, &mine);
     if (err || p.trust.level < 2)
         return err;
-    p.operators = calloc(RG_OPERATORS_MAX, sizeof *p.operators);
+    p.operators = calloc(RG_OPERATORS_ROOT_MAX, sizeof *p.operators);
     err = p.operators != NULL ? prove_all(&p) : RG_ENOMEM;
     free(p.operators);
     return err;

@@ -9,6 +9,7 @@
 
 enum {
     RG_OPERATORS_MAX = 64,    /* rows; those that ended stay, for what they signed */
+    RG_OPERATORS_ROOT_MAX = 2 * RG_OPERATORS_MAX, /* with those that the root has let in: it is asked when there is no room else */
     RG_STATEMENTS_MAX = 4096, /* used ones that are kept */
     RG_KEPT_BYTES = 16,
     RG_KEPT_MAX = RG_STATEMENT_FIELDS_BYTES_MAX / (RG_KEPT_BYTES + 2) - 32,

@@ -5,7 +5,7 @@
 #include "store/model/trust.h"
 #include "tests/lib/store_rig.h"
 
-enum { TRUST_ROOT, TRUST_KEYS = 48, TRUST_SIGNERS = 3 };
+enum { TRUST_ROOT, TRUST_KEYS = RG_OPERATORS_ROOT_MAX + 2, TRUST_SIGNERS = 3 };
 #define TRUST_CLUSTER "arn:aws:sso:::instance/ssoins-0123456789abcdef"
 
 /** Key n, the same in each run: 0 is the root's. Borrow, for the life of the process. */

@@ -61,6 +61,20 @@ static void check_gate(struct sim *sim, struct sim_node *n)
                  (unsigned long long)rg_wal_last(node->wal), (unsigned long long)sim->committed_max);
 }
 
+/* Who leads without its lease says that others may be ahead of it, from the moment on that it lapsed. */
+static void check_stale(struct sim *sim, struct sim_node *n, const struct rg_node_status *status)
+{
+    bool lapsed = status->leader && !status->lease_held;
+
+    if (lapsed && rg_node_stale_ms(status, status->fresh_ms + 1) == 0)
+        sim_fail(sim, "n%u leads without its lease, and says that nothing is newer", n->at + 1);
+    if (lapsed && n->lapsed && status->fresh_ms > n->fresh_ms)
+        sim_fail(sim, "n%u has led without its lease since %llu ms, and says that it was fresh at %llu ms", n->at + 1,
+                 (unsigned long long)n->fresh_ms, (unsigned long long)status->fresh_ms);
+    n->lapsed = lapsed;
+    n->fresh_ms = status->fresh_ms;
+}
+
 static void check_revision(struct sim *sim, struct sim_node *n)
 {
     struct rg_rev now = rg_node_visible(n->node);
@@ -76,6 +90,7 @@ static void check_revision(struct sim *sim, struct sim_node *n)
     }
     if (status->diverged && !sim->diverged_fine)
         sim_fail(sim, "n%u says that it diverged", n->at + 1);
+    check_stale(sim, n, status);
     free(status);
 }
 

@@ -472,7 +472,7 @@ bool sim_start(struct sim *sim, unsigned at)
     n->generation++;
     io_fill(n);
     lanes_clear(n);
-    n->off = n->fuse.burnt = n->peers_told = false;
+    n->off = n->fuse.burnt = n->peers_told = n->lapsed = false;
     n->frozen = 0;
     n->hung = false;
     n->stopped = n->pump_waits = n->refuses_start = n->ready_checked = false;

@@ -149,6 +149,8 @@ struct sim_node {
     /* for the checks */
     uint64_t seen_index;
     struct rg_rev best_ready; /* most that was visible while ready */
+    bool lapsed;              /* it led without its lease when it was looked at last; fresh_ms: what it said then */
+    uint64_t fresh_ms;
     uint64_t wiped_us;        /* when its disk was lost last */
     bool by_token;            /* it was added by people, with a token of its own */
     uint64_t key;             /* its private key: who has it is who the row means */

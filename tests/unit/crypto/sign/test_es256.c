@@ -1,10 +1,29 @@
 /* crypto/sign/es256: the published vectors, what a signature is bound to, and keys that are none. */
+#include <openssl/crypto.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+
 #include "base/prng.h"
 #include "crypto/digest.h"
 #include "crypto/sign/es256.h"
 #include "tests/lib/check_main.h"
 
 static const char domain[] = "regent-test-1\n";
+
+/* OpenSSL's memory: none, while it fails. */
+static bool fails;
+
+static void *lib_malloc(size_t n, const char *file, int line) { return fails ? NULL : malloc(n); }
+static void *lib_realloc(void *p, size_t n, const char *file, int line) { return fails ? NULL : realloc(p, n); }
+static void lib_free(void *p, const char *file, int line) { free(p); }
+
+/* Before its first use. */
+__attribute__((constructor)) static void take_memory(void)
+{
+    if (CRYPTO_set_mem_functions(lib_malloc, lib_realloc, lib_free) != 1)
+        abort();
+}
 
 static struct rg_es256_key *key_new(void)
 {
@@ -121,4 +140,20 @@ TEST(public_keys)
     memset(spki + 27, 0, 64);
     ck_assert_int_eq(rg_es256_spki_check(rg_span(spki, RG_ES256_SPKI_BYTES)), RG_EINVALID);
     ck_assert_int_eq(rg_es256_verify(rg_span(spki, RG_ES256_SPKI_BYTES), domain, rg_span_str("text"), rs), RG_EINVALID);
+}
+
+/* OpenSSL says what failed first and what that came to: want of memory stands beneath another error. */
+TEST(want_of_memory_beneath_another_error)
+{
+    RG_AUTO(es256_key) struct rg_es256_key *key = key_new();
+    uint8_t rs[64];
+
+    ck_assert_int_eq(rg_es256_sign(key, domain, rg_span_str("text"), rs), RG_OK);
+    ERR_raise(ERR_LIB_EVP, ERR_R_MALLOC_FAILURE);
+    ERR_raise(ERR_LIB_EC, EC_R_POINT_IS_NOT_ON_CURVE);
+    fails = true;
+    ck_assert_int_eq(rg_es256_sign(key, domain, rg_span_str("text"), rs), RG_ENOMEM);
+    fails = false;
+    ck_assert_uint_eq(ERR_peek_error(), 0); /* nothing is left for whoever comes next */
+    ck_assert_int_eq(rg_es256_sign(key, domain, rg_span_str("text"), rs), RG_OK);
 }

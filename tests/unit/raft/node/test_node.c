@@ -7,6 +7,7 @@
 #include "store/db/command.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/node_rig.h"
+#include "tests/lib/trust_rig.h"
 
 /* ---- proposals ---- */
 
@@ -676,4 +677,149 @@ TEST(a_snapshot_on_demand_compacts)
     stop();
     ck_assert_int_eq(make(1), RG_OK);
     ck_assert_uint_eq(rg_node_visible(node).index, 2);
+}
+
+/* ---- how old it may be ---- */
+
+/* Answered whatever the lease says. */
+static void must(enum rg_cmd_kind kind, const char *fields)
+{
+    struct op op = {.calls = 0};
+
+    rg_buf_init(&op.cmd, 4096);
+    rg_cmd_begin(&op.cmd, kind, 1, rg_span_str("t"));
+    fix_put_fields(&op.cmd, fields, fields + strlen(fields), '=', ' ');
+    op.p.cmd = rg_buf_span(&op.cmd);
+    op.p.on_done = op_done;
+    op.p.exempt = true;
+    rg_node_submit(node, &op.p);
+    work();
+    ck_assert_uint_eq(op.calls, 1);
+    ck_assert_int_eq(op.p.err, RG_OK);
+    ck_assert_int_eq(op.p.reply.err, RG_OK);
+    op_free(&op);
+}
+
+static void pass(uint64_t ms)
+{
+    now_us += ms * 1000;
+    rg_node_on_timer(node);
+    work();
+}
+
+/* As node 2 answers the last announcement. */
+static void renew(uint32_t lease_ms)
+{
+    struct rg_msg m;
+
+    ck_assert(sent_last(2, RG_MSG_ANNOUNCE, &m));
+    m = (struct rg_msg){.type = RG_MSG_REPORT, .report = {.term = status().term, .durable = 1, .stamp = m.announce.stamp,
+                                                          .lease_ms = lease_ms}};
+    receive(2, &m);
+    work();
+}
+
+static uint64_t stale_in(uint64_t ms)
+{
+    struct rg_node_status s = status();
+
+    ck_assert(s.leader);
+    return rg_node_stale_ms(&s, now_us / 1000 + ms);
+}
+
+/* Another one may be acknowledging by then: it says how long that may have been so, to the millisecond. */
+TEST(a_leader_without_its_lease_may_be_stale)
+{
+    const struct rg_incarnation none = {{0}}, first = {{1}};
+
+    start(1);
+    must(RG_CMD_INSTANCE_INIT, FIX_INIT);
+    ck_assert_int_eq(hello_of_two(first, none), RG_OK);
+    rg_node_on_up(node, 2);
+    work();
+    pass(700);
+    ck_assert(status().lease_held && stale_in(0) == 0 && stale_in(300) == 0); /* no lease is needed */
+    must(RG_CMD_SETTING_PUT, "name=lease regions=1 lease=1000");
+    ck_assert(!status().lease_held);
+    for (unsigned i = 1; i <= 3; i++) {
+        pass(300);
+        ck_assert_uint_eq(stale_in(0), 300 * i);
+        ck_assert_uint_eq(stale_in(7), 300 * i + 7);
+    }
+    renew(1000);
+    ck_assert(status().lease_held && stale_in(0) == 0 && stale_in(7) == 0);
+    pass(600);
+    ck_assert(status().lease_held && stale_in(0) == 0);
+    pass(600); /* it has lapsed */
+    ck_assert(!status().lease_held);
+    ck_assert_uint_eq(stale_in(0), 600);
+    must(RG_CMD_SETTING_PUT, "name=lease regions=0"); /* and counts until all know that none is needed any more */
+    pass(100);
+    ck_assert(!status().lease_held);
+    ck_assert_uint_eq(stale_in(0), 700);
+    ck_assert_uint_eq(stops, 0);
+}
+
+/* ---- a snapshot that nobody signed for ---- */
+
+static void count_snapshot(void *arg, const char *name, uint64_t size)
+{
+    size_t n = strlen(name);
+
+    *(unsigned *)arg += n > 5 && strcmp(name + n - 5, ".snap") == 0;
+}
+
+static unsigned snapshots(void)
+{
+    unsigned n = 0;
+
+    simdisk_each(disk, count_snapshot, &n);
+    return n;
+}
+
+static void take_snapshot(void)
+{
+    struct op op;
+
+    submit(&op, 0);
+    work();
+    op_free(&op);
+    ck_assert_int_eq(rg_node_snapshot(node), RG_OK);
+    work();
+}
+
+/* As one that a holder of the shared key made would be there. It is no damage: none is set aside, one after the other, until none is left. */
+TEST(a_start_with_a_snapshot_that_proves_nothing_touches_nothing)
+{
+    struct rg_rowkey key;
+    struct fix f = {.at_ms = 1};
+    struct rg_txn *txn;
+    struct op op = {.calls = 0};
+
+    start(1);
+    must(RG_CMD_INSTANCE_INIT, FIX_INIT);
+    f.store = store;
+    rg_buf_init(&f.cmd, 2 * RG_CMD_BYTES_MAX);
+    trust_begin_cmd(&f);
+    op.p.cmd = rg_buf_span(&f.cmd);
+    op.p.on_done = op_done;
+    rg_node_submit(node, &op.p);
+    work();
+    ck_assert_int_eq(op.p.reply.err, RG_OK);
+    rg_buf_deinit(&f.cmd);
+    take_snapshot();
+    ck_assert(rg_rowkey_text(RG_T_SETTING, rg_span_str("lease"), &key));
+    ck_assert_int_eq(rg_txn_begin(store, RG_TXN_WRITE, &txn), RG_OK);
+    ck_assert_int_eq(rg_row_put(txn, rg_rowkey_span(&key), rg_span_str("\x21\x05lease")), RG_OK);
+    ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
+    take_snapshot();
+    ck_assert_uint_eq(snapshots(), 2);
+    stop();
+    for (unsigned i = 0; i < 2; i++) { /* and so the next time */
+        ck_assert_int_eq(make(1), RG_EFOREIGN);
+        ck_assert_msg(strstr(ctx.text, "nobody who may has signed for what it says") != NULL, "%s", ctx.text);
+        ck_assert_uint_eq(snapshots(), 2);
+        node = NULL;
+        stop();
+    }
 }

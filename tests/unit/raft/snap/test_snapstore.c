@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "raft/snap/snapstore.h"
+#include "store/db/rowkey.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/tmpdir.h"
 #include "tests/sim/simlanes.h"
@@ -207,6 +208,48 @@ TEST(taken_at_once)
     ck_assert_int_eq(took.err, RG_OK);
     ck_assert_int_eq(load(&index), RG_OK);
     ck_assert_uint_eq(index, 10);
+}
+
+/* A state of trust level 2 that shows no GENESIS: the snapshot is whole, and proves nothing. */
+static void forge(void)
+{
+    static const uint8_t arn[] = "arn:aws:sso:::instance/ssoins-0";
+    const struct rg_rowkey instance = rg_rowkey_table(RG_T_INSTANCE);
+    RG_AUTO_BUF struct rg_buf row = {.max = 0};
+    struct rg_txn *txn;
+
+    rg_buf_init(&row, 512);
+    rg_tlv_put(&row, RG_F_INSTANCE_ARN, rg_span(arn, sizeof arn - 1));
+    rg_tlv_put_u64(&row, RG_F_TRUST, 2);
+    ck_assert_int_eq(rg_txn_begin(store, RG_TXN_WRITE, &txn), RG_OK);
+    ck_assert_int_eq(rg_row_put(txn, rg_rowkey_span(&instance), rg_buf_span(&row)), RG_OK);
+    rg_txn_mark_applied(txn, ++applied, 3);
+    ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
+}
+
+/* It is not damaged: it is left where it is, and so is the one before, which would show less than was acknowledged. */
+TEST(one_that_proves_nothing_ends_the_start)
+{
+    struct rg_snapfile file;
+    struct rg_applied holds;
+    uint64_t index;
+
+    apply(10);
+    take();
+    forge();
+    take();
+    for (unsigned i = 0; i < 2; i++) { /* and so the next time */
+        ck_assert_int_eq(load(&index), RG_EFOREIGN);
+        ck_assert_ptr_nonnull(strstr(ctx.text, "snapshots/11-3.snap: nobody who may has signed for what it says: "));
+        ck_assert_ptr_nonnull(strstr(ctx.text, "Nothing was changed"));
+        ck_assert(!rg_store_loaded(other, &holds)); /* no spare is left */
+        ck_assert_uint_eq(count_files(), 2);
+        ck_assert_uint_eq(rg_snapstore_aside(snaps), 0);
+        ck_assert(rg_snapstore_latest(snaps, &file));
+        ck_assert_uint_eq(file.index, 11);
+        close_snaps();
+        open_snaps();
+    }
 }
 
 /* How far back the log must reach. */

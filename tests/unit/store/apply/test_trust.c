@@ -308,11 +308,11 @@ TEST(every_bit_of_a_statement_counts)
     ck_assert_uint_eq(fix_settings(&fix).regions, 2);
 }
 
-static enum rg_err setting_at(int64_t cmd_ms, int64_t at_ms, int64_t expires_ms)
+static enum rg_err setting_by(int key, int64_t cmd_ms, int64_t at_ms, int64_t expires_ms)
 {
     static uint64_t nonce;
     struct trust_saying s = {.kind = RG_SAID_SETTING, .genesis = genesis, .at_ms = at_ms, .expires_ms = expires_ms, .nonce = ++nonce << 32,
-                             .signers = {1}, .n = 1};
+                             .signers = {key}, .n = 1};
     RG_AUTO_BUF struct rg_buf fields = {.max = 0};
     RG_AUTO_BUF struct rg_buf said = {.max = 0};
     static const char text[] = "name=durability regions=1 shortage=refuse";
@@ -331,6 +331,8 @@ static enum rg_err setting_at(int64_t cmd_ms, int64_t at_ms, int64_t expires_ms)
     fix.at_ms = was;
     return err;
 }
+
+static enum rg_err setting_at(int64_t cmd_ms, int64_t at_ms, int64_t expires_ms) { return setting_by(1, cmd_ms, at_ms, expires_ms); }
 
 /* The time is the primary's word: it cannot use a statement before its time nor behind it, nor go back to when it was good. */
 TEST(a_statement_has_its_time)
@@ -365,6 +367,88 @@ TEST(used_statements_are_forgotten_in_time)
     ck_assert_uint_eq(fix_rows_under(&fix, "On"), 103 - 64);
     ck_assert_int_eq(setting_at(t + 15 * MINUTE + 1, t + 15 * MINUTE, t + 16 * MINUTE), RG_OK);
     ck_assert_uint_eq(fix_rows_under(&fix, "On"), 4);
+}
+
+/* `n` used ones, as rows, that end at that time. */
+static void put_used(unsigned n, int64_t expires_ms)
+{
+    struct rg_txn *txn;
+
+    ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &txn), RG_OK);
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t memory[64], hash[RG_STATEMENT_HASH_BYTES];
+        struct rg_rowkey key;
+        struct rg_buf row;
+
+        rg_sha256(rg_span(&i, sizeof i), hash);
+        key = rg_rowkey_trust('n', rg_span(hash, sizeof hash));
+        rg_buf_init_over(&row, memory, sizeof memory);
+        rg_tlv_put_u64(&row, RG_F_EXPIRES_MS, (uint64_t)expires_ms);
+        ck_assert_int_eq(rg_row_put(txn, rg_rowkey_span(&key), rg_buf_span(&row)), RG_OK);
+    }
+    ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
+}
+
+/* Full of those that may still come again: who is to be ended cannot keep it so, and what is over keeps nobody out. */
+TEST(used_statements_are_bounded)
+{
+    int64_t t = fix.at_ms, over = t + 35 * MINUTE + 1;
+
+    MUST(let_in("bob", 2, RG_ROLES_ALL, YEAR, 1));
+    put_used(RG_STATEMENTS_MAX - 3, t + 30 * MINUTE);
+    ck_assert_int_eq(setting_at(t, t, t + 60 * MINUTE), RG_OK); /* the last: the GENESIS and bob's are there, too */
+    ck_assert_uint_eq(fix_rows_under(&fix, "On"), RG_STATEMENTS_MAX);
+    ck_assert_int_eq(setting_at(t, t, t + 60 * MINUTE), RG_EQUOTA);
+    ck_assert_int_eq(let_in("carl", 3, RG_ROLES_ALL, YEAR, 1), RG_EQUOTA);
+    MUST(say(RG_CMD_OPERATOR_END, "", RG_SAID_OPERATOR_END, "name=bob", 1));
+    ck_assert_uint_eq(fix_rows_under(&fix, "On"), RG_STATEMENTS_MAX + 1);
+    ck_assert_int_eq(setting_at(over - 1, t, t + 60 * MINUTE), RG_EQUOTA);
+    ck_assert_int_eq(setting_at(over, t, t + 60 * MINUTE), RG_OK);
+    ck_assert_uint_eq(fix_rows_under(&fix, "On"), RG_STATEMENTS_MAX + 2 - 64);
+    ck_assert_int_eq(setting_at(over, t, t + 60 * MINUTE), RG_OK);
+}
+
+/* Whose key ends between the command's time and the statement's: the one of these clocks is ahead, and whoever loads the state asks again
+ * whether he might when he signed. */
+TEST(a_key_that_ends_before_the_statement_begins)
+{
+    int64_t t = fix.at_ms, ends = t + 2 * MINUTE;
+
+    MUST(let_in("bob", 2, RG_ROLE_SETTINGS, ends, 1));
+    ck_assert_int_eq(setting_by(2, t, ends + 1, ends + 60 * MINUTE), RG_EEXPIRED);
+    ck_assert_int_eq(setting_by(2, ends, t + 5 * MINUTE, t + 60 * MINUTE), RG_EEXPIRED);
+    ck_assert_int_eq(setting_by(2, ends + 1, t, t + 60 * MINUTE), RG_EEXPIRED); /* it has ended by the log's time */
+    ck_assert_int_eq(setting_by(1, t, ends + 1, ends + 60 * MINUTE), RG_OK);    /* another one's has not */
+    ck_assert_int_eq(setting_by(2, t, ends, ends + 60 * MINUTE), RG_OK);
+    ck_assert_int_eq(setting_by(2, ends, t, t + 60 * MINUTE), RG_OK);
+}
+
+/* A row that apply writes has each number in its one form; what was signed is compared with it for good. */
+TEST(numbers_are_signed_in_their_one_form)
+{
+    static const uint8_t longer[] = {0x83, 0x00}; /* 3 */
+
+    for (int i = 0; i < 2; i++) {
+        struct trust_saying s = {.kind = RG_SAID_OPERATOR, .genesis = genesis, .at_ms = fix.at_ms, .expires_ms = fix.at_ms + 1000,
+                                 .nonce = 77u + (unsigned)i, .signers = {1}, .n = 1};
+        RG_AUTO_BUF struct rg_buf fields = {.max = 0};
+        RG_AUTO_BUF struct rg_buf said = {.max = 0};
+
+        rg_buf_init(&fields, 512);
+        rg_buf_init(&said, RG_SIGNED_BYTES_MAX);
+        rg_tlv_put_str(&fields, RG_F_NAME, "bob");
+        rg_tlv_put_u64(&fields, RG_F_EXPIRES_MS, (uint64_t)YEAR);
+        rg_tlv_put(&fields, RG_F_PUBLIC_KEY, rg_es256_spki(trust_key(2)));
+        rg_tlv_put(&fields, RG_F_ROLES, rg_span(i == 0 ? longer : (const uint8_t[]){3}, i == 0 ? 2 : 1));
+        s.fields = rg_buf_span(&fields);
+        trust_say(&s, &said);
+        fix_cmd(&fix, RG_CMD_OPERATOR_PUT, "");
+        rg_tlv_put(&fix.cmd, RG_F_STATEMENT, rg_buf_span(&said));
+        if (i == 0)
+            refuse_cmd(RG_EMALFORMED, RG_WHY_STATEMENT);
+        else
+            MUST(fix_apply_bytes(&fix, rg_buf_span(&fix.cmd)));
+    }
 }
 
 TEST(operators_come_and_go)
@@ -402,14 +486,16 @@ TEST(the_root_brings_operators_back)
     MUST(say(RG_CMD_SETTING_PUT, "name=lease regions=0", RG_SAID_SETTING, "name=lease regions=0", 2));
 }
 
-TEST(operators_are_bounded)
+/* Rows as those would be who have ended, until there are `to`. */
+static void put_ended(int from, int to)
 {
+    struct rg_txn *txn;
     char name[16];
 
-    for (int i = 1; i < RG_OPERATORS_MAX; i++) { /* rows as they would be */
+    ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &txn), RG_OK);
+    for (int i = from; i < to; i++) {
         uint8_t hash[32];
         struct rg_rowkey key;
-        struct rg_txn *txn;
         RG_AUTO_BUF struct rg_buf row = {.max = 0};
 
         snprintf(name, sizeof name, "op%d", i);
@@ -419,11 +505,28 @@ TEST(operators_are_bounded)
         trust_operator_fields(&row, name, 7, RG_ROLES_ALL, YEAR);
         rg_tlv_put_str(&row, RG_F_STATUS, "ENDED");
         rg_tlv_put_str(&row, RG_F_STATEMENT, "x");
-        ck_assert_int_eq(rg_txn_begin(fix.store, RG_TXN_WRITE, &txn), RG_OK);
         ck_assert_int_eq(rg_row_put(txn, rg_rowkey_span(&key), rg_buf_span(&row)), RG_OK);
-        ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
     }
-    ck_assert_int_eq(let_in("bob", 2, RG_ROLES_ALL, YEAR, 1), RG_EQUOTA);
+    ck_assert_int_eq(rg_txn_commit(txn), RG_OK);
+}
+
+/* Operators fill the room in a cluster's life, for whoever ended stays; then the root lets in some more, and not without end. */
+TEST(operators_are_bounded)
+{
+    put_ended(1, RG_OPERATORS_MAX - 1);
+    MUST(let_in("bob", 2, RG_ROLES_ALL, YEAR, 1));
+    ck_assert_uint_eq(fix_rows_under(&fix, "Oo"), RG_OPERATORS_MAX);
+    ck_assert_int_eq(let_in("carl", 3, RG_ROLES_ALL, YEAR, 1), RG_EQUOTA);
+    ck_assert_int_eq(fix.reply.why, RG_WHY_LIMIT);
+    MUST(let_in("carl", 3, RG_ROLES_ALL, YEAR, TRUST_ROOT));
+    ck_assert_int_eq(let_in("dora", 4, RG_ROLES_ALL, YEAR, 3), RG_EQUOTA); /* whom the root let in is not the root */
+    put_ended(RG_OPERATORS_MAX, RG_OPERATORS_ROOT_MAX - 3);
+    MUST(let_in("dora", 4, RG_ROLES_ALL, YEAR, TRUST_ROOT));
+    ck_assert_uint_eq(fix_rows_under(&fix, "Oo"), RG_OPERATORS_ROOT_MAX - 1);
+    MUST(let_in("eva", 5, RG_ROLES_ALL, YEAR, TRUST_ROOT));
+    ck_assert_int_eq(let_in("fred", 6, RG_ROLES_ALL, YEAR, TRUST_ROOT), RG_EQUOTA);
+    ck_assert_int_eq(fix.reply.why, RG_WHY_LIMIT);
+    MUST(say(RG_CMD_OPERATOR_END, "", RG_SAID_OPERATOR_END, "name=eva", 1)); /* ends as ever */
     fix_empty(fix.store); /* what was put by hand proves nothing */
     fix.index = 0;
     fix_must(&fix, RG_CMD_INSTANCE_INIT, FIX_INIT);

@@ -264,6 +264,21 @@ TEST(nobody_ends_an_operator_without_a_statement)
     expect_no(NULL, "its statements is none");
 }
 
+/* As many as apply takes, and not one more. */
+TEST(all_operators_that_there_may_be)
+{
+    struct rg_errctx ctx = {.text = ""};
+    char name[16];
+
+    for (int key = 4; key <= RG_OPERATORS_ROOT_MAX; key++) { /* ann, bob and carl are there */
+        snprintf(name, sizeof name, "op%d", key);
+        let_in(name, key, key <= RG_OPERATORS_MAX ? 1 : TRUST_ROOT);
+    }
+    ck_assert_msg(check(NULL, &ctx) == RG_OK, "%s", ctx.text);
+    put_operator(RG_OPERATORS_ROOT_MAX + 1, "mallory", 2, RG_ROLES_ALL);
+    expect_no(NULL, "too many operators");
+}
+
 /* Two who let each other in, with genuine signatures: nobody of the GENESIS has a part in it. */
 TEST(a_circle_of_operators)
 {

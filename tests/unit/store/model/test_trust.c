@@ -69,3 +69,45 @@ TEST(a_nodes_digest)
     ck_assert(rg_trust_kept_row(rg_rowkey_span(&two), rg_buf_span(&row), kept));
     ck_assert_mem_ne(first, kept, sizeof kept);
 }
+
+/* A number has one form: a row that is written again has that one, and would not be what was signed. */
+TEST(numbers_have_one_form)
+{
+    static const struct {
+        unsigned kind;
+        uint32_t field;
+    } numbers[] = {
+        {RG_SAID_OPERATOR, RG_F_EXPIRES_MS}, {RG_SAID_OPERATOR, RG_F_ROLES},    {RG_SAID_GENESIS, RG_F_EXPIRES_MS},
+        {RG_SAID_GENESIS, RG_F_ROLES},       {RG_SAID_SETTING, RG_F_REGIONS},   {RG_SAID_SETTING, RG_F_LEASE_MS},
+        {RG_SAID_ADMIT, RG_F_NODE_ID},
+    };
+    static const struct {
+        bool good;
+        size_t n;
+        uint8_t bytes[12];
+    } forms[] = {
+        {true, 1, {0x00}},
+        {true, 1, {0x03}},
+        {true, 2, {0x83, 0x01}},
+        {true, 10, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}},
+        {false, 0, {0}},
+        {false, 2, {0x83, 0x00}},
+        {false, 2, {0x80, 0x00}},
+        {false, 3, {0x83, 0x81, 0x00}},
+        {false, 10, {0x83, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00}},
+        {false, 1, {0x83}},
+        {false, 2, {0x03, 0x00}},
+        {false, 11, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}},
+    };
+
+    for (size_t i = 0; i < RG_LEN(numbers); i++)
+        for (size_t k = 0; k < RG_LEN(forms); k++) {
+            uint8_t memory[64];
+            struct rg_buf fields;
+
+            rg_buf_init_over(&fields, memory, sizeof memory);
+            rg_tlv_put(&fields, numbers[i].field, rg_span(forms[k].bytes, forms[k].n));
+            ck_assert_msg(rg_said_covers(numbers[i].kind, rg_buf_span(&fields), rg_buf_span(&fields)) == forms[k].good,
+                          "%s, field %u, form %zu", rg_said_name(numbers[i].kind), (unsigned)numbers[i].field, k);
+        }
+}
