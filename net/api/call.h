@@ -45,6 +45,7 @@ struct rg_call {
     void (*then)(struct rg_call *call); /* rg_call_propose's continuation */
     void (*again)(struct rg_call *call); /* to run once more when the write met RG_ESTALE */
     unsigned attempts;
+    bool wrote;                       /* a proposal of it is in the log, or was */
     struct rg_proposal proposal;
     struct rg_wait wait;
     struct rg_task task;

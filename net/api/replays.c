@@ -111,3 +111,14 @@ enum rg_err rg_replays_add(struct rg_replays *r, const uint8_t tag[RG_REPLAY_TAG
     pthread_mutex_unlock(&r->mutex);
     return err;
 }
+
+void rg_replays_forget(struct rg_replays *r, const uint8_t tag[RG_REPLAY_TAG_BYTES])
+{
+    struct rg_replay *place;
+
+    pthread_mutex_lock(&r->mutex);
+    place = r->cap > 0 ? place_of(r, tag) : NULL;
+    if (place != NULL && place->until_s != 0)
+        place->until_s = 1; /* over: it may be taken again, and goes with the next rebuild */
+    pthread_mutex_unlock(&r->mutex);
+}

@@ -29,5 +29,7 @@ void rg_replays_deinit(struct rg_replays *replays);
  * RG_ECONFLICT: it was noted before. RG_EBUSY: too many are noted to forget none. RG_ENOMEM. Then nothing is noted.
  */
 RG_MUST enum rg_err rg_replays_add(struct rg_replays *replays, const uint8_t tag[RG_REPLAY_TAG_BYTES], int64_t until_s, int64_t now_s);
+/** It was noted, and nothing came of it: it may be taken again. */
+void rg_replays_forget(struct rg_replays *replays, const uint8_t tag[RG_REPLAY_TAG_BYTES]);
 
 #endif

@@ -205,6 +205,23 @@ static bool propose_degraded(struct rg_call *call, unsigned reachable)
     return call->cmd.err == RG_OK;
 }
 
+/* Nothing of the call was written, or can be: raft/batch.h. */
+static bool in_vain(const struct rg_call *call)
+{
+    switch (call->proposal.err) {
+    case RG_ENOTPRIMARY:
+    case RG_EBUSY:
+    case RG_EPAUSED:
+    case RG_ESHORTAGE:
+    case RG_ELEASE:
+    case RG_ESTATEFULL:
+    case RG_EDISKFULL:
+        return call->proposal.rev.index == 0 && !call->wrote && !call->queue;
+    default:
+        return false;
+    }
+}
+
 static void propose_run(struct rg_call *call)
 {
     struct rg_proposal *p = &call->proposal;
@@ -215,6 +232,9 @@ static void propose_run(struct rg_call *call)
         call->api->config.node.submit(call->api->config.node.arg, p);
         return;
     }
+    if (call->is_signed && in_vain(call)) /* the same bytes may be shown again: the answer says to try again */
+        rg_replays_forget(&call->api->replays, call->signature);
+    call->wrote |= p->rev.index != 0;
     if (p->err == RG_OK || p->err == RG_EREPLICATION)
         call->read_rev = p->rev;
     if (p->err == RG_OK || (p->err == RG_EREPLICATION && p->reply.err != RG_OK)) {

@@ -306,13 +306,38 @@ static void withdrawn(struct rg_call *call)
     answer(call, "REMOVED");
 }
 
+/* The member that it was given stays. */
+static void kept(struct rg_call *call)
+{
+    const struct letting *l = call->state;
+
+    if (call->proposal.reply.err) {
+        rg_call_fail(call, call->proposal.reply.err, NULL);
+        return;
+    }
+    rg_log_info(call->api->config.log, "node.returns_not", "id=%llu region=%s by=%s", (unsigned long long)l->id, l->region, call->caller);
+    answer(call, "MEMBER");
+}
+
 static void withdraw_try(struct rg_call *call)
 {
     struct letting *l = call->state;
     struct rg_region region;
     struct rg_node_row row;
+    struct rg_txn *txn;
     bool asks;
 
+    if (rg_call_txn(call, &txn) != RG_OK)
+        return;
+    if (rg_node_row_get(txn, l->id, &row) == RG_OK && row.returns.n > 0 && !rg_node_row_gone(txn, l->id)) { /* the approval alone */
+        snprintf(l->region, sizeof l->region, "%.*s", RG_SPAN_ARG(row.region));
+        row.returns = rg_span(NULL, 0);
+        rg_cmd_begin(&call->cmd, RG_CMD_NODE_PUT, call->now_ms, rg_call_by(call));
+        rg_node_row_put(&call->cmd, &row);
+        call->again = withdraw_try;
+        rg_call_propose(call, kept);
+        return;
+    }
     if (!find(call, &row))
         return;
     asks = rg_node_row_asks(&row);

@@ -29,6 +29,19 @@ TEST(once_for_as_long_as_it_is_good)
     ck_assert_int_eq(add(0, 1300, 1000), RG_ECONFLICT);
 }
 
+TEST(what_came_to_nothing_may_come_again)
+{
+    uint8_t tag[RG_REPLAY_TAG_BYTES] = {1};
+
+    rg_replays_forget(&r, tag); /* of none */
+    ck_assert_int_eq(add(1, 1300, 1000), RG_OK);
+    ck_assert_int_eq(add(2, 1300, 1000), RG_OK);
+    rg_replays_forget(&r, tag);
+    ck_assert_int_eq(add(1, 1300, 1000), RG_OK);
+    ck_assert_int_eq(add(1, 1300, 1000), RG_ECONFLICT);
+    ck_assert_int_eq(add(2, 1300, 1000), RG_ECONFLICT);
+}
+
 TEST(many_are_told_apart_and_forgotten)
 {
     for (uint64_t i = 0; i < 50000; i++)

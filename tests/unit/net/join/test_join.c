@@ -710,6 +710,22 @@ TEST(an_old_key_of_a_line_is_good_for_nothing_by_itself)
     check(&a, 400, "four groups");
     approve(&a, 4, fingerprint);
     check(&a, 200, "MAY_RETURN");
+    ask(&a, "DELETE", "/v1/nodes/4", ""); /* a mistake: taken back, and node 4 stays what it is */
+    check(&a, 200, "MEMBER");
+    later();
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));
+    check(&a, 403, says);
+    ask(&a, "DELETE", "/v1/nodes/4", "");
+    check(&a, 409, "does not ask");
+    approve(&a, 4, fingerprint);
+    check(&a, 200, "MAY_RETURN");
+    back_link = "one.example:3"; /* the key was approved, and not another node's name */
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));
+    check(&a, 409, NULL);
+    back_link = "10.0.0.9:9443";
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", INT64_MIN, rg_buf_span(&key)));
+    check(&a, 403, "at:");
+    later();
     post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));
     ck_assert_int_eq(json_integer_value(json_object_get(a.json, "nodeId")), 5);
     check(&a, 200, NULL);
