@@ -54,10 +54,10 @@ bool rg_gone_answer(const struct rg_gone_place *place, const char *ours, struct 
     bool blank = gone == NULL && rg_json_flag(json, "empty");
     bool good = t.node != 0 && (gone != NULL || blank) && cluster != NULL && strcmp(cluster, ours) == 0;
 
-    if (good && blank && !is_at(place, t.node))
-        good = false;
     if (good)
         t.row = blank ? RG_GONE_BLANK : rg_gone_of(rg_span_str(gone));
+    if (t.row == RG_GONE_BLANK && !is_at(place, t.node)) /* in whatever words */
+        good = false;
     if (good && history != NULL && strlen(history) == 2 * sizeof t.history.b && !rg_unhex(t.history.b, history, sizeof t.history.b))
         good = false;
     json_decref(json);

@@ -24,6 +24,8 @@ static const struct {
     {"{\"cluster\":\"c\",\"node\":7,\"empty\":true}", 7, RG_GONE_BLANK, false},
     {"{\"cluster\":\"c\",\"node\":9,\"empty\":true}", 0, RG_GONE_NOT, false}, /* another one's id */
     {"{\"cluster\":\"c\",\"node\":1,\"empty\":true}", 0, RG_GONE_NOT, false},
+    {"{\"cluster\":\"c\",\"node\":9,\"gone\":\"blank\"}", 0, RG_GONE_NOT, false}, /* nor as if it were a row */
+    {"{\"cluster\":\"c\",\"node\":7,\"gone\":\"blank\"}", 7, RG_GONE_BLANK, false},
     {"{\"cluster\":\"c\",\"node\":0,\"empty\":true}", 0, RG_GONE_NOT, false}, /* where nobody more is to be found */
     {"{\"cluster\":\"c\",\"node\":2,\"empty\":false}", 0, RG_GONE_NOT, false},
     {"{\"cluster\":\"c\",\"node\":2}", 0, RG_GONE_NOT, false},

@@ -459,6 +459,26 @@ LOOP(what_does_not_verify_is_not_kept, 2)
     ck_assert_uint_eq(offset, 0);
 }
 
+/* Whole, and what was offered: nobody who may has signed for what it says, and it is not served for a moment. */
+TEST(one_that_proves_nothing_is_not_taken_of_a_peer)
+{
+    struct rg_snapfile file, latest;
+    RG_AUTO_MEM uint8_t *bytes = NULL;
+    uint64_t offset;
+
+    forge();
+    bytes = snapshot_bytes(&file);
+    ck_assert_int_eq(rg_snapstore_receive_begin(snaps, &file, &offset, &ctx), RG_OK);
+    receive(bytes, &file, 0, file.size);
+    ck_assert_int_eq(rg_snapstore_receive_finish(snaps, other, 0, on_finished, NULL), RG_OK);
+    simlanes_drain(&lanes);
+    ck_assert_int_eq(finished.err, RG_EPEER);
+    ck_assert_ptr_nonnull(strstr(finished.text, "nobody who may has signed for what it says"));
+    rg_snapstore_receive_abort(snaps);
+    ck_assert(!rg_snapstore_latest(snaps, &latest));
+    ck_assert_uint_eq(count_files(), 0);
+}
+
 TEST(aborting_in_the_middle)
 {
     struct rg_snapfile file;
