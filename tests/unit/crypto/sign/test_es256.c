@@ -11,11 +11,13 @@
 
 static const char domain[] = "regent-test-1\n";
 
-/* OpenSSL's memory: none, while it fails. */
+/* OpenSSL's memory: none, while it fails; or none for one request, the fails_at-th from now on. */
 static bool fails;
+static unsigned fails_at, requests;
 
-static void *lib_malloc(size_t n, const char *file, int line) { return fails ? NULL : malloc(n); }
-static void *lib_realloc(void *p, size_t n, const char *file, int line) { return fails ? NULL : realloc(p, n); }
+static bool refused(void) { return fails || ++requests == fails_at; }
+static void *lib_malloc(size_t n, const char *file, int line) { return refused() ? NULL : malloc(n); }
+static void *lib_realloc(void *p, size_t n, const char *file, int line) { return refused() ? NULL : realloc(p, n); }
 static void lib_free(void *p, const char *file, int line) { free(p); }
 
 /* Before its first use. */
@@ -140,6 +142,47 @@ TEST(public_keys)
     memset(spki + 27, 0, 64);
     ck_assert_int_eq(rg_es256_spki_check(rg_span(spki, RG_ES256_SPKI_BYTES)), RG_EINVALID);
     ck_assert_int_eq(rg_es256_verify(rg_span(spki, RG_ES256_SPKI_BYTES), domain, rg_span_str("text"), rs), RG_EINVALID);
+}
+
+/* What is right stays right and what is wrong stays wrong, whichever request is refused, or the answer is that there is no memory: every node
+ * must decide the same. How many requests were refused at all. */
+static unsigned refuse_each(struct rg_span spki, struct rg_span text, const uint8_t rs[64], enum rg_err want)
+{
+    unsigned refusals = 0, wants = 0;
+
+    for (unsigned at = 1;; at++) {
+        enum rg_err err;
+
+        requests = 0;
+        fails_at = at;
+        err = rg_es256_verify(spki, domain, text, rs);
+        fails_at = 0;
+        ck_assert_msg(err == want || err == RG_ENOMEM, "request %u: %s, not %s", at, rg_err_symbol(err), rg_err_symbol(want));
+        ck_assert_uint_eq(ERR_peek_error(), 0);
+        if (requests < at)
+            break;
+        refusals++;
+        wants += err == RG_ENOMEM;
+    }
+    ck_assert_uint_gt(wants, 0);
+    fails = true;
+    ck_assert_int_eq(rg_es256_verify(spki, domain, text, rs), RG_ENOMEM);
+    fails = false;
+    return refusals;
+}
+
+TEST(verify_under_want_of_memory)
+{
+    RG_AUTO(es256_key) struct rg_es256_key *key = key_new();
+    uint8_t spki[RG_ES256_SPKI_BYTES], rs[64];
+
+    memcpy(spki, rg_es256_spki(key).p, sizeof spki);
+    ck_assert_int_eq(rg_es256_sign(key, domain, rg_span_str("text"), rs), RG_OK);
+    ck_assert_uint_gt(refuse_each(rg_es256_spki(key), rg_span_str("text"), rs, RG_OK), 10);
+    ck_assert_uint_gt(refuse_each(rg_es256_spki(key), rg_span_str("other"), rs, RG_EBADSIG), 10);
+    spki[90] ^= 1; /* not on the curve */
+    ck_assert_uint_gt(refuse_each(rg_span(spki, sizeof spki), rg_span_str("text"), rs, RG_EINVALID), 10);
+    ck_assert_int_eq(rg_es256_verify(rg_span(spki, sizeof spki), domain, rg_span_str("text"), rs), RG_EINVALID);
 }
 
 /* OpenSSL says what failed first and what that came to: want of memory stands beneath another error. */
