@@ -225,6 +225,8 @@ struct rg_node_status {
     struct rg_settings settings; /* as applied here */
     uint32_t regions, regions_reachable; /* other regions that count */
     bool lease_held, lease_settled; /* settled: every member knows the lease's terms */
+    uint64_t lease_until_ms; /* monotonic: it leads, and holds the lease until then whatever becomes of its thread; UINT64_MAX: none is
+                              * needed; 0: it does not lead, or never held it */
     bool members_settled;    /* primary: every member has the configuration in force */
     bool members_known;      /* primary: so many regions have it that no promotion misses a member: a new one may count */
     uint64_t degraded;       /* writes acknowledged with fewer regions than the policy wants, as applied here */
@@ -244,7 +246,7 @@ struct rg_node_status {
 };
 /** Copy of the status as of the last pump. From any thread. */
 void rg_node_status_copy(struct rg_node *node, struct rg_node_status *ret_status);
-/** How stale what this node shows may be, by that status: 0 where it leads (and holds the lease, if there is one) and its thread turns;
+/** How stale what this node shows may be, by that status: 0 where it leads, its thread turns, and the lease runs, if one is needed;
  * UINT64_MAX: not known. No clock is asked. */
 uint64_t rg_node_stale_ms(const struct rg_node_status *status, uint64_t now_ms);
 /** Revision visible here now (one atomic read). From any thread. */

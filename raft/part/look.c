@@ -182,10 +182,18 @@ bool node_members_known(const struct rg_node *node, const struct rg_spread *spre
     return rg_spread_durable(spread, node->state.config_index, true) >= RG_MIN(need, rg_spread_counting(spread));
 }
 
+uint64_t node_lease_until_ms(const struct rg_node *node, const struct rg_spread *spread)
+{
+    uint64_t until_ms = rg_spread_renewed_until_ms(spread, RG_BUG(lease_unneeded) ? 0 : node_lease_needed(node, spread));
+
+    RG_ASSERT(spread->n <= node->n_peers);
+    RG_ASSERT(until_ms == UINT64_MAX || until_ms <= node_now_ms(node) + RG_LEASE_MS_MAX);
+    return until_ms;
+}
+
 bool node_lease_held(const struct rg_node *node, const struct rg_spread *spread)
 {
-    RG_ASSERT(spread->n <= node->n_peers);
-    return RG_BUG(lease_unneeded) || rg_spread_renewed(spread, node_now_ms(node)) >= node_lease_needed(node, spread);
+    return node_lease_until_ms(node, spread) > node_now_ms(node);
 }
 
 /* ---- and as a region does ---- */

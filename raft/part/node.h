@@ -122,6 +122,8 @@ uint32_t node_lease_needed(const struct rg_node *node, const struct rg_spread *s
 bool node_lease_settled(const struct rg_node *node, const struct rg_spread *spread);
 /** Whether as many regions have the configuration in force as every promotion meets one of. */
 bool node_members_known(const struct rg_node *node, const struct rg_spread *spread);
+/** Until when as many have renewed; UINT64_MAX: none is needed. */
+uint64_t node_lease_until_ms(const struct rg_node *node, const struct rg_spread *spread);
 bool node_lease_held(const struct rg_node *node, const struct rg_spread *spread);
 /** Of what was granted to others than `ceded` (0: to all). */
 uint64_t node_lease_left(const struct rg_node *node, uint64_t ceded);

@@ -80,13 +80,21 @@ uint32_t rg_spread_reachable(const struct rg_spread *s)
     return n;
 }
 
-uint32_t rg_spread_renewed(const struct rg_spread *s, uint64_t now_ms)
+uint64_t rg_spread_renewed_until_ms(const struct rg_spread *s, uint32_t need)
 {
-    uint32_t n = 0;
+    uint64_t until_ms = 0;
 
     RG_ASSERT(s->n <= RG_PEERS_MAX);
-    for (size_t i = 0; i < s->n; i++)
-        n += s->counts[i] && s->lease_until_ms[i] > now_ms;
-    RG_ASSERT(n <= s->n);
-    return n;
+    if (need == 0)
+        return UINT64_MAX;
+    for (size_t i = 0; i < s->n; i++) { /* the latest moment that as many outlast: it is the end of one of them */
+        uint32_t n = 0;
+
+        for (size_t k = 0; k < s->n; k++)
+            n += s->counts[k] && s->lease_until_ms[k] >= s->lease_until_ms[i];
+        if (s->counts[i] && n >= need)
+            until_ms = RG_MAX(until_ms, s->lease_until_ms[i]);
+    }
+    RG_ASSERT(until_ms == 0 || need <= s->n);
+    return until_ms;
 }

@@ -30,7 +30,7 @@ uint32_t rg_spread_durable(const struct rg_spread *spread, uint64_t index, bool 
 /** How many count, and those of them that are reachable. */
 uint32_t rg_spread_counting(const struct rg_spread *spread);
 uint32_t rg_spread_reachable(const struct rg_spread *spread);
-/** How many that count have renewed a lease that still runs. */
-uint32_t rg_spread_renewed(const struct rg_spread *spread, uint64_t now_ms);
+/** Until when so many regions that count have renewed the lease; 0: never so many have. UINT64_MAX: none is needed. */
+uint64_t rg_spread_renewed_until_ms(const struct rg_spread *spread, uint32_t need);
 
 #endif

@@ -7,7 +7,7 @@
 _Static_assert(sizeof ((struct rg_node_status *)0)->snapshot_text >= sizeof ((struct node_snap *)0)->refused_text, "said whole");
 _Static_assert(sizeof ((struct rg_node_status *)0)->refusing_region == sizeof ((struct rg_meta *)0)->region, "copied whole");
 
-enum { LEADER_TURNS_MS = 2000 }; /* it announces several times as often */
+enum { LEADER_TURNS_MS = 2000 }; /* it announces several times as often; without a lease, what it last said of itself counts so long */
 
 /* ---- lags ---- */
 
@@ -190,7 +190,8 @@ static void publish_regions(struct rg_node *node, struct rg_node_status *s)
     s->regions = rg_spread_counting(&r);
     s->regions_reachable = rg_spread_reachable(&r);
     s->lease_settled = !node->leading || node_lease_settled(node, &r);
-    s->lease_held = node->leading && node_lease_held(node, &r);
+    s->lease_until_ms = node->leading ? node_lease_until_ms(node, &r) : 0;
+    s->lease_held = s->lease_until_ms > node_now_ms(node);
     s->members_settled = node->leading && !node->state.config_pending && rg_binding_whole(&node->members) &&
                          r.least_durable >= node->state.config_index;
     s->degraded_open = node->leading && node->lease.degraded > 0 &&
@@ -242,7 +243,7 @@ uint64_t rg_node_stale_ms(const struct rg_node_status *status, uint64_t now_ms)
 
     if (status->fresh_ms == 0)
         return UINT64_MAX;
-    return status->leader && status->lease_held && stale < LEADER_TURNS_MS ? 0 : stale;
+    return status->leader && status->lease_held && now_ms < status->lease_until_ms && stale < LEADER_TURNS_MS ? 0 : stale;
 }
 
 /* It is copied in each turn, and a place for a peer that is not there would cost as much as one that is. */

@@ -64,8 +64,11 @@ static void check_gate(struct sim *sim, struct sim_node *n)
 /* Who leads without its lease says that others may be ahead of it, from the moment on that it lapsed. */
 static void check_stale(struct sim *sim, struct sim_node *n, const struct rg_node_status *status)
 {
-    bool lapsed = status->leader && !status->lease_held;
+    bool lapsed = status->leader && !status->lease_held, runs = status->lease_held && status->lease_until_ms != UINT64_MAX;
 
+    if (runs && rg_node_stale_ms(status, RG_MAX(status->lease_until_ms, status->fresh_ms + 1)) == 0)
+        sim_fail(sim, "n%u's lease runs until %llu ms, and it says that nothing can be newer then", n->at + 1,
+                 (unsigned long long)status->lease_until_ms);
     if (lapsed && rg_node_stale_ms(status, status->fresh_ms + 1) == 0)
         sim_fail(sim, "n%u leads without its lease, and says that nothing is newer", n->at + 1);
     if (lapsed && n->lapsed && status->fresh_ms > n->fresh_ms)

@@ -232,10 +232,17 @@ TEST(an_answer_says_how_old_it_may_be)
     struct answer a;
 
     API_STATUS(lease_held, true);
+    API_STATUS(lease_until_ms, UINT64_MAX);
     ask(&a, "POST", "/v1/check", CHECK); /* at the primary */
     ck_assert_int_eq(a.status, 200);
     ck_assert_int_eq(stale_of(&a), 0);
     ck_assert_int_eq(json_integer_value(json_object_get(a.json, "stale_ms")), 0);
+    answer_free(&a);
+    API_STATUS(lease_until_ms, af_now_ms() - 1); /* it held a lease, which has ended since; its thread has not turned */
+    API_STATUS(fresh_ms, af_now_ms() - 50);
+    ask(&a, "POST", "/v1/check", CHECK);
+    ck_assert_int_eq(a.status, 200);
+    ck_assert_int_ge(stale_of(&a), 50);
     answer_free(&a);
     be_replica(af_now_ms() - 7000);
     ask(&a, "POST", "/v1/check", CHECK);

@@ -731,6 +731,7 @@ static uint64_t stale_in(uint64_t ms)
 TEST(a_leader_without_its_lease_may_be_stale)
 {
     const struct rg_incarnation none = {{0}}, first = {{1}};
+    uint64_t left;
 
     start(1);
     must(RG_CMD_INSTANCE_INIT, FIX_INIT);
@@ -739,6 +740,7 @@ TEST(a_leader_without_its_lease_may_be_stale)
     work();
     pass(700);
     ck_assert(status().lease_held && stale_in(0) == 0 && stale_in(300) == 0); /* no lease is needed */
+    ck_assert(status().lease_until_ms == UINT64_MAX && stale_in(1999) == 0 && stale_in(2000) == 2000);
     must(RG_CMD_SETTING_PUT, "name=lease regions=1 lease=1000");
     ck_assert(!status().lease_held);
     for (unsigned i = 1; i <= 3; i++) {
@@ -748,6 +750,11 @@ TEST(a_leader_without_its_lease_may_be_stale)
     }
     renew(1000);
     ck_assert(status().lease_held && stale_in(0) == 0 && stale_in(7) == 0);
+    left = status().lease_until_ms - now_us / 1000; /* its thread may hang from here on: the lease runs, and ends, without it */
+    ck_assert_uint_le(left, 1000);
+    ck_assert_uint_gt(left, 600);
+    ck_assert_uint_eq(stale_in(left - 1), 0);
+    ck_assert_uint_eq(stale_in(left), left);
     pass(600);
     ck_assert(status().lease_held && stale_in(0) == 0);
     pass(600); /* it has lapsed */

@@ -39,8 +39,9 @@ TEST(regions_are_counted_once_and_our_own_never)
     ck_assert_uint_eq(rg_spread_durable(&s, 16, true), 1);
     ck_assert_uint_eq(rg_spread_durable(&s, 15, true), 2);
     ck_assert_uint_eq(rg_spread_durable(&s, 21, true), 0);
-    ck_assert_uint_eq(rg_spread_renewed(&s, 99), 1);
-    ck_assert_uint_eq(rg_spread_renewed(&s, 100), 0);
+    ck_assert_uint_eq(rg_spread_renewed_until_ms(&s, 1), 100);
+    ck_assert_uint_eq(rg_spread_renewed_until_ms(&s, 2), 0); /* b never has */
+    ck_assert_uint_eq(rg_spread_renewed_until_ms(&s, 0), UINT64_MAX);
 }
 
 TEST(a_node_that_does_not_count_gives_its_region_nothing)
@@ -51,7 +52,7 @@ TEST(a_node_that_does_not_count_gives_its_region_nothing)
     ck_assert_uint_eq(s.whole[0], 10);
     ck_assert_uint_eq(rg_spread_durable(&s, 50, false), 1);
     ck_assert_uint_eq(rg_spread_durable(&s, 50, true), 0);
-    ck_assert_uint_eq(rg_spread_renewed(&s, 500), 0);
+    ck_assert_uint_eq(rg_spread_renewed_until_ms(&s, 1), 100);
 }
 
 TEST(as_many_regions_as_there_can_be_peers)
@@ -66,4 +67,20 @@ TEST(as_many_regions_as_there_can_be_peers)
     }
     ck_assert_uint_eq(rg_spread_counting(&s), RG_PEERS_MAX);
     ck_assert_uint_eq(rg_spread_durable(&s, RG_PEERS_MAX / 2, true), RG_PEERS_MAX / 2);
+    for (uint32_t need = 1; need <= RG_PEERS_MAX; need++)
+        ck_assert_uint_eq(rg_spread_renewed_until_ms(&s, need), RG_PEERS_MAX - need);
+    ck_assert_uint_eq(rg_spread_renewed_until_ms(&s, RG_PEERS_MAX + 1), 0);
+}
+
+/* Of several that end at once, as many run until then. */
+TEST(leases_that_end_together)
+{
+    rg_spread_init(&s);
+    add("a", 1, true, true, 500);
+    add("b", 1, true, true, 500);
+    add("c", 1, true, true, 700);
+    ck_assert_uint_eq(rg_spread_renewed_until_ms(&s, 1), 700);
+    ck_assert_uint_eq(rg_spread_renewed_until_ms(&s, 2), 500);
+    ck_assert_uint_eq(rg_spread_renewed_until_ms(&s, 3), 500);
+    ck_assert_uint_eq(rg_spread_renewed_until_ms(&s, 4), 0);
 }
