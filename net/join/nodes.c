@@ -60,7 +60,11 @@ static void put_node(struct rg_call *call, struct rg_json_writer *j, const struc
     }
     rg_json_span_if_any(j, "from", row->from);
     rg_json_span_if_any(j, "release", row->release);
-    rg_json_span_if_any(j, "returns", row->returns); /* the key that may come back in its place */
+    if (rg_node_row_may_return(row, call->now_ms)) { /* the key that may come back in its place */
+        rg_json_span(j, "returns", row->returns);
+        if (row->returns_until_ms > 0)
+            rg_json_time(j, "returnsUntil", row->returns_until_ms);
+    }
     if (row->old_id != 0)
         rg_json_u64(j, "oldId", row->old_id);
     if (rg_span_is(row->status, "PREPARED") && !row->rejoin && call->api->config.request_ms > 0)
@@ -223,6 +227,7 @@ static void approve_return(struct rg_call *call, struct rg_node_row *row)
     }
     snprintf(l->region, sizeof l->region, "%.*s", RG_SPAN_ARG(row->region));
     row->returns = rg_span_str(l->fingerprint);
+    row->returns_until_ms = call->api->config.request_ms > 0 ? call->now_ms + call->api->config.request_ms : 0;
     rg_cmd_begin(&call->cmd, RG_CMD_NODE_PUT, call->now_ms, rg_call_by(call));
     rg_node_row_put(&call->cmd, row);
     rg_call_propose(call, returns);

@@ -102,7 +102,7 @@ static enum rg_err check_line(struct rg_call *call, struct rg_txn *txn, const st
     rg_pki_fingerprint(j->proof_key, fingerprint);
     snprintf(named, sizeof named, "%.*s", RG_SPAN_ARG(head.returns));
     asked = (struct rg_node_row){.id = j->old_id, .link = rg_span_str(j->link), .url = rg_span_str(j->url)};
-    if (rg_pki_fingerprint_is(named, j->proof_key)) { /* who approved it saw its key, and not where it says that it is */
+    if (rg_node_row_may_return(&head, call->now_ms) && rg_pki_fingerprint_is(named, j->proof_key)) { /* its key was seen, not its place */
         err = join_check_local(call, j, ctx);
         return err ? err : join_check_free(txn, &asked, head.id, ctx);
     }

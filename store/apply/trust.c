@@ -308,7 +308,7 @@ static enum rg_err keys_may(struct rg_fsm *f, struct rg_span old)
 
     RG_ASSERT(old.n > 0);
     RG_ASSERT(f->level == 2);
-    if (rg_tlv_get(now, RG_F_RETURNS, &key) && !stays(old, now, RG_F_RETURNS))
+    if (rg_tlv_get(now, RG_F_RETURNS, &key) && (!stays(old, now, RG_F_RETURNS) || !stays(old, now, RG_F_EXPIRES_MS)))
         return wrong(f, RG_ESTATEMENT);
     return stays(old, now, RG_F_ADMITTED) ? RG_OK : rg_fsm_demand(f, RG_SAID_ADMIT);
 }

@@ -19,6 +19,7 @@ static const struct rg_row_member members[] = {
     [RG_F_FROM] = RG_ROW(struct rg_node_row, from),
     [RG_F_RELEASE] = RG_ROW(struct rg_node_row, release),
     [RG_F_RETURNS] = RG_ROW(struct rg_node_row, returns),
+    [RG_F_EXPIRES_MS] = RG_ROW(struct rg_node_row, returns_until_ms),
     [RG_F_PROVEN] = RG_ROW(struct rg_node_row, proven),
 };
 _Static_assert(RG_NODE_ID_MAX == 1023, "an epoch's number is congruent to its node's id modulo 1024");
@@ -31,6 +32,13 @@ bool rg_node_row_asks(const struct rg_node_row *row)
     RG_ASSERT(row->id >= 1);
     RG_ASSERT(row->status.n > 0);
     return prepared && !row->rejoin && row->admitted.n != RG_NODE_KEY_BYTES;
+}
+
+bool rg_node_row_may_return(const struct rg_node_row *row, int64_t wall_ms)
+{
+    RG_ASSERT(row->id >= 1);
+    RG_ASSERT(row->id <= RG_NODE_ID_MAX);
+    return row->returns.n > 0 && (row->returns_until_ms == 0 || wall_ms <= row->returns_until_ms);
 }
 
 static bool id_ok(uint64_t id) { return id >= 1 && id <= RG_NODE_ID_MAX; }
@@ -115,6 +123,8 @@ void rg_node_row_put(struct rg_buf *cmd, const struct rg_node_row *row)
         rg_tlv_put(cmd, RG_F_RELEASE, row->release);
     if (row->returns.n > 0)
         rg_tlv_put(cmd, RG_F_RETURNS, row->returns);
+    if (row->returns.n > 0 && row->returns_until_ms > 0)
+        rg_tlv_put_u64(cmd, RG_F_EXPIRES_MS, (uint64_t)row->returns_until_ms);
     if (row->proven != 0)
         rg_tlv_put_u64(cmd, RG_F_PROVEN, row->proven);
 }

@@ -26,9 +26,12 @@ struct rg_node_row {
     struct rg_span admitted; /* RG_NODE_KEY_BYTES: the key that an administrator let in; empty: none (yet), or it was there before */
     struct rg_span from, release; /* where it asked from, with which release; empty: not known */
     struct rg_span returns;  /* fingerprint of a key that an administrator lets come back in its place; empty: none but its own */
+    int64_t returns_until_ms; /* that holds so long; 0: for good (let by a release before) */
     uint64_t proven;         /* came back: with the key of this id; 0: not known */
 };
 
+/** Whether what was let come back in its place still may. */
+bool rg_node_row_may_return(const struct rg_node_row *row, int64_t wall_ms);
 /** Whether it asks to join, and nobody has let it in: it is given nothing, and spoken to by no one. */
 bool rg_node_row_asks(const struct rg_node_row *row);
 

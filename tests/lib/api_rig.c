@@ -370,6 +370,7 @@ void af_serve(void)
                                    .instance_arn = API_ARN,
                                    .identity_store_id = API_STORE,
                                    .ca_pem = af_ca_pem,
+                                   .request_ms = 24 * 3600 * 1000,
                                    .interfaces = af_interfaces,
                                    .n_interfaces = RG_INTERFACES,
                                    .workers = af.workers,

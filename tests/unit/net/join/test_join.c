@@ -678,6 +678,31 @@ static void come_back(uint64_t old_id, uint64_t want_id, struct rg_buf *with_key
     ck_assert_int_eq(af_apply_bytes(&af.node, rg_buf_span(&af.fix.cmd), &(struct rg_reply){.err = RG_OK}), RG_OK);
 }
 
+/* What an approval says of its end, and how it is listed; then another end. */
+static void approval_ends(uint64_t id, time_t at, size_t want_listed)
+{
+    struct rg_node_row row;
+    struct rg_txn *txn;
+    struct answer a;
+    size_t listed = 0;
+    json_t *node;
+    size_t i;
+
+    row_of(id, &txn, &row);
+    ck_assert_int_ge(row.returns_until_ms, (time(NULL) + 23 * 3600) * INT64_C(1000));
+    ck_assert_int_le(row.returns_until_ms, (time(NULL) + 25 * 3600) * INT64_C(1000));
+    row.returns_until_ms = at * INT64_C(1000);
+    rg_cmd_begin(&af.fix.cmd, RG_CMD_NODE_PUT, af.fix.at_ms, rg_span_str("tester"));
+    rg_node_row_put(&af.fix.cmd, &row);
+    rg_txn_free(txn);
+    ck_assert_int_eq(af_apply_bytes(&af.node, rg_buf_span(&af.fix.cmd), &(struct rg_reply){.err = RG_OK}), RG_OK);
+    ask(&a, "GET", "/v1/nodes", "");
+    json_array_foreach(json_object_get(a.json, "nodes"), i, node)
+        listed += json_object_get(node, "returns") != NULL;
+    ck_assert_uint_eq(listed, want_listed);
+    check(&a, 200, NULL);
+}
+
 TEST(an_old_key_of_a_line_is_good_for_nothing_by_itself)
 {
     RG_AUTO_BUF struct rg_buf second = {.max = 0};
@@ -718,6 +743,12 @@ TEST(an_old_key_of_a_line_is_good_for_nothing_by_itself)
     ask(&a, "DELETE", "/v1/nodes/4", "");
     check(&a, 409, "does not ask");
     approve(&a, 4, fingerprint);
+    check(&a, 200, "MAY_RETURN");
+    approval_ends(4, time(NULL) - 1, 0); /* it does not wait for ever for whoever may have the key by then */
+    later();
+    post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));
+    check(&a, 403, says);
+    approve(&a, 4, fingerprint); /* so it is said again */
     check(&a, 200, "MAY_RETURN");
     back_link = "one.example:3"; /* the key was approved, and not another node's name */
     post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));
