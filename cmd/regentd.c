@@ -700,7 +700,7 @@ static enum rg_err enter_box(struct daemon *d, struct rg_errctx *ctx)
     if (in)
         return RG_OK;
     in = true;
-    rg_sandbox_for_daemon(&d->config, &box);
+    rg_sandbox_for_daemon(&d->config, (int)d->key_process.pid, &box);
     return rg_sandbox_enter(&box, &d->log, ctx);
 }
 

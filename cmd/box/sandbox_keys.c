@@ -29,7 +29,7 @@ static const unsigned calls[] = {
 };
 
 /* Of the folder that a file is in: it is replaced by another one of its name. */
-static void allow_beside(struct rg_sandbox *box, char folder[RG_CONFIG_PATH_MAX], const char *path, bool write)
+static void allow_beside(struct rg_sandbox *box, char folder[RG_CONFIG_PATH_MAX], const char *path, unsigned may)
 {
     char *slash;
 
@@ -40,7 +40,7 @@ static void allow_beside(struct rg_sandbox *box, char folder[RG_CONFIG_PATH_MAX]
     else
         slash[slash == folder] = '\0';
     if (path[0] != '\0')
-        rg_sandbox_allow(box, folder, write);
+        rg_sandbox_allow(box, folder, may);
 }
 
 /* What is no secret may be a link (one that keeps certificates, or a whole machine's configuration, makes such): to where it leads, too. */
@@ -49,7 +49,7 @@ static void allow_target(struct rg_sandbox *box, char folder[RG_CONFIG_PATH_MAX]
     RG_AUTO_MEM char *target = path[0] != '\0' ? realpath(path, NULL) : NULL;
 
     if (target != NULL && strlen(target) < RG_CONFIG_PATH_MAX)
-        allow_beside(box, folder, target, false);
+        allow_beside(box, folder, target, RG_MAY_READ);
 }
 
 void rg_sandbox_for_keys(const struct rg_config *c, const char *config_path, struct rg_sandbox *ret_box)
@@ -58,20 +58,20 @@ void rg_sandbox_for_keys(const struct rg_config *c, const char *config_path, str
     static const char *const of_openssl[] = {"/etc/ssl", "/usr/lib/ssl", "/usr/local/ssl", "/etc/localtime", "/dev/urandom", "/proc/self"};
 
     *ret_box = (struct rg_sandbox){.mode = c->sandbox, .who = "keys", .calls = calls, .n_calls = RG_LEN(calls)};
-    allow_beside(ret_box, folders[0], config_path, false);
-    allow_beside(ret_box, folders[1], c->keystore, true);
-    allow_beside(ret_box, folders[2], c->passphrase_file, false);
-    allow_beside(ret_box, folders[3], c->tls_ca, false);
-    allow_beside(ret_box, folders[4], c->tls_key, false);
-    allow_beside(ret_box, folders[5], c->file_key, false);
-    allow_beside(ret_box, folders[6], c->tls_cert, false);
-    allow_beside(ret_box, folders[7], c->link_routes, false);
+    allow_beside(ret_box, folders[0], config_path, RG_MAY_READ);
+    allow_beside(ret_box, folders[1], c->keystore, RG_MAY_READ | RG_MAY_WRITE | RG_MAY_MAKE);
+    allow_beside(ret_box, folders[2], c->passphrase_file, RG_MAY_READ);
+    allow_beside(ret_box, folders[3], c->tls_ca, RG_MAY_READ);
+    allow_beside(ret_box, folders[4], c->tls_key, RG_MAY_READ);
+    allow_beside(ret_box, folders[5], c->file_key, RG_MAY_READ);
+    allow_beside(ret_box, folders[6], c->tls_cert, RG_MAY_READ);
+    allow_beside(ret_box, folders[7], c->link_routes, RG_MAY_READ);
     allow_target(ret_box, targets[0], config_path);
     allow_target(ret_box, targets[1], c->tls_ca);
     allow_target(ret_box, targets[2], c->tls_cert);
     allow_target(ret_box, targets[3], c->link_routes);
-    rg_sandbox_allow(ret_box, c->data_dir, false); /* its identity, if it comes back as another node */
+    rg_sandbox_allow(ret_box, c->data_dir, RG_MAY_READ); /* its identity, if it comes back as another node */
     for (size_t i = 0; i < RG_LEN(of_openssl); i++)
         if (access(of_openssl[i], F_OK) == 0)
-            rg_sandbox_allow(ret_box, of_openssl[i], false);
+            rg_sandbox_allow(ret_box, of_openssl[i], RG_MAY_READ);
 }

@@ -1,9 +1,11 @@
 /* cmd/box/sandbox: what the key process may do once it is in its box, and what it no longer may. Each test is a process of its own. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -75,7 +77,7 @@ static int boxed(bool daemon, enum rg_sandbox_mode mode, int (*what)(void), char
         dup2(fds[1], STDERR_FILENO);
         config.sandbox = mode;
         if (daemon)
-            rg_sandbox_for_daemon(&config, &box);
+            rg_sandbox_for_daemon(&config, 0, &box);
         else
             rg_sandbox_for_keys(&config, config_path, &box);
         if (rg_sandbox_enter(&box, &log, &ctx) != RG_OK) {
@@ -209,21 +211,13 @@ static int as_a_daemon(void)
     struct addrinfo *found = NULL;
     struct iovec iov = {.iov_base = NULL};
     pthread_t thread;
-    char program[] = "/bin/true";
-    char *const argv[] = {program, NULL};
-    int status;
-    pid_t pid;
+    int fd;
 
     WANT(anything() == 0);
     WANT(getaddrinfo("localhost", "80", &hints, &found) == 0);
     freeaddrinfo(found);
     WANT(pthread_create(&thread, NULL, nothing, NULL) == 0 && pthread_join(thread, NULL) == 0);
-    pid = fork(); /* a program that takes its own place, as one that is replaced does */
-    if (pid == 0) {
-        execv(program, argv);
-        _exit(9);
-    }
-    WANT(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    WANT(kill(getpid(), 0) == 0 && pthread_kill(pthread_self(), 0) == 0);
     if (!calls)
         return 0;
     errno = 0;
@@ -236,7 +230,44 @@ static int as_a_daemon(void)
     WANT(syscall(SYS_unshare, 0) < 0 && errno == EPERM); /* which does nothing, and would be allowed to anybody */
     errno = 0;
     WANT(syscall(425, 1, NULL) < 0 && errno == ENOSYS); /* io_uring_setup */
+    errno = 0;
+    WANT(fork() < 0 && errno == EPERM);
+    errno = 0;
+    WANT(syscall(SYS_clone, CLONE_THREAD | CLONE_SIGHAND | CLONE_VM | CLONE_NEWUSER, 0, 0, 0, 0) < 0 && errno == EPERM);
+    errno = 0;
+    WANT(syscall(SYS_memfd_create, "x", 0) < 0 && errno == EPERM);
+    errno = 0;
+    WANT(kill(getppid(), 0) < 0 && errno == EPERM);
+    errno = 0;
+    WANT(kill(0, 0) < 0 && errno == EPERM);
+    errno = 0;
+    WANT(socket(AF_VSOCK, SOCK_STREAM, 0) < 0 && errno == EPERM);
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    errno = 0;
+    WANT(fd >= 0 && fcntl(fd, F_SETOWN, getppid()) < 0 && errno == EPERM);
+    errno = 0;
+    WANT(ioctl(STDERR_FILENO, TIOCSTI, "x") < 0 && errno == EPERM);
+    WANT(fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && close(fd) == 0); /* the call's other uses */
     return 0;
+}
+
+static int takes_its_place(void)
+{
+    char program[] = "/bin/true";
+    char *const argv[] = {program, NULL};
+
+    execv(program, argv); /* as one that is replaced while it opens */
+    return 1;
+}
+
+static int logs_alone(void)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(0);
+    WANT(pid > 0 && waitpid(pid, NULL, 0) == pid);
+    return anything();
 }
 
 TEST(the_daemon_never_needed_it)
@@ -247,5 +278,7 @@ TEST(the_daemon_never_needed_it)
     ck_assert_msg(line == 0, "line %d: %s", line, said);
     snprintf(number, sizeof number, "sandbox.refused syscall=%d\n", (int)SYS_unshare);
     ck_assert_msg(strstr(said, "not all of it") != NULL || strstr(said, number) != NULL, "%s", said);
-    ck_assert_int_eq(boxed(true, RG_SANDBOX_OFF, anything, said, sizeof said), 0);
+    ck_assert_int_eq(boxed(true, RG_SANDBOX_ON, takes_its_place, said, sizeof said), 0);
+    ck_assert_int_eq(boxed(true, RG_SANDBOX_OFF, logs_alone, said, sizeof said), 0);
+    ck_assert_int_eq(boxed(true, RG_SANDBOX_LOG, logs_alone, said, sizeof said), 0);
 }
