@@ -69,12 +69,22 @@ static void fail_no_primary(struct rg_call *call, const struct rg_api_region *pr
                      url[0] != '\0' ? " at " : "", url, (unsigned long long)(heard_ms_ago / 1000));
 }
 
+/* A release from before writes were passed on would not answer one; no such release knows of statements. */
+static bool takes_passed_on(const struct rg_node_status *status)
+{
+    for (size_t i = 0; i < status->n_peers; i++)
+        if (status->peers[i].id == status->leader_id)
+            return status->peers[i].statements;
+    return false;
+}
+
 /* Another node leads, and is there; or this one was taken for the leader. */
-static void not_here(struct rg_call *call, uint64_t leader, const struct rg_api_region *primary)
+static void not_here(struct rg_call *call, const struct rg_node_status *status, const struct rg_api_region *primary)
 {
     bool open = (call->operation->flags & RG_OP_OPEN) != 0, near = primary != NULL && strcmp(primary->name, call->api->region) == 0;
+    uint64_t leader = status->leader_id;
 
-    switch (rg_relay_way(call->req->handed, open, near && call->api->config.relay != NULL)) {
+    switch (rg_relay_way(call->req->handed, open, near && call->api->config.relay != NULL && takes_passed_on(status))) {
     case RG_RELAY_ON:
         rg_call_pass_on(call, leader);
         break;
@@ -101,7 +111,7 @@ static bool refuse_write(struct rg_call *call)
     else if (status->leader)
         return false;
     else if (call->req->handed || (status->leader_id != 0 && status->primary_reachable))
-        not_here(call, status->leader_id, primary);
+        not_here(call, status, primary);
     else
         fail_no_primary(call, primary, status->primary_heard_ms_ago);
     return true;

@@ -288,6 +288,7 @@ static void open_way(void)
     af_serve();
     API_STATUS(leader, false);
     API_STATUS(leader_id, LEADS);
+    API_STATUS(peers[0].id, LEADS);
     takes_over = true;
 }
 
@@ -316,6 +317,24 @@ TEST(a_write_is_passed_on_and_answered_through)
     ck_assert_str_eq(header(&a, "x-amzn-errortype"), "ConflictException");
     ck_assert_str_eq(text_at(a.json, "Reason"), "UNIQUENESS_CONSTRAINT_VIOLATION");
     answer_free(&a);
+}
+
+/* One of a release that knows nothing of this would leave it unanswered, and the client without a word for half a minute. */
+TEST(a_leader_of_before_is_named_instead)
+{
+    struct answer a;
+
+    API_STATUS(peers[0].statements, false);
+    aws(&a, "Write", "", "{}");
+    ck_assert_int_eq(a.status, 421);
+    ck_assert_str_eq(header(&a, "location"), "https://three.example:3/");
+    answer_free(&a);
+    API_STATUS(peers[0].statements, true);
+    API_STATUS(peers[0].id, LEADS + 1); /* nor is anything known of it */
+    aws(&a, "Write", "", "{}");
+    ck_assert_int_eq(a.status, 421);
+    answer_free(&a);
+    ck_assert_uint_eq(af.node.submitted, 0);
 }
 
 TEST(who_may_not_write_is_told_here)
