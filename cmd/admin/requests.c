@@ -101,7 +101,9 @@ static const struct rg_column token_columns[] = {{"ID", 17, "id"},
 static const struct rg_option approve_options[] = {{"fingerprint", "F", "of its key, as its host shows it"}, {NULL}};
 
 const struct rg_command rg_requests_commands[] = {
-    {"node list", "", "The nodes, and those that ask to be let in", "REQUESTED: it waits for regent region add, or regent node approve.\n",
+    {"node list", "", "The nodes, and those that ask to be let in", "REQUESTED: it waits for regent region add, or regent node approve.\n"
+     "WAITING: it asks to come back in the place of the member ID, from elsewhere or with an older key, and needs regent\n"
+     "node approve.\n",
      .who = RG_WHO_READER, .path = "/v1/nodes", .columns = node_columns, .rows = "nodes"},
     {"node approve", "ID --fingerprint F", "Let a node in that asks to join: it gets its certificate and the shared key",
      "regent region add does so, too, and asks for the fingerprint. Of a member that is away: whoever has the key with this fingerprint\n"

@@ -29,6 +29,10 @@ enum rg_err rg_api_new(const struct rg_api_config *config, struct rg_api **ret_a
     rg_guesses_init(&api->guesses);
     rg_guesses_init(&api->tokens_guessed);
     rg_random(api->nobodys_secret, sizeof api->nobodys_secret);
+    if (rg_waiting_init(&api->waiting) != RG_OK) {
+        free(api);
+        return RG_ENOMEM;
+    }
     if (rg_replays_init(&api->replays) != RG_OK) {
         rg_api_free(api);
         return RG_ENOMEM;
@@ -95,6 +99,7 @@ void rg_api_free(struct rg_api *api)
     free(api->worker);
     free(api->regions);
     rg_replays_deinit(&api->replays);
+    rg_waiting_deinit(&api->waiting);
     rg_operations_free(api->operations);
     free(api);
 }

@@ -13,6 +13,7 @@
 #include "net/api/guesses.h"
 #include "net/api/operation.h"
 #include "net/api/replays.h"
+#include "net/api/waiting.h"
 #include "raft/intent/intents.h"
 #include "store/authz/access.h"
 #include "store/apply/fsm.h"
@@ -137,6 +138,7 @@ struct rg_api {
     struct rg_guesses guesses;     /* of those who join, by their address */
     struct rg_guesses tokens_guessed; /* the same of bearer tokens */
     struct rg_replays replays;     /* of writes that were taken here */
+    struct rg_waiting waiting;     /* nodes that need an administrator to come back */
     uint8_t nobodys_secret[40];    /* what is verified with where there is no such key */
     uint64_t began_us;             /* monotonic: when the API began */
     atomic_bool lost_replaying;    /* one replay of lost writes at a time */

@@ -72,8 +72,27 @@ static void put_node(struct rg_call *call, struct rg_json_writer *j, const struc
     rg_json_end(j);
 }
 
+/* One that asks to come back and is not let: in whose place it would, so that its line has what `node approve` is to be told. */
+static void put_waiting(struct rg_json_writer *j, const struct rg_waiting_node *node)
+{
+    rg_json_object(j, NULL);
+    rg_json_u64(j, "id", node->heir);
+    rg_json_str(j, "region", node->region);
+    rg_json_str(j, "status", "WAITING");
+    rg_json_str(j, "link", node->link);
+    rg_json_str(j, "url", node->url);
+    rg_json_time(j, "created", node->since_ms);
+    rg_json_str(j, "fingerprint", node->fingerprint);
+    rg_json_str(j, "from", node->from);
+    rg_json_u64(j, "oldId", node->old_id);
+    rg_json_time(j, "asked", node->asked_ms);
+    rg_json_end(j);
+}
+
 void rg_nodes_list(struct rg_call *call)
 {
+    struct rg_waiting_node waiting[RG_WAITING_MAX];
+    size_t n_waiting = rg_waiting_list(&call->api->waiting, call->now_ms, waiting);
     RG_AUTO_SCAN struct rg_scan scan = {0};
     struct rg_json_writer *j;
     struct rg_node_row row;
@@ -90,6 +109,8 @@ void rg_nodes_list(struct rg_call *call)
         if (rg_span_is(row.status, "PREPARED") || rg_span_is(row.status, "MEMBER"))
             put_node(call, j, &row);
     rg_scan_end(&scan);
+    for (size_t i = 0; i < n_waiting; i++)
+        put_waiting(j, &waiting[i]);
     rg_json_end(j);
     rg_json_end(j);
     if (err == RG_ENOTFOUND)

@@ -88,6 +88,19 @@ static bool is_there(const struct rg_node_row *head, const struct join *j)
            strcasecmp(url, its_url) == 0;
 }
 
+/* For `regent node list`: people compare what it says with the machine's own fingerprint. */
+static void note_waiting(struct rg_call *call, const struct join *j, uint64_t heir, const char *fingerprint)
+{
+    struct rg_waiting_node node = {.old_id = j->old_id, .heir = heir, .asked_ms = call->now_ms};
+
+    snprintf(node.fingerprint, sizeof node.fingerprint, "%s", fingerprint);
+    snprintf(node.region, sizeof node.region, "%s", j->region);
+    snprintf(node.link, sizeof node.link, "%s", j->link);
+    snprintf(node.url, sizeof node.url, "%s", j->url);
+    rg_peer_address(call->req->peer, node.from);
+    rg_waiting_note(&call->api->waiting, &node);
+}
+
 /* By itself a node comes back with the key of the last of its line, and to where that one was: the primary lets it in when it has reached
  * it there by a link that it dialled itself, so that nobody else who is alive can stand there. Anything else, an old key or another
  * address, somebody may have who is not that node: an administrator says which key it is, once. */
@@ -106,6 +119,8 @@ static enum rg_err check_line(struct rg_call *call, struct rg_txn *txn, const st
         err = join_check_local(call, j, ctx);
         return err ? err : join_check_free(txn, &asked, head.id, ctx);
     }
+    if (!is_newest(&head, j->old_id) || !is_there(&head, j))
+        note_waiting(call, j, head.id, fingerprint);
     if (!is_newest(&head, j->old_id))
         return rg_fail(ctx, RG_EDENIED,
                        "node %llu came after node %llu: its key counts. If this is its machine: regent node approve %llu --fingerprint %s",
@@ -238,6 +253,7 @@ static void run_rejoin(struct rg_call *call)
     if (err)
         rg_call_fail(call, err, "%s", rg_errctx_text(&ctx, err));
     else {
+        rg_waiting_forget(&call->api->waiting, j->old_id);
         rg_guesses_count(&call->api->guesses, call->req->peer, call->began_us / 1000); /* entries of the log, whatever comes of it */
         join_propose(call, NULL, put_cert);
     }

@@ -678,6 +678,28 @@ static void come_back(uint64_t old_id, uint64_t want_id, struct rg_buf *with_key
     ck_assert_int_eq(af_apply_bytes(&af.node, rg_buf_span(&af.fix.cmd), &(struct rg_reply){.err = RG_OK}), RG_OK);
 }
 
+/* How often it is listed that whoever has node old_id's key, which has this fingerprint, waits for heir's place. Nobody who proved nothing is. */
+static void waits(uint64_t heir, uint64_t old_id, const char *fingerprint, size_t want)
+{
+    struct answer a;
+    size_t n = 0, i;
+    json_t *node;
+
+    ask(&a, "GET", "/v1/nodes", "");
+    json_array_foreach(json_object_get(a.json, "nodes"), i, node) {
+        if (strcmp(text_at(node, "status"), "WAITING") != 0)
+            continue;
+        n++;
+        ck_assert_int_eq(json_integer_value(json_object_get(node, "id")), (json_int_t)heir);
+        ck_assert_int_eq(json_integer_value(json_object_get(node, "oldId")), (json_int_t)old_id);
+        ck_assert_str_eq(text_at(node, "fingerprint"), fingerprint);
+        ck_assert_str_eq(text_at(node, "from"), "127.0.0.1");
+        ck_assert_str_eq(text_at(node, "link"), back_link);
+    }
+    ck_assert_uint_eq(n, want);
+    check(&a, 200, NULL);
+}
+
 /* What an approval says of its end, and how it is listed; then another end. */
 static void approval_ends(uint64_t id, time_t at, size_t want_listed)
 {
@@ -718,6 +740,7 @@ TEST(an_old_key_of_a_line_is_good_for_nothing_by_itself)
     snprintf(says, sizeof says, "regent node approve 4 --fingerprint %s", fingerprint);
     post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));
     check(&a, 403, says);
+    waits(4, 3, fingerprint, 1);
     post(&a, "/v1/rejoin", rejoin_body(4, "eu-west-1", time(NULL), rg_buf_span(&key))); /* nor under another's id */
     check(&a, 403, "not by the key");
     row_of(4, &txn, &row);
@@ -760,6 +783,7 @@ TEST(an_old_key_of_a_line_is_good_for_nothing_by_itself)
     post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key)));
     ck_assert_int_eq(json_integer_value(json_object_get(a.json, "nodeId")), 5);
     check(&a, 200, NULL);
+    waits(4, 3, fingerprint, 0); /* no more */
     post(&a, "/v1/rejoin", rejoin_body(3, "eu-west-1", time(NULL), rg_buf_span(&key))); /* the answer was lost */
     ck_assert_int_eq(json_integer_value(json_object_get(a.json, "nodeId")), 5);
     check(&a, 200, NULL);
