@@ -39,5 +39,8 @@ RG_MUST enum rg_err rg_es256_spki_check(struct rg_span spki);
 /** RG_EBADSIG: not of this text, domain or key; RG_EINVALID: no public key; RG_ENOMEM: it could not be told. */
 RG_MUST enum rg_err rg_es256_verify(struct rg_span spki, const char *domain, struct rg_span text,
                                     const uint8_t signature[RG_ES256_SIGNATURE_BYTES]);
+/* rg_es256_verify, or what stands for it in a simulated world. */
+typedef enum rg_err (*rg_verify_fn)(struct rg_span spki, const char *domain, struct rg_span text,
+                                    const uint8_t signature[RG_ES256_SIGNATURE_BYTES]);
 
 #endif

@@ -182,7 +182,7 @@ enum rg_err rg_signed_decode(struct rg_span bytes, struct rg_signed *ret_said)
     return RG_OK;
 }
 
-enum rg_err rg_signed_verify(const struct rg_signed *said, size_t i, struct rg_span spki)
+enum rg_err rg_signed_verify_by(const struct rg_signed *said, size_t i, struct rg_span spki, rg_verify_fn verify)
 {
     uint8_t signer[RG_STATEMENT_HASH_BYTES];
 
@@ -191,5 +191,10 @@ enum rg_err rg_signed_verify(const struct rg_signed *said, size_t i, struct rg_s
     rg_sha256(spki, signer);
     if (memcmp(signer, said->signatures[i].signer, sizeof signer) != 0)
         return RG_EBADSIG;
-    return rg_es256_verify(spki, domain, said->statement, said->signatures[i].rs);
+    return verify(spki, domain, said->statement, said->signatures[i].rs);
+}
+
+enum rg_err rg_signed_verify(const struct rg_signed *said, size_t i, struct rg_span spki)
+{
+    return rg_signed_verify_by(said, i, spki, rg_es256_verify);
 }

@@ -57,5 +57,7 @@ void rg_signed_encode(const struct rg_signed *said, struct rg_buf *out);
 RG_MUST enum rg_err rg_signed_decode(struct rg_span bytes, struct rg_signed *ret_said);
 /** Whether signature i is by this key, and of these bytes. Errors as rg_es256_verify; RG_EBADSIG, too, when it names another key. */
 RG_MUST enum rg_err rg_signed_verify(const struct rg_signed *said, size_t i, struct rg_span spki);
+/** The same, by this function in place of rg_es256_verify. */
+RG_MUST enum rg_err rg_signed_verify_by(const struct rg_signed *said, size_t i, struct rg_span spki, rg_verify_fn verify);
 
 #endif

@@ -60,7 +60,8 @@ static bool value_ok(uint32_t field, struct rg_span v)
 
     RG_ASSERT(field >= 1);
     RG_ASSERT(v.p != NULL || v.n == 0);
-    if (field != RG_F_EXPIRES_MS && field != RG_F_ROLES && field != RG_F_REGIONS && field != RG_F_LEASE_MS && field != RG_F_NODE_ID)
+    if (field != RG_F_EXPIRES_MS && field != RG_F_ROLES && field != RG_F_REGIONS && field != RG_F_LEASE_MS && field != RG_F_NODE_ID &&
+        field != RG_F_EPOCH && field != RG_F_PREVIOUS_EPOCH && field != RG_F_ACCEPT_LOSS)
         return true;
     return rg_tlv_number(v, &n) && (v.n == 1 || v.p[v.n - 1] != 0);
 }
@@ -103,7 +104,7 @@ bool rg_said_covers(unsigned kind, struct rg_span fields, struct rg_span bytes)
 
 /* --- roles --- */
 
-static const char *const role_names[] = {"regions", "settings", "operators"};
+static const char *const role_names[] = {"regions", "settings", "operators", "failover"};
 _Static_assert((1 << RG_LEN(role_names)) - 1 == RG_ROLES_ALL, "each has a name");
 
 const char *rg_role_name(unsigned role)

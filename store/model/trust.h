@@ -22,14 +22,16 @@ enum rg_operator_role {
     RG_ROLE_REGIONS = 1 << 0,   /* regions come and go, join tokens */
     RG_ROLE_SETTINGS = 1 << 1,  /* durability and lease */
     RG_ROLE_OPERATORS = 1 << 2, /* operators, and administrators' credentials */
-    RG_ROLES_ALL = (1 << 3) - 1,
+    RG_ROLE_FAILOVER = 1 << 3,  /* which region leads */
+    RG_ROLES_ALL = (1 << 4) - 1,
 };
-/** "regions", "settings", "operators"; NULL: no such role. role: one bit */
+/** "regions", "settings", "operators", "failover"; NULL: no such role. role: one bit */
 const char *rg_role_name(unsigned role);
 /** Names with commas between them to bits. False: one is none. */
 bool rg_roles_parse(const char *text, unsigned *ret_roles);
 
-/* What can be said: X(name, number, role that may, its fields). The command or the row has those fields as the statement has them. */
+/* What can be said: X(name, number, role that may, its fields). The command or the row has those fields as the statement has them. DECLARE
+ * is in no command: the node that it names begins that epoch over that one (crypto/sign/epoch.h). */
 #define RG_SAID_MAP(X)                                                                                                 \
     X(GENESIS, 1, 0, RG_F_NAME, RG_F_EXPIRES_MS, RG_F_PUBLIC_KEY, RG_F_ROLES, RG_F_KEPT, RG_F_ROOT_KEY)                \
     X(OPERATOR, 2, RG_ROLE_OPERATORS, RG_F_NAME, RG_F_EXPIRES_MS, RG_F_PUBLIC_KEY, RG_F_ROLES)                         \
@@ -39,7 +41,8 @@ bool rg_roles_parse(const char *text, unsigned *ret_roles);
     X(REGION_REMOVE, 6, RG_ROLE_REGIONS, RG_F_NAME)                                                                    \
     X(SETTING, 7, RG_ROLE_SETTINGS, RG_F_NAME, RG_F_REGIONS, RG_F_ON_SHORTAGE, RG_F_LEASE_MS)                          \
     X(CREDENTIAL, 8, RG_ROLE_OPERATORS, RG_F_NAME, RG_F_ACCESS_KEY_ID, RG_F_TOKEN_SHA256, RG_F_ROLE)                   \
-    X(ADMIT, 9, RG_ROLE_REGIONS, RG_F_NAME, RG_F_URL, RG_F_NODE_ID, RG_F_LINK, RG_F_ADMITTED)
+    X(ADMIT, 9, RG_ROLE_REGIONS, RG_F_NAME, RG_F_URL, RG_F_NODE_ID, RG_F_LINK, RG_F_ADMITTED)                      \
+    X(DECLARE, 10, RG_ROLE_FAILOVER, RG_F_NODE_ID, RG_F_EPOCH, RG_F_PREVIOUS_EPOCH, RG_F_ACCEPT_LOSS)
 enum rg_said {
 #define RG_SAID_ENUM(name, number, role, ...) RG_SAID_##name = number,
     RG_SAID_MAP(RG_SAID_ENUM)

@@ -11,7 +11,7 @@ TEST(roles_have_names)
     unsigned roles = 0;
 
     ck_assert(rg_roles_parse("regions", &roles) && roles == RG_ROLE_REGIONS);
-    ck_assert(rg_roles_parse("operators,settings,regions", &roles) && roles == RG_ROLES_ALL);
+    ck_assert(rg_roles_parse("operators,settings,regions,failover", &roles) && roles == RG_ROLES_ALL);
     for (size_t i = 0; i < RG_LEN(bad); i++)
         ck_assert_msg(!rg_roles_parse(bad[i], &roles), "%s", bad[i]);
     ck_assert_str_eq(rg_role_name(RG_ROLE_SETTINGS), "settings");
@@ -23,9 +23,10 @@ TEST(kinds_have_names_and_roles)
     ck_assert_str_eq(rg_said_name(RG_SAID_GENESIS), "GENESIS");
     ck_assert_str_eq(rg_said_name(RG_SAID_CREDENTIAL), "CREDENTIAL");
     ck_assert_str_eq(rg_said_name(0), "?");
-    ck_assert_str_eq(rg_said_name(10), "?");
+    ck_assert_str_eq(rg_said_name(19), "?");
     ck_assert_uint_eq(rg_said_role(RG_SAID_GENESIS), 0); /* no operator's */
     ck_assert_uint_eq(rg_said_role(RG_SAID_TOKEN), RG_ROLE_REGIONS);
+    ck_assert_uint_eq(rg_said_role(RG_SAID_DECLARE), RG_ROLE_FAILOVER);
     ck_assert_uint_eq(rg_said_role(200), 0);
     ck_assert(!rg_said_covers(200, rg_span(NULL, 0), rg_span(NULL, 0)));
 }
@@ -79,7 +80,8 @@ TEST(numbers_have_one_form)
     } numbers[] = {
         {RG_SAID_OPERATOR, RG_F_EXPIRES_MS}, {RG_SAID_OPERATOR, RG_F_ROLES},    {RG_SAID_GENESIS, RG_F_EXPIRES_MS},
         {RG_SAID_GENESIS, RG_F_ROLES},       {RG_SAID_SETTING, RG_F_REGIONS},   {RG_SAID_SETTING, RG_F_LEASE_MS},
-        {RG_SAID_ADMIT, RG_F_NODE_ID},
+        {RG_SAID_ADMIT, RG_F_NODE_ID},       {RG_SAID_DECLARE, RG_F_EPOCH},    {RG_SAID_DECLARE, RG_F_PREVIOUS_EPOCH},
+        {RG_SAID_DECLARE, RG_F_ACCEPT_LOSS},
     };
     static const struct {
         bool good;
