@@ -55,7 +55,7 @@ RG_MUST enum rg_err rg_promise_decode(struct rg_span text, struct rg_promise *re
 enum rg_certificate_kind {
     RG_CERTIFICATE_DECLARED = 1,   /* somebody declared it */
     RG_CERTIFICATE_SWITCHOVER = 2, /* and the primary before has ceded: its promise says so */
-    RG_CERTIFICATE_RAISE = 3,      /* the same primary, over promises that nobody kept: every other node promises */
+    RG_CERTIFICATE_RAISE = 3,      /* the same primary's region, over promises that nobody kept: every other member promises */
     RG_CERTIFICATE_RECOVER = 4,    /* declared by the root's key alone */
     RG_CERTIFICATE_KINDS,
 };

@@ -70,6 +70,17 @@ static const struct rg_certified *certified_of(const struct judge *j, uint64_t e
     return NULL;
 }
 
+/* A node of the region that the epoch before is of: of several voters whoever leads it now may be another than began it. */
+static bool of_its_region(const struct judge *j, uint64_t id)
+{
+    const struct rg_epoch_node *began = node_of(j, j->previous->node), *node = node_of(j, id);
+
+    RG_ASSERT(j->previous->node >= 1);
+    RG_ASSERT(id >= 1);
+    return id == j->previous->node ||
+           (began != NULL && node != NULL && began->region.n > 0 && rg_span_eq(began->region, node->region));
+}
+
 /* ---- what it is ---- */
 
 static bool read(struct judge *j, struct rg_span bytes)
@@ -186,7 +197,7 @@ static bool check_declaration(struct judge *j)
     RG_ASSERT(j->previous != NULL);
     RG_ASSERT((j->c.declaration.n == 0) == (j->c.kind == RG_CERTIFICATE_RAISE));
     if (j->c.kind == RG_CERTIFICATE_RAISE)
-        return j->previous->node == j->c.node || refuse(j, "only who leads raises its epoch");
+        return of_its_region(j, j->c.node) || refuse(j, "only who leads raises its epoch");
     if (rg_signed_decode(j->c.declaration, &said) != RG_OK || rg_statement_decode(said.statement, &s) != RG_OK)
         return refuse(j, "what it shows is no declaration");
     rg_statement_hash(said.statement, j->declaration);
@@ -240,7 +251,7 @@ static bool check_promise(struct judge *j, struct rg_span bytes, struct rg_promi
     if (p->epoch != j->c.epoch || p->declared != declared ||
         (declared && memcmp(p->declaration, j->declaration, sizeof p->declaration) != 0))
         return refuse(j, "a promise is of something else");
-    if (p->ceded && (!ceding || p->node != j->previous->node))
+    if (p->ceded && (!ceding || !of_its_region(j, p->node)))
         return refuse(j, "somebody ceded who did not lead");
     if (!p->ceded && !j->out.accept_loss && has_more(j, p))
         return refuse(j, "a node that promised has more, and nobody accepted the loss");

@@ -16,6 +16,7 @@ struct rg_certified {
 
 struct rg_epoch_node {
     uint64_t id;
+    struct rg_span region;        /* its name; empty: not known */
     bool member;                  /* of the configuration in force */
     bool dead;                    /* removed, or come back under another id: for good */
     uint8_t pin[32];              /* SHA-256 of the SPKI that it is */

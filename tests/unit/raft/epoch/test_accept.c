@@ -24,7 +24,8 @@ static void world(void)
 
     memset(genesis, 0x77, sizeof genesis);
     for (size_t i = 0; i < NODES; i++) {
-        nodes[i] = (struct rg_epoch_node){.id = i + 1, .member = i + 1 < NODES, .dead = i + 1 == NODES};
+        nodes[i] = (struct rg_epoch_node){.id = i + 1, .member = i + 1 < NODES, .dead = i + 1 == NODES,
+                                          .region = rg_span_str(i + 1 == LEADS ? "three" : "other")};
         key_hash(NODE_KEYS + (int)i + 1, nodes[i].pin);
         memset(nodes[i].bound.b, 0x40 + (int)i, sizeof nodes[i].bound.b);
     }
@@ -342,6 +343,27 @@ TEST(what_was_promised)
     s = switchover(), s.ceded = 4, refused(&s, "somebody ceded who did not lead");
     memset(nodes[3].bound.b, 0, sizeof nodes[3].bound.b); /* not bound yet */
     s = declared(), s.lies = 4, s.lie = OTHER_DIRECTORY, (void)expect(&s, RG_EPOCH_TAKEN, NULL);
+}
+
+/* Of several voters one began the epoch and another may lead it: their region cedes and raises, no other one. */
+TEST(a_region_leads)
+{
+    struct saying s = switchover(), r = raise_it();
+
+    s.ceded = 4;
+    refused(&s, "somebody ceded who did not lead");
+    nodes[3].region = rg_span_str("three");
+    (void)expect(&s, RG_EPOCH_TAKEN, NULL);
+    r.node = 4, r.epoch = 2052, r.key = r.named_key = NODE_KEYS + 4;
+    memcpy(r.promises, (uint64_t[NODES]){1, 2, 3, 5}, sizeof r.promises);
+    (void)expect(&r, RG_EPOCH_TAKEN, NULL);
+    nodes[3].region = nodes[2].region = rg_span(NULL, 0); /* not known: not the same */
+    refused(&r, "only who leads raises its epoch");
+    refused(&s, "somebody ceded who did not lead");
+    nodes[2].dead = true; /* who began it is gone since: its region is still known */
+    nodes[3].region = nodes[2].region = rg_span_str("three");
+    memcpy(r.promises, (uint64_t[NODES]){1, 2, 5}, sizeof r.promises);
+    (void)expect(&r, RG_EPOCH_TAKEN, NULL);
 }
 
 /* A raise is nobody's declaration: so everybody's word, and never over what somebody began. A primary that was fenced has no other way. */
