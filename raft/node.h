@@ -83,6 +83,7 @@ struct rg_node_config {
 enum {
     RG_TEST_NO_GATE = 1, /* entries leave for learners before they are committed (RAFT.md rule 9) */
     RG_TEST_OLD_HELLO = 4, /* as the release before, which knew of no incarnations: says none, and binds none */
+    RG_TEST_UNTOLD = 8, /* as a release that cannot say what it knows of a memory */
     RG_TEST_NO_BUMP = 2, /* an only voter restarts in the term it had (rule 7) */
 };
 

@@ -55,6 +55,7 @@
     X(standing_unlevel, "it promises and votes before it has what it was told of") \
     X(standing_grants, "and believes that it granted nothing") \
     X(standing_not_void, "a promise counts although its giver has started anew since, as another promiser knows") \
+    X(standing_waits_for_old, "a node that asks waits for members whose release cannot tell") \
     X(standing_waits_for_blank, "a member that lost its disk is waited for, for ever") \
     X(gone_unasked, "a node that hears no primary asks nobody whether its id was given up") \
     X(lives_taken, "start numbers are not compared") \

@@ -283,7 +283,7 @@ static enum rg_err get_sandbox(struct reader *r, enum rg_sandbox_mode *out)
 
 static enum rg_err get_all(struct reader *r, struct rg_config *c)
 {
-    char level[16] = "info", memory[16] = "disk";
+    char level[16] = "info", memory[16] = "peers";
     uint64_t workers = 1, heartbeat = 0, election = 0, grace = 72, request = 24;
     enum rg_err err;
 

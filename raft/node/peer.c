@@ -36,7 +36,7 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     hello.promised = node->meta.promised;
     hello.room = hello.claims_said = hello.statements = true;
     hello.claims = node->meta.claims;
-    hello.standing = true;
+    hello.standing = (node->config.test_flags & RG_TEST_UNTOLD) == 0;
     hello.asking = node->standing.asking;
     hello.bound = rg_members_incarnation(&node->members, peer);
     hello.seen = node->leading ? rg_core_match(node->core, peer) : 0;

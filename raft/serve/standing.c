@@ -77,6 +77,11 @@ void node_standing_open(struct rg_node *node)
               rg_record_fits(&s->before, &node->meta.incarnation, node->meta.starts - 1, rg_metafile_sequence(node->metafile)) &&
               log_fits(node, &s->before) && s->before.firm;
     RG_ASSERT(!s->fits || s->before.start + 1 == node->meta.starts);
+    if (s->fits) { /* a start that ends before it runs has told nobody anything: the next one is left the same */
+        s->before.start = node->meta.starts;
+        s->before.sequence = rg_metafile_sequence(node->metafile);
+        node->io->live_store(node->io, bytes, rg_record_encode(&s->before, bytes));
+    }
     rg_metafile_watch(node->metafile, on_saved, node);
 }
 
@@ -228,6 +233,8 @@ void node_on_who(struct rg_node *node, struct node_peer *peer, const struct rg_m
                                     .last_index = h.last_index,
                                     .regions = h.regions,
                                     .lease_ms = h.lease_ms};
+    if ((node->config.test_flags & RG_TEST_UNTOLD) != 0)
+        return;
     RG_ASSERT(!node->leading || !node->standing.asking);
     RG_ASSERT(h.last_index == rg_wal_last(node->wal));
     RG_ASSERT(h.last_term <= h.term);
@@ -339,7 +346,8 @@ static bool become_firm(struct rg_node *node, const struct rg_standing_judged *j
     enum rg_err err = take(node, j, &ctx);
 
     RG_ASSERT(s->asking);
-    RG_ASSERT(s->vouched || j->standing == RG_STANDING_FIRM);
+    RG_ASSERT(s->vouched || j->standing != RG_STANDING_REPLACED);
+    RG_ASSERT(s->vouched || j->standing != RG_STANDING_BEHIND);
     if (err) {
         node_fail(node, err, "save what others told: %s", rg_errctx_text(&ctx, err));
         return false;
@@ -354,6 +362,30 @@ static bool become_firm(struct rg_node *node, const struct rg_standing_judged *j
         node_lease_assume(node, j->lease_ms);
     rg_log_info(node->config.log, "standing.firm", "told=%zu cold=%d promised=%llu level=%llu", s->n_known, s->cold,
                 (unsigned long long)node->meta.promised, (unsigned long long)s->level_index);
+    return true;
+}
+
+/* A member that is linked and runs a release that cannot tell: it counts on nothing that others would have told, and until it is
+ * upgraded a disk is worth what it was to that release. NULL: there is none. */
+static const struct node_peer *untold(const struct rg_node *node)
+{
+    RG_ASSERT(node->standing.asking);
+    RG_ASSERT(node->n_peers <= RG_PEERS_MAX);
+    for (size_t i = 0; i < node->n_peers; i++)
+        if (node->peers[i].up && !node->peers[i].guest && !node->peers[i].standing_known && !RG_BUG(standing_waits_for_old))
+            return &node->peers[i];
+    return NULL;
+}
+
+static bool believe(struct rg_node *node, const struct rg_standing_here *h, const struct rg_standing_judged *j)
+{
+    const struct node_peer *old = h->waited && j->standing == RG_STANDING_ASKING ? untold(node) : NULL;
+
+    if (old == NULL || (node_votes(node) && j->begun != h->epoch))
+        return false;
+    rg_log_warn(node->config.log, "standing.believed",
+                "peer=%llu region=%s note=\"its release cannot tell what it knows: this disk is believed, as by that release\"",
+                (unsigned long long)old->config.id, old->config.region);
     return true;
 }
 
@@ -373,7 +405,8 @@ static bool step_asking(struct rg_node *node)
     if (node->health.alarm) /* of who has what this primary has lost nothing is taken, not even what it could tell */
         j.standing = RG_STANDING_BEHIND;
     s->behind = j.standing == RG_STANDING_BEHIND;
-    if (j.standing == RG_STANDING_FIRM || (s->vouched && !node->health.alarm && (j.begun == h.epoch || !node_votes(node))))
+    if (j.standing == RG_STANDING_FIRM || believe(node, &h, &j) ||
+        (s->vouched && !node->health.alarm && (j.begun == h.epoch || !node_votes(node))))
         return become_firm(node, &j);
     s->vouched = false; /* for now, and not for what is found out later */
     say(node);

@@ -64,6 +64,27 @@ void sim_conn_break(struct sim *sim, unsigned from, unsigned to)
         sim_dial(sim, from, to, notice + rg_prng_between(&sim->prng, 1000, 60000));
 }
 
+static bool among(const struct rg_peer_config *peers, size_t n, uint64_t id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (peers[i].id == id && peers[i].link[0] != '\0') /* a guest: whoever came so stays */
+            return true;
+    return false;
+}
+
+/* As the daemon's links: whoever is no member any more is let go at once, and greets again as what it is now. */
+void sim_peers_told(struct sim *sim, unsigned at, const struct rg_peer_config *peers, size_t n)
+{
+    for (unsigned to = 0; to < sim->n_nodes; to++) {
+        struct sim_conn *c = conn(sim, at, to);
+        bool was = c->member;
+
+        c->member = among(peers, n, c->state == SIM_CONN_UP ? c->id : sim->nodes[to].self.id);
+        if (was && !c->member && c->state == SIM_CONN_UP)
+            sim_conn_break(sim, at, to);
+    }
+}
+
 static uint64_t hop(struct sim *sim, struct sim_conn *c)
 {
     uint64_t at = RG_MAX(sim->now_us, c->stalled) + sim_draw(sim, sim->params.network);

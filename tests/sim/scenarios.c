@@ -222,6 +222,8 @@ const struct sim_scenario sim_scenarios[] = {
     {"back-alone", "a machine is set back and nobody is there: reads go on, and nothing rests on it", 1, sim_story_back_alone},
     {"blank-beside", "a machine is rebooted while one that it must hear has lost its disk: they go on by themselves", 1, sim_story_blank_beside},
     {"power-cut", "power fails everywhere, and all come back, or most: they go on by themselves", 3, sim_story_power_cut},
+    {"upgraded", "a machine is rebooted while other members run a release that cannot say what they know: it acts as by that release", 2,
+     sim_story_upgraded},
     {"vouched", "an administrator vouches for a machine that nobody knows anything of", 1, sim_story_vouched},
     {"hung-disk", "rule 4: a disk that does not answer: the node stops after 10 s, and another one goes on", 2, sim_story_hung_disk},
     {"heavy", "a big group is deleted, and it takes longer than leases, links and elections: nothing else waits for it", 2, sim_story_heavy},

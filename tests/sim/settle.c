@@ -206,6 +206,38 @@ static void give_up_regions(struct sim *sim, unsigned leader)
         sim_ask_removal(sim, gone, SIM_REMOVAL_GONE);
 }
 
+static bool reaches(const struct rg_node *a, const struct rg_node *b)
+{
+    uint64_t last_a = rg_wal_last(a->wal), last_b = rg_wal_last(b->wal);
+
+    return rg_standing_reaches(rg_wal_term(a->wal, last_a), last_a, rg_wal_term(b->wal, last_b), last_b);
+}
+
+/* The only voter was set back, and says that others have more: whoever has most is declared primary, by people. */
+static void replace_set_back(struct sim *sim, bool accept_loss)
+{
+    const struct sim_node *back = NULL;
+    unsigned best = SIM_NODES_MAX;
+
+    for (unsigned at = 0; at < sim->n_nodes; at++) {
+        const struct sim_node *n = &sim->nodes[at];
+
+        if (n->alive && !n->stopped && (n->node->standing.behind || n->node->health.alarm))
+            back = n;
+    }
+    for (unsigned at = 0; back != NULL && at < sim->n_nodes; at++) {
+        const struct sim_node *n = &sim->nodes[at];
+
+        if (!n->alive || n->stopped || n->set_back || strcmp(n->self.region, back->self.region) == 0 ||
+            rg_members_find(&n->node->members, n->self.id) == NULL)
+            continue;
+        if (best == SIM_NODES_MAX || !reaches(sim->nodes[best].node, n->node)) /* of two with as much the one that more know, being older */
+            best = at;
+    }
+    if (best != SIM_NODES_MAX)
+        sim_ask_failover(sim, best, accept_loss);
+}
+
 void sim_daemons_settle(struct sim *sim)
 {
     const char *what = "nobody leads";
@@ -222,6 +254,8 @@ void sim_daemons_settle(struct sim *sim)
             take_away(sim, leader);
         if (round % 16 == 15 && (leader == SIM_NODES_MAX || round > 60)) /* whom those wait for who would know, may be waiting for them */
             sim_vouch_all(sim);
+        if (round % 16 == 15 && leader == SIM_NODES_MAX)
+            replace_set_back(sim, round > 60); /* who does not even know that one does not answer it, and it has all there is */
         for (unsigned at = 0; at < sim->n_nodes && !sim->failed; at++) {
             const char *of = leader != SIM_NODES_MAX ? missing(sim, leader, at, round % 16 == 15) : NULL;
 

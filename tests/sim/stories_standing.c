@@ -362,6 +362,43 @@ void sim_story_power_cut(uint64_t seed, bool trace, struct sim **ret_sim)
     EXPECT(sim, sim->lost == 0 && sim->vouched == 0);
 }
 
+static void untell(struct sim *sim, unsigned at)
+{
+    sim_crash(sim, at);
+    EXPECT(sim, sim_start(sim, at));
+    if (!sim->failed)
+        sim->nodes[at].node->config.test_flags = RG_TEST_UNTOLD;
+}
+
+/* Nodes are upgraded one after the other, and the first of them has no proof of its memory: who runs the release before cannot tell it
+ * anything, and nobody waits for that. Once all can, they are asked. */
+void sim_story_upgraded(uint64_t seed, bool trace, struct sim **ret_sim)
+{
+    bool voters = seed % 2 == 0;
+    struct sim_params p = {.memory_peers = true, .voters = voters ? 3 : 1, .learners = 2};
+    struct sim *sim = *ret_sim = story_begin(seed, &p, trace);
+
+    if (!voters)
+        sim_setting(sim, "durability", 1, "refuse", 0);
+    sim_run_ms(sim, 500);
+    for (unsigned at = 1; at < sim->n_nodes && !sim->failed; at++) { /* one after the other: most act all the while */
+        untell(sim, at);
+        sim_run_ms(sim, 4000);
+    }
+    sim_crash(sim, 0);
+    EXPECT(sim, sim_start(sim, 0) && is_asking(sim, 0));
+    sim_run_ms(sim, 5000);
+    EXPECT(sim, !is_asking(sim, 0) && sim->vouched == 0 && leads_within(sim, 5000) && acked_within(sim, 3, 5000));
+    for (unsigned at = 1; at < sim->n_nodes && !sim->failed; at++) {
+        sim_crash(sim, at);
+        EXPECT(sim, sim_start(sim, at));
+        sim_run_ms(sim, 4000);
+        EXPECT(sim, !is_asking(sim, at));
+    }
+    sim_settle(sim);
+    EXPECT(sim, sim->lost == 0 && sim->vouched == 0);
+}
+
 /* Nobody lets it act that could know: an administrator does, with one command. */
 void sim_story_vouched(uint64_t seed, bool trace, struct sim **ret_sim)
 {

@@ -378,8 +378,8 @@ static void on_peers(void *arg, const struct rg_peer_config *peers, size_t count
 {
     struct sim_node *n = arg;
 
-    (void)peers, (void)count;
     n->peers_told = true;
+    sim_peers_told(n->sim, n->at, peers, count);
 }
 
 static void on_stop(void *arg, enum rg_err err, const char *text)
@@ -669,7 +669,7 @@ static void params_fill(struct sim_params *p, uint64_t seed)
 {
     if (!p->memory_disk && !p->memory_peers)
         p->memory_peers = sim_trusted == SIM_TRUST_PEERS ||
-                          (sim_trusted == SIM_TRUST_BY_SEED && (seed * UINT64_C(0x9e3779b97f4a7c15)) >> 63);
+                          (sim_trusted == SIM_TRUST_BY_SEED && (seed * UINT64_C(0x9e3779b97f4a7c15)) >> 62 != 0);
     if (p->voters == 0)
         p->voters = 1;
     if (p->learners == 0)

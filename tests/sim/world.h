@@ -43,7 +43,7 @@ struct sim_params {
     unsigned heavy_objects;            /* [3 with big groups, else the product's] what a turn may delete beside an object */
     struct sim_range heavy;            /* [100..1000000] how long it takes on its lane what is more */
     bool big_groups;                   /* half of all memberships are in one group, and groups are deleted */
-    bool memory_disk, memory_peers;    /* [by seed] a start believes its disk; one without proof of its memory asks before it acts */
+    bool memory_disk, memory_peers;    /* [peers, but for a quarter of the seeds] a start believes its disk; one without proof of its memory asks before it acts */
     size_t value_bytes;                /* [60] size of attributes in commands */
     bool ids_collide;                  /* who asks for an id tries keys until the primary would give it one that another node has, whom it does not know */
     bool old_ids;                      /* primaries give the id behind the highest, whoever knows of it, as a release before */
@@ -70,6 +70,7 @@ struct sim_conn {
     size_t under_way;
     bool cut;            /* partition: nothing passes */
     bool owes_down;      /* its owner has not noticed yet */
+    bool member;         /* its owner has said that it is to be linked to that one */
     unsigned refusals;   /* in a row */
 };
 
@@ -265,6 +266,7 @@ bool sim_birth_init(struct sim *sim, unsigned at, const uint64_t *without, size_
 enum rg_err sim_io_send(struct rg_io *io, uint64_t peer, struct rg_span message);
 /** Dial, and again, until it stands. */
 void sim_dial(struct sim *sim, unsigned from, unsigned to, uint64_t after_us);
+void sim_peers_told(struct sim *sim, unsigned at, const struct rg_peer_config *peers, size_t n);
 void sim_conn_break(struct sim *sim, unsigned from, unsigned to);
 /** Both directions between two nodes: cut, or passable again. */
 void sim_cut(struct sim *sim, unsigned a, unsigned b, bool cut);
@@ -538,6 +540,7 @@ void sim_story_back_void(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_back_alone(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_blank_beside(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_power_cut(uint64_t seed, bool trace, struct sim **ret_sim);
+void sim_story_upgraded(uint64_t seed, bool trace, struct sim **ret_sim);
 void sim_story_vouched(uint64_t seed, bool trace, struct sim **ret_sim);
 
 /* ---- stories_regions.c ---- */
