@@ -34,12 +34,14 @@ def clone(regent):
         first, _, third = c.names
         node = c.region(third)["nodes"][0]
         regentd = str(Path(regent).with_name("regentd"))
-        wait("every id is bound", 10, lambda: bound(c, first))
+        wait("every id is bound", 30, lambda: bound(c, first))
+        wait("a new cluster has written what it is", 30, lambda: "epoch.noted" in log_of(c.region(first)["nodes"][0]))
+        c.wait_equal()  # the copy lacks nothing: it would be told that it was set back
         config = copy_of(node, Path(node["config"]).parent.parent / "copy")
         with open(f"{config}.log", "wb") as log, subprocess.Popen([regentd, "--config", str(config)], stdout=log, stderr=log) as copy:
             try:
                 wait("what was copied ends", 20, lambda: "RG_ESUPERSEDED" in log_of(node) and "regentd.stopped" in log_of(node))
-                wait("it is said", 10, lambda: "Clone" in alarms(c, first))
+                wait("it is said", 30, lambda: "Clone" in alarms(c, first))
                 again = subprocess.run([regentd, "--config", node["config"]], capture_output=True, timeout=30, check=False)
                 assert again.returncode == 78, again
                 assert copy.poll() is None
