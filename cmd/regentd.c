@@ -534,7 +534,8 @@ static enum rg_err come_back(struct daemon *d, struct rg_errctx *ctx)
 
 static enum rg_err open_keeper(struct daemon *d)
 {
-    d->duties = (struct rg_primary_duties){.log = &d->log, .io = rg_host_io(d->host), .store = d->store, .node = d->node};
+    d->duties = (struct rg_primary_duties){.log = &d->log, .io = rg_host_io(d->host), .store = d->store, .node = d->node,
+                                           .peering = &d->peering};
     return rg_primary_duties_open(&d->duties, rg_host_loop(d->host));
 }
 
@@ -564,6 +565,8 @@ static enum rg_err start(struct daemon *d, struct rg_errctx *ctx)
     if (!err)
         err = open_node(d, ctx);
     d->peering.strangers_max = d->descriptors.strangers;
+    if (!err && rg_vault_identity(d->vault, d->peering.spki) == RG_OK)
+        d->peering.vault = d->vault;
     if (!err)
         err = rg_peering_open(&d->peering, rg_host_loop(d->host), &d->config, &d->log, ctx);
     if (err)

@@ -272,7 +272,7 @@ static enum rg_err keystore_load(const char *path, const char *region, struct rg
 }
 
 /* Looks as generated: long, of a program's letters, and not the same few again. Taken for chosen it only costs time. */
-static bool is_random(struct rg_span passphrase)
+bool rg_passphrase_is_random(struct rg_span passphrase)
 {
     bool seen[256] = {false};
     size_t different = 0;
@@ -304,7 +304,7 @@ static enum rg_err keystore_save(const char *path, const char *region, struct ke
     if (!region_valid(region))
         return rg_fail(ctx, RG_EINVALID, "keystore %s: '%.40s' is no region's name", path, region);
     strcpy(ks->header.region, region);
-    ks->header.log2_n = is_random(passphrase) ? SCRYPT_LOG2_N_RANDOM : SCRYPT_LOG2_N;
+    ks->header.log2_n = rg_passphrase_is_random(passphrase) ? SCRYPT_LOG2_N_RANDOM : SCRYPT_LOG2_N;
     ks->header.r = SCRYPT_R;
     ks->header.p = SCRYPT_P;
     rg_random(ks->header.salt, sizeof ks->header.salt);

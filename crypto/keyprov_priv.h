@@ -33,6 +33,9 @@ RG_MUST enum rg_err rg_keyprov_material(struct rg_keyprov *keys, char key_id[RG_
 RG_MUST bool rg_gcm_once(const uint8_t key[RG_DEK_BYTES], const uint8_t nonce[RG_NONCE_BYTES], struct rg_span aad,
                          const uint8_t *in, size_t n, uint8_t *out, bool seal);
 
+/** Whether a passphrase is one that a generator made, of 128 bits and more: nobody guesses it, whatever a guess costs. */
+bool rg_passphrase_is_random(struct rg_span passphrase);
+
 /* What a keystore file says before its sealed part. Integers little-endian:
  *   "RGKS"  u16 format 1  u16 header bytes, its CRC included  u8 log2 N  u8 r  u8 p  u8 0  salt[16]  nonce[12]
  *   u8 n, region[n]  u8 n, key id[n]  u16 count, u32 version[count] ascending from 1  u32 CRC-32C of all before it

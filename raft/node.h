@@ -179,6 +179,7 @@ struct rg_peer_status {
     bool asking;             /* it may not act yet: nothing of it counts */
     bool dismissed;          /* its row says that its id is nobody's any more: it is on its way out of the configuration */
     bool statements;         /* its release applies what trust level 2 asks for, as its last hello said */
+    bool pins;               /* its release knows of nodes' identity keys, likewise */
     bool twin;               /* one of its id was refused a moment ago, as an earlier life, while a later one is linked */
 };
 struct rg_node_status {

@@ -182,6 +182,32 @@ static enum rg_err admit(void *arg, uint64_t id, const char *region, struct rg_s
                                                               .member = peer != NULL && peer->member}, ctx);
 }
 
+static enum rg_err prove(void *arg, const struct rg_link_proof *proof, uint8_t ret_spki[RG_ES256_SPKI_BYTES],
+                         uint8_t ret_signature[RG_ES256_SIGNATURE_BYTES])
+{
+    struct rg_peering *p = arg;
+    uint8_t memory[RG_LINK_PROOF_BYTES_MAX];
+    struct rg_buf text;
+
+    rg_buf_init_over(&text, memory, sizeof memory);
+    rg_link_proof_encode(proof, &text);
+    memcpy(ret_spki, p->spki, sizeof p->spki);
+    return rg_vault_sign(p->vault, RG_SIGN_LINK, rg_buf_span(&text), ret_signature);
+}
+
+/* By the state's row; before there is a state, nobody is known. */
+static enum rg_err judge(void *arg, uint64_t id, struct rg_span key, struct rg_errctx *ctx)
+{
+    struct rg_peering *p = arg;
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    enum rg_err err;
+
+    if (p->store == NULL || p->stopping)
+        return RG_OK;
+    err = rg_txn_begin(p->store, RG_TXN_READ, &txn);
+    return err ? err : rg_standing_key_check(txn, id, key, ctx);
+}
+
 /* While no primary can be reached: perhaps it is one that this node does not know, for it was away when everybody it knew was
  * replaced. A node that comes back under a new id answers where it did. */
 static bool on_stranger(void *arg, uint64_t id, const char *region)
@@ -527,6 +553,7 @@ enum rg_err rg_peering_open(struct rg_peering *p, struct uv_loop_s *loop, const 
         .loop = loop, .listen_address = c->link_address, .listen_port = c->link_port, .ca_path = c->tls_ca,
         .cert_path = c->tls_cert, .key_path = c->tls_key, .cluster_id = c->cluster, .self_id = c->id, .log = log,
         .arg = p, .hello = on_hello_due, .on_hello = on_hello, .admit = admit, .on_stranger = on_stranger,
+        .judge = judge, .prove = p->vault != NULL ? prove : NULL,
         .on_up = on_up, .on_down = on_down,
         .strangers_max = p->strangers_max,
         .on_message = {[RG_LINK_RAFT] = on_raft, [RG_LINK_CONTROL] = on_control, [RG_LINK_RELAY] = on_relay},

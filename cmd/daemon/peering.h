@@ -13,6 +13,7 @@
 #include "net/relay/relay.h"
 #include "net/link/control.h"
 #include "net/link/link.h"
+#include "crypto/vault/vault.h"
 #include "store/db/env.h"
 
 struct rg_peering_peer {
@@ -35,6 +36,8 @@ struct rg_peering {
     struct rg_relay *relay;     /* borrow; NULL: no writes are passed on */
     struct rg_node *node;       /* borrow; NULL: none yet, every link is a candidate's */
     struct rg_store *store;
+    struct rg_vault *vault; /* borrow: signs that links are this node's; NULL: it has no identity key. Set before rg_peering_open, with */
+    uint8_t spki[RG_ES256_SPKI_BYTES]; /* the public half of that key */
     unsigned strangers_max; /* for rg_links_config; set before rg_peering_open */
     bool stopping; /* the node is told of no more lost links */
     bool failed;   /* nor of messages */

@@ -6,7 +6,7 @@
 #include "store/model/node.h"
 #include "store/model/setting.h"
 
-enum { EVERY_MS = 250, NOTE_AFTER_MS = 3000, REFUSED_EVERY_MS = 60000 };
+enum { EVERY_MS = 250, PINS_EVERY_MS = 2000, NOTE_AFTER_MS = 3000, REFUSED_EVERY_MS = 60000 };
 
 /* ---- the epoch's note ---- */
 
@@ -99,6 +99,97 @@ static void step_epoch(struct rg_primary_duties *k)
         note(k, epoch, node);
 }
 
+/* ---- which key each node is ---- */
+
+/* A member of a release before would drop what it does not know, with the row that it writes. */
+static bool all_know_of_pins(const struct rg_node_status *s)
+{
+    for (size_t i = 0; i < s->n_peers; i++)
+        if (!s->peers[i].guest && !s->peers[i].pins)
+            return false;
+    return true;
+}
+
+/* The key that it proved itself with where this primary dialled it, by the address and with the certificate of its row; of this node, its
+ * own. False: none (yet). */
+static bool key_of(struct rg_primary_duties *k, const struct rg_node_row *row, uint8_t ret_sha256[RG_SHA256_BYTES])
+{
+    const struct rg_peering_peer *peer = rg_peering_find(k->peering, row->id);
+    struct rg_link_stat stat;
+
+    if (row->id == k->status.id && k->peering->vault != NULL) {
+        rg_sha256(rg_span(k->peering->spki, sizeof k->peering->spki), ret_sha256);
+        return true;
+    }
+    if (row->id == k->status.id || peer == NULL || !peer->member || peer->stranger > 0)
+        return false;
+    rg_links_stat(k->peering->links, row->id, &stat);
+    if (!stat.up || !stat.proved)
+        return false;
+    memcpy(ret_sha256, stat.key, RG_SHA256_BYTES);
+    return true;
+}
+
+static void on_pinned(struct rg_proposal *proposal)
+{
+    struct rg_primary_duties *k = RG_CONTAINER(proposal, struct rg_primary_duties, proposal);
+
+    k->noting = false;
+    if (!proposal->err && !proposal->reply.err)
+        rg_log_info(k->log, "node.pinned", "node=%llu", (unsigned long long)k->pinned_id);
+    k->pins_ms = k->io->now_ms(k->io) + PINS_EVERY_MS;
+}
+
+static void pin(struct rg_primary_duties *k, struct rg_node_row *row, const uint8_t sha256[RG_SHA256_BYTES])
+{
+    row->pin = rg_span(sha256, RG_SHA256_BYTES);
+    rg_cmd_begin(&k->cmd, RG_CMD_NODE_PUT, k->io->wall_ms(k->io), rg_span_str("regentd"));
+    rg_node_row_put(&k->cmd, row);
+    if (k->cmd.err)
+        return;
+    k->proposal = (struct rg_proposal){.cmd = rg_buf_span(&k->cmd), .exempt = true, .on_done = on_pinned};
+    k->pinned_id = row->id;
+    k->noting = true;
+}
+
+/* The command for one member whose key has become known; ret_unknown: there is one whose key is not in its row. */
+static enum rg_err find_unpinned(struct rg_primary_duties *k, bool *ret_unknown)
+{
+    RG_AUTO(txn) struct rg_txn *txn = NULL;
+    RG_AUTO_SCAN struct rg_scan scan = {0};
+    uint8_t sha256[RG_SHA256_BYTES];
+    struct rg_node_row row;
+    enum rg_err err = rg_txn_begin(k->store, RG_TXN_READ, &txn);
+
+    if (!err)
+        err = rg_node_row_list(txn, &scan);
+    while (!err && !k->noting && (err = rg_node_row_next(&scan, &row)) == RG_OK) {
+        if (!rg_span_is(row.status, "MEMBER") || row.pin.n > 0)
+            continue;
+        *ret_unknown = true;
+        if (key_of(k, &row, sha256))
+            pin(k, &row, sha256);
+    }
+    return err == RG_ENOTFOUND ? RG_OK : err;
+}
+
+/* One row at a time. Looked for where the state has moved on, and not too often: a member may be away. */
+static void step_pins(struct rg_primary_duties *k)
+{
+    uint64_t now = k->io->now_ms(k->io), index = k->status.applied.index;
+    bool unknown = false;
+    enum rg_err err;
+
+    if (k->noting || index == k->pins_index || now < k->pins_ms || !all_know_of_pins(&k->status))
+        return;
+    k->pins_ms = now + PINS_EVERY_MS;
+    err = find_unpinned(k, &unknown);
+    if (k->noting)
+        rg_node_submit(k->node, &k->proposal);
+    else if (!err && !unknown)
+        k->pins_index = index;
+}
+
 /* ---- voters ---- */
 
 static void on_changed(struct rg_change *change)
@@ -138,6 +229,8 @@ static void on_timer(uv_timer_t *timer)
     step_voters(k);
     if (k->status.leader && !k->status.paused && k->status.ready)
         step_epoch(k);
+    if (k->status.leader && !k->status.paused && k->status.ready)
+        step_pins(k);
 }
 
 enum rg_err rg_primary_duties_open(struct rg_primary_duties *k, uv_loop_t *loop)

@@ -1,11 +1,12 @@
 /* cmd/daemon/primary_duties.h: what a primary looks after by itself: that its epoch is noted in the state, with its region as the
  * primary's, also when whoever asked for the takeover is gone, and those before it that ended too soon for that; and that an odd number
- * of its region's nodes votes (raft/rule/voters.h). Raft thread. */
+ * of its region's nodes votes (raft/rule/voters.h); that it is known which key each node is (its row's pin). Raft thread. */
 #ifndef REGENT_CMD_DAEMON_PRIMARY_DUTIES_H
 #define REGENT_CMD_DAEMON_PRIMARY_DUTIES_H
 
 #include <uv.h>
 
+#include "cmd/daemon/peering.h"
 #include "raft/rule/voters.h"
 #include "store/model/region_name.h"
 
@@ -14,6 +15,7 @@ struct rg_primary_duties { /* zero, then the borrowed ones, then rg_primary_duti
     struct rg_io *io;
     struct rg_store *store;
     struct rg_node *node;
+    struct rg_peering *peering;
     /* its own */
     uv_timer_t timer;
     struct rg_node_status status;
@@ -25,6 +27,8 @@ struct rg_primary_duties { /* zero, then the borrowed ones, then rg_primary_duti
     struct rg_buf cmd;
     struct rg_proposal proposal;
     struct rg_change change;
+    uint64_t pins_index, pins_ms; /* all was known at this index; when to look again otherwise */
+    uint64_t pinned_id;           /* its row is being written */
 };
 
 RG_MUST enum rg_err rg_primary_duties_open(struct rg_primary_duties *duties, uv_loop_t *loop);

@@ -11,7 +11,7 @@ enum {
     HEADER_BYTES = 4 + 2 + 4 + 2 + RG_KEYFILE_SALT_BYTES + RG_KEYFILE_NONCE_BYTES + RG_ES256_SPKI_BYTES + 4,
     FILE_BYTES = HEADER_BYTES + RG_ES256_SCALAR_BYTES + RG_TAG_BYTES,
     LOG2_N = 15,
-    LOG2_N_ROOT = 17,
+    LOG2_N_PERSON = 17, /* for a passphrase that could be guessed: the keystore beside it opens with it, too */
 };
 _Static_assert(FILE_BYTES <= RG_KEYFILE_BYTES_MAX, "it fits");
 _Static_assert((int)RG_KEYFILE_NONCE_BYTES == RG_NONCE_BYTES, "of the cipher");
@@ -153,7 +153,7 @@ static enum rg_err check_passphrase(const char *path, const char *noun, struct r
 enum rg_err rg_keyfile_write(const char *path, enum rg_keyfile_purpose purpose, const struct rg_es256_key *key,
                              struct rg_span passphrase, struct rg_errctx *ctx)
 {
-    struct rg_keyfile_header h = {.purpose = purpose, .log2_n = purpose == RG_KEYFILE_ROOT ? LOG2_N_ROOT : LOG2_N, .r = 8, .p = 1};
+    struct rg_keyfile_header h = {.purpose = purpose, .log2_n = LOG2_N_PERSON, .r = 8, .p = 1};
     RG_AUTO_BUF struct rg_buf bytes = {.max = 0};
     enum rg_err err;
 
@@ -161,6 +161,8 @@ enum rg_err rg_keyfile_write(const char *path, enum rg_keyfile_purpose purpose, 
     err = check_passphrase(path, nouns[purpose], passphrase, ctx);
     if (err)
         return err;
+    if (purpose != RG_KEYFILE_ROOT && rg_passphrase_is_random(passphrase))
+        h.log2_n = LOG2_N;
     rg_random(h.salt, sizeof h.salt);
     rg_random(h.nonce, sizeof h.nonce);
     memcpy(h.spki, rg_es256_spki(key).p, sizeof h.spki);

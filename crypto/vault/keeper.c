@@ -11,10 +11,14 @@
 #include "crypto/keywrap.h"
 #include "crypto/pki.h"
 #include "crypto/privfile.h"
+#include "crypto/sign/link_proof.h"
+#include "crypto/sign/nodekey.h"
+#include "crypto/vault/vault.h"
 #include "crypto/vault/vault_priv.h"
 
 enum {
     PEM_BYTES_MAX = 64 * 1024,
+    PATH_BYTES_MAX = 4096,
     GIVES_MAX = 64,           /* at once: as many as there can be nodes … */
     GIVE_EVERY_US = 30000000, /* … and one more each half minute */
 };
@@ -23,6 +27,8 @@ struct rg_keeper {
     struct rg_keeper_config config;
     struct rg_keeper_places places;
     struct rg_keyprov *keys; /* own; NULL: not opened */
+    struct rg_es256_key *identity; /* own; NULL: this node has none */
+    char identity_path[PATH_BYTES_MAX]; /* its file; which the id is part of */
     struct rg_buf ca;        /* own: PEM, NUL-terminated, as it was when the keystore was opened */
     unsigned gives_left;
     uint64_t gives_at_us;
@@ -48,6 +54,7 @@ void rg_keeper_free(struct rg_keeper *k)
     if (k == NULL)
         return;
     rg_keyprov_free(k->keys);
+    rg_es256_key_free(k->identity);
     rg_buf_deinit(&k->ca);
     rg_secret_free(k, sizeof *k);
 }
@@ -78,6 +85,99 @@ static enum rg_err open_store(struct rg_keeper *k, struct rg_span passphrase, co
     return rg_keystore_open(k->places.keystore, k->places.region, passphrase, &k->keys, ctx);
 }
 
+/* ---- the key that this node is ---- */
+
+static enum rg_err make_identity(struct rg_keeper *k, struct rg_span passphrase, struct rg_errctx *ctx)
+{
+    RG_AUTO(es256_key) struct rg_es256_key *key = NULL;
+    struct rg_errctx why = {.text = ""};
+    enum rg_err err = rg_es256_new(&key);
+
+    if (err)
+        return rg_fail(ctx, err, "the node key cannot be made: %s", rg_err_text(err));
+    err = rg_keyfile_write(k->identity_path, RG_KEYFILE_NODE, key, passphrase, &why);
+    if (err) { /* a folder that cannot be written to: it was enough for the release before */
+        rg_log_warn(k->config.log, "identity.missing", "file=%s reason=\"%s\" note=\"this node cannot prove that it is itself: its folder "
+                    "must be writable for it\"", k->identity_path, rg_errctx_text(&why, err));
+        return RG_OK;
+    }
+    rg_log_info(k->config.log, "identity.made", "file=%s", k->identity_path);
+    k->identity = RG_STEAL(key);
+    return RG_OK;
+}
+
+/* One that is there and does not open is an error, as with the keystore: without it others would have to refuse this node. */
+static enum rg_err open_identity(struct rg_keeper *k, struct rg_span passphrase, const void *what, struct rg_errctx *ctx)
+{
+    enum rg_err err = rg_keyfile_read(k->identity_path, RG_KEYFILE_NODE, passphrase, &k->identity, ctx);
+
+    RG_ASSERT(k->identity == NULL || !err);
+    return err == RG_ENOTFOUND ? make_identity(k, passphrase, ctx) : err;
+}
+
+/* Before the keystore, which may have to be fetched first, over links. */
+static enum rg_err find_identity(struct rg_keeper *k, struct rg_errctx *ctx)
+{
+    char path[PATH_BYTES_MAX];
+    int n = snprintf(path, sizeof path, "%s.node%llu", k->places.keystore, (unsigned long long)k->places.id);
+
+    if (k->identity != NULL && strcmp(path, k->identity_path) == 0)
+        return RG_OK;
+    rg_es256_key_free(RG_STEAL(k->identity));
+    if (k->places.id == 0)
+        return RG_OK;
+    if (n < 0 || (size_t)n >= sizeof path)
+        return rg_fail(ctx, RG_EINVALID, "keystore %.200s: its path is too long", k->places.keystore);
+    memcpy(k->identity_path, path, (size_t)n + 1);
+    return with_passphrase(k, open_identity, NULL, ctx);
+}
+
+static enum rg_err on_identity(struct rg_keeper *k, struct rg_buf *out)
+{
+    struct rg_span spki;
+
+    if (k->identity == NULL)
+        return RG_ENOTFOUND;
+    spki = rg_es256_spki(k->identity);
+    rg_buf_put(out, spki.p, spki.n);
+    return RG_OK;
+}
+
+static bool is_own_link(const struct rg_keeper *k, struct rg_span text)
+{
+    struct rg_link_proof proof;
+
+    return rg_link_proof_decode(text, &proof) == RG_OK && proof.from == k->places.id && rg_span_is(proof.cluster, k->places.cluster);
+}
+
+/* What may be signed, and whether a text is what this node may say of itself. */
+static const struct {
+    const char *domain;
+    bool (*may)(const struct rg_keeper *, struct rg_span text);
+} purposes[] = {
+    [RG_SIGN_LINK] = {RG_LINK_PROOF_DOMAIN, is_own_link},
+};
+
+static enum rg_err on_sign(struct rg_keeper *k, struct rg_cursor *cur, struct rg_buf *out)
+{
+    uint8_t purpose = rg_cursor_u8(cur), signature[RG_ES256_SIGNATURE_BYTES];
+    struct rg_span text = rg_vault_get(cur);
+    enum rg_err err;
+
+    if (cur->bad || rg_cursor_left(cur) > 0)
+        return RG_EMALFORMED;
+    if (k->identity == NULL)
+        return RG_ENOTFOUND;
+    if (purpose >= RG_LEN(purposes) || purposes[purpose].may == NULL || !purposes[purpose].may(k, text))
+        return RG_EDENIED;
+    err = rg_es256_sign(k->identity, purposes[purpose].domain, text, signature);
+    if (!err)
+        rg_buf_put(out, signature, sizeof signature);
+    return err;
+}
+
+/* ---- the keystore, opened ---- */
+
 static enum rg_err on_open(struct rg_keeper *k, struct rg_buf *out, struct rg_errctx *ctx)
 {
     uint32_t version;
@@ -86,6 +186,8 @@ static enum rg_err on_open(struct rg_keeper *k, struct rg_buf *out, struct rg_er
     rg_keyprov_free(RG_STEAL(k->keys));
     rg_buf_clear(&k->ca);
     err = k->config.load(k->config.arg, &k->places, ctx);
+    if (!err && k->places.keystore != NULL)
+        err = find_identity(k, ctx);
     if (err)
         return err;
     if (k->places.fetch && access(k->places.keystore, F_OK) != 0 && errno == ENOENT)
@@ -219,14 +321,18 @@ static enum rg_err dispatch(struct rg_keeper *k, struct rg_cursor *cur, struct r
 
     if (what == RG_VAULT_KEEP || what == RG_VAULT_GIVE)
         bytes = rg_vault_get(cur);
-    if (cur->bad || ((what != RG_VAULT_WRAP && what != RG_VAULT_UNWRAP) && rg_cursor_left(cur) > 0))
+    if (cur->bad || ((what != RG_VAULT_WRAP && what != RG_VAULT_UNWRAP && what != RG_VAULT_SIGN) && rg_cursor_left(cur) > 0))
         return RG_EMALFORMED;
     if (what == RG_VAULT_OPEN)
         return on_open(k, out, ctx);
     if (what == RG_VAULT_KEEP)
         return on_keep(k, bytes, ctx);
-    if (what < RG_VAULT_OPEN || what > RG_VAULT_GIVE)
+    if (what < RG_VAULT_OPEN || what > RG_VAULT_SIGN)
         return RG_EMALFORMED;
+    if (what == RG_VAULT_IDENTITY)
+        return on_identity(k, out);
+    if (what == RG_VAULT_SIGN)
+        return on_sign(k, cur, out);
     if (k->keys == NULL)
         return rg_fail(ctx, RG_EKEY, "the keystore is not open");
     if (what == RG_VAULT_WRAP)

@@ -1,6 +1,9 @@
 /* crypto/vault/keeper.h: the process that holds the shared key: it opens the keystore with the passphrase, and answers what the node asks
  * (crypto/vault/vault.h). It knows what it does: a data key is wrapped and unwrapped; the shared key itself leaves only wrapped for another
- * node of this cluster, whose certificate the CA has signed and which it checks itself, so many times an hour. */
+ * node of this cluster, whose certificate the CA has signed and which it checks itself, so many times an hour.
+ *
+ * Beside the keystore it keeps the key that this node is (KEYSTORE.nodeID, crypto/sign/nodekey.h), makes it where there is none, and signs
+ * with it what it has read and what this node may say. One for each id: a node that comes back under another one is another key. */
 #ifndef REGENT_CRYPTO_VAULT_KEEPER_H
 #define REGENT_CRYPTO_VAULT_KEEPER_H
 

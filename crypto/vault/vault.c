@@ -272,3 +272,37 @@ enum rg_err rg_vault_keep(struct rg_vault *v, struct rg_span wrapped, struct rg_
     end(v, &question);
     return err;
 }
+
+/* ---- the identity key ---- */
+
+enum rg_err rg_vault_identity(struct rg_vault *v, uint8_t ret_spki[RG_ES256_SPKI_BYTES])
+{
+    struct rg_cursor answer;
+    struct rg_buf question;
+    enum rg_err err;
+
+    begin(v, &question, RG_VAULT_IDENTITY);
+    err = ask(v, &question, USE_WAITS_MAX, &answer, NULL);
+    if (!err && !take(&answer, ret_spki, RG_ES256_SPKI_BYTES))
+        err = RG_EKEY;
+    end(v, &question);
+    return err;
+}
+
+enum rg_err rg_vault_sign(struct rg_vault *v, enum rg_vault_purpose purpose, struct rg_span text,
+                          uint8_t ret_signature[RG_ES256_SIGNATURE_BYTES])
+{
+    struct rg_cursor answer;
+    struct rg_buf question;
+    enum rg_err err;
+
+    RG_ASSERT(text.n <= UINT16_MAX);
+    begin(v, &question, RG_VAULT_SIGN);
+    rg_buf_put_u8(&question, (uint8_t)purpose);
+    rg_vault_put(&question, text);
+    err = ask(v, &question, USE_WAITS_MAX, &answer, NULL);
+    if (!err && !take(&answer, ret_signature, RG_ES256_SIGNATURE_BYTES))
+        err = RG_EKEY;
+    end(v, &question);
+    return err;
+}

@@ -8,6 +8,7 @@
 #define REGENT_CRYPTO_VAULT_VAULT_H
 
 #include "crypto/keyprov.h"
+#include "crypto/sign/es256.h"
 
 struct rg_vault;
 
@@ -27,5 +28,16 @@ RG_MUST enum rg_err rg_vault_open(struct rg_vault *vault, struct rg_keyprov **re
 /** Hand over what a primary wrapped for this node (crypto/keywrap.h): it is opened there and becomes the keystore. Errors of
  * rg_keywrap_open and rg_keystore_write. */
 RG_MUST enum rg_err rg_vault_keep(struct rg_vault *vault, struct rg_span wrapped, struct rg_errctx *ctx);
+
+/* What the identity key signs. Each purpose has a domain of its own (crypto/sign/es256.h), and a form that the other side reads before it
+ * signs: it says nothing for another node or cluster. */
+enum rg_vault_purpose {
+    RG_SIGN_LINK = 1, /* a link_proof (crypto/sign/link_proof.h) */
+};
+/** The public half of the key that this node is. After rg_vault_open, whatever that answered. RG_ENOTFOUND: it has none; RG_ECLOSED. */
+RG_MUST enum rg_err rg_vault_identity(struct rg_vault *vault, uint8_t ret_spki[RG_ES256_SPKI_BYTES]);
+/** RG_EDENIED: it is nothing that this node may say; RG_ENOTFOUND: it has no such key; RG_ECLOSED. */
+RG_MUST enum rg_err rg_vault_sign(struct rg_vault *vault, enum rg_vault_purpose purpose, struct rg_span text,
+                                  uint8_t ret_signature[RG_ES256_SIGNATURE_BYTES]);
 
 #endif

@@ -14,6 +14,8 @@ enum rg_vault_what {
     RG_VAULT_WRAP = 3,   /* aad, dek[32] → nonce, wrapped */
     RG_VAULT_UNWRAP = 4, /* u32 version, aad, nonce, wrapped → dek[32] */
     RG_VAULT_GIVE = 5,   /* certificate (DER) → wrapped key */
+    RG_VAULT_IDENTITY = 6, /* → SPKI[91] of this node's identity key */
+    RG_VAULT_SIGN = 7,   /* u8 enum rg_vault_purpose, text → signature[64] by that key */
 };
 #define RG_VAULT_PACKET_BYTES_MAX 16384
 

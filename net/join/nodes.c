@@ -58,6 +58,10 @@ static void put_node(struct rg_call *call, struct rg_json_writer *j, const struc
         rg_pki_fingerprint(sha256, fingerprint);
         rg_json_str(j, "fingerprint", fingerprint);
     }
+    if (row->pin.n == RG_NODE_KEY_BYTES) {
+        rg_pki_fingerprint(row->pin.p, fingerprint);
+        rg_json_str(j, "identity", fingerprint); /* of the key that it is */
+    }
     rg_json_span_if_any(j, "from", row->from);
     rg_json_span_if_any(j, "release", row->release);
     if (rg_node_row_may_return(row, call->now_ms)) { /* the key that may come back in its place */

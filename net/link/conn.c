@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "crypto/pki.h"
+#include "crypto/sign/link_proof.h"
 #include "net/link/control.h"
 #include "net/link/link_priv.h"
 
@@ -312,12 +313,72 @@ void rg_conn_ping(struct conn *c)
     rg_conn_flush(c);
 }
 
+/* ---- proof ---- */
+
+enum { PROOF_BYTES = RG_ES256_SPKI_BYTES + RG_ES256_SIGNATURE_BYTES };
+
+/* What names this connection, and nothing else does: both ends have it, and nobody in between two connections has one that is both's. */
+static bool name_connection(const struct conn *c, uint64_t from, uint64_t to, bool dialled, struct rg_link_proof *ret_proof)
+{
+    static const char label[] = "EXPORTER-Channel-Binding"; /* RFC 9266 §2 */
+
+    *ret_proof = (struct rg_link_proof){.cluster = rg_span_str(c->links->config.cluster_id), .from = from, .to = to, .dialled = dialled};
+    return SSL_export_keying_material(c->ssl, ret_proof->binding, sizeof ret_proof->binding, label, sizeof label - 1, NULL, 0, 1) == 1;
+}
+
+/* False: it is over. */
+static bool send_proof(struct conn *c, uint64_t to)
+{
+    const struct rg_links_config *config = &c->links->config;
+    uint8_t both[PROOF_BYTES];
+    struct rg_link_proof proof;
+
+    RG_ASSERT(config->prove != NULL); /* else it was not agreed upon */
+    if (!name_connection(c, config->self_id, to, c->dialled, &proof) ||
+        config->prove(config->arg, &proof, both, both + RG_ES256_SPKI_BYTES) != RG_OK) {
+        rg_conn_close(c, "this node cannot prove that it is itself");
+        return false;
+    }
+    rg_frame_put(&c->plain_out, RG_FRAME_PROOF, rg_span(both, sizeof both));
+    return true;
+}
+
+static void on_proof(struct conn *c, struct rg_span payload)
+{
+    struct rg_span spki = rg_span(payload.p, RG_ES256_SPKI_BYTES);
+    struct rg_link_proof proof;
+
+    if (rg_conn_state(c) != CONN_HELLO || !c->proofs || c->proved || c->heard_hello || payload.n != PROOF_BYTES) {
+        rg_conn_close(c, "the peer's proof is malformed, or came at the wrong time");
+        return;
+    }
+    if (!name_connection(c, c->peer->id, c->links->config.self_id, !c->dialled, &proof) ||
+        rg_link_proof_verify(&proof, spki, payload.p + RG_ES256_SPKI_BYTES) != RG_OK) {
+        rg_conn_refuse(c, "what the peer's key has signed is not this connection");
+        return;
+    }
+    rg_sha256(spki, c->key);
+    c->proved = true;
+}
+
+static enum rg_err judge(const struct conn *c, struct rg_errctx *ctx)
+{
+    const struct rg_links_config *config = &c->links->config;
+
+    RG_ASSERT(!c->proved || c->proofs);
+    if (config->judge == NULL)
+        return RG_OK;
+    return config->judge(config->arg, c->peer->id, c->proved ? rg_span(c->key, sizeof c->key) : rg_span(NULL, 0), ctx);
+}
+
 /* ---- hello ---- */
 
 static void send_hello(struct conn *c, uint64_t to)
 {
     RG_AUTO_BUF struct rg_buf hello = {.max = 0};
 
+    if (c->proofs && !send_proof(c, to))
+        return;
     rg_buf_init(&hello, RG_LINK_HELLO_BYTES_MAX + 16);
     rg_buf_put(&hello, hello_magic, sizeof hello_magic);
     rg_buf_put_u8(&hello, LINK_VERSION);
@@ -413,7 +474,9 @@ static void on_hello(struct conn *c, struct rg_span payload)
         rg_conn_refuse(c, "the hello is too long");
         return;
     }
-    err = c->links->config.on_hello(c->links->config.arg, c->peer->id, rg_span(payload.p + 5, payload.n - 5), &ctx);
+    err = judge(c, &ctx);
+    if (!err)
+        err = c->links->config.on_hello(c->links->config.arg, c->peer->id, rg_span(payload.p + 5, payload.n - 5), &ctx);
     if (rg_conn_state(c) != CONN_HELLO)
         return;
     if (err) {
@@ -479,6 +542,9 @@ static void on_frame(struct conn *c, const struct rg_frame *frame)
         return;
     case RG_FRAME_HELLO_ACK:
         on_ack(c, frame->payload);
+        return;
+    case RG_FRAME_PROOF:
+        on_proof(c, frame->payload);
         return;
     case RG_FRAME_PING:
         if (frame->payload.n == 8) {
@@ -604,7 +670,10 @@ static bool check_name(struct conn *c)
 /* TLS is agreed upon. False: it is over. */
 static bool begin_hello(struct conn *c)
 {
-    c->channels = rg_links_agreed(c->ssl);
+    unsigned agreed = rg_links_agreed(c->ssl);
+
+    c->channels = agreed >= 2;
+    c->proofs = agreed >= 3;
     if (!check_name(c))
         return false;
     if (!c->dialled) {

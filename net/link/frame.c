@@ -175,7 +175,9 @@ static bool type_known(uint8_t first)
 {
     unsigned type = first & TYPE_MASK;
 
-    return type >= RG_FRAME_HELLO && type <= RG_FRAME_RAW && (type >= RG_FRAME_BATCH || first >> TYPE_BITS == 0);
+    if (type >= RG_FRAME_BATCH && type <= RG_FRAME_RAW)
+        return true;
+    return type >= RG_FRAME_HELLO && type <= RG_FRAME_PROOF && first >> TYPE_BITS == 0;
 }
 
 enum rg_err rg_frame_decode(struct rg_frame_reader *r, struct rg_span bytes, struct rg_frame *ret_frame,

@@ -1,5 +1,7 @@
 /* net/link/frame.h: frames of a link, over the plain bytes of a TLS connection. Pure: bytes in, frames out.
  *
+ * PROOF is of connections that agreed on "regent-link/3" (link.h).
+ *
  * A frame is u8 type and channel, varint length of what follows (stored), and for the compressed ones varint raw length before
  * the bytes. The type is in the low four bits; the channel, in the high four, says whose messages a BATCH, LARGE or RAW
  * holds, and is 0 elsewhere. BATCH packs messages (varint length, bytes, …) of one flush into one LZ4 block that may refer to
@@ -24,6 +26,7 @@ enum rg_frame_type {
     RG_FRAME_BATCH = 5,
     RG_FRAME_LARGE = 6,
     RG_FRAME_RAW = 7,
+    RG_FRAME_PROOF = 8, /* SPKI[91], signature[64]: of the sender's identity key, over this connection */
 };
 
 struct rg_frame {
@@ -38,7 +41,7 @@ struct rg_frame_reader;
 
 RG_MUST enum rg_err rg_frame_writer_new(struct rg_frame_writer **ret_writer);
 void rg_frame_writer_free(struct rg_frame_writer *writer);
-/** A control frame (HELLO … PONG), appended to out. */
+/** A control frame (HELLO … PONG, PROOF), appended to out. */
 void rg_frame_put(struct rg_buf *out, enum rg_frame_type type, struct rg_span payload);
 /** One channel's messages, packed as `varint length, bytes` (at most RG_FRAME_BATCH_BYTES_MAX together), appended to out as
  * one BATCH. */

@@ -319,8 +319,10 @@ void rg_links_on_conn_up(struct conn *c)
         return;
     peer->stat.last_error[0] = peer->logged[0] = '\0';
     peer->up = true;
+    peer->stat.proved = c->proved;
+    memcpy(peer->stat.key, c->key, sizeof c->key);
     rg_log_info(links->config.log, "link.up", "peer=%llu address=%s framing=%d", (unsigned long long)peer->id, peer->address,
-                c->channels ? 2 : 1);
+                c->proofs ? 3 : c->channels ? 2 : 1);
     links->config.on_up(links->config.arg, peer->id);
 }
 
@@ -329,6 +331,7 @@ static void dialled_lost(struct rg_links *links, struct conn *c, const char *why
     struct peer *peer = c->peer;
 
     peer->out = NULL;
+    peer->stat.proved = false;
     if (peer->up) {
         peer->up = false;
         snprintf(peer->stat.last_error, sizeof peer->stat.last_error, "%s", why);
@@ -486,37 +489,55 @@ static void on_arrival(void *arg)
 
 /* ---- TLS ---- */
 
-/* ALPN: one name, with its length before it. A peer of a release before channels neither offers it nor answers to it. */
-static const unsigned char protocols[] = "\x0dregent-link/2";
-enum { PROTOCOLS_BYTES = sizeof protocols - 1 };
+/* ALPN: names, each with its length before it, the best first. A peer of a release before channels neither offers any nor answers to it. */
+static const unsigned char protocols[] = "\x0dregent-link/3\x0dregent-link/2";
+enum { PROTOCOL_BYTES = 14, PROTOCOLS_BYTES = sizeof protocols - 1 };
+_Static_assert((int)PROTOCOLS_BYTES == 2 * (int)PROTOCOL_BYTES, "two of a length");
+
+/* A node that has no identity key cannot prove itself, and speaks as one that does not know how. */
+static const unsigned char *spoken(const struct rg_links_config *config, unsigned *ret_n)
+{
+    *ret_n = config->prove != NULL ? PROTOCOLS_BYTES : PROTOCOL_BYTES;
+    return protocols + PROTOCOLS_BYTES - *ret_n;
+}
 
 static int on_protocols(SSL *ssl, const unsigned char **ret_name, unsigned char *ret_n, const unsigned char *offered, unsigned n,
                         void *arg)
 {
+    const unsigned char *ours;
     unsigned char *name;
+    unsigned n_ours;
 
     (void)ssl;
-    (void)arg;
-    if (SSL_select_next_proto(&name, ret_n, protocols, PROTOCOLS_BYTES, offered, n) != OPENSSL_NPN_NEGOTIATED)
+    ours = spoken(arg, &n_ours);
+    if (SSL_select_next_proto(&name, ret_n, ours, n_ours, offered, n) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_NOACK;
     *ret_name = name;
     return SSL_TLSEXT_ERR_OK;
 }
 
-bool rg_links_agreed(const SSL *ssl)
+unsigned rg_links_agreed(const SSL *ssl)
 {
     const unsigned char *name;
     unsigned n;
 
     SSL_get0_alpn_selected(ssl, &name, &n);
-    return n == PROTOCOLS_BYTES - 1 && memcmp(name, protocols + 1, n) == 0;
+    if (n != PROTOCOL_BYTES - 1)
+        return 1;
+    for (unsigned at = 0; at < PROTOCOLS_BYTES; at += PROTOCOL_BYTES)
+        if (memcmp(name, protocols + at + 1, n) == 0)
+            return protocols[at + PROTOCOL_BYTES - 1] - '0';
+    return 1;
 }
 
-static enum rg_err tls_new(const struct rg_links_config *config, SSL_CTX **ret_tls, struct rg_errctx *ctx)
+/* config: borrow, for the life of what is made. */
+static enum rg_err tls_new(struct rg_links_config *config, SSL_CTX **ret_tls, struct rg_errctx *ctx)
 {
     SSL_CTX *tls = SSL_CTX_new(TLS_method());
     const char *file = config->ca_path;
+    const unsigned char *names;
     char text[160];
+    unsigned n;
     bool ok;
 
     ERR_clear_error();
@@ -544,11 +565,12 @@ static enum rg_err tls_new(const struct rg_links_config *config, SSL_CTX **ret_t
     SSL_CTX_set_num_tickets(tls, 0);
     SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
     if (!config->first_framing) {
-        if (SSL_CTX_set_alpn_protos(tls, protocols, PROTOCOLS_BYTES) != 0) {
+        names = spoken(config, &n);
+        if (SSL_CTX_set_alpn_protos(tls, names, n) != 0) {
             SSL_CTX_free(tls);
             return RG_ENOMEM;
         }
-        SSL_CTX_set_alpn_select_cb(tls, on_protocols, NULL);
+        SSL_CTX_set_alpn_select_cb(tls, on_protocols, config);
     }
     *ret_tls = tls;
     return RG_OK;
@@ -600,7 +622,7 @@ enum rg_err rg_links_new(const struct rg_links_config *config, struct rg_links *
     links->config.queue_bytes_max = config->queue_bytes_max > 0 ? config->queue_bytes_max : 32u << 20;
     links->tick_at_ms = UINT64_MAX;
     rg_prng_init(&links->prng, config->seed);
-    err = tls_new(config, &links->tls, ctx);
+    err = tls_new(&links->config, &links->tls, ctx);
     if (err) {
         free(links);
         return err;

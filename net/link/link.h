@@ -7,12 +7,17 @@
  * channels: it gets, and sends, the first framing, where a message is control's if it begins with RG_CONTROL_BYTE and raft's
  * otherwise. That is kept for one release.
  *
+ * Where both know of identity keys ("regent-link/3") each says with its own, before its hello, that this connection is its own
+ * (crypto/sign/link_proof.h): a certificate and its key alone are then not enough to be a node.
+ *
  * Callbacks come from the loop alone, never from inside a function of this header, and may call any of them. */
 #ifndef REGENT_NET_LINK_LINK_H
 #define REGENT_NET_LINK_LINK_H
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "crypto/digest.h"
+#include "crypto/sign/link_proof.h"
 
 #define RG_LINK_PEERS_MAX 64
 #define RG_LINK_MESSAGE_BYTES_MAX (8 * 1024 * 1024)
@@ -32,6 +37,8 @@ struct rg_link_stat {
     uint64_t sent_messages, received_messages;
     uint64_t dropped_messages; /* received on a channel that nobody here reads */
     size_t queued_bytes;
+    bool proved;                         /* it is up, and the peer proved itself where we dialled it */
+    uint8_t key[RG_SHA256_BYTES];        /* SHA-256 of the key (SPKI) that it did so with */
     char last_error[128];
 };
 
@@ -59,6 +66,12 @@ struct rg_links_config {
      * RG_OK: it hears our hello, for it may be one that was replaced and does not know, is refused, and nothing that it says is read.
      * NULL: it may. */
     enum rg_err (*admit)(void *arg, uint64_t id, const char *region, struct rg_span cert, struct rg_errctx *ctx);
+    /* Have our identity key sign this (which names the connection, and us). NULL: we have none, and prove nothing. */
+    enum rg_err (*prove)(void *arg, const struct rg_link_proof *proof, uint8_t ret_spki[RG_ES256_SPKI_BYTES],
+                         uint8_t ret_signature[RG_ES256_SIGNATURE_BYTES]);
+    /* Asked before each hello is heard: may this node speak that proved itself by this key, whose SHA-256 it is; empty: it proved nothing?
+     * Not RG_OK: it is refused. NULL: it may. */
+    enum rg_err (*judge)(void *arg, uint64_t peer, struct rg_span key, struct rg_errctx *ctx);
     /* A node of our cluster that is no peer dials us. True: it was added (rg_links_add) and its hello shall decide. NULL: never. */
     bool (*on_stranger)(void *arg, uint64_t id, const char *region);
     /* Our outgoing connection to the peer is usable (after each (re)connect) / is gone: what was queued is lost. */

@@ -46,6 +46,9 @@ struct conn {
     bool dialled, heard_hello, heard_ack;
     bool lingered;          /* counted as such */
     bool channels;          /* from HELLO on: both sides speak frames with channels, otherwise the first framing */
+    bool proofs;            /* both sides prove themselves before their hellos */
+    bool proved;            /* the peer has */
+    uint8_t key[RG_SHA256_BYTES]; /* by this one */
     uint8_t packed_channel; /* as in the frame */
     uint64_t tell_down; /* peer to call on_down for once closed; 0: none */
     uint64_t since_ms;  /* when it began; from UP on: when it came up; in LINGER: when that began */
@@ -123,8 +126,8 @@ void rg_links_on_conn_up(struct conn *conn);
 void rg_links_on_conn_lost(struct conn *conn, const char *why);
 /** A message came. */
 void rg_links_on_message(struct rg_links *links, struct peer *peer, unsigned channel, struct rg_span message);
-/** The protocol that the two sides agreed upon has channels. */
-bool rg_links_agreed(const SSL *ssl);
+/** The protocol that the two sides agreed upon: 1: before channels; 2: with them; 3: with proofs, too. */
+unsigned rg_links_agreed(const SSL *ssl);
 /** Look at deadlines at this time at the latest. */
 void rg_links_wake(struct rg_links *links, uint64_t at_ms);
 /** Free closing links once their last handle is gone, and say so. */

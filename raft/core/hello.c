@@ -41,6 +41,7 @@ enum hello_field {
     HELLO_STANDING,
     HELLO_ASKING,
     HELLO_STATEMENTS,
+    HELLO_PINS = 64,
     HELLO_END,
 };
 
@@ -100,6 +101,8 @@ void rg_hello_encode(const struct rg_hello *hello, struct rg_buf *out)
         rg_tlv_put_u64(out, HELLO_ASKING, 1);
     if (hello->statements)
         rg_tlv_put_u64(out, HELLO_STATEMENTS, 1);
+    if (hello->pins)
+        rg_tlv_put_u64(out, HELLO_PINS, 1);
     if (hello->life.start == 0)
         return;
     rg_tlv_put_u64(out, HELLO_LIFE_START, hello->life.start);
@@ -180,6 +183,9 @@ static bool hello_number(struct rg_hello *h, uint32_t field, uint64_t v)
         return true;
     case HELLO_STATEMENTS:
         h->statements = v != 0;
+        return true;
+    case HELLO_PINS:
+        h->pins = v != 0;
         return true;
     case HELLO_ASKING:
         h->asking = v != 0;

@@ -24,6 +24,7 @@ struct rg_hello {
     bool room;          /* it knows RG_MSG_ROOM, and refusals that say what is full */
     bool standing;      /* it knows RG_MSG_WHO, KNOW and LIVES */
     bool statements;    /* it knows of operators and their statements: it applies what trust level 2 asks for */
+    bool pins;          /* it knows of nodes' identity keys: its release keeps them in rows and asks for them */
     bool asking;        /* it may not act yet: nothing rests on it */
     struct rg_life life; /* the last life of the receiver that the sender has dealt with; start 0: none, or it is not bound */
     bool life_up;        /* that one is linked to the sender now */

@@ -1,5 +1,6 @@
-/* raft/member/standing.h: whether a certificate that names a node of this cluster still stands for one: by this node's own rows, which keep
- * every id that was ever given, and the certificate that it was given last. */
+/* raft/member/standing.h: whether a certificate that names a node of this cluster still stands for one, and whether the key that it proves
+ * itself with is the one that this node is: by this node's own rows, which keep every id that was ever given, the certificate that it was
+ * given last, and the key that it is known by (its pin). */
 #ifndef REGENT_RAFT_MEMBER_STANDING_H
 #define REGENT_RAFT_MEMBER_STANDING_H
 
@@ -18,5 +19,14 @@ struct rg_standing {
  * certificate counts.
  */
 RG_MUST enum rg_err rg_standing_check(struct rg_txn *txn, const struct rg_standing *standing, struct rg_errctx *ctx);
+
+/**
+ * key  borrow: SHA-256 of the key that this node proved itself with; empty: it proved nothing
+ * RG_EPEER: it is another key than the row's. RG_EDENIED: nothing was proved, and at trust level 2 everybody proves.
+ *
+ * At level 1 nothing need be proved, also by one whose key is known: a member may go back to a release that cannot. What it proves must
+ * be true all the same.
+ */
+RG_MUST enum rg_err rg_standing_key_check(struct rg_txn *txn, uint64_t id, struct rg_span key, struct rg_errctx *ctx);
 
 #endif

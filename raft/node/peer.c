@@ -34,7 +34,7 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
     hello.first_crc = first_crc(node);
     hello.history = node->history.own;
     hello.promised = node->meta.promised;
-    hello.room = hello.claims_said = hello.statements = true;
+    hello.room = hello.claims_said = hello.statements = hello.pins = true;
     hello.claims = node->meta.claims;
     hello.standing = (node->config.test_flags & RG_TEST_UNTOLD) == 0;
     hello.asking = node->standing.asking;
@@ -47,7 +47,7 @@ void rg_node_hello(struct rg_node *node, uint64_t peer, struct rg_buf *out)
         hello.seen = 0;
         hello.history = (struct rg_history){{0}};
         hello.life = (struct rg_life){0};
-        hello.claims_said = hello.statements = false;
+        hello.claims_said = hello.statements = hello.pins = false;
     }
     /* Nobody leads in the next epoch yet: it is no reason to be fenced. */
     if (node->stage.state == NODE_REBORN)
@@ -168,6 +168,7 @@ static void note_taken(struct node_peer *peer, const struct rg_hello *h)
     peer->standing_known = h->standing;
     peer->asking = h->asking;
     peer->statements = h->statements;
+    peer->pins = h->pins;
     peer->said = h->incarnation;
     peer->last_index = h->last_index;
     peer->last_term = h->last_term;

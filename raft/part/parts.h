@@ -54,6 +54,7 @@ struct node_peer {
     struct rg_claims claims; /* as of its last hello, or as it said since */
     bool claims_said;        /* its release knows of them */
     bool statements;         /* and of operators' statements */
+    bool pins;               /* and of nodes' identity keys */
     uint64_t claims_epoch;   /* the epoch in which it said so */
     uint64_t rival_epoch;    /* of this one it said that another node began it, and was refused; 0: it was not */
     bool ahead;           /* this primary lacks what it has: nothing is sent to it, or its own entries would be contradicted */

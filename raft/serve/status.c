@@ -152,6 +152,7 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
     s->asking = peer->asking;
     s->dismissed = peer->dismissed;
     s->statements = peer->statements;
+    s->pins = peer->pins;
     if (peer->sender != NULL) {
         s->snapshot = true;
         s->snapshot_bytes = rg_sender_offset(peer->sender);

@@ -301,6 +301,19 @@ static enum rg_err region_is(struct rg_fsm *f, struct rg_span node, enum may may
     return RG_OK;
 }
 
+/* Which key a node is stays, once it is known. It may become known of one that came later than the GENESIS, which says what it found: by a
+ * statement, or in the line of such a node. */
+static bool pin_may(struct rg_span old, struct rg_span now)
+{
+    struct rg_span pin, came;
+
+    RG_ASSERT(old.n > 0);
+    RG_ASSERT(now.n > 0);
+    if (stays(old, now, RG_F_PIN))
+        return true;
+    return !rg_tlv_get(old, RG_F_PIN, &pin) && (rg_tlv_get(old, RG_F_STATEMENT, &came) || rg_tlv_get(old, RG_F_OLD_NODE_ID, &came));
+}
+
 /* A key gets in by a statement that names it. That another one may stand for it (RETURNS) is nothing that can be said yet. */
 static enum rg_err keys_may(struct rg_fsm *f, struct rg_span old)
 {
@@ -331,7 +344,7 @@ enum rg_err rg_fsm_node_may(struct rg_fsm *f, struct rg_span old)
         return err;
     for (size_t i = 0; is && i < RG_LEN(fixed); i++)
         is = stays(old, now, fixed[i]);
-    return is ? keys_may(f, old) : wrong(f, RG_ESTATEMENT);
+    return is && pin_may(old, now) ? keys_may(f, old) : wrong(f, RG_ESTATEMENT);
 }
 
 /* --- operators --- */

@@ -28,7 +28,7 @@
  *   EPOCH_NOTE          EPOCH (begun already), NAME (the primary's region now), NODE_ID, DECLARED_BY, REASON
  *   ASSIGNMENT_…        ACCOUNT_ID, PERMSET_ID, PRINCIPAL_TYPE, PRINCIPAL_ID, REQUEST_ID (minted, never used twice)
  *   NODE_PUT            NODE_ID (1 to 1023), NAME (region), LINK, URL, STATUS, (CERT), (OLD_NODE_ID), (REJOIN), (CSR), (ADMITTED: its key
- *                       was let in by an administrator), (FROM), (RELEASE), (RETURNS, EXPIRES_MS), (PROVEN)
+ *                       was let in by an administrator), (PIN), (FROM), (RELEASE), (RETURNS, EXPIRES_MS), (PROVEN)
  *   NODE_JOIN           TOKEN_SHA256 or OLD_NODE_ID, NAME (region), LINK, URL, (CSR), (FROM), (RELEASE), (PROVEN), (NODE_ID: the id it is
  *                       to have, or the next one that was never given; without it the one behind the highest). The id is answered in
  *                       reply.id's first 8 bytes, big-endian. A token that is unknown: RG_EBADTOKEN; used: RG_ECONFLICT; expired:

@@ -127,6 +127,7 @@ enum rg_table {
     X(KEPT, 99, NULL, HEX)                 /* GENESIS, repeated: digest of a row that no statement made */             \
     X(ROOT_KEY, 100, "rootKey", HEX)       /* SPKI of the key that signed GENESIS */                                   \
     X(ENDING, 101, NULL, HEX)              /* operator: the statement that ended it */ \
+    X(PIN, 102, "identityKeySha256", HEX)  /* node: the SHA-256 of the key that it is */                               \
     X(PREVIOUS_EPOCH, 110, "previousEpoch", NUMBER) /* declaration: the epoch that it is made over */ \
     X(ACCEPT_LOSS, 111, "acceptLoss", FLAG) /* declaration: writes may be lost */ \
     /* nodes that ask to join */                                                                                       \

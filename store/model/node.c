@@ -16,6 +16,7 @@ static const struct rg_row_member members[] = {
     [RG_F_REJOIN] = RG_ROW(struct rg_node_row, rejoin),
     [RG_F_CSR] = RG_ROW(struct rg_node_row, csr),
     [RG_F_ADMITTED] = RG_ROW(struct rg_node_row, admitted),
+    [RG_F_PIN] = RG_ROW(struct rg_node_row, pin),
     [RG_F_FROM] = RG_ROW(struct rg_node_row, from),
     [RG_F_RELEASE] = RG_ROW(struct rg_node_row, release),
     [RG_F_RETURNS] = RG_ROW(struct rg_node_row, returns),
@@ -117,6 +118,8 @@ void rg_node_row_put(struct rg_buf *cmd, const struct rg_node_row *row)
         rg_tlv_put(cmd, RG_F_CSR, row->csr);
     if (row->admitted.n > 0)
         rg_tlv_put(cmd, RG_F_ADMITTED, row->admitted);
+    if (row->pin.n > 0)
+        rg_tlv_put(cmd, RG_F_PIN, row->pin);
     if (row->from.n > 0)
         rg_tlv_put(cmd, RG_F_FROM, row->from);
     if (row->release.n > 0)

@@ -24,6 +24,7 @@ struct rg_node_row {
     struct rg_span phase; /* "untold": REMOVED, but it was away and does not know yet; empty: nothing is left to do */
     struct rg_span csr;      /* PEM: what its certificate will be made of */
     struct rg_span admitted; /* RG_NODE_KEY_BYTES: the key that an administrator let in; empty: none (yet), or it was there before */
+    struct rg_span pin;      /* RG_NODE_KEY_BYTES: the key that this node is; empty: not known (yet). Once known it is no other */
     struct rg_span from, release; /* where it asked from, with which release; empty: not known */
     struct rg_span returns;  /* fingerprint of a key that an administrator lets come back in its place; empty: none but its own */
     int64_t returns_until_ms; /* that holds so long; 0: for good (let by a release before) */

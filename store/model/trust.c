@@ -274,15 +274,16 @@ static bool is_admin(struct rg_span row)
     return rg_tlv_get(row, RG_F_ROLE, &role) && rg_span_is(role, "admin");
 }
 
-enum { PARTS_MAX = 4 };
+enum { PARTS_MAX = 5 };
 
-/* Of a node: where it is, where it answers, and whose key was let in. What else its row has changes by itself. */
+/* Of a node: where it is, where it answers, whose key was let in, and which key it is. What else its row has changes by itself. */
 static void node_parts(struct rg_span row, struct rg_span parts[PARTS_MAX])
 {
     (void)rg_tlv_get(row, RG_F_NAME, &parts[0]);
     (void)rg_tlv_get(row, RG_F_LINK, &parts[1]);
     (void)rg_tlv_get(row, RG_F_URL, &parts[2]);
     (void)rg_tlv_get(row, RG_F_ADMITTED, &parts[3]);
+    (void)rg_tlv_get(row, RG_F_PIN, &parts[4]);
     RG_ASSERT(parts[0].n <= row.n);
     RG_ASSERT(parts[1].n <= row.n);
 }
@@ -322,7 +323,7 @@ bool rg_trust_kept_row(struct rg_span key, struct rg_span row, uint8_t ret_kept[
         rg_buf_put_u32(&head, (uint32_t)parts[i].n);
     RG_ASSERT(head.err == RG_OK);
     {
-        const struct rg_span all[] = {rg_buf_span(&head), parts[0], parts[1], parts[2], parts[3]};
+        const struct rg_span all[] = {rg_buf_span(&head), parts[0], parts[1], parts[2], parts[3], parts[4]};
 
         rg_sha256_v(all, RG_LEN(all), digest);
     }

@@ -376,6 +376,63 @@ def check_groups(siege):
             assert (done.returncode != 0) == bool(ends), (address, group, done.stdout[-500:], done.stderr[-500:])
 
 
+def pins(siege):
+    """Fingerprint of the key that each member is, by id."""
+    nodes = json.loads(siege.c.run("node", "list", "--json"))["nodes"]
+    return {n["id"]: n.get("identity") for n in nodes if n["status"] == "MEMBER"}
+
+
+def prove(siege, who, target, proof):
+    node, address = siege.targets[target]
+    dialled = link.Link(address, siege.ca, who.cert, who.key, proof=proof)
+    try:
+        dialled.greet(lambda theirs: link.member_hello(siege.id, who.region, who.node, node, siege.term, theirs, False))
+        return "taken"
+    except link.Refused as why:
+        return str(why)
+    finally:
+        dialled.close()
+
+
+def siege_proofs(siege):
+    """Who has a member's certificate and key, and not its identity key: what he proves is of another connection, or another key."""
+    who, target = siege.who["member"], siege.c.primary
+    spki = openssl("pkey", "-in", str(who.key), "-pubout", "-outform", "DER")
+    for proof, reason in (("theirs", "not this connection"), (spki + secrets.token_bytes(64), "not this connection"),
+                          (secrets.token_bytes(155), "not this connection"), (b"", "closed"), (spki, "closed")):
+        end = prove(siege, who, target, proof)
+        assert reason in end or (reason == "closed" and end != "taken"), (reason, end)
+        siege.tried += 1
+
+
+def linked(siege, region):
+    return next(r for r in siege.c.connect(siege.c.primary).status()["regions"] if r["name"] == region)["up"]
+
+
+def siege_clone(siege):
+    """A node under a member's id, with its certificate, disk and shared key, but another identity key: nobody hears it. With the right one it is
+    back."""
+    c, region = siege.c, siege.c.replicas[0]
+    node = siege.targets[region][0]
+    wait("every member's key is known", 60, lambda: all(pins(siege).get(n) for n, _ in siege.targets.values()))
+    before, key = pins(siege), siege.folder(region) / f"keystore.node{node}"
+    c.kill(region)
+    key.rename(key.with_suffix(".away"))
+    wait("the link is down", 30, lambda: not linked(siege, region))
+    c.run("dev", "start", region, ok=(0, 1), timeout=60)
+    log = siege.folder(c.primary) / "regentd.yaml.log"
+    wait("it is refused", 60, lambda: f"node {node} is another key" in log.read_text())
+    assert not linked(siege, region) and pins(siege) == before, pins(siege)
+    c.kill(region)
+    key.with_suffix(".away").replace(key)
+    c.start(region)
+    wait("it is back", 60, lambda: linked(siege, region))
+    c.file["regions"] = [r for r in c.file["regions"] if r["name"] in siege.targets]
+    assert pins(siege) == before, pins(siege)
+    siege.tried += 1
+    siege.settle("a clone")
+
+
 def siege_alone(siege):
     """The primary is gone, and a region has restarted: whom it does not know may be the next one, but nobody that it knows to be gone."""
     c, target = siege.c, siege.c.replicas[0]
@@ -412,6 +469,8 @@ def main(regent, doc):
         check_said(siege)
         check_rejoin(siege)
         check_groups(siege)
+        siege_proofs(siege)
+        siege_clone(siege)
         siege_alone(siege)
     print(f"{siege.tried} tries by {len(ALL)} kinds of certificates at {len(siege.targets)} nodes: nobody got anywhere")
 

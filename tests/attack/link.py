@@ -114,14 +114,15 @@ class Refused(Exception):
 class Link:
     """One dialled connection. Raises Refused with what was said."""
 
-    def __init__(self, address, ca, cert, key, seconds=5):
+    def __init__(self, address, ca, cert, key, seconds=5, proof=None):
         host, port = address.rsplit(":", 1)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.load_verify_locations(ca)
         if cert is not None:
             context.load_cert_chain(cert, key)
-        context.set_alpn_protocols(["regent-link/2"])
+        context.set_alpn_protocols(["regent-link/2" if proof is None else "regent-link/3"])
+        self.proof = proof  # what it says is one of the connection, by its identity key
         self.heard = b""
         self.theirs = b""  # their hello
         raw = socket.create_connection((host, int(port)), seconds)
@@ -166,6 +167,10 @@ class Link:
     def greet(self, hello):
         """Theirs first: hello(bytes) makes ours of it. Until both are taken."""
         kind, payload = self._frame()
+        if self.proof is not None:
+            assert kind == 8 and len(payload) == 91 + 64, (kind, len(payload))
+            self._send(8, payload if self.proof == "theirs" else self.proof)
+            kind, payload = self._frame()
         if kind == 2:
             raise Refused(payload[1:].decode(errors="replace"))
         assert kind == 1, kind

@@ -106,6 +106,7 @@ static const struct {
     {"cert", RG_F_CERT, FIX_TEXT},
     {"csr", RG_F_CSR, FIX_TEXT},
     {"admitted", RG_F_ADMITTED, FIX_TOKEN},
+    {"pin", RG_F_PIN, FIX_TOKEN},
     {"returns", RG_F_RETURNS, FIX_TEXT},
     {"from", RG_F_FROM, FIX_TEXT},
     {"release", RG_F_RELEASE, FIX_TEXT},

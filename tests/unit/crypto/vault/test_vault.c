@@ -12,6 +12,8 @@
 #include "crypto/keyprov_priv.h"
 #include "crypto/keywrap.h"
 #include "crypto/privfile.h"
+#include "crypto/sign/link_proof.h"
+#include "crypto/sign/nodekey.h"
 #include "crypto/vault/keeper.h"
 #include "crypto/vault/vault.h"
 #include "crypto/vault/vault_priv.h"
@@ -21,8 +23,9 @@
 #define PASS "0f1e2d3c4b5a69788796a5b4c3d2e1f00112233445566778899aabbccddeeff0"
 
 static struct {
-    char dir[256], keystore[300], passphrase[300], ca[300], ca_key[300], cert[300], key[300], theirs[300], their_key[300];
+    char dir[256], keystore[600], passphrase[300], ca[300], ca_key[300], cert[300], key[300], theirs[300], their_key[300];
     bool fetch;
+    uint64_t id;
     struct rg_log log;
     struct rg_keeper *keeper;
     int fds[2];
@@ -35,7 +38,7 @@ static void must(enum rg_err err, const struct rg_errctx *ctx) { ck_assert_msg(e
 
 static enum rg_err load(void *arg, struct rg_keeper_places *ret, struct rg_errctx *ctx)
 {
-    *ret = (struct rg_keeper_places){.cluster = "rc-test", .region = "us-east-1", .id = 1, .keystore = rig.keystore,
+    *ret = (struct rg_keeper_places){.cluster = "rc-test", .region = "us-east-1", .id = rig.id, .keystore = rig.keystore,
                                      .passphrase_file = rig.passphrase, .ca = rig.ca, .key = rig.key, .fetch = rig.fetch};
     return RG_OK;
 }
@@ -54,6 +57,7 @@ static void setup(void)
     char id[RG_KEY_ID_BYTES_MAX];
 
     tmpdir_make(rig.dir);
+    rig.id = 1;
     rig.log.min = RG_LOG_ERROR;
     rig.log.sink = rg_log_stderr;
     snprintf(rig.keystore, sizeof rig.keystore, "%s/keystore", rig.dir);
@@ -381,4 +385,93 @@ TEST(any_bytes_are_taken)
         ck_assert_uint_le(out.len, 8192);
         ck_assert_ptr_null(memmem(answer, out.len, versions[0].material, RG_DEK_BYTES));
     }
+}
+
+/* ---- the key that this node is ---- */
+
+static enum rg_err sign_link(uint64_t from, const char *cluster, uint8_t ret_signature[RG_ES256_SIGNATURE_BYTES], struct rg_link_proof *ret_proof)
+{
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
+
+    *ret_proof = (struct rg_link_proof){.cluster = rg_span_str(cluster), .from = from, .to = 9, .binding = {1, 2, 3}};
+    rg_buf_init(&text, RG_LINK_PROOF_BYTES_MAX);
+    rg_link_proof_encode(ret_proof, &text);
+    return rg_vault_sign(rig.vault, RG_SIGN_LINK, rg_buf_span(&text), ret_signature);
+}
+
+/* Made once, before the keystore is there even; the same from then on; sealed; and no text leaves with its signature but this node's own. */
+TEST(a_node_is_a_key_that_signs_what_it_may_say)
+{
+    uint8_t first[RG_ES256_SPKI_BYTES], spki[RG_ES256_SPKI_BYTES], signature[RG_ES256_SIGNATURE_BYTES];
+    struct rg_keyprov *keys = NULL;
+    struct rg_errctx ctx = {.text = ""};
+    char path[640], away[640];
+    struct rg_link_proof proof;
+
+    ck_assert_int_eq(rg_vault_identity(rig.vault, first), RG_ENOTFOUND); /* nothing was opened yet */
+    ck_assert_int_eq(sign_link(1, "rc-test", signature, &proof), RG_ENOTFOUND);
+    snprintf(path, sizeof path, "%s.node1", rig.keystore);
+    snprintf(away, sizeof away, "%s.away", rig.keystore);
+    ck_assert_int_eq(rename(rig.keystore, away), 0);
+    rig.fetch = true;
+    ck_assert_int_eq(rg_vault_open(rig.vault, &keys, &ctx), RG_ENOTFOUND);
+    ck_assert_int_eq(rg_vault_identity(rig.vault, first), RG_OK);
+    ck_assert_int_eq(rename(away, rig.keystore), 0);
+    rg_keyprov_free(opened());
+    ck_assert_int_eq(rg_vault_identity(rig.vault, spki), RG_OK);
+    ck_assert_mem_eq(spki, first, sizeof spki);
+    ck_assert_int_eq(rg_keyfile_spki(path, RG_KEYFILE_NODE, spki, &ctx), RG_OK);
+    ck_assert_mem_eq(spki, first, sizeof spki);
+
+    must(sign_link(1, "rc-test", signature, &proof), &ctx);
+    ck_assert_int_eq(rg_link_proof_verify(&proof, rg_span(first, sizeof first), signature), RG_OK);
+    ck_assert_int_eq(sign_link(2, "rc-test", signature, &proof), RG_EDENIED); /* as another node */
+    ck_assert_int_eq(sign_link(1, "rc-other", signature, &proof), RG_EDENIED);
+    ck_assert_int_eq(rg_vault_sign(rig.vault, RG_SIGN_LINK, rg_span_str("anything"), signature), RG_EDENIED);
+    ck_assert_int_eq(rg_vault_sign(rig.vault, (enum rg_vault_purpose)0, rg_span_str("anything"), signature), RG_EDENIED);
+    ck_assert_int_eq(rg_vault_sign(rig.vault, (enum rg_vault_purpose)200, rg_span_str("anything"), signature), RG_EDENIED);
+}
+
+/* Under another id it is another key: whoever has the old one, in a backup, is not the node that came back. */
+TEST(another_id_is_another_key)
+{
+    uint8_t first[RG_ES256_SPKI_BYTES], spki[RG_ES256_SPKI_BYTES];
+
+    rg_keyprov_free(opened());
+    ck_assert_int_eq(rg_vault_identity(rig.vault, first), RG_OK);
+    rig.id = 1000;
+    rg_keyprov_free(opened());
+    ck_assert_int_eq(rg_vault_identity(rig.vault, spki), RG_OK);
+    ck_assert_mem_ne(spki, first, sizeof spki);
+    rig.id = 1;
+    rg_keyprov_free(opened());
+    ck_assert_int_eq(rg_vault_identity(rig.vault, spki), RG_OK);
+    ck_assert_mem_eq(spki, first, sizeof spki);
+}
+
+TEST(a_damaged_node_key_is_said)
+{
+    struct rg_keyprov *keys = NULL;
+    struct rg_errctx ctx = {.text = ""};
+    char path[640];
+
+    snprintf(path, sizeof path, "%s.node1", rig.keystore);
+    must(rg_privfile_write(path, "", RG_PRIVFILE_SECRET, rg_span_str("RGPK and no more"), &ctx), &ctx);
+    ck_assert_int_eq(rg_vault_open(rig.vault, &keys, &ctx), RG_EKEY);
+    ck_assert_ptr_nonnull(strstr(ctx.text, "node key"));
+    ck_assert_ptr_null(keys);
+}
+
+/* What was enough for the release before is enough: where the folder takes no file, it goes on without one. */
+TEST(where_no_key_can_be_kept_there_is_none)
+{
+    uint8_t spki[RG_ES256_SPKI_BYTES];
+    char before[sizeof rig.keystore];
+
+    /* Nothing is denied to root: a name that is too long for the file's first name, the temporary one, is. */
+    strcpy(before, rig.keystore);
+    snprintf(rig.keystore, sizeof rig.keystore, "%s/%0248d", rig.dir, 7);
+    ck_assert_int_eq(rename(before, rig.keystore), 0);
+    rg_keyprov_free(opened());
+    ck_assert_int_eq(rg_vault_identity(rig.vault, spki), RG_ENOTFOUND);
 }

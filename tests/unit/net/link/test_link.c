@@ -24,6 +24,11 @@ struct node {
     unsigned ups, downs, hellos;
     uint64_t received, received_bytes, next_number, controls;
     bool out_of_order, refuse_hello, refuse_messages, echo, first_framing;
+    struct rg_es256_key *identity; /* own; NULL: it proves nothing */
+    bool other_binding, as_if_dialled, as_other; /* it lies about this */
+    bool asks;          /* it refuses who proves nothing */
+    uint8_t pins[4][RG_SHA256_BYTES]; /* by id; zeroed: any key is taken */
+    unsigned judged;
     char log[LOG_MAX][300];
     size_t n_log;
     struct rg_log sink;
@@ -117,6 +122,41 @@ static void on_raft(void *arg, uint64_t peer, struct rg_span message)
         ck_assert_int_eq(rg_links_send(n->links, peer, RG_LINK_RAFT, message), RG_OK);
 }
 
+static enum rg_err prove(void *arg, const struct rg_link_proof *proof, uint8_t ret_spki[RG_ES256_SPKI_BYTES],
+                         uint8_t ret_signature[RG_ES256_SIGNATURE_BYTES])
+{
+    struct node *n = arg;
+    struct rg_link_proof said = *proof;
+    RG_AUTO_BUF struct rg_buf text = {.max = 0};
+
+    ck_assert_uint_eq(proof->from, n->id);
+    ck_assert(rg_span_is(proof->cluster, "rc-test"));
+    if (n->other_binding)
+        said.binding[0] ^= 1;
+    if (n->as_if_dialled)
+        said.dialled = !said.dialled;
+    if (n->as_other)
+        said.from = 77;
+    rg_buf_init(&text, RG_LINK_PROOF_BYTES_MAX);
+    rg_link_proof_encode(&said, &text);
+    memcpy(ret_spki, rg_es256_spki(n->identity).p, RG_ES256_SPKI_BYTES);
+    return rg_es256_sign(n->identity, RG_LINK_PROOF_DOMAIN, rg_buf_span(&text), ret_signature);
+}
+
+static enum rg_err judge(void *arg, uint64_t peer, struct rg_span key, struct rg_errctx *ctx)
+{
+    static const uint8_t any[RG_SHA256_BYTES];
+    struct node *n = arg;
+
+    ck_assert_uint_lt(peer, RG_LEN(n->pins));
+    n->judged++;
+    if (key.n == 0)
+        return n->asks ? rg_fail(ctx, RG_EDENIED, "nothing was proved") : RG_OK;
+    if (memcmp(n->pins[peer], any, sizeof any) != 0 && memcmp(n->pins[peer], key.p, key.n) != 0)
+        return rg_fail(ctx, RG_EPEER, "another key");
+    return RG_OK;
+}
+
 static void path_of(char out[200], const char *name)
 {
     snprintf(out, 200, "%s/%s", dir, name);
@@ -163,7 +203,8 @@ static void open_node(uint64_t id)
                                 .on_hello = on_hello, .on_up = on_up, .on_down = on_down,
                                 .on_message = {[RG_LINK_RAFT] = on_raft, [RG_LINK_CONTROL] = on_control}, .keepalive_ms = 50,
                                 .backoff_ms_max = 200, .queue_bytes_max = 20 << 20, .seed = id,
-                                .first_framing = n->first_framing};
+                                .first_framing = n->first_framing, .judge = judge,
+                                .prove = n->identity != NULL ? prove : NULL};
 
     n->id = id;
     n->sink = (struct rg_log){.min = RG_LOG_DEBUG, .sink = on_log, .arg = n};
@@ -243,8 +284,10 @@ static void close_node(struct node *n)
 
 static void teardown(void)
 {
-    for (uint64_t id = 1; id <= NODES; id++)
+    for (uint64_t id = 1; id <= NODES; id++) {
         close_node(&nodes[id]);
+        rg_es256_key_free(nodes[id].identity);
+    }
     uv_run(&loop, UV_RUN_DEFAULT);
     ck_assert_int_eq(uv_loop_close(&loop), 0);
     tmpdir_remove(dir);
@@ -739,4 +782,91 @@ TEST(a_channel_is_in_the_first_byte)
         ck_assert_uint_eq(raw.len, 4);
         ck_assert_uint_eq(raw.data[0], want[i].raw);
     }
+}
+
+/* ---- a node is its key ---- */
+
+static void identify(uint64_t id) { ck_assert_int_eq(rg_es256_new(&nodes[id].identity), RG_OK); }
+
+static void pin(uint64_t at, uint64_t id) { rg_sha256(rg_es256_spki(nodes[id].identity), nodes[at].pins[id]); }
+
+static bool tried(unsigned times)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < nodes[2].n_log; i++)
+        n += strstr(nodes[2].log[i], "link.refused") != NULL;
+    return n >= times;
+}
+
+TEST(both_ends_prove_themselves)
+{
+    struct rg_link_stat stat;
+
+    identify(1);
+    identify(2);
+    pin(1, 2);
+    pin(2, 1);
+    nodes[1].asks = nodes[2].asks = true;
+    open_pair(0);
+    for (uint64_t id = 1; id <= 2; id++) {
+        rg_links_stat(nodes[id].links, 3 - id, &stat);
+        ck_assert(stat.proved);
+        ck_assert_mem_eq(stat.key, nodes[id].pins[3 - id], sizeof stat.key);
+        ck_assert_uint_ge(nodes[id].judged, 2); /* where it dialled, and where it was */
+    }
+    send_number(1, 2, 0, 300);
+    RUN_UNTIL(nodes[2].received == 1);
+}
+
+/* A release before proofs, or a node without a key: taken where nobody asks, in either framing. */
+LOOP(who_cannot_prove_is_taken_where_nobody_asks, 4)
+{
+    struct rg_link_stat stat;
+
+    identify(_i % 2 == 0 ? 1 : 2);
+    open_pair(_i < 2 ? 0 : _i % 2 == 0 ? 2 : 1);
+    send_number(1, 2, 0, 300);
+    RUN_UNTIL(nodes[2].received == 1);
+    rg_links_stat(nodes[1].links, 2, &stat);
+    ck_assert(!stat.proved);
+}
+
+/* Whoever has node 1's certificate and its key, and not the key that node 1 is: in whatever way he tries, nothing that he says is heard. */
+static const struct {
+    const char *name, *reason;
+    bool nothing, other_key, other_binding, as_if_dialled, as_other;
+} lies[] = {
+    {"he says that he knows of no proofs", "nothing was proved", .nothing = true},
+    {"a key of his own", "another key", .other_key = true},
+    {"a proof of another connection", "is not this connection", .other_binding = true},
+    {"the other end's proof", "is not this connection", .as_if_dialled = true},
+    {"a proof of another node", "is not this connection", .as_other = true},
+};
+
+LOOP(a_certificate_is_not_a_node, RG_LEN(lies))
+{
+    identify(1);
+    identify(2);
+    pin(2, 1);
+    nodes[2].asks = true;
+    nodes[1].other_binding = lies[_i].other_binding;
+    nodes[1].as_if_dialled = lies[_i].as_if_dialled;
+    nodes[1].as_other = lies[_i].as_other;
+    if (lies[_i].nothing || lies[_i].other_key) {
+        rg_es256_key_free(nodes[1].identity);
+        nodes[1].identity = NULL;
+    }
+    if (lies[_i].other_key)
+        identify(1);
+    open_node(1);
+    open_node(2);
+    introduce(1, 2);
+    nodes[2].id = 2;
+    ck_assert_int_eq(rg_links_add(nodes[2].links, 1, "127.0.0.1:1"), RG_OK); /* a peer, which it does not reach itself */
+    RUN_UNTIL(tried(1));
+    ck_assert_msg(logged(&nodes[2], lies[_i].reason), "%s: last: %s", lies[_i].name, nodes[2].log[nodes[2].n_log - 1]);
+    ck_assert_uint_eq(nodes[2].hellos, 0);
+    ck_assert_uint_eq(nodes[1].ups, 0);
+    ck_assert_int_eq(rg_links_send(nodes[1].links, 2, RG_LINK_RAFT, rg_span(big, 8)), RG_ECLOSED);
 }

@@ -16,7 +16,7 @@ static void setup(void)
 {
     fix_open(&fix);
     fix_must(&fix, RG_CMD_INSTANCE_INIT, FIX_INIT);
-    fix_must(&fix, RG_CMD_NODE_PUT, "node=1 name=us-east-1 link=10.0.0.1:1 url=https://a status=MEMBER");
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=1 name=us-east-1 link=10.0.0.1:1 url=https://a status=MEMBER pin=one");
     fix_must(&fix, RG_CMD_NODE_PUT, "node=2 name=eu-central-1 link=10.0.0.2:1 url=https://b status=MEMBER");
     fix_must(&fix, RG_CMD_SETTING_PUT, "name=durability regions=1 shortage=refuse");
     fix_must(&fix, RG_CMD_TOKEN_PUT, "token=before name=ap-south-1 expires=1900000000000");
@@ -580,6 +580,19 @@ static const char *const never[] = { /* of node 2, a member of an active region 
 };
 
 LOOP(a_node_is_no_other_by_itself, RG_LEN(never)) { refuse(RG_CMD_NODE_PUT, never[_i], RG_ESTATEMENT); }
+
+/* Which key a node is the GENESIS says of those that it found; of one that came later it becomes known once. */
+TEST(a_node_stays_the_key_that_it_is)
+{
+    refuse(RG_CMD_NODE_PUT, "node=1 name=us-east-1 link=10.0.0.1:1 url=https://a status=MEMBER pin=two", RG_ESTATEMENT);
+    refuse(RG_CMD_NODE_PUT, "node=1 name=us-east-1 link=10.0.0.1:1 url=https://a status=MEMBER", RG_ESTATEMENT);
+    refuse(RG_CMD_NODE_PUT, "node=2 name=eu-central-1 link=10.0.0.2:1 url=https://b status=MEMBER pin=two", RG_ESTATEMENT);
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=1 name=us-east-1 link=10.0.0.1:1 url=https://a status=MEMBER pin=one");
+    fix_must(&fix, RG_CMD_NODE_JOIN, "oldnode=2 name=eu-central-1 link=10.0.0.2:1 url=https://b node=7");
+    fix_must(&fix, RG_CMD_NODE_PUT, "node=7 name=eu-central-1 link=10.0.0.2:1 url=https://b status=MEMBER oldnode=2 rejoin=1 pin=seven");
+    refuse(RG_CMD_NODE_PUT, "node=7 name=eu-central-1 link=10.0.0.2:1 url=https://b status=MEMBER oldnode=2 rejoin=1 pin=eight",
+           RG_ESTATEMENT);
+}
 
 TEST(a_node_comes_back_where_it_stood)
 {

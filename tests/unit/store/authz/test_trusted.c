@@ -207,6 +207,14 @@ LOOP(a_key_that_nobody_let_in, 3)
     expect_no(NULL, _i == 0 ? "of another kind" : "node that nobody has signed for"); /* he has his token's statement */
 }
 
+TEST(another_key_for_a_node_that_there_was)
+{
+    struct rg_rowkey found = rg_rowkey_u64(RG_T_NODE, 1);
+
+    put(&found, "pin=mine", "");
+    expect_no(NULL, "node that nobody has signed for");
+}
+
 TEST(lines_that_go_in_a_circle)
 {
     struct rg_rowkey a = rg_rowkey_u64(RG_T_NODE, 77), b = rg_rowkey_u64(RG_T_NODE, 78);

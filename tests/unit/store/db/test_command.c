@@ -137,7 +137,8 @@ static const struct {
     {91, "DECLARED_BY", "declaredBy"}, {92, "OLD_REGIONS", NULL}, {93, "OLD_LEASE_MS", NULL},
     {94, "SETTLED", NULL}, {95, "STATEMENT", "statement"}, {96, "PUBLIC_KEY", "publicKey"},
     {97, "ROLES", "roles"}, {98, "TRUST", "trustLevel"}, {99, "KEPT", NULL},
-    {100, "ROOT_KEY", "rootKey"}, {101, "ENDING", NULL}, {110, "PREVIOUS_EPOCH", "previousEpoch"}, {111, "ACCEPT_LOSS", "acceptLoss"},
+    {100, "ROOT_KEY", "rootKey"}, {101, "ENDING", NULL}, {102, "PIN", "identityKeySha256"},
+    {110, "PREVIOUS_EPOCH", "previousEpoch"}, {111, "ACCEPT_LOSS", "acceptLoss"},
     {120, "CSR", "certificateRequest"}, {121, "ADMITTED", "admittedKeySha256"}, {122, "FROM", "from"},
     {123, "RELEASE", "release"}, {124, "HOST", "hosts"}, {125, "RETURNS", "mayReturn"}, {126, "PROVEN", "provenBy"},
 };
