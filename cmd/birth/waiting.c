@@ -257,11 +257,12 @@ static enum rg_birth_state state_of(const struct rg_waiting *w, uint64_t id, con
         state = rg_birth_of(rg_span_str(name));
     else if (a->status == 404 && json_is_string(json_object_get(json, "code"))) /* it knows of no such question */
         state = RG_BIRTH_OLD;
-    if (state != RG_BIRTH_SILENT && state != RG_BIRTH_OLD && rg_json_number(json, "node") != (json_int_t)id) {
-        *ret_bound = false; /* another node answers there; an instance is an instance */
-        if (state != RG_BIRTH_HAS)
-            state = RG_BIRTH_SILENT;
-    }
+    if (state == RG_BIRTH_HAS && json_object_get(json, "history") != NULL && json_object_get(json, "gone") == NULL)
+        state = RG_BIRTH_LOADS;
+    /* Where another node answers, as when that one came back under another id: an instance is an instance, and it knows whom it had. */
+    if (state != RG_BIRTH_SILENT && state != RG_BIRTH_OLD && state != RG_BIRTH_HAS && state != RG_BIRTH_LOADS &&
+        rg_json_number(json, "node") != (json_int_t)id)
+        state = RG_BIRTH_SILENT;
     json_decref(json);
     return state;
 }

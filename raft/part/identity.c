@@ -37,8 +37,9 @@ static enum rg_err check_whose(const struct rg_node_config *c, const struct rg_m
         return rg_fail(ctx, RG_EFOREIGN, "NotThisNode: the data directory belongs to node %llu, not to %llu: are disks swapped?",
                        (unsigned long long)m->node_id, (unsigned long long)c->id);
     if (m->superseded)
-        return rg_fail(ctx, RG_ESUPERSEDED, "this data directory is not the one that goes on: %s. Nothing was changed; set it aside",
-                       m->note);
+        return rg_fail(ctx, RG_ESUPERSEDED, "this data directory is not the one that goes on: %s. Nothing was changed. If that one runs "
+                       "nowhere any more (a machine that was set back to an image), regent node reset sets this one aside, and the "
+                       "node comes back", m->note);
     if (m->fenced)
         return rg_fail(ctx, RG_EFENCED, "this node is fenced: %s. Its data is kept; seed a node with a new id", m->note);
     if (m->quarantined)

@@ -161,16 +161,19 @@ static const struct rg_birth_peer *first(const struct rg_birth *b, enum rg_birth
 
 static const struct rg_birth_peer *who_has(const struct rg_birth *b)
 {
-    const struct rg_birth_peer *has = first(b, RG_BIRTH_HAS, true);
+    static const enum rg_birth_state states[] = {RG_BIRTH_HAS, RG_BIRTH_OLD, RG_BIRTH_LOADS};
+    const struct rg_birth_peer *has = NULL;
 
+    for (size_t i = 0; i < RG_LEN(states) && has == NULL; i++)
+        has = first(b, states[i], true);
     RG_ASSERT(has == NULL || has->id != b->self);
-    return has != NULL ? has : first(b, RG_BIRTH_OLD, true);
+    return has;
 }
 
 static bool is_bound(const struct rg_birth *b)
 {
     for (size_t i = 0; i < b->n; i++)
-        if (b->peers[i].state == RG_BIRTH_HAS && b->peers[i].bound)
+        if ((b->peers[i].state == RG_BIRTH_HAS || b->peers[i].state == RG_BIRTH_LOADS) && b->peers[i].bound)
             return true;
     return false;
 }
@@ -186,13 +189,13 @@ static void refuse(struct rg_birth *b)
 /* Somebody has an instance. */
 static enum rg_birth_verdict with(struct rg_birth *b, const struct rg_birth_peer *has, uint64_t now_ms, char why[512])
 {
-    RG_ASSERT(has->state == RG_BIRTH_HAS || has->state == RG_BIRTH_OLD);
+    RG_ASSERT(has->state == RG_BIRTH_HAS || has->state == RG_BIRTH_OLD || has->state == RG_BIRTH_LOADS);
     RG_ASSERT(b->state != RG_BIRTH_MAKING);
     RG_ASSERT(b->has_ms <= now_ms);
     if (b->state == RG_BIRTH_INIT) {
         snprintf(why, 512, "InitRefused: node %llu (%s) %s: start without --init, and this node joins it. To begin anew instead, every "
                  "node must be empty: regent node reset", (unsigned long long)has->id, has->region,
-                 has->state == RG_BIRTH_HAS ? "holds an instance" : "runs a release that cannot say whether it holds an instance");
+                 has->state != RG_BIRTH_OLD ? "holds an instance" : "runs a release that cannot say whether it holds an instance");
         refuse(b);
         return RG_BIRTH_REFUSES;
     }
@@ -201,7 +204,10 @@ static enum rg_birth_verdict with(struct rg_birth *b, const struct rg_birth_peer
     snprintf(why, 512, "node %llu (%s) holds an instance", (unsigned long long)has->id, has->region);
     if (first(b, RG_BIRTH_SILENT, true) != NULL && now_ms - b->has_ms < RG_BIRTH_SETTLE_MS)
         return RG_BIRTH_WAITS;
-    return b->was || is_bound(b) ? RG_BIRTH_RETURNS : RG_BIRTH_JOINS;
+    if (b->was || is_bound(b))
+        return RG_BIRTH_RETURNS;
+    /* Of those that answer none knows. A founding voter waits for those that it founds with, so it is not for ever. */
+    return has->state == RG_BIRTH_LOADS && now_ms - b->has_ms < RG_BIRTH_PATIENCE_MS ? RG_BIRTH_WAITS : RG_BIRTH_JOINS;
 }
 
 /* Nobody that answers has one, and this node is to make it. */

@@ -9,7 +9,7 @@
 #include "raft/core/meta.h"
 
 #define RG_BIRTH_SETTLE_MS 1000u    /* somebody has an instance: so long the others may still say what they know of us */
-#define RG_BIRTH_PATIENCE_MS 15000u /* a peer that has not answered until then is named, and nothing is made */
+#define RG_BIRTH_PATIENCE_MS 15000u /* who has not answered until then is named, and nothing is made; who has no state is not waited for */
 
 enum rg_birth_state {
     RG_BIRTH_SILENT, /* of a peer: it has not answered (since) */
@@ -18,6 +18,7 @@ enum rg_birth_state {
     RG_BIRTH_MAKING,
     RG_BIRTH_WAS, /* one that is empty, on a machine that ran a node */
     RG_BIRTH_HAS, /* a node with metadata runs there */
+    RG_BIRTH_LOADS, /* one that has no state yet, and so does not know whose ids there were: as it is heard, nobody says so */
     RG_BIRTH_OLD, /* a node of a release that cannot say */
 };
 /** "blank" …; NULL: not one of those that are said. And back: RG_BIRTH_SILENT. */

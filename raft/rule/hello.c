@@ -114,7 +114,8 @@ static enum rg_err judge_own_life(const struct rg_hello_here *here, const struct
         return RG_OK;
     if (h->life_up) {
         judged->verdict = RG_HELLO_SUPERSEDED;
-        judged->why = "another process runs over this data directory, or over a copy of it, that was started later";
+        judged->why = "another process runs over this data directory, or over a copy of it, that was started later, or did a moment "
+                      "ago";
         return rg_fail(ctx, RG_ESUPERSEDED, "node %llu runs twice: peer %llu deals with start %llu of it, this one is start %llu",
                        (unsigned long long)here->id, (unsigned long long)here->peer, (unsigned long long)h->life.start,
                        (unsigned long long)own.start);

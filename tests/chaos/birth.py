@@ -73,7 +73,24 @@ def primary_lost(regent, with_mark):
         c.wait_equal()
         assert c.connect(first).user_id("kept") and c.connect(first).user_id("later")
         c.run("lost-tail", "list")
+        if with_mark:
+            others_moved(c, first, second)
         print(f"the primary's disk was lost{', and its mark' if with_mark else ''}: nothing was made of it, nothing is lost")
+
+
+def others_moved(c, first, second):
+    """Wherever it asks another id answers than the one that its configuration names: it hears that it was a member all the same."""
+    node = c.region(second)["nodes"][0]
+    c.run("switchover", "--to", first, "--by", "t", "--reason", "t")
+    c.kill(second)
+    shutil.rmtree(node["data_dir"])
+    for mark in marks(node):
+        mark.unlink()
+    start_soon(c, second)
+    wait("it hears that it was a member", 30, lambda: "birth.returns" in log_of(node))
+    wait("it is back under a new id", 80, lambda: c.connect(second).status()["ready"] and c.connect(second).status()["node"] > 3)
+    c.wait_equal()
+    assert c.connect(second).user_id("kept") and c.connect(second).user_id("later")
 
 
 def set_back_and_swapped(regent):

@@ -84,6 +84,7 @@ class Chaos:
         self.ids = {}
         self.images = {}
         self.counts = {}
+        self.superseded = {}  # region: a machine that was set back, and from where its log says what it is taken for
         self.approved = {}  # region: when it may be let come back once more
 
     # ---- what there is ----
@@ -165,6 +166,7 @@ class Chaos:
             status = self.status(region)
             if status is None or not status["ready"]:
                 self.approve(region, offset)
+                self.reset(region)
             if status is None or status["node"] in old or not status["ready"]:
                 continue
             with open(log_of(self.node(region)), "rb") as log:
@@ -176,6 +178,22 @@ class Chaos:
             del self.away[region]
         errors = [x.error for x in self.clients if x.error]
         assert not errors, errors
+
+    def reset(self, region):
+        """A peer whose line to its later start was cut takes that one to run still: it ends, and people who know better say so."""
+        if region not in self.superseded or self.c.signal_node(self.node(region), 0):
+            return
+        with open(log_of(self.node(region)), "rb") as log:
+            log.seek(self.superseded[region])
+            if "RG_ESUPERSEDED" not in log.read().decode(errors="replace"):
+                return
+        node = self.node(region)
+        del self.superseded[region]
+        self.refuses(region, "regent node reset")
+        self.c.run("node", "reset", "--config", node["config"])
+        self.away[region] = (self.away[region][0], self.away[region][1], (WAS, "rejoin.grace"), log_of(node).stat().st_size)
+        self.start(region)
+        self.say(f"{region}: was taken for a copy of one that runs: reset")
 
     def approve(self, region, offset):
         """Who lost its newest key with its disk comes back with an old one, when somebody has seen which machine it is: its log says how."""
@@ -273,8 +291,10 @@ class Chaos:
         image = self.images[region]
         image.put_back(self.node(region), True)
         says = "node.gone|set back|knows that node" if image.id != was["node"] else "set back|other data directory|another data directory|knows that node"
+        offset = log_of(self.node(region)).stat().st_size
         self.forgets(region, was, says, "rejoin.grace", also=image.id)
         self.start(region)
+        self.superseded[region] = offset
         return "" if image.id == was["node"] else f": it is node {image.id} again, which it has given up"
 
     def take_image(self, region):

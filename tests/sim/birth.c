@@ -46,17 +46,18 @@ static void run_answer(struct sim *sim, struct sim_event *e)
         rg_birth_heard(&n->birth, configured(sim, n, e->peer), q->number, q->answer, q->bound);
 }
 
-static bool was(struct sim_node *n, uint64_t id)
+static void answer(struct sim_node *n, struct question *q)
 {
     RG_AUTO_MEM struct rg_node_status *status = malloc(sizeof *status);
+    struct rg_applied applied;
     struct rg_txn *txn;
-    bool is;
 
     RG_ASSERT(status != NULL && rg_txn_begin(n->store, RG_TXN_READ, &txn) == RG_OK);
+    rg_txn_applied(txn, &applied);
     rg_node_status_copy(n->node, status);
-    is = rg_rejoin_was(status, txn, id);
+    q->answer = applied.index > 0 ? RG_BIRTH_HAS : RG_BIRTH_LOADS;
+    q->bound = rg_rejoin_was(status, applied.index > 0 ? txn : NULL, q->from);
     rg_txn_free(txn);
-    return is;
 }
 
 static void run_question(struct sim *sim, struct sim_event *e)
@@ -68,8 +69,7 @@ static void run_question(struct sim *sim, struct sim_event *e)
     if (to->blank && reaches(sim, e->node, e->peer)) {
         q->answer = rg_birth_says(&to->birth);
     } else if (to->alive && !to->off && to->node != NULL && reaches(sim, e->node, e->peer)) {
-        q->answer = RG_BIRTH_HAS;
-        q->bound = was(to, q->from);
+        answer(to, q);
     }
     back = sim_at(sim, sim->now_us + latency(sim), run_answer);
     back->node = e->node;

@@ -4,6 +4,7 @@
 #include "tests/sim/story.h"
 
 #define BUSY ((struct sim_range){500, 15000})
+enum { CHANGE_MS = 20000 }; /* of a node that applies what lanes delete, or waited for room, one entry after the other */
 
 /* ---- doing it ---- */
 
@@ -99,12 +100,12 @@ void sim_reseed(struct sim *sim, unsigned at)
     n->first_peers[n->n_first_peers++] = n->self;
     sim_trace(sim, "n%u comes back as %llu", at + 1, (unsigned long long)n->self.id);
     if (rg_members_find(&sim->nodes[leader].node->members, old.id) != NULL) {
-        err = sim_change(sim, RG_CHANGE_REMOVE, &old, 3000);
+        err = sim_change(sim, RG_CHANGE_REMOVE, &old, CHANGE_MS);
         if (err)
             sim_trace(sim, "remove: %s", rg_err_symbol(err));
     }
     sim_node_row(sim, at, "PREPARED");
-    err = sim_change(sim, RG_CHANGE_ADD, &n->self, 3000);
+    err = sim_change(sim, RG_CHANGE_ADD, &n->self, CHANGE_MS);
     if (!err)
         (void)sim_start(sim, at);
 }
@@ -140,7 +141,7 @@ static void remove_gone(struct sim *sim)
             at++;
         if (at == sim->n_nodes)
             sim_trace(sim, "%llu is taken out: %s", (unsigned long long)members.peers[i].id,
-                      rg_err_symbol(sim_change(sim, RG_CHANGE_REMOVE, &members.peers[i], 3000)));
+                      rg_err_symbol(sim_change(sim, RG_CHANGE_REMOVE, &members.peers[i], CHANGE_MS)));
     }
 }
 

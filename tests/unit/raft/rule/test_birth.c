@@ -27,6 +27,7 @@ static void all(enum rg_birth_state state)
 #define M RG_BIRTH_MAKING
 #define W RG_BIRTH_WAS
 #define H RG_BIRTH_HAS
+#define L RG_BIRTH_LOADS
 #define O RG_BIRTH_OLD
 static const struct {
     const char *name;
@@ -43,6 +44,11 @@ static const struct {
     {"a new one, one has it, others may still say something", {H, S, S}, 0, 0, 0, 0, 0, RG_BIRTH_WAITS, ""},
     {"a new one, one has it, the others say nothing", {H, S, S}, 0, 0, 0, 0, 1000, RG_BIRTH_JOINS, ""},
     {"one of a release before", {S, S, O}, 0, 0, 0, 0, 1000, RG_BIRTH_JOINS, ""},
+    {"a new one, who has it has no state yet", {S, L, S}, 0, 0, 0, 0, 14999, RG_BIRTH_WAITS, "holds an instance"},
+    {"a new one, and it gets none without it", {S, L, S}, 0, 0, 0, 0, 15000, RG_BIRTH_JOINS, ""},
+    {"one has no state yet, another knows", {H, L, S}, 0, 0, 0, 0, 1000, RG_BIRTH_JOINS, ""},
+    {"one has no state yet, and knows by its links", {S, L, S}, 1, 0, 0, 0, 1000, RG_BIRTH_RETURNS, ""},
+    {"to make one: one has an instance, and no state yet", {B, B, L}, 0, 0, 0, 1, 0, RG_BIRTH_REFUSES, "holds an instance"},
     {"it was a member, they say", {B, H, H}, 1, 0, 0, 0, 0, RG_BIRTH_RETURNS, ""},
     {"it was one, the mark says", {H, H, H}, 0, 1, 0, 0, 0, RG_BIRTH_RETURNS, ""},
     {"a primary let it in", {S, S, S}, 0, 0, 1, 0, 0, RG_BIRTH_JOINS, ""},
@@ -69,7 +75,7 @@ LOOP(what_comes_of_it, RG_LEN(cases))
         ck_assert_int_eq(rg_birth_init(&b, NULL, 0, 1, &ctx), RG_OK);
     for (size_t i = 0; i < 3; i++)
         if (cases[_i].said[i] != RG_BIRTH_SILENT)
-            hears(others[i], cases[_i].said[i], cases[_i].bound && cases[_i].said[i] == RG_BIRTH_HAS);
+            hears(others[i], cases[_i].said[i], cases[_i].bound && (cases[_i].said[i] == RG_BIRTH_HAS || cases[_i].said[i] == RG_BIRTH_LOADS));
     verdict = rg_birth_step(&b, 1, why);
     if (cases[_i].waited_ms > 0)
         verdict = rg_birth_step(&b, 1 + cases[_i].waited_ms, why);
