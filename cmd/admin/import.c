@@ -1,16 +1,14 @@
 /* cmd/admin/import.c: load an organisation (idc-org-dataset/1) into the primary through its AWS interfaces, and save one.
  * Running an import again is harmless: what is there already is found by its name and left as it is. */
-#include <errno.h>
-#include <zlib.h>
-
 #include "cmd/admin/admin.h"
+#include "cmd/admin/organisation.h"
 #include "base/clock.h"
 #include "cmd/cli/client.h"
 
 #define STORE "AWSIdentityStore."
 #define SSO "SWBExternalService."
 
-enum { FILE_BYTES_MAX = 512 * 1024 * 1024, CONCURRENCY = 64 };
+enum { CONCURRENCY = 64 };
 
 struct import {
     struct rg_cli *cli;
@@ -24,62 +22,6 @@ struct import {
     json_t *pairs;                      /* own: memberships or policies, flattened */
     size_t conflicts, created;
 };
-
-static enum rg_err read_all(const char *path, struct rg_buf *out, struct rg_errctx *ctx)
-{
-    gzFile f = gzopen(path, "rbe"); /* reads plain files as they are */
-    int n;
-
-    if (f == NULL)
-        return rg_fail(ctx, rg_err_from_errno(errno), "%s: %s", path, strerror(errno));
-    for (;;) {
-        uint8_t *to = rg_buf_reserve(out, 65536);
-
-        if (to == NULL) {
-            gzclose(f);
-            return rg_fail(ctx, out->err, "%s: is over %d bytes", path, FILE_BYTES_MAX);
-        }
-        n = gzread(f, to, 65536);
-        if (n <= 0)
-            break;
-        out->len += (size_t)n;
-    }
-    if (n < 0 || gzclose_r(f) != Z_OK)
-        return rg_fail(ctx, RG_EMALFORMED, "%s: is damaged (gzip)", path);
-    return RG_OK;
-}
-
-/* What every organisation has. where: for messages. */
-static enum rg_err check_data(const json_t *data, const char *where, struct rg_errctx *ctx)
-{
-    static const char *const arrays[] = {"users", "groups", "accounts", "permissionSets", "assignments"};
-    const char *format = json_string_value(json_object_get(data, "format"));
-
-    if (format == NULL || strcmp(format, "idc-org-dataset/1") != 0)
-        return rg_fail(ctx, RG_EINVALID, "%s: format: must be \"idc-org-dataset/1\", not \"%s\"", where,
-                       format != NULL ? format : "(missing)");
-    for (size_t i = 0; i < RG_LEN(arrays); i++)
-        if (!json_is_array(json_object_get(data, arrays[i])))
-            return rg_fail(ctx, RG_EINVALID, "%s: %s: must be an array", where, arrays[i]);
-    return RG_OK;
-}
-
-static enum rg_err load(struct import *im, const char *path)
-{
-    struct rg_errctx *ctx = &im->cli->err;
-    RG_AUTO_BUF struct rg_buf text = {.max = 0};
-    json_error_t error;
-    enum rg_err err;
-
-    rg_buf_init(&text, FILE_BYTES_MAX);
-    err = read_all(path, &text, ctx);
-    if (err)
-        return err;
-    im->data = rg_json_parse(rg_buf_span(&text), &error);
-    if (im->data == NULL)
-        return rg_fail(ctx, RG_EMALFORMED, "%s:%d: %s", path, error.line, error.text);
-    return check_data(im->data, path, ctx);
-}
 
 static const char *text_of(const json_t *row, const char *key)
 {
@@ -211,11 +153,54 @@ static json_t *ids_of(struct import *im) { return *(json_t **)((char *)im + im->
 
 static const char *name_of(const struct import *im, size_t i) { return text_of(json_array_get(im->rows, i), im->kind->name); }
 
+/* Members of a list under the names that the interface has for them. NULL: no memory. Own. */
+static json_t *renamed(const json_t *rows, const char *const names[][2], size_t n)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        json_t *one = json_object();
+
+        for (size_t k = 0; k < n; k++) {
+            json_t *value = json_object_get(json_array_get(rows, i), names[k][1]);
+
+            json_object_set_new(one, names[k][0], value != NULL ? json_incref(value) : json_string(""));
+        }
+        json_array_append_new(list, one);
+    }
+    return list;
+}
+
+static void set_external_ids(json_t *to, const json_t *row)
+{
+    static const char *const names[][2] = {{"Issuer", "issuer"}, {"Id", "id"}};
+    const json_t *ids = json_object_get(row, "externalIds");
+
+    if (json_array_size(ids) > 0)
+        json_object_set_new(to, "ExternalIds", renamed(ids, names, RG_LEN(names)));
+}
+
+/* What only users have. Attributes stand in the file as the interface has them, the address among them; a file of somebody else's may
+ * have the address alone. */
+static void set_of_user(json_t *to, const json_t *row)
+{
+    json_t *attributes = json_object_get(row, "attributes"), *email = json_object_get(row, "email");
+
+    if (attributes != NULL)
+        json_object_update(to, attributes);
+    if (email != NULL && json_object_get(to, "Emails") == NULL)
+        json_object_set_new(to, "Emails", json_pack("[{s:O, s:b}]", "Value", email, "Primary", 1));
+    set_optional(to, "UserStatus", row, "status");
+}
+
 static bool create_next(void *arg, size_t i, struct rg_buf *path, struct rg_buf *target, struct rg_buf *body, const char **method)
 {
     struct import *im = arg;
     json_t *json = json_pack("{s:s}", "IdentityStoreId", im->cluster->identity_store_id);
 
+    if (im->kind == &users)
+        set_of_user(json, json_array_get(im->rows, i));
+    set_external_ids(json, json_array_get(im->rows, i));
     for (size_t k = 0; k < RG_LEN(im->kind->set); k++)
         set_optional(json, im->kind->set[k][0], json_array_get(im->rows, i), im->kind->set[k][1]);
     return put_call(path, target, body, im->kind->create, json);
@@ -375,7 +360,7 @@ static enum rg_err find_permset(struct import *im, const char *name)
 static enum rg_err import_policies(struct import *im, const json_t *row, const char *name)
 {
     json_t *arn = json_object_get(im->permset_arns, name), *policy, *inline_policy = json_object_get(row, "inlinePolicy");
-    RG_AUTO_MEM char *text = NULL;
+    RG_AUTO_MEM char *text = NULL; /* of an object */
     enum rg_err err = RG_OK;
     size_t i;
 
@@ -383,22 +368,29 @@ static enum rg_err import_policies(struct import *im, const json_t *row, const c
         if (!err)
             err = call(im, SSO "AttachManagedPolicyToPermissionSet",
                        json_pack("{s:O, s:O}", "PermissionSetArn", arn, "ManagedPolicyArn", policy), "managed policy of", name, NULL);
-    if (err || !json_is_object(inline_policy))
+    if (err || inline_policy == NULL)
         return err;
-    text = json_dumps(inline_policy, JSON_COMPACT);
-    if (text == NULL)
-        return RG_ENOMEM;
-    return call(im, SSO "PutInlinePolicyToPermissionSet", json_pack("{s:O, s:s}", "PermissionSetArn", arn, "InlinePolicy", text),
+    if (json_is_object(inline_policy)) {
+        text = json_dumps(inline_policy, JSON_COMPACT);
+        if (text == NULL)
+            return RG_ENOMEM;
+    }
+    return call(im, SSO "PutInlinePolicyToPermissionSet",
+                json_pack("{s:O, s:s}", "PermissionSetArn", arn, "InlinePolicy", text != NULL ? text : json_string_value(inline_policy)),
                 "inline policy of", name, NULL);
 }
 
 static enum rg_err import_permset(struct import *im, const json_t *row)
 {
+    static const char *const tag_names[][2] = {{"Key", "key"}, {"Value", "value"}};
+    const json_t *tags = json_object_get(row, "tags");
     const char *name = text_of(row, "name");
     json_t *input = json_object();
     struct rg_answer answer;
     enum rg_err err;
 
+    if (json_array_size(tags) > 0)
+        json_object_set_new(input, "Tags", renamed(tags, tag_names, RG_LEN(tag_names)));
     set_optional(input, "Name", row, "name");
     set_optional(input, "Description", row, "description");
     set_optional(input, "SessionDuration", row, "sessionDuration");
@@ -500,7 +492,7 @@ static enum rg_err run(struct import *im)
 enum rg_err rg_import_data(struct rg_cli *cli, const struct rg_cluster *cluster, json_t *data)
 {
     struct import im = {.cli = cli, .data = data, .cluster = cluster};
-    enum rg_err err = check_data(data, "the organisation", &cli->err);
+    enum rg_err err = rg_organisation_check(data, "the organisation", rg_span("", 0), &cli->err);
 
     if (!err)
         err = run(&im);
@@ -512,7 +504,7 @@ static enum rg_err import(struct rg_cli *cli)
 {
     struct import im = {.cli = cli, .cluster = cli->cluster};
     uint64_t from = rg_clock_us();
-    enum rg_err err = load(&im, cli->arg[0]);
+    enum rg_err err = rg_organisation_load(cli->arg[0], &im.data, &cli->err);
     double seconds;
 
     if (!err)
@@ -551,7 +543,8 @@ static const struct rg_option export_options[] = {{"region", "R", "read there (t
 
 const struct rg_command rg_import_commands[] = {
     {"import", "FILE[.gz]", "Load an organisation (idc-org-dataset/1) into the primary",
-     "What is there already stays as it is, so an interrupted import is simply run again.\n"
+     "What is there already stays as it is, so an interrupted import is simply run again. A member that would not be kept is\n"
+     "refused, with its line, before anything is written.\n"
      "Example: regent import organisation.json.gz --cluster /tmp/r/cluster.json\n",
      NULL, 1, 1, RG_WHO_CLUSTER, .run = import},
     {"export", "[--region R] [--output FILE]", "Save the organisation (idc-org-dataset/1)", NULL, export_options,
