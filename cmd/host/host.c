@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/wake/wake.h"
 #include "crypto/digest.h"
+#include "cmd/host/disk_watch.h"
 #include "cmd/host/file_io.h"
 #include "cmd/host/live_file.h"
 #include "cmd/host/queue.h"
@@ -32,6 +33,8 @@ struct rg_host {
     struct rg_node *node; /* borrow */
     struct rg_host_wire wire;
     struct rg_live_file live;
+    struct rg_disk_watch watch; /* while the loop runs */
+    struct rg_io files;         /* as rg_file_io_fill makes it */
     pthread_mutex_t mutex; /* guards what other threads hand over */
     RG_QUEUE(rg_work) done;
     RG_QUEUE(rg_proposal) proposals;
@@ -139,6 +142,41 @@ static void io_flush(struct rg_io *io)
 
     if (host->wire.flush != NULL)
         host->wire.flush(host->wire.arg);
+}
+
+/* ---- what the disk may hang in ---- */
+
+static enum rg_err io_fdatasync(struct rg_io *io, int fd, struct rg_errctx *ctx)
+{
+    struct rg_host *host = host_of(io);
+    enum rg_err err;
+
+    rg_disk_watch_begin(&host->watch);
+    err = host->files.fdatasync(&host->files, fd, ctx);
+    rg_disk_watch_end(&host->watch);
+    return err;
+}
+
+static enum rg_err io_sync_dir(struct rg_io *io, const char *path, struct rg_errctx *ctx)
+{
+    struct rg_host *host = host_of(io);
+    enum rg_err err;
+
+    rg_disk_watch_begin(&host->watch);
+    err = host->files.sync_dir(&host->files, path, ctx);
+    rg_disk_watch_end(&host->watch);
+    return err;
+}
+
+static enum rg_err io_pwrite(struct rg_io *io, int fd, const void *p, size_t n, uint64_t offset, struct rg_errctx *ctx)
+{
+    struct rg_host *host = host_of(io);
+    enum rg_err err;
+
+    rg_disk_watch_begin(&host->watch);
+    err = host->files.pwrite(&host->files, fd, p, n, offset, ctx);
+    rg_disk_watch_end(&host->watch);
+    return err;
 }
 
 /* ---- memory ---- */
@@ -292,6 +330,10 @@ enum rg_err rg_host_new(const struct rg_log *log, struct rg_host **ret_shell, st
     }
     host->log = log;
     rg_file_io_fill(&host->io);
+    host->files = host->io;
+    host->io.fdatasync = io_fdatasync;
+    host->io.sync_dir = io_sync_dir;
+    host->io.pwrite = io_pwrite;
     host->io.impl = host;
     host->io.work = io_work;
     host->io.now_ms = io_now_ms;
@@ -353,7 +395,12 @@ struct rg_node *rg_host_node(struct rg_host *host) { return host->node; }
 
 void rg_host_run(struct rg_host *host)
 {
+    struct rg_errctx ctx = {.text = ""};
+
+    if (rg_disk_watch_start(&host->watch, host->log, &ctx) != RG_OK)
+        rg_log_error(host->log, "disk.unwatched", "text=\"%s: metadata whose sync hangs does not end the process\"", ctx.text);
     uv_run(&host->loop, UV_RUN_DEFAULT);
+    rg_disk_watch_stop(&host->watch);
 }
 
 void rg_host_stop(struct rg_host *host)

@@ -1,5 +1,5 @@
 /* Preloaded into the nodes of one chaos test: a disk that does not answer, as its node meets it. While a file DATA/HANG exists, nothing of
- * the data directory DATA that is to be synced comes back. */
+ * the data directory DATA that is to be synced comes back; while DATA/HANG-meta does, nothing of its metadata. */
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
@@ -8,9 +8,10 @@
 
 static void wait_while_hung(int fd)
 {
-    char link[64], path[PATH_MAX + 16];
+    char link[64], path[PATH_MAX + 16], of_meta[PATH_MAX + 16];
     ssize_t n;
     char *data;
+    int meta;
 
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     n = readlink(link, path, PATH_MAX);
@@ -20,8 +21,10 @@ static void wait_while_hung(int fd)
     data = strstr(path, "/data");
     if (data == NULL || (data[5] != '/' && data[5] != '\0'))
         return;
+    meta = strcmp(data, "/data/meta") == 0;
     strcpy(data, "/data/HANG"); /* there is room for it behind PATH_MAX */
-    while (access(path, F_OK) == 0)
+    snprintf(of_meta, sizeof of_meta, "%.*s-meta", PATH_MAX, path);
+    while (access(path, F_OK) == 0 || (meta && access(of_meta, F_OK) == 0))
         usleep(10000);
 }
 
