@@ -180,6 +180,8 @@ struct rg_peer_status {
     bool dismissed;          /* its row says that its id is nobody's any more: it is on its way out of the configuration */
     bool statements;         /* its release applies what trust level 2 asks for, as its last hello said */
     bool pins;               /* its release knows of nodes' identity keys, likewise */
+    uint64_t writes_taken, writes_denied, writes_busy; /* commands that it sent here: taken, not its to ask for, too many at once */
+    bool writes_many, writes_lies; /* of late: many were taken; some were not its to ask for */
     bool twin;               /* one of its id was refused a moment ago, as an earlier life, while a later one is linked */
 };
 struct rg_node_status {

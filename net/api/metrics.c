@@ -326,10 +326,10 @@ static uint64_t peer_value(const struct rg_peer_status *peer, size_t offset, boo
 }
 
 /* One metric of every peer. A value that is not known is left out. */
-static void put_peers(struct page *p, const struct rg_node_status *s, const char *name, const char *help, size_t offset,
+static void put_peers(struct page *p, const struct rg_node_status *s, const char *name, const char *type, const char *help, size_t offset,
                       bool flag)
 {
-    head(p, name, "gauge", help);
+    head(p, name, type, help);
     for (size_t i = 0; i < s->n_peers; i++) {
         const struct rg_peer_status *peer = &s->peers[i];
         uint64_t v = peer_value(peer, offset, flag);
@@ -344,7 +344,8 @@ static void put_peers(struct page *p, const struct rg_node_status *s, const char
 
 static void put_all_peers(struct page *p, const struct rg_node_status *s)
 {
-#define PEER(name, field, flag, help) put_peers(p, s, name, help, offsetof(struct rg_peer_status, field), flag)
+#define PEER(name, field, flag, help) put_peers(p, s, name, "gauge", help, offsetof(struct rg_peer_status, field), flag)
+#define PEER_TOTAL(name, field, help) put_peers(p, s, name, "counter", help, offsetof(struct rg_peer_status, field), false)
     PEER("peer_up", up, true, "1 when the link to the peer is up.");
     PEER("peer_heard_milliseconds", heard_ms_ago, false, "Since the peer's last message.");
     PEER("peer_durable_index", durable_index, false, "Last entry on the peer's disk, as reported.");
@@ -365,6 +366,10 @@ static void put_all_peers(struct page *p, const struct rg_node_status *s)
         PEER("peer_hash_ok", hash_ok, true, "1 when the peer's state hash equals ours at its revision.");
         PEER("peer_snapshot", snapshot, true, "1 while a snapshot is sent to the peer.");
     }
+    PEER_TOTAL("peer_writes_taken_total", writes_taken, "Writes that the peer carried here for its region's clients, and that were taken.");
+    PEER_TOTAL("peer_writes_denied_total", writes_denied, "Commands that the peer asked for and that no region's node may ask for.");
+    PEER_TOTAL("peer_writes_busy_total", writes_busy, "Writes of the peer's that were not taken: too many at once.");
+#undef PEER_TOTAL
 #undef PEER
 }
 

@@ -3,6 +3,7 @@
 
 #include "net/v1/takeover.h"
 #include "net/v1/v1.h"
+#include "raft/intent/forwarded.h"
 #include "base/json.h"
 #include "store/db/command_json.h"
 #include "store/model/node.h"
@@ -119,6 +120,31 @@ static void put_forgetful(struct rg_json_writer *j, const struct rg_node_status 
     }
 }
 
+/* What a region's node carries here is that region's word for its clients: how much of it there is people should know. */
+static void put_carried(struct rg_json_writer *j, const struct rg_node_status *s)
+{
+    char text[400];
+
+    for (size_t i = 0; s->leader && i < s->n_peers; i++) {
+        const struct rg_peer_status *p = &s->peers[i];
+
+        if (p->writes_lies) {
+            snprintf(text, sizeof text,
+                     "node %llu of %s asked for what no region's node may ask for (%llu times since it is known here): it is not what it "
+                     "was, or somebody has its key. Nothing of that was done; look at its host, or remove the region",
+                     (unsigned long long)p->id, p->region, (unsigned long long)p->writes_denied);
+            put_alarm(j, "ForwardDenied", text);
+        }
+        if (p->writes_many) {
+            snprintf(text, sizeof text,
+                     "node %llu of %s carried more than %u writes of its clients here in a few minutes (%llu since it is known here): "
+                     "intents of a time without a primary, or it is not what it was. Their authors end in \"via %s\"",
+                     (unsigned long long)p->id, p->region, RG_FORWARDED_MANY, (unsigned long long)p->writes_taken, p->region);
+            put_alarm(j, "IntentsMany", text);
+        }
+    }
+}
+
 /* Also of one that was met before the last restart, until it comes back with this history. */
 static void put_foreign(struct rg_json_writer *j, const struct rg_node_status *s)
 {
@@ -165,6 +191,7 @@ static void put_alarms(struct rg_json_writer *j, const struct rg_node_status *s)
         put_alarm(j, "Diverged", "the state here differs from the primary's: reads and writes are refused");
     put_foreign(j, s);
     put_gone(j, s);
+    put_carried(j, s);
     if (s->asking)
         put_alarm(j, "MemoryUnproved", s->asks);
     if (s->mark_missing)

@@ -58,6 +58,36 @@ static bool too_many(const struct rg_forwarded *from, uint64_t now_ms)
     return from->open >= RG_FORWARDED_OPEN_MAX || from->until_ms >= now_ms + (uint64_t)RG_FORWARDED_BURST * EACH_MS;
 }
 
+static void count_taken(struct rg_forwarded *from, uint64_t now_ms)
+{
+    RG_ASSERT(from->look_ms <= now_ms);
+    if (now_ms - from->look_ms >= RG_FORWARDED_LOOK_MS) {
+        from->before = now_ms - from->look_ms < 2 * RG_FORWARDED_LOOK_MS ? from->lately : 0;
+        from->lately = 0;
+        from->look_ms = now_ms;
+    }
+    from->taken++;
+    from->lately++;
+    RG_ASSERT(from->lately + from->before <= from->taken);
+}
+
+bool rg_forwarded_many(const struct rg_forwarded *from, uint64_t now_ms)
+{
+    uint64_t ago = now_ms - from->look_ms;
+
+    RG_ASSERT(from->look_ms <= now_ms);
+    if (ago >= 2 * RG_FORWARDED_LOOK_MS)
+        return false;
+    return (ago < RG_FORWARDED_LOOK_MS ? from->lately + from->before : from->lately) > RG_FORWARDED_MANY;
+}
+
+bool rg_forwarded_lies(const struct rg_forwarded *from, uint64_t now_ms)
+{
+    RG_ASSERT(from->denied_ms <= RG_MAX(now_ms, UINT64_C(1)));
+    RG_ASSERT(from->denied_ms == 0 || from->denied > 0);
+    return from->denied_ms != 0 && now_ms < from->denied_ms + RG_FORWARDED_LOOK_MS;
+}
+
 enum rg_err rg_forwarded_take(struct rg_forwarded *from, struct rg_span cmd, const char *region, const struct rg_forwarded_to *to,
                               uint64_t now_ms, int64_t wall_ms, struct rg_buf *out, struct rg_errctx *ctx)
 {
@@ -69,14 +99,21 @@ enum rg_err rg_forwarded_take(struct rg_forwarded *from, struct rg_span cmd, con
     if (err)
         return err;
     RG_ASSERT(to->epoch != 0);
-    if (!rg_forwarded_takes(c.kind) && !is_note(&c, to))
+    if (!rg_forwarded_takes(c.kind) && !is_note(&c, to)) {
+        from->denied++;
+        if (c.kind != RG_CMD_EPOCH_NOTE) /* a note may come late, of an epoch that was not to be for long */
+            from->denied_ms = RG_MAX(now_ms, UINT64_C(1));
         return rg_fail(ctx, RG_EDENIED, "%s of %s: no region's node may ask for it", rg_cmd_kind_name(c.kind), region);
-    if (too_many(from, now_ms))
+    }
+    if (too_many(from, now_ms)) {
+        from->busy++;
         return rg_fail(ctx, RG_EBUSY, "%s sends more than %u commands a second, or has %u under way", region, RG_FORWARDED_A_SECOND,
                        from->open);
+    }
     err = rewrite(&c, region, wall_ms, out);
     if (err)
         return err;
+    count_taken(from, now_ms);
     from->open++;
     from->until_ms = RG_MAX(from->until_ms, now_ms) + EACH_MS;
     return RG_OK;

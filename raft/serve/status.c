@@ -160,6 +160,11 @@ static void publish_peer(struct rg_node *node, const struct node_peer *peer, str
         RG_ASSERT(node->leading);
         RG_ASSERT(peer->up);
     }
+    s->writes_taken = peer->forwarded.taken;
+    s->writes_denied = peer->forwarded.denied;
+    s->writes_busy = peer->forwarded.busy;
+    s->writes_many = rg_forwarded_many(&peer->forwarded, now);
+    s->writes_lies = rg_forwarded_lies(&peer->forwarded, now);
     if (!node->leading)
         return;
     s->lease_ms = peer->lease_until_ms > now ? peer->lease_until_ms - now : 0;

@@ -347,6 +347,9 @@ def check_said(siege):
     for region in siege.targets:
         heard(siege, region, "node.remove_refused", f"by={siege.who['prepared'].node} ")
     heard(siege, c.primary, "forward.denied", f"peer={member.node}", member.region)
+    metrics, _ = c.connect(c.primary).request("GET", "/metrics")
+    counted = {name: int(n) for name, n in re.findall(rf'regent_peer_writes_(\w+)_total{{[^}}]*peer="{member.node}"}} (\d+)', metrics)}
+    assert counted["denied"] >= 8 and counted["taken"] >= 1, counted
     assert c.connect(c.primary).user_id(f"by-member-{c.primary}")
     names = json.dumps(c.connect(c.primary).request("GET", "/v1/export")[0])
     assert f"by-member-{c.primary}" in names and not re.search(r"by-(?!member)|passed-", names)

@@ -253,3 +253,18 @@ TEST(a_node_is_vouched_for_by_its_number_and_by_somebody)
     expect("GET", "/v1/status", "", 200, "\"standing\":\"asking\"");
     expect("GET", "/v1/status", "", 200, "MemoryUnproved");
 }
+
+TEST(what_a_region_carries_here_is_an_alarm_when_it_is_much_or_not_its_own)
+{
+    API_STATUS(peers[0].writes_taken, 1200);
+    API_STATUS(peers[0].writes_denied, 3);
+    expect("GET", "/v1/status", "", 200, "\"alarms\":[]"); /* of long ago */
+    API_STATUS(peers[0].writes_many, true);
+    expect("GET", "/v1/status", "", 200, "IntentsMany");
+    expect("GET", "/v1/status", "", 200, "via eu-central-1");
+    API_STATUS(peers[0].writes_lies, true);
+    expect("GET", "/v1/status", "", 200, "(3 times");
+    API_STATUS(leader, false); /* it is the primary's to say */
+    API_STATUS(leader_id, 2);
+    expect("GET", "/v1/status", "", 200, "\"alarms\":[]");
+}

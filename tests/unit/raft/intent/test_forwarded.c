@@ -189,3 +189,56 @@ TEST(so_many_a_second)
         rg_forwarded_done(&from);
     ck_assert_uint_eq(n, RG_FORWARDED_BURST);
 }
+
+TEST(many_are_many_for_a_while)
+{
+    uint64_t now_ms = NOW;
+
+    begin(RG_CMD_USER_CREATE, WALL, "AKIA1");
+    for (unsigned i = 0; i < RG_FORWARDED_MANY; i++) {
+        ck_assert_int_eq(take(now_ms += 10), RG_OK);
+        rg_forwarded_done(&from);
+    }
+    ck_assert(!rg_forwarded_many(&from, now_ms));
+    ck_assert_int_eq(take(now_ms), RG_OK);
+    ck_assert(rg_forwarded_many(&from, now_ms));
+    ck_assert_uint_eq(from.taken, RG_FORWARDED_MANY + 1);
+    now_ms += RG_FORWARDED_LOOK_MS; /* the next one counts with those before */
+    ck_assert(rg_forwarded_many(&from, now_ms));
+    ck_assert_int_eq(take(now_ms), RG_OK);
+    ck_assert(rg_forwarded_many(&from, now_ms));
+    ck_assert(!rg_forwarded_many(&from, now_ms + RG_FORWARDED_LOOK_MS));
+    ck_assert_int_eq(take(now_ms + 5 * RG_FORWARDED_LOOK_MS), RG_OK);
+    ck_assert(!rg_forwarded_many(&from, now_ms + 5 * RG_FORWARDED_LOOK_MS));
+}
+
+TEST(a_lie_is_told_for_a_while)
+{
+    begin(RG_CMD_SETTING_PUT, WALL, "AKIA1");
+    ck_assert(!rg_forwarded_lies(&from, 0));
+    ck_assert_int_eq(take(NOW), RG_EDENIED);
+    ck_assert(rg_forwarded_lies(&from, NOW));
+    ck_assert(rg_forwarded_lies(&from, NOW + RG_FORWARDED_LOOK_MS - 1));
+    ck_assert(!rg_forwarded_lies(&from, NOW + RG_FORWARDED_LOOK_MS));
+    ck_assert_uint_eq(from.denied, 1);
+    ck_assert_uint_eq(from.taken + from.busy, 0);
+}
+
+/* A region that handed over says why, and may come late with it: refused, and no lie. */
+TEST(a_late_note_is_no_lie)
+{
+    begin(RG_CMD_EPOCH_NOTE, WALL, "AKIA1");
+    ck_assert_int_eq(take(NOW), RG_EDENIED);
+    ck_assert_uint_eq(from.denied, 1);
+    ck_assert(!rg_forwarded_lies(&from, NOW));
+}
+
+TEST(too_many_at_once_are_counted)
+{
+    begin(RG_CMD_USER_CREATE, WALL, "AKIA1");
+    for (unsigned i = 0; i < RG_FORWARDED_OPEN_MAX; i++)
+        ck_assert_int_eq(take(NOW), RG_OK);
+    ck_assert_int_eq(take(NOW), RG_EBUSY);
+    ck_assert_uint_eq(from.busy, 1);
+    ck_assert_uint_eq(from.taken, RG_FORWARDED_OPEN_MAX);
+}
