@@ -45,7 +45,6 @@
     X(append_untrimmed, "entries below the snapshot are not trimmed from a message") \
     X(install_takes_entries, "entries are taken while a snapshot is put in place") \
     X(install_shown_early, "a received snapshot is shown before the log stands on it") \
-    X(install_takes_durable, "what the log has on disk is told to the core while a snapshot is put in place") \
     X(term_not_saved, "term and vote of a received message are not saved") \
     X(wiped_taken, "a node that comes back with less than it had confirmed is taken") \
     X(standing_believed, "a node that started without proof of its memory asks nobody") \
@@ -107,6 +106,12 @@
     X(removal_unjudged, "a node ends on the word of a primary that was replaced") \
     X(removal_unknown, "a node destroys itself though its own state does not say that it is removed") \
     X(forwarded_anything, "a region's node may ask the primary for any command") \
+    X(gone_one_word, "one other's word is enough to take an id for given up") \
+    X(ending_keeps_secrets, "a removed node keeps what is secret of it") \
+    /* what is full, and fresh */ \
+    X(room_unheard, "a primary does not mind that a region's state is full") \
+    X(room_not_again, "an entry that had no room is not tried again") \
+    X(fresh_unleased, "a primary without its lease says that it is fresh") \
     X(later_unheard, "a later epoch is not heard of whoever has an id that is another's here")
 
 enum rg_bug {

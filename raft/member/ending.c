@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/bug/bug.h"
 #include "raft/core/mark.h"
 #include "raft/log/tree.h"
 
@@ -225,7 +226,7 @@ static enum rg_err destroy_secrets(const struct rg_ending *e, struct rg_errctx *
 {
     enum rg_err err = RG_OK;
 
-    for (size_t i = 0; !err && i < RG_LEN(e->place.secrets); i++)
+    for (size_t i = 0; !err && i < RG_LEN(e->place.secrets) && !RG_BUG(ending_keeps_secrets); i++)
         err = destroy(e->io, e->place.secrets[i], ctx);
     return err;
 }

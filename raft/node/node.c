@@ -408,7 +408,7 @@ static void pump_durable(struct rg_node *node)
         node_reborn_durable(node);
         return;
     }
-    if (node->stage.state != NODE_RUNNING || (node->snap.install.state != INSTALL_NONE && !RG_BUG(install_takes_durable)) ||
+    if (node->stage.state != NODE_RUNNING || node->snap.install.state != INSTALL_NONE ||
         durable <= node->log.persisted)
         return;
     node_log_note(node, durable, node->log.trusted);

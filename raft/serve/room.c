@@ -1,4 +1,5 @@
 /* raft/serve/room.c: what is full, here and in the other regions; what a primary then refuses; how a node that cannot apply goes on. */
+#include "base/bug/bug.h"
 #include "raft/serve/serve.h"
 
 #define ROOM_APPLY_MS 500u   /* before an entry without room is tried again */
@@ -30,7 +31,7 @@ static void judge_refusal(struct rg_node *node)
     for (size_t i = 0; i < node->n_peers && node->room.refusing == 0; i++) {
         const struct node_peer *peer = &node->peers[i];
 
-        node->room.refusing = peer->up && peer->counts ? rg_room_refused_for(peer->full) : 0;
+        node->room.refusing = peer->up && peer->counts && !RG_BUG(room_unheard) ? rg_room_refused_for(peer->full) : 0;
         if (node->room.refusing != 0)
             node->room.by = peer->config.id;
     }
@@ -98,7 +99,7 @@ void node_room_stopped(struct rg_node *node, bool stopped)
     bool before = (node->room.full & RG_FULL_STOPPED) != 0;
 
     if (stopped)
-        node->room.apply_ms = node_now_ms(node) + ROOM_APPLY_MS;
+        node->room.apply_ms = RG_BUG(room_not_again) ? UINT64_MAX : node_now_ms(node) + ROOM_APPLY_MS;
     if (stopped == before)
         return;
     node->room.full = stopped ? node->room.full | RG_FULL_STOPPED : node->room.full & ~(unsigned)RG_FULL_STOPPED;

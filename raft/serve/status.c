@@ -1,6 +1,7 @@
 /* raft/serve/status.c: what the node says of itself: readiness, lags, figures. */
 #include <stdio.h>
 
+#include "base/bug/bug.h"
 #include "raft/serve/serve.h"
 #include "store/model/node.h"
 
@@ -240,7 +241,7 @@ static uint64_t fresh_ms(const struct rg_node *node, const struct rg_node_status
     RG_ASSERT(node->primary.fresh.ms <= now);
     if (!node->leading)
         return RG_MAX(node->primary.fresh.ms, s->fresh_ms);
-    return s->lease_held ? now : s->fresh_ms;
+    return s->lease_held || RG_BUG(fresh_unleased) ? now : s->fresh_ms;
 }
 
 uint64_t rg_node_stale_ms(const struct rg_node_status *status, uint64_t now_ms)

@@ -149,7 +149,7 @@ bool rg_gone_sure(const struct rg_gone_here *here, const struct rg_gone_told *to
     for (size_t i = 0; i < n; i++)
         say += counts(here, told, i);
     RG_ASSERT(say <= n);
-    return say > 0 && 2 * say > others;
+    return say > 0 && (2 * say > others || RG_BUG(gone_one_word));
 }
 
 bool rg_gone_heard(struct rg_gone *g, uint64_t question, const struct rg_gone_here *here, const struct rg_gone_told *told, size_t n,

@@ -38,6 +38,7 @@ static const struct {
     /* people who think better of it at some step, another primary, a node that takes over or is replaced while it is added */
     {&rg_region_ways, REGION_NONE, REGION_FILLS},
     {&rg_region_ways, REGION_NONE, REGION_CATCHES_UP},
+    {&rg_region_ways, REGION_NONE, REGION_VERIFIES},
     {&rg_region_ways, REGION_NONE, REGION_LEAVES},
     {&rg_region_ways, REGION_JOINS, REGION_NONE},
     {&rg_region_ways, REGION_JOINS, REGION_TOLD},

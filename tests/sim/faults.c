@@ -161,7 +161,7 @@ static void one_fault(struct sim *sim, unsigned kinds)
         return;
     case SIM_FUSE:
         if (mortal(sim, at, kinds))
-            sim_fuse(sim, at, (unsigned)rg_prng_between(&sim->prng, 1, 40), rg_prng_chance(&sim->prng, 1, 3));
+            sim_fuse_any(sim, at);
         return;
     case SIM_PARTITION:
         partition(sim);
@@ -183,6 +183,7 @@ void sim_faults(struct sim *sim, unsigned kinds, uint64_t mean_ms, uint64_t ms)
 {
     uint64_t end = sim->now_us + ms * 1000;
 
+    sim->installs_die = (kinds & SIM_FUSE) != 0;
     while (!sim->failed && sim->now_us < end) {
         sim_run_until(sim, sim->now_us + rg_prng_between(&sim->prng, 1, 2 * mean_ms * 1000));
         if (!sim->failed)

@@ -6,6 +6,7 @@
 
 #define DETECT_LO_US 50000 /* a broken connection is noticed after this long */
 #define DETECT_HI_US 400000
+#define RESULT_BYTES_MAX 128 /* of an answer to entries */
 
 static struct sim_conn *conn(struct sim *sim, unsigned from, unsigned to)
 {
@@ -274,6 +275,21 @@ static void show_message(struct sim *sim, unsigned from, unsigned to, struct rg_
     printf("\n");
 }
 
+/* Nobody rejects what its leader knows it to have: that one would go below what matches, and send again what is there, for long. */
+static void check_rejected(struct sim *sim, const struct sim_node *from, const struct sim_node *to, struct rg_span bytes)
+{
+    static struct rg_entry entries[RG_MSG_ENTRIES_MAX];
+    struct rg_msg m;
+
+    if (bytes.n > RESULT_BYTES_MAX || !to->alive || to->off || to->stopped || !to->node->leading ||
+        rg_rpc_decode(bytes, entries, &m, NULL) != RG_OK || m.type != RG_MSG_APPEND_RESULT)
+        return;
+    if (m.append_result.rejected > 0 && m.append_result.term == to->node->meta.term &&
+        m.append_result.rejected <= rg_core_match(to->node->core, from->self.id))
+        sim_fail(sim, "n%u rejects entry %llu, which it has confirmed to n%u", from->at + 1, (unsigned long long)m.append_result.rejected,
+                 to->at + 1);
+}
+
 /* Whom a node has under this id: two may have been given one, by two primaries. */
 static unsigned place_of(struct sim *sim, unsigned from, uint64_t id)
 {
@@ -301,6 +317,7 @@ enum rg_err sim_io_send(struct rg_io *io, uint64_t peer, struct rg_span message)
         return RG_EBUSY;
     c->under_way += message.n;
     show_message(n->sim, n->at, to, message);
+    check_rejected(n->sim, n, &n->sim->nodes[to], message);
     send_bytes(n->sim, n->at, to, c, message, run_message);
     return RG_OK;
 }
@@ -311,6 +328,21 @@ void sim_stall(struct sim *sim, unsigned from, unsigned to, uint64_t us)
         return;
     sim_trace(sim, "n%u -> n%u stalls for %llu ms", from + 1, to + 1, (unsigned long long)us / 1000);
     conn(sim, from, to)->stalled = RG_MAX(conn(sim, from, to)->stalled, sim->now_us + us);
+}
+
+void sim_release(struct sim *sim, unsigned from, unsigned to)
+{
+    struct sim_conn *c = conn(sim, from, to);
+
+    for (size_t i = 0; i < sim->heap_n; i++) {
+        struct sim_event *e = sim->heap[i];
+
+        if (e->run == run_message && e->peer == from && e->node == to && e->generation == c->generation)
+            e->at = sim->now_us;
+    }
+    sim_events_sort(sim);
+    c->stalled = 0;
+    c->last_at = sim->now_us;
 }
 
 void sim_cut(struct sim *sim, unsigned a, unsigned b, bool cut)
@@ -351,6 +383,7 @@ void sim_heal_links(struct sim *sim)
 void sim_heal(struct sim *sim)
 {
     sim_heal_links(sim);
+    sim->installs_die = false;
     for (unsigned i = 0; i < sim->n_nodes; i++) {
         sim->nodes[i].disk_factor = sim->nodes[i].lane_factor = 1;
         sim->nodes[i].fuse.after = 0;

@@ -27,12 +27,55 @@ static void run_burnt(struct sim *sim, struct sim_event *e)
 
 static bool installs(const struct sim_node *n) { return n->node != NULL && n->node->snap.install.state != INSTALL_NONE; }
 
+static bool is_meta(const char *path)
+{
+    return path != NULL && (strncmp(path, "/data/meta", strlen("/data/meta")) == 0 || strncmp(path, "/mark", strlen("/mark")) == 0);
+}
+
+/* Whether the fuse counts an operation on this file. */
+static bool meant(struct sim_node *n, const char *path, bool sync)
+{
+    switch (n->fuse.aim) {
+    case SIM_AIM_ANY:
+        return !n->fuse.syncs || (sync && installs(n));
+    case SIM_AIM_META:
+        return is_meta(path);
+    case SIM_AIM_INSTALL:
+        n->fuse.aimed |= installs(n);
+        return n->fuse.aimed;
+    }
+    return false;
+}
+
+static void run_quick(struct sim *sim, struct sim_event *e)
+{
+    sim->nodes[e->node].disk_factor = 1;
+}
+
+/* Putting a snapshot in place is a few operations, seldom, and on two lanes at once: no fuse that is lit at random burns there. Sometimes
+ * the disk is slow just then, so that there is time to tell others. */
+void sim_light_installing(struct sim_node *n)
+{
+    struct sim *sim = n->sim;
+    bool before = n->installing;
+
+    n->installing = installs(n);
+    if (!sim->installs_die || !n->installing || before || !rg_prng_chance(&sim->prng, 1, 4))
+        return;
+    sim_fuse_aim(sim, n->at, SIM_AIM_INSTALL, (unsigned)rg_prng_between(&sim->prng, 1, 14), rg_prng_chance(&sim->prng, 1, 3));
+    if (!rg_prng_chance(&sim->prng, 1, 2))
+        return;
+    n->disk_factor = rg_prng_between(&sim->prng, 10, 60);
+    sim_at(sim, sim->now_us + rg_prng_between(&sim->prng, 50000, 600000), run_quick)->node = n->at;
+}
+
 /* Before an operation that changes something. True: it burns the fuse. */
-static bool burns(struct sim_node *n, bool sync)
+static bool burns(struct sim_node *n, const char *path, bool sync)
 {
     struct sim_event *e;
 
-    if (n->off || n->fuse.after == 0 || (n->fuse.syncs && !(sync && installs(n))) || --n->fuse.after > 0)
+    sim_light_installing(n);
+    if (n->off || n->fuse.after == 0 || !meant(n, path, sync) || --n->fuse.after > 0)
         return false;
     n->fuse.burnt = n->off = true;
     e = sim_at(n->sim, n->sim->now_us, run_burnt);
@@ -42,9 +85,9 @@ static bool burns(struct sim_node *n, bool sync)
 }
 
 /* One that is done or not done. Evaluates to its outcome. */
-#define WHOLE(n, op)                                                    \
+#define WHOLE(n, path, op)                                                  \
     do {                                                                \
-        if (burns(n, false) && rg_prng_chance(&(n)->sim->prng, 1, 2))          \
+        if (burns(n, path, false) && rg_prng_chance(&(n)->sim->prng, 1, 2)) \
             (void)!(op);                                                \
         return (n)->off ? dead(ctx) : (op);                             \
     } while (0)
@@ -53,7 +96,7 @@ static enum rg_err power_mkdir(struct rg_io *io, const char *path, struct rg_err
 {
     struct sim_node *n = node_of(io);
 
-    WHOLE(n, n->files.mkdir(&n->files, path, ctx));
+    WHOLE(n, path, n->files.mkdir(&n->files, path, ctx));
 }
 
 static enum rg_err power_open(struct rg_io *io, const char *path, unsigned flags, int *ret_fd, struct rg_errctx *ctx)
@@ -82,7 +125,7 @@ static enum rg_err power_pwrite(struct rg_io *io, int fd, const void *p, size_t 
 {
     struct sim_node *n = node_of(io);
 
-    if (burns(n, false)) /* whole, as far as the process can tell, or up to somewhere; power leaves of either what it likes */
+    if (burns(n, simdisk_path(n->disk, fd), false)) /* whole, as far as the process can tell, or up to somewhere; power leaves of either what it likes */
         (void)!n->files.pwrite(&n->files, fd, p, rg_prng_chance(&n->sim->prng, 1, 2) ? count : rg_prng_below(&n->sim->prng, count + 1),
                                offset, NULL);
     return n->off ? dead(ctx) : n->files.pwrite(&n->files, fd, p, count, offset, ctx);
@@ -99,21 +142,21 @@ static enum rg_err power_truncate(struct rg_io *io, int fd, uint64_t size, struc
 {
     struct sim_node *n = node_of(io);
 
-    WHOLE(n, n->files.truncate(&n->files, fd, size, ctx));
+    WHOLE(n, simdisk_path(n->disk, fd), n->files.truncate(&n->files, fd, size, ctx));
 }
 
 static enum rg_err power_allocate(struct rg_io *io, int fd, uint64_t size, struct rg_errctx *ctx)
 {
     struct sim_node *n = node_of(io);
 
-    WHOLE(n, n->files.allocate(&n->files, fd, size, ctx));
+    WHOLE(n, simdisk_path(n->disk, fd), n->files.allocate(&n->files, fd, size, ctx));
 }
 
 static enum rg_err power_fdatasync(struct rg_io *io, int fd, struct rg_errctx *ctx)
 {
     struct sim_node *n = node_of(io);
 
-    if (burns(n, true) && !n->fuse.syncs && rg_prng_chance(&n->sim->prng, 1, n->fuse.kill ? 4 : 2)) /* what a kill leaves unsynced is what is of interest */
+    if (burns(n, simdisk_path(n->disk, fd), true) && !n->fuse.syncs && rg_prng_chance(&n->sim->prng, 1, n->fuse.kill ? 4 : 2)) /* what a kill leaves unsynced is what is of interest */
         (void)!n->files.fdatasync(&n->files, fd, ctx);
     return n->off ? dead(ctx) : n->files.fdatasync(&n->files, fd, ctx);
 }
@@ -122,7 +165,7 @@ static enum rg_err power_sync_dir(struct rg_io *io, const char *path, struct rg_
 {
     struct sim_node *n = node_of(io);
 
-    if (burns(n, true) && !n->fuse.syncs && rg_prng_chance(&n->sim->prng, 1, 2))
+    if (burns(n, path, true) && !n->fuse.syncs && rg_prng_chance(&n->sim->prng, 1, 2))
         (void)!n->files.sync_dir(&n->files, path, ctx);
     return n->off ? dead(ctx) : n->files.sync_dir(&n->files, path, ctx);
 }
@@ -131,21 +174,21 @@ static enum rg_err power_rename(struct rg_io *io, const char *from, const char *
 {
     struct sim_node *n = node_of(io);
 
-    WHOLE(n, n->files.rename(&n->files, from, to, ctx));
+    WHOLE(n, to, n->files.rename(&n->files, from, to, ctx));
 }
 
 static enum rg_err power_unlink(struct rg_io *io, const char *path, struct rg_errctx *ctx)
 {
     struct sim_node *n = node_of(io);
 
-    WHOLE(n, n->files.unlink(&n->files, path, ctx));
+    WHOLE(n, path, n->files.unlink(&n->files, path, ctx));
 }
 
 static enum rg_err power_rmdir(struct rg_io *io, const char *path, struct rg_errctx *ctx)
 {
     struct sim_node *n = node_of(io);
 
-    WHOLE(n, n->files.rmdir(&n->files, path, ctx));
+    WHOLE(n, path, n->files.rmdir(&n->files, path, ctx));
 }
 
 static enum rg_err power_list(struct rg_io *io, const char *dir, void (*each)(void *arg, const char *name), void *arg,
@@ -182,4 +225,20 @@ void sim_fuse(struct sim *sim, unsigned at, unsigned after, bool kill)
 {
     sim->nodes[at].fuse = (struct sim_fuse){.after = after, .kill = kill};
     sim_trace(sim, "n%u dies at its operation %u from now%s", at + 1, after, kill ? ", by a signal" : "");
+}
+
+void sim_fuse_aim(struct sim *sim, unsigned at, enum sim_aim aim, unsigned after, bool kill)
+{
+    sim_fuse(sim, at, after, kill);
+    sim->nodes[at].fuse.aim = aim;
+}
+
+void sim_fuse_any(struct sim *sim, unsigned at)
+{
+    bool kill = rg_prng_chance(&sim->prng, 1, 3);
+
+    if (rg_prng_chance(&sim->prng, 1, 4))
+        sim_fuse_aim(sim, at, SIM_AIM_META, (unsigned)rg_prng_between(&sim->prng, 1, 6), kill);
+    else
+        sim_fuse(sim, at, (unsigned)rg_prng_between(&sim->prng, 1, 40), kill);
 }

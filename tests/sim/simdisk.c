@@ -581,3 +581,10 @@ uint64_t simdisk_hash(const struct simdisk *disk)
 }
 
 const struct simdisk_stats *simdisk_stats(const struct simdisk *disk) { return &disk->stats; }
+
+const char *simdisk_path(struct simdisk *disk, int fd)
+{
+    const struct handle *handle = find_handle(disk, fd);
+
+    return handle != NULL ? handle->path : NULL;
+}

@@ -75,5 +75,7 @@ struct simdisk_stats {
     uint64_t reads, writes, bytes_written, syncs, dir_syncs, crashes, sectors_lost, names_lost;
 };
 const struct simdisk_stats *simdisk_stats(const struct simdisk *disk);
+/** Which file this is. NULL: none that is open. borrow */
+const char *simdisk_path(struct simdisk *disk, int fd);
 
 #endif

@@ -113,6 +113,14 @@ void sim_story_made_once(uint64_t seed, bool trace, struct sim **ret_sim)
     sim_converge(sim, 20000);
 }
 
+/* As a script does that starts every node in one way. */
+static void tell_at_once(struct sim *sim)
+{
+    for (unsigned at = 0; at < sim->n_nodes; at++)
+        if (rg_prng_chance(&sim->prng, 2, 3))
+            (void)sim_birth_init(sim, at, NULL, 0);
+}
+
 /* Several are told to, processes end and begin, lines are cut: one instance comes of it, or none, never two. */
 void sim_story_made_by_many(uint64_t seed, bool trace, struct sim **ret_sim)
 {
@@ -123,8 +131,10 @@ void sim_story_made_by_many(uint64_t seed, bool trace, struct sim **ret_sim)
 
         switch (rg_prng_below(&sim->prng, 6)) {
         case 0:
-        case 1:
             (void)sim_birth_init(sim, at, NULL, 0);
+            break;
+        case 1:
+            tell_at_once(sim);
             break;
         case 2:
             if (sim->nodes[at].blank)

@@ -14,6 +14,7 @@ struct promises {
     unsigned a, b, c;
     uint64_t lease_us;
     bool crash_before, crash_after, writes, b_stalled;
+    bool at_once; /* C's confirmation arrives just when A begins to lead */
     struct simdisk *before; /* own; B's disk before it ever granted: its metadata goes back to that */
 };
 
@@ -58,6 +59,8 @@ static void leave_open(struct promises *s)
     s->b_stalled = s->before == NULL && rg_prng_chance(&sim->prng, 1, 3);
     if (s->before != NULL) /* A's own grant is over, and B goes on granting */
         stall = s->lease_us * 13 / 10 + rg_prng_between(&sim->prng, 100000, s->lease_us * 7 / 10);
+    if (s->at_once)
+        stall = 10 * s->lease_us;
 
     sim_workload_stop(sim);
     for (unsigned try = 0; try < 6 && !sim->failed; try++) { /* a second message would wait for an answer to the first */
@@ -117,7 +120,9 @@ static void promise_is_made(struct promises *s)
     for (unsigned i = 0; i < 400 && !sim->failed && sim->nodes[s->b].node->meta.promised == 0; i++)
         sim_run_ms(sim, 1);
     if (!s->crash_after) {
-        if (s->b_stalled) /* it does not tell P who leads now */
+        if (s->at_once)
+            sim_cut(sim, 0, s->b, true);
+        else if (s->b_stalled) /* it does not tell P who leads now */
             sim_stall(sim, 0, s->b, 10 * s->lease_us);
         else if (!s->writes || rg_prng_chance(&sim->prng, 1, 2))
             sim_cut(sim, 0, s->b, true);
@@ -129,6 +134,16 @@ static void promise_is_made(struct promises *s)
         sim_cut(sim, s->a, s->b, true);
     sim_crash(sim, s->b);
     EXPECT(sim, sim_start(sim, s->b));
+}
+
+/* What P waits for arrives at the worst moment there is: another one leads, and P's lease, if it is believed for too long, is not over. */
+static void confirm_at_once(struct promises *s)
+{
+    struct sim *sim = s->sim;
+
+    for (uint64_t end = sim->now_us + s->lease_us * 14 / 10; sim->now_us < end && !sim->failed && !sim->nodes[s->a].node->leading;)
+        sim_run_us(sim, 500);
+    sim_release(sim, s->c, 0);
 }
 
 static void promises(uint64_t seed, bool trace, struct sim **ret_sim, bool forgets)
@@ -148,6 +163,7 @@ static void promises(uint64_t seed, bool trace, struct sim **ret_sim, bool forge
     s.c = 6 - s.a - s.b;
     s.crash_before = !forgets && rg_prng_chance(&sim->prng, 1, 4);
     s.crash_after = !forgets && !s.crash_before && rg_prng_chance(&sim->prng, 1, 4);
+    s.at_once = !s.crash_after && rg_prng_chance(&sim->prng, 1, 2);
     s.writes = s.crash_after || (!forgets && rg_prng_chance(&sim->prng, 1, 3));
     if (forgets)
         s.before = simdisk_clone(sim->nodes[s.b].disk, seed);
@@ -160,6 +176,8 @@ static void promises(uint64_t seed, bool trace, struct sim **ret_sim, bool forge
     sim_run_ms(sim, rg_prng_between(&sim->prng, 200, 800));
     leave_open(&s);
     promise_is_made(&s);
+    if (s.at_once)
+        confirm_at_once(&s);
     if (s.writes && !sim->failed) {
         if (!s.b_stalled)
             sim_heal_stalls(sim);
@@ -346,7 +364,7 @@ static void end_somebody(struct sim *sim)
         break;
     case 2:
     case 3:
-        sim_fuse(sim, at, (unsigned)rg_prng_between(&sim->prng, 1, 30), rg_prng_chance(&sim->prng, 1, 3));
+        sim_fuse_any(sim, at);
         return;
     default:
         sim_crash(sim, at);
@@ -626,6 +644,7 @@ static void storm(uint64_t seed, bool trace, struct sim **ret_sim, const struct 
         sim_run_ms(sim, 10);
     }
     sim_workload_start(sim, BUSY, 50);
+    sim->installs_die = true;
     for (uint64_t end = sim->now_us + 8000000; sim->now_us < end && !sim->failed;) {
         one_event(&s);
         sim_count_all(sim);

@@ -83,6 +83,15 @@ struct sim_event *sim_at(struct sim *sim, uint64_t at_us, void (*run)(struct sim
     return e;
 }
 
+void sim_events_sort(struct sim *sim)
+{
+    size_t n = sim->heap_n;
+
+    sim->heap_n = 0;
+    for (size_t i = 0; i < n; i++) /* never beyond the one that is read */
+        push_event(sim, sim->heap[i]);
+}
+
 static struct sim_event *pop_event(struct sim *sim)
 {
     struct sim_event *top = sim->heap[0], *last = sim->heap[--sim->heap_n];
@@ -333,6 +342,7 @@ static void io_work(struct rg_io *io, enum rg_lane which, struct rg_work *work)
     struct sim_node *n = node_of(io);
     struct sim_lane *lane = &n->lanes[which];
 
+    sim_light_installing(n);
     work->next = NULL;
     *lane->tail = work;
     lane->tail = &work->next;
@@ -472,7 +482,7 @@ bool sim_start(struct sim *sim, unsigned at)
     n->generation++;
     io_fill(n);
     lanes_clear(n);
-    n->off = n->fuse.burnt = n->peers_told = n->lapsed = false;
+    n->off = n->fuse.burnt = n->peers_told = n->lapsed = n->installing = false;
     n->frozen = 0;
     n->hung = false;
     n->stopped = n->pump_waits = n->refuses_start = n->ready_checked = false;
@@ -577,6 +587,7 @@ static void cut_jobs(struct sim *sim, struct sim_node *n)
         if (lane->current == NULL || lane->current_ran || rg_prng_chance(&sim->prng, 1, 4))
             continue;
         n->fuse.after = (unsigned)rg_prng_between(&sim->prng, 1, rg_prng_chance(&sim->prng, 1, 2) ? 2 : 6);
+        n->fuse.aim = SIM_AIM_ANY;
         lane->current->run(lane->current);
         lane->current_ran = true;
         n->off = false; /* the other lanes' turn */

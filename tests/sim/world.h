@@ -75,9 +75,16 @@ struct sim_conn {
 };
 
 /* power.c: the node dies in the middle of an operation. */
+enum sim_aim {
+    SIM_AIM_ANY,
+    SIM_AIM_META,    /* those on its metadata and its machine's mark: rare, and each is all that is known of a vote, a promise, a lease */
+    SIM_AIM_INSTALL, /* from the moment on at which a snapshot is being put in place: the log is emptied, names are given */
+};
 struct sim_fuse {
     unsigned after; /* which one from now, of those that change a file; 0: none */
     bool kill;      /* the process, not the machine */
+    enum sim_aim aim;
+    bool aimed;     /* SIM_AIM_INSTALL: that moment has come */
     bool syncs;     /* only those count that make something durable while a snapshot is put in place, and the one that burns it is not done */
     bool burnt;
 };
@@ -117,6 +124,7 @@ struct sim_node {
     bool alive;
     bool off; /* dead, and the world has not noticed yet: nothing it does has an effect */
     struct sim_fuse fuse;
+    bool installing; /* as power.c has seen it last */
     bool hung; /* the disk: nothing that is asked of it comes back before the next start, or sim_unhang */
     uint8_t live[128]; /* what outlives the process and not the machine */
     size_t live_n;
@@ -204,6 +212,7 @@ struct sim {
     uint64_t vouched, set_backs;
     uint64_t stops, restarts, installs, promotions, handovers, changes, regions;
     unsigned made; /* instances that a node has begun by itself */
+    bool installs_die;  /* some nodes do while they put a snapshot in place */
     bool forgives;      /* promotions are declared that say that they may lose what was acknowledged */
     uint64_t forgiven; /* epochs below this one may have lost what they acknowledged, as a promotion has said */
     struct sim_keeper *keeper; /* own */
@@ -219,6 +228,8 @@ void sim_free(struct sim *sim);
 void sim_fail(struct sim *sim, const char *fmt, ...) RG_PRINTF(2, 3);
 void sim_trace(struct sim *sim, const char *fmt, ...) RG_PRINTF(2, 3);
 struct sim_event *sim_at(struct sim *sim, uint64_t at_us, void (*run)(struct sim *sim, struct sim_event *event));
+/** Events that have another time now are where they belong. */
+void sim_events_sort(struct sim *sim);
 /** Run all that happens until then, or until something failed. */
 void sim_run_until(struct sim *sim, uint64_t at_us);
 static inline void sim_run_ms(struct sim *sim, uint64_t ms)
@@ -251,6 +262,12 @@ void sim_mix(struct sim *sim, uint64_t v); /* into the trace hash */
 void sim_power_fill(struct sim_node *n);
 /** The node dies in the middle of its nth operation on files from now, and starts again a while later. */
 void sim_fuse(struct sim *sim, unsigned at, unsigned after, bool kill);
+/** The same, of those that the aim means. */
+void sim_fuse_aim(struct sim *sim, unsigned at, enum sim_aim aim, unsigned after, bool kill);
+/** Something is asked of its disk: where a snapshot is being put in place, some nodes are to die at it. */
+void sim_light_installing(struct sim_node *n);
+/** At some operation, of some kind. */
+void sim_fuse_any(struct sim *sim, unsigned at);
 /** Its fuse has burnt. */
 void sim_burnt(struct sim *sim, unsigned at);
 
@@ -274,6 +291,8 @@ void sim_cut(struct sim *sim, unsigned a, unsigned b, bool cut);
 void sim_reset_links(struct sim *sim, unsigned a, unsigned b);
 /** What is sent from one to the other arrives, in order, once this has passed. */
 void sim_stall(struct sim *sim, unsigned from, unsigned to, uint64_t us);
+/** It stalls no longer: what is on its way arrives now, in order. */
+void sim_release(struct sim *sim, unsigned from, unsigned to);
 /** From now on what is sent arrives as usual. */
 void sim_heal_stalls(struct sim *sim);
 /** Nothing is cut any more. */
