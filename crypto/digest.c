@@ -192,7 +192,7 @@ enum { SALT_BYTES_MAX = 64 };
 
 bool rg_scrypt_ok(unsigned log2_n, unsigned r, unsigned p)
 {
-    return log2_n >= 14 && log2_n <= 18 && r >= 1 && r <= 8 && p >= 1 && p <= 4;
+    return log2_n >= 10 && log2_n <= 18 && r >= 1 && r <= 8 && p >= 1 && p <= 4;
 }
 
 enum rg_err rg_scrypt(struct rg_span passphrase, struct rg_span salt, unsigned log2_n, unsigned r, unsigned p,

@@ -11,6 +11,7 @@ enum {
     HEADER_BYTES = 4 + 2 + 4 + 2 + RG_KEYFILE_SALT_BYTES + RG_KEYFILE_NONCE_BYTES + RG_ES256_SPKI_BYTES + 4,
     FILE_BYTES = HEADER_BYTES + RG_ES256_SCALAR_BYTES + RG_TAG_BYTES,
     LOG2_N = 15,
+    LOG2_N_NODE = 10, /* of a node whose passphrase was generated: nobody guesses that, whatever a guess costs, and each start waits for it */
     LOG2_N_PERSON = 17, /* for a passphrase that could be guessed: the keystore beside it opens with it, too */
 };
 _Static_assert(FILE_BYTES <= RG_KEYFILE_BYTES_MAX, "it fits");
@@ -162,7 +163,7 @@ enum rg_err rg_keyfile_write(const char *path, enum rg_keyfile_purpose purpose, 
     if (err)
         return err;
     if (purpose != RG_KEYFILE_ROOT && rg_passphrase_is_random(passphrase))
-        h.log2_n = LOG2_N;
+        h.log2_n = purpose == RG_KEYFILE_NODE ? LOG2_N_NODE : LOG2_N;
     rg_random(h.salt, sizeof h.salt);
     rg_random(h.nonce, sizeof h.nonce);
     memcpy(h.spki, rg_es256_spki(key).p, sizeof h.spki);

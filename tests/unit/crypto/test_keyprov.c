@@ -281,7 +281,7 @@ TEST(a_forged_header_does_not_authenticate)
 
 TEST(a_header_cannot_ask_for_more_work_than_the_bound)
 {
-    static const uint8_t asked[][3] = {{19, 8, 1}, {63, 8, 1}, {13, 8, 1}, {15, 9, 1},
+    static const uint8_t asked[][3] = {{19, 8, 1}, {63, 8, 1}, {9, 8, 1}, {15, 9, 1},
                                        {15, 0, 1}, {15, 8, 5}, {15, 8, 0}};
     uint8_t bytes[RG_KEYSTORE_BYTES_MAX];
     size_t n, length;
