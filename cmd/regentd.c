@@ -527,6 +527,11 @@ static enum rg_err come_back(struct daemon *d, struct rg_errctx *ctx)
     err = rg_birthing_run(&d->birthing, &d->places, &renamed, ctx);
     if (!err && renamed)
         err = load_config(d, ctx);
+    if (!err && renamed) { /* the key process speaks for the new one, too */
+        rg_keyprov_free(RG_STEAL(d->keys));
+        err = rg_vault_open(d->vault, &d->keys, ctx);
+        d->birthing.keys = d->keys;
+    }
     d->init.wanted = false;
     take_signals(d, false);
     return !err && ended ? RG_ESTOPPED : err;
