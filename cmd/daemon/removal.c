@@ -59,12 +59,14 @@ enum rg_err rg_removal_begin(const struct rg_config *config, uint64_t by, enum r
 enum rg_err rg_removal_go_on(const struct rg_config *config, int64_t wall_s, int64_t *ret_left_s, char ret_said[RG_REMOVAL_SAID_BYTES],
                              struct rg_errctx *ctx)
 {
+    char identity[sizeof config->keystore + 32]; /* crypto/vault/keeper.c */
     const struct rg_ending_place place = {
-        .data_dir = config->data_dir, .secrets = {config->keystore, config->passphrase_file}, .mark = config->mark};
+        .data_dir = config->data_dir, .secrets = {config->keystore, config->passphrase_file, identity}, .mark = config->mark};
     struct rg_ending ending;
     struct rg_io io;
     enum rg_err err;
 
+    snprintf(identity, sizeof identity, "%s.node%llu", config->keystore, (unsigned long long)config->id);
     fill_io(&io);
     rg_ending_init(&ending, &io, &place);
     err = rg_ending_go_on(&ending, wall_s, ctx);

@@ -11,7 +11,7 @@ enum {
     HEADER_BYTES = 4 + 2 + 4 + 2 + RG_KEYFILE_SALT_BYTES + RG_KEYFILE_NONCE_BYTES + RG_ES256_SPKI_BYTES + 4,
     FILE_BYTES = HEADER_BYTES + RG_ES256_SCALAR_BYTES + RG_TAG_BYTES,
     LOG2_N = 15,
-    LOG2_N_NODE = 10, /* of a node whose passphrase was generated: nobody guesses that, whatever a guess costs, and each start waits for it */
+    LOG2_N_NODE = 10, /* of a generated passphrase: nobody guesses it, whatever a guess costs, and each start waits */
     LOG2_N_PERSON = 17, /* for a passphrase that could be guessed: the keystore beside it opens with it, too */
 };
 _Static_assert(FILE_BYTES <= RG_KEYFILE_BYTES_MAX, "it fits");

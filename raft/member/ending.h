@@ -15,7 +15,7 @@
 /* Where that is which is destroyed. All borrowed. */
 struct rg_ending_place {
     const char *data_dir;
-    const char *secrets[2]; /* files that open the data: overwritten, then deleted; "": none */
+    const char *secrets[3]; /* files that open the data, or speak for the node: overwritten, then deleted; "" or NULL: none */
     const char *mark;       /* of the machine (raft/core/mark.h); "": none */
 };
 

@@ -71,7 +71,7 @@ def check_wiped(node):
     """Its key, passphrase, log, snapshots and metadata are gone, and so is its state in memory."""
     folder = node_dir(node)
     data = Path(node["data_dir"])
-    for name in ("keystore", "passphrase"):
+    for name in ("keystore", "passphrase", f"keystore.node{node['id']}"):
         assert not (folder / name).exists(), f"{folder / name} is still there"
     left = sorted(p.name for p in data.iterdir())
     assert set(left) <= {"lock", "removed"} and "removed" in left, left

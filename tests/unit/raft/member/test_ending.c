@@ -11,10 +11,10 @@
 static const char *const ours[] = {"/data/meta",           "/data/meta.tmp",      "/data/wal/1.wal",        "/data/wal/2.wal",
                                    "/data/snapshots/9-1.snap", "/data/identity.json", "/data/node-7.key",       "/data/lost/3-2/wal/1.wal",
                                    "/data/intents/1"};
-static const char *const secret[] = {"/keystore", "/secrets/passphrase"};
+static const char *const secret[] = {"/keystore", "/secrets/passphrase", "/keystore.node7"};
 static const char *const machine[] = {"/machine/mark", "/machine/mark-log"};
 static const char *const theirs[] = {"/data/lost+found/1", "/data/metadata", "/data/walrus/1.wal", "/data/node-7.notes", "/regentd.yaml"};
-static const struct rg_ending_place place = {"/data", {"/keystore", "/secrets/passphrase"}, "/machine/mark"};
+static const struct rg_ending_place place = {"/data", {"/keystore", "/secrets/passphrase", "/keystore.node7"}, "/machine/mark"};
 
 /* A machine whose fuse burns at an operation that changes something: it may happen still; nothing does after it. */
 struct rig {
