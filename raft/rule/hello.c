@@ -254,8 +254,9 @@ static enum rg_err judge_forgotten(const struct rg_hello_here *here, const struc
     if (h->seen <= here->last_index || !h->leader || h->term < here->meta->term || (here->followed && same) || here->leading ||
         RG_BUG(wiped_taken) || here->installing)
         return RG_OK;
-    if (same && !rg_members_votes(here->members, here->peer))
-        return RG_OK; /* in this epoch it cannot lead */
+    /* In this epoch it cannot lead; but its own number names its node, whatever a log from before it says of voters. */
+    if (same && !rg_members_votes(here->members, here->peer) && !rg_epoch_of_node(rg_epoch_of(h->term), here->peer))
+        return RG_OK;
     judged->verdict = RG_HELLO_FORGOTTEN;
     judged->why = "the primary knows of entries that this node had: it was set back to an older state";
     return rg_fail(ctx, RG_EFENCED, "primary %llu knows that node %llu had entry %llu, and it ends at %llu",

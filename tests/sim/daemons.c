@@ -155,7 +155,7 @@ static void answer_after(struct sim *sim, unsigned from, unsigned to, uint64_t u
     memcpy(e->data, t, sizeof *t);
 }
 
-static const struct rg_ending_place end_place = {"/data", {"/keystore", "/passphrase"}, "/mark"};
+static const struct rg_ending_place end_place = {"/data", {"/keystore", "/passphrase", "/identity"}, "/mark"};
 static const char *const not_its_own[] = {"/data/lost+found/1", "/data/metadata"};
 #define SECRET "opens it"
 
@@ -200,7 +200,7 @@ static void count_left(void *arg, const char *path, uint64_t size)
 static void check_end(struct sim *sim, const struct sim_node *n, bool over)
 {
     bool marked = simdisk_exists(n->disk, "/data/removed"), meta = simdisk_exists(n->disk, "/data/meta");
-    bool opens = is_whole(n, end_place.secrets[0]) || is_whole(n, end_place.secrets[1]);
+    bool opens = is_whole(n, end_place.secrets[0]) || is_whole(n, end_place.secrets[1]) || is_whole(n, end_place.secrets[2]);
     struct left left = {0};
 
     simdisk_each(n->disk, count_left, &left);
@@ -208,7 +208,7 @@ static void check_end(struct sim *sim, const struct sim_node *n, bool over)
         sim_fail(sim, "n%u has said that it ends, and serves again", n->at + 1);
     if (n->ends_every == 0)
         return; /* nothing secret was put there */
-    if (!marked && (!meta || !is_whole(n, end_place.secrets[0]) || !is_whole(n, end_place.secrets[1])))
+    if (!marked && (!meta || !is_whole(n, end_place.secrets[0]) || !is_whole(n, end_place.secrets[1]) || !is_whole(n, end_place.secrets[2])))
         sim_fail(sim, "n%u was not removed, and something of it is gone", n->at + 1);
     if (!meta && opens)
         sim_fail(sim, "n%u: data goes before what opens it", n->at + 1);

@@ -269,6 +269,8 @@ TEST(a_node_that_had_more)
     replica(), h.seen = 51, here.installing = true, expect(RG_HELLO_TAKEN, true, "");
     replica(), h.seen = 51, meta.term = T(4, 2), expect(RG_HELLO_TAKEN, true, ""); /* of a term that is over */
     replica(), h.seen = 51, members.peers[0].role = RG_ROLE_LEARNER, expect(RG_HELLO_TAKEN, true, ""); /* it cannot lead */
+    replica(), h.seen = 51, members.peers[0].role = RG_ROLE_LEARNER, meta.term = h.term = T(RG_EPOCH_IDS + members.peers[0].id, 1);
+    expect(RG_HELLO_FORGOTTEN, true, "had entry 51"); /* but its own epoch, that this log is older than */
     stranger(), h.seen = 51, expect(RG_HELLO_FORGOTTEN, true, "had entry 51"); /* in a later epoch it can */
     stranger(), h.seen = 51, here.followed = true, expect(RG_HELLO_FORGOTTEN, true, "had entry 51"); /* and nobody of this one cut it */
 }
