@@ -317,11 +317,14 @@ void rg_conn_ping(struct conn *c)
 
 enum { PROOF_BYTES = RG_ES256_SPKI_BYTES + RG_ES256_SIGNATURE_BYTES };
 
-/* What names this connection, and nothing else does: both ends have it, and nobody in between two connections has one that is both's. */
+/* What names this connection, and nothing else does: both ends have it, and nobody in between two connections has one that is both's.
+ * False: there is none; or the node speaks to itself, at an address where it was under an id that it had before. */
 static bool name_connection(const struct conn *c, uint64_t from, uint64_t to, bool dialled, struct rg_link_proof *ret_proof)
 {
     static const char label[] = "EXPORTER-Channel-Binding"; /* RFC 9266 §2 */
 
+    if (from == to)
+        return false;
     *ret_proof = (struct rg_link_proof){.cluster = rg_span_str(c->links->config.cluster_id), .from = from, .to = to, .dialled = dialled};
     return SSL_export_keying_material(c->ssl, ret_proof->binding, sizeof ret_proof->binding, label, sizeof label - 1, NULL, 0, 1) == 1;
 }

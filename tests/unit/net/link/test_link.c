@@ -819,6 +819,23 @@ TEST(both_ends_prove_themselves)
     RUN_UNTIL(nodes[2].received == 1);
 }
 
+/* Where it was under another id: there is nothing to prove, and nobody to prove it to. */
+TEST(a_node_that_finds_itself_at_an_address_hangs_up)
+{
+    struct rg_link_stat stat;
+
+    identify(1);
+    open_node(1);
+    nodes[2].port = nodes[1].port;
+    introduce(1, 2);
+    for (stat.last_error[0] = '\0'; strstr(stat.last_error, "node 1 answers") == NULL;) {
+        run_ms(20);
+        rg_links_stat(nodes[1].links, 2, &stat);
+    }
+    run_ms(300);
+    ck_assert_uint_eq(nodes[1].ups + nodes[1].hellos, 0);
+}
+
 /* A release before proofs, or a node without a key: taken where nobody asks, in either framing. */
 LOOP(who_cannot_prove_is_taken_where_nobody_asks, 4)
 {
