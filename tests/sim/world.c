@@ -562,7 +562,7 @@ static void node_down(struct sim *sim, unsigned at)
         rg_node_stop(n->node);
         drain(n);
         drain(n); /* one lane's end may give another work */
-        rg_node_free(n->node);
+        rg_node_free(RG_STEAL(n->node)); /* what else there is to do on the disk is nobody's */
     }
     drain(n); /* also what a start left behind that failed */
     n->node = NULL;
