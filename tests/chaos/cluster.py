@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -116,6 +117,12 @@ class Cluster:
         if done.returncode not in ok:
             raise AssertionError(f"regent {' '.join(args)}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
         return done.stdout
+
+    def wait_pinned(self, seconds=60):
+        """Until the primary has written each node's key into its row: it does so by itself, a moment after they are linked."""
+        log = Path(self.region(self.primary)["nodes"][0]["config"] + ".log")
+        nodes = sum(len(r["nodes"]) for r in self.file["regions"])
+        wait("each node's key is in its row", seconds, lambda: len(set(re.findall(r"node\.pinned node=(\d+)", log.read_text()))) >= nodes)
 
     def region(self, name):
         return next(r for r in self.file["regions"] if r["name"] == name)

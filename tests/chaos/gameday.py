@@ -28,6 +28,7 @@ def main(regent, sample):
         c.run("durability", "set", "--regions", "1", "--on-shortage", "degrade")
         c.run("lease", "set", "--regions", "1", "--seconds", "2")
         wait_noted(c)
+        c.wait_pinned()
         before = c.wait_equal()
         evidence = c.dir / "evidence.jsonl"
         env = {**c.env, "TMPDIR": scratch}

@@ -60,6 +60,7 @@ def main(regent, sample):
         refused = expect_refusal(c.connect(first), "nobody", {"NotPrimary"})
         assert refused.status == 421 and refused.headers.get("location", "").startswith(c.region(c.primary)["url"]), refused.headers
         c.connect(c.primary).create_user("acknowledged-before", {"Regent-Wait-Regions": "all"})
+        c.wait_pinned()
         before = c.wait_equal()
 
         c.kill(c.primary)
